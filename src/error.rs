@@ -1,0 +1,55 @@
+//! The one error type: a kind, which decides the exit code, and a sentence that says what was asked, what was found
+//! and what to do.
+
+/// The crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. Each variant carries a whole sentence for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something was asked for that does not exist or makes no sense: a name, a number, a path.
+    #[error("{0}")]
+    Usage(String),
+    /// Shapes do not fit one another.
+    #[error("{0}")]
+    Shape(String),
+    /// A file's content is not what it has to be.
+    #[error("{0}")]
+    Data(String),
+    /// The device cannot do what was asked, was lost, or has not enough memory.
+    #[error("{0}")]
+    Device(String),
+    /// The operating system refused a file.
+    #[error("{action} {}: {source}", path.display())]
+    File {
+        /// What was being done, as in "cannot read".
+        action: &'static str,
+        /// The file.
+        path: std::path::PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// A [`Error::Usage`] from anything that prints.
+    pub fn usage(sentence: impl Into<String>) -> Self {
+        Self::Usage(sentence.into())
+    }
+    /// A [`Error::Data`] from anything that prints.
+    pub fn data(sentence: impl Into<String>) -> Self {
+        Self::Data(sentence.into())
+    }
+    /// A [`Error::File`]: `Error::file("cannot read", path)` fits `map_err`.
+    pub fn file(action: &'static str, path: impl Into<std::path::PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+    /// The process's exit code: 2 for what the user can mend by asking otherwise, 1 for the rest.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
