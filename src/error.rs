@@ -19,6 +19,9 @@ pub enum Error {
     /// The device cannot do what was asked, was lost, or has not enough memory.
     #[error("{0}")]
     Device(String),
+    /// A plan does not fit the device: a smaller batch might.
+    #[error("{0}")]
+    Memory(String),
     /// The operating system refused a file.
     #[error("{action} {}: {source}", path.display())]
     File {

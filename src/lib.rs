@@ -1,5 +1,18 @@
-//! gpunn.
+//! gpunn trains and runs small image networks on any GPU through handwritten WGSL compute shaders, and on the CPU from the
+//! same plan.
+//!
+//! The way of a training step: a model ([`nn`]) builds a [`graph`] of [`ops`]; its gradient is built as more nodes; passes
+//! fuse them; a plan gives every tensor a place; an executor ([`gpu`] or [`cpu`]) runs the plan.
+
+pub mod cpu;
 pub mod data;
+pub mod engine;
 pub mod error;
 pub mod formats;
+pub mod gpu;
+pub mod graph;
+pub mod ops;
+pub mod random;
+
+pub use engine::{Engine, Program};
 pub use error::{Error, Result};

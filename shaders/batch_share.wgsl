@@ -1,0 +1,24 @@
+// needs: grid, step
+// The gradient of a batch's sum or mean: the incoming number, over the valid rows for a mean; 0 for the others.
+struct Dims {
+    rows: u32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+const MEAN: bool = false;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_group(group, groups) * 64u + local;
+    if row >= dims.rows {
+        return;
+    }
+    let share = select(x[0], x[0] * step.inverse_valid, MEAN);
+    y[row] = select(0.0, share, row < step.valid);
+}

@@ -1,0 +1,33 @@
+// needs: grid, step
+// 1 for each valid row of logits [rows, columns] whose largest number (the first of them) stands at its label, else 0.
+struct Dims {
+    rows: u32,
+    columns: u32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_group(group, groups) * 64u + local;
+    if row >= dims.rows {
+        return;
+    }
+    let first = row * dims.columns;
+    var best = 0u;
+    var largest = x[first];
+    for (var column = 1u; column < dims.columns; column++) {
+        let value = x[first + column];
+        if value > largest {
+            largest = value;
+            best = column;
+        }
+    }
+    y[row] = select(0.0, 1.0, row < step.valid && best == labels[row]);
+}

@@ -1,0 +1,50 @@
+// needs: grid, step
+// Softmax with cross-entropy of logits [rows, columns] against one integer label a row, in one pass over the logits:
+// loss = log(sum e^x) - (1 - smoothing) x[label] - smoothing mean(x). Rows that are not valid lose nothing.
+// With LOG_PROBABILITIES the input is a log-softmax already, whose log(sum e^x) is 0.
+struct Dims {
+    rows: u32,
+    columns: u32,
+    smoothing: f32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+
+const LOG_PROBABILITIES: bool = false;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_group(group, groups) * 64u + local;
+    if row >= dims.rows {
+        return;
+    }
+    if row >= step.valid {
+        loss[row] = 0.0;
+        return;
+    }
+    let first = row * dims.columns;
+    let last = first + dims.columns;
+    var largest = x[first];
+    var sum = 0.0;
+    for (var i = first; i < last; i++) {
+        largest = max(largest, x[i]);
+        sum += x[i];
+    }
+    var total = 0.0;
+    if !LOG_PROBABILITIES {
+        var exponentials = 0.0;
+        for (var i = first; i < last; i++) {
+            exponentials += exp(x[i] - largest);
+        }
+        total = largest + log(exponentials);
+    }
+    let label = min(labels[row], dims.columns - 1u);
+    let mean = sum / f32(dims.columns);
+    loss[row] = total - (1.0 - dims.smoothing) * x[first + label] - dims.smoothing * mean;
+}

@@ -1,0 +1,57 @@
+// needs: grid, step
+// The gradient of softmax with cross-entropy by the logits: (softmax(x) - target) dloss, where the target is
+// 1 - smoothing at the label plus smoothing / columns everywhere. Rows that are not valid get 0. One invocation a row.
+// With LOG_PROBABILITIES the input is a log-softmax already, and the gradient by it has no softmax term.
+struct Dims {
+    rows: u32,
+    columns: u32,
+    smoothing: f32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read> dloss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+
+const LOG_PROBABILITIES: bool = false;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_group(group, groups) * 64u + local;
+    if row >= dims.rows {
+        return;
+    }
+    let first = row * dims.columns;
+    let last = first + dims.columns;
+    if row >= step.valid {
+        for (var i = first; i < last; i++) {
+            dx[i] = 0.0;
+        }
+        return;
+    }
+    var largest = 0.0;
+    var inverse = 0.0;
+    if !LOG_PROBABILITIES {
+        largest = x[first];
+        for (var i = first + 1u; i < last; i++) {
+            largest = max(largest, x[i]);
+        }
+        var sum = 0.0;
+        for (var i = first; i < last; i++) {
+            sum += exp(x[i] - largest);
+        }
+        inverse = 1.0 / sum;
+    }
+    let incoming = dloss[row];
+    let label = first + min(labels[row], dims.columns - 1u);
+    let everywhere = dims.smoothing / f32(dims.columns);
+    for (var i = first; i < last; i++) {
+        let probability = exp(x[i] - largest) * inverse; // 0 for LOG_PROBABILITIES
+        let target_share = everywhere + select(0.0, 1.0 - dims.smoothing, i == label);
+        dx[i] = (probability - target_share) * incoming;
+    }
+}

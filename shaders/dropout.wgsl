@@ -1,0 +1,32 @@
+// needs: grid, step, philox
+// Each element is dropped with a probability, else scaled up. Four neighbours share one call of the generator, whose
+// counter is the element's number, the layer's stream and the step: nothing is stored for the backward pass.
+struct Dims {
+    count: u32,
+    threshold: u32, // a random word below it drops
+    stream: u32,
+    factor: f32,    // 1 / (1 - rate)
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+const PURPOSE_DROPOUT: u32 = 2u;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let quarter = linear_group(group, groups) * 64u + local;
+    let first = 4u * quarter;
+    if first >= dims.count {
+        return;
+    }
+    let counter = vec4u(quarter, dims.stream, step.number, PURPOSE_DROPOUT);
+    let words = philox(counter, vec2u(step.seed_low, step.seed_high));
+    for (var i = 0u; i < 4u && first + i < dims.count; i++) {
+        y[first + i] = select(dims.factor * x[first + i], 0.0, words[i] < dims.threshold);
+    }
+}

@@ -1,0 +1,31 @@
+// needs: grid
+// y[i] = f(x0[i], x1[i], ...), element by element. The host splices in the operands' bindings and `value_at`: a chain of
+// the functions that each op's own file defines, with every operand read once and nothing in between stored.
+// One invocation an element, or four as a vec4f where all sizes allow.
+struct Dims {
+    count: u32, // in Values
+}
+alias Value = f32;
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read_write> y: array<Value>;
+
+const GROUP: u32 = 64u;
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
+fn value_at(index: u32) -> Value { return Value(); } // spliced
+
+@compute @workgroup_size(GROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * GROUP + local;
+    if EDGES {
+        if index < dims.count {
+            y[index] = value_at(index);
+        }
+    } else {
+        y[index] = value_at(index);
+    }
+}

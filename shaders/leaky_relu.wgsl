@@ -1,0 +1,8 @@
+// Leaky rectified linear unit: x where positive, else slope x. The result has the sign of x, so it decides the derivative.
+fn leaky_relu(x: f32, slope: f32) -> f32 {
+    return select(slope * x, x, x > 0.0);
+}
+
+fn leaky_relu_backward(y: f32, dy: f32, slope: f32) -> f32 {
+    return select(slope * dy, dy, y > 0.0);
+}

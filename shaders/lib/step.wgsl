@@ -1,0 +1,18 @@
+// The numbers that differ from step to step: a row of a table that is uploaded once an epoch, bound with a dynamic
+// offset. The same as `ops::Step` in Rust.
+struct Step {
+    number: u32,          // counted over the whole run
+    first: u32,           // where this batch begins in the list of rows
+    valid: u32,           // rows of the batch that are real
+    epoch: u32,
+    seed_low: u32,
+    seed_high: u32,
+    learning_rate: f32,
+    momentum: f32,        // or Adam's beta1
+    correction1: f32,     // 1 - beta1^t
+    correction2: f32,     // 1 - beta2^t
+    inverse_valid: f32,   // 1 / valid
+    padding: u32,
+}
+@group(1) @binding(0) var<uniform> step: Step;
+

@@ -1,0 +1,17 @@
+// The sum of one number a lane over a workgroup of 64, in pairs: the same order on every device.
+var<workgroup> lane_sums: array<f32, 64>;
+
+fn workgroup_total(local: u32, value: f32) -> f32 {
+    lane_sums[local] = value;
+    for (var half = 32u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if local < half {
+            lane_sums[local] += lane_sums[local + half];
+        }
+    }
+    workgroupBarrier();
+    let sum = lane_sums[0];
+    workgroupBarrier(); // before the next sum overwrites it
+    return sum;
+}
+

@@ -1,0 +1,22 @@
+// needs: grid
+// Copies x into y from an offset on. One invocation an element.
+struct Dims {
+    count: u32,
+    offset: u32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if index >= dims.count {
+        return;
+    }
+    y[dims.offset + index] = x[index];
+}

@@ -1,0 +1,33 @@
+// needs: grid
+// Zeros before and after x along one axis. y is [outer, size, inner], x is [outer, inside, inner].
+// One invocation an element of y.
+struct Dims {
+    count: u32,
+    size: u32,
+    inner: u32,
+    before: u32,
+    inside: u32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if index >= dims.count {
+        return;
+    }
+    let column = index % dims.inner;
+    let place = (index / dims.inner) % dims.size;
+    let outer = index / (dims.inner * dims.size);
+    if place >= dims.before && place < dims.before + dims.inside {
+        y[index] = x[(outer * dims.inside + place - dims.before) * dims.inner + column];
+    } else {
+        y[index] = 0.0;
+    }
+}

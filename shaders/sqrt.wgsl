@@ -1,0 +1,8 @@
+// Square root of a positive number; the derivative needs the result alone: 1 / (2 y).
+fn square_root(x: f32) -> f32 {
+    return sqrt(x);
+}
+
+fn sqrt_backward(y: f32, dy: f32) -> f32 {
+    return 0.5 * dy / y;
+}

@@ -1,0 +1,216 @@
+//! Runs plans on the CPU in f32. The plan never lets a node read a buffer that it writes, so each node borrows what it
+//! writes alone and everything else shared: the borrow checker sees the plan's own rule.
+
+use std::collections::HashMap;
+
+use crate::graph::{BufferKind, DType, Place, Plan, Source, Target, Work};
+use crate::ops::{Call, Data, Out, Step};
+use crate::{Error, Result};
+
+/// A buffer's values.
+#[derive(Clone, Debug)]
+enum Values {
+    F32(Vec<f32>),
+    U32(Vec<u32>),
+    U8(Vec<u8>),
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self::F32(Vec::new())
+    }
+}
+
+impl Values {
+    fn zeros(dtype: DType, bytes: usize) -> Self {
+        match dtype {
+            DType::F32 => Self::F32(vec![0.0; bytes / 4]),
+            DType::U32 => Self::U32(vec![0; bytes / 4]),
+            DType::U8 => Self::U8(vec![0; bytes]),
+        }
+    }
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(values) => bytemuck::cast_slice(values),
+            Self::U32(values) => bytemuck::cast_slice(values),
+            Self::U8(values) => values,
+        }
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::F32(values) => bytemuck::cast_slice_mut(values),
+            Self::U32(values) => bytemuck::cast_slice_mut(values),
+            Self::U8(values) => values,
+        }
+    }
+    fn data(&self, offset: usize, elements: usize) -> Data<'_, f32> {
+        match self {
+            Self::F32(values) => Data::Real(&values[offset / 4..][..elements]),
+            Self::U32(values) => Data::U32(&values[offset / 4..][..elements]),
+            Self::U8(values) => Data::U8(&values[offset..][..elements]),
+        }
+    }
+    fn out(&mut self, offset: usize, elements: usize) -> Out<'_, f32> {
+        match self {
+            Self::F32(values) => Out::Real(&mut values[offset / 4..][..elements]),
+            Self::U32(values) => Out::U32(&mut values[offset / 4..][..elements]),
+            Self::U8(_) => Out::Real(&mut []),
+        }
+    }
+}
+
+/// A loaded plan with its own buffers; those of persistent buffers are empty while it does not run.
+#[derive(Debug)]
+struct Loaded {
+    plan: Plan,
+    buffers: Vec<Values>,
+    steps: Vec<Step>,
+}
+
+/// Executes plans made for [`Target::cpu`].
+#[derive(Debug, Default)]
+pub struct Executor {
+    persistent: HashMap<String, Values>,
+    loaded: Vec<Loaded>,
+}
+
+impl Executor {
+    /// Without any plan or buffer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What plans must be made for.
+    pub fn target(&self) -> Target {
+        Target::cpu()
+    }
+
+    /// Takes a plan and makes its buffers, zeroed; persistent ones that are there already stay.
+    ///
+    /// # Errors
+    /// When a persistent buffer is there with another length.
+    pub fn load(&mut self, plan: Plan) -> Result<usize> {
+        let mut buffers = Vec::new();
+        for buffer in &plan.buffers {
+            let zeros = || Values::zeros(buffer.dtype, buffer.bytes);
+            if buffer.kind != BufferKind::Persistent {
+                buffers.push(zeros());
+                continue;
+            }
+            let known = self.persistent.entry(buffer.name.clone()).or_insert_with(zeros);
+            if known.bytes().len() != buffer.bytes {
+                return Err(Error::Shape(format!(
+                    "the buffer '{}' has {} bytes already, but the plan asks for {}",
+                    buffer.name,
+                    known.bytes().len(),
+                    buffer.bytes
+                )));
+            }
+            buffers.push(Values::default());
+        }
+        for id in plan.graph.ids() {
+            if let (Source::Constant(values), Some(place)) = (&plan.graph.node(id).source, plan.place(id)) {
+                let bytes = &mut buffers[place.buffer].bytes_mut()[place.offset..][..place.bytes];
+                bytes.copy_from_slice(bytemuck::cast_slice(values));
+            }
+        }
+        self.loaded.push(Loaded { plan, buffers, steps: Vec::new() });
+        Ok(self.loaded.len() - 1)
+    }
+
+    /// A loaded plan.
+    pub fn plan(&self, program: usize) -> &Plan {
+        &self.loaded[program].plan
+    }
+
+    /// Sets the steps that [`Executor::run`] takes ranges of.
+    pub fn schedule(&mut self, program: usize, steps: &[Step]) {
+        self.loaded[program].steps = steps.to_vec();
+    }
+
+    /// Writes into a persistent buffer, from a byte on.
+    ///
+    /// # Errors
+    /// When there is no such buffer or it is too short.
+    pub fn write(&mut self, name: &str, offset: usize, bytes: &[u8]) -> Result<()> {
+        let buffer = self.persistent.get_mut(name).ok_or_else(|| super::unknown_buffer(name))?;
+        let all = buffer.bytes_mut();
+        let len = all.len();
+        let range = all.get_mut(offset..offset + bytes.len());
+        range.ok_or_else(|| super::too_short(name, len, offset + bytes.len()))?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The bytes of a persistent buffer.
+    ///
+    /// # Errors
+    /// When there is no such buffer.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        self.persistent.get(name).map(|buffer| buffer.bytes().to_vec()).ok_or_else(|| super::unknown_buffer(name))
+    }
+
+    /// The bytes of a place of a loaded plan.
+    pub fn read_place(&self, program: usize, place: Place) -> Vec<u8> {
+        let Loaded { plan, buffers, .. } = &self.loaded[program];
+        let buffer = &plan.buffers[place.buffer];
+        let values = match buffer.kind {
+            BufferKind::Persistent => &self.persistent[&buffer.name],
+            _ => &buffers[place.buffer],
+        };
+        values.bytes()[place.offset..][..place.bytes].to_vec()
+    }
+
+    /// Runs steps of the schedule.
+    pub fn run(&mut self, program: usize, range: std::ops::Range<usize>) {
+        let Loaded { plan, buffers, steps } = &mut self.loaded[program];
+        for (buffer, values) in plan.buffers.iter().zip(buffers.iter_mut()) {
+            if buffer.kind == BufferKind::Persistent {
+                *values = std::mem::take(self.persistent.get_mut(&buffer.name).expect("made when loaded"));
+            }
+        }
+        for step in &steps[range] {
+            for work in &plan.work {
+                run_node(plan, work, buffers, step);
+            }
+        }
+        for (buffer, values) in plan.buffers.iter().zip(buffers.iter_mut()) {
+            if buffer.kind == BufferKind::Persistent {
+                self.persistent.insert(buffer.name.clone(), std::mem::take(values));
+            }
+        }
+    }
+}
+
+/// Takes out what the node writes, borrows what it reads, runs it, and puts back.
+fn run_node(plan: &Plan, work: &Work, buffers: &mut [Values], step: &Step) {
+    let node = plan.graph.node(work.node);
+    let op = node.op().expect("only computed nodes are in the work");
+    let place = plan.place(work.node);
+    let mut output = place.map(|place| std::mem::take(&mut buffers[place.buffer])).unwrap_or_default();
+    let mut states: Vec<(Place, Values)> = Vec::new();
+    for place in node.states().iter().filter_map(|&state| plan.place(state)) {
+        states.push((place, std::mem::take(&mut buffers[place.buffer])));
+    }
+    let input = |(index, ty): (usize, &crate::graph::TensorType)| {
+        let stands_in_output = work.placed.get(index).copied().unwrap_or(false);
+        match plan.place(node.inputs()[index]) {
+            Some(place) if !stands_in_output => buffers[place.buffer].data(place.offset, ty.elements()),
+            _ => Data::Real(&[]),
+        }
+    };
+    let inputs: Vec<_> = work.types.inputs.iter().enumerate().map(input).collect();
+    let mut state_slices: Vec<&mut [f32]> = Vec::new();
+    for ((place, values), ty) in states.iter_mut().zip(&work.types.states) {
+        if let Out::Real(slice) = values.out(place.offset, ty.elements()) {
+            state_slices.push(slice);
+        }
+    }
+    let out = output.out(place.map_or(0, |place| place.offset), node.ty.elements());
+    op.run(&mut Call { types: &work.types, inputs: &inputs, states: &mut state_slices, output: out, step });
+    for (place, values) in states {
+        buffers[place.buffer] = values;
+    }
+    if let Some(place) = place {
+        buffers[place.buffer] = output;
+    }
+}

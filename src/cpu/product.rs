@@ -1,0 +1,78 @@
+//! Matrix products in f32 on the CPU: the `matrixmultiply` crate on pieces whose sizes depend on the shapes alone, so
+//! that the bits do not depend on the number of threads.
+
+use rayon::prelude::*;
+
+use crate::ops::matmul::Sizes;
+
+/// A product's operands, as [`crate::ops::matmul::Matmul`] has them.
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a> {
+    /// M, N and K.
+    pub sizes: Sizes,
+    /// The left matrix.
+    pub a: &'a [f32],
+    /// The right matrix.
+    pub b: &'a [f32],
+    /// Whether the left stands transposed.
+    pub transpose_a: bool,
+    /// Whether the right stands transposed.
+    pub transpose_b: bool,
+}
+
+/// Multiplications that are worth a thread of their own.
+const PIECE: usize = 1 << 20;
+
+impl Product<'_> {
+    /// Writes the product into `out` and calls `epilogue` on each finished piece with its first element's number.
+    pub fn run(&self, out: &mut [f32], epilogue: impl Fn(usize, &mut [f32]) + Sync) {
+        let Sizes { rows, columns, depth } = self.sizes;
+        assert!(out.len() == rows * columns && self.a.len() == rows * depth && self.b.len() == depth * columns);
+        if out.is_empty() {
+            return;
+        }
+        let pieces = (rows * columns * depth / PIECE).clamp(1, 64);
+        let piece_rows = rows.div_ceil(pieces).next_multiple_of(8).min(rows);
+        let piece = |(index, out): (usize, &mut [f32])| {
+            self.rows_from(index * piece_rows, out);
+            epilogue(index * piece_rows * columns, out);
+        };
+        if piece_rows == rows {
+            piece((0, out));
+        } else {
+            out.par_chunks_mut(piece_rows * columns).enumerate().for_each(piece);
+        }
+    }
+
+    /// Rows of the product from `first` on, as many as fit into `out`.
+    fn rows_from(&self, first: usize, out: &mut [f32]) {
+        let Sizes { rows, columns, depth } = self.sizes;
+        let count = out.len() / columns;
+        let (row_a, column_a) = if self.transpose_a { (1, rows) } else { (depth, 1) };
+        let (row_b, column_b) = if self.transpose_b { (1, depth) } else { (columns, 1) };
+        if depth == 0 {
+            return out.fill(0.0);
+        }
+        let a = &self.a[first * row_a..];
+        // SAFETY: `run` has checked that a, b and out are as long as their sizes say; the strides address a's rows
+        // first..first + count, all of b, and out, and nothing else; out is borrowed alone.
+        unsafe {
+            matrixmultiply::sgemm(
+                count,
+                depth,
+                columns,
+                1.0,
+                a.as_ptr(),
+                row_a as isize,
+                column_a as isize,
+                self.b.as_ptr(),
+                row_b as isize,
+                column_b as isize,
+                0.0,
+                out.as_mut_ptr(),
+                columns as isize,
+                1,
+            );
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One face for both executors: what a training loop, `predict` or a library user drives.
+
+use crate::cpu;
+use crate::gpu;
+use crate::graph::{Plan, Target};
+use crate::ops::Step;
+use crate::{Error, Result};
+
+/// A plan that an [`Engine`] has loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Program(pub(crate) usize);
+
+/// An executor with its persistent buffers and loaded plans. Persistent buffers are shared by name between plans:
+/// training and evaluation use the same parameters.
+#[derive(Debug)]
+pub enum Engine {
+    /// On the CPU, in f32, threaded by rayon.
+    Cpu(cpu::Executor),
+    /// On a GPU.
+    Gpu(Box<gpu::Executor>),
+}
+
+impl Engine {
+    /// The CPU executor.
+    pub fn cpu() -> Self {
+        Self::Cpu(cpu::Executor::new())
+    }
+
+    /// The executor on an opened device.
+    pub fn gpu(device: gpu::Device) -> Self {
+        Self::Gpu(Box::new(gpu::Executor::new(device)))
+    }
+
+    /// `"cpu"` or `"gpu"`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cpu(_) => "cpu",
+            Self::Gpu(_) => "gpu",
+        }
+    }
+
+    /// The device's name: the adapter and its driver, or the CPU's threads.
+    pub fn device_name(&self) -> String {
+        match self {
+            Self::Cpu(_) => format!("CPU, {} threads", rayon::current_num_threads()),
+            Self::Gpu(executor) => executor.device().description(),
+        }
+    }
+
+    /// What plans must be made for.
+    pub fn target(&self) -> Target {
+        match self {
+            Self::Cpu(executor) => executor.target(),
+            Self::Gpu(executor) => executor.target(),
+        }
+    }
+
+    /// Takes a plan: makes its buffers (zeroed; persistent ones that are there already stay) and, on a GPU, its
+    /// pipelines and bind groups.
+    ///
+    /// # Errors
+    /// When a persistent buffer is there with another length, or the device refuses a kernel or the memory.
+    pub fn load(&mut self, plan: Plan) -> Result<Program> {
+        match self {
+            Self::Cpu(executor) => executor.load(plan),
+            Self::Gpu(executor) => executor.load(plan),
+        }
+        .map(Program)
+    }
+
+    /// A loaded plan.
+    pub fn plan(&self, program: Program) -> &Plan {
+        match self {
+            Self::Cpu(executor) => executor.plan(program.0),
+            Self::Gpu(executor) => executor.plan(program.0),
+        }
+    }
+
+    /// Sets the steps that [`Engine::run`] takes ranges of: uploaded once, typically for an epoch.
+    ///
+    /// # Errors
+    /// When the device is lost or has no memory for the table.
+    pub fn schedule(&mut self, program: Program, steps: &[Step]) -> Result<()> {
+        match self {
+            Self::Cpu(executor) => executor.schedule(program.0, steps),
+            Self::Gpu(executor) => executor.schedule(program.0, steps)?,
+        }
+        Ok(())
+    }
+
+    /// Runs steps of the schedule, in order. A GPU is given the work in one submit and not waited for.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn run(&mut self, program: Program, steps: std::ops::Range<usize>) -> Result<()> {
+        match self {
+            Self::Cpu(executor) => executor.run(program.0, steps),
+            Self::Gpu(executor) => executor.run(program.0, steps)?,
+        }
+        Ok(())
+    }
+
+    /// Writes into a persistent buffer from an element on. `values` are `f32`, `u32` or `u8`, as the buffer's; bytes
+    /// must begin and end at whole words unless they end the buffer.
+    ///
+    /// # Errors
+    /// When there is no such buffer or it is too short.
+    pub fn write<T: bytemuck::NoUninit>(&mut self, buffer: &str, first: usize, values: &[T]) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        let offset = first * size_of::<T>();
+        match self {
+            Self::Cpu(executor) => executor.write(buffer, offset, bytes),
+            Self::Gpu(executor) => executor.write(buffer, offset, bytes),
+        }
+    }
+
+    /// The floats of a persistent buffer, after all work given so far.
+    ///
+    /// # Errors
+    /// When there is no such buffer or the device is lost.
+    pub async fn read(&mut self, buffer: &str) -> Result<Vec<f32>> {
+        let bytes = match self {
+            Self::Cpu(executor) => executor.read(buffer)?,
+            Self::Gpu(executor) => executor.read(buffer).await?,
+        };
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
+    /// The floats of a plan's named output, after all work given so far.
+    ///
+    /// # Errors
+    /// When there is no such output or the device is lost.
+    pub async fn read_output(&mut self, program: Program, name: &str) -> Result<Vec<f32>> {
+        let plan = self.plan(program);
+        let id = plan.output(name)?;
+        let place = plan.place(id).ok_or_else(|| Error::Usage(format!("the output '{name}' is empty")))?;
+        let bytes = match self {
+            Self::Cpu(executor) => executor.read_place(program.0, place),
+            Self::Gpu(executor) => executor.read_place(program.0, place).await?,
+        };
+        Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+}

@@ -1,0 +1,277 @@
+//! Adapters and devices: what is there, which one is taken and why, and a device whose every request is counted.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::counters::{Counters, Counts};
+use super::kernel::{Class, Traits};
+use crate::graph::Target;
+use crate::{Error, Result};
+
+/// The longest that one submission may take before it counts as hung.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// An adapter that could be opened.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    inner: wgpu::Adapter,
+    /// Its number in [`adapters`], which `--device` takes.
+    pub index: usize,
+}
+
+impl Adapter {
+    /// Its name, backend and driver.
+    pub fn description(&self) -> String {
+        describe(&self.inner.get_info())
+    }
+    /// wgpu's whole account of it.
+    pub fn info(&self) -> wgpu::AdapterInfo {
+        self.inner.get_info()
+    }
+    /// What it could do.
+    pub fn features(&self) -> wgpu::Features {
+        self.inner.features()
+    }
+    /// How much of it.
+    pub fn limits(&self) -> wgpu::Limits {
+        self.inner.limits()
+    }
+    /// Its row of the kernel table.
+    pub fn class(&self) -> Class {
+        class(self.inner.get_info().device_type)
+    }
+}
+
+fn describe(info: &wgpu::AdapterInfo) -> String {
+    let driver = [info.driver.as_str(), info.driver_info.as_str()].join(" ");
+    format!("{} ({}, {})", info.name, info.backend, driver.trim())
+}
+
+fn class(device_type: wgpu::DeviceType) -> Class {
+    match device_type {
+        wgpu::DeviceType::Cpu => Class::Software,
+        wgpu::DeviceType::IntegratedGpu => Class::Integrated,
+        _ => Class::Discrete,
+    }
+}
+
+/// All adapters of the backends that this program was built with; hardware first.
+pub async fn adapters() -> Vec<Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.flags = wgpu::InstanceFlags::empty();
+    let instance = wgpu::Instance::new(descriptor);
+    let mut found = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    found.retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
+    found.sort_by_key(|adapter| match class(adapter.get_info().device_type) {
+        Class::Discrete => 0,
+        Class::Integrated => 1,
+        Class::Software => 2,
+    });
+    found.into_iter().enumerate().map(|(index, inner)| Adapter { inner, index }).collect()
+}
+
+/// How kernels are compiled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Bounds checks and loop bounding in every kernel, and zeroed workgroup memory: for tests.
+    pub checks: bool,
+    /// Timestamps around every dispatch, where the device has them.
+    pub profile: bool,
+}
+
+/// An opened device. Everything that is asked of it passes through here and is counted.
+#[derive(Debug)]
+pub struct Device {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) counters: Counters,
+    pub(super) options: Options,
+    adapter: Adapter,
+    limits: wgpu::Limits,
+    features: wgpu::Features,
+    lost: Arc<AtomicBool>,
+    errors: Arc<Mutex<Vec<String>>>,
+}
+
+impl Device {
+    /// Opens an adapter with all of its limits.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub async fn open(adapter: &Adapter, options: Options) -> Result<Self> {
+        let offered = adapter.inner.features();
+        let wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
+        let timed = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
+        let features = offered & (wanted | timed);
+        let limits = adapter.inner.limits();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("gpunn"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let opened = adapter.inner.request_device(&descriptor).await;
+        let (device, queue) =
+            opened.map_err(|error| Error::Device(format!("cannot open {}: {error}", adapter.description())))?;
+        let lost = Arc::new(AtomicBool::new(false));
+        let errors = Arc::new(Mutex::new(Vec::new()));
+        let (flag, list) = (lost.clone(), errors.clone());
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                flag.store(true, SeqCst);
+            }
+            drop(message);
+        });
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            if let Ok(mut list) = list.lock() {
+                list.push(error.to_string());
+            }
+        }));
+        let counters = Counters::default();
+        Ok(Self { device, queue, counters, options, adapter: adapter.clone(), limits, features, lost, errors })
+    }
+
+    /// The adapter's name, backend and driver.
+    pub fn description(&self) -> String {
+        self.adapter.description()
+    }
+    /// The adapter.
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+    /// What happened since it was opened.
+    pub fn counts(&self) -> Counts {
+        self.counters.counts()
+    }
+    /// Bytes that wgpu's allocator holds for buffers, where the backend tells.
+    pub fn allocated_bytes(&self) -> Option<u64> {
+        self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
+    }
+    /// Whether dispatches can be timed.
+    pub fn has_timestamps(&self) -> bool {
+        self.features.contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// What kernels are chosen by.
+    pub fn traits(&self) -> Traits {
+        let info = self.adapter.inner.get_info();
+        let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 0;
+        let has = self.features.contains(wgpu::Features::SUBGROUP);
+        Traits {
+            class: class(info.device_type),
+            subgroup: (fixed && has).then_some(info.subgroup_min_size),
+            max_groups: self.limits.max_compute_workgroups_per_dimension,
+        }
+    }
+
+    /// What plans must be made for.
+    pub fn target(&self) -> Target {
+        Target {
+            alignment: self.limits.min_storage_buffer_offset_alignment.max(64) as usize,
+            max_binding: self.limits.max_storage_buffer_binding_size as usize,
+            max_buffer: self.limits.max_buffer_size as usize,
+            device: Some(self.traits()),
+        }
+    }
+
+    /// Bytes between two entries of a table of uniforms.
+    pub(super) fn uniform_stride(&self) -> usize {
+        self.limits.min_uniform_buffer_offset_alignment.max(256) as usize
+    }
+
+    pub(super) fn buffer(&self, label: &str, bytes: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        Counters::add(&self.counters.buffers);
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes.next_multiple_of(4).max(16) as u64,
+            usage: usage | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        })
+    }
+
+    pub(super) fn write(&self, buffer: &wgpu::Buffer, offset: usize, bytes: &[u8]) {
+        Counters::add(&self.counters.writes);
+        let whole = bytes.len() / 4 * 4;
+        self.queue.write_buffer(buffer, offset as u64, &bytes[..whole]);
+        if whole < bytes.len() {
+            let mut last = [0; 4];
+            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+            self.queue.write_buffer(buffer, (offset + whole) as u64, &last);
+        }
+    }
+
+    pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+        Counters::add(&self.counters.submits);
+        self.queue.submit([encoder.finish()])
+    }
+
+    /// Waits for a submission, or for all.
+    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        Counters::add(&self.counters.waits);
+        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(PATIENCE) };
+        let polled = self.device.poll(poll);
+        self.check()?;
+        polled.map(drop).map_err(|error| {
+            Error::Device(format!(
+                "{} did not finish its work within {} s ({error}); a smaller batch may help",
+                self.description(),
+                PATIENCE.as_secs()
+            ))
+        })
+    }
+
+    /// Lets wgpu give back what finished work held, without waiting.
+    pub(super) fn tidy(&self) -> Result<()> {
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.check()
+    }
+
+    /// Whether the device still works and has refused nothing.
+    pub(super) fn check(&self) -> Result<()> {
+        if let Some(error) = self.errors.lock().ok().and_then(|list| list.first().cloned()) {
+            return Err(Error::Device(format!("{} refused: {error}", self.description())));
+        }
+        if self.lost.load(SeqCst) {
+            return Err(Error::Device(format!(
+                "{} was lost, perhaps reset by its driver; results since the last checkpoint are gone. \
+                 Try a smaller batch, or --device cpu",
+                self.description()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Copies a range of a buffer back.
+    pub(super) async fn read(&self, buffer: &wgpu::Buffer, offset: usize, bytes: usize) -> Result<Vec<u8>> {
+        let whole = bytes.next_multiple_of(4);
+        let usage = wgpu::BufferUsages::MAP_READ;
+        Counters::add(&self.counters.buffers);
+        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read back"),
+            size: whole.max(4) as u64,
+            usage: usage | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, offset as u64, &staging, 0, whole as u64);
+        let submission = self.submit(encoder);
+        Counters::add(&self.counters.maps);
+        let mapped = Arc::new(Mutex::new(None));
+        let result = mapped.clone();
+        staging.map_async(wgpu::MapMode::Read, .., move |outcome| {
+            if let Ok(mut slot) = result.lock() {
+                *slot = Some(outcome);
+            }
+        });
+        self.wait(Some(submission))?;
+        let outcome = mapped.lock().ok().and_then(|mut slot| slot.take());
+        match outcome {
+            Some(Ok(())) => {}
+            other => return Err(Error::Device(format!("cannot read back from {}: {other:?}", self.description()))),
+        }
+        let view = staging.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
+        Ok(view[..bytes].to_vec())
+    }
+}

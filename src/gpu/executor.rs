@@ -1,0 +1,308 @@
+//! Runs plans on a GPU. Pipelines, buffers and bind groups are made when a plan is loaded; a run is one encoder, one pass,
+//! one submit, and waits for nothing.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::counters::Counters;
+use super::device::Device;
+use super::kernel::{Dispatch, Slot};
+use super::pipelines::{Pipeline, Pipelines};
+use crate::graph::{BufferKind, Place, Plan, Source, Target, Work};
+use crate::ops::Step;
+use crate::{Error, Result};
+
+/// Submissions that may be under way before the oldest is waited for.
+const IN_FLIGHT: usize = 32;
+/// Submissions after which finished work is given back.
+const TIDY_EVERY: u64 = 8;
+
+/// A dispatch with all that it binds.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub pipeline: Arc<Pipeline>,
+    pub bind_group: wgpu::BindGroup,
+    pub step: bool,
+    pub groups: [u32; 3],
+    /// Index into the plan's work.
+    pub work: usize,
+    /// Index into that work's dispatches.
+    pub dispatch: usize,
+}
+
+/// A loaded plan.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub plan: Plan,
+    pub buffers: Vec<wgpu::Buffer>,
+    pub ready: Vec<Ready>,
+    steps: Option<StepTable>,
+}
+
+/// The steps' numbers on the device.
+#[derive(Debug)]
+struct StepTable {
+    buffer: wgpu::Buffer,
+    bind_group: wgpu::BindGroup,
+    capacity: usize,
+    steps: Vec<Step>,
+}
+
+/// Executes plans made for its device's [`Target`].
+#[derive(Debug)]
+pub struct Executor {
+    pub(super) device: Device,
+    pub(super) loaded: Vec<Loaded>,
+    persistent: HashMap<String, (wgpu::Buffer, usize)>,
+    pipelines: Pipelines,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    submitted: u64,
+}
+
+impl Executor {
+    /// Without any plan or buffer.
+    pub fn new(device: Device) -> Self {
+        Self::with_cache(device, None)
+    }
+
+    /// With what [`Executor::pipeline_cache`] gave an earlier run on the same adapter and driver.
+    pub fn with_cache(device: Device, kept: Option<&[u8]>) -> Self {
+        let pipelines = Pipelines::new(&device, kept);
+        let (loaded, persistent, in_flight) = (Vec::new(), HashMap::new(), VecDeque::new());
+        Self { device, loaded, persistent, pipelines, in_flight, submitted: 0 }
+    }
+
+    /// What may be kept for the next run, where the backend can.
+    pub fn pipeline_cache(&self) -> Option<Vec<u8>> {
+        self.pipelines.kept()
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// What plans must be made for.
+    pub fn target(&self) -> Target {
+        self.device.target()
+    }
+
+    /// A loaded plan.
+    pub fn plan(&self, program: usize) -> &Plan {
+        &self.loaded[program].plan
+    }
+
+    /// Makes a plan's buffers, pipelines and bind groups.
+    ///
+    /// # Errors
+    /// When the device refuses, or a persistent buffer is there with another length.
+    pub fn load(&mut self, plan: Plan) -> Result<usize> {
+        let dispatches = || plan.work.iter().flat_map(|work| &work.lowering.dispatches);
+        self.pipelines.compile(&self.device, dispatches().map(|dispatch| &dispatch.kernel))?;
+        let mut buffers = Vec::new();
+        for buffer in &plan.buffers {
+            buffers.push(match buffer.kind {
+                BufferKind::Persistent => self.persistent(&buffer.name, buffer.bytes)?,
+                _ => self.device.buffer(&buffer.name, buffer.bytes, wgpu::BufferUsages::STORAGE),
+            });
+        }
+        for id in plan.graph.ids() {
+            if let (Source::Constant(values), Some(place)) = (&plan.graph.node(id).source, plan.place(id)) {
+                self.device.write(&buffers[place.buffer], place.offset, bytemuck::cast_slice(values));
+            }
+        }
+        let ready = self.bind(&plan, &buffers)?;
+        self.loaded.push(Loaded { plan, buffers, ready, steps: None });
+        self.device.check()?;
+        Ok(self.loaded.len() - 1)
+    }
+
+    fn persistent(&mut self, name: &str, bytes: usize) -> Result<wgpu::Buffer> {
+        if let Some((buffer, known)) = self.persistent.get(name) {
+            return match *known == bytes {
+                true => Ok(buffer.clone()),
+                false => Err(Error::Shape(format!(
+                    "the buffer '{name}' has {known} bytes already, but the plan asks for {bytes}"
+                ))),
+            };
+        }
+        let buffer = self.device.buffer(name, bytes, wgpu::BufferUsages::STORAGE);
+        self.persistent.insert(name.into(), (buffer.clone(), bytes));
+        Ok(buffer)
+    }
+
+    /// One uniform buffer holds the dims of all dispatches; each bind group has its own part of it.
+    fn bind(&self, plan: &Plan, buffers: &[wgpu::Buffer]) -> Result<Vec<Ready>> {
+        let stride = self.device.uniform_stride();
+        let count: usize = plan.work.iter().map(|work| work.lowering.dispatches.len()).sum();
+        let mut dims = vec![0_u8; stride * count];
+        let uniforms = self.device.buffer("dims", dims.len(), wgpu::BufferUsages::UNIFORM);
+        let mut ready = Vec::new();
+        for (number, work) in plan.work.iter().enumerate() {
+            for (index, dispatch) in work.lowering.dispatches.iter().enumerate() {
+                let offset = stride * ready.len();
+                let words: &[u8] = bytemuck::cast_slice(&dispatch.dims);
+                dims[offset..offset + words.len()].copy_from_slice(words);
+                let pipeline = self.pipelines.get(&dispatch.kernel).clone();
+                let bind_group = self.bind_group(plan, work, dispatch, buffers, &pipeline, (&uniforms, offset))?;
+                let (step, groups) = (dispatch.kernel.step, dispatch.groups);
+                ready.push(Ready { pipeline, bind_group, step, groups, work: number, dispatch: index });
+            }
+        }
+        if count > 0 {
+            self.device.write(&uniforms, 0, &dims);
+        }
+        Ok(ready)
+    }
+
+    fn bind_group(
+        &self,
+        plan: &Plan,
+        work: &Work,
+        dispatch: &Dispatch,
+        buffers: &[wgpu::Buffer],
+        pipeline: &Pipeline,
+        (uniforms, offset): (&wgpu::Buffer, usize),
+    ) -> Result<wgpu::BindGroup> {
+        Counters::add(&self.device.counters.bind_groups);
+        let node = plan.graph.node(work.node);
+        let mut entries = vec![entry(0, uniforms, offset, self.device.uniform_stride())];
+        for (index, slot) in dispatch.slots.iter().enumerate() {
+            let place = match *slot {
+                Slot::Input(i) => plan.place(node.inputs()[i]),
+                Slot::State(i) => plan.place(node.states()[i]),
+                Slot::Output => plan.place(work.node),
+                Slot::Scratch(i) => work.scratch.get(i).copied(),
+            };
+            let place = place.ok_or_else(|| Error::Shape(format!("node '{}' binds an empty tensor", node.name)))?;
+            entries.push(entry(index as u32 + 1, &buffers[place.buffer], place.offset, place.bytes));
+        }
+        Ok(self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&node.name),
+            layout: &pipeline.layout,
+            entries: &entries,
+        }))
+    }
+
+    /// Uploads the steps that [`Executor::run`] takes ranges of.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn schedule(&mut self, program: usize, steps: &[Step]) -> Result<()> {
+        let stride = self.device.uniform_stride();
+        let loaded = &mut self.loaded[program];
+        if loaded.steps.as_ref().is_none_or(|table| table.capacity < steps.len()) {
+            let buffer = self.device.buffer("steps", stride * steps.len().max(1), wgpu::BufferUsages::UNIFORM);
+            Counters::add(&self.device.counters.bind_groups);
+            let bind_group = self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("step"),
+                layout: &self.pipelines.step_layout,
+                entries: &[entry(0, &buffer, 0, size_of::<Step>())],
+            });
+            loaded.steps = Some(StepTable { buffer, bind_group, capacity: steps.len(), steps: Vec::new() });
+        }
+        if let Some(table) = &mut loaded.steps {
+            let mut rows = vec![0_u8; stride * steps.len()];
+            for (row, step) in rows.chunks_mut(stride).zip(steps) {
+                row[..size_of::<Step>()].copy_from_slice(bytemuck::bytes_of(step));
+            }
+            self.device.write(&table.buffer, 0, &rows);
+            table.steps = steps.to_vec();
+        }
+        self.device.check()
+    }
+
+    /// Writes into a persistent buffer, from a byte on.
+    ///
+    /// # Errors
+    /// When there is no such buffer or it is too short.
+    pub fn write(&mut self, name: &str, offset: usize, bytes: &[u8]) -> Result<()> {
+        let (buffer, len) = self.persistent.get(name).ok_or_else(|| crate::cpu::unknown_buffer(name))?;
+        if offset + bytes.len() > *len {
+            return Err(crate::cpu::too_short(name, *len, offset + bytes.len()));
+        }
+        if !bytes.is_empty() {
+            self.device.write(buffer, offset, bytes);
+        }
+        self.device.check()
+    }
+
+    /// The bytes of a persistent buffer, after all work given so far.
+    ///
+    /// # Errors
+    /// When there is no such buffer or the device is lost.
+    pub async fn read(&mut self, name: &str) -> Result<Vec<u8>> {
+        let (buffer, bytes) = self.persistent.get(name).ok_or_else(|| crate::cpu::unknown_buffer(name))?;
+        self.in_flight.clear();
+        self.device.read(buffer, 0, *bytes).await
+    }
+
+    /// The bytes of a place of a loaded plan, after all work given so far.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn read_place(&mut self, program: usize, place: Place) -> Result<Vec<u8>> {
+        self.in_flight.clear();
+        self.device.read(&self.loaded[program].buffers[place.buffer], place.offset, place.bytes).await
+    }
+
+    /// Submits steps of the schedule: one encoder, one pass, one submit.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn run(&mut self, program: usize, range: std::ops::Range<usize>) -> Result<()> {
+        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for step in range {
+                for ready in &self.loaded[program].ready {
+                    self.encode(&mut pass, program, ready, step);
+                }
+            }
+        }
+        let submission = self.device.submit(encoder);
+        self.in_flight.push_back(submission);
+        self.submitted += 1;
+        if self.in_flight.len() > IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.device.wait(oldest)?;
+        }
+        if self.submitted % TIDY_EVERY == 0 {
+            self.device.tidy()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, program: usize, ready: &Ready, step: usize) {
+        pass.set_pipeline(&ready.pipeline.pipeline);
+        pass.set_bind_group(0, &ready.bind_group, &[]);
+        if let (true, Some(table)) = (ready.step, &self.loaded[program].steps) {
+            pass.set_bind_group(1, &table.bind_group, &[(step * self.device.uniform_stride()) as u32]);
+        }
+        let [x, y, z] = ready.groups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// The scheduled steps of a program.
+    pub(super) fn steps(&self, program: usize) -> &[Step] {
+        self.loaded[program].steps.as_ref().map_or(&[], |table| &table.steps)
+    }
+
+    /// Fills a whole buffer of a loaded plan with a word, for tests that watch unwritten memory.
+    pub fn poison(&mut self, program: usize, buffer: usize, word: u32) {
+        let loaded = &self.loaded[program];
+        let words = vec![word; loaded.buffers[buffer].size() as usize / 4];
+        self.device.write(&loaded.buffers[buffer], 0, bytemuck::cast_slice(&words));
+    }
+}
+
+fn entry(binding: u32, buffer: &wgpu::Buffer, offset: usize, bytes: usize) -> wgpu::BindGroupEntry<'_> {
+    wgpu::BindGroupEntry {
+        binding,
+        resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer,
+            offset: offset as u64,
+            size: std::num::NonZeroU64::new(bytes as u64),
+        }),
+    }
+}

@@ -1,0 +1,229 @@
+//! Kernels as data: a WGSL file with values for its constants and, for some, spliced code. No wgpu type appears here,
+//! so that plans are made and shaders are checked without a device.
+
+use std::fmt::Write as _;
+
+/// What an adapter is, as far as kernels are chosen by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A CPU that plays a GPU: each load instruction is what costs.
+    Software,
+    /// A GPU that shares the CPU's memory.
+    Integrated,
+    /// A GPU with memory of its own.
+    Discrete,
+}
+
+/// What lowering may know of a device.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Traits {
+    /// Its class: a row of the kernel table.
+    pub class: Class,
+    /// The subgroup size, where the adapter's smallest and largest are the same and the feature is there.
+    pub subgroup: Option<u32>,
+    /// Most workgroups along one axis of a dispatch; larger grids are folded.
+    pub max_groups: u32,
+}
+
+impl Traits {
+    /// WebGPU's default limits: what every variant that is not chosen for more must fit.
+    pub fn portable() -> Self {
+        Self { class: Class::Discrete, subgroup: None, max_groups: 65_535 }
+    }
+    /// A linear grid of `groups` workgroups, folded into two axes where one is too short. Kernels compute the linear
+    /// number with `shaders/lib/grid.wgsl`.
+    pub fn fold(&self, groups: usize) -> [u32; 3] {
+        let most = self.max_groups as usize;
+        let groups = groups.max(1);
+        if groups <= most {
+            return [groups as u32, 1, 1];
+        }
+        let rows = groups.div_ceil(most);
+        [groups.div_ceil(rows) as u32, rows as u32, 1]
+    }
+}
+
+/// A value for one `const` of a WGSL file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Constant {
+    /// `u32`.
+    U32(u32),
+    /// `f32`.
+    F32(f32),
+    /// `bool`.
+    Bool(bool),
+}
+impl From<u32> for Constant {
+    fn from(value: u32) -> Self {
+        Self::U32(value)
+    }
+}
+impl From<f32> for Constant {
+    fn from(value: f32) -> Self {
+        Self::F32(value)
+    }
+}
+impl From<bool> for Constant {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+impl Constant {
+    fn wgsl(self) -> String {
+        match self {
+            Self::U32(value) => format!("{value}u"),
+            Self::F32(value) => format!("{value:?}f"),
+            Self::Bool(value) => value.to_string(),
+        }
+    }
+}
+
+/// How a kernel uses a storage binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// `var<storage, read>`.
+    Read,
+    /// `var<storage, read_write>`.
+    Write,
+}
+
+/// A variant of a kernel: its rendered WGSL is what identifies it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// The file's name without its ending, and what distinguishes the variant, for profiles and errors.
+    pub label: String,
+    /// The whole module.
+    pub wgsl: String,
+    /// How each storage binding is used, from binding 1 of group 0 on.
+    pub bindings: Vec<Access>,
+    /// Whether it reads the step's numbers (group 1).
+    pub step: bool,
+    /// The subgroup size that it is written for.
+    pub subgroup: Option<u32>,
+}
+
+/// Files that kernels ask for with a first line `// needs: NAME, NAME`.
+const LIBRARY: &[(&str, &str)] = &[
+    ("grid", include_str!("../../shaders/lib/grid.wgsl")),
+    ("step", include_str!("../../shaders/lib/step.wgsl")),
+    ("total", include_str!("../../shaders/lib/total.wgsl")),
+    ("philox", include_str!("../../shaders/lib/philox.wgsl")),
+];
+
+impl Kernel {
+    /// The kernel of a WGSL file with these values for its constants. Its storage bindings are read off the file.
+    ///
+    /// # Panics
+    /// When the file lacks one of the constants or needs an unknown library file: a mistake in this crate.
+    pub fn new(name: &str, source: &str, constants: &[(&str, Constant)]) -> Self {
+        let mut wgsl = String::new();
+        let mut step = false;
+        if let Some(needs) = source.lines().next().and_then(|line| line.strip_prefix("// needs: ")) {
+            for need in needs.split(", ") {
+                let (_, text) =
+                    LIBRARY.iter().find(|(name, _)| *name == need).unwrap_or_else(|| panic!("{name} needs '{need}'"));
+                wgsl.push_str(text);
+                step |= need == "step";
+            }
+        }
+        wgsl.push_str(source);
+        let mut label = name.to_owned();
+        for (constant, value) in constants {
+            wgsl = replace_constant(&wgsl, constant, &value.wgsl())
+                .unwrap_or_else(|| panic!("{name}.wgsl has no line 'const {constant}: '"));
+            let _ = write!(label, " {}={}", constant.to_lowercase(), value.wgsl().trim_end_matches(['u', 'f']));
+        }
+        Self { label, bindings: storage_bindings(&wgsl), wgsl, step, subgroup: None }
+    }
+
+    /// Says that the variant is written for one subgroup size.
+    pub fn for_subgroup(mut self, size: u32) -> Self {
+        self.subgroup = Some(size);
+        self
+    }
+
+    /// Replaces text that a splice point stands for; `what` distinguishes the variant in its label.
+    ///
+    /// # Panics
+    /// When the text does not stand in the module exactly once: a mistake in this crate.
+    pub(crate) fn splice(mut self, point: &str, code: &str) -> Self {
+        assert_eq!(self.wgsl.matches(point).count(), 1, "{}: splice point {point:?}", self.label);
+        self.wgsl = self.wgsl.replace(point, code);
+        self.bindings = storage_bindings(&self.wgsl);
+        self
+    }
+}
+
+fn replace_constant(wgsl: &str, name: &str, value: &str) -> Option<String> {
+    let start = wgsl.find(&format!("const {name}: "))?;
+    let equals = start + wgsl[start..].find('=')?;
+    let end = equals + wgsl[equals..].find(';')?;
+    Some(format!("{} {value}{}", &wgsl[..=equals], &wgsl[end..]))
+}
+
+/// The storage bindings of group 0, which begin at binding 1 and have no gap.
+fn storage_bindings(wgsl: &str) -> Vec<Access> {
+    let mut found: Vec<(u32, Access)> = wgsl
+        .lines()
+        .filter_map(|line| {
+            let rest = line.trim().strip_prefix("@group(0) @binding(")?;
+            let (number, rest) = rest.split_once(')')?;
+            let access = if rest.contains("var<storage, read_write>") {
+                Access::Write
+            } else if rest.contains("var<storage, read>") {
+                Access::Read
+            } else {
+                return None;
+            };
+            Some((number.parse().ok()?, access))
+        })
+        .collect();
+    found.sort_by_key(|(number, _)| *number);
+    assert!(found.iter().enumerate().all(|(i, (number, _))| *number == i as u32 + 1), "storage bindings {found:?}");
+    found.into_iter().map(|(_, access)| access).collect()
+}
+
+/// What a dispatch binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The node's input of this number.
+    Input(usize),
+    /// The leaf of this number that the node updates.
+    State(usize),
+    /// The node's value.
+    Output,
+    /// A scratch tensor of [`Lowering::scratch`].
+    Scratch(usize),
+}
+
+/// One dispatch of a kernel.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// What its storage bindings are, in order.
+    pub slots: Vec<Slot>,
+    /// The words of its `Dims`, at most 64.
+    pub dims: Vec<u32>,
+    /// Workgroups.
+    pub groups: [u32; 3],
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes that have to be moved: each operand once.
+    pub bytes: u64,
+}
+
+/// How a node runs on a GPU. No dispatch at all where its value is a view.
+#[derive(Clone, Debug, Default)]
+pub struct Lowering {
+    /// In order.
+    pub dispatches: Vec<Dispatch>,
+    /// Floats of memory needed while the node runs, a tensor each.
+    pub scratch: Vec<usize>,
+}
+
+impl From<Dispatch> for Lowering {
+    fn from(dispatch: Dispatch) -> Self {
+        Self { dispatches: vec![dispatch], scratch: Vec::new() }
+    }
+}

@@ -1,0 +1,14 @@
+//! wgpu alone: devices, kernels and their variants, buffers, the executor, the profiler.
+
+mod counters;
+mod device;
+mod executor;
+pub mod kernel;
+pub mod matmul;
+mod pipelines;
+pub mod profile;
+pub mod verify;
+
+pub use counters::Counts;
+pub use device::{Adapter, Device, Options, adapters};
+pub use executor::Executor;

@@ -1,0 +1,148 @@
+//! Kernels compiled: each variant once, several at a time, kept on disk by whoever opened the device where the backend can.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::counters::Counters;
+use super::device::Device;
+use super::kernel::{Access, Kernel};
+use crate::{Error, Result};
+
+/// A compiled kernel.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    /// The layout of group 0: dims, then the storage bindings.
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// All compiled kernels of a device.
+#[derive(Debug)]
+pub(super) struct Pipelines {
+    known: HashMap<Kernel, Arc<Pipeline>>,
+    /// The layout of group 1: a step's numbers at a dynamic offset.
+    pub step_layout: wgpu::BindGroupLayout,
+    cache: Option<wgpu::PipelineCache>,
+}
+
+impl Pipelines {
+    /// None yet. `kept` is what [`Pipelines::kept`] gave an earlier run with the same adapter and driver.
+    pub fn new(device: &Device, kept: Option<&[u8]>) -> Self {
+        let step_layout = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("step"),
+            entries: &[uniform_entry(0, true)],
+        });
+        let cache = device.device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
+            // SAFETY: the bytes come from `PipelineCache::get_data`, whole: the file is written to a temporary name
+            // and renamed; `fallback` lets the driver refuse those of another version.
+            unsafe {
+                device.device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
+                    label: Some("gpunn"),
+                    data: kept,
+                    fallback: true,
+                })
+            }
+        });
+        Self { known: HashMap::new(), step_layout, cache }
+    }
+
+    /// What may be kept for the next run.
+    pub fn kept(&self) -> Option<Vec<u8>> {
+        self.cache.as_ref()?.get_data()
+    }
+
+    /// Compiles those of these kernels that are not compiled yet, in parallel.
+    pub fn compile<'a>(&mut self, device: &Device, kernels: impl Iterator<Item = &'a Kernel>) -> Result<()> {
+        let mut missing: Vec<&Kernel> = Vec::new();
+        for kernel in kernels {
+            if !self.known.contains_key(kernel) && !missing.contains(&kernel) {
+                missing.push(kernel);
+            }
+        }
+        let compiled: Vec<_> = missing.par_iter().map(|kernel| self.compile_one(device, kernel)).collect();
+        device.check()?;
+        for (kernel, pipeline) in missing.into_iter().zip(compiled) {
+            self.known.insert(kernel.clone(), Arc::new(pipeline?));
+        }
+        Ok(())
+    }
+
+    /// A kernel that has been compiled.
+    pub fn get(&self, kernel: &Kernel) -> &Arc<Pipeline> {
+        &self.known[kernel]
+    }
+
+    fn compile_one(&self, device: &Device, kernel: &Kernel) -> Result<Pipeline> {
+        let traits = device.traits();
+        if kernel.subgroup.is_some() && kernel.subgroup != traits.subgroup {
+            return Err(Error::Device(format!(
+                "the kernel '{}' is written for subgroups of {:?}, but {} has {:?}",
+                kernel.label,
+                kernel.subgroup,
+                device.description(),
+                traits.subgroup
+            )));
+        }
+        Counters::add(&device.counters.pipelines);
+        let checks = device.options.checks;
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(&kernel.label),
+            source: wgpu::ShaderSource::Wgsl(kernel.wgsl.as_str().into()),
+        };
+        let module = if checks {
+            device.device.create_shader_module(descriptor)
+        } else {
+            // SAFETY: the kernels are this crate's own; the tests run each with these checks on and off, with exact
+            // bindings, and watch the memory around every tensor.
+            unsafe { device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+        };
+        let mut entries = vec![uniform_entry(0, false)];
+        for (index, access) in kernel.bindings.iter().enumerate() {
+            entries.push(storage_entry(index as u32 + 1, *access));
+        }
+        let layout = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(&kernel.label),
+            entries: &entries,
+        });
+        let mut groups = vec![Some(&layout)];
+        if kernel.step {
+            groups.push(Some(&self.step_layout));
+        }
+        let pipeline_layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&kernel.label),
+            bind_group_layouts: &groups,
+            immediate_size: 0,
+        });
+        let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&kernel.label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: checks,
+                ..wgpu::PipelineCompilationOptions::default()
+            },
+            cache: self.cache.as_ref(),
+        });
+        Ok(Pipeline { pipeline, layout })
+    }
+}
+
+fn uniform_entry(binding: u32, dynamic: bool) -> wgpu::BindGroupLayoutEntry {
+    entry(binding, wgpu::BufferBindingType::Uniform, dynamic)
+}
+
+fn storage_entry(binding: u32, access: Access) -> wgpu::BindGroupLayoutEntry {
+    entry(binding, wgpu::BufferBindingType::Storage { read_only: access == Access::Read }, false)
+}
+
+fn entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
+        count: None,
+    }
+}

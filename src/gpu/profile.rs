@@ -1,0 +1,141 @@
+//! Times of kernels, by timestamps around each dispatch in a pass of its own, which every backend that has timestamps
+//! offers.
+
+use super::executor::{Executor, Loaded};
+use crate::{Error, Result};
+
+/// One dispatch, timed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed {
+    /// The kernel's label.
+    pub kernel: String,
+    /// The node's name.
+    pub node: String,
+    /// Which of the profiled steps.
+    pub step: usize,
+    /// Nanoseconds from the first dispatch's start.
+    pub start: f64,
+    /// Nanoseconds it took.
+    pub duration: f64,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes that had to be moved.
+    pub bytes: u64,
+}
+
+/// All dispatches of one kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelTime {
+    /// The kernel's label.
+    pub kernel: String,
+    /// Dispatches.
+    pub calls: usize,
+    /// Milliseconds, all calls together.
+    pub milliseconds: f64,
+    /// Part of the whole time.
+    pub share: f64,
+    /// Billions of floating-point operations a second.
+    pub gflops: f64,
+    /// Billions of bytes a second.
+    pub gbytes: f64,
+}
+
+/// Sums up dispatches by kernel, the longest first.
+pub fn by_kernel(timed: &[Timed]) -> Vec<KernelTime> {
+    let whole: f64 = timed.iter().map(|dispatch| dispatch.duration).sum();
+    let mut names: Vec<&str> = timed.iter().map(|dispatch| dispatch.kernel.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let of = |name: &str| {
+        let calls: Vec<_> = timed.iter().filter(|dispatch| dispatch.kernel == name).collect();
+        let nanoseconds: f64 = calls.iter().map(|dispatch| dispatch.duration).sum();
+        let per = |count: u64| if nanoseconds > 0.0 { count as f64 / nanoseconds } else { 0.0 };
+        KernelTime {
+            kernel: name.to_owned(),
+            calls: calls.len(),
+            milliseconds: nanoseconds / 1e6,
+            share: if whole > 0.0 { nanoseconds / whole } else { 0.0 },
+            gflops: per(calls.iter().map(|dispatch| dispatch.flops).sum()),
+            gbytes: per(calls.iter().map(|dispatch| dispatch.bytes).sum()),
+        }
+    };
+    let mut times: Vec<KernelTime> = names.into_iter().map(of).collect();
+    times.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
+    times
+}
+
+/// The dispatches as a trace that Chrome and Perfetto open.
+pub fn trace(timed: &[Timed]) -> String {
+    let event = |dispatch: &Timed| {
+        serde_json::json!({
+            "name": dispatch.node, "cat": "kernel", "ph": "X", "pid": 0, "tid": 0,
+            "ts": dispatch.start / 1e3, "dur": dispatch.duration / 1e3,
+            "args": {
+                "kernel": dispatch.kernel, "step": dispatch.step, "flops": dispatch.flops, "bytes": dispatch.bytes,
+            },
+        })
+    };
+    let events: Vec<_> = timed.iter().map(event).collect();
+    serde_json::json!({ "traceEvents": events, "displayTimeUnit": "ns" }).to_string()
+}
+
+impl Executor {
+    /// Runs scheduled steps, each dispatch in a pass of its own between two timestamps, and waits for them.
+    ///
+    /// # Errors
+    /// When the device has no timestamps, was not opened for profiling, or is lost.
+    pub async fn profile(&mut self, program: usize, range: std::ops::Range<usize>) -> Result<Vec<Timed>> {
+        if !self.device.has_timestamps() {
+            return Err(Error::Device(format!("{} has no timestamps to profile with", self.device.description())));
+        }
+        let mut timed = Vec::new();
+        for step in range {
+            timed.extend(self.profile_step(program, step).await?);
+        }
+        let first = timed.iter().map(|dispatch| dispatch.start).fold(f64::INFINITY, f64::min);
+        timed.iter_mut().for_each(|dispatch| dispatch.start -= first);
+        Ok(timed)
+    }
+
+    async fn profile_step(&mut self, program: usize, step: usize) -> Result<Vec<Timed>> {
+        let count = self.loaded[program].ready.len() as u32;
+        let queries = self.device.device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("profile"),
+            ty: wgpu::QueryType::Timestamp,
+            count: 2 * count,
+        });
+        let bytes = 16 * count as usize;
+        let resolved = self.device.buffer("profile", bytes, wgpu::BufferUsages::QUERY_RESOLVE);
+        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        for (index, ready) in (0..).zip(&self.loaded[program].ready) {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: None,
+                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &queries,
+                    beginning_of_pass_write_index: Some(2 * index),
+                    end_of_pass_write_index: Some(2 * index + 1),
+                }),
+            });
+            self.encode(&mut pass, program, ready, step);
+        }
+        encoder.resolve_query_set(&queries, 0..2 * count, &resolved, 0);
+        self.device.submit(encoder);
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&self.device.read(&resolved, 0, bytes).await?);
+        let period = f64::from(self.device.queue.get_timestamp_period());
+        let Loaded { plan, ready, .. } = &self.loaded[program];
+        let times = ready.iter().zip(ticks.chunks_exact(2)).map(|(ready, ticks)| {
+            let work = &plan.work[ready.work];
+            let dispatch = &work.lowering.dispatches[ready.dispatch];
+            Timed {
+                kernel: dispatch.kernel.label.clone(),
+                node: plan.graph.node(work.node).name.clone(),
+                step,
+                start: ticks[0] as f64 * period,
+                duration: ticks[1].saturating_sub(ticks[0]) as f64 * period,
+                flops: dispatch.flops,
+                bytes: dispatch.bytes,
+            }
+        });
+        Ok(times.collect())
+    }
+}

@@ -1,0 +1,95 @@
+//! Reverse-mode differentiation: builds, for a scalar (or a value with a given incoming gradient), the nodes of the
+//! gradients. Each op says from its own rule how its gradient is built.
+
+use std::collections::HashMap;
+
+use super::network::{Graph, NodeId, Source};
+use super::shape::{DType, TensorType};
+use crate::{Error, Result};
+
+impl Graph {
+    /// The gradients of the scalar `of` by each of `by`.
+    ///
+    /// # Errors
+    /// When `of` is not a scalar, does not depend on one of `by`, or meets an op without a gradient on the way.
+    pub fn gradient(&mut self, of: NodeId, by: &[NodeId]) -> Result<Vec<NodeId>> {
+        if self.ty(of).elements() != 1 {
+            return Err(Error::Shape(format!(
+                "the gradient of '{}' was asked, which is {}; only of a scalar is it defined without an incoming gradient",
+                self.node(of).name,
+                self.ty(of)
+            )));
+        }
+        let one = self.constant(TensorType::f32(self.ty(of).shape.clone()), vec![1.0]);
+        self.gradient_from(of, one, by)
+    }
+
+    /// The gradients by each of `by` when `incoming` is the gradient that arrives at `of`.
+    ///
+    /// # Errors
+    /// As [`Graph::gradient`], and when `incoming` has another shape than `of`.
+    pub fn gradient_from(&mut self, of: NodeId, incoming: NodeId, by: &[NodeId]) -> Result<Vec<NodeId>> {
+        if self.ty(of) != self.ty(incoming) {
+            return Err(Error::Shape(format!(
+                "the incoming gradient of '{}' is {}, but the value is {}",
+                self.node(of).name,
+                self.ty(incoming),
+                self.ty(of)
+            )));
+        }
+        let depends = self.depends_on(of, by);
+        let mut arriving: HashMap<NodeId, NodeId> = HashMap::from([(of, incoming)]);
+        for id in (0..=of.0).rev().map(NodeId) {
+            if !depends[id.index()] {
+                continue;
+            }
+            let Some(&dy) = arriving.get(&id) else { continue };
+            let node = self.node(id).clone();
+            let Source::Op { op, inputs, .. } = &node.source else { continue };
+            let scope = node.name.rsplit_once('/').map_or("", |(scope, _)| scope);
+            let gradients =
+                self.scoped(format!("{scope}'"), |graph| op.gradient(graph, &Differentiate { inputs, y: id, dy }))?;
+            for (&input, gradient) in inputs.iter().zip(gradients) {
+                let (Some(gradient), true) = (gradient, depends[input.index()]) else { continue };
+                let sum = match arriving.get(&input) {
+                    Some(&already) => self.add(already, gradient)?,
+                    None => gradient,
+                };
+                arriving.insert(input, sum);
+            }
+        }
+        by.iter()
+            .map(|id| {
+                arriving.get(id).copied().ok_or_else(|| {
+                    Error::Shape(format!(
+                        "'{}' has no gradient by '{}': it does not depend on it",
+                        self.node(of).name,
+                        self.node(*id).name
+                    ))
+                })
+            })
+            .collect()
+    }
+
+    /// For each node up to `of`: whether it is one of `by` or computed, in floats, from one.
+    fn depends_on(&self, of: NodeId, by: &[NodeId]) -> Vec<bool> {
+        let mut depends = vec![false; of.index() + 1];
+        for id in self.ids().take(of.index() + 1) {
+            let node = self.node(id);
+            depends[id.index()] = by.contains(&id)
+                || node.ty.dtype == DType::F32 && node.inputs().iter().any(|input| depends[input.index()]);
+        }
+        depends
+    }
+}
+
+/// What an op's gradient rule is given.
+#[derive(Debug)]
+pub struct Differentiate<'a> {
+    /// The op's inputs.
+    pub inputs: &'a [NodeId],
+    /// The op's value.
+    pub y: NodeId,
+    /// The gradient that arrives at it, of the same shape.
+    pub dy: NodeId,
+}

@@ -1,0 +1,246 @@
+//! The graph: nodes in an order in which each comes after what it reads, and the builder that makes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::shape::{DType, TensorType};
+use crate::ops::Op;
+use crate::{Error, Result};
+
+/// A node of one [`Graph`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(crate) u32);
+
+impl NodeId {
+    /// Its place in [`Graph::nodes`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where a node's value comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Part of a persistent buffer: parameters, optimiser state, a data set.
+    Leaf {
+        /// The buffer's name, a key of [`Graph::buffers`].
+        buffer: String,
+        /// Elements from the buffer's start.
+        offset: usize,
+    },
+    /// Values known when the graph is built; uploaded once.
+    Constant(Arc<[f32]>),
+    /// Computed.
+    Op {
+        /// By what.
+        op: Arc<dyn Op>,
+        /// From these.
+        inputs: Vec<NodeId>,
+        /// Updating these leaves in place.
+        states: Vec<NodeId>,
+    },
+}
+
+/// One value of the network and how it comes about.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where its value comes from.
+    pub source: Source,
+    /// Shape and element type.
+    pub ty: TensorType,
+    /// For errors, profiles and summaries: the scope it was built in and the op, as `fc1/matmul`.
+    pub name: String,
+}
+
+impl Node {
+    /// The op, where the node is computed.
+    pub fn op(&self) -> Option<&dyn Op> {
+        match &self.source {
+            Source::Op { op, .. } => Some(op.as_ref()),
+            _ => None,
+        }
+    }
+    /// What it reads.
+    pub fn inputs(&self) -> &[NodeId] {
+        match &self.source {
+            Source::Op { inputs, .. } => inputs,
+            _ => &[],
+        }
+    }
+    /// What it updates in place.
+    pub fn states(&self) -> &[NodeId] {
+        match &self.source {
+            Source::Op { states, .. } => states,
+            _ => &[],
+        }
+    }
+    /// The op as a concrete type, for passes that look for a pattern.
+    pub fn op_as<O: Op>(&self) -> Option<&O> {
+        self.op().and_then(|op| (op as &dyn std::any::Any).downcast_ref())
+    }
+}
+
+/// A buffer that outlives a step: its element type and length in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferType {
+    /// Element type.
+    pub dtype: DType,
+    /// Length in elements.
+    pub len: usize,
+}
+
+/// A static network: forward, backward and update as one list of nodes.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    buffers: BTreeMap<String, BufferType>,
+    outputs: Vec<(String, NodeId)>,
+    scope: Vec<String>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All nodes; each reads only nodes before it.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+    /// One node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+    /// A node's shape and element type.
+    pub fn ty(&self, id: NodeId) -> &TensorType {
+        &self.node(id).ty
+    }
+    /// A node's axis sizes.
+    pub fn dims(&self, id: NodeId) -> &[usize] {
+        self.ty(id).dims()
+    }
+    /// All ids, in order.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + use<> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+    /// The persistent buffers by name.
+    pub fn buffers(&self) -> &BTreeMap<String, BufferType> {
+        &self.buffers
+    }
+    /// The values that can be read after a step, by name.
+    pub fn outputs(&self) -> &[(String, NodeId)] {
+        &self.outputs
+    }
+
+    /// Names what is built inside `build` after a layer: `fc1/matmul`.
+    pub fn scoped<R>(&mut self, name: impl Into<String>, build: impl FnOnce(&mut Self) -> R) -> R {
+        self.scope.push(name.into());
+        let result = build(self);
+        self.scope.pop();
+        result
+    }
+
+    /// Keeps a value so that it can be read after a step.
+    pub fn output(&mut self, name: impl Into<String>, id: NodeId) {
+        self.outputs.push((name.into(), id));
+    }
+
+    /// Part of a persistent buffer, which is made as long as its leaves ask.
+    ///
+    /// # Errors
+    /// When the buffer has another element type.
+    pub fn leaf(&mut self, buffer: impl Into<String>, offset: usize, ty: TensorType) -> Result<NodeId> {
+        let buffer = buffer.into();
+        let end = offset + ty.elements();
+        let known = self.buffers.entry(buffer.clone()).or_insert(BufferType { dtype: ty.dtype, len: end });
+        if known.dtype != ty.dtype {
+            return Err(Error::Shape(format!(
+                "the buffer '{buffer}' holds {}, but a leaf of {} was asked of it",
+                known.dtype, ty.dtype
+            )));
+        }
+        known.len = known.len.max(end);
+        let name = buffer.clone();
+        Ok(self.push(Node { source: Source::Leaf { buffer, offset }, ty, name }))
+    }
+
+    /// Values known now.
+    ///
+    /// # Panics
+    /// When the shape does not have as many elements as there are values.
+    pub fn constant(&mut self, ty: TensorType, values: impl Into<Arc<[f32]>>) -> NodeId {
+        let values = values.into();
+        assert_eq!(ty.elements(), values.len(), "a constant of {ty} needs as many values");
+        self.push(Node { source: Source::Constant(values), ty, name: "constant".into() })
+    }
+
+    /// Applies an op.
+    ///
+    /// # Errors
+    /// A sentence that names the node, the op and the shapes, when they do not fit.
+    pub fn apply(&mut self, op: impl Op, inputs: &[NodeId]) -> Result<NodeId> {
+        self.insert(Arc::new(op), inputs, &[])
+    }
+
+    /// Applies an op that updates leaves in place. It runs after everything that reads them.
+    ///
+    /// # Errors
+    /// As [`Graph::apply`]; also when a state is not a leaf.
+    pub fn update(&mut self, op: impl Op, inputs: &[NodeId], states: &[NodeId]) -> Result<NodeId> {
+        self.insert(Arc::new(op), inputs, states)
+    }
+
+    pub(crate) fn insert(&mut self, op: Arc<dyn Op>, inputs: &[NodeId], states: &[NodeId]) -> Result<NodeId> {
+        let mut name = self.scope.join("/");
+        if !name.is_empty() {
+            name.push('/');
+        }
+        name.push_str(op.name());
+        self.insert_named(op, inputs, states, name)
+    }
+
+    pub(crate) fn insert_named(
+        &mut self,
+        op: Arc<dyn Op>,
+        inputs: &[NodeId],
+        states: &[NodeId],
+        name: String,
+    ) -> Result<NodeId> {
+        let of = |ids: &[NodeId]| ids.iter().map(|&id| self.ty(id).clone()).collect::<Vec<_>>();
+        let (input_types, state_types) = (of(inputs), of(states));
+        let says = |reason: String| {
+            let shapes: Vec<String> = input_types.iter().chain(&state_types).map(ToString::to_string).collect();
+            Error::Shape(format!("node '{name}' ({} of {}): {reason}", op.name(), shapes.join(" and ")))
+        };
+        if let Some(state) = states.iter().find(|&&id| !matches!(self.node(id).source, Source::Leaf { .. })) {
+            return Err(says(format!("it updates '{}', which is not a leaf", self.node(*state).name)));
+        }
+        let ty = op.output(&input_types, &state_types).map_err(says)?;
+        Ok(self.push(Node { source: Source::Op { op, inputs: inputs.to_vec(), states: states.to_vec() }, ty, name }))
+    }
+
+    pub(crate) fn push(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(self.nodes.len() as u32 - 1)
+    }
+
+    /// A graph with the same buffers and nothing else, for passes that rebuild.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { buffers: self.buffers.clone(), ..Self::default() }
+    }
+
+    /// How often each node is read, outputs counted as reads.
+    pub fn uses(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.nodes.len()];
+        for node in &self.nodes {
+            for input in node.inputs() {
+                uses[input.index()] += 1;
+            }
+        }
+        for (_, id) in &self.outputs {
+            uses[id.index()] += 1;
+        }
+        uses
+    }
+}

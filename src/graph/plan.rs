@@ -1,0 +1,492 @@
+//! The plan: in which order nodes run, and where each tensor lies in a few buffers. Its peak is known before anything runs.
+
+use super::network::{Graph, NodeId, Source};
+use super::placement::{Pools, Range};
+use super::shape::{DType, TensorType};
+use crate::gpu::kernel::{Lowering, Traits};
+use crate::ops::{Lower, Types};
+use crate::{Error, Result};
+
+/// What a plan is made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Multiples at which a tensor may begin, in bytes.
+    pub alignment: usize,
+    /// The largest tensor, in bytes.
+    pub max_binding: usize,
+    /// The largest buffer, in bytes.
+    pub max_buffer: usize,
+    /// What kernels are chosen by; none for the CPU, whose plans have no dispatches.
+    pub device: Option<Traits>,
+}
+
+impl Target {
+    /// The CPU executor.
+    pub fn cpu() -> Self {
+        Self { alignment: 64, max_binding: usize::MAX, max_buffer: usize::MAX, device: None }
+    }
+    /// A GPU with WebGPU's default limits.
+    pub fn portable() -> Self {
+        Self { alignment: 256, max_binding: 128 << 20, max_buffer: 256 << 20, device: Some(Traits::portable()) }
+    }
+}
+
+/// How places are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Whether tensors that are needed no longer give their place to others, in place included.
+    pub reuse: bool,
+    /// Bytes around every tensor that nobody owns; tests watch them.
+    pub guard: usize,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self { reuse: true, guard: 0 }
+    }
+}
+
+/// What a buffer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BufferKind {
+    /// A buffer that outlives the plan: parameters, state, data.
+    Persistent,
+    /// The graph's constants.
+    Constants,
+    /// Tensors that live within a step.
+    Pool,
+}
+
+/// A buffer of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// A persistent buffer's own name; else what it is for.
+    pub name: String,
+    /// What it is for.
+    pub kind: BufferKind,
+    /// Element type of all its tensors.
+    pub dtype: DType,
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// Where a tensor lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`Plan::buffers`].
+    pub buffer: usize,
+    /// Bytes from its start.
+    pub offset: usize,
+    /// Its size in bytes, a multiple of 4.
+    pub bytes: usize,
+}
+
+/// One node's turn.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The node.
+    pub node: NodeId,
+    /// Shapes and element types around it.
+    pub types: Types,
+    /// For an op that offers places to its inputs: which of them are there already.
+    pub placed: Vec<bool>,
+    /// Its dispatches, for a GPU.
+    pub lowering: Lowering,
+    /// Places of its scratch tensors.
+    pub scratch: Vec<Place>,
+}
+
+/// An order and a place for everything.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What is planned.
+    pub graph: Graph,
+    /// The nodes that are computed, in order; views are not among them.
+    pub work: Vec<Work>,
+    /// The place of each node's value; none where it has no elements.
+    pub places: Vec<Option<Place>>,
+    /// The buffers.
+    pub buffers: Vec<Buffer>,
+    /// For each node, from which to which turn its value is needed, as indices into the order of all nodes.
+    pub lifetimes: Vec<(usize, usize)>,
+}
+
+impl Plan {
+    /// Plans a graph for a target.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] when a tensor or a buffer is larger than the target allows, and a sentence when a node reads
+    /// a buffer that it updates.
+    pub fn new(graph: Graph, target: &Target, options: PlanOptions) -> Result<Self> {
+        Planner::new(&graph, target, options)?.plan()
+    }
+
+    /// Bytes of all buffers together: what runs need, no less and no more.
+    pub fn peak_bytes(&self) -> usize {
+        self.buffers.iter().map(|buffer| buffer.bytes).sum()
+    }
+
+    /// Bytes of the buffers of one kind.
+    pub fn bytes_of(&self, kind: BufferKind) -> usize {
+        self.buffers.iter().filter(|buffer| buffer.kind == kind).map(|buffer| buffer.bytes).sum()
+    }
+
+    /// Floating-point operations of one run.
+    pub fn flops(&self) -> u64 {
+        let of = |work: &Work| self.graph.node(work.node).op().map_or(0, |op| op.flops(&work.types));
+        self.work.iter().map(of).sum()
+    }
+
+    /// A node's place, which a node that is computed has unless it is empty.
+    pub fn place(&self, id: NodeId) -> Option<Place> {
+        self.places[id.index()]
+    }
+
+    /// The node of a named output.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn output(&self, name: &str) -> Result<NodeId> {
+        let found = self.graph.outputs().iter().find(|(output, _)| output == name);
+        found.map(|&(_, id)| id).ok_or_else(|| Error::Usage(format!("the plan has no output '{name}'")))
+    }
+}
+
+/// Where a node's value really stands: within another's, at an offset in bytes.
+#[derive(Clone, Copy)]
+struct Root {
+    node: NodeId,
+    offset: usize,
+}
+
+struct Planner<'a> {
+    graph: &'a Graph,
+    target: &'a Target,
+    options: PlanOptions,
+    order: Vec<NodeId>,
+    /// By node: its root.
+    roots: Vec<Root>,
+    /// By root: the turns from its first write to its last read.
+    lifetimes: Vec<(usize, usize)>,
+    /// By root: its place once given.
+    places: Vec<Option<Place>>,
+    pools: Pools<DType>,
+    buffers: Vec<Buffer>,
+    /// Buffers before the pools.
+    fixed: usize,
+}
+
+impl<'a> Planner<'a> {
+    fn new(graph: &'a Graph, target: &'a Target, options: PlanOptions) -> Result<Self> {
+        let order = order(graph);
+        let roots = roots(graph, target, options);
+        let lifetimes = lifetimes(graph, &order, &roots);
+        let pools = Pools::new(target.alignment, options.guard, options.reuse);
+        let places = vec![None; graph.nodes().len()];
+        Ok(Self { graph, target, options, order, roots, lifetimes, places, pools, buffers: Vec::new(), fixed: 0 })
+    }
+
+    fn plan(mut self) -> Result<Plan> {
+        self.place_leaves();
+        self.fixed = self.buffers.len();
+        let mut work = Vec::new();
+        for turn in 0..self.order.len() {
+            if self.options.reuse && turn > 0 {
+                self.release(turn);
+            }
+            let id = self.order[turn];
+            if let Source::Op { .. } = self.graph.node(id).source {
+                work.extend(self.place(turn, id)?);
+            }
+        }
+        let pools: Vec<_> = self.pools.sizes().collect();
+        for (number, (dtype, bytes)) in pools.into_iter().enumerate() {
+            let (name, kind) = (format!("pool {number}"), BufferKind::Pool);
+            self.buffers.push(Buffer { name, kind, dtype, bytes });
+        }
+        self.check_sizes()?;
+        let places = self.graph.ids().map(|id| self.final_place(id)).collect();
+        let lifetimes = self.graph.ids().map(|id| self.lifetimes[self.roots[id.index()].node.index()]).collect();
+        Ok(Plan { graph: self.graph.clone(), work, places, buffers: self.buffers, lifetimes })
+    }
+
+    /// Persistent buffers as long as the graph says; constants one after another.
+    fn place_leaves(&mut self) {
+        let mut index_of = std::collections::HashMap::new();
+        for (name, buffer) in self.graph.buffers() {
+            index_of.insert(name.as_str(), self.buffers.len());
+            let bytes = (buffer.len * buffer.dtype.bytes()).next_multiple_of(4);
+            let (name, kind) = (name.clone(), BufferKind::Persistent);
+            self.buffers.push(Buffer { name, kind, dtype: buffer.dtype, bytes });
+        }
+        let constants = self.buffers.len();
+        let mut end = 0;
+        for id in self.graph.ids() {
+            let node = self.graph.node(id);
+            let bytes = node.ty.bytes();
+            self.places[id.index()] = match &node.source {
+                Source::Leaf { buffer, offset } => {
+                    Some(Place { buffer: index_of[buffer.as_str()], offset: offset * node.ty.dtype.bytes(), bytes })
+                }
+                Source::Constant(_) => {
+                    let place = Place { buffer: constants, offset: end, bytes };
+                    end = (end + bytes).next_multiple_of(self.target.alignment);
+                    Some(place)
+                }
+                Source::Op { .. } => None,
+            };
+        }
+        if end > 0 {
+            let (name, kind) = ("constants".into(), BufferKind::Constants);
+            self.buffers.push(Buffer { name, kind, dtype: DType::F32, bytes: end });
+        }
+    }
+
+    fn final_place(&self, id: NodeId) -> Option<Place> {
+        let root = self.roots[id.index()];
+        let place = self.places[root.node.index()]?;
+        let bytes = self.graph.ty(id).bytes();
+        (bytes > 0).then_some(Place { buffer: place.buffer, offset: place.offset + root.offset, bytes })
+    }
+
+    /// Gives back the places of what was last needed in the turn before.
+    fn release(&mut self, turn: usize) {
+        for id in self.graph.ids() {
+            let ends = self.lifetimes[id.index()].1 == turn - 1 && self.roots[id.index()].node == id;
+            if let (true, Some(place)) = (ends && self.graph.node(id).op().is_some(), self.places[id.index()]) {
+                if place.buffer >= self.fixed && !self.taken_over(id, turn - 1) {
+                    let range = Range { offset: place.offset, bytes: place.bytes };
+                    self.pools.release(place.buffer - self.fixed, range);
+                }
+            }
+        }
+    }
+
+    /// Whether the node of that turn was computed in this one's place.
+    fn taken_over(&self, id: NodeId, turn: usize) -> bool {
+        let by = self.roots[self.order[turn].index()].node;
+        by != id && self.places[by.index()].is_some_and(|place| Some(place) == self.places[id.index()])
+    }
+
+    /// Places one node's value and scratch and lowers it.
+    fn place(&mut self, turn: usize, id: NodeId) -> Result<Option<Work>> {
+        let node = self.graph.node(id);
+        let op = node.op().expect("only computed nodes are placed");
+        let of = |ids: &[NodeId]| ids.iter().map(|&id| self.graph.ty(id).clone()).collect::<Vec<_>>();
+        let types = Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() };
+        if self.roots[id.index()].node != id && op.view(&types).is_some() {
+            return Ok(None);
+        }
+        let reads: Vec<usize> =
+            node.inputs().iter().filter_map(|&id| self.final_place(id)).map(|place| place.buffer).collect();
+        self.check_states(id, &reads)?;
+        let in_place = self.place_output(turn, id, &types, &reads);
+        let placed: Vec<bool> = match op.places_inputs() {
+            Some(_) => node.inputs().iter().map(|input| self.roots[input.index()].node == id).collect(),
+            None => Vec::new(),
+        };
+        let lowering = match &self.target.device {
+            Some(device) => op.lower(&Lower { types: &types, in_place, placed: &placed, device }),
+            None => Lowering::default(),
+        };
+        let mut avoid: Vec<usize> =
+            reads.iter().chain(self.final_place(id).map(|p| p.buffer).iter()).copied().collect();
+        let mut scratch = Vec::new();
+        for &floats in &lowering.scratch {
+            let place = self.allocate(DType::F32, 4 * floats, &avoid);
+            avoid.push(place.buffer);
+            scratch.push(place);
+        }
+        for place in &scratch {
+            self.pools.release(place.buffer - self.fixed, Range { offset: place.offset, bytes: place.bytes });
+        }
+        Ok(Some(Work { node: id, types, placed, lowering, scratch }))
+    }
+
+    /// A buffer cannot be read and written by one dispatch.
+    fn check_states(&self, id: NodeId, reads: &[usize]) -> Result<()> {
+        let node = self.graph.node(id);
+        for state in node.states() {
+            let buffer = self.final_place(*state).map(|place| place.buffer);
+            if let Some(buffer) = buffer.filter(|buffer| reads.contains(buffer)) {
+                let name = &self.buffers[buffer].name;
+                return Err(Error::Shape(format!("node '{}' reads the buffer '{name}' that it updates", node.name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// In the place of an input that is needed no longer, else in one of its own. Says which input.
+    fn place_output(&mut self, turn: usize, id: NodeId, types: &Types, reads: &[usize]) -> Option<usize> {
+        let root = self.roots[id.index()].node;
+        let bytes = types.output.bytes();
+        if bytes == 0 || self.places[root.index()].is_some() {
+            return None;
+        }
+        if root != id {
+            // Part of a pack that comes later: the whole gets a buffer of its own now.
+            let (pool, range) = self.pools.dedicate(DType::F32, self.graph.ty(root).bytes());
+            self.places[root.index()] = Some(self.pool_place(pool, range));
+            return None;
+        }
+        let op = self.graph.node(id).op()?;
+        if op.places_inputs().is_some() {
+            let (pool, range) = self.pools.dedicate(DType::F32, bytes);
+            self.places[id.index()] = Some(self.pool_place(pool, range));
+            return None;
+        }
+        if self.options.reuse && self.target.device.is_some() {
+            for input in op.in_place(types) {
+                if let Some(place) = self.dying(turn, id, input, reads) {
+                    self.places[id.index()] = Some(place);
+                    return Some(input);
+                }
+            }
+        }
+        self.places[id.index()] = Some(self.allocate(types.output.dtype, bytes, reads));
+        None
+    }
+
+    /// The place of an input that this turn is the last to read, where the output may take it.
+    fn dying(&self, turn: usize, id: NodeId, input: usize, reads: &[usize]) -> Option<Place> {
+        let inputs = self.graph.node(id).inputs();
+        let root = self.roots[inputs[input].index()];
+        let place = self.places[root.node.index()]?;
+        let whole = root.offset == 0 && place.bytes == self.graph.ty(id).bytes();
+        let of_a_step = self.graph.node(root.node).op().is_some_and(|op| op.places_inputs().is_none());
+        let alone = reads.iter().filter(|&&buffer| buffer == place.buffer).count() == 1;
+        (whole && of_a_step && alone && self.lifetimes[root.node.index()].1 == turn).then_some(place)
+    }
+
+    fn allocate(&mut self, dtype: DType, bytes: usize, avoid: &[usize]) -> Place {
+        let avoid: Vec<usize> = avoid.iter().filter_map(|buffer| buffer.checked_sub(self.fixed)).collect();
+        let (pool, range) = self.pools.allocate(dtype, bytes, &avoid);
+        self.pool_place(pool, range)
+    }
+
+    fn pool_place(&self, pool: usize, range: Range) -> Place {
+        Place { buffer: self.fixed + pool, offset: range.offset, bytes: range.bytes }
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        for id in self.graph.ids() {
+            let (bytes, most) = (self.graph.ty(id).bytes(), self.target.max_binding);
+            if bytes > most {
+                let node = self.graph.node(id);
+                return Err(Error::Memory(format!(
+                    "'{}' takes {bytes} bytes ({}), but the device binds at most {most}",
+                    node.name, node.ty
+                )));
+            }
+        }
+        for buffer in &self.buffers {
+            if buffer.bytes > self.target.max_buffer {
+                return Err(Error::Memory(format!(
+                    "the buffer '{}' takes {} bytes, but the device makes at most {}",
+                    buffer.name, buffer.bytes, self.target.max_buffer
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The nodes in the order they were built, but an update after everything that reads what it updates.
+fn order(graph: &Graph) -> Vec<NodeId> {
+    let span = |id: NodeId| match &graph.node(id).source {
+        Source::Leaf { buffer, offset } => Some((buffer, *offset, offset + graph.ty(id).elements())),
+        _ => None,
+    };
+    let overlaps = |a: NodeId, b: NodeId| match (span(a), span(b)) {
+        (Some((name_a, first_a, end_a)), Some((name_b, first_b, end_b))) => {
+            name_a == name_b && first_a < end_b && first_b < end_a
+        }
+        _ => false,
+    };
+    let ids: Vec<NodeId> = graph.ids().collect();
+    let read_later = |position: usize, state: NodeId| {
+        ids[position + 1..].iter().any(|&later| {
+            let node = graph.node(later);
+            node.inputs().iter().any(|&input| overlaps(input, state))
+        })
+    };
+    let late = |position: usize| graph.node(ids[position]).states().iter().any(|&state| read_later(position, state));
+    let (late, early): (Vec<usize>, Vec<usize>) = (0..ids.len()).partition(|&position| late(position));
+    early.into_iter().chain(late).map(|position| ids[position]).collect()
+}
+
+/// Views stand in their input; inputs of a pack that can be computed in their places stand in the pack.
+fn roots(graph: &Graph, target: &Target, options: PlanOptions) -> Vec<Root> {
+    let mut roots: Vec<Root> = Vec::new();
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let view = node.op().and_then(|op| {
+            let inputs = node.inputs().iter().map(|&id| graph.ty(id).clone()).collect();
+            op.view(&Types { inputs, states: Vec::new(), output: node.ty.clone() })
+        });
+        let aligned = |offset: &usize| offset * node.ty.dtype.bytes() % target.alignment == 0;
+        roots.push(match view.filter(aligned) {
+            Some(offset) => {
+                let of = roots[node.inputs()[0].index()];
+                Root { node: of.node, offset: of.offset + offset * node.ty.dtype.bytes() }
+            }
+            None => Root { node: id, offset: 0 },
+        });
+    }
+    if options.reuse {
+        for id in graph.ids() {
+            if let Some(offsets) = graph.node(id).op().and_then(|op| op.places_inputs()) {
+                place_into(graph, target, &mut roots, id, offsets);
+            }
+        }
+    }
+    roots
+}
+
+/// Puts those inputs of a pack into it that are computed, are whole, and are computed from nothing that stands in it.
+fn place_into(graph: &Graph, target: &Target, roots: &mut [Root], pack: NodeId, offsets: &[usize]) {
+    for (&input, &offset) in graph.node(pack).inputs().iter().zip(offsets) {
+        let root = roots[input.index()];
+        let node = graph.node(root.node);
+        let in_pack = |id: &NodeId| roots[id.index()].node == pack;
+        let computed = node.op().is_some_and(|op| op.places_inputs().is_none());
+        let whole = root.offset == 0 && node.ty.elements() == graph.ty(input).elements();
+        let read_beside = graph
+            .ids()
+            .any(|id| in_pack(&id) && graph.node(id).inputs().iter().any(|i| roots[i.index()].node == root.node));
+        if !computed || !whole || root.node == pack || node.inputs().iter().any(in_pack) || read_beside {
+            continue;
+        }
+        let bytes = offset * 4;
+        if bytes % target.alignment != 0 {
+            continue;
+        }
+        for other in roots.iter_mut().filter(|other| other.node == root.node) {
+            *other = Root { node: pack, offset: bytes + other.offset };
+        }
+    }
+}
+
+/// By root: the first turn that writes it and the last that reads it. Outputs are read after the last turn.
+fn lifetimes(graph: &Graph, order: &[NodeId], roots: &[Root]) -> Vec<(usize, usize)> {
+    let mut lifetimes = vec![(usize::MAX, 0); graph.nodes().len()];
+    for (turn, &id) in order.iter().enumerate() {
+        let own = &mut lifetimes[roots[id.index()].node.index()];
+        *own = (own.0.min(turn), own.1.max(turn));
+        for input in graph.node(id).inputs() {
+            let read = &mut lifetimes[roots[input.index()].node.index()];
+            read.1 = read.1.max(turn);
+        }
+    }
+    for (_, id) in graph.outputs() {
+        lifetimes[roots[id.index()].node.index()].1 = order.len();
+    }
+    lifetimes
+}
+
+/// The type of a persistent buffer as one flat tensor.
+impl From<super::network::BufferType> for TensorType {
+    fn from(buffer: super::network::BufferType) -> Self {
+        Self { shape: [buffer.len].into(), dtype: buffer.dtype }
+    }
+}

@@ -1,0 +1,155 @@
+//! Shapes and element types of tensors.
+
+use std::fmt;
+
+/// The sizes of a tensor's axes, outermost first; row-major and dense. An empty shape is a scalar of one element.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// The shape with these axis sizes.
+    pub fn new(dims: impl Into<Self>) -> Self {
+        dims.into()
+    }
+    /// The axis sizes.
+    pub fn dims(&self) -> &[usize] {
+        &self.0
+    }
+    /// How many axes.
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+    /// How many elements: the product of the axis sizes.
+    pub fn elements(&self) -> usize {
+        self.0.iter().product()
+    }
+    /// Elements between neighbours along each axis.
+    pub fn strides(&self) -> Vec<usize> {
+        let mut strides = vec![1; self.rank()];
+        for axis in (1..self.rank()).rev() {
+            strides[axis - 1] = strides[axis] * self.0[axis];
+        }
+        strides
+    }
+    /// Seen as a matrix: all axes but the last as rows, the last as columns. A scalar is 1x1.
+    pub fn as_matrix(&self) -> (usize, usize) {
+        match self.0.split_last() {
+            Some((&columns, rows)) => (rows.iter().product(), columns),
+            None => (1, 1),
+        }
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(dims: [usize; N]) -> Self {
+        Self(dims.to_vec())
+    }
+}
+impl From<Vec<usize>> for Shape {
+    fn from(dims: Vec<usize>) -> Self {
+        Self(dims)
+    }
+}
+impl From<&[usize]> for Shape {
+    fn from(dims: &[usize]) -> Self {
+        Self(dims.to_vec())
+    }
+}
+
+/// `64x1024`; a scalar prints as `scalar`.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("scalar");
+        }
+        for (axis, size) in self.0.iter().enumerate() {
+            if axis > 0 {
+                f.write_str("x")?;
+            }
+            write!(f, "{size}")?;
+        }
+        Ok(())
+    }
+}
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What an element is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DType {
+    /// 32-bit float: every value that is computed.
+    F32,
+    /// 32-bit unsigned integer: labels, indices, group tables.
+    U32,
+    /// Byte: pictures as they are stored. On the device four stand in one word.
+    U8,
+}
+
+impl DType {
+    /// Bytes an element takes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::U8 => 1,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::U32 => "u32",
+            Self::U8 => "u8",
+        })
+    }
+}
+
+/// A tensor's shape and element type.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TensorType {
+    /// Axis sizes.
+    pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+}
+
+impl TensorType {
+    /// A tensor of floats.
+    pub fn f32(shape: impl Into<Shape>) -> Self {
+        Self { shape: shape.into(), dtype: DType::F32 }
+    }
+    /// A tensor of unsigned integers.
+    pub fn u32(shape: impl Into<Shape>) -> Self {
+        Self { shape: shape.into(), dtype: DType::U32 }
+    }
+    /// A tensor of bytes.
+    pub fn u8(shape: impl Into<Shape>) -> Self {
+        Self { shape: shape.into(), dtype: DType::U8 }
+    }
+    /// How many elements.
+    pub fn elements(&self) -> usize {
+        self.shape.elements()
+    }
+    /// Bytes it takes in memory, rounded up to whole 32-bit words.
+    pub fn bytes(&self) -> usize {
+        (self.elements() * self.dtype.bytes()).next_multiple_of(4)
+    }
+    /// The axis sizes.
+    pub fn dims(&self) -> &[usize] {
+        self.shape.dims()
+    }
+}
+
+/// `64x1024`, with the element type where it is not f32.
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.dtype {
+            DType::F32 => write!(f, "{}", self.shape),
+            other => write!(f, "{} {other}", self.shape),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Cases of the op table: small graphs, each around one op, with the shapes and values to test and to time it on.
+
+use crate::Result;
+use crate::graph::{DType, Graph, NodeId, TensorType};
+use crate::random::{Counted, Purpose};
+
+/// How a tensor of a case is filled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fill {
+    /// Evenly between two numbers.
+    Uniform(f64, f64),
+    /// Evenly between two numbers, but not within 0.05 of zero, where a function with a kink has no derivative.
+    AwayFromZero(f64, f64),
+    /// Whole numbers from 0 to below this.
+    Below(u32),
+}
+
+/// A tensor of a case.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Shape and element type.
+    pub ty: TensorType,
+    /// Values.
+    pub fill: Fill,
+}
+
+impl Sample {
+    /// Floats between -1 and 1.
+    pub fn floats(dims: &[usize]) -> Self {
+        Self::between(dims, -1.0, 1.0)
+    }
+    /// Floats between two numbers.
+    pub fn between(dims: &[usize], low: f64, high: f64) -> Self {
+        Self { ty: TensorType::f32(dims), fill: Fill::Uniform(low, high) }
+    }
+    /// Unsigned integers below `limit`.
+    pub fn integers(dims: &[usize], limit: u32) -> Self {
+        Self { ty: TensorType::u32(dims), fill: Fill::Below(limit) }
+    }
+    /// Bytes.
+    pub fn bytes(dims: &[usize]) -> Self {
+        Self { ty: TensorType::u8(dims), fill: Fill::Below(256) }
+    }
+
+    /// The values, the same for the same stream; integers are whole.
+    pub fn values(&self, stream: u32) -> Vec<f64> {
+        let counted = Counted { seed: 7, purpose: Purpose::Init, stream, step: 0 };
+        (0..self.ty.elements() as u32)
+            .map(|element| match self.fill {
+                Fill::Uniform(low, high) => {
+                    f64::from((low + (high - low) * f64::from(counted.uniform(element))) as f32)
+                }
+                Fill::AwayFromZero(low, high) => {
+                    let value = low + (high - low) * f64::from(counted.uniform(element));
+                    f64::from((value.signum() * value.abs().max(0.05)) as f32)
+                }
+                Fill::Below(limit) => f64::from(counted.word(element) % limit),
+            })
+            .collect()
+    }
+
+    /// Whether gradients by it are checked.
+    pub fn is_differentiable(&self) -> bool {
+        self.ty.dtype == DType::F32
+    }
+}
+
+/// How the graph of a case is built from its inputs and states.
+pub type Build = Box<dyn Fn(&mut Graph, &[NodeId], &[NodeId]) -> Result<NodeId> + Send + Sync>;
+
+/// A small graph around one op.
+pub struct Case {
+    /// What distinguishes it among the op's cases.
+    pub label: String,
+    /// Its inputs.
+    pub inputs: Vec<Sample>,
+    /// Leaves that the op updates.
+    pub states: Vec<Sample>,
+    /// Builds it.
+    pub build: Build,
+    /// Inputs by which gradients are checked.
+    pub differentiable: Vec<usize>,
+    /// Rows of the batch that are valid; none: all.
+    pub valid: Option<u32>,
+    /// Whether it is large enough to time.
+    pub timed: bool,
+}
+
+impl Case {
+    /// A case without states whose gradients are checked by every float input.
+    pub fn new(
+        inputs: Vec<Sample>,
+        build: impl Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync + 'static,
+    ) -> Self {
+        let label = inputs.iter().map(|sample| sample.ty.to_string()).collect::<Vec<_>>().join(" ");
+        let differentiable = (0..inputs.len()).filter(|&i| inputs[i].is_differentiable()).collect();
+        let build: Build = Box::new(move |graph, inputs, _| build(graph, inputs));
+        Self { label, inputs, states: Vec::new(), build, differentiable, valid: None, timed: false }
+    }
+    /// A case that updates states; it has no gradient.
+    pub fn updating(
+        inputs: Vec<Sample>,
+        states: Vec<Sample>,
+        build: impl Fn(&mut Graph, &[NodeId], &[NodeId]) -> Result<NodeId> + Send + Sync + 'static,
+    ) -> Self {
+        let label = states.iter().map(|sample| sample.ty.to_string()).collect::<Vec<_>>().join(" ");
+        let (build, differentiable): (Build, _) = (Box::new(build), Vec::new());
+        Self { label, inputs, states, build, differentiable, valid: None, timed: false }
+    }
+    /// Adds to the label.
+    #[must_use]
+    pub fn labelled(mut self, label: &str) -> Self {
+        self.label = format!("{} {label}", self.label);
+        self
+    }
+    /// Checks gradients only by these inputs.
+    #[must_use]
+    pub fn differentiable(mut self, inputs: &[usize]) -> Self {
+        self.differentiable = inputs.to_vec();
+        self
+    }
+    /// Only so many rows of the batch are valid.
+    #[must_use]
+    pub fn valid(mut self, rows: u32) -> Self {
+        self.label = format!("{} valid {rows}", self.label);
+        self.valid = Some(rows);
+        self
+    }
+    /// Large enough to time.
+    #[must_use]
+    pub fn timed(mut self) -> Self {
+        self.timed = true;
+        self
+    }
+
+    /// The graph, with a leaf in a buffer of its own for each input (`input0`, ...) and state (`state0`, ...), and the
+    /// value as output `y`.
+    ///
+    /// # Errors
+    /// When the op refuses the shapes.
+    pub fn graph(&self) -> Result<(Graph, Vec<NodeId>, NodeId)> {
+        let mut graph = Graph::new();
+        let mut leaves = |kind: &str, samples: &[Sample]| -> Result<Vec<NodeId>> {
+            let of = |(i, sample): (usize, &Sample)| graph.leaf(format!("{kind}{i}"), 0, sample.ty.clone());
+            samples.iter().enumerate().map(of).collect()
+        };
+        let inputs = leaves("input", &self.inputs)?;
+        let states = leaves("state", &self.states)?;
+        let y = (self.build)(&mut graph, &inputs, &states)?;
+        graph.output("y", y);
+        Ok((graph, inputs, y))
+    }
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Case").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
+/// Shapes for element-wise functions: 1, a prime, matrices with and without a multiple of four, longer than a workgroup.
+const SHAPES: [&[usize]; 6] = [&[1], &[7], &[3, 5], &[64, 36], &[2, 3, 8, 8], &[1031]];
+
+/// Cases of a smooth function of one tensor with values between `low` and `high`.
+pub fn unary(
+    low: f64,
+    high: f64,
+    function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
+) -> Vec<Case> {
+    filled(Fill::Uniform(low, high), function)
+}
+
+/// Cases of a function with a kink at zero.
+pub fn kinked(
+    low: f64,
+    high: f64,
+    function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
+) -> Vec<Case> {
+    filled(Fill::AwayFromZero(low, high), function)
+}
+
+fn filled(
+    fill: Fill,
+    function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
+) -> Vec<Case> {
+    let of = |dims: &[usize]| {
+        let sample = Sample { ty: TensorType::f32(dims), fill };
+        Case::new(vec![sample], move |graph, x| function(graph, x[0]))
+    };
+    SHAPES.iter().map(|dims| of(dims)).chain([of(&[256, 1024]).timed()]).collect()
+}
+
+/// Cases of a function of two tensors, with every kind of broadcasting.
+pub fn binary(
+    function: impl Fn(&mut Graph, NodeId, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
+) -> Vec<Case> {
+    let of = |a: &[usize], b: &[usize]| {
+        let inputs = vec![Sample::floats(a), Sample::floats(b)];
+        Case::new(inputs, move |graph, x| function(graph, x[0], x[1]))
+    };
+    let pairs: [(&[usize], &[usize]); 9] = [
+        (&[1], &[1]),
+        (&[3, 5], &[3, 5]),
+        (&[64, 36], &[36]),
+        (&[7, 13], &[1, 13]),
+        (&[6, 8], &[6, 1]),
+        (&[2, 3, 4, 4], &[3, 1, 1]),
+        (&[5], &[4, 5]),
+        (&[64, 64], &[1]),
+        (&[1031], &[1031]),
+    ];
+    pairs.iter().map(|(a, b)| of(a, b)).chain([of(&[256, 1024], &[256, 1024]).timed()]).collect()
+}

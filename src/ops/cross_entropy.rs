@@ -1,0 +1,228 @@
+//! Cross-entropy against integer labels, with label smoothing: on log-probabilities, and fused with softmax on logits;
+//! and the count of rows whose largest logit stands at the label.
+
+use crate::Result;
+use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::op::defined_by;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+use crate::graph::DType;
+use crate::ops::softmax::log_sum_exp;
+
+/// What the input holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Logits: softmax is part of the op.
+    Logits,
+    /// A log-softmax.
+    LogProbabilities,
+}
+
+/// The loss of each row of a batch; 0 for rows that are not valid.
+#[derive(Clone, Debug)]
+pub struct CrossEntropy {
+    /// What the input holds.
+    pub input: Input,
+    /// The share of the target that is spread evenly over all classes.
+    pub smoothing: f32,
+}
+
+/// The gradient by the input, from the input, the labels and the incoming gradient of each row's loss.
+#[derive(Clone, Debug)]
+pub struct CrossEntropyBackward {
+    /// As in the forward op.
+    pub input: Input,
+    /// As in the forward op.
+    pub smoothing: f32,
+}
+
+/// 1 for each valid row whose largest logit (the first of them) stands at its label, else 0.
+#[derive(Clone, Debug)]
+pub struct Correct;
+
+impl CrossEntropy {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (x, labels, valid) = (call.real(0), call.integers(1), call.step.valid as usize);
+        let columns = call.dims(0)[1];
+        let smoothing = T::of(f64::from(self.smoothing));
+        for (row, loss) in call.out().iter_mut().enumerate() {
+            let x = &x[row * columns..][..columns];
+            let label = (labels[row] as usize).min(columns - 1);
+            let mean = x.iter().fold(T::zero(), |sum, &x| sum + x) / T::count(columns);
+            let total = if self.input == Input::Logits { log_sum_exp(x) } else { T::zero() };
+            let value = total - (T::one() - smoothing) * x[label] - smoothing * mean;
+            *loss = if row < valid { value } else { T::zero() };
+        }
+    }
+}
+
+impl CrossEntropyBackward {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (x, labels, dloss, valid) = (call.real(0), call.integers(1), call.real(2), call.step.valid as usize);
+        let columns = call.dims(0)[1];
+        let everywhere = T::of(f64::from(self.smoothing)) / T::count(columns);
+        let at_label = T::one() - T::of(f64::from(self.smoothing));
+        for (row, dx) in call.out().chunks_mut(columns).enumerate() {
+            if row >= valid {
+                dx.fill(T::zero());
+                continue;
+            }
+            let x = &x[row * columns..][..columns];
+            let total = log_sum_exp(x);
+            for (column, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
+                let probability = if self.input == Input::Logits { (x - total).exp() } else { T::zero() };
+                let target = everywhere + if column == labels[row] as usize { at_label } else { T::zero() };
+                *dx = (probability - target) * dloss[row];
+            }
+        }
+    }
+}
+
+impl Correct {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (x, labels, valid) = (call.real(0), call.integers(1), call.step.valid as usize);
+        let columns = call.dims(0)[1];
+        for (row, y) in call.out().iter_mut().enumerate() {
+            let x = &x[row * columns..][..columns];
+            let best = (1..columns).fold(0, |best, column| if x[column] > x[best] { column } else { best });
+            *y = if row < valid && best == labels[row] as usize { T::one() } else { T::zero() };
+        }
+    }
+}
+
+fn rows_and_labels(inputs: &[TensorType]) -> Result<[usize; 2], String> {
+    let (&[rows, columns], &[labels]) = (inputs[0].dims(), inputs[1].dims()) else {
+        return Err("it takes logits with two axes and labels with one".into());
+    };
+    if inputs[0].dtype != DType::F32 || inputs[1].dtype != DType::U32 {
+        return Err("the logits must be f32 and the labels u32".into());
+    }
+    if rows != labels || columns == 0 {
+        return Err(format!("there are {rows} rows of {columns} logits, but {labels} labels"));
+    }
+    Ok([rows, columns])
+}
+
+fn dims_with_smoothing(at: &Lower, smoothing: f32) -> [usize; 3] {
+    let dims = at.types.inputs[0].dims();
+    [dims[0], dims[1], smoothing.to_bits() as usize]
+}
+
+impl Op for CrossEntropy {
+    fn name(&self) -> &'static str {
+        if self.input == Input::Logits { "softmax_cross_entropy" } else { "cross_entropy" }
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 2)?;
+        Ok(TensorType::f32([rows_and_labels(inputs)?[0]]))
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let backward = CrossEntropyBackward { input: self.input, smoothing: self.smoothing };
+        Ok(vec![Some(graph.apply(backward, &[at.inputs[0], at.inputs[1], at.dy])?), None])
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let kernel = Kernel::new(
+            "cross_entropy",
+            include_str!("../../shaders/cross_entropy.wgsl"),
+            &[("LOG_PROBABILITIES", (self.input == Input::LogProbabilities).into())],
+        );
+        let dims = dims_with_smoothing(at, self.smoothing);
+        at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], &dims, dims[0]).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        4 * types.inputs[0].elements() as u64
+    }
+}
+
+impl Op for CrossEntropyBackward {
+    fn name(&self) -> &'static str {
+        if self.input == Input::Logits { "softmax_cross_entropy_backward" } else { "cross_entropy_backward" }
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 3)?;
+        let [rows, columns] = rows_and_labels(inputs)?;
+        if inputs[2] != TensorType::f32([rows]) {
+            return Err(format!("the incoming gradient is {}, but there are {rows} losses", inputs[2]));
+        }
+        Ok(TensorType::f32([rows, columns]))
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let kernel = Kernel::new(
+            "cross_entropy_backward",
+            include_str!("../../shaders/cross_entropy_backward.wgsl"),
+            &[("LOG_PROBABILITIES", (self.input == Input::LogProbabilities).into())],
+        );
+        let dims = dims_with_smoothing(at, self.smoothing);
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output];
+        at.linear(self, kernel, &slots, &dims, dims[0]).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        6 * types.output.elements() as u64
+    }
+}
+
+impl Op for Correct {
+    fn name(&self) -> &'static str {
+        "correct"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 2)?;
+        Ok(TensorType::f32([rows_and_labels(inputs)?[0]]))
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let kernel = Kernel::new("correct", include_str!("../../shaders/correct.wgsl"), &[]);
+        let dims = at.types.inputs[0].dims();
+        at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], dims, dims[0]).into()
+    }
+}
+
+impl Graph {
+    /// The cross-entropy of each row of logits `[rows, classes]` against its label `[rows]` (u32): log-softmax and
+    /// cross-entropy, which [`crate::graph::fuse_loss`] makes one. Rows beyond the step's valid ones lose 0.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn cross_entropy(&mut self, logits: NodeId, labels: NodeId, smoothing: f32) -> Result<NodeId> {
+        let log_probabilities = self.log_softmax(logits)?;
+        self.apply(CrossEntropy { input: Input::LogProbabilities, smoothing }, &[log_probabilities, labels])
+    }
+    /// 1 for each valid row whose largest logit stands at its label.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn correct(&mut self, logits: NodeId, labels: NodeId) -> Result<NodeId> {
+        self.apply(Correct, &[logits, labels])
+    }
+}
+
+/// Shapes to test and to time: fused and not, with and without smoothing and rows that are not valid.
+pub fn cases() -> Vec<Case> {
+    let inputs = |rows, columns| vec![Sample::floats(&[rows, columns]), Sample::integers(&[rows], columns as u32)];
+    let mut cases = Vec::new();
+    for input in [Input::Logits, Input::LogProbabilities] {
+        for (rows, columns, smoothing) in [(1, 1, 0.0), (7, 5, 0.0), (64, 36, 0.0), (64, 36, 0.1), (131, 10, 0.2)] {
+            let op = CrossEntropy { input, smoothing };
+            let case = Case::new(inputs(rows, columns), move |graph, x| graph.apply(op.clone(), x));
+            cases.push(case.labelled(&format!("{input:?} smoothing {smoothing}")));
+        }
+        let op = CrossEntropy { input, smoothing: 0.1 };
+        cases.push(Case::new(inputs(9, 4), move |graph, x| graph.apply(op.clone(), x)).valid(6));
+    }
+    let op = CrossEntropy { input: Input::Logits, smoothing: 0.0 };
+    cases.push(Case::new(inputs(1024, 100), move |graph, x| graph.apply(op.clone(), x)).timed());
+    cases
+}
+
+/// Shapes to test [`Correct`] on.
+pub fn correct_cases() -> Vec<Case> {
+    let of = |rows, columns: usize| {
+        let inputs = vec![Sample::floats(&[rows, columns]), Sample::integers(&[rows], columns as u32)];
+        Case::new(inputs, |graph, x| graph.correct(x[0], x[1])).differentiable(&[])
+    };
+    vec![of(1, 1), of(7, 2), of(64, 36), of(131, 3), of(70, 10).valid(65)]
+}

@@ -1,0 +1,90 @@
+//! Dropout with counted randomness: the same element of the same step is dropped on every device, and the gradient drops
+//! the same elements without a mask being stored.
+
+use crate::Result;
+use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::op::defined_by;
+use crate::ops::{Call, Lower, Op, Real, expect_inputs};
+
+use crate::graph::DType;
+use crate::random::{Counted, Purpose};
+
+/// Each element is zero with probability `rate`, else divided by 1 - `rate`.
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    /// The probability, from 0 to below 1.
+    pub rate: f32,
+    /// Distinguishes the dropouts of one network.
+    pub stream: u32,
+}
+
+impl Dropout {
+    /// A random word below it drops.
+    fn threshold(&self) -> u32 {
+        (f64::from(self.rate) * 4_294_967_296.0) as u32
+    }
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let step = call.step;
+        let counted = Counted { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
+        let (x, threshold) = (call.real(0), self.threshold());
+        let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
+        for (element, (y, &x)) in call.out().iter_mut().zip(x).enumerate() {
+            *y = if counted.word(element as u32) < threshold { T::zero() } else { factor * x };
+        }
+    }
+}
+
+impl Op for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 1)?;
+        if !(0.0..1.0).contains(&self.rate) {
+            return Err(format!("a rate of {} is not from 0 to below 1", self.rate));
+        }
+        if inputs[0].dtype != DType::F32 {
+            return Err("it drops floats".into());
+        }
+        Ok(inputs[0].clone())
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![Some(graph.apply(self.clone(), &[at.dy])?)])
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let count = at.types.output.elements();
+        let factor = (1.0 / (1.0 - f64::from(self.rate))) as f32;
+        let dims = [count, self.threshold() as usize, self.stream as usize, factor.to_bits() as usize];
+        let kernel = Kernel::new("dropout", include_str!("../../shaders/dropout.wgsl"), &[]);
+        at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count.div_ceil(4)).into()
+    }
+}
+
+impl Graph {
+    /// Dropout of `rate`; `stream` distinguishes the dropouts of one network.
+    ///
+    /// # Errors
+    /// When the rate is not from 0 to below 1.
+    pub fn dropout(&mut self, x: NodeId, rate: f32, stream: u32) -> Result<NodeId> {
+        self.apply(Dropout { rate, stream }, &[x])
+    }
+}
+
+/// Shapes to test and to time.
+pub fn cases() -> Vec<Case> {
+    let of = |dims: &[usize], rate: f32| {
+        Case::new(vec![Sample::floats(dims)], move |graph, x| graph.dropout(x[0], rate, 3))
+            .labelled(&format!("rate {rate}"))
+    };
+    vec![
+        of(&[1], 0.5),
+        of(&[7], 0.1),
+        of(&[64, 36], 0.5),
+        of(&[5, 3, 7], 0.9),
+        of(&[1031], 0.0),
+        of(&[512, 1024], 0.5).timed(),
+    ]
+}

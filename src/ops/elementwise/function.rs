@@ -1,0 +1,117 @@
+//! Element-wise functions: what is left of an op when shapes are no concern.
+
+use std::any::Any;
+use std::fmt::Debug;
+
+use crate::Result;
+use crate::graph::{Differentiate, Graph, NodeId};
+use crate::ops::Real;
+
+/// A function of up to three numbers, written once for both precisions and once in WGSL.
+pub trait Formula: Debug + Clone + Send + Sync + 'static {
+    /// Its name, in the op table.
+    const NAME: &'static str;
+    /// Its name as a WGSL function, where a built-in function of WGSL has the name already.
+    const FUNCTION: &'static str = Self::NAME;
+    /// How many arguments.
+    const ARITY: usize;
+    /// The WGSL file that defines it, as a function of its arguments and then of its parameters.
+    const WGSL: &'static str;
+    /// Floating-point operations, counting a transcendental function as one.
+    const FLOPS: u64 = 1;
+
+    /// The definition; arguments beyond the arity are zero.
+    fn value<T: Real>(&self, arguments: [T; 3]) -> T;
+
+    /// Numbers that distinguish two uses, passed to the WGSL function after its arguments.
+    fn parameters(&self) -> Vec<f32> {
+        Vec::new()
+    }
+
+    /// Builds the gradients by each argument, each as large as the result; broadcasting is summed away by the caller.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Err(crate::Error::Shape(format!("{} has no gradient (at node '{}')", Self::NAME, graph.node(at.y).name)))
+    }
+}
+
+/// A [`Formula`] behind a pointer.
+pub trait Function: Any + Debug + Send + Sync {
+    /// See [`Formula::NAME`].
+    fn name(&self) -> &'static str;
+    /// See [`Formula::FUNCTION`].
+    fn function(&self) -> &'static str;
+    /// See [`Formula::ARITY`].
+    fn arity(&self) -> usize;
+    /// See [`Formula::WGSL`].
+    fn wgsl(&self) -> &'static str;
+    /// See [`Formula::FLOPS`].
+    fn flops(&self) -> u64;
+    /// See [`Formula::parameters`].
+    fn parameters(&self) -> Vec<f32>;
+    /// See [`Formula::gradient`].
+    ///
+    /// # Errors
+    /// When there is none.
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>>;
+    /// Over slices of one length, in double precision.
+    fn map_f64(&self, arguments: &[&[f64]], out: &mut [f64]);
+    /// Over slices of one length, in single precision.
+    fn map_f32(&self, arguments: &[&[f32]], out: &mut [f32]);
+}
+
+impl<F: Formula> Function for F {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+    fn function(&self) -> &'static str {
+        F::FUNCTION
+    }
+    fn arity(&self) -> usize {
+        F::ARITY
+    }
+    fn wgsl(&self) -> &'static str {
+        F::WGSL
+    }
+    fn flops(&self) -> u64 {
+        F::FLOPS
+    }
+    fn parameters(&self) -> Vec<f32> {
+        Formula::parameters(self)
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Formula::gradient(self, graph, at)
+    }
+    fn map_f64(&self, arguments: &[&[f64]], out: &mut [f64]) {
+        map(self, arguments, out);
+    }
+    fn map_f32(&self, arguments: &[&[f32]], out: &mut [f32]) {
+        map(self, arguments, out);
+    }
+}
+
+/// One loop for each arity, so that the compiler can make vector code of it.
+fn map<T: Real, F: Formula>(formula: &F, arguments: &[&[T]], out: &mut [T]) {
+    let zero = T::zero();
+    let length = out.len();
+    match *arguments {
+        [a] => {
+            for (y, &a) in out.iter_mut().zip(&a[..length]) {
+                *y = formula.value([a, zero, zero]);
+            }
+        }
+        [a, b] => {
+            for ((y, &a), &b) in out.iter_mut().zip(&a[..length]).zip(&b[..length]) {
+                *y = formula.value([a, b, zero]);
+            }
+        }
+        [a, b, c] => {
+            for (((y, &a), &b), &c) in out.iter_mut().zip(&a[..length]).zip(&b[..length]).zip(&c[..length]) {
+                *y = formula.value([a, b, c]);
+            }
+        }
+        _ => panic!("{} has {} arguments", F::NAME, arguments.len()),
+    }
+}

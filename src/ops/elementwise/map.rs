@@ -1,0 +1,155 @@
+//! The op of all element-wise functions: one function when it is built, a chain of several after fusion.
+
+use rayon::prelude::*;
+
+use super::function::Function;
+use super::program::{Chunked, Pattern, Program};
+use super::splice::Splice;
+use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::{DType, Differentiate, Graph, NodeId, Shape, TensorType};
+use crate::ops::{Call, Lower, Op, Types, expect_inputs};
+use crate::{Error, Result};
+
+/// A chain of element-wise functions over operands that are broadcast to one shape.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// The chain. Without a call it is the operand itself, broadcast.
+    pub program: Program,
+    /// The output's shape, where it is larger than what the operands broadcast to.
+    pub shape: Option<Shape>,
+}
+
+impl Map {
+    /// One function.
+    pub fn of(function: impl Function) -> Self {
+        Self { program: Program::single(function), shape: None }
+    }
+
+    fn patterns(types: &Types) -> Vec<Pattern> {
+        let of = |ty| Pattern::of(ty, &types.output).expect("checked when the node was built");
+        types.inputs.iter().map(of).collect()
+    }
+
+    fn evaluate<T: Chunked>(&self, call: &mut Call<T>) {
+        let patterns = Self::patterns(call.types);
+        let operands: Vec<_> = (0..patterns.len()).map(|i| Some((call.real(i), patterns[i]))).collect();
+        self.program.run(&operands, 0, call.out());
+    }
+}
+
+/// The shape that all of these broadcast to.
+fn broadcast(types: &[TensorType]) -> Result<Shape, String> {
+    let rank = types.iter().map(|ty| ty.shape.rank()).max().unwrap_or(0);
+    let mut dims = vec![1; rank];
+    for ty in types {
+        if ty.dtype != DType::F32 {
+            return Err(format!("element-wise functions take floats, but an input holds {}", ty.dtype));
+        }
+        for (axis, &size) in ty.dims().iter().rev().enumerate() {
+            let large = &mut dims[rank - 1 - axis];
+            match (*large, size) {
+                (1, size) => *large = size,
+                (_, 1) => {}
+                (large, size) if large == size => {}
+                _ => return Err("their shapes differ in an axis where neither is 1".into()),
+            }
+        }
+    }
+    Ok(Shape::new(dims))
+}
+
+impl Op for Map {
+    fn name(&self) -> &'static str {
+        match self.program.calls.as_slice() {
+            [] => "broadcast",
+            [call] => call.function.name(),
+            _ => "chain",
+        }
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, self.program.operands())?;
+        let output = TensorType::f32(self.shape.clone().map_or_else(|| broadcast(inputs), Ok)?);
+        for input in inputs {
+            Pattern::of(input, &output)?;
+        }
+        Ok(output)
+    }
+
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let gradients = match self.program.calls.as_slice() {
+            [] => vec![Some(at.dy)],
+            [call] => call.function.gradient(graph, at)?,
+            _ => {
+                let name = &graph.node(at.y).name;
+                return Err(Error::Shape(format!("'{name}' is a fused chain: differentiate before fusing")));
+            }
+        };
+        at.inputs
+            .iter()
+            .zip(gradients)
+            .map(|(&input, gradient)| {
+                let shape = graph.ty(input).shape.clone();
+                gradient.map(|gradient| graph.sum_to(gradient, &shape)).transpose()
+            })
+            .collect()
+    }
+
+    fn reference(&self, call: &mut Call<f64>) {
+        self.evaluate(call);
+    }
+
+    /// In parallel pieces of fixed size: the result does not depend on the number of threads.
+    fn run(&self, call: &mut Call<f32>) {
+        const PIECE: usize = 16 * 1024;
+        if call.types.output.elements() <= PIECE {
+            return self.evaluate(call);
+        }
+        let patterns = Self::patterns(call.types);
+        let operands: Vec<_> = (0..patterns.len()).map(|i| Some((call.real(i), patterns[i]))).collect();
+        call.out()
+            .par_chunks_mut(PIECE)
+            .enumerate()
+            .for_each(|(piece, out)| self.program.run(&operands, piece * PIECE, out));
+    }
+
+    fn lower(&self, at: &Lower) -> Lowering {
+        const GROUP: usize = 64;
+        let patterns = Self::patterns(at.types);
+        let count = at.types.output.elements();
+        let fits = |p: &Pattern| p.len == 1 || if p.inner == 1 { p.len % 4 == 0 } else { p.inner % 4 == 0 };
+        let vector = count % 4 == 0 && patterns.iter().all(fits);
+        let values = if vector { count / 4 } else { count };
+        let groups = at.device.fold(values.div_ceil(GROUP));
+        let edges = groups[0] as usize * groups[1] as usize * GROUP != values;
+        let kernel = Kernel::new(
+            "elementwise",
+            include_str!("../../../shaders/elementwise.wgsl"),
+            &[("GROUP", (GROUP as u32).into()), ("EDGES", edges.into())],
+        );
+        let splice = Splice::new(&self.program, patterns.len());
+        let (kernel, words) = splice.into_chain(kernel, &patterns, count, at.in_place, vector);
+        let dims = std::iter::once(values as u32).chain(words).collect();
+        let inputs = (0..patterns.len()).filter(|i| at.in_place != Some(*i)).map(Slot::Input);
+        let slots = inputs.chain([Slot::Output]).collect();
+        Dispatch { kernel, slots, dims, groups, flops: self.flops(at.types), bytes: at.types.bytes() }.into()
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        types.output.elements() as u64 * self.program.flops()
+    }
+
+    fn in_place(&self, types: &Types) -> Vec<usize> {
+        (0..types.inputs.len()).filter(|&i| types.inputs[i] == types.output).collect()
+    }
+}
+
+impl Graph {
+    /// x repeated to a larger shape.
+    ///
+    /// # Errors
+    /// When x does not broadcast to it.
+    pub fn broadcast_to(&mut self, x: NodeId, shape: impl Into<Shape>) -> Result<NodeId> {
+        self.apply(Map { program: Program::default(), shape: Some(shape.into()) }, &[x])
+    }
+}

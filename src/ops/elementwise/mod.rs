@@ -1,0 +1,12 @@
+//! What all element-wise ops share: a function of numbers becomes an op, a chain of them one kernel.
+
+mod function;
+mod map;
+mod program;
+mod splice;
+
+pub use function::{Formula, Function};
+pub use map::Map;
+pub(crate) use program::Chunked;
+pub use program::{Argument, FunctionCall, Pattern, Program};
+pub(crate) use splice::Splice;

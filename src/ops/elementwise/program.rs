@@ -1,0 +1,163 @@
+//! A chain of element-wise functions: what fusion makes of neighbours, run in chunks on the CPU.
+
+use std::sync::Arc;
+
+use super::function::Function;
+use crate::graph::TensorType;
+use crate::ops::Real;
+
+/// Where a function's argument comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Argument {
+    /// An operand of the whole program.
+    Operand(usize),
+    /// The result of an earlier call.
+    Call(usize),
+}
+
+/// One function applied.
+#[derive(Clone, Debug)]
+pub struct FunctionCall {
+    /// The function.
+    pub function: Arc<dyn Function>,
+    /// Its arguments.
+    pub arguments: Vec<Argument>,
+}
+
+/// Calls in order; the last one's result is the program's. Without calls it is operand 0.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// The calls; each reads only operands and calls before it.
+    pub calls: Vec<FunctionCall>,
+}
+
+/// How an operand's elements follow the output's: element `(index / inner) % len`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// Output elements for which the operand stays the same.
+    pub inner: usize,
+    /// The operand's length.
+    pub len: usize,
+}
+
+impl Pattern {
+    /// The pattern of an operand within an output.
+    ///
+    /// # Errors
+    /// The part of a sentence that says why it can't be broadcast.
+    pub fn of(operand: &TensorType, output: &TensorType) -> Result<Self, String> {
+        let refuse = |why: &str| Err(format!("{operand} cannot be broadcast to {output}: {why}"));
+        let (small, large) = (operand.dims(), output.dims());
+        if small.len() > large.len() {
+            return refuse("it has more axes");
+        }
+        let skip = large.len() - small.len();
+        let mut equal = Vec::new();
+        for (axis, &size) in large.iter().enumerate() {
+            let own = if axis < skip { 1 } else { small[axis - skip] };
+            match own {
+                _ if size == 1 && own == 1 => {}
+                _ if own == size => equal.push(axis),
+                1 => {}
+                _ => return refuse("an axis is neither 1 nor as long"),
+            }
+        }
+        let (Some(&first), Some(&last)) = (equal.first(), equal.last()) else { return Ok(Self { inner: 1, len: 1 }) };
+        if (first..=last).any(|axis| large[axis] != 1 && !equal.contains(&axis)) {
+            return refuse("the axes that it has must be neighbours");
+        }
+        Ok(Self { inner: large[last + 1..].iter().product(), len: operand.elements() })
+    }
+    /// The element for an output index.
+    pub fn at(self, index: usize) -> usize {
+        (index / self.inner) % self.len
+    }
+    /// Whether the operand has an element of its own for each output element.
+    pub fn is_full(self, count: usize) -> bool {
+        self.inner == 1 && self.len == count
+    }
+}
+
+/// Elements that a chain works through at once on the CPU: the intermediate values stay in the first-level cache.
+const CHUNK: usize = 1024;
+
+impl Program {
+    /// The program of one function.
+    pub fn single(function: impl Function) -> Self {
+        let arguments = (0..function.arity()).map(Argument::Operand).collect();
+        Self { calls: vec![FunctionCall { function: Arc::new(function), arguments }] }
+    }
+
+    /// The names of the functions, in order, joined.
+    pub fn label(&self) -> String {
+        self.calls.iter().map(|call| call.function.name()).collect::<Vec<_>>().join("+")
+    }
+
+    /// Floating-point operations for an element.
+    pub fn flops(&self) -> u64 {
+        self.calls.iter().map(|call| call.function.flops()).sum()
+    }
+
+    /// How many operands it reads: one more than the largest number among its arguments.
+    pub fn operands(&self) -> usize {
+        let arguments = self.calls.iter().flat_map(|call| &call.arguments);
+        arguments.map(|a| if let Argument::Operand(i) = a { i + 1 } else { 0 }).max().unwrap_or(1)
+    }
+
+    /// Computes `out`, whose first element is number `start` of the whole output. An operand that is `None` is `out`'s
+    /// content before.
+    pub(crate) fn run<T: Chunked>(&self, operands: &[Option<(&[T], Pattern)>], start: usize, out: &mut [T]) {
+        if self.calls.is_empty() {
+            if let [Some((values, pattern)), ..] = operands {
+                out.iter_mut().enumerate().for_each(|(i, y)| *y = values[pattern.at(start + i)]);
+            }
+            return;
+        }
+        let mut loaded: Vec<Vec<T>> = vec![Vec::new(); operands.len()];
+        let mut results: Vec<Vec<T>> = vec![vec![T::zero(); CHUNK.min(out.len())]; self.calls.len()];
+        for (number, chunk) in out.chunks_mut(CHUNK).enumerate() {
+            let first = start + number * CHUNK;
+            let (count, whole) =
+                (chunk.len(), |pattern: Pattern| pattern.inner == 1 && first + chunk.len() <= pattern.len);
+            for (operand, buffer) in operands.iter().zip(&mut loaded) {
+                buffer.clear();
+                match operand {
+                    Some((_, pattern)) if whole(*pattern) => {}
+                    Some((values, pattern)) => buffer.extend((first..first + count).map(|i| values[pattern.at(i)])),
+                    None => buffer.extend_from_slice(chunk),
+                }
+            }
+            for (index, call) in self.calls.iter().enumerate() {
+                let (done, rest) = results.split_at_mut(index);
+                let arguments: Vec<&[T]> = call
+                    .arguments
+                    .iter()
+                    .map(|argument| match *argument {
+                        Argument::Call(i) => &done[i][..count],
+                        Argument::Operand(i) => match operands[i] {
+                            Some((values, pattern)) if whole(pattern) => &values[first..first + count],
+                            _ => &loaded[i],
+                        },
+                    })
+                    .collect();
+                T::call(call.function.as_ref(), &arguments, &mut rest[0][..count]);
+            }
+            chunk.copy_from_slice(&results[self.calls.len() - 1][..count]);
+        }
+    }
+}
+
+/// Picks a function's loop by precision.
+pub(crate) trait Chunked: Real {
+    fn call(function: &dyn Function, arguments: &[&[Self]], out: &mut [Self]);
+}
+impl Chunked for f32 {
+    fn call(function: &dyn Function, arguments: &[&[f32]], out: &mut [f32]) {
+        function.map_f32(arguments, out);
+    }
+}
+impl Chunked for f64 {
+    fn call(function: &dyn Function, arguments: &[&[f64]], out: &mut [f64]) {
+        function.map_f64(arguments, out);
+    }
+}

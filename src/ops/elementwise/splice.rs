@@ -1,0 +1,179 @@
+//! Renders a [`Program`] into WGSL: for the kernel of a fused chain and for the epilogue of another kernel.
+
+use std::fmt::Write as _;
+
+use super::program::{Argument, Pattern, Program};
+use crate::gpu::kernel::Kernel;
+
+/// The code of a program and the words it adds to the kernel's `Dims`.
+pub(crate) struct Splice {
+    /// Definitions of the functions that it calls and of `fn element(a0: f32, ...) -> f32`, its whole.
+    functions: String,
+    /// Fields to be added to `Dims`.
+    fields: String,
+    /// Their values.
+    pub words: Vec<u32>,
+    /// What distinguishes it, for labels.
+    pub label: String,
+}
+
+impl Splice {
+    /// Renders the program as a function `element` of its `operands` operands.
+    pub fn new(program: &Program, operands: usize) -> Self {
+        let mut splice =
+            Self { functions: String::new(), fields: String::new(), words: Vec::new(), label: program.label() };
+        let mut files: Vec<&str> = Vec::new();
+        let mut body = String::new();
+        for (index, call) in program.calls.iter().enumerate() {
+            if !files.contains(&call.function.wgsl()) {
+                files.push(call.function.wgsl());
+            }
+            let mut arguments: Vec<String> = call.arguments.iter().map(|&argument| name(argument)).collect();
+            for (number, value) in call.function.parameters().into_iter().enumerate() {
+                let field = format!("p{index}_{number}");
+                arguments.push(format!("dims.{field}"));
+                splice.word(&field, "f32", value.to_bits());
+            }
+            let _ = writeln!(body, "    let t{index} = {}({});", call.function.function(), arguments.join(", "));
+        }
+        let result = match program.calls.len() {
+            0 => "a0".to_owned(),
+            calls => format!("t{}", calls - 1),
+        };
+        let parameters: Vec<String> = (0..operands).map(|i| format!("a{i}: f32")).collect();
+        for file in files {
+            splice.functions.push_str(file);
+        }
+        let _ = writeln!(
+            splice.functions,
+            "\nfn element({}) -> f32 {{\n{body}    return {result};\n}}",
+            parameters.join(", ")
+        );
+        splice
+    }
+
+    fn word(&mut self, field: &str, ty: &str, value: u32) {
+        let _ = write!(self.fields, "    {field}: {ty},\n");
+        self.words.push(value);
+    }
+
+    /// The expression that reads an operand for the output element `index`.
+    fn read(&mut self, operand: usize, pattern: Pattern, count: usize, index: &str) -> String {
+        if pattern.is_full(count) {
+            return format!("x{operand}[{index}]");
+        }
+        if pattern.len == 1 {
+            return format!("x{operand}[0]");
+        }
+        self.word(&format!("len{operand}"), "u32", pattern.len as u32);
+        if pattern.inner == 1 {
+            return format!("x{operand}[{index} % dims.len{operand}]");
+        }
+        self.word(&format!("inner{operand}"), "u32", pattern.inner as u32);
+        format!("x{operand}[({index} / dims.inner{operand}) % dims.len{operand}]")
+    }
+
+    /// Puts the program into another kernel as its epilogue: operand 0 is the value, the others are `extras`, bound
+    /// before the output.
+    pub fn into_epilogue(mut self, kernel: Kernel, extras: &[Pattern], count: usize) -> (Kernel, Vec<u32>) {
+        if self.label.is_empty() {
+            return (kernel, Vec::new());
+        }
+        let mut arguments = vec!["value".to_owned()];
+        for (number, &pattern) in extras.iter().enumerate() {
+            arguments.push(self.read(number + 1, pattern, count, "index"));
+        }
+        let code =
+            format!("fn epilogue(value: f32, index: u32) -> f32 {{ return element({}); }}", arguments.join(", "));
+        let types = vec!["f32"; extras.len()];
+        let point = "fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced";
+        let functions = std::mem::take(&mut self.functions);
+        let kernel = bind_operands(kernel, &self.fields, 1, &types).splice(point, &format!("{functions}{code}"));
+        (Kernel { label: format!("{} + {}", kernel.label, self.label), ..kernel }, self.words)
+    }
+
+    /// Puts the program into `shaders/elementwise.wgsl`. `in_place` names the operand that stands in the output's
+    /// place. With `vector`, four elements at once.
+    pub fn into_chain(
+        mut self,
+        kernel: Kernel,
+        patterns: &[Pattern],
+        count: usize,
+        in_place: Option<usize>,
+        vector: bool,
+    ) -> (Kernel, Vec<u32>) {
+        let mut loads = String::new();
+        let mut types = Vec::new();
+        for (number, &pattern) in patterns.iter().enumerate() {
+            let wide = vector && pattern.inner == 1 && pattern.len > 1;
+            let read = match (in_place == Some(number), wide, vector) {
+                (true, ..) => "y[index]".to_owned(),
+                (false, true, _) => {
+                    let quarter = Pattern { inner: 1, len: pattern.len / 4 };
+                    self.read(number, quarter, count / 4, "index")
+                }
+                // One element serves all four: a scalar, or the inner axes are a multiple of four.
+                (false, false, true) => self.read(number, pattern, count, "(4u * index)"),
+                (false, false, false) => self.read(number, pattern, count, "index"),
+            };
+            let _ = writeln!(loads, "    let a{number} = {read};");
+            if in_place != Some(number) {
+                types.push(if wide { "vec4f" } else { "f32" });
+            }
+        }
+        let arguments = |component: &str| {
+            let of = |(number, pattern): (usize, &Pattern)| {
+                let wide = pattern.inner == 1 && pattern.len > 1;
+                format!("a{number}{}", if wide { component } else { "" })
+            };
+            patterns.iter().enumerate().map(of).collect::<Vec<_>>().join(", ")
+        };
+        let result = if vector {
+            let all = [".x", ".y", ".z", ".w"].map(|c| format!("element({})", arguments(c)));
+            format!("Value({})", all.join(", "))
+        } else {
+            format!("element({})", arguments(""))
+        };
+        let code = format!("fn value_at(index: u32) -> Value {{\n{loads}    return {result};\n}}");
+        let names: Vec<usize> = (0..patterns.len()).filter(|i| in_place != Some(*i)).collect();
+        let functions = std::mem::take(&mut self.functions);
+        let mut kernel = bind_named(kernel, &self.fields, &names, &types)
+            .splice("fn value_at(index: u32) -> Value { return Value(); } // spliced", &format!("{functions}{code}"));
+        if vector {
+            kernel = kernel.splice("alias Value = f32;", "alias Value = vec4f;");
+        }
+        let place = in_place.map_or(String::new(), |i| format!(" over a{i}"));
+        let wide = if vector { " x4" } else { "" };
+        (Kernel { label: format!("{}{wide}{place}", self.label), ..kernel }, self.words)
+    }
+}
+
+fn name(argument: Argument) -> String {
+    match argument {
+        Argument::Operand(i) => format!("a{i}"),
+        Argument::Call(i) => format!("t{i}"),
+    }
+}
+
+fn bind_operands(kernel: Kernel, fields: &str, first: usize, types: &[&str]) -> Kernel {
+    let names: Vec<usize> = (first..first + types.len()).collect();
+    bind_named(kernel, fields, &names, types)
+}
+
+/// Adds bindings before the output's, which is the last, and fields at the end of `Dims`.
+fn bind_named(kernel: Kernel, fields: &str, names: &[usize], types: &[&str]) -> Kernel {
+    let output = kernel.bindings.len();
+    let from = format!("@group(0) @binding({output}) ");
+    let mut to = String::new();
+    for (offset, (name, ty)) in names.iter().zip(types).enumerate() {
+        let _ = writeln!(to, "@group(0) @binding({}) var<storage, read> x{name}: array<{ty}>;", output + offset);
+    }
+    let _ = write!(to, "@group(0) @binding({}) ", output + names.len());
+    let kernel = kernel.splice(&from, &to);
+    if fields.is_empty() {
+        return kernel;
+    }
+    let start = kernel.wgsl.find("struct Dims {").expect("the kernel declares Dims");
+    let end = start + kernel.wgsl[start..].find('}').expect("Dims ends");
+    Kernel { wgsl: format!("{}{fields}{}", &kernel.wgsl[..end], &kernel.wgsl[end..]), ..kernel }
+}

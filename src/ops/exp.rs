@@ -1,0 +1,41 @@
+//! Exponential, element by element.
+
+use crate::Result;
+use crate::graph::{Differentiate, Graph, NodeId};
+use crate::ops::Real;
+use crate::ops::case::Case;
+use crate::ops::elementwise::{Formula, Map};
+
+/// e^x.
+#[derive(Clone, Debug)]
+pub struct Exp;
+
+impl Formula for Exp {
+    const NAME: &'static str = "exp";
+    const FUNCTION: &'static str = "exponential";
+    const ARITY: usize = 1;
+    const WGSL: &'static str = include_str!("../../shaders/exp.wgsl");
+
+    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+        x.exp()
+    }
+
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![Some(graph.mul(at.dy, at.y)?)])
+    }
+}
+
+impl Graph {
+    /// e to the power of each element.
+    ///
+    /// # Errors
+    /// When `x` does not hold floats.
+    pub fn exp(&mut self, x: NodeId) -> Result<NodeId> {
+        self.apply(Map::of(Exp), &[x])
+    }
+}
+
+/// Shapes to test and to time.
+pub fn cases() -> Vec<Case> {
+    crate::ops::case::unary(-4.0, 4.0, Graph::exp)
+}

@@ -1,0 +1,120 @@
+//! The batch of a step, gathered on the device from the whole data set: rows of pictures or labels, in the order of an
+//! index list that is uploaded once an epoch. Rows beyond the step's valid ones are zero.
+
+use crate::Result;
+use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::op::defined_by;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+use crate::graph::DType;
+use crate::ops::{Data, Out};
+
+/// Rows of `data` `[N, ...]` that `order` names from the step's first on. Bytes become floats from 0 to 1.
+#[derive(Clone, Debug)]
+pub struct Gather {
+    /// Rows of the batch.
+    pub batch: usize,
+}
+
+impl Gather {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (step, order) = (call.step, call.integers(1));
+        let width = call.types.output.elements() / self.batch;
+        let rows = call.dims(0)[0];
+        for row in 0..self.batch {
+            let from = order.get(step.first as usize + row).filter(|_| row < step.valid as usize);
+            let from = from.map(|&index| (index as usize).min(rows - 1) * width);
+            let to = row * width..(row + 1) * width;
+            match (call.inputs[0], &mut call.output) {
+                (Data::U32(data), Out::U32(out)) => fill(&mut out[to], from.map(|from| &data[from..]), |x| x, 0),
+                (Data::Real(data), Out::Real(out)) => {
+                    fill(&mut out[to], from.map(|from| &data[from..]), |x| x, T::zero());
+                }
+                (Data::U8(data), Out::Real(out)) => {
+                    let scale = |x: u8| T::count(x.into()) / T::count(255);
+                    fill(&mut out[to], from.map(|from| &data[from..]), scale, T::zero());
+                }
+                _ => panic!("gathering into another element type"),
+            }
+        }
+    }
+}
+
+fn fill<S: Copy, D: Copy>(out: &mut [D], from: Option<&[S]>, convert: impl Fn(S) -> D, zero: D) {
+    match from {
+        Some(values) => out.iter_mut().zip(values).for_each(|(y, &x)| *y = convert(x)),
+        None => out.fill(zero),
+    }
+}
+
+impl Op for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 2)?;
+        if inputs[1].dtype != DType::U32 || inputs[1].shape.rank() != 1 {
+            return Err("the order must be a list of u32".into());
+        }
+        let mut dims = inputs[0].dims().to_vec();
+        match dims.first_mut() {
+            Some(rows) if *rows > 0 => *rows = self.batch,
+            _ => return Err("the data have no rows".into()),
+        }
+        let dtype = if inputs[0].dtype == DType::U32 { DType::U32 } else { DType::F32 };
+        Ok(TensorType { shape: dims.into(), dtype })
+    }
+    /// Data are not learned.
+    fn gradient(&self, _: &mut Graph, _: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![None, None])
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let width = at.types.output.elements() / self.batch;
+        let count = self.batch * width;
+        let source = include_str!("../../shaders/gather.wgsl");
+        let bytes = at.types.inputs[0].dtype == DType::U8;
+        let kernel = Kernel::new("gather", source, &[("BYTES", bytes.into())]);
+        let rows = at.types.inputs[0].dims()[0];
+        let listed = at.types.inputs[1].elements();
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Output];
+        let mut dispatch = at.linear(self, kernel, &slots, &[count, width, rows, listed], count);
+        dispatch.bytes = 2 * at.types.output.bytes() as u64;
+        dispatch.into()
+    }
+    fn flops(&self, _: &Types) -> u64 {
+        0
+    }
+}
+
+impl Graph {
+    /// The step's batch of `batch` rows of `data`, in `order`.
+    ///
+    /// # Errors
+    /// When the data have no rows or the order is not a list of u32.
+    pub fn gather(&mut self, data: NodeId, order: NodeId, batch: usize) -> Result<NodeId> {
+        self.apply(Gather { batch }, &[data, order])
+    }
+}
+
+/// Shapes to test and to time: bytes whose rows do and do not fill whole words, floats, labels, a partial batch.
+pub fn cases() -> Vec<Case> {
+    let of = |data: Sample, order: usize, batch: usize| {
+        let rows = data.ty.dims()[0] as u32;
+        let inputs = vec![data, Sample::integers(&[order], rows)];
+        Case::new(inputs, move |graph, x| graph.gather(x[0], x[1], batch)).differentiable(&[])
+    };
+    vec![
+        of(Sample::bytes(&[1, 1]), 1, 1),
+        of(Sample::bytes(&[5, 3]), 7, 7),
+        of(Sample::bytes(&[20, 1, 8, 8]), 16, 16),
+        of(Sample::floats(&[11, 7]), 5, 5),
+        of(Sample::floats(&[100, 64]), 70, 64),
+        of(Sample::integers(&[50], 36), 40, 32),
+        of(Sample::bytes(&[9, 10]), 8, 8).valid(5),
+        of(Sample::integers(&[50], 36), 40, 32).valid(7),
+        of(Sample::bytes(&[1000, 3072]), 256, 256).timed(),
+    ]
+}

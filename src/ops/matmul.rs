@@ -1,0 +1,203 @@
+//! Matrix product y = op(a) op(b), where op transposes or not, with an element-wise epilogue: bias, activation, residual.
+
+use crate::Result;
+use crate::gpu::kernel::{Dispatch, Lowering, Slot};
+use crate::gpu::matmul::variant;
+use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::elementwise::{Chunked, Pattern, Program, Splice};
+use crate::ops::{Call, Lower, Op, Types};
+
+/// The product of a `[M, K]` (`[K, M]` when transposed) and b `[K, N]` (`[N, K]`), then the epilogue on each element:
+/// its operand 0 is the product, its others are the inputs from the third on, broadcast to `[M, N]`.
+#[derive(Clone, Debug, Default)]
+pub struct Matmul {
+    /// Whether a stands transposed.
+    pub transpose_a: bool,
+    /// Whether b stands transposed.
+    pub transpose_b: bool,
+    /// What follows, in the same kernel.
+    pub epilogue: Program,
+}
+
+/// The sizes of one product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sizes {
+    /// M.
+    pub rows: usize,
+    /// N.
+    pub columns: usize,
+    /// K.
+    pub depth: usize,
+}
+
+impl Matmul {
+    /// The sizes for these operands.
+    ///
+    /// # Errors
+    /// The part of a sentence that says what does not fit.
+    pub fn sizes(&self, a: &TensorType, b: &TensorType) -> Result<Sizes, String> {
+        let (&[a0, a1], &[b0, b1]) = (a.dims(), b.dims()) else {
+            return Err("it multiplies matrices, with two axes each".into());
+        };
+        if a.dtype != DType::F32 || b.dtype != DType::F32 {
+            return Err("it multiplies floats".into());
+        }
+        let (rows, depth) = if self.transpose_a { (a1, a0) } else { (a0, a1) };
+        let (inner, columns) = if self.transpose_b { (b1, b0) } else { (b0, b1) };
+        if depth != inner {
+            let of = |transposed: bool| if transposed { " (transposed)" } else { "" };
+            return Err(format!(
+                "the left operand{} has {depth} columns, the right{} {inner} rows",
+                of(self.transpose_a),
+                of(self.transpose_b)
+            ));
+        }
+        Ok(Sizes { rows, columns, depth })
+    }
+
+    fn extras(types: &Types) -> Vec<Pattern> {
+        let of = |ty| Pattern::of(ty, &types.output).expect("checked when the node was built");
+        types.inputs[2..].iter().map(of).collect()
+    }
+
+    fn epilogue_on<T: Chunked>(&self, call: &Call<T>, start: usize, out: &mut [T]) {
+        let extras = Self::extras(call.types);
+        let others = extras.iter().enumerate().map(|(i, &pattern)| Some((call.real(i + 2), pattern)));
+        let operands: Vec<_> = std::iter::once(None).chain(others).collect();
+        self.epilogue.run(&operands, start, out);
+    }
+}
+
+impl Op for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        let [a, b, extras @ ..] = inputs else { return Err("it takes two matrices".into()) };
+        let sizes = self.sizes(a, b)?;
+        let output = TensorType::f32([sizes.rows, sizes.columns]);
+        for extra in extras {
+            Pattern::of(extra, &output)?;
+        }
+        Ok(output)
+    }
+
+    /// da = dy op(b)^T and db = op(a)^T dy, each arranged so that nothing has to be transposed in memory.
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let (a, b, dy) = (at.inputs[0], at.inputs[1], at.dy);
+        let da = if self.transpose_a {
+            graph.matmul_transposed(b, dy, self.transpose_b, true)?
+        } else {
+            graph.matmul_transposed(dy, b, false, !self.transpose_b)?
+        };
+        let db = if self.transpose_b {
+            graph.matmul_transposed(dy, a, true, self.transpose_a)?
+        } else {
+            graph.matmul_transposed(a, dy, !self.transpose_a, false)?
+        };
+        Ok(vec![Some(da), Some(db)])
+    }
+
+    fn reference(&self, call: &mut Call<f64>) {
+        let Sizes { rows, columns, depth } = self.sizes(&call.types.inputs[0], &call.types.inputs[1]).expect("checked");
+        let (a, b) = (call.real(0), call.real(1));
+        let mut out = vec![0.0; rows * columns];
+        for row in 0..rows {
+            for column in 0..columns {
+                out[row * columns + column] = (0..depth)
+                    .map(|k| {
+                        let left = if self.transpose_a { a[k * rows + row] } else { a[row * depth + k] };
+                        let right = if self.transpose_b { b[column * depth + k] } else { b[k * columns + column] };
+                        left * right
+                    })
+                    .sum();
+            }
+        }
+        self.epilogue_on(call, 0, &mut out);
+        call.out().copy_from_slice(&out);
+    }
+
+    fn run(&self, call: &mut Call<f32>) {
+        let sizes = self.sizes(&call.types.inputs[0], &call.types.inputs[1]).expect("checked");
+        let product = crate::cpu::product::Product {
+            sizes,
+            a: call.real(0),
+            b: call.real(1),
+            transpose_a: self.transpose_a,
+            transpose_b: self.transpose_b,
+        };
+        let mut out = std::mem::replace(&mut call.output, crate::ops::Out::Real(&mut []));
+        if let crate::ops::Out::Real(values) = &mut out {
+            product.run(values, |start, piece| self.epilogue_on(call, start, piece));
+        }
+        call.output = out;
+    }
+
+    fn lower(&self, at: &Lower) -> Lowering {
+        let sizes = self.sizes(&at.types.inputs[0], &at.types.inputs[1]).expect("checked");
+        let variant = variant(at.device, sizes, self.transpose_a, self.transpose_b);
+        let extras = Self::extras(at.types);
+        let splice = Splice::new(&self.epilogue, extras.len() + 1);
+        let (kernel, words) = splice.into_epilogue(variant.kernel, &extras, sizes.rows * sizes.columns);
+        let slots = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
+        let dims = variant.dims.into_iter().chain(words).collect();
+        Dispatch { kernel, slots, dims, groups: variant.groups, flops: self.flops(at.types), bytes: at.types.bytes() }
+            .into()
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        let Ok(sizes) = self.sizes(&types.inputs[0], &types.inputs[1]) else { return 0 };
+        let outputs = (sizes.rows * sizes.columns) as u64;
+        outputs * (2 * sizes.depth as u64 + self.epilogue.flops())
+    }
+}
+
+impl Graph {
+    /// The matrix product of a `[M, K]` and b `[K, N]`.
+    ///
+    /// # Errors
+    /// When they are not matrices or a's columns are not as many as b's rows.
+    pub fn matmul(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
+        self.matmul_transposed(a, b, false, false)
+    }
+
+    /// The matrix product with a, b or both read as their transpose, where they stand.
+    ///
+    /// # Errors
+    /// As [`Graph::matmul`].
+    pub fn matmul_transposed(&mut self, a: NodeId, b: NodeId, transpose_a: bool, transpose_b: bool) -> Result<NodeId> {
+        self.apply(Matmul { transpose_a, transpose_b, ..Matmul::default() }, &[a, b])
+    }
+}
+
+/// Shapes to test and to time: each with all four transposes, then with epilogues.
+pub fn cases() -> Vec<Case> {
+    let product = |m: usize, n: usize, k: usize, ta: bool, tb: bool| {
+        let a = if ta { [k, m] } else { [m, k] };
+        let b = if tb { [n, k] } else { [k, n] };
+        let inputs = vec![Sample::floats(&a), Sample::floats(&b)];
+        let case = Case::new(inputs, move |graph, x| graph.matmul_transposed(x[0], x[1], ta, tb));
+        case.labelled(["ab", "ab'", "a'b", "a'b'"][usize::from(ta) * 2 + usize::from(tb)])
+    };
+    let mut cases = Vec::new();
+    for (m, n, k) in [(1, 1, 1), (3, 5, 7), (17, 33, 65), (64, 36, 64), (8, 64, 1024), (100, 36, 52)] {
+        for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+            cases.push(product(m, n, k, ta, tb));
+        }
+    }
+    cases.push(product(1024, 64, 64, true, false));
+    for (m, n, k) in [(5, 9, 12), (64, 64, 256)] {
+        let inputs = vec![Sample::floats(&[m, k]), Sample::floats(&[k, n]), Sample::floats(&[n])];
+        let case = Case::new(inputs, |graph, x| {
+            let product = graph.matmul(x[0], x[1])?;
+            let biased = graph.add(product, x[2])?;
+            graph.sigmoid(biased)
+        });
+        cases.push(case.labelled("bias, sigmoid"));
+    }
+    cases.push(product(512, 512, 512, false, false).differentiable(&[]).timed());
+    cases.push(product(64, 64, 1024, false, false).timed());
+    cases
+}

@@ -1,0 +1,35 @@
+//! One file per op: its shape rule, gradient, CPU reference and how it becomes GPU dispatches.
+
+pub mod case;
+pub mod elementwise;
+mod op;
+pub mod table;
+pub mod tolerance;
+
+pub mod add;
+pub mod batch;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod exp;
+pub mod gather;
+pub mod gelu;
+pub mod leaky_relu;
+pub mod log;
+pub mod matmul;
+pub mod multiply;
+pub mod pack;
+pub mod relu;
+pub mod scale;
+pub mod sigmoid;
+pub mod softmax;
+pub mod sqrt;
+pub mod square;
+pub mod squared_error;
+pub mod strided;
+pub mod subtract;
+pub mod sum;
+pub mod tanh;
+pub mod update;
+
+pub(crate) use op::expect_inputs;
+pub use op::{Call, Data, Lower, Op, Out, Real, Step, Types};

@@ -1,0 +1,138 @@
+//! Softmax and log-softmax over the last axis, each row less its largest logit first, so that no exponential overflows.
+
+use crate::Result;
+use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::op::defined_by;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+/// Softmax, or its logarithm, of each row.
+#[derive(Clone, Debug)]
+pub struct Softmax {
+    /// Whether the logarithm is wanted.
+    pub log: bool,
+}
+
+/// The gradient by the logits, from the result y and the incoming gradient: y (dy - sum(y dy)) for softmax,
+/// dy - e^y sum(dy) for its logarithm.
+#[derive(Clone, Debug)]
+pub struct SoftmaxBackward {
+    /// As in the forward op.
+    pub log: bool,
+}
+
+/// The logarithm of the sum of a row's exponentials, and the row's largest number.
+pub(crate) fn log_sum_exp<T: Real>(row: &[T]) -> T {
+    let largest = row.iter().copied().fold(row[0], T::max);
+    largest + row.iter().map(|&x| (x - largest).exp()).fold(T::zero(), |a, b| a + b).ln()
+}
+
+impl Softmax {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (_, columns) = call.types.output.shape.as_matrix();
+        let x = call.real(0);
+        for (x, y) in x.chunks(columns).zip(call.out().chunks_mut(columns)) {
+            let total = log_sum_exp(x);
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = if self.log { x - total } else { (x - total).exp() };
+            }
+        }
+    }
+}
+
+impl SoftmaxBackward {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (_, columns) = call.types.output.shape.as_matrix();
+        let (y, dy) = (call.real(0), call.real(1));
+        for ((y, dy), dx) in y.chunks(columns).zip(dy.chunks(columns)).zip(call.out().chunks_mut(columns)) {
+            let weigh = |(&y, &dy): (&T, &T)| if self.log { dy } else { y * dy };
+            let sum = y.iter().zip(dy).map(weigh).fold(T::zero(), |a, b| a + b);
+            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+                *dx = if self.log { dy - y.exp() * sum } else { y * (dy - sum) };
+            }
+        }
+    }
+}
+
+fn rows_of_floats(inputs: &[TensorType], count: usize) -> Result<TensorType, String> {
+    expect_inputs(inputs, count)?;
+    if inputs.iter().any(|ty| *ty != TensorType::f32(inputs[0].shape.clone())) || inputs[0].shape.rank() == 0 {
+        return Err("it takes floats of one shape with at least one axis".into());
+    }
+    Ok(inputs[0].clone())
+}
+
+impl Op for Softmax {
+    fn name(&self) -> &'static str {
+        if self.log { "log_softmax" } else { "softmax" }
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        rows_of_floats(inputs, 1)
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![Some(graph.apply(SoftmaxBackward { log: self.log }, &[at.y, at.dy])?)])
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let (rows, columns) = at.types.output.shape.as_matrix();
+        let source = include_str!("../../shaders/softmax.wgsl");
+        let kernel = Kernel::new("softmax", source, &[("LOG", self.log.into())]);
+        at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[rows, columns], rows).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        4 * types.output.elements() as u64
+    }
+}
+
+impl Op for SoftmaxBackward {
+    fn name(&self) -> &'static str {
+        if self.log { "log_softmax_backward" } else { "softmax_backward" }
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        rows_of_floats(inputs, 2)
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let (rows, columns) = at.types.output.shape.as_matrix();
+        let source = include_str!("../../shaders/softmax_backward.wgsl");
+        let kernel = Kernel::new("softmax_backward", source, &[("LOG", self.log.into())]);
+        at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], &[rows, columns], rows).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        4 * types.output.elements() as u64
+    }
+}
+
+impl Graph {
+    /// Softmax over the last axis.
+    ///
+    /// # Errors
+    /// When x holds no floats or has no axis.
+    pub fn softmax(&mut self, x: NodeId) -> Result<NodeId> {
+        self.apply(Softmax { log: false }, &[x])
+    }
+    /// The logarithm of softmax over the last axis.
+    ///
+    /// # Errors
+    /// As [`Graph::softmax`].
+    pub fn log_softmax(&mut self, x: NodeId) -> Result<NodeId> {
+        self.apply(Softmax { log: true }, &[x])
+    }
+}
+
+/// Shapes to test and to time, moderate logits and ones whose exponentials would overflow.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for log in [false, true] {
+        let of = |dims: &[usize], large: f64| {
+            let inputs = vec![Sample::between(dims, -large, large)];
+            let case = Case::new(inputs, move |graph, x| graph.apply(Softmax { log }, &[x[0]]));
+            case.labelled(if log { "log" } else { "" })
+        };
+        cases.extend([of(&[1, 1], 3.0), of(&[7, 5], 3.0), of(&[64, 36], 3.0), of(&[3, 101], 3.0), of(&[131, 10], 3.0)]);
+        cases.push(of(&[5, 4], 1e4).differentiable(&[]).labelled("logits to 1e4"));
+        cases.push(of(&[1024, 100], 3.0).timed());
+    }
+    cases
+}

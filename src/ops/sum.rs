@@ -1,0 +1,155 @@
+//! Sums over neighbouring axes, and what is built of them: means, and summing away what was broadcast.
+
+use crate::Result;
+use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::{DType, Differentiate, Graph, NodeId, Shape, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::elementwise::Pattern;
+use crate::ops::op::defined_by;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+/// The sum over the axes `first..=last`, which stay as axes of size 1.
+#[derive(Clone, Debug)]
+pub struct Sum {
+    /// The outermost axis summed over.
+    pub first: usize,
+    /// The innermost axis summed over.
+    pub last: usize,
+}
+
+impl Sum {
+    /// The tensor as `[outer, reduced, inner]`.
+    fn parts(&self, dims: &[usize]) -> [usize; 3] {
+        let product = |range: &[usize]| range.iter().product();
+        [product(&dims[..self.first]), product(&dims[self.first..=self.last]), product(&dims[self.last + 1..])]
+    }
+
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let [_, reduced, inner] = self.parts(call.dims(0));
+        let x = call.real(0);
+        for (index, y) in call.out().iter_mut().enumerate() {
+            let (outer, column) = (index / inner, index % inner);
+            *y = (0..reduced).map(|k| x[(outer * reduced + k) * inner + column]).fold(T::zero(), |sum, x| sum + x);
+        }
+    }
+}
+
+/// Elements that one invocation adds up before the work is split over more workgroups.
+const RUN: usize = 512;
+
+impl Op for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 1)?;
+        if inputs[0].dtype != DType::F32 {
+            return Err("it adds floats".into());
+        }
+        let mut dims = inputs[0].dims().to_vec();
+        if self.first > self.last || self.last >= dims.len() {
+            return Err(format!("it has no axes {} to {}", self.first, self.last));
+        }
+        dims[self.first..=self.last].fill(1);
+        Ok(TensorType::f32(dims))
+    }
+
+    /// Every summand gets the sum's gradient: a broadcast.
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let shape = graph.ty(at.inputs[0]).shape.clone();
+        Ok(vec![Some(graph.broadcast_to(at.dy, shape)?)])
+    }
+
+    defined_by!(define);
+
+    /// One invocation a sum, in order; a long sum in pieces whose sums are then added, in order as well.
+    fn lower(&self, at: &Lower) -> Lowering {
+        let [outer, reduced, inner] = self.parts(at.types.inputs[0].dims());
+        let pieces = if reduced > 2 * RUN && outer * inner < 4096 { reduced.div_ceil(RUN) } else { 1 };
+        let stage = |reduced: usize, pieces: usize, slots: [Slot; 2]| {
+            let outputs = outer * pieces * inner;
+            let run = reduced.div_ceil(pieces);
+            Dispatch {
+                kernel: Kernel::new("sum", include_str!("../../shaders/sum.wgsl"), &[]),
+                slots: slots.to_vec(),
+                dims: [outputs, reduced, inner, pieces, run].map(|n| n as u32).to_vec(),
+                groups: at.device.fold(outputs.div_ceil(64)),
+                flops: (outer * reduced * inner) as u64,
+                bytes: 4 * (outer * inner * (reduced + pieces)) as u64,
+            }
+        };
+        if pieces == 1 {
+            return stage(reduced, 1, [Slot::Input(0), Slot::Output]).into();
+        }
+        Lowering {
+            dispatches: vec![
+                stage(reduced, pieces, [Slot::Input(0), Slot::Scratch(0)]),
+                stage(pieces, 1, [Slot::Scratch(0), Slot::Output]),
+            ],
+            scratch: vec![outer * pieces * inner],
+        }
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        types.inputs[0].elements() as u64
+    }
+}
+
+impl Graph {
+    /// The sum over the axes `first..=last`, which stay with size 1.
+    ///
+    /// # Errors
+    /// When there are no such axes.
+    pub fn sum(&mut self, x: NodeId, first: usize, last: usize) -> Result<NodeId> {
+        self.apply(Sum { first, last }, &[x])
+    }
+
+    /// The mean over the axes `first..=last`, which stay with size 1.
+    ///
+    /// # Errors
+    /// When there are no such axes.
+    pub fn mean(&mut self, x: NodeId, first: usize, last: usize) -> Result<NodeId> {
+        let sum = self.sum(x, first, last)?;
+        let count = self.ty(x).elements() / self.ty(sum).elements().max(1);
+        self.scale(sum, 1.0 / count as f32)
+    }
+
+    /// Sums away what broadcasting `shape` to x's shape has repeated.
+    pub(crate) fn sum_to(&mut self, x: NodeId, shape: &Shape) -> Result<NodeId> {
+        let large = self.ty(x).clone();
+        if large.shape == *shape {
+            return Ok(x);
+        }
+        let pattern = Pattern::of(&TensorType::f32(shape.clone()), &large).map_err(crate::Error::Shape)?;
+        let outer = large.elements() / (pattern.len * pattern.inner);
+        let mut sum = self.reshape(x, [outer, pattern.len, pattern.inner])?;
+        if pattern.inner > 1 {
+            sum = self.sum(sum, 2, 2)?;
+        }
+        if outer > 1 {
+            sum = self.sum(sum, 0, 0)?;
+        }
+        self.reshape(sum, shape.clone())
+    }
+}
+
+/// Shapes to test and to time.
+pub fn cases() -> Vec<Case> {
+    let sum = |dims: &'static [usize], first, last| {
+        Case::new(vec![Sample::floats(dims)], move |graph, x| graph.sum(x[0], first, last))
+            .labelled(&format!("over {first}..={last}"))
+    };
+    vec![
+        sum(&[1], 0, 0),
+        sum(&[7], 0, 0),
+        sum(&[64, 36], 0, 0),
+        sum(&[64, 36], 1, 1),
+        sum(&[5, 3, 7], 1, 1),
+        sum(&[2, 3, 4, 5], 2, 3),
+        sum(&[3, 2053], 1, 1),
+        sum(&[4099, 3], 0, 0),
+        Case::new(vec![Sample::floats(&[6, 11])], |graph, x| graph.mean(x[0], 1, 1)).labelled("mean"),
+        sum(&[1024, 256], 0, 0).timed(),
+    ]
+}

@@ -1,0 +1,59 @@
+//! How far a GPU may be from the oracle: |gpu - reference| <= absolute + relative |reference|, per op, with the reason.
+
+/// An allowance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Absolute part.
+    pub absolute: f64,
+    /// Part of the reference's size.
+    pub relative: f64,
+    /// Why it is as large as it is.
+    pub reason: &'static str,
+}
+
+impl Tolerance {
+    /// How many times the allowance an error is; at most 1 passes.
+    pub fn excess(&self, value: f64, reference: f64) -> f64 {
+        if !value.is_finite() {
+            return f64::INFINITY;
+        }
+        let allowed = self.absolute + self.relative * reference.abs();
+        let error = (value - reference).abs();
+        if error == 0.0 { 0.0 } else { error / allowed }
+    }
+}
+
+const EXACT: Tolerance = Tolerance { absolute: 0.0, relative: 0.0, reason: "moves values without computing" };
+const ROUNDED: Tolerance =
+    Tolerance { absolute: 1e-6, relative: 1e-6, reason: "a few roundings of 2^-24, and what cancels in a sum" };
+const TRANSCENDENTAL: Tolerance = Tolerance {
+    absolute: 2e-6,
+    relative: 2e-5,
+    reason: "Vulkan allows exp and log errors of 3 + 2|x| units in the last place, and drivers use it",
+};
+const SUMMED: Tolerance = Tolerance {
+    absolute: 1e-5,
+    relative: 1e-5,
+    reason: "sums of up to some thousand products of numbers near 1 in another order than the oracle's",
+};
+
+/// The allowance of an op.
+pub fn tolerance(op: &str) -> Tolerance {
+    match op {
+        "transpose" | "slice" | "reshape" | "pack" | "relu" | "relu_backward" | "correct" => EXACT,
+        "add"
+        | "subtract"
+        | "multiply"
+        | "scale"
+        | "square"
+        | "leaky_relu"
+        | "leaky_relu_backward"
+        | "square_backward"
+        | "dropout"
+        | "sqrt"
+        | "gather"
+        | "broadcast" => ROUNDED,
+        "matmul" | "sum" | "accumulate" | "norm" | "batch_total" | "batch_share" => SUMMED,
+        _ => TRANSCENDENTAL,
+    }
+}

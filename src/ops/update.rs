@@ -1,0 +1,306 @@
+//! The update of all parameters in one dispatch: SGD with momentum, Adam and AdamW, with clipping by the global norm.
+//!
+//! Parameters, gradients and optimiser state are three flat buffers of the same layout: each parameter begins at a
+//! multiple of 64 elements. A table says of each block of 64 which group it belongs to and how many of its elements are
+//! a parameter's; a second one gives each group's factors.
+
+use crate::Result;
+use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::{Graph, NodeId, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::op::defined_by;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+use crate::graph::DType;
+
+/// Elements of a block of the table.
+pub const BLOCK: usize = 64;
+
+/// An entry of the block table.
+pub fn block_entry(group: u32, elements: u32) -> u32 {
+    group << 8 | elements
+}
+
+/// Floats of a group: its factor on the learning rate and its factor on the weight decay.
+pub const GROUP_FLOATS: usize = 2;
+
+/// Stochastic gradient descent as in PyTorch: d = g + decay p; v = momentum v + d; p -= rate v (or d + momentum v for
+/// Nesterov). Rate and momentum come from the step. Inputs: gradients, block table, groups, and the gradients' norm when
+/// clipping. States: parameters, and velocity with momentum.
+#[derive(Clone, Debug)]
+pub struct Sgd {
+    /// Whether there is a velocity.
+    pub momentum: bool,
+    /// Nesterov's form.
+    pub nesterov: bool,
+    /// Decay, times the group's factor.
+    pub weight_decay: f32,
+    /// The largest norm of all gradients together.
+    pub clip: Option<f32>,
+}
+
+/// Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019), as in PyTorch. Rate, beta1 and both bias corrections
+/// come from the step. Inputs as [`Sgd`]; states: parameters, first and second moment.
+#[derive(Clone, Debug)]
+pub struct Adam {
+    /// The second moment's decay.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Decay, times the group's factor.
+    pub weight_decay: f32,
+    /// AdamW: decay apart from the gradient.
+    pub decoupled: bool,
+    /// The largest norm of all gradients together.
+    pub clip: Option<f32>,
+}
+
+/// The Euclidean norm of all gradients, without the gaps between them. Inputs: gradients, block table.
+#[derive(Clone, Debug)]
+pub struct Norm;
+
+/// What one element's update needs.
+struct Element<T> {
+    index: usize,
+    gradient: T,
+    rate: T,
+    decay: T,
+}
+
+/// Calls `update` for each element that is a parameter's.
+fn each<T: Real>(
+    call: &mut Call<T>,
+    decay: f32,
+    clip: Option<f32>,
+    mut update: impl FnMut(&mut [&mut [T]], Element<T>),
+) {
+    let (gradients, table, groups) = (call.real(0), call.integers(1), call.real(2));
+    let scale = clip.map_or(T::one(), |most| T::one().min(T::of(f64::from(most)) / (call.real(3)[0] + T::of(1e-6))));
+    let rate = T::of(f64::from(call.step.learning_rate));
+    for (block, entry) in table.iter().enumerate() {
+        let group = (entry >> 8) as usize * GROUP_FLOATS;
+        let (rate, decay) = (rate * groups[group], T::of(f64::from(decay)) * groups[group + 1]);
+        let first = block * BLOCK;
+        for index in first..first + (entry & 0xff) as usize {
+            update(call.states, Element { index, gradient: gradients[index] * scale, rate, decay });
+        }
+    }
+}
+
+impl Sgd {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let momentum = T::of(f64::from(call.step.momentum));
+        each(call, self.weight_decay, self.clip, |states, e| {
+            let mut direction = e.gradient + e.decay * states[0][e.index];
+            if self.momentum {
+                let velocity = momentum * states[1][e.index] + direction;
+                states[1][e.index] = velocity;
+                direction = if self.nesterov { direction + momentum * velocity } else { velocity };
+            }
+            states[0][e.index] -= e.rate * direction;
+        });
+    }
+}
+
+impl Adam {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let of = |value: f32| T::of(f64::from(value));
+        let (beta1, beta2, epsilon) = (of(call.step.momentum), of(self.beta2), of(self.epsilon));
+        let (correction1, correction2) = (of(call.step.correction1), of(call.step.correction2));
+        let one = T::one();
+        each(call, self.weight_decay, self.clip, |states, e| {
+            let mut parameter = states[0][e.index];
+            let mut gradient = e.gradient;
+            if self.decoupled {
+                parameter -= e.rate * e.decay * parameter;
+            } else {
+                gradient += e.decay * parameter;
+            }
+            let first = beta1 * states[1][e.index] + (one - beta1) * gradient;
+            let second = beta2 * states[2][e.index] + (one - beta2) * gradient * gradient;
+            states[1][e.index] = first;
+            states[2][e.index] = second;
+            states[0][e.index] = parameter - e.rate * (first / correction1) / ((second / correction2).sqrt() + epsilon);
+        });
+    }
+}
+
+impl Norm {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (gradients, table) = (call.real(0), call.integers(1));
+        let mut sum = T::zero();
+        for (block, entry) in table.iter().enumerate() {
+            for &gradient in &gradients[block * BLOCK..][..(entry & 0xff) as usize] {
+                sum += gradient * gradient;
+            }
+        }
+        call.out()[0] = sum.sqrt();
+    }
+}
+
+fn check_flat(inputs: &[TensorType], states: &[TensorType], clip: Option<f32>, count: usize) -> Result<(), String> {
+    expect_inputs(inputs, if clip.is_some() { 4 } else { 3 })?;
+    check_blocks(inputs)?;
+    if states.len() != count || states.iter().any(|state| *state != inputs[0]) {
+        return Err(format!("it updates {count} states of the gradients' length"));
+    }
+    Ok(())
+}
+
+fn check_blocks(inputs: &[TensorType]) -> Result<(), String> {
+    let len = inputs[0].elements();
+    if inputs[0] != TensorType::f32([len]) || len % BLOCK != 0 {
+        return Err(format!("the gradients must be flat, in blocks of {BLOCK}"));
+    }
+    if inputs[1].dtype != DType::U32 || inputs[1].elements() != len / BLOCK {
+        return Err("the block table must have one u32 a block".into());
+    }
+    Ok(())
+}
+
+/// The dispatch of an update: one invocation for four elements.
+fn lower_update(op: &dyn Op, at: &Lower, kernel: Kernel, clip: Option<f32>, words: &[f32]) -> Lowering {
+    // Without clipping the group table stands where the norm would, unused.
+    let norm = if clip.is_some() { 3 } else { 2 };
+    let mut slots = vec![Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(norm)];
+    slots.extend((0..at.types.states.len()).map(Slot::State));
+    let quarters = at.types.inputs[0].elements() / 4;
+    let dims: Vec<usize> = [quarters].into_iter().chain(words.iter().map(|w| w.to_bits() as usize)).collect();
+    at.linear(op, kernel, &slots, &dims, quarters).into()
+}
+
+impl Op for Sgd {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+    fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
+        check_flat(inputs, states, self.clip, if self.momentum { 2 } else { 1 })?;
+        Ok(TensorType::f32([0]))
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let (name, source) = if self.momentum {
+            ("sgd_momentum", include_str!("../../shaders/sgd_momentum.wgsl"))
+        } else {
+            ("sgd", include_str!("../../shaders/sgd.wgsl"))
+        };
+        let mut constants = vec![("CLIP", self.clip.is_some().into())];
+        if self.momentum {
+            constants.push(("NESTEROV", self.nesterov.into()));
+        }
+        let kernel = Kernel::new(name, source, &constants);
+        lower_update(self, at, kernel, self.clip, &[self.weight_decay, self.clip.unwrap_or(0.0)])
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        types.inputs[0].elements() as u64 * if self.momentum { 6 } else { 4 }
+    }
+}
+
+impl Op for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+    fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
+        check_flat(inputs, states, self.clip, 3)?;
+        Ok(TensorType::f32([0]))
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let constants = [("CLIP", self.clip.is_some().into()), ("DECOUPLED", self.decoupled.into())];
+        let kernel = Kernel::new("adam", include_str!("../../shaders/adam.wgsl"), &constants);
+        let words = [self.weight_decay, self.clip.unwrap_or(0.0), self.beta2, self.epsilon];
+        lower_update(self, at, kernel, self.clip, &words)
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        16 * types.inputs[0].elements() as u64
+    }
+}
+
+impl Op for Norm {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 2)?;
+        check_blocks(inputs)?;
+        Ok(TensorType::f32([1]))
+    }
+    defined_by!(define);
+    /// A sum of squares for each workgroup, then the root of their sum.
+    fn lower(&self, at: &Lower) -> Lowering {
+        let blocks = at.types.inputs[1].elements();
+        let run = blocks.div_ceil(256);
+        let pieces = blocks.div_ceil(run);
+        let squares = Kernel::new("norm_squares", include_str!("../../shaders/norm_squares.wgsl"), &[]);
+        let root = Kernel::new("norm_root", include_str!("../../shaders/norm_root.wgsl"), &[]);
+        let first = [Slot::Input(0), Slot::Input(1), Slot::Scratch(0)];
+        let squares = at.linear(self, squares, &first, &[blocks, run], pieces * 64);
+        let root = at.linear(self, root, &[Slot::Scratch(0), Slot::Output], &[pieces], 1);
+        let root = Dispatch { flops: pieces as u64, bytes: 4 * pieces as u64, ..root };
+        Lowering { dispatches: vec![squares, root], scratch: vec![pieces] }
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        2 * types.inputs[0].elements() as u64
+    }
+}
+
+impl Graph {
+    /// The norm of packed gradients.
+    ///
+    /// # Errors
+    /// When the block table does not fit the gradients.
+    pub fn norm(&mut self, gradients: NodeId, table: NodeId) -> Result<NodeId> {
+        self.apply(Norm, &[gradients, table])
+    }
+}
+
+/// Sizes in blocks to test on; a table entry below 256 is a block of group 0, of as many elements up to 63.
+const BLOCKS: [usize; 5] = [1, 2, 7, 64, 301];
+
+fn updating(blocks: usize, states: usize, clip: bool, op: impl Op + Clone) -> Case {
+    let flat = [blocks * BLOCK];
+    let mut inputs =
+        vec![Sample::floats(&flat), Sample::integers(&[blocks], 64), Sample::between(&[GROUP_FLOATS], 0.5, 2.0)];
+    if clip {
+        inputs.push(Sample::between(&[1], 0.5, 4.0));
+    }
+    let states = (0..states).map(|_| Sample::between(&flat, 0.1, 1.0)).collect();
+    Case::updating(inputs, states, move |graph, x, states| graph.update(op.clone(), x, states))
+}
+
+/// Shapes to test and to time [`Sgd`] on: plain, with momentum, Nesterov, decay and clipping.
+pub fn sgd_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for blocks in BLOCKS {
+        for (momentum, nesterov, weight_decay, clip) in
+            [(false, false, 0.0, None), (true, false, 0.01, Some(1.0)), (true, true, 0.0, None)]
+        {
+            let op = Sgd { momentum, nesterov, weight_decay, clip };
+            let label = format!("momentum {momentum} nesterov {nesterov} decay {weight_decay} clip {clip:?}");
+            cases.push(updating(blocks, 1 + usize::from(momentum), clip.is_some(), op).labelled(&label));
+        }
+    }
+    let op = Sgd { momentum: true, nesterov: false, weight_decay: 0.01, clip: None };
+    cases.push(updating(16_384, 2, false, op).timed());
+    cases
+}
+
+/// Shapes to test and to time [`Adam`] on.
+pub fn adam_cases() -> Vec<Case> {
+    let of = |blocks, decoupled, clip: Option<f32>| {
+        let op = Adam { beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled, clip };
+        updating(blocks, 3, clip.is_some(), op).labelled(&format!("decoupled {decoupled} clip {clip:?}"))
+    };
+    let mut cases: Vec<Case> = BLOCKS.iter().flat_map(|&b| [of(b, false, None), of(b, true, Some(1.0))]).collect();
+    cases.push(of(16_384, true, None).timed());
+    cases
+}
+
+/// Shapes to test and to time [`Norm`] on.
+pub fn norm_cases() -> Vec<Case> {
+    let of = |blocks: usize| {
+        let inputs = vec![Sample::floats(&[blocks * BLOCK]), Sample::integers(&[blocks], 64)];
+        Case::new(inputs, |graph, x| graph.norm(x[0], x[1])).differentiable(&[])
+    };
+    [1, 3, 64, 301, 1031].map(of).into_iter().chain([of(16_384).timed()]).collect()
+}
