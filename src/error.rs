@@ -56,3 +56,14 @@ impl Error {
         }
     }
 }
+
+/// The [`Error::Usage`] for a name that is not known: it offers the nearest that is, and lists all.
+pub fn unknown(kind: &str, name: &str, known: &[&str]) -> Error {
+    let likeness = |known: &&&str| strsim::jaro_winkler(known, &name.to_lowercase());
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let hint = match nearest.filter(|nearest| likeness(nearest) > 0.6) {
+        Some(nearest) => format!("did you mean `{nearest}`? "),
+        None => String::new(),
+    };
+    Error::Usage(format!("There is no {kind} `{name}`; {hint}Known are {}.", known.join(", ")))
+}

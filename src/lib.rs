@@ -11,7 +11,9 @@ pub mod error;
 pub mod formats;
 pub mod gpu;
 pub mod graph;
+pub mod nn;
 pub mod ops;
+pub mod optim;
 pub mod random;
 
 pub use engine::{Engine, Program};
