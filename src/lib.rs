@@ -15,6 +15,7 @@ pub mod nn;
 pub mod ops;
 pub mod optim;
 pub mod random;
+pub mod train;
 
 pub use engine::{Engine, Program};
 pub use error::{Error, Result};

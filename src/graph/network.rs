@@ -154,8 +154,7 @@ impl Graph {
     pub fn flops_of(&self, id: NodeId) -> u64 {
         let node = self.node(id);
         let of = |ids: &[NodeId]| ids.iter().map(|&id| self.ty(id).clone()).collect::<Vec<_>>();
-        let types =
-            crate::ops::Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() };
+        let types = crate::ops::Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() };
         node.op().map_or(0, |op| op.flops(&types))
     }
 

@@ -262,7 +262,9 @@ mod tests {
 
     #[test]
     fn wrong_words_are_answered() {
-        for (text, part) in [("cosin", "`cosine`"), ("step", "step:EVERY"), ("step:0:0.5", "every"), ("cosine:x", "cosine")] {
+        for (text, part) in
+            [("cosin", "`cosine`"), ("step", "step:EVERY"), ("step:0:0.5", "every"), ("cosine:x", "cosine")]
+        {
             let sentence = text.parse::<Schedule>().expect_err("refused").to_string();
             assert!(sentence.contains(part), "{sentence}");
         }
