@@ -17,7 +17,7 @@ pub struct DeviceArgs {
 }
 
 impl DeviceArgs {
-    /// Sets the number of threads. Called once, before anything computes.
+    /// Sets the number of threads. Called first: reading data may start the threads already.
     pub fn set_threads(&self) -> Result<()> {
         let Some(threads) = self.threads else { return Ok(()) };
         if threads == 0 {
@@ -29,7 +29,6 @@ impl DeviceArgs {
 
     /// Opens what `--device` names and says which it is, unless `quiet`.
     pub fn open(&self, options: gpu::Options, quiet: bool) -> Result<Engine> {
-        self.set_threads()?;
         let (engine, why) = pollster::block_on(open(&self.device, options))?;
         if !quiet {
             let why = if why.is_empty() { String::new() } else { format!(" ({why})") };

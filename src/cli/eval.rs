@@ -43,6 +43,7 @@ pub fn checkpoint(path: &Path, best: bool) -> Result<Checkpoint> {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    args.device.set_threads()?;
     let wanted: Option<Part> = args.split.as_deref().map(str::parse).transpose()?;
     let checkpoint = checkpoint(&args.run, args.best)?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;

@@ -47,6 +47,7 @@ struct Of {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    args.device.set_threads()?;
     let checkpoint = super::eval::checkpoint(&args.run, args.best)?;
     // All pictures before any answer: nothing is half printed.
     let pictures: Vec<Vec<f32>> =

@@ -146,6 +146,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => (args.recipe()?, None),
     };
     recipe.validate()?;
+    args.device.set_threads()?;
     let out = args.out.clone().unwrap_or_else(|| automatic_name(&recipe.name));
     if resumed.is_none() {
         RunDirectory::check(&out, args.force)?;
