@@ -1,1 +1,277 @@
-//! data
+//! Data sets: the embedded one and the readers of those that others publish, brought into one form: pictures upright,
+//! row-major, N x C x H x W, and a class number for each.
+
+pub mod batches;
+pub mod catalogue;
+pub mod glyphs;
+pub mod idx_sets;
+pub mod mat_sets;
+mod sheet;
+
+pub use batches::{epoch_order, limit, split_off};
+pub use catalogue::{Info, find, known};
+pub use sheet::sheet;
+
+use crate::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Pictures, N x C x H x W, row-major and upright.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pixels {
+    /// A byte a value; it means value / 255.
+    U8(Vec<u8>),
+    /// Values as they are, about 0 to 1 (some published sets go a little beyond).
+    F32(Vec<f32>),
+}
+
+impl Pixels {
+    /// How many values there are, of all pictures together.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+        }
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Pictures and what they show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// N pictures.
+    pub pixels: Pixels,
+    /// N class numbers, each below the number of classes.
+    pub labels: Vec<u32>,
+}
+
+impl Split {
+    /// A split without pictures.
+    pub fn empty() -> Self {
+        Self { pixels: Pixels::U8(Vec::new()), labels: Vec::new() }
+    }
+    /// The number of pictures, N.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+    /// Picture `i` as C x H x W values, bytes divided by 255; `None` where there is no such picture.
+    pub fn picture(&self, i: usize) -> Option<Vec<f32>> {
+        if i >= self.len() {
+            return None;
+        }
+        let size = self.pixels.len() / self.len();
+        Some(match &self.pixels {
+            Pixels::U8(values) => values[i * size..(i + 1) * size].iter().map(|&v| f32::from(v) / 255.0).collect(),
+            Pixels::F32(values) => values[i * size..(i + 1) * size].to_vec(),
+        })
+    }
+    /// The pictures of the given numbers, in that order.
+    ///
+    /// # Panics
+    /// Where a number is not below [`Split::len`].
+    pub fn select(&self, numbers: &[u32]) -> Self {
+        fn gather<T: Copy>(values: &[T], size: usize, numbers: &[u32]) -> Vec<T> {
+            numbers.iter().flat_map(|&i| &values[i as usize * size..(i as usize + 1) * size]).copied().collect()
+        }
+        let size = self.pixels.len() / self.len().max(1);
+        let pixels = match &self.pixels {
+            Pixels::U8(values) => Pixels::U8(gather(values, size, numbers)),
+            Pixels::F32(values) => Pixels::F32(gather(values, size, numbers)),
+        };
+        Self { pixels, labels: gather(&self.labels, 1, numbers) }
+    }
+}
+
+/// Which split of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What is trained on.
+    Train,
+    /// What decides between trainings.
+    Val,
+    /// What is measured last.
+    Test,
+}
+
+impl std::str::FromStr for Part {
+    type Err = Error;
+    /// `train`, `val` (or `valid`) or `test`; a [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "train" => Ok(Self::Train),
+            "val" | "valid" | "validation" => Ok(Self::Val),
+            "test" => Ok(Self::Test),
+            _ => Err(Error::usage(format!("There is no split `{word}`; the splits are train, val and test."))),
+        }
+    }
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// A data set in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// The name it is asked for by.
+    pub name: String,
+    /// A picture's channels, height and width.
+    pub input: [usize; 3],
+    /// The classes' names, in the order of their numbers.
+    pub classes: Vec<String>,
+    /// What is trained on; empty where the set has no such split here, see [`Dataset::part`].
+    pub train: Split,
+    /// What is validated on, where the set has such a split.
+    pub val: Option<Split>,
+    /// What is tested on, where the set has such a split.
+    pub test: Option<Split>,
+    /// The data directory that the set's own folder lies in, canonical; `None` for the embedded set.
+    pub folder: Option<PathBuf>,
+}
+
+impl Dataset {
+    /// A split, as a sentence where the set has none.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the splits there are and the file that would hold the one asked for.
+    pub fn part(&self, part: Part) -> Result<&Split> {
+        let get = |part| match part {
+            Part::Train => Some(&self.train).filter(|split| !split.is_empty()),
+            Part::Val => self.val.as_ref().filter(|split| !split.is_empty()),
+            Part::Test => self.test.as_ref().filter(|split| !split.is_empty()),
+        };
+        if let Some(split) = get(part) {
+            return Ok(split);
+        }
+        let there = [Part::Train, Part::Val, Part::Test].into_iter().filter(|&part| get(part).is_some());
+        let there = there.map(|p| p.to_string()).collect::<Vec<_>>().join(" and ");
+        let file = catalogue::find(&self.name).ok().and_then(|info| info.file_of(part)).map(|file| {
+            let folder = self.folder.as_ref().map(|folder| folder.join(&self.name)).unwrap_or_default();
+            format!(" It would be {}, which is not there.", folder.join(file).display())
+        });
+        let file = file.unwrap_or_else(|| match part {
+            Part::Val => " Hold part of the training split out with --val-fraction.".into(),
+            _ => String::new(),
+        });
+        Err(Error::usage(format!("The data set {} has no {part} split, only {there}.{file}", self.name)))
+    }
+}
+
+/// Loads a data set by its name.
+///
+/// A set that is no code lies in the folder of its own name in a data directory: `data_dir` where it is given, and then
+/// there alone; else the one that the environment's `GPUNN_DATA` names, else [`cache_dir`].
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown name, with the nearest known one, and where no data directory has the set, with each
+/// folder looked in and the files expected; [`Error::Data`] and [`Error::File`] for files that are not what they have
+/// to be.
+pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
+    let info = catalogue::find(name)?;
+    let Some(read) = info.reader else { return Ok(glyphs::dataset()) };
+    let directory = locate(info, data_dir)?;
+    read(info, &directory)
+}
+
+/// The folder of the user's own cache that data sets are looked for in last: `gpunn` in `XDG_CACHE_HOME` or `~/.cache`,
+/// in `~/Library/Caches` on macOS, in `LOCALAPPDATA` on Windows. `None` where the environment names none of them.
+pub fn cache_dir() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let caches = if cfg!(windows) {
+        variable("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        variable("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        // A relative path there is to be ignored, says the XDG base directory specification.
+        let given = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+        given.or_else(|| variable("HOME").map(|home| home.join(".cache")))
+    };
+    caches.map(|caches| caches.join("gpunn"))
+}
+
+/// The data directory that has the set's folder.
+fn locate(info: &Info, data_dir: Option<&Path>) -> Result<PathBuf> {
+    let directories: Vec<PathBuf> = match data_dir {
+        Some(given) => vec![given.to_owned()],
+        None => {
+            let named = std::env::var_os("GPUNN_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+            named.into_iter().chain(cache_dir()).collect()
+        }
+    };
+    if let Some(found) = directories.iter().find(|directory| directory.join(info.name).is_dir()) {
+        return std::fs::canonicalize(found).map_err(Error::file("cannot open the data directory", found));
+    }
+    let looked: Vec<String> = directories.iter().map(|d| d.join(info.name).display().to_string()).collect();
+    let looked = if looked.is_empty() { "no data directory is known".into() } else { looked.join(" and ") };
+    Err(Error::usage(format!(
+        "The data set {} was asked for, but there is no such folder (looked for {looked}). Put {} into the folder {} of a \
+         data directory and name that with --data-dir or GPUNN_DATA; `gpunn data info {}` says where to get them.",
+        info.name,
+        info.files.join(", "),
+        info.name,
+        info.name
+    )))
+}
+
+/// The classes of the sets of handwritten characters: A to Z, then 0 to 9.
+pub(crate) fn letters_and_digits() -> Vec<String> {
+    ('A'..='Z').chain('0'..='9').map(String::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Dataset {
+        let split = |n: u32| Split { pixels: Pixels::U8((0..n as u8 * 4).collect()), labels: (0..n).collect() };
+        Dataset {
+            name: "nist26".into(),
+            input: [1, 2, 2],
+            classes: letters_and_digits(),
+            train: Split::empty(),
+            val: Some(split(3)),
+            test: None,
+            folder: Some("/data".into()),
+        }
+    }
+
+    #[test]
+    fn a_missing_split_is_named_with_its_file() {
+        let set = small();
+        assert_eq!(set.part(Part::Val).expect("there").len(), 3);
+        let sentence = set.part(Part::Train).expect_err("missing").to_string();
+        assert!(sentence.contains("nist26_train.mat") && sentence.contains("only val"), "{sentence}");
+        assert!("tset".parse::<Part>().expect_err("unknown").to_string().contains("train, val and test"));
+    }
+
+    #[test]
+    fn pictures_are_selected_whole() {
+        let set = small();
+        let split = set.val.as_ref().expect("there");
+        let chosen = split.select(&[2, 0]);
+        assert_eq!(chosen, Split { pixels: Pixels::U8(vec![8, 9, 10, 11, 0, 1, 2, 3]), labels: vec![2, 0] });
+        assert_eq!(chosen.picture(1), Some(vec![0.0, 1.0 / 255.0, 2.0 / 255.0, 3.0 / 255.0]));
+        assert_eq!(chosen.picture(2), None);
+        assert_eq!(Split::empty().select(&[]).len(), 0);
+    }
+
+    #[test]
+    fn a_set_that_is_nowhere_names_the_folder_and_the_files() {
+        let sentence = load("mnist", Some(Path::new("/nowhere"))).expect_err("missing").to_string();
+        assert!(sentence.contains("/nowhere") && sentence.contains("train-images-idx3-ubyte"), "{sentence}");
+        let sentence = load("mnits", None).expect_err("unknown").to_string();
+        assert!(sentence.contains("`mnist`"), "{sentence}");
+    }
+}

@@ -1,1 +1,48 @@
-//! formats
+//! File formats that others made, read with care: a damaged file is a sentence, never a panic, and no length that a
+//! file states is believed before the bytes are there.
+
+pub mod idx;
+pub mod mat;
+
+use std::io::Read;
+
+/// The most that one array of a compressed file may hold when unpacked, in bytes. Deflate shrinks a thousandfold at
+/// most, so a small file could otherwise fill the memory.
+const MAX_UNPACKED: u64 = 1 << 31;
+
+/// Appends to `out` what is left in `from`, `limit` bytes at most. Memory grows with what arrives, not with `limit`.
+fn read_up_to(from: &mut impl Read, limit: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
+    from.take(limit).read_to_end(out).map(drop)
+}
+
+#[cfg(test)]
+pub(crate) mod damage {
+    //! Deterministic damage for the readers' tests.
+
+    /// Calls `read` with `whole` cut short at and with single bytes changed at many places, and with both.
+    pub fn each(whole: &[u8], mut read: impl FnMut(&[u8])) {
+        let mut state = 1_u64;
+        let mut next = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % bound.max(1) as u64) as usize
+        };
+        for length in 0..whole.len().min(400) {
+            read(&whole[..length]);
+        }
+        for round in 0..3000 {
+            let mut bytes = whole.to_vec();
+            for _ in 0..=round % 3 {
+                // Headers are where lengths and kinds stand: two thirds of the damage goes there.
+                let place = if round % 3 == 0 { next(bytes.len()) } else { next(bytes.len().min(300)) };
+                let value = [0, 1, 0x7f, 0x80, 0xff, next(256) as u8][next(6)];
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte = value;
+                }
+            }
+            if round % 5 == 0 {
+                bytes.truncate(next(whole.len()));
+            }
+            read(&bytes);
+        }
+    }
+}

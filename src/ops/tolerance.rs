@@ -37,7 +37,13 @@ const SUMMED: Tolerance = Tolerance {
     reason: "sums of up to some thousand products of numbers near 1 in another order than the oracle's",
 };
 
-/// The allowance of an op.
+const GRADIENT: Tolerance = Tolerance {
+    absolute: 3e-5,
+    relative: 5e-5,
+    reason: "a chain of several ops, with sums and exponentials among them, each within its own allowance",
+};
+
+/// The allowance of an op, or of any op's `gradient`.
 pub fn tolerance(op: &str) -> Tolerance {
     match op {
         "transpose" | "slice" | "reshape" | "pack" | "relu" | "relu_backward" | "correct" => EXACT,
@@ -54,6 +60,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "gather"
         | "broadcast" => ROUNDED,
         "matmul" | "sum" | "accumulate" | "norm" | "batch_total" | "batch_share" => SUMMED,
+        "gradient" => GRADIENT,
         _ => TRANSCENDENTAL,
     }
 }

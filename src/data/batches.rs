@@ -1,0 +1,108 @@
+//! Which pictures, and in which order.
+
+use super::Split;
+use crate::random::{Counted, Purpose};
+
+/// The order in which epoch `epoch` (from 0) of a run with `seed` takes the `n` training pictures.
+///
+/// # Panics
+/// Where `n` does not fit 32 bits; no reader makes such a split.
+pub fn epoch_order(n: usize, seed: u64, epoch: u32) -> Vec<u32> {
+    Counted::new(seed, Purpose::Shuffle, 0, epoch).permutation(n as u32)
+}
+
+/// The streams of [`Purpose::Split`], so that the two functions below don't choose alike.
+const HELD_OUT: u32 = 0;
+const LIMITED: u32 = 1;
+
+/// `n` pictures of a split, as many of each class as of any other (one more or less), for `--limit-train`.
+///
+/// Each class's pictures are shuffled by `seed`; then the classes give one in turn until there are `n`. The chosen keep
+/// the split's order, and a larger `n` keeps what a smaller one chose. All are kept where there are not more than `n`.
+pub fn limit(split: Split, n: usize, seed: u64) -> Split {
+    if n >= split.len() {
+        return split;
+    }
+    let classes = shuffled_classes(&split, LIMITED, seed);
+    let longest = classes.iter().map(Vec::len).max().unwrap_or(0);
+    let in_turn = (0..longest).flat_map(|turn| classes.iter().filter_map(move |class| class.get(turn).copied()));
+    let mut chosen: Vec<u32> = in_turn.take(n).collect();
+    chosen.sort_unstable();
+    split.select(&chosen)
+}
+
+/// Holds `fraction` (0 to 1) of a training split out for validation, for `--val-fraction`: the rest, then what is held
+/// out. Of each class the same share is taken, rounded, chosen by `seed`; both keep the split's order.
+pub fn split_off(train: Split, fraction: f64, seed: u64) -> (Split, Split) {
+    let (mut kept, mut held) = (Vec::new(), Vec::new());
+    for class in shuffled_classes(&train, HELD_OUT, seed) {
+        let count = (class.len() as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
+        held.extend_from_slice(&class[..count]);
+        kept.extend_from_slice(&class[count..]);
+    }
+    kept.sort_unstable();
+    held.sort_unstable();
+    (train.select(&kept), train.select(&held))
+}
+
+/// The picture numbers of each class, in a random order.
+fn shuffled_classes(split: &Split, stream: u32, seed: u64) -> Vec<Vec<u32>> {
+    let mut classes: Vec<Vec<u32>> = Vec::new();
+    for (i, &label) in split.labels.iter().enumerate() {
+        if label as usize >= classes.len() {
+            classes.resize_with(label as usize + 1, Vec::new);
+        }
+        classes[label as usize].push(i as u32);
+    }
+    for (class, numbers) in classes.iter_mut().enumerate() {
+        let order = Counted::new(seed, Purpose::Split, stream, class as u32).permutation(numbers.len() as u32);
+        *numbers = order.into_iter().map(|i| numbers[i as usize]).collect();
+    }
+    classes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Pixels;
+    use super::*;
+
+    /// Pictures of one pixel: 3 classes of 10, 20 and 30.
+    fn sample() -> Split {
+        let labels: Vec<u32> = (0..60).map(|i| [0, 1, 1, 2, 2, 2][i % 6]).collect();
+        Split { pixels: Pixels::U8((0..60).collect()), labels }
+    }
+
+    fn counts(split: &Split) -> Vec<usize> {
+        (0..3).map(|class| split.labels.iter().filter(|&&label| label == class).count()).collect()
+    }
+
+    #[test]
+    fn orders_differ_by_epoch_and_seed() {
+        let order = epoch_order(100, 1, 0);
+        assert_eq!(order, epoch_order(100, 1, 0));
+        assert_ne!(order, epoch_order(100, 1, 1));
+        assert_ne!(order, epoch_order(100, 2, 0));
+    }
+
+    #[test]
+    fn a_limit_is_balanced_and_grows_by_adding() {
+        let few = limit(sample(), 7, 5);
+        assert_eq!(counts(&few), [3, 2, 2]);
+        let more = limit(sample(), 40, 5);
+        assert_eq!(counts(&more), [10, 15, 15]);
+        let (Pixels::U8(few), Pixels::U8(more)) = (few.pixels, more.pixels) else { panic!("bytes stay bytes") };
+        assert!(few.iter().all(|picture| more.contains(picture)));
+        assert_eq!(limit(sample(), 60, 5), sample());
+        assert_eq!(limit(sample(), 0, 5).len(), 0);
+    }
+
+    #[test]
+    fn what_is_held_out_is_stratified_and_disjoint() {
+        let (kept, held) = split_off(sample(), 0.1, 9);
+        assert_eq!((counts(&kept), counts(&held)), (vec![9, 18, 27], vec![1, 2, 3]));
+        let (Pixels::U8(mut all), Pixels::U8(held)) = (kept.pixels, held.pixels) else { panic!("bytes stay bytes") };
+        all.extend(held);
+        all.sort_unstable();
+        assert_eq!(all, (0..60).collect::<Vec<u8>>());
+    }
+}

@@ -1,0 +1,242 @@
+//! The embedded data set `glyphs`: 36 characters, A to Z and 0 to 9, 32 x 32, white on black, as if written by many
+//! hands. Nothing is stored but the skeletons in `strokes`: every picture is drawn here from its own counted random
+//! numbers.
+//!
+//! Only additions, multiplications, divisions, square roots and comparisons are used, which IEEE 754 rounds the same
+//! everywhere, so every machine draws the same bytes; a test compares their sum.
+
+pub mod strokes;
+
+use super::{Dataset, Pixels, Split};
+use crate::random::{Counted, Purpose};
+use rayon::prelude::*;
+use strokes::{SKELETONS, Stroke};
+
+/// The side of a picture in pixels.
+pub const SIDE: usize = 32;
+/// Pictures of a class in the train, validation and test split.
+pub const PER_CLASS: [usize; 3] = [300, 100, 50];
+
+/// The seed that makes the set what it is: another one is another set.
+const SEED: u64 = 36;
+
+/// The whole set: splits of 10,800, 3,600 and 1,800 pictures, each ordered by class.
+pub fn dataset() -> Dataset {
+    let split = |which: u32| {
+        let per_class = PER_CLASS[which as usize];
+        let labels: Vec<u32> = (0..SKELETONS.len() * per_class).map(|i| (i / per_class) as u32).collect();
+        let mut pixels = vec![0; labels.len() * SIDE * SIDE];
+        pixels
+            .par_chunks_mut(SIDE * SIDE)
+            .zip(&labels)
+            .enumerate()
+            .for_each(|(i, (picture, &class))| draw(class as usize, which, i as u32, picture));
+        Split { pixels: Pixels::U8(pixels), labels }
+    };
+    Dataset {
+        name: "glyphs".into(),
+        input: [1, SIDE, SIDE],
+        classes: super::letters_and_digits(),
+        train: split(0),
+        val: Some(split(1)),
+        test: Some(split(2)),
+        folder: None,
+    }
+}
+
+/// Random numbers one after another, all of one picture.
+struct Hand {
+    numbers: Counted,
+    next: u32,
+}
+
+impl Hand {
+    /// Uniform between `low` and `high`.
+    fn between(&mut self, low: f32, high: f32) -> f32 {
+        self.next += 1;
+        low + (high - low) * self.numbers.uniform(self.next - 1)
+    }
+
+    /// About normal, of the given deviation and never beyond 3.5 times it: a sum of four uniform numbers, which needs no
+    /// logarithm.
+    fn about(&mut self, deviation: f32) -> f32 {
+        let sum = (0..4).fold(0.0, |sum, _| sum + self.between(-1.0, 1.0));
+        sum * deviation * 0.866_025_4
+    }
+}
+
+/// A piece of ink: from, to, both in pixels.
+type Segment = [[f32; 2]; 2];
+
+/// Draws picture `index` of a split, of class `class`, into `picture` (`SIDE` rows of `SIDE` bytes).
+fn draw(class: usize, split: u32, index: u32, picture: &mut [u8]) {
+    let mut hand = Hand { numbers: Counted::new(SEED, Purpose::Glyphs, split, index), next: 0 };
+    let ways = SKELETONS[class].ways;
+    let way = ways[(hand.between(0.0, ways.len() as f32) as usize).min(ways.len() - 1)];
+
+    // How this hand writes: size, proportion, slant, turn and a bend of the whole character, then where it puts it.
+    let height = hand.between(16.5, 25.0);
+    let width = height * hand.between(0.54, 0.92);
+    let slant = hand.about(0.14);
+    let turn = hand.about(0.055); // tangent of half the angle
+    let bend = [hand.about(0.10), hand.about(0.08)];
+    let jitter = hand.between(0.015, 0.055);
+    let place = [hand.about(1.15), hand.about(1.15)];
+    let (cos, sin) = ((1.0 - turn * turn) / (1.0 + turn * turn), 2.0 * turn / (1.0 + turn * turn));
+    let to_pixels = |[x, y]: [f32; 2]| {
+        let (x, y) = (x - 0.5, y - 0.5);
+        let (x, y) = (x + bend[0] * (1.0 - 4.0 * y * y), y + bend[1] * (1.0 - 4.0 * x * x));
+        let (x, y) = (x * width - slant * y * height, y * height);
+        let middle = SIDE as f32 / 2.0;
+        [middle + place[0] + cos * x - sin * y, middle + place[1] + sin * x + cos * y]
+    };
+    let mut segments = Vec::with_capacity(64);
+    for stroke in way {
+        // Each stroke is set down a little off, and each of its points wobbles.
+        let off = [hand.about(jitter * 0.7), hand.about(jitter * 0.7)];
+        let mut wobble = |&[x, y]: &[f32; 2]| [x + off[0] + hand.about(jitter), y + off[1] + hand.about(jitter)];
+        let mut path = match stroke {
+            Stroke::Line(points) => points.iter().map(&mut wobble).collect(),
+            Stroke::Curve(points) => smooth(&points.iter().map(&mut wobble).collect::<Vec<_>>(), false),
+            Stroke::Loop(points) => smooth(&points.iter().map(&mut wobble).collect::<Vec<_>>(), true),
+        };
+        path.iter_mut().for_each(|point| *point = to_pixels(*point));
+        segments.extend(path.windows(2).map(|pair| [pair[0], pair[1]]));
+    }
+
+    let half_width = hand.between(0.55, 1.7);
+    let softness = hand.between(0.7, 1.3);
+    let ink = ink(&segments, half_width, softness);
+    let gain = hand.between(165.0, 255.0);
+    let blur = hand.between(0.0, 0.2);
+    let noise = hand.between(0.0, 22.0);
+    let grain = Counted::new(SEED, Purpose::Glyphs, split | 1 << 31, index);
+    for (block, sixteen) in picture.chunks_mut(16).enumerate() {
+        // Sixteen pixels of noise from the sixteen bytes of one block of words.
+        let bytes = grain.block(block as u32).map(u32::to_le_bytes);
+        for (i, byte) in sixteen.iter_mut().enumerate() {
+            let (y, x) = ((block * 16 + i) / SIDE, (block * 16 + i) % SIDE);
+            let level = gain * blurred(&ink, x, y, blur) + noise * (f32::from(bytes[i / 4][i % 4]) / 127.5 - 1.0);
+            *byte = (level + 0.5).clamp(0.0, 255.0) as u8;
+        }
+    }
+}
+
+/// Points along a smooth curve through `points`: Catmull and Rom's spline (1974), five steps from point to point.
+pub(super) fn smooth(points: &[[f32; 2]], closed: bool) -> Vec<[f32; 2]> {
+    const STEPS: usize = 5;
+    let count = points.len();
+    let at = |i: isize| match closed {
+        true => points[i.rem_euclid(count as isize) as usize],
+        false => points[i.clamp(0, count as isize - 1) as usize],
+    };
+    let spans = if closed { count } else { count - 1 };
+    let mut path = vec![points[0]];
+    for span in 0..spans as isize {
+        let [a, b, c, d] = [at(span - 1), at(span), at(span + 1), at(span + 2)];
+        for step in 1..=STEPS {
+            let t = step as f32 / STEPS as f32;
+            let along = |k: usize| {
+                let slope = c[k] - a[k];
+                let square = 2.0 * a[k] - 5.0 * b[k] + 4.0 * c[k] - d[k];
+                let cube = 3.0 * b[k] - a[k] - 3.0 * c[k] + d[k];
+                b[k] + 0.5 * t * (slope + t * (square + t * cube))
+            };
+            path.push([along(0), along(1)]);
+        }
+    }
+    path
+}
+
+/// Ink from 0 to 1 at each pixel's centre: full within `half_width` of a segment, gone `softness` further out.
+fn ink(segments: &[Segment], half_width: f32, softness: f32) -> [f32; SIDE * SIDE] {
+    let reach = half_width + softness;
+    let mut ink = [0.0; SIDE * SIDE];
+    for &[from, to] in segments {
+        let along = [to[0] - from[0], to[1] - from[1]];
+        let square = (along[0] * along[0] + along[1] * along[1]).max(1e-6);
+        let range = |k: usize| {
+            let first = (from[k].min(to[k]) - reach - 0.5).max(0.0) as usize;
+            let end = (from[k].max(to[k]) + reach + 0.5).max(0.0) as usize + 1;
+            first.min(SIDE)..end.min(SIDE)
+        };
+        for y in range(1) {
+            for x in range(0) {
+                let [px, py] = [x as f32 + 0.5 - from[0], y as f32 + 0.5 - from[1]];
+                let t = ((px * along[0] + py * along[1]) / square).clamp(0.0, 1.0);
+                let [dx, dy] = [px - t * along[0], py - t * along[1]];
+                let distance = (dx * dx + dy * dy).sqrt();
+                let level = ((reach - distance) / softness).clamp(0.0, 1.0);
+                let pixel: &mut f32 = &mut ink[y * SIDE + x];
+                *pixel = pixel.max(level);
+            }
+        }
+    }
+    ink
+}
+
+/// The ink at a pixel, `share` of it taken from each of its four neighbours' mean; nothing lies beyond the edge.
+fn blurred(ink: &[f32; SIDE * SIDE], x: usize, y: usize, share: f32) -> f32 {
+    let at = |x: usize, y: usize| if x < SIDE && y < SIDE { ink[y * SIDE + x] } else { 0.0 };
+    let around = at(x.wrapping_sub(1), y) + at(x + 1, y) + at(x, y.wrapping_sub(1)) + at(x, y + 1);
+    (1.0 - 4.0 * share) * at(x, y) + share * around
+}
+
+/// A character drawn plainly, in the upper left of a `SIDE` x `SIDE` picture of ink from 0 to 1: `size` pixels high, 0.6
+/// times as wide, two pixels from the edges. `None` for characters that the set has not.
+pub(super) fn plain(character: char, size: f32) -> Option<[f32; SIDE * SIDE]> {
+    let skeleton = SKELETONS.iter().find(|skeleton| skeleton.name == character)?;
+    let mut segments: Vec<Segment> = Vec::new();
+    for stroke in skeleton.ways[0] {
+        let mut path = match stroke {
+            Stroke::Line(points) => points.to_vec(),
+            Stroke::Curve(points) => smooth(points, false),
+            Stroke::Loop(points) => smooth(points, true),
+        };
+        path.iter_mut().for_each(|[x, y]| (*x, *y) = (2.0 + *x * size * 0.6, 2.0 + *y * size));
+        segments.extend(path.windows(2).map(|pair| [pair[0], pair[1]]));
+    }
+    Some(ink(&segments, 0.4, 0.9))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(split: &Split) -> &[u8] {
+        match &split.pixels {
+            Pixels::U8(bytes) => bytes,
+            Pixels::F32(_) => panic!("glyphs are bytes"),
+        }
+    }
+
+    /// FNV-1a, 64 bits.
+    fn hash(bytes: &[u8]) -> u64 {
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
+    }
+
+    #[test]
+    fn the_set_has_its_sizes_and_is_the_same_everywhere() {
+        let set = dataset();
+        let (val, test) = (set.val.as_ref().expect("there"), set.test.as_ref().expect("there"));
+        for (split, per_class) in [&set.train, val, test].into_iter().zip(PER_CLASS) {
+            assert_eq!((split.len(), split.pixels.len()), (36 * per_class, 36 * per_class * SIDE * SIDE));
+            assert!((0..36).all(|c| split.labels.iter().filter(|&&l| l == c).count() == per_class));
+        }
+        assert_eq!(set.classes.len(), 36);
+        assert!(set.classes.iter().zip(&SKELETONS).all(|(name, skeleton)| *name == skeleton.name.to_string()));
+        assert_eq!(format!("{:016x}", hash(bytes(test))), "b7761ac1cbb86937");
+    }
+
+    #[test]
+    fn every_picture_has_ink_and_no_two_are_alike() {
+        let set = dataset();
+        let mut seen = std::collections::HashSet::new();
+        for split in [&set.train, set.val.as_ref().expect("there"), set.test.as_ref().expect("there")] {
+            for picture in bytes(split).chunks_exact(SIDE * SIDE) {
+                assert!(picture.iter().filter(|&&b| b > 100).count() >= 12);
+                assert!(seen.insert(hash(picture)));
+            }
+        }
+    }
+}

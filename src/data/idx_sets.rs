@@ -1,0 +1,83 @@
+//! The sets that come as IDX files: MNIST and Fashion-MNIST, each file plain or gzip-packed.
+
+use super::catalogue::Info;
+use super::{Dataset, Pixels, Split};
+use crate::formats::idx::{self, Idx};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Loads the set `info` from the folder of its name in `directory`.
+///
+/// # Errors
+/// [`Error::Usage`] for files that are not there, [`Error::Data`] for files that are not what they have to be.
+pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
+    let folder = directory.join(info.name);
+    let classes: Vec<String> = match info.name {
+        "fashion-mnist" => {
+            ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+                .map(String::from)
+                .to_vec()
+        }
+        _ => ('0'..='9').map(String::from).collect(),
+    };
+    let split = |name: &str| {
+        let pictures = open(info, &folder, &format!("{name}-images-idx3-ubyte"))?;
+        let labels = open(info, &folder, &format!("{name}-labels-idx1-ubyte"))?;
+        split(pictures, labels, info.input, classes.len())
+    };
+    let (train, test) = rayon::join(|| split("train"), || split("t10k"));
+    Ok(Dataset {
+        name: info.name.into(),
+        input: info.input,
+        train: train?,
+        val: None,
+        test: Some(test?),
+        folder: Some(directory.to_owned()),
+        classes,
+    })
+}
+
+/// A file that was read, with what errors call it.
+type Named = (Idx, String);
+
+/// Reads the file of a name, or of that name with `.gz`.
+fn open(info: &Info, folder: &Path, name: &str) -> Result<Named> {
+    let candidates = [folder.join(name), folder.join(format!("{name}.gz"))];
+    match candidates.iter().find(|path| path.exists()) {
+        Some(path) => Ok((idx::read(path)?, path.display().to_string())),
+        None => Err(Error::usage(format!(
+            "The data set {} was asked for, but {} holds neither {name} nor {name}.gz; it needs {}.",
+            info.name,
+            folder.display(),
+            info.files.join(", ")
+        ))),
+    }
+}
+
+fn split((pictures, file): Named, (labels, label_file): Named, input: [usize; 3], classes: usize) -> Result<Split> {
+    let [_, height, width] = input;
+    let count = match *pictures.dims.as_slice() {
+        [count, h, w] if (h, w) == (height, width) => count,
+        _ => {
+            return Err(Error::data(format!(
+                "{file} has to hold N x {height} x {width} pictures, but holds {:?}; is it the file of another set or kind?",
+                pictures.dims
+            )));
+        }
+    };
+    if labels.dims != [count] {
+        return Err(Error::data(format!(
+            "{label_file} has to hold {count} labels, one for each picture of {file}, but holds {:?}.",
+            labels.dims
+        )));
+    }
+    if let Some(i) = labels.bytes.iter().position(|&label| usize::from(label) >= classes) {
+        return Err(Error::data(format!(
+            "{label_file}: label {} is {}, but the set has {classes} classes, numbered from 0.",
+            i + 1,
+            labels.bytes[i]
+        )));
+    }
+    let labels = labels.bytes.iter().map(|&label| u32::from(label)).collect();
+    Ok(Split { pixels: Pixels::U8(pictures.bytes), labels })
+}

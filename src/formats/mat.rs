@@ -1,0 +1,336 @@
+//! MATLAB's MAT files, version 5: numeric arrays, packed (`-v7`) or not, of either byte order. After "MAT-File Format",
+//! The MathWorks.
+//!
+//! Why not the crate `matfile` 0.5: on damaged copies of real files it did not panic, and it is as fast as this. But it
+//! prints on standard output and standard error by itself, which breaks `--json` and the one-sentence errors; it
+//! takes a file cut short for a whole one with fewer arrays; it unpacks without a bound; it multiplies dimensions in
+//! `i32`, which overflows; it refuses every int32 array, its table having that kind wrong.
+
+use crate::{Error, Result};
+use flate2::read::ZlibDecoder;
+use std::path::Path;
+
+/// A real numeric array.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    /// The variable's name.
+    pub name: String,
+    /// The dimensions, two at least; the first is the fastest in `values`.
+    pub dims: Vec<usize>,
+    /// The elements, column by column as MATLAB keeps them, whatever their kind in the file rounded to `f32`.
+    pub values: Vec<f32>,
+}
+
+/// Reads all real numeric arrays of the MAT file at `path`; what else it holds (text, cells, structures, sparse or
+/// complex arrays) is passed over.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be opened, [`Error::Data`] as [`parse`] gives it.
+pub fn read(path: &Path) -> Result<Vec<Matrix>> {
+    let bytes = std::fs::read(path).map_err(Error::file("cannot read", path))?;
+    parse(&bytes, &path.display().to_string())
+}
+
+/// Reads all real numeric arrays of a MAT file's bytes; `name` is what errors call it.
+///
+/// # Errors
+/// [`Error::Data`] for a file that is no MAT v5, is cut short or damaged.
+pub fn parse(bytes: &[u8], name: &str) -> Result<Vec<Matrix>> {
+    parse_all(bytes).map_err(|reason| Error::data(format!("{name} {reason}")))
+}
+
+/// A reason continues the sentence that the file's name begins.
+type Parsed<T> = std::result::Result<T, String>;
+
+const CUT_SHORT: &str = "is cut short or damaged: an element reaches beyond its end. Copy or fetch the file again.";
+
+/// The kinds of element that are named here.
+mod kind {
+    pub const INT8: u32 = 1;
+    pub const UINT8: u32 = 2;
+    pub const INT16: u32 = 3;
+    pub const UINT16: u32 = 4;
+    pub const INT32: u32 = 5;
+    pub const UINT32: u32 = 6;
+    pub const SINGLE: u32 = 7;
+    pub const DOUBLE: u32 = 9;
+    pub const INT64: u32 = 12;
+    pub const UINT64: u32 = 13;
+    pub const MATRIX: u32 = 14;
+    pub const COMPRESSED: u32 = 15;
+    pub const UTF8: u32 = 16;
+}
+
+fn parse_all(bytes: &[u8]) -> Parsed<Vec<Matrix>> {
+    if bytes.starts_with(b"\x89HDF") || bytes.starts_with(b"MATLAB 7.3") {
+        return Err("is a MAT file of version 7.3 (HDF5); save it with MATLAB's option -v7.".into());
+    }
+    let (Some(order), Some(version)) = (bytes.get(126..128), bytes.get(124..126)) else {
+        return Err(format!("is no MAT file of version 5: it has {} bytes, less than its header.", bytes.len()));
+    };
+    let big_endian = match order {
+        b"IM" => false,
+        b"MI" => true,
+        _ => return Err("is no MAT file of version 5: its header lacks the mark IM. Save it with option -v7.".into()),
+    };
+    let version = if big_endian { [version[0], version[1]] } else { [version[1], version[0]] };
+    if version != [1, 0] {
+        return Err(format!(
+            "is a MAT file of version {}.{}, not 1.0; save it with option -v7.",
+            version[0], version[1]
+        ));
+    }
+    let mut rest = Reader { bytes: &bytes[128..], big_endian };
+    let mut arrays = Vec::new();
+    while !rest.bytes.is_empty() {
+        let (kind, body) = rest.element(kind::COMPRESSED)?;
+        let array = match kind {
+            kind::COMPRESSED => matrix(Reader { bytes: &unpack(body, big_endian)?, big_endian })?,
+            kind::MATRIX => matrix(Reader { bytes: body, big_endian })?,
+            _ => None,
+        };
+        arrays.extend(array);
+    }
+    Ok(arrays)
+}
+
+/// The content of the one array that a packed element holds.
+fn unpack(packed: &[u8], big_endian: bool) -> Parsed<Vec<u8>> {
+    let damaged = |error| format!("is damaged: a packed array does not unpack ({error}). Copy or fetch it again.");
+    let mut stream = ZlibDecoder::new(packed);
+    let mut tag = Vec::new();
+    super::read_up_to(&mut stream, 8, &mut tag).map_err(damaged)?;
+    let mut tag = Reader { bytes: &tag, big_endian };
+    let (kind, length) = (tag.word()?, u64::from(tag.word()?));
+    if kind != kind::MATRIX || length > super::MAX_UNPACKED {
+        return Err(format!("is damaged: a packed element is of kind {kind} and {length} bytes. Fetch it again."));
+    }
+    let mut body = Vec::new();
+    // One byte beyond: the end of the stream must be seen for its checksum to be compared.
+    super::read_up_to(&mut stream, length + 1, &mut body).map_err(damaged)?;
+    if body.len() as u64 != length {
+        return Err(CUT_SHORT.into());
+    }
+    Ok(body)
+}
+
+/// An array from its element's body; `None` for kinds of array that are passed over.
+fn matrix(mut body: Reader) -> Parsed<Option<Matrix>> {
+    let damaged = |what: &str| format!("is damaged: an array's {what} cannot be read. Copy or fetch the file again.");
+    let (kind, flags) = body.element(0)?;
+    let mut flags = Reader { bytes: flags, big_endian: body.big_endian };
+    if kind != kind::UINT32 || flags.bytes.len() != 8 {
+        return Err(damaged("flags"));
+    }
+    let flags = flags.word()?;
+    // Classes 6 to 15 are the plain numeric ones; bit 11 marks complex numbers.
+    if !(6..=15).contains(&(flags & 0xff)) || flags & 0x800 != 0 {
+        return Ok(None);
+    }
+    let (kind, dims) = body.element(0)?;
+    if kind != kind::INT32 || dims.len() < 8 || dims.len() % 4 != 0 {
+        return Err(damaged("dimensions"));
+    }
+    let mut words = Reader { bytes: dims, big_endian: body.big_endian };
+    let mut dims = Vec::new();
+    while !words.bytes.is_empty() {
+        dims.push(words.word()? as usize);
+    }
+    let (kind, name) = body.element(0)?;
+    if ![kind::INT8, kind::UINT8, kind::UTF8].contains(&kind) {
+        return Err(damaged("name"));
+    }
+    let name = String::from_utf8_lossy(name).into_owned();
+    let (kind, data) = body.element(0)?;
+    let values = numbers(kind, data, body.big_endian)
+        .ok_or_else(|| format!("is damaged: `{name}` has {} bytes of elements of kind {kind}.", data.len()))?;
+    let wanted = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+    if wanted != Some(values.len()) {
+        return Err(format!("is damaged: `{name}` says {dims:?} but has {} elements. Fetch it again.", values.len()));
+    }
+    Ok(Some(Matrix { name, dims, values }))
+}
+
+/// Elements of a kind as `f32`; `None` for a kind that is no number and a length that is no multiple of the kind's.
+fn numbers(kind: u32, data: &[u8], big_endian: bool) -> Option<Vec<f32>> {
+    macro_rules! of {
+        ($number:ty) => {{
+            let (whole, rest) = data.as_chunks::<{ size_of::<$number>() }>();
+            if !rest.is_empty() {
+                return None;
+            }
+            Some(if big_endian {
+                whole.iter().map(|&bytes| <$number>::from_be_bytes(bytes) as f32).collect()
+            } else {
+                whole.iter().map(|&bytes| <$number>::from_le_bytes(bytes) as f32).collect()
+            })
+        }};
+    }
+    match kind {
+        kind::INT8 => of!(i8),
+        kind::UINT8 => of!(u8),
+        kind::INT16 => of!(i16),
+        kind::UINT16 => of!(u16),
+        kind::INT32 => of!(i32),
+        kind::UINT32 => of!(u32),
+        kind::SINGLE => of!(f32),
+        kind::DOUBLE => of!(f64),
+        kind::INT64 => of!(i64),
+        kind::UINT64 => of!(u64),
+        _ => None,
+    }
+}
+
+/// Bytes not read yet.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    big_endian: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Parsed<&'a [u8]> {
+        let (taken, rest) = self.bytes.split_at_checked(count).ok_or(CUT_SHORT)?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn word(&mut self) -> Parsed<u32> {
+        let word = self.take(4)?.try_into().map_err(|_| CUT_SHORT)?;
+        Ok(if self.big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) })
+    }
+
+    /// The next element's kind and body. Elements are padded to eight bytes, but for those of kind `unpadded`; up to four
+    /// bytes are packed into the tag itself, whose upper half is then their count.
+    fn element(&mut self, unpadded: u32) -> Parsed<(u32, &'a [u8])> {
+        let first = self.word()?;
+        if first >> 16 != 0 {
+            let body = self.take(4)?.get(..(first >> 16) as usize).ok_or(CUT_SHORT)?;
+            return Ok((first & 0xffff, body));
+        }
+        let length = self.word()? as usize;
+        let body = self.take(length)?;
+        if first != unpadded {
+            // Some writers leave the padding of the last element out.
+            let padding = (8 - length % 8) % 8;
+            self.bytes = self.bytes.get(padding..).unwrap_or_default();
+        }
+        Ok((first, body))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// A MAT v5 file of matrices of doubles, given column by column.
+    pub fn write(arrays: &[(&str, [i32; 2], &[f64])], packed: bool) -> Vec<u8> {
+        let mut file = vec![b' '; 124];
+        file.extend([0, 1, b'I', b'M']);
+        for (name, dims, values) in arrays {
+            let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            let array = array(6, name, *dims, kind::DOUBLE, &data);
+            if packed {
+                let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+                zlib.write_all(&array).expect("writing to memory");
+                let body = zlib.finish().expect("writing to memory");
+                file.extend(kind::COMPRESSED.to_le_bytes());
+                file.extend((body.len() as u32).to_le_bytes());
+                file.extend(body);
+            } else {
+                file.extend(array);
+            }
+        }
+        file
+    }
+
+    fn element(kind: u32, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        if body.len() <= 4 {
+            out.extend((kind | (body.len() as u32) << 16).to_le_bytes());
+            out.extend(body);
+        } else {
+            out.extend(kind.to_le_bytes());
+            out.extend((body.len() as u32).to_le_bytes());
+            out.extend(body);
+        }
+        out.resize(out.len().next_multiple_of(8), 0);
+        out
+    }
+
+    fn array(class: u8, name: &str, dims: [i32; 2], kind: u32, data: &[u8]) -> Vec<u8> {
+        let dims: Vec<u8> = dims.iter().flat_map(|d| d.to_le_bytes()).collect();
+        let mut body = element(kind::UINT32, &[class, 0, 0, 0, 0, 0, 0, 0]);
+        body.extend(element(kind::INT32, &dims));
+        body.extend(element(kind::INT8, name.as_bytes()));
+        body.extend(element(kind, data));
+        element(kind::MATRIX, &body)
+    }
+
+    fn with_header(arrays: &[Vec<u8>]) -> Vec<u8> {
+        [write(&[], false), arrays.concat()].concat()
+    }
+
+    #[test]
+    fn packed_and_plain_read_alike() {
+        let arrays =
+            [("a", [2, 3], [0.0, 1.0, 2.0, 3.0, 4.0, 5.5].as_slice()), ("long_name", [1, 1], [-7.0].as_slice())];
+        let plain = parse(&write(&arrays, false), "x").expect("whole");
+        assert_eq!(plain[0], Matrix { name: "a".into(), dims: vec![2, 3], values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.5] });
+        assert_eq!(plain[1], Matrix { name: "long_name".into(), dims: vec![1, 1], values: vec![-7.0] });
+        assert_eq!(parse(&write(&arrays, true), "x").expect("whole"), plain);
+    }
+
+    #[test]
+    fn every_numeric_kind_is_read() {
+        let cases: [(u8, u32, Vec<u8>); 10] = [
+            (6, kind::UINT8, vec![3, 250]), // doubles that fit a byte are stored as such, packed into the tag
+            (8, kind::INT8, vec![3, 250]),
+            (10, kind::INT16, [3_i16, -6].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            (11, kind::UINT16, [3_u16, 250].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            (12, kind::INT32, [3_i32, -6].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            (13, kind::UINT32, [3_u32, 250].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            (14, kind::INT64, [3_i64, -6].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            (15, kind::UINT64, [3_u64, 250].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            (7, kind::SINGLE, [3_f32, -6.0].iter().flat_map(|v| v.to_le_bytes()).collect()),
+            (6, kind::DOUBLE, [3_f64, -6.0].iter().flat_map(|v| v.to_le_bytes()).collect()),
+        ];
+        for (class, kind, data) in cases {
+            let read = parse(&with_header(&[array(class, "v", [1, 2], kind, &data)]), "x").expect("whole");
+            assert_eq!(read[0].values[0], 3.0, "kind {kind}");
+            assert!([250.0, -6.0].contains(&read[0].values[1]), "kind {kind}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_of_array_are_passed_over() {
+        let text = array(4, "t", [1, 2], kind::UINT16, &[65, 0, 66, 0]);
+        let number = array(6, "n", [1, 1], kind::UINT8, &[9]);
+        let read = parse(&with_header(&[text, number]), "x").expect("whole");
+        assert_eq!((read.len(), read[0].name.as_str()), (1, "n"));
+    }
+
+    #[test]
+    fn damage_is_a_sentence() {
+        let says = |bytes: &[u8]| parse(bytes, "x").expect_err("damaged").to_string();
+        let whole = write(&[("a", [2, 2], &[1.0, 2.0, 3.0, 4.0])], true);
+        assert!(says(b"").contains("less than its header"));
+        assert!(says(&[b'x'; 200]).contains("lacks the mark IM"));
+        assert!(says(b"MATLAB 7.3 MAT-file, Platform").contains("-v7"));
+        assert!(says(&whole[..whole.len() - 10]).contains("cut short"));
+        let mut flipped = whole.clone();
+        *flipped.last_mut().expect("not empty") ^= 1; // the checksum
+        assert!(says(&flipped).contains("does not unpack"));
+        assert!(says(&write(&[("a", [2, 3], &[1.0])], false)).contains("says [2, 3] but has 1"));
+        assert!(says(&write(&[("a", [-1, -1], &[1.0])], false)).contains("but has 1"));
+        assert!(says(&with_header(&[array(6, "a", [1, 1], kind::DOUBLE, &[0; 7])])).contains("7 bytes"));
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        for packed in [false, true] {
+            let whole = write(&[("a", [2, 3], &[0.5; 6]), ("labels", [8, 1], &[1.0; 8])], packed);
+            crate::formats::damage::each(&whole, |bytes| drop(parse(bytes, "x")));
+        }
+    }
+}
