@@ -30,17 +30,19 @@ fn main(
     if index >= dims.quarters {
         return;
     }
-    // A block may end in a gap, whose gradients are undefined: they count as 0, and the gap is never read.
+    // A block may end in a gap, whose gradients are undefined: it stays as it is.
     let entry = blocks[index / 16u];
     let group = 2u * (entry >> 8u);
     let place = 4u * (index % 16u) + vec4u(0u, 1u, 2u, 3u);
-    var gradient = select(vec4f(0.0), gradients[index], place < vec4u(entry & 0xffu));
+    let inside = place < vec4u(entry & 0xffu);
+    var gradient = select(vec4f(0.0), gradients[index], inside);
     if CLIP {
         gradient *= min(1.0, dims.clip / (norm[0] + 1e-6));
     }
     let rate = step.learning_rate * groups[group];
     let decay = dims.weight_decay * groups[group + 1u];
-    var parameter = parameters[index];
+    let before = parameters[index];
+    var parameter = before;
     if DECOUPLED {
         parameter -= rate * decay * parameter;
     } else {
@@ -49,8 +51,8 @@ fn main(
     let beta1 = step.momentum;
     let first = beta1 * first_moments[index] + (1.0 - beta1) * gradient;
     let second = dims.beta2 * second_moments[index] + (1.0 - dims.beta2) * gradient * gradient;
-    first_moments[index] = first;
-    second_moments[index] = second;
+    first_moments[index] = select(first_moments[index], first, inside);
+    second_moments[index] = select(second_moments[index], second, inside);
     let root = sqrt(second / step.correction2) + dims.epsilon;
-    parameters[index] = parameter - rate * (first / step.correction1) / root;
+    parameters[index] = select(before, parameter - rate * (first / step.correction1) / root, inside);
 }

@@ -27,11 +27,12 @@ fn main(
     if index >= dims.quarters {
         return;
     }
-    // A block may end in a gap, whose gradients are undefined: they count as 0, and the gap is never read.
+    // A block may end in a gap, whose gradients are undefined: it stays as it is.
     let entry = blocks[index / 16u];
     let group = 2u * (entry >> 8u);
     let place = 4u * (index % 16u) + vec4u(0u, 1u, 2u, 3u);
-    var gradient = select(vec4f(0.0), gradients[index], place < vec4u(entry & 0xffu));
+    let inside = place < vec4u(entry & 0xffu);
+    var gradient = select(vec4f(0.0), gradients[index], inside);
     if CLIP {
         gradient *= min(1.0, dims.clip / (norm[0] + 1e-6));
     }
@@ -40,10 +41,7 @@ fn main(
     let parameter = parameters[index];
     let direction = gradient + decay * parameter;
     let velocity = step.momentum * velocities[index] + direction;
-    velocities[index] = velocity;
-    if NESTEROV {
-        parameters[index] = parameter - rate * (direction + step.momentum * velocity);
-    } else {
-        parameters[index] = parameter - rate * velocity;
-    }
+    velocities[index] = select(velocities[index], velocity, inside);
+    let way = select(velocity, direction + step.momentum * velocity, NESTEROV);
+    parameters[index] = select(parameter, parameter - rate * way, inside);
 }

@@ -81,9 +81,9 @@ pub(super) fn run(engine: &mut Engine, graph: &Graph, inputs: &Inputs) -> Result
     Ok(program)
 }
 
-/// The tolerance of a case: a sum's grows with the number of what is summed.
-pub(super) fn allowance(op: &str, _case: &Case) -> Tolerance {
-    tolerance(op)
+/// The tolerance of a case.
+pub(super) fn allowance(op: &str, case: &Case) -> Tolerance {
+    tolerance(op).for_sums_of(case.summands)
 }
 
 /// Checks a case's value and the states that it updates.

@@ -12,6 +12,13 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
+    /// For sums of so many numbers near 1: each of n roundings is as large as the partial sum, some sqrt(n) / 3 times
+    /// 2^-24, and they add up like sqrt(n), so that the error grows with n.
+    #[must_use]
+    pub fn for_sums_of(self, summands: usize) -> Self {
+        Self { absolute: self.absolute * (summands as f64 / 128.0).max(1.0), ..self }
+    }
+
     /// How many times the allowance an error is; at most 1 passes.
     pub fn excess(&self, value: f64, reference: f64) -> f64 {
         if !value.is_finite() {

@@ -128,11 +128,15 @@ impl Adam {
 impl Norm {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (gradients, table) = (call.real(0), call.integers(1));
+        // By block and by 256 blocks: in single precision a long sum loses what it adds.
+        let squares = |block: usize, entry: u32| {
+            let own = &gradients[block * BLOCK..][..(entry & 0xff) as usize];
+            own.iter().fold(T::zero(), |sum, &gradient| sum + gradient * gradient)
+        };
         let mut sum = T::zero();
-        for (block, entry) in table.iter().enumerate() {
-            for &gradient in &gradients[block * BLOCK..][..(entry & 0xff) as usize] {
-                sum += gradient * gradient;
-            }
+        for (piece, entries) in table.chunks(256).enumerate() {
+            let blocks = entries.iter().enumerate().map(|(i, &entry)| squares(piece * 256 + i, entry));
+            sum += blocks.fold(T::zero(), |sum, square| sum + square);
         }
         call.out()[0] = sum.sqrt();
     }
