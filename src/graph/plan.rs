@@ -451,9 +451,8 @@ fn place_into(graph: &Graph, target: &Target, roots: &mut [Root], pack: NodeId, 
         let in_pack = |id: &NodeId| roots[id.index()].node == pack;
         let computed = node.op().is_some_and(|op| op.places_inputs().is_none());
         let whole = root.offset == 0 && node.ty.elements() == graph.ty(input).elements();
-        let read_beside = graph
-            .ids()
-            .any(|id| in_pack(&id) && graph.node(id).inputs().iter().any(|i| roots[i.index()].node == root.node));
+        let reads = |id: NodeId| graph.node(id).inputs().iter().any(|input| roots[input.index()].node == root.node);
+        let read_beside = graph.ids().any(|id| id != pack && in_pack(&id) && reads(id));
         if !computed || !whole || root.node == pack || node.inputs().iter().any(in_pack) || read_beside {
             continue;
         }

@@ -27,9 +27,11 @@ impl Sum {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let [_, reduced, inner] = self.parts(call.dims(0));
         let x = call.real(0);
-        for (index, y) in call.out().iter_mut().enumerate() {
-            let (outer, column) = (index / inner, index % inner);
-            *y = (0..reduced).map(|k| x[(outer * reduced + k) * inner + column]).fold(T::zero(), |sum, x| sum + x);
+        for (outer, sums) in call.out().chunks_mut(inner.max(1)).enumerate() {
+            sums.fill(T::zero());
+            for row in x[outer * reduced * inner..][..reduced * inner].chunks(inner.max(1)) {
+                sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+            }
         }
     }
 }
