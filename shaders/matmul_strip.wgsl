@@ -3,21 +3,18 @@
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N]; all
 // row-major and read as vec4, so the contiguous dimension of each must be a multiple of 4: N for Y; K for A, or M when
 // TRANSPOSE_A; N for B, or K when TRANSPOSE_B. (matmul_strip_scalar takes the other sizes.) Otherwise M, N and K are free
-// with EDGES; without EDGES they must be multiples of the workgroup's tile and of 4 * DEPTH_SLICES.
+// with EDGES; without EDGES, M and N must be multiples of the workgroup's tile and K of 4.
 // Needs: nothing beyond WebGPU's defaults.
 //
 // Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup stand
 // LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN rows and
-// 4 * COLUMN_VECTORS * LANES_ACROSS columns. With DEPTH_SLICES above 1, that many lanes share the same outputs: each
-// takes every DEPTH_SLICES-th group of four steps of k, and the partial sums are added in order at the end.
-// Grid: (ceil(N / tile columns), ceil(M / tile rows)).
+// 4 * COLUMN_VECTORS * LANES_ACROSS columns. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
 //
 // The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its width,
 // because it becomes a loop over the lanes. So loads are vec4, and each number is used as often as the tile allows: for
 // four steps of k, 4 * (ROW_VECTORS + COLUMN_VECTORS) loads feed 64 * ROW_VECTORS * COLUMN_VECTORS multiply-adds, 32 per
-// load with 4 x 4 blocks. When there are too few outputs for such tiles (a small batch, a long K), slices of k keep the
-// tiles large and all lanes busy. Each operand is handled in blocks of 4 x 4: reading a transposed matrix is
-// the same four loads and a transposition in registers, which costs nothing.
+// load with 4 x 4 blocks. Each operand is handled in blocks of 4 x 4: reading a transposed matrix is the same four loads
+// and a transposition in registers, which costs nothing.
 
 const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
@@ -26,12 +23,7 @@ const ROW_VECTORS: u32 = 4u; // groups of 4 rows a lane computes
 const COLUMN_VECTORS: u32 = 4u; // groups of 4 columns a lane computes
 const LANES_ACROSS: u32 = 8u; // lanes of a workgroup along N
 const LANES_DOWN: u32 = 1u; // lanes of a workgroup along M
-const DEPTH_SLICES: u32 = 1u; // lanes of a workgroup along K
 const EPILOGUE_LOOP: bool = false; // true: store plain sums, then apply the epilogue in a loop (it is compiled once)
-
-const LANES: u32 = LANES_ACROSS * LANES_DOWN; // that hold different outputs
-const LANE_VECTORS: u32 = 4u * ROW_VECTORS * COLUMN_VECTORS; // vec4s of outputs a lane holds
-const PARTIALS: u32 = select(1u, DEPTH_SLICES * LANES * LANE_VECTORS, DEPTH_SLICES > 1u);
 
 struct Dims {
     rows: u32,    // M
@@ -44,8 +36,6 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
-
-var<workgroup> partials: array<vec4f, PARTIALS>;
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
@@ -113,24 +103,15 @@ fn inside(row: u32, column: u32) -> bool {
     return !EDGES || (row < dims.rows && column < dims.columns);
 }
 
-// The first row and column of a lane. Lanes side by side hold neighbouring vec4s; a lane's next vec4 of columns is
-// 4 * LANES_ACROSS further, so that together they read whole cache lines.
-fn lane_row(group_row: u32, lane: u32) -> u32 {
-    return ((group_row * LANES_DOWN) + (lane / LANES_ACROSS)) * (4u * ROW_VECTORS);
-}
-fn lane_column(group_column: u32, lane: u32) -> u32 {
-    return (group_column * (4u * COLUMN_VECTORS * LANES_ACROSS)) + (4u * (lane % LANES_ACROSS));
-}
-
-@compute @workgroup_size(LANES_ACROSS * LANES_DOWN * DEPTH_SLICES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) invocation: u32) {
-    let lane = invocation % LANES;
-    let slice = invocation / LANES;
-    let first_row = lane_row(group.y, lane);
-    let first_column = lane_column(group.x, lane);
+@compute @workgroup_size(LANES_ACROSS * LANES_DOWN)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let first_row = ((group.y * LANES_DOWN) + (lane / LANES_ACROSS)) * (4u * ROW_VECTORS);
+    // Lanes side by side hold neighbouring vec4s, so that together they read whole cache lines; a lane's next vec4 of
+    // columns is 4 * LANES_ACROSS further.
+    let first_column = (group.x * (4u * COLUMN_VECTORS * LANES_ACROSS)) + (4u * (lane % LANES_ACROSS));
 
     var sums: array<array<array<vec4f, COLUMN_VECTORS>, 4>, ROW_VECTORS>;
-    for (var k = 4u * slice; k < dims.depth; k += 4u * DEPTH_SLICES) {
+    for (var k = 0u; k < dims.depth; k += 4u) {
         var panel: array<mat4x4f, COLUMN_VECTORS>; // of B
         for (var v = 0u; v < COLUMN_VECTORS; v++) {
             panel[v] = load_b(k, first_column + (v * 4u * LANES_ACROSS));
@@ -148,34 +129,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) in
                 }
             }
         }
-    }
-
-    if (DEPTH_SLICES > 1u) {
-        // Hand all partial sums to all lanes; then every invocation finishes its share of the workgroup's outputs.
-        for (var u = 0u; u < ROW_VECTORS; u++) {
-            for (var r = 0u; r < 4u; r++) {
-                for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                    let place = (((u * 4u) + r) * COLUMN_VECTORS) + v;
-                    partials[(place * LANES * DEPTH_SLICES) + invocation] = sums[u][r][v];
-                }
-            }
-        }
-        workgroupBarrier();
-        for (var output = invocation; output < LANES * LANE_VECTORS; output += LANES * DEPTH_SLICES) {
-            let holder = output % LANES;
-            let place = output / LANES;
-            var sum = vec4f(0.0);
-            for (var s = 0u; s < DEPTH_SLICES; s++) {
-                sum += partials[(((place * DEPTH_SLICES) + s) * LANES) + holder];
-            }
-            let row = lane_row(group.y, holder) + (place / COLUMN_VECTORS);
-            let column = lane_column(group.x, holder) + ((place % COLUMN_VECTORS) * 4u * LANES_ACROSS);
-            if (inside(row, column)) {
-                let index = (row * dims.columns) + column;
-                y[index >> 2u] = finish(sum, index);
-            }
-        }
-        return;
     }
 
     for (var u = 0u; u < ROW_VECTORS; u++) {
