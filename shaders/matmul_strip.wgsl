@@ -23,7 +23,6 @@ const ROW_VECTORS: u32 = 4u; // groups of 4 rows a lane computes
 const COLUMN_VECTORS: u32 = 4u; // groups of 4 columns a lane computes
 const LANES_ACROSS: u32 = 8u; // lanes of a workgroup along N
 const LANES_DOWN: u32 = 1u; // lanes of a workgroup along M
-const EPILOGUE_LOOP: bool = false; // true: store plain sums, then apply the epilogue in a loop (it is compiled once)
 
 struct Dims {
     rows: u32,    // M
@@ -120,12 +119,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
             let rows = load_a(first_row + (4u * u), k);
             for (var r = 0u; r < 4u; r++) {
                 for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                    var sum = sums[u][r][v];
-                    sum += rows[r].x * panel[v][0];
-                    sum += rows[r].y * panel[v][1];
-                    sum += rows[r].z * panel[v][2];
-                    sum += rows[r].w * panel[v][3];
-                    sums[u][r][v] = sum;
+                    sums[u][r][v] += panel[v] * rows[r]; // four steps of k
                 }
             }
         }
@@ -138,24 +132,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
                 let column = first_column + (v * 4u * LANES_ACROSS);
                 if (inside(row, column)) {
                     let index = (row * dims.columns) + column;
-                    if (EPILOGUE_LOOP) {
-                        y[index >> 2u] = sums[u][r][v];
-                    } else {
-                        y[index >> 2u] = finish(sums[u][r][v], index);
-                    }
+                    y[index >> 2u] = sums[u][r][v];
                 }
             }
         }
     }
-    if (EPILOGUE_LOOP) { // each lane reads only what it wrote itself
-        for (var r = 0u; r < 4u * ROW_VECTORS; r++) {
-            for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                let row = first_row + r;
-                let column = first_column + (v * 4u * LANES_ACROSS);
-                if (inside(row, column)) {
-                    let index = (row * dims.columns) + column;
-                    y[index >> 2u] = finish(y[index >> 2u], index);
-                }
+
+    // The epilogue runs in a second loop over what this lane has just stored. The loops above are unrolled, as registers
+    // have no index; the epilogue there would be compiled once for each output, and take longer to compile than to run.
+    let end_row = min(first_row + (4u * ROW_VECTORS), dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var v = 0u; v < COLUMN_VECTORS; v++) {
+            let column = first_column + (v * 4u * LANES_ACROSS);
+            if (!EDGES || column < dims.columns) {
+                let index = (row * dims.columns) + column;
+                y[index >> 2u] = finish(y[index >> 2u], index);
             }
         }
     }

@@ -23,7 +23,6 @@ const ROW_VECTORS: u32 = 4u; // groups of 4 rows a lane computes
 const COLUMN_VECTORS: u32 = 4u; // groups of 4 columns a lane computes
 const LANES_ACROSS: u32 = 8u; // lanes of a workgroup along N
 const LANES_DOWN: u32 = 1u; // lanes of a workgroup along M
-const EPILOGUE_LOOP: bool = false; // true: store plain sums, then apply the epilogue in a loop (it is compiled once)
 
 struct Dims {
     rows: u32,    // M
@@ -95,12 +94,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
             for (var r = 0u; r < 4u; r++) {
                 let part = load_a(first_row + (4u * u) + r, k);
                 for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                    var sum = sums[u][r][v];
-                    sum += part.x * panel[v][0];
-                    sum += part.y * panel[v][1];
-                    sum += part.z * panel[v][2];
-                    sum += part.w * panel[v][3];
-                    sums[u][r][v] = sum;
+                    sums[u][r][v] += panel[v] * part; // four steps of k
                 }
             }
         }
@@ -114,25 +108,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
                     let column = first_column + (v * 4u * LANES_ACROSS) + c;
                     if (inside(row, column)) {
                         let index = (row * dims.columns) + column;
-                        if (EPILOGUE_LOOP) {
-                            y[index] = sums[u][r][v][c];
-                        } else {
-                            y[index] = epilogue(sums[u][r][v][c], index);
-                        }
+                        y[index] = sums[u][r][v][c];
                     }
                 }
             }
         }
     }
-    if (EPILOGUE_LOOP) { // each lane reads only what it wrote itself
-        for (var r = 0u; r < 4u * ROW_VECTORS; r++) {
-            for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {
-                let row = first_row + r;
-                let column = first_column + ((c / 4u) * (4u * LANES_ACROSS)) + (c % 4u);
-                if (inside(row, column)) {
-                    let index = (row * dims.columns) + column;
-                    y[index] = epilogue(y[index], index);
-                }
+
+    // The epilogue runs in a second loop over what this lane has just stored. The loops above are unrolled, as registers
+    // have no index; the epilogue there would be compiled once for each output, and take longer to compile than to run.
+    let end_row = min(first_row + (4u * ROW_VECTORS), dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {
+            let column = first_column + ((c / 4u) * (4u * LANES_ACROSS)) + (c % 4u);
+            if (!EDGES || column < dims.columns) {
+                let index = (row * dims.columns) + column;
+                y[index] = epilogue(y[index], index);
             }
         }
     }

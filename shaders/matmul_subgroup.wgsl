@@ -22,7 +22,6 @@ const TRANSPOSE_B: bool = false;
 const EDGES: bool = true; // guards for sizes that are no multiples of the tile
 const ROW_BLOCKS: u32 = 4u; // a block is 8 rows of Y: one for each lane that loads
 const COLUMN_VECTORS: u32 = 2u; // vec4s of columns a lane computes
-const EPILOGUE_LOOP: bool = false; // true: store plain sums, then apply the epilogue in a loop (it is compiled once)
 const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
 
 struct Dims {
@@ -105,6 +104,10 @@ fn finish(sum: vec4f, index: u32) -> vec4f {
     );
 }
 
+fn inside(row: u32, column: u32) -> bool {
+    return !EDGES || (row < dims.rows && column < dims.columns);
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
     let first_row = group.y * (LANES * ROW_BLOCKS);
@@ -120,12 +123,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
             let rows = share_a(load_a(first_row + (block * LANES), k, lane));
             for (var r = 0u; r < LANES; r++) {
                 for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                    var sum = sums[block][r][v];
-                    sum += rows[r].x * panel[v][0];
-                    sum += rows[r].y * panel[v][1];
-                    sum += rows[r].z * panel[v][2];
-                    sum += rows[r].w * panel[v][3];
-                    sums[block][r][v] = sum;
+                    sums[block][r][v] += panel[v] * rows[r]; // four steps of k
                 }
             }
         }
@@ -136,25 +134,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
                 let row = first_row + (block * LANES) + r;
                 let column = first_column + (v * 4u * LANES);
-                let index = (row * dims.columns) + column;
-                if (!EDGES || (row < dims.rows && column < dims.columns)) {
-                    if (EPILOGUE_LOOP) {
-                        y[index >> 2u] = sums[block][r][v];
-                    } else {
-                        y[index >> 2u] = finish(sums[block][r][v], index);
-                    }
+                if (inside(row, column)) {
+                    let index = (row * dims.columns) + column;
+                    y[index >> 2u] = sums[block][r][v];
                 }
             }
         }
     }
-    if (EPILOGUE_LOOP) { // each lane reads only what it wrote itself
-        for (var row = first_row; row < min(first_row + (LANES * ROW_BLOCKS), dims.rows); row++) {
-            for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                let column = first_column + (v * 4u * LANES);
+
+    // The epilogue runs in a second loop over what this lane has just stored. The loops above are unrolled, as registers
+    // have no index; the epilogue there would be compiled once for each output, and take longer to compile than to run.
+    let end_row = min(first_row + (LANES * ROW_BLOCKS), dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var v = 0u; v < COLUMN_VECTORS; v++) {
+            let column = first_column + (v * 4u * LANES);
+            if (!EDGES || column < dims.columns) {
                 let index = (row * dims.columns) + column;
-                if (!EDGES || column < dims.columns) {
-                    y[index >> 2u] = finish(y[index >> 2u], index);
-                }
+                y[index >> 2u] = finish(y[index >> 2u], index);
             }
         }
     }

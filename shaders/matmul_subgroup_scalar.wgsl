@@ -22,7 +22,6 @@ const TRANSPOSE_B: bool = false;
 const EDGES: bool = true; // guards for sizes that are no multiples of the tile
 const ROW_BLOCKS: u32 = 4u; // a block is 8 rows of Y: one for each lane that loads
 const COLUMN_VECTORS: u32 = 1u; // vec4s of columns a lane computes
-const EPILOGUE_LOOP: bool = false; // true: store plain sums, then apply the epilogue in a loop (it is compiled once)
 const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
 
 struct Dims {
@@ -108,12 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
             let rows = share_a(load_a(first_row + (block * LANES), k, lane));
             for (var r = 0u; r < LANES; r++) {
                 for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                    var sum = sums[block][r][v];
-                    sum += rows[r].x * panel[v][0];
-                    sum += rows[r].y * panel[v][1];
-                    sum += rows[r].z * panel[v][2];
-                    sum += rows[r].w * panel[v][3];
-                    sums[block][r][v] = sum;
+                    sums[block][r][v] += panel[v] * rows[r]; // four steps of k
                 }
             }
         }
@@ -127,25 +121,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
                     let column = first_column + (v * 4u * LANES) + c;
                     if (inside(row, column)) {
                         let index = (row * dims.columns) + column;
-                        if (EPILOGUE_LOOP) {
-                            y[index] = sums[block][r][v][c];
-                        } else {
-                            y[index] = epilogue(sums[block][r][v][c], index);
-                        }
+                        y[index] = sums[block][r][v][c];
                     }
                 }
             }
         }
     }
-    if (EPILOGUE_LOOP) { // each lane reads only what it wrote itself
-        for (var r = 0u; r < LANES * ROW_BLOCKS; r++) {
-            for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {
-                let row = first_row + r;
-                let column = first_column + ((c / 4u) * (4u * LANES)) + (c % 4u);
-                if (inside(row, column)) {
-                    let index = (row * dims.columns) + column;
-                    y[index] = epilogue(y[index], index);
-                }
+
+    // The epilogue runs in a second loop over what this lane has just stored. The loops above are unrolled, as registers
+    // have no index; the epilogue there would be compiled once for each output, and take longer to compile than to run.
+    let end_row = min(first_row + (LANES * ROW_BLOCKS), dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {
+            let column = first_column + ((c / 4u) * (4u * LANES)) + (c % 4u);
+            if (!EDGES || column < dims.columns) {
+                let index = (row * dims.columns) + column;
+                y[index] = epilogue(y[index], index);
             }
         }
     }
