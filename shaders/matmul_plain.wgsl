@@ -1,10 +1,10 @@
 // Matrix product Y = A B, the plain way: one invocation computes one output.
 //
-// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N]; all
-// row-major, any size.
+// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
+// all row-major, any size.
 //
-// Division of work: the grid covers Y, x along columns and y along rows, WORKGROUP_X x WORKGROUP_Y outputs a workgroup.
-// An output is the dot product of a row of A and a column of B, summed in the order of k.
+// Division of work: the grid covers Y, x along columns and y along rows, WORKGROUP_X x WORKGROUP_Y outputs a
+// workgroup. An output is the dot product of a row of A and a column of B, summed in the order of k.
 //
 // This is the definition that the faster kernels are compared with. It is slow because each product of two numbers
 // reads both of them from memory: two loads for one multiply-add. The other matmul kernels differ only in how often a

@@ -1,28 +1,27 @@
 // Matrix product Y = A B for software rasterisers without subgroups of a known size: large register tiles.
 //
-// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N]; all
-// row-major and read as vec4, so the contiguous dimension of each must be a multiple of 4: N for Y; K for A, or M when
-// TRANSPOSE_A; N for B, or K when TRANSPOSE_B. (matmul_strip_scalar takes the other sizes.) Otherwise M, N and K are free
-// with EDGES; without EDGES, M and N must be multiples of the workgroup's tile and K of 4.
+// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
+// all row-major and read number by number: any size will do. (The twin without _scalar reads vec4 and is four times
+// as fast; take it where the sizes allow.) Without EDGES, M and N must be multiples of the tile and K of 4.
 // Needs: nothing beyond WebGPU's defaults.
 //
-// Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup stand
-// LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN rows and
-// 4 * COLUMN_VECTORS * LANES_ACROSS columns. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
+// Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup
+// stand LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
+// rows and 4 * COLUMN_VECTORS * LANES_ACROSS columns. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
 //
-// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its width,
-// because it becomes a loop over the lanes. So loads are vec4, and each number is used as often as the tile allows: for
-// four steps of k, 4 * (ROW_VECTORS + COLUMN_VECTORS) loads feed 64 * ROW_VECTORS * COLUMN_VECTORS multiply-adds, 32 per
-// load with 4 x 4 blocks. Each operand is handled in blocks of 4 x 4: reading a transposed matrix is the same four loads
-// and a transposition in registers, which costs nothing.
+// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// width, because it becomes a loop over the lanes. So each number is used as often as the tile in the lane's
+// registers allows: for four steps of k, 16 * (ROW_VECTORS + COLUMN_VECTORS) loads feed 64 * ROW_VECTORS *
+// COLUMN_VECTORS multiply-adds. Small tiles (2 x 2, 1 x 1) are hardly slower here and compile in a fraction of the
+// time.
 
 const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
 const EDGES: bool = true; // guards for sizes that are no multiples of the tile
-const ROW_VECTORS: u32 = 4u; // groups of 4 rows a lane computes
-const COLUMN_VECTORS: u32 = 4u; // groups of 4 columns a lane computes
-const LANES_ACROSS: u32 = 8u; // lanes of a workgroup along N
-const LANES_DOWN: u32 = 1u; // lanes of a workgroup along M
+const ROW_VECTORS: u32 = 2u; // groups of 4 rows a lane computes
+const COLUMN_VECTORS: u32 = 2u; // groups of 4 columns a lane computes
+const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along N
+const LANES_DOWN: u32 = 2u; // lanes of a workgroup along M
 
 struct Dims {
     rows: u32,    // M
@@ -115,8 +114,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         }
     }
 
-    // The epilogue runs in a second loop over what this lane has just stored. The loops above are unrolled, as registers
-    // have no index; the epilogue there would be compiled once for each output, and take longer to compile than to run.
+    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
+    // registers have no index; there the epilogue would be compiled once for each output.
     let end_row = min(first_row + (4u * ROW_VECTORS), dims.rows);
     for (var row = first_row; row < end_row; row++) {
         for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {

@@ -1,21 +1,22 @@
 // Matrix product Y = A B for software rasterisers whose subgroup is exactly 8 lanes wide (lavapipe).
 //
-// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N]; all
-// row-major and read as vec4, so the contiguous dimension of each must be a multiple of 4: N for Y; K for A, or M when
-// TRANSPOSE_A; N for B, or K when TRANSPOSE_B. Otherwise M, N and K are free with EDGES; without EDGES, M must be a
-// multiple of 8 * ROW_BLOCKS, N of 32 * COLUMN_VECTORS and K of 4.
+// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
+// all row-major and read as vec4, so the contiguous dimension of each must be a multiple of 4: N for Y; K for A, or M
+// when TRANSPOSE_A; N for B, or K when TRANSPOSE_B. (matmul_subgroup_scalar takes the other sizes.) Otherwise M, N
+// and K are free with EDGES; without EDGES, M must be a multiple of 8 * ROW_BLOCKS, N of 32 * COLUMN_VECTORS and K of
+// 4.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
 //
 // Division of work: a workgroup is one subgroup and computes a tile of 8 * ROW_BLOCKS rows and 32 * COLUMN_VECTORS
-// columns of Y. Each lane holds all rows of the tile, and of the columns the COLUMN_VECTORS groups of four that begin at
-// 4 * lane, 32 further, and so on. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
+// columns of Y. Each lane holds all rows of the tile, and of the columns the COLUMN_VECTORS groups of four that begin
+// at 4 * lane, 32 further, and so on. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
 //
-// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its width,
-// because it becomes a loop over the lanes. So each number is loaded once for the whole subgroup. For four steps of k
-// the lanes share out the tile's part of A among themselves: ROW_BLOCKS vec4 loads each. subgroupBroadcast, which is one
-// shuffle of a register, then hands each number to all lanes. With 4 row blocks and 2 column vectors, 12 loads feed
-// 1024 multiply-adds. The four steps of k are innermost, so that an accumulator is fetched and put back once for four
-// products: 64 rows of them do not fit into the registers of a CPU.
+// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// width, because it becomes a loop over the lanes. So each number is loaded once for the whole subgroup. For four
+// steps of k the lanes share out the tile's part of A among themselves: ROW_BLOCKS vec4 loads each.
+// subgroupBroadcast, which is one shuffle of a register, then hands each number to all lanes. With 4 row blocks and 2
+// column vectors, 12 loads feed 1024 multiply-adds. The four steps of k are innermost, so that an accumulator is
+// fetched and put back once for four products: a tile of them does not fit into the registers of a CPU.
 
 const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
@@ -142,8 +143,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         }
     }
 
-    // The epilogue runs in a second loop over what this lane has just stored. The loops above are unrolled, as registers
-    // have no index; the epilogue there would be compiled once for each output, and take longer to compile than to run.
+    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
+    // registers have no index; there the epilogue would be compiled once for each output.
     let end_row = min(first_row + (LANES * ROW_BLOCKS), dims.rows);
     for (var row = first_row; row < end_row; row++) {
         for (var v = 0u; v < COLUMN_VECTORS; v++) {

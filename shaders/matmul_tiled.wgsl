@@ -1,27 +1,31 @@
-// Matrix product Y = A B for real GPUs: tiles of A and B in workgroup memory, a small tile of Y in each lane's registers.
+// Matrix product Y = A B for real GPUs: tiles of A and B in workgroup memory, a small tile of Y in each lane's
+// registers.
 //
-// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N]; all
-// row-major. Any size with EDGES; without EDGES, M must be a multiple of TILE_ROWS, N of TILE_COLUMNS, K of TILE_DEPTH.
+// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
+// all row-major. Any size with EDGES; without EDGES, M must be a multiple of TILE_ROWS, N of TILE_COLUMNS, K of
+// TILE_DEPTH.
 // Needs: WebGPU's default limits. With the default constants 256 invocations and 8.5 KiB of workgroup memory.
 // Conditions on the constants: LANE_ROWS and LANE_COLUMNS are multiples of 4; TILE_ROWS is a multiple of LANE_ROWS,
 // TILE_COLUMNS of LANE_COLUMNS, and INVOCATIONS = (TILE_ROWS / LANE_ROWS) * (TILE_COLUMNS / LANE_COLUMNS) divides
 // TILE_ROWS * TILE_DEPTH / 4 and TILE_COLUMNS * TILE_DEPTH / 4.
 //
-// Division of work: a workgroup computes TILE_ROWS x TILE_COLUMNS outputs, a lane LANE_ROWS x LANE_COLUMNS of them, as
-// blocks of 4 x 4. Grid: (ceil(N / TILE_COLUMNS), ceil(M / TILE_ROWS)).
+// Division of work: a workgroup computes TILE_ROWS x TILE_COLUMNS outputs, a lane LANE_ROWS x LANE_COLUMNS of them,
+// as blocks of 4 x 4. Grid: (ceil(N / TILE_COLUMNS), ceil(M / TILE_ROWS)).
 //
 // The idea, in two levels. From the device's memory the workgroup reads each number of the two tiles once and uses it
-// TILE_COLUMNS (or TILE_ROWS) times: 64 x 64 x 16 multiply-adds for 2 x 64 x 16 loads. From workgroup memory a lane reads
-// LANE_ROWS + LANE_COLUMNS numbers for LANE_ROWS * LANE_COLUMNS multiply-adds, as vec4, so that two loads feed 16.
+// TILE_COLUMNS (or TILE_ROWS) times: 64 x 64 x 16 multiply-adds for 2 x 64 x 16 loads. From workgroup memory a lane
+// reads LANE_ROWS + LANE_COLUMNS numbers for LANE_ROWS * LANE_COLUMNS multiply-adds, as vec4, so that two loads feed
+// 16.
 //
 // Coalescing: both tiles are kept with the step of k outermost and vec4s along rows (or columns). Where memory is
-// contiguous along rows, neighbouring lanes fetch neighbouring vec4s; where it is contiguous along k, neighbouring lanes
-// take neighbouring steps, so that each of the four loads of a lane touches runs of TILE_DEPTH numbers (64 bytes). Each
-// lane writes whole vec4s: WGSL does not promise that two lanes may write parts of one vec4 without a race.
+// contiguous along rows, neighbouring lanes fetch neighbouring vec4s; where it is contiguous along k, neighbouring
+// lanes take neighbouring steps, so that each of the four loads of a lane touches runs of TILE_DEPTH numbers (64
+// bytes). Each lane writes whole vec4s: WGSL does not promise that two lanes may write parts of one vec4 without a
+// race.
 // Bank conflicts: lanes that take neighbouring steps write one row of the tile apart. PAD makes that distance an odd
 // number of vec4s, so that eight such lanes (the 128 bytes that one phase of a wide access covers) meet all 32 banks
-// once. In the product, lanes of a row of lanes read the same vec4 of A (a broadcast) and neighbouring vec4s of B.
-// A column block of a lane stands one vec4 beside that of the next lane, not LANE_COLUMNS apart, for the same reason.
+// once. In the product, lanes of a row of lanes read the same vec4 of A (a broadcast) and neighbouring vec4s of B. A
+// column block of a lane stands one vec4 beside that of the next lane, not LANE_COLUMNS apart, for the same reason.
 
 const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
@@ -58,7 +62,7 @@ var<workgroup> b_tile: array<array<vec4f, B_VECTORS + PAD>, TILE_DEPTH>;
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-// Beyond the edges the last valid element is read and counts as zero: a clamp and a select, and no branch around a load.
+// Beyond the edges the last valid element is read and counts as zero: a clamp and a select, no branch around a load.
 fn load_a(row: u32, k: u32) -> f32 {
     let r = select(row, min(row, dims.rows - 1u), EDGES);
     let step = select(k, min(k, dims.depth - 1u), EDGES);
