@@ -5,17 +5,15 @@
 // all row-major. Any size with EDGES; without EDGES, M must be a multiple of TILE_ROWS, N of TILE_COLUMNS, K of
 // TILE_DEPTH.
 // Needs: WebGPU's default limits. With the default constants 256 invocations and 8.5 KiB of workgroup memory.
-// Conditions on the constants: LANE_ROWS and LANE_COLUMNS are multiples of 4; TILE_ROWS is a multiple of LANE_ROWS,
-// TILE_COLUMNS of LANE_COLUMNS, and INVOCATIONS = (TILE_ROWS / LANE_ROWS) * (TILE_COLUMNS / LANE_COLUMNS) divides
-// TILE_ROWS * TILE_DEPTH / 4 and TILE_COLUMNS * TILE_DEPTH / 4.
+// Conditions on the constants: LANE_ROWS and LANE_COLUMNS are multiples of 4; TILE_ROWS is a multiple of LANE_ROWS and
+// TILE_COLUMNS of LANE_COLUMNS. Not measured on hardware yet: the defaults are reasoned, not tuned.
 //
 // Division of work: a workgroup computes TILE_ROWS x TILE_COLUMNS outputs, a lane LANE_ROWS x LANE_COLUMNS of them,
 // as blocks of 4 x 4. Grid: (ceil(N / TILE_COLUMNS), ceil(M / TILE_ROWS)).
 //
 // The idea, in two levels. From the device's memory the workgroup reads each number of the two tiles once and uses it
 // TILE_COLUMNS (or TILE_ROWS) times: 64 x 64 x 16 multiply-adds for 2 x 64 x 16 loads. From workgroup memory a lane
-// reads LANE_ROWS + LANE_COLUMNS numbers for LANE_ROWS * LANE_COLUMNS multiply-adds, as vec4, so that two loads feed
-// 16.
+// reads LANE_ROWS + LANE_COLUMNS numbers for LANE_ROWS * LANE_COLUMNS multiply-adds, as vec4: two loads feed 16.
 //
 // Coalescing: both tiles are kept with the step of k outermost and vec4s along rows (or columns). Where memory is
 // contiguous along rows, neighbouring lanes fetch neighbouring vec4s; where it is contiguous along k, neighbouring
