@@ -273,7 +273,7 @@ impl Executor {
             let oldest = self.in_flight.pop_front();
             self.device.wait(oldest)?;
         }
-        if self.submitted % TIDY_EVERY == 0 {
+        if self.submitted.is_multiple_of(TIDY_EVERY) {
             self.device.tidy()?;
         }
         Ok(())

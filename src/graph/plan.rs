@@ -253,11 +253,12 @@ impl<'a> Planner<'a> {
     fn release(&mut self, turn: usize) {
         for id in self.graph.ids() {
             let ends = self.lifetimes[id.index()].1 == turn - 1 && self.roots[id.index()].node == id;
-            if let (true, Some(place)) = (ends && self.graph.node(id).op().is_some(), self.places[id.index()]) {
-                if place.buffer >= self.fixed && !self.taken_over(id, turn - 1) {
-                    let range = Range { offset: place.offset, bytes: place.bytes };
-                    self.pools.release(place.buffer - self.fixed, range);
-                }
+            if let (true, Some(place)) = (ends && self.graph.node(id).op().is_some(), self.places[id.index()])
+                && place.buffer >= self.fixed
+                && !self.taken_over(id, turn - 1)
+            {
+                let range = Range { offset: place.offset, bytes: place.bytes };
+                self.pools.release(place.buffer - self.fixed, range);
             }
         }
     }
@@ -451,9 +452,10 @@ fn place_into(graph: &Graph, target: &Target, roots: &mut [Root], pack: NodeId, 
         let in_pack = |id: &NodeId| roots[id.index()].node == pack;
         let computed = node.op().is_some_and(|op| op.places_inputs().is_none());
         let whole = root.offset == 0 && node.ty.elements() == graph.ty(input).elements();
+        let once = graph.node(pack).inputs().iter().filter(|id| roots[id.index()].node == root.node).count() == 1;
         let reads = |id: NodeId| graph.node(id).inputs().iter().any(|input| roots[input.index()].node == root.node);
         let read_beside = graph.ids().any(|id| id != pack && in_pack(&id) && reads(id));
-        if !computed || !whole || root.node == pack || node.inputs().iter().any(in_pack) || read_beside {
+        if !computed || !whole || !once || root.node == pack || node.inputs().iter().any(in_pack) || read_beside {
             continue;
         }
         let bytes = offset * 4;

@@ -137,7 +137,7 @@ impl Op for Matmul {
 
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(&at.types.inputs[0], &at.types.inputs[1]).expect("checked");
-        let variant = variant(at.device, sizes, self.transpose_a, self.transpose_b);
+        let variant = variant(at.device, sizes, self);
         let extras = Self::extras(at.types);
         let splice = Splice::new(&self.epilogue, extras.len() + 1);
         let (kernel, words) = splice.into_epilogue(variant.kernel, &extras, sizes.rows * sizes.columns);

@@ -53,7 +53,7 @@ impl Splice {
     }
 
     fn word(&mut self, field: &str, ty: &str, value: u32) {
-        let _ = write!(self.fields, "    {field}: {ty},\n");
+        let _ = writeln!(self.fields, "    {field}: {ty},");
         self.words.push(value);
     }
 
