@@ -425,7 +425,7 @@ fn roots(graph: &Graph, target: &Target, options: PlanOptions) -> Vec<Root> {
             let inputs = node.inputs().iter().map(|&id| graph.ty(id).clone()).collect();
             op.view(&Types { inputs, states: Vec::new(), output: node.ty.clone() })
         });
-        let aligned = |offset: &usize| offset * node.ty.dtype.bytes() % target.alignment == 0;
+        let aligned = |offset: &usize| (offset * node.ty.dtype.bytes()).is_multiple_of(target.alignment);
         roots.push(match view.filter(aligned) {
             Some(offset) => {
                 let of = roots[node.inputs()[0].index()];

@@ -74,10 +74,10 @@ impl Op for Gather {
     fn lower(&self, at: &Lower) -> Lowering {
         let width = at.types.output.elements() / self.batch;
         let bytes = at.types.inputs[0].dtype == DType::U8;
-        let wide = width % 4 == 0;
+        let wide = width.is_multiple_of(4);
         let width = if wide { width / 4 } else { width };
         let count = self.batch * width;
-        let edges = [("EDGES", (count % 64 != 0).into())];
+        let edges = [("EDGES", (!count.is_multiple_of(64)).into())];
         let mut kernel = Kernel::new("gather", include_str!("../../shaders/gather.wgsl"), &edges);
         let (words, floats) = ("alias Value = u32;", "alias Value = vec4f;");
         let read = "fn value_at(source: u32) -> Value { return data[source]; } // spliced";

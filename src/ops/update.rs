@@ -163,7 +163,7 @@ fn check_flat(inputs: &[TensorType], states: &[TensorType], clip: Option<f32>, c
 
 fn check_blocks(inputs: &[TensorType]) -> Result<(), String> {
     let len = inputs[0].elements();
-    if inputs[0] != TensorType::f32([len]) || len % BLOCK != 0 {
+    if inputs[0] != TensorType::f32([len]) || !len.is_multiple_of(BLOCK) {
         return Err(format!("the gradients must be flat, in blocks of {BLOCK}"));
     }
     if inputs[1].dtype != DType::U32 || inputs[1].elements() != len / BLOCK {
@@ -175,7 +175,7 @@ fn check_blocks(inputs: &[TensorType]) -> Result<(), String> {
 /// Whether the last workgroup, of 64 times four elements, runs past the end. Loads under that condition are slow on
 /// software rasterisers, so parameters are best padded to a multiple of 256.
 fn edges(at: &Lower) -> (&'static str, Constant) {
-    ("EDGES", (at.types.inputs[0].elements() % 256 != 0).into())
+    ("EDGES", (!at.types.inputs[0].elements().is_multiple_of(256)).into())
 }
 
 /// The dispatch of an update: one invocation for four elements.

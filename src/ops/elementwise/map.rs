@@ -122,7 +122,7 @@ impl Op for Map {
             (len, 1) => len % 4 == 0,
             (_, inner) => p.row == 1 && inner % 4 == 0,
         };
-        let vector = count % 4 == 0 && patterns.iter().all(fits);
+        let vector = count.is_multiple_of(4) && patterns.iter().all(fits);
         let values = if vector { count / 4 } else { count };
         let groups = at.device.fold(values.div_ceil(GROUP));
         let edges = groups[0] as usize * groups[1] as usize * GROUP != values;
