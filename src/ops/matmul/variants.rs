@@ -1,8 +1,8 @@
 //! Which matrix-product kernel for which device and shape: the table that stands for tuning at run time. Measured
 //! figures and the reasons stand in `docs/matmul-variants.md`.
 
-use super::kernel::{Class, Constant, Kernel, Traits};
-use crate::ops::matmul::{Matmul, Sizes};
+use super::{Matmul, Sizes};
+use crate::gpu::kernel::{Class, Constant, Kernel, Traits};
 
 /// A chosen kernel with its grid.
 #[derive(Clone, Debug)]
@@ -80,27 +80,27 @@ pub fn build(tile: Tile, vectors: bool, sizes: Sizes, op: &Matmul) -> Variant {
     let mut constants: Vec<(&str, Constant)> =
         vec![("TRANSPOSE_A", op.transpose_a.into()), ("TRANSPOSE_B", op.transpose_b.into())];
     let (name, source, tile_rows, tile_columns) = match tile {
-        Tile::Plain => ("matmul_plain", include_str!("../../shaders/matmul_plain.wgsl"), 16, 16),
+        Tile::Plain => ("matmul_plain", include_str!("../../../shaders/matmul_plain.wgsl"), 16, 16),
         Tile::Tiled { side } => {
             constants.extend([("TILE_ROWS", side.into()), ("TILE_COLUMNS", side.into())]);
-            ("matmul_tiled", include_str!("../../shaders/matmul_tiled.wgsl"), side, side)
+            ("matmul_tiled", include_str!("../../../shaders/matmul_tiled.wgsl"), side, side)
         }
         Tile::Strip { vectors: [down, across], lanes: [lanes_down, lanes_across] } => {
             constants.extend([("ROW_VECTORS", down.into()), ("COLUMN_VECTORS", across.into())]);
             constants.extend([("LANES_DOWN", lanes_down.into()), ("LANES_ACROSS", lanes_across.into())]);
             let (name, source) = if vectors {
-                ("matmul_strip", include_str!("../../shaders/matmul_strip.wgsl"))
+                ("matmul_strip", include_str!("../../../shaders/matmul_strip.wgsl"))
             } else {
-                ("matmul_strip_scalar", include_str!("../../shaders/matmul_strip_scalar.wgsl"))
+                ("matmul_strip_scalar", include_str!("../../../shaders/matmul_strip_scalar.wgsl"))
             };
             (name, source, 4 * down * lanes_down, 4 * across * lanes_across)
         }
         Tile::Subgroup { row_blocks, column_vectors } => {
             constants.extend([("ROW_BLOCKS", row_blocks.into()), ("COLUMN_VECTORS", column_vectors.into())]);
             let (name, source) = if vectors {
-                ("matmul_subgroup", include_str!("../../shaders/matmul_subgroup.wgsl"))
+                ("matmul_subgroup", include_str!("../../../shaders/matmul_subgroup.wgsl"))
             } else {
-                ("matmul_subgroup_scalar", include_str!("../../shaders/matmul_subgroup_scalar.wgsl"))
+                ("matmul_subgroup_scalar", include_str!("../../../shaders/matmul_subgroup_scalar.wgsl"))
             };
             (name, source, 8 * row_blocks, 32 * column_vectors)
         }
