@@ -1,19 +1,23 @@
 // needs: grid, step
-// y[row] = data[order[step.first + row]] for the rows of a batch; 0 for rows that are not valid. Bytes stand four in a
-// word and become floats from 0 to 1; labels stay integers. All pass through as words, so that one file serves.
-// One invocation an element.
+// y[row] = data[order[step.first + row]] for the rows of a batch; 0 for rows that are not valid. Floats and labels pass
+// through as words; bytes, four in a word, become floats from 0 to 1.
+// One invocation an element, or four of them where rows are a multiple of four (the host widens the aliases).
 struct Dims {
-    count: u32,  // elements of the batch
-    width: u32,  // of a row
+    count: u32,  // Values of the batch
+    width: u32,  // Values of a row
     rows: u32,   // of the data
     listed: u32, // length of the order
 }
+alias Stored = u32; // what the data hold: a word, four words, or four bytes in a word
+alias Value = u32;
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> data: array<u32>;
+@group(0) @binding(1) var<storage, read> data: array<Stored>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read_write> y: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Value>;
 
-const BYTES: bool = false; // else words
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
+fn value_at(source: u32) -> Value { return data[source]; } // spliced
 
 @compute @workgroup_size(64)
 fn main(
@@ -22,20 +26,15 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let index = linear_group(group, groups) * 64u + local;
-    if index >= dims.count {
-        return;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
     }
+    // Rows that are not valid read the first listed one and drop it: loads under a condition cost more than loads.
     let row = index / dims.width;
-    let place = step.first + row;
-    if row >= step.valid || place >= dims.listed {
-        y[index] = 0u;
-        return;
-    }
-    let source = min(order[place], dims.rows - 1u) * dims.width + index % dims.width;
-    if BYTES {
-        let byte = (data[source / 4u] >> (8u * (source % 4u))) & 0xffu;
-        y[index] = bitcast<u32>(f32(byte) / 255.0);
-    } else {
-        y[index] = data[source];
-    }
+    let valid = row < step.valid && step.first + row < dims.listed;
+    let picked = min(order[select(0u, step.first + row, valid)], dims.rows - 1u);
+    let value = value_at(picked * dims.width + index % dims.width);
+    y[index] = select(Value(), value, valid);
 }

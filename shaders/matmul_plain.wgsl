@@ -1,32 +1,51 @@
-// The matrix product as it is defined: y[m, n] = sum over k of a[m, k] b[k, n], one invocation an output.
+// Matrix product Y = A B, the plain way: one invocation computes one output.
+//
+// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
+// all row-major, any size.
+//
+// Division of work: the grid covers Y, x along columns and y along rows, WORKGROUP_X x WORKGROUP_Y outputs a
+// workgroup. An output is the dot product of a row of A and a column of B, summed in the order of k.
+//
+// This is the definition that the faster kernels are compared with. It is slow because each product of two numbers
+// reads both of them from memory: two loads for one multiply-add. The other matmul kernels differ only in how often a
+// number is used once it is loaded.
+
+const TRANSPOSE_A: bool = false;
+const TRANSPOSE_B: bool = false;
+const WORKGROUP_X: u32 = 16u; // columns of Y a workgroup computes
+const WORKGROUP_Y: u32 = 16u; // rows of Y a workgroup computes
+
 struct Dims {
     rows: u32,    // M
     columns: u32, // N
     depth: u32,   // K
+    unused: u32,
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> a: array<f32>; // [M, K], or [K, M] when transposed
-@group(0) @binding(2) var<storage, read> b: array<f32>; // [K, N], or [N, K] when transposed
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-@compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3u) {
-    let column = id.x;
-    let row = id.y;
-    if row >= dims.rows || column >= dims.columns {
+@compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+    let row = group.y * WORKGROUP_Y + local.y;
+    let column = group.x * WORKGROUP_X + local.x;
+    if (row >= dims.rows || column >= dims.columns) {
         return;
     }
+    // Where the row of A and the column of B begin, and how far apart their elements lie.
+    let a_start = select(row * dims.depth, row, TRANSPOSE_A);
+    let a_stride = select(1u, dims.rows, TRANSPOSE_A);
+    let b_start = select(column, column * dims.depth, TRANSPOSE_B);
+    let b_stride = select(dims.columns, 1u, TRANSPOSE_B);
+
     var sum = 0.0;
     for (var k = 0u; k < dims.depth; k++) {
-        let left = select(row * dims.depth + k, k * dims.rows + row, TRANSPOSE_A);
-        let right = select(k * dims.columns + column, column * dims.depth + k, TRANSPOSE_B);
-        sum += a[left] * b[right];
+        sum += a[a_start + (k * a_stride)] * b[b_start + (k * b_stride)];
     }
-    let index = row * dims.columns + column;
+    let index = (row * dims.columns) + column;
     y[index] = epilogue(sum, index);
 }

@@ -1,6 +1,6 @@
 //! One face for both executors: what a training loop, `predict` or a library user drives.
 
-use crate::cpu;
+use crate::cpu::{self, Value};
 use crate::gpu;
 use crate::graph::{Plan, Target};
 use crate::ops::Step;
@@ -133,18 +133,41 @@ impl Engine {
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
+    /// Forgets all plans and persistent buffers; compiled kernels stay.
+    pub fn forget(&mut self) {
+        match self {
+            Self::Cpu(executor) => *executor = cpu::Executor::new(),
+            Self::Gpu(executor) => executor.forget(),
+        }
+    }
+
+    /// A plan's named output in the oracle's form, after all work given so far.
+    ///
+    /// # Errors
+    /// As [`Engine::read_output`].
+    pub async fn read_output_value(&mut self, program: Program, name: &str) -> Result<Value> {
+        let plan = self.plan(program);
+        let id = plan.output(name)?;
+        let ty = plan.graph.ty(id).clone();
+        let bytes = self.read_output_bytes(program, name).await?;
+        Ok(Value::from_bytes(ty.dtype, &bytes, ty.elements()))
+    }
+
     /// The floats of a plan's named output, after all work given so far.
     ///
     /// # Errors
     /// When there is no such output or the device is lost.
     pub async fn read_output(&mut self, program: Program, name: &str) -> Result<Vec<f32>> {
+        Ok(bytemuck::pod_collect_to_vec(&self.read_output_bytes(program, name).await?))
+    }
+
+    async fn read_output_bytes(&mut self, program: Program, name: &str) -> Result<Vec<u8>> {
         let plan = self.plan(program);
         let id = plan.output(name)?;
         let place = plan.place(id).ok_or_else(|| Error::Usage(format!("the output '{name}' is empty")))?;
-        let bytes = match self {
-            Self::Cpu(executor) => executor.read_place(program.0, place),
-            Self::Gpu(executor) => executor.read_place(program.0, place).await?,
-        };
-        Ok(bytemuck::pod_collect_to_vec(&bytes))
+        match self {
+            Self::Cpu(executor) => Ok(executor.read_place(program.0, place)),
+            Self::Gpu(executor) => executor.read_place(program.0, place).await,
+        }
     }
 }

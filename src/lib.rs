@@ -1,9 +1,11 @@
-//! gpunn trains and runs small image networks on any GPU through handwritten WGSL compute shaders, and on the CPU from the
-//! same plan.
+//! gpunn trains and runs small image networks on any GPU through handwritten WGSL compute shaders, and on the CPU from
+//! the same plan.
 //!
-//! The way of a training step: a model ([`nn`]) builds a [`graph`] of [`ops`]; its gradient is built as more nodes; passes
-//! fuse them; a plan gives every tensor a place; an executor ([`gpu`] or [`cpu`]) runs the plan.
+//! The way of a training step: a model builds a [`graph`] of [`ops`]; its gradient is built as more nodes; passes fuse
+//! them; a plan gives every tensor a place; an [`engine`] ([`gpu`] or [`cpu`]) runs the plan. [`check`] holds every op
+//! against its definition in double precision.
 
+pub mod check;
 pub mod cpu;
 pub mod data;
 pub mod engine;

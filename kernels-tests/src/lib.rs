@@ -1,1 +1,24 @@
-//! Kernel tests.
+//! What the kernel tests share: an adapter to test on.
+
+use gpunn::Engine;
+use gpunn::gpu::{Adapter, Device, Options, adapters};
+
+/// The adapter that tests run on: the first, or the one whose number or part of the name `GPUNN_ADAPTER` gives.
+/// Without one a test is skipped and says so, unless `GPUNN_REQUIRE_ADAPTER` is set, which CI does.
+pub fn adapter() -> Option<Adapter> {
+    let wanted = std::env::var("GPUNN_ADAPTER").unwrap_or_default();
+    let found = pollster::block_on(adapters()).into_iter().find(|adapter| {
+        wanted.is_empty() || adapter.index.to_string() == wanted || adapter.description().contains(&wanted)
+    });
+    if found.is_none() {
+        assert!(std::env::var_os("GPUNN_REQUIRE_ADAPTER").is_none(), "no adapter to test on");
+        println!("skipped: no adapter");
+    }
+    found
+}
+
+/// An engine on the adapter for tests.
+pub fn gpu(options: Options) -> Option<Engine> {
+    let device = pollster::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
+    Some(Engine::gpu(device))
+}

@@ -2,7 +2,6 @@
 
 mod executor;
 mod oracle;
-pub mod product;
 
 pub use executor::Executor;
 pub use oracle::{Oracle, Value, evaluate};

@@ -154,10 +154,10 @@ impl Oracle {
     }
 
     fn store(&mut self, graph: &Graph, id: NodeId, new: &[f64]) {
-        if let Source::Leaf { buffer, offset } = &graph.node(id).source {
-            if let Some(Value::Real(all)) = self.buffers.get_mut(buffer) {
-                all[*offset..offset + new.len()].copy_from_slice(new);
-            }
+        if let Source::Leaf { buffer, offset } = &graph.node(id).source
+            && let Some(Value::Real(all)) = self.buffers.get_mut(buffer)
+        {
+            all[*offset..offset + new.len()].copy_from_slice(new);
         }
     }
 }

@@ -78,6 +78,10 @@ pub struct Options {
     pub checks: bool,
     /// Timestamps around every dispatch, where the device has them.
     pub profile: bool,
+    /// Kernels are chosen as for this class of device: for tests and comparisons.
+    pub class: Option<Class>,
+    /// No kernel that relies on a subgroup size is chosen: for tests and comparisons.
+    pub without_subgroups: bool,
 }
 
 /// An opened device. Everything that is asked of it passes through here and is counted.
@@ -160,8 +164,8 @@ impl Device {
         let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 0;
         let has = self.features.contains(wgpu::Features::SUBGROUP);
         Traits {
-            class: class(info.device_type),
-            subgroup: (fixed && has).then_some(info.subgroup_min_size),
+            class: self.options.class.unwrap_or(class(info.device_type)),
+            subgroup: (fixed && has && !self.options.without_subgroups).then_some(info.subgroup_min_size),
             max_groups: self.limits.max_compute_workgroups_per_dimension,
         }
     }

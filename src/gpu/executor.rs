@@ -72,6 +72,12 @@ impl Executor {
         Self { device, loaded, persistent, pipelines, in_flight, submitted: 0 }
     }
 
+    /// Forgets all plans and buffers; compiled kernels stay.
+    pub fn forget(&mut self) {
+        self.loaded.clear();
+        self.persistent.clear();
+    }
+
     /// What may be kept for the next run, where the backend can.
     pub fn pipeline_cache(&self) -> Option<Vec<u8>> {
         self.pipelines.kept()
@@ -267,7 +273,7 @@ impl Executor {
             let oldest = self.in_flight.pop_front();
             self.device.wait(oldest)?;
         }
-        if self.submitted % TIDY_EVERY == 0 {
+        if self.submitted.is_multiple_of(TIDY_EVERY) {
             self.device.tidy()?;
         }
         Ok(())

@@ -4,7 +4,6 @@ mod counters;
 mod device;
 mod executor;
 pub mod kernel;
-pub mod matmul;
 mod pipelines;
 pub mod profile;
 pub mod verify;

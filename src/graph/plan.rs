@@ -253,11 +253,12 @@ impl<'a> Planner<'a> {
     fn release(&mut self, turn: usize) {
         for id in self.graph.ids() {
             let ends = self.lifetimes[id.index()].1 == turn - 1 && self.roots[id.index()].node == id;
-            if let (true, Some(place)) = (ends && self.graph.node(id).op().is_some(), self.places[id.index()]) {
-                if place.buffer >= self.fixed && !self.taken_over(id, turn - 1) {
-                    let range = Range { offset: place.offset, bytes: place.bytes };
-                    self.pools.release(place.buffer - self.fixed, range);
-                }
+            if let (true, Some(place)) = (ends && self.graph.node(id).op().is_some(), self.places[id.index()])
+                && place.buffer >= self.fixed
+                && !self.taken_over(id, turn - 1)
+            {
+                let range = Range { offset: place.offset, bytes: place.bytes };
+                self.pools.release(place.buffer - self.fixed, range);
             }
         }
     }
@@ -424,7 +425,7 @@ fn roots(graph: &Graph, target: &Target, options: PlanOptions) -> Vec<Root> {
             let inputs = node.inputs().iter().map(|&id| graph.ty(id).clone()).collect();
             op.view(&Types { inputs, states: Vec::new(), output: node.ty.clone() })
         });
-        let aligned = |offset: &usize| offset * node.ty.dtype.bytes() % target.alignment == 0;
+        let aligned = |offset: &usize| (offset * node.ty.dtype.bytes()).is_multiple_of(target.alignment);
         roots.push(match view.filter(aligned) {
             Some(offset) => {
                 let of = roots[node.inputs()[0].index()];
@@ -451,10 +452,10 @@ fn place_into(graph: &Graph, target: &Target, roots: &mut [Root], pack: NodeId, 
         let in_pack = |id: &NodeId| roots[id.index()].node == pack;
         let computed = node.op().is_some_and(|op| op.places_inputs().is_none());
         let whole = root.offset == 0 && node.ty.elements() == graph.ty(input).elements();
-        let read_beside = graph
-            .ids()
-            .any(|id| in_pack(&id) && graph.node(id).inputs().iter().any(|i| roots[i.index()].node == root.node));
-        if !computed || !whole || root.node == pack || node.inputs().iter().any(in_pack) || read_beside {
+        let once = graph.node(pack).inputs().iter().filter(|id| roots[id.index()].node == root.node).count() == 1;
+        let reads = |id: NodeId| graph.node(id).inputs().iter().any(|input| roots[input.index()].node == root.node);
+        let read_beside = graph.ids().any(|id| id != pack && in_pack(&id) && reads(id));
+        if !computed || !whole || !once || root.node == pack || node.inputs().iter().any(in_pack) || read_beside {
             continue;
         }
         let bytes = offset * 4;

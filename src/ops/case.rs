@@ -84,6 +84,8 @@ pub struct Case {
     pub valid: Option<u32>,
     /// Whether it is large enough to time.
     pub timed: bool,
+    /// Numbers that are added up for one result, in the value or a gradient: rounding errors grow with them.
+    pub summands: usize,
 }
 
 impl Case {
@@ -95,7 +97,7 @@ impl Case {
         let label = inputs.iter().map(|sample| sample.ty.to_string()).collect::<Vec<_>>().join(" ");
         let differentiable = (0..inputs.len()).filter(|&i| inputs[i].is_differentiable()).collect();
         let build: Build = Box::new(move |graph, inputs, _| build(graph, inputs));
-        Self { label, inputs, states: Vec::new(), build, differentiable, valid: None, timed: false }
+        Self { label, inputs, states: Vec::new(), build, differentiable, valid: None, timed: false, summands: 1 }
     }
     /// A case that updates states; it has no gradient.
     pub fn updating(
@@ -105,7 +107,7 @@ impl Case {
     ) -> Self {
         let label = states.iter().map(|sample| sample.ty.to_string()).collect::<Vec<_>>().join(" ");
         let (build, differentiable): (Build, _) = (Box::new(build), Vec::new());
-        Self { label, inputs, states, build, differentiable, valid: None, timed: false }
+        Self { label, inputs, states, build, differentiable, valid: None, timed: false, summands: 1 }
     }
     /// Adds to the label.
     #[must_use]
@@ -117,6 +119,12 @@ impl Case {
     #[must_use]
     pub fn differentiable(mut self, inputs: &[usize]) -> Self {
         self.differentiable = inputs.to_vec();
+        self
+    }
+    /// So many numbers are added up for one result.
+    #[must_use]
+    pub fn summing(mut self, summands: usize) -> Self {
+        self.summands = summands;
         self
     }
     /// Only so many rows of the batch are valid.
@@ -198,13 +206,14 @@ pub fn binary(
         let inputs = vec![Sample::floats(a), Sample::floats(b)];
         Case::new(inputs, move |graph, x| function(graph, x[0], x[1]))
     };
-    let pairs: [(&[usize], &[usize]); 9] = [
+    let pairs: [(&[usize], &[usize]); 10] = [
         (&[1], &[1]),
         (&[3, 5], &[3, 5]),
         (&[64, 36], &[36]),
         (&[7, 13], &[1, 13]),
         (&[6, 8], &[6, 1]),
         (&[2, 3, 4, 4], &[3, 1, 1]),
+        (&[5, 3, 7], &[5, 1, 7]),
         (&[5], &[4, 5]),
         (&[64, 64], &[1]),
         (&[1031], &[1031]),

@@ -73,10 +73,34 @@ impl Op for Gather {
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
         let width = at.types.output.elements() / self.batch;
-        let count = self.batch * width;
-        let source = include_str!("../../shaders/gather.wgsl");
         let bytes = at.types.inputs[0].dtype == DType::U8;
-        let kernel = Kernel::new("gather", source, &[("BYTES", bytes.into())]);
+        let wide = width.is_multiple_of(4);
+        let width = if wide { width / 4 } else { width };
+        let count = self.batch * width;
+        let edges = [("EDGES", (!count.is_multiple_of(64)).into())];
+        let mut kernel = Kernel::new("gather", include_str!("../../shaders/gather.wgsl"), &edges);
+        let (words, floats) = ("alias Value = u32;", "alias Value = vec4f;");
+        let read = "fn value_at(source: u32) -> Value { return data[source]; } // spliced";
+        let label = match (bytes, wide) {
+            (true, true) => {
+                let unpack = "fn value_at(source: u32) -> Value { return unpack4x8unorm(data[source]); }";
+                kernel = kernel.splice(words, floats).splice(read, unpack);
+                "bytes x4"
+            }
+            (true, false) => {
+                let unpack =
+                    "fn value_at(source: u32) -> Value { return unpack4x8unorm(data[source / 4u])[source % 4u]; }";
+                kernel = kernel.splice(words, "alias Value = f32;").splice(read, unpack);
+                "bytes"
+            }
+            (false, true) => {
+                kernel =
+                    kernel.splice("alias Stored = u32;", "alias Stored = vec4u;").splice(words, "alias Value = vec4u;");
+                "words x4"
+            }
+            (false, false) => "words",
+        };
+        kernel.label = format!("{} {label}", kernel.label);
         let rows = at.types.inputs[0].dims()[0];
         let listed = at.types.inputs[1].elements();
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Output];

@@ -41,7 +41,10 @@ impl Graph {
     }
 }
 
-/// Shapes to test and to time.
+/// Shapes to test and to time; one needs more than 65,535 workgroups, which are folded over two axes.
 pub fn cases() -> Vec<Case> {
-    crate::ops::case::unary(-2.0, 2.0, |graph, x| graph.scale(x, -1.5))
+    let mut cases = crate::ops::case::unary(-2.0, 2.0, |graph, x| graph.scale(x, -1.5));
+    let long = vec![crate::ops::case::Sample::floats(&[65_537 * 64 + 1])];
+    cases.push(Case::new(long, |graph, x| graph.scale(x[0], -1.5)).differentiable(&[]));
+    cases
 }

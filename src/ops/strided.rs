@@ -213,7 +213,7 @@ impl Op for Slice {
         let input = &types.inputs[0];
         let offset = self.start * input.shape.strides()[self.axis];
         let outer: usize = input.dims()[..self.axis].iter().product();
-        (outer == 1 && offset % VIEW_ALIGNMENT == 0).then_some(offset)
+        (outer == 1 && offset.is_multiple_of(VIEW_ALIGNMENT)).then_some(offset)
     }
 }
 

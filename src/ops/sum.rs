@@ -27,9 +27,11 @@ impl Sum {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let [_, reduced, inner] = self.parts(call.dims(0));
         let x = call.real(0);
-        for (index, y) in call.out().iter_mut().enumerate() {
-            let (outer, column) = (index / inner, index % inner);
-            *y = (0..reduced).map(|k| x[(outer * reduced + k) * inner + column]).fold(T::zero(), |sum, x| sum + x);
+        for (outer, sums) in call.out().chunks_mut(inner.max(1)).enumerate() {
+            sums.fill(T::zero());
+            for row in x[outer * reduced * inner..][..reduced * inner].chunks(inner.max(1)) {
+                sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += x);
+            }
         }
     }
 }
@@ -121,13 +123,14 @@ impl Graph {
         if large.shape == *shape {
             return Ok(x);
         }
-        let pattern = Pattern::of(&TensorType::f32(shape.clone()), &large).map_err(crate::Error::Shape)?;
-        let outer = large.elements() / (pattern.len * pattern.inner);
-        let mut sum = self.reshape(x, [outer, pattern.len, pattern.inner])?;
-        if pattern.inner > 1 {
+        let own = TensorType::f32(shape.clone());
+        let Pattern { inner, len, row } = Pattern::of(&own, &large).map_err(crate::Error::Shape)?;
+        let rows = len / row;
+        let mut sum = self.reshape(x, [large.elements() / (rows * inner), rows, inner / row, row])?;
+        if inner > row {
             sum = self.sum(sum, 2, 2)?;
         }
-        if outer > 1 {
+        if self.dims(sum)[0] > 1 {
             sum = self.sum(sum, 0, 0)?;
         }
         self.reshape(sum, shape.clone())
@@ -138,6 +141,7 @@ impl Graph {
 pub fn cases() -> Vec<Case> {
     let sum = |dims: &'static [usize], first, last| {
         Case::new(vec![Sample::floats(dims)], move |graph, x| graph.sum(x[0], first, last))
+            .summing(dims[first..=last].iter().product())
             .labelled(&format!("over {first}..={last}"))
     };
     vec![

@@ -12,6 +12,13 @@ pub struct Tolerance {
 }
 
 impl Tolerance {
+    /// For sums of so many numbers near 1: each of n roundings is as large as the partial sum, some sqrt(n) / 3 times
+    /// 2^-24, and they add up like sqrt(n), so that the error grows with n.
+    #[must_use]
+    pub fn for_sums_of(self, summands: usize) -> Self {
+        Self { absolute: self.absolute * (summands as f64 / 128.0).max(1.0), ..self }
+    }
+
     /// How many times the allowance an error is; at most 1 passes.
     pub fn excess(&self, value: f64, reference: f64) -> f64 {
         if !value.is_finite() {
@@ -37,7 +44,13 @@ const SUMMED: Tolerance = Tolerance {
     reason: "sums of up to some thousand products of numbers near 1 in another order than the oracle's",
 };
 
-/// The allowance of an op.
+const GRADIENT: Tolerance = Tolerance {
+    absolute: 3e-5,
+    relative: 5e-5,
+    reason: "a chain of several ops, with sums and exponentials among them, each within its own allowance",
+};
+
+/// The allowance of an op, or of any op's `gradient`.
 pub fn tolerance(op: &str) -> Tolerance {
     match op {
         "transpose" | "slice" | "reshape" | "pack" | "relu" | "relu_backward" | "correct" => EXACT,
@@ -54,6 +67,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "gather"
         | "broadcast" => ROUNDED,
         "matmul" | "sum" | "accumulate" | "norm" | "batch_total" | "batch_share" => SUMMED,
+        "gradient" => GRADIENT,
         _ => TRANSCENDENTAL,
     }
 }

@@ -117,8 +117,12 @@ impl Op for Map {
         const GROUP: usize = 64;
         let patterns = Self::patterns(at.types);
         let count = at.types.output.elements();
-        let fits = |p: &Pattern| p.len == 1 || if p.inner == 1 { p.len % 4 == 0 } else { p.inner % 4 == 0 };
-        let vector = count % 4 == 0 && patterns.iter().all(fits);
+        let fits = |p: &Pattern| match (p.len, p.inner) {
+            (1, _) => true,
+            (len, 1) => len % 4 == 0,
+            (_, inner) => p.row == 1 && inner % 4 == 0,
+        };
+        let vector = count.is_multiple_of(4) && patterns.iter().all(fits);
         let values = if vector { count / 4 } else { count };
         let groups = at.device.fold(values.div_ceil(GROUP));
         let edges = groups[0] as usize * groups[1] as usize * GROUP != values;

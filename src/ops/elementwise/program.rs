@@ -31,13 +31,17 @@ pub struct Program {
     pub calls: Vec<FunctionCall>,
 }
 
-/// How an operand's elements follow the output's: element `(index / inner) % len`.
+/// How an operand's elements follow the output's: the operand is `len / row` rows of `row` neighbours, and element
+/// `((index / inner) % (len / row)) * row + index % row` is read. Where the axes that it has are neighbours, `row` is 1
+/// and that is `(index / inner) % len`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// Output elements for which the operand stays the same.
+    /// Output elements after which the operand's next row begins.
     pub inner: usize,
     /// The operand's length.
     pub len: usize,
+    /// Neighbours that repeat together.
+    pub row: usize,
 }
 
 impl Pattern {
@@ -62,19 +66,28 @@ impl Pattern {
                 _ => return refuse("an axis is neither 1 nor as long"),
             }
         }
-        let (Some(&first), Some(&last)) = (equal.first(), equal.last()) else { return Ok(Self { inner: 1, len: 1 }) };
-        if (first..=last).any(|axis| large[axis] != 1 && !equal.contains(&axis)) {
-            return refuse("the axes that it has must be neighbours");
+        let (Some(&first), Some(&last)) = (equal.first(), equal.last()) else {
+            return Ok(Self { inner: 1, len: 1, row: 1 });
+        };
+        let len = operand.elements();
+        let size = |axes: std::ops::Range<usize>| large[axes].iter().product::<usize>();
+        let missing = |axis: &usize| large[*axis] != 1 && !equal.contains(axis);
+        let Some(gap) = (first..last).find(missing) else {
+            return Ok(Self { inner: size(last + 1..large.len()), len, row: 1 });
+        };
+        let after = (gap..=last).find(|axis| equal.contains(axis)).unwrap_or(last);
+        if (after..large.len()).any(|axis| missing(&axis)) {
+            return refuse("the axes that it has form more than two blocks, or the second does not end the shape");
         }
-        Ok(Self { inner: large[last + 1..].iter().product(), len: operand.elements() })
+        Ok(Self { inner: size(gap..large.len()), len, row: size(after..large.len()) })
     }
     /// The element for an output index.
     pub fn at(self, index: usize) -> usize {
-        (index / self.inner) % self.len
+        (index / self.inner) % (self.len / self.row) * self.row + index % self.row
     }
     /// Whether the operand has an element of its own for each output element.
     pub fn is_full(self, count: usize) -> bool {
-        self.inner == 1 && self.len == count
+        self.inner == 1 && self.len == count && self.row == 1
     }
 }
 

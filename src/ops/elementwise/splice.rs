@@ -53,7 +53,7 @@ impl Splice {
     }
 
     fn word(&mut self, field: &str, ty: &str, value: u32) {
-        let _ = write!(self.fields, "    {field}: {ty},\n");
+        let _ = writeln!(self.fields, "    {field}: {ty},");
         self.words.push(value);
     }
 
@@ -65,12 +65,17 @@ impl Splice {
         if pattern.len == 1 {
             return format!("x{operand}[0]");
         }
-        self.word(&format!("len{operand}"), "u32", pattern.len as u32);
+        self.word(&format!("len{operand}"), "u32", (pattern.len / pattern.row) as u32);
         if pattern.inner == 1 {
             return format!("x{operand}[{index} % dims.len{operand}]");
         }
         self.word(&format!("inner{operand}"), "u32", pattern.inner as u32);
-        format!("x{operand}[({index} / dims.inner{operand}) % dims.len{operand}]")
+        let row = format!("({index} / dims.inner{operand}) % dims.len{operand}");
+        if pattern.row == 1 {
+            return format!("x{operand}[{row}]");
+        }
+        self.word(&format!("row{operand}"), "u32", pattern.row as u32);
+        format!("x{operand}[({row}) * dims.row{operand} + {index} % dims.row{operand}]")
     }
 
     /// Puts the program into another kernel as its epilogue: operand 0 is the value, the others are `extras`, bound
@@ -109,7 +114,7 @@ impl Splice {
             let read = match (in_place == Some(number), wide, vector) {
                 (true, ..) => "y[index]".to_owned(),
                 (false, true, _) => {
-                    let quarter = Pattern { inner: 1, len: pattern.len / 4 };
+                    let quarter = Pattern { inner: 1, len: pattern.len / 4, row: 1 };
                     self.read(number, quarter, count / 4, "index")
                 }
                 // One element serves all four: a scalar, or the inner axes are a multiple of four.

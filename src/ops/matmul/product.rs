@@ -3,9 +3,9 @@
 
 use rayon::prelude::*;
 
-use crate::ops::matmul::Sizes;
+use super::Sizes;
 
-/// A product's operands, as [`crate::ops::matmul::Matmul`] has them.
+/// A product's operands, as [`super::Matmul`] has them.
 #[derive(Clone, Copy, Debug)]
 pub struct Product<'a> {
     /// M, N and K.

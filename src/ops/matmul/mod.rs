@@ -1,8 +1,10 @@
 //! Matrix product y = op(a) op(b), where op transposes or not, with an element-wise epilogue: bias, activation, residual.
 
+mod product;
+pub mod variants;
+
 use crate::Result;
 use crate::gpu::kernel::{Dispatch, Lowering, Slot};
-use crate::gpu::matmul::variant;
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::{Chunked, Pattern, Program, Splice};
@@ -121,7 +123,7 @@ impl Op for Matmul {
 
     fn run(&self, call: &mut Call<f32>) {
         let sizes = self.sizes(&call.types.inputs[0], &call.types.inputs[1]).expect("checked");
-        let product = crate::cpu::product::Product {
+        let product = product::Product {
             sizes,
             a: call.real(0),
             b: call.real(1),
@@ -137,7 +139,7 @@ impl Op for Matmul {
 
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(&at.types.inputs[0], &at.types.inputs[1]).expect("checked");
-        let variant = variant(at.device, sizes, self.transpose_a, self.transpose_b);
+        let variant = variants::variant(at.device, sizes, self);
         let extras = Self::extras(at.types);
         let splice = Splice::new(&self.epilogue, extras.len() + 1);
         let (kernel, words) = splice.into_epilogue(variant.kernel, &extras, sizes.rows * sizes.columns);
@@ -179,7 +181,7 @@ pub fn cases() -> Vec<Case> {
         let b = if tb { [n, k] } else { [k, n] };
         let inputs = vec![Sample::floats(&a), Sample::floats(&b)];
         let case = Case::new(inputs, move |graph, x| graph.matmul_transposed(x[0], x[1], ta, tb));
-        case.labelled(["ab", "ab'", "a'b", "a'b'"][usize::from(ta) * 2 + usize::from(tb)])
+        case.summing(m.max(n).max(k)).labelled(["ab", "ab'", "a'b", "a'b'"][usize::from(ta) * 2 + usize::from(tb)])
     };
     let mut cases = Vec::new();
     for (m, n, k) in [(1, 1, 1), (3, 5, 7), (17, 33, 65), (64, 36, 64), (8, 64, 1024), (100, 36, 52)] {

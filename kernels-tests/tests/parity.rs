@@ -1,0 +1,58 @@
+//! Every op of the table on the GPU against its definition in double precision: values, states and gradients, with the
+//! kernels as they ship and with all shader checks on; and the same on the CPU executor.
+
+use gpunn::Engine;
+use gpunn::check::check_case;
+use gpunn::gpu::Options;
+use gpunn::gpu::kernel::Class;
+use gpunn::ops::table::TABLE;
+
+fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
+    let mut failed = Vec::new();
+    let mut cases = 0;
+    for entry in TABLE.iter().filter(|entry| wanted(entry.name)) {
+        for case in (entry.cases)() {
+            match pollster::block_on(check_case(engine, entry, &case)) {
+                Ok(outcomes) => {
+                    failed
+                        .extend(outcomes.iter().filter(|outcome| !outcome.passed()).map(|outcome| outcome.sentence()));
+                    cases += outcomes.len();
+                }
+                Err(error) => failed.push(format!("{} [{}]: {error}", entry.name, case.label)),
+            }
+        }
+    }
+    println!("{cases} cases");
+    assert!(failed.is_empty(), "{} of {cases} cases failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+#[test]
+fn gpu_as_shipped() {
+    if let Some(mut engine) = kernels_tests::gpu(Options::default()) {
+        all_cases(&mut engine, |_| true);
+    }
+}
+
+#[test]
+fn gpu_with_shader_checks() {
+    if let Some(mut engine) = kernels_tests::gpu(Options { checks: true, ..Options::default() }) {
+        all_cases(&mut engine, |_| true);
+    }
+}
+
+/// The kernels that this adapter would not be given: those for hardware, and those for software without subgroups.
+#[test]
+fn gpu_with_other_kernels() {
+    let software = Options { class: Some(Class::Software), without_subgroups: true, ..Options::default() };
+    let discrete = Options { class: Some(Class::Discrete), ..Options::default() };
+    for options in [software, discrete, Options { checks: true, ..discrete }] {
+        if let Some(mut engine) = kernels_tests::gpu(options) {
+            all_cases(&mut engine, |name| name == "matmul");
+        }
+    }
+}
+
+#[test]
+fn cpu() {
+    all_cases(&mut Engine::cpu(), |_| true);
+}

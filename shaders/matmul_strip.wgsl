@@ -1,0 +1,153 @@
+// Matrix product Y = A B for software rasterisers without subgroups of a known size: large register tiles.
+//
+// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
+// all row-major and read as vec4, so the contiguous dimension of each must be a multiple of 4: N for Y; K for A, or M
+// when TRANSPOSE_A; N for B, or K when TRANSPOSE_B. (matmul_strip_scalar takes the other sizes.) Otherwise M, N and K
+// are free with EDGES; without EDGES, M and N must be multiples of the workgroup's tile and K of 4.
+// Needs: nothing beyond WebGPU's defaults.
+//
+// Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup
+// stand LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
+// rows and 4 * COLUMN_VECTORS * LANES_ACROSS columns. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
+//
+// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// width, because it becomes a loop over the lanes. So loads are vec4, and each number is used as often as the tile
+// allows: for four steps of k, 4 * (ROW_VECTORS + COLUMN_VECTORS) loads feed 64 * ROW_VECTORS * COLUMN_VECTORS
+// multiply-adds, 32 per load with 4 x 4 blocks. Each operand is handled in blocks of 4 x 4: reading a transposed
+// matrix is the same four loads and a transposition in registers, which costs nothing.
+
+const TRANSPOSE_A: bool = false;
+const TRANSPOSE_B: bool = false;
+const EDGES: bool = true; // guards for sizes that are no multiples of the tile
+const ROW_VECTORS: u32 = 4u; // groups of 4 rows a lane computes
+const COLUMN_VECTORS: u32 = 4u; // groups of 4 columns a lane computes
+const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along N
+const LANES_DOWN: u32 = 2u; // lanes of a workgroup along M
+
+struct Dims {
+    rows: u32,    // M
+    columns: u32, // N
+    depth: u32,   // K
+    unused: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+// Beyond the edges the last valid rows and columns are read again (their sums are never stored), and steps of k beyond
+// the end count as zero in A. Such steps exist only where neither vec4 runs along k.
+const DEPTH_EDGE: bool = EDGES && TRANSPOSE_A && !TRANSPOSE_B;
+
+// 4 rows x 4 steps of A from (row, k) on: column i of the result is row + i.
+fn load_a(row: u32, k: u32) -> mat4x4f {
+    if (TRANSPOSE_A) {
+        let r = select(row, min(row, dims.rows - 4u), EDGES);
+        let last = select(k + 3u, dims.depth - 1u, DEPTH_EDGE);
+        var steps = mat4x4f(
+            a[((k * dims.rows) + r) >> 2u],
+            a[((min(k + 1u, last) * dims.rows) + r) >> 2u],
+            a[((min(k + 2u, last) * dims.rows) + r) >> 2u],
+            a[((min(k + 3u, last) * dims.rows) + r) >> 2u],
+        );
+        if (DEPTH_EDGE) {
+            steps[1] = select(vec4f(0.0), steps[1], k + 1u <= last);
+            steps[2] = select(vec4f(0.0), steps[2], k + 2u <= last);
+            steps[3] = select(vec4f(0.0), steps[3], k + 3u <= last);
+        }
+        return transpose(steps);
+    }
+    let last = select(row + 3u, dims.rows - 1u, EDGES);
+    return mat4x4f(
+        a[((min(row, last) * dims.depth) + k) >> 2u],
+        a[((min(row + 1u, last) * dims.depth) + k) >> 2u],
+        a[((min(row + 2u, last) * dims.depth) + k) >> 2u],
+        a[((min(row + 3u, last) * dims.depth) + k) >> 2u],
+    );
+}
+
+// 4 steps x 4 columns of B from (k, column) on: column i of the result is step k + i.
+fn load_b(k: u32, column: u32) -> mat4x4f {
+    let c = select(column, min(column, dims.columns - 4u), EDGES);
+    if (TRANSPOSE_B) {
+        return transpose(mat4x4f(
+            b[((c * dims.depth) + k) >> 2u],
+            b[(((c + 1u) * dims.depth) + k) >> 2u],
+            b[(((c + 2u) * dims.depth) + k) >> 2u],
+            b[(((c + 3u) * dims.depth) + k) >> 2u],
+        ));
+    }
+    let last = select(k + 3u, dims.depth - 1u, DEPTH_EDGE);
+    return mat4x4f(
+        b[((k * dims.columns) + c) >> 2u],
+        b[((min(k + 1u, last) * dims.columns) + c) >> 2u],
+        b[((min(k + 2u, last) * dims.columns) + c) >> 2u],
+        b[((min(k + 3u, last) * dims.columns) + c) >> 2u],
+    );
+}
+
+fn finish(sum: vec4f, index: u32) -> vec4f {
+    return vec4f(
+        epilogue(sum.x, index),
+        epilogue(sum.y, index + 1u),
+        epilogue(sum.z, index + 2u),
+        epilogue(sum.w, index + 3u),
+    );
+}
+
+fn inside(row: u32, column: u32) -> bool {
+    return !EDGES || (row < dims.rows && column < dims.columns);
+}
+
+@compute @workgroup_size(LANES_ACROSS * LANES_DOWN)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let first_row = ((group.y * LANES_DOWN) + (lane / LANES_ACROSS)) * (4u * ROW_VECTORS);
+    // Lanes side by side hold neighbouring vec4s, so that together they read whole cache lines; a lane's next vec4 of
+    // columns is 4 * LANES_ACROSS further.
+    let first_column = (group.x * (4u * COLUMN_VECTORS * LANES_ACROSS)) + (4u * (lane % LANES_ACROSS));
+
+    var sums: array<array<array<vec4f, COLUMN_VECTORS>, 4>, ROW_VECTORS>;
+    for (var k = 0u; k < dims.depth; k += 4u) {
+        var panel: array<mat4x4f, COLUMN_VECTORS>; // of B
+        for (var v = 0u; v < COLUMN_VECTORS; v++) {
+            panel[v] = load_b(k, first_column + (v * 4u * LANES_ACROSS));
+        }
+        for (var u = 0u; u < ROW_VECTORS; u++) {
+            let rows = load_a(first_row + (4u * u), k);
+            for (var r = 0u; r < 4u; r++) {
+                for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                    sums[u][r][v] += panel[v] * rows[r]; // four steps of k
+                }
+            }
+        }
+    }
+
+    for (var u = 0u; u < ROW_VECTORS; u++) {
+        for (var r = 0u; r < 4u; r++) {
+            for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                let row = first_row + (4u * u) + r;
+                let column = first_column + (v * 4u * LANES_ACROSS);
+                if (inside(row, column)) {
+                    let index = (row * dims.columns) + column;
+                    y[index >> 2u] = sums[u][r][v];
+                }
+            }
+        }
+    }
+
+    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
+    // registers have no index; there the epilogue would be compiled once for each output.
+    let end_row = min(first_row + (4u * ROW_VECTORS), dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var v = 0u; v < COLUMN_VECTORS; v++) {
+            let column = first_column + (v * 4u * LANES_ACROSS);
+            if (!EDGES || column < dims.columns) {
+                let index = (row * dims.columns) + column;
+                y[index >> 2u] = finish(y[index >> 2u], index);
+            }
+        }
+    }
+}

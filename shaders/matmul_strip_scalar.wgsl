@@ -1,0 +1,129 @@
+// Matrix product Y = A B for software rasterisers without subgroups of a known size: large register tiles.
+//
+// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
+// all row-major and read number by number: any size will do. (The twin without _scalar reads vec4 and is 2.3 times
+// as fast; take it where the sizes allow.) Without EDGES, M and N must be multiples of the tile and K of 4.
+// Needs: nothing beyond WebGPU's defaults.
+//
+// Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup
+// stand LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
+// rows and 4 * COLUMN_VECTORS * LANES_ACROSS columns. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
+//
+// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// width, because it becomes a loop over the lanes. So each number is used as often as the tile in the lane's
+// registers allows: for four steps of k, 16 * (ROW_VECTORS + COLUMN_VECTORS) loads feed 64 * ROW_VECTORS *
+// COLUMN_VECTORS multiply-adds. Small tiles (2 x 2, 1 x 1) are hardly slower here and compile in a fraction of the
+// time.
+
+const TRANSPOSE_A: bool = false;
+const TRANSPOSE_B: bool = false;
+const EDGES: bool = true; // guards for sizes that are no multiples of the tile
+const ROW_VECTORS: u32 = 2u; // groups of 4 rows a lane computes
+const COLUMN_VECTORS: u32 = 2u; // groups of 4 columns a lane computes
+const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along N
+const LANES_DOWN: u32 = 2u; // lanes of a workgroup along M
+
+struct Dims {
+    rows: u32,    // M
+    columns: u32, // N
+    depth: u32,   // K
+    unused: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+// One element of A, zero for steps of k beyond the end. Beyond the edge of Y the last row is read again.
+fn element_a(row: u32, k: u32) -> f32 {
+    let r = select(row, min(row, dims.rows - 1u), EDGES);
+    let step = select(k, min(k, dims.depth - 1u), EDGES);
+    let value = a[select((r * dims.depth) + step, (step * dims.rows) + r, TRANSPOSE_A)];
+    return select(value, 0.0, EDGES && k >= dims.depth);
+}
+
+// One element of B. A step of k beyond the end meets a zero of A; it only has to be a place that may be read.
+fn element_b(k: u32, column: u32) -> f32 {
+    let c = select(column, min(column, dims.columns - 1u), EDGES);
+    let step = select(k, min(k, dims.depth - 1u), EDGES);
+    return b[select((step * dims.columns) + c, (c * dims.depth) + step, TRANSPOSE_B)];
+}
+
+// One row x 4 steps of A.
+fn load_a(row: u32, k: u32) -> vec4f {
+    return vec4f(element_a(row, k), element_a(row, k + 1u), element_a(row, k + 2u), element_a(row, k + 3u));
+}
+
+// One step x 4 columns of B.
+fn load_b(k: u32, column: u32) -> vec4f {
+    return vec4f(
+        element_b(k, column),
+        element_b(k, column + 1u),
+        element_b(k, column + 2u),
+        element_b(k, column + 3u),
+    );
+}
+
+// 4 steps x 4 columns of B from (k, column) on: column i of the result is step k + i.
+fn load_b_block(k: u32, column: u32) -> mat4x4f {
+    return mat4x4f(load_b(k, column), load_b(k + 1u, column), load_b(k + 2u, column), load_b(k + 3u, column));
+}
+
+fn inside(row: u32, column: u32) -> bool {
+    return !EDGES || (row < dims.rows && column < dims.columns);
+}
+
+@compute @workgroup_size(LANES_ACROSS * LANES_DOWN)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let first_row = ((group.y * LANES_DOWN) + (lane / LANES_ACROSS)) * (4u * ROW_VECTORS);
+    // Lanes side by side hold neighbouring vec4s, so that together they read whole cache lines; a lane's next vec4 of
+    // columns is 4 * LANES_ACROSS further.
+    let first_column = (group.x * (4u * COLUMN_VECTORS * LANES_ACROSS)) + (4u * (lane % LANES_ACROSS));
+
+    var sums: array<array<array<vec4f, COLUMN_VECTORS>, 4>, ROW_VECTORS>;
+    for (var k = 0u; k < dims.depth; k += 4u) {
+        var panel: array<mat4x4f, COLUMN_VECTORS>; // of B
+        for (var v = 0u; v < COLUMN_VECTORS; v++) {
+            panel[v] = load_b_block(k, first_column + (v * 4u * LANES_ACROSS));
+        }
+        for (var u = 0u; u < ROW_VECTORS; u++) {
+            for (var r = 0u; r < 4u; r++) {
+                let part = load_a(first_row + (4u * u) + r, k);
+                for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                    sums[u][r][v] += panel[v] * part; // four steps of k
+                }
+            }
+        }
+    }
+
+    for (var u = 0u; u < ROW_VECTORS; u++) {
+        for (var r = 0u; r < 4u; r++) {
+            for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                for (var c = 0u; c < 4u; c++) {
+                    let row = first_row + (4u * u) + r;
+                    let column = first_column + (v * 4u * LANES_ACROSS) + c;
+                    if (inside(row, column)) {
+                        let index = (row * dims.columns) + column;
+                        y[index] = sums[u][r][v][c];
+                    }
+                }
+            }
+        }
+    }
+
+    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
+    // registers have no index; there the epilogue would be compiled once for each output.
+    let end_row = min(first_row + (4u * ROW_VECTORS), dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {
+            let column = first_column + ((c / 4u) * (4u * LANES_ACROSS)) + (c % 4u);
+            if (!EDGES || column < dims.columns) {
+                let index = (row * dims.columns) + column;
+                y[index] = epilogue(y[index], index);
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+// Matrix product Y = A B for software rasterisers whose subgroup is exactly 8 lanes wide (lavapipe).
+//
+// Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
+// all row-major and read number by number: any size will do. (The twin without _scalar reads vec4 and is 1.6 times
+// as fast; take it where the sizes allow.) Without EDGES, M and N must be multiples of the tile and K of 4.
+// Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
+//
+// Division of work: a workgroup is one subgroup and computes a tile of 8 * ROW_BLOCKS rows and 32 * COLUMN_VECTORS
+// columns of Y. Each lane holds all rows of the tile, and of the columns the COLUMN_VECTORS groups of four that begin
+// at 4 * lane, 32 further, and so on. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
+//
+// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// width, because it becomes a loop over the lanes. So each number is loaded once for the whole subgroup. For four
+// steps of k the lanes share out the tile's part of A among themselves: a row of each block, 4 * ROW_BLOCKS loads.
+// subgroupBroadcast, which is one shuffle of a register, then hands each number to all lanes. With 4 row blocks and 1
+// column vector, 32 loads feed 512 multiply-adds. The four steps of k are innermost, so that an accumulator is
+// fetched and put back once for four products: a tile of them does not fit into the registers of a CPU.
+
+const TRANSPOSE_A: bool = false;
+const TRANSPOSE_B: bool = false;
+const EDGES: bool = true; // guards for sizes that are no multiples of the tile
+const ROW_BLOCKS: u32 = 4u; // a block is 8 rows of Y: one for each lane that loads
+const COLUMN_VECTORS: u32 = 1u; // vec4s of columns a lane computes
+const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
+
+struct Dims {
+    rows: u32,    // M
+    columns: u32, // N
+    depth: u32,   // K
+    unused: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+// One element of A, zero for steps of k beyond the end. Beyond the edge of Y the last row is read again.
+fn element_a(row: u32, k: u32) -> f32 {
+    let r = select(row, min(row, dims.rows - 1u), EDGES);
+    let step = select(k, min(k, dims.depth - 1u), EDGES);
+    let value = a[select((r * dims.depth) + step, (step * dims.rows) + r, TRANSPOSE_A)];
+    return select(value, 0.0, EDGES && k >= dims.depth);
+}
+
+// One element of B. A step of k beyond the end meets a zero of A; it only has to be a place that may be read.
+fn element_b(k: u32, column: u32) -> f32 {
+    let c = select(column, min(column, dims.columns - 1u), EDGES);
+    let step = select(k, min(k, dims.depth - 1u), EDGES);
+    return b[select((step * dims.columns) + c, (c * dims.depth) + step, TRANSPOSE_B)];
+}
+
+// This lane's share of the 8 rows x 4 steps of A that begin at (row, k): one row.
+fn load_a(row: u32, k: u32, lane: u32) -> vec4f {
+    let r = row + lane;
+    return vec4f(element_a(r, k), element_a(r, k + 1u), element_a(r, k + 2u), element_a(r, k + 3u));
+}
+
+// Makes of the lanes' shares the 8 rows, each with its 4 steps of k, in every lane.
+fn share_a(part: vec4f) -> array<vec4f, 8> {
+    return array<vec4f, 8>(
+        subgroupBroadcast(part, 0u),
+        subgroupBroadcast(part, 1u),
+        subgroupBroadcast(part, 2u),
+        subgroupBroadcast(part, 3u),
+        subgroupBroadcast(part, 4u),
+        subgroupBroadcast(part, 5u),
+        subgroupBroadcast(part, 6u),
+        subgroupBroadcast(part, 7u),
+    );
+}
+
+// One step x 4 columns of B.
+fn load_b(k: u32, column: u32) -> vec4f {
+    return vec4f(
+        element_b(k, column),
+        element_b(k, column + 1u),
+        element_b(k, column + 2u),
+        element_b(k, column + 3u),
+    );
+}
+
+// 4 steps x 4 columns of B from (k, column) on: column i of the result is step k + i.
+fn load_b_block(k: u32, column: u32) -> mat4x4f {
+    return mat4x4f(load_b(k, column), load_b(k + 1u, column), load_b(k + 2u, column), load_b(k + 3u, column));
+}
+
+fn inside(row: u32, column: u32) -> bool {
+    return !EDGES || (row < dims.rows && column < dims.columns);
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+    let first_row = group.y * (LANES * ROW_BLOCKS);
+    let first_column = (group.x * (4u * LANES * COLUMN_VECTORS)) + (4u * lane);
+
+    var sums: array<array<array<vec4f, COLUMN_VECTORS>, LANES>, ROW_BLOCKS>;
+    for (var k = 0u; k < dims.depth; k += 4u) {
+        var panel: array<mat4x4f, COLUMN_VECTORS>; // of B
+        for (var v = 0u; v < COLUMN_VECTORS; v++) {
+            panel[v] = load_b_block(k, first_column + (v * 4u * LANES));
+        }
+        for (var block = 0u; block < ROW_BLOCKS; block++) {
+            let rows = share_a(load_a(first_row + (block * LANES), k, lane));
+            for (var r = 0u; r < LANES; r++) {
+                for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                    sums[block][r][v] += panel[v] * rows[r]; // four steps of k
+                }
+            }
+        }
+    }
+
+    for (var block = 0u; block < ROW_BLOCKS; block++) {
+        for (var r = 0u; r < LANES; r++) {
+            for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                for (var c = 0u; c < 4u; c++) {
+                    let row = first_row + (block * LANES) + r;
+                    let column = first_column + (v * 4u * LANES) + c;
+                    if (inside(row, column)) {
+                        let index = (row * dims.columns) + column;
+                        y[index] = sums[block][r][v][c];
+                    }
+                }
+            }
+        }
+    }
+
+    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
+    // registers have no index; there the epilogue would be compiled once for each output.
+    let end_row = min(first_row + (LANES * ROW_BLOCKS), dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {
+            let column = first_column + ((c / 4u) * (4u * LANES)) + (c % 4u);
+            if (!EDGES || column < dims.columns) {
+                let index = (row * dims.columns) + column;
+                y[index] = epilogue(y[index], index);
+            }
+        }
+    }
+}

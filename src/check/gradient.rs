@@ -1,0 +1,122 @@
+//! A case's gradients: with the op in the middle of a graph, so that the incoming gradient is not 1 and depends on the
+//! value, by central differences in double precision and on an engine.
+
+use super::parity::{Inputs, allowance, run};
+use super::{Kind, Outcome};
+use crate::cpu::Value;
+use crate::gpu::verify::{Worst, compare};
+use crate::graph::{Graph, NodeId, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::tolerance::Tolerance;
+use crate::{Engine, Result};
+
+/// Elements of an input at which differences are taken: all of a small one, else so many spread over it.
+const PROBES: usize = 24;
+
+/// What the built gradients may differ from central differences: both in double precision, so that the step of the
+/// difference decides.
+const DIFFERENCE: Tolerance =
+    Tolerance { absolute: 1e-5, relative: 1e-5, reason: "the truncation of a central difference with step 1e-4" };
+
+/// The case's graph with `loss = sum(weight y + y^2 / 2)` after it: the gradient that arrives at y is `weight + y`.
+struct Middle {
+    graph: Graph,
+    loss: NodeId,
+    gradients: Vec<NodeId>,
+    inputs: Inputs,
+}
+
+impl Middle {
+    fn of(case: &Case) -> Result<Self> {
+        let (mut graph, nodes, y) = case.graph()?;
+        let shape = graph.ty(y).shape.clone();
+        let weight = graph.leaf("weight", 0, TensorType::f32(shape))?;
+        let weighted = graph.mul(weight, y)?;
+        let square = graph.square(y)?;
+        let half = graph.scale(square, 0.5)?;
+        let both = graph.add(weighted, half)?;
+        let count = graph.ty(both).elements();
+        let flat = graph.reshape(both, [count])?;
+        let loss = graph.sum(flat, 0, 0)?;
+        let by: Vec<NodeId> = case.differentiable.iter().map(|&index| nodes[index]).collect();
+        let gradients = graph.gradient(loss, &by)?;
+        graph.output("loss", loss);
+        for (index, gradient) in case.differentiable.iter().zip(&gradients) {
+            graph.output(format!("gradient by input{index}"), *gradient);
+        }
+        let mut inputs = Inputs::of(case);
+        let weights = Sample::floats(graph.dims(weight)).values(1000);
+        inputs.buffers.push(("weight".into(), Value::Real(weights)));
+        Ok(Self { graph, loss, gradients, inputs })
+    }
+
+    /// The oracle's loss when one element of an input is moved.
+    fn loss_at(&self, buffer: &str, element: usize, by: f64) -> f64 {
+        let mut inputs = self.inputs.clone();
+        for (name, value) in &mut inputs.buffers {
+            if let (true, Value::Real(values)) = (name == buffer, value) {
+                values[element] += by;
+            }
+        }
+        let values = inputs.oracle().run(&self.graph, self.graph.ids().take(self.loss.index() + 1), &inputs.step);
+        values[self.loss.index()].as_ref().map_or(f64::NAN, |loss| loss.numbers()[0])
+    }
+
+    fn reference(&self) -> Vec<Vec<f64>> {
+        let values = self.inputs.oracle().run(&self.graph, self.graph.ids(), &self.inputs.step);
+        self.gradients.iter().map(|id| values[id.index()].as_ref().map_or(Vec::new(), Value::numbers)).collect()
+    }
+}
+
+/// Compares a case's built gradients, in double precision, with central differences at some elements of each input.
+///
+/// # Errors
+/// When the graph cannot be built.
+pub fn central_difference(op: &'static str, case: &Case) -> Result<Outcome> {
+    const STEP: f64 = 1e-4;
+    let middle = Middle::of(case)?;
+    let mut outcome: Option<Outcome> = None;
+    for (&index, gradient) in case.differentiable.iter().zip(middle.reference()) {
+        let buffer = format!("input{index}");
+        let stride = gradient.len().div_ceil(PROBES).max(1);
+        for element in (0..gradient.len()).step_by(stride) {
+            let rise = middle.loss_at(&buffer, element, STEP) - middle.loss_at(&buffer, element, -STEP);
+            let reference = rise / (2.0 * STEP);
+            let excess = DIFFERENCE.excess(gradient[element], reference);
+            let worst = Worst { index: element, value: gradient[element], reference, excess };
+            if outcome.as_ref().is_none_or(|before| worst.excess > before.worst.excess) {
+                outcome = Some(found(op, case, index, worst));
+            }
+        }
+    }
+    outcome.ok_or_else(|| crate::Error::Usage(format!("the case '{}' has no gradient", case.label)))
+}
+
+/// Compares a case's gradients on an engine with the oracle's.
+///
+/// # Errors
+/// When the graph cannot be built or the device fails.
+pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) -> Result<Outcome> {
+    let middle = Middle::of(case)?;
+    let program = run(engine, &middle.graph, &middle.inputs)?;
+    let mut outcome: Option<Outcome> = None;
+    for (&index, reference) in case.differentiable.iter().zip(middle.reference()) {
+        let values = engine.read_output_value(program, &format!("gradient by input{index}")).await?;
+        let worst = compare(&values.numbers(), &reference, allowance("gradient", case));
+        if outcome.as_ref().is_none_or(|before| worst.excess > before.worst.excess) {
+            outcome = Some(found(op, case, index, worst));
+        }
+    }
+    outcome.ok_or_else(|| crate::Error::Usage(format!("the case '{}' has no gradient", case.label)))
+}
+
+fn found(op: &'static str, case: &Case, index: usize, worst: Worst) -> Outcome {
+    Outcome {
+        op,
+        case: case.label.clone(),
+        kind: Kind::Gradient,
+        worst,
+        tensor: format!("gradient by input{index}"),
+        shape: case.inputs[index].ty.to_string(),
+    }
+}

@@ -1,0 +1,70 @@
+//! Proves on the machine at hand that every op's kernels and gradients are right: the op table's cases on an engine,
+//! against the definitions in double precision.
+
+mod gradient;
+mod parity;
+
+pub use gradient::{central_difference, check_gradient};
+pub use parity::{Inputs, check_value};
+
+use crate::gpu::verify::Worst;
+use crate::ops::case::Case;
+use crate::ops::table::Entry;
+use crate::{Engine, Result};
+
+/// What a check looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The op's value, and the states it updates.
+    Value,
+    /// The gradients by its inputs.
+    Gradient,
+}
+
+/// One case of one op, checked.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The op.
+    pub op: &'static str,
+    /// The case.
+    pub case: String,
+    /// Value or gradient.
+    pub kind: Kind,
+    /// The worst element, and of which tensor.
+    pub worst: Worst,
+    /// What the worst element is part of: `y`, `state0`, `gradient by input1`.
+    pub tensor: String,
+    /// The shape of that tensor.
+    pub shape: String,
+}
+
+impl Outcome {
+    /// Whether it is within the tolerance.
+    pub fn passed(&self) -> bool {
+        self.worst.excess <= 1.0
+    }
+    /// One line: the case, and the worst element with its place and both values.
+    pub fn sentence(&self) -> String {
+        let Worst { index, value, reference, excess } = self.worst;
+        format!(
+            "{} [{}] {}: element {index} of {} ({}) is {value:e}, must be {reference:e}; {excess:.2} times what is allowed",
+            self.op,
+            self.case,
+            if self.kind == Kind::Value { "value" } else { "gradient" },
+            self.tensor,
+            self.shape,
+        )
+    }
+}
+
+/// Checks one case's value and gradients.
+///
+/// # Errors
+/// When the graph cannot be built or the device fails.
+pub async fn check_case(engine: &mut Engine, entry: &Entry, case: &Case) -> Result<Vec<Outcome>> {
+    let mut outcomes = vec![check_value(engine, entry.name, case).await?];
+    if !case.differentiable.is_empty() {
+        outcomes.push(check_gradient(engine, entry.name, case).await?);
+    }
+    Ok(outcomes)
+}

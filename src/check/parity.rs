@@ -1,0 +1,123 @@
+//! A case's value on an engine against the oracle's.
+
+use super::{Kind, Outcome};
+use crate::cpu::{Oracle, Value};
+use crate::gpu::verify::{Worst, compare};
+use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
+use crate::ops::Step;
+use crate::ops::case::Case;
+use crate::ops::tolerance::{Tolerance, tolerance};
+use crate::{Engine, Program, Result};
+
+/// The values of a case's inputs and states, in its buffers' names.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Name of the buffer, and its values.
+    pub buffers: Vec<(String, Value)>,
+    /// The step's numbers.
+    pub step: Step,
+}
+
+impl Inputs {
+    /// The values for a case, the same each time.
+    pub fn of(case: &Case) -> Self {
+        let mut buffers = Vec::new();
+        for (kind, samples) in [("input", &case.inputs), ("state", &case.states)] {
+            for (index, sample) in samples.iter().enumerate() {
+                let stream = buffers.len() as u32;
+                buffers.push((format!("{kind}{index}"), Value::from_f64(sample.ty.dtype, &sample.values(stream))));
+            }
+        }
+        let mut step = Step::new(3, case.valid.unwrap_or(rows_of(case) as u32), 11);
+        step.learning_rate = 0.1;
+        step.momentum = 0.9;
+        step.correction1 = 0.19;
+        step.correction2 = 0.002;
+        Self { buffers, step }
+    }
+
+    /// Writes them into an engine.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn write(&self, engine: &mut Engine) -> Result<()> {
+        for (name, value) in &self.buffers {
+            engine.write(name, 0, &value.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// An oracle that holds them.
+    pub fn oracle(&self) -> Oracle {
+        let mut oracle = Oracle::default();
+        for (name, value) in &self.buffers {
+            oracle.set(name, value.clone());
+        }
+        oracle
+    }
+}
+
+/// Rows of the batch: what a case's masks count. The order's length for a gather, else the first axis of the first input.
+fn rows_of(case: &Case) -> usize {
+    let rows = |index: usize| case.inputs[index].ty.dims().first().copied().unwrap_or(1);
+    match case.inputs.get(1) {
+        Some(second) if second.ty.dtype == crate::graph::DType::U32 => rows(1),
+        _ => rows(0),
+    }
+}
+
+/// Loads a graph with a case's inputs and runs one step of it.
+///
+/// # Errors
+/// When the graph cannot be planned or the device fails.
+pub(super) fn run(engine: &mut Engine, graph: &Graph, inputs: &Inputs) -> Result<Program> {
+    let graph = optimise(graph, Passes::default())?;
+    let plan = Plan::new(graph, &engine.target(), PlanOptions::default())?;
+    engine.forget();
+    let program = engine.load(plan)?;
+    inputs.write(engine)?;
+    engine.schedule(program, &[inputs.step])?;
+    engine.run(program, 0..1)?;
+    Ok(program)
+}
+
+/// The tolerance of a case.
+pub(super) fn allowance(op: &str, case: &Case) -> Tolerance {
+    tolerance(op).for_sums_of(case.summands)
+}
+
+/// Checks a case's value and the states that it updates.
+///
+/// # Errors
+/// When the graph cannot be built or the device fails.
+pub async fn check_value(engine: &mut Engine, op: &'static str, case: &Case) -> Result<Outcome> {
+    let (graph, _, y) = case.graph()?;
+    let inputs = Inputs::of(case);
+    let mut oracle = inputs.oracle();
+    let values = oracle.run(&graph, graph.ids(), &inputs.step);
+    let program = run(engine, &graph, &inputs)?;
+    let tolerance = allowance(op, case);
+    let ty = graph.ty(y).clone();
+    let nothing = Worst { index: 0, value: 0.0, reference: 0.0, excess: 0.0 };
+    let mut outcome = Outcome {
+        op,
+        case: case.label.clone(),
+        kind: Kind::Value,
+        worst: nothing,
+        tensor: "y".into(),
+        shape: ty.to_string(),
+    };
+    if let (Some(reference), true) = (&values[y.index()], ty.elements() > 0) {
+        let found = engine.read_output_value(program, "y").await?;
+        outcome.worst = compare(&found.numbers(), &reference.numbers(), tolerance);
+    }
+    for (index, sample) in case.states.iter().enumerate() {
+        let name = format!("state{index}");
+        let found: Vec<f64> = engine.read(&name).await?.into_iter().map(f64::from).collect();
+        let worst = compare(&found, &oracle.get(&name)?.numbers(), tolerance);
+        if worst.excess > outcome.worst.excess {
+            outcome = Outcome { worst, tensor: name, shape: sample.ty.to_string(), ..outcome };
+        }
+    }
+    Ok(outcome)
+}
