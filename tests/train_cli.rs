@@ -187,3 +187,32 @@ fn an_mlp_learns_glyphs() {
     assert!(accuracy > 0.75, "{accuracy}");
     assert!(summary["run"].as_str().expect("a path").starts_with("runs"));
 }
+
+/// Ctrl-C ends a run after its step; resumed, it ends with the bits of one that was left alone.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_a_checkpoint_to_go_on_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let args = ["train", "--device", "cpu", "--limit-train", "720", "--epochs", "100000", "--out", "run"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gpunn"));
+    let child = child.current_dir(at).args(args).stderr(std::process::Stdio::piped()).spawn().expect("begun");
+    let metrics = at.join("run/metrics.jsonl");
+    let begun = std::time::Instant::now();
+    while std::fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 2 {
+        assert!(begun.elapsed().as_secs() < 60, "no epoch within a minute");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("sent");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("ended");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{error}");
+    assert!(error.contains("gpunn train --resume run"), "{error}");
+    let done = std::fs::read_to_string(&metrics).expect("metrics").lines().count();
+    let epochs = (done + 2).to_string();
+    let rest = json(&gpunn(at, &["train", "--resume", "run", "--epochs", &epochs, "--device", "cpu", "--json"]));
+    let mut whole = small(&["--json"]);
+    (whole[6], whole[8]) = (Box::leak(epochs.into_boxed_str()), "whole");
+    assert_eq!(json(&gpunn(at, &whole))["weights_hash"], rest["weights_hash"]);
+}

@@ -28,7 +28,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a network and keep the run in a directory.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Measure a trained run on a split of its data set.
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
@@ -40,7 +40,7 @@ enum Command {
 /// Parses the arguments and runs the command; says what went wrong on standard error.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Summary(args) => summary::run(args),

@@ -58,3 +58,26 @@ pub(super) fn plan_training(
         ),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::graphs::{Resident, training};
+    use crate::train::recipe::Recipe;
+
+    #[test]
+    fn the_largest_batch_that_fits_is_found_and_named() {
+        let recipe = Recipe::find("glyphs-mlp").expect("a recipe");
+        let model = recipe.model.build([1, 32, 32], 36).expect("a model");
+        // The gathered batch of 1024 floats a picture is the largest tensor: 300 fit.
+        let target = Target { max_binding: 300 * 1024 * 4, ..Target::cpu() };
+        let data = Resident { name: "train", rows: 400, bytes: true };
+        let try_with = |batch| {
+            plan_training(batch, &target, PlanOptions::default(), |batch| training(&model, &recipe, data, batch))
+        };
+        let sentence = try_with(5000).expect_err("too large").to_string();
+        assert!(sentence.contains("--batch-size 300"), "{sentence}");
+        assert!(try_with(300).is_ok());
+        assert!(try_with(301).is_err());
+    }
+}
