@@ -1,5 +1,5 @@
-//! Matrix products in f32 on the CPU: the `matrixmultiply` crate on pieces whose sizes depend on the shapes alone, so
-//! that the bits do not depend on the number of threads.
+//! Matrix products in f32 on the CPU: inner products where few rows meet a transposed matrix, else the `matrixmultiply`
+//! crate, on pieces whose sizes depend on the shapes alone, so that the bits do not depend on the number of threads.
 
 use rayon::prelude::*;
 
@@ -22,6 +22,9 @@ pub struct Product<'a> {
 
 /// Multiplications that are worth a thread of their own.
 const PIECE: usize = 1 << 20;
+
+/// Up to so many rows, inner products are faster than packing for a general product.
+const FEW_ROWS: usize = 128;
 
 impl Product<'_> {
     /// Writes the product into `out` and calls `epilogue` on each finished piece with its first element's number.
@@ -52,6 +55,9 @@ impl Product<'_> {
         let (row_b, column_b) = if self.transpose_b { (1, depth) } else { (columns, 1) };
         if depth == 0 {
             return out.fill(0.0);
+        }
+        if !self.transpose_a && self.transpose_b && rows <= FEW_ROWS && super::dots::available() {
+            return super::dots::run(&self.a[first * depth..][..count * depth], self.b, depth, out);
         }
         let a = &self.a[first * row_a..];
         // SAFETY: `run` has checked that a, b and out are as long as their sizes say; the strides address a's rows
