@@ -10,6 +10,13 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Program(pub(crate) usize);
 
+impl Program {
+    /// Its number, as the executors' own methods take it.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// An executor with its persistent buffers and loaded plans. Persistent buffers are shared by name between plans:
 /// training and evaluation use the same parameters.
 #[derive(Debug)]

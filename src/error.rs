@@ -56,3 +56,19 @@ impl Error {
         }
     }
 }
+
+/// The [`Error::Usage`] for a name that is not known: it offers the nearest that is, and lists all.
+pub fn unknown(kind: &str, name: &str, known: &[&str]) -> Error {
+    let asked = name.to_lowercase();
+    // The first knows common beginnings, the second letters that changed places.
+    let likeness = |known: &str| {
+        let known = known.to_lowercase();
+        strsim::jaro_winkler(&known, &asked).max(strsim::normalized_damerau_levenshtein(&known, &asked))
+    };
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let hint = match nearest.filter(|nearest| likeness(nearest) > 0.5) {
+        Some(nearest) => format!("did you mean `{nearest}`? "),
+        None => String::new(),
+    };
+    Error::Usage(format!("There is no {kind} `{name}`; {hint}Known are {}.", known.join(", ")))
+}

@@ -13,8 +13,11 @@ pub mod error;
 pub mod formats;
 pub mod gpu;
 pub mod graph;
+pub mod nn;
 pub mod ops;
+pub mod optim;
 pub mod random;
+pub mod train;
 
 pub use engine::{Engine, Program};
 pub use error::{Error, Result};

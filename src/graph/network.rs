@@ -141,6 +141,23 @@ impl Graph {
         result
     }
 
+    /// Opens a scope, as [`Graph::scoped`] does, until [`Graph::leave`].
+    pub(crate) fn enter(&mut self, name: &str) {
+        self.scope.push(name.into());
+    }
+    /// Closes the scope opened last.
+    pub(crate) fn leave(&mut self) {
+        self.scope.pop();
+    }
+
+    /// Floating-point operations of one evaluation of a node.
+    pub fn flops_of(&self, id: NodeId) -> u64 {
+        let node = self.node(id);
+        let of = |ids: &[NodeId]| ids.iter().map(|&id| self.ty(id).clone()).collect::<Vec<_>>();
+        let types = crate::ops::Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() };
+        node.op().map_or(0, |op| op.flops(&types))
+    }
+
     /// Keeps a value so that it can be read after a step.
     pub fn output(&mut self, name: impl Into<String>, id: NodeId) {
         self.outputs.push((name.into(), id));

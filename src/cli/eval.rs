@@ -1,0 +1,81 @@
+//! `gpunn eval`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gpunn::data::Part;
+use gpunn::train::{Checkpoint, Evaluation, RunDirectory, evaluate};
+use gpunn::{Result, gpu};
+
+use super::engine::DeviceArgs;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gpunn eval runs/glyphs-mlp-20260101-1 --split test --json")]
+pub struct Args {
+    /// A run directory, or a checkpoint file
+    run: PathBuf,
+    /// train, val or test [default: test, else val, else train]
+    #[arg(long, value_name = "SPLIT")]
+    split: Option<String>,
+    /// Measure the best epoch's weights instead of the last's
+    #[arg(long)]
+    best: bool,
+    /// The folder that holds data sets, where it is not the one that the run used
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print one line of JSON last
+    #[arg(long)]
+    json: bool,
+    /// Do not say which device computes
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// The checkpoint of a run directory or of a file.
+pub fn checkpoint(path: &Path, best: bool) -> Result<Checkpoint> {
+    if path.is_file() {
+        return Checkpoint::read(path);
+    }
+    let run = RunDirectory::open(path)?;
+    if best { run.best() } else { run.last() }
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    args.device.set_threads()?;
+    let wanted: Option<Part> = args.split.as_deref().map(str::parse).transpose()?;
+    let checkpoint = checkpoint(&args.run, args.best)?;
+    let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
+    let there = |part: &Part| dataset.part(*part).is_ok();
+    let part = wanted.or_else(|| [Part::Test, Part::Val].into_iter().find(there)).unwrap_or(Part::Train);
+    dataset.part(part)?;
+    let mut engine = args.device.open(gpu::Options::default(), args.quiet)?;
+    let evaluation = pollster::block_on(evaluate(&mut engine, &checkpoint, &dataset, part))?;
+    if args.json {
+        super::print_json(&evaluation)?;
+    } else {
+        print(&evaluation, &checkpoint.classes);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(evaluation: &Evaluation, classes: &[String]) {
+    let Evaluation { split, images, loss, accuracy, psnr, per_class, .. } = evaluation;
+    super::print_line(&format!("{split}: {images} pictures, loss {loss:.4}"));
+    if let Some(accuracy) = accuracy {
+        super::print_line(&format!("accuracy {}", super::percent(*accuracy)));
+    }
+    if let Some(psnr) = psnr {
+        super::print_line(&format!("PSNR {psnr:.2} dB"));
+    }
+    for (index, (class, accuracy)) in classes.iter().zip(per_class.iter().flatten()).enumerate() {
+        let Some(accuracy) = accuracy else { continue };
+        let row = evaluation.confusion.as_ref().map_or(&[][..], |confusion| &confusion[index]);
+        let others = row.iter().enumerate().filter(|&(other, &count)| other != index && count > 0);
+        let most = others.max_by_key(|&(_, count)| count);
+        let most = most
+            .map_or(String::new(), |(other, count)| format!("  most often mistaken for {} ({count})", classes[other]));
+        super::print_line(&format!("  {class:<12} {:>8}{most}", super::percent(*accuracy)));
+    }
+}

@@ -1,0 +1,83 @@
+//! The command line: one file per subcommand, each with its `Args` and a `run`.
+
+mod engine;
+mod eval;
+mod predict;
+mod progress;
+mod summary;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use gpunn::Result;
+
+/// Train and run small image networks on any GPU, through wgpu and shaders written by hand, or on the CPU.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gpunn",
+    version,
+    arg_required_else_help = true,
+    after_help = "Example:\n  gpunn train        trains a character classifier on the data set inside the program"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network and keep the run in a directory.
+    Train(train::Args),
+    /// Measure a trained run on a split of its data set.
+    Eval(eval::Args),
+    /// Say what pictures show, with a trained run.
+    Predict(predict::Args),
+    /// Show a model's layers, shapes, parameters, operations and planned memory.
+    Summary(summary::Args),
+}
+
+/// Parses the arguments and runs the command; says what went wrong on standard error.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Summary(args) => summary::run(args),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Prints what `--json` promises: one line, the last of standard output.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let line = serde_json::to_string(value).map_err(|error| gpunn::Error::data(format!("no JSON: {error}")))?;
+    print_line(&line);
+    Ok(())
+}
+
+/// Prints a line on standard output. Nobody reading it is no reason to panic.
+fn print_line(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A fraction in percent.
+fn percent(fraction: f64) -> String {
+    format!("{:.2} %", 100.0 * fraction)
+}
+
+/// Bytes for people.
+fn bytes(count: usize) -> String {
+    match count {
+        0..0x400 => format!("{count} bytes"),
+        0x400..0x10_0000 => format!("{:.1} KiB", count as f64 / 1024.0),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", count as f64 / 1_048_576.0),
+        _ => format!("{:.2} GiB", count as f64 / 1_073_741_824.0),
+    }
+}

@@ -1,0 +1,397 @@
+//! `gpunn train`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gpunn::graph::PlanOptions;
+use gpunn::nn::{Activation, Scheme};
+use gpunn::optim::{Method, Schedule};
+use gpunn::train::{
+    self, Checkpoint, Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer, automatic_name, recipe,
+};
+use gpunn::{Engine, Error, Result, gpu};
+
+use super::engine::DeviceArgs;
+use super::progress::Progress;
+
+/// The flags that describe a run, which a resumed run has from its directory.
+const DESCRIBING: [&str; 21] = [
+    "recipe",
+    "model",
+    "dataset",
+    "hidden",
+    "activation",
+    "init",
+    "batch_size",
+    "lr",
+    "optimizer",
+    "momentum",
+    "weight_decay",
+    "clip",
+    "schedule",
+    "warmup",
+    "seed",
+    "limit_train",
+    "val_fraction",
+    "out",
+    "force",
+    "nesterov",
+    "label_smoothing",
+];
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    gpunn train\n  \
+    gpunn train --recipe nist36-mlp --dataset emnist36 --data-dir DIR --epochs 10 --json\n  \
+    gpunn train --resume runs/glyphs-mlp-20260101-1")]
+pub struct Args {
+    /// A built-in recipe's name or a recipe file [default: glyphs-mlp]
+    #[arg(long, value_name = "NAME|FILE")]
+    recipe: Option<String>,
+    /// The network: mlp or autoencoder
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// The data set, see `gpunn data list`
+    #[arg(long, value_name = "NAME")]
+    dataset: Option<String>,
+    /// The folder that holds data sets, each in a folder of its own name
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Features of each hidden layer, as in 128,64
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    hidden: Option<Vec<usize>>,
+    /// What follows each hidden layer: sigmoid, tanh, relu, leaky-relu, gelu
+    #[arg(long, value_name = "NAME")]
+    activation: Option<String>,
+    /// How weights begin: pytorch, xavier, zeros
+    #[arg(long, value_name = "NAME")]
+    init: Option<String>,
+    /// How often every picture is seen
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Pictures of a step
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// The learning rate
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// sgd, adam or adamw
+    #[arg(long, value_name = "NAME")]
+    optimizer: Option<String>,
+    /// Momentum of SGD
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    momentum: Option<f64>,
+    /// Nesterov's form of momentum
+    #[arg(long)]
+    nesterov: bool,
+    /// Decay of the weights
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
+    /// The largest norm of all gradients together
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    clip: Option<f64>,
+    /// The share of the target that is spread over all classes
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    label_smoothing: Option<f32>,
+    /// constant, step:EVERY:FACTOR, exponential:FACTOR, cosine[:FLOOR] or one-cycle
+    #[arg(long, value_name = "S")]
+    schedule: Option<String>,
+    /// Epochs over which the learning rate grows from 0
+    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true)]
+    warmup: Option<f64>,
+    /// What every random number depends on
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Train on so many pictures only, as many of each class
+    #[arg(long, value_name = "N")]
+    limit_train: Option<usize>,
+    /// Hold this part of the training pictures out for validation
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    val_fraction: Option<f64>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// The run directory [default: runs/RECIPE-DATE-NUMBER]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite the run that is in --out
+    #[arg(long)]
+    force: bool,
+    /// Go on with a run that was interrupted, or that --epochs prolongs, as if it had never stopped
+    #[arg(long, value_name = "DIR", conflicts_with_all = DESCRIBING)]
+    resume: Option<PathBuf>,
+    /// Print one line of JSON last
+    #[arg(long)]
+    json: bool,
+    /// Print no progress
+    #[arg(long, short)]
+    quiet: bool,
+    /// Give every tensor its own memory, to check the planner
+    #[arg(long)]
+    no_reuse: bool,
+    /// Time each kernel of some training steps (GPU only): a table, and trace.json in the run directory
+    #[arg(long)]
+    profile: bool,
+    /// Compare each node of the first training step with the CPU in double precision (GPU only)
+    #[arg(long)]
+    verify: bool,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let (mut recipe, resumed) = match &args.resume {
+        Some(path) => {
+            let run = RunDirectory::open(path)?;
+            let checkpoint = run.last()?;
+            (resumed_recipe(&args, &checkpoint)?, Some((run, checkpoint)))
+        }
+        None => (args.recipe()?, None),
+    };
+    recipe.validate()?;
+    args.device.set_threads()?;
+    let out = args.out.clone().unwrap_or_else(|| automatic_name(&recipe.name));
+    if resumed.is_none() {
+        RunDirectory::check(&out, args.force)?;
+    }
+    let dataset = recipe.load_data(args.data_dir.as_deref())?;
+    let options = gpu::Options { profile: args.profile, ..gpu::Options::default() };
+    let engine = args.device.open(options, args.quiet)?;
+    let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
+    let mut trainer = Trainer::new(engine, recipe, &dataset, Options { plan })?;
+    if !args.quiet {
+        let recipe = trainer.recipe();
+        eprintln!(
+            "recipe {}: {} on {}, {} parameters, {} steps an epoch; planned memory {} ({} bytes)",
+            recipe.name,
+            recipe.model.name,
+            recipe.data.name,
+            trainer.model().parameters().count(),
+            trainer.steps(),
+            super::bytes(trainer.planned_bytes()),
+            trainer.planned_bytes()
+        );
+    }
+    if args.verify {
+        verify(&mut trainer)?;
+    }
+    let mut experiment = match resumed {
+        Some((run, checkpoint)) => {
+            let experiment = Experiment::resumed(trainer, run, &checkpoint)?;
+            experiment.run.write_recipe(experiment.trainer.recipe())?;
+            experiment
+        }
+        None => {
+            let run = RunDirectory::create(&out, trainer.recipe(), args.force)?;
+            Experiment { trainer, run }
+        }
+    };
+    if args.profile {
+        profile(&mut experiment)?;
+    }
+    train(&args, &mut experiment)
+}
+
+/// Trains and says how it ended.
+fn train(args: &Args, experiment: &mut Experiment) -> Result<ExitCode> {
+    let epochs = experiment.trainer.recipe().training.epochs;
+    let done = experiment.trainer.counters().epoch;
+    if args.resume.is_some() && done >= epochs && !args.quiet {
+        eprintln!("all {epochs} epochs are done already; --epochs asks for more");
+    }
+    let mut progress = Progress::new(epochs, experiment.trainer.steps(), args.quiet);
+    let outcome = pollster::block_on(experiment.run(&mut progress));
+    progress.finish();
+    match outcome? {
+        Outcome::Finished(summary) if args.json => super::print_json(&summary)?,
+        Outcome::Finished(summary) => print_summary(&summary),
+        Outcome::Interrupted { epochs, steps } => {
+            let path = experiment.run.path().display();
+            eprintln!("stopped after epoch {epochs} and {steps} steps; go on with: gpunn train --resume {path}");
+            return Ok(ExitCode::from(130));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_summary(summary: &Summary) {
+    let figure = |accuracy: Option<f64>, psnr: Option<f64>| match (accuracy, psnr) {
+        (Some(accuracy), _) => Some(super::percent(accuracy)),
+        (_, Some(psnr)) => Some(format!("{psnr:.2} dB")),
+        _ => None,
+    };
+    let line = |name: &str, loss: Option<f64>, figure: Option<String>| {
+        if let Some(loss) = loss {
+            super::print_line(&format!("{name:<11}loss {loss:.4}  {}", figure.unwrap_or_default()));
+        }
+    };
+    line("train", Some(summary.train_loss), figure(summary.train_accuracy, None));
+    line("validation", summary.val_loss, figure(summary.val_accuracy, summary.val_psnr));
+    line("test", summary.test_loss, figure(summary.test_accuracy, summary.test_psnr));
+    super::print_line(&format!(
+        "{} epochs in {:.1} s, weights {}",
+        summary.epochs, summary.seconds, summary.weights_hash
+    ));
+    super::print_line(&format!("run: {}", summary.run));
+}
+
+/// A resumed run's recipe: its own, with more epochs where they are asked for.
+fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
+    let mut recipe = checkpoint.recipe.clone();
+    if let Some(epochs) = args.epochs {
+        if epochs < checkpoint.counters.epoch {
+            return Err(Error::usage(format!(
+                "The run has {} epochs already, so that it cannot end after {epochs}.",
+                checkpoint.counters.epoch
+            )));
+        }
+        recipe.training.epochs = epochs;
+    }
+    Ok(recipe)
+}
+
+impl Args {
+    /// The recipe that the flags ask for, with what they change.
+    fn recipe(&self) -> Result<Recipe> {
+        let mut recipe = self.base()?;
+        if let Some(model) = self.model.as_ref().filter(|model| **model != recipe.model.name) {
+            // Layers of another model mean nothing to this one.
+            recipe.model = gpunn::nn::models::Config { init: recipe.model.init, ..named(model) };
+        }
+        if let Some(dataset) = &self.dataset {
+            recipe.data.name.clone_from(dataset);
+        }
+        if let Some(hidden) = &self.hidden {
+            recipe.model.hidden = Some(hidden.clone());
+        }
+        if let Some(activation) = &self.activation {
+            recipe.model.activation = Some(activation.parse::<Activation>()?);
+        }
+        if let Some(init) = &self.init {
+            recipe.model.init = init.parse::<Scheme>()?;
+        }
+        self.change_optimizer(&mut recipe)?;
+        if let Some(schedule) = &self.schedule {
+            recipe.schedule = Schedule { warmup: recipe.schedule.warmup, ..schedule.parse()? };
+        }
+        set(&mut recipe.schedule.warmup, self.warmup);
+        set(&mut recipe.training.epochs, self.epochs);
+        set(&mut recipe.training.batch_size, self.batch_size);
+        set(&mut recipe.training.label_smoothing, self.label_smoothing);
+        set(&mut recipe.seed, self.seed);
+        recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
+        recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction);
+        Ok(recipe)
+    }
+
+    /// The recipe before the other flags: the one named, else that of the model and data set, else the default.
+    fn base(&self) -> Result<Recipe> {
+        if let Some(name) = &self.recipe {
+            return Recipe::find(name);
+        }
+        if self.model.is_none() && self.dataset.is_none() {
+            return Recipe::find(recipe::DEFAULT);
+        }
+        if let Some(model) = &self.model {
+            named(model).task()?;
+        }
+        let dataset = self.dataset.as_deref().map(gpunn::data::find).transpose()?.map(|info| info.name);
+        let found = Recipe::of_pair(self.model.as_deref(), dataset);
+        let recipe = match found {
+            Some(recipe) => recipe,
+            // The recipe of the same model on another set, else the default.
+            None => match self.model.as_deref().and_then(|model| Recipe::of_pair(Some(model), None)) {
+                Some(recipe) => recipe,
+                None => Recipe::find(recipe::DEFAULT)?,
+            },
+        };
+        if !self.quiet {
+            eprintln!("no recipe was named; taking {}", recipe.name);
+        }
+        Ok(recipe)
+    }
+
+    fn change_optimizer(&self, recipe: &mut Recipe) -> Result<()> {
+        let optimizer = &mut recipe.optimizer;
+        if let Some(name) = &self.optimizer {
+            let method: Method = name.parse()?;
+            if method != optimizer.name && method != Method::Sgd {
+                // Rates of SGD and Adam are not of one kind.
+                (optimizer.momentum, optimizer.nesterov) = (0.0, false);
+                optimizer.learning_rate = 1e-3;
+                if self.lr.is_none() && !self.quiet {
+                    eprintln!("the learning rate for {name} is 0.001; --lr sets another");
+                }
+            }
+            optimizer.name = method;
+        }
+        set(&mut optimizer.learning_rate, self.lr);
+        set(&mut optimizer.momentum, self.momentum);
+        set(&mut optimizer.weight_decay, self.weight_decay);
+        optimizer.nesterov |= self.nesterov;
+        optimizer.clip = self.clip.or(optimizer.clip);
+        Ok(())
+    }
+}
+
+fn named(model: &str) -> gpunn::nn::models::Config {
+    gpunn::nn::models::Config::named(model)
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}
+
+/// Runs one step node by node against the oracle and prints the worst node; the step leaves no trace.
+fn verify(trainer: &mut Trainer) -> Result<()> {
+    let before = pollster::block_on(trainer.checkpoint())?;
+    trainer.prepare_epoch()?;
+    let (engine, program) = trainer.engine_mut();
+    let Engine::Gpu(executor) = engine else {
+        return Err(Error::usage("--verify compares a GPU with the CPU; name one with --device."));
+    };
+    let checks = pollster::block_on(executor.verify(program.index(), 0))?;
+    let worst = checks.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
+    if let Some(check) = worst {
+        let gpu::verify::Worst { index, value, reference, excess } = check.worst;
+        eprintln!(
+            "verified {} nodes; the worst is '{}' ({}), element {index}: {value:e} where {reference:e} is right, {:.1} % of what \
+             is allowed",
+            checks.len(),
+            check.name,
+            check.op,
+            100.0 * excess
+        );
+        if excess > 1.0 {
+            return Err(Error::Device(format!("{} computes '{}' wrongly", trainer.engine().device_name(), check.name)));
+        }
+    }
+    trainer.restore(&before)
+}
+
+/// Times some steps' kernels, prints the table and writes the trace; the steps leave no trace in the run.
+fn profile(experiment: &mut Experiment) -> Result<()> {
+    let trainer = &mut experiment.trainer;
+    let before = pollster::block_on(trainer.checkpoint())?;
+    trainer.prepare_epoch()?;
+    let steps = trainer.steps().min(10) as usize;
+    let (engine, program) = trainer.engine_mut();
+    let Engine::Gpu(executor) = engine else {
+        return Err(Error::usage("--profile times a GPU's kernels; name one with --device."));
+    };
+    let timed = pollster::block_on(executor.profile(program.index(), 0..steps))?;
+    eprintln!("{:<44} {:>6} {:>10} {:>7} {:>9} {:>8}", "kernel", "calls", "ms", "share", "GFLOP/s", "GB/s");
+    for line in gpu::profile::by_kernel(&timed) {
+        eprintln!(
+            "{:<44} {:>6} {:>10.3} {:>5.1} % {:>9.2} {:>8.2}",
+            line.kernel,
+            line.calls,
+            line.milliseconds,
+            100.0 * line.share,
+            line.gflops,
+            line.gbytes
+        );
+    }
+    let path: &Path = experiment.run.path();
+    train::files::write_whole(&path.join("trace.json"), gpu::profile::trace(&timed).as_bytes())?;
+    experiment.trainer.restore(&before)
+}

@@ -1,0 +1,70 @@
+//! Activations.
+
+use super::build::Build;
+use super::layer::Layer;
+use crate::graph::NodeId;
+use crate::{Error, Result};
+
+/// A function of each element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// 1 / (1 + e^-x).
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// max(x, 0).
+    Relu,
+    /// x, or x / 100 below 0.
+    LeakyRelu,
+    /// Gaussian error linear unit.
+    Gelu,
+}
+
+impl Activation {
+    /// All, by name.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("sigmoid", Self::Sigmoid),
+        ("tanh", Self::Tanh),
+        ("relu", Self::Relu),
+        ("leaky-relu", Self::LeakyRelu),
+        ("gelu", Self::Gelu),
+    ];
+}
+
+impl std::str::FromStr for Activation {
+    type Err = Error;
+    /// Its name in [`Activation::NAMES`]; a [`Error::Usage`] with the nearest for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        let known = Self::NAMES.iter().find(|(name, _)| *name == word);
+        known.map(|&(_, activation)| activation).ok_or_else(|| {
+            let names: Vec<&str> = Self::NAMES.iter().map(|&(name, _)| name).collect();
+            crate::error::unknown("activation", word, &names)
+        })
+    }
+}
+
+impl std::fmt::Display for Activation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, activation)| activation == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
+impl Layer for Activation {
+    fn label(&self) -> String {
+        self.to_string()
+    }
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        Ok(shape.to_vec())
+    }
+    fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {
+        match self {
+            Self::Sigmoid => build.sigmoid(x),
+            Self::Tanh => build.tanh(x),
+            Self::Relu => build.relu(x),
+            Self::LeakyRelu => build.leaky_relu(x, 0.01),
+            Self::Gelu => build.gelu(x),
+        }
+    }
+}

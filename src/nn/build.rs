@@ -1,0 +1,99 @@
+//! What layers build into: a graph, with the model's parameters as leaves.
+
+use super::parameters::Parameters;
+use crate::graph::{Graph, NodeId, TensorType};
+use crate::{Error, Result};
+
+/// The name of the flat buffer of all parameters.
+pub const PARAMS: &str = "params";
+
+/// What a graph is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Learning: dropout drops.
+    Training,
+    /// Measuring and using: dropout does nothing.
+    Evaluation,
+}
+
+/// A graph under construction. It dereferences to its [`Graph`].
+#[derive(Debug)]
+pub struct Build<'a> {
+    /// The graph so far.
+    pub graph: Graph,
+    /// What it is for.
+    pub mode: Mode,
+    /// The flat buffer of all parameters as one tensor.
+    pub params: NodeId,
+    parameters: &'a Parameters,
+    leaves: Vec<Option<NodeId>>,
+    dropouts: u32,
+}
+
+impl<'a> Build<'a> {
+    /// An empty graph over these parameters.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn new(parameters: &'a Parameters, mode: Mode) -> Result<Self> {
+        let mut graph = Graph::new();
+        // The whole buffer first: every graph then asks for it in the same length.
+        let params = graph.leaf(PARAMS, 0, TensorType::f32([parameters.flat_len()]))?;
+        Ok(Self { graph, mode, params, parameters, leaves: vec![None; parameters.iter().len()], dropouts: 0 })
+    }
+
+    /// The leaf of a parameter, one node however often it is asked for.
+    ///
+    /// # Errors
+    /// When the model has no parameter of that name.
+    pub fn parameter(&mut self, name: &str) -> Result<NodeId> {
+        let index = self.parameters.iter().position(|parameter| parameter.name == name);
+        let index = index.ok_or_else(|| Error::usage(format!("the model has no parameter '{name}'")))?;
+        self.parameter_at(index)
+    }
+
+    fn parameter_at(&mut self, index: usize) -> Result<NodeId> {
+        if let Some(leaf) = self.leaves[index] {
+            return Ok(leaf);
+        }
+        let parameters = self.parameters;
+        let Some(parameter) = parameters.iter().nth(index) else {
+            return Err(Error::usage(format!("the model has no parameter number {index}")));
+        };
+        let leaf = self.graph.leaf(PARAMS, parameter.offset, TensorType::f32(parameter.shape.clone()))?;
+        self.leaves[index] = Some(leaf);
+        Ok(leaf)
+    }
+
+    /// The leaves of all parameters, in order.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn all_parameters(&mut self) -> Result<Vec<NodeId>> {
+        (0..self.leaves.len()).map(|index| self.parameter_at(index)).collect()
+    }
+
+    /// What the parameters are.
+    pub fn parameters(&self) -> &'a Parameters {
+        self.parameters
+    }
+
+    /// A number for the next dropout layer, so that no two drop alike.
+    pub fn next_dropout(&mut self) -> u32 {
+        self.dropouts += 1;
+        self.dropouts - 1
+    }
+}
+
+impl std::ops::Deref for Build<'_> {
+    type Target = Graph;
+    fn deref(&self) -> &Graph {
+        &self.graph
+    }
+}
+
+impl std::ops::DerefMut for Build<'_> {
+    fn deref_mut(&mut self) -> &mut Graph {
+        &mut self.graph
+    }
+}

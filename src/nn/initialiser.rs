@@ -1,0 +1,106 @@
+//! Initial values: a function of the seed, the parameter and the element alone, so that they are the same on every
+//! machine and in whichever order they are made.
+
+use crate::random::{Counted, Purpose};
+use crate::{Error, Result};
+
+/// How one parameter begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initialiser {
+    /// All zero.
+    Zeros,
+    /// All the same.
+    Constant(f32),
+    /// Uniform between -bound and bound.
+    Uniform {
+        /// The bound.
+        bound: f32,
+    },
+}
+
+impl Initialiser {
+    /// X. Glorot and Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS
+    /// 2010: uniform within sqrt(6 / (fan in + fan out)).
+    pub fn xavier(fan_in: usize, fan_out: usize) -> Self {
+        Self::Uniform { bound: (6.0 / (fan_in + fan_out).max(1) as f64).sqrt() as f32 }
+    }
+
+    /// PyTorch's default for linear layers and convolutions, weights and biases: uniform within 1 / sqrt(fan in).
+    pub fn fan_in(fan_in: usize) -> Self {
+        Self::Uniform { bound: (1.0 / fan_in.max(1) as f64).sqrt() as f32 }
+    }
+
+    /// The values of parameter number `index` of a run with `seed`.
+    pub fn values(self, elements: usize, seed: u64, index: u32) -> Vec<f32> {
+        match self {
+            Self::Zeros => vec![0.0; elements],
+            Self::Constant(value) => vec![value; elements],
+            Self::Uniform { bound } => {
+                let counted = Counted::new(seed, Purpose::Init, index, 0);
+                (0..elements as u32).map(|element| bound * (2.0 * counted.uniform(element) - 1.0)).collect()
+            }
+        }
+    }
+}
+
+/// How a whole model begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scheme {
+    /// [`Initialiser::fan_in`] for weights and biases.
+    #[default]
+    PyTorch,
+    /// [`Initialiser::xavier`] for weights, zero biases.
+    Xavier,
+    /// All zero: for experiments on symmetry; such a network with hidden units learns next to nothing.
+    Zeros,
+}
+
+impl Scheme {
+    /// For weights.
+    pub fn weight(self, fan_in: usize, fan_out: usize) -> Initialiser {
+        match self {
+            Self::PyTorch => Initialiser::fan_in(fan_in),
+            Self::Xavier => Initialiser::xavier(fan_in, fan_out),
+            Self::Zeros => Initialiser::Zeros,
+        }
+    }
+
+    /// For biases.
+    pub fn bias(self, fan_in: usize) -> Initialiser {
+        match self {
+            Self::PyTorch => Initialiser::fan_in(fan_in),
+            Self::Xavier | Self::Zeros => Initialiser::Zeros,
+        }
+    }
+}
+
+impl std::str::FromStr for Scheme {
+    type Err = Error;
+    /// `pytorch`, `xavier` or `zeros`; a [`Error::Usage`] with the nearest of them for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "pytorch" => Ok(Self::PyTorch),
+            "xavier" => Ok(Self::Xavier),
+            "zeros" => Ok(Self::Zeros),
+            _ => Err(crate::error::unknown("initialiser", word, &["pytorch", "xavier", "zeros"])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uniform_values_fill_their_bounds_and_depend_on_seed_and_parameter() {
+        let values = Initialiser::xavier(1024, 64).values(10_000, 1, 0);
+        let bound = (6.0_f32 / 1088.0).sqrt();
+        assert!(values.iter().all(|value| value.abs() <= bound));
+        let mean = values.iter().sum::<f32>() / 10_000.0;
+        let square = values.iter().map(|v| v * v).sum::<f32>() / 10_000.0;
+        assert!(mean.abs() < 0.03 * bound && (square * 3.0 / bound / bound - 1.0).abs() < 0.05);
+        assert_ne!(values, Initialiser::xavier(1024, 64).values(10_000, 1, 1));
+        assert_ne!(values, Initialiser::xavier(1024, 64).values(10_000, 2, 0));
+    }
+}

@@ -1,0 +1,52 @@
+//! What a layer is, and the layer without parameters or arithmetic.
+
+use std::fmt::Debug;
+
+use super::build::Build;
+use super::parameters::Parameters;
+use crate::Result;
+use crate::graph::NodeId;
+
+/// One layer of a [`super::Model`]: a rule for shapes, the parameters it learns, and the nodes it builds.
+///
+/// Shapes are those of one picture, without the batch axis: `[features]` or `[channels, height, width]`.
+pub trait Layer: Debug + Send + Sync {
+    /// What it is, with what distinguishes it, for tables: `linear 1024-64`.
+    fn label(&self) -> String;
+
+    /// The shape of its output for an input of `shape`.
+    ///
+    /// # Errors
+    /// The part of a sentence that says what does not fit; the model puts the layer's name before it.
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String>;
+
+    /// Adds what it learns, named after `name`: `fc1.weight`.
+    fn declare(&self, _name: &str, _shape: &[usize], _parameters: &mut Parameters) {}
+
+    /// Builds its nodes for x `[batch, shape...]`, with the parameters it declared under `name`.
+    ///
+    /// # Errors
+    /// When shapes do not fit, which [`Layer::output`] has excluded.
+    fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId>;
+}
+
+/// `[channels, height, width]` as `[features]`, row-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn label(&self) -> String {
+        "flatten".into()
+    }
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        Ok(vec![shape.iter().product()])
+    }
+    fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {
+        let &[batch, ref rest @ ..] = build.dims(x) else { return Ok(x) };
+        if rest.len() == 1 {
+            return Ok(x);
+        }
+        let features: usize = rest.iter().product();
+        build.reshape(x, [batch, features])
+    }
+}

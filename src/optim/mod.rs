@@ -1,0 +1,7 @@
+//! Optimisers and learning-rate schedules, built of ops like everything else.
+
+mod optimiser;
+mod schedule;
+
+pub use optimiser::{Method, Optimiser};
+pub use schedule::{Moment, Schedule, Shape};

@@ -1,0 +1,224 @@
+//! Optimisers: their configuration, their numbers of a step, and the nodes of their update.
+
+use crate::graph::{NodeId, TensorType};
+use crate::nn::Build;
+use crate::ops::Step;
+use crate::ops::pack::Pack;
+use crate::ops::update::{Adam, Sgd};
+use crate::{Error, Result};
+
+/// The algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Stochastic gradient descent, with momentum where it is not 0.
+    Sgd,
+    /// D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
+    Adam,
+    /// I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
+    AdamW,
+}
+
+impl std::str::FromStr for Method {
+    type Err = Error;
+    /// `sgd`, `adam` or `adamw`; a [`Error::Usage`] with the nearest of them for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        match word.to_lowercase().as_str() {
+            "sgd" => Ok(Self::Sgd),
+            "adam" => Ok(Self::Adam),
+            "adamw" => Ok(Self::AdamW),
+            _ => Err(crate::error::unknown("optimizer", word, &["sgd", "adam", "adamw"])),
+        }
+    }
+}
+
+/// An optimiser's numbers. They mean what PyTorch's do.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimiser {
+    /// The algorithm.
+    pub name: Method,
+    /// The learning rate, before the schedule.
+    pub learning_rate: f64,
+    /// Momentum of SGD; 0 is none.
+    #[serde(default)]
+    pub momentum: f64,
+    /// Y. Nesterov's form of momentum.
+    #[serde(default)]
+    pub nesterov: bool,
+    /// Decay of weights; biases are spared.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// The largest Euclidean norm of all gradients together; longer ones are scaled down to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// Adam's decay of the first moment.
+    #[serde(default = "default_beta1")]
+    pub beta1: f64,
+    /// Adam's decay of the second moment.
+    #[serde(default = "default_beta2")]
+    pub beta2: f64,
+    /// Added to the root of Adam's second moment.
+    #[serde(default = "default_epsilon")]
+    pub epsilon: f64,
+}
+
+fn default_beta1() -> f64 {
+    0.9
+}
+fn default_beta2() -> f64 {
+    0.999
+}
+fn default_epsilon() -> f64 {
+    1e-8
+}
+
+/// The persistent buffer of the update's block table.
+const BLOCKS: &str = "update.blocks";
+
+impl Optimiser {
+    /// Plain SGD.
+    pub fn sgd(learning_rate: f64) -> Self {
+        Self {
+            name: Method::Sgd,
+            learning_rate,
+            momentum: 0.0,
+            nesterov: false,
+            weight_decay: 0.0,
+            clip: None,
+            beta1: default_beta1(),
+            beta2: default_beta2(),
+            epsilon: default_epsilon(),
+        }
+    }
+
+    /// Refuses numbers that cannot train.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the field, what it is and what it may be.
+    pub fn validate(&self) -> Result<()> {
+        let check = |name: &str, value: f64, good: bool, range: &str| match good && value.is_finite() {
+            true => Ok(()),
+            false => Err(Error::usage(format!("{name} is {value}, but has to be {range}."))),
+        };
+        let (rate, momentum) = (self.learning_rate, self.momentum);
+        check("The learning rate (learning_rate, --lr)", rate, rate > 0.0, "a finite number above 0")?;
+        // It is used in single precision, where it must neither vanish nor overflow.
+        let single = rate as f32;
+        check("The learning rate (learning_rate, --lr)", rate, single > 0.0 && single.is_finite(), "a single's size")?;
+        check("Momentum", momentum, (0.0..1.0).contains(&momentum), "from 0 to below 1")?;
+        check("The weight decay", self.weight_decay, self.weight_decay >= 0.0, "0 or a finite number above it")?;
+        if let Some(clip) = self.clip {
+            check("The norm to clip at (clip)", clip, clip > 0.0, "a finite number above 0")?;
+        }
+        check("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), "from 0 to below 1")?;
+        check("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), "from 0 to below 1")?;
+        check("epsilon", self.epsilon, self.epsilon > 0.0, "a finite number above 0")?;
+        if self.nesterov && (self.name != Method::Sgd || momentum == 0.0) {
+            return Err(Error::usage("Nesterov's form (nesterov) needs SGD with a momentum above 0."));
+        }
+        if self.name != Method::Sgd && momentum != 0.0 {
+            return Err(Error::usage("Adam has no momentum; its beta1 plays that part. Leave momentum out."));
+        }
+        Ok(())
+    }
+
+    /// The persistent buffers of its state, each laid out as the parameters; they begin at 0.
+    pub fn states(&self) -> &'static [&'static str] {
+        match self.name {
+            Method::Sgd if self.momentum == 0.0 => &[],
+            Method::Sgd => &["optimizer.momentum"],
+            Method::Adam | Method::AdamW => &["optimizer.first_moment", "optimizer.second_moment"],
+        }
+    }
+
+    /// The persistent buffers that must be written once before training, beside the parameters: u32 each.
+    pub fn tables(&self, parameters: &crate::nn::Parameters) -> Vec<(&'static str, Vec<u32>)> {
+        vec![(BLOCKS, parameters.blocks())]
+    }
+
+    /// Builds the update of all parameters by the gradient of `loss`.
+    ///
+    /// # Errors
+    /// When the loss is no scalar or does not depend on a parameter.
+    pub fn update(&self, build: &mut Build, loss: NodeId) -> Result<()> {
+        let leaves = build.all_parameters()?;
+        let gradients = build.gradient(loss, &leaves)?;
+        build.enter("update");
+        let built = self.update_by(build, &gradients);
+        build.leave();
+        built
+    }
+
+    fn update_by(&self, build: &mut Build, gradients: &[NodeId]) -> Result<()> {
+        let parameters = build.parameters();
+        let len = parameters.flat_len();
+        let offsets = parameters.iter().map(|parameter| parameter.offset).collect();
+        let flat = build.apply(Pack { offsets, len }, gradients)?;
+        let blocks = build.leaf(BLOCKS, 0, TensorType::u32([parameters.blocks().len()]))?;
+        let factors = parameters.group_factors();
+        let groups = build.constant(TensorType::f32([factors.len()]), factors);
+        let mut inputs = vec![flat, blocks, groups];
+        if self.clip.is_some() {
+            inputs.push(build.norm(flat, blocks)?);
+        }
+        let mut states = vec![build.params];
+        for name in self.states() {
+            states.push(build.leaf(*name, 0, TensorType::f32([len]))?);
+        }
+        let (weight_decay, clip) = (self.weight_decay as f32, self.clip.map(|clip| clip as f32));
+        match self.name {
+            Method::Sgd => {
+                let op = Sgd { momentum: self.momentum > 0.0, nesterov: self.nesterov, weight_decay, clip };
+                build.update(op, &inputs, &states)?;
+            }
+            Method::Adam | Method::AdamW => {
+                let (beta2, epsilon) = (self.beta2 as f32, self.epsilon as f32);
+                let decoupled = self.name == Method::AdamW;
+                build.update(Adam { beta2, epsilon, weight_decay, decoupled, clip }, &inputs, &states)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its momentum (or beta1) without a schedule's say.
+    pub fn inertia(&self) -> f64 {
+        if self.name == Method::Sgd { self.momentum } else { self.beta1 }
+    }
+
+    /// Puts a step's rate, inertia and bias corrections into the step's numbers; `step.number` counts from 0.
+    pub fn fill(&self, step: &mut Step, rate: f64, inertia: f64) {
+        step.learning_rate = rate as f32;
+        step.momentum = inertia as f32;
+        if self.name != Method::Sgd {
+            let time = f64::from(step.number) + 1.0;
+            step.correction1 = (1.0 - inertia.powf(time)) as f32;
+            step.correction2 = (1.0 - self.beta2.powf(time)) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_cannot_train_are_refused_by_name() {
+        for rate in [0.0, -0.1, f64::NAN, f64::INFINITY, 1e-60] {
+            let sentence = Optimiser::sgd(rate).validate().expect_err("refused").to_string();
+            assert!(sentence.contains("learning rate"), "{sentence}");
+        }
+        assert!(Optimiser { momentum: 1.0, ..Optimiser::sgd(0.1) }.validate().is_err());
+        assert!(Optimiser { clip: Some(0.0), ..Optimiser::sgd(0.1) }.validate().is_err());
+        assert!(Optimiser { nesterov: true, ..Optimiser::sgd(0.1) }.validate().is_err());
+        assert!(Optimiser { momentum: 0.9, nesterov: true, ..Optimiser::sgd(0.1) }.validate().is_ok());
+    }
+
+    #[test]
+    fn adam_corrects_its_first_step_fully() {
+        let adam = Optimiser { name: Method::Adam, ..Optimiser::sgd(0.1) };
+        let mut step = Step::new(0, 8, 1);
+        adam.fill(&mut step, 0.1, 0.9);
+        assert!((step.correction1 - 0.1).abs() < 1e-6 && (step.correction2 - 0.001).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,272 @@
+//! Learning-rate schedules: pure functions of how far a run has come.
+
+use crate::{Error, Result};
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// The epoch, from 0.
+    pub epoch: u32,
+    /// The step within the epoch, from 0.
+    pub step: u32,
+    /// Steps of an epoch.
+    pub steps: u32,
+    /// Epochs of the run.
+    pub epochs: u32,
+}
+
+impl Moment {
+    /// Epochs that have passed, with fractions.
+    fn passed(self) -> f64 {
+        f64::from(self.epoch) + f64::from(self.step) / f64::from(self.steps.max(1))
+    }
+}
+
+/// The form of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shape {
+    /// The rate as it is.
+    Constant,
+    /// Times `factor` after every `every` epochs.
+    Step {
+        /// Epochs between two changes.
+        every: u32,
+        /// What the rate is multiplied by.
+        factor: f64,
+    },
+    /// Times `factor` after every epoch.
+    Exponential {
+        /// What the rate is multiplied by.
+        factor: f64,
+    },
+    /// Half a cosine from the whole rate down to `floor` of it, changing with every step.
+    Cosine {
+        /// The part of the rate that remains at the end.
+        floor: f64,
+    },
+    /// L. N. Smith and N. Topin's one cycle (2019), as PyTorch has it: from 1/25 of the rate up over the first 30 % of the
+    /// steps, then down to 1/250,000, in half cosines; momentum the other way, 0.95 to 0.85 and back.
+    OneCycle,
+}
+
+/// A schedule: its form, and epochs of linear warm-up before it.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Schedule {
+    /// The form.
+    pub shape: Shape,
+    /// Epochs, with fractions, over which the rate grows linearly to what the form says.
+    pub warmup: f64,
+}
+
+/// As it stands in a recipe.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    every: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    factor: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    floor: Option<f64>,
+    #[serde(default)]
+    warmup: f64,
+}
+
+const KINDS: [&str; 5] = ["constant", "step", "exponential", "cosine", "one-cycle"];
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self { shape: Shape::Constant, warmup: 0.0 }
+    }
+}
+
+impl TryFrom<Written> for Schedule {
+    type Error = Error;
+    fn try_from(written: Written) -> Result<Self> {
+        let Written { kind, every, factor, floor, warmup } = written;
+        let need = |field: &str| Error::usage(format!("The schedule `{kind}` needs the field `{field}`."));
+        let spare = |field: &str, given: bool| match given {
+            true => Err(Error::usage(format!("The schedule `{kind}` takes no field `{field}`."))),
+            false => Ok(()),
+        };
+        let takes: &[&str] = match kind.as_str() {
+            "step" => &["every", "factor"],
+            "exponential" => &["factor"],
+            "cosine" => &["floor"],
+            _ => &[],
+        };
+        for (field, given) in [("every", every.is_some()), ("factor", factor.is_some()), ("floor", floor.is_some())] {
+            spare(field, given && !takes.contains(&field) && KINDS.contains(&kind.as_str()))?;
+        }
+        let shape = match kind.as_str() {
+            "constant" => Shape::Constant,
+            "step" => Shape::Step {
+                every: every.ok_or_else(|| need("every"))?,
+                factor: factor.ok_or_else(|| need("factor"))?,
+            },
+            "exponential" => Shape::Exponential { factor: factor.ok_or_else(|| need("factor"))? },
+            "cosine" => Shape::Cosine { floor: floor.unwrap_or(0.0) },
+            "one-cycle" => Shape::OneCycle,
+            other => return Err(crate::error::unknown("schedule", other, &KINDS)),
+        };
+        let schedule = Self { shape, warmup };
+        schedule.validate()?;
+        Ok(schedule)
+    }
+}
+
+impl From<Schedule> for Written {
+    fn from(schedule: Schedule) -> Self {
+        let warmup = schedule.warmup;
+        let written = |kind: &str| Self { kind: kind.into(), warmup, ..Self::default() };
+        match schedule.shape {
+            Shape::Constant => written("constant"),
+            Shape::Step { every, factor } => Self { every: Some(every), factor: Some(factor), ..written("step") },
+            Shape::Exponential { factor } => Self { factor: Some(factor), ..written("exponential") },
+            Shape::Cosine { floor } => Self { floor: Some(floor), ..written("cosine") },
+            Shape::OneCycle => written("one-cycle"),
+        }
+    }
+}
+
+impl std::str::FromStr for Schedule {
+    type Err = Error;
+    /// As `--schedule` takes it: `constant`, `step:EVERY:FACTOR`, `exponential:FACTOR`, `cosine` or `cosine:FLOOR`,
+    /// `one-cycle`; a [`Error::Usage`] that says what is wrong for anything else.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut words = text.split(':');
+        let kind = words.next().unwrap_or_default().to_owned();
+        let numbers: Vec<&str> = words.collect();
+        let wrong = || {
+            Error::usage(format!(
+                "The schedule `{text}` has to be constant, step:EVERY:FACTOR, exponential:FACTOR, cosine[:FLOOR] or one-cycle."
+            ))
+        };
+        let real = |word: &str| word.parse::<f64>().map_err(|_| wrong());
+        let mut written = Written { kind: kind.clone(), ..Written::default() };
+        match (kind.as_str(), numbers.as_slice()) {
+            ("step", [every, factor]) => {
+                written.every = Some(every.parse().map_err(|_| wrong())?);
+                written.factor = Some(real(factor)?);
+            }
+            ("exponential", [factor]) => written.factor = Some(real(factor)?),
+            ("cosine", [floor]) => written.floor = Some(real(floor)?),
+            ("constant" | "cosine" | "one-cycle", []) => {}
+            (known, _) if KINDS.contains(&known) => return Err(wrong()),
+            _ => {}
+        }
+        written.try_into()
+    }
+}
+
+impl Schedule {
+    /// Refuses numbers that make no schedule.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the field.
+    pub fn validate(&self) -> Result<()> {
+        let bad = |field: &str, value: f64, range: &str| {
+            Err(Error::usage(format!("The schedule's {field} is {value}, but has to be {range}.")))
+        };
+        match self.shape {
+            Shape::Step { every: 0, .. } => return bad("every", 0.0, "at least 1"),
+            Shape::Step { factor, .. } | Shape::Exponential { factor } if !(factor > 0.0 && factor.is_finite()) => {
+                return bad("factor", factor, "a finite number above 0");
+            }
+            Shape::Cosine { floor } if !(0.0..=1.0).contains(&floor) => return bad("floor", floor, "from 0 to 1"),
+            _ => {}
+        }
+        match self.warmup >= 0.0 && self.warmup.is_finite() {
+            true => Ok(()),
+            false => bad("warmup", self.warmup, "0 or a finite number of epochs"),
+        }
+    }
+
+    /// What the learning rate is multiplied by.
+    pub fn factor(&self, at: Moment) -> f64 {
+        let form = match self.shape {
+            Shape::Constant => 1.0,
+            Shape::Step { every, factor } => factor.powi((at.epoch / every) as i32),
+            Shape::Exponential { factor } => factor.powi(at.epoch as i32),
+            Shape::Cosine { floor } => between(1.0, floor, at.passed() / f64::from(at.epochs.max(1))),
+            Shape::OneCycle => cycle(at, [1.0 / 25.0, 1.0, 1.0 / 250_000.0]),
+        };
+        // The first step of a warm-up has a rate above 0, its last the whole.
+        let step = at.passed() + 1.0 / f64::from(at.steps.max(1));
+        if self.warmup > 0.0 { form * (step / self.warmup).min(1.0) } else { form }
+    }
+
+    /// Momentum (or beta1) where `usual` is what it is without the schedule.
+    pub fn inertia(&self, at: Moment, usual: f64) -> f64 {
+        match self.shape {
+            Shape::OneCycle if usual > 0.0 => cycle(at, [0.95, 0.85, 0.95]),
+            _ => usual,
+        }
+    }
+}
+
+/// Half a cosine from `from` to `to`, `part` of the way.
+fn between(from: f64, to: f64, part: f64) -> f64 {
+    to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * part.clamp(0.0, 1.0)).cos())
+}
+
+/// From the first to the second over 30 % of the run's steps, then to the third; the last step reaches it.
+fn cycle(at: Moment, [start, top, end]: [f64; 3]) -> f64 {
+    let total = f64::from(at.epochs) * f64::from(at.steps);
+    let step = f64::from(at.epoch) * f64::from(at.steps) + f64::from(at.step);
+    let peak = (0.3 * total - 1.0).max(0.0);
+    if step <= peak {
+        between(start, top, if peak > 0.0 { step / peak } else { 1.0 })
+    } else {
+        between(top, end, (step - peak) / (total - 1.0 - peak).max(1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: u32, step: u32) -> Moment {
+        Moment { epoch, step, steps: 10, epochs: 20 }
+    }
+
+    fn schedule(text: &str) -> Schedule {
+        text.parse().expect("a schedule")
+    }
+
+    #[test]
+    fn each_form_is_what_it_says() {
+        assert_eq!(schedule("constant").factor(at(7, 3)), 1.0);
+        assert_eq!(schedule("step:5:0.5").factor(at(4, 9)), 1.0);
+        assert_eq!(schedule("step:5:0.5").factor(at(10, 0)), 0.25);
+        assert_eq!(schedule("exponential:0.5").factor(at(3, 5)), 0.125);
+        assert!((schedule("cosine").factor(at(10, 0)) - 0.5).abs() < 1e-12);
+        assert!((schedule("cosine:0.1").factor(at(20, 0)) - 0.1).abs() < 1e-12);
+        let cycle = schedule("one-cycle");
+        assert!((cycle.factor(at(0, 0)) - 0.04).abs() < 1e-12);
+        assert!((cycle.factor(at(5, 9)) - 1.0).abs() < 1e-12);
+        assert!((cycle.factor(at(19, 9)) - 4e-6).abs() < 1e-12);
+        assert!((cycle.inertia(at(5, 9), 0.9) - 0.85).abs() < 1e-12);
+        assert_eq!(cycle.inertia(at(5, 9), 0.0), 0.0);
+    }
+
+    #[test]
+    fn warm_up_grows_to_the_form() {
+        let warm = Schedule { warmup: 2.0, ..Schedule::default() };
+        assert!((warm.factor(at(0, 0)) - 0.05).abs() < 1e-12);
+        assert!((warm.factor(at(1, 9)) - 1.0).abs() < 1e-12);
+        assert_eq!(warm.factor(at(5, 0)), 1.0);
+    }
+
+    #[test]
+    fn wrong_words_are_answered() {
+        for (text, part) in
+            [("cosin", "`cosine`"), ("step", "step:EVERY"), ("step:0:0.5", "every"), ("cosine:x", "cosine")]
+        {
+            let sentence = text.parse::<Schedule>().expect_err("refused").to_string();
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+}

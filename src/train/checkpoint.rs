@@ -1,0 +1,231 @@
+//! Checkpoints: one safetensors file with the weights by name, the optimiser's state, the running sums of an epoch that was
+//! interrupted, and, in its metadata, the recipe and the counters. It is whole or absent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::metrics::EpochLine;
+use super::recipe::Recipe;
+use crate::nn::Parameters;
+use crate::{Error, Result};
+
+/// The version of what the metadata hold.
+pub const FORMAT: u32 = 1;
+/// The metadata's one key, so that the same checkpoint has the same bytes.
+const KEY: &str = "gpunn";
+/// The running sums of an epoch under way, `[3]`.
+pub const SUMS: &str = "train.sums";
+
+/// How far a run has come.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Counters {
+    /// Epochs that are complete.
+    pub epoch: u32,
+    /// Steps of the next epoch that are done.
+    pub step: u32,
+    /// Steps of the whole run that are done.
+    pub number: u32,
+    /// Seconds of the epochs that are complete.
+    pub seconds: f64,
+    /// Seconds of the epoch under way.
+    pub epoch_seconds: f64,
+    /// The epoch, from 1, with the best figure so far.
+    pub best_epoch: Option<u32>,
+    /// That figure: validation accuracy (or minus the loss where there is none), the larger the better.
+    pub best_figure: Option<f64>,
+    /// The best epoch's validation accuracy.
+    pub best_val_accuracy: Option<f64>,
+    /// The last complete epoch.
+    pub last: Option<EpochLine>,
+}
+
+/// A tensor: its axis sizes and values.
+pub type Tensor = (Vec<usize>, Vec<f32>);
+
+/// A run at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// What is trained, and how.
+    pub recipe: Recipe,
+    /// How far it has come.
+    pub counters: Counters,
+    /// A picture's channels, height and width.
+    pub input: [usize; 3],
+    /// The classes' names.
+    pub classes: Vec<String>,
+    /// Weights by their own names; a state of the optimiser as `STATE/NAME`; [`SUMS`].
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// The metadata's content.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Header {
+    format: u32,
+    recipe: String,
+    counters: Counters,
+    input: [usize; 3],
+    classes: Vec<String>,
+    checksum: String,
+}
+
+/// 64-bit FNV-1a over names and bits, against damage that leaves the file's form intact.
+fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for (name, bytes) in tensors {
+        for byte in name.bytes().chain(bytes.iter().copied()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}")
+}
+
+impl Checkpoint {
+    /// Puts the flat buffer `flat` of all parameters, or of a state like it, under each parameter's name after `prefix`.
+    pub fn put(&mut self, prefix: &str, parameters: &Parameters, flat: &[f32]) {
+        for parameter in parameters.iter() {
+            let values = flat[parameter.range()].to_vec();
+            self.tensors.insert(format!("{prefix}{}", parameter.name), (parameter.shape.dims().to_vec(), values));
+        }
+    }
+
+    /// The flat buffer of what [`Checkpoint::put`] put under `prefix`; the gaps are 0.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape: the checkpoint is of another model.
+    pub fn flat(&self, prefix: &str, parameters: &Parameters) -> Result<Vec<f32>> {
+        let mut flat = vec![0.0; parameters.flat_len()];
+        for parameter in parameters.iter() {
+            let name = format!("{prefix}{}", parameter.name);
+            let wanted = &parameter.shape;
+            let Some((shape, values)) = self.tensors.get(&name) else {
+                return Err(Error::data(format!(
+                    "The checkpoint is of another model: it has no tensor `{name}` ({wanted}), which the model {} needs.",
+                    self.recipe.model.name
+                )));
+            };
+            if shape.as_slice() != wanted.dims() {
+                return Err(Error::data(format!(
+                    "The checkpoint is of another model: its `{name}` is {shape:?}, but the model {} needs {:?}.",
+                    self.recipe.model.name,
+                    wanted.dims()
+                )));
+            }
+            flat[parameter.range()].copy_from_slice(values);
+        }
+        Ok(flat)
+    }
+
+    /// Writes it: under a temporary name, flushed, renamed.
+    ///
+    /// # Errors
+    /// When the system refuses; then the file is as it was before.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        super::files::write_whole(path, &self.to_bytes(path)?)
+    }
+
+    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
+        let says = |error: &dyn std::fmt::Display| {
+            Error::data(format!("The checkpoint {} cannot be written: {error}.", path.display()))
+        };
+        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let tensors: Vec<(&str, &[usize], Vec<u8>)> =
+            self.tensors.iter().map(|(name, (shape, values))| (name.as_str(), &shape[..], bytes(values))).collect();
+        let header = Header {
+            format: FORMAT,
+            recipe: self.recipe.to_toml()?,
+            counters: self.counters.clone(),
+            input: self.input,
+            classes: self.classes.clone(),
+            checksum: checksum(tensors.iter().map(|(name, _, bytes)| (*name, &bytes[..]))),
+        };
+        let header = serde_json::to_string(&header).map_err(|error| says(&error))?;
+        let mut views = Vec::new();
+        for (name, shape, bytes) in &tensors {
+            let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(|error| says(&error))?;
+            views.push((*name, view));
+        }
+        let metadata = HashMap::from([(KEY.to_owned(), header)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|error| says(&error))
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, [`Error::Data`] when it is damaged or no checkpoint of this program.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::file("cannot read the checkpoint", path))?;
+        Self::from_bytes(&bytes)
+            .map_err(|reason| Error::data(format!("{} is no sound checkpoint of gpunn: {reason}.", path.display())))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let damaged = |error: &dyn std::fmt::Display| format!("{error}; it may have been cut short or changed");
+        let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
+        let header = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
+        let header = header.ok_or("it is a safetensors file, but nothing in it says what was trained")?;
+        let version: serde_json::Value = serde_json::from_str(header).map_err(|error| damaged(&error))?;
+        let version = version.get("format").and_then(serde_json::Value::as_u64);
+        if version != Some(u64::from(FORMAT)) {
+            let version = version.map_or("none".into(), |version| version.to_string());
+            return Err(format!("its format is {version}, but this gpunn reads {FORMAT}"));
+        }
+        let header: Header = serde_json::from_str(header).map_err(|error| damaged(&error))?;
+        let mut found: Vec<(String, TensorView<'_>)> = file.tensors();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        if checksum(found.iter().map(|(name, view)| (name.as_str(), view.data()))) != header.checksum {
+            return Err("its tensors do not have the checksum that was written with them; it was changed".into());
+        }
+        let mut tensors = BTreeMap::new();
+        for (name, view) in &found {
+            if view.dtype() != Dtype::F32 {
+                return Err(format!("its tensor `{name}` is {:?} instead of F32", view.dtype()));
+            }
+            let values =
+                view.data().chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+            tensors.insert(name.clone(), (view.shape().to_vec(), values.collect()));
+        }
+        let recipe = Recipe::parse(&header.recipe, "in it").map_err(|error| error.to_string())?;
+        let Header { counters, input, classes, .. } = header;
+        Ok(Self { recipe, counters, input, classes, tensors })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Checkpoint {
+        let recipe = Recipe::find("glyphs-mlp").expect("a recipe");
+        let tensors = BTreeMap::from([
+            ("fc1.weight".to_owned(), (vec![2, 3], vec![1.0, -0.0, f32::MIN_POSITIVE, 4.5, 1e-40, -7.25])),
+            (SUMS.to_owned(), (vec![3], vec![1.5, 2.0, 3.0])),
+        ]);
+        let counters = Counters { epoch: 3, seconds: 0.1 + 0.2, ..Counters::default() };
+        Checkpoint { recipe, counters, input: [1, 32, 32], classes: vec!["A".into(), "B".into()], tensors }
+    }
+
+    #[test]
+    fn a_checkpoint_survives_the_disk_and_has_the_same_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("last.safetensors");
+        sample().write(&path).expect("written");
+        assert_eq!(Checkpoint::read(&path).expect("read"), sample());
+        let bytes = std::fs::read(&path).expect("bytes");
+        assert_eq!(bytes, sample().to_bytes(&path).expect("bytes"));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        let whole = sample().to_bytes(Path::new("x")).expect("bytes");
+        for length in 0..whole.len() {
+            assert!(Checkpoint::from_bytes(&whole[..length]).is_err());
+        }
+        let mut changed = whole.clone();
+        *changed.last_mut().expect("a byte") ^= 1;
+        assert!(Checkpoint::from_bytes(&changed).expect_err("noticed").contains("checksum"));
+    }
+}

@@ -1,0 +1,106 @@
+//! Measuring a trained model on a split, class by class.
+
+use super::checkpoint::Checkpoint;
+use super::graphs::{self, Resident, SCORES};
+use super::memory;
+use super::metrics::Measured;
+use super::trainer::{MEASURED_AT_ONCE, measuring_steps, upload};
+use crate::data::{Dataset, Part};
+use crate::graph::PlanOptions;
+use crate::nn::PARAMS;
+use crate::nn::models::Task;
+use crate::{Engine, Error, Result};
+
+/// What `eval` prints.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Evaluation {
+    /// `train`, `val` or `test`.
+    pub split: String,
+    /// Pictures.
+    pub images: u64,
+    /// Mean loss of a picture.
+    pub loss: f64,
+    /// The fraction that was classified rightly; null for an autoencoder.
+    pub accuracy: Option<f64>,
+    /// The same for each class, in the classes' order; null where the split has no picture of it.
+    pub per_class: Option<Vec<Option<f64>>>,
+    /// How many pictures of each class (row) were taken for each class (column).
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Mean peak signal-to-noise ratio of a picture in dB, for an autoencoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
+}
+
+/// Measures a checkpoint on a split of a data set.
+///
+/// # Errors
+/// When the data set has other pictures or classes than the checkpoint, has no such split, or the device is lost.
+pub async fn evaluate(
+    engine: &mut Engine,
+    checkpoint: &Checkpoint,
+    dataset: &Dataset,
+    part: Part,
+) -> Result<Evaluation> {
+    if dataset.input != checkpoint.input || dataset.classes.len() != checkpoint.classes.len() {
+        return Err(Error::usage(format!(
+            "The run was trained on pictures {:?} of {} classes, but {} has {:?} of {}.",
+            checkpoint.input,
+            checkpoint.classes.len(),
+            dataset.name,
+            dataset.input,
+            dataset.classes.len()
+        )));
+    }
+    let split = dataset.part(part)?;
+    let task = checkpoint.recipe.model.task()?;
+    let model = checkpoint.recipe.model.build(checkpoint.input, checkpoint.classes.len())?;
+    let weights = checkpoint.flat("", model.parameters())?;
+    let name = match part {
+        Part::Train => "train",
+        Part::Val => "val",
+        Part::Test => "test",
+    };
+    let (data, batch) = (Resident::of(name, split), MEASURED_AT_ONCE.min(split.len()));
+    let graph = graphs::measuring(&model, task, data, batch)?;
+    let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
+    upload(engine, task, data, split)?;
+    engine.write(PARAMS, 0, &weights)?;
+    engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;
+    let steps = measuring_steps(split.len(), batch);
+    engine.schedule(program, &steps)?;
+    let classes = checkpoint.classes.len();
+    let mut confusion = vec![vec![0_u64; classes]; classes];
+    for (number, step) in steps.iter().enumerate() {
+        engine.run(program, number..number + 1)?;
+        if task == Task::Reconstruct {
+            continue;
+        }
+        let scores = engine.read_output(program, SCORES).await?;
+        let labels = &split.labels[step.first as usize..][..step.valid as usize];
+        for (row, &label) in scores.chunks(classes).zip(labels) {
+            confusion[label as usize][largest(row)] += 1;
+        }
+    }
+    let sums = engine.read(&data.buffer("sums")).await?;
+    let measured = Measured::from_sums(task, &sums);
+    let of_class = |(class, row): (usize, &Vec<u64>)| {
+        let images: u64 = row.iter().sum();
+        (images > 0).then(|| row[class] as f64 / images as f64)
+    };
+    let per_class = confusion.iter().enumerate().map(of_class).collect();
+    let classifies = task == Task::Classify;
+    Ok(Evaluation {
+        split: name.into(),
+        images: measured.images,
+        loss: measured.loss,
+        accuracy: measured.accuracy,
+        per_class: classifies.then_some(per_class),
+        confusion: classifies.then_some(confusion),
+        psnr: measured.psnr,
+    })
+}
+
+/// The first of the largest.
+pub(super) fn largest(row: &[f32]) -> usize {
+    (1..row.len()).fold(0, |best, index| if row[index] > row[best] { index } else { best })
+}

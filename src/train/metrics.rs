@@ -1,0 +1,103 @@
+//! What a run reports.
+
+use crate::nn::models::Task;
+
+/// The mean figures of a pass over pictures.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Measured {
+    /// Mean loss of a picture.
+    pub loss: f64,
+    /// The fraction that was classified rightly, for a classifier.
+    pub accuracy: Option<f64>,
+    /// Mean peak signal-to-noise ratio of a picture in dB, for an autoencoder.
+    pub psnr: Option<f64>,
+    /// Pictures.
+    pub images: u64,
+}
+
+impl Measured {
+    /// From the sums over pictures that the device keeps: losses, scores (rightly classified, or dB), pictures.
+    pub fn from_sums(task: Task, sums: &[f32]) -> Self {
+        let at = |index: usize| sums.get(index).copied().map_or(0.0, f64::from);
+        let mean = |sum: f64| if at(2) > 0.0 { sum / at(2) } else { 0.0 };
+        let score = mean(at(1));
+        let (accuracy, psnr) = match task {
+            Task::Classify => (Some(score), None),
+            Task::Reconstruct => (None, Some(score)),
+        };
+        Self { loss: mean(at(0)), accuracy, psnr, images: at(2) as u64 }
+    }
+}
+
+/// A line of `metrics.jsonl`: one epoch.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct EpochLine {
+    /// The epoch, from 1.
+    pub epoch: u32,
+    /// Running mean over the epoch.
+    pub train_loss: f64,
+    /// Running mean over the epoch.
+    pub train_accuracy: Option<f64>,
+    /// After the epoch.
+    pub val_loss: Option<f64>,
+    /// After the epoch.
+    pub val_accuracy: Option<f64>,
+    /// After the epoch, in dB, for an autoencoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_psnr: Option<f64>,
+    /// The learning rate of the epoch's first step.
+    pub lr: f64,
+    /// Seconds that the epoch took, validation included.
+    pub seconds: f64,
+    /// Training pictures a second, validation not counted.
+    pub images_per_second: f64,
+}
+
+/// What `--json` prints and `summary.json` holds.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Summary {
+    /// The run directory.
+    pub run: String,
+    /// The recipe's name.
+    pub recipe: String,
+    /// The model's name.
+    pub model: String,
+    /// The data set's name.
+    pub dataset: String,
+    /// `gpu` or `cpu`.
+    pub executor: String,
+    /// The device's name.
+    pub device: String,
+    /// Epochs that were trained.
+    pub epochs: u32,
+    /// Seconds of all epochs together.
+    pub seconds: f64,
+    /// Mean loss of a picture, running over the last epoch.
+    pub train_loss: f64,
+    /// Fraction, running over the last epoch; null for an autoencoder.
+    pub train_accuracy: Option<f64>,
+    /// With the last weights; null without a validation split.
+    pub val_loss: Option<f64>,
+    /// With the last weights.
+    pub val_accuracy: Option<f64>,
+    /// With the last weights; null without a test split.
+    pub test_loss: Option<f64>,
+    /// With the last weights.
+    pub test_accuracy: Option<f64>,
+    /// Of the best epoch.
+    pub best_val_accuracy: Option<f64>,
+    /// The epoch, from 1, that `best.safetensors` holds.
+    pub best_epoch: Option<u32>,
+    /// With the last weights, in dB, for an autoencoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_psnr: Option<f64>,
+    /// With the last weights, in dB, for an autoencoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_psnr: Option<f64>,
+    /// Hash of the last weights' names, shapes and bits.
+    pub weights_hash: String,
+    /// Numbers that are learned.
+    pub parameters: usize,
+    /// Bytes of all buffers: parameters, state, data and tensors.
+    pub planned_bytes: usize,
+}

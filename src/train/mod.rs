@@ -1,0 +1,22 @@
+//! Training: recipes, the graphs of a step, the loop, metrics, checkpoints and the run directory.
+
+pub mod checkpoint;
+mod evaluation;
+mod experiment;
+pub mod files;
+pub mod graphs;
+mod memory;
+mod metrics;
+mod predictor;
+pub mod recipe;
+mod run;
+mod trainer;
+
+pub use checkpoint::{Checkpoint, Counters};
+pub use evaluation::{Evaluation, evaluate};
+pub use experiment::{Experiment, Observer, Outcome};
+pub use metrics::{EpochLine, Measured, Summary};
+pub use predictor::{Prediction, Predictor, prepare};
+pub use recipe::Recipe;
+pub use run::{RunDirectory, automatic_name};
+pub use trainer::{Options, Trainer};

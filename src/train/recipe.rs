@@ -1,0 +1,278 @@
+//! Recipes: one TOML file says everything that an experiment is.
+
+use std::path::{Path, PathBuf};
+
+use crate::nn::models;
+use crate::ops::batch::Reduction;
+use crate::optim::{Optimiser, Schedule};
+use crate::{Error, Result};
+
+/// The version of the format that this program writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// The recipe of `gpunn train` alone.
+pub const DEFAULT: &str = "glyphs-mlp";
+
+/// The recipes that are built in, by name.
+const BUILT_IN: [(&str, &str); 4] = [
+    ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
+    ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
+    ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
+    ("nist36-autoencoder", include_str!("../../recipes/nist36-autoencoder.toml")),
+];
+
+/// An experiment: model, data, training, optimiser and schedule.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The version of the format.
+    pub format: u32,
+    /// Its name, which run directories are named after.
+    pub name: String,
+    /// What every random number of the run depends on.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// The network.
+    pub model: models::Config,
+    /// The pictures.
+    pub data: Data,
+    /// The loop.
+    pub training: Training,
+    /// The optimiser.
+    pub optimizer: Optimiser,
+    /// How the learning rate changes.
+    #[serde(default)]
+    pub schedule: Schedule,
+}
+
+/// Which pictures.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// The data set's name.
+    pub name: String,
+    /// The data directory where it was found; a run writes it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Train on so many pictures only, as many of each class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_train: Option<usize>,
+    /// The part of the training pictures that is held out for validation, between 0 and 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_fraction: Option<f64>,
+}
+
+/// How the loop goes.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// How often every picture is seen.
+    pub epochs: u32,
+    /// Pictures of a step.
+    pub batch_size: usize,
+    /// How the losses of a batch become one.
+    #[serde(default = "default_reduction")]
+    pub reduction: Reduction,
+    /// Whether a last batch that is not full is left out.
+    #[serde(default)]
+    pub drop_last: bool,
+    /// The share of the target that is spread over all classes.
+    #[serde(default)]
+    pub label_smoothing: f32,
+}
+
+fn default_seed() -> u64 {
+    1
+}
+fn default_reduction() -> Reduction {
+    Reduction::Mean
+}
+
+/// The names of the recipes that are built in, the default first.
+pub fn names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|&(name, _)| name).collect()
+}
+
+impl Recipe {
+    /// A built-in recipe by its name, else the recipe in a file.
+    ///
+    /// # Errors
+    /// When there is neither, with the nearest name; when the file is no recipe.
+    pub fn find(name_or_file: &str) -> Result<Self> {
+        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_file) {
+            return Self::parse(text, name);
+        }
+        let path = Path::new(name_or_file);
+        if path.is_file() {
+            return Self::read(path);
+        }
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            return Err(Error::usage(format!("There is no recipe file {}.", path.display())));
+        }
+        Err(crate::error::unknown("recipe", name_or_file, &names()))
+    }
+
+    /// The recipe in a file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no recipe.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::file("cannot read the recipe", path))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// The built-in recipe for a model, a data set, or both; `None` where there is none.
+    pub fn of_pair(model: Option<&str>, dataset: Option<&str>) -> Option<Self> {
+        // emnist36 stands in for nist36 and has its layout.
+        let same = |known: &str, asked: &str| known == asked || (known == "nist36" && asked == "emnist36");
+        let fits = |recipe: &Self| {
+            model.is_none_or(|model| recipe.model.name == model)
+                && dataset.is_none_or(|dataset| same(&recipe.data.name, dataset))
+        };
+        BUILT_IN.iter().filter_map(|(name, text)| Self::parse(text, name).ok()).find(fits)
+    }
+
+    /// A recipe's text; `origin` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the line and the field.
+    pub fn parse(text: &str, origin: &str) -> Result<Self> {
+        let says = |error: toml::de::Error| {
+            let place = error.span().map_or_else(String::new, |span| {
+                let before = &text[..span.start.min(text.len())];
+                let number = before.lines().count().max(1);
+                let line = text.lines().nth(number - 1).unwrap_or_default().trim();
+                format!(", line {number} (`{line}`)")
+            });
+            Error::usage(format!("The recipe {origin}{place} is not right: {}.", error.message().replace('\n', " ")))
+        };
+        // The version first: a newer format may hold anything.
+        let table: toml::Table = toml::from_str(text).map_err(says)?;
+        match table.get("format").and_then(toml::Value::as_integer) {
+            Some(format) if format == i64::from(FORMAT) => {}
+            Some(format) => {
+                return Err(Error::usage(format!(
+                    "The recipe {origin} has format {format}, but this gpunn reads format {FORMAT}; use the gpunn that wrote it."
+                )));
+            }
+            None => {
+                return Err(Error::usage(format!(
+                    "The recipe {origin} does not say its version; begin it with `format = {FORMAT}`."
+                )));
+            }
+        }
+        let recipe: Self = toml::from_str(text).map_err(says)?;
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// Its text.
+    ///
+    /// # Errors
+    /// When a number has no TOML form (a seed beyond 2^63).
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|error| Error::usage(format!("The recipe cannot be written: {error}.")))
+    }
+
+    /// Refuses what cannot train: numbers out of range and unknown names.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that says what was asked and what it may be.
+    pub fn validate(&self) -> Result<()> {
+        let wrong = |sentence: String| Err(Error::Usage(sentence));
+        self.model.task()?;
+        self.optimizer.validate()?;
+        self.schedule.validate()?;
+        if self.training.epochs == 0 {
+            return wrong("0 epochs train nothing; ask for at least 1.".into());
+        }
+        if self.training.batch_size == 0 {
+            return wrong("A batch of 0 pictures trains nothing; ask for a batch size of at least 1.".into());
+        }
+        if !(0.0..1.0).contains(&self.training.label_smoothing) {
+            return wrong(format!(
+                "The label smoothing is {}, but has to be from 0 to below 1.",
+                self.training.label_smoothing
+            ));
+        }
+        if self.data.limit_train == Some(0) {
+            return wrong("A limit of 0 training pictures (limit_train) leaves nothing to train on.".into());
+        }
+        if let Some(fraction) = self.data.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
+            return wrong(format!("The part held out for validation is {fraction}, but has to be between 0 and 1."));
+        }
+        if i64::try_from(self.seed).is_err() {
+            return wrong(format!("The seed {} is too large; it has to be below 2^63.", self.seed));
+        }
+        if self.name.is_empty() || self.name.contains(['/', '\\']) {
+            return wrong(format!("A recipe cannot be named `{}`: run directories are named after it.", self.name));
+        }
+        Ok(())
+    }
+
+    /// Loads its data set, as limited and split as it says, and writes down where the files were.
+    ///
+    /// # Errors
+    /// When the data set is unknown, not there or damaged, or has no training pictures.
+    pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<crate::data::Dataset> {
+        let mut dataset = crate::data::load(&self.data.name, data_dir.or(self.data.folder.as_deref()))?;
+        self.data.name.clone_from(&dataset.name);
+        self.data.folder.clone_from(&dataset.folder);
+        if let Some(fraction) = self.data.val_fraction {
+            if dataset.val.is_some() {
+                return Err(Error::usage(format!(
+                    "The data set {} has a validation split of its own; leave --val-fraction out.",
+                    dataset.name
+                )));
+            }
+            let train = std::mem::replace(&mut dataset.train, crate::data::Split::empty());
+            let (train, val) = crate::data::split_off(train, fraction, self.seed);
+            (dataset.train, dataset.val) = (train, Some(val));
+        }
+        if let Some(limit) = self.data.limit_train {
+            let train = std::mem::replace(&mut dataset.train, crate::data::Split::empty());
+            dataset.train = crate::data::limit(train, limit, self.seed);
+        }
+        Ok(dataset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_recipes_are_right_and_survive_being_written() {
+        for name in names() {
+            let recipe = Recipe::find(name).expect("a recipe");
+            assert_eq!(recipe.name, name);
+            let text = recipe.to_toml().expect("text");
+            assert_eq!(Recipe::parse(&text, "again").expect("a recipe"), recipe);
+        }
+    }
+
+    #[test]
+    fn wrong_recipes_are_answered_with_the_field() {
+        let good = Recipe::find(DEFAULT).expect("a recipe").to_toml().expect("text");
+        let cases = [
+            (good.replace("epochs =", "epoch ="), "`epoch`"),
+            (good.replace("format = 1", "format = 2"), "format 2"),
+            (good.replace("format = 1\n", ""), "format = 1"),
+            (good.replace("\"mlp\"", "\"mpl\""), "`mlp`"),
+            (good.replace("\"sgd\"", "\"sdg\""), "sgd"),
+            (good.replace("kind = \"constant\"", "kind = \"cosin\""), "`cosine`"),
+        ];
+        for (text, part) in cases {
+            assert_ne!(text, good);
+            let sentence = Recipe::parse(&text, "it").expect_err("refused").to_string();
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn pairs_find_their_recipe() {
+        assert_eq!(Recipe::of_pair(Some("mlp"), Some("emnist36")).expect("one").name, "nist36-mlp");
+        assert_eq!(Recipe::of_pair(Some("autoencoder"), None).expect("one").name, "nist36-autoencoder");
+        assert_eq!(Recipe::of_pair(Some("mlp"), Some("mnist")), None);
+    }
+}

@@ -1,0 +1,367 @@
+//! The loop: an engine with the plans of a run, trained epoch by epoch.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::checkpoint::{Checkpoint, Counters, SUMS};
+use super::graphs::{self, Resident};
+use super::memory;
+use super::metrics::{EpochLine, Measured};
+use super::recipe::Recipe;
+use crate::data::{Dataset, Part, Pixels, Split, epoch_order};
+use crate::graph::{Plan, PlanOptions};
+use crate::nn::models::Task;
+use crate::nn::{Model, PARAMS};
+use crate::ops::Step;
+use crate::optim::Moment;
+use crate::{Engine, Error, Program, Result};
+
+/// Pictures of a measuring step.
+pub(super) const MEASURED_AT_ONCE: usize = 200;
+/// Floating-point operations that a submit should hold about: enough to hide its cost, few enough to answer Ctrl-C.
+const WORK_PER_SUBMIT: u64 = 400_000_000;
+/// The most steps of a submit.
+const MOST_PER_SUBMIT: u64 = 32;
+
+/// How a trainer plans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How places are given to tensors.
+    pub plan: PlanOptions,
+}
+
+/// A split on the device, with the program that goes through it.
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    program: Program,
+    data: Resident,
+    batch: usize,
+}
+
+/// A model being trained.
+#[derive(Debug)]
+pub struct Trainer {
+    engine: Engine,
+    recipe: Recipe,
+    model: Model,
+    task: Task,
+    classes: Vec<String>,
+    input: [usize; 3],
+    train: Stage,
+    val: Option<Stage>,
+    test: Option<Stage>,
+    counters: Counters,
+    planned_bytes: usize,
+}
+
+impl Trainer {
+    /// Plans the run, takes the data to the device and gives the parameters their initial values.
+    ///
+    /// # Errors
+    /// When the recipe or its data cannot train; [`Error::Memory`] when a step does not fit the device, with the largest
+    /// batch that does.
+    pub fn new(mut engine: Engine, recipe: Recipe, dataset: &Dataset, options: Options) -> Result<Self> {
+        recipe.validate()?;
+        let train = dataset.part(Part::Train)?;
+        let task = recipe.model.task()?;
+        let batch = recipe.training.batch_size;
+        if recipe.training.drop_last && batch > train.len() {
+            return Err(Error::usage(format!(
+                "A batch of {batch} is larger than the {} training pictures, and this recipe drops a last batch that is not \
+                 full: nothing would be trained. Use --batch-size {} or less.",
+                train.len(),
+                train.len()
+            )));
+        }
+        let model = recipe.model.build(dataset.input, dataset.classes.len())?;
+        let target = engine.target();
+        let data = Resident::of("train", train);
+        // A batch beyond the whole set would only carry rows that are not valid.
+        let plan = memory::plan_training(batch, &target, options.plan, |batch| {
+            graphs::training(&model, &recipe, data, batch.min(train.len()))
+        })?;
+        let measured = |name: &'static str, split: Option<&Split>| {
+            let Some(split) = split.filter(|split| !split.is_empty()) else { return Ok(None) };
+            let (data, batch) = (Resident::of(name, split), MEASURED_AT_ONCE.min(split.len()));
+            let graph = graphs::measuring(&model, task, data, batch)?;
+            Ok::<_, Error>(Some((memory::plan(&graph, &target, options.plan)?, data, batch)))
+        };
+        let val = measured("val", dataset.val.as_ref())?;
+        let test = measured("test", dataset.test.as_ref())?;
+        let plans = [Some(&plan), val.as_ref().map(|(plan, ..)| plan), test.as_ref().map(|(plan, ..)| plan)];
+        let planned_bytes = memory::planned_bytes(plans.into_iter().flatten());
+        let train_stage = Stage { program: engine.load(plan)?, data, batch: batch.min(train.len()) };
+        let mut stage = |planned: Option<(Plan, Resident, usize)>| {
+            planned.map(|(plan, data, batch)| Ok(Stage { program: engine.load(plan)?, data, batch })).transpose()
+        };
+        let (val_stage, test_stage): (Option<Stage>, Result<Option<Stage>>) = (stage(val)?, stage(test));
+        let test_stage = test_stage?;
+        for (stage, split) in
+            [(Some(train_stage), Some(train)), (val_stage, dataset.val.as_ref()), (test_stage, dataset.test.as_ref())]
+        {
+            if let (Some(stage), Some(split)) = (stage, split) {
+                upload(&mut engine, task, stage.data, split)?;
+            }
+        }
+        engine.write(PARAMS, 0, &model.parameters().initial(recipe.seed))?;
+        for (name, table) in recipe.optimizer.tables(model.parameters()) {
+            engine.write(name, 0, &table)?;
+        }
+        Ok(Self {
+            engine,
+            recipe,
+            model,
+            task,
+            classes: dataset.classes.clone(),
+            input: dataset.input,
+            train: train_stage,
+            val: val_stage,
+            test: test_stage,
+            counters: Counters::default(),
+            planned_bytes,
+        })
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+    /// What the model learns to do.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+    /// The engine, to profile or verify the training program with.
+    pub fn engine_mut(&mut self) -> (&mut Engine, Program) {
+        (&mut self.engine, self.train.program)
+    }
+    /// How far it has come.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+    /// How far it has come, for the keeper of the best epoch.
+    pub(super) fn counters_mut(&mut self) -> &mut Counters {
+        &mut self.counters
+    }
+    /// Bytes of all buffers: parameters, optimiser state, data and tensors of a step.
+    pub fn planned_bytes(&self) -> usize {
+        self.planned_bytes
+    }
+
+    /// Steps of an epoch.
+    pub fn steps(&self) -> u32 {
+        let (rows, batch) = (self.train.data.rows, self.train.batch);
+        (if self.recipe.training.drop_last { rows / batch } else { rows.div_ceil(batch) }) as u32
+    }
+
+    /// The numbers of all steps of the next epoch.
+    fn epoch_steps(&self) -> Vec<Step> {
+        let steps = self.steps();
+        let epoch = self.counters.epoch;
+        let before = self.counters.number - self.counters.step;
+        let (optimiser, schedule) = (&self.recipe.optimizer, &self.recipe.schedule);
+        let step = |number: u32| {
+            let first = number as usize * self.train.batch;
+            let valid = self.train.batch.min(self.train.data.rows - first);
+            let at = Moment { epoch, step: number, steps, epochs: self.recipe.training.epochs };
+            let mut step = Step::new(before + number, valid as u32, self.recipe.seed);
+            (step.first, step.epoch) = (first as u32, epoch);
+            let rate = optimiser.learning_rate * schedule.factor(at);
+            optimiser.fill(&mut step, rate, schedule.inertia(at, optimiser.inertia()));
+            step
+        };
+        (0..steps).map(step).collect()
+    }
+
+    /// Uploads the order and the steps of the next epoch.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn prepare_epoch(&mut self) -> Result<()> {
+        let order = epoch_order(self.train.data.rows, self.recipe.seed, self.counters.epoch);
+        self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
+        let steps = self.epoch_steps();
+        self.engine.schedule(self.train.program, &steps)
+    }
+
+    /// Steps of one submit.
+    fn steps_per_submit(&self) -> u32 {
+        let flops = self.engine.plan(self.train.program).flops().max(1);
+        (WORK_PER_SUBMIT / flops).clamp(1, MOST_PER_SUBMIT) as u32
+    }
+
+    /// Trains the next epoch, or what is left of it, and measures the validation split. `step` is told how many steps of
+    /// the epoch are done and says whether to go on; when it does not, the epoch stays where it is and nothing is
+    /// returned.
+    ///
+    /// # Errors
+    /// When the device is lost, or the loss is no longer a finite number.
+    pub async fn epoch(&mut self, step: &mut dyn FnMut(u32) -> bool) -> Result<Option<EpochLine>> {
+        let start = Instant::now();
+        self.prepare_epoch()?;
+        let steps = self.steps();
+        let at_once = self.steps_per_submit();
+        let first = self.counters.step;
+        if first == 0 {
+            self.engine.write(&self.train.data.buffer("sums"), 0, &[0.0_f32; 3])?;
+        }
+        while self.counters.step < steps {
+            let range = self.counters.step..steps.min(self.counters.step + at_once);
+            self.engine.run(self.train.program, range.start as usize..range.end as usize)?;
+            self.counters.number += range.end - range.start;
+            self.counters.step = range.end;
+            if !step(self.counters.step) && self.counters.step < steps {
+                // The work that was given is waited for, so that the time is true.
+                self.engine.read(&self.train.data.buffer("sums")).await?;
+                self.counters.epoch_seconds += start.elapsed().as_secs_f64();
+                return Ok(None);
+            }
+        }
+        let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
+        let trained = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
+        let measured = Measured::from_sums(self.task, &sums);
+        if !measured.loss.is_finite() {
+            return Err(Error::data(format!(
+                "The training loss was no longer a finite number in epoch {}: the run has diverged. Try a learning rate \
+                 below {}, or clip the gradients; the checkpoint of the epoch before is kept.",
+                self.counters.epoch + 1,
+                self.recipe.optimizer.learning_rate
+            )));
+        }
+        let val = self.measure(Part::Val).await?;
+        let seconds = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
+        let at = Moment { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
+        let line = EpochLine {
+            epoch: self.counters.epoch + 1,
+            train_loss: measured.loss,
+            train_accuracy: measured.accuracy,
+            val_loss: val.map(|val| val.loss),
+            val_accuracy: val.and_then(|val| val.accuracy),
+            val_psnr: val.and_then(|val| val.psnr),
+            lr: self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(at),
+            seconds,
+            images_per_second: measured.images as f64 / trained.max(1e-9),
+        };
+        let counters = &mut self.counters;
+        counters.epoch += 1;
+        (counters.step, counters.epoch_seconds) = (0, 0.0);
+        counters.seconds += seconds;
+        counters.last = Some(line.clone());
+        Ok(Some(line))
+    }
+
+    /// Measures the validation or test split with the present weights; nothing where there is none.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn measure(&mut self, part: Part) -> Result<Option<Measured>> {
+        let stage = match part {
+            Part::Val => self.val,
+            Part::Test => self.test,
+            Part::Train => None,
+        };
+        let Some(stage) = stage else { return Ok(None) };
+        let steps = measuring_steps(stage.data.rows, stage.batch);
+        self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
+        self.engine.schedule(stage.program, &steps)?;
+        for range in chunks(steps.len(), MOST_PER_SUBMIT as usize) {
+            self.engine.run(stage.program, range)?;
+        }
+        let sums = self.engine.read(&stage.data.buffer("sums")).await?;
+        Ok(Some(Measured::from_sums(self.task, &sums)))
+    }
+
+    /// The flat buffer of all parameters.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn weights(&mut self) -> Result<Vec<f32>> {
+        self.engine.read(PARAMS).await
+    }
+
+    /// Everything that it takes to go on from here.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint {
+            recipe: self.recipe.clone(),
+            counters: self.counters.clone(),
+            input: self.input,
+            classes: self.classes.clone(),
+            tensors: BTreeMap::new(),
+        };
+        checkpoint.put("", self.model.parameters(), &self.engine.read(PARAMS).await?);
+        for &state in self.recipe.optimizer.states() {
+            let flat = self.engine.read(state).await?;
+            checkpoint.put(&format!("{state}/"), self.model.parameters(), &flat);
+        }
+        let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
+        checkpoint.tensors.insert(SUMS.into(), (vec![3], sums));
+        Ok(checkpoint)
+    }
+
+    /// Goes to where a checkpoint was taken.
+    ///
+    /// # Errors
+    /// When it is of another model or optimiser, or was taken with other steps in an epoch.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let parameters = self.model.parameters();
+        let params = checkpoint.flat("", parameters)?;
+        let mut states = Vec::new();
+        for &state in self.recipe.optimizer.states() {
+            states.push((state, checkpoint.flat(&format!("{state}/"), parameters)?));
+        }
+        if checkpoint.counters.step >= self.steps() || checkpoint.counters.number < checkpoint.counters.step {
+            return Err(Error::data(format!(
+                "The checkpoint stands at step {} of an epoch, but an epoch has {} steps here: its data or batch were others.",
+                checkpoint.counters.step,
+                self.steps()
+            )));
+        }
+        let sums = checkpoint.tensors.get(SUMS).filter(|(shape, _)| shape == &[3]);
+        let (_, sums) = sums.ok_or_else(|| Error::data(format!("The checkpoint has no running sums (`{SUMS}`).")))?;
+        self.engine.write(PARAMS, 0, &params)?;
+        for (state, flat) in states {
+            self.engine.write(state, 0, &flat)?;
+        }
+        self.engine.write(&self.train.data.buffer("sums"), 0, sums)?;
+        self.counters = checkpoint.counters.clone();
+        Ok(())
+    }
+}
+
+/// The steps that go once through `rows` pictures, in order.
+pub(super) fn measuring_steps(rows: usize, batch: usize) -> Vec<Step> {
+    let step = |number: usize| {
+        let first = number * batch;
+        Step { first: first as u32, ..Step::new(number as u32, batch.min(rows - first) as u32, 0) }
+    };
+    (0..rows.div_ceil(batch)).map(step).collect()
+}
+
+/// `0..count` in ranges of `size` at most.
+fn chunks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(size).map(move |first| first..count.min(first + size))
+}
+
+/// Takes a split to the device: pixels, labels where they are used, and the order as it is.
+pub(super) fn upload(engine: &mut Engine, task: Task, data: Resident, split: &Split) -> Result<()> {
+    match &split.pixels {
+        Pixels::U8(values) => engine.write(&data.buffer("pixels"), 0, values)?,
+        Pixels::F32(values) => engine.write(&data.buffer("pixels"), 0, values)?,
+    }
+    if task == Task::Classify {
+        engine.write(&data.buffer("labels"), 0, &split.labels)?;
+    }
+    let order: Vec<u32> = (0..split.len() as u32).collect();
+    engine.write(&data.buffer("order"), 0, &order)
+}

@@ -1,0 +1,189 @@
+//! The command line as a person or a script uses it: the fields of `--json`, and each bad input.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn gpunn(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gpunn")).current_dir(folder).args(args).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The one line of JSON on standard output.
+fn json(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let out = text(&output.stdout);
+    assert_eq!(out.lines().count(), 1, "{out}");
+    serde_json::from_str(out.trim()).expect("JSON")
+}
+
+fn fields(value: &serde_json::Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+/// Refused with a code and a sentence that holds `part`, without a panic, and without leaving anything.
+fn refused(args: &[&str], code: i32, part: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    refused_in(folder.path(), args, code, part);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "{args:?} left something");
+}
+
+fn refused_in(folder: &Path, args: &[&str], code: i32, part: &str) {
+    let output = gpunn(folder, args);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
+    assert!(error.contains(part), "{args:?}: {error}");
+    assert!(!error.contains("panicked") && output.stdout.is_empty(), "{args:?}: {error}");
+}
+
+const SMALL: [&str; 8] = ["--device", "cpu", "--limit-train", "720", "--epochs", "2", "--out", "run"];
+
+fn small(more: &[&str]) -> Vec<&'static str> {
+    ["train"].iter().chain(&SMALL).copied().chain(more.iter().map(|word| &*word.to_string().leak())).collect()
+}
+
+#[test]
+fn train_eval_predict_and_resume_print_their_fields() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let summary = json(&gpunn(at, &small(&["--json"])));
+    let wanted = [
+        "run",
+        "recipe",
+        "model",
+        "dataset",
+        "executor",
+        "device",
+        "epochs",
+        "seconds",
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "test_loss",
+        "test_accuracy",
+        "best_val_accuracy",
+        "best_epoch",
+        "weights_hash",
+        "parameters",
+        "planned_bytes",
+    ];
+    let mut sorted = wanted.to_vec();
+    sorted.sort_unstable();
+    assert_eq!(fields(&summary), sorted);
+    assert_eq!((&summary["executor"], &summary["epochs"]), (&"cpu".into(), &2.into()));
+    for name in ["recipe.toml", "metrics.jsonl", "last.safetensors", "best.safetensors", "summary.json"] {
+        assert!(at.join("run").join(name).is_file(), "{name}");
+    }
+    let lines = std::fs::read_to_string(at.join("run/metrics.jsonl")).expect("metrics");
+    let line: serde_json::Value = serde_json::from_str(lines.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(
+        fields(&line),
+        ["epoch", "images_per_second", "lr", "seconds", "train_accuracy", "train_loss", "val_accuracy", "val_loss"]
+    );
+
+    let test = json(&gpunn(at, &["eval", "run", "--device", "cpu", "--json"]));
+    assert_eq!(fields(&test), ["accuracy", "confusion", "images", "loss", "per_class", "split"]);
+    assert_eq!(test["accuracy"], summary["test_accuracy"]);
+    assert_eq!((&test["split"], &test["images"]), (&"test".into(), &1800.into()));
+    let confusion = test["confusion"].as_array().expect("rows");
+    let pictures: u64 =
+        confusion.iter().flat_map(|row| row.as_array().expect("a row")).filter_map(|n| n.as_u64()).sum();
+    assert_eq!((confusion.len(), pictures), (36, 1800));
+    assert_eq!(test["per_class"].as_array().expect("classes").len(), 36);
+
+    let mut page = image::GrayImage::from_pixel(60, 80, image::Luma([255]));
+    (10..70).for_each(|y| (28..33).for_each(|x| page.put_pixel(x, y, image::Luma([0]))));
+    page.save(at.join("i.png")).expect("saved");
+    let answer = json(&gpunn(at, &["predict", "run", "i.png", "i.png", "--device", "cpu", "--json"]));
+    let first = &answer["predictions"][0];
+    assert_eq!(fields(first), ["class", "confidence", "image", "index"]);
+    assert_eq!(answer["predictions"][1]["class"], first["class"]);
+    let plain = gpunn(at, &["predict", "run", "i.png", "--device", "cpu"]);
+    assert!(text(&plain.stdout).starts_with("i.png: "), "{}", text(&plain.stdout));
+
+    // More epochs, as if asked for from the start.
+    let longer = json(&gpunn(at, &["train", "--resume", "run", "--epochs", "3", "--device", "cpu", "--json"]));
+    let mut whole = small(&["--json"]);
+    (whole[6], whole[8]) = ("3", "whole");
+    assert_eq!(json(&gpunn(at, &whole))["weights_hash"], longer["weights_hash"]);
+
+    // A used directory is not overwritten unless asked.
+    let before = std::fs::read(at.join("run/last.safetensors")).expect("bytes");
+    refused_in(at, &small(&[]), 2, "--force");
+    assert_eq!(std::fs::read(at.join("run/last.safetensors")).expect("bytes"), before);
+    let again = json(&gpunn(at, &small(&["--force", "--threads", "1", "--json"])));
+    assert_eq!(again["weights_hash"], summary["weights_hash"]);
+
+    // Damage.
+    std::fs::write(at.join("run/last.safetensors"), &before[..before.len() / 2]).expect("written");
+    refused_in(at, &["eval", "run", "--device", "cpu"], 1, "no sound checkpoint");
+    refused_in(at, &["train", "--resume", "run", "--device", "cpu"], 1, "no sound checkpoint");
+    std::fs::write(at.join("text.png"), "no picture").expect("written");
+    refused_in(at, &["predict", "whole", "text.png", "--device", "cpu"], 1, "text.png is no picture");
+    refused_in(at, &["predict", "whole", "gone.png", "--device", "cpu"], 1, "gone.png");
+    refused_in(at, &["train", "--resume", "whole", "--epochs", "1", "--device", "cpu"], 2, "3 epochs already");
+    refused_in(at, &["eval", "whole", "--split", "tests"], 2, "train, val and test");
+}
+
+#[test]
+fn names_that_do_not_exist_are_answered_with_the_nearest() {
+    refused(&["train", "--recipe", "nist36-mpl"], 2, "`nist36-mlp`");
+    refused(&["train", "--recipe", "gone.toml"], 2, "gone.toml");
+    refused(&["train", "--model", "mpl"], 2, "`mlp`");
+    refused(&["train", "--dataset", "glyps"], 2, "`glyphs`");
+    refused(&["train", "--device", "cpuu"], 2, "`cpu`");
+    refused(&["train", "--device", "99"], 2, "number 99");
+    refused(&["train", "--optimizer", "adm"], 2, "`adam`");
+    refused(&["train", "--schedule", "cosin"], 2, "`cosine`");
+    refused(&["train", "--activation", "sigmod"], 2, "`sigmoid`");
+    refused(&["summary", "--model", "autoencodr"], 2, "`autoencoder`");
+    refused(&["eval", "nowhere"], 2, "nowhere");
+    refused(&["train", "--resume", "nowhere"], 2, "nowhere");
+    refused(&["train", "--dataset", "emnist36", "--data-dir", "nowhere"], 2, "nowhere");
+}
+
+#[test]
+fn numbers_that_cannot_train_are_refused_before_anything_is_written() {
+    for rate in ["-0.1", "0", "nan", "inf"] {
+        refused(&["train", "--lr", rate], 2, "learning rate");
+    }
+    refused(&["train", "--epochs", "0"], 2, "epochs");
+    refused(&["train", "--batch-size", "0"], 2, "batch");
+    refused(&["train", "--momentum", "1.5"], 2, "Momentum");
+    refused(&["train", "--weight-decay", "-1"], 2, "weight decay");
+    refused(&["train", "--clip", "0"], 2, "clip");
+    refused(&["train", "--hidden", "0", "--device", "cpu"], 1, "at least one output");
+    refused(&["train", "--threads", "0", "--device", "cpu"], 2, "threads");
+    refused(&["train", "--limit-train", "0"], 2, "limit");
+    refused(&["train", "--val-fraction", "2"], 2, "between 0 and 1");
+    refused(
+        &["train", "--recipe", "nist36-mlp", "--dataset", "glyphs", "--limit-train", "5", "--device", "cpu"],
+        2,
+        "batch of 8",
+    );
+    refused(&["train", "--device", "cpu", "--out", "/proc/gpunn-run", "--epochs", "1"], 1, "/proc/gpunn-run");
+}
+
+#[test]
+fn a_summary_counts_what_the_layers_hold() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let summary = json(&gpunn(folder.path(), &["summary", "--model", "mlp", "--json"]));
+    assert_eq!(summary["parameters"], 67_940);
+    let layers = summary["layers"].as_array().expect("layers");
+    let sum: u64 = layers.iter().filter_map(|layer| layer["parameters"].as_u64()).sum();
+    assert_eq!(sum, 67_940);
+    assert!(text(&gpunn(folder.path(), &["summary"]).stdout).contains("planned memory"));
+}
+
+#[test]
+fn an_mlp_learns_glyphs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let args = ["train", "--device", "cpu", "--epochs", "6", "--json"];
+    let summary = json(&gpunn(folder.path(), &args));
+    let accuracy = summary["val_accuracy"].as_f64().expect("a fraction");
+    assert!(accuracy > 0.75, "{accuracy}");
+    assert!(summary["run"].as_str().expect("a path").starts_with("runs"));
+}
