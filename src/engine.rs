@@ -98,8 +98,18 @@ impl Engine {
     /// Runs steps of the schedule, in order. A GPU is given the work in one submit and not waited for.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When the schedule has no such steps, or the device is lost.
     pub fn run(&mut self, program: Program, steps: std::ops::Range<usize>) -> Result<()> {
+        let scheduled = match self {
+            Self::Cpu(executor) => executor.steps(program.0).len(),
+            Self::Gpu(executor) => executor.steps(program.0).len(),
+        };
+        if steps.end > scheduled {
+            return Err(Error::Usage(format!(
+                "steps {} to {} were asked for, but {scheduled} are scheduled; call schedule first",
+                steps.start, steps.end
+            )));
+        }
         match self {
             Self::Cpu(executor) => executor.run(program.0, steps),
             Self::Gpu(executor) => executor.run(program.0, steps)?,

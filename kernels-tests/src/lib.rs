@@ -1,5 +1,8 @@
 //! What the kernel tests share: an adapter to test on.
 
+pub mod memory;
+pub mod mlp;
+
 use gpunn::Engine;
 use gpunn::gpu::{Adapter, Device, Options, adapters};
 
@@ -21,4 +24,15 @@ pub fn adapter() -> Option<Adapter> {
 pub fn gpu(options: Options) -> Option<Engine> {
     let device = pollster::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
     Some(Engine::gpu(device))
+}
+
+/// An executor on the adapter for tests, for what [`Engine`] does not show.
+pub fn executor(options: Options) -> Option<gpunn::gpu::Executor> {
+    let device = pollster::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
+    Some(gpunn::gpu::Executor::new(device))
+}
+
+/// The CPU's engine and, where there is an adapter, the GPU's.
+pub fn engines() -> Vec<Engine> {
+    std::iter::once(Engine::cpu()).chain(gpu(Options::default())).collect()
 }

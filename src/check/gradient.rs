@@ -68,6 +68,14 @@ impl Middle {
     }
 }
 
+/// The graph that a case's gradients are checked in, and its inputs, for tests that look at its plan.
+///
+/// # Errors
+/// When the graph cannot be built.
+pub fn gradient_graph(case: &Case) -> Result<(Graph, Inputs)> {
+    Middle::of(case).map(|middle| (middle.graph, middle.inputs))
+}
+
 /// Compares a case's built gradients, in double precision, with central differences at some elements of each input.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 mod gradient;
 mod parity;
 
-pub use gradient::{central_difference, check_gradient};
+pub use gradient::{central_difference, check_gradient, gradient_graph};
 pub use parity::{Inputs, check_value};
 
 use crate::gpu::verify::Worst;

@@ -128,6 +128,11 @@ impl Executor {
         self.loaded[program].steps = steps.to_vec();
     }
 
+    /// The scheduled steps of a program.
+    pub fn steps(&self, program: usize) -> &[Step] {
+        &self.loaded[program].steps
+    }
+
     /// Writes into a persistent buffer, from a byte on.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 
 mod gradient;
 mod network;
+mod order;
 mod placement;
 mod plan;
 mod rewrite;

@@ -1,6 +1,7 @@
 //! The plan: in which order nodes run, and where each tensor lies in a few buffers. Its peak is known before anything runs.
 
 use super::network::{Graph, NodeId, Source};
+use super::order::order;
 use super::placement::{Pools, Range};
 use super::shape::{DType, TensorType};
 use crate::gpu::kernel::{Lowering, Traits};
@@ -178,7 +179,7 @@ struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     fn new(graph: &'a Graph, target: &'a Target, options: PlanOptions) -> Result<Self> {
-        let order = order(graph);
+        let order = order(graph)?;
         let roots = roots(graph, target, options);
         let lifetimes = lifetimes(graph, &order, &roots);
         let pools = Pools::new(target.alignment, options.guard, options.reuse);
@@ -304,15 +305,19 @@ impl<'a> Planner<'a> {
         Ok(Some(Work { node: id, types, placed, lowering, scratch }))
     }
 
-    /// A buffer cannot be read and written by one dispatch.
+    /// A buffer cannot be read and written by one dispatch, nor be written through two bindings.
     fn check_states(&self, id: NodeId, reads: &[usize]) -> Result<()> {
         let node = self.graph.node(id);
-        for state in node.states() {
-            let buffer = self.final_place(*state).map(|place| place.buffer);
-            if let Some(buffer) = buffer.filter(|buffer| reads.contains(buffer)) {
-                let name = &self.buffers[buffer].name;
+        let mut written = Vec::new();
+        for buffer in node.states().iter().filter_map(|&state| self.final_place(state)).map(|place| place.buffer) {
+            let name = &self.buffers[buffer].name;
+            if reads.contains(&buffer) {
                 return Err(Error::Shape(format!("node '{}' reads the buffer '{name}' that it updates", node.name)));
             }
+            if written.contains(&buffer) {
+                return Err(Error::Shape(format!("node '{}' updates two parts of the buffer '{name}'", node.name)));
+            }
+            written.push(buffer);
         }
         Ok(())
     }
@@ -392,30 +397,6 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// The nodes in the order they were built, but an update after everything that reads what it updates.
-fn order(graph: &Graph) -> Vec<NodeId> {
-    let span = |id: NodeId| match &graph.node(id).source {
-        Source::Leaf { buffer, offset } => Some((buffer, *offset, offset + graph.ty(id).elements())),
-        _ => None,
-    };
-    let overlaps = |a: NodeId, b: NodeId| match (span(a), span(b)) {
-        (Some((name_a, first_a, end_a)), Some((name_b, first_b, end_b))) => {
-            name_a == name_b && first_a < end_b && first_b < end_a
-        }
-        _ => false,
-    };
-    let ids: Vec<NodeId> = graph.ids().collect();
-    let read_later = |position: usize, state: NodeId| {
-        ids[position + 1..].iter().any(|&later| {
-            let node = graph.node(later);
-            node.inputs().iter().any(|&input| overlaps(input, state))
-        })
-    };
-    let late = |position: usize| graph.node(ids[position]).states().iter().any(|&state| read_later(position, state));
-    let (late, early): (Vec<usize>, Vec<usize>) = (0..ids.len()).partition(|&position| late(position));
-    early.into_iter().chain(late).map(|position| ids[position]).collect()
-}
-
 /// Views stand in their input; inputs of a pack that can be computed in their places stand in the pack.
 fn roots(graph: &Graph, target: &Target, options: PlanOptions) -> Vec<Root> {
     let mut roots: Vec<Root> = Vec::new();
@@ -444,7 +425,8 @@ fn roots(graph: &Graph, target: &Target, options: PlanOptions) -> Vec<Root> {
     roots
 }
 
-/// Puts those inputs of a pack into it that are computed, are whole, and are computed from nothing that stands in it.
+/// Puts those inputs of a pack into it that are computed, are whole, stand in it once, and are computed from nothing that
+/// stands in it.
 fn place_into(graph: &Graph, target: &Target, roots: &mut [Root], pack: NodeId, offsets: &[usize]) {
     for (&input, &offset) in graph.node(pack).inputs().iter().zip(offsets) {
         let root = roots[input.index()];
@@ -452,10 +434,10 @@ fn place_into(graph: &Graph, target: &Target, roots: &mut [Root], pack: NodeId, 
         let in_pack = |id: &NodeId| roots[id.index()].node == pack;
         let computed = node.op().is_some_and(|op| op.places_inputs().is_none());
         let whole = root.offset == 0 && node.ty.elements() == graph.ty(input).elements();
-        let once = graph.node(pack).inputs().iter().filter(|id| roots[id.index()].node == root.node).count() == 1;
-        let reads = |id: NodeId| graph.node(id).inputs().iter().any(|input| roots[input.index()].node == root.node);
-        let read_beside = graph.ids().any(|id| id != pack && in_pack(&id) && reads(id));
-        if !computed || !whole || !once || root.node == pack || node.inputs().iter().any(in_pack) || read_beside {
+        let reads = |id: NodeId| graph.node(id).inputs().iter().filter(|i| roots[i.index()].node == root.node).count();
+        let read_beside = graph.ids().any(|id| id != pack && in_pack(&id) && reads(id) > 0);
+        let twice = reads(pack) > 1;
+        if !computed || !whole || twice || root.node == pack || node.inputs().iter().any(in_pack) || read_beside {
             continue;
         }
         let bytes = offset * 4;

@@ -39,6 +39,15 @@ impl Passes {
 /// Most operands of a fused kernel: with the output and a matrix product's two, WebGPU's 8 storage buffers.
 const MOST_OPERANDS: usize = 5;
 
+/// Most words that a fused program may add to a kernel's `Dims`, of which a dispatch has 64.
+const MOST_WORDS: usize = 40;
+
+/// Whether a program with these operands fits into one kernel: three words at most say how an operand is broadcast.
+fn fits(program: &Program, operands: usize) -> bool {
+    let parameters: usize = program.calls.iter().map(|call| call.function.parameters().len()).sum();
+    operands <= MOST_OPERANDS && parameters + 3 * operands <= MOST_WORDS
+}
+
 /// The graph after the passes that are switched on. Nodes get new ids; outputs keep their names.
 ///
 /// # Errors
@@ -203,7 +212,7 @@ fn fuse_epilogue(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeI
         let own: Vec<_> = value.chain(producer.inputs()[2..].iter().map(|&id| Some(id))).collect();
         let theirs: Vec<_> = inputs.iter().map(|&id| Some(id)).collect();
         let (epilogue, operands) = inline(&product.epilogue, &own, &map.program, &theirs, at);
-        if operands.len() > MOST_OPERANDS {
+        if !fits(&epilogue, operands.len()) {
             continue;
         }
         let op = Matmul { epilogue, ..product.clone() };
@@ -228,7 +237,7 @@ fn fuse_chain(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeId])
         let Some(at) = operands.iter().position(|&operand| operand == Some(input)) else { continue };
         let own: Vec<_> = producer.inputs().iter().map(|&id| Some(id)).collect();
         let (joined, all) = inline(&first.program, &own, &program, &operands, at);
-        if all.len() <= MOST_OPERANDS {
+        if fits(&joined, all.len()) {
             (program, operands, changed) = (joined, all, true);
         }
     }

@@ -1,0 +1,189 @@
+//! Watches memory while a graph runs: guards around every tensor, a poison in all that nobody has written, and bindings
+//! that reach into the guards, so that a kernel that leaves its own is seen and not saved by a robust driver.
+
+use std::collections::BTreeMap;
+
+use gpunn::Result;
+use gpunn::check::Inputs;
+use gpunn::gpu::Executor;
+use gpunn::graph::{BufferKind, Graph, NodeId, Passes, Place, Plan, PlanOptions, Source, TensorType, optimise};
+use gpunn::ops::pack::Pack;
+
+/// Bytes of a guard.
+pub const GUARD: usize = 256;
+/// A quiet NaN with a mark: what reads it computes NaN, and most arithmetic hands the mark on.
+pub const POISON: u32 = 0x7fc0_dead;
+
+/// What a watched run left behind.
+struct Left {
+    /// Outputs and updated leaves by name, as bits.
+    results: BTreeMap<String, Vec<u32>>,
+    faults: Vec<String>,
+}
+
+/// Runs one step plainly, and twice watched: each tensor in a place of its own, and with places used again. Returns a
+/// sentence for each byte range that was touched and is nobody's, each element that stayed unwritten, each input that
+/// changed and each result that is not the same to the last bit.
+///
+/// # Errors
+/// When the graph cannot be planned or the device fails.
+pub fn faults(executor: &mut Executor, graph: &Graph, inputs: &Inputs) -> Result<Vec<String>> {
+    let graph = optimise(graph, Passes::default())?;
+    let plain = run(executor, &graph, inputs, PlanOptions::default())?;
+    let mut faults = plain.faults;
+    for reuse in [false, true] {
+        let watched = run(executor, &with_tails(&graph)?, inputs, PlanOptions { reuse, guard: GUARD })?;
+        let way = if reuse { "places used again" } else { "a place each" };
+        faults.extend(watched.faults.iter().map(|fault| format!("{way}: {fault}")));
+        for (name, bits) in &plain.results {
+            let differs = |(a, b): &(&u32, &u32)| a != b;
+            if let Some(at) = bits.iter().zip(&watched.results[name]).position(|pair| differs(&pair)) {
+                let (plain, watched) = (f32::from_bits(bits[at]), f32::from_bits(watched.results[name][at]));
+                faults.push(format!("{way}: element {at} of '{name}' is {plain} plainly, but {watched} when watched"));
+            }
+        }
+    }
+    executor.bind_beyond(0);
+    Ok(faults)
+}
+
+/// The graph with every persistent buffer longer by a guard that no node reads.
+fn with_tails(graph: &Graph) -> Result<Graph> {
+    let mut longer = graph.clone();
+    for (name, buffer) in graph.buffers() {
+        let size = buffer.dtype.bytes();
+        let end = (buffer.len * size).next_multiple_of(4) / size;
+        longer.leaf(name, end, TensorType { shape: [GUARD / size].into(), dtype: buffer.dtype })?;
+    }
+    Ok(longer)
+}
+
+fn run(executor: &mut Executor, graph: &Graph, inputs: &Inputs, options: PlanOptions) -> Result<Left> {
+    let watched = options.guard > 0;
+    executor.forget();
+    executor.bind_beyond(options.guard);
+    let program = executor.load(Plan::new(graph.clone(), &executor.target(), options)?)?;
+    let plan = executor.plan(program).clone();
+    for (index, buffer) in plan.buffers.iter().enumerate() {
+        if watched && buffer.kind != BufferKind::Constants {
+            executor.poison(program, index, POISON);
+        }
+    }
+    for (name, value) in &inputs.buffers {
+        executor.write(name, 0, &value.to_bytes())?;
+    }
+    executor.schedule(program, &[inputs.step])?;
+    executor.run(program, 0..1)?;
+    let mut memory = Vec::new();
+    for (buffer, known) in plan.buffers.iter().enumerate() {
+        let whole = Place { buffer, offset: 0, bytes: known.bytes };
+        memory.push(words(&pollster::block_on(executor.read_place(program, whole))?));
+    }
+    let mut left = Left { results: results(&plan, &memory), faults: Vec::new() };
+    left.faults.extend(changed_inputs(&plan, &memory, inputs));
+    if watched {
+        left.faults.extend(touched_guards(&plan, &memory));
+        left.faults.extend(unwritten(&plan, &memory, options.reuse));
+    }
+    Ok(left)
+}
+
+fn words(bytes: &[u8]) -> Vec<u32> {
+    bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect()
+}
+
+fn at(memory: &[Vec<u32>], place: Place) -> &[u32] {
+    &memory[place.buffer][place.offset / 4..][..place.bytes / 4]
+}
+
+fn results(plan: &Plan, memory: &[Vec<u32>]) -> BTreeMap<String, Vec<u32>> {
+    let mut results = BTreeMap::new();
+    let mut keep = |name: String, id: NodeId| {
+        if let Some(place) = plan.place(id) {
+            results.insert(name, at(memory, place).to_vec());
+        }
+    };
+    for (name, id) in plan.graph.outputs() {
+        keep(format!("output {name}"), *id);
+    }
+    for state in plan.work.iter().flat_map(|work| plan.graph.node(work.node).states()) {
+        keep(format!("state {}", plan.graph.node(*state).name), *state);
+    }
+    results
+}
+
+fn changed_inputs(plan: &Plan, memory: &[Vec<u32>], inputs: &Inputs) -> Vec<String> {
+    let updated: Vec<_> = plan.work.iter().flat_map(|work| plan.graph.node(work.node).states()).collect();
+    let mut faults = Vec::new();
+    for id in plan.graph.ids().filter(|id| !updated.contains(&id)) {
+        let node = plan.graph.node(id);
+        let Source::Leaf { buffer, offset: 0 } = &node.source else { continue };
+        let given = inputs.buffers.iter().find(|(name, _)| name == buffer);
+        if let (Some(place), Some((_, value))) = (plan.place(id), given) {
+            if at(memory, place) != words(&value.to_bytes()) {
+                faults.push(format!("the input '{buffer}' changed"));
+            }
+        }
+    }
+    faults
+}
+
+/// Words outside of all tensors that do not hold the poison any more.
+fn touched_guards(plan: &Plan, memory: &[Vec<u32>]) -> Vec<String> {
+    let mut owned: Vec<Vec<bool>> = memory.iter().map(|words| vec![false; words.len()]).collect();
+    let scratch = plan.work.iter().flat_map(|work| work.scratch.iter().copied());
+    for place in with_values(plan).filter_map(|id| plan.place(id)).chain(scratch) {
+        owned[place.buffer][place.offset / 4..][..place.bytes / 4].fill(true);
+    }
+    let mut faults = Vec::new();
+    for (buffer, (words, owned)) in plan.buffers.iter().zip(memory.iter().zip(owned)) {
+        let touched = |i: &usize| !owned[*i] && words[*i] != POISON;
+        if buffer.kind != BufferKind::Constants {
+            if let Some(at) = (0..words.len()).find(touched) {
+                faults.push(format!("word {at} of '{}' is nobody's, but was written", buffer.name));
+            }
+        }
+    }
+    faults
+}
+
+/// All nodes whose places the program owns: not the tails that [`with_tails`] has added.
+fn with_values(plan: &Plan) -> impl Iterator<Item = NodeId> {
+    let read = |id: NodeId| {
+        let states_and_inputs = |node: &gpunn::graph::Node| node.inputs().contains(&id) || node.states().contains(&id);
+        plan.graph.nodes().iter().any(states_and_inputs) || plan.graph.outputs().iter().any(|(_, output)| *output == id)
+    };
+    plan.graph.ids().filter(move |&id| plan.graph.node(id).op().is_some() || read(id))
+}
+
+/// Elements that still hold the poison: of every computed tensor and scratch, or where places are used again of those that
+/// are still there.
+fn unwritten(plan: &Plan, memory: &[Vec<u32>], reuse: bool) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut look = |name: &str, words: &[u32], first: usize| {
+        if let Some(at) = words.iter().position(|&word| word == POISON) {
+            faults.push(format!("element {} of '{name}' holds the poison", first + at));
+        }
+    };
+    for work in &plan.work {
+        let node = plan.graph.node(work.node);
+        let kept = plan.graph.outputs().iter().any(|(_, id)| *id == work.node);
+        if reuse && !kept {
+            continue;
+        }
+        if let Some(place) = plan.place(work.node) {
+            let values = at(memory, place);
+            match node.op_as::<Pack>() {
+                // What lies between the packed tensors is undefined.
+                Some(pack) => pack.offsets.iter().zip(&work.types.inputs).for_each(|(&offset, ty)| {
+                    look(&node.name, &values[offset..][..ty.elements()], offset);
+                }),
+                None => look(&node.name, values, 0),
+            }
+        }
+        for place in work.scratch.iter().filter(|_| !reuse) {
+            look(&format!("{} scratch", node.name), at(memory, *place), 0);
+        }
+    }
+    faults
+}

@@ -1,0 +1,166 @@
+//! Every kernel keeps to its own memory: guards and poison around every tensor of every case, in the value's graph and
+//! the gradient's; and planted faults of each kind, which the same watch must find.
+
+use gpunn::check::{Inputs, gradient_graph};
+use gpunn::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use gpunn::gpu::{Executor, Options};
+use gpunn::graph::TensorType;
+use gpunn::ops::case::{Case, Sample};
+use gpunn::ops::table::TABLE;
+use gpunn::ops::{Call, Lower, Op};
+use kernels_tests::memory::faults;
+
+/// Large cases run the same kernels as small ones and take long to read back.
+fn is_small(case: &Case) -> bool {
+    case.inputs.iter().all(|input| input.ty.elements() <= 20_000)
+}
+
+#[test]
+fn every_case_keeps_to_its_own_memory() {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let mut found = Vec::new();
+    let mut graphs = 0;
+    for entry in TABLE {
+        for case in (entry.cases)().iter().filter(|case| is_small(case)) {
+            let mut watch = |what: &str, graph, inputs| {
+                graphs += 1;
+                let faults = faults(&mut executor, &graph, &inputs).expect("it runs");
+                found.extend(faults.iter().map(|fault| format!("{} [{}] {what}: {fault}", entry.name, case.label)));
+            };
+            watch("value", case.graph().expect("it builds").0, Inputs::of(case));
+            if !case.differentiable.is_empty() {
+                let (graph, inputs) = gradient_graph(case).expect("it builds");
+                watch("gradient", graph, inputs);
+            }
+        }
+    }
+    println!("{graphs} graphs watched");
+    assert!(graphs >= 250, "only {graphs} graphs");
+    assert!(found.is_empty(), "{} faults:\n{}", found.len(), found.join("\n"));
+}
+
+/// Twice its input, by a kernel of the test's.
+#[derive(Clone, Debug)]
+struct Planted {
+    name: &'static str,
+    /// What each invocation does.
+    body: &'static str,
+}
+
+impl Op for Planted {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        Ok(inputs[0].clone())
+    }
+    fn reference(&self, call: &mut Call<f64>) {
+        let x = call.real(0);
+        call.out().iter_mut().zip(x).for_each(|(y, x)| *y = 2.0 * x);
+    }
+    fn run(&self, call: &mut Call<f32>) {
+        let x = call.real(0);
+        call.out().iter_mut().zip(x).for_each(|(y, x)| *y = 2.0 * x);
+    }
+    fn lower(&self, at: &Lower) -> Lowering {
+        let source = format!(
+            "// needs: grid
+struct Dims {{ count: u32 }}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {{
+    let i = linear_group(group, groups) * 64u + local;
+    if i >= dims.count {{ return; }}
+    {}
+}}
+",
+            self.body
+        );
+        let count = at.types.output.elements();
+        Dispatch {
+            kernel: Kernel::new(self.name, &source, &[]),
+            slots: vec![Slot::Input(0), Slot::Output],
+            dims: vec![count as u32],
+            groups: at.device.fold(count.div_ceil(64)),
+            flops: 0,
+            bytes: at.types.bytes(),
+        }
+        .into()
+    }
+}
+
+/// What the watch says of a planted kernel, on a leaf and between two other nodes.
+fn watched(executor: &mut Executor, planted: Planted, elements: usize) -> [Vec<String>; 2] {
+    [false, true].map(|between| {
+        let op = planted.clone();
+        let case = Case::new(vec![Sample::floats(&[elements])], move |graph, x| {
+            if !between {
+                return graph.apply(op.clone(), &[x[0]]);
+            }
+            let before = graph.exp(x[0])?;
+            let y = graph.apply(op.clone(), &[before])?;
+            let root = graph.square(y)?;
+            graph.add(root, before)
+        });
+        let (graph, ..) = case.graph().expect("it builds");
+        faults(executor, &graph, &Inputs::of(&case)).expect("it runs")
+    })
+}
+
+fn each_says(found: &[Vec<String>; 2], what: &str) {
+    for faults in found {
+        assert!(faults.iter().any(|fault| fault.contains(what)), "nothing says {what:?} in {faults:?}");
+    }
+}
+
+#[test]
+fn a_right_kernel_has_no_faults() {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    for elements in [1, 64, 101] {
+        let right = Planted { name: "right", body: "y[i] = 2.0 * x[i];" };
+        assert_eq!(watched(&mut executor, right, elements), [Vec::<String>::new(), Vec::new()]);
+    }
+}
+
+#[test]
+fn a_write_past_the_output_is_found() {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    for elements in [1, 64, 101] {
+        let body = "y[i] = 2.0 * x[i]; if i == 0u { y[dims.count] = 1.0; }";
+        let found = watched(&mut executor, Planted { name: "writes_past", body }, elements);
+        each_says(&found, "nobody's, but was written");
+    }
+}
+
+#[test]
+fn an_unwritten_element_is_found() {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    for elements in [1, 64, 101] {
+        let body = "if i + 1u < dims.count { y[i] = 2.0 * x[i]; }";
+        let found = watched(&mut executor, Planted { name: "leaves_one", body }, elements);
+        each_says(&found, &format!("element {} of 'leaves_one' holds the poison", elements - 1));
+    }
+}
+
+#[test]
+fn a_read_past_the_input_is_found() {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    for elements in [1, 64, 101] {
+        let found = watched(&mut executor, Planted { name: "reads_past", body: "y[i] = x[i] + x[i + 1u];" }, elements);
+        each_says(&found, &format!("element {} of 'output y' is", elements - 1));
+    }
+}
+
+/// It adds to what stands in its output, which is nobody's promise.
+#[test]
+fn a_read_of_unwritten_memory_is_found() {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let found = watched(&mut executor, Planted { name: "adds_up", body: "y[i] += 2.0 * x[i];" }, 7);
+    each_says(&found, "element 0 of 'output y' is");
+}

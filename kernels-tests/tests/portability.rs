@@ -1,0 +1,281 @@
+//! Every kernel that any case of the op table needs, on any kind of device, is valid WGSL within WebGPU's default limits
+//! and can be translated for Vulkan, Metal and DX12. No GPU is needed: naga does here what wgpu does there.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use gpunn::check::gradient_graph;
+use gpunn::gpu::kernel::{Access, Class, Dispatch, Kernel, Traits};
+use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimise};
+use gpunn::ops::table::TABLE;
+use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+
+/// WebGPU's default limits.
+const MOST_BINDINGS: usize = 8;
+const MOST_INVOCATIONS: u32 = 256;
+const MOST_WORKGROUP_BYTES: u32 = 16 << 10;
+const MOST_GROUPS: u32 = 65_535;
+
+fn targets() -> Vec<(&'static str, Target)> {
+    let of = |class, subgroup, alignment| Target {
+        alignment,
+        device: Some(Traits { class, subgroup, ..Traits::portable() }),
+        ..Target::portable()
+    };
+    vec![
+        ("portable", Target::portable()),
+        ("software, subgroups of 8", of(Class::Software, Some(8), 64)),
+        ("software", of(Class::Software, None, 64)),
+        ("integrated", of(Class::Integrated, None, 64)),
+        ("integrated, subgroups of 32", of(Class::Integrated, Some(32), 256)),
+        ("discrete, subgroups of 32", of(Class::Discrete, Some(32), 256)),
+        ("discrete, subgroups of 64", of(Class::Discrete, Some(64), 256)),
+    ]
+}
+
+/// Every distinct kernel with a dispatch of it, by the cases' values and gradients, fused and not, in place and not.
+fn kernels() -> HashMap<Kernel, Dispatch> {
+    let mut kernels = HashMap::new();
+    for case in TABLE.iter().flat_map(|entry| (entry.cases)()) {
+        let value = case.graph().expect("it builds").0;
+        let gradient = (!case.differentiable.is_empty()).then(|| gradient_graph(&case).expect("it builds").0);
+        for graph in std::iter::once(value).chain(gradient) {
+            for passes in [Passes::default(), Passes::NONE] {
+                let graph = optimise(&graph, passes).expect("it builds");
+                collect(&graph, &mut kernels);
+            }
+        }
+    }
+    kernels
+}
+
+fn collect(graph: &Graph, kernels: &mut HashMap<Kernel, Dispatch>) {
+    for (name, target) in targets() {
+        for reuse in [true, false] {
+            let plan = Plan::new(graph.clone(), &target, PlanOptions { reuse, guard: 0 }).expect("it plans");
+            let subgroup = target.device.as_ref().and_then(|device| device.subgroup);
+            for dispatch in plan.work.iter().flat_map(|work| &work.lowering.dispatches) {
+                let kernel = &dispatch.kernel;
+                assert!(
+                    kernel.subgroup.is_none() || kernel.subgroup == subgroup,
+                    "{}, written for subgroups of {:?}, was chosen for {name}",
+                    kernel.label,
+                    kernel.subgroup
+                );
+                let most = dispatch.groups.into_iter().max().unwrap_or(0);
+                assert!(most <= MOST_GROUPS, "{}: {:?} workgroups", kernel.label, dispatch.groups);
+                kernels.entry(kernel.clone()).or_insert_with(|| dispatch.clone());
+            }
+        }
+    }
+}
+
+/// Parses and validates. No capability is there but subgroups, and those only where the kernel says that it needs them.
+fn valid(wgsl: &str, subgroup: bool) -> Result<(Module, ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
+    let capabilities = if subgroup { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    if subgroup {
+        validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+        validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
+    }
+    let info = validator.validate(&module).map_err(|error| error.emit_to_string(wgsl))?;
+    Ok((module, info))
+}
+
+/// What the kernel says of itself and what the host binds agree with the module, and it fits the default limits.
+fn check_limits(kernel: &Kernel, dispatch: &Dispatch, module: &Module) -> Result<(), String> {
+    let mut storage = BTreeMap::new();
+    let mut workgroup_bytes = 0;
+    let mut dims_words = 0;
+    let mut reads_step = false;
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).map_err(|error| error.to_string())?;
+    for (_, variable) in module.global_variables.iter() {
+        let place = variable.binding.map(|binding| (binding.group, binding.binding));
+        match (variable.space, place) {
+            (AddressSpace::Storage { access }, Some((0, binding))) => {
+                let writes = access.contains(StorageAccess::STORE);
+                storage.insert(binding, if writes { Access::Write } else { Access::Read });
+            }
+            (AddressSpace::Uniform, Some((0, 0))) => dims_words = words_of(module, variable.ty)?,
+            (AddressSpace::Uniform, Some((1, 0))) => reads_step = true,
+            (AddressSpace::WorkGroup, None) => workgroup_bytes += layouter[variable.ty].size,
+            (AddressSpace::Private, None) => {}
+            (space, place) => return Err(format!("a variable in {space:?} at {place:?}")),
+        }
+    }
+    let expect = |holds: bool, what: String| if holds { Ok(()) } else { Err(what) };
+    let bound: Vec<_> = storage.into_iter().collect();
+    let declared: Vec<_> = (1..).zip(kernel.bindings.iter().copied()).collect();
+    expect(bound == declared, format!("it binds {bound:?}, the host {declared:?}"))?;
+    expect(bound.len() <= MOST_BINDINGS, format!("{} storage bindings", bound.len()))?;
+    expect(
+        dispatch.slots.len() == bound.len(),
+        format!("{} slots for {} bindings", dispatch.slots.len(), bound.len()),
+    )?;
+    expect(reads_step == kernel.step, format!("it reads the step: {reads_step}; the host says {}", kernel.step))?;
+    expect(workgroup_bytes <= MOST_WORKGROUP_BYTES, format!("{workgroup_bytes} bytes of workgroup memory"))?;
+    expect(dims_words <= 64, format!("{dims_words} words of Dims"))?;
+    expect(dims_words == dispatch.dims.len(), format!("{dims_words} words of Dims, {} given", dispatch.dims.len()))?;
+    let [entry] = module.entry_points.as_slice() else { return Err("not one entry point".into()) };
+    let [x, y, z] = entry.workgroup_size;
+    expect(entry.name == "main" && entry.stage == ShaderStage::Compute, "its entry point is not main".into())?;
+    expect(x * y * z <= MOST_INVOCATIONS && z <= 64, format!("{:?} invocations", entry.workgroup_size))
+}
+
+/// The words of the `Dims` that a host fills one by one: scalars without gaps.
+fn words_of(module: &Module, ty: naga::Handle<naga::Type>) -> Result<usize, String> {
+    let TypeInner::Struct { members, .. } = &module.types[ty].inner else { return Err("Dims is no struct".into()) };
+    for (index, member) in members.iter().enumerate() {
+        let scalar = matches!(module.types[member.ty].inner, TypeInner::Scalar(scalar) if scalar.width == 4);
+        if !scalar || member.offset as usize != 4 * index {
+            return Err(format!("field {index} of Dims is not the next word"));
+        }
+    }
+    Ok(members.len())
+}
+
+/// Translates as wgpu's backends would, with checks in the shader and without. Bytes of all translations together.
+fn translate(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+    let entry = Some((ShaderStage::Compute, "main"));
+    let overrides = PipelineConstants::default();
+    let (module, info) =
+        process_overrides(module, info, entry, &overrides).map_err(|error| format!("overrides: {error}"))?;
+    let mut written = 0;
+    for checks in [true, false] {
+        let policy = if checks { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
+        let policies = BoundsCheckPolicies { index: policy, buffer: policy, image_load: policy, binding_array: policy };
+        let spirv = spv::Options {
+            lang_version: (1, 3),
+            bounds_check_policies: policies,
+            force_loop_bounding: checks,
+            ..spv::Options::default()
+        };
+        let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
+        let words =
+            spv::write_vec(&module, &info, &spirv, Some(&pipeline)).map_err(|error| format!("SPIR-V: {error}"))?;
+        let metal = msl::Options {
+            lang_version: (2, 4),
+            bounds_check_policies: policies,
+            zero_initialize_workgroup_memory: checks,
+            force_loop_bounding: checks,
+            ..msl::Options::default()
+        };
+        let (metal, _) = msl::write_string(&module, &info, &metal, &msl::PipelineOptions::default())
+            .map_err(|error| format!("MSL: {error}"))?;
+        written += 4 * words.len() + metal.len();
+        // FXC compiles shader model 5.1 and has no subgroups; DXC takes 6.0.
+        let models = if kernel.subgroup.is_some() { &[hlsl::ShaderModel::V6_0][..] } else { &HLSL_MODELS };
+        for &shader_model in models {
+            let options = hlsl::Options {
+                shader_model,
+                restrict_indexing: checks,
+                zero_initialize_workgroup_memory: checks,
+                force_loop_bounding: checks,
+                ..hlsl::Options::default()
+            };
+            let mut text = String::new();
+            let pipeline = hlsl::PipelineOptions::default();
+            hlsl::Writer::new(&mut text, &options, &pipeline)
+                .write(&module, &info, None)
+                .map_err(|error| format!("HLSL {shader_model:?}: {error}"))?;
+            written += text.len();
+        }
+    }
+    Ok(written)
+}
+
+const HLSL_MODELS: [hlsl::ShaderModel; 2] = [hlsl::ShaderModel::V5_1, hlsl::ShaderModel::V6_0];
+
+fn check(kernel: &Kernel, dispatch: &Dispatch) -> Result<usize, String> {
+    let (module, info) = valid(&kernel.wgsl, kernel.subgroup.is_some())?;
+    check_limits(kernel, dispatch, &module)?;
+    translate(kernel, &module, &info)
+}
+
+#[test]
+fn every_variant_is_valid_everywhere() {
+    let kernels = kernels();
+    let mut failed = Vec::new();
+    let mut written = 0;
+    for (kernel, dispatch) in &kernels {
+        match check(kernel, dispatch) {
+            Ok(bytes) => written += bytes,
+            Err(error) => failed.push(format!("{}: {error}", kernel.label)),
+        }
+    }
+    let with_subgroups = kernels.keys().filter(|kernel| kernel.subgroup.is_some()).count();
+    println!("{} variants, {with_subgroups} of them with subgroups; {written} bytes translated", kernels.len());
+    assert!(kernels.len() >= 100, "only {} variants", kernels.len());
+    assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), kernels.len(), failed.join("\n"));
+}
+
+/// What the checks above would let through if they looked at nothing.
+#[test]
+fn wrong_kernels_are_refused() {
+    let (kernel, dispatch) = kernels().into_iter().find(|(kernel, _)| kernel.label.starts_with("sum")).expect("a sum");
+    assert!(check(&kernel, &dispatch).is_ok());
+    let said = |change: &dyn Fn(&mut Kernel, &mut Dispatch)| {
+        let (mut kernel, mut dispatch) = (kernel.clone(), dispatch.clone());
+        change(&mut kernel, &mut dispatch);
+        check(&kernel, &dispatch).expect_err("it is wrong")
+    };
+    let replaced = |from: &'static str, to: &'static str| {
+        said(&move |kernel, _| {
+            assert!(kernel.wgsl.contains(from), "{from:?} is not in the kernel");
+            kernel.wgsl = kernel.wgsl.replace(from, to);
+        })
+    };
+    assert!(replaced("var sum = 0.0;", "var sum = 0u;").contains("sum"));
+    assert!(replaced("@workgroup_size(64)", "@workgroup_size(512)").contains("invocations"));
+    assert!(replaced("var<storage, read> x", "var<storage, read_write> x").contains("the host"));
+    assert!(replaced("var sum = 0.0;", "var sum = subgroupAdd(0.0);").contains("subgroup"));
+    let large = "var<workgroup> tile: array<f32, 4097>;\n@compute";
+    assert!(replaced("@compute", large).contains("16388 bytes"));
+    assert!(said(&|_, dispatch| dispatch.dims.truncate(1)).contains("words of Dims"));
+    assert!(said(&|_, dispatch| dispatch.slots.truncate(1)).contains("slots"));
+    assert!(said(&|kernel, _| kernel.step = true).contains("reads the step"));
+}
+
+fn shaders() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../shaders")
+}
+
+/// A file with the library files that its first line asks for before it.
+fn with_library(path: &Path) -> String {
+    let source = std::fs::read_to_string(path).expect("it can be read");
+    let needs = source.lines().next().and_then(|line| line.strip_prefix("// needs: ")).unwrap_or_default();
+    let library = needs.split(", ").filter(|name| !name.is_empty()).map(|name| {
+        let file = shaders().join("lib").join(format!("{name}.wgsl"));
+        std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{} needs '{name}': {error}", path.display()))
+    });
+    library.chain([source.clone()]).collect()
+}
+
+/// Each file is WGSL by itself: its constants have values that can be read, and its splice points hold code.
+#[test]
+fn every_file_is_valid_as_it_stands() {
+    let mut failed = Vec::new();
+    let mut files = 0;
+    for folder in [shaders(), shaders().join("lib")] {
+        for entry in std::fs::read_dir(folder).expect("the folder is there") {
+            let path = entry.expect("it can be listed").path();
+            if path.extension().is_some_and(|extension| extension == "wgsl") {
+                files += 1;
+                let wgsl = with_library(&path);
+                let subgroups = wgsl.contains("subgroup");
+                if let Err(error) = valid(&wgsl, subgroups) {
+                    failed.push(format!("{}: {error}", path.display()));
+                }
+            }
+        }
+    }
+    println!("{files} files");
+    assert!(files >= 30, "only {files} files");
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}

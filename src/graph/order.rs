@@ -1,0 +1,153 @@
+//! The order in which nodes run: as they were built, but an update after everything that reads what it updates.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::network::{Graph, NodeId, Source};
+use crate::ops::Types;
+use crate::{Error, Result};
+
+/// All nodes, each after its inputs, an update after all other readers of its states and after earlier updates of them;
+/// apart from that as they were built.
+///
+/// # Errors
+/// When two updates each read what the other updates.
+pub(super) fn order(graph: &Graph) -> Result<Vec<NodeId>> {
+    let count = graph.nodes().len();
+    let mut after: Vec<Vec<NodeId>> = vec![Vec::new(); count];
+    let mut waits_for = vec![0_usize; count];
+    let mut precede = |first: NodeId, then: NodeId| {
+        after[first.index()].push(then);
+        waits_for[then.index()] += 1;
+    };
+    let leaves: Vec<Option<NodeId>> = graph.ids().map(|id| leaf_of(graph, id)).collect();
+    for id in graph.ids() {
+        graph.node(id).inputs().iter().for_each(|&input| precede(input, id));
+    }
+    for update in graph.ids().filter(|&id| !graph.node(id).states().is_empty()) {
+        let touches = |ids: &[NodeId]| {
+            let mut states = graph.node(update).states().iter();
+            states.any(|&state| ids.iter().any(|id| leaves[id.index()].is_some_and(|id| overlap(graph, id, state))))
+        };
+        for other in graph.ids().filter(|&other| other != update) {
+            let node = graph.node(other);
+            if touches(node.inputs()) || other < update && touches(node.states()) {
+                precede(other, update);
+            }
+        }
+    }
+    let mut ready: BinaryHeap<_> = graph.ids().filter(|id| waits_for[id.index()] == 0).map(Reverse).collect();
+    let mut order = Vec::with_capacity(count);
+    while let Some(Reverse(id)) = ready.pop() {
+        order.push(id);
+        for &then in &after[id.index()] {
+            waits_for[then.index()] -= 1;
+            if waits_for[then.index()] == 0 {
+                ready.push(Reverse(then));
+            }
+        }
+    }
+    if order.len() < count {
+        let waits = |id: &NodeId| waits_for[id.index()] > 0 && !graph.node(*id).states().is_empty();
+        let names: Vec<_> = graph.ids().filter(waits).map(|id| format!("'{}'", graph.node(id).name)).collect();
+        return Err(Error::Shape(format!("{} cannot each run after what reads its states", names.join(" and "))));
+    }
+    Ok(order)
+}
+
+/// The leaf that a value is, or is a view of.
+fn leaf_of(graph: &Graph, mut id: NodeId) -> Option<NodeId> {
+    loop {
+        let node = graph.node(id);
+        match &node.source {
+            Source::Leaf { .. } => return Some(id),
+            Source::Op { op, inputs, .. } => {
+                let types = inputs.iter().map(|&input| graph.ty(input).clone()).collect();
+                op.view(&Types { inputs: types, states: Vec::new(), output: node.ty.clone() })?;
+                id = inputs[0];
+            }
+            Source::Constant(_) => return None,
+        }
+    }
+}
+
+/// Whether two leaves share elements.
+fn overlap(graph: &Graph, a: NodeId, b: NodeId) -> bool {
+    let span = |id: NodeId| match &graph.node(id).source {
+        Source::Leaf { buffer, offset } => Some((buffer, *offset, offset + graph.ty(id).elements())),
+        _ => None,
+    };
+    match (span(a), span(b)) {
+        (Some((name_a, first_a, end_a)), Some((name_b, first_b, end_b))) => {
+            name_a == name_b && first_a < end_b && first_b < end_a
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::TensorType;
+    use crate::ops::batch::Accumulate;
+
+    /// Two lists and a state of three, as [`Accumulate`] takes them.
+    fn leaves(graph: &mut Graph, state: &str) -> Result<(NodeId, NodeId)> {
+        Ok((graph.leaf("rows", 0, TensorType::f32([3]))?, graph.leaf(state, 0, TensorType::f32([3]))?))
+    }
+
+    fn place(order: &[NodeId], id: NodeId) -> usize {
+        order.iter().position(|&other| other == id).unwrap_or(usize::MAX)
+    }
+
+    #[test]
+    fn without_updates_it_is_the_order_of_building() -> Result<()> {
+        let mut graph = Graph::new();
+        let (x, y) = leaves(&mut graph, "state")?;
+        let sum = graph.add(x, y)?;
+        graph.mul(sum, x)?;
+        assert!(order(&graph)?.into_iter().eq(graph.ids()));
+        Ok(())
+    }
+
+    #[test]
+    fn an_update_waits_for_later_readers_and_through_views() -> Result<()> {
+        let mut graph = Graph::new();
+        let (rows, state) = leaves(&mut graph, "state")?;
+        let view = graph.reshape(state, [3, 1])?;
+        let update = graph.update(Accumulate, &[rows, rows], &[state])?;
+        let through_view = graph.square(view)?;
+        let later = graph.add(state, rows)?;
+        let order = order(&graph)?;
+        assert!(place(&order, update) > place(&order, through_view));
+        assert!(place(&order, update) > place(&order, later));
+        Ok(())
+    }
+
+    /// The first update is held back by a late reader; the second updates what the first reads and must not overtake it.
+    #[test]
+    fn an_update_waits_for_an_update_that_reads_its_state() -> Result<()> {
+        let mut graph = Graph::new();
+        let (rows, a) = leaves(&mut graph, "a")?;
+        let b = graph.leaf("b", 0, TensorType::f32([3]))?;
+        let reads_b = graph.update(Accumulate, &[b, rows], &[a])?;
+        let updates_b = graph.update(Accumulate, &[rows, rows], &[b])?;
+        let late = graph.square(a)?;
+        let order = order(&graph)?;
+        assert!(place(&order, late) < place(&order, reads_b));
+        assert!(place(&order, reads_b) < place(&order, updates_b));
+        Ok(())
+    }
+
+    #[test]
+    fn updates_that_read_each_other_are_refused() -> Result<()> {
+        let mut graph = Graph::new();
+        let (_, a) = leaves(&mut graph, "a")?;
+        let b = graph.leaf("b", 0, TensorType::f32([3]))?;
+        graph.scoped("first", |graph| graph.update(Accumulate, &[b, b], &[a]))?;
+        graph.scoped("second", |graph| graph.update(Accumulate, &[a, a], &[b]))?;
+        let refusal = order(&graph).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(refusal, "'first/accumulate' and 'second/accumulate' cannot each run after what reads its states");
+        Ok(())
+    }
+}
