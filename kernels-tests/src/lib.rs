@@ -2,6 +2,8 @@
 
 pub mod memory;
 pub mod mlp;
+pub mod random_graph;
+pub mod rules;
 
 use std::collections::BTreeMap;
 

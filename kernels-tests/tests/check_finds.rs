@@ -3,11 +3,12 @@
 
 use gpunn::check::{Kind, central_difference, check_case, check_gradient, check_value};
 use gpunn::gpu::Options;
-use gpunn::graph::{Differentiate, Graph, NodeId, Plan, PlanOptions, TensorType};
+use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::elementwise::{Formula, Map};
 use gpunn::ops::table::Entry;
 use gpunn::ops::{Real, Step, case};
 use gpunn::{Engine, Result};
+use kernels_tests::mlp::Mlp;
 
 /// A sigmoid whose kernel forgets the `1 +`; its definition and gradient are right.
 #[derive(Clone, Debug)]
@@ -174,5 +175,27 @@ fn the_debug_mode_names_the_wrong_node() -> Result<()> {
     assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert_eq!((wrong[0].name.as_str(), wrong[0].op), ("middle/wrong_kernel", "wrong_kernel"));
     assert!(wrong[0].worst.value > 1.0 && wrong[0].worst.reference < 1.0, "{:?}", wrong[0]);
+    Ok(())
+}
+
+/// Nothing is blamed in a whole training step that is right, with nodes fused and updates among them.
+#[test]
+fn the_debug_mode_has_nothing_to_say_of_a_right_step() -> Result<()> {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return Ok(()) };
+    let mlp = Mlp::default();
+    for passes in [Passes::default(), Passes::NONE] {
+        executor.forget();
+        let graph = optimise(&mlp.training()?, passes)?;
+        let program = executor.load(Plan::new(graph, &executor.target(), PlanOptions::default())?)?;
+        for (name, value) in &mlp.values(0.3).buffers {
+            executor.write(name, 0, &value.to_bytes())?;
+        }
+        executor.schedule(program, &mlp.schedule(0.5))?;
+        for step in 0..3 {
+            for check in pollster::block_on(executor.verify(program, step))? {
+                assert!(check.worst.excess <= 1.0, "step {step}: {check:?}");
+            }
+        }
+    }
     Ok(())
 }

@@ -328,7 +328,7 @@ fn philox_is_the_same_words_on_the_gpu() -> Result<()> {
             let found = pollster::block_on(engine.read_output(program, "words"))?;
             let found: Vec<u32> = found.into_iter().map(f32::to_bits).collect();
             let words = |i: u32| {
-                let block = if i % 2 == 1 { u32::MAX - i } else { i };
+                let block = if i.is_multiple_of(2) { i } else { u32::MAX - i };
                 philox([block, stream, step.number, step.epoch], [step.seed_low, step.seed_high])
             };
             let wanted: Vec<u32> = (0..BLOCKS as u32).flat_map(words).collect();
