@@ -124,7 +124,7 @@ fn cross_entropy_is_exact_for_large_logits() -> Result<()> {
             let sum: f64 = below.iter().map(|x| x.exp()).sum();
             let wanted = below.map(|x| sum.ln() - x);
             close(&pollster::block_on(engine.read_output(program, "loss"))?, &wanted, 1e-6, 1e-6);
-            let share = |at: usize| below[at % 4].exp() / sum - if at % 5 == 0 { 1.0 } else { 0.0 };
+            let share = |at: usize| below[at % 4].exp() / sum - if at.is_multiple_of(5) { 1.0 } else { 0.0 };
             let gradients: Vec<f64> = (0..16).map(share).collect();
             close(&pollster::block_on(engine.read_output(program, "gradient"))?, &gradients, 1e-6, 1e-5);
         }
