@@ -1,7 +1,7 @@
 // needs: grid, step
 // Softmax with cross-entropy of logits [rows, columns] against one integer label a row, in one pass over the logits:
-// loss = log(sum e^x) - (1 - smoothing) x[label] - smoothing mean(x). Rows that are not valid lose nothing.
-// With LOG_PROBABILITIES the input is a log-softmax already, whose log(sum e^x) is 0.
+// loss = log(sum e^x) - (1 - smoothing) x[label] - smoothing mean(x), all of x less its largest. Rows that are not valid
+// lose nothing. With LOG_PROBABILITIES the input is a log-softmax already, whose log(sum e^x) is 0.
 struct Dims {
     rows: u32,
     columns: u32,
@@ -30,21 +30,24 @@ fn main(
     }
     let first = row * dims.columns;
     let last = first + dims.columns;
-    var largest = x[first];
-    var sum = 0.0;
-    for (var i = first; i < last; i++) {
-        largest = max(largest, x[i]);
-        sum += x[i];
-    }
-    var total = 0.0;
+    var shift = 0.0;
+    var log_sum = 0.0;
     if !LOG_PROBABILITIES {
+        shift = x[first];
+        for (var i = first + 1u; i < last; i++) {
+            shift = max(shift, x[i]);
+        }
         var exponentials = 0.0;
         for (var i = first; i < last; i++) {
-            exponentials += exp(x[i] - largest);
+            exponentials += exp(x[i] - shift);
         }
-        total = largest + log(exponentials);
+        log_sum = log(exponentials); // not added to the shift, beside which it could lose its digits
+    }
+    var sum = 0.0;
+    for (var i = first; i < last; i++) {
+        sum += x[i] - shift;
     }
     let label = min(labels[row], dims.columns - 1u);
     let mean = sum / f32(dims.columns);
-    loss[row] = total - (1.0 - dims.smoothing) * x[first + label] - dims.smoothing * mean;
+    loss[row] = log_sum - (1.0 - dims.smoothing) * (x[first + label] - shift) - dims.smoothing * mean;
 }

@@ -31,11 +31,11 @@ fn main(
     for (var i = first; i < last; i++) {
         sum += exp(x[i] - largest);
     }
-    let total = largest + log(sum);
+    let log_sum = log(sum);
     let inverse = 1.0 / sum;
     for (var i = first; i < last; i++) {
         if LOG {
-            y[i] = x[i] - total;
+            y[i] = (x[i] - largest) - log_sum; // their sum would lose the logarithm's digits
         } else {
             y[i] = exp(x[i] - largest) * inverse;
         }

@@ -2,9 +2,15 @@
 
 pub mod memory;
 pub mod mlp;
+pub mod random_graph;
+pub mod rules;
 
-use gpunn::Engine;
+use std::collections::BTreeMap;
+
+use gpunn::check::Inputs;
 use gpunn::gpu::{Adapter, Device, Options, adapters};
+use gpunn::graph::Plan;
+use gpunn::{Engine, Result};
 
 /// The adapter that tests run on: the first, or the one whose number or part of the name `GPUNN_ADAPTER` gives.
 /// Without one a test is skipped and says so, unless `GPUNN_REQUIRE_ADAPTER` is set, which CI does.
@@ -35,4 +41,30 @@ pub fn executor(options: Options) -> Option<gpunn::gpu::Executor> {
 /// The CPU's engine and, where there is an adapter, the GPU's.
 pub fn engines() -> Vec<Engine> {
     std::iter::once(Engine::cpu()).chain(gpu(Options::default())).collect()
+}
+
+/// Runs one step of a plan with these inputs and returns the bits of every output and of every leaf it updates, by name.
+///
+/// # Errors
+/// When the device fails.
+pub fn results(engine: &mut Engine, plan: Plan, inputs: &Inputs) -> Result<BTreeMap<String, Vec<u32>>> {
+    engine.forget();
+    let program = engine.load(plan)?;
+    inputs.write(engine)?;
+    engine.schedule(program, &[inputs.step])?;
+    engine.run(program, 0..1)?;
+    let graph = engine.plan(program).graph.clone();
+    let mut results = BTreeMap::new();
+    let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    for (name, id) in graph.outputs() {
+        if graph.ty(*id).elements() > 0 {
+            results.insert(name.clone(), bits(pollster::block_on(engine.read_output(program, name))?));
+        }
+    }
+    for state in graph.nodes().iter().flat_map(gpunn::graph::Node::states) {
+        let name = graph.node(*state).name.clone();
+        let values = bits(pollster::block_on(engine.read(&name))?);
+        results.insert(name, values);
+    }
+    Ok(results)
 }

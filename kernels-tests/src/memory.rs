@@ -2,11 +2,12 @@
 //! that reach into the guards, so that a kernel that leaves its own is seen and not saved by a robust driver.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use gpunn::Result;
 use gpunn::check::Inputs;
 use gpunn::gpu::Executor;
-use gpunn::graph::{BufferKind, Graph, NodeId, Passes, Place, Plan, PlanOptions, Source, TensorType, optimise};
+use gpunn::graph::{Buffer, BufferKind, Graph, NodeId, Passes, Place, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::pack::Pack;
 
 /// Bytes of a guard.
@@ -82,7 +83,7 @@ fn run(executor: &mut Executor, graph: &Graph, inputs: &Inputs, options: PlanOpt
     let mut left = Left { results: results(&plan, &memory), faults: Vec::new() };
     left.faults.extend(changed_inputs(&plan, &memory, inputs));
     if watched {
-        left.faults.extend(touched_guards(&plan, &memory));
+        left.faults.extend(touched_guards(&plan, &memory, inputs));
         left.faults.extend(unwritten(&plan, &memory, options.reuse));
     }
     Ok(left)
@@ -100,7 +101,8 @@ fn results(plan: &Plan, memory: &[Vec<u32>]) -> BTreeMap<String, Vec<u32>> {
     let mut results = BTreeMap::new();
     let mut keep = |name: String, id: NodeId| {
         if let Some(place) = plan.place(id) {
-            results.insert(name, at(memory, place).to_vec());
+            let values = at(memory, place);
+            results.insert(name, defined(plan, id).into_iter().flat_map(|range| values[range].to_vec()).collect());
         }
     };
     for (name, id) in plan.graph.outputs() {
@@ -112,48 +114,51 @@ fn results(plan: &Plan, memory: &[Vec<u32>]) -> BTreeMap<String, Vec<u32>> {
     results
 }
 
-fn changed_inputs(plan: &Plan, memory: &[Vec<u32>], inputs: &Inputs) -> Vec<String> {
-    let updated: Vec<_> = plan.work.iter().flat_map(|work| plan.graph.node(work.node).states()).collect();
-    let mut faults = Vec::new();
-    for id in plan.graph.ids().filter(|id| !updated.contains(&id)) {
-        let node = plan.graph.node(id);
-        let Source::Leaf { buffer, offset: 0 } = &node.source else { continue };
-        let given = inputs.buffers.iter().find(|(name, _)| name == buffer);
-        if let (Some(place), Some((_, value))) = (plan.place(id), given) {
-            if at(memory, place) != words(&value.to_bytes()) {
-                faults.push(format!("the input '{buffer}' changed"));
-            }
-        }
-    }
-    faults
+/// The words of a value that are defined: not what lies between the tensors of a pack.
+fn defined(plan: &Plan, id: NodeId) -> Vec<Range<usize>> {
+    let node = plan.graph.node(id);
+    let Some(pack) = node.op_as::<Pack>() else { return std::iter::once(0..node.ty.bytes() / 4).collect() };
+    let of = |(&offset, &input): (&usize, &NodeId)| offset..offset + plan.graph.ty(input).elements();
+    pack.offsets.iter().zip(node.inputs()).map(of).collect()
 }
 
-/// Words outside of all tensors that do not hold the poison any more.
-fn touched_guards(plan: &Plan, memory: &[Vec<u32>]) -> Vec<String> {
+/// The persistent buffers by name.
+fn persistent<'a>(plan: &'a Plan, inputs: &'a Inputs) -> impl Iterator<Item = (usize, &'a str, Vec<u32>)> {
+    inputs.buffers.iter().filter_map(|(name, value)| {
+        let known = |buffer: &Buffer| buffer.kind == BufferKind::Persistent && buffer.name == *name;
+        Some((plan.buffers.iter().position(known)?, name.as_str(), words(&value.to_bytes())))
+    })
+}
+
+fn changed_inputs(plan: &Plan, memory: &[Vec<u32>], inputs: &Inputs) -> Vec<String> {
+    let states = plan.work.iter().flat_map(|work| plan.graph.node(work.node).states());
+    let updated: Vec<usize> = states.filter_map(|&state| plan.place(state)).map(|place| place.buffer).collect();
+    persistent(plan, inputs)
+        .filter(|(buffer, _, given)| !updated.contains(buffer) && memory[*buffer][..given.len()] != *given)
+        .map(|(_, name, _)| format!("the input '{name}' changed"))
+        .collect()
+}
+
+/// Words that no node defines and the host has not written, but that do not hold the poison any more.
+fn touched_guards(plan: &Plan, memory: &[Vec<u32>], inputs: &Inputs) -> Vec<String> {
     let mut owned: Vec<Vec<bool>> = memory.iter().map(|words| vec![false; words.len()]).collect();
-    let scratch = plan.work.iter().flat_map(|work| work.scratch.iter().copied());
-    for place in with_values(plan).filter_map(|id| plan.place(id)).chain(scratch) {
-        owned[place.buffer][place.offset / 4..][..place.bytes / 4].fill(true);
+    for work in &plan.work {
+        for place in &work.scratch {
+            owned[place.buffer][place.offset / 4..][..place.bytes / 4].fill(true);
+        }
+        if let Some(place) = plan.place(work.node) {
+            let own = &mut owned[place.buffer][place.offset / 4..];
+            defined(plan, work.node).into_iter().for_each(|range| own[range].fill(true));
+        }
     }
+    persistent(plan, inputs).for_each(|(buffer, _, given)| owned[buffer][..given.len()].fill(true));
     let mut faults = Vec::new();
     for (buffer, (words, owned)) in plan.buffers.iter().zip(memory.iter().zip(owned)) {
         let touched = |i: &usize| !owned[*i] && words[*i] != POISON;
-        if buffer.kind != BufferKind::Constants {
-            if let Some(at) = (0..words.len()).find(touched) {
-                faults.push(format!("word {at} of '{}' is nobody's, but was written", buffer.name));
-            }
-        }
+        let first = (0..words.len()).find(touched).filter(|_| buffer.kind != BufferKind::Constants);
+        faults.extend(first.map(|at| format!("word {at} of '{}' is nobody's, but was written", buffer.name)));
     }
     faults
-}
-
-/// All nodes whose places the program owns: not the tails that [`with_tails`] has added.
-fn with_values(plan: &Plan) -> impl Iterator<Item = NodeId> {
-    let read = |id: NodeId| {
-        let states_and_inputs = |node: &gpunn::graph::Node| node.inputs().contains(&id) || node.states().contains(&id);
-        plan.graph.nodes().iter().any(states_and_inputs) || plan.graph.outputs().iter().any(|(_, output)| *output == id)
-    };
-    plan.graph.ids().filter(move |&id| plan.graph.node(id).op().is_some() || read(id))
 }
 
 /// Elements that still hold the poison: of every computed tensor and scratch, or where places are used again of those that
@@ -173,13 +178,9 @@ fn unwritten(plan: &Plan, memory: &[Vec<u32>], reuse: bool) -> Vec<String> {
         }
         if let Some(place) = plan.place(work.node) {
             let values = at(memory, place);
-            match node.op_as::<Pack>() {
-                // What lies between the packed tensors is undefined.
-                Some(pack) => pack.offsets.iter().zip(&work.types.inputs).for_each(|(&offset, ty)| {
-                    look(&node.name, &values[offset..][..ty.elements()], offset);
-                }),
-                None => look(&node.name, values, 0),
-            }
+            defined(plan, work.node)
+                .into_iter()
+                .for_each(|range| look(&node.name, &values[range.clone()], range.start));
         }
         for place in work.scratch.iter().filter(|_| !reuse) {
             look(&format!("{} scratch", node.name), at(memory, *place), 0);

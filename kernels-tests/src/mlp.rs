@@ -1,5 +1,7 @@
 //! A small classifier's whole training step, as a program would build it: batch, forward, backward, update, running sums.
 
+use gpunn::check::Inputs;
+use gpunn::cpu::Value;
 use gpunn::graph::{Graph, NodeId, TensorType};
 use gpunn::ops::Step;
 use gpunn::ops::batch::{Accumulate, Reduction};
@@ -102,33 +104,42 @@ impl Mlp {
         (0..self.steps as u32).map(step).collect()
     }
 
-    /// Writes data whose classes can be learned, their order, the parameters' table, and initial parameters: uniform in
-    /// +-`spread`.
+    /// Data whose classes can be learned, their order, the parameters' table, and initial parameters, uniform in
+    /// +-`spread`; with the first step of a schedule.
+    pub fn values(&self, spread: f32) -> Inputs {
+        let counted = |stream| Counted::new(9, Purpose::Init, stream, 0);
+        // A picture of a class is bright in the class's own pixels, with noise.
+        let pixel = |at: usize| {
+            let bright = at % self.inputs % self.classes == at / self.inputs % self.classes;
+            (counted(0).word(at as u32) % 128 + if bright { 127 } else { 0 }) as u8
+        };
+        let (offsets, len) = self.offsets();
+        let mut parameters = vec![0.0; len];
+        for (shape, first) in self.shapes().iter().zip(offsets) {
+            let value = |at: usize| f64::from(spread * (2.0 * counted(2).uniform(at as u32) - 1.0));
+            let elements: usize = shape.iter().product();
+            parameters[first..][..elements].iter_mut().zip(first..).for_each(|(p, at)| *p = value(at));
+        }
+        let order = |at: usize| counted(1).word(at as u32) % self.rows as u32;
+        let buffers = [
+            ("data", Value::U8((0..self.rows * self.inputs).map(pixel).collect())),
+            ("labels", Value::U32((0..self.rows as u32).map(|row| row % self.classes as u32).collect())),
+            ("order", Value::U32((0..self.batch * self.steps).map(order).collect())),
+            ("parameters", Value::Real(parameters)),
+            ("blocks", Value::U32(self.blocks())),
+            ("groups", Value::Real(vec![1.0; GROUP_FLOATS])),
+            ("totals", Value::Real(vec![0.0; 3])),
+        ];
+        let buffers = buffers.map(|(name, value)| (name.to_owned(), value)).into();
+        Inputs { buffers, step: self.schedule(0.5)[0] }
+    }
+
+    /// Writes [`Mlp::values`].
     ///
     /// # Errors
     /// When the device fails.
     pub fn fill(&self, engine: &mut Engine, spread: f32) -> Result<()> {
-        let counted = |stream| Counted::new(9, Purpose::Init, stream, 0);
-        let label = |row: usize| row % self.classes;
-        // A picture of a class is bright in the class's own pixels, with noise.
-        let pixel = |at: usize| {
-            let bright = at % self.inputs % self.classes == label(at / self.inputs);
-            (counted(0).word(at as u32) % 128 + if bright { 127 } else { 0 }) as u8
-        };
-        let mut data: Vec<u8> = (0..self.rows * self.inputs).map(pixel).collect();
-        data.resize(data.len().next_multiple_of(4), 0);
-        engine.write("data", 0, &data)?;
-        engine.write("labels", 0, &(0..self.rows as u32).map(|row| row % self.classes as u32).collect::<Vec<_>>())?;
-        let order = |at: usize| counted(1).word(at as u32) % self.rows as u32;
-        engine.write("order", 0, &(0..self.batch * self.steps).map(order).collect::<Vec<_>>())?;
-        let (offsets, _) = self.offsets();
-        for (shape, offset) in self.shapes().iter().zip(offsets) {
-            let elements: usize = shape.iter().product();
-            let value = |i: usize| spread * (2.0 * counted(2).uniform((offset + i) as u32) - 1.0);
-            engine.write("parameters", offset, &(0..elements).map(value).collect::<Vec<f32>>())?;
-        }
-        engine.write("blocks", 0, &self.blocks())?;
-        engine.write("groups", 0, &[1.0_f32; GROUP_FLOATS])
+        self.values(spread).write(engine)
     }
 
     fn blocks(&self) -> Vec<u32> {

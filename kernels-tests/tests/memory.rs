@@ -1,5 +1,5 @@
 //! Every kernel keeps to its own memory: guards and poison around every tensor of every case, in the value's graph and
-//! the gradient's; and planted faults of each kind, which the same watch must find.
+//! the gradient's, of random networks and of a training step; and planted faults of each kind, which the same watch must find.
 
 use gpunn::check::{Inputs, gradient_graph};
 use gpunn::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
@@ -9,6 +9,8 @@ use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::table::TABLE;
 use gpunn::ops::{Call, Lower, Op};
 use kernels_tests::memory::faults;
+use kernels_tests::mlp::Mlp;
+use kernels_tests::random_graph::random_graph;
 
 /// Large cases run the same kernels as small ones and take long to read back.
 fn is_small(case: &Case) -> bool {
@@ -37,6 +39,25 @@ fn every_case_keeps_to_its_own_memory() {
     println!("{graphs} graphs watched");
     assert!(graphs >= 250, "only {graphs} graphs");
     assert!(found.is_empty(), "{} faults:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn random_networks_keep_to_their_own_memory() {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    for seed in (0..200).step_by(8) {
+        let (graph, inputs) = random_graph(seed, 5 + (seed as usize * 7) % 36).expect("it builds");
+        assert_eq!(faults(&mut executor, &graph, &inputs).expect("it runs"), Vec::<String>::new(), "graph {seed}");
+    }
+}
+
+/// The gaps between the packed gradients stay poisoned: nothing of them may reach the parameters.
+#[test]
+fn a_training_step_keeps_to_its_own_memory() {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    for mlp in [Mlp::default(), Mlp { batch: 7, inputs: 33, hidden: 5, classes: 3, ..Mlp::default() }] {
+        let graph = mlp.training().expect("it builds");
+        assert_eq!(faults(&mut executor, &graph, &mlp.values(0.3)).expect("it runs"), Vec::<String>::new());
+    }
 }
 
 /// Twice its input, by a kernel of the test's.

@@ -227,3 +227,43 @@ impl From<Dispatch> for Lowering {
         Self { dispatches: vec![dispatch], scratch: Vec::new() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "// needs: grid, step
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+const TILE: u32 = 8u;
+const SLOPE: f32 = 0.5; // stays
+const EDGES: bool = false;
+";
+
+    #[test]
+    fn constants_library_and_bindings_are_those_of_the_file() {
+        let constants = [("TILE", 16.into()), ("SLOPE", 1e-7.into()), ("EDGES", true.into())];
+        let kernel = Kernel::new("name", SOURCE, &constants);
+        for line in ["const TILE: u32 = 16u;", "const SLOPE: f32 = 1e-7f; // stays", "const EDGES: bool = true;"] {
+            assert!(kernel.wgsl.contains(line), "{line:?} is not in\n{}", kernel.wgsl);
+        }
+        assert!(kernel.wgsl.contains("fn linear_group") && kernel.step);
+        assert_eq!(kernel.bindings, [Access::Read, Access::Write]);
+        assert_eq!(kernel.label, "name tile=16 slope=1e-7 edges=true");
+        // Another value is another kernel.
+        assert_ne!(kernel, Kernel::new("name", SOURCE, &[("TILE", 32.into())]));
+    }
+
+    #[test]
+    #[should_panic(expected = "name.wgsl has no line 'const DEPTH: '")]
+    fn a_constant_that_is_not_there_is_a_mistake() {
+        Kernel::new("name", SOURCE, &[("DEPTH", 1.into())]);
+    }
+
+    #[test]
+    #[should_panic(expected = "storage bindings [(2, Write)]")]
+    fn a_gap_in_the_bindings_is_a_mistake() {
+        Kernel::new("name", "@group(0) @binding(2) var<storage, read_write> y: array<f32>;", &[]);
+    }
+}

@@ -261,3 +261,84 @@ impl Graph {
         uses
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::batch::Accumulate;
+
+    fn refusal<T>(result: Result<T>) -> String {
+        result.err().map_or_else(|| "no error".into(), |error| error.to_string())
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused_by_node_op_and_shapes() -> Result<()> {
+        let mut graph = Graph::new();
+        let x = graph.leaf("x", 0, TensorType::f32([64, 1024]))?;
+        let w = graph.leaf("w", 0, TensorType::f32([32, 10]))?;
+        let labels = graph.leaf("labels", 0, TensorType::u32([64]))?;
+        assert_eq!(
+            refusal(graph.scoped("fc1", |graph| graph.matmul(x, w))),
+            "node 'fc1/matmul' (matmul of 64x1024 and 32x10): the left operand has 1024 columns, the right 32 rows"
+        );
+        assert_eq!(
+            refusal(graph.matmul_transposed(x, w, true, true)),
+            "node 'matmul' (matmul of 64x1024 and 32x10): the left operand (transposed) has 64 columns, the right \
+             (transposed) 10 rows"
+        );
+        assert_eq!(
+            refusal(graph.scoped("a", |graph| graph.scoped("b", |graph| graph.add(x, w)))),
+            "node 'a/b/add' (add of 64x1024 and 32x10): their shapes differ in an axis where neither is 1"
+        );
+        assert_eq!(
+            refusal(graph.sigmoid(labels)),
+            "node 'sigmoid' (sigmoid of 64 u32): element-wise functions take floats, but an input holds u32"
+        );
+        assert_eq!(
+            refusal(graph.update(Accumulate, &[x, x], &[w])),
+            "node 'accumulate' (accumulate of 64x1024 and 64x1024 and 32x10): it takes a list with one float a row"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn only_leaves_are_updated_and_a_buffer_has_one_element_type() -> Result<()> {
+        let mut graph = Graph::new();
+        let rows = graph.leaf("rows", 0, TensorType::f32([3]))?;
+        let y = graph.square(rows)?;
+        assert_eq!(
+            refusal(graph.update(Accumulate, &[rows, rows], &[y])),
+            "node 'accumulate' (accumulate of 3 and 3 and 3): it updates 'square', which is not a leaf"
+        );
+        assert_eq!(
+            refusal(graph.leaf("rows", 64, TensorType::u32([3]))),
+            "the buffer 'rows' holds f32, but a leaf of u32 was asked of it"
+        );
+        graph.leaf("rows", 64, TensorType::f32([5]))?;
+        assert_eq!(graph.buffers()["rows"].len, 69);
+        Ok(())
+    }
+
+    #[test]
+    fn gradients_that_do_not_exist_are_refused() -> Result<()> {
+        let mut graph = Graph::new();
+        let x = graph.leaf("x", 0, TensorType::f32([4]))?;
+        let other = graph.leaf("other", 0, TensorType::f32([4]))?;
+        let y = graph.scoped("layer", |graph| graph.square(x))?;
+        assert_eq!(
+            refusal(graph.gradient(y, &[x])),
+            "the gradient of 'layer/square' was asked, which is 4; only of a scalar is it defined without an incoming \
+             gradient"
+        );
+        let sum = graph.sum(y, 0, 0)?;
+        assert_eq!(
+            refusal(graph.gradient(sum, &[x, other])),
+            "'sum' has no gradient by 'other': it does not depend on it"
+        );
+        assert_eq!(
+            refusal(graph.gradient_from(y, sum, &[x])),
+            "the incoming gradient of 'layer/square' is 1, but the value is 4"
+        );
+        Ok(())
+    }
+}

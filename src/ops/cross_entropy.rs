@@ -9,7 +9,7 @@ use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 use crate::graph::DType;
-use crate::ops::softmax::log_sum_exp;
+use crate::ops::softmax::largest_and_log_sum;
 
 /// What the input holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,14 @@ pub struct CrossEntropyBackward {
 #[derive(Clone, Debug)]
 pub struct Correct;
 
+impl Input {
+    /// What is taken from a row's numbers first, and the logarithm of the sum of the exponentials of what is left: both 0
+    /// for a log-softmax.
+    fn shift_and_log_sum<T: Real>(self, row: &[T]) -> (T, T) {
+        if self == Self::Logits { largest_and_log_sum(row) } else { (T::zero(), T::zero()) }
+    }
+}
+
 impl CrossEntropy {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (x, labels, valid) = (call.real(0), call.integers(1), call.step.valid as usize);
@@ -50,9 +58,9 @@ impl CrossEntropy {
         for (row, loss) in call.out().iter_mut().enumerate() {
             let x = &x[row * columns..][..columns];
             let label = (labels[row] as usize).min(columns - 1);
-            let mean = x.iter().fold(T::zero(), |sum, &x| sum + x) / T::count(columns);
-            let total = if self.input == Input::Logits { log_sum_exp(x) } else { T::zero() };
-            let value = total - (T::one() - smoothing) * x[label] - smoothing * mean;
+            let (shift, log_sum) = self.input.shift_and_log_sum(x);
+            let mean = x.iter().fold(T::zero(), |sum, &x| sum + (x - shift)) / T::count(columns);
+            let value = log_sum - (T::one() - smoothing) * (x[label] - shift) - smoothing * mean;
             *loss = if row < valid { value } else { T::zero() };
         }
     }
@@ -70,10 +78,11 @@ impl CrossEntropyBackward {
                 continue;
             }
             let x = &x[row * columns..][..columns];
-            let total = log_sum_exp(x);
+            let (shift, log_sum) = self.input.shift_and_log_sum(x);
+            let label = (labels[row] as usize).min(columns - 1);
             for (column, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
-                let probability = if self.input == Input::Logits { (x - total).exp() } else { T::zero() };
-                let target = everywhere + if column == labels[row] as usize { at_label } else { T::zero() };
+                let probability = if self.input == Input::Logits { ((x - shift) - log_sum).exp() } else { T::zero() };
+                let target = everywhere + if column == label { at_label } else { T::zero() };
                 *dx = (probability - target) * dloss[row];
             }
         }

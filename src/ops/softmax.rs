@@ -22,10 +22,11 @@ pub struct SoftmaxBackward {
     pub log: bool,
 }
 
-/// The logarithm of the sum of a row's exponentials, and the row's largest number.
-pub(crate) fn log_sum_exp<T: Real>(row: &[T]) -> T {
+/// A row's largest number, and the logarithm of the sum of its exponentials less that. The two are not added: beside a
+/// logit of 1e4 the logarithm would lose all but its first digits.
+pub(crate) fn largest_and_log_sum<T: Real>(row: &[T]) -> (T, T) {
     let largest = row.iter().copied().fold(row[0], T::max);
-    largest + row.iter().map(|&x| (x - largest).exp()).fold(T::zero(), |a, b| a + b).ln()
+    (largest, row.iter().map(|&x| (x - largest).exp()).fold(T::zero(), |a, b| a + b).ln())
 }
 
 impl Softmax {
@@ -33,9 +34,10 @@ impl Softmax {
         let (_, columns) = call.types.output.shape.as_matrix();
         let x = call.real(0);
         for (x, y) in x.chunks(columns).zip(call.out().chunks_mut(columns)) {
-            let total = log_sum_exp(x);
+            let (largest, log_sum) = largest_and_log_sum(x);
             for (y, &x) in y.iter_mut().zip(x) {
-                *y = if self.log { x - total } else { (x - total).exp() };
+                let log = (x - largest) - log_sum;
+                *y = if self.log { log } else { log.exp() };
             }
         }
     }

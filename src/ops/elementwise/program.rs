@@ -174,3 +174,56 @@ impl Chunked for f64 {
         function.map_f64(arguments, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The element by coordinates, axis by axis.
+    fn by_coordinates(small: &[usize], large: &[usize], mut index: usize) -> usize {
+        let (mut at, mut stride) = (0, 1);
+        for (axis, &size) in large.iter().enumerate().rev() {
+            let coordinate = index % size;
+            index /= size;
+            let Some(own) = (axis + small.len()).checked_sub(large.len()).map(|axis| small[axis]) else { continue };
+            at += if own == 1 { 0 } else { coordinate * stride };
+            stride *= own;
+        }
+        at
+    }
+
+    /// Every operand of up to four axes, each 1 or as long: read as its coordinates say, or refused.
+    #[test]
+    fn patterns_are_what_coordinates_say() {
+        let (mut read, mut refused) = (0, 0);
+        for large in [[2, 3, 4, 5], [2, 1, 3, 2], [1, 4, 1, 3], [3, 2, 2, 1]] {
+            let output = TensorType::f32(large);
+            for (rank, kept) in (0..=4).flat_map(|rank| (0..1_usize << rank).map(move |kept| (rank, kept))) {
+                let own = |axis: usize| if kept >> axis & 1 == 1 { large[4 - rank + axis] } else { 1 };
+                let small: Vec<usize> = (0..rank).map(own).collect();
+                let Ok(pattern) = Pattern::of(&TensorType::f32(small.clone()), &output) else {
+                    refused += 1;
+                    continue;
+                };
+                let elements = output.elements();
+                assert!(
+                    (0..elements).all(|i| pattern.at(i) == by_coordinates(&small, &large, i)),
+                    "{small:?} {large:?}"
+                );
+                assert_eq!(pattern.is_full(elements), small.iter().product::<usize>() == elements);
+                read += 1;
+            }
+        }
+        // Only what is spread over more than two blocks is refused: 2x1x4x1 in 2x3x4x5 and the like.
+        assert!(read > 100 && refused > 0 && refused < 12, "{read} read, {refused} refused");
+    }
+
+    #[test]
+    fn what_does_not_broadcast_is_refused() {
+        let output = TensorType::f32([2, 3]);
+        for small in [&[3, 3][..], &[2], &[1, 2, 3]] {
+            let refusal = Pattern::of(&TensorType::f32(small), &output).unwrap_err();
+            assert!(refusal.starts_with(&format!("{} cannot be broadcast to 2x3: ", TensorType::f32(small))));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Random networks: whatever ops and shapes fit, with values that stay near 1, so that the passes and the planner meet
+//! neighbourhoods that no model has.
+
+use gpunn::Result;
+use gpunn::check::Inputs;
+use gpunn::cpu::Value;
+use gpunn::graph::{Graph, NodeId, TensorType};
+use gpunn::ops::Step;
+use gpunn::ops::pack::Pack;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// Sizes of axes: 1, odd ones, multiples of four, and one longer than a workgroup.
+const SIZES: [usize; 7] = [1, 3, 4, 5, 8, 16, 65];
+/// No tensor is larger.
+const MOST_ELEMENTS: usize = 5000;
+
+/// A random graph of `nodes` nodes or a few more, with outputs, and the values of its leaves.
+///
+/// # Errors
+/// When a node is built whose shapes do not fit, which would be a mistake here.
+pub fn random_graph(seed: u64, nodes: usize) -> Result<(Graph, Inputs)> {
+    let mut random = Random { rng: StdRng::seed_from_u64(seed), graph: Graph::new(), values: Vec::new(), leaves: 0 };
+    for _ in 0..random.rng.random_range(2..5) {
+        let dims = random.dims();
+        let leaf = random.leaf(&dims)?;
+        random.values.push(leaf);
+    }
+    while random.graph.nodes().len() < nodes {
+        let value = random.node()?;
+        if random.graph.ty(value).elements() <= MOST_ELEMENTS {
+            random.values.push(value);
+        }
+    }
+    let last = *random.values.last().expect("there are leaves");
+    random.graph.output("last", last);
+    for number in 0..random.rng.random_range(1..4) {
+        let value = random.any();
+        random.graph.output(format!("output{number}"), value);
+    }
+    let mut buffers = Vec::new();
+    for (name, buffer) in random.graph.buffers() {
+        let values = (0..buffer.len).map(|_| f64::from(random.rng.random_range(-1.0_f32..1.0))).collect();
+        buffers.push((name.clone(), Value::Real(values)));
+    }
+    Ok((random.graph, Inputs { buffers, step: Step::new(random.rng.random_range(0..9), 1, seed) }))
+}
+
+struct Random {
+    rng: StdRng,
+    graph: Graph,
+    /// What further nodes may read.
+    values: Vec<NodeId>,
+    leaves: usize,
+}
+
+impl Random {
+    fn dims(&mut self) -> Vec<usize> {
+        loop {
+            let rank = self.rng.random_range(1..4);
+            let dims: Vec<usize> = (0..rank).map(|_| SIZES[self.rng.random_range(0..SIZES.len())]).collect();
+            if dims.iter().product::<usize>() <= MOST_ELEMENTS {
+                return dims;
+            }
+        }
+    }
+
+    fn leaf(&mut self, dims: &[usize]) -> Result<NodeId> {
+        self.leaves += 1;
+        self.graph.leaf(format!("leaf{}", self.leaves), 0, TensorType::f32(dims))
+    }
+
+    /// A value, more often one of the last.
+    fn any(&mut self) -> NodeId {
+        let count = self.values.len();
+        let recent = if self.rng.random_bool(0.6) { count.saturating_sub(4) } else { 0 };
+        self.values[self.rng.random_range(recent..count)]
+    }
+
+    /// A value of these axes if there is one, else a new leaf.
+    fn of_dims(&mut self, dims: &[usize]) -> Result<NodeId> {
+        let fitting: Vec<NodeId> =
+            self.values.iter().copied().filter(|&value| self.graph.dims(value) == dims).collect();
+        match fitting.len() {
+            0 => self.leaf(dims),
+            count => Ok(fitting[self.rng.random_range(0..count)]),
+        }
+    }
+
+    fn node(&mut self) -> Result<NodeId> {
+        let x = self.any();
+        let dims = self.graph.dims(x).to_vec();
+        match self.rng.random_range(0..13) {
+            0..3 => self.function(x),
+            3..6 => self.functions_of_two(x, &dims),
+            6 => self.product(x, &dims),
+            7 => {
+                let axis = self.rng.random_range(0..dims.len());
+                self.graph.mean(x, axis, axis)
+            }
+            8 => {
+                let mut order: Vec<usize> = (0..dims.len()).collect();
+                order.rotate_left(self.rng.random_range(0..dims.len()));
+                self.graph.transpose(x, &order)
+            }
+            9 => {
+                let axis = self.rng.random_range(0..dims.len());
+                let start = self.rng.random_range(0..dims[axis]);
+                let len = self.rng.random_range(1..dims[axis] - start + 1);
+                self.graph.slice(x, axis, start, len)
+            }
+            10 => {
+                let (rows, columns) = self.graph.ty(x).shape.as_matrix();
+                let shapes = [vec![rows, columns], vec![rows * columns], vec![columns, rows], vec![1, rows, columns]];
+                self.graph.reshape(x, shapes[self.rng.random_range(0..4)].as_slice())
+            }
+            11 => self.graph.softmax(x),
+            _ => self.pack(x),
+        }
+    }
+
+    fn function(&mut self, x: NodeId) -> Result<NodeId> {
+        let graph = &mut self.graph;
+        match self.rng.random_range(0..7) {
+            0 => graph.sigmoid(x),
+            1 => graph.tanh(x),
+            2 => graph.relu(x),
+            3 => graph.leaky_relu(x, 0.1),
+            4 => graph.square(x),
+            5 => {
+                let kept = graph.dropout(x, 0.25, 2)?;
+                graph.scale(kept, 0.75)
+            }
+            _ => graph.scale(x, -0.9),
+        }
+    }
+
+    /// With an operand of the same shape, of its last axis, or of one element.
+    fn functions_of_two(&mut self, x: NodeId, dims: &[usize]) -> Result<NodeId> {
+        let other = match self.rng.random_range(0..6) {
+            0 => self.of_dims(&dims[dims.len() - 1..])?,
+            1 => self.of_dims(&[1])?,
+            2 => {
+                let column: Vec<usize> = dims[..dims.len() - 1].iter().copied().chain([1]).collect();
+                self.of_dims(&column)?
+            }
+            _ => self.of_dims(dims)?,
+        };
+        let graph = &mut self.graph;
+        match self.rng.random_range(0..3) {
+            0 => graph.mul(x, other),
+            1 => {
+                let sum = graph.add(x, other)?;
+                graph.scale(sum, 0.5)
+            }
+            _ => {
+                let difference = graph.sub(other, x)?;
+                graph.scale(difference, 0.5)
+            }
+        }
+    }
+
+    /// A matrix product with any transposes, half of the time with a bias.
+    fn product(&mut self, x: NodeId, dims: &[usize]) -> Result<NodeId> {
+        let (rows, columns) = self.graph.ty(x).shape.as_matrix();
+        let a = if dims.len() == 2 { x } else { self.graph.reshape(x, [rows, columns])? };
+        let (transpose_a, transpose_b) = (self.rng.random_bool(0.5), self.rng.random_bool(0.5));
+        let (depth, width) = (if transpose_a { rows } else { columns }, SIZES[self.rng.random_range(0..SIZES.len())]);
+        let b = self.of_dims(&if transpose_b { [width, depth] } else { [depth, width] })?;
+        let product = self.graph.matmul_transposed(a, b, transpose_a, transpose_b)?;
+        let product = self.graph.scale(product, 1.0 / depth as f32)?;
+        if self.rng.random_bool(0.5) {
+            return Ok(product);
+        }
+        let bias = self.of_dims(&[width])?;
+        let biased = self.graph.add(product, bias)?;
+        self.graph.tanh(biased)
+    }
+
+    /// Packs some values, perhaps one of them twice, and reads one again.
+    fn pack(&mut self, x: NodeId) -> Result<NodeId> {
+        let mut packed = vec![x];
+        for _ in 0..self.rng.random_range(1..4) {
+            packed.push(self.any());
+        }
+        let mut end = 0_usize;
+        let mut offsets = Vec::new();
+        for &value in &packed {
+            let gap = 64 * self.rng.random_range(0..2);
+            offsets.push(end.next_multiple_of(64) + gap);
+            end = offsets[offsets.len() - 1] + self.graph.ty(value).elements();
+        }
+        let again = self.rng.random_range(0..packed.len());
+        let (offset, ty) = (offsets[again], self.graph.ty(packed[again]).clone());
+        let whole = self.graph.apply(Pack { offsets, len: end }, &packed)?;
+        let part = self.graph.slice(whole, 0, offset, ty.elements())?;
+        self.graph.reshape(part, ty.shape)
+    }
+}

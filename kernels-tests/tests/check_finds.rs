@@ -1,0 +1,201 @@
+//! The checks find what is wrong: planted kernels and gradient rules that are almost right are found, named, and shown
+//! with their element and both values.
+
+use gpunn::check::{Kind, central_difference, check_case, check_gradient, check_value};
+use gpunn::gpu::Options;
+use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::ops::elementwise::{Formula, Map};
+use gpunn::ops::table::Entry;
+use gpunn::ops::{Real, Step, case};
+use gpunn::{Engine, Result};
+use kernels_tests::mlp::Mlp;
+
+/// A sigmoid whose kernel forgets the `1 +`; its definition and gradient are right.
+#[derive(Clone, Debug)]
+struct WrongKernel;
+
+impl Formula for WrongKernel {
+    const NAME: &'static str = "wrong_kernel";
+    const ARITY: usize = 1;
+    const WGSL: &'static str = "fn wrong_kernel(x: f32) -> f32 {\n    return 1.0 / exp(-x);\n}\n";
+
+    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+        T::one() / (T::one() + (-x).exp())
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let square = graph.square(at.y)?;
+        let slope = graph.sub(at.y, square)?;
+        Ok(vec![Some(graph.mul(at.dy, slope)?)])
+    }
+}
+
+/// A sigmoid whose gradient rule forgets the `1 - y`.
+#[derive(Clone, Debug)]
+struct WrongRule;
+
+impl Formula for WrongRule {
+    const NAME: &'static str = "wrong_rule";
+    const ARITY: usize = 1;
+    const WGSL: &'static str = "fn wrong_rule(x: f32) -> f32 {\n    return 1.0 / (1.0 + exp(-x));\n}\n";
+
+    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+        T::one() / (T::one() + (-x).exp())
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![Some(graph.mul(at.dy, at.y)?)])
+    }
+}
+
+/// A square whose gradient rule is right but whose backward kernel loses the incoming gradient of one number.
+#[derive(Clone, Debug)]
+struct WrongBackward;
+
+/// The gradient's op: 2 x dy.
+#[derive(Clone, Debug)]
+struct Backward;
+
+impl Formula for WrongBackward {
+    const NAME: &'static str = "wrong_backward";
+    const ARITY: usize = 1;
+    const WGSL: &'static str = "fn wrong_backward(x: f32) -> f32 {\n    return x * x;\n}\n";
+
+    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+        x * x
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![Some(graph.apply(Map::of(Backward), &[at.inputs[0], at.dy])?)])
+    }
+}
+
+impl Formula for Backward {
+    const NAME: &'static str = "backward";
+    const ARITY: usize = 2;
+    const WGSL: &'static str =
+        "fn backward(x: f32, dy: f32) -> f32 {\n    return select(2.0 * x * dy, 2.0 * x, x > 0.9);\n}\n";
+
+    fn value<T: Real>(&self, [x, dy, _]: [T; 3]) -> T {
+        (x + x) * dy
+    }
+}
+
+fn wrong_kernel_cases() -> Vec<case::Case> {
+    case::unary(-2.0, 2.0, |graph, x| graph.apply(Map::of(WrongKernel), &[x]))
+}
+
+#[test]
+fn a_wrong_kernel_is_found_and_named() {
+    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let entry = Entry { name: "wrong_kernel", summary: "planted", cases: wrong_kernel_cases };
+    for case in (entry.cases)() {
+        let outcomes = pollster::block_on(check_case(&mut engine, &entry, &case)).expect("it runs");
+        let outcome = &outcomes[0];
+        assert!(!outcome.passed(), "{}", outcome.sentence());
+        assert_eq!((outcome.op, outcome.kind, outcome.tensor.as_str()), ("wrong_kernel", Kind::Value, "y"));
+        // The worst element is where the kernel's e^x is farthest, relatively, from the sigmoid: the largest x.
+        let x = case.inputs[0].values(0);
+        let largest = (0..x.len()).max_by(|&a, &b| x[a].total_cmp(&x[b])).expect("it has elements");
+        let worst = &outcome.worst;
+        assert_eq!(worst.index, largest, "{}", outcome.sentence());
+        assert!((worst.value - x[largest].exp()).abs() < 1e-5, "{}", outcome.sentence());
+        assert!((worst.reference - 1.0 / (1.0 + (-x[largest]).exp())).abs() < 1e-12, "{}", outcome.sentence());
+        let sentence = outcome.sentence();
+        for part in [
+            "wrong_kernel [".to_owned(),
+            format!("element {largest} of y ({})", case.inputs[0].ty),
+            format!("is {:e}, must be {:e}", worst.value, worst.reference),
+        ] {
+            assert!(sentence.contains(&part), "{sentence:?} lacks {part:?}");
+        }
+        // The CPU runs the definition, which is right.
+        let on_cpu = pollster::block_on(check_value(&mut Engine::cpu(), entry.name, &case)).expect("it runs");
+        assert!(on_cpu.passed(), "{}", on_cpu.sentence());
+    }
+}
+
+/// The engine computes the wrong rule faithfully, and agrees with the oracle: only central differences tell.
+#[test]
+fn a_wrong_gradient_rule_is_found_by_central_differences() {
+    let cases = case::unary(-2.0, 2.0, |graph, x| graph.apply(Map::of(WrongRule), &[x]));
+    for case in cases.iter().filter(|case| case.inputs[0].ty.elements() <= 3000) {
+        let outcome = central_difference("wrong_rule", case).expect("it builds");
+        assert!(!outcome.passed(), "{}", outcome.sentence());
+        assert_eq!((outcome.kind, outcome.tensor.as_str()), (Kind::Gradient, "gradient by input0"));
+        let faithful = pollster::block_on(check_gradient(&mut Engine::cpu(), "wrong_rule", case)).expect("it runs");
+        assert!(faithful.passed(), "{}", faithful.sentence());
+    }
+}
+
+#[test]
+fn a_wrong_backward_kernel_is_found() {
+    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let cases = case::unary(-1.0, 1.0, |graph, x| graph.apply(Map::of(WrongBackward), &[x]));
+    let mut found = 0;
+    for case in cases.iter().filter(|case| case.inputs[0].values(0).iter().any(|&x| x > 0.9)) {
+        let value = pollster::block_on(check_value(&mut engine, "wrong_backward", case)).expect("it runs");
+        assert!(value.passed(), "{}", value.sentence());
+        if case.inputs[0].ty.elements() <= 3000 {
+            assert!(central_difference("wrong_backward", case).expect("it builds").passed());
+        }
+        let gradient = pollster::block_on(check_gradient(&mut engine, "wrong_backward", case)).expect("it runs");
+        assert!(!gradient.passed(), "{}", gradient.sentence());
+        let x = case.inputs[0].values(0)[gradient.worst.index];
+        assert!(x > 0.9, "{} names an element whose gradient is right", gradient.sentence());
+        found += 1;
+    }
+    assert!(found >= 3, "only {found} cases have the wrong element");
+}
+
+/// The debug mode compares each node for the device's own inputs: what follows a wrong node is not blamed.
+#[test]
+fn the_debug_mode_names_the_wrong_node() -> Result<()> {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return Ok(()) };
+    let mut graph = Graph::new();
+    let x = graph.leaf("x", 0, TensorType::f32([8, 12]))?;
+    let mut weights = |name: &str, dims: [usize; 2]| graph.leaf(name, 0, TensorType::f32(dims));
+    let (first, second) = (weights("w1", [12, 20])?, weights("w2", [20, 5])?);
+    let hidden = graph.scoped("fc1", |graph| {
+        let product = graph.matmul(x, first)?;
+        graph.sigmoid(product)
+    })?;
+    let middle = graph.scoped("middle", |graph| graph.apply(Map::of(WrongKernel), &[hidden]))?;
+    let y = graph.scoped("fc2", |graph| {
+        let product = graph.matmul(middle, second)?;
+        graph.softmax(product)
+    })?;
+    graph.output("y", y);
+    let program = executor.load(Plan::new(graph, &executor.target(), PlanOptions::default())?)?;
+    let values = |count: usize| (0..count).flat_map(|i| (0.1 * ((i * 7 % 13) as f32 - 6.0)).to_le_bytes());
+    for (name, count) in [("x", 8 * 12), ("w1", 12 * 20), ("w2", 20 * 5)] {
+        executor.write(name, 0, &values(count).collect::<Vec<u8>>())?;
+    }
+    executor.schedule(program, &[Step::new(0, 8, 1)])?;
+    let checks = pollster::block_on(executor.verify(program, 0))?;
+    assert_eq!(checks.len(), 5);
+    let wrong: Vec<_> = checks.iter().filter(|check| check.worst.excess > 1.0).collect();
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert_eq!((wrong[0].name.as_str(), wrong[0].op), ("middle/wrong_kernel", "wrong_kernel"));
+    assert!(wrong[0].worst.value > 1.0 && wrong[0].worst.reference < 1.0, "{:?}", wrong[0]);
+    Ok(())
+}
+
+/// Nothing is blamed in a whole training step that is right, with nodes fused and updates among them.
+#[test]
+fn the_debug_mode_has_nothing_to_say_of_a_right_step() -> Result<()> {
+    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return Ok(()) };
+    let mlp = Mlp::default();
+    for passes in [Passes::default(), Passes::NONE] {
+        executor.forget();
+        let graph = optimise(&mlp.training()?, passes)?;
+        let program = executor.load(Plan::new(graph, &executor.target(), PlanOptions::default())?)?;
+        for (name, value) in &mlp.values(0.3).buffers {
+            executor.write(name, 0, &value.to_bytes())?;
+        }
+        executor.schedule(program, &mlp.schedule(0.5))?;
+        for step in 0..3 {
+            for check in pollster::block_on(executor.verify(program, step))? {
+                assert!(check.worst.excess <= 1.0, "step {step}: {check:?}");
+            }
+        }
+    }
+    Ok(())
+}
