@@ -29,7 +29,18 @@ impl DeviceArgs {
 
     /// Opens what `--device` names and says which it is, unless `quiet`.
     pub fn open(&self, options: gpu::Options, quiet: bool) -> Result<Engine> {
-        let (engine, why) = pollster::block_on(open(&self.device, options))?;
+        self.open_named(&self.device, options, quiet)
+    }
+
+    /// As [`DeviceArgs::open`], but `auto` takes a software adapter before the CPU: for what is about adapters.
+    pub fn open_any(&self, options: gpu::Options, quiet: bool) -> Result<Engine> {
+        let auto = self.device.eq_ignore_ascii_case("auto");
+        let adapter = auto && !pollster::block_on(gpu::adapters()).is_empty();
+        self.open_named(if adapter { "gpu" } else { &self.device }, options, quiet)
+    }
+
+    fn open_named(&self, name: &str, options: gpu::Options, quiet: bool) -> Result<Engine> {
+        let (engine, why) = pollster::block_on(open(name, options))?;
         if !quiet {
             let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
             eprintln!("device: {}{why}", engine.device_name());

@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand, each with its `Args` and a `run`.
 
+mod check;
+mod completions;
+mod devices;
 mod engine;
 mod eval;
 mod predict;
@@ -33,6 +36,12 @@ enum Command {
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
     Predict(predict::Args),
+    /// List the adapters of this machine and say which one is taken.
+    Devices(devices::Args),
+    /// Check every kernel and gradient against the CPU, on this machine.
+    Check(check::Args),
+    /// Print a script that completes gpunn's commands in a shell.
+    Completions(completions::Args),
     /// Show a model's layers, shapes, parameters, operations and planned memory.
     Summary(summary::Args),
 }
@@ -43,6 +52,9 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Devices(args) => devices::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Completions(args) => completions::run(args),
         Command::Summary(args) => summary::run(args),
     };
     match outcome {

@@ -11,3 +11,4 @@ pub mod verify;
 pub use counters::Counts;
 pub use device::{Adapter, Device, Options, adapters};
 pub use executor::Executor;
+pub use wgpu::Features;

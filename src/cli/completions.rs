@@ -1,0 +1,21 @@
+//! `gpunn completions`.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use gpunn::Result;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gpunn completions bash > ~/.local/share/bash-completion/completions/gpunn")]
+pub struct Args {
+    /// The shell to complete in
+    shell: Shell,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "gpunn", &mut script);
+    super::print_line(String::from_utf8_lossy(&script).trim_end());
+    Ok(ExitCode::SUCCESS)
+}

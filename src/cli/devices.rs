@@ -1,0 +1,111 @@
+//! `gpunn devices`.
+
+use std::process::ExitCode;
+
+use gpunn::gpu::kernel::Class;
+use gpunn::gpu::{Adapter, adapters};
+use gpunn::{Result, gpu};
+use serde::Serialize;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gpunn devices --json")]
+pub struct Args {
+    /// Print one line of JSON last
+    #[arg(long)]
+    json: bool,
+}
+
+/// What an adapter is and can do.
+#[derive(Serialize)]
+struct Device {
+    index: usize,
+    name: String,
+    backend: String,
+    driver: String,
+    class: &'static str,
+    max_binding_bytes: u64,
+    max_buffer_bytes: u64,
+    max_workgroup_bytes: u32,
+    max_invocations: u32,
+    subgroup_sizes: Option<[u32; 2]>,
+    timestamps: bool,
+    pipeline_cache: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    devices: Vec<Device>,
+    /// What `--device auto` takes: an adapter's index, or none for the CPU.
+    auto: Option<usize>,
+    why: &'static str,
+    threads: usize,
+}
+
+fn device(adapter: &Adapter) -> Device {
+    let (info, limits, features) = (adapter.info(), adapter.limits(), adapter.features());
+    let subgroups = features.contains(gpu::Features::SUBGROUP);
+    Device {
+        index: adapter.index,
+        name: info.name,
+        backend: info.backend.to_string(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+        class: match adapter.class() {
+            Class::Software => "software",
+            Class::Integrated => "integrated",
+            Class::Discrete => "discrete",
+        },
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        subgroup_sizes: subgroups.then_some([info.subgroup_min_size, info.subgroup_max_size]),
+        timestamps: features.contains(gpu::Features::TIMESTAMP_QUERY),
+        pipeline_cache: features.contains(gpu::Features::PIPELINE_CACHE),
+    }
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let found = pollster::block_on(adapters());
+    let auto = found.iter().find(|adapter| adapter.class() != Class::Software).map(|adapter| adapter.index);
+    let why = match (auto, found.is_empty()) {
+        (Some(_), _) => "the first hardware GPU",
+        (None, true) => "no adapter was found",
+        (None, false) => "there is no hardware GPU, and the CPU is faster than a software one",
+    };
+    let devices = found.iter().map(device).collect();
+    let report = Report { devices, auto, why, threads: rayon::current_num_threads() };
+    if args.json {
+        super::print_json(&report)?;
+    } else {
+        print(&report);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(report: &Report) {
+    for device in &report.devices {
+        super::print_line(&format!("{}  {} ({}, {})", device.index, device.name, device.backend, device.class));
+        super::print_line(&format!("   driver      {}", device.driver));
+        super::print_line(&format!(
+            "   limits      bindings to {}, buffers to {}, workgroups to {} and {} invocations",
+            super::bytes(device.max_binding_bytes as usize),
+            super::bytes(device.max_buffer_bytes as usize),
+            super::bytes(device.max_workgroup_bytes as usize),
+            device.max_invocations
+        ));
+        let subgroups = match device.subgroup_sizes {
+            Some([least, most]) if least == most => format!("subgroups of {least}"),
+            Some([least, most]) => format!("subgroups of {least} to {most}"),
+            None => "no subgroups".into(),
+        };
+        let has = |there: bool, what: &str| if there { what.to_owned() } else { format!("no {what}") };
+        let (timestamps, cache) = (has(device.timestamps, "timestamps"), has(device.pipeline_cache, "pipeline cache"));
+        super::print_line(&format!("   features    {subgroups}, {timestamps}, {cache}"));
+    }
+    super::print_line(&format!("cpu  {} threads", report.threads));
+    let auto = report.auto.map_or("cpu".to_owned(), |index| index.to_string());
+    super::print_line(&format!("--device auto takes {auto}: {}", report.why));
+    if report.devices.is_empty() && cfg!(target_os = "linux") {
+        super::print_line("A software Vulkan driver to try shaders with: the package mesa-vulkan-drivers.");
+    }
+}
