@@ -1,6 +1,5 @@
 //! Matrix product y = op(a) op(b), where op transposes or not, with an element-wise epilogue: bias, activation, residual.
 
-mod dots;
 mod product;
 pub mod variants;
 

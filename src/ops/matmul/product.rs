@@ -23,9 +23,6 @@ pub struct Product<'a> {
 /// Multiplications that are worth a thread of their own.
 const PIECE: usize = 1 << 20;
 
-/// Up to so many rows, inner products are faster than packing for a general product.
-const FEW_ROWS: usize = 128;
-
 impl Product<'_> {
     /// Writes the product into `out` and calls `epilogue` on each finished piece with its first element's number.
     pub fn run(&self, out: &mut [f32], epilogue: impl Fn(usize, &mut [f32]) + Sync) {
@@ -56,28 +53,28 @@ impl Product<'_> {
         if depth == 0 {
             return out.fill(0.0);
         }
-        if !self.transpose_a && self.transpose_b && rows <= FEW_ROWS && super::dots::available() {
-            return super::dots::run(&self.a[first * depth..][..count * depth], self.b, depth, out);
-        }
         let a = &self.a[first * row_a..];
+        // The transposed product, out^T = b^T a^T: its rows then lie side by side in `out`, where the crate's kernels store
+        // whole vectors. A product of small depth takes less than half as long so.
+        //
         // SAFETY: `run` has checked that a, b and out are as long as their sizes say; the strides address a's rows
         // first..first + count, all of b, and out, and nothing else; out is borrowed alone.
         unsafe {
             matrixmultiply::sgemm(
-                count,
-                depth,
                 columns,
+                depth,
+                count,
                 1.0,
-                a.as_ptr(),
-                row_a as isize,
-                column_a as isize,
                 self.b.as_ptr(),
-                row_b as isize,
                 column_b as isize,
+                row_b as isize,
+                a.as_ptr(),
+                column_a as isize,
+                row_a as isize,
                 0.0,
                 out.as_mut_ptr(),
-                columns as isize,
                 1,
+                columns as isize,
             );
         }
     }
