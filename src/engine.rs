@@ -131,6 +131,17 @@ impl Engine {
         }
     }
 
+    /// Waits until all work given so far is done.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn wait(&mut self) -> Result<()> {
+        match self {
+            Self::Cpu(_) => Ok(()),
+            Self::Gpu(executor) => executor.wait(),
+        }
+    }
+
     /// The floats of a persistent buffer, after all work given so far.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! them; a plan gives every tensor a place; an [`engine`] ([`gpu`] or [`cpu`]) runs the plan. [`check`] holds every op
 //! against its definition in double precision.
 
+pub mod bench;
 pub mod check;
 pub mod cpu;
 pub mod data;

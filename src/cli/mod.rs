@@ -1,7 +1,9 @@
 //! The command line: one file per subcommand, each with its `Args` and a `run`.
 
+mod bench;
 mod check;
 mod completions;
+mod data;
 mod devices;
 mod engine;
 mod eval;
@@ -40,6 +42,10 @@ enum Command {
     Devices(devices::Args),
     /// Check every kernel and gradient against the CPU, on this machine.
     Check(check::Args),
+    /// Time kernels, matrix products and training steps.
+    Bench(bench::Args),
+    /// List data sets, say what they hold, draw a sheet of their pictures.
+    Data(data::Args),
     /// Print a script that completes gpunn's commands in a shell.
     Completions(completions::Args),
     /// Show a model's layers, shapes, parameters, operations and planned memory.
@@ -54,6 +60,8 @@ pub fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Check(args) => check::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Data(args) => data::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Summary(args) => summary::run(args),
     };

@@ -288,6 +288,15 @@ impl Executor {
         Ok(())
     }
 
+    /// Waits until all submitted work is done.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn wait(&mut self) -> Result<()> {
+        self.in_flight.clear();
+        self.device.wait(None)
+    }
+
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, program: usize, ready: &Ready, step: usize) {
         pass.set_pipeline(&ready.pipeline.pipeline);
         pass.set_bind_group(0, &ready.bind_group, &[]);

@@ -30,8 +30,10 @@ impl Dropout {
         let counted = Counted { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
         let (x, threshold) = (call.real(0), self.threshold());
         let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
-        for (element, (y, &x)) in call.out().iter_mut().zip(x).enumerate() {
-            *y = if counted.word(element as u32) < threshold { T::zero() } else { factor * x };
+        for (block, (y, x)) in call.out().chunks_mut(4).zip(x.chunks(4)).enumerate() {
+            for ((y, &x), word) in y.iter_mut().zip(x).zip(counted.block(block as u32)) {
+                *y = if word < threshold { T::zero() } else { factor * x };
+            }
         }
     }
 }

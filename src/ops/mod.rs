@@ -2,7 +2,7 @@
 
 pub mod case;
 pub mod elementwise;
-mod op;
+pub(crate) mod op;
 pub mod table;
 pub mod tolerance;
 
@@ -31,5 +31,5 @@ pub mod sum;
 pub mod tanh;
 pub mod update;
 
-pub(crate) use op::expect_inputs;
 pub use op::{Call, Data, Lower, Op, Out, Real, Step, Types};
+pub(crate) use op::{expect_inputs, total};

@@ -271,6 +271,17 @@ macro_rules! defined_by {
 }
 pub(crate) use defined_by;
 
+/// The sum of a list, in sixteen interleaved sums and then over those: vector code, and the same bits always.
+pub(crate) fn total<T: Real>(values: &[T]) -> T {
+    let mut sums = [T::zero(); 16];
+    let whole = values.chunks_exact(16);
+    let rest = whole.remainder();
+    for chunk in whole {
+        sums.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += value);
+    }
+    sums.iter().chain(rest).fold(T::zero(), |sum, &value| sum + value)
+}
+
 /// Checks the number of inputs.
 pub(crate) fn expect_inputs(inputs: &[TensorType], count: usize) -> Result<(), String> {
     if inputs.len() == count {

@@ -6,7 +6,7 @@ use crate::graph::{DType, Differentiate, Graph, NodeId, Shape, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::Pattern;
 use crate::ops::op::defined_by;
-use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs, total};
 
 /// The sum over the axes `first..=last`, which stay as axes of size 1.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ impl Sum {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let [_, reduced, inner] = self.parts(call.dims(0));
         let x = call.real(0);
+        if inner == 1 {
+            let rows = call.out().iter_mut().zip(x.chunks(reduced.max(1)));
+            return rows.for_each(|(sum, row)| *sum = total(row));
+        }
         for (outer, sums) in call.out().chunks_mut(inner.max(1)).enumerate() {
             sums.fill(T::zero());
             for row in x[outer * reduced * inner..][..reduced * inner].chunks(inner.max(1)) {

@@ -156,6 +156,32 @@ impl Trainer {
         self.planned_bytes
     }
 
+    /// Floating-point operations of a training step, and bytes that its nodes have to move.
+    pub fn step_cost(&self) -> (u64, u64) {
+        let plan = self.engine.plan(self.train.program);
+        (plan.flops(), plan.work.iter().map(|work| work.types.bytes()).sum())
+    }
+
+    /// Runs so many steps of the first epoch's schedule, again and again from its start, and waits: for benchmarks.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn repeat_steps(&mut self, count: usize) -> Result<()> {
+        let steps = self.epoch_steps();
+        self.engine.schedule(self.train.program, &steps)?;
+        let at_once = self.steps_per_submit() as usize;
+        for range in chunks(count, at_once.min(steps.len())) {
+            let first = range.start % (steps.len() - range.len() + 1);
+            self.engine.run(self.train.program, first..first + range.len())?;
+        }
+        self.engine.wait()
+    }
+
+    /// The engine back, with the run's plans and buffers in it.
+    pub fn into_engine(self) -> Engine {
+        self.engine
+    }
+
     /// Steps of an epoch.
     pub fn steps(&self) -> u32 {
         let (rows, batch) = (self.train.data.rows, self.train.batch);

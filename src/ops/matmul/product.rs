@@ -22,6 +22,8 @@ pub struct Product<'a> {
 
 /// Multiplications that are worth a thread of their own.
 const PIECE: usize = 1 << 20;
+/// Rows of a piece of a large product: each piece packs the right matrix anew, which many rows have to pay for.
+const PIECE_ROWS: usize = 128;
 
 impl Product<'_> {
     /// Writes the product into `out` and calls `epilogue` on each finished piece with its first element's number.
@@ -31,7 +33,7 @@ impl Product<'_> {
         if out.is_empty() {
             return;
         }
-        let pieces = (rows * columns * depth / PIECE).clamp(1, 64);
+        let pieces = (rows * columns * depth / PIECE).min(rows.div_ceil(PIECE_ROWS).max(2)).max(1);
         let piece_rows = rows.div_ceil(pieces).next_multiple_of(8).min(rows);
         let piece = |(index, out): (usize, &mut [f32])| {
             self.rows_from(index * piece_rows, out);

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Everything that has to hold before a change lands: format, lints, documentation, tests, and the program run as a user would.
+# Installs what the tests need: a software Vulkan driver where no adapter is found.
+# Usage: scripts/test.sh [--slow]      --slow also trains the recipes for their full number of epochs
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+slow=false
+case ${1:-} in
+  "") ;;
+  --slow) slow=true ;;
+  *) echo "usage: scripts/test.sh [--slow]" >&2; exit 2 ;;
+esac
+
+# Mesa's device-selection layer complains on standard error where a machine has no display.
+[[ -n ${XDG_RUNTIME_DIR:-} ]] || export NODEVICE_SELECT=1
+
+started=$SECONDS
+stage() { echo; echo "== $* (after $((SECONDS - started)) s)"; }
+
+# The data sets for development stand beside the checkout where they are; tests that need them say that they are skipped.
+unpack=$PWD/../shared/data/unpack
+if [[ -z ${GPUNN_DATA:-} && -f $unpack ]]; then
+  stage "data"
+  export GPUNN_DATA=${XDG_CACHE_HOME:-$HOME/.cache}/gpunn-test-data
+  bash "$unpack" "$GPUNN_DATA"
+fi
+
+stage "build"
+cargo build --release --workspace --all-targets
+gpunn=${CARGO_TARGET_DIR:-target}/release/gpunn
+
+has_adapter() { ! "$gpunn" devices --json | grep -q '"devices":\[\]'; }
+stage "adapters"
+if ! has_adapter; then
+  if command -v apt-get >/dev/null && { [[ $(id -u) == 0 ]] || sudo -n true 2>/dev/null; }; then
+    as_root=$([[ $(id -u) == 0 ]] || echo "sudo -n")
+    $as_root apt-get update -qq
+    $as_root apt-get install -y -qq mesa-vulkan-drivers >/dev/null
+  else
+    echo "No GPU adapter was found. The tests on a GPU are skipped; to run them without a GPU, install a software Vulkan"
+    echo "driver: mesa-vulkan-drivers on Debian and Ubuntu, vulkan-swrast on Arch, mesa-vulkan-drivers on Fedora."
+  fi
+fi
+"$gpunn" devices
+if [[ -n ${CI:-} ]]; then
+  has_adapter || { echo "CI needs an adapter" >&2; exit 1; }
+  export GPUNN_REQUIRE_ADAPTER=1
+fi
+
+stage "format"
+cargo fmt --all -- --check
+stage "lints"
+cargo clippy --release --workspace --all-targets -- -D warnings
+stage "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+stage "tests"
+cargo test --release --workspace 2>&1 | tee "$work/tests.log"
+
+stage "the program"
+# The whole of a command's output is read before it is searched: a closed pipe must not look like a failure.
+holds() { local what=$1; shift; local out; out=$("$@"); grep -q -- "$what" <<<"$out" || { echo "'$what' is not in the output of: $*" >&2; exit 1; }; }
+holds '"weights_hash"' "$gpunn" train --epochs 2 --out "$work/run" --json
+holds '"accuracy"' "$gpunn" eval "$work/run" --json
+holds 'fc1' "$gpunn" summary --model mlp
+holds 'preview.png' "$gpunn" data preview glyphs --out "$work/preview.png" --per-class 3
+if has_adapter; then
+  "$gpunn" check --device gpu
+  # The same seed on the same adapter gives the same bits.
+  for run in gpu-1 gpu-2; do
+    "$gpunn" train --device "${run%-*}" --epochs 1 --out "$work/$run" --quiet --json > "$work/$run.json"
+  done
+  hash() { grep -o '"weights_hash":"[0-9a-f]*"' "$work/$1.json"; }
+  [[ $(hash gpu-1) == "$(hash gpu-2)" ]] || { echo "two runs on one adapter ended with different weights" >&2; exit 1; }
+  "$gpunn" bench matmul --device gpu --seconds 0.02 --repeats 3
+fi
+
+if $slow; then
+  stage "recipes in full"
+  for recipe in glyphs-mlp nist36-mlp nist36-mlp-momentum; do
+    dataset=()
+    [[ $recipe == nist36-* ]] && dataset=(--dataset emnist36)
+    [[ $recipe == nist36-* && -z ${GPUNN_DATA:-} ]] && { echo "skipped: $recipe, GPUNN_DATA is not set"; continue; }
+    "$gpunn" train --recipe "$recipe" "${dataset[@]}" --device cpu --out "$work/$recipe" --quiet --json
+  done
+fi
+
+stage "done"
+awk '/^test result:/ { passed += $4; failed += $6 } END { print passed " passed, " failed " failed" }' "$work/tests.log"

@@ -1,0 +1,45 @@
+// needs: grid
+// As many fused multiply-adds as a device can do: eight independent chains of vec4 in registers, nothing loaded or stored
+// in the loop. What it reaches is the peak that `gpunn bench` compares kernels with.
+struct Dims {
+    count: u32, // invocations, a vec4 each
+    rounds: u32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if index >= dims.count {
+        return;
+    }
+    // Each chain tends to 1 / 2: nothing overflows, whatever the number of rounds.
+    let factor = vec4f(0.5);
+    let summand = vec4f(0.25);
+    let start = x[index];
+    var a = start;
+    var b = start + 0.125;
+    var c = start + 0.25;
+    var d = start + 0.375;
+    var e = start + 0.5;
+    var f = start + 0.625;
+    var g = start + 0.75;
+    var h = start + 0.875;
+    for (var round = 0u; round < dims.rounds; round++) {
+        a = fma(a, factor, summand);
+        b = fma(b, factor, summand);
+        c = fma(c, factor, summand);
+        d = fma(d, factor, summand);
+        e = fma(e, factor, summand);
+        f = fma(f, factor, summand);
+        g = fma(g, factor, summand);
+        h = fma(h, factor, summand);
+    }
+    y[index] = ((a + b) + (c + d)) + ((e + f) + (g + h));
+}

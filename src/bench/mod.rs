@@ -1,0 +1,166 @@
+//! Times of kernels, products and training steps on an engine, beside the peak that the same engine reaches.
+
+pub mod peak;
+
+use std::time::Instant;
+
+use crate::check::Inputs;
+use crate::data::{Dataset, Pixels, Split};
+use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
+use crate::ops::case::Case;
+use crate::train::{self, Recipe, Trainer};
+use crate::{Engine, Program, Result};
+
+/// How long one measurement runs at least, and how many are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Effort {
+    /// Seconds of a measurement.
+    pub seconds: f64,
+    /// Measurements.
+    pub repeats: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { seconds: 0.2, repeats: 7 }
+    }
+}
+
+/// One run's time, over several measurements of many runs each.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Timing {
+    /// Microseconds.
+    pub median_us: f64,
+    /// Of the fastest measurement.
+    pub min_us: f64,
+    /// Of the slowest.
+    pub max_us: f64,
+}
+
+/// Runs put into one submit at the most.
+const MOST_PER_SUBMIT: usize = 256;
+/// Seconds that a submit should take at the most: display drivers end what takes much longer.
+const LONGEST_SUBMIT: f64 = 0.2;
+
+impl Timing {
+    /// Measures `run`, which does so many runs and waits for them.
+    ///
+    /// # Errors
+    /// When a run fails.
+    pub fn measure(effort: Effort, mut run: impl FnMut(usize) -> Result<()>) -> Result<Self> {
+        run(1)?; // compiles
+        let mut runs = 1;
+        let per_run = loop {
+            let start = Instant::now();
+            run(runs)?;
+            let seconds = start.elapsed().as_secs_f64();
+            if seconds > effort.seconds / 8.0 || runs > 1 << 20 {
+                break seconds / runs as f64;
+            }
+            runs *= 4;
+        };
+        let runs = ((effort.seconds / per_run) as usize).max(1);
+        let mut times = Vec::new();
+        for _ in 0..effort.repeats.max(1) {
+            let start = Instant::now();
+            run(runs)?;
+            times.push(1e6 * start.elapsed().as_secs_f64() / runs as f64);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(Self { median_us: times[times.len() / 2], min_us: times[0], max_us: times[times.len() - 1] })
+    }
+}
+
+/// What one run computes and moves, and how long it takes.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Figure {
+    /// What was run.
+    pub name: String,
+    /// Its time.
+    #[serde(flatten)]
+    pub timing: Timing,
+    /// Billions of floating-point operations a second; none for what only moves values.
+    pub gflops: Option<f64>,
+    /// Billions of bytes a second, each operand counted once.
+    pub gbytes: f64,
+    /// The larger of both as a part of the device's measured peak, where that was measured.
+    pub share: Option<f64>,
+}
+
+impl Figure {
+    fn new(name: String, timing: Timing, flops: u64, bytes: u64) -> Self {
+        let per = |count: u64| count as f64 / timing.median_us / 1e3;
+        Self { name, timing, gflops: (flops > 0).then(|| per(flops)), gbytes: per(bytes), share: None }
+    }
+    /// With its share of a peak in GFLOP/s and GB/s.
+    #[must_use]
+    pub fn of_peak(self, peak: peak::Peak) -> Self {
+        let share = (self.gflops.unwrap_or(0.0) / peak.gflops).max(self.gbytes / peak.gbytes);
+        Self { share: Some(share), ..self }
+    }
+}
+
+/// Times a case of the op table.
+///
+/// # Errors
+/// When its graph cannot be planned or the device fails.
+pub fn case(engine: &mut Engine, name: String, case: &Case, effort: Effort) -> Result<Figure> {
+    let (graph, ..) = case.graph()?;
+    graph_of(engine, name, &graph, &Inputs::of(case), effort)
+}
+
+/// Times a graph with these inputs.
+fn graph_of(engine: &mut Engine, name: String, graph: &Graph, inputs: &Inputs, effort: Effort) -> Result<Figure> {
+    let graph = optimise(graph, Passes::default())?;
+    let plan = Plan::new(graph, &engine.target(), PlanOptions::default())?;
+    let (flops, bytes) = (plan.flops(), plan.work.iter().map(|work| work.types.bytes()).sum());
+    engine.forget();
+    let program = engine.load(plan)?;
+    inputs.write(engine)?;
+    engine.schedule(program, &vec![inputs.step; MOST_PER_SUBMIT])?;
+    let mut at_once = 1;
+    let timing = Timing::measure(effort, |runs| repeat(engine, program, runs, &mut at_once))?;
+    Ok(Figure::new(name, timing, flops, bytes))
+}
+
+/// Does so many runs in submits of bounded length and waits for the last.
+fn repeat(engine: &mut Engine, program: Program, runs: usize, at_once: &mut usize) -> Result<()> {
+    let mut left = runs;
+    let start = Instant::now();
+    while left > 0 {
+        let now = left.min(*at_once);
+        engine.run(program, 0..now)?;
+        left -= now;
+    }
+    engine.wait()?;
+    let per_run = start.elapsed().as_secs_f64() / runs as f64;
+    *at_once = ((LONGEST_SUBMIT / per_run) as usize).clamp(1, MOST_PER_SUBMIT);
+    Ok(())
+}
+
+/// Times a training step of the MLP 1024-64-36 (sigmoid, plain SGD) at a batch size: forward, backward and update, with the
+/// batch gathered from a data set on the device.
+///
+/// # Errors
+/// When it cannot be planned or the device fails.
+pub fn mlp_step(engine: Engine, batch: usize, effort: Effort) -> Result<(Figure, Engine)> {
+    let pictures = 64 * batch.max(16);
+    let pixels = (0..pictures * 1024).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let labels = (0..pictures as u32).map(|i| i % 36).collect();
+    let dataset = Dataset {
+        name: "bench".into(),
+        input: [1, 32, 32],
+        classes: (0..36).map(|class| class.to_string()).collect(),
+        train: Split { pixels: Pixels::U8(pixels), labels },
+        val: None,
+        test: None,
+        folder: None,
+    };
+    let mut recipe = Recipe::find("nist36-mlp")?;
+    recipe.training.batch_size = batch;
+    let mut trainer = Trainer::new(engine, recipe, &dataset, train::Options::default())?;
+    let (flops, bytes) = trainer.step_cost();
+    let timing = Timing::measure(effort, |runs| trainer.repeat_steps(runs))?;
+    let figure = Figure::new(format!("MLP 1024-64-36 step, batch {batch}"), timing, flops, bytes);
+    Ok((figure, trainer.into_engine()))
+}
