@@ -38,6 +38,11 @@ impl Engine {
         Self::Gpu(Box::new(gpu::Executor::new(device)))
     }
 
+    /// The executor on an opened device, with the compiled kernels of earlier runs.
+    pub fn gpu_with_kernels(device: gpu::Device, kept: gpu::KeptKernels) -> Self {
+        Self::Gpu(Box::new(gpu::Executor::with_kernels(device, Some(kept))))
+    }
+
     /// `"cpu"` or `"gpu"`.
     pub fn kind(&self) -> &'static str {
         match self {

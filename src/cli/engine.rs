@@ -73,7 +73,24 @@ async fn open(name: &str, options: gpu::Options) -> Result<(Engine, &'static str
         },
         _ => (find(name, &lower, &adapters)?, ""),
     };
-    Ok((Engine::gpu(gpu::Device::open(adapter, options).await?), why))
+    let device = gpu::Device::open(adapter, options).await?;
+    Ok(match kept_kernels(adapter) {
+        Some(kept) => (Engine::gpu_with_kernels(device, kept), why),
+        None => (Engine::gpu(device), why),
+    })
+}
+
+/// Compiled kernels in the user's cache folder. Whatever is wrong with it costs only time.
+fn kept_kernels(adapter: &Adapter) -> Option<gpu::KeptKernels> {
+    let file = gpunn::data::cache_dir()?.join("kernels").join(adapter.kernels_key()?);
+    let bytes = std::fs::read(&file).ok();
+    let keep = move |bytes: &[u8]| {
+        let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+        if folder.is_ok() {
+            let _ = gpunn::train::files::write_whole(&file, bytes);
+        }
+    };
+    Some(gpu::KeptKernels { bytes, keep: Box::new(keep) })
 }
 
 /// The adapter of a number or of a part of a name.

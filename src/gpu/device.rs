@@ -37,6 +37,12 @@ impl Adapter {
     pub fn limits(&self) -> wgpu::Limits {
         self.inner.limits()
     }
+    /// A file name for compiled kernels that fit it and its driver; none where the backend cannot keep any.
+    pub fn kernels_key(&self) -> Option<String> {
+        let info = self.inner.get_info();
+        let driver: String = info.driver_info.chars().filter(char::is_ascii_alphanumeric).collect();
+        wgpu::util::pipeline_cache_key(&info).map(|key| format!("{key}_{driver}"))
+    }
     /// Its row of the kernel table.
     pub fn class(&self) -> Class {
         class(self.inner.get_info().device_type)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::counters::Counters;
 use super::device::Device;
 use super::kernel::{Dispatch, Slot};
-use super::pipelines::{Pipeline, Pipelines};
+use super::pipelines::{KeptKernels, Pipeline, Pipelines};
 use crate::graph::{BufferKind, Place, Plan, Source, Target, Work};
 use crate::ops::Step;
 use crate::{Error, Result};
@@ -63,11 +63,11 @@ pub struct Executor {
 impl Executor {
     /// Without any plan or buffer.
     pub fn new(device: Device) -> Self {
-        Self::with_cache(device, None)
+        Self::with_kernels(device, None)
     }
 
-    /// With what [`Executor::pipeline_cache`] gave an earlier run on the same adapter and driver.
-    pub fn with_cache(device: Device, kept: Option<&[u8]>) -> Self {
+    /// With the compiled kernels of earlier runs, where the backend can keep them.
+    pub fn with_kernels(device: Device, kept: Option<KeptKernels>) -> Self {
         let pipelines = Pipelines::new(&device, kept);
         let (loaded, persistent, in_flight) = (Vec::new(), HashMap::new(), VecDeque::new());
         Self { device, loaded, persistent, pipelines, in_flight, submitted: 0, margin: 0 }
@@ -83,11 +83,6 @@ impl Executor {
     pub fn forget(&mut self) {
         self.loaded.clear();
         self.persistent.clear();
-    }
-
-    /// What may be kept for the next run, where the backend can.
-    pub fn pipeline_cache(&self) -> Option<Vec<u8>> {
-        self.pipelines.kept()
     }
 
     /// The device.

@@ -11,4 +11,5 @@ pub mod verify;
 pub use counters::Counts;
 pub use device::{Adapter, Device, Options, adapters};
 pub use executor::Executor;
+pub use pipelines::{Keep, KeptKernels};
 pub use wgpu::Features;

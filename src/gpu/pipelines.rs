@@ -19,17 +19,35 @@ pub(super) struct Pipeline {
 }
 
 /// All compiled kernels of a device.
-#[derive(Debug)]
 pub(super) struct Pipelines {
     known: HashMap<Kernel, Arc<Pipeline>>,
     /// The layout of group 1: a step's numbers at a dynamic offset.
     pub step_layout: wgpu::BindGroupLayout,
     cache: Option<wgpu::PipelineCache>,
+    keep: Option<Keep>,
+}
+
+/// Takes what is to be kept for the next run.
+pub type Keep = Box<dyn Fn(&[u8]) + Send + Sync>;
+
+/// Compiled kernels that outlive a run. The library does no files: who opens the device hands them in and keeps them.
+pub struct KeptKernels {
+    /// What an earlier run on the same adapter and driver kept; whole, as it was given to `keep`.
+    pub bytes: Option<Vec<u8>>,
+    /// Called with all of them whenever new ones have been compiled.
+    pub keep: Keep,
+}
+
+impl std::fmt::Debug for Pipelines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipelines").field("known", &self.known.len()).finish_non_exhaustive()
+    }
 }
 
 impl Pipelines {
-    /// None yet. `kept` is what [`Pipelines::kept`] gave an earlier run with the same adapter and driver.
-    pub fn new(device: &Device, kept: Option<&[u8]>) -> Self {
+    /// None yet, but for those that the backend finds among the kept ones.
+    pub fn new(device: &Device, kept: Option<KeptKernels>) -> Self {
+        let (kept, keep) = kept.map_or((None, None), |kept| (kept.bytes, Some(kept.keep)));
         let step_layout = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("step"),
             entries: &[uniform_entry(0, true)],
@@ -40,17 +58,12 @@ impl Pipelines {
             unsafe {
                 device.device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
                     label: Some("gpunn"),
-                    data: kept,
+                    data: kept.as_deref(),
                     fallback: true,
                 })
             }
         });
-        Self { known: HashMap::new(), step_layout, cache }
-    }
-
-    /// What may be kept for the next run.
-    pub fn kept(&self) -> Option<Vec<u8>> {
-        self.cache.as_ref()?.get_data()
+        Self { known: HashMap::new(), step_layout, cache, keep }
     }
 
     /// Compiles those of these kernels that are not compiled yet, in parallel.
@@ -63,8 +76,13 @@ impl Pipelines {
         }
         let compiled: Vec<_> = missing.par_iter().map(|kernel| self.compile_one(device, kernel)).collect();
         device.check()?;
+        let mut new = false;
         for (kernel, pipeline) in missing.into_iter().zip(compiled) {
             self.known.insert(kernel.clone(), Arc::new(pipeline?));
+            new = true;
+        }
+        if let (true, Some(keep), Some(bytes)) = (new, &self.keep, self.cache.as_ref().and_then(|c| c.get_data())) {
+            keep(&bytes);
         }
         Ok(())
     }
