@@ -9,6 +9,8 @@ const LETTER: Rgb<u8> = Rgb([235, 220, 160]);
 /// Height of the letters of a class's name, and the width that one takes.
 const LETTER_HEIGHT: f32 = 12.0;
 const LETTER_WIDTH: u32 = 11;
+/// Rows of a block; more classes stand in blocks side by side.
+const BLOCK: usize = 18;
 /// Longer names are cut.
 const MAX_LETTERS: usize = 16;
 
@@ -28,14 +30,22 @@ pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
     let longest = dataset.classes.iter().map(|name| name.chars().count().min(MAX_LETTERS)).max().unwrap_or(0);
     let margin = longest as u32 * LETTER_WIDTH + 2 * GAP;
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
-    let size = (margin + columns * cell_width + GAP, rows.len() as u32 * row_height + GAP);
+    let block_width = margin + columns * cell_width;
+    let blocks = rows.len().div_ceil(BLOCK) as u32;
+    let size = (blocks * block_width + GAP, rows.len().min(BLOCK) as u32 * row_height + GAP);
     let mut sheet = RgbImage::from_pixel(size.0, size.1, PAPER);
     for (class, pictures) in rows.iter().enumerate() {
-        let top = GAP + class as u32 * row_height;
-        write(&mut sheet, &dataset.classes[class], GAP, top + (row_height - GAP - LETTER_HEIGHT as u32) / 2 - 2);
+        let top = GAP + (class % BLOCK) as u32 * row_height;
+        let block = (class / BLOCK) as u32 * block_width;
+        write(
+            &mut sheet,
+            &dataset.classes[class],
+            block + GAP,
+            top + (row_height - GAP - LETTER_HEIGHT as u32) / 2 - 2,
+        );
         for (column, &i) in pictures.iter().enumerate() {
             let Some(picture) = split.picture(i) else { continue };
-            let left = margin + column as u32 * cell_width;
+            let left = block + margin + column as u32 * cell_width;
             let plane = height * width;
             for y in 0..height * scale {
                 for x in 0..width * scale {
@@ -96,6 +106,6 @@ mod tests {
     #[test]
     fn a_split_without_pictures_gives_a_sheet_without_pictures() {
         let set = glyphs::dataset();
-        assert_eq!(sheet(&set, &Split::empty(), 3).width(), 11 + 8 + 4);
+        assert_eq!(sheet(&set, &Split::empty(), 3).width(), 2 * (11 + 8) + 4);
     }
 }
