@@ -1,5 +1,5 @@
 //! Passes over a whole graph: dead nodes and repeated subexpressions go; softmax joins cross-entropy; element-wise neighbours
-//! join the matrix product before them or one another. Each can be switched off, and none changes a result beyond rounding.
+//! join the product or convolution before them or one another. Each can be switched off, and none changes a result beyond rounding.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use crate::Result;
 use crate::ops::Op;
 use crate::ops::cross_entropy::{CrossEntropy, CrossEntropyBackward, Input};
 use crate::ops::elementwise::{Argument, FunctionCall, Map, Program};
-use crate::ops::matmul::Matmul;
 use crate::ops::softmax::{Softmax, SoftmaxBackward};
 
 /// Which passes run.
@@ -19,7 +18,7 @@ pub struct Passes {
     pub common_subexpressions: bool,
     /// Log-softmax and cross-entropy become one op, and so do their gradients.
     pub loss: bool,
-    /// Bias, activation and the like move into the matrix product's kernel.
+    /// Bias, activation and the like move into the kernel of the product or convolution before them.
     pub epilogues: bool,
     /// Element-wise neighbours become one kernel.
     pub chains: bool,
@@ -198,26 +197,24 @@ fn fuse_loss(built: &Graph, _: &Before, (node, inputs): (&Node, &[NodeId])) -> R
     }))
 }
 
-/// An element-wise op on a matrix product that nothing else reads joins its epilogue.
+/// An element-wise op on a value that nothing else reads joins the epilogue of the op that computes it.
 fn fuse_epilogue(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeId])) -> Result<Option<Replacement>> {
     let Some(map) = node.op_as::<Map>() else { return Ok(None) };
     for (at, &input) in inputs.iter().enumerate().rev() {
         let producer = built.node(input);
-        let Some(product) = producer.op_as::<Matmul>() else { continue };
+        let Some((op, (first, own))) = producer.op().and_then(|op| Some((op, op.epilogue()?))) else { continue };
         if producer.ty != node.ty || !before.read_once(input) {
             continue;
         }
-        let (a, b) = (producer.inputs()[0], producer.inputs()[1]);
-        let value = [None].into_iter();
-        let own: Vec<_> = value.chain(producer.inputs()[2..].iter().map(|&id| Some(id))).collect();
-        let theirs: Vec<_> = inputs.iter().map(|&id| Some(id)).collect();
-        let (epilogue, operands) = inline(&product.epilogue, &own, &map.program, &theirs, at);
-        if !fits(&epilogue, operands.len()) {
+        let (own, extras) = producer.inputs().split_at(own);
+        let first_operands: Vec<_> = std::iter::once(None).chain(extras.iter().map(|&id| Some(id))).collect();
+        let operands: Vec<_> = inputs.iter().map(|&id| Some(id)).collect();
+        let (epilogue, operands) = inline(first, &first_operands, &map.program, &operands, at);
+        if !fits(&epilogue, operands.len() + own.len().saturating_sub(2)) {
             continue;
         }
-        let op = Matmul { epilogue, ..product.clone() };
-        let inputs = [a, b].into_iter().chain(operands.into_iter().flatten()).collect();
-        return Ok(Some(Replacement { op: Arc::new(op), inputs }));
+        let inputs = own.iter().copied().chain(operands.into_iter().flatten()).collect();
+        return Ok(op.with_epilogue(epilogue).map(|op| Replacement { op, inputs }));
     }
     Ok(None)
 }

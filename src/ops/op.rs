@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use crate::Result;
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::elementwise::Program;
 
 /// The floats a definition is written for: `f64` as the oracle, `f32` as an executor.
 pub trait Real:
@@ -255,6 +257,17 @@ pub trait Op: Any + Debug + Send + Sync {
     /// Inputs whose place the output may take when nothing reads them later.
     fn in_place(&self, _types: &Types) -> Vec<usize> {
         Vec::new()
+    }
+
+    /// For an op that can run element-wise functions on each element before it is stored: those that it runs now, and how
+    /// many inputs come before their operands. Operand 0 is the element itself.
+    fn epilogue(&self) -> Option<(&Program, usize)> {
+        None
+    }
+
+    /// The same op with another epilogue, where it has one.
+    fn with_epilogue(&self, _epilogue: Program) -> Option<Arc<dyn Op>> {
+        None
     }
 }
 

@@ -22,6 +22,13 @@ const fn op(name: &'static str, summary: &'static str, cases: fn() -> Vec<Case>)
 /// All ops.
 pub const TABLE: &[Entry] = &[
     op("matmul", "matrix product, any transposes, with bias and activation in its epilogue", matmul::cases),
+    op("conv2d", "convolution: any stride, padding, dilation and groups, with an epilogue", conv2d::cases::forward),
+    op(
+        "conv2d_backward_input",
+        "its gradient by the picture; as an op of its own, transposed convolution",
+        conv2d::cases::backward_input,
+    ),
+    op("conv2d_backward_weight", "its gradient by the weight", conv2d::cases::backward_weight),
     op("add", "a + b, broadcasting", add::cases),
     op("subtract", "a - b, broadcasting", subtract::cases),
     op("multiply", "a b, broadcasting", multiply::cases),

@@ -66,7 +66,15 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "sqrt"
         | "gather"
         | "broadcast" => ROUNDED,
-        "matmul" | "sum" | "accumulate" | "norm" | "batch_total" | "batch_share" => SUMMED,
+        "matmul"
+        | "conv2d"
+        | "conv2d_backward_input"
+        | "conv2d_backward_weight"
+        | "sum"
+        | "accumulate"
+        | "norm"
+        | "batch_total"
+        | "batch_share" => SUMMED,
         "gradient" => GRADIENT,
         _ => TRANSCENDENTAL,
     }

@@ -1,5 +1,6 @@
 //! What all element-wise ops share: a function of numbers becomes an op, a chain of them one kernel.
 
+pub(crate) mod epilogue;
 mod function;
 mod map;
 mod program;
@@ -7,6 +8,4 @@ mod splice;
 
 pub use function::{Formula, Function};
 pub use map::Map;
-pub(crate) use program::Chunked;
 pub use program::{Argument, FunctionCall, Pattern, Program};
-pub(crate) use splice::Splice;

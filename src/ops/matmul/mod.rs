@@ -3,11 +3,13 @@
 mod product;
 pub mod variants;
 
+use std::sync::Arc;
+
 use crate::Result;
 use crate::gpu::kernel::{Dispatch, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::elementwise::{Chunked, Pattern, Program, Splice};
+use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::{Call, Lower, Op, Types};
 
 /// The product of a `[M, K]` (`[K, M]` when transposed) and b `[K, N]` (`[N, K]`), then the epilogue on each element:
@@ -57,18 +59,6 @@ impl Matmul {
         }
         Ok(Sizes { rows, columns, depth })
     }
-
-    fn extras(types: &Types) -> Vec<Pattern> {
-        let of = |ty| Pattern::of(ty, &types.output).expect("checked when the node was built");
-        types.inputs[2..].iter().map(of).collect()
-    }
-
-    fn epilogue_on<T: Chunked>(&self, call: &Call<T>, start: usize, out: &mut [T]) {
-        let extras = Self::extras(call.types);
-        let others = extras.iter().enumerate().map(|(i, &pattern)| Some((call.real(i + 2), pattern)));
-        let operands: Vec<_> = std::iter::once(None).chain(others).collect();
-        self.epilogue.run(&operands, start, out);
-    }
 }
 
 impl Op for Matmul {
@@ -80,9 +70,7 @@ impl Op for Matmul {
         let [a, b, extras @ ..] = inputs else { return Err("it takes two matrices".into()) };
         let sizes = self.sizes(a, b)?;
         let output = TensorType::f32([sizes.rows, sizes.columns]);
-        for extra in extras {
-            Pattern::of(extra, &output)?;
-        }
+        epilogue::check(extras, &output)?;
         Ok(output)
     }
 
@@ -104,49 +92,50 @@ impl Op for Matmul {
 
     fn reference(&self, call: &mut Call<f64>) {
         let Sizes { rows, columns, depth } = self.sizes(&call.types.inputs[0], &call.types.inputs[1]).expect("checked");
-        let (a, b) = (call.real(0), call.real(1));
-        let mut out = vec![0.0; rows * columns];
-        for row in 0..rows {
-            for column in 0..columns {
-                out[row * columns + column] = (0..depth)
-                    .map(|k| {
-                        let left = if self.transpose_a { a[k * rows + row] } else { a[row * depth + k] };
-                        let right = if self.transpose_b { b[column * depth + k] } else { b[k * columns + column] };
-                        left * right
-                    })
-                    .sum();
+        epilogue::on_whole(&self.epilogue, call, 2, |call, out| {
+            let (a, b) = (call.real(0), call.real(1));
+            for (index, y) in out.iter_mut().enumerate() {
+                let (row, column) = (index / columns, index % columns);
+                let product = |k: usize| {
+                    let left = if self.transpose_a { a[k * rows + row] } else { a[row * depth + k] };
+                    let right = if self.transpose_b { b[column * depth + k] } else { b[k * columns + column] };
+                    left * right
+                };
+                *y = (0..depth).map(product).sum();
             }
-        }
-        self.epilogue_on(call, 0, &mut out);
-        call.out().copy_from_slice(&out);
+        });
     }
 
     fn run(&self, call: &mut Call<f32>) {
         let sizes = self.sizes(&call.types.inputs[0], &call.types.inputs[1]).expect("checked");
-        let product = product::Product {
-            sizes,
-            a: call.real(0),
-            b: call.real(1),
-            transpose_a: self.transpose_a,
-            transpose_b: self.transpose_b,
-        };
-        let mut out = std::mem::replace(&mut call.output, crate::ops::Out::Real(&mut []));
-        if let crate::ops::Out::Real(values) = &mut out {
-            product.run(values, |start, piece| self.epilogue_on(call, start, piece));
-        }
-        call.output = out;
+        epilogue::with_output(call, |call, out| {
+            let product = product::Product {
+                sizes,
+                a: call.real(0),
+                b: call.real(1),
+                transpose_a: self.transpose_a,
+                transpose_b: self.transpose_b,
+            };
+            product.run(out, |start, piece| epilogue::run(&self.epilogue, call, 2, start, piece));
+        });
     }
 
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(&at.types.inputs[0], &at.types.inputs[1]).expect("checked");
         let variant = variants::variant(at.device, sizes, self);
-        let extras = Self::extras(at.types);
-        let splice = Splice::new(&self.epilogue, extras.len() + 1);
-        let (kernel, words) = splice.into_epilogue(variant.kernel, &extras, sizes.rows * sizes.columns);
+        let (kernel, words) = epilogue::splice(&self.epilogue, variant.kernel, at.types, 2);
         let slots = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
         let dims = variant.dims.into_iter().chain(words).collect();
         Dispatch { kernel, slots, dims, groups: variant.groups, flops: self.flops(at.types), bytes: at.types.bytes() }
             .into()
+    }
+
+    fn epilogue(&self) -> Option<(&Program, usize)> {
+        Some((&self.epilogue, 2))
+    }
+
+    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue, ..self.clone() }))
     }
 
     fn flops(&self, types: &Types) -> u64 {

@@ -1,0 +1,77 @@
+// needs: grid
+// The gradient of a convolution by its picture, the plain way: one invocation computes one element of DX. Read as an op of
+// its own this is a transposed convolution of DY.
+//
+// Shapes: DY is [batch, out_channels, rows, columns], W is [out_channels, in_channels / groups, kernel_height,
+// kernel_width], DX is [batch, in_channels, height, width]; all row-major, any sizes.
+//
+// Forward, pixel iy met tap ky for output row (iy + padding - ky * dilation) / stride, where that is a whole number of an
+// output that exists. So each pixel gathers, from every output that it was part of, that output's gradient times the tap
+// it met: the same products as forward, read backwards, and nothing is written by two invocations.
+
+struct Dims {
+    batch: u32,
+    in_channels: u32,
+    out_channels: u32,
+    groups: u32,
+    height: u32,
+    width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    rows: u32,
+    columns: u32,
+    stride_y: u32,
+    stride_x: u32,
+    padding_y: u32,
+    padding_x: u32,
+    dilation_y: u32,
+    dilation_x: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if (index >= dims.batch * dims.in_channels * dims.height * dims.width) {
+        return;
+    }
+    let ix = index % dims.width;
+    let iy = (index / dims.width) % dims.height;
+    let channel = (index / (dims.width * dims.height)) % dims.in_channels;
+    let picture = index / (dims.width * dims.height * dims.in_channels);
+
+    let inputs = dims.in_channels / dims.groups;
+    let outputs = dims.out_channels / dims.groups;
+    let first_output = (channel / inputs) * outputs;
+    var sum = 0.0;
+    for (var output = first_output; output < first_output + outputs; output++) {
+        let plane = (picture * dims.out_channels + output) * dims.rows;
+        let taps = (output * inputs + channel % inputs) * dims.kernel_height;
+        for (var ky = 0u; ky < dims.kernel_height; ky++) {
+            // A negative distance wraps around to a number far above every row.
+            let y_distance = iy + dims.padding_y - ky * dims.dilation_y;
+            let row = y_distance / dims.stride_y;
+            if (row >= dims.rows || row * dims.stride_y != y_distance) {
+                continue;
+            }
+            for (var kx = 0u; kx < dims.kernel_width; kx++) {
+                let x_distance = ix + dims.padding_x - kx * dims.dilation_x;
+                let column = x_distance / dims.stride_x;
+                if (column < dims.columns && column * dims.stride_x == x_distance) {
+                    sum += dy[(plane + row) * dims.columns + column] * w[(taps + ky) * dims.kernel_width + kx];
+                }
+            }
+        }
+    }
+    dx[index] = epilogue(sum, index);
+}

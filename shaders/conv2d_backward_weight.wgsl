@@ -1,0 +1,71 @@
+// needs: grid
+// The gradient of a convolution by its weight, the plain way: one invocation computes one element of DW.
+//
+// Shapes: X is [batch, in_channels, height, width], DY is [batch, out_channels, rows, columns], DW is [out_channels,
+// in_channels / groups, kernel_height, kernel_width]; all row-major, any sizes.
+//
+// Forward, a tap of the kernel met one pixel for each output of each picture. Its gradient is the sum, over all of them,
+// of that pixel times that output's gradient: few sums, each of very many products. The order is fixed: picture, row,
+// column.
+
+struct Dims {
+    batch: u32,
+    in_channels: u32,
+    out_channels: u32,
+    groups: u32,
+    height: u32,
+    width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    rows: u32,
+    columns: u32,
+    stride_y: u32,
+    stride_x: u32,
+    padding_y: u32,
+    padding_x: u32,
+    dilation_y: u32,
+    dilation_x: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    let inputs = dims.in_channels / dims.groups;
+    if (index >= dims.out_channels * inputs * dims.kernel_height * dims.kernel_width) {
+        return;
+    }
+    let kx = index % dims.kernel_width;
+    let ky = (index / dims.kernel_width) % dims.kernel_height;
+    let channel = (index / (dims.kernel_width * dims.kernel_height)) % inputs;
+    let output = index / (dims.kernel_width * dims.kernel_height * inputs);
+
+    let input = (output / (dims.out_channels / dims.groups)) * inputs + channel;
+    var sum = 0.0;
+    for (var picture = 0u; picture < dims.batch; picture++) {
+        let pixels = (picture * dims.in_channels + input) * dims.height;
+        let gradients = (picture * dims.out_channels + output) * dims.rows;
+        for (var row = 0u; row < dims.rows; row++) {
+            // Above the picture this wraps around and is as much outside as below it.
+            let iy = row * dims.stride_y + ky * dims.dilation_y - dims.padding_y;
+            if (iy >= dims.height) {
+                continue;
+            }
+            for (var column = 0u; column < dims.columns; column++) {
+                let ix = column * dims.stride_x + kx * dims.dilation_x - dims.padding_x;
+                if (ix < dims.width) {
+                    sum += x[(pixels + iy) * dims.width + ix] * dy[(gradients + row) * dims.columns + column];
+                }
+            }
+        }
+    }
+    dw[index] = sum;
+}

@@ -1,0 +1,78 @@
+//! The gradient of a convolution by its picture; read as an op of its own, a transposed convolution.
+
+use std::sync::Arc;
+
+use super::{Geometry, Sizes, variants};
+use crate::Result;
+use crate::gpu::kernel::Lowering;
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::elementwise::{Program, epilogue};
+use crate::ops::{Call, Lower, Op, Real, Types};
+
+/// dx of dy `[batch, outputs, rows, columns]` and w, then the epilogue on each element.
+#[derive(Clone, Debug)]
+pub struct Conv2dBackwardInput {
+    /// Height and width of dx, which dy's do not tell where the stride is above 1.
+    pub picture: [usize; 2],
+    /// How the kernel moved.
+    pub geometry: Geometry,
+    /// What follows, in the same kernel.
+    pub epilogue: Program,
+}
+
+impl Conv2dBackwardInput {
+    fn sizes(&self, types: &Types) -> Sizes {
+        Sizes::backward_input(&types.inputs[0], &types.inputs[1], self.picture, self.geometry)
+            .expect("checked when the node was built")
+    }
+    fn define<T: Real>(&self, call: &Call<T>, dx: &mut [T]) {
+        let (dy, w) = (call.real(0), call.real(1));
+        dx.fill(T::zero());
+        self.sizes(call.types).each_product(|ix, iw, iy| dx[ix] += dy[iy] * w[iw]);
+    }
+}
+
+impl Op for Conv2dBackwardInput {
+    fn name(&self) -> &'static str {
+        "conv2d_backward_input"
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        let [dy, w, extras @ ..] = inputs else { return Err("it takes a gradient and a weight".into()) };
+        let output = TensorType::f32(Sizes::backward_input(dy, w, self.picture, self.geometry)?.input_dims());
+        epilogue::check(extras, &output)?;
+        Ok(output)
+    }
+
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let (dy, w) = (at.inputs[0], at.inputs[1]);
+        let kernel = [graph.dims(w)[2], graph.dims(w)[3]];
+        let by_dy = graph.conv2d(at.dy, w, self.geometry)?;
+        let by_w = graph.conv2d_backward_weight(at.dy, dy, kernel, self.geometry)?;
+        Ok(vec![Some(by_dy), Some(by_w)])
+    }
+
+    fn reference(&self, call: &mut Call<f64>) {
+        epilogue::on_whole(&self.epilogue, call, 2, |call, dx| self.define(call, dx));
+    }
+
+    fn run(&self, call: &mut Call<f32>) {
+        epilogue::on_whole(&self.epilogue, call, 2, |call, dx| self.define(call, dx));
+    }
+
+    fn lower(&self, at: &Lower) -> Lowering {
+        variants::lower(variants::Direction::BackwardInput, at, self.sizes(at.types), &self.epilogue)
+    }
+
+    fn epilogue(&self) -> Option<(&Program, usize)> {
+        Some((&self.epilogue, 2))
+    }
+
+    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue, ..self.clone() }))
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        self.sizes(types).flops() + types.output.elements() as u64 * self.epilogue.flops()
+    }
+}

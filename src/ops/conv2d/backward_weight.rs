@@ -1,0 +1,61 @@
+//! The gradient of a convolution by its weight.
+
+use super::{Geometry, Sizes, variants};
+use crate::Result;
+use crate::gpu::kernel::Lowering;
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::elementwise::Program;
+use crate::ops::op::defined_by;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+/// dw of x `[batch, channels, height, width]` and dy `[batch, outputs, rows, columns]`, summed over the batch.
+#[derive(Clone, Debug)]
+pub struct Conv2dBackwardWeight {
+    /// Height and width of the kernel, which dy's do not tell where the stride is above 1.
+    pub kernel: [usize; 2],
+    /// How the kernel moved.
+    pub geometry: Geometry,
+}
+
+impl Conv2dBackwardWeight {
+    fn sizes(&self, types: &Types) -> Sizes {
+        Sizes::backward_weight(&types.inputs[0], &types.inputs[1], self.kernel, self.geometry)
+            .expect("checked when the node was built")
+    }
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (x, dy) = (call.real(0), call.real(1));
+        let sizes = self.sizes(call.types);
+        let dw = call.out();
+        dw.fill(T::zero());
+        sizes.each_product(|ix, iw, iy| dw[iw] += x[ix] * dy[iy]);
+    }
+}
+
+impl Op for Conv2dBackwardWeight {
+    fn name(&self) -> &'static str {
+        "conv2d_backward_weight"
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 2)?;
+        Ok(TensorType::f32(Sizes::backward_weight(&inputs[0], &inputs[1], self.kernel, self.geometry)?.weight_dims()))
+    }
+
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let (x, dy) = (at.inputs[0], at.inputs[1]);
+        let picture = [graph.dims(x)[2], graph.dims(x)[3]];
+        let by_x = graph.conv2d_backward_input(dy, at.dy, picture, self.geometry)?;
+        let by_dy = graph.conv2d(x, at.dy, self.geometry)?;
+        Ok(vec![Some(by_x), Some(by_dy)])
+    }
+
+    defined_by!(define);
+
+    fn lower(&self, at: &Lower) -> Lowering {
+        variants::lower(variants::Direction::BackwardWeight, at, self.sizes(at.types), &Program::default())
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        self.sizes(types).flops()
+    }
+}

@@ -1,0 +1,101 @@
+//! Shapes to test and to time: stride, padding, dilation, groups, depthwise, odd sizes, epilogues.
+
+use super::Geometry;
+use crate::ops::case::{Case, Sample};
+
+/// `[batch, in channels, height, width]`, `[out channels, kernel height, kernel width]`, and how the kernel moves.
+type Shape = ([usize; 4], [usize; 3], Geometry);
+
+fn shapes() -> Vec<(&'static str, Shape)> {
+    let plain = Geometry::default();
+    let with = |stride, padding, dilation, groups| Geometry { stride, padding, dilation, groups };
+    vec![
+        ("", ([1, 1, 1, 1], [1, 1, 1], plain)),
+        ("", ([2, 3, 7, 5], [4, 3, 3], plain)),
+        ("pad 1", ([2, 4, 8, 8], [8, 3, 3], Geometry::padded(1))),
+        ("pad 1", ([1, 5, 11, 13], [7, 3, 3], Geometry::padded(1))),
+        ("1x1", ([3, 6, 5, 4], [9, 1, 1], plain)),
+        ("4x4 pad 1", ([2, 3, 9, 9], [5, 4, 4], Geometry::padded(1))),
+        ("stride 2 pad 1", ([2, 3, 9, 8], [6, 3, 3], with([2, 2], [1, 1], [1, 1], 1))),
+        ("stride 2x3 pad 2x0", ([1, 2, 12, 13], [3, 5, 2], with([2, 3], [2, 0], [1, 1], 1))),
+        ("dilation 2 pad 2", ([1, 3, 9, 10], [4, 3, 3], with([1, 1], [2, 2], [2, 2], 1))),
+        ("dilation 3x2 stride 2", ([2, 2, 15, 12], [3, 3, 3], with([2, 2], [0, 1], [3, 2], 1))),
+        ("groups 2", ([2, 4, 6, 6], [6, 3, 3], with([1, 1], [1, 1], [1, 1], 2))),
+        ("depthwise", ([2, 8, 7, 7], [8, 3, 3], with([1, 1], [1, 1], [1, 1], 8))),
+        ("depthwise x2 stride 2", ([1, 6, 8, 8], [12, 3, 3], with([2, 2], [1, 1], [1, 1], 6))),
+        ("pad beyond the kernel", ([1, 2, 3, 3], [2, 2, 2], Geometry::padded(3))),
+        ("batch 70", ([70, 1, 6, 6], [2, 3, 3], plain)),
+        ("tiles", ([3, 16, 16, 16], [32, 3, 3], Geometry::padded(1))),
+    ]
+}
+
+/// Products that are added up for the largest sum: of a forward or backward output, or over the batch for a weight.
+fn summands([batch, channels, height, width]: [usize; 4], [outputs, kh, kw]: [usize; 3]) -> usize {
+    (channels.max(outputs) * kh * kw).max(batch * height * width)
+}
+
+fn weight(x: [usize; 4], [outputs, kh, kw]: [usize; 3], geometry: Geometry) -> Sample {
+    Sample::floats(&[outputs, x[1] / geometry.groups, kh, kw])
+}
+
+fn dy(x: [usize; 4], [outputs, kh, kw]: [usize; 3], geometry: Geometry) -> Sample {
+    let size = |axis: usize, kernel| geometry.outputs(axis, x[2 + axis], kernel).expect("the cases fit");
+    Sample::floats(&[x[0], outputs, size(0, kh), size(1, kw)])
+}
+
+/// The shapes of `bench`: a layer of a small network, 32 to 64 channels on 16 x 16 at batch 64.
+const TIMED: Shape =
+    ([64, 32, 16, 16], [64, 3, 3], Geometry { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 });
+
+/// Cases of the convolution.
+pub fn forward() -> Vec<Case> {
+    let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
+        let inputs = vec![Sample::floats(&x), weight(x, w, geometry)];
+        Case::new(inputs, move |graph, at| graph.conv2d(at[0], at[1], geometry)).summing(summands(x, w))
+    };
+    let epilogue = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
+        let inputs =
+            vec![Sample::floats(&x), weight(x, w, geometry), Sample::floats(&[w[0], 1, 1]), dy(x, w, geometry)];
+        let case = Case::new(inputs, move |graph, at| {
+            let y = graph.conv2d(at[0], at[1], geometry)?;
+            let biased = graph.add(y, at[2])?;
+            let summed = graph.add(biased, at[3])?;
+            graph.sigmoid(summed)
+        });
+        case.summing(summands(x, w)).labelled("bias, residual, sigmoid")
+    };
+    let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
+    cases.push(epilogue([2, 3, 9, 7], [5, 3, 3], Geometry::padded(1)));
+    cases.push(epilogue([2, 8, 8, 8], [16, 3, 3], Geometry::padded(1)));
+    let (x, w, geometry) = TIMED;
+    cases.push(of(x, w, geometry).differentiable(&[]).timed());
+    cases
+}
+
+/// Cases of the gradient by the picture.
+pub fn backward_input() -> Vec<Case> {
+    let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
+        let inputs = vec![dy(x, w, geometry), weight(x, w, geometry)];
+        let picture = [x[2], x[3]];
+        Case::new(inputs, move |graph, at| graph.conv2d_backward_input(at[0], at[1], picture, geometry))
+            .summing(summands(x, w))
+    };
+    let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
+    let (x, w, geometry) = TIMED;
+    cases.push(of(x, w, geometry).differentiable(&[]).timed());
+    cases
+}
+
+/// Cases of the gradient by the weight.
+pub fn backward_weight() -> Vec<Case> {
+    let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
+        let inputs = vec![Sample::floats(&x), dy(x, w, geometry)];
+        let kernel = [w[1], w[2]];
+        Case::new(inputs, move |graph, at| graph.conv2d_backward_weight(at[0], at[1], kernel, geometry))
+            .summing(summands(x, w))
+    };
+    let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
+    let (x, w, geometry) = TIMED;
+    cases.push(of(x, w, geometry).differentiable(&[]).timed());
+    cases
+}

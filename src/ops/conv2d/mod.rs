@@ -1,0 +1,127 @@
+//! Convolution of pictures (what the field calls so; strictly a cross-correlation), as PyTorch's `conv2d`: any kernel,
+//! stride, padding, dilation and groups, with an element-wise epilogue. Its gradients are ops of their own, and each of
+//! the three is linear in two operands, so that the gradient of each is made of the others.
+
+mod backward_input;
+mod backward_weight;
+pub mod cases;
+mod sizes;
+pub mod variants;
+
+use std::sync::Arc;
+
+pub use backward_input::Conv2dBackwardInput;
+pub use backward_weight::Conv2dBackwardWeight;
+pub use sizes::{Geometry, Sizes};
+
+use crate::Result;
+use crate::gpu::kernel::Lowering;
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::elementwise::{Program, epilogue};
+use crate::ops::{Call, Lower, Op, Real, Types};
+
+/// y of x `[batch, channels, height, width]` and w `[outputs, channels / groups, kernel height, kernel width]`, then the
+/// epilogue on each element: its operand 0 is the sum, its others are the inputs from the third on.
+#[derive(Clone, Debug, Default)]
+pub struct Conv2d {
+    /// How the kernel moves.
+    pub geometry: Geometry,
+    /// What follows, in the same kernel: bias, activation, residual.
+    pub epilogue: Program,
+}
+
+impl Conv2d {
+    fn sizes(&self, types: &Types) -> Sizes {
+        Sizes::forward(&types.inputs[0], &types.inputs[1], self.geometry).expect("checked when the node was built")
+    }
+    fn define<T: Real>(&self, call: &Call<T>, y: &mut [T]) {
+        let (x, w) = (call.real(0), call.real(1));
+        y.fill(T::zero());
+        self.sizes(call.types).each_product(|ix, iw, iy| y[iy] += x[ix] * w[iw]);
+    }
+}
+
+impl Op for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        let [x, w, extras @ ..] = inputs else { return Err("it takes a picture and a weight".into()) };
+        let output = TensorType::f32(Sizes::forward(x, w, self.geometry)?.output_dims());
+        epilogue::check(extras, &output)?;
+        Ok(output)
+    }
+
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let (x, w) = (at.inputs[0], at.inputs[1]);
+        let size = |dims: &[usize]| [dims[2], dims[3]];
+        let (picture, kernel) = (size(graph.dims(x)), size(graph.dims(w)));
+        let dx = graph.conv2d_backward_input(at.dy, w, picture, self.geometry)?;
+        let dw = graph.conv2d_backward_weight(x, at.dy, kernel, self.geometry)?;
+        Ok(vec![Some(dx), Some(dw)])
+    }
+
+    fn reference(&self, call: &mut Call<f64>) {
+        epilogue::on_whole(&self.epilogue, call, 2, |call, y| self.define(call, y));
+    }
+
+    fn run(&self, call: &mut Call<f32>) {
+        epilogue::on_whole(&self.epilogue, call, 2, |call, y| self.define(call, y));
+    }
+
+    fn lower(&self, at: &Lower) -> Lowering {
+        variants::lower(variants::Direction::Forward, at, self.sizes(at.types), &self.epilogue)
+    }
+
+    fn epilogue(&self) -> Option<(&Program, usize)> {
+        Some((&self.epilogue, 2))
+    }
+
+    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue, ..self.clone() }))
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        self.sizes(types).flops() + types.output.elements() as u64 * self.epilogue.flops()
+    }
+}
+
+impl Graph {
+    /// The convolution of x `[batch, channels, height, width]` with w `[outputs, channels / groups, height, width]`.
+    ///
+    /// # Errors
+    /// When the shapes do not fit, the groups do not divide the channels, or the kernel is larger than the picture.
+    pub fn conv2d(&mut self, x: NodeId, w: NodeId, geometry: Geometry) -> Result<NodeId> {
+        self.apply(Conv2d { geometry, ..Conv2d::default() }, &[x, w])
+    }
+
+    /// The gradient of a convolution by its picture, whose height and width are `picture`; also what the field calls a
+    /// transposed convolution, PyTorch's `conv_transpose2d`, of dy.
+    ///
+    /// # Errors
+    /// When dy is not what the convolution of such a picture gives.
+    pub fn conv2d_backward_input(
+        &mut self,
+        dy: NodeId,
+        w: NodeId,
+        picture: [usize; 2],
+        geometry: Geometry,
+    ) -> Result<NodeId> {
+        self.apply(Conv2dBackwardInput { picture, geometry, epilogue: Program::default() }, &[dy, w])
+    }
+
+    /// The gradient of a convolution by its weight, whose kernel has the height and width `kernel`.
+    ///
+    /// # Errors
+    /// When dy is not what the convolution with such a kernel gives.
+    pub fn conv2d_backward_weight(
+        &mut self,
+        x: NodeId,
+        dy: NodeId,
+        kernel: [usize; 2],
+        geometry: Geometry,
+    ) -> Result<NodeId> {
+        self.apply(Conv2dBackwardWeight { kernel, geometry }, &[x, dy])
+    }
+}

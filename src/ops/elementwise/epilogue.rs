@@ -1,0 +1,61 @@
+//! Element-wise programs that another op runs on each of its elements before it stores them: what a product or a
+//! convolution needs to have an epilogue. The inputs from number `own` on are the program's further operands, each
+//! broadcast to the output.
+
+use super::program::{Chunked, Pattern, Program};
+use super::splice::Splice;
+use crate::gpu::kernel::Kernel;
+use crate::graph::TensorType;
+use crate::ops::{Call, Out, Types};
+
+/// Whether these operands can be broadcast to the output.
+///
+/// # Errors
+/// The part of a sentence that says which cannot.
+pub(crate) fn check(extras: &[TensorType], output: &TensorType) -> Result<(), String> {
+    extras.iter().try_for_each(|extra| Pattern::of(extra, output).map(|_| ()))
+}
+
+fn extras(types: &Types, own: usize) -> Vec<Pattern> {
+    let of = |ty| Pattern::of(ty, &types.output).expect("checked when the node was built");
+    types.inputs[own..].iter().map(of).collect()
+}
+
+/// Runs the program on a piece of the output whose first element is number `start` of the whole.
+pub(crate) fn run<T: Chunked>(program: &Program, call: &Call<T>, own: usize, start: usize, piece: &mut [T]) {
+    if program.calls.is_empty() {
+        return;
+    }
+    let patterns = extras(call.types, own);
+    let others = patterns.iter().enumerate().map(|(i, &pattern)| Some((call.real(own + i), pattern)));
+    let operands: Vec<_> = std::iter::once(None).chain(others).collect();
+    program.run(&operands, start, piece);
+}
+
+/// Lends an op its output apart from the call, so that its inputs can be read while it is written.
+pub(crate) fn with_output<T>(call: &mut Call<T>, compute: impl FnOnce(&Call<T>, &mut [T])) {
+    let mut output = std::mem::replace(&mut call.output, Out::Real(&mut []));
+    if let Out::Real(values) = &mut output {
+        compute(call, values);
+    }
+    call.output = output;
+}
+
+/// Computes the whole output of an op with an epilogue, then runs that on it.
+pub(crate) fn on_whole<T: Chunked>(
+    program: &Program,
+    call: &mut Call<T>,
+    own: usize,
+    compute: impl FnOnce(&Call<T>, &mut [T]),
+) {
+    with_output(call, |call, values| {
+        compute(call, values);
+        run(program, call, own, 0, values);
+    });
+}
+
+/// The kernel with the program in it, and the words that this adds to its `Dims`.
+pub(crate) fn splice(program: &Program, kernel: Kernel, types: &Types, own: usize) -> (Kernel, Vec<u32>) {
+    let patterns = extras(types, own);
+    Splice::new(program, patterns.len() + 1).into_epilogue(kernel, &patterns, types.output.elements())
+}
