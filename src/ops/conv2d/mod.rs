@@ -7,6 +7,7 @@ mod backward_weight;
 pub mod cases;
 mod patches;
 mod product;
+mod rows;
 mod sizes;
 pub mod variants;
 

@@ -125,7 +125,7 @@ impl Sizes {
     }
 
     /// The columns of output pixels for which the tap `kx` meets a pixel of the picture.
-    fn columns_inside(&self, kx: usize) -> Range<usize> {
+    pub(super) fn columns_inside(&self, kx: usize) -> Range<usize> {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
         let (tap, padding, stride) = (kx * dilation[1], padding[1], stride[1]);
         let first = padding.saturating_sub(tap).div_ceil(stride);

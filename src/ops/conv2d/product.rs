@@ -36,6 +36,10 @@ fn with_scratch<R>(lengths: [usize; 2], work: impl FnOnce(&mut [f32], &mut [f32]
 pub(super) fn forward(sizes: &Sizes, x: &[f32], w: &[f32], y: &mut [f32], finish: impl Fn(usize, &mut [f32]) + Sync) {
     let picture: usize = sizes.output_dims()[1..].iter().product();
     each_piece(sizes, picture, y, |pictures, y| {
+        if sizes.prefers_rows() {
+            sizes.forward_rows(pictures.clone(), x, w, y);
+            return finish(pictures.start * picture, y);
+        }
         for tile in sizes.tiles(pictures.clone()) {
             forward_tile(sizes, &tile, x, w, y, pictures.start);
         }
@@ -53,6 +57,10 @@ pub(super) fn backward_input(
 ) {
     let picture: usize = sizes.input_dims()[1..].iter().product();
     each_piece(sizes, picture, dx, |pictures, dx| {
+        if sizes.prefers_rows() {
+            sizes.backward_input_rows(pictures.clone(), dy, w, dx);
+            return finish(pictures.start * picture, dx);
+        }
         dx.fill(0.0);
         for tile in sizes.tiles(pictures.clone()) {
             let (pixels, outputs, taps) = (sizes.pixels(&tile), sizes.group_outputs(), sizes.taps());
@@ -74,6 +82,9 @@ pub(super) fn backward_weight(sizes: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f3
     let step = sizes.batch.div_ceil(pieces).max(1);
     let partial = |pictures: Range<usize>, sum: &mut [f32]| {
         sum.fill(0.0);
+        if sizes.prefers_rows() {
+            return sizes.backward_weight_rows(pictures, x, dy, sum);
+        }
         for tile in sizes.tiles(pictures) {
             let pixels = sizes.pixels(&tile);
             with_scratch([taps * pixels, outputs * pixels], |patches, gathered| {
