@@ -180,7 +180,7 @@ impl Recipe {
     /// [`Error::Usage`] that says what was asked and what it may be.
     pub fn validate(&self) -> Result<()> {
         let wrong = |sentence: String| Err(Error::Usage(sentence));
-        self.model.task()?;
+        self.model.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
         if self.training.epochs == 0 {
