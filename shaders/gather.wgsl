@@ -1,11 +1,14 @@
 // needs: grid, step
 // y[row] = data[order[step.first + row]] for the rows of a batch; 0 for rows that are not valid. Floats and labels pass
 // through as words; bytes, four in a word, become floats from 0 to 1.
+// The data may stand in several shards: all but the last have the same number of rows (the host adds their bindings). Or they
+// are a ring of slots, in which the rows lie as the steps come to them.
 // One invocation an element, or four of them where rows are a multiple of four (the host widens the aliases).
 struct Dims {
     count: u32,  // Values of the batch
     width: u32,  // Values of a row
     rows: u32,   // of the data
+    each: u32,   // rows of a shard
     listed: u32, // length of the order
 }
 alias Stored = u32; // what the data hold: a word, four words, or four bytes in a word
@@ -16,8 +19,10 @@ alias Value = u32;
 @group(0) @binding(3) var<storage, read_write> y: array<Value>;
 
 const EDGES: bool = true; // whether the last workgroup runs past the end
+const RING: bool = false; // whether the data are a ring
 
-fn value_at(source: u32) -> Value { return data[source]; } // spliced
+fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // spliced
+fn value_at(shard: u32, source: u32) -> Value { return stored_at(shard, source); } // spliced
 
 @compute @workgroup_size(64)
 fn main(
@@ -33,8 +38,10 @@ fn main(
     }
     // Rows that are not valid read the first listed one and drop it: loads under a condition cost more than loads.
     let row = index / dims.width;
-    let valid = row < step.valid && step.first + row < dims.listed;
-    let picked = min(order[select(0u, step.first + row, valid)], dims.rows - 1u);
-    let value = value_at(picked * dims.width + index % dims.width);
+    let position = step.first + row;
+    let valid = row < step.valid && position < dims.listed;
+    let named = order[select(0u, position, valid)];
+    let picked = min(select(named, position % dims.rows, RING), dims.rows - 1u);
+    let value = value_at(picked / dims.each, picked % dims.each * dims.width + index % dims.width);
     y[index] = select(Value(), value, valid);
 }

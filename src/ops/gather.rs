@@ -6,28 +6,35 @@ use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
-use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+use crate::ops::shards::Shards;
+use crate::ops::{Call, Data, Lower, Op, Out, Real, Types};
 
 use crate::graph::DType;
-use crate::ops::{Data, Out};
 
-/// Rows of `data` `[N, ...]` that `order` names from the step's first on. Bytes become floats from 0 to 1.
+/// Rows of `data` `[N, ...]` that `order` names from the step's first on. Bytes become floats from 0 to 1. Inputs: the data,
+/// in one tensor or several shards, and the order.
 #[derive(Clone, Debug)]
 pub struct Gather {
     /// Rows of the batch.
     pub batch: usize,
+    /// Whether the data are a ring of slots that the steps' rows lie in one after another, so that the order, which names
+    /// pictures of the whole set, does not say where.
+    pub ring: bool,
 }
 
 impl Gather {
     fn define<T: Real>(&self, call: &mut Call<T>) {
-        let (step, order) = (call.step, call.integers(1));
-        let width = call.types.output.elements() / self.batch;
-        let rows = call.dims(0)[0];
+        let shards = Shards::of(call.types, call.inputs.len() - 1);
+        let (step, order) = (call.step, call.integers(shards.count));
+        let width = shards.width;
         for row in 0..self.batch {
-            let from = order.get(step.first as usize + row).filter(|_| row < step.valid as usize);
-            let from = from.map(|&index| (index as usize).min(rows - 1) * width);
+            let position = step.first as usize + row;
+            let picked = order.get(position).filter(|_| row < step.valid as usize);
+            let picked = picked.map(|&index| if self.ring { position % shards.rows } else { index as usize });
+            let (shard, first) = picked.map_or((0, 0), |index| shards.place(index.min(shards.rows - 1)));
+            let from = picked.map(|_| first);
             let to = row * width..(row + 1) * width;
-            match (call.inputs[0], &mut call.output) {
+            match (call.inputs[shard], &mut call.output) {
                 (Data::U32(data), Out::U32(out)) => fill(&mut out[to], from.map(|from| &data[from..]), |x| x, 0),
                 (Data::Real(data), Out::Real(out)) => {
                     fill(&mut out[to], from.map(|from| &data[from..]), |x| x, T::zero());
@@ -54,43 +61,39 @@ impl Op for Gather {
         "gather"
     }
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
-        expect_inputs(inputs, 2)?;
-        if inputs[1].dtype != DType::U32 || inputs[1].shape.rank() != 1 {
-            return Err("the order must be a list of u32".into());
-        }
-        let mut dims = inputs[0].dims().to_vec();
-        match dims.first_mut() {
-            Some(rows) if *rows > 0 => *rows = self.batch,
-            _ => return Err("the data have no rows".into()),
-        }
-        let dtype = if inputs[0].dtype == DType::U32 { DType::U32 } else { DType::F32 };
+        let Some((order, shards)) = inputs.split_last() else { return Err("it takes data and an order".into()) };
+        Shards::check(shards)?;
+        Shards::check_order(order)?;
+        let mut dims = shards[0].dims().to_vec();
+        dims[0] = self.batch;
+        let dtype = if shards[0].dtype == DType::U32 { DType::U32 } else { DType::F32 };
         Ok(TensorType { shape: dims.into(), dtype })
     }
     /// Data are not learned.
-    fn gradient(&self, _: &mut Graph, _: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![None, None])
+    fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![None; at.inputs.len()])
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let width = at.types.output.elements() / self.batch;
+        let shards = Shards::of(at.types, at.types.inputs.len() - 1);
         let bytes = at.types.inputs[0].dtype == DType::U8;
-        let wide = width.is_multiple_of(4);
-        let width = if wide { width / 4 } else { width };
+        let wide = shards.width.is_multiple_of(4);
+        let width = if wide { shards.width / 4 } else { shards.width };
         let count = self.batch * width;
-        let edges = [("EDGES", (!count.is_multiple_of(64)).into())];
-        let mut kernel = Kernel::new("gather", include_str!("../../shaders/gather.wgsl"), &edges);
+        let constants = [("EDGES", (!count.is_multiple_of(64)).into()), ("RING", self.ring.into())];
+        let mut kernel = Kernel::new("gather", include_str!("../../shaders/gather.wgsl"), &constants);
         let (words, floats) = ("alias Value = u32;", "alias Value = vec4f;");
-        let read = "fn value_at(source: u32) -> Value { return data[source]; } // spliced";
+        let read = "fn value_at(shard: u32, source: u32) -> Value { return stored_at(shard, source); } // spliced";
+        let read_as = |code: &str| format!("fn value_at(shard: u32, source: u32) -> Value {{ return {code}; }}");
         let label = match (bytes, wide) {
             (true, true) => {
-                let unpack = "fn value_at(source: u32) -> Value { return unpack4x8unorm(data[source]); }";
-                kernel = kernel.splice(words, floats).splice(read, unpack);
+                let unpack = read_as("unpack4x8unorm(stored_at(shard, source))");
+                kernel = kernel.splice(words, floats).splice(read, &unpack);
                 "bytes x4"
             }
             (true, false) => {
-                let unpack =
-                    "fn value_at(source: u32) -> Value { return unpack4x8unorm(data[source / 4u])[source % 4u]; }";
-                kernel = kernel.splice(words, "alias Value = f32;").splice(read, unpack);
+                let unpack = read_as("unpack4x8unorm(stored_at(shard, source / 4u))[source % 4u]");
+                kernel = kernel.splice(words, "alias Value = f32;").splice(read, &unpack);
                 "bytes"
             }
             (false, true) => {
@@ -101,10 +104,10 @@ impl Op for Gather {
             (false, false) => "words",
         };
         kernel.label = format!("{} {label}", kernel.label);
-        let rows = at.types.inputs[0].dims()[0];
-        let listed = at.types.inputs[1].elements();
-        let slots = [Slot::Input(0), Slot::Input(1), Slot::Output];
-        let mut dispatch = at.linear(self, kernel, &slots, &[count, width, rows, listed], count);
+        let listed = at.types.inputs[shards.count].elements();
+        let slots = shards.slots(&[Slot::Input(0), Slot::Input(shards.count), Slot::Output]);
+        let dims = [count, width, shards.rows, shards.each, listed];
+        let mut dispatch = at.linear(self, shards.bind(kernel), &slots, &dims, count);
         dispatch.bytes = 2 * at.types.output.bytes() as u64;
         dispatch.into()
     }
@@ -119,17 +122,35 @@ impl Graph {
     /// # Errors
     /// When the data have no rows or the order is not a list of u32.
     pub fn gather(&mut self, data: NodeId, order: NodeId, batch: usize) -> Result<NodeId> {
-        self.apply(Gather { batch }, &[data, order])
+        self.gather_from(&[data], order, Gather { batch, ring: false })
+    }
+
+    /// The same from data in several shards.
+    ///
+    /// # Errors
+    /// When the shards have no rows, or rows of different shapes, or too few of them in one before the last.
+    pub fn gather_from(&mut self, shards: &[NodeId], order: NodeId, gather: Gather) -> Result<NodeId> {
+        let inputs: Vec<NodeId> = shards.iter().copied().chain([order]).collect();
+        self.apply(gather, &inputs)
     }
 }
 
-/// Shapes to test and to time: bytes whose rows do and do not fill whole words, floats, labels, a partial batch.
+/// Shapes to test and to time: bytes whose rows do and do not fill whole words, floats, labels, a partial batch, shards and
+/// a ring.
 pub fn cases() -> Vec<Case> {
     let of = |data: Sample, order: usize, batch: usize| {
         let rows = data.ty.dims()[0] as u32;
         let inputs = vec![data, Sample::integers(&[order], rows)];
         Case::new(inputs, move |graph, x| graph.gather(x[0], x[1], batch)).differentiable(&[])
     };
+    let from = |shards: Vec<Sample>, gather: Gather| {
+        let rows: usize = shards.iter().map(|shard| shard.ty.dims()[0]).sum();
+        let (count, batch) = (shards.len(), gather.batch);
+        let inputs = shards.into_iter().chain([Sample::integers(&[batch], rows as u32)]).collect();
+        let build = move |graph: &mut Graph, x: &[NodeId]| graph.gather_from(&x[..count], x[count], gather.clone());
+        Case::new(inputs, build).differentiable(&[]).valid(batch as u32)
+    };
+    let in_order = |batch| Gather { batch, ring: false };
     vec![
         of(Sample::bytes(&[1, 1]), 1, 1),
         of(Sample::bytes(&[5, 3]), 7, 7),
@@ -139,6 +160,11 @@ pub fn cases() -> Vec<Case> {
         of(Sample::integers(&[50], 36), 40, 32),
         of(Sample::bytes(&[9, 10]), 8, 8).valid(5),
         of(Sample::integers(&[50], 36), 40, 32).valid(7),
+        from(vec![Sample::bytes(&[7, 3, 4]), Sample::bytes(&[5, 3, 4])], in_order(30)),
+        from(vec![Sample::bytes(&[4, 5]); 4], in_order(17)),
+        from([3, 3, 2].map(|rows| Sample::floats(&[rows, 7])).to_vec(), in_order(20)),
+        from(vec![Sample::bytes(&[8, 12])], Gather { batch: 6, ring: true }).labelled("ring"),
+        from(vec![Sample::floats(&[4, 3])], Gather { batch: 7, ring: true }).labelled("ring"),
         of(Sample::bytes(&[1000, 3072]), 256, 256).timed(),
     ]
 }

@@ -3,10 +3,12 @@
 pub mod case;
 pub mod elementwise;
 pub(crate) mod op;
+pub mod shards;
 pub mod table;
 pub mod tolerance;
 
 pub mod add;
+pub mod augment;
 pub mod batch;
 pub mod conv2d;
 pub mod cross_entropy;

@@ -60,6 +60,7 @@ pub const TABLE: &[Entry] = &[
     op("pack", "many tensors in one buffer", pack::cases),
     op("dropout", "dropout with counted randomness", dropout::cases),
     op("gather", "a batch of rows from a data set on the device", gather::cases),
+    op("augment", "the same with flips, shifts, crops, cutout, affine maps, jitter and normalisation", augment::cases),
     op("norm", "norm of all gradients", update::norm_cases),
     op("sgd", "SGD with momentum, Nesterov, decay and clipping", update::sgd_cases),
     op("adam", "Adam and AdamW with decay and clipping", update::adam_cases),

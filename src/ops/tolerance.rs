@@ -44,6 +44,12 @@ const SUMMED: Tolerance = Tolerance {
     reason: "sums of up to some thousand products of numbers near 1 in another order than the oracle's",
 };
 
+const MAPPED: Tolerance = Tolerance {
+    absolute: 2e-5,
+    relative: 1e-5,
+    reason: "coordinates of some tens of pixels are rounded at 2^-20 or so, and neighbours differ by up to 1 / deviation",
+};
+
 const GRADIENT: Tolerance = Tolerance {
     absolute: 3e-5,
     relative: 5e-5,
@@ -75,6 +81,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "norm"
         | "batch_total"
         | "batch_share" => SUMMED,
+        "augment" => MAPPED,
         "gradient" => GRADIENT,
         _ => TRANSCENDENTAL,
     }

@@ -1,0 +1,240 @@
+//! What the op computes: the definition pixel by pixel, and the CPU's way, which copies rows where nothing is turned.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::draw::Drawn;
+use super::{Augmented, Padding};
+use crate::ops::shards::Shards;
+use crate::ops::{Call, Data, Real};
+
+/// Sizes of pictures and of what they become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub channels: usize,
+    /// Height and width of a picture.
+    pub from: [usize; 2],
+    /// Height and width of what it becomes.
+    pub to: [usize; 2],
+}
+
+impl Sizes {
+    fn plane(&self) -> usize {
+        self.to[0] * self.to[1]
+    }
+}
+
+/// Where an index beyond `0..size` points; none is black.
+fn within(index: i64, size: usize, padding: Padding) -> Option<usize> {
+    let last = size as i64 - 1;
+    if (0..=last).contains(&index) {
+        return Some(index as usize);
+    }
+    if padding == Padding::Zero {
+        return None;
+    }
+    let period = (2 * last).max(1);
+    let turned = index.rem_euclid(period);
+    Some(turned.min(period - turned).clamp(0, last) as usize)
+}
+
+/// A picture's channel, whose values `value` gives by their number.
+struct Plane<'a, T, F: Fn(usize) -> T> {
+    size: [usize; 2],
+    padding: Padding,
+    value: &'a F,
+}
+
+impl<T: Real, F: Fn(usize) -> T> Plane<'_, T, F> {
+    fn at(&self, y: i64, x: i64) -> T {
+        let [height, width] = self.size;
+        match (within(y, height, self.padding), within(x, width, self.padding)) {
+            (Some(y), Some(x)) => (self.value)(y * width + x),
+            _ => T::zero(),
+        }
+    }
+
+    /// At the whole numbers (y, x) of the result's grid laid over the picture, where the affine map takes them: bilinear
+    /// between the four neighbours.
+    fn mapped(&self, y: i64, x: i64, inverse: Option<[T; 4]>) -> T {
+        let Some([a, b, c, d]) = inverse else { return self.at(y, x) };
+        let real = |n: i64| T::from_i64(n).unwrap_or_default();
+        let middle = self.size.map(|size| T::count(size - 1) / T::of(2.0));
+        let (dy, dx) = (real(y) - middle[0], real(x) - middle[1]);
+        let (y, x) = (middle[0] + c * dx + d * dy, middle[1] + a * dx + b * dy);
+        let (y0, x0) = (y.floor(), x.floor());
+        let (down, right) = (y - y0, x - x0);
+        let (y0, x0) = (y0.to_i64().unwrap_or_default(), x0.to_i64().unwrap_or_default());
+        let between = |y: i64| {
+            let left = self.at(y, x0);
+            left + (self.at(y, x0 + 1) - left) * right
+        };
+        let above = between(y0);
+        above + (between(y0 + 1) - above) * down
+    }
+}
+
+impl Augmented {
+    pub(super) fn sizes<T>(&self, call: &Call<T>) -> Sizes {
+        let (picture, result) = (call.dims(0), call.types.output.dims());
+        Sizes { channels: picture[1], from: [picture[2], picture[3]], to: [result[2], result[3]] }
+    }
+
+    /// The picture that row `row` shows and its row in the data; none for a row that is not valid.
+    fn picked<T>(&self, call: &Call<T>, shards: &Shards, row: usize) -> Option<(u32, usize)> {
+        let position = call.step.first as usize + row;
+        let order = call.integers(shards.count);
+        let picture = *order.get(position).filter(|_| row < call.step.valid as usize)?;
+        let index = if self.ring { position % shards.rows } else { (picture as usize).min(shards.rows - 1) };
+        Some((picture, index))
+    }
+
+    /// The definition: one pixel after another.
+    pub(super) fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (sizes, shards) = (self.sizes(call), Shards::of(call.types, call.inputs.len() - 2));
+        let width = sizes.channels * sizes.plane();
+        for row in 0..self.batch {
+            let picked = self.picked(call, &shards, row);
+            let mut result = vec![T::zero(); width];
+            if let Some((picture, index)) = picked {
+                let drawn =
+                    Drawn::new(&self.augment, self.mode, call.step, (row as u32, picture), sizes.from, sizes.to);
+                let table = call.real(shards.count + 1);
+                let (shard, first) = shards.place(index);
+                match call.inputs[shard] {
+                    Data::U8(bytes) => {
+                        let value = |i: usize| T::count(bytes[first + i].into()) / T::count(255);
+                        self.picture(&sizes, &drawn, table, value, &mut result);
+                    }
+                    Data::Real(values) => self.picture(&sizes, &drawn, table, |i| values[first + i], &mut result),
+                    Data::U32(_) => panic!("pictures of another element type"),
+                }
+            }
+            call.out()[row * width..(row + 1) * width].copy_from_slice(&result);
+        }
+    }
+
+    /// One picture, whose values `value` gives by their number, into `result`.
+    fn picture<T: Real>(
+        &self,
+        sizes: &Sizes,
+        drawn: &Drawn<T>,
+        table: &[T],
+        value: impl Fn(usize) -> T,
+        result: &mut [T],
+    ) {
+        let [height, width] = sizes.to;
+        for (channel, (plane, line)) in result.chunks_mut(sizes.plane()).zip(table.chunks(4)).enumerate() {
+            let (gain, lift) = drawn.levels(line);
+            let first = channel * sizes.from[0] * sizes.from[1];
+            let value = |i: usize| value(first + i);
+            let picture = Plane { size: sizes.from, padding: self.augment.padding, value: &value };
+            for y in 0..height {
+                for x in 0..width {
+                    let column = if drawn.flip { width - 1 - x } else { x };
+                    let (down, right) = (y as i64 + drawn.corner[0], column as i64 + drawn.corner[1]);
+                    let seen = gain * picture.mapped(down, right, drawn.inverse) + lift;
+                    plane[y * width + x] = if self.covers(drawn, y, x) { line[3] } else { seen };
+                }
+            }
+        }
+    }
+
+    fn covers<T>(&self, drawn: &Drawn<T>, y: usize, x: usize) -> bool {
+        let side = self.augment.cutout as i64;
+        drawn.hole.is_some_and(|[top, left]| {
+            (top..top + side).contains(&(y as i64)) && (left..left + side).contains(&(x as i64))
+        })
+    }
+
+    /// The same in single precision, pictures in parallel; rows are copied where nothing is turned.
+    pub(super) fn run_rows(&self, call: &mut Call<f32>) {
+        let (sizes, shards) = (self.sizes(call), Shards::of(call.types, call.inputs.len() - 2));
+        let width = sizes.channels * sizes.plane();
+        let picked: Vec<_> = (0..self.batch).map(|row| self.picked(call, &shards, row)).collect();
+        let (inputs, step, table) = (call.inputs, call.step, call.real(shards.count + 1));
+        call.out().par_chunks_mut(width).zip(&picked).enumerate().for_each(|(row, (result, picked))| {
+            let Some((picture, index)) = *picked else { return result.fill(0.0) };
+            let drawn = Drawn::new(&self.augment, self.mode, step, (row as u32, picture), sizes.from, sizes.to);
+            let (shard, first) = shards.place(index);
+            let pixels = first..first + sizes.channels * sizes.from[0] * sizes.from[1];
+            match inputs[shard] {
+                Data::U8(bytes) => {
+                    self.fast(&sizes, &drawn, table, &bytes[pixels], |byte| f32::from(byte) / 255.0, result);
+                }
+                Data::Real(values) => self.fast(&sizes, &drawn, table, &values[pixels], |value| value, result),
+                Data::U32(_) => panic!("pictures of another element type"),
+            }
+        });
+    }
+
+    fn fast<S: Copy>(
+        &self,
+        sizes: &Sizes,
+        drawn: &Drawn<f32>,
+        table: &[f32],
+        pixels: &[S],
+        convert: impl Fn(S) -> f32 + Copy,
+        result: &mut [f32],
+    ) {
+        if drawn.inverse.is_some() {
+            return self.picture(sizes, drawn, table, |i| convert(pixels[i]), result);
+        }
+        let [height, width] = sizes.from;
+        for (channel, (plane, line)) in result.chunks_mut(sizes.plane()).zip(table.chunks(4)).enumerate() {
+            let (gain, lift) = drawn.levels(line);
+            for (y, to) in plane.chunks_mut(sizes.to[1]).enumerate() {
+                let from = within(y as i64 + drawn.corner[0], height, self.augment.padding);
+                let Some(from) = from.map(|y| &pixels[(channel * height + y) * width..][..width]) else {
+                    to.fill(lift);
+                    continue;
+                };
+                self.row(drawn.corner[1], from, |value| gain * convert(value) + lift, lift, to);
+                if drawn.flip {
+                    to.reverse();
+                }
+            }
+            self.cover(sizes, drawn, line[3], plane);
+        }
+    }
+
+    /// One row from column `left` on, not mirrored: what lies within is copied at once.
+    fn row<S: Copy>(&self, left: i64, from: &[S], level: impl Fn(S) -> f32, black: f32, to: &mut [f32]) {
+        let clamp = |column: i64| (column - left).clamp(0, to.len() as i64) as usize;
+        let inside: Range<usize> = clamp(0)..clamp(from.len() as i64);
+        for x in (0..inside.start).chain(inside.end..to.len()) {
+            let column = within(x as i64 + left, from.len(), self.augment.padding);
+            to[x] = column.map_or(black, |column| level(from[column]));
+        }
+        if !inside.is_empty() {
+            let first = (inside.start as i64 + left) as usize;
+            to[inside].iter_mut().zip(&from[first..]).for_each(|(y, &x)| *y = level(x));
+        }
+    }
+
+    fn cover(&self, sizes: &Sizes, drawn: &Drawn<f32>, value: f32, plane: &mut [f32]) {
+        let Some(hole) = drawn.hole else { return };
+        let side = self.augment.cutout as i64;
+        let span = |first: i64, size: usize| {
+            first.clamp(0, size as i64) as usize..(first + side).clamp(0, size as i64) as usize
+        };
+        for y in span(hole[0], sizes.to[0]) {
+            plane[y * sizes.to[1]..][span(hole[1], sizes.to[1])].fill(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_black_or_mirrored() {
+        let reflected: Vec<_> = (-6..10).map(|i| within(i, 4, Padding::Reflect)).collect();
+        let wanted = [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2, 3];
+        assert_eq!(reflected, wanted.map(Some));
+        assert_eq!([-1, 0, 3, 4].map(|i| within(i, 4, Padding::Zero)), [None, Some(0), Some(3), None]);
+        assert_eq!([-2, 0, 5].map(|i| within(i, 1, Padding::Reflect)), [Some(0); 3]);
+    }
+}

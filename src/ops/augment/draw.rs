@@ -1,0 +1,141 @@
+//! What is drawn for one row of a batch. The same words, in the same order, as in `shaders/augment.wgsl`.
+
+use super::{Augment, Flip, Mode};
+use crate::ops::{Real, Step};
+use crate::random::{Counted, Purpose};
+
+/// The block of words that says which pictures are mirrored in even epochs; a row's own draws take blocks below it.
+const ALTERNATE: u32 = 3;
+
+/// One row's draws.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Drawn<T> {
+    /// Whether it is mirrored.
+    pub flip: bool,
+    /// The picture's row and column that the result's first stands on, before the affine map.
+    pub corner: [i64; 2],
+    /// First row and column of the square that is covered.
+    pub hole: Option<[i64; 2]>,
+    /// What values are multiplied by.
+    pub brightness: T,
+    /// What they are stretched by.
+    pub contrast: T,
+    /// From offsets (x, y) from the middle of the result to those in the picture, row by row; none where it is the identity.
+    pub inverse: Option<[T; 4]>,
+}
+
+/// A number from 0 to below `count`, by multiply-and-shift.
+fn below(word: u32, count: usize) -> i64 {
+    ((u64::from(word) * count as u64) >> 32) as i64
+}
+
+impl<T: Real> Drawn<T> {
+    /// For row `row` of a step's batch, which shows picture `picture`: from `from` (height, width) to `to`.
+    pub fn new(augment: &Augment, mode: Mode, step: &Step, at: (u32, u32), from: [usize; 2], to: [usize; 2]) -> Self {
+        let (row, picture) = at;
+        let room = [from[0] - to[0], from[1] - to[1]];
+        if mode != Mode::Random {
+            let corner = room.map(|room| (room / 2) as i64);
+            let (brightness, contrast) = (T::one(), T::one());
+            return Self { flip: mode == Mode::Mirrored, corner, hole: None, brightness, contrast, inverse: None };
+        }
+        let counted = |stream, step_number| Counted::new(step.seed(), Purpose::Augment, stream, step_number);
+        let words = counted(row, step.number);
+        let flip = match augment.flip {
+            Flip::Never => false,
+            Flip::Random => words.word(0) >> 31 == 1,
+            Flip::Alternate => (counted(picture, 0).block(ALTERNATE)[0] >> 31) ^ (step.epoch & 1) == 1,
+        };
+        let moved = |word: u32| below(words.word(word), 2 * augment.translate + 1) - augment.translate as i64;
+        let cut = |word: u32, room: usize| below(words.word(word), room + 1);
+        let corner = [moved(1) + cut(4, room[0]), moved(2) + cut(5, room[1])];
+        let half = (augment.cutout / 2) as i64;
+        let hole =
+            (augment.cutout > 0).then(|| [below(words.word(6), to[0]) - half, below(words.word(7), to[1]) - half]);
+        let between =
+            |word: u32, low: f64, high: f64| T::of(low) + T::of(high - low) * T::of(f64::from(words.uniform(word)));
+        let around = |word: u32, by: f64| between(word, 1.0 - by, 1.0 + by);
+        let inverse = augment.is_affine().then(|| {
+            let either = |word: u32, degrees: f64| between(word, -degrees.to_radians(), degrees.to_radians());
+            let [low, high] = augment.scale.unwrap_or([1.0, 1.0]);
+            inverse(either(9, augment.rotate), between(10, low, high), either(11, augment.shear))
+        });
+        let (brightness, contrast) = (around(3, augment.brightness), around(8, augment.contrast));
+        Self { flip, corner, hole, brightness, contrast, inverse }
+    }
+
+    /// What a channel's values are multiplied by and what is added then, from its line of [`Augment::table`].
+    pub fn levels(&self, line: &[T]) -> (T, T) {
+        let (mean, inverse, pivot) = (line[0], line[1], line[2]);
+        (self.brightness * self.contrast * inverse, (pivot - pivot * self.contrast - mean) * inverse)
+    }
+}
+
+/// The inverse of a slant, then a turn by `angle`, then a growth by `scale`; x to the right and y down.
+fn inverse<T: Real>(angle: T, scale: T, shear: T) -> [T; 4] {
+    let ((sine, cosine), slant) = (angle.sin_cos(), shear.tan());
+    [cosine + slant * sine, sine - slant * cosine, -sine, cosine].map(|entry| entry / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(augment: &Augment, number: u32, epoch: u32, at: (u32, u32)) -> Drawn<f64> {
+        let step = Step { epoch, ..Step::new(number, 64, 9) };
+        Drawn::new(augment, Mode::Random, &step, at, [32, 32], [32, 32])
+    }
+
+    #[test]
+    fn an_alternating_flip_depends_on_the_picture_and_changes_every_epoch() {
+        let augment = Augment { flip: Flip::Alternate, ..Augment::default() };
+        let mut first = 0;
+        for picture in 0..1000 {
+            let flips: Vec<bool> =
+                (0..4).map(|epoch| drawn(&augment, 7 * epoch, epoch, (epoch, picture)).flip).collect();
+            assert_eq!(flips, [flips[0], !flips[0], flips[0], !flips[0]]);
+            first += u32::from(flips[0]);
+        }
+        assert!((400..600).contains(&first), "{first} of 1000 in the first epoch");
+    }
+
+    #[test]
+    fn draws_fill_their_ranges_and_differ_by_row_and_step() {
+        let augment = Augment {
+            flip: Flip::Random,
+            translate: 2,
+            cutout: 8,
+            rotate: 30.0,
+            scale: Some([0.8, 1.25]),
+            brightness: 0.4,
+            ..Augment::default()
+        };
+        let all: Vec<Drawn<f64>> = (0..40)
+            .flat_map(|step| (0..40).map(move |row| (step, row)))
+            .map(|(step, row)| drawn(&augment, step, 0, (row, 5)))
+            .collect();
+        let flips = all.iter().filter(|one| one.flip).count();
+        assert!((700..900).contains(&flips), "{flips} of 1600");
+        for axis in 0..2 {
+            let mut counts = [0; 5];
+            all.iter().for_each(|one| counts[(one.corner[axis] + 2) as usize] += 1);
+            assert!(counts.iter().all(|count| (240..400).contains(count)), "{counts:?}");
+            let holes: Vec<i64> = all.iter().filter_map(|one| one.hole.map(|hole| hole[axis])).collect();
+            assert_eq!((holes.iter().min(), holes.iter().max()), (Some(&-4), Some(&27)));
+        }
+        assert!(all.iter().all(|one| (0.6..1.4).contains(&one.brightness) && one.contrast == 1.0));
+        let areas = all.iter().filter_map(|one| one.inverse).map(|[a, b, c, d]| a * d - b * c);
+        assert!(areas.clone().all(|area| (0.64..=1.5626).contains(&area)) && areas.clone().any(|area| area < 0.7));
+        let different = all.iter().map(|one| one.brightness.to_bits()).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(different.len(), all.len());
+    }
+
+    #[test]
+    fn a_turn_is_undone_by_its_inverse() {
+        let [a, b, c, d] = inverse(0.3_f64, 1.0, 0.0);
+        // A point to the right of the middle stands below it after a quarter turn's third of the way: x' = cos, y' = sin.
+        let (x, y) = (0.3_f64.cos(), 0.3_f64.sin());
+        assert!((a * x + b * y - 1.0).abs() < 1e-12 && (c * x + d * y).abs() < 1e-12);
+        assert_eq!(inverse(0.0_f64, 2.0, 0.0), [0.5, 0.0, 0.0, 0.5]);
+    }
+}

@@ -1,0 +1,117 @@
+//! The op: a batch of pictures, gathered from the data set and augmented in one kernel.
+
+use super::{Augment, Flip, Mode, Padding};
+use crate::Result;
+use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
+use crate::ops::shards::Shards;
+use crate::ops::{Call, Lower, Op, Types};
+
+/// Pictures that `order` names from the step's first on, as the network is to see them; rows that are not valid are 0.
+/// Inputs: the pictures `[N, channels, height, width]`, bytes or floats, in one tensor or several shards; the order; and the
+/// channels' levels, [`Augment`]'s own.
+#[derive(Clone, Debug)]
+pub struct Augmented {
+    /// Rows of the batch.
+    pub batch: usize,
+    /// What becomes of them.
+    pub augment: Augment,
+    /// How much of it is done.
+    pub mode: Mode,
+    /// Whether the pictures are a ring of slots, see [`crate::ops::gather::Gather::ring`].
+    pub ring: bool,
+}
+
+impl Op for Augmented {
+    fn name(&self) -> &'static str {
+        "augment"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        let [shards @ .., order, table] = inputs else { return Err("it takes pictures, an order and levels".into()) };
+        Shards::check(shards)?;
+        Shards::check_order(order)?;
+        let &[_, channels, height, width] = shards[0].dims() else {
+            return Err("pictures must be [N, channels, height, width]".into());
+        };
+        if shards[0].dtype == DType::U32 {
+            return Err("pictures are bytes or floats".into());
+        }
+        if *table != TensorType::f32([channels, 4]) {
+            return Err("the levels must be four floats a channel".into());
+        }
+        let [channels, height, width] =
+            self.augment.output([channels, height, width]).map_err(|error| error.to_string())?;
+        Ok(TensorType::f32([self.batch, channels, height, width]))
+    }
+    /// Data are not learned.
+    fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![None; at.inputs.len()])
+    }
+    fn reference(&self, call: &mut Call<f64>) {
+        self.define(call);
+    }
+    fn run(&self, call: &mut Call<f32>) {
+        self.run_rows(call);
+    }
+    fn lower(&self, at: &Lower) -> Lowering {
+        let shards = Shards::of(at.types, at.types.inputs.len() - 2);
+        let (from, to) = (at.types.inputs[0].dims(), at.types.output.dims());
+        let count = self.batch * to[2] * to[3].div_ceil(4);
+        let kernel = Kernel::new(
+            "augment",
+            include_str!("../../../shaders/augment.wgsl"),
+            &[
+                ("EDGES", (!count.is_multiple_of(64)).into()),
+                ("BYTES", (at.types.inputs[0].dtype == DType::U8).into()),
+                ("RING", self.ring.into()),
+                ("RANDOM", (self.mode == Mode::Random).into()),
+                ("FLIP", self.flip().into()),
+                ("PLACED", (self.augment.crop.is_some() || self.augment.cutout > 0).into()),
+                ("STRETCHED", (self.augment.contrast > 0.0 || self.augment.is_affine()).into()),
+                ("REFLECT", (self.augment.padding == Padding::Reflect).into()),
+                ("AFFINE", (self.augment.is_affine() && self.mode == Mode::Random).into()),
+                ("CUTOUT", (self.augment.cutout > 0 && self.mode == Mode::Random).into()),
+            ],
+        );
+        let own = [Slot::Input(0), Slot::Input(shards.count), Slot::Input(shards.count + 1), Slot::Output];
+        let listed = at.types.inputs[shards.count].elements();
+        let augment = &self.augment;
+        let [low, high] = augment.scale.unwrap_or([1.0, 1.0]);
+        let sizes = [count, from[1], from[2], from[3], to[2], to[3], shards.rows, shards.each, listed];
+        let levels = [augment.brightness, augment.contrast, augment.rotate.to_radians(), augment.shear.to_radians()];
+        let floats = levels.into_iter().chain([low, high - low]).map(|value| (value as f32).to_bits() as usize);
+        let dims: Vec<usize> = sizes.into_iter().chain([augment.translate, augment.cutout]).chain(floats).collect();
+        let mut dispatch = at.linear(self, shards.bind(kernel), &shards.slots(&own), &dims, count);
+        dispatch.bytes = 2 * at.types.output.bytes() as u64;
+        dispatch.into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        let each = if self.augment.is_affine() { 20 } else { 2 };
+        each * types.output.elements() as u64
+    }
+}
+
+impl Augmented {
+    /// As the kernel numbers it: never, at random, in turn by epoch, always.
+    fn flip(&self) -> u32 {
+        match (self.mode, self.augment.flip) {
+            (Mode::Mirrored, _) => 3,
+            (Mode::Random, Flip::Random) => 1,
+            (Mode::Random, Flip::Alternate) => 2,
+            _ => 0,
+        }
+    }
+}
+
+impl Graph {
+    /// The step's batch of pictures from `shards` (one tensor or several), each as `augmented` says.
+    ///
+    /// # Errors
+    /// When these are no pictures, the order is not a list of u32, or the pictures are too small.
+    pub fn gather_augmented(&mut self, shards: &[NodeId], order: NodeId, augmented: Augmented) -> Result<NodeId> {
+        let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
+        let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));
+        let inputs: Vec<NodeId> = shards.iter().copied().chain([order, table]).collect();
+        self.apply(augmented, &inputs)
+    }
+}

@@ -1,0 +1,92 @@
+//! Data that are larger than one binding of the device: rows in several tensors of equal length, of which the last may be
+//! shorter. What gathers from them finds a row by division.
+
+use std::fmt::Write as _;
+
+use crate::gpu::kernel::{Kernel, Slot};
+use crate::graph::{DType, TensorType};
+use crate::ops::Types;
+
+/// The most shards that an op takes: with order, table and result, within WebGPU's 8 storage buffers.
+pub const MOST_SHARDS: usize = 4;
+
+/// How rows are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shards {
+    /// Tensors.
+    pub count: usize,
+    /// Rows of all together.
+    pub rows: usize,
+    /// Rows of each but the last.
+    pub each: usize,
+    /// Elements of a row.
+    pub width: usize,
+}
+
+impl Shards {
+    /// Of a node whose first `count` inputs are the shards.
+    pub fn of(types: &Types, count: usize) -> Self {
+        let rows = |ty: &TensorType| ty.dims()[0];
+        let all = &types.inputs[..count];
+        let width = all[0].elements() / rows(&all[0]);
+        Self { count, rows: all.iter().map(rows).sum(), each: rows(&all[0]), width }
+    }
+
+    /// Which tensor a row is in, and its first element there.
+    pub fn place(&self, row: usize) -> (usize, usize) {
+        (row / self.each, row % self.each * self.width)
+    }
+
+    /// Refuses tensors that are no shards of one.
+    pub fn check(shards: &[TensorType]) -> Result<(), String> {
+        let Some(first) = shards.first() else { return Err("there are no data".into()) };
+        if shards.len() > MOST_SHARDS {
+            return Err(format!("it takes at most {MOST_SHARDS} shards of data, but {} were given", shards.len()));
+        }
+        let rows = |ty: &TensorType| ty.dims().first().copied().unwrap_or(0);
+        if shards.iter().any(|shard| rows(shard) == 0) {
+            return Err("the data have no rows".into());
+        }
+        let alike = |shard: &TensorType| shard.dims()[1..] == first.dims()[1..] && shard.dtype == first.dtype;
+        let full = shards[..shards.len() - 1].iter().all(|shard| rows(shard) == rows(first));
+        if !shards.iter().all(alike) || !full || rows(&shards[shards.len() - 1]) > rows(first) {
+            return Err("shards must have rows of one shape, and as many of them, but for fewer in the last".into());
+        }
+        Ok(())
+    }
+
+    /// Checks the order of a batch.
+    pub fn check_order(order: &TensorType) -> Result<(), String> {
+        match order.dtype == DType::U32 && order.shape.rank() == 1 {
+            true => Ok(()),
+            false => Err("the order must be a list of u32".into()),
+        }
+    }
+
+    /// Gives a kernel that is written for one shard, `data`, bindings for all, after its own.
+    pub fn bind(&self, kernel: Kernel) -> Kernel {
+        const POINT: &str = "fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // spliced";
+        if self.count == 1 {
+            return kernel;
+        }
+        let (mut bindings, mut cases) = (String::new(), String::new());
+        let first = kernel.bindings.len() + 1;
+        for shard in 1..self.count {
+            let binding = first + shard - 1;
+            let _ = writeln!(bindings, "@group(0) @binding({binding}) var<storage, read> data{shard}: array<Stored>;");
+            let _ = writeln!(cases, "        case {shard}u: {{ return data{shard}[index]; }}");
+        }
+        let code = format!(
+            "{bindings}fn stored_at(shard: u32, index: u32) -> Stored {{\n    switch shard {{\n{cases}        default: {{ return \
+             data[index]; }}\n    }}\n}}"
+        );
+        let mut kernel = kernel.splice(POINT, &code);
+        let _ = write!(kernel.label, " shards={}", self.count);
+        kernel
+    }
+
+    /// What those bindings are.
+    pub fn slots(&self, own: &[Slot]) -> Vec<Slot> {
+        own.iter().copied().chain((1..self.count).map(Slot::Input)).collect()
+    }
+}
