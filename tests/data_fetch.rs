@@ -22,11 +22,13 @@ enum Manner {
     Missing,
 }
 
+/// The path of a request and the range that it asks for.
+type Request = (String, Option<String>);
+
 /// A server of one file on 127.0.0.1. Its thread ends with the test's process.
 struct Server {
     address: String,
-    /// The path and the range of each request.
-    requests: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
@@ -44,17 +46,12 @@ impl Server {
         Self { address, requests }
     }
 
-    fn requests(&self) -> Vec<(String, Option<String>)> {
+    fn requests(&self) -> Vec<Request> {
         self.requests.lock().expect("no thread panicked").clone()
     }
 }
 
-fn answer(
-    mut stream: TcpStream,
-    content: &[u8],
-    manner: Manner,
-    seen: &Mutex<Vec<(String, Option<String>)>>,
-) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, content: &[u8], manner: Manner, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let path = lines.next().transpose()?.and_then(|line| line.split(' ').nth(1).map(String::from)).unwrap_or_default();
     let mut range = None;

@@ -286,14 +286,12 @@ fn bad_pictures_are_named_or_left_out() {
     // One that begins well and ends too early.
     let png = std::fs::read(root.path().join("colours/train/red/1.png")).expect("there");
     for (name, bytes) in [("0.png", &png[..png.len() / 2]), ("0.jpg", &whole[..20])] {
-        std::fs::remove_file(root.path().join("colours/train/red/0.jpg")).ok();
+        let _ = std::fs::remove_file(&bad);
         std::fs::write(root.path().join("colours/train/red").join(name), bytes).expect("written");
         assert!(load(&root, &strict).expect_err("bad").to_string().contains(name));
     }
     // A class of which nothing is left.
-    for name in ["val/red/1.png"] {
-        std::fs::write(root.path().join("colours").join(name), b"").expect("written");
-    }
+    std::fs::write(root.path().join("colours/val/red/1.png"), b"").expect("written");
     let sentence = load(&root, &lenient).expect_err("nothing left").to_string();
     assert!(sentence.contains("class red in the val split"), "{sentence}");
 }
@@ -364,6 +362,8 @@ fn the_command_line_lists_explains_and_previews() {
     for name in ["cifar10", "cifar100", "sun8", "flowers17"] {
         assert!(list.contains(name), "{list}");
     }
+    let info = text(&gpunn(root.path(), &["data", "info", "colours"]).stdout);
+    assert!(info.contains("2: blue, red") && info.contains("3 x 64 x 64; 4 train, 2 val, 0 test"), "{info}");
     let info = text(&gpunn(root.path(), &["data", "info", "cifar10"]).stdout);
     assert!(info.contains("cifar-10-binary.tar.gz") && info.contains("`gpunn data get cifar10` fetches it"), "{info}");
     let cases = [

@@ -153,7 +153,8 @@ impl Store {
     pub(super) fn dataset(&mut self, name: &str, folder: Option<PathBuf>) -> Result<Dataset> {
         let mut split = |part| {
             let labels = self.labels(part).to_vec();
-            let mut pixels = vec![0; labels.len() * self.picture_bytes()];
+            let mut pixels = super::room(labels.len(), self.index.key.rule, name)?;
+            pixels.resize(labels.len() * self.picture_bytes(), 0);
             self.read(part, 0, &mut pixels)?;
             Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels })
         };
