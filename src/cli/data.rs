@@ -175,7 +175,12 @@ fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
     match here {
         Ok(set) => {
             let images = Images::of(&set);
-            let folder = set.folder.map(|folder| folder.join(info.folder).display().to_string());
+            let in_it = |directory: &Path| {
+                let folder = directory.join(info.folder);
+                let archive = info.archive.filter(|_| !folder.is_dir());
+                archive.map_or(folder, |archive| directory.join(archive)).display().to_string()
+            };
+            let folder = set.folder.as_deref().map(in_it);
             super::print_line(&format!(
                 "here      {images}; {}",
                 folder.unwrap_or_else(|| "inside the program".into())
