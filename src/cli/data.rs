@@ -30,7 +30,7 @@ enum Command {
     /// Say what a data set holds, where it comes from and whether it is here.
     #[command(after_help = "Example:\n  gpunn data info emnist36 --data-dir DIR")]
     Info {
-        /// The data set
+        /// The data set, or the path of a folder of pictures
         name: String,
         /// The folder that holds data sets, each in its own folder
         #[arg(long, value_name = "DIR")]
@@ -76,13 +76,13 @@ enum Command {
 
 /// What `--json` prints of a data set.
 #[derive(Serialize)]
-struct Described {
-    name: &'static str,
-    aliases: &'static [&'static str],
-    title: &'static str,
-    classes: &'static str,
+struct Described<'a> {
+    name: &'a str,
+    aliases: &'a [&'a str],
+    title: &'a str,
+    classes: &'a str,
     input: [usize; 3],
-    splits: &'static str,
+    splits: &'a str,
     /// Whether `gpunn data get` fetches it.
     fetched: bool,
     /// How many pictures each split holds; none where the set is not here, or was not looked for.
@@ -96,9 +96,21 @@ struct Images {
     test: usize,
 }
 
-impl Described {
-    fn of(info: &Info, here: Option<&Dataset>) -> Self {
-        let count = |dataset: &Dataset, part| dataset.part(part).map_or(0, |split| split.len());
+impl Images {
+    fn of(set: &Dataset) -> Self {
+        let [train, val, test] = [Part::Train, Part::Val, Part::Test].map(|part| set.part(part).map_or(0, |s| s.len()));
+        Self { train, val, test }
+    }
+}
+
+impl std::fmt::Display for Images {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} train, {} val, {} test", self.train, self.val, self.test)
+    }
+}
+
+impl<'a> Described<'a> {
+    fn of(info: &'a Info, here: Option<&Dataset>) -> Self {
         Self {
             name: info.name,
             aliases: info.aliases,
@@ -107,12 +119,16 @@ impl Described {
             input: info.input,
             splits: info.splits,
             fetched: data::fetch::source(info.name).is_some(),
-            images: here.map(|set| Images {
-                train: count(set, Part::Train),
-                val: count(set, Part::Val),
-                test: count(set, Part::Test),
-            }),
+            images: here.map(Images::of),
         }
+    }
+
+    /// The lines that a known set and a folder have alike.
+    fn print(&self) {
+        let [channels, height, width] = self.input;
+        super::print_line(&format!("{}: {}", self.name, self.title));
+        super::print_line(&format!("classes   {}", self.classes));
+        super::print_line(&format!("pictures  {channels} x {height} x {width}; {}", self.splits));
     }
 }
 
@@ -146,28 +162,52 @@ fn list(json: bool) -> Result<()> {
 }
 
 fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
-    let info = data::find(name)?;
+    let Ok(info) = data::find(name) else { return info_of_folder(&data::load(name, data_dir.as_deref())?, json) };
     let here = data::load(name, data_dir.as_deref());
     let described = Described::of(info, here.as_ref().ok());
     if json {
         return super::print_json(&described);
     }
-    let [channels, height, width] = info.input;
-    super::print_line(&format!("{}: {}", info.name, info.title));
-    super::print_line(&format!("classes   {}", info.classes));
-    super::print_line(&format!("pictures  {channels} x {height} x {width}; {}", info.splits));
+    described.print();
     super::print_line(&format!("files     {}", where_the_files_are(info)));
     super::print_line(&format!("from      {}", info.where_from));
     super::print_line(&format!("notes     {}", info.notes));
-    match (here, described.images) {
-        (Ok(set), Some(Images { train, val, test })) => {
-            let folder = set.folder.map(|folder| folder.join(info.folder).display().to_string());
-            let folder = folder.unwrap_or_else(|| "inside the program".into());
-            super::print_line(&format!("here      {train} train, {val} val, {test} test; {folder}"));
+    match here {
+        Ok(set) => {
+            let images = Images::of(&set);
+            let in_it = |directory: &Path| {
+                let folder = directory.join(info.folder);
+                let archive = info.archive.filter(|_| !folder.is_dir());
+                archive.map_or(folder, |archive| directory.join(archive)).display().to_string()
+            };
+            let folder = set.folder.as_deref().map(in_it);
+            super::print_line(&format!(
+                "here      {images}; {}",
+                folder.unwrap_or_else(|| "inside the program".into())
+            ));
         }
-        (Err(error), _) => super::print_line(&format!("not here  {error}")),
-        _ => {}
+        Err(error) => super::print_line(&format!("not here  {error}")),
     }
+    Ok(())
+}
+
+/// What a folder of pictures holds.
+fn info_of_folder(set: &Dataset, json: bool) -> Result<()> {
+    let images = Images::of(set);
+    let described = Described {
+        name: &set.name,
+        aliases: &[],
+        title: "a folder of pictures",
+        classes: &format!("{}: {}", set.classes.len(), set.classes.join(", ")),
+        input: set.input,
+        splits: &images.to_string(),
+        fetched: false,
+        images: Some(images),
+    };
+    if json {
+        return super::print_json(&described);
+    }
+    described.print();
     Ok(())
 }
 

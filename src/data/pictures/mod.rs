@@ -67,8 +67,10 @@ pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Datas
     }
     // The run goes on without the cache: a full or read-only disk is no reason not to train.
     let mut writer = file.and_then(|file| Writer::create(&file).ok());
-    let size: usize = rule.input().iter().product();
-    let mut splits = listing.splits.each_ref().map(|pictures| Vec::with_capacity(pictures.len() * size));
+    let mut splits = [Vec::new(), Vec::new(), Vec::new()];
+    for (split, pictures) in splits.iter_mut().zip(&listing.splits) {
+        *split = room(pictures.len(), rule, &place.name)?;
+    }
     let (labels, skipped) = decode(&listing, rule, options.skip_bad, |slot, bytes| {
         splits[slot].extend_from_slice(bytes);
         if writer.as_mut().is_some_and(|writer| writer.pictures(bytes).is_err()) {
@@ -94,6 +96,20 @@ pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Datas
         folder: place.directory.clone(),
         skipped,
     })
+}
+
+/// Room for the bytes of so many pictures.
+fn room(pictures: usize, rule: Rule, name: &str) -> Result<Vec<u8>> {
+    let [channels, height, width] = rule.input();
+    let mut bytes = Vec::new();
+    let wanted = pictures.saturating_mul(channels * height * width);
+    match bytes.try_reserve_exact(wanted) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(Error::Memory(format!(
+            "The {pictures} pictures of a split of {name} take {wanted} bytes at {channels} x {height} x {width}, more than \
+             there is; ask for a smaller size."
+        ))),
+    }
 }
 
 /// Opens a folder's decoded pictures on the disk, decoding them first where the cache has not what the folder holds. The
@@ -162,4 +178,34 @@ fn decode(
         }
     }
     Ok((labels, skipped))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_no_machine_has_is_a_sentence() {
+        assert_eq!(room(2, Rule::DEFAULT, "x").expect("little").capacity(), 2 * 3 * 64 * 64);
+        let sentence = room(usize::MAX / 2, Rule::DEFAULT, "x").expect_err("too much").to_string();
+        assert!(sentence.contains("3 x 64 x 64") && sentence.contains("smaller size"), "{sentence}");
+    }
+
+    #[test]
+    fn pictures_are_turned_as_the_camera_was_held() {
+        // A JPEG of 8 x 16 whose EXIF says: turn by a quarter.
+        let mut plain = std::io::Cursor::new(Vec::new());
+        let picture = DynamicImage::new_rgb8(8, 16);
+        picture.write_to(&mut plain, image::ImageFormat::Jpeg).expect("writing to memory");
+        let plain = plain.into_inner();
+        let tiff = [b"MM\0*\0\0\0\x08\0\x01", &b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"[..], &b"\0\0\0\0"[..]].concat();
+        let exif = [&b"Exif\0\0"[..], &tiff].concat();
+        let length = (exif.len() as u16 + 2).to_be_bytes();
+        let turned = [&plain[..2], &[0xff, 0xe1], &length, &exif, &plain[2..]].concat();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("photo.jpg");
+        std::fs::write(&path, turned).expect("written");
+        let seen = open(&path).expect("a picture");
+        assert_eq!((seen.width(), seen.height()), (16, 8));
+    }
 }

@@ -1,7 +1,7 @@
 //! Decoded pictures on the disk, all of one size, so that a set is decoded once: a file that can be read row by row.
 //!
-//! The file is [`MAGIC`], the pictures' bytes one after another (the training split's, then the validation's, then the
-//! test's), the index as JSON, the index's length as 64 bits and [`MAGIC`] again. The index says what the pictures were made
+//! The file is `MAGIC`, the pictures' bytes one after another (the training split's, then the validation's, then the
+//! test's), the index as JSON, the index's length as 64 bits and `MAGIC` again. The index says what the pictures were made
 //! from; a store that was made from something else is as good as none.
 
 use super::folder::Listing;
@@ -153,7 +153,8 @@ impl Store {
     pub(super) fn dataset(&mut self, name: &str, folder: Option<PathBuf>) -> Result<Dataset> {
         let mut split = |part| {
             let labels = self.labels(part).to_vec();
-            let mut pixels = vec![0; labels.len() * self.picture_bytes()];
+            let mut pixels = super::room(labels.len(), self.index.key.rule, name)?;
+            pixels.resize(labels.len() * self.picture_bytes(), 0);
             self.read(part, 0, &mut pixels)?;
             Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels })
         };

@@ -1,0 +1,238 @@
+//! Downloads, against a small server on this machine: what is resumed, what is refused, what is unpacked.
+
+use flate2::{Compression, write::GzEncoder};
+use gpunn::data::fetch::{Got, Published, Source, get, get_from};
+use gpunn::data::{self, Part};
+use gpunn::{Error, Result};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// How the server behaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// Sends ranges where they are asked for.
+    Good,
+    /// Sends the whole file whatever is asked.
+    NoRanges,
+    /// Promises the whole file and hangs up in its middle; good from the second request on.
+    HangsUpOnce,
+    /// Has no such file.
+    Missing,
+}
+
+/// The path of a request and the range that it asks for.
+type Request = (String, Option<String>);
+
+/// A server of one file on 127.0.0.1. Its thread ends with the test's process.
+struct Server {
+    address: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Server {
+    fn new(content: Vec<u8>, manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}/sets/", listener.local_addr().expect("an address"));
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = requests.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // A client that hangs up is no failure of the server.
+                let _ = answer(stream, &content, manner, &seen);
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("no thread panicked").clone()
+    }
+}
+
+fn answer(mut stream: TcpStream, content: &[u8], manner: Manner, seen: &Mutex<Vec<Request>>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let path = lines.next().transpose()?.and_then(|line| line.split(' ').nth(1).map(String::from)).unwrap_or_default();
+    let mut range = None;
+    for line in lines {
+        let line = line?.to_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("range: ") {
+            range = Some(value.to_owned());
+        }
+    }
+    let first = {
+        let mut seen = seen.lock().expect("no thread panicked");
+        seen.push((path, range.clone()));
+        seen.len() == 1
+    };
+    let from =
+        range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let (status, extra, body) = match (manner, from) {
+        (Manner::Missing, _) => ("404 Not Found", String::new(), &b"no"[..]),
+        (Manner::NoRanges, _) | (_, None) => ("200 OK", String::new(), content),
+        (_, Some(from)) if from >= content.len() => ("416 Range Not Satisfiable", String::new(), &b""[..]),
+        (_, Some(from)) => {
+            let range = format!("Content-Range: bytes {from}-{}/{}\r\n", content.len() - 1, content.len());
+            ("206 Partial Content", range, &content[from..])
+        }
+    };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes())?;
+    let sent = if manner == Manner::HangsUpOnce && first { body.len() / 3 } else { body.len() };
+    stream.write_all(&body[..sent])
+}
+
+/// An archive like CIFAR-10's, of noise that does not pack well.
+fn archive() -> Vec<u8> {
+    let noise: Vec<u8> = (0..200_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 15) as u8).collect();
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let names = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
+    let files =
+        names.map(|name| format!("{name}.bin")).into_iter().chain(["batches.meta.txt".into(), "readme.html".into()]);
+    for (i, name) in files.enumerate() {
+        let mut header = tar::Header::new_gnu();
+        let bytes = &noise[i * 20_000..(i + 1) * 20_000];
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), bytes).expect("writing to memory");
+    }
+    tar.into_inner().and_then(GzEncoder::finish).expect("writing to memory")
+}
+
+/// Fetches `content`, as it is published, from the addresses into `directory`.
+fn fetch(addresses: &[&str], published: &[u8], directory: &Path) -> Result<Got> {
+    let md5 = format!("{:x}", md5::compute(published));
+    let files = [Published { name: "cifar-10-binary.tar.gz", bytes: published.len() as u64, md5: &md5 }];
+    let source = Source { name: "cifar10", addresses, files: &files, archive: true };
+    let mut last = 0;
+    let got = get_from(&source, directory, &mut |name, done, total| {
+        assert_eq!((name, total), ("cifar-10-binary.tar.gz", published.len() as u64));
+        assert!(done > last || done <= 1 << 16, "{done} after {last}");
+        last = done;
+    })?;
+    Ok(got)
+}
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("listed");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_set_is_fetched_checked_and_unpacked_and_not_fetched_again() {
+    let (server, to) = (Server::new(archive(), Manner::Good), directory());
+    // A directory that is not there yet is made.
+    let to = to.path().join("data");
+    let folder = to.join("cifar-10-batches-bin");
+    assert_eq!(fetch(&[&server.address], &archive(), &to).expect("fetched"), Got::Fetched(folder.clone()));
+    assert_eq!(names(&to), ["cifar-10-batches-bin"]);
+    assert_eq!(names(&folder).len(), 8);
+    assert_eq!(std::fs::metadata(folder.join("data_batch_3.bin")).expect("there").len(), 20_000);
+    assert_eq!(fetch(&[&server.address], &archive(), &to).expect("there"), Got::Already(folder));
+    assert_eq!(server.requests(), [("/sets/cifar-10-binary.tar.gz".into(), None)]);
+}
+
+#[test]
+fn a_broken_download_goes_on_where_it_stopped() {
+    let (server, to) = (Server::new(archive(), Manner::HangsUpOnce), directory());
+    let error = fetch(&[&server.address], &archive(), to.path()).expect_err("it hung up");
+    let sentence = error.to_string();
+    assert!(matches!(error, Error::Network(_)), "{sentence}");
+    assert!(sentence.contains("broke") && sentence.contains("goes on from there"), "{sentence}");
+    assert_eq!(names(to.path()), ["cifar-10-binary.tar.gz.part"]);
+    let have = std::fs::metadata(to.path().join("cifar-10-binary.tar.gz.part")).expect("there").len();
+    assert_eq!(have, archive().len() as u64 / 3);
+    fetch(&[&server.address], &archive(), to.path()).expect("the rest");
+    assert_eq!(names(to.path()), ["cifar-10-batches-bin"]);
+    assert_eq!(server.requests()[1].1, Some(format!("bytes={have}-")));
+}
+
+#[test]
+fn a_server_without_ranges_and_a_beginning_of_something_else_start_over() {
+    for manner in [Manner::NoRanges, Manner::Good] {
+        for beginning in [vec![7; 1000], vec![7; archive().len()], vec![7; archive().len() + 5]] {
+            let (server, to) = (Server::new(archive(), manner), directory());
+            std::fs::write(to.path().join("cifar-10-binary.tar.gz.part"), &beginning).expect("written");
+            fetch(&[&server.address], &archive(), to.path()).expect("fetched");
+            assert_eq!(names(to.path()), ["cifar-10-batches-bin"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_as_published_is_refused_and_removed() {
+    let mut other = archive();
+    other[5000] ^= 1;
+    let short = archive()[..archive().len() - 1].to_vec();
+    let long = [archive(), vec![0; 100]].concat();
+    for (content, says) in [(other, "MD5 digest"), (long, "MD5 digest"), (short, "it ended after")] {
+        let (server, to) = (Server::new(content, Manner::Good), directory());
+        let sentence = fetch(&[&server.address], &archive(), to.path()).expect_err("refused").to_string();
+        assert!(sentence.contains(says) && sentence.contains(&server.address), "{sentence}");
+        let kept = if says == "MD5 digest" { vec![] } else { vec!["cifar-10-binary.tar.gz.part".to_owned()] };
+        assert_eq!(names(to.path()), kept, "{sentence}");
+    }
+}
+
+#[test]
+fn an_address_that_has_nothing_is_named_and_the_next_is_tried() {
+    let (missing, good, to) =
+        (Server::new(archive(), Manner::Missing), Server::new(archive(), Manner::Good), directory());
+    // A port that nothing listens on: one that was just given back.
+    let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let closed = format!("http://{closed}/");
+    let sentence = fetch(&[&missing.address, &closed], &archive(), to.path()).expect_err("neither").to_string();
+    assert!(sentence.contains("answers 404 (Not Found)") && sentence.contains("cannot be reached"), "{sentence}");
+    assert!(names(to.path()).is_empty());
+    fetch(&[&missing.address, &closed, &good.address], &archive(), to.path()).expect("the third has it");
+    let sentence = fetch(&["no address/"], &archive(), directory().path()).expect_err("no address").to_string();
+    assert!(sentence.contains("cannot be reached"), "{sentence}");
+}
+
+#[test]
+fn files_that_need_no_unpacking_are_fetched_each() {
+    let idx = |dims: &[u32], bytes: Vec<u8>| {
+        let mut file = vec![0, 0, 8, dims.len() as u8];
+        file.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
+        file.extend(bytes);
+        file
+    };
+    let contents = [
+        ("train-images-idx3-ubyte.gz", idx(&[2, 28, 28], vec![9; 1568])),
+        ("train-labels-idx1-ubyte.gz", idx(&[2], vec![4, 1])),
+        ("t10k-images-idx3-ubyte.gz", idx(&[1, 28, 28], vec![3; 784])),
+        ("t10k-labels-idx1-ubyte.gz", idx(&[1], vec![8])),
+    ];
+    let to = directory();
+    for (name, content) in &contents {
+        let md5 = format!("{:x}", md5::compute(content));
+        let server = Server::new(content.clone(), Manner::Good);
+        let files = [Published { name, bytes: content.len() as u64, md5: &md5 }];
+        let source = Source { name: "mnist", addresses: &[&server.address], files: &files, archive: false };
+        get_from(&source, to.path(), &mut |_, _, _| {}).expect("fetched");
+    }
+    let set = data::load("mnist", Some(to.path())).expect("whole");
+    assert_eq!((set.train.labels.as_slice(), set.part(Part::Test).expect("there").len()), ([4, 1].as_slice(), 1));
+}
+
+#[test]
+fn a_set_without_an_address_says_where_it_is_published() {
+    let to = directory();
+    let says = |name: &str| get(name, Some(to.path()), &mut |_, _, _| {}).expect_err("no address").to_string();
+    assert!(says("flowers17").contains("www.robots.ox.ac.uk"));
+    assert!(says("nist36").contains("16-720"));
+    assert!(says("glyphs").contains("nothing to fetch"));
+    assert!(says("cifra10").contains("`cifar10`"));
+    assert!(names(to.path()).is_empty());
+}

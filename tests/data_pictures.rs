@@ -1,0 +1,432 @@
+//! CIFAR and folders of pictures: what they hold, what the cache keeps, and that each kind of bad one ends in a sentence.
+
+use flate2::{Compression, write::GzEncoder};
+use gpunn::data::pictures::{Asked, Fit, Size, Store};
+use gpunn::data::{self, Dataset, Options, Part, Pixels, Split};
+use image::{Rgb, RgbImage};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn bytes(split: &Split) -> &[u8] {
+    let Pixels::U8(bytes) = &split.pixels else { panic!("pictures are bytes") };
+    bytes
+}
+
+// ---- CIFAR
+
+/// A CIFAR-10 file of 10,000 records: record i has label i mod 10 and pixels (i + place) mod 251.
+fn batch(shift: usize) -> Vec<u8> {
+    let record = |i: usize| [(i % 10) as u8].into_iter().chain((0..3072).map(move |k| ((i + k + shift) % 251) as u8));
+    (0..10_000).flat_map(record).collect()
+}
+
+const CLASSES: &str = "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
+
+fn cifar_files() -> Vec<(String, Vec<u8>)> {
+    let batches = (1..=5).map(|i| (format!("data_batch_{i}.bin"), batch(i)));
+    batches.chain([("test_batch.bin".into(), batch(0)), ("batches.meta.txt".into(), CLASSES.into())]).collect()
+}
+
+fn check_cifar(set: &Dataset, directory: &Path) {
+    assert_eq!((set.input, set.train.len(), set.classes.len()), ([3, 32, 32], 50_000, 10));
+    assert_eq!((set.classes[9].as_str(), &set.train.labels[..3], set.val.is_none()), ("truck", &[0, 1, 2][..], true));
+    let test = set.part(Part::Test).expect("there");
+    // Record 7 of the test batch, its second pixel; record 20,003 of the training split is record 3 of batch 3.
+    assert_eq!((bytes(test)[7 * 3072 + 1], bytes(&set.train)[20_003 * 3072]), (8, 6));
+    assert_eq!(set.folder.as_deref(), Some(std::fs::canonicalize(directory).expect("there").as_path()));
+}
+
+#[test]
+fn cifar10_is_read_from_its_folder_and_bad_files_are_sentences() {
+    let directory = directory();
+    let folder = directory.path().join("cifar-10-batches-bin");
+    std::fs::create_dir(&folder).expect("made");
+    for (name, bytes) in cifar_files() {
+        std::fs::write(folder.join(name), bytes).expect("written");
+    }
+    check_cifar(&data::load("cifar-10", Some(directory.path())).expect("whole"), directory.path());
+    let says = |name: &str, content: Option<&[u8]>| {
+        let path = folder.join(name);
+        let before = std::fs::read(&path).expect("there");
+        match content {
+            Some(content) => std::fs::write(&path, content).expect("written"),
+            None => std::fs::remove_file(&path).expect("removed"),
+        }
+        let sentence = data::load("cifar10", Some(directory.path())).expect_err("refused").to_string();
+        std::fs::write(&path, before).expect("written");
+        assert!(sentence.contains(name) && sentence.len() < 600 && !sentence.contains('\n'), "{sentence}");
+        sentence
+    };
+    let whole = batch(2);
+    assert!(
+        says("data_batch_2.bin", Some(&whole[..whole.len() - 1]))
+            .contains("has 30729999 bytes, but has to have 30730000")
+    );
+    assert!(says("data_batch_2.bin", Some(&whole[..whole.len() / 2])).contains("has 15365000 bytes"));
+    assert!(says("test_batch.bin", Some(&[])).contains("has 0 bytes"));
+    let mut labelled = whole.clone();
+    labelled[3 * 3073] = 10;
+    assert!(says("data_batch_5.bin", Some(&labelled)).contains("label of record 4 is 10"));
+    assert!(says("batches.meta.txt", Some(b"cat\ndog")).contains("has to name 10 classes, one a line, but names 2"));
+    assert!(says("data_batch_3.bin", None).contains("`gpunn data get cifar10` fetches it"));
+    let asked = Options { asked: Asked { size: Some(Size::Square(64)), ..Asked::default() }, ..Options::default() };
+    let sentence = data::load_with("cifar10", Some(directory.path()), &asked).expect_err("refused").to_string();
+    assert!(sentence.contains("3 x 32 x 32 as published"), "{sentence}");
+}
+
+#[test]
+fn cifar10_is_read_from_the_published_archive() {
+    let directory = directory();
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (name, bytes) in cifar_files() {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), &bytes[..]).expect("writing to memory");
+    }
+    let archive = tar.into_inner().and_then(GzEncoder::finish).expect("writing to memory");
+    let path = directory.path().join("cifar-10-binary.tar.gz");
+    std::fs::write(&path, &archive).expect("written");
+    check_cifar(&data::load("cifar10", Some(directory.path())).expect("whole"), directory.path());
+    std::fs::write(&path, &archive[..archive.len() / 2]).expect("written");
+    let sentence = data::load("cifar10", Some(directory.path())).expect_err("cut short").to_string();
+    assert!(sentence.contains("cifar-10-binary.tar.gz is cut short or damaged"), "{sentence}");
+}
+
+#[test]
+fn cifar100_takes_the_fine_class() {
+    let directory = directory();
+    let folder = directory.path().join("cifar-100-binary");
+    std::fs::create_dir(&folder).expect("made");
+    let records = |count: usize| -> Vec<u8> {
+        (0..count).flat_map(|i| [(i % 20) as u8, (i % 100) as u8].into_iter().chain([i as u8; 3072])).collect()
+    };
+    let names: String = (0..100).map(|i| format!("thing_{i}\n")).collect();
+    std::fs::write(folder.join("train.bin"), records(50_000)).expect("written");
+    std::fs::write(folder.join("test.bin"), records(10_000)).expect("written");
+    std::fs::write(folder.join("fine_label_names.txt"), names).expect("written");
+    let set = data::load("cifar100", Some(directory.path())).expect("whole");
+    assert_eq!((set.train.len(), set.train.labels[77], set.classes[77].as_str()), (50_000, 77, "thing_77"));
+    assert_eq!(bytes(&set.train)[77 * 3072..][..2], [77, 77]);
+    std::fs::write(folder.join("test.bin"), records(9_999)).expect("written");
+    let sentence = data::load("cifar100", Some(directory.path())).expect_err("short").to_string();
+    assert!(sentence.contains("has to have 30740000: 10000 records of 3074"), "{sentence}");
+}
+
+// ---- Folders
+
+/// A picture of one colour in a file, whose ending says the kind.
+fn paint(path: &Path, (width, height): (u32, u32), colour: [u8; 3]) {
+    std::fs::create_dir_all(path.parent().expect("it has one")).expect("made");
+    RgbImage::from_pixel(width, height, Rgb(colour)).save(path).expect("written");
+}
+
+const RED: [u8; 3] = [250, 10, 20];
+const BLUE: [u8; 3] = [10, 20, 250];
+
+/// Red and blue pictures of several kinds and sizes in `train`, and one of each in `val`.
+fn colours() -> tempfile::TempDir {
+    let root = directory();
+    let at = |name: &str| root.path().join("colours").join(name);
+    paint(&at("train/red/1.png"), (40, 30), RED);
+    paint(&at("train/red/2.jpg"), (16, 90), RED);
+    paint(&at("train/blue/1.bmp"), (8, 8), BLUE);
+    paint(&at("train/blue/2.webp"), (33, 20), BLUE);
+    paint(&at("val/red/1.png"), (9, 9), RED);
+    paint(&at("val/blue/1.png"), (9, 9), BLUE);
+    root
+}
+
+fn options(root: &tempfile::TempDir, size: Option<usize>) -> Options {
+    let asked = Asked { size: size.map(Size::Square), ..Asked::default() };
+    Options { asked, skip_bad: false, cache: Some(root.path().join("cache")) }
+}
+
+fn load(root: &tempfile::TempDir, options: &Options) -> gpunn::Result<Dataset> {
+    data::load_with("colours", Some(root.path()), options)
+}
+
+/// Whether each picture is of its class's colour, within what JPEG changes.
+fn well_coloured(set: &Dataset, split: &Split) -> bool {
+    let size: usize = set.input.iter().product();
+    split.labels.iter().zip(bytes(split).chunks_exact(size)).all(|(&label, picture)| {
+        let colour = if set.classes[label as usize] == "red" { RED } else { BLUE };
+        picture.chunks_exact(size / 3).zip(colour).all(|(plane, value)| plane.iter().all(|&v| v.abs_diff(value) < 6))
+    })
+}
+
+#[test]
+fn pictures_of_mixed_kinds_and_sizes_become_one_set() {
+    let root = colours();
+    let set = load(&root, &options(&root, None)).expect("a set");
+    assert_eq!((set.name.as_str(), set.input), ("colours", [3, 64, 64]));
+    assert_eq!((set.classes.as_slice(), set.test.is_none()), (["blue", "red"].map(String::from).as_slice(), true));
+    assert_eq!((set.train.labels.as_slice(), bytes(&set.train).len()), ([0, 0, 1, 1].as_slice(), 4 * 3 * 64 * 64));
+    let val = set.part(Part::Val).expect("there");
+    assert!(val.len() == 2 && well_coloured(&set, &set.train) && well_coloured(&set, val));
+    // The name and the folder that a run writes down lead back to it, and so does the path from anywhere.
+    let again = data::load_with(&set.name, set.folder.as_deref(), &options(&root, None)).expect("a set");
+    assert_eq!(again, set);
+    let path = format!("{}/", root.path().join("colours").display());
+    assert_eq!(data::load_with(&path, None, &options(&root, None)).expect("a set"), set);
+}
+
+#[test]
+fn a_folder_with_a_known_set_s_name_is_read_where_its_path_is_given() {
+    let root = colours();
+    std::fs::rename(root.path().join("colours"), root.path().join("mnist")).expect("renamed");
+    let path = root.path().join("mnist").display().to_string();
+    let set = data::load_with(&path, None, &options(&root, Some(8))).expect("a set");
+    assert_eq!((set.input, set.folder.clone()), ([3, 8, 8], None));
+    assert_eq!(data::load_with(&set.name, None, &options(&root, Some(8))).expect("a set"), set);
+}
+
+fn stores(root: &tempfile::TempDir) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(root.path().join("cache/pictures")) else { return Vec::new() };
+    entries.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+#[test]
+fn the_cache_serves_what_is_unchanged_and_notices_what_changed() {
+    let root = colours();
+    let sixteen = options(&root, Some(16));
+    let first = load(&root, &sixteen).expect("a set");
+    assert_eq!(stores(&root).len(), 1);
+    assert_eq!(load(&root, &sixteen).expect("a set"), first);
+    // It is the cache that serves: a file of the same length and time but of other content goes unnoticed.
+    let picture = root.path().join("colours/val/red/1.png");
+    let before = std::fs::metadata(&picture).expect("there");
+    let noise = vec![1; before.len() as usize];
+    let stamped = |time: SystemTime| {
+        std::fs::write(&picture, &noise).expect("written");
+        std::fs::File::options().append(true).open(&picture).and_then(|file| file.set_modified(time)).expect("stamped");
+    };
+    stamped(before.modified().expect("a time"));
+    assert_eq!(load(&root, &sixteen).expect("a set"), first);
+    // Another time is noticed, and so is another size; both decode what is there now.
+    stamped(before.modified().expect("a time") + Duration::from_secs(2));
+    assert!(load(&root, &sixteen).expect_err("noise").to_string().contains("1.png is no picture that can be read"));
+    paint(&picture, (5, 7), BLUE);
+    let changed = load(&root, &sixteen).expect("a set");
+    assert!(!well_coloured(&changed, changed.part(Part::Val).expect("there")));
+    paint(&root.path().join("colours/train/red/3.png"), (5, 7), RED);
+    assert_eq!(load(&root, &sixteen).expect("a set").train.len(), 5);
+    // The changed set took the place of the old one; another rule has a place of its own.
+    assert_eq!(stores(&root).len(), 1);
+    assert_eq!(load(&root, &options(&root, Some(17))).expect("a set").input, [3, 17, 17]);
+    assert_eq!(stores(&root).len(), 2);
+}
+
+#[test]
+fn a_damaged_store_is_made_again_and_a_cache_that_cannot_be_written_is_done_without() {
+    let root = colours();
+    let sixteen = options(&root, Some(16));
+    let first = load(&root, &sixteen).expect("a set");
+    let path = stores(&root).pop().expect("one");
+    let whole = std::fs::read(&path).expect("there");
+    for length in (0..whole.len()).step_by(97).chain(whole.len() - 40..whole.len()) {
+        std::fs::write(&path, &whole[..length]).expect("written");
+        assert_eq!(load(&root, &sixteen).expect("a set"), first, "cut to {length}");
+        assert_eq!(std::fs::read(&path).expect("there"), whole);
+    }
+    for place in whole.len() - 30..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x11;
+        std::fs::write(&path, &bytes).expect("written");
+        assert_eq!(load(&root, &sixteen).expect("a set"), first, "byte {place} changed");
+    }
+    // A file where the folder would be.
+    let blocked = Options { cache: Some(root.path().join("colours/train/red/1.png")), ..sixteen.clone() };
+    assert_eq!(load(&root, &blocked).expect("a set"), first);
+    assert_eq!(load(&root, &Options { cache: None, ..sixteen }).expect("a set"), first);
+}
+
+#[test]
+fn decoded_pictures_can_be_read_row_by_row() {
+    let root = colours();
+    let sixteen = options(&root, Some(16));
+    let mut store: Store = data::open_store("colours", Some(root.path()), &sixteen).expect("decoded");
+    let set = load(&root, &sixteen).expect("a set");
+    assert_eq!((store.input(), store.classes()), (set.input, set.classes.as_slice()));
+    assert_eq!((store.labels(Part::Train), store.labels(Part::Val)), (&set.train.labels[..], &[0, 1][..]));
+    let size = store.picture_bytes();
+    let mut two = vec![0; 2 * size];
+    store.read(Part::Train, 1, &mut two).expect("read");
+    assert_eq!(two, bytes(&set.train)[size..3 * size]);
+    store.read(Part::Val, 0, &mut two).expect("read");
+    assert_eq!(two, bytes(set.part(Part::Val).expect("there")));
+    assert!(store.read(Part::Val, 1, &mut two).expect_err("too far").to_string().contains("it has 2 pictures"));
+    assert!(store.read(Part::Val, 0, &mut two[1..]).is_err());
+    let sentence = data::open_store("glyphs", None, &sixteen).expect_err("no folder").to_string();
+    assert!(sentence.contains("no folder of pictures"), "{sentence}");
+}
+
+#[test]
+fn bad_pictures_are_named_or_left_out() {
+    let root = colours();
+    let bad = root.path().join("colours/train/red/0.jpg");
+    std::fs::write(&bad, b"no picture").expect("written");
+    let whole = std::fs::read(root.path().join("colours/train/red/2.jpg")).expect("there");
+    let strict = options(&root, Some(16));
+    let sentence = load(&root, &strict).expect_err("bad").to_string();
+    assert!(sentence.contains("red/0.jpg is no picture") && sentence.contains("--skip-bad"), "{sentence}");
+    assert!(stores(&root).is_empty());
+    let lenient = Options { skip_bad: true, ..strict.clone() };
+    for _ in 0..2 {
+        // From the files, then from the cache.
+        let set = load(&root, &lenient).expect("the rest");
+        assert_eq!((set.train.labels.as_slice(), set.skipped.len()), ([0, 0, 1, 1].as_slice(), 1));
+        assert!(set.skipped[0].contains("0.jpg") && well_coloured(&set, &set.train));
+    }
+    // One that begins well and ends too early.
+    let png = std::fs::read(root.path().join("colours/train/red/1.png")).expect("there");
+    for (name, bytes) in [("0.png", &png[..png.len() / 2]), ("0.jpg", &whole[..20])] {
+        let _ = std::fs::remove_file(&bad);
+        std::fs::write(root.path().join("colours/train/red").join(name), bytes).expect("written");
+        assert!(load(&root, &strict).expect_err("bad").to_string().contains(name));
+    }
+    // A class of which nothing is left.
+    std::fs::write(root.path().join("colours/val/red/1.png"), b"").expect("written");
+    let sentence = load(&root, &lenient).expect_err("nothing left").to_string();
+    assert!(sentence.contains("class red in the val split"), "{sentence}");
+}
+
+#[test]
+fn names_that_lead_nowhere_are_sentences() {
+    let says = |name: &str| data::load(name, None).expect_err("nothing there").to_string();
+    assert!(says("no/such/folder").contains("There is no folder no/such/folder"));
+    assert!(says("Cargo.toml").contains("is a file"));
+    assert!(says("sun-8").contains("did you mean `sun8`"));
+    assert!(says("").contains("There is no data set"));
+}
+
+// ---- The command line
+
+fn gpunn(root: &Path, arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_gpunn");
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root).env("XDG_CACHE_HOME", root.join("cache")).env_remove("GPUNN_DATA");
+    command.output().expect("it runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn the_command_line_trains_on_a_folder_and_finds_it_again() {
+    let root = colours();
+    std::fs::write(root.path().join("colours/train/red/bad.jpg"), b"no picture").expect("written");
+    let train =
+        ["train", "--dataset", "colours/", "--model", "mlp", "--size", "8", "--epochs", "2", "--batch-size", "2"];
+    let train = [&train[..], &["--device", "cpu", "--out", "run"]].concat();
+    let refused = gpunn(root.path(), &train);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("bad.jpg is no picture") && said.contains("--skip-bad"), "{said}");
+    let done = gpunn(root.path(), &[&train[..], &["--skip-bad"]].concat());
+    let said = text(&done.stderr);
+    assert!(
+        done.status.success() && said.contains("1 picture that cannot be decoded was left out of colours"),
+        "{said}"
+    );
+    let recipe = std::fs::read_to_string(root.path().join("run/recipe.toml")).expect("a recipe");
+    assert!(
+        recipe.contains("name = \"colours\"") && recipe.contains("size = 8") && recipe.contains("skip_bad"),
+        "{recipe}"
+    );
+    let elsewhere = directory();
+    let run = root.path().join("run").display().to_string();
+    let eval = gpunn(elsewhere.path(), &["eval", &run, "--split", "val", "--json", "--device", "cpu"]);
+    assert!(eval.status.success() && text(&eval.stdout).contains("\"images\":2"), "{}", text(&eval.stderr));
+    let picture = root.path().join("colours/train/red/2.jpg").display().to_string();
+    let predict = gpunn(elsewhere.path(), &["predict", &run, &picture, "--json", "--device", "cpu"]);
+    assert!(predict.status.success() && text(&predict.stdout).contains("\"class\""), "{}", text(&predict.stderr));
+    let summary = gpunn(root.path(), &["summary", "--model", "mlp", "--dataset", "colours", "--json"]);
+    assert!(text(&summary.stdout).contains("\"input\":[3,64,64],\"classes\":2"), "{}", text(&summary.stdout));
+}
+
+#[test]
+fn the_command_line_lists_explains_and_previews() {
+    let root = colours();
+    let preview = gpunn(root.path(), &["data", "preview", "colours", "--size", "24x32", "--out", "sheet.png"]);
+    assert!(preview.status.success(), "{}", text(&preview.stderr));
+    let sheet = image::open(root.path().join("sheet.png")).expect("a picture").to_rgb8();
+    assert!(sheet.pixels().any(|p| p.0[0] > 240 && p.0[2] < 40) && sheet.pixels().any(|p| p.0[2] > 240 && p.0[0] < 40));
+    let list = text(&gpunn(root.path(), &["data", "list"]).stdout);
+    for name in ["cifar10", "cifar100", "sun8", "flowers17"] {
+        assert!(list.contains(name), "{list}");
+    }
+    let info = text(&gpunn(root.path(), &["data", "info", "colours"]).stdout);
+    assert!(info.contains("2: blue, red") && info.contains("3 x 64 x 64; 4 train, 2 val, 0 test"), "{info}");
+    let info = text(&gpunn(root.path(), &["data", "info", "cifar10"]).stdout);
+    assert!(info.contains("cifar-10-binary.tar.gz") && info.contains("`gpunn data get cifar10` fetches it"), "{info}");
+    let cases = [
+        (vec!["train", "--dataset", "cifar10"], "`gpunn data get cifar10` fetches it"),
+        (vec!["data", "get", "sun8"], "sun8 cannot be fetched from here"),
+        (vec!["data", "preview", "colours", "--fit", "crop", "--out", "x.png"], "There is no fit `crop`"),
+        (vec!["data", "preview", "colours", "--size", "0", "--out", "x.png"], "from 1 to 4096"),
+        (vec!["data", "preview", "colours", "--channels", "4", "--out", "x.png"], "4 channels"),
+        (vec!["train", "--dataset", "nowhere/"], "There is no folder nowhere/"),
+    ];
+    for (arguments, part) in cases {
+        let output = gpunn(root.path(), &arguments);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(part), "{arguments:?}: {said}");
+    }
+}
+
+// ---- The files themselves
+
+/// A real set, where GPUNN_DATA has it.
+fn real(name: &str, folder: &str, options: &Options) -> Option<Dataset> {
+    let Some(directory) = std::env::var_os("GPUNN_DATA").map(PathBuf::from) else {
+        println!("skipped: GPUNN_DATA is not set");
+        return None;
+    };
+    if !directory.join(folder).is_dir() {
+        println!("skipped: GPUNN_DATA has no {folder}");
+        return None;
+    }
+    Some(data::load_with(name, Some(&directory), options).expect("the published files are whole"))
+}
+
+fn per_class(split: &Split, classes: usize) -> Vec<usize> {
+    (0..classes as u32).map(|class| split.labels.iter().filter(|&&label| label == class).count()).collect()
+}
+
+#[test]
+fn cifar10_as_published_is_balanced_and_in_order() {
+    let Some(set) = real("cifar10", "cifar-10-batches-bin", &Options::default()) else { return };
+    let test = set.part(Part::Test).expect("there");
+    assert_eq!((per_class(&set.train, 10), per_class(test, 10)), (vec![5000; 10], vec![1000; 10]));
+    // The first labels as they are published: frog, truck, truck, deer; cat, ship, ship, airplane.
+    assert_eq!((&set.train.labels[..4], &test.labels[..4]), (&[6, 9, 9, 4][..], &[3, 8, 8, 0][..]));
+    // The means of the channels that everyone normalises by.
+    for (channel, wanted) in [0.4914, 0.4822, 0.4465].into_iter().enumerate() {
+        let planes = bytes(&set.train).chunks_exact(3072).map(|p| &p[channel * 1024..(channel + 1) * 1024]);
+        let mean = planes.flatten().map(|&v| f64::from(v)).sum::<f64>() / (255.0 * 50_000.0 * 1024.0);
+        assert!((mean - wanted).abs() < 1e-4, "channel {channel}: {mean}");
+    }
+}
+
+#[test]
+fn sun8_and_flowers17_are_read_whole_and_the_same_from_the_cache() {
+    let root = directory();
+    for (name, size, counts, classes) in [("sun8", 32, [1177, 0, 400], 8), ("flowers17", 32, [680, 340, 340], 17)] {
+        let options = Options {
+            asked: Asked { size: Some(Size::Square(size)), fit: Some(Fit::ResizeCrop), channels: None },
+            skip_bad: false,
+            cache: Some(root.path().to_owned()),
+        };
+        let Some(set) = real(name, name, &options) else { continue };
+        let found = [Part::Train, Part::Val, Part::Test].map(|part| set.part(part).map_or(0, Split::len));
+        assert_eq!((found, set.classes.len(), set.input), (counts, classes, [3, size, size]));
+        assert_eq!(real(name, name, &options), Some(set));
+    }
+}
