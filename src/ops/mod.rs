@@ -19,6 +19,7 @@ pub mod log;
 pub mod matmul;
 pub mod multiply;
 pub mod pack;
+pub mod pool2d;
 pub mod relu;
 pub mod scale;
 pub mod sigmoid;

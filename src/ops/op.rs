@@ -4,6 +4,8 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::Result;
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -293,6 +295,21 @@ pub(crate) fn total<T: Real>(values: &[T]) -> T {
         sums.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += value);
     }
     sums.iter().chain(rest).fold(T::zero(), |sum, &value| sum + value)
+}
+
+/// Elements that are worth a thread of their own.
+const PIECE: usize = 16 * 1024;
+
+/// Computes a result in parallel pieces, each of whole units of so many elements: `compute` gets the number of its first unit
+/// and the piece. The sizes depend on the shapes alone, so that the bits do not depend on the number of threads.
+pub(crate) fn in_pieces<T: Send>(out: &mut [T], unit: usize, compute: impl Fn(usize, &mut [T]) + Sync) {
+    let units = (PIECE / unit.max(1)).max(1);
+    let piece = units * unit.max(1);
+    match out.len() {
+        0 => {}
+        len if len <= piece => compute(0, out),
+        _ => out.par_chunks_mut(piece).enumerate().for_each(|(number, piece)| compute(number * units, piece)),
+    }
 }
 
 /// Checks the number of inputs.

@@ -53,7 +53,7 @@ const GRADIENT: Tolerance = Tolerance {
 /// The allowance of an op, or of any op's `gradient`.
 pub fn tolerance(op: &str) -> Tolerance {
     match op {
-        "transpose" | "slice" | "reshape" | "pack" | "relu" | "relu_backward" | "correct" => EXACT,
+        "transpose" | "slice" | "reshape" | "pack" | "relu" | "relu_backward" | "max_pool2d" | "correct" => EXACT,
         "add"
         | "subtract"
         | "multiply"
@@ -65,6 +65,10 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "dropout"
         | "sqrt"
         | "gather"
+        | "average_pool2d"
+        | "average_pool2d_backward"
+        | "global_average_pool"
+        | "max_pool2d_backward"
         | "broadcast" => ROUNDED,
         "matmul"
         | "conv2d"
