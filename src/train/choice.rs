@@ -18,6 +18,7 @@ struct Written {
     name: Option<String>,
     #[serde(default)]
     init: Scheme,
+    #[serde(deserialize_with = "crate::nn::network::entries")]
     layer: Vec<Entry>,
 }
 
@@ -138,7 +139,7 @@ kind = \"classes\"
     fn wrong_networks_are_answered_with_the_layer() {
         let cases = [
             ("\"conv2d\"", "\"conv3d\"", "did you mean `conv2d`"),
-            ("outputs = 8", "output = 8", "unknown field `output`"),
+            ("outputs = 8", "output = 8", "layer 1: `conv2d`: unknown field `output`"),
             ("outputs = 8\n", "", "missing field `outputs`"),
             ("kernel = 3", "kernel = \"3\"", "[3, 5]"),
             ("kind = \"classes\"", "name = \"x\"", "its kind"),

@@ -120,7 +120,7 @@ pub fn names() -> Vec<&'static str> {
 pub(super) fn not_right(what: &str, text: &str, error: &toml::de::Error) -> Error {
     let place = error.span().map_or_else(String::new, |span| {
         let before = &text[..span.start.min(text.len())];
-        let number = before.lines().count().max(1);
+        let number = before.matches('\n').count() + 1;
         let line = text.lines().nth(number - 1).unwrap_or_default().trim();
         format!(", line {number} (`{line}`)")
     });
