@@ -22,6 +22,7 @@ const HEIGHT: u32 = 2u;  // of the window
 const WIDTH: u32 = 2u;
 const REACH_Y: u32 = 1u; // windows that a pixel can be under, along each axis
 const REACH_X: u32 = 1u;
+const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
@@ -32,8 +33,10 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let index = linear_group(group, groups) * 64u + local;
-    if index >= dims.count {
-        return;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
     }
     let y_padded = (index / dims.width) % dims.height + dims.padding_y;
     let x_padded = index % dims.width + dims.padding_x;

@@ -18,6 +18,8 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> dy: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;
 
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 // On each of four neighbours, of which the first has this index.
@@ -37,8 +39,10 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let index = linear_group(group, groups) * 64u + local;
-    if index >= dims.count {
-        return;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
     }
     let pairs = dims.columns / 2u;
     let row = (index / pairs) % dims.rows;

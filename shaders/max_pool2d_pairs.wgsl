@@ -17,6 +17,8 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec2f>;
 
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3u,
@@ -24,8 +26,10 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let index = linear_group(group, groups) * 64u + local;
-    if index >= dims.count {
-        return;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
     }
     let pairs = dims.columns / 2u;
     let row = (index / pairs) % dims.rows;

@@ -8,6 +8,7 @@ pub mod tolerance;
 
 pub mod add;
 pub mod batch;
+pub mod batch_norm;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;

@@ -44,6 +44,12 @@ const SUMMED: Tolerance = Tolerance {
     reason: "sums of up to some thousand products of numbers near 1 in another order than the oracle's",
 };
 
+const NORMALISED: Tolerance = Tolerance {
+    absolute: 2e-5,
+    relative: 2e-5,
+    reason: "differences from a mean over a root of squares, each of which is a sum",
+};
+
 const GRADIENT: Tolerance = Tolerance {
     absolute: 3e-5,
     relative: 5e-5,
@@ -75,10 +81,19 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "conv2d_backward_input"
         | "conv2d_backward_weight"
         | "sum"
+        | "channel_mean"
+        | "channel_variance"
+        | "channel_sum"
+        | "channel_product"
         | "accumulate"
         | "norm"
         | "batch_total"
         | "batch_share" => SUMMED,
+        "batch_norm"
+        | "batch_norm_inference"
+        | "batch_norm_coefficients"
+        | "batch_norm_backward"
+        | "update_running" => NORMALISED,
         "gradient" => GRADIENT,
         _ => TRANSCENDENTAL,
     }

@@ -49,12 +49,13 @@ impl Sizes {
 }
 
 /// The values of the constants of both kernels.
-fn kernel(name: &str, source: &str, window: Window, include_padding: bool) -> Kernel {
+fn kernel(at: &Lower, name: &str, source: &str, window: Window, include_padding: bool) -> Kernel {
     let [height, width] = window.kernel;
     let constants = [
         ("HEIGHT", (height as u32).into()),
         ("WIDTH", (width as u32).into()),
         ("INCLUDE_PADDING", include_padding.into()),
+        at.edges(at.types.output.elements()),
     ];
     Kernel::new(name, source, &constants)
 }
@@ -100,7 +101,7 @@ impl Op for AveragePool2d {
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(at.types);
         let source = include_str!("../../../shaders/average_pool2d.wgsl");
-        let kernel = kernel("average_pool2d", source, self.window, self.include_padding);
+        let kernel = kernel(at, "average_pool2d", source, self.window, self.include_padding);
         let count = at.types.output.elements();
         let dims = std::iter::once(count as u32).chain(sizes.words()).collect();
         Dispatch { dims, ..at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[], count) }.into()
@@ -159,7 +160,8 @@ impl Op for AveragePool2dBackward {
     }
 
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![Some(graph.average_pool2d(at.dy, self.window, self.include_padding)?)])
+        let forward = AveragePool2d { window: self.window, include_padding: self.include_padding };
+        Ok(vec![Some(graph.apply(forward, &[at.dy])?)])
     }
 
     defined_by!(define);
@@ -167,7 +169,7 @@ impl Op for AveragePool2dBackward {
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(&at.types.inputs[0]).expect("checked when the node was built");
         let source = include_str!("../../../shaders/average_pool2d_backward.wgsl");
-        let kernel = kernel("average_pool2d_backward", source, self.window, self.include_padding);
+        let kernel = kernel(at, "average_pool2d_backward", source, self.window, self.include_padding);
         let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 1);
         let count = at.types.output.elements();
         let dims = std::iter::once(count as u32).chain(sizes.words()).chain(words).collect();

@@ -1,6 +1,6 @@
 //! Shapes to test and to time: windows side by side, overlapping and apart, padding, ceil, odd sizes, an activation before.
 
-use super::Window;
+use super::{AveragePool2d, Window};
 use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Fill, Sample};
@@ -83,15 +83,14 @@ pub fn max_backward() -> Vec<Case> {
 
 /// Cases of [`super::AveragePool2d`].
 pub fn average() -> Vec<Case> {
-    let exclude = |graph: &mut Graph, x, window| graph.average_pool2d(x, window, false);
-    let include = |graph: &mut Graph, x, window| graph.average_pool2d(x, window, true);
+    let exclude = |graph: &mut Graph, x, window| graph.apply(AveragePool2d { window, include_padding: false }, &[x]);
     let excluding = cases(exclude).into_iter().filter(|case| !case.timed);
-    cases(include).into_iter().chain(excluding.map(|case| case.labelled("without padding"))).collect()
+    cases(Graph::average_pool2d).into_iter().chain(excluding.map(|case| case.labelled("without padding"))).collect()
 }
 
 /// Cases that time the gradient of [`super::AveragePool2d`].
 pub fn average_backward() -> Vec<Case> {
-    backward(|graph, x, window| graph.average_pool2d(x, window, true)).collect()
+    backward(Graph::average_pool2d).collect()
 }
 
 /// Cases of the mean of whole pictures.

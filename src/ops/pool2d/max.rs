@@ -55,11 +55,10 @@ impl Sizes {
     }
 
     /// The kernel's size as constants, so that its loops have known lengths.
-    fn kernel(&self, name: &str, source: &str) -> Kernel {
-        let [height, width] = self.window.kernel;
-        let constants =
-            [("HEIGHT", (height as u32).into()), ("WIDTH", (width as u32).into()), ("INSIDE", self.inside().into())];
-        Kernel::new(name, source, &constants)
+    fn kernel(&self, at: &Lower, name: &str, source: &str, count: usize) -> Kernel {
+        let [height, width] = self.window.kernel.map(|size| (size as u32).into());
+        let inside = ("INSIDE", self.inside().into());
+        Kernel::new(name, source, &[("HEIGHT", height), ("WIDTH", width), inside, at.edges(count)])
     }
 
     /// Two windows side by side in vectors of four pixels: the picture's width must be a multiple of four.
@@ -126,9 +125,10 @@ impl Op for MaxPool2d {
         let outputs = at.types.output.elements();
         let (kernel, count) = if sizes.pairs() {
             let source = include_str!("../../../shaders/max_pool2d_pairs.wgsl");
-            (Kernel::new("max_pool2d_pairs", source, &[]), outputs / 2)
+            (Kernel::new("max_pool2d_pairs", source, &[at.edges(outputs / 2)]), outputs / 2)
         } else {
-            (sizes.kernel("max_pool2d", include_str!("../../../shaders/max_pool2d.wgsl")), outputs)
+            let source = include_str!("../../../shaders/max_pool2d.wgsl");
+            (sizes.kernel(at, "max_pool2d", source, outputs), outputs)
         };
         let dims: Vec<usize> = std::iter::once(count).chain(sizes.words().into_iter().map(|n| n as usize)).collect();
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
@@ -227,16 +227,16 @@ impl Op for MaxPool2dBackward {
         let both = [Slot::Input(0), Slot::Input(1)];
         if sizes.pairs() && sizes.picture[0].is_multiple_of(2) {
             let source = include_str!("../../../shaders/max_pool2d_backward_pairs.wgsl");
-            let kernel = Kernel::new("max_pool2d_backward_pairs", source, &[]);
+            let kernel = Kernel::new("max_pool2d_backward_pairs", source, &[at.edges(windows / 2)]);
             return self.dispatch(at, sizes, kernel, both, windows / 2).into();
         }
         if sizes.apart() {
             let source = include_str!("../../../shaders/max_pool2d_backward_patches.wgsl");
-            let kernel = sizes.kernel("max_pool2d_backward_patches", source);
+            let kernel = sizes.kernel(at, "max_pool2d_backward_patches", source, windows);
             return self.dispatch(at, sizes, kernel, both, windows).into();
         }
         let source = include_str!("../../../shaders/max_pool2d_places.wgsl");
-        let places = sizes.kernel("max_pool2d_places", source);
+        let places = sizes.kernel(at, "max_pool2d_places", source, windows);
         let dims: Vec<usize> = std::iter::once(windows).chain(sizes.words().into_iter().map(|n| n as usize)).collect();
         let places = at.linear(self, places, &[Slot::Input(0), Slot::Scratch(0)], &dims, windows);
         let Window { kernel: [height, width], stride, .. } = self.window;
@@ -246,6 +246,7 @@ impl Op for MaxPool2dBackward {
             .flat_map(|(size, kernel, reach, stride)| {
                 [(size, (kernel as u32).into()), (reach, (kernel.div_ceil(stride) as u32).into())]
             })
+            .chain([at.edges(pixels)])
             .collect();
         let source = include_str!("../../../shaders/max_pool2d_backward_gather.wgsl");
         let gather = Kernel::new("max_pool2d_backward_gather", source, &constants);

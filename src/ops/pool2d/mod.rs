@@ -134,13 +134,13 @@ impl Graph {
         self.apply(MaxPool2d { window }, &[x])
     }
 
-    /// The mean of each window, of x `[batch, channels, height, width]`. With `include_padding`, PyTorch's
-    /// `count_include_pad` and its default, the padding's zeros count; what a window reaches beyond them never does.
+    /// The mean of each window, of x `[batch, channels, height, width]`. The padding's zeros count, as by PyTorch's default; what
+    /// a window reaches beyond them does not. [`AveragePool2d`] can leave the padding out.
     ///
     /// # Errors
     /// As [`Graph::max_pool2d`].
-    pub fn average_pool2d(&mut self, x: NodeId, window: Window, include_padding: bool) -> Result<NodeId> {
-        self.apply(AveragePool2d { window, include_padding }, &[x])
+    pub fn average_pool2d(&mut self, x: NodeId, window: Window) -> Result<NodeId> {
+        self.apply(AveragePool2d { window, include_padding: true }, &[x])
     }
 
     /// The mean of each channel's pixels: `[batch, channels]` of x `[batch, channels, height, width]`.
