@@ -58,8 +58,7 @@ impl Layer for BatchNorm2d {
             return build.batch_norm_inference(x, mean, variance, gamma, beta, self.epsilon);
         }
         let normed = build.batch_norm(x, gamma, beta, self.epsilon)?;
-        build.update_running(normed.mean, mean, self.momentum)?;
-        build.update_running(normed.variance, variance, self.momentum)?;
+        build.update_running(normed.mean, normed.variance, mean, variance, self.momentum)?;
         Ok(normed.y)
     }
 }

@@ -70,9 +70,10 @@ pub struct ResidualEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
     /// What is added to the input.
+    #[serde(deserialize_with = "entries")]
     pub layers: Vec<Entry>,
     /// What brings the input to the shape of what is added.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "entries")]
     pub shortcut: Vec<Entry>,
 }
 
@@ -81,7 +82,7 @@ pub struct ResidualEntry {
 #[serde(deny_unknown_fields)]
 pub struct BranchesEntry {
     /// What all branches read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "entries")]
     pub layers: Vec<Entry>,
     /// The layers of each branch.
     pub branches: Vec<Vec<Entry>>,
@@ -213,23 +214,39 @@ impl Kind {
 fn typed<T: DeserializeOwned>(kind: &str, fields: Table) -> Result<T, String> {
     T::deserialize(Value::Table(fields)).map_err(|error| {
         let reason = error.message().trim_end().replace('\n', " ");
-        format!("the layer `{kind}` is not right: {reason}")
+        format!("`{kind}`: {reason}")
     })
+}
+
+impl Entry {
+    /// From all that is written of it.
+    ///
+    /// # Errors
+    /// The part of a sentence that says what is wrong.
+    fn read(mut fields: Table) -> Result<Self, String> {
+        let mut text = |field: &str| match fields.remove(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(format!("a layer's {field} must be a text, but is {other}")),
+        };
+        let (name, kind) = (text("name")?, text("kind")?);
+        let kind = kind.ok_or("a layer must say its kind, as in kind = \"conv2d\"")?;
+        Ok(Self { name, kind: Kind::read(&kind, fields)? })
+    }
 }
 
 impl<'de> serde::Deserialize<'de> for Entry {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut fields = Table::deserialize(deserializer)?;
-        let mut text = |field: &str| match fields.remove(field) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(D::Error::custom(format!("a layer's {field} must be a text, but is {other}"))),
-        };
-        let (name, kind) = (text("name")?, text("kind")?);
-        let kind = kind.ok_or_else(|| D::Error::custom("a layer must say its kind, as in kind = \"conv2d\""))?;
-        let kind = Kind::read(&kind, fields).map_err(D::Error::custom)?;
-        Ok(Self { name, kind })
+        Self::read(Table::deserialize(deserializer)?).map_err(D::Error::custom)
     }
+}
+
+/// Reads layers so that an error says which of them is wrong.
+pub(crate) fn entries<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    let read = |(number, fields): (usize, Table)| {
+        Entry::read(fields).map_err(|reason| D::Error::custom(format!("layer {number}: {reason}")))
+    };
+    (1..).zip(<Vec<Table> as serde::Deserialize>::deserialize(deserializer)?).map(read).collect()
 }
 
 impl serde::Serialize for Entry {

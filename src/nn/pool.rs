@@ -5,7 +5,7 @@ use super::layer::{Layer, picture};
 use super::pair::Pair;
 use crate::Result;
 use crate::graph::NodeId;
-use crate::ops::pool::Window;
+use crate::ops::pool2d::Window;
 
 /// What becomes of the pixels of a window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Pooling {
     fn forward(self, build: &mut Build, x: NodeId, window: Window) -> Result<NodeId> {
         match self {
             Self::Max => build.max_pool2d(x, window),
-            Self::Average => build.average_pool2d(x, window),
+            Self::Average => build.average_pool2d(x, window, true),
         }
     }
 }
@@ -78,8 +78,8 @@ impl Layer for Pool2d {
         self.kernel.check("window")?;
         self.padding.check("padding")?;
         self.stride.map_or(Ok(()), |stride| stride.check("stride"))?;
-        let [height, width] = self.window().outputs([height, width])?;
-        Ok(vec![channels, height, width])
+        let window = self.window();
+        Ok(vec![channels, window.outputs(0, height)?, window.outputs(1, width)?])
     }
 
     fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {

@@ -39,7 +39,7 @@ pub struct Config {
     #[serde(default)]
     pub dropout: f32,
     /// The layers of a network of the user's own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::entries")]
     pub layer: Vec<Entry>,
 }
 
