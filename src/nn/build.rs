@@ -1,11 +1,13 @@
 //! What layers build into: a graph, with the model's parameters as leaves.
 
-use super::parameters::Parameters;
+use super::parameters::{Parameter, Parameters};
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::{Error, Result};
 
 /// The name of the flat buffer of all parameters.
 pub const PARAMS: &str = "params";
+/// The name of the flat buffer of all statistics, in models that have some.
+pub const STATISTICS: &str = "statistics";
 
 /// What a graph is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,9 @@ impl<'a> Build<'a> {
         let mut graph = Graph::new();
         // The whole buffer first: every graph then asks for it in the same length.
         let params = graph.leaf(PARAMS, 0, TensorType::f32([parameters.flat_len()]))?;
+        if !parameters.statistics().is_empty() {
+            graph.leaf(STATISTICS, 0, TensorType::f32([parameters.statistics().flat_len()]))?;
+        }
         Ok(Self { graph, mode, params, parameters, leaves: vec![None; parameters.iter().len()], dropouts: 0 })
     }
 
@@ -65,12 +70,24 @@ impl<'a> Build<'a> {
         Ok(leaf)
     }
 
-    /// The leaves of all parameters, in order.
+    /// The parameters that are not frozen, each with its leaf, in order.
     ///
     /// # Errors
     /// None that a caller could cause.
-    pub fn all_parameters(&mut self) -> Result<Vec<NodeId>> {
-        (0..self.leaves.len()).map(|index| self.parameter_at(index)).collect()
+    pub fn learned(&mut self) -> Result<Vec<(&'a Parameter, NodeId)>> {
+        let parameters = self.parameters;
+        let learned = parameters.iter().enumerate().filter(|(_, parameter)| !parameters.is_frozen(parameter));
+        learned.map(|(index, parameter)| Ok((parameter, self.parameter_at(index)?))).collect()
+    }
+
+    /// The leaf of a statistic.
+    ///
+    /// # Errors
+    /// When the model has none of that name.
+    pub fn statistic(&mut self, name: &str) -> Result<NodeId> {
+        let statistic = self.parameters.statistics().find(name);
+        let statistic = statistic.ok_or_else(|| Error::usage(format!("the model has no statistic '{name}'")))?;
+        self.graph.leaf(STATISTICS, statistic.offset, TensorType::f32(statistic.shape.clone()))
     }
 
     /// What the parameters are.

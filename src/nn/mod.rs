@@ -15,10 +15,10 @@ pub mod models;
 mod parameters;
 
 pub use activation::Activation;
-pub use build::{Build, Mode, PARAMS};
+pub use build::{Build, Mode, PARAMS, STATISTICS};
 pub use dropout::Dropout;
 pub use initialiser::{Initialiser, Scheme};
 pub use layer::{Flatten, Layer};
 pub use linear::Linear;
 pub use model::{Description, Model};
-pub use parameters::{GROUP_SPARED, GROUP_WEIGHTS, Group, Parameter, Parameters};
+pub use parameters::{GROUP_FROZEN, GROUP_SPARED, GROUP_WEIGHTS, Group, Layout, Parameter, Parameters, Weights};

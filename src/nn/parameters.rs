@@ -1,4 +1,4 @@
-//! What a model learns: named parameters in one flat buffer.
+//! What a model keeps: named tensors in flat buffers, one for what it learns and one for what it only measures.
 
 use super::initialiser::Initialiser;
 use crate::graph::Shape;
@@ -17,8 +17,10 @@ pub struct Group {
 pub const GROUP_WEIGHTS: u32 = 0;
 /// The group of biases and the like, which weight decay spares.
 pub const GROUP_SPARED: u32 = 1;
+/// The group of what stays as it begins: no gradient is computed for it.
+pub const GROUP_FROZEN: u32 = 2;
 
-/// One named tensor that is learned.
+/// One named tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// As PyTorch would name it: `fc1.weight`.
@@ -40,29 +42,19 @@ impl Parameter {
     }
 }
 
-/// All parameters of a model, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameters {
+/// Named tensors one after another in a flat buffer, with gaps so that each begins at a multiple of 64 floats.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
     list: Vec<Parameter>,
-    /// The groups of the optimiser's table.
-    pub groups: Vec<Group>,
     len: usize,
 }
 
-impl Default for Parameters {
-    fn default() -> Self {
-        let groups = vec![Group { rate: 1.0, decay: 1.0 }, Group { rate: 1.0, decay: 0.0 }];
-        Self { list: Vec::new(), groups, len: 0 }
-    }
-}
-
-impl Parameters {
+impl Layout {
     /// Adds one after the others.
-    pub fn add(&mut self, name: impl Into<String>, shape: impl Into<Shape>, initialiser: Initialiser, group: u32) {
-        let shape = shape.into();
+    fn add(&mut self, name: String, shape: Shape, initialiser: Initialiser, group: u32) {
         let offset = self.len;
         self.len = (offset + shape.elements()).next_multiple_of(BLOCK);
-        self.list.push(Parameter { name: name.into(), shape, initialiser, group, offset });
+        self.list.push(Parameter { name, shape, initialiser, group, offset });
     }
 
     /// All, in order.
@@ -70,12 +62,17 @@ impl Parameters {
         self.list.iter()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// The one of a name.
     pub fn find(&self, name: &str) -> Option<&Parameter> {
         self.list.iter().find(|parameter| parameter.name == name)
     }
 
-    /// How many numbers are learned.
+    /// How many numbers they are.
     pub fn count(&self) -> usize {
         self.list.iter().map(|parameter| parameter.shape.elements()).sum()
     }
@@ -94,14 +91,82 @@ impl Parameters {
         }
         flat
     }
+}
 
-    /// The update's table: for each block of the flat buffer its group and how many of its elements are a parameter's.
+/// All parameters of a model: what it learns, as whose [`Layout`] it is used, and its [`Parameters::statistics`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameters {
+    learned: Layout,
+    statistics: Layout,
+    /// The groups of the optimiser's table.
+    pub groups: Vec<Group>,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        let group = |rate, decay| Group { rate, decay };
+        let groups = vec![group(1.0, 1.0), group(1.0, 0.0), group(0.0, 0.0)];
+        Self { learned: Layout::default(), statistics: Layout::default(), groups }
+    }
+}
+
+impl std::ops::Deref for Parameters {
+    type Target = Layout;
+    fn deref(&self) -> &Layout {
+        &self.learned
+    }
+}
+
+/// The content of a model's flat buffers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// What is learned, laid out as [`Parameters`].
+    pub learned: Vec<f32>,
+    /// What is measured, laid out as [`Parameters::statistics`].
+    pub statistics: Vec<f32>,
+}
+
+impl Parameters {
+    /// Adds one that is learned after the others.
+    pub fn add(&mut self, name: impl Into<String>, shape: impl Into<Shape>, initialiser: Initialiser, group: u32) {
+        self.learned.add(name.into(), shape.into(), initialiser, group);
+    }
+
+    /// Adds one that training measures instead of learning, as running means and variances: no optimiser changes it,
+    /// and it counts as no parameter, but it belongs to the weights.
+    pub fn add_statistic(&mut self, name: impl Into<String>, shape: impl Into<Shape>, initial: f32) {
+        self.statistics.add(name.into(), shape.into(), Initialiser::Constant(initial), GROUP_FROZEN);
+    }
+
+    /// What is measured.
+    pub fn statistics(&self) -> &Layout {
+        &self.statistics
+    }
+
+    /// Whether it stays as it begins.
+    pub fn is_frozen(&self, parameter: &Parameter) -> bool {
+        self.groups[parameter.group as usize].rate == 0.0
+    }
+
+    /// A name that two of them have.
+    pub fn repeated(&self) -> Option<&str> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.learned.iter().chain(self.statistics.iter()).map(|p| p.name.as_str()).find(|&name| !seen.insert(name))
+    }
+
+    /// The initial content of both buffers.
+    pub fn initial_weights(&self, seed: u64) -> Weights {
+        Weights { learned: self.learned.initial(seed), statistics: self.statistics.initial(seed) }
+    }
+
+    /// The update's table: for each block of the flat buffer its group and how many of its elements are a parameter's to
+    /// be updated: none of a frozen one's.
     pub fn blocks(&self) -> Vec<u32> {
         let mut table = vec![0; self.flat_len() / BLOCK];
-        for parameter in &self.list {
+        for parameter in self.learned.iter() {
             let range = parameter.range();
             for first in range.clone().step_by(BLOCK) {
-                let elements = (range.end - first).min(BLOCK);
+                let elements = if self.is_frozen(parameter) { 0 } else { (range.end - first).min(BLOCK) };
                 table[first / BLOCK] = block_entry(parameter.group, elements as u32);
             }
         }
@@ -114,19 +179,22 @@ impl Parameters {
         factors.concat()
     }
 
-    /// A hash of all parameters' names, shapes and bits (64-bit FNV-1a, as 16 hexadecimal digits); the gaps do not count.
-    pub fn hash(&self, flat: &[f32]) -> String {
+    /// A hash of all names, shapes and bits, of what is learned and then of what is measured (64-bit FNV-1a, as 16
+    /// hexadecimal digits); the gaps do not count.
+    pub fn hash(&self, weights: &Weights) -> String {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut add = |bytes: &[u8]| {
             for &byte in bytes {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
             }
         };
-        for parameter in &self.list {
-            add(parameter.name.as_bytes());
-            add(parameter.shape.to_string().as_bytes());
-            for value in &flat[parameter.range()] {
-                add(&value.to_bits().to_le_bytes());
+        for (layout, flat) in [(&self.learned, &weights.learned), (&self.statistics, &weights.statistics)] {
+            for parameter in layout.iter() {
+                add(parameter.name.as_bytes());
+                add(parameter.shape.to_string().as_bytes());
+                for value in &flat[parameter.range()] {
+                    add(&value.to_bits().to_le_bytes());
+                }
             }
         }
         format!("{hash:016x}")
@@ -144,11 +212,36 @@ mod tests {
         parameters.add("a.bias", [3], Initialiser::Zeros, GROUP_SPARED);
         assert_eq!((parameters.count(), parameters.flat_len()), (153, 256));
         assert_eq!(parameters.blocks(), [64, 64, 22, 256 | 3]);
-        let mut flat = parameters.initial(1);
-        let hash = parameters.hash(&flat);
-        flat[150] = 7.0;
-        assert_eq!(parameters.hash(&flat), hash);
-        flat[192] = 7.0;
-        assert_ne!(parameters.hash(&flat), hash);
+        let mut weights = parameters.initial_weights(1);
+        let hash = parameters.hash(&weights);
+        weights.learned[150] = 7.0;
+        assert_eq!(parameters.hash(&weights), hash);
+        weights.learned[192] = 7.0;
+        assert_ne!(parameters.hash(&weights), hash);
+    }
+
+    #[test]
+    fn statistics_belong_to_the_weights_but_are_no_parameters() {
+        let mut parameters = Parameters::default();
+        parameters.add("bn.weight", [3], Initialiser::Constant(1.0), GROUP_SPARED);
+        parameters.add_statistic("bn.running_mean", [3], 0.0);
+        parameters.add_statistic("bn.running_var", [3], 1.0);
+        assert_eq!((parameters.count(), parameters.statistics().count()), (3, 6));
+        let mut weights = parameters.initial_weights(1);
+        assert_eq!(weights.statistics[64..67], [1.0; 3]);
+        let hash = parameters.hash(&weights);
+        weights.statistics[65] = 2.0;
+        assert_ne!(parameters.hash(&weights), hash);
+        assert_eq!(parameters.repeated(), None);
+        parameters.add("bn.running_var", [3], Initialiser::Zeros, GROUP_SPARED);
+        assert_eq!(parameters.repeated(), Some("bn.running_var"));
+    }
+
+    #[test]
+    fn what_is_frozen_is_not_updated() {
+        let mut parameters = Parameters::default();
+        parameters.add("a", [70], Initialiser::Zeros, GROUP_FROZEN);
+        parameters.add("b", [2], Initialiser::Zeros, GROUP_WEIGHTS);
+        assert_eq!(parameters.blocks(), [512, 512, 2]);
     }
 }

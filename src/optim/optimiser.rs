@@ -142,18 +142,21 @@ impl Optimiser {
     /// # Errors
     /// When the loss is no scalar or does not depend on a parameter.
     pub fn update(&self, build: &mut Build, loss: NodeId) -> Result<()> {
-        let leaves = build.all_parameters()?;
+        let (learned, leaves): (Vec<_>, Vec<_>) = build.learned()?.into_iter().unzip();
+        if learned.is_empty() {
+            return Err(Error::usage("The model has nothing to learn: it has no parameters, or all are frozen."));
+        }
         let gradients = build.gradient(loss, &leaves)?;
+        let offsets = learned.iter().map(|parameter| parameter.offset).collect();
         build.enter("update");
-        let built = self.update_by(build, &gradients);
+        let built = self.update_by(build, &gradients, offsets);
         build.leave();
         built
     }
 
-    fn update_by(&self, build: &mut Build, gradients: &[NodeId]) -> Result<()> {
+    fn update_by(&self, build: &mut Build, gradients: &[NodeId], offsets: Vec<usize>) -> Result<()> {
         let parameters = build.parameters();
         let len = parameters.flat_len();
-        let offsets = parameters.iter().map(|parameter| parameter.offset).collect();
         let flat = build.apply(Pack { offsets, len }, gradients)?;
         let blocks = build.leaf(BLOCKS, 0, TensorType::u32([parameters.blocks().len()]))?;
         let factors = parameters.group_factors();

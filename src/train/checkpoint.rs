@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::metrics::EpochLine;
 use super::recipe::Recipe;
-use crate::nn::Parameters;
+use crate::nn::{Layout, Parameters, Weights};
 use crate::{Error, Result};
 
 /// The version of what the metadata hold.
@@ -82,8 +82,23 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
 }
 
 impl Checkpoint {
+    /// Puts all weights under their own names.
+    pub fn put_weights(&mut self, parameters: &Parameters, weights: &Weights) {
+        self.put("", parameters, &weights.learned);
+        self.put("", parameters.statistics(), &weights.statistics);
+    }
+
+    /// The weights that [`Checkpoint::put_weights`] put.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::flat`].
+    pub fn weights(&self, parameters: &Parameters) -> Result<Weights> {
+        let (learned, statistics) = (self.flat("", parameters)?, self.flat("", parameters.statistics())?);
+        Ok(Weights { learned, statistics })
+    }
+
     /// Puts the flat buffer `flat` of all parameters, or of a state like it, under each parameter's name after `prefix`.
-    pub fn put(&mut self, prefix: &str, parameters: &Parameters, flat: &[f32]) {
+    pub fn put(&mut self, prefix: &str, parameters: &Layout, flat: &[f32]) {
         for parameter in parameters.iter() {
             let values = flat[parameter.range()].to_vec();
             self.tensors.insert(format!("{prefix}{}", parameter.name), (parameter.shape.dims().to_vec(), values));
@@ -94,7 +109,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// When a tensor is missing or of another shape: the checkpoint is of another model.
-    pub fn flat(&self, prefix: &str, parameters: &Parameters) -> Result<Vec<f32>> {
+    pub fn flat(&self, prefix: &str, parameters: &Layout) -> Result<Vec<f32>> {
         let mut flat = vec![0.0; parameters.flat_len()];
         for parameter in parameters.iter() {
             let name = format!("{prefix}{}", parameter.name);

@@ -4,10 +4,9 @@ use super::checkpoint::Checkpoint;
 use super::graphs::{self, Resident, SCORES};
 use super::memory;
 use super::metrics::Measured;
-use super::trainer::{MEASURED_AT_ONCE, measuring_steps, upload};
+use super::trainer::{MEASURED_AT_ONCE, measuring_steps, upload, write_weights};
 use crate::data::{Dataset, Part};
 use crate::graph::PlanOptions;
-use crate::nn::PARAMS;
 use crate::nn::models::Task;
 use crate::{Engine, Error, Result};
 
@@ -54,7 +53,7 @@ pub async fn evaluate(
     let split = dataset.part(part)?;
     let task = checkpoint.recipe.model.task()?;
     let model = checkpoint.recipe.model.build(checkpoint.input, checkpoint.classes.len())?;
-    let weights = checkpoint.flat("", model.parameters())?;
+    let weights = checkpoint.weights(model.parameters())?;
     let name = match part {
         Part::Train => "train",
         Part::Val => "val",
@@ -64,7 +63,7 @@ pub async fn evaluate(
     let graph = graphs::measuring(&model, task, data, batch)?;
     let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
     upload(engine, task, data, split)?;
-    engine.write(PARAMS, 0, &weights)?;
+    write_weights(engine, model.parameters(), &weights)?;
     engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;
     let steps = measuring_steps(split.len(), batch);
     engine.schedule(program, &steps)?;

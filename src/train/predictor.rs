@@ -6,8 +6,8 @@ use super::checkpoint::Checkpoint;
 use super::evaluation::largest;
 use super::graphs::{self, INPUT, SCORES};
 use super::memory;
+use super::trainer::write_weights;
 use crate::graph::PlanOptions;
-use crate::nn::PARAMS;
 use crate::nn::models::Task;
 use crate::ops::Step;
 use crate::{Engine, Error, Program, Result};
@@ -52,10 +52,10 @@ impl Predictor {
             return Err(Error::usage(format!("The run trained {name}, which gives pictures back and names no class.")));
         }
         let model = checkpoint.recipe.model.build(checkpoint.input, checkpoint.classes.len())?;
-        let weights = checkpoint.flat("", model.parameters())?;
+        let weights = checkpoint.weights(model.parameters())?;
         let graph = graphs::using(&model, task, 1)?;
         let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
-        engine.write(PARAMS, 0, &weights)?;
+        write_weights(&mut engine, model.parameters(), &weights)?;
         engine.schedule(program, &[Step::new(0, 1, 0)])?;
         Ok(Self { engine, program, input: checkpoint.input, classes: checkpoint.classes.clone() })
     }

@@ -12,7 +12,7 @@ use super::recipe::Recipe;
 use crate::data::{Dataset, Part, Pixels, Split, epoch_order};
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::models::Task;
-use crate::nn::{Model, PARAMS};
+use crate::nn::{Model, PARAMS, Parameters, STATISTICS, Weights};
 use crate::ops::Step;
 use crate::optim::Moment;
 use crate::{Engine, Error, Program, Result};
@@ -104,7 +104,7 @@ impl Trainer {
                 upload(&mut engine, task, stage.data, split)?;
             }
         }
-        engine.write(PARAMS, 0, &model.parameters().initial(recipe.seed))?;
+        write_weights(&mut engine, model.parameters(), &model.parameters().initial_weights(recipe.seed))?;
         for (name, table) in recipe.optimizer.tables(model.parameters()) {
             engine.write(name, 0, &table)?;
         }
@@ -305,12 +305,17 @@ impl Trainer {
         Ok(Some(Measured::from_sums(self.task, &sums)))
     }
 
-    /// The flat buffer of all parameters.
+    /// The weights as they are now.
     ///
     /// # Errors
     /// When the device is lost.
-    pub async fn weights(&mut self) -> Result<Vec<f32>> {
-        self.engine.read(PARAMS).await
+    pub async fn weights(&mut self) -> Result<Weights> {
+        let learned = self.engine.read(PARAMS).await?;
+        let statistics = match self.model.parameters().statistics().is_empty() {
+            true => Vec::new(),
+            false => self.engine.read(STATISTICS).await?,
+        };
+        Ok(Weights { learned, statistics })
     }
 
     /// Everything that it takes to go on from here.
@@ -325,7 +330,8 @@ impl Trainer {
             classes: self.classes.clone(),
             tensors: BTreeMap::new(),
         };
-        checkpoint.put("", self.model.parameters(), &self.engine.read(PARAMS).await?);
+        let weights = self.weights().await?;
+        checkpoint.put_weights(self.model.parameters(), &weights);
         for &state in self.recipe.optimizer.states() {
             let flat = self.engine.read(state).await?;
             checkpoint.put(&format!("{state}/"), self.model.parameters(), &flat);
@@ -341,7 +347,7 @@ impl Trainer {
     /// When it is of another model or optimiser, or was taken with other steps in an epoch.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let parameters = self.model.parameters();
-        let params = checkpoint.flat("", parameters)?;
+        let weights = checkpoint.weights(parameters)?;
         let mut states = Vec::new();
         for &state in self.recipe.optimizer.states() {
             states.push((state, checkpoint.flat(&format!("{state}/"), parameters)?));
@@ -355,7 +361,7 @@ impl Trainer {
         }
         let sums = checkpoint.tensors.get(SUMS).filter(|(shape, _)| shape == &[3]);
         let (_, sums) = sums.ok_or_else(|| Error::data(format!("The checkpoint has no running sums (`{SUMS}`).")))?;
-        self.engine.write(PARAMS, 0, &params)?;
+        write_weights(&mut self.engine, parameters, &weights)?;
         for (state, flat) in states {
             self.engine.write(state, 0, &flat)?;
         }
@@ -377,6 +383,15 @@ pub(super) fn measuring_steps(rows: usize, batch: usize) -> Vec<Step> {
 /// `0..count` in ranges of `size` at most.
 fn chunks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(size).map(move |first| first..count.min(first + size))
+}
+
+/// Takes weights to the device.
+pub(super) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
+    engine.write(PARAMS, 0, &weights.learned)?;
+    match parameters.statistics().is_empty() {
+        true => Ok(()),
+        false => engine.write(STATISTICS, 0, &weights.statistics),
+    }
 }
 
 /// Takes a split to the device: pixels, labels where they are used, and the order as it is.
