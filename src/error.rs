@@ -22,6 +22,9 @@ pub enum Error {
     /// A plan does not fit the device: a smaller batch might.
     #[error("{0}")]
     Memory(String),
+    /// An address could not be reached, or did not give what was asked of it.
+    #[error("{0}")]
+    Network(String),
     /// The operating system refused a file.
     #[error("{action} {}: {source}", path.display())]
     File {

@@ -11,6 +11,7 @@ pub mod cpu;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod files;
 pub mod formats;
 pub mod gpu;
 pub mod graph;

@@ -155,6 +155,7 @@ pub fn mlp_step(engine: Engine, batch: usize, effort: Effort) -> Result<(Figure,
         val: None,
         test: None,
         folder: None,
+        skipped: Vec::new(),
     };
     let mut recipe = Recipe::find("nist36-mlp")?;
     recipe.training.batch_size = batch;

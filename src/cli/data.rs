@@ -3,9 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use gpunn::data::fetch::Got;
+use gpunn::data::pictures::Asked;
 use gpunn::data::{self, Dataset, Info, Part};
 use gpunn::{Error, Result};
 use serde::Serialize;
+
+use super::pictures::{PictureArgs, say_skipped};
+use super::progress::Download;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn data preview glyphs --out glyphs.png")]
@@ -27,17 +32,30 @@ enum Command {
     Info {
         /// The data set
         name: String,
-        /// The folder that holds data sets, each under its own name
+        /// The folder that holds data sets, each in its own folder
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
         /// Print one line of JSON last
         #[arg(long)]
         json: bool,
     },
+    /// Fetch a data set from where its makers publish it.
+    #[command(after_help = "Example:\n  gpunn data get cifar10\n\n\
+        A download that was interrupted goes on where it stopped. Every file's digest is checked, and archives are unpacked.")]
+    Get {
+        /// The data set
+        name: String,
+        /// The folder to put it into [default: GPUNN_DATA, else the user's cache folder]
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// Print no progress
+        #[arg(long, short)]
+        quiet: bool,
+    },
     /// Draw a sheet of each class's pictures.
     #[command(after_help = "Example:\n  gpunn data preview emnist36 --data-dir DIR --split val --out sheet.png")]
     Preview {
-        /// The data set
+        /// The data set, or the path of a folder of pictures
         name: String,
         /// The picture to write (PNG)
         #[arg(long, value_name = "PNG")]
@@ -48,9 +66,11 @@ enum Command {
         /// Pictures of each class
         #[arg(long, default_value_t = 12, value_name = "N")]
         per_class: usize,
-        /// The folder that holds data sets, each under its own name
+        /// The folder that holds data sets, each in its own folder
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        pictures: PictureArgs,
     },
 }
 
@@ -63,6 +83,8 @@ struct Described {
     classes: &'static str,
     input: [usize; 3],
     splits: &'static str,
+    /// Whether `gpunn data get` fetches it.
+    fetched: bool,
     /// How many pictures each split holds; none where the set is not here, or was not looked for.
     images: Option<Images>,
 }
@@ -84,6 +106,7 @@ impl Described {
             classes: info.classes,
             input: info.input,
             splits: info.splits,
+            fetched: data::fetch::source(info.name).is_some(),
             images: here.map(|set| Images {
                 train: count(set, Part::Train),
                 val: count(set, Part::Val),
@@ -97,8 +120,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::List { json } => list(json)?,
         Command::Info { name, data_dir, json } => info(&name, data_dir, json)?,
-        Command::Preview { name, out, split, per_class, data_dir } => {
-            preview(&data::load(&name, data_dir.as_deref())?, split, per_class, &out)?;
+        Command::Get { name, data_dir, quiet } => get(&name, data_dir.as_deref(), quiet)?,
+        Command::Preview { name, out, split, per_class, data_dir, pictures } => {
+            let asked = pictures.or(Asked::default());
+            let options = data::Options { asked, skip_bad: pictures.skip_bad, ..data::Options::default() };
+            let dataset = data::load_with(&name, data_dir.as_deref(), &options)?;
+            say_skipped(&dataset);
+            preview(&dataset, split, per_class, &out)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -110,8 +138,10 @@ fn list(json: bool) -> Result<()> {
         return super::print_json(&all);
     }
     for info in data::known() {
-        super::print_line(&format!("{:<14} {} ({})", info.name, info.title, info.splits));
+        let fetched = if data::fetch::source(info.name).is_some() { "; `gpunn data get` fetches it" } else { "" };
+        super::print_line(&format!("{:<14} {} ({}){fetched}", info.name, info.title, info.splits));
     }
+    super::print_line("A folder of pictures, one folder a class, is given by its path.");
     Ok(())
 }
 
@@ -126,15 +156,40 @@ fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
     super::print_line(&format!("{}: {}", info.name, info.title));
     super::print_line(&format!("classes   {}", info.classes));
     super::print_line(&format!("pictures  {channels} x {height} x {width}; {}", info.splits));
+    super::print_line(&format!("files     {}", where_the_files_are(info)));
     super::print_line(&format!("from      {}", info.where_from));
     super::print_line(&format!("notes     {}", info.notes));
     match (here, described.images) {
         (Ok(set), Some(Images { train, val, test })) => {
-            let folder = set.folder.map_or("inside the program".into(), |folder| folder.display().to_string());
+            let folder = set.folder.map(|folder| folder.join(info.folder).display().to_string());
+            let folder = folder.unwrap_or_else(|| "inside the program".into());
             super::print_line(&format!("here      {train} train, {val} val, {test} test; {folder}"));
         }
         (Err(error), _) => super::print_line(&format!("not here  {error}")),
         _ => {}
+    }
+    Ok(())
+}
+
+/// What a set's folder has to hold, and how it gets there.
+fn where_the_files_are(info: &Info) -> String {
+    if info.files.is_empty() {
+        return "none".into();
+    }
+    let archive = info.archive.map_or_else(String::new, |archive| format!("; or {archive} beside that folder"));
+    let get = data::fetch::source(info.name)
+        .map_or_else(String::new, |_| format!("; `gpunn data get {}` fetches them", info.name));
+    format!("{} in the folder {}{archive}{get}", info.files.join(", "), info.folder)
+}
+
+/// Fetches a set, with a bar on a terminal and a line a file elsewhere.
+fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
+    let mut progress = Download::new(quiet);
+    let got = data::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
+    progress.finish();
+    match got? {
+        Got::Already(folder) => super::print_line(&format!("{name} is in {} already", folder.display())),
+        Got::Fetched(folder) => super::print_line(&format!("{name} is in {}", folder.display())),
     }
     Ok(())
 }
@@ -152,7 +207,7 @@ fn preview(dataset: &Dataset, split: Option<String>, per_class: usize, out: &Pat
     sheet
         .write_to(&mut png, image::ImageFormat::Png)
         .map_err(|error| Error::data(format!("Cannot make a PNG of the sheet: {error}.")))?;
-    gpunn::train::files::write_whole(out, png.get_ref())?;
+    gpunn::files::write_whole(out, png.get_ref())?;
     super::print_line(&format!("{} x {} pixels in {}", sheet.width(), sheet.height(), out.display()));
     Ok(())
 }

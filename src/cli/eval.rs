@@ -47,6 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let wanted: Option<Part> = args.split.as_deref().map(str::parse).transpose()?;
     let checkpoint = checkpoint(&args.run, args.best)?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
+    super::pictures::say_skipped(&dataset);
     let there = |part: &Part| dataset.part(*part).is_ok();
     let part = wanted.or_else(|| [Part::Test, Part::Val].into_iter().find(there)).unwrap_or(Part::Train);
     dataset.part(part)?;

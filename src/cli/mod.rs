@@ -7,6 +7,7 @@ mod data;
 mod devices;
 mod engine;
 mod eval;
+mod pictures;
 mod predict;
 mod progress;
 mod summary;
@@ -44,7 +45,7 @@ enum Command {
     Check(check::Args),
     /// Time kernels, matrix products and training steps.
     Bench(bench::Args),
-    /// List data sets, say what they hold, draw a sheet of their pictures.
+    /// List data sets, say what they hold, fetch them, draw a sheet of their pictures.
     Data(data::Args),
     /// Print a script that completes gpunn's commands in a shell.
     Completions(completions::Args),

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::train::{Prediction, Predictor, prepare};
-use gpunn::{Error, Result, gpu};
+use gpunn::data::{pictures::open, rule};
+use gpunn::train::{Checkpoint, Prediction, Predictor, prepare};
+use gpunn::{Result, gpu};
 
 use super::engine::DeviceArgs;
 
-/// A picture is a PNG, JPEG, BMP or WebP file. For a network of grey pictures it becomes grey; where its edge is light
+/// A picture is a PNG, JPEG, BMP or WebP file. For a network that was trained on a folder of pictures it is brought to
+/// their size as they were. For a network of grey characters it becomes grey; where its edge is light
 /// (ink on paper) it is inverted; and the box around the ink is centred in a square of 1.35 times its longer side, as the
 /// training data are.
 #[derive(Debug, clap::Args)]
@@ -50,8 +52,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     let checkpoint = super::eval::checkpoint(&args.run, args.best)?;
     // All pictures before any answer: nothing is half printed.
-    let pictures: Vec<Vec<f32>> =
-        args.images.iter().map(|path| Ok(prepare(&open(path)?, checkpoint.input))).collect::<Result<_>>()?;
+    let pictures: Vec<Vec<f32>> = args.images.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
     let engine = args.device.open(gpu::Options::default(), args.quiet)?;
     let mut predictor = Predictor::new(engine, &checkpoint)?;
     let mut predictions = Vec::new();
@@ -69,11 +70,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Decodes a picture by its content.
-fn open(path: &Path) -> Result<image::DynamicImage> {
-    let reader = image::ImageReader::open(path).and_then(image::ImageReader::with_guessed_format);
-    let reader = reader.map_err(Error::file("cannot read the picture", path))?;
-    reader.decode().map_err(|error| {
-        Error::data(format!("{} is no picture that can be read (PNG, JPEG, BMP or WebP): {error}.", path.display()))
+/// A picture as the network takes it: for one that was trained on a folder of pictures by the rule that those went through.
+fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+    let picture = open(path)?;
+    let data = &checkpoint.recipe.data;
+    Ok(match rule(&data.name, &data.asked()).filter(|rule| rule.input() == checkpoint.input) {
+        Some(rule) => rule.apply(&picture).into_iter().map(|byte| f32::from(byte) / 255.0).collect(),
+        None => prepare(&picture, checkpoint.input),
     })
 }

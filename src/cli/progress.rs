@@ -69,6 +69,55 @@ impl Observer for Progress {
     }
 }
 
+/// Watches a download: a bar on a terminal, a line for each file elsewhere.
+pub struct Download {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    file: String,
+}
+
+impl Download {
+    /// Nothing is shown where it is to be quiet.
+    pub fn new(quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let template = "{msg}  {bar:30} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}";
+            let bar = ProgressBar::new(0);
+            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Self { bar, quiet, file: String::new() }
+    }
+
+    /// So many bytes of a file of `total` are there.
+    pub fn show(&mut self, file: &str, done: u64, total: u64) {
+        let begins = self.file != file;
+        if begins {
+            self.file = file.into();
+        }
+        match &self.bar {
+            Some(bar) => {
+                if begins {
+                    bar.reset();
+                    bar.set_length(total);
+                    bar.set_message(self.file.clone());
+                }
+                bar.set_position(done);
+            }
+            None if begins && !self.quiet => {
+                eprintln!("fetching {file} ({})", super::bytes(usize::try_from(total).unwrap_or(usize::MAX)));
+            }
+            None => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// An epoch in a line.
 fn describe(line: &EpochLine, epochs: u32) -> String {
     let mut text = format!("epoch {:>3}/{epochs}  loss {:.4}", line.epoch, line.train_loss);

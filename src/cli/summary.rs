@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use gpunn::Result;
 use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimise};
 use gpunn::nn::{Description, models};
 use gpunn::train::graphs::{Resident, training};
 use gpunn::train::{Recipe, recipe};
-use gpunn::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn summary --model mlp --dataset glyphs --batch-size 64")]
@@ -65,12 +65,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     recipe.data.name = args.dataset.unwrap_or(recipe.data.name);
     recipe.training.batch_size = args.batch_size.unwrap_or(recipe.training.batch_size);
     recipe.validate()?;
-    let info = gpunn::data::find(&recipe.data.name)?;
-    // The catalogue's line begins with their number.
-    let classes = info.classes.split(':').next().and_then(|count| count.trim().parse().ok());
-    let classes: usize = classes.ok_or_else(|| Error::data(format!("{} has no known classes", info.name)))?;
+    let info = gpunn::data::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?;
     let batch = recipe.training.batch_size;
-    let model = recipe.model.build(info.input, classes)?;
+    let model = recipe.model.build(info.input, info.classes)?;
     // Planned for the CPU with a data set of one batch: what is asked is the network's part.
     let data = Resident { name: "train", rows: batch, bytes: true };
     let graph = optimise(&training(&model, &recipe, data, batch)?, Passes::default())?;
@@ -78,9 +75,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let layers = model.describe()?;
     let summary = Summary {
         model: recipe.model.name.clone(),
-        dataset: info.name.into(),
+        dataset: info.name,
         input: info.input,
-        classes,
+        classes: info.classes,
         batch_size: batch,
         parameters: model.parameters().count(),
         flops_per_image: layers.iter().map(|layer| layer.flops).sum(),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use gpunn::data::pictures::Asked;
 use gpunn::graph::PlanOptions;
 use gpunn::nn::{Activation, Scheme};
 use gpunn::optim::{Method, Schedule};
@@ -12,10 +13,11 @@ use gpunn::train::{
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
+use super::pictures::{PictureArgs, say_skipped};
 use super::progress::Progress;
 
 /// The flags that describe a run, which a resumed run has from its directory.
-const DESCRIBING: [&str; 21] = [
+const DESCRIBING: [&str; 25] = [
     "recipe",
     "model",
     "dataset",
@@ -33,6 +35,10 @@ const DESCRIBING: [&str; 21] = [
     "seed",
     "limit_train",
     "val_fraction",
+    "size",
+    "fit",
+    "channels",
+    "skip_bad",
     "out",
     "force",
     "nesterov",
@@ -51,8 +57,8 @@ pub struct Args {
     /// The network: mlp or autoencoder
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// The data set, see `gpunn data list`
-    #[arg(long, value_name = "NAME")]
+    /// The data set, see `gpunn data list`, or the path of a folder of pictures, one folder a class
+    #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
     /// The folder that holds data sets, each in a folder of its own name
     #[arg(long, value_name = "DIR")]
@@ -109,6 +115,8 @@ pub struct Args {
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     val_fraction: Option<f64>,
     #[command(flatten)]
+    pictures: PictureArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     /// The run directory [default: runs/RECIPE-DATE-NUMBER]
     #[arg(long, value_name = "DIR")]
@@ -152,6 +160,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         RunDirectory::check(&out, args.force)?;
     }
     let dataset = recipe.load_data(args.data_dir.as_deref())?;
+    say_skipped(&dataset);
     let options = gpu::Options { profile: args.profile, ..gpu::Options::default() };
     let engine = args.device.open(options, args.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
@@ -278,6 +287,9 @@ impl Args {
         set(&mut recipe.seed, self.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction);
+        let Asked { size, fit, channels } = self.pictures.or(recipe.data.asked());
+        (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
+        recipe.data.skip_bad |= self.pictures.skip_bad;
         Ok(recipe)
     }
 
@@ -292,8 +304,9 @@ impl Args {
         if let Some(model) = &self.model {
             named(model).task()?;
         }
-        let dataset = self.dataset.as_deref().map(gpunn::data::find).transpose()?.map(|info| info.name);
-        let found = Recipe::of_pair(self.model.as_deref(), dataset);
+        let name_of = |dataset| gpunn::data::name_of(dataset, self.data_dir.as_deref());
+        let dataset = self.dataset.as_deref().map(name_of).transpose()?;
+        let found = Recipe::of_pair(self.model.as_deref(), dataset.as_deref());
         let recipe = match found {
             Some(recipe) => recipe,
             // The recipe of the same model on another set, else the default.

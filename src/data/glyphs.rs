@@ -41,6 +41,7 @@ pub fn dataset() -> Dataset {
         val: Some(split(1)),
         test: Some(split(2)),
         folder: None,
+        skipped: Vec::new(),
     }
 }
 

@@ -33,6 +33,7 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
         val: None,
         test: Some(test?),
         folder: Some(directory.to_owned()),
+        skipped: Vec::new(),
         classes,
     })
 }

@@ -83,6 +83,7 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
         val: next.next().flatten(),
         test: next.next().flatten(),
         folder: Some(directory.to_owned()),
+        skipped: Vec::new(),
     })
 }
 

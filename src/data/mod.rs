@@ -3,16 +3,24 @@
 
 pub mod batches;
 pub mod catalogue;
+pub mod cifar_sets;
+pub mod fetch;
 pub mod glyphs;
 pub mod idx_sets;
+mod locate;
 pub mod mat_sets;
+pub mod pictures;
 mod sheet;
 
 pub use batches::{epoch_order, limit, split_off};
 pub use catalogue::{Info, find, known};
+pub use locate::{cache_dir, name_of};
 pub use sheet::sheet;
 
 use crate::{Error, Result};
+use catalogue::Reader;
+use locate::Located;
+use pictures::{Asked, Rule};
 use std::path::{Path, PathBuf};
 
 /// Pictures, N x C x H x W, row-major and upright.
@@ -137,8 +145,11 @@ pub struct Dataset {
     pub val: Option<Split>,
     /// What is tested on, where the set has such a split.
     pub test: Option<Split>,
-    /// The data directory that the set's own folder lies in, canonical; `None` for the embedded set.
+    /// The data directory that the set's own folder lies in, canonical; `None` for the embedded set and for a folder of
+    /// pictures whose name is its path.
     pub folder: Option<PathBuf>,
+    /// The pictures that were left out because they could not be decoded, each as a sentence.
+    pub skipped: Vec<String>,
 }
 
 impl Dataset {
@@ -169,60 +180,134 @@ impl Dataset {
     }
 }
 
-/// Loads a data set by its name.
-///
-/// A set that is no code lies in the folder of its own name in a data directory: `data_dir` where it is given, and then
-/// there alone; else the one that the environment's `GPUNN_DATA` names, else [`cache_dir`].
+/// What a caller may want otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How pictures of a folder are brought to one size.
+    pub asked: Asked,
+    /// Go on without pictures that cannot be decoded.
+    pub skip_bad: bool,
+    /// The folder that decoded pictures are kept in; `None` keeps none.
+    pub cache: Option<PathBuf>,
+}
+
+impl Default for Options {
+    /// The set's own size, no picture left out, decoded pictures kept in [`cache_dir`].
+    fn default() -> Self {
+        Self { asked: Asked::default(), skip_bad: false, cache: cache_dir() }
+    }
+}
+
+/// Loads a data set by its name, or from a folder of pictures by its path, as [`Options::default`] has it.
 ///
 /// # Errors
-/// [`Error::Usage`] for an unknown name, with the nearest known one, and where no data directory has the set, with each
-/// folder looked in and the files expected; [`Error::Data`] and [`Error::File`] for files that are not what they have
-/// to be.
+/// As [`load_with`].
 pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
-    let info = catalogue::find(name)?;
-    let Some(read) = info.reader else { return Ok(glyphs::dataset()) };
-    let directory = locate(info, data_dir)?;
-    read(info, &directory)
+    load_with(name, data_dir, &Options::default())
 }
 
-/// The folder of the user's own cache that data sets are looked for in last: `gpunn` in `XDG_CACHE_HOME` or `~/.cache`,
-/// in `~/Library/Caches` on macOS, in `LOCALAPPDATA` on Windows. `None` where the environment names none of them.
-pub fn cache_dir() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let caches = if cfg!(windows) {
-        variable("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        variable("HOME").map(|home| home.join("Library/Caches"))
-    } else {
-        // A relative path there is to be ignored, says the XDG base directory specification.
-        let given = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
-        given.or_else(|| variable("HOME").map(|home| home.join(".cache")))
-    };
-    caches.map(|caches| caches.join("gpunn"))
-}
-
-/// The data directory that has the set's folder.
-fn locate(info: &Info, data_dir: Option<&Path>) -> Result<PathBuf> {
-    let directories: Vec<PathBuf> = match data_dir {
-        Some(given) => vec![given.to_owned()],
-        None => {
-            let named = std::env::var_os("GPUNN_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
-            named.into_iter().chain(cache_dir()).collect()
+/// Loads a data set by its name, or from a folder of pictures by its path.
+///
+/// A set that is no code lies in a folder of its own in a data directory: `data_dir` where it is given, and then there
+/// alone; else the one that the environment's `GPUNN_DATA` names, else [`cache_dir`]. A folder of pictures is looked for
+/// in `data_dir` first, then where the program runs, then in the other data directories.
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown name, with the nearest known one, where no data directory has the set, with each folder
+/// looked in and the files expected, and for a size asked of a set that has its own; [`Error::Data`] and [`Error::File`]
+/// for files that are not what they have to be.
+pub fn load_with(name: &str, data_dir: Option<&Path>, options: &Options) -> Result<Dataset> {
+    options.asked.validate()?;
+    match locate::locate(name, data_dir)? {
+        Located::Pictures(place, rule) => pictures::load(&place, rule.with(&options.asked), options),
+        Located::Files(info, read, directory) => {
+            own_size(info, &options.asked)?;
+            read(info, &directory)
         }
-    };
-    if let Some(found) = directories.iter().find(|directory| directory.join(info.name).is_dir()) {
-        return std::fs::canonicalize(found).map_err(Error::file("cannot open the data directory", found));
+        Located::Embedded(info) => {
+            own_size(info, &options.asked)?;
+            Ok(glyphs::dataset())
+        }
     }
-    let looked: Vec<String> = directories.iter().map(|d| d.join(info.name).display().to_string()).collect();
-    let looked = if looked.is_empty() { "no data directory is known".into() } else { looked.join(" and ") };
-    Err(Error::usage(format!(
-        "The data set {} was asked for, but there is no such folder (looked for {looked}). Put {} into the folder {} of a \
-         data directory and name that with --data-dir or GPUNN_DATA; `gpunn data info {}` says where to get them.",
-        info.name,
-        info.files.join(", "),
-        info.name,
-        info.name
-    )))
+}
+
+/// Opens the decoded pictures of a folder on the disk, to be read row by row, for sets that are too large to hold in memory:
+/// what the cache has, decoded first where it has it not.
+///
+/// # Errors
+/// As [`load_with`]; [`Error::Usage`] for a set that is no folder of pictures and where there is no cache folder;
+/// [`Error::File`] where the cache cannot be written.
+pub fn open_store(name: &str, data_dir: Option<&Path>, options: &Options) -> Result<pictures::Store> {
+    options.asked.validate()?;
+    match locate::locate(name, data_dir)? {
+        Located::Pictures(place, rule) => pictures::store(&place, rule.with(&options.asked), options),
+        Located::Files(info, ..) | Located::Embedded(info) => Err(Error::usage(format!(
+            "The data set {} is no folder of pictures; it is read into memory whole.",
+            info.name
+        ))),
+    }
+}
+
+/// How pictures are brought to the size of the set `name`, with what is asked; `None` for the sets that have their own size.
+/// A name that is not known is a folder's.
+pub fn rule(name: &str, asked: &Asked) -> Option<Rule> {
+    match catalogue::lookup(name).map(|info| info.reader) {
+        None => Some(Rule::DEFAULT.with(asked)),
+        Some(Reader::Pictures(rule)) => Some(rule.with(asked)),
+        Some(Reader::Embedded | Reader::Files(_)) => None,
+    }
+}
+
+/// What a set's pictures and classes are, without its pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The name it is asked for by.
+    pub name: String,
+    /// A picture's channels, height and width.
+    pub input: [usize; 3],
+    /// The number of classes.
+    pub classes: usize,
+}
+
+/// What is known of a set before it is loaded: of a known one without looking for it, of a folder by listing it.
+///
+/// # Errors
+/// As [`load_with`], but for what only decoding shows.
+pub fn outline(name: &str, data_dir: Option<&Path>, asked: &Asked) -> Result<Outline> {
+    asked.validate()?;
+    if let Some(info) = catalogue::lookup(name) {
+        let input = match info.reader {
+            Reader::Pictures(rule) => rule.with(asked).input(),
+            Reader::Embedded | Reader::Files(_) => {
+                own_size(info, asked)?;
+                info.input
+            }
+        };
+        return Ok(Outline { name: info.name.into(), input, classes: info.class_count()? });
+    }
+    match locate::locate(name, data_dir)? {
+        Located::Pictures(place, rule) => {
+            let listing = pictures::folder::Listing::scan(&place.path)?;
+            Ok(Outline { name: place.name, input: rule.with(asked).input(), classes: listing.classes.len() })
+        }
+        Located::Files(info, ..) | Located::Embedded(info) => {
+            Ok(Outline { name: info.name.into(), input: info.input, classes: info.class_count()? })
+        }
+    }
+}
+
+/// Refuses to bring a set of one published size to another.
+fn own_size(info: &Info, asked: &Asked) -> Result<()> {
+    let [channels, height, width] = info.input;
+    let other = asked.size.is_some_and(|size| size.sides() != [height, width]);
+    if other || asked.channels.is_some_and(|asked| asked != channels) {
+        return Err(Error::usage(format!(
+            "Another size was asked for, but the pictures of {} are {channels} x {height} x {width} as published; size, fit \
+             and channels are for folders of pictures.",
+            info.name
+        )));
+    }
+    Ok(())
 }
 
 /// The classes of the sets of handwritten characters: A to Z, then 0 to 9.
@@ -244,6 +329,7 @@ mod tests {
             val: Some(split(3)),
             test: None,
             folder: Some("/data".into()),
+            skipped: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A picture of a data set: some examples of each class.
 
 use super::{Dataset, Split, glyphs};
+use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
 const GAP: u32 = 4;
@@ -9,13 +10,18 @@ const LETTER: Rgb<u8> = Rgb([235, 220, 160]);
 /// Height of the letters of a class's name, and the width that one takes.
 const LETTER_HEIGHT: f32 = 12.0;
 const LETTER_WIDTH: u32 = 11;
+/// Pictures whose longer side is below this are doubled.
+const SMALL: usize = 48;
+/// The longest side at which pictures are shown.
+const LARGE: usize = 128;
 /// Rows of a block; more classes stand in blocks side by side.
 const BLOCK: usize = 18;
 /// Longer names are cut.
 const MAX_LETTERS: usize = 16;
 
 /// Draws a sheet of `split`, a split of `dataset`: a row a class, its name first, then its first `per_class` pictures,
-/// upright. Pictures smaller than 48 pixels are doubled; one channel is shown grey, three as red, green and blue.
+/// upright. Pictures smaller than 48 pixels are doubled, those larger than 128 shrunk to that; one channel is shown grey,
+/// three as red, green and blue.
 pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes.len()];
     for (i, &label) in split.labels.iter().enumerate() {
@@ -23,9 +29,8 @@ pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
             row.push(i);
         }
     }
-    let [channels, height, width] = dataset.input;
-    let scale = if height.max(width) < 48 { 2 } else { 1 };
-    let (cell_height, cell_width) = ((height * scale) as u32 + GAP, (width * scale) as u32 + GAP);
+    let (height, width) = shown_size(dataset.input);
+    let (cell_height, cell_width) = (height + GAP, width + GAP);
     let row_height = cell_height.max(LETTER_HEIGHT as u32 + 4 + GAP);
     let longest = dataset.classes.iter().map(|name| name.chars().count().min(MAX_LETTERS)).max().unwrap_or(0);
     let margin = longest as u32 * LETTER_WIDTH + 2 * GAP;
@@ -46,20 +51,40 @@ pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
         for (column, &i) in pictures.iter().enumerate() {
             let Some(picture) = split.picture(i) else { continue };
             let left = block + margin + column as u32 * cell_width;
-            let plane = height * width;
-            for y in 0..height * scale {
-                for x in 0..width * scale {
-                    let at = y / scale * width + x / scale;
-                    let byte = |channel: usize| {
-                        let value = picture[channel.min(channels - 1) * plane + at];
-                        (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
-                    };
-                    sheet.put_pixel(left + x as u32, top + y as u32, Rgb([byte(0), byte(1), byte(2)]));
-                }
-            }
+            imageops::replace(&mut sheet, &drawn(&picture, dataset.input), i64::from(left), i64::from(top));
         }
     }
     sheet
+}
+
+/// The height and width at which a picture is shown.
+fn shown_size([_, height, width]: [usize; 3]) -> (u32, u32) {
+    let longer = height.max(width).max(1);
+    let shown = if longer < SMALL { 2 * longer } else { longer.min(LARGE) };
+    let scaled = |side: usize| ((side * shown + longer / 2) / longer).max(1) as u32;
+    (scaled(height), scaled(width))
+}
+
+/// A picture of channels x height x width values at the size at which it is shown.
+fn drawn(picture: &[f32], input: [usize; 3]) -> RgbImage {
+    let [channels, height, width] = input;
+    let plane = height * width;
+    let byte = |channel: usize, at: usize| {
+        let value = picture[channel.min(channels - 1) * plane + at];
+        (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+    };
+    let whole = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        Rgb([byte(0, at), byte(1, at), byte(2, at)])
+    });
+    let (to_height, to_width) = shown_size(input);
+    // Enlarged pictures keep their pixels' edges.
+    let filter = if to_width > whole.width() { FilterType::Nearest } else { FilterType::Triangle };
+    if (to_width, to_height) == whole.dimensions() {
+        whole
+    } else {
+        imageops::resize(&whole, to_width, to_height, filter)
+    }
 }
 
 /// Writes a name in the embedded set's own letters; what they lack (spaces, signs) is left blank.
@@ -94,6 +119,7 @@ mod tests {
             val: None,
             test: None,
             folder: None,
+            skipped: Vec::new(),
         };
         let mut split = set.train.clone();
         let Pixels::F32(pixels) = &mut split.pixels else { panic!("made so") };

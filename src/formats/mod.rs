@@ -1,8 +1,10 @@
 //! File formats that others made, read with care: a damaged file is a sentence, never a panic, and no length that a
 //! file states is believed before the bytes are there.
 
+pub mod cifar;
 pub mod idx;
 pub mod mat;
+pub mod tar_gz;
 
 use std::io::Read;
 
@@ -11,7 +13,7 @@ use std::io::Read;
 const MAX_UNPACKED: u64 = 1 << 31;
 
 /// Appends to `out` what is left in `from`, `limit` bytes at most. Memory grows with what arrives, not with `limit`.
-fn read_up_to(from: &mut impl Read, limit: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
+pub(crate) fn read_up_to(from: &mut (impl Read + ?Sized), limit: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
     from.take(limit).read_to_end(out).map(drop)
 }
 

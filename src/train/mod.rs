@@ -3,7 +3,6 @@
 pub mod checkpoint;
 mod evaluation;
 mod experiment;
-pub mod files;
 pub mod graphs;
 mod memory;
 mod metrics;
@@ -12,6 +11,7 @@ pub mod recipe;
 mod run;
 mod trainer;
 
+pub use crate::files;
 pub use checkpoint::{Checkpoint, Counters};
 pub use evaluation::{Evaluation, evaluate};
 pub use experiment::{Experiment, Observer, Outcome};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::data::pictures::{Asked, Fit, Size};
 use crate::nn::models;
 use crate::ops::batch::Reduction;
 use crate::optim::{Optimiser, Schedule};
@@ -49,7 +50,7 @@ pub struct Recipe {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// The data set's name.
+    /// The data set's name, or the path of a folder of pictures.
     pub name: String,
     /// The data directory where it was found; a run writes it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +61,25 @@ pub struct Data {
     /// The part of the training pictures that is held out for validation, between 0 and 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_fraction: Option<f64>,
+    /// The size that pictures of a folder are brought to: `64`, or `[height, width]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// How: `centre-crop`, `resize` or `resize-crop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
+    /// 3 for pictures in colour, 1 for grey ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Go on without pictures that cannot be decoded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skip_bad: bool,
+}
+
+impl Data {
+    /// How pictures of a folder are to be brought to one size.
+    pub fn asked(&self) -> Asked {
+        Asked { size: self.size, fit: self.fit, channels: self.channels }
+    }
 }
 
 /// How the loop goes.
@@ -195,6 +215,7 @@ impl Recipe {
                 self.training.label_smoothing
             ));
         }
+        self.data.asked().validate()?;
         if self.data.limit_train == Some(0) {
             return wrong("A limit of 0 training pictures (limit_train) leaves nothing to train on.".into());
         }
@@ -215,7 +236,13 @@ impl Recipe {
     /// # Errors
     /// When the data set is unknown, not there or damaged, or has no training pictures.
     pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<crate::data::Dataset> {
-        let mut dataset = crate::data::load(&self.data.name, data_dir.or(self.data.folder.as_deref()))?;
+        let options = crate::data::Options {
+            asked: self.data.asked(),
+            skip_bad: self.data.skip_bad,
+            ..crate::data::Options::default()
+        };
+        let directory = data_dir.or(self.data.folder.as_deref());
+        let mut dataset = crate::data::load_with(&self.data.name, directory, &options)?;
         self.data.name.clone_from(&dataset.name);
         self.data.folder.clone_from(&dataset.folder);
         if let Some(fraction) = self.data.val_fraction {
@@ -265,6 +292,29 @@ mod tests {
         for (text, part) in cases {
             assert_ne!(text, good);
             let sentence = Recipe::parse(&text, "it").expect_err("refused").to_string();
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_in_both_forms_and_refused_in_others() {
+        let good = Recipe::find(DEFAULT).expect("a recipe").to_toml().expect("text");
+        let with =
+            |line: &str| Recipe::parse(&good.replace("name = \"glyphs\"", &format!("name = \"x\"\n{line}")), "it");
+        let data =
+            with("size = [48, 64]\nfit = \"centre-crop\"\nchannels = 1\nskip_bad = true").expect("a recipe").data;
+        assert_eq!(data.asked().size.map(Size::sides), Some([48, 64]));
+        assert!(data.fit == Some(Fit::CentreCrop) && data.channels == Some(1) && data.skip_bad);
+        assert_eq!(with("size = 32").expect("a recipe").data.size, Some(Size::Square(32)));
+        let cases = [
+            ("size = \"big\"", "size = [48, 64]"),
+            ("size = [1, 2, 3]", "size = [48, 64]"),
+            ("size = 0", "from 1 to 4096"),
+            ("channels = 4", "4 channels"),
+            ("fit = \"crop\"", "`centre-crop`"),
+        ];
+        for (line, part) in cases {
+            let sentence = with(line).expect_err("refused").to_string();
             assert!(sentence.contains(part), "{sentence}");
         }
     }

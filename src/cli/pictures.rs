@@ -1,0 +1,46 @@
+//! The flags for folders of pictures, and what is said of pictures left out.
+
+use gpunn::data::Dataset;
+use gpunn::data::pictures::{Asked, Fit, Size};
+
+#[derive(Debug, clap::Args)]
+pub struct PictureArgs {
+    /// For a folder of pictures: the size that they are brought to, as in 64 or HEIGHTxWIDTH [default: 64]
+    #[arg(long, value_name = "SIZE")]
+    size: Option<Size>,
+    /// How: centre-crop, resize, or resize-crop (scaled and cut to the proportions) [default: resize-crop]
+    #[arg(long, value_name = "NAME")]
+    fit: Option<Fit>,
+    /// 3 for pictures in colour, 1 for grey ones [default: 3]
+    #[arg(long, value_name = "N")]
+    channels: Option<usize>,
+    /// Go on without pictures that cannot be decoded
+    #[arg(long)]
+    pub skip_bad: bool,
+}
+
+impl PictureArgs {
+    /// What the flags ask for; `before` where they leave it open.
+    pub fn or(&self, before: Asked) -> Asked {
+        Asked {
+            size: self.size.or(before.size),
+            fit: self.fit.or(before.fit),
+            channels: self.channels.or(before.channels),
+        }
+    }
+}
+
+/// Says on standard error how many pictures were left out, and names the first few.
+pub fn say_skipped(dataset: &Dataset) {
+    const NAMED: usize = 5;
+    let skipped = &dataset.skipped;
+    if skipped.is_empty() {
+        return;
+    }
+    for sentence in skipped.iter().take(NAMED) {
+        eprintln!("left out: {sentence}");
+    }
+    let noun =
+        if skipped.len() == 1 { "picture that cannot be decoded was" } else { "pictures that cannot be decoded were" };
+    eprintln!("{} {noun} left out of {}", skipped.len(), dataset.name);
+}

@@ -1,0 +1,165 @@
+//! Folders of pictures: one folder a class, JPEG, PNG, WebP or BMP of any size, brought to one size by a rule, decoded in
+//! parallel and kept decoded in the user's cache.
+
+pub mod folder;
+pub mod rule;
+pub mod store;
+
+pub use rule::{Asked, Fit, Rule, Size};
+pub use store::Store;
+
+use super::{Dataset, Options, Part, Pixels, Split};
+use crate::{Error, Result};
+use folder::{Listing, Picture};
+use image::{DynamicImage, ImageDecoder, ImageReader};
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use store::{Index, Key, Writer};
+
+/// Pictures that are decoded at a time: enough for every thread, few enough to stay small.
+const CHUNK: usize = 256;
+
+/// Where a folder of pictures is and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The name that the set is asked for by.
+    pub name: String,
+    /// The folder itself, canonical.
+    pub path: PathBuf,
+    /// The data directory that it is found in by its name; `None` where the name is its path.
+    pub directory: Option<PathBuf>,
+}
+
+/// Decodes the picture in a file, by its content rather than its name, turned upright where a camera says how it was held.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be opened, [`Error::Data`] where it is no picture.
+pub fn open(path: &Path) -> Result<DynamicImage> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let reader = reader.map_err(Error::file("cannot read the picture", path))?;
+    let decode = || {
+        let mut decoder = reader.into_decoder()?;
+        let orientation = decoder.orientation()?;
+        let mut picture = DynamicImage::from_decoder(decoder)?;
+        picture.apply_orientation(orientation);
+        Ok(picture)
+    };
+    decode().map_err(|error: image::ImageError| {
+        Error::data(format!(
+            "{} is no picture that can be read ({}): {}.",
+            path.display(),
+            folder::KINDS,
+            error.to_string().trim_end_matches('.')
+        ))
+    })
+}
+
+/// Loads a folder into memory: from the cache where it has what the folder holds, else by decoding, which fills the cache.
+pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Dataset> {
+    let listing = Listing::scan(&place.path)?;
+    let key = Key::new(&place.path, rule, options.skip_bad, &listing);
+    let file = options.cache.as_ref().map(|cache| key.file(cache));
+    if let Some(mut store) = file.as_ref().and_then(|file| Store::open(file, &key)) {
+        // A store that cannot be read is as good as none.
+        if let Ok(set) = store.dataset(&place.name, place.directory.clone()) {
+            return Ok(set);
+        }
+    }
+    // The run goes on without the cache: a full or read-only disk is no reason not to train.
+    let mut writer = file.and_then(|file| Writer::create(&file).ok());
+    let size: usize = rule.input().iter().product();
+    let mut splits = listing.splits.each_ref().map(|pictures| Vec::with_capacity(pictures.len() * size));
+    let (labels, skipped) = decode(&listing, rule, options.skip_bad, |slot, bytes| {
+        splits[slot].extend_from_slice(bytes);
+        if writer.as_mut().is_some_and(|writer| writer.pictures(bytes).is_err()) {
+            writer = None;
+        }
+        Ok(())
+    })?;
+    let index = Index { key, classes: listing.classes, labels, skipped };
+    if let Some(writer) = writer {
+        let _ = writer.finish(&index);
+    }
+    let Index { classes, labels, skipped, .. } = index;
+    let mut parts = splits.into_iter().zip(labels);
+    let mut next = || parts.next().map(|(pixels, labels)| Split { pixels: Pixels::U8(pixels), labels });
+    let train = next().unwrap_or_else(Split::empty);
+    Ok(Dataset {
+        name: place.name.clone(),
+        input: rule.input(),
+        classes,
+        train,
+        val: next().filter(|split| !split.is_empty()),
+        test: next().filter(|split| !split.is_empty()),
+        folder: place.directory.clone(),
+        skipped,
+    })
+}
+
+/// Opens a folder's decoded pictures on the disk, decoding them first where the cache has not what the folder holds. The
+/// memory that it takes does not grow with the set.
+pub(super) fn store(place: &Place, rule: Rule, options: &Options) -> Result<Store> {
+    let Some(cache) = &options.cache else {
+        return Err(Error::usage(format!(
+            "The decoded pictures of {} have to be kept in a cache folder, but none is known: set HOME.",
+            place.name
+        )));
+    };
+    let listing = Listing::scan(&place.path)?;
+    let key = Key::new(&place.path, rule, options.skip_bad, &listing);
+    let file = key.file(cache);
+    if let Some(store) = Store::open(&file, &key) {
+        return Ok(store);
+    }
+    let mut writer = Writer::create(&file)?;
+    let (labels, skipped) = decode(&listing, rule, options.skip_bad, |_, bytes| {
+        writer.pictures(bytes).map_err(Error::file("cannot write", &file))
+    })?;
+    writer.finish(&Index { key: key.clone(), classes: listing.classes, labels, skipped })?;
+    Store::open(&file, &key)
+        .ok_or_else(|| Error::data(format!("{} was changed while it was written; try again.", file.display())))
+}
+
+/// The class of each picture, split by split; the files left out, each with its reason.
+type Decoded = ([Vec<u32>; 3], Vec<String>);
+
+/// Decodes all pictures in parallel and hands their bytes over in order, with the number of their split.
+fn decode(
+    listing: &Listing,
+    rule: Rule,
+    skip_bad: bool,
+    mut take: impl FnMut(usize, &[u8]) -> Result<()>,
+) -> Result<Decoded> {
+    let (mut labels, mut skipped) = <Decoded>::default();
+    for (slot, pictures) in listing.splits.iter().enumerate() {
+        for chunk in pictures.chunks(CHUNK) {
+            let decoded: Vec<Result<Vec<u8>>> =
+                chunk.par_iter().map(|picture| Ok(rule.apply(&open(&picture.path)?))).collect();
+            for (Picture { class, .. }, bytes) in chunk.iter().zip(decoded) {
+                match bytes {
+                    Ok(bytes) => {
+                        take(slot, &bytes)?;
+                        labels[slot].push(*class);
+                    }
+                    Err(error) if skip_bad => skipped.push(error.to_string()),
+                    Err(error) => {
+                        let reason = error.to_string();
+                        return Err(Error::data(format!(
+                            "{}. Mend or remove it, or go on without it by --skip-bad.",
+                            reason.trim_end_matches('.')
+                        )));
+                    }
+                }
+            }
+        }
+        let part = [Part::Train, Part::Val, Part::Test][slot];
+        let bare = |class: &usize| !labels[slot].contains(&(*class as u32));
+        if let Some(class) = (0..listing.classes.len()).find(bare).filter(|_| !pictures.is_empty()) {
+            return Err(Error::data(format!(
+                "No picture of the class {} in the {part} split can be read, so that nothing of it is left.",
+                listing.classes[class]
+            )));
+        }
+    }
+    Ok((labels, skipped))
+}

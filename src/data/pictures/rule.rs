@@ -1,0 +1,259 @@
+//! How pictures of any size become pictures of one.
+
+use crate::{Error, Result};
+use image::imageops::FilterType;
+use image::{DynamicImage, GenericImageView};
+
+/// The largest side that is taken for meant, in pixels.
+const MAX_SIDE: usize = 4096;
+
+/// How a picture is brought to the size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// Its middle is cut out, unscaled. One that is too small for that is treated as by `ResizeCrop`.
+    CentreCrop,
+    /// It is scaled to the size whatever its proportions, which may stretch it.
+    Resize,
+    /// The largest part of its middle that has the size's proportions is scaled: for a square size, its shorter side
+    /// becomes the size's and the ends of the longer are cut off.
+    ResizeCrop,
+}
+
+impl std::str::FromStr for Fit {
+    type Err = Error;
+    /// `centre-crop` (or `center-crop`), `resize` or `resize-crop`; an [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "centre-crop" | "center-crop" => Ok(Self::CentreCrop),
+            "resize" => Ok(Self::Resize),
+            "resize-crop" => Ok(Self::ResizeCrop),
+            _ => Err(crate::error::unknown("fit", word, &["centre-crop", "resize", "resize-crop"])),
+        }
+    }
+}
+
+/// A size as recipes write it: `size = 64` for a square, or `size = [height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged, expecting = "a size is a number, as in `size = 64`, or height and width, as in `size = [48, 64]`")]
+pub enum Size {
+    /// The same height and width.
+    Square(usize),
+    /// Height and width.
+    Sides([usize; 2]),
+}
+
+impl Size {
+    /// Height and width in pixels.
+    pub fn sides(self) -> [usize; 2] {
+        match self {
+            Self::Square(side) => [side; 2],
+            Self::Sides(sides) => sides,
+        }
+    }
+}
+
+impl std::str::FromStr for Size {
+    type Err = Error;
+    /// As flags write it: `64`, or `48x64` for height and width; an [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        let side = |word: &str| {
+            let wrong =
+                || Error::usage(format!("`{word}` is no size; give pixels as in 64, or height x width as in 48x64."));
+            word.parse::<usize>().map_err(|_| wrong())
+        };
+        match word.split_once('x') {
+            Some((height, width)) => Ok(Self::Sides([side(height)?, side(width)?])),
+            None => Ok(Self::Square(side(word)?)),
+        }
+    }
+}
+
+/// What a recipe or the command line asks for; what it leaves open, the set decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The size.
+    pub size: Option<Size>,
+    /// How to get there.
+    pub fit: Option<Fit>,
+    /// 3 for colours, 1 for grey.
+    pub channels: Option<usize>,
+}
+
+impl Asked {
+    /// Refuses a size or a number of channels that no picture has.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that says what was asked and what it may be.
+    pub fn validate(&self) -> Result<()> {
+        if let Some([height, width]) = self.size.map(Size::sides)
+            && [height, width].iter().any(|side| !(1..=MAX_SIDE).contains(side))
+        {
+            return Err(Error::usage(format!(
+                "A size of {height} x {width} pixels was asked for, but both have to be from 1 to {MAX_SIDE}."
+            )));
+        }
+        match self.channels {
+            None | Some(1 | 3) => Ok(()),
+            Some(other) => Err(Error::usage(format!(
+                "{other} channels were asked for, but pictures have 3 (red, green, blue) or 1 (grey)."
+            ))),
+        }
+    }
+}
+
+/// How a set's pictures are brought to one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Rule {
+    /// Height and width.
+    pub size: [usize; 2],
+    /// How to get there.
+    pub fit: Fit,
+    /// 3 or 1.
+    pub channels: usize,
+}
+
+impl Rule {
+    /// For a folder of pictures of which nothing is known: 64 x 64, in colour, each picture's middle.
+    pub const DEFAULT: Self = Self { size: [64, 64], fit: Fit::ResizeCrop, channels: 3 };
+
+    /// This rule, with what is asked otherwise. A size that is asked for without a fit is reached by `ResizeCrop`, so
+    /// that pictures are never cut to a small part of themselves unasked.
+    pub fn with(self, asked: &Asked) -> Self {
+        let size = asked.size.map_or(self.size, Size::sides);
+        let fit = if size == self.size { self.fit } else { Fit::ResizeCrop };
+        Self { size, fit: asked.fit.unwrap_or(fit), channels: asked.channels.unwrap_or(self.channels) }
+    }
+
+    /// A picture's channels, height and width.
+    pub fn input(&self) -> [usize; 3] {
+        [self.channels, self.size[0], self.size[1]]
+    }
+
+    /// The picture by this rule: channels x height x width bytes. What is transparent is white, as it is on a page. Scaling
+    /// is antialiased (a triangle as wide as the pixels that become one).
+    pub fn apply(&self, picture: &DynamicImage) -> Vec<u8> {
+        let (height, width) = (self.size[0] as u32, self.size[1] as u32);
+        let [x, y, cut_width, cut_height] = self.cut(picture.dimensions());
+        let mut scaled = on_white(picture.crop_imm(x, y, cut_width, cut_height));
+        if scaled.dimensions() != (width, height) {
+            scaled = scaled.resize_exact(width, height, FilterType::Triangle);
+        }
+        if self.channels == 1 {
+            return scaled.into_luma8().into_raw();
+        }
+        let pixels = scaled.into_rgb8().into_raw();
+        (0..self.channels).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).collect()
+    }
+
+    /// The part of a picture of `(width, height)` that is used: left, top, width, height.
+    fn cut(&self, (width, height): (u32, u32)) -> [u32; 4] {
+        let (to_height, to_width) = (self.size[0] as u32, self.size[1] as u32);
+        let middle = |cut_width: u32, cut_height: u32| {
+            [(width - cut_width) / 2, (height - cut_height) / 2, cut_width, cut_height]
+        };
+        match self.fit {
+            Fit::Resize => [0, 0, width, height],
+            Fit::CentreCrop if width >= to_width && height >= to_height => middle(to_width, to_height),
+            Fit::CentreCrop | Fit::ResizeCrop => {
+                // The sides that the wanted proportions leave of each side, rounded, never nothing.
+                let share = |side: u32, over: u32, under: u32| {
+                    ((u64::from(side) * u64::from(over) + u64::from(under) / 2) / u64::from(under)).max(1)
+                };
+                let cut_width = share(height, to_width, to_height).min(u64::from(width)) as u32;
+                let cut_height = share(width, to_height, to_width).min(u64::from(height)) as u32;
+                middle(cut_width, cut_height)
+            }
+        }
+    }
+}
+
+/// The picture without transparency, laid on white.
+fn on_white(picture: DynamicImage) -> DynamicImage {
+    if !picture.color().has_alpha() {
+        return picture;
+    }
+    let mut pixels = picture.into_rgba8();
+    for pixel in pixels.pixels_mut() {
+        let alpha = u32::from(pixel.0[3]);
+        let mixed = pixel.0.map(|value| ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8);
+        pixel.0 = [mixed[0], mixed[1], mixed[2], 255];
+    }
+    DynamicImage::ImageRgba8(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage, Rgba, RgbaImage};
+
+    fn rule(size: [usize; 2], fit: Fit) -> Rule {
+        Rule { size, fit, channels: 3 }
+    }
+
+    /// A picture whose red is x and whose green is y.
+    fn ramp(width: u32, height: u32) -> DynamicImage {
+        DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 7])))
+    }
+
+    #[test]
+    fn a_centre_crop_takes_the_middle_as_it_is_in_planes() {
+        let bytes = rule([2, 3], Fit::CentreCrop).apply(&ramp(9, 6));
+        assert_eq!(bytes, [[3, 4, 5, 3, 4, 5], [2, 2, 2, 3, 3, 3], [7; 6]].concat());
+    }
+
+    #[test]
+    fn the_part_that_is_used_keeps_the_proportions() {
+        let square = rule([64, 64], Fit::ResizeCrop);
+        assert_eq!(square.cut((300, 200)), [50, 0, 200, 200]);
+        assert_eq!(square.cut((10, 40)), [0, 15, 10, 10]);
+        let wide = rule([50, 100], Fit::ResizeCrop);
+        assert_eq!(wide.cut((300, 200)), [0, 25, 300, 150]);
+        assert_eq!(wide.cut((1, 60_000)), [0, 29_999, 1, 1]);
+        assert_eq!(rule([64, 64], Fit::CentreCrop).cut((50, 90)), [0, 20, 50, 50]);
+        assert_eq!(rule([64, 64], Fit::Resize).cut((50, 90)), [0, 0, 50, 90]);
+    }
+
+    #[test]
+    fn scaling_is_antialiased() {
+        // Black and white columns in turn: a scaling that skips pixels would give one of them.
+        let stripes = RgbImage::from_fn(256, 256, |x, _| Rgb([(x % 2 * 255) as u8; 3]));
+        let bytes = rule([16, 16], Fit::Resize).apply(&DynamicImage::ImageRgb8(stripes));
+        assert_eq!(bytes.len(), 3 * 256);
+        assert!(bytes.iter().all(|value| (115..=140).contains(value)), "{bytes:?}");
+    }
+
+    #[test]
+    fn grey_and_transparent_pictures_are_understood() {
+        let glass = RgbaImage::from_pixel(4, 4, Rgba([10, 20, 30, 0]));
+        let half = RgbaImage::from_pixel(4, 4, Rgba([0, 0, 0, 128]));
+        let seen = |image, channels| Rule { size: [4, 4], fit: Fit::Resize, channels }.apply(&image);
+        assert_eq!(seen(DynamicImage::ImageRgba8(glass), 3), [255; 48]);
+        assert_eq!(seen(DynamicImage::ImageRgba8(half), 1), [127; 16]);
+        let grey = DynamicImage::ImageLuma16(image::ImageBuffer::from_pixel(4, 4, image::Luma([0x8080])));
+        assert_eq!(seen(grey, 3), [128; 48]);
+    }
+
+    #[test]
+    fn what_is_asked_changes_the_rule() {
+        let asked = Asked { size: Some(Size::Square(32)), ..Asked::default() };
+        let known = rule([256, 256], Fit::CentreCrop);
+        assert_eq!(known.with(&asked), rule([32, 32], Fit::ResizeCrop));
+        assert_eq!(known.with(&Asked::default()), known);
+        let grey = Asked { channels: Some(1), fit: Some(Fit::Resize), ..asked };
+        assert_eq!(known.with(&grey).input(), [1, 32, 32]);
+        assert_eq!("48x64".parse::<Size>().expect("a size").sides(), [48, 64]);
+        assert!("64x".parse::<Size>().expect_err("none").to_string().contains("48x64"));
+        assert!("crop".parse::<Fit>().expect_err("none").to_string().contains("centre-crop"));
+    }
+
+    #[test]
+    fn impossible_sizes_and_channels_are_sentences() {
+        let says = |asked: Asked| asked.validate().expect_err("refused").to_string();
+        for size in [Size::Square(0), Size::Sides([0, 5]), Size::Sides([5, 0]), Size::Sides([5, 5000])] {
+            assert!(says(Asked { size: Some(size), ..Asked::default() }).contains("from 1 to 4096"));
+        }
+        assert!(says(Asked { channels: Some(2), ..Asked::default() }).contains("2 channels"));
+        assert!(Asked { size: Some(Size::Square(4096)), channels: Some(1), fit: None }.validate().is_ok());
+    }
+}

@@ -1,0 +1,119 @@
+//! Archives packed by tar and gzip, of which only the files lying in one folder are taken: no path that an archive
+//! states is followed.
+
+use crate::{Error, Result};
+use flate2::read::MultiGzDecoder;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Component, Path};
+
+/// Calls `take` with the name and content of each plain file that lies directly in `folder` of the archive at `path`.
+///
+/// # Errors
+/// [`Error::File`] where the archive cannot be opened, [`Error::Data`] where it is damaged or cut short, and what `take`
+/// says.
+pub fn each(path: &Path, folder: &str, mut take: impl FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
+    let file = File::open(path).map_err(Error::file("cannot read the archive", path))?;
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
+    let entries = archive.entries().map_err(|error| damaged(path, &error))?;
+    for entry in entries {
+        let mut entry = entry.map_err(|error| damaged(path, &error))?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let name = entry.path().map_err(|error| damaged(path, &error))?.into_owned();
+        if let Some(name) = name_in(&name, folder) {
+            take(name, &mut entry)?;
+        }
+    }
+    // What follows the last file is read too, so that gzip compares its checksum.
+    let mut rest = archive.into_inner();
+    std::io::copy(&mut rest, &mut std::io::sink()).map_err(|error| damaged(path, &error))?;
+    Ok(())
+}
+
+/// The sentence for an archive that does not unpack.
+pub fn damaged(path: &Path, error: &std::io::Error) -> Error {
+    Error::data(format!("{} is cut short or damaged ({error}); fetch it again.", path.display()))
+}
+
+/// The file's own name where `path` is `folder/NAME` (or `./folder/NAME`).
+fn name_in<'a>(path: &'a Path, folder: &str) -> Option<&'a str> {
+    let mut parts = path.components().filter(|part| *part != Component::CurDir);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(Component::Normal(first)), Some(Component::Normal(name)), None) if first == OsStr::new(folder) => {
+            name.to_str()
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A packed archive of files by their paths.
+    pub fn write(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut archive = tar::Builder::new(gz);
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            // Past `set_path`, which refuses the paths that only a hostile archive has.
+            header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_cksum();
+            archive.append(&header, *bytes).expect("writing to memory");
+        }
+        archive.into_inner().and_then(|gz| gz.finish()).expect("writing to memory")
+    }
+
+    fn names(bytes: &[u8]) -> Result<Vec<String>> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), bytes).expect("written");
+        let mut names = Vec::new();
+        each(file.path(), "set", |name, content| {
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes).map_err(|error| damaged(file.path(), &error))?;
+            names.push(format!("{name}={}", bytes.len()));
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
+    #[test]
+    fn only_plain_files_of_the_folder_are_taken() {
+        let archive = write(&[
+            ("set/a.bin", &[1; 700]),
+            ("other/b.bin", &[2]),
+            ("./set/c.txt", b"hi"),
+            ("set/deep/d", &[3]),
+            ("set/../../e", &[4]),
+            ("/set/f", &[5]),
+            ("top", &[6]),
+        ]);
+        assert_eq!(names(&archive).expect("whole"), ["a.bin=700", "c.txt=2"]);
+    }
+
+    #[test]
+    fn damage_is_a_sentence() {
+        let noise: Vec<u8> = (0..4000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let archive = write(&[("set/a.bin", &noise)]);
+        for length in [0, 5, 100, archive.len() / 2, archive.len() - 4] {
+            let sentence = names(&archive[..length]).expect_err("cut short").to_string();
+            assert!(sentence.contains("cut short or damaged"), "{length}: {sentence}");
+        }
+        let mut flipped = archive.clone();
+        let end = flipped.len() - 6; // the checksum
+        flipped[end] ^= 1;
+        assert!(names(&flipped).is_err());
+        assert!(names(b"no such thing").is_err());
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let archive = write(&[("set/a.bin", &[7; 900])]);
+        crate::formats::damage::each(&archive, |bytes| drop(names(bytes)));
+    }
+}
