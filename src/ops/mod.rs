@@ -9,6 +9,7 @@ pub mod tolerance;
 
 pub mod add;
 pub mod augment;
+pub mod average;
 pub mod batch;
 pub mod conv2d;
 pub mod cross_entropy;

@@ -69,6 +69,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "leaky_relu_backward"
         | "square_backward"
         | "dropout"
+        | "average"
         | "sqrt"
         | "gather"
         | "broadcast" => ROUNDED,
