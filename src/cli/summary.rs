@@ -2,24 +2,32 @@
 
 use std::process::ExitCode;
 
-use gpunn::Result;
+use gpunn::data::Outline;
 use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimise};
-use gpunn::nn::{Description, models};
+use gpunn::nn::Description;
 use gpunn::train::graphs::{Resident, training};
-use gpunn::train::{Recipe, recipe};
+use gpunn::{Error, Result, train};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  gpunn summary --model mlp --dataset glyphs --batch-size 64")]
+#[command(after_help = "Examples:\n  \
+    gpunn summary --model mlp --dataset glyphs --batch-size 64\n  \
+    gpunn summary --model my-network.toml --input 3x32x32 --classes 10")]
 pub struct Args {
-    /// The network: mlp or autoencoder
-    #[arg(long, value_name = "NAME")]
+    /// The network: mlp, autoencoder, cnn, resnet9 or resnet18-small, or a TOML file with your own
+    #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// A built-in recipe's name or a recipe file, for its model, data set and batch
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// The data set whose pictures and classes the network is made for
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
+    /// The pictures that the network is made for, without a data set
+    #[arg(long, value_name = "CHANNELSxHEIGHTxWIDTH", conflicts_with = "dataset")]
+    input: Option<String>,
+    /// The number of classes, without a data set [default: 10]
+    #[arg(long, value_name = "N", requires = "input")]
+    classes: Option<usize>,
     /// Features of each hidden layer, as in 128,64
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     hidden: Option<Vec<usize>>,
@@ -50,22 +58,23 @@ struct Summary {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let mut recipe = match (&args.recipe, &args.model) {
-        (Some(name), _) => Recipe::find(name)?,
-        (None, Some(model)) => {
-            models::Config::named(model).task()?;
-            Recipe::of_pair(Some(model), None).map_or_else(|| Recipe::find(recipe::DEFAULT), Ok)?
-        }
-        (None, None) => Recipe::find(recipe::DEFAULT)?,
-    };
-    if let Some(model) = args.model.filter(|model| *model != recipe.model.name) {
-        recipe.model = models::Config { init: recipe.model.init, ..models::Config::named(model) };
+    let named = args.model.as_deref().map(train::model).transpose()?;
+    let name_of = |dataset| gpunn::data::name_of(dataset, None);
+    let dataset = args.dataset.as_deref().map(name_of).transpose()?;
+    let mut recipe = train::choose(args.recipe.as_deref(), named.clone(), dataset.as_deref())?;
+    if let (Some(named), Some(_), None) = (named, &args.input, &args.recipe) {
+        // For pictures that are not its recipe's, a model takes what suits them.
+        recipe.model = named;
     }
     recipe.model.hidden = args.hidden.or(recipe.model.hidden);
-    recipe.data.name = args.dataset.unwrap_or(recipe.data.name);
     recipe.training.batch_size = args.batch_size.unwrap_or(recipe.training.batch_size);
     recipe.validate()?;
-    let info = gpunn::data::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?;
+    let info = match &args.input {
+        Some(input) => {
+            Outline { name: "no data set".into(), input: parse(input)?, classes: args.classes.unwrap_or(10) }
+        }
+        None => gpunn::data::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
+    };
     let batch = recipe.training.batch_size;
     let model = recipe.model.build(info.input, info.classes)?;
     // Planned for the CPU with a data set of one batch: what is asked is the network's part.
@@ -80,7 +89,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         classes: info.classes,
         batch_size: batch,
         parameters: model.parameters().count(),
-        flops_per_image: layers.iter().map(|layer| layer.flops).sum(),
+        flops_per_image: layers.iter().filter(|layer| layer.depth == 0).map(|layer| layer.flops).sum(),
         flops_per_step: plan.flops(),
         planned_bytes: plan.peak_bytes(),
         persistent_bytes: plan.bytes_of(BufferKind::Persistent),
@@ -94,6 +103,20 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `3x32x32`.
+fn parse(input: &str) -> Result<[usize; 3]> {
+    let sizes: Option<Vec<usize>> = input.split(['x', 'X', ',']).map(|size| size.trim().parse().ok()).collect();
+    match sizes.as_deref() {
+        Some(&[channels, height, width]) if [channels, height, width].iter().all(|size| (1..=4096).contains(size)) => {
+            Ok([channels, height, width])
+        }
+        _ => Err(Error::usage(format!(
+            "--input is {input}, but has to be three sizes from 1 to 4096, channels x height x width, as in 3x32x32."
+        ))),
+    }
+}
+
+/// The table's first columns are as wide as what stands in them.
 fn print(summary: &Summary) {
     let shape = |dims: &[usize]| dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     super::print_line(&format!(
@@ -103,14 +126,23 @@ fn print(summary: &Summary) {
         shape(&summary.input),
         summary.classes
     ));
-    super::print_line(&format!("{:<10} {:<12} {:>10} {:>12} {:>12}", "layer", "", "output", "parameters", "FLOPs"));
-    for Description { name, layer, output, parameters, flops } in &summary.layers {
-        super::print_line(&format!("{name:<10} {layer:<12} {:>10} {parameters:>12} {flops:>12}", shape(output)));
+    // Inside another layer, its own name alone, indented.
+    let name = |line: &Description| {
+        let own = if line.depth == 0 { &line.name } else { line.name.rsplit('.').next().unwrap_or_default() };
+        format!("{:indent$}{own}", "", indent = 2 * line.depth)
+    };
+    let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).max(10);
+    let names = width(&mut summary.layers.iter().map(|line| name(line).len()));
+    let labels = width(&mut summary.layers.iter().map(|line| line.layer.len()));
+    let row = |name: &str, layer: &str, output: &str, parameters: &str, flops: &str| {
+        super::print_line(&format!("{name:<names$} {layer:<labels$} {output:>12} {parameters:>12} {flops:>14}"));
+    };
+    row("layer", "", "output", "parameters", "FLOPs");
+    for line in &summary.layers {
+        let (parameters, flops) = (line.parameters.to_string(), line.flops.to_string());
+        row(&name(line), &line.layer, &shape(&line.output), &parameters, &flops);
     }
-    super::print_line(&format!(
-        "{:<10} {:<12} {:>10} {:>12} {:>12}",
-        "all", "", "", summary.parameters, summary.flops_per_image
-    ));
+    row("all", "", "", &summary.parameters.to_string(), &summary.flops_per_image.to_string());
     super::print_line(&format!(
         "a training step of {}: {} FLOPs; planned memory {} bytes ({}), {} of them parameters, optimiser state and one batch \
          of data",

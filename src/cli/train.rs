@@ -8,7 +8,7 @@ use gpunn::graph::PlanOptions;
 use gpunn::nn::{Activation, Scheme};
 use gpunn::optim::{Method, Schedule};
 use gpunn::train::{
-    self, Checkpoint, Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer, automatic_name, recipe,
+    self, Checkpoint, Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer, automatic_name,
 };
 use gpunn::{Engine, Error, Result, gpu};
 
@@ -49,13 +49,14 @@ const DESCRIBING: [&str; 25] = [
 #[command(after_help = "Examples:\n  \
     gpunn train\n  \
     gpunn train --recipe nist36-mlp --dataset emnist36 --data-dir DIR --epochs 10 --json\n  \
+    gpunn train --model my-network.toml --dataset my-pictures/\n  \
     gpunn train --resume runs/glyphs-mlp-20260101-1")]
 pub struct Args {
     /// A built-in recipe's name or a recipe file [default: glyphs-mlp]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    /// The network: mlp or autoencoder
-    #[arg(long, value_name = "NAME")]
+    /// The network: mlp, autoencoder, cnn, resnet9 or resnet18-small, or a TOML file with your own
+    #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// The data set, see `gpunn data list`, or the path of a folder of pictures, one folder a class
     #[arg(long, value_name = "NAME|FOLDER")]
@@ -69,7 +70,7 @@ pub struct Args {
     /// What follows each hidden layer: sigmoid, tanh, relu, leaky-relu, gelu
     #[arg(long, value_name = "NAME")]
     activation: Option<String>,
-    /// How weights begin: pytorch, xavier, zeros
+    /// How weights begin: pytorch, xavier, he, zeros
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
     /// How often every picture is seen
@@ -260,13 +261,6 @@ impl Args {
     /// The recipe that the flags ask for, with what they change.
     fn recipe(&self) -> Result<Recipe> {
         let mut recipe = self.base()?;
-        if let Some(model) = self.model.as_ref().filter(|model| **model != recipe.model.name) {
-            // Layers of another model mean nothing to this one.
-            recipe.model = gpunn::nn::models::Config { init: recipe.model.init, ..named(model) };
-        }
-        if let Some(dataset) = &self.dataset {
-            recipe.data.name.clone_from(dataset);
-        }
         if let Some(hidden) = &self.hidden {
             recipe.model.hidden = Some(hidden.clone());
         }
@@ -295,27 +289,11 @@ impl Args {
 
     /// The recipe before the other flags: the one named, else that of the model and data set, else the default.
     fn base(&self) -> Result<Recipe> {
-        if let Some(name) = &self.recipe {
-            return Recipe::find(name);
-        }
-        if self.model.is_none() && self.dataset.is_none() {
-            return Recipe::find(recipe::DEFAULT);
-        }
-        if let Some(model) = &self.model {
-            named(model).task()?;
-        }
+        let model = self.model.as_deref().map(train::model).transpose()?;
         let name_of = |dataset| gpunn::data::name_of(dataset, self.data_dir.as_deref());
         let dataset = self.dataset.as_deref().map(name_of).transpose()?;
-        let found = Recipe::of_pair(self.model.as_deref(), dataset.as_deref());
-        let recipe = match found {
-            Some(recipe) => recipe,
-            // The recipe of the same model on another set, else the default.
-            None => match self.model.as_deref().and_then(|model| Recipe::of_pair(Some(model), None)) {
-                Some(recipe) => recipe,
-                None => Recipe::find(recipe::DEFAULT)?,
-            },
-        };
-        if !self.quiet {
+        let recipe = train::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
+        if self.recipe.is_none() && (self.model.is_some() || self.dataset.is_some()) && !self.quiet {
             eprintln!("no recipe was named; taking {}", recipe.name);
         }
         Ok(recipe)
@@ -342,10 +320,6 @@ impl Args {
         optimizer.clip = self.clip.or(optimizer.clip);
         Ok(())
     }
-}
-
-fn named(model: &str) -> gpunn::nn::models::Config {
-    gpunn::nn::models::Config::named(model)
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {

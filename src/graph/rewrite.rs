@@ -35,8 +35,9 @@ impl Passes {
     pub const NONE: Self = Self { common_subexpressions: false, loss: false, epilogues: false, chains: false };
 }
 
-/// Most operands of a fused kernel: with the output and a matrix product's two, WebGPU's 8 storage buffers.
-const MOST_OPERANDS: usize = 5;
+/// Most operands of a fused kernel, the value that an epilogue is applied to among them: with the output and a product's or a
+/// convolution's two inputs, WebGPU's 8 storage buffers. A bias, a batch norm's three and a residual are just that many.
+const MOST_OPERANDS: usize = 6;
 
 /// Most words that a fused program may add to a kernel's `Dims`, of which a dispatch has 64.
 const MOST_WORDS: usize = 40;

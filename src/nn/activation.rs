@@ -30,6 +30,11 @@ impl Activation {
         ("leaky-relu", Self::LeakyRelu),
         ("gelu", Self::Gelu),
     ];
+
+    /// Its name in [`Activation::NAMES`].
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, activation)| *activation == self).map_or("", |(name, _)| name)
+    }
 }
 
 impl std::str::FromStr for Activation {
@@ -46,8 +51,7 @@ impl std::str::FromStr for Activation {
 
 impl std::fmt::Display for Activation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, activation)| activation == self).map_or("", |(name, _)| name);
-        f.write_str(name)
+        f.write_str(self.name())
     }
 }
 

@@ -6,7 +6,8 @@ use crate::Result;
 use crate::graph::NodeId;
 
 /// While training, zeroes each element with probability `rate` and divides the others by 1 - `rate`; else nothing.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dropout {
     /// The probability, from 0 to below 1.
     pub rate: f32,

@@ -16,6 +16,11 @@ pub enum Initialiser {
         /// The bound.
         bound: f32,
     },
+    /// Normal around 0.
+    Normal {
+        /// The standard deviation.
+        deviation: f32,
+    },
 }
 
 impl Initialiser {
@@ -30,15 +35,21 @@ impl Initialiser {
         Self::Uniform { bound: (1.0 / fan_in.max(1) as f64).sqrt() as f32 }
     }
 
+    /// K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015: normal with deviation
+    /// sqrt(2 / fan in); PyTorch's `kaiming_normal_`.
+    pub fn he(fan_in: usize) -> Self {
+        Self::Normal { deviation: (2.0 / fan_in.max(1) as f64).sqrt() as f32 }
+    }
+
     /// The values of parameter number `index` of a run with `seed`.
     pub fn values(self, elements: usize, seed: u64, index: u32) -> Vec<f32> {
+        let counted = Counted::new(seed, Purpose::Init, index, 0);
+        let each = |value: &dyn Fn(u32) -> f32| (0..elements as u32).map(value).collect();
         match self {
             Self::Zeros => vec![0.0; elements],
             Self::Constant(value) => vec![value; elements],
-            Self::Uniform { bound } => {
-                let counted = Counted::new(seed, Purpose::Init, index, 0);
-                (0..elements as u32).map(|element| bound * (2.0 * counted.uniform(element) - 1.0)).collect()
-            }
+            Self::Uniform { bound } => each(&|element| bound * (2.0 * counted.uniform(element) - 1.0)),
+            Self::Normal { deviation } => each(&|element| deviation * counted.normal(element)),
         }
     }
 }
@@ -52,6 +63,8 @@ pub enum Scheme {
     PyTorch,
     /// [`Initialiser::xavier`] for weights, zero biases.
     Xavier,
+    /// [`Initialiser::he`] for weights, zero biases.
+    He,
     /// All zero: for experiments on symmetry; such a network with hidden units learns next to nothing.
     Zeros,
 }
@@ -62,6 +75,7 @@ impl Scheme {
         match self {
             Self::PyTorch => Initialiser::fan_in(fan_in),
             Self::Xavier => Initialiser::xavier(fan_in, fan_out),
+            Self::He => Initialiser::he(fan_in),
             Self::Zeros => Initialiser::Zeros,
         }
     }
@@ -70,20 +84,21 @@ impl Scheme {
     pub fn bias(self, fan_in: usize) -> Initialiser {
         match self {
             Self::PyTorch => Initialiser::fan_in(fan_in),
-            Self::Xavier | Self::Zeros => Initialiser::Zeros,
+            Self::Xavier | Self::He | Self::Zeros => Initialiser::Zeros,
         }
     }
 }
 
 impl std::str::FromStr for Scheme {
     type Err = Error;
-    /// `pytorch`, `xavier` or `zeros`; a [`Error::Usage`] with the nearest of them for other words.
+    /// `pytorch`, `xavier`, `he` or `zeros`; a [`Error::Usage`] with the nearest of them for other words.
     fn from_str(word: &str) -> Result<Self> {
         match word {
             "pytorch" => Ok(Self::PyTorch),
             "xavier" => Ok(Self::Xavier),
+            "he" => Ok(Self::He),
             "zeros" => Ok(Self::Zeros),
-            _ => Err(crate::error::unknown("initialiser", word, &["pytorch", "xavier", "zeros"])),
+            _ => Err(crate::error::unknown("initialiser", word, &["pytorch", "xavier", "he", "zeros"])),
         }
     }
 }
@@ -102,5 +117,13 @@ mod tests {
         assert!(mean.abs() < 0.03 * bound && (square * 3.0 / bound / bound - 1.0).abs() < 0.05);
         assert_ne!(values, Initialiser::xavier(1024, 64).values(10_000, 1, 1));
         assert_ne!(values, Initialiser::xavier(1024, 64).values(10_000, 2, 0));
+    }
+
+    #[test]
+    fn normal_values_have_the_deviation_of_their_fan() {
+        let values = Initialiser::he(72).values(20_000, 1, 3);
+        let mean = values.iter().sum::<f32>() / 20_000.0;
+        let square = values.iter().map(|v| v * v).sum::<f32>() / 20_000.0;
+        assert!(mean.abs() < 0.01 && (square * 36.0 - 1.0).abs() < 0.05, "{mean} {square}");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use super::build::Build;
 use super::parameters::Parameters;
+use super::sequence::Sequence;
 use crate::Result;
 use crate::graph::NodeId;
 
@@ -28,6 +29,54 @@ pub trait Layer: Debug + Send + Sync {
     /// # Errors
     /// When shapes do not fit, which [`Layer::output`] has excluded.
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId>;
+
+    /// The layers inside it, for a layer made of others.
+    fn parts(&self, _shape: &[usize]) -> Vec<Part<'_>> {
+        Vec::new()
+    }
+}
+
+/// Layers inside a layer.
+#[derive(Clone, Debug)]
+pub struct Part<'a> {
+    /// What stands between the outer layer's name and theirs; may be empty.
+    pub name: &'static str,
+    /// They.
+    pub layers: &'a Sequence,
+    /// Their input's shape.
+    pub input: Vec<usize>,
+}
+
+/// The default of a switch that is on.
+pub(super) fn yes() -> bool {
+    true
+}
+
+/// The largest size of anything in a layer.
+pub(super) const MOST: usize = 65_536;
+
+/// Refuses a count of outputs that makes no layer, or none that any device could hold.
+///
+/// # Errors
+/// The part of a sentence that says so.
+pub(super) fn check_outputs(outputs: usize) -> Result<(), String> {
+    match outputs {
+        1..=MOST => Ok(()),
+        _ => Err(format!("it has {outputs} outputs, but has to have from 1 to {MOST}")),
+    }
+}
+
+/// The channels, height and width of a picture.
+///
+/// # Errors
+/// The part of a sentence that says what was found instead.
+pub(super) fn picture(shape: &[usize]) -> Result<[usize; 3], String> {
+    shape.try_into().map_err(|_| format!("it takes channels x height x width, but gets {}", dims(shape)))
+}
+
+/// A shape for people: `3x32x32`.
+pub(super) fn dims(shape: &[usize]) -> String {
+    crate::graph::Shape::from(shape).to_string()
 }
 
 /// `[channels, height, width]` as `[features]`, row-major.

@@ -2,19 +2,31 @@
 
 use super::build::Build;
 use super::initialiser::Scheme;
-use super::layer::Layer;
+use super::layer::{Layer, check_outputs, dims, yes};
 use super::parameters::{GROUP_SPARED, GROUP_WEIGHTS, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
 /// y = x W^T + b, with W `[outputs, inputs]` as PyTorch keeps it and b `[outputs]`: parameters `NAME.weight` and
 /// `NAME.bias`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Linear {
     /// Features out.
     pub outputs: usize,
+    /// Whether there is a b.
+    #[serde(default = "yes")]
+    pub bias: bool,
     /// How its parameters begin.
+    #[serde(skip)]
     pub scheme: Scheme,
+}
+
+impl Linear {
+    /// With a bias.
+    pub fn new(outputs: usize, scheme: Scheme) -> Self {
+        Self { outputs, bias: true, scheme }
+    }
 }
 
 impl Layer for Linear {
@@ -24,9 +36,8 @@ impl Layer for Linear {
 
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
         match shape {
-            _ if self.outputs == 0 => Err("a linear layer needs at least one output".into()),
-            [_] => Ok(vec![self.outputs]),
-            _ => Err(format!("a linear layer takes a list of features, but gets {shape:?}; put a flatten before it")),
+            [_] => check_outputs(self.outputs).map(|()| vec![self.outputs]),
+            _ => Err(format!("it takes a list of features, but gets {}; put a flatten before it", dims(shape))),
         }
     }
 
@@ -34,13 +45,18 @@ impl Layer for Linear {
         let inputs = shape[0];
         let weight = self.scheme.weight(inputs, self.outputs);
         parameters.add(format!("{name}.weight"), [self.outputs, inputs], weight, GROUP_WEIGHTS);
-        parameters.add(format!("{name}.bias"), [self.outputs], self.scheme.bias(inputs), GROUP_SPARED);
+        if self.bias {
+            parameters.add(format!("{name}.bias"), [self.outputs], self.scheme.bias(inputs), GROUP_SPARED);
+        }
     }
 
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
         let weight = build.parameter(&format!("{name}.weight"))?;
-        let bias = build.parameter(&format!("{name}.bias"))?;
         let product = build.matmul_transposed(x, weight, false, true)?;
+        if !self.bias {
+            return Ok(product);
+        }
+        let bias = build.parameter(&format!("{name}.bias"))?;
         build.add(product, bias)
     }
 }

@@ -1,8 +1,9 @@
-//! A network as a list of named layers.
+//! A network: layers with their shapes worked out and their parameters placed.
 
 use super::build::{Build, Mode};
 use super::layer::Layer;
 use super::parameters::Parameters;
+use super::sequence::{Sequence, does_not_fit, join};
 use crate::graph::{NodeId, TensorType};
 use crate::{Error, Result};
 
@@ -11,56 +12,44 @@ use crate::{Error, Result};
 pub struct Model {
     name: String,
     input: Vec<usize>,
-    layers: Vec<Named>,
-    parameters: Parameters,
-}
-
-#[derive(Debug)]
-struct Named {
-    name: String,
-    layer: Box<dyn Layer>,
+    layers: Sequence,
     output: Vec<usize>,
-    parameters: usize,
+    parameters: Parameters,
 }
 
 /// A line of a model's summary.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Description {
-    /// The layer's name.
+    /// The layer's name, after those of the layers around it: `layer1.0.conv1`.
     pub name: String,
+    /// Within how many layers it stands.
+    pub depth: usize,
     /// What it is.
     pub layer: String,
     /// Its output's shape for one picture.
     pub output: Vec<usize>,
-    /// How many numbers it learns.
+    /// How many numbers it learns, those of the layers inside it included.
     pub parameters: usize,
-    /// Floating-point operations of one picture's forward pass.
+    /// Floating-point operations of one picture's forward pass, those of the layers inside it included.
     pub flops: u64,
 }
 
 impl Model {
-    /// A model without layers, for pictures of a shape: `[channels, height, width]`.
-    pub fn new(name: impl Into<String>, input: &[usize]) -> Self {
-        Self { name: name.into(), input: input.to_vec(), layers: Vec::new(), parameters: Parameters::default() }
-    }
-
-    /// Puts a layer after the others.
+    /// A model of these layers, for pictures of a shape: `[channels, height, width]`.
     ///
     /// # Errors
-    /// When its input does not fit, or there is a layer of that name.
-    pub fn with(mut self, name: &str, layer: impl Layer + 'static) -> Result<Self> {
-        if self.layers.iter().any(|other| other.name == name) {
-            return Err(Error::Shape(format!("the model {} has two layers '{name}'", self.name)));
+    /// When a layer's input does not fit, or two parameters have one name.
+    pub fn new(name: impl Into<String>, input: &[usize], layers: Sequence) -> Result<Self> {
+        let name = name.into();
+        let output = layers.output(input).map_err(|reason| does_not_fit(&name, &reason))?;
+        let mut parameters = Parameters::default();
+        layers.declare("", input, &mut parameters);
+        if let Some(repeated) = parameters.repeated() {
+            return Err(Error::Shape(format!(
+                "The model {name} has two parameters '{repeated}'; give its layers other names."
+            )));
         }
-        let shape = self.output().to_vec();
-        let output = layer.output(&shape).map_err(|reason| {
-            Error::Shape(format!("the layer '{name}' of the model {} does not fit: {reason}", self.name))
-        })?;
-        let before = self.parameters.count();
-        layer.declare(name, &shape, &mut self.parameters);
-        let parameters = self.parameters.count() - before;
-        self.layers.push(Named { name: name.into(), layer: Box::new(layer), output, parameters });
-        Ok(self)
+        Ok(Self { name, input: input.to_vec(), layers, output, parameters })
     }
 
     /// Its name.
@@ -73,9 +62,9 @@ impl Model {
     }
     /// The output's shape for one picture.
     pub fn output(&self) -> &[usize] {
-        self.layers.last().map_or(&self.input, |layer| &layer.output)
+        &self.output
     }
-    /// What it learns.
+    /// What it keeps.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -91,37 +80,72 @@ impl Model {
             let message = format!("the model {} takes pictures {:?}, but gets {}", self.name, self.input, build.ty(x));
             return Err(Error::Shape(message));
         }
-        let mut x = x;
-        for Named { name, layer, .. } in &self.layers {
-            build.enter(name);
-            let y = layer.forward(build, name, x);
-            build.leave();
-            x = y?;
-        }
-        Ok(x)
+        self.layers.forward(build, "", x)
     }
 
-    /// A line a layer.
+    /// A line a layer, those inside another after it.
     ///
     /// # Errors
-    /// When a layer cannot be built for one picture, which [`Model::with`] has excluded.
+    /// When a layer cannot be built for one picture, which [`Model::new`] has excluded.
     pub fn describe(&self) -> Result<Vec<Description>> {
         let mut build = Build::new(&self.parameters, Mode::Evaluation)?;
         let shape: Vec<usize> = std::iter::once(1).chain(self.input.iter().copied()).collect();
         let x = build.leaf("input", 0, TensorType::f32(shape))?;
         self.forward(&mut build, x)?;
-        let flops_of = |name: &str| {
-            let within = format!("{name}/");
-            let of_layer = build.ids().filter(|&id| build.node(id).name.starts_with(&within));
-            of_layer.map(|id| build.flops_of(id)).sum()
-        };
-        let describe = |layer: &Named| Description {
-            name: layer.name.clone(),
-            layer: layer.layer.label(),
-            output: layer.output.clone(),
-            parameters: layer.parameters,
-            flops: flops_of(&layer.name),
-        };
-        Ok(self.layers.iter().map(describe).collect())
+        let mut lines = Vec::new();
+        let describer = Describer { build: &build, parameters: &self.parameters };
+        let outer = Outer { name: String::new(), scope: String::new(), depth: 0 };
+        describer
+            .add(&self.layers, &self.input, &outer, &mut lines)
+            .map_err(|reason| does_not_fit(&self.name, &reason))?;
+        Ok(lines)
+    }
+}
+
+/// What a description is made from.
+struct Describer<'a> {
+    build: &'a Build<'a>,
+    parameters: &'a Parameters,
+}
+
+/// Where the layers to describe stand: what comes before their names, in parameters and in nodes, and how deep.
+struct Outer {
+    name: String,
+    scope: String,
+    depth: usize,
+}
+
+impl Describer<'_> {
+    fn add(
+        &self,
+        layers: &Sequence,
+        shape: &[usize],
+        outer: &Outer,
+        lines: &mut Vec<Description>,
+    ) -> Result<(), String> {
+        let mut inside = Vec::new();
+        layers
+            .walk(shape, |inner, layer, input, output| inside.push((inner, layer, input.to_vec(), output.to_vec())))?;
+        for (inner, layer, input, output) in inside {
+            let (name, scope) = (join(&outer.name, inner, "."), join(&outer.scope, inner, "/"));
+            let of_layer = |full: &str, name: &str, between: char| {
+                full.strip_prefix(name).is_some_and(|rest| rest.starts_with(between))
+            };
+            let nodes = self.build.ids().filter(|&id| of_layer(&self.build.node(id).name, &scope, '/'));
+            let learned = self.parameters.iter().filter(|parameter| of_layer(&parameter.name, &name, '.'));
+            lines.push(Description {
+                name: name.clone(),
+                depth: outer.depth,
+                layer: layer.label(),
+                output,
+                parameters: learned.map(|parameter| parameter.shape.elements()).sum(),
+                flops: nodes.map(|id| self.build.flops_of(id)).sum(),
+            });
+            for part in layer.parts(&input) {
+                let (name, scope) = (join(&name, part.name, "."), join(&scope, part.name, "/"));
+                self.add(part.layers, &part.input, &Outer { name, scope, depth: outer.depth + 1 }, lines)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::graph::{Differentiate, Graph, NodeId};
 use crate::ops::Real;
-use crate::ops::case::Case;
+use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::{Formula, Map};
 
 /// a + b.
@@ -34,7 +34,10 @@ impl Graph {
     }
 }
 
-/// Shapes to test and to time.
+/// Shapes to test and to time; the last is the bias of a convolution.
 pub fn cases() -> Vec<Case> {
-    crate::ops::case::binary(Graph::add)
+    let biased = vec![Sample::floats(&[64, 32, 32, 32]), Sample::floats(&[32, 1, 1])];
+    let mut cases = crate::ops::case::binary(Graph::add);
+    cases.push(Case::new(biased, |graph, x| graph.add(x[0], x[1])).differentiable(&[]).timed());
+    cases
 }

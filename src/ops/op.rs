@@ -4,8 +4,10 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::Result;
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::gpu::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::Program;
 
@@ -194,6 +196,12 @@ impl PartialEq for Types {
 }
 
 impl Lower<'_> {
+    /// Whether the last workgroup of [`Lower::linear`] runs past the end, as a constant: loads under that condition are slow
+    /// on software rasterisers.
+    pub(crate) fn edges(&self, count: usize) -> (&'static str, Constant) {
+        let groups = self.device.fold(count.div_ceil(64));
+        ("EDGES", (groups[0] as usize * groups[1] as usize * 64 != count).into())
+    }
     /// A dispatch with one invocation for each of `count` things, in workgroups of 64.
     pub(crate) fn linear(&self, op: &dyn Op, kernel: Kernel, slots: &[Slot], dims: &[usize], count: usize) -> Dispatch {
         Dispatch {
@@ -286,13 +294,34 @@ pub(crate) use defined_by;
 
 /// The sum of a list, in sixteen interleaved sums and then over those: vector code, and the same bits always.
 pub(crate) fn total<T: Real>(values: &[T]) -> T {
+    total_of(values, values, |value, _| value)
+}
+
+/// The sum of a function of two lists of one length, added up as [`total`] does.
+pub(crate) fn total_of<T: Real>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> T {
     let mut sums = [T::zero(); 16];
-    let whole = values.chunks_exact(16);
-    let rest = whole.remainder();
-    for chunk in whole {
-        sums.iter_mut().zip(chunk).for_each(|(sum, &value)| *sum += value);
+    let (whole_a, whole_b) = (a.chunks_exact(16), b.chunks_exact(16));
+    let rest = whole_a.remainder().iter().zip(whole_b.remainder());
+    for (a, b) in whole_a.zip(whole_b) {
+        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (&a, &b))| *sum += term(a, b));
     }
-    sums.iter().chain(rest).fold(T::zero(), |sum, &value| sum + value)
+    let sum = sums.iter().fold(T::zero(), |sum, &value| sum + value);
+    rest.fold(sum, |sum, (&a, &b)| sum + term(a, b))
+}
+
+/// Elements that are worth a thread of their own.
+pub(crate) const PIECE: usize = 16 * 1024;
+
+/// Computes a result in parallel pieces, each of whole units of so many elements: `compute` gets the number of its first unit
+/// and the piece. The sizes depend on the shapes alone, so that the bits do not depend on the number of threads.
+pub(crate) fn in_pieces<T: Send>(out: &mut [T], unit: usize, compute: impl Fn(usize, &mut [T]) + Sync) {
+    let units = (PIECE / unit.max(1)).max(1);
+    let piece = units * unit.max(1);
+    match out.len() {
+        0 => {}
+        len if len <= piece => compute(0, out),
+        _ => out.par_chunks_mut(piece).enumerate().for_each(|(number, piece)| compute(number * units, piece)),
+    }
 }
 
 /// Checks the number of inputs.

@@ -159,5 +159,11 @@ pub fn cases() -> Vec<Case> {
         sum(&[4099, 3], 0, 0),
         Case::new(vec![Sample::floats(&[6, 11])], |graph, x| graph.mean(x[0], 1, 1)).labelled("mean"),
         sum(&[1024, 256], 0, 0).timed(),
+        sum(&[64, 32, 1024], 2, 2).differentiable(&[]).timed(),
+        Case::new(vec![Sample::floats(&[64, 32, 32, 32])], |graph, x| graph.sum_to(x[0], &Shape::new([32, 1, 1])))
+            .differentiable(&[])
+            .summing(64 * 1024)
+            .labelled("to 32x1x1")
+            .timed(),
     ]
 }

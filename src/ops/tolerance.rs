@@ -48,6 +48,10 @@ const MAPPED: Tolerance = Tolerance {
     absolute: 2e-5,
     relative: 1e-5,
     reason: "coordinates of some tens of pixels are rounded at 2^-20 or so, and neighbours differ by up to 1 / deviation",
+const NORMALISED: Tolerance = Tolerance {
+    absolute: 2e-5,
+    relative: 2e-5,
+    reason: "differences from a mean over a root of squares, each of which is a sum",
 };
 
 const GRADIENT: Tolerance = Tolerance {
@@ -59,7 +63,7 @@ const GRADIENT: Tolerance = Tolerance {
 /// The allowance of an op, or of any op's `gradient`.
 pub fn tolerance(op: &str) -> Tolerance {
     match op {
-        "transpose" | "slice" | "reshape" | "pack" | "relu" | "relu_backward" | "correct" => EXACT,
+        "transpose" | "slice" | "reshape" | "pack" | "relu" | "relu_backward" | "max_pool2d" | "correct" => EXACT,
         "add"
         | "subtract"
         | "multiply"
@@ -72,17 +76,30 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "average"
         | "sqrt"
         | "gather"
+        | "average_pool2d"
+        | "average_pool2d_backward"
+        | "global_average_pool"
+        | "max_pool2d_backward"
         | "broadcast" => ROUNDED,
         "matmul"
         | "conv2d"
         | "conv2d_backward_input"
         | "conv2d_backward_weight"
         | "sum"
+        | "channel_mean"
+        | "channel_variance"
+        | "channel_sum"
+        | "channel_product"
         | "accumulate"
         | "norm"
         | "batch_total"
         | "batch_share" => SUMMED,
         "augment" => MAPPED,
+        "batch_norm"
+        | "batch_norm_inference"
+        | "batch_norm_coefficients"
+        | "batch_norm_backward"
+        | "update_running" => NORMALISED,
         "gradient" => GRADIENT,
         _ => TRANSCENDENTAL,
     }

@@ -1,6 +1,7 @@
 //! Training: recipes, the graphs of a step, the loop, metrics, checkpoints and the run directory.
 
 pub mod checkpoint;
+mod choice;
 mod evaluation;
 mod experiment;
 pub mod graphs;
@@ -13,6 +14,7 @@ mod trainer;
 
 pub use crate::files;
 pub use checkpoint::{Checkpoint, Counters};
+pub use choice::{choose, model};
 pub use evaluation::{Evaluation, evaluate};
 pub use experiment::{Experiment, Observer, Outcome};
 pub use metrics::{EpochLine, Measured, Summary};

@@ -17,11 +17,14 @@ pub const FORMAT: u32 = 1;
 pub const DEFAULT: &str = "glyphs-mlp";
 
 /// The recipes that are built in, by name.
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
     ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
     ("nist36-autoencoder", include_str!("../../recipes/nist36-autoencoder.toml")),
+    ("nist36-cnn", include_str!("../../recipes/nist36-cnn.toml")),
+    ("cifar10-cnn", include_str!("../../recipes/cifar10-cnn.toml")),
+    ("sun8-cnn", include_str!("../../recipes/sun8-cnn.toml")),
 ];
 
 /// An experiment: model, data, training, optimiser and schedule.
@@ -139,6 +142,18 @@ pub fn names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|&(name, _)| name).collect()
 }
 
+/// The error of a text that is no `what`, with the line.
+pub(super) fn not_right(what: &str, text: &str, error: &toml::de::Error) -> Error {
+    let place = error.span().map_or_else(String::new, |span| {
+        let before = &text[..span.start.min(text.len())];
+        let number = before.matches('\n').count() + 1;
+        let line = text.lines().nth(number - 1).unwrap_or_default().trim();
+        format!(", line {number} (`{line}`)")
+    });
+    let reason = error.message().trim_end_matches('.').replace('\n', " ");
+    Error::usage(format!("The {what}{place} is not right: {reason}."))
+}
+
 impl Recipe {
     /// A built-in recipe by its name, else the recipe in a file.
     ///
@@ -183,15 +198,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Usage`] that names the line and the field.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
-        let says = |error: toml::de::Error| {
-            let place = error.span().map_or_else(String::new, |span| {
-                let before = &text[..span.start.min(text.len())];
-                let number = before.lines().count().max(1);
-                let line = text.lines().nth(number - 1).unwrap_or_default().trim();
-                format!(", line {number} (`{line}`)")
-            });
-            Error::usage(format!("The recipe {origin}{place} is not right: {}.", error.message().replace('\n', " ")))
-        };
+        let says = |error: toml::de::Error| not_right(&format!("recipe {origin}"), text, &error);
         // The version first: a newer format may hold anything.
         let table: toml::Table = toml::from_str(text).map_err(says)?;
         match table.get("format").and_then(toml::Value::as_integer) {
@@ -226,7 +233,7 @@ impl Recipe {
     /// [`Error::Usage`] that says what was asked and what it may be.
     pub fn validate(&self) -> Result<()> {
         let wrong = |sentence: String| Err(Error::Usage(sentence));
-        self.model.task()?;
+        self.model.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
         if self.training.epochs == 0 {

@@ -1,12 +1,11 @@
 //! The op of all element-wise functions: one function when it is built, a chain of several after fusion.
 
-use rayon::prelude::*;
-
 use super::function::Function;
 use super::program::{Chunked, Pattern, Program};
 use super::splice::Splice;
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, Shape, TensorType};
+use crate::ops::op::in_pieces;
 use crate::ops::{Call, Lower, Op, Types, expect_inputs};
 use crate::{Error, Result};
 
@@ -101,16 +100,9 @@ impl Op for Map {
 
     /// In parallel pieces of fixed size: the result does not depend on the number of threads.
     fn run(&self, call: &mut Call<f32>) {
-        const PIECE: usize = 16 * 1024;
-        if call.types.output.elements() <= PIECE {
-            return self.evaluate(call);
-        }
         let patterns = Self::patterns(call.types);
         let operands: Vec<_> = (0..patterns.len()).map(|i| Some((call.real(i), patterns[i]))).collect();
-        call.out()
-            .par_chunks_mut(PIECE)
-            .enumerate()
-            .for_each(|(piece, out)| self.program.run(&operands, piece * PIECE, out));
+        in_pieces(call.out(), 1, |start, out| self.program.run(&operands, start, out));
     }
 
     fn lower(&self, at: &Lower) -> Lowering {

@@ -8,4 +8,5 @@ mod splice;
 
 pub use function::{Formula, Function};
 pub use map::Map;
+pub(crate) use program::Chunked;
 pub use program::{Argument, FunctionCall, Pattern, Program};

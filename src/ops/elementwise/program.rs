@@ -85,6 +85,30 @@ impl Pattern {
     pub fn at(self, index: usize) -> usize {
         (index / self.inner) % (self.len / self.row) * self.row + index % self.row
     }
+    /// Reads the elements for the output indices from `first` on, in runs: one element for all that it stands for, or
+    /// neighbours together.
+    pub(crate) fn read<T: Copy>(self, values: &[T], first: usize, out: &mut [T]) {
+        if self.len == 1 {
+            return out.fill(values[0]);
+        }
+        let alone = self.row == 1 && self.inner > 1;
+        let neighbours = match (alone, self.inner) {
+            (true, inner) => inner,
+            (false, 1) => self.len,
+            (false, _) => self.row,
+        };
+        let mut rest = out;
+        let mut index = first;
+        while !rest.is_empty() {
+            let count = (neighbours - index % neighbours).min(rest.len());
+            let (run, after) = rest.split_at_mut(count);
+            match alone {
+                true => run.fill(values[self.at(index)]),
+                false => run.copy_from_slice(&values[self.at(index)..][..count]),
+            }
+            (rest, index) = (after, index + count);
+        }
+    }
     /// Whether the operand has an element of its own for each output element.
     pub fn is_full(self, count: usize) -> bool {
         self.inner == 1 && self.len == count && self.row == 1
@@ -122,7 +146,7 @@ impl Program {
     pub(crate) fn run<T: Chunked>(&self, operands: &[Option<(&[T], Pattern)>], start: usize, out: &mut [T]) {
         if self.calls.is_empty() {
             if let [Some((values, pattern)), ..] = operands {
-                out.iter_mut().enumerate().for_each(|(i, y)| *y = values[pattern.at(start + i)]);
+                pattern.read(values, start, out);
             }
             return;
         }
@@ -133,11 +157,16 @@ impl Program {
             let (count, whole) =
                 (chunk.len(), |pattern: Pattern| pattern.inner == 1 && first + chunk.len() <= pattern.len);
             for (operand, buffer) in operands.iter().zip(&mut loaded) {
-                buffer.clear();
                 match operand {
                     Some((_, pattern)) if whole(*pattern) => {}
-                    Some((values, pattern)) => buffer.extend((first..first + count).map(|i| values[pattern.at(i)])),
-                    None => buffer.extend_from_slice(chunk),
+                    Some((values, pattern)) => {
+                        buffer.resize(count, T::zero());
+                        pattern.read(values, first, buffer);
+                    }
+                    None => {
+                        buffer.clear();
+                        buffer.extend_from_slice(chunk);
+                    }
                 }
             }
             for (index, call) in self.calls.iter().enumerate() {
@@ -210,6 +239,10 @@ mod tests {
                     (0..elements).all(|i| pattern.at(i) == by_coordinates(&small, &large, i)),
                     "{small:?} {large:?}"
                 );
+                let values: Vec<usize> = (0..small.iter().product()).collect();
+                let mut run = vec![usize::MAX; elements - 1];
+                pattern.read(&values, 1, &mut run);
+                assert!(run.iter().enumerate().all(|(i, &at)| at == pattern.at(i + 1)), "{small:?} {large:?}");
                 assert_eq!(pattern.is_full(elements), small.iter().product::<usize>() == elements);
                 read += 1;
             }

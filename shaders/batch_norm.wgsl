@@ -1,0 +1,40 @@
+// needs: grid
+// Y = (X - MEAN) GAMMA / sqrt(VARIANCE + epsilon) + BETA, of X [batch, channels, pixels] and one number a channel of the
+// others. One invocation a value, which is a vector of four pixels where they are a multiple of four.
+struct Dims {
+    count: u32,  // values
+    values: u32, // of a channel of a picture
+    channels: u32,
+    epsilon: f32,
+}
+alias Value = f32;
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
+@group(0) @binding(2) var<storage, read> mean: array<f32>;
+@group(0) @binding(3) var<storage, read> variance: array<f32>;
+@group(0) @binding(4) var<storage, read> gamma: array<f32>;
+@group(0) @binding(5) var<storage, read> beta: array<f32>;
+@group(0) @binding(6) var<storage, read_write> y: array<Value>;
+
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn finished(value: Value, index: u32) -> Value { return epilogue(value, index); } // spliced
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
+    }
+    let channel = (index / dims.values) % dims.channels;
+    let factor = gamma[channel] / sqrt(variance[channel] + dims.epsilon);
+    y[index] = finished((x[index] - mean[channel]) * factor + beta[channel], index);
+}

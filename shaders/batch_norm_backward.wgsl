@@ -1,0 +1,40 @@
+// needs: grid, step
+// The gradient of a batch norm by X [batch, channels, pixels], through the batch's mean and variance as well, from DY and the
+// channels' coefficients: factor (dy - mean of dy - (x - mean) times the mean of dy x^ over the deviation). Rows that are not
+// valid get 0. One invocation a value, which is a vector of four pixels where they are a multiple of four.
+struct Dims {
+    count: u32,  // values
+    values: u32, // of a channel of a picture
+    channels: u32,
+}
+alias Value = f32;
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> dy: array<Value>;
+@group(0) @binding(2) var<storage, read> x: array<Value>;
+@group(0) @binding(3) var<storage, read> coefficients: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> dx: array<Value>;
+
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn finished(value: Value, index: u32) -> Value { return epilogue(value, index); } // spliced
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
+    }
+    let channel = (index / dims.values) % dims.channels;
+    let row = index / (dims.values * dims.channels);
+    let own = coefficients[channel];
+    let gradient = own.x * (dy[index] - own.z - (x[index] - own.y) * own.w);
+    dx[index] = finished(select(Value(), gradient, row < step.valid), index);
+}

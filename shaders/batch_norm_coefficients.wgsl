@@ -1,0 +1,32 @@
+// needs: grid, step
+// What the gradient of a batch norm by its input needs of each channel, [channels] vectors of four: gamma over the deviation,
+// the mean, the mean of dy, and the mean of dy x^ over the deviation. SUM and PRODUCT are the sums of dy and of dy x^ over
+// the valid rows and all pixels. One invocation a channel.
+struct Dims {
+    channels: u32,
+    pixels: u32,
+    epsilon: f32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> mean: array<f32>;
+@group(0) @binding(2) var<storage, read> variance: array<f32>;
+@group(0) @binding(3) var<storage, read> gamma: array<f32>;
+@group(0) @binding(4) var<storage, read> sum: array<f32>;
+@group(0) @binding(5) var<storage, read> product: array<f32>;
+@group(0) @binding(6) var<storage, read_write> coefficients: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let channel = linear_group(group, groups) * 64u + local;
+    if channel >= dims.channels {
+        return;
+    }
+    let inverse = 1.0 / sqrt(variance[channel] + dims.epsilon);
+    let share = step.inverse_valid / f32(dims.pixels);
+    coefficients[channel] =
+        vec4f(gamma[channel] * inverse, mean[channel], sum[channel] * share, product[channel] * share * inverse);
+}

@@ -1,0 +1,69 @@
+// needs: grid, step, total
+// A number for each channel of A [batch, channels, pixels], over the valid rows and all pixels: the sum of A; of (A - MEAN)^2;
+// or of A (B - MEAN) / sqrt(VARIANCE + epsilon). MEAN and VARIANCE are [channels]. With MEAN the sum is divided by its count.
+//
+// A workgroup of 64 for a channel, or for each of its pieces, which are runs of its elements in order: every lane adds each
+// 64th element, then the lanes are added in pairs. SUMS is [channels, pieces]; a second dispatch adds the pieces.
+// Where the pixels are a multiple of four, a value is a vector of four of them.
+struct Dims {
+    channels: u32,
+    values: u32, // of a channel of a picture
+    batch: u32,
+    pieces: u32,
+    run: u32,    // values of a piece; the last may have fewer
+    pixels: u32, // of a channel of a picture
+    epsilon: f32,
+}
+alias Value = f32;
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> a: array<Value>;
+@group(0) @binding(2) var<storage, read> b: array<Value>;
+@group(0) @binding(3) var<storage, read> mean: array<f32>;     // unused for the sum of A
+@group(0) @binding(4) var<storage, read> variance: array<f32>; // unused but for the last
+@group(0) @binding(5) var<storage, read_write> sums: array<f32>;
+
+const WHAT: u32 = 0u;      // 0: A; 1: (A - MEAN)^2; 2: A (B - MEAN), over the deviation
+const MEAN: bool = false;
+const WHOLE: bool = false; // whether a channel is one piece
+
+fn added(value: Value) -> f32 { return value; }
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let number = linear_group(group, groups);
+    let channel = min(number / dims.pieces, dims.channels - 1u);
+    let piece = number % dims.pieces;
+    let valid = min(step.valid, dims.batch);
+    let last = min((piece + 1u) * dims.run, valid * dims.values);
+    var center = 0.0;
+    if WHAT != 0u {
+        center = mean[channel];
+    }
+    var sum = Value();
+    for (var i = piece * dims.run + local; i < last; i += 64u) {
+        let place = ((i / dims.values) * dims.channels + channel) * dims.values + i % dims.values;
+        let value = a[place];
+        if WHAT == 0u {
+            sum += value;
+        } else if WHAT == 1u {
+            sum += (value - center) * (value - center);
+        } else {
+            sum += value * (b[place] - center);
+        }
+    }
+    var total = workgroup_total(local, added(sum));
+    if local == 0u && number < dims.channels * dims.pieces {
+        if WHAT == 2u {
+            total /= sqrt(variance[channel] + dims.epsilon);
+        }
+        if WHOLE && MEAN {
+            total = select(0.0, total / f32(valid * dims.pixels), valid > 0u);
+        }
+        sums[number] = total;
+    }
+}

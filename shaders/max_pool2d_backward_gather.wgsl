@@ -1,0 +1,58 @@
+// needs: grid
+// The gradient of max-pool by its picture, DX [planes, height, width], where windows overlap: each pixel adds up DY
+// [planes, rows, columns] of the windows that it won, which PLACES tells. One invocation a pixel, so that nothing is
+// written twice.
+struct Dims {
+    count: u32, // pixels of all planes
+    height: u32,
+    width: u32,
+    rows: u32,
+    columns: u32,
+    stride_y: u32,
+    stride_x: u32,
+    padding_y: u32,
+    padding_x: u32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> places: array<u32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+const HEIGHT: u32 = 2u;  // of the window
+const WIDTH: u32 = 2u;
+const REACH_Y: u32 = 1u; // windows that a pixel can be under, along each axis
+const REACH_X: u32 = 1u;
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
+    }
+    let y_padded = (index / dims.width) % dims.height + dims.padding_y;
+    let x_padded = index % dims.width + dims.padding_x;
+    let plane = (index / (dims.width * dims.height)) * dims.rows;
+    var sum = 0.0;
+    for (var i = 0u; i < REACH_Y; i++) {
+        // From the last window that begins at or before the pixel backwards; before the first, this wraps around.
+        let row = y_padded / dims.stride_y - i;
+        for (var j = 0u; j < REACH_X; j++) {
+            let column = x_padded / dims.stride_x - j;
+            let over = row < dims.rows && column < dims.columns
+                && y_padded - row * dims.stride_y < HEIGHT && x_padded - column * dims.stride_x < WIDTH;
+            // Read without a condition: the place of a window that is not over the pixel is another pixel's.
+            let window = select(plane * dims.columns, (plane + row) * dims.columns + column, over);
+            sum += select(0.0, dy[window], over && places[window] == index);
+        }
+    }
+    dx[index] = epilogue(sum, index);
+}

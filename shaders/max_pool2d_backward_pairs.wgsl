@@ -1,0 +1,67 @@
+// needs: grid
+// The gradient of max-pool by its picture, DX [planes, height, width], from X and DY [planes, rows, columns], for windows of
+// 2 x 2 side by side and a width that is a multiple of four. One invocation for two windows next to one another: DY to the
+// largest of each one's four pixels, of equal ones the first, zero to the others.
+struct Dims {
+    count: u32, // pairs of windows
+    height: u32,
+    width: u32,
+    rows: u32,
+    columns: u32,
+    stride_y: u32,
+    stride_x: u32,
+    padding_y: u32,
+    padding_x: u32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<vec2f>;
+@group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;
+
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+// On each of four neighbours, of which the first has this index.
+fn epilogues(value: vec4f, index: u32) -> vec4f {
+    return vec4f(
+        epilogue(value.x, index),
+        epilogue(value.y, index + 1u),
+        epilogue(value.z, index + 2u),
+        epilogue(value.w, index + 3u),
+    );
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
+    }
+    let pairs = dims.columns / 2u;
+    let row = (index / pairs) % dims.rows;
+    let plane = index / (pairs * dims.rows);
+    let place = (plane * dims.height + 2u * row) * pairs + index % pairs; // A line of X has as many vectors as Y pairs.
+    let above = x[place];
+    let under = x[place + pairs];
+    let given = dy[index];
+    // Of each window: whether the right pixel wins above, whether it wins below, and whether the lower line wins.
+    let right_above = above.yw > above.xz;
+    let right_under = under.yw > under.xz;
+    let lower = max(under.xz, under.yw) > max(above.xz, above.yw);
+    let to_above = select(given, vec2f(0.0), lower);
+    let to_under = select(vec2f(0.0), given, lower);
+    let left_upper = select(to_above, vec2f(0.0), right_above);
+    let right_upper = select(vec2f(0.0), to_above, right_above);
+    let left_lower = select(to_under, vec2f(0.0), right_under);
+    let right_lower = select(vec2f(0.0), to_under, right_under);
+    dx[place] = epilogues(vec4f(left_upper.x, right_upper.x, left_upper.y, right_upper.y), 4u * place);
+    dx[place + pairs] =
+        epilogues(vec4f(left_lower.x, right_lower.x, left_lower.y, right_lower.y), 4u * (place + pairs));
+}

@@ -1,0 +1,8 @@
+// A channel's factor in a normalisation: gamma over the deviation; and its gradient by the variance.
+fn norm_factor(gamma: f32, variance: f32, epsilon: f32) -> f32 {
+    return gamma / sqrt(variance + epsilon);
+}
+
+fn norm_factor_backward(y: f32, variance: f32, dy: f32, epsilon: f32) -> f32 {
+    return -0.5 * y * dy / (variance + epsilon);
+}

@@ -1,0 +1,31 @@
+// needs: grid, step
+// running = (1 - momentum) running + momentum value, one invocation a channel. With UNBIAS the value is a variance over n
+// numbers, the valid rows' pixels, and counts n / (n - 1) times. A batch without valid rows changes nothing.
+struct Dims {
+    channels: u32,
+    pixels: u32,
+    momentum: f32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> value: array<f32>;
+@group(0) @binding(2) var<storage, read_write> running: array<f32>;
+
+const UNBIAS: bool = false;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let channel = linear_group(group, groups) * 64u + local;
+    let count = step.valid * dims.pixels;
+    if channel >= dims.channels || count == 0u {
+        return;
+    }
+    var weight = dims.momentum;
+    if UNBIAS && count > 1u {
+        weight = dims.momentum * f32(count) / f32(count - 1u);
+    }
+    running[channel] = (1.0 - dims.momentum) * running[channel] + weight * value[channel];
+}

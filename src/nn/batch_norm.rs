@@ -1,0 +1,64 @@
+//! Batch normalisation.
+
+use super::build::{Build, Mode};
+use super::initialiser::Initialiser;
+use super::layer::{Layer, picture};
+use super::parameters::{GROUP_SPARED, Parameters};
+use crate::Result;
+use crate::graph::NodeId;
+
+/// S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015, as PyTorch's `BatchNorm2d`: each channel is brought to mean
+/// 0 and variance 1 over the batch while training, by the running statistics else, then scaled and shifted. Parameters
+/// `NAME.weight` and `NAME.bias`, spared from decay; statistics `NAME.running_mean` and `NAME.running_var`.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchNorm2d {
+    /// The share of a batch's statistics in the new running ones, as PyTorch counts it.
+    pub momentum: f32,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl Default for BatchNorm2d {
+    fn default() -> Self {
+        Self { momentum: 0.1, epsilon: 1e-5 }
+    }
+}
+
+impl Layer for BatchNorm2d {
+    fn label(&self) -> String {
+        "batch norm".into()
+    }
+
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        picture(shape)?;
+        if !(self.momentum > 0.0 && self.momentum <= 1.0) {
+            return Err(format!("its momentum is {}, but has to be above 0 and at most 1", self.momentum));
+        }
+        if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
+            return Err(format!("its epsilon is {}, but has to be a finite number above 0", self.epsilon));
+        }
+        Ok(shape.to_vec())
+    }
+
+    fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
+        let channels = shape[0];
+        parameters.add(format!("{name}.weight"), [channels], Initialiser::Constant(1.0), GROUP_SPARED);
+        parameters.add(format!("{name}.bias"), [channels], Initialiser::Zeros, GROUP_SPARED);
+        parameters.add_statistic(format!("{name}.running_mean"), [channels], 0.0);
+        parameters.add_statistic(format!("{name}.running_var"), [channels], 1.0);
+    }
+
+    fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
+        let gamma = build.parameter(&format!("{name}.weight"))?;
+        let beta = build.parameter(&format!("{name}.bias"))?;
+        let mean = build.statistic(&format!("{name}.running_mean"))?;
+        let variance = build.statistic(&format!("{name}.running_var"))?;
+        if build.mode == Mode::Evaluation {
+            return build.batch_norm_inference(x, mean, variance, gamma, beta, self.epsilon);
+        }
+        let normed = build.batch_norm(x, gamma, beta, self.epsilon)?;
+        build.update_running(normed.mean, normed.variance, mean, variance, self.momentum)?;
+        Ok(normed.y)
+    }
+}

@@ -1,0 +1,67 @@
+//! Branches side by side.
+
+use super::build::Build;
+use super::layer::{Layer, Part, dims};
+use super::parameters::Parameters;
+use super::sequence::{Sequence, join};
+use crate::Result;
+use crate::graph::NodeId;
+
+/// Several sequences on the output of one, their channels one after another: `[branch(trunk(x)) ...]`. All layers stand
+/// directly under its name, as in the fire modules of SqueezeNet (`NAME.squeeze`, `NAME.expand1x1`, `NAME.expand3x3`).
+#[derive(Debug, Default)]
+pub struct Branches {
+    /// What all branches read; without layers it is x itself.
+    pub trunk: Sequence,
+    /// They.
+    pub branches: Vec<Sequence>,
+}
+
+impl Branches {
+    /// The trunk's output, then each branch's.
+    fn outputs(&self, shape: &[usize]) -> Result<(Vec<usize>, Vec<Vec<usize>>), String> {
+        let trunk = self.trunk.output(shape)?;
+        let branches = self.branches.iter().map(|branch| branch.output(&trunk)).collect::<Result<_, _>>()?;
+        Ok((trunk, branches))
+    }
+}
+
+impl Layer for Branches {
+    fn label(&self) -> String {
+        format!("{} branches", self.branches.len())
+    }
+
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        let (_, outputs) = self.outputs(shape)?;
+        let Some(first) = outputs.first() else { return Err("it has no branches".into()) };
+        if let Some(other) = outputs.iter().find(|other| other.is_empty() || other[1..] != first[1..]) {
+            return Err(format!(
+                "one branch gives {} and another {}, which differ in more than their channels",
+                dims(first),
+                dims(other)
+            ));
+        }
+        let channels = outputs.iter().map(|output| output[0]).sum();
+        Ok(std::iter::once(channels).chain(first[1..].iter().copied()).collect())
+    }
+
+    fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
+        for part in self.parts(shape) {
+            part.layers.declare(&join(name, part.name, "."), &part.input, parameters);
+        }
+    }
+
+    fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
+        let trunk = self.trunk.forward(build, name, x)?;
+        let branches: Vec<NodeId> =
+            self.branches.iter().map(|branch| branch.forward(build, name, trunk)).collect::<Result<_>>()?;
+        build.concat(&branches, 1)
+    }
+
+    fn parts(&self, shape: &[usize]) -> Vec<Part<'_>> {
+        let trunk = self.trunk.output(shape).unwrap_or_default();
+        let branch = |layers| Part { name: "", layers, input: trunk.clone() };
+        let first = Part { name: "", layers: &self.trunk, input: shape.to_vec() };
+        std::iter::once(first).chain(self.branches.iter().map(branch)).collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! Convolutions.
+
+use super::build::Build;
+use super::initialiser::Scheme;
+use super::layer::{Layer, check_outputs, picture, yes};
+use super::pair::Pair;
+use super::parameters::{GROUP_SPARED, GROUP_WEIGHTS, Parameters};
+use crate::Result;
+use crate::graph::{NodeId, TensorType};
+use crate::ops::conv2d::{Geometry, Sizes};
+
+/// The convolution of pictures, with W `[outputs, channels / groups, kernel]` as PyTorch keeps it and b `[outputs]`:
+/// parameters `NAME.weight` and `NAME.bias`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2d {
+    /// Channels out.
+    pub outputs: usize,
+    /// Height and width of the kernel.
+    pub kernel: Pair,
+    /// Pixels from one output to the next.
+    #[serde(default = "Pair::one")]
+    pub stride: Pair,
+    /// Zeros around the picture, on each side.
+    #[serde(default = "Pair::zero")]
+    pub padding: Pair,
+    /// Pixels from one tap of the kernel to the next.
+    #[serde(default = "Pair::one")]
+    pub dilation: Pair,
+    /// Channels are split into so many groups that do not see one another.
+    #[serde(default = "one")]
+    pub groups: usize,
+    /// Whether there is a b.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// How its parameters begin.
+    #[serde(skip)]
+    pub scheme: Scheme,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Conv2d {
+    /// A square kernel that moves by one pixel, without padding, with a bias.
+    pub fn new(outputs: usize, kernel: usize, scheme: Scheme) -> Self {
+        Self {
+            outputs,
+            kernel: kernel.into(),
+            stride: Pair::one(),
+            padding: Pair::zero(),
+            dilation: Pair::one(),
+            groups: 1,
+            bias: true,
+            scheme,
+        }
+    }
+
+    fn geometry(&self) -> Geometry {
+        Geometry { stride: self.stride.0, padding: self.padding.0, dilation: self.dilation.0, groups: self.groups }
+    }
+
+    fn sizes(&self, shape: &[usize]) -> Result<Sizes, String> {
+        let [channels, height, width] = picture(shape)?;
+        check_outputs(self.outputs)?;
+        for (pair, what) in
+            [(self.kernel, "kernel"), (self.stride, "stride"), (self.padding, "padding"), (self.dilation, "dilation")]
+        {
+            pair.check(what)?;
+        }
+        let inputs = channels.checked_div(self.groups).unwrap_or(0);
+        let weight = TensorType::f32([self.outputs, inputs, self.kernel.0[0], self.kernel.0[1]]);
+        Sizes::forward(&TensorType::f32([1, channels, height, width]), &weight, self.geometry())
+    }
+}
+
+impl Layer for Conv2d {
+    fn label(&self) -> String {
+        let part = |is: bool, text: String| if is { text } else { String::new() };
+        format!(
+            "conv2d {}{}{}{}{}",
+            self.kernel,
+            part(self.stride != Pair::one(), format!(" stride {}", self.stride)),
+            part(self.padding != Pair::zero(), format!(" pad {}", self.padding)),
+            part(self.dilation != Pair::one(), format!(" dilation {}", self.dilation)),
+            part(self.groups != 1, format!(" groups {}", self.groups)),
+        )
+    }
+
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        Ok(self.sizes(shape)?.output_dims()[1..].to_vec())
+    }
+
+    fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
+        let channels = shape[0];
+        let weight = [self.outputs, channels / self.groups, self.kernel.0[0], self.kernel.0[1]];
+        declare(name, weight, self.outputs, self.bias, self.scheme, parameters);
+    }
+
+    fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
+        let weight = build.parameter(&format!("{name}.weight"))?;
+        let y = build.conv2d(x, weight, self.geometry())?;
+        add_bias(build, name, y, self.bias)
+    }
+}
+
+/// Adds the weight and, where there is one, the bias of a convolution; PyTorch takes the weight's second axis and its
+/// kernel for what flows in, for either kind of convolution.
+pub(super) fn declare(
+    name: &str,
+    weight: [usize; 4],
+    outputs: usize,
+    bias: bool,
+    scheme: Scheme,
+    parameters: &mut Parameters,
+) {
+    let taps = weight[2] * weight[3];
+    let (fan_in, fan_out) = (weight[1] * taps, weight[0] * taps);
+    parameters.add(format!("{name}.weight"), weight, scheme.weight(fan_in, fan_out), GROUP_WEIGHTS);
+    if bias {
+        parameters.add(format!("{name}.bias"), [outputs], scheme.bias(fan_in), GROUP_SPARED);
+    }
+}
+
+/// y `[batch, channels, height, width]` plus a channel's bias, where there is one.
+pub(super) fn add_bias(build: &mut Build, name: &str, y: NodeId, bias: bool) -> Result<NodeId> {
+    if !bias {
+        return Ok(y);
+    }
+    let bias = build.parameter(&format!("{name}.bias"))?;
+    let channels = build.dims(bias)[0];
+    let bias = build.reshape(bias, [channels, 1, 1])?;
+    build.add(y, bias)
+}

@@ -1,0 +1,92 @@
+//! The transposed convolution.
+
+use super::build::Build;
+use super::conv2d::{add_bias, declare};
+use super::initialiser::Scheme;
+use super::layer::{Layer, check_outputs, picture, yes};
+use super::pair::Pair;
+use super::parameters::Parameters;
+use crate::Result;
+use crate::graph::NodeId;
+use crate::ops::conv2d::Geometry;
+
+/// PyTorch's `ConvTranspose2d`, what a convolution's gradient by its picture computes, with W `[channels, outputs, kernel]`
+/// and b `[outputs]`: parameters `NAME.weight` and `NAME.bias`. It gives (size - 1) stride - 2 padding + kernel +
+/// output padding pixels a side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvTranspose2d {
+    /// Channels out.
+    pub outputs: usize,
+    /// Height and width of the kernel.
+    pub kernel: Pair,
+    /// Output pixels from one input to the next.
+    #[serde(default = "Pair::one")]
+    pub stride: Pair,
+    /// Output pixels that are cut off on each side.
+    #[serde(default = "Pair::zero")]
+    pub padding: Pair,
+    /// Output pixels more at the bottom and the right, below the stride.
+    #[serde(default = "Pair::zero")]
+    pub output_padding: Pair,
+    /// Whether there is a b.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// How its parameters begin.
+    #[serde(skip)]
+    pub scheme: Scheme,
+}
+
+impl ConvTranspose2d {
+    fn geometry(&self) -> Geometry {
+        Geometry { stride: self.stride.0, padding: self.padding.0, ..Geometry::default() }
+    }
+
+    /// The output's height and width.
+    fn picture(&self, [height, width]: [usize; 2]) -> Result<[usize; 2], String> {
+        let along = |axis: usize, size: usize| {
+            let (stride, kernel, more) = (self.stride.0[axis], self.kernel.0[axis], self.output_padding.0[axis]);
+            if kernel == 0 || stride == 0 {
+                return Err("kernel size and stride must be at least 1".to_owned());
+            }
+            if more >= stride {
+                return Err(format!("an output padding of {more} is not below the stride of {stride}"));
+            }
+            let whole = (size.saturating_sub(1)) * stride + kernel + more;
+            match whole.checked_sub(2 * self.padding.0[axis]) {
+                Some(outputs) if outputs > 0 && size > 0 => Ok(outputs),
+                _ => Err(format!("a padding of {} cuts all {whole} pixels off", self.padding.0[axis])),
+            }
+        };
+        Ok([along(0, height)?, along(1, width)?])
+    }
+}
+
+impl Layer for ConvTranspose2d {
+    fn label(&self) -> String {
+        format!("conv-transpose2d {} stride {}", self.kernel, self.stride)
+    }
+
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        let [_, height, width] = picture(shape)?;
+        check_outputs(self.outputs)?;
+        for (pair, what) in [(self.kernel, "kernel"), (self.stride, "stride"), (self.padding, "padding")] {
+            pair.check(what)?;
+        }
+        let [height, width] = self.picture([height, width])?;
+        Ok(vec![self.outputs, height, width])
+    }
+
+    fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
+        let weight = [shape[0], self.outputs, self.kernel.0[0], self.kernel.0[1]];
+        declare(name, weight, self.outputs, self.bias, self.scheme, parameters);
+    }
+
+    fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
+        let weight = build.parameter(&format!("{name}.weight"))?;
+        let shape = build.dims(x)[1..].to_vec();
+        let output = self.output(&shape).map_err(crate::Error::Shape)?;
+        let y = build.conv2d_backward_input(x, weight, [output[1], output[2]], self.geometry())?;
+        add_bias(build, name, y, self.bias)
+    }
+}

@@ -1,0 +1,55 @@
+//! Networks of fully connected layers.
+
+use super::Config;
+use crate::Result;
+use crate::nn::{Activation, Dropout, Flatten, Linear, Model, Sequence};
+
+/// A multi-layer perceptron: `fc1`, `fc2`, ..., an activation after each but the last, whose outputs are logits.
+///
+/// # Errors
+/// When a size is 0.
+pub(super) fn mlp(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+    let hidden = config.hidden.clone().unwrap_or_else(|| vec![64]);
+    let layers = Sequence::new().with("flatten", Flatten);
+    let layers = classifier(layers, config, &hidden, Activation::Sigmoid, classes, 1);
+    Model::new("mlp", &input, layers)
+}
+
+/// Adds the fully connected layers that end a classifier, with an activation after each but the last and dropout before
+/// it; activations are numbered from `first`.
+pub(super) fn classifier(
+    mut layers: Sequence,
+    config: &Config,
+    hidden: &[usize],
+    own: Activation,
+    classes: usize,
+    first: usize,
+) -> Sequence {
+    for (number, &outputs) in (1..).zip(hidden) {
+        layers = layers
+            .with(format!("fc{number}"), Linear::new(outputs, config.init))
+            .with(format!("act{}", first + number - 1), config.activation.unwrap_or(own));
+    }
+    if config.dropout > 0.0 {
+        layers = layers.with("dropout", Dropout { rate: config.dropout });
+    }
+    layers.with(format!("fc{}", hidden.len() + 1), Linear::new(classes, config.init))
+}
+
+/// An autoencoder of fully connected layers: as many outputs as pixels, with a sigmoid after the last layer.
+///
+/// # Errors
+/// When a size is 0.
+pub(super) fn autoencoder(config: &Config, input: [usize; 3], _: usize) -> Result<Model> {
+    let hidden = config.hidden.clone().unwrap_or_else(|| vec![32; 3]);
+    let mut layers = Sequence::new().with("flatten", Flatten);
+    let sizes: Vec<usize> = hidden.into_iter().chain([input.iter().product()]).collect();
+    for (number, &outputs) in (1..).zip(&sizes) {
+        let last = number == sizes.len();
+        let activation = if last { Activation::Sigmoid } else { config.activation.unwrap_or(Activation::Relu) };
+        layers = layers
+            .with(format!("fc{number}"), Linear::new(outputs, config.init))
+            .with(format!("act{number}"), activation);
+    }
+    Model::new("autoencoder", &input, layers)
+}

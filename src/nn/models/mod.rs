@@ -1,0 +1,198 @@
+//! The models that are known by name, and networks of the user's own.
+
+mod cnn;
+mod fully_connected;
+mod resnet;
+
+use super::network::Entry;
+use super::{Activation, Model, Scheme};
+use crate::{Error, Result};
+
+/// What a model is asked to be. A model that has no part of a name refuses it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Its name, one of [`names`]; with [`Config::layer`], any other.
+    pub name: String,
+    /// Channels of each convolution, or of each stage; the model's own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<usize>>,
+    /// Height and width of the kernels; the model's own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<usize>,
+    /// Zeros around the pictures; the model's own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<usize>,
+    /// Features of each hidden fully connected layer; the model's own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// What follows each hidden layer; the model's own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// What the logits are multiplied by; the model's own where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logit_scale: Option<f32>,
+    /// How parameters begin.
+    #[serde(default)]
+    pub init: Scheme,
+    /// Dropout before the last layer, from 0 to below 1.
+    #[serde(default)]
+    pub dropout: f32,
+    /// The layers of a network of the user's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::entries")]
+    pub layer: Vec<Entry>,
+}
+
+/// What a network learns to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Say of which class a picture is: cross-entropy against its label.
+    Classify,
+    /// Give the picture back: summed squared error against itself.
+    Reconstruct,
+}
+
+/// A model that is known by name.
+struct Known {
+    name: &'static str,
+    task: Task,
+    /// The fields of [`Config`] that it takes, beside name and init.
+    takes: &'static [&'static str],
+    build: fn(&Config, [usize; 3], usize) -> Result<Model>,
+}
+
+const KNOWN: [Known; 5] = [
+    Known {
+        name: "mlp",
+        task: Task::Classify,
+        takes: &["hidden", "activation", "dropout"],
+        build: fully_connected::mlp,
+    },
+    Known {
+        name: "autoencoder",
+        task: Task::Reconstruct,
+        takes: &["hidden", "activation"],
+        build: fully_connected::autoencoder,
+    },
+    Known {
+        name: "cnn",
+        task: Task::Classify,
+        takes: &["channels", "kernel", "padding", "hidden", "activation", "dropout"],
+        build: cnn::cnn,
+    },
+    Known {
+        name: "resnet9",
+        task: Task::Classify,
+        takes: &["channels", "activation", "logit_scale", "dropout"],
+        build: resnet::resnet9,
+    },
+    Known {
+        name: "resnet18-small",
+        task: Task::Classify,
+        takes: &["channels", "dropout"],
+        build: resnet::resnet18_small,
+    },
+];
+
+/// The names of all models.
+pub fn names() -> Vec<&'static str> {
+    KNOWN.iter().map(|known| known.name).collect()
+}
+
+impl Config {
+    /// A model of that name as it is by itself.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            channels: None,
+            kernel: None,
+            padding: None,
+            hidden: None,
+            activation: None,
+            logit_scale: None,
+            init: Scheme::default(),
+            dropout: 0.0,
+            layer: Vec::new(),
+        }
+    }
+
+    fn known(&self) -> Result<&'static Known> {
+        KNOWN
+            .iter()
+            .find(|known| known.name == self.name)
+            .ok_or_else(|| crate::error::unknown("model", &self.name, &names()))
+    }
+
+    /// What it learns to do.
+    ///
+    /// # Errors
+    /// For an unknown name, with the nearest known one.
+    pub fn task(&self) -> Result<Task> {
+        if self.layer.is_empty() { self.known().map(|known| known.task) } else { Ok(Task::Classify) }
+    }
+
+    /// Refuses what no model of that name can be, whatever its pictures.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown name, with the nearest known one; for a field that the model does not take, or a
+    /// number out of range.
+    pub fn validate(&self) -> Result<()> {
+        let given = [
+            ("channels", self.channels.is_some()),
+            ("kernel", self.kernel.is_some()),
+            ("padding", self.padding.is_some()),
+            ("hidden", self.hidden.is_some()),
+            ("activation", self.activation.is_some()),
+            ("logit_scale", self.logit_scale.is_some()),
+            ("dropout", self.dropout != 0.0),
+        ];
+        let takes = match self.layer.is_empty() {
+            true => self.known()?.takes,
+            false if KNOWN.iter().any(|known| known.name == self.name) => {
+                return Err(Error::usage(format!(
+                    "A network of your own cannot be named `{}`, which is a model of this program; give it another name.",
+                    self.name
+                )));
+            }
+            false => &[],
+        };
+        if let Some((field, _)) = given.iter().find(|(field, given)| *given && !takes.contains(field)) {
+            let taken = if takes.is_empty() { "its layers say everything".into() } else { takes.join(", ") };
+            return Err(Error::usage(format!("The model {} has no `{field}`; it takes: {taken}.", self.name)));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(Error::usage(format!("a dropout of {} is not from 0 to below 1", self.dropout)));
+        }
+        Ok(())
+    }
+
+    /// Builds it for pictures `[channels, height, width]` and a number of classes.
+    ///
+    /// # Errors
+    /// As [`Config::validate`]; for sizes that make no network, or that do not end in as many outputs as there are classes.
+    pub fn build(&self, input: [usize; 3], classes: usize) -> Result<Model> {
+        self.validate()?;
+        if self.layer.is_empty() {
+            return (self.known()?.build)(self, input, classes);
+        }
+        let model = Model::new(&self.name, &input, super::network::layers(&self.layer, self.init, classes)?)?;
+        match model.output() == [classes] {
+            true => Ok(model),
+            false => Err(Error::Shape(format!(
+                "The network {} ends with {}, but there are {classes} classes; end it with a layer of kind = \"classes\", which \
+                 has as many outputs as there are classes{}.",
+                self.name,
+                super::layer::dims(model.output()),
+                if model.output().len() == 1 { "" } else { ", after a flatten or a global pool" }
+            ))),
+        }
+    }
+
+    /// As many sizes as the model has places for, or its own.
+    fn stages<const N: usize>(&self, own: [usize; N]) -> Result<[usize; N]> {
+        let Some(channels) = &self.channels else { return Ok(own) };
+        channels.as_slice().try_into().map_err(|_| {
+            Error::usage(format!("The model {} takes {N} numbers of channels, but {channels:?} was given.", self.name))
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Residual networks for small pictures.
+
+use super::Config;
+use crate::Result;
+use crate::nn::{
+    Activation, BatchNorm2d, Conv2d, Dropout, GlobalPool, Layer, Linear, Model, Pool2d, Pooling, Residual, Scale,
+    Scheme, Sequence,
+};
+
+/// A 3x3 convolution that keeps the picture's size at stride 1, without a bias: batch norm follows.
+fn conv3x3(outputs: usize, stride: usize, scheme: Scheme) -> Conv2d {
+    Conv2d { stride: stride.into(), padding: 1.into(), bias: false, ..Conv2d::new(outputs, 3, scheme) }
+}
+
+/// Adds a convolution, batch norm and an activation: `convN`, `bnN`, `actN`.
+fn conv_bn_act(layers: Sequence, number: usize, outputs: usize, scheme: Scheme, activation: Activation) -> Sequence {
+    layers
+        .with(format!("conv{number}"), conv3x3(outputs, 1, scheme))
+        .with(format!("bn{number}"), BatchNorm2d::default())
+        .with(format!("act{number}"), activation)
+}
+
+/// The residual network of nine layers with which D. Page's "How to train your ResNet" (2018) won DAWNBench: four
+/// convolutions, pools after the last three, residual blocks of two convolutions after the second and the fourth, a
+/// global max-pool, and logits that are scaled down.
+///
+/// # Errors
+/// When a size is 0 or the pictures are below 8 pixels a side.
+pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+    let widths = config.stages([64, 128, 256, 512])?;
+    let activation = config.activation.unwrap_or(Activation::Relu);
+    let mut layers = Sequence::new();
+    for (number, width) in (1..).zip(widths) {
+        layers = conv_bn_act(layers, number, width, config.init, activation);
+        if number > 1 {
+            layers = layers.with(format!("pool{number}"), Pool2d::new(Pooling::Max, 2));
+        }
+        if number % 2 == 0 {
+            let body = conv_bn_act(Sequence::new(), 1, width, config.init, activation);
+            let body = conv_bn_act(body, 2, width, config.init, activation);
+            layers = layers.with(format!("res{number}"), Residual { body, ..Residual::default() });
+        }
+    }
+    layers = layers.with("pool", GlobalPool(Pooling::Max));
+    let layers = head(layers, config, Linear { bias: false, ..Linear::new(classes, config.init) });
+    let layers = layers.with("scale", Scale { factor: config.logit_scale.unwrap_or(0.125) });
+    Model::new("resnet9", &input, layers)
+}
+
+/// Dropout, where it is asked for, and the last layer, `fc`.
+fn head(layers: Sequence, config: &Config, last: impl Layer + 'static) -> Sequence {
+    let layers = match config.dropout > 0.0 {
+        true => layers.with("dropout", Dropout { rate: config.dropout }),
+        false => layers,
+    };
+    layers.with("fc", last)
+}
+
+/// ResNet-18 (He et al., CVPR 2016) for pictures of about 32 pixels: its first convolution is 3x3 without stride, and no
+/// pool follows it. Names are torchvision's.
+///
+/// # Errors
+/// When a size is 0.
+pub(super) fn resnet18_small(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+    let widths = config.stages([64, 128, 256, 512])?;
+    let mut layers = conv_bn_act(Sequence::new(), 1, widths[0], config.init, Activation::Relu);
+    let mut inputs = widths[0];
+    for (stage, width) in (1..).zip(widths) {
+        for block in 0..2 {
+            let stride = if stage > 1 && block == 0 { 2 } else { 1 };
+            layers = layers.with(format!("layer{stage}.{block}"), basic_block(inputs, width, stride, config.init));
+            inputs = width;
+        }
+    }
+    let layers = layers.with("avgpool", GlobalPool(Pooling::Average));
+    let layers = head(layers, config, Linear::new(classes, config.init));
+    Model::new("resnet18-small", &input, layers)
+}
+
+/// Two convolutions with batch norm and a shortcut, which is projected where the shape changes.
+fn basic_block(inputs: usize, outputs: usize, stride: usize, scheme: Scheme) -> Residual {
+    let body = Sequence::new()
+        .with("conv1", conv3x3(outputs, stride, scheme))
+        .with("bn1", BatchNorm2d::default())
+        .with("relu", Activation::Relu)
+        .with("conv2", conv3x3(outputs, 1, scheme))
+        .with("bn2", BatchNorm2d::default());
+    let projection = Conv2d { stride: stride.into(), bias: false, ..Conv2d::new(outputs, 1, scheme) };
+    let shortcut = match stride != 1 || inputs != outputs {
+        true => Sequence::new().with("0", projection).with("1", BatchNorm2d::default()),
+        false => Sequence::new(),
+    };
+    Residual { body, shortcut, activation: Some(Activation::Relu) }
+}

@@ -1,0 +1,289 @@
+//! Networks written in TOML: a list of layers by kind. A layer's fields are those of its type here.
+
+use serde::de::{DeserializeOwned, Error as _};
+use serde::ser::SerializeMap;
+use toml::{Table, Value};
+
+use super::layer::Layer;
+use super::{
+    Activation, BatchNorm2d, Branches, Conv2d, ConvTranspose2d, Dropout, Flatten, GlobalPool, Linear, Pool2d, Pooling,
+    Residual, Resize, Scale, Scheme, Sequence,
+};
+use crate::{Error, Result};
+
+/// A layer of a network, as it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// What its parameters are named after; its kind and number where it is left out: `conv2`.
+    pub name: Option<String>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a layer is, with its fields.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// `conv2d`.
+    Conv2d(Conv2d),
+    /// `conv-transpose2d`.
+    ConvTranspose2d(ConvTranspose2d),
+    /// `batch-norm`.
+    BatchNorm(BatchNorm2d),
+    /// `linear`.
+    Linear(Linear),
+    /// `classes`: a linear layer with as many outputs as there are classes.
+    Classes(Classes),
+    /// `max-pool` or `average-pool`.
+    Pool(Pool2d),
+    /// `global-max-pool` or `global-average-pool`.
+    GlobalPool(Pooling),
+    /// `flatten`.
+    Flatten,
+    /// `dropout`.
+    Dropout(Dropout),
+    /// `scale`.
+    Scale(Scale),
+    /// `resize`.
+    Resize(Resize),
+    /// One of [`Activation::NAMES`].
+    Activation(Activation),
+    /// `residual`.
+    Residual(ResidualEntry),
+    /// `branches`.
+    Branches(BranchesEntry),
+}
+
+/// The fields of `classes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Classes {
+    /// Whether there is a bias.
+    #[serde(default = "super::layer::yes")]
+    pub bias: bool,
+}
+
+/// The fields of `residual`, see [`Residual`].
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResidualEntry {
+    /// What follows the sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// What is added to the input.
+    #[serde(deserialize_with = "entries")]
+    pub layers: Vec<Entry>,
+    /// What brings the input to the shape of what is added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "entries")]
+    pub shortcut: Vec<Entry>,
+}
+
+/// The fields of `branches`, see [`Branches`].
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BranchesEntry {
+    /// What all branches read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "entries")]
+    pub layers: Vec<Entry>,
+    /// The layers of each branch.
+    pub branches: Vec<Vec<Entry>>,
+}
+
+/// The fields of a kind without any.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoFields {}
+
+/// The kinds that are no activation.
+const KINDS: [&str; 15] = [
+    "conv2d",
+    "conv-transpose2d",
+    "batch-norm",
+    "linear",
+    "classes",
+    "max-pool",
+    "average-pool",
+    "global-max-pool",
+    "global-average-pool",
+    "flatten",
+    "dropout",
+    "scale",
+    "resize",
+    "residual",
+    "branches",
+];
+
+impl Kind {
+    /// From its name and its fields.
+    ///
+    /// # Errors
+    /// A sentence: for an unknown name with the nearest known one, for fields with the kind and the field.
+    fn read(kind: &str, fields: Table) -> Result<Self, String> {
+        if let Some(&(_, activation)) = Activation::NAMES.iter().find(|(name, _)| *name == kind) {
+            return Ok(Self::Activation(typed(kind, fields).map(|NoFields {}| activation)?));
+        }
+        Ok(match kind {
+            "conv2d" => Self::Conv2d(typed(kind, fields)?),
+            "conv-transpose2d" => Self::ConvTranspose2d(typed(kind, fields)?),
+            "batch-norm" => Self::BatchNorm(typed(kind, fields)?),
+            "linear" => Self::Linear(typed(kind, fields)?),
+            "classes" => Self::Classes(typed(kind, fields)?),
+            "max-pool" => Self::Pool(typed(kind, fields)?),
+            "average-pool" => Self::Pool(Pool2d { pooling: Pooling::Average, ..typed(kind, fields)? }),
+            "global-max-pool" => Self::GlobalPool(typed(kind, fields).map(|NoFields {}| Pooling::Max)?),
+            "global-average-pool" => Self::GlobalPool(typed(kind, fields).map(|NoFields {}| Pooling::Average)?),
+            "flatten" => typed(kind, fields).map(|NoFields {}| Self::Flatten)?,
+            "dropout" => Self::Dropout(typed(kind, fields)?),
+            "scale" => Self::Scale(typed(kind, fields)?),
+            "resize" => Self::Resize(typed(kind, fields)?),
+            "residual" => Self::Residual(typed(kind, fields)?),
+            "branches" => Self::Branches(typed(kind, fields)?),
+            other => {
+                let known: Vec<&str> = KINDS.into_iter().chain(Activation::NAMES.map(|(name, _)| name)).collect();
+                return Err(crate::error::unknown("layer", other, &known).to_string());
+            }
+        })
+    }
+
+    /// Its name and its fields, as [`Kind::read`] takes them.
+    fn written(&self) -> Result<(&'static str, Table), toml::ser::Error> {
+        let of_pooling = |pooling: Pooling, max, average| if pooling == Pooling::Max { max } else { average };
+        Ok(match self {
+            Self::Conv2d(layer) => ("conv2d", Table::try_from(layer)?),
+            Self::ConvTranspose2d(layer) => ("conv-transpose2d", Table::try_from(layer)?),
+            Self::BatchNorm(layer) => ("batch-norm", Table::try_from(layer)?),
+            Self::Linear(layer) => ("linear", Table::try_from(layer)?),
+            Self::Classes(layer) => ("classes", Table::try_from(layer)?),
+            Self::Pool(layer) => (of_pooling(layer.pooling, "max-pool", "average-pool"), Table::try_from(layer)?),
+            Self::GlobalPool(pooling) => (of_pooling(*pooling, "global-max-pool", "global-average-pool"), Table::new()),
+            Self::Flatten => ("flatten", Table::new()),
+            Self::Dropout(layer) => ("dropout", Table::try_from(layer)?),
+            Self::Scale(layer) => ("scale", Table::try_from(layer)?),
+            Self::Resize(layer) => ("resize", Table::try_from(layer)?),
+            Self::Activation(activation) => (activation.name(), Table::new()),
+            Self::Residual(layer) => ("residual", Table::try_from(layer)?),
+            Self::Branches(layer) => ("branches", Table::try_from(layer)?),
+        })
+    }
+
+    /// What a layer of that kind is called when it has no name; a number follows.
+    fn stem(&self) -> &'static str {
+        match self {
+            Self::Conv2d(_) | Self::ConvTranspose2d(_) => "conv",
+            Self::BatchNorm(_) => "bn",
+            Self::Linear(_) | Self::Classes(_) => "fc",
+            Self::Pool(_) | Self::GlobalPool(_) => "pool",
+            Self::Flatten => "flatten",
+            Self::Dropout(_) => "dropout",
+            Self::Scale(_) => "scale",
+            Self::Resize(_) => "resize",
+            Self::Activation(_) => "act",
+            Self::Residual(_) => "res",
+            Self::Branches(_) => "branches",
+        }
+    }
+
+    /// The layer itself.
+    fn layer(&self, scheme: Scheme, classes: usize) -> Result<Box<dyn Layer>> {
+        let inside = |entries: &[Entry]| layers(entries, scheme, classes);
+        Ok(match self {
+            Self::Conv2d(layer) => Box::new(Conv2d { scheme, ..*layer }),
+            Self::ConvTranspose2d(layer) => Box::new(ConvTranspose2d { scheme, ..*layer }),
+            Self::BatchNorm(layer) => Box::new(*layer),
+            Self::Linear(layer) => Box::new(Linear { scheme, ..*layer }),
+            Self::Classes(Classes { bias }) => Box::new(Linear { bias: *bias, ..Linear::new(classes, scheme) }),
+            Self::Pool(layer) => Box::new(*layer),
+            Self::GlobalPool(pooling) => Box::new(GlobalPool(*pooling)),
+            Self::Flatten => Box::new(Flatten),
+            Self::Dropout(layer) => Box::new(*layer),
+            Self::Scale(layer) => Box::new(*layer),
+            Self::Resize(layer) => Box::new(*layer),
+            Self::Activation(activation) => Box::new(*activation),
+            Self::Residual(entry) => {
+                let (body, shortcut) = (inside(&entry.layers)?, inside(&entry.shortcut)?);
+                Box::new(Residual { body, shortcut, activation: entry.activation })
+            }
+            Self::Branches(entry) => {
+                let branches = entry.branches.iter().map(|branch| inside(branch)).collect::<Result<_>>()?;
+                Box::new(Branches { trunk: inside(&entry.layers)?, branches })
+            }
+        })
+    }
+}
+
+/// Fields as a type.
+fn typed<T: DeserializeOwned>(kind: &str, fields: Table) -> Result<T, String> {
+    T::deserialize(Value::Table(fields)).map_err(|error| {
+        let reason = error.message().trim_end().replace('\n', " ");
+        format!("`{kind}`: {reason}")
+    })
+}
+
+impl Entry {
+    /// From all that is written of it.
+    ///
+    /// # Errors
+    /// The part of a sentence that says what is wrong.
+    fn read(mut fields: Table) -> Result<Self, String> {
+        let mut text = |field: &str| match fields.remove(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(format!("a layer's {field} must be a text, but is {other}")),
+        };
+        let (name, kind) = (text("name")?, text("kind")?);
+        let kind = kind.ok_or("a layer must say its kind, as in kind = \"conv2d\"")?;
+        Ok(Self { name, kind: Kind::read(&kind, fields)? })
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Entry {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::read(Table::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Reads layers so that an error says which of them is wrong.
+pub(crate) fn entries<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    let read = |(number, fields): (usize, Table)| {
+        Entry::read(fields).map_err(|reason| D::Error::custom(format!("layer {number}: {reason}")))
+    };
+    (1..).zip(<Vec<Table> as serde::Deserialize>::deserialize(deserializer)?).map(read).collect()
+}
+
+impl serde::Serialize for Entry {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::Error as _;
+        let (kind, fields) = self.kind.written().map_err(S::Error::custom)?;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kind", kind)?;
+        if let Some(name) = &self.name {
+            map.serialize_entry("name", name)?;
+        }
+        for (field, value) in &fields {
+            map.serialize_entry(field, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Makes layers of what is written.
+///
+/// # Errors
+/// For a name that cannot be one.
+pub(super) fn layers(entries: &[Entry], scheme: Scheme, classes: usize) -> Result<Sequence> {
+    let mut layers = Sequence::new();
+    let mut counts = std::collections::BTreeMap::new();
+    for Entry { name, kind } in entries {
+        let count = counts.entry(kind.stem()).and_modify(|count| *count += 1).or_insert(1);
+        let name = name.clone().unwrap_or_else(|| format!("{}{count}", kind.stem()));
+        if name.is_empty() || name.contains(['/', '\'']) || name.contains(char::is_whitespace) {
+            return Err(Error::usage(format!(
+                "A layer cannot be named `{name}`: parameters and nodes are named after it."
+            )));
+        }
+        if layers.iter().any(|(other, _)| other == name) {
+            return Err(Error::usage(format!("Two layers are named `{name}`; give one another name.")));
+        }
+        layers.push(name, kind.layer(scheme, classes)?);
+    }
+    Ok(layers)
+}

@@ -1,0 +1,246 @@
+//! The normalisation itself and its gradient, each of which may have an epilogue.
+
+use std::sync::Arc;
+
+use super::{ChannelStatistic, Channels, Statistic, share};
+use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::elementwise::{Chunked, Program, epilogue};
+use crate::ops::op::{defined_by, in_pieces};
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+use crate::{Error, Result};
+
+/// (x - mean) gamma / sqrt(variance + epsilon) + beta, then the epilogue on each element. Inputs: x, and the mean and variance
+/// of its valid rows, gamma and beta, one float a channel.
+#[derive(Clone, Debug, Default)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// What follows, in the same kernel.
+    pub epilogue: Program,
+}
+
+/// What the gradient by x needs of each channel, `[channels, 4]`: gamma over the deviation, the mean, and the means of dy and
+/// of dy x^, the second over the deviation. Inputs: mean, variance, gamma, and the sums of dy and of dy x^.
+#[derive(Clone, Debug)]
+pub struct BatchNormCoefficients {
+    /// As in the forward op.
+    pub epsilon: f32,
+    /// Pixels of a channel.
+    pub pixels: usize,
+}
+
+/// The gradient by x through the mean and the variance as well, of dy, x and the coefficients, then the epilogue. Rows that
+/// are not valid get 0.
+#[derive(Clone, Debug, Default)]
+pub struct BatchNormBackward {
+    /// What follows, in the same kernel.
+    pub epilogue: Program,
+}
+
+fn layout(types: &Types) -> Channels {
+    Channels::of(&types.inputs[0]).expect("checked when the node was built")
+}
+
+/// A kernel that treats a channel's elements alike, in vectors of four where the pixels allow, with its epilogue.
+fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, words: &[u32]) -> Lowering {
+    let Channels { channels, pixels, .. } = layout(at.types);
+    let vector = pixels.is_multiple_of(4);
+    let elements = at.types.output.elements();
+    let (pixels, count) = if vector { (pixels / 4, elements / 4) } else { (pixels, elements) };
+    let mut kernel = Kernel::new(kernel.0, kernel.1, &[at.edges(count)]);
+    if vector {
+        let each =
+            ["x", "y", "z", "w"].iter().enumerate().map(|(i, c)| format!("epilogue(value.{c}, 4u * index + {i}u)"));
+        let each = each.collect::<Vec<_>>().join(", ");
+        kernel = kernel.splice("alias Value = f32;", "alias Value = vec4f;").splice(
+            "fn finished(value: Value, index: u32) -> Value { return epilogue(value, index); } // spliced",
+            &format!("fn finished(value: Value, index: u32) -> Value {{ return Value({each}); }}"),
+        );
+        kernel.label.push_str(" x4");
+    }
+    let (program, _) = op.epilogue().expect("both ops have one");
+    let (kernel, more) = epilogue::splice(program, kernel, at.types, own);
+    let slots: Vec<Slot> = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
+    let dims = [count as u32, pixels as u32, channels as u32].iter().chain(words).copied().chain(more).collect();
+    Dispatch { dims, ..at.linear(op, kernel, &slots, &[], count) }.into()
+}
+
+impl BatchNorm {
+    fn define<T: Chunked>(&self, call: &mut Call<T>) {
+        let Channels { channels, pixels, .. } = layout(call.types);
+        epilogue::with_output(call, |call, y| {
+            let [x, mean, variance, gamma, beta] = [0, 1, 2, 3, 4].map(|i| call.real(i));
+            let epsilon = T::of(f64::from(self.epsilon));
+            let factors: Vec<T> = gamma.iter().zip(variance).map(|(&g, &v)| g / (v + epsilon).sqrt()).collect();
+            in_pieces(y, pixels, |first, piece| {
+                for (plane, y) in (first..).zip(piece.chunks_mut(pixels)) {
+                    let channel = plane % channels;
+                    let (mean, factor, beta) = (mean[channel], factors[channel], beta[channel]);
+                    let x = &x[plane * pixels..][..pixels];
+                    y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * factor + beta);
+                }
+                epilogue::run(&self.epilogue, call, 5, first * pixels, piece);
+            });
+        });
+    }
+}
+
+impl Op for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        let [x, channels @ ..] = inputs else { return Err("it takes x and four lists of channels".into()) };
+        let Some((channels, extras)) = channels.split_at_checked(4) else {
+            return Err("it takes x, its mean and variance, gamma and beta".into());
+        };
+        Channels::of(x)?.check(channels)?;
+        epilogue::check(extras, x)?;
+        Ok(x.clone())
+    }
+
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let &[x, mean, variance, gamma, _] = at.inputs else { return Ok(Vec::new()) };
+        let is = |id: NodeId, what| graph.node(id).op_as::<ChannelStatistic>().is_some_and(|op| op.what == what);
+        let of_x = |id: NodeId| graph.node(id).inputs().first() == Some(&x);
+        if !(is(mean, Statistic::Mean) && is(variance, Statistic::Variance) && of_x(mean) && of_x(variance)) {
+            let name = &graph.node(at.y).name;
+            return Err(Error::Shape(format!(
+                "'{name}' has a gradient only where mean and variance are those of its input"
+            )));
+        }
+        let Channels { pixels, .. } = Channels::of(graph.ty(x)).map_err(Error::Shape)?;
+        let epsilon = self.epsilon;
+        let sum = graph.apply(ChannelStatistic { what: Statistic::Sum }, &[at.dy])?;
+        let product = ChannelStatistic { what: Statistic::Product { epsilon } };
+        let product = graph.apply(product, &[at.dy, x, mean, variance])?;
+        let coefficients = BatchNormCoefficients { epsilon, pixels };
+        let coefficients = graph.apply(coefficients, &[mean, variance, gamma, sum, product])?;
+        let dx = graph.apply(BatchNormBackward::default(), &[at.dy, x, coefficients])?;
+        Ok(vec![Some(dx), None, None, Some(product), Some(sum)])
+    }
+
+    defined_by!(define);
+
+    fn lower(&self, at: &Lower) -> Lowering {
+        let source = include_str!("../../../shaders/batch_norm.wgsl");
+        lower(at, self, ("batch_norm", source), 5, &[self.epsilon.to_bits()])
+    }
+
+    fn epilogue(&self) -> Option<(&Program, usize)> {
+        Some((&self.epilogue, 5))
+    }
+
+    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue, ..self.clone() }))
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        types.output.elements() as u64 * (3 + self.epilogue.flops())
+    }
+}
+
+impl BatchNormCoefficients {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let [mean, variance, gamma, sum, product] = [0, 1, 2, 3, 4].map(|i| call.real(i));
+        let count = share::<T>(call.step.valid as usize * self.pixels);
+        for (channel, out) in call.out().chunks_exact_mut(4).enumerate() {
+            let inverse = T::one() / (variance[channel] + T::of(f64::from(self.epsilon))).sqrt();
+            out.copy_from_slice(&[
+                gamma[channel] * inverse,
+                mean[channel],
+                sum[channel] * count,
+                product[channel] * count * inverse,
+            ]);
+        }
+    }
+}
+
+impl Op for BatchNormCoefficients {
+    fn name(&self) -> &'static str {
+        "batch_norm_coefficients"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 5)?;
+        let channels = inputs[0].elements();
+        Channels { batch: 0, channels, pixels: 0 }.check(inputs)?;
+        Ok(TensorType::f32([channels, 4]))
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let channels = at.types.inputs[0].elements();
+        let source = include_str!("../../../shaders/batch_norm_coefficients.wgsl");
+        let kernel = Kernel::new("batch_norm_coefficients", source, &[]);
+        let slots: Vec<Slot> = (0..5).map(Slot::Input).chain([Slot::Output]).collect();
+        let dims = [channels, self.pixels, self.epsilon.to_bits() as usize];
+        at.linear(self, kernel, &slots, &dims, channels).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        2 * types.output.elements() as u64
+    }
+}
+
+impl BatchNormBackward {
+    fn define<T: Chunked>(&self, call: &mut Call<T>) {
+        let layout = layout(call.types);
+        let Channels { channels, pixels, .. } = layout;
+        let valid = layout.valid(call.step);
+        epilogue::with_output(call, |call, dx| {
+            let [dy, x, coefficients] = [0, 1, 2].map(|i| call.real(i));
+            in_pieces(dx, pixels, |first, piece| {
+                for (plane, dx) in (first..).zip(piece.chunks_mut(pixels)) {
+                    if plane / channels >= valid {
+                        dx.fill(T::zero());
+                        continue;
+                    }
+                    let &[factor, mean, sum, product] = &coefficients[4 * (plane % channels)..][..4] else { continue };
+                    let own = plane * pixels..(plane + 1) * pixels;
+                    let both = dy[own.clone()].iter().zip(&x[own]);
+                    dx.iter_mut()
+                        .zip(both)
+                        .for_each(|(dx, (&dy, &x))| *dx = factor * (dy - sum - (x - mean) * product));
+                }
+                epilogue::run(&self.epilogue, call, 3, first * pixels, piece);
+            });
+        });
+    }
+}
+
+impl Op for BatchNormBackward {
+    fn name(&self) -> &'static str {
+        "batch_norm_backward"
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        let [dy, x, coefficients, extras @ ..] = inputs else {
+            return Err("it takes a gradient, x and coefficients".into());
+        };
+        let layout = Channels::of(x)?;
+        if dy != x || *coefficients != TensorType::f32([layout.channels, 4]) {
+            return Err(format!("the gradient must be {x} and there must be four floats a channel"));
+        }
+        epilogue::check(extras, x)?;
+        Ok(x.clone())
+    }
+
+    defined_by!(define);
+
+    fn lower(&self, at: &Lower) -> Lowering {
+        let source = include_str!("../../../shaders/batch_norm_backward.wgsl");
+        lower(at, self, ("batch_norm_backward", source), 3, &[])
+    }
+
+    fn epilogue(&self) -> Option<(&Program, usize)> {
+        Some((&self.epilogue, 3))
+    }
+
+    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue }))
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        types.output.elements() as u64 * (5 + self.epilogue.flops())
+    }
+}

@@ -1,0 +1,61 @@
+//! Running statistics, for inference: moved a little towards each batch's.
+
+use crate::Result;
+use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::TensorType;
+use crate::ops::op::defined_by;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+/// running = (1 - momentum) running + momentum value, of a value and a state `[channels]`. A batch without valid rows leaves
+/// it as it is.
+#[derive(Clone, Debug)]
+pub struct UpdateRunning {
+    /// The new value's part.
+    pub momentum: f32,
+    /// Whether the value, a biased variance, counts n / (n - 1) times, for n numbers of a channel.
+    pub unbias: bool,
+    /// Pixels of a channel: n is that times the valid rows.
+    pub pixels: usize,
+}
+
+impl UpdateRunning {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let count = call.step.valid as usize * self.pixels;
+        if count == 0 {
+            return;
+        }
+        let unbias = self.unbias && count > 1;
+        let momentum = T::of(f64::from(self.momentum));
+        let weight = if unbias { momentum * T::count(count) / T::count(count - 1) } else { momentum };
+        let values = call.real(0);
+        let states = call.states[0].iter_mut().zip(values);
+        states.for_each(|(running, &value)| *running = (T::one() - momentum) * *running + weight * value);
+    }
+}
+
+impl Op for UpdateRunning {
+    fn name(&self) -> &'static str {
+        "update_running"
+    }
+    fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 1)?;
+        if states != inputs || inputs[0] != TensorType::f32([inputs[0].elements()]) {
+            return Err("it updates one list of floats by another of the same length".into());
+        }
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(format!("a momentum of {} is not from 0 to 1", self.momentum));
+        }
+        Ok(TensorType::f32([0]))
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let channels = at.types.inputs[0].elements();
+        let source = include_str!("../../../shaders/update_running.wgsl");
+        let kernel = Kernel::new("update_running", source, &[("UNBIAS", self.unbias.into())]);
+        let dims = [channels, self.pixels, self.momentum.to_bits() as usize];
+        at.linear(self, kernel, &[Slot::Input(0), Slot::State(0)], &dims, channels).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        3 * types.inputs[0].elements() as u64
+    }
+}

@@ -1,0 +1,269 @@
+//! The largest of each window, and its gradient, which finds the winners again instead of storing their places.
+
+use std::sync::Arc;
+
+use super::{Sizes, Window};
+use crate::Result;
+use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::elementwise::{Chunked, Program, epilogue};
+use crate::ops::op::in_pieces;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+/// The largest pixel of each window.
+#[derive(Clone, Debug)]
+pub struct MaxPool2d {
+    /// The window and how it moves.
+    pub window: Window,
+}
+
+/// The gradient by the picture, of x and dy, then the epilogue on each element: each window hands its number of dy to its
+/// largest pixel, of equal ones the first.
+#[derive(Clone, Debug)]
+pub struct MaxPool2dBackward {
+    /// As in the forward op.
+    pub window: Window,
+    /// What follows, in the same kernel.
+    pub epilogue: Program,
+}
+
+impl Sizes {
+    /// The largest pixel of a window, the first of equal ones, as an index into the plane.
+    fn winner<T: Real>(&self, x: &[T], row: usize, column: usize) -> usize {
+        let (rows, columns) = (self.span(0, row), self.span(1, column));
+        let mut best = rows.start * self.picture[1] + columns.start;
+        for iy in rows {
+            for at in iy * self.picture[1] + columns.start..iy * self.picture[1] + columns.end {
+                if x[at] > x[best] {
+                    best = at;
+                }
+            }
+        }
+        best
+    }
+
+    /// Whether the windows are 2 x 2, side by side, within the picture: those of most networks.
+    fn halves(&self) -> bool {
+        let Window { kernel, stride, .. } = self.window;
+        kernel == [2, 2] && stride == [2, 2] && self.inside()
+    }
+
+    /// Whether no pixel is under two windows and the first begins where the picture does.
+    fn apart(&self) -> bool {
+        let Window { kernel, stride, padding, .. } = self.window;
+        kernel[0] <= stride[0] && kernel[1] <= stride[1] && padding == [0, 0]
+    }
+
+    /// The kernel's size as constants, so that its loops have known lengths.
+    fn kernel(&self, at: &Lower, name: &str, source: &str, count: usize) -> Kernel {
+        let [height, width] = self.window.kernel.map(|size| (size as u32).into());
+        let inside = ("INSIDE", self.inside().into());
+        Kernel::new(name, source, &[("HEIGHT", height), ("WIDTH", width), inside, at.edges(count)])
+    }
+
+    /// Two windows side by side in vectors of four pixels: the picture's width must be a multiple of four.
+    fn pairs(&self) -> bool {
+        self.halves() && self.picture[1].is_multiple_of(4)
+    }
+}
+
+/// Two rows of a plane in windows of 2 x 2, each as its four pixels.
+fn squares<'a>(x: &'a [f32], width: usize, row: usize) -> impl Iterator<Item = [f32; 4]> + 'a {
+    let (top, bottom) = (&x[2 * row * width..][..width], &x[(2 * row + 1) * width..][..width]);
+    top.chunks_exact(2).zip(bottom.chunks_exact(2)).map(|(top, bottom)| [top[0], top[1], bottom[0], bottom[1]])
+}
+
+impl MaxPool2d {
+    fn sizes(&self, types: &Types) -> Sizes {
+        Sizes::of(&types.inputs[0], self.window).expect("checked when the node was built")
+    }
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let (sizes, x) = (self.sizes(call.types), call.real(0));
+        in_pieces(call.out(), sizes.output_plane(), |first, y| {
+            for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
+                y.iter_mut().zip(sizes.places()).for_each(|(y, (row, column))| *y = x[sizes.winner(x, row, column)]);
+            }
+        });
+    }
+    /// The same for windows of 2 x 2 side by side, as vector code.
+    fn halve(&self, sizes: Sizes, call: &mut Call<f32>) {
+        let x = call.real(0);
+        in_pieces(call.out(), sizes.output_plane(), |first, y| {
+            for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
+                for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
+                    for (y, [a, b, c, d]) in y.iter_mut().zip(squares(x, sizes.picture[1], row)) {
+                        let (top, bottom) = (if b > a { b } else { a }, if d > c { d } else { c });
+                        *y = if bottom > top { bottom } else { top };
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl Op for MaxPool2d {
+    fn name(&self) -> &'static str {
+        "max_pool2d"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 1)?;
+        Ok(Sizes::of(&inputs[0], self.window)?.output(&inputs[0]))
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let backward = MaxPool2dBackward { window: self.window, epilogue: Program::default() };
+        Ok(vec![Some(graph.apply(backward, &[at.inputs[0], at.dy])?)])
+    }
+    fn reference(&self, call: &mut Call<f64>) {
+        self.define(call);
+    }
+    fn run(&self, call: &mut Call<f32>) {
+        let sizes = self.sizes(call.types);
+        if sizes.halves() { self.halve(sizes, call) } else { self.define(call) }
+    }
+    fn lower(&self, at: &Lower) -> Lowering {
+        let sizes = self.sizes(at.types);
+        let outputs = at.types.output.elements();
+        let (kernel, count) = if sizes.pairs() {
+            let source = include_str!("../../../shaders/max_pool2d_pairs.wgsl");
+            (Kernel::new("max_pool2d_pairs", source, &[at.edges(outputs / 2)]), outputs / 2)
+        } else {
+            let source = include_str!("../../../shaders/max_pool2d.wgsl");
+            (sizes.kernel(at, "max_pool2d", source, outputs), outputs)
+        };
+        let dims: Vec<usize> = std::iter::once(count).chain(sizes.words().into_iter().map(|n| n as usize)).collect();
+        at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        (types.output.elements() * self.window.kernel[0] * self.window.kernel[1]) as u64
+    }
+}
+
+impl MaxPool2dBackward {
+    fn sizes(&self, types: &Types) -> Sizes {
+        Sizes::of(&types.inputs[0], self.window).expect("checked when the node was built")
+    }
+
+    /// Plane by plane as `one` does it, of x and dy, and then the epilogue.
+    fn planes<T: Chunked>(&self, call: &mut Call<T>, one: impl Fn(Sizes, &[T], &[T], &mut [T]) + Sync) {
+        let sizes = self.sizes(call.types);
+        epilogue::with_output(call, |call, dx| {
+            let (x, dy) = (call.real(0), call.real(1));
+            in_pieces(dx, sizes.plane(), |first, piece| {
+                let planes = x[first * sizes.plane()..].chunks(sizes.plane());
+                let planes = planes.zip(dy[first * sizes.output_plane()..].chunks(sizes.output_plane()));
+                for (dx, (x, dy)) in piece.chunks_mut(sizes.plane()).zip(planes) {
+                    one(sizes, x, dy, dx);
+                }
+                epilogue::run(&self.epilogue, call, 2, first * sizes.plane(), piece);
+            });
+        });
+    }
+
+    fn define<T: Real>(sizes: Sizes, x: &[T], dy: &[T], dx: &mut [T]) {
+        dx.fill(T::zero());
+        for (&dy, (row, column)) in dy.iter().zip(sizes.places()) {
+            dx[sizes.winner(x, row, column)] += dy;
+        }
+    }
+
+    /// The same for windows of 2 x 2 side by side, as vector code.
+    fn halve(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let (width, [rows, columns]) = (sizes.picture[1], sizes.outputs);
+        for (row, dy) in dy.chunks(columns).enumerate() {
+            let (top, bottom) = dx[2 * row * width..][..2 * width].split_at_mut(width);
+            let pairs = top.chunks_exact_mut(2).zip(bottom.chunks_exact_mut(2));
+            for ((&dy, [a, b, c, d]), (top, bottom)) in dy.iter().zip(squares(x, width, row)).zip(pairs) {
+                let (right, right_below) = (b > a, d > c);
+                let below = (if right_below { d } else { c }) > (if right { b } else { a });
+                let give = |won: bool| if won { dy } else { 0.0 };
+                (top[0], top[1]) = (give(!below & !right), give(!below & right));
+                (bottom[0], bottom[1]) = (give(below & !right_below), give(below & right_below));
+            }
+            top[2 * columns..].fill(0.0);
+            bottom[2 * columns..].fill(0.0);
+        }
+        dx[2 * rows * width..].fill(0.0);
+    }
+
+    /// The dispatch of a kernel with the epilogue, one invocation for each of `count` things.
+    fn dispatch(&self, at: &Lower, sizes: Sizes, kernel: Kernel, own: [Slot; 2], count: usize) -> Dispatch {
+        let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 2);
+        let extras = (2..at.types.inputs.len()).map(Slot::Input);
+        let slots: Vec<Slot> = own.into_iter().chain(extras).chain([Slot::Output]).collect();
+        let dims = std::iter::once(count as u32).chain(sizes.words()).chain(words).collect();
+        Dispatch { dims, ..at.linear(self, kernel, &slots, &[], count) }
+    }
+}
+
+impl Op for MaxPool2dBackward {
+    fn name(&self) -> &'static str {
+        "max_pool2d_backward"
+    }
+
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        let [x, dy, extras @ ..] = inputs else { return Err("it takes a picture and a gradient".into()) };
+        let y = Sizes::of(x, self.window)?.output(x);
+        if *dy != y {
+            return Err(format!("the gradient must be {y}"));
+        }
+        epilogue::check(extras, x)?;
+        Ok(x.clone())
+    }
+
+    fn reference(&self, call: &mut Call<f64>) {
+        self.planes(call, Self::define);
+    }
+
+    fn run(&self, call: &mut Call<f32>) {
+        let halves = self.sizes(call.types).halves();
+        self.planes(call, if halves { Self::halve } else { Self::define });
+    }
+
+    /// Where no pixel is under two windows, an invocation a window, which writes all of its patch. Else an invocation a
+    /// window notes its winner's place, and an invocation a pixel gathers from the windows that it won.
+    fn lower(&self, at: &Lower) -> Lowering {
+        let sizes = self.sizes(at.types);
+        let (pixels, windows) = (at.types.output.elements(), at.types.inputs[1].elements());
+        let both = [Slot::Input(0), Slot::Input(1)];
+        if sizes.pairs() && sizes.picture[0].is_multiple_of(2) {
+            let source = include_str!("../../../shaders/max_pool2d_backward_pairs.wgsl");
+            let kernel = Kernel::new("max_pool2d_backward_pairs", source, &[at.edges(windows / 2)]);
+            return self.dispatch(at, sizes, kernel, both, windows / 2).into();
+        }
+        if sizes.apart() {
+            let source = include_str!("../../../shaders/max_pool2d_backward_patches.wgsl");
+            let kernel = sizes.kernel(at, "max_pool2d_backward_patches", source, windows);
+            return self.dispatch(at, sizes, kernel, both, windows).into();
+        }
+        let source = include_str!("../../../shaders/max_pool2d_places.wgsl");
+        let places = sizes.kernel(at, "max_pool2d_places", source, windows);
+        let dims: Vec<usize> = std::iter::once(windows).chain(sizes.words().into_iter().map(|n| n as usize)).collect();
+        let places = at.linear(self, places, &[Slot::Input(0), Slot::Scratch(0)], &dims, windows);
+        let Window { kernel: [height, width], stride, .. } = self.window;
+        let reach = [("HEIGHT", height, "REACH_Y", stride[0]), ("WIDTH", width, "REACH_X", stride[1])];
+        let constants: Vec<_> = reach
+            .into_iter()
+            .flat_map(|(size, kernel, reach, stride)| {
+                [(size, (kernel as u32).into()), (reach, (kernel.div_ceil(stride) as u32).into())]
+            })
+            .chain([at.edges(pixels)])
+            .collect();
+        let source = include_str!("../../../shaders/max_pool2d_backward_gather.wgsl");
+        let gather = Kernel::new("max_pool2d_backward_gather", source, &constants);
+        let gather = self.dispatch(at, sizes, gather, [Slot::Input(1), Slot::Scratch(0)], pixels);
+        Lowering { dispatches: vec![places, Dispatch { flops: pixels as u64, ..gather }], scratch: vec![windows] }
+    }
+
+    fn epilogue(&self) -> Option<(&Program, usize)> {
+        Some((&self.epilogue, 2))
+    }
+
+    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { epilogue, ..self.clone() }))
+    }
+
+    fn flops(&self, types: &Types) -> u64 {
+        let windows = types.inputs[1].elements() * self.window.kernel[0] * self.window.kernel[1];
+        windows as u64 + types.output.elements() as u64 * self.epilogue.flops()
+    }
+}
