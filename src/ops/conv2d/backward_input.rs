@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Geometry, Sizes, variants};
+use super::{Geometry, Sizes, product, variants};
 use crate::Result;
 use crate::gpu::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Program, epilogue};
-use crate::ops::{Call, Lower, Op, Real, Types};
+use crate::ops::{Call, Lower, Op, Types};
 
 /// dx of dy `[batch, outputs, rows, columns]` and w, then the epilogue on each element.
 #[derive(Clone, Debug)]
@@ -24,11 +24,6 @@ impl Conv2dBackwardInput {
     fn sizes(&self, types: &Types) -> Sizes {
         Sizes::backward_input(&types.inputs[0], &types.inputs[1], self.picture, self.geometry)
             .expect("checked when the node was built")
-    }
-    fn define<T: Real>(&self, call: &Call<T>, dx: &mut [T]) {
-        let (dy, w) = (call.real(0), call.real(1));
-        dx.fill(T::zero());
-        self.sizes(call.types).each_product(|ix, iw, iy| dx[ix] += dy[iy] * w[iw]);
     }
 }
 
@@ -53,11 +48,20 @@ impl Op for Conv2dBackwardInput {
     }
 
     fn reference(&self, call: &mut Call<f64>) {
-        epilogue::on_whole(&self.epilogue, call, 2, |call, dx| self.define(call, dx));
+        let sizes = self.sizes(call.types);
+        epilogue::on_whole(&self.epilogue, call, 2, |call, dx| {
+            let (dy, w) = (call.real(0), call.real(1));
+            dx.fill(0.0);
+            sizes.each_product(|ix, iw, iy| dx[ix] += dy[iy] * w[iw]);
+        });
     }
 
     fn run(&self, call: &mut Call<f32>) {
-        epilogue::on_whole(&self.epilogue, call, 2, |call, dx| self.define(call, dx));
+        let sizes = self.sizes(call.types);
+        epilogue::with_output(call, |call, dx| {
+            let finish = |start: usize, piece: &mut [f32]| epilogue::run(&self.epilogue, call, 2, start, piece);
+            product::backward_input(&sizes, call.real(0), call.real(1), dx, finish);
+        });
     }
 
     fn lower(&self, at: &Lower) -> Lowering {

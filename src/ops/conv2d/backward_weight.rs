@@ -1,12 +1,11 @@
 //! The gradient of a convolution by its weight.
 
-use super::{Geometry, Sizes, variants};
+use super::{Geometry, Sizes, product, variants};
 use crate::Result;
 use crate::gpu::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::Program;
-use crate::ops::op::defined_by;
-use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+use crate::ops::{Call, Lower, Op, Types, expect_inputs};
 
 /// dw of x `[batch, channels, height, width]` and dy `[batch, outputs, rows, columns]`, summed over the batch.
 #[derive(Clone, Debug)]
@@ -21,13 +20,6 @@ impl Conv2dBackwardWeight {
     fn sizes(&self, types: &Types) -> Sizes {
         Sizes::backward_weight(&types.inputs[0], &types.inputs[1], self.kernel, self.geometry)
             .expect("checked when the node was built")
-    }
-    fn define<T: Real>(&self, call: &mut Call<T>) {
-        let (x, dy) = (call.real(0), call.real(1));
-        let sizes = self.sizes(call.types);
-        let dw = call.out();
-        dw.fill(T::zero());
-        sizes.each_product(|ix, iw, iy| dw[iw] += x[ix] * dy[iy]);
     }
 }
 
@@ -49,7 +41,17 @@ impl Op for Conv2dBackwardWeight {
         Ok(vec![Some(by_x), Some(by_dy)])
     }
 
-    defined_by!(define);
+    fn reference(&self, call: &mut Call<f64>) {
+        let (x, dy, sizes) = (call.real(0), call.real(1), self.sizes(call.types));
+        let dw = call.out();
+        dw.fill(0.0);
+        sizes.each_product(|ix, iw, iy| dw[iw] += x[ix] * dy[iy]);
+    }
+
+    fn run(&self, call: &mut Call<f32>) {
+        let (x, dy, sizes) = (call.real(0), call.real(1), self.sizes(call.types));
+        product::backward_weight(&sizes, x, dy, call.out());
+    }
 
     fn lower(&self, at: &Lower) -> Lowering {
         variants::lower(variants::Direction::BackwardWeight, at, self.sizes(at.types), &Program::default())

@@ -43,9 +43,17 @@ fn dy(x: [usize; 4], [outputs, kh, kw]: [usize; 3], geometry: Geometry) -> Sampl
     Sample::floats(&[x[0], outputs, size(0, kh), size(1, kw)])
 }
 
-/// The shapes of `bench`: a layer of a small network, 32 to 64 channels on 16 x 16 at batch 64.
-const TIMED: Shape =
-    ([64, 32, 16, 16], [64, 3, 3], Geometry { stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 });
+/// The shapes of `bench`: layers of small networks at batch 64 or 32.
+fn timed() -> Vec<(&'static str, Shape)> {
+    let padded = Geometry::padded(1);
+    vec![
+        ("pad 1", ([64, 32, 16, 16], [64, 3, 3], padded)),
+        ("pad 1, first", ([64, 3, 32, 32], [32, 3, 3], padded)),
+        ("pad 1, deep", ([64, 256, 4, 4], [256, 3, 3], padded)),
+        ("1x1", ([64, 64, 16, 16], [64, 1, 1], Geometry::default())),
+        ("pad 1, depthwise", ([32, 64, 32, 32], [64, 3, 3], Geometry { groups: 64, ..padded })),
+    ]
+}
 
 /// Cases of the convolution.
 pub fn forward() -> Vec<Case> {
@@ -67,8 +75,7 @@ pub fn forward() -> Vec<Case> {
     let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
     cases.push(epilogue([2, 3, 9, 7], [5, 3, 3], Geometry::padded(1)));
     cases.push(epilogue([2, 8, 8, 8], [16, 3, 3], Geometry::padded(1)));
-    let (x, w, geometry) = TIMED;
-    cases.push(of(x, w, geometry).differentiable(&[]).timed());
+    cases.extend(timed().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label).differentiable(&[]).timed()));
     cases
 }
 
@@ -81,8 +88,7 @@ pub fn backward_input() -> Vec<Case> {
             .summing(summands(x, w))
     };
     let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
-    let (x, w, geometry) = TIMED;
-    cases.push(of(x, w, geometry).differentiable(&[]).timed());
+    cases.extend(timed().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label).differentiable(&[]).timed()));
     cases
 }
 
@@ -95,7 +101,6 @@ pub fn backward_weight() -> Vec<Case> {
             .summing(summands(x, w))
     };
     let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
-    let (x, w, geometry) = TIMED;
-    cases.push(of(x, w, geometry).differentiable(&[]).timed());
+    cases.extend(timed().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label).differentiable(&[]).timed()));
     cases
 }

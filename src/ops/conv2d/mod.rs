@@ -5,6 +5,9 @@
 mod backward_input;
 mod backward_weight;
 pub mod cases;
+mod patches;
+mod product;
+mod rows;
 mod sizes;
 pub mod variants;
 
@@ -18,7 +21,7 @@ use crate::Result;
 use crate::gpu::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Program, epilogue};
-use crate::ops::{Call, Lower, Op, Real, Types};
+use crate::ops::{Call, Lower, Op, Types};
 
 /// y of x `[batch, channels, height, width]` and w `[outputs, channels / groups, kernel height, kernel width]`, then the
 /// epilogue on each element: its operand 0 is the sum, its others are the inputs from the third on.
@@ -33,11 +36,6 @@ pub struct Conv2d {
 impl Conv2d {
     fn sizes(&self, types: &Types) -> Sizes {
         Sizes::forward(&types.inputs[0], &types.inputs[1], self.geometry).expect("checked when the node was built")
-    }
-    fn define<T: Real>(&self, call: &Call<T>, y: &mut [T]) {
-        let (x, w) = (call.real(0), call.real(1));
-        y.fill(T::zero());
-        self.sizes(call.types).each_product(|ix, iw, iy| y[iy] += x[ix] * w[iw]);
     }
 }
 
@@ -63,11 +61,20 @@ impl Op for Conv2d {
     }
 
     fn reference(&self, call: &mut Call<f64>) {
-        epilogue::on_whole(&self.epilogue, call, 2, |call, y| self.define(call, y));
+        let sizes = self.sizes(call.types);
+        epilogue::on_whole(&self.epilogue, call, 2, |call, y| {
+            let (x, w) = (call.real(0), call.real(1));
+            y.fill(0.0);
+            sizes.each_product(|ix, iw, iy| y[iy] += x[ix] * w[iw]);
+        });
     }
 
     fn run(&self, call: &mut Call<f32>) {
-        epilogue::on_whole(&self.epilogue, call, 2, |call, y| self.define(call, y));
+        let sizes = self.sizes(call.types);
+        epilogue::with_output(call, |call, y| {
+            let finish = |start: usize, piece: &mut [f32]| epilogue::run(&self.epilogue, call, 2, start, piece);
+            product::forward(&sizes, call.real(0), call.real(1), y, finish);
+        });
     }
 
     fn lower(&self, at: &Lower) -> Lowering {

@@ -1,5 +1,6 @@
 //! Matrix product y = op(a) op(b), where op transposes or not, with an element-wise epilogue: bias, activation, residual.
 
+pub(crate) mod gemm;
 mod product;
 pub mod variants;
 

@@ -1,0 +1,145 @@
+//! Convolution as matrix products on the CPU: a tile of output pixels at a time, the pixels that each tap meets are laid out
+//! as a matrix `[inputs x kernel, pixels]` that fits the cache ("im2col"; K. Chellapilla, S. Puri and P. Simard, "High
+//! performance convolutional neural networks for document processing", 2006).
+
+use std::ops::Range;
+
+use super::{Geometry, Sizes};
+
+/// Floats of a patch matrix: half a megabyte, the second-level cache of most CPUs.
+const FLOATS: usize = 128 * 1024;
+/// Pixels of a tile over several pictures: enough for the product's kernels to run at their speed.
+const PIXELS: usize = 512;
+
+/// Neighbouring rows of output pixels, counted through the rows of all pictures, for one group of channels.
+#[derive(Clone, Debug)]
+pub(super) struct Tile {
+    /// The rows: `picture * rows + row`.
+    pub rows: Range<usize>,
+    /// The group of channels.
+    pub group: usize,
+}
+
+impl Sizes {
+    /// Rows of the patch matrix: taps of one output.
+    pub(super) fn taps(&self) -> usize {
+        self.group_inputs() * self.kernel[0] * self.kernel[1]
+    }
+
+    /// The tiles of some pictures: several whole ones each, or a part of one.
+    pub(super) fn tiles(&self, pictures: Range<usize>) -> Vec<Tile> {
+        let ([rows, columns], taps) = (self.outputs, self.taps());
+        let fitting = (FLOATS / (taps * columns)).max(1);
+        let step = if fitting < rows {
+            rows.div_ceil(rows.div_ceil(fitting))
+        } else {
+            (fitting / rows).min(PIXELS / (rows * columns)).max(1) * rows
+        };
+        let mut tiles = Vec::new();
+        let mut first = pictures.start * rows;
+        while first < pictures.end * rows {
+            // A part of a picture ends with it.
+            let end = if step < rows { (first / rows + 1) * rows } else { pictures.end * rows };
+            let last = end.min(first + step);
+            tiles.extend((0..self.geometry.groups).map(|group| Tile { rows: first..last, group }));
+            first = last;
+        }
+        tiles
+    }
+
+    /// Whether x itself is the patch matrix: a kernel of one tap that visits every pixel.
+    pub(super) fn is_pointwise(&self) -> bool {
+        let Geometry { stride, padding, .. } = self.geometry;
+        self.kernel == [1, 1] && stride == [1, 1] && padding == [0, 0]
+    }
+
+    /// Where the planes of a group's channels of the tile's first picture begin in a tensor with `channels` channels a
+    /// group and planes of `plane` pixels, and how far into each plane the tile begins, for tiles within one picture.
+    pub(super) fn first_plane(&self, tile: &Tile, channels: usize, plane: usize) -> usize {
+        let picture = tile.rows.start / self.outputs[0];
+        (picture * self.geometry.groups + tile.group) * channels * plane
+    }
+
+    /// Whether the tile has pixels of one picture alone.
+    pub(super) fn is_within_picture(&self, tile: &Tile) -> bool {
+        tile.rows.start / self.outputs[0] == (tile.rows.end - 1) / self.outputs[0]
+    }
+
+    /// Pixels of a tile.
+    pub(super) fn pixels(&self, tile: &Tile) -> usize {
+        tile.rows.len() * self.outputs[1]
+    }
+
+    /// Lays the pixels of x that the tile's taps meet out as `patches` `[taps, pixels]`, zero where they meet the padding.
+    pub(super) fn gather(&self, tile: &Tile, x: &[f32], patches: &mut [f32]) {
+        let stride = self.geometry.stride[1];
+        self.each_run(tile, |run| {
+            let (before, rest) = patches[run.patch..][..self.outputs[1]].split_at_mut(run.columns.start);
+            let (inside, after) = rest.split_at_mut(run.columns.len());
+            before.fill(0.0);
+            after.fill(0.0);
+            if stride == 1 {
+                inside.copy_from_slice(&x[run.x..][..inside.len()]);
+            } else if !inside.is_empty() {
+                inside.iter_mut().zip(x[run.x..].iter().step_by(stride)).for_each(|(to, from)| *to = *from);
+            }
+        });
+    }
+
+    /// Adds `patches` to the pixels of dx that the tile's taps meet: the reverse of [`Sizes::gather`].
+    pub(super) fn scatter(&self, tile: &Tile, patches: &[f32], dx: &mut [f32]) {
+        let stride = self.geometry.stride[1];
+        self.each_run(tile, |run| {
+            let inside = &patches[run.patch + run.columns.start..][..run.columns.len()];
+            if stride == 1 {
+                dx[run.x..][..inside.len()].iter_mut().zip(inside).for_each(|(to, from)| *to += *from);
+            } else if !inside.is_empty() {
+                dx[run.x..].iter_mut().step_by(stride).zip(inside).for_each(|(to, from)| *to += *from);
+            }
+        });
+    }
+
+    /// Each row of output pixels with each tap of the group.
+    fn each_run(&self, tile: &Tile, mut visit: impl FnMut(Run)) {
+        let Geometry { stride, padding, dilation, .. } = self.geometry;
+        let ([height, width], columns, pixels) = (self.picture, self.outputs[1], self.pixels(tile));
+        for channel in 0..self.group_inputs() {
+            for (ky, kx) in (0..self.kernel[0]).flat_map(|ky| (0..self.kernel[1]).map(move |kx| (ky, kx))) {
+                let tap = (channel * self.kernel[0] + ky) * self.kernel[1] + kx;
+                let inside = self.columns_inside(kx);
+                for (number, row) in tile.rows.clone().enumerate() {
+                    let (picture, row) = (row / self.outputs[0], row % self.outputs[0]);
+                    let iy = (row * stride[0] + ky * dilation[0]).checked_sub(padding[0]).filter(|&iy| iy < height);
+                    let patch = tap * pixels + number * columns;
+                    let plane = picture * self.in_channels + tile.group * self.group_inputs() + channel;
+                    visit(match iy {
+                        Some(iy) if !inside.is_empty() => {
+                            let ix = inside.start * stride[1] + kx * dilation[1] - padding[1];
+                            Run { patch, columns: inside.clone(), x: (plane * height + iy) * width + ix }
+                        }
+                        _ => Run { patch, columns: 0..0, x: 0 },
+                    });
+                }
+            }
+        }
+    }
+
+    /// The columns of output pixels for which the tap `kx` meets a pixel of the picture.
+    pub(super) fn columns_inside(&self, kx: usize) -> Range<usize> {
+        let Geometry { stride, padding, dilation, .. } = self.geometry;
+        let (tap, padding, stride) = (kx * dilation[1], padding[1], stride[1]);
+        let first = padding.saturating_sub(tap).div_ceil(stride);
+        let end = (self.picture[1] + padding).saturating_sub(tap).div_ceil(stride).min(self.outputs[1]);
+        first.min(end)..end
+    }
+}
+
+/// A row of output pixels with one tap.
+struct Run {
+    /// Where the row begins in the patch matrix.
+    patch: usize,
+    /// The columns in which the tap meets a pixel.
+    columns: Range<usize>,
+    /// The pixel that it meets in the first of them.
+    x: usize,
+}

@@ -1,0 +1,179 @@
+//! Convolutions in f32 on the CPU as matrix products of patches, in pieces of pictures whose sizes depend on the shapes
+//! alone, so that the bits do not depend on the number of threads.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Sizes;
+use super::patches::Tile;
+use crate::ops::matmul::gemm::{Matrix, multiply};
+
+/// Pieces that a batch is split into at the most.
+const PIECES: usize = 16;
+/// Floats of all partial sums of a weight's gradient together.
+const PARTIAL_FLOATS: usize = 4 << 20;
+
+thread_local! {
+    /// A patch matrix and a tile's outputs, kept from call to call: fresh memory costs more than what is written into it.
+    static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+}
+
+/// Lends scratch memory of these lengths.
+fn with_scratch<R>(lengths: [usize; 2], work: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
+    SCRATCH.with_borrow_mut(|[first, second]| {
+        for (buffer, length) in [(&mut *first, lengths[0]), (&mut *second, lengths[1])] {
+            if buffer.len() < length {
+                buffer.resize(length, 0.0);
+            }
+        }
+        work(&mut first[..lengths[0]], &mut second[..lengths[1]])
+    })
+}
+
+/// y of x and w; `finish` is called on each piece of y when it is done, with its first element's number.
+pub(super) fn forward(sizes: &Sizes, x: &[f32], w: &[f32], y: &mut [f32], finish: impl Fn(usize, &mut [f32]) + Sync) {
+    let picture: usize = sizes.output_dims()[1..].iter().product();
+    each_piece(sizes, picture, y, |pictures, y| {
+        if sizes.prefers_rows() {
+            sizes.forward_rows(pictures.clone(), x, w, y);
+            return finish(pictures.start * picture, y);
+        }
+        for tile in sizes.tiles(pictures.clone()) {
+            forward_tile(sizes, &tile, x, w, y, pictures.start);
+        }
+        finish(pictures.start * picture, y);
+    });
+}
+
+/// dx of dy and w.
+pub(super) fn backward_input(
+    sizes: &Sizes,
+    dy: &[f32],
+    w: &[f32],
+    dx: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    let picture: usize = sizes.input_dims()[1..].iter().product();
+    each_piece(sizes, picture, dx, |pictures, dx| {
+        if sizes.prefers_rows() {
+            sizes.backward_input_rows(pictures.clone(), dy, w, dx);
+            return finish(pictures.start * picture, dx);
+        }
+        dx.fill(0.0);
+        for tile in sizes.tiles(pictures.clone()) {
+            let (pixels, outputs, taps) = (sizes.pixels(&tile), sizes.group_outputs(), sizes.taps());
+            with_scratch([taps * pixels, outputs * pixels], |patches, gathered| {
+                let dy = tile_outputs(sizes, &tile, dy, gathered);
+                let w = Matrix::rows(&w[tile.group * outputs * taps..], taps);
+                multiply([taps, outputs, pixels], w.transposed(), dy, 0.0, patches, pixels);
+                sizes.scatter(&shifted(sizes, &tile, pictures.start), patches, dx);
+            });
+        }
+        finish(pictures.start * picture, dx);
+    });
+}
+
+/// dw of x and dy: a partial sum for each piece of pictures, then their sum in order.
+pub(super) fn backward_weight(sizes: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    let (outputs, taps) = (sizes.group_outputs(), sizes.taps());
+    let pieces = (PARTIAL_FLOATS / dw.len().max(1)).clamp(2, PIECES).min(sizes.batch.max(1));
+    let step = sizes.batch.div_ceil(pieces).max(1);
+    let partial = |pictures: Range<usize>, sum: &mut [f32]| {
+        sum.fill(0.0);
+        if sizes.prefers_rows() {
+            return sizes.backward_weight_rows(pictures, x, dy, sum);
+        }
+        for tile in sizes.tiles(pictures) {
+            let pixels = sizes.pixels(&tile);
+            with_scratch([taps * pixels, outputs * pixels], |patches, gathered| {
+                let dy = tile_outputs(sizes, &tile, dy, gathered);
+                let patches = tile_patches(sizes, &tile, x, patches);
+                let sum = &mut sum[tile.group * outputs * taps..][..outputs * taps];
+                multiply([outputs, pixels, taps], dy, patches.transposed(), 1.0, sum, taps);
+            });
+        }
+    };
+    let mut partials = vec![0.0; sizes.batch.div_ceil(step).saturating_sub(1) * dw.len()];
+    std::iter::once(&mut *dw)
+        .chain(partials.chunks_mut(dw_len(sizes)))
+        .enumerate()
+        .par_bridge()
+        .for_each(|(piece, sum)| partial(piece * step..((piece + 1) * step).min(sizes.batch), sum));
+    for partial in partials.chunks(dw_len(sizes)) {
+        dw.iter_mut().zip(partial).for_each(|(sum, part)| *sum += part);
+    }
+}
+
+fn dw_len(sizes: &Sizes) -> usize {
+    sizes.weight_dims().iter().product::<usize>().max(1)
+}
+
+/// Hands out pieces of whole pictures of `all`, in parallel.
+fn each_piece(sizes: &Sizes, picture: usize, all: &mut [f32], work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+    let step = sizes.batch.div_ceil(PIECES).max(1);
+    all.par_chunks_mut((step * picture).max(1)).enumerate().for_each(|(piece, part)| {
+        let first = piece * step;
+        work(first..first + part.len() / picture, part);
+    });
+}
+
+/// The tile with its rows counted from the picture `first` on.
+fn shifted(sizes: &Sizes, tile: &Tile, first: usize) -> Tile {
+    let offset = first * sizes.outputs[0];
+    Tile { rows: tile.rows.start - offset..tile.rows.end - offset, group: tile.group }
+}
+
+/// Computes a tile into `y`, which begins with the picture `first`.
+fn forward_tile(sizes: &Sizes, tile: &Tile, x: &[f32], w: &[f32], y: &mut [f32], first: usize) {
+    let (pixels, outputs, taps) = (sizes.pixels(tile), sizes.group_outputs(), sizes.taps());
+    let plane = sizes.outputs[0] * sizes.outputs[1];
+    with_scratch([taps * pixels, outputs * pixels], |patches, computed| {
+        let patches = tile_patches(sizes, tile, x, patches);
+        let w = Matrix::rows(&w[tile.group * outputs * taps..], taps);
+        let within = shifted(sizes, tile, first);
+        let start = within.rows.start % sizes.outputs[0] * sizes.outputs[1];
+        if sizes.is_within_picture(tile) {
+            let y = &mut y[sizes.first_plane(&within, outputs, plane) + start..];
+            return multiply([outputs, taps, pixels], w, patches, 0.0, y, plane);
+        }
+        multiply([outputs, taps, pixels], w, patches, 0.0, computed, pixels);
+        let base = sizes.first_plane(&within, outputs, plane);
+        for (channel, row) in computed.chunks(pixels).enumerate() {
+            for (picture, values) in row.chunks(plane).enumerate() {
+                let at = base + (picture * sizes.out_channels + channel) * plane;
+                y[at..][..plane].copy_from_slice(values);
+            }
+        }
+    });
+}
+
+/// The tile's patches `[taps, pixels]`: x where it stands, else gathered.
+fn tile_patches<'a>(sizes: &Sizes, tile: &Tile, x: &'a [f32], patches: &'a mut [f32]) -> Matrix<'a> {
+    if sizes.is_pointwise() && sizes.is_within_picture(tile) {
+        let plane = sizes.picture[0] * sizes.picture[1];
+        let start = tile.rows.start % sizes.outputs[0] * sizes.outputs[1];
+        return Matrix::rows(&x[sizes.first_plane(tile, sizes.group_inputs(), plane) + start..], plane);
+    }
+    sizes.gather(tile, x, patches);
+    Matrix::rows(patches, sizes.pixels(tile))
+}
+
+/// The tile's outputs `[outputs, pixels]`: of one picture where they stand, else gathered.
+fn tile_outputs<'a>(sizes: &Sizes, tile: &Tile, dy: &'a [f32], gathered: &'a mut [f32]) -> Matrix<'a> {
+    let (pixels, outputs) = (sizes.pixels(tile), sizes.group_outputs());
+    let plane = sizes.outputs[0] * sizes.outputs[1];
+    let base = sizes.first_plane(tile, outputs, plane);
+    if sizes.is_within_picture(tile) {
+        let start = tile.rows.start % sizes.outputs[0] * sizes.outputs[1];
+        return Matrix::rows(&dy[base + start..], plane);
+    }
+    for (channel, row) in gathered.chunks_mut(pixels).enumerate() {
+        for (picture, values) in row.chunks_mut(plane).enumerate() {
+            let at = base + (picture * sizes.out_channels + channel) * plane;
+            values.copy_from_slice(&dy[at..][..plane]);
+        }
+    }
+    Matrix::rows(gathered, pixels)
+}

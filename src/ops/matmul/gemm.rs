@@ -1,0 +1,58 @@
+//! The `matrixmultiply` crate behind checked slices.
+
+/// A matrix somewhere in a slice: element (i, j) is `values[i * row + j * column]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix<'a> {
+    /// Where it lies.
+    pub values: &'a [f32],
+    /// Elements from a row to the next.
+    pub row: usize,
+    /// Elements from a column to the next.
+    pub column: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `row` neighbours.
+    pub fn rows(values: &'a [f32], row: usize) -> Self {
+        Self { values, row, column: 1 }
+    }
+    /// The transpose, where it stands.
+    pub fn transposed(self) -> Self {
+        Self { row: self.column, column: self.row, ..self }
+    }
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        rows == 0 || columns == 0 || (rows - 1) * self.row + (columns - 1) * self.column < self.values.len()
+    }
+}
+
+/// out = a b + `keep` out, for a `[m, k]`, b `[k, n]` and out `[m, n]` whose rows begin `out_row` apart. With `keep` 0,
+/// `out`'s content before does not count.
+///
+/// # Panics
+/// When a slice is too short for its sizes: a mistake in this crate.
+pub(crate) fn multiply([m, k, n]: [usize; 3], a: Matrix, b: Matrix, keep: f32, out: &mut [f32], out_row: usize) {
+    assert!(a.holds(m, k) && b.holds(k, n) && Matrix::rows(out, out_row).holds(m, n) && (n <= out_row || m <= 1));
+    // The transposed product, out^T = b^T a^T: its rows then lie side by side in `out`, where the crate's kernels store
+    // whole vectors. A product of small depth takes less than half as long so.
+    //
+    // SAFETY: the strides address [m, k] elements of a, [k, n] of b and [m, n] of out, all within their slices, as asserted;
+    // no two elements of out are one, as its rows do not overlap; out is borrowed alone.
+    unsafe {
+        matrixmultiply::sgemm(
+            n,
+            k,
+            m,
+            1.0,
+            b.values.as_ptr(),
+            b.column as isize,
+            b.row as isize,
+            a.values.as_ptr(),
+            a.column as isize,
+            a.row as isize,
+            keep,
+            out.as_mut_ptr(),
+            1,
+            out_row as isize,
+        );
+    }
+}
