@@ -48,6 +48,7 @@ const MAPPED: Tolerance = Tolerance {
     absolute: 2e-5,
     relative: 1e-5,
     reason: "coordinates of some tens of pixels are rounded at 2^-20 or so, and neighbours differ by up to 1 / deviation",
+};
 const NORMALISED: Tolerance = Tolerance {
     absolute: 2e-5,
     relative: 2e-5,
