@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::op::defined_by;
+use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 use crate::graph::{DType, Shape};
@@ -68,8 +68,21 @@ impl Strided {
         at
     }
 
+    /// Row by row where rows stay rows, else element by element.
     fn copy<T: Real>(&self, x: &[T], out: &mut [T]) {
-        out.iter_mut().enumerate().for_each(|(index, y)| *y = x[self.source(index)]);
+        let (&row, &stride) = match (self.sizes.last(), self.strides.last()) {
+            (Some(row), Some(stride)) => (row, stride),
+            _ => (&1, &1),
+        };
+        in_pieces(out, row, |first, out| {
+            for (row, y) in (first * row..).step_by(row.max(1)).zip(out.chunks_mut(row.max(1))) {
+                let from = &x[self.source(row)..];
+                match stride {
+                    1 => y.copy_from_slice(&from[..y.len()]),
+                    _ => y.iter_mut().zip(from.iter().step_by(stride)).for_each(|(y, &x)| *y = x),
+                }
+            }
+        });
     }
 
     fn lower(&self, op: &dyn Op, at: &Lower) -> Lowering {
@@ -226,10 +239,11 @@ impl Pad {
         let [size, inner] = self.parts(&call.types.output);
         let inside = size - self.before - self.after;
         let x = call.real(0);
-        for (index, y) in call.out().iter_mut().enumerate() {
-            let (outer, at, column) = (index / (size * inner), index / inner % size, index % inner);
-            let within = at >= self.before && at < self.before + inside;
-            *y = if within { x[(outer * inside + at - self.before) * inner + column] } else { T::zero() };
+        let (before, inside) = (self.before * inner, inside * inner);
+        for (y, x) in call.out().chunks_mut((size * inner).max(1)).zip(x.chunks(inside.max(1))) {
+            y[..before].fill(T::zero());
+            y[before..before + inside].copy_from_slice(x);
+            y[before + inside..].fill(T::zero());
         }
     }
 }
@@ -287,6 +301,26 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// Zeros around the last two axes of x, a picture's height and width: so many above, below, to the left and to the right.
+    ///
+    /// # Errors
+    /// When x does not hold floats or has fewer than two axes.
+    pub fn pad2d(&mut self, x: NodeId, [top, bottom, left, right]: [usize; 4]) -> Result<NodeId> {
+        let Some(down) = self.dims(x).len().checked_sub(2) else {
+            let name = &self.node(x).name;
+            return Err(crate::Error::Shape(format!("'{name}' is {}, which is no picture to pad", self.ty(x))));
+        };
+        let mut y = x;
+        for (axis, before, after) in [(down, top, bottom), (down + 1, left, right)] {
+            if before + after > 0 {
+                y = self.apply(Pad { axis, before, after }, &[y])?;
+            }
+        }
+        Ok(y)
+    }
+}
+
 /// Shapes to test and to time [`Transpose`] on.
 pub fn transpose_cases() -> Vec<Case> {
     let of = |dims: &[usize], order: &'static [usize]| {
@@ -340,4 +374,18 @@ pub fn pad_cases() -> Vec<Case> {
             .labelled(&format!("axis {axis}, {before} before, {after} after"))
     };
     vec![of(&[1], 0, 0, 1), of(&[7], 0, 3, 0), of(&[5, 3], 1, 1, 2), of(&[2, 3, 5], 1, 2, 2), of(&[64, 36], 0, 1, 7)]
+}
+
+/// Shapes to test and to time [`Graph::pad2d`] on.
+pub fn pad2d_cases() -> Vec<Case> {
+    let of = |dims: &[usize], around: [usize; 4]| {
+        let inputs = vec![Sample::floats(dims)];
+        Case::new(inputs, move |graph, x| graph.pad2d(x[0], around)).labelled(&format!("{around:?}"))
+    };
+    vec![
+        of(&[1, 1], [1, 1, 1, 1]),
+        of(&[2, 3, 4, 5], [1, 2, 0, 3]),
+        of(&[2, 1, 5, 4], [0, 0, 2, 1]),
+        of(&[64, 32, 32, 32], [1, 1, 1, 1]).differentiable(&[]).timed(),
+    ]
 }

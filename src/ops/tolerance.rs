@@ -59,7 +59,8 @@ const GRADIENT: Tolerance = Tolerance {
 /// The allowance of an op, or of any op's `gradient`.
 pub fn tolerance(op: &str) -> Tolerance {
     match op {
-        "transpose" | "slice" | "reshape" | "pack" | "relu" | "relu_backward" | "max_pool2d" | "correct" => EXACT,
+        "transpose" | "slice" | "reshape" | "pad" | "pad2d" | "concat" | "pack" | "relu" | "relu_backward"
+        | "max_pool2d" | "correct" => EXACT,
         "add"
         | "subtract"
         | "multiply"
@@ -75,6 +76,8 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "average_pool2d_backward"
         | "global_average_pool"
         | "max_pool2d_backward"
+        | "resize2d"
+        | "resize2d_backward"
         | "broadcast" => ROUNDED,
         "matmul"
         | "conv2d"

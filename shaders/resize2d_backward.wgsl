@@ -1,0 +1,79 @@
+// needs: grid
+// The gradient of a resize by its pictures, DX [planes, height, width] of DY [planes, rows, columns]: each pixel gathers from
+// the pixels of the result that it is part of, by its weight in them. One invocation a pixel of DX.
+struct Dims {
+    count: u32,
+    height: u32, // of X
+    width: u32,
+    rows: u32,   // of Y
+    columns: u32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+
+const BILINEAR: bool = false; // the nearest pixel, or four pixels' mean by distance
+const EDGES: bool = true;     // whether the last workgroup runs past the end
+
+// Along one axis, of pixel `place` of the result: the pixel before it, the one after, and the second one's weight.
+struct Sources {
+    before: u32,
+    after: u32,
+    rest: f32,
+}
+
+fn sources_of(place: u32, source_length: u32, length: u32) -> Sources {
+    if BILINEAR {
+        // (place + 1/2) source_length / length - 1/2, not below 0, as a fraction over 2 length.
+        let at = max((2u * place + 1u) * source_length, length) - length;
+        let before = at / (2u * length);
+        return Sources(before, min(before + 1u, source_length - 1u), f32(at % (2u * length)) / f32(2u * length));
+    }
+    let scale = f32(source_length) / f32(length);
+    let nearest = min(u32(floor(f32(place) * scale)), source_length - 1u);
+    return Sources(nearest, nearest, 0.0);
+}
+
+// The part that pixel `source` has in pixel `place` of the result.
+fn weight(place: u32, own: u32, source_length: u32, length: u32) -> f32 {
+    let found = sources_of(place, source_length, length);
+    return select(0.0, 1.0 - found.rest, found.before == own) + select(0.0, found.rest, found.after == own);
+}
+
+// The first pixel of the result in which pixel `source` may have a part, perhaps one too early, and one more than the last,
+// perhaps one too late.
+fn places(own: u32, source_length: u32, length: u32) -> vec2u {
+    let first = (max(2u * own, 1u) - 1u) * length / (2u * source_length);
+    let last = (2u * own + 3u) * length / (2u * source_length) + 2u;
+    return vec2u(max(first, 1u) - 1u, min(last, length));
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
+    }
+    let row = (index / dims.width) % dims.height;
+    let column = index % dims.width;
+    let plane = (index / (dims.width * dims.height)) * dims.rows;
+    let lines = places(row, dims.height, dims.rows);
+    let across = places(column, dims.width, dims.columns);
+    var sum = 0.0;
+    for (var ix = across.x; ix < across.y; ix++) {
+        let part = weight(ix, column, dims.width, dims.columns);
+        if part > 0.0 {
+            for (var iy = lines.x; iy < lines.y; iy++) {
+                let down = weight(iy, row, dims.height, dims.rows);
+                sum += part * down * dy[(plane + iy) * dims.columns + ix];
+            }
+        }
+    }
+    dx[index] = sum;
+}

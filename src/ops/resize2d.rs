@@ -1,0 +1,260 @@
+//! Pictures at another size, as PyTorch's `interpolate` with `align_corners=False` and without antialiasing: the nearest
+//! pixel, or four pixels' mean by distance. Both are linear, and the gradient of each is made of the other.
+
+use std::ops::Range;
+
+use crate::Result;
+use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
+use crate::ops::case::{Case, Sample};
+use crate::ops::op::{defined_by, in_pieces};
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+/// How a pixel comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resize {
+    /// The pixel at or before its place.
+    Nearest,
+    /// The two nearest lines' and columns', weighed by distance.
+    Bilinear,
+}
+
+/// y `[batch, channels, size]` of x `[batch, channels, height, width]`.
+#[derive(Clone, Debug)]
+pub struct Resize2d {
+    /// Height and width of y.
+    pub size: [usize; 2],
+    /// How a pixel comes about.
+    pub mode: Resize,
+}
+
+/// The gradient by x, whose height and width are `picture`: each pixel gathers from those that it is part of.
+#[derive(Clone, Debug)]
+pub struct Resize2dBackward {
+    /// Height and width of x.
+    pub picture: [usize; 2],
+    /// As in the forward op.
+    pub mode: Resize,
+}
+
+/// One axis: how many pixels there are and how many are made of them.
+#[derive(Clone, Copy, Debug)]
+struct Axis {
+    from: usize,
+    to: usize,
+    mode: Resize,
+}
+
+impl Axis {
+    fn pair(from: [usize; 2], to: [usize; 2], mode: Resize) -> [Self; 2] {
+        [0, 1].map(|axis| Self { from: from[axis], to: to[axis], mode })
+    }
+
+    /// Of pixel `place` of the result: the pixel before it, the one after, and the second one's weight.
+    fn sources<T: Real>(&self, place: usize) -> (usize, usize, T) {
+        match self.mode {
+            Resize::Nearest => {
+                // In single precision, as PyTorch: at some sizes that decides.
+                let scale = self.from as f32 / self.to as f32;
+                let at = ((place as f32 * scale).floor() as usize).min(self.from - 1);
+                (at, at, T::zero())
+            }
+            Resize::Bilinear => {
+                // (place + 1/2) from / to - 1/2, not below 0, as a fraction over 2 to.
+                let at = ((2 * place + 1) * self.from).saturating_sub(self.to);
+                let before = at / (2 * self.to);
+                let rest = T::count(at % (2 * self.to)) / T::count(2 * self.to);
+                (before, (before + 1).min(self.from - 1), rest)
+            }
+        }
+    }
+
+    /// The part that pixel `source` has in pixel `place` of the result.
+    fn weight<T: Real>(&self, place: usize, source: usize) -> T {
+        let (before, after, rest) = self.sources::<T>(place);
+        let first = if before == source { T::one() - rest } else { T::zero() };
+        first + if after == source { rest } else { T::zero() }
+    }
+
+    /// Pixels of the result in which pixel `source` may have a part, and perhaps one more on each side.
+    fn places(&self, source: usize) -> Range<usize> {
+        let first = ((2 * source).saturating_sub(1) * self.to / (2 * self.from)).saturating_sub(1);
+        first..((2 * source + 3) * self.to / (2 * self.from) + 2).min(self.to)
+    }
+}
+
+fn planes(ty: &TensorType) -> Result<[usize; 4], String> {
+    match *ty.dims() {
+        [batch, channels, height, width] if ty.dtype == DType::F32 && height * width > 0 => {
+            Ok([batch, channels, height, width])
+        }
+        _ => Err("it takes floats with four axes, batch x channels x height x width".into()),
+    }
+}
+
+/// The type of pictures of this type at another size.
+fn resized(ty: &TensorType, [height, width]: [usize; 2]) -> Result<TensorType, String> {
+    let [batch, channels, ..] = planes(ty)?;
+    if height * width == 0 {
+        return Err("a picture must be at least one pixel high and wide".into());
+    }
+    Ok(TensorType::f32([batch, channels, height, width]))
+}
+
+/// The sizes of both ends of a resize, from x's side, as every kernel of this room begins its `Dims` after the count.
+fn words([rows, columns]: [Axis; 2]) -> [usize; 4] {
+    [rows.from, columns.from, rows.to, columns.to]
+}
+
+impl Resize2d {
+    fn axes(&self, types: &Types) -> [Axis; 2] {
+        let dims = types.inputs[0].dims();
+        Axis::pair([dims[2], dims[3]], self.size, self.mode)
+    }
+
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let [rows, columns] = self.axes(call.types);
+        let x = call.real(0);
+        let across: Vec<(usize, usize, T)> = (0..columns.to).map(|place| columns.sources(place)).collect();
+        in_pieces(call.out(), columns.to, |first, piece| {
+            for (line, y) in (first..).zip(piece.chunks_mut(columns.to)) {
+                let (above, under, down) = rows.sources::<T>(line % rows.to);
+                let plane = line / rows.to * rows.from;
+                let source = |row: usize| &x[(plane + row) * columns.from..][..columns.from];
+                let (above, under) = (source(above), source(under));
+                for (y, &(left, right, part)) in y.iter_mut().zip(&across) {
+                    let upper = above[left] * (T::one() - part) + above[right] * part;
+                    let lower = under[left] * (T::one() - part) + under[right] * part;
+                    *y = upper * (T::one() - down) + lower * down;
+                }
+            }
+        });
+    }
+}
+
+impl Op for Resize2d {
+    fn name(&self) -> &'static str {
+        "resize2d"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 1)?;
+        resized(&inputs[0], self.size)
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let dims = graph.dims(at.inputs[0]);
+        let backward = Resize2dBackward { picture: [dims[2], dims[3]], mode: self.mode };
+        Ok(vec![Some(graph.apply(backward, &[at.dy])?)])
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let count = at.types.output.elements();
+        let constants = [("BILINEAR", (self.mode == Resize::Bilinear).into()), at.edges(count)];
+        let kernel = Kernel::new("resize2d", include_str!("../../shaders/resize2d.wgsl"), &constants);
+        let dims = [&[count][..], &words(self.axes(at.types))].concat();
+        at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        types.output.elements() as u64 * if self.mode == Resize::Bilinear { 9 } else { 0 }
+    }
+}
+
+impl Resize2dBackward {
+    fn axes(&self, types: &Types) -> [Axis; 2] {
+        let dims = types.inputs[0].dims();
+        Axis::pair(self.picture, [dims[2], dims[3]], self.mode)
+    }
+
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let [rows, columns] = self.axes(call.types);
+        let dy = call.real(0);
+        in_pieces(call.out(), columns.from, |first, piece| {
+            for (line, dx) in (first..).zip(piece.chunks_mut(columns.from)) {
+                let plane = line / rows.from * rows.to;
+                let weights = rows.places(line % rows.from).map(|row| (row, rows.weight::<T>(row, line % rows.from)));
+                let weights: Vec<(usize, T)> = weights.filter(|(_, weight)| *weight > T::zero()).collect();
+                for (source, dx) in dx.iter_mut().enumerate() {
+                    *dx = T::zero();
+                    for column in columns.places(source) {
+                        let across = columns.weight::<T>(column, source);
+                        if across > T::zero() {
+                            let part = |&(row, down): &(usize, T)| down * dy[(plane + row) * columns.to + column];
+                            *dx += across * weights.iter().map(part).fold(T::zero(), |sum, part| sum + part);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl Op for Resize2dBackward {
+    fn name(&self) -> &'static str {
+        "resize2d_backward"
+    }
+    fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 1)?;
+        resized(&inputs[0], self.picture)
+    }
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        let dims = graph.dims(at.inputs[0]);
+        let size = [dims[2], dims[3]];
+        Ok(vec![Some(graph.resize2d(at.dy, size, self.mode)?)])
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let count = at.types.output.elements();
+        let constants = [("BILINEAR", (self.mode == Resize::Bilinear).into()), at.edges(count)];
+        let source = include_str!("../../shaders/resize2d_backward.wgsl");
+        let kernel = Kernel::new("resize2d_backward", source, &constants);
+        let dims = [&[count][..], &words(self.axes(at.types))].concat();
+        at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        types.inputs[0].elements() as u64 * if self.mode == Resize::Bilinear { 9 } else { 1 }
+    }
+}
+
+impl Graph {
+    /// The pictures x `[batch, channels, height, width]` at another height and width.
+    ///
+    /// # Errors
+    /// When x is no batch of pictures or the size is empty.
+    pub fn resize2d(&mut self, x: NodeId, size: [usize; 2], mode: Resize) -> Result<NodeId> {
+        self.apply(Resize2d { size, mode }, &[x])
+    }
+}
+
+/// Shapes to test and to time: larger, smaller, by factors that do not divide, to and from one pixel.
+pub fn cases() -> Vec<Case> {
+    let of = |dims: &[usize], size: [usize; 2], mode| {
+        Case::new(vec![Sample::floats(dims)], move |graph, x| graph.resize2d(x[0], size, mode))
+            .labelled(&format!("to {}x{} {mode:?}", size[0], size[1]))
+            .summing(dims[2] * dims[3])
+    };
+    let mut cases = Vec::new();
+    for mode in [Resize::Nearest, Resize::Bilinear] {
+        cases.extend([
+            of(&[1, 1, 1, 1], [1, 1], mode),
+            of(&[2, 3, 4, 5], [8, 10], mode),
+            of(&[1, 2, 7, 5], [4, 11], mode),
+            of(&[2, 1, 9, 8], [3, 2], mode),
+            of(&[1, 2, 3, 3], [1, 7], mode),
+            of(&[1, 1, 1, 2], [6, 5], mode),
+            of(&[2, 2, 6, 6], [6, 6], mode),
+            of(&[64, 16, 16, 16], [32, 32], mode).differentiable(&[]).timed(),
+        ]);
+    }
+    cases
+}
+
+/// Cases that time the gradient.
+pub fn backward_cases() -> Vec<Case> {
+    let of = |mode| {
+        let inputs = vec![Sample::floats(&[64, 16, 32, 32])];
+        let backward = Resize2dBackward { picture: [16, 16], mode };
+        let case = Case::new(inputs, move |graph, x| graph.apply(backward.clone(), &[x[0]]));
+        case.differentiable(&[]).labelled(&format!("from 32x32 {mode:?}")).timed()
+    };
+    vec![of(Resize::Nearest), of(Resize::Bilinear)]
+}
