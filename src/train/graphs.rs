@@ -16,7 +16,8 @@ pub use super::resident::Resident;
 pub const SCORES: &str = "scores";
 /// The leaf that pictures from outside are written into, `[batch, channels, height, width]`.
 pub const INPUT: &str = "input";
-/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes pictures.
+/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes pictures or flips are averaged; the 0
+/// that it begins with serves a batch of one.
 pub const INPUT_ORDER: &str = "input.order";
 /// The buffers that hold the weights, and those of their moving averages.
 pub const AVERAGES: [(&str, &str); 2] = [(PARAMS, "ema"), (STATISTICS, "ema.statistics")];
@@ -54,7 +55,9 @@ impl Source {
         let (batch, ring) = (self.batch, self.ring);
         build.enter("batch");
         let gathered = match augment {
-            None if mode != augment::Mode::Mirrored => build.gather_from(&self.shards, self.order, Gather { batch, ring }),
+            None if mode != augment::Mode::Mirrored => {
+                build.gather_from(&self.shards, self.order, Gather { batch, ring })
+            }
             _ => {
                 let augment = augment.cloned().unwrap_or_default();
                 build.gather_augmented(&self.shards, self.order, Augmented { batch, augment, mode, ring })

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::pictures::{Asked, Fit, Size};
-use crate::nn::models::{self, Task};
 use crate::nn::Model;
+use crate::nn::models::{self, Task};
 use crate::ops::augment::Augment;
 use crate::ops::batch::Reduction;
 use crate::optim::{Optimiser, Schedule};
@@ -272,7 +272,9 @@ impl Recipe {
             augment.validate()?;
         }
         if let Some(decay) = self.training.ema.filter(|decay| !(0.0..1.0).contains(&(*decay as f32))) {
-            return wrong(format!("The weights' moving average (ema) decays by {decay}, but has to from 0 to below 1."));
+            return wrong(format!(
+                "The weights' moving average (ema) decays by {decay}, but has to from 0 to below 1."
+            ));
         }
         if self.training.patience == Some(0) {
             return wrong("A patience of 0 epochs ends a run before it begins; ask for at least 1.".into());
@@ -282,7 +284,9 @@ impl Recipe {
                 return wrong("Averaging over flips (tta) is for classifiers; this model gives pictures back.".into());
             }
             if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
-                return wrong("This model gives pictures back as they are: leave mean and std out of [augment].".into());
+                return wrong(
+                    "This model gives pictures back as they are: leave mean and std out of [augment].".into(),
+                );
             }
         }
         Ok(())
