@@ -5,8 +5,9 @@ use std::path::Path;
 use gpunn::Engine;
 use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
+use gpunn::ops::augment::{Augment, Flip};
 use gpunn::optim::{Method, Optimiser};
-use gpunn::train::{EpochLine, Experiment, Observer, Options, Outcome, Recipe, RunDirectory, Trainer};
+use gpunn::train::{EpochLine, Experiment, Observer, Options, Outcome, Recipe, RunDirectory, Trainer, Tta};
 
 /// Stops after so many submits, or never.
 struct Until {
@@ -90,6 +91,18 @@ fn with_adamw_and_dropout() {
         recipe.model.dropout = 0.2;
         recipe.optimizer = Optimiser { name: Method::AdamW, weight_decay: 0.01, ..Optimiser::sgd(1e-3) };
     });
+}
+
+#[test]
+fn with_averages_augmentation_and_a_stream() {
+    for stream in [false, true] {
+        stops_and_resumes(|recipe| {
+            recipe.augment = Some(Augment { flip: Flip::Alternate, translate: 2, cutout: 5, ..Augment::default() });
+            recipe.training.ema = Some(0.95);
+            recipe.training.tta = Some(Tta::Flip);
+            recipe.data.stream = stream;
+        });
+    }
 }
 
 #[test]

@@ -183,6 +183,24 @@ fn memory_is_what_the_plan_says() {
     assert!(grown <= 1.01 * peak + dims + 65_536.0, "{grown} bytes allocated for a peak of {peak}");
 }
 
+/// A run says what it will take before it begins: within 2 percent of what wgpu allocates for it.
+#[test]
+fn a_run_takes_the_memory_it_says() {
+    let Some(engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Engine::Gpu(executor) = &engine else { return };
+    let Some(before) = executor.device().allocated_bytes() else { return println!("skipped: no allocator report") };
+    let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
+    recipe.training.batch_size = 128;
+    recipe.training.ema = Some(0.99);
+    let dataset = recipe.load_data(None).expect("embedded");
+    let trainer = Trainer::new(engine, recipe, &dataset, train::Options::default()).expect("a trainer");
+    let Engine::Gpu(executor) = trainer.engine() else { return };
+    let (planned, grown) =
+        (trainer.planned_bytes() as f64, (executor.device().allocated_bytes().expect("as before") - before) as f64);
+    println!("planned {planned} bytes, wgpu's allocator grew by {grown}");
+    assert!((grown / planned - 1.0).abs() < 0.02, "{grown} bytes allocated, {planned} planned");
+}
+
 #[test]
 fn mistakes_are_answered_in_sentences() {
     for mut engine in kernels_tests::engines() {

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use gpunn::data::fetch::Got;
 use gpunn::data::pictures::Asked;
 use gpunn::data::{self, Dataset, Info, Part};
-use gpunn::{Error, Result};
+use gpunn::ops::augment::Augment;
+use gpunn::{Error, Result, train};
 use serde::Serialize;
 
 use super::pictures::{PictureArgs, say_skipped};
@@ -71,6 +72,12 @@ enum Command {
         data_dir: Option<PathBuf>,
         #[command(flatten)]
         pictures: PictureArgs,
+        /// Draw the pictures as a training step shows them to the network
+        #[arg(long)]
+        augment: bool,
+        /// The recipe whose [augment] is drawn, by its name or file [default: that of the data set]
+        #[arg(long, value_name = "NAME|FILE", requires = "augment")]
+        recipe: Option<String>,
     },
 }
 
@@ -137,12 +144,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::List { json } => list(json)?,
         Command::Info { name, data_dir, json } => info(&name, data_dir, json)?,
         Command::Get { name, data_dir, quiet } => get(&name, data_dir.as_deref(), quiet)?,
-        Command::Preview { name, out, split, per_class, data_dir, pictures } => {
+        Command::Preview { name, out, split, per_class, data_dir, pictures, augment, recipe } => {
             let asked = pictures.or(Asked::default());
             let options = data::Options { asked, skip_bad: pictures.skip_bad, ..data::Options::default() };
             let dataset = data::load_with(&name, data_dir.as_deref(), &options)?;
             say_skipped(&dataset);
-            preview(&dataset, split, per_class, &out)?;
+            let augment = augment.then(|| augmentation(recipe.as_deref(), &dataset)).transpose()?;
+            preview(&dataset, split, per_class, augment.as_ref(), &out)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -234,7 +242,22 @@ fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-fn preview(dataset: &Dataset, split: Option<String>, per_class: usize, out: &Path) -> Result<()> {
+/// What the recipe named, else the one for the data set, does to pictures, and the recipe's seed.
+fn augmentation(recipe: Option<&str>, dataset: &Dataset) -> Result<(Augment, u64)> {
+    let recipe = train::choose(recipe, None, Some(&dataset.name))?;
+    let augment = recipe.augment.ok_or_else(|| {
+        Error::usage(format!("The recipe {} has no section [augment]; name another with --recipe.", recipe.name))
+    })?;
+    Ok((augment, recipe.seed))
+}
+
+fn preview(
+    dataset: &Dataset,
+    split: Option<String>,
+    per_class: usize,
+    augment: Option<&(Augment, u64)>,
+    out: &Path,
+) -> Result<()> {
     if per_class == 0 {
         return Err(Error::usage("A sheet of 0 pictures a class shows nothing; ask for at least 1."));
     }
@@ -242,7 +265,14 @@ fn preview(dataset: &Dataset, split: Option<String>, per_class: usize, out: &Pat
     let there = |part: &Part| dataset.part(*part).is_ok();
     let first = [Part::Train, Part::Val, Part::Test].into_iter().find(there).unwrap_or(Part::Train);
     let split = dataset.part(part.unwrap_or(first))?;
-    let sheet = data::sheet(dataset, split, per_class);
+    let sheet = match augment {
+        None => data::sheet(dataset, split, per_class),
+        Some((augment, seed)) => {
+            let seen = train::augmented(augment, split, dataset.input, per_class, *seed);
+            let (split, input) = pollster::block_on(seen)?;
+            data::sheet(&dataset.without_pictures(input), &split, per_class)
+        }
+    };
     let mut png = std::io::Cursor::new(Vec::new());
     sheet
         .write_to(&mut png, image::ImageFormat::Png)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunn::data::Part;
-use gpunn::train::{Checkpoint, Evaluation, RunDirectory, evaluate};
+use gpunn::train::{Checkpoint, Evaluation, RunDirectory, Tta, evaluate};
 use gpunn::{Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -20,6 +20,9 @@ pub struct Args {
     /// Measure the best epoch's weights instead of the last's
     #[arg(long)]
     best: bool,
+    /// Average over a picture and its mirror image
+    #[arg(long)]
+    tta: bool,
     /// The folder that holds data sets, where it is not the one that the run used
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -33,19 +36,25 @@ pub struct Args {
     quiet: bool,
 }
 
-/// The checkpoint of a run directory or of a file.
-pub fn checkpoint(path: &Path, best: bool) -> Result<Checkpoint> {
-    if path.is_file() {
-        return Checkpoint::read(path);
+/// The checkpoint of a run directory or of a file, to be used with flips averaged where `tta` asks for it.
+pub fn checkpoint(path: &Path, best: bool, tta: bool) -> Result<Checkpoint> {
+    let mut checkpoint = if path.is_file() {
+        Checkpoint::read(path)?
+    } else {
+        let run = RunDirectory::open(path)?;
+        if best { run.best()? } else { run.last()? }
+    };
+    if tta {
+        checkpoint.recipe.training.tta = Some(Tta::Flip);
+        checkpoint.recipe.validate()?;
     }
-    let run = RunDirectory::open(path)?;
-    if best { run.best() } else { run.last() }
+    Ok(checkpoint)
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     let wanted: Option<Part> = args.split.as_deref().map(str::parse).transpose()?;
-    let checkpoint = checkpoint(&args.run, args.best)?;
+    let checkpoint = checkpoint(&args.run, args.best, args.tta)?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
     super::pictures::say_skipped(&dataset);
     let there = |part: &Part| dataset.part(*part).is_ok();

@@ -24,6 +24,9 @@ pub struct Args {
     /// Use the best epoch's weights instead of the last's
     #[arg(long)]
     best: bool,
+    /// Average over a picture and its mirror image
+    #[arg(long)]
+    tta: bool,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print one line of JSON last
@@ -50,7 +53,7 @@ struct Of {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    let checkpoint = super::eval::checkpoint(&args.run, args.best)?;
+    let checkpoint = super::eval::checkpoint(&args.run, args.best, args.tta)?;
     // All pictures before any answer: nothing is half printed.
     let pictures: Vec<Vec<f32>> = args.images.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
     let engine = args.device.open(gpu::Options::default(), args.quiet)?;

@@ -76,9 +76,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => gpunn::data::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
     };
     let batch = recipe.training.batch_size;
-    let model = recipe.model.build(info.input, info.classes)?;
+    let model = recipe.build_model(info.input, info.classes)?;
     // Planned for the CPU with a data set of one batch: what is asked is the network's part.
-    let data = Resident { name: "train", rows: batch, bytes: true };
+    let data = Resident::whole("train", batch, true, info.input);
     let graph = optimise(&training(&model, &recipe, data, batch)?, Passes::default())?;
     let plan = Plan::new(graph, &Target::cpu(), PlanOptions::default())?;
     let layers = model.describe()?;

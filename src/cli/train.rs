@@ -8,7 +8,7 @@ use gpunn::graph::PlanOptions;
 use gpunn::nn::{Activation, Scheme};
 use gpunn::optim::{Method, Schedule};
 use gpunn::train::{
-    self, Checkpoint, Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer, automatic_name,
+    self, Checkpoint, Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer, Tta, automatic_name,
 };
 use gpunn::{Engine, Error, Result, gpu};
 
@@ -17,7 +17,7 @@ use super::pictures::{PictureArgs, say_skipped};
 use super::progress::Progress;
 
 /// The flags that describe a run, which a resumed run has from its directory.
-const DESCRIBING: [&str; 25] = [
+const DESCRIBING: [&str; 29] = [
     "recipe",
     "model",
     "dataset",
@@ -43,6 +43,10 @@ const DESCRIBING: [&str; 25] = [
     "force",
     "nesterov",
     "label_smoothing",
+    "ema",
+    "tta",
+    "patience",
+    "stream",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -106,6 +110,18 @@ pub struct Args {
     /// Epochs over which the learning rate grows from 0
     #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true)]
     warmup: Option<f64>,
+    /// Measure and use a moving average of the weights that decays by this a step, as in 0.999
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    ema: Option<f64>,
+    /// Average over a picture and its mirror image when measuring
+    #[arg(long)]
+    tta: bool,
+    /// End the run after so many epochs without a better validation figure
+    #[arg(long, value_name = "EPOCHS")]
+    patience: Option<u32>,
+    /// Keep the pictures in the host's memory and send each batch when it is needed; by itself where they are too large
+    #[arg(long)]
+    stream: bool,
     /// What every random number depends on
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -239,6 +255,11 @@ fn print_summary(summary: &Summary) {
         "{} epochs in {:.1} s, weights {}",
         summary.epochs, summary.seconds, summary.weights_hash
     ));
+    if let (true, Some(best)) = (summary.stopped_early, summary.best_epoch) {
+        super::print_line(&format!(
+            "stopped early: no epoch was better than epoch {best} for as long as --patience asks"
+        ));
+    }
     super::print_line(&format!("run: {}", summary.run));
 }
 
@@ -278,6 +299,10 @@ impl Args {
         set(&mut recipe.training.epochs, self.epochs);
         set(&mut recipe.training.batch_size, self.batch_size);
         set(&mut recipe.training.label_smoothing, self.label_smoothing);
+        recipe.training.ema = self.ema.or(recipe.training.ema);
+        recipe.training.tta = self.tta.then_some(Tta::Flip).or(recipe.training.tta);
+        recipe.training.patience = self.patience.or(recipe.training.patience);
+        recipe.data.stream |= self.stream;
         set(&mut recipe.seed, self.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction);

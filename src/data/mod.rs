@@ -153,6 +153,13 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The same set of classes for pictures of another shape, and none of its pictures.
+    #[must_use]
+    pub fn without_pictures(&self, input: [usize; 3]) -> Self {
+        let (name, classes, folder) = (self.name.clone(), self.classes.clone(), self.folder.clone());
+        Self { name, input, classes, train: Split::empty(), val: None, test: None, folder, skipped: Vec::new() }
+    }
+
     /// A split, as a sentence where the set has none.
     ///
     /// # Errors

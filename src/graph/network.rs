@@ -158,6 +158,22 @@ impl Graph {
         node.op().map_or(0, |op| op.flops(&types))
     }
 
+    /// The same graph on other persistent buffers: each `(from, to)` takes the part of `from` by `to`.
+    #[must_use]
+    pub fn on_buffers(mut self, changes: &[(&str, &str)]) -> Self {
+        let changed = |name: &str| changes.iter().find(|(from, _)| *from == name).map(|&(_, to)| to.to_owned());
+        for node in &mut self.nodes {
+            if let Source::Leaf { buffer, .. } = &mut node.source
+                && let Some(to) = changed(buffer)
+            {
+                *buffer = to;
+            }
+        }
+        let buffers = std::mem::take(&mut self.buffers);
+        self.buffers = buffers.into_iter().map(|(name, ty)| (changed(&name).unwrap_or(name), ty)).collect();
+        self
+    }
+
     /// Keeps a value so that it can be read after a step.
     pub fn output(&mut self, name: impl Into<String>, id: NodeId) {
         self.outputs.push((name.into(), id));

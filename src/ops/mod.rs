@@ -9,6 +9,7 @@ pub mod tolerance;
 
 pub mod add;
 pub mod augment;
+pub mod average;
 pub mod batch;
 pub mod batch_norm;
 pub mod concat;

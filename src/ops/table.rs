@@ -80,5 +80,6 @@ pub const TABLE: &[Entry] = &[
     op("augment", "the same with flips, shifts, crops, cutout, affine maps, jitter and normalisation", augment::cases),
     op("norm", "norm of all gradients", update::norm_cases),
     op("sgd", "SGD with momentum, Nesterov, decay and clipping", update::sgd_cases),
+    op("average", "exponential moving average of weights", average::cases),
     op("adam", "Adam and AdamW with decay and clipping", update::adam_cases),
 ];

@@ -75,6 +75,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "leaky_relu_backward"
         | "square_backward"
         | "dropout"
+        | "average"
         | "sqrt"
         | "gather"
         | "average_pool2d"

@@ -260,6 +260,100 @@ mod tests {
         assert_eq!(warm.factor(at(5, 0)), 1.0);
     }
 
+    /// At some steps of 6 epochs of 5, the rate 1 and the momentum 0.9: what PyTorch 2.15's schedulers set for the step, those
+    /// of epochs (StepLR, ExponentialLR) stepped once an epoch, the others (CosineAnnealingLR, OneCycleLR) every step, and
+    /// LinearLR from 1/10 over 9 steps as the warm-up, alone and chained with CosineAnnealingLR. Ours ends its cosine
+    /// where the run ends, as theirs does with T_max steps.
+    #[test]
+    fn numbers_are_pytorchs() {
+        const STEPS: [u32; 14] = [0, 1, 2, 4, 5, 7, 9, 10, 14, 17, 20, 25, 28, 29];
+        let at = |step: u32| Moment { epoch: step / 5, step: step % 5, steps: 5, epochs: 6 };
+        let agree = |what: &str, ours: &dyn Fn(Moment) -> f64, theirs: [f64; 14]| {
+            for (step, theirs) in STEPS.into_iter().zip(theirs) {
+                let ours = ours(at(step));
+                assert!((ours - theirs).abs() < 1e-12, "{what}, step {step}: {ours} and {theirs}");
+            }
+        };
+        let factor = |text: &str, warmup: f64| {
+            let schedule = Schedule { warmup, ..schedule(text) };
+            move |at: Moment| schedule.factor(at)
+        };
+        let step = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.09, 0.09, 0.09, 0.09];
+        agree("step", &factor("step:2:0.3", 0.0), step);
+        let exponential = [1.0, 1.0, 1.0, 1.0, 0.8, 0.8, 0.8, 0.64, 0.64, 0.512, 0.4096, 0.32768, 0.32768, 0.32768];
+        agree("exponential", &factor("exponential:0.8", 0.0), exponential);
+        let cosine = [
+            1.0,
+            0.997534852915723,
+            0.9901664203302125,
+            0.9610954559391703,
+            0.9397114317029975,
+            0.8844151714648274,
+            0.8145033635316129,
+            0.775,
+            0.5970378084704443,
+            0.4564397391320084,
+            0.3250000000000003,
+            0.16028856829700264,
+            0.10983357966978745,
+            0.10246514708427698,
+        ];
+        agree("cosine", &factor("cosine:0.1", 0.0), cosine);
+        let cycle = [
+            0.04,
+            0.07653782439458245,
+            0.1805887450304573,
+            0.52,
+            0.703688047535243,
+            0.9634621756054176,
+            0.9944154354509117,
+            0.9777864917474588,
+            0.8117456539497631,
+            0.6112620219362893,
+            0.38874197806371075,
+            0.08688426531955129,
+            0.005588564549088188,
+            4e-06,
+        ];
+        agree("one-cycle", &factor("one-cycle", 0.0), cycle);
+        let inertia = [
+            0.95,
+            0.9461939766255643,
+            0.9353553390593273,
+            0.9,
+            0.8808658283817454,
+            0.8538060233744357,
+            0.8505584586887436,
+            0.8522213597106929,
+            0.8688255099070633,
+            0.8888739533021842,
+            0.9111260466978157,
+            0.9413119387157997,
+            0.9494415413112564,
+            0.95,
+        ];
+        agree("one-cycle's momentum", &|at| schedule("one-cycle").inertia(at, 0.9), inertia);
+        let warm = [0.1, 0.2, 0.3, 0.5, 0.6, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        agree("warm-up", &factor("constant", 2.0), warm);
+        let both = [
+            0.1,
+            0.19945218953682733,
+            0.29672214011007086,
+            0.47838636441065013,
+            0.5598076211353316,
+            0.6972579301909575,
+            0.7938926261462365,
+            0.75,
+            0.5522642316338267,
+            0.3960441545911202,
+            0.25,
+            0.06698729810778065,
+            0.010926199633097154,
+            0.0027390523158632987,
+        ];
+        agree("warm-up before a cosine", &factor("cosine", 2.0), both);
+    }
+
     #[test]
     fn wrong_words_are_answered() {
         for (text, part) in

@@ -18,6 +18,9 @@ const KEY: &str = "gpunn";
 /// The running sums of an epoch under way, `[3]`.
 pub const SUMS: &str = "train.sums";
 
+/// What stands before the names of averaged weights.
+pub const AVERAGED: &str = "ema/";
+
 /// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Counters {
@@ -55,7 +58,7 @@ pub struct Checkpoint {
     pub input: [usize; 3],
     /// The classes' names.
     pub classes: Vec<String>,
-    /// Weights by their own names; a state of the optimiser as `STATE/NAME`; [`SUMS`].
+    /// Weights by their own names, their moving average as `ema/NAME`; a state of the optimiser as `STATE/NAME`; [`SUMS`].
     pub tensors: BTreeMap<String, Tensor>,
 }
 
@@ -82,19 +85,27 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
 }
 
 impl Checkpoint {
-    /// Puts all weights under their own names.
-    pub fn put_weights(&mut self, parameters: &Parameters, weights: &Weights) {
-        self.put("", parameters, &weights.learned);
-        self.put("", parameters.statistics(), &weights.statistics);
+    /// Puts all weights under their own names after `prefix`: none, or [`AVERAGED`].
+    pub fn put_weights(&mut self, prefix: &str, parameters: &Parameters, weights: &Weights) {
+        self.put(prefix, parameters, &weights.learned);
+        self.put(prefix, parameters.statistics(), &weights.statistics);
     }
 
-    /// The weights that [`Checkpoint::put_weights`] put.
+    /// The weights that [`Checkpoint::put_weights`] put under `prefix`.
     ///
     /// # Errors
     /// As [`Checkpoint::flat`].
-    pub fn weights(&self, parameters: &Parameters) -> Result<Weights> {
-        let (learned, statistics) = (self.flat("", parameters)?, self.flat("", parameters.statistics())?);
+    pub fn weights(&self, prefix: &str, parameters: &Parameters) -> Result<Weights> {
+        let (learned, statistics) = (self.flat(prefix, parameters)?, self.flat(prefix, parameters.statistics())?);
         Ok(Weights { learned, statistics })
+    }
+
+    /// The weights to measure and to use: the moving average where the run keeps one.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::flat`].
+    pub fn weights_in_use(&self, parameters: &Parameters) -> Result<Weights> {
+        self.weights(if self.recipe.training.ema.is_some() { AVERAGED } else { "" }, parameters)
     }
 
     /// Puts the flat buffer `flat` of all parameters, or of a state like it, under each parameter's name after `prefix`.

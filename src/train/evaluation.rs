@@ -4,7 +4,7 @@ use super::checkpoint::Checkpoint;
 use super::graphs::{self, Resident, SCORES};
 use super::memory;
 use super::metrics::Measured;
-use super::trainer::{MEASURED_AT_ONCE, measuring_steps, upload, write_weights};
+use super::trainer::{MEASURED_AT_ONCE, measuring_steps, write_weights};
 use crate::data::{Dataset, Part};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
@@ -52,24 +52,27 @@ pub async fn evaluate(
     }
     let split = dataset.part(part)?;
     let task = checkpoint.recipe.model.task()?;
-    let model = checkpoint.recipe.model.build(checkpoint.input, checkpoint.classes.len())?;
-    let weights = checkpoint.weights(model.parameters())?;
+    let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+    let weights = checkpoint.weights_in_use(model.parameters())?;
     let name = match part {
         Part::Train => "train",
         Part::Val => "val",
         Part::Test => "test",
     };
-    let (data, batch) = (Resident::of(name, split), MEASURED_AT_ONCE.min(split.len()));
-    let graph = graphs::measuring(&model, task, data, batch)?;
+    let (batch, stream) = (MEASURED_AT_ONCE.min(split.len()), checkpoint.recipe.data.stream);
+    let data = Resident::of(name, split, dataset.input, &engine.target(), (batch, stream));
+    let graph = graphs::measuring(&model, &checkpoint.recipe, data, batch)?;
     let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
-    upload(engine, task, data, split)?;
+    data.upload(engine, task, split)?;
     write_weights(engine, model.parameters(), &weights)?;
     engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;
     let steps = measuring_steps(split.len(), batch);
     engine.schedule(program, &steps)?;
     let classes = checkpoint.classes.len();
     let mut confusion = vec![vec![0_u64; classes]; classes];
+    let order: Vec<u32> = (0..split.len() as u32).collect();
     for (number, step) in steps.iter().enumerate() {
+        data.feed(engine, &split.pixels, &order, batch, &(number..number + 1))?;
         engine.run(program, number..number + 1)?;
         if task == Task::Reconstruct {
             continue;

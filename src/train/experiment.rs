@@ -54,7 +54,7 @@ impl Experiment {
     /// # Errors
     /// When the device or the disk fails, or the loss is no longer finite.
     pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
-        while self.trainer.counters().epoch < self.trainer.recipe().training.epochs {
+        while !self.is_over() {
             let epoch = self.trainer.counters().epoch + 1;
             let line = self.trainer.epoch(&mut |step| observer.step(epoch, step)).await?;
             let Some(line) = line else {
@@ -63,14 +63,20 @@ impl Experiment {
                 return Ok(self.interrupted());
             };
             self.keep(&line).await?;
-            let last = line.epoch == self.trainer.recipe().training.epochs;
-            if !observer.epoch(&line) && !last {
+            if !observer.epoch(&line) && !self.is_over() {
                 return Ok(self.interrupted());
             }
         }
         let summary = self.summary().await?;
         self.run.write_summary(&summary)?;
         Ok(Outcome::Finished(Box::new(summary)))
+    }
+
+    /// Whether all epochs are done, or none was better for as long as the recipe's patience.
+    fn is_over(&self) -> bool {
+        let (counters, training) = (self.trainer.counters(), &self.trainer.recipe().training);
+        let since_best = counters.best_epoch.map_or(0, |best| counters.epoch - best);
+        counters.epoch >= training.epochs || training.patience.is_some_and(|patience| since_best >= patience)
     }
 
     fn interrupted(&self) -> Outcome {
@@ -116,6 +122,7 @@ impl Experiment {
             executor: trainer.engine().kind().into(),
             device: trainer.engine().device_name(),
             epochs: counters.epoch,
+            stopped_early: counters.epoch < trainer.recipe().training.epochs,
             seconds: counters.seconds,
             train_loss: last.map_or(0.0, |line| line.train_loss),
             train_accuracy: last.and_then(|line| line.train_accuracy),

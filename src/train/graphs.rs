@@ -1,39 +1,26 @@
 //! The graphs of a run: a training step, a measuring step, and a pass over pictures from outside.
 
 use crate::Result;
-use crate::data::{Pixels, Split};
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::nn::models::Task;
-use crate::nn::{Build, Mode, Model};
+use crate::nn::{Build, Mode, Model, PARAMS, STATISTICS};
+use crate::ops::augment::{self, Augment, Augmented};
+use crate::ops::average::Average;
 use crate::ops::batch::{Accumulate, Reduction};
+use crate::ops::gather::Gather;
 use crate::train::recipe::Recipe;
+
+pub use super::resident::Resident;
 
 /// The output of measuring and using: logits, or the picture given back, `[batch, outputs]`.
 pub const SCORES: &str = "scores";
-/// The leaf that pictures from outside are written into, `[batch, features]`.
+/// The leaf that pictures from outside are written into, `[batch, channels, height, width]`.
 pub const INPUT: &str = "input";
-
-/// What a graph must know of a split that lies on the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resident {
-    /// What its buffers are named after: `train`, `val` or `test`.
-    pub name: &'static str,
-    /// Pictures.
-    pub rows: usize,
-    /// Whether values are bytes; else floats.
-    pub bytes: bool,
-}
-
-impl Resident {
-    /// Of a split under a name.
-    pub fn of(name: &'static str, split: &Split) -> Self {
-        Self { name, rows: split.len(), bytes: matches!(split.pixels, Pixels::U8(_)) }
-    }
-    /// The name of one of its buffers: `pixels`, `labels`, `order` or `sums`.
-    pub fn buffer(&self, what: &str) -> String {
-        format!("{}.{what}", self.name)
-    }
-}
+/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes pictures or flips are averaged; the 0
+/// that it begins with serves a batch of one.
+pub const INPUT_ORDER: &str = "input.order";
+/// The buffers that hold the weights, and those of their moving averages.
+pub const AVERAGES: [(&str, &str); 2] = [(PARAMS, "ema"), (STATISTICS, "ema.statistics")];
 
 /// The nodes that both kinds of step share.
 struct Head {
@@ -41,19 +28,73 @@ struct Head {
     losses: NodeId,
 }
 
-/// Gathers a batch, runs the model, and adds losses and scores to the split's sums.
-fn head(build: &mut Build, model: &Model, task: Task, data: Resident, batch: usize, smoothing: f32) -> Result<Head> {
-    let features: usize = model.input().iter().product();
-    let shape = [data.rows, features];
-    let ty = if data.bytes { TensorType::u8(shape) } else { TensorType::f32(shape) };
-    build.enter("batch");
-    let pixels = build.leaf(data.buffer("pixels"), 0, ty)?;
-    let order = build.leaf(data.buffer("order"), 0, TensorType::u32([data.rows]))?;
-    let x = build.gather(pixels, order, batch)?;
-    build.leave();
-    let picture: Vec<usize> = std::iter::once(batch).chain(model.input().iter().copied()).collect();
-    let shaped = build.reshape(x, picture)?;
-    let scores = model.forward(build, shaped)?;
+/// Pictures to take batches from.
+#[derive(Clone, Debug)]
+struct Source {
+    shards: Vec<NodeId>,
+    order: NodeId,
+    batch: usize,
+    ring: bool,
+}
+
+impl Source {
+    /// A split on the device.
+    fn of(build: &mut Build, data: Resident, batch: usize) -> Result<Self> {
+        let leaf = |(buffer, rows): (String, usize)| {
+            let shape: Vec<usize> = std::iter::once(rows).chain(data.input).collect();
+            let ty = if data.bytes { TensorType::u8(shape) } else { TensorType::f32(shape) };
+            build.leaf(buffer, 0, ty)
+        };
+        let shards = data.shards(batch).into_iter().map(leaf).collect::<Result<_>>()?;
+        let order = build.leaf(data.buffer("order"), 0, TensorType::u32([data.rows]))?;
+        Ok(Self { shards, order, batch, ring: data.slots.is_some() })
+    }
+
+    /// The step's batch, as the network takes it: `[batch, channels, height, width]`.
+    fn batch(&self, build: &mut Build, augment: Option<&Augment>, mode: augment::Mode) -> Result<NodeId> {
+        let (batch, ring) = (self.batch, self.ring);
+        build.enter("batch");
+        let gathered = match augment {
+            None if mode != augment::Mode::Mirrored => {
+                build.gather_from(&self.shards, self.order, Gather { batch, ring })
+            }
+            _ => {
+                let augment = augment.cloned().unwrap_or_default();
+                build.gather_augmented(&self.shards, self.order, Augmented { batch, augment, mode, ring })
+            }
+        };
+        build.leave();
+        gathered
+    }
+
+    /// What the network makes of the pictures as they are measured, and the pictures; with flips averaged where the recipe
+    /// says so.
+    fn measured(&self, build: &mut Build, model: &Model, recipe: &Recipe) -> Result<(NodeId, NodeId)> {
+        let augment = recipe.augment.as_ref();
+        let x = self.batch(build, augment, augment::Mode::Middle)?;
+        let scores = model.forward(build, x)?;
+        if recipe.training.tta.is_none() {
+            return Ok((scores, x));
+        }
+        build.enter("mirrored");
+        let mirrored = self.batch(build, augment, augment::Mode::Mirrored)?;
+        let others = model.forward(build, mirrored)?;
+        build.leave();
+        let sum = build.add(scores, others)?;
+        Ok((build.scale(sum, 0.5)?, x))
+    }
+}
+
+/// Adds a batch's losses and scores to the split's sums, from what the network made of its pictures x.
+fn head(
+    build: &mut Build,
+    task: Task,
+    data: Resident,
+    source: &Source,
+    (scores, x): (NodeId, NodeId),
+    smoothing: f32,
+) -> Result<Head> {
+    let (order, batch) = (source.order, source.batch);
     build.enter("loss");
     let sums = build.leaf(data.buffer("sums"), 0, TensorType::f32([3]))?;
     let losses = match task {
@@ -66,7 +107,9 @@ fn head(build: &mut Build, model: &Model, task: Task, data: Resident, batch: usi
             losses
         }
         Task::Reconstruct => {
-            let losses = build.squared_error(scores, x)?;
+            let features = build.ty(x).elements() / batch;
+            let pictures = build.reshape(x, [batch, features])?;
+            let losses = build.squared_error(scores, pictures)?;
             // Rows that are not valid lose something too; the totals leave them out.
             let total = build.batch_total(losses, Reduction::Sum)?;
             let decibels = decibels(build, losses, features)?;
@@ -94,35 +137,63 @@ fn decibels(build: &mut Build, errors: NodeId, features: usize) -> Result<NodeId
 pub fn training(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Training)?;
     let task = recipe.model.task()?;
-    let head = head(&mut build, model, task, data, batch, recipe.training.label_smoothing)?;
+    let source = Source::of(&mut build, data, batch)?;
+    let x = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::Random)?;
+    let scores = model.forward(&mut build, x)?;
+    let head = head(&mut build, task, data, &source, (scores, x), recipe.training.label_smoothing)?;
     build.enter("loss");
     let loss = build.batch_total(head.losses, recipe.training.reduction)?;
     build.leave();
     recipe.optimizer.update(&mut build, loss)?;
+    if let Some(decay) = recipe.training.ema {
+        average(&mut build, decay as f32)?;
+    }
     Ok(build.graph)
+}
+
+/// Moves the averages to the weights, after all that changes them.
+fn average(build: &mut Build, decay: f32) -> Result<()> {
+    build.enter("ema");
+    for (from, to) in AVERAGES {
+        let Some(len) = build.buffers().get(from).map(|buffer| buffer.len) else { continue };
+        let weights = build.leaf(from, 0, TensorType::f32([len]))?;
+        let averages = build.leaf(to, 0, TensorType::f32([len]))?;
+        build.update(Average { decay }, &[], &[weights, averages])?;
+    }
+    build.leave();
+    Ok(())
 }
 
 /// A measuring step: forward, losses and scores; the output [`SCORES`] can be read.
 ///
 /// # Errors
 /// When the model's output does not fit the task.
-pub fn measuring(model: &Model, task: Task, data: Resident, batch: usize) -> Result<Graph> {
+pub fn measuring(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
-    let head = head(&mut build, model, task, data, batch, 0.0)?;
+    let source = Source::of(&mut build, data, batch)?;
+    let measured = source.measured(&mut build, model, recipe)?;
+    let head = head(&mut build, recipe.model.task()?, data, &source, measured, 0.0)?;
     build.output(SCORES, head.scores);
     Ok(build.graph)
 }
 
-/// A pass over pictures that are written into [`INPUT`]: class probabilities, or the pictures given back, as [`SCORES`].
+/// A pass over pictures `[channels, height, width]` that are written into [`INPUT`]: class probabilities, or the pictures
+/// given back, as [`SCORES`].
 ///
 /// # Errors
 /// When the model cannot be built for the batch.
-pub fn using(model: &Model, task: Task, batch: usize) -> Result<Graph> {
+pub fn using(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
-    let picture: Vec<usize> = std::iter::once(batch).chain(model.input().iter().copied()).collect();
-    let x = build.leaf(INPUT, 0, TensorType::f32(picture))?;
-    let mut scores = model.forward(&mut build, x)?;
-    if task == Task::Classify {
+    let picture: Vec<usize> = std::iter::once(batch).chain(input).collect();
+    let pictures = build.leaf(INPUT, 0, TensorType::f32(picture))?;
+    let mut scores = if recipe.augment.is_some() || recipe.training.tta.is_some() {
+        let order = build.leaf(INPUT_ORDER, 0, TensorType::u32([batch]))?;
+        let source = Source { shards: vec![pictures], order, batch, ring: false };
+        source.measured(&mut build, model, recipe)?.0
+    } else {
+        model.forward(&mut build, pictures)?
+    };
+    if recipe.model.task()? == Task::Classify {
         scores = build.softmax(scores)?;
     }
     build.output(SCORES, scores);

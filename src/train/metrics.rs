@@ -70,13 +70,16 @@ pub struct Summary {
     pub device: String,
     /// Epochs that were trained.
     pub epochs: u32,
+    /// Whether the run ended before its last epoch because no epoch was better for as long as its patience.
+    #[serde(default)]
+    pub stopped_early: bool,
     /// Seconds of all epochs together.
     pub seconds: f64,
     /// Mean loss of a picture, running over the last epoch.
     pub train_loss: f64,
     /// Fraction, running over the last epoch; null for an autoencoder.
     pub train_accuracy: Option<f64>,
-    /// With the last weights; null without a validation split.
+    /// With the last weights, averaged ones where the run keeps an average; null without a validation split.
     pub val_loss: Option<f64>,
     /// With the last weights.
     pub val_accuracy: Option<f64>,

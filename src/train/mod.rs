@@ -8,7 +8,9 @@ pub mod graphs;
 mod memory;
 mod metrics;
 mod predictor;
+mod preview;
 pub mod recipe;
+mod resident;
 mod run;
 mod trainer;
 
@@ -19,6 +21,7 @@ pub use evaluation::{Evaluation, evaluate};
 pub use experiment::{Experiment, Observer, Outcome};
 pub use metrics::{EpochLine, Measured, Summary};
 pub use predictor::{Prediction, Predictor, prepare};
-pub use recipe::Recipe;
+pub use preview::augmented;
+pub use recipe::{Recipe, Tta};
 pub use run::{RunDirectory, automatic_name};
 pub use trainer::{Options, Trainer};

@@ -51,9 +51,9 @@ impl Predictor {
             let name = &checkpoint.recipe.model.name;
             return Err(Error::usage(format!("The run trained {name}, which gives pictures back and names no class.")));
         }
-        let model = checkpoint.recipe.model.build(checkpoint.input, checkpoint.classes.len())?;
-        let weights = checkpoint.weights(model.parameters())?;
-        let graph = graphs::using(&model, task, 1)?;
+        let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+        let weights = checkpoint.weights_in_use(model.parameters())?;
+        let graph = graphs::using(&model, &checkpoint.recipe, checkpoint.input, 1)?;
         let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
         write_weights(&mut engine, model.parameters(), &weights)?;
         engine.schedule(program, &[Step::new(0, 1, 0)])?;

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::pictures::{Asked, Fit, Size};
-use crate::nn::models;
+use crate::nn::Model;
+use crate::nn::models::{self, Task};
+use crate::ops::augment::Augment;
 use crate::ops::batch::Reduction;
 use crate::optim::{Optimiser, Schedule};
 use crate::{Error, Result};
@@ -40,6 +42,9 @@ pub struct Recipe {
     pub model: models::Config,
     /// The pictures.
     pub data: Data,
+    /// What becomes of a picture before the network sees it; without it pictures are as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augment: Option<Augment>,
     /// The loop.
     pub training: Training,
     /// The optimiser.
@@ -76,6 +81,10 @@ pub struct Data {
     /// Go on without pictures that cannot be decoded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_bad: bool,
+    /// Keep the pictures in the host's memory and send each batch when it is needed; by itself where they are larger than
+    /// what the device can bind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stream: bool,
 }
 
 impl Data {
@@ -102,6 +111,23 @@ pub struct Training {
     /// The share of the target that is spread over all classes.
     #[serde(default)]
     pub label_smoothing: f32,
+    /// The decay of a moving average of the weights, from 0 to below 1, which is measured and used instead of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// What is averaged when measuring and using.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tta: Option<Tta>,
+    /// Ends the run after so many epochs without a better validation figure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u32>,
+}
+
+/// Test-time augmentation: which forms of a picture the logits are averaged over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tta {
+    /// The picture and its mirror image.
+    Flip,
 }
 
 fn default_seed() -> u64 {
@@ -222,6 +248,7 @@ impl Recipe {
                 self.training.label_smoothing
             ));
         }
+        self.validate_measures()?;
         self.data.asked().validate()?;
         if self.data.limit_train == Some(0) {
             return wrong("A limit of 0 training pictures (limit_train) leaves nothing to train on.".into());
@@ -236,6 +263,42 @@ impl Recipe {
             return wrong(format!("A recipe cannot be named `{}`: run directories are named after it.", self.name));
         }
         Ok(())
+    }
+
+    /// Refuses augmentation, averaging and patience that cannot be.
+    fn validate_measures(&self) -> Result<()> {
+        let wrong = |sentence: String| Err(Error::Usage(sentence));
+        if let Some(augment) = &self.augment {
+            augment.validate()?;
+        }
+        if let Some(decay) = self.training.ema.filter(|decay| !(0.0..1.0).contains(&(*decay as f32))) {
+            return wrong(format!(
+                "The weights' moving average (ema) decays by {decay}, but has to from 0 to below 1."
+            ));
+        }
+        if self.training.patience == Some(0) {
+            return wrong("A patience of 0 epochs ends a run before it begins; ask for at least 1.".into());
+        }
+        if self.model.task()? == Task::Reconstruct {
+            if self.training.tta.is_some() {
+                return wrong("Averaging over flips (tta) is for classifiers; this model gives pictures back.".into());
+            }
+            if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
+                return wrong(
+                    "This model gives pictures back as they are: leave mean and std out of [augment].".into(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The network for pictures `[channels, height, width]` of a data set, which takes them as the augmentation makes them.
+    ///
+    /// # Errors
+    /// When the augmentation does not fit the pictures, or the sizes make no network.
+    pub fn build_model(&self, input: [usize; 3], classes: usize) -> Result<Model> {
+        let input = self.augment.as_ref().map_or(Ok(input), |augment| augment.output(input))?;
+        self.model.build(input, classes)
     }
 
     /// Loads its data set, as limited and split as it says, and writes down where the files were.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Instant;
 
-use super::checkpoint::{Checkpoint, Counters, SUMS};
-use super::graphs::{self, Resident};
+use super::checkpoint::{AVERAGED, Checkpoint, Counters, SUMS};
+use super::graphs::{self, AVERAGES, Resident};
 use super::memory;
 use super::metrics::{EpochLine, Measured};
 use super::recipe::Recipe;
@@ -53,6 +53,10 @@ pub struct Trainer {
     test: Option<Stage>,
     counters: Counters,
     planned_bytes: usize,
+    /// The pictures of splits that are streamed.
+    streamed: BTreeMap<&'static str, Pixels>,
+    /// The order of the epoch under way.
+    order: Vec<u32>,
 }
 
 impl Trainer {
@@ -74,17 +78,28 @@ impl Trainer {
                 train.len()
             )));
         }
-        let model = recipe.model.build(dataset.input, dataset.classes.len())?;
+        let model = recipe.build_model(dataset.input, dataset.classes.len())?;
         let target = engine.target();
-        let data = Resident::of("train", train);
+        if recipe.training.patience.is_some() && dataset.val.as_ref().is_none_or(Split::is_empty) {
+            return Err(Error::usage(format!(
+                "Early stopping (patience) watches a validation split, and {} has none here; hold one out with --val-fraction.",
+                dataset.name
+            )));
+        }
+        let stream = recipe.data.stream;
+        let data = Resident::of("train", train, dataset.input, &target, (batch.min(train.len()), stream));
         // A batch beyond the whole set would only carry rows that are not valid.
         let plan = memory::plan_training(batch, &target, options.plan, |batch| {
             graphs::training(&model, &recipe, data, batch.min(train.len()))
         })?;
         let measured = |name: &'static str, split: Option<&Split>| {
             let Some(split) = split.filter(|split| !split.is_empty()) else { return Ok(None) };
-            let (data, batch) = (Resident::of(name, split), MEASURED_AT_ONCE.min(split.len()));
-            let graph = graphs::measuring(&model, task, data, batch)?;
+            let batch = MEASURED_AT_ONCE.min(split.len());
+            let data = Resident::of(name, split, dataset.input, &target, (batch, stream));
+            let mut graph = graphs::measuring(&model, &recipe, data, batch)?;
+            if recipe.training.ema.is_some() {
+                graph = graph.on_buffers(&AVERAGES);
+            }
             Ok::<_, Error>(Some((memory::plan(&graph, &target, options.plan)?, data, batch)))
         };
         let val = measured("val", dataset.val.as_ref())?;
@@ -97,14 +112,22 @@ impl Trainer {
         };
         let (val_stage, test_stage): (Option<Stage>, Result<Option<Stage>>) = (stage(val)?, stage(test));
         let test_stage = test_stage?;
+        let mut streamed = BTreeMap::new();
         for (stage, split) in
             [(Some(train_stage), Some(train)), (val_stage, dataset.val.as_ref()), (test_stage, dataset.test.as_ref())]
         {
             if let (Some(stage), Some(split)) = (stage, split) {
-                upload(&mut engine, task, stage.data, split)?;
+                stage.data.upload(&mut engine, task, split)?;
+                if stage.data.slots.is_some() {
+                    streamed.insert(stage.data.name, split.pixels.clone());
+                }
             }
         }
-        write_weights(&mut engine, model.parameters(), &model.parameters().initial_weights(recipe.seed))?;
+        let weights = model.parameters().initial_weights(recipe.seed);
+        write_weights(&mut engine, model.parameters(), &weights)?;
+        if recipe.training.ema.is_some() {
+            write_averages(&mut engine, model.parameters(), &weights)?;
+        }
         for (name, table) in recipe.optimizer.tables(model.parameters()) {
             engine.write(name, 0, &table)?;
         }
@@ -120,6 +143,8 @@ impl Trainer {
             test: test_stage,
             counters: Counters::default(),
             planned_bytes,
+            streamed,
+            order: Vec::new(),
         })
     }
 
@@ -214,8 +239,24 @@ impl Trainer {
     pub fn prepare_epoch(&mut self) -> Result<()> {
         let order = epoch_order(self.train.data.rows, self.recipe.seed, self.counters.epoch);
         self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
+        self.order = order;
         let steps = self.epoch_steps();
-        self.engine.schedule(self.train.program, &steps)
+        self.engine.schedule(self.train.program, &steps)?;
+        self.feed()
+    }
+
+    /// The steps of the next submit.
+    fn next_submit(&self) -> Range<usize> {
+        self.train.data.submit(self.counters.step as usize, self.steps() as usize, self.steps_per_submit() as usize)
+    }
+
+    /// Sends the pictures of the next submit, where they are streamed.
+    fn feed(&mut self) -> Result<()> {
+        let (steps, Stage { data, batch, .. }) = (self.next_submit(), self.train);
+        match self.streamed.get(data.name) {
+            Some(pixels) => data.feed(&mut self.engine, pixels, &self.order, batch, &steps),
+            None => Ok(()),
+        }
     }
 
     /// Steps of one submit.
@@ -234,16 +275,16 @@ impl Trainer {
         let start = Instant::now();
         self.prepare_epoch()?;
         let steps = self.steps();
-        let at_once = self.steps_per_submit();
-        let first = self.counters.step;
-        if first == 0 {
+        if self.counters.step == 0 {
             self.engine.write(&self.train.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         }
         while self.counters.step < steps {
-            let range = self.counters.step..steps.min(self.counters.step + at_once);
-            self.engine.run(self.train.program, range.start as usize..range.end as usize)?;
-            self.counters.number += range.end - range.start;
-            self.counters.step = range.end;
+            let range = self.next_submit();
+            self.engine.run(self.train.program, range.clone())?;
+            self.counters.number += range.len() as u32;
+            self.counters.step = range.end as u32;
+            // While a GPU works, the host copies what comes next.
+            self.feed()?;
             if !step(self.counters.step) && self.counters.step < steps {
                 // The work that was given is waited for, so that the time is true.
                 self.engine.read(&self.train.data.buffer("sums")).await?;
@@ -298,7 +339,14 @@ impl Trainer {
         let steps = measuring_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         self.engine.schedule(stage.program, &steps)?;
-        for range in chunks(steps.len(), MOST_PER_SUBMIT as usize) {
+        let order: Vec<u32> = (0..stage.data.rows as u32).collect();
+        let mut done = 0;
+        while done < steps.len() {
+            let range = stage.data.submit(done, steps.len(), MOST_PER_SUBMIT as usize);
+            if let Some(pixels) = self.streamed.get(stage.data.name) {
+                stage.data.feed(&mut self.engine, pixels, &order, stage.batch, &range)?;
+            }
+            done = range.end;
             self.engine.run(stage.program, range)?;
         }
         let sums = self.engine.read(&stage.data.buffer("sums")).await?;
@@ -310,10 +358,14 @@ impl Trainer {
     /// # Errors
     /// When the device is lost.
     pub async fn weights(&mut self) -> Result<Weights> {
-        let learned = self.engine.read(PARAMS).await?;
+        self.read_weights([PARAMS, STATISTICS]).await
+    }
+
+    async fn read_weights(&mut self, [learned, statistics]: [&str; 2]) -> Result<Weights> {
+        let learned = self.engine.read(learned).await?;
         let statistics = match self.model.parameters().statistics().is_empty() {
             true => Vec::new(),
-            false => self.engine.read(STATISTICS).await?,
+            false => self.engine.read(statistics).await?,
         };
         Ok(Weights { learned, statistics })
     }
@@ -331,7 +383,11 @@ impl Trainer {
             tensors: BTreeMap::new(),
         };
         let weights = self.weights().await?;
-        checkpoint.put_weights(self.model.parameters(), &weights);
+        checkpoint.put_weights("", self.model.parameters(), &weights);
+        if self.recipe.training.ema.is_some() {
+            let averages = self.read_weights(AVERAGES.map(|(_, to)| to)).await?;
+            checkpoint.put_weights(AVERAGED, self.model.parameters(), &averages);
+        }
         for &state in self.recipe.optimizer.states() {
             let flat = self.engine.read(state).await?;
             checkpoint.put(&format!("{state}/"), self.model.parameters(), &flat);
@@ -347,7 +403,8 @@ impl Trainer {
     /// When it is of another model or optimiser, or was taken with other steps in an epoch.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let parameters = self.model.parameters();
-        let weights = checkpoint.weights(parameters)?;
+        let weights = checkpoint.weights("", parameters)?;
+        let averages = self.recipe.training.ema.map(|_| checkpoint.weights(AVERAGED, parameters)).transpose()?;
         let mut states = Vec::new();
         for &state in self.recipe.optimizer.states() {
             states.push((state, checkpoint.flat(&format!("{state}/"), parameters)?));
@@ -362,6 +419,9 @@ impl Trainer {
         let sums = checkpoint.tensors.get(SUMS).filter(|(shape, _)| shape == &[3]);
         let (_, sums) = sums.ok_or_else(|| Error::data(format!("The checkpoint has no running sums (`{SUMS}`).")))?;
         write_weights(&mut self.engine, parameters, &weights)?;
+        if let Some(averages) = averages {
+            write_averages(&mut self.engine, parameters, &averages)?;
+        }
         for (state, flat) in states {
             self.engine.write(state, 0, &flat)?;
         }
@@ -387,22 +447,23 @@ fn chunks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// Takes weights to the device.
 pub(super) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
-    engine.write(PARAMS, 0, &weights.learned)?;
-    match parameters.statistics().is_empty() {
-        true => Ok(()),
-        false => engine.write(STATISTICS, 0, &weights.statistics),
-    }
+    write_to(engine, [PARAMS, STATISTICS], parameters, weights)
 }
 
-/// Takes a split to the device: pixels, labels where they are used, and the order as it is.
-pub(super) fn upload(engine: &mut Engine, task: Task, data: Resident, split: &Split) -> Result<()> {
-    match &split.pixels {
-        Pixels::U8(values) => engine.write(&data.buffer("pixels"), 0, values)?,
-        Pixels::F32(values) => engine.write(&data.buffer("pixels"), 0, values)?,
+/// Takes averages of weights to the device.
+fn write_averages(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
+    write_to(engine, AVERAGES.map(|(_, to)| to), parameters, weights)
+}
+
+fn write_to(
+    engine: &mut Engine,
+    [learned, statistics]: [&str; 2],
+    parameters: &Parameters,
+    weights: &Weights,
+) -> Result<()> {
+    engine.write(learned, 0, &weights.learned)?;
+    match parameters.statistics().is_empty() {
+        true => Ok(()),
+        false => engine.write(statistics, 0, &weights.statistics),
     }
-    if task == Task::Classify {
-        engine.write(&data.buffer("labels"), 0, &split.labels)?;
-    }
-    let order: Vec<u32> = (0..split.len() as u32).collect();
-    engine.write(&data.buffer("order"), 0, &order)
 }

@@ -1,0 +1,32 @@
+// needs: grid, step
+// average = d average + (1 - d) weights, flat buffers of one length; d is the decay, or (1 + t) / (10 + t) in the first steps
+// t, while that is smaller, so that the initial weights are soon forgotten. The weights are only read; they are bound
+// for writing because the average has to wait for their update.
+// One invocation four neighbours.
+struct Dims {
+    count: u32, // fours
+    decay: f32,
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> averages: array<vec4f>;
+
+const EDGES: bool = true; // whether the last workgroup runs past the end
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
+    }
+    let time = f32(step.number);
+    let decay = min(dims.decay, (1.0 + time) / (10.0 + time));
+    let average = averages[index];
+    averages[index] = average + (1.0 - decay) * (weights[index] - average);
+}

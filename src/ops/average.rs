@@ -1,0 +1,68 @@
+//! The exponential moving average of weights (B. T. Polyak and A. B. Juditsky, 1992), which is measured instead of them.
+
+use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::TensorType;
+use crate::ops::case::{Case, Sample};
+use crate::ops::op::defined_by;
+use crate::ops::update::BLOCK;
+use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+
+/// Moves an average to the weights: average += (1 - d) (weights - average), where d is the decay, or (1 + t) / (10 + t) in
+/// the first steps t, while that is smaller. States: the weights, which stay as they are, so that it runs after their
+/// update; and the average. Both are flat, in blocks.
+#[derive(Clone, Debug)]
+pub struct Average {
+    /// The part of the average that remains, from 0 to below 1.
+    pub decay: f32,
+}
+
+impl Average {
+    fn define<T: Real>(&self, call: &mut Call<T>) {
+        let time = T::count(call.step.number as usize);
+        let decay = T::of(f64::from(self.decay)).min((T::one() + time) / (T::of(10.0) + time));
+        let [weights, averages] = call.states else { return };
+        for (average, &weight) in averages.iter_mut().zip(weights.iter()) {
+            *average += (T::one() - decay) * (weight - *average);
+        }
+    }
+}
+
+impl Op for Average {
+    fn name(&self) -> &'static str {
+        "average"
+    }
+    fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
+        expect_inputs(inputs, 0)?;
+        let [weights, average] = states else { return Err("it updates weights and their average".into()) };
+        let len = weights.elements();
+        if weights != average || *weights != TensorType::f32([len]) || !len.is_multiple_of(BLOCK) {
+            return Err(format!("weights and average must be flat and of one length, in blocks of {BLOCK}"));
+        }
+        if !(0.0..1.0).contains(&self.decay) {
+            return Err(format!("a decay of {} is not from 0 to below 1", self.decay));
+        }
+        Ok(TensorType::f32([0]))
+    }
+    defined_by!(define);
+    fn lower(&self, at: &Lower) -> Lowering {
+        let quarters = at.types.states[0].elements() / 4;
+        let edges = [("EDGES", (!quarters.is_multiple_of(64)).into())];
+        let kernel = Kernel::new("average", include_str!("../../shaders/average.wgsl"), &edges);
+        let dims = [quarters, self.decay.to_bits() as usize];
+        at.linear(self, kernel, &[Slot::State(0), Slot::State(1)], &dims, quarters).into()
+    }
+    fn flops(&self, types: &Types) -> u64 {
+        3 * types.states[0].elements() as u64
+    }
+}
+
+/// Shapes to test and to time; the decay holds, or the first steps' smaller one does.
+pub fn cases() -> Vec<Case> {
+    let of = |blocks: usize, decay: f32| {
+        let states = vec![Sample::floats(&[blocks * BLOCK]); 2];
+        Case::updating(Vec::new(), states, move |graph, x, states| graph.update(Average { decay }, x, states))
+            .labelled(&format!("decay {decay}"))
+            .valid(1)
+    };
+    vec![of(1, 0.1), of(3, 0.999), of(4, 0.2), of(301, 0.9), of(16_384, 0.999).timed()]
+}

@@ -1,0 +1,181 @@
+//! How a split's pictures lie on the device: whole, in as many shards as its bindings ask; or, where they are larger or the
+//! recipe says so, in a ring of slots that the host fills ahead of the steps.
+
+use rayon::prelude::*;
+
+use crate::data::{Pixels, Split};
+use crate::graph::Target;
+use crate::nn::models::Task;
+use crate::ops::shards::MOST_SHARDS;
+use crate::{Engine, Result};
+
+/// Batches that a ring holds at most: the steps of one submit.
+const MOST_SLOTS: usize = 8;
+
+/// What a graph must know of a split that lies on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// What its buffers are named after: `train`, `val` or `test`.
+    pub name: &'static str,
+    /// Pictures.
+    pub rows: usize,
+    /// Whether values are bytes; else floats.
+    pub bytes: bool,
+    /// A picture's channels, height and width.
+    pub input: [usize; 3],
+    /// Pictures of a shard; the last may have fewer.
+    pub each: usize,
+    /// Batches that a ring of slots holds; none where all pictures lie on the device.
+    pub slots: Option<usize>,
+}
+
+impl Resident {
+    /// Of pictures that lie on the device in one piece.
+    pub fn whole(name: &'static str, rows: usize, bytes: bool, input: [usize; 3]) -> Self {
+        Self { name, rows, bytes, input, each: rows, slots: None }
+    }
+
+    /// Of a split under a name, for steps of `batch` on a target; streamed where `stream` says so or it is too large.
+    pub fn of(
+        name: &'static str,
+        split: &Split,
+        input: [usize; 3],
+        target: &Target,
+        (batch, stream): (usize, bool),
+    ) -> Self {
+        let bytes = matches!(split.pixels, Pixels::U8(_));
+        let picture = input.iter().product::<usize>() * if bytes { 1 } else { 4 };
+        let most = (target.max_binding.min(target.max_buffer) / picture.max(1)).max(1);
+        let shards = split.len().div_ceil(most).max(1);
+        let ring = (stream || shards > MOST_SHARDS).then(|| (most / batch.max(1)).clamp(1, MOST_SLOTS));
+        let each = split.len().div_ceil(shards);
+        Self { each, slots: ring, ..Self::whole(name, split.len(), bytes, input) }
+    }
+
+    /// The name of one of its buffers: `pixels`, `labels`, `order` or `sums`.
+    pub fn buffer(&self, what: &str) -> String {
+        format!("{}.{what}", self.name)
+    }
+
+    /// The buffers of its pictures for steps of `batch`, each with its rows.
+    pub fn shards(&self, batch: usize) -> Vec<(String, usize)> {
+        let of = |(number, first): (usize, usize)| {
+            let name = if number == 0 { "pixels".into() } else { format!("pixels.{number}") };
+            (self.buffer(&name), self.each.min(self.rows - first))
+        };
+        match self.slots {
+            Some(slots) => vec![(self.buffer("pixels"), slots * batch)],
+            None => (0..self.rows).step_by(self.each.max(1)).enumerate().map(of).collect(),
+        }
+    }
+
+    /// Values of a picture.
+    fn width(&self) -> usize {
+        self.input.iter().product()
+    }
+
+    /// Takes a split to the device: pictures that lie there whole, labels where they are used, and the order as it is.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn upload(&self, engine: &mut Engine, task: Task, split: &Split) -> Result<()> {
+        if self.slots.is_none() {
+            let mut first = 0;
+            for (buffer, rows) in self.shards(0) {
+                let range = first * self.width()..(first + rows) * self.width();
+                match &split.pixels {
+                    Pixels::U8(values) => engine.write(&buffer, 0, &values[range])?,
+                    Pixels::F32(values) => engine.write(&buffer, 0, &values[range])?,
+                }
+                first += rows;
+            }
+        }
+        if task == Task::Classify {
+            engine.write(&self.buffer("labels"), 0, &split.labels)?;
+        }
+        let order: Vec<u32> = (0..split.len() as u32).collect();
+        engine.write(&self.buffer("order"), 0, &order)
+    }
+
+    /// The steps that a submit may take from step `first` on, of `steps` of `batch`: at most `at_once`, and for a ring those
+    /// whose slots are filled together.
+    pub fn submit(&self, first: usize, steps: usize, at_once: usize) -> std::ops::Range<usize> {
+        let end = match self.slots {
+            Some(slots) => (first / slots + 1) * slots,
+            None => first + at_once,
+        };
+        first..end.min(steps)
+    }
+
+    /// Fills the ring, where there is one, with what the steps of a [`Resident::submit`] take, in the order of `order`: the
+    /// rows are copied in parallel, and a GPU is given them behind the work that it has, so that it does not wait.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn feed(
+        &self,
+        engine: &mut Engine,
+        pixels: &Pixels,
+        order: &[u32],
+        batch: usize,
+        steps: &std::ops::Range<usize>,
+    ) -> Result<()> {
+        let Some(slots) = self.slots else { return Ok(()) };
+        // From the ring's start, where words begin, even where the steps begin within it.
+        let first = steps.start / slots * slots * batch;
+        let Some(rows) = order.get(first..order.len().min(steps.end * batch)) else { return Ok(()) };
+        let buffer = self.buffer("pixels");
+        match pixels {
+            Pixels::U8(values) => {
+                let mut bytes = rows_of(values, self.width(), rows);
+                // The ring ends with a whole word, and so does what is written into it.
+                let most = (slots * batch * self.width()).next_multiple_of(4);
+                bytes.resize(bytes.len().next_multiple_of(4).min(most), 0);
+                bytes.truncate(slots * batch * self.width());
+                engine.write(&buffer, 0, &bytes)
+            }
+            Pixels::F32(values) => engine.write(&buffer, 0, &rows_of(values, self.width(), rows)),
+        }
+    }
+}
+
+/// The rows of these numbers, one after another.
+fn rows_of<T: Copy + Default + Send + Sync>(values: &[T], width: usize, rows: &[u32]) -> Vec<T> {
+    let mut found = vec![T::default(); width * rows.len()];
+    found.par_chunks_mut(width).zip(rows).for_each(|(to, &row)| {
+        to.copy_from_slice(&values[row as usize * width..][..width]);
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(rows: usize, width: usize) -> Split {
+        Split { pixels: Pixels::U8(vec![0; rows * width]), labels: vec![0; rows] }
+    }
+
+    #[test]
+    fn a_set_lies_in_as_many_shards_as_it_needs_and_else_in_a_ring() {
+        let of = |max_binding: usize, stream: bool| {
+            let target = Target { max_binding, ..Target::cpu() };
+            Resident::of("train", &split(100, 12), [3, 2, 2], &target, (8, stream))
+        };
+        let rows = |data: Resident| data.shards(8).into_iter().map(|(_, rows)| rows).collect::<Vec<_>>();
+        assert_eq!(rows(of(1200, false)), [100]);
+        assert_eq!(rows(of(1199, false)), [50, 50]);
+        assert_eq!(rows(of(420, false)), [34, 34, 32]);
+        assert_eq!(rows(of(300, false)), [25; 4]);
+        assert_eq!((of(299, false).slots, rows(of(299, false))), (Some(3), vec![24]));
+        assert_eq!(of(usize::MAX, true).slots, Some(MOST_SLOTS));
+        assert_eq!(of(420, false).shards(8)[2].0, "train.pixels.2");
+    }
+
+    #[test]
+    fn submits_of_a_ring_end_where_it_does() {
+        let ring = Resident { slots: Some(3), ..Resident::whole("train", 100, true, [1, 2, 2]) };
+        assert_eq!([ring.submit(0, 13, 9), ring.submit(4, 13, 9), ring.submit(12, 13, 9)], [0..3, 4..6, 12..13]);
+        assert_eq!(Resident { slots: None, ..ring }.submit(4, 9, 3), 4..7);
+    }
+}

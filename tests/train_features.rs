@@ -1,0 +1,240 @@
+//! Augmentation, averages of weights, flips averaged, early stopping, shards and streams: each against what it must equal.
+
+use gpunn::Engine;
+use gpunn::data::{Dataset, Part, epoch_order};
+use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
+use gpunn::nn::PARAMS;
+use gpunn::ops::Step;
+use gpunn::ops::augment::{Augment, Flip, Padding};
+use gpunn::train::graphs::{Resident, training};
+use gpunn::train::{EpochLine, Experiment, Observer, Options, Outcome, Recipe, RunDirectory, Trainer, Tta, evaluate};
+
+fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
+    let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
+    recipe.data.limit_train = Some(700);
+    recipe.training.epochs = 2;
+    recipe.training.batch_size = 16;
+    change(&mut recipe);
+    recipe.validate().expect("a recipe that can train");
+    let dataset = recipe.load_data(None).expect("embedded");
+    (recipe, dataset)
+}
+
+fn moving() -> Augment {
+    Augment {
+        flip: Flip::Alternate,
+        translate: 2,
+        padding: Padding::Reflect,
+        rotate: 10.0,
+        mean: Some(vec![0.2]),
+        std: Some(vec![0.3]),
+        ..Augment::default()
+    }
+}
+
+fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
+    Trainer::new(Engine::cpu(), recipe.clone(), dataset, Options::default()).expect("a trainer")
+}
+
+/// The epoch's figures and the hash of the weights after so many epochs.
+fn trained(recipe: &Recipe, dataset: &Dataset, epochs: u32) -> (Vec<EpochLine>, String, Trainer) {
+    let mut trainer = trainer(recipe, dataset);
+    let epoch =
+        |trainer: &mut Trainer| pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole");
+    let lines = (0..epochs).map(|_| epoch(&mut trainer)).collect();
+    let weights = pollster::block_on(trainer.weights()).expect("weights");
+    let hash = trainer.model().parameters().hash(&weights);
+    (lines, hash, trainer)
+}
+
+#[test]
+fn a_streamed_run_has_the_bits_of_a_resident_one() {
+    for augment in [None, Some(moving())] {
+        let with = |stream: bool| {
+            let (recipe, dataset) = recipe(|recipe| {
+                recipe.augment.clone_from(&augment);
+                recipe.data.stream = stream;
+            });
+            let (lines, hash, trainer) = trained(&recipe, &dataset, 2);
+            let figures: Vec<_> =
+                lines.iter().map(|line| (line.train_loss, line.val_loss, line.val_accuracy)).collect();
+            (figures, hash, trainer.planned_bytes())
+        };
+        let (resident, streamed) = (with(false), with(true));
+        assert_eq!((&resident.0, &resident.1), (&streamed.0, &streamed.1));
+        assert!(streamed.2 < resident.2, "{} and {}", streamed.2, resident.2);
+    }
+}
+
+/// Three steps of a recipe with the pictures in pieces of `each`.
+fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
+    let batch = recipe.training.batch_size;
+    let model = recipe.build_model(dataset.input, dataset.classes.len()).expect("a model");
+    let data = Resident { each, ..Resident::whole("train", dataset.train.len(), true, dataset.input) };
+    let graph = training(&model, recipe, data, batch).expect("it builds");
+    let mut engine = Engine::cpu();
+    let graph = optimise(&graph, Passes::default()).expect("it builds");
+    let plan = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it plans");
+    let program = engine.load(plan).expect("it loads");
+    data.upload(&mut engine, recipe.model.task().expect("a task"), &dataset.train).expect("uploaded");
+    engine.write(&data.buffer("order"), 0, &epoch_order(data.rows, 5, 0)).expect("written");
+    engine.write(PARAMS, 0, &model.parameters().initial_weights(1).learned).expect("written");
+    for (name, table) in recipe.optimizer.tables(model.parameters()) {
+        engine.write(name, 0, &table).expect("written");
+    }
+    let step = |number: u32| {
+        let mut step = Step::new(number, batch as u32, 3);
+        step.first = number * batch as u32;
+        recipe.optimizer.fill(&mut step, 0.1, 0.9);
+        step
+    };
+    engine.schedule(program, &[step(0), step(1), step(2)]).expect("scheduled");
+    engine.run(program, 0..3).expect("run");
+    pollster::block_on(engine.read(PARAMS)).expect("read")
+}
+
+#[test]
+fn pictures_in_shards_train_alike() {
+    for augment in [None, Some(moving())] {
+        let (recipe, dataset) = recipe(|recipe| recipe.augment.clone_from(&augment));
+        let whole = in_shards(&recipe, &dataset, 700);
+        assert_eq!(whole, in_shards(&recipe, &dataset, 300));
+        assert_eq!(whole, in_shards(&recipe, &dataset, 175));
+        assert_ne!(
+            whole,
+            in_shards(
+                &Recipe { augment: Some(Augment { translate: 1, ..Augment::default() }), ..recipe },
+                &dataset,
+                300
+            )
+        );
+    }
+}
+
+#[test]
+fn an_average_is_what_the_steps_weights_make_of_it() {
+    let (recipe, dataset) = recipe(|recipe| recipe.training.ema = Some(0.7));
+    let mut trainer = trainer(&recipe, &dataset);
+    let flat = |trainer: &mut Trainer| pollster::block_on(trainer.weights()).expect("weights").learned;
+    let mut wanted: Vec<f64> = flat(&mut trainer).into_iter().map(f64::from).collect();
+    trainer.prepare_epoch().expect("prepared");
+    for step in 0..10 {
+        let (engine, program) = trainer.engine_mut();
+        engine.run(program, step..step + 1).expect("run");
+        let decay = 0.7_f64.min((1.0 + step as f64) / (10.0 + step as f64));
+        for (average, weight) in wanted.iter_mut().zip(flat(&mut trainer)) {
+            *average = decay * *average + (1.0 - decay) * f64::from(weight);
+        }
+    }
+    let (engine, _) = trainer.engine_mut();
+    let averages = pollster::block_on(engine.read("ema")).expect("read");
+    let worst = averages.iter().zip(&wanted).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
+    assert!(worst < 1e-6, "{worst}");
+}
+
+/// What an epoch's line says of the validation split is what `eval` measures of the checkpoint: averages, flips and all.
+#[test]
+fn a_checkpoint_measures_as_its_run_did() {
+    for stream in [false, true] {
+        let (recipe, dataset) = recipe(|recipe| {
+            recipe.augment = Some(moving());
+            recipe.training.ema = Some(0.99);
+            recipe.training.tta = Some(Tta::Flip);
+            recipe.data.stream = stream;
+        });
+        let (lines, _, mut trainer) = trained(&recipe, &dataset, 1);
+        let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+        let measure = |change: &dyn Fn(&mut Recipe)| {
+            let mut checkpoint = checkpoint.clone();
+            change(&mut checkpoint.recipe);
+            pollster::block_on(evaluate(&mut Engine::cpu(), &checkpoint, &dataset, Part::Val)).expect("measured").loss
+        };
+        assert_eq!(Some(measure(&|_| {})), lines[0].val_loss);
+        assert_ne!(measure(&|recipe| recipe.training.tta = None), measure(&|_| {}));
+        assert_ne!(measure(&|recipe| recipe.training.ema = None), measure(&|_| {}));
+    }
+}
+
+/// Flips averaged give a picture and its mirror image the same answer.
+#[test]
+fn flips_averaged_do_not_see_which_way_a_picture_looks() {
+    let (recipe, mut dataset) = recipe(|recipe| recipe.training.tta = Some(Tta::Flip));
+    let (_, _, mut trainer) = trained(&recipe, &dataset, 1);
+    let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+    let measure = |dataset: &Dataset, tta| {
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.recipe.training.tta = tta;
+        pollster::block_on(evaluate(&mut Engine::cpu(), &checkpoint, dataset, Part::Val)).expect("measured").loss
+    };
+    let (with, without) = (measure(&dataset, Some(Tta::Flip)), measure(&dataset, None));
+    let val = dataset.val.as_mut().expect("a split");
+    let width = dataset.input[2];
+    match &mut val.pixels {
+        gpunn::data::Pixels::U8(values) => values.chunks_mut(width).for_each(<[u8]>::reverse),
+        gpunn::data::Pixels::F32(values) => values.chunks_mut(width).for_each(<[f32]>::reverse),
+    }
+    let (mirrored_with, mirrored_without) = (measure(&dataset, Some(Tta::Flip)), measure(&dataset, None));
+    assert!((with - mirrored_with).abs() < 1e-5, "{with} and {mirrored_with}");
+    assert!((without - mirrored_without).abs() > 0.1, "{without} and {mirrored_without}");
+}
+
+struct Patient;
+
+impl Observer for Patient {
+    fn step(&mut self, _: u32, _: u32) -> bool {
+        true
+    }
+    fn epoch(&mut self, _: &EpochLine) -> bool {
+        true
+    }
+}
+
+#[test]
+fn patience_ends_a_run_that_gets_no_better() {
+    let (mut recipe, dataset) = recipe(|recipe| {
+        recipe.training.epochs = 60;
+        recipe.training.patience = Some(2);
+        recipe.optimizer.learning_rate = 1.0;
+    });
+    recipe.schedule = "exponential:0.3".parse().expect("a schedule");
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = RunDirectory::create(folder.path(), &recipe, true).expect("a directory");
+    let mut experiment = Experiment { trainer: trainer(&recipe, &dataset), run };
+    let Outcome::Finished(summary) = pollster::block_on(experiment.run(&mut Patient)).expect("trained") else {
+        panic!("nothing interrupts it")
+    };
+    assert!(summary.stopped_early && summary.epochs < 60, "{} epochs", summary.epochs);
+    assert_eq!(summary.best_epoch.map(|best| best + 2), Some(summary.epochs));
+    // Resumed, it is over.
+    let (epochs, last) = (summary.epochs, experiment.run.last().expect("a checkpoint"));
+    let mut again = Experiment::resumed(trainer(&recipe, &dataset), experiment.run.clone(), &last).expect("on");
+    let Outcome::Finished(summary) = pollster::block_on(again.run(&mut Patient)).expect("over") else {
+        panic!("nothing interrupts it")
+    };
+    assert_eq!((summary.epochs, summary.stopped_early), (epochs, true));
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let (good, dataset) = recipe(|_| {});
+    let refused = |change: &dyn Fn(&mut Recipe)| {
+        let mut recipe = good.clone();
+        change(&mut recipe);
+        Trainer::new(Engine::cpu(), recipe, &dataset, Options::default()).map(|_| ()).expect_err("refused").to_string()
+    };
+    assert!(refused(&|recipe| recipe.training.ema = Some(1.0)).contains("ema"));
+    assert!(refused(&|recipe| recipe.training.patience = Some(0)).contains("patience"));
+    assert!(
+        refused(&|recipe| recipe.augment = Some(Augment { crop: Some([40, 8]), ..Augment::default() }))
+            .contains("crop")
+    );
+    let mut without = dataset.clone();
+    without.val = None;
+    let mut patient = good.clone();
+    patient.training.patience = Some(3);
+    let refusal = Trainer::new(Engine::cpu(), patient, &without, Options::default()).map(|_| ()).expect_err("refused");
+    assert!(refusal.to_string().contains("--val-fraction"), "{refusal}");
+    let mut autoencoder = Recipe::find("nist36-autoencoder").expect("built in");
+    autoencoder.training.tta = Some(Tta::Flip);
+    assert!(autoencoder.validate().expect_err("refused").to_string().contains("classifiers"));
+}
