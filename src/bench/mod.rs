@@ -7,7 +7,9 @@ use std::time::Instant;
 use crate::check::Inputs;
 use crate::data::{Dataset, Pixels, Split};
 use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
+use crate::nn::models;
 use crate::ops::case::Case;
+use crate::optim::Optimiser;
 use crate::train::{self, Recipe, Trainer};
 use crate::{Engine, Program, Result};
 
@@ -138,30 +140,72 @@ fn repeat(engine: &mut Engine, program: Program, runs: usize, at_once: &mut usiz
     Ok(())
 }
 
-/// Times a training step of the MLP 1024-64-36 (sigmoid, plain SGD) at a batch size: forward, backward and update, with the
-/// batch gathered from a data set on the device.
+/// Small networks whose training steps are timed: forward, backward and plain SGD, with the batch gathered from a data set
+/// on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// 1024-64-36, sigmoid.
+    Mlp,
+    /// On 3x32x32: two padded 3x3 convolutions 3-32-64, each with ReLU and a max-pool of 2, then 4096-128, ReLU, 128-10.
+    Cnn,
+}
+
+impl Network {
+    fn recipe(self) -> Result<Recipe> {
+        let Self::Cnn = self else { return Recipe::find("nist36-mlp") };
+        let mut recipe = Recipe::find("cifar10-cnn")?;
+        recipe.model = models::Config {
+            channels: Some(vec![32, 64]),
+            kernel: Some(3),
+            padding: Some(1),
+            hidden: Some(vec![128]),
+            ..models::Config::named("cnn")
+        };
+        recipe.optimizer = Optimiser::sgd(0.01);
+        recipe.augment = None;
+        Ok(recipe)
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Mlp => "MLP 1024-64-36",
+            Self::Cnn => "CNN 3-32-64-128-10 on 32x32",
+        }
+    }
+
+    /// Pictures to train on: patterns without meaning.
+    fn dataset(self, pictures: usize) -> Dataset {
+        let (input, classes) = match self {
+            Self::Mlp => ([1, 32, 32], 36),
+            Self::Cnn => ([3, 32, 32], 10),
+        };
+        let values = pictures * input.iter().product::<usize>();
+        let pixels = (0..values).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let labels = (0..pictures as u32).map(|i| i % classes).collect();
+        Dataset {
+            name: "bench".into(),
+            input,
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            train: Split { pixels: Pixels::U8(pixels), labels },
+            val: None,
+            test: None,
+            folder: None,
+            skipped: Vec::new(),
+        }
+    }
+}
+
+/// Times a training step of a network at a batch size.
 ///
 /// # Errors
 /// When it cannot be planned or the device fails.
-pub fn mlp_step(engine: Engine, batch: usize, effort: Effort) -> Result<(Figure, Engine)> {
-    let pictures = 64 * batch.max(16);
-    let pixels = (0..pictures * 1024).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let labels = (0..pictures as u32).map(|i| i % 36).collect();
-    let dataset = Dataset {
-        name: "bench".into(),
-        input: [1, 32, 32],
-        classes: (0..36).map(|class| class.to_string()).collect(),
-        train: Split { pixels: Pixels::U8(pixels), labels },
-        val: None,
-        test: None,
-        folder: None,
-        skipped: Vec::new(),
-    };
-    let mut recipe = Recipe::find("nist36-mlp")?;
+pub fn step(engine: Engine, network: Network, batch: usize, effort: Effort) -> Result<(Figure, Engine)> {
+    let dataset = network.dataset(64 * batch.max(16));
+    let mut recipe = network.recipe()?;
     recipe.training.batch_size = batch;
     let mut trainer = Trainer::new(engine, recipe, &dataset, train::Options::default())?;
     let (flops, bytes) = trainer.step_cost();
     let timing = Timing::measure(effort, |runs| trainer.repeat_steps(runs))?;
-    let figure = Figure::new(format!("MLP 1024-64-36 step, batch {batch}"), timing, flops, bytes);
+    let figure = Figure::new(format!("{} step, batch {batch}", network.title()), timing, flops, bytes);
     Ok((figure, trainer.into_engine()))
 }

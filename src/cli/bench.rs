@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gpunn::bench::peak::{self, Peak};
-use gpunn::bench::{self, Effort, Figure};
+use gpunn::bench::{self, Effort, Figure, Network};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::table::TABLE;
 use gpunn::{Engine, Result, gpu};
@@ -17,7 +17,7 @@ enum What {
     Matmul,
     /// The large cases of every op
     Ops,
-    /// Training steps of the MLP 1024-64-36 at batch 64 and 8
+    /// Training steps of the MLP 1024-64-36 at batch 64 and 8, and of a small CNN on 32x32 at batch 64
     Train,
     /// All of these
     All,
@@ -98,9 +98,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn steps(mut engine: Engine, effort: Effort, add: &mut impl FnMut(Figure)) -> Result<()> {
-    for batch in [64, 8] {
+    for (network, batch) in [(Network::Mlp, 64), (Network::Mlp, 8), (Network::Cnn, 64)] {
         engine.forget();
-        let (figure, back) = bench::mlp_step(engine, batch, effort)?;
+        let (figure, back) = bench::step(engine, network, batch, effort)?;
         engine = back;
         add(figure);
     }
