@@ -6,7 +6,7 @@ use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
-use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+use crate::ops::{Call, Lower, Op, Real, Types, by_rows, expect_inputs};
 
 use crate::graph::DType;
 use crate::ops::{Data, Out};
@@ -23,30 +23,35 @@ impl Gather {
         let (step, order) = (call.step, call.integers(1));
         let width = call.types.output.elements() / self.batch;
         let rows = call.dims(0)[0];
-        for row in 0..self.batch {
-            let from = order.get(step.first as usize + row).filter(|_| row < step.valid as usize);
-            let from = from.map(|&index| (index as usize).min(rows - 1) * width);
-            let to = row * width..(row + 1) * width;
-            match (call.inputs[0], &mut call.output) {
-                (Data::U32(data), Out::U32(out)) => fill(&mut out[to], from.map(|from| &data[from..]), |x| x, 0),
-                (Data::Real(data), Out::Real(out)) => {
-                    fill(&mut out[to], from.map(|from| &data[from..]), |x| x, T::zero());
-                }
-                (Data::U8(data), Out::Real(out)) => {
-                    let scale = |x: u8| T::count(x.into()) / T::count(255);
-                    fill(&mut out[to], from.map(|from| &data[from..]), scale, T::zero());
-                }
-                _ => panic!("gathering into another element type"),
-            }
+        // Where a row of the batch begins in the data.
+        let from = |row: usize| {
+            let index = order.get(step.first as usize + row).filter(|_| row < step.valid as usize);
+            index.map(|&index| (index as usize).min(rows - 1) * width)
+        };
+        match (call.inputs[0], &mut call.output) {
+            (Data::U32(data), Out::U32(out)) => fill(out, width, data, from, |x| x),
+            (Data::Real(data), Out::Real(out)) => fill(out, width, data, from, |x| x),
+            (Data::U8(data), Out::Real(out)) => fill(out, width, data, from, T::of_byte),
+            _ => panic!("gathering into another element type"),
         }
     }
 }
 
-fn fill<S: Copy, D: Copy>(out: &mut [D], from: Option<&[S]>, convert: impl Fn(S) -> D, zero: D) {
-    match from {
-        Some(values) => out.iter_mut().zip(values).for_each(|(y, &x)| *y = convert(x)),
-        None => out.fill(zero),
-    }
+fn fill<S: Copy + Sync, D: Copy + Default + Send>(
+    out: &mut [D],
+    width: usize,
+    data: &[S],
+    from: impl Fn(usize) -> Option<usize> + Sync,
+    convert: impl Fn(S) -> D + Sync,
+) {
+    by_rows(out, width, |first, out| {
+        for (row, out) in (first..).zip(out.chunks_mut(width.max(1))) {
+            match from(row) {
+                Some(at) => out.iter_mut().zip(&data[at..]).for_each(|(y, &x)| *y = convert(x)),
+                None => out.fill(D::default()),
+            }
+        }
+    });
 }
 
 impl Op for Gather {

@@ -21,6 +21,7 @@ pub mod pack;
 pub mod relu;
 pub mod scale;
 pub mod sigmoid;
+pub mod silu;
 pub mod softmax;
 pub mod sqrt;
 pub mod square;
@@ -32,4 +33,4 @@ pub mod tanh;
 pub mod update;
 
 pub use op::{Call, Data, Lower, Op, Out, Real, Step, Types};
-pub(crate) use op::{expect_inputs, total};
+pub(crate) use op::{by_rows, expect_inputs, total};

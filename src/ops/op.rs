@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::fmt::Debug;
 
+use rayon::prelude::*;
+
 use crate::Result;
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -15,13 +17,36 @@ pub trait Real:
     fn of(value: f64) -> Self {
         Self::from_f64(value).unwrap_or_default()
     }
+    /// A byte as a part of 255.
+    fn of_byte(value: u8) -> Self;
     /// From a counter or a size.
     fn count(value: usize) -> Self {
         Self::from_usize(value).unwrap_or_default()
     }
 }
-impl Real for f32 {}
-impl Real for f64 {}
+impl Real for f32 {
+    fn of_byte(value: u8) -> Self {
+        Self::from(value) / 255.0
+    }
+}
+impl Real for f64 {
+    fn of_byte(value: u8) -> Self {
+        Self::from(value) / 255.0
+    }
+}
+
+/// Elements of a piece of a large result that is computed in parallel.
+const PARALLEL: usize = 16 * 1024;
+
+/// Calls `compute` on pieces of a result in parallel, each with the number of its first row of `width` elements: for
+/// definitions whose rows do not depend on each other. The pieces' sizes depend on the shape alone.
+pub(crate) fn by_rows<T: Send>(out: &mut [T], width: usize, compute: impl Fn(usize, &mut [T]) + Sync) {
+    let rows = (PARALLEL / width.max(1)).max(1);
+    if out.len() <= 2 * PARALLEL || width == 0 {
+        return compute(0, out);
+    }
+    out.par_chunks_mut(rows * width).enumerate().for_each(|(piece, out)| compute(piece * rows, out));
+}
 
 /// An operand's values.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
-use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
+use crate::ops::{Call, Lower, Op, Real, Types, by_rows, expect_inputs};
 
 use crate::graph::{DType, Shape};
 
@@ -69,7 +69,15 @@ impl Strided {
     }
 
     fn copy<T: Real>(&self, x: &[T], out: &mut [T]) {
-        out.iter_mut().enumerate().for_each(|(index, y)| *y = x[self.source(index)]);
+        // Along the last axis the source moves by one stride.
+        let width = self.sizes.last().copied().unwrap_or(1);
+        let stride = self.strides.last().copied().unwrap_or(1);
+        by_rows(out, width, |first, out| {
+            for (row, out) in (first..).zip(out.chunks_mut(width.max(1))) {
+                let from = &x[self.source(row * width)..];
+                out.iter_mut().zip(from.iter().step_by(stride.max(1))).for_each(|(y, &x)| *y = x);
+            }
+        });
     }
 
     fn lower(&self, op: &dyn Op, at: &Lower) -> Lowering {

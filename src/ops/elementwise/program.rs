@@ -85,6 +85,29 @@ impl Pattern {
     pub fn at(self, index: usize) -> usize {
         (index / self.inner) % (self.len / self.row) * self.row + index % self.row
     }
+    /// Writes the operand's elements for the output elements from `first` on, as many as `out` has: whole runs of neighbours
+    /// or of one repeated element, since the divisions of [`Pattern::at`] cost more than most functions.
+    pub(crate) fn fill<T: Copy>(self, values: &[T], first: usize, out: &mut [T]) {
+        let mut rest = out;
+        let mut index = first;
+        while !rest.is_empty() {
+            let at = self.at(index);
+            let run = match self {
+                Self { len: 1, .. } => rest.len(),
+                Self { row: 1, inner: 1, len } => len - at,
+                Self { row: 1, inner, .. } => inner - index % inner,
+                Self { row, .. } => row - index % row,
+            };
+            let (now, later) = rest.split_at_mut(run.min(rest.len()));
+            if self.len == 1 || (self.row == 1 && self.inner > 1) {
+                now.fill(values[at]);
+            } else {
+                now.copy_from_slice(&values[at..at + now.len()]);
+            }
+            index += now.len();
+            rest = later;
+        }
+    }
     /// Whether the operand has an element of its own for each output element.
     pub fn is_full(self, count: usize) -> bool {
         self.inner == 1 && self.len == count && self.row == 1
@@ -122,7 +145,7 @@ impl Program {
     pub(crate) fn run<T: Chunked>(&self, operands: &[Option<(&[T], Pattern)>], start: usize, out: &mut [T]) {
         if self.calls.is_empty() {
             if let [Some((values, pattern)), ..] = operands {
-                out.iter_mut().enumerate().for_each(|(i, y)| *y = values[pattern.at(start + i)]);
+                pattern.fill(values, start, out);
             }
             return;
         }
@@ -136,7 +159,10 @@ impl Program {
                 buffer.clear();
                 match operand {
                     Some((_, pattern)) if whole(*pattern) => {}
-                    Some((values, pattern)) => buffer.extend((first..first + count).map(|i| values[pattern.at(i)])),
+                    Some((values, pattern)) => {
+                        buffer.resize(count, T::zero());
+                        pattern.fill(values, first, buffer);
+                    }
                     None => buffer.extend_from_slice(chunk),
                 }
             }
@@ -211,6 +237,15 @@ mod tests {
                     "{small:?} {large:?}"
                 );
                 assert_eq!(pattern.is_full(elements), small.iter().product::<usize>() == elements);
+                let values: Vec<usize> = (0..small.iter().product()).collect();
+                for first in [0, 1, elements / 2] {
+                    let mut filled = vec![usize::MAX; elements - first];
+                    pattern.fill(&values, first, &mut filled);
+                    assert!(
+                        filled.iter().enumerate().all(|(i, &at)| at == pattern.at(first + i)),
+                        "{small:?} {large:?}"
+                    );
+                }
                 read += 1;
             }
         }
