@@ -67,6 +67,14 @@ holds '"weights_hash"' "$gpunn" train --epochs 2 --out "$work/run" --json
 holds '"accuracy"' "$gpunn" eval "$work/run" --json
 holds 'fc1' "$gpunn" summary --model mlp
 holds 'preview.png' "$gpunn" data preview glyphs --out "$work/preview.png" --per-class 3
+examples=$(dirname "$gpunn")/examples
+for example in one_kernel train_mlp; do "$examples/$example"; done
+"$examples/dump_step" "$work/step.safetensors"
+if python3 -c 'import torch, safetensors' 2>/dev/null; then
+  python3 scripts/compare_pytorch_step.py "$work/step.safetensors"
+else
+  echo "skipped: the comparison with PyTorch, which this Python does not have"
+fi
 if has_adapter; then
   "$gpunn" check --device gpu
   # The same seed on the same adapter gives the same bits.

@@ -59,10 +59,14 @@ struct Report {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    if !(args.seconds > 0.0 && args.seconds <= 60.0) || args.repeats == 0 {
-        return Err(gpunn::Error::usage(
-            "A measurement takes more than 0 and at most 60 seconds, and there is at least one.",
-        ));
+    if !(args.seconds > 0.0 && args.seconds <= 60.0) {
+        return Err(gpunn::Error::usage(format!(
+            "A measurement of {} seconds was asked for (--seconds), but it has to take more than 0 and at most 60.",
+            args.seconds
+        )));
+    }
+    if args.repeats == 0 {
+        return Err(gpunn::Error::usage("0 measurements of each case were asked for (--repeats); ask for at least 1."));
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
     let mut engine = args.device.open_any(gpu::Options::default(), args.quiet)?;

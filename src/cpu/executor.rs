@@ -173,11 +173,14 @@ impl Executor {
                 *values = std::mem::take(self.persistent.get_mut(&buffer.name).expect("made when loaded"));
             }
         }
-        for step in &steps[range] {
-            for work in &plan.work {
-                run_node(plan, work, buffers, step);
+        // On one of rayon's threads: from outside, each parallel node would wake two threads and wait for both.
+        rayon::scope(|_| {
+            for step in &steps[range] {
+                for work in &plan.work {
+                    run_node(plan, work, buffers, step);
+                }
             }
-        }
+        });
         for (buffer, values) in plan.buffers.iter().zip(buffers.iter_mut()) {
             if buffer.kind == BufferKind::Persistent {
                 self.persistent.insert(buffer.name.clone(), std::mem::take(values));

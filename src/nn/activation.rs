@@ -17,17 +17,20 @@ pub enum Activation {
     Relu,
     /// x, or x / 100 below 0.
     LeakyRelu,
+    /// x times its sigmoid.
+    Silu,
     /// Gaussian error linear unit.
     Gelu,
 }
 
 impl Activation {
     /// All, by name.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 6] = [
         ("sigmoid", Self::Sigmoid),
         ("tanh", Self::Tanh),
         ("relu", Self::Relu),
         ("leaky-relu", Self::LeakyRelu),
+        ("silu", Self::Silu),
         ("gelu", Self::Gelu),
     ];
 
@@ -68,6 +71,7 @@ impl Layer for Activation {
             Self::Tanh => build.tanh(x),
             Self::Relu => build.relu(x),
             Self::LeakyRelu => build.leaky_relu(x, 0.01),
+            Self::Silu => build.silu(x),
             Self::Gelu => build.gelu(x),
         }
     }

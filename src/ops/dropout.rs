@@ -5,11 +5,14 @@ use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::op::defined_by;
+use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, expect_inputs};
 
 use crate::graph::DType;
 use crate::random::{Counted, Purpose};
+
+/// Random words that are drawn at once.
+const BLOCK: usize = 4;
 
 /// Each element is zero with probability `rate`, else divided by 1 - `rate`.
 #[derive(Clone, Debug)]
@@ -30,11 +33,13 @@ impl Dropout {
         let counted = Counted { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
         let (x, threshold) = (call.real(0), self.threshold());
         let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
-        for (block, (y, x)) in call.out().chunks_mut(4).zip(x.chunks(4)).enumerate() {
-            for ((y, &x), word) in y.iter_mut().zip(x).zip(counted.block(block as u32)) {
-                *y = if word < threshold { T::zero() } else { factor * x };
+        in_pieces(call.out(), BLOCK, |first, out| {
+            for (block, (y, x)) in (first..).zip(out.chunks_mut(BLOCK).zip(x[first * BLOCK..].chunks(BLOCK))) {
+                for ((y, &x), word) in y.iter_mut().zip(x).zip(counted.block(block as u32)) {
+                    *y = if word < threshold { T::zero() } else { factor * x };
+                }
             }
-        }
+        });
     }
 }
 

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::op::defined_by;
+use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Data, Lower, Op, Out, Real, Types};
 
@@ -26,34 +26,43 @@ impl Gather {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let shards = Shards::of(call.types, call.inputs.len() - 1);
         let (step, order) = (call.step, call.integers(shards.count));
-        let width = shards.width;
-        for row in 0..self.batch {
+        let (inputs, width) = (call.inputs, shards.width);
+        // In which shard, and where there, a row of the batch begins.
+        let from = |row: usize| {
             let position = step.first as usize + row;
-            let picked = order.get(position).filter(|_| row < step.valid as usize);
-            let picked = picked.map(|&index| if self.ring { position % shards.rows } else { index as usize });
-            let (shard, first) = picked.map_or((0, 0), |index| shards.place(index.min(shards.rows - 1)));
-            let from = picked.map(|_| first);
-            let to = row * width..(row + 1) * width;
-            match (call.inputs[shard], &mut call.output) {
-                (Data::U32(data), Out::U32(out)) => fill(&mut out[to], from.map(|from| &data[from..]), |x| x, 0),
-                (Data::Real(data), Out::Real(out)) => {
-                    fill(&mut out[to], from.map(|from| &data[from..]), |x| x, T::zero());
-                }
-                (Data::U8(data), Out::Real(out)) => {
-                    let scale = |x: u8| T::count(x.into()) / T::count(255);
-                    fill(&mut out[to], from.map(|from| &data[from..]), scale, T::zero());
-                }
-                _ => panic!("gathering into another element type"),
-            }
+            let index = *order.get(position).filter(|_| row < step.valid as usize)? as usize;
+            let index = if self.ring { position % shards.rows } else { index };
+            Some(shards.place(index.min(shards.rows - 1)))
+        };
+        match &mut call.output {
+            Out::U32(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
+                Data::U32(data) => to.copy_from_slice(&data[at..][..width]),
+                _ => to.fill(0),
+            }),
+            Out::Real(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
+                Data::Real(data) => to.copy_from_slice(&data[at..][..width]),
+                Data::U8(data) => to.iter_mut().zip(&data[at..]).for_each(|(y, &x)| *y = T::of_byte(x)),
+                Data::U32(_) => to.fill(T::zero()),
+            }),
         }
     }
 }
 
-fn fill<S: Copy, D: Copy>(out: &mut [D], from: Option<&[S]>, convert: impl Fn(S) -> D, zero: D) {
-    match from {
-        Some(values) => out.iter_mut().zip(values).for_each(|(y, &x)| *y = convert(x)),
-        None => out.fill(zero),
-    }
+/// Copies the rows of a batch from where each lies; those that lie nowhere are zero.
+fn each_row<D: Copy + Default + Send>(
+    out: &mut [D],
+    width: usize,
+    from: impl Fn(usize) -> Option<(usize, usize)> + Sync,
+    copy: impl Fn(&mut [D], (usize, usize)) + Sync,
+) {
+    in_pieces(out, width, |first, out| {
+        for (row, out) in (first..).zip(out.chunks_mut(width.max(1))) {
+            match from(row) {
+                Some(place) => copy(out, place),
+                None => out.fill(D::default()),
+            }
+        }
+    });
 }
 
 impl Op for Gather {

@@ -29,6 +29,7 @@ pub mod relu;
 pub mod resize2d;
 pub mod scale;
 pub mod sigmoid;
+pub mod silu;
 pub mod softmax;
 pub mod sqrt;
 pub mod square;

@@ -19,13 +19,23 @@ pub trait Real:
     fn of(value: f64) -> Self {
         Self::from_f64(value).unwrap_or_default()
     }
+    /// A byte as a part of 255.
+    fn of_byte(value: u8) -> Self;
     /// From a counter or a size.
     fn count(value: usize) -> Self {
         Self::from_usize(value).unwrap_or_default()
     }
 }
-impl Real for f32 {}
-impl Real for f64 {}
+impl Real for f32 {
+    fn of_byte(value: u8) -> Self {
+        Self::from(value) / 255.0
+    }
+}
+impl Real for f64 {
+    fn of_byte(value: u8) -> Self {
+        Self::from(value) / 255.0
+    }
+}
 
 /// An operand's values.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::op::defined_by;
+use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// Softmax, or its logarithm, of each row.
@@ -33,13 +33,15 @@ impl Softmax {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (_, columns) = call.types.output.shape.as_matrix();
         let x = call.real(0);
-        for (x, y) in x.chunks(columns).zip(call.out().chunks_mut(columns)) {
-            let (largest, log_sum) = largest_and_log_sum(x);
-            for (y, &x) in y.iter_mut().zip(x) {
-                let log = (x - largest) - log_sum;
-                *y = if self.log { log } else { log.exp() };
+        in_pieces(call.out(), columns, |first, out| {
+            for (x, y) in x[first * columns..].chunks(columns).zip(out.chunks_mut(columns)) {
+                let (largest, log_sum) = largest_and_log_sum(x);
+                for (y, &x) in y.iter_mut().zip(x) {
+                    let log = (x - largest) - log_sum;
+                    *y = if self.log { log } else { log.exp() };
+                }
             }
-        }
+        });
     }
 }
 
@@ -47,13 +49,16 @@ impl SoftmaxBackward {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (_, columns) = call.types.output.shape.as_matrix();
         let (y, dy) = (call.real(0), call.real(1));
-        for ((y, dy), dx) in y.chunks(columns).zip(dy.chunks(columns)).zip(call.out().chunks_mut(columns)) {
-            let weigh = |(&y, &dy): (&T, &T)| if self.log { dy } else { y * dy };
-            let sum = y.iter().zip(dy).map(weigh).fold(T::zero(), |a, b| a + b);
-            for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                *dx = if self.log { dy - y.exp() * sum } else { y * (dy - sum) };
+        in_pieces(call.out(), columns, |first, out| {
+            let (y, dy) = (&y[first * columns..], &dy[first * columns..]);
+            for ((y, dy), dx) in y.chunks(columns).zip(dy.chunks(columns)).zip(out.chunks_mut(columns)) {
+                let weigh = |(&y, &dy): (&T, &T)| if self.log { dy } else { y * dy };
+                let sum = y.iter().zip(dy).map(weigh).fold(T::zero(), |a, b| a + b);
+                for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+                    *dx = if self.log { dy - y.exp() * sum } else { y * (dy - sum) };
+                }
             }
-        }
+        });
     }
 }
 

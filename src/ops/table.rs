@@ -54,6 +54,7 @@ pub const TABLE: &[Entry] = &[
     op("tanh", "hyperbolic tangent", tanh::cases),
     op("relu", "max(x, 0)", relu::cases),
     op("leaky_relu", "x, or slope x where negative", leaky_relu::cases),
+    op("silu", "x times its sigmoid", silu::cases),
     op("gelu", "Gaussian error linear unit, tanh form", gelu::cases),
     op("softmax", "softmax and log-softmax over the last axis", softmax::cases),
     op(

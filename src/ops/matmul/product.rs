@@ -1,9 +1,12 @@
-//! Matrix products in f32 on the CPU: inner products where few rows meet a transposed matrix, else the `matrixmultiply`
-//! crate, on pieces whose sizes depend on the shapes alone, so that the bits do not depend on the number of threads.
+//! Matrix products in f32 on the CPU by the `matrixmultiply` crate, on pieces whose sizes depend on the shapes alone, so that
+//! the bits do not depend on the number of threads.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::Sizes;
+use super::gemm::{self, Matrix};
 
 /// A product's operands, as [`super::Matmul`] has them.
 #[derive(Clone, Copy, Debug)]
@@ -21,11 +24,95 @@ pub struct Product<'a> {
 }
 
 /// Multiplications that are worth a thread of their own.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 1 << 18;
 /// Rows of a piece of a large product: each piece packs the right matrix anew, which many rows have to pay for.
 const PIECE_ROWS: usize = 128;
+/// Depth of a slice of a deep product, whose operands are much larger than its result: pieces of rows would each pack the
+/// whole of the right matrix, slices of the depth pack each number once.
+const SLICE: usize = 256;
+/// The most slices: each has a result of its own before they are added up.
+const MOST_SLICES: usize = 16;
+/// The largest result of a product that is sliced.
+const SLICED_RESULT: usize = 1 << 14;
 
-impl Product<'_> {
+/// One operand seen from the product: where its numbers stand.
+#[derive(Clone, Copy)]
+struct Operand<'a> {
+    values: &'a [f32],
+    /// From one row or column of the result to the next.
+    across: usize,
+    /// From one number of a sum to the next.
+    along: usize,
+}
+
+impl<'a> Operand<'a> {
+    /// From row or column `first` on.
+    fn from(self, first: usize) -> Self {
+        Self { values: &self.values[first * self.across..], ..self }
+    }
+
+    /// The part of `count` rows or columns that a slice of the depth reads. Numbers that stand along the depth are copied so
+    /// that they stand across: the crate packs those in vectors, and the others one by one, which takes twice as long
+    /// together.
+    fn slice(self, count: usize, depths: Range<usize>, room: &'a mut Vec<f32>) -> Self {
+        let part = Self { values: &self.values[depths.start * self.along..], ..self };
+        if self.along != 1 || self.across == 1 {
+            return part;
+        }
+        turn(part.values, self.across, count, depths.len(), room);
+        Self { values: room, across: 1, along: count }
+    }
+}
+
+/// Writes the transpose of `rows` rows of `columns` numbers, `stride` apart, into `room`.
+fn turn(values: &[f32], stride: usize, rows: usize, columns: usize, room: &mut Vec<f32>) {
+    // Tiles that the compiler keeps in registers.
+    const TILE: usize = 4;
+    room.clear();
+    room.resize(rows * columns, 0.0);
+    for row in (0..rows).step_by(TILE) {
+        for column in (0..columns).step_by(TILE) {
+            if row + TILE > rows || column + TILE > columns {
+                for row in row..rows.min(row + TILE) {
+                    for column in column..columns.min(column + TILE) {
+                        room[column * rows + row] = values[row * stride + column];
+                    }
+                }
+                continue;
+            }
+            let mut tile = [[0.0; TILE]; TILE];
+            for (i, line) in tile.iter_mut().enumerate() {
+                line.copy_from_slice(&values[(row + i) * stride + column..][..TILE]);
+            }
+            for j in 0..TILE {
+                let to = &mut room[(column + j) * rows + row..][..TILE];
+                to.iter_mut().zip(&tile).for_each(|(to, line)| *to = line[j]);
+            }
+        }
+    }
+}
+
+/// Writes the product of two operands into `out`, `[rows, columns]`.
+fn multiply(a: Operand, b: Operand, sizes: Sizes, out: &mut [f32]) {
+    let Sizes { rows, columns, depth } = sizes;
+    let a = Matrix { values: a.values, row: a.across, column: a.along };
+    let b = Matrix { values: b.values, row: b.along, column: b.across };
+    gemm::multiply([rows, depth, columns], a, b, 0.0, out, columns);
+}
+
+impl<'a> Product<'a> {
+    fn left(&self) -> Operand<'a> {
+        let Sizes { rows, depth, .. } = self.sizes;
+        let (across, along) = if self.transpose_a { (1, rows) } else { (depth, 1) };
+        Operand { values: self.a, across, along }
+    }
+
+    fn right(&self) -> Operand<'a> {
+        let Sizes { columns, depth, .. } = self.sizes;
+        let (across, along) = if self.transpose_b { (depth, 1) } else { (1, columns) };
+        Operand { values: self.b, across, along }
+    }
+
     /// Writes the product into `out` and calls `epilogue` on each finished piece with its first element's number.
     pub fn run(&self, out: &mut [f32], epilogue: impl Fn(usize, &mut [f32]) + Sync) {
         let Sizes { rows, columns, depth } = self.sizes;
@@ -33,10 +120,15 @@ impl Product<'_> {
         if out.is_empty() {
             return;
         }
+        if depth >= 2 * SLICE && rows * columns <= SLICED_RESULT && rows * columns * depth >= PIECE {
+            self.by_depth(out);
+            return epilogue(0, out);
+        }
         let pieces = (rows * columns * depth / PIECE).min(rows.div_ceil(PIECE_ROWS).max(2)).max(1);
         let piece_rows = rows.div_ceil(pieces).next_multiple_of(8).min(rows);
         let piece = |(index, out): (usize, &mut [f32])| {
-            self.rows_from(index * piece_rows, out);
+            let sizes = Sizes { rows: out.len() / columns, ..self.sizes };
+            multiply(self.left().from(index * piece_rows), self.right(), sizes, out);
             epilogue(index * piece_rows * columns, out);
         };
         if piece_rows == rows {
@@ -46,38 +138,21 @@ impl Product<'_> {
         }
     }
 
-    /// Rows of the product from `first` on, as many as fit into `out`.
-    fn rows_from(&self, first: usize, out: &mut [f32]) {
+    /// The product as the sum of those of slices of the depth, added up in their order.
+    fn by_depth(&self, out: &mut [f32]) {
         let Sizes { rows, columns, depth } = self.sizes;
-        let count = out.len() / columns;
-        let (row_a, column_a) = if self.transpose_a { (1, rows) } else { (depth, 1) };
-        let (row_b, column_b) = if self.transpose_b { (1, depth) } else { (columns, 1) };
-        if depth == 0 {
-            return out.fill(0.0);
-        }
-        let a = &self.a[first * row_a..];
-        // The transposed product, out^T = b^T a^T: its rows then lie side by side in `out`, where the crate's kernels store
-        // whole vectors. A product of small depth takes less than half as long so.
-        //
-        // SAFETY: `run` has checked that a, b and out are as long as their sizes say; the strides address a's rows
-        // first..first + count, all of b, and out, and nothing else; out is borrowed alone.
-        unsafe {
-            matrixmultiply::sgemm(
-                columns,
-                depth,
-                count,
-                1.0,
-                self.b.as_ptr(),
-                column_b as isize,
-                row_b as isize,
-                a.as_ptr(),
-                column_a as isize,
-                row_a as isize,
-                0.0,
-                out.as_mut_ptr(),
-                1,
-                columns as isize,
-            );
+        let slice = depth.div_ceil(depth.div_ceil(SLICE).min(MOST_SLICES));
+        let mut parts = vec![0.0; depth.div_ceil(slice) * out.len()];
+        parts.par_chunks_mut(out.len()).enumerate().for_each(|(index, part)| {
+            let depths = index * slice..depth.min((index + 1) * slice);
+            let (mut left, mut right) = (Vec::new(), Vec::new());
+            let a = self.left().slice(rows, depths.clone(), &mut left);
+            let b = self.right().slice(columns, depths.clone(), &mut right);
+            multiply(a, b, Sizes { depth: depths.len(), ..self.sizes }, part);
+        });
+        out.fill(0.0);
+        for part in parts.chunks(out.len()) {
+            out.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
         }
     }
 }

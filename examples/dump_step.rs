@@ -1,0 +1,133 @@
+//! One training step of a built-in recipe's MLP as a safetensors file, for `scripts/compare_pytorch_step.py`: the batch, the
+//! weights before, the loss, every gradient by its parameter's name, and the weights after. The graph is the one that
+//! `gpunn train` runs; only its outputs are named in addition.
+//!
+//!     cargo run --release --example dump_step -- step.safetensors nist36-mlp cpu
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use gpunn::data::{Split, epoch_order, glyphs};
+use gpunn::gpu::{self, Device};
+use gpunn::graph::{Graph, Passes, Plan, PlanOptions, optimise};
+use gpunn::nn::{PARAMS, Parameters};
+use gpunn::ops::batch::BatchTotal;
+use gpunn::ops::pack::Pack;
+use gpunn::ops::{Op, Step};
+use gpunn::train::graphs::{self, Resident};
+use gpunn::train::{Recipe, files};
+use gpunn::{Engine, Error, Result};
+use safetensors::tensor::{Dtype, TensorView};
+
+const USAGE: &str = "usage: dump_step FILE [RECIPE] [cpu|gpu]";
+
+/// Tensors by name: axis sizes and the values' bytes.
+type Tensors = Vec<(String, Vec<usize>, Vec<u8>)>;
+
+fn put(tensors: &mut Tensors, name: &str, shape: &[usize], values: &[f32]) {
+    tensors.push((name.into(), shape.to_vec(), values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+}
+
+/// Puts the flat buffer of all parameters under their names.
+fn put_flat(tensors: &mut Tensors, prefix: &str, parameters: &Parameters, flat: &[f32]) {
+    for parameter in parameters.iter() {
+        put(tensors, &format!("{prefix}/{}", parameter.name), parameter.shape.dims(), &flat[parameter.range()]);
+    }
+}
+
+/// Names the loss and what the update takes in: the gradients, in the order of the parameters.
+fn name_outputs(graph: &mut Graph, parameters: &Parameters) {
+    fn first<O: Op>(graph: &Graph) -> Option<gpunn::graph::NodeId> {
+        graph.ids().find(|&id| graph.node(id).op_as::<O>().is_some())
+    }
+    let gradients = first::<Pack>(graph).map(|pack| graph.node(pack).inputs().to_vec()).unwrap_or_default();
+    if let Some(loss) = first::<BatchTotal>(graph) {
+        graph.output("loss", loss);
+    }
+    for (parameter, gradient) in parameters.iter().zip(gradients) {
+        graph.output(format!("gradient/{}", parameter.name), gradient);
+    }
+}
+
+async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
+    let dataset = glyphs::dataset();
+    let batch = recipe.training.batch_size;
+    let order = epoch_order(dataset.train.len(), recipe.seed, 0);
+    let split: Split = dataset.train.select(&order[..batch]);
+    let model = recipe.model.build(dataset.input, dataset.classes.len())?;
+    let parameters = model.parameters();
+
+    let data = Resident::of("train", &split);
+    let mut graph = graphs::training(&model, recipe, data, batch)?;
+    name_outputs(&mut graph, parameters);
+    let plan = Plan::new(optimise(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?;
+    let program = engine.load(plan)?;
+
+    let pixels: Vec<f32> = (0..batch).filter_map(|i| split.picture(i)).flatten().collect();
+    let before = parameters.initial(recipe.seed);
+    if let gpunn::data::Pixels::U8(bytes) = &split.pixels {
+        engine.write(&data.buffer("pixels"), 0, bytes)?;
+    }
+    engine.write(&data.buffer("labels"), 0, &split.labels)?;
+    engine.write(&data.buffer("order"), 0, &(0..batch as u32).collect::<Vec<_>>())?;
+    engine.write(PARAMS, 0, &before)?;
+    for (buffer, table) in recipe.optimizer.tables(parameters) {
+        engine.write(buffer, 0, &table)?;
+    }
+    let mut numbers = Step::new(0, batch as u32, recipe.seed);
+    recipe.optimizer.fill(&mut numbers, recipe.optimizer.learning_rate, recipe.optimizer.inertia());
+    engine.schedule(program, &[numbers])?;
+    engine.run(program, 0..1)?;
+
+    let mut tensors = Tensors::new();
+    put(&mut tensors, "x", &[batch, pixels.len() / batch], &pixels);
+    let labels: Vec<f32> = split.labels.iter().map(|&label| label as f32).collect();
+    put(&mut tensors, "labels", &[batch], &labels);
+    put_flat(&mut tensors, "before", parameters, &before);
+    put(&mut tensors, "loss", &[1], &engine.read_output(program, "loss").await?);
+    for parameter in parameters.iter() {
+        let name = format!("gradient/{}", parameter.name);
+        put(&mut tensors, &name, parameter.shape.dims(), &engine.read_output(program, &name).await?);
+    }
+    put_flat(&mut tensors, "after", parameters, &engine.read(PARAMS).await?);
+    Ok(tensors)
+}
+
+fn write(path: &Path, recipe: &Recipe, device: String, tensors: &Tensors) -> Result<()> {
+    let says = |error: &dyn std::fmt::Display| Error::Data(format!("{} cannot be written: {error}.", path.display()));
+    let mut views = Vec::new();
+    for (name, shape, bytes) in tensors {
+        views.push((name, TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|error| says(&error))?));
+    }
+    let json = |text: serde_json::Result<String>| text.map_err(|error| says(&error));
+    let metadata = HashMap::from([
+        ("recipe".into(), recipe.name.clone()),
+        ("device".into(), device),
+        ("activation".into(), json(serde_json::to_string(&recipe.model.activation))?),
+        ("reduction".into(), json(serde_json::to_string(&recipe.training.reduction))?),
+        ("optimizer".into(), json(serde_json::to_string(&recipe.optimizer))?),
+    ]);
+    files::write_whole(path, &safetensors::serialize(views, Some(metadata)).map_err(|error| says(&error))?)
+}
+
+async fn dump() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (file, recipe, device) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [file] => (file, "nist36-mlp", "cpu"),
+        [file, recipe] => (file, recipe, "cpu"),
+        [file, recipe, device @ ("cpu" | "gpu")] => (file, recipe, device),
+        _ => return Err(Error::Usage(USAGE.into())),
+    };
+    let recipe = Recipe::find(recipe)?;
+    let mut engine = match (device, gpu::adapters().await.first()) {
+        ("cpu", _) => Engine::cpu(),
+        (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::Options::default()).await?),
+        (_, None) => return Err(Error::Device("There is no adapter here; ask for cpu.".into())),
+    };
+    let tensors = step(&recipe, &mut engine).await?;
+    write(Path::new(file), &recipe, engine.device_name(), &tensors)
+}
+
+fn main() -> Result<()> {
+    pollster::block_on(dump())
+}

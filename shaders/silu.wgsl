@@ -1,0 +1,9 @@
+// x times its sigmoid, x / (1 + e^-x). The derivative, with s the sigmoid of x: s (1 + x (1 - s)).
+fn silu(x: f32) -> f32 {
+    return x / (1.0 + exp(-x));
+}
+
+fn silu_backward(x: f32, dy: f32) -> f32 {
+    let gate = 1.0 / (1.0 + exp(-x));
+    return dy * gate * (1.0 + x * (1.0 - gate));
+}
