@@ -288,15 +288,7 @@ impl Op for MaxPool2dBackward {
         let places = sizes.kernel(at, "max_pool2d_places", source, windows);
         let dims: Vec<usize> = std::iter::once(windows).chain(sizes.words().into_iter().map(|n| n as usize)).collect();
         let places = at.linear(self, places, &[Slot::Input(0), Slot::Scratch(0)], &dims, windows);
-        let Window { kernel: [height, width], stride, .. } = self.window;
-        let reach = [("HEIGHT", height, "REACH_Y", stride[0]), ("WIDTH", width, "REACH_X", stride[1])];
-        let constants: Vec<_> = reach
-            .into_iter()
-            .flat_map(|(size, kernel, reach, stride)| {
-                [(size, (kernel as u32).into()), (reach, (kernel.div_ceil(stride) as u32).into())]
-            })
-            .chain([at.edges(pixels)])
-            .collect();
+        let constants: Vec<_> = sizes.reach().into_iter().chain([at.edges(pixels)]).collect();
         let source = include_str!("../../../shaders/max_pool2d_backward_gather.wgsl");
         let gather = Kernel::new("max_pool2d_backward_gather", source, &constants);
         let gather = self.dispatch(at, sizes, gather, [Slot::Input(1), Slot::Scratch(0)], pixels);
