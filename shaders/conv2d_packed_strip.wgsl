@@ -90,7 +90,7 @@ fn main(
 
     // Where a lane's pixels begin in X and in Y. Beyond the last pixel it is read again, and nothing is stored.
     let plane = dims.packed_rows * dims.vectors;
-    var from: array<u32, COLUMN_VECTORS>;
+    var base: array<u32, COLUMN_VECTORS>;
     var to: array<u32, COLUMN_VECTORS>;
     var count: array<u32, COLUMN_VECTORS>;
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
@@ -100,7 +100,7 @@ fn main(
         let vector = at - (line * dims.vectors);
         let picture = line / dims.rows;
         let row = line - (picture * dims.rows);
-        from[v] = (((((dims.first_x + picture) * dims.groups) + channel_group) * dims.steps) * plane)
+        base[v] = (((((dims.first_x + picture) * dims.groups) + channel_group) * dims.steps) * plane)
             + (row * dims.stride_y * dims.vectors) + vector;
         let output = ((((dims.first_y + picture) * dims.groups) + channel_group) * dims.outputs) + first_output;
         to[v] = (((output * dims.rows) + row) * dims.columns) + (4u * vector);
@@ -122,7 +122,7 @@ fn main(
             let s3 = (min((4u * quad) + 3u, dims.steps - 1u) * plane) + down;
             var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                panel[v] = mat4x4f(x[from[v] + s0], x[from[v] + s1], x[from[v] + s2], x[from[v] + s3]);
+                panel[v] = mat4x4f(x[base[v] + s0], x[base[v] + s1], x[base[v] + s2], x[base[v] + s3]);
             }
             for (var u = 0u; u < ROW_VECTORS; u++) {
                 let output = first_of_w + (4u * u);

@@ -9,11 +9,11 @@
 // Needs: nothing beyond WebGPU's defaults.
 //
 // A matrix product of DY, with an output channel a row and a pixel a column, and the transpose of what each tap meets: few
-// outputs, each a sum over all pixels of all pictures. The pictures are split over `splits` workgroups, whose sums are added
+// outputs, each a sum over all pixels of all pictures. Their rows are split over `splits` workgroups, whose sums are added
 // in order by conv2d_sum_splits.wgsl; with `adds` a workgroup goes on from the sums of the pictures before.
 //
 // Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS taps for its share of the
-// pictures. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the taps; a lane's next group
+// rows. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the taps; a lane's next group
 // of four taps is 4 * LANES_ACROSS further.
 //
 // The idea is that of matmul_strip.wgsl, which see. Both operands run along the sum, four pixels of a row a load; the taps'
@@ -27,8 +27,8 @@ const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along the taps
 struct Dims {
     first_x: u32,       // picture of X
     first_y: u32,       // picture of DY
-    pictures: u32,
-    share: u32,         // pictures of a split
+    lines: u32,         // rows of all pictures
+    share: u32,         // lines of a split
     splits: u32,
     adds: u32,          // 1: to what stands in SUMS, which are otherwise begun
     quads: u32,         // groups of four taps
@@ -78,10 +78,10 @@ fn main(
 
     // Beyond the last tap and the last output these are read again, and nothing is stored.
     let plane = dims.packed_rows * dims.vectors;
-    var from: array<array<u32, 4>, COLUMN_VECTORS>;
+    var base: array<array<u32, 4>, COLUMN_VECTORS>;
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
         for (var i = 0u; i < 4u; i++) {
-            from[v][i] = begin(min(first_tap + (v * 4u * LANES_ACROSS) + i, taps - 1u), plane);
+            base[v][i] = begin(min(first_tap + (v * 4u * LANES_ACROSS) + i, taps - 1u), plane);
         }
     }
     let map = dims.rows * dims.vectors;
@@ -106,26 +106,28 @@ fn main(
             }
         }
     }
-    let end = min((split + 1u) * dims.share, dims.pictures);
-    for (var picture = split * dims.share; picture < end; picture++) {
+    // On Mesa's software rasteriser all loops of an invocation together run 65,535 times at most, and then end silently: the
+    // host keeps a split well below that.
+    let end = min((split + 1u) * dims.share, dims.lines);
+    for (var line = split * dims.share; line < end; line++) {
+        let picture = line / dims.rows;
+        let row = line - (picture * dims.rows);
         let picture_x = (((dims.first_x + picture) * dims.groups) + channel_group) * dims.inputs * dims.kernel_width * plane;
         let picture_y = (((dims.first_y + picture) * dims.groups) + channel_group) * dims.outputs * map;
-        for (var row = 0u; row < dims.rows; row++) {
-            for (var vector = 0u; vector < dims.vectors; vector++) {
-                let at = picture_x + (row * dims.stride_y * dims.vectors) + vector;
-                let at_y = picture_y + (row * dims.vectors) + vector;
-                var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
-                for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                    panel[v] = transpose(
-                        mat4x4f(x[from[v][0] + at], x[from[v][1] + at], x[from[v][2] + at], x[from[v][3] + at]),
-                    );
-                }
-                for (var u = 0u; u < ROW_VECTORS; u++) {
-                    for (var o = 0u; o < 4u; o++) {
-                        let pixels = dy[row_of[u][o] + at_y];
-                        for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                            total[u][o][v] += panel[v] * pixels; // four pixels
-                        }
+        for (var vector = 0u; vector < dims.vectors; vector++) {
+            let at = picture_x + (row * dims.stride_y * dims.vectors) + vector;
+            let at_y = picture_y + (row * dims.vectors) + vector;
+            var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
+            for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                panel[v] = transpose(
+                    mat4x4f(x[base[v][0] + at], x[base[v][1] + at], x[base[v][2] + at], x[base[v][3] + at]),
+                );
+            }
+            for (var u = 0u; u < ROW_VECTORS; u++) {
+                for (var o = 0u; o < 4u; o++) {
+                    let pixels = dy[row_of[u][o] + at_y];
+                    for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                        total[u][o][v] += panel[v] * pixels; // four pixels
                     }
                 }
             }

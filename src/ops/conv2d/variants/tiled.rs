@@ -1,7 +1,7 @@
 //! Implicit matrix products in workgroup memory, for hardware: nothing is packed, and any shape goes.
 
-use super::{Direction, Sizes, sum_splits, whole};
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use super::{Direction, Sizes, split, whole};
+use crate::gpu::kernel::{Dispatch, Kernel, Lowering};
 use crate::ops::Lower;
 use crate::ops::elementwise::Program;
 
@@ -36,19 +36,5 @@ pub(super) fn weight(at: &Lower, sizes: Sizes) -> Lowering {
     let share = pixels.div_ceil(wanted).max(1);
     let splits = pixels.div_ceil(share).max(1);
     let kernel = Kernel::new("conv2d_tiled_weight", include_str!("../../../../shaders/conv2d_tiled_weight.wgsl"), &[]);
-    let product = |output| Dispatch {
-        kernel,
-        slots: vec![Slot::Input(0), Slot::Input(1), output],
-        dims: sizes.words().into_iter().chain([share as u32, splits as u32]).collect(),
-        groups: at.device.fold(tiles * splits),
-        flops: sizes.flops(),
-        bytes: at.types.bytes(),
-    };
-    if splits == 1 {
-        return product(Slot::Output).into();
-    }
-    Lowering {
-        dispatches: vec![product(Slot::Scratch(0)), sum_splits(at, &sizes, splits, taps, Slot::Scratch(0))],
-        scratch: vec![splits * sizes.out_channels * taps],
-    }
+    split(at, kernel, sizes, share, splits, at.device.fold(tiles * splits))
 }

@@ -1,6 +1,9 @@
 //! Convolutions from packed operands, for software rasterisers: the operands are copied into vectors that no edge cuts, in
 //! slices of the batch that bound the memory, and kernels with large register tiles multiply them.
 
+mod folded;
+mod weight;
+
 use super::{Direction, Sizes, sum_splits};
 use crate::gpu::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
@@ -8,18 +11,16 @@ use crate::ops::elementwise::{Program, epilogue};
 
 /// Floats that a slice of the batch may take when it is packed: few enough to stay in a cache.
 const SLICE: usize = 1 << 21;
-/// Workgroups that a weight's gradient is split into at least, where there are pictures enough.
-const WORKGROUPS: usize = 16;
 
 /// The dispatches of one convolution with its epilogue.
 pub(super) fn lower(direction: Direction, at: &Lower, sizes: Sizes, program: &Program, subgroup: bool) -> Lowering {
     match direction {
-        Direction::Forward => Product::forward(&sizes).lower(at, sizes.flops(), program, subgroup),
+        Direction::Forward => Product::forward(&sizes).flattened().lower(at, sizes.flops(), program, subgroup),
         Direction::BackwardInput if sizes.geometry.stride == [1, 1] => {
-            Product::flipped(&sizes).lower(at, sizes.flops(), program, subgroup)
+            Product::flipped(&sizes).flattened().lower(at, sizes.flops(), program, subgroup)
         }
-        Direction::BackwardInput => folded(at, &sizes, program, subgroup),
-        Direction::BackwardWeight => weight(at, &sizes, subgroup),
+        Direction::BackwardInput => folded::lower(at, &sizes, program, subgroup),
+        Direction::BackwardWeight => weight::lower(at, &sizes, subgroup),
     }
 }
 
@@ -62,7 +63,7 @@ impl Packing {
         Dispatch {
             kernel: Kernel::new(
                 "conv2d_pack_picture",
-                include_str!("../../../../shaders/conv2d_pack_picture.wgsl"),
+                include_str!("../../../../../shaders/conv2d_pack_picture.wgsl"),
                 &[],
             ),
             slots: vec![from, to],
@@ -81,9 +82,9 @@ struct Slice {
     pictures: usize,
 }
 
-/// The batch in slices of pictures that each take so many floats, as even as they can be.
-fn slices(batch: usize, floats: usize) -> Vec<Slice> {
-    let most = (SLICE / floats.max(1)).clamp(1, batch.max(1));
+/// The batch in slices of at most so many pictures that each take so many floats, as even as they can be.
+fn slices(batch: usize, floats: usize, most: usize) -> Vec<Slice> {
+    let most = (SLICE / floats.max(1)).min(most).clamp(1, batch.max(1));
     let pictures = batch.div_ceil(batch.div_ceil(most).max(1)).max(1);
     (0..batch).step_by(pictures).map(|first| Slice { first, pictures: pictures.min(batch - first) }).collect()
 }
@@ -170,7 +171,7 @@ impl Product {
             dilation_x: dilation[1],
             padding,
         };
-        let product = Self {
+        Self {
             batch: sizes.batch,
             groups: sizes.geometry.groups,
             outputs,
@@ -181,8 +182,7 @@ impl Product {
             dilation_y: dilation[0],
             packing,
             layout,
-        };
-        if sizes.kernel == [1, 1] && stride == [1, 1] && padding == [0, 0] { product.flattened() } else { product }
+        }
     }
 
     /// What gives each tap of each output, before the taps are folded into the gradient by the picture: a convolution of dy
@@ -218,8 +218,12 @@ impl Product {
         product.flattened()
     }
 
-    /// A convolution of one pixel does not see rows: the map as one row wastes least.
+    /// A convolution of one pixel does not see rows: there the map as one row, which wastes least.
     fn flattened(self) -> Self {
+        let same = self.packing.picture == self.map && self.packing.padding == [0, 0];
+        if self.kernel != [1, 1] || [self.stride_y, self.packing.stride_x] != [1, 1] || !same {
+            return self;
+        }
         let line = [1, self.map[0] * self.map[1]];
         Self { map: line, packing: Packing { picture: line, rows: line[0], columns: line[1], ..self.packing }, ..self }
     }
@@ -234,7 +238,7 @@ impl Product {
             lowering.dispatches.push(self.multiply(at, &tile, whole, operands, program, flops));
             return lowering;
         }
-        for slice in slices(self.batch, self.packing.floats()) {
+        for slice in slices(self.batch, self.packing.floats(), self.batch) {
             let from_scratch = Part { first_x: 0, first_y: slice.first, pictures: slice.pictures };
             let floats = slice.pictures * self.packing.floats();
             if lowering.scratch.len() == 1 {
@@ -261,7 +265,11 @@ impl Product {
         let counts = [vectors, blocks, self.kernel[0], self.quads(), self.outputs, self.channels, self.kernel[1]];
         let factors = [offset, group, output, channel];
         let dispatch = Dispatch {
-            kernel: Kernel::new("conv2d_pack_weight", include_str!("../../../../shaders/conv2d_pack_weight.wgsl"), &[]),
+            kernel: Kernel::new(
+                "conv2d_pack_weight",
+                include_str!("../../../../../shaders/conv2d_pack_weight.wgsl"),
+                &[],
+            ),
             slots: vec![Slot::Input(1), to],
             dims: counts.into_iter().chain(factors).map(|n| n as u32).chain([ky as u32, kx as u32]).collect(),
             groups: at.device.fold(vectors.div_ceil(64)),
@@ -364,12 +372,12 @@ impl Tile {
     fn kernel(&self, name: &str, constants: &[(&str, Constant)]) -> Kernel {
         let (subgroup, strip) = match name {
             "conv2d_packed" => (
-                include_str!("../../../../shaders/conv2d_packed_subgroup.wgsl"),
-                include_str!("../../../../shaders/conv2d_packed_strip.wgsl"),
+                include_str!("../../../../../shaders/conv2d_packed_subgroup.wgsl"),
+                include_str!("../../../../../shaders/conv2d_packed_strip.wgsl"),
             ),
             _ => (
-                include_str!("../../../../shaders/conv2d_weight_subgroup.wgsl"),
-                include_str!("../../../../shaders/conv2d_weight_strip.wgsl"),
+                include_str!("../../../../../shaders/conv2d_weight_subgroup.wgsl"),
+                include_str!("../../../../../shaders/conv2d_weight_strip.wgsl"),
             ),
         };
         let outputs = self.outputs as u32;
@@ -388,116 +396,4 @@ impl Tile {
         ];
         Kernel::new(&format!("{name}_strip"), strip, &[constants, &shape].concat())
     }
-}
-
-/// The gradient by the picture where outputs are more than a pixel apart: a product gives what each tap of each output adds,
-/// and a second kernel folds that into the picture.
-fn folded(at: &Lower, sizes: &Sizes, program: &Program, subgroup: bool) -> Lowering {
-    // Rows of the product are filled up to whole vectors.
-    let mut product = Product::taps(sizes);
-    product.map[1] = 4 * product.packing.vectors();
-    let tile = Tile::of(product.outputs, subgroup);
-    let (pack, weight_floats) = product.pack_weight(at, &tile, Slot::Scratch(0));
-    let is_there = product.packing.is_there();
-    let packed = if is_there { 0 } else { product.packing.floats() };
-    let slices = slices(sizes.batch, product.floats() + packed);
-    let pictures = slices.first().map_or(1, |slice| slice.pictures);
-    let mut lowering = Lowering { dispatches: vec![pack], scratch: vec![weight_floats, pictures * product.floats()] };
-    if !is_there {
-        lowering.scratch.push(pictures * packed);
-    }
-    for slice in slices {
-        let mut dy = Slot::Input(0);
-        let mut part = Part { first_x: slice.first, first_y: 0, pictures: slice.pictures };
-        if !is_there {
-            (dy, part.first_x) = (Slot::Scratch(2), 0);
-            lowering.dispatches.push(product.packing.dispatch(at, slice, Slot::Input(0), dy));
-        }
-        let flops = sizes.flops() * slice.pictures as u64 / sizes.batch as u64;
-        let mut taps = product.dispatch(at, &tile, part, product.kernel(&tile, false), flops);
-        taps.slots = vec![dy, Slot::Scratch(0), Slot::Scratch(1)];
-        lowering.dispatches.extend([taps, fold(at, sizes, slice, product.map[1], program)]);
-    }
-    lowering
-}
-
-/// Folds the taps of a slice, which stand in scratch tensor 1 in rows of `pitch`, into the picture.
-fn fold(at: &Lower, sizes: &Sizes, slice: Slice, pitch: usize, program: &Program) -> Dispatch {
-    let kernel = Kernel::new("conv2d_fold", include_str!("../../../../shaders/conv2d_fold.wgsl"), &[]);
-    let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
-    let geometry = sizes.geometry;
-    let pixels = slice.pictures * sizes.in_channels * sizes.picture[0] * sizes.picture[1];
-    let counts = [slice.first, pixels, sizes.in_channels];
-    let pairs = [sizes.picture, sizes.kernel, sizes.outputs];
-    let moves = [geometry.stride, geometry.padding, geometry.dilation];
-    let dims = counts.into_iter().chain(pairs.into_iter().flatten()).chain([pitch]).chain(moves.into_iter().flatten());
-    let taps = slice.pictures * sizes.in_channels * sizes.kernel[0] * sizes.kernel[1] * pitch;
-    let extras = (2..at.types.inputs.len()).map(Slot::Input);
-    Dispatch {
-        kernel,
-        slots: std::iter::once(Slot::Scratch(1)).chain(extras).chain([Slot::Output]).collect(),
-        dims: dims.map(|n| n as u32).chain(words).collect(),
-        groups: at.device.fold(pixels.div_ceil(64)),
-        flops: taps as u64 + pixels as u64 * program.flops(),
-        bytes: 4 * (taps + pixels) as u64,
-    }
-}
-
-/// The gradient by the weight: the pictures in slices, each split over workgroups whose sums go on from slice to slice and
-/// are added in the end. Slices and splits depend on the shapes alone.
-fn weight(at: &Lower, sizes: &Sizes, subgroup: bool) -> Lowering {
-    let forward = Product::forward(sizes);
-    let x = forward.packing;
-    let flat = forward.map;
-    let dy = Packing {
-        channels: sizes.out_channels,
-        picture: flat,
-        kernel_width: 1,
-        rows: flat[0],
-        columns: flat[1],
-        stride_x: 1,
-        dilation_x: 1,
-        padding: [0, 0],
-    };
-    let floats = [x, dy].map(|packing| if packing.is_there() { 0 } else { packing.floats() });
-    let slices = if floats == [0, 0] {
-        vec![Slice { first: 0, pictures: sizes.batch }]
-    } else {
-        slices(sizes.batch, floats[0] + floats[1])
-    };
-
-    let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
-    let quads = taps.div_ceil(4);
-    let tile = Tile::of(sizes.group_outputs(), subgroup);
-    let tiles = quads.div_ceil(tile.vectors) * sizes.group_outputs().div_ceil(tile.outputs) * sizes.geometry.groups;
-    let pictures = slices.first().map_or(1, |slice| slice.pictures);
-    let share = pictures.div_ceil(WORKGROUPS.div_ceil(tiles));
-    let splits = pictures.div_ceil(share);
-
-    let mut lowering = Lowering { dispatches: Vec::new(), scratch: vec![splits * sizes.out_channels * 4 * quads] };
-    // Each operand as it stands, or packed into a scratch tensor.
-    let mut places = [Slot::Input(0), Slot::Input(1)];
-    for (place, &floats) in places.iter_mut().zip(&floats).filter(|(_, floats)| **floats > 0) {
-        *place = Slot::Scratch(lowering.scratch.len());
-        lowering.scratch.push(pictures * floats);
-    }
-    for slice in slices {
-        for (input, packing) in [x, dy].into_iter().enumerate().filter(|(input, _)| floats[*input] > 0) {
-            lowering.dispatches.push(packing.dispatch(at, slice, Slot::Input(input), places[input]));
-        }
-        let first = floats.map(|floats| if floats > 0 { 0 } else { slice.first });
-        let split = [slice.pictures, share, splits, usize::from(slice.first > 0), quads, sizes.geometry.groups];
-        let channels = [sizes.group_outputs(), sizes.group_inputs(), sizes.kernel[0], sizes.kernel[1]];
-        let steps = [flat[0], x.vectors(), x.rows, forward.stride_y, forward.dilation_y];
-        lowering.dispatches.push(Dispatch {
-            kernel: tile.kernel("conv2d_weight", &[]),
-            slots: vec![places[0], places[1], Slot::Scratch(0)],
-            dims: first.into_iter().chain(split).chain(channels).chain(steps).map(|n| n as u32).collect(),
-            groups: at.device.fold(tiles * splits),
-            flops: sizes.flops() * slice.pictures as u64 / sizes.batch as u64,
-            bytes: 4 * (slice.pictures * (x.floats() + dy.floats()) + splits * sizes.out_channels * 4 * quads) as u64,
-        });
-    }
-    lowering.dispatches.push(sum_splits(at, sizes, splits, 4 * quads, Slot::Scratch(0)));
-    lowering
 }
