@@ -5,6 +5,7 @@ use gpunn::Engine;
 use gpunn::check::check_case;
 use gpunn::gpu::Options;
 use gpunn::gpu::kernel::Class;
+use gpunn::ops::conv2d::variants::Way;
 use gpunn::ops::table::TABLE;
 
 fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
@@ -48,6 +49,23 @@ fn gpu_with_other_kernels() {
     for options in [software, discrete, Options { checks: true, ..discrete }] {
         if let Some(mut engine) = kernels_tests::gpu(options) {
             all_cases(&mut engine, |name| name == "matmul");
+        }
+    }
+}
+
+/// Every way to compute a convolution, whatever the table would choose for this adapter and shape.
+#[test]
+fn gpu_with_every_way_of_convolution() {
+    for way in Way::ALL {
+        for checks in [false, true] {
+            let options = Options { conv2d: Some(way), checks, ..Options::default() };
+            if let Some(mut engine) = kernels_tests::gpu(options) {
+                if !engine.target().device.is_some_and(|device| way.runs_on(&device)) {
+                    println!("skipped: this adapter cannot run {way:?}");
+                    continue;
+                }
+                all_cases(&mut engine, |name| name.starts_with("conv2d"));
+            }
         }
     }
 }

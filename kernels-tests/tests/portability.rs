@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use gpunn::check::gradient_graph;
 use gpunn::gpu::kernel::{Access, Class, Dispatch, Kernel, Traits};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimise};
+use gpunn::ops::conv2d::variants::Way;
 use gpunn::ops::table::TABLE;
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -26,7 +27,12 @@ fn targets() -> Vec<(&'static str, Target)> {
         device: Some(Traits { class, subgroup, ..Traits::portable() }),
         ..Target::portable()
     };
-    vec![
+    let by = |way: Way| {
+        let subgroup = (way == Way::Packed { subgroup: true }).then_some(8);
+        let device = Traits { subgroup, conv2d: Some(way), ..Traits::portable() };
+        ("a way of convolution", Target { device: Some(device), ..Target::portable() })
+    };
+    let mut targets = vec![
         ("portable", Target::portable()),
         ("software, subgroups of 8", of(Class::Software, Some(8), 64)),
         ("software", of(Class::Software, None, 64)),
@@ -34,7 +40,9 @@ fn targets() -> Vec<(&'static str, Target)> {
         ("integrated, subgroups of 32", of(Class::Integrated, Some(32), 256)),
         ("discrete, subgroups of 32", of(Class::Discrete, Some(32), 256)),
         ("discrete, subgroups of 64", of(Class::Discrete, Some(64), 256)),
-    ]
+    ];
+    targets.extend(Way::ALL.map(by));
+    targets
 }
 
 /// Every distinct kernel with a dispatch of it, by the cases' values and gradients, fused and not, in place and not.

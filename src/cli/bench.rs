@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use gpunn::bench::peak::{self, Peak};
 use gpunn::bench::{self, Effort, Figure, Network};
 use gpunn::ops::case::{Case, Sample};
+use gpunn::ops::conv2d::{Geometry, variants::Way};
 use gpunn::ops::table::TABLE;
 use gpunn::{Engine, Result, gpu};
 
@@ -15,12 +16,38 @@ use super::engine::DeviceArgs;
 enum What {
     /// Matrix products: 512 x 512 x 512 and those of a small network
     Matmul,
+    /// Convolutions and their gradients: the layers of small networks
+    Conv2d,
     /// The large cases of every op
     Ops,
     /// Training steps of the MLP 1024-64-36 at batch 64 and 8, and of a small CNN on 32x32 at batch 64
     Train,
     /// All of these
     All,
+}
+
+/// A way to compute convolutions on a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum WayArg {
+    /// One invocation an output
+    Plain,
+    /// Workgroup memory, for hardware
+    Tiled,
+    /// Packed operands and large register tiles, for software adapters
+    Strip,
+    /// The same, for subgroups of 8
+    Subgroup,
+}
+
+impl From<WayArg> for Way {
+    fn from(arg: WayArg) -> Self {
+        match arg {
+            WayArg::Plain => Self::Plain,
+            WayArg::Tiled => Self::Tiled,
+            WayArg::Strip => Self::Packed { subgroup: false },
+            WayArg::Subgroup => Self::Packed { subgroup: true },
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +67,9 @@ pub struct Args {
     /// Measurements of each case
     #[arg(long, default_value_t = 7, value_name = "N")]
     repeats: usize,
+    /// Compute convolutions so, whatever their table says
+    #[arg(long, value_enum, value_name = "WAY")]
+    conv2d: Option<WayArg>,
     /// Print one line of JSON last
     #[arg(long)]
     json: bool,
@@ -69,7 +99,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return Err(gpunn::Error::usage("0 measurements of each case were asked for (--repeats); ask for at least 1."));
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
-    let mut engine = args.device.open_any(gpu::Options::default(), args.quiet)?;
+    let options = gpu::Options { conv2d: args.conv2d.map(Way::from), ..gpu::Options::default() };
+    let mut engine = args.device.open_any(options, args.quiet)?;
     let peak = peak::measure(&mut engine, effort)?;
     let mut report = Report { device: engine.device_name(), executor: engine.kind(), peak, cases: Vec::new() };
     let line = |text: &str| if args.json { eprintln!("{text}") } else { super::print_line(text) };
@@ -83,6 +114,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if matches!(args.what, What::Matmul | What::All) {
         for case in products() {
             add(bench::case(&mut engine, format!("matmul {}", case.label), &case, effort)?);
+        }
+    }
+    if matches!(args.what, What::Conv2d | What::All) {
+        for (name, case) in convolutions() {
+            add(bench::case(&mut engine, name, &case, effort)?);
         }
     }
     if matches!(args.what, What::Ops | What::All) {
@@ -131,6 +167,42 @@ fn products() -> Vec<Case> {
         Case { label: format!("{m}x{n}x{k}{}{}", if ta { " a'" } else { "" }, if tb { " b'" } else { "" }), ..case }
     };
     shapes.into_iter().map(of).collect()
+}
+
+/// Each with both gradients: the layer that others are measured by, a first layer, deep layers with small maps, one of one
+/// pixel, one that halves the map, one of odd size, one that sees each channel alone.
+fn convolutions() -> Vec<(String, Case)> {
+    let padded = Geometry::padded(1);
+    let halving = Geometry { stride: [2, 2], ..padded };
+    let depthwise = Geometry { groups: 64, ..padded };
+    let shapes = [
+        ("3x3", [64, 32, 16, 16], [64, 3, 3], padded),
+        ("3x3", [64, 3, 32, 32], [32, 3, 3], padded),
+        ("3x3", [64, 128, 8, 8], [128, 3, 3], padded),
+        ("3x3", [64, 256, 4, 4], [256, 3, 3], padded),
+        ("1x1", [64, 64, 16, 16], [64, 1, 1], Geometry::default()),
+        ("3x3 stride 2", [64, 64, 16, 16], [128, 3, 3], halving),
+        ("4x4", [32, 32, 15, 15], [64, 4, 4], padded),
+        ("3x3 depthwise", [64, 64, 16, 16], [64, 3, 3], depthwise),
+    ];
+    let mut cases = Vec::new();
+    for (label, x, w, geometry) in shapes {
+        let ([batch, channels, height, width], [outputs, kh, kw]) = (x, w);
+        let size = |axis: usize| geometry.outputs(axis, x[2 + axis], w[1 + axis]).expect("the shapes fit");
+        let dy = Sample::floats(&[batch, outputs, size(0), size(1)]);
+        let weight = Sample::floats(&[outputs, channels / geometry.groups, kh, kw]);
+        let picture = Sample::floats(&x);
+        let name = |direction| format!("{channels}-{outputs} {label} {height}x{width} b{batch} {direction}");
+        let forward =
+            Case::new(vec![picture.clone(), weight.clone()], move |graph, x| graph.conv2d(x[0], x[1], geometry));
+        let by_input = Case::new(vec![dy.clone(), weight], move |graph, x| {
+            graph.conv2d_backward_input(x[0], x[1], [height, width], geometry)
+        });
+        let by_weight =
+            Case::new(vec![picture, dy], move |graph, x| graph.conv2d_backward_weight(x[0], x[1], [kh, kw], geometry));
+        cases.extend([(name("y"), forward), (name("dx"), by_input), (name("dw"), by_weight)]);
+    }
+    cases
 }
 
 fn row(figure: &Figure) -> String {

@@ -88,6 +88,8 @@ pub struct Options {
     pub class: Option<Class>,
     /// No kernel that relies on a subgroup size is chosen: for tests and comparisons.
     pub without_subgroups: bool,
+    /// How convolutions are computed whatever their table says: for tests and comparisons.
+    pub conv2d: Option<crate::ops::conv2d::variants::Way>,
 }
 
 /// An opened device. Everything that is asked of it passes through here and is counted.
@@ -173,6 +175,7 @@ impl Device {
             class: self.options.class.unwrap_or(class(info.device_type)),
             subgroup: (fixed && has && !self.options.without_subgroups).then_some(info.subgroup_min_size),
             max_groups: self.limits.max_compute_workgroups_per_dimension,
+            conv2d: self.options.conv2d,
         }
     }
 

@@ -23,12 +23,14 @@ pub struct Traits {
     pub subgroup: Option<u32>,
     /// Most workgroups along one axis of a dispatch; larger grids are folded.
     pub max_groups: u32,
+    /// How convolutions are computed whatever their table says: for tests and comparisons.
+    pub conv2d: Option<crate::ops::conv2d::variants::Way>,
 }
 
 impl Traits {
     /// WebGPU's default limits: what every variant that is not chosen for more must fit.
     pub fn portable() -> Self {
-        Self { class: Class::Discrete, subgroup: None, max_groups: 65_535 }
+        Self { class: Class::Discrete, subgroup: None, max_groups: 65_535, conv2d: None }
     }
     /// A linear grid of `groups` workgroups, folded into two axes where one is too short. Kernels compute the linear
     /// number with `shaders/lib/grid.wgsl`.

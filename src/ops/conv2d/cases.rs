@@ -25,6 +25,11 @@ fn shapes() -> Vec<(&'static str, Shape)> {
         ("depthwise x2 stride 2", ([1, 6, 8, 8], [12, 3, 3], with([2, 2], [1, 1], [1, 1], 6))),
         ("pad beyond the kernel", ([1, 2, 3, 3], [2, 2, 2], Geometry::padded(3))),
         ("batch 70", ([70, 1, 6, 6], [2, 3, 3], plain)),
+        ("stride 2, 1x1", ([2, 5, 8, 8], [6, 1, 1], with([2, 2], [0, 0], [1, 1], 1))),
+        ("1x1 of whole vectors", ([2, 8, 4, 6], [40, 1, 1], plain)),
+        ("column kernel, as it stands", ([2, 3, 9, 8], [5, 3, 1], plain)),
+        ("groups 2, stride 2", ([2, 8, 9, 9], [20, 3, 3], with([2, 2], [1, 1], [1, 1], 2))),
+        ("several slices", ([5, 4, 5, 300], [4, 2, 300], Geometry::padded(2))),
         ("tiles", ([3, 16, 16, 16], [32, 3, 3], Geometry::padded(1))),
     ]
 }

@@ -1,0 +1,70 @@
+// needs: grid
+// Folds what each tap gives for each output of a convolution back into the picture that the taps met: the second half of the
+// gradient by the picture where the stride is above 1. The first half is a product of matrices that wastes nothing on
+// pixels that no tap meets.
+//
+// Shapes: TAPS is [pictures, in_channels, kernel_height, kernel_width, pitch], a row of it `rows` x `columns` outputs, filled
+// up; DX is [batch, in_channels, height, width], of which this computes the pictures from `first` on.
+//
+// Division of work: one invocation a pixel of DX, which gathers from every output that it was part of: the same taps, in
+// the same order, as conv2d_backward_input.wgsl.
+
+struct Dims {
+    first: u32,       // picture of DX
+    count: u32,       // pixels
+    in_channels: u32,
+    height: u32,
+    width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    rows: u32,
+    columns: u32,
+    pitch: u32,
+    stride_y: u32,
+    stride_x: u32,
+    padding_y: u32,
+    padding_x: u32,
+    dilation_y: u32,
+    dilation_x: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> taps: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let pixel = linear_group(group, groups) * 64u + local;
+    if (pixel >= dims.count) {
+        return;
+    }
+    let line = pixel / dims.width;
+    let ix = pixel - (line * dims.width);
+    let plane = line / dims.height;
+    let iy = line - (plane * dims.height);
+    var sum = 0.0;
+    for (var ky = 0u; ky < dims.kernel_height; ky++) {
+        // A negative distance wraps around to a number far above every row.
+        let y_distance = iy + dims.padding_y - ky * dims.dilation_y;
+        let row = y_distance / dims.stride_y;
+        if (row >= dims.rows || row * dims.stride_y != y_distance) {
+            continue;
+        }
+        for (var kx = 0u; kx < dims.kernel_width; kx++) {
+            let x_distance = ix + dims.padding_x - kx * dims.dilation_x;
+            let column = x_distance / dims.stride_x;
+            if (column < dims.columns && column * dims.stride_x == x_distance) {
+                let tap = (((plane * dims.kernel_height) + ky) * dims.kernel_width) + kx;
+                sum += taps[(tap * dims.pitch) + (row * dims.columns) + column];
+            }
+        }
+    }
+    let index = (dims.first * dims.in_channels * dims.height * dims.width) + pixel;
+    dx[index] = epilogue(sum, index);
+}

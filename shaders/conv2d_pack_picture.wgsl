@@ -1,0 +1,76 @@
+// needs: grid
+// Copies pictures into the layout that the packed convolution kernels read: every number that a tap meets stands in a row
+// of vec4s that begins where the outputs begin, so that those kernels load whole vectors and ask no edge for leave.
+//
+// Shapes: X is [batch, channels, height, width]; PACKED is [pictures, channels, kernel_width, rows, 4 * vectors], of the
+// pictures from `first` on. Row r of it is row r - padding_y of X; its column i under tap kx is column
+// i * stride_x + kx * dilation_x - padding_x. Outside X, and beyond the last column of the output, stands zero.
+//
+// Division of work: an invocation packs one row of one channel, for all kx. A division costs as much as several loads on a
+// software rasteriser, so an invocation has few of them. Where a step of kx is a step to the next column, three of the four
+// numbers of a vector are those of the tap before.
+
+struct Dims {
+    first: u32,    // picture
+    planes: u32,   // pictures times channels
+    channels: u32,
+    height: u32,
+    width: u32,
+    kernel_width: u32,
+    rows: u32,
+    vectors: u32,
+    columns: u32,  // of the output
+    stride_x: u32,
+    dilation_x: u32,
+    padding_y: u32, // two's complement: below zero for the gradient of a picture with more padding than kernel
+    padding_x: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> packed: array<vec4f>;
+
+// Left of the picture `column` wraps around and is as much outside as right of it.
+fn pixel(line: u32, column: u32, inside: bool) -> f32 {
+    let value = x[line + min(column, dims.width - 1u)];
+    return select(0.0, value, inside && column < dims.width);
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if (index >= dims.planes * dims.rows) {
+        return;
+    }
+    let plane = index / dims.rows;
+    let row = index - (plane * dims.rows);
+    let iy = row - dims.padding_y;
+    let inside = iy < dims.height;
+    let line = ((((dims.first * dims.channels) + plane) * dims.height) + min(iy, dims.height - 1u)) * dims.width;
+    let slides = dims.stride_x == dims.dilation_x;
+
+    for (var vector = 0u; vector < dims.vectors; vector++) {
+        let exists = (vec4u(4u * vector) + vec4u(0u, 1u, 2u, 3u)) < vec4u(dims.columns);
+        var pixels: vec4f;
+        for (var kx = 0u; kx < dims.kernel_width; kx++) {
+            let at = (4u * vector * dims.stride_x) + (kx * dims.dilation_x) - dims.padding_x;
+            let last = pixel(line, at + (3u * dims.stride_x), inside);
+            if (slides && kx > 0u) {
+                pixels = vec4f(pixels.yzw, last);
+            } else {
+                pixels = vec4f(
+                    pixel(line, at, inside),
+                    pixel(line, at + dims.stride_x, inside),
+                    pixel(line, at + (2u * dims.stride_x), inside),
+                    last,
+                );
+            }
+            let to = ((((plane * dims.kernel_width) + kx) * dims.rows) + row) * dims.vectors + vector;
+            packed[to] = select(vec4f(0.0), pixels, exists);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// needs: grid
+// Copies the weight of a convolution into the layout that the packed kernels read: for eight output channels side by side,
+// four steps each of the sum.
+//
+// Shapes: PACKED is [groups, blocks, kernel_height, steps / 4, 8 outputs, 4 steps]. A step stands for an input channel and
+// a tap across: channel * kernel_width + kx, from 0 to channels * kernel_width; the steps are filled up to a multiple of
+// four with zeros, and so are the outputs of a group to whole blocks.
+// W's element for (group, output, channel, ky, kx) stands at offset + group * by_group + output * by_output + ...; the
+// factors, in two's complement, are also how a kernel is flipped or its input and output channels are exchanged.
+//
+// Division of work: one invocation a vec4.
+
+struct Dims {
+    count: u32,         // vec4s in all
+    blocks: u32,
+    kernel_height: u32,
+    quads: u32,         // steps / 4, filled up
+    outputs: u32,       // of a group
+    channels: u32,      // of a group
+    kernel_width: u32,
+    offset: u32,
+    by_group: u32,
+    by_output: u32,
+    by_channel: u32,
+    by_ky: u32,
+    by_kx: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> packed: array<vec4f>;
+
+fn weight(line: u32, step: u32, exists: bool) -> f32 {
+    let channel = step / dims.kernel_width;
+    if (!exists || channel >= dims.channels) {
+        return 0.0;
+    }
+    return w[line + (channel * dims.by_channel) + ((step - (channel * dims.kernel_width)) * dims.by_kx)];
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if (index >= dims.count) {
+        return;
+    }
+    let quad = (index / 8u) % dims.quads;
+    let ky = (index / (8u * dims.quads)) % dims.kernel_height;
+    let block = (index / (8u * dims.quads * dims.kernel_height)) % dims.blocks;
+    let channel_group = index / (8u * dims.quads * dims.kernel_height * dims.blocks);
+    let output = (8u * block) + (index % 8u);
+
+    let exists = output < dims.outputs;
+    let line = dims.offset + (channel_group * dims.by_group) + (output * dims.by_output) + (ky * dims.by_ky);
+    packed[index] = vec4f(
+        weight(line, 4u * quad, exists),
+        weight(line, (4u * quad) + 1u, exists),
+        weight(line, (4u * quad) + 2u, exists),
+        weight(line, (4u * quad) + 3u, exists),
+    );
+}

@@ -1,0 +1,165 @@
+// needs: grid
+// Convolution from packed operands, for software rasterisers without subgroups of a known size.
+//
+// Shapes: X is [pictures, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_picture.wgsl says what stands where), W is
+// [groups, blocks, kernel_height, quads, 8 outputs, 4 steps] (conv2d_pack_weight.wgsl), with whole tiles of blocks; Y is
+// [batch, groups, outputs, rows, columns], of which this computes the pictures from
+// `first_y` on. A step is an input channel
+// and a tap across; any stride, padding and dilation across is in the packing.
+// Needs: nothing beyond WebGPU's defaults.
+//
+// Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS pixels, counted over rows and
+// pictures. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the pixels; a lane's next
+// vec4 of pixels is LANES_ACROSS further. Workgroups with the same pixels stand side by side.
+//
+// The idea is that of matmul_strip.wgsl, which see: vec4 loads, each number used as often as a lane's tile allows, four
+// steps innermost. What makes a convolution of it is where a step's pixels stand: `ky` moves down a row, and a step moves to
+// the next plane. 32 loads feed 1024 multiply-adds.
+
+const EPILOGUE: bool = true; // whether there is one to apply
+const ROW_VECTORS: u32 = 4u; // groups of 4 output channels a lane computes
+const COLUMN_VECTORS: u32 = 4u; // vec4s of pixels a lane computes
+const LANES_DOWN: u32 = 2u; // lanes of a workgroup along the output channels
+const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along the pixels
+
+struct Dims {
+    first_x: u32,       // picture of X
+    first_y: u32,       // picture of Y
+    pixels: u32,        // vec4s of pixels: pictures * rows * vectors
+    groups: u32,
+    outputs: u32,       // of a group
+    tiles: u32,         // of a group's outputs
+    steps: u32,         // input channels of a group times kernel_width
+    quads: u32,         // steps / 4, filled up
+    kernel_height: u32,
+    rows: u32,
+    columns: u32,
+    vectors: u32,
+    packed_rows: u32,
+    stride_y: u32,
+    dilation_y: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> w: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // spliced
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+// Y's four numbers from `index` on, of which `count` exist. Where all rows are whole vectors the host puts a Y of vec4f and
+// its functions in the place of these (variants/packed.rs).
+fn load_y(index: u32, count: u32) -> vec4f {
+    let last = index + min(count, 4u) - 1u;
+    return vec4f(y[index], y[min(index + 1u, last)], y[min(index + 2u, last)], y[min(index + 3u, last)]);
+}
+fn store_y(index: u32, count: u32, value: vec4f) {
+    y[index] = value.x;
+    if (count > 1u) { y[index + 1u] = value.y; }
+    if (count > 2u) { y[index + 2u] = value.z; }
+    if (count > 3u) { y[index + 3u] = value.w; }
+}
+// end of what is spliced
+
+fn finish(sum: vec4f, index: u32, count: u32) -> vec4f {
+    let last = index + min(count, 4u) - 1u;
+    return vec4f(
+        epilogue(sum.x, index),
+        epilogue(sum.y, min(index + 1u, last)),
+        epilogue(sum.z, min(index + 2u, last)),
+        epilogue(sum.w, min(index + 3u, last)),
+    );
+}
+
+@compute @workgroup_size(LANES_DOWN * LANES_ACROSS)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = linear_group(group, groups);
+    let tiles = dims.tiles * dims.groups;
+    let pixel_tile = tile / tiles;
+    let channel_group = (tile % tiles) / dims.tiles;
+    let lane_down = lane / LANES_ACROSS;
+    let first_output = (((tile % dims.tiles) * LANES_DOWN) + lane_down) * (4u * ROW_VECTORS);
+    let first_pixel = (pixel_tile * (LANES_ACROSS * COLUMN_VECTORS)) + (lane % LANES_ACROSS);
+    if (pixel_tile * (LANES_ACROSS * COLUMN_VECTORS) >= dims.pixels || first_output >= dims.outputs) {
+        return; // beyond the last output, or the end of a folded grid
+    }
+
+    // Where a lane's pixels begin in X and in Y. Beyond the last pixel it is read again, and nothing is stored.
+    let plane = dims.packed_rows * dims.vectors;
+    var base: array<u32, COLUMN_VECTORS>;
+    var to: array<u32, COLUMN_VECTORS>;
+    var count: array<u32, COLUMN_VECTORS>;
+    for (var v = 0u; v < COLUMN_VECTORS; v++) {
+        let pixel = first_pixel + (v * LANES_ACROSS);
+        let at = min(pixel, dims.pixels - 1u);
+        let line = at / dims.vectors;
+        let vector = at - (line * dims.vectors);
+        let picture = line / dims.rows;
+        let row = line - (picture * dims.rows);
+        base[v] = (((((dims.first_x + picture) * dims.groups) + channel_group) * dims.steps) * plane)
+            + (row * dims.stride_y * dims.vectors) + vector;
+        let output = ((((dims.first_y + picture) * dims.groups) + channel_group) * dims.outputs) + first_output;
+        to[v] = (((output * dims.rows) + row) * dims.columns) + (4u * vector);
+        count[v] = select(0u, dims.columns - (4u * vector), pixel < dims.pixels);
+    }
+    let block_quads = dims.kernel_height * dims.quads;
+    // A vec4 of W stands for an output; those of eight outputs stand side by side, then come the steps.
+    let tile_blocks = (LANES_DOWN * ROW_VECTORS) / 2u;
+    let first_of_w = (channel_group * dims.tiles * tile_blocks * 8u) + first_output;
+
+    var sums: array<array<array<vec4f, COLUMN_VECTORS>, 4>, ROW_VECTORS>;
+    for (var ky = 0u; ky < dims.kernel_height; ky++) {
+        let down = ky * dims.dilation_y * dims.vectors;
+        for (var quad = 0u; quad < dims.quads; quad++) {
+            // Steps beyond the last meet a zero of W; they only have to be a place that may be read.
+            let s0 = (4u * quad * plane) + down;
+            let s1 = (min((4u * quad) + 1u, dims.steps - 1u) * plane) + down;
+            let s2 = (min((4u * quad) + 2u, dims.steps - 1u) * plane) + down;
+            let s3 = (min((4u * quad) + 3u, dims.steps - 1u) * plane) + down;
+            var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
+            for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                panel[v] = mat4x4f(x[base[v] + s0], x[base[v] + s1], x[base[v] + s2], x[base[v] + s3]);
+            }
+            for (var u = 0u; u < ROW_VECTORS; u++) {
+                let output = first_of_w + (4u * u);
+                let at = ((((output / 8u) * block_quads) + (ky * dims.quads) + quad) * 8u) + (output % 8u);
+                let outputs = mat4x4f(w[at], w[at + 1u], w[at + 2u], w[at + 3u]);
+                for (var o = 0u; o < 4u; o++) {
+                    for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                        sums[u][o][v] += panel[v] * outputs[o]; // four steps
+                    }
+                }
+            }
+        }
+    }
+
+    let map = dims.rows * dims.columns;
+    let outputs = min(dims.outputs - first_output, 4u * ROW_VECTORS);
+    for (var u = 0u; u < ROW_VECTORS; u++) {
+        for (var o = 0u; o < 4u; o++) {
+            for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                let output = (4u * u) + o;
+                if (output < outputs && count[v] > 0u) {
+                    store_y(to[v] + (output * map), count[v], sums[u][o][v]);
+                }
+            }
+        }
+    }
+    if (!EPILOGUE) {
+        return;
+    }
+    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
+    // registers have no index; there the epilogue would be compiled once for each output.
+    for (var v = 0u; v < COLUMN_VECTORS; v++) {
+        if (count[v] > 0u) {
+            for (var output = 0u; output < outputs; output++) {
+                let index = to[v] + (output * map);
+                store_y(index, count[v], finish(load_y(index, count[v]), index, count[v]));
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+// needs: grid
+// Convolution, or its gradient by the picture, for real GPUs: a matrix product whose right matrix is never written down.
+// Tiles of both matrices in workgroup memory, a small tile of the result in each lane's registers.
+//
+// Shapes: W is [out_channels, in_channels / groups, kernel_height, kernel_width]. Forward, X is [batch, in_channels, height,
+// width] and Y is [batch, out_channels, rows, columns]; with BACKWARD, X is the gradient [batch, out_channels, rows,
+// columns] and Y the picture's [batch, in_channels, height, width]. All row-major, any sizes and groups.
+// Needs: WebGPU's default limits: 256 invocations, 8.5 KiB of workgroup memory. Not measured on hardware yet.
+//
+// The product, for each group: a row is a channel of Y, a column is a pixel of Y (counted over pictures), and a step of the
+// sum is a channel of X and a tap. The left matrix is W. The right one has, for a pixel and a tap, the number of X that they
+// meet, or zero where there is none: outside X, or, backwards, between two outputs where the stride is above 1.
+//
+// Division of work: a workgroup computes 64 channels of 64 pixels, a lane 4 x 4 of them; 16 steps are held in workgroup
+// memory at a time. Workgroups with the same pixels stand side by side, so that X is still in a cache.
+//
+// Each lane always fetches the same vec4 of both tiles: four channels of one step of W, four pixels of one step of X. So
+// the divisions that make a picture, a row and a column of a pixel's number are made once; the step's channel and tap go on
+// by 16 steps as a number of three digits does, with carries instead of divisions. Neighbouring lanes take neighbouring
+// pixels of X and neighbouring steps of W, both side by side in memory.
+// Bank conflicts: as in matmul_tiled.wgsl; PAD makes the distance of two steps an odd number of vec4s.
+
+const BACKWARD: bool = false; // the gradient by the picture
+const TILE: u32 = 64u; // channels, and pixels, of a workgroup
+const DEPTH: u32 = 16u; // steps held in workgroup memory at a time
+const VECTORS: u32 = TILE / 4u; // vec4s of a step in either tile; also the lanes along each side
+const PAD: u32 = 1u; // unused vec4s at the end of a tile's row
+
+struct Dims {
+    batch: u32,
+    in_channels: u32,
+    out_channels: u32,
+    groups: u32,
+    height: u32,
+    width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    rows: u32,
+    columns: u32,
+    stride_y: u32,
+    stride_x: u32,
+    padding_y: u32,
+    padding_x: u32,
+    dilation_y: u32,
+    dilation_x: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> w: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+var<workgroup> w_tile: array<array<vec4f, VECTORS + PAD>, DEPTH>;
+var<workgroup> x_tile: array<array<vec4f, VECTORS + PAD>, DEPTH>;
+
+fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+// A step of the sum: a channel of X within its group, and a tap.
+struct Step {
+    channel: u32,
+    ky: u32,
+    kx: u32,
+}
+
+fn step_of(number: u32) -> Step {
+    let line = number / dims.kernel_width;
+    let channel = line / dims.kernel_height;
+    return Step(channel, line - (channel * dims.kernel_height), number - (line * dims.kernel_width));
+}
+
+fn advance(step: Step, by: Step) -> Step {
+    var sum = Step(step.channel + by.channel, step.ky + by.ky, step.kx + by.kx);
+    if (sum.kx >= dims.kernel_width) {
+        sum.kx -= dims.kernel_width;
+        sum.ky += 1u;
+    }
+    if (sum.ky >= dims.kernel_height) {
+        sum.ky -= dims.kernel_height;
+        sum.channel += 1u;
+    }
+    return sum;
+}
+
+// Channels of a group of X and of Y.
+fn channels_x() -> u32 { return select(dims.in_channels, dims.out_channels, BACKWARD) / dims.groups; }
+fn channels_y() -> u32 { return select(dims.out_channels, dims.in_channels, BACKWARD) / dims.groups; }
+fn size_x() -> vec2u { return select(vec2u(dims.height, dims.width), vec2u(dims.rows, dims.columns), BACKWARD); }
+fn size_y() -> vec2u { return select(vec2u(dims.rows, dims.columns), vec2u(dims.height, dims.width), BACKWARD); }
+
+// A pixel of Y: its picture, its place in the map, and where tap 0 meets X, in rows and columns of the padded picture.
+struct Pixel {
+    picture: u32,
+    place: u32,
+    at: vec2u,
+}
+
+fn pixel_of(number: u32) -> Pixel {
+    let size = size_y();
+    let picture = number / (size.x * size.y);
+    let place = number - (picture * size.x * size.y);
+    let row = place / size.y;
+    let at = vec2u(row, place - (row * size.y));
+    let stride = vec2u(dims.stride_y, dims.stride_x);
+    let padding = vec2u(dims.padding_y, dims.padding_x);
+    if (BACKWARD) {
+        return Pixel(picture, place, at + padding);
+    }
+    return Pixel(picture, place, (at * stride) - padding);
+}
+
+// What a pixel and a step meet. Above and left of X coordinates wrap around and are as much outside as below it.
+fn load_x(pixel: Pixel, group: u32, step: Step) -> f32 {
+    let tap = vec2u(step.ky * dims.dilation_y, step.kx * dims.dilation_x);
+    let size = size_x();
+    var at = pixel.at + tap;
+    var meets = true;
+    if (BACKWARD) {
+        let stride = vec2u(dims.stride_y, dims.stride_x);
+        let distance = pixel.at - tap;
+        at = distance / stride;
+        meets = all((at * stride) == distance);
+    }
+    if (!meets || any(at >= size) || step.channel >= channels_x() || pixel.picture >= dims.batch) {
+        return 0.0;
+    }
+    let plane = (((pixel.picture * dims.groups) + group) * channels_x()) + step.channel;
+    return x[(((plane * size.x) + at.x) * size.y) + at.y];
+}
+
+fn load_w(channel: u32, group: u32, step: Step) -> f32 {
+    if (channel >= channels_y() || step.channel >= channels_x()) {
+        return 0.0;
+    }
+    let output = (group * (dims.out_channels / dims.groups)) + select(channel, step.channel, BACKWARD);
+    let input = select(step.channel, channel, BACKWARD);
+    let line = ((output * (dims.in_channels / dims.groups)) + input) * dims.kernel_height;
+    return w[((line + step.ky) * dims.kernel_width) + step.kx];
+}
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tiles = (channels_y() + TILE - 1u) / TILE;
+    let tile = linear_group(group, groups);
+    let first_channel = (tile % tiles) * TILE;
+    let channel_group = (tile / tiles) % dims.groups;
+    let first_pixel = (tile / (tiles * dims.groups)) * TILE;
+    let across = lane % VECTORS;
+    let down = lane / VECTORS;
+
+    // What this lane fetches. For X neighbouring lanes take neighbouring vec4s of pixels, for W neighbouring steps.
+    let sixteen = step_of(DEPTH);
+    var step_x = step_of(down);
+    var step_w = step_of(across);
+    let pixel0 = pixel_of(first_pixel + (4u * across));
+    let pixel1 = pixel_of(first_pixel + (4u * across) + 1u);
+    let pixel2 = pixel_of(first_pixel + (4u * across) + 2u);
+    let pixel3 = pixel_of(first_pixel + (4u * across) + 3u);
+    let channel = first_channel + (4u * down);
+
+    var sums: array<vec4f, 4>;
+    let depth = channels_x() * dims.kernel_height * dims.kernel_width;
+    for (var k = 0u; k < depth; k += DEPTH) {
+        x_tile[down][across] = vec4f(
+            load_x(pixel0, channel_group, step_x),
+            load_x(pixel1, channel_group, step_x),
+            load_x(pixel2, channel_group, step_x),
+            load_x(pixel3, channel_group, step_x),
+        );
+        w_tile[across][down] = vec4f(
+            load_w(channel, channel_group, step_w),
+            load_w(channel + 1u, channel_group, step_w),
+            load_w(channel + 2u, channel_group, step_w),
+            load_w(channel + 3u, channel_group, step_w),
+        );
+        step_x = advance(step_x, sixteen);
+        step_w = advance(step_w, sixteen);
+        workgroupBarrier();
+        for (var step = 0u; step < DEPTH; step++) {
+            let channels = w_tile[step][down];
+            let pixels = x_tile[step][across];
+            sums[0] += channels.x * pixels;
+            sums[1] += channels.y * pixels;
+            sums[2] += channels.z * pixels;
+            sums[3] += channels.w * pixels;
+        }
+        workgroupBarrier();
+    }
+
+    let map = size_y().x * size_y().y;
+    for (var p = 0u; p < 4u; p++) {
+        let pixel = pixel_of(first_pixel + (4u * across) + p);
+        let plane = (((pixel.picture * dims.groups) + channel_group) * channels_y()) + channel;
+        for (var c = 0u; c < 4u; c++) {
+            if (channel + c < channels_y() && pixel.picture < dims.batch) {
+                let index = ((plane + c) * map) + pixel.place;
+                y[index] = epilogue(sums[c][p], index);
+            }
+        }
+    }
+}

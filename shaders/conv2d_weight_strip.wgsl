@@ -1,0 +1,147 @@
+// needs: grid
+// The gradient of a convolution by its weight from packed pictures, for software rasterisers without subgroups
+// of a known size.
+//
+// Shapes: X is [pictures, groups, inputs, kernel_width, packed_rows, 4 * vectors] (conv2d_pack_picture.wgsl says what
+// stands where), DY is [batch, groups, outputs, rows, 4 * vectors], with zeros beyond the last column, SUMS is
+// [splits, groups, outputs, 4 * quads], where a row holds the taps [inputs, kernel_height, kernel_width], filled up. The
+// pictures are those from `first_x` and from `first_y` on.
+// Needs: nothing beyond WebGPU's defaults.
+//
+// A matrix product of DY, with an output channel a row and a pixel a column, and the transpose of what each tap meets: few
+// outputs, each a sum over all pixels of all pictures. Their rows are split over `splits` workgroups, whose sums are added
+// in order by conv2d_sum_splits.wgsl; with `adds` a workgroup goes on from the sums of the pictures before.
+//
+// Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS taps for its share of the
+// rows. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the taps; a lane's next group
+// of four taps is 4 * LANES_ACROSS further.
+//
+// The idea is that of matmul_strip.wgsl, which see. Both operands run along the sum, four pixels of a row a load; the taps'
+// vectors are transposed in registers.
+
+const ROW_VECTORS: u32 = 4u; // groups of 4 output channels a lane computes
+const COLUMN_VECTORS: u32 = 4u; // groups of four taps a lane computes
+const LANES_DOWN: u32 = 2u; // lanes of a workgroup along the output channels
+const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along the taps
+
+struct Dims {
+    first_x: u32,       // picture of X
+    first_y: u32,       // picture of DY
+    lines: u32,         // rows of all pictures
+    share: u32,         // lines of a split
+    splits: u32,
+    adds: u32,          // 1: to what stands in SUMS, which are otherwise begun
+    quads: u32,         // groups of four taps
+    groups: u32,
+    outputs: u32,       // of a group
+    inputs: u32,        // of a group
+    kernel_height: u32,
+    kernel_width: u32,
+    rows: u32,
+    vectors: u32,
+    packed_rows: u32,
+    stride_y: u32,
+    dilation_y: u32,
+}
+
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> sums: array<vec4f>;
+
+// Where what a tap of a group meets begins in a picture of X.
+fn begin(tap: u32, plane: u32) -> u32 {
+    let kx = tap % dims.kernel_width;
+    let ky = (tap / dims.kernel_width) % dims.kernel_height;
+    let input = tap / (dims.kernel_width * dims.kernel_height);
+    return (((input * dims.kernel_width) + kx) * plane) + (ky * dims.dilation_y * dims.vectors);
+}
+
+@compute @workgroup_size(LANES_DOWN * LANES_ACROSS)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let taps = dims.inputs * dims.kernel_height * dims.kernel_width;
+    let tap_tiles = (dims.quads + (LANES_ACROSS * COLUMN_VECTORS) - 1u) / (LANES_ACROSS * COLUMN_VECTORS);
+    let output_tiles = (dims.outputs + (4u * LANES_DOWN * ROW_VECTORS) - 1u) / (4u * LANES_DOWN * ROW_VECTORS);
+    let tile = linear_group(group, groups);
+    let first_tap = 4u * (((tile % tap_tiles) * (LANES_ACROSS * COLUMN_VECTORS)) + (lane % LANES_ACROSS));
+    let lane_down = lane / LANES_ACROSS;
+    let first_output = ((((tile / tap_tiles) % output_tiles) * LANES_DOWN) + lane_down) * (4u * ROW_VECTORS);
+    let channel_group = (tile / (tap_tiles * output_tiles)) % dims.groups;
+    let split = tile / (tap_tiles * output_tiles * dims.groups);
+    if (split >= dims.splits || first_output >= dims.outputs) {
+        return; // beyond the last output, or the end of a folded grid
+    }
+
+    // Beyond the last tap and the last output these are read again, and nothing is stored.
+    let plane = dims.packed_rows * dims.vectors;
+    var base: array<array<u32, 4>, COLUMN_VECTORS>;
+    for (var v = 0u; v < COLUMN_VECTORS; v++) {
+        for (var i = 0u; i < 4u; i++) {
+            base[v][i] = begin(min(first_tap + (v * 4u * LANES_ACROSS) + i, taps - 1u), plane);
+        }
+    }
+    let map = dims.rows * dims.vectors;
+    var row_of: array<array<u32, 4>, ROW_VECTORS>;
+    for (var u = 0u; u < ROW_VECTORS; u++) {
+        for (var o = 0u; o < 4u; o++) {
+            row_of[u][o] = min(first_output + (4u * u) + o, dims.outputs - 1u) * map;
+        }
+    }
+
+    let first_row = ((((split * dims.groups) + channel_group) * dims.outputs) + first_output) * dims.quads;
+    let first_quad = first_row + (first_tap / 4u);
+    var total: array<array<array<vec4f, COLUMN_VECTORS>, 4>, ROW_VECTORS>;
+    if (dims.adds != 0u) {
+        for (var u = 0u; u < ROW_VECTORS; u++) {
+            for (var o = 0u; o < 4u; o++) {
+                for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                    let output = min((4u * u) + o, dims.outputs - 1u - first_output);
+                    let quad = min((first_tap / 4u) + (v * LANES_ACROSS), dims.quads - 1u);
+                    total[u][o][v] = sums[first_row + (output * dims.quads) + quad];
+                }
+            }
+        }
+    }
+    // On Mesa's software rasteriser all loops of an invocation together run 65,535 times at most, and then end silently: the
+    // host keeps a split well below that.
+    let end = min((split + 1u) * dims.share, dims.lines);
+    for (var line = split * dims.share; line < end; line++) {
+        let picture = line / dims.rows;
+        let row = line - (picture * dims.rows);
+        let picture_x = (((dims.first_x + picture) * dims.groups) + channel_group) * dims.inputs * dims.kernel_width * plane;
+        let picture_y = (((dims.first_y + picture) * dims.groups) + channel_group) * dims.outputs * map;
+        for (var vector = 0u; vector < dims.vectors; vector++) {
+            let at = picture_x + (row * dims.stride_y * dims.vectors) + vector;
+            let at_y = picture_y + (row * dims.vectors) + vector;
+            var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
+            for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                panel[v] = transpose(
+                    mat4x4f(x[base[v][0] + at], x[base[v][1] + at], x[base[v][2] + at], x[base[v][3] + at]),
+                );
+            }
+            for (var u = 0u; u < ROW_VECTORS; u++) {
+                for (var o = 0u; o < 4u; o++) {
+                    let pixels = dy[row_of[u][o] + at_y];
+                    for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                        total[u][o][v] += panel[v] * pixels; // four pixels
+                    }
+                }
+            }
+        }
+    }
+
+    for (var u = 0u; u < ROW_VECTORS; u++) {
+        for (var o = 0u; o < 4u; o++) {
+            for (var v = 0u; v < COLUMN_VECTORS; v++) {
+                let output = (4u * u) + o;
+                if (first_output + output < dims.outputs && (first_tap / 4u) + (v * LANES_ACROSS) < dims.quads) {
+                    sums[first_quad + (output * dims.quads) + (v * LANES_ACROSS)] = total[u][o][v];
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Which convolution kernels for which device and shape: the table that stands for tuning at run time. Measured figures and
+//! the reasons stand in `docs/conv2d-variants.md`.
+
+mod packed;
+mod tiled;
+
+use super::Sizes;
+use crate::gpu::kernel::{Class, Dispatch, Kernel, Lowering, Slot, Traits};
+use crate::ops::Lower;
+use crate::ops::elementwise::{Program, epilogue};
+
+/// What is computed of which two operands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// y of x and w.
+    Forward,
+    /// dx of dy and w.
+    BackwardInput,
+    /// dw of x and dy.
+    BackwardWeight,
+}
+
+/// A way to compute a convolution or one of its gradients: each can do any shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// One invocation an output: the definition.
+    Plain,
+    /// Workgroup memory and registers, for hardware.
+    Tiled,
+    /// Operands packed into vectors, then large register tiles, for software rasterisers.
+    Packed {
+        /// Whether values are shared by `subgroupBroadcast`, for subgroups of 8.
+        subgroup: bool,
+    },
+}
+
+impl Way {
+    /// All of them, for tests.
+    pub const ALL: [Self; 4] =
+        [Self::Plain, Self::Tiled, Self::Packed { subgroup: false }, Self::Packed { subgroup: true }];
+
+    /// Whether a device can run it.
+    pub fn runs_on(self, device: &Traits) -> bool {
+        self != Self::Packed { subgroup: true } || device.subgroup == Some(8)
+    }
+}
+
+/// The table.
+pub fn choose(device: &Traits, direction: Direction, sizes: &Sizes) -> Way {
+    if let Some(way) = device.conv2d.filter(|way| way.runs_on(device)) {
+        return way;
+    }
+    // Groups of few channels fill a small part of any tile. From packed operands that is still twice as fast as the plain
+    // way, but for the gradient by the weight.
+    let narrow = sizes.geometry.groups > 1 && sizes.group_outputs().min(sizes.group_inputs()) < 4;
+    match device.class {
+        Class::Software if !narrow || direction != Direction::BackwardWeight => {
+            Way::Packed { subgroup: device.subgroup == Some(8) }
+        }
+        Class::Integrated | Class::Discrete if !narrow => Way::Tiled,
+        _ => Way::Plain,
+    }
+}
+
+/// The dispatches of one convolution with its epilogue.
+pub(super) fn lower(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> Lowering {
+    match choose(at.device, direction, &sizes) {
+        Way::Plain if direction == Direction::BackwardWeight => plain_weight(at, sizes),
+        Way::Plain => plain(direction, at, sizes, program).into(),
+        Way::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
+        Way::Tiled => tiled::picture(direction, at, sizes, program).into(),
+        Way::Packed { subgroup } => packed::lower(direction, at, sizes, program, subgroup),
+    }
+}
+
+/// One invocation an output: the definition.
+fn plain(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> Dispatch {
+    let (name, source) = match direction {
+        Direction::BackwardInput => {
+            ("conv2d_backward_input", include_str!("../../../../shaders/conv2d_backward_input.wgsl"))
+        }
+        _ => ("conv2d_forward", include_str!("../../../../shaders/conv2d_forward.wgsl")),
+    };
+    let groups = at.device.fold(at.types.output.elements().div_ceil(64));
+    whole(Kernel::new(name, source, &[]), at, sizes, program, groups)
+}
+
+/// Pixels that an invocation adds up at most for a weight's gradient: half of what Mesa's software rasteriser lets its loops
+/// run.
+const MOST_PIXELS: usize = 32_768;
+
+/// One invocation an element of a weight's gradient and a share of the rows that it is a sum over.
+fn plain_weight(at: &Lower, sizes: Sizes) -> Lowering {
+    let lines = sizes.batch * sizes.outputs[0];
+    let most = (MOST_PIXELS / sizes.outputs[1].max(1)).max(1);
+    let share = lines.div_ceil(lines.div_ceil(most).max(1)).max(1);
+    let splits = lines.div_ceil(share).max(1);
+    let source = include_str!("../../../../shaders/conv2d_backward_weight.wgsl");
+    let kernel = Kernel::new("conv2d_backward_weight", source, &[]);
+    let groups = at.device.fold((splits * at.types.output.elements()).div_ceil(64));
+    split(at, kernel, sizes, share, splits, groups)
+}
+
+/// A gradient by the weight from the operands as they stand, whose sums are split: as many shares as `splits` says.
+fn split(at: &Lower, kernel: Kernel, sizes: Sizes, share: usize, splits: usize, groups: [u32; 3]) -> Lowering {
+    let mut sums = whole(kernel, at, sizes, &Program::default(), groups);
+    sums.dims.extend([share as u32, splits as u32]);
+    if splits == 1 {
+        return sums.into();
+    }
+    let elements = at.types.output.elements();
+    sums.slots[2] = Slot::Scratch(0);
+    let pitch = elements / sizes.out_channels;
+    let total = sum_splits(at, &sizes, splits, pitch, Slot::Scratch(0));
+    Lowering { dispatches: vec![sums, total], scratch: vec![splits * elements] }
+}
+
+/// A dispatch that computes the whole output from the operands as they stand.
+fn whole(kernel: Kernel, at: &Lower, sizes: Sizes, program: &Program, groups: [u32; 3]) -> Dispatch {
+    let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
+    Dispatch {
+        kernel,
+        slots: (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect(),
+        dims: sizes.words().into_iter().chain(words).collect(),
+        groups,
+        flops: sizes.flops() + at.types.output.elements() as u64 * program.flops(),
+        bytes: at.types.bytes(),
+    }
+}
+
+/// Adds the sums `[splits, out channels, pitch]` of a weight's gradient, which stand in a scratch tensor, in order.
+fn sum_splits(at: &Lower, sizes: &Sizes, splits: usize, pitch: usize, from: Slot) -> Dispatch {
+    let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
+    let elements = sizes.out_channels * taps;
+    Dispatch {
+        kernel: Kernel::new("conv2d_sum_splits", include_str!("../../../../shaders/conv2d_sum_splits.wgsl"), &[]),
+        slots: vec![from, Slot::Output],
+        dims: [sizes.out_channels, taps, pitch, splits].map(|n| n as u32).to_vec(),
+        groups: at.device.fold(elements.div_ceil(64)),
+        flops: (elements * splits) as u64,
+        bytes: 4 * (elements * (splits + 1)) as u64,
+    }
+}

@@ -1,0 +1,60 @@
+//! The gradient by the picture where the stride is above 1.
+
+use super::{Part, Product, Slice, Tile, slices};
+use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::ops::Lower;
+use crate::ops::conv2d::Sizes;
+use crate::ops::elementwise::{Program, epilogue};
+
+/// The gradient by the picture where outputs are more than a pixel apart: a product gives what each tap of each output adds,
+/// and a second kernel folds that into the picture.
+pub(super) fn lower(at: &Lower, sizes: &Sizes, program: &Program, subgroup: bool) -> Lowering {
+    // Rows of the product are filled up to whole vectors.
+    let mut product = Product::taps(sizes);
+    product.map[1] = 4 * product.packing.vectors();
+    let tile = Tile::of(product.outputs, subgroup);
+    let (pack, weight_floats) = product.pack_weight(at, &tile, Slot::Scratch(0));
+    let is_there = product.packing.is_there();
+    let packed = if is_there { 0 } else { product.packing.floats() };
+    let slices = slices(sizes.batch, product.floats() + packed, sizes.batch);
+    let pictures = slices.first().map_or(1, |slice| slice.pictures);
+    let mut lowering = Lowering { dispatches: vec![pack], scratch: vec![weight_floats, pictures * product.floats()] };
+    if !is_there {
+        lowering.scratch.push(pictures * packed);
+    }
+    for slice in slices {
+        let mut dy = Slot::Input(0);
+        let mut part = Part { first_x: slice.first, first_y: 0, pictures: slice.pictures };
+        if !is_there {
+            (dy, part.first_x) = (Slot::Scratch(2), 0);
+            lowering.dispatches.push(product.packing.dispatch(at, slice, Slot::Input(0), dy));
+        }
+        let flops = sizes.flops() * slice.pictures as u64 / sizes.batch as u64;
+        let mut taps = product.dispatch(at, &tile, part, product.kernel(&tile, false), flops);
+        taps.slots = vec![dy, Slot::Scratch(0), Slot::Scratch(1)];
+        lowering.dispatches.extend([taps, fold(at, sizes, slice, product.map[1], program)]);
+    }
+    lowering
+}
+
+/// Folds the taps of a slice, which stand in scratch tensor 1 in rows of `pitch`, into the picture.
+fn fold(at: &Lower, sizes: &Sizes, slice: Slice, pitch: usize, program: &Program) -> Dispatch {
+    let kernel = Kernel::new("conv2d_fold", include_str!("../../../../../shaders/conv2d_fold.wgsl"), &[]);
+    let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
+    let geometry = sizes.geometry;
+    let pixels = slice.pictures * sizes.in_channels * sizes.picture[0] * sizes.picture[1];
+    let counts = [slice.first, pixels, sizes.in_channels];
+    let pairs = [sizes.picture, sizes.kernel, sizes.outputs];
+    let moves = [geometry.stride, geometry.padding, geometry.dilation];
+    let dims = counts.into_iter().chain(pairs.into_iter().flatten()).chain([pitch]).chain(moves.into_iter().flatten());
+    let taps = slice.pictures * sizes.in_channels * sizes.kernel[0] * sizes.kernel[1] * pitch;
+    let extras = (2..at.types.inputs.len()).map(Slot::Input);
+    Dispatch {
+        kernel,
+        slots: std::iter::once(Slot::Scratch(1)).chain(extras).chain([Slot::Output]).collect(),
+        dims: dims.map(|n| n as u32).chain(words).collect(),
+        groups: at.device.fold(pixels.div_ceil(64)),
+        flops: taps as u64 + pixels as u64 * program.flops(),
+        bytes: 4 * (taps + pixels) as u64,
+    }
+}

@@ -1,0 +1,399 @@
+//! Convolutions from packed operands, for software rasterisers: the operands are copied into vectors that no edge cuts, in
+//! slices of the batch that bound the memory, and kernels with large register tiles multiply them.
+
+mod folded;
+mod weight;
+
+use super::{Direction, Sizes, sum_splits};
+use crate::gpu::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
+use crate::ops::Lower;
+use crate::ops::elementwise::{Program, epilogue};
+
+/// Floats that a slice of the batch may take when it is packed: few enough to stay in a cache.
+const SLICE: usize = 1 << 21;
+
+/// The dispatches of one convolution with its epilogue.
+pub(super) fn lower(direction: Direction, at: &Lower, sizes: Sizes, program: &Program, subgroup: bool) -> Lowering {
+    match direction {
+        Direction::Forward => Product::forward(&sizes).flattened().lower(at, sizes.flops(), program, subgroup),
+        Direction::BackwardInput if sizes.geometry.stride == [1, 1] => {
+            Product::flipped(&sizes).flattened().lower(at, sizes.flops(), program, subgroup)
+        }
+        Direction::BackwardInput => folded::lower(at, &sizes, program, subgroup),
+        Direction::BackwardWeight => weight::lower(at, &sizes, subgroup),
+    }
+}
+
+/// How pictures `[batch, channels, height, width]` are packed; `shaders/conv2d_pack_picture.wgsl` has the layout.
+#[derive(Clone, Copy, Debug)]
+struct Packing {
+    channels: usize,
+    picture: [usize; 2],
+    kernel_width: usize,
+    rows: usize,
+    columns: usize,
+    stride_x: usize,
+    dilation_x: usize,
+    /// Below zero for the gradient of a picture with more padding than kernel.
+    padding: [isize; 2],
+}
+
+impl Packing {
+    fn vectors(&self) -> usize {
+        self.columns.div_ceil(4)
+    }
+    /// Of one picture.
+    fn floats(&self) -> usize {
+        self.channels * self.kernel_width * self.rows * 4 * self.vectors()
+    }
+    /// Whether the pictures stand so already.
+    fn is_there(&self) -> bool {
+        let [height, width] = self.picture;
+        self.kernel_width == 1
+            && self.stride_x == 1
+            && self.padding == [0, 0]
+            && [self.rows, self.columns] == [height, width]
+            && width.is_multiple_of(4)
+    }
+    fn dispatch(&self, at: &Lower, slice: Slice, from: Slot, to: Slot) -> Dispatch {
+        let planes = slice.pictures * self.channels;
+        let counts = [slice.first, planes, self.channels, self.picture[0], self.picture[1], self.kernel_width];
+        let steps = [self.rows, self.vectors(), self.columns, self.stride_x, self.dilation_x];
+        let padding = self.padding.map(|n| n as u32);
+        Dispatch {
+            kernel: Kernel::new(
+                "conv2d_pack_picture",
+                include_str!("../../../../../shaders/conv2d_pack_picture.wgsl"),
+                &[],
+            ),
+            slots: vec![from, to],
+            dims: counts.into_iter().chain(steps).map(|n| n as u32).chain(padding).collect(),
+            groups: at.device.fold((planes * self.rows).div_ceil(64)),
+            flops: 0,
+            bytes: 4 * (slice.pictures * (self.channels * self.picture[0] * self.picture[1] + self.floats())) as u64,
+        }
+    }
+}
+
+/// Pictures that are computed at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Slice {
+    first: usize,
+    pictures: usize,
+}
+
+/// The batch in slices of at most so many pictures that each take so many floats, as even as they can be.
+fn slices(batch: usize, floats: usize, most: usize) -> Vec<Slice> {
+    let most = (SLICE / floats.max(1)).min(most).clamp(1, batch.max(1));
+    let pictures = batch.div_ceil(batch.div_ceil(most).max(1)).max(1);
+    (0..batch).step_by(pictures).map(|first| Slice { first, pictures: pictures.min(batch - first) }).collect()
+}
+
+/// The factors, in floats, that say where an element of a weight stands; below zero where a kernel is flipped.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    offset: usize,
+    group: usize,
+    output: usize,
+    channel: usize,
+    ky: isize,
+    kx: isize,
+}
+
+/// A convolution as the packed kernels compute it; counts of channels are of a group.
+#[derive(Clone, Copy, Debug)]
+struct Product {
+    batch: usize,
+    groups: usize,
+    outputs: usize,
+    channels: usize,
+    kernel: [usize; 2],
+    map: [usize; 2],
+    stride_y: usize,
+    dilation_y: usize,
+    packing: Packing,
+    layout: Layout,
+}
+
+impl Product {
+    fn forward(sizes: &Sizes) -> Self {
+        let geometry = sizes.geometry;
+        let [kh, kw] = sizes.kernel;
+        let taps = sizes.group_inputs() * kh * kw;
+        let layout = Layout {
+            offset: 0,
+            group: sizes.group_outputs() * taps,
+            output: taps,
+            channel: kh * kw,
+            ky: kw as isize,
+            kx: 1,
+        };
+        let padding = geometry.padding.map(|n| n as isize);
+        let channels = [sizes.group_inputs(), sizes.group_outputs()];
+        Self::new(sizes, channels, [sizes.picture, sizes.outputs], padding, layout)
+    }
+
+    /// The gradient by the picture at stride 1: the convolution of dy with the flipped kernel, whose inputs and outputs are
+    /// exchanged.
+    fn flipped(sizes: &Sizes) -> Self {
+        let geometry = sizes.geometry;
+        let [kh, kw] = sizes.kernel;
+        let taps = sizes.group_inputs() * kh * kw;
+        let layout = Layout {
+            offset: kh * kw - 1,
+            group: sizes.group_outputs() * taps,
+            output: kh * kw,
+            channel: taps,
+            ky: -(kw as isize),
+            kx: -1,
+        };
+        let reach = |axis: usize| (geometry.dilation[axis] * (sizes.kernel[axis] - 1)) as isize;
+        let padding = [0, 1].map(|axis| reach(axis) - geometry.padding[axis] as isize);
+        let channels = [sizes.group_outputs(), sizes.group_inputs()];
+        Self::new(sizes, channels, [sizes.outputs, sizes.picture], padding, layout)
+    }
+
+    fn new(
+        sizes: &Sizes,
+        [channels, outputs]: [usize; 2],
+        [picture, map]: [[usize; 2]; 2],
+        padding: [isize; 2],
+        layout: Layout,
+    ) -> Self {
+        let [stride, dilation] = [sizes.geometry.stride, sizes.geometry.dilation];
+        let packing = Packing {
+            channels: channels * sizes.geometry.groups,
+            picture,
+            kernel_width: sizes.kernel[1],
+            rows: (map[0] - 1) * stride[0] + (sizes.kernel[0] - 1) * dilation[0] + 1,
+            columns: map[1],
+            stride_x: stride[1],
+            dilation_x: dilation[1],
+            padding,
+        };
+        Self {
+            batch: sizes.batch,
+            groups: sizes.geometry.groups,
+            outputs,
+            channels,
+            kernel: sizes.kernel,
+            map,
+            stride_y: stride[0],
+            dilation_y: dilation[0],
+            packing,
+            layout,
+        }
+    }
+
+    /// What gives each tap of each output, before the taps are folded into the gradient by the picture: a convolution of dy
+    /// of one pixel, with an output for each input channel and tap.
+    fn taps(sizes: &Sizes) -> Self {
+        let [kh, kw] = sizes.kernel;
+        let taps = sizes.group_inputs() * kh * kw;
+        let layout = Layout { offset: 0, group: sizes.group_outputs() * taps, output: 1, channel: taps, ky: 0, kx: 0 };
+        let map = sizes.outputs;
+        let packing = Packing {
+            channels: sizes.out_channels,
+            picture: map,
+            kernel_width: 1,
+            rows: map[0],
+            columns: map[1],
+            stride_x: 1,
+            dilation_x: 1,
+            padding: [0, 0],
+        };
+        let groups = sizes.geometry.groups;
+        let product = Self {
+            batch: sizes.batch,
+            groups,
+            outputs: taps,
+            channels: sizes.group_outputs(),
+            kernel: [1, 1],
+            map,
+            stride_y: 1,
+            dilation_y: 1,
+            packing,
+            layout,
+        };
+        product.flattened()
+    }
+
+    /// A convolution of one pixel does not see rows: there the map as one row, which wastes least.
+    fn flattened(self) -> Self {
+        let same = self.packing.picture == self.map && self.packing.padding == [0, 0];
+        if self.kernel != [1, 1] || [self.stride_y, self.packing.stride_x] != [1, 1] || !same {
+            return self;
+        }
+        let line = [1, self.map[0] * self.map[1]];
+        Self { map: line, packing: Packing { picture: line, rows: line[0], columns: line[1], ..self.packing }, ..self }
+    }
+
+    fn lower(&self, at: &Lower, flops: u64, program: &Program, subgroup: bool) -> Lowering {
+        let tile = Tile::of(self.outputs, subgroup);
+        let (weight, weight_floats) = self.pack_weight(at, &tile, Slot::Scratch(0));
+        let mut lowering = Lowering { dispatches: vec![weight], scratch: vec![weight_floats] };
+        if self.packing.is_there() {
+            let whole = Part { first_x: 0, first_y: 0, pictures: self.batch };
+            let operands = [Slot::Input(0), Slot::Scratch(0)];
+            lowering.dispatches.push(self.multiply(at, &tile, whole, operands, program, flops));
+            return lowering;
+        }
+        for slice in slices(self.batch, self.packing.floats(), self.batch) {
+            let from_scratch = Part { first_x: 0, first_y: slice.first, pictures: slice.pictures };
+            let floats = slice.pictures * self.packing.floats();
+            if lowering.scratch.len() == 1 {
+                lowering.scratch.push(floats); // the first slice is the largest
+            }
+            let part = flops * slice.pictures as u64 / self.batch as u64;
+            lowering.dispatches.extend([
+                self.packing.dispatch(at, slice, Slot::Input(0), Slot::Scratch(1)),
+                self.multiply(at, &tile, from_scratch, [Slot::Scratch(1), Slot::Scratch(0)], program, part),
+            ]);
+        }
+        lowering
+    }
+
+    /// Vectors of four steps of a sum, across.
+    fn quads(&self) -> usize {
+        (self.channels * self.kernel[1]).div_ceil(4)
+    }
+
+    fn pack_weight(&self, at: &Lower, tile: &Tile, to: Slot) -> (Dispatch, usize) {
+        let blocks = self.outputs.div_ceil(tile.outputs) * tile.outputs / 8;
+        let vectors = self.groups * blocks * self.kernel[0] * self.quads() * 8;
+        let Layout { offset, group, output, channel, ky, kx } = self.layout;
+        let counts = [vectors, blocks, self.kernel[0], self.quads(), self.outputs, self.channels, self.kernel[1]];
+        let factors = [offset, group, output, channel];
+        let dispatch = Dispatch {
+            kernel: Kernel::new(
+                "conv2d_pack_weight",
+                include_str!("../../../../../shaders/conv2d_pack_weight.wgsl"),
+                &[],
+            ),
+            slots: vec![Slot::Input(1), to],
+            dims: counts.into_iter().chain(factors).map(|n| n as u32).chain([ky as u32, kx as u32]).collect(),
+            groups: at.device.fold(vectors.div_ceil(64)),
+            flops: 0,
+            bytes: 4 * (4 * vectors + at.types.inputs[1].elements()) as u64,
+        };
+        (dispatch, 4 * vectors)
+    }
+
+    /// The product of a part into the node's output, with its epilogue.
+    fn multiply(
+        &self,
+        at: &Lower,
+        tile: &Tile,
+        part: Part,
+        operands: [Slot; 2],
+        program: &Program,
+        flops: u64,
+    ) -> Dispatch {
+        let (kernel, words) = epilogue::splice(program, self.kernel(tile, !program.calls.is_empty()), at.types, 2);
+        let mut dispatch = self.dispatch(at, tile, part, kernel, flops);
+        let extras = 2..at.types.inputs.len();
+        dispatch.bytes += extras.clone().map(|i| at.types.inputs[i].bytes() as u64).sum::<u64>();
+        dispatch.slots = operands.into_iter().chain(extras.map(Slot::Input)).chain([Slot::Output]).collect();
+        dispatch.dims.extend(words);
+        dispatch.flops += (part.pictures * self.floats()) as u64 * program.flops();
+        dispatch
+    }
+
+    /// Of one picture's output.
+    fn floats(&self) -> usize {
+        self.groups * self.outputs * self.map[0] * self.map[1]
+    }
+
+    fn kernel(&self, tile: &Tile, epilogue: bool) -> Kernel {
+        in_vectors(tile.kernel("conv2d_packed", &[("EPILOGUE", epilogue.into())]), self.map[1])
+    }
+
+    /// Without what it binds.
+    fn dispatch(&self, at: &Lower, tile: &Tile, part: Part, kernel: Kernel, flops: u64) -> Dispatch {
+        let [rows, columns] = self.map;
+        let vectors = self.packing.vectors();
+        let [tiles, steps] = [self.outputs.div_ceil(tile.outputs), self.channels * self.kernel[1]];
+        let pixels = part.pictures * rows * vectors;
+        let counts = [part.first_x, part.first_y, pixels, self.groups, self.outputs, tiles, steps, self.quads()];
+        let places = [self.kernel[0], rows, columns, vectors, self.packing.rows, self.stride_y, self.dilation_y];
+        Dispatch {
+            kernel,
+            slots: Vec::new(),
+            dims: counts.into_iter().chain(places).map(|n| n as u32).collect(),
+            groups: at.device.fold(pixels.div_ceil(tile.vectors) * tiles * self.groups),
+            flops,
+            bytes: 4 * (part.pictures * (self.packing.floats() + self.floats())) as u64,
+        }
+    }
+}
+
+/// Pictures of a packed product: where they begin in what is read and in what is written.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    first_x: usize,
+    first_y: usize,
+    pictures: usize,
+}
+
+/// The kernel whose output is bound as vectors, where rows of so many columns are whole vectors.
+fn in_vectors(kernel: Kernel, columns: usize) -> Kernel {
+    if !columns.is_multiple_of(4) {
+        return kernel;
+    }
+    let begin = kernel.wgsl.find("fn load_y").expect("the kernel reads back what it stores");
+    let end = kernel.wgsl.find("// end of what is spliced").expect("the kernel says where that ends");
+    let scalar = kernel.wgsl[begin..end].to_owned();
+    let vector = "fn load_y(index: u32, count: u32) -> vec4f { return y[index >> 2u]; }
+fn store_y(index: u32, count: u32, value: vec4f) { y[index >> 2u] = value; }
+";
+    let kernel = kernel.splice(&scalar, vector).splice("y: array<f32>; // spliced", "y: array<vec4f>;");
+    Kernel { label: format!("{} x4", kernel.label), ..kernel }
+}
+
+/// The tile of a workgroup.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    subgroup: bool,
+    /// Output channels.
+    outputs: usize,
+    /// Vectors of pixels, or of taps.
+    vectors: usize,
+}
+
+impl Tile {
+    /// For a group of so many outputs.
+    fn of(outputs: usize, subgroup: bool) -> Self {
+        // Smaller tiles load more for what they compute; larger ones compute more that is thrown away.
+        let cost = |tile: usize, each: usize| outputs.div_ceil(tile) * tile * each;
+        let tile = [(32, 20), (16, 24), (8, 30)].into_iter().min_by_key(|&(tile, each)| cost(tile, each));
+        Self { subgroup, outputs: tile.expect("three").0, vectors: 16 }
+    }
+
+    fn kernel(&self, name: &str, constants: &[(&str, Constant)]) -> Kernel {
+        let (subgroup, strip) = match name {
+            "conv2d_packed" => (
+                include_str!("../../../../../shaders/conv2d_packed_subgroup.wgsl"),
+                include_str!("../../../../../shaders/conv2d_packed_strip.wgsl"),
+            ),
+            _ => (
+                include_str!("../../../../../shaders/conv2d_weight_subgroup.wgsl"),
+                include_str!("../../../../../shaders/conv2d_weight_strip.wgsl"),
+            ),
+        };
+        let outputs = self.outputs as u32;
+        if self.subgroup {
+            let shape = [("ROW_BLOCKS", (outputs / 8).into()), ("COLUMN_VECTORS", (self.vectors as u32 / 8).into())];
+            return Kernel::new(&format!("{name}_subgroup"), subgroup, &[constants, &shape].concat()).for_subgroup(8);
+        }
+        // A lane of four by four vectors, as many lanes over the outputs as the tile has room for.
+        let [rows, down] = [(outputs / 4).min(4), outputs.div_ceil(16)];
+        let across = 8 / down;
+        let shape = [
+            ("ROW_VECTORS", rows.into()),
+            ("COLUMN_VECTORS", (self.vectors as u32 / across).into()),
+            ("LANES_DOWN", down.into()),
+            ("LANES_ACROSS", across.into()),
+        ];
+        Kernel::new(&format!("{name}_strip"), strip, &[constants, &shape].concat())
+    }
+}

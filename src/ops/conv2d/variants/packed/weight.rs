@@ -1,0 +1,78 @@
+//! The gradient by the weight.
+
+use super::{Packing, Product, Tile, slices, sum_splits};
+use crate::gpu::kernel::{Dispatch, Lowering, Slot};
+use crate::ops::Lower;
+use crate::ops::conv2d::Sizes;
+
+/// Workgroups that a weight's gradient is split into at least, where there are rows enough.
+const WORKGROUPS: usize = 32;
+/// Vectors of pixels that a workgroup adds up in one dispatch for a weight's gradient. On Mesa's software rasteriser all loops
+/// of an invocation together run 65,535 times at most, and then end silently; with the checks on, where the loops over the
+/// tile are not unrolled, each vector takes about a hundred of them.
+const STEPS: usize = 512;
+
+/// The gradient by the weight: the batch in slices whose rows are split over workgroups; the sums of a split go on from slice
+/// to slice, and those of all splits are added in the end. Slices and splits depend on the shapes alone.
+pub(super) fn lower(at: &Lower, sizes: &Sizes, subgroup: bool) -> Lowering {
+    let rows = Product::forward(sizes);
+    let flat = rows.flattened();
+    let forward = if flat.packing.vectors() > STEPS { rows } else { flat };
+    let x = forward.packing;
+    let dy = Packing {
+        channels: sizes.out_channels,
+        picture: forward.map,
+        kernel_width: 1,
+        rows: forward.map[0],
+        columns: forward.map[1],
+        stride_x: 1,
+        dilation_x: 1,
+        padding: [0, 0],
+    };
+    let floats = [x, dy].map(|packing| if packing.is_there() { 0 } else { packing.floats() });
+
+    let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
+    let quads = taps.div_ceil(4);
+    let tile = Tile::of(sizes.group_outputs(), subgroup);
+    let tiles = quads.div_ceil(tile.vectors) * sizes.group_outputs().div_ceil(tile.outputs) * sizes.geometry.groups;
+    let steps = forward.map[0] * x.vectors(); // of a picture
+    let wanted = WORKGROUPS.div_ceil(tiles).max(steps.div_ceil(STEPS));
+    let slices = slices(sizes.batch, floats[0] + floats[1], wanted * STEPS / steps);
+    let pictures = slices.first().map_or(1, |slice| slice.pictures);
+    let share = (pictures * forward.map[0]).div_ceil(wanted);
+    let splits = (pictures * forward.map[0]).div_ceil(share);
+
+    let mut lowering = Lowering { dispatches: Vec::new(), scratch: vec![splits * sizes.out_channels * 4 * quads] };
+    // Each operand as it stands, or packed into a scratch tensor.
+    let mut places = [Slot::Input(0), Slot::Input(1)];
+    for (place, &floats) in places.iter_mut().zip(&floats).filter(|(_, floats)| **floats > 0) {
+        *place = Slot::Scratch(lowering.scratch.len());
+        lowering.scratch.push(pictures * floats);
+    }
+    for slice in slices {
+        for (input, packing) in [x, dy].into_iter().enumerate().filter(|(input, _)| floats[*input] > 0) {
+            lowering.dispatches.push(packing.dispatch(at, slice, Slot::Input(input), places[input]));
+        }
+        let first = floats.map(|floats| if floats > 0 { 0 } else { slice.first });
+        let split = [
+            slice.pictures * forward.map[0],
+            share,
+            splits,
+            usize::from(slice.first > 0),
+            quads,
+            sizes.geometry.groups,
+        ];
+        let channels = [sizes.group_outputs(), sizes.group_inputs(), sizes.kernel[0], sizes.kernel[1]];
+        let lines = [forward.map[0], x.vectors(), x.rows, forward.stride_y, forward.dilation_y];
+        lowering.dispatches.push(Dispatch {
+            kernel: tile.kernel("conv2d_weight", &[]),
+            slots: vec![places[0], places[1], Slot::Scratch(0)],
+            dims: first.into_iter().chain(split).chain(channels).chain(lines).map(|n| n as u32).collect(),
+            groups: at.device.fold(tiles * splits),
+            flops: sizes.flops() * slice.pictures as u64 / sizes.batch as u64,
+            bytes: 4 * (slice.pictures * (x.floats() + dy.floats()) + splits * sizes.out_channels * 4 * quads) as u64,
+        });
+    }
+    lowering.dispatches.push(sum_splits(at, sizes, splits, 4 * quads, Slot::Scratch(0)));
+    lowering
+}

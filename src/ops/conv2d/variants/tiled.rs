@@ -1,0 +1,40 @@
+//! Implicit matrix products in workgroup memory, for hardware: nothing is packed, and any shape goes.
+
+use super::{Direction, Sizes, split, whole};
+use crate::gpu::kernel::{Dispatch, Kernel, Lowering};
+use crate::ops::Lower;
+use crate::ops::elementwise::Program;
+
+/// Rows and columns of a workgroup's tile.
+const TILE: usize = 64;
+/// Workgroups that a weight's gradient is split into at least, where its sums are long enough.
+const WORKGROUPS: usize = 256;
+/// Pixels of a split at least.
+const SHARE: usize = 256;
+
+/// Forward, or the gradient by the picture.
+pub(super) fn picture(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> Dispatch {
+    let backward = direction == Direction::BackwardInput;
+    let kernel = Kernel::new(
+        "conv2d_tiled",
+        include_str!("../../../../shaders/conv2d_tiled.wgsl"),
+        &[("BACKWARD", backward.into())],
+    );
+    let channels = if backward { sizes.group_inputs() } else { sizes.group_outputs() };
+    let [height, width] = if backward { sizes.picture } else { sizes.outputs };
+    let pixels = sizes.batch * height * width;
+    let tiles = channels.div_ceil(TILE) * sizes.geometry.groups * pixels.div_ceil(TILE);
+    whole(kernel, at, sizes, program, at.device.fold(tiles))
+}
+
+/// The gradient by the weight: the sum over all pixels in splits, which depend on the shapes alone.
+pub(super) fn weight(at: &Lower, sizes: Sizes) -> Lowering {
+    let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
+    let tiles = sizes.group_outputs().div_ceil(TILE) * sizes.geometry.groups * taps.div_ceil(TILE);
+    let pixels = sizes.batch * sizes.outputs[0] * sizes.outputs[1];
+    let wanted = WORKGROUPS.div_ceil(tiles).min(pixels.div_ceil(SHARE)).max(1);
+    let share = pixels.div_ceil(wanted).max(1);
+    let splits = pixels.div_ceil(share).max(1);
+    let kernel = Kernel::new("conv2d_tiled_weight", include_str!("../../../../shaders/conv2d_tiled_weight.wgsl"), &[]);
+    split(at, kernel, sizes, share, splits, at.device.fold(tiles * splits))
+}
