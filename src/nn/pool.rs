@@ -28,7 +28,7 @@ impl Pooling {
     fn forward(self, build: &mut Build, x: NodeId, window: Window) -> Result<NodeId> {
         match self {
             Self::Max => build.max_pool2d(x, window),
-            Self::Average => build.average_pool2d(x, window, true),
+            Self::Average => build.average_pool2d(x, window),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::layer::{Layer, picture};
 use super::pair::Pair;
 use crate::Result;
 use crate::graph::NodeId;
-use crate::ops::resize::Interpolation;
+use crate::ops::resize2d::Resize as Interpolation;
 
 /// Brings pictures to another height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -14,8 +14,12 @@ pub struct Resize {
     /// Height and width.
     pub size: Pair,
     /// How pixels between pixels come about.
-    #[serde(default)]
+    #[serde(default = "nearest")]
     pub interpolation: Interpolation,
+}
+
+fn nearest() -> Interpolation {
+    Interpolation::Nearest
 }
 
 impl Layer for Resize {

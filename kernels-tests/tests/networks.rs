@@ -1,0 +1,175 @@
+//! Networks of convolutions learn, on the CPU and the GPU alike, and stop and resume with their statistics.
+
+use gpunn::Engine;
+use gpunn::data::{Dataset, Part, Pixels, Split};
+use gpunn::gpu::Options;
+use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, STATISTICS, Sequence};
+use gpunn::ops::Step;
+use gpunn::optim::Optimiser;
+use gpunn::train::{self, EpochLine, Experiment, Observer, Outcome, Recipe, RunDirectory, Trainer};
+use kernels_tests::gpu;
+
+/// Pictures of 3x16x16 in two classes: bright above or bright below, with some pattern over them.
+fn stripes(pictures: usize) -> Split {
+    let pixel = |index: usize| {
+        let (picture, row) = (index / 768, index / 16 % 16);
+        let noise = (index * 37 + picture * 101) % 90;
+        (if (row < 8) == (picture % 2 == 0) { 140 } else { 30 }) + noise as u8
+    };
+    Split {
+        pixels: Pixels::U8((0..pictures * 768).map(pixel).collect()),
+        labels: (0..pictures).map(|picture| (picture % 2) as u32).collect(),
+    }
+}
+
+fn dataset(pictures: usize) -> Dataset {
+    Dataset {
+        name: "stripes".into(),
+        input: [3, 16, 16],
+        classes: vec!["above".into(), "below".into()],
+        train: stripes(pictures),
+        val: Some(stripes(20)),
+        test: None,
+        folder: None,
+        skipped: Vec::new(),
+    }
+}
+
+/// The network of the documentation, which is its one complete example.
+fn documented() -> String {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/networks.md")).expect("the page");
+    let (_, after) = page.split_once("```toml\n").expect("an example");
+    after.split_once("```").expect("its end").0.to_owned()
+}
+
+fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("net.toml");
+    std::fs::write(&path, documented()).expect("written");
+    let model = train::model(&path.display().to_string()).expect("a network");
+    let mut recipe = train::choose(None, Some(model), None).expect("a recipe");
+    recipe.data.name = "stripes".into();
+    recipe.training.epochs = 3;
+    recipe.training.batch_size = 8;
+    recipe.optimizer = Optimiser { momentum: 0.9, weight_decay: 1e-3, ..Optimiser::sgd(0.02) };
+    change(&mut recipe);
+    recipe
+}
+
+fn trainer(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Trainer {
+    Trainer::new(engine, recipe.clone(), dataset, train::Options::default()).expect("a trainer")
+}
+
+/// Losses of the epochs.
+fn losses(trainer: &mut Trainer) -> Vec<f64> {
+    let epochs = trainer.recipe().training.epochs;
+    let mut epoch = || pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole").train_loss;
+    (0..epochs).map(|_| epoch()).collect()
+}
+
+/// The last batch of 44 pictures is half full.
+#[test]
+fn the_documented_network_learns_on_the_cpu_and_the_gpu_alike() {
+    let (recipe, dataset) = (recipe(|_| {}), dataset(44));
+    let mut on_cpu = trainer(Engine::cpu(), &recipe, &dataset);
+    let cpu = losses(&mut on_cpu);
+    assert!(cpu[2] < 0.6 * cpu[0] && cpu[2] < 0.4, "{cpu:?}");
+    let val = pollster::block_on(on_cpu.measure(Part::Val)).expect("measured").expect("a split");
+    assert!(val.accuracy.expect("an accuracy") > 0.9, "{val:?}");
+    let Some(engine) = gpu(Options::default()) else { return };
+    let on_gpu = losses(&mut trainer(engine, &recipe, &dataset));
+    for (cpu, on_gpu) in cpu.iter().zip(&on_gpu) {
+        assert!((cpu - on_gpu).abs() < 1e-3 * cpu.abs().max(0.1), "{cpu} and {on_gpu}");
+    }
+}
+
+/// Stops after so many submits.
+struct Until {
+    left: u32,
+}
+
+impl Observer for Until {
+    fn step(&mut self, _: u32, _: u32) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0
+    }
+    fn epoch(&mut self, _: &EpochLine) -> bool {
+        self.left > 0
+    }
+}
+
+#[test]
+fn running_statistics_are_kept_and_resumed_bit_for_bit() {
+    let (recipe, dataset) = (recipe(|_| {}), dataset(1200));
+    let folder = tempfile::tempdir().expect("a folder");
+    let begin = |name: &str| {
+        let run = RunDirectory::create(&folder.path().join(name), &recipe, false).expect("a directory");
+        Experiment { trainer: trainer(Engine::cpu(), &recipe, &dataset), run }
+    };
+    let mut whole = begin("whole");
+    let Outcome::Finished(wanted) = pollster::block_on(whole.run(&mut Until { left: u32::MAX })).expect("trained")
+    else {
+        panic!("nothing interrupts it");
+    };
+    let mut parts = begin("parts");
+    let outcome = pollster::block_on(parts.run(&mut Until { left: 2 })).expect("trained");
+    assert!(matches!(outcome, Outcome::Interrupted { steps, .. } if steps > 0), "{outcome:?}");
+    let run = RunDirectory::open(&folder.path().join("parts")).expect("a run");
+    let checkpoint = run.last().expect("a checkpoint");
+    for name in ["bn1.running_mean", "block.bn2.running_var", "block.downsample.bn1.running_mean"] {
+        let (_, values) = checkpoint.tensors.get(name).unwrap_or_else(|| panic!("no {name} in the checkpoint"));
+        assert!(values.iter().any(|value| *value != 0.0 && *value != 1.0), "{name} did not move: {values:?}");
+        let state = format!("optimizer.momentum/{name}");
+        assert!(!checkpoint.tensors.contains_key(&state), "the optimiser has a state of {name}");
+    }
+    let mut parts = Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &checkpoint).expect("on");
+    let outcome = pollster::block_on(parts.run(&mut Until { left: u32::MAX })).expect("trained");
+    assert!(matches!(&outcome, Outcome::Finished(summary) if summary.weights_hash == wanted.weights_hash));
+    // A checkpoint without its statistics is of another model.
+    let mut without = checkpoint;
+    without.tensors.remove("bn1.running_var");
+    let sentence = trainer(Engine::cpu(), &recipe, &dataset).restore(&without).expect_err("refused").to_string();
+    assert!(sentence.contains("`bn1.running_var`"), "{sentence}");
+}
+
+/// One batch norm over `[4, 2, 3, 3]`, run in a mode over given statistics; what comes out, and the statistics after it.
+fn batch_norm(mode: Mode, momentum: f32, statistics: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let layer = BatchNorm2d { momentum, ..BatchNorm2d::default() };
+    let model = Model::new("bn", &[2, 3, 3], Sequence::new().with("bn", layer)).expect("a model");
+    let mut build = Build::new(model.parameters(), mode).expect("a build");
+    let x = build.leaf("x", 0, TensorType::f32([4, 2, 3, 3])).expect("a leaf");
+    let y = model.forward(&mut build, x).expect("built");
+    build.output("y", y);
+    let mut engine = Engine::cpu();
+    let graph = optimise(&build.graph, Passes::default()).expect("optimised");
+    let plan = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("planned");
+    let program = engine.load(plan).expect("loaded");
+    let values: Vec<f32> = (0..72).map(|i| ((i * 29) % 23) as f32 / 7.0 - 1.0).collect();
+    engine.write("x", 0, &values).expect("written");
+    engine.write(PARAMS, 0, &model.parameters().initial(1)).expect("written");
+    engine.write(STATISTICS, 0, statistics).expect("written");
+    engine.schedule(program, &[Step::new(0, 4, 1)]).expect("scheduled");
+    engine.run(program, 0..1).expect("run");
+    let y = pollster::block_on(engine.read_output(program, "y")).expect("read");
+    (y, pollster::block_on(engine.read(STATISTICS)).expect("read"))
+}
+
+#[test]
+fn batch_norm_evaluates_with_what_training_measured() {
+    let mut begin = vec![0.0; 128];
+    begin[64..66].fill(1.0);
+    // With a momentum of 1 the running statistics are this batch's.
+    let (trained, mut statistics) = batch_norm(Mode::Training, 1.0, &begin);
+    // But that the running variance is unbiased: 36 numbers a channel.
+    for variance in &mut statistics[64..66] {
+        *variance *= 35.0 / 36.0;
+    }
+    let (evaluated, after) = batch_norm(Mode::Evaluation, 1.0, &statistics);
+    assert_eq!(statistics, after, "evaluation changes nothing");
+    for (trained, evaluated) in trained.iter().zip(&evaluated) {
+        assert!((trained - evaluated).abs() < 1e-5, "{trained} and {evaluated}");
+    }
+    let (_, slow) = batch_norm(Mode::Training, 0.1, &begin);
+    assert!((slow[0] - 0.1 * statistics[0]).abs() < 1e-6, "{} and {}", slow[0], statistics[0]);
+}
