@@ -7,6 +7,7 @@ use gpunn::gpu::{Counts, Options};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, TensorType, optimise};
 use gpunn::ops::Step;
 use gpunn::ops::table::TABLE;
+use gpunn::train::{self, Recipe, Trainer};
 use gpunn::{Engine, Program};
 use kernels_tests::mlp::Mlp;
 use kernels_tests::results;

@@ -59,7 +59,7 @@ impl Inputs {
 
 /// Rows of the batch: what a case's masks count. The order's length for a gather, else the first axis of the first input.
 fn rows_of(case: &Case) -> usize {
-    let rows = |index: usize| case.inputs[index].ty.dims().first().copied().unwrap_or(1);
+    let rows = |index: usize| case.inputs.get(index).and_then(|input| input.ty.dims().first()).copied().unwrap_or(1);
     match case.inputs.get(1) {
         Some(second) if second.ty.dtype == crate::graph::DType::U32 => rows(1),
         _ => rows(0),
