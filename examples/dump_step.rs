@@ -57,7 +57,7 @@ async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
     let model = recipe.model.build(dataset.input, dataset.classes.len())?;
     let parameters = model.parameters();
 
-    let data = Resident::of("train", &split);
+    let data = Resident::whole("train", batch, true, dataset.input);
     let mut graph = graphs::training(&model, recipe, data, batch)?;
     name_outputs(&mut graph, parameters);
     let plan = Plan::new(optimise(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?;

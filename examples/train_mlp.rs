@@ -6,7 +6,7 @@
 use gpunn::data::{Dataset, Part, Pixels, Split, epoch_order, glyphs};
 use gpunn::gpu::{self, Device, kernel::Class};
 use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
-use gpunn::nn::{Activation, Build, Dropout, Flatten, Linear, Mode, Model, PARAMS, Scheme};
+use gpunn::nn::{Activation, Build, Dropout, Flatten, Linear, Mode, Model, PARAMS, Scheme, Sequence, Weights};
 use gpunn::ops::Step;
 use gpunn::ops::batch::{Accumulate, Reduction};
 use gpunn::optim::Optimiser;
@@ -17,12 +17,13 @@ const EPOCHS: u32 = 5;
 const SEED: u64 = 7;
 
 fn model(dataset: &Dataset) -> Result<Model> {
-    Model::new("mine", &dataset.input)
-        .with("flatten", Flatten)?
-        .with("fc1", Linear { outputs: 96, scheme: Scheme::Xavier })?
-        .with("act1", Activation::Gelu)?
-        .with("dropout", Dropout { rate: 0.1 })?
-        .with("fc2", Linear { outputs: dataset.classes.len(), scheme: Scheme::Xavier })
+    let layers = Sequence::new()
+        .with("flatten", Flatten)
+        .with("fc1", Linear::new(96, Scheme::Xavier))
+        .with("act1", Activation::Gelu)
+        .with("dropout", Dropout { rate: 0.1 })
+        .with("fc2", Linear::new(dataset.classes.len(), Scheme::Xavier));
+    Model::new("mine", &dataset.input, layers)
 }
 
 /// From a split that lies on the device to the losses of a batch's rows, which are added to `sums` with the rows that were
@@ -133,7 +134,8 @@ async fn train() -> Result<()> {
             100.0 * val_right
         );
     }
-    println!("weights {}", model.parameters().hash(&engine.read(PARAMS).await?));
+    let weights = Weights { learned: engine.read(PARAMS).await?, statistics: Vec::new() };
+    println!("weights {}", model.parameters().hash(&weights));
     Ok(())
 }
 
