@@ -18,6 +18,10 @@ struct Dims {
 
 const HEIGHT: u32 = 2u; // of the window
 const WIDTH: u32 = 2u;
+const STRIDE_Y: u32 = 2u;
+const STRIDE_X: u32 = 2u;
+const REACH_Y: u32 = 1u; // windows that a pixel can be under, along each axis
+const REACH_X: u32 = 1u;
 const INCLUDE_PADDING: bool = true; // whether the padding's zeros count
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
@@ -29,12 +33,6 @@ fn counted(start: u32, kernel: u32, padding: u32, length: u32) -> u32 {
         return min(kernel, length + 2u * padding - start);
     }
     return min(start + kernel, padding + length) - max(start, padding);
-}
-
-// The first window over a padded place, and one more than the last.
-fn windows(place: u32, kernel: u32, stride: u32, count: u32) -> vec2u {
-    let first = select(0u, (place - kernel) / stride + 1u, place >= kernel);
-    return vec2u(first, min(place / stride + 1u, count));
 }
 
 @compute @workgroup_size(64)
@@ -49,15 +47,24 @@ fn main(
             return;
         }
     }
-    let plane = (index / (dims.width * dims.height)) * dims.rows;
-    let rows = windows((index / dims.width) % dims.height + dims.padding_y, HEIGHT, dims.stride_y, dims.rows);
-    let columns = windows(index % dims.width + dims.padding_x, WIDTH, dims.stride_x, dims.columns);
+    let line = index / dims.width; // Division is slow: two of them, and the remainders from these.
+    let number = line / dims.height;
+    let y_padded = line - number * dims.height + dims.padding_y;
+    let x_padded = index - line * dims.width + dims.padding_x;
+    let plane = number * dims.rows;
     var sum = 0.0;
-    for (var row = rows.x; row < rows.y; row++) {
-        let lines = counted(row * dims.stride_y, HEIGHT, dims.padding_y, dims.height);
-        for (var column = columns.x; column < columns.y; column++) {
-            let pixels = lines * counted(column * dims.stride_x, WIDTH, dims.padding_x, dims.width);
-            sum += dy[(plane + row) * dims.columns + column] / f32(pixels);
+    for (var i = 0u; i < REACH_Y; i++) {
+        // From the last window that begins at or before the pixel backwards; before the first, this wraps around.
+        let row = y_padded / STRIDE_Y - i;
+        let lines = counted(row * STRIDE_Y, HEIGHT, dims.padding_y, dims.height);
+        for (var j = 0u; j < REACH_X; j++) {
+            let column = x_padded / STRIDE_X - j;
+            let over = row < dims.rows && column < dims.columns
+                && y_padded - row * STRIDE_Y < HEIGHT && x_padded - column * STRIDE_X < WIDTH;
+            let pixels = lines * counted(column * STRIDE_X, WIDTH, dims.padding_x, dims.width);
+            // Read without a condition; the number of a window that is not over the pixel does not count.
+            let given = dy[select(plane * dims.columns, (plane + row) * dims.columns + column, over)];
+            sum += select(0.0, given / f32(max(pixels, 1u)), over);
         }
     }
     dx[index] = epilogue(sum, index);

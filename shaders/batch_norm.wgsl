@@ -1,8 +1,8 @@
 // needs: grid
 // Y = (X - MEAN) GAMMA / sqrt(VARIANCE + epsilon) + BETA, of X [batch, channels, pixels] and one number a channel of the
-// others. One invocation a value, which is a vector of four pixels where they are a multiple of four.
+// others. One invocation a run of values. A value is a vector of four pixels where they are a multiple of four.
 struct Dims {
-    count: u32,  // values
+    count: u32,  // runs
     values: u32, // of a channel of a picture
     channels: u32,
     epsilon: f32,
@@ -17,6 +17,7 @@ alias Value = f32;
 @group(0) @binding(5) var<storage, read> beta: array<f32>;
 @group(0) @binding(6) var<storage, read_write> y: array<Value>;
 
+const RUN: u32 = 1u;      // neighbouring values of one channel that an invocation treats
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
@@ -28,13 +29,18 @@ fn main(
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let index = linear_group(group, groups) * 64u + local;
+    let number = linear_group(group, groups) * 64u + local;
     if EDGES {
-        if index >= dims.count {
+        if number >= dims.count {
             return;
         }
     }
-    let channel = (index / dims.values) % dims.channels;
+    let first = number * RUN;
+    let channel = (first / dims.values) % dims.channels;
+    let center = mean[channel];
     let factor = gamma[channel] / sqrt(variance[channel] + dims.epsilon);
-    y[index] = finished((x[index] - mean[channel]) * factor + beta[channel], index);
+    let shift = beta[channel];
+    for (var index = first; index < first + RUN; index++) {
+        y[index] = finished((x[index] - center) * factor + shift, index);
+    }
 }

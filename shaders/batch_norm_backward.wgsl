@@ -1,9 +1,9 @@
 // needs: grid, step
 // The gradient of a batch norm by X [batch, channels, pixels], through the batch's mean and variance as well, from DY and the
 // channels' coefficients: factor (dy - mean of dy - (x - mean) times the mean of dy x^ over the deviation). Rows that are not
-// valid get 0. One invocation a value, which is a vector of four pixels where they are a multiple of four.
+// valid get 0. One invocation a run of values. A value is a vector of four pixels where they are a multiple of four.
 struct Dims {
-    count: u32,  // values
+    count: u32,  // runs
     values: u32, // of a channel of a picture
     channels: u32,
 }
@@ -15,6 +15,7 @@ alias Value = f32;
 @group(0) @binding(3) var<storage, read> coefficients: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> dx: array<Value>;
 
+const RUN: u32 = 1u;      // neighbouring values of one channel that an invocation treats
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
@@ -26,15 +27,18 @@ fn main(
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let index = linear_group(group, groups) * 64u + local;
+    let number = linear_group(group, groups) * 64u + local;
     if EDGES {
-        if index >= dims.count {
+        if number >= dims.count {
             return;
         }
     }
-    let channel = (index / dims.values) % dims.channels;
-    let row = index / (dims.values * dims.channels);
-    let own = coefficients[channel];
-    let gradient = own.x * (dy[index] - own.z - (x[index] - own.y) * own.w);
-    dx[index] = finished(select(Value(), gradient, row < step.valid), index);
+    let first = number * RUN;
+    let plane = first / dims.values;
+    let row = plane / dims.channels;
+    let own = coefficients[plane - row * dims.channels];
+    for (var index = first; index < first + RUN; index++) {
+        let gradient = own.x * (dy[index] - own.z - (x[index] - own.y) * own.w);
+        dx[index] = finished(select(Value(), gradient, row < step.valid), index);
+    }
 }

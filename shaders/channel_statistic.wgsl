@@ -44,9 +44,21 @@ fn main(
     if WHAT != 0u {
         center = mean[channel];
     }
+    let first = piece * dims.run + local;
+    // Picture and place in it; 64 values further are some pictures and some places: no division in the loop.
+    var picture = first / dims.values;
+    var within = first % dims.values;
+    let pictures = 64u / dims.values;
+    let further = 64u % dims.values;
     var sum = Value();
-    for (var i = piece * dims.run + local; i < last; i += 64u) {
-        let place = ((i / dims.values) * dims.channels + channel) * dims.values + i % dims.values;
+    for (var i = first; i < last; i += 64u) {
+        let place = (picture * dims.channels + channel) * dims.values + within;
+        picture += pictures;
+        within += further;
+        if within >= dims.values {
+            within -= dims.values;
+            picture += 1u;
+        }
         let value = a[place];
         if WHAT == 0u {
             sum += value;

@@ -20,6 +20,8 @@ struct Dims {
 
 const HEIGHT: u32 = 2u;  // of the window
 const WIDTH: u32 = 2u;
+const STRIDE_Y: u32 = 2u;
+const STRIDE_X: u32 = 2u;
 const REACH_Y: u32 = 1u; // windows that a pixel can be under, along each axis
 const REACH_X: u32 = 1u;
 const EDGES: bool = true; // whether the last workgroup runs past the end
@@ -38,17 +40,19 @@ fn main(
             return;
         }
     }
-    let y_padded = (index / dims.width) % dims.height + dims.padding_y;
-    let x_padded = index % dims.width + dims.padding_x;
-    let plane = (index / (dims.width * dims.height)) * dims.rows;
+    let line = index / dims.width; // Division is slow: two of them, and the remainders from these.
+    let number = line / dims.height;
+    let y_padded = line - number * dims.height + dims.padding_y;
+    let x_padded = index - line * dims.width + dims.padding_x;
+    let plane = number * dims.rows;
     var sum = 0.0;
     for (var i = 0u; i < REACH_Y; i++) {
         // From the last window that begins at or before the pixel backwards; before the first, this wraps around.
-        let row = y_padded / dims.stride_y - i;
+        let row = y_padded / STRIDE_Y - i;
         for (var j = 0u; j < REACH_X; j++) {
-            let column = x_padded / dims.stride_x - j;
+            let column = x_padded / STRIDE_X - j;
             let over = row < dims.rows && column < dims.columns
-                && y_padded - row * dims.stride_y < HEIGHT && x_padded - column * dims.stride_x < WIDTH;
+                && y_padded - row * STRIDE_Y < HEIGHT && x_padded - column * STRIDE_X < WIDTH;
             // Read without a condition: the place of a window that is not over the pixel is another pixel's.
             let window = select(plane * dims.columns, (plane + row) * dims.columns + column, over);
             sum += select(0.0, dy[window], over && places[window] == index);

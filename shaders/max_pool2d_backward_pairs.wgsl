@@ -45,9 +45,11 @@ fn main(
         }
     }
     let pairs = dims.columns / 2u;
-    let row = (index / pairs) % dims.rows;
-    let plane = index / (pairs * dims.rows);
-    let place = (plane * dims.height + 2u * row) * pairs + index % pairs; // A line of X has as many vectors as Y pairs.
+    let line = index / pairs; // Division is slow: two of them, and the remainders from these.
+    let plane = line / dims.rows;
+    let row = line - plane * dims.rows;
+    // A line of X has as many vectors as one of Y has pairs.
+    let place = (plane * dims.height + 2u * row) * pairs + index - line * pairs;
     let above = x[place];
     let under = x[place + pairs];
     let given = dy[index];

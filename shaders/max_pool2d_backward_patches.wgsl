@@ -46,9 +46,11 @@ fn main(
             return;
         }
     }
-    let column = index % dims.columns;
-    let row = (index / dims.columns) % dims.rows;
-    let plane = (index / (dims.columns * dims.rows)) * dims.height;
+    let line_of_windows = index / dims.columns; // Division is slow: two of them, and the remainders from these.
+    let column = index - line_of_windows * dims.columns;
+    let number = line_of_windows / dims.rows;
+    let row = line_of_windows - number * dims.rows;
+    let plane = number * dims.height;
     var winner = (plane + nearest(row * dims.stride_y, dims.padding_y, dims.height)) * dims.width
         + nearest(column * dims.stride_x, dims.padding_x, dims.width);
     var largest = x[winner];

@@ -138,3 +138,97 @@ impl Graph {
         self.add(scaled, beta?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Engine;
+    use crate::graph::{Passes, Plan, PlanOptions, Target, optimise};
+    use crate::ops::conv2d::Geometry;
+
+    fn leaf(graph: &mut Graph, name: &str, dims: &[usize]) -> Result<NodeId> {
+        graph.leaf(name, 0, TensorType::f32(dims))
+    }
+
+    /// A convolution with a bias, normalised by given statistics, with a residual and an activation.
+    fn block() -> Result<Graph> {
+        let mut graph = Graph::new();
+        let x = leaf(&mut graph, "x", &[2, 3, 6, 5])?;
+        let w = leaf(&mut graph, "w", &[4, 3, 3, 3])?;
+        let bias = leaf(&mut graph, "bias", &[4, 1, 1])?;
+        let residual = leaf(&mut graph, "residual", &[2, 4, 6, 5])?;
+        let mut channels = |name| leaf(&mut graph, name, &[4]);
+        let [mean, variance] = [channels("mean")?, channels("variance")?];
+        let [gamma, beta] = [channels("gamma")?, channels("beta")?];
+        let y = graph.conv2d(x, w, Geometry::padded(1))?;
+        let y = graph.add(y, bias)?;
+        let y = graph.batch_norm_inference(y, mean, variance, gamma, beta, 1e-5)?;
+        let y = graph.add(y, residual)?;
+        let y = graph.relu(y)?;
+        graph.output("y", y);
+        Ok(graph)
+    }
+
+    fn value(graph: &Graph, passes: Passes) -> Result<Vec<f32>> {
+        let plan = Plan::new(optimise(graph, passes)?, &Target::cpu(), PlanOptions::default())?;
+        let mut engine = Engine::cpu();
+        let program = engine.load(plan)?;
+        for (number, (name, buffer)) in graph.buffers().iter().enumerate() {
+            let of = |i: usize| 0.5 + ((i * 37 + 11 * number) % 19) as f32 / 19.0;
+            engine.write(name, 0, &(0..buffer.len).map(of).collect::<Vec<f32>>())?;
+        }
+        engine.schedule(program, &[Step::new(0, 2, 1)])?;
+        engine.run(program, 0..1)?;
+        pollster::block_on(engine.read_output(program, "y"))
+    }
+
+    #[test]
+    fn given_statistics_join_the_convolution() -> Result<()> {
+        let graph = block()?;
+        let plan = Plan::new(optimise(&graph, Passes::default())?, &Target::portable(), PlanOptions::default())?;
+        let ops: Vec<_> =
+            plan.work.iter().filter_map(|work| plan.graph.node(work.node).op()).map(|op| op.name()).collect();
+        assert_eq!(ops, ["norm_factor", "conv2d"]);
+        let bindings = plan.work.iter().flat_map(|work| &work.lowering.dispatches).map(|dispatch| dispatch.slots.len());
+        assert_eq!(bindings.max(), Some(8));
+        let (fused, plain) = (value(&graph, Passes::default())?, value(&graph, Passes::NONE)?);
+        assert!(plain.iter().any(|&y| y > 0.5));
+        for (fused, plain) in fused.iter().zip(&plain) {
+            assert!((fused - plain).abs() <= 1e-5 * (1.0 + plain.abs()), "{fused} is not {plain}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_residual_and_an_activation_join_the_normalisation() -> Result<()> {
+        let mut graph = Graph::new();
+        let x = leaf(&mut graph, "x", &[2, 3, 4, 4])?;
+        let residual = leaf(&mut graph, "residual", &[2, 3, 4, 4])?;
+        let (gamma, beta) = (leaf(&mut graph, "gamma", &[3])?, leaf(&mut graph, "beta", &[3])?);
+        let y = graph.batch_norm(x, gamma, beta, 1e-5)?.y;
+        let y = graph.add(y, residual)?;
+        let y = graph.relu(y)?;
+        graph.output("y", y);
+        let graph = optimise(&graph, Passes::default())?;
+        let ops: Vec<_> = graph.nodes().iter().filter_map(|node| node.op()).map(|op| op.name()).collect();
+        assert_eq!(ops, ["channel_mean", "channel_variance", "batch_norm"]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_statistic_of_a_batch_is_refused() -> Result<()> {
+        let mut graph = Graph::new();
+        let x = leaf(&mut graph, "x", &[4, 3])?;
+        let mut channels = |name| leaf(&mut graph, name, &[3]);
+        let [gamma, beta, running] = [channels("gamma")?, channels("beta")?, channels("running")?];
+        let refusal = graph.update_running(gamma, beta, running, running, 0.1).unwrap_err().to_string();
+        assert!(refusal.ends_with("'beta' is not a batch's variance"), "{refusal}");
+        let y = graph.apply(BatchNorm::default(), &[x, running, running, gamma, beta])?;
+        let refusal = graph.gradient_from(y, x, &[x]).unwrap_err().to_string();
+        assert!(refusal.contains("only where mean and variance are those of its input"), "{refusal}");
+        let short = leaf(&mut graph, "short", &[2])?;
+        let refusal = graph.batch_norm(x, gamma, short, 1e-5).unwrap_err().to_string();
+        assert!(refusal.ends_with("there are 3 channels, but 2 was given for them"), "{refusal}");
+        Ok(())
+    }
+}

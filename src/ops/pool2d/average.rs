@@ -48,18 +48,6 @@ impl Sizes {
     }
 }
 
-/// The values of the constants of both kernels.
-fn kernel(at: &Lower, name: &str, source: &str, window: Window, include_padding: bool) -> Kernel {
-    let [height, width] = window.kernel;
-    let constants = [
-        ("HEIGHT", (height as u32).into()),
-        ("WIDTH", (width as u32).into()),
-        ("INCLUDE_PADDING", include_padding.into()),
-        at.edges(at.types.output.elements()),
-    ];
-    Kernel::new(name, source, &constants)
-}
-
 impl AveragePool2d {
     fn sizes(&self, types: &Types) -> Sizes {
         Sizes::of(&types.inputs[0], self.window).expect("checked when the node was built")
@@ -101,8 +89,11 @@ impl Op for AveragePool2d {
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(at.types);
         let source = include_str!("../../../shaders/average_pool2d.wgsl");
-        let kernel = kernel(at, "average_pool2d", source, self.window, self.include_padding);
         let count = at.types.output.elements();
+        let [height, width] = self.window.kernel.map(|size| (size as u32).into());
+        let padding = ("INCLUDE_PADDING", self.include_padding.into());
+        let constants = [("HEIGHT", height), ("WIDTH", width), padding, at.edges(count)];
+        let kernel = Kernel::new("average_pool2d", source, &constants);
         let dims = std::iter::once(count as u32).chain(sizes.words()).collect();
         Dispatch { dims, ..at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[], count) }.into()
     }
@@ -169,9 +160,11 @@ impl Op for AveragePool2dBackward {
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(&at.types.inputs[0]).expect("checked when the node was built");
         let source = include_str!("../../../shaders/average_pool2d_backward.wgsl");
-        let kernel = kernel(at, "average_pool2d_backward", source, self.window, self.include_padding);
-        let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 1);
         let count = at.types.output.elements();
+        let padding = ("INCLUDE_PADDING", self.include_padding.into());
+        let constants: Vec<_> = sizes.reach().into_iter().chain([padding, at.edges(count)]).collect();
+        let kernel = Kernel::new("average_pool2d_backward", source, &constants);
+        let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 1);
         let dims = std::iter::once(count as u32).chain(sizes.words()).chain(words).collect();
         let slots: Vec<Slot> = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
         Dispatch { dims, ..at.linear(self, kernel, &slots, &[], count) }.into()

@@ -42,6 +42,32 @@ impl Sizes {
         best
     }
 
+    /// The same for a row of windows at once, without a branch on the pixels: the largest so far and where it stands.
+    fn winners(&self, x: &[f32], row: usize, largest: &mut [f32], places: &mut [u32]) {
+        let (stride, padding) = (self.window.stride[1], self.window.padding[1]);
+        for (column, (largest, place)) in largest.iter_mut().zip(places.iter_mut()).enumerate() {
+            let first = self.span(0, row).start * self.picture[1] + self.span(1, column).start;
+            (*largest, *place) = (x[first], first as u32);
+        }
+        for iy in self.span(0, row) {
+            let line = &x[iy * self.picture[1]..][..self.picture[1]];
+            for tap in 0..self.window.kernel[1] {
+                // Windows whose pixel at this tap is inside the picture.
+                let from = padding.saturating_sub(tap).div_ceil(stride);
+                let to = (self.picture[1] + padding).saturating_sub(tap).div_ceil(stride).min(self.outputs[1]);
+                let windows = from..to.max(from);
+                let column = (from * stride + tap).saturating_sub(padding);
+                let pixels = line.get(column..).unwrap_or(&[]).iter().step_by(stride);
+                let places = (iy * self.picture[1] + column..).step_by(stride).zip(&mut places[windows.clone()]);
+                for ((&pixel, largest), (at, place)) in pixels.zip(&mut largest[windows]).zip(places) {
+                    let wins = pixel > *largest;
+                    *place = if wins { at as u32 } else { *place };
+                    *largest = if wins { pixel } else { *largest };
+                }
+            }
+        }
+    }
+
     /// Whether the windows are 2 x 2, side by side, within the picture: those of most networks.
     fn halves(&self) -> bool {
         let Window { kernel, stride, .. } = self.window;
@@ -85,6 +111,18 @@ impl MaxPool2d {
             }
         });
     }
+    /// The same by rows of windows.
+    fn by_rows(&self, sizes: Sizes, call: &mut Call<f32>) {
+        let x = call.real(0);
+        in_pieces(call.out(), sizes.output_plane(), |first, y| {
+            let mut places = vec![0; sizes.outputs[1]];
+            for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
+                for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
+                    sizes.winners(x, row, y, &mut places);
+                }
+            }
+        });
+    }
     /// The same for windows of 2 x 2 side by side, as vector code.
     fn halve(&self, sizes: Sizes, call: &mut Call<f32>) {
         let x = call.real(0);
@@ -118,7 +156,7 @@ impl Op for MaxPool2d {
     }
     fn run(&self, call: &mut Call<f32>) {
         let sizes = self.sizes(call.types);
-        if sizes.halves() { self.halve(sizes, call) } else { self.define(call) }
+        if sizes.halves() { self.halve(sizes, call) } else { self.by_rows(sizes, call) }
     }
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(at.types);
@@ -166,6 +204,16 @@ impl MaxPool2dBackward {
         }
     }
 
+    /// The same by rows of windows.
+    fn by_rows(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+        let (mut largest, mut places) = (vec![0.0; sizes.outputs[1]], vec![0; sizes.outputs[1]]);
+        dx.fill(0.0);
+        for (row, dy) in dy.chunks(sizes.outputs[1]).enumerate() {
+            sizes.winners(x, row, &mut largest, &mut places);
+            dy.iter().zip(&places).for_each(|(&dy, &place)| dx[place as usize] += dy);
+        }
+    }
+
     /// The same for windows of 2 x 2 side by side, as vector code.
     fn halve(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         let (width, [rows, columns]) = (sizes.picture[1], sizes.outputs);
@@ -175,7 +223,8 @@ impl MaxPool2dBackward {
             for ((&dy, [a, b, c, d]), (top, bottom)) in dy.iter().zip(squares(x, width, row)).zip(pairs) {
                 let (right, right_below) = (b > a, d > c);
                 let below = (if right_below { d } else { c }) > (if right { b } else { a });
-                let give = |won: bool| if won { dy } else { 0.0 };
+                // By its bits: a branch on the pixels would be guessed wrong every other time.
+                let give = |won: bool| f32::from_bits(dy.to_bits() & u32::from(won).wrapping_neg());
                 (top[0], top[1]) = (give(!below & !right), give(!below & right));
                 (bottom[0], bottom[1]) = (give(below & !right_below), give(below & right_below));
             }
@@ -216,7 +265,7 @@ impl Op for MaxPool2dBackward {
 
     fn run(&self, call: &mut Call<f32>) {
         let halves = self.sizes(call.types).halves();
-        self.planes(call, if halves { Self::halve } else { Self::define });
+        self.planes(call, if halves { Self::halve } else { Self::by_rows });
     }
 
     /// Where no pixel is under two windows, an invocation a window, which writes all of its patch. Else an invocation a
@@ -239,15 +288,7 @@ impl Op for MaxPool2dBackward {
         let places = sizes.kernel(at, "max_pool2d_places", source, windows);
         let dims: Vec<usize> = std::iter::once(windows).chain(sizes.words().into_iter().map(|n| n as usize)).collect();
         let places = at.linear(self, places, &[Slot::Input(0), Slot::Scratch(0)], &dims, windows);
-        let Window { kernel: [height, width], stride, .. } = self.window;
-        let reach = [("HEIGHT", height, "REACH_Y", stride[0]), ("WIDTH", width, "REACH_X", stride[1])];
-        let constants: Vec<_> = reach
-            .into_iter()
-            .flat_map(|(size, kernel, reach, stride)| {
-                [(size, (kernel as u32).into()), (reach, (kernel.div_ceil(stride) as u32).into())]
-            })
-            .chain([at.edges(pixels)])
-            .collect();
+        let constants: Vec<_> = sizes.reach().into_iter().chain([at.edges(pixels)]).collect();
         let source = include_str!("../../../shaders/max_pool2d_backward_gather.wgsl");
         let gather = Kernel::new("max_pool2d_backward_gather", source, &constants);
         let gather = self.dispatch(at, sizes, gather, [Slot::Input(1), Slot::Scratch(0)], pixels);

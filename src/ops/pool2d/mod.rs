@@ -11,6 +11,7 @@ pub use max::{MaxPool2d, MaxPool2dBackward};
 use std::ops::Range;
 
 use crate::Result;
+use crate::gpu::kernel::Constant;
 use crate::graph::{DType, Graph, NodeId, TensorType};
 
 /// A window and how it moves over the picture; each pair is down, then across.
@@ -114,6 +115,21 @@ impl Sizes {
         [self.picture, self.outputs, stride, padding].into_iter().flatten().map(|n| n as u32).collect()
     }
 
+    /// The values of the constants of kernels that gather by pixel: strides, so that dividing by them is quick, and how many
+    /// windows a pixel can be under.
+    fn reach(&self) -> [(&'static str, Constant); 6] {
+        let Window { kernel, stride, .. } = self.window;
+        let value = |n: usize| Constant::from(n as u32);
+        [
+            ("HEIGHT", value(kernel[0])),
+            ("WIDTH", value(kernel[1])),
+            ("STRIDE_Y", value(stride[0])),
+            ("STRIDE_X", value(stride[1])),
+            ("REACH_Y", value(kernel[0].div_ceil(stride[0]))),
+            ("REACH_X", value(kernel[1].div_ceil(stride[1]))),
+        ]
+    }
+
     /// Whether no window reaches outside the picture.
     fn inside(&self) -> bool {
         let axis = |axis: usize| {
@@ -164,6 +180,7 @@ impl Graph {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::{Plan, PlanOptions, Target};
 
     /// What PyTorch 2.15 gives for these.
     #[test]
@@ -179,5 +196,43 @@ mod tests {
         assert!(of(3, 1, 2, false, 9).unwrap_err().contains("half"));
         assert!(of(4, 1, 0, false, 3).unwrap_err().contains("the window is 4 high"));
         assert!(of(2, 0, 0, false, 3).unwrap_err().contains("stride"));
+    }
+
+    /// Of equal pixels the first, row by row, gets the gradient: on the CPU by each of its ways, and by the definition.
+    #[test]
+    fn the_first_of_equal_pixels_wins() -> Result<()> {
+        let overlapping = Window { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ceil: false };
+        let x = [1.0, 1.0, 0.0, 2.0, 1.0, 1.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0_f32];
+        let halves = [[0, 3], [13, 10]];
+        // The windows of rows -1 to 1 and 1 to 3, and columns alike.
+        let thirds = [[0, 3], [13, 13]];
+        for (window, winners) in [(Window::square(2), halves), (overlapping, thirds)] {
+            let mut graph = Graph::new();
+            let picture = graph.leaf("x", 0, TensorType::f32([1, 1, 4, 4]))?;
+            let dy = graph.constant(TensorType::f32([1, 1, 2, 2]), vec![1.0, 2.0, 4.0, 8.0]);
+            let y = graph.max_pool2d(picture, window)?;
+            let dx = graph.gradient_from(y, dy, &[picture])?[0];
+            graph.output("dx", dx);
+            let mut expected = [0.0; 16];
+            winners
+                .into_iter()
+                .flatten()
+                .zip([1.0, 2.0, 4.0, 8.0])
+                .for_each(|(at, dy): (usize, f32)| expected[at] += dy);
+            let step = crate::ops::Step::new(0, 1, 1);
+            let mut oracle = crate::cpu::Oracle::default();
+            oracle.set("x", crate::cpu::Value::Real(x.iter().map(|&x| f64::from(x)).collect()));
+            let values = oracle.run(&graph, graph.ids(), &step);
+            let defined = values[dx.index()].as_ref().map(crate::cpu::Value::numbers).unwrap_or_default();
+            assert!(defined.iter().eq(expected.map(f64::from).iter()), "{window:?}: {defined:?}");
+            let plan = Plan::new(graph, &Target::cpu(), PlanOptions::default())?;
+            let mut engine = crate::Engine::cpu();
+            let program = engine.load(plan)?;
+            engine.write("x", 0, &x)?;
+            engine.schedule(program, &[step])?;
+            engine.run(program, 0..1)?;
+            assert_eq!(pollster::block_on(engine.read_output(program, "dx"))?, expected, "{window:?}");
+        }
+        Ok(())
     }
 }
