@@ -62,7 +62,8 @@ pub(super) const MOST: usize = 65_536;
 pub(super) fn check_outputs(outputs: usize) -> Result<(), String> {
     match outputs {
         1..=MOST => Ok(()),
-        _ => Err(format!("it has {outputs} outputs, but has to have from 1 to {MOST}")),
+        0 => Err("it needs at least one output".into()),
+        _ => Err(format!("it has {outputs} outputs, but may have {MOST} at most")),
     }
 }
 
