@@ -29,7 +29,7 @@ fn shapes() -> Vec<(&'static str, Shape)> {
         ("1x1 of whole vectors", ([2, 8, 4, 6], [40, 1, 1], plain)),
         ("column kernel, as it stands", ([2, 3, 9, 8], [5, 3, 1], plain)),
         ("groups 2, stride 2", ([2, 8, 9, 9], [20, 3, 3], with([2, 2], [1, 1], [1, 1], 2))),
-        ("several slices", ([5, 4, 5, 300], [4, 2, 300], Geometry::padded(2))),
+        ("wide kernel", ([5, 4, 5, 300], [4, 2, 300], Geometry::padded(2))),
         ("tiles", ([3, 16, 16, 16], [32, 3, 3], Geometry::padded(1))),
     ]
 }

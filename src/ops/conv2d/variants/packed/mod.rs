@@ -10,7 +10,7 @@ use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
 
 /// Floats that a slice of the batch may take when it is packed: few enough to stay in a cache.
-const SLICE: usize = 1 << 21;
+const SLICE: usize = 1 << 20;
 
 /// The dispatches of one convolution with its epilogue.
 pub(super) fn lower(direction: Direction, at: &Lower, sizes: Sizes, program: &Program, subgroup: bool) -> Lowering {
