@@ -1,19 +1,21 @@
-//! One training step of a built-in recipe's MLP as a safetensors file, for `scripts/compare_pytorch_step.py`: the batch, the
-//! weights before, the loss, every gradient by its parameter's name, and the weights after. The graph is the one that
-//! `gpunn train` runs; only its outputs are named in addition.
+//! One training step of a built-in recipe's network as a safetensors file, for `scripts/compare_pytorch_step.py`: the batch
+//! (of the embedded glyphs where they have the pictures' shape, else random), the weights before, the loss, every gradient
+//! by its parameter's name, and the weights after. The graph is the one that `gpunn train` runs, without what is random in
+//! it, dropout and augmentation; only its outputs are named in addition.
 //!
 //!     cargo run --release --example dump_step -- step.safetensors nist36-mlp cpu
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use gpunn::data::{Split, epoch_order, glyphs};
+use gpunn::data::{self, Split, epoch_order, glyphs};
 use gpunn::gpu::{self, Device};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, optimise};
 use gpunn::nn::{PARAMS, Parameters};
 use gpunn::ops::batch::BatchTotal;
 use gpunn::ops::pack::Pack;
 use gpunn::ops::{Op, Step};
+use gpunn::random::{Counted, Purpose};
 use gpunn::train::graphs::{self, Resident};
 use gpunn::train::{Recipe, files};
 use gpunn::{Engine, Error, Result};
@@ -49,15 +51,29 @@ fn name_outputs(graph: &mut Graph, parameters: &Parameters) {
     }
 }
 
-async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
-    let dataset = glyphs::dataset();
+/// A batch for the recipe's network: its pictures, their shape and the number of classes.
+fn batch_for(recipe: &Recipe) -> Result<(Split, [usize; 3], usize)> {
     let batch = recipe.training.batch_size;
-    let order = epoch_order(dataset.train.len(), recipe.seed, 0);
-    let split: Split = dataset.train.select(&order[..batch]);
-    let model = recipe.model.build(dataset.input, dataset.classes.len())?;
+    let outline = data::outline(&recipe.data.name, None, &recipe.data.asked())?;
+    let glyphs = glyphs::dataset();
+    if outline.input == glyphs.input {
+        let order = epoch_order(glyphs.train.len(), recipe.seed, 0);
+        return Ok((glyphs.train.select(&order[..batch]), glyphs.input, glyphs.classes.len()));
+    }
+    let random = Counted::new(recipe.seed, Purpose::Split, 0, 0);
+    let values = (batch * outline.input.iter().product::<usize>()) as u32;
+    let pixels = data::Pixels::U8((0..values).map(|i| random.word(i) as u8).collect());
+    let labels = (values..values + batch as u32).map(|i| random.word(i) % outline.classes as u32).collect();
+    Ok((Split { pixels, labels }, outline.input, outline.classes))
+}
+
+async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
+    let (split, input, classes) = batch_for(recipe)?;
+    let batch = split.len();
+    let model = recipe.model.build(input, classes)?;
     let parameters = model.parameters();
 
-    let data = Resident::whole("train", batch, true, dataset.input);
+    let data = Resident::whole("train", batch, true, input);
     let mut graph = graphs::training(&model, recipe, data, batch)?;
     name_outputs(&mut graph, parameters);
     let plan = Plan::new(optimise(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?;
@@ -80,7 +96,7 @@ async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
     engine.run(program, 0..1)?;
 
     let mut tensors = Tensors::new();
-    put(&mut tensors, "x", &[batch, pixels.len() / batch], &pixels);
+    put(&mut tensors, "x", &[&[batch], &input[..]].concat(), &pixels);
     let labels: Vec<f32> = split.labels.iter().map(|&label| label as f32).collect();
     put(&mut tensors, "labels", &[batch], &labels);
     put_flat(&mut tensors, "before", parameters, &before);
@@ -103,7 +119,7 @@ fn write(path: &Path, recipe: &Recipe, device: String, tensors: &Tensors) -> Res
     let metadata = HashMap::from([
         ("recipe".into(), recipe.name.clone()),
         ("device".into(), device),
-        ("activation".into(), json(serde_json::to_string(&recipe.model.activation))?),
+        ("model".into(), json(serde_json::to_string(&recipe.model))?),
         ("reduction".into(), json(serde_json::to_string(&recipe.training.reduction))?),
         ("optimizer".into(), json(serde_json::to_string(&recipe.optimizer))?),
     ]);
@@ -118,7 +134,8 @@ async fn dump() -> Result<()> {
         [file, recipe, device @ ("cpu" | "gpu")] => (file, recipe, device),
         _ => return Err(Error::Usage(USAGE.into())),
     };
-    let recipe = Recipe::find(recipe)?;
+    let mut recipe = Recipe::find(recipe)?;
+    (recipe.model.dropout, recipe.augment) = (0.0, None);
     let mut engine = match (device, gpu::adapters().await.first()) {
         ("cpu", _) => Engine::cpu(),
         (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::Options::default()).await?),

@@ -71,7 +71,7 @@ pub struct Summary {
     /// Epochs that were trained.
     pub epochs: u32,
     /// Whether the run ended before its last epoch because no epoch was better for as long as its patience.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped_early: bool,
     /// Seconds of all epochs together.
     pub seconds: f64,

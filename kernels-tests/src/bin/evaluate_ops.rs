@@ -11,6 +11,8 @@ use gpunn::Engine;
 use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::Step;
 use gpunn::ops::conv2d::Geometry;
+use gpunn::ops::pool2d::{AveragePool2d, Window};
+use gpunn::ops::resize2d::Resize;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// One op and its numbers, as the script writes them.
@@ -18,6 +20,14 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 enum Case {
     Conv2d { stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize },
+    ConvTranspose2d { stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize, size: [usize; 2] },
+    MaxPool2d { kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool },
+    AveragePool2d { kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool, include_padding: bool },
+    GlobalAveragePool {},
+    BatchNorm { epsilon: f32 },
+    BatchNormInference { epsilon: f32 },
+    Resize2d { size: [usize; 2], bilinear: bool },
+    Concat { axis: usize },
 }
 
 impl Case {
@@ -25,6 +35,20 @@ impl Case {
     fn inputs(&self) -> &'static [&'static str] {
         match self {
             Self::Conv2d { .. } => &["x", "w", "b"],
+            Self::ConvTranspose2d { .. } => &["x", "w"],
+            Self::BatchNorm { .. } => &["x", "gamma", "beta"],
+            Self::BatchNormInference { .. } => &["x", "mean", "variance", "gamma", "beta"],
+            Self::Concat { .. } => &["x", "other", "third"],
+            _ => &["x"],
+        }
+    }
+
+    /// How many of them, from the first, gradients are compared by.
+    fn differentiable(&self) -> usize {
+        match self {
+            // By the statistics there are none: training does not change them so.
+            Self::BatchNormInference { .. } => 1,
+            other => other.inputs().len(),
         }
     }
 
@@ -34,6 +58,26 @@ impl Case {
                 let y = graph.conv2d(at[0], at[1], Geometry { stride, padding, dilation, groups })?;
                 graph.add(y, at[2])
             }
+            Self::ConvTranspose2d { stride, padding, dilation, groups, size } => {
+                let geometry = Geometry { stride, padding, dilation, groups };
+                graph.conv2d_backward_input(at[0], at[1], size, geometry)
+            }
+            Self::MaxPool2d { kernel, stride, padding, ceil } => {
+                graph.max_pool2d(at[0], Window { kernel, stride, padding, ceil })
+            }
+            Self::AveragePool2d { kernel, stride, padding, ceil, include_padding } => {
+                let window = Window { kernel, stride, padding, ceil };
+                graph.apply(AveragePool2d { window, include_padding }, &at[..1])
+            }
+            Self::GlobalAveragePool {} => graph.global_average_pool(at[0]),
+            Self::BatchNorm { epsilon } => Ok(graph.batch_norm(at[0], at[1], at[2], epsilon)?.y),
+            Self::BatchNormInference { epsilon } => {
+                graph.batch_norm_inference(at[0], at[1], at[2], at[3], at[4], epsilon)
+            }
+            Self::Resize2d { size, bilinear } => {
+                graph.resize2d(at[0], size, if bilinear { Resize::Bilinear } else { Resize::Nearest })
+            }
+            Self::Concat { axis } => graph.concat(at, axis),
         }
     }
 }
@@ -68,7 +112,7 @@ fn evaluate(
     let inputs = case.inputs().iter().map(|name| leaf(name)).collect::<Result<Vec<_>, _>>()?;
     let dy = leaf("dy")?;
     let y = case.build(&mut graph, &inputs)?;
-    let gradients = graph.gradient_from(y, dy, &inputs)?;
+    let gradients = graph.gradient_from(y, dy, &inputs[..case.differentiable()])?;
     graph.output("y", y);
     for (name, gradient) in case.inputs().iter().zip(gradients) {
         graph.output(format!("d{name}"), gradient);
