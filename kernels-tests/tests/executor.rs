@@ -2,6 +2,7 @@
 //! submitted, both executors learn alike, memory is what the plan says, and mistakes are answered in sentences.
 
 use gpunn::check::Inputs;
+use gpunn::data::{Dataset, Pixels, Split, glyphs};
 use gpunn::gpu::kernel::Traits;
 use gpunn::gpu::{Counts, Options};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, TensorType, optimise};
@@ -185,21 +186,45 @@ fn memory_is_what_the_plan_says() {
 }
 
 /// A run says what it will take before it begins: within 2 percent of what wgpu allocates for it.
-#[test]
-fn a_run_takes_the_memory_it_says() {
+fn takes_the_memory_it_says(recipe: &str, dataset: &Dataset) {
     let Some(engine) = kernels_tests::gpu(Options::default()) else { return };
     let Engine::Gpu(executor) = &engine else { return };
     let Some(before) = executor.device().allocated_bytes() else { return println!("skipped: no allocator report") };
-    let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
+    let mut recipe = Recipe::find(recipe).expect("built in");
     recipe.training.batch_size = 128;
     recipe.training.ema = Some(0.99);
-    let dataset = recipe.load_data(None).expect("embedded");
-    let trainer = Trainer::new(engine, recipe, &dataset, train::Options::default()).expect("a trainer");
+    let mut trainer = Trainer::new(engine, recipe, dataset, train::Options::default()).expect("a trainer");
+    // What the data were sent through is given back once a submit after it is done.
+    trainer.repeat_steps(2).expect("two steps");
     let Engine::Gpu(executor) = trainer.engine() else { return };
     let (planned, grown) =
         (trainer.planned_bytes() as f64, (executor.device().allocated_bytes().expect("as before") - before) as f64);
     println!("planned {planned} bytes, wgpu's allocator grew by {grown}");
     assert!((grown / planned - 1.0).abs() < 0.02, "{grown} bytes allocated, {planned} planned");
+}
+
+#[test]
+fn an_mlp_takes_the_memory_it_says() {
+    takes_the_memory_it_says("glyphs-mlp", &glyphs::dataset());
+}
+
+#[test]
+fn a_cnn_takes_the_memory_it_says() {
+    let pictures = |count: usize| Split {
+        pixels: Pixels::U8((0..count * 3072).map(|i| (i * 7 % 251) as u8).collect()),
+        labels: (0..count as u32).map(|i| i % 10).collect(),
+    };
+    let dataset = Dataset {
+        name: "cifar10".into(),
+        input: [3, 32, 32],
+        classes: (0..10).map(|class| class.to_string()).collect(),
+        train: pictures(512),
+        val: None,
+        test: Some(pictures(256)),
+        folder: None,
+        skipped: Vec::new(),
+    };
+    takes_the_memory_it_says("cifar10-cnn", &dataset);
 }
 
 #[test]
