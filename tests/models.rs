@@ -173,3 +173,25 @@ fn fields_that_a_model_does_not_have_are_refused() {
     let sentence = Config::named("cnn").build([1, 12, 12], 10).expect_err("refused").to_string();
     assert!(sentence.contains("'conv3'") && sentence.contains("reaches over 3 pixels"), "{sentence}");
 }
+
+#[test]
+fn an_airbench_has_the_layers_and_the_size_of_the_original() {
+    let model = built(Config::named("airbench"), [3, 32, 32], 10);
+    let mut wanted = vec![("whiten.weight".to_owned(), "24x3x2x2".to_owned()), ("whiten.bias".into(), "24".into())];
+    for (block, inputs, outputs) in [(1, 24, 64), (2, 64, 256), (3, 256, 256)] {
+        for (conv, inputs) in [(1, inputs), (2, outputs)] {
+            wanted.push((format!("block{block}.conv{conv}.weight"), format!("{outputs}x{inputs}x3x3")));
+            wanted.push((format!("block{block}.bn{conv}.weight"), outputs.to_string()));
+            wanted.push((format!("block{block}.bn{conv}.bias"), outputs.to_string()));
+        }
+    }
+    wanted.push(("fc.weight".into(), "10x256".into()));
+    assert_eq!(listed(model.parameters()), wanted);
+    // The 1.97 million of airbench94, whose whitening and scales of batch norms are not learned.
+    assert_eq!(model.parameters().count(), 1_972_792);
+    let frozen = model.parameters().iter().filter(|parameter| model.parameters().is_frozen(parameter));
+    assert_eq!(frozen.map(|parameter| parameter.shape.elements()).sum::<usize>(), 288 + 2 * (64 + 256 + 256));
+    assert!(model.is_prepared() && !built(Config::named("cnn"), [3, 32, 32], 10).is_prepared());
+    let sentence = Config::named("airbench").build([3, 8, 8], 10).expect_err("too small").to_string();
+    assert!(sentence.contains("block"), "{sentence}");
+}

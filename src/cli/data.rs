@@ -268,8 +268,7 @@ fn preview(
     let sheet = match augment {
         None => data::sheet(dataset, split, per_class),
         Some((augment, seed)) => {
-            let seen = train::augmented(augment, split, dataset.input, per_class, *seed);
-            let (split, input) = pollster::block_on(seen)?;
+            let (split, input) = train::augmented(augment, split, dataset.input, per_class, *seed)?;
             data::sheet(&dataset.without_pictures(input), &split, per_class)
         }
     };

@@ -74,7 +74,7 @@ pub struct Args {
     /// What follows each hidden layer: sigmoid, tanh, relu, leaky-relu, silu, gelu
     #[arg(long, value_name = "NAME")]
     activation: Option<String>,
-    /// How weights begin: pytorch, xavier, he, zeros
+    /// How weights begin: pytorch, xavier, he, dirac, zeros
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
     /// How often every picture is seen

@@ -3,7 +3,7 @@
 use super::build::{Build, Mode};
 use super::initialiser::Initialiser;
 use super::layer::{Layer, picture};
-use super::parameters::{GROUP_SPARED, Parameters};
+use super::parameters::{GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
@@ -17,11 +17,13 @@ pub struct BatchNorm2d {
     pub momentum: f32,
     /// Added to the variance.
     pub epsilon: f32,
+    /// Whether the factors of the channels are learned; else they stay at 1.
+    pub learn_scale: bool,
 }
 
 impl Default for BatchNorm2d {
     fn default() -> Self {
-        Self { momentum: 0.1, epsilon: 1e-5 }
+        Self { momentum: 0.1, epsilon: 1e-5, learn_scale: true }
     }
 }
 
@@ -43,8 +45,9 @@ impl Layer for BatchNorm2d {
 
     fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
         let channels = shape[0];
-        parameters.add(format!("{name}.weight"), [channels], Initialiser::Constant(1.0), GROUP_SPARED);
-        parameters.add(format!("{name}.bias"), [channels], Initialiser::Zeros, GROUP_SPARED);
+        let scales = if self.learn_scale { GROUP_SPARED } else { GROUP_FROZEN };
+        parameters.add(format!("{name}.weight"), [channels], Initialiser::Constant(1.0), scales);
+        parameters.add(format!("{name}.bias"), [channels], Initialiser::Zeros, GROUP_SHIFTS);
         parameters.add_statistic(format!("{name}.running_mean"), [channels], 0.0);
         parameters.add_statistic(format!("{name}.running_var"), [channels], 1.0);
     }

@@ -57,7 +57,7 @@ impl Conv2d {
         }
     }
 
-    fn geometry(&self) -> Geometry {
+    pub(super) fn geometry(&self) -> Geometry {
         Geometry { stride: self.stride.0, padding: self.padding.0, dilation: self.dilation.0, groups: self.groups }
     }
 
@@ -116,10 +116,9 @@ pub(super) fn declare(
     parameters: &mut Parameters,
 ) {
     let taps = weight[2] * weight[3];
-    let (fan_in, fan_out) = (weight[1] * taps, weight[0] * taps);
-    parameters.add(format!("{name}.weight"), weight, scheme.weight(fan_in, fan_out), GROUP_WEIGHTS);
+    parameters.add(format!("{name}.weight"), weight, scheme.convolution(weight), GROUP_WEIGHTS);
     if bias {
-        parameters.add(format!("{name}.bias"), [outputs], scheme.bias(fan_in), GROUP_SPARED);
+        parameters.add(format!("{name}.bias"), [outputs], scheme.bias(weight[1] * taps), GROUP_SPARED);
     }
 }
 

@@ -21,6 +21,16 @@ pub enum Initialiser {
         /// The standard deviation.
         deviation: f32,
     },
+    /// A convolution's weight `[outputs, inputs, height, width]` whose first outputs, as many as there are inputs, are
+    /// those inputs unchanged where padding keeps the size (PyTorch's `dirac_`); the other outputs' uniform.
+    Dirac {
+        /// Channels in.
+        inputs: usize,
+        /// Height and width of the kernel.
+        kernel: [usize; 2],
+        /// The bound of the uniform ones.
+        bound: f32,
+    },
 }
 
 impl Initialiser {
@@ -45,11 +55,21 @@ impl Initialiser {
     pub fn values(self, elements: usize, seed: u64, index: u32) -> Vec<f32> {
         let counted = Counted::new(seed, Purpose::Init, index, 0);
         let each = |value: &dyn Fn(u32) -> f32| (0..elements as u32).map(value).collect();
+        let uniform = |bound: f32, element: u32| bound * (2.0 * counted.uniform(element) - 1.0);
         match self {
             Self::Zeros => vec![0.0; elements],
             Self::Constant(value) => vec![value; elements],
-            Self::Uniform { bound } => each(&|element| bound * (2.0 * counted.uniform(element) - 1.0)),
+            Self::Uniform { bound } => each(&|element| uniform(bound, element)),
             Self::Normal { deviation } => each(&|element| deviation * counted.normal(element)),
+            Self::Dirac { inputs, kernel: [height, width], bound } => each(&|element| {
+                let (row, column) = (element as usize / (height * width), element as usize % (height * width));
+                let (output, input) = (row / inputs, row % inputs);
+                if output >= inputs {
+                    return uniform(bound, element);
+                }
+                let passes = output == input && column == height / 2 * width + width / 2;
+                if passes { 1.0 } else { 0.0 }
+            }),
         }
     }
 }
@@ -65,15 +85,29 @@ pub enum Scheme {
     Xavier,
     /// [`Initialiser::he`] for weights, zero biases.
     He,
+    /// [`Initialiser::fan_in`] for weights and biases, but [`Initialiser::Dirac`] for convolutions, so that a deep network
+    /// begins by passing its first layer's outputs on (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
+    Dirac,
     /// All zero: for experiments on symmetry; such a network with hidden units learns next to nothing.
     Zeros,
 }
 
 impl Scheme {
+    /// For the weight of a convolution, `[outputs, inputs, height, width]`.
+    pub fn convolution(self, [outputs, inputs, height, width]: [usize; 4]) -> Initialiser {
+        let (fan_in, fan_out) = (inputs * height * width, outputs * height * width);
+        match self.weight(fan_in, fan_out) {
+            Initialiser::Uniform { bound } if self == Self::Dirac => {
+                Initialiser::Dirac { inputs, kernel: [height, width], bound }
+            }
+            other => other,
+        }
+    }
+
     /// For weights.
     pub fn weight(self, fan_in: usize, fan_out: usize) -> Initialiser {
         match self {
-            Self::PyTorch => Initialiser::fan_in(fan_in),
+            Self::PyTorch | Self::Dirac => Initialiser::fan_in(fan_in),
             Self::Xavier => Initialiser::xavier(fan_in, fan_out),
             Self::He => Initialiser::he(fan_in),
             Self::Zeros => Initialiser::Zeros,
@@ -83,7 +117,7 @@ impl Scheme {
     /// For biases.
     pub fn bias(self, fan_in: usize) -> Initialiser {
         match self {
-            Self::PyTorch => Initialiser::fan_in(fan_in),
+            Self::PyTorch | Self::Dirac => Initialiser::fan_in(fan_in),
             Self::Xavier | Self::He | Self::Zeros => Initialiser::Zeros,
         }
     }
@@ -91,14 +125,15 @@ impl Scheme {
 
 impl std::str::FromStr for Scheme {
     type Err = Error;
-    /// `pytorch`, `xavier`, `he` or `zeros`; a [`Error::Usage`] with the nearest of them for other words.
+    /// `pytorch`, `xavier`, `he`, `dirac` or `zeros`; a [`Error::Usage`] with the nearest of them for other words.
     fn from_str(word: &str) -> Result<Self> {
         match word {
             "pytorch" => Ok(Self::PyTorch),
             "xavier" => Ok(Self::Xavier),
             "he" => Ok(Self::He),
+            "dirac" => Ok(Self::Dirac),
             "zeros" => Ok(Self::Zeros),
-            _ => Err(crate::error::unknown("initialiser", word, &["pytorch", "xavier", "he", "zeros"])),
+            _ => Err(crate::error::unknown("initialiser", word, &["pytorch", "xavier", "he", "dirac", "zeros"])),
         }
     }
 }
@@ -117,6 +152,18 @@ mod tests {
         assert!(mean.abs() < 0.03 * bound && (square * 3.0 / bound / bound - 1.0).abs() < 0.05);
         assert_ne!(values, Initialiser::xavier(1024, 64).values(10_000, 1, 1));
         assert_ne!(values, Initialiser::xavier(1024, 64).values(10_000, 2, 0));
+    }
+
+    #[test]
+    fn dirac_outputs_pass_the_inputs_on_and_the_others_are_pytorchs() {
+        let scheme = Scheme::Dirac.convolution([5, 2, 3, 3]);
+        let (values, other) = (scheme.values(90, 1, 2), Scheme::PyTorch.convolution([5, 2, 3, 3]).values(90, 1, 2));
+        let ones: Vec<usize> = (0..36).filter(|&i| values[i] != 0.0).collect();
+        assert_eq!((ones, values[4], values[31]), (vec![4, 31], 1.0, 1.0));
+        assert_eq!(values[36..], other[36..]);
+        // Fewer outputs than inputs: each passes one on.
+        let narrow = Scheme::Dirac.convolution([1, 2, 1, 2]).values(4, 1, 2);
+        assert_eq!(narrow, [0.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -30,10 +30,34 @@ pub trait Layer: Debug + Send + Sync {
     /// When shapes do not fit, which [`Layer::output`] has excluded.
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId>;
 
+    /// Whether some of its parameters begin as the training pictures have them: [`Layer::prepare`]. It has to be the
+    /// network's first layer then, which reads the pictures themselves.
+    fn is_prepared(&self) -> bool {
+        false
+    }
+
+    /// The initial values of those parameters from pictures of `shape`, one after another, as the network gets them when it
+    /// is measured: a sample of the training pictures.
+    ///
+    /// # Errors
+    /// The part of a sentence that says why the pictures do not serve.
+    fn prepare(&self, _shape: &[usize], _pictures: &[f32]) -> Result<Vec<Prepared>, String> {
+        Ok(Vec::new())
+    }
+
     /// The layers inside it, for a layer made of others.
     fn parts(&self, _shape: &[usize]) -> Vec<Part<'_>> {
         Vec::new()
     }
+}
+
+/// How a parameter begins, by the pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepared {
+    /// The parameter's name within the layer: `weight`.
+    pub name: &'static str,
+    /// All its values.
+    pub values: Vec<f32>,
 }
 
 /// Layers inside a layer.

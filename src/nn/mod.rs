@@ -24,6 +24,7 @@ mod residual;
 mod resize;
 mod scale;
 mod sequence;
+mod whitening;
 
 pub use activation::Activation;
 pub use batch_norm::BatchNorm2d;
@@ -33,13 +34,16 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use initialiser::{Initialiser, Scheme};
-pub use layer::{Flatten, Layer, Part};
+pub use layer::{Flatten, Layer, Part, Prepared};
 pub use linear::Linear;
 pub use model::{Description, Model};
 pub use pair::Pair;
-pub use parameters::{GROUP_FROZEN, GROUP_SPARED, GROUP_WEIGHTS, Group, Layout, Parameter, Parameters, Weights};
+pub use parameters::{
+    GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, GROUP_WEIGHTS, Group, Layout, Parameter, Parameters, Weights,
+};
 pub use pool::{GlobalPool, Pool2d, Pooling};
 pub use residual::Residual;
 pub use resize::Resize;
 pub use scale::Scale;
 pub use sequence::Sequence;
+pub use whitening::Whitening;

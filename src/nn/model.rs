@@ -2,7 +2,7 @@
 
 use super::build::{Build, Mode};
 use super::layer::Layer;
-use super::parameters::Parameters;
+use super::parameters::{Parameters, Weights};
 use super::sequence::{Sequence, does_not_fit, join};
 use crate::graph::{NodeId, TensorType};
 use crate::{Error, Result};
@@ -38,10 +38,17 @@ impl Model {
     /// A model of these layers, for pictures of a shape: `[channels, height, width]`.
     ///
     /// # Errors
-    /// When a layer's input does not fit, or two parameters have one name.
+    /// When a layer's input does not fit, a layer that is prepared is not the first, or two parameters have one name.
     pub fn new(name: impl Into<String>, input: &[usize], layers: Sequence) -> Result<Self> {
         let name = name.into();
         let output = layers.output(input).map_err(|reason| does_not_fit(&name, &reason))?;
+        let misplaced = (1..).zip(layers.iter()).find_map(|(number, (inner, layer))| match number {
+            1 if layer.is_prepared() => None,
+            _ => prepared_within(inner, layer, input),
+        });
+        if let Some(reason) = misplaced {
+            return Err(does_not_fit(&name, &reason));
+        }
         let mut parameters = Parameters::default();
         layers.declare("", input, &mut parameters);
         if let Some(repeated) = parameters.repeated() {
@@ -67,6 +74,30 @@ impl Model {
     /// What it keeps.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// Whether some of its parameters begin as the training pictures have them: [`Model::prepare`].
+    pub fn is_prepared(&self) -> bool {
+        self.layers.iter().next().is_some_and(|(_, layer)| layer.is_prepared())
+    }
+
+    /// Gives the parameters that begin as pictures have them those values: pictures of its input's shape, one after
+    /// another, as the network gets them when it is measured.
+    ///
+    /// # Errors
+    /// When the pictures do not serve.
+    pub fn prepare(&self, weights: &mut Weights, pictures: &[f32]) -> Result<()> {
+        let Some((name, layer)) = self.layers.iter().next().filter(|_| self.is_prepared()) else { return Ok(()) };
+        let prepared = layer.prepare(&self.input, pictures).map_err(|reason| {
+            Error::data(format!("The model {} cannot begin: '{name}' ({}): {reason}.", self.name, layer.label()))
+        })?;
+        for values in prepared {
+            let name = join(name, values.name, ".");
+            let parameter = self.parameters.find(&name);
+            let parameter = parameter.ok_or_else(|| Error::usage(format!("the model has no parameter '{name}'")))?;
+            weights.learned[parameter.range()].copy_from_slice(&values.values);
+        }
+        Ok(())
     }
 
     /// Builds its nodes for x `[batch, input...]` or `[batch, features]`; the result is `[batch, output...]`.
@@ -100,6 +131,19 @@ impl Model {
             .map_err(|reason| does_not_fit(&self.name, &reason))?;
         Ok(lines)
     }
+}
+
+/// Why a network cannot have a layer that is prepared where this one or one inside it is: as said of the layer.
+fn prepared_within(name: &str, layer: &dyn Layer, shape: &[usize]) -> Option<String> {
+    if layer.is_prepared() {
+        let label = layer.label();
+        return Some(format!("'{name}' ({label}): it begins as the pictures have it, so it has to be the first layer"));
+    }
+    let parts = layer.parts(shape);
+    parts
+        .iter()
+        .flat_map(|part| part.layers.iter())
+        .find_map(|(inner, layer)| prepared_within(&join(name, inner, "."), layer, shape))
 }
 
 /// What a description is made from.

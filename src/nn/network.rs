@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::layer::Layer;
 use super::{
     Activation, BatchNorm2d, Branches, Conv2d, ConvTranspose2d, Dropout, Flatten, GlobalPool, Linear, Pool2d, Pooling,
-    Residual, Resize, Scale, Scheme, Sequence,
+    Residual, Resize, Scale, Scheme, Sequence, Whitening,
 };
 use crate::{Error, Result};
 
@@ -27,6 +27,8 @@ pub enum Kind {
     Conv2d(Conv2d),
     /// `conv-transpose2d`.
     ConvTranspose2d(ConvTranspose2d),
+    /// `whitening`.
+    Whitening(Whitening),
     /// `batch-norm`.
     BatchNorm(BatchNorm2d),
     /// `linear`.
@@ -94,9 +96,10 @@ pub struct BranchesEntry {
 struct NoFields {}
 
 /// The kinds that are no activation.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "conv2d",
     "conv-transpose2d",
+    "whitening",
     "batch-norm",
     "linear",
     "classes",
@@ -124,6 +127,7 @@ impl Kind {
         Ok(match kind {
             "conv2d" => Self::Conv2d(typed(kind, fields)?),
             "conv-transpose2d" => Self::ConvTranspose2d(typed(kind, fields)?),
+            "whitening" => Self::Whitening(typed(kind, fields)?),
             "batch-norm" => Self::BatchNorm(typed(kind, fields)?),
             "linear" => Self::Linear(typed(kind, fields)?),
             "classes" => Self::Classes(typed(kind, fields)?),
@@ -150,6 +154,7 @@ impl Kind {
         Ok(match self {
             Self::Conv2d(layer) => ("conv2d", Table::try_from(layer)?),
             Self::ConvTranspose2d(layer) => ("conv-transpose2d", Table::try_from(layer)?),
+            Self::Whitening(layer) => ("whitening", Table::try_from(layer)?),
             Self::BatchNorm(layer) => ("batch-norm", Table::try_from(layer)?),
             Self::Linear(layer) => ("linear", Table::try_from(layer)?),
             Self::Classes(layer) => ("classes", Table::try_from(layer)?),
@@ -169,6 +174,7 @@ impl Kind {
     fn stem(&self) -> &'static str {
         match self {
             Self::Conv2d(_) | Self::ConvTranspose2d(_) => "conv",
+            Self::Whitening(_) => "white",
             Self::BatchNorm(_) => "bn",
             Self::Linear(_) | Self::Classes(_) => "fc",
             Self::Pool(_) | Self::GlobalPool(_) => "pool",
@@ -188,6 +194,7 @@ impl Kind {
         Ok(match self {
             Self::Conv2d(layer) => Box::new(Conv2d { scheme, ..*layer }),
             Self::ConvTranspose2d(layer) => Box::new(ConvTranspose2d { scheme, ..*layer }),
+            Self::Whitening(layer) => Box::new(Whitening { scheme, ..*layer }),
             Self::BatchNorm(layer) => Box::new(*layer),
             Self::Linear(layer) => Box::new(Linear { scheme, ..*layer }),
             Self::Classes(Classes { bias }) => Box::new(Linear { bias: *bias, ..Linear::new(classes, scheme) }),

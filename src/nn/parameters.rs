@@ -20,6 +20,9 @@ pub const GROUP_SPARED: u32 = 1;
 /// The group of what stays as it begins: no gradient is computed for it.
 pub const GROUP_FROZEN: u32 = 2;
 
+/// The group of batch norms' shifts, which may have a rate of their own: [`crate::optim::Optimiser::shift_rate`].
+pub const GROUP_SHIFTS: u32 = 3;
+
 /// One named tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
@@ -105,7 +108,7 @@ pub struct Parameters {
 impl Default for Parameters {
     fn default() -> Self {
         let group = |rate, decay| Group { rate, decay };
-        let groups = vec![group(1.0, 1.0), group(1.0, 0.0), group(0.0, 0.0)];
+        let groups = vec![group(1.0, 1.0), group(1.0, 0.0), group(0.0, 0.0), group(1.0, 0.0)];
         Self { learned: Layout::default(), statistics: Layout::default(), groups }
     }
 }

@@ -12,6 +12,7 @@ mod preview;
 pub mod recipe;
 mod resident;
 mod run;
+mod seen;
 mod trainer;
 
 pub use crate::files;

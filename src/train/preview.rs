@@ -1,19 +1,17 @@
 //! What the network sees: pictures as a recipe augments them, for people to look at.
 
+use crate::Result;
 use crate::data::{Pixels, Split};
-use crate::graph::{Graph, PlanOptions, TensorType};
-use crate::ops::Step;
-use crate::ops::augment::{Augment, Augmented, Mode};
-use crate::{Engine, Result};
+use crate::ops::augment::{Augment, Mode};
 
-use super::memory;
+use super::seen;
 
 /// The first `per_class` pictures `[channels, height, width]` of each class, by the op itself on the CPU, as a training step
 /// of a run with `seed` would show them; and their new shape. Normalisation is taken back, so that black is 0 and white 1.
 ///
 /// # Errors
 /// When the augmentation does not fit the pictures.
-pub async fn augmented(
+pub fn augmented(
     augment: &Augment,
     split: &Split,
     input: [usize; 3],
@@ -29,25 +27,7 @@ pub async fn augmented(
     };
     let order: Vec<u32> = (0..split.len() as u32).filter(first).collect();
     let chosen = split.select(&order);
-    let rows = chosen.len();
-    let mut graph = Graph::new();
-    let dims: Vec<usize> = std::iter::once(rows).chain(input).collect();
-    let ty = if matches!(chosen.pixels, Pixels::U8(_)) { TensorType::u8(dims) } else { TensorType::f32(dims) };
-    let pixels = graph.leaf("pixels", 0, ty)?;
-    let listed = graph.leaf("order", 0, TensorType::u32([rows]))?;
-    let op = Augmented { batch: rows, augment: augment.clone(), mode: Mode::Random, ring: false };
-    let result = graph.gather_augmented(&[pixels], listed, op)?;
-    graph.output("pictures", result);
-    let mut engine = Engine::cpu();
-    let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
-    match &chosen.pixels {
-        Pixels::U8(values) => engine.write("pixels", 0, values)?,
-        Pixels::F32(values) => engine.write("pixels", 0, values)?,
-    }
-    engine.write("order", 0, &(0..rows as u32).collect::<Vec<u32>>())?;
-    engine.schedule(program, &[Step::new(0, rows as u32, seed)])?;
-    engine.run(program, 0..1)?;
-    let mut values = engine.read_output(program, "pictures").await?;
+    let mut values = seen::seen(augment, &chosen, input, Mode::Random, seed)?;
     let level = |levels: &Option<Vec<f64>>, channel: usize, other: f64| {
         levels.as_ref().and_then(|levels| levels.get(channel)).map_or(other as f32, |&level| level as f32)
     };
@@ -67,7 +47,7 @@ mod tests {
     fn a_preview_takes_normalisation_back_and_keeps_a_few_of_each_class() {
         let split = Split { pixels: Pixels::U8((0..48).map(|i| i * 5).collect()), labels: vec![0, 0, 1] };
         let augment = Augment { mean: Some(vec![0.4]), std: Some(vec![0.2]), crop: Some([4, 4]), ..Augment::default() };
-        let (seen, shape) = pollster::block_on(augmented(&augment, &split, [1, 4, 4], 1, 3)).expect("pictures");
+        let (seen, shape) = augmented(&augment, &split, [1, 4, 4], 1, 3).expect("pictures");
         assert_eq!((shape, seen.labels.as_slice()), ([1, 4, 4], &[0, 1][..]));
         for (number, original) in [(0, 0), (1, 2)] {
             let (seen, original) = (seen.picture(number).expect("one"), split.picture(original).expect("one"));

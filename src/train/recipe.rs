@@ -17,7 +17,7 @@ pub const FORMAT: u32 = 1;
 pub const DEFAULT: &str = "glyphs-mlp";
 
 /// The recipes that are built in, by name.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 11] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
     ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
@@ -25,6 +25,10 @@ const BUILT_IN: [(&str, &str); 7] = [
     ("nist36-cnn", include_str!("../../recipes/nist36-cnn.toml")),
     ("cifar10-cnn", include_str!("../../recipes/cifar10-cnn.toml")),
     ("sun8-cnn", include_str!("../../recipes/sun8-cnn.toml")),
+    ("cifar10-fast", include_str!("../../recipes/cifar10-fast.toml")),
+    ("cifar10-best", include_str!("../../recipes/cifar10-best.toml")),
+    ("nist36-best", include_str!("../../recipes/nist36-best.toml")),
+    ("sun8-best", include_str!("../../recipes/sun8-best.toml")),
 ];
 
 /// An experiment: model, data, training, optimiser and schedule.

@@ -9,6 +9,7 @@ use super::graphs::{self, AVERAGES, Resident};
 use super::memory;
 use super::metrics::{EpochLine, Measured};
 use super::recipe::Recipe;
+use super::seen;
 use crate::data::{Dataset, Part, Pixels, Split, epoch_order};
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::models::Task;
@@ -123,7 +124,10 @@ impl Trainer {
                 }
             }
         }
-        let weights = model.parameters().initial_weights(recipe.seed);
+        let mut weights = model.parameters().initial_weights(recipe.seed);
+        if model.is_prepared() {
+            model.prepare(&mut weights, &seen::sample(recipe.augment.as_ref(), train, dataset.input)?)?;
+        }
         write_weights(&mut engine, model.parameters(), &weights)?;
         if recipe.training.ema.is_some() {
             write_averages(&mut engine, model.parameters(), &weights)?;

@@ -1,11 +1,12 @@
 //! The models that are known by name, and networks of the user's own.
 
+mod airbench;
 mod cnn;
 mod fully_connected;
 mod resnet;
 
 use super::network::Entry;
-use super::{Activation, Model, Scheme};
+use super::{Activation, Dropout, Layer, Model, Scheme, Sequence};
 use crate::{Error, Result};
 
 /// What a model is asked to be. A model that has no part of a name refuses it.
@@ -61,7 +62,7 @@ struct Known {
     build: fn(&Config, [usize; 3], usize) -> Result<Model>,
 }
 
-const KNOWN: [Known; 5] = [
+const KNOWN: [Known; 6] = [
     Known {
         name: "mlp",
         task: Task::Classify,
@@ -92,7 +93,22 @@ const KNOWN: [Known; 5] = [
         takes: &["channels", "dropout"],
         build: resnet::resnet18_small,
     },
+    Known {
+        name: "airbench",
+        task: Task::Classify,
+        takes: &["channels", "activation", "logit_scale", "dropout"],
+        build: airbench::airbench,
+    },
 ];
+
+/// Dropout, where it is asked for, and the last layer, `fc`.
+fn head(layers: Sequence, config: &Config, last: impl Layer + 'static) -> Sequence {
+    let layers = match config.dropout > 0.0 {
+        true => layers.with("dropout", Dropout { rate: config.dropout }),
+        false => layers,
+    };
+    layers.with("fc", last)
+}
 
 /// The names of all models.
 pub fn names() -> Vec<&'static str> {

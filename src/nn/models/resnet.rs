@@ -1,14 +1,13 @@
 //! Residual networks for small pictures.
 
-use super::Config;
+use super::{Config, head};
 use crate::Result;
 use crate::nn::{
-    Activation, BatchNorm2d, Conv2d, Dropout, GlobalPool, Layer, Linear, Model, Pool2d, Pooling, Residual, Scale,
-    Scheme, Sequence,
+    Activation, BatchNorm2d, Conv2d, GlobalPool, Linear, Model, Pool2d, Pooling, Residual, Scale, Scheme, Sequence,
 };
 
 /// A 3x3 convolution that keeps the picture's size at stride 1, without a bias: batch norm follows.
-fn conv3x3(outputs: usize, stride: usize, scheme: Scheme) -> Conv2d {
+pub(super) fn conv3x3(outputs: usize, stride: usize, scheme: Scheme) -> Conv2d {
     Conv2d { stride: stride.into(), padding: 1.into(), bias: false, ..Conv2d::new(outputs, 3, scheme) }
 }
 
@@ -45,15 +44,6 @@ pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Res
     let layers = head(layers, config, Linear { bias: false, ..Linear::new(classes, config.init) });
     let layers = layers.with("scale", Scale { factor: config.logit_scale.unwrap_or(0.125) });
     Model::new("resnet9", &input, layers)
-}
-
-/// Dropout, where it is asked for, and the last layer, `fc`.
-fn head(layers: Sequence, config: &Config, last: impl Layer + 'static) -> Sequence {
-    let layers = match config.dropout > 0.0 {
-        true => layers.with("dropout", Dropout { rate: config.dropout }),
-        false => layers,
-    };
-    layers.with("fc", last)
 }
 
 /// ResNet-18 (He et al., CVPR 2016) for pictures of about 32 pixels: its first convolution is 3x3 without stride, and no
