@@ -99,6 +99,28 @@ fn squares<'a>(x: &'a [f32], width: usize, row: usize) -> impl Iterator<Item = [
     top.chunks_exact(2).zip(bottom.chunks_exact(2)).map(|(top, bottom)| [top[0], top[1], bottom[0], bottom[1]])
 }
 
+/// A row of pixels, two and two, as bits.
+fn pairs_of_bits(row: &mut [f32]) -> &mut [[u32; 2]] {
+    bytemuck::cast_slice_mut::<f32, u32>(row).as_chunks_mut().0
+}
+
+/// Hands a row of dy to the largest pixels of windows of 2 x 2 in two rows x. All as bits: what is chosen among floats the
+/// compiler makes branches on the pixels of, which are guessed wrong every other time; among words it makes vectors.
+fn hand_out(dy: &[u32], [top, bottom]: [&[[f32; 2]]; 2], dtop: &mut [[u32; 2]], dbottom: &mut [[u32; 2]]) {
+    let count = dy.len();
+    let (top, bottom) = (&top[..count], &bottom[..count]);
+    let (dtop, dbottom) = (&mut dtop[..count], &mut dbottom[..count]);
+    let mask = |won: bool| u32::from(won).wrapping_neg();
+    for i in 0..count {
+        let ([a, b], [c, d]) = (top[i], bottom[i]);
+        let (right, right_below) = (mask(b > a), mask(d > c));
+        let below = mask((if d > c { d } else { c }) > (if b > a { b } else { a }));
+        let (above, under) = (dy[i] & !below, dy[i] & below);
+        dtop[i] = [above & !right, above & right];
+        dbottom[i] = [under & !right_below, under & right_below];
+    }
+}
+
 impl MaxPool2d {
     fn sizes(&self, types: &Types) -> Sizes {
         Sizes::of(&types.inputs[0], self.window).expect("checked when the node was built")
@@ -218,18 +240,12 @@ impl MaxPool2dBackward {
     fn halve(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         let (width, [rows, columns]) = (sizes.picture[1], sizes.outputs);
         for (row, dy) in dy.chunks(columns).enumerate() {
-            let (top, bottom) = dx[2 * row * width..][..2 * width].split_at_mut(width);
-            let pairs = top.chunks_exact_mut(2).zip(bottom.chunks_exact_mut(2));
-            for ((&dy, [a, b, c, d]), (top, bottom)) in dy.iter().zip(squares(x, width, row)).zip(pairs) {
-                let (right, right_below) = (b > a, d > c);
-                let below = (if right_below { d } else { c }) > (if right { b } else { a });
-                // By its bits: a branch on the pixels would be guessed wrong every other time.
-                let give = |won: bool| f32::from_bits(dy.to_bits() & u32::from(won).wrapping_neg());
-                (top[0], top[1]) = (give(!below & !right), give(!below & right));
-                (bottom[0], bottom[1]) = (give(below & !right_below), give(below & right_below));
-            }
+            let (first, pixels) = (2 * row * width, ..2 * columns);
+            let (top, bottom) = dx[first..first + 2 * width].split_at_mut(width);
             top[2 * columns..].fill(0.0);
             bottom[2 * columns..].fill(0.0);
+            let x = [&x[first..][pixels], &x[first + width..][pixels]].map(|row| row.as_chunks().0);
+            hand_out(bytemuck::cast_slice(dy), x, pairs_of_bits(&mut top[pixels]), pairs_of_bits(&mut bottom[pixels]));
         }
         dx[2 * rows * width..].fill(0.0);
     }
