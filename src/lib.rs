@@ -18,6 +18,7 @@ pub mod graph;
 pub mod nn;
 pub mod ops;
 pub mod optim;
+pub mod profile;
 pub mod random;
 pub mod train;
 

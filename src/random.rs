@@ -107,7 +107,7 @@ impl Counted {
 }
 
 /// A word's upper 24 bits as a number in [0, 1).
-fn unit(word: u32) -> f32 {
+pub(crate) fn unit(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use gpunn::data::pictures::Asked;
 use gpunn::graph::PlanOptions;
 use gpunn::nn::{Activation, Scheme};
 use gpunn::optim::{Method, Schedule};
+use gpunn::profile::{by_kernel, trace};
 use gpunn::train::{
     self, Checkpoint, Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer, Tta, automatic_name,
 };
@@ -153,7 +155,7 @@ pub struct Args {
     /// Give every tensor its own memory, to check the planner
     #[arg(long)]
     no_reuse: bool,
-    /// Time each kernel of some training steps (GPU only): a table, and trace.json in the run directory
+    /// Time each kernel, on the CPU each op, of some training steps: a table, and trace.json in the run directory
     #[arg(long)]
     profile: bool,
     /// Compare each node of the first training step with the CPU in double precision (GPU only)
@@ -387,12 +389,16 @@ fn profile(experiment: &mut Experiment) -> Result<()> {
     trainer.prepare_epoch()?;
     let steps = trainer.steps().min(10) as usize;
     let (engine, program) = trainer.engine_mut();
-    let Engine::Gpu(executor) = engine else {
-        return Err(Error::usage("--profile times a GPU's kernels; name one with --device."));
+    let timed = match engine {
+        Engine::Gpu(executor) => pollster::block_on(executor.profile(program.index(), 0..steps))?,
+        Engine::Cpu(executor) => {
+            executor.run(program.index(), 0..1); // the first touch of the memory
+            let start = Instant::now();
+            executor.profile(program.index(), 0..steps, || start.elapsed().as_secs_f64() * 1e9)
+        }
     };
-    let timed = pollster::block_on(executor.profile(program.index(), 0..steps))?;
     eprintln!("{:<44} {:>6} {:>10} {:>7} {:>9} {:>8}", "kernel", "calls", "ms", "share", "GFLOP/s", "GB/s");
-    for line in gpu::profile::by_kernel(&timed) {
+    for line in by_kernel(&timed) {
         eprintln!(
             "{:<44} {:>6} {:>10.3} {:>5.1} % {:>9.2} {:>8.2}",
             line.kernel,
@@ -404,6 +410,6 @@ fn profile(experiment: &mut Experiment) -> Result<()> {
         );
     }
     let path: &Path = experiment.run.path();
-    train::files::write_whole(&path.join("trace.json"), gpu::profile::trace(&timed).as_bytes())?;
+    train::files::write_whole(&path.join("trace.json"), trace(&timed).as_bytes())?;
     experiment.trainer.restore(&before)
 }

@@ -2,9 +2,11 @@
 //! writes alone and everything else shared: the borrow checker sees the plan's own rule.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::graph::{BufferKind, DType, Place, Plan, Source, Target, Work};
 use crate::ops::{Call, Data, Out, Step};
+use crate::profile::Timed;
 use crate::{Error, Result};
 
 /// A buffer's values.
@@ -166,7 +168,41 @@ impl Executor {
     }
 
     /// Runs steps of the schedule.
-    pub fn run(&mut self, program: usize, range: std::ops::Range<usize>) {
+    pub fn run(&mut self, program: usize, range: Range<usize>) {
+        self.each_node(program, range, |_, _, _, run| run());
+    }
+
+    /// Runs steps of the schedule and times each node by a clock that counts nanoseconds.
+    pub fn profile(&mut self, program: usize, range: Range<usize>, clock: impl Fn() -> f64 + Sync) -> Vec<Timed> {
+        let mut timed = Vec::new();
+        self.each_node(program, range, |step, plan, work, run| {
+            let start = clock();
+            run();
+            let duration = clock() - start;
+            let node = plan.graph.node(work.node);
+            let op = node.op().expect("only computed nodes are in the work");
+            timed.push(Timed {
+                kernel: format!("{} {}", op.name(), node.ty.shape),
+                node: node.name.clone(),
+                step,
+                start,
+                duration,
+                flops: op.flops(&work.types),
+                bytes: work.types.bytes(),
+            });
+        });
+        let first = timed.first().map_or(0.0, |node| node.start);
+        timed.iter_mut().for_each(|node| node.start -= first);
+        timed
+    }
+
+    /// Goes through the nodes of steps; `around` gets the step's number, the node and what runs it.
+    fn each_node(
+        &mut self,
+        program: usize,
+        range: Range<usize>,
+        mut around: impl FnMut(usize, &Plan, &Work, &mut dyn FnMut()) + Send,
+    ) {
         let Loaded { plan, buffers, steps } = &mut self.loaded[program];
         for (buffer, values) in plan.buffers.iter().zip(buffers.iter_mut()) {
             if buffer.kind == BufferKind::Persistent {
@@ -175,9 +211,9 @@ impl Executor {
         }
         // On one of rayon's threads: from outside, each parallel node would wake two threads and wait for both.
         rayon::scope(|_| {
-            for step in &steps[range] {
+            for step in range {
                 for work in &plan.work {
-                    run_node(plan, work, buffers, step);
+                    around(step, plan, work, &mut || run_node(plan, work, buffers, &steps[step]));
                 }
             }
         });

@@ -8,7 +8,7 @@
 pub mod strokes;
 
 use super::{Dataset, Pixels, Split};
-use crate::random::{Counted, Purpose};
+use crate::random::{Counted, Purpose, unit};
 use rayon::prelude::*;
 use strokes::{SKELETONS, Stroke};
 
@@ -16,6 +16,9 @@ use strokes::{SKELETONS, Stroke};
 pub const SIDE: usize = 32;
 /// Pictures of a class in the train, validation and test split.
 pub const PER_CLASS: [usize; 3] = [300, 100, 50];
+
+/// Pixels that ink is laid on at once.
+const LANES: usize = 8;
 
 /// The seed that makes the set what it is: another one is another set.
 const SEED: u64 = 36;
@@ -49,13 +52,19 @@ pub fn dataset() -> Dataset {
 struct Hand {
     numbers: Counted,
     next: u32,
+    /// The words of the block that the next number stands in, once its first has been asked for.
+    words: [u32; 4],
 }
 
 impl Hand {
     /// Uniform between `low` and `high`.
     fn between(&mut self, low: f32, high: f32) -> f32 {
+        if self.next.is_multiple_of(4) {
+            self.words = self.numbers.block(self.next / 4);
+        }
+        let word = self.words[(self.next % 4) as usize];
         self.next += 1;
-        low + (high - low) * self.numbers.uniform(self.next - 1)
+        low + (high - low) * unit(word)
     }
 
     /// About normal, of the given deviation and never beyond 3.5 times it: a sum of four uniform numbers, which needs no
@@ -71,7 +80,7 @@ type Segment = [[f32; 2]; 2];
 
 /// Draws picture `index` of a split, of class `class`, into `picture` (`SIDE` rows of `SIDE` bytes).
 fn draw(class: usize, split: u32, index: u32, picture: &mut [u8]) {
-    let mut hand = Hand { numbers: Counted::new(SEED, Purpose::Glyphs, split, index), next: 0 };
+    let mut hand = Hand { numbers: Counted::new(SEED, Purpose::Glyphs, split, index), next: 0, words: [0; 4] };
     let ways = SKELETONS[class].ways;
     let way = ways[(hand.between(0.0, ways.len() as f32) as usize).min(ways.len() - 1)];
 
@@ -112,12 +121,12 @@ fn draw(class: usize, split: u32, index: u32, picture: &mut [u8]) {
     let blur = hand.between(0.0, 0.2);
     let noise = hand.between(0.0, 22.0);
     let grain = Counted::new(SEED, Purpose::Glyphs, split | 1 << 31, index);
-    for (block, sixteen) in picture.chunks_mut(16).enumerate() {
+    for (y, row) in picture.chunks_exact_mut(SIDE).enumerate() {
         // Sixteen pixels of noise from the sixteen bytes of one block of words.
-        let bytes = grain.block(block as u32).map(u32::to_le_bytes);
-        for (i, byte) in sixteen.iter_mut().enumerate() {
-            let (y, x) = ((block * 16 + i) / SIDE, (block * 16 + i) % SIDE);
-            let level = gain * blurred(&ink, x, y, blur) + noise * (f32::from(bytes[i / 4][i % 4]) / 127.5 - 1.0);
+        let words = [0, 1].map(|half| grain.block((y * SIDE / 16 + half) as u32).map(u32::to_le_bytes));
+        let bytes = words.as_flattened().as_flattened();
+        for ((byte, &grain), ink) in row.iter_mut().zip(bytes).zip(blurred(&ink, y, blur)) {
+            let level = gain * ink + noise * (f32::from(grain) / 127.5 - 1.0);
             *byte = (level + 0.5).clamp(0.0, 255.0) as u8;
         }
     }
@@ -149,10 +158,13 @@ pub(super) fn smooth(points: &[[f32; 2]], closed: bool) -> Vec<[f32; 2]> {
     path
 }
 
-/// Ink from 0 to 1 at each pixel's centre: full within `half_width` of a segment, gone `softness` further out.
-fn ink(segments: &[Segment], half_width: f32, softness: f32) -> [f32; SIDE * SIDE] {
+/// A picture's ink from 0 to 1, with a border of one pixel that stays empty: pixel (y, x) is `[y + 1][x + 1]`.
+type Ink = [[f32; SIDE + 2]; SIDE + 2];
+
+/// Ink at each pixel's centre: full within `half_width` of a segment, gone `softness` further out.
+fn ink(segments: &[Segment], half_width: f32, softness: f32) -> Ink {
     let reach = half_width + softness;
-    let mut ink = [0.0; SIDE * SIDE];
+    let mut ink = [[0.0_f32; SIDE + 2]; SIDE + 2];
     for &[from, to] in segments {
         let along = [to[0] - from[0], to[1] - from[1]];
         let square = (along[0] * along[0] + along[1] * along[1]).max(1e-6);
@@ -161,31 +173,40 @@ fn ink(segments: &[Segment], half_width: f32, softness: f32) -> [f32; SIDE * SID
             let end = (from[k].max(to[k]) + reach + 0.5).max(0.0) as usize + 1;
             first.min(SIDE)..end.min(SIDE)
         };
+        let columns = range(0);
         for y in range(1) {
-            for x in range(0) {
-                let [px, py] = [x as f32 + 0.5 - from[0], y as f32 + 0.5 - from[1]];
-                let t = ((px * along[0] + py * along[1]) / square).clamp(0.0, 1.0);
-                let [dx, dy] = [px - t * along[0], py - t * along[1]];
-                let distance = (dx * dx + dy * dy).sqrt();
-                let level = ((reach - distance) / softness).clamp(0.0, 1.0);
-                let pixel: &mut f32 = &mut ink[y * SIDE + x];
-                *pixel = pixel.max(level);
+            let down = y as f32 + 0.5 - from[1];
+            // Whole vectors: beyond the range, and where two overlap at the edge, they change nothing.
+            for first in columns.clone().step_by(LANES).map(|x| x.min(SIDE - LANES)) {
+                let pixels = &mut ink[y + 1][first + 1..][..LANES];
+                for (lane, pixel) in pixels.iter_mut().enumerate() {
+                    let right = (first as f32 + lane as f32) + 0.5 - from[0];
+                    let t = ((right * along[0] + down * along[1]) / square).clamp(0.0, 1.0);
+                    let [dx, dy] = [right - t * along[0], down - t * along[1]];
+                    let distance = (dx * dx + dy * dy).sqrt();
+                    let level = ((reach - distance) / softness).clamp(0.0, 1.0);
+                    *pixel = pixel.max(level);
+                }
             }
         }
     }
     ink
 }
 
-/// The ink at a pixel, `share` of it taken from each of its four neighbours' mean; nothing lies beyond the edge.
-fn blurred(ink: &[f32; SIDE * SIDE], x: usize, y: usize, share: f32) -> f32 {
-    let at = |x: usize, y: usize| if x < SIDE && y < SIDE { ink[y * SIDE + x] } else { 0.0 };
-    let around = at(x.wrapping_sub(1), y) + at(x + 1, y) + at(x, y.wrapping_sub(1)) + at(x, y + 1);
-    (1.0 - 4.0 * share) * at(x, y) + share * around
+/// The ink of a row of pixels, `share` of it taken from each of its four neighbours' mean; nothing lies beyond the edge.
+fn blurred(ink: &Ink, y: usize, share: f32) -> [f32; SIDE] {
+    let [above, own, below] = [&ink[y], &ink[y + 1], &ink[y + 2]];
+    let mut row = [0.0; SIDE];
+    for (x, level) in row.iter_mut().enumerate() {
+        let around = own[x] + own[x + 2] + above[x + 1] + below[x + 1];
+        *level = (1.0 - 4.0 * share) * own[x + 1] + share * around;
+    }
+    row
 }
 
-/// A character drawn plainly, in the upper left of a `SIDE` x `SIDE` picture of ink from 0 to 1: `size` pixels high, 0.6
+/// A character drawn plainly, in the upper left of a picture of `SIDE` rows of ink from 0 to 1: `size` pixels high, 0.6
 /// times as wide, two pixels from the edges. `None` for characters that the set has not.
-pub(super) fn plain(character: char, size: f32) -> Option<[f32; SIDE * SIDE]> {
+pub(super) fn plain(character: char, size: f32) -> Option<[[f32; SIDE]; SIDE]> {
     let skeleton = SKELETONS.iter().find(|skeleton| skeleton.name == character)?;
     let mut segments: Vec<Segment> = Vec::new();
     for stroke in skeleton.ways[0] {
@@ -197,7 +218,8 @@ pub(super) fn plain(character: char, size: f32) -> Option<[f32; SIDE * SIDE]> {
         path.iter_mut().for_each(|[x, y]| (*x, *y) = (2.0 + *x * size * 0.6, 2.0 + *y * size));
         segments.extend(path.windows(2).map(|pair| [pair[0], pair[1]]));
     }
-    Some(ink(&segments, 0.4, 0.9))
+    let ink = ink(&segments, 0.4, 0.9);
+    Some(std::array::from_fn(|y| std::array::from_fn(|x| ink[y + 1][x + 1])))
 }
 
 #[cfg(test)]

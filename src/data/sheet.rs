@@ -94,7 +94,7 @@ fn write(sheet: &mut RgbImage, name: &str, left: u32, top: u32) {
         for y in 0..LETTER_HEIGHT as u32 + 4 {
             for x in 0..LETTER_WIDTH {
                 let (to_x, to_y) = (left + i as u32 * LETTER_WIDTH + x, top + y);
-                let share = ink[y as usize * glyphs::SIDE + x as usize];
+                let share = ink[y as usize][x as usize];
                 if let Some(pixel) = sheet.get_pixel_mut_checked(to_x, to_y).filter(|_| share > 0.0) {
                     let mix = |k: usize| f32::from(PAPER[k]) * (1.0 - share) + f32::from(LETTER[k]) * share;
                     *pixel = Rgb([mix(0) as u8, mix(1) as u8, mix(2) as u8]);

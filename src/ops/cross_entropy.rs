@@ -81,7 +81,8 @@ impl CrossEntropyBackward {
             let (shift, log_sum) = self.input.shift_and_log_sum(x);
             let label = (labels[row] as usize).min(columns - 1);
             for (column, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
-                let probability = if self.input == Input::Logits { ((x - shift) - log_sum).exp() } else { T::zero() };
+                let probability =
+                    if self.input == Input::Logits { ((x - shift) - log_sum).exponential() } else { T::zero() };
                 let target = everywhere + if column == label { at_label } else { T::zero() };
                 *dx = (probability - target) * dloss[row];
             }

@@ -17,7 +17,7 @@ impl Formula for Exp {
     const WGSL: &'static str = include_str!("../../shaders/exp.wgsl");
 
     fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
-        x.exp()
+        x.exponential()
     }
 
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {

@@ -11,7 +11,7 @@ const SLOPE: f64 = 1.595_769_121_605_730_7;
 const CUBE: f64 = 0.044_715;
 
 fn gate<T: Real>(x: T) -> T {
-    T::one() / (T::one() + (-T::of(SLOPE) * (x + T::of(CUBE) * x * x * x)).exp())
+    T::one() / (T::one() + (-T::of(SLOPE) * (x + T::of(CUBE) * x * x * x)).exponential())
 }
 
 /// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).

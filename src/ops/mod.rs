@@ -30,6 +30,7 @@ pub mod resize2d;
 pub mod scale;
 pub mod sigmoid;
 pub mod silu;
+pub(crate) mod single;
 pub mod softmax;
 pub mod sqrt;
 pub mod square;

@@ -10,6 +10,7 @@ use crate::Result;
 use crate::gpu::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::Program;
+use crate::ops::single;
 
 /// The floats a definition is written for: `f64` as the oracle, `f32` as an executor.
 pub trait Real:
@@ -21,6 +22,10 @@ pub trait Real:
     }
     /// A byte as a part of 255.
     fn of_byte(value: u8) -> Self;
+    /// e^self; in single precision made of operations that the compiler makes vector code of, see [`single::exp`].
+    fn exponential(self) -> Self;
+    /// The hyperbolic tangent, likewise.
+    fn hyperbolic_tangent(self) -> Self;
     /// From a counter or a size.
     fn count(value: usize) -> Self {
         Self::from_usize(value).unwrap_or_default()
@@ -30,10 +35,22 @@ impl Real for f32 {
     fn of_byte(value: u8) -> Self {
         Self::from(value) / 255.0
     }
+    fn exponential(self) -> Self {
+        single::exp(self)
+    }
+    fn hyperbolic_tangent(self) -> Self {
+        single::tanh(self)
+    }
 }
 impl Real for f64 {
     fn of_byte(value: u8) -> Self {
         Self::from(value) / 255.0
+    }
+    fn exponential(self) -> Self {
+        self.exp()
+    }
+    fn hyperbolic_tangent(self) -> Self {
+        self.tanh()
     }
 }
 

@@ -17,7 +17,7 @@ impl Formula for Sigmoid {
     const FLOPS: u64 = 4;
 
     fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
-        T::one() / (T::one() + (-x).exp())
+        T::one() / (T::one() + (-x).exponential())
     }
 
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {

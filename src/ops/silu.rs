@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 fn gate<T: Real>(x: T) -> T {
-    T::one() / (T::one() + (-x).exp())
+    T::one() / (T::one() + (-x).exponential())
 }
 
 /// x times its sigmoid.

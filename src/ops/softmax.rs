@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::op::{defined_by, in_pieces};
+use crate::ops::op::{defined_by, in_pieces, total_of};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// Softmax, or its logarithm, of each row.
@@ -26,7 +26,7 @@ pub struct SoftmaxBackward {
 /// logit of 1e4 the logarithm would lose all but its first digits.
 pub(crate) fn largest_and_log_sum<T: Real>(row: &[T]) -> (T, T) {
     let largest = row.iter().copied().fold(row[0], T::max);
-    (largest, row.iter().map(|&x| (x - largest).exp()).fold(T::zero(), |a, b| a + b).ln())
+    (largest, total_of(row, row, |x, _| (x - largest).exponential()).ln())
 }
 
 impl Softmax {
@@ -38,7 +38,7 @@ impl Softmax {
                 let (largest, log_sum) = largest_and_log_sum(x);
                 for (y, &x) in y.iter_mut().zip(x) {
                     let log = (x - largest) - log_sum;
-                    *y = if self.log { log } else { log.exp() };
+                    *y = if self.log { log } else { log.exponential() };
                 }
             }
         });
@@ -55,7 +55,7 @@ impl SoftmaxBackward {
                 let weigh = |(&y, &dy): (&T, &T)| if self.log { dy } else { y * dy };
                 let sum = y.iter().zip(dy).map(weigh).fold(T::zero(), |a, b| a + b);
                 for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                    *dx = if self.log { dy - y.exp() * sum } else { y * (dy - sum) };
+                    *dx = if self.log { dy - y.exponential() * sum } else { y * (dy - sum) };
                 }
             }
         });

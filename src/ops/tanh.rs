@@ -18,7 +18,7 @@ impl Formula for Tanh {
     const FLOPS: u64 = 8;
 
     fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
-        x.tanh()
+        x.hyperbolic_tangent()
     }
 
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {

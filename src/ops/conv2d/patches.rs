@@ -65,6 +65,20 @@ impl Sizes {
         tile.rows.start / self.outputs[0] == (tile.rows.end - 1) / self.outputs[0]
     }
 
+    /// The pictures whose first tile this is.
+    pub(super) fn begun_by(&self, tile: &Tile) -> Option<Range<usize>> {
+        let rows = self.outputs[0];
+        (tile.group == 0 && tile.rows.start.is_multiple_of(rows))
+            .then(|| tile.rows.start / rows..tile.rows.end.div_ceil(rows))
+    }
+
+    /// The pictures whose last tile this is.
+    pub(super) fn ended_by(&self, tile: &Tile) -> Option<Range<usize>> {
+        let rows = self.outputs[0];
+        (tile.group + 1 == self.geometry.groups && tile.rows.end.is_multiple_of(rows))
+            .then(|| tile.rows.start / rows..tile.rows.end / rows)
+    }
+
     /// Pixels of a tile.
     pub(super) fn pixels(&self, tile: &Tile) -> usize {
         tile.rows.len() * self.outputs[1]

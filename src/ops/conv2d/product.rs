@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::Sizes;
 use super::patches::Tile;
-use crate::ops::matmul::gemm::{Matrix, multiply};
+use crate::ops::matmul::gemm::{Matrix, multiply, turn};
 
 /// Pieces that a batch is split into at the most.
 const PIECES: usize = 16;
@@ -32,18 +32,26 @@ fn with_scratch<R>(lengths: [usize; 2], work: impl FnOnce(&mut [f32], &mut [f32]
     })
 }
 
-/// y of x and w; `finish` is called on each piece of y when it is done, with its first element's number.
+/// y of x and w; `finish` is called on each piece of y when it is done, with its first element's number, while the caches
+/// hold it.
 pub(super) fn forward(sizes: &Sizes, x: &[f32], w: &[f32], y: &mut [f32], finish: impl Fn(usize, &mut [f32]) + Sync) {
     let picture: usize = sizes.output_dims()[1..].iter().product();
+    let (outputs, taps) = (sizes.group_outputs(), sizes.taps());
+    let mut turned = vec![0.0; if sizes.prefers_rows() { 0 } else { w.len() }];
+    for (w, turned) in w.chunks((outputs * taps).max(1)).zip(turned.chunks_mut((outputs * taps).max(1))) {
+        turn(w, taps, [outputs, taps], turned);
+    }
     each_piece(sizes, picture, y, |pictures, y| {
         if sizes.prefers_rows() {
             sizes.forward_rows(pictures.clone(), x, w, y);
             return finish(pictures.start * picture, y);
         }
         for tile in sizes.tiles(pictures.clone()) {
-            forward_tile(sizes, &tile, x, w, y, pictures.start);
+            forward_tile(sizes, &tile, x, &turned, y, pictures.start);
+            if let Some(done) = sizes.ended_by(&tile) {
+                finish(done.start * picture, within(&done, pictures.start, picture, y));
+            }
         }
-        finish(pictures.start * picture, y);
     });
 }
 
@@ -61,17 +69,21 @@ pub(super) fn backward_input(
             sizes.backward_input_rows(pictures.clone(), dy, w, dx);
             return finish(pictures.start * picture, dx);
         }
-        dx.fill(0.0);
         for tile in sizes.tiles(pictures.clone()) {
             let (pixels, outputs, taps) = (sizes.pixels(&tile), sizes.group_outputs(), sizes.taps());
+            if let Some(begun) = sizes.begun_by(&tile) {
+                within(&begun, pictures.start, picture, dx).fill(0.0);
+            }
             with_scratch([taps * pixels, outputs * pixels], |patches, gathered| {
                 let dy = tile_outputs(sizes, &tile, dy, gathered);
                 let w = Matrix::rows(&w[tile.group * outputs * taps..], taps);
                 multiply([taps, outputs, pixels], w.transposed(), dy, 0.0, patches, pixels);
                 sizes.scatter(&shifted(sizes, &tile, pictures.start), patches, dx);
             });
+            if let Some(done) = sizes.ended_by(&tile) {
+                finish(done.start * picture, within(&done, pictures.start, picture, dx));
+            }
         }
-        finish(pictures.start * picture, dx);
     });
 }
 
@@ -119,19 +131,24 @@ fn each_piece(sizes: &Sizes, picture: usize, all: &mut [f32], work: impl Fn(Rang
     });
 }
 
+/// Pictures of `all`, which begins with the picture `first`.
+fn within<'a>(pictures: &Range<usize>, first: usize, picture: usize, all: &'a mut [f32]) -> &'a mut [f32] {
+    &mut all[(pictures.start - first) * picture..(pictures.end - first) * picture]
+}
+
 /// The tile with its rows counted from the picture `first` on.
 fn shifted(sizes: &Sizes, tile: &Tile, first: usize) -> Tile {
     let offset = first * sizes.outputs[0];
     Tile { rows: tile.rows.start - offset..tile.rows.end - offset, group: tile.group }
 }
 
-/// Computes a tile into `y`, which begins with the picture `first`.
-fn forward_tile(sizes: &Sizes, tile: &Tile, x: &[f32], w: &[f32], y: &mut [f32], first: usize) {
+/// Computes a tile into `y`, which begins with the picture `first`, with the weights `[taps, outputs]` of each group.
+fn forward_tile(sizes: &Sizes, tile: &Tile, x: &[f32], turned: &[f32], y: &mut [f32], first: usize) {
     let (pixels, outputs, taps) = (sizes.pixels(tile), sizes.group_outputs(), sizes.taps());
     let plane = sizes.outputs[0] * sizes.outputs[1];
     with_scratch([taps * pixels, outputs * pixels], |patches, computed| {
         let patches = tile_patches(sizes, tile, x, patches);
-        let w = Matrix::rows(&w[tile.group * outputs * taps..], taps);
+        let w = Matrix::rows(&turned[tile.group * outputs * taps..], outputs).transposed();
         let within = shifted(sizes, tile, first);
         let start = within.rows.start % sizes.outputs[0] * sizes.outputs[1];
         if sizes.is_within_picture(tile) {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Sizes;
-use super::gemm::{self, Matrix};
+use super::gemm::{self, Matrix, turn};
 
 /// A product's operands, as [`super::Matmul`] has them.
 #[derive(Clone, Copy, Debug)]
@@ -59,36 +59,9 @@ impl<'a> Operand<'a> {
         if self.along != 1 || self.across == 1 {
             return part;
         }
-        turn(part.values, self.across, count, depths.len(), room);
+        room.resize(count * depths.len(), 0.0);
+        turn(part.values, self.across, [count, depths.len()], room);
         Self { values: room, across: 1, along: count }
-    }
-}
-
-/// Writes the transpose of `rows` rows of `columns` numbers, `stride` apart, into `room`.
-fn turn(values: &[f32], stride: usize, rows: usize, columns: usize, room: &mut Vec<f32>) {
-    // Tiles that the compiler keeps in registers.
-    const TILE: usize = 4;
-    room.clear();
-    room.resize(rows * columns, 0.0);
-    for row in (0..rows).step_by(TILE) {
-        for column in (0..columns).step_by(TILE) {
-            if row + TILE > rows || column + TILE > columns {
-                for row in row..rows.min(row + TILE) {
-                    for column in column..columns.min(column + TILE) {
-                        room[column * rows + row] = values[row * stride + column];
-                    }
-                }
-                continue;
-            }
-            let mut tile = [[0.0; TILE]; TILE];
-            for (i, line) in tile.iter_mut().enumerate() {
-                line.copy_from_slice(&values[(row + i) * stride + column..][..TILE]);
-            }
-            for j in 0..TILE {
-                let to = &mut room[(column + j) * rows + row..][..TILE];
-                to.iter_mut().zip(&tile).for_each(|(to, line)| *to = line[j]);
-            }
-        }
     }
 }
 

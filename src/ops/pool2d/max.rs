@@ -42,32 +42,6 @@ impl Sizes {
         best
     }
 
-    /// The same for a row of windows at once, without a branch on the pixels: the largest so far and where it stands.
-    fn winners(&self, x: &[f32], row: usize, largest: &mut [f32], places: &mut [u32]) {
-        let (stride, padding) = (self.window.stride[1], self.window.padding[1]);
-        for (column, (largest, place)) in largest.iter_mut().zip(places.iter_mut()).enumerate() {
-            let first = self.span(0, row).start * self.picture[1] + self.span(1, column).start;
-            (*largest, *place) = (x[first], first as u32);
-        }
-        for iy in self.span(0, row) {
-            let line = &x[iy * self.picture[1]..][..self.picture[1]];
-            for tap in 0..self.window.kernel[1] {
-                // Windows whose pixel at this tap is inside the picture.
-                let from = padding.saturating_sub(tap).div_ceil(stride);
-                let to = (self.picture[1] + padding).saturating_sub(tap).div_ceil(stride).min(self.outputs[1]);
-                let windows = from..to.max(from);
-                let column = (from * stride + tap).saturating_sub(padding);
-                let pixels = line.get(column..).unwrap_or(&[]).iter().step_by(stride);
-                let places = (iy * self.picture[1] + column..).step_by(stride).zip(&mut places[windows.clone()]);
-                for ((&pixel, largest), (at, place)) in pixels.zip(&mut largest[windows]).zip(places) {
-                    let wins = pixel > *largest;
-                    *place = if wins { at as u32 } else { *place };
-                    *largest = if wins { pixel } else { *largest };
-                }
-            }
-        }
-    }
-
     /// Whether the windows are 2 x 2, side by side, within the picture: those of most networks.
     fn halves(&self) -> bool {
         let Window { kernel, stride, .. } = self.window;
@@ -93,10 +67,97 @@ impl Sizes {
     }
 }
 
+/// The largest pixels of a row of windows and their places in the plane; room that serves one row after another. Down each
+/// column first, then across. Pixels are kept as bits: what is chosen among floats the compiler makes branches on the pixels
+/// of, which are guessed wrong every other time.
+struct Winners {
+    /// Of each column of pixels under the row of windows.
+    tallest: Vec<u32>,
+    /// Where those stand.
+    places_down: Vec<u32>,
+    /// Of each window.
+    largest: Vec<u32>,
+    /// Where those stand.
+    places: Vec<u32>,
+}
+
+impl Winners {
+    fn new(sizes: &Sizes) -> Self {
+        let (columns, windows) = (vec![0; sizes.picture[1]], vec![0; sizes.outputs[1]]);
+        Self { tallest: columns.clone(), places_down: columns, largest: windows.clone(), places: windows }
+    }
+
+    fn find(&mut self, sizes: &Sizes, x: &[f32], row: usize) {
+        let (width, rows) = (sizes.picture[1], sizes.span(0, row));
+        let line = |iy: usize| bytemuck::cast_slice::<f32, u32>(&x[iy * width..][..width]);
+        let first = rows.start * width;
+        self.tallest.copy_from_slice(line(rows.start));
+        self.places_down.iter_mut().zip(first as u32..).for_each(|(place, at)| *place = at);
+        for iy in rows.skip(1) {
+            take_larger(line(iy), (iy * width) as u32, &mut self.tallest, &mut self.places_down);
+        }
+        let (stride, padding) = (sizes.window.stride[1], sizes.window.padding[1]);
+        for (column, (largest, place)) in self.largest.iter_mut().zip(&mut self.places).enumerate() {
+            let first = sizes.span(1, column).start;
+            (*largest, *place) = (self.tallest[first], self.places_down[first]);
+        }
+        for tap in 0..sizes.window.kernel[1] {
+            // Windows whose column at this tap is inside the picture.
+            let from = padding.saturating_sub(tap).div_ceil(stride);
+            let to = (width + padding).saturating_sub(tap).div_ceil(stride).min(sizes.outputs[1]).max(from);
+            let column = (from * stride + tap).saturating_sub(padding).min(width);
+            let (tallest, places_down) = (&self.tallest[column..], &self.places_down[column..]);
+            let windows = self.largest[from..to].iter_mut().zip(&mut self.places[from..to]);
+            for (window, (largest, place)) in windows.enumerate() {
+                let (pixel, at) = (tallest[window * stride], places_down[window * stride]);
+                let (new, old) = (f32::from_bits(pixel), f32::from_bits(*largest));
+                // Of equal ones the first, row by row, wins.
+                let wins = (new > old) | ((new == old) & (at < *place));
+                (*largest, *place) = (chosen(wins, pixel, *largest), chosen(wins, at, *place));
+            }
+        }
+    }
+}
+
+/// Takes what is larger in a row of pixels, whose first has the place `first`.
+fn take_larger(line: &[u32], first: u32, largest: &mut [u32], places: &mut [u32]) {
+    for (((&pixel, at), largest), place) in line.iter().zip(first..).zip(largest).zip(places) {
+        let wins = f32::from_bits(pixel) > f32::from_bits(*largest);
+        (*largest, *place) = (chosen(wins, pixel, *largest), chosen(wins, at, *place));
+    }
+}
+
+/// The first word if it won, else the second, without a branch.
+fn chosen(won: bool, first: u32, second: u32) -> u32 {
+    second ^ ((first ^ second) & u32::from(won).wrapping_neg())
+}
+
 /// Two rows of a plane in windows of 2 x 2, each as its four pixels.
 fn squares<'a>(x: &'a [f32], width: usize, row: usize) -> impl Iterator<Item = [f32; 4]> + 'a {
     let (top, bottom) = (&x[2 * row * width..][..width], &x[(2 * row + 1) * width..][..width]);
     top.chunks_exact(2).zip(bottom.chunks_exact(2)).map(|(top, bottom)| [top[0], top[1], bottom[0], bottom[1]])
+}
+
+/// A row of pixels, two and two, as bits.
+fn pairs_of_bits(row: &mut [f32]) -> &mut [[u32; 2]] {
+    bytemuck::cast_slice_mut::<f32, u32>(row).as_chunks_mut().0
+}
+
+/// Hands a row of dy to the largest pixels of windows of 2 x 2 in two rows x. All as bits: what is chosen among floats the
+/// compiler makes branches on the pixels of, which are guessed wrong every other time; among words it makes vectors.
+fn hand_out(dy: &[u32], [top, bottom]: [&[[f32; 2]]; 2], dtop: &mut [[u32; 2]], dbottom: &mut [[u32; 2]]) {
+    let count = dy.len();
+    let (top, bottom) = (&top[..count], &bottom[..count]);
+    let (dtop, dbottom) = (&mut dtop[..count], &mut dbottom[..count]);
+    let mask = |won: bool| u32::from(won).wrapping_neg();
+    for i in 0..count {
+        let ([a, b], [c, d]) = (top[i], bottom[i]);
+        let (right, right_below) = (mask(b > a), mask(d > c));
+        let below = mask((if d > c { d } else { c }) > (if b > a { b } else { a }));
+        let (above, under) = (dy[i] & !below, dy[i] & below);
+        dtop[i] = [above & !right, above & right];
+        dbottom[i] = [under & !right_below, under & right_below];
+    }
 }
 
 impl MaxPool2d {
@@ -115,10 +176,11 @@ impl MaxPool2d {
     fn by_rows(&self, sizes: Sizes, call: &mut Call<f32>) {
         let x = call.real(0);
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
-            let mut places = vec![0; sizes.outputs[1]];
+            let mut winners = Winners::new(&sizes);
             for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
                 for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
-                    sizes.winners(x, row, y, &mut places);
+                    winners.find(&sizes, x, row);
+                    y.copy_from_slice(bytemuck::cast_slice(&winners.largest));
                 }
             }
         });
@@ -206,11 +268,11 @@ impl MaxPool2dBackward {
 
     /// The same by rows of windows.
     fn by_rows(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        let (mut largest, mut places) = (vec![0.0; sizes.outputs[1]], vec![0; sizes.outputs[1]]);
+        let mut winners = Winners::new(&sizes);
         dx.fill(0.0);
         for (row, dy) in dy.chunks(sizes.outputs[1]).enumerate() {
-            sizes.winners(x, row, &mut largest, &mut places);
-            dy.iter().zip(&places).for_each(|(&dy, &place)| dx[place as usize] += dy);
+            winners.find(&sizes, x, row);
+            dy.iter().zip(&winners.places).for_each(|(&dy, &place)| dx[place as usize] += dy);
         }
     }
 
@@ -218,18 +280,12 @@ impl MaxPool2dBackward {
     fn halve(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         let (width, [rows, columns]) = (sizes.picture[1], sizes.outputs);
         for (row, dy) in dy.chunks(columns).enumerate() {
-            let (top, bottom) = dx[2 * row * width..][..2 * width].split_at_mut(width);
-            let pairs = top.chunks_exact_mut(2).zip(bottom.chunks_exact_mut(2));
-            for ((&dy, [a, b, c, d]), (top, bottom)) in dy.iter().zip(squares(x, width, row)).zip(pairs) {
-                let (right, right_below) = (b > a, d > c);
-                let below = (if right_below { d } else { c }) > (if right { b } else { a });
-                // By its bits: a branch on the pixels would be guessed wrong every other time.
-                let give = |won: bool| f32::from_bits(dy.to_bits() & u32::from(won).wrapping_neg());
-                (top[0], top[1]) = (give(!below & !right), give(!below & right));
-                (bottom[0], bottom[1]) = (give(below & !right_below), give(below & right_below));
-            }
+            let (first, pixels) = (2 * row * width, ..2 * columns);
+            let (top, bottom) = dx[first..first + 2 * width].split_at_mut(width);
             top[2 * columns..].fill(0.0);
             bottom[2 * columns..].fill(0.0);
+            let x = [&x[first..][pixels], &x[first + width..][pixels]].map(|row| row.as_chunks().0);
+            hand_out(bytemuck::cast_slice(dy), x, pairs_of_bits(&mut top[pixels]), pairs_of_bits(&mut bottom[pixels]));
         }
         dx[2 * rows * width..].fill(0.0);
     }

@@ -1,0 +1,76 @@
+//! Times of kernels on either executor: what was measured, summed up by kernel, and as a trace.
+
+/// One dispatch of a GPU, or one node on the CPU, timed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed {
+    /// The kernel's label; on the CPU the op and its result's shape.
+    pub kernel: String,
+    /// The node's name.
+    pub node: String,
+    /// Which of the profiled steps.
+    pub step: usize,
+    /// Nanoseconds from the first dispatch's start.
+    pub start: f64,
+    /// Nanoseconds it took.
+    pub duration: f64,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes that had to be moved.
+    pub bytes: u64,
+}
+
+/// All dispatches of one kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelTime {
+    /// The kernel's label.
+    pub kernel: String,
+    /// Dispatches.
+    pub calls: usize,
+    /// Milliseconds, all calls together.
+    pub milliseconds: f64,
+    /// Part of the whole time.
+    pub share: f64,
+    /// Billions of floating-point operations a second.
+    pub gflops: f64,
+    /// Billions of bytes a second.
+    pub gbytes: f64,
+}
+
+/// Sums up dispatches by kernel, the longest first.
+pub fn by_kernel(timed: &[Timed]) -> Vec<KernelTime> {
+    let whole: f64 = timed.iter().map(|dispatch| dispatch.duration).sum();
+    let mut names: Vec<&str> = timed.iter().map(|dispatch| dispatch.kernel.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let of = |name: &str| {
+        let calls: Vec<_> = timed.iter().filter(|dispatch| dispatch.kernel == name).collect();
+        let nanoseconds: f64 = calls.iter().map(|dispatch| dispatch.duration).sum();
+        let per = |count: u64| if nanoseconds > 0.0 { count as f64 / nanoseconds } else { 0.0 };
+        KernelTime {
+            kernel: name.to_owned(),
+            calls: calls.len(),
+            milliseconds: nanoseconds / 1e6,
+            share: if whole > 0.0 { nanoseconds / whole } else { 0.0 },
+            gflops: per(calls.iter().map(|dispatch| dispatch.flops).sum()),
+            gbytes: per(calls.iter().map(|dispatch| dispatch.bytes).sum()),
+        }
+    };
+    let mut times: Vec<KernelTime> = names.into_iter().map(of).collect();
+    times.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
+    times
+}
+
+/// The dispatches as a trace that Chrome and Perfetto open.
+pub fn trace(timed: &[Timed]) -> String {
+    let event = |dispatch: &Timed| {
+        serde_json::json!({
+            "name": dispatch.node, "cat": "kernel", "ph": "X", "pid": 0, "tid": 0,
+            "ts": dispatch.start / 1e3, "dur": dispatch.duration / 1e3,
+            "args": {
+                "kernel": dispatch.kernel, "step": dispatch.step, "flops": dispatch.flops, "bytes": dispatch.bytes,
+            },
+        })
+    };
+    let events: Vec<_> = timed.iter().map(event).collect();
+    serde_json::json!({ "traceEvents": events, "displayTimeUnit": "ns" }).to_string()
+}
