@@ -216,3 +216,21 @@ fn ctrl_c_keeps_a_checkpoint_to_go_on_from() {
     (whole[6], whole[8]) = (Box::leak(epochs.into_boxed_str()), "whole");
     assert_eq!(json(&gpunn(at, &whole))["weights_hash"], rest["weights_hash"]);
 }
+
+#[test]
+fn a_profile_on_the_cpu_is_a_table_and_a_trace_and_leaves_the_run_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plain = json(&gpunn(folder.path(), &small(&["--json"])));
+    let output = gpunn(folder.path(), &small(&["--json", "--quiet", "--force", "--profile"]));
+    let profiled = json(&output);
+    assert_eq!(plain["weights_hash"], profiled["weights_hash"]);
+    let table = text(&output.stderr);
+    let mut lines = table.lines();
+    assert!(lines.next().is_some_and(|head| head.starts_with("kernel ") && head.ends_with("GB/s")), "{table}");
+    assert!(lines.any(|line| line.starts_with("softmax_cross_entropy_backward ")), "{table}");
+    let trace = std::fs::read(folder.path().join("run/trace.json")).expect("a trace");
+    let trace: serde_json::Value = serde_json::from_slice(&trace).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let start = |event: &serde_json::Value| event["ts"].as_f64().expect("a number");
+    assert!(events.len() > 20 && start(&events[0]) == 0.0 && events.is_sorted_by(|a, b| start(a) <= start(b)));
+}

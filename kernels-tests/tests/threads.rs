@@ -1,13 +1,19 @@
-//! The CPU executor's results do not depend on the number of threads: every case of the op table, bit for bit.
+//! The CPU executor's results do not depend on the number of threads, bit for bit: every case of the op table, and steps of
+//! convolutional networks.
 
 use gpunn::Engine;
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
+use gpunn::nn::models::Config;
 use gpunn::ops::table::TABLE;
+use gpunn::train::{Options, Recipe, Trainer};
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start")
+}
 
 /// The bits of a case's output and states, run by so many threads.
 fn bits(threads: usize, case: &gpunn::ops::case::Case) -> Vec<u32> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
-    pool.install(|| {
+    pool(threads).install(|| {
         let mut engine = Engine::cpu();
         let (graph, _, y) = case.graph().expect("the case builds");
         let empty = graph.ty(y).elements() == 0;
@@ -37,6 +43,32 @@ fn any_number_of_threads_gives_the_same_bits() {
             for threads in [2, 3, 7] {
                 assert!(one == bits(threads, &case), "{} [{}] with {threads} threads", entry.name, case.label);
             }
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_trains_the_same_network() {
+    let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
+    recipe.data.limit_train = Some(180);
+    recipe.training.batch_size = 36;
+    let dataset = recipe.load_data(None).expect("embedded");
+    let channels = |name: &str, channels: &[usize]| Config { channels: Some(channels.to_vec()), ..Config::named(name) };
+    for model in [channels("cnn", &[8, 16]), channels("resnet9", &[8, 16, 16, 32])] {
+        let name = model.name.clone();
+        let recipe = Recipe { model, ..recipe.clone() };
+        let weights = |threads: usize| {
+            pool(threads).install(|| {
+                let trainer = Trainer::new(gpunn::Engine::cpu(), recipe.clone(), &dataset, Options::default());
+                let mut trainer = trainer.expect("the recipe trains");
+                trainer.repeat_steps(4).expect("it runs");
+                let weights = pollster::block_on(trainer.weights()).expect("weights");
+                trainer.model().parameters().hash(&weights)
+            })
+        };
+        let one = weights(1);
+        for threads in [2, 3, 7] {
+            assert_eq!(one, weights(threads), "{name} with {threads} threads");
         }
     }
 }

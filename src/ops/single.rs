@@ -43,7 +43,7 @@ pub fn tanh(x: f32) -> f32 {
     let p = p * square - 3.333_328e-1;
     let near = p * square * x + x;
     let far = (1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0)).copysign(x);
-    if x.abs() < 0.625 { near } else { far }
+    if x.abs() < 0.625 { near.copysign(x) } else { far }
 }
 
 #[cfg(test)]
