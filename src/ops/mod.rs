@@ -31,6 +31,7 @@ pub mod scale;
 pub mod sigmoid;
 pub mod silu;
 pub mod softmax;
+pub mod softplus;
 pub mod sqrt;
 pub mod square;
 pub mod squared_error;
