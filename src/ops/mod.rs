@@ -32,6 +32,7 @@ pub mod sigmoid;
 pub mod silu;
 pub(crate) mod single;
 pub mod softmax;
+pub mod softplus;
 pub mod sqrt;
 pub mod square;
 pub mod squared_error;

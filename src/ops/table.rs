@@ -55,6 +55,7 @@ pub const TABLE: &[Entry] = &[
     op("relu", "max(x, 0)", relu::cases),
     op("leaky_relu", "x, or slope x where negative", leaky_relu::cases),
     op("silu", "x times its sigmoid", silu::cases),
+    op("softplus", "ln(1 + e^x)", softplus::cases),
     op("gelu", "Gaussian error linear unit, tanh form", gelu::cases),
     op("softmax", "softmax and log-softmax over the last axis", softmax::cases),
     op(

@@ -1,0 +1,9 @@
+// Softplus, ln(1 + e^x), as max(x, 0) + ln(1 + e^-|x|), in which nothing overflows. The derivative is the sigmoid of x.
+fn softplus(x: f32) -> f32 {
+    return max(x, 0.0) + log(1.0 + exp(-abs(x)));
+}
+
+fn softplus_backward(x: f32, dy: f32) -> f32 {
+    let small = exp(-abs(x));
+    return dy * select(small, 1.0, x >= 0.0) / (1.0 + small);
+}
