@@ -8,7 +8,7 @@ pub fn exp(x: f32) -> f32 {
     // Adding and taking away 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
     const WHOLE: f32 = 12_582_912.0;
     // ln 2 in two parts, of which the first has so few digits that its multiples are exact.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     // Beyond these the result is 0 or infinite.
     let x = x.clamp(-104.0, 89.0);
     let shifted = x * std::f32::consts::LOG2_E + WHOLE;
@@ -37,7 +37,7 @@ fn power_of_two(exponent: i32) -> f32 {
 pub fn tanh(x: f32) -> f32 {
     let square = x * x;
     let p = -5.704_988_6e-3;
-    let p = p * square + 2.063_908_9e-2;
+    let p = p * square + 2.063_909e-2;
     let p = p * square - 5.373_971_5e-2;
     let p = p * square + 1.333_144_2e-1;
     let p = p * square - 3.333_328e-1;
