@@ -22,7 +22,7 @@ pub trait Real:
     }
     /// A byte as a part of 255.
     fn of_byte(value: u8) -> Self;
-    /// e^self; in single precision made of operations that the compiler makes vector code of, see [`single::exp`].
+    /// e^self; in single precision made of operations that the compiler makes vector code of.
     fn exponential(self) -> Self;
     /// The hyperbolic tangent, likewise.
     fn hyperbolic_tangent(self) -> Self;
