@@ -75,7 +75,15 @@ if python3 -c 'import torch, safetensors' 2>/dev/null; then
 else
   echo "skipped: the comparison with PyTorch, which this Python does not have"
 fi
+if [[ -n ${GPUNN_DATA:-} ]]; then
+  holds '"weights_hash"' "$gpunn" train --model cnn --dataset cifar10 --epochs 1 --limit-train 2000 --device cpu --out "$work/cnn" --json
+else
+  echo "skipped: a convolutional network on CIFAR-10, GPUNN_DATA is not set"
+fi
 if has_adapter; then
+  if [[ -n ${GPUNN_DATA:-} ]]; then
+    holds '"weights_hash"' "$gpunn" train --model cnn --dataset cifar10 --epochs 1 --limit-train 128 --device gpu --out "$work/cnn-gpu" --json
+  fi
   "$gpunn" check --device gpu
   # The same seed on the same adapter gives the same bits.
   for run in gpu-1 gpu-2; do
