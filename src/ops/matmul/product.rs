@@ -23,8 +23,8 @@ pub struct Product<'a> {
     pub transpose_b: bool,
 }
 
-/// Multiplications that are worth a thread of their own.
-const PIECE: usize = 1 << 18;
+/// Multiplications that are worth a thread of their own: some ten microseconds of work, about what waking a thread costs.
+const PIECE: usize = 1 << 20;
 /// Rows of a piece of a large product: each piece packs the right matrix anew, which many rows have to pay for.
 const PIECE_ROWS: usize = 128;
 /// Depth of a slice of a deep product, whose operands are much larger than its result: pieces of rows would each pack the
@@ -32,6 +32,8 @@ const PIECE_ROWS: usize = 128;
 const SLICE: usize = 256;
 /// The most slices: each has a result of its own before they are added up.
 const MOST_SLICES: usize = 16;
+/// The fewest multiplications of a product that is sliced.
+const SLICED_WORK: usize = 1 << 18;
 /// The largest result of a product that is sliced.
 const SLICED_RESULT: usize = 1 << 14;
 
@@ -93,7 +95,7 @@ impl<'a> Product<'a> {
         if out.is_empty() {
             return;
         }
-        if depth >= 2 * SLICE && rows * columns <= SLICED_RESULT && rows * columns * depth >= PIECE {
+        if depth >= 2 * SLICE && rows * columns <= SLICED_RESULT && rows * columns * depth >= SLICED_WORK {
             self.by_depth(out);
             return epilogue(0, out);
         }
@@ -116,13 +118,17 @@ impl<'a> Product<'a> {
         let Sizes { rows, columns, depth } = self.sizes;
         let slice = depth.div_ceil(depth.div_ceil(SLICE).min(MOST_SLICES));
         let mut parts = vec![0.0; depth.div_ceil(slice) * out.len()];
-        parts.par_chunks_mut(out.len()).enumerate().for_each(|(index, part)| {
+        let compute = |(index, part): (usize, &mut [f32])| {
             let depths = index * slice..depth.min((index + 1) * slice);
             let (mut left, mut right) = (Vec::new(), Vec::new());
             let a = self.left().slice(rows, depths.clone(), &mut left);
             let b = self.right().slice(columns, depths.clone(), &mut right);
             multiply(a, b, Sizes { depth: depths.len(), ..self.sizes }, part);
-        });
+        };
+        match rows * columns * depth < 2 * PIECE {
+            true => parts.chunks_mut(out.len()).enumerate().for_each(compute),
+            false => parts.par_chunks_mut(out.len()).enumerate().for_each(compute),
+        }
         out.fill(0.0);
         for part in parts.chunks(out.len()) {
             out.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
