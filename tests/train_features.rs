@@ -7,7 +7,9 @@ use gpunn::nn::PARAMS;
 use gpunn::ops::Step;
 use gpunn::ops::augment::{Augment, Flip, Padding};
 use gpunn::train::graphs::{Resident, training};
-use gpunn::train::{EpochLine, Experiment, Observer, Options, Outcome, Recipe, RunDirectory, Trainer, Tta, evaluate};
+use gpunn::train::{
+    EpochLine, Experiment, Observer, Options, Outcome, Predictor, Recipe, RunDirectory, Trainer, Tta, evaluate,
+};
 
 fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
     let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
@@ -152,6 +154,53 @@ fn a_checkpoint_measures_as_its_run_did() {
         assert_eq!(Some(measure(&|_| {})), lines[0].val_loss);
         assert_ne!(measure(&|recipe| recipe.training.tta = None), measure(&|_| {}));
         assert_ne!(measure(&|recipe| recipe.training.ema = None), measure(&|_| {}));
+    }
+}
+
+/// A picture `[1, side, side]` as it is seen from so many pixels further down and to the right, mirrored beyond its edge; and
+/// then, where asked, mirrored left to right.
+fn seen_from(picture: &[f32], side: usize, shift: i64, mirrored: bool) -> Vec<f32> {
+    let last = side as i64 - 1;
+    let within = |at: i64| (if at < 0 { -at } else { last - (at - last).abs() }) as usize;
+    let pixel = |row: usize, column: usize| {
+        let column = if mirrored { side - 1 - column } else { column };
+        picture[within(row as i64 + shift) * side + within(column as i64 + shift)]
+    };
+    (0..side)
+        .flat_map(|row| (0..side).map(move |column| (row, column)))
+        .map(|(row, column)| pixel(row, column))
+        .collect()
+}
+
+/// Logits averaged over views are those of the views, given one by one, weighted as K. Jordan's airbench does.
+#[test]
+fn shifts_averaged_are_what_the_views_make_of_it() {
+    let (recipe, dataset) = recipe(|_| {});
+    let (_, _, mut trainer) = trained(&recipe, &dataset, 1);
+    let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+    let predict = |tta: Option<Tta>, picture: &[f32]| {
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.recipe.training.tta = tta;
+        let mut predictor = Predictor::new(Engine::cpu(), &checkpoint).expect("a classifier");
+        pollster::block_on(predictor.predict(picture)).expect("predicted").probabilities
+    };
+    let picture = dataset.train.picture(5).expect("one");
+    let both = [false, true];
+    let flip: Vec<_> = both.map(|mirrored| (0, mirrored, 0.5)).to_vec();
+    let pairs = [(0, 0.25), (-1, 0.125), (1, 0.125)];
+    let shift = pairs.iter().flat_map(|&(shift, weight)| both.map(|mirrored| (shift, mirrored, weight))).collect();
+    let only = vec![(0, false, 0.5), (-1, false, 0.25), (1, false, 0.25)];
+    for (tta, views) in [(Tta::Flip, flip), (Tta::Shift, shift), (Tta::ShiftOnly, only)] {
+        // Logarithms of probabilities are logits but for a constant, which the softmax takes away.
+        let mut logits = vec![0.0_f64; dataset.classes.len()];
+        for &(shift, mirrored, weight) in &views {
+            let probabilities = predict(None, &seen_from(&picture, dataset.input[1], shift, mirrored));
+            logits.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += weight * f64::from(p).ln());
+        }
+        let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
+        for (logit, p) in logits.iter().zip(predict(Some(tta), &picture)) {
+            assert!((logit.exp() / total - f64::from(p)).abs() < 1e-5, "{tta:?}: {} and {p}", logit.exp() / total);
+        }
     }
 }
 

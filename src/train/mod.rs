@@ -14,6 +14,7 @@ mod resident;
 mod run;
 mod seen;
 mod trainer;
+mod tta;
 
 pub use crate::files;
 pub use checkpoint::{Checkpoint, Counters};
@@ -23,6 +24,7 @@ pub use experiment::{Experiment, Observer, Outcome};
 pub use metrics::{EpochLine, Measured, Summary};
 pub use predictor::{Prediction, Predictor, prepare};
 pub use preview::augmented;
-pub use recipe::{Recipe, Tta};
+pub use recipe::Recipe;
 pub use run::{RunDirectory, automatic_name};
 pub use trainer::{Options, Trainer};
+pub use tta::Tta;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::tta::Tta;
 use crate::data::pictures::{Asked, Fit, Size};
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
@@ -124,14 +125,6 @@ pub struct Training {
     /// Ends the run after so many epochs without a better validation figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
-}
-
-/// Test-time augmentation: which forms of a picture the logits are averaged over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tta {
-    /// The picture and its mirror image.
-    Flip,
 }
 
 fn default_seed() -> u64 {
@@ -285,7 +278,7 @@ impl Recipe {
         }
         if self.model.task()? == Task::Reconstruct {
             if self.training.tta.is_some() {
-                return wrong("Averaging over flips (tta) is for classifiers; this model gives pictures back.".into());
+                return wrong("Averaging over views (tta) is for classifiers; this model gives pictures back.".into());
             }
             if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
                 return wrong(

@@ -53,5 +53,5 @@ pub(super) fn sample(augment: Option<&Augment>, split: &Split, input: [usize; 3]
     let picture = input.iter().product::<usize>().max(1);
     let count = split.len().min(SAMPLE_PICTURES).min((SAMPLE_VALUES / picture).max(1));
     let first = split.select(&(0..count as u32).collect::<Vec<u32>>());
-    seen(&augment.cloned().unwrap_or_default(), &first, input, Mode::Middle, 0)
+    seen(&augment.cloned().unwrap_or_default(), &first, input, Mode::MIDDLE, 0)
 }
