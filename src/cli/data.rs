@@ -275,7 +275,7 @@ fn preview(
     let first = [Part::Train, Part::Val, Part::Test].into_iter().find(there).unwrap_or(Part::Train);
     let split = dataset.part(part.unwrap_or(first))?;
     let sheet = match augment {
-        None => data::sheet(dataset, split, per_class),
+        None => data::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {
             let (split, input) = train::augmented(augment, split, dataset.input, per_class, *seed)?;
             data::sheet(&dataset.without_pictures(input), &split, per_class)

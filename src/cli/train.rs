@@ -124,7 +124,8 @@ pub struct Args {
     /// End the run after so many epochs without a better validation figure
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<u32>,
-    /// Keep the pictures in the host's memory and send each batch when it is needed; by itself where they are too large
+    /// Keep the pictures off the device and send each batch when it is needed: from the disk for a folder of pictures, else
+    /// from memory; by itself where they are too large
     #[arg(long)]
     stream: bool,
     /// What every random number depends on

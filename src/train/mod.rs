@@ -5,6 +5,7 @@ mod choice;
 mod evaluation;
 mod experiment;
 pub mod graphs;
+mod loader;
 mod memory;
 mod metrics;
 mod predictor;
