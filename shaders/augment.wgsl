@@ -18,7 +18,7 @@ struct Dims {
     rows: u32,       // of the data
     each: u32,       // rows of a shard
     listed: u32,     // length of the order
-    translate: u32,
+    translate: u32,  // where nothing is drawn an i32, by which the picture is moved
     cutout: u32,
     brightness: f32,
     contrast: f32,
@@ -88,7 +88,8 @@ fn inverse_map(angle: f32, scale: f32, shear: f32) -> vec4f {
 fn draw(row: u32, picture: u32) -> Drawn {
     let seed = vec2u(step.seed_low, step.seed_high);
     let room = vec2u(dims.height - dims.out_height, dims.width - dims.out_width);
-    var drawn = Drawn(FLIP == 3u, vec2i(room / 2u), vec2i(0), 1.0, 1.0, vec4f(1.0, 0.0, 0.0, 1.0));
+    let middle = vec2i(room / 2u) + bitcast<i32>(dims.translate);
+    var drawn = Drawn(FLIP == 3u, middle, vec2i(0), 1.0, 1.0, vec4f(1.0, 0.0, 0.0, 1.0));
     if RANDOM {
         let words = philox(vec4u(0u, row, step.number, PURPOSE_AUGMENT), seed);
         let by = i32(dims.translate);

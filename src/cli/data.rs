@@ -10,6 +10,7 @@ use gpunn::ops::augment::Augment;
 use gpunn::{Error, Result, train};
 use serde::Serialize;
 
+use super::augment::AugmentArgs;
 use super::pictures::{PictureArgs, say_skipped};
 use super::progress::Download;
 
@@ -78,6 +79,8 @@ enum Command {
         /// The recipe whose [augment] is drawn, by its name or file [default: that of the data set]
         #[arg(long, value_name = "NAME|FILE", requires = "augment")]
         recipe: Option<String>,
+        #[command(flatten)]
+        changes: Box<AugmentArgs>,
     },
 }
 
@@ -144,12 +147,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::List { json } => list(json)?,
         Command::Info { name, data_dir, json } => info(&name, data_dir, json)?,
         Command::Get { name, data_dir, quiet } => get(&name, data_dir.as_deref(), quiet)?,
-        Command::Preview { name, out, split, per_class, data_dir, pictures, augment, recipe } => {
+        Command::Preview { name, out, split, per_class, data_dir, pictures, augment, recipe, changes } => {
             let asked = pictures.or(Asked::default());
             let options = data::Options { asked, skip_bad: pictures.skip_bad, ..data::Options::default() };
             let dataset = data::load_with(&name, data_dir.as_deref(), &options)?;
             say_skipped(&dataset);
-            let augment = augment.then(|| augmentation(recipe.as_deref(), &dataset)).transpose()?;
+            let augment = (augment || changes.or(None).is_some())
+                .then(|| augmentation(recipe.as_deref(), &changes, &dataset))
+                .transpose()?;
             preview(&dataset, split, per_class, augment.as_ref(), &out)?;
         }
     }
@@ -242,12 +247,16 @@ fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-/// What the recipe named, else the one for the data set, does to pictures, and the recipe's seed.
-fn augmentation(recipe: Option<&str>, dataset: &Dataset) -> Result<(Augment, u64)> {
+/// What the recipe named, else the one for the data set, does to pictures, with what the flags change; and the recipe's seed.
+fn augmentation(recipe: Option<&str>, changes: &AugmentArgs, dataset: &Dataset) -> Result<(Augment, u64)> {
     let recipe = train::choose(recipe, None, Some(&dataset.name))?;
-    let augment = recipe.augment.ok_or_else(|| {
-        Error::usage(format!("The recipe {} has no section [augment]; name another with --recipe.", recipe.name))
+    let augment = changes.or(recipe.augment).ok_or_else(|| {
+        Error::usage(format!(
+            "The recipe {} has no section [augment]; name another with --recipe, or say by flags what to draw, as --flip.",
+            recipe.name
+        ))
     })?;
+    augment.validate()?;
     Ok((augment, recipe.seed))
 }
 
@@ -266,7 +275,7 @@ fn preview(
     let first = [Part::Train, Part::Val, Part::Test].into_iter().find(there).unwrap_or(Part::Train);
     let split = dataset.part(part.unwrap_or(first))?;
     let sheet = match augment {
-        None => data::sheet(dataset, split, per_class),
+        None => data::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {
             let (split, input) = train::augmented(augment, split, dataset.input, per_class, *seed)?;
             data::sheet(&dataset.without_pictures(input), &split, per_class)

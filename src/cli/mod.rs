@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each with its `Args` and a `run`.
 
+mod augment;
 mod bench;
 mod check;
 mod completions;

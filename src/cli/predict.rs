@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunn::data::{pictures::open, rule};
-use gpunn::train::{Checkpoint, Prediction, Predictor, prepare};
+use gpunn::train::{Checkpoint, Prediction, Predictor, Tta, prepare};
 use gpunn::{Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -24,9 +24,10 @@ pub struct Args {
     /// Use the best epoch's weights instead of the last's
     #[arg(long)]
     best: bool,
-    /// Average over a picture and its mirror image
-    #[arg(long)]
-    tta: bool,
+    /// Average over views of a picture: flip (it and its mirror image), shift (both, and both moved by a pixel either way) or
+    /// shift-only (no mirror images)
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
+    tta: Option<Tta>,
     #[command(flatten)]
     device: DeviceArgs,
     /// Print one line of JSON last

@@ -133,5 +133,9 @@ fn describe(line: &EpochLine, epochs: u32) -> String {
     if let Some(psnr) = line.val_psnr {
         text += &format!("  val {psnr:.2} dB");
     }
-    text + &format!("  {:.2} s  {:.0} images/s", line.seconds, line.images_per_second)
+    text += &format!("  {:.2} s  {:.0} images/s", line.seconds, line.images_per_second);
+    if let Some(wait) = line.loader_wait {
+        text += &format!("  waited {wait:.3} s for pictures");
+    }
+    text
 }

@@ -14,12 +14,13 @@ use gpunn::train::{
 };
 use gpunn::{Engine, Error, Result, gpu};
 
+use super::augment::AugmentArgs;
 use super::engine::DeviceArgs;
 use super::pictures::{PictureArgs, say_skipped};
 use super::progress::Progress;
 
 /// The flags that describe a run, which a resumed run has from its directory.
-const DESCRIBING: [&str; 29] = [
+const DESCRIBING: [&str; 30] = [
     "recipe",
     "model",
     "dataset",
@@ -49,6 +50,7 @@ const DESCRIBING: [&str; 29] = [
     "tta",
     "patience",
     "stream",
+    "AugmentArgs",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -115,13 +117,15 @@ pub struct Args {
     /// Measure and use a moving average of the weights that decays by this a step, as in 0.999
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     ema: Option<f64>,
-    /// Average over a picture and its mirror image when measuring
-    #[arg(long)]
-    tta: bool,
+    /// Average over views of a picture when measuring: flip (it and its mirror image), shift (both, and both moved by a pixel
+    /// either way) or shift-only (no mirror images)
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
+    tta: Option<Tta>,
     /// End the run after so many epochs without a better validation figure
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<u32>,
-    /// Keep the pictures in the host's memory and send each batch when it is needed; by itself where they are too large
+    /// Keep the pictures off the device and send each batch when it is needed: from the disk for a folder of pictures, else
+    /// from memory; by itself where they are too large
     #[arg(long)]
     stream: bool,
     /// What every random number depends on
@@ -135,6 +139,8 @@ pub struct Args {
     val_fraction: Option<f64>,
     #[command(flatten)]
     pictures: PictureArgs,
+    #[command(flatten)]
+    augment: AugmentArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// The run directory [default: runs/RECIPE-DATE-NUMBER]
@@ -302,7 +308,7 @@ impl Args {
         set(&mut recipe.training.batch_size, self.batch_size);
         set(&mut recipe.training.label_smoothing, self.label_smoothing);
         recipe.training.ema = self.ema.or(recipe.training.ema);
-        recipe.training.tta = self.tta.then_some(Tta::Flip).or(recipe.training.tta);
+        recipe.training.tta = self.tta.or(recipe.training.tta);
         recipe.training.patience = self.patience.or(recipe.training.patience);
         recipe.data.stream |= self.stream;
         set(&mut recipe.seed, self.seed);
@@ -311,6 +317,7 @@ impl Args {
         let Asked { size, fit, channels } = self.pictures.or(recipe.data.asked());
         (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
         recipe.data.skip_bad |= self.pictures.skip_bad;
+        recipe.augment = self.augment.or(recipe.augment.take());
         Ok(recipe)
     }
 

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::nn::models::Task;
 use crate::nn::{Build, Mode, Model, PARAMS, STATISTICS};
-use crate::ops::augment::{self, Augment, Augmented};
+use crate::ops::augment::{self, Augment, Augmented, View};
 use crate::ops::average::Average;
 use crate::ops::batch::{Accumulate, Reduction};
 use crate::ops::gather::Gather;
@@ -16,7 +16,7 @@ pub use super::resident::Resident;
 pub const SCORES: &str = "scores";
 /// The leaf that pictures from outside are written into, `[batch, channels, height, width]`.
 pub const INPUT: &str = "input";
-/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes pictures or flips are averaged; the 0
+/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes pictures or averages over views; the 0
 /// that it begins with serves a batch of one.
 pub const INPUT_ORDER: &str = "input.order";
 /// The buffers that hold the weights, and those of their moving averages.
@@ -55,7 +55,7 @@ impl Source {
         let (batch, ring) = (self.batch, self.ring);
         build.enter("batch");
         let gathered = match augment {
-            None if mode != augment::Mode::Mirrored => {
+            None if mode == augment::Mode::Random || mode == augment::Mode::MIDDLE => {
                 build.gather_from(&self.shards, self.order, Gather { batch, ring })
             }
             _ => {
@@ -67,21 +67,23 @@ impl Source {
         gathered
     }
 
-    /// What the network makes of the pictures as they are measured, and the pictures; with flips averaged where the recipe
-    /// says so.
+    /// What the network makes of the pictures as they are measured, and the pictures; averaged over the views that the recipe
+    /// says.
     fn measured(&self, build: &mut Build, model: &Model, recipe: &Recipe) -> Result<(NodeId, NodeId)> {
         let augment = recipe.augment.as_ref();
-        let x = self.batch(build, augment, augment::Mode::Middle)?;
-        let scores = model.forward(build, x)?;
-        if recipe.training.tta.is_none() {
-            return Ok((scores, x));
+        let x = self.batch(build, augment, augment::Mode::MIDDLE)?;
+        let plain = model.forward(build, x)?;
+        let Some(tta) = recipe.training.tta else { return Ok((plain, x)) };
+        let mut mean = build.scale(plain, tta.weight(View::default()))?;
+        for (name, view) in tta.others() {
+            build.enter(name);
+            let seen = self.batch(build, augment, augment::Mode::Still(view))?;
+            let scores = model.forward(build, seen)?;
+            let share = build.scale(scores, tta.weight(view))?;
+            build.leave();
+            mean = build.add(mean, share)?;
         }
-        build.enter("mirrored");
-        let mirrored = self.batch(build, augment, augment::Mode::Mirrored)?;
-        let others = model.forward(build, mirrored)?;
-        build.leave();
-        let sum = build.add(scores, others)?;
-        Ok((build.scale(sum, 0.5)?, x))
+        Ok((mean, x))
     }
 }
 

@@ -51,6 +51,9 @@ pub struct EpochLine {
     pub seconds: f64,
     /// Training pictures a second, validation not counted.
     pub images_per_second: f64,
+    /// Seconds in which the training steps waited for pictures, where these are streamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loader_wait: Option<f64>,
 }
 
 /// What `--json` prints and `summary.json` holds.

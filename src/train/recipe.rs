@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::tta::Tta;
 use crate::data::pictures::{Asked, Fit, Size};
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
@@ -85,8 +86,8 @@ pub struct Data {
     /// Go on without pictures that cannot be decoded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_bad: bool,
-    /// Keep the pictures in the host's memory and send each batch when it is needed; by itself where they are larger than
-    /// what the device can bind.
+    /// Keep the pictures off the device and send each batch when it is needed: from the disk for a folder of pictures, else from
+    /// the host's memory. By itself where they are larger than what the device can bind.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stream: bool,
 }
@@ -124,14 +125,6 @@ pub struct Training {
     /// Ends the run after so many epochs without a better validation figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
-}
-
-/// Test-time augmentation: which forms of a picture the logits are averaged over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tta {
-    /// The picture and its mirror image.
-    Flip,
 }
 
 fn default_seed() -> u64 {
@@ -285,7 +278,7 @@ impl Recipe {
         }
         if self.model.task()? == Task::Reconstruct {
             if self.training.tta.is_some() {
-                return wrong("Averaging over flips (tta) is for classifiers; this model gives pictures back.".into());
+                return wrong("Averaging over views (tta) is for classifiers; this model gives pictures back.".into());
             }
             if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
                 return wrong(
@@ -310,11 +303,14 @@ impl Recipe {
     /// # Errors
     /// When the data set is unknown, not there or damaged, or has no training pictures.
     pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<crate::data::Dataset> {
-        let options = crate::data::Options {
+        let mut options = crate::data::Options {
             asked: self.data.asked(),
             skip_bad: self.data.skip_bad,
             ..crate::data::Options::default()
         };
+        if self.data.stream {
+            options.most_in_memory = 0;
+        }
         let directory = data_dir.or(self.data.folder.as_deref());
         let mut dataset = crate::data::load_with(&self.data.name, directory, &options)?;
         self.data.name.clone_from(&dataset.name);

@@ -1,6 +1,6 @@
 //! What is drawn for one row of a batch. The same words, in the same order, as in `shaders/augment.wgsl`.
 
-use super::{Augment, Flip, Mode};
+use super::{Augment, Flip, Mode, View};
 use crate::ops::{Real, Step};
 use crate::random::{Counted, Purpose};
 
@@ -34,10 +34,10 @@ impl<T: Real> Drawn<T> {
     pub fn new(augment: &Augment, mode: Mode, step: &Step, at: (u32, u32), from: [usize; 2], to: [usize; 2]) -> Self {
         let (row, picture) = at;
         let room = [from[0] - to[0], from[1] - to[1]];
-        if mode != Mode::Random {
-            let corner = room.map(|room| (room / 2) as i64);
+        if let Mode::Still(View { mirrored, shift }) = mode {
+            let corner = room.map(|room| (room / 2) as i64 + i64::from(shift));
             let (brightness, contrast) = (T::one(), T::one());
-            return Self { flip: mode == Mode::Mirrored, corner, hole: None, brightness, contrast, inverse: None };
+            return Self { flip: mirrored, corner, hole: None, brightness, contrast, inverse: None };
         }
         let counted = |stream, step_number| Counted::new(step.seed(), Purpose::Augment, stream, step_number);
         let words = counted(row, step.number);

@@ -12,6 +12,8 @@ mod op;
 pub use cases::cases;
 pub use op::Augmented;
 
+use std::str::FromStr;
+
 use crate::{Error, Result};
 
 /// Whether pictures are mirrored left to right.
@@ -50,6 +52,20 @@ impl TryFrom<WrittenFlip> for Flip {
     }
 }
 
+impl FromStr for Flip {
+    type Err = Error;
+    /// As flags write it: `random`, `alternate` or `never`; an [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        named("flip", word, &[("random", Self::Random), ("alternate", Self::Alternate), ("never", Self::Never)])
+    }
+}
+
+/// What a word stands for, of these; an [`Error::Usage`] for others.
+fn named<T: Copy>(kind: &str, word: &str, known: &[(&str, T)]) -> Result<T> {
+    let found = known.iter().find(|(name, _)| *name == word).map(|&(_, value)| value);
+    found.ok_or_else(|| crate::error::unknown(kind, word, &known.iter().map(|&(name, _)| name).collect::<Vec<_>>()))
+}
+
 impl From<Flip> for WrittenFlip {
     fn from(flip: Flip) -> Self {
         match flip {
@@ -71,6 +87,14 @@ pub enum Padding {
     Reflect,
 }
 
+impl FromStr for Padding {
+    type Err = Error;
+    /// `zero` or `reflect`; an [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        named("padding", word, &[("zero", Self::Zero), ("reflect", Self::Reflect)])
+    }
+}
+
 /// What stands in the square that is cut out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,6 +104,14 @@ pub enum Fill {
     Zero,
     /// The mean of each channel, which normalisation makes 0.
     Mean,
+}
+
+impl FromStr for Fill {
+    type Err = Error;
+    /// `zero` or `mean`; an [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        named("fill", word, &[("zero", Self::Zero), ("mean", Self::Mean)])
+    }
 }
 
 /// What becomes of pictures. The section `[augment]` of a recipe; the default changes nothing.
@@ -125,9 +157,22 @@ pub enum Mode {
     /// All, as drawn for the step.
     Random,
     /// What is not random: crop at the middle and normalisation.
-    Middle,
-    /// That, mirrored left to right.
-    Mirrored,
+    Still(View),
+}
+
+/// From where a picture is seen when it is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Whether it is mirrored left to right.
+    pub mirrored: bool,
+    /// By how many pixels what is seen of it lies further down and to the right, before it is mirrored. Beyond the picture's
+    /// edge stand its own pixels, mirrored.
+    pub shift: i32,
+}
+
+impl Mode {
+    /// The picture's middle, as it is.
+    pub const MIDDLE: Self = Self::Still(View { mirrored: false, shift: 0 });
 }
 
 impl Augment {
