@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod codes;
 mod completions;
 mod data;
 mod devices;
@@ -10,6 +11,7 @@ mod eval;
 mod pictures;
 mod predict;
 mod progress;
+mod reconstruct;
 mod summary;
 mod train;
 
@@ -39,6 +41,12 @@ enum Command {
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
     Predict(predict::Args),
+    /// Show what an autoencoder gives back, and how well, beside principal components.
+    Reconstruct(reconstruct::Args),
+    /// Write the few numbers that an autoencoder makes of pictures into a file.
+    Encode(codes::EncodeArgs),
+    /// Make pictures of such a file.
+    Decode(codes::DecodeArgs),
     /// List the adapters of this machine and say which one is taken.
     Devices(devices::Args),
     /// Check every kernel and gradient against the CPU, on this machine.
@@ -59,6 +67,9 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Reconstruct(args) => reconstruct::run(args),
+        Command::Encode(args) => codes::encode(args),
+        Command::Decode(args) => codes::decode(args),
         Command::Devices(args) => devices::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),

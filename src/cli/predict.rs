@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// A picture as the network takes it: for one that was trained on a folder of pictures by the rule that those went through.
-fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+pub(super) fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
     let picture = open(path)?;
     let data = &checkpoint.recipe.data;
     Ok(match rule(&data.name, &data.asked()).filter(|rule| rule.input() == checkpoint.input) {

@@ -4,6 +4,7 @@
 pub mod cifar;
 pub mod idx;
 pub mod mat;
+pub mod npy;
 pub mod tar_gz;
 
 use std::io::Read;
