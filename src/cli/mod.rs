@@ -13,6 +13,7 @@ mod predict;
 mod progress;
 mod reconstruct;
 mod summary;
+mod sweep;
 mod train;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Train a network and keep the run in a directory.
     Train(Box<train::Args>),
+    /// Train a run for each combination of some values, and compare them.
+    Sweep(Box<sweep::Args>),
     /// Measure a trained run on a split of its data set.
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
@@ -65,6 +68,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Train(args) => train::run(*args),
+        Command::Sweep(args) => sweep::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Reconstruct(args) => reconstruct::run(args),

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 mod choice;
 mod evaluation;
+mod events;
 mod experiment;
 pub mod graphs;
 mod memory;
@@ -20,6 +21,7 @@ pub use crate::files;
 pub use checkpoint::{Checkpoint, Counters};
 pub use choice::{choose, model};
 pub use evaluation::{Evaluation, evaluate};
+pub use events::Events;
 pub use experiment::{Experiment, Observer, Outcome};
 pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
 pub use predictor::{Prediction, Predictor, prepare};
