@@ -11,9 +11,9 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 /// Heights of a spark-line.
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// Places of a spark-line at most.
+/// Places of a spark-line at most; half of them on a narrow terminal.
 const SPARK_WIDTH: usize = 24;
-/// Columns of a terminal below which the bar is short.
+/// Columns below which a terminal is narrow, and the bar short.
 const WIDE: usize = 80;
 
 /// Whether Ctrl-C was pressed. A second time it ends the process.
@@ -83,11 +83,12 @@ impl Progress {
         let left = f64::from(self.epochs.saturating_sub(epoch - 1)) * seconds / f64::from(epochs.max(1));
         let all = match epochs {
             0 => String::new(),
-            _ => format!("  all in {}", HumanDuration(Duration::from_secs_f64(left.max(1.0).round()))),
+            _ => format!("all {:#}  ", HumanDuration(Duration::from_secs_f64(left.max(1.0).round()))),
         };
         bar.reset();
         bar.set_prefix(format!("epoch {epoch:>3}/{}", self.epochs));
-        bar.set_message(format!("{}{all}", spark_line(&self.losses, SPARK_WIDTH)));
+        let width = if columns() < WIDE { SPARK_WIDTH / 2 } else { SPARK_WIDTH };
+        bar.set_message(format!("{all}{}", spark_line(&self.losses, width)));
     }
 }
 
@@ -109,7 +110,7 @@ impl Observer for Progress {
                     self.begin(line.epoch + 1);
                 }
             }
-            None if !self.quiet => eprintln!("{}", parts(line, self.epochs).join("  ")),
+            None if !self.quiet => eprintln!("{}", fitting(&parts(line, self.epochs), usize::MAX)),
             None => {}
         }
         !self.stop.is_asked()
@@ -180,37 +181,34 @@ impl Download {
     }
 }
 
-/// An epoch in parts, the most important first.
-fn parts(line: &EpochLine, epochs: u32) -> Vec<String> {
-    let mut parts = vec![format!("epoch {:>3}/{epochs}", line.epoch), format!("loss {:.4}", line.train_loss)];
+/// An epoch in parts, and how soon each may be left out where there is no room: the highest first, 0 never.
+fn parts(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
+    let mut parts = vec![(0, format!("epoch {:>3}/{epochs}", line.epoch)), (1, format!("loss {:.4}", line.train_loss))];
     if let Some(accuracy) = line.train_accuracy {
-        parts.push(format!("acc {}", super::percent(accuracy)));
+        parts.push((3, format!("acc {}", super::percent(accuracy))));
     }
     if let Some(loss) = line.val_loss {
-        parts.push(format!("val loss {loss:.4}"));
+        parts.push((4, format!("val loss {loss:.4}")));
     }
     if let Some(accuracy) = line.val_accuracy {
-        parts.push(format!("val acc {}", super::percent(accuracy)));
+        parts.push((2, format!("val acc {}", super::percent(accuracy))));
     }
     if let Some(psnr) = line.val_psnr {
-        parts.push(format!("val {psnr:.2} dB"));
+        parts.push((2, format!("val {psnr:.2} dB")));
     }
-    parts.push(format!("{:.2} s", line.seconds));
-    parts.push(format!("{:.0} images/s", line.images_per_second));
+    parts.push((5, format!("{:.2} s", line.seconds)));
+    parts.push((6, format!("{:.0} images/s", line.images_per_second)));
     parts
 }
 
-/// Parts in a line of at most so many columns, without the last ones where they do not fit; the first is always there.
-fn fitting(parts: &[String], columns: usize) -> String {
-    let mut line = String::new();
-    for part in parts {
-        match line.is_empty() {
-            true => line.push_str(part),
-            false if line.len() + 2 + part.len() > columns => break,
-            false => line += &format!("  {part}"),
-        }
-    }
-    line
+/// Parts in a line, of at most so many columns where leaving some out can do that.
+fn fitting(parts: &[(u8, String)], columns: usize) -> String {
+    let line = |most: u8| {
+        let kept = parts.iter().filter(|(rank, _)| *rank <= most).map(|(_, part)| part.as_str());
+        kept.collect::<Vec<_>>().join("  ")
+    };
+    let highest = parts.iter().map(|&(rank, _)| rank).max().unwrap_or(0);
+    (0..=highest).rev().map(line).find(|line| line.len() <= columns).unwrap_or_else(|| line(0))
 }
 
 #[cfg(test)]
@@ -228,11 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_loses_its_last_parts_on_a_narrow_terminal() {
-        let parts = ["epoch 1/2", "loss 0.5", "acc 50 %"].map(String::from);
-        assert_eq!(fitting(&parts, 80), "epoch 1/2  loss 0.5  acc 50 %");
-        assert_eq!(fitting(&parts, 29), "epoch 1/2  loss 0.5  acc 50 %");
-        assert_eq!(fitting(&parts, 28), "epoch 1/2  loss 0.5");
+    fn a_line_loses_what_matters_least_on_a_narrow_terminal() {
+        let parts = [(0, "epoch 1/2"), (1, "loss 0.5"), (3, "acc 50 %"), (2, "val acc 40 %")];
+        let parts = parts.map(|(rank, part)| (rank, part.to_owned()));
+        assert_eq!(fitting(&parts, usize::MAX), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
+        assert_eq!(fitting(&parts, 43), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
+        assert_eq!(fitting(&parts, 42), "epoch 1/2  loss 0.5  val acc 40 %");
+        assert_eq!(fitting(&parts, 20), "epoch 1/2  loss 0.5");
         assert_eq!(fitting(&parts, 3), "epoch 1/2");
     }
 }
