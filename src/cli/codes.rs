@@ -88,7 +88,7 @@ pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
         super::print_json(&encoded)?;
     } else {
         super::print_line(&format!(
-            "{images} pictures, {} as bytes, in {width} numbers each, {} as floats: a {:.1}th; decoded again{}",
+            "pictures: {images}; {} as bytes, {} as {width} floats each, {:.1} times less; decoded again{}",
             super::bytes(encoded.bytes_in),
             super::bytes(bytes_out),
             encoded.bytes_in as f64 / bytes_out as f64,
@@ -190,7 +190,7 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
         super::print_json(&decoded)?;
     } else {
         super::print_line(&format!(
-            "{images} pictures of {width} numbers each, {} as floats, {} as bytes{}",
+            "pictures: {images}; {} as {width} floats each, {} as bytes{}",
             super::bytes(bytes_in),
             super::bytes(decoded.bytes_out),
             psnr.map_or_else(String::new, |psnr| format!("; PSNR {psnr:.2} dB"))
