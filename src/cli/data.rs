@@ -281,11 +281,8 @@ fn preview(
             data::sheet(&dataset.without_pictures(input), &split, per_class)
         }
     };
-    let mut png = std::io::Cursor::new(Vec::new());
-    sheet
-        .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|error| Error::data(format!("Cannot make a PNG of the sheet: {error}.")))?;
-    gpunn::files::write_whole(out, png.get_ref())?;
-    super::print_line(&format!("{} x {} pixels in {}", sheet.width(), sheet.height(), out.display()));
+    let (width, height) = sheet.dimensions();
+    super::pictures::write_png(&sheet.into(), out)?;
+    super::print_line(&format!("{width} x {height} pixels in {}", out.display()));
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod augment;
 mod bench;
 mod check;
+mod codes;
 mod completions;
 mod data;
 mod devices;
@@ -11,7 +12,9 @@ mod eval;
 mod pictures;
 mod predict;
 mod progress;
+mod reconstruct;
 mod summary;
+mod sweep;
 mod train;
 
 use std::process::ExitCode;
@@ -36,10 +39,18 @@ struct Cli {
 enum Command {
     /// Train a network and keep the run in a directory.
     Train(Box<train::Args>),
+    /// Train a run for each combination of some values, and compare them.
+    Sweep(Box<sweep::Args>),
     /// Measure a trained run on a split of its data set.
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
     Predict(predict::Args),
+    /// Show what an autoencoder gives back, and how well, beside principal components.
+    Reconstruct(reconstruct::Args),
+    /// Write the few numbers that an autoencoder makes of pictures into a file.
+    Encode(codes::EncodeArgs),
+    /// Make pictures of such a file.
+    Decode(codes::DecodeArgs),
     /// List the adapters of this machine and say which one is taken.
     Devices(devices::Args),
     /// Check every kernel and gradient against the CPU, on this machine.
@@ -58,8 +69,12 @@ enum Command {
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Train(args) => train::run(*args),
+        Command::Sweep(args) => sweep::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Reconstruct(args) => reconstruct::run(args),
+        Command::Encode(args) => codes::encode(args),
+        Command::Decode(args) => codes::decode(args),
         Command::Devices(args) => devices::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),

@@ -1,7 +1,11 @@
-//! The flags for folders of pictures, and what is said of pictures left out.
+//! The flags for folders of pictures, what is said of pictures left out, and pictures that are written.
+
+use std::path::Path;
 
 use gpunn::data::Dataset;
 use gpunn::data::pictures::{Asked, Fit, Size};
+use gpunn::{Error, Result};
+use image::DynamicImage;
 
 #[derive(Debug, clap::Args)]
 pub struct PictureArgs {
@@ -43,4 +47,13 @@ pub fn say_skipped(dataset: &Dataset) {
     let noun =
         if skipped.len() == 1 { "picture that cannot be decoded was" } else { "pictures that cannot be decoded were" };
     eprintln!("{} {noun} left out of {}", skipped.len(), dataset.name);
+}
+
+/// Writes a picture as PNG, whole or not at all.
+pub fn write_png(picture: &DynamicImage, path: &Path) -> Result<()> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut png, image::ImageFormat::Png)
+        .map_err(|error| Error::data(format!("Cannot make a PNG of the pictures: {error}.")))?;
+    gpunn::files::write_whole(path, png.get_ref())
 }

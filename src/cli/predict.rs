@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::{pictures::open, rule};
+use gpunn::data::{has_dark_ink, pictures::open, rule};
 use gpunn::train::{Checkpoint, Prediction, Predictor, Tta, prepare};
 use gpunn::{Result, gpu};
 
 use super::engine::DeviceArgs;
 
 /// A picture is a PNG, JPEG, BMP or WebP file. For a network that was trained on a folder of pictures it is brought to
-/// their size as they were. For a network of grey characters it becomes grey; where its edge is light
-/// (ink on paper) it is inverted; and the box around the ink is centred in a square of 1.35 times its longer side, as the
-/// training data are.
+/// their size as they were. For a network of grey characters it becomes grey; where its edge is light (ink on paper) it is
+/// inverted, unless the training data are dark on light themselves; and the box around the ink is centred in a square of 1.35
+/// times its longer side, as the training data are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn predict runs/glyphs-mlp-20260101-1 letter.png")]
 pub struct Args {
@@ -75,11 +75,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// A picture as the network takes it: for one that was trained on a folder of pictures by the rule that those went through.
-fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
+pub(super) fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
     let picture = open(path)?;
     let data = &checkpoint.recipe.data;
     Ok(match rule(&data.name, &data.asked()).filter(|rule| rule.input() == checkpoint.input) {
         Some(rule) => rule.apply(&picture).into_iter().map(|byte| f32::from(byte) / 255.0).collect(),
+        None if has_dark_ink(&data.name) => {
+            prepare(&picture, checkpoint.input).iter().map(|value| 1.0 - value).collect()
+        }
         None => prepare(&picture, checkpoint.input),
     })
 }

@@ -13,7 +13,7 @@ use gpunn::{Error, Result, train};
     gpunn summary --model mlp --dataset glyphs --batch-size 64\n  \
     gpunn summary --model my-network.toml --input 3x32x32 --classes 10")]
 pub struct Args {
-    /// The network: mlp, autoencoder, cnn, resnet9 or resnet18-small, or a TOML file with your own
+    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9 or resnet18-small, or a TOML file with your own
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// A built-in recipe's name or a recipe file, for its model, data set and batch

@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::metrics::EpochLine;
 use super::recipe::Recipe;
+use crate::data::Dataset;
 use crate::nn::{Layout, Parameters, Weights};
 use crate::{Error, Result};
 
@@ -141,6 +142,24 @@ impl Checkpoint {
             flat[parameter.range()].copy_from_slice(values);
         }
         Ok(flat)
+    }
+
+    /// Refuses a data set of other pictures than it was trained on.
+    ///
+    /// # Errors
+    /// When their shape or the number of classes differs.
+    pub fn check_data(&self, dataset: &Dataset) -> Result<()> {
+        if (dataset.input, dataset.classes.len()) == (self.input, self.classes.len()) {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "The run was trained on pictures {:?} of {} classes, but {} has {:?} of {}.",
+            self.input,
+            self.classes.len(),
+            dataset.name,
+            dataset.input,
+            dataset.classes.len()
+        )))
     }
 
     /// Writes it: under a temporary name, flushed, renamed.

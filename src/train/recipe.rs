@@ -18,11 +18,12 @@ pub const FORMAT: u32 = 1;
 pub const DEFAULT: &str = "glyphs-mlp";
 
 /// The recipes that are built in, by name.
-const BUILT_IN: [(&str, &str); 11] = [
+const BUILT_IN: [(&str, &str); 12] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
     ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
     ("nist36-autoencoder", include_str!("../../recipes/nist36-autoencoder.toml")),
+    ("nist36-autoencoder-conv", include_str!("../../recipes/nist36-autoencoder-conv.toml")),
     ("nist36-cnn", include_str!("../../recipes/nist36-cnn.toml")),
     ("cifar10-cnn", include_str!("../../recipes/cifar10-cnn.toml")),
     ("sun8-cnn", include_str!("../../recipes/sun8-cnn.toml")),

@@ -327,7 +327,7 @@ impl Trainer {
         let trained = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
         let measured = Measured::from_sums(self.task, &sums);
         if !measured.loss.is_finite() {
-            return Err(Error::data(format!(
+            return Err(Error::Diverged(format!(
                 "The training loss was no longer a finite number in epoch {}: the run has diverged. Try a learning rate \
                  below {}, or clip the gradients; the checkpoint of the epoch before is kept.",
                 self.counters.epoch + 1,

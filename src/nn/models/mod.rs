@@ -1,6 +1,7 @@
 //! The models that are known by name, and networks of the user's own.
 
 mod airbench;
+mod autoencoder;
 mod cnn;
 mod fully_connected;
 mod resnet;
@@ -62,7 +63,7 @@ struct Known {
     build: fn(&Config, [usize; 3], usize) -> Result<Model>,
 }
 
-const KNOWN: [Known; 6] = [
+const KNOWN: [Known; 7] = [
     Known {
         name: "mlp",
         task: Task::Classify,
@@ -73,7 +74,13 @@ const KNOWN: [Known; 6] = [
         name: "autoencoder",
         task: Task::Reconstruct,
         takes: &["hidden", "activation"],
-        build: fully_connected::autoencoder,
+        build: autoencoder::autoencoder,
+    },
+    Known {
+        name: "autoencoder-conv",
+        task: Task::Reconstruct,
+        takes: &["channels", "hidden", "activation"],
+        build: autoencoder::convolutional,
     },
     Known {
         name: "cnn",
