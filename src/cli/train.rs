@@ -73,7 +73,7 @@ pub struct Args {
     /// Features of each hidden layer, as in 128,64
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     hidden: Option<Vec<usize>>,
-    /// What follows each hidden layer: sigmoid, tanh, relu, leaky-relu, silu, gelu
+    /// What follows each hidden layer: sigmoid, tanh, relu, relu6, leaky-relu, silu, gelu
     #[arg(long, value_name = "NAME")]
     activation: Option<String>,
     /// How weights begin: pytorch, xavier, he, dirac, zeros

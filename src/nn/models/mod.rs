@@ -3,7 +3,9 @@
 mod airbench;
 mod cnn;
 mod fully_connected;
+mod mobilenet;
 mod resnet;
+mod squeezenet;
 
 use super::network::Entry;
 use super::{Activation, Dropout, Layer, Model, Scheme, Sequence};
@@ -18,7 +20,7 @@ pub struct Config {
     /// Channels of each convolution, or of each stage; the model's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
-    /// Height and width of the kernels; the model's own where it is left out.
+    /// Height and width of the kernels, of a SqueezeNet that of its classifier; the model's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<usize>,
     /// Zeros around the pictures; the model's own where it is left out.
@@ -62,7 +64,7 @@ struct Known {
     build: fn(&Config, [usize; 3], usize) -> Result<Model>,
 }
 
-const KNOWN: [Known; 6] = [
+const KNOWN: [Known; 10] = [
     Known {
         name: "mlp",
         task: Task::Classify,
@@ -93,6 +95,15 @@ const KNOWN: [Known; 6] = [
         takes: &["channels", "dropout"],
         build: resnet::resnet18_small,
     },
+    Known { name: "resnet18", task: Task::Classify, takes: &["channels", "dropout"], build: resnet::resnet18 },
+    Known { name: "squeezenet", task: Task::Classify, takes: &["kernel", "dropout"], build: squeezenet::squeezenet1_1 },
+    Known {
+        name: "squeezenet1_0",
+        task: Task::Classify,
+        takes: &["kernel", "dropout"],
+        build: squeezenet::squeezenet1_0,
+    },
+    Known { name: "mobilenet_v2", task: Task::Classify, takes: &["dropout"], build: mobilenet::mobilenet_v2 },
     Known {
         name: "airbench",
         task: Task::Classify,
