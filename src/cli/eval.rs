@@ -44,11 +44,17 @@ pub fn checkpoint(path: &Path, best: bool, tta: bool) -> Result<Checkpoint> {
         let run = RunDirectory::open(path)?;
         if best { run.best()? } else { run.last()? }
     };
+    average_flips(&mut checkpoint, tta)?;
+    Ok(checkpoint)
+}
+
+/// Makes it average over a picture and its mirror image, where `tta` asks for that.
+pub fn average_flips(checkpoint: &mut Checkpoint, tta: bool) -> Result<()> {
     if tta {
         checkpoint.recipe.training.tta = Some(Tta::Flip);
         checkpoint.recipe.validate()?;
     }
-    Ok(checkpoint)
+    Ok(())
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {

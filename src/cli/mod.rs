@@ -7,6 +7,9 @@ mod data;
 mod devices;
 mod engine;
 mod eval;
+mod export;
+mod import;
+mod info;
 mod pictures;
 mod predict;
 mod progress;
@@ -39,6 +42,12 @@ enum Command {
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
     Predict(predict::Args),
+    /// Write a run's weights for PyTorch and others.
+    Export(export::Args),
+    /// Make a run of weights from elsewhere.
+    Import(import::Args),
+    /// List the tensors of a weight file.
+    Info(info::Args),
     /// List the adapters of this machine and say which one is taken.
     Devices(devices::Args),
     /// Check every kernel and gradient against the CPU, on this machine.
@@ -59,6 +68,9 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Info(args) => info::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gpunn::data::pictures::Asked;
 use gpunn::graph::PlanOptions;
-use gpunn::nn::{Activation, Scheme};
+use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
 use gpunn::profile::{by_kernel, trace};
 use gpunn::train::{
@@ -19,7 +19,7 @@ use super::pictures::{PictureArgs, say_skipped};
 use super::progress::Progress;
 
 /// The flags that describe a run, which a resumed run has from its directory.
-const DESCRIBING: [&str; 29] = [
+const DESCRIBING: [&str; 32] = [
     "recipe",
     "model",
     "dataset",
@@ -49,6 +49,9 @@ const DESCRIBING: [&str; 29] = [
     "tta",
     "patience",
     "stream",
+    "pretrained",
+    "unfreeze",
+    "scratch",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -61,7 +64,8 @@ pub struct Args {
     /// A built-in recipe's name or a recipe file [default: glyphs-mlp]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    /// The network: mlp, autoencoder, cnn, resnet9 or resnet18-small, or a TOML file with your own
+    /// The network: mlp, autoencoder, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18 or mobilenet_v2, or a
+    /// TOML file with your own
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// The data set, see `gpunn data list`, or the path of a folder of pictures, one folder a class
@@ -124,6 +128,15 @@ pub struct Args {
     /// Keep the pictures in the host's memory and send each batch when it is needed; by itself where they are too large
     #[arg(long)]
     stream: bool,
+    /// Begin with the weights in a safetensors file, but for the classifier
+    #[arg(long, value_name = "FILE", conflicts_with = "scratch")]
+    pretrained: Option<String>,
+    /// Which layers learn: all, classifier, or last:N for the last N [default: the classifier with pretrained weights, else all]
+    #[arg(long, value_name = "LAYERS")]
+    unfreeze: Option<Unfreeze>,
+    /// Begin without pretrained weights, where the recipe has some; all layers learn
+    #[arg(long)]
+    scratch: bool,
     /// What every random number depends on
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -178,12 +191,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if resumed.is_none() {
         RunDirectory::check(&out, args.force)?;
     }
+    let pretrained = match &resumed {
+        None => recipe.open_pretrained(args.data_dir.as_deref())?,
+        Some(_) => None,
+    };
     let dataset = recipe.load_data(args.data_dir.as_deref())?;
     say_skipped(&dataset);
     let options = gpu::Options { profile: args.profile, ..gpu::Options::default() };
     let engine = args.device.open(options, args.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, Options { plan })?;
+    if let Some(file) = &pretrained {
+        pollster::block_on(trainer.begin_from(file))?;
+        if !args.quiet {
+            eprintln!("begins with the weights in {}", file.path().display());
+        }
+    }
     if !args.quiet {
         let recipe = trainer.recipe();
         eprintln!(
@@ -293,6 +316,11 @@ impl Args {
         if let Some(init) = &self.init {
             recipe.model.init = init.parse::<Scheme>()?;
         }
+        if self.scratch {
+            (recipe.model.pretrained, recipe.model.unfreeze) = (None, None);
+        }
+        recipe.model.pretrained = self.pretrained.clone().or(recipe.model.pretrained);
+        recipe.model.unfreeze = self.unfreeze.or(recipe.model.unfreeze);
         self.change_optimizer(&mut recipe)?;
         if let Some(schedule) = &self.schedule {
             recipe.schedule = Schedule { warmup: recipe.schedule.warmup, ..schedule.parse()? };

@@ -5,6 +5,7 @@ pub mod cifar;
 pub mod idx;
 pub mod mat;
 pub mod tar_gz;
+pub mod tensors;
 
 use std::io::Read;
 

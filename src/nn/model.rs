@@ -75,6 +75,12 @@ impl Model {
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
+    pub(super) fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+    pub(super) fn layers(&self) -> &Sequence {
+        &self.layers
+    }
 
     /// Whether some of its parameters begin as the training pictures have them: [`Model::prepare`].
     pub fn is_prepared(&self) -> bool {

@@ -14,6 +14,7 @@ mod resident;
 mod run;
 mod seen;
 mod trainer;
+pub mod weights;
 
 pub use crate::files;
 pub use checkpoint::{Checkpoint, Counters};

@@ -11,6 +11,7 @@ use super::metrics::{EpochLine, Measured};
 use super::recipe::Recipe;
 use super::seen;
 use crate::data::{Dataset, Part, Pixels, Split, epoch_order};
+use crate::formats::tensors::TensorFile;
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::models::Task;
 use crate::nn::{Model, PARAMS, Parameters, STATISTICS, Weights};
@@ -150,6 +151,21 @@ impl Trainer {
             streamed,
             order: Vec::new(),
         })
+    }
+
+    /// Begins with the weights of a file, but for the classifier, which begins anew.
+    ///
+    /// # Errors
+    /// When the file does not fit the model, or the device is lost.
+    pub async fn begin_from(&mut self, file: &TensorFile) -> Result<()> {
+        let mut weights = self.weights().await?;
+        let parameters = self.model.parameters();
+        super::weights::fill(file, &self.model, &mut weights, |name| !self.model.is_classifiers(name))?;
+        write_weights(&mut self.engine, parameters, &weights)?;
+        match self.recipe.training.ema {
+            Some(_) => write_averages(&mut self.engine, parameters, &weights),
+            None => Ok(()),
+        }
     }
 
     /// The recipe.
@@ -394,7 +410,7 @@ impl Trainer {
         }
         for &state in self.recipe.optimizer.states() {
             let flat = self.engine.read(state).await?;
-            checkpoint.put(&format!("{state}/"), self.model.parameters(), &flat);
+            checkpoint.put_state(state, self.model.parameters(), &flat);
         }
         let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
         checkpoint.tensors.insert(SUMS.into(), (vec![3], sums));
@@ -411,7 +427,7 @@ impl Trainer {
         let averages = self.recipe.training.ema.map(|_| checkpoint.weights(AVERAGED, parameters)).transpose()?;
         let mut states = Vec::new();
         for &state in self.recipe.optimizer.states() {
-            states.push((state, checkpoint.flat(&format!("{state}/"), parameters)?));
+            states.push((state, checkpoint.state(state, parameters)?));
         }
         if checkpoint.counters.step >= self.steps() || checkpoint.counters.number < checkpoint.counters.step {
             return Err(Error::data(format!(
