@@ -17,7 +17,8 @@ use gpunn::ops::Step;
 use gpunn::train::{Recipe, files, weights};
 use gpunn::{Engine, Error, Result};
 
-const USAGE: &str = "usage: torchvision logits WEIGHTS MODEL PICTURES OUT cpu|gpu, or torchvision prepare OUT PICTURE...";
+const USAGE: &str =
+    "usage: torchvision logits WEIGHTS MODEL PICTURES OUT cpu|gpu, or torchvision prepare OUT PICTURE...";
 
 /// Pictures of a pass.
 const AT_ONCE: usize = 8;

@@ -9,9 +9,14 @@ too, where one is named. Prints tables for docs/parity.md; exits with 1 where lo
 or where a file that we write is not loaded strictly.
 """
 
+import os
+import sys
+
+# PyPI's torch then finds the stand-ins for its CUDA libraries, where those are used.
+sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)
+
 import pathlib
 import subprocess
-import sys
 import tempfile
 
 import torch

@@ -71,6 +71,13 @@ impl Trainer {
         recipe.validate()?;
         let train = dataset.part(Part::Train)?;
         let task = recipe.model.task()?;
+        if task == Task::Classify && dataset.classes.len() < 2 {
+            return Err(Error::data(format!(
+                "{} has only one class, {}: there is nothing to tell apart. Give each class a folder of its own.",
+                dataset.name,
+                dataset.classes.first().map_or("none", String::as_str)
+            )));
+        }
         let batch = recipe.training.batch_size;
         if recipe.training.drop_last && batch > train.len() {
             return Err(Error::usage(format!(
