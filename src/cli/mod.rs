@@ -9,6 +9,9 @@ mod data;
 mod devices;
 mod engine;
 mod eval;
+mod export;
+mod import;
+mod info;
 mod pictures;
 mod predict;
 mod progress;
@@ -51,6 +54,12 @@ enum Command {
     Encode(codes::EncodeArgs),
     /// Make pictures of such a file.
     Decode(codes::DecodeArgs),
+    /// Write a run's weights for PyTorch and others.
+    Export(export::Args),
+    /// Make a run of weights from elsewhere.
+    Import(import::Args),
+    /// List the tensors of a weight file.
+    Info(info::Args),
     /// List the adapters of this machine and say which one is taken.
     Devices(devices::Args),
     /// Check every kernel and gradient against the CPU, on this machine.
@@ -75,6 +84,9 @@ pub fn main() -> ExitCode {
         Command::Reconstruct(args) => reconstruct::run(args),
         Command::Encode(args) => codes::encode(args),
         Command::Decode(args) => codes::decode(args),
+        Command::Export(args) => export::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Info(args) => info::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),

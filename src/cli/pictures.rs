@@ -12,7 +12,8 @@ pub struct PictureArgs {
     /// For a folder of pictures: the size that they are brought to, as in 64 or HEIGHTxWIDTH [default: 64]
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
-    /// How: centre-crop, resize, or resize-crop (scaled and cut to the proportions) [default: resize-crop]
+    /// How: centre-crop, resize, resize-crop (scaled and cut to the proportions), or resize-middle (scaled to 8/7 and cut)
+    /// [default: resize-crop]
     #[arg(long, value_name = "NAME")]
     fit: Option<Fit>,
     /// 3 for pictures in colour, 1 for grey ones [default: 3]

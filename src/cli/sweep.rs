@@ -172,7 +172,7 @@ impl Sweep<'_> {
             }
             return Ok(Some((Row::new(path, &recipe, Some(&summary)), engine)));
         }
-        let trainer = Trainer::new(engine, recipe.clone(), dataset, Options::default())?;
+        let mut trainer = Trainer::new(engine, recipe.clone(), dataset, Options::default())?;
         if !args.telling.quiet {
             announce(&trainer);
         }
@@ -182,7 +182,12 @@ impl Sweep<'_> {
                 Experiment::resumed(trainer, run, &checkpoint)?
             }
             // One without a checkpoint was cut off in its first epoch.
-            None => Experiment { trainer, run: RunDirectory::create(&path, &recipe, true)?, events: None },
+            None => {
+                if let Some(file) = recipe.open_pretrained(args.asked.data_dir.as_deref())? {
+                    pollster::block_on(trainer.begin_from(&file))?;
+                }
+                Experiment { trainer, run: RunDirectory::create(&path, &recipe, true)?, events: None }
+            }
         };
         if args.telling.tensorboard {
             experiment.events = Some(experiment.run.events()?);

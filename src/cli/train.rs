@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gpunn::data::pictures::Asked;
 use gpunn::graph::PlanOptions;
-use gpunn::nn::{Activation, Scheme};
+use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
 use gpunn::profile::{by_kernel, trace};
 use gpunn::train::{
@@ -20,7 +20,7 @@ use super::pictures::{PictureArgs, say_skipped};
 use super::progress::{Progress, Stop};
 
 /// The flags that describe a run, which a resumed run has from its directory.
-const DESCRIBING: [&str; 30] = [
+const DESCRIBING: [&str; 33] = [
     "recipe",
     "model",
     "dataset",
@@ -51,6 +51,9 @@ const DESCRIBING: [&str; 30] = [
     "patience",
     "stream",
     "AugmentArgs",
+    "pretrained",
+    "unfreeze",
+    "scratch",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -125,7 +128,8 @@ pub(super) struct RecipeArgs {
     /// A built-in recipe's name or a recipe file [default: glyphs-mlp]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9 or resnet18-small, or a TOML file with your own
+    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18 or
+    /// mobilenet_v2, or a TOML file with your own
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// The data set, see `gpunn data list`, or the path of a folder of pictures, one folder a class
@@ -134,7 +138,7 @@ pub(super) struct RecipeArgs {
     /// The folder that holds data sets, each in a folder of its own name
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// What follows each hidden layer: sigmoid, tanh, relu, leaky-relu, silu, gelu
+    /// What follows each hidden layer: sigmoid, tanh, relu, relu6, leaky-relu, silu, gelu
     #[arg(long, value_name = "NAME")]
     activation: Option<String>,
     /// How weights begin: pytorch, xavier, he, dirac, zeros
@@ -181,6 +185,15 @@ pub(super) struct RecipeArgs {
     /// from memory; by itself where they are too large
     #[arg(long)]
     stream: bool,
+    /// Begin with the weights in a safetensors file, but for the classifier
+    #[arg(long, value_name = "FILE", conflicts_with = "scratch")]
+    pretrained: Option<String>,
+    /// Which layers learn: all, classifier, or last:N for the last N [default: the classifier with pretrained weights, else all]
+    #[arg(long, value_name = "LAYERS")]
+    unfreeze: Option<Unfreeze>,
+    /// Begin without pretrained weights, where the recipe has some; all layers learn
+    #[arg(long)]
+    scratch: bool,
     /// Train on so many pictures only, as many of each class
     #[arg(long, value_name = "N")]
     limit_train: Option<usize>,
@@ -208,12 +221,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if resumed.is_none() {
         RunDirectory::check(&out, args.force)?;
     }
+    let pretrained = match &resumed {
+        None => recipe.open_pretrained(args.asked.data_dir.as_deref())?,
+        Some(_) => None,
+    };
     let dataset = recipe.load_data(args.asked.data_dir.as_deref())?;
     say_skipped(&dataset);
     let options = gpu::Options { profile: args.profile, ..gpu::Options::default() };
     let engine = args.device.open(options, args.telling.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, Options { plan })?;
+    if let Some(file) = &pretrained {
+        pollster::block_on(trainer.begin_from(file))?;
+        if !args.telling.quiet {
+            eprintln!("begins with the weights in {}", file.path().display());
+        }
+    }
     if !args.telling.quiet {
         announce(&trainer);
     }
@@ -337,6 +360,11 @@ impl RecipeArgs {
         if let Some(init) = &self.init {
             recipe.model.init = init.parse::<Scheme>()?;
         }
+        if self.scratch {
+            (recipe.model.pretrained, recipe.model.unfreeze) = (None, None);
+        }
+        recipe.model.pretrained = self.pretrained.clone().or(recipe.model.pretrained);
+        recipe.model.unfreeze = self.unfreeze.or(recipe.model.unfreeze);
         self.change_optimizer(&mut recipe, point.lr, quiet)?;
         if let Some(schedule) = &self.schedule {
             recipe.schedule = Schedule { warmup: recipe.schedule.warmup, ..schedule.parse()? };

@@ -7,6 +7,7 @@ pub mod cifar_sets;
 pub mod fetch;
 pub mod glyphs;
 pub mod idx_sets;
+pub mod imagenet;
 mod locate;
 pub mod mat_sets;
 mod pca;
@@ -16,7 +17,7 @@ mod stored;
 
 pub use batches::{epoch_order, limit, split_off};
 pub use catalogue::{Info, find, known};
-pub use locate::{cache_dir, name_of};
+pub use locate::{cache_dir, name_of, weights_file};
 pub use pca::Pca;
 pub use sheet::{beside, sheet};
 pub use stored::Stored;

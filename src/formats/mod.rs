@@ -6,6 +6,7 @@ pub mod idx;
 pub mod mat;
 pub mod npy;
 pub mod tar_gz;
+pub mod tensors;
 pub mod tfrecord;
 
 use std::io::Read;

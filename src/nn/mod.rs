@@ -24,6 +24,7 @@ mod residual;
 mod resize;
 mod scale;
 mod sequence;
+mod tune;
 mod whitening;
 
 pub use activation::Activation;
@@ -39,11 +40,12 @@ pub use linear::Linear;
 pub use model::{Bottleneck, Description, Model};
 pub use pair::Pair;
 pub use parameters::{
-    GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, GROUP_WEIGHTS, Group, Layout, Parameter, Parameters, Weights,
+    GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, GROUP_WEIGHTS, Group, Layout, Parameter, Parameters, Tuning, Weights,
 };
 pub use pool::{GlobalPool, Pool2d, Pooling};
 pub use residual::Residual;
 pub use resize::Resize;
 pub use scale::Scale;
 pub use sequence::Sequence;
+pub use tune::Unfreeze;
 pub use whitening::Whitening;

@@ -100,6 +100,12 @@ impl Model {
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
+    pub(super) fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+    pub(super) fn layers(&self) -> &Sequence {
+        &self.layers
+    }
 
     /// Where it is cut in two, for an autoencoder.
     pub fn bottleneck(&self) -> Option<Bottleneck> {

@@ -18,6 +18,7 @@ mod run;
 mod seen;
 mod trainer;
 mod tta;
+pub mod weights;
 
 pub use crate::files;
 pub use checkpoint::{Checkpoint, Counters};
