@@ -110,7 +110,7 @@ mod tests {
     fn flat() -> Split {
         let picture = |number: usize| {
             let (a, b) = ((number * 7 % 40) as f32 / 40.0 - 0.5, (number * 11 % 13) as f32 / 13.0 - 0.5);
-            let noise = if number % 2 == 0 { 1e-3 } else { -1e-3 };
+            let noise = if number.is_multiple_of(2) { 1e-3 } else { -1e-3 };
             [0.5 + a, 0.5 + b, 0.5 + a - b, 0.5 - a, 0.5, 0.5 + noise]
         };
         Split { pixels: Pixels::F32((0..40).flat_map(picture).collect()), labels: vec![0; 40] }
