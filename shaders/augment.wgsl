@@ -20,6 +20,7 @@ struct Dims {
     listed: u32,     // length of the order
     translate: u32,  // where nothing is drawn an i32, by which the picture is moved
     cutout: u32,
+    chance: u32,     // of 2^24, of the affine map
     brightness: f32,
     contrast: f32,
     rotate: f32,     // radians
@@ -114,7 +115,10 @@ fn draw(row: u32, picture: u32) -> Drawn {
             let angle = between(more.y, -dims.rotate, 2.0 * dims.rotate);
             let scale = between(more.z, dims.scale_low, dims.scale_span);
             let shear = between(more.w, -dims.shear, 2.0 * dims.shear);
-            drawn.inverse = inverse_map(angle, scale, shear);
+            // The flip looks at the highest bit alone.
+            if (words.x & 0xffffffu) < dims.chance {
+                drawn.inverse = inverse_map(angle, scale, shear);
+            }
         }
     }
     return drawn;

@@ -318,7 +318,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     recipe.schedule = "exponential:0.3".parse().expect("a schedule");
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunDirectory::create(folder.path(), &recipe, true).expect("a directory");
-    let mut experiment = Experiment { trainer: trainer(&recipe, &dataset), run };
+    let mut experiment = Experiment { trainer: trainer(&recipe, &dataset), run, events: None };
     let Outcome::Finished(summary) = pollster::block_on(experiment.run(&mut Patient)).expect("trained") else {
         panic!("nothing interrupts it")
     };

@@ -34,6 +34,9 @@ pub struct AugmentArgs {
     /// Slant pictures by up to so many degrees either way
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     shear: Option<f64>,
+    /// Turn, scale and slant this share of pictures only, from 0 to 1
+    #[arg(long, value_name = "SHARE")]
+    affine_chance: Option<f64>,
     /// Multiply pictures by a number between 1 - X and 1 + X
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     brightness: Option<f64>,
@@ -63,6 +66,7 @@ impl AugmentArgs {
             rotate: self.rotate.unwrap_or(was.rotate),
             scale: self.scale.or(was.scale),
             shear: self.shear.unwrap_or(was.shear),
+            affine_chance: self.affine_chance.or(was.affine_chance),
             brightness: self.brightness.unwrap_or(was.brightness),
             contrast: self.contrast.unwrap_or(was.contrast),
             saturation: self.saturation.unwrap_or(was.saturation),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use gpunn::data::fetch::Got;
 use gpunn::data::pictures::Asked;
 use gpunn::data::{self, Dataset, Info, Part};
+use gpunn::nn::models;
 use gpunn::ops::augment::Augment;
 use gpunn::{Error, Result, train};
 use serde::Serialize;
@@ -237,6 +238,9 @@ fn where_the_files_are(info: &Info) -> String {
 
 /// Fetches a set, with a bar on a terminal and a line a file elsewhere.
 fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
+    if let Some(file) = models::published(name) {
+        return Err(Error::usage(where_weights_are(name, file)));
+    }
     let mut progress = Download::new(quiet);
     let got = data::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
     progress.finish();
@@ -245,6 +249,19 @@ fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
         Got::Fetched(folder) => super::print_line(&format!("{name} is in {}", folder.display())),
     }
     Ok(())
+}
+
+/// How a model's weights of ImageNet are got: they are published in a format that is not read.
+fn where_weights_are(model: &str, file: &str) -> String {
+    let path = Path::new(file);
+    let (own, twin) = (path.file_name().unwrap_or_default(), path.file_stem().unwrap_or_default());
+    let (own, twin) = (own.to_string_lossy(), twin.to_string_lossy());
+    format!(
+        "The weights of ImageNet for {model} are published in PyTorch's own format alone, which runs code when it is read. \
+         Where torchvision is at hand, this fetches and converts them: python -c \"import torchvision, safetensors.torch as s; \
+         s.save_file(torchvision.models.{twin}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into a data directory \
+         as {file}, or name it with --pretrained."
+    )
 }
 
 /// What the recipe named, else the one for the data set, does to pictures, with what the flags change; and the recipe's seed.
@@ -281,11 +298,8 @@ fn preview(
             data::sheet(&dataset.without_pictures(input), &split, per_class)
         }
     };
-    let mut png = std::io::Cursor::new(Vec::new());
-    sheet
-        .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|error| Error::data(format!("Cannot make a PNG of the sheet: {error}.")))?;
-    gpunn::files::write_whole(out, png.get_ref())?;
-    super::print_line(&format!("{} x {} pixels in {}", sheet.width(), sheet.height(), out.display()));
+    let (width, height) = sheet.dimensions();
+    super::pictures::write_png(&sheet.into(), out)?;
+    super::print_line(&format!("{width} x {height} pixels in {}", out.display()));
     Ok(())
 }

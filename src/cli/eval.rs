@@ -45,11 +45,17 @@ pub fn checkpoint(path: &Path, best: bool, tta: Option<Tta>) -> Result<Checkpoin
         let run = RunDirectory::open(path)?;
         if best { run.best()? } else { run.last()? }
     };
+    average(&mut checkpoint, tta)?;
+    Ok(checkpoint)
+}
+
+/// Makes it average over the views that `tta` asks for.
+pub fn average(checkpoint: &mut Checkpoint, tta: Option<Tta>) -> Result<()> {
     if tta.is_some() {
         checkpoint.recipe.training.tta = tta;
         checkpoint.recipe.validate()?;
     }
-    Ok(checkpoint)
+    Ok(())
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {

@@ -7,16 +7,19 @@ pub mod cifar_sets;
 pub mod fetch;
 pub mod glyphs;
 pub mod idx_sets;
+pub mod imagenet;
 mod locate;
 pub mod mat_sets;
+mod pca;
 pub mod pictures;
 mod sheet;
 mod stored;
 
 pub use batches::{epoch_order, limit, split_off};
 pub use catalogue::{Info, find, known};
-pub use locate::{cache_dir, name_of};
-pub use sheet::sheet;
+pub use locate::{cache_dir, name_of, weights_file};
+pub use pca::Pca;
+pub use sheet::{beside, sheet};
 pub use stored::Stored;
 
 use crate::{Error, Result};
@@ -330,6 +333,11 @@ pub fn rule(name: &str, asked: &Asked) -> Option<Rule> {
     }
 }
 
+/// Whether the set `name` shows dark writing on light paper, as the MAT files of characters do, rather than the reverse.
+pub fn has_dark_ink(name: &str) -> bool {
+    catalogue::lookup(name).is_some_and(|info| info.files.iter().any(|file| file.ends_with(".mat")))
+}
+
 /// What a set's pictures and classes are, without its pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
@@ -412,6 +420,13 @@ mod tests {
         let sentence = set.part(Part::Train).expect_err("missing").to_string();
         assert!(sentence.contains("nist26_train.mat") && sentence.contains("only val"), "{sentence}");
         assert!("tset".parse::<Part>().expect_err("unknown").to_string().contains("train, val and test"));
+    }
+
+    #[test]
+    fn the_paper_of_a_set_is_known() {
+        assert!(
+            has_dark_ink("emnist36") && has_dark_ink("nist26") && !has_dark_ink("mnist") && !has_dark_ink("a/folder")
+        );
     }
 
     #[test]

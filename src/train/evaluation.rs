@@ -10,7 +10,7 @@ use super::trainer::{MEASURED_AT_ONCE, measuring_steps, write_weights};
 use crate::data::{Dataset, Part};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
-use crate::{Engine, Error, Result};
+use crate::{Engine, Result};
 
 /// What `eval` prints.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -42,16 +42,7 @@ pub async fn evaluate(
     dataset: &Dataset,
     part: Part,
 ) -> Result<Evaluation> {
-    if dataset.input != checkpoint.input || dataset.classes.len() != checkpoint.classes.len() {
-        return Err(Error::usage(format!(
-            "The run was trained on pictures {:?} of {} classes, but {} has {:?} of {}.",
-            checkpoint.input,
-            checkpoint.classes.len(),
-            dataset.name,
-            dataset.input,
-            dataset.classes.len()
-        )));
-    }
+    checkpoint.check_data(dataset)?;
     let split = dataset.part(part)?;
     let task = checkpoint.recipe.model.task()?;
     let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;

@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(next()[..6], [6, 7, 8, 3, 4, 5]);
         assert_eq!((next().len(), loader.waited() > Duration::ZERO), (4, true));
         assert!(loader.take().expect_err("no more").to_string().contains("ended too early"));
-        let floats = Work { room: 12, ..work(Pixels::F32(vec![0.5; 9]), vec![1..2]) };
+        let floats = Work { room: 12, ..work(Pixels::F32(vec![0.5; 9]), vec![1..2, 2..3]) };
         assert_eq!(Loader::start(floats).expect("a thread").take().expect("prepared"), [0, 0, 0, 63].repeat(3));
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::tta::Tta;
 use crate::data::pictures::{Asked, Fit, Size};
+use crate::formats::tensors::TensorFile;
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
 use crate::ops::augment::Augment;
@@ -18,14 +19,16 @@ pub const FORMAT: u32 = 1;
 pub const DEFAULT: &str = "glyphs-mlp";
 
 /// The recipes that are built in, by name.
-const BUILT_IN: [(&str, &str); 11] = [
+const BUILT_IN: [(&str, &str); 13] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
     ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
     ("nist36-autoencoder", include_str!("../../recipes/nist36-autoencoder.toml")),
+    ("nist36-autoencoder-conv", include_str!("../../recipes/nist36-autoencoder-conv.toml")),
     ("nist36-cnn", include_str!("../../recipes/nist36-cnn.toml")),
     ("cifar10-cnn", include_str!("../../recipes/cifar10-cnn.toml")),
     ("sun8-cnn", include_str!("../../recipes/sun8-cnn.toml")),
+    ("flowers17-squeezenet", include_str!("../../recipes/flowers17-squeezenet.toml")),
     ("cifar10-fast", include_str!("../../recipes/cifar10-fast.toml")),
     ("cifar10-best", include_str!("../../recipes/cifar10-best.toml")),
     ("nist36-best", include_str!("../../recipes/nist36-best.toml")),
@@ -296,6 +299,22 @@ impl Recipe {
     pub fn build_model(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         let input = self.augment.as_ref().map_or(Ok(input), |augment| augment.output(input))?;
         self.model.build(input, classes)
+    }
+
+    /// Opens the file of weights that it begins with, where it begins with one: the one named, or that of ImageNet's weights in
+    /// a data directory, looked for as its data set is.
+    ///
+    /// # Errors
+    /// When it is not there, with what to do; else as [`TensorFile::open`].
+    pub fn open_pretrained(&self, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
+        let Some(named) = &self.model.pretrained else { return Ok(None) };
+        let path = match models::published(&self.model.name) {
+            Some(published) if named == models::IMAGENET => {
+                crate::data::weights_file(&self.model.name, published, data_dir.or(self.data.folder.as_deref()))?
+            }
+            _ => PathBuf::from(named),
+        };
+        TensorFile::open(&path).map(Some)
     }
 
     /// Loads its data set, as limited and split as it says, and writes down where the files were.

@@ -13,6 +13,7 @@ use super::metrics::{EpochLine, Measured};
 use super::recipe::Recipe;
 use super::seen;
 use crate::data::{Dataset, Part, Pixels, Split, epoch_order};
+use crate::formats::tensors::TensorFile;
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::models::Task;
 use crate::nn::{Model, PARAMS, Parameters, STATISTICS, Weights};
@@ -74,6 +75,13 @@ impl Trainer {
         recipe.validate()?;
         let train = dataset.part(Part::Train)?;
         let task = recipe.model.task()?;
+        if task == Task::Classify && dataset.classes.len() < 2 {
+            return Err(Error::data(format!(
+                "{} has only one class, {}: there is nothing to tell apart. Give each class a folder of its own.",
+                dataset.name,
+                dataset.classes.first().map_or("none", String::as_str)
+            )));
+        }
         let batch = recipe.training.batch_size;
         if recipe.training.drop_last && batch > train.len() {
             return Err(Error::usage(format!(
@@ -155,6 +163,21 @@ impl Trainer {
             loader: None,
             ahead: None,
         })
+    }
+
+    /// Begins with the weights of a file, but for the classifier, which begins anew.
+    ///
+    /// # Errors
+    /// When the file does not fit the model, or the device is lost.
+    pub async fn begin_from(&mut self, file: &TensorFile) -> Result<()> {
+        let mut weights = self.weights().await?;
+        let parameters = self.model.parameters();
+        super::weights::fill(file, &self.model, &mut weights, |name| !self.model.is_classifiers(name))?;
+        write_weights(&mut self.engine, parameters, &weights)?;
+        match self.recipe.training.ema {
+            Some(_) => write_averages(&mut self.engine, parameters, &weights),
+            None => Ok(()),
+        }
     }
 
     /// The recipe.
@@ -327,7 +350,7 @@ impl Trainer {
         let trained = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
         let measured = Measured::from_sums(self.task, &sums);
         if !measured.loss.is_finite() {
-            return Err(Error::data(format!(
+            return Err(Error::Diverged(format!(
                 "The training loss was no longer a finite number in epoch {}: the run has diverged. Try a learning rate \
                  below {}, or clip the gradients; the checkpoint of the epoch before is kept.",
                 self.counters.epoch + 1,
@@ -424,7 +447,7 @@ impl Trainer {
         }
         for &state in self.recipe.optimizer.states() {
             let flat = self.engine.read(state).await?;
-            checkpoint.put(&format!("{state}/"), self.model.parameters(), &flat);
+            checkpoint.put_state(state, self.model.parameters(), &flat);
         }
         let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
         checkpoint.tensors.insert(SUMS.into(), (vec![3], sums));
@@ -441,7 +464,7 @@ impl Trainer {
         let averages = self.recipe.training.ema.map(|_| checkpoint.weights(AVERAGED, parameters)).transpose()?;
         let mut states = Vec::new();
         for &state in self.recipe.optimizer.states() {
-            states.push((state, checkpoint.flat(&format!("{state}/"), parameters)?));
+            states.push((state, checkpoint.state(state, parameters)?));
         }
         if checkpoint.counters.step >= self.steps() || checkpoint.counters.number < checkpoint.counters.step {
             return Err(Error::data(format!(

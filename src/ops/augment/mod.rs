@@ -160,6 +160,10 @@ pub struct Augment {
     pub scale: Option<[f64; 2]>,
     /// Slants each by up to so many degrees either way.
     pub shear: f64,
+    /// The share of pictures that are turned, scaled and slanted; all by itself. A picture that is resampled is blurred a little:
+    /// a network that sees no others learns to need that, and fails on pictures as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affine_chance: Option<f64>,
     /// Multiplies each by a number between 1 - this and 1 + this. Values are not clamped.
     pub brightness: f64,
     /// Stretches each about the channels' means (0.5 where none are given) by a factor between 1 - this and 1 + this.
@@ -213,6 +217,8 @@ impl Augment {
         };
         check("rotate", self.rotate, (0.0..=180.0).contains(&self.rotate), "from 0 to 180 degrees")?;
         check("shear", self.shear, (0.0..=60.0).contains(&self.shear), "from 0 to 60 degrees")?;
+        let chance = self.affine_chance.unwrap_or(1.0);
+        check("affine_chance", chance, (0.0..=1.0).contains(&chance), "from 0 to 1")?;
         check("brightness", self.brightness, (0.0..=1.0).contains(&self.brightness), "from 0 to 1")?;
         check("contrast", self.contrast, (0.0..=1.0).contains(&self.contrast), "from 0 to 1")?;
         if let Some([low, high]) = self.scale {
@@ -297,6 +303,11 @@ impl Augment {
         self.rotate > 0.0 || self.shear > 0.0 || self.scale.is_some_and(|scale| scale != [1.0, 1.0])
     }
 
+    /// Of 2^24 draws, those that turn, scale and slant.
+    fn chance(&self) -> u32 {
+        (self.affine_chance.unwrap_or(1.0) * f64::from(1 << 24)).round() as u32
+    }
+
     /// For each channel: what is taken off, what is multiplied by then, about which value contrast stretches, and what
     /// covers a square that is cut out.
     fn table(&self, channels: usize) -> Vec<f32> {
@@ -337,6 +348,7 @@ mod tests {
         let cases = [
             (Augment { rotate: -1.0, ..none() }, "rotate"),
             (Augment { shear: f64::NAN, ..none() }, "shear"),
+            (Augment { affine_chance: Some(80.0), ..none() }, "affine_chance"),
             (Augment { scale: Some([1.2, 0.8]), ..none() }, "scale"),
             (Augment { brightness: 1.5, ..none() }, "brightness"),
             (Augment { mean: Some(vec![0.5]), ..none() }, "together"),

@@ -84,7 +84,8 @@ impl Op for Augmented {
             Mode::Random => augment.translate,
             Mode::Still(View { shift, .. }) => shift as u32 as usize,
         };
-        let dims: Vec<usize> = sizes.into_iter().chain([moved, augment.cutout]).chain(floats).collect();
+        let dims: Vec<usize> =
+            sizes.into_iter().chain([moved, augment.cutout, augment.chance() as usize]).chain(floats).collect();
         let mut dispatch = at.linear(self, shards.bind(kernel), &shards.slots(&own), &dims, count);
         dispatch.bytes = 2 * at.types.output.bytes() as u64;
         dispatch.into()
