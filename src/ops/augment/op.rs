@@ -108,7 +108,7 @@ impl Augmented {
     }
 
     /// As the kernel numbers it: never, at random, in turn by epoch, always.
-    fn flip(&self) -> u32 {
+    pub(super) fn flip(&self) -> u32 {
         match (self.mode, self.augment.flip) {
             (Mode::Still(View { mirrored: true, .. }), _) => 3,
             (Mode::Random, Flip::Random) => 1,
@@ -127,6 +127,9 @@ impl Graph {
         let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
         let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));
         let inputs: Vec<NodeId> = shards.iter().copied().chain([order, table]).collect();
-        self.apply(augmented, &inputs)
+        match augmented.augment.resized_crop.filter(|_| augmented.mode == Mode::Random) {
+            Some(crop) => self.gather_resized(&inputs, augmented, crop),
+            None => self.apply(augmented, &inputs),
+        }
     }
 }
