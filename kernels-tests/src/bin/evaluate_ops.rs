@@ -20,17 +20,51 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 #[derive(Debug, serde::Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 enum Case {
-    Conv2d { stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize },
-    ConvTranspose2d { stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize, size: [usize; 2] },
-    MaxPool2d { kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool },
-    AveragePool2d { kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool, include_padding: bool },
+    Conv2d {
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+        groups: usize,
+    },
+    ConvTranspose2d {
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+        groups: usize,
+        size: [usize; 2],
+    },
+    MaxPool2d {
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        ceil: bool,
+    },
+    AveragePool2d {
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        ceil: bool,
+        include_padding: bool,
+    },
     GlobalAveragePool {},
-    BatchNorm { epsilon: f32 },
-    BatchNormInference { epsilon: f32 },
-    Resize2d { size: [usize; 2], bilinear: bool },
-    Concat { axis: usize },
+    BatchNorm {
+        epsilon: f32,
+    },
+    BatchNormInference {
+        epsilon: f32,
+    },
+    Resize2d {
+        size: [usize; 2],
+        bilinear: bool,
+    },
+    Concat {
+        axis: usize,
+    },
     /// The largest part of this one proportion, from the middle: no part of the whole area has it.
-    ResizedCrop { size: [usize; 2], ratio: f64 },
+    ResizedCrop {
+        size: [usize; 2],
+        ratio: f64,
+    },
 }
 
 impl Case {
