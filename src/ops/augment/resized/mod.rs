@@ -19,7 +19,8 @@ use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};
 use part::{LEVELS, Part};
 
-/// What [`Augmented`] is where its pictures are cropped and resized. Inputs: its own, and the [`part::roots`].
+/// What [`Augmented`] is where its pictures are cropped and resized. Inputs: its own, and the roots of areas and proportions
+/// `[3, 1024]`.
 #[derive(Clone, Debug)]
 pub struct Resized {
     /// Batch, augmentation and whether the pictures are a ring.
