@@ -46,6 +46,12 @@ pub struct AugmentArgs {
     /// Draw colours away from their grey by a factor between 1 - X and 1 + X, with --resized-crop
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     saturation: Option<f64>,
+    /// Make strokes thicker or thinner: by up to this part, from 0 to 1, of the way to the largest or smallest pixel beside
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    stroke: Option<f64>,
+    /// Add noise of a deviation of up to this; white is 1
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    noise: Option<f64>,
     /// Show parts of pictures with these shares of the area, brought to the size of --crop [default shares: 0.08,1]
     #[arg(long, value_name = "LOW,HIGH", value_parser = pair, num_args = 0..=1, require_equals = true, default_missing_value = "0.08,1")]
     resized_crop: Option<[f64; 2]>,
@@ -70,6 +76,8 @@ impl AugmentArgs {
             brightness: self.brightness.unwrap_or(was.brightness),
             contrast: self.contrast.unwrap_or(was.contrast),
             saturation: self.saturation.unwrap_or(was.saturation),
+            stroke: self.stroke.unwrap_or(was.stroke),
+            noise: self.noise.unwrap_or(was.noise),
             resized_crop: self.resized_crop.map(shares).or(was.resized_crop),
             ..was
         };

@@ -86,6 +86,7 @@ pub const TABLE: &[Entry] = &[
         "parts of a batch's pictures, of sizes drawn at random, resized with antialiasing; colours too",
         augment::resized::cases,
     ),
+    op("roughen", "pictures with thicker or thinner strokes, and noise", augment::roughen::cases),
     op("norm", "norm of all gradients", update::norm_cases),
     op("sgd", "SGD with momentum, Nesterov, decay and clipping", update::sgd_cases),
     op("average", "exponential moving average of weights", average::cases),

@@ -1,7 +1,8 @@
 //! Augmentation: what a picture of the data set becomes before the network sees it, in one op with the gather of the batch.
 //!
 //! In this order: a small affine map (rotation, scale, shear) about the picture's middle, a translation, a crop, a mirror
-//! image; then brightness and contrast, normalisation by channel, and a square that is cut out. All draws are counted: a
+//! image; then brightness and contrast, normalisation by channel, and a square that is cut out. Instead of what moves a picture a
+//! part of it may be brought to size ([`resized`]), and strokes and noise come last ([`roughen`]). All draws are counted: a
 //! row's numbers depend on the seed, the training step and the row alone, so that the CPU replays any GPU step.
 
 mod cases;
@@ -9,6 +10,7 @@ mod define;
 mod draw;
 mod op;
 pub mod resized;
+pub mod roughen;
 
 pub use cases::cases;
 pub use op::Augmented;
@@ -173,6 +175,11 @@ pub struct Augment {
     /// Shows a part of each, of a size and proportions drawn at random, brought to the size of `crop`, else of the picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<ResizedCrop>,
+    /// Moves each picture's pixels by up to this part of the way to the largest or the smallest of the 3x3 about them: strokes
+    /// grow thicker or thinner.
+    pub stroke: f64,
+    /// Adds noise of a deviation of up to this, drawn for each picture; white is 1. Values are not clamped.
+    pub noise: f64,
     /// Taken from each channel, for pictures of 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
@@ -225,6 +232,8 @@ impl Augment {
             check("scale's first number", low, (0.1..=10.0).contains(&low), "from 0.1 to 10")?;
             check("scale's second number", high, (low..=10.0).contains(&high), "from the first to 10")?;
         }
+        check("stroke", self.stroke, (0.0..=1.0).contains(&self.stroke), "from 0 to 1")?;
+        check("noise", self.noise, (0.0..=1.0).contains(&self.noise), "from 0 to 1")?;
         check("saturation", self.saturation, (0.0..=1.0).contains(&self.saturation), "from 0 to 1")?;
         if let Some(ResizedCrop { scale: [small, large], ratio: [low, high] }) = self.resized_crop {
             check("resized_crop's first scale", small, small > 0.0 && small <= 1.0, "above 0 and at most 1")?;
@@ -344,6 +353,12 @@ mod tests {
         let again: Augment = toml::from_str(&toml::to_string(&augment).expect("text")).expect("a section");
         assert_eq!(again, augment);
         assert_eq!(toml::from_str::<Augment>("flip = true").expect("a section").flip, Flip::Random);
+        let text =
+            "crop = [24, 24]\nresized_crop = { scale = [0.3, 1.0] }\nsaturation = 0.4\nstroke = 0.5\nnoise = 0.1\n";
+        let augment: Augment = toml::from_str(text).expect("a section");
+        let crop = ResizedCrop { scale: [0.3, 1.0], ratio: [0.75, 4.0 / 3.0] };
+        assert_eq!((augment.resized_crop, augment.saturation), (Some(crop), 0.4));
+        assert_eq!((augment.stroke, augment.noise), (0.5, 0.1));
         assert_eq!(toml::from_str::<Augment>("").expect("a section"), Augment::default());
         let sentence = toml::from_str::<Augment>("flip = \"alternat\"").expect_err("refused").to_string();
         assert!(sentence.contains("\"alternate\""), "{sentence}");
@@ -362,6 +377,8 @@ mod tests {
             (Augment { mean: Some(vec![0.5]), ..none() }, "together"),
             (Augment { mean: Some(vec![0.5]), std: Some(vec![0.0]), ..none() }, "std"),
             (Augment { cutout_fill: Fill::Mean, ..none() }, "cutout_fill"),
+            (Augment { stroke: 1.5, ..none() }, "stroke"),
+            (Augment { noise: -0.1, ..none() }, "noise"),
             (Augment { saturation: 0.2, ..none() }, "resized_crop"),
             (Augment { resized_crop: Some(ResizedCrop::default()), translate: 2, ..none() }, "translate"),
             (Augment { resized_crop: parts([0.0, 1.0], [1.0, 1.0]), ..none() }, "first scale"),

@@ -182,7 +182,7 @@ mod tests {
     fn weights_are_a_triangle_as_wide_as_the_larger_pixel() {
         // Twice as many: 1 3 3 1 of 8 about the middle.
         let (range, weights) = taps::<f64>(1, 8, 4);
-        assert_eq!((range, weights), (1..6, vec![0.0, 0.125, 0.375, 0.375, 0.125]));
+        assert_eq!((range, weights), (1..6, vec![0.125, 0.375, 0.375, 0.125, 0.0]));
         // As many: each is itself.
         let (range, weights) = taps::<f64>(2, 5, 5);
         assert_eq!((range, weights), (1..4, vec![0.0, 1.0, 0.0]));
