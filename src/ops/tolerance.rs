@@ -77,6 +77,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "leaky_relu_backward"
         | "square_backward"
         | "dropout"
+        | "roughen"
         | "average"
         | "sqrt"
         | "gather"

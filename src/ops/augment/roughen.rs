@@ -63,7 +63,7 @@ impl Roughen {
                 let blocks = to.chunks_mut(width).flat_map(|line| line.chunks_mut(BLOCK)).zip(first..);
                 for (values, block) in blocks {
                     for (value, word) in values.iter_mut().zip(counted.block(block as u32)) {
-                        *value = *value + deviation * T::of(bytes_of(word));
+                        *value += deviation * T::of(bytes_of(word));
                     }
                 }
             }
@@ -84,7 +84,7 @@ fn thicken<T: Real>(from: &[T], width: usize, part: T, to: &mut [T]) {
         }
         for (x, value) in to.iter_mut().enumerate() {
             let beside = further(columns[x.saturating_sub(1)], columns[(x + 1).min(width - 1)]);
-            *value = *value + part.abs() * (further(columns[x], beside) - *value);
+            *value += part.abs() * (further(columns[x], beside) - *value);
         }
     }
 }
