@@ -224,6 +224,36 @@ fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
     assert_eq!(pollster::block_on(again.weights()).expect("weights"), after);
 }
 
+#[test]
+fn a_summary_says_what_freezing_saves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let summary = |more: &[&str]| -> serde_json::Value {
+        let args = [
+            "summary",
+            "--model",
+            "squeezenet",
+            "--input",
+            "3x64x64",
+            "--classes",
+            "17",
+            "--batch-size",
+            "2",
+            "--json",
+        ];
+        let output = gpunn(folder.path(), &[&args, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let (frozen, whole) = (summary(&["--freeze"]), summary(&["--unfreeze", "all"]));
+    // The classifier's weights and biases, each up to a whole block of 64 floats; Adam keeps two numbers for each.
+    let classifier = 4 * (17 * 512 + 64);
+    assert_eq!((&frozen["gradient_bytes"], &frozen["state_bytes"]), (&classifier.into(), &(2 * classifier).into()));
+    for what in ["gradient_bytes", "state_bytes", "planned_bytes"] {
+        assert_eq!(frozen[format!("{what}_unfrozen")], whole[what], "{what}");
+    }
+    assert!(whole["gradient_bytes"].as_u64() > whole["parameters"].as_u64().map(|count| 4 * count));
+}
+
 /// What an epoch makes of a network, and whether it kept features.
 fn trained(recipe: &Recipe, dataset: &Dataset, file: &TensorFile) -> (Option<[usize; 3]>, Vec<f64>, Vec<f32>) {
     let mut trainer = trainer(recipe, dataset);
