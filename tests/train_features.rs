@@ -194,7 +194,7 @@ fn an_average_is_what_the_steps_weights_make_of_it() {
     let mut trainer = trainer(&recipe, &dataset);
     let flat = |trainer: &mut Trainer| pollster::block_on(trainer.weights()).expect("weights").learned;
     let mut wanted: Vec<f64> = flat(&mut trainer).into_iter().map(f64::from).collect();
-    trainer.prepare_epoch().expect("prepared");
+    pollster::block_on(trainer.prepare_epoch()).expect("prepared");
     for step in 0..10 {
         let (engine, program) = trainer.engine_mut();
         engine.run(program, step..step + 1).expect("run");

@@ -225,6 +225,95 @@ fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
 }
 
 #[test]
+fn a_summary_says_what_freezing_saves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let summary = |more: &[&str]| -> serde_json::Value {
+        let args = [
+            "summary",
+            "--model",
+            "squeezenet",
+            "--input",
+            "3x64x64",
+            "--classes",
+            "17",
+            "--batch-size",
+            "2",
+            "--json",
+        ];
+        let output = gpunn(folder.path(), &[&args, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let (frozen, whole) = (summary(&["--freeze"]), summary(&["--unfreeze", "all"]));
+    // The classifier's weights and biases, each up to a whole block of 64 floats; Adam keeps two numbers for each.
+    let classifier = 4 * (17 * 512 + 64);
+    assert_eq!((&frozen["gradient_bytes"], &frozen["state_bytes"]), (&classifier.into(), &(2 * classifier).into()));
+    for what in ["gradient_bytes", "state_bytes", "planned_bytes"] {
+        assert_eq!(frozen[format!("{what}_unfrozen")], whole[what], "{what}");
+    }
+    assert!(whole["gradient_bytes"].as_u64() > whole["parameters"].as_u64().map(|count| 4 * count));
+}
+
+/// What an epoch makes of a network, and whether it kept features.
+fn trained(recipe: &Recipe, dataset: &Dataset, file: &TensorFile) -> (Option<[usize; 3]>, Vec<f64>, Vec<f32>) {
+    let mut trainer = trainer(recipe, dataset);
+    pollster::block_on(trainer.begin_from(file)).expect("it fits");
+    let mut losses = Vec::new();
+    for _ in 0..2 {
+        let line = pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole");
+        losses.extend([line.train_loss, line.val_loss.expect("measured")]);
+    }
+    (trainer.features(), losses, pollster::block_on(trainer.weights()).expect("weights").learned)
+}
+
+#[test]
+fn features_that_are_kept_teach_what_pictures_would() {
+    let dataset = pictures(64);
+    for (model, shape) in [("squeezenet", [512, 3, 3]), ("resnet18", [512, 1, 1])] {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), of_model(model, 1000)).expect("written");
+        let file = TensorFile::open(file.path()).expect("opened");
+        let mut recipe = recipe(model, Some("the file"), None);
+        recipe.model.dropout = 0.3;
+        let (kept, losses, weights) = trained(&recipe, &dataset, &file);
+        assert_eq!(kept, Some(shape), "nothing is random, so that they are kept unasked");
+        recipe.training.cache_features = Some(false);
+        let (none, whole_losses, whole_weights) = trained(&recipe, &dataset, &file);
+        assert_eq!(none, None);
+        for (kept, whole) in losses.iter().zip(&whole_losses) {
+            assert!((kept - whole).abs() < 1e-5 * whole.abs().max(1.0), "{model}: {losses:?} {whole_losses:?}");
+        }
+        // Adam moves by the rate whatever the gradient, so that rounding may show in a few weights.
+        let apart = weights.iter().zip(&whole_weights).filter(|(a, b)| (**a - **b).abs() > 1e-4).count();
+        assert!(apart * 1000 < weights.len(), "{model}: {apart} of {}", weights.len());
+    }
+}
+
+#[test]
+fn features_are_kept_where_that_loses_nothing_or_is_asked_for() {
+    use gpunn::ops::augment::{Augment, Flip};
+    let dataset = pictures(64);
+    let mut recipe = recipe("squeezenet", Some("the file"), None);
+    let kept = |recipe: &Recipe| trainer(recipe, &dataset).features().is_some();
+    assert!(kept(&recipe));
+    recipe.augment = Some(Augment { flip: Flip::Random, ..Augment::default() });
+    assert!(!kept(&recipe), "mirror images would be lost");
+    recipe.training.cache_features = Some(true);
+    assert!(kept(&recipe));
+    recipe.training.tta = Some(gpunn::train::Tta::Flip);
+    let refused = |recipe: &Recipe| {
+        let refused = Trainer::new(Engine::cpu(), recipe.clone(), &dataset, Options::default());
+        refused.expect_err("refused").to_string()
+    };
+    assert!(refused(&recipe).contains("views"));
+    recipe.training.tta = None;
+    recipe.model.unfreeze = Some(Unfreeze::All);
+    assert!(refused(&recipe).contains("--unfreeze classifier"));
+    recipe.training.cache_features = None;
+    assert!(!kept(&recipe));
+}
+
+#[test]
 fn what_comes_from_a_file_learns_at_its_own_rate() {
     let dataset = pictures(64);
     let moved = |rate: Option<f32>| {

@@ -44,13 +44,19 @@ enum Command {
     },
     /// Fetch a data set from where its makers publish it.
     #[command(after_help = "Example:\n  gpunn data get cifar10\n\n\
-        A download that was interrupted goes on where it stopped. Every file's digest is checked, and archives are unpacked.")]
+        A download that was interrupted goes on where it stopped. Every file's digest is checked, and archives are unpacked.\n\n\
+        flowers17 and sun8 are fetched by hand and laid out here, a folder a class:\n  \
+        gpunn data get flowers17 --from DIR    with 17flowers.tgz and datasplits.mat in DIR\n  \
+        gpunn data get sun8 --from DIR         with train_files.txt, test_files.txt and the classes' folders in DIR")]
     Get {
         /// The data set
         name: String,
         /// The folder to put it into [default: GPUNN_DATA, else the user's cache folder]
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
+        /// Lay it out from what its makers hand out, which is in this folder: flowers17 and sun8
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
         /// Print no progress
         #[arg(long, short)]
         quiet: bool,
@@ -147,7 +153,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::List { json } => list(json)?,
         Command::Info { name, data_dir, json } => info(&name, data_dir, json)?,
-        Command::Get { name, data_dir, quiet } => get(&name, data_dir.as_deref(), quiet)?,
+        Command::Get { name, data_dir, from: Some(from), .. } => {
+            say_got(&name, data::fetch::lay_out(&name, &from, data_dir.as_deref())?);
+        }
+        Command::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
         Command::Preview { name, out, split, per_class, data_dir, pictures, augment, recipe, changes } => {
             let asked = pictures.or(Asked::default());
             let options = data::Options { asked, skip_bad: pictures.skip_bad, ..data::Options::default() };
@@ -244,11 +253,15 @@ fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
     let mut progress = Download::new(quiet);
     let got = data::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
     progress.finish();
-    match got? {
+    say_got(name, got?);
+    Ok(())
+}
+
+fn say_got(name: &str, got: Got) {
+    match got {
         Got::Already(folder) => super::print_line(&format!("{name} is in {} already", folder.display())),
         Got::Fetched(folder) => super::print_line(&format!("{name} is in {}", folder.display())),
     }
-    Ok(())
 }
 
 /// How a model's weights of ImageNet are got: they are published in a format that is not read.

@@ -63,6 +63,13 @@ struct Summary {
     /// Of a training step: forward, backward and update.
     flops_per_step: u64,
     planned_bytes: usize,
+    /// What all gradients of parameters take together.
+    gradient_bytes: usize,
+    /// What the optimiser keeps of them.
+    state_bytes: usize,
+    /// Both, if all layers learned.
+    gradient_bytes_unfrozen: usize,
+    state_bytes_unfrozen: usize,
     /// What would be planned if all layers learned.
     planned_bytes_unfrozen: usize,
     persistent_bytes: usize,
@@ -103,6 +110,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut unfrozen = recipe.clone();
     unfrozen.model.unfreeze = Some(Unfreeze::All);
     let unfrozen = planned(&unfrozen)?;
+    let (gradient_bytes, state_bytes) = learning_bytes(&plan, &recipe);
+    let (gradient_bytes_unfrozen, state_bytes_unfrozen) = learning_bytes(&unfrozen, &recipe);
     let learned = model.parameters().updated().map(|parameter| parameter.shape.elements()).sum();
     let layers = model.describe()?;
     let summary = Summary {
@@ -115,6 +124,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         learned,
         flops_per_image: layers.iter().filter(|layer| layer.depth == 0).map(|layer| layer.flops).sum(),
         flops_per_step: plan.flops(),
+        gradient_bytes,
+        state_bytes,
+        gradient_bytes_unfrozen,
+        state_bytes_unfrozen,
         planned_bytes: plan.peak_bytes(),
         planned_bytes_unfrozen: unfrozen.peak_bytes(),
         persistent_bytes: plan.bytes_of(BufferKind::Persistent),
@@ -126,6 +139,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         print(&summary)
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Bytes that a plan has for the gradients of parameters and for the optimiser's state.
+fn learning_bytes(plan: &Plan, recipe: &Recipe) -> (usize, usize) {
+    let packs = plan.work.iter().filter(|work| plan.graph.node(work.node).op().is_some_and(|op| op.name() == "pack"));
+    let of_states =
+        |name: &str| plan.buffers.iter().filter(|buffer| buffer.name == name).map(|b| b.bytes).sum::<usize>();
+    let gradients = packs.map(|work| plan.graph.ty(work.node).bytes()).sum();
+    (gradients, recipe.optimizer.states().iter().map(|state| of_states(state)).sum())
 }
 
 /// `3x32x32`.
@@ -179,9 +201,14 @@ fn print(summary: &Summary) {
     ));
     if summary.learned < summary.parameters {
         super::print_line(&format!(
-            "{} of {} parameters learn; if all did, planned memory were {} bytes ({})",
+            "{} of {} parameters learn: their gradients take {} bytes, the optimiser's state {}; if all did, {} and {}, and planned \
+             memory were {} bytes ({})",
             summary.learned,
             summary.parameters,
+            summary.gradient_bytes,
+            summary.state_bytes,
+            summary.gradient_bytes_unfrozen,
+            summary.state_bytes_unfrozen,
             summary.planned_bytes_unfrozen,
             super::bytes(summary.planned_bytes_unfrozen)
         ));

@@ -20,7 +20,7 @@ use super::pictures::{PictureArgs, say_skipped};
 use super::progress::{Progress, Stop};
 
 /// The flags that describe a run, which a resumed run has from its directory.
-const DESCRIBING: [&str; 33] = [
+const DESCRIBING: [&str; 34] = [
     "recipe",
     "model",
     "dataset",
@@ -54,6 +54,7 @@ const DESCRIBING: [&str; 33] = [
     "pretrained",
     "unfreeze",
     "scratch",
+    "cache_features",
 ];
 
 /// What the help calls the flags of how a network learns, and those of where it does and what it leaves.
@@ -195,6 +196,10 @@ pub(super) struct RecipeArgs {
     /// Which layers learn: all, classifier, or last:N for the last N [default: the classifier with pretrained weights, else all]
     #[arg(long, value_name = "LAYERS")]
     unfreeze: Option<Unfreeze>,
+    /// Compute what the frozen layers make of each picture once, as it is measured (without random augmentation), and keep it;
+    /// false never does [default: where pictures are not changed at random]
+    #[arg(long, value_name = "WHETHER", num_args = 0..=1, default_missing_value = "true")]
+    cache_features: Option<bool>,
     /// Begin without pretrained weights, where the recipe has some; all layers learn
     #[arg(long)]
     scratch: bool,
@@ -280,6 +285,11 @@ pub(super) fn announce(trainer: &Trainer) {
         super::bytes(trainer.planned_bytes()),
         trainer.planned_bytes()
     );
+    if let Some([channels, height, width]) = trainer.features() {
+        eprintln!(
+            "the frozen layers' features, {channels}x{height}x{width} of a picture, are computed once, without random augmentation"
+        );
+    }
 }
 
 /// Trains with what a person sees of it.
@@ -380,6 +390,7 @@ impl RecipeArgs {
         recipe.training.ema = self.ema.or(recipe.training.ema);
         recipe.training.tta = self.tta.or(recipe.training.tta);
         recipe.training.patience = self.patience.or(recipe.training.patience);
+        recipe.training.cache_features = self.cache_features.or(recipe.training.cache_features);
         recipe.data.stream |= self.stream;
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
@@ -435,7 +446,7 @@ fn set<T>(field: &mut T, value: Option<T>) {
 /// Runs one step node by node against the oracle and prints the worst node; the step leaves no trace.
 fn verify(trainer: &mut Trainer) -> Result<()> {
     let before = pollster::block_on(trainer.checkpoint())?;
-    trainer.prepare_epoch()?;
+    pollster::block_on(trainer.prepare_epoch())?;
     let (engine, program) = trainer.engine_mut();
     let Engine::Gpu(executor) = engine else {
         return Err(Error::usage("--verify compares a GPU with the CPU; name one with --device."));
@@ -463,7 +474,7 @@ fn verify(trainer: &mut Trainer) -> Result<()> {
 fn profile(experiment: &mut Experiment) -> Result<()> {
     let trainer = &mut experiment.trainer;
     let before = pollster::block_on(trainer.checkpoint())?;
-    trainer.prepare_epoch()?;
+    pollster::block_on(trainer.prepare_epoch())?;
     let steps = trainer.steps().min(10) as usize;
     let (engine, program) = trainer.engine_mut();
     let timed = match engine {

@@ -216,7 +216,8 @@ static KNOWN: [Info; 10] = [
         files: &["train/CLASS/*.jpg", "test/CLASS/*.jpg"],
         where_from: "Eight scene classes of the SUN database (J. Xiao, J. Hays, K. Ehinger, A. Oliva, A. Torralba), \
                      https://vision.princeton.edu/projects/2010/SUN/, handed out with the scene-classification homework of \
-                     Carnegie Mellon University's course 16-720.",
+                     Carnegie Mellon University's course 16-720: with its lists train_files.txt and test_files.txt and the \
+                     folders of its classes in a folder DIR, `gpunn data get sun8 --from DIR` lays it out.",
         notes: "Photos of the web, whose rights are their owners'; for research. Its middle 256 x 256 pixels are used.",
         reader: Reader::Pictures(Rule { size: [256, 256], fit: Fit::CentreCrop, channels: 3 }),
     },
@@ -231,8 +232,8 @@ static KNOWN: [Info; 10] = [
         input: [3, 256, 256],
         splits: "680 train, 340 val, 340 test (40, 20 and 20 a class)",
         files: &["train/CLASS/*.jpg", "val/CLASS/*.jpg", "test/CLASS/*.jpg"],
-        where_from: "M.-E. Nilsback and A. Zisserman (Oxford), https://www.robots.ox.ac.uk/~vgg/data/flowers/17/; sort the \
-                     photos of one of its published splits into a folder a class.",
+        where_from: "M.-E. Nilsback and A. Zisserman (Oxford), https://www.robots.ox.ac.uk/~vgg/data/flowers/17/; with its \
+                     17flowers.tgz and datasplits.mat in a folder DIR, `gpunn data get flowers17 --from DIR` lays it out.",
         notes: "Photos of the web, whose rights are their owners'; for research. The middle square, 256 x 256, is used.",
         reader: Reader::Pictures(Rule { size: [256, 256], fit: Fit::ResizeCrop, channels: 3 }),
     },

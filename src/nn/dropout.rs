@@ -23,6 +23,9 @@ impl Layer for Dropout {
             false => Err(format!("a dropout of {} is not from 0 to below 1", self.rate)),
         }
     }
+    fn is_random(&self) -> bool {
+        true
+    }
     fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {
         // Counted in either mode, so that a stream does not depend on it.
         let stream = build.next_dropout();

@@ -30,6 +30,11 @@ pub trait Layer: Debug + Send + Sync {
     /// When shapes do not fit, which [`Layer::output`] has excluded.
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId>;
 
+    /// Whether it draws random numbers while training, so that it does not give the same for the same twice.
+    fn is_random(&self) -> bool {
+        false
+    }
+
     /// Whether some of its parameters begin as the training pictures have them: [`Layer::prepare`]. It has to be the
     /// network's first layer then, which reads the pictures themselves.
     fn is_prepared(&self) -> bool {

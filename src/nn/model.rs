@@ -16,6 +16,8 @@ pub struct Model {
     output: Vec<usize>,
     parameters: Parameters,
     bottleneck: Option<Bottleneck>,
+    /// The layers at its start that are left out: their output is its input.
+    left_out: usize,
 }
 
 /// Where an autoencoder is cut in two.
@@ -66,7 +68,7 @@ impl Model {
                 "The model {name} has two parameters '{repeated}'; give its layers other names."
             )));
         }
-        Ok(Self { name, input: input.to_vec(), layers, output, parameters, bottleneck: None })
+        Ok(Self { name, input: input.to_vec(), layers, output, parameters, bottleneck: None, left_out: 0 })
     }
 
     /// The same model as an autoencoder whose first `encoder` layers make the numbers in its middle.
@@ -147,7 +149,35 @@ impl Model {
             let message = format!("the model {} takes pictures {:?}, but gets {}", self.name, self.input, build.ty(x));
             return Err(Error::Shape(message));
         }
-        self.layers.forward(build, "", x)
+        let own: Vec<usize> = std::iter::once(batch).chain(self.input.iter().copied()).collect();
+        // Features of layers that are left out come as rows of numbers.
+        let x = if self.left_out > 0 && build.dims(x) != own { build.reshape(x, own)? } else { x };
+        self.layers.forward_some(self.left_out..self.layers.iter().len(), build, "", x)
+    }
+
+    /// Builds the first `count` layers alone, as they are measured.
+    ///
+    /// # Errors
+    /// As [`Model::forward`].
+    pub fn forward_first(&self, count: usize, build: &mut Build, x: NodeId) -> Result<NodeId> {
+        self.layers.forward_some(0..count, build, "", x)
+    }
+
+    /// The same model, with all of its parameters, without its first `count` layers: it takes what they give.
+    ///
+    /// # Errors
+    /// When they are more than it has.
+    pub fn without_first(mut self, count: usize) -> Result<Self> {
+        let mut shapes = vec![self.input.clone()];
+        let walked = self.layers.walk(&self.input, |_, _, _, output| shapes.push(output.to_vec()));
+        walked.map_err(|reason| does_not_fit(&self.name, &reason))?;
+        let all = shapes.len() - 1;
+        let input = shapes.into_iter().nth(count);
+        self.input = input.ok_or_else(|| {
+            Error::Shape(format!("The model {} has {all} layers, so that {count} cannot be left out.", self.name))
+        })?;
+        self.left_out = count;
+        Ok(self)
     }
 
     /// Builds the encoder for x `[batch, input...]`; the result is `[batch, width]`, the [`Bottleneck`]'s numbers.

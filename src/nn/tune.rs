@@ -1,5 +1,6 @@
 //! Which layers of a network learn, when it begins with weights from elsewhere.
 
+use super::layer::{Layer, Part};
 use super::model::Model;
 use super::parameters::Tuning;
 use crate::{Error, Result};
@@ -79,6 +80,21 @@ impl Model {
         self.learning_layers().last().is_some_and(|last| is_of(parameter, last))
     }
 
+    /// How many layers at its start give the same for a picture whenever it comes: those before the first that learns or draws
+    /// random numbers. 0 where none of them has parameters.
+    pub fn frozen_layers(&self) -> usize {
+        let learns = |name: &str| self.parameters().updated().any(|parameter| is_of(&parameter.name, name));
+        let mut same = Vec::new();
+        // [`Model::new`] has excluded that a layer does not fit.
+        let walked = self.layers().walk(self.input(), |name, layer, input, _| {
+            same.push(!learns(name) && !draws(layer, input));
+        });
+        debug_assert!(walked.is_ok());
+        let count = same.iter().take_while(|&&same| same).count();
+        let has = |name: &str| self.parameters().iter().any(|parameter| is_of(&parameter.name, name));
+        if self.layers().iter().take(count).any(|(name, _)| has(name)) { count } else { 0 }
+    }
+
     /// Freezes all layers but those that are to learn. Of these, all but the classifier learn at `rate` times the learning
     /// rate, where one is given: their weights come from elsewhere.
     pub(super) fn tune(&mut self, unfreeze: Unfreeze, rate: Option<f32>) {
@@ -94,6 +110,13 @@ impl Model {
             number.map_or(Tuning::Full, how)
         });
     }
+}
+
+/// Whether a layer, or one inside it, draws random numbers while training.
+fn draws(layer: &dyn Layer, input: &[usize]) -> bool {
+    let parts = layer.parts(input);
+    let within = |part: &Part| part.layers.iter().any(|(_, layer)| draws(layer, &part.input));
+    layer.is_random() || parts.iter().any(within)
 }
 
 /// Whether a parameter stands under a layer's name.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::buffers::write_weights;
 use super::checkpoint::Checkpoint;
 use super::graphs::{self, Resident, SCORES};
 use super::memory;
 use super::metrics::Measured;
-use super::trainer::{MEASURED_AT_ONCE, measuring_steps, write_weights};
+use super::trainer::{MEASURED_AT_ONCE, measuring_steps};
 use crate::data::{Dataset, Part};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;

@@ -15,6 +15,8 @@ pub use super::resident::Resident;
 
 /// The output of measuring and using: logits, or the picture given back, `[batch, outputs]`.
 pub const SCORES: &str = "scores";
+/// What layers that stay as they are make of a batch, `[batch, ...]`: the output of [`features`].
+pub const FEATURES: &str = "features";
 /// The leaf that pictures from outside are written into, `[batch, channels, height, width]`.
 pub const INPUT: &str = "input";
 /// The numbers in an autoencoder's middle, `[batch, width]`: the output of encoding, and the leaf that decoding reads.
@@ -182,6 +184,19 @@ pub fn measuring(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -
     let measured = source.measured(&mut build, model, recipe)?;
     let head = head(&mut build, recipe.model.task()?, data, &source, measured, 0.0)?;
     build.output(SCORES, head.scores);
+    Ok(build.graph)
+}
+
+/// What a network's first `layers` layers make of pictures as they are measured, as the output [`FEATURES`].
+///
+/// # Errors
+/// When the pictures do not fit the model.
+pub fn features(model: &Model, recipe: &Recipe, data: Resident, batch: usize, layers: usize) -> Result<Graph> {
+    let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
+    let source = Source::of(&mut build, data, batch)?;
+    let x = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::MIDDLE)?;
+    let features = model.forward_first(layers, &mut build, x)?;
+    build.output(FEATURES, features);
     Ok(build.graph)
 }
 

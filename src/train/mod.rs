@@ -1,10 +1,12 @@
 //! Training: recipes, the graphs of a step, the loop, metrics, checkpoints and the run directory.
 
+mod buffers;
 pub mod checkpoint;
 mod choice;
 mod evaluation;
 mod events;
 mod experiment;
+mod features;
 pub mod graphs;
 mod loader;
 mod memory;

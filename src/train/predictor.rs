@@ -2,11 +2,11 @@
 
 use image::{DynamicImage, GrayImage, imageops};
 
+use super::buffers::write_weights;
 use super::checkpoint::Checkpoint;
 use super::evaluation::largest;
 use super::graphs::{self, INPUT, SCORES};
 use super::memory;
-use super::trainer::write_weights;
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
 use crate::ops::Step;

@@ -126,6 +126,10 @@ pub struct Training {
     /// What is averaged when measuring and using.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tta: Option<Tta>,
+    /// Whether what frozen layers at the network's start make of each picture is computed once, of the picture as it is
+    /// measured, and kept. Where it is left out: where that loses nothing, no picture being changed at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_features: Option<bool>,
     /// Ends the run after so many epochs without a better validation figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,

@@ -1,9 +1,10 @@
 //! Using a trained autoencoder: pictures to codes, codes to pictures, and how well a split comes back.
 
+use super::buffers::write_weights;
 use super::checkpoint::Checkpoint;
 use super::graphs::{self, CODES, INPUT, INPUT_ORDER, SCORES};
 use super::metrics::mean_psnr;
-use super::trainer::{MEASURED_AT_ONCE, write_weights};
+use super::trainer::MEASURED_AT_ONCE;
 use super::{memory, seen};
 use crate::data::{Pca, Pixels, Split};
 use crate::graph::PlanOptions;

@@ -48,13 +48,23 @@ impl Resident {
         target: &Target,
         (batch, stream): (usize, bool),
     ) -> Self {
-        let bytes = split.pixels.value_bytes() == 1;
+        Self::of_rows(name, (split.len(), split.pixels.value_bytes() == 1), input, target, (batch, stream))
+    }
+
+    /// Of so many pictures that are not there yet, of bytes or floats: as [`Resident::of`].
+    pub fn of_rows(
+        name: &'static str,
+        (rows, bytes): (usize, bool),
+        input: [usize; 3],
+        target: &Target,
+        (batch, stream): (usize, bool),
+    ) -> Self {
         let picture = input.iter().product::<usize>() * if bytes { 1 } else { 4 };
         let most = (target.max_binding.min(target.max_buffer) / picture.max(1)).max(1);
-        let shards = split.len().div_ceil(most).max(1);
+        let shards = rows.div_ceil(most).max(1);
         let ring = (stream || shards > MOST_SHARDS).then(|| (most / batch.max(1)).clamp(1, MOST_SLOTS));
-        let each = split.len().div_ceil(shards);
-        Self { each, slots: ring, ..Self::whole(name, split.len(), bytes, input) }
+        let each = rows.div_ceil(shards);
+        Self { each, slots: ring, ..Self::whole(name, rows, bytes, input) }
     }
 
     /// The name of one of its buffers: `pixels`, `labels`, `order` or `sums`.

@@ -1,8 +1,10 @@
 //! Data sets from the addresses at which their makers publish them.
 
+mod layout;
 mod sources;
 mod transfer;
 
+pub use layout::lay_out;
 pub use sources::{Published, SOURCES, Source, source};
 pub use transfer::Progress;
 
@@ -34,11 +36,14 @@ pub fn get(name: &str, data_dir: Option<&Path>, progress: Progress) -> Result<Go
     let Some(source) = source(info.name) else {
         return Err(Error::usage(format!("{} cannot be fetched from here: {}", info.name, info.where_from)));
     };
+    get_from(source, &directory_for(data_dir)?, progress)
+}
+
+/// The data directory that sets go into.
+fn directory_for(data_dir: Option<&Path>) -> Result<PathBuf> {
     let directory = data_directories(data_dir).into_iter().next();
-    let directory = directory.ok_or_else(|| {
-        Error::usage("No data directory is known; name one with --data-dir or GPUNN_DATA.".to_owned())
-    })?;
-    get_from(source, &directory, progress)
+    directory
+        .ok_or_else(|| Error::usage("No data directory is known; name one with --data-dir or GPUNN_DATA.".to_owned()))
 }
 
 /// Fetches what `source` names, whose set has to be a known one, into `directory`: as [`get`], from other addresses or of

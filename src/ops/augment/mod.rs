@@ -307,6 +307,14 @@ impl Augment {
         Ok([channels, to_height, to_width])
     }
 
+    /// Whether a picture `[channels, height, width]` may look another way each time it is seen.
+    pub fn is_random(&self, [_, height, width]: [usize; 3]) -> bool {
+        // What is left when nothing is drawn: normalisation, and a cut that takes all.
+        let Self { padding, cutout_fill, mean, std, .. } = self.clone();
+        let crop = self.crop.filter(|&crop| crop == [height, width]);
+        *self != Self { padding, cutout_fill, crop, mean, std, ..Self::default() }
+    }
+
     /// Whether pictures are turned, scaled or slanted.
     fn is_affine(&self) -> bool {
         self.rotate > 0.0 || self.shear > 0.0 || self.scale.is_some_and(|scale| scale != [1.0, 1.0])
@@ -392,6 +400,10 @@ mod tests {
             assert!(sentence.contains(part) && sentence.contains("3x32x32"), "{sentence}");
         }
         let cropped = Augment { crop: Some([24, 28]), ..none() };
+        assert!(cropped.is_random([3, 32, 32]) && !cropped.is_random([3, 24, 28]) && !none().is_random([3, 32, 32]));
+        let normalised = Augment { mean: Some(vec![0.5]), std: Some(vec![0.25]), padding: Padding::Reflect, ..none() };
+        assert!(!normalised.is_random([1, 8, 8]));
+        assert!(Augment { flip: Flip::Random, ..normalised }.is_random([1, 8, 8]));
         assert_eq!(cropped.output([3, 32, 32]).expect("a shape"), [3, 24, 28]);
     }
 }

@@ -1,5 +1,6 @@
 //! The largest of each window, and its gradient, which finds the winners again instead of storing their places.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Sizes, Window};
@@ -40,6 +41,35 @@ impl Sizes {
             }
         }
         best
+    }
+
+    /// The largest pixel of each column under a row of windows.
+    fn tallest(&self, x: &[f32], row: usize, tallest: &mut [f32]) {
+        let rows = self.span(0, row);
+        let line = |iy: usize| &x[iy * self.picture[1]..][..self.picture[1]];
+        tallest.copy_from_slice(line(rows.start));
+        for iy in rows.skip(1) {
+            tallest.iter_mut().zip(line(iy)).for_each(|(best, &pixel)| *best = larger(pixel, *best));
+        }
+    }
+
+    /// The largest pixel of each window of a row, of the tallest of each column.
+    fn largest(&self, tallest: &[f32], y: &mut [f32]) {
+        let stride = self.window.stride[1];
+        y.iter_mut().enumerate().for_each(|(column, y)| *y = tallest[self.span(1, column).start]);
+        for tap in 0..self.window.kernel[1] {
+            let (windows, column) = self.reached(tap);
+            let pixels = tallest[column..].iter().step_by(stride);
+            y[windows].iter_mut().zip(pixels).for_each(|(best, &pixel)| *best = larger(pixel, *best));
+        }
+    }
+
+    /// The windows of a row whose column at this tap is inside the picture, and the column of the first.
+    fn reached(&self, tap: usize) -> (Range<usize>, usize) {
+        let (stride, padding, width) = (self.window.stride[1], self.window.padding[1], self.picture[1]);
+        let from = padding.saturating_sub(tap).div_ceil(stride);
+        let to = (width + padding).saturating_sub(tap).div_ceil(stride).min(self.outputs[1]).max(from);
+        (from..to, (from * stride + tap).saturating_sub(padding).min(width))
     }
 
     /// Whether the windows are 2 x 2, side by side, within the picture: those of most networks.
@@ -96,18 +126,15 @@ impl Winners {
         for iy in rows.skip(1) {
             take_larger(line(iy), (iy * width) as u32, &mut self.tallest, &mut self.places_down);
         }
-        let (stride, padding) = (sizes.window.stride[1], sizes.window.padding[1]);
+        let stride = sizes.window.stride[1];
         for (column, (largest, place)) in self.largest.iter_mut().zip(&mut self.places).enumerate() {
             let first = sizes.span(1, column).start;
             (*largest, *place) = (self.tallest[first], self.places_down[first]);
         }
         for tap in 0..sizes.window.kernel[1] {
-            // Windows whose column at this tap is inside the picture.
-            let from = padding.saturating_sub(tap).div_ceil(stride);
-            let to = (width + padding).saturating_sub(tap).div_ceil(stride).min(sizes.outputs[1]).max(from);
-            let column = (from * stride + tap).saturating_sub(padding).min(width);
+            let (reached, column) = sizes.reached(tap);
             let (tallest, places_down) = (&self.tallest[column..], &self.places_down[column..]);
-            let windows = self.largest[from..to].iter_mut().zip(&mut self.places[from..to]);
+            let windows = self.largest[reached.clone()].iter_mut().zip(&mut self.places[reached]);
             for (window, (largest, place)) in windows.enumerate() {
                 let (pixel, at) = (tallest[window * stride], places_down[window * stride]);
                 let (new, old) = (f32::from_bits(pixel), f32::from_bits(*largest));
@@ -117,6 +144,11 @@ impl Winners {
             }
         }
     }
+}
+
+/// The first if it is larger, else the second.
+fn larger(first: f32, second: f32) -> f32 {
+    if first > second { first } else { second }
 }
 
 /// Takes what is larger in a row of pixels, whose first has the place `first`.
@@ -172,15 +204,15 @@ impl MaxPool2d {
             }
         });
     }
-    /// The same by rows of windows.
+    /// The same by rows of windows: down each column first, then across.
     fn by_rows(&self, sizes: Sizes, call: &mut Call<f32>) {
         let x = call.real(0);
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
-            let mut winners = Winners::new(&sizes);
+            let mut tallest = vec![0.0; sizes.picture[1]];
             for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
                 for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
-                    winners.find(&sizes, x, row);
-                    y.copy_from_slice(bytemuck::cast_slice(&winners.largest));
+                    sizes.tallest(x, row, &mut tallest);
+                    sizes.largest(&tallest, y);
                 }
             }
         });

@@ -1,24 +1,27 @@
 //! The loop: an engine with the plans of a run, trained epoch by epoch.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::{AVERAGED, Checkpoint, Counters, SUMS};
-use super::graphs::{self, AVERAGES, Resident};
-use super::loader::Loader;
-use super::memory;
-use super::metrics::{EpochLine, Measured};
-use super::recipe::Recipe;
-use super::seen;
 use crate::data::{Dataset, Part, Pixels, Split, epoch_order};
-use crate::formats::tensors::TensorFile;
 use crate::graph::{Plan, PlanOptions};
+use crate::nn::Model;
 use crate::nn::models::Task;
-use crate::nn::{Model, PARAMS, Parameters, STATISTICS, Weights};
 use crate::ops::Step;
 use crate::optim::Moment;
+use crate::train::buffers::{write_averages, write_weights};
+use crate::train::checkpoint::Counters;
+use crate::train::features::{Cut, Features};
+use crate::train::graphs::{self, AVERAGES, Resident};
+use crate::train::loader::Loader;
+use crate::train::memory;
+use crate::train::metrics::{EpochLine, Measured};
+use crate::train::recipe::Recipe;
+use crate::train::seen;
 use crate::{Engine, Error, Program, Result};
 
 /// Pictures of a measuring step.
@@ -57,6 +60,8 @@ pub struct Trainer {
     test: Option<Stage>,
     counters: Counters,
     planned_bytes: usize,
+    /// What makes features, where these are kept in the pictures' stead.
+    features: Option<Features>,
     /// The pictures of splits that are streamed.
     streamed: BTreeMap<&'static str, Arc<Pixels>>,
     /// What prepares the pictures of the epoch under way.
@@ -100,16 +105,22 @@ impl Trainer {
             )));
         }
         let stream = recipe.data.stream;
-        let data = Resident::of("train", train, dataset.input, &target, (batch.min(train.len()), stream));
+        let cut = Cut::of(&recipe, &model, dataset)?;
+        let resident = |name: &'static str, split: &Split, batch: usize| match &cut {
+            Some(cut) => cut.resident(name, split.len(), &target, (batch, stream)),
+            None => Resident::of(name, split, dataset.input, &target, (batch, stream)),
+        };
+        let (learner, learned_by) = cut.as_ref().map_or((&model, &recipe), |cut| (&cut.rest, &cut.recipe));
+        let data = resident("train", train, batch.min(train.len()));
         // A batch beyond the whole set would only carry rows that are not valid.
         let plan = memory::plan_training(batch, &target, options.plan, |batch| {
-            graphs::training(&model, &recipe, data, batch.min(train.len()))
+            graphs::training(learner, learned_by, data, batch.min(train.len()))
         })?;
         let measured = |name: &'static str, split: Option<&Split>| {
             let Some(split) = split.filter(|split| !split.is_empty()) else { return Ok(None) };
             let batch = MEASURED_AT_ONCE.min(split.len());
-            let data = Resident::of(name, split, dataset.input, &target, (batch, stream));
-            let mut graph = graphs::measuring(&model, &recipe, data, batch)?;
+            let data = resident(name, split, batch);
+            let mut graph = graphs::measuring(learner, learned_by, data, batch)?;
             if recipe.training.ema.is_some() {
                 graph = graph.on_buffers(&AVERAGES);
             }
@@ -118,7 +129,13 @@ impl Trainer {
         let val = measured("val", dataset.val.as_ref())?;
         let test = measured("test", dataset.test.as_ref())?;
         let plans = [Some(&plan), val.as_ref().map(|(plan, ..)| plan), test.as_ref().map(|(plan, ..)| plan)];
-        let planned_bytes = memory::planned_bytes(plans.into_iter().flatten());
+        let features = cut.as_ref().map(|cut| cut.features((&recipe, &model), dataset, &target)).transpose()?;
+        let (making, mut features) = features.unzip();
+        let making = making.unwrap_or_default();
+        let planned_bytes = memory::planned_bytes(plans.into_iter().flatten().chain(&making));
+        if let Some(features) = &mut features {
+            features.load(&mut engine, making)?;
+        }
         let train_stage = Stage { program: engine.load(plan)?, data, batch: batch.min(train.len()) };
         let mut stage = |planned: Option<(Plan, Resident, usize)>| {
             planned.map(|(plan, data, batch)| Ok(Stage { program: engine.load(plan)?, data, batch })).transpose()
@@ -129,7 +146,7 @@ impl Trainer {
         for (stage, split) in
             [(Some(train_stage), Some(train)), (val_stage, dataset.val.as_ref()), (test_stage, dataset.test.as_ref())]
         {
-            if let (Some(stage), Some(split)) = (stage, split) {
+            if let (Some(stage), Some(split), None) = (stage, split, &features) {
                 stage.data.upload(&mut engine, task, split)?;
                 if stage.data.slots.is_some() {
                     streamed.insert(stage.data.name, Arc::new(split.pixels.clone()));
@@ -159,25 +176,11 @@ impl Trainer {
             test: test_stage,
             counters: Counters::default(),
             planned_bytes,
+            features,
             streamed,
             loader: None,
             ahead: None,
         })
-    }
-
-    /// Begins with the weights of a file, but for the classifier, which begins anew.
-    ///
-    /// # Errors
-    /// When the file does not fit the model, or the device is lost.
-    pub async fn begin_from(&mut self, file: &TensorFile) -> Result<()> {
-        let mut weights = self.weights().await?;
-        let parameters = self.model.parameters();
-        super::weights::fill(file, &self.model, &mut weights, |name| !self.model.is_classifiers(name))?;
-        write_weights(&mut self.engine, parameters, &weights)?;
-        match self.recipe.training.ema {
-            Some(_) => write_averages(&mut self.engine, parameters, &weights),
-            None => Ok(()),
-        }
     }
 
     /// The recipe.
@@ -211,6 +214,31 @@ impl Trainer {
     /// Bytes of all buffers: parameters, optimiser state, data and tensors of a step.
     pub fn planned_bytes(&self) -> usize {
         self.planned_bytes
+    }
+
+    fn stage(&self, part: Part) -> Option<Stage> {
+        match part {
+            Part::Train => Some(self.train),
+            Part::Val => self.val,
+            Part::Test => self.test,
+        }
+    }
+
+    /// The shape of a picture's features, where those are kept in the pictures' stead.
+    pub fn features(&self) -> Option<[usize; 3]> {
+        self.features.as_ref().map(|features| features.input)
+    }
+
+    /// Makes the features of a split and takes them to the device, where they are kept and not there yet.
+    async fn make_features(&mut self, part: Part) -> Result<()> {
+        let stage = self.stage(part);
+        let (Some(features), Some(stage)) = (&mut self.features, stage) else { return Ok(()) };
+        let Some(split) = features.make(&mut self.engine, part).await? else { return Ok(()) };
+        stage.data.upload(&mut self.engine, self.task, &split)?;
+        if stage.data.slots.is_some() {
+            self.streamed.insert(stage.data.name, Arc::new(split.pixels));
+        }
+        Ok(())
     }
 
     /// Floating-point operations of a training step, and bytes that its nodes have to move.
@@ -268,7 +296,8 @@ impl Trainer {
     ///
     /// # Errors
     /// When the device is lost, or the pictures cannot be read.
-    pub fn prepare_epoch(&mut self) -> Result<()> {
+    pub async fn prepare_epoch(&mut self) -> Result<()> {
+        self.make_features(Part::Train).await?;
         let Counters { epoch, step, .. } = self.counters;
         let order = epoch_order(self.train.data.rows, self.recipe.seed, epoch);
         self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
@@ -324,7 +353,7 @@ impl Trainer {
     /// When the device is lost, pictures cannot be read, or the loss is no longer a finite number.
     pub async fn epoch(&mut self, step: &mut dyn FnMut(u32) -> bool) -> Result<Option<EpochLine>> {
         let start = Instant::now();
-        self.prepare_epoch()?;
+        self.prepare_epoch().await?;
         let steps = self.steps();
         if self.counters.step == 0 {
             self.engine.write(&self.train.data.buffer("sums"), 0, &[0.0_f32; 3])?;
@@ -386,11 +415,11 @@ impl Trainer {
     /// When the device is lost.
     pub async fn measure(&mut self, part: Part) -> Result<Option<Measured>> {
         let stage = match part {
-            Part::Val => self.val,
-            Part::Test => self.test,
             Part::Train => None,
+            other => self.stage(other),
         };
         let Some(stage) = stage else { return Ok(None) };
+        self.make_features(part).await?;
         let steps = measuring_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         self.engine.schedule(stage.program, &steps)?;
@@ -409,83 +438,6 @@ impl Trainer {
         let sums = self.engine.read(&stage.data.buffer("sums")).await?;
         Ok(Some(Measured::from_sums(self.task, &sums)))
     }
-
-    /// The weights as they are now.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    pub async fn weights(&mut self) -> Result<Weights> {
-        self.read_weights([PARAMS, STATISTICS]).await
-    }
-
-    async fn read_weights(&mut self, [learned, statistics]: [&str; 2]) -> Result<Weights> {
-        let learned = self.engine.read(learned).await?;
-        let statistics = match self.model.parameters().statistics().is_empty() {
-            true => Vec::new(),
-            false => self.engine.read(statistics).await?,
-        };
-        Ok(Weights { learned, statistics })
-    }
-
-    /// Everything that it takes to go on from here.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
-        let mut checkpoint = Checkpoint {
-            recipe: self.recipe.clone(),
-            counters: self.counters.clone(),
-            input: self.input,
-            classes: self.classes.clone(),
-            tensors: BTreeMap::new(),
-        };
-        let weights = self.weights().await?;
-        checkpoint.put_weights("", self.model.parameters(), &weights);
-        if self.recipe.training.ema.is_some() {
-            let averages = self.read_weights(AVERAGES.map(|(_, to)| to)).await?;
-            checkpoint.put_weights(AVERAGED, self.model.parameters(), &averages);
-        }
-        for &state in self.recipe.optimizer.states() {
-            let flat = self.engine.read(state).await?;
-            checkpoint.put_state(state, self.model.parameters(), &flat);
-        }
-        let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
-        checkpoint.tensors.insert(SUMS.into(), (vec![3], sums));
-        Ok(checkpoint)
-    }
-
-    /// Goes to where a checkpoint was taken.
-    ///
-    /// # Errors
-    /// When it is of another model or optimiser, or was taken with other steps in an epoch.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let parameters = self.model.parameters();
-        let weights = checkpoint.weights("", parameters)?;
-        let averages = self.recipe.training.ema.map(|_| checkpoint.weights(AVERAGED, parameters)).transpose()?;
-        let mut states = Vec::new();
-        for &state in self.recipe.optimizer.states() {
-            states.push((state, checkpoint.state(state, parameters)?));
-        }
-        if checkpoint.counters.step >= self.steps() || checkpoint.counters.number < checkpoint.counters.step {
-            return Err(Error::data(format!(
-                "The checkpoint stands at step {} of an epoch, but an epoch has {} steps here: its data or batch were others.",
-                checkpoint.counters.step,
-                self.steps()
-            )));
-        }
-        let sums = checkpoint.tensors.get(SUMS).filter(|(shape, _)| shape == &[3]);
-        let (_, sums) = sums.ok_or_else(|| Error::data(format!("The checkpoint has no running sums (`{SUMS}`).")))?;
-        write_weights(&mut self.engine, parameters, &weights)?;
-        if let Some(averages) = averages {
-            write_averages(&mut self.engine, parameters, &averages)?;
-        }
-        for (state, flat) in states {
-            self.engine.write(state, 0, &flat)?;
-        }
-        self.engine.write(&self.train.data.buffer("sums"), 0, sums)?;
-        self.counters = checkpoint.counters.clone();
-        Ok(())
-    }
 }
 
 /// The steps that go once through `rows` pictures, in order.
@@ -500,27 +452,4 @@ pub(super) fn measuring_steps(rows: usize, batch: usize) -> Vec<Step> {
 /// `0..count` in ranges of `size` at most.
 fn chunks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(size).map(move |first| first..count.min(first + size))
-}
-
-/// Takes weights to the device.
-pub(super) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
-    write_to(engine, [PARAMS, STATISTICS], parameters, weights)
-}
-
-/// Takes averages of weights to the device.
-fn write_averages(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
-    write_to(engine, AVERAGES.map(|(_, to)| to), parameters, weights)
-}
-
-fn write_to(
-    engine: &mut Engine,
-    [learned, statistics]: [&str; 2],
-    parameters: &Parameters,
-    weights: &Weights,
-) -> Result<()> {
-    engine.write(learned, 0, &weights.learned)?;
-    match parameters.statistics().is_empty() {
-        true => Ok(()),
-        false => engine.write(statistics, 0, &weights.statistics),
-    }
 }

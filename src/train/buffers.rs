@@ -1,0 +1,28 @@
+//! Weights on their way to the device, and the buffers that they lie in there.
+
+use super::graphs::AVERAGES;
+use crate::nn::{PARAMS, Parameters, STATISTICS, Weights};
+use crate::{Engine, Result};
+
+/// Takes weights to the device.
+pub(super) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
+    write_to(engine, [PARAMS, STATISTICS], parameters, weights)
+}
+
+/// Takes averages of weights to the device.
+pub(super) fn write_averages(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
+    write_to(engine, AVERAGES.map(|(_, to)| to), parameters, weights)
+}
+
+fn write_to(
+    engine: &mut Engine,
+    [learned, statistics]: [&str; 2],
+    parameters: &Parameters,
+    weights: &Weights,
+) -> Result<()> {
+    engine.write(learned, 0, &weights.learned)?;
+    match parameters.statistics().is_empty() {
+        true => Ok(()),
+        false => engine.write(statistics, 0, &weights.statistics),
+    }
+}

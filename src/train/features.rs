@@ -1,0 +1,198 @@
+//! What the frozen layers at a network's start make of every picture, computed once and kept instead of the pictures.
+
+use std::sync::Arc;
+
+use super::graphs::{self, FEATURES, Resident};
+use super::memory;
+use super::recipe::Recipe;
+use super::trainer::measuring_steps;
+use crate::data::{Dataset, Part, Pixels, Split};
+use crate::graph::{Plan, PlanOptions, Target};
+use crate::nn::Model;
+use crate::nn::models::Task;
+use crate::{Engine, Error, Program, Result};
+
+/// The most bytes of features of all splits that are kept unasked.
+const MOST_UNASKED: usize = 1 << 30;
+/// Pictures whose features are made at a time.
+const AT_ONCE: usize = 32;
+
+/// How a run learns from features: what takes the place of its model, its recipe and its pictures.
+#[derive(Debug)]
+pub(super) struct Cut {
+    /// The layers that are left out.
+    layers: usize,
+    /// The model without them.
+    pub rest: Model,
+    /// The recipe, for features: nothing becomes of them.
+    pub recipe: Recipe,
+    /// A picture's features, as a picture of theirs.
+    pub input: [usize; 3],
+}
+
+impl Cut {
+    /// Where the recipe asks for features to be kept; or where it says nothing, they are what the frozen layers would give at
+    /// every step, and they do not take much memory.
+    ///
+    /// # Errors
+    /// When it asks for them, but nothing is frozen, or the network is to see more than one view of a picture.
+    pub fn of(recipe: &Recipe, model: &Model, dataset: &Dataset) -> Result<Option<Self>> {
+        let layers = model.frozen_layers();
+        let asked = recipe.training.cache_features;
+        if asked == Some(false) || (asked.is_none() && layers == 0) {
+            return Ok(None);
+        }
+        let refused =
+            |reason: &str| Err(Error::usage(format!("Features cannot be kept (--cache-features): {reason}.")));
+        let views = recipe.training.tta.is_some();
+        match asked {
+            Some(_) if recipe.model.task()? != Task::Classify => return refused("this model gives pictures back"),
+            Some(_) if layers == 0 => {
+                return refused(
+                    "no layer at the network's start is frozen; --unfreeze classifier freezes all but the last",
+                );
+            }
+            Some(_) if views => {
+                return refused(
+                    "the recipe averages over views of a picture (tta), which are made of the picture itself",
+                );
+            }
+            _ => {}
+        }
+        let augment = recipe.augment.as_ref();
+        let drawn = augment.is_some_and(|augment| augment.is_random(dataset.input));
+        if asked.is_none() && (drawn || views || recipe.data.stream || recipe.model.task()? != Task::Classify) {
+            return Ok(None);
+        }
+        let rest = recipe.build_model(dataset.input, dataset.classes.len())?.without_first(layers)?;
+        let input = match *rest.input() {
+            [channels, height, width] => [channels, height, width],
+            ref dims => [dims.iter().product(), 1, 1],
+        };
+        let pictures: usize = [Some(&dataset.train), dataset.val.as_ref(), dataset.test.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(Split::len)
+            .sum();
+        let bytes = pictures * input.iter().product::<usize>() * size_of::<f32>();
+        if asked.is_none() && bytes > MOST_UNASKED {
+            return Ok(None);
+        }
+        let recipe = Recipe { augment: None, ..recipe.clone() };
+        Ok(Some(Self { layers, rest, recipe, input }))
+    }
+
+    /// How features of so many pictures lie on a device: as [`Resident::of`].
+    pub fn resident(&self, name: &'static str, rows: usize, target: &Target, at: (usize, bool)) -> Resident {
+        Resident::of_rows(name, (rows, false), self.input, target, at)
+    }
+
+    /// What makes the features of all splits, with the plans for it.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] when one does not fit the device.
+    pub fn features(
+        &self,
+        (recipe, model): (&Recipe, &Model),
+        dataset: &Dataset,
+        target: &Target,
+    ) -> Result<(Vec<Plan>, Features)> {
+        let (mut plans, mut makers) = (Vec::new(), Vec::new());
+        for (name, part) in
+            [("features.train", Part::Train), ("features.val", Part::Val), ("features.test", Part::Test)]
+        {
+            let Ok(split) = dataset.part(part) else { continue };
+            let batch = AT_ONCE.min(split.len());
+            // From the host, a batch after another: the pictures are needed once.
+            let data = Resident::of(name, split, dataset.input, target, (batch, true));
+            let graph = graphs::features(model, recipe, data, batch, self.layers)?;
+            plans.push(memory::plan(&graph, target, PlanOptions::default())?);
+            makers.push(Maker { part, program: None, data, batch, split: split.clone(), made: false });
+        }
+        Ok((plans, Features { input: self.input, makers }))
+    }
+}
+
+/// What makes the features of each split, and which of them are made.
+#[derive(Debug)]
+pub(super) struct Features {
+    /// The features of a picture, as a picture of theirs.
+    pub input: [usize; 3],
+    makers: Vec<Maker>,
+}
+
+impl Features {
+    /// Loads the plans for it.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn load(&mut self, engine: &mut Engine, plans: Vec<Plan>) -> Result<()> {
+        for (maker, plan) in self.makers.iter_mut().zip(plans) {
+            maker.program = Some(engine.load(plan)?);
+        }
+        Ok(())
+    }
+
+    /// Other weights have come: what was made is so no more.
+    pub fn forget(&mut self) {
+        self.makers.iter_mut().for_each(|maker| maker.made = false);
+    }
+
+    /// A split's features, which have not been made with the present weights; nothing where they have.
+    ///
+    /// # Errors
+    /// When the device is lost, or the pictures cannot be read.
+    pub async fn make(&mut self, engine: &mut Engine, part: Part) -> Result<Option<Split>> {
+        match self.makers.iter_mut().find(|maker| maker.part == part && !maker.made) {
+            Some(maker) => {
+                let split = maker.make(engine).await?;
+                maker.made = true;
+                Ok(Some(split))
+            }
+            None => Ok(None),
+        }
+    }
+}
+
+/// What makes a split's features.
+#[derive(Debug)]
+struct Maker {
+    part: Part,
+    /// Once its plan is loaded.
+    program: Option<Program>,
+    data: Resident,
+    batch: usize,
+    split: Split,
+    made: bool,
+}
+
+impl Maker {
+    /// The features of all its pictures, one after another, with their labels.
+    ///
+    /// # Errors
+    /// When the device is lost, or the pictures cannot be read.
+    async fn make(&self, engine: &mut Engine) -> Result<Split> {
+        let (Some(program), Self { data, batch, split, .. }) = (self.program, self) else {
+            return Ok(Split::empty());
+        };
+        let order: Vec<u32> = (0..split.len() as u32).collect();
+        engine.write(&data.buffer("order"), 0, &order)?;
+        let steps = measuring_steps(split.len(), *batch);
+        engine.schedule(program, &steps)?;
+        let mut loader = data.loader(&Arc::new(split.pixels.clone()), order, *batch, 0..steps.len())?;
+        let mut all = Vec::new();
+        let mut done = 0;
+        while done < steps.len() {
+            let submit = data.submit(done, steps.len(), 1);
+            data.feed(engine, loader.as_mut())?;
+            done = submit.end;
+            for number in submit {
+                engine.run(program, number..number + 1)?;
+                let features = engine.read_output(program, FEATURES).await?;
+                let each = features.len() / batch;
+                all.extend_from_slice(&features[..steps[number].valid as usize * each]);
+            }
+        }
+        Ok(Split { pixels: Pixels::F32(all), labels: split.labels.clone() })
+    }
+}

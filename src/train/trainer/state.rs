@@ -1,0 +1,112 @@
+//! A trainer's state: where it begins, and what it takes to go on from where it is.
+
+use std::collections::BTreeMap;
+
+use super::Trainer;
+use crate::formats::tensors::TensorFile;
+use crate::nn::{PARAMS, STATISTICS, Weights};
+use crate::train::buffers::{write_averages, write_weights};
+use crate::train::checkpoint::{AVERAGED, Checkpoint, SUMS};
+use crate::train::graphs::AVERAGES;
+use crate::train::weights;
+use crate::{Error, Result};
+
+impl Trainer {
+    /// Begins with the weights of a file, but for the classifier, which begins anew.
+    ///
+    /// # Errors
+    /// When the file does not fit the model, or the device is lost.
+    pub async fn begin_from(&mut self, file: &TensorFile) -> Result<()> {
+        let mut weights = self.weights().await?;
+        let parameters = self.model.parameters();
+        weights::fill(file, &self.model, &mut weights, |name| !self.model.is_classifiers(name))?;
+        write_weights(&mut self.engine, parameters, &weights)?;
+        if let Some(features) = &mut self.features {
+            features.forget();
+        }
+        match self.recipe.training.ema {
+            Some(_) => write_averages(&mut self.engine, parameters, &weights),
+            None => Ok(()),
+        }
+    }
+
+    /// The weights as they are now.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn weights(&mut self) -> Result<Weights> {
+        self.read_weights([PARAMS, STATISTICS]).await
+    }
+
+    async fn read_weights(&mut self, [learned, statistics]: [&str; 2]) -> Result<Weights> {
+        let learned = self.engine.read(learned).await?;
+        let statistics = match self.model.parameters().statistics().is_empty() {
+            true => Vec::new(),
+            false => self.engine.read(statistics).await?,
+        };
+        Ok(Weights { learned, statistics })
+    }
+
+    /// Everything that it takes to go on from here.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
+        let mut checkpoint = Checkpoint {
+            recipe: self.recipe.clone(),
+            counters: self.counters.clone(),
+            input: self.input,
+            classes: self.classes.clone(),
+            tensors: BTreeMap::new(),
+        };
+        let weights = self.weights().await?;
+        checkpoint.put_weights("", self.model.parameters(), &weights);
+        if self.recipe.training.ema.is_some() {
+            let averages = self.read_weights(AVERAGES.map(|(_, to)| to)).await?;
+            checkpoint.put_weights(AVERAGED, self.model.parameters(), &averages);
+        }
+        for &state in self.recipe.optimizer.states() {
+            let flat = self.engine.read(state).await?;
+            checkpoint.put_state(state, self.model.parameters(), &flat);
+        }
+        let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
+        checkpoint.tensors.insert(SUMS.into(), (vec![3], sums));
+        Ok(checkpoint)
+    }
+
+    /// Goes to where a checkpoint was taken.
+    ///
+    /// # Errors
+    /// When it is of another model or optimiser, or was taken with other steps in an epoch.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let parameters = self.model.parameters();
+        let weights = checkpoint.weights("", parameters)?;
+        let averages = self.recipe.training.ema.map(|_| checkpoint.weights(AVERAGED, parameters)).transpose()?;
+        let mut states = Vec::new();
+        for &state in self.recipe.optimizer.states() {
+            states.push((state, checkpoint.state(state, parameters)?));
+        }
+        if checkpoint.counters.step >= self.steps() || checkpoint.counters.number < checkpoint.counters.step {
+            return Err(Error::data(format!(
+                "The checkpoint stands at step {} of an epoch, but an epoch has {} steps here: its data or batch were others.",
+                checkpoint.counters.step,
+                self.steps()
+            )));
+        }
+        let sums = checkpoint.tensors.get(SUMS).filter(|(shape, _)| shape == &[3]);
+        let (_, sums) = sums.ok_or_else(|| Error::data(format!("The checkpoint has no running sums (`{SUMS}`).")))?;
+        write_weights(&mut self.engine, parameters, &weights)?;
+        if let Some(features) = &mut self.features {
+            features.forget();
+        }
+        if let Some(averages) = averages {
+            write_averages(&mut self.engine, parameters, &averages)?;
+        }
+        for (state, flat) in states {
+            self.engine.write(state, 0, &flat)?;
+        }
+        self.engine.write(&self.train.data.buffer("sums"), 0, sums)?;
+        self.counters = checkpoint.counters.clone();
+        Ok(())
+    }
+}

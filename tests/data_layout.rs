@@ -1,0 +1,136 @@
+//! `gpunn data get --from`: sets laid out from what their makers hand out.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn gpunn(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gpunn"));
+    command.current_dir(folder).env_remove("GPUNN_DATA").env("XDG_CACHE_HOME", folder.join("cache"));
+    command.args(args).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Refused with a code and a sentence that holds `part`; nothing is left behind.
+fn refused(folder: &Path, name: &str, code: i32, part: &str) {
+    let output = gpunn(folder, &["data", "get", name, "--from", "got", "--data-dir", "data"]);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(error.contains(part) && !error.contains("panicked"), "{part}: {error}");
+    let left = std::fs::read_dir(folder.join("data")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "{part}");
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    std::fs::write(path, bytes).expect("written");
+}
+
+/// A MAT file of version 5, uncompressed, with rows of numbers.
+fn mat(variables: &[(&str, &[f64])]) -> Vec<u8> {
+    let mut file = vec![b' '; 124];
+    file.extend([0, 1, b'I', b'M']);
+    let element = |kind: u32, data: &[u8]| {
+        let mut bytes = [kind.to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes
+    };
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    for (name, values) in variables {
+        let numbers: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let inside = [
+            element(6, &words(&[6, 0])),
+            element(5, &words(&[1, values.len() as u32])),
+            element(1, name.as_bytes()),
+            element(9, &numbers),
+        ];
+        file.extend(element(14, &inside.concat()));
+    }
+    file
+}
+
+/// Two photos of each kind for training, and one for each other split, by their numbers.
+fn splits() -> [Vec<f64>; 3] {
+    let of = |offset: usize| (0..17).map(move |kind| (kind * 80 + offset) as f64);
+    [of(1).chain(of(80)).collect(), of(2).collect(), of(3).collect()]
+}
+
+#[test]
+fn flowers_are_laid_out_by_their_first_split() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let [train, val, test] = splits();
+    let sound = mat(&[("trn1", &train), ("val1", &val), ("tst1", &test), ("trn2", &[1.0])]);
+    refused(at, "flowers17", 1, "datasplits.mat");
+    write(&at.join("got/datasplits.mat"), &sound);
+    refused(at, "flowers17", 1, "image_0001.jpg");
+    write(&at.join("got/17flowers.tgz"), b"no archive");
+    refused(at, "flowers17", 1, "17flowers.tgz");
+    for (variables, part) in [
+        (mat(&[("trn1", &train), ("val1", &val)]), "no variable `tst1`"),
+        (mat(&[("trn1", &[1361.0]), ("val1", &val), ("tst1", &test)]), "photo 1361"),
+        (mat(&[("trn1", &[1.5]), ("val1", &val), ("tst1", &test)]), "photo 1.5"),
+        (mat(&[("trn1", &train), ("val1", &train), ("tst1", &test)]), "twice"),
+    ] {
+        write(&at.join("got/datasplits.mat"), &variables);
+        refused(at, "flowers17", 1, part);
+    }
+    write(&at.join("got/datasplits.mat"), &sound);
+    // The archive with all photos but one; then with all.
+    let name = |number: f64| format!("jpg/image_{number:04}.jpg");
+    let mut all: Vec<String> = [&train, &val, &test].into_iter().flatten().map(|&number| name(number)).collect();
+    all.push(name(1000.0));
+    let archive = |names: &[String]| {
+        let gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut archive = tar::Builder::new(gz);
+        for name in names {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(name.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, name.as_bytes()).expect("writing to memory");
+        }
+        archive.into_inner().and_then(flate2::write::GzEncoder::finish).expect("writing to memory")
+    };
+    write(&at.join("got/17flowers.tgz"), &archive(&all[1..]));
+    refused(at, "flowers17", 1, "67 of the 68 photos");
+    write(&at.join("got/17flowers.tgz"), &archive(&all));
+    let got = |say: &str| {
+        let output = gpunn(at, &["data", "get", "flowers17", "--from", "got", "--data-dir", "data"]);
+        assert!(output.status.success() && text(&output.stdout).contains(say), "{}", text(&output.stderr));
+    };
+    got("flowers17 is in data");
+    let content = |path: &str| std::fs::read_to_string(at.join("data/flowers17").join(path)).expect("laid out");
+    assert_eq!(content("train/daffodil/image_0080.jpg"), "jpg/image_0080.jpg");
+    assert_eq!(content("val/lily_valley/image_0162.jpg"), "jpg/image_0162.jpg");
+    assert_eq!(content("test/pansy/image_1283.jpg"), "jpg/image_1283.jpg");
+    assert!(!at.join("data/flowers17/train/cowslip/image_1000.jpg").exists());
+    assert_eq!(std::fs::read_dir(at.join("data")).expect("listed").count(), 1);
+    got("already");
+}
+
+#[test]
+fn scenes_are_laid_out_by_their_lists() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    refused(at, "sun8", 1, "train_files.txt");
+    write(&at.join("got/train_files.txt"), b"park/a.jpg\ndesert/b.jpg\n\n");
+    write(&at.join("got/test_files.txt"), b"park/c.jpg\r\n");
+    refused(at, "sun8", 1, "b.jpg");
+    for name in ["park/a.jpg", "desert/b.jpg", "park/c.jpg"] {
+        write(&at.join("got").join(name), name.as_bytes());
+    }
+    for (bad, part) in [("../a.jpg", "line 1: `../a.jpg`"), ("a.jpg", "`a.jpg`"), ("park/a.jpg\npark/a.jpg", "line 2")]
+    {
+        write(&at.join("got/train_files.txt"), bad.as_bytes());
+        refused(at, "sun8", 1, part);
+    }
+    write(&at.join("got/train_files.txt"), b"park/a.jpg\ndesert/b.jpg\n\n");
+    refused(at, "mnist", 2, "--from lays out flowers17 and sun8");
+    let output = gpunn(at, &["data", "get", "sun8", "--from", "got", "--data-dir", "data"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let content = |path: &str| std::fs::read_to_string(at.join("data/sun8").join(path)).expect("laid out");
+    assert_eq!([content("train/desert/b.jpg"), content("test/park/c.jpg")], ["desert/b.jpg", "park/c.jpg"]);
+}
