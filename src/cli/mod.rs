@@ -10,6 +10,7 @@ mod eval;
 mod pictures;
 mod predict;
 mod progress;
+mod report;
 mod summary;
 mod train;
 
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gpunn::Result;
+use gpunn::report::bytes;
 
 /// Train and run small image networks on any GPU, through wgpu and shaders written by hand, or on the CPU.
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ enum Command {
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
     Predict(predict::Args),
+    /// Draw a run's page of curves, mistakes and weights, or one that compares runs.
+    Report(report::Args),
     /// List the adapters of this machine and say which one is taken.
     Devices(devices::Args),
     /// Check every kernel and gradient against the CPU, on this machine.
@@ -59,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Report(args) => report::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),
@@ -91,14 +96,4 @@ fn print_line(line: &str) {
 /// A fraction in percent.
 fn percent(fraction: f64) -> String {
     format!("{:.2} %", 100.0 * fraction)
-}
-
-/// Bytes for people.
-fn bytes(count: usize) -> String {
-    match count {
-        0..0x400 => format!("{count} bytes"),
-        0x400..0x10_0000 => format!("{:.1} KiB", count as f64 / 1024.0),
-        0x10_0000..0x4000_0000 => format!("{:.1} MiB", count as f64 / 1_048_576.0),
-        _ => format!("{:.2} GiB", count as f64 / 1_073_741_824.0),
-    }
 }

@@ -40,6 +40,24 @@ pub async fn evaluate(
     dataset: &Dataset,
     part: Part,
 ) -> Result<Evaluation> {
+    evaluate_each(engine, checkpoint, dataset, part, None).await
+}
+
+/// Is told the number of a batch's first picture and what the network made of its pictures, `[pictures, outputs]`: logits, or
+/// pictures given back.
+pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]);
+
+/// As [`evaluate`], and `each` is told of every batch.
+///
+/// # Errors
+/// As [`evaluate`].
+pub async fn evaluate_each(
+    engine: &mut Engine,
+    checkpoint: &Checkpoint,
+    dataset: &Dataset,
+    part: Part,
+    mut each: Option<Each<'_>>,
+) -> Result<Evaluation> {
     if dataset.input != checkpoint.input || dataset.classes.len() != checkpoint.classes.len() {
         return Err(Error::usage(format!(
             "The run was trained on pictures {:?} of {} classes, but {} has {:?} of {}.",
@@ -74,11 +92,18 @@ pub async fn evaluate(
     for (number, step) in steps.iter().enumerate() {
         data.feed(engine, &split.pixels, &order, batch, &(number..number + 1))?;
         engine.run(program, number..number + 1)?;
-        if task == Task::Reconstruct {
+        if task == Task::Reconstruct && each.is_none() {
             continue;
         }
         let scores = engine.read_output(program, SCORES).await?;
-        let labels = &split.labels[step.first as usize..][..step.valid as usize];
+        let (first, valid) = (step.first as usize, step.valid as usize);
+        if let Some(each) = &mut each {
+            each(first, &scores[..scores.len() / batch * valid]);
+        }
+        if task == Task::Reconstruct {
+            continue;
+        }
+        let labels = &split.labels[first..][..valid];
         for (row, &label) in scores.chunks(classes).zip(labels) {
             confusion[label as usize][largest(row)] += 1;
         }

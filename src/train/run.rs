@@ -180,6 +180,38 @@ impl RunDirectory {
         if kept.len() == text.len() { Ok(()) } else { write_whole(&path, kept.as_bytes()) }
     }
 
+    /// The summary; none where the run has not ended.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn summary(&self) -> Result<Option<Summary>> {
+        let path = self.path.join(SUMMARY);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::file("cannot read", &path)(error)),
+        };
+        let damaged = |error| Error::data(format!("{} is no summary of a run: {error}.", path.display()));
+        serde_json::from_str(&text).map(Some).map_err(damaged)
+    }
+
+    /// Where its page of [`crate::report`] stands.
+    pub fn report(&self) -> PathBuf {
+        self.path.join(REPORT)
+    }
+    /// Where the page's pictures stand as files.
+    pub fn plots(&self) -> PathBuf {
+        self.path.join(PLOTS)
+    }
+    /// Whether metrics are there.
+    pub fn has_metrics(&self) -> bool {
+        self.path.join(METRICS).is_file()
+    }
+    /// Whether a checkpoint of the last epoch, or of where it was interrupted, is there.
+    pub fn has_last(&self) -> bool {
+        self.path.join(LAST).is_file()
+    }
+
     /// Writes the summary.
     ///
     /// # Errors
