@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use maud::html;
 
 use super::curves::{Curves, Unit, line};
-use super::draw;
+use super::draw::{self, SERIES};
 use super::material::Material;
 use super::page::{Page, Section, table};
 use super::run::write_plot;
@@ -14,6 +14,9 @@ use super::settings::{Settings, differences, flat};
 use crate::files::write_whole;
 use crate::train::EpochLine;
 use crate::{Error, Result};
+
+/// Runs whose curves are drawn: each colour once as a line and once dashed.
+const DRAWN: usize = 2 * SERIES.len();
 
 /// What a run is compared by: the figure of its last epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,9 +58,12 @@ pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
     let left_out = read.iter().flat_map(|run| {
         run.material.left_out.iter().map(|sentence| format!("{}: {sentence}", run.name)).collect::<Vec<_>>()
     });
+    let drawn_of =
+        if read.len() > DRAWN { format!(" The curves are those of the first {DRAWN}.") } else { String::new() };
+    let about = format!("The best validation figure first.{drawn_of}");
     let page = Page {
         title: format!("{} runs compared", read.len()),
-        about: "The best validation figure first; each curve has the colour of its name.".into(),
+        about,
         tiles: Vec::new(),
         left_out: left_out.collect(),
         sections: vec![
@@ -109,7 +115,8 @@ fn name_apart(read: &mut [Run], paths: &[PathBuf]) {
 /// The curves of all runs: first what they are sorted by.
 fn of_all(read: &[Run]) -> Vec<Curves> {
     let curves = |what: &str, unit, of: &dyn Fn(&EpochLine) -> Option<f64>| {
-        let lines = read.iter().filter_map(|run| line(&run.name, &run.material.metrics, of)).collect::<Vec<_>>();
+        let lines =
+            read.iter().take(DRAWN).filter_map(|run| line(&run.name, &run.material.metrics, of)).collect::<Vec<_>>();
         (!lines.is_empty()).then(|| Curves { what: what.into(), unit, lines })
     };
     let all = [

@@ -228,6 +228,7 @@ mod tests {
             lr,
             seconds: 1.0,
             images_per_second: 1.0,
+            loader_wait: None,
         }
     }
 

@@ -6,6 +6,7 @@ use super::confusion::Pair;
 use super::outcomes::{Outcome, Outcomes};
 use super::picture::{inside, pixels};
 use crate::Result;
+use crate::train::Reconstruction;
 
 /// Pictures of each mistake.
 const OF_A_MISTAKE: usize = 6;
@@ -100,15 +101,18 @@ pub fn pictures(outcomes: &Outcomes, shown: &Shown, input: [usize; 3]) -> Result
     })
 }
 
-/// Originals above what was given back, with the decibels of each.
+/// Originals above what was given back, with the class and the decibels of each.
 ///
 /// # Errors
 /// When a picture cannot be written.
-pub fn pairs(pairs: &[(Vec<f32>, Vec<f32>)], lines: &[String], input: [usize; 3]) -> Result<Markup> {
+pub fn pairs(outcomes: &Outcomes, back: &Reconstruction, numbers: &[usize], classes: &[String]) -> Result<Markup> {
     let mut all = Vec::new();
-    for ((original, back), line) in pairs.iter().zip(lines) {
-        let original = inside(&pixels(original, input), "original")?;
-        all.push((original, inside(&pixels(back, input), "given back")?, line));
+    for &number in numbers {
+        let Some((original, given_back)) = back.pair(number) else { continue };
+        let outcome = outcomes.each[number];
+        let line = format!("{} {:.1} dB", classes[outcome.label], outcome.of_label);
+        let original = inside(&pixels(original, back.shape), "original")?;
+        all.push((original, inside(&pixels(given_back, back.shape), "given back")?, line));
     }
     Ok(html! {
         div.pictures {
@@ -130,6 +134,7 @@ pub fn percent(probability: f64) -> String {
 mod tests {
     use super::*;
     use crate::data::{Part, Pixels, Split};
+    use crate::report::outcomes::Found;
     use crate::train::Evaluation;
 
     fn outcomes() -> Outcomes {
@@ -143,7 +148,7 @@ mod tests {
             Evaluation { split: "test".into(), images: 5, loss: 1.0, accuracy, per_class, confusion, psnr };
         let labels = each.iter().map(|outcome| outcome.label as u32).collect();
         let split = Split { pixels: Pixels::U8(vec![9; 20]), labels };
-        Outcomes { part: Part::Test, split, of: 5, evaluation, each }
+        Outcomes { part: Part::Test, split, of: 5, each, found: Found::Classified(evaluation) }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Material {
     pub summary: Option<Summary>,
     /// The last epoch's weights.
     pub checkpoint: Option<Checkpoint>,
+    /// Whether its weights are from elsewhere, so that there was no training.
+    pub imported: bool,
     /// What is not there, each as a sentence.
     pub left_out: Vec<String>,
 }
@@ -34,7 +36,11 @@ impl Material {
         let recipe = run.recipe()?;
         let checkpoint = if run.has_last() { Some(run.last()?) } else { None };
         let metrics = if run.has_metrics() { run.metrics()? } else { Vec::new() };
-        if metrics.is_empty() && checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.counters.epoch == 0) {
+        let untrained =
+            metrics.is_empty() && checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.counters.epoch == 0);
+        // The weights of a run that `import` made are its best as well.
+        let imported = untrained && checkpoint.is_some() && run.has_best();
+        if untrained && !imported {
             let path = path.display();
             let advice = match checkpoint {
                 Some(_) => format!("Go on with it first: gpunn train --resume {path}."),
@@ -45,20 +51,17 @@ impl Material {
             )));
         }
         let summary = run.summary()?;
-        let mut left_out = Vec::new();
-        if metrics.is_empty() {
-            left_out.push("There are no curves: the run has no metrics.jsonl.".into());
-        }
-        if summary.is_none() {
-            left_out.push(
-                "The test figures and the device are not known: the run has no summary.json, as it has not ended."
-                    .into(),
-            );
-        }
-        if checkpoint.is_none() {
-            left_out.push("What is drawn from weights is left out: the run has no last.safetensors.".into());
-        }
-        Ok(Self { run, recipe, metrics, summary, checkpoint, left_out })
+        let lacks = [
+            (imported, "There is nothing of a training: the weights were imported."),
+            (metrics.is_empty() && !imported, "There are no curves: the run has no metrics.jsonl."),
+            (
+                summary.is_none() && !imported,
+                "The test figures and the device are not known: the run has no summary.json, as it has not ended.",
+            ),
+            (checkpoint.is_none(), "What is drawn from weights is left out: the run has no last.safetensors."),
+        ];
+        let left_out = lacks.into_iter().filter_map(|(lacks, sentence)| lacks.then(|| sentence.to_owned())).collect();
+        Ok(Self { run, recipe, metrics, summary, checkpoint, imported, left_out })
     }
 
     /// The network of the checkpoint.

@@ -3,7 +3,7 @@
 use crate::data::{Dataset, Part, Split, limit};
 use crate::gpu::kernel::Class;
 use crate::nn::models::Task;
-use crate::train::{Checkpoint, Evaluation, evaluate_each};
+use crate::train::{Checkpoint, Evaluation, Reconstruction, Reconstructor, evaluate_each, psnr};
 use crate::{Engine, Result};
 
 use super::material::Material;
@@ -13,6 +13,8 @@ use super::material::Material;
 const ALLOWANCE: u64 = 20_000_000_000;
 /// Pictures that are measured at least.
 const LEAST: usize = 100;
+/// Bytes that pictures and what was given back may take together.
+const MOST_BYTES: usize = 0x1000_0000;
 
 /// One picture and what was made of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,14 +38,23 @@ pub struct Outcomes {
     pub split: Split,
     /// How many the split has.
     pub of: usize,
-    /// The figures together.
-    pub evaluation: Evaluation,
     /// Picture by picture.
     pub each: Vec<Outcome>,
+    /// The figures together.
+    pub found: Found,
+}
+
+/// What was found of all pictures together.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// How often a classifier was right.
+    Classified(Evaluation),
+    /// What an autoencoder gave back.
+    GivenBack(Reconstruction),
 }
 
 /// Measures the test split, else the validation split, else the training split; with `whole` all of its pictures, else as
-/// many of each class as a second or two allow.
+/// many of each class as a second or two allow. What an autoencoder gives back is kept, so that there memory bounds it too.
 ///
 /// # Errors
 /// When the data set is not the run's, or the device is lost.
@@ -56,59 +67,53 @@ pub async fn measure(
     let there = |part: &Part| dataset.part(*part).is_ok();
     let part = part.or_else(|| [Part::Test, Part::Val].into_iter().find(there)).unwrap_or(Part::Train);
     let all = dataset.part(part)?;
-    let most = if whole { all.len() } else { affordable(engine, checkpoint)? };
+    let task = checkpoint.recipe.model.task()?;
+    let mut most = if whole { all.len() } else { affordable(engine, checkpoint)? };
+    if task == Task::Reconstruct {
+        let bytes = 2 * size_of::<f32>() * checkpoint.input.iter().product::<usize>().max(1);
+        most = most.min((MOST_BYTES / bytes).max(LEAST));
+    }
     let split = if most < all.len() { limit(all.clone(), most, checkpoint.recipe.seed) } else { all.clone() };
     let of = all.len();
-    let task = checkpoint.recipe.model.task()?;
-    let small = only(dataset, part, split);
-    let split = small.part(part)?;
-    let mut each = Vec::with_capacity(split.len());
-    let mut take = |first: usize, outputs: &[f32]| {
-        let rows = rows_of(task, checkpoint, outputs.len());
-        for (number, output) in (first..).zip(outputs.chunks(rows)) {
-            let label = split.labels[number] as usize;
-            each.push(match task {
-                Task::Classify => classified(label, output),
-                Task::Reconstruct => given_back(label, output, &split.picture(number).unwrap_or_default()),
-            });
-        }
+    let (each, found) = match task {
+        Task::Classify => classify(engine, checkpoint, &only(dataset, part, split.clone()), part).await?,
+        Task::Reconstruct => give_back(engine, checkpoint, dataset, &split).await?,
     };
-    let evaluation = evaluate_each(engine, checkpoint, &small, part, Some(&mut take)).await?;
     engine.forget();
-    Ok(Outcomes { part, of, evaluation, each, split: split.clone() })
+    Ok(Outcomes { part, split, of, each, found })
 }
 
-/// What an autoencoder makes of pictures of a measured split: those pictures and what it gave back, value by value.
-///
-/// # Errors
-/// When the device is lost.
-pub async fn reconstruct(
+async fn classify(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
     dataset: &Dataset,
-    (outcomes, numbers): (&Outcomes, &[usize]),
-) -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
-    let chosen: Vec<u32> = numbers.iter().map(|&number| number as u32).collect();
-    let split = outcomes.split.select(&chosen);
-    let small = only(dataset, outcomes.part, split.clone());
-    let mut pairs = Vec::new();
-    let mut take = |first: usize, outputs: &[f32]| {
-        let width = checkpoint.input.iter().product::<usize>().max(1);
-        let back = outputs.chunks(width).map(<[f32]>::to_vec);
-        pairs.extend((first..).zip(back).filter_map(|(number, back)| Some((split.picture(number)?, back))));
-    };
-    evaluate_each(engine, checkpoint, &small, outcomes.part, Some(&mut take)).await?;
-    engine.forget();
-    Ok(pairs)
+    part: Part,
+) -> Result<(Vec<Outcome>, Found)> {
+    let labels = &dataset.part(part)?.labels;
+    let mut each = Vec::with_capacity(labels.len());
+    let mut take = |number: usize, logits: &[f32]| each.push(classified(labels[number] as usize, logits));
+    let evaluation = evaluate_each(engine, checkpoint, dataset, part, &mut take).await?;
+    Ok((each, Found::Classified(evaluation)))
 }
 
-/// Values that the network gives for one picture.
-fn rows_of(task: Task, checkpoint: &Checkpoint, otherwise: usize) -> usize {
-    let width = match task {
-        Task::Classify => checkpoint.classes.len(),
-        Task::Reconstruct => checkpoint.input.iter().product(),
+async fn give_back(
+    engine: &mut Engine,
+    checkpoint: &Checkpoint,
+    dataset: &Dataset,
+    split: &Split,
+) -> Result<(Vec<Outcome>, Found)> {
+    checkpoint.check_data(dataset)?;
+    let taken = std::mem::replace(engine, Engine::cpu());
+    let mut reconstructor = Reconstructor::new(taken, checkpoint.clone(), split.len())?;
+    let back = reconstructor.reconstruct(split).await;
+    *engine = reconstructor.into_engine();
+    let back = back?;
+    let outcome = |(number, &label): (usize, &u32)| {
+        let decibels = back.pair(number).map_or(0.0, |(original, back)| psnr(original, back));
+        Outcome { label: label as usize, guess: label as usize, of_label: decibels, of_guess: decibels }
     };
-    if width == 0 { otherwise.max(1) } else { width }
+    let each = split.labels.iter().enumerate().map(outcome).collect();
+    Ok((each, Found::GivenBack(back)))
 }
 
 /// A data set that has these pictures alone.
@@ -129,7 +134,8 @@ fn affordable(engine: &Engine, checkpoint: &Checkpoint) -> Result<usize> {
     }
     let layers = Material::model(checkpoint)?.describe()?;
     let flops: u64 = layers.iter().filter(|layer| layer.depth == 0).map(|layer| layer.flops).sum();
-    Ok(((ALLOWANCE / flops.max(1)) as usize).max(LEAST))
+    let views = checkpoint.recipe.training.tta.map_or(1, |tta| tta.views() as u64);
+    Ok(((ALLOWANCE / (flops * views).max(1)) as usize).max(LEAST))
 }
 
 fn classified(label: usize, logits: &[f32]) -> Outcome {
@@ -139,12 +145,6 @@ fn classified(label: usize, logits: &[f32]) -> Outcome {
     // The first of the largest, as `eval` counts.
     let guess = (0..logits.len()).rev().fold(0, |best, index| if logits[index] >= logits[best] { index } else { best });
     Outcome { label, guess, of_label: parts[label] / sum, of_guess: parts[guess] / sum }
-}
-
-fn given_back(label: usize, back: &[f32], picture: &[f32]) -> Outcome {
-    let errors = back.iter().zip(picture).map(|(&back, &value)| f64::from(back - value).powi(2));
-    let decibels = -10.0 * (errors.sum::<f64>() / picture.len().max(1) as f64).max(1e-12).log10();
-    Outcome { label, guess: label, of_label: decibels, of_guess: decibels }
 }
 
 #[cfg(test)]
@@ -158,11 +158,5 @@ mod tests {
         let whole = 2.0 * 2.0_f64.exp() + 1.0_f64.exp();
         assert!((outcome.of_label - 1.0_f64.exp() / whole).abs() < 1e-9);
         assert!((outcome.of_guess - 2.0_f64.exp() / whole).abs() < 1e-9);
-    }
-
-    #[test]
-    fn decibels_are_of_the_mean_square() {
-        let outcome = given_back(0, &[0.5, 0.5], &[0.4, 0.6]);
-        assert!((outcome.of_label - 20.0).abs() < 1e-4, "{outcome:?}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::curves::{self, Curves};
 use super::draw::{self, Drawing};
 use super::material::Material;
-use super::outcomes::{self, Outcomes};
+use super::outcomes::{self, Found, Outcomes};
 use super::page::Page;
 use super::step::{self, Memory, Timings};
 use super::weights::{self, Sheets};
@@ -13,8 +13,7 @@ use super::{confusion::Matrix, examples, picture, sections};
 use crate::data::{Dataset, Part};
 use crate::files::write_whole;
 use crate::nn::Model;
-use crate::nn::models::Task;
-use crate::train::Checkpoint;
+use crate::train::{Checkpoint, PLOTS, REPORT};
 use crate::{Engine, Error, Result};
 
 /// Classified pictures among the worst, and among the best.
@@ -44,13 +43,13 @@ pub struct Report {
     pub left_out: Vec<String>,
 }
 
-/// An autoencoder's pictures: the originals with what was given back, and a line for each.
+/// Which pictures an autoencoder's page shows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reconstructed {
     /// Two of each of some classes.
-    pub chosen: (Vec<(Vec<f32>, Vec<f32>)>, Vec<String>),
+    pub chosen: Vec<usize>,
     /// The worst and the best.
-    pub extremes: [(Vec<(Vec<f32>, Vec<f32>)>, Vec<String>); 2],
+    pub extremes: [Vec<usize>; 2],
 }
 
 /// All that a page is made of.
@@ -81,11 +80,11 @@ pub(super) struct Parts {
 pub async fn write(run: &Path, engine: &mut Engine, options: Options<'_>) -> Result<Report> {
     let material = Material::read(run)?;
     let folder = options.out.unwrap_or(run);
-    let plots = folder.join("plots");
+    let plots = folder.join(PLOTS);
     std::fs::create_dir_all(&plots).map_err(Error::file("cannot make the folder of plots", &plots))?;
     let parts = gather(material, engine, options).await?;
     write_plots(&parts, &plots)?;
-    let page = folder.join("report.html");
+    let page = folder.join(REPORT);
     let html = Page {
         title: parts.material.name(),
         about: sections::about(&parts),
@@ -133,9 +132,9 @@ async fn gather(mut material: Material, engine: &mut Engine, options: Options<'_
         let measured = parts.measure(engine, &checkpoint, dataset, options).await;
         parts.say("What the network makes of the pictures", measured);
     }
-    match weights::sheets(&model, &checkpoint, dataset) {
+    match weights::sheets(&model, &checkpoint, dataset, parts.material.imported) {
         Ok(sheets) => {
-            if let Err(reason) = &sheets.before {
+            if let (Err(reason), false) = (&sheets.before, parts.material.imported) {
                 parts.left_out.push(format!("The first layer's weights before training are left out: {reason}"));
             }
             parts.sheets = Some(sheets);
@@ -173,25 +172,17 @@ impl Parts {
         options: Options<'_>,
     ) -> Result<()> {
         let outcomes = outcomes::measure(engine, checkpoint, dataset, (options.part, options.whole)).await?;
-        if checkpoint.recipe.model.task()? == Task::Reconstruct {
-            let extremes = examples::extremes(&outcomes, EXTREMES / 2);
-            let chosen = examples::to_reconstruct(&outcomes, &checkpoint.classes);
-            let mut pairs = Vec::new();
-            for numbers in [&chosen, &extremes[0], &extremes[1]] {
-                let line = |&number: &usize| {
-                    let outcome = outcomes.each[number];
-                    format!("{} {:.1} dB", checkpoint.classes[outcome.label], outcome.of_label)
-                };
-                let back = outcomes::reconstruct(engine, checkpoint, dataset, (&outcomes, numbers)).await?;
-                pairs.push((back, numbers.iter().map(line).collect::<Vec<_>>()));
+        match &outcomes.found {
+            Found::GivenBack(_) => {
+                let chosen = examples::to_reconstruct(&outcomes, &checkpoint.classes);
+                let extremes = examples::extremes(&outcomes, EXTREMES / 2);
+                self.reconstructed = Some(Reconstructed { chosen, extremes });
             }
-            let mut next = pairs.into_iter();
-            let mut take = || next.next().unwrap_or_default();
-            self.reconstructed = Some(Reconstructed { chosen: take(), extremes: [take(), take()] });
-        } else {
-            self.extremes = examples::extremes(&outcomes, EXTREMES);
-            let counts = outcomes.evaluation.confusion.clone().unwrap_or_default();
-            self.matrix = Some(Matrix { classes: checkpoint.classes.clone(), counts });
+            Found::Classified(evaluation) => {
+                self.extremes = examples::extremes(&outcomes, EXTREMES);
+                let counts = evaluation.confusion.clone().unwrap_or_default();
+                self.matrix = Some(Matrix { classes: checkpoint.classes.clone(), counts });
+            }
         }
         self.outcomes = Some(outcomes);
         Ok(())

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::examples::{self, figures};
+use super::outcomes::Found;
 use super::page::{Section, facts, table};
 use super::run::Parts;
 use super::settings::{Settings, flat};
@@ -119,8 +120,9 @@ fn measured(parts: &Parts) -> String {
 
 fn confusion(parts: &Parts) -> Result<Option<Markup>> {
     let (Some(matrix), Some(outcomes)) = (&parts.matrix, &parts.outcomes) else { return Ok(None) };
+    let Found::Classified(evaluation) = &outcomes.found else { return Ok(None) };
     let drawn = draw::inline(matrix)?;
-    let accuracy = outcomes.evaluation.accuracy.unwrap_or_default();
+    let accuracy = evaluation.accuracy.unwrap_or_default();
     let class = |(class, accuracy): (usize, &Option<f64>)| {
         let row = &matrix.counts[class];
         let others = row.iter().enumerate().filter(|&(other, &count)| other != class && count > 0);
@@ -128,7 +130,7 @@ fn confusion(parts: &Parts) -> Result<Option<Markup>> {
         let right = accuracy.map_or_else(String::new, |accuracy| format!("{:.1} %", 100.0 * accuracy));
         vec![matrix.classes[class].clone(), most.unwrap_or_default(), row.iter().sum::<u64>().to_string(), right]
     };
-    let per_class: Vec<_> = outcomes.evaluation.per_class.iter().flatten().enumerate().map(class).collect();
+    let per_class: Vec<_> = evaluation.per_class.iter().flatten().enumerate().map(class).collect();
     Ok(Some(html! {
         p { (measured(parts)) " " (format!("{:.2} % are right.", 100.0 * accuracy))
             " Blue is right, red is wrong; the darker, the larger the part of the row. Point at a cell for its counts." }
@@ -185,9 +187,10 @@ fn classified(parts: &Parts) -> Result<Option<Markup>> {
 fn reconstructions(parts: &Parts) -> Result<Option<Markup>> {
     let (Some(reconstructed), Some(outcomes)) = (&parts.reconstructed, &parts.outcomes) else { return Ok(None) };
     let Some(checkpoint) = &parts.material.checkpoint else { return Ok(None) };
-    let drawn = |(pairs, lines): &(Vec<_>, Vec<_>)| examples::pairs(pairs, lines, checkpoint.input);
+    let Found::GivenBack(back) = &outcomes.found else { return Ok(None) };
+    let drawn = |numbers: &[usize]| examples::pairs(outcomes, back, numbers, &checkpoint.classes);
     let [worst, best] = &reconstructed.extremes;
-    let psnr = outcomes.evaluation.psnr.unwrap_or_default();
+    let psnr = back.psnr().unwrap_or_default();
     Ok(Some(html! {
         p { (measured(parts)) " " (format!("Their mean peak signal-to-noise ratio is {psnr:.2} dB.")) }
         h3 { "Originals above what the network gives back" }
@@ -212,11 +215,15 @@ fn weights(parts: &Parts) -> Result<Option<Markup>> {
         })
     };
     let [units, shown] = sheets.units;
+    let before = match parts.material.recipe.model.pretrained {
+        Some(_) => "Before, as pretrained",
+        None => "Before, drawn again from the seed",
+    };
     Ok(Some(html! {
         p { code { (sheets.layer) } ": " (units) " pictures, one for each unit over the pixels that it reads, all of a sheet on "
             "one scale." @if shown < units { " The first " (shown) " are shown." } }
         div.plots {
-            @if let Ok(before) = &sheets.before { (sheet("Before, drawn again from the seed", before)?) }
+            @if let Ok(drawn) = &sheets.before { (sheet(before, drawn)?) }
             (sheet("After", &sheets.after)?)
         }
     }))
@@ -348,8 +355,12 @@ fn memory(parts: &Parts) -> Result<Option<Markup>> {
 fn repeat(parts: &Parts) -> Markup {
     let hash = parts.hash();
     html! {
-        p { "The same seed, device, driver and gpunn give the same bits: this command ends with the same hash." }
-        pre { code { (parts.material.command()) } }
+        @if parts.material.imported {
+            p { "The weights were imported; no command of gpunn trains them." }
+        } @else {
+            p { "The same seed, device, driver and gpunn give the same bits: this command ends with the same hash." }
+            pre { code { (parts.material.command()) } }
+        }
         @if let Some(hash) = hash { (facts(&[("weights hash", hash), ("seed", parts.material.recipe.seed.to_string())])) }
     }
 }

@@ -41,19 +41,19 @@ struct Units<'a> {
 ///
 /// # Errors
 /// When the layer's weights are no pictures, or the checkpoint is of another model.
-pub fn sheets(model: &Model, checkpoint: &Checkpoint, dataset: Option<&Dataset>) -> Result<Sheets> {
+pub fn sheets(model: &Model, checkpoint: &Checkpoint, dataset: Option<&Dataset>, imported: bool) -> Result<Sheets> {
     let units = Units::of(model)?;
     let after = checkpoint.weights_in_use(model.parameters())?;
-    let before = match dataset {
-        _ if !model.is_prepared() => Ok(model.parameters().initial_weights(checkpoint.recipe.seed)),
-        Some(dataset) => first_weights(model, &checkpoint.recipe, dataset).map_err(|error| error.to_string()),
-        None => Err("the layer begins as the training pictures have it, and these were not found".into()),
+    let recipe = &checkpoint.recipe;
+    let before = match imported {
+        true => Err(Error::usage("the weights were imported")),
+        false => recipe.open_pretrained(None).and_then(|file| first_weights(model, recipe, dataset, file.as_ref())),
     };
     let count = units.count();
     Ok(Sheets {
         layer: format!("{} ({})", units.parameter.name, units.parameter.shape),
         units: [count, count.min(MOST)],
-        before: before.map(|before| units.sheet(&before)),
+        before: before.map(|before| units.sheet(&before)).map_err(|error| error.to_string()),
         after: units.sheet(&after),
     })
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::checkpoint::Checkpoint;
+use super::events::Events;
 use super::files::write_whole;
 use super::metrics::{EpochLine, Summary};
 use super::recipe::Recipe;
@@ -14,8 +15,11 @@ const METRICS: &str = "metrics.jsonl";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
-const REPORT: &str = "report.html";
-const PLOTS: &str = "plots";
+/// The page of [`crate::report`].
+pub(crate) const REPORT: &str = "report.html";
+/// The folder of the page's pictures as files.
+pub(crate) const PLOTS: &str = "plots";
+const TENSORBOARD: &str = "tensorboard";
 
 /// A run's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +66,9 @@ impl RunDirectory {
         for name in [LAST, BEST, SUMMARY, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
-        remove(&run.path.join(PLOTS), |path| std::fs::remove_dir_all(path))?;
+        for name in [PLOTS, TENSORBOARD] {
+            remove(&run.path.join(name), |path| std::fs::remove_dir_all(path))?;
+        }
         write_whole(&run.path.join(METRICS), b"")?;
         Ok(run)
     }
@@ -195,21 +201,25 @@ impl RunDirectory {
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }
 
-    /// Where its page of [`crate::report`] stands.
-    pub fn report(&self) -> PathBuf {
-        self.path.join(REPORT)
-    }
-    /// Where the page's pictures stand as files.
-    pub fn plots(&self) -> PathBuf {
-        self.path.join(PLOTS)
-    }
     /// Whether metrics are there.
     pub fn has_metrics(&self) -> bool {
         self.path.join(METRICS).is_file()
     }
+    /// Whether a checkpoint of the best epoch, or of weights that were imported, is there.
+    pub fn has_best(&self) -> bool {
+        self.path.join(BEST).is_file()
+    }
     /// Whether a checkpoint of the last epoch, or of where it was interrupted, is there.
     pub fn has_last(&self) -> bool {
         self.path.join(LAST).is_file()
+    }
+
+    /// Begins an event file for TensorBoard, after the epochs that the metrics have.
+    ///
+    /// # Errors
+    /// As [`Events::begin`] and [`RunDirectory::metrics`].
+    pub fn events(&self) -> Result<Events> {
+        Events::begin(&self.path.join(TENSORBOARD), &self.metrics()?)
     }
 
     /// Writes the summary.
