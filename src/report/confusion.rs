@@ -40,6 +40,11 @@ impl Pair {
 }
 
 impl Matrix {
+    /// Pictures that were taken for what they show.
+    pub fn right(&self) -> u64 {
+        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
+    }
+
     /// The unordered pairs that were confused, the most frequent first; pairs as frequent as each other in the classes' order.
     pub fn pairs(&self) -> Vec<Pair> {
         let classes = self.counts.len();

@@ -101,16 +101,14 @@ pub fn pictures(outcomes: &Outcomes, shown: &Shown, input: [usize; 3]) -> Result
     })
 }
 
-/// Originals above what was given back, with the class and the decibels of each.
+/// Originals above what was given back, with a line for each.
 ///
 /// # Errors
 /// When a picture cannot be written.
-pub fn pairs(outcomes: &Outcomes, back: &Reconstruction, numbers: &[usize], classes: &[String]) -> Result<Markup> {
+pub fn pairs(back: &Reconstruction, lines: &[String]) -> Result<Markup> {
     let mut all = Vec::new();
-    for &number in numbers {
+    for (number, line) in lines.iter().enumerate() {
         let Some((original, given_back)) = back.pair(number) else { continue };
-        let outcome = outcomes.each[number];
-        let line = format!("{} {:.1} dB", classes[outcome.label], outcome.of_label);
         let original = inside(&pixels(original, back.shape), "original")?;
         all.push((original, inside(&pixels(given_back, back.shape), "given back")?, line));
     }
@@ -122,7 +120,8 @@ pub fn pairs(outcomes: &Outcomes, back: &Reconstruction, numbers: &[usize], clas
 }
 
 /// A probability for people, without claiming certainty.
-pub fn percent(probability: f64) -> String {
+pub fn percent(probability: f32) -> String {
+    let probability = f64::from(probability);
     match 100.0 * probability {
         percent if percent >= 99.95 && probability < 1.0 => ">99.9 %".into(),
         percent if percent < 0.05 && probability > 0.0 => "<0.1 %".into(),
@@ -134,8 +133,6 @@ pub fn percent(probability: f64) -> String {
 mod tests {
     use super::*;
     use crate::data::{Part, Pixels, Split};
-    use crate::report::outcomes::Found;
-    use crate::train::Evaluation;
 
     fn outcomes() -> Outcomes {
         let each = [(0, 0, 0.9, 0.9), (0, 1, 0.2, 0.8), (1, 0, 0.4, 0.6), (0, 1, 0.05, 0.95), (1, 1, 0.7, 0.7)];
@@ -143,12 +140,9 @@ mod tests {
             .into_iter()
             .map(|(label, guess, of_label, of_guess)| Outcome { label, guess, of_label, of_guess })
             .collect();
-        let (psnr, per_class, confusion, accuracy) = (None, None, None, Some(0.4));
-        let evaluation =
-            Evaluation { split: "test".into(), images: 5, loss: 1.0, accuracy, per_class, confusion, psnr };
         let labels = each.iter().map(|outcome| outcome.label as u32).collect();
         let split = Split { pixels: Pixels::U8(vec![9; 20]), labels };
-        Outcomes { part: Part::Test, split, of: 5, each, found: Found::Classified(evaluation) }
+        Outcomes { part: Part::Test, split, of: 5, each }
     }
 
     #[test]

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 use super::curves::{self, Curves};
 use super::draw::{self, Drawing};
 use super::material::Material;
-use super::outcomes::{self, Found, Outcomes};
+use super::outcomes::{self, Outcomes};
 use super::page::Page;
-use super::step::{self, Memory, Timings};
+use super::step::{self, Memory, Step, Timings};
 use super::weights::{self, Sheets};
 use super::{confusion::Matrix, examples, picture, sections};
 use crate::data::{Dataset, Part};
 use crate::files::write_whole;
 use crate::nn::Model;
-use crate::train::{Checkpoint, PLOTS, REPORT};
+use crate::nn::models::Task;
+use crate::train::{Checkpoint, PLOTS, REPORT, Reconstruction};
 use crate::{Engine, Error, Result};
 
 /// Classified pictures among the worst, and among the best.
@@ -43,13 +44,15 @@ pub struct Report {
     pub left_out: Vec<String>,
 }
 
-/// Which pictures an autoencoder's page shows.
-#[derive(Clone, Debug, Default)]
+/// The pictures that an autoencoder's page shows: their numbers, and what was given back.
+#[derive(Clone, Debug)]
 pub(super) struct Reconstructed {
     /// Two of each of some classes.
-    pub chosen: Vec<usize>,
-    /// The worst and the best.
-    pub extremes: [Vec<usize>; 2],
+    pub chosen: (Vec<usize>, Reconstruction),
+    /// The worst.
+    pub worst: (Vec<usize>, Reconstruction),
+    /// The best.
+    pub best: (Vec<usize>, Reconstruction),
 }
 
 /// All that a page is made of.
@@ -171,27 +174,36 @@ impl Parts {
         dataset: &Dataset,
         options: Options<'_>,
     ) -> Result<()> {
-        let outcomes = outcomes::measure(engine, checkpoint, dataset, (options.part, options.whole)).await?;
-        match &outcomes.found {
-            Found::GivenBack(_) => {
-                let chosen = examples::to_reconstruct(&outcomes, &checkpoint.classes);
-                let extremes = examples::extremes(&outcomes, EXTREMES / 2);
-                self.reconstructed = Some(Reconstructed { chosen, extremes });
+        let file = self.material.run.outcomes();
+        // A report that goes elsewhere leaves the run as it is.
+        let kept = (file.as_path(), options.out.is_none());
+        let outcomes = outcomes::measure(engine, checkpoint, dataset, (options.part, options.whole), kept).await?;
+        if checkpoint.recipe.model.task()? == Task::Reconstruct {
+            let chosen = examples::to_reconstruct(&outcomes, &checkpoint.classes);
+            let [worst, best] = examples::extremes(&outcomes, EXTREMES / 2);
+            let mut given_back = Vec::new();
+            for numbers in [chosen, worst, best] {
+                let selected = numbers.iter().map(|&number| number as u32).collect::<Vec<_>>();
+                let back = outcomes::give_back(engine, checkpoint, &outcomes.split.select(&selected)).await?;
+                given_back.push((numbers, back));
             }
-            Found::Classified(evaluation) => {
-                self.extremes = examples::extremes(&outcomes, EXTREMES);
-                let counts = evaluation.confusion.clone().unwrap_or_default();
-                self.matrix = Some(Matrix { classes: checkpoint.classes.clone(), counts });
+            if let Ok([chosen, worst, best]) = <[_; 3]>::try_from(given_back) {
+                self.reconstructed = Some(Reconstructed { chosen, worst, best });
             }
+        } else {
+            self.extremes = examples::extremes(&outcomes, EXTREMES);
+            let counts = outcomes.counts(checkpoint.classes.len());
+            self.matrix = Some(Matrix { classes: checkpoint.classes.clone(), counts });
         }
         self.outcomes = Some(outcomes);
         Ok(())
     }
 
     async fn step(&mut self, engine: &mut Engine, checkpoint: &Checkpoint, dataset: Option<&Dataset>) -> Result<()> {
-        let program = step::load(engine, checkpoint, dataset)?;
-        self.memory = Some(step::memory(engine.plan(program)));
-        self.timings = step::time(engine, program).await.map_err(|error| error.to_string());
+        self.device = engine.device_name();
+        let step = Step::new(checkpoint, dataset);
+        self.memory = Some(step::memory(&step.plan(engine)?));
+        self.timings = step.time(engine).await.map_err(|error| error.to_string());
         Ok(())
     }
 }

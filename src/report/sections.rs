@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::examples::{self, figures};
-use super::outcomes::Found;
 use super::page::{Section, facts, table};
-use super::run::Parts;
+use super::run::{Parts, Reconstructed};
 use super::settings::{Settings, flat};
 use super::step::bytes;
 use super::{draw, picture};
 use crate::Result;
+use crate::train::Reconstruction;
 
 /// Pairs of classes that are shown with pictures.
 const PAIRS: usize = 10;
@@ -120,17 +120,16 @@ fn measured(parts: &Parts) -> String {
 
 fn confusion(parts: &Parts) -> Result<Option<Markup>> {
     let (Some(matrix), Some(outcomes)) = (&parts.matrix, &parts.outcomes) else { return Ok(None) };
-    let Found::Classified(evaluation) = &outcomes.found else { return Ok(None) };
     let drawn = draw::inline(matrix)?;
-    let accuracy = evaluation.accuracy.unwrap_or_default();
-    let class = |(class, accuracy): (usize, &Option<f64>)| {
-        let row = &matrix.counts[class];
+    let accuracy = matrix.right() as f64 / outcomes.each.len().max(1) as f64;
+    let class = |(class, row): (usize, &Vec<u64>)| {
         let others = row.iter().enumerate().filter(|&(other, &count)| other != class && count > 0);
         let most = others.max_by_key(|&(_, count)| count).map(|(o, count)| format!("{} ({count})", matrix.classes[o]));
-        let right = accuracy.map_or_else(String::new, |accuracy| format!("{:.1} %", 100.0 * accuracy));
-        vec![matrix.classes[class].clone(), most.unwrap_or_default(), row.iter().sum::<u64>().to_string(), right]
+        let all = row.iter().sum::<u64>();
+        let right = if all > 0 { format!("{:.1} %", 100.0 * row[class] as f64 / all as f64) } else { String::new() };
+        vec![matrix.classes[class].clone(), most.unwrap_or_default(), all.to_string(), right]
     };
-    let per_class: Vec<_> = evaluation.per_class.iter().flatten().enumerate().map(class).collect();
+    let per_class: Vec<_> = matrix.counts.iter().enumerate().map(class).collect();
     Ok(Some(html! {
         p { (measured(parts)) " " (format!("{:.2} % are right.", 100.0 * accuracy))
             " Blue is right, red is wrong; the darker, the larger the part of the row. Point at a cell for its counts." }
@@ -187,14 +186,19 @@ fn classified(parts: &Parts) -> Result<Option<Markup>> {
 fn reconstructions(parts: &Parts) -> Result<Option<Markup>> {
     let (Some(reconstructed), Some(outcomes)) = (&parts.reconstructed, &parts.outcomes) else { return Ok(None) };
     let Some(checkpoint) = &parts.material.checkpoint else { return Ok(None) };
-    let Found::GivenBack(back) = &outcomes.found else { return Ok(None) };
-    let drawn = |numbers: &[usize]| examples::pairs(outcomes, back, numbers, &checkpoint.classes);
-    let [worst, best] = &reconstructed.extremes;
-    let psnr = back.psnr().unwrap_or_default();
+    let line = |&number: &usize| {
+        let outcome = outcomes.each[number];
+        format!("{} {:.1} dB", checkpoint.classes[outcome.label], outcome.of_label)
+    };
+    let drawn = |(numbers, back): &(Vec<usize>, Reconstruction)| {
+        examples::pairs(back, &numbers.iter().map(line).collect::<Vec<_>>())
+    };
+    let Reconstructed { chosen, worst, best } = reconstructed;
+    let psnr = outcomes.mean();
     Ok(Some(html! {
         p { (measured(parts)) " " (format!("Their mean peak signal-to-noise ratio is {psnr:.2} dB.")) }
         h3 { "Originals above what the network gives back" }
-        (drawn(&reconstructed.chosen)?)
+        (drawn(chosen)?)
         h3 { "Worst" }
         (drawn(worst)?)
         h3 { "Best" }
@@ -314,9 +318,10 @@ fn timings(parts: &Parts) -> Markup {
     let whole: f64 = timings.kernels.iter().map(|kernel| kernel.milliseconds).sum();
     let per_step = whole / timings.steps as f64;
     let others = timings.kernels.len().saturating_sub(KERNELS);
+    let batch = parts.material.recipe.training.batch_size;
     html! {
-        p { (timings.steps) " training steps on " (parts.device) " while this page was made: "
-            (format!("{per_step:.3} ms a step.")) }
+        p { (timings.steps) " training steps of " (timings.rows) " pictures" @if timings.rows < batch { " (in training " (batch) ")" }
+            " on " (parts.device) " while this page was made: " (format!("{per_step:.3} ms a step.")) }
         div.wide { table {
             thead { tr { th { "kernel" } th.n { "calls a step" } th.n { "ms a step" } th.n { "share" } th.n { "GFLOP/s" } th.n { "GB/s" } th {} } }
             tbody { @for kernel in timings.kernels.iter().take(KERNELS) { tr {

@@ -7,19 +7,21 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::draw::{Area, Drawing, Drawn, FAINT, FINE, Hint, INK, LETTERS, RULE, SERIES, text};
 use super::material::Material;
-use crate::data::{Dataset, Part, Pixels};
-use crate::graph::{BufferKind, Passes, Plan, PlanOptions, optimise};
-use crate::nn::{PARAMS, STATISTICS};
-use crate::ops::Step;
-use crate::profile::{KernelTime, by_kernel};
-use crate::train::Checkpoint;
+use super::outcomes::affordable;
+use crate::data::{Dataset, Part, Split};
+use crate::graph::{BufferKind, Plan, PlanOptions};
+use crate::profile::{KernelTime, Timed, by_kernel};
 use crate::train::graphs::{Resident, training};
-use crate::{Engine, Error, Program, Result};
+use crate::train::{Checkpoint, plan, write_weights};
+use crate::{Engine, Error, Program, Result, ops};
 
 /// How long steps are timed for, about.
 const TIMED_FOR: Duration = Duration::from_millis(200);
 /// Steps that are timed at most.
 const MOST_STEPS: usize = 20;
+/// Floating-point operations that a timed step may have where no hardware GPU computes, but for the least batch.
+const ALLOWANCE: u64 = 5_000_000_000;
+const LEAST: usize = 2;
 
 /// A tensor's life within a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,45 +54,81 @@ pub struct Memory {
 /// Times of some training steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timings {
+    /// Pictures of each step.
+    pub rows: usize,
     /// Steps that were timed.
     pub steps: usize,
     /// By kernel, the longest first.
     pub kernels: Vec<KernelTime>,
 }
 
-/// The run's training step on an engine, loaded with its weights and one batch of pictures (of the training split where it is
-/// there, else black ones).
-///
-/// # Errors
-/// When it does not fit the device.
-pub fn load(engine: &mut Engine, checkpoint: &Checkpoint, dataset: Option<&Dataset>) -> Result<Program> {
-    let recipe = &checkpoint.recipe;
-    let model = Material::model(checkpoint)?;
-    let pictures = dataset.and_then(|dataset| dataset.part(Part::Train).ok());
-    let rows = pictures.map_or(usize::MAX, |split| split.len()).min(recipe.training.batch_size);
-    let batch = pictures.map(|split| split.select(&(0..rows as u32).collect::<Vec<u32>>()));
-    let bytes = batch.as_ref().is_none_or(|split| matches!(split.pixels, Pixels::U8(_)));
-    let data = Resident::whole("train", rows, bytes, checkpoint.input);
-    let graph = optimise(&training(&model, recipe, data, rows)?, Passes::default())?;
-    let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
-    if let Some(batch) = batch {
-        data.upload(engine, recipe.model.task()?, &batch)?;
-    }
-    let weights = checkpoint.weights("", model.parameters())?;
-    engine.write(PARAMS, 0, &weights.learned)?;
-    if !model.parameters().statistics().is_empty() {
-        engine.write(STATISTICS, 0, &weights.statistics)?;
-    }
-    for (name, table) in recipe.optimizer.tables(model.parameters()) {
-        engine.write(name, 0, &table)?;
-    }
-    let mut step = Step::new(0, rows as u32, recipe.seed);
-    recipe.optimizer.fill(&mut step, 0.0, recipe.optimizer.inertia());
-    engine.schedule(program, &[step; MOST_STEPS])?;
-    Ok(program)
+/// A run's training step with one batch of pictures: of the training split where it is there, else black ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    checkpoint: &'a Checkpoint,
+    pictures: Option<&'a Split>,
+    /// Pictures of a step.
+    rows: usize,
 }
 
-/// Who has the memory of a loaded step.
+impl<'a> Step<'a> {
+    /// Of a run, and its data set where it is there.
+    pub fn new(checkpoint: &'a Checkpoint, dataset: Option<&'a Dataset>) -> Self {
+        let pictures = dataset.and_then(|dataset| dataset.part(Part::Train).ok());
+        let rows = pictures.map_or(usize::MAX, Split::len).min(checkpoint.recipe.training.batch_size);
+        Self { checkpoint, pictures, rows }
+    }
+
+    /// The pictures of a step, as they lie on the device.
+    fn resident(&self) -> Resident {
+        let bytes = self.pictures.is_none_or(|split| split.pixels.value_bytes() == 1);
+        Resident::whole("train", self.rows, bytes, self.checkpoint.input)
+    }
+
+    /// Its plan for an engine's device.
+    ///
+    /// # Errors
+    /// When it does not fit the device.
+    pub fn plan(&self, engine: &Engine) -> Result<Plan> {
+        let model = Material::model(self.checkpoint)?;
+        let graph = training(&model, &self.checkpoint.recipe, self.resident(), self.rows)?;
+        plan(&graph, &engine.target(), PlanOptions::default())
+    }
+
+    /// Times it again and again for a moment, kernel by kernel; on a CPU with fewer pictures where a step takes long.
+    ///
+    /// # Errors
+    /// When the device has no timestamps or is lost.
+    pub async fn time(mut self, engine: &mut Engine) -> Result<Timings> {
+        // There and back are about three times the way there.
+        let most = affordable(engine, self.checkpoint, ALLOWANCE / 3)?;
+        self.rows = self.rows.min(most.max(LEAST));
+        let program = self.load(engine)?;
+        let (steps, timed) = time(engine, program).await?;
+        Ok(Timings { rows: self.rows, steps, kernels: by_kernel(&timed) })
+    }
+
+    /// Loads it with the run's weights.
+    fn load(&self, engine: &mut Engine) -> Result<Program> {
+        let recipe = &self.checkpoint.recipe;
+        let model = Material::model(self.checkpoint)?;
+        let program = engine.load(self.plan(engine)?)?;
+        if let Some(pictures) = self.pictures {
+            let batch = pictures.select(&(0..self.rows as u32).collect::<Vec<u32>>());
+            self.resident().upload(engine, recipe.model.task()?, &batch)?;
+        }
+        write_weights(engine, model.parameters(), &self.checkpoint.weights("", model.parameters())?)?;
+        for (name, table) in recipe.optimizer.tables(model.parameters()) {
+            engine.write(name, 0, &table)?;
+        }
+        let mut step = ops::Step::new(0, self.rows as u32, recipe.seed);
+        recipe.optimizer.fill(&mut step, 0.0, recipe.optimizer.inertia());
+        engine.schedule(program, &[step; MOST_STEPS])?;
+        Ok(program)
+    }
+}
+
+/// Who has the memory of a step.
 pub fn memory(plan: &Plan) -> Memory {
     let mut firsts = vec![None; plan.buffers.len()];
     let mut peak = 0;
@@ -122,11 +160,8 @@ pub fn memory(plan: &Plan) -> Memory {
     }
 }
 
-/// Times a loaded step again and again for a moment, kernel by kernel.
-///
-/// # Errors
-/// When the device has no timestamps or is lost.
-pub async fn time(engine: &mut Engine, program: Program) -> Result<Timings> {
+/// How many steps were timed, and the times of their nodes.
+async fn time(engine: &mut Engine, program: Program) -> Result<(usize, Vec<Timed>)> {
     // The first touch of the memory, and a GPU's first use of each kernel.
     engine.run(program, 0..1)?;
     engine.wait()?;
@@ -139,10 +174,10 @@ pub async fn time(engine: &mut Engine, program: Program) -> Result<Timings> {
         Engine::Gpu(executor) => executor.profile(program.index(), 0..steps).await?,
         Engine::Cpu(executor) => executor.profile(program.index(), 0..steps, || start.elapsed().as_secs_f64() * 1e9),
     };
-    if timed.is_empty() {
-        return Err(Error::Device("nothing was timed".into()));
+    match timed.is_empty() {
+        true => Err(Error::Device("nothing was timed".into())),
+        false => Ok((steps, timed)),
     }
-    Ok(Timings { steps, kernels: by_kernel(&timed) })
 }
 
 const WIDTH: i32 = 900 * FINE;

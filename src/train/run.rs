@@ -15,6 +15,7 @@ const METRICS: &str = "metrics.jsonl";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
+const OUTCOMES: &str = "outcomes.json";
 /// The page of [`crate::report`].
 pub(crate) const REPORT: &str = "report.html";
 /// The folder of the page's pictures as files.
@@ -63,7 +64,7 @@ impl RunDirectory {
         // Before anything goes, so that a directory that cannot be written keeps what it has.
         let run = Self { path: path.to_owned() };
         write_whole(&run.path.join(RECIPE), text.as_bytes())?;
-        for name in [LAST, BEST, SUMMARY, REPORT] {
+        for name in [LAST, BEST, SUMMARY, OUTCOMES, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
         for name in [PLOTS, TENSORBOARD] {
@@ -201,6 +202,10 @@ impl RunDirectory {
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }
 
+    /// Where its reports keep what the network made of each picture of a split.
+    pub fn outcomes(&self) -> PathBuf {
+        self.path.join(OUTCOMES)
+    }
     /// Whether metrics are there.
     pub fn has_metrics(&self) -> bool {
         self.path.join(METRICS).is_file()

@@ -500,7 +500,7 @@ fn chunks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Takes weights to the device.
-pub(super) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
+pub(crate) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
     write_to(engine, [PARAMS, STATISTICS], parameters, weights)
 }
 
