@@ -77,6 +77,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "leaky_relu_backward"
         | "square_backward"
         | "dropout"
+        | "roughen"
         | "average"
         | "sqrt"
         | "gather"
@@ -100,7 +101,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "norm"
         | "batch_total"
         | "batch_share" => SUMMED,
-        "augment" => MAPPED,
+        "augment" | "resized_crop" => MAPPED,
         "batch_norm"
         | "batch_norm_inference"
         | "batch_norm_coefficients"
