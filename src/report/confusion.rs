@@ -61,7 +61,7 @@ impl Matrix {
 
     /// Height of the names' letters.
     fn letters(&self) -> i32 {
-        (self.cell() - FINE).clamp(7 * FINE, 13 * FINE)
+        (self.cell() - FINE).clamp(7 * FINE, 15 * FINE)
     }
 
     fn name(&self, class: usize) -> String {
@@ -75,7 +75,7 @@ impl Matrix {
     /// Room for the names beside and above the cells, with what the axis is called.
     fn names_width(&self) -> i32 {
         let longest = (0..self.counts.len()).map(|class| self.name(class).chars().count()).max().unwrap_or(0) as i32;
-        longest.max(2) * self.letters() * 3 / 5 + 2 * MARGIN + 16 * FINE
+        longest.max(2) * self.letters() * 3 / 5 + 2 * MARGIN + 19 * FINE
     }
 
     fn places(&self) -> impl Iterator<Item = (usize, usize, [i32; 2])> {
@@ -102,8 +102,8 @@ impl Drawing for Matrix {
         let end = start + self.counts.len() as i32 * cell;
         let middle = (start + end) / 2;
         let (beside, above) = (HPos::Center, VPos::Top);
-        area.draw(&Text::new("taken for", (middle, MARGIN), text(12 * FINE, FAINT, (beside, above))))?;
-        area.draw(&Text::new("shown", (MARGIN, middle), upright(12 * FINE, FAINT, (HPos::Center, VPos::Top))))?;
+        area.draw(&Text::new("taken for", (middle, MARGIN), text(15 * FINE, FAINT, (beside, above))))?;
+        area.draw(&Text::new("shown", (MARGIN, middle), upright(15 * FINE, FAINT, (HPos::Center, VPos::Top))))?;
         for class in 0..self.counts.len() {
             let at = start + class as i32 * cell + cell / 2;
             let (row, column) = (text(letters, INK, (HPos::Right, VPos::Center)), (HPos::Left, VPos::Center));

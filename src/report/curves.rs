@@ -10,7 +10,7 @@ const WIDTH: i32 = 520 * FINE;
 /// Height of the part inside the axes, with their numbers.
 const PLOT: i32 = 290 * FINE;
 /// Height of a line of the legend.
-const ROW: i32 = 20 * FINE;
+const ROW: i32 = 23 * FINE;
 const MARGIN: i32 = 10 * FINE;
 /// Epochs up to which each is marked by a point.
 const MARKED: usize = 40;
@@ -171,8 +171,8 @@ impl Drawing for Curves {
         let [(first, last), (bottom, top)] = self.ranges();
         let plot = area.margin(head, MARGIN, MARGIN, 2 * MARGIN);
         let mut chart = ChartBuilder::on(&plot)
-            .x_label_area_size(42 * FINE)
-            .y_label_area_size(52 * FINE)
+            .x_label_area_size(46 * FINE)
+            .y_label_area_size(60 * FINE)
             .build_cartesian_2d(first..last, bottom..top)?;
         let letters = |colour: RGBColor| font(LETTERS).color(&colour);
         let whole = |value: &f64| if value.fract() == 0.0 { format!("{value}") } else { String::new() };

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// Pixels of a drawing for one of the page's: lines then stand finely enough, and a file is sharp.
 pub const FINE: i32 = 2;
 /// Height of ordinary letters in a drawing.
-pub const LETTERS: i32 = 13 * FINE;
+pub const LETTERS: i32 = 16 * FINE;
 
 /// Text and axes.
 pub const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);

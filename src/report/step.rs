@@ -182,7 +182,7 @@ async fn time(engine: &mut Engine, program: Program) -> Result<(usize, Vec<Timed
 
 const WIDTH: i32 = 900 * FINE;
 const HEIGHT: i32 = 320 * FINE;
-const LEFT: i32 = 76 * FINE;
+const LEFT: i32 = 92 * FINE;
 const TOP: i32 = 34 * FINE;
 const BOTTOM: i32 = 44 * FINE;
 const RIGHT: i32 = 10 * FINE;
@@ -223,8 +223,8 @@ impl Drawing for Memory {
             area.draw(&Rectangle::new([(x, y), (x + width, y + height)], colour.mix(0.75).filled()))?;
             // A name where it fits.
             let name = life.name.rsplit('/').next().unwrap_or_default();
-            if height > 14 * FINE && width > name.len() as i32 * 8 * FINE {
-                let ink = text(11 * FINE, INK, (HPos::Center, VPos::Center));
+            if height > 15 * FINE && width > name.len() as i32 * 8 * FINE {
+                let ink = text(13 * FINE, INK, (HPos::Center, VPos::Center));
                 area.draw(&Text::new(name.to_owned(), (x + width / 2, y + height / 2), ink))?;
             }
         }
