@@ -30,11 +30,12 @@ stage "build"
 cargo build --release --workspace --all-targets
 gpunn=${CARGO_TARGET_DIR:-target}/release/gpunn
 
+as_root=$([[ $(id -u) == 0 ]] || echo "sudo -n")
+may_install() { command -v apt-get >/dev/null && $as_root true 2>/dev/null; }
 has_adapter() { ! "$gpunn" devices --json | grep -q '"devices":\[\]'; }
 stage "adapters"
 if ! has_adapter; then
-  if command -v apt-get >/dev/null && { [[ $(id -u) == 0 ]] || sudo -n true 2>/dev/null; }; then
-    as_root=$([[ $(id -u) == 0 ]] || echo "sudo -n")
+  if may_install; then
     $as_root apt-get update -qq
     $as_root apt-get install -y -qq mesa-vulkan-drivers >/dev/null
   else
@@ -95,6 +96,22 @@ if has_adapter; then
 fi
 
 if $slow; then
+  stage "reports in a browser"
+  common=(results curves weights recipe device timings memory repeat)
+  has_browser() { command -v chromium chromium-browser google-chrome >/dev/null; }
+  has_browser || { may_install && { $as_root apt-get update -qq; $as_root apt-get install -y -qq chromium >/dev/null; }; } || true
+  if [[ -z ${CI:-} ]] && ! has_browser; then
+    echo "skipped: there is no Chromium, and none may be installed"
+  else
+    for model in mlp cnn autoencoder; do
+      own=(confusion pairs examples)
+      [[ $model == autoencoder ]] && own=(reconstructions)
+      "$gpunn" train --model "$model" --dataset glyphs --epochs 2 --limit-train 720 --device cpu --out "$work/page-$model" --quiet
+      scripts/check_report.sh "$work/page-$model/report.html" "${common[@]}" "${own[@]}"
+    done
+    "$gpunn" report --compare "$work"/page-{mlp,cnn,autoencoder} --out "$work/compare.html"
+    scripts/check_report.sh "$work/compare.html" results curves differences
+  fi
   stage "recipes in full"
   for recipe in glyphs-mlp nist36-mlp nist36-mlp-momentum; do
     dataset=()

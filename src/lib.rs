@@ -20,6 +20,7 @@ pub mod ops;
 pub mod optim;
 pub mod profile;
 pub mod random;
+pub mod report;
 pub mod train;
 
 pub use engine::{Engine, Program};

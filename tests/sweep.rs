@@ -55,6 +55,8 @@ fn a_sweep_trains_a_grid_and_goes_on_where_it_stopped() {
     let written: serde_json::Value =
         serde_json::from_slice(&std::fs::read(at.join("s/sweep.json")).expect("bytes")).expect("JSON");
     assert_eq!(written, table);
+    let page = std::fs::read_to_string(at.join("s/sweep.html")).expect("a page");
+    assert!(page.contains("4 runs compared") && at.join("s/sweep.svg").is_file() && at.join("s/sweep.png").is_file());
 
     // Each run is what `train` makes of the same flags.
     let alone =

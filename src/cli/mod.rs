@@ -16,6 +16,7 @@ mod pictures;
 mod predict;
 mod progress;
 mod reconstruct;
+mod report;
 mod summary;
 mod sweep;
 mod train;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gpunn::Result;
+use gpunn::report::bytes;
 
 /// Train and run small image networks on any GPU, through wgpu and shaders written by hand, or on the CPU.
 #[derive(Debug, Parser)]
@@ -48,6 +50,8 @@ enum Command {
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
     Predict(predict::Args),
+    /// Draw a run's page of curves, mistakes and weights, or one that compares runs.
+    Report(report::Args),
     /// Show what an autoencoder gives back, and how well, beside principal components.
     Reconstruct(reconstruct::Args),
     /// Write the few numbers that an autoencoder makes of pictures into a file.
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Report(args) => report::run(args),
         Command::Reconstruct(args) => reconstruct::run(args),
         Command::Encode(args) => codes::encode(args),
         Command::Decode(args) => codes::decode(args),
@@ -119,14 +124,4 @@ fn print_line(line: &str) {
 /// A fraction in percent.
 fn percent(fraction: f64) -> String {
     format!("{:.2} %", 100.0 * fraction)
-}
-
-/// Bytes for people.
-fn bytes(count: usize) -> String {
-    match count {
-        0..0x400 => format!("{count} bytes"),
-        0x400..0x10_0000 => format!("{:.1} KiB", count as f64 / 1024.0),
-        0x10_0000..0x4000_0000 => format!("{:.1} MiB", count as f64 / 1_048_576.0),
-        _ => format!("{:.2} GiB", count as f64 / 1_073_741_824.0),
-    }
 }

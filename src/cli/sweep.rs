@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunn::data::Dataset;
+use gpunn::report;
 use gpunn::train::{Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer};
 use gpunn::{Engine, Error, Result, gpu};
 
@@ -45,7 +46,7 @@ pub struct Args {
     seed: Vec<u64>,
     #[command(flatten, next_help_heading = RUN)]
     device: DeviceArgs,
-    /// The folder for the runs and for the table, as sweep.csv and sweep.json [default: runs/sweep-RECIPE]
+    /// The folder for the runs, for the table, as sweep.csv and sweep.json, and for what compares them, as sweep.html [default: runs/sweep-RECIPE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -146,12 +147,19 @@ fn finish(args: &Args, name: &str, out: &Path, mut rows: Vec<Row>) -> Result<Exi
         serde_json::to_string_pretty(&table).map_err(|error| Error::data(format!("a sweep's table: {error}")))?;
     gpunn::files::write_whole(&out.join("sweep.json"), format!("{text}\n").as_bytes())?;
     gpunn::files::write_whole(&out.join("sweep.csv"), csv(&rows).as_bytes())?;
-    // The plot that compares the runs, best first, belongs here: of each `rows[..].run`, into `out`.
+    let compared: Vec<PathBuf> = rows.iter().filter(|row| !row.diverged).map(|row| row.run.clone()).collect();
+    let page = out.join("sweep.html");
+    if !compared.is_empty() {
+        report::compare(&compared, &page)?;
+    }
     if args.telling.json {
         super::print_json(&table)?;
     } else {
         print(&rows);
         super::print_line(&format!("table: {}", out.join("sweep.csv").display()));
+        if !compared.is_empty() {
+            super::print_line(&format!("report: {}", page.display()));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use gpunn::data::Dataset;
 use gpunn::data::pictures::Asked;
 use gpunn::graph::PlanOptions;
 use gpunn::nn::{Activation, Scheme, Unfreeze};
@@ -88,6 +89,9 @@ pub struct Args {
     /// Give every tensor its own memory, to check the planner
     #[arg(long)]
     no_reuse: bool,
+    /// Draw no report.html and no plots at the end
+    #[arg(long)]
+    no_report: bool,
     /// Time each kernel, on the CPU each op, of some training steps: a table, and trace.json in the run directory
     #[arg(long)]
     profile: bool,
@@ -269,7 +273,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.telling.tensorboard {
         experiment.events = Some(experiment.run.events()?);
     }
-    train(&args, &mut experiment)
+    train(&args, experiment, &dataset)
 }
 
 /// Says what is about to be trained.
@@ -302,15 +306,24 @@ pub(super) fn watched(experiment: &mut Experiment, quiet: bool, stop: &Stop) -> 
 }
 
 /// Trains and says how it ended.
-fn train(args: &Args, experiment: &mut Experiment) -> Result<ExitCode> {
+fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<ExitCode> {
     let epochs = experiment.trainer.recipe().training.epochs;
     let done = experiment.trainer.counters().epoch;
     if args.resume.is_some() && done >= epochs && !args.telling.quiet {
         eprintln!("all {epochs} epochs are done already; --epochs asks for more");
     }
-    match watched(experiment, args.telling.quiet, &Stop::on_ctrl_c())? {
-        Outcome::Finished(summary) if args.telling.json => super::print_json(&summary)?,
-        Outcome::Finished(summary) => print_summary(&summary),
+    match watched(&mut experiment, args.telling.quiet, &Stop::on_ctrl_c())? {
+        Outcome::Finished(summary) => {
+            let mut engine = experiment.trainer.into_engine();
+            let run = experiment.run.path();
+            let report = || super::report::after_training(run, &mut engine, dataset);
+            let page = (!args.no_report).then(report).flatten();
+            if args.telling.json {
+                super::print_json(&summary)?;
+            } else {
+                print_summary(&summary, page.as_deref());
+            }
+        }
         Outcome::Interrupted { epochs, steps } => {
             let path = experiment.run.path().display();
             eprintln!("stopped after epoch {epochs} and {steps} steps; go on with: gpunn train --resume {path}");
@@ -320,7 +333,7 @@ fn train(args: &Args, experiment: &mut Experiment) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_summary(summary: &Summary) {
+fn print_summary(summary: &Summary, report: Option<&Path>) {
     let figure = |accuracy: Option<f64>, psnr: Option<f64>| match (accuracy, psnr) {
         (Some(accuracy), _) => Some(super::percent(accuracy)),
         (_, Some(psnr)) => Some(format!("{psnr:.2} dB")),
@@ -344,6 +357,9 @@ fn print_summary(summary: &Summary) {
         ));
     }
     super::print_line(&format!("run: {}", summary.run));
+    if let Some(page) = report {
+        super::print_line(&format!("report: {}", page.display()));
+    }
 }
 
 /// A resumed run's recipe: its own, with more epochs where they are asked for.

@@ -5,7 +5,7 @@ use crate::nn::{PARAMS, Parameters, STATISTICS, Weights};
 use crate::{Engine, Result};
 
 /// Takes weights to the device.
-pub(super) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
+pub(crate) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
     write_to(engine, [PARAMS, STATISTICS], parameters, weights)
 }
 

@@ -43,6 +43,23 @@ pub async fn evaluate(
     dataset: &Dataset,
     part: Part,
 ) -> Result<Evaluation> {
+    evaluate_each(engine, checkpoint, dataset, part, &mut |_, _| {}).await
+}
+
+/// Is told the number of a picture and its logits, one a class.
+pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]);
+
+/// As [`evaluate`], and `each` is told of every picture that a classifier was given.
+///
+/// # Errors
+/// As [`evaluate`].
+pub async fn evaluate_each(
+    engine: &mut Engine,
+    checkpoint: &Checkpoint,
+    dataset: &Dataset,
+    part: Part,
+    each: Each<'_>,
+) -> Result<Evaluation> {
     checkpoint.check_data(dataset)?;
     let split = dataset.part(part)?;
     let task = checkpoint.recipe.model.task()?;
@@ -80,9 +97,11 @@ pub async fn evaluate(
                 continue;
             }
             let scores = engine.read_output(program, SCORES).await?;
-            let labels = &split.labels[steps[number].first as usize..][..steps[number].valid as usize];
-            for (row, &label) in scores.chunks(classes).zip(labels) {
+            let first = steps[number].first as usize;
+            let labels = &split.labels[first..][..steps[number].valid as usize];
+            for (picture, (row, &label)) in (first..).zip(scores.chunks(classes).zip(labels)) {
                 confusion[label as usize][largest(row)] += 1;
+                each(picture, row);
             }
         }
     }

@@ -121,6 +121,7 @@ impl Experiment {
         let last = counters.last.as_ref();
         let parameters = trainer.model().parameters();
         Ok(Summary {
+            version: Some(env!("CARGO_PKG_VERSION").into()),
             run: self.run.path().display().to_string(),
             recipe: trainer.recipe().name.clone(),
             model: trainer.recipe().model.name.clone(),

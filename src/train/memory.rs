@@ -6,7 +6,7 @@ use crate::graph::{BufferKind, Graph, Passes, Plan, PlanOptions, Target, optimis
 use crate::{Error, Result};
 
 /// Optimises and plans a graph.
-pub(super) fn plan(graph: &Graph, target: &Target, options: PlanOptions) -> Result<Plan> {
+pub(crate) fn plan(graph: &Graph, target: &Target, options: PlanOptions) -> Result<Plan> {
     Plan::new(optimise(graph, Passes::default())?, target, options)
 }
 

@@ -77,6 +77,9 @@ pub struct EpochLine {
 /// What `--json` prints and `summary.json` holds.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Summary {
+    /// The version of the program; none in summaries of before it was written down.
+    #[serde(default)]
+    pub version: Option<String>,
     /// The run directory.
     pub run: String,
     /// The recipe's name.

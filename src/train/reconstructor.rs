@@ -79,6 +79,10 @@ impl Reconstructor {
         Ok(Self { engine, encoder, decoder, shape, width: bottleneck.width, batch, checkpoint })
     }
 
+    /// The engine, for other work.
+    pub fn into_engine(self) -> Engine {
+        self.engine
+    }
     /// How many numbers stand for a picture.
     pub fn width(&self) -> usize {
         self.width
@@ -166,9 +170,26 @@ impl Reconstructor {
 }
 
 impl Reconstruction {
+    /// How many pictures there are.
+    pub fn len(&self) -> usize {
+        self.originals.len() / self.values()
+    }
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.originals.is_empty()
+    }
+    /// Picture `number` and what was given back of it; nothing where there is no such picture.
+    pub fn pair(&self, number: usize) -> Option<(&[f32], &[f32])> {
+        let range = number * self.values()..(number + 1) * self.values();
+        Some((self.originals.get(range.clone())?, self.given_back.get(range)?))
+    }
     /// Mean [`super::psnr`] of the pictures in dB; nothing where there are none.
     pub fn psnr(&self) -> Option<f64> {
-        mean_psnr(&self.originals, &self.given_back, self.shape.iter().product())
+        mean_psnr(&self.originals, &self.given_back, self.values())
+    }
+
+    fn values(&self) -> usize {
+        self.shape.iter().product::<usize>().max(1)
     }
 }
 

@@ -15,8 +15,11 @@ const METRICS: &str = "metrics.jsonl";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
-const REPORT: &str = "report.html";
-const PLOTS: &str = "plots";
+const OUTCOMES: &str = "outcomes.json";
+/// The page of [`crate::report`].
+pub(crate) const REPORT: &str = "report.html";
+/// The folder of the page's pictures as files.
+pub(crate) const PLOTS: &str = "plots";
 const TENSORBOARD: &str = "tensorboard";
 
 /// A run's directory.
@@ -61,7 +64,7 @@ impl RunDirectory {
         // Before anything goes, so that a directory that cannot be written keeps what it has.
         let run = Self { path: path.to_owned() };
         write_whole(&run.path.join(RECIPE), text.as_bytes())?;
-        for name in [LAST, BEST, SUMMARY, REPORT] {
+        for name in [LAST, BEST, SUMMARY, OUTCOMES, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
         for name in [PLOTS, TENSORBOARD] {
@@ -199,6 +202,18 @@ impl RunDirectory {
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }
 
+    /// Where its reports keep what the network made of each picture of a split.
+    pub fn outcomes(&self) -> PathBuf {
+        self.path.join(OUTCOMES)
+    }
+    /// Whether metrics are there.
+    pub fn has_metrics(&self) -> bool {
+        self.path.join(METRICS).is_file()
+    }
+    /// Whether a checkpoint of the best epoch, or of weights that were imported, is there.
+    pub fn has_best(&self) -> bool {
+        self.path.join(BEST).is_file()
+    }
     /// Whether a checkpoint of the last epoch, or of where it was interrupted, is there.
     pub fn has_last(&self) -> bool {
         self.path.join(LAST).is_file()

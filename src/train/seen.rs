@@ -1,13 +1,17 @@
 //! Pictures as a network gets them, by the op itself on the CPU.
 
 use crate::cpu::Executor;
-use crate::data::{Pixels, Split};
+use crate::data::{Dataset, Part, Pixels, Split};
+use crate::formats::tensors::TensorFile;
 use crate::graph::{Graph, PlanOptions, TensorType};
+use crate::nn::{Model, Weights};
 use crate::ops::Step;
 use crate::ops::augment::{Augment, Augmented, Mode};
 use crate::{Error, Result};
 
 use super::memory;
+use super::recipe::Recipe;
+use super::weights::begin;
 
 /// Values of a sample at most: 5,000 pictures of 3x32x32.
 const SAMPLE_VALUES: usize = 5000 * 3 * 32 * 32;
@@ -50,9 +54,34 @@ pub(super) fn seen(augment: &Augment, split: &Split, input: [usize; 3], mode: Mo
 ///
 /// # Errors
 /// When the augmentation does not fit the pictures, or they cannot be read.
-pub(super) fn sample(augment: Option<&Augment>, split: &Split, input: [usize; 3]) -> Result<Vec<f32>> {
+fn sample(augment: Option<&Augment>, split: &Split, input: [usize; 3]) -> Result<Vec<f32>> {
     let picture = input.iter().product::<usize>().max(1);
     let count = split.len().min(SAMPLE_PICTURES).min((SAMPLE_VALUES / picture).max(1));
     let first = split.select(&(0..count as u32).collect::<Vec<u32>>());
     seen(&augment.cloned().unwrap_or_default(), &first, input, Mode::MIDDLE, 0)
+}
+
+/// The weights that a run begins with: drawn from its seed; where a layer begins as the training pictures have it, computed
+/// from a sample of these; and all but the classifier's from a file where it begins with pretrained ones.
+///
+/// # Errors
+/// When there are no training pictures, or they or the file do not serve.
+pub fn first_weights(
+    model: &Model,
+    recipe: &Recipe,
+    dataset: Option<&Dataset>,
+    pretrained: Option<&TensorFile>,
+) -> Result<Weights> {
+    let mut weights = model.parameters().initial_weights(recipe.seed);
+    if model.is_prepared() {
+        let dataset = dataset.ok_or_else(|| {
+            Error::usage("The network begins as the training pictures have it, and these were not found.")
+        })?;
+        let train = dataset.part(Part::Train)?;
+        model.prepare(&mut weights, &sample(recipe.augment.as_ref(), train, dataset.input)?)?;
+    }
+    if let Some(file) = pretrained {
+        begin(file, model, &mut weights)?;
+    }
+    Ok(weights)
 }

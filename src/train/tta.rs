@@ -30,6 +30,11 @@ impl std::str::FromStr for Tta {
 }
 
 impl Tta {
+    /// How many views there are, the picture as it is among them.
+    pub fn views(self) -> usize {
+        1 + self.others().count()
+    }
+
     /// The views beside the picture as it is, each with a name.
     pub(super) fn others(self) -> impl Iterator<Item = (&'static str, View)> {
         let all = [

@@ -30,6 +30,14 @@ struct Card {
     classes: Vec<String>,
 }
 
+/// Begins with the numbers of a file in all parameters and statistics but the classifier's.
+///
+/// # Errors
+/// As [`fill`].
+pub fn begin(file: &TensorFile, model: &Model, weights: &mut Weights) -> Result<()> {
+    fill(file, model, weights, |name| !model.is_classifiers(name))
+}
+
 /// Puts the numbers of a file into a model's weights: those of the parameters and statistics that `wanted` names.
 ///
 /// # Errors

@@ -153,10 +153,7 @@ impl Trainer {
                 }
             }
         }
-        let mut weights = model.parameters().initial_weights(recipe.seed);
-        if model.is_prepared() {
-            model.prepare(&mut weights, &seen::sample(recipe.augment.as_ref(), train, dataset.input)?)?;
-        }
+        let weights = seen::first_weights(&model, &recipe, Some(dataset), None)?;
         write_weights(&mut engine, model.parameters(), &weights)?;
         if recipe.training.ema.is_some() {
             write_averages(&mut engine, model.parameters(), &weights)?;

@@ -19,7 +19,7 @@ impl Trainer {
     pub async fn begin_from(&mut self, file: &TensorFile) -> Result<()> {
         let mut weights = self.weights().await?;
         let parameters = self.model.parameters();
-        weights::fill(file, &self.model, &mut weights, |name| !self.model.is_classifiers(name))?;
+        weights::begin(file, &self.model, &mut weights)?;
         write_weights(&mut self.engine, parameters, &weights)?;
         if let Some(features) = &mut self.features {
             features.forget();

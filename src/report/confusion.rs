@@ -1,0 +1,193 @@
+//! The confusion matrix, and the pairs of classes that are confused most.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::draw::{Area, Drawing, Drawn, FAINT, FINE, Hint, INK, RULE, SERIES, text, upright};
+
+const MARGIN: i32 = 8 * FINE;
+/// The matrix's side without its names, and what bounds a cell's.
+const SIDE: i32 = 620 * FINE;
+const CELL: [i32; 2] = [8 * FINE, 90 * FINE];
+/// The smallest cells that have their count written in.
+const WRITTEN: i32 = 26 * FINE;
+/// Longer names are cut.
+const LETTERS: usize = 18;
+
+/// How many pictures of each class (row) were taken for each class (column).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    /// The classes' names.
+    pub classes: Vec<String>,
+    /// Counts.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// Two classes and how often each was taken for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The classes, the lower number first.
+    pub classes: [usize; 2],
+    /// Pictures of the first that were taken for the second, and of the second for the first.
+    pub counts: [u64; 2],
+}
+
+impl Pair {
+    /// Mistakes in either direction.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+impl Matrix {
+    /// Pictures that were taken for what they show.
+    pub fn right(&self) -> u64 {
+        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
+    }
+
+    /// The unordered pairs that were confused, the most frequent first; pairs as frequent as each other in the classes' order.
+    pub fn pairs(&self) -> Vec<Pair> {
+        let classes = self.counts.len();
+        let all = (0..classes).flat_map(|a| (a + 1..classes).map(move |b| [a, b]));
+        let pair = |[a, b]: [usize; 2]| Pair { classes: [a, b], counts: [self.counts[a][b], self.counts[b][a]] };
+        let mut pairs: Vec<Pair> = all.map(pair).filter(|pair| pair.total() > 0).collect();
+        pairs.sort_by_key(|pair| std::cmp::Reverse(pair.total()));
+        pairs
+    }
+
+    fn cell(&self) -> i32 {
+        (SIDE / self.counts.len().max(1) as i32).clamp(CELL[0], CELL[1])
+    }
+
+    /// Height of the names' letters.
+    fn letters(&self) -> i32 {
+        (self.cell() - FINE).clamp(7 * FINE, 15 * FINE)
+    }
+
+    fn name(&self, class: usize) -> String {
+        let name = self.classes.get(class).map_or("", String::as_str);
+        if name.chars().count() <= LETTERS {
+            return name.into();
+        }
+        name.chars().take(LETTERS - 1).chain(['…']).collect()
+    }
+
+    /// Room for the names beside and above the cells, with what the axis is called.
+    fn names_width(&self) -> i32 {
+        let longest = (0..self.counts.len()).map(|class| self.name(class).chars().count()).max().unwrap_or(0) as i32;
+        longest.max(2) * self.letters() * 3 / 5 + 2 * MARGIN + 19 * FINE
+    }
+
+    fn places(&self) -> impl Iterator<Item = (usize, usize, [i32; 2])> {
+        let (cell, start) = (self.cell(), MARGIN + self.names_width());
+        let classes = self.counts.len();
+        let at = move |index: usize| start + index as i32 * cell;
+        (0..classes).flat_map(move |row| (0..classes).map(move |column| (row, column, [at(column), at(row)])))
+    }
+}
+
+impl Drawing for Matrix {
+    fn label(&self) -> String {
+        format!("Confusion matrix of {} classes; the pairs most often confused stand below it", self.classes.len())
+    }
+
+    fn size(&self) -> (u32, u32) {
+        let side = (2 * MARGIN + self.names_width() + self.counts.len() as i32 * self.cell()) as u32;
+        (side, side)
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B> {
+        let (cell, letters, names) = (self.cell(), self.letters(), self.names_width());
+        let start = MARGIN + names;
+        let end = start + self.counts.len() as i32 * cell;
+        let middle = (start + end) / 2;
+        let (beside, above) = (HPos::Center, VPos::Top);
+        area.draw(&Text::new("taken for", (middle, MARGIN), text(15 * FINE, FAINT, (beside, above))))?;
+        area.draw(&Text::new("shown", (MARGIN, middle), upright(15 * FINE, FAINT, (HPos::Center, VPos::Top))))?;
+        for class in 0..self.counts.len() {
+            let at = start + class as i32 * cell + cell / 2;
+            let (row, column) = (text(letters, INK, (HPos::Right, VPos::Center)), (HPos::Left, VPos::Center));
+            area.draw(&Text::new(self.name(class), (start - 3 * FINE, at), row))?;
+            if self.name(class).chars().count() <= 2 {
+                let short = text(letters, INK, (HPos::Center, VPos::Bottom));
+                area.draw(&Text::new(self.name(class), (at, start - 3 * FINE), short))?;
+            } else {
+                area.draw(&Text::new(self.name(class), (at, start - 3 * FINE), upright(letters, INK, column)))?;
+            }
+        }
+        for (row, column, [x, y]) in self.places() {
+            let (count, all) = (self.counts[row][column], self.counts[row].iter().sum::<u64>());
+            if count == 0 {
+                continue;
+            }
+            let share = count as f64 / all.max(1) as f64;
+            // The root shows few mistakes too. What is right is blue, what is wrong is red.
+            let colour = if row == column { SERIES[0] } else { SERIES[1] }.mix(0.08 + 0.84 * share.sqrt());
+            area.draw(&Rectangle::new([(x, y), (x + cell, y + cell)], colour.filled()))?;
+            if cell >= WRITTEN {
+                let style = text((cell / 3).min(14 * FINE), INK, (HPos::Center, VPos::Center));
+                area.draw(&Text::new(count.to_string(), (x + cell / 2, y + cell / 2), style))?;
+            }
+        }
+        for line in 0..=self.counts.len() {
+            let at = start + line as i32 * cell;
+            area.draw(&PathElement::new(vec![(start, at), (end, at)], RULE.stroke_width(1)))?;
+            area.draw(&PathElement::new(vec![(at, start), (at, end)], RULE.stroke_width(1)))?;
+        }
+        Ok(())
+    }
+
+    fn hints(&self) -> Vec<Hint> {
+        let cell = self.cell();
+        let hint = |(row, column, [x, y]): (usize, usize, [i32; 2])| {
+            let (count, all) = (self.counts[row][column], self.counts[row].iter().sum::<u64>());
+            let (shown, taken) = (&self.classes[row], &self.classes[column]);
+            let text = match row == column {
+                true => format!("{shown}: {count} of {all} right"),
+                false => format!("{shown} taken for {taken}: {count} of {all}"),
+            };
+            (count > 0).then_some(Hint { place: [x, y, cell, cell], text })
+        };
+        self.places().filter_map(hint).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::draw;
+
+    fn matrix(classes: usize) -> Matrix {
+        let count = |row: usize, column: usize| if row == column { 40 } else { ((row * 7 + column * 3) % 5) as u64 };
+        let counts = (0..classes).map(|row| (0..classes).map(|column| count(row, column)).collect()).collect();
+        Matrix { classes: (0..classes).map(|class| format!("class {class}")).collect(), counts }
+    }
+
+    #[test]
+    fn pairs_are_unordered_and_the_most_frequent_come_first() {
+        let counts = vec![vec![9, 1, 0], vec![4, 9, 2], vec![0, 5, 9]];
+        let pairs = Matrix { classes: vec!["a".into(), "b".into(), "c".into()], counts }.pairs();
+        assert_eq!(pairs[0], Pair { classes: [1, 2], counts: [2, 5] });
+        assert_eq!((pairs[1].classes, pairs[1].total(), pairs.len()), ([0, 1], 5, 2));
+    }
+
+    #[test]
+    fn two_classes_and_a_hundred_are_drawn_with_a_hint_a_cell() {
+        for classes in [1, 2, 36, 100] {
+            let matrix = matrix(classes);
+            let page = draw::inline(&matrix).expect("drawn").into_string();
+            assert_eq!(page.matches("<title>").count(), matrix.hints().len(), "{classes}");
+            assert!(page.len() < 2_000_000, "{classes}: {}", page.len());
+            assert!(page.contains("class 0: 40 of "), "{classes}");
+            let (width, _) = matrix.size();
+            assert!((200..2600).contains(&width), "{classes}: {width}");
+            assert!(draw::png(&matrix).is_ok());
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let long = Matrix { classes: vec!["a name that goes on and on".into()], counts: vec![vec![1]] };
+        assert_eq!(long.name(0), "a name that goes …");
+    }
+}

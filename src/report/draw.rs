@@ -1,0 +1,246 @@
+//! How a drawing becomes a file and a part of a page: one description, drawn by plotters as SVG and as pixels.
+//!
+//! A drawing uses the colours of this file and no others. On a page each of them becomes a CSS variable, so that one drawing
+//! serves the light and the dark scheme; in a file they stand as they are, on white.
+
+use std::fmt::Write;
+use std::sync::Once;
+
+use image::RgbImage;
+use maud::{Markup, PreEscaped, html};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, FontTransform, register_font};
+
+use crate::{Error, Result};
+
+/// Pixels of a drawing for one of the page's: lines then stand finely enough, and a file is sharp.
+pub const FINE: i32 = 2;
+/// Height of ordinary letters in a drawing.
+pub const LETTERS: i32 = 16 * FINE;
+
+/// Text and axes.
+pub const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
+/// What stands back: captions of axes.
+pub const FAINT: RGBColor = RGBColor(0x59, 0x63, 0x6e);
+/// Lines of a grid.
+pub const RULE: RGBColor = RGBColor(0xdf, 0xe3, 0xe8);
+/// The colours of lines, told apart by people who see few colours: M. Okabe and K. Ito, "Color universal design", 2008; their
+/// yellow, which no white page shows, is left out.
+pub const SERIES: [RGBColor; 7] = [
+    RGBColor(0x00, 0x72, 0xb2),
+    RGBColor(0xd5, 0x5e, 0x00),
+    RGBColor(0x00, 0x9e, 0x73),
+    RGBColor(0xcc, 0x79, 0xa7),
+    RGBColor(0xe6, 0x9f, 0x00),
+    RGBColor(0x56, 0xb4, 0xe9),
+    RGBColor(0x50, 0x50, 0x50),
+];
+
+/// Where a drawing is drawn.
+pub type Area<B> = DrawingArea<B, Shift>;
+/// How drawing ends.
+pub type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+/// A part of a drawing that says more to who points at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// Left, top, width and height.
+    pub place: [i32; 4],
+    /// What it says.
+    pub text: String,
+}
+
+/// What can be drawn.
+pub trait Drawing {
+    /// What it shows, for who cannot see it.
+    fn label(&self) -> String;
+    /// Width and height.
+    fn size(&self) -> (u32, u32);
+    /// Draws it on an area of that size.
+    ///
+    /// # Errors
+    /// When the backend refuses.
+    fn draw<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B>;
+    /// What its parts say.
+    fn hints(&self) -> Vec<Hint> {
+        Vec::new()
+    }
+}
+
+/// Text of a height and colour, held where `pos` says.
+pub fn text(letters: i32, colour: RGBColor, pos: (HPos, VPos)) -> TextStyle<'static> {
+    styled(font(letters), colour, pos)
+}
+
+/// The same, read from below upwards.
+pub fn upright(letters: i32, colour: RGBColor, pos: (HPos, VPos)) -> TextStyle<'static> {
+    styled(font(letters).transform(FontTransform::Rotate270), colour, pos)
+}
+
+fn styled(font: FontDesc<'static>, colour: RGBColor, (across, down): (HPos, VPos)) -> TextStyle<'static> {
+    TextStyle { font, color: colour.to_backend_color(), pos: Pos::new(across, down) }
+}
+
+/// The font of all drawings: in SVG that of whoever reads it, in pixels the one inside the program.
+pub fn font(letters: i32) -> FontDesc<'static> {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        // Without a font there would be no text in pixels, and drawing says so.
+        let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+    });
+    ("sans-serif", letters).into_font()
+}
+
+/// A drawing as SVG with its text as text.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn svg(drawing: &impl Drawing) -> Result<String> {
+    let mut whole = String::new();
+    {
+        let area = SVGBackend::with_string(&mut whole, drawing.size()).into_drawing_area();
+        area.fill(&WHITE).map_err(refused)?;
+        drawing.draw(&area).map_err(refused)?;
+        area.present().map_err(refused)?;
+    }
+    Ok(with_hints(&whole, drawing))
+}
+
+/// A drawing as a part of a page: no colour of its own, and as wide as the page lets it be.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn inline(drawing: &impl Drawing) -> Result<Markup> {
+    let mut whole = String::new();
+    {
+        let area = SVGBackend::with_string(&mut whole, drawing.size()).into_drawing_area();
+        drawing.draw(&area).map_err(refused)?;
+        area.present().map_err(refused)?;
+    }
+    let whole = with_hints(&whole, drawing);
+    let mut inside = whole.split_once('\n').map_or("", |(_, rest)| rest).replace("</svg>\n", "");
+    for (colour, variable) in variables() {
+        inside = inside.replace(&format!("\"{}\"", hex(colour)), &format!("\"var(--{variable})\""));
+    }
+    let (width, height) = drawing.size();
+    Ok(html! {
+        svg viewBox=(format!("0 0 {width} {height}")) role="img" aria-label=(drawing.label())
+            style=(format!("max-width:{}px", width as i32 / FINE)) {
+            (PreEscaped(inside))
+        }
+    })
+}
+
+/// A drawing in pixels, as the bytes of a PNG.
+///
+/// # Errors
+/// When it cannot be drawn.
+pub fn png(drawing: &impl Drawing) -> Result<Vec<u8>> {
+    let (width, height) = drawing.size();
+    let mut pixels = vec![0_u8; 3 * width as usize * height as usize];
+    {
+        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        area.fill(&WHITE).map_err(refused)?;
+        drawing.draw(&area).map_err(refused)?;
+        area.present().map_err(refused)?;
+    }
+    let picture = RgbImage::from_raw(width, height, pixels).unwrap_or_default();
+    super::picture::png(&picture)
+}
+
+/// The CSS variables of the colours, in the light and the dark scheme.
+pub fn schemes() -> [String; 2] {
+    // In the dark, lines are lighter; their order of hues stays.
+    let dark = ["e6edf3", "9aa4ae", "343b44", "56b4e9", "f0883e", "2fc79a", "e3a1c7", "f2c14e", "a5d8f7", "b5b5b5"];
+    let mut schemes = [String::new(), String::new()];
+    for ((colour, variable), dark) in variables().into_iter().zip(dark) {
+        let _ = write!(schemes[0], "--{variable}:{};", hex(colour).to_lowercase());
+        let _ = write!(schemes[1], "--{variable}:#{dark};");
+    }
+    schemes
+}
+
+/// The colours of this file, each with the CSS variable that stands for it.
+fn variables() -> Vec<(RGBColor, String)> {
+    let fixed = [(INK, "ink"), (FAINT, "faint"), (RULE, "rule")].map(|(colour, name)| (colour, name.to_owned()));
+    let series = SERIES.into_iter().enumerate().map(|(number, colour)| (colour, format!("s{number}")));
+    fixed.into_iter().chain(series).collect()
+}
+
+/// As plotters writes colours.
+fn hex(RGBColor(red, green, blue): RGBColor) -> String {
+    format!("#{red:02X}{green:02X}{blue:02X}")
+}
+
+/// Lays the hints over a drawing, as rectangles that nobody sees.
+fn with_hints(whole: &str, drawing: &impl Drawing) -> String {
+    let hints = drawing.hints();
+    if hints.is_empty() {
+        return whole.into();
+    }
+    let mut over = String::from("<g fill=\"none\" pointer-events=\"all\">\n");
+    for Hint { place: [x, y, width, height], text } in hints {
+        let rect = format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\">");
+        let title = html! { title { (text) } }.into_string();
+        over += &format!("{rect}{title}</rect>\n");
+    }
+    whole.replace("</svg>", &format!("{over}</g>\n</svg>"))
+}
+
+fn refused<E: std::error::Error + Send + Sync>(error: DrawingAreaErrorKind<E>) -> Error {
+    Error::data(format!("A plot cannot be drawn: {error}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sample;
+
+    impl Drawing for Sample {
+        fn label(&self) -> String {
+            "a <sample>".into()
+        }
+        fn size(&self) -> (u32, u32) {
+            (80, 40)
+        }
+        fn draw<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B> {
+            let ink = text(LETTERS, INK, (HPos::Left, VPos::Top));
+            area.draw(&Rectangle::new([(0, 0), (40, 40)], SERIES[0].filled()))?;
+            area.draw(&Text::new("x < y", (44, 4), ink))
+        }
+        fn hints(&self) -> Vec<Hint> {
+            vec![Hint { place: [0, 0, 40, 40], text: "A & B".into() }]
+        }
+    }
+
+    #[test]
+    fn a_file_has_its_colours_and_a_page_its_variables() {
+        let file = svg(&Sample).expect("drawn");
+        assert!(file.contains("fill=\"#0072B2\"") && file.contains("xmlns="), "{file}");
+        let page = inline(&Sample).expect("drawn").into_string();
+        assert!(page.contains("fill=\"var(--s0)\"") && !page.contains("0072B2") && !page.contains("http"), "{page}");
+        assert!(page.contains("A &amp; B") && page.contains("x &lt; y") && page.contains("a &lt;sample&gt;"), "{page}");
+        assert_eq!((page.matches("<svg").count(), page.matches("</svg>").count()), (1, 1));
+    }
+
+    #[test]
+    fn pixels_have_text() {
+        let picture = image::load_from_memory(&png(&Sample).expect("drawn")).expect("a PNG").to_rgb8();
+        assert_eq!(picture.dimensions(), (80, 40));
+        let dark =
+            (44..80).flat_map(|x| (0..40).map(move |y| (x, y))).filter(|&(x, y)| picture.get_pixel(x, y).0[0] < 128);
+        assert!(dark.count() > 20, "letters are drawn");
+    }
+
+    #[test]
+    fn both_schemes_name_every_colour() {
+        let [light, dark] = schemes();
+        for (_, variable) in variables() {
+            let name = format!("--{variable}:#");
+            assert!(light.contains(&name) && dark.contains(&name), "{name}");
+        }
+    }
+}

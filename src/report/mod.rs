@@ -1,0 +1,23 @@
+//! What a person looks at after a run: one HTML page that needs nothing else, and its plots as files.
+//!
+//! Everything is drawn from the run directory (`metrics.jsonl`, `summary.json`, the checkpoint) and from the data set where
+//! it is found, so that any run can be reported again. What is missing is said on the page and by [`Report::left_out`].
+
+mod compare;
+mod confusion;
+mod curves;
+mod draw;
+mod examples;
+mod material;
+mod outcomes;
+mod page;
+mod picture;
+mod run;
+mod sections;
+mod settings;
+mod step;
+mod weights;
+
+pub use compare::compare;
+pub use run::{Options, Report, write};
+pub use step::bytes;

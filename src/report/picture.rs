@@ -1,0 +1,90 @@
+//! Pictures of pixels: of data sets, for a page and for files.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{self, FilterType};
+use image::{GrayImage, ImageFormat, RgbImage};
+use maud::{Markup, html};
+
+use crate::{Error, Result};
+
+/// The longest side of a picture that is kept pixel by pixel.
+const EXACT: u32 = 64;
+/// The longest side of other pictures, which are shrunk to it.
+const SHRUNK: u32 = 96;
+/// Quality of these, of 100.
+const QUALITY: u8 = 82;
+
+/// Pixels as the bytes of a PNG.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    // What is grey takes a third of the room.
+    let grey = picture.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]);
+    let written = match grey {
+        true => to_grey(picture).write_to(&mut bytes, ImageFormat::Png),
+        false => picture.write_to(&mut bytes, ImageFormat::Png),
+    };
+    written.map_err(|error| Error::data(format!("A picture cannot be written: {error}.")))?;
+    Ok(bytes.into_inner())
+}
+
+fn to_grey(picture: &RgbImage) -> GrayImage {
+    GrayImage::from_fn(picture.width(), picture.height(), |x, y| image::Luma([picture.get_pixel(x, y).0[0]]))
+}
+
+/// A picture `[channels, height, width]` of values from 0 to 1: one channel grey, three in colour.
+pub fn pixels(values: &[f32], [channels, height, width]: [usize; 3]) -> RgbImage {
+    let plane = height * width;
+    let byte = |channel: usize, at: usize| {
+        let value = values.get(channel.min(channels.saturating_sub(1)) * plane + at).copied().unwrap_or(0.0);
+        (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+    };
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        image::Rgb([byte(0, at), byte(1, at), byte(2, at)])
+    })
+}
+
+/// A picture inside a page; what is large is shrunk.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn inside(picture: &RgbImage, described: &str) -> Result<Markup> {
+    let longer = picture.width().max(picture.height()).max(1);
+    let source = if longer <= EXACT {
+        data_uri("png", &png(picture)?)
+    } else {
+        let side = |side: u32| (side * SHRUNK / longer).max(1);
+        let small = imageops::resize(picture, side(picture.width()), side(picture.height()), FilterType::Triangle);
+        let mut bytes = Vec::new();
+        let written = small.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY));
+        written.map_err(|error| Error::data(format!("A picture cannot be written: {error}.")))?;
+        data_uri("jpeg", &bytes)
+    };
+    Ok(html! { img src=(source) alt=(described) width="64"; })
+}
+
+/// A file's content as a source that does not leave the page.
+pub fn data_uri(kind: &str, bytes: &[u8]) -> String {
+    format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_pictures_are_written_grey_and_large_ones_small() {
+        let grey = pixels(&[0.0, 0.5, 1.0, 2.0], [1, 2, 2]);
+        let read = image::load_from_memory(&png(&grey).expect("written")).expect("a PNG");
+        assert_eq!((read.color(), read.to_rgb8()), (image::ColorType::L8, grey.clone()));
+        assert_eq!(grey.get_pixel(1, 1).0, [255; 3]);
+        let colour = pixels(&[0.2; 3 * 300 * 200], [3, 300, 200]);
+        let page = inside(&colour, "a & b").expect("inside").into_string();
+        assert!(page.contains("data:image/jpeg;base64,") && page.contains("a &amp; b") && page.len() < 4000, "{page}");
+    }
+}

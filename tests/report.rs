@@ -1,0 +1,228 @@
+//! Reports as a person asks for them: what a page holds, what it says is not there, and each run that cannot be reported.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn gpunn(folder: &Path, args: &[&str]) -> Output {
+    let args = args.iter().copied().chain(["--device", "cpu"]);
+    Command::new(env!("CARGO_BIN_EXE_gpunn")).current_dir(folder).args(args).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_str(text(&output.stdout).trim()).expect("JSON")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn refused(folder: &Path, args: &[&str], code: i32, parts: &[&str]) {
+    let output = gpunn(folder, args);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
+    assert!(parts.iter().all(|part| error.contains(part)), "{args:?}: {error}");
+    assert!(!error.contains("panicked") && output.stdout.is_empty(), "{args:?}: {error}");
+}
+
+/// Trains briefly into `out` and gives the summary.
+fn train(folder: &Path, out: &str, more: &[&str]) -> serde_json::Value {
+    let short = ["train", "--limit-train", "360", "--epochs", "2", "--quiet", "--json", "--out", out];
+    json(&gpunn(folder, &[&short[..], more].concat()))
+}
+
+/// What a page's elements are called by.
+fn sections(page: &str) -> Vec<&str> {
+    page.split("<section id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+/// A page needs nothing else: every source is inside it, every link stays in it, and nothing runs.
+fn stands_alone(page: &str) {
+    for (attribute, inside) in [("src=\"", "data:image/"), ("href=\"", "#")] {
+        assert!(page.split(attribute).skip(1).all(|value| value.starts_with(inside)), "{attribute}");
+    }
+    for outside in ["<script", "<link", "url(", "@import", "http:", "https:"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    assert!(page.contains("prefers-color-scheme:dark") && page.contains("width=device-width"));
+}
+
+#[test]
+fn a_classifiers_page_shows_all_that_the_run_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let summary = train(at, "run", &[]);
+    let page = read(&at.join("run/report.html"));
+    stands_alone(&page);
+    let all = ["results", "curves", "confusion", "pairs", "examples", "weights", "recipe", "device", "timings"];
+    assert_eq!(sections(&page), [&all[..], &["memory", "repeat"]].concat());
+    let hash = summary["weights_hash"].as_str().expect("a hash");
+    let accuracy = format!("{:.2} %", 100.0 * summary["test_accuracy"].as_f64().expect("a figure"));
+    for part in [hash, &accuracy, "gpunn train --recipe run/recipe.toml", "taken for", "Before, drawn again", "matmul"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("Left out"));
+    for name in ["accuracy", "loss", "learning_rate", "confusion", "memory"] {
+        assert!(read(&at.join(format!("run/plots/{name}.svg"))).contains("</svg>"), "{name}");
+        assert!(image::open(at.join(format!("run/plots/{name}.png"))).is_ok(), "{name}");
+    }
+    for name in ["weights_before", "weights_after"] {
+        assert!(image::open(at.join(format!("run/plots/{name}.png"))).is_ok(), "{name}");
+    }
+
+    // The same again elsewhere, from what was kept; the run stays as it is.
+    let kept = read(&at.join("run/outcomes.json"));
+    let answer = json(&gpunn(at, &["report", "run", "--out", "elsewhere", "--quiet", "--json"]));
+    assert_eq!((&answer["report"], &answer["left_out"]), (&"elsewhere/report.html".into(), &serde_json::json!([])));
+    let again = read(&at.join("elsewhere/report.html"));
+    let confusion = |page: &str| page.split("<section id=\"").nth(3).expect("the third").to_owned();
+    assert_eq!(confusion(&again), confusion(&page));
+    assert_eq!((read(&at.join("run/outcomes.json")), read(&at.join("run/report.html"))), (kept.clone(), page));
+    // What was kept of other weights is not taken for these.
+    std::fs::write(at.join("run/outcomes.json"), kept.replace(hash, "0000000000000000")).expect("written");
+    assert!(gpunn(at, &["report", "run", "--quiet"]).status.success());
+    assert_eq!(confusion(&read(&at.join("run/report.html"))), confusion(&again));
+
+    train(at, "bare", &["--no-report"]);
+    assert!(!at.join("bare/report.html").exists() && !at.join("bare/plots").exists());
+}
+
+#[test]
+fn an_autoencoders_page_shows_pictures_given_back_and_a_convolutions_its_filters() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let summary = train(at, "ae", &["--model", "autoencoder"]);
+    let page = read(&at.join("ae/report.html"));
+    stands_alone(&page);
+    let expected =
+        ["results", "curves", "reconstructions", "weights", "recipe", "device", "timings", "memory", "repeat"];
+    assert_eq!(sections(&page), expected);
+    // What was measured picture by picture is what the training said.
+    let psnr = format!("{:.2} dB", summary["test_psnr"].as_f64().expect("a figure"));
+    assert!(page.contains(&format!("mean peak signal-to-noise ratio is {psnr}")), "{psnr}");
+    train(at, "cnn", &["--model", "cnn"]);
+    let page = read(&at.join("cnn/report.html"));
+    stands_alone(&page);
+    assert!(page.contains("conv1.weight") && sections(&page).contains(&"weights"));
+}
+
+#[test]
+fn what_a_run_lacks_is_said_and_the_rest_is_drawn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    train(at, "run", &["--no-report"]);
+    let without = |file: &str| {
+        let (there, away) = (at.join("run").join(file), at.join("away"));
+        std::fs::rename(&there, &away).expect("moved");
+        let output = gpunn(at, &["report", "run", "--quiet", "--out", "page"]);
+        std::fs::rename(&away, &there).expect("moved back");
+        let error = text(&output.stderr);
+        assert!(output.status.success() && error.contains(file), "{file}: {error}");
+        let page = read(&at.join("page/report.html"));
+        assert!(page.contains("Left out") && page.contains(file), "{file}");
+        stands_alone(&page);
+        page
+    };
+    assert!(!sections(&without("metrics.jsonl")).contains(&"curves"));
+    assert!(sections(&without("summary.json")).contains(&"confusion"));
+    let page = without("last.safetensors");
+    assert!(sections(&page).contains(&"curves") && !sections(&page).contains(&"weights"));
+}
+
+#[test]
+fn a_run_whose_pictures_are_gone_is_still_reported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    for class in ["left", "right"] {
+        let to = at.join("pictures").join(class);
+        std::fs::create_dir_all(&to).expect("a folder");
+        for number in 0..8_u32 {
+            let bright = |x: u32| (x < 8) == (class == "left");
+            let picture = image::GrayImage::from_fn(16, 16, |x, y| {
+                image::Luma([if bright(x) { 200 + ((x + y * number) % 50) as u8 } else { 10 }])
+            });
+            picture.save(to.join(format!("{number}.png"))).expect("saved");
+        }
+    }
+    let pictures = ["--dataset", "pictures", "--size", "16", "--channels", "1", "--model", "mlp", "--epochs", "2"];
+    let named = ["--out", "run", "--quiet", "--batch-size", "4"];
+    let output = gpunn(at, &[&["train"][..], &pictures, &named].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(sections(&read(&at.join("run/report.html"))).contains(&"confusion"));
+    std::fs::rename(at.join("pictures"), at.join("moved")).expect("moved");
+    let output = gpunn(at, &["report", "run", "--quiet"]);
+    let error = text(&output.stderr);
+    assert!(output.status.success() && error.contains("left out") && error.contains("pictures"), "{error}");
+    let page = read(&at.join("run/report.html"));
+    assert!(page.contains("Left out"));
+    let there = sections(&page);
+    assert!(["curves", "weights", "timings", "memory"].iter().all(|section| there.contains(section)), "{there:?}");
+    assert!(!there.contains(&"confusion"), "{there:?}");
+}
+
+#[test]
+fn runs_that_cannot_be_reported_are_refused_in_sentences() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    refused(at, &["report", "nowhere"], 2, &["There is no run directory nowhere"]);
+    std::fs::create_dir(at.join("empty")).expect("a folder");
+    refused(at, &["report", "empty"], 2, &["holds no run", "recipe.toml"]);
+    train(at, "run", &["--no-report"]);
+    refused(at, &["report", "run", "run"], 2, &["--compare"]);
+    refused(at, &["report", "run", "--split", "all"], 2, &["no split `all`"]);
+
+    std::fs::write(at.join("file"), "").expect("written");
+    refused(at, &["report", "run", "--out", "file/page"], 1, &["cannot make the folder of plots", "file/page"]);
+    refused(at, &["report", "--compare", "run", "--out", "file/page.html"], 1, &["file/page.html"]);
+
+    let change = |file: &str, from: &str, to: &str| {
+        let path = at.join("run").join(file);
+        let whole = std::fs::read(&path).expect("read");
+        let changed = read(&path).replacen(from, to, 1);
+        assert_ne!(changed.as_bytes(), whole, "{file}");
+        std::fs::write(&path, changed).expect("written");
+        move || std::fs::write(&path, &whole).expect("written")
+    };
+    let undo = change("recipe.toml", "format = 1", "format = 99");
+    refused(at, &["report", "run"], 1, &["format", "99"]);
+    undo();
+    let undo = change("metrics.jsonl", "\"epoch\":1", "\"epoch\":\"one\"");
+    refused(at, &["report", "run"], 1, &["metrics.jsonl, line 1"]);
+    undo();
+    let undo = change("summary.json", "{", "");
+    refused(at, &["report", "run"], 1, &["summary.json"]);
+    undo();
+
+    // As a run is that was cut off in its first epoch.
+    std::fs::write(at.join("run/metrics.jsonl"), "").expect("written");
+    for file in ["last.safetensors", "best.safetensors", "summary.json"] {
+        std::fs::remove_file(at.join("run").join(file)).expect("removed");
+    }
+    refused(at, &["report", "run"], 2, &["cut off in its first epoch", "Train it anew"]);
+    refused(at, &["report", "--compare", "run"], 2, &["cut off in its first epoch"]);
+}
+
+#[test]
+fn runs_are_compared_on_one_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let figure = |summary: &serde_json::Value| summary["val_accuracy"].as_f64().expect("a figure");
+    let good = train(at, "good", &["--no-report"]);
+    let bad = train(at, "bad", &["--no-report", "--lr", "1e-6"]);
+    assert!(figure(&good) > figure(&bad));
+    let output = gpunn(at, &["report", "--compare", "bad", "good", "--quiet"]);
+    assert!(output.status.success() && text(&output.stdout).contains("compare.html"), "{}", text(&output.stderr));
+    let page = read(&at.join("compare.html"));
+    stands_alone(&page);
+    assert_eq!(sections(&page), ["results", "curves", "differences"]);
+    let table = page.split("id=\"results\"").nth(1).expect("a table");
+    assert!(table.find("<td>good").expect("good") < table.find("<td>bad").expect("bad"), "the best comes first");
+    assert!(page.contains("optimizer.learning_rate") && !page.contains("training.batch_size"));
+    assert!(read(&at.join("compare.svg")).contains("good: ") && image::open(at.join("compare.png")).is_ok());
+}
