@@ -10,6 +10,7 @@ mod eval;
 mod pictures;
 mod predict;
 mod progress;
+mod read;
 mod summary;
 mod train;
 
@@ -39,6 +40,8 @@ enum Command {
     Eval(eval::Args),
     /// Say what pictures show, with a trained run.
     Predict(predict::Args),
+    /// Print the handwritten capitals and digits that photos show.
+    Read(read::Args),
     /// List the adapters of this machine and say which one is taken.
     Devices(devices::Args),
     /// Check every kernel and gradient against the CPU, on this machine.
@@ -59,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(*args),
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Read(args) => read::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Check(args) => check::run(args),
         Command::Bench(args) => bench::run(args),

@@ -265,6 +265,11 @@ pub fn rule(name: &str, asked: &Asked) -> Option<Rule> {
     }
 }
 
+/// Whether the set `name` shows dark writing on light paper, as the MAT files of characters do, rather than the reverse.
+pub fn has_dark_ink(name: &str) -> bool {
+    catalogue::lookup(name).is_some_and(|info| info.files.iter().any(|file| file.ends_with(".mat")))
+}
+
 /// What a set's pictures and classes are, without its pictures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
@@ -347,6 +352,11 @@ mod tests {
         let sentence = set.part(Part::Train).expect_err("missing").to_string();
         assert!(sentence.contains("nist26_train.mat") && sentence.contains("only val"), "{sentence}");
         assert!("tset".parse::<Part>().expect_err("unknown").to_string().contains("train, val and test"));
+    }
+
+    #[test]
+    fn the_paper_of_a_set_is_known() {
+        assert!(has_dark_ink("emnist36") && has_dark_ink("nist26") && !has_dark_ink("mnist") && !has_dark_ink("a/folder"));
     }
 
     #[test]
