@@ -2,18 +2,19 @@
 //! parallel and kept decoded in the user's cache.
 
 pub mod folder;
+mod open;
 pub mod rule;
 pub mod store;
 
+pub use open::{decode, open};
 pub use rule::{Asked, Fit, Rule, Size};
 pub use store::Store;
 
 use super::{Dataset, Options, Part, Pixels, Split};
 use crate::{Error, Result};
 use folder::{Listing, Picture};
-use image::{DynamicImage, ImageDecoder, ImageReader};
 use rayon::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use store::{Index, Key, Writer};
 
 /// Pictures that are decoded at a time: enough for every thread, few enough to stay small.
@@ -28,30 +29,6 @@ pub(super) struct Place {
     pub path: PathBuf,
     /// The data directory that it is found in by its name; `None` where the name is its path.
     pub directory: Option<PathBuf>,
-}
-
-/// Decodes the picture in a file, by its content rather than its name, turned upright where a camera says how it was held.
-///
-/// # Errors
-/// [`Error::File`] where it cannot be opened, [`Error::Data`] where it is no picture.
-pub fn open(path: &Path) -> Result<DynamicImage> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let reader = reader.map_err(Error::file("cannot read the picture", path))?;
-    let decode = || {
-        let mut decoder = reader.into_decoder()?;
-        let orientation = decoder.orientation()?;
-        let mut picture = DynamicImage::from_decoder(decoder)?;
-        picture.apply_orientation(orientation);
-        Ok(picture)
-    };
-    decode().map_err(|error: image::ImageError| {
-        Error::data(format!(
-            "{} is no picture that can be read ({}): {}.",
-            path.display(),
-            folder::KINDS,
-            error.to_string().trim_end_matches('.')
-        ))
-    })
 }
 
 /// Loads a folder into memory: from the cache where it has what the folder holds, else by decoding, which fills the cache.
@@ -71,7 +48,7 @@ pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Datas
     for (split, pictures) in splits.iter_mut().zip(&listing.splits) {
         *split = room(pictures.len(), rule, &place.name)?;
     }
-    let (labels, skipped) = decode(&listing, rule, options.skip_bad, |slot, bytes| {
+    let (labels, skipped) = decode_all(&listing, rule, options.skip_bad, |slot, bytes| {
         splits[slot].extend_from_slice(bytes);
         if writer.as_mut().is_some_and(|writer| writer.pictures(bytes).is_err()) {
             writer = None;
@@ -128,7 +105,7 @@ pub(super) fn store(place: &Place, rule: Rule, options: &Options) -> Result<Stor
         return Ok(store);
     }
     let mut writer = Writer::create(&file)?;
-    let (labels, skipped) = decode(&listing, rule, options.skip_bad, |_, bytes| {
+    let (labels, skipped) = decode_all(&listing, rule, options.skip_bad, |_, bytes| {
         writer.pictures(bytes).map_err(Error::file("cannot write", &file))
     })?;
     writer.finish(&Index { key: key.clone(), classes: listing.classes, labels, skipped })?;
@@ -140,7 +117,7 @@ pub(super) fn store(place: &Place, rule: Rule, options: &Options) -> Result<Stor
 type Decoded = ([Vec<u32>; 3], Vec<String>);
 
 /// Decodes all pictures in parallel and hands their bytes over in order, with the number of their split.
-fn decode(
+fn decode_all(
     listing: &Listing,
     rule: Rule,
     skip_bad: bool,
@@ -189,23 +166,5 @@ mod tests {
         assert_eq!(room(2, Rule::DEFAULT, "x").expect("little").capacity(), 2 * 3 * 64 * 64);
         let sentence = room(usize::MAX / 2, Rule::DEFAULT, "x").expect_err("too much").to_string();
         assert!(sentence.contains("3 x 64 x 64") && sentence.contains("smaller size"), "{sentence}");
-    }
-
-    #[test]
-    fn pictures_are_turned_as_the_camera_was_held() {
-        // A JPEG of 8 x 16 whose EXIF says: turn by a quarter.
-        let mut plain = std::io::Cursor::new(Vec::new());
-        let picture = DynamicImage::new_rgb8(8, 16);
-        picture.write_to(&mut plain, image::ImageFormat::Jpeg).expect("writing to memory");
-        let plain = plain.into_inner();
-        let tiff = [b"MM\0*\0\0\0\x08\0\x01", &b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"[..], &b"\0\0\0\0"[..]].concat();
-        let exif = [&b"Exif\0\0"[..], &tiff].concat();
-        let length = (exif.len() as u16 + 2).to_be_bytes();
-        let turned = [&plain[..2], &[0xff, 0xe1], &length, &exif, &plain[2..]].concat();
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("photo.jpg");
-        std::fs::write(&path, turned).expect("written");
-        let seen = open(&path).expect("a picture");
-        assert_eq!((seen.width(), seen.height()), (16, 8));
     }
 }
