@@ -8,13 +8,17 @@ mod crop;
 mod ink;
 mod letters;
 mod lines;
+pub mod measure;
+mod overlay;
 mod page;
+pub mod pages;
 mod parts;
 mod reader;
 mod rules;
 mod turn;
 mod words;
 
+pub use overlay::overlay;
 pub use page::{Area, Character, Guess, Line, Page, Word};
 pub use reader::Reader;
 

@@ -15,7 +15,7 @@ const SHIPPED: &[u8] = include_bytes!("../../data/reader.safetensors");
 const BATCH: usize = 32;
 
 /// Characters that are written alike.
-const ALIKE: [&str; 4] = ["O0", "I1L", "S5", "Z2"];
+pub(super) const ALIKE: [&str; 4] = ["O0", "I1L", "S5", "Z2"];
 
 /// A network that tells characters, ready for those of a page.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 
 use super::letters::Letter;
 use super::page::{Area, Character, Guess, Line, Word};
-use super::reader::Reader;
+use super::reader::{ALIKE, Reader};
 
 /// Gaps of words are wider than those of letters, on the mean, by more than that part of the letters' height.
 const LEAST_SPACE: f32 = 0.4;
@@ -79,7 +79,7 @@ fn divide(sorted: &[f32]) -> f32 {
 /// What the letters of a word are.
 fn characters(word: &[&Letter], reader: &Reader, raw: bool, place: impl Fn(&Area) -> Area) -> Vec<Character> {
     let known = reader.characters();
-    let kind = if raw { 0.0 } else { word.iter().map(|letter| evidence(known, &letter.probabilities)).sum::<f32>() };
+    let kind = if raw { 0.0 } else { kind(known, word.iter().map(|letter| &letter.probabilities[..])) };
     let character = |letter: &&Letter| {
         let (best, second) = guesses(known, &letter.probabilities, kind)?;
         Some(Character { best, second, area: place(&letter.part.area) })
@@ -87,12 +87,27 @@ fn characters(word: &[&Letter], reader: &Reader, raw: bool, place: impl Fn(&Area
     word.iter().filter_map(character).collect()
 }
 
-/// How much likelier a letter than a digit a character is, in nats.
-fn evidence(known: &[char], probabilities: &[f32]) -> f32 {
-    let [letter, digit] = [false, true].map(|digit| {
-        let of_kind = known.iter().zip(probabilities).filter(|(character, _)| character.is_ascii_digit() == digit);
-        of_kind.map(|(_, probability)| probability).sum::<f32>() + 0.02
-    });
+/// How much likelier a word is one of letters than one of digits, in nats: by those characters whose form says what they are;
+/// where that says little, by all.
+fn kind<'a>(known: &[char], word: impl Iterator<Item = &'a [f32]> + Clone) -> f32 {
+    let sum = |of_form: bool| word.clone().map(|probabilities| evidence(known, probabilities, of_form)).sum::<f32>();
+    let clear = sum(true);
+    if clear.abs() > OF_ONE_KIND { clear } else { sum(false) }
+}
+
+/// How much likelier a letter than a digit a character is, in nats; with `of_form` that it is one of [`ALIKE`] speaks for neither.
+fn evidence(known: &[char], probabilities: &[f32], of_form: bool) -> f32 {
+    let (mut letter, mut digit) = (0.02, 0.02);
+    for (&character, &share) in known.iter().zip(probabilities) {
+        if of_form && ALIKE.iter().any(|group| group.contains(character)) {
+            letter += share / 2.0;
+            digit += share / 2.0;
+        } else if character.is_ascii_digit() {
+            digit += share;
+        } else {
+            letter += share;
+        }
+    }
     (letter / digit).ln().clamp(-MOST, MOST)
 }
 
@@ -127,7 +142,8 @@ mod tests {
     fn neighbours_decide_between_a_letter_and_a_digit() {
         let known = ['O', 'N', '0', '7'];
         let (unsure, letter) = ([0.4, 0.0, 0.6, 0.0], [0.0, 0.95, 0.0, 0.05]);
-        let kind = evidence(&known, &unsure) + evidence(&known, &letter);
+        let kind = kind(&known, [&unsure[..], &letter].into_iter());
+        assert!(kind > OF_ONE_KIND, "{kind}");
         let best = |kind| guesses(&known, &unsure, kind).map(|(best, second)| (best.character, second.map(|s| s.character)));
         assert_eq!(best(kind), Some(('O', Some('0'))));
         assert_eq!(best(-kind), Some(('0', Some('O'))));
