@@ -68,7 +68,9 @@ fn load(engine: &mut Engine, graph: &Graph) -> Result<Program> {
 fn upload(engine: &mut Engine, name: &str, split: &Split) -> Result<()> {
     match &split.pixels {
         Pixels::U8(values) => engine.write(&format!("{name}.pixels"), 0, values)?,
-        Pixels::F32(_) => return Err(Error::Usage("this example reads pictures of bytes".into())),
+        Pixels::F32(_) | Pixels::Stored(_) => {
+            return Err(Error::Usage("this example reads pictures of bytes, in memory".into()));
+        }
     }
     engine.write(&format!("{name}.labels"), 0, &split.labels)
 }

@@ -21,6 +21,7 @@ ACTIVATIONS = {
     "sigmoid": torch.nn.Sigmoid,
     "tanh": torch.nn.Tanh,
     "relu": torch.nn.ReLU,
+    "relu6": torch.nn.ReLU6,
     "leaky-relu": torch.nn.LeakyReLU,
     "gelu": lambda: torch.nn.GELU(approximate="tanh"),
     "silu": torch.nn.SiLU,

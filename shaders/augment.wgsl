@@ -18,8 +18,9 @@ struct Dims {
     rows: u32,       // of the data
     each: u32,       // rows of a shard
     listed: u32,     // length of the order
-    translate: u32,
+    translate: u32,  // where nothing is drawn an i32, by which the picture is moved
     cutout: u32,
+    chance: u32,     // of 2^24, of the affine map
     brightness: f32,
     contrast: f32,
     rotate: f32,     // radians
@@ -88,7 +89,8 @@ fn inverse_map(angle: f32, scale: f32, shear: f32) -> vec4f {
 fn draw(row: u32, picture: u32) -> Drawn {
     let seed = vec2u(step.seed_low, step.seed_high);
     let room = vec2u(dims.height - dims.out_height, dims.width - dims.out_width);
-    var drawn = Drawn(FLIP == 3u, vec2i(room / 2u), vec2i(0), 1.0, 1.0, vec4f(1.0, 0.0, 0.0, 1.0));
+    let middle = vec2i(room / 2u) + bitcast<i32>(dims.translate);
+    var drawn = Drawn(FLIP == 3u, middle, vec2i(0), 1.0, 1.0, vec4f(1.0, 0.0, 0.0, 1.0));
     if RANDOM {
         let words = philox(vec4u(0u, row, step.number, PURPOSE_AUGMENT), seed);
         let by = i32(dims.translate);
@@ -113,7 +115,10 @@ fn draw(row: u32, picture: u32) -> Drawn {
             let angle = between(more.y, -dims.rotate, 2.0 * dims.rotate);
             let scale = between(more.z, dims.scale_low, dims.scale_span);
             let shear = between(more.w, -dims.shear, 2.0 * dims.shear);
-            drawn.inverse = inverse_map(angle, scale, shear);
+            // The flip looks at the highest bit alone.
+            if (words.x & 0xffffffu) < dims.chance {
+                drawn.inverse = inverse_map(angle, scale, shear);
+            }
         }
     }
     return drawn;

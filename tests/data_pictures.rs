@@ -144,7 +144,7 @@ fn colours() -> tempfile::TempDir {
 
 fn options(root: &tempfile::TempDir, size: Option<usize>) -> Options {
     let asked = Asked { size: size.map(Size::Square), ..Asked::default() };
-    Options { asked, skip_bad: false, cache: Some(root.path().join("cache")) }
+    Options { asked, cache: Some(root.path().join("cache")), ..Options::default() }
 }
 
 fn load(root: &tempfile::TempDir, options: &Options) -> gpunn::Result<Dataset> {
@@ -421,8 +421,8 @@ fn sun8_and_flowers17_are_read_whole_and_the_same_from_the_cache() {
     for (name, size, counts, classes) in [("sun8", 32, [1177, 0, 400], 8), ("flowers17", 32, [680, 340, 340], 17)] {
         let options = Options {
             asked: Asked { size: Some(Size::Square(size)), fit: Some(Fit::ResizeCrop), channels: None },
-            skip_bad: false,
             cache: Some(root.path().to_owned()),
+            ..Options::default()
         };
         let Some(set) = real(name, name, &options) else { continue };
         let found = [Part::Train, Part::Val, Part::Test].map(|part| set.part(part).map_or(0, Split::len));

@@ -44,6 +44,45 @@ fn small(more: &[&str]) -> Vec<&'static str> {
     ["train"].iter().chain(&SMALL).copied().chain(more.iter().map(|word| &*word.to_string().leak())).collect()
 }
 
+/// Augmentation and averaging by flags: what they ask for is in the run's recipe, changes what is trained, and is what a recipe
+/// with the same section trains.
+#[test]
+fn augmentation_is_asked_for_by_flags() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let hash = |more: &[&str], out: &str| {
+        let mut args = small(more);
+        args[8] = out.to_string().leak();
+        json(&gpunn(at, &args))["weights_hash"].clone()
+    };
+    let flags = ["--flip=alternate", "--translate", "2", "--padding", "reflect", "--scale", "0.9,1.1", "--json"];
+    let changed = hash(&[&flags[..], &["--tta", "shift-only"]].concat(), "flags");
+    let recipe = std::fs::read_to_string(at.join("flags/recipe.toml")).expect("a recipe");
+    for line in
+        ["flip = \"alternate\"", "translate = 2", "padding = \"reflect\"", "scale = [0.9, 1.1]", "\"shift-only\""]
+    {
+        assert!(recipe.contains(line), "{line} in {recipe}");
+    }
+    let again = hash(&["--recipe", "flags/recipe.toml", "--json"], "recipe");
+    assert_eq!(changed, again);
+    assert_ne!(changed, hash(&["--json"], "plain"));
+    // A flag changes one field of the recipe's section and leaves the others.
+    hash(&["--recipe", "flags/recipe.toml", "--cutout", "4", "--json"], "more");
+    let recipe = std::fs::read_to_string(at.join("more/recipe.toml")).expect("a recipe");
+    assert!(recipe.contains("cutout = 4") && recipe.contains("translate = 2"), "{recipe}");
+    let loss = |tta: &[&str]| {
+        json(&gpunn(at, &[&["eval", "plain", "--device", "cpu", "--json"], tta].concat()))["loss"].clone()
+    };
+    assert_ne!(loss(&["--tta", "shift"]), loss(&[]));
+    let sheet = gpunn(at, &["data", "preview", "glyphs", "--rotate", "20", "--per-class", "2", "--out", "sheet.png"]);
+    assert!(sheet.status.success() && at.join("sheet.png").is_file(), "{}", text(&sheet.stderr));
+    refused_in(at, &["train", "--flip=sometimes"], 2, "alternate");
+    refused_in(at, &["train", "--scale", "0.9"], 2, "0.9,1.1");
+    refused_in(at, &["train", "--rotate", "-1"], 2, "rotate");
+    refused_in(at, &["train", "--resume", "plain", "--cutout", "3"], 2, "cannot be used with");
+    refused_in(at, &["eval", "plain", "--tta", "filp"], 2, "shift-only");
+}
+
 #[test]
 fn train_eval_predict_and_resume_print_their_fields() {
     let folder = tempfile::tempdir().expect("a folder");

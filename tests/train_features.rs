@@ -1,13 +1,16 @@
 //! Augmentation, averages of weights, flips averaged, early stopping, shards and streams: each against what it must equal.
 
 use gpunn::Engine;
-use gpunn::data::{Dataset, Part, epoch_order};
+use gpunn::data::pictures::{Asked, Size};
+use gpunn::data::{Dataset, Options as Loading, Part, Pixels, epoch_order};
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
 use gpunn::nn::PARAMS;
 use gpunn::ops::Step;
 use gpunn::ops::augment::{Augment, Flip, Padding};
 use gpunn::train::graphs::{Resident, training};
-use gpunn::train::{EpochLine, Experiment, Observer, Options, Outcome, Recipe, RunDirectory, Trainer, Tta, evaluate};
+use gpunn::train::{
+    EpochLine, Experiment, Observer, Options, Outcome, Predictor, Recipe, RunDirectory, Trainer, Tta, evaluate,
+};
 
 fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
     let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
@@ -64,6 +67,74 @@ fn a_streamed_run_has_the_bits_of_a_resident_one() {
         assert_eq!((&resident.0, &resident.1), (&streamed.0, &streamed.1));
         assert!(streamed.2 < resident.2, "{} and {}", streamed.2, resident.2);
     }
+}
+
+/// A folder of small pictures with two classes and splits, and how it is loaded with a cache beside it.
+fn folder_of_pictures(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
+    let root = tempfile::tempdir().expect("a folder");
+    for (split, count) in [("train", 150), ("val", 30)] {
+        for class in ["bright", "dark"] {
+            let folder = root.path().join("set").join(split).join(class);
+            std::fs::create_dir_all(&folder).expect("made");
+            for number in 0..count {
+                let level = |x: u32, y: u32| (7 * x + 3 * y + 11 * number + if class == "dark" { 0 } else { 90 }) as u8;
+                let picture =
+                    image::RgbImage::from_fn(11, 9, |x, y| image::Rgb([level(x, y), level(y, x), level(x, x)]));
+                picture.save(folder.join(format!("{number:03}.png"))).expect("saved");
+            }
+        }
+    }
+    let asked = Asked { size: Some(Size::Sides([9, 11])), ..Asked::default() };
+    let cache = Some(root.path().join("cache"));
+    (root, Loading { asked, cache, most_in_memory, ..Loading::default() })
+}
+
+fn of_folder(root: &tempfile::TempDir, options: &Loading, stream: bool) -> (Recipe, Dataset) {
+    let dataset = gpunn::data::load_with("set", Some(root.path()), options).expect("pictures");
+    let (recipe, _) = recipe(|recipe| {
+        recipe.data.stream = stream;
+        recipe.augment = Some(Augment { mean: Some(vec![0.4; 3]), std: Some(vec![0.2; 3]), ..moving() });
+    });
+    (recipe, dataset)
+}
+
+/// From the disk through a loader's thread, from the disk to the device, and from memory: the same bits.
+#[test]
+fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
+    let (root, in_memory) = folder_of_pictures(usize::MAX);
+    let on_disk = Loading { most_in_memory: 0, ..in_memory.clone() };
+    let with = |options: &Loading, stream: bool| {
+        let (recipe, dataset) = of_folder(&root, options, stream);
+        assert_eq!(matches!(dataset.train.pixels, Pixels::Stored(_)), options.most_in_memory == 0);
+        let (lines, hash, mut trainer) = trained(&recipe, &dataset, 2);
+        assert!(lines.iter().all(|line| line.loader_wait.is_some() == stream));
+        let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+        let mut engine = Engine::cpu();
+        let evaluation = pollster::block_on(evaluate(&mut engine, &checkpoint, &dataset, Part::Train));
+        let evaluation = evaluation.expect("measured");
+        (lines.iter().map(|line| (line.train_loss, line.val_loss)).collect::<Vec<_>>(), hash, evaluation)
+    };
+    let plain = with(&in_memory, false);
+    for (options, stream) in [(&in_memory, true), (&on_disk, false), (&on_disk, true)] {
+        assert_eq!(with(options, stream), plain);
+    }
+    // Limits and held-out parts choose among pictures that nobody has read.
+    let set = |options| gpunn::data::load_with("set", Some(root.path()), options).expect("pictures").train;
+    let chosen = |options| gpunn::data::split_off(gpunn::data::limit(set(options), 90, 3), 0.2, 3).1;
+    assert_eq!(chosen(&on_disk).in_memory().expect("read"), chosen(&in_memory));
+}
+
+#[test]
+fn a_disk_that_fails_while_pictures_are_loaded_ahead_is_a_sentence() {
+    let (root, options) = folder_of_pictures(0);
+    let (recipe, dataset) = of_folder(&root, &options, true);
+    let mut trainer = trainer(&recipe, &dataset);
+    let stores = root.path().join("cache/pictures");
+    let store = std::fs::read_dir(stores).expect("listed").next().expect("one").expect("listed").path();
+    std::fs::File::options().write(true).open(&store).expect("opened").set_len(20_000).expect("cut");
+    let error = pollster::block_on(trainer.epoch(&mut |_| true)).expect_err("it cannot be read");
+    let sentence = error.to_string();
+    assert!(sentence.contains("cannot read") && sentence.contains(&store.display().to_string()), "{sentence}");
 }
 
 /// Three steps of a recipe with the pictures in pieces of `each`.
@@ -155,6 +226,53 @@ fn a_checkpoint_measures_as_its_run_did() {
     }
 }
 
+/// A picture `[1, side, side]` as it is seen from so many pixels further down and to the right, mirrored beyond its edge; and
+/// then, where asked, mirrored left to right.
+fn seen_from(picture: &[f32], side: usize, shift: i64, mirrored: bool) -> Vec<f32> {
+    let last = side as i64 - 1;
+    let within = |at: i64| (if at < 0 { -at } else { last - (at - last).abs() }) as usize;
+    let pixel = |row: usize, column: usize| {
+        let column = if mirrored { side - 1 - column } else { column };
+        picture[within(row as i64 + shift) * side + within(column as i64 + shift)]
+    };
+    (0..side)
+        .flat_map(|row| (0..side).map(move |column| (row, column)))
+        .map(|(row, column)| pixel(row, column))
+        .collect()
+}
+
+/// Logits averaged over views are those of the views, given one by one, weighted as K. Jordan's airbench does.
+#[test]
+fn shifts_averaged_are_what_the_views_make_of_it() {
+    let (recipe, dataset) = recipe(|_| {});
+    let (_, _, mut trainer) = trained(&recipe, &dataset, 1);
+    let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+    let predict = |tta: Option<Tta>, picture: &[f32]| {
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.recipe.training.tta = tta;
+        let mut predictor = Predictor::new(Engine::cpu(), &checkpoint).expect("a classifier");
+        pollster::block_on(predictor.predict(picture)).expect("predicted").probabilities
+    };
+    let picture = dataset.train.picture(5).expect("one");
+    let both = [false, true];
+    let flip: Vec<_> = both.map(|mirrored| (0, mirrored, 0.5)).to_vec();
+    let pairs = [(0, 0.25), (-1, 0.125), (1, 0.125)];
+    let shift = pairs.iter().flat_map(|&(shift, weight)| both.map(|mirrored| (shift, mirrored, weight))).collect();
+    let only = vec![(0, false, 0.5), (-1, false, 0.25), (1, false, 0.25)];
+    for (tta, views) in [(Tta::Flip, flip), (Tta::Shift, shift), (Tta::ShiftOnly, only)] {
+        // Logarithms of probabilities are logits but for a constant, which the softmax takes away.
+        let mut logits = vec![0.0_f64; dataset.classes.len()];
+        for &(shift, mirrored, weight) in &views {
+            let probabilities = predict(None, &seen_from(&picture, dataset.input[1], shift, mirrored));
+            logits.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += weight * f64::from(p).ln());
+        }
+        let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
+        for (logit, p) in logits.iter().zip(predict(Some(tta), &picture)) {
+            assert!((logit.exp() / total - f64::from(p)).abs() < 1e-5, "{tta:?}: {} and {p}", logit.exp() / total);
+        }
+    }
+}
+
 /// Flips averaged give a picture and its mirror image the same answer.
 #[test]
 fn flips_averaged_do_not_see_which_way_a_picture_looks() {
@@ -172,6 +290,7 @@ fn flips_averaged_do_not_see_which_way_a_picture_looks() {
     match &mut val.pixels {
         gpunn::data::Pixels::U8(values) => values.chunks_mut(width).for_each(<[u8]>::reverse),
         gpunn::data::Pixels::F32(values) => values.chunks_mut(width).for_each(<[f32]>::reverse),
+        gpunn::data::Pixels::Stored(_) => panic!("glyphs are in memory"),
     }
     let (mirrored_with, mirrored_without) = (measure(&dataset, Some(Tta::Flip)), measure(&dataset, None));
     assert!((with - mirrored_with).abs() < 1e-5, "{with} and {mirrored_with}");
@@ -199,7 +318,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     recipe.schedule = "exponential:0.3".parse().expect("a schedule");
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunDirectory::create(folder.path(), &recipe, true).expect("a directory");
-    let mut experiment = Experiment { trainer: trainer(&recipe, &dataset), run };
+    let mut experiment = Experiment { trainer: trainer(&recipe, &dataset), run, events: None };
     let Outcome::Finished(summary) = pollster::block_on(experiment.run(&mut Patient)).expect("trained") else {
         panic!("nothing interrupts it")
     };

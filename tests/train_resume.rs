@@ -40,7 +40,7 @@ fn trainer(recipe: &Recipe, dataset: &Dataset, plan: PlanOptions) -> Trainer {
 
 fn begin(recipe: &Recipe, dataset: &Dataset, path: &Path) -> Experiment {
     let trainer = trainer(recipe, dataset, PlanOptions::default());
-    Experiment { trainer, run: RunDirectory::create(path, recipe, false).expect("a directory") }
+    Experiment { trainer, run: RunDirectory::create(path, recipe, false).expect("a directory"), events: None }
 }
 
 fn finish(experiment: &mut Experiment) -> String {

@@ -105,7 +105,7 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
     let folder = tempfile::tempdir().expect("a folder");
     let begin = |name: &str| {
         let run = RunDirectory::create(&folder.path().join(name), &recipe, false).expect("a directory");
-        Experiment { trainer: trainer(Engine::cpu(), &recipe, &dataset), run }
+        Experiment { trainer: trainer(Engine::cpu(), &recipe, &dataset), run, events: None }
     };
     let mut whole = begin("whole");
     let Outcome::Finished(wanted) = pollster::block_on(whole.run(&mut Until { left: u32::MAX })).expect("trained")

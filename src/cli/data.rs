@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use gpunn::data::fetch::Got;
 use gpunn::data::pictures::Asked;
 use gpunn::data::{self, Dataset, Info, Part};
+use gpunn::nn::models;
 use gpunn::ops::augment::Augment;
 use gpunn::{Error, Result, train};
 use serde::Serialize;
 
+use super::augment::AugmentArgs;
 use super::pictures::{PictureArgs, say_skipped};
 use super::progress::Download;
 
@@ -78,6 +80,8 @@ enum Command {
         /// The recipe whose [augment] is drawn, by its name or file [default: that of the data set]
         #[arg(long, value_name = "NAME|FILE", requires = "augment")]
         recipe: Option<String>,
+        #[command(flatten)]
+        changes: Box<AugmentArgs>,
     },
 }
 
@@ -144,12 +148,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::List { json } => list(json)?,
         Command::Info { name, data_dir, json } => info(&name, data_dir, json)?,
         Command::Get { name, data_dir, quiet } => get(&name, data_dir.as_deref(), quiet)?,
-        Command::Preview { name, out, split, per_class, data_dir, pictures, augment, recipe } => {
+        Command::Preview { name, out, split, per_class, data_dir, pictures, augment, recipe, changes } => {
             let asked = pictures.or(Asked::default());
             let options = data::Options { asked, skip_bad: pictures.skip_bad, ..data::Options::default() };
             let dataset = data::load_with(&name, data_dir.as_deref(), &options)?;
             say_skipped(&dataset);
-            let augment = augment.then(|| augmentation(recipe.as_deref(), &dataset)).transpose()?;
+            let augment = (augment || changes.or(None).is_some())
+                .then(|| augmentation(recipe.as_deref(), &changes, &dataset))
+                .transpose()?;
             preview(&dataset, split, per_class, augment.as_ref(), &out)?;
         }
     }
@@ -232,6 +238,9 @@ fn where_the_files_are(info: &Info) -> String {
 
 /// Fetches a set, with a bar on a terminal and a line a file elsewhere.
 fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
+    if let Some(file) = models::published(name) {
+        return Err(Error::usage(where_weights_are(name, file)));
+    }
     let mut progress = Download::new(quiet);
     let got = data::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
     progress.finish();
@@ -242,12 +251,29 @@ fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-/// What the recipe named, else the one for the data set, does to pictures, and the recipe's seed.
-fn augmentation(recipe: Option<&str>, dataset: &Dataset) -> Result<(Augment, u64)> {
+/// How a model's weights of ImageNet are got: they are published in a format that is not read.
+fn where_weights_are(model: &str, file: &str) -> String {
+    let path = Path::new(file);
+    let (own, twin) = (path.file_name().unwrap_or_default(), path.file_stem().unwrap_or_default());
+    let (own, twin) = (own.to_string_lossy(), twin.to_string_lossy());
+    format!(
+        "The weights of ImageNet for {model} are published in PyTorch's own format alone, which runs code when it is read. \
+         Where torchvision is at hand, this fetches and converts them: python -c \"import torchvision, safetensors.torch as s; \
+         s.save_file(torchvision.models.{twin}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into a data directory \
+         as {file}, or name it with --pretrained."
+    )
+}
+
+/// What the recipe named, else the one for the data set, does to pictures, with what the flags change; and the recipe's seed.
+fn augmentation(recipe: Option<&str>, changes: &AugmentArgs, dataset: &Dataset) -> Result<(Augment, u64)> {
     let recipe = train::choose(recipe, None, Some(&dataset.name))?;
-    let augment = recipe.augment.ok_or_else(|| {
-        Error::usage(format!("The recipe {} has no section [augment]; name another with --recipe.", recipe.name))
+    let augment = changes.or(recipe.augment).ok_or_else(|| {
+        Error::usage(format!(
+            "The recipe {} has no section [augment]; name another with --recipe, or say by flags what to draw, as --flip.",
+            recipe.name
+        ))
     })?;
+    augment.validate()?;
     Ok((augment, recipe.seed))
 }
 
@@ -266,17 +292,14 @@ fn preview(
     let first = [Part::Train, Part::Val, Part::Test].into_iter().find(there).unwrap_or(Part::Train);
     let split = dataset.part(part.unwrap_or(first))?;
     let sheet = match augment {
-        None => data::sheet(dataset, split, per_class),
+        None => data::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {
             let (split, input) = train::augmented(augment, split, dataset.input, per_class, *seed)?;
             data::sheet(&dataset.without_pictures(input), &split, per_class)
         }
     };
-    let mut png = std::io::Cursor::new(Vec::new());
-    sheet
-        .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|error| Error::data(format!("Cannot make a PNG of the sheet: {error}.")))?;
-    gpunn::files::write_whole(out, png.get_ref())?;
-    super::print_line(&format!("{} x {} pixels in {}", sheet.width(), sheet.height(), out.display()));
+    let (width, height) = sheet.dimensions();
+    super::pictures::write_png(&sheet.into(), out)?;
+    super::print_line(&format!("{width} x {height} pixels in {}", out.display()));
     Ok(())
 }

@@ -20,9 +20,10 @@ pub struct Args {
     /// Measure the best epoch's weights instead of the last's
     #[arg(long)]
     best: bool,
-    /// Average over a picture and its mirror image
-    #[arg(long)]
-    tta: bool,
+    /// Average over views of a picture: flip (it and its mirror image), shift (both, and both moved by a pixel either way) or
+    /// shift-only (no mirror images)
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
+    tta: Option<Tta>,
     /// The folder that holds data sets, where it is not the one that the run used
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -36,19 +37,25 @@ pub struct Args {
     quiet: bool,
 }
 
-/// The checkpoint of a run directory or of a file, to be used with flips averaged where `tta` asks for it.
-pub fn checkpoint(path: &Path, best: bool, tta: bool) -> Result<Checkpoint> {
+/// The checkpoint of a run directory or of a file, to be used with the views averaged that `tta` asks for.
+pub fn checkpoint(path: &Path, best: bool, tta: Option<Tta>) -> Result<Checkpoint> {
     let mut checkpoint = if path.is_file() {
         Checkpoint::read(path)?
     } else {
         let run = RunDirectory::open(path)?;
         if best { run.best()? } else { run.last()? }
     };
-    if tta {
-        checkpoint.recipe.training.tta = Some(Tta::Flip);
+    average(&mut checkpoint, tta)?;
+    Ok(checkpoint)
+}
+
+/// Makes it average over the views that `tta` asks for.
+pub fn average(checkpoint: &mut Checkpoint, tta: Option<Tta>) -> Result<()> {
+    if tta.is_some() {
+        checkpoint.recipe.training.tta = tta;
         checkpoint.recipe.validate()?;
     }
-    Ok(checkpoint)
+    Ok(())
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {

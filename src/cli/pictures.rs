@@ -1,14 +1,19 @@
-//! The flags for folders of pictures, and what is said of pictures left out.
+//! The flags for folders of pictures, what is said of pictures left out, and pictures that are written.
+
+use std::path::Path;
 
 use gpunn::data::Dataset;
 use gpunn::data::pictures::{Asked, Fit, Size};
+use gpunn::{Error, Result};
+use image::DynamicImage;
 
 #[derive(Debug, clap::Args)]
 pub struct PictureArgs {
     /// For a folder of pictures: the size that they are brought to, as in 64 or HEIGHTxWIDTH [default: 64]
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
-    /// How: centre-crop, resize, or resize-crop (scaled and cut to the proportions) [default: resize-crop]
+    /// How: centre-crop, resize, resize-crop (scaled and cut to the proportions), or resize-middle (scaled to 8/7 and cut)
+    /// [default: resize-crop]
     #[arg(long, value_name = "NAME")]
     fit: Option<Fit>,
     /// 3 for pictures in colour, 1 for grey ones [default: 3]
@@ -43,4 +48,13 @@ pub fn say_skipped(dataset: &Dataset) {
     let noun =
         if skipped.len() == 1 { "picture that cannot be decoded was" } else { "pictures that cannot be decoded were" };
     eprintln!("{} {noun} left out of {}", skipped.len(), dataset.name);
+}
+
+/// Writes a picture as PNG, whole or not at all.
+pub fn write_png(picture: &DynamicImage, path: &Path) -> Result<()> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut png, image::ImageFormat::Png)
+        .map_err(|error| Error::data(format!("Cannot make a PNG of the pictures: {error}.")))?;
+    gpunn::files::write_whole(path, png.get_ref())
 }

@@ -1,33 +1,30 @@
-//! What a person sees of a run: a bar on a terminal, plain lines elsewhere; and Ctrl-C.
+//! What a person sees of a run: a line an epoch, and on a terminal a bar for the one under way; and Ctrl-C.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use console::Term;
 use gpunn::train::{EpochLine, Observer};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-/// Watches a run.
-pub struct Progress {
-    bar: Option<ProgressBar>,
-    quiet: bool,
-    epochs: u32,
-    steps: u32,
-    stop: Arc<AtomicBool>,
-}
+/// Heights of a spark-line.
+const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+/// Places of a spark-line at most; half of them on a narrow terminal.
+const SPARK_WIDTH: usize = 24;
+/// Columns below which a terminal is narrow, and the bar short.
+const WIDE: usize = 80;
 
-impl Progress {
-    /// For a run of so many epochs of so many steps.
-    pub fn new(epochs: u32, steps: u32, quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            // No colours, so that there are none for NO_COLOR to take away.
-            let template = "{bar:30} {percent:>3} %  {elapsed} < {eta}  {msg}";
-            let bar = ProgressBar::new(u64::from(epochs) * u64::from(steps));
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = stop.clone();
+/// Whether Ctrl-C was pressed. A second time it ends the process.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// From now on Ctrl-C ends runs after their step; once in a process.
+    pub fn on_ctrl_c() -> Self {
+        let stop = Self(Arc::new(AtomicBool::new(false)));
+        let flag = stop.0.clone();
         // Without a handler Ctrl-C ends the process as always, and the last epoch's checkpoint remains.
         let _ = ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::SeqCst) {
@@ -35,7 +32,41 @@ impl Progress {
             }
             eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
         });
-        Self { bar, quiet, epochs, steps, stop }
+        stop
+    }
+
+    fn is_asked(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Watches a run.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    epochs: u32,
+    stop: Stop,
+    /// The training losses so far.
+    losses: Vec<f64>,
+    /// Seconds of the epochs so far that this process trained, and how many they are.
+    took: (f64, u32),
+}
+
+impl Progress {
+    /// For a run of so many epochs of so many steps, of which `before` are done.
+    pub fn new(epochs: u32, steps: u32, before: &[EpochLine], quiet: bool, stop: &Stop) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            // No colours, so that there are none for NO_COLOR to take away.
+            let width = if columns() < WIDE { 10 } else { 20 };
+            let template = format!("{{prefix}} {{bar:{width}}} {{percent:>3}} %  {{eta}} left  {{wide_msg}}");
+            let bar = ProgressBar::new(u64::from(steps));
+            bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        let losses: Vec<f64> = before.iter().map(|line| line.train_loss).collect();
+        let progress = Self { bar, quiet, epochs, stop: stop.clone(), losses, took: (0.0, 0) };
+        progress.begin(before.len() as u32 + 1);
+        progress
     }
 
     /// Takes the bar away.
@@ -45,28 +76,60 @@ impl Progress {
         }
     }
 
-    fn go_on(&self) -> bool {
-        !self.stop.load(Ordering::SeqCst)
+    /// Shows an empty bar for an epoch, with the losses before it, and what is left of the whole run.
+    fn begin(&self, epoch: u32) {
+        let Some(bar) = &self.bar else { return };
+        let (seconds, epochs) = self.took;
+        let left = f64::from(self.epochs.saturating_sub(epoch - 1)) * seconds / f64::from(epochs.max(1));
+        let all = match epochs {
+            0 => String::new(),
+            _ => format!("all {:#}  ", HumanDuration(Duration::from_secs_f64(left.max(1.0).round()))),
+        };
+        bar.reset();
+        bar.set_prefix(format!("epoch {epoch:>3}/{}", self.epochs));
+        let width = if columns() < WIDE { SPARK_WIDTH / 2 } else { SPARK_WIDTH };
+        bar.set_message(format!("{all}{}", spark_line(&self.losses, width)));
     }
 }
 
 impl Observer for Progress {
-    fn step(&mut self, epoch: u32, step: u32) -> bool {
+    fn step(&mut self, _: u32, step: u32) -> bool {
         if let Some(bar) = &self.bar {
-            bar.set_position(u64::from(epoch - 1) * u64::from(self.steps) + u64::from(step));
+            bar.set_position(u64::from(step));
         }
-        self.go_on()
+        !self.stop.is_asked()
     }
 
     fn epoch(&mut self, line: &EpochLine) -> bool {
-        let text = describe(line, self.epochs);
+        self.losses.push(line.train_loss);
+        self.took = (self.took.0 + line.seconds, self.took.1 + 1);
         match &self.bar {
-            Some(bar) => bar.set_message(text),
-            None if !self.quiet => eprintln!("{text}"),
+            Some(bar) => {
+                bar.println(fitting(&parts(line, self.epochs), columns()));
+                if line.epoch < self.epochs {
+                    self.begin(line.epoch + 1);
+                }
+            }
+            None if !self.quiet => eprintln!("{}", fitting(&parts(line, self.epochs), usize::MAX)),
             None => {}
         }
-        self.go_on()
+        !self.stop.is_asked()
     }
+}
+
+/// Columns of the terminal that standard error is.
+fn columns() -> usize {
+    usize::from(Term::stderr().size().1)
+}
+
+/// Numbers as heights, from the smallest to the largest; more than `width` are averaged in groups.
+fn spark_line(numbers: &[f64], width: usize) -> String {
+    let each = numbers.len().div_ceil(width.max(1)).max(1);
+    let means: Vec<f64> = numbers.chunks(each).map(|group| group.iter().sum::<f64>() / group.len() as f64).collect();
+    let (low, high) = means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+    let most = (SPARKS.len() - 1) as f64;
+    let height = |mean: f64| if high > low { ((mean - low) / (high - low) * most).round() as usize } else { 0 };
+    means.iter().map(|&mean| SPARKS[height(mean).min(SPARKS.len() - 1)]).collect()
 }
 
 /// Watches a download: a bar on a terminal, a line for each file elsewhere.
@@ -118,20 +181,61 @@ impl Download {
     }
 }
 
-/// An epoch in a line.
-fn describe(line: &EpochLine, epochs: u32) -> String {
-    let mut text = format!("epoch {:>3}/{epochs}  loss {:.4}", line.epoch, line.train_loss);
+/// An epoch in parts, and how soon each may be left out where there is no room: the highest first, 0 never.
+fn parts(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
+    let mut parts = vec![(0, format!("epoch {:>3}/{epochs}", line.epoch)), (1, format!("loss {:.4}", line.train_loss))];
     if let Some(accuracy) = line.train_accuracy {
-        text += &format!("  acc {}", super::percent(accuracy));
+        parts.push((3, format!("acc {}", super::percent(accuracy))));
     }
     if let Some(loss) = line.val_loss {
-        text += &format!("  val loss {loss:.4}");
+        parts.push((4, format!("val loss {loss:.4}")));
     }
     if let Some(accuracy) = line.val_accuracy {
-        text += &format!("  val acc {}", super::percent(accuracy));
+        parts.push((2, format!("val acc {}", super::percent(accuracy))));
     }
     if let Some(psnr) = line.val_psnr {
-        text += &format!("  val {psnr:.2} dB");
+        parts.push((2, format!("val {psnr:.2} dB")));
     }
-    text + &format!("  {:.2} s  {:.0} images/s", line.seconds, line.images_per_second)
+    parts.push((5, format!("{:.2} s", line.seconds)));
+    parts.push((6, format!("{:.0} images/s", line.images_per_second)));
+    if let Some(wait) = line.loader_wait {
+        parts.push((7, format!("waited {wait:.3} s for pictures")));
+    }
+    parts
+}
+
+/// Parts in a line, of at most so many columns where leaving some out can do that.
+fn fitting(parts: &[(u8, String)], columns: usize) -> String {
+    let line = |most: u8| {
+        let kept = parts.iter().filter(|(rank, _)| *rank <= most).map(|(_, part)| part.as_str());
+        kept.collect::<Vec<_>>().join("  ")
+    };
+    let highest = parts.iter().map(|&(rank, _)| rank).max().unwrap_or(0);
+    (0..=highest).rev().map(line).find(|line| line.len() <= columns).unwrap_or_else(|| line(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spark_line_goes_from_the_smallest_to_the_largest() {
+        assert_eq!(spark_line(&[8.0, 4.0, 2.0, 1.0, 1.0], 24), "█▄▂▁▁");
+        assert_eq!(spark_line(&[], 24), "");
+        assert_eq!(spark_line(&[3.0, 3.0], 24), "▁▁");
+        // Five numbers in two places: groups of three.
+        assert_eq!(spark_line(&[9.0, 9.0, 9.0, 1.0, 1.0], 2), "█▁");
+        assert_eq!(spark_line(&[2.0; 100], 24).chars().count(), 20);
+    }
+
+    #[test]
+    fn a_line_loses_what_matters_least_on_a_narrow_terminal() {
+        let parts = [(0, "epoch 1/2"), (1, "loss 0.5"), (3, "acc 50 %"), (2, "val acc 40 %")];
+        let parts = parts.map(|(rank, part)| (rank, part.to_owned()));
+        assert_eq!(fitting(&parts, usize::MAX), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
+        assert_eq!(fitting(&parts, 43), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
+        assert_eq!(fitting(&parts, 42), "epoch 1/2  loss 0.5  val acc 40 %");
+        assert_eq!(fitting(&parts, 20), "epoch 1/2  loss 0.5");
+        assert_eq!(fitting(&parts, 3), "epoch 1/2");
+    }
 }

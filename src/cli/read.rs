@@ -34,7 +34,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     let engine = args.device.open(gpu::Options::default(), args.quiet)?;
     let mut reader = match &args.run {
-        Some(run) => Reader::of(engine, &super::eval::checkpoint(run, false, false)?)?,
+        Some(run) => Reader::of(engine, &super::eval::checkpoint(run, false, None)?)?,
         None => Reader::new(engine)?,
     };
     for path in &args.images {

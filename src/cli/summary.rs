@@ -4,16 +4,18 @@ use std::process::ExitCode;
 
 use gpunn::data::Outline;
 use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimise};
-use gpunn::nn::Description;
+use gpunn::nn::{Description, Unfreeze};
+use gpunn::train::Recipe;
 use gpunn::train::graphs::{Resident, training};
 use gpunn::{Error, Result, train};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gpunn summary --model mlp --dataset glyphs --batch-size 64\n  \
+    gpunn summary --model squeezenet --input 3x224x224 --classes 17 --freeze\n  \
     gpunn summary --model my-network.toml --input 3x32x32 --classes 10")]
 pub struct Args {
-    /// The network: mlp, autoencoder, cnn, resnet9 or resnet18-small, or a TOML file with your own
+    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9 or resnet18-small, or a TOML file with your own
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// A built-in recipe's name or a recipe file, for its model, data set and batch
@@ -31,6 +33,12 @@ pub struct Args {
     /// Features of each hidden layer, as in 128,64
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     hidden: Option<Vec<usize>>,
+    /// Freeze all layers but the classifier
+    #[arg(long, conflicts_with = "unfreeze")]
+    freeze: bool,
+    /// Which layers learn: all, classifier, or last:N for the last N
+    #[arg(long, value_name = "LAYERS")]
+    unfreeze: Option<Unfreeze>,
     /// Pictures of a step
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
@@ -48,11 +56,15 @@ struct Summary {
     classes: usize,
     batch_size: usize,
     parameters: usize,
+    /// Those that are not frozen.
+    learned: usize,
     /// Of the forward pass of one picture.
     flops_per_image: u64,
     /// Of a training step: forward, backward and update.
     flops_per_step: u64,
     planned_bytes: usize,
+    /// What would be planned if all layers learned.
+    planned_bytes_unfrozen: usize,
     persistent_bytes: usize,
     layers: Vec<Description>,
 }
@@ -65,7 +77,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let (Some(named), Some(_), None) = (named, &args.input, &args.recipe) {
         // For pictures that are not its recipe's, a model takes what suits them.
         recipe.model = named;
+        recipe.augment = None;
     }
+    let freeze = args.freeze.then_some(Unfreeze::Classifier);
+    recipe.model.unfreeze = freeze.or(args.unfreeze).or(recipe.model.unfreeze);
     recipe.model.hidden = args.hidden.or(recipe.model.hidden);
     recipe.training.batch_size = args.batch_size.unwrap_or(recipe.training.batch_size);
     recipe.validate()?;
@@ -79,8 +94,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let model = recipe.build_model(info.input, info.classes)?;
     // Planned for the CPU with a data set of one batch: what is asked is the network's part.
     let data = Resident::whole("train", batch, true, info.input);
-    let graph = optimise(&training(&model, &recipe, data, batch)?, Passes::default())?;
-    let plan = Plan::new(graph, &Target::cpu(), PlanOptions::default())?;
+    let planned = |recipe: &Recipe| {
+        let model = recipe.build_model(info.input, info.classes)?;
+        let graph = optimise(&training(&model, recipe, data, batch)?, Passes::default())?;
+        Plan::new(graph, &Target::cpu(), PlanOptions::default())
+    };
+    let plan = planned(&recipe)?;
+    let mut unfrozen = recipe.clone();
+    unfrozen.model.unfreeze = Some(Unfreeze::All);
+    let unfrozen = planned(&unfrozen)?;
+    let learned = model.parameters().updated().map(|parameter| parameter.shape.elements()).sum();
     let layers = model.describe()?;
     let summary = Summary {
         model: recipe.model.name.clone(),
@@ -89,9 +112,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         classes: info.classes,
         batch_size: batch,
         parameters: model.parameters().count(),
+        learned,
         flops_per_image: layers.iter().filter(|layer| layer.depth == 0).map(|layer| layer.flops).sum(),
         flops_per_step: plan.flops(),
         planned_bytes: plan.peak_bytes(),
+        planned_bytes_unfrozen: unfrozen.peak_bytes(),
         persistent_bytes: plan.bytes_of(BufferKind::Persistent),
         layers,
     };
@@ -152,4 +177,13 @@ fn print(summary: &Summary) {
         super::bytes(summary.planned_bytes),
         summary.persistent_bytes
     ));
+    if summary.learned < summary.parameters {
+        super::print_line(&format!(
+            "{} of {} parameters learn; if all did, planned memory were {} bytes ({})",
+            summary.learned,
+            summary.parameters,
+            summary.planned_bytes_unfrozen,
+            super::bytes(summary.planned_bytes_unfrozen)
+        ));
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use gpunn::data::pictures::Asked;
 use gpunn::graph::PlanOptions;
-use gpunn::nn::{Activation, Scheme};
+use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
 use gpunn::profile::{by_kernel, trace};
 use gpunn::train::{
@@ -14,12 +14,13 @@ use gpunn::train::{
 };
 use gpunn::{Engine, Error, Result, gpu};
 
+use super::augment::AugmentArgs;
 use super::engine::DeviceArgs;
 use super::pictures::{PictureArgs, say_skipped};
-use super::progress::Progress;
+use super::progress::{Progress, Stop};
 
 /// The flags that describe a run, which a resumed run has from its directory.
-const DESCRIBING: [&str; 29] = [
+const DESCRIBING: [&str; 33] = [
     "recipe",
     "model",
     "dataset",
@@ -49,6 +50,10 @@ const DESCRIBING: [&str; 29] = [
     "tta",
     "patience",
     "stream",
+    "AugmentArgs",
+    "pretrained",
+    "unfreeze",
+    "scratch",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -58,10 +63,73 @@ const DESCRIBING: [&str; 29] = [
     gpunn train --model my-network.toml --dataset my-pictures/\n  \
     gpunn train --resume runs/glyphs-mlp-20260101-1")]
 pub struct Args {
+    #[command(flatten)]
+    asked: RecipeArgs,
+    #[command(flatten)]
+    point: Point,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// The run directory [default: runs/RECIPE-DATE-NUMBER]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite the run that is in --out
+    #[arg(long)]
+    force: bool,
+    /// Go on with a run that was interrupted, or that --epochs prolongs, as if it had never stopped
+    #[arg(long, value_name = "DIR", conflicts_with_all = DESCRIBING)]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    telling: TellingArgs,
+    /// Give every tensor its own memory, to check the planner
+    #[arg(long)]
+    no_reuse: bool,
+    /// Time each kernel, on the CPU each op, of some training steps: a table, and trace.json in the run directory
+    #[arg(long)]
+    profile: bool,
+    /// Compare each node of the first training step with the CPU in double precision (GPU only)
+    #[arg(long)]
+    verify: bool,
+}
+
+/// What is told of runs, and to whom.
+#[derive(Debug, clap::Args)]
+pub(super) struct TellingArgs {
+    /// Write each epoch's figures for TensorBoard as well, into the folder tensorboard in the run directory
+    #[arg(long)]
+    pub tensorboard: bool,
+    /// Print one line of JSON last
+    #[arg(long)]
+    pub json: bool,
+    /// Print no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// The flags of a run that a sweep tries several values of.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Point {
+    /// Features of each hidden layer, as in 128,64
+    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    pub hidden: Option<Vec<usize>>,
+    /// Pictures of a step
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
+    /// The learning rate
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub lr: Option<f64>,
+    /// What every random number depends on
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// The flags that make a recipe, but for those of a [`Point`].
+#[derive(Debug, clap::Args)]
+pub(super) struct RecipeArgs {
     /// A built-in recipe's name or a recipe file [default: glyphs-mlp]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    /// The network: mlp, autoencoder, cnn, resnet9 or resnet18-small, or a TOML file with your own
+    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18 or
+    /// mobilenet_v2, or a TOML file with your own
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// The data set, see `gpunn data list`, or the path of a folder of pictures, one folder a class
@@ -69,11 +137,8 @@ pub struct Args {
     dataset: Option<String>,
     /// The folder that holds data sets, each in a folder of its own name
     #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Features of each hidden layer, as in 128,64
-    #[arg(long, value_delimiter = ',', value_name = "N,...")]
-    hidden: Option<Vec<usize>>,
-    /// What follows each hidden layer: sigmoid, tanh, relu, leaky-relu, silu, gelu
+    pub data_dir: Option<PathBuf>,
+    /// What follows each hidden layer: sigmoid, tanh, relu, relu6, leaky-relu, silu, gelu
     #[arg(long, value_name = "NAME")]
     activation: Option<String>,
     /// How weights begin: pytorch, xavier, he, dirac, zeros
@@ -82,12 +147,6 @@ pub struct Args {
     /// How often every picture is seen
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Pictures of a step
-    #[arg(long, value_name = "N")]
-    batch_size: Option<usize>,
-    /// The learning rate
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    lr: Option<f64>,
     /// sgd, adam or adamw
     #[arg(long, value_name = "NAME")]
     optimizer: Option<String>,
@@ -115,18 +174,26 @@ pub struct Args {
     /// Measure and use a moving average of the weights that decays by this a step, as in 0.999
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
     ema: Option<f64>,
-    /// Average over a picture and its mirror image when measuring
-    #[arg(long)]
-    tta: bool,
+    /// Average over views of a picture when measuring: flip (it and its mirror image), shift (both, and both moved by a pixel
+    /// either way) or shift-only (no mirror images)
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
+    tta: Option<Tta>,
     /// End the run after so many epochs without a better validation figure
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<u32>,
-    /// Keep the pictures in the host's memory and send each batch when it is needed; by itself where they are too large
+    /// Keep the pictures off the device and send each batch when it is needed: from the disk for a folder of pictures, else
+    /// from memory; by itself where they are too large
     #[arg(long)]
     stream: bool,
-    /// What every random number depends on
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    /// Begin with the weights in a safetensors file, but for the classifier
+    #[arg(long, value_name = "FILE", conflicts_with = "scratch")]
+    pretrained: Option<String>,
+    /// Which layers learn: all, classifier, or last:N for the last N [default: the classifier with pretrained weights, else all]
+    #[arg(long, value_name = "LAYERS")]
+    unfreeze: Option<Unfreeze>,
+    /// Begin without pretrained weights, where the recipe has some; all layers learn
+    #[arg(long)]
+    scratch: bool,
     /// Train on so many pictures only, as many of each class
     #[arg(long, value_name = "N")]
     limit_train: Option<usize>,
@@ -136,31 +203,7 @@ pub struct Args {
     #[command(flatten)]
     pictures: PictureArgs,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// The run directory [default: runs/RECIPE-DATE-NUMBER]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Overwrite the run that is in --out
-    #[arg(long)]
-    force: bool,
-    /// Go on with a run that was interrupted, or that --epochs prolongs, as if it had never stopped
-    #[arg(long, value_name = "DIR", conflicts_with_all = DESCRIBING)]
-    resume: Option<PathBuf>,
-    /// Print one line of JSON last
-    #[arg(long)]
-    json: bool,
-    /// Print no progress
-    #[arg(long, short)]
-    quiet: bool,
-    /// Give every tensor its own memory, to check the planner
-    #[arg(long)]
-    no_reuse: bool,
-    /// Time each kernel, on the CPU each op, of some training steps: a table, and trace.json in the run directory
-    #[arg(long)]
-    profile: bool,
-    /// Compare each node of the first training step with the CPU in double precision (GPU only)
-    #[arg(long)]
-    verify: bool,
+    augment: AugmentArgs,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
@@ -170,7 +213,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             let checkpoint = run.last()?;
             (resumed_recipe(&args, &checkpoint)?, Some((run, checkpoint)))
         }
-        None => (args.recipe()?, None),
+        None => (args.asked.recipe(&args.point, args.telling.quiet)?, None),
     };
     recipe.validate()?;
     args.device.set_threads()?;
@@ -178,24 +221,24 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if resumed.is_none() {
         RunDirectory::check(&out, args.force)?;
     }
-    let dataset = recipe.load_data(args.data_dir.as_deref())?;
+    let pretrained = match &resumed {
+        None => recipe.open_pretrained(args.asked.data_dir.as_deref())?,
+        Some(_) => None,
+    };
+    let dataset = recipe.load_data(args.asked.data_dir.as_deref())?;
     say_skipped(&dataset);
     let options = gpu::Options { profile: args.profile, ..gpu::Options::default() };
-    let engine = args.device.open(options, args.quiet)?;
+    let engine = args.device.open(options, args.telling.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, Options { plan })?;
-    if !args.quiet {
-        let recipe = trainer.recipe();
-        eprintln!(
-            "recipe {}: {} on {}, {} parameters, {} steps an epoch; planned memory {} ({} bytes)",
-            recipe.name,
-            recipe.model.name,
-            recipe.data.name,
-            trainer.model().parameters().count(),
-            trainer.steps(),
-            super::bytes(trainer.planned_bytes()),
-            trainer.planned_bytes()
-        );
+    if let Some(file) = &pretrained {
+        pollster::block_on(trainer.begin_from(file))?;
+        if !args.telling.quiet {
+            eprintln!("begins with the weights in {}", file.path().display());
+        }
+    }
+    if !args.telling.quiet {
+        announce(&trainer);
     }
     if args.verify {
         verify(&mut trainer)?;
@@ -208,27 +251,51 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         None => {
             let run = RunDirectory::create(&out, trainer.recipe(), args.force)?;
-            Experiment { trainer, run }
+            Experiment { trainer, run, events: None }
         }
     };
     if args.profile {
         profile(&mut experiment)?;
     }
+    if args.telling.tensorboard {
+        experiment.events = Some(experiment.run.events()?);
+    }
     train(&args, &mut experiment)
+}
+
+/// Says what is about to be trained.
+pub(super) fn announce(trainer: &Trainer) {
+    let recipe = trainer.recipe();
+    eprintln!(
+        "recipe {}: {} on {}, {} parameters, {} steps an epoch; planned memory {} ({} bytes)",
+        recipe.name,
+        recipe.model.name,
+        recipe.data.name,
+        trainer.model().parameters().count(),
+        trainer.steps(),
+        super::bytes(trainer.planned_bytes()),
+        trainer.planned_bytes()
+    );
+}
+
+/// Trains with what a person sees of it.
+pub(super) fn watched(experiment: &mut Experiment, quiet: bool, stop: &Stop) -> Result<Outcome> {
+    let (epochs, steps) = (experiment.trainer.recipe().training.epochs, experiment.trainer.steps());
+    let mut progress = Progress::new(epochs, steps, &experiment.run.metrics()?, quiet, stop);
+    let outcome = pollster::block_on(experiment.run(&mut progress));
+    progress.finish();
+    outcome
 }
 
 /// Trains and says how it ended.
 fn train(args: &Args, experiment: &mut Experiment) -> Result<ExitCode> {
     let epochs = experiment.trainer.recipe().training.epochs;
     let done = experiment.trainer.counters().epoch;
-    if args.resume.is_some() && done >= epochs && !args.quiet {
+    if args.resume.is_some() && done >= epochs && !args.telling.quiet {
         eprintln!("all {epochs} epochs are done already; --epochs asks for more");
     }
-    let mut progress = Progress::new(epochs, experiment.trainer.steps(), args.quiet);
-    let outcome = pollster::block_on(experiment.run(&mut progress));
-    progress.finish();
-    match outcome? {
-        Outcome::Finished(summary) if args.json => super::print_json(&summary)?,
+    match watched(experiment, args.telling.quiet, &Stop::on_ctrl_c())? {
+        Outcome::Finished(summary) if args.telling.json => super::print_json(&summary)?,
         Outcome::Finished(summary) => print_summary(&summary),
         Outcome::Interrupted { epochs, steps } => {
             let path = experiment.run.path().display();
@@ -268,7 +335,7 @@ fn print_summary(summary: &Summary) {
 /// A resumed run's recipe: its own, with more epochs where they are asked for.
 fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
     let mut recipe = checkpoint.recipe.clone();
-    if let Some(epochs) = args.epochs {
+    if let Some(epochs) = args.asked.epochs {
         if epochs < checkpoint.counters.epoch {
             return Err(Error::usage(format!(
                 "The run has {} epochs already, so that it cannot end after {epochs}.",
@@ -280,11 +347,11 @@ fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
     Ok(recipe)
 }
 
-impl Args {
+impl RecipeArgs {
     /// The recipe that the flags ask for, with what they change.
-    fn recipe(&self) -> Result<Recipe> {
-        let mut recipe = self.base()?;
-        if let Some(hidden) = &self.hidden {
+    pub fn recipe(&self, point: &Point, quiet: bool) -> Result<Recipe> {
+        let mut recipe = self.base(quiet)?;
+        if let Some(hidden) = &point.hidden {
             recipe.model.hidden = Some(hidden.clone());
         }
         if let Some(activation) = &self.activation {
@@ -293,40 +360,46 @@ impl Args {
         if let Some(init) = &self.init {
             recipe.model.init = init.parse::<Scheme>()?;
         }
-        self.change_optimizer(&mut recipe)?;
+        if self.scratch {
+            (recipe.model.pretrained, recipe.model.unfreeze) = (None, None);
+        }
+        recipe.model.pretrained = self.pretrained.clone().or(recipe.model.pretrained);
+        recipe.model.unfreeze = self.unfreeze.or(recipe.model.unfreeze);
+        self.change_optimizer(&mut recipe, point.lr, quiet)?;
         if let Some(schedule) = &self.schedule {
             recipe.schedule = Schedule { warmup: recipe.schedule.warmup, ..schedule.parse()? };
         }
         set(&mut recipe.schedule.warmup, self.warmup);
         set(&mut recipe.training.epochs, self.epochs);
-        set(&mut recipe.training.batch_size, self.batch_size);
+        set(&mut recipe.training.batch_size, point.batch_size);
         set(&mut recipe.training.label_smoothing, self.label_smoothing);
         recipe.training.ema = self.ema.or(recipe.training.ema);
-        recipe.training.tta = self.tta.then_some(Tta::Flip).or(recipe.training.tta);
+        recipe.training.tta = self.tta.or(recipe.training.tta);
         recipe.training.patience = self.patience.or(recipe.training.patience);
         recipe.data.stream |= self.stream;
-        set(&mut recipe.seed, self.seed);
+        set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction);
         let Asked { size, fit, channels } = self.pictures.or(recipe.data.asked());
         (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
         recipe.data.skip_bad |= self.pictures.skip_bad;
+        recipe.augment = self.augment.or(recipe.augment.take());
         Ok(recipe)
     }
 
     /// The recipe before the other flags: the one named, else that of the model and data set, else the default.
-    fn base(&self) -> Result<Recipe> {
+    fn base(&self, quiet: bool) -> Result<Recipe> {
         let model = self.model.as_deref().map(train::model).transpose()?;
         let name_of = |dataset| gpunn::data::name_of(dataset, self.data_dir.as_deref());
         let dataset = self.dataset.as_deref().map(name_of).transpose()?;
         let recipe = train::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
-        if self.recipe.is_none() && (self.model.is_some() || self.dataset.is_some()) && !self.quiet {
+        if self.recipe.is_none() && (self.model.is_some() || self.dataset.is_some()) && !quiet {
             eprintln!("no recipe was named; taking {}", recipe.name);
         }
         Ok(recipe)
     }
 
-    fn change_optimizer(&self, recipe: &mut Recipe) -> Result<()> {
+    fn change_optimizer(&self, recipe: &mut Recipe, rate: Option<f64>, quiet: bool) -> Result<()> {
         let optimizer = &mut recipe.optimizer;
         if let Some(name) = &self.optimizer {
             let method: Method = name.parse()?;
@@ -334,13 +407,13 @@ impl Args {
                 // Rates of SGD and Adam are not of one kind.
                 (optimizer.momentum, optimizer.nesterov) = (0.0, false);
                 optimizer.learning_rate = 1e-3;
-                if self.lr.is_none() && !self.quiet {
+                if rate.is_none() && !quiet {
                     eprintln!("the learning rate for {name} is 0.001; --lr sets another");
                 }
             }
             optimizer.name = method;
         }
-        set(&mut optimizer.learning_rate, self.lr);
+        set(&mut optimizer.learning_rate, rate);
         set(&mut optimizer.momentum, self.momentum);
         set(&mut optimizer.weight_decay, self.weight_decay);
         optimizer.nesterov |= self.nesterov;

@@ -234,7 +234,7 @@ mod tests {
     fn bytes(split: &Split) -> &[u8] {
         match &split.pixels {
             Pixels::U8(bytes) => bytes,
-            Pixels::F32(_) => panic!("glyphs are bytes"),
+            Pixels::F32(_) | Pixels::Stored(_) => panic!("glyphs are bytes in memory"),
         }
     }
 

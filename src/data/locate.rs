@@ -55,6 +55,27 @@ pub fn name_of(name: &str, data_dir: Option<&Path>) -> Result<String> {
     }
 }
 
+/// The file that a model's weights of ImageNet are kept in: `file` in the first data directory that has it.
+///
+/// # Errors
+/// [`Error::Usage`] where none has it, with what to do.
+pub fn weights_file(model: &str, file: &str, data_dir: Option<&Path>) -> Result<PathBuf> {
+    // A folder of pictures need not lie where weights do.
+    let mut candidates = data_directories(data_dir);
+    candidates
+        .extend(data_directories(None).into_iter().filter(|other| !candidates.contains(other)).collect::<Vec<_>>());
+    let candidates: Vec<PathBuf> = candidates.into_iter().map(|directory| directory.join(file)).collect();
+    if let Some(found) = candidates.iter().find(|path| path.is_file()) {
+        return Ok(found.clone());
+    }
+    let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+    let looked = if looked.is_empty() { "no data directory is known".into() } else { looked.join(" and ") };
+    Err(Error::usage(format!(
+        "The weights of ImageNet for {model} were asked for, but are not there (looked for {looked}). `gpunn data get {model}` \
+         says how to get them; name another file with --pretrained, or begin without by --scratch."
+    )))
+}
+
 /// Finds a set by its name, or a folder of pictures by its path.
 pub(super) fn locate(name: &str, data_dir: Option<&Path>) -> Result<Located> {
     let Some(info) = catalogue::lookup(name) else {

@@ -7,15 +7,20 @@ pub mod cifar_sets;
 pub mod fetch;
 pub mod glyphs;
 pub mod idx_sets;
+pub mod imagenet;
 mod locate;
 pub mod mat_sets;
+mod pca;
 pub mod pictures;
 mod sheet;
+mod stored;
 
 pub use batches::{epoch_order, limit, split_off};
 pub use catalogue::{Info, find, known};
-pub use locate::{cache_dir, name_of};
-pub use sheet::sheet;
+pub use locate::{cache_dir, name_of, weights_file};
+pub use pca::Pca;
+pub use sheet::{beside, sheet};
+pub use stored::Stored;
 
 use crate::{Error, Result};
 use catalogue::Reader;
@@ -30,6 +35,8 @@ pub enum Pixels {
     U8(Vec<u8>),
     /// Values as they are, about 0 to 1 (some published sets go a little beyond).
     F32(Vec<f32>),
+    /// Bytes that stay on the disk.
+    Stored(Stored),
 }
 
 impl Pixels {
@@ -38,11 +45,37 @@ impl Pixels {
         match self {
             Self::U8(values) => values.len(),
             Self::F32(values) => values.len(),
+            Self::Stored(stored) => stored.len(),
         }
     }
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+    /// Bytes of a value.
+    pub fn value_bytes(&self) -> usize {
+        if matches!(self, Self::F32(_)) { size_of::<f32>() } else { 1 }
+    }
+
+    /// The bytes of the pictures of the given numbers, of `width` values each, one after another into `to`, which is as long.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a picture that is not there, [`Error::File`] where they are on the disk and it refuses.
+    pub fn read(&self, width: usize, numbers: &[u32], to: &mut [u8]) -> Result<()> {
+        let values: &[u8] = match self {
+            Self::U8(values) => values,
+            Self::F32(values) => bytemuck::cast_slice(values),
+            Self::Stored(stored) => return stored.read(numbers.iter().copied(), to),
+        };
+        let width = width * self.value_bytes();
+        for (&number, to) in numbers.iter().zip(to.chunks_mut(width.max(1))) {
+            let from = values.get(number as usize * width..(number as usize + 1) * width);
+            to.copy_from_slice(from.ok_or_else(|| {
+                let count = values.len() / width.max(1);
+                Error::usage(format!("Picture {number} was asked for, but there are {count}, counted from 0."))
+            })?);
+        }
+        Ok(())
     }
 }
 
@@ -68,7 +101,8 @@ impl Split {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
-    /// Picture `i` as C x H x W values, bytes divided by 255; `None` where there is no such picture.
+    /// Picture `i` as C x H x W values, bytes divided by 255; `None` where there is no such picture, or it is on the disk and
+    /// cannot be read.
     pub fn picture(&self, i: usize) -> Option<Vec<f32>> {
         if i >= self.len() {
             return None;
@@ -77,6 +111,11 @@ impl Split {
         Some(match &self.pixels {
             Pixels::U8(values) => values[i * size..(i + 1) * size].iter().map(|&v| f32::from(v) / 255.0).collect(),
             Pixels::F32(values) => values[i * size..(i + 1) * size].to_vec(),
+            Pixels::Stored(stored) => {
+                let mut bytes = vec![0; size];
+                stored.read([i as u32], &mut bytes).ok()?;
+                bytes.into_iter().map(|value| f32::from(value) / 255.0).collect()
+            }
         })
     }
     /// The pictures of the given numbers, in that order.
@@ -91,8 +130,31 @@ impl Split {
         let pixels = match &self.pixels {
             Pixels::U8(values) => Pixels::U8(gather(values, size, numbers)),
             Pixels::F32(values) => Pixels::F32(gather(values, size, numbers)),
+            Pixels::Stored(stored) => Pixels::Stored(stored.select(numbers)),
         };
         Self { pixels, labels: gather(&self.labels, 1, numbers) }
+    }
+    /// The numbers of the first `count` pictures of each class, in their order.
+    pub fn first_of_each(&self, count: usize) -> Vec<u32> {
+        let mut seen = std::collections::BTreeMap::new();
+        let first = |&number: &u32| {
+            let seen = seen.entry(self.labels[number as usize]).or_insert(0_usize);
+            *seen += 1;
+            *seen <= count
+        };
+        (0..self.len() as u32).filter(first).collect()
+    }
+    /// The same with its pictures in memory, read where they are on the disk.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the system refuses.
+    pub fn in_memory(mut self) -> Result<Self> {
+        if let Pixels::Stored(stored) = &self.pixels {
+            let mut bytes = vec![0; stored.len()];
+            stored.read(0..self.len() as u32, &mut bytes)?;
+            self.pixels = Pixels::U8(bytes);
+        }
+        Ok(self)
     }
 }
 
@@ -130,7 +192,7 @@ impl std::fmt::Display for Part {
     }
 }
 
-/// A data set in memory.
+/// A data set: in memory, but for folders of pictures that are left on the disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The name it is asked for by.
@@ -196,12 +258,18 @@ pub struct Options {
     pub skip_bad: bool,
     /// The folder that decoded pictures are kept in; `None` keeps none.
     pub cache: Option<PathBuf>,
+    /// The most bytes of a folder's decoded pictures that are held in memory. Those of a larger one stay in the cache, where
+    /// there is one, and are read when they are needed.
+    pub most_in_memory: usize,
 }
 
+/// A third of what small machines have.
+const MOST_IN_MEMORY: usize = 1 << 31;
+
 impl Default for Options {
-    /// The set's own size, no picture left out, decoded pictures kept in [`cache_dir`].
+    /// The set's own size, no picture left out, decoded pictures kept in [`cache_dir`] and up to 2 GiB of them in memory.
     fn default() -> Self {
-        Self { asked: Asked::default(), skip_bad: false, cache: cache_dir() }
+        Self { asked: Asked::default(), skip_bad: false, cache: cache_dir(), most_in_memory: MOST_IN_MEMORY }
     }
 }
 
@@ -356,7 +424,9 @@ mod tests {
 
     #[test]
     fn the_paper_of_a_set_is_known() {
-        assert!(has_dark_ink("emnist36") && has_dark_ink("nist26") && !has_dark_ink("mnist") && !has_dark_ink("a/folder"));
+        assert!(
+            has_dark_ink("emnist36") && has_dark_ink("nist26") && !has_dark_ink("mnist") && !has_dark_ink("a/folder")
+        );
     }
 
     #[test]

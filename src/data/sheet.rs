@@ -1,4 +1,4 @@
-//! A picture of a data set: some examples of each class.
+//! A picture of pictures: some examples of each class of a data set, or forms of some pictures one above another.
 
 use super::{Dataset, Split, glyphs};
 use image::imageops::{self, FilterType};
@@ -42,16 +42,37 @@ pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
     for (class, pictures) in rows.iter().enumerate() {
         let top = GAP + (class % BLOCK) as u32 * row_height;
         let block = (class / BLOCK) as u32 * block_width;
-        write(
-            &mut sheet,
-            &dataset.classes[class],
-            block + GAP,
-            top + (row_height - GAP - LETTER_HEIGHT as u32) / 2 - 2,
-        );
+        let middle = top + (row_height - GAP - LETTER_HEIGHT as u32) / 2 - 2;
+        write(&mut sheet, &dataset.classes[class], MAX_LETTERS, (block + GAP, middle));
         for (column, &i) in pictures.iter().enumerate() {
             let Some(picture) = split.picture(i) else { continue };
             let left = block + margin + column as u32 * cell_width;
             imageops::replace(&mut sheet, &drawn(&picture, dataset.input), i64::from(left), i64::from(top));
+        }
+    }
+    sheet
+}
+
+/// Draws forms of the same pictures `[channels, height, width]` one above another: a column a picture, under its name, and a
+/// row a form, beside its name. Sizes and colours are those of [`sheet`]; names are cut where their column ends.
+pub fn beside(input: [usize; 3], columns: &[&str], rows: &[(&str, Vec<Vec<f32>>)]) -> RgbImage {
+    let (height, width) = shown_size(input);
+    let letter = LETTER_HEIGHT as u32;
+    let longest = rows.iter().map(|(name, _)| name.chars().count().min(MAX_LETTERS)).max().unwrap_or(0);
+    let (left, top) = (longest as u32 * LETTER_WIDTH + 2 * GAP, letter + 4 + 2 * GAP);
+    let row_height = height.max(letter + 4) + GAP;
+    let size = (left + columns.len() as u32 * (width + GAP), top + rows.len() as u32 * row_height);
+    let mut sheet = RgbImage::from_pixel(size.0, size.1, PAPER);
+    let fits = MAX_LETTERS.min((width / LETTER_WIDTH).max(1) as usize);
+    for (column, name) in (0..).zip(columns) {
+        write(&mut sheet, name, fits, (left + column * (width + GAP), GAP));
+    }
+    for (row, (name, pictures)) in (0..).zip(rows) {
+        let top = top + row * row_height;
+        write(&mut sheet, name, MAX_LETTERS, (GAP, top + (row_height - GAP - letter) / 2 - 2));
+        for (column, picture) in (0..).zip(pictures.iter().take(columns.len())) {
+            let place = (i64::from(left + column * (width + GAP)), i64::from(top));
+            imageops::replace(&mut sheet, &drawn(picture, input), place.0, place.1);
         }
     }
     sheet
@@ -87,9 +108,10 @@ fn drawn(picture: &[f32], input: [usize; 3]) -> RgbImage {
     }
 }
 
-/// Writes a name in the embedded set's own letters; what they lack (spaces, signs) is left blank.
-fn write(sheet: &mut RgbImage, name: &str, left: u32, top: u32) {
-    for (i, letter) in name.chars().take(MAX_LETTERS).enumerate() {
+/// Writes a name's first `letters` in the embedded set's own letters, from a place to the right and down; what they lack
+/// (spaces, signs) is left blank.
+fn write(sheet: &mut RgbImage, name: &str, letters: usize, (left, top): (u32, u32)) {
+    for (i, letter) in name.chars().take(letters).enumerate() {
         let Some(ink) = glyphs::plain(letter.to_ascii_uppercase(), LETTER_HEIGHT) else { continue };
         for y in 0..LETTER_HEIGHT as u32 + 4 {
             for x in 0..LETTER_WIDTH {
@@ -127,6 +149,16 @@ mod tests {
         let sheet = sheet(&set, &split, 5);
         assert_eq!(sheet.dimensions(), (3 * 11 + 8 + 2 * 54 + 4, 2 * 64 + 4));
         assert_eq!(*sheet.get_pixel(41 + 54 + 7, 68 + 2), Rgb([0, 255, 0]));
+    }
+
+    #[test]
+    fn forms_of_pictures_stand_one_above_another() {
+        let forms = |value: f32| vec![vec![0.0; 12], vec![value; 12]];
+        let sheet = beside([1, 3, 4], &["A", "long"], &[("in", forms(1.0)), ("out", forms(0.5))]);
+        // Doubled to 8 x 6, in rows as high as the letters.
+        assert_eq!(sheet.dimensions(), (3 * 11 + 8 + 2 * 12, 12 + 4 + 8 + 2 * 20));
+        let at = |column: u32, row: u32| sheet.get_pixel(41 + column * 12 + 7, 24 + row * 20 + 5).0[0];
+        assert_eq!([at(0, 0), at(1, 0), at(0, 1), at(1, 1)], [0, 255, 0, 128]);
     }
 
     #[test]

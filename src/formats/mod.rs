@@ -4,7 +4,10 @@
 pub mod cifar;
 pub mod idx;
 pub mod mat;
+pub mod npy;
 pub mod tar_gz;
+pub mod tensors;
+pub mod tfrecord;
 
 use std::io::Read;
 

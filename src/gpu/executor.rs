@@ -14,6 +14,8 @@ use crate::{Error, Result};
 
 /// Submissions that may be under way before the oldest is waited for.
 const IN_FLIGHT: usize = 32;
+/// Bytes written for submissions under way, which the driver holds until they are done, before the oldest is waited for.
+const STAGED: usize = 256 << 20;
 /// Submissions after which finished work is given back.
 const TIDY_EVERY: u64 = 8;
 
@@ -55,7 +57,10 @@ pub struct Executor {
     pub(super) loaded: Vec<Loaded>,
     persistent: HashMap<String, (wgpu::Buffer, usize)>,
     pipelines: Pipelines,
-    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    /// Submissions, each with the bytes that were written for it.
+    in_flight: VecDeque<(wgpu::SubmissionIndex, usize)>,
+    /// Bytes written since the last.
+    staged: usize,
     submitted: u64,
     margin: usize,
 }
@@ -70,7 +75,7 @@ impl Executor {
     pub fn with_kernels(device: Device, kept: Option<KeptKernels>) -> Self {
         let pipelines = Pipelines::new(&device, kept);
         let (loaded, persistent, in_flight) = (Vec::new(), HashMap::new(), VecDeque::new());
-        Self { device, loaded, persistent, pipelines, in_flight, submitted: 0, margin: 0 }
+        Self { device, loaded, persistent, pipelines, in_flight, staged: 0, submitted: 0, margin: 0 }
     }
 
     /// Makes the bindings of plans loaded from now on reach so many bytes beyond their tensors, where the buffer is as
@@ -233,6 +238,7 @@ impl Executor {
         }
         if !bytes.is_empty() {
             self.device.write(buffer, offset, bytes);
+            self.staged += bytes.len();
         }
         self.device.check()
     }
@@ -271,11 +277,12 @@ impl Executor {
             }
         }
         let submission = self.device.submit(encoder);
-        self.in_flight.push_back(submission);
+        self.in_flight.push_back((submission, std::mem::take(&mut self.staged)));
         self.submitted += 1;
-        if self.in_flight.len() > IN_FLIGHT {
+        let staged: usize = self.in_flight.iter().map(|&(_, bytes)| bytes).sum();
+        if self.in_flight.len() > IN_FLIGHT || staged > STAGED {
             let oldest = self.in_flight.pop_front();
-            self.device.wait(oldest)?;
+            self.device.wait(oldest.map(|(submission, _)| submission))?;
         }
         if self.submitted.is_multiple_of(TIDY_EVERY) {
             self.device.tidy()?;

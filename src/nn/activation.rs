@@ -15,6 +15,8 @@ pub enum Activation {
     Tanh,
     /// max(x, 0).
     Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
     /// x, or x / 100 below 0.
     LeakyRelu,
     /// x times its sigmoid.
@@ -25,10 +27,11 @@ pub enum Activation {
 
 impl Activation {
     /// All, by name.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("sigmoid", Self::Sigmoid),
         ("tanh", Self::Tanh),
         ("relu", Self::Relu),
+        ("relu6", Self::Relu6),
         ("leaky-relu", Self::LeakyRelu),
         ("silu", Self::Silu),
         ("gelu", Self::Gelu),
@@ -70,6 +73,7 @@ impl Layer for Activation {
             Self::Sigmoid => build.sigmoid(x),
             Self::Tanh => build.tanh(x),
             Self::Relu => build.relu(x),
+            Self::Relu6 => build.relu6(x),
             Self::LeakyRelu => build.leaky_relu(x, 0.01),
             Self::Silu => build.silu(x),
             Self::Gelu => build.gelu(x),

@@ -57,7 +57,8 @@ impl Layer for BatchNorm2d {
         let beta = build.parameter(&format!("{name}.bias"))?;
         let mean = build.statistic(&format!("{name}.running_mean"))?;
         let variance = build.statistic(&format!("{name}.running_var"))?;
-        if build.mode == Mode::Evaluation {
+        // A frozen one keeps to what it has measured.
+        if build.mode == Mode::Evaluation || build.is_frozen(&format!("{name}.bias")) {
             return build.batch_norm_inference(x, mean, variance, gamma, beta, self.epsilon);
         }
         let normed = build.batch_norm(x, gamma, beta, self.epsilon)?;

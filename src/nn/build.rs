@@ -70,6 +70,22 @@ impl<'a> Build<'a> {
         Ok(leaf)
     }
 
+    /// Whether a parameter stays as it begins.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.parameters.find(name).is_some_and(|parameter| self.parameters.is_frozen(parameter))
+    }
+
+    /// The part of the flat buffer that an optimiser changes.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn updated(&mut self) -> Result<NodeId> {
+        match self.parameters.updated_len() {
+            len if len == self.parameters.flat_len() => Ok(self.params),
+            len => self.graph.leaf(PARAMS, 0, TensorType::f32([len])),
+        }
+    }
+
     /// The parameters that are not frozen, each with its leaf, in order.
     ///
     /// # Errors

@@ -124,3 +124,27 @@ impl Layer for Flatten {
         build.reshape(x, [batch, features])
     }
 }
+
+/// `[features]` as `[channels, height, width]`: what [`Flatten`] did, undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unflatten {
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+}
+
+impl Layer for Unflatten {
+    fn label(&self) -> String {
+        format!("unflatten to {}", dims(&self.shape))
+    }
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        match shape == [self.shape.iter().product::<usize>()] {
+            true => Ok(self.shape.to_vec()),
+            false => Err(format!("{} features cannot become {}", dims(shape), dims(&self.shape))),
+        }
+    }
+    fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {
+        let batch = build.dims(x)[0];
+        let [channels, height, width] = self.shape;
+        build.reshape(x, [batch, channels, height, width])
+    }
+}

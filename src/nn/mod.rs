@@ -24,6 +24,7 @@ mod residual;
 mod resize;
 mod scale;
 mod sequence;
+mod tune;
 mod whitening;
 
 pub use activation::Activation;
@@ -34,16 +35,17 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use initialiser::{Initialiser, Scheme};
-pub use layer::{Flatten, Layer, Part, Prepared};
+pub use layer::{Flatten, Layer, Part, Prepared, Unflatten};
 pub use linear::Linear;
-pub use model::{Description, Model};
+pub use model::{Bottleneck, Description, Model};
 pub use pair::Pair;
 pub use parameters::{
-    GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, GROUP_WEIGHTS, Group, Layout, Parameter, Parameters, Weights,
+    GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, GROUP_WEIGHTS, Group, Layout, Parameter, Parameters, Tuning, Weights,
 };
 pub use pool::{GlobalPool, Pool2d, Pooling};
 pub use residual::Residual;
 pub use resize::Resize;
 pub use scale::Scale;
 pub use sequence::Sequence;
+pub use tune::Unfreeze;
 pub use whitening::Whitening;

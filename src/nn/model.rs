@@ -15,6 +15,16 @@ pub struct Model {
     layers: Sequence,
     output: Vec<usize>,
     parameters: Parameters,
+    bottleneck: Option<Bottleneck>,
+}
+
+/// Where an autoencoder is cut in two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bottleneck {
+    /// The layers that make the numbers in the middle: the first so many. The others make a picture of them.
+    pub encoder: usize,
+    /// How many numbers in the middle stand for a picture.
+    pub width: usize,
 }
 
 /// A line of a model's summary.
@@ -56,7 +66,22 @@ impl Model {
                 "The model {name} has two parameters '{repeated}'; give its layers other names."
             )));
         }
-        Ok(Self { name, input: input.to_vec(), layers, output, parameters })
+        Ok(Self { name, input: input.to_vec(), layers, output, parameters, bottleneck: None })
+    }
+
+    /// The same model as an autoencoder whose first `encoder` layers make the numbers in its middle.
+    ///
+    /// # Errors
+    /// When those layers give no list of numbers.
+    pub(super) fn with_bottleneck(mut self, encoder: usize) -> Result<Self> {
+        let mut shapes = Vec::new();
+        let walked = self.layers.walk(&self.input, |_, _, _, output| shapes.push(output.to_vec()));
+        walked.map_err(|reason| does_not_fit(&self.name, &reason))?;
+        let Some(&[width]) = encoder.checked_sub(1).and_then(|last| shapes.get(last)).map(Vec::as_slice) else {
+            return Err(Error::Shape(format!("The model {} has no list of numbers in its middle.", self.name)));
+        };
+        self.bottleneck = Some(Bottleneck { encoder, width });
+        Ok(self)
     }
 
     /// Its name.
@@ -74,6 +99,17 @@ impl Model {
     /// What it keeps.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+    pub(super) fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+    pub(super) fn layers(&self) -> &Sequence {
+        &self.layers
+    }
+
+    /// Where it is cut in two, for an autoencoder.
+    pub fn bottleneck(&self) -> Option<Bottleneck> {
+        self.bottleneck
     }
 
     /// Whether some of its parameters begin as the training pictures have them: [`Model::prepare`].
@@ -112,6 +148,29 @@ impl Model {
             return Err(Error::Shape(message));
         }
         self.layers.forward(build, "", x)
+    }
+
+    /// Builds the encoder for x `[batch, input...]`; the result is `[batch, width]`, the [`Bottleneck`]'s numbers.
+    ///
+    /// # Errors
+    /// When x has another shape, or the model is no autoencoder.
+    pub fn encode(&self, build: &mut Build, x: NodeId) -> Result<NodeId> {
+        let encoder = self.cut()?.encoder;
+        self.layers.forward_some(0..encoder, build, "", x)
+    }
+
+    /// Builds the decoder for codes `[batch, width]`; the result is `[batch, output...]`.
+    ///
+    /// # Errors
+    /// When the codes have another shape, or the model is no autoencoder.
+    pub fn decode(&self, build: &mut Build, codes: NodeId) -> Result<NodeId> {
+        let encoder = self.cut()?.encoder;
+        self.layers.forward_some(encoder..self.layers.iter().len(), build, "", codes)
+    }
+
+    fn cut(&self) -> Result<Bottleneck> {
+        let none = || Error::usage(format!("The model {} is no autoencoder: it has no code in its middle.", self.name));
+        self.bottleneck.ok_or_else(none)
     }
 
     /// A line a layer, those inside another after it.

@@ -23,6 +23,17 @@ pub const GROUP_FROZEN: u32 = 2;
 /// The group of batch norms' shifts, which may have a rate of their own: [`crate::optim::Optimiser::shift_rate`].
 pub const GROUP_SHIFTS: u32 = 3;
 
+/// How a parameter learns in a network that begins with another's weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tuning {
+    /// As in a network that begins anew.
+    Full,
+    /// With a learning rate this many times its own.
+    Times(f32),
+    /// Not at all.
+    Frozen,
+}
+
 /// One named tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
@@ -78,6 +89,17 @@ impl Layout {
     /// How many numbers they are.
     pub fn count(&self) -> usize {
         self.list.iter().map(|parameter| parameter.shape.elements()).sum()
+    }
+
+    /// Gives the places anew: first to those that `first` names, then to the others, each in order.
+    fn place(&mut self, first: impl Fn(&Parameter) -> bool) {
+        self.len = 0;
+        for turn in [true, false] {
+            for parameter in self.list.iter_mut().filter(|parameter| first(parameter) == turn) {
+                parameter.offset = self.len;
+                self.len = (self.len + parameter.shape.elements()).next_multiple_of(BLOCK);
+            }
+        }
     }
 
     /// Length of the flat buffer in elements, gaps included; at least one block.
@@ -151,6 +173,39 @@ impl Parameters {
         self.groups[parameter.group as usize].rate == 0.0
     }
 
+    /// Those that an optimiser changes, in order.
+    pub fn updated(&self) -> impl Iterator<Item = &Parameter> {
+        self.learned.iter().filter(|parameter| !self.is_frozen(parameter))
+    }
+
+    /// How much of the flat buffer an optimiser changes, from its start: the length of gradients and of its state. At least
+    /// one block.
+    pub fn updated_len(&self) -> usize {
+        self.updated().map(|parameter| parameter.range().end.next_multiple_of(BLOCK)).max().unwrap_or(BLOCK)
+    }
+
+    /// Says anew how those learn that are learned at all, and puts what is frozen behind all else in the flat buffer, so that
+    /// gradients and the optimiser's state end before it.
+    pub fn tune(&mut self, how: impl Fn(&Parameter) -> Tuning) {
+        let mut lowered = std::collections::BTreeMap::new();
+        for index in 0..self.learned.list.len() {
+            let parameter = &self.learned.list[index];
+            let group = match how(parameter) {
+                _ if self.is_frozen(parameter) => continue,
+                Tuning::Full => continue,
+                Tuning::Frozen => GROUP_FROZEN,
+                Tuning::Times(factor) => *lowered.entry(parameter.group).or_insert_with(|| {
+                    let Group { rate, decay } = self.groups[parameter.group as usize];
+                    self.groups.push(Group { rate: rate * factor, decay });
+                    self.groups.len() as u32 - 1
+                }),
+            };
+            self.learned.list[index].group = group;
+        }
+        let groups = &self.groups;
+        self.learned.place(|parameter| groups[parameter.group as usize].rate != 0.0);
+    }
+
     /// A name that two of them have.
     pub fn repeated(&self) -> Option<&str> {
         let mut seen = std::collections::BTreeSet::new();
@@ -162,11 +217,12 @@ impl Parameters {
         Weights { learned: self.learned.initial(seed), statistics: self.statistics.initial(seed) }
     }
 
-    /// The update's table: for each block of the flat buffer its group and how many of its elements are a parameter's to
+    /// The update's table: for each block of what is updated its group and how many of its elements are a parameter's to
     /// be updated: none of a frozen one's.
     pub fn blocks(&self) -> Vec<u32> {
-        let mut table = vec![0; self.flat_len() / BLOCK];
-        for parameter in self.learned.iter() {
+        let end = self.updated_len();
+        let mut table = vec![0; end / BLOCK];
+        for parameter in self.learned.iter().filter(|parameter| parameter.offset < end) {
             let range = parameter.range();
             for first in range.clone().step_by(BLOCK) {
                 let elements = if self.is_frozen(parameter) { 0 } else { (range.end - first).min(BLOCK) };
@@ -246,5 +302,26 @@ mod tests {
         parameters.add("a", [70], Initialiser::Zeros, GROUP_FROZEN);
         parameters.add("b", [2], Initialiser::Zeros, GROUP_WEIGHTS);
         assert_eq!(parameters.blocks(), [512, 512, 2]);
+    }
+
+    #[test]
+    fn what_is_frozen_lies_behind_and_what_is_tuned_has_a_rate() {
+        let mut parameters = Parameters::default();
+        for (name, group) in [("a", GROUP_WEIGHTS), ("b", GROUP_WEIGHTS), ("c", GROUP_SPARED), ("d", GROUP_WEIGHTS)] {
+            parameters.add(name, [70], Initialiser::Uniform { bound: 1.0 }, group);
+        }
+        let before = parameters.clone();
+        parameters.tune(|parameter| match parameter.name.as_str() {
+            "a" => Tuning::Frozen,
+            "b" | "c" => Tuning::Times(0.5),
+            _ => Tuning::Full,
+        });
+        let offsets: Vec<usize> = parameters.iter().map(|parameter| parameter.offset).collect();
+        assert_eq!(offsets, [384, 0, 128, 256]);
+        assert_eq!((parameters.updated_len(), parameters.blocks().len()), (384, 6));
+        assert_eq!(parameters.blocks(), [4 << 8 | 64, 4 << 8 | 6, 5 << 8 | 64, 5 << 8 | 6, 64, 6]);
+        assert_eq!(parameters.group_factors()[8..], [0.5, 1.0, 0.5, 0.0]);
+        // What a parameter begins as and what the weights' hash is do not depend on where it lies.
+        assert_eq!(parameters.hash(&parameters.initial_weights(3)), before.hash(&before.initial_weights(3)));
     }
 }

@@ -1,5 +1,7 @@
 //! Layers one after another: what models and layers made of layers share.
 
+use std::ops::Range;
+
 use super::build::Build;
 use super::layer::{Layer, Part};
 use super::parameters::Parameters;
@@ -51,6 +53,18 @@ impl Sequence {
         }
         Ok(shape)
     }
+
+    /// Builds some of the layers, as [`Layer::forward`] builds all.
+    pub(super) fn forward_some(&self, some: Range<usize>, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
+        let mut x = x;
+        for (inner, layer) in self.iter().take(some.end).skip(some.start) {
+            build.enter(inner);
+            let y = layer.forward(build, &join(name, inner, "."), x);
+            build.leave();
+            x = y?;
+        }
+        Ok(x)
+    }
 }
 
 /// A layer's name within that of the layer around it.
@@ -79,14 +93,7 @@ impl Layer for Sequence {
     }
 
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
-        let mut x = x;
-        for (inner, layer) in self.iter() {
-            build.enter(inner);
-            let y = layer.forward(build, &join(name, inner, "."), x);
-            build.leave();
-            x = y?;
-        }
-        Ok(x)
+        self.forward_some(0..self.layers.len(), build, name, x)
     }
 
     fn parts(&self, shape: &[usize]) -> Vec<Part<'_>> {

@@ -26,6 +26,7 @@ pub mod multiply;
 pub mod pack;
 pub mod pool2d;
 pub mod relu;
+pub mod relu6;
 pub mod resize2d;
 pub mod scale;
 pub mod sigmoid;

@@ -53,6 +53,7 @@ pub const TABLE: &[Entry] = &[
     op("sigmoid", "1 / (1 + e^-x)", sigmoid::cases),
     op("tanh", "hyperbolic tangent", tanh::cases),
     op("relu", "max(x, 0)", relu::cases),
+    op("relu6", "min(max(x, 0), 6)", relu6::cases),
     op("leaky_relu", "x, or slope x where negative", leaky_relu::cases),
     op("silu", "x times its sigmoid", silu::cases),
     op("softplus", "ln(1 + e^x)", softplus::cases),

@@ -71,6 +71,8 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "multiply"
         | "scale"
         | "square"
+        | "relu6"
+        | "relu6_backward"
         | "leaky_relu"
         | "leaky_relu_backward"
         | "square_backward"

@@ -132,7 +132,7 @@ impl Optimiser {
         Ok(())
     }
 
-    /// The persistent buffers of its state, each laid out as the parameters; they begin at 0.
+    /// The persistent buffers of its state, each laid out as the parameters that it changes; they begin at 0.
     pub fn states(&self) -> &'static [&'static str] {
         match self.name {
             Method::Sgd if self.momentum == 0.0 => &[],
@@ -165,7 +165,7 @@ impl Optimiser {
 
     fn update_by(&self, build: &mut Build, gradients: &[NodeId], offsets: Vec<usize>) -> Result<()> {
         let parameters = build.parameters();
-        let len = parameters.flat_len();
+        let len = parameters.updated_len();
         let flat = build.apply(Pack { offsets, len }, gradients)?;
         let blocks = build.leaf(BLOCKS, 0, TensorType::u32([parameters.blocks().len()]))?;
         let factors = self.group_factors(parameters.group_factors());
@@ -174,7 +174,7 @@ impl Optimiser {
         if self.clip.is_some() {
             inputs.push(build.norm(flat, blocks)?);
         }
-        let mut states = vec![build.params];
+        let mut states = vec![build.updated()?];
         for name in self.states() {
             states.push(build.leaf(*name, 0, TensorType::f32([len]))?);
         }

@@ -9,7 +9,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::metrics::EpochLine;
 use super::recipe::Recipe;
-use crate::nn::{Layout, Parameters, Weights};
+use crate::data::Dataset;
+use crate::nn::{Parameter, Parameters, Weights};
 use crate::{Error, Result};
 
 /// The version of what the metadata hold.
@@ -86,44 +87,77 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
 }
 
 impl Checkpoint {
+    /// One that stands before its first step, with these weights, for pictures and classes.
+    pub fn at_start(
+        recipe: Recipe,
+        (input, classes): ([usize; 3], Vec<String>),
+        parameters: &Parameters,
+        weights: &Weights,
+    ) -> Self {
+        let states = recipe.optimizer.states();
+        let mut checkpoint = Self { recipe, counters: Counters::default(), input, classes, tensors: BTreeMap::new() };
+        checkpoint.put_weights("", parameters, weights);
+        if checkpoint.recipe.training.ema.is_some() {
+            checkpoint.put_weights(AVERAGED, parameters, weights);
+        }
+        for state in states {
+            checkpoint.put_state(state, parameters, &vec![0.0; parameters.updated_len()]);
+        }
+        checkpoint.tensors.insert(SUMS.into(), (vec![3], vec![0.0; 3]));
+        checkpoint
+    }
+
     /// Puts all weights under their own names after `prefix`: none, or [`AVERAGED`].
     pub fn put_weights(&mut self, prefix: &str, parameters: &Parameters, weights: &Weights) {
-        self.put(prefix, parameters, &weights.learned);
-        self.put(prefix, parameters.statistics(), &weights.statistics);
+        self.put(prefix, parameters.iter(), &weights.learned);
+        self.put(prefix, parameters.statistics().iter(), &weights.statistics);
     }
 
     /// The weights that [`Checkpoint::put_weights`] put under `prefix`.
     ///
     /// # Errors
-    /// As [`Checkpoint::flat`].
+    /// When a tensor is missing or of another shape: the checkpoint is of another model.
     pub fn weights(&self, prefix: &str, parameters: &Parameters) -> Result<Weights> {
-        let (learned, statistics) = (self.flat(prefix, parameters)?, self.flat(prefix, parameters.statistics())?);
-        Ok(Weights { learned, statistics })
+        let statistics = parameters.statistics();
+        Ok(Weights {
+            learned: self.flat(prefix, parameters.iter(), parameters.flat_len())?,
+            statistics: self.flat(prefix, statistics.iter(), statistics.flat_len())?,
+        })
     }
 
     /// The weights to measure and to use: the moving average where the run keeps one.
     ///
     /// # Errors
-    /// As [`Checkpoint::flat`].
+    /// As [`Checkpoint::weights`].
     pub fn weights_in_use(&self, parameters: &Parameters) -> Result<Weights> {
         self.weights(if self.recipe.training.ema.is_some() { AVERAGED } else { "" }, parameters)
     }
 
-    /// Puts the flat buffer `flat` of all parameters, or of a state like it, under each parameter's name after `prefix`.
-    pub fn put(&mut self, prefix: &str, parameters: &Layout, flat: &[f32]) {
-        for parameter in parameters.iter() {
+    /// Puts an optimiser's state under the names of the parameters that it changes.
+    pub fn put_state(&mut self, state: &str, parameters: &Parameters, flat: &[f32]) {
+        self.put(&format!("{state}/"), parameters.updated(), flat);
+    }
+
+    /// What [`Checkpoint::put_state`] put.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::weights`].
+    pub fn state(&self, state: &str, parameters: &Parameters) -> Result<Vec<f32>> {
+        self.flat(&format!("{state}/"), parameters.updated(), parameters.updated_len())
+    }
+
+    /// Puts what lies in the flat buffer `flat` under each parameter's name after `prefix`.
+    fn put<'a>(&mut self, prefix: &str, parameters: impl Iterator<Item = &'a Parameter>, flat: &[f32]) {
+        for parameter in parameters {
             let values = flat[parameter.range()].to_vec();
             self.tensors.insert(format!("{prefix}{}", parameter.name), (parameter.shape.dims().to_vec(), values));
         }
     }
 
     /// The flat buffer of what [`Checkpoint::put`] put under `prefix`; the gaps are 0.
-    ///
-    /// # Errors
-    /// When a tensor is missing or of another shape: the checkpoint is of another model.
-    pub fn flat(&self, prefix: &str, parameters: &Layout) -> Result<Vec<f32>> {
-        let mut flat = vec![0.0; parameters.flat_len()];
-        for parameter in parameters.iter() {
+    fn flat<'a>(&self, prefix: &str, parameters: impl Iterator<Item = &'a Parameter>, len: usize) -> Result<Vec<f32>> {
+        let mut flat = vec![0.0; len];
+        for parameter in parameters {
             let name = format!("{prefix}{}", parameter.name);
             let wanted = &parameter.shape;
             let Some((shape, values)) = self.tensors.get(&name) else {
@@ -142,6 +176,24 @@ impl Checkpoint {
             flat[parameter.range()].copy_from_slice(values);
         }
         Ok(flat)
+    }
+
+    /// Refuses a data set of other pictures than it was trained on.
+    ///
+    /// # Errors
+    /// When their shape or the number of classes differs.
+    pub fn check_data(&self, dataset: &Dataset) -> Result<()> {
+        if (dataset.input, dataset.classes.len()) == (self.input, self.classes.len()) {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "The run was trained on pictures {:?} of {} classes, but {} has {:?} of {}.",
+            self.input,
+            self.classes.len(),
+            dataset.name,
+            dataset.input,
+            dataset.classes.len()
+        )))
     }
 
     /// Writes it: under a temporary name, flushed, renamed.

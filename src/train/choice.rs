@@ -4,12 +4,14 @@ use std::path::Path;
 
 use super::recipe::{self, Recipe, not_right};
 use crate::nn::Scheme;
-use crate::nn::models::{self, Config};
+use crate::nn::models::{self, Config, IMAGENET};
 use crate::nn::network::Entry;
 use crate::{Error, Result};
 
 /// The model whose recipes serve convolutional networks that have none of their own.
 const SIMILAR: &str = "cnn";
+/// The model whose recipes serve the other twins of torchvision's models.
+const TWIN: &str = "squeezenet";
 
 /// A network's file.
 #[derive(serde::Deserialize)]
@@ -69,12 +71,23 @@ pub fn choose(recipe: Option<&str>, model: Option<Config>, dataset: Option<&str>
     if let Some(model) = model.filter(|model| model.name != chosen.model.name || !model.layer.is_empty()) {
         // Layers of another model mean nothing to this one.
         let init = if model.layer.is_empty() { chosen.model.init } else { model.init };
-        chosen.model = Config { init, ..model };
+        let published =
+            chosen.model.pretrained.as_deref() == Some(IMAGENET) && models::published(&model.name).is_some();
+        chosen.model = match published {
+            true => Config { init, ..begun_as(&chosen.model, model) },
+            false => Config { init, ..model },
+        };
     }
     if let Some(dataset) = dataset {
         chosen.data.name = dataset.into();
     }
     Ok(chosen)
+}
+
+/// A model with the weights to begin with, and what learns of them, of another.
+fn begun_as(other: &Config, model: Config) -> Config {
+    let Config { pretrained, unfreeze, pretrained_rate, .. } = other.clone();
+    Config { pretrained, unfreeze, pretrained_rate, ..model }
 }
 
 fn for_model(model: &Config, dataset: Option<&str>) -> Result<Recipe> {
@@ -85,12 +98,13 @@ fn for_model(model: &Config, dataset: Option<&str>) -> Result<Recipe> {
     let elsewhere = || {
         let mut recipe = Recipe::of_pair(Some(name), None)?;
         let Config { init, dropout, .. } = recipe.model;
-        recipe.model = Config { init, dropout, ..Config::named(name) };
+        recipe.model = Config { init, dropout, ..begun_as(&recipe.model, Config::named(name)) };
         Some(recipe)
     };
     let found = own.or_else(elsewhere);
+    let similar = if models::published(name).is_some() { TWIN } else { SIMILAR };
     let found =
-        found.or_else(|| Recipe::of_pair(Some(SIMILAR), dataset)).or_else(|| Recipe::of_pair(Some(SIMILAR), None));
+        found.or_else(|| Recipe::of_pair(Some(similar), dataset)).or_else(|| Recipe::of_pair(Some(similar), None));
     found.map_or_else(|| Recipe::find(recipe::DEFAULT), Ok)
 }
 
@@ -123,6 +137,18 @@ kind = \"classes\"
         assert_eq!((on_another.model.channels, on_another.data.name.as_str()), (None, "mnist"));
         let alike = chosen("resnet9", Some("cifar10"));
         assert_eq!((alike.model.name.as_str(), alike.training.epochs), ("resnet9", 25));
+    }
+
+    #[test]
+    fn twins_of_torchvisions_models_begin_with_published_weights() {
+        for name in ["squeezenet", "resnet18", "mobilenet_v2"] {
+            let recipe = chosen(name, Some("my-pictures"));
+            assert_eq!((recipe.model.name.as_str(), recipe.data.name.as_str()), (name, "my-pictures"));
+            assert_eq!(recipe.model.pretrained.as_deref(), Some(IMAGENET));
+            recipe.validate().expect("sound");
+            recipe.build_model([3, 256, 256], 3).expect("a model");
+        }
+        assert_eq!(chosen("resnet9", Some("flowers17")).model.pretrained, None);
     }
 
     #[test]

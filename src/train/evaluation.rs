@@ -1,5 +1,7 @@
 //! Measuring a trained model on a split, class by class.
 
+use std::sync::Arc;
+
 use super::checkpoint::Checkpoint;
 use super::graphs::{self, Resident, SCORES};
 use super::memory;
@@ -8,7 +10,7 @@ use super::trainer::{MEASURED_AT_ONCE, measuring_steps, write_weights};
 use crate::data::{Dataset, Part};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
-use crate::{Engine, Error, Result};
+use crate::{Engine, Result};
 
 /// What `eval` prints.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -33,23 +35,14 @@ pub struct Evaluation {
 /// Measures a checkpoint on a split of a data set.
 ///
 /// # Errors
-/// When the data set has other pictures or classes than the checkpoint, has no such split, or the device is lost.
+/// When the data set has other pictures or classes than the checkpoint, has no such split or cannot be read, or the device is lost.
 pub async fn evaluate(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
     dataset: &Dataset,
     part: Part,
 ) -> Result<Evaluation> {
-    if dataset.input != checkpoint.input || dataset.classes.len() != checkpoint.classes.len() {
-        return Err(Error::usage(format!(
-            "The run was trained on pictures {:?} of {} classes, but {} has {:?} of {}.",
-            checkpoint.input,
-            checkpoint.classes.len(),
-            dataset.name,
-            dataset.input,
-            dataset.classes.len()
-        )));
-    }
+    checkpoint.check_data(dataset)?;
     let split = dataset.part(part)?;
     let task = checkpoint.recipe.model.task()?;
     let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
@@ -71,16 +64,25 @@ pub async fn evaluate(
     let classes = checkpoint.classes.len();
     let mut confusion = vec![vec![0_u64; classes]; classes];
     let order: Vec<u32> = (0..split.len() as u32).collect();
-    for (number, step) in steps.iter().enumerate() {
-        data.feed(engine, &split.pixels, &order, batch, &(number..number + 1))?;
-        engine.run(program, number..number + 1)?;
-        if task == Task::Reconstruct {
-            continue;
-        }
-        let scores = engine.read_output(program, SCORES).await?;
-        let labels = &split.labels[step.first as usize..][..step.valid as usize];
-        for (row, &label) in scores.chunks(classes).zip(labels) {
-            confusion[label as usize][largest(row)] += 1;
+    let mut loader = match data.slots {
+        Some(_) => data.loader(&Arc::new(split.pixels.clone()), order, batch, 0..steps.len())?,
+        None => None,
+    };
+    let mut done = 0;
+    while done < steps.len() {
+        let submit = data.submit(done, steps.len(), 1);
+        data.feed(engine, loader.as_mut())?;
+        done = submit.end;
+        for number in submit {
+            engine.run(program, number..number + 1)?;
+            if task == Task::Reconstruct {
+                continue;
+            }
+            let scores = engine.read_output(program, SCORES).await?;
+            let labels = &split.labels[steps[number].first as usize..][..steps[number].valid as usize];
+            for (row, &label) in scores.chunks(classes).zip(labels) {
+                confusion[label as usize][largest(row)] += 1;
+            }
         }
     }
     let sums = engine.read(&data.buffer("sums")).await?;

@@ -1,6 +1,7 @@
 //! A whole run: from a recipe to a run directory with its summary.
 
 use super::checkpoint::Checkpoint;
+use super::events::Events;
 use super::metrics::{EpochLine, Summary};
 use super::run::RunDirectory;
 use super::trainer::Trainer;
@@ -36,6 +37,8 @@ pub struct Experiment {
     pub trainer: Trainer,
     /// The run's directory.
     pub run: RunDirectory,
+    /// Where each epoch is told to TensorBoard as well: [`RunDirectory::events`].
+    pub events: Option<Events>,
 }
 
 impl Experiment {
@@ -46,7 +49,7 @@ impl Experiment {
     pub fn resumed(mut trainer: Trainer, run: RunDirectory, checkpoint: &Checkpoint) -> Result<Self> {
         trainer.restore(checkpoint)?;
         run.cut_metrics(checkpoint.counters.epoch)?;
-        Ok(Self { trainer, run })
+        Ok(Self { trainer, run, events: None })
     }
 
     /// Trains to the last epoch, keeping a checkpoint after each, and measures.
@@ -88,6 +91,9 @@ impl Experiment {
     /// from the last checkpoint.
     async fn keep(&mut self, line: &EpochLine) -> Result<()> {
         self.run.append(line)?;
+        if let Some(events) = &mut self.events {
+            events.epoch(line)?;
+        }
         let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
         let counters = self.trainer.counters_mut();
         let best = counters.best_figure.is_none_or(|best| figure > best);

@@ -4,10 +4,11 @@ use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::nn::models::Task;
 use crate::nn::{Build, Mode, Model, PARAMS, STATISTICS};
-use crate::ops::augment::{self, Augment, Augmented};
+use crate::ops::augment::{self, Augment, Augmented, View};
 use crate::ops::average::Average;
 use crate::ops::batch::{Accumulate, Reduction};
 use crate::ops::gather::Gather;
+use crate::train::metrics::PERFECT;
 use crate::train::recipe::Recipe;
 
 pub use super::resident::Resident;
@@ -16,7 +17,9 @@ pub use super::resident::Resident;
 pub const SCORES: &str = "scores";
 /// The leaf that pictures from outside are written into, `[batch, channels, height, width]`.
 pub const INPUT: &str = "input";
-/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes pictures or flips are averaged; the 0
+/// The numbers in an autoencoder's middle, `[batch, width]`: the output of encoding, and the leaf that decoding reads.
+pub const CODES: &str = "codes";
+/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes pictures or averages over views; the 0
 /// that it begins with serves a batch of one.
 pub const INPUT_ORDER: &str = "input.order";
 /// The buffers that hold the weights, and those of their moving averages.
@@ -55,7 +58,7 @@ impl Source {
         let (batch, ring) = (self.batch, self.ring);
         build.enter("batch");
         let gathered = match augment {
-            None if mode != augment::Mode::Mirrored => {
+            None if mode == augment::Mode::Random || mode == augment::Mode::MIDDLE => {
                 build.gather_from(&self.shards, self.order, Gather { batch, ring })
             }
             _ => {
@@ -67,21 +70,23 @@ impl Source {
         gathered
     }
 
-    /// What the network makes of the pictures as they are measured, and the pictures; with flips averaged where the recipe
-    /// says so.
+    /// What the network makes of the pictures as they are measured, and the pictures; averaged over the views that the recipe
+    /// says.
     fn measured(&self, build: &mut Build, model: &Model, recipe: &Recipe) -> Result<(NodeId, NodeId)> {
         let augment = recipe.augment.as_ref();
-        let x = self.batch(build, augment, augment::Mode::Middle)?;
-        let scores = model.forward(build, x)?;
-        if recipe.training.tta.is_none() {
-            return Ok((scores, x));
+        let x = self.batch(build, augment, augment::Mode::MIDDLE)?;
+        let plain = model.forward(build, x)?;
+        let Some(tta) = recipe.training.tta else { return Ok((plain, x)) };
+        let mut mean = build.scale(plain, tta.weight(View::default()))?;
+        for (name, view) in tta.others() {
+            build.enter(name);
+            let seen = self.batch(build, augment, augment::Mode::Still(view))?;
+            let scores = model.forward(build, seen)?;
+            let share = build.scale(scores, tta.weight(view))?;
+            build.leave();
+            mean = build.add(mean, share)?;
         }
-        build.enter("mirrored");
-        let mirrored = self.batch(build, augment, augment::Mode::Mirrored)?;
-        let others = model.forward(build, mirrored)?;
-        build.leave();
-        let sum = build.add(scores, others)?;
-        Ok((build.scale(sum, 0.5)?, x))
+        Ok((mean, x))
     }
 }
 
@@ -126,6 +131,9 @@ fn head(
 /// from 0 to 1.
 fn decibels(build: &mut Build, errors: NodeId, features: usize) -> Result<NodeId> {
     let mean = build.scale(errors, 1.0 / features as f32)?;
+    // No error at all counts as PERFECT dB; no other error is so small that this shows.
+    let least = build.constant(TensorType::f32([1]), [10.0_f32.powf(-0.1 * PERFECT as f32)]);
+    let mean = build.add(mean, least)?;
     let logarithm = build.log(mean)?;
     build.scale(logarithm, (-10.0 / std::f64::consts::LN_10) as f32)
 }
@@ -177,6 +185,20 @@ pub fn measuring(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -
     Ok(build.graph)
 }
 
+/// Pictures from outside, in the order of [`INPUT_ORDER`] where it is used.
+fn outside(build: &mut Build, input: [usize; 3], batch: usize, ordered: bool) -> Result<(NodeId, Option<Source>)> {
+    let picture: Vec<usize> = std::iter::once(batch).chain(input).collect();
+    let pictures = build.leaf(INPUT, 0, TensorType::f32(picture))?;
+    let source = match ordered {
+        true => {
+            let order = build.leaf(INPUT_ORDER, 0, TensorType::u32([batch]))?;
+            Some(Source { shards: vec![pictures], order, batch, ring: false })
+        }
+        false => None,
+    };
+    Ok((pictures, source))
+}
+
 /// A pass over pictures `[channels, height, width]` that are written into [`INPUT`]: class probabilities, or the pictures
 /// given back, as [`SCORES`].
 ///
@@ -184,18 +206,42 @@ pub fn measuring(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -
 /// When the model cannot be built for the batch.
 pub fn using(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
-    let picture: Vec<usize> = std::iter::once(batch).chain(input).collect();
-    let pictures = build.leaf(INPUT, 0, TensorType::f32(picture))?;
-    let mut scores = if recipe.augment.is_some() || recipe.training.tta.is_some() {
-        let order = build.leaf(INPUT_ORDER, 0, TensorType::u32([batch]))?;
-        let source = Source { shards: vec![pictures], order, batch, ring: false };
-        source.measured(&mut build, model, recipe)?.0
-    } else {
-        model.forward(&mut build, pictures)?
+    let ordered = recipe.augment.is_some() || recipe.training.tta.is_some();
+    let mut scores = match outside(&mut build, input, batch, ordered)? {
+        (_, Some(source)) => source.measured(&mut build, model, recipe)?.0,
+        (pictures, None) => model.forward(&mut build, pictures)?,
     };
     if recipe.model.task()? == Task::Classify {
         scores = build.softmax(scores)?;
     }
     build.output(SCORES, scores);
+    Ok(build.graph)
+}
+
+/// The first half of an autoencoder: [`CODES`] of pictures `[channels, height, width]` that are written into [`INPUT`].
+///
+/// # Errors
+/// When the model is no autoencoder.
+pub fn encoding(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<Graph> {
+    let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
+    let (mut pictures, source) = outside(&mut build, input, batch, recipe.augment.is_some())?;
+    if let Some(source) = source {
+        pictures = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::MIDDLE)?;
+    }
+    let codes = model.encode(&mut build, pictures)?;
+    build.output(CODES, codes);
+    Ok(build.graph)
+}
+
+/// The second half of an autoencoder: the pictures of codes that are written into [`CODES`], as [`SCORES`].
+///
+/// # Errors
+/// When the model is no autoencoder.
+pub fn decoding(model: &Model, batch: usize) -> Result<Graph> {
+    let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
+    let width = model.bottleneck().map_or(0, |bottleneck| bottleneck.width);
+    let codes = build.leaf(CODES, 0, TensorType::f32([batch, width]))?;
+    let pictures = model.decode(&mut build, codes)?;
+    build.output(SCORES, pictures);
     Ok(build.graph)
 }

@@ -29,6 +29,24 @@ impl Measured {
     }
 }
 
+/// The ratio in dB that a picture given back without any error counts with.
+pub const PERFECT: f64 = 100.0;
+
+/// Peak signal-to-noise ratio of a picture given back, in dB: -10 log10 of the mean squared error, for values from 0 to 1,
+/// as scikit-image's `peak_signal_noise_ratio` with a data range of 1; at most [`PERFECT`], where that gives infinity.
+pub fn psnr(original: &[f32], given_back: &[f32]) -> f64 {
+    let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
+    let error = original.iter().zip(given_back).map(square).sum::<f64>() / original.len().max(1) as f64;
+    (-10.0 * error.log10()).min(PERFECT)
+}
+
+/// The mean of [`psnr`] over pictures of so many values, one after another; nothing where there are none.
+pub fn mean_psnr(originals: &[f32], given_back: &[f32], values: usize) -> Option<f64> {
+    let pairs = originals.chunks_exact(values.max(1)).zip(given_back.chunks_exact(values.max(1)));
+    let count = pairs.len();
+    (count > 0).then(|| pairs.map(|(original, back)| psnr(original, back)).sum::<f64>() / count as f64)
+}
+
 /// A line of `metrics.jsonl`: one epoch.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EpochLine {
@@ -51,6 +69,9 @@ pub struct EpochLine {
     pub seconds: f64,
     /// Training pictures a second, validation not counted.
     pub images_per_second: f64,
+    /// Seconds in which the training steps waited for pictures, where these are streamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loader_wait: Option<f64>,
 }
 
 /// What `--json` prints and `summary.json` holds.
@@ -103,4 +124,19 @@ pub struct Summary {
     pub parameters: usize,
     /// Bytes of all buffers: parameters, state, data and tensors.
     pub planned_bytes: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn psnr_is_that_of_its_definition_and_never_infinite() {
+        // A mean squared error of 0.01.
+        assert!((psnr(&[0.5; 8], &[0.6; 8]) - 20.0).abs() < 1e-5);
+        assert_eq!(psnr(&[0.25; 8], &[0.25; 8]), PERFECT);
+        let mean = mean_psnr(&[0.5; 16], &[[0.6_f32; 8], [0.5; 8]].concat(), 8).expect("a figure");
+        assert!((mean - 60.0).abs() < 1e-5, "{mean}");
+        assert_eq!(mean_psnr(&[], &[], 8), None);
+    }
 }

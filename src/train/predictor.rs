@@ -31,6 +31,22 @@ pub struct Prediction {
     pub probabilities: Vec<f32>,
 }
 
+impl Prediction {
+    /// The likeliest `count` classes, the likeliest first, by the classes' names.
+    #[must_use]
+    pub fn likeliest(&self, count: usize, classes: &[String]) -> Vec<Self> {
+        let mut order: Vec<usize> = (0..self.probabilities.len().min(classes.len())).collect();
+        order.sort_by(|&a, &b| self.probabilities[b].total_cmp(&self.probabilities[a]));
+        let of = |&index: &usize| Self {
+            class: classes[index].clone(),
+            index,
+            confidence: f64::from(self.probabilities[index]),
+            probabilities: Vec::new(),
+        };
+        order.iter().take(count).map(of).collect()
+    }
+}
+
 /// A classifier that is ready for pictures, some at a time.
 #[derive(Debug)]
 pub struct Predictor {

@@ -10,7 +10,7 @@ use super::seen;
 /// of a run with `seed` would show them; and their new shape. Normalisation is taken back, so that black is 0 and white 1.
 ///
 /// # Errors
-/// When the augmentation does not fit the pictures.
+/// When the augmentation does not fit the pictures, or they cannot be read.
 pub fn augmented(
     augment: &Augment,
     split: &Split,
@@ -19,14 +19,7 @@ pub fn augmented(
     seed: u64,
 ) -> Result<(Split, [usize; 3])> {
     let shape = augment.output(input)?;
-    let mut seen = std::collections::BTreeMap::new();
-    let first = |&number: &u32| {
-        let count = seen.entry(split.labels[number as usize]).or_insert(0_usize);
-        *count += 1;
-        *count <= per_class
-    };
-    let order: Vec<u32> = (0..split.len() as u32).filter(first).collect();
-    let chosen = split.select(&order);
+    let chosen = split.select(&split.first_of_each(per_class));
     let mut values = seen::seen(augment, &chosen, input, Mode::Random, seed)?;
     let level = |levels: &Option<Vec<f64>>, channel: usize, other: f64| {
         levels.as_ref().and_then(|levels| levels.get(channel)).map_or(other as f32, |&level| level as f32)

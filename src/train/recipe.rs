@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::tta::Tta;
 use crate::data::pictures::{Asked, Fit, Size};
+use crate::formats::tensors::TensorFile;
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
 use crate::ops::augment::Augment;
@@ -17,14 +19,16 @@ pub const FORMAT: u32 = 1;
 pub const DEFAULT: &str = "glyphs-mlp";
 
 /// The recipes that are built in, by name.
-const BUILT_IN: [(&str, &str); 11] = [
+const BUILT_IN: [(&str, &str); 13] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
     ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
     ("nist36-autoencoder", include_str!("../../recipes/nist36-autoencoder.toml")),
+    ("nist36-autoencoder-conv", include_str!("../../recipes/nist36-autoencoder-conv.toml")),
     ("nist36-cnn", include_str!("../../recipes/nist36-cnn.toml")),
     ("cifar10-cnn", include_str!("../../recipes/cifar10-cnn.toml")),
     ("sun8-cnn", include_str!("../../recipes/sun8-cnn.toml")),
+    ("flowers17-squeezenet", include_str!("../../recipes/flowers17-squeezenet.toml")),
     ("cifar10-fast", include_str!("../../recipes/cifar10-fast.toml")),
     ("cifar10-best", include_str!("../../recipes/cifar10-best.toml")),
     ("nist36-best", include_str!("../../recipes/nist36-best.toml")),
@@ -85,8 +89,8 @@ pub struct Data {
     /// Go on without pictures that cannot be decoded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_bad: bool,
-    /// Keep the pictures in the host's memory and send each batch when it is needed; by itself where they are larger than
-    /// what the device can bind.
+    /// Keep the pictures off the device and send each batch when it is needed: from the disk for a folder of pictures, else from
+    /// the host's memory. By itself where they are larger than what the device can bind.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stream: bool,
 }
@@ -124,14 +128,6 @@ pub struct Training {
     /// Ends the run after so many epochs without a better validation figure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
-}
-
-/// Test-time augmentation: which forms of a picture the logits are averaged over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Tta {
-    /// The picture and its mirror image.
-    Flip,
 }
 
 fn default_seed() -> u64 {
@@ -285,7 +281,7 @@ impl Recipe {
         }
         if self.model.task()? == Task::Reconstruct {
             if self.training.tta.is_some() {
-                return wrong("Averaging over flips (tta) is for classifiers; this model gives pictures back.".into());
+                return wrong("Averaging over views (tta) is for classifiers; this model gives pictures back.".into());
             }
             if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
                 return wrong(
@@ -305,16 +301,35 @@ impl Recipe {
         self.model.build(input, classes)
     }
 
+    /// Opens the file of weights that it begins with, where it begins with one: the one named, or that of ImageNet's weights in
+    /// a data directory, looked for as its data set is.
+    ///
+    /// # Errors
+    /// When it is not there, with what to do; else as [`TensorFile::open`].
+    pub fn open_pretrained(&self, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
+        let Some(named) = &self.model.pretrained else { return Ok(None) };
+        let path = match models::published(&self.model.name) {
+            Some(published) if named == models::IMAGENET => {
+                crate::data::weights_file(&self.model.name, published, data_dir.or(self.data.folder.as_deref()))?
+            }
+            _ => PathBuf::from(named),
+        };
+        TensorFile::open(&path).map(Some)
+    }
+
     /// Loads its data set, as limited and split as it says, and writes down where the files were.
     ///
     /// # Errors
     /// When the data set is unknown, not there or damaged, or has no training pictures.
     pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<crate::data::Dataset> {
-        let options = crate::data::Options {
+        let mut options = crate::data::Options {
             asked: self.data.asked(),
             skip_bad: self.data.skip_bad,
             ..crate::data::Options::default()
         };
+        if self.data.stream {
+            options.most_in_memory = 0;
+        }
         let directory = data_dir.or(self.data.folder.as_deref());
         let mut dataset = crate::data::load_with(&self.data.name, directory, &options)?;
         self.data.name.clone_from(&dataset.name);

@@ -1,8 +1,10 @@
 //! How a split's pictures lie on the device: whole, in as many shards as its bindings ask; or, where they are larger or the
 //! recipe says so, in a ring of slots that the host fills ahead of the steps.
 
-use rayon::prelude::*;
+use std::ops::Range;
+use std::sync::Arc;
 
+use super::loader::{Loader, Work};
 use crate::data::{Pixels, Split};
 use crate::graph::Target;
 use crate::nn::models::Task;
@@ -11,6 +13,9 @@ use crate::{Engine, Result};
 
 /// Batches that a ring holds at most: the steps of one submit.
 const MOST_SLOTS: usize = 8;
+
+/// Pictures that are taken from the disk to the device at a time; whole words of any.
+const READ_AT_ONCE: usize = 256;
 
 /// What a graph must know of a split that lies on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +48,7 @@ impl Resident {
         target: &Target,
         (batch, stream): (usize, bool),
     ) -> Self {
-        let bytes = matches!(split.pixels, Pixels::U8(_));
+        let bytes = split.pixels.value_bytes() == 1;
         let picture = input.iter().product::<usize>() * if bytes { 1 } else { 4 };
         let most = (target.max_binding.min(target.max_buffer) / picture.max(1)).max(1);
         let shards = split.len().div_ceil(most).max(1);
@@ -77,7 +82,7 @@ impl Resident {
     /// Takes a split to the device: pictures that lie there whole, labels where they are used, and the order as it is.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When the device is lost, or the disk refuses.
     pub fn upload(&self, engine: &mut Engine, task: Task, split: &Split) -> Result<()> {
         if self.slots.is_none() {
             let mut first = 0;
@@ -86,6 +91,7 @@ impl Resident {
                 match &split.pixels {
                     Pixels::U8(values) => engine.write(&buffer, 0, &values[range])?,
                     Pixels::F32(values) => engine.write(&buffer, 0, &values[range])?,
+                    pixels @ Pixels::Stored(_) => self.read_to(engine, &buffer, pixels, first..first + rows)?,
                 }
                 first += rows;
             }
@@ -97,9 +103,22 @@ impl Resident {
         engine.write(&self.buffer("order"), 0, &order)
     }
 
+    /// Takes pictures from the disk to one of its buffers.
+    fn read_to(&self, engine: &mut Engine, buffer: &str, pixels: &Pixels, rows: Range<usize>) -> Result<()> {
+        let first = rows.start;
+        let mut bytes = Vec::new();
+        for start in rows.clone().step_by(READ_AT_ONCE) {
+            let numbers: Vec<u32> = (start..rows.end.min(start + READ_AT_ONCE)).map(|row| row as u32).collect();
+            bytes.resize(numbers.len() * self.width(), 0);
+            pixels.read(self.width(), &numbers, &mut bytes)?;
+            engine.write(buffer, (start - first) * self.width(), &bytes)?;
+        }
+        Ok(())
+    }
+
     /// The steps that a submit may take from step `first` on, of `steps` of `batch`: at most `at_once`, and for a ring those
     /// whose slots are filled together.
-    pub fn submit(&self, first: usize, steps: usize, at_once: usize) -> std::ops::Range<usize> {
+    pub fn submit(&self, first: usize, steps: usize, at_once: usize) -> Range<usize> {
         let end = match self.slots {
             Some(slots) => (first / slots + 1) * slots,
             None => first + at_once,
@@ -107,45 +126,42 @@ impl Resident {
         first..end.min(steps)
     }
 
-    /// Fills the ring, where there is one, with what the steps of a [`Resident::submit`] take, in the order of `order`: the
-    /// rows are copied in parallel, and a GPU is given them behind the work that it has, so that it does not wait.
+    /// Begins to prepare what the submits of `steps` (of `batch`) take, in the order of `order`, where there is a ring.
     ///
     /// # Errors
-    /// When the device is lost.
-    pub fn feed(
+    /// When the system gives no thread.
+    pub(super) fn loader(
         &self,
-        engine: &mut Engine,
-        pixels: &Pixels,
-        order: &[u32],
+        pixels: &Arc<Pixels>,
+        order: Vec<u32>,
         batch: usize,
-        steps: &std::ops::Range<usize>,
-    ) -> Result<()> {
-        let Some(slots) = self.slots else { return Ok(()) };
-        // From the ring's start, where words begin, even where the steps begin within it.
-        let first = steps.start / slots * slots * batch;
-        let Some(rows) = order.get(first..order.len().min(steps.end * batch)) else { return Ok(()) };
-        let buffer = self.buffer("pixels");
-        match pixels {
-            Pixels::U8(values) => {
-                let mut bytes = rows_of(values, self.width(), rows);
-                // The ring ends with a whole word, and so does what is written into it.
-                let most = (slots * batch * self.width()).next_multiple_of(4);
-                bytes.resize(bytes.len().next_multiple_of(4).min(most), 0);
-                bytes.truncate(slots * batch * self.width());
-                engine.write(&buffer, 0, &bytes)
-            }
-            Pixels::F32(values) => engine.write(&buffer, 0, &rows_of(values, self.width(), rows)),
+        steps: Range<usize>,
+    ) -> Result<Option<Loader>> {
+        let Some(slots) = self.slots else { return Ok(None) };
+        let mut pieces = Vec::new();
+        let mut next = steps.start;
+        while next < steps.end {
+            let submit = self.submit(next, steps.end, 1);
+            // From the ring's start, where words begin, even where the steps begin within it.
+            pieces.push(submit.start / slots * slots * batch..order.len().min(submit.end * batch));
+            next = submit.end;
         }
+        let room = slots * batch * self.width() * pixels.value_bytes();
+        Loader::start(Work { pixels: pixels.clone(), width: self.width(), order, pieces, room }).map(Some)
     }
-}
 
-/// The rows of these numbers, one after another.
-fn rows_of<T: Copy + Default + Send + Sync>(values: &[T], width: usize, rows: &[u32]) -> Vec<T> {
-    let mut found = vec![T::default(); width * rows.len()];
-    found.par_chunks_mut(width).zip(rows).for_each(|(to, &row)| {
-        to.copy_from_slice(&values[row as usize * width..][..width]);
-    });
-    found
+    /// Fills the ring, where there is one, with what the next submit takes. A GPU is given it behind the work that it has, so
+    /// that it does not wait.
+    ///
+    /// # Errors
+    /// When the pictures cannot be read, or the device is lost.
+    pub(super) fn feed(&self, engine: &mut Engine, loader: Option<&mut Loader>) -> Result<()> {
+        let Some(loader) = loader else { return Ok(()) };
+        let bytes = loader.take()?;
+        engine.write(&self.buffer("pixels"), 0, &bytes)?;
+        loader.give_back(bytes);
+        Ok(())
+    }
 }
 
 #[cfg(test)]

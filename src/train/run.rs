@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::checkpoint::Checkpoint;
+use super::events::Events;
 use super::files::write_whole;
 use super::metrics::{EpochLine, Summary};
 use super::recipe::Recipe;
@@ -16,6 +17,7 @@ const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
 const REPORT: &str = "report.html";
 const PLOTS: &str = "plots";
+const TENSORBOARD: &str = "tensorboard";
 
 /// A run's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +64,9 @@ impl RunDirectory {
         for name in [LAST, BEST, SUMMARY, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
-        remove(&run.path.join(PLOTS), |path| std::fs::remove_dir_all(path))?;
+        for name in [PLOTS, TENSORBOARD] {
+            remove(&run.path.join(name), |path| std::fs::remove_dir_all(path))?;
+        }
         write_whole(&run.path.join(METRICS), b"")?;
         Ok(run)
     }
@@ -178,6 +182,34 @@ impl RunDirectory {
         };
         let kept: String = text.split_inclusive('\n').take(epochs as usize).collect();
         if kept.len() == text.len() { Ok(()) } else { write_whole(&path, kept.as_bytes()) }
+    }
+
+    /// The summary; none where the run has not ended.
+    ///
+    /// # Errors
+    /// When it cannot be read or is damaged.
+    pub fn summary(&self) -> Result<Option<Summary>> {
+        let path = self.path.join(SUMMARY);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::file("cannot read", &path)(error)),
+        };
+        let damaged = |error| Error::data(format!("{} is no summary of a run: {error}.", path.display()));
+        serde_json::from_str(&text).map(Some).map_err(damaged)
+    }
+
+    /// Whether a checkpoint of the last epoch, or of where it was interrupted, is there.
+    pub fn has_last(&self) -> bool {
+        self.path.join(LAST).is_file()
+    }
+
+    /// Begins an event file for TensorBoard, after the epochs that the metrics have.
+    ///
+    /// # Errors
+    /// As [`Events::begin`] and [`RunDirectory::metrics`].
+    pub fn events(&self) -> Result<Events> {
+        Events::begin(&self.path.join(TENSORBOARD), &self.metrics()?)
     }
 
     /// Writes the summary.

@@ -18,7 +18,7 @@ const SAMPLE_PICTURES: usize = 5000;
 /// run with `seed`.
 ///
 /// # Errors
-/// When the augmentation does not fit the pictures.
+/// When the augmentation does not fit the pictures, or they cannot be read.
 pub(super) fn seen(augment: &Augment, split: &Split, input: [usize; 3], mode: Mode, seed: u64) -> Result<Vec<f32>> {
     let rows = split.len();
     let mut graph = Graph::new();
@@ -26,6 +26,7 @@ pub(super) fn seen(augment: &Augment, split: &Split, input: [usize; 3], mode: Mo
     let (ty, bytes): (_, &[u8]) = match &split.pixels {
         Pixels::U8(values) => (TensorType::u8(dims), values),
         Pixels::F32(values) => (TensorType::f32(dims), bytemuck::cast_slice(values)),
+        Pixels::Stored(_) => return seen(augment, &split.clone().in_memory()?, input, mode, seed),
     };
     let pixels = graph.leaf("pixels", 0, ty)?;
     let listed = graph.leaf("order", 0, TensorType::u32([rows]))?;
@@ -48,10 +49,10 @@ pub(super) fn seen(augment: &Augment, split: &Split, input: [usize; 3], mode: Mo
 /// depend on the pictures ([`crate::nn::Model::prepare`]).
 ///
 /// # Errors
-/// When the augmentation does not fit the pictures.
+/// When the augmentation does not fit the pictures, or they cannot be read.
 pub(super) fn sample(augment: Option<&Augment>, split: &Split, input: [usize; 3]) -> Result<Vec<f32>> {
     let picture = input.iter().product::<usize>().max(1);
     let count = split.len().min(SAMPLE_PICTURES).min((SAMPLE_VALUES / picture).max(1));
     let first = split.select(&(0..count as u32).collect::<Vec<u32>>());
-    seen(&augment.cloned().unwrap_or_default(), &first, input, Mode::Middle, 0)
+    seen(&augment.cloned().unwrap_or_default(), &first, input, Mode::MIDDLE, 0)
 }

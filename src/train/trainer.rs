@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::checkpoint::{AVERAGED, Checkpoint, Counters, SUMS};
 use super::graphs::{self, AVERAGES, Resident};
+use super::loader::Loader;
 use super::memory;
 use super::metrics::{EpochLine, Measured};
 use super::recipe::Recipe;
 use super::seen;
 use crate::data::{Dataset, Part, Pixels, Split, epoch_order};
+use crate::formats::tensors::TensorFile;
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::models::Task;
 use crate::nn::{Model, PARAMS, Parameters, STATISTICS, Weights};
@@ -55,9 +58,11 @@ pub struct Trainer {
     counters: Counters,
     planned_bytes: usize,
     /// The pictures of splits that are streamed.
-    streamed: BTreeMap<&'static str, Pixels>,
-    /// The order of the epoch under way.
-    order: Vec<u32>,
+    streamed: BTreeMap<&'static str, Arc<Pixels>>,
+    /// What prepares the pictures of the epoch under way.
+    loader: Option<Loader>,
+    /// What prepares those of the next, by its number, while the epoch before ends.
+    ahead: Option<(u32, Loader)>,
 }
 
 impl Trainer {
@@ -70,6 +75,13 @@ impl Trainer {
         recipe.validate()?;
         let train = dataset.part(Part::Train)?;
         let task = recipe.model.task()?;
+        if task == Task::Classify && dataset.classes.len() < 2 {
+            return Err(Error::data(format!(
+                "{} has only one class, {}: there is nothing to tell apart. Give each class a folder of its own.",
+                dataset.name,
+                dataset.classes.first().map_or("none", String::as_str)
+            )));
+        }
         let batch = recipe.training.batch_size;
         if recipe.training.drop_last && batch > train.len() {
             return Err(Error::usage(format!(
@@ -120,7 +132,7 @@ impl Trainer {
             if let (Some(stage), Some(split)) = (stage, split) {
                 stage.data.upload(&mut engine, task, split)?;
                 if stage.data.slots.is_some() {
-                    streamed.insert(stage.data.name, split.pixels.clone());
+                    streamed.insert(stage.data.name, Arc::new(split.pixels.clone()));
                 }
             }
         }
@@ -148,8 +160,24 @@ impl Trainer {
             counters: Counters::default(),
             planned_bytes,
             streamed,
-            order: Vec::new(),
+            loader: None,
+            ahead: None,
         })
+    }
+
+    /// Begins with the weights of a file, but for the classifier, which begins anew.
+    ///
+    /// # Errors
+    /// When the file does not fit the model, or the device is lost.
+    pub async fn begin_from(&mut self, file: &TensorFile) -> Result<()> {
+        let mut weights = self.weights().await?;
+        let parameters = self.model.parameters();
+        super::weights::fill(file, &self.model, &mut weights, |name| !self.model.is_classifiers(name))?;
+        write_weights(&mut self.engine, parameters, &weights)?;
+        match self.recipe.training.ema {
+            Some(_) => write_averages(&mut self.engine, parameters, &weights),
+            None => Ok(()),
+        }
     }
 
     /// The recipe.
@@ -236,17 +264,40 @@ impl Trainer {
         (0..steps).map(step).collect()
     }
 
-    /// Uploads the order and the steps of the next epoch.
+    /// Uploads the order and the steps of the next epoch, and begins to send its pictures where they are streamed.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When the device is lost, or the pictures cannot be read.
     pub fn prepare_epoch(&mut self) -> Result<()> {
-        let order = epoch_order(self.train.data.rows, self.recipe.seed, self.counters.epoch);
+        let Counters { epoch, step, .. } = self.counters;
+        let order = epoch_order(self.train.data.rows, self.recipe.seed, epoch);
         self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
-        self.order = order;
         let steps = self.epoch_steps();
         self.engine.schedule(self.train.program, &steps)?;
+        self.loader = match self.ahead.take() {
+            Some((begun, loader)) if begun == epoch && step == 0 => Some(loader),
+            _ => self.loader_of(order, step)?,
+        };
         self.feed()
+    }
+
+    /// What prepares the pictures of an epoch's steps from step `first` on, in its order, where they are streamed.
+    fn loader_of(&self, order: Vec<u32>, first: u32) -> Result<Option<Loader>> {
+        let Stage { data, batch, .. } = self.train;
+        match self.streamed.get(data.name) {
+            Some(pixels) => data.loader(pixels, order, batch, first as usize..self.steps() as usize),
+            None => Ok(None),
+        }
+    }
+
+    /// Begins to prepare the pictures of the epoch after this one, where there is one: measuring takes a while.
+    fn begin_next(&mut self) -> Result<()> {
+        let next = self.counters.epoch + 1;
+        if self.loader.is_some() && next < self.recipe.training.epochs {
+            let order = epoch_order(self.train.data.rows, self.recipe.seed, next);
+            self.ahead = self.loader_of(order, 0)?.map(|loader| (next, loader));
+        }
+        Ok(())
     }
 
     /// The steps of the next submit.
@@ -256,11 +307,7 @@ impl Trainer {
 
     /// Sends the pictures of the next submit, where they are streamed.
     fn feed(&mut self) -> Result<()> {
-        let (steps, Stage { data, batch, .. }) = (self.next_submit(), self.train);
-        match self.streamed.get(data.name) {
-            Some(pixels) => data.feed(&mut self.engine, pixels, &self.order, batch, &steps),
-            None => Ok(()),
-        }
+        self.train.data.feed(&mut self.engine, self.loader.as_mut())
     }
 
     /// Steps of one submit.
@@ -274,7 +321,7 @@ impl Trainer {
     /// returned.
     ///
     /// # Errors
-    /// When the device is lost, or the loss is no longer a finite number.
+    /// When the device is lost, pictures cannot be read, or the loss is no longer a finite number.
     pub async fn epoch(&mut self, step: &mut dyn FnMut(u32) -> bool) -> Result<Option<EpochLine>> {
         let start = Instant::now();
         self.prepare_epoch()?;
@@ -287,8 +334,10 @@ impl Trainer {
             self.engine.run(self.train.program, range.clone())?;
             self.counters.number += range.len() as u32;
             self.counters.step = range.end as u32;
-            // While a GPU works, the host copies what comes next.
-            self.feed()?;
+            // While a GPU works, the host sends what comes next.
+            if self.counters.step < steps {
+                self.feed()?;
+            }
             if !step(self.counters.step) && self.counters.step < steps {
                 // The work that was given is waited for, so that the time is true.
                 self.engine.read(&self.train.data.buffer("sums")).await?;
@@ -296,11 +345,12 @@ impl Trainer {
                 return Ok(None);
             }
         }
+        self.begin_next()?;
         let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
         let trained = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
         let measured = Measured::from_sums(self.task, &sums);
         if !measured.loss.is_finite() {
-            return Err(Error::data(format!(
+            return Err(Error::Diverged(format!(
                 "The training loss was no longer a finite number in epoch {}: the run has diverged. Try a learning rate \
                  below {}, or clip the gradients; the checkpoint of the epoch before is kept.",
                 self.counters.epoch + 1,
@@ -320,6 +370,7 @@ impl Trainer {
             lr: self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(at),
             seconds,
             images_per_second: measured.images as f64 / trained.max(1e-9),
+            loader_wait: self.loader.as_ref().map(|loader| loader.waited().as_secs_f64()),
         };
         let counters = &mut self.counters;
         counters.epoch += 1;
@@ -344,12 +395,14 @@ impl Trainer {
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         self.engine.schedule(stage.program, &steps)?;
         let order: Vec<u32> = (0..stage.data.rows as u32).collect();
+        let mut loader = match self.streamed.get(stage.data.name) {
+            Some(pixels) => stage.data.loader(pixels, order, stage.batch, 0..steps.len())?,
+            None => None,
+        };
         let mut done = 0;
         while done < steps.len() {
             let range = stage.data.submit(done, steps.len(), MOST_PER_SUBMIT as usize);
-            if let Some(pixels) = self.streamed.get(stage.data.name) {
-                stage.data.feed(&mut self.engine, pixels, &order, stage.batch, &range)?;
-            }
+            stage.data.feed(&mut self.engine, loader.as_mut())?;
             done = range.end;
             self.engine.run(stage.program, range)?;
         }
@@ -394,7 +447,7 @@ impl Trainer {
         }
         for &state in self.recipe.optimizer.states() {
             let flat = self.engine.read(state).await?;
-            checkpoint.put(&format!("{state}/"), self.model.parameters(), &flat);
+            checkpoint.put_state(state, self.model.parameters(), &flat);
         }
         let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
         checkpoint.tensors.insert(SUMS.into(), (vec![3], sums));
@@ -411,7 +464,7 @@ impl Trainer {
         let averages = self.recipe.training.ema.map(|_| checkpoint.weights(AVERAGED, parameters)).transpose()?;
         let mut states = Vec::new();
         for &state in self.recipe.optimizer.states() {
-            states.push((state, checkpoint.flat(&format!("{state}/"), parameters)?));
+            states.push((state, checkpoint.state(state, parameters)?));
         }
         if checkpoint.counters.step >= self.steps() || checkpoint.counters.number < checkpoint.counters.step {
             return Err(Error::data(format!(

@@ -31,9 +31,19 @@ pub(super) struct Place {
     pub directory: Option<PathBuf>,
 }
 
-/// Loads a folder into memory: from the cache where it has what the folder holds, else by decoding, which fills the cache.
+/// Loads a folder into memory: from the cache where it has what the folder holds, else by decoding, which fills the cache. What
+/// is too large for memory stays in the cache.
 pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Dataset> {
     let listing = Listing::scan(&place.path)?;
+    let pictures: usize = listing.splits.iter().map(Vec::len).sum();
+    let bytes = pictures.saturating_mul(rule.input().iter().product());
+    if bytes > options.most_in_memory && options.cache.is_some() {
+        match store(place, rule, options) {
+            // A disk that refuses is no reason not to try without it.
+            Err(Error::File { .. }) => {}
+            opened => return Ok(opened?.left_on_disk(&place.name, place.directory.clone())),
+        }
+    }
     let key = Key::new(&place.path, rule, options.skip_bad, &listing);
     let file = options.cache.as_ref().map(|cache| key.file(cache));
     if let Some(mut store) = file.as_ref().and_then(|file| Store::open(file, &key)) {

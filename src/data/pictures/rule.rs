@@ -18,17 +18,21 @@ pub enum Fit {
     /// The largest part of its middle that has the size's proportions is scaled: for a square size, its shorter side
     /// becomes the size's and the ends of the longer are cut off.
     ResizeCrop,
+    /// It is scaled until it reaches 8/7 of the size both ways, and its middle is cut out: how networks trained on ImageNet
+    /// are measured (a shorter side of 256, then the middle 224), with torchvision's rounding.
+    ResizeMiddle,
 }
 
 impl std::str::FromStr for Fit {
     type Err = Error;
-    /// `centre-crop` (or `center-crop`), `resize` or `resize-crop`; an [`Error::Usage`] for other words.
+    /// `centre-crop` (or `center-crop`), `resize`, `resize-crop` or `resize-middle`; an [`Error::Usage`] for other words.
     fn from_str(word: &str) -> Result<Self> {
         match word {
             "centre-crop" | "center-crop" => Ok(Self::CentreCrop),
             "resize" => Ok(Self::Resize),
             "resize-crop" => Ok(Self::ResizeCrop),
-            _ => Err(crate::error::unknown("fit", word, &["centre-crop", "resize", "resize-crop"])),
+            "resize-middle" => Ok(Self::ResizeMiddle),
+            _ => Err(crate::error::unknown("fit", word, &["centre-crop", "resize", "resize-crop", "resize-middle"])),
         }
     }
 }
@@ -136,7 +140,9 @@ impl Rule {
         let (height, width) = (self.size[0] as u32, self.size[1] as u32);
         let [x, y, cut_width, cut_height] = self.cut(picture.dimensions());
         let mut scaled = on_white(picture.crop_imm(x, y, cut_width, cut_height));
-        if scaled.dimensions() != (width, height) {
+        if self.fit == Fit::ResizeMiddle {
+            scaled = middle_of(scaled, (width, height));
+        } else if scaled.dimensions() != (width, height) {
             scaled = scaled.resize_exact(width, height, FilterType::Triangle);
         }
         if self.channels == 1 {
@@ -154,6 +160,11 @@ impl Rule {
         };
         match self.fit {
             Fit::Resize => [0, 0, width, height],
+            // All of it, but for the ends of a strip that would only be scaled to be cut off.
+            Fit::ResizeMiddle => {
+                let (most_width, most_height) = (height.saturating_mul(8), width.saturating_mul(8));
+                middle(width.min(most_width), height.min(most_height))
+            }
             Fit::CentreCrop if width >= to_width && height >= to_height => middle(to_width, to_height),
             Fit::CentreCrop | Fit::ResizeCrop => {
                 // The sides that the wanted proportions leave of each side, rounded, never nothing.
@@ -166,6 +177,28 @@ impl Rule {
             }
         }
     }
+}
+
+/// The middle `(width, height)` of a picture that is scaled to 8/7 of that or more, its proportions kept.
+fn middle_of(picture: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
+    // The side that decides is rounded, the other one cut down to a whole number, and half a pixel goes to the even one.
+    let reach = |side: u32| (u64::from(side) * 8 + 3) / 7;
+    let (to_width, to_height) = (reach(width), reach(height));
+    let (from_width, from_height) = (u64::from(picture.width()), u64::from(picture.height()));
+    let (scaled_width, scaled_height) = match from_width * to_height < from_height * to_width {
+        true => (to_width, to_width * from_height / from_width),
+        false => (to_height * from_width / from_height, to_height),
+    };
+    let (scaled_width, scaled_height) = (scaled_width as u32, scaled_height as u32);
+    let scaled = match picture.dimensions() == (scaled_width, scaled_height) {
+        true => picture,
+        false => picture.resize_exact(scaled_width, scaled_height, FilterType::Triangle),
+    };
+    let offset = |side: u32, cut: u32| {
+        let rest = side - cut;
+        rest / 2 + u32::from(rest % 4 == 3)
+    };
+    scaled.crop_imm(offset(scaled_width, width), offset(scaled_height, height), width, height)
 }
 
 /// The picture without transparency, laid on white.
@@ -221,6 +254,20 @@ mod tests {
         let bytes = rule([16, 16], Fit::Resize).apply(&DynamicImage::ImageRgb8(stripes));
         assert_eq!(bytes.len(), 3 * 256);
         assert!(bytes.iter().all(|value| (115..=140).contains(value)), "{bytes:?}");
+    }
+
+    #[test]
+    fn the_middle_is_cut_as_torchvision_cuts_it() {
+        let cut = |width: u32, height: u32| {
+            let rule = rule([224, 224], Fit::ResizeMiddle);
+            rule.apply(&ramp(width, height)).len()
+        };
+        for (width, height) in [(256, 256), (500, 257), (3, 200), (1, 40_000), (60, 50)] {
+            assert_eq!(cut(width, height), 3 * 224 * 224, "{width} x {height}");
+        }
+        // Unscaled: 8/7 of 7 are 8; of the 3 columns left over, two go left, as Python rounds 1.5.
+        let bytes = rule([7, 7], Fit::ResizeMiddle).apply(&ramp(10, 8));
+        assert_eq!((&bytes[..7], bytes[49]), (&[2, 3, 4, 5, 6, 7, 8][..], 0));
     }
 
     #[test]

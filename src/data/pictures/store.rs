@@ -6,12 +6,13 @@
 
 use super::folder::Listing;
 use super::rule::Rule;
-use crate::data::{Dataset, Part, Pixels, Split};
+use crate::data::{Dataset, Part, Pixels, Split, Stored};
 use crate::files::Whole;
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 /// What a store begins and ends with; the version of its form is in it.
 const MAGIC: &[u8; 16] = b"gpunn pictures 1";
@@ -158,8 +159,25 @@ impl Store {
             self.read(part, 0, &mut pixels)?;
             Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels })
         };
-        let (train, val, test) = (split(Part::Train)?, split(Part::Val)?, split(Part::Test)?);
-        Ok(Dataset {
+        let splits = [split(Part::Train)?, split(Part::Val)?, split(Part::Test)?];
+        Ok(self.with_splits(splits, name, folder))
+    }
+
+    /// The data set whose pictures stay where they are.
+    pub(super) fn left_on_disk(self, name: &str, folder: Option<PathBuf>) -> Dataset {
+        let set = self.with_splits([(); 3].map(|()| Split::empty()), name, folder);
+        let labels = [Part::Train, Part::Val, Part::Test].map(|part| self.labels(part).to_vec());
+        let store = Arc::new(Mutex::new(self));
+        let split = |part: Part| {
+            let labels = labels[slot(part)].clone();
+            Split { pixels: Pixels::Stored(Stored::all(&store, part)), labels }
+        };
+        let some = |part: Part| Some(split(part)).filter(|split| !split.is_empty());
+        Dataset { train: split(Part::Train), val: some(Part::Val), test: some(Part::Test), ..set }
+    }
+
+    fn with_splits(&self, [train, val, test]: [Split; 3], name: &str, folder: Option<PathBuf>) -> Dataset {
+        Dataset {
             name: name.into(),
             input: self.input(),
             classes: self.classes().to_vec(),
@@ -168,7 +186,7 @@ impl Store {
             test: Some(test).filter(|split| !split.is_empty()),
             folder,
             skipped: self.skipped().to_vec(),
-        })
+        }
     }
 }
 

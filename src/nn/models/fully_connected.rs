@@ -35,21 +35,3 @@ pub(super) fn classifier(
     }
     layers.with(format!("fc{}", hidden.len() + 1), Linear::new(classes, config.init))
 }
-
-/// An autoencoder of fully connected layers: as many outputs as pixels, with a sigmoid after the last layer.
-///
-/// # Errors
-/// When a size is 0.
-pub(super) fn autoencoder(config: &Config, input: [usize; 3], _: usize) -> Result<Model> {
-    let hidden = config.hidden.clone().unwrap_or_else(|| vec![32; 3]);
-    let mut layers = Sequence::new().with("flatten", Flatten);
-    let sizes: Vec<usize> = hidden.into_iter().chain([input.iter().product()]).collect();
-    for (number, &outputs) in (1..).zip(&sizes) {
-        let last = number == sizes.len();
-        let activation = if last { Activation::Sigmoid } else { config.activation.unwrap_or(Activation::Relu) };
-        layers = layers
-            .with(format!("fc{number}"), Linear::new(outputs, config.init))
-            .with(format!("act{number}"), activation);
-    }
-    Model::new("autoencoder", &input, layers)
-}

@@ -1,12 +1,15 @@
 //! The models that are known by name, and networks of the user's own.
 
 mod airbench;
+mod autoencoder;
 mod cnn;
 mod fully_connected;
+mod mobilenet;
 mod resnet;
+mod squeezenet;
 
 use super::network::Entry;
-use super::{Activation, Dropout, Layer, Model, Scheme, Sequence};
+use super::{Activation, Dropout, Layer, Model, Scheme, Sequence, Unfreeze};
 use crate::{Error, Result};
 
 /// What a model is asked to be. A model that has no part of a name refuses it.
@@ -18,7 +21,7 @@ pub struct Config {
     /// Channels of each convolution, or of each stage; the model's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
-    /// Height and width of the kernels; the model's own where it is left out.
+    /// Height and width of the kernels, of a SqueezeNet that of its classifier; the model's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<usize>,
     /// Zeros around the pictures; the model's own where it is left out.
@@ -39,10 +42,22 @@ pub struct Config {
     /// Dropout before the last layer, from 0 to below 1.
     #[serde(default)]
     pub dropout: f32,
+    /// The file that it begins with, but for its classifier; `"imagenet"` is the one that [`published`] names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
+    /// Which layers learn: the classifier alone where the others come from a file, else all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfreeze: Option<Unfreeze>,
+    /// Times the learning rate for layers that come from a file and learn; a tenth where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained_rate: Option<f32>,
     /// The layers of a network of the user's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::entries")]
     pub layer: Vec<Entry>,
 }
+
+/// What [`Config::pretrained`] says for the weights of ImageNet that a model's makers publish.
+pub const IMAGENET: &str = "imagenet";
 
 /// What a network learns to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,44 +74,87 @@ struct Known {
     task: Task,
     /// The fields of [`Config`] that it takes, beside name and init.
     takes: &'static [&'static str],
+    /// Where its weights of ImageNet lie in a data directory, for the twins of torchvision's models, which take 224x224.
+    published: Option<&'static str>,
     build: fn(&Config, [usize; 3], usize) -> Result<Model>,
 }
 
-const KNOWN: [Known; 6] = [
+const KNOWN: [Known; 11] = [
     Known {
         name: "mlp",
         task: Task::Classify,
         takes: &["hidden", "activation", "dropout"],
+        published: None,
         build: fully_connected::mlp,
     },
     Known {
         name: "autoencoder",
         task: Task::Reconstruct,
         takes: &["hidden", "activation"],
-        build: fully_connected::autoencoder,
+        published: None,
+        build: autoencoder::autoencoder,
+    },
+    Known {
+        name: "autoencoder-conv",
+        task: Task::Reconstruct,
+        takes: &["channels", "hidden", "activation"],
+        published: None,
+        build: autoencoder::convolutional,
     },
     Known {
         name: "cnn",
         task: Task::Classify,
         takes: &["channels", "kernel", "padding", "hidden", "activation", "dropout"],
+        published: None,
         build: cnn::cnn,
     },
     Known {
         name: "resnet9",
         task: Task::Classify,
         takes: &["channels", "activation", "logit_scale", "dropout"],
+        published: None,
         build: resnet::resnet9,
     },
     Known {
         name: "resnet18-small",
         task: Task::Classify,
         takes: &["channels", "dropout"],
+        published: None,
         build: resnet::resnet18_small,
+    },
+    Known {
+        name: "resnet18",
+        task: Task::Classify,
+        takes: &["channels", "dropout"],
+        published: Some("resnet/resnet18.safetensors"),
+        build: resnet::resnet18,
+    },
+    Known {
+        name: "squeezenet",
+        task: Task::Classify,
+        takes: &["kernel", "dropout"],
+        published: Some("squeezenet/squeezenet1_1.safetensors"),
+        build: squeezenet::squeezenet1_1,
+    },
+    Known {
+        name: "squeezenet1_0",
+        task: Task::Classify,
+        takes: &["kernel", "dropout"],
+        published: Some("squeezenet/squeezenet1_0.safetensors"),
+        build: squeezenet::squeezenet1_0,
+    },
+    Known {
+        name: "mobilenet_v2",
+        task: Task::Classify,
+        takes: &["dropout"],
+        published: Some("mobilenet/mobilenet_v2.safetensors"),
+        build: mobilenet::mobilenet_v2,
     },
     Known {
         name: "airbench",
         task: Task::Classify,
         takes: &["channels", "activation", "logit_scale", "dropout"],
+        published: None,
         build: airbench::airbench,
     },
 ];
@@ -115,6 +173,17 @@ pub fn names() -> Vec<&'static str> {
     KNOWN.iter().map(|known| known.name).collect()
 }
 
+/// The names of the models that have a twin in torchvision.
+pub fn twins() -> Vec<&'static str> {
+    KNOWN.iter().filter(|known| known.published.is_some()).map(|known| known.name).collect()
+}
+
+/// The file in a data directory that a model's weights of ImageNet are kept in, named after torchvision's function; `None` for
+/// models that have none.
+pub fn published(name: &str) -> Option<&'static str> {
+    KNOWN.iter().find(|known| known.name == name).and_then(|known| known.published)
+}
+
 impl Config {
     /// A model of that name as it is by itself.
     pub fn named(name: impl Into<String>) -> Self {
@@ -128,6 +197,9 @@ impl Config {
             logit_scale: None,
             init: Scheme::default(),
             dropout: 0.0,
+            pretrained: None,
+            unfreeze: None,
+            pretrained_rate: None,
             layer: Vec::new(),
         }
     }
@@ -176,6 +248,20 @@ impl Config {
             let taken = if takes.is_empty() { "its layers say everything".into() } else { takes.join(", ") };
             return Err(Error::usage(format!("The model {} has no `{field}`; it takes: {taken}.", self.name)));
         }
+        if let Some(rate) = self.pretrained_rate.filter(|rate| !(1e-6..=1.0).contains(rate)) {
+            return Err(Error::usage(format!(
+                "The rate of what comes from a file (pretrained_rate) is {rate} times the learning rate, but has to be from \
+                 0.000001 to 1; unfreeze = \"classifier\" lets nothing of it learn."
+            )));
+        }
+        if self.pretrained.as_deref() == Some(IMAGENET) && published(&self.name).is_none() {
+            return Err(Error::usage(format!(
+                "The model {} has no published weights of ImageNet; {} have. Name a file with --pretrained, or train from \
+                 scratch with --scratch.",
+                self.name,
+                twins().join(", ")
+            )));
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::usage(format!("a dropout of {} is not from 0 to below 1", self.dropout)));
         }
@@ -188,6 +274,20 @@ impl Config {
     /// As [`Config::validate`]; for sizes that make no network, or that do not end in as many outputs as there are classes.
     pub fn build(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         self.validate()?;
+        let mut model = self.build_anew(input, classes)?;
+        match (self.unfreeze, &self.pretrained) {
+            (None, None) => {}
+            (unfreeze, None) => model.tune(unfreeze.unwrap_or(Unfreeze::All), None),
+            (unfreeze, Some(_)) => {
+                let rate = self.pretrained_rate.unwrap_or(0.1);
+                model.tune(unfreeze.unwrap_or(Unfreeze::Classifier), Some(rate));
+            }
+        }
+        Ok(model)
+    }
+
+    /// As [`Config::build`], with all layers to learn alike.
+    fn build_anew(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         if self.layer.is_empty() {
             return (self.known()?.build)(self, input, classes);
         }

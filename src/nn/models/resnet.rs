@@ -1,4 +1,4 @@
-//! Residual networks for small pictures.
+//! Residual networks.
 
 use super::{Config, head};
 use crate::Result;
@@ -53,7 +53,34 @@ pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Res
 /// When a size is 0.
 pub(super) fn resnet18_small(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
-    let mut layers = conv_bn_act(Sequence::new(), 1, widths[0], config.init, Activation::Relu);
+    let layers = conv_bn_act(Sequence::new(), 1, widths[0], config.init, Activation::Relu);
+    eight_blocks("resnet18-small", layers, widths, config, (input, classes))
+}
+
+/// ResNet-18 (the same) for photos, as torchvision has it: a first convolution of 7x7 and a max-pool, each with stride 2.
+///
+/// # Errors
+/// When a size is 0.
+pub(super) fn resnet18(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+    let widths = config.stages([64, 128, 256, 512])?;
+    let conv = Conv2d { stride: 2.into(), padding: 3.into(), bias: false, ..Conv2d::new(widths[0], 7, config.init) };
+    let pool = Pool2d { stride: Some(2.into()), padding: 1.into(), ..Pool2d::new(Pooling::Max, 3) };
+    let layers = Sequence::new()
+        .with("conv1", conv)
+        .with("bn1", BatchNorm2d::default())
+        .with("relu", Activation::Relu)
+        .with("maxpool", pool);
+    eight_blocks("resnet18", layers, widths, config, (input, classes))
+}
+
+/// What both ResNet-18s have after their beginning: four stages of two blocks, the mean over the picture, and `fc`.
+fn eight_blocks(
+    name: &str,
+    mut layers: Sequence,
+    widths: [usize; 4],
+    config: &Config,
+    (input, classes): ([usize; 3], usize),
+) -> Result<Model> {
     let mut inputs = widths[0];
     for (stage, width) in (1..).zip(widths) {
         for block in 0..2 {
@@ -64,7 +91,7 @@ pub(super) fn resnet18_small(config: &Config, input: [usize; 3], classes: usize)
     }
     let layers = layers.with("avgpool", GlobalPool(Pooling::Average));
     let layers = head(layers, config, Linear::new(classes, config.init));
-    Model::new("resnet18-small", &input, layers)
+    Model::new(name, &input, layers)
 }
 
 /// Two convolutions with batch norm and a shortcut, which is projected where the shape changes.

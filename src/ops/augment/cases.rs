@@ -1,6 +1,6 @@
 //! Shapes and settings to test and to time the op on.
 
-use super::{Augment, Augmented, Fill, Flip, Mode, Padding};
+use super::{Augment, Augmented, Fill, Flip, Mode, Padding, View};
 use crate::graph::{Graph, NodeId};
 use crate::ops::case::{Case, Sample};
 
@@ -37,6 +37,7 @@ pub fn cases() -> Vec<Case> {
         ..normal(3)
     };
     let of = |mode, augment: &Augment| Augmented { batch: 9, augment: augment.clone(), mode, ring: false };
+    let still = |mirrored, shift, augment: &Augment| of(Mode::Still(View { mirrored, shift }), augment);
     let random = |augment: &Augment| of(Mode::Random, augment);
     let bytes = || vec![Sample::bytes(&[6, 3, 12, 13])];
     let floats = || vec![Sample::between(&[5, 1, 8, 8], 0.0, 1.0)];
@@ -60,11 +61,14 @@ pub fn cases() -> Vec<Case> {
             "scale reflect",
         ),
         from(floats(), random(&Augment { shear: 40.0, ..none() }), "shear"),
+        from(bytes(), random(&Augment { rotate: 90.0, affine_chance: Some(0.5), ..none() }), "rotate some"),
         from(bytes(), random(&all), "all"),
         from(vec![Sample::bytes(&[4, 3, 12, 13]), Sample::bytes(&[3, 3, 12, 13])], random(&all), "all"),
         from(bytes(), Augmented { ring: true, ..random(&all) }, "all ring").valid(5),
-        from(bytes(), of(Mode::Middle, &all), "middle"),
-        from(floats(), of(Mode::Mirrored, &normal(1)), "mirrored"),
+        from(bytes(), of(Mode::MIDDLE, &all), "middle"),
+        from(floats(), still(true, 0, &normal(1)), "mirrored"),
+        from(bytes(), still(false, -1, &all), "up and left"),
+        from(floats(), still(true, 1, &normal(1)), "mirrored down and right"),
         from([2, 2, 2, 1].map(|rows| Sample::bytes(&[rows, 1, 5, 7])).to_vec(), random(&turned), "turned"),
         from(vec![Sample::bytes(&[500, 3, 32, 32])], Augmented { batch, ..random(&timed) }, "flip move cutout").timed(),
         from(vec![Sample::bytes(&[500, 1, 32, 32])], Augmented { batch, ..random(&turned) }, "turned").timed(),

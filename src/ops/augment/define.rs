@@ -129,7 +129,7 @@ impl Augmented {
             let (gain, lift) = drawn.levels(line);
             let first = channel * sizes.from[0] * sizes.from[1];
             let value = |i: usize| value(first + i);
-            let picture = Plane { size: sizes.from, padding: self.augment.padding, value: &value };
+            let picture = Plane { size: sizes.from, padding: self.padding(), value: &value };
             for y in 0..height {
                 for x in 0..width {
                     let column = if drawn.flip { width - 1 - x } else { x };
@@ -185,7 +185,7 @@ impl Augmented {
         for (channel, (plane, line)) in result.chunks_mut(sizes.plane()).zip(table.chunks(4)).enumerate() {
             let (gain, lift) = drawn.levels(line);
             for (y, to) in plane.chunks_mut(sizes.to[1]).enumerate() {
-                let from = within(y as i64 + drawn.corner[0], height, self.augment.padding);
+                let from = within(y as i64 + drawn.corner[0], height, self.padding());
                 let Some(from) = from.map(|y| &pixels[(channel * height + y) * width..][..width]) else {
                     to.fill(lift);
                     continue;
@@ -204,7 +204,7 @@ impl Augmented {
         let clamp = |column: i64| (column - left).clamp(0, to.len() as i64) as usize;
         let inside: Range<usize> = clamp(0)..clamp(from.len() as i64);
         for x in (0..inside.start).chain(inside.end..to.len()) {
-            let column = within(x as i64 + left, from.len(), self.augment.padding);
+            let column = within(x as i64 + left, from.len(), self.padding());
             to[x] = column.map_or(black, |column| level(from[column]));
         }
         if !inside.is_empty() {

@@ -1,6 +1,6 @@
 //! What is drawn for one row of a batch. The same words, in the same order, as in `shaders/augment.wgsl`.
 
-use super::{Augment, Flip, Mode};
+use super::{Augment, Flip, Mode, View};
 use crate::ops::{Real, Step};
 use crate::random::{Counted, Purpose};
 
@@ -34,10 +34,10 @@ impl<T: Real> Drawn<T> {
     pub fn new(augment: &Augment, mode: Mode, step: &Step, at: (u32, u32), from: [usize; 2], to: [usize; 2]) -> Self {
         let (row, picture) = at;
         let room = [from[0] - to[0], from[1] - to[1]];
-        if mode != Mode::Random {
-            let corner = room.map(|room| (room / 2) as i64);
+        if let Mode::Still(View { mirrored, shift }) = mode {
+            let corner = room.map(|room| (room / 2) as i64 + i64::from(shift));
             let (brightness, contrast) = (T::one(), T::one());
-            return Self { flip: mode == Mode::Mirrored, corner, hole: None, brightness, contrast, inverse: None };
+            return Self { flip: mirrored, corner, hole: None, brightness, contrast, inverse: None };
         }
         let counted = |stream, step_number| Counted::new(step.seed(), Purpose::Augment, stream, step_number);
         let words = counted(row, step.number);
@@ -55,7 +55,9 @@ impl<T: Real> Drawn<T> {
         let between =
             |word: u32, low: f64, high: f64| T::of(low) + T::of(high - low) * T::of(f64::from(words.uniform(word)));
         let around = |word: u32, by: f64| between(word, 1.0 - by, 1.0 + by);
-        let inverse = augment.is_affine().then(|| {
+        // The flip looks at the first word's highest bit alone.
+        let stretched = augment.is_affine() && words.word(0) & 0x00ff_ffff < augment.chance();
+        let inverse = stretched.then(|| {
             let either = |word: u32, degrees: f64| between(word, -degrees.to_radians(), degrees.to_radians());
             let [low, high] = augment.scale.unwrap_or([1.0, 1.0]);
             inverse(either(9, augment.rotate), between(10, low, high), either(11, augment.shear))
@@ -128,6 +130,18 @@ mod tests {
         assert!(areas.clone().all(|area| (0.64..=1.5626).contains(&area)) && areas.clone().any(|area| area < 0.7));
         let different = all.iter().map(|one| one.brightness.to_bits()).collect::<std::collections::BTreeSet<_>>();
         assert_eq!(different.len(), all.len());
+    }
+
+    #[test]
+    fn the_affine_map_is_for_its_share_of_pictures() {
+        let half = Augment { rotate: 10.0, affine_chance: Some(0.5), ..Augment::default() };
+        let turned = (0..1000).filter(|&row| drawn(&half, 3, 0, (row, row)).inverse.is_some()).count();
+        assert!((440..560).contains(&turned), "{turned} of 1000");
+        for (chance, count) in [(Some(0.0), 0), (Some(1.0), 1000), (None, 1000)] {
+            let augment = Augment { affine_chance: chance, ..half.clone() };
+            let turned = (0..1000).filter(|&row| drawn(&augment, 3, 0, (row, row)).inverse.is_some());
+            assert_eq!(turned.count(), count);
+        }
     }
 
     #[test]

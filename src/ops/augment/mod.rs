@@ -12,6 +12,8 @@ mod op;
 pub use cases::cases;
 pub use op::Augmented;
 
+use std::str::FromStr;
+
 use crate::{Error, Result};
 
 /// Whether pictures are mirrored left to right.
@@ -50,6 +52,20 @@ impl TryFrom<WrittenFlip> for Flip {
     }
 }
 
+impl FromStr for Flip {
+    type Err = Error;
+    /// As flags write it: `random`, `alternate` or `never`; an [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        named("flip", word, &[("random", Self::Random), ("alternate", Self::Alternate), ("never", Self::Never)])
+    }
+}
+
+/// What a word stands for, of these; an [`Error::Usage`] for others.
+fn named<T: Copy>(kind: &str, word: &str, known: &[(&str, T)]) -> Result<T> {
+    let found = known.iter().find(|(name, _)| *name == word).map(|&(_, value)| value);
+    found.ok_or_else(|| crate::error::unknown(kind, word, &known.iter().map(|&(name, _)| name).collect::<Vec<_>>()))
+}
+
 impl From<Flip> for WrittenFlip {
     fn from(flip: Flip) -> Self {
         match flip {
@@ -71,6 +87,14 @@ pub enum Padding {
     Reflect,
 }
 
+impl FromStr for Padding {
+    type Err = Error;
+    /// `zero` or `reflect`; an [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        named("padding", word, &[("zero", Self::Zero), ("reflect", Self::Reflect)])
+    }
+}
+
 /// What stands in the square that is cut out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,6 +104,14 @@ pub enum Fill {
     Zero,
     /// The mean of each channel, which normalisation makes 0.
     Mean,
+}
+
+impl FromStr for Fill {
+    type Err = Error;
+    /// `zero` or `mean`; an [`Error::Usage`] for other words.
+    fn from_str(word: &str) -> Result<Self> {
+        named("fill", word, &[("zero", Self::Zero), ("mean", Self::Mean)])
+    }
 }
 
 /// What becomes of pictures. The section `[augment]` of a recipe; the default changes nothing.
@@ -107,6 +139,10 @@ pub struct Augment {
     pub scale: Option<[f64; 2]>,
     /// Slants each by up to so many degrees either way.
     pub shear: f64,
+    /// The share of pictures that are turned, scaled and slanted; all by itself. A picture that is resampled is blurred a little:
+    /// a network that sees no others learns to need that, and fails on pictures as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affine_chance: Option<f64>,
     /// Multiplies each by a number between 1 - this and 1 + this. Values are not clamped.
     pub brightness: f64,
     /// Stretches each about the channels' means (0.5 where none are given) by a factor between 1 - this and 1 + this.
@@ -125,9 +161,22 @@ pub enum Mode {
     /// All, as drawn for the step.
     Random,
     /// What is not random: crop at the middle and normalisation.
-    Middle,
-    /// That, mirrored left to right.
-    Mirrored,
+    Still(View),
+}
+
+/// From where a picture is seen when it is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Whether it is mirrored left to right.
+    pub mirrored: bool,
+    /// By how many pixels what is seen of it lies further down and to the right, before it is mirrored. Beyond the picture's
+    /// edge stand its own pixels, mirrored.
+    pub shift: i32,
+}
+
+impl Mode {
+    /// The picture's middle, as it is.
+    pub const MIDDLE: Self = Self::Still(View { mirrored: false, shift: 0 });
 }
 
 impl Augment {
@@ -142,6 +191,8 @@ impl Augment {
         };
         check("rotate", self.rotate, (0.0..=180.0).contains(&self.rotate), "from 0 to 180 degrees")?;
         check("shear", self.shear, (0.0..=60.0).contains(&self.shear), "from 0 to 60 degrees")?;
+        let chance = self.affine_chance.unwrap_or(1.0);
+        check("affine_chance", chance, (0.0..=1.0).contains(&chance), "from 0 to 1")?;
         check("brightness", self.brightness, (0.0..=1.0).contains(&self.brightness), "from 0 to 1")?;
         check("contrast", self.contrast, (0.0..=1.0).contains(&self.contrast), "from 0 to 1")?;
         if let Some([low, high]) = self.scale {
@@ -195,6 +246,11 @@ impl Augment {
         self.rotate > 0.0 || self.shear > 0.0 || self.scale.is_some_and(|scale| scale != [1.0, 1.0])
     }
 
+    /// Of 2^24 draws, those that turn, scale and slant.
+    fn chance(&self) -> u32 {
+        (self.affine_chance.unwrap_or(1.0) * f64::from(1 << 24)).round() as u32
+    }
+
     /// For each channel: what is taken off, what is multiplied by then, about which value contrast stretches, and what
     /// covers a square that is cut out.
     fn table(&self, channels: usize) -> Vec<f32> {
@@ -234,6 +290,7 @@ mod tests {
         let cases = [
             (Augment { rotate: -1.0, ..none() }, "rotate"),
             (Augment { shear: f64::NAN, ..none() }, "shear"),
+            (Augment { affine_chance: Some(80.0), ..none() }, "affine_chance"),
             (Augment { scale: Some([1.2, 0.8]), ..none() }, "scale"),
             (Augment { brightness: 1.5, ..none() }, "brightness"),
             (Augment { mean: Some(vec![0.5]), ..none() }, "together"),

@@ -1,6 +1,6 @@
 //! The op: a batch of pictures, gathered from the data set and augmented in one kernel.
 
-use super::{Augment, Flip, Mode, Padding};
+use super::{Augment, Flip, Mode, Padding, View};
 use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
@@ -68,7 +68,7 @@ impl Op for Augmented {
                 ("FLIP", self.flip().into()),
                 ("PLACED", (self.augment.crop.is_some() || self.augment.cutout > 0).into()),
                 ("STRETCHED", (self.augment.contrast > 0.0 || self.augment.is_affine()).into()),
-                ("REFLECT", (self.augment.padding == Padding::Reflect).into()),
+                ("REFLECT", (self.padding() == Padding::Reflect).into()),
                 ("AFFINE", (self.augment.is_affine() && self.mode == Mode::Random).into()),
                 ("CUTOUT", (self.augment.cutout > 0 && self.mode == Mode::Random).into()),
             ],
@@ -80,7 +80,12 @@ impl Op for Augmented {
         let sizes = [count, from[1], from[2], from[3], to[2], to[3], shards.rows, shards.each, listed];
         let levels = [augment.brightness, augment.contrast, augment.rotate.to_radians(), augment.shear.to_radians()];
         let floats = levels.into_iter().chain([low, high - low]).map(|value| (value as f32).to_bits() as usize);
-        let dims: Vec<usize> = sizes.into_iter().chain([augment.translate, augment.cutout]).chain(floats).collect();
+        let moved = match self.mode {
+            Mode::Random => augment.translate,
+            Mode::Still(View { shift, .. }) => shift as u32 as usize,
+        };
+        let dims: Vec<usize> =
+            sizes.into_iter().chain([moved, augment.cutout, augment.chance() as usize]).chain(floats).collect();
         let mut dispatch = at.linear(self, shards.bind(kernel), &shards.slots(&own), &dims, count);
         dispatch.bytes = 2 * at.types.output.bytes() as u64;
         dispatch.into()
@@ -92,10 +97,20 @@ impl Op for Augmented {
 }
 
 impl Augmented {
+    /// What stands beyond a picture's edge.
+    pub(super) fn padding(&self) -> Padding {
+        match self.mode {
+            Mode::Random => self.augment.padding,
+            // Nothing beyond the edge is seen.
+            Mode::Still(View { shift: 0, .. }) => Padding::Zero,
+            Mode::Still(_) => Padding::Reflect,
+        }
+    }
+
     /// As the kernel numbers it: never, at random, in turn by epoch, always.
     fn flip(&self) -> u32 {
         match (self.mode, self.augment.flip) {
-            (Mode::Mirrored, _) => 3,
+            (Mode::Still(View { mirrored: true, .. }), _) => 3,
             (Mode::Random, Flip::Random) => 1,
             (Mode::Random, Flip::Alternate) => 2,
             _ => 0,

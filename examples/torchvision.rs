@@ -1,0 +1,93 @@
+//! Our half of `scripts/compare_torchvision.py`: the outputs of a network whose weights a safetensors file holds for given
+//! pictures, and pictures as a network of ImageNet gets them.
+//!
+//!     cargo run --release --example torchvision -- logits WEIGHTS MODEL PICTURES OUT cpu     # PICTURES holds `x`, OUT `logits`
+//!     cargo run --release --example torchvision -- prepare OUT PICTURE...                    # bytes 0 to 255 by their paths
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gpunn::data::imagenet::SIDE;
+use gpunn::data::pictures::{Fit, Rule, open};
+use gpunn::formats::tensors::{self, Numbers, TensorFile};
+use gpunn::gpu::{self, Device};
+use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::nn::{Build, Mode, PARAMS, STATISTICS};
+use gpunn::ops::Step;
+use gpunn::train::{Recipe, files, weights};
+use gpunn::{Engine, Error, Result};
+
+const USAGE: &str =
+    "usage: torchvision logits WEIGHTS MODEL PICTURES OUT cpu|gpu, or torchvision prepare OUT PICTURE...";
+
+/// Pictures of a pass.
+const AT_ONCE: usize = 8;
+
+type Tensors = BTreeMap<String, (Vec<usize>, Numbers)>;
+
+fn write(path: &str, tensors: &Tensors) -> Result<()> {
+    files::write_whole(Path::new(path), &tensors::bytes(tensors, None)?)
+}
+
+/// Logits `[pictures, classes]` for `x` `[pictures, channels, height, width]`, a multiple of [`AT_ONCE`].
+async fn logits(weights: &str, model: &str, pictures: &str, out: &str, device: &str) -> Result<()> {
+    let named = gpunn::train::model(model)?;
+    let file = TensorFile::open(Path::new(weights))?;
+    let pictures = TensorFile::open(Path::new(pictures))?;
+    let x = pictures.values("x")?;
+    let shape = pictures.tensors()["x"].shape.clone();
+    let &[count, channels, height, width] = &shape[..] else { return Err(Error::Usage(USAGE.into())) };
+    // A network of this program's own says for which pictures it is; a twin of torchvision's takes those of ImageNet.
+    let checkpoint = weights::import(&file, Some(named), None)?;
+    let recipe = Recipe { augment: None, ..checkpoint.recipe.clone() };
+    let model = recipe.build_model([channels, height, width], checkpoint.classes.len())?;
+    let parameters = model.parameters();
+    let kept = checkpoint.weights_in_use(parameters)?;
+
+    let mut build = Build::new(parameters, Mode::Evaluation)?;
+    let input = build.leaf("x", 0, TensorType::f32([AT_ONCE, channels, height, width]))?;
+    let y = model.forward(&mut build, input)?;
+    build.output("logits", y);
+    let mut engine = match (device, gpu::adapters().await.first()) {
+        ("cpu", _) => Engine::cpu(),
+        (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::Options::default()).await?),
+        (_, None) => return Err(Error::Device("There is no adapter here; ask for cpu.".into())),
+    };
+    let graph = optimise(&build.graph, Passes::default())?;
+    let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
+    engine.write(PARAMS, 0, &kept.learned)?;
+    if !parameters.statistics().is_empty() {
+        engine.write(STATISTICS, 0, &kept.statistics)?;
+    }
+    engine.schedule(program, &[Step::new(0, AT_ONCE as u32, 0)])?;
+    let mut found = Vec::new();
+    for batch in x.chunks(AT_ONCE * channels * height * width) {
+        engine.write("x", 0, batch)?;
+        engine.run(program, 0..1)?;
+        found.extend(engine.read_output(program, "logits").await?);
+    }
+    let classes = found.len() / count;
+    write(out, &BTreeMap::from([("logits".into(), (vec![count, classes], Numbers::F32(found)))]))
+}
+
+/// Pictures by their paths `[3, 224, 224]`, by the rule of networks of ImageNet.
+fn prepare(out: &str, paths: &[&str]) -> Result<()> {
+    let rule = Rule { size: [SIDE; 2], fit: Fit::ResizeMiddle, channels: 3 };
+    let mut tensors = Tensors::new();
+    for &path in paths {
+        let bytes = rule.apply(&open(Path::new(path))?).into_iter().map(f32::from).collect();
+        tensors.insert(path.into(), (vec![3, SIDE, SIDE], Numbers::F32(bytes)));
+    }
+    write(out, &tensors)
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["logits", weights, model, pictures, out, device] => {
+            pollster::block_on(logits(weights, model, pictures, out, device))
+        }
+        ["prepare", out, ref pictures @ ..] => prepare(out, pictures),
+        _ => Err(Error::Usage(USAGE.into())),
+    }
+}

@@ -1,0 +1,158 @@
+"""Compares our SqueezeNets, ResNet-18 and MobileNetV2 with torchvision's on the same weights and pictures, and our way from a
+picture file to a network's input with torchvision's. Run from the repository's root:
+
+    PYTHON scripts/compare_torchvision.py [FOLDER] [--weights SQUEEZENET_1_1.safetensors]
+
+FOLDER holds photos (jpg, at any depth); without it only random pictures are compared. `examples/torchvision.rs` is our half.
+Weights are random, from a fixed seed, with the running statistics of random batches; those of SqueezeNet 1.1 from a file
+too, where one is named. Prints tables for docs/parity.md; exits with 1 where logits differ by more than 1e-4 of the largest,
+or where a file that we write is not loaded strictly.
+"""
+
+import os
+import sys
+
+# PyPI's torch then finds the stand-ins for its CUDA libraries, where those are used.
+sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)
+
+import pathlib
+import subprocess
+import tempfile
+
+import torch
+import torchvision
+from safetensors.torch import load_file, save_file
+from torchvision.transforms import functional as F
+
+PICTURES = 32
+ALLOWED = 1e-4
+MODELS = {  # by our names
+    "squeezenet": torchvision.models.squeezenet1_1,
+    "squeezenet1_0": torchvision.models.squeezenet1_0,
+    "resnet18": torchvision.models.resnet18,
+    "mobilenet_v2": torchvision.models.mobilenet_v2,
+}
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+PROGRAM = "target/release/examples/torchvision"
+GPUNN = "target/release/gpunn"
+
+
+def ours(*arguments):
+    subprocess.run([*arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def random_network(build):
+    """Torchvision's initial weights, with running statistics of two batches, so that batch norms are no identities."""
+    torch.manual_seed(1)
+    network = build()
+    network.train()
+    with torch.no_grad():
+        for _ in range(2):
+            network(torch.randn(8, 3, 224, 224))
+    return network.eval()
+
+
+def largest(ours, theirs):
+    return ((ours.double() - theirs).abs().max() / theirs.abs().max()).item()
+
+
+def compare(name, network, weights, x, folder):
+    """A row: the largest relative difference from torchvision in double precision, of the executors and of itself in single."""
+    save_file({"x": x}, folder / "x.safetensors")
+    with torch.no_grad():
+        single = network(x)
+        theirs = network.double()(x.double())
+    row = []
+    for device in ("cpu", "gpu"):
+        out = folder / f"{device}.safetensors"
+        ours(PROGRAM, "logits", weights, name, folder / "x.safetensors", out, device)
+        row.append(largest(load_file(out)["logits"], theirs))
+    return [*row, largest(single, theirs)]
+
+
+def strictly(name, weights, folder):
+    """Our export of these weights is loaded strictly, and holds the same numbers, whole and in halves."""
+    run, out = folder / f"run-{name}", folder / "out.safetensors"
+    ours(GPUNN, "import", weights, "--model", name, "--out", run, "--force")
+    before = load_file(weights)
+    for flags, allowed in ([], 0.0), (["--f16"], 2.0**-11):
+        ours(GPUNN, "export", run, "--out", out, *flags)
+        network = MODELS[name]()
+        network.load_state_dict(load_file(out), strict=True)
+        for key, value in network.state_dict().items():
+            if key.endswith("num_batches_tracked"):
+                continue
+            difference = (value - before[key].float()).abs()
+            assert (difference <= allowed * before[key].float().abs() + (6e-8 if allowed else 0)).all(), key
+
+
+def reference(path):
+    """A picture as torchvision's evaluation transform takes it, in bytes."""
+    from PIL import Image
+
+    image = Image.open(path).convert("RGB")
+    image = F.center_crop(F.resize(image, 256, F.InterpolationMode.BILINEAR, antialias=True), 224)
+    return F.pil_to_tensor(image)
+
+
+def prepared(paths, folder):
+    ours(PROGRAM, "prepare", folder / "prepared.safetensors", *paths)
+    found = load_file(folder / "prepared.safetensors")
+    return [found[str(path)] for path in paths]
+
+
+def distance(pairs):
+    differences = torch.cat([(a - b.float()).abs().flatten() for a, b in pairs])
+    return f"{differences.max().item():.0f} | {differences.mean().item():.4f} | {(differences > 1).float().mean().item():.2%}"
+
+
+def photographs(folder, temporary):
+    """Photos, and the same as PNG files of other sizes: what is decoded and what is scaled are compared apart."""
+    from PIL import Image
+
+    paths = sorted(pathlib.Path(folder).rglob("*.jpg"))
+    paths = paths[:: max(1, len(paths) // PICTURES)][:PICTURES]
+    scaled = []
+    for number, path in enumerate(paths):
+        image = Image.open(path).convert("RGB")
+        scale = 0.5 + 2.5 * number / len(paths)
+        size = (round(image.width * scale), round(image.height * (scale + 0.1)))
+        scaled.append(temporary / f"{number}.png")
+        image.resize(size, Image.Resampling.BICUBIC).save(scaled[-1])
+    return paths, scaled
+
+
+def main():
+    arguments = sys.argv[1:]
+    weights = arguments.pop(arguments.index("--weights") + 1) if "--weights" in arguments else None
+    photos = next((argument for argument in arguments if argument != "--weights"), None)
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--bins", "--example", "torchvision"], check=True)
+    worst = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        x = torch.randn(PICTURES, 3, 224, 224, generator=torch.Generator().manual_seed(2))
+        if photos:
+            paths, scaled = photographs(photos, folder)
+            print("| from file to input | largest | mean | above 1 |\n|---|---|---|---|")
+            print("| JPEG, decoding alone where the shorter side is 256 |", distance(zip(prepared(paths, folder), map(reference, paths))), "|")
+            print("| PNG of other sizes, scaling alone |", distance(zip(prepared(scaled, folder), map(reference, scaled))), "|")
+            x = torch.stack([F.normalize(reference(path).float() / 255, MEAN, STD) for path in paths])
+        print("\n| network | weights | CPU | lavapipe | torchvision in f32 |\n|---|---|---|---|---|")
+        for name, build in MODELS.items():
+            network = random_network(build)
+            file = folder / f"{name}.safetensors"
+            save_file(network.state_dict(), file)
+            strictly(name, file, folder)
+            row = compare(name, network, file, x, folder)
+            worst = max(worst, *row[:2])
+            print(f"| {name} | random | " + " | ".join(f"{value:.1e}" for value in row) + " |", flush=True)
+        if weights:
+            network = MODELS["squeezenet"]()
+            network.load_state_dict({key: value.float() for key, value in load_file(weights).items()})
+            row = compare("squeezenet", network.eval(), pathlib.Path(weights), x, folder)
+            worst = max(worst, *row[:2])
+            print("| squeezenet | pretrained | " + " | ".join(f"{value:.1e}" for value in row) + " |")
+    sys.exit(worst > ALLOWED)
+
+
+main()

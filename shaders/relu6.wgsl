@@ -1,0 +1,8 @@
+// Rectified linear unit that stops at 6, min(max(x, 0), 6). Its derivative is 1 where the result lies between, else 0.
+fn relu6(x: f32) -> f32 {
+    return clamp(x, 0.0, 6.0);
+}
+
+fn relu6_backward(y: f32, dy: f32) -> f32 {
+    return select(0.0, dy, y > 0.0 && y < 6.0);
+}

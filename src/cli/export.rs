@@ -1,0 +1,48 @@
+//! `gpunn export`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gpunn::{Result, files, train::weights};
+
+/// The formats that weights are written in.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    /// Tensors under PyTorch's names.
+    Safetensors,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gpunn export runs/flowers17-squeezenet-20260101-1 --out flowers.safetensors\n\n\
+        docs/pytorch.md shows how PyTorch loads it.")]
+pub struct Args {
+    /// A run directory, or a checkpoint file
+    run: PathBuf,
+    /// The format
+    #[arg(long, value_enum, default_value_t = Format::Safetensors)]
+    format: Format,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Write weights as halves; statistics of batch norms stay singles
+    #[arg(long)]
+    f16: bool,
+    /// Export the best epoch's weights instead of the last's
+    #[arg(long)]
+    best: bool,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let checkpoint = super::eval::checkpoint(&args.run, args.best, None)?;
+    let Format::Safetensors = args.format;
+    let bytes = weights::export(&checkpoint, args.f16)?;
+    files::write_whole(&args.out, &bytes)?;
+    super::print_line(&format!(
+        "{} of {} classes in {}, {}",
+        checkpoint.recipe.model.name,
+        checkpoint.classes.len(),
+        args.out.display(),
+        super::bytes(bytes.len())
+    ));
+    Ok(ExitCode::SUCCESS)
+}

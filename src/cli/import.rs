@@ -1,0 +1,53 @@
+//! `gpunn import`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gpunn::Result;
+use gpunn::formats::tensors::TensorFile;
+use gpunn::train::{self, RunDirectory, automatic_name, weights};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gpunn import squeezenet1_1.safetensors --model squeezenet --out runs/imagenet\n\n\
+        The run can be evaluated, used, exported, and trained on with `gpunn train --resume`.")]
+pub struct Args {
+    /// A safetensors file with weights under PyTorch's names
+    file: PathBuf,
+    /// The network that they are of, by name or TOML file [default: what the file says]
+    #[arg(long, value_name = "NAME|FILE")]
+    model: Option<String>,
+    /// The data set whose pictures and classes it is for [default: what the file says, else ImageNet]
+    #[arg(long, value_name = "NAME|FOLDER")]
+    dataset: Option<String>,
+    /// The folder that holds data sets, each in a folder of its own name
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The run directory [default: runs/RECIPE-DATE-NUMBER]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite the run that is in --out
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let file = TensorFile::open(&args.file)?;
+    let model = args.model.as_deref().map(train::model).transpose()?;
+    let dataset = args.dataset.as_deref().map(|name| {
+        // As the model's recipe has its pictures.
+        let name = gpunn::data::name_of(name, args.data_dir.as_deref())?;
+        train::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.as_deref())
+    });
+    let checkpoint = weights::import(&file, model, dataset.transpose()?.as_ref())?;
+    let out = args.out.unwrap_or_else(|| automatic_name(&checkpoint.recipe.name));
+    let run = RunDirectory::create(&out, &checkpoint.recipe, args.force)?;
+    run.write_best(&checkpoint)?;
+    run.write_last(&checkpoint)?;
+    super::print_line(&format!(
+        "{} of {} classes in the run {}",
+        checkpoint.recipe.model.name,
+        checkpoint.classes.len(),
+        out.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}

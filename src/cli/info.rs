@@ -1,0 +1,59 @@
+//! `gpunn info`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gpunn::Result;
+use gpunn::formats::tensors::{Tensor, TensorFile};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  gpunn info squeezenet1_1.safetensors")]
+pub struct Args {
+    /// A safetensors file: weights of whatever kind, or a checkpoint
+    file: PathBuf,
+    /// Print one line of JSON last
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Info<'a> {
+    file: String,
+    /// The model whose twin in torchvision has tensors of these names.
+    model: Option<&'static str>,
+    tensors: &'a BTreeMap<String, Tensor>,
+    /// Numbers in all tensors of floats.
+    parameters: usize,
+    metadata: &'a BTreeMap<String, String>,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    let file = TensorFile::open(&args.file)?;
+    let floats = file.tensors().values().filter(|tensor| tensor.is_float());
+    let info = Info {
+        file: args.file.display().to_string(),
+        model: gpunn::train::weights::twin_of(&file),
+        tensors: file.tensors(),
+        parameters: floats.map(Tensor::elements).sum(),
+        metadata: file.metadata(),
+    };
+    match args.json {
+        true => super::print_json(&info)?,
+        false => print(&info),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(info: &Info) {
+    let names = info.tensors.keys().map(String::len).max().unwrap_or(0);
+    for (name, tensor) in info.tensors {
+        super::print_line(&format!("{name:<names$}  {:<4} {tensor}", tensor.kind));
+    }
+    for (key, value) in info.metadata {
+        super::print_line(&format!("metadata {key}: {value}"));
+    }
+    let model = info.model.map_or_else(String::new, |model| format!(", named as those of {model}"));
+    super::print_line(&format!("{} tensors{model}, {} parameters in all", info.tensors.len(), info.parameters));
+}

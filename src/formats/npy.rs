@@ -1,0 +1,175 @@
+//! NPY, the format of NumPy's arrays (NumPy Enhancement Proposal 1): eight bytes that name the format and its version, the
+//! header's length, a header as a Python dictionary with the kind of element (`descr`), the order of axes and the shape, and
+//! then the elements. Written and read are arrays of 32-bit floats, little-endian, the last axis fastest.
+
+use std::path::Path;
+
+use crate::{Error, Result};
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// What `descr` has to be.
+const KIND: &str = "<f4";
+/// The elements begin at a multiple of so many bytes.
+const ALIGNMENT: usize = 64;
+
+/// An array of floats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Npy {
+    /// The axes, outermost first.
+    pub dims: Vec<usize>,
+    /// The elements, the last axis fastest; as many as the axes' product.
+    pub values: Vec<f32>,
+}
+
+impl Npy {
+    /// The file's bytes, as `numpy.save` writes them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let dims: String = self.dims.iter().map(|dim| format!("{dim}, ")).collect();
+        // One axis keeps its comma, as Python wants it.
+        let dims = if self.dims.len() == 1 { dims.trim_end() } else { dims.trim_end_matches(", ") };
+        let mut header = format!("{{'descr': '{KIND}', 'fortran_order': False, 'shape': ({dims}), }}");
+        let before = MAGIC.len() + 4;
+        let whole = (before + header.len() + 1).next_multiple_of(ALIGNMENT);
+        header.extend(std::iter::repeat_n(' ', whole - before - header.len() - 1));
+        header.push('\n');
+        let mut bytes = [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+        bytes.extend(self.values.iter().flat_map(|value| value.to_le_bytes()));
+        bytes
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        crate::files::write_whole(path, &self.to_bytes())
+    }
+}
+
+/// Reads the NPY file at `path`.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be opened, [`Error::Data`] as [`parse`] gives it.
+pub fn read(path: &Path) -> Result<Npy> {
+    let bytes = std::fs::read(path).map_err(Error::file("cannot read", path))?;
+    parse(&bytes, &path.display().to_string())
+}
+
+/// Reads an NPY file's bytes; `name` is what errors call it.
+///
+/// # Errors
+/// [`Error::Data`] for another kind of file, elements that are no 32-bit little-endian floats, axes in Fortran's order, and a
+/// length that does not fit the shape.
+pub fn parse(bytes: &[u8], name: &str) -> Result<Npy> {
+    let says = |sentence: String| Error::data(format!("{name} {sentence}"));
+    let Some(rest) = bytes.strip_prefix(MAGIC) else {
+        return Err(says(
+            "is no NPY file: it does not begin as NumPy's arrays do. Give a file that `gpunn encode` wrote.".into(),
+        ));
+    };
+    let ends = || says("is an NPY file that ends within its header; write it again.".into());
+    // Version 1 has a length of two bytes, versions 2 and 3 of four.
+    let (length, rest) = match *rest {
+        [1, _, a, b, ref rest @ ..] => (usize::from(u16::from_le_bytes([a, b])), rest),
+        [2 | 3, _, a, b, c, d, ref rest @ ..] => (u32::from_le_bytes([a, b, c, d]) as usize, rest),
+        [1..=3, ..] | [] => return Err(ends()),
+        [version, ..] => {
+            return Err(says(format!("is an NPY file of version {version}; versions 1 to 3 are read here.")));
+        }
+    };
+    let (header, elements) = rest.split_at_checked(length).ok_or_else(ends)?;
+    let header = String::from_utf8_lossy(header);
+    let field = |key: &str| {
+        let found = after_key(&header, key);
+        found.ok_or_else(|| says(format!("is an NPY file whose header does not say `{key}`; write it again.")))
+    };
+    let kind = field("descr")?;
+    let quoted = kind.strip_prefix(['\'', '"']).and_then(|kind| kind.split(['\'', '"']).next());
+    match quoted {
+        Some(KIND) => {}
+        other => {
+            let other = other.unwrap_or("of several fields");
+            return Err(says(format!(
+                "holds elements of type {other}, but codes are 32-bit floats, {KIND} (numpy.float32)."
+            )));
+        }
+    }
+    if !field("fortran_order")?.starts_with("False") {
+        return Err(says("has its axes in Fortran's order; write it with numpy.ascontiguousarray.".into()));
+    }
+    let shape = field("shape")?.strip_prefix('(').and_then(|shape| shape.split_once(')'));
+    let dims = shape.map(|(shape, _)| shape.split(',').map(str::trim).filter(|dim| !dim.is_empty()));
+    let dims: Option<Vec<usize>> = dims.and_then(|dims| dims.map(|dim| dim.parse().ok()).collect());
+    let dims = dims.ok_or_else(|| says("is an NPY file whose header has no sound shape; write it again.".into()))?;
+    let wanted = dims.iter().try_fold(4_usize, |bytes, &dim| bytes.checked_mul(dim));
+    if wanted != Some(elements.len()) {
+        return Err(says(format!(
+            "says that it holds {dims:?} floats, but {} bytes of them are there; it was cut short or changed.",
+            elements.len()
+        )));
+    }
+    let values = elements.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    Ok(Npy { dims, values: values.collect() })
+}
+
+/// What stands after `'key':` in a dictionary.
+fn after_key<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let found = ['\'', '"'].iter().find_map(|quote| header.split_once(&format!("{quote}{key}{quote}")));
+    found.and_then(|(_, rest)| rest.trim_start().strip_prefix(':')).map(str::trim_start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Npy {
+        Npy { dims: vec![2, 3], values: vec![1.0, -0.0, f32::MIN_POSITIVE, 4.5, 1e-40, -7.25] }
+    }
+
+    #[test]
+    fn an_array_survives_and_has_numpys_bytes() {
+        let bytes = sample().to_bytes();
+        assert_eq!(parse(&bytes, "x").expect("whole"), sample());
+        // As numpy 2 wrote it: a header of 118 bytes, so that the elements begin at 128.
+        let head = b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
+        assert!(bytes.starts_with(head) && bytes[127] == b'\n' && bytes.len() == 128 + 24);
+        let flat = Npy { dims: vec![3], values: vec![1.0, 2.0, 3.0] };
+        assert!(flat.to_bytes().windows(5).any(|part| part == b"(3,),"));
+        assert_eq!(parse(&flat.to_bytes(), "x").expect("whole"), flat);
+        let none = Npy { dims: vec![], values: vec![5.0] };
+        assert_eq!(parse(&none.to_bytes(), "x").expect("whole"), none);
+    }
+
+    #[test]
+    fn a_header_written_otherwise_is_read() {
+        let header = b"{\"shape\": (1,2,), \"fortran_order\": False, \"descr\":\"<f4\"}\n";
+        let bytes =
+            [MAGIC, &[2, 0], &(header.len() as u32).to_le_bytes(), header, &1_f32.to_le_bytes(), &2_f32.to_le_bytes()];
+        assert_eq!(parse(&bytes.concat(), "x").expect("whole"), Npy { dims: vec![1, 2], values: vec![1.0, 2.0] });
+    }
+
+    #[test]
+    fn what_is_no_such_array_is_a_sentence() {
+        let says = |bytes: &[u8]| parse(bytes, "x").expect_err("refused").to_string();
+        let changed = |from: &str, to: &str| {
+            let bytes = sample().to_bytes();
+            let (header, elements) = bytes.split_at(128);
+            let header = String::from_utf8_lossy(&header[10..]).replace(from, to);
+            [&bytes[..10], header.as_bytes(), elements].concat()
+        };
+        assert!(says(b"hello").contains("x is no NPY file"));
+        assert!(says(&sample().to_bytes()[..60]).contains("ends within its header"));
+        assert!(says(&sample().to_bytes()[..140]).contains("but 12 bytes of them are there"));
+        assert!(says(&changed("<f4", "<f8")).contains("elements of type <f8"));
+        assert!(says(&changed("False", "True ")).contains("Fortran"));
+        assert!(says(&changed("(2, 3)", "(2, z)")).contains("no sound shape"));
+        assert!(says(&changed("shape", "share")).contains("does not say `shape`"));
+        assert!(says(&changed("(2, 3)", "(2, 4)")).contains("[2, 4]"));
+        assert!(says(b"\x93NUMPY\x09\x00").contains("version 9"));
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        crate::formats::damage::each(&sample().to_bytes(), |bytes| drop(parse(bytes, "x")));
+    }
+}

@@ -1,0 +1,67 @@
+//! MobileNetV2, with torchvision's names.
+
+use super::Config;
+use crate::Result;
+use crate::nn::{
+    Activation, BatchNorm2d, Conv2d, Dropout, GlobalPool, Layer, Linear, Model, Pooling, Residual, Scheme, Sequence,
+};
+
+/// Of blocks that follow one another: by how much the first convolution widens, channels out, how many, and the stride of
+/// the first.
+const STAGES: [[usize; 4]; 7] =
+    [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]];
+
+/// MobileNetV2 (M. Sandler, A. Howard, M. Zhu, A. Zhmoginov and L.-C. Chen, "MobileNetV2: Inverted residuals and linear
+/// bottlenecks", CVPR 2018) at its full width.
+///
+/// # Errors
+/// When a size is 0.
+pub(super) fn mobilenet_v2(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+    let scheme = config.init;
+    let first = Conv2d { stride: 2.into(), ..conv(32, 3, scheme) };
+    let mut layers = conv_bn_act(Sequence::new(), "features.0", first);
+    let (mut inputs, mut number) = (32, 1);
+    for [widen, outputs, blocks, stride] in STAGES {
+        for block in 0..blocks {
+            let stride = if block == 0 { stride } else { 1 };
+            let body = inverted(inputs, widen, outputs, stride, scheme);
+            layers = match stride == 1 && inputs == outputs {
+                true => layers.with(format!("features.{number}"), Residual { body, ..Residual::default() }),
+                false => layers.with(format!("features.{number}"), body),
+            };
+            (inputs, number) = (outputs, number + 1);
+        }
+    }
+    layers = conv_bn_act(layers, &format!("features.{number}"), conv(1280, 1, scheme));
+    layers = layers.with("pool", GlobalPool(Pooling::Average));
+    if config.dropout > 0.0 {
+        layers = layers.with("classifier.0", Dropout { rate: config.dropout });
+    }
+    Model::new("mobilenet_v2", &input, layers.with("classifier.1", Linear::new(classes, scheme)))
+}
+
+/// A convolution that keeps the picture's size at stride 1, without a bias: batch norm follows.
+fn conv(outputs: usize, kernel: usize, scheme: Scheme) -> Conv2d {
+    Conv2d { padding: (kernel / 2).into(), bias: false, ..Conv2d::new(outputs, kernel, scheme) }
+}
+
+/// Adds a convolution, its batch norm and a ReLU6: `NAME.0`, `NAME.1`, `NAME.2`.
+fn conv_bn_act(layers: Sequence, name: &str, conv: impl Layer + 'static) -> Sequence {
+    layers
+        .with(format!("{name}.0"), conv)
+        .with(format!("{name}.1"), BatchNorm2d::default())
+        .with(format!("{name}.2"), Activation::Relu6)
+}
+
+/// Widened by a convolution of 1x1, each channel by itself convolved with 3x3, narrowed by 1x1 without an activation.
+fn inverted(inputs: usize, widen: usize, outputs: usize, stride: usize, scheme: Scheme) -> Sequence {
+    let wide = inputs * widen;
+    let depthwise = Conv2d { stride: stride.into(), groups: wide, ..conv(wide, 3, scheme) };
+    let (layers, depthwise_at) = match widen {
+        1 => (Sequence::new(), 0),
+        _ => (conv_bn_act(Sequence::new(), "conv.0", conv(wide, 1, scheme)), 1),
+    };
+    conv_bn_act(layers, &format!("conv.{depthwise_at}"), depthwise)
+        .with(format!("conv.{}", depthwise_at + 1), conv(outputs, 1, scheme))
+        .with(format!("conv.{}", depthwise_at + 2), BatchNorm2d::default())
+}

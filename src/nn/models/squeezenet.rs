@@ -1,0 +1,114 @@
+//! SqueezeNet 1.0 and 1.1, with torchvision's names.
+
+use super::Config;
+use crate::Result;
+use crate::nn::{Activation, Branches, Conv2d, Dropout, GlobalPool, Model, Pool2d, Pooling, Scheme, Sequence};
+
+/// A fire module's channels: of the squeezing convolution, and of each expanding one.
+type Fire = [usize; 2];
+
+/// What stands in `features` after the first convolution, in order.
+enum Stage {
+    Pool,
+    Fire(Fire),
+}
+use Stage::{Fire as F, Pool as P};
+
+/// SqueezeNet 1.0 (F. Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and < 0.5 MB model size",
+/// 2016).
+///
+/// # Errors
+/// When a size is 0 or the pictures are below 21 pixels a side.
+pub(super) fn squeezenet1_0(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+    let stages = [
+        P,
+        F([16, 64]),
+        F([16, 64]),
+        F([32, 128]),
+        P,
+        F([32, 128]),
+        F([48, 192]),
+        F([48, 192]),
+        F([64, 256]),
+        P,
+        F([64, 256]),
+    ];
+    build(
+        "squeezenet1_0",
+        config,
+        Conv2d { stride: 2.into(), ..Conv2d::new(96, 7, config.init) },
+        &stages,
+        (input, classes),
+    )
+}
+
+/// SqueezeNet 1.1, its authors' second: the accuracy of 1.0 for less than half of the operations.
+///
+/// # Errors
+/// When a size is 0 or the pictures are below 17 pixels a side.
+pub(super) fn squeezenet1_1(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+    let stages = [
+        P,
+        F([16, 64]),
+        F([16, 64]),
+        P,
+        F([32, 128]),
+        F([32, 128]),
+        P,
+        F([48, 192]),
+        F([48, 192]),
+        F([64, 256]),
+        F([64, 256]),
+    ];
+    build(
+        "squeezenet",
+        config,
+        Conv2d { stride: 2.into(), ..Conv2d::new(64, 3, config.init) },
+        &stages,
+        (input, classes),
+    )
+}
+
+/// The first convolution without padding, its ReLU, the stages, and a classifier that is a convolution (1x1 unless the
+/// recipe's `kernel` says otherwise) with ReLU and the mean over the picture.
+fn build(
+    name: &str,
+    config: &Config,
+    first: Conv2d,
+    stages: &[Stage],
+    (input, classes): ([usize; 3], usize),
+) -> Result<Model> {
+    let mut layers = Sequence::new().with("features.0", first).with("features.1", Activation::Relu);
+    for (number, stage) in (2..).zip(stages) {
+        let name = format!("features.{number}");
+        layers = match stage {
+            // Torchvision rounds up: a last window may reach beyond the picture.
+            Stage::Pool => {
+                let pool = Pool2d { stride: Some(2.into()), ceil: true, ..Pool2d::new(Pooling::Max, 3) };
+                layers.with(name, pool)
+            }
+            Stage::Fire(channels) => layers.with(name, fire(*channels, config.init)),
+        };
+    }
+    if config.dropout > 0.0 {
+        layers = layers.with("classifier.0", Dropout { rate: config.dropout });
+    }
+    let last = Conv2d::new(classes, config.kernel.unwrap_or(1), config.init);
+    let layers = layers
+        .with("classifier.1", last)
+        .with("classifier.2", Activation::Relu)
+        .with("classifier.3", GlobalPool(Pooling::Average));
+    Model::new(name, &input, layers)
+}
+
+/// A convolution of 1x1 to few channels, and of what it gives one of 1x1 and one of 3x3 side by side.
+fn fire([squeeze, expand]: Fire, scheme: Scheme) -> Branches {
+    let branch = |name: &str, layer: Conv2d| {
+        Sequence::new().with(name, layer).with(format!("{name}_activation"), Activation::Relu)
+    };
+    let three = Conv2d { padding: 1.into(), ..Conv2d::new(expand, 3, scheme) };
+    Branches {
+        trunk: branch("squeeze", Conv2d::new(squeeze, 1, scheme)),
+        branches: vec![branch("expand1x1", Conv2d::new(expand, 1, scheme)), branch("expand3x3", three)],
+    }
+}

@@ -1,0 +1,60 @@
+//! Rectified linear unit that stops at 6, y = min(max(x, 0), 6), element by element: MobileNet's.
+
+use crate::Result;
+use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::Real;
+use crate::ops::case::{Case, kinked};
+use crate::ops::elementwise::{Formula, Map};
+
+/// min(max(x, 0), 6).
+#[derive(Clone, Debug)]
+pub struct Relu6;
+
+impl Formula for Relu6 {
+    const NAME: &'static str = "relu6";
+    const ARITY: usize = 1;
+    const WGSL: &'static str = include_str!("../../shaders/relu6.wgsl");
+
+    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+        x.max(T::zero()).min(T::of(6.0))
+    }
+
+    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+        Ok(vec![Some(graph.apply(Map::of(Relu6Backward), &[at.y, at.dy])?)])
+    }
+}
+
+/// dy where the result lies between 0 and 6, else 0.
+#[derive(Clone, Debug)]
+pub struct Relu6Backward;
+
+impl Formula for Relu6Backward {
+    const NAME: &'static str = "relu6_backward";
+    const ARITY: usize = 2;
+    const WGSL: &'static str = include_str!("../../shaders/relu6.wgsl");
+
+    fn value<T: Real>(&self, [y, dy, _]: [T; 3]) -> T {
+        if y > T::zero() && y < T::of(6.0) { dy } else { T::zero() }
+    }
+}
+
+impl Graph {
+    /// The positive part of each element, 6 at most.
+    ///
+    /// # Errors
+    /// When `x` does not hold floats.
+    pub fn relu6(&mut self, x: NodeId) -> Result<NodeId> {
+        self.apply(Map::of(Relu6), &[x])
+    }
+}
+
+/// Shapes to test and to time, about either bend.
+pub fn cases() -> Vec<Case> {
+    let about_six = |graph: &mut Graph, x: NodeId| {
+        let six = graph.constant(TensorType::f32([1]), vec![6.0]);
+        let moved = graph.add(x, six)?;
+        graph.relu6(moved)
+    };
+    let upper = kinked(-2.0, 2.0, about_six).into_iter().map(|case| case.labelled("about 6")).take(6);
+    kinked(-2.0, 2.0, Graph::relu6).into_iter().chain(upper).collect()
+}

@@ -1,0 +1,132 @@
+//! Pictures prepared ahead of the steps that need them: a thread reads them, from the host's memory or from the disk, while the
+//! device computes, and hands over what a submit takes.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use crate::data::Pixels;
+use crate::{Error, Result};
+
+/// Submits whose pictures may lie ready, beside the one that is being prepared.
+const AHEAD: usize = 2;
+
+/// What the thread is to prepare.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// Where pictures come from.
+    pub pixels: Arc<Pixels>,
+    /// Values of a picture.
+    pub width: usize,
+    /// The numbers of pictures, in the order of the steps.
+    pub order: Vec<u32>,
+    /// The parts of that order that the submits take.
+    pub pieces: Vec<Range<usize>>,
+    /// The bytes that a piece may fill.
+    pub room: usize,
+}
+
+impl Work {
+    /// The bytes of one piece, in a buffer that was used before. They end with a whole word where there is room.
+    fn prepare(&self, piece: &Range<usize>, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let rows = &self.order[piece.clone()];
+        let length = rows.len() * self.width * self.pixels.value_bytes();
+        bytes.resize(length.next_multiple_of(4).min(self.room), 0);
+        self.pixels.read(self.width, rows, &mut bytes[..length])?;
+        Ok(bytes)
+    }
+
+    /// Prepares piece after piece, until all are done, one fails, or nobody waits for them any more.
+    fn run(self, filled: &SyncSender<Result<Vec<u8>>>, emptied: &Receiver<Vec<u8>>) {
+        for piece in &self.pieces {
+            let prepared = self.prepare(piece, emptied.try_recv().unwrap_or_default());
+            let failed = prepared.is_err();
+            if filled.send(prepared).is_err() || failed {
+                return;
+            }
+        }
+    }
+}
+
+/// A thread that prepares pictures, and what it has ready.
+#[derive(Debug)]
+pub(super) struct Loader {
+    filled: Receiver<Result<Vec<u8>>>,
+    emptied: Sender<Vec<u8>>,
+    waited: Duration,
+}
+
+impl Loader {
+    /// Begins to prepare. The thread ends with the work, or when the loader goes.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(work: Work) -> Result<Self> {
+        let (to_filled, filled) = sync_channel(AHEAD);
+        let (emptied, from_emptied) = channel();
+        let thread = Builder::new().name("loader".into()).spawn(move || work.run(&to_filled, &from_emptied));
+        thread.map_err(|error| {
+            Error::Device(format!("The thread that loads pictures ahead could not be started: {error}."))
+        })?;
+        Ok(Self { filled, emptied, waited: Duration::ZERO })
+    }
+
+    /// The next piece's bytes, waited for where they are not ready.
+    ///
+    /// # Errors
+    /// What kept the thread from reading them.
+    pub fn take(&mut self) -> Result<Vec<u8>> {
+        let start = Instant::now();
+        let taken = self.filled.recv();
+        self.waited += start.elapsed();
+        taken.unwrap_or_else(|_| Err(Error::Device("The thread that loads pictures ahead has ended too early.".into())))
+    }
+
+    /// Gives a buffer back, to be filled again.
+    pub fn give_back(&self, bytes: Vec<u8>) {
+        // A thread that is done needs none.
+        let _ = self.emptied.send(bytes);
+    }
+
+    /// How long was waited for it so far.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work(pixels: Pixels, pieces: Vec<Range<usize>>) -> Work {
+        Work { pixels: Arc::new(pixels), width: 3, order: vec![2, 0, 1, 2, 1], pieces, room: 8 }
+    }
+
+    #[test]
+    fn pieces_come_in_order_and_end_with_whole_words_where_there_is_room() {
+        let pieces = vec![0..2, 2..3, 3..5, 0..1];
+        let mut loader = Loader::start(work(Pixels::U8((0..9).collect()), pieces)).expect("a thread");
+        let mut next = || {
+            let bytes = loader.take().expect("prepared");
+            loader.give_back(bytes.clone());
+            bytes
+        };
+        assert_eq!(next(), [6, 7, 8, 0, 1, 2, 0, 0]);
+        assert_eq!(next()[..3], [3, 4, 5]);
+        assert_eq!(next()[..6], [6, 7, 8, 3, 4, 5]);
+        assert_eq!((next().len(), loader.waited() > Duration::ZERO), (4, true));
+        assert!(loader.take().expect_err("no more").to_string().contains("ended too early"));
+        let floats = Work { room: 12, ..work(Pixels::F32(vec![0.5; 9]), vec![1..2, 2..3]) };
+        assert_eq!(Loader::start(floats).expect("a thread").take().expect("prepared"), [0, 0, 0, 63].repeat(3));
+    }
+
+    #[test]
+    fn what_fails_in_the_thread_is_told() {
+        let mut loader = Loader::start(work(Pixels::U8((0..6).collect()), vec![1..3, 0..1])).expect("a thread");
+        assert!(loader.take().is_ok());
+        let sentence = loader.take().expect_err("picture 2 is not there").to_string();
+        assert!(sentence.contains("Picture 2 was asked for"), "{sentence}");
+    }
+}

@@ -1,0 +1,295 @@
+//! Weight files as a person or a script gives them: there and back, each bad input, and what frozen layers cost.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use gpunn::data::{Dataset, Part, Pixels, Split};
+use gpunn::formats::tensors::{self, Numbers, TensorFile};
+use gpunn::nn::Unfreeze;
+use gpunn::nn::models::{self, Config};
+use gpunn::train::{Options, Recipe, Trainer, weights};
+use gpunn::{Engine, Error};
+
+fn gpunn(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gpunn"));
+    command.current_dir(folder).env_remove("GPUNN_DATA").env("XDG_CACHE_HOME", folder.join("cache"));
+    command.args(args).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Refused with a code and a sentence that holds all of `parts`, without a panic.
+fn refused(folder: &Path, args: &[&str], code: i32, parts: &[&str]) {
+    let output = gpunn(folder, args);
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
+    assert!(!error.contains("panicked") && output.stdout.is_empty(), "{args:?}: {error}");
+    for part in parts {
+        assert!(error.contains(part), "{args:?}: {part}: {error}");
+    }
+}
+
+/// A file with this header and so many bytes after it.
+fn file(header: &str, bytes: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; bytes]].concat()
+}
+
+/// A file with the weights of a model as it begins, for ImageNet's pictures.
+fn of_model(name: &str, classes: usize) -> Vec<u8> {
+    let model = Config::named(name).build([3, 224, 224], classes).expect("a model");
+    let parameters = model.parameters();
+    let kept = parameters.initial_weights(3);
+    let mut all = BTreeMap::new();
+    for (layout, flat) in [(&**parameters, &kept.learned), (parameters.statistics(), &kept.statistics)] {
+        for parameter in layout.iter() {
+            let values = Numbers::F32(flat[parameter.range()].to_vec());
+            all.insert(parameter.name.clone(), (parameter.shape.dims().to_vec(), values));
+        }
+    }
+    tensors::bytes(&all, None).expect("bytes")
+}
+
+#[test]
+fn files_that_are_no_weights_are_sentences_that_name_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let sound = of_model("squeezenet", 10);
+    let claims = |length: u64| [&length.to_le_bytes()[..], b"{}"].concat();
+    let tensor = |name: &str, kind: &str, shape: &str, from: u64, to: u64| {
+        format!("\"{name}\":{{\"dtype\":\"{kind}\",\"shape\":{shape},\"data_offsets\":[{from},{to}]}}")
+    };
+    let header = |tensors: &[String]| format!("{{{}}}", tensors.join(","));
+    let cases: [(&str, Vec<u8>, &[&str]); 12] = [
+        ("text", b"no weights at all".to_vec(), &["no sound safetensors file"]),
+        ("empty", Vec::new(), &["fewer than the 8 bytes"]),
+        ("short-header", sound[..2000].to_vec(), &["cut short"]),
+        ("short-data", sound[..sound.len() - 8].to_vec(), &["do not end where the file does"]),
+        ("huge-header", claims(1 << 60), &["longer than the 100 MB"]),
+        ("long-header", claims(1 << 20), &["longer than the file"]),
+        ("no-json", file("{\"a\"", 0), &["cannot be understood"]),
+        (
+            "overlap",
+            file(&header(&[tensor("a", "F32", "[2]", 0, 8), tensor("b", "F32", "[2]", 4, 12)]), 12),
+            &["`b`", "overlap"],
+        ),
+        ("outside", file(&header(&[tensor("a", "F32", "[2]", 0, 8)]), 4), &["do not end where the file does"]),
+        ("type", file(&header(&[tensor("a", "F31", "[2]", 0, 8)]), 8), &["F31"]),
+        (
+            "shape",
+            file(&header(&[tensor("a", "F32", "[4294967296,4294967296,2]", 0, 8)]), 8),
+            &["larger than any file"],
+        ),
+        ("zip.pth", b"PK\x03\x04 and so on".to_vec(), &["PyTorch's own format", "safetensors.torch", "zip.pth"]),
+    ];
+    for (name, bytes, parts) in &cases {
+        std::fs::write(at.join(name), bytes).expect("written");
+        let all: Vec<&str> = parts.iter().copied().chain([*name]).collect();
+        refused(at, &["info", name], 1, &all);
+        refused(at, &["import", name, "--model", "squeezenet"], 1, &all);
+    }
+    refused(at, &["info", "gone"], 1, &["gone"]);
+    refused(at, &["info", "."], 2, &["is a folder"]);
+}
+
+#[test]
+fn files_of_other_weights_are_refused_with_their_tensors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    std::fs::write(at.join("squeezenet"), of_model("squeezenet", 10)).expect("written");
+    let to_other = ["import", "squeezenet", "--model", "resnet18"];
+    refused(at, &to_other, 1, &["does not fit the model resnet18", "`fc.weight`", "of the model squeezenet"]);
+    refused(at, &["import", "squeezenet", "--model", "squeezenett"], 2, &["did you mean `squeezenet`"]);
+    refused(at, &["import", "squeezenet", "--model", "mlp"], 2, &["--dataset"]);
+    // Another shape, in a file that is sound.
+    let mut all = BTreeMap::new();
+    let whole = TensorFile::open(&at.join("squeezenet")).expect("opened");
+    for (name, tensor) in whole.tensors() {
+        let mut shape = tensor.shape.clone();
+        if name == "features.3.squeeze.weight" {
+            shape.swap(0, 1);
+        }
+        all.insert(name.clone(), (shape, Numbers::F32(whole.values(name).expect("values"))));
+    }
+    all.insert("features.13.weight".into(), (vec![1], Numbers::F32(vec![0.0])));
+    std::fs::write(at.join("other"), tensors::bytes(&all, None).expect("bytes")).expect("written");
+    let parts = ["`features.3.squeeze.weight` is 64x16x1x1 instead of 16x64x1x1", "in excess `features.13.weight` (1)"];
+    refused(at, &["import", "other", "--model", "squeezenet"], 1, &parts);
+    std::fs::write(at.join("nameless"), tensors::bytes(&BTreeMap::new(), None).expect("bytes")).expect("written");
+    refused(at, &["import", "nameless"], 2, &["--model"]);
+}
+
+#[test]
+fn weights_go_in_and_out_and_predict() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    std::fs::write(at.join("w"), of_model("squeezenet", 1000)).expect("written");
+    image::RgbImage::from_fn(60, 40, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 90]))
+        .save(at.join("p.png"))
+        .expect("saved");
+    let predicted = |args: &[&str]| -> serde_json::Value {
+        let output = gpunn(at, &[&["predict", "--device", "cpu", "--json"], args].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    // The model is found from the tensors' names, and classes are ImageNet's.
+    let first = predicted(&["--pretrained", "w", "p.png"]);
+    let likeliest = first["predictions"][0]["likeliest"].as_array().expect("five").clone();
+    assert_eq!((likeliest.len(), &likeliest[0]["class"]), (5, &first["predictions"][0]["class"]));
+    let index = likeliest[0]["index"].as_u64().expect("a number") as usize;
+    assert_eq!(likeliest[0]["class"], gpunn::data::imagenet::classes()[index]);
+    // By way of a run and an export of it, and of an export of that, whose bytes are the same.
+    assert!(gpunn(at, &["import", "w", "--out", "run"]).status.success());
+    assert_eq!(predicted(&["run", "p.png", "--top", "5"]), first);
+    assert!(gpunn(at, &["export", "run", "--out", "once"]).status.success());
+    assert!(gpunn(at, &["import", "once", "--out", "again"]).status.success());
+    assert!(gpunn(at, &["export", "again", "--format", "safetensors", "--out", "twice"]).status.success());
+    assert_eq!(std::fs::read(at.join("once")).expect("bytes"), std::fs::read(at.join("twice")).expect("bytes"));
+    assert_eq!(predicted(&["--pretrained", "twice", "p.png"]), first);
+    let info: serde_json::Value = serde_json::from_slice(&gpunn(at, &["info", "w", "--json"]).stdout).expect("JSON");
+    assert_eq!((&info["model"], &info["parameters"]), (&"squeezenet".into(), &1_235_496.into()));
+    assert_eq!(info["tensors"]["classifier.1.bias"], serde_json::json!({"type": "F32", "shape": [1000]}));
+    refused(at, &["predict", "--model", "squeezenet", "p.png"], 2, &["squeezenet1_1.safetensors", "gpunn data get"]);
+    refused(at, &["predict", "run"], 2, &["Name pictures"]);
+}
+
+/// Two classes of small pictures for a network of ImageNet's kind.
+fn pictures(side: usize) -> Dataset {
+    let split = |count: u32| Split {
+        pixels: Pixels::U8((0..count as usize * 3 * side * side).map(|i| (i * 37 % 251) as u8).collect()),
+        labels: (0..count).map(|i| i % 2).collect(),
+    };
+    let classes = vec!["left".into(), "right".into()];
+    let val = Some(split(2));
+    Dataset {
+        name: "mine".into(),
+        input: [3, side, side],
+        classes,
+        train: split(6),
+        val,
+        test: None,
+        folder: None,
+        skipped: Vec::new(),
+    }
+}
+
+/// A recipe for those, of a model with these layers to learn.
+fn recipe(model: &str, pretrained: Option<&str>, unfreeze: Option<Unfreeze>) -> Recipe {
+    let mut recipe = Recipe::find("flowers17-squeezenet").expect("a recipe");
+    recipe.augment = None;
+    (recipe.training.batch_size, recipe.training.epochs) = (3, 2);
+    recipe.model = Config { pretrained: pretrained.map(Into::into), unfreeze, ..Config::named(model) };
+    recipe
+}
+
+fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
+    Trainer::new(Engine::cpu(), recipe.clone(), dataset, Options::default()).expect("a trainer")
+}
+
+#[test]
+fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
+    let dataset = pictures(64);
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), of_model("resnet18", 1000)).expect("written");
+    let file = TensorFile::open(file.path()).expect("opened");
+    let frozen_recipe = recipe("resnet18", Some("the file"), None);
+    let mut frozen = trainer(&frozen_recipe, &dataset);
+    let whole = trainer(&recipe("resnet18", None, None), &dataset);
+    // Gradients and both of Adam's moments for eleven million parameters less, and no gradient of any activation but one.
+    let count = whole.model().parameters().count();
+    assert_eq!(frozen.model().parameters().updated_len(), 2 * 512 + 64);
+    assert!(whole.planned_bytes() - frozen.planned_bytes() > 3 * 4 * count, "{}", frozen.planned_bytes());
+    assert!(2 * frozen.step_cost().0 < whole.step_cost().0, "a third of the work is left");
+
+    pollster::block_on(frozen.begin_from(&file)).expect("it fits");
+    let before = pollster::block_on(frozen.weights()).expect("weights");
+    for _ in 0..2 {
+        pollster::block_on(frozen.epoch(&mut |_| true)).expect("trained");
+    }
+    let checkpoint = pollster::block_on(frozen.checkpoint()).expect("a checkpoint");
+    for (name, tensor) in file.tensors().iter().filter(|(name, _)| !name.starts_with("fc.")) {
+        let (shape, values) = &checkpoint.tensors[name];
+        assert_eq!((shape, values), (&tensor.shape, &file.values(name).expect("values")), "{name}");
+    }
+    let after = pollster::block_on(frozen.weights()).expect("weights");
+    assert_ne!(before.learned, after.learned);
+    assert_eq!(checkpoint.classes, ["left", "right"]);
+    let states = checkpoint.tensors.keys().filter(|name| name.starts_with("optimizer.")).count();
+    assert_eq!(states, 2 * 2);
+    // It goes on from its checkpoint without the file, bit for bit.
+    let mut again = trainer(&frozen_recipe, &dataset);
+    again.restore(&checkpoint).expect("restored");
+    assert_eq!(pollster::block_on(again.weights()).expect("weights"), after);
+}
+
+#[test]
+fn what_comes_from_a_file_learns_at_its_own_rate() {
+    let dataset = pictures(64);
+    let moved = |rate: Option<f32>| {
+        let mut recipe = recipe("squeezenet", Some("the file"), Some(Unfreeze::Last(3)));
+        recipe.model.pretrained_rate = rate;
+        // A step of Adam moves each weight by about the rate, whatever its gradient.
+        recipe.training.batch_size = 6;
+        let mut trainer = trainer(&recipe, &dataset);
+        let before = pollster::block_on(trainer.checkpoint()).expect("a checkpoint").tensors;
+        pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained");
+        let after = pollster::block_on(trainer.checkpoint()).expect("a checkpoint").tensors;
+        let largest = |name: &str| {
+            let pairs = before[name].1.iter().zip(&after[name].1);
+            pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
+        };
+        ["features.10.squeeze.bias", "features.11.squeeze.bias", "classifier.1.bias"].map(largest)
+    };
+    for (rate, wanted) in [(None, 1e-4), (Some(0.5), 5e-4)] {
+        let [frozen, tuned, classifier] = moved(rate);
+        assert_eq!(frozen, 0.0);
+        assert!((tuned / wanted - 1.0).abs() < 0.1 && (classifier / 1e-3 - 1.0).abs() < 0.1, "{tuned} {classifier}");
+    }
+}
+
+#[test]
+fn folders_and_pictures_that_cannot_be_trained_on_are_sentences() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    for (class, shade) in [("one", 10), ("two", 200)] {
+        std::fs::create_dir_all(at.join("both").join(class)).expect("made");
+        let picture = image::RgbImage::from_pixel(8, 8, image::Rgb([shade; 3]));
+        picture.save(at.join("both").join(class).join("1.png")).expect("saved");
+    }
+    std::fs::create_dir_all(at.join("single/one")).expect("made");
+    std::fs::copy(at.join("both/one/1.png"), at.join("single/one/1.png")).expect("copied");
+    let of = |dataset: &'static str, more: &[&'static str]| {
+        [&["train", "--model", "squeezenet", "--device", "cpu", "--dataset", dataset], more].concat()
+    };
+    refused(
+        at,
+        &of("./both", &[]),
+        2,
+        &["squeezenet/squeezenet1_1.safetensors", "gpunn data get squeezenet", "--scratch"],
+    );
+    refused(at, &of("./both", &["--pretrained", "gone"]), 1, &["gone"]);
+    refused(at, &of("./single", &["--scratch"]), 1, &["single", "one class"]);
+    let small = ["train", "--recipe", "small.toml", "--device", "cpu", "--scratch"];
+    let mut recipe = recipe("squeezenet", None, None);
+    recipe.data.name = "./both".into();
+    recipe.data.size = Some(gpunn::data::pictures::Size::Square(16));
+    std::fs::write(at.join("small.toml"), recipe.to_toml().expect("text")).expect("written");
+    refused(at, &small, 1, &["squeezenet does not fit its input", "features"]);
+    refused(at, &of("./both", &["--unfreeze", "head"]), 2, &["last:3"]);
+}
+
+#[test]
+fn every_twin_says_where_its_weights_lie_and_is_known_by_them() {
+    for name in models::twins() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), of_model(name, 5)).expect("written");
+        let file = TensorFile::open(file.path()).expect("opened");
+        assert_eq!(weights::twin_of(&file), Some(name));
+        assert!(models::published(name).is_some_and(|path| path.ends_with(".safetensors")));
+        let imported = weights::import(&file, None, None).expect("imported");
+        assert_eq!((imported.input, imported.classes.len()), ([3, 224, 224], 5));
+    }
+    assert!(matches!(pictures(8).part(Part::Test), Err(Error::Usage(_))));
+}
