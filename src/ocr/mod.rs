@@ -2,8 +2,9 @@
 //!
 //! The way of a picture: its [ink](ink), without [rules](rules), falls into [parts](parts); parts stand on [lines](lines); what the
 //! network is surest of makes [letters](letters) of a line's parts, each [drawn](crop) as the network's training data are; gaps
-//! make [words](words) of letters, and words decide what a letter is where its form does not.
+//! make [words](words) of letters, and a word [decides](context) what a letter is where its form does not.
 
+mod context;
 mod crop;
 mod ink;
 mod letters;
@@ -16,11 +17,13 @@ mod parts;
 mod reader;
 mod rules;
 mod turn;
+mod web;
 mod words;
 
 pub use overlay::overlay;
 pub use page::{Area, Character, Guess, Line, Page, Word};
 pub use reader::Reader;
+pub use web::{Seen, html};
 
 use image::DynamicImage;
 

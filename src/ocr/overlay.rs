@@ -66,7 +66,7 @@ mod tests {
     fn boxes_and_letters_are_drawn_and_what_lies_at_the_edge_does_not_matter() {
         let area = Area { left: 10, top: 0, width: 12, height: 30 };
         let best = Guess { character: 'A', confidence: 0.3 };
-        let word = Word::of(vec![Character { best, second: None, area }]).expect("a character");
+        let word = Word::of(vec![Character { best, second: None, alone: 'A', area }]).expect("a character");
         let lines = vec![Line::of(vec![word]).expect("a word")];
         let page = Page { width: 60, height: 31, lines, ..Page::default() };
         let seen = overlay(&DynamicImage::new_luma8(60, 31), &page);

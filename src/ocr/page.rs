@@ -63,6 +63,8 @@ pub struct Character {
     pub best: Guess,
     /// What it is else, if not that.
     pub second: Option<Guess>,
+    /// What the network takes it for by its form alone.
+    pub alone: char,
     /// The box around its ink, in pixels of the picture as it was given.
     #[serde(rename = "box")]
     pub area: Area,
