@@ -3,8 +3,8 @@
 
 Usage: PYTHON scripts/compare_pytorch_ops.py [--cases N] [--seed S] [--devices cpu,gpu]
 
-PYTHON needs torch, numpy and safetensors. Builds and runs kernels-tests' program `evaluate_ops` with cargo. Prints a line an
-op and device with the largest error relative to the largest number of the same tensor; exit code 1 where one is above
+PYTHON needs torch, torchvision, numpy and safetensors. Builds and runs kernels-tests' program `evaluate_ops` with cargo. Prints
+a line an op and device with the largest error relative to the largest number of the same tensor; exit code 1 where one is above
 LIMIT. The reference is computed by PyTorch in double precision from the same single-precision numbers.
 """
 
@@ -22,6 +22,8 @@ import tempfile
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
+from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms import functional as TF
 
 LIMIT = 1e-5  # of the largest number of the tensor
 
@@ -130,6 +132,20 @@ def concat(rng):
     return dict(op="concat", axis=axis), shapes, lambda x, other, third: torch.cat([x, other, third], axis)
 
 
+def resized_crop(rng):
+    """The largest part of a proportion that the picture has not, by torchvision, which takes it where no draw fits."""
+    height, width = pair(rng, 6, 60)
+    size = [rng.randint(1, height), rng.randint(1, width)]
+    ratio = width / height * rng.choice([0.4, 0.6] if width > height else [1.5, 2.5])
+    shape = [rng.randint(1, 3), rng.randint(1, 3), height, width]
+
+    def run(x):
+        part = RandomResizedCrop.get_params(x, [1.0, 1.0], [ratio, ratio])
+        return TF.resized_crop(x.detach(), *part, size, antialias=True)
+
+    return dict(op="resized_crop", size=size, ratio=ratio), dict(x=shape), run
+
+
 # Of as many cases in turn as these add up to, so many of each kind.
 KINDS = [
     (conv2d, 6),
@@ -141,6 +157,7 @@ KINDS = [
     (batch_norm_inference, 1),
     (resize2d, 2),
     (concat, 1),
+    (resized_crop, 2),
 ]
 
 
@@ -158,7 +175,8 @@ def make(count, seed):
         exact = {name: value.double().requires_grad_() for name, value in inputs.items()}
         y = run(**exact)
         dy = torch.rand(y.shape) * 2 - 1
-        y.backward(dy.double())
+        if y.requires_grad:
+            y.backward(dy.double())
         given |= {f"{number}.{name}": value for name, value in inputs.items()} | {f"{number}.dy": dy}
         wanted[f"{number}.y"] = y.detach()
         wanted |= {f"{number}.d{name}": value.grad for name, value in exact.items() if value.grad is not None}
@@ -168,7 +186,7 @@ def make(count, seed):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--cases", type=int, default=440)
+    arguments.add_argument("--cases", type=int, default=480)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--devices", default="cpu,gpu")
     options = arguments.parse_args()

@@ -76,6 +76,14 @@ fn augmentation_is_asked_for_by_flags() {
     assert_ne!(loss(&["--tta", "shift"]), loss(&[]));
     let sheet = gpunn(at, &["data", "preview", "glyphs", "--rotate", "20", "--per-class", "2", "--out", "sheet.png"]);
     assert!(sheet.status.success() && at.join("sheet.png").is_file(), "{}", text(&sheet.stderr));
+    let parts = ["--resized-crop=0.3,1", "--stroke", "0.5", "--noise", "0.1", "--per-class", "2", "--out", "parts.png"];
+    let sheet = gpunn(at, &[&["data", "preview", "glyphs"][..], &parts].concat());
+    assert!(sheet.status.success() && at.join("parts.png").is_file(), "{}", text(&sheet.stderr));
+    refused_in(at, &["train", "--resized-crop", "--rotate", "5"], 2, "resized_crop goes with");
+    refused_in(at, &["train", "--resized-crop=0,1"], 2, "first scale");
+    refused_in(at, &["train", "--saturation", "0.5"], 2, "goes with resized_crop");
+    refused_in(at, &["train", "--resized-crop", "--saturation", "0.5"], 2, "in colour");
+    refused_in(at, &["train", "--noise", "-1"], 2, "noise");
     refused_in(at, &["train", "--flip=sometimes"], 2, "alternate");
     refused_in(at, &["train", "--scale", "0.9"], 2, "0.9,1.1");
     refused_in(at, &["train", "--rotate", "-1"], 2, "rotate");

@@ -6,7 +6,7 @@ use gpunn::data::{Dataset, Options as Loading, Part, Pixels, epoch_order};
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
 use gpunn::nn::PARAMS;
 use gpunn::ops::Step;
-use gpunn::ops::augment::{Augment, Flip, Padding};
+use gpunn::ops::augment::{Augment, Flip, Padding, ResizedCrop};
 use gpunn::train::graphs::{Resident, training};
 use gpunn::train::{
     EpochLine, Experiment, Observer, Options, Outcome, Predictor, Recipe, RunDirectory, Trainer, Tta, evaluate,
@@ -35,6 +35,12 @@ fn moving() -> Augment {
     }
 }
 
+/// Parts of pictures with other strokes and noise.
+fn resized() -> Augment {
+    let resized_crop = Some(ResizedCrop { scale: [0.5, 1.0], ..ResizedCrop::default() });
+    Augment { resized_crop, brightness: 0.2, stroke: 0.5, noise: 0.1, ..Augment::default() }
+}
+
 fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
     Trainer::new(Engine::cpu(), recipe.clone(), dataset, Options::default()).expect("a trainer")
 }
@@ -52,7 +58,7 @@ fn trained(recipe: &Recipe, dataset: &Dataset, epochs: u32) -> (Vec<EpochLine>, 
 
 #[test]
 fn a_streamed_run_has_the_bits_of_a_resident_one() {
-    for augment in [None, Some(moving())] {
+    for augment in [None, Some(moving()), Some(resized())] {
         let with = |stream: bool| {
             let (recipe, dataset) = recipe(|recipe| {
                 recipe.augment.clone_from(&augment);

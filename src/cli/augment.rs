@@ -1,7 +1,7 @@
 //! The flags for what becomes of pictures before the network sees them: a recipe's section `[augment]`, but for the levels.
 
 use gpunn::data::pictures::Size;
-use gpunn::ops::augment::{Augment, Fill, Flip, Padding};
+use gpunn::ops::augment::{Augment, Fill, Flip, Padding, ResizedCrop};
 use gpunn::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -43,12 +43,25 @@ pub struct AugmentArgs {
     /// Stretch pictures about their mean by a factor between 1 - X and 1 + X
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     contrast: Option<f64>,
+    /// Draw colours away from their grey by a factor between 1 - X and 1 + X, with --resized-crop
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    saturation: Option<f64>,
+    /// Make strokes thicker or thinner: by up to this part, from 0 to 1, of the way to the largest or smallest pixel beside
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    stroke: Option<f64>,
+    /// Add noise of a deviation of up to this; white is 1
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    noise: Option<f64>,
+    /// Show parts of pictures with these shares of the area, brought to the size of --crop [default shares: 0.08,1]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = pair, num_args = 0..=1, require_equals = true, default_missing_value = "0.08,1")]
+    resized_crop: Option<[f64; 2]>,
 }
 
 impl AugmentArgs {
     /// What the flags ask for; `before` where they leave it open, and as it is where none is given.
     pub fn or(&self, before: Option<Augment>) -> Option<Augment> {
         let was = before.clone().unwrap_or_default();
+        let shares = |scale| ResizedCrop { scale, ..was.resized_crop.unwrap_or_default() };
         let asked = Augment {
             flip: self.flip.unwrap_or(was.flip),
             translate: self.translate.unwrap_or(was.translate),
@@ -62,6 +75,10 @@ impl AugmentArgs {
             affine_chance: self.affine_chance.or(was.affine_chance),
             brightness: self.brightness.unwrap_or(was.brightness),
             contrast: self.contrast.unwrap_or(was.contrast),
+            saturation: self.saturation.unwrap_or(was.saturation),
+            stroke: self.stroke.unwrap_or(was.stroke),
+            noise: self.noise.unwrap_or(was.noise),
+            resized_crop: self.resized_crop.map(shares).or(was.resized_crop),
             ..was
         };
         if before.is_none() && asked == Augment::default() { None } else { Some(asked) }

@@ -10,7 +10,7 @@ use gpunn::{Engine, Error, Result, gpu};
 use super::engine::DeviceArgs;
 use super::pictures::say_skipped;
 use super::progress::Stop;
-use super::train::{Point, RecipeArgs, TellingArgs, announce, watched};
+use super::train::{Point, RUN, RecipeArgs, TellingArgs, announce, watched};
 
 /// Runs that a sweep may have at most: more are a mistake of typing.
 const MOST_RUNS: usize = 1000;
@@ -26,18 +26,24 @@ pub struct Args {
     #[command(flatten)]
     asked: RecipeArgs,
     /// Learning rates
-    #[arg(long, value_delimiter = ',', value_name = "X,...", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "X,...",
+        allow_negative_numbers = true,
+        help_heading = "Values to try"
+    )]
     lr: Vec<f64>,
     /// Numbers of pictures of a step
-    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    #[arg(long, value_delimiter = ',', value_name = "N,...", help_heading = "Values to try")]
     batch_size: Vec<usize>,
     /// Hidden layers: alternatives apart by slashes, each as `gpunn train` takes it
-    #[arg(long, value_delimiter = '/', value_name = "N,.../N,...", value_parser = layers)]
+    #[arg(long, value_delimiter = '/', value_name = "N,.../N,...", value_parser = layers, help_heading = "Values to try")]
     hidden: Vec<Layers>,
     /// Seeds
-    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    #[arg(long, value_delimiter = ',', value_name = "N,...", help_heading = "Values to try")]
     seed: Vec<u64>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = RUN)]
     device: DeviceArgs,
     /// The folder for the runs and for the table, as sweep.csv and sweep.json [default: runs/sweep-RECIPE]
     #[arg(long, value_name = "DIR")]

@@ -56,6 +56,10 @@ const DESCRIBING: [&str; 33] = [
     "scratch",
 ];
 
+/// What the help calls the flags of how a network learns, and those of where it does and what it leaves.
+pub(super) const LEARNING: &str = "Learning";
+pub(super) const RUN: &str = "Machine and run";
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gpunn train\n  \
@@ -65,9 +69,9 @@ const DESCRIBING: [&str; 33] = [
 pub struct Args {
     #[command(flatten)]
     asked: RecipeArgs,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = LEARNING)]
     point: Point,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = RUN)]
     device: DeviceArgs,
     /// The run directory [default: runs/RECIPE-DATE-NUMBER]
     #[arg(long, value_name = "DIR")]
@@ -145,41 +149,41 @@ pub(super) struct RecipeArgs {
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
     /// How often every picture is seen
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = LEARNING)]
     epochs: Option<u32>,
     /// sgd, adam or adamw
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = LEARNING)]
     optimizer: Option<String>,
     /// Momentum of SGD
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = LEARNING)]
     momentum: Option<f64>,
     /// Nesterov's form of momentum
-    #[arg(long)]
+    #[arg(long, help_heading = LEARNING)]
     nesterov: bool,
     /// Decay of the weights
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = LEARNING)]
     weight_decay: Option<f64>,
     /// The largest norm of all gradients together
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = LEARNING)]
     clip: Option<f64>,
     /// The share of the target that is spread over all classes
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = LEARNING)]
     label_smoothing: Option<f32>,
     /// constant, step:EVERY:FACTOR, exponential:FACTOR, cosine[:FLOOR] or one-cycle
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", help_heading = LEARNING)]
     schedule: Option<String>,
     /// Epochs over which the learning rate grows from 0
-    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true, help_heading = LEARNING)]
     warmup: Option<f64>,
     /// Measure and use a moving average of the weights that decays by this a step, as in 0.999
-    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = LEARNING)]
     ema: Option<f64>,
     /// Average over views of a picture when measuring: flip (it and its mirror image), shift (both, and both moved by a pixel
     /// either way) or shift-only (no mirror images)
-    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip", help_heading = LEARNING)]
     tta: Option<Tta>,
     /// End the run after so many epochs without a better validation figure
-    #[arg(long, value_name = "EPOCHS")]
+    #[arg(long, value_name = "EPOCHS", help_heading = LEARNING)]
     patience: Option<u32>,
     /// Keep the pictures off the device and send each batch when it is needed: from the disk for a folder of pictures, else
     /// from memory; by itself where they are too large

@@ -81,6 +81,12 @@ pub const TABLE: &[Entry] = &[
     op("dropout", "dropout with counted randomness", dropout::cases),
     op("gather", "a batch of rows from a data set on the device", gather::cases),
     op("augment", "the same with flips, shifts, crops, cutout, affine maps, jitter and normalisation", augment::cases),
+    op(
+        "resized_crop",
+        "parts of a batch's pictures, of sizes drawn at random, resized with antialiasing; colours too",
+        augment::resized::cases,
+    ),
+    op("roughen", "pictures with thicker or thinner strokes, and noise", augment::roughen::cases),
     op("norm", "norm of all gradients", update::norm_cases),
     op("sgd", "SGD with momentum, Nesterov, decay and clipping", update::sgd_cases),
     op("average", "exponential moving average of weights", average::cases),

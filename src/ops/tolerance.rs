@@ -100,7 +100,7 @@ pub fn tolerance(op: &str) -> Tolerance {
         | "norm"
         | "batch_total"
         | "batch_share" => SUMMED,
-        "augment" => MAPPED,
+        "augment" | "resized_crop" => MAPPED,
         "batch_norm"
         | "batch_norm_inference"
         | "batch_norm_coefficients"

@@ -19,7 +19,7 @@ pub const FORMAT: u32 = 1;
 pub const DEFAULT: &str = "glyphs-mlp";
 
 /// The recipes that are built in, by name.
-const BUILT_IN: [(&str, &str); 13] = [
+const BUILT_IN: [(&str, &str); 14] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
     ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
@@ -29,6 +29,7 @@ const BUILT_IN: [(&str, &str); 13] = [
     ("cifar10-cnn", include_str!("../../recipes/cifar10-cnn.toml")),
     ("sun8-cnn", include_str!("../../recipes/sun8-cnn.toml")),
     ("flowers17-squeezenet", include_str!("../../recipes/flowers17-squeezenet.toml")),
+    ("flowers17-best", include_str!("../../recipes/flowers17-best.toml")),
     ("cifar10-fast", include_str!("../../recipes/cifar10-fast.toml")),
     ("cifar10-best", include_str!("../../recipes/cifar10-best.toml")),
     ("nist36-best", include_str!("../../recipes/nist36-best.toml")),

@@ -10,6 +10,7 @@ use std::error::Error;
 use gpunn::Engine;
 use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::Step;
+use gpunn::ops::augment::{Augment, Augmented, Mode, ResizedCrop};
 use gpunn::ops::conv2d::Geometry;
 use gpunn::ops::pool2d::{AveragePool2d, Window};
 use gpunn::ops::resize2d::Resize;
@@ -19,15 +20,51 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 #[derive(Debug, serde::Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 enum Case {
-    Conv2d { stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize },
-    ConvTranspose2d { stride: [usize; 2], padding: [usize; 2], dilation: [usize; 2], groups: usize, size: [usize; 2] },
-    MaxPool2d { kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool },
-    AveragePool2d { kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool, include_padding: bool },
+    Conv2d {
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+        groups: usize,
+    },
+    ConvTranspose2d {
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+        groups: usize,
+        size: [usize; 2],
+    },
+    MaxPool2d {
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        ceil: bool,
+    },
+    AveragePool2d {
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        ceil: bool,
+        include_padding: bool,
+    },
     GlobalAveragePool {},
-    BatchNorm { epsilon: f32 },
-    BatchNormInference { epsilon: f32 },
-    Resize2d { size: [usize; 2], bilinear: bool },
-    Concat { axis: usize },
+    BatchNorm {
+        epsilon: f32,
+    },
+    BatchNormInference {
+        epsilon: f32,
+    },
+    Resize2d {
+        size: [usize; 2],
+        bilinear: bool,
+    },
+    Concat {
+        axis: usize,
+    },
+    /// The largest part of this one proportion, from the middle: no part of the whole area has it.
+    ResizedCrop {
+        size: [usize; 2],
+        ratio: f64,
+    },
 }
 
 impl Case {
@@ -48,6 +85,7 @@ impl Case {
         match self {
             // By the statistics there are none: training does not change them so.
             Self::BatchNormInference { .. } => 1,
+            Self::ResizedCrop { .. } => 0,
             other => other.inputs().len(),
         }
     }
@@ -78,9 +116,19 @@ impl Case {
                 graph.resize2d(at[0], size, if bilinear { Resize::Bilinear } else { Resize::Nearest })
             }
             Self::Concat { axis } => graph.concat(at, axis),
+            Self::ResizedCrop { size, ratio } => {
+                let crop = ResizedCrop { scale: [1.0; 2], ratio: [ratio; 2] };
+                let augment = Augment { crop: Some(size), resized_crop: Some(crop), ..Augment::default() };
+                let batch = graph.dims(at[0])[0];
+                let order = graph.leaf(ORDER, 0, TensorType::u32([batch]))?;
+                graph.gather_augmented(at, order, Augmented { batch, augment, mode: Mode::Random, ring: false })
+            }
         }
     }
 }
+
+/// The rows of a batch that is gathered.
+const ORDER: &str = "order";
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -124,6 +172,9 @@ fn evaluate(
     let program = engine.load(plan)?;
     for name in case.inputs().iter().chain(&["dy"]) {
         engine.write(name, 0, &find(name)?.1)?;
+    }
+    if matches!(case, Case::ResizedCrop { .. }) {
+        engine.write(ORDER, 0, &(0..rows).collect::<Vec<u32>>())?;
     }
     engine.schedule(program, &[Step::new(0, rows, 1)])?;
     engine.run(program, 0..1)?;

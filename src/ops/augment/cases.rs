@@ -5,7 +5,7 @@ use crate::graph::{Graph, NodeId};
 use crate::ops::case::{Case, Sample};
 
 /// A case from shards, with an order of `batch` pictures.
-fn from(shards: Vec<Sample>, augmented: Augmented, label: &str) -> Case {
+pub(super) fn from(shards: Vec<Sample>, augmented: Augmented, label: &str) -> Case {
     let rows: usize = shards.iter().map(|shard| shard.ty.dims()[0]).sum();
     let (count, batch) = (shards.len(), augmented.batch);
     let inputs = shards.into_iter().chain([Sample::integers(&[batch], rows as u32)]).collect();

@@ -82,7 +82,7 @@ impl Augmented {
     }
 
     /// The picture that row `row` shows and its row in the data; none for a row that is not valid.
-    fn picked<T>(&self, call: &Call<T>, shards: &Shards, row: usize) -> Option<(u32, usize)> {
+    pub(super) fn picked<T>(&self, call: &Call<T>, shards: &Shards, row: usize) -> Option<(u32, usize)> {
         let position = call.step.first as usize + row;
         let order = call.integers(shards.count);
         let picture = *order.get(position).filter(|_| row < call.step.valid as usize)?;

@@ -7,6 +7,9 @@ use crate::random::{Counted, Purpose};
 /// The block of words that says which pictures are mirrored in even epochs; a row's own draws take blocks below it.
 const ALTERNATE: u32 = 3;
 
+/// The word of saturation, beyond the blocks of parts of pictures.
+const SATURATION: u32 = 4 * 14;
+
 /// One row's draws.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Drawn<T> {
@@ -20,6 +23,8 @@ pub(super) struct Drawn<T> {
     pub brightness: T,
     /// What they are stretched by.
     pub contrast: T,
+    /// By what colours are drawn away from their grey.
+    pub saturation: T,
     /// From offsets (x, y) from the middle of the result to those in the picture, row by row; none where it is the identity.
     pub inverse: Option<[T; 4]>,
 }
@@ -36,8 +41,9 @@ impl<T: Real> Drawn<T> {
         let room = [from[0] - to[0], from[1] - to[1]];
         if let Mode::Still(View { mirrored, shift }) = mode {
             let corner = room.map(|room| (room / 2) as i64 + i64::from(shift));
-            let (brightness, contrast) = (T::one(), T::one());
-            return Self { flip: mirrored, corner, hole: None, brightness, contrast, inverse: None };
+            let one = T::one();
+            let (brightness, contrast, saturation) = (one, one, one);
+            return Self { flip: mirrored, corner, hole: None, brightness, contrast, saturation, inverse: None };
         }
         let counted = |stream, step_number| Counted::new(step.seed(), Purpose::Augment, stream, step_number);
         let words = counted(row, step.number);
@@ -63,7 +69,8 @@ impl<T: Real> Drawn<T> {
             inverse(either(9, augment.rotate), between(10, low, high), either(11, augment.shear))
         });
         let (brightness, contrast) = (around(3, augment.brightness), around(8, augment.contrast));
-        Self { flip, corner, hole, brightness, contrast, inverse }
+        let saturation = around(SATURATION, augment.saturation);
+        Self { flip, corner, hole, brightness, contrast, saturation, inverse }
     }
 
     /// What a channel's values are multiplied by and what is added then, from its line of [`Augment::table`].

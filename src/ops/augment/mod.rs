@@ -1,13 +1,16 @@
 //! Augmentation: what a picture of the data set becomes before the network sees it, in one op with the gather of the batch.
 //!
 //! In this order: a small affine map (rotation, scale, shear) about the picture's middle, a translation, a crop, a mirror
-//! image; then brightness and contrast, normalisation by channel, and a square that is cut out. All draws are counted: a
+//! image; then brightness and contrast, normalisation by channel, and a square that is cut out. Instead of what moves a picture a
+//! part of it may be brought to size ([`resized`]), and strokes and noise come last ([`roughen`]). All draws are counted: a
 //! row's numbers depend on the seed, the training step and the row alone, so that the CPU replays any GPU step.
 
 mod cases;
 mod define;
 mod draw;
 mod op;
+pub mod resized;
+pub mod roughen;
 
 pub use cases::cases;
 pub use op::Augmented;
@@ -114,6 +117,26 @@ impl FromStr for Fill {
     }
 }
 
+/// Which parts of pictures are shown.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResizedCrop {
+    /// Smallest and largest share of the picture's area.
+    pub scale: [f64; 2],
+    /// Smallest and largest proportions, width over height.
+    pub ratio: [f64; 2],
+}
+
+impl Default for ResizedCrop {
+    /// As torchvision has it.
+    fn default() -> Self {
+        Self { scale: [0.08, 1.0], ratio: [0.75, 4.0 / 3.0] }
+    }
+}
+
+/// The longest side of a picture that parts are cut from: sides are counted in whole numbers of 32 bits.
+const LONGEST_RESIZED: usize = 4096;
+
 /// What becomes of pictures. The section `[augment]` of a recipe; the default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -147,6 +170,16 @@ pub struct Augment {
     pub brightness: f64,
     /// Stretches each about the channels' means (0.5 where none are given) by a factor between 1 - this and 1 + this.
     pub contrast: f64,
+    /// Draws colours away from their grey by a factor between 1 - this and 1 + this; with `resized_crop`.
+    pub saturation: f64,
+    /// Shows a part of each, of a size and proportions drawn at random, brought to the size of `crop`, else of the picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resized_crop: Option<ResizedCrop>,
+    /// Moves each picture's pixels by up to this part of the way to the largest or the smallest of the 3x3 about them: strokes
+    /// grow thicker or thinner.
+    pub stroke: f64,
+    /// Adds noise of a deviation of up to this, drawn for each picture; white is 1. Values are not clamped.
+    pub noise: f64,
     /// Taken from each channel, for pictures of 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
@@ -199,6 +232,16 @@ impl Augment {
             check("scale's first number", low, (0.1..=10.0).contains(&low), "from 0.1 to 10")?;
             check("scale's second number", high, (low..=10.0).contains(&high), "from the first to 10")?;
         }
+        check("stroke", self.stroke, (0.0..=1.0).contains(&self.stroke), "from 0 to 1")?;
+        check("noise", self.noise, (0.0..=1.0).contains(&self.noise), "from 0 to 1")?;
+        check("saturation", self.saturation, (0.0..=1.0).contains(&self.saturation), "from 0 to 1")?;
+        if let Some(ResizedCrop { scale: [small, large], ratio: [low, high] }) = self.resized_crop {
+            check("resized_crop's first scale", small, small > 0.0 && small <= 1.0, "above 0 and at most 1")?;
+            check("resized_crop's second scale", large, (small..=1.0).contains(&large), "from the first to 1")?;
+            check("resized_crop's first ratio", low, (0.1..=10.0).contains(&low), "from 0.1 to 10")?;
+            check("resized_crop's second ratio", high, (low..=10.0).contains(&high), "from the first to 10")?;
+        }
+        self.validate_together()?;
         for &value in self.mean.iter().flatten() {
             check("mean", value, true, "finite numbers")?;
         }
@@ -210,6 +253,21 @@ impl Augment {
         }
         if self.cutout_fill == Fill::Mean && self.mean.is_none() {
             return Err(Error::usage("[augment] cutout_fill = \"mean\" needs the channels' mean and std."));
+        }
+        Ok(())
+    }
+
+    /// Refuses what does not go with one another.
+    fn validate_together(&self) -> Result<()> {
+        let moved = self.translate > 0 || self.cutout > 0 || self.is_affine();
+        if self.resized_crop.is_some() && moved {
+            return Err(Error::usage(
+                "[augment] resized_crop goes with flip, brightness, contrast and saturation; leave translate, cutout, rotate, \
+                 scale and shear out.",
+            ));
+        }
+        if self.resized_crop.is_none() && self.saturation > 0.0 {
+            return Err(Error::usage("[augment] saturation goes with resized_crop; add `resized_crop = {}`."));
         }
         Ok(())
     }
@@ -237,6 +295,14 @@ impl Augment {
         if self.cutout > height.max(width) {
             let side = self.cutout;
             return Err(Error::usage(format!("[augment] cutout covers a square of {side}, but {pictures}.")));
+        }
+        if self.saturation > 0.0 && channels != 3 {
+            return Err(Error::usage(format!("[augment] saturation is for pictures in colour, but {pictures}.")));
+        }
+        if self.resized_crop.is_some() && height.max(width) > LONGEST_RESIZED {
+            return Err(Error::usage(format!(
+                "[augment] resized_crop takes pictures of up to {LONGEST_RESIZED} pixels a side, but {pictures}."
+            )));
         }
         Ok([channels, to_height, to_width])
     }
@@ -279,6 +345,12 @@ mod tests {
         let again: Augment = toml::from_str(&toml::to_string(&augment).expect("text")).expect("a section");
         assert_eq!(again, augment);
         assert_eq!(toml::from_str::<Augment>("flip = true").expect("a section").flip, Flip::Random);
+        let text =
+            "crop = [24, 24]\nresized_crop = { scale = [0.3, 1.0] }\nsaturation = 0.4\nstroke = 0.5\nnoise = 0.1\n";
+        let augment: Augment = toml::from_str(text).expect("a section");
+        let crop = ResizedCrop { scale: [0.3, 1.0], ratio: [0.75, 4.0 / 3.0] };
+        assert_eq!((augment.resized_crop, augment.saturation), (Some(crop), 0.4));
+        assert_eq!((augment.stroke, augment.noise), (0.5, 0.1));
         assert_eq!(toml::from_str::<Augment>("").expect("a section"), Augment::default());
         let sentence = toml::from_str::<Augment>("flip = \"alternat\"").expect_err("refused").to_string();
         assert!(sentence.contains("\"alternate\""), "{sentence}");
@@ -287,6 +359,7 @@ mod tests {
     #[test]
     fn numbers_out_of_range_and_pictures_that_do_not_fit_are_refused_by_name() {
         let none = Augment::default;
+        let parts = |scale, ratio| Some(ResizedCrop { scale, ratio });
         let cases = [
             (Augment { rotate: -1.0, ..none() }, "rotate"),
             (Augment { shear: f64::NAN, ..none() }, "shear"),
@@ -296,6 +369,13 @@ mod tests {
             (Augment { mean: Some(vec![0.5]), ..none() }, "together"),
             (Augment { mean: Some(vec![0.5]), std: Some(vec![0.0]), ..none() }, "std"),
             (Augment { cutout_fill: Fill::Mean, ..none() }, "cutout_fill"),
+            (Augment { stroke: 1.5, ..none() }, "stroke"),
+            (Augment { noise: -0.1, ..none() }, "noise"),
+            (Augment { saturation: 0.2, ..none() }, "resized_crop"),
+            (Augment { resized_crop: Some(ResizedCrop::default()), translate: 2, ..none() }, "translate"),
+            (Augment { resized_crop: parts([0.0, 1.0], [1.0, 1.0]), ..none() }, "first scale"),
+            (Augment { resized_crop: parts([0.5, 0.4], [1.0, 1.0]), ..none() }, "second scale"),
+            (Augment { resized_crop: parts([0.5, 1.0], [1.0, 11.0]), ..none() }, "second ratio"),
         ];
         for (augment, part) in cases {
             let sentence = augment.validate().expect_err("refused").to_string();

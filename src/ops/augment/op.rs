@@ -1,5 +1,6 @@
 //! The op: a batch of pictures, gathered from the data set and augmented in one kernel.
 
+use super::roughen::Roughen;
 use super::{Augment, Flip, Mode, Padding, View};
 use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};
@@ -108,7 +109,7 @@ impl Augmented {
     }
 
     /// As the kernel numbers it: never, at random, in turn by epoch, always.
-    fn flip(&self) -> u32 {
+    pub(super) fn flip(&self) -> u32 {
         match (self.mode, self.augment.flip) {
             (Mode::Still(View { mirrored: true, .. }), _) => 3,
             (Mode::Random, Flip::Random) => 1,
@@ -127,6 +128,15 @@ impl Graph {
         let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
         let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));
         let inputs: Vec<NodeId> = shards.iter().copied().chain([order, table]).collect();
-        self.apply(augmented, &inputs)
+        let random = augmented.mode == Mode::Random;
+        let Augment { stroke, noise, resized_crop, .. } = augmented.augment;
+        let pictures = match resized_crop.filter(|_| random) {
+            Some(crop) => self.gather_resized(&inputs, augmented, crop),
+            None => self.apply(augmented, &inputs),
+        }?;
+        if random && (stroke > 0.0 || noise > 0.0) {
+            return self.apply(Roughen { stroke, noise }, &[pictures, table]);
+        }
+        Ok(pictures)
     }
 }

@@ -1,0 +1,184 @@
+// needs: grid, step, philox
+// y[row] = a part of the picture that order[step.first + row] names, of a size, proportions and place drawn at random, brought to
+// the size of the result; 0 for rows that are not valid.
+// x [N, CHANNELS, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
+// bindings) or a ring of slots; y [batch, CHANNELS, out_height, out_width].
+//
+// The part is of whole pixels: its sides are products of whole numbers from a table, so that every device draws the same. It is
+// brought to size as an antialiased bilinear filter does: a pixel of the result is the mean of the part's pixels, weighted by a
+// triangle about its middle that reaches as far as one pixel of the result is wide, or one of the part's, if that is wider.
+// Then it is mirrored, changed in brightness, contrast and saturation, and normalised. All draws are functions of seed, step
+// and row: the same words as in src/ops/augment.
+//
+// One invocation makes four neighbours of a row in all channels, so that the draws are shared.
+struct Dims {
+    count: u32,       // invocations
+    height: u32,      // of a picture
+    width: u32,
+    out_height: u32,  // of what it becomes
+    out_width: u32,
+    rows: u32,        // of the data
+    each: u32,        // rows of a shard
+    listed: u32,      // length of the order
+    fall_top: u32,    // the part that is taken where no draw fits
+    fall_left: u32,
+    fall_height: u32,
+    fall_width: u32,
+    brightness: f32,
+    contrast: f32,
+    saturation: f32,
+}
+alias Stored = u32;
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> data: array<Stored>;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> levels: array<vec4f>; // a channel's mean, 1 / deviation, pivot of contrast, cover
+@group(0) @binding(4) var<storage, read> roots: array<f32>;    // [3, 1024]: of areas, of proportions, of their inverses
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+
+const EDGES: bool = true;     // whether the last workgroup runs past the end
+const BYTES: bool = true;     // whether pictures are bytes
+const RING: bool = false;     // whether the data are a ring
+const FLIP: u32 = 1u;         // never, at random, in turn by epoch
+const CHANNELS: u32 = 3u;
+const SATURATED: bool = true; // whether colours are drawn towards their grey
+
+const PURPOSE_AUGMENT: u32 = 3u;
+const ALTERNATE: u32 = 3u;  // the block that says which pictures are mirrored in even epochs
+const FIRST_TRY: u32 = 4u;  // the block of the first draw of a part
+const TRIES: u32 = 10u;
+const SATURATION: u32 = 14u;
+const GREY: array<f32, 3> = array<f32, 3>(0.299, 0.587, 0.114); // ITU-R BT.601
+
+fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // spliced
+
+fn drawn(block: u32, row: u32) -> vec4u {
+    return philox(vec4u(block, row, step.number, PURPOSE_AUGMENT), vec2u(step.seed_low, step.seed_high));
+}
+
+fn around(word: u32, by: f32) -> f32 {
+    return 1.0 - by + 2.0 * by * (f32(word >> 8u) * (1.0 / 16777216.0));
+}
+
+// Top, left, height and width of the part that a row shows.
+fn part_of(row: u32) -> vec4u {
+    for (var attempt = 0u; attempt < TRIES; attempt++) {
+        let words = drawn(FIRST_TRY + attempt, row);
+        let area = u32(roots[words.x >> 22u]);
+        let wide = (area * u32(roots[1024u + (words.y >> 22u)]) + 131072u) >> 18u;
+        let high = (area * u32(roots[2048u + (words.y >> 22u)]) + 131072u) >> 18u;
+        if wide > 0u && wide <= dims.width && high > 0u && high <= dims.height {
+            let top = multiply_high(words.z, dims.height - high + 1u);
+            return vec4u(top, multiply_high(words.w, dims.width - wide + 1u), high, wide);
+        }
+    }
+    return vec4u(dims.fall_top, dims.fall_left, dims.fall_height, dims.fall_width);
+}
+
+fn is_mirrored(row: u32, picture: u32) -> bool {
+    if FLIP == 1u {
+        return (drawn(0u, row).x >> 31u) == 1u;
+    }
+    if FLIP == 2u {
+        let seed = vec2u(step.seed_low, step.seed_high);
+        let word = philox(vec4u(ALTERNATE, picture, 0u, PURPOSE_AUGMENT), seed).x;
+        return ((word >> 31u) ^ (step.epoch & 1u)) == 1u;
+    }
+    return false;
+}
+
+// The pixels along one side of the part that make pixel `at` of `outs`.
+struct Taps {
+    first: u32,
+    end: u32,
+    middle: u32,   // the pixel that the triangle's middle lies in
+    within: f32,   // and how far into it
+    inverse: f32,  // 1 / half the triangle's foot
+}
+
+fn taps(at: u32, size: u32, outs: u32) -> Taps {
+    // In whole numbers, so that it is exact.
+    let middle = size * (2u * at + 1u) / (2u * outs);
+    let within = f32(size * (2u * at + 1u) % (2u * outs)) / f32(2u * outs);
+    let reach = (size + outs - 1u) / outs;
+    let inverse = min(f32(outs) / f32(size), 1.0);
+    return Taps(middle - min(reach, middle), min(middle + reach + 1u, size), middle, within, inverse);
+}
+
+fn weight(along: Taps, at: u32) -> f32 {
+    return max(1.0 - abs(f32(i32(at) - i32(along.middle)) + 0.5 - along.within) * along.inverse, 0.0);
+}
+
+fn value(shard: u32, index: u32) -> f32 {
+    if BYTES {
+        return unpack4x8unorm(stored_at(shard, index / 4u))[index % 4u];
+    }
+    return bitcast<f32>(stored_at(shard, index));
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
+    }
+    let strips = (dims.out_width + 3u) / 4u;
+    let left = 4u * (index % strips);
+    let down = (index / strips) % dims.out_height;
+    let row = index / (strips * dims.out_height);
+    // Rows that are not valid read the first listed one and drop it.
+    let position = step.first + row;
+    let valid = row < step.valid && position < dims.listed;
+    let picture = order[select(0u, position, valid)];
+    let picked = min(select(picture, position % dims.rows, RING), dims.rows - 1u);
+    let shard = picked / dims.each;
+    let plane = dims.height * dims.width;
+    let first = picked % dims.each * CHANNELS * plane;
+
+    let part = part_of(row);
+    let mirrored = is_mirrored(row, picture);
+    let contrast = around(drawn(2u, row).x, dims.contrast);
+    let gain = around(drawn(0u, row).w, dims.brightness) * contrast;
+    var saturation = 1.0;
+    if SATURATED {
+        saturation = around(drawn(SATURATION, row).x, dims.saturation);
+    }
+    let rows = taps(down, part.z, dims.out_height);
+    for (var i = 0u; i < 4u; i++) {
+        let x = min(left + i, dims.out_width - 1u);
+        let columns = taps(select(x, dims.out_width - 1u - x, mirrored), part.w, dims.out_width);
+        var sums: array<f32, CHANNELS>;
+        var total = 0.0;
+        for (var r = rows.first; r < rows.end; r++) {
+            let by_row = weight(rows, r);
+            for (var c = columns.first; c < columns.end; c++) {
+                let w = by_row * weight(columns, c);
+                total += w;
+                let at = first + (part.x + r) * dims.width + part.y + c;
+                for (var channel = 0u; channel < CHANNELS; channel++) {
+                    sums[channel] += w * value(shard, at + channel * plane);
+                }
+            }
+        }
+        var grey = 0.0;
+        for (var channel = 0u; channel < CHANNELS; channel++) {
+            let pivot = levels[channel].z;
+            sums[channel] = gain * (sums[channel] / total) + (pivot - pivot * contrast);
+            if SATURATED {
+                grey += GREY[channel] * sums[channel];
+            }
+        }
+        for (var channel = 0u; channel < CHANNELS; channel++) {
+            let line = levels[channel];
+            let seen = ((grey + saturation * (sums[channel] - grey)) - line.x) * line.y;
+            // Beyond the end of a row the last pixel is made once more.
+            y[((row * CHANNELS + channel) * dims.out_height + down) * dims.out_width + x] = select(0.0, seen, valid);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+// needs: grid, step, philox
+// y[row] = the picture x[row] with its strokes thicker or thinner, and with noise; 0 for rows that are not valid.
+// x, y [batch, channels, height, width]. levels [channels]: what a channel has been divided by stands inverted in the second place.
+//
+// A pixel goes a part of the way to the largest or to the smallest of the 3x3 about it, the same part in all of the picture. The
+// noise is the sum of a random word's four bytes, less its mean and over its deviation: nearly Gaussian, and the same on every
+// device, which no logarithm is. All draws are functions of seed, step and row: the same words as in src/ops/augment/roughen.rs.
+//
+// One invocation makes four neighbours of a row, which share the words.
+struct Dims {
+    count: u32,    // invocations
+    channels: u32,
+    height: u32,
+    width: u32,
+    stroke: f32,
+    noise: f32,    // over the deviation of the sum of four bytes
+}
+@group(0) @binding(0) var<uniform> dims: Dims;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> levels: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+
+const EDGES: bool = true;  // whether the last workgroup runs past the end
+const STROKE: bool = true;
+const NOISE: bool = true;
+
+const PURPOSE_AUGMENT: u32 = 3u;
+const DRAWN: u32 = 15u;       // the block of a picture's own draws
+const FIRST_NOISE: u32 = 16u; // the block of its first four pixels
+
+fn words_of(block: u32, row: u32) -> vec4u {
+    return philox(vec4u(block, row, step.number, PURPOSE_AUGMENT), vec2u(step.seed_low, step.seed_high));
+}
+
+fn unit(word: u32) -> f32 {
+    return f32(word >> 8u) * (1.0 / 16777216.0);
+}
+
+// The sum of a word's bytes, less its mean.
+fn bytes_of(word: u32) -> f32 {
+    let pairs = (word & 0x00ff00ffu) + ((word >> 8u) & 0x00ff00ffu);
+    return f32((pairs & 0xffffu) + (pairs >> 16u)) - 510.0;
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let index = linear_group(group, groups) * 64u + local;
+    if EDGES {
+        if index >= dims.count {
+            return;
+        }
+    }
+    let strips = (dims.width + 3u) / 4u;
+    let left = 4u * (index % strips);
+    let down = (index / strips) % dims.height;
+    let plane = index / (strips * dims.height);
+    let channel = plane % dims.channels;
+    let row = plane / dims.channels;
+    let first = plane * dims.height * dims.width;
+    let line = first + down * dims.width;
+    // What lies beyond the edge is the edge itself, which changes no largest and no smallest.
+    let above = first + (max(down, 1u) - 1u) * dims.width;
+    let under = first + min(down + 1u, dims.height - 1u) * dims.width;
+
+    let draws = words_of(DRAWN, row);
+    let part = dims.stroke * (2.0 * unit(draws.x) - 1.0);
+    let deviation = dims.noise * unit(draws.y) * levels[channel].y;
+    var words = vec4u(0u);
+    if NOISE {
+        words = words_of(FIRST_NOISE + index - row * (dims.channels * dims.height * strips), row);
+    }
+    for (var i = 0u; i < 4u; i++) {
+        // Beyond the end of a row the last pixel is made once more.
+        let column = min(left + i, dims.width - 1u);
+        var value = x[line + column];
+        if STROKE {
+            var low = value;
+            var high = value;
+            for (var c = 0u; c < 3u; c++) {
+                let beside = clamp(column + c, 1u, dims.width) - 1u;
+                let three = vec3f(x[above + beside], x[line + beside], x[under + beside]);
+                low = min(low, min(min(three.x, three.y), three.z));
+                high = max(high, max(max(three.x, three.y), three.z));
+            }
+            value += abs(part) * (select(low, high, part > 0.0) - value);
+        }
+        if NOISE {
+            value += deviation * bytes_of(words[column - left]);
+        }
+        y[line + column] = select(0.0, value, row < step.valid);
+    }
+}

@@ -1,0 +1,124 @@
+//! Which part of a picture is shown. The same words, in the same order, as in `shaders/resized_crop.wgsl`.
+
+use super::ResizedCrop;
+use crate::ops::Step;
+use crate::random::{Counted, Purpose};
+
+/// Areas, and proportions, that a part may be drawn with, evenly spread; a power of 2.
+pub(super) const LEVELS: usize = 1024;
+/// A word's bits beyond a level.
+const LEVEL_SHIFT: u32 = 22;
+/// Roots of areas stand in the table times this, roots of proportions times that.
+const AREA_UNIT: f64 = 256.0;
+const RATIO_UNIT: f64 = 1024.0;
+/// The binary logarithm of both units together.
+const PRODUCT_SHIFT: u32 = 18;
+/// The block of words of the first draw; each draw has one of its own.
+const FIRST_TRY: u32 = 4;
+/// Draws before the part in the middle is taken.
+const TRIES: u32 = 10;
+
+/// A part of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Its first row and column.
+    pub corner: [usize; 2],
+    /// Its height and width.
+    pub size: [usize; 2],
+}
+
+/// The roots of the areas in pixels, of the proportions (width over height) and of their inverses, as whole numbers: products
+/// of a level of the first and one of the others are sides of parts. Whole numbers are multiplied alike on every device, where
+/// exponentials and roots are not, and a part that is a pixel larger is another picture.
+pub(super) fn roots(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Vec<f32> {
+    let middle = |level: usize| (level as f64 + 0.5) / LEVELS as f64;
+    let area = |level: usize| {
+        let share = crop.scale[0] + middle(level) * (crop.scale[1] - crop.scale[0]);
+        AREA_UNIT * (share * (height * width) as f64).sqrt()
+    };
+    let ratio = |level: usize| {
+        let [low, high] = crop.ratio.map(f64::ln);
+        (low + middle(level) * (high - low)).exp()
+    };
+    let levels = 0..LEVELS;
+    let areas = levels.clone().map(area);
+    let ratios = levels.clone().map(|level| RATIO_UNIT * ratio(level).sqrt());
+    let inverses = levels.map(|level| RATIO_UNIT / ratio(level).sqrt());
+    areas.chain(ratios).chain(inverses).map(|root| root.round() as f32).collect()
+}
+
+impl Part {
+    /// The largest part in the middle whose proportions are allowed, as torchvision takes it where no draw fits.
+    pub fn fallback(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Self {
+        let [low, high] = crop.ratio;
+        let ratio = width as f64 / height as f64;
+        let size = if ratio < low {
+            [((width as f64 / low).round() as usize).clamp(1, height), width]
+        } else if ratio > high {
+            [height, ((height as f64 * high).round() as usize).clamp(1, width)]
+        } else {
+            [height, width]
+        };
+        Self { corner: [(height - size[0]) / 2, (width - size[1]) / 2], size }
+    }
+
+    /// What row `row` of a step's batch shows of a picture of height and width `from`, by its [`roots`].
+    pub fn drawn(roots: impl Fn(usize) -> u32, fallback: Self, step: &Step, row: u32, from: [usize; 2]) -> Self {
+        let counted = Counted::new(step.seed(), Purpose::Augment, row, step.number);
+        for attempt in 0..TRIES {
+            let [area, ratio, top, left] = counted.block(FIRST_TRY + attempt);
+            let (area, ratio) = (roots((area >> LEVEL_SHIFT) as usize), (ratio >> LEVEL_SHIFT) as usize);
+            let side = |root: u32| ((area * root + (1 << (PRODUCT_SHIFT - 1))) >> PRODUCT_SHIFT) as usize;
+            let size = [side(roots(2 * LEVELS + ratio)), side(roots(LEVELS + ratio))];
+            if (0..2).all(|axis| size[axis] > 0 && size[axis] <= from[axis]) {
+                let place =
+                    |word: u32, axis: usize| ((u64::from(word) * (from[axis] - size[axis] + 1) as u64) >> 32) as usize;
+                return Self { corner: [place(top, 0), place(left, 1)], size };
+            }
+        }
+        fallback
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(crop: &ResizedCrop, from: [usize; 2]) -> Vec<Part> {
+        let roots = roots(crop, from);
+        let one = |number: u32| {
+            let step = Step::new(number / 64, 64, 5);
+            Part::drawn(|at| roots[at] as u32, Part::fallback(crop, from), &step, number % 64, from)
+        };
+        (0..4000).map(one).collect()
+    }
+
+    /// As torchvision's `RandomResizedCrop.get_params` draws: a uniform share of the area, the logarithm of the proportions
+    /// uniform, the place uniform.
+    #[test]
+    fn parts_have_the_areas_proportions_and_places_asked_for() {
+        let crop = ResizedCrop { scale: [0.1, 0.4], ratio: [0.5, 2.0] };
+        let all = parts(&crop, [200, 240]);
+        assert!(all.iter().all(|part| part.corner[0] + part.size[0] <= 200 && part.corner[1] + part.size[1] <= 240));
+        let mean = |of: &dyn Fn(&Part) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
+        let share = |part: &Part| (part.size[0] * part.size[1]) as f64 / 48_000.0;
+        let ratio = |part: &Part| (part.size[1] as f64 / part.size[0] as f64).ln();
+        assert!((mean(&share) - 0.25).abs() < 0.006, "{}", mean(&share));
+        assert!(mean(&ratio).abs() < 0.02 && (mean(&|part| ratio(part).powi(2)) - 0.16).abs() < 0.01);
+        assert!(all.iter().all(|part| (0.098..0.403).contains(&share(part)) && ratio(part).abs() < 0.71));
+        for axis in 0..2 {
+            let room = [200, 240][axis];
+            let place = |part: &Part| part.corner[axis] as f64 / (room - part.size[axis]).max(1) as f64;
+            assert!((mean(&place) - 0.5).abs() < 0.015, "{}", mean(&place));
+        }
+    }
+
+    #[test]
+    fn what_never_fits_falls_back_to_the_middle() {
+        let crop = ResizedCrop { scale: [1.0, 1.0], ratio: [0.75, 4.0 / 3.0] };
+        let middle = Part { corner: [0, 83], size: [100, 133] };
+        assert!(parts(&crop, [100, 300]).iter().all(|&part| part == middle));
+        assert_eq!(Part::fallback(&crop, [300, 100]), Part { corner: [83, 0], size: [133, 100] });
+        assert_eq!(Part::fallback(&crop, [64, 64]), Part { corner: [0, 0], size: [64, 64] });
+    }
+}
