@@ -16,16 +16,16 @@ const DIGITS: usize = 10;
 const KINDS: usize = LETTERS + DIGITS;
 const NONE: usize = KINDS;
 
-/// What a word begins with a digit, of all words.
-const NUMBERS: f32 = 0.2;
+/// Words that begin with a digit, of all words.
+const NUMBERS: f32 = 0.12;
 /// How often another digit follows a digit, a letter a digit, and a digit a letter.
 const DIGIT_AFTER_DIGIT: f32 = 0.6;
 const LETTER_AFTER_DIGIT: f32 = 0.02;
-const DIGIT_AFTER_LETTER: f32 = 0.005;
+const DIGIT_AFTER_LETTER: f32 = 0.003;
 /// What is never counted is as likely as that many counts of a thousand.
 const UNSEEN: f32 = 2.0;
 /// How much the chain weighs against the forms, whose probabilities are not independent of one another in one hand.
-const WEIGHT: f32 = 0.7;
+const WEIGHT: f32 = 0.9;
 
 /// The weights of all steps of a chain, by the character before and the one after.
 static STEPS: LazyLock<Vec<[f32; KINDS + 1]>> = LazyLock::new(|| {

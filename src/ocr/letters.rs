@@ -40,7 +40,10 @@ const STROKE: f32 = 0.5;
 /// What it costs to leave a mark out.
 const LEFT_OUT: f32 = 0.6;
 /// Of what the network makes less than that, it is no letter.
-const NO_LETTER: f32 = 0.3;
+const NO_LETTER: f32 = 0.1;
+/// An exclamation mark's stem is no wider than that part of the usual height, and its dot no further below than this one.
+const STEM: f32 = 0.35;
+const DOT_BELOW: f32 = 0.5;
 
 /// A letter as it was found.
 #[derive(Clone, Debug)]
@@ -101,6 +104,16 @@ fn pieces(row: Row, usual: f32) -> Vec<Piece> {
     }
     let mut loose = Vec::new();
     for mark in row.marks {
+        // A stem with a dot below it is no I or 1.
+        let stem_above = |part: &Part| {
+            let (a, b) = (&part.area, &mark.area);
+            let below = b.top as f32 - a.bottom() as f32;
+            shared_columns(a, b) > ABOVE && (a.width as f32) < STEM * usual && (0.0..DOT_BELOW * usual).contains(&below)
+        };
+        if let Some(place) = joined.iter().position(stem_above) {
+            joined.remove(place);
+            continue;
+        }
         // Below a letter stand the dots of ! and ?, above it those of i and j; a bar or a broken stroke lies within.
         let over = |part: &&mut Part| {
             let (a, b) = (&part.area, &mark.area);
@@ -295,6 +308,14 @@ mod tests {
         let pieces = pieces(row, 50.0);
         assert_eq!(pieces.iter().map(|piece| piece.mark).collect::<Vec<_>>(), [false, false, true]);
         assert_eq!((pieces[0].part.area.top, pieces[1].part.ink), (8, 1500 + 48 - 48));
+    }
+
+    #[test]
+    fn a_stem_with_a_dot_below_is_no_letter() {
+        let part = |runs| Part::of(runs).expect("ink");
+        let row = Row { letters: vec![part(block(10, 20, 5, 40)), part(block(40, 20, 30, 50))], marks: vec![part(block(9, 65, 6, 6))] };
+        let pieces = pieces(row, 50.0);
+        assert_eq!(pieces.iter().map(|piece| piece.part.area.left).collect::<Vec<_>>(), [40]);
     }
 
     #[test]
