@@ -20,7 +20,13 @@ async fn read(files: &[String]) -> Result<()> {
         for character in page.characters().filter(|character| character.best.confidence < 0.6) {
             let (best, area) = (character.best, character.area);
             let second = character.second.map_or(String::new(), |second| format!(", perhaps {}", second.character));
-            println!("  unsure: {} at {}, {} ({:.0} %){second}", best.character, area.left, area.top, 100.0 * best.confidence);
+            println!(
+                "  unsure: {} at {}, {} ({:.0} %){second}",
+                best.character,
+                area.left,
+                area.top,
+                100.0 * best.confidence
+            );
         }
     }
     Ok(())

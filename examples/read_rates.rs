@@ -135,7 +135,11 @@ async fn read_pages(asked: &Asked) -> Result<()> {
     println!("{lines} lines, {} characters", all.characters);
     println!("found      {:.2} %, {} more where nothing stands", percent(all.found, all.characters), all.extra);
     println!("read right {:.2} %", percent(all.right, all.characters));
-    println!("text       {:.2} % of letters and digits, {:.2} % with spaces", 100.0 * letters / count, 100.0 * words / count);
+    println!(
+        "text       {:.2} % of letters and digits, {:.2} % with spaces",
+        100.0 * letters / count,
+        100.0 * words / count
+    );
     Ok(())
 }
 

@@ -11,7 +11,9 @@ use gpunn::{Error, Result};
 
 fn ship(words: &[String]) -> Result<()> {
     let [run, out] = words else {
-        return Err(Error::usage("Name a run and the file to write, as in: ship_reader reader-run data/reader.safetensors"));
+        return Err(Error::usage(
+            "Name a run and the file to write, as in: ship_reader reader-run data/reader.safetensors",
+        ));
     };
     let mut checkpoint = RunDirectory::open(Path::new(run))?.last()?;
     // Views are averaged where accuracy is measured; reading a page has no time for that.

@@ -17,8 +17,10 @@ use super::engine::DeviceArgs;
 /// that run into one another, are beyond it. Where a form alone does not say whether it is O or 0, I, L or 1, the other characters
 /// of its word decide, unless --raw is given.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  gpunn read photo.jpg --overlay seen.png\n  gpunn read page-1.jpg page-2.jpg --html pages.html\n  \
-    camera-command | gpunn read - --json")]
+#[command(
+    after_help = "Examples:\n  gpunn read photo.jpg --overlay seen.png\n  gpunn read page-1.jpg page-2.jpg --html pages.html\n  \
+    camera-command | gpunn read - --json"
+)]
 pub struct Args {
     /// Photos of handwritten capitals and digits (JPEG, PNG, WebP or BMP); `-` reads one from standard input
     #[arg(required = true, value_name = "IMAGE")]
@@ -70,7 +72,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => Reader::new(engine)?,
     };
     let options = ocr::Options { raw: args.raw };
-    let read = |(_, picture): &(String, DynamicImage)| pollster::block_on(ocr::read_with(picture, &mut reader, options));
+    let read =
+        |(_, picture): &(String, DynamicImage)| pollster::block_on(ocr::read_with(picture, &mut reader, options));
     let pages: Vec<Page> = pictures.iter().map(read).collect::<Result<_>>()?;
     if let Some(path) = &args.overlay {
         write_overlays(path, &pictures, &pages)?;
@@ -123,7 +126,8 @@ fn write_overlays(path: &Path, pictures: &[(String, DynamicImage)], pages: &[Pag
         return seen.into_iter().try_for_each(|seen| write_png(path, &seen));
     }
     std::fs::create_dir_all(path).map_err(Error::file("cannot make the folder", path))?;
-    let stem = |name: &str| Path::new(name).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let stem =
+        |name: &str| Path::new(name).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let stems: Vec<String> = pictures.iter().map(|(name, _)| stem(name)).collect();
     for (number, (seen, stem)) in seen.zip(&stems).enumerate() {
         let same = stems.iter().filter(|other| *other == stem).count() > 1;

@@ -207,10 +207,11 @@ impl Sides {
     }
 
     /// Above which contrast there is more than the paper's own noise: three deviations, told by the half of the pixels that
-    /// are nearest to it, most of which are paper.
+    /// are nearest to it on the ink's side, most of which are paper. What is exactly as the paper belongs to either side.
     fn noise(&self, light: bool) -> u8 {
-        let near = quantile(if light { &self.lighter } else { &self.darker }, 0.5);
-        near.saturating_mul(4)
+        let mut side = if light { self.lighter } else { self.darker };
+        side[0] = self.darker[0].max(self.lighter[0]);
+        quantile(&side, 0.5).saturating_mul(4)
     }
 }
 

@@ -158,9 +158,8 @@ fn chained(line: usize, pieces: Vec<Piece>, known: Vec<Option<Letter>>, usual: f
         let certainty = letter.as_ref().map_or(0.0, |letter| reader.certainty(&letter.probabilities));
         let sure = certainty > SURE;
         let area = piece.part.area;
-        let near = before.is_some_and(|(right, was_sure)| {
-            (area.left as f32 - right as f32) < NEAR * usual && !(sure && was_sure)
-        });
+        let near = before
+            .is_some_and(|(right, was_sure)| (area.left as f32 - right as f32) < NEAR * usual && !(sure && was_sure));
         if !near {
             chains.push(Chain { line, pieces: Vec::new(), read: BTreeMap::new() });
         }
@@ -195,9 +194,8 @@ fn cuts(part: &Part, usual: f32) -> Vec<u32> {
     let columns = part.columns();
     let apart = ((APART * usual) as usize).max(2);
     let thin = 1.8 * part.stroke;
-    let mut places: Vec<usize> = (apart..columns.len().saturating_sub(apart))
-        .filter(|&place| columns[place] as f32 <= thin)
-        .collect();
+    let mut places: Vec<usize> =
+        (apart..columns.len().saturating_sub(apart)).filter(|&place| columns[place] as f32 <= thin).collect();
     // Of equally thin columns those nearest to the middle of their valley: the mean over a stroke's width decides.
     let around = (part.stroke / 2.0).ceil() as usize;
     let depth = |place: usize| -> u32 {
@@ -313,7 +311,10 @@ mod tests {
     #[test]
     fn a_stem_with_a_dot_below_is_no_letter() {
         let part = |runs| Part::of(runs).expect("ink");
-        let row = Row { letters: vec![part(block(10, 20, 5, 40)), part(block(40, 20, 30, 50))], marks: vec![part(block(9, 65, 6, 6))] };
+        let row = Row {
+            letters: vec![part(block(10, 20, 5, 40)), part(block(40, 20, 30, 50))],
+            marks: vec![part(block(9, 65, 6, 6))],
+        };
         let pieces = pieces(row, 50.0);
         assert_eq!(pieces.iter().map(|piece| piece.part.area.left).collect::<Vec<_>>(), [40]);
     }
@@ -321,7 +322,8 @@ mod tests {
     #[test]
     fn cuts_go_through_thin_ink() {
         // Two rings joined by a bridge.
-        let ring = |left| [block(left, 0, 30, 4), block(left, 36, 30, 4), block(left, 4, 4, 32), block(left + 26, 4, 4, 32)];
+        let ring =
+            |left| [block(left, 0, 30, 4), block(left, 36, 30, 4), block(left, 4, 4, 32), block(left + 26, 4, 4, 32)];
         let runs = [ring(0).concat(), ring(40).concat(), block(30, 18, 10, 4)].concat();
         let part = Part::of(runs).expect("ink");
         let cuts = cuts(&part, 40.0);

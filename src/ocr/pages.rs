@@ -188,8 +188,7 @@ fn write(sheet: &mut Sheet, glyphs: &Glyphs, style: &Style, baseline: f32, hand:
 fn lay(sheet: &mut Sheet, glyph: &[f32], side: usize, size: f32, place: [f32; 2], hand: &mut Hand) -> Option<Area> {
     const CLEAR: f32 = 0.4;
     let clear = (0..side * side).filter(|&i| glyph[i] > CLEAR).map(|i| (i % side, i / side));
-    let cells: Vec<Area> =
-        clear.map(|(x, y)| Area { left: x as u32, top: y as u32, width: 1, height: 1 }).collect();
+    let cells: Vec<Area> = clear.map(|(x, y)| Area { left: x as u32, top: y as u32, width: 1, height: 1 }).collect();
     let from = Area::around(&cells)?;
     let scale = size / from.width.max(from.height) as f32;
     let slant = hand.about(0.06);

@@ -171,7 +171,9 @@ mod tests {
         }
         let mut ink = Ink { contrast, weak: 50, strong: 90, light: false, scale: 1.0 };
         assert_eq!(remove(&mut ink), 1);
-        let left = |from: u32, to: u32| (from..to).map(|x| (0..120).filter(|&y| ink.contrast[(x, y)].0[0] > 0).count()).sum::<usize>();
+        let left = |from: u32, to: u32| {
+            (from..to).map(|x| (0..120).filter(|&y| ink.contrast[(x, y)].0[0] > 0).count()).sum::<usize>()
+        };
         assert_eq!((left(0, 100), left(100, 105), left(105, 400)), (0, 300, 0));
     }
 

@@ -118,7 +118,9 @@ mod tests {
             let turned = turn.apply(&picture);
             let inside: Vec<(u32, u32)> =
                 turned.enumerate_pixels().filter(|(.., p)| p.0[0] == 9).map(|(x, y, _)| (x, y)).collect();
-            let around = Area::around(&inside.iter().map(|&(left, top)| Area { left, top, width: 1, height: 1 }).collect::<Vec<_>>());
+            let around = Area::around(
+                &inside.iter().map(|&(left, top)| Area { left, top, width: 1, height: 1 }).collect::<Vec<_>>(),
+            );
             let back = turn.back(&around.expect("ink"), turned.width(), turned.height());
             assert_eq!(back, area, "{turn:?}");
             let turned: Vec<f32> = turn.apply(&as_picture).iter().map(|&value| f32::from(value)).collect();

@@ -15,7 +15,8 @@ use crate::{Error, Result};
 const LONGEST: u32 = 1600;
 /// Its quality as JPEG, of 100.
 const QUALITY: u8 = 80;
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
+const STYLE: &str =
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
 img{max-width:100%;height:auto;border:1px solid #d0d7de}pre{font:1.1rem/1.5 ui-monospace,monospace;overflow-x:auto}
 table{border-collapse:collapse}th,td{text-align:left;padding:.1rem 1.2rem .1rem 0;border-bottom:1px solid #d0d7de}
 .likely{background:#ffe8b8}.guess{background:#ffcdd2}.faint{color:#656d76}";
@@ -65,7 +66,11 @@ fn section(seen: &Seen) -> Result<Markup> {
     let unsure: Vec<&Character> = page.characters().filter(|character| character.best.confidence <= SURE).collect();
     let found = match page.characters().count() {
         0 => "No writing was found.".to_owned(),
-        count => format!("{count} characters in {} lines, {:.1} % sure on the mean.", page.lines.len(), 100.0 * page.confidence()),
+        count => format!(
+            "{count} characters in {} lines, {:.1} % sure on the mean.",
+            page.lines.len(),
+            100.0 * page.confidence()
+        ),
     };
     Ok(markup! {
         h2 { (name) }

@@ -290,7 +290,9 @@ impl Checkpoint {
             let data = view.data();
             let values = match view.dtype() {
                 Dtype::F32 => data.chunks_exact(4).map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect(),
-                Dtype::F16 => data.chunks_exact(2).map(|half| f16::from_le_bytes([half[0], half[1]]).to_f32()).collect(),
+                Dtype::F16 => {
+                    data.chunks_exact(2).map(|half| f16::from_le_bytes([half[0], half[1]]).to_f32()).collect()
+                }
                 other => return Err(format!("its tensor `{name}` is {other:?} instead of F32 or F16")),
             };
             tensors.insert(name.clone(), (view.shape().to_vec(), values));

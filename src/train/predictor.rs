@@ -122,10 +122,8 @@ impl Predictor {
         for chunk in pictures.chunks(self.batch) {
             for (place, picture) in chunk.iter().map(AsRef::as_ref).enumerate() {
                 if picture.len() != wanted {
-                    let message = format!(
-                        "a picture of {} values was given, but the network takes {wanted}",
-                        picture.len()
-                    );
+                    let message =
+                        format!("a picture of {} values was given, but the network takes {wanted}", picture.len());
                     return Err(Error::Shape(message));
                 }
                 self.engine.write(INPUT, place * wanted, picture)?;
