@@ -16,6 +16,7 @@ pub mod formats;
 pub mod gpu;
 pub mod graph;
 pub mod nn;
+pub mod ocr;
 pub mod ops;
 pub mod optim;
 pub mod profile;

@@ -36,6 +36,8 @@ pub enum Purpose {
     Glyphs = 4,
     /// Choosing part of a data set, see [`crate::data::limit`] and [`crate::data::split_off`]; the step is the class.
     Split = 5,
+    /// Pages of writing to measure reading on; the step is the page.
+    Pages = 6,
 }
 
 /// One sequence of random numbers, addressed by element.

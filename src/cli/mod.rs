@@ -15,6 +15,7 @@ mod info;
 mod pictures;
 mod predict;
 mod progress;
+mod read;
 mod reconstruct;
 mod report;
 mod summary;
@@ -52,6 +53,8 @@ enum Command {
     Predict(predict::Args),
     /// Draw a run's page of curves, mistakes and weights, or one that compares runs.
     Report(report::Args),
+    /// Print the handwritten capitals and digits that photos show.
+    Read(read::Args),
     /// Show what an autoencoder gives back, and how well, beside principal components.
     Reconstruct(reconstruct::Args),
     /// Write the few numbers that an autoencoder makes of pictures into a file.
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Report(args) => report::run(args),
+        Command::Read(args) => read::run(args),
         Command::Reconstruct(args) => reconstruct::run(args),
         Command::Encode(args) => codes::encode(args),
         Command::Decode(args) => codes::decode(args),

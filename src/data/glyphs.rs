@@ -49,7 +49,7 @@ pub fn dataset() -> Dataset {
 }
 
 /// Random numbers one after another, all of one picture.
-struct Hand {
+pub(crate) struct Hand {
     numbers: Counted,
     next: u32,
     /// The words of the block that the next number stands in, once its first has been asked for.
@@ -57,8 +57,13 @@ struct Hand {
 }
 
 impl Hand {
+    /// The numbers of a sequence, from its first on.
+    pub(crate) fn new(numbers: Counted) -> Self {
+        Self { numbers, next: 0, words: [0; 4] }
+    }
+
     /// Uniform between `low` and `high`.
-    fn between(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn between(&mut self, low: f32, high: f32) -> f32 {
         if self.next.is_multiple_of(4) {
             self.words = self.numbers.block(self.next / 4);
         }
@@ -69,7 +74,7 @@ impl Hand {
 
     /// About normal, of the given deviation and never beyond 3.5 times it: a sum of four uniform numbers, which needs no
     /// logarithm.
-    fn about(&mut self, deviation: f32) -> f32 {
+    pub(crate) fn about(&mut self, deviation: f32) -> f32 {
         let sum = (0..4).fold(0.0, |sum, _| sum + self.between(-1.0, 1.0));
         sum * deviation * 0.866_025_4
     }
@@ -80,7 +85,7 @@ type Segment = [[f32; 2]; 2];
 
 /// Draws picture `index` of a split, of class `class`, into `picture` (`SIDE` rows of `SIDE` bytes).
 fn draw(class: usize, split: u32, index: u32, picture: &mut [u8]) {
-    let mut hand = Hand { numbers: Counted::new(SEED, Purpose::Glyphs, split, index), next: 0, words: [0; 4] };
+    let mut hand = Hand::new(Counted::new(SEED, Purpose::Glyphs, split, index));
     let ways = SKELETONS[class].ways;
     let way = ways[(hand.between(0.0, ways.len() as f32) as usize).min(ways.len() - 1)];
 
@@ -206,7 +211,7 @@ fn blurred(ink: &Ink, y: usize, share: f32) -> [f32; SIDE] {
 
 /// A character drawn plainly, in the upper left of a picture of `SIDE` rows of ink from 0 to 1: `size` pixels high, 0.6
 /// times as wide, two pixels from the edges. `None` for characters that the set has not.
-pub(super) fn plain(character: char, size: f32) -> Option<[[f32; SIDE]; SIDE]> {
+pub(crate) fn plain(character: char, size: f32) -> Option<[[f32; SIDE]; SIDE]> {
     let skeleton = SKELETONS.iter().find(|skeleton| skeleton.name == character)?;
     let mut segments: Vec<Segment> = Vec::new();
     for stroke in skeleton.ways[0] {

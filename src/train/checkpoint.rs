@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::metrics::EpochLine;
@@ -200,14 +201,34 @@ impl Checkpoint {
     /// # Errors
     /// When the system refuses; then the file is as it was before.
     pub fn write(&self, path: &Path) -> Result<()> {
-        super::files::write_whole(path, &self.to_bytes(path)?)
+        super::files::write_whole(path, &self.to_bytes(path, Dtype::F32)?)
     }
 
-    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>> {
+    /// Writes it with numbers of half the size, for use alone: only [`Checkpoint::weights_in_use`], rounded to 16 bits, and
+    /// nothing of where its data lay. [`Checkpoint::read`] reads it; no training goes on from it.
+    ///
+    /// # Errors
+    /// When the system refuses; then the file is as it was before.
+    pub fn write_half(&self, path: &Path) -> Result<()> {
+        let averaged = self.recipe.training.ema.is_some();
+        let used = |name: &str| if averaged { name.starts_with(AVERAGED) } else { !name.contains('/') && name != SUMS };
+        let mut half = self.clone();
+        half.tensors.retain(|name, _| used(name));
+        half.recipe.data.folder = None;
+        super::files::write_whole(path, &half.to_bytes(path, Dtype::F16)?)
+    }
+
+    /// The file's bytes, with tensors of a kind: F16, or F32.
+    fn to_bytes(&self, path: &Path, kind: Dtype) -> Result<Vec<u8>> {
         let says = |error: &dyn std::fmt::Display| {
             Error::data(format!("The checkpoint {} cannot be written: {error}.", path.display()))
         };
-        let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let bytes = |values: &[f32]| -> Vec<u8> {
+            match kind {
+                Dtype::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+                _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            }
+        };
         let tensors: Vec<(&str, &[usize], Vec<u8>)> =
             self.tensors.iter().map(|(name, (shape, values))| (name.as_str(), &shape[..], bytes(values))).collect();
         let header = Header {
@@ -221,7 +242,7 @@ impl Checkpoint {
         let header = serde_json::to_string(&header).map_err(|error| says(&error))?;
         let mut views = Vec::new();
         for (name, shape, bytes) in &tensors {
-            let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).map_err(|error| says(&error))?;
+            let view = TensorView::new(kind, shape.to_vec(), bytes).map_err(|error| says(&error))?;
             views.push((*name, view));
         }
         let metadata = HashMap::from([(KEY.to_owned(), header)]);
@@ -234,8 +255,16 @@ impl Checkpoint {
     /// [`Error::File`] when it cannot be read, [`Error::Data`] when it is damaged or no checkpoint of this program.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::file("cannot read the checkpoint", path))?;
-        Self::from_bytes(&bytes)
-            .map_err(|reason| Error::data(format!("{} is no sound checkpoint of gpunn: {reason}.", path.display())))
+        Self::parse(&bytes, &path.display().to_string())
+    }
+
+    /// Reads one from a file's bytes; `origin` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when it is damaged or no checkpoint of this program.
+    pub fn parse(bytes: &[u8], origin: &str) -> Result<Self> {
+        Self::from_bytes(bytes)
+            .map_err(|reason| Error::data(format!("{origin} is no sound checkpoint of gpunn: {reason}.")))
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
@@ -258,12 +287,15 @@ impl Checkpoint {
         }
         let mut tensors = BTreeMap::new();
         for (name, view) in &found {
-            if view.dtype() != Dtype::F32 {
-                return Err(format!("its tensor `{name}` is {:?} instead of F32", view.dtype()));
-            }
-            let values =
-                view.data().chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-            tensors.insert(name.clone(), (view.shape().to_vec(), values.collect()));
+            let data = view.data();
+            let values = match view.dtype() {
+                Dtype::F32 => data.chunks_exact(4).map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect(),
+                Dtype::F16 => {
+                    data.chunks_exact(2).map(|half| f16::from_le_bytes([half[0], half[1]]).to_f32()).collect()
+                }
+                other => return Err(format!("its tensor `{name}` is {other:?} instead of F32 or F16")),
+            };
+            tensors.insert(name.clone(), (view.shape().to_vec(), values));
         }
         let recipe = Recipe::parse(&header.recipe, "in it").map_err(|error| error.to_string())?;
         let Header { counters, input, classes, .. } = header;
@@ -292,13 +324,31 @@ mod tests {
         sample().write(&path).expect("written");
         assert_eq!(Checkpoint::read(&path).expect("read"), sample());
         let bytes = std::fs::read(&path).expect("bytes");
-        assert_eq!(bytes, sample().to_bytes(&path).expect("bytes"));
+        assert_eq!(bytes, sample().to_bytes(&path, Dtype::F32).expect("bytes"));
         assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
 
     #[test]
+    fn what_is_written_for_use_holds_the_weights_in_use_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("half.safetensors");
+        let mut whole = sample();
+        whole.recipe.data.folder = Some(folder.path().to_owned());
+        whole.write_half(&path).expect("written");
+        let half = Checkpoint::read(&path).expect("read");
+        assert_eq!(half.recipe.data.folder, None);
+        // Too small for 16 bits is 0; what they hold is as it was.
+        let values = vec![1.0, -0.0, 0.0, 4.5, 0.0, -7.25];
+        assert_eq!(half.tensors, BTreeMap::from([("fc1.weight".to_owned(), (vec![2, 3], values))]));
+        whole.recipe.training.ema = Some(0.9);
+        whole.tensors.insert("ema/fc1.weight".into(), (vec![1], vec![0.5]));
+        whole.write_half(&path).expect("written");
+        assert_eq!(Checkpoint::read(&path).expect("read").tensors.keys().collect::<Vec<_>>(), ["ema/fc1.weight"]);
+    }
+
+    #[test]
     fn damage_is_noticed() {
-        let whole = sample().to_bytes(Path::new("x")).expect("bytes");
+        let whole = sample().to_bytes(Path::new("x"), Dtype::F32).expect("bytes");
         for length in 0..whole.len() {
             assert!(Checkpoint::from_bytes(&whole[..length]).is_err());
         }

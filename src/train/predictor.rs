@@ -5,7 +5,7 @@ use image::{DynamicImage, GrayImage, imageops};
 use super::buffers::write_weights;
 use super::checkpoint::Checkpoint;
 use super::evaluation::largest;
-use super::graphs::{self, INPUT, SCORES};
+use super::graphs::{self, INPUT, INPUT_ORDER, SCORES};
 use super::memory;
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
@@ -47,21 +47,30 @@ impl Prediction {
     }
 }
 
-/// A classifier that is ready for pictures, one at a time.
+/// A classifier that is ready for pictures, some at a time.
 #[derive(Debug)]
 pub struct Predictor {
     engine: Engine,
     program: Program,
     input: [usize; 3],
+    batch: usize,
     classes: Vec<String>,
 }
 
 impl Predictor {
-    /// From a checkpoint.
+    /// From a checkpoint, for pictures that come one by one.
     ///
     /// # Errors
     /// When it is no classifier's, or the device refuses.
-    pub fn new(mut engine: Engine, checkpoint: &Checkpoint) -> Result<Self> {
+    pub fn new(engine: Engine, checkpoint: &Checkpoint) -> Result<Self> {
+        Self::with_batch(engine, checkpoint, 1)
+    }
+
+    /// From a checkpoint, for pictures of which `batch` go through the network together.
+    ///
+    /// # Errors
+    /// As [`Predictor::new`].
+    pub fn with_batch(mut engine: Engine, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
         let task = checkpoint.recipe.model.task()?;
         if task != Task::Classify {
             let name = &checkpoint.recipe.model.name;
@@ -69,11 +78,17 @@ impl Predictor {
         }
         let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
         let weights = checkpoint.weights_in_use(model.parameters())?;
-        let graph = graphs::using(&model, &checkpoint.recipe, checkpoint.input, 1)?;
-        let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
+        let graph = graphs::using(&model, &checkpoint.recipe, checkpoint.input, batch)?;
+        let plan = memory::plan(&graph, &engine.target(), PlanOptions::default())?;
+        let ordered = plan.buffers.iter().any(|buffer| buffer.name == INPUT_ORDER);
+        let program = engine.load(plan)?;
         write_weights(&mut engine, model.parameters(), &weights)?;
-        engine.schedule(program, &[Step::new(0, 1, 0)])?;
-        Ok(Self { engine, program, input: checkpoint.input, classes: checkpoint.classes.clone() })
+        if ordered {
+            let order: Vec<u32> = (0..batch as u32).collect();
+            engine.write(INPUT_ORDER, 0, &order)?;
+        }
+        engine.schedule(program, &[Step::new(0, batch as u32, 0)])?;
+        Ok(Self { engine, program, input: checkpoint.input, batch, classes: checkpoint.classes.clone() })
     }
 
     /// A picture's channels, height and width.
@@ -81,22 +96,44 @@ impl Predictor {
         self.input
     }
 
+    /// The classes' names, in the order of their numbers.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
     /// What a picture, as [`prepare`] makes it, is taken for.
     ///
     /// # Errors
     /// When it has another number of values than the network's input, or the device is lost.
     pub async fn predict(&mut self, picture: &[f32]) -> Result<Prediction> {
-        let wanted: usize = self.input.iter().product();
-        if picture.len() != wanted {
-            let message = format!("a picture of {} values was given, but the network takes {wanted}", picture.len());
-            return Err(Error::Shape(message));
-        }
-        self.engine.write(INPUT, 0, picture)?;
-        self.engine.run(self.program, 0..1)?;
-        let probabilities = self.engine.read_output(self.program, SCORES).await?;
+        let probabilities = self.probabilities(&[picture]).await?.pop().unwrap_or_default();
         let index = largest(&probabilities);
         let confidence = probabilities.get(index).copied().map_or(0.0, f64::from);
         Ok(Prediction { class: self.classes[index].clone(), index, confidence, probabilities })
+    }
+
+    /// The probabilities of all classes for each of several pictures, of the network's input's values each.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub async fn probabilities(&mut self, pictures: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
+        let wanted: usize = self.input.iter().product();
+        let mut all = Vec::with_capacity(pictures.len());
+        for chunk in pictures.chunks(self.batch) {
+            for (place, picture) in chunk.iter().map(AsRef::as_ref).enumerate() {
+                if picture.len() != wanted {
+                    let message =
+                        format!("a picture of {} values was given, but the network takes {wanted}", picture.len());
+                    return Err(Error::Shape(message));
+                }
+                self.engine.write(INPUT, place * wanted, picture)?;
+            }
+            // Rows that hold no picture keep an earlier one; what becomes of it is not looked at.
+            self.engine.run(self.program, 0..1)?;
+            let scores = self.engine.read_output(self.program, SCORES).await?;
+            all.extend(scores.chunks_exact(self.classes.len()).take(chunk.len()).map(<[f32]>::to_vec));
+        }
+        Ok(all)
     }
 }
 

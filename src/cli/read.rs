@@ -1,0 +1,145 @@
+//! `gpunn read`.
+
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gpunn::data::pictures;
+use gpunn::files::write_whole;
+use gpunn::ocr::{self, Page, Reader};
+use gpunn::{Error, Result, gpu};
+use image::{DynamicImage, ImageFormat, RgbImage};
+
+use super::engine::DeviceArgs;
+
+/// Prints the handwritten capitals and digits that photos show, line by line, words apart. Dark writing or light, on even paper or
+/// lined, in uneven light; on its side or upside down it is turned. Lower case that is not written as capitals are, and letters
+/// that run into one another, are beyond it. Where a form alone does not say whether it is O or 0, I, L or 1, the other characters
+/// of its word decide, unless --raw is given.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  gpunn read photo.jpg --overlay seen.png\n  gpunn read page-1.jpg page-2.jpg --html pages.html\n  \
+    camera-command | gpunn read - --json"
+)]
+pub struct Args {
+    /// Photos of handwritten capitals and digits (JPEG, PNG, WebP or BMP); `-` reads one from standard input
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// A run directory, or a checkpoint file, whose network reads [default: the one in the program]
+    #[arg(long, value_name = "RUN")]
+    run: Option<PathBuf>,
+    /// Take every character for what the network takes it for: do not let its word decide between O and 0, I and 1, ...
+    #[arg(long)]
+    raw: bool,
+    /// Write the photo with a box and a reading at each character; for several photos, into a folder of that name
+    #[arg(long, value_name = "PNG")]
+    overlay: Option<PathBuf>,
+    /// Write a page for a browser: each photo with its boxes, its text, and what the reader is unsure of
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print one line of JSON last: lines, words and characters, each with its box, confidence and second guess
+    #[arg(long)]
+    json: bool,
+    /// Do not say which device computes, nor that a photo shows no writing
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct Answer<'a> {
+    pages: Vec<Of<'a>>,
+}
+
+/// One picture's part of it.
+#[derive(serde::Serialize)]
+struct Of<'a> {
+    image: &'a str,
+    text: String,
+    #[serde(flatten)]
+    page: &'a Page,
+}
+
+pub fn run(args: Args) -> Result<ExitCode> {
+    args.device.set_threads()?;
+    // All pictures before any answer: nothing is half printed.
+    let pictures: Vec<(String, DynamicImage)> = args.images.iter().map(|path| open(path)).collect::<Result<_>>()?;
+    let engine = args.device.open(gpu::Options::default(), args.quiet)?;
+    let mut reader = match &args.run {
+        Some(run) => Reader::of(engine, &super::eval::checkpoint(run, false, None)?)?,
+        None => Reader::new(engine)?,
+    };
+    let options = ocr::Options { raw: args.raw };
+    let read =
+        |(_, picture): &(String, DynamicImage)| pollster::block_on(ocr::read_with(picture, &mut reader, options));
+    let pages: Vec<Page> = pictures.iter().map(read).collect::<Result<_>>()?;
+    if let Some(path) = &args.overlay {
+        write_overlays(path, &pictures, &pages)?;
+    }
+    if let Some(path) = &args.html {
+        let read: Vec<ocr::Seen> =
+            pictures.iter().zip(&pages).map(|((name, picture), page)| ocr::Seen { name, picture, page }).collect();
+        write_whole(path, ocr::html(&read)?.as_bytes())?;
+    }
+    print(&args, &pictures, &pages)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A picture and what it is called.
+fn open(path: &Path) -> Result<(String, DynamicImage)> {
+    if path != Path::new("-") {
+        return Ok((path.display().to_string(), pictures::open(path)?));
+    }
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).map_err(Error::file("cannot read", "standard input"))?;
+    Ok(("-".into(), pictures::decode(bytes, "Standard input")?))
+}
+
+/// Prints the text alone, under the picture's name where there are several, or all as JSON. That there is none is said on
+/// standard error.
+fn print(args: &Args, pictures: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
+    let read = || pictures.iter().map(|(name, _)| name.as_str()).zip(pages);
+    for (name, page) in read().filter(|(_, page)| !args.quiet && page.is_empty()) {
+        eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height);
+    }
+    if args.json {
+        let of = |(image, page)| Of { image, text: ToString::to_string(page), page };
+        return super::print_json(&Answer { pages: read().map(of).collect() });
+    }
+    for (number, (name, page)) in read().enumerate() {
+        if pages.len() > 1 {
+            super::print_line(&format!("{}{name}:", if number > 0 { "\n" } else { "" }));
+        }
+        if !page.is_empty() {
+            super::print_line(&page.to_string());
+        }
+    }
+    Ok(())
+}
+
+/// Writes the picture with what was read; several into a folder, each under its own name, numbered where names are the same.
+fn write_overlays(path: &Path, pictures: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
+    let seen = pictures.iter().zip(pages).map(|((_, picture), page)| ocr::overlay(picture, page));
+    if pictures.len() == 1 {
+        return seen.into_iter().try_for_each(|seen| write_png(path, &seen));
+    }
+    std::fs::create_dir_all(path).map_err(Error::file("cannot make the folder", path))?;
+    let stem =
+        |name: &str| Path::new(name).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let stems: Vec<String> = pictures.iter().map(|(name, _)| stem(name)).collect();
+    for (number, (seen, stem)) in seen.zip(&stems).enumerate() {
+        let same = stems.iter().filter(|other| *other == stem).count() > 1;
+        let name = if same { format!("{stem}-{}.png", number + 1) } else { format!("{stem}.png") };
+        write_png(&path.join(name), &seen)?;
+    }
+    Ok(())
+}
+
+fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
+    let mut file = Cursor::new(Vec::new());
+    let written = picture.write_to(&mut file, ImageFormat::Png);
+    written.map_err(|error| Error::data(format!("{} cannot be written as PNG: {error}.", path.display())))?;
+    write_whole(path, file.get_ref())
+}

@@ -1,0 +1,81 @@
+//! Reading: capitals and digits that a photo shows, line by line.
+//!
+//! The way of a picture: its [ink](ink), without [rules](rules), falls into [parts](parts); parts stand on [lines](lines); what the
+//! network is surest of makes [letters](letters) of a line's parts, each [drawn](crop) as the network's training data are; gaps
+//! make [words](words) of letters, and a word [decides](context) what a letter is where its form does not.
+
+mod context;
+mod crop;
+mod ink;
+mod letters;
+mod lines;
+pub mod measure;
+mod overlay;
+mod page;
+pub mod pages;
+mod parts;
+mod reader;
+mod rules;
+mod turn;
+mod web;
+mod words;
+
+pub use overlay::overlay;
+pub use page::{Area, Character, Guess, Line, Page, Word};
+pub use reader::Reader;
+pub use web::{Seen, html};
+
+use image::DynamicImage;
+
+use crate::Result;
+
+/// What a caller may want otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Take every character for what the network takes it for, whatever its word.
+    pub raw: bool,
+}
+
+/// Reads a picture: [`read_with`], with [`Options::default`].
+///
+/// # Errors
+/// As [`read_with`].
+pub async fn read(picture: &DynamicImage, reader: &mut Reader) -> Result<Page> {
+    read_with(picture, reader, Options::default()).await
+}
+
+/// Reads a picture. One that shows no writing gives a page without lines.
+///
+/// The picture may be of any size: above four megapixels it is reduced first. Dark writing on light paper and light writing on
+/// dark are told apart, and a picture that lies on its side or upside down is turned, where the network is surer of the letters then.
+///
+/// # Errors
+/// When the reader's device is lost.
+pub async fn read_with(picture: &DynamicImage, reader: &mut Reader, options: Options) -> Result<Page> {
+    let empty = Page { width: picture.width(), height: picture.height(), ..Page::default() };
+    let Some(mut ink) = ink::find(picture) else { return Ok(empty) };
+    rules::remove(&mut ink);
+    let mut parts = parts::find(&ink);
+    let size = |ink: &ink::Ink| (ink.contrast.width(), ink.contrast.height());
+    let (width, height) = size(&ink);
+    let Some(usual) = lines::letter_height(&parts, width, height) else { return Ok(empty) };
+    let turn = turn::find(&parts, usual, reader).await?;
+    if turn != turn::Turn::None {
+        ink.contrast = turn.apply(&ink.contrast);
+        parts = parts::find(&ink);
+    }
+    let (width, height) = size(&ink);
+    let Some(usual) = lines::letter_height(&parts, width, height) else { return Ok(empty) };
+    let letters = letters::find(lines::rows(parts, usual), usual, reader).await?;
+    let place = |area: &Area| scaled(&turn.back(area, width, height), ink.scale, &empty);
+    let lines = words::lines(&letters, reader, options.raw, place);
+    Ok(Page { turned: turn.degrees(), light_ink: ink.light, lines, ..empty })
+}
+
+/// A box of a reduced picture in the picture itself.
+fn scaled(area: &Area, factor: f64, page: &Page) -> Area {
+    let scale = |pixels: u32, most: u32| ((f64::from(pixels) * factor).round() as u32).min(most);
+    let (left, top) = (scale(area.left, page.width), scale(area.top, page.height));
+    let (right, bottom) = (scale(area.right(), page.width), scale(area.bottom(), page.height));
+    Area { left, top, width: right - left, height: bottom - top }
+}

@@ -1,0 +1,108 @@
+//! From letters to words: where a line has gaps. What a character is in its word, [`context`] says.
+
+use super::context;
+use super::letters::Letter;
+use super::page::{Area, Character, Guess, Line, Word};
+use super::reader::Reader;
+
+/// Gaps of words are wider than those of letters, on the mean, by more than that part of the letters' height.
+const LEAST_SPACE: f32 = 0.4;
+
+/// Divides lines of letters into words and says what each letter is; `place` is where a box lies in the picture as it was
+/// given. With `raw` each letter is what the network takes it for.
+pub(super) fn lines(lines: &[Vec<Letter>], reader: &Reader, raw: bool, place: impl Fn(&Area) -> Area) -> Vec<Line> {
+    let space = space(lines);
+    let line = |letters: &Vec<Letter>| {
+        let mut words: Vec<Vec<&Letter>> = Vec::new();
+        let gaps = relative_gaps(letters);
+        for (number, letter) in letters.iter().enumerate() {
+            let apart = number.checked_sub(1).and_then(|gap| gaps.get(gap)).is_none_or(|&gap| gap > space);
+            match words.last_mut().filter(|_| !apart) {
+                Some(word) => word.push(letter),
+                None => words.push(vec![letter]),
+            }
+        }
+        Line::of(words.iter().filter_map(|word| Word::of(characters(word, reader, raw, &place))).collect())
+    };
+    lines.iter().filter_map(line).collect()
+}
+
+/// The gaps between a line's letters, less the usual one of the line, over the letters' height.
+fn relative_gaps(letters: &[Letter]) -> Vec<f32> {
+    let areas: Vec<Area> = letters.iter().map(|letter| letter.part.area).collect();
+    let gaps: Vec<f32> = areas.windows(2).map(|pair| (pair[1].left as f32 - pair[0].right() as f32).max(0.0)).collect();
+    let height = middle(areas.iter().map(|area| area.height as f32)).max(1.0);
+    let usual = middle(gaps.iter().copied());
+    gaps.iter().map(|gap| (gap - usual) / height).collect()
+}
+
+/// The middle one of some numbers, the lower one of two; 0 of none.
+fn middle(numbers: impl Iterator<Item = f32>) -> f32 {
+    let mut numbers: Vec<f32> = numbers.collect();
+    numbers.sort_by(f32::total_cmp);
+    numbers.get(numbers.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
+}
+
+/// From which relative gap on there is a space: the division of all lines' gaps into two groups that lie furthest apart, as
+/// Otsu divides brightness; none where the groups are hardly apart.
+fn space(lines: &[Vec<Letter>]) -> f32 {
+    let mut gaps: Vec<f32> = lines.iter().flat_map(|letters| relative_gaps(letters)).collect();
+    gaps.sort_by(f32::total_cmp);
+    divide(&gaps)
+}
+
+fn divide(sorted: &[f32]) -> f32 {
+    let total: f32 = sorted.iter().sum();
+    let mut below = 0.0;
+    let mut best = (0.0, f32::MAX);
+    for (count, pair) in (1..).zip(sorted.windows(2)) {
+        below += pair[0];
+        let (lower, upper) = (count as f32, (sorted.len() - count) as f32);
+        let apart = (total - below) / upper - below / lower;
+        let between = lower * upper * apart * apart;
+        if apart > LEAST_SPACE && between > best.0 {
+            best = (between, (pair[0] + pair[1]) / 2.0);
+        }
+    }
+    best.1
+}
+
+/// What the letters of a word are.
+fn characters(word: &[&Letter], reader: &Reader, raw: bool, place: impl Fn(&Area) -> Area) -> Vec<Character> {
+    let known = reader.characters();
+    let forms: Vec<&[f32]> = word.iter().map(|letter| &letter.probabilities[..]).collect();
+    let in_word = if raw { forms.iter().map(|form| form.to_vec()).collect() } else { context::decide(known, &forms) };
+    let character = |((letter, form), shares): ((&&Letter, &&[f32]), &Vec<f32>)| {
+        let [best, second] = guesses(known, shares);
+        let [alone, _] = guesses(known, form);
+        Some(Character { best: best?, second, alone: alone?.character, area: place(&letter.part.area) })
+    };
+    word.iter().zip(&forms).zip(&in_word).filter_map(character).collect()
+}
+
+/// The two likeliest characters.
+fn guesses(known: &[char], probabilities: &[f32]) -> [Option<Guess>; 2] {
+    let mut sorted: Vec<(char, f32)> = known.iter().copied().zip(probabilities.iter().copied()).collect();
+    sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+    [0, 1].map(|place| sorted.get(place).map(|&(character, share)| Guess { character, confidence: f64::from(share) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_of_words_are_told_from_those_of_letters() {
+        let mut gaps = vec![0.0, 0.1, -0.1, 0.05, 1.2, 0.9, 0.0, 0.3];
+        gaps.sort_by(f32::total_cmp);
+        assert!((0.3..0.9).contains(&divide(&gaps)));
+        assert_eq!(divide(&[-0.1, 0.0, 0.1, 0.2]), f32::MAX);
+        assert_eq!(divide(&[]), f32::MAX);
+    }
+
+    #[test]
+    fn guesses_are_sorted() {
+        let guesses = guesses(&['A', 'B', 'C'], &[0.1, 0.3, 0.6]).map(|guess| guess.map(|guess| guess.character));
+        assert_eq!(guesses, [Some('C'), Some('B')]);
+    }
+}
