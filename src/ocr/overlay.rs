@@ -47,10 +47,8 @@ fn write(seen: &mut RgbImage, character: char, area: &Area, height: f32, colour:
         for x in 0..side {
             let cell = |place: u32| ((place as f32 / scale) as usize).min(glyphs::SIDE - 1);
             let share = ink[cell(y)][cell(x)];
-            let (Ok(to_x), Ok(to_y)) = (u32::try_from(area.left + x), u32::try_from(top + i64::from(y))) else {
-                continue;
-            };
-            if let Some(pixel) = seen.get_pixel_mut_checked(to_x, to_y).filter(|_| share > 0.0) {
+            let Ok(to_y) = u32::try_from(top + i64::from(y)) else { continue };
+            if let Some(pixel) = seen.get_pixel_mut_checked(area.left + x, to_y).filter(|_| share > 0.0) {
                 for (value, colour) in pixel.0.iter_mut().zip(colour.0) {
                     *value = (f32::from(*value) * (1.0 - share) + f32::from(colour) * share) as u8;
                 }

@@ -60,7 +60,7 @@ impl Material {
             ),
             (checkpoint.is_none(), "What is drawn from weights is left out: the run has no last.safetensors."),
         ];
-        let left_out = lacks.into_iter().filter_map(|(lacks, sentence)| lacks.then(|| sentence.to_owned())).collect();
+        let left_out = lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, sentence)| sentence.to_owned()).collect();
         Ok(Self { run, recipe, metrics, summary, checkpoint, imported, left_out })
     }
 
