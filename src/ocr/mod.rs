@@ -1,8 +1,8 @@
 //! Reading: capitals and digits that a photo shows, line by line.
 //!
-//! The way of a picture: its [ink](ink), without [rules](rules), falls into [parts](parts); parts stand on [lines](lines); what the
-//! network is surest of makes [letters](letters) of a line's parts, each [drawn](crop) as the network's training data are; gaps
-//! make [words](words) of letters, and a word [decides](context) what a letter is where its form does not.
+//! The way of a picture: its `ink`, without `rules`, falls into `parts`; parts stand on `lines`; what the
+//! network is surest of makes `letters` of a line's parts, each drawn (`crop`) as the network's training data are; gaps
+//! make `words` of letters, and a word decides (`context`) what a letter is where its form does not.
 
 mod context;
 mod crop;
