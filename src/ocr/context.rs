@@ -145,7 +145,7 @@ mod tests {
         let round: &[f32] = &[0.6, 0.0, 0.0, 0.0, 0.4, 0.0];
         let letter: &[f32] = &[0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
         assert_eq!(likeliest(&[stroke, letter]), "IN");
-        assert_eq!(likeliest(&[round, letter, stroke]), "ONL");
+        assert_eq!(likeliest(&[letter, round, stroke]), "NOL");
         let clear: &[f32] = &[0.0, 0.0, 0.001, 0.999, 0.0, 0.0];
         assert_eq!(likeliest(&[clear, clear, letter, clear]), "IINI");
     }

@@ -299,13 +299,14 @@ mod tests {
     #[test]
     fn a_bar_within_a_letter_and_a_dot_above_join_it_but_a_dot_below_does_not() {
         let part = |runs| Part::of(runs).expect("ink");
+        let arch = [block(40, 20, 30, 10), block(40, 30, 5, 40), block(65, 30, 5, 40)].concat();
         let row = Row {
-            letters: vec![part(block(10, 20, 5, 50)), part(block(40, 20, 30, 50))],
+            letters: vec![part(block(10, 20, 5, 50)), part(arch)],
             marks: vec![part(block(10, 8, 5, 5)), part(block(50, 40, 12, 4)), part(block(55, 75, 5, 5))],
         };
         let pieces = pieces(row, 50.0);
         assert_eq!(pieces.iter().map(|piece| piece.mark).collect::<Vec<_>>(), [false, false, true]);
-        assert_eq!((pieces[0].part.area.top, pieces[1].part.ink), (8, 1500 + 48 - 48));
+        assert_eq!((pieces[0].part.area.top, pieces[1].part.ink), (8, 300 + 200 + 200 + 48));
     }
 
     #[test]
