@@ -31,7 +31,8 @@ impl Whole {
     pub fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = tempfile::Builder::new().prefix(".gpunn-").tempfile_in(folder);
-        let file = file.map_err(Error::file("cannot write into", folder))?;
+        // The error names the temporary file, which no one knows.
+        let file = file.map_err(|error| Error::file("cannot write", path)(error.kind().into()))?;
         Ok(Self { file, path: path.to_owned() })
     }
 

@@ -116,6 +116,7 @@ fn train_eval_predict_and_resume_print_their_fields() {
         "weights_hash",
         "parameters",
         "planned_bytes",
+        "version",
     ];
     let mut sorted = wanted.to_vec();
     sorted.sort_unstable();
