@@ -54,7 +54,10 @@ impl Engine {
     /// The device's name: the adapter and its driver, or the CPU's threads.
     pub fn device_name(&self) -> String {
         match self {
-            Self::Cpu(_) => format!("CPU, {} threads", rayon::current_num_threads()),
+            Self::Cpu(_) => match rayon::current_num_threads() {
+                1 => "CPU, 1 thread".into(),
+                threads => format!("CPU, {threads} threads"),
+            },
             Self::Gpu(executor) => executor.device().description(),
         }
     }

@@ -128,9 +128,89 @@ fn scenes_are_laid_out_by_their_lists() {
         refused(at, "sun8", 1, part);
     }
     write(&at.join("got/train_files.txt"), b"park/a.jpg\ndesert/b.jpg\n\n");
-    refused(at, "mnist", 2, "--from lays out flowers17 and sun8");
+    refused(at, "mnist", 2, "--from lays out emnist36, flowers17 and sun8");
     let output = gpunn(at, &["data", "get", "sun8", "--from", "got", "--data-dir", "data"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let content = |path: &str| std::fs::read_to_string(at.join("data/sun8").join(path)).expect("laid out");
     assert_eq!([content("train/desert/b.jpg"), content("test/park/c.jpg")], ["desert/b.jpg", "park/c.jpg"]);
+}
+
+/// An IDX file of bytes, packed.
+fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, dims.len() as u8];
+    file.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
+    file.extend(bytes);
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, &file).expect("writing to memory");
+    gz.finish().expect("writing to memory")
+}
+
+#[test]
+fn the_characters_are_made_from_emnist_and_mnist() {
+    const SIDE: usize = 28;
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    refused(at, "emnist36", 2, "emnist-letters-train-images-idx3-ubyte.gz");
+    // A stroke down the left edge of its ink and a foot at its bottom, as long as the class is high.
+    let upright = |class: usize| {
+        let mut picture = vec![0_u8; SIDE * SIDE];
+        (4..24).for_each(|y| picture[y * SIDE + 5] = 255);
+        (5..8 + class / 3).for_each(|x| picture[23 * SIDE + x] = 255);
+        picture
+    };
+    let turned = |picture: &[u8]| (0..SIDE * SIDE).map(|i| picture[i % SIDE * SIDE + i / SIDE]).collect::<Vec<u8>>();
+    let put =
+        |images: &str, labels: &str, classes: std::ops::Range<usize>, first: usize, each: usize, by_columns: bool| {
+            let shown: Vec<usize> = (0..each * classes.len()).map(|i| i % classes.len()).collect();
+            let picture = |&class: &usize| {
+                let picture = upright(classes.start + class);
+                if by_columns { turned(&picture) } else { picture }
+            };
+            let bytes: Vec<u8> = shown.iter().flat_map(picture).collect();
+            let numbers: Vec<u8> = shown.iter().map(|&class| (class + first) as u8).collect();
+            let (count, side) = (shown.len() as u32, SIDE as u32);
+            write(&at.join("got").join(images), &idx(&[count, side, side], &bytes));
+            write(&at.join("got").join(labels), &idx(&[count], &numbers));
+        };
+    let letters =
+        |split: &str| ["images-idx3", "labels-idx1"].map(|what| format!("emnist-letters-{split}-{what}-ubyte.gz"));
+    let digits = |split: &str| ["images-idx3", "labels-idx1"].map(|what| format!("{split}-{what}-ubyte.gz"));
+    let put_all = |training: usize| {
+        for ([images, labels], classes, first, each, by_columns) in [
+            (letters("train"), 0..26, 1, training, true),
+            (letters("test"), 0..26, 1, 50, true),
+            (digits("train"), 26..36, 0, 400, false),
+            (digits("t10k"), 26..36, 0, 50, false),
+        ] {
+            put(&images, &labels, classes, first, each, by_columns);
+        }
+    };
+    put_all(399);
+    refused(at, "emnist36", 1, "hold 399 pictures of A, but emnist36 needs 400");
+    put_all(400);
+    let output = gpunn(at, &["data", "get", "emnist36", "--from", "got", "--data-dir", "data"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let set = gpunn::data::load("emnist36", Some(&at.join("data"))).expect("a set");
+    for (split, each) in
+        [(&set.train, 300), (set.val.as_ref().expect("val"), 100), (set.test.as_ref().expect("test"), 50)]
+    {
+        assert_eq!(split.labels, (0..36).flat_map(|class| vec![class; each]).collect::<Vec<u32>>());
+        for class in [0, 25, 26, 35] {
+            let picture = split.picture(class * each).expect("a picture");
+            let ink = |x: usize, y: usize| 1.0 - picture[y * 32 + x];
+            // 20 of the square's 27 cells are ink: the stroke is 32 x 20 / 27 pixels high, its foot at the lower end.
+            let longest = (0..32).max_by(|&a, &b| {
+                let sum = |x: usize| (0..32).map(|y| ink(x, y)).sum::<f32>();
+                sum(a).total_cmp(&sum(b))
+            });
+            let stroke = longest.expect("a column");
+            let height = (0..32).filter(|&y| ink(stroke, y) > 0.5).count();
+            let foot = (0..32).filter(|&x| (24..32).any(|y| ink(x, y) > 0.5)).count() as f32;
+            let wanted = (3 + class / 3) as f32 * 32.0 / 27.0;
+            assert!(
+                (23..=25).contains(&height) && (foot - wanted).abs() < 1.6,
+                "{class}: {height}, {foot} of {wanted}"
+            );
+        }
+    }
 }

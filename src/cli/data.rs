@@ -45,7 +45,8 @@ enum Command {
     /// Fetch a data set from where its makers publish it.
     #[command(after_help = "Example:\n  gpunn data get cifar10\n\n\
         A download that was interrupted goes on where it stopped. Every file's digest is checked, and archives are unpacked.\n\n\
-        flowers17 and sun8 are fetched by hand and laid out here, a folder a class:\n  \
+        emnist36 is made, and flowers17 and sun8 are laid out, from what was fetched by hand:\n  \
+        gpunn data get emnist36 --from DIR     with EMNIST's four emnist-letters-*-ubyte.gz and MNIST's four files in DIR\n  \
         gpunn data get flowers17 --from DIR    with 17flowers.tgz and datasplits.mat in DIR\n  \
         gpunn data get sun8 --from DIR         with train_files.txt, test_files.txt and the classes' folders in DIR")]
     Get {
@@ -54,7 +55,7 @@ enum Command {
         /// The folder to put it into [default: GPUNN_DATA, else the user's cache folder]
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// Lay it out from what its makers hand out, which is in this folder: flowers17 and sun8
+        /// Lay it out from what its makers hand out, which is in this folder: emnist36, flowers17 and sun8
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
         /// Print no progress

@@ -105,7 +105,8 @@ static KNOWN: [Info; 10] = [
         splits: "10,800 train, 3,600 val, 1,800 test (300, 100 and 50 a class)",
         files: &["emnist36_train.mat", "emnist36_valid.mat", "emnist36_test.mat"],
         where_from: "A stand-in for nist36, made from EMNIST letters (NIST, https://www.nist.gov/itl/products-and-services/emnist-dataset) \
-                     and MNIST: each character's ink box centred in a square of 1.35 times its longer side, 32 x 32.",
+                     and MNIST: each character's ink box centred in a square of 1.35 times its longer side, 32 x 32. \
+                     `gpunn data get emnist36 --from DIR` makes one from the files of both in DIR.",
         notes: "EMNIST and MNIST derive from NIST Special Database 19, a work of the United States government.",
         reader: Reader::Files(mat_sets::load),
     },

@@ -20,11 +20,7 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
         }
         _ => ('0'..='9').map(String::from).collect(),
     };
-    let split = |name: &str| {
-        let pictures = open(info, &folder, &format!("{name}-images-idx3-ubyte"))?;
-        let labels = open(info, &folder, &format!("{name}-labels-idx1-ubyte"))?;
-        split(pictures, labels, info.input, classes.len())
-    };
+    let split = |name: &str| split((info.name, info.files), &folder, name, info.input, classes.len());
     let (train, test) = rayon::join(|| split("train"), || split("t10k"));
     Ok(Dataset {
         name: info.name.into(),
@@ -42,20 +38,27 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
 type Named = (Idx, String);
 
 /// Reads the file of a name, or of that name with `.gz`.
-fn open(info: &Info, folder: &Path, name: &str) -> Result<Named> {
+fn open((set, files): (&str, &[&str]), folder: &Path, name: &str) -> Result<Named> {
     let candidates = [folder.join(name), folder.join(format!("{name}.gz"))];
     match candidates.iter().find(|path| path.exists()) {
         Some(path) => Ok((idx::read(path)?, path.display().to_string())),
         None => Err(Error::usage(format!(
             "The data set {} was asked for, but {} holds neither {name} nor {name}.gz; it needs {}.",
-            info.name,
+            set,
             folder.display(),
-            info.files.join(", ")
+            files.join(", ")
         ))),
     }
 }
 
-fn split((pictures, file): Named, (labels, label_file): Named, input: [usize; 3], classes: usize) -> Result<Split> {
+/// The labelled pictures of the files `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte` in a folder, of which a set of that
+/// name needs all the `files`.
+///
+/// # Errors
+/// As [`load`].
+pub fn split(set: (&str, &[&str]), folder: &Path, name: &str, input: [usize; 3], classes: usize) -> Result<Split> {
+    let (pictures, file) = open(set, folder, &format!("{name}-images-idx3-ubyte"))?;
+    let (labels, label_file) = open(set, folder, &format!("{name}-labels-idx1-ubyte"))?;
     let [_, height, width] = input;
     let count = match *pictures.dims.as_slice() {
         [count, h, w] if (h, w) == (height, width) => count,

@@ -8,6 +8,8 @@
 
 use crate::{Error, Result};
 use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use std::io::Write;
 use std::path::Path;
 
 /// A real numeric array.
@@ -181,6 +183,74 @@ fn numbers(kind: u32, data: &[u8], big_endian: bool) -> Option<Vec<f32>> {
     }
 }
 
+/// The bytes of a MAT file of arrays as singles, packed, as `-v7` saves them: what [`parse`] reads back.
+///
+/// # Errors
+/// [`Error::Data`] for an array of more bytes or a dimension greater than the format counts.
+pub fn write(arrays: &[Matrix]) -> Result<Vec<u8>> {
+    let too_large = |name: &str| Error::data(format!("The array `{name}` is too large for a MAT file."));
+    let mut file = header();
+    for Matrix { name, dims, values } in arrays {
+        let dims: Vec<i32> = dims
+            .iter()
+            .map(|&d| i32::try_from(d))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|_| too_large(name))?;
+        if u32::try_from(size_of_val(values.as_slice())).is_err() {
+            return Err(too_large(name));
+        }
+        let data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        file.extend(compressed(&array(SINGLE_CLASS, name, &dims, kind::SINGLE, &data))?);
+    }
+    Ok(file)
+}
+
+/// The class of arrays of singles, as MATLAB numbers them.
+const SINGLE_CLASS: u8 = 7;
+
+/// 124 bytes of text, the version and the mark of the byte order.
+fn header() -> Vec<u8> {
+    let mut file = vec![b' '; 124];
+    file.extend([0, 1, b'I', b'M']);
+    file
+}
+
+/// An element, packed.
+fn compressed(element: &[u8]) -> Result<Vec<u8>> {
+    let mut zlib = ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    let packed = zlib.write_all(element).and_then(|()| zlib.finish());
+    let body = packed.map_err(|error| Error::data(format!("A MAT file's array cannot be packed: {error}.")))?;
+    let mut out = kind::COMPRESSED.to_le_bytes().to_vec();
+    out.extend((body.len() as u32).to_le_bytes());
+    out.extend(body);
+    Ok(out)
+}
+
+/// An element: its tag and its body, padded to eight bytes; up to four bytes are packed into the tag.
+fn element(kind: u32, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    if body.len() <= 4 {
+        out.extend((kind | (body.len() as u32) << 16).to_le_bytes());
+        out.extend(body);
+    } else {
+        out.extend(kind.to_le_bytes());
+        out.extend((body.len() as u32).to_le_bytes());
+        out.extend(body);
+    }
+    out.resize(out.len().next_multiple_of(8), 0);
+    out
+}
+
+/// A numeric array of MATLAB's `class`, its values of a kind that may be a shorter one.
+fn array(class: u8, name: &str, dims: &[i32], kind: u32, data: &[u8]) -> Vec<u8> {
+    let dims: Vec<u8> = dims.iter().flat_map(|d| d.to_le_bytes()).collect();
+    let mut body = element(kind::UINT32, &[class, 0, 0, 0, 0, 0, 0, 0]);
+    body.extend(element(kind::INT32, &dims));
+    body.extend(element(kind::INT8, name.as_bytes()));
+    body.extend(element(kind, data));
+    element(kind::MATRIX, &body)
+}
+
 /// Bytes not read yet.
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -221,64 +291,40 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use std::io::Write;
 
     /// A MAT v5 file of matrices of doubles, given column by column.
-    pub fn write(arrays: &[(&str, [i32; 2], &[f64])], packed: bool) -> Vec<u8> {
-        let mut file = vec![b' '; 124];
-        file.extend([0, 1, b'I', b'M']);
+    pub fn write_doubles(arrays: &[(&str, [i32; 2], &[f64])], packed: bool) -> Vec<u8> {
+        let mut file = header();
         for (name, dims, values) in arrays {
             let data: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            let array = array(6, name, *dims, kind::DOUBLE, &data);
-            if packed {
-                let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-                zlib.write_all(&array).expect("writing to memory");
-                let body = zlib.finish().expect("writing to memory");
-                file.extend(kind::COMPRESSED.to_le_bytes());
-                file.extend((body.len() as u32).to_le_bytes());
-                file.extend(body);
-            } else {
-                file.extend(array);
-            }
+            let array = array(6, name, dims, kind::DOUBLE, &data);
+            file.extend(if packed { compressed(&array).expect("packed") } else { array });
         }
         file
     }
 
-    fn element(kind: u32, body: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        if body.len() <= 4 {
-            out.extend((kind | (body.len() as u32) << 16).to_le_bytes());
-            out.extend(body);
-        } else {
-            out.extend(kind.to_le_bytes());
-            out.extend((body.len() as u32).to_le_bytes());
-            out.extend(body);
-        }
-        out.resize(out.len().next_multiple_of(8), 0);
-        out
-    }
-
-    fn array(class: u8, name: &str, dims: [i32; 2], kind: u32, data: &[u8]) -> Vec<u8> {
-        let dims: Vec<u8> = dims.iter().flat_map(|d| d.to_le_bytes()).collect();
-        let mut body = element(kind::UINT32, &[class, 0, 0, 0, 0, 0, 0, 0]);
-        body.extend(element(kind::INT32, &dims));
-        body.extend(element(kind::INT8, name.as_bytes()));
-        body.extend(element(kind, data));
-        element(kind::MATRIX, &body)
-    }
-
     fn with_header(arrays: &[Vec<u8>]) -> Vec<u8> {
-        [write(&[], false), arrays.concat()].concat()
+        [header(), arrays.concat()].concat()
     }
 
     #[test]
     fn packed_and_plain_read_alike() {
         let arrays =
             [("a", [2, 3], [0.0, 1.0, 2.0, 3.0, 4.0, 5.5].as_slice()), ("long_name", [1, 1], [-7.0].as_slice())];
-        let plain = parse(&write(&arrays, false), "x").expect("whole");
+        let plain = parse(&write_doubles(&arrays, false), "x").expect("whole");
         assert_eq!(plain[0], Matrix { name: "a".into(), dims: vec![2, 3], values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.5] });
         assert_eq!(plain[1], Matrix { name: "long_name".into(), dims: vec![1, 1], values: vec![-7.0] });
-        assert_eq!(parse(&write(&arrays, true), "x").expect("whole"), plain);
+        assert_eq!(parse(&write_doubles(&arrays, true), "x").expect("whole"), plain);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let arrays = [
+            Matrix { name: "train_data".into(), dims: vec![2, 3], values: vec![0.0, -1.5, 2.0, 3.0, 1e-9, 0.1] },
+            Matrix { name: "n".into(), dims: vec![1, 1], values: vec![7.0] },
+            Matrix { name: "none".into(), dims: vec![0, 4], values: Vec::new() },
+        ];
+        assert_eq!(parse(&write(&arrays).expect("small"), "x").expect("whole"), arrays);
     }
 
     #[test]
@@ -296,7 +342,7 @@ pub(crate) mod tests {
             (6, kind::DOUBLE, [3_f64, -6.0].iter().flat_map(|v| v.to_le_bytes()).collect()),
         ];
         for (class, kind, data) in cases {
-            let read = parse(&with_header(&[array(class, "v", [1, 2], kind, &data)]), "x").expect("whole");
+            let read = parse(&with_header(&[array(class, "v", &[1, 2], kind, &data)]), "x").expect("whole");
             assert_eq!(read[0].values[0], 3.0, "kind {kind}");
             assert!([250.0, -6.0].contains(&read[0].values[1]), "kind {kind}");
         }
@@ -304,8 +350,8 @@ pub(crate) mod tests {
 
     #[test]
     fn other_kinds_of_array_are_passed_over() {
-        let text = array(4, "t", [1, 2], kind::UINT16, &[65, 0, 66, 0]);
-        let number = array(6, "n", [1, 1], kind::UINT8, &[9]);
+        let text = array(4, "t", &[1, 2], kind::UINT16, &[65, 0, 66, 0]);
+        let number = array(6, "n", &[1, 1], kind::UINT8, &[9]);
         let read = parse(&with_header(&[text, number]), "x").expect("whole");
         assert_eq!((read.len(), read[0].name.as_str()), (1, "n"));
     }
@@ -313,7 +359,7 @@ pub(crate) mod tests {
     #[test]
     fn damage_is_a_sentence() {
         let says = |bytes: &[u8]| parse(bytes, "x").expect_err("damaged").to_string();
-        let whole = write(&[("a", [2, 2], &[1.0, 2.0, 3.0, 4.0])], true);
+        let whole = write_doubles(&[("a", [2, 2], &[1.0, 2.0, 3.0, 4.0])], true);
         assert!(says(b"").contains("less than its header"));
         assert!(says(&[b'x'; 200]).contains("lacks the mark IM"));
         assert!(says(b"MATLAB 7.3 MAT-file, Platform").contains("-v7"));
@@ -321,15 +367,15 @@ pub(crate) mod tests {
         let mut flipped = whole.clone();
         *flipped.last_mut().expect("not empty") ^= 1; // the checksum
         assert!(says(&flipped).contains("does not unpack"));
-        assert!(says(&write(&[("a", [2, 3], &[1.0])], false)).contains("says [2, 3] but has 1"));
-        assert!(says(&write(&[("a", [-1, -1], &[1.0])], false)).contains("but has 1"));
-        assert!(says(&with_header(&[array(6, "a", [1, 1], kind::DOUBLE, &[0; 7])])).contains("7 bytes"));
+        assert!(says(&write_doubles(&[("a", [2, 3], &[1.0])], false)).contains("says [2, 3] but has 1"));
+        assert!(says(&write_doubles(&[("a", [-1, -1], &[1.0])], false)).contains("but has 1"));
+        assert!(says(&with_header(&[array(6, "a", &[1, 1], kind::DOUBLE, &[0; 7])])).contains("7 bytes"));
     }
 
     #[test]
     fn no_damage_panics() {
         for packed in [false, true] {
-            let whole = write(&[("a", [2, 3], &[0.5; 6]), ("labels", [8, 1], &[1.0; 8])], packed);
+            let whole = write_doubles(&[("a", [2, 3], &[0.5; 6]), ("labels", [8, 1], &[1.0; 8])], packed);
             crate::formats::damage::each(&whole, |bytes| drop(parse(bytes, "x")));
         }
     }

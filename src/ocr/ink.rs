@@ -156,12 +156,12 @@ struct Sides {
     lighter: [u32; 256],
 }
 
-/// The contrast of a pixel to the paper: of dark ink its share of the light that is missing, which shadows leave as it is; of
-/// light ink its share of what is missing to white.
+/// The contrast of a pixel to the paper, which shadows leave as it is: of dark ink its share of the light that is missing, of
+/// light ink what it adds as a share of both (A. Michelson's), by half more, so that white on grey is as far as black on white.
 fn stands_out(value: u8, paper: f32, light: bool) -> f32 {
     let value = f32::from(value);
     // Very dark paper would make noise of everything.
-    if light { (value - paper) / (255.0 - paper).max(64.0) } else { (paper - value) / paper.max(48.0) }
+    if light { 1.5 * (value - paper) / (value + paper + 32.0) } else { (paper - value) / paper.max(48.0) }
 }
 
 /// A share from 0 to 1 as a byte.

@@ -29,6 +29,12 @@ use image::DynamicImage;
 
 use crate::Result;
 
+/// The least mean confidence of a page, and of a line on it, for [`believable`]. Lines of generated pages have 0.66 and more, photos
+/// of scenes mostly below 0.5.
+const PAGE: f64 = 0.6;
+const LINE: f64 = 0.4;
+const FEW: f64 = 0.3;
+
 /// What a caller may want otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -69,7 +75,21 @@ pub async fn read_with(picture: &DynamicImage, reader: &mut Reader, options: Opt
     let letters = letters::find(lines::rows(parts, usual), usual, reader).await?;
     let place = |area: &Area| scaled(&turn.back(area, width, height), ink.scale, &empty);
     let lines = words::lines(&letters, reader, options.raw, place);
-    Ok(Page { turned: turn.degrees(), light_ink: ink.light, lines, ..empty })
+    let page = Page { turned: turn.degrees(), light_ink: ink.light, lines, ..empty.clone() };
+    Ok(if believable(page.characters(), PAGE) {
+        let written = |line: &Line| believable(line.characters(), LINE);
+        Page { lines: page.lines.into_iter().filter(written).collect(), ..page }
+    } else {
+        empty
+    })
+}
+
+/// Whether what was read is writing: the mean of its characters' confidences is `least` and, as few may be sure by chance, by
+/// [`FEW`] over their number more.
+fn believable<'a>(characters: impl Iterator<Item = &'a Character>, least: f64) -> bool {
+    let (sum, count) =
+        characters.fold((0.0, 0.0), |(sum, count), character| (sum + character.best.confidence, count + 1.0));
+    count > 0.0 && sum / count >= least + FEW / count
 }
 
 /// A box of a reduced picture in the picture itself.

@@ -17,7 +17,7 @@ const COLOURS: [Rgb<u8>; 3] = [Rgb([20, 140, 60]), Rgb([215, 130, 0]), Rgb([210,
 const LETTER: f32 = 24.0;
 
 /// The picture with a box around every character, green where it is sure, orange where it is likely and red where it is a guess,
-/// and above the box what it was taken for.
+/// and above the box, or below it at the picture's upper edge, what it was taken for.
 pub fn overlay(picture: &DynamicImage, page: &Page) -> RgbImage {
     let mut seen = picture.to_rgb8();
     let longer = seen.width().max(seen.height());
@@ -42,7 +42,10 @@ fn write(seen: &mut RgbImage, character: char, area: &Area, height: f32, colour:
     let Some(ink) = glyphs::plain(character.to_ascii_uppercase(), LETTER) else { return };
     let scale = height / LETTER;
     let side = (glyphs::SIDE as f32 * scale) as u32;
-    let top = area.top as i64 - side as i64 + (1.5 * scale) as i64;
+    let air = (1.5 * scale) as i64;
+    let above = i64::from(area.top) - i64::from(side) + air;
+    // The letter's own upper margin may lie outside.
+    let top = if above >= -2 * air { above } else { i64::from(area.bottom()) - air };
     for y in 0..side {
         for x in 0..side {
             let cell = |place: u32| ((place as f32 / scale) as usize).min(glyphs::SIDE - 1);
@@ -68,8 +71,10 @@ mod tests {
         let best = Guess { character: 'A', confidence: 0.3 };
         let word = Word::of(vec![Character { best, second: None, alone: 'A', area }]).expect("a character");
         let lines = vec![Line::of(vec![word]).expect("a word")];
-        let page = Page { width: 60, height: 31, lines, ..Page::default() };
-        let seen = overlay(&DynamicImage::new_luma8(60, 31), &page);
+        let page = Page { width: 60, height: 60, lines, ..Page::default() };
+        let seen = overlay(&DynamicImage::new_luma8(60, 60), &page);
+        let below = (32..60).any(|y| (10..30).any(|x| seen.get_pixel(x, y) == &COLOURS[2]));
+        assert!(below, "there is no room above the box");
         assert_eq!((seen.get_pixel(10, 5), seen.get_pixel(22, 5)), (&COLOURS[2], &COLOURS[2]));
         assert_eq!(seen.get_pixel(15, 15), &Rgb([0; 3]));
     }

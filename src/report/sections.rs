@@ -70,6 +70,7 @@ fn results(parts: &Parts) -> Markup {
         (_, Some(psnr)) => format!("{psnr:.2} dB"),
         _ => String::new(),
     };
+    let decibels = last.is_some_and(|last| last.val_psnr.is_some());
     let mut rows = Vec::new();
     let mut row = |name: &str, loss: Option<f64>, figure: String| {
         if let Some(loss) = loss {
@@ -85,7 +86,7 @@ fn results(parts: &Parts) -> Markup {
     let best = summary.and_then(|summary| Some((summary.best_epoch?, summary.best_val_accuracy)));
     let early = summary.is_some_and(|summary| summary.stopped_early);
     html! {
-        (table(&["split", "loss of a picture", "accuracy or PSNR"], 1, &rows))
+        (table(&["split", "loss of a picture", if decibels { "PSNR" } else { "accuracy" }], 1, &rows))
         @if let Some((epoch, accuracy)) = best {
             p { "best.safetensors holds epoch " (epoch)
                 @if let Some(accuracy) = accuracy { ", validation accuracy " (figure(Some(accuracy), None)) } "." }
@@ -132,7 +133,7 @@ fn confusion(parts: &Parts) -> Result<Option<Markup>> {
     let per_class: Vec<_> = matrix.counts.iter().enumerate().map(class).collect();
     Ok(Some(html! {
         p { (measured(parts)) " " (format!("{:.2} % are right.", 100.0 * accuracy))
-            " Blue is right, red is wrong; the darker, the larger the part of the row. Point at a cell for its counts." }
+            " Blue is right, orange is wrong; the stronger, the larger the part of the row. Point at a cell for its counts." }
         div.wide.matrix { (drawn) }
         details { summary { "Class by class" }
             (table(&["class", "most often taken for", "pictures", "right"], 2, &per_class)) }
@@ -242,9 +243,16 @@ fn asked(settings: &Settings) -> Vec<(&'static str, String)> {
         value if value == plain => String::new(),
         value => format!(", {words} {value}"),
     };
+    // A kind comes first and needs no name; what is not asked for is left out.
     let under = |prefix: &str| {
-        let own = |(name, value): (&String, &String)| Some(format!("{} {value}", name.strip_prefix(prefix)?));
-        settings.iter().filter_map(own).filter(|setting| !setting.ends_with(" 0")).collect::<Vec<_>>().join(", ")
+        let own = |(name, value): (&String, &String)| match name.strip_prefix(prefix)? {
+            "kind" => None,
+            "cutout_fill" if of("augment.cutout") == "0" => None,
+            name => Some(format!("{name} {value}")),
+        };
+        let asked = settings.iter().filter_map(own).filter(|text| !text.ends_with(" 0") && !text.ends_with(" false"));
+        let kind = settings.get(&format!("{prefix}kind")).cloned();
+        kind.into_iter().chain(asked).collect::<Vec<_>>().join(", ")
     };
     let data =
         [unless("data.limit_train", "", "limited to"), unless("data.val_fraction", "", "held out for validation")];

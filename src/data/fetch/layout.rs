@@ -1,6 +1,6 @@
 //! Sets of pictures whose makers hand them out in another shape than a folder a class: laid out from their files.
 
-use super::{Got, directory_for, make};
+use super::{Got, characters, directory_for, make};
 use crate::data::catalogue;
 use crate::files::Whole;
 use crate::formats::{mat, tar_gz};
@@ -44,8 +44,8 @@ type Places = BTreeMap<String, PathBuf>;
 
 /// Lays a set out in the data directory, as [`super::get`] would choose it, from the files in the folder `from` that its
 /// makers hand out: of `flowers17` the photos (`17flowers.tgz`, or the folder `jpg` in it) and `datasplits.mat`, whose first
-/// split is taken; of `sun8` the folders of its classes with `train_files.txt` and `test_files.txt`. The set's folder is whole
-/// or absent.
+/// split is taken; of `sun8` the folders of its classes with `train_files.txt` and `test_files.txt`; of `emnist36` the letters of
+/// EMNIST and MNIST, as `characters.rs` says. The set's folder is whole or absent.
 ///
 /// # Errors
 /// [`Error::Usage`] for other sets, [`Error::Data`] for files that are not as published, [`Error::File`] for those that are not
@@ -55,9 +55,10 @@ pub fn lay_out(name: &str, from: &Path, data_dir: Option<&Path>) -> Result<Got> 
     let lay: fn(&Path, &Path) -> Result<()> = match info.name {
         "flowers17" => flowers,
         "sun8" => scenes,
+        "emnist36" => characters::build,
         other => {
             return Err(Error::usage(format!(
-                "--from lays out flowers17 and sun8; {other} is read as its makers publish it: put its files into a data \
+                "--from lays out emnist36, flowers17 and sun8; {other} is read as its makers publish it: put its files into a data \
                  directory. {}",
                 info.where_from
             )));

@@ -1,5 +1,6 @@
 //! Data sets from the addresses at which their makers publish them.
 
+mod characters;
 mod layout;
 mod sources;
 mod transfer;
