@@ -16,10 +16,11 @@ const LONGEST: u32 = 1600;
 /// Its quality as JPEG, of 100.
 const QUALITY: u8 = 80;
 const STYLE: &str =
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
+    "body{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
 img{max-width:100%;height:auto;border:1px solid #d0d7de}pre{font:1.1rem/1.5 ui-monospace,monospace;overflow-x:auto}
 table{border-collapse:collapse}th,td{text-align:left;padding:.1rem 1.2rem .1rem 0;border-bottom:1px solid #d0d7de}
-.likely{background:#ffe8b8}.guess{background:#ffcdd2}.faint{color:#656d76}";
+.likely{background:#ffe8b8}.guess{background:#ffcdd2}.faint{color:#656d76}
+@media (prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}.faint{color:#9198a1}.likely{background:#6b4a00}.guess{background:#7a1f28}}";
 
 /// A picture and what was read in it.
 #[derive(Clone, Copy, Debug)]
