@@ -1,5 +1,7 @@
 //! Data sets as files: what real ones hold, and that each kind of bad one ends in a sentence that names it.
 
+mod matlab;
+
 use flate2::{Compression, write::GzEncoder};
 use gpunn::data::{self, Dataset, Part, Pixels};
 use std::io::Write;
@@ -25,28 +27,6 @@ fn sentence(name: &str, directory: &Path) -> String {
 }
 
 // ---- MAT
-
-/// An unpacked MAT v5 file of matrices of doubles, values column by column.
-fn mat(arrays: &[(&str, [usize; 2], Vec<f64>)]) -> Vec<u8> {
-    let mut file = [vec![b' '; 124], vec![0, 1, b'I', b'M']].concat();
-    for (name, dims, values) in arrays {
-        let mut body = Vec::new();
-        let mut element = |kind: u32, bytes: &[u8]| {
-            body.extend(kind.to_le_bytes());
-            body.extend((bytes.len() as u32).to_le_bytes());
-            body.extend(bytes);
-            body.resize(body.len().next_multiple_of(8), 0);
-        };
-        element(6, &[6, 0, 0, 0, 0, 0, 0, 0]);
-        element(5, &dims.iter().flat_map(|&d| (d as i32).to_le_bytes()).collect::<Vec<_>>());
-        element(1, name.as_bytes());
-        element(9, &values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>());
-        file.extend(14_u32.to_le_bytes());
-        file.extend((body.len() as u32).to_le_bytes());
-        file.extend(body);
-    }
-    file
-}
 
 /// A split of three pictures, of classes 0, 1 and 35, whose pixel (x, y) is x / 100 + y / 10000.
 fn pictures(split: &str) -> (String, [usize; 2], Vec<f64>) {
@@ -74,7 +54,7 @@ fn emnist36(labels: ([usize; 2], Vec<f64>)) -> tempfile::TempDir {
 
 fn split_file(split: &str, data: &(String, [usize; 2], Vec<f64>), labels: &([usize; 2], Vec<f64>)) -> Vec<u8> {
     let name = format!("{split}_labels");
-    mat(&[(data.0.as_str(), data.1, data.2.clone()), (name.as_str(), labels.0, labels.1.clone())])
+    matlab::file(&[(&data.0, data.1, &data.2), (&name, labels.0, &labels.1)])
 }
 
 fn file(directory: &tempfile::TempDir, split: &str) -> PathBuf {

@@ -1,5 +1,7 @@
 //! `gpunn data get --from`: sets laid out from what their makers hand out.
 
+mod matlab;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -28,28 +30,10 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).expect("written");
 }
 
-/// A MAT file of version 5, uncompressed, with rows of numbers.
-fn mat(variables: &[(&str, &[f64])]) -> Vec<u8> {
-    let mut file = vec![b' '; 124];
-    file.extend([0, 1, b'I', b'M']);
-    let element = |kind: u32, data: &[u8]| {
-        let mut bytes = [kind.to_le_bytes(), (data.len() as u32).to_le_bytes()].concat();
-        bytes.extend(data);
-        bytes.resize(bytes.len().next_multiple_of(8), 0);
-        bytes
-    };
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    for (name, values) in variables {
-        let numbers: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let inside = [
-            element(6, &words(&[6, 0])),
-            element(5, &words(&[1, values.len() as u32])),
-            element(1, name.as_bytes()),
-            element(9, &numbers),
-        ];
-        file.extend(element(14, &inside.concat()));
-    }
-    file
+/// A MAT file of rows of numbers.
+fn mat(rows: &[(&str, &[f64])]) -> Vec<u8> {
+    let rows: Vec<_> = rows.iter().map(|&(name, values)| (name, [1, values.len()], values)).collect();
+    matlab::file(&rows)
 }
 
 /// Two photos of each kind for training, and one for each other split, by their numbers.

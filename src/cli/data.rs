@@ -279,11 +279,12 @@ fn where_weights_are(model: &str, file: &str) -> String {
 }
 
 /// What the recipe named, else the one for the data set, does to pictures, with what the flags change; and the recipe's seed.
-fn augmentation(recipe: Option<&str>, changes: &AugmentArgs, dataset: &Dataset) -> Result<(Augment, u64)> {
-    let recipe = train::choose(recipe, None, Some(&dataset.name))?;
+fn augmentation(named: Option<&str>, changes: &AugmentArgs, dataset: &Dataset) -> Result<(Augment, u64)> {
+    let recipe = train::choose(named, None, Some(&dataset.name))?;
     let augment = changes.or(recipe.augment).ok_or_else(|| {
+        let taken = if named.is_some() { "" } else { ", which is taken where none is named," };
         Error::usage(format!(
-            "The recipe {} has no section [augment]; name another with --recipe, or say by flags what to draw, as --flip.",
+            "The recipe {}{taken} has no section [augment]; name another with --recipe, or say by flags what to draw, as --flip.",
             recipe.name
         ))
     })?;
