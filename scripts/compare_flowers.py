@@ -1,7 +1,8 @@
 """SqueezeNet 1.1 of ImageNet on flowers17 in PyTorch, in the ways of gpunn's recipes, with as many seeds as are asked for.
 
     PYTHON scripts/compare_flowers.py DATA classifier SEED...     as flowers17-squeezenet: five epochs, a new classifier alone
-    PYTHON scripts/compare_flowers.py DATA features SEED...       the same on features computed once (--cache-features)
+    PYTHON scripts/compare_flowers.py DATA middles SEED...        the same, of the photos' middle 256 x 256 alone, as gpunn keeps them
+    PYTHON scripts/compare_flowers.py DATA features SEED...       the classifier on features computed once (--cache-features)
     PYTHON scripts/compare_flowers.py DATA all SEED...            as flowers17-best: all of it learns, 20 epochs
 
 DATA holds flowers17/ and squeezenet/. Needs torch, torchvision, safetensors and Pillow; one thread. Prints the accuracies in per
@@ -16,6 +17,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 import torchvision
 import torchvision.transforms as T
+import torchvision.transforms.functional as TF
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -70,6 +72,8 @@ def main():
     views = [lambda x: x, lambda x: x.flip(3)] if way == "all" else [lambda x: x]
     measured = {split: torch.stack([middle(picture) for picture in splits[split][0]]) for split in ("val", "test")}
     photos, labels = splits["train"]
+    if way == "middles":
+        photos = [TF.center_crop(photo, 256) for photo in photos]
     batch = lambda numbers: torch.stack([augment(photos[i]) for i in numbers])
     if way == "features":
         still = torch.stack([middle(picture) for picture in photos])

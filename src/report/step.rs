@@ -187,6 +187,9 @@ const TOP: i32 = 34 * FINE;
 const BOTTOM: i32 = 44 * FINE;
 const RIGHT: i32 = 10 * FINE;
 const MARKS: usize = 4;
+/// Width of a name's letter, and height of a name.
+const LETTER: i32 = 8 * FINE;
+const LINE: i32 = 15 * FINE;
 
 impl Memory {
     /// Left, top, width and height of a tensor's bar.
@@ -197,6 +200,23 @@ impl Memory {
         let ([first, size], [start, end]) = (life.bytes, life.turns);
         let (top, bottom) = (HEIGHT - BOTTOM - y(first + size), HEIGHT - BOTTOM - y(first));
         [LEFT + x(start), top, (x(end + 1) - x(start)).max(FINE), (bottom - top).max(FINE)]
+    }
+
+    /// The names that fit into their bars, and where their middles are. Tensors may share a place; the first has its name there.
+    fn names(&self) -> Vec<(&str, (i32, i32))> {
+        let mut names: Vec<(&str, (i32, i32))> = Vec::new();
+        let half = |name: &str| name.len() as i32 * LETTER / 2;
+        for life in &self.lives {
+            let ([x, y, width, height], name) = (self.bar(life), life.name.rsplit('/').next().unwrap_or_default());
+            let middle = (x + width / 2, y + height / 2);
+            let free = names.iter().all(|&(other, at)| {
+                (at.0 - middle.0).abs() > half(name) + half(other) || (at.1 - middle.1).abs() > LINE
+            });
+            if free && height > LINE && width > 2 * half(name) {
+                names.push((name, middle));
+            }
+        }
+        names
     }
 }
 
@@ -221,12 +241,9 @@ impl Drawing for Memory {
             let [x, y, width, height] = self.bar(life);
             let colour = SERIES[number % 6];
             area.draw(&Rectangle::new([(x, y), (x + width, y + height)], colour.mix(0.75).filled()))?;
-            // A name where it fits.
-            let name = life.name.rsplit('/').next().unwrap_or_default();
-            if height > 15 * FINE && width > name.len() as i32 * 8 * FINE {
-                let ink = text(13 * FINE, INK, (HPos::Center, VPos::Center));
-                area.draw(&Text::new(name.to_owned(), (x + width / 2, y + height / 2), ink))?;
-            }
+        }
+        for (name, middle) in self.names() {
+            area.draw(&Text::new(name.to_owned(), middle, text(13 * FINE, INK, (HPos::Center, VPos::Center))))?;
         }
         area.draw(&PathElement::new(vec![(LEFT, TOP), (right, TOP)], INK.stroke_width(2 * FINE as u32)))?;
         let says = format!("planned peak of a step's tensors: {}", bytes(self.peak));
@@ -261,5 +278,25 @@ pub fn bytes(count: usize) -> String {
         0x400..0x10_0000 => format!("{:.1} KiB", count as f64 / 1024.0),
         0x10_0000..0x4000_0000 => format!("{:.1} MiB", count as f64 / 1_048_576.0),
         _ => format!("{:.2} GiB", count as f64 / 1_073_741_824.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_that_share_a_place_have_one_name_there() {
+        let life = |name: &str, first: usize, turns: [usize; 2]| Life {
+            name: format!("layer/{name}"),
+            shape: "8".into(),
+            bytes: [first, 100],
+            turns,
+        };
+        let lives =
+            vec![life("relu", 0, [0, 9]), life("sum", 0, [0, 9]), life("pool", 100, [0, 9]), life("loss", 0, [10, 10])];
+        let memory = Memory { lives, turns: 100, peak: 200, persistent: Vec::new(), constants: 0 };
+        let names: Vec<&str> = memory.names().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["relu", "pool"]);
     }
 }
