@@ -22,8 +22,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 ALLOWED = 1e-5
-PROGRAM = "target/release/examples/torchvision"
-GPUNN = "target/release/gpunn"
+BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"), "release")
+PROGRAM = BUILT / "examples/torchvision"
+GPUNN = BUILT / "gpunn"
 
 
 def modules():

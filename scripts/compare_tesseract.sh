@@ -11,11 +11,12 @@ pages=${2:-25}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cargo build --release --quiet --bin gpunn --example read_rates
-rates=target/release/examples/read_rates
+built=${CARGO_TARGET_DIR:-target}/release
+rates=$built/examples/read_rates
 "$rates" --data-dir "$data" --pages "$pages" --write "$work"
 
 both() { # PICTURE TRUTH
-    target/release/gpunn read --quiet "$1" > "$work/gpunn.read"
+    "$built/gpunn" read --quiet "$1" > "$work/gpunn.read"
     tesseract "$1" "$work/tesseract" --psm 6 \
         -c tessedit_char_whitelist=ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 > /dev/null 2>&1
     for reader in gpunn.read tesseract.txt; do

@@ -33,8 +33,9 @@ MODELS = {  # by our names
     "mobilenet_v2": torchvision.models.mobilenet_v2,
 }
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-PROGRAM = "target/release/examples/torchvision"
-GPUNN = "target/release/gpunn"
+BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"), "release")
+PROGRAM = BUILT / "examples/torchvision"
+GPUNN = BUILT / "gpunn"
 
 
 def ours(*arguments):
