@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, each with its `Args` and a `run`.
+//! The command line: one file per subcommand, each with its `Args` and a `run`, and one for each set of flags that several have.
 
 mod augment;
 mod bench;
@@ -16,6 +16,7 @@ mod pictures;
 mod predict;
 mod progress;
 mod read;
+mod recipe;
 mod reconstruct;
 mod report;
 mod summary;

@@ -11,7 +11,8 @@ use gpunn::{Engine, Error, Result, gpu};
 use super::engine::DeviceArgs;
 use super::pictures::say_skipped;
 use super::progress::Stop;
-use super::train::{Point, RUN, RecipeArgs, TellingArgs, announce, watched};
+use super::recipe::{Point, RecipeArgs};
+use super::train::{RUN, TellingArgs, announce, watched};
 
 /// Runs that a sweep may have at most: more are a mistake of typing.
 const MOST_RUNS: usize = 1000;
