@@ -63,6 +63,12 @@ impl Error {
     }
 }
 
+/// All values, or the first error in their order: rayon's own collection into a `Result` keeps whichever error came up first, so
+/// that the same files would be refused in other words from run to run.
+pub(crate) fn all_or_first<T, C: FromIterator<T>>(results: Vec<Result<T>>) -> Result<C> {
+    results.into_iter().collect()
+}
+
 /// The [`Error::Usage`] for a name that is not known: it offers the nearest that is, and lists all.
 pub fn unknown(kind: &str, name: &str, known: &[&str]) -> Error {
     let asked = name.to_lowercase();

@@ -3,6 +3,7 @@
 
 use super::catalogue::Info;
 use super::{Dataset, Pixels, Split};
+use crate::error::all_or_first;
 use crate::formats::{cifar, read_up_to, tar_gz};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -82,7 +83,7 @@ fn read(info: &Info, files: &Files, directory: &Path) -> Result<HashMap<String, 
             let bytes = std::fs::read(&path).map_err(Error::file("cannot read", &path))?;
             Ok(((**name).to_owned(), (bytes, path.display().to_string())))
         };
-        return there.par_iter().map(content).collect();
+        return all_or_first(there.par_iter().map(content).collect());
     }
     let archive = directory.join(info.archive.unwrap_or_default());
     let mut contents = HashMap::new();

@@ -7,6 +7,7 @@
 
 use super::catalogue::Info;
 use super::{Dataset, Pixels, Split, glyphs::SIDE, letters_and_digits};
+use crate::error::all_or_first;
 use crate::formats::mat::{self, Matrix};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -47,7 +48,7 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
         let labels = labels(array(&arrays, &format!("{name}_labels"), &file)?, count, classes.len(), &file)?;
         Ok(Some((pixels, labels, file)))
     };
-    let mut parts: Vec<Option<(Vec<f32>, Labels, String)>> = NAMES.par_iter().map(read).collect::<Result<_>>()?;
+    let mut parts: Vec<Option<(Vec<f32>, Labels, String)>> = all_or_first(NAMES.par_iter().map(read).collect())?;
     if parts.iter().all(Option::is_none) {
         return Err(Error::usage(format!(
             "The data set {} was asked for, but {} holds none of {}.",

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::data::glyphs::SIDE;
 use crate::data::{Split, idx_sets};
+use crate::error::all_or_first;
 use crate::files::write_whole;
 use crate::formats::mat::{self, Matrix};
 use crate::random::{Counted, Purpose};
@@ -94,7 +95,7 @@ impl Published {
             }
             Ok(glyphs)
         };
-        (0..LETTERS + DIGITS).into_par_iter().map(of).collect()
+        all_or_first((0..LETTERS + DIGITS).into_par_iter().map(of).collect())
     }
 }
 
