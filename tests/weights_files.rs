@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use gpunn::data::{Dataset, Part, Pixels, Split};
-use gpunn::formats::tensors::{self, Numbers, TensorFile};
+use gpunn::formats::tensors::{self, Numbers, Tensor, TensorFile};
 use gpunn::nn::Unfreeze;
 use gpunn::nn::models::{self, Config};
 use gpunn::train::{Options, Recipe, Trainer, weights};
@@ -94,6 +94,19 @@ fn files_that_are_no_weights_are_sentences_that_name_them() {
     refused(at, &["info", "."], 2, &["is a folder"]);
 }
 
+/// A file's tensors after a change to the shapes and values of some.
+fn changed(
+    file: &TensorFile,
+    change: impl Fn(&str, &mut Vec<usize>, &mut [f32]),
+) -> BTreeMap<String, (Vec<usize>, Numbers)> {
+    let of = |(name, tensor): (&String, &Tensor)| {
+        let (mut shape, mut values) = (tensor.shape.clone(), file.values(name).expect("values"));
+        change(name, &mut shape, &mut values);
+        (name.clone(), (shape, Numbers::F32(values)))
+    };
+    file.tensors().iter().map(of).collect()
+}
+
 #[test]
 fn files_of_other_weights_are_refused_with_their_tensors() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -103,20 +116,26 @@ fn files_of_other_weights_are_refused_with_their_tensors() {
     refused(at, &to_other, 1, &["does not fit the model resnet18", "`fc.weight`", "of the model squeezenet"]);
     refused(at, &["import", "squeezenet", "--model", "squeezenett"], 2, &["did you mean `squeezenet`"]);
     refused(at, &["import", "squeezenet", "--model", "mlp"], 2, &["--dataset"]);
-    // Another shape, in a file that is sound.
-    let mut all = BTreeMap::new();
     let whole = TensorFile::open(&at.join("squeezenet")).expect("opened");
-    for (name, tensor) in whole.tensors() {
-        let mut shape = tensor.shape.clone();
+    // Another shape, in a file that is sound.
+    let mut all = changed(&whole, |name, shape, _| {
         if name == "features.3.squeeze.weight" {
             shape.swap(0, 1);
         }
-        all.insert(name.clone(), (shape, Numbers::F32(whole.values(name).expect("values"))));
-    }
+    });
     all.insert("features.13.weight".into(), (vec![1], Numbers::F32(vec![0.0])));
     std::fs::write(at.join("other"), tensors::bytes(&all, None).expect("bytes")).expect("written");
     let parts = ["`features.3.squeeze.weight` is 64x16x1x1 instead of 16x64x1x1", "in excess `features.13.weight` (1)"];
     refused(at, &["import", "other", "--model", "squeezenet"], 1, &parts);
+    // Numbers that nothing can be computed from.
+    let broken = changed(&whole, |name, _, values| match name {
+        "features.0.weight" => values[5] = f32::NAN,
+        "features.3.squeeze.bias" => values[0] = f32::NEG_INFINITY,
+        _ => {}
+    });
+    std::fs::write(at.join("broken"), tensors::bytes(&broken, None).expect("bytes")).expect("written");
+    let parts = ["broken holds NaN or infinity", "`features.0.weight`, `features.3.squeeze.bias`:"];
+    refused(at, &["import", "broken", "--model", "squeezenet"], 1, &parts);
     std::fs::write(at.join("nameless"), tensors::bytes(&BTreeMap::new(), None).expect("bytes")).expect("written");
     refused(at, &["import", "nameless"], 2, &["--model"]);
 }

@@ -42,8 +42,35 @@ pub fn begin(file: &TensorFile, model: &Model, weights: &mut Weights) -> Result<
 ///
 /// # Errors
 /// [`Error::Data`] that names every tensor that is missing, has another shape or type, or is one too many, and the model that
-/// the file is of where that is known.
+/// the file is of where that is known; or every tensor that holds NaN or infinity.
 pub fn fill(file: &TensorFile, model: &Model, weights: &mut Weights, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    check_fit(file, model, &wanted)?;
+    let parameters = model.parameters();
+    let mut unsound = Vec::new();
+    let mut take = |layout: &Layout, flat: &mut [f32]| {
+        for parameter in layout.iter().filter(|parameter| wanted(&parameter.name)) {
+            let values = file.values(&parameter.name)?;
+            if !values.iter().all(|value| value.is_finite()) {
+                unsound.push(format!("`{}`", parameter.name));
+            }
+            flat[parameter.range()].copy_from_slice(&values);
+        }
+        Ok::<_, Error>(())
+    };
+    take(parameters, &mut weights.learned)?;
+    take(parameters.statistics(), &mut weights.statistics)?;
+    // An activation may turn NaN into 0, on a GPU as its maker likes: nothing downstream would tell of it.
+    match listed("NaN or infinity instead of weights in ", &unsound) {
+        Some(found) => Err(Error::data(format!(
+            "{} holds {found}: its training diverged, or the file was damaged.",
+            file.path().display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a file whose tensors are not a model's, by their names, shapes and types.
+fn check_fit(file: &TensorFile, model: &Model, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let parameters = model.parameters();
     let all = || parameters.iter().chain(parameters.statistics().iter());
     let found = |parameter: &Parameter| file.tensors().get(&parameter.name);
@@ -64,25 +91,18 @@ pub fn fill(file: &TensorFile, model: &Model, weights: &mut Weights, wanted: imp
     let extra: Vec<String> = extra.map(|(name, tensor)| format!("`{name}` ({tensor})")).collect();
     let complaints = [("it lacks ", missing), ("of another shape or type: ", other), ("it has in excess ", extra)];
     let complaints: Vec<String> = complaints.into_iter().filter_map(|(what, list)| listed(what, &list)).collect();
-    if !complaints.is_empty() {
-        let hint = twin_of(file)
-            .filter(|&twin| twin != model.name())
-            .map_or_else(String::new, |twin| format!(" Its tensors are those of the model {twin}."));
-        return Err(Error::data(format!(
-            "{} does not fit the model {}: {}.{hint}",
-            file.path().display(),
-            model.name(),
-            complaints.join("; ")
-        )));
+    if complaints.is_empty() {
+        return Ok(());
     }
-    let take = |layout: &Layout, flat: &mut [f32]| {
-        for parameter in layout.iter().filter(|parameter| wanted(&parameter.name)) {
-            flat[parameter.range()].copy_from_slice(&file.values(&parameter.name)?);
-        }
-        Ok::<_, Error>(())
-    };
-    take(parameters, &mut weights.learned)?;
-    take(parameters.statistics(), &mut weights.statistics)
+    let hint = twin_of(file)
+        .filter(|&twin| twin != model.name())
+        .map_or_else(String::new, |twin| format!(" Its tensors are those of the model {twin}."));
+    Err(Error::data(format!(
+        "{} does not fit the model {}: {}.{hint}",
+        file.path().display(),
+        model.name(),
+        complaints.join("; ")
+    )))
 }
 
 /// The first of a list, and how many more there are; nothing for an empty one.
