@@ -16,7 +16,7 @@ pub enum Error {
     /// A file's content is not what it has to be.
     #[error("{0}")]
     Data(String),
-    /// A training whose loss is no longer a finite number.
+    /// A training whose loss or weights are no longer finite numbers.
     #[error("{0}")]
     Diverged(String),
     /// The device cannot do what was asked, was lost, or has not enough memory.

@@ -215,6 +215,18 @@ fn numbers_that_cannot_train_are_refused_before_anything_is_written() {
     refused(&["train", "--device", "cpu", "--out", "/proc/gpunn-run", "--epochs", "1"], 1, "/proc/gpunn-run");
 }
 
+/// By the weights where ReLUs hide from the loss that they are no numbers, as at the lower of the rates, and by the loss.
+#[test]
+fn a_run_that_diverges_is_a_sentence_and_keeps_no_broken_weights() {
+    for (limit, rate) in [("500", "1e20"), ("2000", "1e38")] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let learning = ["train", "--model", "cnn", "--dataset", "glyphs", "--limit-train", limit, "--epochs", "1"];
+        let args = [&learning[..], &["--lr", rate, "--device", "cpu", "--out", "run"]].concat();
+        refused_in(folder.path(), &args, 1, "was no longer a finite number in epoch 1");
+        assert!(!folder.path().join("run/last.safetensors").exists(), "{rate}");
+    }
+}
+
 #[test]
 fn a_summary_counts_what_the_layers_hold() {
     let folder = tempfile::tempdir().expect("a folder");

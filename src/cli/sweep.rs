@@ -82,7 +82,7 @@ struct Row {
     val_psnr: Option<f64>,
     test_accuracy: Option<f64>,
     seconds: Option<f64>,
-    /// Whether the loss was no longer a finite number; then there are no figures.
+    /// Whether the loss or a weight was no longer a finite number; then there are no figures.
     diverged: bool,
 }
 

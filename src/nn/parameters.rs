@@ -151,6 +151,13 @@ pub struct Weights {
     pub statistics: Vec<f32>,
 }
 
+impl Weights {
+    /// Whether all are numbers to compute with: none is NaN or infinite.
+    pub fn are_finite(&self) -> bool {
+        self.learned.iter().chain(&self.statistics).all(|value| value.is_finite())
+    }
+}
+
 impl Parameters {
     /// Adds one that is learned after the others.
     pub fn add(&mut self, name: impl Into<String>, shape: impl Into<Shape>, initialiser: Initialiser, group: u32) {

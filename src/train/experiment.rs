@@ -55,7 +55,7 @@ impl Experiment {
     /// Trains to the last epoch, keeping a checkpoint after each, and measures.
     ///
     /// # Errors
-    /// When the device or the disk fails, or the loss is no longer finite.
+    /// When the device or the disk fails, or the loss or a weight is no longer finite.
     pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         while !self.is_over() {
             let epoch = self.trainer.counters().epoch + 1;

@@ -1,6 +1,7 @@
 //! Weights from files of others, and for them: what fits a model, what a file is of, and a model's own file.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::checkpoint::Checkpoint;
 use super::recipe::Recipe;
@@ -249,8 +250,10 @@ pub fn export(checkpoint: &Checkpoint, halves: bool) -> Result<Vec<u8>> {
         }
     }
     let mut recipe = checkpoint.recipe.clone();
-    // Where the data lay is nobody else's business.
+    // Where the data and what it began with lay is nobody else's business.
     recipe.data.folder = None;
+    let name_of = |file: &String| Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned());
+    recipe.model.pretrained = recipe.model.pretrained.as_ref().and_then(name_of);
     let (recipe, classes) = (recipe.to_toml()?, checkpoint.classes.clone());
     let card = Card { format: FORMAT, recipe, input: checkpoint.input, classes };
     let card = serde_json::to_string(&card).map_err(|error| Error::data(format!("The metadata: {error}.")))?;
@@ -284,6 +287,10 @@ mod tests {
         let file = opened(&bytes);
         assert_eq!(file.tensors()["layer1.0.bn1.num_batches_tracked"].kind, "I64");
         assert_eq!(import(&file, None, None).expect("imported"), whole);
+        let mut begun = whole.clone();
+        begun.recipe.model.pretrained = Some("/home/of/mine.safetensors".into());
+        let told = opened(&export(&begun, false).expect("bytes")).metadata()[KEY].clone();
+        assert!(told.contains("mine.safetensors") && !told.contains("home"), "{told}");
         let halves = opened(&export(&whole, true).expect("bytes"));
         assert_eq!(
             (halves.tensors()["fc.weight"].kind.as_str(), halves.tensors()["bn1.running_var"].kind.as_str()),

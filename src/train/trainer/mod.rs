@@ -347,7 +347,7 @@ impl Trainer {
     /// returned.
     ///
     /// # Errors
-    /// When the device is lost, pictures cannot be read, or the loss is no longer a finite number.
+    /// When the device is lost, pictures cannot be read, or the loss or a weight is no longer a finite number.
     pub async fn epoch(&mut self, step: &mut dyn FnMut(u32) -> bool) -> Result<Option<EpochLine>> {
         let start = Instant::now();
         self.prepare_epoch().await?;
@@ -375,14 +375,7 @@ impl Trainer {
         let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
         let trained = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
         let measured = Measured::from_sums(self.task, &sums);
-        if !measured.loss.is_finite() {
-            return Err(Error::Diverged(format!(
-                "The training loss was no longer a finite number in epoch {}: the run has diverged. Try a learning rate \
-                 below {}, or clip the gradients; the checkpoint of the epoch before is kept.",
-                self.counters.epoch + 1,
-                self.recipe.optimizer.learning_rate
-            )));
-        }
+        self.check_finite(measured.loss).await?;
         let val = self.measure(Part::Val).await?;
         let seconds = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
         let at = Moment { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
@@ -404,6 +397,22 @@ impl Trainer {
         counters.seconds += seconds;
         counters.last = Some(line.clone());
         Ok(Some(line))
+    }
+
+    /// Refuses to go on from an epoch after which a number is not finite. The loss alone does not show it: an activation may
+    /// turn what a NaN weight makes into 0.
+    async fn check_finite(&mut self, loss: f64) -> Result<()> {
+        let what = match loss.is_finite() {
+            true if self.weights().await?.are_finite() => return Ok(()),
+            true => "A weight",
+            false => "The training loss",
+        };
+        Err(Error::Diverged(format!(
+            "{what} was no longer a finite number in epoch {}: the run has diverged. Try a learning rate below {}, or clip the \
+             gradients; the checkpoint of the epoch before is kept.",
+            self.counters.epoch + 1,
+            self.recipe.optimizer.learning_rate
+        )))
     }
 
     /// Measures the validation or test split with the present weights; nothing where there is none.
