@@ -3,7 +3,7 @@
     PYTHON scripts/compare_flowers.py DATA classifier SEED...     as flowers17-squeezenet: five epochs, a new classifier alone
     PYTHON scripts/compare_flowers.py DATA middles SEED...        the same, of the photos' middle 256 x 256 alone, as gpunn keeps them
     PYTHON scripts/compare_flowers.py DATA features SEED...       the classifier on features computed once (--cache-features)
-    PYTHON scripts/compare_flowers.py DATA all SEED...            as flowers17-best: all of it learns, 20 epochs
+    PYTHON scripts/compare_flowers.py DATA all SEED...            as flowers17-best: all of it learns, 20 epochs, photos squeezed to a square
 
 DATA holds flowers17/ and squeezenet/. Needs torch, torchvision, safetensors and Pillow; one thread. Prints the accuracies in per
 cent at the last epoch: running over the training pictures, on the validation and on the test split.
@@ -20,10 +20,12 @@ import torchvision.transforms as T
 import torchvision.transforms.functional as TF
 from PIL import Image
 from safetensors.torch import load_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 BATCH = 32
 normalise = T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 augment = T.Compose([T.RandomResizedCrop(224), T.RandomHorizontalFlip(), T.ToTensor(), normalise])
+squeeze = T.Resize((256, 256))
 middle = T.Compose([T.CenterCrop(224), T.ToTensor(), normalise])
 
 
@@ -49,7 +51,7 @@ def accuracy(model, x, y, views):
     return 100 * (torch.cat(logits).argmax(1) == y).float().mean().item()
 
 
-def train(model, optimizer, schedule, epochs, count, batch, labels, smoothing=0.0):
+def train(model, optimizer, schedule, epochs, count, batch, labels, smoothing=0.0, average=None):
     for _ in range(epochs):
         model.train()
         right = 0
@@ -61,6 +63,8 @@ def train(model, optimizer, schedule, epochs, count, batch, labels, smoothing=0.
             optimizer.step()
             if schedule:
                 schedule.step()
+            if average:
+                average.update_parameters(model)
             right += (logits.argmax(1) == labels[numbers]).sum().item()
     return 100 * right / count
 
@@ -70,6 +74,8 @@ def main():
     torch.set_num_threads(1)
     splits = {split: pictures(data, split) for split in ("train", "val", "test")}
     views = [lambda x: x, lambda x: x.flip(3)] if way == "all" else [lambda x: x]
+    if way == "all":
+        splits = {split: ([squeeze(photo) for photo in photos], labels) for split, (photos, labels) in splits.items()}
     measured = {split: torch.stack([middle(picture) for picture in splits[split][0]]) for split in ("val", "test")}
     photos, labels = splits["train"]
     if way == "middles":
@@ -86,11 +92,13 @@ def main():
         torch.manual_seed(seed)
         model = network(data)
         if way == "all":
-            groups = [dict(params=model.features.parameters(), lr=3e-4), dict(params=model.classifier.parameters(), lr=3e-3)]
-            optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+            groups = [dict(params=model.features.parameters()), dict(params=model.classifier.parameters())]
+            optimizer = torch.optim.SGD(groups, 3e-2, momentum=0.9, nesterov=True, weight_decay=1e-3)
             steps = -(-len(photos) // BATCH) * 20
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [3e-4, 3e-3], total_steps=steps)
-            running = train(model, optimizer, schedule, 20, len(photos), batch, labels, 0.1)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [3e-3, 3e-2], total_steps=steps)
+            average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.99))
+            running = train(model, optimizer, schedule, 20, len(photos), batch, labels, 0.1, average)
+            model = average
         else:
             model.features.requires_grad_(False)
             whole, model = model, model.classifier if way == "features" else model

@@ -407,9 +407,10 @@ impl Trainer {
             true => "A weight",
             false => "The training loss",
         };
+        let kept = if self.counters.epoch > 0 { "; the checkpoint of the epoch before is kept" } else { "" };
         Err(Error::Diverged(format!(
             "{what} was no longer a finite number in epoch {}: the run has diverged. Try a learning rate below {}, or clip the \
-             gradients; the checkpoint of the epoch before is kept.",
+             gradients{kept}.",
             self.counters.epoch + 1,
             self.recipe.optimizer.learning_rate
         )))
