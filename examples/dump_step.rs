@@ -1,5 +1,5 @@
 //! One training step of a built-in recipe's network as a safetensors file, for `scripts/compare_pytorch_step.py`: the batch
-//! (of the embedded glyphs where they have the pictures' shape, else random), the weights before, the loss, every gradient
+//! (of the embedded glyphs where they have the images' shape, else random), the weights before, the loss, every gradient
 //! by its parameter's name, and the weights after. The graph is the one that `gpunn train` runs, without what is random in
 //! it, dropout and augmentation; only its outputs are named in addition.
 //!
@@ -51,7 +51,7 @@ fn name_outputs(graph: &mut Graph, parameters: &Parameters) {
     }
 }
 
-/// A batch for the recipe's network: its pictures, their shape and the number of classes.
+/// A batch for the recipe's network: its images, their shape and the number of classes.
 fn batch_for(recipe: &Recipe) -> Result<(Split, [usize; 3], usize)> {
     let batch = recipe.training.batch_size;
     let outline = data::outline(&recipe.data.name, None, &recipe.data.asked())?;
@@ -79,7 +79,7 @@ async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
     let plan = Plan::new(optimise(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?;
     let program = engine.load(plan)?;
 
-    let pixels: Vec<f32> = (0..batch).filter_map(|i| split.picture(i)).flatten().collect();
+    let pixels: Vec<f32> = (0..batch).filter_map(|i| split.image(i)).flatten().collect();
     let before = parameters.initial(recipe.seed);
     if let gpunn::data::Pixels::U8(bytes) = &split.pixels {
         engine.write(&data.buffer("pixels"), 0, bytes)?;

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use gpunn::data::pictures;
+use gpunn::data::images;
 use gpunn::ocr::{self, Reader};
 use gpunn::{Engine, Error, Result};
 
@@ -15,7 +15,7 @@ async fn read(files: &[String]) -> Result<()> {
     }
     let mut reader = Reader::new(Engine::cpu())?;
     for file in files {
-        let page = ocr::read(&pictures::open(Path::new(file))?, &mut reader).await?;
+        let page = ocr::read(&images::open(Path::new(file))?, &mut reader).await?;
         println!("{page}");
         for character in page.characters().filter(|character| character.best.confidence < 0.6) {
             let (best, area) = (character.best, character.area);

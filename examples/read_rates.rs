@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::{self, Part, pictures};
+use gpunn::data::{self, Part, images};
 use gpunn::ocr::measure::{Measured, likeness};
 use gpunn::ocr::pages::{self, Glyphs, Written};
 use gpunn::ocr::{self, Options, Reader};
@@ -86,7 +86,7 @@ fn write(asked: &Asked, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
     for (number, page) in asked.pages()? {
         let path = folder.join(format!("page-{number:03}.png"));
-        page.picture.save(&path).map_err(|error| Error::data(format!("Cannot write {}: {error}.", path.display())))?;
+        page.image.save(&path).map_err(|error| Error::data(format!("Cannot write {}: {error}.", path.display())))?;
         let path = path.with_extension("txt");
         std::fs::write(&path, text_of(&page)).map_err(Error::file("cannot write", path))?;
     }
@@ -100,8 +100,8 @@ async fn read_pages(asked: &Asked) -> Result<()> {
     let mut lines = 0;
     let mut confused: BTreeMap<(char, char), usize> = BTreeMap::new();
     for (number, written) in asked.pages()? {
-        let picture = DynamicImage::ImageLuma8(written.picture.clone());
-        let page = ocr::read_with(&picture, &mut reader, Options { raw: asked.raw }).await?;
+        let image = DynamicImage::ImageLuma8(written.image.clone());
+        let page = ocr::read_with(&image, &mut reader, Options { raw: asked.raw }).await?;
         let measured = Measured::of(&page, &written.lines);
         let (right, read) = (text_of(&written), page.to_string());
         letters += likeness(&right, &read, false);
@@ -147,7 +147,7 @@ async fn read_photos(asked: &Asked) -> Result<()> {
     let mut reader = asked.reader()?;
     for file in &asked.files {
         let truth = text(&file.with_extension("txt"))?;
-        let page = ocr::read_with(&pictures::open(file)?, &mut reader, Options { raw: asked.raw }).await?;
+        let page = ocr::read_with(&images::open(file)?, &mut reader, Options { raw: asked.raw }).await?;
         compare(&file.display().to_string(), &truth, &page.to_string());
     }
     Ok(())

@@ -1,14 +1,14 @@
 //! Our half of `scripts/compare_torchvision.py`: the outputs of a network whose weights a safetensors file holds for given
-//! pictures, and pictures as a network of ImageNet gets them.
+//! images, and images as a network of ImageNet gets them.
 //!
-//!     cargo run --release --example torchvision -- logits WEIGHTS MODEL PICTURES OUT cpu     # PICTURES holds `x`, OUT `logits`
-//!     cargo run --release --example torchvision -- prepare OUT PICTURE...                    # bytes 0 to 255 by their paths
+//!     cargo run --release --example torchvision -- logits WEIGHTS MODEL IMAGES OUT cpu     # IMAGES holds `x`, OUT `logits`
+//!     cargo run --release --example torchvision -- prepare OUT IMAGE...                    # bytes 0 to 255 by their paths
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use gpunn::data::imagenet::SIDE;
-use gpunn::data::pictures::{Fit, Rule, open};
+use gpunn::data::images::{Fit, Rule, open};
 use gpunn::formats::tensors::{self, Numbers, TensorFile};
 use gpunn::gpu::{self, Device};
 use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
@@ -18,9 +18,9 @@ use gpunn::train::{Recipe, files, weights};
 use gpunn::{Engine, Error, Result};
 
 const USAGE: &str =
-    "usage: torchvision logits WEIGHTS MODEL PICTURES OUT cpu|gpu, or torchvision prepare OUT PICTURE...";
+    "usage: torchvision logits WEIGHTS MODEL IMAGES OUT cpu|gpu, or torchvision prepare OUT IMAGE...";
 
-/// Pictures of a pass.
+/// Images of a pass.
 const AT_ONCE: usize = 8;
 
 type Tensors = BTreeMap<String, (Vec<usize>, Numbers)>;
@@ -29,15 +29,15 @@ fn write(path: &str, tensors: &Tensors) -> Result<()> {
     files::write_whole(Path::new(path), &tensors::bytes(tensors, None)?)
 }
 
-/// Logits `[pictures, classes]` for `x` `[pictures, channels, height, width]`, a multiple of [`AT_ONCE`].
-async fn logits(weights: &str, model: &str, pictures: &str, out: &str, device: &str) -> Result<()> {
+/// Logits `[images, classes]` for `x` `[images, channels, height, width]`, a multiple of [`AT_ONCE`].
+async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &str) -> Result<()> {
     let named = gpunn::train::model(model)?;
     let file = TensorFile::open(Path::new(weights))?;
-    let pictures = TensorFile::open(Path::new(pictures))?;
-    let x = pictures.values("x")?;
-    let shape = pictures.tensors()["x"].shape.clone();
+    let images = TensorFile::open(Path::new(images))?;
+    let x = images.values("x")?;
+    let shape = images.tensors()["x"].shape.clone();
     let &[count, channels, height, width] = &shape[..] else { return Err(Error::Usage(USAGE.into())) };
-    // A network of this program's own says for which pictures it is; a twin of torchvision's takes those of ImageNet.
+    // A network of this program's own says for which images it is; a twin of torchvision's takes those of ImageNet.
     let checkpoint = weights::import(&file, Some(named), None)?;
     let recipe = Recipe { augment: None, ..checkpoint.recipe.clone() };
     let model = recipe.build_model([channels, height, width], checkpoint.classes.len())?;
@@ -70,7 +70,7 @@ async fn logits(weights: &str, model: &str, pictures: &str, out: &str, device: &
     write(out, &BTreeMap::from([("logits".into(), (vec![count, classes], Numbers::F32(found)))]))
 }
 
-/// Pictures by their paths `[3, 224, 224]`, by the rule of networks of ImageNet.
+/// Images by their paths `[3, 224, 224]`, by the rule of networks of ImageNet.
 fn prepare(out: &str, paths: &[&str]) -> Result<()> {
     let rule = Rule { size: [SIDE; 2], fit: Fit::ResizeMiddle, channels: 3 };
     let mut tensors = Tensors::new();
@@ -84,10 +84,10 @@ fn prepare(out: &str, paths: &[&str]) -> Result<()> {
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["logits", weights, model, pictures, out, device] => {
-            pollster::block_on(logits(weights, model, pictures, out, device))
+        ["logits", weights, model, images, out, device] => {
+            pollster::block_on(logits(weights, model, images, out, device))
         }
-        ["prepare", out, ref pictures @ ..] => prepare(out, pictures),
+        ["prepare", out, ref images @ ..] => prepare(out, images),
         _ => Err(Error::Usage(USAGE.into())),
     }
 }

@@ -69,13 +69,13 @@ fn upload(engine: &mut Engine, name: &str, split: &Split) -> Result<()> {
     match &split.pixels {
         Pixels::U8(values) => engine.write(&format!("{name}.pixels"), 0, values)?,
         Pixels::F32(_) | Pixels::Stored(_) => {
-            return Err(Error::Usage("this example reads pictures of bytes, in memory".into()));
+            return Err(Error::Usage("this example reads images of bytes, in memory".into()));
         }
     }
     engine.write(&format!("{name}.labels"), 0, &split.labels)
 }
 
-/// The numbers of the steps that go once through `rows` pictures; the last batch may be partly void.
+/// The numbers of the steps that go once through `rows` images; the last batch may be partly void.
 fn steps(rows: usize, epoch: u32, optimiser: &Optimiser) -> Vec<Step> {
     let count = rows.div_ceil(BATCH) as u32;
     let step = |index: u32| {

@@ -26,7 +26,7 @@ for (const frame of document.querySelectorAll("iframe")) {
       found.push(section.id + (section.getBoundingClientRect().height > 60 ? "" : " is empty"));
     const broken = [...inside.images].filter(image => image.naturalWidth == 0).length;
     const beyond = inside.documentElement.scrollWidth - inside.documentElement.clientWidth;
-    document.getElementById("found").textContent += frame.id + ": sections [" + found.join("][") + "] broken pictures "
+    document.getElementById("found").textContent += frame.id + ": sections [" + found.join("][") + "] broken images "
       + broken + ", pixels beyond the right edge " + beyond + ".\n";
     if (--waiting == 0) document.title = "looked";
   };
@@ -46,5 +46,5 @@ for width in wide narrow; do
   for section in "$@"; do
     grep -qF "[$section]" <<<"$line" || { echo "$page has no section $section, or it is empty ($width)" >&2; exit 1; }
   done
-  grep -qF 'broken pictures 0, pixels beyond the right edge 0.' <<<"$line" || { echo "$page is broken or too wide ($width)" >&2; exit 1; }
+  grep -qF 'broken images 0, pixels beyond the right edge 0.' <<<"$line" || { echo "$page is broken or too wide ($width)" >&2; exit 1; }
 done

@@ -2,7 +2,7 @@
 
     PYTHON scripts/compare_export.py
 
-Out: a short training, `gpunn export`, a strict load, and equal logits for random pictures. Back: weights of PyTorch,
+Out: a short training, `gpunn export`, a strict load, and equal logits for random images. Back: weights of PyTorch,
 `gpunn import`, `gpunn export` of that run, equal tensors and equal logits. Prints a table for docs/parity.md; exits with 1 where
 logits differ by more than 1e-5 of the largest, or where an export written twice differs.
 """

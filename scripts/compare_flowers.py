@@ -6,7 +6,7 @@
     PYTHON scripts/compare_flowers.py DATA all SEED...            as flowers17-best: all of it learns, 20 epochs, photos squeezed to a square
 
 DATA holds flowers17/ and squeezenet/. Needs torch, torchvision, safetensors and Pillow; one thread. Prints the accuracies in per
-cent at the last epoch: running over the training pictures, on the validation and on the test split.
+cent at the last epoch: running over the training images, on the validation and on the test split.
 """
 import glob
 import os
@@ -29,12 +29,12 @@ squeeze = T.Resize((256, 256))
 middle = T.Compose([T.CenterCrop(224), T.ToTensor(), normalise])
 
 
-def pictures(data, split):
+def images(data, split):
     found = []
     for label, kind in enumerate(sorted(os.listdir(f"{data}/flowers17/{split}"))):
         files = sorted(glob.glob(f"{data}/flowers17/{split}/{kind}/*.jpg"))
         found += [(Image.open(file).convert("RGB"), label) for file in files]
-    return [picture for picture, _ in found], torch.tensor([label for _, label in found])
+    return [image for image, _ in found], torch.tensor([label for _, label in found])
 
 
 def network(data):
@@ -72,17 +72,17 @@ def train(model, optimizer, schedule, epochs, count, batch, labels, smoothing=0.
 def main():
     data, way, seeds = sys.argv[1], sys.argv[2], [int(seed) for seed in sys.argv[3:]]
     torch.set_num_threads(1)
-    splits = {split: pictures(data, split) for split in ("train", "val", "test")}
+    splits = {split: images(data, split) for split in ("train", "val", "test")}
     views = [lambda x: x, lambda x: x.flip(3)] if way == "all" else [lambda x: x]
     if way == "all":
         splits = {split: ([squeeze(photo) for photo in photos], labels) for split, (photos, labels) in splits.items()}
-    measured = {split: torch.stack([middle(picture) for picture in splits[split][0]]) for split in ("val", "test")}
+    measured = {split: torch.stack([middle(image) for image in splits[split][0]]) for split in ("val", "test")}
     photos, labels = splits["train"]
     if way == "middles":
         photos = [TF.center_crop(photo, 256) for photo in photos]
     batch = lambda numbers: torch.stack([augment(photos[i]) for i in numbers])
     if way == "features":
-        still = torch.stack([middle(picture) for picture in photos])
+        still = torch.stack([middle(image) for image in photos])
         features = network(data).eval().features
         with torch.no_grad():
             of = lambda x: torch.cat([features(part) for part in x.split(68)])

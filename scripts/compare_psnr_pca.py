@@ -18,8 +18,8 @@ from sklearn.decomposition import PCA
 gpunn, run, data_dir = sys.argv[1:4]
 
 
-def pictures(split):
-    """Upright: the files keep pictures column by column."""
+def images(split):
+    """Upright: the files keep images column by column."""
     data = scipy.io.loadmat(f"{data_dir}/emnist36/emnist36_{split}.mat")[f"{split}_data"].astype(np.float32)
     return data.reshape(-1, 32, 32).transpose(0, 2, 1).reshape(-1, 1024)
 
@@ -36,7 +36,7 @@ def network(x, weights):
 
 command = [gpunn, "reconstruct", run, "--split", "val", "--data-dir", data_dir, "--json", "--quiet"]
 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-train, val = pictures("train"), pictures("valid")
+train, val = images("train"), images("valid")
 pca = PCA(found["width"], svd_solver="full").fit(train.astype(np.float64))
 back = pca.inverse_transform(pca.transform(val.astype(np.float64))).astype(np.float32)
 right = {

@@ -95,7 +95,7 @@ def global_average_pool(rng):
 
 
 def channels_last(rng):
-    """A batch of pictures or of features."""
+    """A batch of images or of features."""
     shape = [rng.randint(2, 40), rng.randint(1, 24)]
     return shape + ([rng.randint(1, 12), rng.randint(1, 12)] if rng.random() < 0.8 else [])
 
@@ -133,7 +133,7 @@ def concat(rng):
 
 
 def resized_crop(rng):
-    """The largest part of a proportion that the picture has not, by torchvision, which takes it where no draw fits."""
+    """The largest part of a proportion that the image has not, by torchvision, which takes it where no draw fits."""
     height, width = pair(rng, 6, 60)
     size = [rng.randint(1, height), rng.randint(1, width)]
     ratio = width / height * rng.choice([0.4, 0.6] if width > height else [1.5, 2.5])

@@ -15,7 +15,7 @@ built=${CARGO_TARGET_DIR:-target}/release
 rates=$built/examples/read_rates
 "$rates" --data-dir "$data" --pages "$pages" --write "$work"
 
-both() { # PICTURE TRUTH
+both() { # IMAGE TRUTH
     "$built/gpunn" read --quiet "$1" > "$work/gpunn.read"
     tesseract "$1" "$work/tesseract" --psm 6 \
         -c tessedit_char_whitelist=ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 > /dev/null 2>&1

@@ -1,9 +1,9 @@
-"""Compares our SqueezeNets, ResNet-18 and MobileNetV2 with torchvision's on the same weights and pictures, and our way from a
-picture file to a network's input with torchvision's. Run from the repository's root:
+"""Compares our SqueezeNets, ResNet-18 and MobileNetV2 with torchvision's on the same weights and images, and our way from a
+image file to a network's input with torchvision's. Run from the repository's root:
 
     PYTHON scripts/compare_torchvision.py [FOLDER] [--weights SQUEEZENET_1_1.safetensors]
 
-FOLDER holds photos (jpg, at any depth); without it only random pictures are compared. `examples/torchvision.rs` is our half.
+FOLDER holds photos (jpg, at any depth); without it only random images are compared. `examples/torchvision.rs` is our half.
 Weights are random, from a fixed seed, with the running statistics of random batches; those of SqueezeNet 1.1 from a file
 too, where one is named. Prints tables for docs/parity.md; exits with 1 where logits differ by more than 1e-4 of the largest,
 or where a file that we write is not loaded strictly.
@@ -24,7 +24,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from torchvision.transforms import functional as F
 
-PICTURES = 32
+IMAGES = 32
 ALLOWED = 1e-4
 MODELS = {  # by our names
     "squeezenet": torchvision.models.squeezenet1_1,
@@ -88,7 +88,7 @@ def strictly(name, weights, folder):
 
 
 def reference(path):
-    """A picture as torchvision's evaluation transform takes it, in bytes."""
+    """An image as torchvision's evaluation transform takes it, in bytes."""
     from PIL import Image
 
     image = Image.open(path).convert("RGB")
@@ -112,7 +112,7 @@ def photographs(folder, temporary):
     from PIL import Image
 
     paths = sorted(pathlib.Path(folder).rglob("*.jpg"))
-    paths = paths[:: max(1, len(paths) // PICTURES)][:PICTURES]
+    paths = paths[:: max(1, len(paths) // IMAGES)][:IMAGES]
     scaled = []
     for number, path in enumerate(paths):
         image = Image.open(path).convert("RGB")
@@ -131,7 +131,7 @@ def main():
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        x = torch.randn(PICTURES, 3, 224, 224, generator=torch.Generator().manual_seed(2))
+        x = torch.randn(IMAGES, 3, 224, 224, generator=torch.Generator().manual_seed(2))
         if photos:
             paths, scaled = photographs(photos, folder)
             print("| from file to input | largest | mean | above 1 |\n|---|---|---|---|")

@@ -1,9 +1,9 @@
 // needs: grid, step, philox
-// y[row] = the picture that order[step.first + row] names, as the network is to see it; 0 for rows that are not valid.
+// y[row] = the image that order[step.first + row] names, as the network is to see it; 0 for rows that are not valid.
 // x [N, channels, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
 // bindings) or a ring of slots; y [batch, channels, out_height, out_width].
 //
-// A pixel of the result is mirrored, laid over the picture at the drawn corner, taken through the inverse of the drawn affine
+// A pixel of the result is mirrored, laid over the image at the drawn corner, taken through the inverse of the drawn affine
 // map, read there (bilinear where the map is not the identity), multiplied and shifted by levels, and covered by the square
 // that is cut out. All draws are functions of seed, step and row: the same words as in src/ops/augment/draw.rs.
 //
@@ -11,14 +11,14 @@
 struct Dims {
     count: u32,      // invocations
     channels: u32,
-    height: u32,     // of a picture
+    height: u32,     // of an image
     width: u32,
     out_height: u32, // of what it becomes
     out_width: u32,
     rows: u32,       // of the data
     each: u32,       // rows of a shard
     listed: u32,     // length of the order
-    translate: u32,  // where nothing is drawn an i32, by which the picture is moved
+    translate: u32,  // where nothing is drawn an i32, by which the image is moved
     cutout: u32,
     chance: u32,     // of 2^24, of the affine map
     brightness: f32,
@@ -36,7 +36,7 @@ alias Stored = u32;
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
 const EDGES: bool = true;      // whether the last workgroup runs past the end
-const BYTES: bool = true;      // whether pictures are bytes
+const BYTES: bool = true;      // whether images are bytes
 const RING: bool = false;      // whether the data are a ring
 const RANDOM: bool = true;     // whether anything is drawn
 const FLIP: u32 = 1u;          // never, at random, in turn by epoch, always
@@ -47,7 +47,7 @@ const AFFINE: bool = true;
 const CUTOUT: bool = true;
 
 const PURPOSE_AUGMENT: u32 = 3u;
-const ALTERNATE: u32 = 3u; // the block that says which pictures are mirrored in even epochs
+const ALTERNATE: u32 = 3u; // the block that says which images are mirrored in even epochs
 
 fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // spliced
 
@@ -86,7 +86,7 @@ fn inverse_map(angle: f32, scale: f32, shear: f32) -> vec4f {
     return vec4f(turn.y + slant * turn.x, turn.x - slant * turn.y, -turn.x, turn.y) / scale;
 }
 
-fn draw(row: u32, picture: u32) -> Drawn {
+fn draw(row: u32, image: u32) -> Drawn {
     let seed = vec2u(step.seed_low, step.seed_high);
     let room = vec2u(dims.height - dims.out_height, dims.width - dims.out_width);
     let middle = vec2i(room / 2u) + bitcast<i32>(dims.translate);
@@ -100,7 +100,7 @@ fn draw(row: u32, picture: u32) -> Drawn {
             drawn.flip = (words.x >> 31u) == 1u;
         }
         if FLIP == 2u {
-            let word = philox(vec4u(ALTERNATE, picture, 0u, PURPOSE_AUGMENT), seed).x;
+            let word = philox(vec4u(ALTERNATE, image, 0u, PURPOSE_AUGMENT), seed).x;
             drawn.flip = ((word >> 31u) ^ (step.epoch & 1u)) == 1u;
         }
         if PLACED {
@@ -132,7 +132,7 @@ fn reflected(index: i32, size: u32) -> i32 {
     return clamp(min(turned, period - turned), 0, last);
 }
 
-// The picture's value at row and column `at` of the plane that begins at `first`. What is black is loaded and dropped: loads
+// The image's value at row and column `at` of the plane that begins at `first`. What is black is loaded and dropped: loads
 // under a condition cost more than loads.
 fn pixel(shard: u32, first: u32, at: vec2i) -> f32 {
     let last = vec2i(i32(dims.height), i32(dims.width)) - 1;
@@ -184,10 +184,10 @@ fn main(
     // Rows that are not valid read the first listed one and drop it.
     let position = step.first + row;
     let valid = row < step.valid && position < dims.listed;
-    let picture = order[select(0u, position, valid)];
-    let picked = min(select(picture, position % dims.rows, RING), dims.rows - 1u);
+    let image = order[select(0u, position, valid)];
+    let picked = min(select(image, position % dims.rows, RING), dims.rows - 1u);
     let shard = picked / dims.each;
-    let drawn = draw(row, picture);
+    let drawn = draw(row, image);
     for (var channel = 0u; channel < dims.channels; channel++) {
         let first = (picked % dims.each * dims.channels + channel) * dims.height * dims.width;
         let line = levels[channel];

@@ -1,5 +1,5 @@
 // needs: grid
-// The mean of each window of X [planes, height, width], as Y [planes, rows, columns]; a plane is a channel of a picture. The
+// The mean of each window of X [planes, height, width], as Y [planes, rows, columns]; a plane is a channel of an image. The
 // window of (row, column) has its corner at (row * stride - padding). One invocation a window.
 struct Dims {
     count: u32, // windows of all planes
@@ -51,7 +51,7 @@ fn main(
     var sum = 0.0;
     for (var ky = 0u; ky < HEIGHT; ky++) {
         for (var kx = 0u; kx < WIDTH; kx++) {
-            // Outside the picture this wraps around or is beyond it; the pixel read instead does not count.
+            // Outside the image this wraps around or is beyond it; the pixel read instead does not count.
             let iy = y_start + ky - dims.padding_y;
             let ix = x_start + kx - dims.padding_x;
             let inside = iy < dims.height && ix < dims.width;

@@ -1,5 +1,5 @@
 // needs: grid
-// The gradient of average-pool by its picture, DX [planes, height, width]: each pixel adds up its shares of DY [planes, rows,
+// The gradient of average-pool by its image, DX [planes, height, width]: each pixel adds up its shares of DY [planes, rows,
 // columns] of the windows that it is under. One invocation a pixel.
 struct Dims {
     count: u32, // pixels of all planes

@@ -3,7 +3,7 @@
 // others. One invocation a run of values. A value is a vector of four pixels where they are a multiple of four.
 struct Dims {
     count: u32,  // runs
-    values: u32, // of a channel of a picture
+    values: u32, // of a channel of an image
     channels: u32,
     epsilon: f32,
 }

@@ -4,7 +4,7 @@
 // valid get 0. One invocation a run of values. A value is a vector of four pixels where they are a multiple of four.
 struct Dims {
     count: u32,  // runs
-    values: u32, // of a channel of a picture
+    values: u32, // of a channel of an image
     channels: u32,
 }
 alias Value = f32;

@@ -5,7 +5,7 @@ struct Dims {
     channels: u32,
     pieces: u32,
     batch: u32,
-    pixels: u32, // of a channel of a picture
+    pixels: u32, // of a channel of an image
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> sums: array<f32>;

@@ -7,11 +7,11 @@
 // Where the pixels are a multiple of four, a value is a vector of four of them.
 struct Dims {
     channels: u32,
-    values: u32, // of a channel of a picture
+    values: u32, // of a channel of an image
     batch: u32,
     pieces: u32,
     run: u32,    // values of a piece; the last may have fewer
-    pixels: u32, // of a channel of a picture
+    pixels: u32, // of a channel of an image
     epsilon: f32,
 }
 alias Value = f32;
@@ -45,19 +45,19 @@ fn main(
         center = mean[channel];
     }
     let first = piece * dims.run + local;
-    // Picture and place in it; 64 values further are some pictures and some places: no division in the loop.
-    var picture = first / dims.values;
+    // Image and place in it; 64 values further are some images and some places: no division in the loop.
+    var image = first / dims.values;
     var within = first % dims.values;
-    let pictures = 64u / dims.values;
+    let images = 64u / dims.values;
     let further = 64u % dims.values;
     var sum = Value();
     for (var i = first; i < last; i += 64u) {
-        let place = (picture * dims.channels + channel) * dims.values + within;
-        picture += pictures;
+        let place = (image * dims.channels + channel) * dims.values + within;
+        image += images;
         within += further;
         if within >= dims.values {
             within -= dims.values;
-            picture += 1u;
+            image += 1u;
         }
         let value = a[place];
         if WHAT == 0u {

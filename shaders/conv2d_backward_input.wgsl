@@ -1,5 +1,5 @@
 // needs: grid
-// The gradient of a convolution by its picture, the plain way: one invocation computes one element of DX. Read as an op of
+// The gradient of a convolution by its image, the plain way: one invocation computes one element of DX. Read as an op of
 // its own this is a transposed convolution of DY.
 //
 // Shapes: DY is [batch, out_channels, rows, columns], W is [out_channels, in_channels / groups, kernel_height,
@@ -48,14 +48,14 @@ fn main(
     let ix = index % dims.width;
     let iy = (index / dims.width) % dims.height;
     let channel = (index / (dims.width * dims.height)) % dims.in_channels;
-    let picture = index / (dims.width * dims.height * dims.in_channels);
+    let image = index / (dims.width * dims.height * dims.in_channels);
 
     let inputs = dims.in_channels / dims.groups;
     let outputs = dims.out_channels / dims.groups;
     let first_output = (channel / inputs) * outputs;
     var sum = 0.0;
     for (var output = first_output; output < first_output + outputs; output++) {
-        let plane = (picture * dims.out_channels + output) * dims.rows;
+        let plane = (image * dims.out_channels + output) * dims.rows;
         let taps = (output * inputs + channel % inputs) * dims.kernel_height;
         for (var ky = 0u; ky < dims.kernel_height; ky++) {
             // A negative distance wraps around to a number far above every row.

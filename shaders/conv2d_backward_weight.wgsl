@@ -5,9 +5,9 @@
 // Shapes: X is [batch, in_channels, height, width], DY is [batch, out_channels, rows, columns], DW is [splits,
 // out_channels, in_channels / groups, kernel_height, kernel_width]; all row-major, any sizes.
 //
-// Forward, a tap of the kernel met one pixel for each output of each picture. Its gradient is the sum, over all of them,
-// of that pixel times that output's gradient: few sums, each of very many products. The order is fixed: picture, row,
-// column. Of long sums the rows of all pictures are split into shares, whose sums conv2d_sum_splits.wgsl adds in order: on
+// Forward, a tap of the kernel met one pixel for each output of each image. Its gradient is the sum, over all of them,
+// of that pixel times that output's gradient: few sums, each of very many products. The order is fixed: image, row,
+// column. Of long sums the rows of all images are split into shares, whose sums conv2d_sum_splits.wgsl adds in order: on
 // Mesa's software rasteriser all loops of an invocation together run 65,535 times at most, and then end silently.
 
 struct Dims {
@@ -58,15 +58,15 @@ fn main(
     var sum = 0.0;
     let end = min((split + 1u) * dims.share, dims.batch * dims.rows);
     for (var line = split * dims.share; line < end; line++) {
-        let picture = line / dims.rows;
+        let image = line / dims.rows;
         let row = line % dims.rows;
-        // Above the picture this wraps around and is as much outside as below it.
+        // Above the image this wraps around and is as much outside as below it.
         let iy = row * dims.stride_y + ky * dims.dilation_y - dims.padding_y;
         if (iy >= dims.height) {
             continue;
         }
-        let pixels = ((picture * dims.in_channels + input) * dims.height + iy) * dims.width;
-        let gradients = ((picture * dims.out_channels + output) * dims.rows + row) * dims.columns;
+        let pixels = ((image * dims.in_channels + input) * dims.height + iy) * dims.width;
+        let gradients = ((image * dims.out_channels + output) * dims.rows + row) * dims.columns;
         for (var column = 0u; column < dims.columns; column++) {
             let ix = column * dims.stride_x + kx * dims.dilation_x - dims.padding_x;
             if (ix < dims.width) {

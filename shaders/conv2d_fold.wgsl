@@ -1,16 +1,16 @@
 // needs: grid
-// Folds what each tap gives for each output of a convolution back into the picture that the taps met: the second half of the
-// gradient by the picture where the stride is above 1. The first half is a product of matrices that wastes nothing on
+// Folds what each tap gives for each output of a convolution back into the image that the taps met: the second half of the
+// gradient by the image where the stride is above 1. The first half is a product of matrices that wastes nothing on
 // pixels that no tap meets.
 //
-// Shapes: TAPS is [pictures, in_channels, kernel_height, kernel_width, pitch], a row of it `rows` x `columns` outputs, filled
-// up; DX is [batch, in_channels, height, width], of which this computes the pictures from `first` on.
+// Shapes: TAPS is [images, in_channels, kernel_height, kernel_width, pitch], a row of it `rows` x `columns` outputs, filled
+// up; DX is [batch, in_channels, height, width], of which this computes the images from `first` on.
 //
 // Division of work: one invocation a pixel of DX, which gathers from every output that it was part of: the same taps, in
 // the same order, as conv2d_backward_input.wgsl.
 
 struct Dims {
-    first: u32,       // picture of DX
+    first: u32,       // image of DX
     count: u32,       // pixels
     in_channels: u32,
     height: u32,

@@ -50,16 +50,16 @@ fn main(
     let column = index % dims.columns;
     let row = (index / dims.columns) % dims.rows;
     let output = (index / (dims.columns * dims.rows)) % dims.out_channels;
-    let picture = index / (dims.columns * dims.rows * dims.out_channels);
+    let image = index / (dims.columns * dims.rows * dims.out_channels);
 
     let inputs = dims.in_channels / dims.groups;
     let first_input = (output / (dims.out_channels / dims.groups)) * inputs;
     var sum = 0.0;
     for (var channel = 0u; channel < inputs; channel++) {
-        let plane = (picture * dims.in_channels + first_input + channel) * dims.height;
+        let plane = (image * dims.in_channels + first_input + channel) * dims.height;
         let taps = (output * inputs + channel) * dims.kernel_height;
         for (var ky = 0u; ky < dims.kernel_height; ky++) {
-            // Above the picture this wraps around and is as much outside as below it.
+            // Above the image this wraps around and is as much outside as below it.
             let iy = row * dims.stride_y + ky * dims.dilation_y - dims.padding_y;
             if (iy >= dims.height) {
                 continue;

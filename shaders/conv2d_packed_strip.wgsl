@@ -1,15 +1,15 @@
 // needs: grid
 // Convolution from packed operands, for software rasterisers without subgroups of a known size.
 //
-// Shapes: X is [pictures, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_picture.wgsl says what stands where), W is
+// Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what stands where), W is
 // [groups, blocks, kernel_height, quads, 8 outputs, 4 steps] (conv2d_pack_weight.wgsl), with whole tiles of blocks; Y is
-// [batch, groups, outputs, rows, columns], of which this computes the pictures from
+// [batch, groups, outputs, rows, columns], of which this computes the images from
 // `first_y` on. A step is an input channel
 // and a tap across; any stride, padding and dilation across is in the packing.
 // Needs: nothing beyond WebGPU's defaults.
 //
 // Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS pixels, counted over rows and
-// pictures. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the pixels; a lane's next
+// images. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the pixels; a lane's next
 // vec4 of pixels is LANES_ACROSS further. Workgroups with the same pixels stand side by side.
 //
 // The idea is that of matmul_strip.wgsl, which see: vec4 loads, each number used as often as a lane's tile allows, four
@@ -23,9 +23,9 @@ const LANES_DOWN: u32 = 2u; // lanes of a workgroup along the output channels
 const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along the pixels
 
 struct Dims {
-    first_x: u32,       // picture of X
-    first_y: u32,       // picture of Y
-    pixels: u32,        // vec4s of pixels: pictures * rows * vectors
+    first_x: u32,       // image of X
+    first_y: u32,       // image of Y
+    pixels: u32,        // vec4s of pixels: images * rows * vectors
     groups: u32,
     outputs: u32,       // of a group
     tiles: u32,         // of a group's outputs
@@ -98,11 +98,11 @@ fn main(
         let at = min(pixel, dims.pixels - 1u);
         let line = at / dims.vectors;
         let vector = at - (line * dims.vectors);
-        let picture = line / dims.rows;
-        let row = line - (picture * dims.rows);
-        base[v] = (((((dims.first_x + picture) * dims.groups) + channel_group) * dims.steps) * plane)
+        let image = line / dims.rows;
+        let row = line - (image * dims.rows);
+        base[v] = (((((dims.first_x + image) * dims.groups) + channel_group) * dims.steps) * plane)
             + (row * dims.stride_y * dims.vectors) + vector;
-        let output = ((((dims.first_y + picture) * dims.groups) + channel_group) * dims.outputs) + first_output;
+        let output = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
         to[v] = (((output * dims.rows) + row) * dims.columns) + (4u * vector);
         count[v] = select(0u, dims.columns - (4u * vector), pixel < dims.pixels);
     }

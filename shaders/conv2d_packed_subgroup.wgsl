@@ -1,16 +1,16 @@
 // needs: grid
 // Convolution from packed operands, for software rasterisers whose subgroup is exactly 8 lanes wide (lavapipe).
 //
-// Shapes: X is [pictures, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_picture.wgsl says what stands where), W is
+// Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what stands where), W is
 // [groups, blocks, kernel_height, quads, 8 outputs, 4 steps] (conv2d_pack_weight.wgsl), with whole tiles of blocks; Y is
-// [batch, groups, outputs, rows, columns], of which this computes the pictures from
+// [batch, groups, outputs, rows, columns], of which this computes the images from
 // `first_y` on. A step is an input channel
 // and a tap across; any stride, padding and dilation across is in the packing.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
 //
 // Division of work: a workgroup is one subgroup and computes 8 * ROW_BLOCKS output channels of 32 * COLUMN_VECTORS pixels.
 // Each lane holds all channels of the tile, and of the pixels the COLUMN_VECTORS groups of four side by side that are 8
-// groups apart, counted over rows and pictures. Workgroups with the same pixels stand side by side.
+// groups apart, counted over rows and images. Workgroups with the same pixels stand side by side.
 //
 // The idea is that of matmul_subgroup.wgsl, which see: each vec4 of W is loaded by one lane and handed to all by
 // subgroupBroadcast, and four steps are innermost. What makes a convolution of it is where a step's pixels stand: `ky` moves
@@ -22,9 +22,9 @@ const COLUMN_VECTORS: u32 = 2u; // vec4s of pixels a lane computes
 const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
 
 struct Dims {
-    first_x: u32,       // picture of X
-    first_y: u32,       // picture of Y
-    pixels: u32,        // vec4s of pixels: pictures * rows * vectors
+    first_x: u32,       // image of X
+    first_y: u32,       // image of Y
+    pixels: u32,        // vec4s of pixels: images * rows * vectors
     groups: u32,
     outputs: u32,       // of a group
     tiles: u32,         // of a group's outputs
@@ -96,11 +96,11 @@ fn main(
         let at = min(pixel, dims.pixels - 1u);
         let line = at / dims.vectors;
         let vector = at - (line * dims.vectors);
-        let picture = line / dims.rows;
-        let row = line - (picture * dims.rows);
-        base[v] = (((((dims.first_x + picture) * dims.groups) + channel_group) * dims.steps) * plane)
+        let image = line / dims.rows;
+        let row = line - (image * dims.rows);
+        base[v] = (((((dims.first_x + image) * dims.groups) + channel_group) * dims.steps) * plane)
             + (row * dims.stride_y * dims.vectors) + vector;
-        let output = ((((dims.first_y + picture) * dims.groups) + channel_group) * dims.outputs) + first_output;
+        let output = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
         to[v] = (((output * dims.rows) + row) * dims.columns) + (4u * vector);
         count[v] = select(0u, dims.columns - (4u * vector), pixel < dims.pixels);
     }

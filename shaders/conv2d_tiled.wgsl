@@ -1,13 +1,13 @@
 // needs: grid
-// Convolution, or its gradient by the picture, for real GPUs: a matrix product whose right matrix is never written down.
+// Convolution, or its gradient by the image, for real GPUs: a matrix product whose right matrix is never written down.
 // Tiles of both matrices in workgroup memory, a small tile of the result in each lane's registers.
 //
 // Shapes: W is [out_channels, in_channels / groups, kernel_height, kernel_width]. Forward, X is [batch, in_channels, height,
 // width] and Y is [batch, out_channels, rows, columns]; with BACKWARD, X is the gradient [batch, out_channels, rows,
-// columns] and Y the picture's [batch, in_channels, height, width]. All row-major, any sizes and groups.
+// columns] and Y the image's [batch, in_channels, height, width]. All row-major, any sizes and groups.
 // Needs: WebGPU's default limits: 256 invocations, 8.5 KiB of workgroup memory. Not measured on hardware yet.
 //
-// The product, for each group: a row is a channel of Y, a column is a pixel of Y (counted over pictures), and a step of the
+// The product, for each group: a row is a channel of Y, a column is a pixel of Y (counted over images), and a step of the
 // sum is a channel of X and a tap. The left matrix is W. The right one has, for a pixel and a tap, the number of X that they
 // meet, or zero where there is none: outside X, or, backwards, between two outputs where the stride is above 1.
 //
@@ -15,12 +15,12 @@
 // memory at a time. Workgroups with the same pixels stand side by side, so that X is still in a cache.
 //
 // Each lane always fetches the same vec4 of both tiles: four channels of one step of W, four pixels of one step of X. So
-// the divisions that make a picture, a row and a column of a pixel's number are made once; the step's channel and tap go on
+// the divisions that make an image, a row and a column of a pixel's number are made once; the step's channel and tap go on
 // by 16 steps as a number of three digits does, with carries instead of divisions. Neighbouring lanes take neighbouring
 // pixels of X and neighbouring steps of W, both side by side in memory.
 // Bank conflicts: as in matmul_tiled.wgsl; PAD makes the distance of two steps an odd number of vec4s.
 
-const BACKWARD: bool = false; // the gradient by the picture
+const BACKWARD: bool = false; // the gradient by the image
 const TILE: u32 = 64u; // channels, and pixels, of a workgroup
 const DEPTH: u32 = 16u; // steps held in workgroup memory at a time
 const VECTORS: u32 = TILE / 4u; // vec4s of a step in either tile; also the lanes along each side
@@ -87,25 +87,25 @@ fn channels_y() -> u32 { return select(dims.out_channels, dims.in_channels, BACK
 fn size_x() -> vec2u { return select(vec2u(dims.height, dims.width), vec2u(dims.rows, dims.columns), BACKWARD); }
 fn size_y() -> vec2u { return select(vec2u(dims.rows, dims.columns), vec2u(dims.height, dims.width), BACKWARD); }
 
-// A pixel of Y: its picture, its place in the map, and where tap 0 meets X, in rows and columns of the padded picture.
+// A pixel of Y: its image, its place in the map, and where tap 0 meets X, in rows and columns of the padded image.
 struct Pixel {
-    picture: u32,
+    image: u32,
     place: u32,
     at: vec2u,
 }
 
 fn pixel_of(number: u32) -> Pixel {
     let size = size_y();
-    let picture = number / (size.x * size.y);
-    let place = number - (picture * size.x * size.y);
+    let image = number / (size.x * size.y);
+    let place = number - (image * size.x * size.y);
     let row = place / size.y;
     let at = vec2u(row, place - (row * size.y));
     let stride = vec2u(dims.stride_y, dims.stride_x);
     let padding = vec2u(dims.padding_y, dims.padding_x);
     if (BACKWARD) {
-        return Pixel(picture, place, at + padding);
+        return Pixel(image, place, at + padding);
     }
-    return Pixel(picture, place, (at * stride) - padding);
+    return Pixel(image, place, (at * stride) - padding);
 }
 
 // What a pixel and a step meet. Above and left of X coordinates wrap around and are as much outside as below it.
@@ -120,10 +120,10 @@ fn load_x(pixel: Pixel, group: u32, step: Step) -> f32 {
         at = distance / stride;
         meets = all((at * stride) == distance);
     }
-    if (!meets || any(at >= size) || step.channel >= channels_x() || pixel.picture >= dims.batch) {
+    if (!meets || any(at >= size) || step.channel >= channels_x() || pixel.image >= dims.batch) {
         return 0.0;
     }
-    let plane = (((pixel.picture * dims.groups) + group) * channels_x()) + step.channel;
+    let plane = (((pixel.image * dims.groups) + group) * channels_x()) + step.channel;
     return x[(((plane * size.x) + at.x) * size.y) + at.y];
 }
 
@@ -193,9 +193,9 @@ fn main(
     let map = size_y().x * size_y().y;
     for (var p = 0u; p < 4u; p++) {
         let pixel = pixel_of(first_pixel + (4u * across) + p);
-        let plane = (((pixel.picture * dims.groups) + channel_group) * channels_y()) + channel;
+        let plane = (((pixel.image * dims.groups) + channel_group) * channels_y()) + channel;
         for (var c = 0u; c < 4u; c++) {
-            if (channel + c < channels_y() && pixel.picture < dims.batch) {
+            if (channel + c < channels_y() && pixel.image < dims.batch) {
                 let index = ((plane + c) * map) + pixel.place;
                 y[index] = epilogue(sums[c][p], index);
             }

@@ -66,20 +66,20 @@ fn tap_of(number: u32, channel_group: u32) -> Tap {
 }
 
 // Above and left of X coordinates wrap around and are as much outside as below it.
-fn load_x(picture: u32, corner: vec2u, tap: Tap, exists: bool) -> f32 {
+fn load_x(image: u32, corner: vec2u, tap: Tap, exists: bool) -> f32 {
     let at = corner + tap.at;
     if (!exists || !tap.exists || any(at >= vec2u(dims.height, dims.width))) {
         return 0.0;
     }
-    return x[((((picture * dims.in_channels) + tap.channel) * dims.height) + at.x) * dims.width + at.y];
+    return x[((((image * dims.in_channels) + tap.channel) * dims.height) + at.x) * dims.width + at.y];
 }
 
-fn load_dy(picture: u32, place: u32, output: u32, channel_group: u32, exists: bool) -> f32 {
+fn load_dy(image: u32, place: u32, output: u32, channel_group: u32, exists: bool) -> f32 {
     let outputs = dims.out_channels / dims.groups;
     if (!exists || output >= outputs) {
         return 0.0;
     }
-    let plane = (((picture * dims.groups) + channel_group) * outputs) + output;
+    let plane = (((image * dims.groups) + channel_group) * outputs) + output;
     return dy[(plane * dims.rows * dims.columns) + place];
 }
 
@@ -114,22 +114,22 @@ fn main(
     for (var first = begin; first < end; first += DEPTH) {
         let pixel = first + across;
         let exists = pixel < end;
-        let picture = pixel / map;
-        let place = pixel - (picture * map);
+        let image = pixel / map;
+        let place = pixel - (image * map);
         let row = place / dims.columns;
         let column = place - (row * dims.columns);
         let corner = vec2u(row * dims.stride_y, column * dims.stride_x) - vec2u(dims.padding_y, dims.padding_x);
         x_tile[across][down] = vec4f(
-            load_x(picture, corner, tap0, exists),
-            load_x(picture, corner, tap1, exists),
-            load_x(picture, corner, tap2, exists),
-            load_x(picture, corner, tap3, exists),
+            load_x(image, corner, tap0, exists),
+            load_x(image, corner, tap1, exists),
+            load_x(image, corner, tap2, exists),
+            load_x(image, corner, tap3, exists),
         );
         dy_tile[across][down] = vec4f(
-            load_dy(picture, place, output, channel_group, exists),
-            load_dy(picture, place, output + 1u, channel_group, exists),
-            load_dy(picture, place, output + 2u, channel_group, exists),
-            load_dy(picture, place, output + 3u, channel_group, exists),
+            load_dy(image, place, output, channel_group, exists),
+            load_dy(image, place, output + 1u, channel_group, exists),
+            load_dy(image, place, output + 2u, channel_group, exists),
+            load_dy(image, place, output + 3u, channel_group, exists),
         );
         workgroupBarrier();
         for (var step = 0u; step < DEPTH; step++) {

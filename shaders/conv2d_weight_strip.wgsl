@@ -1,16 +1,16 @@
 // needs: grid
-// The gradient of a convolution by its weight from packed pictures, for software rasterisers without subgroups
+// The gradient of a convolution by its weight from packed images, for software rasterisers without subgroups
 // of a known size.
 //
-// Shapes: X is [pictures, groups, inputs, kernel_width, packed_rows, 4 * vectors] (conv2d_pack_picture.wgsl says what
+// Shapes: X is [images, groups, inputs, kernel_width, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what
 // stands where), DY is [batch, groups, outputs, rows, 4 * vectors], with zeros beyond the last column, SUMS is
 // [splits, groups, outputs, 4 * quads], where a row holds the taps [inputs, kernel_height, kernel_width], filled up. The
-// pictures are those from `first_x` and from `first_y` on.
+// images are those from `first_x` and from `first_y` on.
 // Needs: nothing beyond WebGPU's defaults.
 //
 // A matrix product of DY, with an output channel a row and a pixel a column, and the transpose of what each tap meets: few
-// outputs, each a sum over all pixels of all pictures. Their rows are split over `splits` workgroups, whose sums are added
-// in order by conv2d_sum_splits.wgsl; with `adds` a workgroup goes on from the sums of the pictures before.
+// outputs, each a sum over all pixels of all images. Their rows are split over `splits` workgroups, whose sums are added
+// in order by conv2d_sum_splits.wgsl; with `adds` a workgroup goes on from the sums of the images before.
 //
 // Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS taps for its share of the
 // rows. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the taps; a lane's next group
@@ -25,9 +25,9 @@ const LANES_DOWN: u32 = 2u; // lanes of a workgroup along the output channels
 const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along the taps
 
 struct Dims {
-    first_x: u32,       // picture of X
-    first_y: u32,       // picture of DY
-    lines: u32,         // rows of all pictures
+    first_x: u32,       // image of X
+    first_y: u32,       // image of DY
+    lines: u32,         // rows of all images
     share: u32,         // lines of a split
     splits: u32,
     adds: u32,          // 1: to what stands in SUMS, which are otherwise begun
@@ -49,7 +49,7 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4f>;
 
-// Where what a tap of a group meets begins in a picture of X.
+// Where what a tap of a group meets begins in an image of X.
 fn begin(tap: u32, plane: u32) -> u32 {
     let kx = tap % dims.kernel_width;
     let ky = (tap / dims.kernel_width) % dims.kernel_height;
@@ -110,13 +110,13 @@ fn main(
     // host keeps a split well below that.
     let end = min((split + 1u) * dims.share, dims.lines);
     for (var line = split * dims.share; line < end; line++) {
-        let picture = line / dims.rows;
-        let row = line - (picture * dims.rows);
-        let picture_x = (((dims.first_x + picture) * dims.groups) + channel_group) * dims.inputs * dims.kernel_width * plane;
-        let picture_y = (((dims.first_y + picture) * dims.groups) + channel_group) * dims.outputs * map;
+        let image = line / dims.rows;
+        let row = line - (image * dims.rows);
+        let image_x = (((dims.first_x + image) * dims.groups) + channel_group) * dims.inputs * dims.kernel_width * plane;
+        let image_y = (((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs * map;
         for (var vector = 0u; vector < dims.vectors; vector++) {
-            let at = picture_x + (row * dims.stride_y * dims.vectors) + vector;
-            let at_y = picture_y + (row * dims.vectors) + vector;
+            let at = image_x + (row * dims.stride_y * dims.vectors) + vector;
+            let at_y = image_y + (row * dims.vectors) + vector;
             var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
                 panel[v] = transpose(

@@ -1,5 +1,5 @@
 // needs: grid
-// The gradient of max-pool by its picture, DX [planes, height, width], where windows overlap: each pixel adds up DY
+// The gradient of max-pool by its image, DX [planes, height, width], where windows overlap: each pixel adds up DY
 // [planes, rows, columns] of the windows that it won, which PLACES tells. One invocation a pixel, so that nothing is
 // written twice.
 struct Dims {

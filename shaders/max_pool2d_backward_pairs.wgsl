@@ -1,5 +1,5 @@
 // needs: grid
-// The gradient of max-pool by its picture, DX [planes, height, width], from X and DY [planes, rows, columns], for windows of
+// The gradient of max-pool by its image, DX [planes, height, width], from X and DY [planes, rows, columns], for windows of
 // 2 x 2 side by side and a width that is a multiple of four. One invocation for two windows next to one another: DY to the
 // largest of each one's four pixels, of equal ones the first, zero to the others.
 struct Dims {

@@ -1,7 +1,7 @@
 // needs: grid
-// The gradient of max-pool by its picture, DX [planes, height, width], from X and DY [planes, rows, columns], where no pixel
+// The gradient of max-pool by its image, DX [planes, height, width], from X and DY [planes, rows, columns], where no pixel
 // is under two windows and there is no padding. One invocation a window: it finds its largest pixel again, of equal ones the
-// first, and writes its whole patch, up to the next window or the picture's end: DY to the winner, zero to the others.
+// first, and writes its whole patch, up to the next window or the image's end: DY to the winner, zero to the others.
 struct Dims {
     count: u32, // windows of all planes
     height: u32,
@@ -20,12 +20,12 @@ struct Dims {
 
 const HEIGHT: u32 = 2u;      // of the window
 const WIDTH: u32 = 2u;
-const INSIDE: bool = false;  // whether no window reaches outside the picture
+const INSIDE: bool = false;  // whether no window reaches outside the image
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-// A window's tap along one axis, moved to the picture's nearest pixel where it is outside: that pixel is under the window as
+// A window's tap along one axis, moved to the image's nearest pixel where it is outside: that pixel is under the window as
 // well, so that meeting it twice changes no maximum, and padding needs no value of its own.
 fn nearest(place: u32, padding: u32, length: u32) -> u32 {
     if INSIDE {

@@ -19,10 +19,10 @@ struct Dims {
 
 const HEIGHT: u32 = 2u;      // of the window
 const WIDTH: u32 = 2u;
-const INSIDE: bool = false;  // whether no window reaches outside the picture
+const INSIDE: bool = false;  // whether no window reaches outside the image
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
-// A window's tap along one axis, moved to the picture's nearest pixel where it is outside: that pixel is under the window as
+// A window's tap along one axis, moved to the image's nearest pixel where it is outside: that pixel is under the window as
 // well, so that meeting it twice changes no maximum, and padding needs no value of its own.
 fn nearest(place: u32, padding: u32, length: u32) -> u32 {
     if INSIDE {

@@ -1,5 +1,5 @@
 // needs: grid
-// The pictures X [planes, height, width] at another size, Y [planes, rows, columns]. One invocation a pixel of Y.
+// The images X [planes, height, width] at another size, Y [planes, rows, columns]. One invocation a pixel of Y.
 struct Dims {
     count: u32,
     height: u32, // of X

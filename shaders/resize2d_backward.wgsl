@@ -1,5 +1,5 @@
 // needs: grid
-// The gradient of a resize by its pictures, DX [planes, height, width] of DY [planes, rows, columns]: each pixel gathers from
+// The gradient of a resize by its images, DX [planes, height, width] of DY [planes, rows, columns]: each pixel gathers from
 // the pixels of the result that it is part of, by its weight in them. One invocation a pixel of DX.
 struct Dims {
     count: u32,

@@ -1,5 +1,5 @@
 // needs: grid, step, philox
-// y[row] = a part of the picture that order[step.first + row] names, of a size, proportions and place drawn at random, brought to
+// y[row] = a part of the image that order[step.first + row] names, of a size, proportions and place drawn at random, brought to
 // the size of the result; 0 for rows that are not valid.
 // x [N, CHANNELS, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
 // bindings) or a ring of slots; y [batch, CHANNELS, out_height, out_width].
@@ -13,7 +13,7 @@
 // One invocation makes four neighbours of a row in all channels, so that the draws are shared.
 struct Dims {
     count: u32,       // invocations
-    height: u32,      // of a picture
+    height: u32,      // of an image
     width: u32,
     out_height: u32,  // of what it becomes
     out_width: u32,
@@ -37,14 +37,14 @@ alias Stored = u32;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
 const EDGES: bool = true;     // whether the last workgroup runs past the end
-const BYTES: bool = true;     // whether pictures are bytes
+const BYTES: bool = true;     // whether images are bytes
 const RING: bool = false;     // whether the data are a ring
 const FLIP: u32 = 1u;         // never, at random, in turn by epoch
 const CHANNELS: u32 = 3u;
 const SATURATED: bool = true; // whether colours are drawn towards their grey
 
 const PURPOSE_AUGMENT: u32 = 3u;
-const ALTERNATE: u32 = 3u;  // the block that says which pictures are mirrored in even epochs
+const ALTERNATE: u32 = 3u;  // the block that says which images are mirrored in even epochs
 const FIRST_TRY: u32 = 4u;  // the block of the first draw of a part
 const TRIES: u32 = 10u;
 const SATURATION: u32 = 14u;
@@ -75,13 +75,13 @@ fn part_of(row: u32) -> vec4u {
     return vec4u(dims.fall_top, dims.fall_left, dims.fall_height, dims.fall_width);
 }
 
-fn is_mirrored(row: u32, picture: u32) -> bool {
+fn is_mirrored(row: u32, image: u32) -> bool {
     if FLIP == 1u {
         return (drawn(0u, row).x >> 31u) == 1u;
     }
     if FLIP == 2u {
         let seed = vec2u(step.seed_low, step.seed_high);
-        let word = philox(vec4u(ALTERNATE, picture, 0u, PURPOSE_AUGMENT), seed).x;
+        let word = philox(vec4u(ALTERNATE, image, 0u, PURPOSE_AUGMENT), seed).x;
         return ((word >> 31u) ^ (step.epoch & 1u)) == 1u;
     }
     return false;
@@ -135,14 +135,14 @@ fn main(
     // Rows that are not valid read the first listed one and drop it.
     let position = step.first + row;
     let valid = row < step.valid && position < dims.listed;
-    let picture = order[select(0u, position, valid)];
-    let picked = min(select(picture, position % dims.rows, RING), dims.rows - 1u);
+    let image = order[select(0u, position, valid)];
+    let picked = min(select(image, position % dims.rows, RING), dims.rows - 1u);
     let shard = picked / dims.each;
     let plane = dims.height * dims.width;
     let first = picked % dims.each * CHANNELS * plane;
 
     let part = part_of(row);
-    let mirrored = is_mirrored(row, picture);
+    let mirrored = is_mirrored(row, image);
     let contrast = around(drawn(2u, row).x, dims.contrast);
     let gain = around(drawn(0u, row).w, dims.brightness) * contrast;
     var saturation = 1.0;

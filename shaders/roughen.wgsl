@@ -1,8 +1,8 @@
 // needs: grid, step, philox
-// y[row] = the picture x[row] with its strokes thicker or thinner, and with noise; 0 for rows that are not valid.
+// y[row] = the image x[row] with its strokes thicker or thinner, and with noise; 0 for rows that are not valid.
 // x, y [batch, channels, height, width]. levels [channels]: what a channel has been divided by stands inverted in the second place.
 //
-// A pixel goes a part of the way to the largest or to the smallest of the 3x3 about it, the same part in all of the picture. The
+// A pixel goes a part of the way to the largest or to the smallest of the 3x3 about it, the same part in all of the image. The
 // noise is the sum of a random word's four bytes, less its mean and over its deviation: nearly Gaussian, and the same on every
 // device, which no logarithm is. All draws are functions of seed, step and row: the same words as in src/ops/augment/roughen.rs.
 //
@@ -25,7 +25,7 @@ const STROKE: bool = true;
 const NOISE: bool = true;
 
 const PURPOSE_AUGMENT: u32 = 3u;
-const DRAWN: u32 = 15u;       // the block of a picture's own draws
+const DRAWN: u32 = 15u;       // the block of an image's own draws
 const FIRST_NOISE: u32 = 16u; // the block of its first four pixels
 
 fn words_of(block: u32, row: u32) -> vec4u {

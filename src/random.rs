@@ -26,13 +26,13 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 pub enum Purpose {
     /// Initial weights; the stream is the parameter.
     Init = 0,
-    /// The order of the training pictures; the step is the epoch.
+    /// The order of the training images; the step is the epoch.
     Shuffle = 1,
     /// Dropout masks; the stream is the layer, the step the training step.
     Dropout = 2,
     /// Augmentation; the step is the training step.
     Augment = 3,
-    /// The embedded data set; the stream is the split, the step the picture.
+    /// The embedded data set; the stream is the split, the step the image.
     Glyphs = 4,
     /// Choosing part of a data set, see [`crate::data::limit`] and [`crate::data::split_off`]; the step is the class.
     Split = 5,
@@ -49,7 +49,7 @@ pub struct Counted {
     pub purpose: Purpose,
     /// Which of several sequences of that purpose (a layer, a parameter, a split).
     pub stream: u32,
-    /// The time step (a training step, an epoch, a picture).
+    /// The time step (a training step, an epoch, an image).
     pub step: u32,
 }
 

@@ -54,7 +54,7 @@ fn bottlenecks_are_the_narrowest_layers() {
 }
 
 #[test]
-fn the_convolutional_autoencoder_gives_pictures_of_any_size_back() {
+fn the_convolutional_autoencoder_gives_images_of_any_size_back() {
     let model = built(Config::named("autoencoder-conv"), [1, 32, 32]);
     let shape = |name: &str| model.parameters().find(name).expect(name).shape.to_string();
     assert_eq!(shape("conv3.weight"), "128x64x3x3");
@@ -82,13 +82,13 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
 
         // Both halves together are the whole network.
         let whole = json(at, &["eval", model, "--split", "val"]);
-        let found = json(at, &["reconstruct", model, "--out", "picture.png"]);
+        let found = json(at, &["reconstruct", model, "--out", "image.png"]);
         assert_eq!((&found["split"], &found["images"], &found["width"]), (&"val".into(), &3600.into(), &32.into()));
         assert!((number(&found, "psnr") - number(&whole, "psnr")).abs() < 1e-3, "{found} {whole}");
         assert!(number(&found, "pca_clamped_psnr") > number(&found, "pca_psnr"));
         // Ten columns of 64 pixels and three rows, beside the rows' names and under the columns'.
-        let picture = image::open(at.join("picture.png")).expect("a picture");
-        assert_eq!((picture.width(), picture.height()), (7 * 11 + 8 + 10 * 68, 24 + 3 * 68));
+        let image = image::open(at.join("image.png")).expect("an image");
+        assert_eq!((image.width(), image.height()), (7 * 11 + 8 + 10 * 68, 24 + 3 * 68));
 
         let mut letter = image::GrayImage::new(32, 32);
         (4..28).for_each(|y| (14..18).for_each(|x| letter.put_pixel(x, y, image::Luma([255]))));
@@ -101,14 +101,14 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
         let decode = ["decode", model, "codes.npy", "--out", "back", "--originals", "i.png", "blank.png"];
         let decoded = json(at, &decode);
         assert!((number(&decoded, "psnr") - number(&encoded, "psnr")).abs() < 1e-9);
-        let back = image::open(at.join("back/0001.png")).expect("a picture").to_luma8();
+        let back = image::open(at.join("back/0001.png")).expect("an image").to_luma8();
         assert_eq!(back.dimensions(), (32, 32));
         assert!(!at.join("back/0002.png").exists());
 
-        // A code alone becomes one file; it is the same picture.
+        // A code alone becomes one file; it is the same image.
         Npy { dims: vec![32], values: codes.values[32..].to_vec() }.write(&at.join("one.npy")).expect("written");
         json(at, &["decode", model, "one.npy", "--out", "one.png"]);
-        assert_eq!(image::open(at.join("one.png")).expect("a picture").to_luma8(), back);
+        assert_eq!(image::open(at.join("one.png")).expect("an image").to_luma8(), back);
         refused(at, &["decode", model, "codes.npy", "--out", "two.png"], 2, "name a folder");
         refused(at, &["decode", model, "codes.npy", "--out", "x", "--originals", "i.png"], 2, "1 originals");
     }
@@ -120,7 +120,7 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
     };
     write("narrow.npy", &[2, 16]);
     write("deep.npy", &[2, 1, 32]);
-    refused(at, &["decode", "autoencoder", "narrow.npy", "--out", "x"], 1, "[pictures, 32]");
+    refused(at, &["decode", "autoencoder", "narrow.npy", "--out", "x"], 1, "[images, 32]");
     refused(at, &["decode", "autoencoder", "deep.npy", "--out", "x"], 1, "[2, 1, 32] numbers");
     let whole = std::fs::read(at.join("codes.npy")).expect("bytes");
     std::fs::write(at.join("short.npy"), &whole[..whole.len() - 3]).expect("written");

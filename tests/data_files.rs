@@ -28,8 +28,8 @@ fn sentence(name: &str, directory: &Path) -> String {
 
 // ---- MAT
 
-/// A split of three pictures, of classes 0, 1 and 35, whose pixel (x, y) is x / 100 + y / 10000.
-fn pictures(split: &str) -> (String, [usize; 2], Vec<f64>) {
+/// A split of three images, of classes 0, 1 and 35, whose pixel (x, y) is x / 100 + y / 10000.
+fn images(split: &str) -> (String, [usize; 2], Vec<f64>) {
     let value = |i: usize| (i / 32) as f64 / 100.0 + (i % 32) as f64 / 10_000.0;
     (format!("{split}_data"), [3, 1024], (0..1024).flat_map(|i| [value(i); 3]).collect())
 }
@@ -44,7 +44,7 @@ fn one_hot() -> ([usize; 2], Vec<f64>) {
 
 /// A whole emnist36 with the given labels in every split, of which a file may then be replaced.
 fn emnist36(labels: ([usize; 2], Vec<f64>)) -> tempfile::TempDir {
-    let files = ["train", "valid", "test"].map(|split| (split, split_file(split, &pictures(split), &labels)));
+    let files = ["train", "valid", "test"].map(|split| (split, split_file(split, &images(split), &labels)));
     let directory = lay_out("emnist36", &[]);
     for (split, bytes) in files {
         std::fs::write(file(&directory, split), bytes).expect("a file");
@@ -62,7 +62,7 @@ fn file(directory: &tempfile::TempDir, split: &str) -> PathBuf {
 }
 
 #[test]
-fn mat_pictures_are_upright_and_labels_read_in_each_form() {
+fn mat_images_are_upright_and_labels_read_in_each_form() {
     let forms = [
         one_hot(),
         ([3, 1], vec![1.0, 2.0, 36.0]), // counted from 1
@@ -76,8 +76,8 @@ fn mat_pictures_are_upright_and_labels_read_in_each_form() {
         for part in [Part::Train, Part::Val, Part::Test] {
             let split = set.part(part).expect("there");
             assert_eq!(split.labels, [0, 1, 35], "{labels:?}");
-            let picture = split.picture(2).expect("there");
-            assert_eq!((picture[0], picture[1], picture[32]), (0.0, 0.01, 0.0001));
+            let image = split.image(2).expect("there");
+            assert_eq!((image[0], image[1], image[32]), (0.0, 0.01, 0.0001));
         }
     }
 }
@@ -122,7 +122,7 @@ fn mat_arrays_of_another_shape_or_name_are_sentences() {
     assert!(says(zeros(3, 1024), ([3, 1], vec![1.0, 2.0, 37.0])).contains("is 37"));
     assert!(says(zeros(3, 1024), ([3, 1], vec![0.0, 2.0, 36.0])).contains("out of range"));
     assert!(says(zeros(3, 1024), ([3, 1], vec![-1.0, 2.0, 3.0])).contains("is -1"));
-    assert!(says(("pictures", [3, 1024], vec![0.0; 3072]), one_hot()).contains("has to hold the array `test_data`"));
+    assert!(says(("images", [3, 1024], vec![0.0; 3072]), one_hot()).contains("has to hold the array `test_data`"));
     let mut nan = vec![0.0; 3072];
     nan[5] = f64::NAN;
     assert!(says(("test_data", [3, 1024], nan), one_hot()).contains("row 3 of `test_data` holds NaN"));
@@ -132,7 +132,7 @@ fn mat_arrays_of_another_shape_or_name_are_sentences() {
 fn a_set_of_its_validation_split_alone_loads_but_cannot_train() {
     let mut labels = vec![0.0; 3 * 26];
     labels[0..3].fill(1.0);
-    let bytes = split_file("valid", &pictures("valid"), &([3, 26], labels));
+    let bytes = split_file("valid", &images("valid"), &([3, 26], labels));
     let directory = lay_out("nist26", &[("nist26_valid.mat", bytes)]);
     let set = data::load("nist26", Some(directory.path())).expect("one split is enough");
     assert_eq!((set.classes.len(), set.part(Part::Val).expect("there").len()), (26, 3));
@@ -154,7 +154,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     gz.write_all(bytes).and_then(|()| gz.finish()).expect("writing to memory")
 }
 
-/// A small MNIST: two training pictures, packed, and one test picture.
+/// A small MNIST: two training images, packed, and one test image.
 fn mnist(images: Vec<u8>, labels: Vec<u8>) -> tempfile::TempDir {
     lay_out(
         "mnist",
@@ -172,7 +172,7 @@ fn idx_is_read_packed_and_plain() {
     let directory = mnist(gzip(&idx(&[2, 28, 28], vec![7; 1568])), gzip(&idx(&[2], vec![3, 0])));
     let set = data::load("mnist", Some(directory.path())).expect("whole");
     assert_eq!((set.train.labels.as_slice(), set.train.pixels.len()), ([3, 0].as_slice(), 1568));
-    assert_eq!(set.part(Part::Test).expect("there").picture(0), Some(vec![1.0; 784]));
+    assert_eq!(set.part(Part::Test).expect("there").image(0), Some(vec![1.0; 784]));
     let sentence = set.part(Part::Val).expect_err("MNIST has none").to_string();
     assert!(sentence.contains("only train and test") && sentence.contains("--val-fraction"), "{sentence}");
 }
@@ -182,8 +182,8 @@ fn bad_idx_files_are_sentences() {
     let images = || gzip(&idx(&[2, 28, 28], vec![7; 1568]));
     let labels = || gzip(&idx(&[2], vec![3, 0]));
     let says = |images: Vec<u8>, labels: Vec<u8>| sentence("mnist", mnist(images, labels).path());
-    // Of the wrong kind: labels for pictures, pictures for labels, other elements, another format.
-    assert!(says(labels(), labels()).contains("has to hold N x 28 x 28 pictures"));
+    // Of the wrong kind: labels for images, images for labels, other elements, another format.
+    assert!(says(labels(), labels()).contains("has to hold N x 28 x 28 images"));
     assert!(says(images(), images()).contains("has to hold 2 labels"));
     assert!(says(idx(&[2, 32, 32], vec![0; 2048]), labels()).contains("has to hold N x 28 x 28"));
     assert!(says(vec![0, 0, 13, 1, 0, 0, 0, 0], labels()).contains("kind 0x0d"));
@@ -220,11 +220,11 @@ fn real(name: &str) -> Option<Dataset> {
     Some(data::load(name, Some(&directory)).expect("the published files are whole"))
 }
 
-/// The mean of a class's pictures: it shows how they stand.
-fn mean_picture(set: &Dataset, part: Part, class: u32) -> Vec<f32> {
+/// The mean of a class's images: it shows how they stand.
+fn mean_image(set: &Dataset, part: Part, class: u32) -> Vec<f32> {
     let split = set.part(part).expect("there");
     let chosen: Vec<Vec<f32>> =
-        (0..split.len()).filter(|&i| split.labels[i] == class).filter_map(|i| split.picture(i)).collect();
+        (0..split.len()).filter(|&i| split.labels[i] == class).filter_map(|i| split.image(i)).collect();
     (0..chosen[0].len()).map(|k| chosen.iter().map(|p| p[k]).sum::<f32>() / chosen.len() as f32).collect()
 }
 
@@ -239,7 +239,7 @@ fn emnist36_is_read_whole_and_upright() {
         assert!(pixels.iter().all(|v| (0.0..=1.0).contains(v)));
     }
     // A seven, dark on white, has its bar at the top: transposed it would stand at the left.
-    let seven = mean_picture(&set, Part::Train, 33);
+    let seven = mean_image(&set, Part::Train, 33);
     let brightness = |rows: std::ops::Range<usize>| seven[rows.start * 32..rows.end * 32].iter().sum::<f32>();
     let (upper, lower) = (brightness(5..11), brightness(19..25));
     assert!(upper < lower, "upper {upper} lower {lower}");

@@ -137,20 +137,20 @@ fn the_characters_are_made_from_emnist_and_mnist() {
     refused(at, "emnist36", 2, "emnist-letters-train-images-idx3-ubyte.gz");
     // A stroke down the left edge of its ink and a foot at its bottom, as long as the class is high.
     let upright = |class: usize| {
-        let mut picture = vec![0_u8; SIDE * SIDE];
-        (4..24).for_each(|y| picture[y * SIDE + 5] = 255);
-        (5..8 + class / 3).for_each(|x| picture[23 * SIDE + x] = 255);
-        picture
+        let mut image = vec![0_u8; SIDE * SIDE];
+        (4..24).for_each(|y| image[y * SIDE + 5] = 255);
+        (5..8 + class / 3).for_each(|x| image[23 * SIDE + x] = 255);
+        image
     };
-    let turned = |picture: &[u8]| (0..SIDE * SIDE).map(|i| picture[i % SIDE * SIDE + i / SIDE]).collect::<Vec<u8>>();
+    let turned = |image: &[u8]| (0..SIDE * SIDE).map(|i| image[i % SIDE * SIDE + i / SIDE]).collect::<Vec<u8>>();
     let put =
         |images: &str, labels: &str, classes: std::ops::Range<usize>, first: usize, each: usize, by_columns: bool| {
             let shown: Vec<usize> = (0..each * classes.len()).map(|i| i % classes.len()).collect();
-            let picture = |&class: &usize| {
-                let picture = upright(classes.start + class);
-                if by_columns { turned(&picture) } else { picture }
+            let image = |&class: &usize| {
+                let image = upright(classes.start + class);
+                if by_columns { turned(&image) } else { image }
             };
-            let bytes: Vec<u8> = shown.iter().flat_map(picture).collect();
+            let bytes: Vec<u8> = shown.iter().flat_map(image).collect();
             let numbers: Vec<u8> = shown.iter().map(|&class| (class + first) as u8).collect();
             let (count, side) = (shown.len() as u32, SIDE as u32);
             write(&at.join("got").join(images), &idx(&[count, side, side], &bytes));
@@ -170,7 +170,7 @@ fn the_characters_are_made_from_emnist_and_mnist() {
         }
     };
     put_all(399);
-    refused(at, "emnist36", 1, "hold 399 pictures of A, but emnist36 needs 400");
+    refused(at, "emnist36", 1, "hold 399 images of A, but emnist36 needs 400");
     put_all(400);
     let output = gpunn(at, &["data", "get", "emnist36", "--from", "got", "--data-dir", "data"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -180,8 +180,8 @@ fn the_characters_are_made_from_emnist_and_mnist() {
     {
         assert_eq!(split.labels, (0..36).flat_map(|class| vec![class; each]).collect::<Vec<u32>>());
         for class in [0, 25, 26, 35] {
-            let picture = split.picture(class * each).expect("a picture");
-            let ink = |x: usize, y: usize| 1.0 - picture[y * 32 + x];
+            let image = split.image(class * each).expect("an image");
+            let ink = |x: usize, y: usize| 1.0 - image[y * 32 + x];
             // 20 of the square's 27 cells are ink: the stroke is 32 x 20 / 27 pixels high, its foot at the lower end.
             let longest = (0..32).max_by(|&a, &b| {
                 let sum = |x: usize| (0..32).map(|y| ink(x, y)).sum::<f32>();

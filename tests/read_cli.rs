@@ -1,4 +1,4 @@
-//! `gpunn read` as a command and as a library, on good pictures and on bad ones.
+//! `gpunn read` as a command and as a library, on good images and on bad ones.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -30,9 +30,9 @@ fn drawn(paper: u8, ink: u8) -> GrayImage {
     GrayImage::from_fn(320, 120, |x, y| Luma([if is_ink(x, y) { ink } else { paper }]))
 }
 
-fn read(picture: impl Into<DynamicImage>) -> ocr::Page {
+fn read(image: impl Into<DynamicImage>) -> ocr::Page {
     let mut reader = Reader::new(Engine::cpu()).expect("the reader in the program");
-    pollster::block_on(ocr::read(&picture.into(), &mut reader)).expect("a page")
+    pollster::block_on(ocr::read(&image.into(), &mut reader)).expect("a page")
 }
 
 fn gpunn(arguments: &[&str]) -> Output {
@@ -49,7 +49,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn pictures_of_any_kind_are_read() {
+fn images_of_any_kind_are_read() {
     assert_eq!(read(drawn(230, 40)).to_string(), "HET");
     let light = read(drawn(30, 220));
     assert_eq!((light.to_string().as_str(), light.light_ink), ("HET", true));
@@ -58,16 +58,16 @@ fn pictures_of_any_kind_are_read() {
     assert_eq!(read(deep).to_string(), "HET");
     let clear = image::ImageBuffer::from_fn(320, 120, |x, y| LumaA([0, if is_ink(x, y) { 255_u8 } else { 0 }]));
     assert_eq!(read(clear).to_string(), "HET");
-    let cmyk = gpunn::data::pictures::open(Path::new("tests/reading/cmyk.jpg")).expect("a CMYK JPEG");
+    let cmyk = gpunn::data::images::open(Path::new("tests/reading/cmyk.jpg")).expect("a CMYK JPEG");
     assert_eq!(read(cmyk).to_string(), "HET");
 }
 
 #[test]
-fn a_picture_on_its_side_or_upside_down_is_turned_and_boxes_are_those_of_the_picture() {
+fn a_image_on_its_side_or_upside_down_is_turned_and_boxes_are_those_of_the_image() {
     let set = gpunn::data::glyphs::dataset();
     let glyphs = Glyphs::of(&set, set.test.as_ref().expect("there")).expect("characters");
     let written = pages::draw(&glyphs, 5, 0);
-    let upright = DynamicImage::from(written.picture);
+    let upright = DynamicImage::from(written.image);
     let right = read(upright.clone());
     for (turned, degrees) in [(upright.rotate90(), 270), (upright.rotate180(), 180), (upright.rotate270(), 90)] {
         let page = read(turned);
@@ -80,7 +80,7 @@ fn a_picture_on_its_side_or_upside_down_is_turned_and_boxes_are_those_of_the_pic
 }
 
 #[test]
-fn pictures_without_writing_give_an_empty_page() {
+fn images_without_writing_give_an_empty_page() {
     for (width, height) in [(1, 1), (1, 300), (640, 480)] {
         let page = read(GrayImage::from_pixel(width, height, Luma([200])));
         assert!(page.is_empty() && (page.width, page.height) == (width, height));
@@ -110,7 +110,7 @@ fn the_command_prints_text_and_json_and_writes_overlays_and_pages() {
         gpunn(&[photo_name, "--overlay", overlay.to_str().expect("UTF-8"), "--html", page.to_str().expect("UTF-8")]);
     assert!(one.status.success());
     assert_eq!(text(&one.stdout), "HET\n");
-    assert_eq!(image::open(&overlay).expect("a picture").to_rgb8().dimensions(), (320, 120));
+    assert_eq!(image::open(&overlay).expect("an image").to_rgb8().dimensions(), (320, 120));
     assert!(std::fs::read_to_string(&page).expect("a page").contains("HET"));
     let none = gpunn(&[blank_name]);
     assert!(none.status.success() && none.stdout.is_empty());
@@ -125,7 +125,7 @@ fn the_command_prints_text_and_json_and_writes_overlays_and_pages() {
 }
 
 #[test]
-fn standard_input_is_read_and_what_is_no_picture_is_refused_in_a_sentence() {
+fn standard_input_is_read_and_what_is_no_image_is_refused_in_a_sentence() {
     let mut file = Cursor::new(Vec::new());
     drawn(230, 40).write_to(&mut file, ImageFormat::Jpeg).expect("written");
     let jpeg = file.into_inner();
@@ -138,10 +138,10 @@ fn standard_input_is_read_and_what_is_no_picture_is_refused_in_a_sentence() {
         child.wait_with_output().expect("ended")
     };
     assert_eq!(text(&piped(&jpeg).stdout), "HET\n");
-    for bad in [&jpeg[..jpeg.len() / 2], b"no picture", b""] {
+    for bad in [&jpeg[..jpeg.len() / 2], b"no image", b""] {
         let refused = piped(bad);
         assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
-        assert!(text(&refused.stderr).starts_with("error: Standard input is no picture"), "{}", text(&refused.stderr));
+        assert!(text(&refused.stderr).starts_with("error: Standard input is no image"), "{}", text(&refused.stderr));
     }
     assert_eq!(gpunn(&["nothing-here.jpg"]).status.code(), Some(1));
 }

@@ -94,7 +94,7 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
 }
 
 #[test]
-fn an_autoencoders_page_shows_pictures_given_back_and_a_convolutions_its_filters() {
+fn an_autoencoders_page_shows_images_given_back_and_a_convolutions_its_filters() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     let summary = train(at, "ae", &["--model", "autoencoder", "--dataset", "glyphs"]);
@@ -103,7 +103,7 @@ fn an_autoencoders_page_shows_pictures_given_back_and_a_convolutions_its_filters
     let expected =
         ["results", "curves", "reconstructions", "weights", "recipe", "device", "timings", "memory", "repeat"];
     assert_eq!(sections(&page), expected);
-    // What was measured picture by picture is what the training said.
+    // What was measured image by image is what the training said.
     let psnr = format!("{:.2} dB", summary["test_psnr"].as_f64().expect("a figure"));
     assert!(page.contains(&format!("mean peak signal-to-noise ratio is {psnr}")), "{psnr}");
     train(at, "cnn", &["--model", "cnn", "--dataset", "glyphs"]);
@@ -136,29 +136,29 @@ fn what_a_run_lacks_is_said_and_the_rest_is_drawn() {
 }
 
 #[test]
-fn a_run_whose_pictures_are_gone_is_still_reported() {
+fn a_run_whose_images_are_gone_is_still_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     for class in ["left", "right"] {
-        let to = at.join("pictures").join(class);
+        let to = at.join("images").join(class);
         std::fs::create_dir_all(&to).expect("a folder");
         for number in 0..8_u32 {
             let bright = |x: u32| (x < 8) == (class == "left");
-            let picture = image::GrayImage::from_fn(16, 16, |x, y| {
+            let image = image::GrayImage::from_fn(16, 16, |x, y| {
                 image::Luma([if bright(x) { 200 + ((x + y * number) % 50) as u8 } else { 10 }])
             });
-            picture.save(to.join(format!("{number}.png"))).expect("saved");
+            image.save(to.join(format!("{number}.png"))).expect("saved");
         }
     }
-    let pictures = ["--dataset", "pictures", "--size", "16", "--channels", "1", "--model", "mlp", "--epochs", "2"];
+    let images = ["--dataset", "images", "--size", "16", "--channels", "1", "--model", "mlp", "--epochs", "2"];
     let named = ["--out", "run", "--quiet", "--batch-size", "4"];
-    let output = gpunn(at, &[&["train"][..], &pictures, &named].concat());
+    let output = gpunn(at, &[&["train"][..], &images, &named].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(sections(&read(&at.join("run/report.html"))).contains(&"confusion"));
-    std::fs::rename(at.join("pictures"), at.join("moved")).expect("moved");
+    std::fs::rename(at.join("images"), at.join("moved")).expect("moved");
     let output = gpunn(at, &["report", "run", "--quiet"]);
     let error = text(&output.stderr);
-    assert!(output.status.success() && error.contains("left out") && error.contains("pictures"), "{error}");
+    assert!(output.status.success() && error.contains("left out") && error.contains("images"), "{error}");
     let page = read(&at.join("run/report.html"));
     assert!(page.contains("Left out"));
     let there = sections(&page);

@@ -137,9 +137,9 @@ fn train_eval_predict_and_resume_print_their_fields() {
     assert_eq!(test["accuracy"], summary["test_accuracy"]);
     assert_eq!((&test["split"], &test["images"]), (&"test".into(), &1800.into()));
     let confusion = test["confusion"].as_array().expect("rows");
-    let pictures: u64 =
+    let images: u64 =
         confusion.iter().flat_map(|row| row.as_array().expect("a row")).filter_map(|n| n.as_u64()).sum();
-    assert_eq!((confusion.len(), pictures), (36, 1800));
+    assert_eq!((confusion.len(), images), (36, 1800));
     assert_eq!(test["per_class"].as_array().expect("classes").len(), 36);
 
     let mut page = image::GrayImage::from_pixel(60, 80, image::Luma([255]));
@@ -169,8 +169,8 @@ fn train_eval_predict_and_resume_print_their_fields() {
     std::fs::write(at.join("run/last.safetensors"), &before[..before.len() / 2]).expect("written");
     refused_in(at, &["eval", "run", "--device", "cpu"], 1, "no sound checkpoint");
     refused_in(at, &["train", "--resume", "run", "--device", "cpu"], 1, "no sound checkpoint");
-    std::fs::write(at.join("text.png"), "no picture").expect("written");
-    refused_in(at, &["predict", "whole", "text.png", "--device", "cpu"], 1, "text.png is no picture");
+    std::fs::write(at.join("text.png"), "no image").expect("written");
+    refused_in(at, &["predict", "whole", "text.png", "--device", "cpu"], 1, "text.png is no image");
     refused_in(at, &["predict", "whole", "gone.png", "--device", "cpu"], 1, "gone.png");
     refused_in(at, &["train", "--resume", "whole", "--epochs", "1", "--device", "cpu"], 2, "3 epochs already");
     refused_in(at, &["eval", "whole", "--split", "tests"], 2, "train, val and test");

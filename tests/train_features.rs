@@ -1,7 +1,7 @@
 //! Augmentation, averages of weights, flips averaged, early stopping, shards and streams: each against what it must equal.
 
 use gpunn::Engine;
-use gpunn::data::pictures::{Asked, Size};
+use gpunn::data::images::{Asked, Size};
 use gpunn::data::{Dataset, Options as Loading, Part, Pixels, epoch_order};
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
 use gpunn::nn::PARAMS;
@@ -35,7 +35,7 @@ fn moving() -> Augment {
     }
 }
 
-/// Parts of pictures with other strokes and noise.
+/// Parts of images with other strokes and noise.
 fn resized() -> Augment {
     let resized_crop = Some(ResizedCrop { scale: [0.5, 1.0], ..ResizedCrop::default() });
     Augment { resized_crop, brightness: 0.2, stroke: 0.5, noise: 0.1, ..Augment::default() }
@@ -75,8 +75,8 @@ fn a_streamed_run_has_the_bits_of_a_resident_one() {
     }
 }
 
-/// A folder of small pictures with two classes and splits, and how it is loaded with a cache beside it.
-fn folder_of_pictures(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
+/// A folder of small images with two classes and splits, and how it is loaded with a cache beside it.
+fn folder_of_images(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
     let root = tempfile::tempdir().expect("a folder");
     for (split, count) in [("train", 150), ("val", 30)] {
         for class in ["bright", "dark"] {
@@ -84,9 +84,9 @@ fn folder_of_pictures(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
             std::fs::create_dir_all(&folder).expect("made");
             for number in 0..count {
                 let level = |x: u32, y: u32| (7 * x + 3 * y + 11 * number + if class == "dark" { 0 } else { 90 }) as u8;
-                let picture =
+                let image =
                     image::RgbImage::from_fn(11, 9, |x, y| image::Rgb([level(x, y), level(y, x), level(x, x)]));
-                picture.save(folder.join(format!("{number:03}.png"))).expect("saved");
+                image.save(folder.join(format!("{number:03}.png"))).expect("saved");
             }
         }
     }
@@ -96,7 +96,7 @@ fn folder_of_pictures(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
 }
 
 fn of_folder(root: &tempfile::TempDir, options: &Loading, stream: bool) -> (Recipe, Dataset) {
-    let dataset = gpunn::data::load_with("set", Some(root.path()), options).expect("pictures");
+    let dataset = gpunn::data::load_with("set", Some(root.path()), options).expect("images");
     let (recipe, _) = recipe(|recipe| {
         recipe.data.stream = stream;
         recipe.augment = Some(Augment { mean: Some(vec![0.4; 3]), std: Some(vec![0.2; 3]), ..moving() });
@@ -107,7 +107,7 @@ fn of_folder(root: &tempfile::TempDir, options: &Loading, stream: bool) -> (Reci
 /// From the disk through a loader's thread, from the disk to the device, and from memory: the same bits.
 #[test]
 fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
-    let (root, in_memory) = folder_of_pictures(usize::MAX);
+    let (root, in_memory) = folder_of_images(usize::MAX);
     let on_disk = Loading { most_in_memory: 0, ..in_memory.clone() };
     let with = |options: &Loading, stream: bool| {
         let (recipe, dataset) = of_folder(&root, options, stream);
@@ -124,18 +124,18 @@ fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
     for (options, stream) in [(&in_memory, true), (&on_disk, false), (&on_disk, true)] {
         assert_eq!(with(options, stream), plain);
     }
-    // Limits and held-out parts choose among pictures that nobody has read.
-    let set = |options| gpunn::data::load_with("set", Some(root.path()), options).expect("pictures").train;
+    // Limits and held-out parts choose among images that nobody has read.
+    let set = |options| gpunn::data::load_with("set", Some(root.path()), options).expect("images").train;
     let chosen = |options| gpunn::data::split_off(gpunn::data::limit(set(options), 90, 3), 0.2, 3).1;
     assert_eq!(chosen(&on_disk).in_memory().expect("read"), chosen(&in_memory));
 }
 
 #[test]
-fn a_disk_that_fails_while_pictures_are_loaded_ahead_is_a_sentence() {
-    let (root, options) = folder_of_pictures(0);
+fn a_disk_that_fails_while_images_are_loaded_ahead_is_a_sentence() {
+    let (root, options) = folder_of_images(0);
     let (recipe, dataset) = of_folder(&root, &options, true);
     let mut trainer = trainer(&recipe, &dataset);
-    let stores = root.path().join("cache/pictures");
+    let stores = root.path().join("cache/images");
     let store = std::fs::read_dir(stores).expect("listed").next().expect("one").expect("listed").path();
     std::fs::File::options().write(true).open(&store).expect("opened").set_len(20_000).expect("cut");
     let error = pollster::block_on(trainer.epoch(&mut |_| true)).expect_err("it cannot be read");
@@ -143,7 +143,7 @@ fn a_disk_that_fails_while_pictures_are_loaded_ahead_is_a_sentence() {
     assert!(sentence.contains("cannot read") && sentence.contains(&store.display().to_string()), "{sentence}");
 }
 
-/// Three steps of a recipe with the pictures in pieces of `each`.
+/// Three steps of a recipe with the images in pieces of `each`.
 fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
     let batch = recipe.training.batch_size;
     let model = recipe.build_model(dataset.input, dataset.classes.len()).expect("a model");
@@ -171,7 +171,7 @@ fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
 }
 
 #[test]
-fn pictures_in_shards_train_alike() {
+fn images_in_shards_train_alike() {
     for augment in [None, Some(moving())] {
         let (recipe, dataset) = recipe(|recipe| recipe.augment.clone_from(&augment));
         let whole = in_shards(&recipe, &dataset, 700);
@@ -232,14 +232,14 @@ fn a_checkpoint_measures_as_its_run_did() {
     }
 }
 
-/// A picture `[1, side, side]` as it is seen from so many pixels further down and to the right, mirrored beyond its edge; and
+/// An image `[1, side, side]` as it is seen from so many pixels further down and to the right, mirrored beyond its edge; and
 /// then, where asked, mirrored left to right.
-fn seen_from(picture: &[f32], side: usize, shift: i64, mirrored: bool) -> Vec<f32> {
+fn seen_from(image: &[f32], side: usize, shift: i64, mirrored: bool) -> Vec<f32> {
     let last = side as i64 - 1;
     let within = |at: i64| (if at < 0 { -at } else { last - (at - last).abs() }) as usize;
     let pixel = |row: usize, column: usize| {
         let column = if mirrored { side - 1 - column } else { column };
-        picture[within(row as i64 + shift) * side + within(column as i64 + shift)]
+        image[within(row as i64 + shift) * side + within(column as i64 + shift)]
     };
     (0..side)
         .flat_map(|row| (0..side).map(move |column| (row, column)))
@@ -253,13 +253,13 @@ fn shifts_averaged_are_what_the_views_make_of_it() {
     let (recipe, dataset) = recipe(|_| {});
     let (_, _, mut trainer) = trained(&recipe, &dataset, 1);
     let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
-    let predict = |tta: Option<Tta>, picture: &[f32]| {
+    let predict = |tta: Option<Tta>, image: &[f32]| {
         let mut checkpoint = checkpoint.clone();
         checkpoint.recipe.training.tta = tta;
         let mut predictor = Predictor::new(Engine::cpu(), &checkpoint).expect("a classifier");
-        pollster::block_on(predictor.predict(picture)).expect("predicted").probabilities
+        pollster::block_on(predictor.predict(image)).expect("predicted").probabilities
     };
-    let picture = dataset.train.picture(5).expect("one");
+    let image = dataset.train.image(5).expect("one");
     let both = [false, true];
     let flip: Vec<_> = both.map(|mirrored| (0, mirrored, 0.5)).to_vec();
     let pairs = [(0, 0.25), (-1, 0.125), (1, 0.125)];
@@ -269,19 +269,19 @@ fn shifts_averaged_are_what_the_views_make_of_it() {
         // Logarithms of probabilities are logits but for a constant, which the softmax takes away.
         let mut logits = vec![0.0_f64; dataset.classes.len()];
         for &(shift, mirrored, weight) in &views {
-            let probabilities = predict(None, &seen_from(&picture, dataset.input[1], shift, mirrored));
+            let probabilities = predict(None, &seen_from(&image, dataset.input[1], shift, mirrored));
             logits.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += weight * f64::from(p).ln());
         }
         let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
-        for (logit, p) in logits.iter().zip(predict(Some(tta), &picture)) {
+        for (logit, p) in logits.iter().zip(predict(Some(tta), &image)) {
             assert!((logit.exp() / total - f64::from(p)).abs() < 1e-5, "{tta:?}: {} and {p}", logit.exp() / total);
         }
     }
 }
 
-/// Flips averaged give a picture and its mirror image the same answer.
+/// Flips averaged give an image and its mirror image the same answer.
 #[test]
-fn flips_averaged_do_not_see_which_way_a_picture_looks() {
+fn flips_averaged_do_not_see_which_way_a_image_looks() {
     let (recipe, mut dataset) = recipe(|recipe| recipe.training.tta = Some(Tta::Flip));
     let (_, _, mut trainer) = trained(&recipe, &dataset, 1);
     let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");

@@ -121,7 +121,7 @@ fn reuse_of_memory_changes_no_bit() {
 
 #[test]
 fn a_partial_batch_weighs_its_own_rows_alone() {
-    // 90 pictures in batches of 64: the second has 26. A batch of 26 from the start must do the same with them.
+    // 90 images in batches of 64: the second has 26. A batch of 26 from the start must do the same with them.
     let (recipe, dataset) = recipe(|recipe| {
         recipe.data.limit_train = Some(90);
         recipe.training.batch_size = 64;

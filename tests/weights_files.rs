@@ -37,7 +37,7 @@ fn file(header: &str, bytes: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; bytes]].concat()
 }
 
-/// A file with the weights of a model as it begins, for ImageNet's pictures.
+/// A file with the weights of a model as it begins, for ImageNet's images.
 fn of_model(name: &str, classes: usize) -> Vec<u8> {
     let model = Config::named(name).build([3, 224, 224], classes).expect("a model");
     let parameters = model.parameters();
@@ -171,11 +171,11 @@ fn weights_go_in_and_out_and_predict() {
     assert_eq!((&info["model"], &info["parameters"]), (&"squeezenet".into(), &1_235_496.into()));
     assert_eq!(info["tensors"]["classifier.1.bias"], serde_json::json!({"type": "F32", "shape": [1000]}));
     refused(at, &["predict", "--model", "squeezenet", "p.png"], 2, &["squeezenet1_1.safetensors", "gpunn data get"]);
-    refused(at, &["predict", "run"], 2, &["Name pictures"]);
+    refused(at, &["predict", "run"], 2, &["Name images"]);
 }
 
-/// Two classes of small pictures for a network of ImageNet's kind.
-fn pictures(side: usize) -> Dataset {
+/// Two classes of small images for a network of ImageNet's kind.
+fn images(side: usize) -> Dataset {
     let split = |count: u32| Split {
         pixels: Pixels::U8((0..count as usize * 3 * side * side).map(|i| (i * 37 % 251) as u8).collect()),
         labels: (0..count).map(|i| i % 2).collect(),
@@ -209,7 +209,7 @@ fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
 
 #[test]
 fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
-    let dataset = pictures(64);
+    let dataset = images(64);
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), of_model("resnet18", 1000)).expect("written");
     let file = TensorFile::open(file.path()).expect("opened");
@@ -286,8 +286,8 @@ fn trained(recipe: &Recipe, dataset: &Dataset, file: &TensorFile) -> (Option<[us
 }
 
 #[test]
-fn features_that_are_kept_teach_what_pictures_would() {
-    let dataset = pictures(64);
+fn features_that_are_kept_teach_what_images_would() {
+    let dataset = images(64);
     for (model, shape) in [("squeezenet", [512, 3, 3]), ("resnet18", [512, 1, 1])] {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), of_model(model, 1000)).expect("written");
@@ -311,7 +311,7 @@ fn features_that_are_kept_teach_what_pictures_would() {
 #[test]
 fn features_are_kept_where_that_loses_nothing_or_is_asked_for() {
     use gpunn::ops::augment::{Augment, Flip};
-    let dataset = pictures(64);
+    let dataset = images(64);
     let mut recipe = recipe("squeezenet", Some("the file"), None);
     let kept = |recipe: &Recipe| trainer(recipe, &dataset).features().is_some();
     assert!(kept(&recipe));
@@ -334,7 +334,7 @@ fn features_are_kept_where_that_loses_nothing_or_is_asked_for() {
 
 #[test]
 fn what_comes_from_a_file_learns_at_its_own_rate() {
-    let dataset = pictures(64);
+    let dataset = images(64);
     let moved = |rate: Option<f32>| {
         let mut recipe = recipe("squeezenet", Some("the file"), Some(Unfreeze::Last(3)));
         recipe.model.pretrained_rate = rate;
@@ -358,13 +358,13 @@ fn what_comes_from_a_file_learns_at_its_own_rate() {
 }
 
 #[test]
-fn folders_and_pictures_that_cannot_be_trained_on_are_sentences() {
+fn folders_and_images_that_cannot_be_trained_on_are_sentences() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     for (class, shade) in [("one", 10), ("two", 200)] {
         std::fs::create_dir_all(at.join("both").join(class)).expect("made");
-        let picture = image::RgbImage::from_pixel(8, 8, image::Rgb([shade; 3]));
-        picture.save(at.join("both").join(class).join("1.png")).expect("saved");
+        let image = image::RgbImage::from_pixel(8, 8, image::Rgb([shade; 3]));
+        image.save(at.join("both").join(class).join("1.png")).expect("saved");
     }
     std::fs::create_dir_all(at.join("single/one")).expect("made");
     std::fs::copy(at.join("both/one/1.png"), at.join("single/one/1.png")).expect("copied");
@@ -382,7 +382,7 @@ fn folders_and_pictures_that_cannot_be_trained_on_are_sentences() {
     let small = ["train", "--recipe", "small.toml", "--device", "cpu", "--scratch"];
     let mut recipe = recipe("squeezenet", None, None);
     recipe.data.name = "./both".into();
-    recipe.data.size = Some(gpunn::data::pictures::Size::Square(16));
+    recipe.data.size = Some(gpunn::data::images::Size::Square(16));
     std::fs::write(at.join("small.toml"), recipe.to_toml().expect("text")).expect("written");
     refused(at, &small, 1, &["squeezenet does not fit its input", "features"]);
     refused(at, &of("./both", &["--unfreeze", "head"]), 2, &["last:3"]);
@@ -399,5 +399,5 @@ fn every_twin_says_where_its_weights_lie_and_is_known_by_them() {
         let imported = weights::import(&file, None, None).expect("imported");
         assert_eq!((imported.input, imported.classes.len()), ([3, 224, 224], 5));
     }
-    assert!(matches!(pictures(8).part(Part::Test), Err(Error::Usage(_))));
+    assert!(matches!(images(8).part(Part::Test), Err(Error::Usage(_))));
 }

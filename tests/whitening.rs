@@ -1,4 +1,4 @@
-//! The whitening first layer in a run: it begins as the pictures have it, stays so, and is kept with the other weights.
+//! The whitening first layer in a run: it begins as the images have it, stays so, and is kept with the other weights.
 
 use gpunn::Engine;
 use gpunn::data::{Dataset, Part};
@@ -85,7 +85,7 @@ fn trained(trainer: &mut Trainer) -> f64 {
 }
 
 #[test]
-fn a_whitening_stays_as_the_pictures_have_it_while_the_rest_learns() {
+fn a_whitening_stays_as_the_images_have_it_while_the_rest_learns() {
     let (recipe, dataset) = loaded(RECIPE);
     let mut trainer = trainer(&recipe, &dataset);
     let before = weights(&mut trainer);
@@ -103,7 +103,7 @@ fn a_whitening_stays_as_the_pictures_have_it_while_the_rest_learns() {
         let same = before.learned[parameter.range()] == drawn.learned[parameter.range()];
         assert_eq!(same, parameter.name != "white1.weight", "{}", parameter.name);
     }
-    // The pictures are seen as they are measured: twice the contrast is half the weight, but for epsilon.
+    // The images are seen as they are measured: twice the contrast is half the weight, but for epsilon.
     let (other, _) = loaded(&RECIPE.replace("std = [0.3]", "std = [0.15]").replace("1e-3", "4e-3"));
     let other = weights(&mut self::trainer(&other, &dataset));
     for (&one, &other) in part(model, &before, "white1.weight").iter().zip(part(model, &other, "white1.weight")) {
@@ -122,7 +122,7 @@ fn a_whitening_is_resumed_and_measured_from_its_checkpoint() {
     resumed.restore(&checkpoint).expect("restored");
     trained(&mut resumed);
     assert_eq!(weights(&mut whole), weights(&mut resumed));
-    // What the checkpoint says counts, not what the pictures would have.
+    // What the checkpoint says counts, not what the images would have.
     let mut other = checkpoint.clone();
     other.tensors.get_mut("white1.weight").expect("kept").1.fill(0.25);
     resumed.restore(&other).expect("restored");

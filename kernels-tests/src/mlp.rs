@@ -15,15 +15,15 @@ use gpunn::{Engine, Program, Result};
 pub struct Mlp {
     /// Rows of a batch.
     pub batch: usize,
-    /// Pixels of a picture.
+    /// Pixels of an image.
     pub inputs: usize,
     /// Hidden units.
     pub hidden: usize,
     /// Classes.
     pub classes: usize,
-    /// Pictures.
+    /// Images.
     pub rows: usize,
-    /// Steps until the order of the pictures ends.
+    /// Steps until the order of the images ends.
     pub steps: usize,
     /// Whether a sigmoid follows the hidden layer.
     pub sigmoid: bool,
@@ -108,7 +108,7 @@ impl Mlp {
     /// +-`spread`; with the first step of a schedule.
     pub fn values(&self, spread: f32) -> Inputs {
         let counted = |stream| Counted::new(9, Purpose::Init, stream, 0);
-        // A picture of a class is bright in the class's own pixels, with noise.
+        // An image of a class is bright in the class's own pixels, with noise.
         let pixel = |at: usize| {
             let bright = at % self.inputs % self.classes == at / self.inputs % self.classes;
             (counted(0).word(at as u32) % 128 + if bright { 127 } else { 0 }) as u8

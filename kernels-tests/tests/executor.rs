@@ -143,7 +143,7 @@ fn both_executors_learn_alike() {
         assert!((totals[0] - sum).abs() <= 1e-3 * sum, "{} accumulated, {sum} read", totals[0]);
         assert_eq!(totals[2], 100.0 * mlp.batch as f32);
     }
-    assert_eq!(gpu_totals[1], cpu_totals[1], "pictures classified rightly");
+    assert_eq!(gpu_totals[1], cpu_totals[1], "images classified rightly");
 }
 
 /// A partial batch: the rows beyond the valid ones change nothing, whatever stands in them.
@@ -210,7 +210,7 @@ fn an_mlp_takes_the_memory_it_says() {
 
 #[test]
 fn a_cnn_takes_the_memory_it_says() {
-    let pictures = |count: usize| Split {
+    let images = |count: usize| Split {
         pixels: Pixels::U8((0..count * 3072).map(|i| (i * 7 % 251) as u8).collect()),
         labels: (0..count as u32).map(|i| i % 10).collect(),
     };
@@ -218,9 +218,9 @@ fn a_cnn_takes_the_memory_it_says() {
         name: "cifar10".into(),
         input: [3, 32, 32],
         classes: (0..10).map(|class| class.to_string()).collect(),
-        train: pictures(512),
+        train: images(512),
         val: None,
-        test: Some(pictures(256)),
+        test: Some(images(256)),
         folder: None,
         skipped: Vec::new(),
     };

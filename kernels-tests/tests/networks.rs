@@ -10,25 +10,25 @@ use gpunn::optim::Optimiser;
 use gpunn::train::{self, EpochLine, Experiment, Observer, Outcome, Recipe, RunDirectory, Trainer};
 use kernels_tests::gpu;
 
-/// Pictures of 3x16x16 in two classes: bright above or bright below, with some pattern over them.
-fn stripes(pictures: usize) -> Split {
+/// Images of 3x16x16 in two classes: bright above or bright below, with some pattern over them.
+fn stripes(images: usize) -> Split {
     let pixel = |index: usize| {
-        let (picture, row) = (index / 768, index / 16 % 16);
-        let noise = (index * 37 + picture * 101) % 90;
-        (if (row < 8) == (picture % 2 == 0) { 140 } else { 30 }) + noise as u8
+        let (image, row) = (index / 768, index / 16 % 16);
+        let noise = (index * 37 + image * 101) % 90;
+        (if (row < 8) == (image % 2 == 0) { 140 } else { 30 }) + noise as u8
     };
     Split {
-        pixels: Pixels::U8((0..pictures * 768).map(pixel).collect()),
-        labels: (0..pictures).map(|picture| (picture % 2) as u32).collect(),
+        pixels: Pixels::U8((0..images * 768).map(pixel).collect()),
+        labels: (0..images).map(|image| (image % 2) as u32).collect(),
     }
 }
 
-fn dataset(pictures: usize) -> Dataset {
+fn dataset(images: usize) -> Dataset {
     Dataset {
         name: "stripes".into(),
         input: [3, 16, 16],
         classes: vec!["above".into(), "below".into()],
-        train: stripes(pictures),
+        train: stripes(images),
         val: Some(stripes(20)),
         test: None,
         folder: None,
@@ -68,7 +68,7 @@ fn losses(trainer: &mut Trainer) -> Vec<f64> {
     (0..epochs).map(|_| epoch()).collect()
 }
 
-/// The last batch of 44 pictures is half full.
+/// The last batch of 44 images is half full.
 #[test]
 fn the_documented_network_learns_on_the_cpu_and_the_gpu_alike() {
     let (recipe, dataset) = (recipe(|_| {}), dataset(44));

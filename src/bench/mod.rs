@@ -173,15 +173,15 @@ impl Network {
         }
     }
 
-    /// Pictures to train on: patterns without meaning.
-    fn dataset(self, pictures: usize) -> Dataset {
+    /// Images to train on: patterns without meaning.
+    fn dataset(self, images: usize) -> Dataset {
         let (input, classes) = match self {
             Self::Mlp => ([1, 32, 32], 36),
             Self::Cnn => ([3, 32, 32], 10),
         };
-        let values = pictures * input.iter().product::<usize>();
+        let values = images * input.iter().product::<usize>();
         let pixels = (0..values).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-        let labels = (0..pictures as u32).map(|i| i % classes).collect();
+        let labels = (0..images as u32).map(|i| i % classes).collect();
         Dataset {
             name: "bench".into(),
             input,

@@ -1,19 +1,19 @@
-//! The flags for what becomes of pictures before the network sees them: a recipe's section `[augment]`, but for the levels.
+//! The flags for what becomes of images before the network sees them: a recipe's section `[augment]`, but for the levels.
 
-use gpunn::data::pictures::Size;
+use gpunn::data::images::Size;
 use gpunn::ops::augment::{Augment, Fill, Flip, Padding, ResizedCrop};
 use gpunn::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Augmentation")]
 pub struct AugmentArgs {
-    /// Mirror pictures left to right: random (each time by chance), alternate (in turn by epoch) or never
+    /// Mirror images left to right: random (each time by chance), alternate (in turn by epoch) or never
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "random")]
     flip: Option<Flip>,
-    /// Move pictures by up to so many pixels
+    /// Move images by up to so many pixels
     #[arg(long, value_name = "N")]
     translate: Option<usize>,
-    /// What moved and turned pictures leave open: zero (black) or reflect
+    /// What moved and turned images leave open: zero (black) or reflect
     #[arg(long, value_name = "HOW")]
     padding: Option<Padding>,
     /// Cut a part of this size from a place drawn at random, from the middle when measuring: 28 or HEIGHTxWIDTH
@@ -25,22 +25,22 @@ pub struct AugmentArgs {
     /// What covers it: zero (black) or mean
     #[arg(long, value_name = "WHAT")]
     cutout_fill: Option<Fill>,
-    /// Turn pictures by up to so many degrees either way
+    /// Turn images by up to so many degrees either way
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     rotate: Option<f64>,
-    /// Scale pictures by a factor between these two
+    /// Scale images by a factor between these two
     #[arg(long, value_name = "LOW,HIGH", value_parser = pair, allow_negative_numbers = true)]
     scale: Option<[f64; 2]>,
-    /// Slant pictures by up to so many degrees either way
+    /// Slant images by up to so many degrees either way
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     shear: Option<f64>,
-    /// Turn, scale and slant this share of pictures only, from 0 to 1
+    /// Turn, scale and slant this share of images only, from 0 to 1
     #[arg(long, value_name = "SHARE")]
     affine_chance: Option<f64>,
-    /// Multiply pictures by a number between 1 - X and 1 + X
+    /// Multiply images by a number between 1 - X and 1 + X
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     brightness: Option<f64>,
-    /// Stretch pictures about their mean by a factor between 1 - X and 1 + X
+    /// Stretch images about their mean by a factor between 1 - X and 1 + X
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     contrast: Option<f64>,
     /// Draw colours away from their grey by a factor between 1 - X and 1 + X, with --resized-crop
@@ -52,7 +52,7 @@ pub struct AugmentArgs {
     /// Add noise of a deviation of up to this; white is 1
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     noise: Option<f64>,
-    /// Show parts of pictures with these shares of the area, brought to the size of --crop [default shares: 0.08,1]
+    /// Show parts of images with these shares of the area, brought to the size of --crop [default shares: 0.08,1]
     #[arg(long, value_name = "LOW,HIGH", value_parser = pair, num_args = 0..=1, require_equals = true, default_missing_value = "0.08,1")]
     resized_crop: Option<[f64; 2]>,
 }

@@ -191,15 +191,15 @@ fn convolutions() -> Vec<(String, Case)> {
         let size = |axis: usize| geometry.outputs(axis, x[2 + axis], w[1 + axis]).expect("the shapes fit");
         let dy = Sample::floats(&[batch, outputs, size(0), size(1)]);
         let weight = Sample::floats(&[outputs, channels / geometry.groups, kh, kw]);
-        let picture = Sample::floats(&x);
+        let image = Sample::floats(&x);
         let name = |direction| format!("{channels}-{outputs} {label} {height}x{width} b{batch} {direction}");
         let forward =
-            Case::new(vec![picture.clone(), weight.clone()], move |graph, x| graph.conv2d(x[0], x[1], geometry));
+            Case::new(vec![image.clone(), weight.clone()], move |graph, x| graph.conv2d(x[0], x[1], geometry));
         let by_input = Case::new(vec![dy.clone(), weight], move |graph, x| {
             graph.conv2d_backward_input(x[0], x[1], [height, width], geometry)
         });
         let by_weight =
-            Case::new(vec![picture, dy], move |graph, x| graph.conv2d_backward_weight(x[0], x[1], [kh, kw], geometry));
+            Case::new(vec![image, dy], move |graph, x| graph.conv2d_backward_weight(x[0], x[1], [kh, kw], geometry));
         cases.extend([(name("y"), forward), (name("dx"), by_input), (name("dw"), by_weight)]);
     }
     cases

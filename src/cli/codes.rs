@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::pictures::open;
+use gpunn::data::images::open;
 use gpunn::formats::npy::{self, Npy};
 use gpunn::train::{Checkpoint, Reconstructor, mean_psnr};
 use gpunn::{Error, Result, gpu};
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::engine::DeviceArgs;
-use super::pictures::write_png;
+use super::images::write_png;
 
 /// What both take.
 #[derive(Debug, clap::Args)]
@@ -29,14 +29,14 @@ struct Common {
 }
 
 impl Common {
-    /// The two halves of a run's network, for so many pictures.
-    fn open(&self, checkpoint: Checkpoint, pictures: usize) -> Result<Reconstructor> {
+    /// The two halves of a run's network, for so many images.
+    fn open(&self, checkpoint: Checkpoint, images: usize) -> Result<Reconstructor> {
         let engine = self.device.open(gpu::Options::default(), self.quiet)?;
-        Reconstructor::new(engine, checkpoint, pictures)
+        Reconstructor::new(engine, checkpoint, images)
     }
 }
 
-/// A picture that has the run's size is taken as it is; another is brought to it as `gpunn predict` does. A byte a value goes
+/// An image that has the run's size is taken as it is; another is brought to it as `gpunn predict` does. A byte a value goes
 /// in; four bytes a number come out.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -48,7 +48,7 @@ pub struct EncodeArgs {
     /// PNG, JPEG, BMP or WebP files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The file for the numbers: NumPy's NPY, 32-bit floats, a row a picture
+    /// The file for the numbers: NumPy's NPY, 32-bit floats, a row an image
     #[arg(long, value_name = "NPY")]
     out: PathBuf,
     #[command(flatten)]
@@ -59,13 +59,13 @@ pub struct EncodeArgs {
 #[derive(serde::Serialize)]
 struct Encoded {
     images: usize,
-    /// Numbers that stand for a picture.
+    /// Numbers that stand for an image.
     width: usize,
-    /// Of the pictures as the network takes them, a byte a value.
+    /// Of the images as the network takes them, a byte a value.
     bytes_in: usize,
     /// Of the numbers, without the file's header.
     bytes_out: usize,
-    /// Mean over the pictures, of what decoding gives, in dB.
+    /// Mean over the images, of what decoding gives, in dB.
     psnr: Option<f64>,
     out: String,
 }
@@ -73,22 +73,22 @@ struct Encoded {
 pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
     args.common.device.set_threads()?;
     let checkpoint = super::eval::checkpoint(&args.run, args.common.best, None)?;
-    let pictures: Vec<Vec<f32>> = args.images.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
-    let images = pictures.len();
-    let mut reconstructor = args.common.open(checkpoint, images)?;
-    let pictures = pictures.concat();
-    let codes = pollster::block_on(reconstructor.encode(&pictures))?;
-    let psnr = quality(&mut reconstructor, &codes, &pictures)?;
+    let images: Vec<Vec<f32>> = args.images.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
+    let count = images.len();
+    let mut reconstructor = args.common.open(checkpoint, count)?;
+    let pixels = images.concat();
+    let codes = pollster::block_on(reconstructor.encode(&pixels))?;
+    let psnr = quality(&mut reconstructor, &codes, &pixels)?;
     let width = reconstructor.width();
     let bytes_out = codes.len() * size_of::<f32>();
-    Npy { dims: vec![images, width], values: codes }.write(&args.out)?;
+    Npy { dims: vec![count, width], values: codes }.write(&args.out)?;
     let out = args.out.display().to_string();
-    let encoded = Encoded { images, width, bytes_in: pictures.len(), bytes_out, psnr, out };
+    let encoded = Encoded { images: count, width, bytes_in: pixels.len(), bytes_out, psnr, out };
     if args.common.json {
         super::print_json(&encoded)?;
     } else {
         super::print_line(&format!(
-            "pictures: {images}; {} as bytes, {} as {width} floats each, {:.1} times less; decoded again{}",
+            "images: {count}; {} as bytes, {} as {width} floats each, {:.1} times less; decoded again{}",
             super::bytes(encoded.bytes_in),
             super::bytes(bytes_out),
             encoded.bytes_in as f64 / bytes_out as f64,
@@ -99,28 +99,28 @@ pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The mean PSNR of what codes decode to; nothing where the recipe makes pictures of another size before the network.
-fn quality(reconstructor: &mut Reconstructor, codes: &[f32], pictures: &[f32]) -> Result<Option<f64>> {
+/// The mean PSNR of what codes decode to; nothing where the recipe makes images of another size before the network.
+fn quality(reconstructor: &mut Reconstructor, codes: &[f32], images: &[f32]) -> Result<Option<f64>> {
     let shape = reconstructor.shape();
     if shape != reconstructor.checkpoint().input {
         return Ok(None);
     }
     let back = pollster::block_on(reconstructor.decode(codes))?;
-    Ok(mean_psnr(pictures, &back, shape.iter().product()))
+    Ok(mean_psnr(images, &back, shape.iter().product()))
 }
 
-/// A picture as the run's data are: as it is where it has their size, else as `predict` brings it there.
+/// An image as the run's data are: as it is where it has their size, else as `predict` brings it there.
 fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
     let [channels, height, width] = checkpoint.input;
-    let picture = open(path)?;
-    if (picture.width() as usize, picture.height() as usize) != (width, height) {
+    let image = open(path)?;
+    if (image.width() as usize, image.height() as usize) != (width, height) {
         return super::predict::read(path, checkpoint);
     }
     let value = |byte: u8| f32::from(byte) / 255.0;
     Ok(match channels {
-        1 => picture.to_luma8().pixels().map(|pixel| value(pixel.0[0])).collect(),
+        1 => image.to_luma8().pixels().map(|pixel| value(pixel.0[0])).collect(),
         _ => {
-            let coloured = picture.to_rgb8();
+            let coloured = image.to_rgb8();
             let plane = |channel: usize| coloured.pixels().map(move |pixel| value(pixel.0[channel.min(2)]));
             (0..channels).flat_map(plane).collect()
         }
@@ -128,17 +128,17 @@ fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  gpunn decode runs/nist36-autoencoder-20260101-1 codes.npy --out pictures/\n  \
-    gpunn decode runs/nist36-autoencoder-20260101-1 codes.npy --out pictures/ --originals letter.png another.png")]
+#[command(after_help = "Examples:\n  gpunn decode runs/nist36-autoencoder-20260101-1 codes.npy --out images/\n  \
+    gpunn decode runs/nist36-autoencoder-20260101-1 codes.npy --out images/ --originals letter.png another.png")]
 pub struct DecodeArgs {
     /// A run directory, or a checkpoint file: the one that encoded
     run: PathBuf,
     /// What `gpunn encode` wrote
     codes: PathBuf,
-    /// The folder for the pictures, 0000.png, 0001.png, ...; or a PNG file for a single one
+    /// The folder for the images, 0000.png, 0001.png, ...; or a PNG file for a single one
     #[arg(long, value_name = "DIR|PNG")]
     out: PathBuf,
-    /// The pictures that were encoded, in their order, to say how well they came back
+    /// The images that were encoded, in their order, to say how well they came back
     #[arg(long, num_args = 1.., value_name = "IMAGE")]
     originals: Vec<PathBuf>,
     #[command(flatten)]
@@ -152,9 +152,9 @@ struct Decoded {
     width: usize,
     /// Of the numbers.
     bytes_in: usize,
-    /// Of the pictures, a byte a value.
+    /// Of the images, a byte a value.
     bytes_out: usize,
-    /// Mean over the pictures in dB, where the originals are given.
+    /// Mean over the images in dB, where the originals are given.
     psnr: Option<f64>,
     out: String,
 }
@@ -163,34 +163,34 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
     args.common.device.set_threads()?;
     let checkpoint = super::eval::checkpoint(&args.run, args.common.best, None)?;
     let Npy { dims, values } = npy::read(&args.codes)?;
-    let images = if dims.len() == 1 { 1 } else { dims.first().copied().unwrap_or(0) };
+    let count = if dims.len() == 1 { 1 } else { dims.first().copied().unwrap_or(0) };
     let originals: Vec<Vec<f32>> = args.originals.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
-    let mut reconstructor = args.common.open(checkpoint, images)?;
+    let mut reconstructor = args.common.open(checkpoint, count)?;
     let width = reconstructor.width();
     if dims.is_empty() || dims.len() > 2 || dims.last() != Some(&width) {
         return Err(Error::data(format!(
-            "{} holds {dims:?} numbers, but the run's network makes a picture of {width}: it has to be [pictures, {width}], as \
+            "{} holds {dims:?} numbers, but the run's network makes an image of {width}: it has to be [images, {width}], as \
              `gpunn encode` writes it with the same run.",
             args.codes.display()
         )));
     }
-    if !originals.is_empty() && originals.len() != images {
+    if !originals.is_empty() && originals.len() != count {
         return Err(Error::usage(format!(
-            "{} originals were given for {images} codes; give one for each, in their order.",
+            "{} originals were given for {count} codes; give one for each, in their order.",
             originals.len()
         )));
     }
     let psnr = if originals.is_empty() { None } else { quality(&mut reconstructor, &values, &originals.concat())? };
-    let pictures = pollster::block_on(reconstructor.decode(&values))?;
-    write(&pictures, reconstructor.shape(), &args.out)?;
+    let pixels = pollster::block_on(reconstructor.decode(&values))?;
+    write(&pixels, reconstructor.shape(), &args.out)?;
     let bytes_in = values.len() * size_of::<f32>();
     let out = args.out.display().to_string();
-    let decoded = Decoded { images, width, bytes_in, bytes_out: pictures.len(), psnr, out };
+    let decoded = Decoded { images: count, width, bytes_in, bytes_out: pixels.len(), psnr, out };
     if args.common.json {
         super::print_json(&decoded)?;
     } else {
         super::print_line(&format!(
-            "pictures: {images}; {} as {width} floats each, {} as bytes{}",
+            "images: {count}; {} as {width} floats each, {} as bytes{}",
             super::bytes(bytes_in),
             super::bytes(decoded.bytes_out),
             psnr.map_or_else(String::new, |psnr| format!("; PSNR {psnr:.2} dB"))
@@ -200,39 +200,39 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes pictures of values from 0 to 1: one into a PNG file where the path says so, else into a folder by their numbers.
-fn write(pictures: &[f32], shape: [usize; 3], out: &Path) -> Result<()> {
+/// Writes images of values from 0 to 1: one into a PNG file where the path says so, else into a folder by their numbers.
+fn write(images: &[f32], shape: [usize; 3], out: &Path) -> Result<()> {
     let single = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
-    let mut pictures = pictures.chunks(shape.iter().product::<usize>().max(1));
-    match pictures.len() {
+    let mut images = images.chunks(shape.iter().product::<usize>().max(1));
+    match images.len() {
         1 if single => {
-            return pictures.next().map_or(Ok(()), |picture| write_png(&drawn(picture, shape)?, out));
+            return images.next().map_or(Ok(()), |image| write_png(&drawn(image, shape)?, out));
         }
         count if single => {
             return Err(Error::usage(format!(
-                "{count} pictures do not go into the one file {}; name a folder as --out.",
+                "{count} images do not go into the one file {}; name a folder as --out.",
                 out.display()
             )));
         }
         _ => std::fs::create_dir_all(out).map_err(Error::file("cannot make the folder", out))?,
     }
-    for (number, picture) in pictures.enumerate() {
-        write_png(&drawn(picture, shape)?, &out.join(format!("{number:04}.png")))?;
+    for (number, image) in images.enumerate() {
+        write_png(&drawn(image, shape)?, &out.join(format!("{number:04}.png")))?;
     }
     Ok(())
 }
 
-/// A picture of one channel or three.
-fn drawn(picture: &[f32], [channels, height, width]: [usize; 3]) -> Result<DynamicImage> {
+/// An image of one channel or three.
+fn drawn(image: &[f32], [channels, height, width]: [usize; 3]) -> Result<DynamicImage> {
     let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
     let (plane, size) = (height * width, (width as u32, height as u32));
     let drawn = match channels {
-        1 => GrayImage::from_vec(size.0, size.1, picture.iter().map(|&value| byte(value)).collect()).map(Into::into),
+        1 => GrayImage::from_vec(size.0, size.1, image.iter().map(|&value| byte(value)).collect()).map(Into::into),
         3 => {
-            let interleaved = (0..plane).flat_map(|at| [0, 1, 2].map(|channel| byte(picture[channel * plane + at])));
+            let interleaved = (0..plane).flat_map(|at| [0, 1, 2].map(|channel| byte(image[channel * plane + at])));
             RgbImage::from_vec(size.0, size.1, interleaved.collect()).map(Into::into)
         }
         _ => None,
     };
-    drawn.ok_or_else(|| Error::data(format!("A picture of {channels} channels cannot be written as PNG; 1 or 3 can.")))
+    drawn.ok_or_else(|| Error::data(format!("An image of {channels} channels cannot be written as PNG; 1 or 3 can.")))
 }

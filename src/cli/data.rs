@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunn::data::fetch::Got;
-use gpunn::data::pictures::Asked;
+use gpunn::data::images::Asked;
 use gpunn::data::{self, Dataset, Info, Part};
 use gpunn::nn::models;
 use gpunn::ops::augment::Augment;
@@ -12,7 +12,7 @@ use gpunn::{Error, Result, train};
 use serde::Serialize;
 
 use super::augment::AugmentArgs;
-use super::pictures::{PictureArgs, say_skipped};
+use super::images::{ImageArgs, say_skipped};
 use super::progress::Download;
 
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,7 @@ enum Command {
     /// Say what a data set holds, where it comes from and whether it is here.
     #[command(after_help = "Example:\n  gpunn data info emnist36 --data-dir DIR")]
     Info {
-        /// The data set, or the path of a folder of pictures
+        /// The data set, or the path of a folder of images
         name: String,
         /// The folder that holds data sets, each in its own folder
         #[arg(long, value_name = "DIR")]
@@ -62,26 +62,26 @@ enum Command {
         #[arg(long, short)]
         quiet: bool,
     },
-    /// Draw a sheet of each class's pictures.
+    /// Draw a sheet of each class's images.
     #[command(after_help = "Example:\n  gpunn data preview emnist36 --data-dir DIR --split val --out sheet.png")]
     Preview {
-        /// The data set, or the path of a folder of pictures
+        /// The data set, or the path of a folder of images
         name: String,
-        /// The picture to write (PNG)
+        /// The image to write (PNG)
         #[arg(long, value_name = "PNG")]
         out: PathBuf,
         /// train, val or test [default: train, else val, else test]
         #[arg(long, value_name = "SPLIT")]
         split: Option<String>,
-        /// Pictures of each class
+        /// Images of each class
         #[arg(long, default_value_t = 12, value_name = "N")]
         per_class: usize,
         /// The folder that holds data sets, each in its own folder
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
         #[command(flatten)]
-        pictures: PictureArgs,
-        /// Draw the pictures as a training step shows them to the network
+        images: ImageArgs,
+        /// Draw the images as a training step shows them to the network
         #[arg(long)]
         augment: bool,
         /// The recipe whose [augment] is drawn, by its name or file [default: that of the data set]
@@ -103,7 +103,7 @@ struct Described<'a> {
     splits: &'a str,
     /// Whether `gpunn data get` fetches it.
     fetched: bool,
-    /// How many pictures each split holds; none where the set is not here, or was not looked for.
+    /// How many images each split holds; none where the set is not here, or was not looked for.
     images: Option<Images>,
 }
 
@@ -146,7 +146,7 @@ impl<'a> Described<'a> {
         let [channels, height, width] = self.input;
         super::print_line(&format!("{}: {}", self.name, self.title));
         super::print_line(&format!("classes   {}", self.classes));
-        super::print_line(&format!("pictures  {channels} x {height} x {width}; {}", self.splits));
+        super::print_line(&format!("images  {channels} x {height} x {width}; {}", self.splits));
     }
 }
 
@@ -158,9 +158,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
             say_got(&name, data::fetch::lay_out(&name, &from, data_dir.as_deref())?);
         }
         Command::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
-        Command::Preview { name, out, split, per_class, data_dir, pictures, augment, recipe, changes } => {
-            let asked = pictures.or(Asked::default());
-            let options = data::Options { asked, skip_bad: pictures.skip_bad, ..data::Options::default() };
+        Command::Preview { name, out, split, per_class, data_dir, images, augment, recipe, changes } => {
+            let asked = images.or(Asked::default());
+            let options = data::Options { asked, skip_bad: images.skip_bad, ..data::Options::default() };
             let dataset = data::load_with(&name, data_dir.as_deref(), &options)?;
             say_skipped(&dataset);
             let augment = (augment || changes.or(None).is_some())
@@ -181,7 +181,7 @@ fn list(json: bool) -> Result<()> {
         let fetched = if data::fetch::source(info.name).is_some() { "; `gpunn data get` fetches it" } else { "" };
         super::print_line(&format!("{:<14} {} ({}){fetched}", info.name, info.title, info.splits));
     }
-    super::print_line("A folder of pictures, one folder a class, is given by its path.");
+    super::print_line("A folder of images, one folder a class, is given by its path.");
     Ok(())
 }
 
@@ -215,13 +215,13 @@ fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// What a folder of pictures holds.
+/// What a folder of images holds.
 fn info_of_folder(set: &Dataset, json: bool) -> Result<()> {
     let images = Images::of(set);
     let described = Described {
         name: &set.name,
         aliases: &[],
-        title: "a folder of pictures",
+        title: "a folder of images",
         classes: &format!("{}: {}", set.classes.len(), set.classes.join(", ")),
         input: set.input,
         splits: &images.to_string(),
@@ -278,7 +278,7 @@ fn where_weights_are(model: &str, file: &str) -> String {
     )
 }
 
-/// What the recipe named, else the one for the data set, does to pictures, with what the flags change; and the recipe's seed.
+/// What the recipe named, else the one for the data set, does to images, with what the flags change; and the recipe's seed.
 fn augmentation(named: Option<&str>, changes: &AugmentArgs, dataset: &Dataset) -> Result<(Augment, u64)> {
     let recipe = train::choose(named, None, Some(&dataset.name))?;
     let augment = changes.or(recipe.augment).ok_or_else(|| {
@@ -300,7 +300,7 @@ fn preview(
     out: &Path,
 ) -> Result<()> {
     if per_class == 0 {
-        return Err(Error::usage("A sheet of 0 pictures a class shows nothing; ask for at least 1."));
+        return Err(Error::usage("A sheet of 0 images a class shows nothing; ask for at least 1."));
     }
     let part: Option<Part> = split.map(|split| split.parse()).transpose()?;
     let there = |part: &Part| dataset.part(*part).is_ok();
@@ -310,11 +310,11 @@ fn preview(
         None => data::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {
             let (split, input) = train::augmented(augment, split, dataset.input, per_class, *seed)?;
-            data::sheet(&dataset.without_pictures(input), &split, per_class)
+            data::sheet(&dataset.without_images(input), &split, per_class)
         }
     };
     let (width, height) = sheet.dimensions();
-    super::pictures::write_png(&sheet.into(), out)?;
+    super::images::write_png(&sheet.into(), out)?;
     super::print_line(&format!("{width} x {height} pixels in {}", out.display()));
     Ok(())
 }

@@ -20,7 +20,7 @@ pub struct Args {
     /// Measure the best epoch's weights instead of the last's
     #[arg(long)]
     best: bool,
-    /// Average over views of a picture: flip (it and its mirror image), shift (both, and both moved by a pixel either way) or
+    /// Average over views of an image: flip (it and its mirror image), shift (both, and both moved by a pixel either way) or
     /// shift-only (no mirror images)
     #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
     tta: Option<Tta>,
@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let wanted: Option<Part> = args.split.as_deref().map(str::parse).transpose()?;
     let checkpoint = checkpoint(&args.run, args.best, args.tta)?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
-    super::pictures::say_skipped(&dataset);
+    super::images::say_skipped(&dataset);
     let there = |part: &Part| dataset.part(*part).is_ok();
     let part = wanted.or_else(|| [Part::Test, Part::Val].into_iter().find(there)).unwrap_or(Part::Train);
     dataset.part(part)?;
@@ -79,7 +79,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn print(evaluation: &Evaluation, classes: &[String]) {
     let Evaluation { split, images, loss, accuracy, psnr, per_class, .. } = evaluation;
-    super::print_line(&format!("{split}: {images} pictures, loss {loss:.4}"));
+    super::print_line(&format!("{split}: {images} images, loss {loss:.4}"));
     if let Some(accuracy) = accuracy {
         super::print_line(&format!("accuracy {}", super::percent(*accuracy)));
     }

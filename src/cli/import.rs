@@ -16,7 +16,7 @@ pub struct Args {
     /// The network that they are of, by name or TOML file [default: what the file says]
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// The data set whose pictures and classes it is for [default: what the file says, else ImageNet]
+    /// The data set whose images and classes it is for [default: what the file says, else ImageNet]
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
     /// The folder that holds data sets, each in a folder of its own name
@@ -34,7 +34,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let file = TensorFile::open(&args.file)?;
     let model = args.model.as_deref().map(train::model).transpose()?;
     let dataset = args.dataset.as_deref().map(|name| {
-        // As the model's recipe has its pictures.
+        // As the model's recipe has its images.
         let name = gpunn::data::name_of(name, args.data_dir.as_deref())?;
         train::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.as_deref())
     });

@@ -12,7 +12,7 @@ mod eval;
 mod export;
 mod import;
 mod info;
-mod pictures;
+mod images;
 mod predict;
 mod progress;
 mod read;
@@ -50,7 +50,7 @@ enum Command {
     Sweep(Box<sweep::Args>),
     /// Measure a trained run on a split of its data set.
     Eval(eval::Args),
-    /// Say what pictures show, with a trained run.
+    /// Say what images show, with a trained run.
     Predict(predict::Args),
     /// Draw a run's page of curves, mistakes and weights, or one that compares runs.
     Report(report::Args),
@@ -58,9 +58,9 @@ enum Command {
     Read(read::Args),
     /// Show what an autoencoder gives back, and how well, beside principal components.
     Reconstruct(reconstruct::Args),
-    /// Write the few numbers that an autoencoder makes of pictures into a file.
+    /// Write the few numbers that an autoencoder makes of images into a file.
     Encode(codes::EncodeArgs),
-    /// Make pictures of such a file.
+    /// Make images of such a file.
     Decode(codes::DecodeArgs),
     /// Write a run's weights for PyTorch and others.
     Export(export::Args),
@@ -74,7 +74,7 @@ enum Command {
     Check(check::Args),
     /// Time kernels, matrix products and training steps.
     Bench(bench::Args),
-    /// List data sets, say what they hold, fetch them, draw a sheet of their pictures.
+    /// List data sets, say what they hold, fetch them, draw a sheet of their images.
     Data(data::Args),
     /// Print a script that completes gpunn's commands in a shell.
     Completions(completions::Args),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::{has_dark_ink, pictures::open, rule};
+use gpunn::data::{has_dark_ink, images::open, rule};
 use gpunn::formats::tensors::TensorFile;
 use gpunn::nn::models::{self, Config, IMAGENET};
 use gpunn::train::{Checkpoint, Prediction, Predictor, Recipe, Tta, prepare, weights};
@@ -14,7 +14,7 @@ use super::engine::DeviceArgs;
 /// Classes that are named where weights are given instead of a run, whose classes are many.
 const LIKELIEST: usize = 5;
 
-/// A picture is a PNG, JPEG, BMP or WebP file. For a network that was trained on a folder of pictures it is brought to
+/// An image is a PNG, JPEG, BMP or WebP file. For a network that was trained on a folder of images it is brought to
 /// their size as they were; for one of ImageNet its shorter side is scaled to 256 and its middle 224 x 224 cut out. For a
 /// network of grey characters it becomes grey; where its edge is light (ink on paper) it is inverted, unless the training data
 /// are dark on light themselves; and the box around the ink is centred in a square of 1.35 times its longer side, as the
@@ -26,7 +26,7 @@ const LIKELIEST: usize = 5;
         gpunn predict --model squeezenet --pretrained squeezenet1_1.safetensors photo.jpg"
 )]
 pub struct Args {
-    /// A run directory or a checkpoint file, then pictures of one character (or thing) each; pictures alone where weights are
+    /// A run directory or a checkpoint file, then images of one character (or thing) each; images alone where weights are
     /// given by --pretrained or --model
     #[arg(required = true, value_name = "RUN IMAGE")]
     paths: Vec<PathBuf>,
@@ -45,7 +45,7 @@ pub struct Args {
     /// Use the best epoch's weights instead of the last's
     #[arg(long)]
     best: bool,
-    /// Average over views of a picture: flip (it and its mirror image), shift (both, and both moved by a pixel either way) or
+    /// Average over views of an image: flip (it and its mirror image), shift (both, and both moved by a pixel either way) or
     /// shift-only (no mirror images)
     #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
     tta: Option<Tta>,
@@ -65,7 +65,7 @@ struct Answer {
     predictions: Vec<Of>,
 }
 
-/// One picture's part of it.
+/// One image's part of it.
 #[derive(serde::Serialize)]
 struct Of {
     image: String,
@@ -78,16 +78,16 @@ struct Of {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    let (checkpoint, images) = checkpoint(&args)?;
-    // All pictures before any answer: nothing is half printed.
-    let pictures: Vec<Vec<f32>> = images.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
+    let (checkpoint, paths) = checkpoint(&args)?;
+    // All images before any answer: nothing is half printed.
+    let images: Vec<Vec<f32>> = paths.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
     let engine = args.device.open(gpu::Options::default(), args.quiet)?;
     let mut predictor = Predictor::new(engine, &checkpoint)?;
     let given = args.pretrained.is_some() || args.model.is_some();
     let top = args.top.unwrap_or(if given { LIKELIEST } else { 1 });
     let mut predictions = Vec::new();
-    for (path, picture) in images.iter().zip(&pictures) {
-        let prediction = pollster::block_on(predictor.predict(picture))?;
+    for (path, image) in paths.iter().zip(&images) {
+        let prediction = pollster::block_on(predictor.predict(image))?;
         let likeliest = if top > 1 { prediction.likeliest(top, &checkpoint.classes) } else { Vec::new() };
         predictions.push(Of { image: path.display().to_string(), prediction, likeliest });
     }
@@ -103,7 +103,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to predict, and the pictures.
+/// What is to predict, and the images.
 fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
     let model = args.model.as_deref().map(gpunn::train::model).transpose()?;
     let file = match (&args.pretrained, &model) {
@@ -116,10 +116,10 @@ fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
         super::eval::average(&mut checkpoint, args.tta)?;
         return Ok((checkpoint, &args.paths));
     }
-    let [run, images @ ..] = &args.paths[..] else { return Err(Error::usage("Name a run and pictures.")) };
+    let [run, images @ ..] = &args.paths[..] else { return Err(Error::usage("Name a run and images.")) };
     if images.is_empty() {
         return Err(Error::usage(format!(
-            "Name pictures after the run {}; or weights with --pretrained, if that is a picture.",
+            "Name images after the run {}; or weights with --pretrained, if that is an image.",
             run.display()
         )));
     }
@@ -139,15 +139,15 @@ fn published(model: &Config, data_dir: Option<&Path>) -> Result<Option<TensorFil
     recipe.open_pretrained(data_dir)
 }
 
-/// A picture as the network takes it: for one that was trained on a folder of pictures by the rule that those went through.
+/// An image as the network takes it: for one that was trained on a folder of images by the rule that those went through.
 pub(super) fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
-    let picture = open(path)?;
+    let image = open(path)?;
     let data = &checkpoint.recipe.data;
     Ok(match rule(&data.name, &data.asked()).filter(|rule| rule.input() == checkpoint.input) {
-        Some(rule) => rule.apply(&picture).into_iter().map(|byte| f32::from(byte) / 255.0).collect(),
+        Some(rule) => rule.apply(&image).into_iter().map(|byte| f32::from(byte) / 255.0).collect(),
         None if has_dark_ink(&data.name) => {
-            prepare(&picture, checkpoint.input).iter().map(|value| 1.0 - value).collect()
+            prepare(&image, checkpoint.input).iter().map(|value| 1.0 - value).collect()
         }
-        None => prepare(&picture, checkpoint.input),
+        None => prepare(&image, checkpoint.input),
     })
 }

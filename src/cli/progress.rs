@@ -199,7 +199,7 @@ fn parts(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
     parts.push((5, format!("{:.2} s", line.seconds)));
     parts.push((6, format!("{:.0} images/s", line.images_per_second)));
     if let Some(wait) = line.loader_wait {
-        parts.push((7, format!("waited {wait:.3} s for pictures")));
+        parts.push((7, format!("waited {wait:.3} s for images")));
     }
     parts
 }

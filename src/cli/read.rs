@@ -4,7 +4,7 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::pictures;
+use gpunn::data::images;
 use gpunn::files::write_whole;
 use gpunn::ocr::{self, Page, Reader};
 use gpunn::{Error, Result, gpu};
@@ -53,7 +53,7 @@ struct Answer<'a> {
     pages: Vec<Of<'a>>,
 }
 
-/// One picture's part of it.
+/// One image's part of it.
 #[derive(serde::Serialize)]
 struct Of<'a> {
     image: &'a str,
@@ -64,8 +64,8 @@ struct Of<'a> {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    // All pictures before any answer: nothing is half printed.
-    let pictures: Vec<(String, DynamicImage)> = args.images.iter().map(|path| open(path)).collect::<Result<_>>()?;
+    // All images before any answer: nothing is half printed.
+    let images: Vec<(String, DynamicImage)> = args.images.iter().map(|path| open(path)).collect::<Result<_>>()?;
     let engine = args.device.open(gpu::Options::default(), args.quiet)?;
     let mut reader = match &args.run {
         Some(run) => Reader::of(engine, &super::eval::checkpoint(run, false, None)?)?,
@@ -73,34 +73,34 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let options = ocr::Options { raw: args.raw };
     let read =
-        |(_, picture): &(String, DynamicImage)| pollster::block_on(ocr::read_with(picture, &mut reader, options));
-    let pages: Vec<Page> = pictures.iter().map(read).collect::<Result<_>>()?;
+        |(_, image): &(String, DynamicImage)| pollster::block_on(ocr::read_with(image, &mut reader, options));
+    let pages: Vec<Page> = images.iter().map(read).collect::<Result<_>>()?;
     if let Some(path) = &args.overlay {
-        write_overlays(path, &pictures, &pages)?;
+        write_overlays(path, &images, &pages)?;
     }
     if let Some(path) = &args.html {
         let read: Vec<ocr::Seen> =
-            pictures.iter().zip(&pages).map(|((name, picture), page)| ocr::Seen { name, picture, page }).collect();
+            images.iter().zip(&pages).map(|((name, image), page)| ocr::Seen { name, image, page }).collect();
         write_whole(path, ocr::html(&read)?.as_bytes())?;
     }
-    print(&args, &pictures, &pages)?;
+    print(&args, &images, &pages)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A picture and what it is called.
+/// An image and what it is called.
 fn open(path: &Path) -> Result<(String, DynamicImage)> {
     if path != Path::new("-") {
-        return Ok((path.display().to_string(), pictures::open(path)?));
+        return Ok((path.display().to_string(), images::open(path)?));
     }
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(Error::file("cannot read", "standard input"))?;
-    Ok(("-".into(), pictures::decode(bytes, "Standard input")?))
+    Ok(("-".into(), images::decode(bytes, "Standard input")?))
 }
 
-/// Prints the text alone, under the picture's name where there are several, or all as JSON. That there is none is said on
+/// Prints the text alone, under the image's name where there are several, or all as JSON. That there is none is said on
 /// standard error.
-fn print(args: &Args, pictures: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
-    let read = || pictures.iter().map(|(name, _)| name.as_str()).zip(pages);
+fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
+    let read = || images.iter().map(|(name, _)| name.as_str()).zip(pages);
     for (name, page) in read().filter(|(_, page)| !args.quiet && page.is_empty()) {
         eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height);
     }
@@ -119,16 +119,16 @@ fn print(args: &Args, pictures: &[(String, DynamicImage)], pages: &[Page]) -> Re
     Ok(())
 }
 
-/// Writes the picture with what was read; several into a folder, each under its own name, numbered where names are the same.
-fn write_overlays(path: &Path, pictures: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
-    let seen = pictures.iter().zip(pages).map(|((_, picture), page)| ocr::overlay(picture, page));
-    if pictures.len() == 1 {
+/// Writes the image with what was read; several into a folder, each under its own name, numbered where names are the same.
+fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
+    let seen = images.iter().zip(pages).map(|((_, image), page)| ocr::overlay(image, page));
+    if images.len() == 1 {
         return seen.into_iter().try_for_each(|seen| write_png(path, &seen));
     }
     std::fs::create_dir_all(path).map_err(Error::file("cannot make the folder", path))?;
     let stem =
         |name: &str| Path::new(name).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let stems: Vec<String> = pictures.iter().map(|(name, _)| stem(name)).collect();
+    let stems: Vec<String> = images.iter().map(|(name, _)| stem(name)).collect();
     for (number, (seen, stem)) in seen.zip(&stems).enumerate() {
         let same = stems.iter().filter(|other| *other == stem).count() > 1;
         let name = if same { format!("{stem}-{}.png", number + 1) } else { format!("{stem}.png") };
@@ -137,9 +137,9 @@ fn write_overlays(path: &Path, pictures: &[(String, DynamicImage)], pages: &[Pag
     Ok(())
 }
 
-fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
+fn write_png(path: &Path, image: &RgbImage) -> Result<()> {
     let mut file = Cursor::new(Vec::new());
-    let written = picture.write_to(&mut file, ImageFormat::Png);
+    let written = image.write_to(&mut file, ImageFormat::Png);
     written.map_err(|error| Error::data(format!("{} cannot be written as PNG: {error}.", path.display())))?;
     write_whole(path, file.get_ref())
 }

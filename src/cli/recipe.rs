@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use gpunn::Result;
-use gpunn::data::pictures::Asked;
+use gpunn::data::images::Asked;
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
 use gpunn::train::{self, Recipe, Tta};
 
 use super::augment::AugmentArgs;
-use super::pictures::PictureArgs;
+use super::images::ImageArgs;
 
 /// What the help calls the flags of how a network learns.
 pub(super) const LEARNING: &str = "Learning";
@@ -20,7 +20,7 @@ pub(super) struct Point {
     /// Features of each hidden layer, as in 128,64
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     pub hidden: Option<Vec<usize>>,
-    /// Pictures of a step
+    /// Images of a step
     #[arg(long, value_name = "N")]
     pub batch_size: Option<usize>,
     /// The learning rate
@@ -41,7 +41,7 @@ pub(super) struct RecipeArgs {
     /// mobilenet_v2, or a TOML file with your own
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// The data set, see `gpunn data list`, or the path of a folder of pictures, one folder a class
+    /// The data set, see `gpunn data list`, or the path of a folder of images, one folder a class
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
     /// The folder that holds data sets, each in a folder of its own name
@@ -53,7 +53,7 @@ pub(super) struct RecipeArgs {
     /// How weights begin: pytorch, xavier, he, dirac, zeros
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
-    /// How often every picture is seen
+    /// How often every image is seen
     #[arg(long, value_name = "N", help_heading = LEARNING)]
     pub epochs: Option<u32>,
     /// sgd, adam or adamw
@@ -83,14 +83,14 @@ pub(super) struct RecipeArgs {
     /// Measure and use a moving average of the weights that decays by this a step, as in 0.999
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = LEARNING)]
     ema: Option<f64>,
-    /// Average over views of a picture when measuring: flip (it and its mirror image), shift (both, and both moved by a pixel
+    /// Average over views of an image when measuring: flip (it and its mirror image), shift (both, and both moved by a pixel
     /// either way) or shift-only (no mirror images)
     #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip", help_heading = LEARNING)]
     tta: Option<Tta>,
     /// End the run after so many epochs without a better validation figure
     #[arg(long, value_name = "EPOCHS", help_heading = LEARNING)]
     patience: Option<u32>,
-    /// Keep the pictures off the device and send each batch when it is needed: from the disk for a folder of pictures, else
+    /// Keep the images off the device and send each batch when it is needed: from the disk for a folder of images, else
     /// from memory; by itself where they are too large
     #[arg(long)]
     stream: bool,
@@ -100,21 +100,21 @@ pub(super) struct RecipeArgs {
     /// Which layers learn: all, classifier, or last:N for the last N [default: the classifier with pretrained weights, else all]
     #[arg(long, value_name = "LAYERS")]
     unfreeze: Option<Unfreeze>,
-    /// Compute what the frozen layers make of each picture once, as it is measured (without random augmentation), and keep it;
-    /// false never does [default: where pictures are not changed at random]
+    /// Compute what the frozen layers make of each image once, as it is measured (without random augmentation), and keep it;
+    /// false never does [default: where images are not changed at random]
     #[arg(long, value_name = "WHETHER", num_args = 0..=1, default_missing_value = "true")]
     cache_features: Option<bool>,
     /// Begin without pretrained weights, where the recipe has some; all layers learn
     #[arg(long)]
     scratch: bool,
-    /// Train on so many pictures only, as many of each class
+    /// Train on so many images only, as many of each class
     #[arg(long, value_name = "N")]
     limit_train: Option<usize>,
-    /// Hold this part of the training pictures out for validation
+    /// Hold this part of the training images out for validation
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     val_fraction: Option<f64>,
     #[command(flatten)]
-    pictures: PictureArgs,
+    images: ImageArgs,
     #[command(flatten)]
     augment: AugmentArgs,
 }
@@ -153,9 +153,9 @@ impl RecipeArgs {
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction);
-        let Asked { size, fit, channels } = self.pictures.or(recipe.data.asked());
+        let Asked { size, fit, channels } = self.images.or(recipe.data.asked());
         (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
-        recipe.data.skip_bad |= self.pictures.skip_bad;
+        recipe.data.skip_bad |= self.images.skip_bad;
         recipe.augment = self.augment.or(recipe.augment.take());
         Ok(recipe)
     }

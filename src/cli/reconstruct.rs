@@ -8,19 +8,19 @@ use gpunn::train::{Baseline, Reconstruction, Reconstructor};
 use gpunn::{Result, gpu};
 
 use super::engine::DeviceArgs;
-use super::pictures::write_png;
+use super::images::write_png;
 
 /// The classes that the source's report shows.
 const SHOWN: [&str; 5] = ["A", "E", "K", "U", "8"];
-/// Pictures of each.
+/// Images of each.
 const OF_EACH: usize = 2;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  gpunn reconstruct runs/nist36-autoencoder-20260101-1 --out picture.png")]
+#[command(after_help = "Example:\n  gpunn reconstruct runs/nist36-autoencoder-20260101-1 --out image.png")]
 pub struct Args {
     /// A run directory, or a checkpoint file
     run: PathBuf,
-    /// Draw two pictures of five classes there, as PNG: as they are, given back by the network, and by principal components
+    /// Draw two images of five classes there, as PNG: as they are, given back by the network, and by principal components
     #[arg(long, value_name = "PNG")]
     out: Option<PathBuf>,
     /// train, val or test [default: val, else test, else train]
@@ -50,9 +50,9 @@ pub struct Args {
 struct Answer {
     split: String,
     images: usize,
-    /// Numbers that stand for a picture, and principal components.
+    /// Numbers that stand for an image, and principal components.
     width: usize,
-    /// Mean over pictures, in dB.
+    /// Mean over images, in dB.
     psnr: Option<f64>,
     pca_psnr: Option<f64>,
     pca_clamped_psnr: Option<f64>,
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let checkpoint = super::eval::checkpoint(&args.run, args.best, None)?;
     let named = chosen(&checkpoint.classes, args.classes.as_deref())?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
-    super::pictures::say_skipped(&dataset);
+    super::images::say_skipped(&dataset);
     let there = |part: &Part| dataset.part(*part).is_ok();
     let part = wanted.or_else(|| [Part::Val, Part::Test].into_iter().find(there)).unwrap_or(Part::Train);
     let split = dataset.part(part)?;
@@ -80,9 +80,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     };
     if let Some(out) = &args.out {
-        let picture = draw(&whole, baseline.as_ref(), split, &named, &reconstructor.checkpoint().classes);
-        write_png(&picture.into(), out)?;
-        eprintln!("pictures in {}", out.display());
+        let image = draw(&whole, baseline.as_ref(), split, &named, &reconstructor.checkpoint().classes);
+        write_png(&image.into(), out)?;
+        eprintln!("images in {}", out.display());
     }
     let answer = Answer {
         split: part.to_string(),
@@ -115,7 +115,7 @@ fn chosen(classes: &[String], asked: Option<&[String]>) -> Result<Vec<usize>> {
     }
 }
 
-/// The first pictures of each of these classes, what was made of them below.
+/// The first images of each of these classes, what was made of them below.
 fn draw(
     whole: &Reconstruction,
     baseline: Option<&Baseline>,
@@ -130,10 +130,10 @@ fn draw(
     let numbers: Vec<usize> = chosen.iter().flat_map(of_class).collect();
     let names: Vec<&str> = numbers.iter().map(|&number| classes[split.labels[number] as usize].as_str()).collect();
     let values: usize = whole.shape.iter().product();
-    let row = |pictures: &[f32]| -> Vec<Vec<f32>> {
-        numbers.iter().map(|&number| pictures[number * values..][..values].to_vec()).collect()
+    let row = |images: &[f32]| -> Vec<Vec<f32>> {
+        numbers.iter().map(|&number| images[number * values..][..values].to_vec()).collect()
     };
-    let mut rows = vec![("picture", row(&whole.originals)), ("network", row(&whole.given_back))];
+    let mut rows = vec![("image", row(&whole.originals)), ("network", row(&whole.given_back))];
     if let Some(baseline) = baseline {
         rows.push(("pca", row(&baseline.given_back)));
     }
@@ -143,7 +143,7 @@ fn draw(
 fn print(answer: &Answer) {
     let Answer { split, images, width, psnr, pca_psnr, pca_clamped_psnr } = answer;
     let figure = |psnr: &Option<f64>| psnr.map_or("none".into(), |psnr| format!("{psnr:.2} dB"));
-    super::print_line(&format!("{split}: {images} pictures through {width} numbers each and back; mean PSNR"));
+    super::print_line(&format!("{split}: {images} images through {width} numbers each and back; mean PSNR"));
     super::print_line(&format!("the network                      {}", figure(psnr)));
     let name = format!("{width} principal components");
     super::print_line(&format!("{name:<32} {}", figure(pca_psnr)));

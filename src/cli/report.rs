@@ -13,7 +13,7 @@ use super::engine::DeviceArgs;
 /// Where `--compare` writes without `--out`.
 const COMPARED: &str = "compare.html";
 
-/// The page needs nothing else: its pictures are inside it. It is drawn from the run directory, and from the data set where
+/// The page needs nothing else: its images are inside it. It is drawn from the run directory, and from the data set where
 /// that is found; what could not be drawn is said on the page and on standard error.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -32,7 +32,7 @@ pub struct Args {
     /// The split to measure: train, val or test [default: test, else val, else train]
     #[arg(long, value_name = "SPLIT", conflicts_with = "compare")]
     split: Option<String>,
-    /// Measure all of its pictures, even where that takes longer than a second or two
+    /// Measure all of its images, even where that takes longer than a second or two
     #[arg(long, conflicts_with = "compare")]
     all: bool,
     /// The folder that holds data sets, where it is not the one that the run used

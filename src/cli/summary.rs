@@ -21,10 +21,10 @@ pub struct Args {
     /// A built-in recipe's name or a recipe file, for its model, data set and batch
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    /// The data set whose pictures and classes the network is made for
+    /// The data set whose images and classes the network is made for
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
-    /// The pictures that the network is made for, without a data set
+    /// The images that the network is made for, without a data set
     #[arg(long, value_name = "CHANNELSxHEIGHTxWIDTH", conflicts_with = "dataset")]
     input: Option<String>,
     /// The number of classes, without a data set [default: 10]
@@ -39,7 +39,7 @@ pub struct Args {
     /// Which layers learn: all, classifier, or last:N for the last N
     #[arg(long, value_name = "LAYERS")]
     unfreeze: Option<Unfreeze>,
-    /// Pictures of a step
+    /// Images of a step
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Print one line of JSON last
@@ -58,7 +58,7 @@ struct Summary {
     parameters: usize,
     /// Those that are not frozen.
     learned: usize,
-    /// Of the forward pass of one picture.
+    /// Of the forward pass of one image.
     flops_per_image: u64,
     /// Of a training step: forward, backward and update.
     flops_per_step: u64,
@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let dataset = args.dataset.as_deref().map(name_of).transpose()?;
     let mut recipe = train::choose(args.recipe.as_deref(), named.clone(), dataset.as_deref())?;
     if let (Some(named), Some(_), None) = (named, &args.input, &args.recipe) {
-        // For pictures that are not its recipe's, a model takes what suits them.
+        // For images that are not its recipe's, a model takes what suits them.
         recipe.model = named;
         recipe.augment = None;
     }
@@ -167,7 +167,7 @@ fn parse(input: &str) -> Result<[usize; 3]> {
 fn print(summary: &Summary) {
     let shape = |dims: &[usize]| dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     super::print_line(&format!(
-        "{} for {}: {} pictures, {} classes",
+        "{} for {}: {} images, {} classes",
         summary.model,
         summary.dataset,
         shape(&summary.input),

@@ -9,7 +9,7 @@ use gpunn::train::{Experiment, Options, Outcome, Recipe, RunDirectory, Summary, 
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
-use super::pictures::say_skipped;
+use super::images::say_skipped;
 use super::progress::Stop;
 use super::recipe::{Point, RecipeArgs};
 use super::train::{RUN, TellingArgs, announce, watched};
@@ -36,7 +36,7 @@ pub struct Args {
         help_heading = "Values to try"
     )]
     lr: Vec<f64>,
-    /// Numbers of pictures of a step
+    /// Numbers of images of a step
     #[arg(long, value_delimiter = ',', value_name = "N,...", help_heading = "Values to try")]
     batch_size: Vec<usize>,
     /// Hidden layers: alternatives apart by slashes, each as `gpunn train` takes it

@@ -13,7 +13,7 @@ use gpunn::train::{
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
-use super::pictures::say_skipped;
+use super::images::say_skipped;
 use super::progress::{Progress, Stop};
 use super::recipe::{LEARNING, Point, RecipeArgs};
 
@@ -62,7 +62,7 @@ pub(super) const RUN: &str = "Machine and run";
 #[command(after_help = "Examples:\n  \
     gpunn train\n  \
     gpunn train --recipe nist36-mlp --dataset emnist36 --data-dir DIR --epochs 10 --json\n  \
-    gpunn train --model my-network.toml --dataset my-pictures/\n  \
+    gpunn train --model my-network.toml --dataset my-images/\n  \
     gpunn train --resume runs/glyphs-mlp-20260101-1")]
 pub struct Args {
     #[command(flatten)]
@@ -182,7 +182,7 @@ pub(super) fn announce(trainer: &Trainer) {
     );
     if let Some([channels, height, width]) = trainer.features() {
         eprintln!(
-            "the frozen layers' features, {channels}x{height}x{width} of a picture, are computed once, without random augmentation"
+            "the frozen layers' features, {channels}x{height}x{width} of an image, are computed once, without random augmentation"
         );
     }
 }

@@ -1,9 +1,9 @@
-//! Which pictures, and in which order.
+//! Which images, and in which order.
 
 use super::Split;
 use crate::random::{Counted, Purpose};
 
-/// The order in which epoch `epoch` (from 0) of a run with `seed` takes the `n` training pictures.
+/// The order in which epoch `epoch` (from 0) of a run with `seed` takes the `n` training images.
 ///
 /// # Panics
 /// Where `n` does not fit 32 bits; no reader makes such a split.
@@ -15,9 +15,9 @@ pub fn epoch_order(n: usize, seed: u64, epoch: u32) -> Vec<u32> {
 const HELD_OUT: u32 = 0;
 const LIMITED: u32 = 1;
 
-/// `n` pictures of a split, as many of each class as of any other (one more or less), for `--limit-train`.
+/// `n` images of a split, as many of each class as of any other (one more or less), for `--limit-train`.
 ///
-/// Each class's pictures are shuffled by `seed`; then the classes give one in turn until there are `n`. The chosen keep
+/// Each class's images are shuffled by `seed`; then the classes give one in turn until there are `n`. The chosen keep
 /// the split's order, and a larger `n` keeps what a smaller one chose. All are kept where there are not more than `n`.
 pub fn limit(split: Split, n: usize, seed: u64) -> Split {
     if n >= split.len() {
@@ -45,7 +45,7 @@ pub fn split_off(train: Split, fraction: f64, seed: u64) -> (Split, Split) {
     (train.select(&kept), train.select(&held))
 }
 
-/// The picture numbers of each class, in a random order.
+/// The image numbers of each class, in a random order.
 fn shuffled_classes(split: &Split, stream: u32, seed: u64) -> Vec<Vec<u32>> {
     let mut classes: Vec<Vec<u32>> = Vec::new();
     for (i, &label) in split.labels.iter().enumerate() {
@@ -66,7 +66,7 @@ mod tests {
     use super::super::Pixels;
     use super::*;
 
-    /// Pictures of one pixel: 3 classes of 10, 20 and 30.
+    /// Images of one pixel: 3 classes of 10, 20 and 30.
     fn sample() -> Split {
         let labels: Vec<u32> = (0..60).map(|i| [0, 1, 1, 2, 2, 2][i % 6]).collect();
         Split { pixels: Pixels::U8((0..60).collect()), labels }
@@ -91,7 +91,7 @@ mod tests {
         let more = limit(sample(), 40, 5);
         assert_eq!(counts(&more), [10, 15, 15]);
         let (Pixels::U8(few), Pixels::U8(more)) = (few.pixels, more.pixels) else { panic!("bytes stay bytes") };
-        assert!(few.iter().all(|picture| more.contains(picture)));
+        assert!(few.iter().all(|image| more.contains(image)));
         assert_eq!(limit(sample(), 60, 5), sample());
         assert_eq!(limit(sample(), 0, 5).len(), 0);
     }

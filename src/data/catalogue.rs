@@ -1,6 +1,6 @@
 //! The data sets that are known by name.
 
-use super::pictures::{Fit, Rule};
+use super::images::{Fit, Rule};
 use super::{Dataset, Part, cifar_sets, idx_sets, mat_sets};
 use crate::{Error, Result};
 use std::path::Path;
@@ -12,8 +12,8 @@ pub(super) enum Reader {
     Embedded,
     /// From files of a format of their own, in the data directory that holds the set.
     Files(fn(&Info, &Path) -> Result<Dataset>),
-    /// From a folder of pictures, by this rule where no other is asked for.
-    Pictures(Rule),
+    /// From a folder of images, by this rule where no other is asked for.
+    Images(Rule),
 }
 
 /// What is known of a data set without loading it.
@@ -30,9 +30,9 @@ pub struct Info {
     pub title: &'static str,
     /// The classes, for people.
     pub classes: &'static str,
-    /// A picture's channels, height and width.
+    /// An image's channels, height and width.
     pub input: [usize; 3],
-    /// The number of pictures in each split, for people.
+    /// The number of images in each split, for people.
     pub splits: &'static str,
     /// The files expected in its folder: of the train, validation and test split.
     pub files: &'static [&'static str],
@@ -44,7 +44,7 @@ pub struct Info {
 }
 
 impl Info {
-    /// The file that holds the labels and pictures of a split, where the set keeps one file a split.
+    /// The file that holds the labels and images of a split, where the set keeps one file a split.
     pub fn file_of(&self, part: Part) -> Option<&'static str> {
         let ending = match part {
             Part::Train => "_train.mat",
@@ -133,7 +133,7 @@ static KNOWN: [Info; 10] = [
         title: "handwritten letters of the same course",
         classes: "26: A to Z",
         input: [1, 32, 32],
-        splits: "those that are there; its validation split has 1,300 pictures, 50 a class",
+        splits: "those that are there; its validation split has 1,300 images, 50 a class",
         files: &["nist26_train.mat", "nist26_valid.mat", "nist26_test.mat"],
         where_from: "Handed out with the neural-network homework of Carnegie Mellon University's course 16-720; any of the \
                      three files may be missing.",
@@ -202,7 +202,7 @@ static KNOWN: [Info; 10] = [
         splits: "50,000 train, 10,000 test, no val",
         files: &["train.bin", "test.bin", "fine_label_names.txt"],
         where_from: "A. Krizhevsky, V. Nair and G. Hinton, https://www.cs.toronto.edu/~kriz/cifar.html (the binary version)",
-        notes: "As cifar10. Each picture also has one of 20 coarse classes, which is passed over.",
+        notes: "As cifar10. Each image also has one of 20 coarse classes, which is passed over.",
         reader: Reader::Files(cifar_sets::load),
     },
     Info {
@@ -220,7 +220,7 @@ static KNOWN: [Info; 10] = [
                      Carnegie Mellon University's course 16-720: with its lists train_files.txt and test_files.txt and the \
                      folders of its classes in a folder DIR, `gpunn data get sun8 --from DIR` lays it out.",
         notes: "Photos of the web, whose rights are their owners'; for research. Its middle 256 x 256 pixels are used.",
-        reader: Reader::Pictures(Rule { size: [256, 256], fit: Fit::CentreCrop, channels: 3 }),
+        reader: Reader::Images(Rule { size: [256, 256], fit: Fit::CentreCrop, channels: 3 }),
     },
     Info {
         name: "flowers17",
@@ -236,7 +236,7 @@ static KNOWN: [Info; 10] = [
         where_from: "M.-E. Nilsback and A. Zisserman (Oxford), https://www.robots.ox.ac.uk/~vgg/data/flowers/17/; with its \
                      17flowers.tgz and datasplits.mat in a folder DIR, `gpunn data get flowers17 --from DIR` lays it out.",
         notes: "Photos of the web, whose rights are their owners'; for research. The middle square, 256 x 256, is used.",
-        reader: Reader::Pictures(Rule { size: [256, 256], fit: Fit::ResizeCrop, channels: 3 }),
+        reader: Reader::Images(Rule { size: [256, 256], fit: Fit::ResizeCrop, channels: 3 }),
     },
 ];
 
@@ -270,7 +270,7 @@ pub(super) fn unknown(name: &str) -> Error {
         None => String::new(),
     };
     Error::usage(format!(
-        "There is no data set `{name}`; {hint}Known are {all}; the path of a folder of pictures, one folder a class, is \
+        "There is no data set `{name}`; {hint}Known are {all}; the path of a folder of images, one folder a class, is \
          understood as well."
     ))
 }

@@ -1,5 +1,5 @@
 //! The embedded data set `glyphs`: 36 characters, A to Z and 0 to 9, 32 x 32, white on black, as if written by many
-//! hands. Nothing is stored but the skeletons in `strokes`: every picture is drawn here from its own counted random
+//! hands. Nothing is stored but the skeletons in `strokes`: every image is drawn here from its own counted random
 //! numbers.
 //!
 //! Only additions, multiplications, divisions, square roots and comparisons are used, which IEEE 754 rounds the same
@@ -12,9 +12,9 @@ use crate::random::{Counted, Purpose, unit};
 use rayon::prelude::*;
 use strokes::{SKELETONS, Stroke};
 
-/// The side of a picture in pixels.
+/// The side of an image in pixels.
 pub const SIDE: usize = 32;
-/// Pictures of a class in the train, validation and test split.
+/// Images of a class in the train, validation and test split.
 pub const PER_CLASS: [usize; 3] = [300, 100, 50];
 
 /// Pixels that ink is laid on at once.
@@ -23,7 +23,7 @@ const LANES: usize = 8;
 /// The seed that makes the set what it is: another one is another set.
 const SEED: u64 = 36;
 
-/// The whole set: splits of 10,800, 3,600 and 1,800 pictures, each ordered by class.
+/// The whole set: splits of 10,800, 3,600 and 1,800 images, each ordered by class.
 pub fn dataset() -> Dataset {
     let split = |which: u32| {
         let per_class = PER_CLASS[which as usize];
@@ -33,7 +33,7 @@ pub fn dataset() -> Dataset {
             .par_chunks_mut(SIDE * SIDE)
             .zip(&labels)
             .enumerate()
-            .for_each(|(i, (picture, &class))| draw(class as usize, which, i as u32, picture));
+            .for_each(|(i, (image, &class))| draw(class as usize, which, i as u32, image));
         Split { pixels: Pixels::U8(pixels), labels }
     };
     Dataset {
@@ -48,7 +48,7 @@ pub fn dataset() -> Dataset {
     }
 }
 
-/// Random numbers one after another, all of one picture.
+/// Random numbers one after another, all of one image.
 pub(crate) struct Hand {
     numbers: Counted,
     next: u32,
@@ -83,8 +83,8 @@ impl Hand {
 /// A piece of ink: from, to, both in pixels.
 type Segment = [[f32; 2]; 2];
 
-/// Draws picture `index` of a split, of class `class`, into `picture` (`SIDE` rows of `SIDE` bytes).
-fn draw(class: usize, split: u32, index: u32, picture: &mut [u8]) {
+/// Draws image `index` of a split, of class `class`, into `image` (`SIDE` rows of `SIDE` bytes).
+fn draw(class: usize, split: u32, index: u32, image: &mut [u8]) {
     let mut hand = Hand::new(Counted::new(SEED, Purpose::Glyphs, split, index));
     let ways = SKELETONS[class].ways;
     let way = ways[(hand.between(0.0, ways.len() as f32) as usize).min(ways.len() - 1)];
@@ -126,7 +126,7 @@ fn draw(class: usize, split: u32, index: u32, picture: &mut [u8]) {
     let blur = hand.between(0.0, 0.2);
     let noise = hand.between(0.0, 22.0);
     let grain = Counted::new(SEED, Purpose::Glyphs, split | 1 << 31, index);
-    for (y, row) in picture.chunks_exact_mut(SIDE).enumerate() {
+    for (y, row) in image.chunks_exact_mut(SIDE).enumerate() {
         // Sixteen pixels of noise from the sixteen bytes of one block of words.
         let words = [0, 1].map(|half| grain.block((y * SIDE / 16 + half) as u32).map(u32::to_le_bytes));
         let bytes = words.as_flattened().as_flattened();
@@ -163,7 +163,7 @@ pub(super) fn smooth(points: &[[f32; 2]], closed: bool) -> Vec<[f32; 2]> {
     path
 }
 
-/// A picture's ink from 0 to 1, with a border of one pixel that stays empty: pixel (y, x) is `[y + 1][x + 1]`.
+/// An image's ink from 0 to 1, with a border of one pixel that stays empty: pixel (y, x) is `[y + 1][x + 1]`.
 type Ink = [[f32; SIDE + 2]; SIDE + 2];
 
 /// Ink at each pixel's centre: full within `half_width` of a segment, gone `softness` further out.
@@ -209,7 +209,7 @@ fn blurred(ink: &Ink, y: usize, share: f32) -> [f32; SIDE] {
     row
 }
 
-/// A character drawn plainly, in the upper left of a picture of `SIDE` rows of ink from 0 to 1: `size` pixels high, 0.6
+/// A character drawn plainly, in the upper left of an image of `SIDE` rows of ink from 0 to 1: `size` pixels high, 0.6
 /// times as wide, two pixels from the edges. `None` for characters that the set has not.
 pub(crate) fn plain(character: char, size: f32) -> Option<[[f32; SIDE]; SIDE]> {
     let skeleton = SKELETONS.iter().find(|skeleton| skeleton.name == character)?;
@@ -257,13 +257,13 @@ mod tests {
     }
 
     #[test]
-    fn every_picture_has_ink_and_no_two_are_alike() {
+    fn every_image_has_ink_and_no_two_are_alike() {
         let set = dataset();
         let mut seen = std::collections::HashSet::new();
         for split in [&set.train, set.val.as_ref().expect("there"), set.test.as_ref().expect("there")] {
-            for picture in bytes(split).chunks_exact(SIDE * SIDE) {
-                assert!(picture.iter().filter(|&&b| b > 100).count() >= 12);
-                assert!(seen.insert(hash(picture)));
+            for image in bytes(split).chunks_exact(SIDE * SIDE) {
+                assert!(image.iter().filter(|&&b| b > 100).count() >= 12);
+                assert!(seen.insert(hash(image)));
             }
         }
     }

@@ -51,27 +51,27 @@ fn open((set, files): (&str, &[&str]), folder: &Path, name: &str) -> Result<Name
     }
 }
 
-/// The labelled pictures of the files `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte` in a folder, of which a set of that
+/// The labelled images of the files `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte` in a folder, of which a set of that
 /// name needs all the `files`.
 ///
 /// # Errors
 /// As [`load`].
 pub fn split(set: (&str, &[&str]), folder: &Path, name: &str, input: [usize; 3], classes: usize) -> Result<Split> {
-    let (pictures, file) = open(set, folder, &format!("{name}-images-idx3-ubyte"))?;
+    let (images, file) = open(set, folder, &format!("{name}-images-idx3-ubyte"))?;
     let (labels, label_file) = open(set, folder, &format!("{name}-labels-idx1-ubyte"))?;
     let [_, height, width] = input;
-    let count = match *pictures.dims.as_slice() {
+    let count = match *images.dims.as_slice() {
         [count, h, w] if (h, w) == (height, width) => count,
         _ => {
             return Err(Error::data(format!(
-                "{file} has to hold N x {height} x {width} pictures, but holds {:?}; is it the file of another set or kind?",
-                pictures.dims
+                "{file} has to hold N x {height} x {width} images, but holds {:?}; is it the file of another set or kind?",
+                images.dims
             )));
         }
     };
     if labels.dims != [count] {
         return Err(Error::data(format!(
-            "{label_file} has to hold {count} labels, one for each picture of {file}, but holds {:?}.",
+            "{label_file} has to hold {count} labels, one for each image of {file}, but holds {:?}.",
             labels.dims
         )));
     }
@@ -83,5 +83,5 @@ pub fn split(set: (&str, &[&str]), folder: &Path, name: &str, input: [usize; 3],
         )));
     }
     let labels = labels.bytes.iter().map(|&label| u32::from(label)).collect();
-    Ok(Split { pixels: Pixels::U8(pictures.bytes), labels })
+    Ok(Split { pixels: Pixels::U8(images.bytes), labels })
 }

@@ -1,13 +1,13 @@
-//! What networks trained on ImageNet expect of a picture and say of it.
+//! What networks trained on ImageNet expect of an image and say of it.
 
 /// The list, a class a line, after a comment that says where it comes from.
 const CLASSES: &str = include_str!("../../data/imagenet-classes.txt");
 
-/// Channel means of ImageNet's pictures, as torchvision's networks have them.
+/// Channel means of ImageNet's images, as torchvision's networks have them.
 pub const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
-/// Channel deviations of ImageNet's pictures.
+/// Channel deviations of ImageNet's images.
 pub const STD: [f64; 3] = [0.229, 0.224, 0.225];
-/// The side of the pictures that those networks were trained on.
+/// The side of the images that those networks were trained on.
 pub const SIDE: usize = 224;
 
 /// The names of the 1,000 classes, in the order of a network's outputs.

@@ -1,7 +1,7 @@
 //! Where data sets lie.
 
 use super::catalogue::{self, Info, Reader};
-use super::pictures::{Place, Rule};
+use super::images::{Place, Rule};
 use super::{Dataset, fetch};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ pub(super) enum Located {
     Embedded(&'static Info),
     /// Files of a format of their own, the function that reads them, and the data directory that has them.
     Files(&'static Info, fn(&Info, &Path) -> Result<Dataset>, PathBuf),
-    /// A folder of pictures, with the rule for what is not asked otherwise.
-    Pictures(Place, Rule),
+    /// A folder of images, with the rule for what is not asked otherwise.
+    Images(Place, Rule),
 }
 
 /// The folder of the user's own cache that data sets are looked for in last: `gpunn` in `XDG_CACHE_HOME` or `~/.cache`,
@@ -51,7 +51,7 @@ pub(super) fn data_directories(data_dir: Option<&Path>) -> Vec<PathBuf> {
 pub fn name_of(name: &str, data_dir: Option<&Path>) -> Result<String> {
     match catalogue::lookup(name) {
         Some(info) => Ok(info.name.into()),
-        None => folder_of_pictures(name, data_dir).map(|_| name.into()),
+        None => folder_of_images(name, data_dir).map(|_| name.into()),
     }
 }
 
@@ -60,7 +60,7 @@ pub fn name_of(name: &str, data_dir: Option<&Path>) -> Result<String> {
 /// # Errors
 /// [`Error::Usage`] where none has it, with what to do.
 pub fn weights_file(model: &str, file: &str, data_dir: Option<&Path>) -> Result<PathBuf> {
-    // A folder of pictures need not lie where weights do.
+    // A folder of images need not lie where weights do.
     let mut candidates = data_directories(data_dir);
     candidates
         .extend(data_directories(None).into_iter().filter(|other| !candidates.contains(other)).collect::<Vec<_>>());
@@ -76,18 +76,18 @@ pub fn weights_file(model: &str, file: &str, data_dir: Option<&Path>) -> Result<
     )))
 }
 
-/// Finds a set by its name, or a folder of pictures by its path.
+/// Finds a set by its name, or a folder of images by its path.
 pub(super) fn locate(name: &str, data_dir: Option<&Path>) -> Result<Located> {
     let Some(info) = catalogue::lookup(name) else {
-        return Ok(Located::Pictures(folder_of_pictures(name, data_dir)?, Rule::DEFAULT));
+        return Ok(Located::Images(folder_of_images(name, data_dir)?, Rule::DEFAULT));
     };
     match info.reader {
         Reader::Embedded => Ok(Located::Embedded(info)),
         Reader::Files(read) => Ok(Located::Files(info, read, directory_of(info, data_dir)?)),
-        Reader::Pictures(rule) => {
+        Reader::Images(rule) => {
             let directory = directory_of(info, data_dir)?;
             let path = directory.join(info.folder);
-            Ok(Located::Pictures(Place { name: info.name.into(), path, directory: Some(directory) }, rule))
+            Ok(Located::Images(Place { name: info.name.into(), path, directory: Some(directory) }, rule))
         }
     }
 }
@@ -119,9 +119,9 @@ fn directory_of(info: &Info, data_dir: Option<&Path>) -> Result<PathBuf> {
     }))
 }
 
-/// The folder of pictures that a name leads to: in the data directory given, where the program runs, in the other data
+/// The folder of images that a name leads to: in the data directory given, where the program runs, in the other data
 /// directories.
-fn folder_of_pictures(name: &str, data_dir: Option<&Path>) -> Result<Place> {
+fn folder_of_images(name: &str, data_dir: Option<&Path>) -> Result<Place> {
     let here = PathBuf::from(name);
     let directories = data_directories(data_dir);
     let mut candidates: Vec<PathBuf> = directories.iter().map(|directory| directory.join(name)).collect();
@@ -132,12 +132,12 @@ fn folder_of_pictures(name: &str, data_dir: Option<&Path>) -> Result<Place> {
     }
     if here.exists() {
         return Err(Error::usage(format!(
-            "{name} is a file; give the folder that holds a folder of pictures a class."
+            "{name} is a file; give the folder that holds a folder of images a class."
         )));
     }
     if name.contains(['/', '\\']) {
         return Err(Error::usage(format!(
-            "There is no folder {name}. Give the folder that holds a folder of pictures a class, or the name of a known set; \
+            "There is no folder {name}. Give the folder that holds a folder of images a class, or the name of a known set; \
              `gpunn data list` prints them."
         )));
     }

@@ -1,8 +1,8 @@
 //! The character sets that come as MAT files: NIST36, NIST26 and their stand-in emnist36. A file a split, in it
-//! `SPLIT_data`, N x 1024, a picture a row, and `SPLIT_labels`, N x classes, one-hot; or the class numbers as a column
+//! `SPLIT_data`, N x 1024, an image a row, and `SPLIT_labels`, N x classes, one-hot; or the class numbers as a column
 //! or row of N.
 //!
-//! **Rows are pictures column by column**, as MATLAB keeps them: value 32 x + y of a row is the pixel in column x and
+//! **Rows are images column by column**, as MATLAB keeps them: value 32 x + y of a row is the pixel in column x and
 //! row y. They are turned upright here.
 
 use super::catalogue::Info;
@@ -96,14 +96,14 @@ fn array<'a>(arrays: &'a [Matrix], name: &str, file: &str) -> Result<&'a Matrix>
     })
 }
 
-/// The rows of an N x 1024 array as upright pictures, row-major.
+/// The rows of an N x 1024 array as upright images, row-major.
 fn upright(data: &Matrix, file: &str) -> Result<Vec<f32>> {
     const SIZE: usize = SIDE * SIDE;
     let count = match *data.dims.as_slice() {
         [count, SIZE] if u32::try_from(count).is_ok() => count,
         _ => {
             return Err(Error::data(format!(
-                "{file}: `{}` has to be N x {SIZE}, a picture of {SIDE} x {SIDE} in each row, but is {}.",
+                "{file}: `{}` has to be N x {SIZE}, an image of {SIDE} x {SIDE} in each row, but is {}.",
                 data.name,
                 shape(&data.dims)
             )));
@@ -113,18 +113,18 @@ fn upright(data: &Matrix, file: &str) -> Result<Vec<f32>> {
     // Value (row, column) of the array is at row + count * column. Few rows at a time, so that what is written stays in
     // the cache while the columns are walked.
     const ROWS: usize = 16;
-    pixels.par_chunks_mut(ROWS * SIZE).enumerate().for_each(|(block, pictures)| {
+    pixels.par_chunks_mut(ROWS * SIZE).enumerate().for_each(|(block, images)| {
         for column in 0..SIZE {
             let (x, y) = (column / SIDE, column % SIDE);
             let from = &data.values[column * count + block * ROWS..];
-            for (picture, &value) in pictures.chunks_exact_mut(SIZE).zip(from) {
-                picture[y * SIDE + x] = value;
+            for (image, &value) in images.chunks_exact_mut(SIZE).zip(from) {
+                image[y * SIDE + x] = value;
             }
         }
     });
     if let Some(bad) = pixels.iter().position(|value| !value.is_finite()) {
         return Err(Error::data(format!(
-            "{file}: row {} of `{}` holds {}, which is no brightness; mend or leave out that picture.",
+            "{file}: row {} of `{}` holds {}, which is no brightness; mend or leave out that image.",
             bad / SIZE + 1,
             data.name,
             pixels[bad]
@@ -181,7 +181,7 @@ fn labels(array: &Matrix, count: usize, classes: usize, file: &str) -> Result<La
             array.values.iter().enumerate().map(number).collect::<Result<_>>().map(Labels::Numbers)
         }
         _ => Err(wrong(format!(
-            "`{name}` has to be {count} x {classes} (one-hot) or {count} x 1 (class numbers) to fit the pictures, but is {}.",
+            "`{name}` has to be {count} x {classes} (one-hot) or {count} x 1 (class numbers) to fit the images, but is {}.",
             shape(&array.dims)
         ))),
     }
@@ -215,10 +215,10 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_turned_upright() {
-        // Two pictures; value 32 x + y of a row is pixel (x, y).
+    fn images_are_turned_upright() {
+        // Two images; value 32 x + y of a row is pixel (x, y).
         let mut values = vec![0.0; 2048];
-        let mut set = |picture: usize, x: usize, y: usize, value| values[picture + 2 * (32 * x + y)] = value;
+        let mut set = |image: usize, x: usize, y: usize, value| values[image + 2 * (32 * x + y)] = value;
         set(0, 5, 1, 0.5);
         set(1, 0, 31, -0.1);
         let pixels = upright(&matrix("d", [2, 1024], values), "f").expect("fits");

@@ -1,4 +1,4 @@
-//! Data sets: the embedded one and the readers of those that others publish, brought into one form: pictures upright,
+//! Data sets: the embedded one and the readers of those that others publish, brought into one form: images upright,
 //! row-major, N x C x H x W, and a class number for each.
 
 pub mod batches;
@@ -11,7 +11,7 @@ pub mod imagenet;
 mod locate;
 pub mod mat_sets;
 mod pca;
-pub mod pictures;
+pub mod images;
 mod sheet;
 mod stored;
 
@@ -25,10 +25,10 @@ pub use stored::Stored;
 use crate::{Error, Result};
 use catalogue::Reader;
 use locate::Located;
-use pictures::{Asked, Rule};
+use images::{Asked, Rule};
 use std::path::{Path, PathBuf};
 
-/// Pictures, N x C x H x W, row-major and upright.
+/// Images, N x C x H x W, row-major and upright.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pixels {
     /// A byte a value; it means value / 255.
@@ -40,7 +40,7 @@ pub enum Pixels {
 }
 
 impl Pixels {
-    /// How many values there are, of all pictures together.
+    /// How many values there are, of all images together.
     pub fn len(&self) -> usize {
         match self {
             Self::U8(values) => values.len(),
@@ -57,10 +57,10 @@ impl Pixels {
         if matches!(self, Self::F32(_)) { size_of::<f32>() } else { 1 }
     }
 
-    /// The bytes of the pictures of the given numbers, of `width` values each, one after another into `to`, which is as long.
+    /// The bytes of the images of the given numbers, of `width` values each, one after another into `to`, which is as long.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a picture that is not there, [`Error::File`] where they are on the disk and it refuses.
+    /// [`Error::Usage`] for an image that is not there, [`Error::File`] where they are on the disk and it refuses.
     pub fn read(&self, width: usize, numbers: &[u32], to: &mut [u8]) -> Result<()> {
         let values: &[u8] = match self {
             Self::U8(values) => values,
@@ -72,38 +72,38 @@ impl Pixels {
             let from = values.get(number as usize * width..(number as usize + 1) * width);
             to.copy_from_slice(from.ok_or_else(|| {
                 let count = values.len() / width.max(1);
-                Error::usage(format!("Picture {number} was asked for, but there are {count}, counted from 0."))
+                Error::usage(format!("Image {number} was asked for, but there are {count}, counted from 0."))
             })?);
         }
         Ok(())
     }
 }
 
-/// Pictures and what they show.
+/// Images and what they show.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// N pictures.
+    /// N images.
     pub pixels: Pixels,
     /// N class numbers, each below the number of classes.
     pub labels: Vec<u32>,
 }
 
 impl Split {
-    /// A split without pictures.
+    /// A split without images.
     pub fn empty() -> Self {
         Self { pixels: Pixels::U8(Vec::new()), labels: Vec::new() }
     }
-    /// The number of pictures, N.
+    /// The number of images, N.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
-    /// Whether there is no picture.
+    /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
-    /// Picture `i` as C x H x W values, bytes divided by 255; `None` where there is no such picture, or it is on the disk and
+    /// Image `i` as C x H x W values, bytes divided by 255; `None` where there is no such image, or it is on the disk and
     /// cannot be read.
-    pub fn picture(&self, i: usize) -> Option<Vec<f32>> {
+    pub fn image(&self, i: usize) -> Option<Vec<f32>> {
         if i >= self.len() {
             return None;
         }
@@ -118,7 +118,7 @@ impl Split {
             }
         })
     }
-    /// The pictures of the given numbers, in that order.
+    /// The images of the given numbers, in that order.
     ///
     /// # Panics
     /// Where a number is not below [`Split::len`].
@@ -134,7 +134,7 @@ impl Split {
         };
         Self { pixels, labels: gather(&self.labels, 1, numbers) }
     }
-    /// The numbers of the first `count` pictures of each class, in their order.
+    /// The numbers of the first `count` images of each class, in their order.
     pub fn first_of_each(&self, count: usize) -> Vec<u32> {
         let mut seen = std::collections::BTreeMap::new();
         let first = |&number: &u32| {
@@ -144,7 +144,7 @@ impl Split {
         };
         (0..self.len() as u32).filter(first).collect()
     }
-    /// The same with its pictures in memory, read where they are on the disk.
+    /// The same with its images in memory, read where they are on the disk.
     ///
     /// # Errors
     /// [`Error::File`] when the system refuses.
@@ -192,12 +192,12 @@ impl std::fmt::Display for Part {
     }
 }
 
-/// A data set: in memory, but for folders of pictures that are left on the disk.
+/// A data set: in memory, but for folders of images that are left on the disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The name it is asked for by.
     pub name: String,
-    /// A picture's channels, height and width.
+    /// An image's channels, height and width.
     pub input: [usize; 3],
     /// The classes' names, in the order of their numbers.
     pub classes: Vec<String>,
@@ -208,16 +208,16 @@ pub struct Dataset {
     /// What is tested on, where the set has such a split.
     pub test: Option<Split>,
     /// The data directory that the set's own folder lies in, canonical; `None` for the embedded set and for a folder of
-    /// pictures whose name is its path.
+    /// images whose name is its path.
     pub folder: Option<PathBuf>,
-    /// The pictures that were left out because they could not be decoded, each as a sentence.
+    /// The images that were left out because they could not be decoded, each as a sentence.
     pub skipped: Vec<String>,
 }
 
 impl Dataset {
-    /// The same set of classes for pictures of another shape, and none of its pictures.
+    /// The same set of classes for images of another shape, and none of its images.
     #[must_use]
-    pub fn without_pictures(&self, input: [usize; 3]) -> Self {
+    pub fn without_images(&self, input: [usize; 3]) -> Self {
         let (name, classes, folder) = (self.name.clone(), self.classes.clone(), self.folder.clone());
         Self { name, input, classes, train: Split::empty(), val: None, test: None, folder, skipped: Vec::new() }
     }
@@ -252,13 +252,13 @@ impl Dataset {
 /// What a caller may want otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How pictures of a folder are brought to one size.
+    /// How images of a folder are brought to one size.
     pub asked: Asked,
-    /// Go on without pictures that cannot be decoded.
+    /// Go on without images that cannot be decoded.
     pub skip_bad: bool,
-    /// The folder that decoded pictures are kept in; `None` keeps none.
+    /// The folder that decoded images are kept in; `None` keeps none.
     pub cache: Option<PathBuf>,
-    /// The most bytes of a folder's decoded pictures that are held in memory. Those of a larger one stay in the cache, where
+    /// The most bytes of a folder's decoded images that are held in memory. Those of a larger one stay in the cache, where
     /// there is one, and are read when they are needed.
     pub most_in_memory: usize,
 }
@@ -267,13 +267,13 @@ pub struct Options {
 const MOST_IN_MEMORY: usize = 1 << 31;
 
 impl Default for Options {
-    /// The set's own size, no picture left out, decoded pictures kept in [`cache_dir`] and up to 2 GiB of them in memory.
+    /// The set's own size, no image left out, decoded images kept in [`cache_dir`] and up to 2 GiB of them in memory.
     fn default() -> Self {
         Self { asked: Asked::default(), skip_bad: false, cache: cache_dir(), most_in_memory: MOST_IN_MEMORY }
     }
 }
 
-/// Loads a data set by its name, or from a folder of pictures by its path, as [`Options::default`] has it.
+/// Loads a data set by its name, or from a folder of images by its path, as [`Options::default`] has it.
 ///
 /// # Errors
 /// As [`load_with`].
@@ -281,10 +281,10 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
     load_with(name, data_dir, &Options::default())
 }
 
-/// Loads a data set by its name, or from a folder of pictures by its path.
+/// Loads a data set by its name, or from a folder of images by its path.
 ///
 /// A set that is no code lies in a folder of its own in a data directory: `data_dir` where it is given, and then there
-/// alone; else the one that the environment's `GPUNN_DATA` names, else [`cache_dir`]. A folder of pictures is looked for
+/// alone; else the one that the environment's `GPUNN_DATA` names, else [`cache_dir`]. A folder of images is looked for
 /// in `data_dir` first, then where the program runs, then in the other data directories.
 ///
 /// # Errors
@@ -294,7 +294,7 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 pub fn load_with(name: &str, data_dir: Option<&Path>, options: &Options) -> Result<Dataset> {
     options.asked.validate()?;
     match locate::locate(name, data_dir)? {
-        Located::Pictures(place, rule) => pictures::load(&place, rule.with(&options.asked), options),
+        Located::Images(place, rule) => images::load(&place, rule.with(&options.asked), options),
         Located::Files(info, read, directory) => {
             own_size(info, &options.asked)?;
             read(info, &directory)
@@ -306,29 +306,29 @@ pub fn load_with(name: &str, data_dir: Option<&Path>, options: &Options) -> Resu
     }
 }
 
-/// Opens the decoded pictures of a folder on the disk, to be read row by row, for sets that are too large to hold in memory:
+/// Opens the decoded images of a folder on the disk, to be read row by row, for sets that are too large to hold in memory:
 /// what the cache has, decoded first where it has it not.
 ///
 /// # Errors
-/// As [`load_with`]; [`Error::Usage`] for a set that is no folder of pictures and where there is no cache folder;
+/// As [`load_with`]; [`Error::Usage`] for a set that is no folder of images and where there is no cache folder;
 /// [`Error::File`] where the cache cannot be written.
-pub fn open_store(name: &str, data_dir: Option<&Path>, options: &Options) -> Result<pictures::Store> {
+pub fn open_store(name: &str, data_dir: Option<&Path>, options: &Options) -> Result<images::Store> {
     options.asked.validate()?;
     match locate::locate(name, data_dir)? {
-        Located::Pictures(place, rule) => pictures::store(&place, rule.with(&options.asked), options),
+        Located::Images(place, rule) => images::store(&place, rule.with(&options.asked), options),
         Located::Files(info, ..) | Located::Embedded(info) => Err(Error::usage(format!(
-            "The data set {} is no folder of pictures; it is read into memory whole.",
+            "The data set {} is no folder of images; it is read into memory whole.",
             info.name
         ))),
     }
 }
 
-/// How pictures are brought to the size of the set `name`, with what is asked; `None` for the sets that have their own size.
+/// How images are brought to the size of the set `name`, with what is asked; `None` for the sets that have their own size.
 /// A name that is not known is a folder's.
 pub fn rule(name: &str, asked: &Asked) -> Option<Rule> {
     match catalogue::lookup(name).map(|info| info.reader) {
         None => Some(Rule::DEFAULT.with(asked)),
-        Some(Reader::Pictures(rule)) => Some(rule.with(asked)),
+        Some(Reader::Images(rule)) => Some(rule.with(asked)),
         Some(Reader::Embedded | Reader::Files(_)) => None,
     }
 }
@@ -338,12 +338,12 @@ pub fn has_dark_ink(name: &str) -> bool {
     catalogue::lookup(name).is_some_and(|info| info.files.iter().any(|file| file.ends_with(".mat")))
 }
 
-/// What a set's pictures and classes are, without its pictures.
+/// What a set's images and classes are, without its images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
     /// The name it is asked for by.
     pub name: String,
-    /// A picture's channels, height and width.
+    /// An image's channels, height and width.
     pub input: [usize; 3],
     /// The number of classes.
     pub classes: usize,
@@ -357,7 +357,7 @@ pub fn outline(name: &str, data_dir: Option<&Path>, asked: &Asked) -> Result<Out
     asked.validate()?;
     if let Some(info) = catalogue::lookup(name) {
         let input = match info.reader {
-            Reader::Pictures(rule) => rule.with(asked).input(),
+            Reader::Images(rule) => rule.with(asked).input(),
             Reader::Embedded | Reader::Files(_) => {
                 own_size(info, asked)?;
                 info.input
@@ -366,8 +366,8 @@ pub fn outline(name: &str, data_dir: Option<&Path>, asked: &Asked) -> Result<Out
         return Ok(Outline { name: info.name.into(), input, classes: info.class_count()? });
     }
     match locate::locate(name, data_dir)? {
-        Located::Pictures(place, rule) => {
-            let listing = pictures::folder::Listing::scan(&place.path)?;
+        Located::Images(place, rule) => {
+            let listing = images::folder::Listing::scan(&place.path)?;
             Ok(Outline { name: place.name, input: rule.with(asked).input(), classes: listing.classes.len() })
         }
         Located::Files(info, ..) | Located::Embedded(info) => {
@@ -382,8 +382,8 @@ fn own_size(info: &Info, asked: &Asked) -> Result<()> {
     let other = asked.size.is_some_and(|size| size.sides() != [height, width]);
     if other || asked.channels.is_some_and(|asked| asked != channels) {
         return Err(Error::usage(format!(
-            "Another size was asked for, but the pictures of {} are {channels} x {height} x {width} as published; size, fit \
-             and channels are for folders of pictures.",
+            "Another size was asked for, but the images of {} are {channels} x {height} x {width} as published; size, fit \
+             and channels are for folders of images.",
             info.name
         )));
     }
@@ -430,13 +430,13 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_selected_whole() {
+    fn images_are_selected_whole() {
         let set = small();
         let split = set.val.as_ref().expect("there");
         let chosen = split.select(&[2, 0]);
         assert_eq!(chosen, Split { pixels: Pixels::U8(vec![8, 9, 10, 11, 0, 1, 2, 3]), labels: vec![2, 0] });
-        assert_eq!(chosen.picture(1), Some(vec![0.0, 1.0 / 255.0, 2.0 / 255.0, 3.0 / 255.0]));
-        assert_eq!(chosen.picture(2), None);
+        assert_eq!(chosen.image(1), Some(vec![0.0, 1.0 / 255.0, 2.0 / 255.0, 3.0 / 255.0]));
+        assert_eq!(chosen.image(2), None);
         assert_eq!(Split::empty().select(&[]).len(), 0);
     }
 

@@ -1,4 +1,4 @@
-//! Principal components of pictures (K. Pearson, 1901): what an autoencoder without non-linearities could at best do, and so
+//! Principal components of images (K. Pearson, 1901): what an autoencoder without non-linearities could at best do, and so
 //! the baseline for those with them.
 
 use nalgebra::{DMatrix, SymmetricEigen};
@@ -7,15 +7,15 @@ use rayon::prelude::*;
 use super::Split;
 use crate::{Error, Result};
 
-/// Values of a picture at most: their covariance is decomposed whole, in a time that grows with the third power.
+/// Values of an image at most: their covariance is decomposed whole, in a time that grows with the third power.
 const MOST_VALUES: usize = 4096;
 /// Columns of the covariance that are summed up together. It decides the order of sums, so that the bits do not depend on
 /// the number of threads.
 const PANEL: usize = 128;
-/// Pictures whose products are summed up together.
+/// Images whose products are summed up together.
 const SUMMED_AT_ONCE: usize = 1024;
 
-/// Pictures brought to few numbers by an affine map that loses as little squared error as any can.
+/// Images brought to few numbers by an affine map that loses as little squared error as any can.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pca {
     /// n values.
@@ -25,29 +25,29 @@ pub struct Pca {
 }
 
 impl Pca {
-    /// The first `components` principal components of a split's pictures.
+    /// The first `components` principal components of a split's images.
     ///
     /// # Errors
-    /// [`Error::Usage`] where there are fewer pictures or values than components, or more than 4,096 values a picture;
+    /// [`Error::Usage`] where there are fewer images or values than components, or more than 4,096 values an image;
     /// [`Error::Data`] for values that are not finite.
     pub fn fit(split: &Split, components: usize) -> Result<Self> {
         let (count, values) = (split.len(), split.pixels.len() / split.len().max(1));
         if components == 0 || components > values || components > count {
             return Err(Error::usage(format!(
-                "{components} principal components were asked for of {count} pictures of {values} values; ask for at least 1, \
+                "{components} principal components were asked for of {count} images of {values} values; ask for at least 1, \
                  and for no more than there are of either."
             )));
         }
         if values > MOST_VALUES {
             return Err(Error::usage(format!(
-                "Principal components are computed of pictures of up to {MOST_VALUES} values, but these have {values}."
+                "Principal components are computed of images of up to {MOST_VALUES} values, but these have {values}."
             )));
         }
         let mean = mean(split, values);
         let eigen = SymmetricEigen::try_new(covariance(split, &mean), f64::EPSILON, 0)
             .filter(|eigen| eigen.eigenvalues.iter().all(|value| value.is_finite()))
             .ok_or_else(|| {
-                Error::data("The pictures hold values that are not finite, and have no principal components.")
+                Error::data("The images hold values that are not finite, and have no principal components.")
             })?;
         let mut order: Vec<usize> = (0..values).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
@@ -55,26 +55,26 @@ impl Pca {
         Ok(Self { mean, components: DMatrix::from_columns(&chosen) })
     }
 
-    /// Pictures, one after another, brought to the components and back; not clamped to any range.
+    /// Images, one after another, brought to the components and back; not clamped to any range.
     ///
     /// # Panics
-    /// Where a picture has another number of values than those that were fitted.
-    pub fn reconstruct(&self, pictures: &[f32]) -> Vec<f32> {
-        let one = |picture: &[f32]| {
-            let centred = picture.iter().zip(&self.mean).map(|(&value, mean)| f64::from(value) - mean);
+    /// Where an image has another number of values than those that were fitted.
+    pub fn reconstruct(&self, images: &[f32]) -> Vec<f32> {
+        let one = |image: &[f32]| {
+            let centred = image.iter().zip(&self.mean).map(|(&value, mean)| f64::from(value) - mean);
             let centred = nalgebra::DVector::from_iterator(self.mean.len(), centred);
             let back = &self.components * self.components.tr_mul(&centred);
             back.iter().zip(&self.mean).map(|(value, mean)| (value + mean) as f32).collect::<Vec<f32>>()
         };
-        pictures.par_chunks(self.mean.len()).flat_map_iter(one).collect()
+        images.par_chunks(self.mean.len()).flat_map_iter(one).collect()
     }
 }
 
 /// The mean of each of the values.
 fn mean(split: &Split, values: usize) -> Vec<f64> {
     let mut mean = vec![0.0; values];
-    for picture in (0..split.len()).filter_map(|number| split.picture(number)) {
-        mean.iter_mut().zip(&picture).for_each(|(sum, &value)| *sum += f64::from(value));
+    for image in (0..split.len()).filter_map(|number| split.image(number)) {
+        mean.iter_mut().zip(&image).for_each(|(sum, &value)| *sum += f64::from(value));
     }
     mean.iter_mut().for_each(|sum| *sum /= split.len() as f64);
     mean
@@ -86,11 +86,11 @@ fn covariance(split: &Split, mean: &[f64]) -> DMatrix<f64> {
     let mut panels: Vec<DMatrix<f64>> =
         (0..n).step_by(PANEL).map(|first| DMatrix::zeros(n, PANEL.min(n - first))).collect();
     for first in (0..split.len()).step_by(SUMMED_AT_ONCE) {
-        let pictures = (first..split.len().min(first + SUMMED_AT_ONCE)).filter_map(|number| split.picture(number));
-        let centred: Vec<f64> = pictures
-            .flat_map(|picture| picture.into_iter().map(f64::from).zip(mean).map(|(a, b)| a - b).collect::<Vec<_>>())
+        let images = (first..split.len().min(first + SUMMED_AT_ONCE)).filter_map(|number| split.image(number));
+        let centred: Vec<f64> = images
+            .flat_map(|image| image.into_iter().map(f64::from).zip(mean).map(|(a, b)| a - b).collect::<Vec<_>>())
             .collect();
-        // A picture a column.
+        // An image a column.
         let centred = DMatrix::from_vec(n, centred.len() / n, centred);
         panels.par_iter_mut().enumerate().for_each(|(number, panel)| {
             let rows = centred.rows(number * PANEL, panel.ncols()).transpose();
@@ -106,23 +106,23 @@ mod tests {
     use super::super::Pixels;
     use super::*;
 
-    /// 40 pictures of 6 values in a plane through (0.5, ..., 0.5), but for noise of 1e-3 in the last value.
+    /// 40 images of 6 values in a plane through (0.5, ..., 0.5), but for noise of 1e-3 in the last value.
     fn flat() -> Split {
-        let picture = |number: usize| {
+        let image = |number: usize| {
             let (a, b) = ((number * 7 % 40) as f32 / 40.0 - 0.5, (number * 11 % 13) as f32 / 13.0 - 0.5);
             let noise = if number.is_multiple_of(2) { 1e-3 } else { -1e-3 };
             [0.5 + a, 0.5 + b, 0.5 + a - b, 0.5 - a, 0.5, 0.5 + noise]
         };
-        Split { pixels: Pixels::F32((0..40).flat_map(picture).collect()), labels: vec![0; 40] }
+        Split { pixels: Pixels::F32((0..40).flat_map(image).collect()), labels: vec![0; 40] }
     }
 
     #[test]
     fn as_many_components_as_a_set_has_dimensions_give_it_back() {
         let split = flat();
-        let Pixels::F32(pictures) = &split.pixels else { panic!("made so") };
+        let Pixels::F32(images) = &split.pixels else { panic!("made so") };
         let worst = |components: usize| {
-            let back = Pca::fit(&split, components).expect("fitted").reconstruct(pictures);
-            back.iter().zip(pictures).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+            let back = Pca::fit(&split, components).expect("fitted").reconstruct(images);
+            back.iter().zip(images).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
         };
         assert!(worst(1) > 0.1);
         let two = worst(2);
@@ -149,8 +149,8 @@ mod tests {
     fn what_has_no_components_is_refused() {
         let refused = |split: &Split, components: usize| Pca::fit(split, components).expect_err("refused").to_string();
         assert!(refused(&flat(), 0).contains("at least 1"));
-        assert!(refused(&flat(), 7).contains("40 pictures of 6 values"));
-        assert!(refused(&Split::empty(), 1).contains("0 pictures"));
+        assert!(refused(&flat(), 7).contains("40 images of 6 values"));
+        assert!(refused(&Split::empty(), 1).contains("0 images"));
         let wide = Split { pixels: Pixels::U8(vec![0; 5000]), labels: vec![0] };
         assert!(refused(&wide, 1).contains("up to 4096 values"));
         let mut broken = flat();

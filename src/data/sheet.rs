@@ -1,4 +1,4 @@
-//! A picture of pictures: some examples of each class of a data set, or forms of some pictures one above another.
+//! An image of images: some examples of each class of a data set, or forms of some images one above another.
 
 use super::{Dataset, Split, glyphs};
 use image::imageops::{self, FilterType};
@@ -10,17 +10,17 @@ const LETTER: Rgb<u8> = Rgb([235, 220, 160]);
 /// Height of the letters of a class's name, and the width that one takes.
 const LETTER_HEIGHT: f32 = 12.0;
 const LETTER_WIDTH: u32 = 11;
-/// Pictures whose longer side is below this are doubled.
+/// Images whose longer side is below this are doubled.
 const SMALL: usize = 48;
-/// The longest side at which pictures are shown.
+/// The longest side at which images are shown.
 const LARGE: usize = 128;
 /// Rows of a block; more classes stand in blocks side by side.
 const BLOCK: usize = 18;
 /// Longer names are cut.
 const MAX_LETTERS: usize = 16;
 
-/// Draws a sheet of `split`, a split of `dataset`: a row a class, its name first, then its first `per_class` pictures,
-/// upright. Pictures smaller than 48 pixels are doubled, those larger than 128 shrunk to that; one channel is shown grey,
+/// Draws a sheet of `split`, a split of `dataset`: a row a class, its name first, then its first `per_class` images,
+/// upright. Images smaller than 48 pixels are doubled, those larger than 128 shrunk to that; one channel is shown grey,
 /// three as red, green and blue.
 pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes.len()];
@@ -39,21 +39,21 @@ pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
     let blocks = rows.len().div_ceil(BLOCK) as u32;
     let size = (blocks * block_width + GAP, rows.len().min(BLOCK) as u32 * row_height + GAP);
     let mut sheet = RgbImage::from_pixel(size.0, size.1, PAPER);
-    for (class, pictures) in rows.iter().enumerate() {
+    for (class, images) in rows.iter().enumerate() {
         let top = GAP + (class % BLOCK) as u32 * row_height;
         let block = (class / BLOCK) as u32 * block_width;
         let middle = top + (row_height - GAP - LETTER_HEIGHT as u32) / 2 - 2;
         write(&mut sheet, &dataset.classes[class], MAX_LETTERS, (block + GAP, middle));
-        for (column, &i) in pictures.iter().enumerate() {
-            let Some(picture) = split.picture(i) else { continue };
+        for (column, &i) in images.iter().enumerate() {
+            let Some(image) = split.image(i) else { continue };
             let left = block + margin + column as u32 * cell_width;
-            imageops::replace(&mut sheet, &drawn(&picture, dataset.input), i64::from(left), i64::from(top));
+            imageops::replace(&mut sheet, &drawn(&image, dataset.input), i64::from(left), i64::from(top));
         }
     }
     sheet
 }
 
-/// Draws forms of the same pictures `[channels, height, width]` one above another: a column a picture, under its name, and a
+/// Draws forms of the same images `[channels, height, width]` one above another: a column an image, under its name, and a
 /// row a form, beside its name. Sizes and colours are those of [`sheet`]; names are cut where their column ends.
 pub fn beside(input: [usize; 3], columns: &[&str], rows: &[(&str, Vec<Vec<f32>>)]) -> RgbImage {
     let (height, width) = shown_size(input);
@@ -67,18 +67,18 @@ pub fn beside(input: [usize; 3], columns: &[&str], rows: &[(&str, Vec<Vec<f32>>)
     for (column, name) in (0..).zip(columns) {
         write(&mut sheet, name, fits, (left + column * (width + GAP), GAP));
     }
-    for (row, (name, pictures)) in (0..).zip(rows) {
+    for (row, (name, images)) in (0..).zip(rows) {
         let top = top + row * row_height;
         write(&mut sheet, name, MAX_LETTERS, (GAP, top + (row_height - GAP - letter) / 2 - 2));
-        for (column, picture) in (0..).zip(pictures.iter().take(columns.len())) {
+        for (column, image) in (0..).zip(images.iter().take(columns.len())) {
             let place = (i64::from(left + column * (width + GAP)), i64::from(top));
-            imageops::replace(&mut sheet, &drawn(picture, input), place.0, place.1);
+            imageops::replace(&mut sheet, &drawn(image, input), place.0, place.1);
         }
     }
     sheet
 }
 
-/// The height and width at which a picture is shown.
+/// The height and width at which an image is shown.
 fn shown_size([_, height, width]: [usize; 3]) -> (u32, u32) {
     let longer = height.max(width).max(1);
     let shown = if longer < SMALL { 2 * longer } else { longer.min(LARGE) };
@@ -86,12 +86,12 @@ fn shown_size([_, height, width]: [usize; 3]) -> (u32, u32) {
     (scaled(height), scaled(width))
 }
 
-/// A picture of channels x height x width values at the size at which it is shown.
-fn drawn(picture: &[f32], input: [usize; 3]) -> RgbImage {
+/// An image of channels x height x width values at the size at which it is shown.
+fn drawn(image: &[f32], input: [usize; 3]) -> RgbImage {
     let [channels, height, width] = input;
     let plane = height * width;
     let byte = |channel: usize, at: usize| {
-        let value = picture[channel.min(channels - 1) * plane + at];
+        let value = image[channel.min(channels - 1) * plane + at];
         (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
     };
     let whole = RgbImage::from_fn(width as u32, height as u32, |x, y| {
@@ -99,7 +99,7 @@ fn drawn(picture: &[f32], input: [usize; 3]) -> RgbImage {
         Rgb([byte(0, at), byte(1, at), byte(2, at)])
     });
     let (to_height, to_width) = shown_size(input);
-    // Enlarged pictures keep their pixels' edges.
+    // Enlarged images keep their pixels' edges.
     let filter = if to_width > whole.width() { FilterType::Nearest } else { FilterType::Triangle };
     if (to_width, to_height) == whole.dimensions() {
         whole
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sheet_has_a_row_a_class_and_shows_pictures_upright() {
+    fn a_sheet_has_a_row_a_class_and_shows_images_upright() {
         let set = Dataset {
             name: "x".into(),
             input: [3, 60, 50],
@@ -145,14 +145,14 @@ mod tests {
         };
         let mut split = set.train.clone();
         let Pixels::F32(pixels) = &mut split.pixels else { panic!("made so") };
-        pixels[9000 + 3000 + 2 * 50 + 7] = 2.0; // picture 1, green, row 2, column 7: beyond 1 is shown as 1
+        pixels[9000 + 3000 + 2 * 50 + 7] = 2.0; // image 1, green, row 2, column 7: beyond 1 is shown as 1
         let sheet = sheet(&set, &split, 5);
         assert_eq!(sheet.dimensions(), (3 * 11 + 8 + 2 * 54 + 4, 2 * 64 + 4));
         assert_eq!(*sheet.get_pixel(41 + 54 + 7, 68 + 2), Rgb([0, 255, 0]));
     }
 
     #[test]
-    fn forms_of_pictures_stand_one_above_another() {
+    fn forms_of_images_stand_one_above_another() {
         let forms = |value: f32| vec![vec![0.0; 12], vec![value; 12]];
         let sheet = beside([1, 3, 4], &["A", "long"], &[("in", forms(1.0)), ("out", forms(0.5))]);
         // Doubled to 8 x 6, in rows as high as the letters.
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_without_pictures_gives_a_sheet_without_pictures() {
+    fn a_split_without_images_gives_a_sheet_without_images() {
         let set = glyphs::dataset();
         assert_eq!(sheet(&set, &Split::empty(), 3).width(), 2 * (11 + 8) + 4);
     }

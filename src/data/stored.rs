@@ -1,19 +1,19 @@
-//! Pictures of a split that stay on the disk, decoded, and are read when they are needed.
+//! Images of a split that stay on the disk, decoded, and are read when they are needed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Part;
-use super::pictures::Store;
+use super::images::Store;
 use crate::{Error, Result};
 
-/// Some of a store's pictures, in an order of their own; a byte a value.
+/// Some of a store's images, in an order of their own; a byte a value.
 #[derive(Clone, Debug)]
 pub struct Stored {
     store: Arc<Mutex<Store>>,
     part: Part,
     /// Their numbers in the store's split.
     rows: Vec<u32>,
-    /// Bytes of a picture.
+    /// Bytes of an image.
     width: usize,
 }
 
@@ -24,16 +24,16 @@ impl PartialEq for Stored {
 }
 
 impl Stored {
-    /// All pictures of a store's split.
+    /// All images of a store's split.
     pub(super) fn all(store: &Arc<Mutex<Store>>, part: Part) -> Self {
         let (rows, width) = {
             let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            (0..store.labels(part).len() as u32, store.picture_bytes())
+            (0..store.labels(part).len() as u32, store.image_bytes())
         };
         Self { store: store.clone(), part, rows: rows.collect(), width }
     }
 
-    /// How many bytes there are, of all pictures together.
+    /// How many bytes there are, of all images together.
     pub fn len(&self) -> usize {
         self.rows.len() * self.width
     }
@@ -43,21 +43,21 @@ impl Stored {
         self.len() == 0
     }
 
-    /// The pictures of the given numbers, in that order; nothing is read.
+    /// The images of the given numbers, in that order; nothing is read.
     pub(super) fn select(&self, numbers: &[u32]) -> Self {
         Self { rows: numbers.iter().map(|&number| self.rows[number as usize]).collect(), ..self.clone() }
     }
 
-    /// Reads the pictures of the given numbers, one after another, into `bytes`, which is as long as they are.
+    /// Reads the images of the given numbers, one after another, into `bytes`, which is as long as they are.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a picture that is not there, [`Error::File`] when the system refuses.
+    /// [`Error::Usage`] for an image that is not there, [`Error::File`] when the system refuses.
     pub fn read(&self, numbers: impl IntoIterator<Item = u32>, bytes: &mut [u8]) -> Result<()> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, to) in numbers.into_iter().zip(bytes.chunks_mut(self.width.max(1))) {
             let row = self.rows.get(number as usize).copied().ok_or_else(|| {
                 let count = self.rows.len();
-                Error::usage(format!("Picture {number} was asked for, but there are {count}, counted from 0."))
+                Error::usage(format!("Image {number} was asked for, but there are {count}, counted from 0."))
             })?;
             store.read(self.part, row as usize, to)?;
         }

@@ -25,7 +25,7 @@ impl Layout {
     }
 }
 
-/// Appends a file's pictures to `pixels` and their classes to `classes`; `name` is what errors call the file.
+/// Appends a file's images to `pixels` and their classes to `classes`; `name` is what errors call the file.
 ///
 /// # Errors
 /// [`Error::Data`] for another length than the layout's and for a label beyond the classes; then nothing is appended.

@@ -69,7 +69,7 @@ fn parse_from(from: &mut impl Read, name: &str) -> Result<Idx, Trouble> {
     };
     if kind != 8 {
         return Err(content(format!(
-            "{name} is an IDX file of elements of kind 0x{kind:02x}; only unsigned bytes (0x08) hold pictures or labels here."
+            "{name} is an IDX file of elements of kind 0x{kind:02x}; only unsigned bytes (0x08) hold images or labels here."
         )));
     }
     let mut dims = Vec::with_capacity(usize::from(rank));

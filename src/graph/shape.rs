@@ -84,7 +84,7 @@ pub enum DType {
     F32,
     /// 32-bit unsigned integer: labels, indices, group tables.
     U32,
-    /// Byte: pictures as they are stored. On the device four stand in one word.
+    /// Byte: images as they are stored. On the device four stand in one word.
     U8,
 }
 

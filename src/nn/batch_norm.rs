@@ -2,7 +2,7 @@
 
 use super::build::{Build, Mode};
 use super::initialiser::Initialiser;
-use super::layer::{Layer, picture};
+use super::layer::{Layer, image};
 use super::parameters::{GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
@@ -33,7 +33,7 @@ impl Layer for BatchNorm2d {
     }
 
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
-        picture(shape)?;
+        image(shape)?;
         if !(self.momentum > 0.0 && self.momentum <= 1.0) {
             return Err(format!("its momentum is {}, but has to be above 0 and at most 1", self.momentum));
         }

@@ -2,14 +2,14 @@
 
 use super::build::Build;
 use super::initialiser::Scheme;
-use super::layer::{Layer, check_outputs, picture, yes};
+use super::layer::{Layer, check_outputs, image, yes};
 use super::pair::Pair;
 use super::parameters::{GROUP_SPARED, GROUP_WEIGHTS, Parameters};
 use crate::Result;
 use crate::graph::{NodeId, TensorType};
 use crate::ops::conv2d::{Geometry, Sizes};
 
-/// The convolution of pictures, with W `[outputs, channels / groups, kernel]` as PyTorch keeps it and b `[outputs]`:
+/// The convolution of images, with W `[outputs, channels / groups, kernel]` as PyTorch keeps it and b `[outputs]`:
 /// parameters `NAME.weight` and `NAME.bias`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,7 +21,7 @@ pub struct Conv2d {
     /// Pixels from one output to the next.
     #[serde(default = "Pair::one")]
     pub stride: Pair,
-    /// Zeros around the picture, on each side.
+    /// Zeros around the image, on each side.
     #[serde(default = "Pair::zero")]
     pub padding: Pair,
     /// Pixels from one tap of the kernel to the next.
@@ -62,7 +62,7 @@ impl Conv2d {
     }
 
     fn sizes(&self, shape: &[usize]) -> Result<Sizes, String> {
-        let [channels, height, width] = picture(shape)?;
+        let [channels, height, width] = image(shape)?;
         check_outputs(self.outputs)?;
         for (pair, what) in
             [(self.kernel, "kernel"), (self.stride, "stride"), (self.padding, "padding"), (self.dilation, "dilation")]

@@ -3,14 +3,14 @@
 use super::build::Build;
 use super::conv2d::{add_bias, declare};
 use super::initialiser::Scheme;
-use super::layer::{Layer, check_outputs, picture, yes};
+use super::layer::{Layer, check_outputs, image, yes};
 use super::pair::Pair;
 use super::parameters::Parameters;
 use crate::Result;
 use crate::graph::NodeId;
 use crate::ops::conv2d::Geometry;
 
-/// PyTorch's `ConvTranspose2d`, what a convolution's gradient by its picture computes, with W `[channels, outputs, kernel]`
+/// PyTorch's `ConvTranspose2d`, what a convolution's gradient by its image computes, with W `[channels, outputs, kernel]`
 /// and b `[outputs]`: parameters `NAME.weight` and `NAME.bias`. It gives (size - 1) stride - 2 padding + kernel +
 /// output padding pixels a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,7 +43,7 @@ impl ConvTranspose2d {
     }
 
     /// The output's height and width.
-    fn picture(&self, [height, width]: [usize; 2]) -> Result<[usize; 2], String> {
+    fn image(&self, [height, width]: [usize; 2]) -> Result<[usize; 2], String> {
         let along = |axis: usize, size: usize| {
             let (stride, kernel, more) = (self.stride.0[axis], self.kernel.0[axis], self.output_padding.0[axis]);
             if kernel == 0 || stride == 0 {
@@ -68,12 +68,12 @@ impl Layer for ConvTranspose2d {
     }
 
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
-        let [_, height, width] = picture(shape)?;
+        let [_, height, width] = image(shape)?;
         check_outputs(self.outputs)?;
         for (pair, what) in [(self.kernel, "kernel"), (self.stride, "stride"), (self.padding, "padding")] {
             pair.check(what)?;
         }
-        let [height, width] = self.picture([height, width])?;
+        let [height, width] = self.image([height, width])?;
         Ok(vec![self.outputs, height, width])
     }
 

@@ -10,7 +10,7 @@ use crate::graph::NodeId;
 
 /// One layer of a [`super::Model`]: a rule for shapes, the parameters it learns, and the nodes it builds.
 ///
-/// Shapes are those of one picture, without the batch axis: `[features]` or `[channels, height, width]`.
+/// Shapes are those of one image, without the batch axis: `[features]` or `[channels, height, width]`.
 pub trait Layer: Debug + Send + Sync {
     /// What it is, with what distinguishes it, for tables: `linear 1024-64`.
     fn label(&self) -> String;
@@ -35,18 +35,18 @@ pub trait Layer: Debug + Send + Sync {
         false
     }
 
-    /// Whether some of its parameters begin as the training pictures have them: [`Layer::prepare`]. It has to be the
-    /// network's first layer then, which reads the pictures themselves.
+    /// Whether some of its parameters begin as the training images have them: [`Layer::prepare`]. It has to be the
+    /// network's first layer then, which reads the images themselves.
     fn is_prepared(&self) -> bool {
         false
     }
 
-    /// The initial values of those parameters from pictures of `shape`, one after another, as the network gets them when it
-    /// is measured: a sample of the training pictures.
+    /// The initial values of those parameters from images of `shape`, one after another, as the network gets them when it
+    /// is measured: a sample of the training images.
     ///
     /// # Errors
-    /// The part of a sentence that says why the pictures do not serve.
-    fn prepare(&self, _shape: &[usize], _pictures: &[f32]) -> Result<Vec<Prepared>, String> {
+    /// The part of a sentence that says why the images do not serve.
+    fn prepare(&self, _shape: &[usize], _images: &[f32]) -> Result<Vec<Prepared>, String> {
         Ok(Vec::new())
     }
 
@@ -56,7 +56,7 @@ pub trait Layer: Debug + Send + Sync {
     }
 }
 
-/// How a parameter begins, by the pictures.
+/// How a parameter begins, by the images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
     /// The parameter's name within the layer: `weight`.
@@ -96,11 +96,11 @@ pub(super) fn check_outputs(outputs: usize) -> Result<(), String> {
     }
 }
 
-/// The channels, height and width of a picture.
+/// The channels, height and width of an image.
 ///
 /// # Errors
 /// The part of a sentence that says what was found instead.
-pub(super) fn picture(shape: &[usize]) -> Result<[usize; 3], String> {
+pub(super) fn image(shape: &[usize]) -> Result<[usize; 3], String> {
     shape.try_into().map_err(|_| format!("it takes channels x height x width, but gets {}", dims(shape)))
 }
 

@@ -23,9 +23,9 @@ pub struct Model {
 /// Where an autoencoder is cut in two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bottleneck {
-    /// The layers that make the numbers in the middle: the first so many. The others make a picture of them.
+    /// The layers that make the numbers in the middle: the first so many. The others make an image of them.
     pub encoder: usize,
-    /// How many numbers in the middle stand for a picture.
+    /// How many numbers in the middle stand for an image.
     pub width: usize,
 }
 
@@ -38,16 +38,16 @@ pub struct Description {
     pub depth: usize,
     /// What it is.
     pub layer: String,
-    /// Its output's shape for one picture.
+    /// Its output's shape for one image.
     pub output: Vec<usize>,
     /// How many numbers it learns, those of the layers inside it included.
     pub parameters: usize,
-    /// Floating-point operations of one picture's forward pass, those of the layers inside it included.
+    /// Floating-point operations of one image's forward pass, those of the layers inside it included.
     pub flops: u64,
 }
 
 impl Model {
-    /// A model of these layers, for pictures of a shape: `[channels, height, width]`.
+    /// A model of these layers, for images of a shape: `[channels, height, width]`.
     ///
     /// # Errors
     /// When a layer's input does not fit, a layer that is prepared is not the first, or two parameters have one name.
@@ -90,11 +90,11 @@ impl Model {
     pub fn name(&self) -> &str {
         &self.name
     }
-    /// A picture's shape.
+    /// An image's shape.
     pub fn input(&self) -> &[usize] {
         &self.input
     }
-    /// The output's shape for one picture.
+    /// The output's shape for one image.
     pub fn output(&self) -> &[usize] {
         &self.output
     }
@@ -114,19 +114,19 @@ impl Model {
         self.bottleneck
     }
 
-    /// Whether some of its parameters begin as the training pictures have them: [`Model::prepare`].
+    /// Whether some of its parameters begin as the training images have them: [`Model::prepare`].
     pub fn is_prepared(&self) -> bool {
         self.layers.iter().next().is_some_and(|(_, layer)| layer.is_prepared())
     }
 
-    /// Gives the parameters that begin as pictures have them those values: pictures of its input's shape, one after
+    /// Gives the parameters that begin as images have them those values: images of its input's shape, one after
     /// another, as the network gets them when it is measured.
     ///
     /// # Errors
-    /// When the pictures do not serve.
-    pub fn prepare(&self, weights: &mut Weights, pictures: &[f32]) -> Result<()> {
+    /// When the images do not serve.
+    pub fn prepare(&self, weights: &mut Weights, images: &[f32]) -> Result<()> {
         let Some((name, layer)) = self.layers.iter().next().filter(|_| self.is_prepared()) else { return Ok(()) };
-        let prepared = layer.prepare(&self.input, pictures).map_err(|reason| {
+        let prepared = layer.prepare(&self.input, images).map_err(|reason| {
             Error::data(format!("The model {} cannot begin: '{name}' ({}): {reason}.", self.name, layer.label()))
         })?;
         for values in prepared {
@@ -146,7 +146,7 @@ impl Model {
         let batch = build.dims(x).first().copied().unwrap_or(1);
         let features: usize = self.input.iter().product();
         if build.ty(x).elements() != batch * features {
-            let message = format!("the model {} takes pictures {:?}, but gets {}", self.name, self.input, build.ty(x));
+            let message = format!("the model {} takes images {:?}, but gets {}", self.name, self.input, build.ty(x));
             return Err(Error::Shape(message));
         }
         let own: Vec<usize> = std::iter::once(batch).chain(self.input.iter().copied()).collect();
@@ -206,7 +206,7 @@ impl Model {
     /// A line a layer, those inside another after it.
     ///
     /// # Errors
-    /// When a layer cannot be built for one picture, which [`Model::new`] has excluded.
+    /// When a layer cannot be built for one image, which [`Model::new`] has excluded.
     pub fn describe(&self) -> Result<Vec<Description>> {
         let mut build = Build::new(&self.parameters, Mode::Evaluation)?;
         let shape: Vec<usize> = std::iter::once(1).chain(self.input.iter().copied()).collect();
@@ -226,7 +226,7 @@ impl Model {
 fn prepared_within(name: &str, layer: &dyn Layer, shape: &[usize]) -> Option<String> {
     if layer.is_prepared() {
         let label = layer.label();
-        return Some(format!("'{name}' ({label}): it begins as the pictures have it, so it has to be the first layer"));
+        return Some(format!("'{name}' ({label}): it begins as the images have it, so it has to be the first layer"));
     }
     let parts = layer.parts(shape);
     parts

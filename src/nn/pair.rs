@@ -15,7 +15,7 @@ impl Pair {
         Self([0; 2])
     }
 
-    /// Refuses a size that is out of proportion to any picture, which arithmetic on sizes could not hold.
+    /// Refuses a size that is out of proportion to any image, which arithmetic on sizes could not hold.
     ///
     /// # Errors
     /// The part of a sentence that names it.

@@ -1,7 +1,7 @@
 //! Pooling.
 
 use super::build::Build;
-use super::layer::{Layer, picture};
+use super::layer::{Layer, image};
 use super::pair::Pair;
 use crate::Result;
 use crate::graph::NodeId;
@@ -45,10 +45,10 @@ pub struct Pool2d {
     /// Pixels from one window to the next; the window's size where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<Pair>,
-    /// Pixels around the picture, on each side: zeros for the mean, never the largest; at most half the window.
+    /// Pixels around the image, on each side: zeros for the mean, never the largest; at most half the window.
     #[serde(default = "Pair::zero")]
     pub padding: Pair,
-    /// Whether a last window that reaches beyond the picture counts.
+    /// Whether a last window that reaches beyond the image counts.
     #[serde(default)]
     pub ceil: bool,
 }
@@ -74,7 +74,7 @@ impl Layer for Pool2d {
     }
 
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
-        let [channels, height, width] = picture(shape)?;
+        let [channels, height, width] = image(shape)?;
         self.kernel.check("window")?;
         self.padding.check("padding")?;
         self.stride.map_or(Ok(()), |stride| stride.check("stride"))?;
@@ -97,7 +97,7 @@ impl Layer for GlobalPool {
     }
 
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
-        Ok(vec![picture(shape)?[0]])
+        Ok(vec![image(shape)?[0]])
     }
 
     fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {

@@ -1,13 +1,13 @@
-//! Resizing of pictures.
+//! Resizing of images.
 
 use super::build::Build;
-use super::layer::{Layer, picture};
+use super::layer::{Layer, image};
 use super::pair::Pair;
 use crate::Result;
 use crate::graph::NodeId;
 use crate::ops::resize2d::Resize as Interpolation;
 
-/// Brings pictures to another height and width.
+/// Brings images to another height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resize {
@@ -28,10 +28,10 @@ impl Layer for Resize {
     }
 
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
-        let [channels, ..] = picture(shape)?;
+        let [channels, ..] = image(shape)?;
         self.size.check("size")?;
         match self.size.0 {
-            [0, _] | [_, 0] => Err(format!("a picture of {} has no pixels", self.size)),
+            [0, _] | [_, 0] => Err(format!("an image of {} has no pixels", self.size)),
             [height, width] => Ok(vec![channels, height, width]),
         }
     }

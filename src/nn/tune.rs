@@ -80,7 +80,7 @@ impl Model {
         self.learning_layers().last().is_some_and(|last| is_of(parameter, last))
     }
 
-    /// How many layers at its start give the same for a picture whenever it comes: those before the first that learns or draws
+    /// How many layers at its start give the same for an image whenever it comes: those before the first that learns or draws
     /// random numbers. 0 where none of them has parameters.
     pub fn frozen_layers(&self) -> usize {
         let learns = |name: &str| self.parameters().updated().any(|parameter| is_of(&parameter.name, name));

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::build::Build;
 use super::conv2d::{Conv2d, add_bias};
 use super::initialiser::Scheme;
-use super::layer::{Layer, Prepared, picture};
+use super::layer::{Layer, Prepared, image};
 use super::pair::Pair;
 use super::parameters::{GROUP_FROZEN, GROUP_SPARED, Parameters};
 use crate::Result;
@@ -14,16 +14,16 @@ use crate::graph::NodeId;
 
 /// Values of a patch at most: their covariance is decomposed on one thread.
 const MOST_VALUES: usize = 512;
-/// Pictures whose patches are summed up together; sums of such sums do not depend on the number of threads.
+/// Images whose patches are summed up together; sums of such sums do not depend on the number of threads.
 const SUMMED_AT_ONCE: usize = 64;
 
 /// A convolution without padding that takes the correlation out of neighbouring pixels (K. Jordan, "94% on CIFAR-10 in
 /// 3.29 seconds on a single GPU", 2024, after D. Page and T. Van Loy). Its outputs are a patch's coordinates along the n
-/// eigenvectors of the covariance of the training pictures' patches, each divided by sqrt(eigenvalue + epsilon), and their
-/// negatives. Parameters `NAME.weight` `[2 n, channels, kernel]`, n = channels x kernel, which begins as the pictures have
-/// it and is frozen (without pictures it begins as another convolution's), and `NAME.bias` `[2 n]`, which is learned.
+/// eigenvectors of the covariance of the training images' patches, each divided by sqrt(eigenvalue + epsilon), and their
+/// negatives. Parameters `NAME.weight` `[2 n, channels, kernel]`, n = channels x kernel, which begins as the images have
+/// it and is frozen (without images it begins as another convolution's), and `NAME.bias` `[2 n]`, which is learned.
 ///
-/// The means of the pictures are left to the bias; with pictures that are normalised by channel there is little to leave.
+/// The means of the images are left to the bias; with images that are normalised by channel there is little to leave.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Whitening {
@@ -44,7 +44,7 @@ impl Default for Whitening {
 }
 
 impl Whitening {
-    /// The convolution that it is for pictures of so many channels.
+    /// The convolution that it is for images of so many channels.
     fn convolution(&self, channels: usize) -> Conv2d {
         let values = channels * self.kernel.0[0] * self.kernel.0[1];
         Conv2d { kernel: self.kernel, ..Conv2d::new(2 * values, 1, self.scheme) }
@@ -57,7 +57,7 @@ impl Layer for Whitening {
     }
 
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
-        let [channels, ..] = picture(shape)?;
+        let [channels, ..] = image(shape)?;
         self.kernel.check("kernel")?;
         if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
             return Err(format!("its epsilon is {}, but has to be a finite number above 0", self.epsilon));
@@ -87,8 +87,8 @@ impl Layer for Whitening {
         true
     }
 
-    fn prepare(&self, shape: &[usize], pictures: &[f32]) -> Result<Vec<Prepared>, String> {
-        let covariance = covariance(picture(shape)?, self.kernel.0, pictures)?;
+    fn prepare(&self, shape: &[usize], images: &[f32]) -> Result<Vec<Prepared>, String> {
+        let covariance = covariance(image(shape)?, self.kernel.0, images)?;
         Ok(vec![Prepared { name: "weight", values: weight(covariance, f64::from(self.epsilon)) }])
     }
 }
@@ -123,18 +123,18 @@ impl Sums {
     }
 }
 
-/// The covariance of all patches of a kernel's size in pictures `[channels, height, width]`, whose values are in the order
+/// The covariance of all patches of a kernel's size in images `[channels, height, width]`, whose values are in the order
 /// of a convolution's weight: channel, row, column.
-fn covariance(shape: [usize; 3], kernel: [usize; 2], pictures: &[f32]) -> Result<DMatrix<f64>, String> {
+fn covariance(shape: [usize; 3], kernel: [usize; 2], images: &[f32]) -> Result<DMatrix<f64>, String> {
     let [channels, height, width] = shape;
     let (n, size) = (channels * kernel[0] * kernel[1], channels * height * width);
-    let of_pictures = |pictures: &[f32]| {
+    let of_images = |images: &[f32]| {
         let (mut sums, mut patch) = (Sums::new(n), vec![0.0; n]);
-        for picture in pictures.chunks_exact(size) {
+        for image in images.chunks_exact(size) {
             for (top, left) in places(height + 1 - kernel[0], width + 1 - kernel[1]) {
                 for (number, row) in patch.chunks_exact_mut(kernel[1]).enumerate() {
                     let (channel, y) = (number / kernel[0], number % kernel[0]);
-                    let from = &picture[(channel * height + top + y) * width + left..][..kernel[1]];
+                    let from = &image[(channel * height + top + y) * width + left..][..kernel[1]];
                     row.iter_mut().zip(from).for_each(|(value, &from)| *value = f64::from(from));
                 }
                 sums.add_patch(&patch);
@@ -142,10 +142,10 @@ fn covariance(shape: [usize; 3], kernel: [usize; 2], pictures: &[f32]) -> Result
         }
         sums
     };
-    let parts: Vec<Sums> = pictures.par_chunks(size * SUMMED_AT_ONCE).map(of_pictures).collect();
+    let parts: Vec<Sums> = images.par_chunks(size * SUMMED_AT_ONCE).map(of_images).collect();
     let sums = parts.iter().fold(Sums::new(n), Sums::add);
     if sums.count == 0 || !sums.products.iter().all(|sum| sum.is_finite()) {
-        return Err("it needs at least one picture, of finite values".into());
+        return Err("it needs at least one image, of finite values".into());
     }
     let count = sums.count as f64;
     let mean = |i: usize| sums.values[i] / count;
@@ -184,8 +184,8 @@ mod tests {
     use crate::nn::{GlobalPool, Mode, Model, PARAMS, Pooling, Sequence};
     use crate::ops::Step;
 
-    /// Pictures of neighbours that resemble one another.
-    fn pictures(elements: usize) -> Vec<f32> {
+    /// Images of neighbours that resemble one another.
+    fn images(elements: usize) -> Vec<f32> {
         let value = |i: usize| ((i * i * 11 + i * 37) % 101) as f32 / 128.0;
         (0..elements).map(|i| value(i) + 0.5 * value(i + 1)).collect()
     }
@@ -194,13 +194,13 @@ mod tests {
         Whitening { epsilon, ..Whitening::default() }
     }
 
-    fn prepared(epsilon: f32, shape: [usize; 3], pictures: &[f32]) -> Vec<f32> {
-        whitening(epsilon).prepare(&shape, pictures).expect("prepared").swap_remove(0).values
+    fn prepared(epsilon: f32, shape: [usize; 3], images: &[f32]) -> Vec<f32> {
+        whitening(epsilon).prepare(&shape, images).expect("prepared").swap_remove(0).values
     }
 
     #[test]
-    fn the_weight_is_what_numpy_makes_of_the_same_pictures() {
-        // numpy 2: cov(patches, bias=True) and linalg.eigh of three pictures of 2x5x5, with the signs as here.
+    fn the_weight_is_what_numpy_makes_of_the_same_images() {
+        // numpy 2: cov(patches, bias=True) and linalg.eigh of three images of 2x5x5, with the signs as here.
         let wanted: [f32; 64] = [
             1.24247, 1.04811, -0.90857, -1.00817, -0.249042, 0.279181, 0.830345,
             0.551488, // eigenvalue 0.17750795
@@ -212,22 +212,22 @@ mod tests {
             1.2657, 2.07816, 1.88777, 3.22255, -3.16547, 0.164529, 2.29658, -2.77052, // 0.02282819
             4.15118, -3.1261, 4.01629, -3.25835, 0.0598753, 0.192389, -0.54076, -2.00704, // 0.0167077
         ];
-        let weight = prepared(5e-4, [2, 5, 5], &pictures(150));
+        let weight = prepared(5e-4, [2, 5, 5], &images(150));
         for (number, (&value, &wanted)) in weight.iter().zip(&wanted).enumerate() {
             assert!((value - wanted).abs() < 2e-5, "{number}: {value} and {wanted}");
             assert_eq!(weight[64 + number], -value);
         }
     }
 
-    /// The first half of the outputs for those pictures, by the layer itself: n values a patch.
-    fn outputs(shape: [usize; 3], pictures: &[f32]) -> Vec<Vec<f64>> {
+    /// The first half of the outputs for those images, by the layer itself: n values a patch.
+    fn outputs(shape: [usize; 3], images: &[f32]) -> Vec<Vec<f64>> {
         let model = Model::new("it", &shape, Sequence::new().with("white", whitening(1e-7))).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
-        model.prepare(&mut weights, pictures).expect("prepared");
+        model.prepare(&mut weights, images).expect("prepared");
         let bias = model.parameters().find("white.bias").expect("a bias").range();
         weights.learned[bias].fill(0.0);
         let mut build = Build::new(model.parameters(), Mode::Evaluation).expect("a build");
-        let batch = pictures.len() / shape.iter().product::<usize>();
+        let batch = images.len() / shape.iter().product::<usize>();
         let x = build.leaf("x", 0, TensorType::f32([batch, shape[0], shape[1], shape[2]])).expect("a leaf");
         let y = model.forward(&mut build, x).expect("built");
         build.output("y", y);
@@ -235,20 +235,20 @@ mod tests {
         let mut engine = Engine::cpu();
         let plan = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("a plan");
         let program = engine.load(plan).expect("loaded");
-        engine.write("x", 0, pictures).expect("written");
+        engine.write("x", 0, images).expect("written");
         engine.write(PARAMS, 0, &weights.learned).expect("written");
         engine.schedule(program, &[Step::new(0, batch as u32, 1)]).expect("scheduled");
         engine.run(program, 0..1).expect("run");
         let y = pollster::block_on(engine.read_output(program, "y")).expect("read");
         let (n, places) = (shape[0] * 4, (shape[1] - 1) * (shape[2] - 1));
-        let of = |picture: &[f32], place: usize| (0..n).map(|k| f64::from(picture[k * places + place])).collect();
-        y.chunks(2 * n * places).flat_map(|picture| (0..places).map(move |place| of(picture, place))).collect()
+        let of = |image: &[f32], place: usize| (0..n).map(|k| f64::from(image[k * places + place])).collect();
+        y.chunks(2 * n * places).flat_map(|image| (0..places).map(move |place| of(image, place))).collect()
     }
 
     #[test]
     fn whitened_patches_have_the_identity_as_their_covariance() {
         let shape = [3, 9, 8];
-        let outputs = outputs(shape, &pictures(40 * 3 * 9 * 8));
+        let outputs = outputs(shape, &images(40 * 3 * 9 * 8));
         let count = outputs.len() as f64;
         let mean = |i: usize| outputs.iter().map(|y| y[i]).sum::<f64>() / count;
         for (i, j) in places(12, 12) {
@@ -261,16 +261,16 @@ mod tests {
 
     #[test]
     fn the_bits_do_not_depend_on_the_number_of_threads() {
-        let pictures = pictures(500 * 3 * 6 * 6);
+        let images = images(500 * 3 * 6 * 6);
         let of = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            pool.install(|| prepared(5e-4, [3, 6, 6], &pictures))
+            pool.install(|| prepared(5e-4, [3, 6, 6], &images))
         };
         assert_eq!(of(1), of(3));
     }
 
     #[test]
-    fn flat_pictures_are_whitened_by_epsilon_alone() {
+    fn flat_images_are_whitened_by_epsilon_alone() {
         let weight = prepared(0.25, [1, 4, 4], &[0.5; 32]);
         for row in weight.chunks(4) {
             let norm = row.iter().map(|value| value * value).sum::<f32>().sqrt();
@@ -294,7 +294,7 @@ mod tests {
             let sentence = refused(layers);
             assert!(sentence.contains(part), "{sentence}");
         }
-        assert!(whitening(1e-3).prepare(&[3, 8, 8], &[]).expect_err("refused").contains("picture"));
+        assert!(whitening(1e-3).prepare(&[3, 8, 8], &[]).expect_err("refused").contains("image"));
         assert!(whitening(1e-3).prepare(&[1, 2, 2], &[f32::NAN; 4]).is_err());
     }
 }

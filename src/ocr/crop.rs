@@ -1,4 +1,4 @@
-//! From a piece of ink to the picture that the network takes: as the training data are made, whatever the pen and the distance.
+//! From a piece of ink to the image that the network takes: as the training data are made, whatever the pen and the distance.
 //!
 //! The ink's box is centred in a square of 1.35 times its longer side; strokes are brought to a width that the training data
 //! have, by the distance of each pixel to the strokes' edges, and those edges are as soft as there.
@@ -10,14 +10,14 @@ use super::parts::Part;
 
 /// The side of the square that a character is centred in, over the longer side of its ink.
 const MARGIN: f32 = 1.35;
-/// Between which widths strokes of the training data lie, over the picture's side: the middle half of emnist36's.
+/// Between which widths strokes of the training data lie, over the image's side: the middle half of emnist36's.
 const STROKES: (f32, f32) = (2.5 / 32.0, 3.7 / 32.0);
-/// How far an edge of theirs reaches from paper to ink, over the picture's side.
+/// How far an edge of theirs reaches from paper to ink, over the image's side.
 const SOFT: f32 = 1.7 / 32.0;
-/// Cells in which a pixel of the picture is divided, along a side.
+/// Cells in which a pixel of the image is divided, along a side.
 const FINE: usize = 2;
 
-/// Draws ink into a picture of `side` x `side` values, row by row: 1 is ink and 0 is paper, or the reverse with `dark`.
+/// Draws ink into an image of `side` x `side` values, row by row: 1 is ink and 0 is paper, or the reverse with `dark`.
 pub(super) fn draw(part: &Part, side: usize, dark: bool) -> Vec<f32> {
     let cells = side * FINE;
     let whole = cells as f32;
@@ -33,15 +33,15 @@ pub(super) fn draw(part: &Part, side: usize, dark: bool) -> Vec<f32> {
     let edge = edges(&mask);
     let soft = SOFT * whole;
     let share = |distance: f32| (0.5 + (distance + grow) / soft).clamp(0.0, 1.0);
-    let mut picture = vec![0.0; side * side];
+    let mut image = vec![0.0; side * side];
     for (number, &distance) in edge.iter().enumerate() {
         let (x, y) = (number % cells / FINE, number / cells / FINE);
-        picture[y * side + x] += share(distance) / (FINE * FINE) as f32;
+        image[y * side + x] += share(distance) / (FINE * FINE) as f32;
     }
     if dark {
-        picture.iter_mut().for_each(|value| *value = 1.0 - *value);
+        image.iter_mut().for_each(|value| *value = 1.0 - *value);
     }
-    picture
+    image
 }
 
 /// The ink's pixels in a square of cells, its box in the middle.
@@ -92,13 +92,13 @@ mod tests {
     #[test]
     fn strokes_of_any_width_come_out_alike_and_centred() {
         for (width, height) in [(1, 40), (4, 90), (30, 200)] {
-            let picture = draw(&bar(width, height), 32, false);
-            let row: f32 = picture[16 * 32..17 * 32].iter().sum();
+            let image = draw(&bar(width, height), 32, false);
+            let row: f32 = image[16 * 32..17 * 32].iter().sum();
             assert!((2.0..4.5).contains(&row), "{width}: {row}");
-            let middle: f32 = picture[16 * 32..17 * 32].iter().zip(0_u8..).map(|(v, x)| v * (f32::from(x) + 0.5)).sum();
+            let middle: f32 = image[16 * 32..17 * 32].iter().zip(0_u8..).map(|(v, x)| v * (f32::from(x) + 0.5)).sum();
             assert!((middle / row - 16.0).abs() < 0.3, "{width}: {}", middle / row);
             // The bar's middle may lie on the border of two pixels, neither of which is then full: in units of the fullest.
-            let along = |y: usize| picture[y * 32 + 15].max(picture[y * 32 + 16]);
+            let along = |y: usize| image[y * 32 + 15].max(image[y * 32 + 16]);
             let column = (0..32).map(along).sum::<f32>() / along(16);
             assert!((column - 32.0 / MARGIN).abs() < 1.5, "{height}: {column}");
         }

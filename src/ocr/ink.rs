@@ -1,4 +1,4 @@
-//! From a picture to its ink: which pixels are written on, whatever the paper's brightness there and whether the writing is
+//! From an image to its ink: which pixels are written on, whatever the paper's brightness there and whether the writing is
 //! darker or lighter than it.
 //!
 //! Light on paper changes slowly, writing does not: the paper's brightness is the median of each of many blocks, between whose
@@ -10,9 +10,9 @@ use imageproc::contrast::otsu_level;
 use imageproc::filter::box_filter;
 use rayon::prelude::*;
 
-/// Pictures of more pixels are read at a smaller scale: four megapixels show letters of a densely written page.
+/// Images of more pixels are read at a smaller scale: four megapixels show letters of a densely written page.
 const MOST_PIXELS: f64 = 4.2e6;
-/// Blocks in the shorter side of a picture.
+/// Blocks in the shorter side of an image.
 const BLOCKS: u32 = 24;
 /// The smallest and largest side of a block in pixels.
 const BLOCK_SIDES: (u32, u32) = (16, 64);
@@ -21,7 +21,7 @@ const LEAST_CONTRAST: u8 = 20;
 /// What is above this part of the level belongs to a stroke whose middle is above the level.
 const FAINT: f32 = 0.6;
 
-/// The ink of a picture.
+/// The ink of an image.
 #[derive(Clone, Debug)]
 pub(super) struct Ink {
     /// How far each pixel stands out from the paper towards the ink's side, of 255.
@@ -32,15 +32,15 @@ pub(super) struct Ink {
     pub strong: u8,
     /// Whether the ink is lighter than the paper.
     pub light: bool,
-    /// Pixels of the given picture over those of `contrast`, along a side.
+    /// Pixels of the given image over those of `contrast`, along a side.
     pub scale: f64,
 }
 
-/// Finds the ink of a picture; none where nothing stands out from the paper.
-pub(super) fn find(picture: &DynamicImage) -> Option<Ink> {
-    let grey = grey_on_white(picture);
+/// Finds the ink of an image; none where nothing stands out from the paper.
+pub(super) fn find(image: &DynamicImage) -> Option<Ink> {
+    let grey = grey_on_white(image);
     let (grey, scale) = reduced(grey);
-    // A camera's noise is of single pixels; strokes are wider. Small pictures have no pixels to lose.
+    // A camera's noise is of single pixels; strokes are wider. Small images have no pixels to lose.
     let grey = if grey.width().min(grey.height()) >= 400 { box_filter(&grey, 1, 1) } else { grey };
     let paper = paper(&grey);
     let sides = Sides::of(&grey, &paper);
@@ -52,18 +52,18 @@ pub(super) fn find(picture: &DynamicImage) -> Option<Ink> {
 }
 
 /// Grey; what is transparent is white, as it is on a page.
-fn grey_on_white(picture: &DynamicImage) -> GrayImage {
-    if !picture.color().has_alpha() {
-        return picture.to_luma8();
+fn grey_on_white(image: &DynamicImage) -> GrayImage {
+    if !image.color().has_alpha() {
+        return image.to_luma8();
     }
-    let pixels = picture.to_luma_alpha8();
+    let pixels = image.to_luma_alpha8();
     GrayImage::from_fn(pixels.width(), pixels.height(), |x, y| {
         let [luma, alpha] = pixels.get_pixel(x, y).0.map(u32::from);
         Luma([((luma * alpha + 255 * (255 - alpha)) / 255) as u8])
     })
 }
 
-/// The picture with no more pixels than are needed, and the factor by which it shrank.
+/// The image with no more pixels than are needed, and the factor by which it shrank.
 fn reduced(grey: GrayImage) -> (GrayImage, f64) {
     let (width, height) = (f64::from(grey.width()), f64::from(grey.height()));
     let factor = (width * height / MOST_PIXELS).sqrt();
@@ -84,7 +84,7 @@ struct Paper {
     side: f32,
 }
 
-/// Measures the paper of a picture.
+/// Measures the paper of an image.
 fn paper(grey: &GrayImage) -> Paper {
     let (width, height) = grey.dimensions();
     let side = (width.min(height) / BLOCKS).clamp(BLOCK_SIDES.0, BLOCK_SIDES.1);
@@ -236,7 +236,7 @@ fn levels(contrast: &GrayImage, floor: u8) -> Option<(u8, u8)> {
         return None;
     }
     let length = above.len() as u32;
-    // Otsu's method knows no picture's form: a row does.
+    // Otsu's method knows no image's form: a row does.
     let level = GrayImage::from_raw(length, 1, above).map_or(floor, |row| otsu_level(&row));
     let strong = level.max(floor);
     let weak = ((f32::from(strong) * FAINT) as u8).max(floor);

@@ -27,7 +27,7 @@ pub(super) struct Row {
 
 /// The height of a page's usual letter; none where there is no ink.
 pub(super) fn letter_height(parts: &[Part], width: u32, height: u32) -> Option<f32> {
-    // Desks and shadows beside the page reach into the picture from its edge.
+    // Desks and shadows beside the page reach into the image from its edge.
     let foreign = |part: &&Part| {
         let area = &part.area;
         let at_edge = area.left == 0 || area.top == 0 || area.right() == width || area.bottom() == height;

@@ -1,6 +1,6 @@
 //! Reading: capitals and digits that a photo shows, line by line.
 //!
-//! The way of a picture: its `ink`, without `rules`, falls into `parts`; parts stand on `lines`; what the
+//! The way of an image: its `ink`, without `rules`, falls into `parts`; parts stand on `lines`; what the
 //! network is surest of makes `letters` of a line's parts, each drawn (`crop`) as the network's training data are; gaps
 //! make `words` of letters, and a word decides (`context`) what a letter is where its form does not.
 
@@ -42,24 +42,24 @@ pub struct Options {
     pub raw: bool,
 }
 
-/// Reads a picture: [`read_with`], with [`Options::default`].
+/// Reads an image: [`read_with`], with [`Options::default`].
 ///
 /// # Errors
 /// As [`read_with`].
-pub async fn read(picture: &DynamicImage, reader: &mut Reader) -> Result<Page> {
-    read_with(picture, reader, Options::default()).await
+pub async fn read(image: &DynamicImage, reader: &mut Reader) -> Result<Page> {
+    read_with(image, reader, Options::default()).await
 }
 
-/// Reads a picture. One that shows no writing gives a page without lines.
+/// Reads an image. One that shows no writing gives a page without lines.
 ///
-/// The picture may be of any size: above four megapixels it is reduced first. Dark writing on light paper and light writing on
-/// dark are told apart, and a picture that lies on its side or upside down is turned, where the network is surer of the letters then.
+/// The image may be of any size: above four megapixels it is reduced first. Dark writing on light paper and light writing on
+/// dark are told apart, and an image that lies on its side or upside down is turned, where the network is surer of the letters then.
 ///
 /// # Errors
 /// When the reader's device is lost.
-pub async fn read_with(picture: &DynamicImage, reader: &mut Reader, options: Options) -> Result<Page> {
-    let empty = Page { width: picture.width(), height: picture.height(), ..Page::default() };
-    let Some(mut ink) = ink::find(picture) else { return Ok(empty) };
+pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: Options) -> Result<Page> {
+    let empty = Page { width: image.width(), height: image.height(), ..Page::default() };
+    let Some(mut ink) = ink::find(image) else { return Ok(empty) };
     rules::remove(&mut ink);
     let mut parts = parts::find(&ink);
     let size = |ink: &ink::Ink| (ink.contrast.width(), ink.contrast.height());
@@ -92,7 +92,7 @@ fn believable<'a>(characters: impl Iterator<Item = &'a Character>, least: f64) -
     count > 0.0 && sum / count >= least + FEW / count
 }
 
-/// A box of a reduced picture in the picture itself.
+/// A box of a reduced image in the image itself.
 fn scaled(area: &Area, factor: f64, page: &Page) -> Area {
     let scale = |pixels: u32, most: u32| ((f64::from(pixels) * factor).round() as u32).min(most);
     let (left, top) = (scale(area.left, page.width), scale(area.top, page.height));

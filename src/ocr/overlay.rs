@@ -1,4 +1,4 @@
-//! The picture with what was read drawn in.
+//! The image with what was read drawn in.
 
 use image::{DynamicImage, Rgb, RgbImage};
 use imageproc::drawing::draw_hollow_rect_mut;
@@ -16,10 +16,10 @@ const COLOURS: [Rgb<u8>; 3] = [Rgb([20, 140, 60]), Rgb([215, 130, 0]), Rgb([210,
 /// The height at which the program's own letters are drawn before they are brought to size.
 const LETTER: f32 = 24.0;
 
-/// The picture with a box around every character, green where it is sure, orange where it is likely and red where it is a guess,
-/// and above the box, or below it at the picture's upper edge, what it was taken for.
-pub fn overlay(picture: &DynamicImage, page: &Page) -> RgbImage {
-    let mut seen = picture.to_rgb8();
+/// The image with a box around every character, green where it is sure, orange where it is likely and red where it is a guess,
+/// and above the box, or below it at the image's upper edge, what it was taken for.
+pub fn overlay(image: &DynamicImage, page: &Page) -> RgbImage {
+    let mut seen = image.to_rgb8();
     let longer = seen.width().max(seen.height());
     let thickness = (longer / 1200).max(1);
     for character in page.characters() {

@@ -1,4 +1,4 @@
-//! What was read: a page of lines of words of characters, each with its place in the picture.
+//! What was read: a page of lines of words of characters, each with its place in the image.
 
 use std::fmt;
 
@@ -65,7 +65,7 @@ pub struct Character {
     pub second: Option<Guess>,
     /// What the network takes it for by its form alone.
     pub alone: char,
-    /// The box around its ink, in pixels of the picture as it was given.
+    /// The box around its ink, in pixels of the image as it was given.
     #[serde(rename = "box")]
     pub area: Area,
 }
@@ -94,14 +94,14 @@ pub struct Line {
     pub words: Vec<Word>,
 }
 
-/// What a picture says.
+/// What an image says.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Page {
-    /// Columns of the picture.
+    /// Columns of the image.
     pub width: u32,
     /// Its rows.
     pub height: u32,
-    /// By how many degrees it had to be turned clockwise to be read: 0, 90, 180 or 270. Boxes are those of the picture as it was
+    /// By how many degrees it had to be turned clockwise to be read: 0, 90, 180 or 270. Boxes are those of the image as it was
     /// given.
     pub turned: u32,
     /// Whether the writing is lighter than what it stands on.

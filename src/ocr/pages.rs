@@ -1,8 +1,8 @@
-//! Pages of writing whose text is known, drawn from the pictures of a data set, so that reading can be measured on many of them.
+//! Pages of writing whose text is known, drawn from the images of a data set, so that reading can be measured on many of them.
 //!
 //! A page has paper with grain, light that falls unevenly, shadows, rules; lines that slope and drift; words of letters and words
 //! of digits, spaced as one hand spaces them; dark ink on light paper, now and then light ink on dark. Everything is drawn by
-//! number: a page depends on the pictures, the seed and its number alone.
+//! number: a page depends on the images, the seed and its number alone.
 
 use image::{GrayImage, Luma};
 
@@ -30,7 +30,7 @@ pub const LINES: usize = 8;
 #[derive(Clone, Debug)]
 pub struct Written {
     /// What a camera sees.
-    pub picture: GrayImage,
+    pub image: GrayImage,
     /// What stands on it, from top to bottom.
     pub lines: Vec<WrittenLine>,
 }
@@ -44,7 +44,7 @@ pub struct WrittenLine {
     pub characters: Vec<(char, Area)>,
 }
 
-/// The pictures that pages are drawn from: of each character the ink, as values from 0 to 1.
+/// The images that pages are drawn from: of each character the ink, as values from 0 to 1.
 #[derive(Clone, Debug)]
 pub struct Glyphs {
     side: usize,
@@ -55,7 +55,7 @@ impl Glyphs {
     /// The glyphs of a split of a set of characters.
     ///
     /// # Errors
-    /// [`Error::Usage`] when it is no set of capitals and digits in square pictures of one channel.
+    /// [`Error::Usage`] when it is no set of capitals and digits in square images of one channel.
     pub fn of(dataset: &Dataset, split: &Split) -> Result<Self> {
         let [channels, height, side] = dataset.input;
         let wanted: Vec<char> = ('A'..='Z').chain('0'..='9').collect();
@@ -63,28 +63,28 @@ impl Glyphs {
         let numbers: Option<Vec<usize>> = wanted.iter().map(class).collect();
         let Some(numbers) = numbers.filter(|_| channels == 1 && height == side) else {
             return Err(Error::usage(format!(
-                "Pages are written in the letters A to Z and the digits 0 to 9 from square grey pictures, but {} has other ones.",
+                "Pages are written in the letters A to Z and the digits 0 to 9 from square grey images, but {} has other ones.",
                 dataset.name
             )));
         };
         let dark = crate::data::has_dark_ink(&dataset.name);
-        let pictures = |number: usize| -> Vec<Vec<f32>> {
+        let images = |number: usize| -> Vec<Vec<f32>> {
             let of_class = (0..split.len()).filter(|&i| split.labels[i] as usize == number);
-            let ink = |picture: Vec<f32>| picture.into_iter().map(|v| if dark { 1.0 - v } else { v }).collect();
-            of_class.filter_map(|i| split.picture(i)).map(ink).collect()
+            let ink = |image: Vec<f32>| image.into_iter().map(|v| if dark { 1.0 - v } else { v }).collect();
+            of_class.filter_map(|i| split.image(i)).map(ink).collect()
         };
-        let of: Vec<(char, Vec<Vec<f32>>)> = wanted.into_iter().zip(numbers.into_iter().map(pictures)).collect();
-        if let Some((character, _)) = of.iter().find(|(_, pictures)| pictures.is_empty()) {
+        let of: Vec<(char, Vec<Vec<f32>>)> = wanted.into_iter().zip(numbers.into_iter().map(images)).collect();
+        if let Some((character, _)) = of.iter().find(|(_, images)| images.is_empty()) {
             return Err(Error::usage(format!("The split of {} shows no {character}, which pages need.", dataset.name)));
         }
         Ok(Self { side, of })
     }
 
-    /// One of a character's pictures.
+    /// One of a character's images.
     fn pick(&self, character: char, hand: &mut Hand) -> Option<&[f32]> {
-        let (_, pictures) = self.of.iter().find(|(known, _)| *known == character)?;
-        let number = hand.between(0.0, pictures.len() as f32) as usize;
-        pictures.get(number.min(pictures.len() - 1)).map(Vec::as_slice)
+        let (_, images) = self.of.iter().find(|(known, _)| *known == character)?;
+        let number = hand.between(0.0, images.len() as f32) as usize;
+        images.get(number.min(images.len() - 1)).map(Vec::as_slice)
     }
 }
 
@@ -139,8 +139,8 @@ pub fn draw(glyphs: &Glyphs, seed: u64, number: u32) -> Written {
     let lines = (0..LINES)
         .map(|line| write(&mut sheet, glyphs, &style, first + line as f32 * style.leading, &mut hand))
         .collect();
-    let picture = photograph(&sheet, &style, Counted::new(seed, Purpose::Pages, 1, number), &mut hand);
-    Written { picture, lines }
+    let image = photograph(&sheet, &style, Counted::new(seed, Purpose::Pages, 1, number), &mut hand);
+    Written { image, lines }
 }
 
 /// The next word to write.
@@ -292,7 +292,7 @@ mod tests {
         let set = crate::data::glyphs::dataset();
         let glyphs = Glyphs::of(&set, set.test.as_ref().expect("there")).expect("characters");
         let page = draw(&glyphs, 1, 3);
-        assert_eq!(page.picture, draw(&glyphs, 1, 3).picture);
+        assert_eq!(page.image, draw(&glyphs, 1, 3).image);
         assert_ne!(page.lines, draw(&glyphs, 1, 4).lines);
         assert_eq!(page.lines.len(), LINES);
         for line in &page.lines {

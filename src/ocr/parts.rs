@@ -101,7 +101,7 @@ fn stroke(runs: &[Run], ink: u32) -> f32 {
     2.0 * ink as f32 / (outline as f32 * std::f32::consts::FRAC_PI_4)
 }
 
-/// The pieces of a picture's ink: what is weakly ink, hangs together over sides and corners, and is strongly ink somewhere.
+/// The pieces of an image's ink: what is weakly ink, hangs together over sides and corners, and is strongly ink somewhere.
 pub(super) fn find(ink: &Ink) -> Vec<Part> {
     let mut mask = ink.contrast.clone();
     mask.iter_mut().for_each(|value| *value = if *value >= ink.weak { 255 } else { 0 });

@@ -47,7 +47,7 @@ impl Reader {
         Checkpoint::parse(SHIPPED, "The reader inside the program")
     }
 
-    /// A network of one's own: a classifier of square pictures of one channel, whose classes are single characters.
+    /// A network of one's own: a classifier of square images of one channel, whose classes are single characters.
     ///
     /// # Errors
     /// [`Error::Usage`] when it is another network, and when the device refuses.
@@ -56,7 +56,7 @@ impl Reader {
         let name = &checkpoint.recipe.name;
         if channels != 1 || height != side {
             return Err(Error::usage(format!(
-                "The run trained {name} on pictures of {channels}x{height}x{side}, but characters are read in square pictures of \
+                "The run trained {name} on images of {channels}x{height}x{side}, but characters are read in square images of \
                  one channel, as those of emnist36; name another run."
             )));
         }
@@ -99,8 +99,8 @@ impl Reader {
     /// How sure it is of pieces of ink on the mean when they are turned.
     pub(super) async fn confidence(&mut self, parts: &[Part], turn: Turn) -> Result<f32> {
         let (side, dark) = (self.side, self.dark);
-        let pictures = parts.par_iter().map(|part| turn.square(&crop::draw(part, side, dark), side));
-        let all = self.predictor.probabilities(&pictures.collect::<Vec<_>>()).await?;
+        let images = parts.par_iter().map(|part| turn.square(&crop::draw(part, side, dark), side));
+        let all = self.predictor.probabilities(&images.collect::<Vec<_>>()).await?;
         let sum: f32 = all.iter().map(|probabilities| self.certainty(probabilities)).sum();
         Ok(sum / all.len().max(1) as f32)
     }
@@ -108,7 +108,7 @@ impl Reader {
     /// The probabilities of all characters for each piece of ink.
     pub(super) async fn probabilities(&mut self, parts: &[Part]) -> Result<Vec<Vec<f32>>> {
         let (side, dark) = (self.side, self.dark);
-        let pictures: Vec<Vec<f32>> = parts.par_iter().map(|part| crop::draw(part, side, dark)).collect();
-        self.predictor.probabilities(&pictures).await
+        let images: Vec<Vec<f32>> = parts.par_iter().map(|part| crop::draw(part, side, dark)).collect();
+        self.predictor.probabilities(&images).await
     }
 }

@@ -5,12 +5,12 @@ use image::{GrayImage, imageops};
 
 use super::ink::Ink;
 
-/// A rule covers that part of the picture's width.
+/// A rule covers that part of the image's width.
 const COVERS: f32 = 0.4;
 /// The steepest slope of a rule that is looked for, and the number of slopes to either side.
 const STEEPEST: f32 = 0.12;
 const SLOPES: i32 = 48;
-/// A rule is no thicker than that part of the picture's shorter side.
+/// A rule is no thicker than that part of the image's shorter side.
 const THINNEST: u32 = 150;
 /// Rows that points of one rule may be apart beside its slope, in bins of that height.
 const BIN: f32 = 3.0;

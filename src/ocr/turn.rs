@@ -1,4 +1,4 @@
-//! Which way up a picture is: the one in which the network is surest of its letters.
+//! Which way up an image is: the one in which the network is surest of its letters.
 
 use image::{GrayImage, imageops};
 
@@ -9,12 +9,12 @@ use crate::Result;
 
 /// Letters that are looked at.
 const LETTERS: usize = 40;
-/// Where the network is surer of the letters than that on the mean, the picture is upright.
+/// Where the network is surer of the letters than that on the mean, the image is upright.
 const UPRIGHT: f32 = 0.8;
 /// By how much it has to be surer of them turned.
 const BETTER: f32 = 0.08;
 
-/// By what a picture has to be turned clockwise.
+/// By what an image has to be turned clockwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     None,
@@ -23,7 +23,7 @@ pub(super) enum Turn {
     Left,
 }
 
-/// How a picture has to be turned to be read, by its pieces of about a letter's height.
+/// How an image has to be turned to be read, by its pieces of about a letter's height.
 pub(super) async fn find(parts: &[Part], usual: f32, reader: &mut Reader) -> Result<Turn> {
     let about = |part: &&Part| {
         let longer = part.area.width.max(part.area.height) as f32 / usual;
@@ -59,13 +59,13 @@ impl Turn {
         }
     }
 
-    /// The picture turned.
-    pub fn apply(self, picture: &GrayImage) -> GrayImage {
+    /// The image turned.
+    pub fn apply(self, image: &GrayImage) -> GrayImage {
         match self {
-            Self::None => picture.clone(),
-            Self::Right => imageops::rotate90(picture),
-            Self::Around => imageops::rotate180(picture),
-            Self::Left => imageops::rotate270(picture),
+            Self::None => image.clone(),
+            Self::Right => imageops::rotate90(image),
+            Self::Around => imageops::rotate180(image),
+            Self::Left => imageops::rotate270(image),
         }
     }
 
@@ -81,7 +81,7 @@ impl Turn {
         (0..side * side).map(|place| at(place % side, place / side)).collect()
     }
 
-    /// Where a box of the turned picture, of `width` x `height` pixels, lay before.
+    /// Where a box of the turned image, of `width` x `height` pixels, lay before.
     pub fn back(self, area: &Area, width: u32, height: u32) -> Area {
         let (from_right, from_bottom) = (width - area.right(), height - area.bottom());
         let (left, top) = match self {
@@ -104,18 +104,18 @@ mod tests {
     use image::Luma;
 
     #[test]
-    fn boxes_come_back_to_where_they_were_and_squares_turn_as_pictures_do() {
+    fn boxes_come_back_to_where_they_were_and_squares_turn_as_images_do() {
         let area = Area { left: 3, top: 1, width: 2, height: 5 };
-        let mut picture = GrayImage::new(9, 7);
+        let mut image = GrayImage::new(9, 7);
         for y in area.top..area.bottom() {
             for x in area.left..area.right() {
-                picture.put_pixel(x, y, Luma([9]));
+                image.put_pixel(x, y, Luma([9]));
             }
         }
         let square: Vec<f32> = (0_u8..25).map(f32::from).collect();
-        let as_picture = GrayImage::from_raw(5, 5, (0..25).collect()).expect("25 bytes");
+        let as_image = GrayImage::from_raw(5, 5, (0..25).collect()).expect("25 bytes");
         for turn in [Turn::None, Turn::Right, Turn::Around, Turn::Left] {
-            let turned = turn.apply(&picture);
+            let turned = turn.apply(&image);
             let inside: Vec<(u32, u32)> =
                 turned.enumerate_pixels().filter(|(.., p)| p.0[0] == 9).map(|(x, y, _)| (x, y)).collect();
             let around = Area::around(
@@ -123,7 +123,7 @@ mod tests {
             );
             let back = turn.back(&around.expect("ink"), turned.width(), turned.height());
             assert_eq!(back, area, "{turn:?}");
-            let turned: Vec<f32> = turn.apply(&as_picture).iter().map(|&value| f32::from(value)).collect();
+            let turned: Vec<f32> = turn.apply(&as_image).iter().map(|&value| f32::from(value)).collect();
             assert_eq!(turn.square(&square, 5), turned, "{turn:?}");
         }
     }

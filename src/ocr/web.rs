@@ -1,4 +1,4 @@
-//! What was read as a page for a browser, which needs nothing else: no script, no font, no picture from elsewhere.
+//! What was read as a page for a browser, which needs nothing else: no script, no font, no image from elsewhere.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,7 +11,7 @@ use super::overlay::{LIKELY, SURE, overlay};
 use super::page::{Character, Page};
 use crate::{Error, Result};
 
-/// The longest side of a picture on the page.
+/// The longest side of an image on the page.
 const LONGEST: u32 = 1600;
 /// Its quality as JPEG, of 100.
 const QUALITY: u8 = 80;
@@ -22,21 +22,21 @@ table{border-collapse:collapse}th,td{text-align:left;padding:.1rem 1.2rem .1rem 
 .likely{background:#ffe8b8}.guess{background:#ffcdd2}.faint{color:#656d76}
 @media (prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}.faint{color:#9198a1}.likely{background:#6b4a00}.guess{background:#7a1f28}}";
 
-/// A picture and what was read in it.
+/// An image and what was read in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// What it is called.
     pub name: &'a str,
-    /// The picture as it was given.
-    pub picture: &'a DynamicImage,
+    /// The image as it was given.
+    pub image: &'a DynamicImage,
     /// What [`super::read`] made of it.
     pub page: &'a Page,
 }
 
-/// A page for a browser: each picture with its boxes, its text with what is unsure marked, and a table of that.
+/// A page for a browser: each image with its boxes, its text with what is unsure marked, and a table of that.
 ///
 /// # Errors
-/// [`Error::Data`] when a picture cannot be written as JPEG.
+/// [`Error::Data`] when an image cannot be written as JPEG.
 pub fn html(seen: &[Seen]) -> Result<String> {
     let sections = seen.iter().map(section).collect::<Result<Vec<_>>>()?;
     let page = markup! {
@@ -62,8 +62,8 @@ pub fn html(seen: &[Seen]) -> Result<String> {
 }
 
 fn section(seen: &Seen) -> Result<Markup> {
-    let Seen { name, picture, page } = *seen;
-    let source = source(overlay(picture, page))?;
+    let Seen { name, image, page } = *seen;
+    let source = source(overlay(image, page))?;
     let unsure: Vec<&Character> = page.characters().filter(|character| character.best.confidence <= SURE).collect();
     let found = match page.characters().count() {
         0 => "No writing was found.".to_owned(),
@@ -107,17 +107,17 @@ fn marked(character: &Character) -> Markup {
     }
 }
 
-/// A picture as a source that does not leave the page; a large one is shrunk.
-fn source(picture: RgbImage) -> Result<String> {
-    let longer = picture.width().max(picture.height());
+/// An image as a source that does not leave the page; a large one is shrunk.
+fn source(image: RgbImage) -> Result<String> {
+    let longer = image.width().max(image.height());
     let side = |side: u32| (u64::from(side) * u64::from(LONGEST) / u64::from(longer)).max(1) as u32;
-    let picture = match longer > LONGEST {
-        true => imageops::resize(&picture, side(picture.width()), side(picture.height()), FilterType::Triangle),
-        false => picture,
+    let image = match longer > LONGEST {
+        true => imageops::resize(&image, side(image.width()), side(image.height()), FilterType::Triangle),
+        false => image,
     };
     let mut bytes = Vec::new();
-    let written = picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY));
-    written.map_err(|error| Error::data(format!("A picture cannot be written: {error}.")))?;
+    let written = image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY));
+    written.map_err(|error| Error::data(format!("An image cannot be written: {error}.")))?;
     Ok(format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(bytes)))
 }
 
@@ -127,18 +127,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_escaped_what_is_unsure_is_marked_and_large_pictures_shrink() {
+    fn names_are_escaped_what_is_unsure_is_marked_and_large_images_shrink() {
         let area = Area { left: 10, top: 20, width: 12, height: 30 };
         let best = Guess { character: 'O', confidence: 0.6 };
         let second = Some(Guess { character: '0', confidence: 0.4 });
         let word = Word::of(vec![Character { best, second, alone: '0', area }]).expect("a character");
         let lines = vec![Line::of(vec![word]).expect("a word")];
         let page = Page { width: 3200, height: 60, lines, ..Page::default() };
-        let picture = DynamicImage::new_luma8(3200, 60);
-        let text = html(&[Seen { name: "a<b>.png", picture: &picture, page: &page }]).expect("a page");
+        let image = DynamicImage::new_luma8(3200, 60);
+        let text = html(&[Seen { name: "a<b>.png", image: &image, page: &page }]).expect("a page");
         assert!(text.contains("a&lt;b&gt;.png") && !text.contains("a<b>"), "{text}");
         assert!(text.contains("<span class=\"likely\">O</span>") && text.contains("60 %"), "{text}");
-        let jpeg = text.split("base64,").nth(1).and_then(|rest| rest.split('"').next()).expect("a picture");
+        let jpeg = text.split("base64,").nth(1).and_then(|rest| rest.split('"').next()).expect("an image");
         let shown = image::load_from_memory(&BASE64_STANDARD.decode(jpeg).expect("base64")).expect("a JPEG");
         assert_eq!((shown.width(), shown.height()), (1600, 30));
     }

@@ -8,7 +8,7 @@ use super::reader::Reader;
 /// Gaps of words are wider than those of letters, on the mean, by more than that part of the letters' height.
 const LEAST_SPACE: f32 = 0.4;
 
-/// Divides lines of letters into words and says what each letter is; `place` is where a box lies in the picture as it was
+/// Divides lines of letters into words and says what each letter is; `place` is where a box lies in the image as it was
 /// given. With `raw` each letter is what the network takes it for.
 pub(super) fn lines(lines: &[Vec<Letter>], reader: &Reader, raw: bool, place: impl Fn(&Area) -> Area) -> Vec<Line> {
     let space = space(lines);

@@ -1,4 +1,4 @@
-//! The batch of a step, gathered on the device from the whole data set: rows of pictures or labels, in the order of an
+//! The batch of a step, gathered on the device from the whole data set: rows of images or labels, in the order of an
 //! index list that is uploaded once an epoch. Rows beyond the step's valid ones are zero.
 
 use crate::Result;
@@ -18,7 +18,7 @@ pub struct Gather {
     /// Rows of the batch.
     pub batch: usize,
     /// Whether the data are a ring of slots that the steps' rows lie in one after another, so that the order, which names
-    /// pictures of the whole set, does not say where.
+    /// images of the whole set, does not say where.
     pub ring: bool,
 }
 

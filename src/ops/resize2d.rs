@@ -1,4 +1,4 @@
-//! Pictures at another size, as PyTorch's `interpolate` with `align_corners=False` and without antialiasing: the nearest
+//! Images at another size, as PyTorch's `interpolate` with `align_corners=False` and without antialiasing: the nearest
 //! pixel, or four pixels' mean by distance. Both are linear, and the gradient of each is made of the other.
 
 use std::ops::Range;
@@ -29,11 +29,11 @@ pub struct Resize2d {
     pub mode: Resize,
 }
 
-/// The gradient by x, whose height and width are `picture`: each pixel gathers from those that it is part of.
+/// The gradient by x, whose height and width are `image`: each pixel gathers from those that it is part of.
 #[derive(Clone, Debug)]
 pub struct Resize2dBackward {
     /// Height and width of x.
-    pub picture: [usize; 2],
+    pub image: [usize; 2],
     /// As in the forward op.
     pub mode: Resize,
 }
@@ -93,11 +93,11 @@ fn planes(ty: &TensorType) -> Result<[usize; 4], String> {
     }
 }
 
-/// The type of pictures of this type at another size.
+/// The type of images of this type at another size.
 fn resized(ty: &TensorType, [height, width]: [usize; 2]) -> Result<TensorType, String> {
     let [batch, channels, ..] = planes(ty)?;
     if height * width == 0 {
-        return Err("a picture must be at least one pixel high and wide".into());
+        return Err("an image must be at least one pixel high and wide".into());
     }
     Ok(TensorType::f32([batch, channels, height, width]))
 }
@@ -143,7 +143,7 @@ impl Op for Resize2d {
     }
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let dims = graph.dims(at.inputs[0]);
-        let backward = Resize2dBackward { picture: [dims[2], dims[3]], mode: self.mode };
+        let backward = Resize2dBackward { image: [dims[2], dims[3]], mode: self.mode };
         Ok(vec![Some(graph.apply(backward, &[at.dy])?)])
     }
     defined_by!(define);
@@ -162,7 +162,7 @@ impl Op for Resize2d {
 impl Resize2dBackward {
     fn axes(&self, types: &Types) -> [Axis; 2] {
         let dims = types.inputs[0].dims();
-        Axis::pair(self.picture, [dims[2], dims[3]], self.mode)
+        Axis::pair(self.image, [dims[2], dims[3]], self.mode)
     }
 
     fn define<T: Real>(&self, call: &mut Call<T>) {
@@ -194,7 +194,7 @@ impl Op for Resize2dBackward {
     }
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
-        resized(&inputs[0], self.picture)
+        resized(&inputs[0], self.image)
     }
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let dims = graph.dims(at.inputs[0]);
@@ -216,10 +216,10 @@ impl Op for Resize2dBackward {
 }
 
 impl Graph {
-    /// The pictures x `[batch, channels, height, width]` at another height and width.
+    /// The images x `[batch, channels, height, width]` at another height and width.
     ///
     /// # Errors
-    /// When x is no batch of pictures or the size is empty.
+    /// When x is no batch of images or the size is empty.
     pub fn resize2d(&mut self, x: NodeId, size: [usize; 2], mode: Resize) -> Result<NodeId> {
         self.apply(Resize2d { size, mode }, &[x])
     }
@@ -252,7 +252,7 @@ pub fn cases() -> Vec<Case> {
 pub fn backward_cases() -> Vec<Case> {
     let of = |mode| {
         let inputs = vec![Sample::floats(&[64, 16, 32, 32])];
-        let backward = Resize2dBackward { picture: [16, 16], mode };
+        let backward = Resize2dBackward { image: [16, 16], mode };
         let case = Case::new(inputs, move |graph, x| graph.apply(backward.clone(), &[x[0]]));
         case.differentiable(&[]).labelled(&format!("from 32x32 {mode:?}")).timed()
     };

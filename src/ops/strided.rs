@@ -302,14 +302,14 @@ impl Graph {
 }
 
 impl Graph {
-    /// Zeros around the last two axes of x, a picture's height and width: so many above, below, to the left and to the right.
+    /// Zeros around the last two axes of x, an image's height and width: so many above, below, to the left and to the right.
     ///
     /// # Errors
     /// When x does not hold floats or has fewer than two axes.
     pub fn pad2d(&mut self, x: NodeId, [top, bottom, left, right]: [usize; 4]) -> Result<NodeId> {
         let Some(down) = self.dims(x).len().checked_sub(2) else {
             let name = &self.node(x).name;
-            return Err(crate::Error::Shape(format!("'{name}' is {}, which is no picture to pad", self.ty(x))));
+            return Err(crate::Error::Shape(format!("'{name}' is {}, which is no image to pad", self.ty(x))));
         };
         let mut y = x;
         for (axis, before, after) in [(down, top, bottom), (down + 1, left, right)] {

@@ -123,8 +123,8 @@ fn of_all(read: &[Run]) -> Vec<Curves> {
         curves("validation accuracy", Unit::Percent, &|epoch| epoch.val_accuracy),
         curves("validation PSNR", Unit::Decibel, &|epoch| epoch.val_psnr),
         curves("training accuracy", Unit::Percent, &|epoch| epoch.train_accuracy),
-        curves("validation loss of a picture", Unit::Plain, &|epoch| epoch.val_loss),
-        curves("training loss of a picture", Unit::Plain, &|epoch| Some(epoch.train_loss)),
+        curves("validation loss of an image", Unit::Plain, &|epoch| epoch.val_loss),
+        curves("training loss of an image", Unit::Plain, &|epoch| Some(epoch.train_loss)),
         curves("learning rate", Unit::Plain, &|epoch| Some(epoch.lr)),
     ];
     all.into_iter().flatten().collect()

@@ -14,7 +14,7 @@ const WRITTEN: i32 = 26 * FINE;
 /// Longer names are cut.
 const LETTERS: usize = 18;
 
-/// How many pictures of each class (row) were taken for each class (column).
+/// How many images of each class (row) were taken for each class (column).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     /// The classes' names.
@@ -28,7 +28,7 @@ pub struct Matrix {
 pub struct Pair {
     /// The classes, the lower number first.
     pub classes: [usize; 2],
-    /// Pictures of the first that were taken for the second, and of the second for the first.
+    /// Images of the first that were taken for the second, and of the second for the first.
     pub counts: [u64; 2],
 }
 
@@ -40,7 +40,7 @@ impl Pair {
 }
 
 impl Matrix {
-    /// Pictures that were taken for what they show.
+    /// Images that were taken for what they show.
     pub fn right(&self) -> u64 {
         self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
     }

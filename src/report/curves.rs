@@ -90,7 +90,7 @@ pub fn of_run(metrics: &[EpochLine]) -> Vec<(&'static str, Curves)> {
     let all = [
         curves("accuracy", "accuracy", Unit::Percent, [train_accuracy, val_accuracy]),
         curves("psnr", "peak signal-to-noise ratio", Unit::Decibel, [None, psnr]),
-        curves("loss", "loss of a picture", Unit::Plain, [train_loss, val_loss]),
+        curves("loss", "loss of an image", Unit::Plain, [train_loss, val_loss]),
         curves("learning_rate", "learning rate", Unit::Plain, [rate, None]),
     ];
     all.into_iter().flatten().collect()

@@ -146,8 +146,8 @@ pub fn png(drawing: &impl Drawing) -> Result<Vec<u8>> {
         drawing.draw(&area).map_err(refused)?;
         area.present().map_err(refused)?;
     }
-    let picture = RgbImage::from_raw(width, height, pixels).unwrap_or_default();
-    super::picture::png(&picture)
+    let image = RgbImage::from_raw(width, height, pixels).unwrap_or_default();
+    super::embed::png(&image)
 }
 
 /// The CSS variables of the colours, in the light and the dark scheme.
@@ -228,10 +228,10 @@ mod tests {
 
     #[test]
     fn pixels_have_text() {
-        let picture = image::load_from_memory(&png(&Sample).expect("drawn")).expect("a PNG").to_rgb8();
-        assert_eq!(picture.dimensions(), (80, 40));
+        let image = image::load_from_memory(&png(&Sample).expect("drawn")).expect("a PNG").to_rgb8();
+        assert_eq!(image.dimensions(), (80, 40));
         let dark =
-            (44..80).flat_map(|x| (0..40).map(move |y| (x, y))).filter(|&(x, y)| picture.get_pixel(x, y).0[0] < 128);
+            (44..80).flat_map(|x| (0..40).map(move |y| (x, y))).filter(|&(x, y)| image.get_pixel(x, y).0[0] < 128);
         assert!(dark.count() > 20, "letters are drawn");
     }
 

@@ -1,29 +1,29 @@
-//! Which pictures a report shows, and how: those of each mistake, those taken worst and best, pictures given back.
+//! Which images a report shows, and how: those of each mistake, those taken worst and best, images given back.
 
 use maud::{Markup, html};
 
 use super::confusion::Pair;
 use super::outcomes::{Outcome, Outcomes};
-use super::picture::{inside, pixels};
+use super::embed::{inside, pixels};
 use crate::Result;
 use crate::train::Reconstruction;
 
-/// Pictures of each mistake.
+/// Images of each mistake.
 const OF_A_MISTAKE: usize = 6;
-/// Classes that reconstructions are shown of, and pictures of each.
+/// Classes that reconstructions are shown of, and images of each.
 const CLASSES: usize = 5;
 const OF_A_CLASS: usize = 2;
 /// The classes that the source report shows, where a set has them.
 const WANTED: [&str; CLASSES] = ["A", "E", "K", "U", "8"];
 
-/// Pictures with a line under each.
+/// Images with a line under each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
-    /// Picture number and line.
-    pub pictures: Vec<(usize, String)>,
+    /// Image number and line.
+    pub images: Vec<(usize, String)>,
 }
 
-/// The numbers of the pictures that were taken for another class, the surest mistakes first.
+/// The numbers of the images that were taken for another class, the surest mistakes first.
 fn mistaken(each: &[Outcome], label: usize, guess: usize) -> Vec<usize> {
     let wrong = |outcome: &Outcome| outcome.label == label && outcome.guess == guess;
     let mut numbers: Vec<usize> = (0..each.len()).filter(|&number| wrong(&each[number])).collect();
@@ -32,16 +32,16 @@ fn mistaken(each: &[Outcome], label: usize, guess: usize) -> Vec<usize> {
     numbers
 }
 
-/// The pictures of a pair's mistakes: of the first class taken for the second, and the other way.
+/// The images of a pair's mistakes: of the first class taken for the second, and the other way.
 pub fn of_pair(outcomes: &Outcomes, pair: Pair) -> [Shown; 2] {
     let [a, b] = pair.classes;
     [(a, b), (b, a)].map(|(label, guess)| {
         let line = |number: usize| (number, percent(outcomes.each[number].of_guess));
-        Shown { pictures: mistaken(&outcomes.each, label, guess).into_iter().map(line).collect() }
+        Shown { images: mistaken(&outcomes.each, label, guess).into_iter().map(line).collect() }
     })
 }
 
-/// The `count` pictures with the lowest figure of what they show, and those with the highest: the probability of their class,
+/// The `count` images with the lowest figure of what they show, and those with the highest: the probability of their class,
 /// or decibels. Never one among both.
 pub fn extremes(outcomes: &Outcomes, count: usize) -> [Vec<usize>; 2] {
     let each = &outcomes.each;
@@ -53,7 +53,7 @@ pub fn extremes(outcomes: &Outcomes, count: usize) -> [Vec<usize>; 2] {
     [worst, best]
 }
 
-/// The pictures whose reconstructions are shown: two of each of five classes, as the source report has them, else of the
+/// The images whose reconstructions are shown: two of each of five classes, as the source report has them, else of the
 /// first classes.
 pub fn to_reconstruct(outcomes: &Outcomes, classes: &[String]) -> Vec<usize> {
     let named = WANTED.iter().filter_map(|&wanted| classes.iter().position(|class| class == wanted));
@@ -67,10 +67,10 @@ pub fn to_reconstruct(outcomes: &Outcomes, classes: &[String]) -> Vec<usize> {
     chosen.into_iter().map(of_class).filter(|numbers| !numbers.is_empty()).take(CLASSES).flatten().collect()
 }
 
-/// Classified pictures with what each shows, what it was taken for, and how surely.
+/// Classified images with what each shows, what it was taken for, and how surely.
 ///
 /// # Errors
-/// When a picture cannot be written.
+/// When an image cannot be written.
 pub fn figures(outcomes: &Outcomes, numbers: &[usize], (classes, input): (&[String], [usize; 3])) -> Result<Markup> {
     let line = |&number: &usize| {
         let Outcome { label, guess, of_label, of_guess } = outcomes.each[number];
@@ -81,22 +81,22 @@ pub fn figures(outcomes: &Outcomes, numbers: &[usize], (classes, input): (&[Stri
         };
         (number, line)
     };
-    pictures(outcomes, &Shown { pictures: numbers.iter().map(line).collect() }, input)
+    images(outcomes, &Shown { images: numbers.iter().map(line).collect() }, input)
 }
 
-/// Pictures of the measured split side by side, a line under each.
+/// Images of the measured split side by side, a line under each.
 ///
 /// # Errors
-/// When a picture cannot be written.
-pub fn pictures(outcomes: &Outcomes, shown: &Shown, input: [usize; 3]) -> Result<Markup> {
+/// When an image cannot be written.
+pub fn images(outcomes: &Outcomes, shown: &Shown, input: [usize; 3]) -> Result<Markup> {
     let mut all = Vec::new();
-    for (number, line) in &shown.pictures {
-        let values = outcomes.split.picture(*number).unwrap_or_default();
+    for (number, line) in &shown.images {
+        let values = outcomes.split.image(*number).unwrap_or_default();
         all.push((inside(&pixels(&values, input), line)?, line));
     }
     Ok(html! {
-        div.pictures {
-            @for (picture, line) in all { figure { (picture) figcaption { (line) } } }
+        div.images {
+            @for (image, line) in all { figure { (image) figcaption { (line) } } }
         }
     })
 }
@@ -104,7 +104,7 @@ pub fn pictures(outcomes: &Outcomes, shown: &Shown, input: [usize; 3]) -> Result
 /// Originals above what was given back, with a line for each.
 ///
 /// # Errors
-/// When a picture cannot be written.
+/// When an image cannot be written.
 pub fn pairs(back: &Reconstruction, lines: &[String]) -> Result<Markup> {
     let mut all = Vec::new();
     for (number, line) in lines.iter().enumerate() {
@@ -113,7 +113,7 @@ pub fn pairs(back: &Reconstruction, lines: &[String]) -> Result<Markup> {
         all.push((original, inside(&pixels(given_back, back.shape), "given back")?, line));
     }
     Ok(html! {
-        div.pictures {
+        div.images {
             @for (original, back, line) in all { figure { (original) br; (back) figcaption { (line) } } }
         }
     })
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn the_surest_mistakes_of_a_pair_come_first() {
         let [first, second] = of_pair(&outcomes(), Pair { classes: [0, 1], counts: [2, 1] });
-        assert_eq!(first.pictures, [(3, "95.0 %".to_owned()), (1, "80.0 %".to_owned())]);
-        assert_eq!(second.pictures, [(2, "60.0 %".to_owned())]);
+        assert_eq!(first.images, [(3, "95.0 %".to_owned()), (1, "80.0 %".to_owned())]);
+        assert_eq!(second.images, [(2, "60.0 %".to_owned())]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod examples;
 mod material;
 mod outcomes;
 mod page;
-mod picture;
+mod embed;
 mod run;
 mod sections;
 mod settings;

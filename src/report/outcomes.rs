@@ -1,4 +1,4 @@
-//! What the trained network makes of each picture of a split.
+//! What the trained network makes of each image of a split.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ use super::material::Material;
 /// Floating-point operations that a report takes for measuring where no hardware GPU does it: about half a second on two
 /// cores.
 const ALLOWANCE: u64 = 20_000_000_000;
-/// Pictures that are measured at least.
+/// Images that are measured at least.
 const LEAST: usize = 20;
-/// Pictures that an autoencoder gives back at a time.
+/// Images that an autoencoder gives back at a time.
 const AT_ONCE: usize = 1000;
 
-/// One picture and what was made of it.
+/// One image and what was made of it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(into = "Row", from = "Row")]
 pub struct Outcome {
@@ -53,11 +53,11 @@ impl From<Row> for Outcome {
 pub struct Outcomes {
     /// Which.
     pub part: Part,
-    /// The pictures that were measured.
+    /// The images that were measured.
     pub split: Split,
     /// How many the split has.
     pub of: usize,
-    /// Picture by picture.
+    /// Image by image.
     pub each: Vec<Outcome>,
 }
 
@@ -69,11 +69,12 @@ struct Kept {
     /// Of which split.
     split: String,
     /// Label, guess and what the network gave each.
-    pictures: Vec<Outcome>,
+    #[serde(rename = "pictures")]
+    images: Vec<Outcome>,
 }
 
 impl Outcomes {
-    /// How many pictures of each class (row) were taken for each class (column).
+    /// How many images of each class (row) were taken for each class (column).
     pub fn counts(&self, classes: usize) -> Vec<Vec<u64>> {
         let mut counts = vec![vec![0; classes]; classes];
         for outcome in &self.each {
@@ -82,14 +83,14 @@ impl Outcomes {
         counts
     }
 
-    /// The mean of what the network gave what each picture shows: for an autoencoder its mean decibels.
+    /// The mean of what the network gave what each image shows: for an autoencoder its mean decibels.
     pub fn mean(&self) -> f64 {
         self.each.iter().map(|outcome| f64::from(outcome.of_label)).sum::<f64>() / self.each.len().max(1) as f64
     }
 }
 
 /// Measures the test split, else the validation split, else the training split: from `kept`, where the file has the outcomes
-/// of these weights on all of these pictures; else with `whole` all of its pictures, else as many of each class as a second
+/// of these weights on all of these images; else with `whole` all of its images, else as many of each class as a second
 /// or two allow. Where all were measured, `keep` writes the outcomes there.
 ///
 /// # Errors
@@ -118,21 +119,21 @@ pub async fn measure(
     };
     engine.forget();
     if keep && split.len() == all.len() {
-        let pictures = Kept { weights_hash, split: part.to_string(), pictures: each.clone() };
-        let text = serde_json::to_string(&pictures).map_err(|error| Error::data(format!("the outcomes: {error}")))?;
+        let images = Kept { weights_hash, split: part.to_string(), images: each.clone() };
+        let text = serde_json::to_string(&images).map_err(|error| Error::data(format!("the outcomes: {error}")))?;
         write_whole(kept, text.as_bytes())?;
     }
     Ok(Outcomes { part, split, of: all.len(), each })
 }
 
-/// Kept outcomes, where they are of these weights and pictures. A file that is none is measured anew.
+/// Kept outcomes, where they are of these weights and images. A file that is none is measured anew.
 fn read(file: &Path, weights_hash: &str, part: Part, split: &Split) -> Option<Vec<Outcome>> {
     let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     let labels = split.labels.iter().map(|&label| label as usize);
     let fits = kept.weights_hash == weights_hash
         && kept.split == part.to_string()
-        && labels.eq(kept.pictures.iter().map(|outcome| outcome.label));
-    fits.then_some(kept.pictures)
+        && labels.eq(kept.images.iter().map(|outcome| outcome.label));
+    fits.then_some(kept.images)
 }
 
 async fn classify(engine: &mut Engine, checkpoint: &Checkpoint, dataset: &Dataset, part: Part) -> Result<Vec<Outcome>> {
@@ -158,7 +159,7 @@ async fn compare(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split) ->
     Ok(each)
 }
 
-/// What an autoencoder gives back of pictures.
+/// What an autoencoder gives back of images.
 ///
 /// # Errors
 /// When the device is lost.
@@ -171,9 +172,9 @@ pub async fn give_back(engine: &mut Engine, checkpoint: &Checkpoint, split: &Spl
     back
 }
 
-/// A data set that has these pictures alone.
+/// A data set that has these images alone.
 fn only(dataset: &Dataset, part: Part, split: Split) -> Dataset {
-    let mut small = dataset.without_pictures(dataset.input);
+    let mut small = dataset.without_images(dataset.input);
     match part {
         Part::Train => small.train = split,
         Part::Val => small.val = Some(split),
@@ -182,7 +183,7 @@ fn only(dataset: &Dataset, part: Part, split: Split) -> Dataset {
     small
 }
 
-/// How many pictures the device measures with so many floating-point operations; a hardware GPU any number.
+/// How many images the device measures with so many floating-point operations; a hardware GPU any number.
 ///
 /// # Errors
 /// When the recipe makes no network.

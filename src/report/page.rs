@@ -1,5 +1,5 @@
 //! The page itself: what surrounds the sections, and the small parts that several of them use. It needs nothing else: no
-//! script, no font, no picture from elsewhere.
+//! script, no font, no image from elsewhere.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

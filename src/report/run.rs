@@ -9,7 +9,7 @@ use super::outcomes::{self, Outcomes};
 use super::page::Page;
 use super::step::{self, Memory, Step, Timings};
 use super::weights::{self, Sheets};
-use super::{confusion::Matrix, examples, picture, sections};
+use super::{confusion::Matrix, embed, examples, sections};
 use crate::data::{Dataset, Part};
 use crate::files::write_whole;
 use crate::nn::Model;
@@ -17,7 +17,7 @@ use crate::nn::models::Task;
 use crate::train::{Checkpoint, PLOTS, REPORT, Reconstruction};
 use crate::{Engine, Error, Result};
 
-/// Classified pictures among the worst, and among the best.
+/// Classified images among the worst, and among the best.
 const EXTREMES: usize = 24;
 
 /// What a report is asked for.
@@ -31,7 +31,7 @@ pub struct Options<'a> {
     pub data_dir: Option<&'a Path>,
     /// The split to measure; without it test, else val, else train.
     pub part: Option<Part>,
-    /// Measure all of its pictures, however long it takes.
+    /// Measure all of its images, however long it takes.
     pub whole: bool,
 }
 
@@ -44,7 +44,7 @@ pub struct Report {
     pub left_out: Vec<String>,
 }
 
-/// The pictures that an autoencoder's page shows: their numbers, and what was given back.
+/// The images that an autoencoder's page shows: their numbers, and what was given back.
 #[derive(Clone, Debug)]
 pub(super) struct Reconstructed {
     /// Two of each of some classes.
@@ -63,7 +63,7 @@ pub(super) struct Parts {
     pub curves: Vec<(&'static str, Curves)>,
     pub outcomes: Option<Outcomes>,
     pub matrix: Option<Matrix>,
-    /// The numbers of the worst and the best classified pictures.
+    /// The numbers of the worst and the best classified images.
     pub extremes: [Vec<usize>; 2],
     pub reconstructed: Option<Reconstructed>,
     pub sheets: Option<Sheets>,
@@ -105,7 +105,7 @@ async fn gather(mut material: Material, engine: &mut Engine, options: Options<'_
     let mut left_out = std::mem::take(&mut material.left_out);
     let loaded = match (options.dataset, &material.checkpoint) {
         (None, Some(_)) => material.dataset(options.data_dir).map(Some).unwrap_or_else(|reason| {
-            left_out.push(format!("Whatever shows pictures of the data set is left out: {reason}"));
+            left_out.push(format!("Whatever shows images of the data set is left out: {reason}"));
             None
         }),
         _ => None,
@@ -133,7 +133,7 @@ async fn gather(mut material: Material, engine: &mut Engine, options: Options<'_
     let model = Material::model(&checkpoint)?;
     if let Some(dataset) = dataset {
         let measured = parts.measure(engine, &checkpoint, dataset, options).await;
-        parts.say("What the network makes of the pictures", measured);
+        parts.say("What the network makes of the images", measured);
     }
     match weights::sheets(&model, &checkpoint, dataset, parts.material.imported) {
         Ok(sheets) => {
@@ -220,7 +220,7 @@ fn write_plots(parts: &Parts, folder: &Path) -> Result<()> {
         write_plot(folder, "memory", memory)?;
     }
     if let Some(sheets) = &parts.sheets {
-        let sheet = |name: &str, sheet| write_whole(&folder.join(name), &picture::png(sheet)?);
+        let sheet = |name: &str, sheet| write_whole(&folder.join(name), &embed::png(sheet)?);
         sheet("weights_after.png", &sheets.after.0)?;
         if let Ok((before, _)) = &sheets.before {
             sheet("weights_before.png", before)?;

@@ -7,11 +7,11 @@ use super::page::{Section, facts, table};
 use super::run::{Parts, Reconstructed};
 use super::settings::{Settings, flat};
 use super::step::bytes;
-use super::{draw, picture};
+use super::{draw, embed};
 use crate::Result;
 use crate::train::Reconstruction;
 
-/// Pairs of classes that are shown with pictures.
+/// Pairs of classes that are shown with images.
 const PAIRS: usize = 10;
 /// Kernels of the table of timings.
 const KERNELS: usize = 25;
@@ -45,7 +45,7 @@ pub fn tiles(parts: &Parts) -> Vec<(&'static str, String)> {
 /// All sections that there is something for.
 ///
 /// # Errors
-/// When a picture cannot be drawn.
+/// When an image cannot be drawn.
 pub fn all(parts: &Parts) -> Result<Vec<Section>> {
     let mut sections = vec![Section { id: "results", title: "Results", body: results(parts) }];
     let mut put = |id, title, body: Option<Markup>| sections.extend(body.map(|body| Section { id, title, body }));
@@ -86,7 +86,7 @@ fn results(parts: &Parts) -> Markup {
     let best = summary.and_then(|summary| Some((summary.best_epoch?, summary.best_val_accuracy)));
     let early = summary.is_some_and(|summary| summary.stopped_early);
     html! {
-        (table(&["split", "loss of a picture", if decibels { "PSNR" } else { "accuracy" }], 1, &rows))
+        (table(&["split", "loss of an image", if decibels { "PSNR" } else { "accuracy" }], 1, &rows))
         @if let Some((epoch, accuracy)) = best {
             p { "best.safetensors holds epoch " (epoch)
                 @if let Some(accuracy) = accuracy { ", validation accuracy " (figure(Some(accuracy), None)) } "." }
@@ -106,14 +106,14 @@ fn curves(parts: &Parts) -> Result<Option<Markup>> {
     }))
 }
 
-/// Which pictures were measured, in a sentence.
+/// Which images were measured, in a sentence.
 fn measured(parts: &Parts) -> String {
     let Some(outcomes) = &parts.outcomes else { return String::new() };
     let (part, seen, of) = (outcomes.part, outcomes.each.len(), outcomes.of);
     match seen == of {
-        true => format!("All {of} pictures of the {part} split, with the last weights."),
+        true => format!("All {of} images of the {part} split, with the last weights."),
         false => format!(
-            "{seen} of the {of} pictures of the {part} split, as many of each class, with the last weights; gpunn report --all \
+            "{seen} of the {of} images of the {part} split, as many of each class, with the last weights; gpunn report --all \
              measures every one."
         ),
     }
@@ -136,7 +136,7 @@ fn confusion(parts: &Parts) -> Result<Option<Markup>> {
             " Blue is right, orange is wrong; the stronger, the larger the part of the row. Point at a cell for its counts." }
         div.wide.matrix { (drawn) }
         details { summary { "Class by class" }
-            (table(&["class", "most often taken for", "pictures", "right"], 2, &per_class)) }
+            (table(&["class", "most often taken for", "images", "right"], 2, &per_class)) }
     }))
 }
 
@@ -145,7 +145,7 @@ fn pairs(parts: &Parts) -> Result<Option<Markup>> {
     let Some(checkpoint) = &parts.material.checkpoint else { return Ok(None) };
     let found = matrix.pairs();
     if found.is_empty() {
-        return Ok(Some(html! { p { "No picture was taken for another class." } }));
+        return Ok(Some(html! { p { "No image was taken for another class." } }));
     }
     let mut shown = Vec::new();
     for &pair in found.iter().take(PAIRS) {
@@ -154,18 +154,18 @@ fn pairs(parts: &Parts) -> Result<Option<Markup>> {
         let mistakes = [format!("{a} taken for {b}"), format!("{b} taken for {a}")];
         for ((side, count), mistake) in examples::of_pair(outcomes, pair).iter().zip(pair.counts).zip(mistakes) {
             if count > 0 {
-                sides.push((format!("{mistake}: {count}"), examples::pictures(outcomes, side, checkpoint.input)?));
+                sides.push((format!("{mistake}: {count}"), examples::images(outcomes, side, checkpoint.input)?));
             }
         }
         shown.push((format!("{a} / {b}: {}", pair.total()), sides));
     }
     let others = found.len().saturating_sub(PAIRS);
     Ok(Some(html! {
-        p { "Pairs of classes by how often either was taken for the other; of each mistake the pictures that the network was "
+        p { "Pairs of classes by how often either was taken for the other; of each mistake the images that the network was "
             "surest about, with the probability it gave." }
         @for (title, sides) in shown {
             h3 { (title) }
-            div.pair { @for (title, pictures) in sides { div { p.faint { (title) } (pictures) } } }
+            div.pair { @for (title, images) in sides { div { p.faint { (title) } (images) } } }
         }
         @if others > 0 { p.faint { (others) " more pairs were confused less often." } }
     }))
@@ -210,7 +210,7 @@ fn reconstructions(parts: &Parts) -> Result<Option<Markup>> {
 fn weights(parts: &Parts) -> Result<Option<Markup>> {
     let Some(sheets) = &parts.sheets else { return Ok(None) };
     let sheet = |title: &str, (sheet, largest): &(image::RgbImage, f32)| {
-        let source = picture::data_uri("png", &picture::png(sheet)?);
+        let source = embed::data_uri("png", &embed::png(sheet)?);
         Ok::<_, crate::Error>(html! {
             div.sheet {
                 h3 { (title) }
@@ -225,7 +225,7 @@ fn weights(parts: &Parts) -> Result<Option<Markup>> {
         None => "Before, drawn again from the seed",
     };
     Ok(Some(html! {
-        p { code { (sheets.layer) } ": " (units) " pictures, one for each unit over the pixels that it reads, all of a sheet on "
+        p { code { (sheets.layer) } ": " (units) " images, one for each unit over the pixels that it reads, all of a sheet on "
             "one scale." @if shown < units { " The first " (shown) " are shown." } }
         div.plots {
             @if let Ok(drawn) = &sheets.before { (sheet(before, drawn)?) }
@@ -268,7 +268,7 @@ fn asked(settings: &Settings) -> Vec<(&'static str, String)> {
                 + &unless("model.hidden", "", "hidden")
                 + &unless("model.activation", "", "with"),
         ),
-        ("batch", format!("{} pictures, {} of their losses", of("training.batch_size"), of("training.reduction"))),
+        ("batch", format!("{} images, {} of their losses", of("training.batch_size"), of("training.reduction"))),
         ("epochs", of("training.epochs").to_owned() + &unless("training.patience", "", "patience")),
         ("optimiser", rate + &momentum + &rest.concat()),
         ("schedule", under("schedule.")),
@@ -312,7 +312,7 @@ fn device(parts: &Parts) -> Markup {
     let mut speeds: Vec<f64> = metrics.iter().map(|epoch| epoch.images_per_second).collect();
     speeds.sort_by(f64::total_cmp);
     if let Some(median) = speeds.get(speeds.len() / 2) {
-        rows.push(("training pictures a second", format!("{median:.0} (median of the epochs)")));
+        rows.push(("training images a second", format!("{median:.0} (median of the epochs)")));
     }
     rows.push(("this page measured by", parts.device.clone()));
     facts(&rows)
@@ -328,7 +328,7 @@ fn timings(parts: &Parts) -> Markup {
     let others = timings.kernels.len().saturating_sub(KERNELS);
     let batch = parts.material.recipe.training.batch_size;
     html! {
-        p { (timings.steps) " training steps of " (timings.rows) " pictures" @if timings.rows < batch { " (in training " (batch) ")" }
+        p { (timings.steps) " training steps of " (timings.rows) " images" @if timings.rows < batch { " (in training " (batch) ")" }
             " on " (parts.device) " while this page was made: " (format!("{per_step:.3} ms a step.")) }
         div.wide { table {
             thead { tr { th { "kernel" } th.n { "calls a step" } th.n { "ms a step" } th.n { "share" } th.n { "GFLOP/s" } th.n { "GB/s" } th {} } }
@@ -357,7 +357,7 @@ fn memory(parts: &Parts) -> Result<Option<Markup>> {
     rows.push(vec!["tensors of a step".into(), "planned peak, shared by turns".into(), bytes(memory.peak)]);
     let all: usize = memory.lives.iter().map(|life| life.bytes[1]).sum();
     Ok(Some(html! {
-        p { "The plan of a training step on " (parts.device) ", with one batch of pictures. Each bar is a tensor: from the node that "
+        p { "The plan of a training step on " (parts.device) ", with one batch of images. Each bar is a tensor: from the node that "
             "computes it to the last that reads it, and from its first byte to its last. The " (memory.lives.len())
             " tensors are " (bytes(all)) " together and share " (bytes(memory.peak)) ". Point at a bar for its name." }
         div.wide.lives { (drawn) }

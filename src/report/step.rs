@@ -54,7 +54,7 @@ pub struct Memory {
 /// Times of some training steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timings {
-    /// Pictures of each step.
+    /// Images of each step.
     pub rows: usize,
     /// Steps that were timed.
     pub steps: usize,
@@ -62,26 +62,26 @@ pub struct Timings {
     pub kernels: Vec<KernelTime>,
 }
 
-/// A run's training step with one batch of pictures: of the training split where it is there, else black ones.
+/// A run's training step with one batch of images: of the training split where it is there, else black ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     checkpoint: &'a Checkpoint,
-    pictures: Option<&'a Split>,
-    /// Pictures of a step.
+    images: Option<&'a Split>,
+    /// Images of a step.
     rows: usize,
 }
 
 impl<'a> Step<'a> {
     /// Of a run, and its data set where it is there.
     pub fn new(checkpoint: &'a Checkpoint, dataset: Option<&'a Dataset>) -> Self {
-        let pictures = dataset.and_then(|dataset| dataset.part(Part::Train).ok());
-        let rows = pictures.map_or(usize::MAX, Split::len).min(checkpoint.recipe.training.batch_size);
-        Self { checkpoint, pictures, rows }
+        let images = dataset.and_then(|dataset| dataset.part(Part::Train).ok());
+        let rows = images.map_or(usize::MAX, Split::len).min(checkpoint.recipe.training.batch_size);
+        Self { checkpoint, images, rows }
     }
 
-    /// The pictures of a step, as they lie on the device.
+    /// The images of a step, as they lie on the device.
     fn resident(&self) -> Resident {
-        let bytes = self.pictures.is_none_or(|split| split.pixels.value_bytes() == 1);
+        let bytes = self.images.is_none_or(|split| split.pixels.value_bytes() == 1);
         Resident::whole("train", self.rows, bytes, self.checkpoint.input)
     }
 
@@ -95,7 +95,7 @@ impl<'a> Step<'a> {
         plan(&graph, &engine.target(), PlanOptions::default())
     }
 
-    /// Times it again and again for a moment, kernel by kernel; on a CPU with fewer pictures where a step takes long.
+    /// Times it again and again for a moment, kernel by kernel; on a CPU with fewer images where a step takes long.
     ///
     /// # Errors
     /// When the device has no timestamps or is lost.
@@ -113,8 +113,8 @@ impl<'a> Step<'a> {
         let recipe = &self.checkpoint.recipe;
         let model = Material::model(self.checkpoint)?;
         let program = engine.load(self.plan(engine)?)?;
-        if let Some(pictures) = self.pictures {
-            let batch = pictures.select(&(0..self.rows as u32).collect::<Vec<u32>>());
+        if let Some(images) = self.images {
+            let batch = images.select(&(0..self.rows as u32).collect::<Vec<u32>>());
             self.resident().upload(engine, recipe.model.task()?, &batch)?;
         }
         write_weights(engine, model.parameters(), &self.checkpoint.weights("", model.parameters())?)?;

@@ -1,4 +1,4 @@
-//! The first layer's weights as a sheet of pictures: what each unit looks for.
+//! The first layer's weights as a sheet of images: what each unit looks for.
 
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// Units that are shown at most.
 const MOST: usize = 256;
-/// The side that small pictures are enlarged to about.
+/// The side that small images are enlarged to about.
 const SHOWN: usize = 48;
 const GAP: u32 = 4;
 /// Neither light nor dark, so that it is no weight.
@@ -29,7 +29,7 @@ pub struct Sheets {
     pub after: (RgbImage, f32),
 }
 
-/// One weight of each unit as pictures `[channels, height, width]`.
+/// One weight of each unit as images `[channels, height, width]`.
 #[derive(Clone, Debug, PartialEq)]
 struct Units<'a> {
     parameter: &'a Parameter,
@@ -37,10 +37,10 @@ struct Units<'a> {
 }
 
 /// The sheets of a checkpoint's first layer with weights, before and after; what it began with is drawn again from the seed,
-/// and from the training pictures where the layer begins by them.
+/// and from the training images where the layer begins by them.
 ///
 /// # Errors
-/// When the layer's weights are no pictures, or the checkpoint is of another model.
+/// When the layer's weights are no images, or the checkpoint is of another model.
 pub fn sheets(model: &Model, checkpoint: &Checkpoint, dataset: Option<&Dataset>, imported: bool) -> Result<Sheets> {
     let units = Units::of(model)?;
     let after = checkpoint.weights_in_use(model.parameters())?;
@@ -77,7 +77,7 @@ impl<'a> Units<'a> {
         Ok(Self { parameter, shape })
     }
 
-    /// Pictures: one a unit in grey or colour, else one for each of its channels.
+    /// Images: one a unit in grey or colour, else one for each of its channels.
     fn count(&self) -> usize {
         let [_, height, width] = self.shape;
         self.parameter.shape.elements() / (self.channels() * height * width).max(1)
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_of_an_mlp_is_a_picture_and_zero_is_mid_grey() {
+    fn a_unit_of_an_mlp_is_a_image_and_zero_is_mid_grey() {
         let recipe = Recipe::find("glyphs-mlp").expect("a recipe");
         let model = recipe.build_model([1, 32, 32], 36).expect("a model");
         let units = Units::of(&model).expect("units");

@@ -56,7 +56,7 @@ pub struct Checkpoint {
     pub recipe: Recipe,
     /// How far it has come.
     pub counters: Counters,
-    /// A picture's channels, height and width.
+    /// An image's channels, height and width.
     pub input: [usize; 3],
     /// The classes' names.
     pub classes: Vec<String>,
@@ -87,7 +87,7 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
 }
 
 impl Checkpoint {
-    /// One that stands before its first step, with these weights, for pictures and classes.
+    /// One that stands before its first step, with these weights, for images and classes.
     pub fn at_start(
         recipe: Recipe,
         (input, classes): ([usize; 3], Vec<String>),
@@ -178,7 +178,7 @@ impl Checkpoint {
         Ok(flat)
     }
 
-    /// Refuses a data set of other pictures than it was trained on.
+    /// Refuses a data set of other images than it was trained on.
     ///
     /// # Errors
     /// When their shape or the number of classes differs.
@@ -187,7 +187,7 @@ impl Checkpoint {
             return Ok(());
         }
         Err(Error::usage(format!(
-            "The run was trained on pictures {:?} of {} classes, but {} has {:?} of {}.",
+            "The run was trained on images {:?} of {} classes, but {} has {:?} of {}.",
             self.input,
             self.classes.len(),
             dataset.name,

@@ -94,7 +94,7 @@ fn for_model(model: &Config, dataset: Option<&str>) -> Result<Recipe> {
     model.validate()?;
     let name = model.name.as_str();
     let own = Recipe::of_pair(Some(name), dataset);
-    // On other pictures than its recipe's, a model takes what suits them.
+    // On other images than its recipe's, a model takes what suits them.
     let elsewhere = || {
         let mut recipe = Recipe::of_pair(Some(name), None)?;
         let Config { init, dropout, .. } = recipe.model;
@@ -142,8 +142,8 @@ kind = \"classes\"
     #[test]
     fn twins_of_torchvisions_models_begin_with_published_weights() {
         for name in ["squeezenet", "resnet18", "mobilenet_v2"] {
-            let recipe = chosen(name, Some("my-pictures"));
-            assert_eq!((recipe.model.name.as_str(), recipe.data.name.as_str()), (name, "my-pictures"));
+            let recipe = chosen(name, Some("my-images"));
+            assert_eq!((recipe.model.name.as_str(), recipe.data.name.as_str()), (name, "my-images"));
             assert_eq!(recipe.model.pretrained.as_deref(), Some(IMAGENET));
             recipe.validate().expect("sound");
             recipe.build_model([3, 256, 256], 3).expect("a model");

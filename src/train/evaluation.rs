@@ -18,17 +18,17 @@ use crate::{Engine, Result};
 pub struct Evaluation {
     /// `train`, `val` or `test`.
     pub split: String,
-    /// Pictures.
+    /// Images.
     pub images: u64,
-    /// Mean loss of a picture.
+    /// Mean loss of an image.
     pub loss: f64,
     /// The fraction that was classified rightly; null for an autoencoder.
     pub accuracy: Option<f64>,
-    /// The same for each class, in the classes' order; null where the split has no picture of it.
+    /// The same for each class, in the classes' order; null where the split has no image of it.
     pub per_class: Option<Vec<Option<f64>>>,
-    /// How many pictures of each class (row) were taken for each class (column).
+    /// How many images of each class (row) were taken for each class (column).
     pub confusion: Option<Vec<Vec<u64>>>,
-    /// Mean peak signal-to-noise ratio of a picture in dB, for an autoencoder.
+    /// Mean peak signal-to-noise ratio of an image in dB, for an autoencoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
 }
@@ -36,7 +36,7 @@ pub struct Evaluation {
 /// Measures a checkpoint on a split of a data set.
 ///
 /// # Errors
-/// When the data set has other pictures or classes than the checkpoint, has no such split or cannot be read, or the device is lost.
+/// When the data set has other images or classes than the checkpoint, has no such split or cannot be read, or the device is lost.
 pub async fn evaluate(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
@@ -46,10 +46,10 @@ pub async fn evaluate(
     evaluate_each(engine, checkpoint, dataset, part, &mut |_, _| {}).await
 }
 
-/// Is told the number of a picture and its logits, one a class.
+/// Is told the number of an image and its logits, one a class.
 pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]);
 
-/// As [`evaluate`], and `each` is told of every picture that a classifier was given.
+/// As [`evaluate`], and `each` is told of every image that a classifier was given.
 ///
 /// # Errors
 /// As [`evaluate`].
@@ -99,9 +99,9 @@ pub async fn evaluate_each(
             let scores = engine.read_output(program, SCORES).await?;
             let first = steps[number].first as usize;
             let labels = &split.labels[first..][..steps[number].valid as usize];
-            for (picture, (row, &label)) in (first..).zip(scores.chunks(classes).zip(labels)) {
+            for (image, (row, &label)) in (first..).zip(scores.chunks(classes).zip(labels)) {
                 confusion[label as usize][largest(row)] += 1;
-                each(picture, row);
+                each(image, row);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the frozen layers at a network's start make of every picture, computed once and kept instead of the pictures.
+//! What the frozen layers at a network's start make of every image, computed once and kept instead of the images.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::{Engine, Error, Program, Result};
 
 /// The most bytes of features of all splits that are kept unasked.
 const MOST_UNASKED: usize = 1 << 30;
-/// Pictures whose features are made at a time.
+/// Images whose features are made at a time.
 const AT_ONCE: usize = 32;
 
-/// How a run learns from features: what takes the place of its model, its recipe and its pictures.
+/// How a run learns from features: what takes the place of its model, its recipe and its images.
 #[derive(Debug)]
 pub(super) struct Cut {
     /// The layers that are left out.
@@ -26,7 +26,7 @@ pub(super) struct Cut {
     pub rest: Model,
     /// The recipe, for features: nothing becomes of them.
     pub recipe: Recipe,
-    /// A picture's features, as a picture of theirs.
+    /// An image's features, as an image of theirs.
     pub input: [usize; 3],
 }
 
@@ -35,7 +35,7 @@ impl Cut {
     /// every step, and they do not take much memory.
     ///
     /// # Errors
-    /// When it asks for them, but nothing is frozen, or the network is to see more than one view of a picture.
+    /// When it asks for them, but nothing is frozen, or the network is to see more than one view of an image.
     pub fn of(recipe: &Recipe, model: &Model, dataset: &Dataset) -> Result<Option<Self>> {
         let layers = model.frozen_layers();
         let asked = recipe.training.cache_features;
@@ -46,7 +46,7 @@ impl Cut {
             |reason: &str| Err(Error::usage(format!("Features cannot be kept (--cache-features): {reason}.")));
         let views = recipe.training.tta.is_some();
         match asked {
-            Some(_) if recipe.model.task()? != Task::Classify => return refused("this model gives pictures back"),
+            Some(_) if recipe.model.task()? != Task::Classify => return refused("this model gives images back"),
             Some(_) if layers == 0 => {
                 return refused(
                     "no layer at the network's start is frozen; --unfreeze classifier freezes all but the last",
@@ -54,7 +54,7 @@ impl Cut {
             }
             Some(_) if views => {
                 return refused(
-                    "the recipe averages over views of a picture (tta), which are made of the picture itself",
+                    "the recipe averages over views of an image (tta), which are made of the image itself",
                 );
             }
             _ => {}
@@ -69,12 +69,12 @@ impl Cut {
             [channels, height, width] => [channels, height, width],
             ref dims => [dims.iter().product(), 1, 1],
         };
-        let pictures: usize = [Some(&dataset.train), dataset.val.as_ref(), dataset.test.as_ref()]
+        let images: usize = [Some(&dataset.train), dataset.val.as_ref(), dataset.test.as_ref()]
             .into_iter()
             .flatten()
             .map(Split::len)
             .sum();
-        let bytes = pictures * input.iter().product::<usize>() * size_of::<f32>();
+        let bytes = images * input.iter().product::<usize>() * size_of::<f32>();
         if asked.is_none() && bytes > MOST_UNASKED {
             return Ok(None);
         }
@@ -82,7 +82,7 @@ impl Cut {
         Ok(Some(Self { layers, rest, recipe, input }))
     }
 
-    /// How features of so many pictures lie on a device: as [`Resident::of`].
+    /// How features of so many images lie on a device: as [`Resident::of`].
     pub fn resident(&self, name: &'static str, rows: usize, target: &Target, at: (usize, bool)) -> Resident {
         Resident::of_rows(name, (rows, false), self.input, target, at)
     }
@@ -103,7 +103,7 @@ impl Cut {
         {
             let Ok(split) = dataset.part(part) else { continue };
             let batch = AT_ONCE.min(split.len());
-            // From the host, a batch after another: the pictures are needed once.
+            // From the host, a batch after another: the images are needed once.
             let data = Resident::of(name, split, dataset.input, target, (batch, true));
             let graph = graphs::features(model, recipe, data, batch, self.layers)?;
             plans.push(memory::plan(&graph, target, PlanOptions::default())?);
@@ -116,7 +116,7 @@ impl Cut {
 /// What makes the features of each split, and which of them are made.
 #[derive(Debug)]
 pub(super) struct Features {
-    /// The features of a picture, as a picture of theirs.
+    /// The features of an image, as an image of theirs.
     pub input: [usize; 3],
     makers: Vec<Maker>,
 }
@@ -141,7 +141,7 @@ impl Features {
     /// A split's features, which have not been made with the present weights; nothing where they have.
     ///
     /// # Errors
-    /// When the device is lost, or the pictures cannot be read.
+    /// When the device is lost, or the images cannot be read.
     pub async fn make(&mut self, engine: &mut Engine, part: Part) -> Result<Option<Split>> {
         match self.makers.iter_mut().find(|maker| maker.part == part && !maker.made) {
             Some(maker) => {
@@ -167,10 +167,10 @@ struct Maker {
 }
 
 impl Maker {
-    /// The features of all its pictures, one after another, with their labels.
+    /// The features of all its images, one after another, with their labels.
     ///
     /// # Errors
-    /// When the device is lost, or the pictures cannot be read.
+    /// When the device is lost, or the images cannot be read.
     async fn make(&self, engine: &mut Engine) -> Result<Split> {
         let (Some(program), Self { data, batch, split, .. }) = (self.program, self) else {
             return Ok(Split::empty());

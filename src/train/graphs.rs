@@ -1,4 +1,4 @@
-//! The graphs of a run: a training step, a measuring step, and a pass over pictures from outside.
+//! The graphs of a run: a training step, a measuring step, and a pass over images from outside.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
@@ -13,15 +13,15 @@ use crate::train::recipe::Recipe;
 
 pub use super::resident::Resident;
 
-/// The output of measuring and using: logits, or the picture given back, `[batch, outputs]`.
+/// The output of measuring and using: logits, or the image given back, `[batch, outputs]`.
 pub const SCORES: &str = "scores";
 /// What layers that stay as they are make of a batch, `[batch, ...]`: the output of [`features`].
 pub const FEATURES: &str = "features";
-/// The leaf that pictures from outside are written into, `[batch, channels, height, width]`.
+/// The leaf that images from outside are written into, `[batch, channels, height, width]`.
 pub const INPUT: &str = "input";
 /// The numbers in an autoencoder's middle, `[batch, width]`: the output of encoding, and the leaf that decoding reads.
 pub const CODES: &str = "codes";
-/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes pictures or averages over views; the 0
+/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes images or averages over views; the 0
 /// that it begins with serves a batch of one.
 pub const INPUT_ORDER: &str = "input.order";
 /// The buffers that hold the weights, and those of their moving averages.
@@ -33,7 +33,7 @@ struct Head {
     losses: NodeId,
 }
 
-/// Pictures to take batches from.
+/// Images to take batches from.
 #[derive(Clone, Debug)]
 struct Source {
     shards: Vec<NodeId>,
@@ -72,7 +72,7 @@ impl Source {
         gathered
     }
 
-    /// What the network makes of the pictures as they are measured, and the pictures; averaged over the views that the recipe
+    /// What the network makes of the images as they are measured, and the images; averaged over the views that the recipe
     /// says.
     fn measured(&self, build: &mut Build, model: &Model, recipe: &Recipe) -> Result<(NodeId, NodeId)> {
         let augment = recipe.augment.as_ref();
@@ -92,7 +92,7 @@ impl Source {
     }
 }
 
-/// Adds a batch's losses and scores to the split's sums, from what the network made of its pictures x.
+/// Adds a batch's losses and scores to the split's sums, from what the network made of its images x.
 fn head(
     build: &mut Build,
     task: Task,
@@ -115,8 +115,8 @@ fn head(
         }
         Task::Reconstruct => {
             let features = build.ty(x).elements() / batch;
-            let pictures = build.reshape(x, [batch, features])?;
-            let losses = build.squared_error(scores, pictures)?;
+            let images = build.reshape(x, [batch, features])?;
+            let losses = build.squared_error(scores, images)?;
             // Rows that are not valid lose something too; the totals leave them out.
             let total = build.batch_total(losses, Reduction::Sum)?;
             let decibels = decibels(build, losses, features)?;
@@ -187,10 +187,10 @@ pub fn measuring(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -
     Ok(build.graph)
 }
 
-/// What a network's first `layers` layers make of pictures as they are measured, as the output [`FEATURES`].
+/// What a network's first `layers` layers make of images as they are measured, as the output [`FEATURES`].
 ///
 /// # Errors
-/// When the pictures do not fit the model.
+/// When the images do not fit the model.
 pub fn features(model: &Model, recipe: &Recipe, data: Resident, batch: usize, layers: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let source = Source::of(&mut build, data, batch)?;
@@ -200,21 +200,21 @@ pub fn features(model: &Model, recipe: &Recipe, data: Resident, batch: usize, la
     Ok(build.graph)
 }
 
-/// Pictures from outside, in the order of [`INPUT_ORDER`] where it is used.
+/// Images from outside, in the order of [`INPUT_ORDER`] where it is used.
 fn outside(build: &mut Build, input: [usize; 3], batch: usize, ordered: bool) -> Result<(NodeId, Option<Source>)> {
-    let picture: Vec<usize> = std::iter::once(batch).chain(input).collect();
-    let pictures = build.leaf(INPUT, 0, TensorType::f32(picture))?;
+    let image: Vec<usize> = std::iter::once(batch).chain(input).collect();
+    let images = build.leaf(INPUT, 0, TensorType::f32(image))?;
     let source = match ordered {
         true => {
             let order = build.leaf(INPUT_ORDER, 0, TensorType::u32([batch]))?;
-            Some(Source { shards: vec![pictures], order, batch, ring: false })
+            Some(Source { shards: vec![images], order, batch, ring: false })
         }
         false => None,
     };
-    Ok((pictures, source))
+    Ok((images, source))
 }
 
-/// A pass over pictures `[channels, height, width]` that are written into [`INPUT`]: class probabilities, or the pictures
+/// A pass over images `[channels, height, width]` that are written into [`INPUT`]: class probabilities, or the images
 /// given back, as [`SCORES`].
 ///
 /// # Errors
@@ -224,7 +224,7 @@ pub fn using(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) ->
     let ordered = recipe.augment.is_some() || recipe.training.tta.is_some();
     let mut scores = match outside(&mut build, input, batch, ordered)? {
         (_, Some(source)) => source.measured(&mut build, model, recipe)?.0,
-        (pictures, None) => model.forward(&mut build, pictures)?,
+        (images, None) => model.forward(&mut build, images)?,
     };
     if recipe.model.task()? == Task::Classify {
         scores = build.softmax(scores)?;
@@ -233,22 +233,22 @@ pub fn using(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) ->
     Ok(build.graph)
 }
 
-/// The first half of an autoencoder: [`CODES`] of pictures `[channels, height, width]` that are written into [`INPUT`].
+/// The first half of an autoencoder: [`CODES`] of images `[channels, height, width]` that are written into [`INPUT`].
 ///
 /// # Errors
 /// When the model is no autoencoder.
 pub fn encoding(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
-    let (mut pictures, source) = outside(&mut build, input, batch, recipe.augment.is_some())?;
+    let (mut images, source) = outside(&mut build, input, batch, recipe.augment.is_some())?;
     if let Some(source) = source {
-        pictures = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::MIDDLE)?;
+        images = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::MIDDLE)?;
     }
-    let codes = model.encode(&mut build, pictures)?;
+    let codes = model.encode(&mut build, images)?;
     build.output(CODES, codes);
     Ok(build.graph)
 }
 
-/// The second half of an autoencoder: the pictures of codes that are written into [`CODES`], as [`SCORES`].
+/// The second half of an autoencoder: the images of codes that are written into [`CODES`], as [`SCORES`].
 ///
 /// # Errors
 /// When the model is no autoencoder.
@@ -256,7 +256,7 @@ pub fn decoding(model: &Model, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let width = model.bottleneck().map_or(0, |bottleneck| bottleneck.width);
     let codes = build.leaf(CODES, 0, TensorType::f32([batch, width]))?;
-    let pictures = model.decode(&mut build, codes)?;
-    build.output(SCORES, pictures);
+    let images = model.decode(&mut build, codes)?;
+    build.output(SCORES, images);
     Ok(build.graph)
 }

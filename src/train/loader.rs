@@ -1,4 +1,4 @@
-//! Pictures prepared ahead of the steps that need them: a thread reads them, from the host's memory or from the disk, while the
+//! Images prepared ahead of the steps that need them: a thread reads them, from the host's memory or from the disk, while the
 //! device computes, and hands over what a submit takes.
 
 use std::ops::Range;
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use crate::data::Pixels;
 use crate::{Error, Result};
 
-/// Submits whose pictures may lie ready, beside the one that is being prepared.
+/// Submits whose images may lie ready, beside the one that is being prepared.
 const AHEAD: usize = 2;
 
 /// What the thread is to prepare.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// Where pictures come from.
+    /// Where images come from.
     pub pixels: Arc<Pixels>,
-    /// Values of a picture.
+    /// Values of an image.
     pub width: usize,
-    /// The numbers of pictures, in the order of the steps.
+    /// The numbers of images, in the order of the steps.
     pub order: Vec<u32>,
     /// The parts of that order that the submits take.
     pub pieces: Vec<Range<usize>>,
@@ -50,7 +50,7 @@ impl Work {
     }
 }
 
-/// A thread that prepares pictures, and what it has ready.
+/// A thread that prepares images, and what it has ready.
 #[derive(Debug)]
 pub(super) struct Loader {
     filled: Receiver<Result<Vec<u8>>>,
@@ -68,7 +68,7 @@ impl Loader {
         let (emptied, from_emptied) = channel();
         let thread = Builder::new().name("loader".into()).spawn(move || work.run(&to_filled, &from_emptied));
         thread.map_err(|error| {
-            Error::Device(format!("The thread that loads pictures ahead could not be started: {error}."))
+            Error::Device(format!("The thread that loads images ahead could not be started: {error}."))
         })?;
         Ok(Self { filled, emptied, waited: Duration::ZERO })
     }
@@ -81,7 +81,7 @@ impl Loader {
         let start = Instant::now();
         let taken = self.filled.recv();
         self.waited += start.elapsed();
-        taken.unwrap_or_else(|_| Err(Error::Device("The thread that loads pictures ahead has ended too early.".into())))
+        taken.unwrap_or_else(|_| Err(Error::Device("The thread that loads images ahead has ended too early.".into())))
     }
 
     /// Gives a buffer back, to be filled again.
@@ -126,7 +126,7 @@ mod tests {
     fn what_fails_in_the_thread_is_told() {
         let mut loader = Loader::start(work(Pixels::U8((0..6).collect()), vec![1..3, 0..1])).expect("a thread");
         assert!(loader.take().is_ok());
-        let sentence = loader.take().expect_err("picture 2 is not there").to_string();
-        assert!(sentence.contains("Picture 2 was asked for"), "{sentence}");
+        let sentence = loader.take().expect_err("image 2 is not there").to_string();
+        assert!(sentence.contains("Image 2 was asked for"), "{sentence}");
     }
 }

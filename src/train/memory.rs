@@ -69,7 +69,7 @@ mod tests {
     fn the_largest_batch_that_fits_is_found_and_named() {
         let recipe = Recipe::find("glyphs-mlp").expect("a recipe");
         let model = recipe.model.build([1, 32, 32], 36).expect("a model");
-        // The gathered batch of 1024 floats a picture is the largest tensor: 300 fit.
+        // The gathered batch of 1024 floats an image is the largest tensor: 300 fit.
         let target = Target { max_binding: 300 * 1024 * 4, ..Target::cpu() };
         let data = Resident::whole("train", 400, true, [1, 32, 32]);
         let try_with = |batch| {

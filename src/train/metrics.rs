@@ -2,21 +2,21 @@
 
 use crate::nn::models::Task;
 
-/// The mean figures of a pass over pictures.
+/// The mean figures of a pass over images.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Measured {
-    /// Mean loss of a picture.
+    /// Mean loss of an image.
     pub loss: f64,
     /// The fraction that was classified rightly, for a classifier.
     pub accuracy: Option<f64>,
-    /// Mean peak signal-to-noise ratio of a picture in dB, for an autoencoder.
+    /// Mean peak signal-to-noise ratio of an image in dB, for an autoencoder.
     pub psnr: Option<f64>,
-    /// Pictures.
+    /// Images.
     pub images: u64,
 }
 
 impl Measured {
-    /// From the sums over pictures that the device keeps: losses, scores (rightly classified, or dB), pictures.
+    /// From the sums over images that the device keeps: losses, scores (rightly classified, or dB), images.
     pub fn from_sums(task: Task, sums: &[f32]) -> Self {
         let at = |index: usize| sums.get(index).copied().map_or(0.0, f64::from);
         let mean = |sum: f64| if at(2) > 0.0 { sum / at(2) } else { 0.0 };
@@ -29,10 +29,10 @@ impl Measured {
     }
 }
 
-/// The ratio in dB that a picture given back without any error counts with.
+/// The ratio in dB that an image given back without any error counts with.
 pub const PERFECT: f64 = 100.0;
 
-/// Peak signal-to-noise ratio of a picture given back, in dB: -10 log10 of the mean squared error, for values from 0 to 1,
+/// Peak signal-to-noise ratio of an image given back, in dB: -10 log10 of the mean squared error, for values from 0 to 1,
 /// as scikit-image's `peak_signal_noise_ratio` with a data range of 1; at most [`PERFECT`], where that gives infinity.
 pub fn psnr(original: &[f32], given_back: &[f32]) -> f64 {
     let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
@@ -40,7 +40,7 @@ pub fn psnr(original: &[f32], given_back: &[f32]) -> f64 {
     (-10.0 * error.log10()).min(PERFECT)
 }
 
-/// The mean of [`psnr`] over pictures of so many values, one after another; nothing where there are none.
+/// The mean of [`psnr`] over images of so many values, one after another; nothing where there are none.
 pub fn mean_psnr(originals: &[f32], given_back: &[f32], values: usize) -> Option<f64> {
     let pairs = originals.chunks_exact(values.max(1)).zip(given_back.chunks_exact(values.max(1)));
     let count = pairs.len();
@@ -67,9 +67,9 @@ pub struct EpochLine {
     pub lr: f64,
     /// Seconds that the epoch took, validation included.
     pub seconds: f64,
-    /// Training pictures a second, validation not counted.
+    /// Training images a second, validation not counted.
     pub images_per_second: f64,
-    /// Seconds in which the training steps waited for pictures, where these are streamed.
+    /// Seconds in which the training steps waited for images, where these are streamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader_wait: Option<f64>,
 }
@@ -99,7 +99,7 @@ pub struct Summary {
     pub stopped_early: bool,
     /// Seconds of all epochs together.
     pub seconds: f64,
-    /// Mean loss of a picture, running over the last epoch.
+    /// Mean loss of an image, running over the last epoch.
     pub train_loss: f64,
     /// Fraction, running over the last epoch; null for an autoencoder.
     pub train_accuracy: Option<f64>,

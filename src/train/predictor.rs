@@ -1,4 +1,4 @@
-//! Using a trained model on pictures from outside.
+//! Using a trained model on images from outside.
 
 use image::{DynamicImage, GrayImage, imageops};
 
@@ -17,7 +17,7 @@ const MARGIN: f32 = 1.35;
 /// A pixel is ink when it is that far above the background, of the whole range.
 const INK: f32 = 0.25;
 
-/// What a picture was taken for.
+/// What an image was taken for.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Prediction {
     /// The class's name.
@@ -47,7 +47,7 @@ impl Prediction {
     }
 }
 
-/// A classifier that is ready for pictures, some at a time.
+/// A classifier that is ready for images, some at a time.
 #[derive(Debug)]
 pub struct Predictor {
     engine: Engine,
@@ -58,7 +58,7 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// From a checkpoint, for pictures that come one by one.
+    /// From a checkpoint, for images that come one by one.
     ///
     /// # Errors
     /// When it is no classifier's, or the device refuses.
@@ -66,7 +66,7 @@ impl Predictor {
         Self::with_batch(engine, checkpoint, 1)
     }
 
-    /// From a checkpoint, for pictures of which `batch` go through the network together.
+    /// From a checkpoint, for images of which `batch` go through the network together.
     ///
     /// # Errors
     /// As [`Predictor::new`].
@@ -74,7 +74,7 @@ impl Predictor {
         let task = checkpoint.recipe.model.task()?;
         if task != Task::Classify {
             let name = &checkpoint.recipe.model.name;
-            return Err(Error::usage(format!("The run trained {name}, which gives pictures back and names no class.")));
+            return Err(Error::usage(format!("The run trained {name}, which gives images back and names no class.")));
         }
         let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
         let weights = checkpoint.weights_in_use(model.parameters())?;
@@ -91,7 +91,7 @@ impl Predictor {
         Ok(Self { engine, program, input: checkpoint.input, batch, classes: checkpoint.classes.clone() })
     }
 
-    /// A picture's channels, height and width.
+    /// An image's channels, height and width.
     pub fn input(&self) -> [usize; 3] {
         self.input
     }
@@ -101,34 +101,34 @@ impl Predictor {
         &self.classes
     }
 
-    /// What a picture, as [`prepare`] makes it, is taken for.
+    /// What an image, as [`prepare`] makes it, is taken for.
     ///
     /// # Errors
     /// When it has another number of values than the network's input, or the device is lost.
-    pub async fn predict(&mut self, picture: &[f32]) -> Result<Prediction> {
-        let probabilities = self.probabilities(&[picture]).await?.pop().unwrap_or_default();
+    pub async fn predict(&mut self, image: &[f32]) -> Result<Prediction> {
+        let probabilities = self.probabilities(&[image]).await?.pop().unwrap_or_default();
         let index = largest(&probabilities);
         let confidence = probabilities.get(index).copied().map_or(0.0, f64::from);
         Ok(Prediction { class: self.classes[index].clone(), index, confidence, probabilities })
     }
 
-    /// The probabilities of all classes for each of several pictures, of the network's input's values each.
+    /// The probabilities of all classes for each of several images, of the network's input's values each.
     ///
     /// # Errors
     /// As [`Predictor::predict`].
-    pub async fn probabilities(&mut self, pictures: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
+    pub async fn probabilities(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
         let wanted: usize = self.input.iter().product();
-        let mut all = Vec::with_capacity(pictures.len());
-        for chunk in pictures.chunks(self.batch) {
-            for (place, picture) in chunk.iter().map(AsRef::as_ref).enumerate() {
-                if picture.len() != wanted {
+        let mut all = Vec::with_capacity(images.len());
+        for chunk in images.chunks(self.batch) {
+            for (place, image) in chunk.iter().map(AsRef::as_ref).enumerate() {
+                if image.len() != wanted {
                     let message =
-                        format!("a picture of {} values was given, but the network takes {wanted}", picture.len());
+                        format!("an image of {} values was given, but the network takes {wanted}", image.len());
                     return Err(Error::Shape(message));
                 }
-                self.engine.write(INPUT, place * wanted, picture)?;
+                self.engine.write(INPUT, place * wanted, image)?;
             }
-            // Rows that hold no picture keep an earlier one; what becomes of it is not looked at.
+            // Rows that hold no image keep an earlier one; what becomes of it is not looked at.
             self.engine.run(self.program, 0..1)?;
             let scores = self.engine.read_output(self.program, SCORES).await?;
             all.extend(scores.chunks_exact(self.classes.len()).take(chunk.len()).map(<[f32]>::to_vec));
@@ -137,7 +137,7 @@ impl Predictor {
     }
 }
 
-/// Brings a picture into a network's input: channels x height x width values from 0 to 1.
+/// Brings an image into a network's input: channels x height x width values from 0 to 1.
 ///
 /// For one channel it becomes grey; where its edge is light it is inverted, so that ink is light on dark as in the training
 /// data; and the box around its ink is centred in a square of 1.35 times the box's longer side. For three channels it is
@@ -180,7 +180,7 @@ fn grey_on_white(image: &DynamicImage) -> GrayImage {
     GrayImage::from_raw(pixels.width(), pixels.height(), values).unwrap_or_default()
 }
 
-/// The mean of the pixels at the picture's edge.
+/// The mean of the pixels at the image's edge.
 fn edge_mean(grey: &GrayImage) -> f32 {
     let (width, height) = grey.dimensions();
     let at_edge = |x: u32, y: u32| x == 0 || y == 0 || x + 1 == width || y + 1 == height;
@@ -189,7 +189,7 @@ fn edge_mean(grey: &GrayImage) -> f32 {
     if count > 0.0 { sum / count } else { 0.0 }
 }
 
-/// Left, top, right and bottom (exclusive) of what is clearly lighter than the darkest; `None` for a blank picture.
+/// Left, top, right and bottom (exclusive) of what is clearly lighter than the darkest; `None` for a blank image.
 fn ink_box(grey: &GrayImage) -> Option<[u32; 4]> {
     let (low, high) = grey.pixels().fold((255, 0), |(low, high), pixel| (pixel.0[0].min(low), pixel.0[0].max(high)));
     // Less contrast than paper has by itself is no ink.

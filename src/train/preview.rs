@@ -1,4 +1,4 @@
-//! What the network sees: pictures as a recipe augments them, for people to look at.
+//! What the network sees: images as a recipe augments them, for people to look at.
 
 use crate::Result;
 use crate::data::{Pixels, Split};
@@ -6,11 +6,11 @@ use crate::ops::augment::{Augment, Mode};
 
 use super::seen;
 
-/// The first `per_class` pictures `[channels, height, width]` of each class, by the op itself on the CPU, as a training step
+/// The first `per_class` images `[channels, height, width]` of each class, by the op itself on the CPU, as a training step
 /// of a run with `seed` would show them; and their new shape. Normalisation is taken back, so that black is 0 and white 1.
 ///
 /// # Errors
-/// When the augmentation does not fit the pictures, or they cannot be read.
+/// When the augmentation does not fit the images, or they cannot be read.
 pub fn augmented(
     augment: &Augment,
     split: &Split,
@@ -40,10 +40,10 @@ mod tests {
     fn a_preview_takes_normalisation_back_and_keeps_a_few_of_each_class() {
         let split = Split { pixels: Pixels::U8((0..48).map(|i| i * 5).collect()), labels: vec![0, 0, 1] };
         let augment = Augment { mean: Some(vec![0.4]), std: Some(vec![0.2]), crop: Some([4, 4]), ..Augment::default() };
-        let (seen, shape) = augmented(&augment, &split, [1, 4, 4], 1, 3).expect("pictures");
+        let (seen, shape) = augmented(&augment, &split, [1, 4, 4], 1, 3).expect("images");
         assert_eq!((shape, seen.labels.as_slice()), ([1, 4, 4], &[0, 1][..]));
         for (number, original) in [(0, 0), (1, 2)] {
-            let (seen, original) = (seen.picture(number).expect("one"), split.picture(original).expect("one"));
+            let (seen, original) = (seen.image(number).expect("one"), split.image(original).expect("one"));
             assert!(seen.iter().zip(&original).all(|(a, b)| (a - b).abs() < 1e-6), "{seen:?} {original:?}");
         }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::tta::Tta;
-use crate::data::pictures::{Asked, Fit, Size};
+use crate::data::images::{Asked, Fit, Size};
 use crate::formats::tensors::TensorFile;
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
@@ -49,9 +49,9 @@ pub struct Recipe {
     pub seed: u64,
     /// The network.
     pub model: models::Config,
-    /// The pictures.
+    /// The images.
     pub data: Data,
-    /// What becomes of a picture before the network sees it; without it pictures are as they are.
+    /// What becomes of an image before the network sees it; without it images are as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
     /// The loop.
@@ -63,41 +63,41 @@ pub struct Recipe {
     pub schedule: Schedule,
 }
 
-/// Which pictures.
+/// Which images.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// The data set's name, or the path of a folder of pictures.
+    /// The data set's name, or the path of a folder of images.
     pub name: String,
     /// The data directory where it was found; a run writes it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Train on so many pictures only, as many of each class.
+    /// Train on so many images only, as many of each class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_train: Option<usize>,
-    /// The part of the training pictures that is held out for validation, between 0 and 1.
+    /// The part of the training images that is held out for validation, between 0 and 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_fraction: Option<f64>,
-    /// The size that pictures of a folder are brought to: `64`, or `[height, width]`.
+    /// The size that images of a folder are brought to: `64`, or `[height, width]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
     /// How: `centre-crop`, `resize` or `resize-crop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<Fit>,
-    /// 3 for pictures in colour, 1 for grey ones.
+    /// 3 for images in colour, 1 for grey ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
-    /// Go on without pictures that cannot be decoded.
+    /// Go on without images that cannot be decoded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_bad: bool,
-    /// Keep the pictures off the device and send each batch when it is needed: from the disk for a folder of pictures, else from
+    /// Keep the images off the device and send each batch when it is needed: from the disk for a folder of images, else from
     /// the host's memory. By itself where they are larger than what the device can bind.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stream: bool,
 }
 
 impl Data {
-    /// How pictures of a folder are to be brought to one size.
+    /// How images of a folder are to be brought to one size.
     pub fn asked(&self) -> Asked {
         Asked { size: self.size, fit: self.fit, channels: self.channels }
     }
@@ -107,9 +107,9 @@ impl Data {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// How often every picture is seen.
+    /// How often every image is seen.
     pub epochs: u32,
-    /// Pictures of a step.
+    /// Images of a step.
     pub batch_size: usize,
     /// How the losses of a batch become one.
     #[serde(default = "default_reduction")]
@@ -126,8 +126,8 @@ pub struct Training {
     /// What is averaged when measuring and using.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tta: Option<Tta>,
-    /// Whether what frozen layers at the network's start make of each picture is computed once, of the picture as it is
-    /// measured, and kept. Where it is left out: where that loses nothing, no picture being changed at random.
+    /// Whether what frozen layers at the network's start make of each image is computed once, of the image as it is
+    /// measured, and kept. Where it is left out: where that loses nothing, no image being changed at random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_features: Option<bool>,
     /// Ends the run after so many epochs without a better validation figure.
@@ -245,7 +245,7 @@ impl Recipe {
             return wrong("0 epochs train nothing; ask for at least 1.".into());
         }
         if self.training.batch_size == 0 {
-            return wrong("A batch of 0 pictures trains nothing; ask for a batch size of at least 1.".into());
+            return wrong("A batch of 0 images trains nothing; ask for a batch size of at least 1.".into());
         }
         if !(0.0..1.0).contains(&self.training.label_smoothing) {
             return wrong(format!(
@@ -256,7 +256,7 @@ impl Recipe {
         self.validate_measures()?;
         self.data.asked().validate()?;
         if self.data.limit_train == Some(0) {
-            return wrong("A limit of 0 training pictures (limit_train) leaves nothing to train on.".into());
+            return wrong("A limit of 0 training images (limit_train) leaves nothing to train on.".into());
         }
         if let Some(fraction) = self.data.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
             return wrong(format!("The part held out for validation is {fraction}, but has to be between 0 and 1."));
@@ -286,21 +286,21 @@ impl Recipe {
         }
         if self.model.task()? == Task::Reconstruct {
             if self.training.tta.is_some() {
-                return wrong("Averaging over views (tta) is for classifiers; this model gives pictures back.".into());
+                return wrong("Averaging over views (tta) is for classifiers; this model gives images back.".into());
             }
             if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
                 return wrong(
-                    "This model gives pictures back as they are: leave mean and std out of [augment].".into(),
+                    "This model gives images back as they are: leave mean and std out of [augment].".into(),
                 );
             }
         }
         Ok(())
     }
 
-    /// The network for pictures `[channels, height, width]` of a data set, which takes them as the augmentation makes them.
+    /// The network for images `[channels, height, width]` of a data set, which takes them as the augmentation makes them.
     ///
     /// # Errors
-    /// When the augmentation does not fit the pictures, or the sizes make no network.
+    /// When the augmentation does not fit the images, or the sizes make no network.
     pub fn build_model(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         let input = self.augment.as_ref().map_or(Ok(input), |augment| augment.output(input))?;
         self.model.build(input, classes)
@@ -325,7 +325,7 @@ impl Recipe {
     /// Loads its data set, as limited and split as it says, and writes down where the files were.
     ///
     /// # Errors
-    /// When the data set is unknown, not there or damaged, or has no training pictures.
+    /// When the data set is unknown, not there or damaged, or has no training images.
     pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<crate::data::Dataset> {
         let mut options = crate::data::Options {
             asked: self.data.asked(),

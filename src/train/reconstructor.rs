@@ -1,4 +1,4 @@
-//! Using a trained autoencoder: pictures to codes, codes to pictures, and how well a split comes back.
+//! Using a trained autoencoder: images to codes, codes to images, and how well a split comes back.
 
 use super::buffers::write_weights;
 use super::checkpoint::Checkpoint;
@@ -20,27 +20,27 @@ pub struct Reconstructor {
     encoder: Program,
     decoder: Program,
     checkpoint: Checkpoint,
-    /// What the network sees and gives back: the pictures' shape, or what the recipe's augmentation makes of it.
+    /// What the network sees and gives back: the images' shape, or what the recipe's augmentation makes of it.
     shape: [usize; 3],
     width: usize,
     batch: usize,
 }
 
-/// Pictures and what an autoencoder gave back.
+/// Images and what an autoencoder gave back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reconstruction {
     /// Channels, height and width of each.
     pub shape: [usize; 3],
-    /// The pictures as the network sees them, one after another.
+    /// The images as the network sees them, one after another.
     pub originals: Vec<f32>,
     /// What it gives back, values from 0 to 1.
     pub given_back: Vec<f32>,
 }
 
-/// What principal components, as many as the bottleneck has numbers, make of the same pictures.
+/// What principal components, as many as the bottleneck has numbers, make of the same images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
-    /// The pictures given back, one after another, as they are.
+    /// The images given back, one after another, as they are.
     pub given_back: Vec<f32>,
     /// Mean [`super::psnr`] of these in dB.
     pub psnr: f64,
@@ -49,21 +49,21 @@ pub struct Baseline {
 }
 
 impl Reconstructor {
-    /// From a checkpoint, for about so many pictures at once.
+    /// From a checkpoint, for about so many images at once.
     ///
     /// # Errors
     /// When it is no autoencoder's, or the device refuses.
-    pub fn new(mut engine: Engine, checkpoint: Checkpoint, pictures: usize) -> Result<Self> {
+    pub fn new(mut engine: Engine, checkpoint: Checkpoint, images: usize) -> Result<Self> {
         let recipe = &checkpoint.recipe;
         let model = recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
         let (Task::Reconstruct, Some(bottleneck)) = (recipe.model.task()?, model.bottleneck()) else {
             let name = &recipe.model.name;
             return Err(Error::usage(format!(
-                "The run trained {name}, which is no autoencoder and gives no picture back."
+                "The run trained {name}, which is no autoencoder and gives no image back."
             )));
         };
         let weights = checkpoint.weights_in_use(model.parameters())?;
-        let batch = pictures.clamp(1, MEASURED_AT_ONCE);
+        let batch = images.clamp(1, MEASURED_AT_ONCE);
         let (encoding, decoding) =
             (graphs::encoding(&model, recipe, checkpoint.input, batch)?, graphs::decoding(&model, batch)?);
         let mut load = |graph| engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?);
@@ -83,11 +83,11 @@ impl Reconstructor {
     pub fn into_engine(self) -> Engine {
         self.engine
     }
-    /// How many numbers stand for a picture.
+    /// How many numbers stand for an image.
     pub fn width(&self) -> usize {
         self.width
     }
-    /// Channels, height and width of the pictures given back.
+    /// Channels, height and width of the images given back.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
@@ -96,16 +96,16 @@ impl Reconstructor {
         &self.checkpoint
     }
 
-    /// The codes `[n, width]` of n pictures `[channels, height, width]` of the run's data, one after another.
+    /// The codes `[n, width]` of n images `[channels, height, width]` of the run's data, one after another.
     ///
     /// # Errors
-    /// When they are no whole pictures, or the device is lost.
-    pub async fn encode(&mut self, pictures: &[f32]) -> Result<Vec<f32>> {
+    /// When they are no whole images, or the device is lost.
+    pub async fn encode(&mut self, images: &[f32]) -> Result<Vec<f32>> {
         let values = self.checkpoint.input.iter().product();
-        self.pass(self.encoder, (INPUT, values, "pictures"), pictures, (CODES, self.width)).await
+        self.pass(self.encoder, (INPUT, values, "images"), images, (CODES, self.width)).await
     }
 
-    /// The pictures of codes `[n, width]`, one after another, values from 0 to 1.
+    /// The images of codes `[n, width]`, one after another, values from 0 to 1.
     ///
     /// # Errors
     /// When they are no whole codes, or the device is lost.
@@ -137,17 +137,17 @@ impl Reconstructor {
         Ok(found)
     }
 
-    /// A split's pictures as the network sees them, and what it gives back.
+    /// A split's images as the network sees them, and what it gives back.
     ///
     /// # Errors
-    /// When the split has other pictures than the run's, or the device is lost.
+    /// When the split has other images than the run's, or the device is lost.
     pub async fn reconstruct(&mut self, split: &Split) -> Result<Reconstruction> {
-        let codes = self.encode(&pictures(split)).await?;
+        let codes = self.encode(&images(split)).await?;
         let given_back = self.decode(&codes).await?;
         Ok(Reconstruction { shape: self.shape, originals: self.seen(split)?, given_back })
     }
 
-    /// What principal components, fitted to the run's training pictures, make of the originals of a reconstruction.
+    /// What principal components, fitted to the run's training images, make of the originals of a reconstruction.
     ///
     /// # Errors
     /// As [`Pca::fit`].
@@ -160,17 +160,17 @@ impl Reconstructor {
         Ok(Baseline { psnr: psnr(&given_back), clamped_psnr: psnr(&clamped), given_back })
     }
 
-    /// What the network sees of a split: its pictures, or what the augmentation makes of them when nothing is drawn.
+    /// What the network sees of a split: its images, or what the augmentation makes of them when nothing is drawn.
     fn seen(&self, split: &Split) -> Result<Vec<f32>> {
         match &self.checkpoint.recipe.augment {
-            None => Ok(pictures(split)),
+            None => Ok(images(split)),
             Some(augment) => seen::seen(augment, split, self.checkpoint.input, Mode::MIDDLE, 0),
         }
     }
 }
 
 impl Reconstruction {
-    /// How many pictures there are.
+    /// How many images there are.
     pub fn len(&self) -> usize {
         self.originals.len() / self.values()
     }
@@ -178,12 +178,12 @@ impl Reconstruction {
     pub fn is_empty(&self) -> bool {
         self.originals.is_empty()
     }
-    /// Picture `number` and what was given back of it; nothing where there is no such picture.
+    /// Image `number` and what was given back of it; nothing where there is no such image.
     pub fn pair(&self, number: usize) -> Option<(&[f32], &[f32])> {
         let range = number * self.values()..(number + 1) * self.values();
         Some((self.originals.get(range.clone())?, self.given_back.get(range)?))
     }
-    /// Mean [`super::psnr`] of the pictures in dB; nothing where there are none.
+    /// Mean [`super::psnr`] of the images in dB; nothing where there are none.
     pub fn psnr(&self) -> Option<f64> {
         mean_psnr(&self.originals, &self.given_back, self.values())
     }
@@ -193,7 +193,7 @@ impl Reconstruction {
     }
 }
 
-/// A split's pictures, one after another, bytes divided by 255.
-fn pictures(split: &Split) -> Vec<f32> {
-    (0..split.len()).filter_map(|number| split.picture(number)).flatten().collect()
+/// A split's images, one after another, bytes divided by 255.
+fn images(split: &Split) -> Vec<f32> {
+    (0..split.len()).filter_map(|number| split.image(number)).flatten().collect()
 }

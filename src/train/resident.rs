@@ -1,4 +1,4 @@
-//! How a split's pictures lie on the device: whole, in as many shards as its bindings ask; or, where they are larger or the
+//! How a split's images lie on the device: whole, in as many shards as its bindings ask; or, where they are larger or the
 //! recipe says so, in a ring of slots that the host fills ahead of the steps.
 
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::{Engine, Result};
 /// Batches that a ring holds at most: the steps of one submit.
 const MOST_SLOTS: usize = 8;
 
-/// Pictures that are taken from the disk to the device at a time; whole words of any.
+/// Images that are taken from the disk to the device at a time; whole words of any.
 const READ_AT_ONCE: usize = 256;
 
 /// What a graph must know of a split that lies on the device.
@@ -22,20 +22,20 @@ const READ_AT_ONCE: usize = 256;
 pub struct Resident {
     /// What its buffers are named after: `train`, `val` or `test`.
     pub name: &'static str,
-    /// Pictures.
+    /// Images.
     pub rows: usize,
     /// Whether values are bytes; else floats.
     pub bytes: bool,
-    /// A picture's channels, height and width.
+    /// An image's channels, height and width.
     pub input: [usize; 3],
-    /// Pictures of a shard; the last may have fewer.
+    /// Images of a shard; the last may have fewer.
     pub each: usize,
-    /// Batches that a ring of slots holds; none where all pictures lie on the device.
+    /// Batches that a ring of slots holds; none where all images lie on the device.
     pub slots: Option<usize>,
 }
 
 impl Resident {
-    /// Of pictures that lie on the device in one piece.
+    /// Of images that lie on the device in one piece.
     pub fn whole(name: &'static str, rows: usize, bytes: bool, input: [usize; 3]) -> Self {
         Self { name, rows, bytes, input, each: rows, slots: None }
     }
@@ -51,7 +51,7 @@ impl Resident {
         Self::of_rows(name, (split.len(), split.pixels.value_bytes() == 1), input, target, (batch, stream))
     }
 
-    /// Of so many pictures that are not there yet, of bytes or floats: as [`Resident::of`].
+    /// Of so many images that are not there yet, of bytes or floats: as [`Resident::of`].
     pub fn of_rows(
         name: &'static str,
         (rows, bytes): (usize, bool),
@@ -59,8 +59,8 @@ impl Resident {
         target: &Target,
         (batch, stream): (usize, bool),
     ) -> Self {
-        let picture = input.iter().product::<usize>() * if bytes { 1 } else { 4 };
-        let most = (target.max_binding.min(target.max_buffer) / picture.max(1)).max(1);
+        let image = input.iter().product::<usize>() * if bytes { 1 } else { 4 };
+        let most = (target.max_binding.min(target.max_buffer) / image.max(1)).max(1);
         let shards = rows.div_ceil(most).max(1);
         let ring = (stream || shards > MOST_SHARDS).then(|| (most / batch.max(1)).clamp(1, MOST_SLOTS));
         let each = rows.div_ceil(shards);
@@ -72,7 +72,7 @@ impl Resident {
         format!("{}.{what}", self.name)
     }
 
-    /// The buffers of its pictures for steps of `batch`, each with its rows.
+    /// The buffers of its images for steps of `batch`, each with its rows.
     pub fn shards(&self, batch: usize) -> Vec<(String, usize)> {
         let of = |(number, first): (usize, usize)| {
             let name = if number == 0 { "pixels".into() } else { format!("pixels.{number}") };
@@ -84,12 +84,12 @@ impl Resident {
         }
     }
 
-    /// Values of a picture.
+    /// Values of an image.
     fn width(&self) -> usize {
         self.input.iter().product()
     }
 
-    /// Takes a split to the device: pictures that lie there whole, labels where they are used, and the order as it is.
+    /// Takes a split to the device: images that lie there whole, labels where they are used, and the order as it is.
     ///
     /// # Errors
     /// When the device is lost, or the disk refuses.
@@ -113,7 +113,7 @@ impl Resident {
         engine.write(&self.buffer("order"), 0, &order)
     }
 
-    /// Takes pictures from the disk to one of its buffers.
+    /// Takes images from the disk to one of its buffers.
     fn read_to(&self, engine: &mut Engine, buffer: &str, pixels: &Pixels, rows: Range<usize>) -> Result<()> {
         let first = rows.start;
         let mut bytes = Vec::new();
@@ -164,7 +164,7 @@ impl Resident {
     /// that it does not wait.
     ///
     /// # Errors
-    /// When the pictures cannot be read, or the device is lost.
+    /// When the images cannot be read, or the device is lost.
     pub(super) fn feed(&self, engine: &mut Engine, loader: Option<&mut Loader>) -> Result<()> {
         let Some(loader) = loader else { return Ok(()) };
         let bytes = loader.take()?;

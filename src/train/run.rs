@@ -18,7 +18,7 @@ const SUMMARY: &str = "summary.json";
 const OUTCOMES: &str = "outcomes.json";
 /// The page of [`crate::report`].
 pub(crate) const REPORT: &str = "report.html";
-/// The folder of the page's pictures as files.
+/// The folder of the page's images as files.
 pub(crate) const PLOTS: &str = "plots";
 const TENSORBOARD: &str = "tensorboard";
 
@@ -202,7 +202,7 @@ impl RunDirectory {
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }
 
-    /// Where its reports keep what the network made of each picture of a split.
+    /// Where its reports keep what the network made of each image of a split.
     pub fn outcomes(&self) -> PathBuf {
         self.path.join(OUTCOMES)
     }

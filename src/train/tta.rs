@@ -1,15 +1,15 @@
-//! Test-time augmentation: from where a picture is seen when it is measured, and what each view counts.
+//! Test-time augmentation: from where an image is seen when it is measured, and what each view counts.
 
 use crate::ops::augment::View;
 use crate::{Error, Result};
 
-/// The views of a picture that the logits are averaged over.
+/// The views of an image that the logits are averaged over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tta {
-    /// The picture and its mirror image.
+    /// The image and its mirror image.
     Flip,
-    /// Both, and both of the picture shifted by a pixel up and left and by one down and right, which together count as much
+    /// Both, and both of the image shifted by a pixel up and left and by one down and right, which together count as much
     /// as what is not shifted (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
     Shift,
     /// The same without mirror images: for characters.
@@ -30,12 +30,12 @@ impl std::str::FromStr for Tta {
 }
 
 impl Tta {
-    /// How many views there are, the picture as it is among them.
+    /// How many views there are, the image as it is among them.
     pub fn views(self) -> usize {
         1 + self.others().count()
     }
 
-    /// The views beside the picture as it is, each with a name.
+    /// The views beside the image as it is, each with a name.
     pub(super) fn others(self) -> impl Iterator<Item = (&'static str, View)> {
         let all = [
             ("mirrored", true, 0),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::checkpoint::Checkpoint;
 use super::recipe::Recipe;
-use crate::data::pictures::{Fit, Size};
+use crate::data::images::{Fit, Size};
 use crate::data::{Dataset, imagenet};
 use crate::formats::tensors::{self, Numbers, TensorFile};
 use crate::nn::models::{self, Config, IMAGENET};
@@ -131,9 +131,9 @@ pub fn twin_of(file: &TensorFile) -> Option<&'static str> {
     models::twins().into_iter().find(fits)
 }
 
-/// A checkpoint that stands before its first epoch with the weights of a file: of a model, for a data set's pictures and classes.
+/// A checkpoint that stands before its first epoch with the weights of a file: of a model, for a data set's images and classes.
 /// What is not given is taken from what the file says of itself, where this program wrote it, else from the names of its
-/// tensors: twins of torchvision's models take ImageNet's pictures.
+/// tensors: twins of torchvision's models take ImageNet's images.
 ///
 /// # Errors
 /// [`Error::Usage`] when model or data set have to be named; else as [`fill`].
@@ -173,7 +173,7 @@ fn card(file: &TensorFile) -> Result<Option<(Recipe, Card)>> {
     Ok(Some((Recipe::parse(&card.recipe, "in it")?, card)))
 }
 
-/// The recipe, the pictures and the classes of a model for a data set, or of a twin of torchvision's for ImageNet.
+/// The recipe, the images and the classes of a model for a data set, or of a twin of torchvision's for ImageNet.
 fn described(
     file: &TensorFile,
     config: Config,
@@ -188,7 +188,7 @@ fn described(
     }
     if models::published(&name).is_none() {
         return Err(Error::usage(format!(
-            "For which pictures and classes the weights in {} are is not written in it; name the data set with --dataset.",
+            "For which images and classes the weights in {} are is not written in it; name the data set with --dataset.",
             file.path().display()
         )));
     }
@@ -226,7 +226,7 @@ fn classifier(file: &TensorFile, model: &Model) -> Result<Vec<usize>> {
 }
 
 /// The bytes of a safetensors file with a checkpoint's weights, as it measures and uses them, under PyTorch's names; as
-/// halves where `halves` says so, but for what is measured. Its metadata hold the recipe, the pictures' shape and the
+/// halves where `halves` says so, but for what is measured. Its metadata hold the recipe, the images' shape and the
 /// classes' names.
 ///
 /// # Errors

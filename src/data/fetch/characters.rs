@@ -27,23 +27,23 @@ const FILES: [&str; 8] = [
 ];
 const LETTERS: usize = 26;
 const DIGITS: usize = 10;
-/// The side of a picture in those files.
+/// The side of an image in those files.
 const PUBLISHED_SIDE: u32 = 28;
 /// The side of the square that a character is centred in, over the longer side of its ink.
 const MARGIN: f32 = 1.35;
-/// Pictures of each class: of the makers' training files the first for training and the next for validation, of their test files
-/// those for the test; so no test picture is by a hand that wrote for training.
+/// Images of each class: of the makers' training files the first for training and the next for validation, of their test files
+/// those for the test; so no test image is by a hand that wrote for training.
 const TRAIN: usize = 300;
 const VALID: usize = 100;
 const TEST: usize = 50;
-/// Which pictures these are: those that come first in the order that this number draws.
+/// Which images these are: those that come first in the order that this number draws.
 const SEED: u64 = 36;
 
 /// Makes the set's three files in `to` from the eight of EMNIST and MNIST in `from`.
 ///
 /// # Errors
 /// [`Error::Usage`] for files that are not there, [`Error::Data`] for those that are not as published or hold too few
-/// pictures of a class.
+/// images of a class.
 pub(super) fn build(from: &Path, to: &Path) -> Result<()> {
     let training = Published::read(from, "emnist-letters-train", "train", 0)?.glyphs(TRAIN + VALID)?;
     let test = Published::read(from, "emnist-letters-test", "t10k", 1)?.glyphs(TEST)?;
@@ -73,7 +73,7 @@ impl Published {
         Ok(Self { letters: read(letters, LETTERS + 1)?, digits: read(digits, DIGITS)?, stream })
     }
 
-    /// So many pictures of each class, A to Z and 0 to 9, as the set has them.
+    /// So many images of each class, A to Z and 0 to 9, as the set has them.
     fn glyphs(&self, count: usize) -> Result<Vec<Vec<Vec<f32>>>> {
         let of = |class: usize| {
             let (split, label, letter) = match class.checked_sub(LETTERS) {
@@ -82,14 +82,14 @@ impl Published {
             };
             let own: Vec<usize> = (0..split.len()).filter(|&i| split.labels[i] as usize == label).collect();
             let order = Counted::new(SEED, Purpose::Split, self.stream, class as u32).permutation(own.len() as u32);
-            let pictures = order.into_iter().filter_map(|number| split.picture(own[number as usize]));
+            let images = order.into_iter().filter_map(|number| split.image(own[number as usize]));
             let glyphs: Vec<Vec<f32>> =
-                pictures.filter_map(|picture| glyph(&ink(&picture, letter))).take(count).collect();
+                images.filter_map(|image| glyph(&ink(&image, letter))).take(count).collect();
             if glyphs.len() < count {
                 let of = if letter { "EMNIST's letters" } else { "MNIST" };
                 let name = char::from(if letter { b'A' + class as u8 } else { b'0' + label as u8 });
                 return Err(Error::data(format!(
-                    "The files of {of} hold {} pictures of {name}, but emnist36 needs {count}.",
+                    "The files of {of} hold {} images of {name}, but emnist36 needs {count}.",
                     glyphs.len()
                 )));
             }
@@ -99,11 +99,11 @@ impl Published {
     }
 }
 
-/// A published picture's ink, upright: EMNIST keeps its pictures column by column.
-fn ink(picture: &[f32], by_columns: bool) -> GrayImage {
+/// A published image's ink, upright: EMNIST keeps its images column by column.
+fn ink(image: &[f32], by_columns: bool) -> GrayImage {
     GrayImage::from_fn(PUBLISHED_SIDE, PUBLISHED_SIDE, |x, y| {
         let (row, column) = if by_columns { (x, y) } else { (y, x) };
-        image::Luma([(255.0 * picture[(row * PUBLISHED_SIDE + column) as usize]).round() as u8])
+        image::Luma([(255.0 * image[(row * PUBLISHED_SIDE + column) as usize]).round() as u8])
     })
 }
 
@@ -122,7 +122,7 @@ fn glyph(ink: &GrayImage) -> Option<Vec<f32>> {
     Some(small.into_raw().into_iter().map(|value| 1.0 - f32::from(value) / 255.0).collect())
 }
 
-/// The two arrays of a file: a picture a row, column by column, and a row of 36 numbers, of which the class's is 1. MATLAB keeps
+/// The two arrays of a file: an image a row, column by column, and a row of 36 numbers, of which the class's is 1. MATLAB keeps
 /// arrays column by column, too.
 fn matrices(name: &str, classes: &[&[Vec<f32>]]) -> [Matrix; 2] {
     let glyphs: Vec<(usize, &Vec<f32>)> =

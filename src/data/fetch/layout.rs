@@ -1,4 +1,4 @@
-//! Sets of pictures whose makers hand them out in another shape than a folder a class: laid out from their files.
+//! Sets of images whose makers hand them out in another shape than a folder a class: laid out from their files.
 
 use super::{Got, characters, directory_for, make};
 use crate::data::catalogue;
@@ -39,7 +39,7 @@ const FLOWERS_PARTS: [(&str, &str); 3] = [("trn1", "train"), ("val1", "val"), ("
 /// The scenes' lists, a path a line, and what they are here.
 const SCENES_LISTS: [(&str, &str); 2] = [("train_files.txt", "train"), ("test_files.txt", "test")];
 
-/// Where each picture goes within the set's folder, by its path in what the makers hand out.
+/// Where each image goes within the set's folder, by its path in what the makers hand out.
 type Places = BTreeMap<String, PathBuf>;
 
 /// Lays a set out in the data directory, as [`super::get`] would choose it, from the files in the folder `from` that its
@@ -147,7 +147,7 @@ fn scenes(from: &Path, to: &Path) -> Result<()> {
             let inside: Vec<Component> = Path::new(name).components().collect();
             let ([Component::Normal(_), Component::Normal(_)], None) = (&inside[..], places.get(name)) else {
                 return Err(Error::data(format!(
-                    "{}, line {number}: `{name}` is no picture of its own, as in aquarium/sun_1.jpg.",
+                    "{}, line {number}: `{name}` is no image of its own, as in aquarium/sun_1.jpg.",
                     path.display()
                 )));
             };
@@ -161,10 +161,10 @@ fn scenes(from: &Path, to: &Path) -> Result<()> {
 fn copy_all(from: &Path, places: &Places, to: &Path) -> Result<()> {
     for (name, place) in places {
         let source = from.join(name);
-        let mut picture = std::fs::File::open(&source).map_err(Error::file("cannot read the picture", &source))?;
+        let mut image = std::fs::File::open(&source).map_err(Error::file("cannot read the image", &source))?;
         let place = to.join(place);
         let mut file = created(&place)?;
-        std::io::copy(&mut picture, &mut file).map_err(Error::file("cannot copy to", &place))?;
+        std::io::copy(&mut image, &mut file).map_err(Error::file("cannot copy to", &place))?;
         file.keep()?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use super::resnet::conv3x3;
 /// statistics.
 ///
 /// # Errors
-/// When a size is 0 or the pictures are below 9 pixels a side.
+/// When a size is 0 or the images are below 9 pixels a side.
 pub(super) fn airbench(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 256, 256])?;
     let activation = config.activation.unwrap_or(Activation::Gelu);

@@ -1,4 +1,4 @@
-//! Networks that give pictures back through few numbers.
+//! Networks that give images back through few numbers.
 
 use super::Config;
 use crate::nn::{Activation, BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, Linear, Model, Pair, Sequence, Unflatten};
@@ -36,7 +36,7 @@ pub(super) fn autoencoder(config: &Config, input: [usize; 3], _: usize) -> Resul
 }
 
 /// A convolutional autoencoder of our own: 3x3 convolutions of stride 2, each with batch norm and an activation, down to a
-/// small picture of many channels; a linear layer to the few numbers in the middle, and back from them by another; then
+/// small image of many channels; a linear layer to the few numbers in the middle, and back from them by another; then
 /// transposed convolutions that mirror the first ones, size by size, and a sigmoid. The numbers in the middle have no
 /// activation.
 ///
@@ -55,7 +55,7 @@ pub(super) fn convolutional(config: &Config, input: [usize; 3], _: usize) -> Res
         }
     };
     let mut layers = Sequence::new();
-    // The pictures that go into each convolution, so that the way back has the same sizes, and the last one's result.
+    // The images that go into each convolution, so that the way back has the same sizes, and the last one's result.
     let mut sizes = vec![input];
     for (number, &outputs) in (1..).zip(&channels) {
         layers = layers
@@ -82,11 +82,11 @@ pub(super) fn convolutional(config: &Config, input: [usize; 3], _: usize) -> Res
                 layers.with(format!("debn{number}"), BatchNorm2d::default()).with(format!("deact{number}"), activation);
         }
     }
-    let layers = layers.with("sigmoid", Activation::Sigmoid).with("picture", Flatten);
+    let layers = layers.with("sigmoid", Activation::Sigmoid).with("image", Flatten);
     Model::new("autoencoder-conv", &input, layers)?.with_bottleneck(encoder)
 }
 
-/// The transposed convolution that brings a picture back to the size from which [`conv3x3`] with stride 2 made its own.
+/// The transposed convolution that brings an image back to the size from which [`conv3x3`] with stride 2 made its own.
 fn widened([_, height, width]: [usize; 3], to: [usize; 3], config: &Config) -> ConvTranspose2d {
     let [outputs, to_height, to_width] = to;
     let Conv2d { kernel, stride, padding, scheme, .. } = conv3x3(outputs, 2, config.init);

@@ -15,16 +15,16 @@ struct Sizes {
 
 /// For characters: `nist36-cnn`.
 const CHARACTERS: Sizes = Sizes { channels: &[20, 40, 30], kernel: 3, padding: 0, hidden: 64 };
-/// For small coloured pictures: `cifar10-cnn`.
+/// For small coloured images: `cifar10-cnn`.
 const SMALL: Sizes = Sizes { channels: &[32, 64, 16], kernel: 4, padding: 1, hidden: 50 };
 /// For photos: `sun8-cnn`.
 const PHOTOS: Sizes = Sizes { channels: &[32, 64, 16, 8], kernel: 3, padding: 1, hidden: 512 };
 
 /// Convolutions, each with an activation and a max-pool of 2, then fully connected layers: `conv1`, `conv2`, ..., `fc1`,
-/// ... What is left out is that of the source's network for such pictures.
+/// ... What is left out is that of the source's network for such images.
 ///
 /// # Errors
-/// When a size is 0, or the pictures are too small for so many convolutions.
+/// When a size is 0, or the images are too small for so many convolutions.
 pub(super) fn cnn(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
     let own = match input {
         [1, ..] => CHARACTERS,

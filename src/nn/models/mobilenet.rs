@@ -40,7 +40,7 @@ pub(super) fn mobilenet_v2(config: &Config, input: [usize; 3], classes: usize) -
     Model::new("mobilenet_v2", &input, layers.with("classifier.1", Linear::new(classes, scheme)))
 }
 
-/// A convolution that keeps the picture's size at stride 1, without a bias: batch norm follows.
+/// A convolution that keeps the image's size at stride 1, without a bias: batch norm follows.
 fn conv(outputs: usize, kernel: usize, scheme: Scheme) -> Conv2d {
     Conv2d { padding: (kernel / 2).into(), bias: false, ..Conv2d::new(outputs, kernel, scheme) }
 }

@@ -24,7 +24,7 @@ pub struct Config {
     /// Height and width of the kernels, of a SqueezeNet that of its classifier; the model's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<usize>,
-    /// Zeros around the pictures; the model's own where it is left out.
+    /// Zeros around the images; the model's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub padding: Option<usize>,
     /// Features of each hidden fully connected layer; the model's own where it is left out.
@@ -62,9 +62,9 @@ pub const IMAGENET: &str = "imagenet";
 /// What a network learns to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Say of which class a picture is: cross-entropy against its label.
+    /// Say of which class an image is: cross-entropy against its label.
     Classify,
-    /// Give the picture back: summed squared error against itself.
+    /// Give the image back: summed squared error against itself.
     Reconstruct,
 }
 
@@ -219,7 +219,7 @@ impl Config {
         if self.layer.is_empty() { self.known().map(|known| known.task) } else { Ok(Task::Classify) }
     }
 
-    /// Refuses what no model of that name can be, whatever its pictures.
+    /// Refuses what no model of that name can be, whatever its images.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown name, with the nearest known one; for a field that the model does not take, or a
@@ -268,7 +268,7 @@ impl Config {
         Ok(())
     }
 
-    /// Builds it for pictures `[channels, height, width]` and a number of classes.
+    /// Builds it for images `[channels, height, width]` and a number of classes.
     ///
     /// # Errors
     /// As [`Config::validate`]; for sizes that make no network, or that do not end in as many outputs as there are classes.

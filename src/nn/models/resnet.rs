@@ -6,7 +6,7 @@ use crate::nn::{
     Activation, BatchNorm2d, Conv2d, GlobalPool, Linear, Model, Pool2d, Pooling, Residual, Scale, Scheme, Sequence,
 };
 
-/// A 3x3 convolution that keeps the picture's size at stride 1, without a bias: batch norm follows.
+/// A 3x3 convolution that keeps the image's size at stride 1, without a bias: batch norm follows.
 pub(super) fn conv3x3(outputs: usize, stride: usize, scheme: Scheme) -> Conv2d {
     Conv2d { stride: stride.into(), padding: 1.into(), bias: false, ..Conv2d::new(outputs, 3, scheme) }
 }
@@ -24,7 +24,7 @@ fn conv_bn_act(layers: Sequence, number: usize, outputs: usize, scheme: Scheme, 
 /// global max-pool, and logits that are scaled down.
 ///
 /// # Errors
-/// When a size is 0 or the pictures are below 8 pixels a side.
+/// When a size is 0 or the images are below 8 pixels a side.
 pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let activation = config.activation.unwrap_or(Activation::Relu);
@@ -46,7 +46,7 @@ pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Res
     Model::new("resnet9", &input, layers)
 }
 
-/// ResNet-18 (He et al., CVPR 2016) for pictures of about 32 pixels: its first convolution is 3x3 without stride, and no
+/// ResNet-18 (He et al., CVPR 2016) for images of about 32 pixels: its first convolution is 3x3 without stride, and no
 /// pool follows it. Names are torchvision's.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ pub(super) fn resnet18(config: &Config, input: [usize; 3], classes: usize) -> Re
     eight_blocks("resnet18", layers, widths, config, (input, classes))
 }
 
-/// What both ResNet-18s have after their beginning: four stages of two blocks, the mean over the picture, and `fc`.
+/// What both ResNet-18s have after their beginning: four stages of two blocks, the mean over the image, and `fc`.
 fn eight_blocks(
     name: &str,
     mut layers: Sequence,

@@ -18,7 +18,7 @@ use Stage::{Fire as F, Pool as P};
 /// 2016).
 ///
 /// # Errors
-/// When a size is 0 or the pictures are below 21 pixels a side.
+/// When a size is 0 or the images are below 21 pixels a side.
 pub(super) fn squeezenet1_0(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
     let stages = [
         P,
@@ -45,7 +45,7 @@ pub(super) fn squeezenet1_0(config: &Config, input: [usize; 3], classes: usize) 
 /// SqueezeNet 1.1, its authors' second: the accuracy of 1.0 for less than half of the operations.
 ///
 /// # Errors
-/// When a size is 0 or the pictures are below 17 pixels a side.
+/// When a size is 0 or the images are below 17 pixels a side.
 pub(super) fn squeezenet1_1(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
     let stages = [
         P,
@@ -70,7 +70,7 @@ pub(super) fn squeezenet1_1(config: &Config, input: [usize; 3], classes: usize) 
 }
 
 /// The first convolution without padding, its ReLU, the stages, and a classifier that is a convolution (1x1 unless the
-/// recipe's `kernel` says otherwise) with ReLU and the mean over the picture.
+/// recipe's `kernel` says otherwise) with ReLU and the mean over the image.
 fn build(
     name: &str,
     config: &Config,
@@ -82,7 +82,7 @@ fn build(
     for (number, stage) in (2..).zip(stages) {
         let name = format!("features.{number}");
         layers = match stage {
-            // Torchvision rounds up: a last window may reach beyond the picture.
+            // Torchvision rounds up: a last window may reach beyond the image.
             Stage::Pool => {
                 let pool = Pool2d { stride: Some(2.into()), ceil: true, ..Pool2d::new(Pooling::Max, 3) };
                 layers.with(name, pool)

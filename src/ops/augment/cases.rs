@@ -4,7 +4,7 @@ use super::{Augment, Augmented, Fill, Flip, Mode, Padding, View};
 use crate::graph::{Graph, NodeId};
 use crate::ops::case::{Case, Sample};
 
-/// A case from shards, with an order of `batch` pictures.
+/// A case from shards, with an order of `batch` images.
 pub(super) fn from(shards: Vec<Sample>, augmented: Augmented, label: &str) -> Case {
     let rows: usize = shards.iter().map(|shard| shard.ty.dims()[0]).sum();
     let (count, batch) = (shards.len(), augmented.batch);

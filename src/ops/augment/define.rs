@@ -9,11 +9,11 @@ use super::{Augmented, Padding};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Data, Real};
 
-/// Sizes of pictures and of what they become.
+/// Sizes of images and of what they become.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub channels: usize,
-    /// Height and width of a picture.
+    /// Height and width of an image.
     pub from: [usize; 2],
     /// Height and width of what it becomes.
     pub to: [usize; 2],
@@ -39,7 +39,7 @@ fn within(index: i64, size: usize, padding: Padding) -> Option<usize> {
     Some(turned.min(period - turned).clamp(0, last) as usize)
 }
 
-/// A picture's channel, whose values `value` gives by their number.
+/// An image's channel, whose values `value` gives by their number.
 struct Plane<'a, T, F: Fn(usize) -> T> {
     size: [usize; 2],
     padding: Padding,
@@ -55,7 +55,7 @@ impl<T: Real, F: Fn(usize) -> T> Plane<'_, T, F> {
         }
     }
 
-    /// At the whole numbers (y, x) of the result's grid laid over the picture, where the affine map takes them: bilinear
+    /// At the whole numbers (y, x) of the result's grid laid over the image, where the affine map takes them: bilinear
     /// between the four neighbours.
     fn mapped(&self, y: i64, x: i64, inverse: Option<[T; 4]>) -> T {
         let Some([a, b, c, d]) = inverse else { return self.at(y, x) };
@@ -77,17 +77,17 @@ impl<T: Real, F: Fn(usize) -> T> Plane<'_, T, F> {
 
 impl Augmented {
     pub(super) fn sizes<T>(&self, call: &Call<T>) -> Sizes {
-        let (picture, result) = (call.dims(0), call.types.output.dims());
-        Sizes { channels: picture[1], from: [picture[2], picture[3]], to: [result[2], result[3]] }
+        let (image, result) = (call.dims(0), call.types.output.dims());
+        Sizes { channels: image[1], from: [image[2], image[3]], to: [result[2], result[3]] }
     }
 
-    /// The picture that row `row` shows and its row in the data; none for a row that is not valid.
+    /// The image that row `row` shows and its row in the data; none for a row that is not valid.
     pub(super) fn picked<T>(&self, call: &Call<T>, shards: &Shards, row: usize) -> Option<(u32, usize)> {
         let position = call.step.first as usize + row;
         let order = call.integers(shards.count);
-        let picture = *order.get(position).filter(|_| row < call.step.valid as usize)?;
-        let index = if self.ring { position % shards.rows } else { (picture as usize).min(shards.rows - 1) };
-        Some((picture, index))
+        let image = *order.get(position).filter(|_| row < call.step.valid as usize)?;
+        let index = if self.ring { position % shards.rows } else { (image as usize).min(shards.rows - 1) };
+        Some((image, index))
     }
 
     /// The definition: one pixel after another.
@@ -97,26 +97,26 @@ impl Augmented {
         for row in 0..self.batch {
             let picked = self.picked(call, &shards, row);
             let mut result = vec![T::zero(); width];
-            if let Some((picture, index)) = picked {
+            if let Some((image, index)) = picked {
                 let drawn =
-                    Drawn::new(&self.augment, self.mode, call.step, (row as u32, picture), sizes.from, sizes.to);
+                    Drawn::new(&self.augment, self.mode, call.step, (row as u32, image), sizes.from, sizes.to);
                 let table = call.real(shards.count + 1);
                 let (shard, first) = shards.place(index);
                 match call.inputs[shard] {
                     Data::U8(bytes) => {
                         let value = |i: usize| T::count(bytes[first + i].into()) / T::count(255);
-                        self.picture(&sizes, &drawn, table, value, &mut result);
+                        self.image(&sizes, &drawn, table, value, &mut result);
                     }
-                    Data::Real(values) => self.picture(&sizes, &drawn, table, |i| values[first + i], &mut result),
-                    Data::U32(_) => panic!("pictures of another element type"),
+                    Data::Real(values) => self.image(&sizes, &drawn, table, |i| values[first + i], &mut result),
+                    Data::U32(_) => panic!("images of another element type"),
                 }
             }
             call.out()[row * width..(row + 1) * width].copy_from_slice(&result);
         }
     }
 
-    /// One picture, whose values `value` gives by their number, into `result`.
-    fn picture<T: Real>(
+    /// One image, whose values `value` gives by their number, into `result`.
+    fn image<T: Real>(
         &self,
         sizes: &Sizes,
         drawn: &Drawn<T>,
@@ -129,12 +129,12 @@ impl Augmented {
             let (gain, lift) = drawn.levels(line);
             let first = channel * sizes.from[0] * sizes.from[1];
             let value = |i: usize| value(first + i);
-            let picture = Plane { size: sizes.from, padding: self.padding(), value: &value };
+            let image = Plane { size: sizes.from, padding: self.padding(), value: &value };
             for y in 0..height {
                 for x in 0..width {
                     let column = if drawn.flip { width - 1 - x } else { x };
                     let (down, right) = (y as i64 + drawn.corner[0], column as i64 + drawn.corner[1]);
-                    let seen = gain * picture.mapped(down, right, drawn.inverse) + lift;
+                    let seen = gain * image.mapped(down, right, drawn.inverse) + lift;
                     plane[y * width + x] = if self.covers(drawn, y, x) { line[3] } else { seen };
                 }
             }
@@ -148,15 +148,15 @@ impl Augmented {
         })
     }
 
-    /// The same in single precision, pictures in parallel; rows are copied where nothing is turned.
+    /// The same in single precision, images in parallel; rows are copied where nothing is turned.
     pub(super) fn run_rows(&self, call: &mut Call<f32>) {
         let (sizes, shards) = (self.sizes(call), Shards::of(call.types, call.inputs.len() - 2));
         let width = sizes.channels * sizes.plane();
         let picked: Vec<_> = (0..self.batch).map(|row| self.picked(call, &shards, row)).collect();
         let (inputs, step, table) = (call.inputs, call.step, call.real(shards.count + 1));
         call.out().par_chunks_mut(width).zip(&picked).enumerate().for_each(|(row, (result, picked))| {
-            let Some((picture, index)) = *picked else { return result.fill(0.0) };
-            let drawn = Drawn::new(&self.augment, self.mode, step, (row as u32, picture), sizes.from, sizes.to);
+            let Some((image, index)) = *picked else { return result.fill(0.0) };
+            let drawn = Drawn::new(&self.augment, self.mode, step, (row as u32, image), sizes.from, sizes.to);
             let (shard, first) = shards.place(index);
             let pixels = first..first + sizes.channels * sizes.from[0] * sizes.from[1];
             match inputs[shard] {
@@ -164,7 +164,7 @@ impl Augmented {
                     self.fast(&sizes, &drawn, table, &bytes[pixels], |byte| f32::from(byte) / 255.0, result);
                 }
                 Data::Real(values) => self.fast(&sizes, &drawn, table, &values[pixels], |value| value, result),
-                Data::U32(_) => panic!("pictures of another element type"),
+                Data::U32(_) => panic!("images of another element type"),
             }
         });
     }
@@ -179,7 +179,7 @@ impl Augmented {
         result: &mut [f32],
     ) {
         if drawn.inverse.is_some() {
-            return self.picture(sizes, drawn, table, |i| convert(pixels[i]), result);
+            return self.image(sizes, drawn, table, |i| convert(pixels[i]), result);
         }
         let [height, width] = sizes.from;
         for (channel, (plane, line)) in result.chunks_mut(sizes.plane()).zip(table.chunks(4)).enumerate() {

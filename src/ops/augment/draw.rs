@@ -4,10 +4,10 @@ use super::{Augment, Flip, Mode, View};
 use crate::ops::{Real, Step};
 use crate::random::{Counted, Purpose};
 
-/// The block of words that says which pictures are mirrored in even epochs; a row's own draws take blocks below it.
+/// The block of words that says which images are mirrored in even epochs; a row's own draws take blocks below it.
 const ALTERNATE: u32 = 3;
 
-/// The word of saturation, beyond the blocks of parts of pictures.
+/// The word of saturation, beyond the blocks of parts of images.
 const SATURATION: u32 = 4 * 14;
 
 /// One row's draws.
@@ -15,7 +15,7 @@ const SATURATION: u32 = 4 * 14;
 pub(super) struct Drawn<T> {
     /// Whether it is mirrored.
     pub flip: bool,
-    /// The picture's row and column that the result's first stands on, before the affine map.
+    /// The image's row and column that the result's first stands on, before the affine map.
     pub corner: [i64; 2],
     /// First row and column of the square that is covered.
     pub hole: Option<[i64; 2]>,
@@ -25,7 +25,7 @@ pub(super) struct Drawn<T> {
     pub contrast: T,
     /// By what colours are drawn away from their grey.
     pub saturation: T,
-    /// From offsets (x, y) from the middle of the result to those in the picture, row by row; none where it is the identity.
+    /// From offsets (x, y) from the middle of the result to those in the image, row by row; none where it is the identity.
     pub inverse: Option<[T; 4]>,
 }
 
@@ -35,9 +35,9 @@ fn below(word: u32, count: usize) -> i64 {
 }
 
 impl<T: Real> Drawn<T> {
-    /// For row `row` of a step's batch, which shows picture `picture`: from `from` (height, width) to `to`.
+    /// For row `row` of a step's batch, which shows image `image`: from `from` (height, width) to `to`.
     pub fn new(augment: &Augment, mode: Mode, step: &Step, at: (u32, u32), from: [usize; 2], to: [usize; 2]) -> Self {
-        let (row, picture) = at;
+        let (row, image) = at;
         let room = [from[0] - to[0], from[1] - to[1]];
         if let Mode::Still(View { mirrored, shift }) = mode {
             let corner = room.map(|room| (room / 2) as i64 + i64::from(shift));
@@ -50,7 +50,7 @@ impl<T: Real> Drawn<T> {
         let flip = match augment.flip {
             Flip::Never => false,
             Flip::Random => words.word(0) >> 31 == 1,
-            Flip::Alternate => (counted(picture, 0).block(ALTERNATE)[0] >> 31) ^ (step.epoch & 1) == 1,
+            Flip::Alternate => (counted(image, 0).block(ALTERNATE)[0] >> 31) ^ (step.epoch & 1) == 1,
         };
         let moved = |word: u32| below(words.word(word), 2 * augment.translate + 1) - augment.translate as i64;
         let cut = |word: u32, room: usize| below(words.word(word), room + 1);
@@ -96,12 +96,12 @@ mod tests {
     }
 
     #[test]
-    fn an_alternating_flip_depends_on_the_picture_and_changes_every_epoch() {
+    fn an_alternating_flip_depends_on_the_image_and_changes_every_epoch() {
         let augment = Augment { flip: Flip::Alternate, ..Augment::default() };
         let mut first = 0;
-        for picture in 0..1000 {
+        for image in 0..1000 {
             let flips: Vec<bool> =
-                (0..4).map(|epoch| drawn(&augment, 7 * epoch, epoch, (epoch, picture)).flip).collect();
+                (0..4).map(|epoch| drawn(&augment, 7 * epoch, epoch, (epoch, image)).flip).collect();
             assert_eq!(flips, [flips[0], !flips[0], flips[0], !flips[0]]);
             first += u32::from(flips[0]);
         }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_affine_map_is_for_its_share_of_pictures() {
+    fn the_affine_map_is_for_its_share_of_images() {
         let half = Augment { rotate: 10.0, affine_chance: Some(0.5), ..Augment::default() };
         let turned = (0..1000).filter(|&row| drawn(&half, 3, 0, (row, row)).inverse.is_some()).count();
         assert!((440..560).contains(&turned), "{turned} of 1000");

@@ -1,7 +1,7 @@
-//! Augmentation: what a picture of the data set becomes before the network sees it, in one op with the gather of the batch.
+//! Augmentation: what an image of the data set becomes before the network sees it, in one op with the gather of the batch.
 //!
-//! In this order: a small affine map (rotation, scale, shear) about the picture's middle, a translation, a crop, a mirror
-//! image; then brightness and contrast, normalisation by channel, and a square that is cut out. Instead of what moves a picture a
+//! In this order: a small affine map (rotation, scale, shear) about the image's middle, a translation, a crop, a mirror
+//! image; then brightness and contrast, normalisation by channel, and a square that is cut out. Instead of what moves an image a
 //! part of it may be brought to size ([`resized`]), and strokes and noise come last ([`roughen`]). All draws are counted: a
 //! row's numbers depend on the seed, the training step and the row alone, so that the CPU replays any GPU step.
 
@@ -19,7 +19,7 @@ use std::str::FromStr;
 
 use crate::{Error, Result};
 
-/// Whether pictures are mirrored left to right.
+/// Whether images are mirrored left to right.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "WrittenFlip", into = "WrittenFlip")]
 pub enum Flip {
@@ -28,7 +28,7 @@ pub enum Flip {
     Never,
     /// Each with probability 1/2, each time it is seen.
     Random,
-    /// Half of them in the first epoch, chosen by the picture's number; the other half in the next, and so on (K. Jordan,
+    /// Half of them in the first epoch, chosen by the image's number; the other half in the next, and so on (K. Jordan,
     /// "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
     Alternate,
 }
@@ -79,14 +79,14 @@ impl From<Flip> for WrittenFlip {
     }
 }
 
-/// What stands beyond a picture's edge.
+/// What stands beyond an image's edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
     /// Black: a value of 0 before normalisation.
     #[default]
     Zero,
-    /// The picture's own pixels, mirrored at its outermost row and column.
+    /// The image's own pixels, mirrored at its outermost row and column.
     Reflect,
 }
 
@@ -117,11 +117,11 @@ impl FromStr for Fill {
     }
 }
 
-/// Which parts of pictures are shown.
+/// Which parts of images are shown.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResizedCrop {
-    /// Smallest and largest share of the picture's area.
+    /// Smallest and largest share of the image's area.
     pub scale: [f64; 2],
     /// Smallest and largest proportions, width over height.
     pub ratio: [f64; 2],
@@ -134,24 +134,24 @@ impl Default for ResizedCrop {
     }
 }
 
-/// The longest side of a picture that parts are cut from: sides are counted in whole numbers of 32 bits.
+/// The longest side of an image that parts are cut from: sides are counted in whole numbers of 32 bits.
 const LONGEST_RESIZED: usize = 4096;
 
-/// What becomes of pictures. The section `[augment]` of a recipe; the default changes nothing.
+/// What becomes of images. The section `[augment]` of a recipe; the default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
-    /// Mirrors pictures left to right.
+    /// Mirrors images left to right.
     pub flip: Flip,
     /// Moves each by up to so many pixels, down or up and right or left, independently.
     pub translate: usize,
-    /// What a moved, turned or shrunken picture leaves open.
+    /// What a moved, turned or shrunken image leaves open.
     pub padding: Padding,
     /// Height and width of a part that is cut from a place drawn at random, from the middle when measuring: what the
     /// network takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<[usize; 2]>,
-    /// Side of a square that is covered; its middle lies anywhere in the picture, so that part of it may lie outside. 0 is none.
+    /// Side of a square that is covered; its middle lies anywhere in the image, so that part of it may lie outside. 0 is none.
     pub cutout: usize,
     /// What covers it.
     pub cutout_fill: Fill,
@@ -162,8 +162,8 @@ pub struct Augment {
     pub scale: Option<[f64; 2]>,
     /// Slants each by up to so many degrees either way.
     pub shear: f64,
-    /// The share of pictures that are turned, scaled and slanted; all by itself. A picture that is resampled is blurred a little:
-    /// a network that sees no others learns to need that, and fails on pictures as they are.
+    /// The share of images that are turned, scaled and slanted; all by itself. An image that is resampled is blurred a little:
+    /// a network that sees no others learns to need that, and fails on images as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affine_chance: Option<f64>,
     /// Multiplies each by a number between 1 - this and 1 + this. Values are not clamped.
@@ -172,15 +172,15 @@ pub struct Augment {
     pub contrast: f64,
     /// Draws colours away from their grey by a factor between 1 - this and 1 + this; with `resized_crop`.
     pub saturation: f64,
-    /// Shows a part of each, of a size and proportions drawn at random, brought to the size of `crop`, else of the picture.
+    /// Shows a part of each, of a size and proportions drawn at random, brought to the size of `crop`, else of the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<ResizedCrop>,
-    /// Moves each picture's pixels by up to this part of the way to the largest or the smallest of the 3x3 about them: strokes
+    /// Moves each image's pixels by up to this part of the way to the largest or the smallest of the 3x3 about them: strokes
     /// grow thicker or thinner.
     pub stroke: f64,
-    /// Adds noise of a deviation of up to this, drawn for each picture; white is 1. Values are not clamped.
+    /// Adds noise of a deviation of up to this, drawn for each image; white is 1. Values are not clamped.
     pub noise: f64,
-    /// Taken from each channel, for pictures of 0 to 1.
+    /// Taken from each channel, for images of 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
     /// What each channel is divided by then.
@@ -197,18 +197,18 @@ pub enum Mode {
     Still(View),
 }
 
-/// From where a picture is seen when it is measured.
+/// From where an image is seen when it is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// Whether it is mirrored left to right.
     pub mirrored: bool,
-    /// By how many pixels what is seen of it lies further down and to the right, before it is mirrored. Beyond the picture's
+    /// By how many pixels what is seen of it lies further down and to the right, before it is mirrored. Beyond the image's
     /// edge stand its own pixels, mirrored.
     pub shift: i32,
 }
 
 impl Mode {
-    /// The picture's middle, as it is.
+    /// The image's middle, as it is.
     pub const MIDDLE: Self = Self::Still(View { mirrored: false, shift: 0 });
 }
 
@@ -272,42 +272,42 @@ impl Augment {
         Ok(())
     }
 
-    /// Channels, height and width of what pictures `[channels, height, width]` become.
+    /// Channels, height and width of what images `[channels, height, width]` become.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the pictures are too small or have another number of channels.
+    /// [`Error::Usage`] when the images are too small or have another number of channels.
     pub fn output(&self, [channels, height, width]: [usize; 3]) -> Result<[usize; 3]> {
-        let pictures = format!("the pictures are {channels}x{height}x{width}");
+        let images = format!("the images are {channels}x{height}x{width}");
         for (field, values) in [("mean", &self.mean), ("std", &self.std)] {
             if let Some(values) = values.as_ref().filter(|values| values.len() != channels) {
                 let count = values.len();
-                return Err(Error::usage(format!("[augment] {field} has {count} numbers, but {pictures}.")));
+                return Err(Error::usage(format!("[augment] {field} has {count} numbers, but {images}.")));
             }
         }
         let [to_height, to_width] = self.crop.unwrap_or([height, width]);
         if to_height == 0 || to_width == 0 || to_height > height || to_width > width {
-            return Err(Error::usage(format!("[augment] crop is {to_height}x{to_width}, but {pictures}.")));
+            return Err(Error::usage(format!("[augment] crop is {to_height}x{to_width}, but {images}.")));
         }
         if self.translate >= height.min(width) && self.translate > 0 {
             let by = self.translate;
-            return Err(Error::usage(format!("[augment] translate moves by up to {by} pixels, but {pictures}.")));
+            return Err(Error::usage(format!("[augment] translate moves by up to {by} pixels, but {images}.")));
         }
         if self.cutout > height.max(width) {
             let side = self.cutout;
-            return Err(Error::usage(format!("[augment] cutout covers a square of {side}, but {pictures}.")));
+            return Err(Error::usage(format!("[augment] cutout covers a square of {side}, but {images}.")));
         }
         if self.saturation > 0.0 && channels != 3 {
-            return Err(Error::usage(format!("[augment] saturation is for pictures in colour, but {pictures}.")));
+            return Err(Error::usage(format!("[augment] saturation is for images in colour, but {images}.")));
         }
         if self.resized_crop.is_some() && height.max(width) > LONGEST_RESIZED {
             return Err(Error::usage(format!(
-                "[augment] resized_crop takes pictures of up to {LONGEST_RESIZED} pixels a side, but {pictures}."
+                "[augment] resized_crop takes images of up to {LONGEST_RESIZED} pixels a side, but {images}."
             )));
         }
         Ok([channels, to_height, to_width])
     }
 
-    /// Whether a picture `[channels, height, width]` may look another way each time it is seen.
+    /// Whether an image `[channels, height, width]` may look another way each time it is seen.
     pub fn is_random(&self, [_, height, width]: [usize; 3]) -> bool {
         // What is left when nothing is drawn: normalisation, and a cut that takes all.
         let Self { padding, cutout_fill, mean, std, .. } = self.clone();
@@ -315,7 +315,7 @@ impl Augment {
         *self != Self { padding, cutout_fill, crop, mean, std, ..Self::default() }
     }
 
-    /// Whether pictures are turned, scaled or slanted.
+    /// Whether images are turned, scaled or slanted.
     fn is_affine(&self) -> bool {
         self.rotate > 0.0 || self.shear > 0.0 || self.scale.is_some_and(|scale| scale != [1.0, 1.0])
     }
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_range_and_pictures_that_do_not_fit_are_refused_by_name() {
+    fn numbers_out_of_range_and_images_that_do_not_fit_are_refused_by_name() {
         let none = Augment::default;
         let parts = |scale, ratio| Some(ResizedCrop { scale, ratio });
         let cases = [

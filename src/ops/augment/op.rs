@@ -1,4 +1,4 @@
-//! The op: a batch of pictures, gathered from the data set and augmented in one kernel.
+//! The op: a batch of images, gathered from the data set and augmented in one kernel.
 
 use super::roughen::Roughen;
 use super::{Augment, Flip, Mode, Padding, View};
@@ -8,8 +8,8 @@ use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};
 
-/// Pictures that `order` names from the step's first on, as the network is to see them; rows that are not valid are 0.
-/// Inputs: the pictures `[N, channels, height, width]`, bytes or floats, in one tensor or several shards; the order; and the
+/// Images that `order` names from the step's first on, as the network is to see them; rows that are not valid are 0.
+/// Inputs: the images `[N, channels, height, width]`, bytes or floats, in one tensor or several shards; the order; and the
 /// channels' levels, [`Augment`]'s own.
 #[derive(Clone, Debug)]
 pub struct Augmented {
@@ -19,7 +19,7 @@ pub struct Augmented {
     pub augment: Augment,
     /// How much of it is done.
     pub mode: Mode,
-    /// Whether the pictures are a ring of slots, see [`crate::ops::gather::Gather::ring`].
+    /// Whether the images are a ring of slots, see [`crate::ops::gather::Gather::ring`].
     pub ring: bool,
 }
 
@@ -28,14 +28,14 @@ impl Op for Augmented {
         "augment"
     }
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
-        let [shards @ .., order, table] = inputs else { return Err("it takes pictures, an order and levels".into()) };
+        let [shards @ .., order, table] = inputs else { return Err("it takes images, an order and levels".into()) };
         Shards::check(shards)?;
         Shards::check_order(order)?;
         let &[_, channels, height, width] = shards[0].dims() else {
-            return Err("pictures must be [N, channels, height, width]".into());
+            return Err("images must be [N, channels, height, width]".into());
         };
         if shards[0].dtype == DType::U32 {
-            return Err("pictures are bytes or floats".into());
+            return Err("images are bytes or floats".into());
         }
         if *table != TensorType::f32([channels, 4]) {
             return Err("the levels must be four floats a channel".into());
@@ -98,7 +98,7 @@ impl Op for Augmented {
 }
 
 impl Augmented {
-    /// What stands beyond a picture's edge.
+    /// What stands beyond an image's edge.
     pub(super) fn padding(&self) -> Padding {
         match self.mode {
             Mode::Random => self.augment.padding,
@@ -120,23 +120,23 @@ impl Augmented {
 }
 
 impl Graph {
-    /// The step's batch of pictures from `shards` (one tensor or several), each as `augmented` says.
+    /// The step's batch of images from `shards` (one tensor or several), each as `augmented` says.
     ///
     /// # Errors
-    /// When these are no pictures, the order is not a list of u32, or the pictures are too small.
+    /// When these are no images, the order is not a list of u32, or the images are too small.
     pub fn gather_augmented(&mut self, shards: &[NodeId], order: NodeId, augmented: Augmented) -> Result<NodeId> {
         let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
         let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));
         let inputs: Vec<NodeId> = shards.iter().copied().chain([order, table]).collect();
         let random = augmented.mode == Mode::Random;
         let Augment { stroke, noise, resized_crop, .. } = augmented.augment;
-        let pictures = match resized_crop.filter(|_| random) {
+        let images = match resized_crop.filter(|_| random) {
             Some(crop) => self.gather_resized(&inputs, augmented, crop),
             None => self.apply(augmented, &inputs),
         }?;
         if random && (stroke > 0.0 || noise > 0.0) {
-            return self.apply(Roughen { stroke, noise }, &[pictures, table]);
+            return self.apply(Roughen { stroke, noise }, &[images, table]);
         }
-        Ok(pictures)
+        Ok(images)
     }
 }

@@ -1,8 +1,8 @@
 //! Strokes made thicker or thinner, and noise: what the augmentation of handwriting does beside moving it.
 //!
 //! A pixel goes a part of the way to the largest or to the smallest of the 3x3 about it: the first thickens what is light, the
-//! second what is dark. The part is drawn once a picture, so that all of a letter is written with one pen. Noise is nearly
-//! Gaussian, of a deviation that is drawn once a picture as well. The same words as in `shaders/roughen.wgsl`.
+//! second what is dark. The part is drawn once an image, so that all of a letter is written with one pen. Noise is nearly
+//! Gaussian, of a deviation that is drawn once an image as well. The same words as in `shaders/roughen.wgsl`.
 
 use rayon::prelude::*;
 
@@ -14,7 +14,7 @@ use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 use crate::random::{Counted, Purpose, unit};
 
-/// The block of words of a picture's own draws, beyond those of `draw.rs` and `resized/part.rs`.
+/// The block of words of an image's own draws, beyond those of `draw.rs` and `resized/part.rs`.
 const DRAWN: u32 = 15;
 /// The block of its first four pixels.
 const FIRST_NOISE: u32 = 16;
@@ -25,7 +25,7 @@ const BLOCK: usize = 4;
 const BYTES_MEAN: f64 = 510.0;
 const BYTES_DEVIATION: f64 = 147.800_541_270_998_05;
 
-/// Pictures `[batch, channels, height, width]`, normalised by levels `[channels, 4]` ([`super::Augment`]'s own), with other
+/// Images `[batch, channels, height, width]`, normalised by levels `[channels, 4]` ([`super::Augment`]'s own), with other
 /// strokes and noise; rows that are not valid are 0.
 #[derive(Clone, Debug)]
 pub struct Roughen {
@@ -42,7 +42,7 @@ fn bytes_of(word: u32) -> f64 {
 
 impl Roughen {
     fn define<T: Real>(&self, call: &mut Call<T>) {
-        let &[_, channels, height, width] = call.types.output.dims() else { panic!("pictures of another shape") };
+        let &[_, channels, height, width] = call.types.output.dims() else { panic!("images of another shape") };
         let (x, levels, step) = (call.real(0), call.real(1), call.step);
         let plane = height * width;
         call.out().par_chunks_mut(plane).zip(x.par_chunks(plane)).enumerate().for_each(|(number, (to, from))| {
@@ -96,10 +96,10 @@ impl Op for Roughen {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 2)?;
         let &[batch, channels, height, width] = inputs[0].dims() else {
-            return Err("pictures must be [batch, channels, height, width]".into());
+            return Err("images must be [batch, channels, height, width]".into());
         };
         if inputs[0] != TensorType::f32([batch, channels, height, width]) {
-            return Err("it takes pictures of floats".into());
+            return Err("it takes images of floats".into());
         }
         if inputs[1] != TensorType::f32([channels, 4]) {
             return Err("the levels must be four floats a channel".into());

@@ -55,9 +55,9 @@ impl Channels {
         }
     }
 
-    /// One channel of one picture.
-    fn plane<'a, T>(&self, x: &'a [T], picture: usize, channel: usize) -> &'a [T] {
-        &x[(picture * self.channels + channel) * self.pixels..][..self.pixels]
+    /// One channel of one image.
+    fn plane<'a, T>(&self, x: &'a [T], image: usize, channel: usize) -> &'a [T] {
+        &x[(image * self.channels + channel) * self.pixels..][..self.pixels]
     }
 
     /// Rows that are valid.

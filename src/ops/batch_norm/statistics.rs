@@ -38,10 +38,10 @@ impl ChannelStatistic {
         let layout = Channels::of(&call.types.inputs[0]).expect("checked when the node was built");
         let valid = layout.valid(call.step);
         let all = |term: &(dyn Fn(usize, usize) -> T + Sync), channel: usize| {
-            (0..valid).fold(T::zero(), |sum, picture| sum + term(picture, channel))
+            (0..valid).fold(T::zero(), |sum, image| sum + term(image, channel))
         };
         let a = call.real(0);
-        let plane = |picture, channel| layout.plane(a, picture, channel);
+        let plane = |image, channel| layout.plane(a, image, channel);
         let count = share::<T>(valid * layout.pixels);
         let others: Vec<&[T]> = (1..call.inputs.len()).map(|i| call.real(i)).collect();
         let channels = (PIECE / (layout.batch * layout.pixels).max(1)).max(1);

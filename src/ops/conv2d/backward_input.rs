@@ -1,4 +1,4 @@
-//! The gradient of a convolution by its picture; read as an op of its own, a transposed convolution.
+//! The gradient of a convolution by its image; read as an op of its own, a transposed convolution.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::ops::{Call, Lower, Op, Types};
 #[derive(Clone, Debug)]
 pub struct Conv2dBackwardInput {
     /// Height and width of dx, which dy's do not tell where the stride is above 1.
-    pub picture: [usize; 2],
+    pub image: [usize; 2],
     /// How the kernel moved.
     pub geometry: Geometry,
     /// What follows, in the same kernel.
@@ -22,7 +22,7 @@ pub struct Conv2dBackwardInput {
 
 impl Conv2dBackwardInput {
     fn sizes(&self, types: &Types) -> Sizes {
-        Sizes::backward_input(&types.inputs[0], &types.inputs[1], self.picture, self.geometry)
+        Sizes::backward_input(&types.inputs[0], &types.inputs[1], self.image, self.geometry)
             .expect("checked when the node was built")
     }
 }
@@ -34,7 +34,7 @@ impl Op for Conv2dBackwardInput {
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         let [dy, w, extras @ ..] = inputs else { return Err("it takes a gradient and a weight".into()) };
-        let output = TensorType::f32(Sizes::backward_input(dy, w, self.picture, self.geometry)?.input_dims());
+        let output = TensorType::f32(Sizes::backward_input(dy, w, self.image, self.geometry)?.input_dims());
         epilogue::check(extras, &output)?;
         Ok(output)
     }

@@ -35,8 +35,8 @@ impl Op for Conv2dBackwardWeight {
 
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let (x, dy) = (at.inputs[0], at.inputs[1]);
-        let picture = [graph.dims(x)[2], graph.dims(x)[3]];
-        let by_x = graph.conv2d_backward_input(dy, at.dy, picture, self.geometry)?;
+        let image = [graph.dims(x)[2], graph.dims(x)[3]];
+        let by_x = graph.conv2d_backward_input(dy, at.dy, image, self.geometry)?;
         let by_dy = graph.conv2d(x, at.dy, self.geometry)?;
         Ok(vec![Some(by_x), Some(by_dy)])
     }

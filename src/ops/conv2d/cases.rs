@@ -84,12 +84,12 @@ pub fn forward() -> Vec<Case> {
     cases
 }
 
-/// Cases of the gradient by the picture.
+/// Cases of the gradient by the image.
 pub fn backward_input() -> Vec<Case> {
     let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
         let inputs = vec![dy(x, w, geometry), weight(x, w, geometry)];
-        let picture = [x[2], x[3]];
-        Case::new(inputs, move |graph, at| graph.conv2d_backward_input(at[0], at[1], picture, geometry))
+        let image = [x[2], x[3]];
+        Case::new(inputs, move |graph, at| graph.conv2d_backward_input(at[0], at[1], image, geometry))
             .summing(summands(x, w))
     };
     let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();

@@ -1,4 +1,4 @@
-//! Convolution of pictures (what the field calls so; strictly a cross-correlation), as PyTorch's `conv2d`: any kernel,
+//! Convolution of images (what the field calls so; strictly a cross-correlation), as PyTorch's `conv2d`: any kernel,
 //! stride, padding, dilation and groups, with an element-wise epilogue. Its gradients are ops of their own, and each of
 //! the three is linear in two operands, so that the gradient of each is made of the others.
 
@@ -45,7 +45,7 @@ impl Op for Conv2d {
     }
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
-        let [x, w, extras @ ..] = inputs else { return Err("it takes a picture and a weight".into()) };
+        let [x, w, extras @ ..] = inputs else { return Err("it takes an image and a weight".into()) };
         let output = TensorType::f32(Sizes::forward(x, w, self.geometry)?.output_dims());
         epilogue::check(extras, &output)?;
         Ok(output)
@@ -54,8 +54,8 @@ impl Op for Conv2d {
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let (x, w) = (at.inputs[0], at.inputs[1]);
         let size = |dims: &[usize]| [dims[2], dims[3]];
-        let (picture, kernel) = (size(graph.dims(x)), size(graph.dims(w)));
-        let dx = graph.conv2d_backward_input(at.dy, w, picture, self.geometry)?;
+        let (image, kernel) = (size(graph.dims(x)), size(graph.dims(w)));
+        let dx = graph.conv2d_backward_input(at.dy, w, image, self.geometry)?;
         let dw = graph.conv2d_backward_weight(x, at.dy, kernel, self.geometry)?;
         Ok(vec![Some(dx), Some(dw)])
     }
@@ -98,24 +98,24 @@ impl Graph {
     /// The convolution of x `[batch, channels, height, width]` with w `[outputs, channels / groups, height, width]`.
     ///
     /// # Errors
-    /// When the shapes do not fit, the groups do not divide the channels, or the kernel is larger than the picture.
+    /// When the shapes do not fit, the groups do not divide the channels, or the kernel is larger than the image.
     pub fn conv2d(&mut self, x: NodeId, w: NodeId, geometry: Geometry) -> Result<NodeId> {
         self.apply(Conv2d { geometry, ..Conv2d::default() }, &[x, w])
     }
 
-    /// The gradient of a convolution by its picture, whose height and width are `picture`; also what the field calls a
+    /// The gradient of a convolution by its image, whose height and width are `image`; also what the field calls a
     /// transposed convolution, PyTorch's `conv_transpose2d`, of dy.
     ///
     /// # Errors
-    /// When dy is not what the convolution of such a picture gives.
+    /// When dy is not what the convolution of such an image gives.
     pub fn conv2d_backward_input(
         &mut self,
         dy: NodeId,
         w: NodeId,
-        picture: [usize; 2],
+        image: [usize; 2],
         geometry: Geometry,
     ) -> Result<NodeId> {
-        self.apply(Conv2dBackwardInput { picture, geometry, epilogue: Program::default() }, &[dy, w])
+        self.apply(Conv2dBackwardInput { image, geometry, epilogue: Program::default() }, &[dy, w])
     }
 
     /// The gradient of a convolution by its weight, whose kernel has the height and width `kernel`.

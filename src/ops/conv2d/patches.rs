@@ -8,13 +8,13 @@ use super::{Geometry, Sizes};
 
 /// Floats of a patch matrix: half a megabyte, the second-level cache of most CPUs.
 const FLOATS: usize = 128 * 1024;
-/// Pixels of a tile over several pictures: enough for the product's kernels to run at their speed.
+/// Pixels of a tile over several images: enough for the product's kernels to run at their speed.
 const PIXELS: usize = 512;
 
-/// Neighbouring rows of output pixels, counted through the rows of all pictures, for one group of channels.
+/// Neighbouring rows of output pixels, counted through the rows of all images, for one group of channels.
 #[derive(Clone, Debug)]
 pub(super) struct Tile {
-    /// The rows: `picture * rows + row`.
+    /// The rows: `image * rows + row`.
     pub rows: Range<usize>,
     /// The group of channels.
     pub group: usize,
@@ -26,8 +26,8 @@ impl Sizes {
         self.group_inputs() * self.kernel[0] * self.kernel[1]
     }
 
-    /// The tiles of some pictures: several whole ones each, or a part of one.
-    pub(super) fn tiles(&self, pictures: Range<usize>) -> Vec<Tile> {
+    /// The tiles of some images: several whole ones each, or a part of one.
+    pub(super) fn tiles(&self, images: Range<usize>) -> Vec<Tile> {
         let ([rows, columns], taps) = (self.outputs, self.taps());
         let fitting = (FLOATS / (taps * columns)).max(1);
         let step = if fitting < rows {
@@ -36,10 +36,10 @@ impl Sizes {
             (fitting / rows).min(PIXELS / (rows * columns)).max(1) * rows
         };
         let mut tiles = Vec::new();
-        let mut first = pictures.start * rows;
-        while first < pictures.end * rows {
-            // A part of a picture ends with it.
-            let end = if step < rows { (first / rows + 1) * rows } else { pictures.end * rows };
+        let mut first = images.start * rows;
+        while first < images.end * rows {
+            // A part of an image ends with it.
+            let end = if step < rows { (first / rows + 1) * rows } else { images.end * rows };
             let last = end.min(first + step);
             tiles.extend((0..self.geometry.groups).map(|group| Tile { rows: first..last, group }));
             first = last;
@@ -53,26 +53,26 @@ impl Sizes {
         self.kernel == [1, 1] && stride == [1, 1] && padding == [0, 0]
     }
 
-    /// Where the planes of a group's channels of the tile's first picture begin in a tensor with `channels` channels a
-    /// group and planes of `plane` pixels, and how far into each plane the tile begins, for tiles within one picture.
+    /// Where the planes of a group's channels of the tile's first image begin in a tensor with `channels` channels a
+    /// group and planes of `plane` pixels, and how far into each plane the tile begins, for tiles within one image.
     pub(super) fn first_plane(&self, tile: &Tile, channels: usize, plane: usize) -> usize {
-        let picture = tile.rows.start / self.outputs[0];
-        (picture * self.geometry.groups + tile.group) * channels * plane
+        let image = tile.rows.start / self.outputs[0];
+        (image * self.geometry.groups + tile.group) * channels * plane
     }
 
-    /// Whether the tile has pixels of one picture alone.
-    pub(super) fn is_within_picture(&self, tile: &Tile) -> bool {
+    /// Whether the tile has pixels of one image alone.
+    pub(super) fn is_within_image(&self, tile: &Tile) -> bool {
         tile.rows.start / self.outputs[0] == (tile.rows.end - 1) / self.outputs[0]
     }
 
-    /// The pictures whose first tile this is.
+    /// The images whose first tile this is.
     pub(super) fn begun_by(&self, tile: &Tile) -> Option<Range<usize>> {
         let rows = self.outputs[0];
         (tile.group == 0 && tile.rows.start.is_multiple_of(rows))
             .then(|| tile.rows.start / rows..tile.rows.end.div_ceil(rows))
     }
 
-    /// The pictures whose last tile this is.
+    /// The images whose last tile this is.
     pub(super) fn ended_by(&self, tile: &Tile) -> Option<Range<usize>> {
         let rows = self.outputs[0];
         (tile.group + 1 == self.geometry.groups && tile.rows.end.is_multiple_of(rows))
@@ -116,16 +116,16 @@ impl Sizes {
     /// Each row of output pixels with each tap of the group.
     fn each_run(&self, tile: &Tile, mut visit: impl FnMut(Run)) {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
-        let ([height, width], columns, pixels) = (self.picture, self.outputs[1], self.pixels(tile));
+        let ([height, width], columns, pixels) = (self.image, self.outputs[1], self.pixels(tile));
         for channel in 0..self.group_inputs() {
             for (ky, kx) in (0..self.kernel[0]).flat_map(|ky| (0..self.kernel[1]).map(move |kx| (ky, kx))) {
                 let tap = (channel * self.kernel[0] + ky) * self.kernel[1] + kx;
                 let inside = self.columns_inside(kx);
                 for (number, row) in tile.rows.clone().enumerate() {
-                    let (picture, row) = (row / self.outputs[0], row % self.outputs[0]);
+                    let (image, row) = (row / self.outputs[0], row % self.outputs[0]);
                     let iy = (row * stride[0] + ky * dilation[0]).checked_sub(padding[0]).filter(|&iy| iy < height);
                     let patch = tap * pixels + number * columns;
-                    let plane = picture * self.in_channels + tile.group * self.group_inputs() + channel;
+                    let plane = image * self.in_channels + tile.group * self.group_inputs() + channel;
                     visit(match iy {
                         Some(iy) if !inside.is_empty() => {
                             let ix = inside.start * stride[1] + kx * dilation[1] - padding[1];
@@ -138,12 +138,12 @@ impl Sizes {
         }
     }
 
-    /// The columns of output pixels for which the tap `kx` meets a pixel of the picture.
+    /// The columns of output pixels for which the tap `kx` meets a pixel of the image.
     pub(super) fn columns_inside(&self, kx: usize) -> Range<usize> {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
         let (tap, padding, stride) = (kx * dilation[1], padding[1], stride[1]);
         let first = padding.saturating_sub(tap).div_ceil(stride);
-        let end = (self.picture[1] + padding).saturating_sub(tap).div_ceil(stride).min(self.outputs[1]);
+        let end = (self.image[1] + padding).saturating_sub(tap).div_ceil(stride).min(self.outputs[1]);
         first.min(end)..end
     }
 }

@@ -1,4 +1,4 @@
-//! Convolutions in f32 on the CPU as matrix products of patches, in pieces of pictures whose sizes depend on the shapes
+//! Convolutions in f32 on the CPU as matrix products of patches, in pieces of images whose sizes depend on the shapes
 //! alone, so that the bits do not depend on the number of threads.
 
 use std::cell::RefCell;
@@ -35,21 +35,21 @@ fn with_scratch<R>(lengths: [usize; 2], work: impl FnOnce(&mut [f32], &mut [f32]
 /// y of x and w; `finish` is called on each piece of y when it is done, with its first element's number, while the caches
 /// hold it.
 pub(super) fn forward(sizes: &Sizes, x: &[f32], w: &[f32], y: &mut [f32], finish: impl Fn(usize, &mut [f32]) + Sync) {
-    let picture: usize = sizes.output_dims()[1..].iter().product();
+    let image: usize = sizes.output_dims()[1..].iter().product();
     let (outputs, taps) = (sizes.group_outputs(), sizes.taps());
     let mut turned = vec![0.0; if sizes.prefers_rows() { 0 } else { w.len() }];
     for (w, turned) in w.chunks((outputs * taps).max(1)).zip(turned.chunks_mut((outputs * taps).max(1))) {
         turn(w, taps, [outputs, taps], turned);
     }
-    each_piece(sizes, picture, y, |pictures, y| {
+    each_piece(sizes, image, y, |images, y| {
         if sizes.prefers_rows() {
-            sizes.forward_rows(pictures.clone(), x, w, y);
-            return finish(pictures.start * picture, y);
+            sizes.forward_rows(images.clone(), x, w, y);
+            return finish(images.start * image, y);
         }
-        for tile in sizes.tiles(pictures.clone()) {
-            forward_tile(sizes, &tile, x, &turned, y, pictures.start);
+        for tile in sizes.tiles(images.clone()) {
+            forward_tile(sizes, &tile, x, &turned, y, images.start);
             if let Some(done) = sizes.ended_by(&tile) {
-                finish(done.start * picture, within(&done, pictures.start, picture, y));
+                finish(done.start * image, within(&done, images.start, image, y));
             }
         }
     });
@@ -63,41 +63,41 @@ pub(super) fn backward_input(
     dx: &mut [f32],
     finish: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    let picture: usize = sizes.input_dims()[1..].iter().product();
-    each_piece(sizes, picture, dx, |pictures, dx| {
+    let image: usize = sizes.input_dims()[1..].iter().product();
+    each_piece(sizes, image, dx, |images, dx| {
         if sizes.prefers_rows() {
-            sizes.backward_input_rows(pictures.clone(), dy, w, dx);
-            return finish(pictures.start * picture, dx);
+            sizes.backward_input_rows(images.clone(), dy, w, dx);
+            return finish(images.start * image, dx);
         }
-        for tile in sizes.tiles(pictures.clone()) {
+        for tile in sizes.tiles(images.clone()) {
             let (pixels, outputs, taps) = (sizes.pixels(&tile), sizes.group_outputs(), sizes.taps());
             if let Some(begun) = sizes.begun_by(&tile) {
-                within(&begun, pictures.start, picture, dx).fill(0.0);
+                within(&begun, images.start, image, dx).fill(0.0);
             }
             with_scratch([taps * pixels, outputs * pixels], |patches, gathered| {
                 let dy = tile_outputs(sizes, &tile, dy, gathered);
                 let w = Matrix::rows(&w[tile.group * outputs * taps..], taps);
                 multiply([taps, outputs, pixels], w.transposed(), dy, 0.0, patches, pixels);
-                sizes.scatter(&shifted(sizes, &tile, pictures.start), patches, dx);
+                sizes.scatter(&shifted(sizes, &tile, images.start), patches, dx);
             });
             if let Some(done) = sizes.ended_by(&tile) {
-                finish(done.start * picture, within(&done, pictures.start, picture, dx));
+                finish(done.start * image, within(&done, images.start, image, dx));
             }
         }
     });
 }
 
-/// dw of x and dy: a partial sum for each piece of pictures, then their sum in order.
+/// dw of x and dy: a partial sum for each piece of images, then their sum in order.
 pub(super) fn backward_weight(sizes: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let (outputs, taps) = (sizes.group_outputs(), sizes.taps());
     let pieces = (PARTIAL_FLOATS / dw.len().max(1)).clamp(2, PIECES).min(sizes.batch.max(1));
     let step = sizes.batch.div_ceil(pieces).max(1);
-    let partial = |pictures: Range<usize>, sum: &mut [f32]| {
+    let partial = |images: Range<usize>, sum: &mut [f32]| {
         sum.fill(0.0);
         if sizes.prefers_rows() {
-            return sizes.backward_weight_rows(pictures, x, dy, sum);
+            return sizes.backward_weight_rows(images, x, dy, sum);
         }
-        for tile in sizes.tiles(pictures) {
+        for tile in sizes.tiles(images) {
             let pixels = sizes.pixels(&tile);
             with_scratch([taps * pixels, outputs * pixels], |patches, gathered| {
                 let dy = tile_outputs(sizes, &tile, dy, gathered);
@@ -122,27 +122,27 @@ fn dw_len(sizes: &Sizes) -> usize {
     sizes.weight_dims().iter().product::<usize>().max(1)
 }
 
-/// Hands out pieces of whole pictures of `all`, in parallel.
-fn each_piece(sizes: &Sizes, picture: usize, all: &mut [f32], work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+/// Hands out pieces of whole images of `all`, in parallel.
+fn each_piece(sizes: &Sizes, image: usize, all: &mut [f32], work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
     let step = sizes.batch.div_ceil(PIECES).max(1);
-    all.par_chunks_mut((step * picture).max(1)).enumerate().for_each(|(piece, part)| {
+    all.par_chunks_mut((step * image).max(1)).enumerate().for_each(|(piece, part)| {
         let first = piece * step;
-        work(first..first + part.len() / picture, part);
+        work(first..first + part.len() / image, part);
     });
 }
 
-/// Pictures of `all`, which begins with the picture `first`.
-fn within<'a>(pictures: &Range<usize>, first: usize, picture: usize, all: &'a mut [f32]) -> &'a mut [f32] {
-    &mut all[(pictures.start - first) * picture..(pictures.end - first) * picture]
+/// Images of `all`, which begins with the image `first`.
+fn within<'a>(images: &Range<usize>, first: usize, image: usize, all: &'a mut [f32]) -> &'a mut [f32] {
+    &mut all[(images.start - first) * image..(images.end - first) * image]
 }
 
-/// The tile with its rows counted from the picture `first` on.
+/// The tile with its rows counted from the image `first` on.
 fn shifted(sizes: &Sizes, tile: &Tile, first: usize) -> Tile {
     let offset = first * sizes.outputs[0];
     Tile { rows: tile.rows.start - offset..tile.rows.end - offset, group: tile.group }
 }
 
-/// Computes a tile into `y`, which begins with the picture `first`, with the weights `[taps, outputs]` of each group.
+/// Computes a tile into `y`, which begins with the image `first`, with the weights `[taps, outputs]` of each group.
 fn forward_tile(sizes: &Sizes, tile: &Tile, x: &[f32], turned: &[f32], y: &mut [f32], first: usize) {
     let (pixels, outputs, taps) = (sizes.pixels(tile), sizes.group_outputs(), sizes.taps());
     let plane = sizes.outputs[0] * sizes.outputs[1];
@@ -151,15 +151,15 @@ fn forward_tile(sizes: &Sizes, tile: &Tile, x: &[f32], turned: &[f32], y: &mut [
         let w = Matrix::rows(&turned[tile.group * outputs * taps..], outputs).transposed();
         let within = shifted(sizes, tile, first);
         let start = within.rows.start % sizes.outputs[0] * sizes.outputs[1];
-        if sizes.is_within_picture(tile) {
+        if sizes.is_within_image(tile) {
             let y = &mut y[sizes.first_plane(&within, outputs, plane) + start..];
             return multiply([outputs, taps, pixels], w, patches, 0.0, y, plane);
         }
         multiply([outputs, taps, pixels], w, patches, 0.0, computed, pixels);
         let base = sizes.first_plane(&within, outputs, plane);
         for (channel, row) in computed.chunks(pixels).enumerate() {
-            for (picture, values) in row.chunks(plane).enumerate() {
-                let at = base + (picture * sizes.out_channels + channel) * plane;
+            for (image, values) in row.chunks(plane).enumerate() {
+                let at = base + (image * sizes.out_channels + channel) * plane;
                 y[at..][..plane].copy_from_slice(values);
             }
         }
@@ -168,8 +168,8 @@ fn forward_tile(sizes: &Sizes, tile: &Tile, x: &[f32], turned: &[f32], y: &mut [
 
 /// The tile's patches `[taps, pixels]`: x where it stands, else gathered.
 fn tile_patches<'a>(sizes: &Sizes, tile: &Tile, x: &'a [f32], patches: &'a mut [f32]) -> Matrix<'a> {
-    if sizes.is_pointwise() && sizes.is_within_picture(tile) {
-        let plane = sizes.picture[0] * sizes.picture[1];
+    if sizes.is_pointwise() && sizes.is_within_image(tile) {
+        let plane = sizes.image[0] * sizes.image[1];
         let start = tile.rows.start % sizes.outputs[0] * sizes.outputs[1];
         return Matrix::rows(&x[sizes.first_plane(tile, sizes.group_inputs(), plane) + start..], plane);
     }
@@ -177,18 +177,18 @@ fn tile_patches<'a>(sizes: &Sizes, tile: &Tile, x: &'a [f32], patches: &'a mut [
     Matrix::rows(patches, sizes.pixels(tile))
 }
 
-/// The tile's outputs `[outputs, pixels]`: of one picture where they stand, else gathered.
+/// The tile's outputs `[outputs, pixels]`: of one image where they stand, else gathered.
 fn tile_outputs<'a>(sizes: &Sizes, tile: &Tile, dy: &'a [f32], gathered: &'a mut [f32]) -> Matrix<'a> {
     let (pixels, outputs) = (sizes.pixels(tile), sizes.group_outputs());
     let plane = sizes.outputs[0] * sizes.outputs[1];
     let base = sizes.first_plane(tile, outputs, plane);
-    if sizes.is_within_picture(tile) {
+    if sizes.is_within_image(tile) {
         let start = tile.rows.start % sizes.outputs[0] * sizes.outputs[1];
         return Matrix::rows(&dy[base + start..], plane);
     }
     for (channel, row) in gathered.chunks_mut(pixels).enumerate() {
-        for (picture, values) in row.chunks_mut(plane).enumerate() {
-            let at = base + (picture * sizes.out_channels + channel) * plane;
+        for (image, values) in row.chunks_mut(plane).enumerate() {
+            let at = base + (image * sizes.out_channels + channel) * plane;
             values.copy_from_slice(&dy[at..][..plane]);
         }
     }

@@ -22,13 +22,13 @@ impl Sizes {
         self.geometry.groups > 1 && self.group_outputs() < FEW_OUTPUTS
     }
 
-    /// Every row of outputs of some pictures with every tap that it meets, one row after another.
-    fn each_row(&self, pictures: Range<usize>, mut visit: impl FnMut(Row)) {
+    /// Every row of outputs of some images with every tap that it meets, one row after another.
+    fn each_row(&self, images: Range<usize>, mut visit: impl FnMut(Row)) {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
-        let ([height, width], [rows, columns], inputs) = (self.picture, self.outputs, self.group_inputs());
+        let ([height, width], [rows, columns], inputs) = (self.image, self.outputs, self.group_inputs());
         let inside: Vec<Range<usize>> = (0..self.kernel[1]).map(|kx| self.columns_inside(kx)).collect();
-        for (picture, output) in pictures.flat_map(|n| (0..self.out_channels).map(move |o| (n, o))) {
-            let first = picture * self.in_channels + output / self.group_outputs() * inputs;
+        for (image, output) in images.flat_map(|n| (0..self.out_channels).map(move |o| (n, o))) {
+            let first = image * self.in_channels + output / self.group_outputs() * inputs;
             for row in 0..rows {
                 for (channel, ky) in (0..inputs).flat_map(|c| (0..self.kernel[0]).map(move |ky| (c, ky))) {
                     let iy = (row * stride[0] + ky * dilation[0]).checked_sub(padding[0]).filter(|&iy| iy < height);
@@ -38,7 +38,7 @@ impl Sizes {
                         visit(Row {
                             x: ((first + channel) * height + iy) * width + ix,
                             w: ((output * inputs + channel) * self.kernel[0] + ky) * self.kernel[1] + kx,
-                            y: ((picture * self.out_channels + output) * rows + row) * columns + inside.start,
+                            y: ((image * self.out_channels + output) * rows + row) * columns + inside.start,
                             len: inside.len(),
                         });
                     }
@@ -47,11 +47,11 @@ impl Sizes {
         }
     }
 
-    /// Outputs of some pictures, which `y` begins with.
-    pub(super) fn forward_rows(&self, pictures: Range<usize>, x: &[f32], w: &[f32], y: &mut [f32]) {
-        let before = pictures.start * self.output_dims()[1..].iter().product::<usize>();
+    /// Outputs of some images, which `y` begins with.
+    pub(super) fn forward_rows(&self, images: Range<usize>, x: &[f32], w: &[f32], y: &mut [f32]) {
+        let before = images.start * self.output_dims()[1..].iter().product::<usize>();
         y.fill(0.0);
-        self.each_row(pictures, |row| {
+        self.each_row(images, |row| {
             let y = &mut y[row.y - before..][..row.len];
             match self.geometry.stride[1] {
                 1 => add_multiple(y, w[row.w], x[row.x..][..row.len].iter()),
@@ -60,11 +60,11 @@ impl Sizes {
         });
     }
 
-    /// Gradients by the pixels of some pictures, which `dx` begins with.
-    pub(super) fn backward_input_rows(&self, pictures: Range<usize>, dy: &[f32], w: &[f32], dx: &mut [f32]) {
-        let before = pictures.start * self.input_dims()[1..].iter().product::<usize>();
+    /// Gradients by the pixels of some images, which `dx` begins with.
+    pub(super) fn backward_input_rows(&self, images: Range<usize>, dy: &[f32], w: &[f32], dx: &mut [f32]) {
+        let before = images.start * self.input_dims()[1..].iter().product::<usize>();
         dx.fill(0.0);
-        self.each_row(pictures, |row| {
+        self.each_row(images, |row| {
             let (dx, dy) = (&mut dx[row.x - before..], dy[row.y..][..row.len].iter());
             match self.geometry.stride[1] {
                 1 => add_multiple(&mut dx[..row.len], w[row.w], dy),
@@ -73,9 +73,9 @@ impl Sizes {
         });
     }
 
-    /// Adds what some pictures give to the gradient by the weight.
-    pub(super) fn backward_weight_rows(&self, pictures: Range<usize>, x: &[f32], dy: &[f32], dw: &mut [f32]) {
-        self.each_row(pictures, |row| {
+    /// Adds what some images give to the gradient by the weight.
+    pub(super) fn backward_weight_rows(&self, images: Range<usize>, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        self.each_row(images, |row| {
             let dy = &dy[row.y..][..row.len];
             dw[row.w] += match self.geometry.stride[1] {
                 1 => inner_product(&x[row.x..][..row.len], dy),

@@ -2,12 +2,12 @@
 
 use crate::graph::{DType, TensorType};
 
-/// How the kernel moves over the picture, as PyTorch's `conv2d` has it; each pair is down, then across.
+/// How the kernel moves over the image, as PyTorch's `conv2d` has it; each pair is down, then across.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
     /// Pixels from one output to the next.
     pub stride: [usize; 2],
-    /// Zeros around the picture, on each side.
+    /// Zeros around the image, on each side.
     pub padding: [usize; 2],
     /// Pixels from one tap of the kernel to the next.
     pub dilation: [usize; 2],
@@ -22,43 +22,43 @@ impl Default for Geometry {
 }
 
 impl Geometry {
-    /// Zeros of this width around the picture, one pixel a step.
+    /// Zeros of this width around the image, one pixel a step.
     pub fn padded(padding: usize) -> Self {
         Self { padding: [padding; 2], ..Self::default() }
     }
 
-    /// Outputs along `axis` (0 down, 1 across) for a picture and a kernel of these lengths.
+    /// Outputs along `axis` (0 down, 1 across) for an image and a kernel of these lengths.
     ///
     /// # Errors
     /// The part of a sentence that says why there is none.
-    pub fn outputs(&self, axis: usize, picture: usize, kernel: usize) -> Result<usize, String> {
+    pub fn outputs(&self, axis: usize, image: usize, kernel: usize) -> Result<usize, String> {
         if kernel == 0 || self.stride[axis] == 0 || self.dilation[axis] == 0 {
             return Err("kernel size, stride and dilation must be at least 1".into());
         }
         let reach = self.dilation[axis] * (kernel - 1) + 1;
-        let padded = picture + 2 * self.padding[axis];
+        let padded = image + 2 * self.padding[axis];
         if padded < reach {
             let side = ["high", "wide"][axis];
             return Err(format!(
-                "the kernel reaches over {reach} pixels, but the picture, with its padding, is {padded} {side}"
+                "the kernel reaches over {reach} pixels, but the image, with its padding, is {padded} {side}"
             ));
         }
         Ok((padded - reach) / self.stride[axis] + 1)
     }
 }
 
-/// All sizes of a convolution y `[batch, out_channels, outputs]` of x `[batch, in_channels, picture]` with w
+/// All sizes of a convolution y `[batch, out_channels, outputs]` of x `[batch, in_channels, image]` with w
 /// `[out_channels, in_channels / groups, kernel]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Sizes {
-    /// Pictures.
+    /// Images.
     pub batch: usize,
     /// Channels of x.
     pub in_channels: usize,
     /// Channels of y.
     pub out_channels: usize,
     /// Height and width of x.
-    pub picture: [usize; 2],
+    pub image: [usize; 2],
     /// Height and width of the kernel.
     pub kernel: [usize; 2],
     /// Height and width of y.
@@ -81,25 +81,25 @@ impl Sizes {
     /// # Errors
     /// The part of a sentence that says what does not fit.
     pub fn forward(x: &TensorType, w: &TensorType, geometry: Geometry) -> Result<Self, String> {
-        let [batch, in_channels, height, width] = axes(x, "the picture", "batch x channels x height x width")?;
+        let [batch, in_channels, height, width] = axes(x, "the image", "batch x channels x height x width")?;
         let kernel = axes(w, "the weight", "output channels x input channels of a group x height x width")?;
         Self::new([batch, in_channels, kernel[0]], [height, width], [kernel[2], kernel[3]], geometry)?.with_weight(w)
     }
 
-    /// Of dy and w, for pictures of a height and width.
+    /// Of dy and w, for images of a height and width.
     ///
     /// # Errors
     /// The part of a sentence that says what does not fit.
     pub fn backward_input(
         dy: &TensorType,
         w: &TensorType,
-        picture: [usize; 2],
+        image: [usize; 2],
         geometry: Geometry,
     ) -> Result<Self, String> {
         let [batch, out_channels, ..] = axes(dy, "the gradient", "batch x channels x height x width")?;
         let kernel = axes(w, "the weight", "output channels x input channels of a group x height x width")?;
         let channels = [batch, kernel[1] * geometry.groups, out_channels];
-        Self::new(channels, picture, [kernel[2], kernel[3]], geometry)?.with_weight(w)?.with_gradient(dy)
+        Self::new(channels, image, [kernel[2], kernel[3]], geometry)?.with_weight(w)?.with_gradient(dy)
     }
 
     /// Of x and dy, for a kernel of a height and width.
@@ -112,14 +112,14 @@ impl Sizes {
         kernel: [usize; 2],
         geometry: Geometry,
     ) -> Result<Self, String> {
-        let [batch, in_channels, height, width] = axes(x, "the picture", "batch x channels x height x width")?;
+        let [batch, in_channels, height, width] = axes(x, "the image", "batch x channels x height x width")?;
         let [_, out_channels, ..] = axes(dy, "the gradient", "batch x channels x height x width")?;
         Self::new([batch, in_channels, out_channels], [height, width], kernel, geometry)?.with_gradient(dy)
     }
 
     fn new(
         [batch, in_channels, out_channels]: [usize; 3],
-        picture: [usize; 2],
+        image: [usize; 2],
         kernel: [usize; 2],
         geometry: Geometry,
     ) -> Result<Self, String> {
@@ -129,8 +129,8 @@ impl Sizes {
                 "{groups} groups do not divide {in_channels} input and {out_channels} output channels"
             ));
         }
-        let outputs = [geometry.outputs(0, picture[0], kernel[0])?, geometry.outputs(1, picture[1], kernel[1])?];
-        Ok(Self { batch, in_channels, out_channels, picture, kernel, outputs, geometry })
+        let outputs = [geometry.outputs(0, image[0], kernel[0])?, geometry.outputs(1, image[1], kernel[1])?];
+        Ok(Self { batch, in_channels, out_channels, image, kernel, outputs, geometry })
     }
 
     fn with_weight(self, w: &TensorType) -> Result<Self, String> {
@@ -154,7 +154,7 @@ impl Sizes {
 
     /// Axis sizes of x.
     pub fn input_dims(&self) -> [usize; 4] {
-        [self.batch, self.in_channels, self.picture[0], self.picture[1]]
+        [self.batch, self.in_channels, self.image[0], self.image[1]]
     }
     /// Axis sizes of w.
     pub fn weight_dims(&self) -> [usize; 4] {
@@ -181,7 +181,7 @@ impl Sizes {
     pub fn words(&self) -> Vec<u32> {
         let Geometry { stride, padding, dilation, groups } = self.geometry;
         let counts = [self.batch, self.in_channels, self.out_channels, groups];
-        let pairs = [self.picture, self.kernel, self.outputs, stride, padding, dilation];
+        let pairs = [self.image, self.kernel, self.outputs, stride, padding, dilation];
         counts.into_iter().chain(pairs.into_iter().flatten()).map(|n| n as u32).collect()
     }
 
@@ -189,7 +189,7 @@ impl Sizes {
     /// w and into y. Forward adds x w to y, backward by input adds dy w to dx, backward by weight adds x dy to dw.
     pub fn each_product(&self, mut visit: impl FnMut(usize, usize, usize)) {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
-        let ([height, width], [rows, columns]) = (self.picture, self.outputs);
+        let ([height, width], [rows, columns]) = (self.image, self.outputs);
         let inputs = self.group_inputs();
         for (n, o) in (0..self.batch).flat_map(|n| (0..self.out_channels).map(move |o| (n, o))) {
             let first = o / self.group_outputs() * inputs;
@@ -211,7 +211,7 @@ impl Sizes {
     }
 }
 
-/// A coordinate of the padded picture as one of the picture, where it is inside.
+/// A coordinate of the padded image as one of the image, where it is inside.
 fn inside(padded: usize, padding: usize, length: usize) -> Option<usize> {
     padded.checked_sub(padding).filter(|&at| at < length)
 }

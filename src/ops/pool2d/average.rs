@@ -19,7 +19,7 @@ pub struct AveragePool2d {
     pub include_padding: bool,
 }
 
-/// The gradient by the picture: each window hands equal shares of its number of dy to its pixels; then the epilogue.
+/// The gradient by the image: each window hands equal shares of its number of dy to its pixels; then the epilogue.
 #[derive(Clone, Debug)]
 pub struct AveragePool2dBackward {
     /// As in the forward op.
@@ -27,7 +27,7 @@ pub struct AveragePool2dBackward {
     /// As in the forward op.
     pub include_padding: bool,
     /// Height and width of dx, which dy's do not tell.
-    pub picture: [usize; 2],
+    pub image: [usize; 2],
     /// What follows, in the same kernel.
     pub epilogue: Program,
 }
@@ -39,7 +39,7 @@ impl Sizes {
             return self.span(axis, output).len();
         }
         let start = output * self.window.stride[axis];
-        self.window.kernel[axis].min(self.picture[axis] + 2 * self.window.padding[axis] - start)
+        self.window.kernel[axis].min(self.image[axis] + 2 * self.window.padding[axis] - start)
     }
 
     /// One over the pixels that a window's mean is over.
@@ -58,7 +58,7 @@ impl AveragePool2d {
             for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
                 for (y, (row, column)) in y.iter_mut().zip(sizes.places()) {
                     let columns = sizes.span(1, column);
-                    let rows = sizes.span(0, row).map(|iy| &x[iy * sizes.picture[1]..][columns.clone()]);
+                    let rows = sizes.span(0, row).map(|iy| &x[iy * sizes.image[1]..][columns.clone()]);
                     let sum = rows.flatten().fold(T::zero(), |sum, &x| sum + x);
                     *y = sum * sizes.share(row, column, self.include_padding);
                 }
@@ -80,7 +80,7 @@ impl Op for AveragePool2d {
         let backward = AveragePool2dBackward {
             window: self.window,
             include_padding: self.include_padding,
-            picture: [height, width],
+            image: [height, width],
             epilogue: Program::default(),
         };
         Ok(vec![Some(graph.apply(backward, &[at.dy])?)])
@@ -107,7 +107,7 @@ impl AveragePool2dBackward {
         let &[batch, channels, rows, columns] = dy.dims() else {
             return Err("the gradient must have four axes, batch x channels x height x width".into());
         };
-        let sizes = Sizes::new(batch * channels, self.picture, self.window)?;
+        let sizes = Sizes::new(batch * channels, self.image, self.window)?;
         if [rows, columns] != sizes.outputs || *dy != TensorType::f32(dy.shape.clone()) {
             let [rows, columns] = sizes.outputs;
             return Err(format!("the gradient must hold floats, {rows} high and {columns} wide"));
@@ -126,7 +126,7 @@ impl AveragePool2dBackward {
                     for (&dy, (row, column)) in dy.iter().zip(sizes.places()) {
                         let share = dy * sizes.share(row, column, self.include_padding);
                         for iy in sizes.span(0, row) {
-                            let pixels = &mut dx[iy * sizes.picture[1]..][sizes.span(1, column)];
+                            let pixels = &mut dx[iy * sizes.image[1]..][sizes.span(1, column)];
                             pixels.iter_mut().for_each(|dx| *dx += share);
                         }
                     }
@@ -145,7 +145,7 @@ impl Op for AveragePool2dBackward {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         let [dy, extras @ ..] = inputs else { return Err("it takes a gradient".into()) };
         self.sizes(dy)?;
-        let output = TensorType::f32([dy.dims()[0], dy.dims()[1], self.picture[0], self.picture[1]]);
+        let output = TensorType::f32([dy.dims()[0], dy.dims()[1], self.image[0], self.image[1]]);
         epilogue::check(extras, &output)?;
         Ok(output)
     }

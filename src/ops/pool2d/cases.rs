@@ -93,7 +93,7 @@ pub fn average_backward() -> Vec<Case> {
     backward(Graph::average_pool2d).collect()
 }
 
-/// Cases of the mean of whole pictures.
+/// Cases of the mean of whole images.
 pub fn global() -> Vec<Case> {
     let of = |dims: &[usize]| Case::new(vec![Sample::floats(dims)], |graph, x| graph.global_average_pool(x[0]));
     vec![of(&[1, 1, 1, 1]), of(&[2, 3, 5, 7]), of(&[33, 7, 4, 4]), of(&[64, 256, 8, 8]).differentiable(&[]).timed()]

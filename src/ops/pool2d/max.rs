@@ -18,7 +18,7 @@ pub struct MaxPool2d {
     pub window: Window,
 }
 
-/// The gradient by the picture, of x and dy, then the epilogue on each element: each window hands its number of dy to its
+/// The gradient by the image, of x and dy, then the epilogue on each element: each window hands its number of dy to its
 /// largest pixel, of equal ones the first.
 #[derive(Clone, Debug)]
 pub struct MaxPool2dBackward {
@@ -32,9 +32,9 @@ impl Sizes {
     /// The largest pixel of a window, the first of equal ones, as an index into the plane.
     fn winner<T: Real>(&self, x: &[T], row: usize, column: usize) -> usize {
         let (rows, columns) = (self.span(0, row), self.span(1, column));
-        let mut best = rows.start * self.picture[1] + columns.start;
+        let mut best = rows.start * self.image[1] + columns.start;
         for iy in rows {
-            for at in iy * self.picture[1] + columns.start..iy * self.picture[1] + columns.end {
+            for at in iy * self.image[1] + columns.start..iy * self.image[1] + columns.end {
                 if x[at] > x[best] {
                     best = at;
                 }
@@ -46,7 +46,7 @@ impl Sizes {
     /// The largest pixel of each column under a row of windows.
     fn tallest(&self, x: &[f32], row: usize, tallest: &mut [f32]) {
         let rows = self.span(0, row);
-        let line = |iy: usize| &x[iy * self.picture[1]..][..self.picture[1]];
+        let line = |iy: usize| &x[iy * self.image[1]..][..self.image[1]];
         tallest.copy_from_slice(line(rows.start));
         for iy in rows.skip(1) {
             tallest.iter_mut().zip(line(iy)).for_each(|(best, &pixel)| *best = larger(pixel, *best));
@@ -64,21 +64,21 @@ impl Sizes {
         }
     }
 
-    /// The windows of a row whose column at this tap is inside the picture, and the column of the first.
+    /// The windows of a row whose column at this tap is inside the image, and the column of the first.
     fn reached(&self, tap: usize) -> (Range<usize>, usize) {
-        let (stride, padding, width) = (self.window.stride[1], self.window.padding[1], self.picture[1]);
+        let (stride, padding, width) = (self.window.stride[1], self.window.padding[1], self.image[1]);
         let from = padding.saturating_sub(tap).div_ceil(stride);
         let to = (width + padding).saturating_sub(tap).div_ceil(stride).min(self.outputs[1]).max(from);
         (from..to, (from * stride + tap).saturating_sub(padding).min(width))
     }
 
-    /// Whether the windows are 2 x 2, side by side, within the picture: those of most networks.
+    /// Whether the windows are 2 x 2, side by side, within the image: those of most networks.
     fn halves(&self) -> bool {
         let Window { kernel, stride, .. } = self.window;
         kernel == [2, 2] && stride == [2, 2] && self.inside()
     }
 
-    /// Whether no pixel is under two windows and the first begins where the picture does.
+    /// Whether no pixel is under two windows and the first begins where the image does.
     fn apart(&self) -> bool {
         let Window { kernel, stride, padding, .. } = self.window;
         kernel[0] <= stride[0] && kernel[1] <= stride[1] && padding == [0, 0]
@@ -91,9 +91,9 @@ impl Sizes {
         Kernel::new(name, source, &[("HEIGHT", height), ("WIDTH", width), inside, at.edges(count)])
     }
 
-    /// Two windows side by side in vectors of four pixels: the picture's width must be a multiple of four.
+    /// Two windows side by side in vectors of four pixels: the image's width must be a multiple of four.
     fn pairs(&self) -> bool {
-        self.halves() && self.picture[1].is_multiple_of(4)
+        self.halves() && self.image[1].is_multiple_of(4)
     }
 }
 
@@ -113,12 +113,12 @@ struct Winners {
 
 impl Winners {
     fn new(sizes: &Sizes) -> Self {
-        let (columns, windows) = (vec![0; sizes.picture[1]], vec![0; sizes.outputs[1]]);
+        let (columns, windows) = (vec![0; sizes.image[1]], vec![0; sizes.outputs[1]]);
         Self { tallest: columns.clone(), places_down: columns, largest: windows.clone(), places: windows }
     }
 
     fn find(&mut self, sizes: &Sizes, x: &[f32], row: usize) {
-        let (width, rows) = (sizes.picture[1], sizes.span(0, row));
+        let (width, rows) = (sizes.image[1], sizes.span(0, row));
         let line = |iy: usize| bytemuck::cast_slice::<f32, u32>(&x[iy * width..][..width]);
         let first = rows.start * width;
         self.tallest.copy_from_slice(line(rows.start));
@@ -208,7 +208,7 @@ impl MaxPool2d {
     fn by_rows(&self, sizes: Sizes, call: &mut Call<f32>) {
         let x = call.real(0);
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
-            let mut tallest = vec![0.0; sizes.picture[1]];
+            let mut tallest = vec![0.0; sizes.image[1]];
             for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
                 for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
                     sizes.tallest(x, row, &mut tallest);
@@ -223,7 +223,7 @@ impl MaxPool2d {
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
             for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
                 for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
-                    for (y, [a, b, c, d]) in y.iter_mut().zip(squares(x, sizes.picture[1], row)) {
+                    for (y, [a, b, c, d]) in y.iter_mut().zip(squares(x, sizes.image[1], row)) {
                         let (top, bottom) = (if b > a { b } else { a }, if d > c { d } else { c });
                         *y = if bottom > top { bottom } else { top };
                     }
@@ -310,7 +310,7 @@ impl MaxPool2dBackward {
 
     /// The same for windows of 2 x 2 side by side, as vector code.
     fn halve(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
-        let (width, [rows, columns]) = (sizes.picture[1], sizes.outputs);
+        let (width, [rows, columns]) = (sizes.image[1], sizes.outputs);
         for (row, dy) in dy.chunks(columns).enumerate() {
             let (first, pixels) = (2 * row * width, ..2 * columns);
             let (top, bottom) = dx[first..first + 2 * width].split_at_mut(width);
@@ -338,7 +338,7 @@ impl Op for MaxPool2dBackward {
     }
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
-        let [x, dy, extras @ ..] = inputs else { return Err("it takes a picture and a gradient".into()) };
+        let [x, dy, extras @ ..] = inputs else { return Err("it takes an image and a gradient".into()) };
         let y = Sizes::of(x, self.window)?.output(x);
         if *dy != y {
             return Err(format!("the gradient must be {y}"));
@@ -362,7 +362,7 @@ impl Op for MaxPool2dBackward {
         let sizes = self.sizes(at.types);
         let (pixels, windows) = (at.types.output.elements(), at.types.inputs[1].elements());
         let both = [Slot::Input(0), Slot::Input(1)];
-        if sizes.pairs() && sizes.picture[0].is_multiple_of(2) {
+        if sizes.pairs() && sizes.image[0].is_multiple_of(2) {
             let source = include_str!("../../../shaders/max_pool2d_backward_pairs.wgsl");
             let kernel = Kernel::new("max_pool2d_backward_pairs", source, &[at.edges(windows / 2)]);
             return self.dispatch(at, sizes, kernel, both, windows / 2).into();

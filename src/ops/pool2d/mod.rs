@@ -1,5 +1,5 @@
-//! Pooling of pictures: the largest or the mean of a window that moves over each channel, as PyTorch's `max_pool2d` and
-//! `avg_pool2d`; and the mean of the whole picture.
+//! Pooling of images: the largest or the mean of a window that moves over each channel, as PyTorch's `max_pool2d` and
+//! `avg_pool2d`; and the mean of the whole image.
 
 mod average;
 pub mod cases;
@@ -14,16 +14,16 @@ use crate::Result;
 use crate::gpu::kernel::Constant;
 use crate::graph::{DType, Graph, NodeId, TensorType};
 
-/// A window and how it moves over the picture; each pair is down, then across.
+/// A window and how it moves over the image; each pair is down, then across.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Window {
     /// Its height and width.
     pub kernel: [usize; 2],
     /// Pixels from one window to the next.
     pub stride: [usize; 2],
-    /// Pixels around the picture that are nothing to a maximum and zero to a mean; at most half the kernel.
+    /// Pixels around the image that are nothing to a maximum and zero to a mean; at most half the kernel.
     pub padding: [usize; 2],
-    /// Whether a last window that reaches beyond the padded picture counts. It must begin within the picture or the padding
+    /// Whether a last window that reaches beyond the padded image counts. It must begin within the image or the padding
     /// before it.
     pub ceil: bool,
 }
@@ -34,11 +34,11 @@ impl Window {
         Self { kernel: [size; 2], stride: [size; 2], padding: [0; 2], ceil: false }
     }
 
-    /// Windows along `axis` (0 down, 1 across) of a picture of this length.
+    /// Windows along `axis` (0 down, 1 across) of an image of this length.
     ///
     /// # Errors
     /// The part of a sentence that says why there is none.
-    pub fn outputs(&self, axis: usize, picture: usize) -> Result<usize, String> {
+    pub fn outputs(&self, axis: usize, image: usize) -> Result<usize, String> {
         let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
         if kernel == 0 || stride == 0 {
             return Err("kernel size and stride must be at least 1".into());
@@ -46,32 +46,32 @@ impl Window {
         if padding > kernel / 2 {
             return Err(format!("a padding of {padding} is more than half of a kernel of {kernel}"));
         }
-        let padded = picture + 2 * padding;
-        if picture == 0 || padded < kernel {
+        let padded = image + 2 * padding;
+        if image == 0 || padded < kernel {
             let side = ["high", "wide"][axis];
-            return Err(format!("the window is {kernel} {side}, but the picture, with its padding, {padded}"));
+            return Err(format!("the window is {kernel} {side}, but the image, with its padding, {padded}"));
         }
         if !self.ceil {
             return Ok((padded - kernel) / stride + 1);
         }
         let outputs = (padded - kernel).div_ceil(stride) + 1;
-        Ok(if (outputs - 1) * stride >= picture + padding { outputs - 1 } else { outputs })
+        Ok(if (outputs - 1) * stride >= image + padding { outputs - 1 } else { outputs })
     }
 }
 
-/// All sizes of a pooling: y `[planes, outputs]` of x `[planes, picture]`, where each channel of each picture is a plane.
+/// All sizes of a pooling: y `[planes, outputs]` of x `[planes, image]`, where each channel of each image is a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
     planes: usize,
-    picture: [usize; 2],
+    image: [usize; 2],
     outputs: [usize; 2],
     window: Window,
 }
 
 impl Sizes {
-    fn new(planes: usize, picture: [usize; 2], window: Window) -> Result<Self, String> {
-        let outputs = [window.outputs(0, picture[0])?, window.outputs(1, picture[1])?];
-        Ok(Self { planes, picture, outputs, window })
+    fn new(planes: usize, image: [usize; 2], window: Window) -> Result<Self, String> {
+        let outputs = [window.outputs(0, image[0])?, window.outputs(1, image[1])?];
+        Ok(Self { planes, image, outputs, window })
     }
 
     fn of(x: &TensorType, window: Window) -> Result<Self, String> {
@@ -79,25 +79,25 @@ impl Sizes {
             [batch, channels, height, width] if x.dtype == DType::F32 => {
                 Self::new(batch * channels, [height, width], window)
             }
-            _ => Err("the picture must hold floats with four axes, batch x channels x height x width".into()),
+            _ => Err("the image must hold floats with four axes, batch x channels x height x width".into()),
         }
     }
 
-    /// The output's type for pictures of this type.
+    /// The output's type for images of this type.
     fn output(&self, x: &TensorType) -> TensorType {
         TensorType::f32([x.dims()[0], x.dims()[1], self.outputs[0], self.outputs[1]])
     }
 
-    /// Pixels of the picture under output number `output` along an axis: at least one.
+    /// Pixels of the image under output number `output` along an axis: at least one.
     fn span(&self, axis: usize, output: usize) -> Range<usize> {
         let (kernel, padding) = (self.window.kernel[axis], self.window.padding[axis]);
         let start = output * self.window.stride[axis];
-        start.saturating_sub(padding)..(start + kernel - padding).min(self.picture[axis])
+        start.saturating_sub(padding)..(start + kernel - padding).min(self.image[axis])
     }
 
     /// Elements of a plane of x and of y.
     fn plane(&self) -> usize {
-        self.picture[0] * self.picture[1]
+        self.image[0] * self.image[1]
     }
     fn output_plane(&self) -> usize {
         self.outputs[0] * self.outputs[1]
@@ -112,7 +112,7 @@ impl Sizes {
     /// The words that all kernels of this room begin their `Dims` with, after the number of invocations.
     fn words(&self) -> Vec<u32> {
         let Window { stride, padding, .. } = self.window;
-        [self.picture, self.outputs, stride, padding].into_iter().flatten().map(|n| n as u32).collect()
+        [self.image, self.outputs, stride, padding].into_iter().flatten().map(|n| n as u32).collect()
     }
 
     /// The values of the constants of kernels that gather by pixel: strides, so that dividing by them is quick, and how many
@@ -130,11 +130,11 @@ impl Sizes {
         ]
     }
 
-    /// Whether no window reaches outside the picture.
+    /// Whether no window reaches outside the image.
     fn inside(&self) -> bool {
         let axis = |axis: usize| {
             let last = (self.outputs[axis] - 1) * self.window.stride[axis] + self.window.kernel[axis];
-            self.window.padding[axis] == 0 && last <= self.picture[axis]
+            self.window.padding[axis] == 0 && last <= self.image[axis]
         };
         axis(0) && axis(1)
     }
@@ -145,7 +145,7 @@ impl Graph {
     /// first, row by row, gets the gradient.
     ///
     /// # Errors
-    /// When x is no batch of pictures, the window is larger than the padded picture, or the padding than half the window.
+    /// When x is no batch of images, the window is larger than the padded image, or the padding than half the window.
     pub fn max_pool2d(&mut self, x: NodeId, window: Window) -> Result<NodeId> {
         self.apply(MaxPool2d { window }, &[x])
     }
@@ -184,14 +184,14 @@ mod tests {
 
     /// What PyTorch 2.15 gives for these.
     #[test]
-    fn the_last_window_begins_within_the_padded_picture() {
-        let of = |kernel, stride, padding, ceil, picture| {
-            Window { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], ceil }.outputs(0, picture)
+    fn the_last_window_begins_within_the_padded_image() {
+        let of = |kernel, stride, padding, ceil, image| {
+            Window { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], ceil }.outputs(0, image)
         };
         assert_eq!(of(2, 2, 0, false, 7), Ok(3));
         assert_eq!(of(2, 2, 0, true, 7), Ok(4));
         assert_eq!(of(3, 2, 1, true, 6), Ok(4));
-        assert_eq!(of(2, 2, 1, true, 5), Ok(3)); // A fourth would begin in the padding after the picture.
+        assert_eq!(of(2, 2, 1, true, 5), Ok(3)); // A fourth would begin in the padding after the image.
         assert_eq!(of(1, 3, 0, true, 5), Ok(2));
         assert!(of(3, 1, 2, false, 9).unwrap_err().contains("half"));
         assert!(of(4, 1, 0, false, 3).unwrap_err().contains("the window is 4 high"));
@@ -208,10 +208,10 @@ mod tests {
         let thirds = [[0, 3], [13, 13]];
         for (window, winners) in [(Window::square(2), halves), (overlapping, thirds)] {
             let mut graph = Graph::new();
-            let picture = graph.leaf("x", 0, TensorType::f32([1, 1, 4, 4]))?;
+            let image = graph.leaf("x", 0, TensorType::f32([1, 1, 4, 4]))?;
             let dy = graph.constant(TensorType::f32([1, 1, 2, 2]), vec![1.0, 2.0, 4.0, 8.0]);
-            let y = graph.max_pool2d(picture, window)?;
-            let dx = graph.gradient_from(y, dy, &[picture])?[0];
+            let y = graph.max_pool2d(image, window)?;
+            let dx = graph.gradient_from(y, dy, &[image])?[0];
             graph.output("dx", dx);
             let mut expected = [0.0; 16];
             winners

@@ -24,7 +24,7 @@ use crate::train::recipe::Recipe;
 use crate::train::seen;
 use crate::{Engine, Error, Program, Result};
 
-/// Pictures of a measuring step.
+/// Images of a measuring step.
 pub(super) const MEASURED_AT_ONCE: usize = 200;
 /// Floating-point operations that a submit should hold about: enough to hide its cost, few enough to answer Ctrl-C.
 const WORK_PER_SUBMIT: u64 = 400_000_000;
@@ -60,11 +60,11 @@ pub struct Trainer {
     test: Option<Stage>,
     counters: Counters,
     planned_bytes: usize,
-    /// What makes features, where these are kept in the pictures' stead.
+    /// What makes features, where these are kept in the images' stead.
     features: Option<Features>,
-    /// The pictures of splits that are streamed.
+    /// The images of splits that are streamed.
     streamed: BTreeMap<&'static str, Arc<Pixels>>,
-    /// What prepares the pictures of the epoch under way.
+    /// What prepares the images of the epoch under way.
     loader: Option<Loader>,
     /// What prepares those of the next, by its number, while the epoch before ends.
     ahead: Option<(u32, Loader)>,
@@ -90,7 +90,7 @@ impl Trainer {
         let batch = recipe.training.batch_size;
         if recipe.training.drop_last && batch > train.len() {
             return Err(Error::usage(format!(
-                "A batch of {batch} is larger than the {} training pictures, and this recipe drops a last batch that is not \
+                "A batch of {batch} is larger than the {} training images, and this recipe drops a last batch that is not \
                  full: nothing would be trained. Use --batch-size {} or less.",
                 train.len(),
                 train.len()
@@ -221,7 +221,7 @@ impl Trainer {
         }
     }
 
-    /// The shape of a picture's features, where those are kept in the pictures' stead.
+    /// The shape of an image's features, where those are kept in the images' stead.
     pub fn features(&self) -> Option<[usize; 3]> {
         self.features.as_ref().map(|features| features.input)
     }
@@ -289,10 +289,10 @@ impl Trainer {
         (0..steps).map(step).collect()
     }
 
-    /// Uploads the order and the steps of the next epoch, and begins to send its pictures where they are streamed.
+    /// Uploads the order and the steps of the next epoch, and begins to send its images where they are streamed.
     ///
     /// # Errors
-    /// When the device is lost, or the pictures cannot be read.
+    /// When the device is lost, or the images cannot be read.
     pub async fn prepare_epoch(&mut self) -> Result<()> {
         self.make_features(Part::Train).await?;
         let Counters { epoch, step, .. } = self.counters;
@@ -307,7 +307,7 @@ impl Trainer {
         self.feed()
     }
 
-    /// What prepares the pictures of an epoch's steps from step `first` on, in its order, where they are streamed.
+    /// What prepares the images of an epoch's steps from step `first` on, in its order, where they are streamed.
     fn loader_of(&self, order: Vec<u32>, first: u32) -> Result<Option<Loader>> {
         let Stage { data, batch, .. } = self.train;
         match self.streamed.get(data.name) {
@@ -316,7 +316,7 @@ impl Trainer {
         }
     }
 
-    /// Begins to prepare the pictures of the epoch after this one, where there is one: measuring takes a while.
+    /// Begins to prepare the images of the epoch after this one, where there is one: measuring takes a while.
     fn begin_next(&mut self) -> Result<()> {
         let next = self.counters.epoch + 1;
         if self.loader.is_some() && next < self.recipe.training.epochs {
@@ -331,7 +331,7 @@ impl Trainer {
         self.train.data.submit(self.counters.step as usize, self.steps() as usize, self.steps_per_submit() as usize)
     }
 
-    /// Sends the pictures of the next submit, where they are streamed.
+    /// Sends the images of the next submit, where they are streamed.
     fn feed(&mut self) -> Result<()> {
         self.train.data.feed(&mut self.engine, self.loader.as_mut())
     }
@@ -347,7 +347,7 @@ impl Trainer {
     /// returned.
     ///
     /// # Errors
-    /// When the device is lost, pictures cannot be read, or the loss or a weight is no longer a finite number.
+    /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
     pub async fn epoch(&mut self, step: &mut dyn FnMut(u32) -> bool) -> Result<Option<EpochLine>> {
         let start = Instant::now();
         self.prepare_epoch().await?;
@@ -447,7 +447,7 @@ impl Trainer {
     }
 }
 
-/// The steps that go once through `rows` pictures, in order.
+/// The steps that go once through `rows` images, in order.
 pub(super) fn measuring_steps(rows: usize, batch: usize) -> Vec<Step> {
     let step = |number: usize| {
         let first = number * batch;

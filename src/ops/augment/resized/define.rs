@@ -40,11 +40,11 @@ struct Shown<T> {
 }
 
 impl Resized {
-    fn shown<T: Real>(&self, call: &Call<T>, sizes: &Sizes, (row, picture): (u32, u32), roots: &[T]) -> Shown<T> {
+    fn shown<T: Real>(&self, call: &Call<T>, sizes: &Sizes, (row, image): (u32, u32), roots: &[T]) -> Shown<T> {
         let root = |at: usize| roots[at].to_u32().unwrap_or_default();
         let part = Part::drawn(root, Part::fallback(&self.crop, sizes.from), call.step, row, sizes.from);
         let (from, to) = (sizes.from, sizes.to);
-        Shown { part, drawn: Drawn::new(&self.of.augment, Mode::Random, call.step, (row, picture), from, to) }
+        Shown { part, drawn: Drawn::new(&self.of.augment, Mode::Random, call.step, (row, image), from, to) }
     }
 
     /// The definition: one pixel after another.
@@ -54,13 +54,13 @@ impl Resized {
         let (table, roots) = (call.real(shards.count + 1), call.real(shards.count + 2));
         for row in 0..self.of.batch {
             let mut result = vec![T::zero(); sizes.channels * plane];
-            if let Some((picture, index)) = self.of.picked(call, &shards, row) {
-                let shown = self.shown(call, &sizes, (row as u32, picture), roots);
+            if let Some((image, index)) = self.of.picked(call, &shards, row) {
+                let shown = self.shown(call, &sizes, (row as u32, image), roots);
                 let (shard, first) = shards.place(index);
                 let value = |at: usize| match call.inputs[shard] {
                     Data::U8(bytes) => T::count(bytes[first + at].into()) / T::count(255),
                     Data::Real(values) => values[first + at],
-                    Data::U32(_) => panic!("pictures of another element type"),
+                    Data::U32(_) => panic!("images of another element type"),
                 };
                 for (at, value_to) in result.iter_mut().enumerate() {
                     let (channel, y, x) = (at / plane, at % plane / sizes.to[1], at % sizes.to[1]);
@@ -81,10 +81,10 @@ impl Resized {
         }
     }
 
-    /// Brightness, contrast, saturation and normalisation of a picture's planes.
-    fn colour<T: Real>(&self, drawn: &Drawn<T>, table: &[T], plane: usize, picture: &mut [T]) {
+    /// Brightness, contrast, saturation and normalisation of an image's planes.
+    fn colour<T: Real>(&self, drawn: &Drawn<T>, table: &[T], plane: usize, image: &mut [T]) {
         if self.of.augment.saturation == 0.0 {
-            for (values, line) in picture.chunks_mut(plane).zip(table.chunks(4)) {
+            for (values, line) in image.chunks_mut(plane).zip(table.chunks(4)) {
                 let (gain, lift) = drawn.levels(line);
                 values.iter_mut().for_each(|value| *value = gain * *value + lift);
             }
@@ -93,7 +93,7 @@ impl Resized {
         let gain = drawn.brightness * drawn.contrast;
         let lift = |channel: usize| table[4 * channel + 2] * (T::one() - drawn.contrast);
         let (lifts, grey) = ([0, 1, 2].map(lift), GREY.map(T::of));
-        let (red, rest) = picture.split_at_mut(plane);
+        let (red, rest) = image.split_at_mut(plane);
         let (green, blue) = rest.split_at_mut(plane);
         for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
             let seen = [gain * *red + lifts[0], gain * *green + lifts[1], gain * *blue + lifts[2]];
@@ -105,14 +105,14 @@ impl Resized {
         }
     }
 
-    /// The same in single precision, pictures in parallel.
+    /// The same in single precision, images in parallel.
     pub(super) fn run_rows(&self, call: &mut Call<f32>) {
         let (sizes, shards) = (self.of.sizes(call), Shards::of(call.types, call.inputs.len() - 3));
         let plane = sizes.to[0] * sizes.to[1];
         let (inputs, table, roots) = (call.inputs, call.real(shards.count + 1), call.real(shards.count + 2));
         let shown = |row: usize| {
-            let (picture, index) = self.of.picked(call, &shards, row)?;
-            Some((index, self.shown(call, &sizes, (row as u32, picture), roots)))
+            let (image, index) = self.of.picked(call, &shards, row)?;
+            Some((index, self.shown(call, &sizes, (row as u32, image), roots)))
         };
         let all: Vec<_> = (0..self.of.batch).map(shown).collect();
         call.out().par_chunks_mut(sizes.channels * plane).zip(&all).for_each(|(result, shown)| {
@@ -121,7 +121,7 @@ impl Resized {
             match inputs[shard] {
                 Data::U8(bytes) => shown.resize(&sizes, &bytes[first..], |byte| f32::from(byte) / 255.0, result),
                 Data::Real(values) => shown.resize(&sizes, &values[first..], |value| value, result),
-                Data::U32(_) => panic!("pictures of another element type"),
+                Data::U32(_) => panic!("images of another element type"),
             }
             self.colour(&shown.drawn, table, plane, result);
         });

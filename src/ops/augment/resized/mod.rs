@@ -1,9 +1,9 @@
-//! A part of each picture, of a size, proportions and place drawn at random, brought to one size by an antialiased bilinear
+//! A part of each image, of a size, proportions and place drawn at random, brought to one size by an antialiased bilinear
 //! filter; with mirror image, brightness, contrast, saturation and normalisation, in one op with the gather of the batch.
 //!
 //! The draws are those of torchvision's `RandomResizedCrop` (C. Szegedy and others, "Going deeper with convolutions", 2014), but
 //! from 1,024 areas and as many proportions; the filter is that of `torch.nn.functional.interpolate` with `antialias`. Contrast
-//! stretches about the channels' means, not about the picture's own, and nothing is clamped: all three are linear.
+//! stretches about the channels' means, not about the image's own, and nothing is clamped: all three are linear.
 
 mod cases;
 mod define;
@@ -19,11 +19,11 @@ use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};
 use part::{LEVELS, Part};
 
-/// What [`Augmented`] is where its pictures are cropped and resized. Inputs: its own, and the roots of areas and proportions
+/// What [`Augmented`] is where its images are cropped and resized. Inputs: its own, and the roots of areas and proportions
 /// `[3, 1024]`.
 #[derive(Clone, Debug)]
 pub struct Resized {
-    /// Batch, augmentation and whether the pictures are a ring.
+    /// Batch, augmentation and whether the images are a ring.
     pub of: Augmented,
     /// The parts that may be drawn.
     pub crop: ResizedCrop,
@@ -34,7 +34,7 @@ impl Op for Resized {
         "resized_crop"
     }
     fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
-        let Some((roots, inputs)) = inputs.split_last() else { return Err("it takes pictures and roots".into()) };
+        let Some((roots, inputs)) = inputs.split_last() else { return Err("it takes images and roots".into()) };
         if *roots != TensorType::f32([3, LEVELS]) {
             return Err(format!("the roots must be three lists of {LEVELS} floats"));
         }
@@ -84,7 +84,7 @@ impl Op for Resized {
         dispatch.bytes = 2 * at.types.output.bytes() as u64;
         dispatch.into()
     }
-    /// Counted for parts as large as the picture.
+    /// Counted for parts as large as the image.
     fn flops(&self, types: &Types) -> u64 {
         let (from, to) = (types.inputs[0].dims(), types.output.dims());
         let taps = |axis: usize| 2 * from[axis].div_ceil(to[axis]) as u64 + 1;
@@ -93,7 +93,7 @@ impl Op for Resized {
 }
 
 impl Graph {
-    /// The step's batch of parts of pictures.
+    /// The step's batch of parts of images.
     pub(super) fn gather_resized(&mut self, inputs: &[NodeId], of: Augmented, crop: ResizedCrop) -> Result<NodeId> {
         let size = match inputs.first().map(|&shard| self.dims(shard)) {
             Some(&[_, _, height, width]) => [height, width],

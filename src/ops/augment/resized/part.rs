@@ -1,4 +1,4 @@
-//! Which part of a picture is shown. The same words, in the same order, as in `shaders/resized_crop.wgsl`.
+//! Which part of an image is shown. The same words, in the same order, as in `shaders/resized_crop.wgsl`.
 
 use super::ResizedCrop;
 use crate::ops::Step;
@@ -18,7 +18,7 @@ const FIRST_TRY: u32 = 4;
 /// Draws before the part in the middle is taken.
 const TRIES: u32 = 10;
 
-/// A part of a picture, in pixels.
+/// A part of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     /// Its first row and column.
@@ -29,7 +29,7 @@ pub(super) struct Part {
 
 /// The roots of the areas in pixels, of the proportions (width over height) and of their inverses, as whole numbers: products
 /// of a level of the first and one of the others are sides of parts. Whole numbers are multiplied alike on every device, where
-/// exponentials and roots are not, and a part that is a pixel larger is another picture.
+/// exponentials and roots are not, and a part that is a pixel larger is another image.
 pub(super) fn roots(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Vec<f32> {
     let middle = |level: usize| (level as f64 + 0.5) / LEVELS as f64;
     let area = |level: usize| {
@@ -62,7 +62,7 @@ impl Part {
         Self { corner: [(height - size[0]) / 2, (width - size[1]) / 2], size }
     }
 
-    /// What row `row` of a step's batch shows of a picture of height and width `from`, by its [`roots`].
+    /// What row `row` of a step's batch shows of an image of height and width `from`, by its [`roots`].
     pub fn drawn(roots: impl Fn(usize) -> u32, fallback: Self, step: &Step, row: u32, from: [usize; 2]) -> Self {
         let counted = Counted::new(step.seed(), Purpose::Augment, row, step.number);
         for attempt in 0..TRIES {

@@ -68,7 +68,7 @@ pub(super) fn lower(direction: Direction, at: &Lower, sizes: Sizes, program: &Pr
         Way::Plain if direction == Direction::BackwardWeight => plain_weight(at, sizes),
         Way::Plain => plain(direction, at, sizes, program).into(),
         Way::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
-        Way::Tiled => tiled::picture(direction, at, sizes, program).into(),
+        Way::Tiled => tiled::image(direction, at, sizes, program).into(),
         Way::Packed { subgroup } => packed::lower(direction, at, sizes, program, subgroup),
     }
 }

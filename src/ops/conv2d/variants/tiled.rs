@@ -12,8 +12,8 @@ const WORKGROUPS: usize = 256;
 /// Pixels of a split at least.
 const SHARE: usize = 256;
 
-/// Forward, or the gradient by the picture.
-pub(super) fn picture(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> Dispatch {
+/// Forward, or the gradient by the image.
+pub(super) fn image(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> Dispatch {
     let backward = direction == Direction::BackwardInput;
     let kernel = Kernel::new(
         "conv2d_tiled",
@@ -21,7 +21,7 @@ pub(super) fn picture(direction: Direction, at: &Lower, sizes: Sizes, program: &
         &[("BACKWARD", backward.into())],
     );
     let channels = if backward { sizes.group_inputs() } else { sizes.group_outputs() };
-    let [height, width] = if backward { sizes.picture } else { sizes.outputs };
+    let [height, width] = if backward { sizes.image } else { sizes.outputs };
     let pixels = sizes.batch * height * width;
     let tiles = channels.div_ceil(TILE) * sizes.geometry.groups * pixels.div_ceil(TILE);
     whole(kernel, at, sizes, program, at.device.fold(tiles))

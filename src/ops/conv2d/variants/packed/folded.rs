@@ -1,4 +1,4 @@
-//! The gradient by the picture where the stride is above 1.
+//! The gradient by the image where the stride is above 1.
 
 use super::{Part, Product, Slice, Tile, slices};
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
@@ -6,8 +6,8 @@ use crate::ops::Lower;
 use crate::ops::conv2d::Sizes;
 use crate::ops::elementwise::{Program, epilogue};
 
-/// The gradient by the picture where outputs are more than a pixel apart: a product gives what each tap of each output adds,
-/// and a second kernel folds that into the picture.
+/// The gradient by the image where outputs are more than a pixel apart: a product gives what each tap of each output adds,
+/// and a second kernel folds that into the image.
 pub(super) fn lower(at: &Lower, sizes: &Sizes, program: &Program, subgroup: bool) -> Lowering {
     // Rows of the product are filled up to whole vectors.
     let mut product = Product::taps(sizes);
@@ -17,19 +17,19 @@ pub(super) fn lower(at: &Lower, sizes: &Sizes, program: &Program, subgroup: bool
     let is_there = product.packing.is_there();
     let packed = if is_there { 0 } else { product.packing.floats() };
     let slices = slices(sizes.batch, product.floats() + packed, sizes.batch);
-    let pictures = slices.first().map_or(1, |slice| slice.pictures);
-    let mut lowering = Lowering { dispatches: vec![pack], scratch: vec![weight_floats, pictures * product.floats()] };
+    let images = slices.first().map_or(1, |slice| slice.images);
+    let mut lowering = Lowering { dispatches: vec![pack], scratch: vec![weight_floats, images * product.floats()] };
     if !is_there {
-        lowering.scratch.push(pictures * packed);
+        lowering.scratch.push(images * packed);
     }
     for slice in slices {
         let mut dy = Slot::Input(0);
-        let mut part = Part { first_x: slice.first, first_y: 0, pictures: slice.pictures };
+        let mut part = Part { first_x: slice.first, first_y: 0, images: slice.images };
         if !is_there {
             (dy, part.first_x) = (Slot::Scratch(2), 0);
             lowering.dispatches.push(product.packing.dispatch(at, slice, Slot::Input(0), dy));
         }
-        let flops = sizes.flops() * slice.pictures as u64 / sizes.batch as u64;
+        let flops = sizes.flops() * slice.images as u64 / sizes.batch as u64;
         let mut taps = product.dispatch(at, &tile, part, product.kernel(&tile, false), flops);
         taps.slots = vec![dy, Slot::Scratch(0), Slot::Scratch(1)];
         lowering.dispatches.extend([taps, fold(at, sizes, slice, product.map[1], program)]);
@@ -37,17 +37,17 @@ pub(super) fn lower(at: &Lower, sizes: &Sizes, program: &Program, subgroup: bool
     lowering
 }
 
-/// Folds the taps of a slice, which stand in scratch tensor 1 in rows of `pitch`, into the picture.
+/// Folds the taps of a slice, which stand in scratch tensor 1 in rows of `pitch`, into the image.
 fn fold(at: &Lower, sizes: &Sizes, slice: Slice, pitch: usize, program: &Program) -> Dispatch {
     let kernel = Kernel::new("conv2d_fold", include_str!("../../../../../shaders/conv2d_fold.wgsl"), &[]);
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
     let geometry = sizes.geometry;
-    let pixels = slice.pictures * sizes.in_channels * sizes.picture[0] * sizes.picture[1];
+    let pixels = slice.images * sizes.in_channels * sizes.image[0] * sizes.image[1];
     let counts = [slice.first, pixels, sizes.in_channels];
-    let pairs = [sizes.picture, sizes.kernel, sizes.outputs];
+    let pairs = [sizes.image, sizes.kernel, sizes.outputs];
     let moves = [geometry.stride, geometry.padding, geometry.dilation];
     let dims = counts.into_iter().chain(pairs.into_iter().flatten()).chain([pitch]).chain(moves.into_iter().flatten());
-    let taps = slice.pictures * sizes.in_channels * sizes.kernel[0] * sizes.kernel[1] * pitch;
+    let taps = slice.images * sizes.in_channels * sizes.kernel[0] * sizes.kernel[1] * pitch;
     let extras = (2..at.types.inputs.len()).map(Slot::Input);
     Dispatch {
         kernel,

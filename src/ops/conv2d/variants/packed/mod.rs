@@ -24,17 +24,17 @@ pub(super) fn lower(direction: Direction, at: &Lower, sizes: Sizes, program: &Pr
     }
 }
 
-/// How pictures `[batch, channels, height, width]` are packed; `shaders/conv2d_pack_picture.wgsl` has the layout.
+/// How images `[batch, channels, height, width]` are packed; `shaders/conv2d_pack_image.wgsl` has the layout.
 #[derive(Clone, Copy, Debug)]
 struct Packing {
     channels: usize,
-    picture: [usize; 2],
+    image: [usize; 2],
     kernel_width: usize,
     rows: usize,
     columns: usize,
     stride_x: usize,
     dilation_x: usize,
-    /// Below zero for the gradient of a picture with more padding than kernel.
+    /// Below zero for the gradient of an image with more padding than kernel.
     padding: [isize; 2],
 }
 
@@ -42,13 +42,13 @@ impl Packing {
     fn vectors(&self) -> usize {
         self.columns.div_ceil(4)
     }
-    /// Of one picture.
+    /// Of one image.
     fn floats(&self) -> usize {
         self.channels * self.kernel_width * self.rows * 4 * self.vectors()
     }
-    /// Whether the pictures stand so already.
+    /// Whether the images stand so already.
     fn is_there(&self) -> bool {
-        let [height, width] = self.picture;
+        let [height, width] = self.image;
         self.kernel_width == 1
             && self.stride_x == 1
             && self.padding == [0, 0]
@@ -56,37 +56,37 @@ impl Packing {
             && width.is_multiple_of(4)
     }
     fn dispatch(&self, at: &Lower, slice: Slice, from: Slot, to: Slot) -> Dispatch {
-        let planes = slice.pictures * self.channels;
-        let counts = [slice.first, planes, self.channels, self.picture[0], self.picture[1], self.kernel_width];
+        let planes = slice.images * self.channels;
+        let counts = [slice.first, planes, self.channels, self.image[0], self.image[1], self.kernel_width];
         let steps = [self.rows, self.vectors(), self.columns, self.stride_x, self.dilation_x];
         let padding = self.padding.map(|n| n as u32);
         Dispatch {
             kernel: Kernel::new(
-                "conv2d_pack_picture",
-                include_str!("../../../../../shaders/conv2d_pack_picture.wgsl"),
+                "conv2d_pack_image",
+                include_str!("../../../../../shaders/conv2d_pack_image.wgsl"),
                 &[],
             ),
             slots: vec![from, to],
             dims: counts.into_iter().chain(steps).map(|n| n as u32).chain(padding).collect(),
             groups: at.device.fold((planes * self.rows).div_ceil(64)),
             flops: 0,
-            bytes: 4 * (slice.pictures * (self.channels * self.picture[0] * self.picture[1] + self.floats())) as u64,
+            bytes: 4 * (slice.images * (self.channels * self.image[0] * self.image[1] + self.floats())) as u64,
         }
     }
 }
 
-/// Pictures that are computed at once.
+/// Images that are computed at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Slice {
     first: usize,
-    pictures: usize,
+    images: usize,
 }
 
-/// The batch in slices of at most so many pictures that each take so many floats, as even as they can be.
+/// The batch in slices of at most so many images that each take so many floats, as even as they can be.
 fn slices(batch: usize, floats: usize, most: usize) -> Vec<Slice> {
     let most = (SLICE / floats.max(1)).min(most).clamp(1, batch.max(1));
-    let pictures = batch.div_ceil(batch.div_ceil(most).max(1)).max(1);
-    (0..batch).step_by(pictures).map(|first| Slice { first, pictures: pictures.min(batch - first) }).collect()
+    let images = batch.div_ceil(batch.div_ceil(most).max(1)).max(1);
+    (0..batch).step_by(images).map(|first| Slice { first, images: images.min(batch - first) }).collect()
 }
 
 /// The factors, in floats, that say where an element of a weight stands; below zero where a kernel is flipped.
@@ -130,10 +130,10 @@ impl Product {
         };
         let padding = geometry.padding.map(|n| n as isize);
         let channels = [sizes.group_inputs(), sizes.group_outputs()];
-        Self::new(sizes, channels, [sizes.picture, sizes.outputs], padding, layout)
+        Self::new(sizes, channels, [sizes.image, sizes.outputs], padding, layout)
     }
 
-    /// The gradient by the picture at stride 1: the convolution of dy with the flipped kernel, whose inputs and outputs are
+    /// The gradient by the image at stride 1: the convolution of dy with the flipped kernel, whose inputs and outputs are
     /// exchanged.
     fn flipped(sizes: &Sizes) -> Self {
         let geometry = sizes.geometry;
@@ -150,20 +150,20 @@ impl Product {
         let reach = |axis: usize| (geometry.dilation[axis] * (sizes.kernel[axis] - 1)) as isize;
         let padding = [0, 1].map(|axis| reach(axis) - geometry.padding[axis] as isize);
         let channels = [sizes.group_outputs(), sizes.group_inputs()];
-        Self::new(sizes, channels, [sizes.outputs, sizes.picture], padding, layout)
+        Self::new(sizes, channels, [sizes.outputs, sizes.image], padding, layout)
     }
 
     fn new(
         sizes: &Sizes,
         [channels, outputs]: [usize; 2],
-        [picture, map]: [[usize; 2]; 2],
+        [image, map]: [[usize; 2]; 2],
         padding: [isize; 2],
         layout: Layout,
     ) -> Self {
         let [stride, dilation] = [sizes.geometry.stride, sizes.geometry.dilation];
         let packing = Packing {
             channels: channels * sizes.geometry.groups,
-            picture,
+            image,
             kernel_width: sizes.kernel[1],
             rows: (map[0] - 1) * stride[0] + (sizes.kernel[0] - 1) * dilation[0] + 1,
             columns: map[1],
@@ -185,7 +185,7 @@ impl Product {
         }
     }
 
-    /// What gives each tap of each output, before the taps are folded into the gradient by the picture: a convolution of dy
+    /// What gives each tap of each output, before the taps are folded into the gradient by the image: a convolution of dy
     /// of one pixel, with an output for each input channel and tap.
     fn taps(sizes: &Sizes) -> Self {
         let [kh, kw] = sizes.kernel;
@@ -194,7 +194,7 @@ impl Product {
         let map = sizes.outputs;
         let packing = Packing {
             channels: sizes.out_channels,
-            picture: map,
+            image: map,
             kernel_width: 1,
             rows: map[0],
             columns: map[1],
@@ -220,12 +220,12 @@ impl Product {
 
     /// A convolution of one pixel does not see rows: there the map as one row, which wastes least.
     fn flattened(self) -> Self {
-        let same = self.packing.picture == self.map && self.packing.padding == [0, 0];
+        let same = self.packing.image == self.map && self.packing.padding == [0, 0];
         if self.kernel != [1, 1] || [self.stride_y, self.packing.stride_x] != [1, 1] || !same {
             return self;
         }
         let line = [1, self.map[0] * self.map[1]];
-        Self { map: line, packing: Packing { picture: line, rows: line[0], columns: line[1], ..self.packing }, ..self }
+        Self { map: line, packing: Packing { image: line, rows: line[0], columns: line[1], ..self.packing }, ..self }
     }
 
     fn lower(&self, at: &Lower, flops: u64, program: &Program, subgroup: bool) -> Lowering {
@@ -233,18 +233,18 @@ impl Product {
         let (weight, weight_floats) = self.pack_weight(at, &tile, Slot::Scratch(0));
         let mut lowering = Lowering { dispatches: vec![weight], scratch: vec![weight_floats] };
         if self.packing.is_there() {
-            let whole = Part { first_x: 0, first_y: 0, pictures: self.batch };
+            let whole = Part { first_x: 0, first_y: 0, images: self.batch };
             let operands = [Slot::Input(0), Slot::Scratch(0)];
             lowering.dispatches.push(self.multiply(at, &tile, whole, operands, program, flops));
             return lowering;
         }
         for slice in slices(self.batch, self.packing.floats(), self.batch) {
-            let from_scratch = Part { first_x: 0, first_y: slice.first, pictures: slice.pictures };
-            let floats = slice.pictures * self.packing.floats();
+            let from_scratch = Part { first_x: 0, first_y: slice.first, images: slice.images };
+            let floats = slice.images * self.packing.floats();
             if lowering.scratch.len() == 1 {
                 lowering.scratch.push(floats); // the first slice is the largest
             }
-            let part = flops * slice.pictures as u64 / self.batch as u64;
+            let part = flops * slice.images as u64 / self.batch as u64;
             lowering.dispatches.extend([
                 self.packing.dispatch(at, slice, Slot::Input(0), Slot::Scratch(1)),
                 self.multiply(at, &tile, from_scratch, [Slot::Scratch(1), Slot::Scratch(0)], program, part),
@@ -295,11 +295,11 @@ impl Product {
         dispatch.bytes += extras.clone().map(|i| at.types.inputs[i].bytes() as u64).sum::<u64>();
         dispatch.slots = operands.into_iter().chain(extras.map(Slot::Input)).chain([Slot::Output]).collect();
         dispatch.dims.extend(words);
-        dispatch.flops += (part.pictures * self.floats()) as u64 * program.flops();
+        dispatch.flops += (part.images * self.floats()) as u64 * program.flops();
         dispatch
     }
 
-    /// Of one picture's output.
+    /// Of one image's output.
     fn floats(&self) -> usize {
         self.groups * self.outputs * self.map[0] * self.map[1]
     }
@@ -313,7 +313,7 @@ impl Product {
         let [rows, columns] = self.map;
         let vectors = self.packing.vectors();
         let [tiles, steps] = [self.outputs.div_ceil(tile.outputs), self.channels * self.kernel[1]];
-        let pixels = part.pictures * rows * vectors;
+        let pixels = part.images * rows * vectors;
         let counts = [part.first_x, part.first_y, pixels, self.groups, self.outputs, tiles, steps, self.quads()];
         let places = [self.kernel[0], rows, columns, vectors, self.packing.rows, self.stride_y, self.dilation_y];
         Dispatch {
@@ -322,17 +322,17 @@ impl Product {
             dims: counts.into_iter().chain(places).map(|n| n as u32).collect(),
             groups: at.device.fold(pixels.div_ceil(tile.vectors) * tiles * self.groups),
             flops,
-            bytes: 4 * (part.pictures * (self.packing.floats() + self.floats())) as u64,
+            bytes: 4 * (part.images * (self.packing.floats() + self.floats())) as u64,
         }
     }
 }
 
-/// Pictures of a packed product: where they begin in what is read and in what is written.
+/// Images of a packed product: where they begin in what is read and in what is written.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     first_x: usize,
     first_y: usize,
-    pictures: usize,
+    images: usize,
 }
 
 /// The kernel whose output is bound as vectors, where rows of so many columns are whole vectors.

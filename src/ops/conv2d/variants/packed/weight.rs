@@ -21,7 +21,7 @@ pub(super) fn lower(at: &Lower, sizes: &Sizes, subgroup: bool) -> Lowering {
     let x = forward.packing;
     let dy = Packing {
         channels: sizes.out_channels,
-        picture: forward.map,
+        image: forward.map,
         kernel_width: 1,
         rows: forward.map[0],
         columns: forward.map[1],
@@ -35,19 +35,19 @@ pub(super) fn lower(at: &Lower, sizes: &Sizes, subgroup: bool) -> Lowering {
     let quads = taps.div_ceil(4);
     let tile = Tile::of(sizes.group_outputs(), subgroup);
     let tiles = quads.div_ceil(tile.vectors) * sizes.group_outputs().div_ceil(tile.outputs) * sizes.geometry.groups;
-    let steps = forward.map[0] * x.vectors(); // of a picture
+    let steps = forward.map[0] * x.vectors(); // of an image
     let wanted = WORKGROUPS.div_ceil(tiles).max(steps.div_ceil(STEPS));
     let slices = slices(sizes.batch, floats[0] + floats[1], wanted * STEPS / steps);
-    let pictures = slices.first().map_or(1, |slice| slice.pictures);
-    let share = (pictures * forward.map[0]).div_ceil(wanted);
-    let splits = (pictures * forward.map[0]).div_ceil(share);
+    let images = slices.first().map_or(1, |slice| slice.images);
+    let share = (images * forward.map[0]).div_ceil(wanted);
+    let splits = (images * forward.map[0]).div_ceil(share);
 
     let mut lowering = Lowering { dispatches: Vec::new(), scratch: vec![splits * sizes.out_channels * 4 * quads] };
     // Each operand as it stands, or packed into a scratch tensor.
     let mut places = [Slot::Input(0), Slot::Input(1)];
     for (place, &floats) in places.iter_mut().zip(&floats).filter(|(_, floats)| **floats > 0) {
         *place = Slot::Scratch(lowering.scratch.len());
-        lowering.scratch.push(pictures * floats);
+        lowering.scratch.push(images * floats);
     }
     for slice in slices {
         for (input, packing) in [x, dy].into_iter().enumerate().filter(|(input, _)| floats[*input] > 0) {
@@ -55,7 +55,7 @@ pub(super) fn lower(at: &Lower, sizes: &Sizes, subgroup: bool) -> Lowering {
         }
         let first = floats.map(|floats| if floats > 0 { 0 } else { slice.first });
         let split = [
-            slice.pictures * forward.map[0],
+            slice.images * forward.map[0],
             share,
             splits,
             usize::from(slice.first > 0),
@@ -69,8 +69,8 @@ pub(super) fn lower(at: &Lower, sizes: &Sizes, subgroup: bool) -> Lowering {
             slots: vec![places[0], places[1], Slot::Scratch(0)],
             dims: first.into_iter().chain(split).chain(channels).chain(lines).map(|n| n as u32).collect(),
             groups: at.device.fold(tiles * splits),
-            flops: sizes.flops() * slice.pictures as u64 / sizes.batch as u64,
-            bytes: 4 * (slice.pictures * (x.floats() + dy.floats()) + splits * sizes.out_channels * 4 * quads) as u64,
+            flops: sizes.flops() * slice.images as u64 / sizes.batch as u64,
+            bytes: 4 * (slice.images * (x.floats() + dy.floats()) + splits * sizes.out_channels * 4 * quads) as u64,
         });
     }
     lowering.dispatches.push(sum_splits(at, sizes, splits, 4 * quads, Slot::Scratch(0)));

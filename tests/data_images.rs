@@ -1,7 +1,7 @@
-//! CIFAR and folders of pictures: what they hold, what the cache keeps, and that each kind of bad one ends in a sentence.
+//! CIFAR and folders of images: what they hold, what the cache keeps, and that each kind of bad one ends in a sentence.
 
 use flate2::{Compression, write::GzEncoder};
-use gpunn::data::pictures::{Asked, Fit, Size, Store};
+use gpunn::data::images::{Asked, Fit, Size, Store};
 use gpunn::data::{self, Dataset, Options, Part, Pixels, Split};
 use image::{Rgb, RgbImage};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ fn directory() -> tempfile::TempDir {
 }
 
 fn bytes(split: &Split) -> &[u8] {
-    let Pixels::U8(bytes) = &split.pixels else { panic!("pictures are bytes") };
+    let Pixels::U8(bytes) = &split.pixels else { panic!("images are bytes") };
     bytes
 }
 
@@ -120,7 +120,7 @@ fn cifar100_takes_the_fine_class() {
 
 // ---- Folders
 
-/// A picture of one colour in a file, whose ending says the kind.
+/// An image of one colour in a file, whose ending says the kind.
 fn paint(path: &Path, (width, height): (u32, u32), colour: [u8; 3]) {
     std::fs::create_dir_all(path.parent().expect("it has one")).expect("made");
     RgbImage::from_pixel(width, height, Rgb(colour)).save(path).expect("written");
@@ -129,7 +129,7 @@ fn paint(path: &Path, (width, height): (u32, u32), colour: [u8; 3]) {
 const RED: [u8; 3] = [250, 10, 20];
 const BLUE: [u8; 3] = [10, 20, 250];
 
-/// Red and blue pictures of several kinds and sizes in `train`, and one of each in `val`.
+/// Red and blue images of several kinds and sizes in `train`, and one of each in `val`.
 fn colours() -> tempfile::TempDir {
     let root = directory();
     let at = |name: &str| root.path().join("colours").join(name);
@@ -151,17 +151,17 @@ fn load(root: &tempfile::TempDir, options: &Options) -> gpunn::Result<Dataset> {
     data::load_with("colours", Some(root.path()), options)
 }
 
-/// Whether each picture is of its class's colour, within what JPEG changes.
+/// Whether each image is of its class's colour, within what JPEG changes.
 fn well_coloured(set: &Dataset, split: &Split) -> bool {
     let size: usize = set.input.iter().product();
-    split.labels.iter().zip(bytes(split).chunks_exact(size)).all(|(&label, picture)| {
+    split.labels.iter().zip(bytes(split).chunks_exact(size)).all(|(&label, image)| {
         let colour = if set.classes[label as usize] == "red" { RED } else { BLUE };
-        picture.chunks_exact(size / 3).zip(colour).all(|(plane, value)| plane.iter().all(|&v| v.abs_diff(value) < 6))
+        image.chunks_exact(size / 3).zip(colour).all(|(plane, value)| plane.iter().all(|&v| v.abs_diff(value) < 6))
     })
 }
 
 #[test]
-fn pictures_of_mixed_kinds_and_sizes_become_one_set() {
+fn images_of_mixed_kinds_and_sizes_become_one_set() {
     let root = colours();
     let set = load(&root, &options(&root, None)).expect("a set");
     assert_eq!((set.name.as_str(), set.input), ("colours", [3, 64, 64]));
@@ -187,7 +187,7 @@ fn a_folder_with_a_known_set_s_name_is_read_where_its_path_is_given() {
 }
 
 fn stores(root: &tempfile::TempDir) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(root.path().join("cache/pictures")) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(root.path().join("cache/images")) else { return Vec::new() };
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
@@ -199,19 +199,19 @@ fn the_cache_serves_what_is_unchanged_and_notices_what_changed() {
     assert_eq!(stores(&root).len(), 1);
     assert_eq!(load(&root, &sixteen).expect("a set"), first);
     // It is the cache that serves: a file of the same length and time but of other content goes unnoticed.
-    let picture = root.path().join("colours/val/red/1.png");
-    let before = std::fs::metadata(&picture).expect("there");
+    let image = root.path().join("colours/val/red/1.png");
+    let before = std::fs::metadata(&image).expect("there");
     let noise = vec![1; before.len() as usize];
     let stamped = |time: SystemTime| {
-        std::fs::write(&picture, &noise).expect("written");
-        std::fs::File::options().append(true).open(&picture).and_then(|file| file.set_modified(time)).expect("stamped");
+        std::fs::write(&image, &noise).expect("written");
+        std::fs::File::options().append(true).open(&image).and_then(|file| file.set_modified(time)).expect("stamped");
     };
     stamped(before.modified().expect("a time"));
     assert_eq!(load(&root, &sixteen).expect("a set"), first);
     // Another time is noticed, and so is another size; both decode what is there now.
     stamped(before.modified().expect("a time") + Duration::from_secs(2));
-    assert!(load(&root, &sixteen).expect_err("noise").to_string().contains("1.png is no picture that can be read"));
-    paint(&picture, (5, 7), BLUE);
+    assert!(load(&root, &sixteen).expect_err("noise").to_string().contains("1.png is no image that can be read"));
+    paint(&image, (5, 7), BLUE);
     let changed = load(&root, &sixteen).expect("a set");
     assert!(!well_coloured(&changed, changed.part(Part::Val).expect("there")));
     paint(&root.path().join("colours/train/red/3.png"), (5, 7), RED);
@@ -247,34 +247,34 @@ fn a_damaged_store_is_made_again_and_a_cache_that_cannot_be_written_is_done_with
 }
 
 #[test]
-fn decoded_pictures_can_be_read_row_by_row() {
+fn decoded_images_can_be_read_row_by_row() {
     let root = colours();
     let sixteen = options(&root, Some(16));
     let mut store: Store = data::open_store("colours", Some(root.path()), &sixteen).expect("decoded");
     let set = load(&root, &sixteen).expect("a set");
     assert_eq!((store.input(), store.classes()), (set.input, set.classes.as_slice()));
     assert_eq!((store.labels(Part::Train), store.labels(Part::Val)), (&set.train.labels[..], &[0, 1][..]));
-    let size = store.picture_bytes();
+    let size = store.image_bytes();
     let mut two = vec![0; 2 * size];
     store.read(Part::Train, 1, &mut two).expect("read");
     assert_eq!(two, bytes(&set.train)[size..3 * size]);
     store.read(Part::Val, 0, &mut two).expect("read");
     assert_eq!(two, bytes(set.part(Part::Val).expect("there")));
-    assert!(store.read(Part::Val, 1, &mut two).expect_err("too far").to_string().contains("it has 2 pictures"));
+    assert!(store.read(Part::Val, 1, &mut two).expect_err("too far").to_string().contains("it has 2 images"));
     assert!(store.read(Part::Val, 0, &mut two[1..]).is_err());
     let sentence = data::open_store("glyphs", None, &sixteen).expect_err("no folder").to_string();
-    assert!(sentence.contains("no folder of pictures"), "{sentence}");
+    assert!(sentence.contains("no folder of images"), "{sentence}");
 }
 
 #[test]
-fn bad_pictures_are_named_or_left_out() {
+fn bad_images_are_named_or_left_out() {
     let root = colours();
     let bad = root.path().join("colours/train/red/0.jpg");
-    std::fs::write(&bad, b"no picture").expect("written");
+    std::fs::write(&bad, b"no image").expect("written");
     let whole = std::fs::read(root.path().join("colours/train/red/2.jpg")).expect("there");
     let strict = options(&root, Some(16));
     let sentence = load(&root, &strict).expect_err("bad").to_string();
-    assert!(sentence.contains("red/0.jpg is no picture") && sentence.contains("--skip-bad"), "{sentence}");
+    assert!(sentence.contains("red/0.jpg is no image") && sentence.contains("--skip-bad"), "{sentence}");
     assert!(stores(&root).is_empty());
     let lenient = Options { skip_bad: true, ..strict.clone() };
     for _ in 0..2 {
@@ -321,18 +321,18 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_command_line_trains_on_a_folder_and_finds_it_again() {
     let root = colours();
-    std::fs::write(root.path().join("colours/train/red/bad.jpg"), b"no picture").expect("written");
+    std::fs::write(root.path().join("colours/train/red/bad.jpg"), b"no image").expect("written");
     let train =
         ["train", "--dataset", "colours/", "--model", "mlp", "--size", "8", "--epochs", "2", "--batch-size", "2"];
     let train = [&train[..], &["--device", "cpu", "--out", "run"]].concat();
     let refused = gpunn(root.path(), &train);
     assert_eq!(refused.status.code(), Some(1));
     let said = text(&refused.stderr);
-    assert!(said.contains("bad.jpg is no picture") && said.contains("--skip-bad"), "{said}");
+    assert!(said.contains("bad.jpg is no image") && said.contains("--skip-bad"), "{said}");
     let done = gpunn(root.path(), &[&train[..], &["--skip-bad"]].concat());
     let said = text(&done.stderr);
     assert!(
-        done.status.success() && said.contains("1 picture that cannot be decoded was left out of colours"),
+        done.status.success() && said.contains("1 image that cannot be decoded was left out of colours"),
         "{said}"
     );
     let recipe = std::fs::read_to_string(root.path().join("run/recipe.toml")).expect("a recipe");
@@ -344,8 +344,8 @@ fn the_command_line_trains_on_a_folder_and_finds_it_again() {
     let run = root.path().join("run").display().to_string();
     let eval = gpunn(elsewhere.path(), &["eval", &run, "--split", "val", "--json", "--device", "cpu"]);
     assert!(eval.status.success() && text(&eval.stdout).contains("\"images\":2"), "{}", text(&eval.stderr));
-    let picture = root.path().join("colours/train/red/2.jpg").display().to_string();
-    let predict = gpunn(elsewhere.path(), &["predict", &run, &picture, "--json", "--device", "cpu"]);
+    let image = root.path().join("colours/train/red/2.jpg").display().to_string();
+    let predict = gpunn(elsewhere.path(), &["predict", &run, &image, "--json", "--device", "cpu"]);
     assert!(predict.status.success() && text(&predict.stdout).contains("\"class\""), "{}", text(&predict.stderr));
     let summary = gpunn(root.path(), &["summary", "--model", "mlp", "--dataset", "colours", "--json"]);
     assert!(text(&summary.stdout).contains("\"input\":[3,64,64],\"classes\":2"), "{}", text(&summary.stdout));
@@ -356,7 +356,7 @@ fn the_command_line_lists_explains_and_previews() {
     let root = colours();
     let preview = gpunn(root.path(), &["data", "preview", "colours", "--size", "24x32", "--out", "sheet.png"]);
     assert!(preview.status.success(), "{}", text(&preview.stderr));
-    let sheet = image::open(root.path().join("sheet.png")).expect("a picture").to_rgb8();
+    let sheet = image::open(root.path().join("sheet.png")).expect("an image").to_rgb8();
     assert!(sheet.pixels().any(|p| p.0[0] > 240 && p.0[2] < 40) && sheet.pixels().any(|p| p.0[2] > 240 && p.0[0] < 40));
     let list = text(&gpunn(root.path(), &["data", "list"]).stdout);
     for name in ["cifar10", "cifar100", "sun8", "flowers17"] {

@@ -1,4 +1,4 @@
-//! Pictures of pixels: of data sets, for a page and for files.
+//! Images of pixels: of data sets, for a page and for files.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,9 +9,9 @@ use maud::{Markup, html};
 
 use crate::{Error, Result};
 
-/// The longest side of a picture that is kept pixel by pixel.
+/// The longest side of an image that is kept pixel by pixel.
 const EXACT: u32 = 64;
-/// The longest side of other pictures, which are shrunk to it.
+/// The longest side of other images, which are shrunk to it.
 const SHRUNK: u32 = 96;
 /// Quality of these, of 100.
 const QUALITY: u8 = 82;
@@ -20,23 +20,23 @@ const QUALITY: u8 = 82;
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn png(picture: &RgbImage) -> Result<Vec<u8>> {
+pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     // What is grey takes a third of the room.
-    let grey = picture.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]);
+    let grey = image.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]);
     let written = match grey {
-        true => to_grey(picture).write_to(&mut bytes, ImageFormat::Png),
-        false => picture.write_to(&mut bytes, ImageFormat::Png),
+        true => to_grey(image).write_to(&mut bytes, ImageFormat::Png),
+        false => image.write_to(&mut bytes, ImageFormat::Png),
     };
-    written.map_err(|error| Error::data(format!("A picture cannot be written: {error}.")))?;
+    written.map_err(|error| Error::data(format!("An image cannot be written: {error}.")))?;
     Ok(bytes.into_inner())
 }
 
-fn to_grey(picture: &RgbImage) -> GrayImage {
-    GrayImage::from_fn(picture.width(), picture.height(), |x, y| image::Luma([picture.get_pixel(x, y).0[0]]))
+fn to_grey(image: &RgbImage) -> GrayImage {
+    GrayImage::from_fn(image.width(), image.height(), |x, y| image::Luma([image.get_pixel(x, y).0[0]]))
 }
 
-/// A picture `[channels, height, width]` of values from 0 to 1: one channel grey, three in colour.
+/// An image `[channels, height, width]` of values from 0 to 1: one channel grey, three in colour.
 pub fn pixels(values: &[f32], [channels, height, width]: [usize; 3]) -> RgbImage {
     let plane = height * width;
     let byte = |channel: usize, at: usize| {
@@ -49,20 +49,20 @@ pub fn pixels(values: &[f32], [channels, height, width]: [usize; 3]) -> RgbImage
     })
 }
 
-/// A picture inside a page; what is large is shrunk.
+/// An image inside a page; what is large is shrunk.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn inside(picture: &RgbImage, described: &str) -> Result<Markup> {
-    let longer = picture.width().max(picture.height()).max(1);
+pub fn inside(image: &RgbImage, described: &str) -> Result<Markup> {
+    let longer = image.width().max(image.height()).max(1);
     let source = if longer <= EXACT {
-        data_uri("png", &png(picture)?)
+        data_uri("png", &png(image)?)
     } else {
         let side = |side: u32| (side * SHRUNK / longer).max(1);
-        let small = imageops::resize(picture, side(picture.width()), side(picture.height()), FilterType::Triangle);
+        let small = imageops::resize(image, side(image.width()), side(image.height()), FilterType::Triangle);
         let mut bytes = Vec::new();
         let written = small.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY));
-        written.map_err(|error| Error::data(format!("A picture cannot be written: {error}.")))?;
+        written.map_err(|error| Error::data(format!("An image cannot be written: {error}.")))?;
         data_uri("jpeg", &bytes)
     };
     Ok(html! { img src=(source) alt=(described) width="64"; })
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grey_pictures_are_written_grey_and_large_ones_small() {
+    fn grey_images_are_written_grey_and_large_ones_small() {
         let grey = pixels(&[0.0, 0.5, 1.0, 2.0], [1, 2, 2]);
         let read = image::load_from_memory(&png(&grey).expect("written")).expect("a PNG");
         assert_eq!((read.color(), read.to_rgb8()), (image::ColorType::L8, grey.clone()));

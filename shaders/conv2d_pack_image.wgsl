@@ -1,9 +1,9 @@
 // needs: grid
-// Copies pictures into the layout that the packed convolution kernels read: every number that a tap meets stands in a row
+// Copies images into the layout that the packed convolution kernels read: every number that a tap meets stands in a row
 // of vec4s that begins where the outputs begin, so that those kernels load whole vectors and ask no edge for leave.
 //
-// Shapes: X is [batch, channels, height, width]; PACKED is [pictures, channels, kernel_width, rows, 4 * vectors], of the
-// pictures from `first` on. Row r of it is row r - padding_y of X; its column i under tap kx is column
+// Shapes: X is [batch, channels, height, width]; PACKED is [images, channels, kernel_width, rows, 4 * vectors], of the
+// images from `first` on. Row r of it is row r - padding_y of X; its column i under tap kx is column
 // i * stride_x + kx * dilation_x - padding_x. Outside X, and beyond the last column of the output, stands zero.
 //
 // Division of work: an invocation packs one row of one channel, for all kx. A division costs as much as several loads on a
@@ -11,8 +11,8 @@
 // numbers of a vector are those of the tap before.
 
 struct Dims {
-    first: u32,    // picture
-    planes: u32,   // pictures times channels
+    first: u32,    // image
+    planes: u32,   // images times channels
     channels: u32,
     height: u32,
     width: u32,
@@ -22,7 +22,7 @@ struct Dims {
     columns: u32,  // of the output
     stride_x: u32,
     dilation_x: u32,
-    padding_y: u32, // two's complement: below zero for the gradient of a picture with more padding than kernel
+    padding_y: u32, // two's complement: below zero for the gradient of an image with more padding than kernel
     padding_x: u32,
 }
 
@@ -30,7 +30,7 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> packed: array<vec4f>;
 
-// Left of the picture `column` wraps around and is as much outside as right of it.
+// Left of the image `column` wraps around and is as much outside as right of it.
 fn pixel(line: u32, column: u32, inside: bool) -> f32 {
     let value = x[line + min(column, dims.width - 1u)];
     return select(0.0, value, inside && column < dims.width);

@@ -1,30 +1,30 @@
-//! The flags for folders of pictures, what is said of pictures left out, and pictures that are written.
+//! The flags for folders of images, what is said of images left out, and images that are written.
 
 use std::path::Path;
 
 use gpunn::data::Dataset;
-use gpunn::data::pictures::{Asked, Fit, Size};
+use gpunn::data::images::{Asked, Fit, Size};
 use gpunn::{Error, Result};
 use image::DynamicImage;
 
 #[derive(Debug, clap::Args)]
-pub struct PictureArgs {
-    /// For a folder of pictures: the size that they are brought to, as in 64 or HEIGHTxWIDTH [default: 64]
+pub struct ImageArgs {
+    /// For a folder of images: the size that they are brought to, as in 64 or HEIGHTxWIDTH [default: 64]
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
     /// How: centre-crop, resize, resize-crop (scaled and cut to the proportions), or resize-middle (scaled to 8/7 and cut)
     /// [default: resize-crop]
     #[arg(long, value_name = "NAME")]
     fit: Option<Fit>,
-    /// 3 for pictures in colour, 1 for grey ones [default: 3]
+    /// 3 for images in colour, 1 for grey ones [default: 3]
     #[arg(long, value_name = "N")]
     channels: Option<usize>,
-    /// Go on without pictures that cannot be decoded
+    /// Go on without images that cannot be decoded
     #[arg(long)]
     pub skip_bad: bool,
 }
 
-impl PictureArgs {
+impl ImageArgs {
     /// What the flags ask for; `before` where they leave it open.
     pub fn or(&self, before: Asked) -> Asked {
         Asked {
@@ -35,7 +35,7 @@ impl PictureArgs {
     }
 }
 
-/// Says on standard error how many pictures were left out, and names the first few.
+/// Says on standard error how many images were left out, and names the first few.
 pub fn say_skipped(dataset: &Dataset) {
     const NAMED: usize = 5;
     let skipped = &dataset.skipped;
@@ -46,15 +46,15 @@ pub fn say_skipped(dataset: &Dataset) {
         eprintln!("left out: {sentence}");
     }
     let noun =
-        if skipped.len() == 1 { "picture that cannot be decoded was" } else { "pictures that cannot be decoded were" };
+        if skipped.len() == 1 { "image that cannot be decoded was" } else { "images that cannot be decoded were" };
     eprintln!("{} {noun} left out of {}", skipped.len(), dataset.name);
 }
 
-/// Writes a picture as PNG, whole or not at all.
-pub fn write_png(picture: &DynamicImage, path: &Path) -> Result<()> {
+/// Writes an image as PNG, whole or not at all.
+pub fn write_png(image: &DynamicImage, path: &Path) -> Result<()> {
     let mut png = std::io::Cursor::new(Vec::new());
-    picture
+    image
         .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|error| Error::data(format!("Cannot make a PNG of the pictures: {error}.")))?;
+        .map_err(|error| Error::data(format!("Cannot make a PNG of the images: {error}.")))?;
     gpunn::files::write_whole(path, png.get_ref())
 }

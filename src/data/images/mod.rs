@@ -1,4 +1,4 @@
-//! Folders of pictures: one folder a class, JPEG, PNG, WebP or BMP of any size, brought to one size by a rule, decoded in
+//! Folders of images: one folder a class, JPEG, PNG, WebP or BMP of any size, brought to one size by a rule, decoded in
 //! parallel and kept decoded in the user's cache.
 
 pub mod folder;
@@ -12,15 +12,15 @@ pub use store::Store;
 
 use super::{Dataset, Options, Part, Pixels, Split};
 use crate::{Error, Result};
-use folder::{Listing, Picture};
+use folder::{Listing, Image};
 use rayon::prelude::*;
 use std::path::PathBuf;
 use store::{Index, Key, Writer};
 
-/// Pictures that are decoded at a time: enough for every thread, few enough to stay small.
+/// Images that are decoded at a time: enough for every thread, few enough to stay small.
 const CHUNK: usize = 256;
 
-/// Where a folder of pictures is and what it is called.
+/// Where a folder of images is and what it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The name that the set is asked for by.
@@ -35,8 +35,8 @@ pub(super) struct Place {
 /// is too large for memory stays in the cache.
 pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Dataset> {
     let listing = Listing::scan(&place.path)?;
-    let pictures: usize = listing.splits.iter().map(Vec::len).sum();
-    let bytes = pictures.saturating_mul(rule.input().iter().product());
+    let images: usize = listing.splits.iter().map(Vec::len).sum();
+    let bytes = images.saturating_mul(rule.input().iter().product());
     if bytes > options.most_in_memory && options.cache.is_some() {
         match store(place, rule, options) {
             // A disk that refuses is no reason not to try without it.
@@ -55,12 +55,12 @@ pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Datas
     // The run goes on without the cache: a full or read-only disk is no reason not to train.
     let mut writer = file.and_then(|file| Writer::create(&file).ok());
     let mut splits = [Vec::new(), Vec::new(), Vec::new()];
-    for (split, pictures) in splits.iter_mut().zip(&listing.splits) {
-        *split = room(pictures.len(), rule, &place.name)?;
+    for (split, images) in splits.iter_mut().zip(&listing.splits) {
+        *split = room(images.len(), rule, &place.name)?;
     }
     let (labels, skipped) = decode_all(&listing, rule, options.skip_bad, |slot, bytes| {
         splits[slot].extend_from_slice(bytes);
-        if writer.as_mut().is_some_and(|writer| writer.pictures(bytes).is_err()) {
+        if writer.as_mut().is_some_and(|writer| writer.images(bytes).is_err()) {
             writer = None;
         }
         Ok(())
@@ -85,26 +85,26 @@ pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Datas
     })
 }
 
-/// Room for the bytes of so many pictures.
-fn room(pictures: usize, rule: Rule, name: &str) -> Result<Vec<u8>> {
+/// Room for the bytes of so many images.
+fn room(images: usize, rule: Rule, name: &str) -> Result<Vec<u8>> {
     let [channels, height, width] = rule.input();
     let mut bytes = Vec::new();
-    let wanted = pictures.saturating_mul(channels * height * width);
+    let wanted = images.saturating_mul(channels * height * width);
     match bytes.try_reserve_exact(wanted) {
         Ok(()) => Ok(bytes),
         Err(_) => Err(Error::Memory(format!(
-            "The {pictures} pictures of a split of {name} take {wanted} bytes at {channels} x {height} x {width}, more than \
+            "The {images} images of a split of {name} take {wanted} bytes at {channels} x {height} x {width}, more than \
              there is; ask for a smaller size."
         ))),
     }
 }
 
-/// Opens a folder's decoded pictures on the disk, decoding them first where the cache has not what the folder holds. The
+/// Opens a folder's decoded images on the disk, decoding them first where the cache has not what the folder holds. The
 /// memory that it takes does not grow with the set.
 pub(super) fn store(place: &Place, rule: Rule, options: &Options) -> Result<Store> {
     let Some(cache) = &options.cache else {
         return Err(Error::usage(format!(
-            "The decoded pictures of {} have to be kept in a cache folder, but none is known: set HOME.",
+            "The decoded images of {} have to be kept in a cache folder, but none is known: set HOME.",
             place.name
         )));
     };
@@ -116,17 +116,17 @@ pub(super) fn store(place: &Place, rule: Rule, options: &Options) -> Result<Stor
     }
     let mut writer = Writer::create(&file)?;
     let (labels, skipped) = decode_all(&listing, rule, options.skip_bad, |_, bytes| {
-        writer.pictures(bytes).map_err(Error::file("cannot write", &file))
+        writer.images(bytes).map_err(Error::file("cannot write", &file))
     })?;
     writer.finish(&Index { key: key.clone(), classes: listing.classes, labels, skipped })?;
     Store::open(&file, &key)
         .ok_or_else(|| Error::data(format!("{} was changed while it was written; try again.", file.display())))
 }
 
-/// The class of each picture, split by split; the files left out, each with its reason.
+/// The class of each image, split by split; the files left out, each with its reason.
 type Decoded = ([Vec<u32>; 3], Vec<String>);
 
-/// Decodes all pictures in parallel and hands their bytes over in order, with the number of their split.
+/// Decodes all images in parallel and hands their bytes over in order, with the number of their split.
 fn decode_all(
     listing: &Listing,
     rule: Rule,
@@ -134,11 +134,11 @@ fn decode_all(
     mut take: impl FnMut(usize, &[u8]) -> Result<()>,
 ) -> Result<Decoded> {
     let (mut labels, mut skipped) = <Decoded>::default();
-    for (slot, pictures) in listing.splits.iter().enumerate() {
-        for chunk in pictures.chunks(CHUNK) {
+    for (slot, images) in listing.splits.iter().enumerate() {
+        for chunk in images.chunks(CHUNK) {
             let decoded: Vec<Result<Vec<u8>>> =
-                chunk.par_iter().map(|picture| Ok(rule.apply(&open(&picture.path)?))).collect();
-            for (Picture { class, .. }, bytes) in chunk.iter().zip(decoded) {
+                chunk.par_iter().map(|image| Ok(rule.apply(&open(&image.path)?))).collect();
+            for (Image { class, .. }, bytes) in chunk.iter().zip(decoded) {
                 match bytes {
                     Ok(bytes) => {
                         take(slot, &bytes)?;
@@ -157,9 +157,9 @@ fn decode_all(
         }
         let part = [Part::Train, Part::Val, Part::Test][slot];
         let bare = |class: &usize| !labels[slot].contains(&(*class as u32));
-        if let Some(class) = (0..listing.classes.len()).find(bare).filter(|_| !pictures.is_empty()) {
+        if let Some(class) = (0..listing.classes.len()).find(bare).filter(|_| !images.is_empty()) {
             return Err(Error::data(format!(
-                "No picture of the class {} in the {part} split can be read, so that nothing of it is left.",
+                "No image of the class {} in the {part} split can be read, so that nothing of it is left.",
                 listing.classes[class]
             )));
         }

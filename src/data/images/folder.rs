@@ -1,4 +1,4 @@
-//! What lies in a folder of pictures: one folder a class, with or without `train`, `val` and `test` above them.
+//! What lies in a folder of images: one folder a class, with or without `train`, `val` and `test` above them.
 
 use crate::data::Part;
 use crate::{Error, Result};
@@ -6,14 +6,14 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// The endings of the files that are taken for pictures, in letters of either case.
+/// The endings of the files that are taken for images, in letters of either case.
 const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 /// The kinds that these are, for people.
 pub const KINDS: &str = "JPEG, PNG, WebP or BMP";
 
-/// A file that is taken for a picture.
+/// A file that is taken for an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct Image {
     /// Where it is.
     pub path: PathBuf,
     /// The number of its class.
@@ -24,13 +24,13 @@ pub struct Picture {
     pub changed: u128,
 }
 
-/// A folder's classes and pictures.
+/// A folder's classes and images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// The classes' names, which are their folders', sorted.
     pub classes: Vec<String>,
-    /// The pictures of the train, validation and test split by class and name; empty where there is no such split.
-    pub splits: [Vec<Picture>; 3],
+    /// The images of the train, validation and test split by class and name; empty where there is no such split.
+    pub splits: [Vec<Image>; 3],
 }
 
 impl Listing {
@@ -38,7 +38,7 @@ impl Listing {
     /// of them holds folders itself; else all is one training split. Names that begin with a dot are passed over.
     ///
     /// # Errors
-    /// [`Error::Data`] for a folder without classes, a class without pictures and splits of different classes;
+    /// [`Error::Data`] for a folder without classes, a class without images and splits of different classes;
     /// [`Error::File`] where a folder cannot be read.
     pub fn scan(path: &Path) -> Result<Self> {
         let top = Entries::of(path)?;
@@ -49,11 +49,11 @@ impl Listing {
         let mut listing: Option<(Self, PathBuf)> = None;
         for (slot, folder) in found.into_iter().enumerate() {
             let Some(folder) = folder else { continue };
-            let (classes, pictures) = class_folders(&folder, &Entries::of(&folder)?)?;
+            let (classes, images) = class_folders(&folder, &Entries::of(&folder)?)?;
             let (listing, first) = listing
                 .get_or_insert_with(|| (Self { classes: classes.clone(), splits: Default::default() }, folder.clone()));
             same_classes(&listing.classes, first, &classes, &folder)?;
-            listing.splits[slot] = pictures;
+            listing.splits[slot] = images;
         }
         match listing {
             Some((listing, _)) => Ok(listing),
@@ -64,8 +64,8 @@ impl Listing {
     /// A digest of all names, lengths and times: another one means that some file changed, came or went.
     pub fn fingerprint(&self) -> String {
         let mut digest = md5::Context::new();
-        for (split, pictures) in self.splits.iter().enumerate() {
-            for Picture { path, class, bytes, changed } in pictures {
+        for (split, images) in self.splits.iter().enumerate() {
+            for Image { path, class, bytes, changed } in images {
                 let name = path.file_name().unwrap_or_default();
                 digest.consume(name.as_encoded_bytes());
                 digest.consume(format!("\0{split} {class} {bytes} {changed}\n"));
@@ -81,33 +81,33 @@ impl Listing {
 /// What a folder holds, sorted by name.
 struct Entries {
     folders: Vec<(String, PathBuf)>,
-    pictures: Vec<(PathBuf, Metadata)>,
+    images: Vec<(PathBuf, Metadata)>,
 }
 
 impl Entries {
     fn of(path: &Path) -> Result<Self> {
-        let mut entries = Self { folders: Vec::new(), pictures: Vec::new() };
+        let mut entries = Self { folders: Vec::new(), images: Vec::new() };
         for entry in std::fs::read_dir(path).map_err(Error::file("cannot read the folder", path))? {
             let entry = entry.map_err(Error::file("cannot read the folder", path))?;
             let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
             if name.starts_with('.') || name == "__MACOSX" {
                 continue;
             }
-            // Of what a link leads to. A link that leads nowhere is no picture.
+            // Of what a link leads to. A link that leads nowhere is no image.
             let Ok(metadata) = std::fs::metadata(&path) else { continue };
             if metadata.is_dir() {
                 entries.folders.push((name, path));
-            } else if is_picture(&path) {
-                entries.pictures.push((path, metadata));
+            } else if is_image(&path) {
+                entries.images.push((path, metadata));
             }
         }
         entries.folders.sort();
-        entries.pictures.sort_by(|a, b| a.0.cmp(&b.0));
+        entries.images.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(entries)
     }
 }
 
-fn is_picture(path: &Path) -> bool {
+fn is_image(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
@@ -126,12 +126,12 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
                 continue;
             }
         };
-        // A class may be called `train` too: then it holds pictures and no folders.
+        // A class may be called `train` too: then it holds images and no folders.
         if Entries::of(folder)?.folders.is_empty() {
             others.push((name, folder));
         } else if let Some(twin) = found[slot].replace(folder.clone()) {
             return Err(Error::data(format!(
-                "{} and {} both claim to be the validation split; put their pictures into one.",
+                "{} and {} both claim to be the validation split; put their images into one.",
                 twin.display(),
                 folder.display()
             )));
@@ -141,15 +141,15 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
         return Ok(None);
     }
     for (name, folder) in others {
-        if !Entries::of(folder)?.pictures.is_empty() {
+        if !Entries::of(folder)?.images.is_empty() {
             return Err(Error::data(format!(
-                "{} holds pictures beside the folders of splits; if {name} is a class, put it into a split's folder.",
+                "{} holds images beside the folders of splits; if {name} is a class, put it into a split's folder.",
                 folder.display(),
             )));
         }
         if name.parse::<Part>().is_ok() {
             return Err(Error::data(format!(
-                "{} holds no class: put a folder of pictures for each class into it, or leave it out of {}.",
+                "{} holds no class: put a folder of images for each class into it, or leave it out of {}.",
                 folder.display(),
                 path.display()
             )));
@@ -158,25 +158,25 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
     Ok(Some(found))
 }
 
-/// The classes of a folder of class folders, and their pictures.
-fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Picture>)> {
+/// The classes of a folder of class folders, and their images.
+fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Image>)> {
     if entries.folders.is_empty() {
         return Err(no_classes(path));
     }
     let mut all = Vec::new();
     for (class, (name, folder)) in entries.folders.iter().enumerate() {
-        let Entries { folders, pictures } = Entries::of(folder)?;
-        if pictures.is_empty() {
+        let Entries { folders, images } = Entries::of(folder)?;
+        if images.is_empty() {
             let within = if folders.is_empty() { "" } else { " itself, only more folders" };
             return Err(Error::data(format!(
-                "The class folder {} holds no picture ({KINDS}){within}; put some in, or take the folder {name} away.",
+                "The class folder {} holds no image ({KINDS}){within}; put some in, or take the folder {name} away.",
                 folder.display()
             )));
         }
-        all.extend(pictures.into_iter().map(|(path, metadata)| {
+        all.extend(images.into_iter().map(|(path, metadata)| {
             let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             let changed = changed.map_or(0, |since| since.as_nanos());
-            Picture { path, class: class as u32, bytes: metadata.len(), changed }
+            Image { path, class: class as u32, bytes: metadata.len(), changed }
         }));
     }
     Ok((entries.folders.iter().map(|(name, _)| name.clone()).collect(), all))
@@ -184,7 +184,7 @@ fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Pic
 
 fn no_classes(path: &Path) -> Error {
     Error::data(format!(
-        "{} holds no pictures to train on: it needs a folder for each class, with that class's pictures ({KINDS}) in it, or \
+        "{} holds no images to train on: it needs a folder for each class, with that class's images ({KINDS}) in it, or \
          train and test (and val) with such folders.",
         path.display()
     ))
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn what_is_no_set_is_a_sentence() {
         let says = |names: &[&str]| Listing::scan(lay_out(names).path()).expect_err("refused").to_string();
-        assert!(says(&[]).contains("holds no pictures to train on"));
+        assert!(says(&[]).contains("holds no images to train on"));
         assert!(says(&["1.jpg", "2.jpg"]).contains("a folder for each class"));
         assert!(says(&["a/1.jpg", "b/"]).contains("take the folder b away"));
         assert!(says(&["a/deep/1.jpg"]).contains("only more folders"));
@@ -282,18 +282,18 @@ mod tests {
         let print = || Listing::scan(root.path()).expect("a set").fingerprint();
         let mut seen = vec![print()];
         assert_eq!(print(), seen[0]);
-        let picture = root.path().join("a/1.jpg");
+        let image = root.path().join("a/1.jpg");
         let stamp = |seconds| {
             let time = UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-            let file = std::fs::File::options().append(true).open(&picture).expect("opened");
+            let file = std::fs::File::options().append(true).open(&image).expect("opened");
             file.set_modified(time).expect("stamped");
         };
         stamp(1_000_000);
         seen.push(print());
-        std::fs::write(&picture, b"x").expect("written");
+        std::fs::write(&image, b"x").expect("written");
         stamp(1_000_000);
         seen.push(print());
-        std::fs::rename(&picture, root.path().join("a/2.jpg")).expect("renamed");
+        std::fs::rename(&image, root.path().join("a/2.jpg")).expect("renamed");
         seen.push(print());
         std::fs::rename(root.path().join("b"), root.path().join("c")).expect("renamed");
         seen.push(print());

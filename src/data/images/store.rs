@@ -1,7 +1,7 @@
-//! Decoded pictures on the disk, all of one size, so that a set is decoded once: a file that can be read row by row.
+//! Decoded images on the disk, all of one size, so that a set is decoded once: a file that can be read row by row.
 //!
-//! The file is `MAGIC`, the pictures' bytes one after another (the training split's, then the validation's, then the
-//! test's), the index as JSON, the index's length as 64 bits and `MAGIC` again. The index says what the pictures were made
+//! The file is `MAGIC`, the images' bytes one after another (the training split's, then the validation's, then the
+//! test's), the index as JSON, the index's length as 64 bits and `MAGIC` again. The index says what the images were made
 //! from; a store that was made from something else is as good as none.
 
 use super::folder::Listing;
@@ -42,12 +42,12 @@ impl Key {
     }
 }
 
-/// What the end of a store says of its pictures.
+/// What the end of a store says of its images.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Index {
     pub key: Key,
     pub classes: Vec<String>,
-    /// The classes of each split's pictures, in their order.
+    /// The classes of each split's images, in their order.
     pub labels: [Vec<u32>; 3],
     pub skipped: Vec<String>,
 }
@@ -65,19 +65,19 @@ impl Writer {
         Ok(Self(file))
     }
 
-    pub fn pictures(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub fn images(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
     }
 
     pub fn finish(mut self, index: &Index) -> Result<()> {
         let json = serde_json::to_vec(index).map_err(|error| Error::data(format!("no JSON: {error}")))?;
         let end = [&json[..], &(json.len() as u64).to_le_bytes(), MAGIC].concat();
-        self.0.write_all(&end).map_err(Error::file("cannot write", "the pictures' index"))?;
+        self.0.write_all(&end).map_err(Error::file("cannot write", "the images' index"))?;
         self.0.keep()
     }
 }
 
-/// A set's decoded pictures on the disk.
+/// A set's decoded images on the disk.
 #[derive(Debug)]
 pub struct Store {
     file: File,
@@ -104,25 +104,25 @@ impl Store {
         (&mut file).take(json_length).read_to_end(&mut json).ok()?;
         let index: Index = serde_json::from_slice(&json).ok()?;
         let store = Self { file, path: path.to_owned(), index };
-        let pictures: usize = store.index.labels.iter().map(Vec::len).sum();
-        let whole = MAGIC.len() as u64 + pictures as u64 * store.picture_bytes() as u64 == start;
+        let images: usize = store.index.labels.iter().map(Vec::len).sum();
+        let whole = MAGIC.len() as u64 + images as u64 * store.image_bytes() as u64 == start;
         let named = |label: &u32| (*label as usize) < store.index.classes.len();
         (whole && store.index.key == *key && store.index.labels.iter().flatten().all(named)).then_some(store)
     }
 
-    /// A picture's channels, height and width.
+    /// An image's channels, height and width.
     pub fn input(&self) -> [usize; 3] {
         self.index.key.rule.input()
     }
-    /// The bytes of a picture.
-    pub fn picture_bytes(&self) -> usize {
+    /// The bytes of an image.
+    pub fn image_bytes(&self) -> usize {
         self.input().iter().product()
     }
     /// The classes' names, in the order of their numbers.
     pub fn classes(&self) -> &[String] {
         &self.index.classes
     }
-    /// The classes of a split's pictures, in their order.
+    /// The classes of a split's images, in their order.
     pub fn labels(&self, part: Part) -> &[u32] {
         &self.index.labels[slot(part)]
     }
@@ -131,16 +131,16 @@ impl Store {
         &self.index.skipped
     }
 
-    /// Reads the split's pictures from number `first` on into `bytes`, which is as long as so many pictures
-    /// ([`Store::picture_bytes`] each: channels x height x width).
+    /// Reads the split's images from number `first` on into `bytes`, which is as long as so many images
+    /// ([`Store::image_bytes`] each: channels x height x width).
     ///
     /// # Errors
-    /// [`Error::Usage`] for pictures that the split does not have, [`Error::File`] when the system refuses.
+    /// [`Error::Usage`] for images that the split does not have, [`Error::File`] when the system refuses.
     pub fn read(&mut self, part: Part, first: usize, bytes: &mut [u8]) -> Result<()> {
-        let (size, count) = (self.picture_bytes(), self.labels(part).len());
+        let (size, count) = (self.image_bytes(), self.labels(part).len());
         if !bytes.len().is_multiple_of(size) || first > count || bytes.len() / size > count - first {
             return Err(Error::usage(format!(
-                "{} bytes were asked for from picture {first} of the {part} split on, but it has {count} pictures of {size}.",
+                "{} bytes were asked for from image {first} of the {part} split on, but it has {count} images of {size}.",
                 bytes.len()
             )));
         }
@@ -155,7 +155,7 @@ impl Store {
         let mut split = |part| {
             let labels = self.labels(part).to_vec();
             let mut pixels = super::room(labels.len(), self.index.key.rule, name)?;
-            pixels.resize(labels.len() * self.picture_bytes(), 0);
+            pixels.resize(labels.len() * self.image_bytes(), 0);
             self.read(part, 0, &mut pixels)?;
             Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels })
         };
@@ -163,7 +163,7 @@ impl Store {
         Ok(self.with_splits(splits, name, folder))
     }
 
-    /// The data set whose pictures stay where they are.
+    /// The data set whose images stay where they are.
     pub(super) fn left_on_disk(self, name: &str, folder: Option<PathBuf>) -> Dataset {
         let set = self.with_splits([(); 3].map(|()| Split::empty()), name, folder);
         let labels = [Part::Train, Part::Val, Part::Test].map(|part| self.labels(part).to_vec());

@@ -1,4 +1,4 @@
-//! How pictures of any size become pictures of one.
+//! How images of any size become images of one.
 
 use crate::{Error, Result};
 use image::imageops::FilterType;
@@ -7,7 +7,7 @@ use image::{DynamicImage, GenericImageView};
 /// The largest side that is taken for meant, in pixels.
 const MAX_SIDE: usize = 4096;
 
-/// How a picture is brought to the size.
+/// How an image is brought to the size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
@@ -85,7 +85,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Refuses a size or a number of channels that no picture has.
+    /// Refuses a size or a number of channels that no image has.
     ///
     /// # Errors
     /// [`Error::Usage`] that says what was asked and what it may be.
@@ -100,13 +100,13 @@ impl Asked {
         match self.channels {
             None | Some(1 | 3) => Ok(()),
             Some(other) => Err(Error::usage(format!(
-                "{other} channels were asked for, but pictures have 3 (red, green, blue) or 1 (grey)."
+                "{other} channels were asked for, but images have 3 (red, green, blue) or 1 (grey)."
             ))),
         }
     }
 }
 
-/// How a set's pictures are brought to one size.
+/// How a set's images are brought to one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Rule {
     /// Height and width.
@@ -118,28 +118,28 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// For a folder of pictures of which nothing is known: 64 x 64, in colour, each picture's middle.
+    /// For a folder of images of which nothing is known: 64 x 64, in colour, each image's middle.
     pub const DEFAULT: Self = Self { size: [64, 64], fit: Fit::ResizeCrop, channels: 3 };
 
     /// This rule, with what is asked otherwise. A size that is asked for without a fit is reached by `ResizeCrop`, so
-    /// that pictures are never cut to a small part of themselves unasked.
+    /// that images are never cut to a small part of themselves unasked.
     pub fn with(self, asked: &Asked) -> Self {
         let size = asked.size.map_or(self.size, Size::sides);
         let fit = if size == self.size { self.fit } else { Fit::ResizeCrop };
         Self { size, fit: asked.fit.unwrap_or(fit), channels: asked.channels.unwrap_or(self.channels) }
     }
 
-    /// A picture's channels, height and width.
+    /// An image's channels, height and width.
     pub fn input(&self) -> [usize; 3] {
         [self.channels, self.size[0], self.size[1]]
     }
 
-    /// The picture by this rule: channels x height x width bytes. What is transparent is white, as it is on a page. Scaling
+    /// The image by this rule: channels x height x width bytes. What is transparent is white, as it is on a page. Scaling
     /// is antialiased (a triangle as wide as the pixels that become one).
-    pub fn apply(&self, picture: &DynamicImage) -> Vec<u8> {
+    pub fn apply(&self, image: &DynamicImage) -> Vec<u8> {
         let (height, width) = (self.size[0] as u32, self.size[1] as u32);
-        let [x, y, cut_width, cut_height] = self.cut(picture.dimensions());
-        let mut scaled = on_white(picture.crop_imm(x, y, cut_width, cut_height));
+        let [x, y, cut_width, cut_height] = self.cut(image.dimensions());
+        let mut scaled = on_white(image.crop_imm(x, y, cut_width, cut_height));
         if self.fit == Fit::ResizeMiddle {
             scaled = middle_of(scaled, (width, height));
         } else if scaled.dimensions() != (width, height) {
@@ -152,7 +152,7 @@ impl Rule {
         (0..self.channels).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).collect()
     }
 
-    /// The part of a picture of `(width, height)` that is used: left, top, width, height.
+    /// The part of an image of `(width, height)` that is used: left, top, width, height.
     fn cut(&self, (width, height): (u32, u32)) -> [u32; 4] {
         let (to_height, to_width) = (self.size[0] as u32, self.size[1] as u32);
         let middle = |cut_width: u32, cut_height: u32| {
@@ -179,20 +179,20 @@ impl Rule {
     }
 }
 
-/// The middle `(width, height)` of a picture that is scaled to 8/7 of that or more, its proportions kept.
-fn middle_of(picture: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
+/// The middle `(width, height)` of an image that is scaled to 8/7 of that or more, its proportions kept.
+fn middle_of(image: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
     // The side that decides is rounded, the other one cut down to a whole number, and half a pixel goes to the even one.
     let reach = |side: u32| (u64::from(side) * 8 + 3) / 7;
     let (to_width, to_height) = (reach(width), reach(height));
-    let (from_width, from_height) = (u64::from(picture.width()), u64::from(picture.height()));
+    let (from_width, from_height) = (u64::from(image.width()), u64::from(image.height()));
     let (scaled_width, scaled_height) = match from_width * to_height < from_height * to_width {
         true => (to_width, to_width * from_height / from_width),
         false => (to_height * from_width / from_height, to_height),
     };
     let (scaled_width, scaled_height) = (scaled_width as u32, scaled_height as u32);
-    let scaled = match picture.dimensions() == (scaled_width, scaled_height) {
-        true => picture,
-        false => picture.resize_exact(scaled_width, scaled_height, FilterType::Triangle),
+    let scaled = match image.dimensions() == (scaled_width, scaled_height) {
+        true => image,
+        false => image.resize_exact(scaled_width, scaled_height, FilterType::Triangle),
     };
     let offset = |side: u32, cut: u32| {
         let rest = side - cut;
@@ -201,12 +201,12 @@ fn middle_of(picture: DynamicImage, (width, height): (u32, u32)) -> DynamicImage
     scaled.crop_imm(offset(scaled_width, width), offset(scaled_height, height), width, height)
 }
 
-/// The picture without transparency, laid on white.
-fn on_white(picture: DynamicImage) -> DynamicImage {
-    if !picture.color().has_alpha() {
-        return picture;
+/// The image without transparency, laid on white.
+fn on_white(image: DynamicImage) -> DynamicImage {
+    if !image.color().has_alpha() {
+        return image;
     }
-    let mut pixels = picture.into_rgba8();
+    let mut pixels = image.into_rgba8();
     for pixel in pixels.pixels_mut() {
         let alpha = u32::from(pixel.0[3]);
         let mixed = pixel.0.map(|value| ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8);
@@ -224,7 +224,7 @@ mod tests {
         Rule { size, fit, channels: 3 }
     }
 
-    /// A picture whose red is x and whose green is y.
+    /// An image whose red is x and whose green is y.
     fn ramp(width: u32, height: u32) -> DynamicImage {
         DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 7])))
     }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn grey_and_transparent_pictures_are_understood() {
+    fn grey_and_transparent_images_are_understood() {
         let glass = RgbaImage::from_pixel(4, 4, Rgba([10, 20, 30, 0]));
         let half = RgbaImage::from_pixel(4, 4, Rgba([0, 0, 0, 128]));
         let seen = |image, channels| Rule { size: [4, 4], fit: Fit::Resize, channels }.apply(&image);
