@@ -15,8 +15,8 @@ use gpunn::nn::{PARAMS, Parameters};
 use gpunn::ops::batch::BatchTotal;
 use gpunn::ops::pack::Pack;
 use gpunn::ops::{Op, Step};
-use gpunn::random::{Counted, Purpose};
-use gpunn::train::graphs::{self, Resident};
+use gpunn::random::{CounterRng, Purpose};
+use gpunn::train::graphs::{self, DeviceData};
 use gpunn::train::{Recipe, files};
 use gpunn::{Engine, Error, Result};
 use safetensors::tensor::{Dtype, TensorView};
@@ -60,7 +60,7 @@ fn batch_for(recipe: &Recipe) -> Result<(Split, [usize; 3], usize)> {
         let order = epoch_order(glyphs.train.len(), recipe.seed, 0);
         return Ok((glyphs.train.select(&order[..batch]), glyphs.input, glyphs.classes.len()));
     }
-    let random = Counted::new(recipe.seed, Purpose::Split, 0, 0);
+    let random = CounterRng::new(recipe.seed, Purpose::Split, 0, 0);
     let values = (batch * outline.input.iter().product::<usize>()) as u32;
     let pixels = data::Pixels::U8((0..values).map(|i| random.word(i) as u8).collect());
     let labels = (values..values + batch as u32).map(|i| random.word(i) % outline.classes as u32).collect();
@@ -73,7 +73,7 @@ async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
     let model = recipe.model.build(input, classes)?;
     let parameters = model.parameters();
 
-    let data = Resident::whole("train", batch, true, input);
+    let data = DeviceData::whole("train", batch, true, input);
     let mut graph = graphs::training(&model, recipe, data, batch)?;
     name_outputs(&mut graph, parameters);
     let plan = Plan::new(optimise(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?;
@@ -91,7 +91,7 @@ async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
         engine.write(buffer, 0, &table)?;
     }
     let mut numbers = Step::new(0, batch as u32, recipe.seed);
-    recipe.optimizer.fill(&mut numbers, recipe.optimizer.learning_rate, recipe.optimizer.inertia());
+    recipe.optimizer.fill(&mut numbers, recipe.optimizer.learning_rate, recipe.optimizer.momentum());
     engine.schedule(program, &[numbers])?;
     engine.run(program, 0..1)?;
 
@@ -138,7 +138,7 @@ async fn dump() -> Result<()> {
     (recipe.model.dropout, recipe.augment) = (0.0, None);
     let mut engine = match (device, gpu::adapters().await.first()) {
         ("cpu", _) => Engine::cpu(),
-        (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::Options::default()).await?),
+        (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::DeviceOptions::default()).await?),
         (_, None) => return Err(Error::Device("There is no adapter here; ask for cpu.".into())),
     };
     let tensors = step(&recipe, &mut engine).await?;

@@ -76,7 +76,7 @@ async fn compare() -> Result<()> {
     let truth = by_definition()?;
     let mut engines = vec![Engine::cpu()];
     match gpu::adapters().await.first() {
-        Some(adapter) => engines.push(Engine::gpu(Device::open(adapter, gpu::Options::default()).await?)),
+        Some(adapter) => engines.push(Engine::gpu(Device::open(adapter, gpu::DeviceOptions::default()).await?)),
         None => println!("There is no adapter here: the CPU alone."),
     }
     for mut engine in engines {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::{self, Part, images};
+use gpunn::data::{self, SplitName, images};
 use gpunn::ocr::measure::{Measured, likeness};
 use gpunn::ocr::pages::{self, Glyphs, Written};
 use gpunn::ocr::{self, Options, Reader};
@@ -21,7 +21,7 @@ use image::DynamicImage;
 
 /// What was asked for.
 #[derive(Default)]
-struct Asked {
+struct ImageOptions {
     flags: BTreeMap<String, String>,
     raw: bool,
     text: bool,
@@ -29,7 +29,7 @@ struct Asked {
     files: Vec<PathBuf>,
 }
 
-impl Asked {
+impl ImageOptions {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
         let mut asked = Self::default();
         while let Some(word) = words.next() {
@@ -63,7 +63,7 @@ impl Asked {
     fn pages(&self) -> Result<impl Iterator<Item = (u32, Written)>> {
         let name = self.flags.get("--dataset").map_or("emnist36", String::as_str);
         let set = data::load(name, self.flags.get("--data-dir").map(Path::new))?;
-        let glyphs = Glyphs::of(&set, set.part(Part::Test)?)?;
+        let glyphs = Glyphs::of(&set, set.split(SplitName::Test)?)?;
         let seed = u64::from(self.number("--seed", 1)?);
         Ok((0..self.number("--pages", 125)?).map(move |number| (number, pages::draw(&glyphs, seed, number))))
     }
@@ -82,7 +82,7 @@ fn text_of(page: &Written) -> String {
 }
 
 /// Writes the pages, `page-000.png` and `page-000.txt` and so on.
-fn write(asked: &Asked, folder: &Path) -> Result<()> {
+fn write(asked: &ImageOptions, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
     for (number, page) in asked.pages()? {
         let path = folder.join(format!("page-{number:03}.png"));
@@ -93,7 +93,7 @@ fn write(asked: &Asked, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn read_pages(asked: &Asked) -> Result<()> {
+async fn read_pages(asked: &ImageOptions) -> Result<()> {
     let mut reader = asked.reader()?;
     let mut all = Measured::default();
     let (mut letters, mut words, mut count) = (0.0, 0.0, 0.0);
@@ -143,7 +143,7 @@ async fn read_pages(asked: &Asked) -> Result<()> {
     Ok(())
 }
 
-async fn read_photos(asked: &Asked) -> Result<()> {
+async fn read_photos(asked: &ImageOptions) -> Result<()> {
     let mut reader = asked.reader()?;
     for file in &asked.files {
         let truth = text(&file.with_extension("txt"))?;
@@ -158,7 +158,7 @@ fn compare(name: &str, truth: &str, read: &str) {
     println!("{name}: {letters:.2} % of letters and digits, {words:.2} % with spaces");
 }
 
-async fn run(asked: Asked) -> Result<()> {
+async fn run(asked: ImageOptions) -> Result<()> {
     if let Some(folder) = asked.flags.get("--write") {
         return write(&asked, Path::new(folder));
     }
@@ -172,7 +172,7 @@ async fn run(asked: Asked) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    let outcome = Asked::parse(std::env::args().skip(1)).and_then(|asked| pollster::block_on(run(asked)));
+    let outcome = ImageOptions::parse(std::env::args().skip(1)).and_then(|asked| pollster::block_on(run(asked)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -17,8 +17,7 @@ use gpunn::ops::Step;
 use gpunn::train::{Recipe, files, weights};
 use gpunn::{Engine, Error, Result};
 
-const USAGE: &str =
-    "usage: torchvision logits WEIGHTS MODEL IMAGES OUT cpu|gpu, or torchvision prepare OUT IMAGE...";
+const USAGE: &str = "usage: torchvision logits WEIGHTS MODEL IMAGES OUT cpu|gpu, or torchvision prepare OUT IMAGE...";
 
 /// Images of a pass.
 const AT_ONCE: usize = 8;
@@ -50,7 +49,7 @@ async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &st
     build.output("logits", y);
     let mut engine = match (device, gpu::adapters().await.first()) {
         ("cpu", _) => Engine::cpu(),
-        (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::Options::default()).await?),
+        (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::DeviceOptions::default()).await?),
         (_, None) => return Err(Error::Device("There is no adapter here; ask for cpu.".into())),
     };
     let graph = optimise(&build.graph, Passes::default())?;

@@ -3,8 +3,8 @@
 //!
 //!     cargo run --release --example train_mlp
 
-use gpunn::data::{Dataset, Part, Pixels, Split, epoch_order, glyphs};
-use gpunn::gpu::{self, Device, kernel::Class};
+use gpunn::data::{Dataset, Pixels, Split, SplitName, epoch_order, glyphs};
+use gpunn::gpu::{self, Device, kernel::DeviceClass};
 use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::nn::{Activation, Build, Dropout, Flatten, Linear, Mode, Model, PARAMS, Scheme, Sequence, Weights};
 use gpunn::ops::Step;
@@ -82,7 +82,7 @@ fn steps(rows: usize, epoch: u32, optimiser: &Optimiser) -> Vec<Step> {
         let first = index as usize * BATCH;
         let mut step = Step::new(epoch * count + index, BATCH.min(rows - first) as u32, SEED);
         (step.first, step.epoch) = (first as u32, epoch);
-        optimiser.fill(&mut step, optimiser.learning_rate, optimiser.inertia());
+        optimiser.fill(&mut step, optimiser.learning_rate, optimiser.momentum());
         step
     };
     (0..count).map(step).collect()
@@ -101,14 +101,14 @@ async fn pass(engine: &mut Engine, program: Program, name: &str, order: &[u32], 
 
 async fn train() -> Result<()> {
     let dataset = glyphs::dataset();
-    let (train, val) = (dataset.part(Part::Train)?, dataset.part(Part::Val)?);
+    let (train, val) = (dataset.split(SplitName::Train)?, dataset.split(SplitName::Val)?);
     let model = model(&dataset)?;
     let optimiser = Optimiser { momentum: 0.9, ..Optimiser::sgd(0.05) };
 
     // A hardware GPU where there is one, else the CPU.
     let adapters = gpu::adapters().await;
-    let mut engine = match adapters.iter().find(|adapter| adapter.class() != Class::Software) {
-        Some(adapter) => Engine::gpu(Device::open(adapter, gpu::Options::default()).await?),
+    let mut engine = match adapters.iter().find(|adapter| adapter.class() != DeviceClass::Software) {
+        Some(adapter) => Engine::gpu(Device::open(adapter, gpu::DeviceOptions::default()).await?),
         None => Engine::cpu(),
     };
     println!("{} parameters on {}", model.parameters().count(), engine.device_name());

@@ -1,4 +1,4 @@
-//! Counted randomness: every random number is a function of (seed, purpose, stream, step, element), never of how many
+//! CounterRng randomness: every random number is a function of (seed, purpose, stream, step, element), never of how many
 //! numbers were drawn before it, so that any executor can compute any of them, in any order.
 //!
 //! The generator is Philox4x32-10 of J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel Random Numbers:
@@ -42,7 +42,7 @@ pub enum Purpose {
 
 /// One sequence of random numbers, addressed by element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
+pub struct CounterRng {
     /// The run's seed; its low and high words are Philox's key.
     pub seed: u64,
     /// What the numbers are for.
@@ -53,7 +53,7 @@ pub struct Counted {
     pub step: u32,
 }
 
-impl Counted {
+impl CounterRng {
     /// The sequence of a seed, purpose, stream and step.
     pub fn new(seed: u64, purpose: Purpose, stream: u32, step: u32) -> Self {
         Self { seed, purpose, stream, step }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn words_are_addressed_as_the_shaders_address_them() {
-        let counted = Counted::new(0x0123_4567_89ab_cdef, Purpose::Dropout, 7, 9);
+        let counted = CounterRng::new(0x0123_4567_89ab_cdef, Purpose::Dropout, 7, 9);
         let block = philox([2, 7, 9, 2], [0x89ab_cdef, 0x0123_4567]);
         for element in 8..12 {
             assert_eq!(counted.word(element), block[element as usize - 8]);
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn uniform_numbers_fill_the_unit_interval() {
-        let counted = Counted::new(1, Purpose::Init, 0, 0);
+        let counted = CounterRng::new(1, Purpose::Init, 0, 0);
         let numbers: Vec<f32> = (0..40_000).map(|i| counted.uniform(i)).collect();
         assert!(numbers.iter().all(|x| (0.0..1.0).contains(x)));
         let mean = numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / 40_000.0;
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn normal_numbers_have_the_normal_moments() {
-        let counted = Counted::new(2, Purpose::Init, 3, 0);
+        let counted = CounterRng::new(2, Purpose::Init, 3, 0);
         let numbers: Vec<f64> = (0..40_000).map(|i| f64::from(counted.normal(i))).collect();
         let moment = |p: i32| numbers.iter().map(|x| x.powi(p)).sum::<f64>() / 40_000.0;
         assert!(moment(1).abs() < 0.02, "{}", moment(1));
@@ -160,20 +160,20 @@ mod tests {
     #[test]
     fn a_permutation_holds_each_number_once_and_differs_by_step() {
         for n in [0, 1, 2, 3, 4, 5, 37, 1000] {
-            let order = Counted::new(3, Purpose::Shuffle, 0, 1).permutation(n);
+            let order = CounterRng::new(3, Purpose::Shuffle, 0, 1).permutation(n);
             let mut sorted = order.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, (0..n).collect::<Vec<_>>());
             if n > 30 {
                 assert_ne!(order, sorted);
-                assert_ne!(order, Counted::new(3, Purpose::Shuffle, 0, 2).permutation(n));
+                assert_ne!(order, CounterRng::new(3, Purpose::Shuffle, 0, 2).permutation(n));
             }
         }
     }
 
     #[test]
     fn a_permutation_uses_word_i_for_place_i() {
-        let counted = Counted::new(4, Purpose::Shuffle, 0, 0);
+        let counted = CounterRng::new(4, Purpose::Shuffle, 0, 0);
         let mut order: Vec<u32> = (0..11).collect();
         for i in (1..11_u32).rev() {
             order.swap(i as usize, ((u64::from(counted.word(i)) * u64::from(i + 1)) >> 32) as usize);

@@ -2,7 +2,7 @@
 
 use flate2::{Compression, write::GzEncoder};
 use gpunn::data::fetch::{Got, Published, Source, get, get_from};
-use gpunn::data::{self, Part};
+use gpunn::data::{self, SplitName};
 use gpunn::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -223,7 +223,7 @@ fn files_that_need_no_unpacking_are_fetched_each() {
         get_from(&source, to.path(), &mut |_, _, _| {}).expect("fetched");
     }
     let set = data::load("mnist", Some(to.path())).expect("whole");
-    assert_eq!((set.train.labels.as_slice(), set.part(Part::Test).expect("there").len()), ([4, 1].as_slice(), 1));
+    assert_eq!((set.train.labels.as_slice(), set.split(SplitName::Test).expect("there").len()), ([4, 1].as_slice(), 1));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod matlab;
 
 use flate2::{Compression, write::GzEncoder};
-use gpunn::data::{self, Dataset, Part, Pixels};
+use gpunn::data::{self, Dataset, Pixels, SplitName};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -73,8 +73,8 @@ fn mat_images_are_upright_and_labels_read_in_each_form() {
         let directory = emnist36(labels.clone());
         let set = data::load("emnist36", Some(directory.path())).expect("whole");
         assert_eq!(set.folder, Some(std::fs::canonicalize(directory.path()).expect("there")));
-        for part in [Part::Train, Part::Val, Part::Test] {
-            let split = set.part(part).expect("there");
+        for part in [SplitName::Train, SplitName::Val, SplitName::Test] {
+            let split = set.split(part).expect("there");
             assert_eq!(split.labels, [0, 1, 35], "{labels:?}");
             let image = split.image(2).expect("there");
             assert_eq!((image[0], image[1], image[32]), (0.0, 0.01, 0.0001));
@@ -135,8 +135,8 @@ fn a_set_of_its_validation_split_alone_loads_but_cannot_train() {
     let bytes = split_file("valid", &images("valid"), &([3, 26], labels));
     let directory = lay_out("nist26", &[("nist26_valid.mat", bytes)]);
     let set = data::load("nist26", Some(directory.path())).expect("one split is enough");
-    assert_eq!((set.classes.len(), set.part(Part::Val).expect("there").len()), (26, 3));
-    let sentence = set.part(Part::Train).expect_err("not there").to_string();
+    assert_eq!((set.classes.len(), set.split(SplitName::Val).expect("there").len()), (26, 3));
+    let sentence = set.split(SplitName::Train).expect_err("not there").to_string();
     assert!(sentence.contains("has no train split") && sentence.contains("nist26_train.mat"), "{sentence}");
 }
 
@@ -172,8 +172,8 @@ fn idx_is_read_packed_and_plain() {
     let directory = mnist(gzip(&idx(&[2, 28, 28], vec![7; 1568])), gzip(&idx(&[2], vec![3, 0])));
     let set = data::load("mnist", Some(directory.path())).expect("whole");
     assert_eq!((set.train.labels.as_slice(), set.train.pixels.len()), ([3, 0].as_slice(), 1568));
-    assert_eq!(set.part(Part::Test).expect("there").image(0), Some(vec![1.0; 784]));
-    let sentence = set.part(Part::Val).expect_err("MNIST has none").to_string();
+    assert_eq!(set.split(SplitName::Test).expect("there").image(0), Some(vec![1.0; 784]));
+    let sentence = set.split(SplitName::Val).expect_err("MNIST has none").to_string();
     assert!(sentence.contains("only train and test") && sentence.contains("--val-fraction"), "{sentence}");
 }
 
@@ -221,8 +221,8 @@ fn real(name: &str) -> Option<Dataset> {
 }
 
 /// The mean of a class's images: it shows how they stand.
-fn mean_image(set: &Dataset, part: Part, class: u32) -> Vec<f32> {
-    let split = set.part(part).expect("there");
+fn mean_image(set: &Dataset, part: SplitName, class: u32) -> Vec<f32> {
+    let split = set.split(part).expect("there");
     let chosen: Vec<Vec<f32>> =
         (0..split.len()).filter(|&i| split.labels[i] == class).filter_map(|i| split.image(i)).collect();
     (0..chosen[0].len()).map(|k| chosen.iter().map(|p| p[k]).sum::<f32>() / chosen.len() as f32).collect()
@@ -231,15 +231,15 @@ fn mean_image(set: &Dataset, part: Part, class: u32) -> Vec<f32> {
 #[test]
 fn emnist36_is_read_whole_and_upright() {
     let Some(set) = real("emnist36") else { return };
-    for (part, per_class) in [(Part::Train, 300), (Part::Val, 100), (Part::Test, 50)] {
-        let split = set.part(part).expect("there");
+    for (part, per_class) in [(SplitName::Train, 300), (SplitName::Val, 100), (SplitName::Test, 50)] {
+        let split = set.split(part).expect("there");
         assert_eq!(split.labels, (0..36 * per_class).map(|i| i / per_class).collect::<Vec<_>>());
         let Pixels::F32(pixels) = &split.pixels else { panic!("MAT files are floats") };
         assert_eq!(pixels.len(), split.len() * 1024);
         assert!(pixels.iter().all(|v| (0.0..=1.0).contains(v)));
     }
     // A seven, dark on white, has its bar at the top: transposed it would stand at the left.
-    let seven = mean_image(&set, Part::Train, 33);
+    let seven = mean_image(&set, SplitName::Train, 33);
     let brightness = |rows: std::ops::Range<usize>| seven[rows.start * 32..rows.end * 32].iter().sum::<f32>();
     let (upper, lower) = (brightness(5..11), brightness(19..25));
     assert!(upper < lower, "upper {upper} lower {lower}");
@@ -248,7 +248,7 @@ fn emnist36_is_read_whole_and_upright() {
 #[test]
 fn nist26_is_read_with_its_values_beyond_zero_and_one() {
     let Some(set) = real("nist26") else { return };
-    let split = set.part(Part::Val).expect("there");
+    let split = set.split(SplitName::Val).expect("there");
     let Pixels::F32(pixels) = &split.pixels else { panic!("MAT files are floats") };
     assert_eq!((split.len(), set.classes.len()), (1300, 26));
     assert!((0..26).all(|class| split.labels.iter().filter(|&&label| label == class).count() == 50));
@@ -258,7 +258,7 @@ fn nist26_is_read_with_its_values_beyond_zero_and_one() {
 #[test]
 fn mnist_is_read_whole() {
     let Some(set) = real("mnist") else { return };
-    let test = set.part(Part::Test).expect("there");
+    let test = set.split(SplitName::Test).expect("there");
     assert_eq!((set.train.len(), test.len(), set.input), (60_000, 10_000, [1, 28, 28]));
     // The first labels as they are published.
     assert_eq!(set.train.labels[..8], [5, 0, 4, 1, 9, 2, 1, 3]);

@@ -1,8 +1,8 @@
 //! CIFAR and folders of images: what they hold, what the cache keeps, and that each kind of bad one ends in a sentence.
 
 use flate2::{Compression, write::GzEncoder};
-use gpunn::data::images::{Asked, Fit, Size, Store};
-use gpunn::data::{self, Dataset, Options, Part, Pixels, Split};
+use gpunn::data::images::{Fit, ImageOptions, Size, Store};
+use gpunn::data::{self, Dataset, Options, Pixels, Split, SplitName};
 use image::{Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -35,7 +35,7 @@ fn cifar_files() -> Vec<(String, Vec<u8>)> {
 fn check_cifar(set: &Dataset, directory: &Path) {
     assert_eq!((set.input, set.train.len(), set.classes.len()), ([3, 32, 32], 50_000, 10));
     assert_eq!((set.classes[9].as_str(), &set.train.labels[..3], set.val.is_none()), ("truck", &[0, 1, 2][..], true));
-    let test = set.part(Part::Test).expect("there");
+    let test = set.split(SplitName::Test).expect("there");
     // Record 7 of the test batch, its second pixel; record 20,003 of the training split is record 3 of batch 3.
     assert_eq!((bytes(test)[7 * 3072 + 1], bytes(&set.train)[20_003 * 3072]), (8, 6));
     assert_eq!(set.folder.as_deref(), Some(std::fs::canonicalize(directory).expect("there").as_path()));
@@ -74,7 +74,10 @@ fn cifar10_is_read_from_its_folder_and_bad_files_are_sentences() {
     assert!(says("data_batch_5.bin", Some(&labelled)).contains("label of record 4 is 10"));
     assert!(says("batches.meta.txt", Some(b"cat\ndog")).contains("has to name 10 classes, one a line, but names 2"));
     assert!(says("data_batch_3.bin", None).contains("`gpunn data get cifar10` fetches it"));
-    let asked = Options { asked: Asked { size: Some(Size::Square(64)), ..Asked::default() }, ..Options::default() };
+    let asked = Options {
+        asked: ImageOptions { size: Some(Size::Square(64)), ..ImageOptions::default() },
+        ..Options::default()
+    };
     let sentence = data::load_with("cifar10", Some(directory.path()), &asked).expect_err("refused").to_string();
     assert!(sentence.contains("3 x 32 x 32 as published"), "{sentence}");
 }
@@ -143,7 +146,7 @@ fn colours() -> tempfile::TempDir {
 }
 
 fn options(root: &tempfile::TempDir, size: Option<usize>) -> Options {
-    let asked = Asked { size: size.map(Size::Square), ..Asked::default() };
+    let asked = ImageOptions { size: size.map(Size::Square), ..ImageOptions::default() };
     Options { asked, cache: Some(root.path().join("cache")), ..Options::default() }
 }
 
@@ -167,7 +170,7 @@ fn images_of_mixed_kinds_and_sizes_become_one_set() {
     assert_eq!((set.name.as_str(), set.input), ("colours", [3, 64, 64]));
     assert_eq!((set.classes.as_slice(), set.test.is_none()), (["blue", "red"].map(String::from).as_slice(), true));
     assert_eq!((set.train.labels.as_slice(), bytes(&set.train).len()), ([0, 0, 1, 1].as_slice(), 4 * 3 * 64 * 64));
-    let val = set.part(Part::Val).expect("there");
+    let val = set.split(SplitName::Val).expect("there");
     assert!(val.len() == 2 && well_coloured(&set, &set.train) && well_coloured(&set, val));
     // The name and the folder that a run writes down lead back to it, and so does the path from anywhere.
     let again = data::load_with(&set.name, set.folder.as_deref(), &options(&root, None)).expect("a set");
@@ -213,7 +216,7 @@ fn the_cache_serves_what_is_unchanged_and_notices_what_changed() {
     assert!(load(&root, &sixteen).expect_err("noise").to_string().contains("1.png is no image that can be read"));
     paint(&image, (5, 7), BLUE);
     let changed = load(&root, &sixteen).expect("a set");
-    assert!(!well_coloured(&changed, changed.part(Part::Val).expect("there")));
+    assert!(!well_coloured(&changed, changed.split(SplitName::Val).expect("there")));
     paint(&root.path().join("colours/train/red/3.png"), (5, 7), RED);
     assert_eq!(load(&root, &sixteen).expect("a set").train.len(), 5);
     // The changed set took the place of the old one; another rule has a place of its own.
@@ -253,15 +256,15 @@ fn decoded_images_can_be_read_row_by_row() {
     let mut store: Store = data::open_store("colours", Some(root.path()), &sixteen).expect("decoded");
     let set = load(&root, &sixteen).expect("a set");
     assert_eq!((store.input(), store.classes()), (set.input, set.classes.as_slice()));
-    assert_eq!((store.labels(Part::Train), store.labels(Part::Val)), (&set.train.labels[..], &[0, 1][..]));
+    assert_eq!((store.labels(SplitName::Train), store.labels(SplitName::Val)), (&set.train.labels[..], &[0, 1][..]));
     let size = store.image_bytes();
     let mut two = vec![0; 2 * size];
-    store.read(Part::Train, 1, &mut two).expect("read");
+    store.read(SplitName::Train, 1, &mut two).expect("read");
     assert_eq!(two, bytes(&set.train)[size..3 * size]);
-    store.read(Part::Val, 0, &mut two).expect("read");
-    assert_eq!(two, bytes(set.part(Part::Val).expect("there")));
-    assert!(store.read(Part::Val, 1, &mut two).expect_err("too far").to_string().contains("it has 2 images"));
-    assert!(store.read(Part::Val, 0, &mut two[1..]).is_err());
+    store.read(SplitName::Val, 0, &mut two).expect("read");
+    assert_eq!(two, bytes(set.split(SplitName::Val).expect("there")));
+    assert!(store.read(SplitName::Val, 1, &mut two).expect_err("too far").to_string().contains("it has 2 images"));
+    assert!(store.read(SplitName::Val, 0, &mut two[1..]).is_err());
     let sentence = data::open_store("glyphs", None, &sixteen).expect_err("no folder").to_string();
     assert!(sentence.contains("no folder of images"), "{sentence}");
 }
@@ -331,10 +334,7 @@ fn the_command_line_trains_on_a_folder_and_finds_it_again() {
     assert!(said.contains("bad.jpg is no image") && said.contains("--skip-bad"), "{said}");
     let done = gpunn(root.path(), &[&train[..], &["--skip-bad"]].concat());
     let said = text(&done.stderr);
-    assert!(
-        done.status.success() && said.contains("1 image that cannot be decoded was left out of colours"),
-        "{said}"
-    );
+    assert!(done.status.success() && said.contains("1 image that cannot be decoded was left out of colours"), "{said}");
     let recipe = std::fs::read_to_string(root.path().join("run/recipe.toml")).expect("a recipe");
     assert!(
         recipe.contains("name = \"colours\"") && recipe.contains("size = 8") && recipe.contains("skip_bad"),
@@ -403,7 +403,7 @@ fn per_class(split: &Split, classes: usize) -> Vec<usize> {
 #[test]
 fn cifar10_as_published_is_balanced_and_in_order() {
     let Some(set) = real("cifar10", "cifar-10-batches-bin", &Options::default()) else { return };
-    let test = set.part(Part::Test).expect("there");
+    let test = set.split(SplitName::Test).expect("there");
     assert_eq!((per_class(&set.train, 10), per_class(test, 10)), (vec![5000; 10], vec![1000; 10]));
     // The first labels as they are published: frog, truck, truck, deer; cat, ship, ship, airplane.
     assert_eq!((&set.train.labels[..4], &test.labels[..4]), (&[6, 9, 9, 4][..], &[3, 8, 8, 0][..]));
@@ -420,12 +420,13 @@ fn sun8_and_flowers17_are_read_whole_and_the_same_from_the_cache() {
     let root = directory();
     for (name, size, counts, classes) in [("sun8", 32, [1177, 0, 400], 8), ("flowers17", 32, [680, 340, 340], 17)] {
         let options = Options {
-            asked: Asked { size: Some(Size::Square(size)), fit: Some(Fit::ResizeCrop), channels: None },
+            asked: ImageOptions { size: Some(Size::Square(size)), fit: Some(Fit::ResizeCrop), channels: None },
             cache: Some(root.path().to_owned()),
             ..Options::default()
         };
         let Some(set) = real(name, name, &options) else { continue };
-        let found = [Part::Train, Part::Val, Part::Test].map(|part| set.part(part).map_or(0, Split::len));
+        let found =
+            [SplitName::Train, SplitName::Val, SplitName::Test].map(|part| set.split(part).map_or(0, Split::len));
         assert_eq!((found, set.classes.len(), set.input), (counts, classes, [3, size, size]));
         assert_eq!(real(name, name, &options), Some(set));
     }

@@ -1,10 +1,10 @@
 //! The models: their parameters by PyTorch's names, and that they learn.
 
 use gpunn::nn::models::Config;
-use gpunn::nn::{Layout, Model};
+use gpunn::nn::{Model, ParameterLayout};
 
 /// Names and shapes, in order.
-fn listed(layout: &Layout) -> Vec<(String, String)> {
+fn listed(layout: &ParameterLayout) -> Vec<(String, String)> {
     layout.iter().map(|parameter| (parameter.name.clone(), parameter.shape.to_string())).collect()
 }
 

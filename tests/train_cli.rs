@@ -137,8 +137,7 @@ fn train_eval_predict_and_resume_print_their_fields() {
     assert_eq!(test["accuracy"], summary["test_accuracy"]);
     assert_eq!((&test["split"], &test["images"]), (&"test".into(), &1800.into()));
     let confusion = test["confusion"].as_array().expect("rows");
-    let images: u64 =
-        confusion.iter().flat_map(|row| row.as_array().expect("a row")).filter_map(|n| n.as_u64()).sum();
+    let images: u64 = confusion.iter().flat_map(|row| row.as_array().expect("a row")).filter_map(|n| n.as_u64()).sum();
     assert_eq!((confusion.len(), images), (36, 1800));
     assert_eq!(test["per_class"].as_array().expect("classes").len(), 36);
 

@@ -1,15 +1,15 @@
 //! Augmentation, averages of weights, flips averaged, early stopping, shards and streams: each against what it must equal.
 
 use gpunn::Engine;
-use gpunn::data::images::{Asked, Size};
-use gpunn::data::{Dataset, Options as Loading, Part, Pixels, epoch_order};
+use gpunn::data::images::{ImageOptions, Size};
+use gpunn::data::{Dataset, Options as Loading, Pixels, SplitName, epoch_order};
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
 use gpunn::nn::PARAMS;
 use gpunn::ops::Step;
 use gpunn::ops::augment::{Augment, Flip, Padding, ResizedCrop};
-use gpunn::train::graphs::{Resident, training};
+use gpunn::train::graphs::{DeviceData, training};
 use gpunn::train::{
-    EpochLine, Experiment, Observer, Options, Outcome, Predictor, Recipe, RunDirectory, Trainer, Tta, evaluate,
+    EpochLine, Experiment, Observer, Options, Predictor, Recipe, RunDirectory, RunOutcome, Trainer, Tta, evaluate,
 };
 
 fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
@@ -84,13 +84,12 @@ fn folder_of_images(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
             std::fs::create_dir_all(&folder).expect("made");
             for number in 0..count {
                 let level = |x: u32, y: u32| (7 * x + 3 * y + 11 * number + if class == "dark" { 0 } else { 90 }) as u8;
-                let image =
-                    image::RgbImage::from_fn(11, 9, |x, y| image::Rgb([level(x, y), level(y, x), level(x, x)]));
+                let image = image::RgbImage::from_fn(11, 9, |x, y| image::Rgb([level(x, y), level(y, x), level(x, x)]));
                 image.save(folder.join(format!("{number:03}.png"))).expect("saved");
             }
         }
     }
-    let asked = Asked { size: Some(Size::Sides([9, 11])), ..Asked::default() };
+    let asked = ImageOptions { size: Some(Size::Sides([9, 11])), ..ImageOptions::default() };
     let cache = Some(root.path().join("cache"));
     (root, Loading { asked, cache, most_in_memory, ..Loading::default() })
 }
@@ -116,7 +115,7 @@ fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
         assert!(lines.iter().all(|line| line.loader_wait.is_some() == stream));
         let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
         let mut engine = Engine::cpu();
-        let evaluation = pollster::block_on(evaluate(&mut engine, &checkpoint, &dataset, Part::Train));
+        let evaluation = pollster::block_on(evaluate(&mut engine, &checkpoint, &dataset, SplitName::Train));
         let evaluation = evaluation.expect("measured");
         (lines.iter().map(|line| (line.train_loss, line.val_loss)).collect::<Vec<_>>(), hash, evaluation)
     };
@@ -147,7 +146,7 @@ fn a_disk_that_fails_while_images_are_loaded_ahead_is_a_sentence() {
 fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
     let batch = recipe.training.batch_size;
     let model = recipe.build_model(dataset.input, dataset.classes.len()).expect("a model");
-    let data = Resident { each, ..Resident::whole("train", dataset.train.len(), true, dataset.input) };
+    let data = DeviceData { each, ..DeviceData::whole("train", dataset.train.len(), true, dataset.input) };
     let graph = training(&model, recipe, data, batch).expect("it builds");
     let mut engine = Engine::cpu();
     let graph = optimise(&graph, Passes::default()).expect("it builds");
@@ -224,7 +223,9 @@ fn a_checkpoint_measures_as_its_run_did() {
         let measure = |change: &dyn Fn(&mut Recipe)| {
             let mut checkpoint = checkpoint.clone();
             change(&mut checkpoint.recipe);
-            pollster::block_on(evaluate(&mut Engine::cpu(), &checkpoint, &dataset, Part::Val)).expect("measured").loss
+            pollster::block_on(evaluate(&mut Engine::cpu(), &checkpoint, &dataset, SplitName::Val))
+                .expect("measured")
+                .loss
         };
         assert_eq!(Some(measure(&|_| {})), lines[0].val_loss);
         assert_ne!(measure(&|recipe| recipe.training.tta = None), measure(&|_| {}));
@@ -288,7 +289,7 @@ fn flips_averaged_do_not_see_which_way_a_image_looks() {
     let measure = |dataset: &Dataset, tta| {
         let mut checkpoint = checkpoint.clone();
         checkpoint.recipe.training.tta = tta;
-        pollster::block_on(evaluate(&mut Engine::cpu(), &checkpoint, dataset, Part::Val)).expect("measured").loss
+        pollster::block_on(evaluate(&mut Engine::cpu(), &checkpoint, dataset, SplitName::Val)).expect("measured").loss
     };
     let (with, without) = (measure(&dataset, Some(Tta::Flip)), measure(&dataset, None));
     let val = dataset.val.as_mut().expect("a split");
@@ -325,7 +326,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunDirectory::create(folder.path(), &recipe, true).expect("a directory");
     let mut experiment = Experiment { trainer: trainer(&recipe, &dataset), run, events: None };
-    let Outcome::Finished(summary) = pollster::block_on(experiment.run(&mut Patient)).expect("trained") else {
+    let RunOutcome::Finished(summary) = pollster::block_on(experiment.run(&mut Patient)).expect("trained") else {
         panic!("nothing interrupts it")
     };
     assert!(summary.stopped_early && summary.epochs < 60, "{} epochs", summary.epochs);
@@ -333,7 +334,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     // Resumed, it is over.
     let (epochs, last) = (summary.epochs, experiment.run.last().expect("a checkpoint"));
     let mut again = Experiment::resumed(trainer(&recipe, &dataset), experiment.run.clone(), &last).expect("on");
-    let Outcome::Finished(summary) = pollster::block_on(again.run(&mut Patient)).expect("over") else {
+    let RunOutcome::Finished(summary) = pollster::block_on(again.run(&mut Patient)).expect("over") else {
         panic!("nothing interrupts it")
     };
     assert_eq!((summary.epochs, summary.stopped_early), (epochs, true));

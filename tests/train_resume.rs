@@ -7,7 +7,7 @@ use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
 use gpunn::ops::augment::{Augment, Flip};
 use gpunn::optim::{Method, Optimiser};
-use gpunn::train::{EpochLine, Experiment, Observer, Options, Outcome, Recipe, RunDirectory, Trainer, Tta};
+use gpunn::train::{EpochLine, Experiment, Observer, Recipe, RunDirectory, RunOutcome, Trainer, TrainerOptions, Tta};
 
 /// Stops after so many submits, or never.
 struct Until {
@@ -35,7 +35,7 @@ fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
 }
 
 fn trainer(recipe: &Recipe, dataset: &Dataset, plan: PlanOptions) -> Trainer {
-    Trainer::new(Engine::cpu(), recipe.clone(), dataset, Options { plan }).expect("a trainer")
+    Trainer::new(Engine::cpu(), recipe.clone(), dataset, TrainerOptions { plan }).expect("a trainer")
 }
 
 fn begin(recipe: &Recipe, dataset: &Dataset, path: &Path) -> Experiment {
@@ -45,8 +45,8 @@ fn begin(recipe: &Recipe, dataset: &Dataset, path: &Path) -> Experiment {
 
 fn finish(experiment: &mut Experiment) -> String {
     match pollster::block_on(experiment.run(&mut Until { left: u32::MAX })).expect("trained") {
-        Outcome::Finished(summary) => summary.weights_hash,
-        Outcome::Interrupted { .. } => panic!("nothing interrupts it"),
+        RunOutcome::Finished(summary) => summary.weights_hash,
+        RunOutcome::Interrupted { .. } => panic!("nothing interrupts it"),
     }
 }
 
@@ -61,8 +61,8 @@ fn stops_and_resumes(change: impl Fn(&mut Recipe)) {
     // In the midst of an epoch, then at whatever comes.
     for left in [2, 3, 1, 4] {
         match pollster::block_on(parts.run(&mut Until { left })).expect("trained") {
-            Outcome::Interrupted { epochs, steps } => stops.push((epochs, steps)),
-            Outcome::Finished(_) => break,
+            RunOutcome::Interrupted { epochs, steps } => stops.push((epochs, steps)),
+            RunOutcome::Finished(_) => break,
         }
         let run = RunDirectory::open(&path).expect("a run");
         let checkpoint = run.last().expect("a checkpoint");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use gpunn::data::{Dataset, Part, Pixels, Split};
+use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::formats::tensors::{self, Numbers, Tensor, TensorFile};
 use gpunn::nn::Unfreeze;
 use gpunn::nn::models::{self, Config};
@@ -399,5 +399,5 @@ fn every_twin_says_where_its_weights_lie_and_is_known_by_them() {
         let imported = weights::import(&file, None, None).expect("imported");
         assert_eq!((imported.input, imported.classes.len()), ([3, 224, 224], 5));
     }
-    assert!(matches!(images(8).part(Part::Test), Err(Error::Usage(_))));
+    assert!(matches!(images(8).split(SplitName::Test), Err(Error::Usage(_))));
 }

@@ -1,7 +1,7 @@
 //! The whitening first layer in a run: it begins as the images have it, stays so, and is kept with the other weights.
 
 use gpunn::Engine;
-use gpunn::data::{Dataset, Part};
+use gpunn::data::{Dataset, SplitName};
 use gpunn::nn::{Model, Weights};
 use gpunn::train::{Options, Recipe, Trainer, evaluate};
 
@@ -127,8 +127,8 @@ fn a_whitening_is_resumed_and_measured_from_its_checkpoint() {
     other.tensors.get_mut("white1.weight").expect("kept").1.fill(0.25);
     resumed.restore(&other).expect("restored");
     assert!(part(whole.model(), &weights(&mut resumed), "white1.weight").iter().all(|&value| value == 0.25));
-    let own = pollster::block_on(whole.measure(Part::Val)).expect("measured").expect("a split");
+    let own = pollster::block_on(whole.measure(SplitName::Val)).expect("measured").expect("a split");
     let last = pollster::block_on(whole.checkpoint()).expect("a checkpoint");
-    let measured = pollster::block_on(evaluate(&mut Engine::cpu(), &last, &dataset, Part::Val)).expect("measured");
+    let measured = pollster::block_on(evaluate(&mut Engine::cpu(), &last, &dataset, SplitName::Val)).expect("measured");
     assert!((measured.loss - own.loss).abs() < 1e-6, "{} {}", measured.loss, own.loss);
 }

@@ -8,7 +8,7 @@ pub mod rules;
 use std::collections::BTreeMap;
 
 use gpunn::check::Inputs;
-use gpunn::gpu::{Adapter, Device, Options, adapters};
+use gpunn::gpu::{Adapter, Device, DeviceOptions, adapters};
 use gpunn::graph::Plan;
 use gpunn::{Engine, Result};
 
@@ -27,20 +27,20 @@ pub fn adapter() -> Option<Adapter> {
 }
 
 /// An engine on the adapter for tests.
-pub fn gpu(options: Options) -> Option<Engine> {
+pub fn gpu(options: DeviceOptions) -> Option<Engine> {
     let device = pollster::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
     Some(Engine::gpu(device))
 }
 
 /// An executor on the adapter for tests, for what [`Engine`] does not show.
-pub fn executor(options: Options) -> Option<gpunn::gpu::Executor> {
+pub fn executor(options: DeviceOptions) -> Option<gpunn::gpu::Executor> {
     let device = pollster::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
     Some(gpunn::gpu::Executor::new(device))
 }
 
 /// The CPU's engine and, where there is an adapter, the GPU's.
 pub fn engines() -> Vec<Engine> {
-    std::iter::once(Engine::cpu()).chain(gpu(Options::default())).collect()
+    std::iter::once(Engine::cpu()).chain(gpu(DeviceOptions::default())).collect()
 }
 
 /// Runs one step of a plan with these inputs and returns the bits of every output and of every leaf it updates, by name.

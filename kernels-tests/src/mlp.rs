@@ -7,7 +7,7 @@ use gpunn::ops::Step;
 use gpunn::ops::batch::{Accumulate, Reduction};
 use gpunn::ops::pack::Pack;
 use gpunn::ops::update::{BLOCK, GROUP_FLOATS, Sgd, block_entry};
-use gpunn::random::{Counted, Purpose};
+use gpunn::random::{CounterRng, Purpose};
 use gpunn::{Engine, Program, Result};
 
 /// Sizes of the network and its data.
@@ -107,7 +107,7 @@ impl Mlp {
     /// Data whose classes can be learned, their order, the parameters' table, and initial parameters, uniform in
     /// +-`spread`; with the first step of a schedule.
     pub fn values(&self, spread: f32) -> Inputs {
-        let counted = |stream| Counted::new(9, Purpose::Init, stream, 0);
+        let counted = |stream| CounterRng::new(9, Purpose::Init, stream, 0);
         // An image of a class is bright in the class's own pixels, with noise.
         let pixel = |at: usize| {
             let bright = at % self.inputs % self.classes == at / self.inputs % self.classes;

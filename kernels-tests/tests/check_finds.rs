@@ -2,7 +2,7 @@
 //! with their element and both values.
 
 use gpunn::check::{Kind, central_difference, check_case, check_gradient, check_value};
-use gpunn::gpu::Options;
+use gpunn::gpu::DeviceOptions;
 use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::elementwise::{Formula, Map};
 use gpunn::ops::table::Entry;
@@ -84,7 +84,7 @@ fn wrong_kernel_cases() -> Vec<case::Case> {
 
 #[test]
 fn a_wrong_kernel_is_found_and_named() {
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let entry = Entry { name: "wrong_kernel", summary: "planted", cases: wrong_kernel_cases };
     for case in (entry.cases)() {
         let outcomes = pollster::block_on(check_case(&mut engine, &entry, &case)).expect("it runs");
@@ -127,7 +127,7 @@ fn a_wrong_gradient_rule_is_found_by_central_differences() {
 
 #[test]
 fn a_wrong_backward_kernel_is_found() {
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let cases = case::unary(-1.0, 1.0, |graph, x| graph.apply(Map::of(WrongBackward), &[x]));
     let mut found = 0;
     for case in cases.iter().filter(|case| case.inputs[0].values(0).iter().any(|&x| x > 0.9)) {
@@ -148,7 +148,7 @@ fn a_wrong_backward_kernel_is_found() {
 /// The debug mode compares each node for the device's own inputs: what follows a wrong node is not blamed.
 #[test]
 fn the_debug_mode_names_the_wrong_node() -> Result<()> {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return Ok(()) };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return Ok(()) };
     let mut graph = Graph::new();
     let x = graph.leaf("x", 0, TensorType::f32([8, 12]))?;
     let mut weights = |name: &str, dims: [usize; 2]| graph.leaf(name, 0, TensorType::f32(dims));
@@ -181,7 +181,7 @@ fn the_debug_mode_names_the_wrong_node() -> Result<()> {
 /// Nothing is blamed in a whole training step that is right, with nodes fused and updates among them.
 #[test]
 fn the_debug_mode_has_nothing_to_say_of_a_right_step() -> Result<()> {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return Ok(()) };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return Ok(()) };
     let mlp = Mlp::default();
     for passes in [Passes::default(), Passes::NONE] {
         executor.forget();

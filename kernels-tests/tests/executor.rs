@@ -3,8 +3,8 @@
 
 use gpunn::check::Inputs;
 use gpunn::data::{Dataset, Pixels, Split, glyphs};
-use gpunn::gpu::kernel::Traits;
-use gpunn::gpu::{Counts, Options};
+use gpunn::gpu::kernel::Capabilities;
+use gpunn::gpu::{Counts, DeviceOptions};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, TensorType, optimise};
 use gpunn::ops::Step;
 use gpunn::ops::table::TABLE;
@@ -47,7 +47,7 @@ fn bits(engine: &mut Engine, mlp: &Mlp) -> Vec<u32> {
 
 #[test]
 fn a_step_is_one_submit() {
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let mlp = Mlp::default();
     let program = start(&mut engine, &mlp);
     for step in 0..IN_FLIGHT {
@@ -122,7 +122,7 @@ fn threads_do_not_change_the_cpus_bits() {
 
 #[test]
 fn both_executors_learn_alike() {
-    let Some(mut gpu) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut gpu) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let mut cpu = Engine::cpu();
     let mlp = Mlp::default();
     let losses = |engine: &mut Engine| {
@@ -167,7 +167,7 @@ fn rows_that_are_not_valid_change_nothing() {
 /// less than one percent of rounding.
 #[test]
 fn memory_is_what_the_plan_says() {
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let mlp = Mlp { batch: 256, inputs: 1024, hidden: 256, rows: 4000, ..Mlp::default() };
     let plan = plan(&engine, &mlp);
     assert_eq!(plan.peak_bytes(), plan.buffers.iter().map(|buffer| buffer.bytes).sum::<usize>());
@@ -187,13 +187,13 @@ fn memory_is_what_the_plan_says() {
 
 /// A run says what it will take before it begins: within 2 percent of what wgpu allocates for it.
 fn takes_the_memory_it_says(recipe: &str, dataset: &Dataset) {
-    let Some(engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let Engine::Gpu(executor) = &engine else { return };
     let Some(before) = executor.device().allocated_bytes() else { return println!("skipped: no allocator report") };
     let mut recipe = Recipe::find(recipe).expect("built in");
     recipe.training.batch_size = 128;
     recipe.training.ema = Some(0.99);
-    let mut trainer = Trainer::new(engine, recipe, dataset, train::Options::default()).expect("a trainer");
+    let mut trainer = Trainer::new(engine, recipe, dataset, train::TrainerOptions::default()).expect("a trainer");
     // What the data were sent through is given back once a submit after it is done.
     trainer.repeat_steps(2).expect("two steps");
     let Engine::Gpu(executor) = trainer.engine() else { return };
@@ -280,9 +280,9 @@ fn a_large_grid_is_folded() {
     let x = graph.leaf("x", 0, TensorType::f32([COUNT])).expect("it fits");
     let y = graph.scale(x, 3.0).expect("it fits");
     graph.output("y", y);
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let Target { device: Some(device), .. } = engine.target() else { unreachable!("a GPU's target") };
-    let target = Target { device: Some(Traits { max_groups: 65_535, ..device }), ..engine.target() };
+    let target = Target { device: Some(Capabilities { max_groups: 65_535, ..device }), ..engine.target() };
     let plan = Plan::new(graph, &target, PlanOptions::default()).expect("it fits");
     assert_eq!(plan.work[0].lowering.dispatches[0].groups, [32_769, 2, 1]);
     let program = engine.load(plan).expect("it loads");
@@ -299,9 +299,9 @@ fn a_large_grid_is_folded() {
 /// axes of their own, which no sensible size fills.
 #[test]
 fn every_kernel_folds() {
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let Target { device: Some(device), .. } = engine.target() else { unreachable!("a GPU's target") };
-    let narrow = Target { device: Some(Traits { max_groups: 2, ..device }), ..engine.target() };
+    let narrow = Target { device: Some(Capabilities { max_groups: 2, ..device }), ..engine.target() };
     let mut folded = 0;
     for entry in TABLE {
         for case in (entry.cases)() {
@@ -331,7 +331,7 @@ fn every_kernel_folds() {
 #[test]
 fn the_fold_covers_every_group_once() {
     for most in [1, 2, 7, 65_535] {
-        let device = Traits { max_groups: most, ..Traits::portable() };
+        let device = Capabilities { max_groups: most, ..Capabilities::portable() };
         for groups in [0, 1, 2, 3, 6, 7, 8, 48, 49, 65_534, 65_535, 65_536, 65_537, 131_070, 131_071, 16_777_216] {
             let [x, y, z] = device.fold(groups);
             let (covered, wanted) = (u64::from(x) * u64::from(y), groups.max(1) as u64);

@@ -3,7 +3,7 @@
 
 use gpunn::check::{Inputs, gradient_graph};
 use gpunn::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
-use gpunn::gpu::{Executor, Options};
+use gpunn::gpu::{DeviceOptions, Executor};
 use gpunn::graph::TensorType;
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::table::TABLE;
@@ -19,7 +19,7 @@ fn is_small(case: &Case) -> bool {
 
 #[test]
 fn every_case_keeps_to_its_own_memory() {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     let mut found = Vec::new();
     let mut graphs = 0;
     for entry in TABLE {
@@ -43,7 +43,7 @@ fn every_case_keeps_to_its_own_memory() {
 
 #[test]
 fn random_networks_keep_to_their_own_memory() {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     for seed in (0..200).step_by(8) {
         let (graph, inputs) = random_graph(seed, 5 + (seed as usize * 7) % 36).expect("it builds");
         assert_eq!(faults(&mut executor, &graph, &inputs).expect("it runs"), Vec::<String>::new(), "graph {seed}");
@@ -53,7 +53,7 @@ fn random_networks_keep_to_their_own_memory() {
 /// The gaps between the packed gradients stay poisoned: nothing of them may reach the parameters.
 #[test]
 fn a_training_step_keeps_to_its_own_memory() {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     for mlp in [Mlp::default(), Mlp { batch: 7, inputs: 33, hidden: 5, classes: 3, ..Mlp::default() }] {
         let graph = mlp.training().expect("it builds");
         assert_eq!(faults(&mut executor, &graph, &mlp.values(0.3)).expect("it runs"), Vec::<String>::new());
@@ -142,7 +142,7 @@ fn each_says(found: &[Vec<String>; 2], what: &str) {
 
 #[test]
 fn a_right_kernel_has_no_faults() {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     for elements in [1, 64, 101] {
         let right = Planted { name: "right", body: "y[i] = 2.0 * x[i];" };
         assert_eq!(watched(&mut executor, right, elements), [Vec::<String>::new(), Vec::new()]);
@@ -151,7 +151,7 @@ fn a_right_kernel_has_no_faults() {
 
 #[test]
 fn a_write_past_the_output_is_found() {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     for elements in [1, 64, 101] {
         let body = "y[i] = 2.0 * x[i]; if i == 0u { y[dims.count] = 1.0; }";
         let found = watched(&mut executor, Planted { name: "writes_past", body }, elements);
@@ -161,7 +161,7 @@ fn a_write_past_the_output_is_found() {
 
 #[test]
 fn an_unwritten_element_is_found() {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     for elements in [1, 64, 101] {
         let body = "if i + 1u < dims.count { y[i] = 2.0 * x[i]; }";
         let found = watched(&mut executor, Planted { name: "leaves_one", body }, elements);
@@ -171,7 +171,7 @@ fn an_unwritten_element_is_found() {
 
 #[test]
 fn a_read_past_the_input_is_found() {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     for elements in [1, 64, 101] {
         let found = watched(&mut executor, Planted { name: "reads_past", body: "y[i] = x[i] + x[i + 1u];" }, elements);
         each_says(&found, &format!("element {} of 'output y' is", elements - 1));
@@ -181,7 +181,7 @@ fn a_read_past_the_input_is_found() {
 /// It adds to what stands in its output, which is nobody's promise.
 #[test]
 fn a_read_of_unwritten_memory_is_found() {
-    let Some(mut executor) = kernels_tests::executor(Options::default()) else { return };
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     let found = watched(&mut executor, Planted { name: "adds_up", body: "y[i] += 2.0 * x[i];" }, 7);
     each_says(&found, "element 0 of 'output y' is");
 }

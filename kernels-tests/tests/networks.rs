@@ -1,13 +1,13 @@
 //! Networks of convolutions learn, on the CPU and the GPU alike, and stop and resume with their statistics.
 
 use gpunn::Engine;
-use gpunn::data::{Dataset, Part, Pixels, Split};
-use gpunn::gpu::Options;
+use gpunn::data::{Dataset, Pixels, Split, SplitName};
+use gpunn::gpu::DeviceOptions;
 use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, STATISTICS, Sequence};
 use gpunn::ops::Step;
 use gpunn::optim::Optimiser;
-use gpunn::train::{self, EpochLine, Experiment, Observer, Outcome, Recipe, RunDirectory, Trainer};
+use gpunn::train::{self, EpochLine, Experiment, Observer, Recipe, RunDirectory, RunOutcome, Trainer};
 use kernels_tests::gpu;
 
 /// Images of 3x16x16 in two classes: bright above or bright below, with some pattern over them.
@@ -58,7 +58,7 @@ fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
 }
 
 fn trainer(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Trainer {
-    Trainer::new(engine, recipe.clone(), dataset, train::Options::default()).expect("a trainer")
+    Trainer::new(engine, recipe.clone(), dataset, train::TrainerOptions::default()).expect("a trainer")
 }
 
 /// Losses of the epochs.
@@ -75,9 +75,9 @@ fn the_documented_network_learns_on_the_cpu_and_the_gpu_alike() {
     let mut on_cpu = trainer(Engine::cpu(), &recipe, &dataset);
     let cpu = losses(&mut on_cpu);
     assert!(cpu[2] < 0.6 * cpu[0] && cpu[2] < 0.4, "{cpu:?}");
-    let val = pollster::block_on(on_cpu.measure(Part::Val)).expect("measured").expect("a split");
+    let val = pollster::block_on(on_cpu.measure(SplitName::Val)).expect("measured").expect("a split");
     assert!(val.accuracy.expect("an accuracy") > 0.9, "{val:?}");
-    let Some(engine) = gpu(Options::default()) else { return };
+    let Some(engine) = gpu(DeviceOptions::default()) else { return };
     let on_gpu = losses(&mut trainer(engine, &recipe, &dataset));
     for (cpu, on_gpu) in cpu.iter().zip(&on_gpu) {
         assert!((cpu - on_gpu).abs() < 1e-3 * cpu.abs().max(0.1), "{cpu} and {on_gpu}");
@@ -108,13 +108,13 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
         Experiment { trainer: trainer(Engine::cpu(), &recipe, &dataset), run, events: None }
     };
     let mut whole = begin("whole");
-    let Outcome::Finished(wanted) = pollster::block_on(whole.run(&mut Until { left: u32::MAX })).expect("trained")
+    let RunOutcome::Finished(wanted) = pollster::block_on(whole.run(&mut Until { left: u32::MAX })).expect("trained")
     else {
         panic!("nothing interrupts it");
     };
     let mut parts = begin("parts");
     let outcome = pollster::block_on(parts.run(&mut Until { left: 2 })).expect("trained");
-    assert!(matches!(outcome, Outcome::Interrupted { steps, .. } if steps > 0), "{outcome:?}");
+    assert!(matches!(outcome, RunOutcome::Interrupted { steps, .. } if steps > 0), "{outcome:?}");
     let run = RunDirectory::open(&folder.path().join("parts")).expect("a run");
     let checkpoint = run.last().expect("a checkpoint");
     for name in ["bn1.running_mean", "block.bn2.running_var", "block.downsample.bn1.running_mean"] {
@@ -125,7 +125,7 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
     }
     let mut parts = Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &checkpoint).expect("on");
     let outcome = pollster::block_on(parts.run(&mut Until { left: u32::MAX })).expect("trained");
-    assert!(matches!(&outcome, Outcome::Finished(summary) if summary.weights_hash == wanted.weights_hash));
+    assert!(matches!(&outcome, RunOutcome::Finished(summary) if summary.weights_hash == wanted.weights_hash));
     // A checkpoint without its statistics is of another model.
     let mut without = checkpoint;
     without.tensors.remove("bn1.running_var");

@@ -3,9 +3,9 @@
 
 use gpunn::Engine;
 use gpunn::check::check_case;
-use gpunn::gpu::Options;
-use gpunn::gpu::kernel::Class;
-use gpunn::ops::conv2d::variants::Way;
+use gpunn::gpu::DeviceOptions;
+use gpunn::gpu::kernel::DeviceClass;
+use gpunn::ops::conv2d::variants::Algorithm;
 use gpunn::ops::table::TABLE;
 
 fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
@@ -29,14 +29,14 @@ fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
 
 #[test]
 fn gpu_as_shipped() {
-    if let Some(mut engine) = kernels_tests::gpu(Options::default()) {
+    if let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) {
         all_cases(&mut engine, |_| true);
     }
 }
 
 #[test]
 fn gpu_with_shader_checks() {
-    if let Some(mut engine) = kernels_tests::gpu(Options { checks: true, ..Options::default() }) {
+    if let Some(mut engine) = kernels_tests::gpu(DeviceOptions { checks: true, ..DeviceOptions::default() }) {
         all_cases(&mut engine, |_| true);
     }
 }
@@ -44,9 +44,10 @@ fn gpu_with_shader_checks() {
 /// The kernels that this adapter would not be given: those for hardware, and those for software without subgroups.
 #[test]
 fn gpu_with_other_kernels() {
-    let software = Options { class: Some(Class::Software), without_subgroups: true, ..Options::default() };
-    let discrete = Options { class: Some(Class::Discrete), ..Options::default() };
-    for options in [software, discrete, Options { checks: true, ..discrete }] {
+    let software =
+        DeviceOptions { class: Some(DeviceClass::Software), without_subgroups: true, ..DeviceOptions::default() };
+    let discrete = DeviceOptions { class: Some(DeviceClass::Discrete), ..DeviceOptions::default() };
+    for options in [software, discrete, DeviceOptions { checks: true, ..discrete }] {
         if let Some(mut engine) = kernels_tests::gpu(options) {
             all_cases(&mut engine, |name| name == "matmul");
         }
@@ -56,9 +57,9 @@ fn gpu_with_other_kernels() {
 /// Every way to compute a convolution, whatever the table would choose for this adapter and shape.
 #[test]
 fn gpu_with_every_way_of_convolution() {
-    for way in Way::ALL {
+    for way in Algorithm::ALL {
         for checks in [false, true] {
-            let options = Options { conv2d: Some(way), checks, ..Options::default() };
+            let options = DeviceOptions { conv2d: Some(way), checks, ..DeviceOptions::default() };
             if let Some(mut engine) = kernels_tests::gpu(options) {
                 if !engine.target().device.is_some_and(|device| way.runs_on(&device)) {
                     println!("skipped: this adapter cannot run {way:?}");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use gpunn::check::Inputs;
-use gpunn::gpu::Options;
+use gpunn::gpu::DeviceOptions;
 use gpunn::gpu::verify::compare;
 use gpunn::graph::{Graph, NodeId, Passes, Place, Plan, PlanOptions, Target, TensorType, optimise};
 use gpunn::ops::pack::Pack;
@@ -140,7 +140,7 @@ fn reuse_changes_no_bit_on_the_cpu() {
 /// A software rasteriser compiles each fused chain for a long while: only some graphs run fused there.
 #[test]
 fn reuse_changes_no_bit_on_the_gpu() {
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     reuse_changes_nothing(&mut engine, 0..GRAPHS, Passes { chains: false, epilogues: false, ..Passes::default() });
     reuse_changes_nothing(&mut engine, (0..GRAPHS).step_by(10), Passes::default());
 }
@@ -184,7 +184,7 @@ fn passes_change_no_result_on_the_cpu() {
 
 #[test]
 fn passes_change_no_result_on_the_gpu() {
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     passes_change_nothing(&mut engine, (0..GRAPHS).step_by(20));
 }
 

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use gpunn::check::gradient_graph;
-use gpunn::gpu::kernel::{Access, Class, Dispatch, Kernel, Traits};
+use gpunn::gpu::kernel::{Access, Capabilities, DeviceClass, Dispatch, Kernel};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimise};
-use gpunn::ops::conv2d::variants::Way;
+use gpunn::ops::conv2d::variants::Algorithm;
 use gpunn::ops::table::TABLE;
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities as NagaCapabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
 
 /// WebGPU's default limits.
@@ -24,24 +24,24 @@ const MOST_GROUPS: u32 = 65_535;
 fn targets() -> Vec<(&'static str, Target)> {
     let of = |class, subgroup, alignment| Target {
         alignment,
-        device: Some(Traits { class, subgroup, ..Traits::portable() }),
+        device: Some(Capabilities { class, subgroup, ..Capabilities::portable() }),
         ..Target::portable()
     };
-    let by = |way: Way| {
-        let subgroup = (way == Way::Packed { subgroup: true }).then_some(8);
-        let device = Traits { subgroup, conv2d: Some(way), ..Traits::portable() };
+    let by = |way: Algorithm| {
+        let subgroup = (way == Algorithm::Packed { subgroup: true }).then_some(8);
+        let device = Capabilities { subgroup, conv2d: Some(way), ..Capabilities::portable() };
         ("a way of convolution", Target { device: Some(device), ..Target::portable() })
     };
     let mut targets = vec![
         ("portable", Target::portable()),
-        ("software, subgroups of 8", of(Class::Software, Some(8), 64)),
-        ("software", of(Class::Software, None, 64)),
-        ("integrated", of(Class::Integrated, None, 64)),
-        ("integrated, subgroups of 32", of(Class::Integrated, Some(32), 256)),
-        ("discrete, subgroups of 32", of(Class::Discrete, Some(32), 256)),
-        ("discrete, subgroups of 64", of(Class::Discrete, Some(64), 256)),
+        ("software, subgroups of 8", of(DeviceClass::Software, Some(8), 64)),
+        ("software", of(DeviceClass::Software, None, 64)),
+        ("integrated", of(DeviceClass::Integrated, None, 64)),
+        ("integrated, subgroups of 32", of(DeviceClass::Integrated, Some(32), 256)),
+        ("discrete, subgroups of 32", of(DeviceClass::Discrete, Some(32), 256)),
+        ("discrete, subgroups of 64", of(DeviceClass::Discrete, Some(64), 256)),
     ];
-    targets.extend(Way::ALL.map(by));
+    targets.extend(Algorithm::ALL.map(by));
     targets
 }
 
@@ -85,7 +85,7 @@ fn collect(graph: &Graph, kernels: &mut HashMap<Kernel, Dispatch>) {
 /// Parses and validates. No capability is there but subgroups, and those only where the kernel says that it needs them.
 fn valid(wgsl: &str, subgroup: bool) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    let capabilities = if subgroup { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let capabilities = if subgroup { NagaCapabilities::SUBGROUP } else { NagaCapabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if subgroup {
         validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);

@@ -1,11 +1,11 @@
 //! What the theory of these networks states, as properties of both executors; and that counted randomness is the same
 //! numbers on both.
 
-use gpunn::gpu::Options;
+use gpunn::gpu::DeviceOptions;
 use gpunn::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::{Call, Lower, Op, Step};
-use gpunn::random::{Counted, Purpose, philox};
+use gpunn::random::{CounterRng, Purpose, philox};
 use gpunn::{Engine, Result};
 use kernels_tests::engines;
 use kernels_tests::mlp::Mlp;
@@ -41,7 +41,7 @@ fn run<const N: usize>(
 
 /// Numbers from `low` to `high`, the same each time.
 fn numbers(count: usize, low: f32, high: f32) -> Vec<f32> {
-    let counted = Counted::new(31, Purpose::Init, 0, 0);
+    let counted = CounterRng::new(31, Purpose::Init, 0, 0);
     (0..count as u32).map(|i| low + (high - low) * counted.uniform(i)).collect()
 }
 
@@ -308,7 +308,7 @@ fn main(
 
 #[test]
 fn philox_is_the_same_words_on_the_gpu() -> Result<()> {
-    let Some(mut engine) = kernels_tests::gpu(Options::default()) else { return Ok(()) };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return Ok(()) };
     const BLOCKS: usize = 1000;
     let seeds = [0, 1, u64::MAX, 0x0123_4567_89ab_cdef, 0xffff_ffff, 0xffff_ffff_0000_0000];
     let steps = [(0, 0), (1, 5), (u32::MAX, 2), (0x8000_0000, u32::MAX)];
@@ -357,7 +357,7 @@ fn dropout_drops_the_same_elements_everywhere() -> Result<()> {
             for (index, step) in scheduled.iter().enumerate() {
                 engine.run(program, index..index + 1)?;
                 let found = pollster::block_on(engine.read_output(program, "y"))?;
-                let counted = Counted::new(step.seed(), Purpose::Dropout, stream, step.number);
+                let counted = CounterRng::new(step.seed(), Purpose::Dropout, stream, step.number);
                 let kept = |i: u32| if counted.word(i) < 1 << 31 { 0.0 } else { 2.0 };
                 assert!(found.iter().copied().eq((0..COUNT as u32).map(kept)), "stream {stream}, {step:?}");
                 assert!(!patterns.contains(&found), "a pattern came twice");

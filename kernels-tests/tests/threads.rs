@@ -5,7 +5,7 @@ use gpunn::Engine;
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
 use gpunn::nn::models::Config;
 use gpunn::ops::table::TABLE;
-use gpunn::train::{Options, Recipe, Trainer};
+use gpunn::train::{Recipe, Trainer, TrainerOptions};
 
 fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start")
@@ -59,7 +59,7 @@ fn any_number_of_threads_trains_the_same_network() {
         let recipe = Recipe { model, ..recipe.clone() };
         let weights = |threads: usize| {
             pool(threads).install(|| {
-                let trainer = Trainer::new(gpunn::Engine::cpu(), recipe.clone(), &dataset, Options::default());
+                let trainer = Trainer::new(gpunn::Engine::cpu(), recipe.clone(), &dataset, TrainerOptions::default());
                 let mut trainer = trainer.expect("the recipe trains");
                 trainer.repeat_steps(4).expect("it runs");
                 let weights = pollster::block_on(trainer.weights()).expect("weights");

@@ -203,7 +203,7 @@ pub fn step(engine: Engine, network: Network, batch: usize, effort: Effort) -> R
     let dataset = network.dataset(64 * batch.max(16));
     let mut recipe = network.recipe()?;
     recipe.training.batch_size = batch;
-    let mut trainer = Trainer::new(engine, recipe, &dataset, train::Options::default())?;
+    let mut trainer = Trainer::new(engine, recipe, &dataset, train::TrainerOptions::default())?;
     let (flops, bytes) = trainer.step_cost();
     let timing = Timing::measure(effort, |runs| trainer.repeat_steps(runs))?;
     let figure = Figure::new(format!("{} step, batch {batch}", network.title()), timing, flops, bytes);

@@ -2,7 +2,7 @@
 //! value, by central differences in double precision and on an engine.
 
 use super::parity::{Inputs, allowance, run};
-use super::{Kind, Outcome};
+use super::{CheckResult, Kind};
 use crate::cpu::Value;
 use crate::gpu::verify::{Worst, compare};
 use crate::graph::{Graph, NodeId, TensorType};
@@ -80,10 +80,10 @@ pub fn gradient_graph(case: &Case) -> Result<(Graph, Inputs)> {
 ///
 /// # Errors
 /// When the graph cannot be built.
-pub fn central_difference(op: &'static str, case: &Case) -> Result<Outcome> {
+pub fn central_difference(op: &'static str, case: &Case) -> Result<CheckResult> {
     const STEP: f64 = 1e-4;
     let middle = Middle::of(case)?;
-    let mut outcome: Option<Outcome> = None;
+    let mut outcome: Option<CheckResult> = None;
     for (&index, gradient) in case.differentiable.iter().zip(middle.reference()) {
         let buffer = format!("input{index}");
         let stride = gradient.len().div_ceil(PROBES).max(1);
@@ -104,10 +104,10 @@ pub fn central_difference(op: &'static str, case: &Case) -> Result<Outcome> {
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
-pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) -> Result<Outcome> {
+pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) -> Result<CheckResult> {
     let middle = Middle::of(case)?;
     let program = run(engine, &middle.graph, &middle.inputs)?;
-    let mut outcome: Option<Outcome> = None;
+    let mut outcome: Option<CheckResult> = None;
     for (&index, reference) in case.differentiable.iter().zip(middle.reference()) {
         let values = engine.read_output_value(program, &format!("gradient by input{index}")).await?;
         let worst = compare(&values.numbers(), &reference, allowance("gradient", case));
@@ -118,8 +118,8 @@ pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) 
     outcome.ok_or_else(|| crate::Error::Usage(format!("the case '{}' has no gradient", case.label)))
 }
 
-fn found(op: &'static str, case: &Case, index: usize, worst: Worst) -> Outcome {
-    Outcome {
+fn found(op: &'static str, case: &Case, index: usize, worst: Worst) -> CheckResult {
+    CheckResult {
         op,
         case: case.label.clone(),
         kind: Kind::Gradient,

@@ -23,7 +23,7 @@ pub enum Kind {
 
 /// One case of one op, checked.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct CheckResult {
     /// The op.
     pub op: &'static str,
     /// The case.
@@ -38,7 +38,7 @@ pub struct Outcome {
     pub shape: String,
 }
 
-impl Outcome {
+impl CheckResult {
     /// Whether it is within the tolerance.
     pub fn passed(&self) -> bool {
         self.worst.excess <= 1.0
@@ -61,7 +61,7 @@ impl Outcome {
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
-pub async fn check_case(engine: &mut Engine, entry: &Entry, case: &Case) -> Result<Vec<Outcome>> {
+pub async fn check_case(engine: &mut Engine, entry: &Entry, case: &Case) -> Result<Vec<CheckResult>> {
     let mut outcomes = vec![check_value(engine, entry.name, case).await?];
     if !case.differentiable.is_empty() {
         outcomes.push(check_gradient(engine, entry.name, case).await?);

@@ -1,6 +1,6 @@
 //! A case's value on an engine against the oracle's.
 
-use super::{Kind, Outcome};
+use super::{CheckResult, Kind};
 use crate::cpu::{Oracle, Value};
 use crate::gpu::verify::{Worst, compare};
 use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
@@ -90,7 +90,7 @@ pub(super) fn allowance(op: &str, case: &Case) -> Tolerance {
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
-pub async fn check_value(engine: &mut Engine, op: &'static str, case: &Case) -> Result<Outcome> {
+pub async fn check_value(engine: &mut Engine, op: &'static str, case: &Case) -> Result<CheckResult> {
     let (graph, _, y) = case.graph()?;
     let inputs = Inputs::of(case);
     let mut oracle = inputs.oracle();
@@ -99,7 +99,7 @@ pub async fn check_value(engine: &mut Engine, op: &'static str, case: &Case) -> 
     let tolerance = allowance(op, case);
     let ty = graph.ty(y).clone();
     let nothing = Worst { index: 0, value: 0.0, reference: 0.0, excess: 0.0 };
-    let mut outcome = Outcome {
+    let mut outcome = CheckResult {
         op,
         case: case.label.clone(),
         kind: Kind::Value,
@@ -116,7 +116,7 @@ pub async fn check_value(engine: &mut Engine, op: &'static str, case: &Case) -> 
         let found: Vec<f64> = engine.read(&name).await?.into_iter().map(f64::from).collect();
         let worst = compare(&found, &oracle.get(&name)?.numbers(), tolerance);
         if worst.excess > outcome.worst.excess {
-            outcome = Outcome { worst, tensor: name, shape: sample.ty.to_string(), ..outcome };
+            outcome = CheckResult { worst, tensor: name, shape: sample.ty.to_string(), ..outcome };
         }
     }
     Ok(outcome)

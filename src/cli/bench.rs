@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use gpunn::bench::peak::{self, Peak};
 use gpunn::bench::{self, Effort, Figure, Network};
 use gpunn::ops::case::{Case, Sample};
-use gpunn::ops::conv2d::{Geometry, variants::Way};
+use gpunn::ops::conv2d::{Geometry, variants::Algorithm};
 use gpunn::ops::table::TABLE;
 use gpunn::{Engine, Result, gpu};
 
@@ -39,7 +39,7 @@ enum WayArg {
     Subgroup,
 }
 
-impl From<WayArg> for Way {
+impl From<WayArg> for Algorithm {
     fn from(arg: WayArg) -> Self {
         match arg {
             WayArg::Plain => Self::Plain,
@@ -99,7 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return Err(gpunn::Error::usage("0 measurements of each case were asked for (--repeats); ask for at least 1."));
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
-    let options = gpu::Options { conv2d: args.conv2d.map(Way::from), ..gpu::Options::default() };
+    let options = gpu::DeviceOptions { conv2d: args.conv2d.map(Algorithm::from), ..gpu::DeviceOptions::default() };
     let mut engine = args.device.open_any(options, args.quiet)?;
     let peak = peak::measure(&mut engine, effort)?;
     let mut report = Report { device: engine.device_name(), executor: engine.kind(), peak, cases: Vec::new() };

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gpunn::check::{Outcome, central_difference, check_case};
+use gpunn::check::{CheckResult, central_difference, check_case};
 use gpunn::ops::table::{Entry, TABLE};
 use gpunn::{Engine, Error, Result, gpu};
 use serde::Serialize;
@@ -65,9 +65,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         entries.iter().for_each(|entry| super::print_line(&format!("{:<14} {}", entry.name, entry.summary)));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut engine = args.device.open_any(gpu::Options::default(), args.quiet)?;
+    let mut engine = args.device.open_any(gpu::DeviceOptions::default(), args.quiet)?;
     let mut checked = match engine {
-        Engine::Gpu(_) => Some(args.device.open_any(gpu::Options { checks: true, ..gpu::Options::default() }, true)?),
+        Engine::Gpu(_) => {
+            Some(args.device.open_any(gpu::DeviceOptions { checks: true, ..gpu::DeviceOptions::default() }, true)?)
+        }
         Engine::Cpu(_) => None,
     };
     let mut report = Report { device: engine.device_name(), passed: 0, failed: 0, skipped: 0, cases: Vec::new() };
@@ -117,7 +119,7 @@ fn entries(op: Option<&str>) -> Result<Vec<&'static Entry>> {
 }
 
 /// The gradient rules against central differences: in double precision, so that no device is needed.
-fn differences(entry: &Entry) -> Result<Vec<Outcome>, Error> {
+fn differences(entry: &Entry) -> Result<Vec<CheckResult>, Error> {
     let mut outcomes = Vec::new();
     for case in (entry.cases)() {
         let small = case.inputs.iter().all(|input| input.ty.elements() <= SMALL);
@@ -130,14 +132,14 @@ fn differences(entry: &Entry) -> Result<Vec<Outcome>, Error> {
     Ok(outcomes)
 }
 
-fn print(entry: &Entry, outcomes: &[Outcome], to_error: bool) {
+fn print(entry: &Entry, outcomes: &[CheckResult], to_error: bool) {
     let worst = outcomes.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
     let Some(worst) = worst else { return };
     let line = format!(
         "{:<14} {:>4} cases  {}  worst {:>6.2} % of what is allowed: element {} of {} ({}) is {:.7e} for {:.7e}",
         entry.name,
         outcomes.len(),
-        if outcomes.iter().all(Outcome::passed) { "ok    " } else { "FAILED" },
+        if outcomes.iter().all(CheckResult::passed) { "ok    " } else { "FAILED" },
         100.0 * worst.worst.excess,
         worst.worst.index,
         worst.tensor,
@@ -153,7 +155,7 @@ fn print(entry: &Entry, outcomes: &[Outcome], to_error: bool) {
 }
 
 impl Report {
-    fn add(&mut self, outcome: Outcome) {
+    fn add(&mut self, outcome: CheckResult) {
         let passed = outcome.passed();
         *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
         let excess = outcome.worst.excess;

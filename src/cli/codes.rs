@@ -31,7 +31,7 @@ struct Common {
 impl Common {
     /// The two halves of a run's network, for so many images.
     fn open(&self, checkpoint: Checkpoint, images: usize) -> Result<Reconstructor> {
-        let engine = self.device.open(gpu::Options::default(), self.quiet)?;
+        let engine = self.device.open(gpu::DeviceOptions::default(), self.quiet)?;
         Reconstructor::new(engine, checkpoint, images)
     }
 }

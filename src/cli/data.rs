@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunn::data::fetch::Got;
-use gpunn::data::images::Asked;
-use gpunn::data::{self, Dataset, Info, Part};
+use gpunn::data::images::ImageOptions;
+use gpunn::data::{self, Dataset, Info, SplitName};
 use gpunn::nn::models;
 use gpunn::ops::augment::Augment;
 use gpunn::{Error, Result, train};
@@ -116,7 +116,8 @@ struct Images {
 
 impl Images {
     fn of(set: &Dataset) -> Self {
-        let [train, val, test] = [Part::Train, Part::Val, Part::Test].map(|part| set.part(part).map_or(0, |s| s.len()));
+        let [train, val, test] =
+            [SplitName::Train, SplitName::Val, SplitName::Test].map(|part| set.split(part).map_or(0, |s| s.len()));
         Self { train, val, test }
     }
 }
@@ -159,8 +160,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         Command::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
         Command::Preview { name, out, split, per_class, data_dir, images, augment, recipe, changes } => {
-            let asked = images.or(Asked::default());
-            let options = data::Options { asked, skip_bad: images.skip_bad, ..data::Options::default() };
+            let asked = images.or(ImageOptions::default());
+            let options = data::LoadOptions { asked, skip_bad: images.skip_bad, ..data::LoadOptions::default() };
             let dataset = data::load_with(&name, data_dir.as_deref(), &options)?;
             say_skipped(&dataset);
             let augment = (augment || changes.or(None).is_some())
@@ -302,10 +303,10 @@ fn preview(
     if per_class == 0 {
         return Err(Error::usage("A sheet of 0 images a class shows nothing; ask for at least 1."));
     }
-    let part: Option<Part> = split.map(|split| split.parse()).transpose()?;
-    let there = |part: &Part| dataset.part(*part).is_ok();
-    let first = [Part::Train, Part::Val, Part::Test].into_iter().find(there).unwrap_or(Part::Train);
-    let split = dataset.part(part.unwrap_or(first))?;
+    let part: Option<SplitName> = split.map(|split| split.parse()).transpose()?;
+    let there = |part: &SplitName| dataset.split(*part).is_ok();
+    let first = [SplitName::Train, SplitName::Val, SplitName::Test].into_iter().find(there).unwrap_or(SplitName::Train);
+    let split = dataset.split(part.unwrap_or(first))?;
     let sheet = match augment {
         None => data::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gpunn::gpu::kernel::Class;
+use gpunn::gpu::kernel::DeviceClass;
 use gpunn::gpu::{Adapter, adapters};
 use gpunn::{Result, gpu};
 use serde::Serialize;
@@ -50,9 +50,9 @@ fn device(adapter: &Adapter) -> Device {
         backend: info.backend.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         class: match adapter.class() {
-            Class::Software => "software",
-            Class::Integrated => "integrated",
-            Class::Discrete => "discrete",
+            DeviceClass::Software => "software",
+            DeviceClass::Integrated => "integrated",
+            DeviceClass::Discrete => "discrete",
         },
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_buffer_bytes: limits.max_buffer_size,
@@ -66,7 +66,7 @@ fn device(adapter: &Adapter) -> Device {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let found = pollster::block_on(adapters());
-    let auto = found.iter().find(|adapter| adapter.class() != Class::Software).map(|adapter| adapter.index);
+    let auto = found.iter().find(|adapter| adapter.class() != DeviceClass::Software).map(|adapter| adapter.index);
     let why = match (auto, found.is_empty()) {
         (Some(_), _) => "the first hardware GPU",
         (None, true) => "no adapter was found",

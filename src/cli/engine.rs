@@ -1,6 +1,6 @@
 //! `--device` and `--threads`: the engine that a command runs on.
 
-use gpunn::gpu::kernel::Class;
+use gpunn::gpu::kernel::DeviceClass;
 use gpunn::gpu::{self, Adapter};
 use gpunn::{Engine, Error, Result};
 
@@ -28,18 +28,18 @@ impl DeviceArgs {
     }
 
     /// Opens what `--device` names and says which it is, unless `quiet`.
-    pub fn open(&self, options: gpu::Options, quiet: bool) -> Result<Engine> {
+    pub fn open(&self, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         self.open_named(&self.device, options, quiet)
     }
 
     /// As [`DeviceArgs::open`], but `auto` takes a software adapter before the CPU: for what is about adapters.
-    pub fn open_any(&self, options: gpu::Options, quiet: bool) -> Result<Engine> {
+    pub fn open_any(&self, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         let auto = self.device.eq_ignore_ascii_case("auto");
         let adapter = auto && !pollster::block_on(gpu::adapters()).is_empty();
         self.open_named(if adapter { "gpu" } else { &self.device }, options, quiet)
     }
 
-    fn open_named(&self, name: &str, options: gpu::Options, quiet: bool) -> Result<Engine> {
+    fn open_named(&self, name: &str, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         let (engine, why) = pollster::block_on(open(name, options))?;
         if !quiet {
             let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
@@ -50,14 +50,14 @@ impl DeviceArgs {
 }
 
 /// The engine of a name, and why it was taken.
-async fn open(name: &str, options: gpu::Options) -> Result<(Engine, &'static str)> {
+async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'static str)> {
     let lower = name.to_lowercase();
     if lower == "cpu" {
         return Ok((Engine::cpu(), ""));
     }
     let adapters = gpu::adapters().await;
     let (adapter, why) = match lower.as_str() {
-        "auto" => match adapters.iter().find(|adapter| adapter.class() != Class::Software) {
+        "auto" => match adapters.iter().find(|adapter| adapter.class() != DeviceClass::Software) {
             Some(adapter) => (adapter, "the first hardware GPU"),
             None => return Ok((Engine::cpu(), "no hardware GPU was found")),
         },

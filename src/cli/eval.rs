@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::Part;
+use gpunn::data::SplitName;
 use gpunn::train::{Checkpoint, Evaluation, RunDirectory, Tta, evaluate};
 use gpunn::{Result, gpu};
 
@@ -60,14 +60,14 @@ pub fn average(checkpoint: &mut Checkpoint, tta: Option<Tta>) -> Result<()> {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    let wanted: Option<Part> = args.split.as_deref().map(str::parse).transpose()?;
+    let wanted: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
     let checkpoint = checkpoint(&args.run, args.best, args.tta)?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
     super::images::say_skipped(&dataset);
-    let there = |part: &Part| dataset.part(*part).is_ok();
-    let part = wanted.or_else(|| [Part::Test, Part::Val].into_iter().find(there)).unwrap_or(Part::Train);
-    dataset.part(part)?;
-    let mut engine = args.device.open(gpu::Options::default(), args.quiet)?;
+    let there = |part: &SplitName| dataset.split(*part).is_ok();
+    let part = wanted.or_else(|| [SplitName::Test, SplitName::Val].into_iter().find(there)).unwrap_or(SplitName::Train);
+    dataset.split(part)?;
+    let mut engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
     let evaluation = pollster::block_on(evaluate(&mut engine, &checkpoint, &dataset, part))?;
     if args.json {
         super::print_json(&evaluation)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gpunn::data::Dataset;
-use gpunn::data::images::{Asked, Fit, Size};
+use gpunn::data::images::{Fit, ImageOptions, Size};
 use gpunn::{Error, Result};
 use image::DynamicImage;
 
@@ -26,8 +26,8 @@ pub struct ImageArgs {
 
 impl ImageArgs {
     /// What the flags ask for; `before` where they leave it open.
-    pub fn or(&self, before: Asked) -> Asked {
-        Asked {
+    pub fn or(&self, before: ImageOptions) -> ImageOptions {
+        ImageOptions {
             size: self.size.or(before.size),
             fit: self.fit.or(before.fit),
             channels: self.channels.or(before.channels),

@@ -81,7 +81,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (checkpoint, paths) = checkpoint(&args)?;
     // All images before any answer: nothing is half printed.
     let images: Vec<Vec<f32>> = paths.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
-    let engine = args.device.open(gpu::Options::default(), args.quiet)?;
+    let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
     let mut predictor = Predictor::new(engine, &checkpoint)?;
     let given = args.pretrained.is_some() || args.model.is_some();
     let top = args.top.unwrap_or(if given { LIKELIEST } else { 1 });
@@ -145,9 +145,7 @@ pub(super) fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
     let data = &checkpoint.recipe.data;
     Ok(match rule(&data.name, &data.asked()).filter(|rule| rule.input() == checkpoint.input) {
         Some(rule) => rule.apply(&image).into_iter().map(|byte| f32::from(byte) / 255.0).collect(),
-        None if has_dark_ink(&data.name) => {
-            prepare(&image, checkpoint.input).iter().map(|value| 1.0 - value).collect()
-        }
+        None if has_dark_ink(&data.name) => prepare(&image, checkpoint.input).iter().map(|value| 1.0 - value).collect(),
         None => prepare(&image, checkpoint.input),
     })
 }

@@ -66,14 +66,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     // All images before any answer: nothing is half printed.
     let images: Vec<(String, DynamicImage)> = args.images.iter().map(|path| open(path)).collect::<Result<_>>()?;
-    let engine = args.device.open(gpu::Options::default(), args.quiet)?;
+    let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
     let mut reader = match &args.run {
         Some(run) => Reader::of(engine, &super::eval::checkpoint(run, false, None)?)?,
         None => Reader::new(engine)?,
     };
-    let options = ocr::Options { raw: args.raw };
-    let read =
-        |(_, image): &(String, DynamicImage)| pollster::block_on(ocr::read_with(image, &mut reader, options));
+    let options = ocr::ReadOptions { raw: args.raw };
+    let read = |(_, image): &(String, DynamicImage)| pollster::block_on(ocr::read_with(image, &mut reader, options));
     let pages: Vec<Page> = images.iter().map(read).collect::<Result<_>>()?;
     if let Some(path) = &args.overlay {
         write_overlays(path, &images, &pages)?;

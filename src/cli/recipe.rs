@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gpunn::Result;
-use gpunn::data::images::Asked;
+use gpunn::data::images::ImageOptions;
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
 use gpunn::train::{self, Recipe, Tta};
@@ -153,7 +153,7 @@ impl RecipeArgs {
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction);
-        let Asked { size, fit, channels } = self.images.or(recipe.data.asked());
+        let ImageOptions { size, fit, channels } = self.images.or(recipe.data.asked());
         (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
         recipe.data.skip_bad |= self.images.skip_bad;
         recipe.augment = self.augment.or(recipe.augment.take());

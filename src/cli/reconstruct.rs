@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::data::{Part, Split, beside};
+use gpunn::data::{Split, SplitName, beside};
 use gpunn::train::{Baseline, Reconstruction, Reconstructor};
 use gpunn::{Result, gpu};
 
@@ -60,19 +60,19 @@ struct Answer {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    let wanted: Option<Part> = args.split.as_deref().map(str::parse).transpose()?;
+    let wanted: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
     let checkpoint = super::eval::checkpoint(&args.run, args.best, None)?;
     let named = chosen(&checkpoint.classes, args.classes.as_deref())?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
     super::images::say_skipped(&dataset);
-    let there = |part: &Part| dataset.part(*part).is_ok();
-    let part = wanted.or_else(|| [Part::Val, Part::Test].into_iter().find(there)).unwrap_or(Part::Train);
-    let split = dataset.part(part)?;
+    let there = |part: &SplitName| dataset.split(*part).is_ok();
+    let part = wanted.or_else(|| [SplitName::Val, SplitName::Test].into_iter().find(there)).unwrap_or(SplitName::Train);
+    let split = dataset.split(part)?;
     checkpoint.check_data(&dataset)?;
-    let engine = args.device.open(gpu::Options::default(), args.quiet)?;
+    let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
     let mut reconstructor = Reconstructor::new(engine, checkpoint, split.len())?;
     let whole = pollster::block_on(reconstructor.reconstruct(split))?;
-    let baseline = match reconstructor.baseline(dataset.part(Part::Train)?, &whole) {
+    let baseline = match reconstructor.baseline(dataset.split(SplitName::Train)?, &whole) {
         Ok(baseline) => Some(baseline),
         Err(error) => {
             eprintln!("no principal components beside it: {error}");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::{Dataset, Part};
+use gpunn::data::{Dataset, SplitName};
 use gpunn::report::{self, Options, Report};
 use gpunn::train::RunDirectory;
 use gpunn::{Engine, Error, Result, gpu};
@@ -79,10 +79,10 @@ fn one(args: &Args) -> Result<Report> {
         )));
     };
     args.device.set_threads()?;
-    let part: Option<Part> = args.split.as_deref().map(str::parse).transpose()?;
+    let part: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
     // Before a device is opened: most of what can be wrong is wrong with the run.
     RunDirectory::open(run)?;
-    let gpu = gpu::Options { profile: true, ..gpu::Options::default() };
+    let gpu = gpu::DeviceOptions { profile: true, ..gpu::DeviceOptions::default() };
     let mut engine = args.device.open(gpu, args.quiet)?;
     let (out, data_dir) = (args.out.as_deref(), args.data_dir.as_deref());
     let options = Options { out, data_dir, part, whole: args.all, ..Options::default() };

@@ -6,7 +6,7 @@ use gpunn::data::Outline;
 use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimise};
 use gpunn::nn::{Description, Unfreeze};
 use gpunn::train::Recipe;
-use gpunn::train::graphs::{Resident, training};
+use gpunn::train::graphs::{DeviceData, training};
 use gpunn::{Error, Result, train};
 
 #[derive(Debug, clap::Args)]
@@ -100,7 +100,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let batch = recipe.training.batch_size;
     let model = recipe.build_model(info.input, info.classes)?;
     // Planned for the CPU with a data set of one batch: what is asked is the network's part.
-    let data = Resident::whole("train", batch, true, info.input);
+    let data = DeviceData::whole("train", batch, true, info.input);
     let planned = |recipe: &Recipe| {
         let model = recipe.build_model(info.input, info.classes)?;
         let graph = optimise(&training(&model, recipe, data, batch)?, Passes::default())?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gpunn::data::Dataset;
 use gpunn::report;
-use gpunn::train::{Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer};
+use gpunn::train::{Experiment, Options, Recipe, RunDirectory, RunOutcome, Summary, Trainer};
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -116,7 +116,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut sweep = Sweep {
         args: &args,
         stop: Stop::on_ctrl_c(),
-        engine: args.device.open(gpu::Options::default(), args.telling.quiet)?,
+        engine: args.device.open(gpu::DeviceOptions::default(), args.telling.quiet)?,
         data: None,
     };
     let count = jobs.len();
@@ -208,8 +208,8 @@ impl Sweep<'_> {
             experiment.events = Some(experiment.run.events()?);
         }
         let row = match watched(&mut experiment, args.telling.quiet, &stop) {
-            Ok(Outcome::Finished(summary)) => Row::new(path, &recipe, Some(&summary)),
-            Ok(Outcome::Interrupted { .. }) => return Ok(None),
+            Ok(RunOutcome::Finished(summary)) => Row::new(path, &recipe, Some(&summary)),
+            Ok(RunOutcome::Interrupted { .. }) => return Ok(None),
             Err(Error::Diverged(sentence)) => {
                 eprintln!("{sentence}");
                 Row::new(path, &recipe, None)

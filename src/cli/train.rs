@@ -8,7 +8,7 @@ use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
 use gpunn::profile::{by_kernel, trace};
 use gpunn::train::{
-    self, Checkpoint, Experiment, Options, Outcome, Recipe, RunDirectory, Summary, Trainer, automatic_name,
+    self, Checkpoint, Experiment, Options, Recipe, RunDirectory, RunOutcome, Summary, Trainer, automatic_name,
 };
 use gpunn::{Engine, Error, Result, gpu};
 
@@ -131,7 +131,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let dataset = recipe.load_data(args.asked.data_dir.as_deref())?;
     say_skipped(&dataset);
-    let options = gpu::Options { profile: args.profile, ..gpu::Options::default() };
+    let options = gpu::DeviceOptions { profile: args.profile, ..gpu::DeviceOptions::default() };
     let engine = args.device.open(options, args.telling.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, Options { plan })?;
@@ -188,7 +188,7 @@ pub(super) fn announce(trainer: &Trainer) {
 }
 
 /// Trains with what a person sees of it.
-pub(super) fn watched(experiment: &mut Experiment, quiet: bool, stop: &Stop) -> Result<Outcome> {
+pub(super) fn watched(experiment: &mut Experiment, quiet: bool, stop: &Stop) -> Result<RunOutcome> {
     let (epochs, steps) = (experiment.trainer.recipe().training.epochs, experiment.trainer.steps());
     let mut progress = Progress::new(epochs, steps, &experiment.run.metrics()?, quiet, stop);
     let outcome = pollster::block_on(experiment.run(&mut progress));
@@ -204,7 +204,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
         eprintln!("all {epochs} epochs are done already; --epochs asks for more");
     }
     match watched(&mut experiment, args.telling.quiet, &Stop::on_ctrl_c())? {
-        Outcome::Finished(summary) => {
+        RunOutcome::Finished(summary) => {
             let mut engine = experiment.trainer.into_engine();
             let run = experiment.run.path();
             let report = || super::report::after_training(run, &mut engine, dataset);
@@ -215,7 +215,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
                 print_summary(&summary, page.as_deref());
             }
         }
-        Outcome::Interrupted { epochs, steps } => {
+        RunOutcome::Interrupted { epochs, steps } => {
             let path = experiment.run.path().display();
             eprintln!("stopped after epoch {epochs} and {steps} steps; go on with: gpunn train --resume {path}");
             return Ok(ExitCode::from(130));

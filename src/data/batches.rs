@@ -1,14 +1,14 @@
 //! Which images, and in which order.
 
 use super::Split;
-use crate::random::{Counted, Purpose};
+use crate::random::{CounterRng, Purpose};
 
 /// The order in which epoch `epoch` (from 0) of a run with `seed` takes the `n` training images.
 ///
 /// # Panics
 /// Where `n` does not fit 32 bits; no reader makes such a split.
 pub fn epoch_order(n: usize, seed: u64, epoch: u32) -> Vec<u32> {
-    Counted::new(seed, Purpose::Shuffle, 0, epoch).permutation(n as u32)
+    CounterRng::new(seed, Purpose::Shuffle, 0, epoch).permutation(n as u32)
 }
 
 /// The streams of [`Purpose::Split`], so that the two functions below don't choose alike.
@@ -55,7 +55,7 @@ fn shuffled_classes(split: &Split, stream: u32, seed: u64) -> Vec<Vec<u32>> {
         classes[label as usize].push(i as u32);
     }
     for (class, numbers) in classes.iter_mut().enumerate() {
-        let order = Counted::new(seed, Purpose::Split, stream, class as u32).permutation(numbers.len() as u32);
+        let order = CounterRng::new(seed, Purpose::Split, stream, class as u32).permutation(numbers.len() as u32);
         *numbers = order.into_iter().map(|i| numbers[i as usize]).collect();
     }
     classes

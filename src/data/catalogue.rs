@@ -1,7 +1,7 @@
 //! The data sets that are known by name.
 
 use super::images::{Fit, Rule};
-use super::{Dataset, Part, cifar_sets, idx_sets, mat_sets};
+use super::{Dataset, SplitName, cifar_sets, idx_sets, mat_sets};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -45,11 +45,11 @@ pub struct Info {
 
 impl Info {
     /// The file that holds the labels and images of a split, where the set keeps one file a split.
-    pub fn file_of(&self, part: Part) -> Option<&'static str> {
+    pub fn file_of(&self, part: SplitName) -> Option<&'static str> {
         let ending = match part {
-            Part::Train => "_train.mat",
-            Part::Val => "_valid.mat",
-            Part::Test => "_test.mat",
+            SplitName::Train => "_train.mat",
+            SplitName::Val => "_valid.mat",
+            SplitName::Test => "_test.mat",
         };
         self.files.iter().copied().find(|file| file.ends_with(ending))
     }
@@ -91,7 +91,7 @@ static KNOWN: [Info; 10] = [
         splits: "10,800 train, 3,600 val, 1,800 test (300, 100 and 50 a class)",
         files: &[],
         where_from: "Embedded: nothing to fetch. The program draws it from stroke skeletons in about a tenth of a second.",
-        notes: "Part of this program and under its licence.",
+        notes: "SplitName of this program and under its licence.",
         reader: Reader::Embedded,
     },
     Info {

@@ -15,23 +15,23 @@ struct Files {
     train: &'static [&'static str],
     test: &'static str,
     names: &'static str,
-    train_layout: cifar::Layout,
-    test_layout: cifar::Layout,
+    train_layout: cifar::CifarLayout,
+    test_layout: cifar::CifarLayout,
 }
 
 const CIFAR10: Files = Files {
     train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
     test: "test_batch.bin",
     names: "batches.meta.txt",
-    train_layout: cifar::Layout { records: 10_000, labels: 1, classes: 10 },
-    test_layout: cifar::Layout { records: 10_000, labels: 1, classes: 10 },
+    train_layout: cifar::CifarLayout { records: 10_000, labels: 1, classes: 10 },
+    test_layout: cifar::CifarLayout { records: 10_000, labels: 1, classes: 10 },
 };
 const CIFAR100: Files = Files {
     train: &["train.bin"],
     test: "test.bin",
     names: "fine_label_names.txt",
-    train_layout: cifar::Layout { records: 50_000, labels: 2, classes: 100 },
-    test_layout: cifar::Layout { records: 10_000, labels: 2, classes: 100 },
+    train_layout: cifar::CifarLayout { records: 50_000, labels: 2, classes: 100 },
+    test_layout: cifar::CifarLayout { records: 10_000, labels: 2, classes: 100 },
 };
 
 /// A file's content, with what errors call it.
@@ -100,7 +100,7 @@ fn read(info: &Info, files: &Files, directory: &Path) -> Result<HashMap<String, 
     Ok(contents)
 }
 
-fn split(files: Vec<Named>, layout: cifar::Layout) -> Result<Split> {
+fn split(files: Vec<Named>, layout: cifar::CifarLayout) -> Result<Split> {
     let mut pixels = Vec::with_capacity(files.len() * layout.records * cifar::PIXELS);
     let mut labels = Vec::with_capacity(files.len() * layout.records);
     for (bytes, name) in files {

@@ -8,7 +8,7 @@
 pub mod strokes;
 
 use super::{Dataset, Pixels, Split};
-use crate::random::{Counted, Purpose, unit};
+use crate::random::{CounterRng, Purpose, unit};
 use rayon::prelude::*;
 use strokes::{SKELETONS, Stroke};
 
@@ -50,7 +50,7 @@ pub fn dataset() -> Dataset {
 
 /// Random numbers one after another, all of one image.
 pub(crate) struct Hand {
-    numbers: Counted,
+    numbers: CounterRng,
     next: u32,
     /// The words of the block that the next number stands in, once its first has been asked for.
     words: [u32; 4],
@@ -58,7 +58,7 @@ pub(crate) struct Hand {
 
 impl Hand {
     /// The numbers of a sequence, from its first on.
-    pub(crate) fn new(numbers: Counted) -> Self {
+    pub(crate) fn new(numbers: CounterRng) -> Self {
         Self { numbers, next: 0, words: [0; 4] }
     }
 
@@ -85,7 +85,7 @@ type Segment = [[f32; 2]; 2];
 
 /// Draws image `index` of a split, of class `class`, into `image` (`SIDE` rows of `SIDE` bytes).
 fn draw(class: usize, split: u32, index: u32, image: &mut [u8]) {
-    let mut hand = Hand::new(Counted::new(SEED, Purpose::Glyphs, split, index));
+    let mut hand = Hand::new(CounterRng::new(SEED, Purpose::Glyphs, split, index));
     let ways = SKELETONS[class].ways;
     let way = ways[(hand.between(0.0, ways.len() as f32) as usize).min(ways.len() - 1)];
 
@@ -125,7 +125,7 @@ fn draw(class: usize, split: u32, index: u32, image: &mut [u8]) {
     let gain = hand.between(165.0, 255.0);
     let blur = hand.between(0.0, 0.2);
     let noise = hand.between(0.0, 22.0);
-    let grain = Counted::new(SEED, Purpose::Glyphs, split | 1 << 31, index);
+    let grain = CounterRng::new(SEED, Purpose::Glyphs, split | 1 << 31, index);
     for (y, row) in image.chunks_exact_mut(SIDE).enumerate() {
         // Sixteen pixels of noise from the sixteen bytes of one block of words.
         let words = [0, 1].map(|half| grain.block((y * SIDE / 16 + half) as u32).map(u32::to_le_bytes));

@@ -131,9 +131,7 @@ fn folder_of_images(name: &str, data_dir: Option<&Path>) -> Result<Place> {
         return Ok(place(path));
     }
     if here.exists() {
-        return Err(Error::usage(format!(
-            "{name} is a file; give the folder that holds a folder of images a class."
-        )));
+        return Err(Error::usage(format!("{name} is a file; give the folder that holds a folder of images a class.")));
     }
     if name.contains(['/', '\\']) {
         return Err(Error::usage(format!(

@@ -8,10 +8,10 @@ pub mod fetch;
 pub mod glyphs;
 pub mod idx_sets;
 pub mod imagenet;
+pub mod images;
 mod locate;
 pub mod mat_sets;
 mod pca;
-pub mod images;
 mod sheet;
 mod stored;
 
@@ -24,8 +24,8 @@ pub use stored::Stored;
 
 use crate::{Error, Result};
 use catalogue::Reader;
+use images::{ImageOptions, Rule};
 use locate::Located;
-use images::{Asked, Rule};
 use std::path::{Path, PathBuf};
 
 /// Images, N x C x H x W, row-major and upright.
@@ -160,7 +160,7 @@ impl Split {
 
 /// Which split of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum SplitName {
     /// What is trained on.
     Train,
     /// What decides between trainings.
@@ -169,7 +169,7 @@ pub enum Part {
     Test,
 }
 
-impl std::str::FromStr for Part {
+impl std::str::FromStr for SplitName {
     type Err = Error;
     /// `train`, `val` (or `valid`) or `test`; a [`Error::Usage`] for other words.
     fn from_str(word: &str) -> Result<Self> {
@@ -182,7 +182,7 @@ impl std::str::FromStr for Part {
     }
 }
 
-impl std::fmt::Display for Part {
+impl std::fmt::Display for SplitName {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         f.write_str(match self {
             Self::Train => "train",
@@ -201,7 +201,7 @@ pub struct Dataset {
     pub input: [usize; 3],
     /// The classes' names, in the order of their numbers.
     pub classes: Vec<String>,
-    /// What is trained on; empty where the set has no such split here, see [`Dataset::part`].
+    /// What is trained on; empty where the set has no such split here, see [`Dataset::split`].
     pub train: Split,
     /// What is validated on, where the set has such a split.
     pub val: Option<Split>,
@@ -226,23 +226,23 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Usage`] that names the splits there are and the file that would hold the one asked for.
-    pub fn part(&self, part: Part) -> Result<&Split> {
+    pub fn split(&self, part: SplitName) -> Result<&Split> {
         let get = |part| match part {
-            Part::Train => Some(&self.train).filter(|split| !split.is_empty()),
-            Part::Val => self.val.as_ref().filter(|split| !split.is_empty()),
-            Part::Test => self.test.as_ref().filter(|split| !split.is_empty()),
+            SplitName::Train => Some(&self.train).filter(|split| !split.is_empty()),
+            SplitName::Val => self.val.as_ref().filter(|split| !split.is_empty()),
+            SplitName::Test => self.test.as_ref().filter(|split| !split.is_empty()),
         };
         if let Some(split) = get(part) {
             return Ok(split);
         }
-        let there = [Part::Train, Part::Val, Part::Test].into_iter().filter(|&part| get(part).is_some());
+        let there = [SplitName::Train, SplitName::Val, SplitName::Test].into_iter().filter(|&part| get(part).is_some());
         let there = there.map(|p| p.to_string()).collect::<Vec<_>>().join(" and ");
         let file = catalogue::find(&self.name).ok().and_then(|info| info.file_of(part)).map(|file| {
             let folder = self.folder.as_ref().map(|folder| folder.join(&self.name)).unwrap_or_default();
             format!(" It would be {}, which is not there.", folder.join(file).display())
         });
         let file = file.unwrap_or_else(|| match part {
-            Part::Val => " Hold part of the training split out with --val-fraction.".into(),
+            SplitName::Val => " Hold part of the training split out with --val-fraction.".into(),
             _ => String::new(),
         });
         Err(Error::usage(format!("The data set {} has no {part} split, only {there}.{file}", self.name)))
@@ -251,9 +251,9 @@ impl Dataset {
 
 /// What a caller may want otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct LoadOptions {
     /// How images of a folder are brought to one size.
-    pub asked: Asked,
+    pub asked: ImageOptions,
     /// Go on without images that cannot be decoded.
     pub skip_bad: bool,
     /// The folder that decoded images are kept in; `None` keeps none.
@@ -266,19 +266,19 @@ pub struct Options {
 /// A third of what small machines have.
 const MOST_IN_MEMORY: usize = 1 << 31;
 
-impl Default for Options {
+impl Default for LoadOptions {
     /// The set's own size, no image left out, decoded images kept in [`cache_dir`] and up to 2 GiB of them in memory.
     fn default() -> Self {
-        Self { asked: Asked::default(), skip_bad: false, cache: cache_dir(), most_in_memory: MOST_IN_MEMORY }
+        Self { asked: ImageOptions::default(), skip_bad: false, cache: cache_dir(), most_in_memory: MOST_IN_MEMORY }
     }
 }
 
-/// Loads a data set by its name, or from a folder of images by its path, as [`Options::default`] has it.
+/// Loads a data set by its name, or from a folder of images by its path, as [`LoadOptions::default`] has it.
 ///
 /// # Errors
 /// As [`load_with`].
 pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
-    load_with(name, data_dir, &Options::default())
+    load_with(name, data_dir, &LoadOptions::default())
 }
 
 /// Loads a data set by its name, or from a folder of images by its path.
@@ -291,7 +291,7 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 /// [`Error::Usage`] for an unknown name, with the nearest known one, where no data directory has the set, with each folder
 /// looked in and the files expected, and for a size asked of a set that has its own; [`Error::Data`] and [`Error::File`]
 /// for files that are not what they have to be.
-pub fn load_with(name: &str, data_dir: Option<&Path>, options: &Options) -> Result<Dataset> {
+pub fn load_with(name: &str, data_dir: Option<&Path>, options: &LoadOptions) -> Result<Dataset> {
     options.asked.validate()?;
     match locate::locate(name, data_dir)? {
         Located::Images(place, rule) => images::load(&place, rule.with(&options.asked), options),
@@ -312,7 +312,7 @@ pub fn load_with(name: &str, data_dir: Option<&Path>, options: &Options) -> Resu
 /// # Errors
 /// As [`load_with`]; [`Error::Usage`] for a set that is no folder of images and where there is no cache folder;
 /// [`Error::File`] where the cache cannot be written.
-pub fn open_store(name: &str, data_dir: Option<&Path>, options: &Options) -> Result<images::Store> {
+pub fn open_store(name: &str, data_dir: Option<&Path>, options: &LoadOptions) -> Result<images::Store> {
     options.asked.validate()?;
     match locate::locate(name, data_dir)? {
         Located::Images(place, rule) => images::store(&place, rule.with(&options.asked), options),
@@ -325,7 +325,7 @@ pub fn open_store(name: &str, data_dir: Option<&Path>, options: &Options) -> Res
 
 /// How images are brought to the size of the set `name`, with what is asked; `None` for the sets that have their own size.
 /// A name that is not known is a folder's.
-pub fn rule(name: &str, asked: &Asked) -> Option<Rule> {
+pub fn rule(name: &str, asked: &ImageOptions) -> Option<Rule> {
     match catalogue::lookup(name).map(|info| info.reader) {
         None => Some(Rule::DEFAULT.with(asked)),
         Some(Reader::Images(rule)) => Some(rule.with(asked)),
@@ -353,7 +353,7 @@ pub struct Outline {
 ///
 /// # Errors
 /// As [`load_with`], but for what only decoding shows.
-pub fn outline(name: &str, data_dir: Option<&Path>, asked: &Asked) -> Result<Outline> {
+pub fn outline(name: &str, data_dir: Option<&Path>, asked: &ImageOptions) -> Result<Outline> {
     asked.validate()?;
     if let Some(info) = catalogue::lookup(name) {
         let input = match info.reader {
@@ -377,7 +377,7 @@ pub fn outline(name: &str, data_dir: Option<&Path>, asked: &Asked) -> Result<Out
 }
 
 /// Refuses to bring a set of one published size to another.
-fn own_size(info: &Info, asked: &Asked) -> Result<()> {
+fn own_size(info: &Info, asked: &ImageOptions) -> Result<()> {
     let [channels, height, width] = info.input;
     let other = asked.size.is_some_and(|size| size.sides() != [height, width]);
     if other || asked.channels.is_some_and(|asked| asked != channels) {
@@ -416,10 +416,10 @@ mod tests {
     #[test]
     fn a_missing_split_is_named_with_its_file() {
         let set = small();
-        assert_eq!(set.part(Part::Val).expect("there").len(), 3);
-        let sentence = set.part(Part::Train).expect_err("missing").to_string();
+        assert_eq!(set.split(SplitName::Val).expect("there").len(), 3);
+        let sentence = set.split(SplitName::Train).expect_err("missing").to_string();
         assert!(sentence.contains("nist26_train.mat") && sentence.contains("only val"), "{sentence}");
-        assert!("tset".parse::<Part>().expect_err("unknown").to_string().contains("train, val and test"));
+        assert!("tset".parse::<SplitName>().expect_err("unknown").to_string().contains("train, val and test"));
     }
 
     #[test]

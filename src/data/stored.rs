@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Part;
+use super::SplitName;
 use super::images::Store;
 use crate::{Error, Result};
 
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Stored {
     store: Arc<Mutex<Store>>,
-    part: Part,
+    part: SplitName,
     /// Their numbers in the store's split.
     rows: Vec<u32>,
     /// Bytes of an image.
@@ -25,7 +25,7 @@ impl PartialEq for Stored {
 
 impl Stored {
     /// All images of a store's split.
-    pub(super) fn all(store: &Arc<Mutex<Store>>, part: Part) -> Self {
+    pub(super) fn all(store: &Arc<Mutex<Store>>, part: SplitName) -> Self {
         let (rows, width) = {
             let store = store.lock().unwrap_or_else(PoisonError::into_inner);
             (0..store.labels(part).len() as u32, store.image_bytes())

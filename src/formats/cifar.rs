@@ -9,7 +9,7 @@ pub const PIXELS: usize = 3 * 32 * 32;
 
 /// What a file of records has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub struct CifarLayout {
     /// Records in the file.
     pub records: usize,
     /// Label bytes of a record; the last of them is the class.
@@ -18,7 +18,7 @@ pub struct Layout {
     pub classes: u8,
 }
 
-impl Layout {
+impl CifarLayout {
     /// The file's length in bytes.
     pub fn bytes(&self) -> usize {
         self.records * (self.labels + PIXELS)
@@ -29,7 +29,13 @@ impl Layout {
 ///
 /// # Errors
 /// [`Error::Data`] for another length than the layout's and for a label beyond the classes; then nothing is appended.
-pub fn parse(bytes: &[u8], layout: Layout, name: &str, pixels: &mut Vec<u8>, classes: &mut Vec<u32>) -> Result<()> {
+pub fn parse(
+    bytes: &[u8],
+    layout: CifarLayout,
+    name: &str,
+    pixels: &mut Vec<u8>,
+    classes: &mut Vec<u32>,
+) -> Result<()> {
     let record = layout.labels + PIXELS;
     if bytes.len() != layout.bytes() {
         return Err(Error::data(format!(
@@ -61,7 +67,7 @@ pub fn parse(bytes: &[u8], layout: Layout, name: &str, pixels: &mut Vec<u8>, cla
 mod tests {
     use super::*;
 
-    const LAYOUT: Layout = Layout { records: 2, labels: 2, classes: 100 };
+    const LAYOUT: CifarLayout = CifarLayout { records: 2, labels: 2, classes: 100 };
 
     /// Two records: coarse 250 (which does not matter), fine 7 and 99, pixels counting up.
     fn sample() -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::counters::{Counters, Counts};
-use super::kernel::{Class, Traits};
+use super::kernel::{Capabilities, DeviceClass};
 use crate::graph::Target;
 use crate::{Error, Result};
 
@@ -44,7 +44,7 @@ impl Adapter {
         wgpu::util::pipeline_cache_key(&info).map(|key| format!("{key}_{driver}"))
     }
     /// Its row of the kernel table.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> DeviceClass {
         class(self.inner.get_info().device_type)
     }
 }
@@ -54,11 +54,11 @@ fn describe(info: &wgpu::AdapterInfo) -> String {
     format!("{} ({}, {})", info.name, info.backend, driver.trim())
 }
 
-fn class(device_type: wgpu::DeviceType) -> Class {
+fn class(device_type: wgpu::DeviceType) -> DeviceClass {
     match device_type {
-        wgpu::DeviceType::Cpu => Class::Software,
-        wgpu::DeviceType::IntegratedGpu => Class::Integrated,
-        _ => Class::Discrete,
+        wgpu::DeviceType::Cpu => DeviceClass::Software,
+        wgpu::DeviceType::IntegratedGpu => DeviceClass::Integrated,
+        _ => DeviceClass::Discrete,
     }
 }
 
@@ -70,26 +70,26 @@ pub async fn adapters() -> Vec<Adapter> {
     let mut found = instance.enumerate_adapters(wgpu::Backends::all()).await;
     found.retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     found.sort_by_key(|adapter| match class(adapter.get_info().device_type) {
-        Class::Discrete => 0,
-        Class::Integrated => 1,
-        Class::Software => 2,
+        DeviceClass::Discrete => 0,
+        DeviceClass::Integrated => 1,
+        DeviceClass::Software => 2,
     });
     found.into_iter().enumerate().map(|(index, inner)| Adapter { inner, index }).collect()
 }
 
 /// How kernels are compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct DeviceOptions {
     /// Bounds checks and loop bounding in every kernel, and zeroed workgroup memory: for tests.
     pub checks: bool,
     /// Timestamps around every dispatch, where the device has them.
     pub profile: bool,
     /// Kernels are chosen as for this class of device: for tests and comparisons.
-    pub class: Option<Class>,
+    pub class: Option<DeviceClass>,
     /// No kernel that relies on a subgroup size is chosen: for tests and comparisons.
     pub without_subgroups: bool,
     /// How convolutions are computed whatever their table says: for tests and comparisons.
-    pub conv2d: Option<crate::ops::conv2d::variants::Way>,
+    pub conv2d: Option<crate::ops::conv2d::variants::Algorithm>,
 }
 
 /// An opened device. Everything that is asked of it passes through here and is counted.
@@ -98,7 +98,7 @@ pub struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) counters: Counters,
-    pub(super) options: Options,
+    pub(super) options: DeviceOptions,
     adapter: Adapter,
     limits: wgpu::Limits,
     features: wgpu::Features,
@@ -111,7 +111,7 @@ impl Device {
     ///
     /// # Errors
     /// When the driver refuses.
-    pub async fn open(adapter: &Adapter, options: Options) -> Result<Self> {
+    pub async fn open(adapter: &Adapter, options: DeviceOptions) -> Result<Self> {
         let offered = adapter.inner.features();
         let wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
         let timed = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
@@ -167,11 +167,11 @@ impl Device {
     }
 
     /// What kernels are chosen by.
-    pub fn traits(&self) -> Traits {
+    pub fn capabilities(&self) -> Capabilities {
         let info = self.adapter.inner.get_info();
         let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 0;
         let has = self.features.contains(wgpu::Features::SUBGROUP);
-        Traits {
+        Capabilities {
             class: self.options.class.unwrap_or(class(info.device_type)),
             subgroup: (fixed && has && !self.options.without_subgroups).then_some(info.subgroup_min_size),
             max_groups: self.limits.max_compute_workgroups_per_dimension,
@@ -185,7 +185,7 @@ impl Device {
             alignment: self.limits.min_storage_buffer_offset_alignment.max(64) as usize,
             max_binding: self.limits.max_storage_buffer_binding_size as usize,
             max_buffer: self.limits.max_buffer_size as usize,
-            device: Some(self.traits()),
+            device: Some(self.capabilities()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// What an adapter is, as far as kernels are chosen by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum DeviceClass {
     /// A CPU that plays a GPU: each load instruction is what costs.
     Software,
     /// A GPU that shares the CPU's memory.
@@ -16,21 +16,21 @@ pub enum Class {
 
 /// What lowering may know of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Traits {
+pub struct Capabilities {
     /// Its class: a row of the kernel table.
-    pub class: Class,
+    pub class: DeviceClass,
     /// The subgroup size, where the adapter's smallest and largest are the same and the feature is there.
     pub subgroup: Option<u32>,
     /// Most workgroups along one axis of a dispatch; larger grids are folded.
     pub max_groups: u32,
     /// How convolutions are computed whatever their table says: for tests and comparisons.
-    pub conv2d: Option<crate::ops::conv2d::variants::Way>,
+    pub conv2d: Option<crate::ops::conv2d::variants::Algorithm>,
 }
 
-impl Traits {
+impl Capabilities {
     /// WebGPU's default limits: what every variant that is not chosen for more must fit.
     pub fn portable() -> Self {
-        Self { class: Class::Discrete, subgroup: None, max_groups: 65_535, conv2d: None }
+        Self { class: DeviceClass::Discrete, subgroup: None, max_groups: 65_535, conv2d: None }
     }
     /// A linear grid of `groups` workgroups, folded into two axes where one is too short. Kernels compute the linear
     /// number with `shaders/lib/grid.wgsl`.

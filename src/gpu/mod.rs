@@ -9,7 +9,7 @@ pub mod profile;
 pub mod verify;
 
 pub use counters::Counts;
-pub use device::{Adapter, Device, Options, adapters};
+pub use device::{Adapter, Device, DeviceOptions, adapters};
 pub use executor::Executor;
 pub use pipelines::{Keep, KeptKernels};
 pub use wgpu::Features;

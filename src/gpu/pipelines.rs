@@ -93,14 +93,14 @@ impl Pipelines {
     }
 
     fn compile_one(&self, device: &Device, kernel: &Kernel) -> Result<Pipeline> {
-        let traits = device.traits();
-        if kernel.subgroup.is_some() && kernel.subgroup != traits.subgroup {
+        let capabilities = device.capabilities();
+        if kernel.subgroup.is_some() && kernel.subgroup != capabilities.subgroup {
             return Err(Error::Device(format!(
                 "the kernel '{}' is written for subgroups of {:?}, but {} has {:?}",
                 kernel.label,
                 kernel.subgroup,
                 device.description(),
-                traits.subgroup
+                capabilities.subgroup
             )));
         }
         Counters::add(&device.counters.pipelines);

@@ -4,7 +4,7 @@ use super::network::{Graph, NodeId, Source};
 use super::order::order;
 use super::placement::{Pools, Range};
 use super::shape::{DType, TensorType};
-use crate::gpu::kernel::{Lowering, Traits};
+use crate::gpu::kernel::{Capabilities, Lowering};
 use crate::ops::{Lower, Types};
 use crate::{Error, Result};
 
@@ -18,7 +18,7 @@ pub struct Target {
     /// The largest buffer, in bytes.
     pub max_buffer: usize,
     /// What kernels are chosen by; none for the CPU, whose plans have no dispatches.
-    pub device: Option<Traits>,
+    pub device: Option<Capabilities>,
 }
 
 impl Target {
@@ -28,7 +28,7 @@ impl Target {
     }
     /// A GPU with WebGPU's default limits.
     pub fn portable() -> Self {
-        Self { alignment: 256, max_binding: 128 << 20, max_buffer: 256 << 20, device: Some(Traits::portable()) }
+        Self { alignment: 256, max_binding: 128 << 20, max_buffer: 256 << 20, device: Some(Capabilities::portable()) }
     }
 }
 

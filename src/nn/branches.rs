@@ -1,7 +1,7 @@
 //! Branches side by side.
 
 use super::build::Build;
-use super::layer::{Layer, Part, dims};
+use super::layer::{Child, Layer, dims};
 use super::parameters::Parameters;
 use super::sequence::{Sequence, join};
 use crate::Result;
@@ -46,7 +46,7 @@ impl Layer for Branches {
     }
 
     fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
-        for part in self.parts(shape) {
+        for part in self.children(shape) {
             part.layers.declare(&join(name, part.name, "."), &part.input, parameters);
         }
     }
@@ -58,10 +58,10 @@ impl Layer for Branches {
         build.concat(&branches, 1)
     }
 
-    fn parts(&self, shape: &[usize]) -> Vec<Part<'_>> {
+    fn children(&self, shape: &[usize]) -> Vec<Child<'_>> {
         let trunk = self.trunk.output(shape).unwrap_or_default();
-        let branch = |layers| Part { name: "", layers, input: trunk.clone() };
-        let first = Part { name: "", layers: &self.trunk, input: shape.to_vec() };
+        let branch = |layers| Child { name: "", layers, input: trunk.clone() };
+        let first = Child { name: "", layers: &self.trunk, input: shape.to_vec() };
         std::iter::once(first).chain(self.branches.iter().map(branch)).collect()
     }
 }

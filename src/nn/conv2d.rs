@@ -7,7 +7,7 @@ use super::pair::Pair;
 use super::parameters::{GROUP_SPARED, GROUP_WEIGHTS, Parameters};
 use crate::Result;
 use crate::graph::{NodeId, TensorType};
-use crate::ops::conv2d::{Geometry, Sizes};
+use crate::ops::conv2d::{Conv2dShape, Geometry};
 
 /// The convolution of images, with W `[outputs, channels / groups, kernel]` as PyTorch keeps it and b `[outputs]`:
 /// parameters `NAME.weight` and `NAME.bias`.
@@ -61,7 +61,7 @@ impl Conv2d {
         Geometry { stride: self.stride.0, padding: self.padding.0, dilation: self.dilation.0, groups: self.groups }
     }
 
-    fn sizes(&self, shape: &[usize]) -> Result<Sizes, String> {
+    fn sizes(&self, shape: &[usize]) -> Result<Conv2dShape, String> {
         let [channels, height, width] = image(shape)?;
         check_outputs(self.outputs)?;
         for (pair, what) in
@@ -71,7 +71,7 @@ impl Conv2d {
         }
         let inputs = channels.checked_div(self.groups).unwrap_or(0);
         let weight = TensorType::f32([self.outputs, inputs, self.kernel.0[0], self.kernel.0[1]]);
-        Sizes::forward(&TensorType::f32([1, channels, height, width]), &weight, self.geometry())
+        Conv2dShape::forward(&TensorType::f32([1, channels, height, width]), &weight, self.geometry())
     }
 }
 

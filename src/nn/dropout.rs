@@ -27,7 +27,7 @@ impl Layer for Dropout {
         true
     }
     fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {
-        // Counted in either mode, so that a stream does not depend on it.
+        // CounterRng in either mode, so that a stream does not depend on it.
         let stream = build.next_dropout();
         match build.mode {
             Mode::Training if self.rate > 0.0 => build.dropout(x, self.rate, stream),

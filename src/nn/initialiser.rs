@@ -1,7 +1,7 @@
 //! Initial values: a function of the seed, the parameter and the element alone, so that they are the same on every
 //! machine and in whichever order they are made.
 
-use crate::random::{Counted, Purpose};
+use crate::random::{CounterRng, Purpose};
 use crate::{Error, Result};
 
 /// How one parameter begins.
@@ -53,7 +53,7 @@ impl Initialiser {
 
     /// The values of parameter number `index` of a run with `seed`.
     pub fn values(self, elements: usize, seed: u64, index: u32) -> Vec<f32> {
-        let counted = Counted::new(seed, Purpose::Init, index, 0);
+        let counted = CounterRng::new(seed, Purpose::Init, index, 0);
         let each = |value: &dyn Fn(u32) -> f32| (0..elements as u32).map(value).collect();
         let uniform = |bound: f32, element: u32| bound * (2.0 * counted.uniform(element) - 1.0);
         match self {

@@ -51,7 +51,7 @@ pub trait Layer: Debug + Send + Sync {
     }
 
     /// The layers inside it, for a layer made of others.
-    fn parts(&self, _shape: &[usize]) -> Vec<Part<'_>> {
+    fn children(&self, _shape: &[usize]) -> Vec<Child<'_>> {
         Vec::new()
     }
 }
@@ -67,7 +67,7 @@ pub struct Prepared {
 
 /// Layers inside a layer.
 #[derive(Clone, Debug)]
-pub struct Part<'a> {
+pub struct Child<'a> {
     /// What stands between the outer layer's name and theirs; may be empty.
     pub name: &'static str,
     /// They.

@@ -228,7 +228,7 @@ fn prepared_within(name: &str, layer: &dyn Layer, shape: &[usize]) -> Option<Str
         let label = layer.label();
         return Some(format!("'{name}' ({label}): it begins as the images have it, so it has to be the first layer"));
     }
-    let parts = layer.parts(shape);
+    let parts = layer.children(shape);
     parts
         .iter()
         .flat_map(|part| part.layers.iter())
@@ -274,7 +274,7 @@ impl Describer<'_> {
                 parameters: learned.map(|parameter| parameter.shape.elements()).sum(),
                 flops: nodes.map(|id| self.build.flops_of(id)).sum(),
             });
-            for part in layer.parts(&input) {
+            for part in layer.children(&input) {
                 let (name, scope) = (join(&name, part.name, "."), join(&scope, part.name, "/"));
                 self.add(part.layers, &part.input, &Outer { name, scope, depth: outer.depth + 1 }, lines)?;
             }

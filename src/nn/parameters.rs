@@ -58,12 +58,12 @@ impl Parameter {
 
 /// Named tensors one after another in a flat buffer, with gaps so that each begins at a multiple of 64 floats.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Layout {
+pub struct ParameterLayout {
     list: Vec<Parameter>,
     len: usize,
 }
 
-impl Layout {
+impl ParameterLayout {
     /// Adds one after the others.
     fn add(&mut self, name: String, shape: Shape, initialiser: Initialiser, group: u32) {
         let offset = self.len;
@@ -118,11 +118,11 @@ impl Layout {
     }
 }
 
-/// All parameters of a model: what it learns, as whose [`Layout`] it is used, and its [`Parameters::statistics`].
+/// All parameters of a model: what it learns, as whose [`ParameterLayout`] it is used, and its [`Parameters::statistics`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
-    learned: Layout,
-    statistics: Layout,
+    learned: ParameterLayout,
+    statistics: ParameterLayout,
     /// The groups of the optimiser's table.
     pub groups: Vec<Group>,
 }
@@ -131,13 +131,13 @@ impl Default for Parameters {
     fn default() -> Self {
         let group = |rate, decay| Group { rate, decay };
         let groups = vec![group(1.0, 1.0), group(1.0, 0.0), group(0.0, 0.0), group(1.0, 0.0)];
-        Self { learned: Layout::default(), statistics: Layout::default(), groups }
+        Self { learned: ParameterLayout::default(), statistics: ParameterLayout::default(), groups }
     }
 }
 
 impl std::ops::Deref for Parameters {
-    type Target = Layout;
-    fn deref(&self) -> &Layout {
+    type Target = ParameterLayout;
+    fn deref(&self) -> &ParameterLayout {
         &self.learned
     }
 }
@@ -171,7 +171,7 @@ impl Parameters {
     }
 
     /// What is measured.
-    pub fn statistics(&self) -> &Layout {
+    pub fn statistics(&self) -> &ParameterLayout {
         &self.statistics
     }
 

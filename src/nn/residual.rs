@@ -2,7 +2,7 @@
 
 use super::activation::Activation;
 use super::build::Build;
-use super::layer::{Layer, Part, dims};
+use super::layer::{Child, Layer, dims};
 use super::parameters::Parameters;
 use super::sequence::{Sequence, forward_part, join};
 use crate::Result;
@@ -47,7 +47,7 @@ impl Layer for Residual {
     }
 
     fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
-        for part in self.parts(shape) {
+        for part in self.children(shape) {
             part.layers.declare(&join(name, part.name, "."), shape, parameters);
         }
     }
@@ -59,8 +59,8 @@ impl Layer for Residual {
         self.activation.map_or(Ok(y), |activation| activation.forward(build, name, y))
     }
 
-    fn parts(&self, shape: &[usize]) -> Vec<Part<'_>> {
-        let part = |name, layers| Part { name, layers, input: shape.to_vec() };
+    fn children(&self, shape: &[usize]) -> Vec<Child<'_>> {
+        let part = |name, layers| Child { name, layers, input: shape.to_vec() };
         vec![part("", &self.body), part(SHORTCUT, &self.shortcut)]
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::build::Build;
-use super::layer::{Layer, Part};
+use super::layer::{Child, Layer};
 use super::parameters::Parameters;
 use crate::graph::NodeId;
 use crate::{Error, Result};
@@ -96,8 +96,8 @@ impl Layer for Sequence {
         self.forward_some(0..self.layers.len(), build, name, x)
     }
 
-    fn parts(&self, shape: &[usize]) -> Vec<Part<'_>> {
-        vec![Part { name: "", layers: self, input: shape.to_vec() }]
+    fn children(&self, shape: &[usize]) -> Vec<Child<'_>> {
+        vec![Child { name: "", layers: self, input: shape.to_vec() }]
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which layers of a network learn, when it begins with weights from elsewhere.
 
-use super::layer::{Layer, Part};
+use super::layer::{Child, Layer};
 use super::model::Model;
 use super::parameters::Tuning;
 use crate::{Error, Result};
@@ -114,8 +114,8 @@ impl Model {
 
 /// Whether a layer, or one inside it, draws random numbers while training.
 fn draws(layer: &dyn Layer, input: &[usize]) -> bool {
-    let parts = layer.parts(input);
-    let within = |part: &Part| part.layers.iter().any(|(_, layer)| draws(layer, &part.input));
+    let parts = layer.children(input);
+    let within = |part: &Child| part.layers.iter().any(|(_, layer)| draws(layer, &part.input));
     layer.is_random() || parts.iter().any(within)
 }
 

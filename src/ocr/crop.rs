@@ -6,7 +6,7 @@
 use image::{GrayImage, Luma};
 use imageproc::distance_transform::euclidean_squared_distance_transform;
 
-use super::parts::Part;
+use super::components::Component;
 
 /// The side of the square that a character is centred in, over the longer side of its ink.
 const MARGIN: f32 = 1.35;
@@ -18,7 +18,7 @@ const SOFT: f32 = 1.7 / 32.0;
 const FINE: usize = 2;
 
 /// Draws ink into an image of `side` x `side` values, row by row: 1 is ink and 0 is paper, or the reverse with `dark`.
-pub(super) fn draw(part: &Part, side: usize, dark: bool) -> Vec<f32> {
+pub(super) fn draw(part: &Component, side: usize, dark: bool) -> Vec<f32> {
     let cells = side * FINE;
     let whole = cells as f32;
     let longer = part.area.width.max(part.area.height) as f32;
@@ -45,7 +45,7 @@ pub(super) fn draw(part: &Part, side: usize, dark: bool) -> Vec<f32> {
 }
 
 /// The ink's pixels in a square of cells, its box in the middle.
-fn place(part: &Part, cells: usize, scale: f32) -> GrayImage {
+fn place(part: &Component, cells: usize, scale: f32) -> GrayImage {
     let area = part.area;
     let mut mask = GrayImage::new(cells as u32, cells as u32);
     let [left, top] = [area.width, area.height].map(|length| (cells as f32 - length as f32 * scale) / 2.0);
@@ -81,12 +81,12 @@ fn edges(mask: &GrayImage) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::Run;
+    use super::super::components::Run;
     use super::*;
 
     /// An upright bar.
-    fn bar(width: u32, height: u32) -> Part {
-        Part::of((0..height).map(|y| Run { y: y + 7, from: 11, to: 11 + width }).collect()).expect("ink")
+    fn bar(width: u32, height: u32) -> Component {
+        Component::of((0..height).map(|y| Run { y: y + 7, from: 11, to: 11 + width }).collect()).expect("ink")
     }
 
     #[test]

@@ -9,9 +9,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::components::Component;
 use super::lines::Row;
 use super::page::Area;
-use super::parts::Part;
 use super::reader::Reader;
 use crate::Result;
 
@@ -49,7 +49,7 @@ const DOT_BELOW: f32 = 0.5;
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
     /// Its ink.
-    pub part: Part,
+    pub part: Component,
     /// The network's probability of each class.
     pub probabilities: Vec<f32>,
 }
@@ -57,7 +57,7 @@ pub(super) struct Letter {
 /// A piece of ink that may be a letter or belong to one.
 #[derive(Clone, Debug)]
 struct Piece {
-    part: Part,
+    part: Component,
     /// Too small to be a letter by itself.
     mark: bool,
 }
@@ -88,14 +88,14 @@ pub(super) async fn find(rows: Vec<Row>, usual: f32, reader: &mut Reader) -> Res
 
 /// The pieces of a line: those above one another joined, marks to the letters that they stand over or in.
 fn pieces(row: Row, usual: f32) -> Vec<Piece> {
-    let mut joined: Vec<Part> = Vec::new();
+    let mut joined: Vec<Component> = Vec::new();
     let mut letters = row.letters;
     letters.sort_by_key(|part| part.area.left);
     for part in letters {
-        let shared = |other: &Part| shared_columns(&other.area, &part.area);
+        let shared = |other: &Component| shared_columns(&other.area, &part.area);
         match joined.iter_mut().rev().take(2).find(|other| shared(other) > ABOVE) {
             Some(other) => {
-                if let Some(both) = Part::joined([&*other, &part]) {
+                if let Some(both) = Component::joined([&*other, &part]) {
                     *other = both;
                 }
             }
@@ -105,7 +105,7 @@ fn pieces(row: Row, usual: f32) -> Vec<Piece> {
     let mut loose = Vec::new();
     for mark in row.marks {
         // A stem with a dot below it is no I or 1.
-        let stem_above = |part: &Part| {
+        let stem_above = |part: &Component| {
             let (a, b) = (&part.area, &mark.area);
             let below = b.top as f32 - a.bottom() as f32;
             shared_columns(a, b) > ABOVE && (a.width as f32) < STEM * usual && (0.0..DOT_BELOW * usual).contains(&below)
@@ -115,13 +115,13 @@ fn pieces(row: Row, usual: f32) -> Vec<Piece> {
             continue;
         }
         // Below a letter stand the dots of ! and ?, above it those of i and j; a bar or a broken stroke lies within.
-        let over = |part: &&mut Part| {
+        let over = |part: &&mut Component| {
             let (a, b) = (&part.area, &mark.area);
             shared_columns(a, b) > ABOVE && b.top < a.bottom() && b.bottom() as f32 > a.top as f32 - 0.6 * usual
         };
         match joined.iter_mut().find(over) {
             Some(part) => {
-                if let Some(both) = Part::joined([&*part, &mark]) {
+                if let Some(both) = Component::joined([&*part, &mark]) {
                     *part = both;
                 }
             }
@@ -143,9 +143,10 @@ fn shared_columns(a: &Area, b: &Area) -> f32 {
 /// Reads every piece that may be a letter by itself.
 async fn read_pieces(lines: &[Vec<Piece>], reader: &mut Reader) -> Result<Vec<Vec<Option<Letter>>>> {
     let alone = |piece: &&Piece| !piece.mark;
-    let parts: Vec<Part> = lines.iter().flatten().filter(alone).map(|piece| piece.part.clone()).collect();
-    let probabilities = reader.probabilities(&parts).await?;
-    let mut read = parts.into_iter().zip(probabilities).map(|(part, probabilities)| Letter { part, probabilities });
+    let components: Vec<Component> = lines.iter().flatten().filter(alone).map(|piece| piece.part.clone()).collect();
+    let probabilities = reader.probabilities(&components).await?;
+    let mut read =
+        components.into_iter().zip(probabilities).map(|(part, probabilities)| Letter { part, probabilities });
     let of_line = |line: &Vec<Piece>| line.iter().map(|piece| if piece.mark { None } else { read.next() }).collect();
     Ok(lines.iter().map(of_line).collect())
 }
@@ -178,19 +179,19 @@ fn chained(line: usize, pieces: Vec<Piece>, known: Vec<Option<Letter>>, usual: f
 
 /// A piece's ink between cuts.
 fn divided(piece: Piece, cuts: &[u32]) -> Vec<Piece> {
-    let mut parts = Vec::new();
+    let mut components = Vec::new();
     let mut rest = Some(piece.part);
     for &column in cuts {
         let Some([left, right]) = rest.as_ref().map(|part| part.cut(column)) else { break };
-        parts.extend(left);
+        components.extend(left);
         rest = right;
     }
-    parts.extend(rest);
-    parts.into_iter().map(|part| Piece { part, mark: piece.mark }).collect()
+    components.extend(rest);
+    components.into_iter().map(|part| Piece { part, mark: piece.mark }).collect()
 }
 
 /// Columns at which a piece may be cut: where its ink is thinnest.
-fn cuts(part: &Part, usual: f32) -> Vec<u32> {
+fn cuts(part: &Component, usual: f32) -> Vec<u32> {
     let columns = part.columns();
     let apart = ((APART * usual) as usize).max(2);
     let thin = 1.8 * part.stroke;
@@ -216,24 +217,24 @@ fn cuts(part: &Part, usual: f32) -> Vec<u32> {
 /// Reads all neighbouring pieces of the chains that may be one letter.
 async fn read_spans(chains: &mut [Chain], usual: f32, reader: &mut Reader) -> Result<()> {
     let mut asked: Vec<(usize, Range<usize>)> = Vec::new();
-    let mut parts = Vec::new();
+    let mut components = Vec::new();
     for (number, chain) in chains.iter().enumerate() {
         for span in chain.spans() {
             if chain.read.contains_key(&(span.start, span.end)) {
                 continue;
             }
             let pieces = &chain.pieces[span.clone()];
-            let joined = Part::joined(pieces.iter().map(|piece| &piece.part));
-            let fits = |part: &Part| part.area.width as f32 <= WIDEST * usual;
+            let joined = Component::joined(pieces.iter().map(|piece| &piece.part));
+            let fits = |part: &Component| part.area.width as f32 <= WIDEST * usual;
             let letters = pieces.iter().any(|piece| !piece.mark);
             if let Some(part) = joined.filter(|part| letters && fits(part)) {
                 asked.push((number, span));
-                parts.push(part);
+                components.push(part);
             }
         }
     }
-    let probabilities = reader.probabilities(&parts).await?;
-    for (((number, span), part), probabilities) in asked.into_iter().zip(parts).zip(probabilities) {
+    let probabilities = reader.probabilities(&components).await?;
+    for (((number, span), part), probabilities) in asked.into_iter().zip(components).zip(probabilities) {
         chains[number].read.insert((span.start, span.end), Letter { part, probabilities });
     }
     Ok(())
@@ -289,7 +290,7 @@ impl Chain {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::Run;
+    use super::super::components::Run;
     use super::*;
 
     fn block(left: u32, top: u32, width: u32, height: u32) -> Vec<Run> {
@@ -298,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_bar_within_a_letter_and_a_dot_above_join_it_but_a_dot_below_does_not() {
-        let part = |runs| Part::of(runs).expect("ink");
+        let part = |runs| Component::of(runs).expect("ink");
         let arch = [block(40, 20, 30, 10), block(40, 30, 5, 40), block(65, 30, 5, 40)].concat();
         let row = Row {
             letters: vec![part(block(10, 20, 5, 50)), part(arch)],
@@ -311,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_stem_with_a_dot_below_is_no_letter() {
-        let part = |runs| Part::of(runs).expect("ink");
+        let part = |runs| Component::of(runs).expect("ink");
         let row = Row {
             letters: vec![part(block(10, 20, 5, 40)), part(block(40, 20, 30, 50))],
             marks: vec![part(block(9, 65, 6, 6))],
@@ -326,7 +327,7 @@ mod tests {
         let ring =
             |left| [block(left, 0, 30, 4), block(left, 36, 30, 4), block(left, 4, 4, 32), block(left + 26, 4, 4, 32)];
         let runs = [ring(0).concat(), ring(40).concat(), block(30, 18, 10, 4)].concat();
-        let part = Part::of(runs).expect("ink");
+        let part = Component::of(runs).expect("ink");
         let cuts = cuts(&part, 40.0);
         assert!(cuts.iter().any(|cut| (32..38).contains(cut)), "{cuts:?}");
         let pieces = divided(Piece { part: part.clone(), mark: false }, &cuts);

@@ -1,8 +1,8 @@
 //! Which pieces of ink stand on one line: those whose heights overlap, followed from left to right, so that lines may slope and
 //! bend; and which are too small, too large or too far off to be letters.
 
+use super::components::Component;
 use super::page::Area;
-use super::parts::Part;
 
 /// Letters are between these parts of the usual letter's height.
 const LETTERS: std::ops::Range<f32> = 0.42..3.2;
@@ -20,21 +20,21 @@ const LAST: usize = 6;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Row {
     /// Pieces as high as letters, from left to right.
-    pub letters: Vec<Part>,
+    pub letters: Vec<Component>,
     /// Smaller ones: dots, bars, dashes.
-    pub marks: Vec<Part>,
+    pub marks: Vec<Component>,
 }
 
 /// The height of a page's usual letter; none where there is no ink.
-pub(super) fn letter_height(parts: &[Part], width: u32, height: u32) -> Option<f32> {
+pub(super) fn letter_height(components: &[Component], width: u32, height: u32) -> Option<f32> {
     // Desks and shadows beside the page reach into the image from its edge.
-    let foreign = |part: &&Part| {
+    let foreign = |part: &&Component| {
         let area = &part.area;
         let at_edge = area.left == 0 || area.top == 0 || area.right() == width || area.bottom() == height;
-        at_edge && (area.width > width / 4 || area.height > height / 4) && parts.len() > 1
+        at_edge && (area.width > width / 4 || area.height > height / 4) && components.len() > 1
     };
     let mut heights: Vec<(u32, u32)> =
-        parts.iter().filter(|part| !foreign(part)).map(|part| (part.area.height, part.ink)).collect();
+        components.iter().filter(|part| !foreign(part)).map(|part| (part.area.height, part.ink)).collect();
     heights.sort_unstable();
     let half = heights.iter().map(|(_, ink)| u64::from(*ink)).sum::<u64>() / 2;
     let mut seen = 0;
@@ -46,10 +46,10 @@ pub(super) fn letter_height(parts: &[Part], width: u32, height: u32) -> Option<f
 }
 
 /// Divides the pieces of a page among its lines, from top to bottom.
-pub(super) fn rows(parts: Vec<Part>, usual: f32) -> Vec<Row> {
+pub(super) fn rows(components: Vec<Component>, usual: f32) -> Vec<Row> {
     let is_speck = |area: &Area| (area.width.max(area.height) as f32) < (SPECK * usual).max(2.0);
-    let (mut letters, others): (Vec<Part>, Vec<Part>) =
-        parts.into_iter().filter(|part| !is_speck(&part.area)).partition(|part| {
+    let (mut letters, others): (Vec<Component>, Vec<Component>) =
+        components.into_iter().filter(|part| !is_speck(&part.area)).partition(|part| {
             let area = &part.area;
             LETTERS.contains(&(area.height as f32 / usual)) && (area.width as f32) < 12.0 * usual
         });
@@ -78,7 +78,7 @@ pub(super) fn rows(parts: Vec<Part>, usual: f32) -> Vec<Row> {
 }
 
 /// The slope along which the letters' middles lie most together.
-fn slope(letters: &[Part], usual: f32) -> f32 {
+fn slope(letters: &[Component], usual: f32) -> f32 {
     let bin = usual / 3.0;
     let sharpness = |slope: f32| -> f32 {
         let mut heights: Vec<f32> = letters.iter().map(|part| middle(&part.area, slope)).collect();
@@ -165,7 +165,7 @@ impl Track {
 }
 
 /// Follows lines through letters that are sorted from left to right.
-fn follow(letters: &[Part], slope: f32) -> Vec<Track> {
+fn follow(letters: &[Component], slope: f32) -> Vec<Track> {
     let mut tracks: Vec<Track> = Vec::new();
     for (index, letter) in letters.iter().enumerate() {
         let member = Member::of(index, &letter.area, slope);
@@ -202,24 +202,24 @@ fn joined(mut tracks: Vec<Track>) -> Vec<Track> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parts::Run;
+    use super::super::components::Run;
     use super::*;
 
-    fn block(left: u32, top: u32, width: u32, height: u32) -> Part {
-        Part::of((top..top + height).map(|y| Run { y, from: left, to: left + width }).collect()).expect("ink")
+    fn block(left: u32, top: u32, width: u32, height: u32) -> Component {
+        Component::of((top..top + height).map(|y| Run { y, from: left, to: left + width }).collect()).expect("ink")
     }
 
     #[test]
     fn sloping_lines_stay_apart() {
         // Two lines that fall by 60 over 1200 pixels, 55 apart, of letters 30 high.
-        let mut parts = Vec::new();
+        let mut components = Vec::new();
         for x in 0..24 {
             for line in 0..2 {
-                parts.push(block(50 * x, 100 + 5 * x / 2 + 55 * line, 20, 30));
+                components.push(block(50 * x, 100 + 5 * x / 2 + 55 * line, 20, 30));
             }
         }
-        let usual = letter_height(&parts, 1300, 400).expect("ink");
-        let rows = rows(parts, usual);
+        let usual = letter_height(&components, 1300, 400).expect("ink");
+        let rows = rows(components, usual);
         assert_eq!(usual, 30.0);
         assert_eq!(rows.iter().map(|row| row.letters.len()).collect::<Vec<_>>(), [24, 24]);
         assert!(rows[0].letters.windows(2).all(|pair| pair[0].area.left < pair[1].area.left));
@@ -227,11 +227,11 @@ mod tests {
 
     #[test]
     fn marks_go_to_the_nearest_line_and_specks_to_none() {
-        let mut parts: Vec<Part> = (0..6).map(|x| block(60 * x + 20, 50, 30, 50)).collect();
-        parts.push(block(85, 40, 6, 6));
-        parts.push(block(300, 99, 2, 2));
-        parts.push(block(200, 200, 5, 5));
-        let rows = rows(parts, 50.0);
+        let mut components: Vec<Component> = (0..6).map(|x| block(60 * x + 20, 50, 30, 50)).collect();
+        components.push(block(85, 40, 6, 6));
+        components.push(block(300, 99, 2, 2));
+        components.push(block(200, 200, 5, 5));
+        let rows = rows(components, 50.0);
         assert_eq!((rows.len(), rows[0].letters.len(), rows[0].marks.len()), (1, 6, 1));
     }
 

@@ -4,19 +4,19 @@
 //! network is surest of makes `letters` of a line's parts, each drawn (`crop`) as the network's training data are; gaps
 //! make `words` of letters, and a word decides (`context`) what a letter is where its form does not.
 
+mod components;
 mod context;
 mod crop;
 mod ink;
 mod letters;
 mod lines;
 pub mod measure;
+mod orientation;
 mod overlay;
 mod page;
 pub mod pages;
-mod parts;
 mod reader;
 mod rules;
-mod turn;
 mod web;
 mod words;
 
@@ -37,17 +37,17 @@ const FEW: f64 = 0.3;
 
 /// What a caller may want otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct ReadOptions {
     /// Take every character for what the network takes it for, whatever its word.
     pub raw: bool,
 }
 
-/// Reads an image: [`read_with`], with [`Options::default`].
+/// Reads an image: [`read_with`], with [`ReadOptions::default`].
 ///
 /// # Errors
 /// As [`read_with`].
 pub async fn read(image: &DynamicImage, reader: &mut Reader) -> Result<Page> {
-    read_with(image, reader, Options::default()).await
+    read_with(image, reader, ReadOptions::default()).await
 }
 
 /// Reads an image. One that shows no writing gives a page without lines.
@@ -57,25 +57,25 @@ pub async fn read(image: &DynamicImage, reader: &mut Reader) -> Result<Page> {
 ///
 /// # Errors
 /// When the reader's device is lost.
-pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: Options) -> Result<Page> {
+pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: ReadOptions) -> Result<Page> {
     let empty = Page { width: image.width(), height: image.height(), ..Page::default() };
     let Some(mut ink) = ink::find(image) else { return Ok(empty) };
     rules::remove(&mut ink);
-    let mut parts = parts::find(&ink);
+    let mut components = components::find(&ink);
     let size = |ink: &ink::Ink| (ink.contrast.width(), ink.contrast.height());
     let (width, height) = size(&ink);
-    let Some(usual) = lines::letter_height(&parts, width, height) else { return Ok(empty) };
-    let turn = turn::find(&parts, usual, reader).await?;
-    if turn != turn::Turn::None {
-        ink.contrast = turn.apply(&ink.contrast);
-        parts = parts::find(&ink);
+    let Some(usual) = lines::letter_height(&components, width, height) else { return Ok(empty) };
+    let orientation = orientation::find(&components, usual, reader).await?;
+    if orientation != orientation::Orientation::None {
+        ink.contrast = orientation.apply(&ink.contrast);
+        components = components::find(&ink);
     }
     let (width, height) = size(&ink);
-    let Some(usual) = lines::letter_height(&parts, width, height) else { return Ok(empty) };
-    let letters = letters::find(lines::rows(parts, usual), usual, reader).await?;
-    let place = |area: &Area| scaled(&turn.back(area, width, height), ink.scale, &empty);
+    let Some(usual) = lines::letter_height(&components, width, height) else { return Ok(empty) };
+    let letters = letters::find(lines::rows(components, usual), usual, reader).await?;
+    let place = |area: &Area| scaled(&orientation.back(area, width, height), ink.scale, &empty);
     let lines = words::lines(&letters, reader, options.raw, place);
-    let page = Page { turned: turn.degrees(), light_ink: ink.light, lines, ..empty.clone() };
+    let page = Page { turned: orientation.degrees(), light_ink: ink.light, lines, ..empty.clone() };
     Ok(if believable(page.characters(), PAGE) {
         let written = |line: &Line| believable(line.characters(), LINE);
         Page { lines: page.lines.into_iter().filter(written).collect(), ..page }

@@ -10,7 +10,7 @@ use super::page::Area;
 use crate::data::Dataset;
 use crate::data::Split;
 use crate::data::glyphs::Hand;
-use crate::random::{Counted, Purpose};
+use crate::random::{CounterRng, Purpose};
 use crate::{Error, Result};
 
 /// Words as they are written in notes; every letter occurs.
@@ -130,7 +130,7 @@ struct Sheet {
 
 /// Draws page `number` of a seed.
 pub fn draw(glyphs: &Glyphs, seed: u64, number: u32) -> Written {
-    let mut hand = Hand::new(Counted::new(seed, Purpose::Pages, 0, number));
+    let mut hand = Hand::new(CounterRng::new(seed, Purpose::Pages, 0, number));
     let style = Style::of(&mut hand);
     let tilt = style.slope.abs() * WIDTH as f32;
     let height = (style.leading * (LINES as f32 + 1.0) + tilt) as u32;
@@ -139,7 +139,7 @@ pub fn draw(glyphs: &Glyphs, seed: u64, number: u32) -> Written {
     let lines = (0..LINES)
         .map(|line| write(&mut sheet, glyphs, &style, first + line as f32 * style.leading, &mut hand))
         .collect();
-    let image = photograph(&sheet, &style, Counted::new(seed, Purpose::Pages, 1, number), &mut hand);
+    let image = photograph(&sheet, &style, CounterRng::new(seed, Purpose::Pages, 1, number), &mut hand);
     Written { image, lines }
 }
 
@@ -237,8 +237,8 @@ impl Light {
     fn of(sheet: &Sheet, style: &Style, hand: &mut Hand) -> Self {
         let brightness = hand.between(0.62, 0.95);
         let corners = std::array::from_fn(|_| brightness * hand.between(0.8, 1.05));
-        let turn = hand.between(0.0, std::f32::consts::TAU);
-        let (a, b) = (turn.cos(), turn.sin());
+        let orientation = hand.between(0.0, std::f32::consts::TAU);
+        let (a, b) = (orientation.cos(), orientation.sin());
         let (x, y) = (hand.between(0.2, 0.8) * sheet.width as f32, hand.between(0.2, 0.8) * sheet.height as f32);
         let left = if hand.between(0.0, 1.0) < 0.4 { hand.between(0.55, 0.85) } else { 1.0 };
         let shadow = [a, b, a * x + b * y, hand.between(15.0, 90.0), left];
@@ -262,7 +262,7 @@ impl Light {
 }
 
 /// What a camera sees of a sheet.
-fn photograph(sheet: &Sheet, style: &Style, grain: Counted, hand: &mut Hand) -> GrayImage {
+fn photograph(sheet: &Sheet, style: &Style, grain: CounterRng, hand: &mut Hand) -> GrayImage {
     let light = Light::of(sheet, style, hand);
     let noise = hand.between(0.004, 0.03);
     let (width, height) = (sheet.width as f32, sheet.height as f32);

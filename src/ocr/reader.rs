@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::components::Component;
 use super::crop;
-use super::parts::Part;
-use super::turn::Turn;
+use super::orientation::Orientation;
 use crate::data;
 use crate::train::{Checkpoint, Predictor};
 use crate::{Engine, Error, Result};
@@ -97,18 +97,18 @@ impl Reader {
     }
 
     /// How sure it is of pieces of ink on the mean when they are turned.
-    pub(super) async fn confidence(&mut self, parts: &[Part], turn: Turn) -> Result<f32> {
+    pub(super) async fn confidence(&mut self, components: &[Component], orientation: Orientation) -> Result<f32> {
         let (side, dark) = (self.side, self.dark);
-        let images = parts.par_iter().map(|part| turn.square(&crop::draw(part, side, dark), side));
+        let images = components.par_iter().map(|part| orientation.square(&crop::draw(part, side, dark), side));
         let all = self.predictor.probabilities(&images.collect::<Vec<_>>()).await?;
         let sum: f32 = all.iter().map(|probabilities| self.certainty(probabilities)).sum();
         Ok(sum / all.len().max(1) as f32)
     }
 
     /// The probabilities of all characters for each piece of ink.
-    pub(super) async fn probabilities(&mut self, parts: &[Part]) -> Result<Vec<Vec<f32>>> {
+    pub(super) async fn probabilities(&mut self, components: &[Component]) -> Result<Vec<Vec<f32>>> {
         let (side, dark) = (self.side, self.dark);
-        let images: Vec<Vec<f32>> = parts.par_iter().map(|part| crop::draw(part, side, dark)).collect();
+        let images: Vec<Vec<f32>> = components.par_iter().map(|part| crop::draw(part, side, dark)).collect();
         self.predictor.probabilities(&images).await
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::graph::{DType, Graph, NodeId, TensorType};
-use crate::random::{Counted, Purpose};
+use crate::random::{CounterRng, Purpose};
 
 /// How a tensor of a case is filled.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,7 +44,7 @@ impl Sample {
 
     /// The values, the same for the same stream; integers are whole.
     pub fn values(&self, stream: u32) -> Vec<f64> {
-        let counted = Counted { seed: 7, purpose: Purpose::Init, stream, step: 0 };
+        let counted = CounterRng { seed: 7, purpose: Purpose::Init, stream, step: 0 };
         (0..self.ty.elements() as u32)
             .map(|element| match self.fill {
                 Fill::Uniform(low, high) => {

@@ -9,7 +9,7 @@ use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, expect_inputs};
 
 use crate::graph::DType;
-use crate::random::{Counted, Purpose};
+use crate::random::{CounterRng, Purpose};
 
 /// Random words that are drawn at once.
 const BLOCK: usize = 4;
@@ -30,7 +30,8 @@ impl Dropout {
     }
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let step = call.step;
-        let counted = Counted { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
+        let counted =
+            CounterRng { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
         let (x, threshold) = (call.real(0), self.threshold());
         let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
         in_pieces(call.out(), BLOCK, |first, out| {

@@ -150,7 +150,7 @@ impl<'a, T> Call<'a, T> {
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct Step {
-    /// Counted from 0 over the whole run: one key of counted randomness.
+    /// CounterRng from 0 over the whole run: one key of counted randomness.
     pub number: u32,
     /// Where this batch begins in the list of rows.
     pub first: u32,
@@ -213,7 +213,7 @@ pub struct Lower<'a> {
     /// For an op that offers places to its inputs: which of them the plan has put there. Empty: none.
     pub placed: &'a [bool],
     /// The device's class and limits.
-    pub device: &'a crate::gpu::kernel::Traits,
+    pub device: &'a crate::gpu::kernel::Capabilities,
 }
 
 impl PartialEq for Types {

@@ -4,4 +4,4 @@ mod optimiser;
 mod schedule;
 
 pub use optimiser::{Method, Optimiser};
-pub use schedule::{Moment, Schedule, Shape};
+pub use schedule::{Schedule, Shape, TrainingProgress};

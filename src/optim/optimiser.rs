@@ -203,17 +203,17 @@ impl Optimiser {
     }
 
     /// Its momentum (or beta1) without a schedule's say.
-    pub fn inertia(&self) -> f64 {
+    pub fn momentum(&self) -> f64 {
         if self.name == Method::Sgd { self.momentum } else { self.beta1 }
     }
 
-    /// Puts a step's rate, inertia and bias corrections into the step's numbers; `step.number` counts from 0.
-    pub fn fill(&self, step: &mut Step, rate: f64, inertia: f64) {
+    /// Puts a step's rate, momentum and bias corrections into the step's numbers; `step.number` counts from 0.
+    pub fn fill(&self, step: &mut Step, rate: f64, momentum: f64) {
         step.learning_rate = rate as f32;
-        step.momentum = inertia as f32;
+        step.momentum = momentum as f32;
         if self.name != Method::Sgd {
             let time = f64::from(step.number) + 1.0;
-            step.correction1 = (1.0 - inertia.powf(time)) as f32;
+            step.correction1 = (1.0 - momentum.powf(time)) as f32;
             step.correction2 = (1.0 - self.beta2.powf(time)) as f32;
         }
     }

@@ -4,7 +4,7 @@ use crate::{Error, Result};
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moment {
+pub struct TrainingProgress {
     /// The epoch, from 0.
     pub epoch: u32,
     /// The step within the epoch, from 0.
@@ -15,7 +15,7 @@ pub struct Moment {
     pub epochs: u32,
 }
 
-impl Moment {
+impl TrainingProgress {
     /// Epochs that have passed, with fractions.
     fn passed(self) -> f64 {
         f64::from(self.epoch) + f64::from(self.step) / f64::from(self.steps.max(1))
@@ -185,7 +185,7 @@ impl Schedule {
     }
 
     /// What the learning rate is multiplied by.
-    pub fn factor(&self, at: Moment) -> f64 {
+    pub fn factor(&self, at: TrainingProgress) -> f64 {
         let form = match self.shape {
             Shape::Constant => 1.0,
             Shape::Step { every, factor } => factor.powi((at.epoch / every) as i32),
@@ -199,7 +199,7 @@ impl Schedule {
     }
 
     /// Momentum (or beta1) where `usual` is what it is without the schedule.
-    pub fn inertia(&self, at: Moment, usual: f64) -> f64 {
+    pub fn momentum(&self, at: TrainingProgress, usual: f64) -> f64 {
         match self.shape {
             Shape::OneCycle if usual > 0.0 => cycle(at, [0.95, 0.85, 0.95]),
             _ => usual,
@@ -213,7 +213,7 @@ fn between(from: f64, to: f64, part: f64) -> f64 {
 }
 
 /// From the first to the second over 30 % of the run's steps, then to the third; the last step reaches it.
-fn cycle(at: Moment, [start, top, end]: [f64; 3]) -> f64 {
+fn cycle(at: TrainingProgress, [start, top, end]: [f64; 3]) -> f64 {
     let total = f64::from(at.epochs) * f64::from(at.steps);
     let step = f64::from(at.epoch) * f64::from(at.steps) + f64::from(at.step);
     let peak = (0.3 * total - 1.0).max(0.0);
@@ -228,8 +228,8 @@ fn cycle(at: Moment, [start, top, end]: [f64; 3]) -> f64 {
 mod tests {
     use super::*;
 
-    fn at(epoch: u32, step: u32) -> Moment {
-        Moment { epoch, step, steps: 10, epochs: 20 }
+    fn at(epoch: u32, step: u32) -> TrainingProgress {
+        TrainingProgress { epoch, step, steps: 10, epochs: 20 }
     }
 
     fn schedule(text: &str) -> Schedule {
@@ -248,8 +248,8 @@ mod tests {
         assert!((cycle.factor(at(0, 0)) - 0.04).abs() < 1e-12);
         assert!((cycle.factor(at(5, 9)) - 1.0).abs() < 1e-12);
         assert!((cycle.factor(at(19, 9)) - 4e-6).abs() < 1e-12);
-        assert!((cycle.inertia(at(5, 9), 0.9) - 0.85).abs() < 1e-12);
-        assert_eq!(cycle.inertia(at(5, 9), 0.0), 0.0);
+        assert!((cycle.momentum(at(5, 9), 0.9) - 0.85).abs() < 1e-12);
+        assert_eq!(cycle.momentum(at(5, 9), 0.0), 0.0);
     }
 
     #[test]
@@ -267,8 +267,8 @@ mod tests {
     #[test]
     fn numbers_are_pytorchs() {
         const STEPS: [u32; 14] = [0, 1, 2, 4, 5, 7, 9, 10, 14, 17, 20, 25, 28, 29];
-        let at = |step: u32| Moment { epoch: step / 5, step: step % 5, steps: 5, epochs: 6 };
-        let agree = |what: &str, ours: &dyn Fn(Moment) -> f64, theirs: [f64; 14]| {
+        let at = |step: u32| TrainingProgress { epoch: step / 5, step: step % 5, steps: 5, epochs: 6 };
+        let agree = |what: &str, ours: &dyn Fn(TrainingProgress) -> f64, theirs: [f64; 14]| {
             for (step, theirs) in STEPS.into_iter().zip(theirs) {
                 let ours = ours(at(step));
                 assert!((ours - theirs).abs() < 1e-12, "{what}, step {step}: {ours} and {theirs}");
@@ -276,7 +276,7 @@ mod tests {
         };
         let factor = |text: &str, warmup: f64| {
             let schedule = Schedule { warmup, ..schedule(text) };
-            move |at: Moment| schedule.factor(at)
+            move |at: TrainingProgress| schedule.factor(at)
         };
         let step = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.3, 0.3, 0.3, 0.09, 0.09, 0.09, 0.09];
         agree("step", &factor("step:2:0.3", 0.0), step);
@@ -316,7 +316,7 @@ mod tests {
             4e-06,
         ];
         agree("one-cycle", &factor("one-cycle", 0.0), cycle);
-        let inertia = [
+        let momentum = [
             0.95,
             0.9461939766255643,
             0.9353553390593273,
@@ -332,7 +332,7 @@ mod tests {
             0.9494415413112564,
             0.95,
         ];
-        agree("one-cycle's momentum", &|at| schedule("one-cycle").inertia(at, 0.9), inertia);
+        agree("one-cycle's momentum", &|at| schedule("one-cycle").momentum(at, 0.9), momentum);
         let warm = [0.1, 0.2, 0.3, 0.5, 0.6, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
         agree("warm-up", &factor("constant", 2.0), warm);
         let both = [

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::confusion::Pair;
-use super::outcomes::{Outcome, Outcomes};
 use super::embed::{inside, pixels};
+use super::predictions::{ImagePrediction, Predictions};
 use crate::Result;
 use crate::train::Reconstruction;
 
@@ -24,8 +24,8 @@ pub struct Shown {
 }
 
 /// The numbers of the images that were taken for another class, the surest mistakes first.
-fn mistaken(each: &[Outcome], label: usize, guess: usize) -> Vec<usize> {
-    let wrong = |outcome: &Outcome| outcome.label == label && outcome.guess == guess;
+fn mistaken(each: &[ImagePrediction], label: usize, guess: usize) -> Vec<usize> {
+    let wrong = |outcome: &ImagePrediction| outcome.label == label && outcome.guess == guess;
     let mut numbers: Vec<usize> = (0..each.len()).filter(|&number| wrong(&each[number])).collect();
     numbers.sort_by(|&a, &b| each[b].of_guess.total_cmp(&each[a].of_guess));
     numbers.truncate(OF_A_MISTAKE);
@@ -33,7 +33,7 @@ fn mistaken(each: &[Outcome], label: usize, guess: usize) -> Vec<usize> {
 }
 
 /// The images of a pair's mistakes: of the first class taken for the second, and the other way.
-pub fn of_pair(outcomes: &Outcomes, pair: Pair) -> [Shown; 2] {
+pub fn of_pair(outcomes: &Predictions, pair: Pair) -> [Shown; 2] {
     let [a, b] = pair.classes;
     [(a, b), (b, a)].map(|(label, guess)| {
         let line = |number: usize| (number, percent(outcomes.each[number].of_guess));
@@ -43,7 +43,7 @@ pub fn of_pair(outcomes: &Outcomes, pair: Pair) -> [Shown; 2] {
 
 /// The `count` images with the lowest figure of what they show, and those with the highest: the probability of their class,
 /// or decibels. Never one among both.
-pub fn extremes(outcomes: &Outcomes, count: usize) -> [Vec<usize>; 2] {
+pub fn extremes(outcomes: &Predictions, count: usize) -> [Vec<usize>; 2] {
     let each = &outcomes.each;
     let mut numbers: Vec<usize> = (0..each.len()).collect();
     numbers.sort_by(|&a, &b| each[a].of_label.total_cmp(&each[b].of_label));
@@ -55,7 +55,7 @@ pub fn extremes(outcomes: &Outcomes, count: usize) -> [Vec<usize>; 2] {
 
 /// The images whose reconstructions are shown: two of each of five classes, as the source report has them, else of the
 /// first classes.
-pub fn to_reconstruct(outcomes: &Outcomes, classes: &[String]) -> Vec<usize> {
+pub fn to_reconstruct(outcomes: &Predictions, classes: &[String]) -> Vec<usize> {
     let named = WANTED.iter().filter_map(|&wanted| classes.iter().position(|class| class == wanted));
     let mut chosen: Vec<usize> = named.collect();
     let others = (0..classes.len()).filter(|class| !chosen.contains(class)).collect::<Vec<_>>();
@@ -71,9 +71,9 @@ pub fn to_reconstruct(outcomes: &Outcomes, classes: &[String]) -> Vec<usize> {
 ///
 /// # Errors
 /// When an image cannot be written.
-pub fn figures(outcomes: &Outcomes, numbers: &[usize], (classes, input): (&[String], [usize; 3])) -> Result<Markup> {
+pub fn figures(outcomes: &Predictions, numbers: &[usize], (classes, input): (&[String], [usize; 3])) -> Result<Markup> {
     let line = |&number: &usize| {
-        let Outcome { label, guess, of_label, of_guess } = outcomes.each[number];
+        let ImagePrediction { label, guess, of_label, of_guess } = outcomes.each[number];
         let (shown, taken) = (&classes[label], &classes[guess]);
         let line = match label == guess {
             true => format!("{shown} {}", percent(of_label)),
@@ -88,7 +88,7 @@ pub fn figures(outcomes: &Outcomes, numbers: &[usize], (classes, input): (&[Stri
 ///
 /// # Errors
 /// When an image cannot be written.
-pub fn images(outcomes: &Outcomes, shown: &Shown, input: [usize; 3]) -> Result<Markup> {
+pub fn images(outcomes: &Predictions, shown: &Shown, input: [usize; 3]) -> Result<Markup> {
     let mut all = Vec::new();
     for (number, line) in &shown.images {
         let values = outcomes.split.image(*number).unwrap_or_default();
@@ -132,17 +132,17 @@ pub fn percent(probability: f32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Part, Pixels, Split};
+    use crate::data::{Pixels, Split, SplitName};
 
-    fn outcomes() -> Outcomes {
+    fn outcomes() -> Predictions {
         let each = [(0, 0, 0.9, 0.9), (0, 1, 0.2, 0.8), (1, 0, 0.4, 0.6), (0, 1, 0.05, 0.95), (1, 1, 0.7, 0.7)];
-        let each: Vec<Outcome> = each
+        let each: Vec<ImagePrediction> = each
             .into_iter()
-            .map(|(label, guess, of_label, of_guess)| Outcome { label, guess, of_label, of_guess })
+            .map(|(label, guess, of_label, of_guess)| ImagePrediction { label, guess, of_label, of_guess })
             .collect();
         let labels = each.iter().map(|outcome| outcome.label as u32).collect();
         let split = Split { pixels: Pixels::U8(vec![9; 20]), labels };
-        Outcomes { part: Part::Test, split, of: 5, each }
+        Predictions { part: SplitName::Test, split, of: 5, each }
     }
 
     #[test]

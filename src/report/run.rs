@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::curves::{self, Curves};
 use super::draw::{self, Drawing};
 use super::material::Material;
-use super::outcomes::{self, Outcomes};
 use super::page::Page;
+use super::predictions::{self, Predictions};
 use super::step::{self, Memory, Step, Timings};
 use super::weights::{self, Sheets};
 use super::{confusion::Matrix, embed, examples, sections};
-use crate::data::{Dataset, Part};
+use crate::data::{Dataset, SplitName};
 use crate::files::write_whole;
 use crate::nn::Model;
 use crate::nn::models::Task;
@@ -22,7 +22,7 @@ const EXTREMES: usize = 24;
 
 /// What a report is asked for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options<'a> {
+pub struct ReportOptions<'a> {
     /// The folder that `report.html` and `plots` go into; without it the run directory.
     pub out: Option<&'a Path>,
     /// The run's data set, where it is loaded already.
@@ -30,7 +30,7 @@ pub struct Options<'a> {
     /// The folder that holds data sets, where it is not the one that the run used.
     pub data_dir: Option<&'a Path>,
     /// The split to measure; without it test, else val, else train.
-    pub part: Option<Part>,
+    pub part: Option<SplitName>,
     /// Measure all of its images, however long it takes.
     pub whole: bool,
 }
@@ -61,7 +61,7 @@ pub(super) struct Parts {
     pub material: Material,
     pub model: Option<Model>,
     pub curves: Vec<(&'static str, Curves)>,
-    pub outcomes: Option<Outcomes>,
+    pub outcomes: Option<Predictions>,
     pub matrix: Option<Matrix>,
     /// The numbers of the worst and the best classified images.
     pub extremes: [Vec<usize>; 2],
@@ -80,7 +80,7 @@ pub(super) struct Parts {
 /// As what it cannot do without: when the directory holds no run, or one that was cut off in its first epoch, a file in it
 /// is damaged or of a newer version, or the report cannot be written. What a data set that is gone or a device that fails
 /// would have shown is left out instead.
-pub async fn write(run: &Path, engine: &mut Engine, options: Options<'_>) -> Result<Report> {
+pub async fn write(run: &Path, engine: &mut Engine, options: ReportOptions<'_>) -> Result<Report> {
     let material = Material::read(run)?;
     let folder = options.out.unwrap_or(run);
     let plots = folder.join(PLOTS);
@@ -101,7 +101,7 @@ pub async fn write(run: &Path, engine: &mut Engine, options: Options<'_>) -> Res
 }
 
 /// Measures and times.
-async fn gather(mut material: Material, engine: &mut Engine, options: Options<'_>) -> Result<Parts> {
+async fn gather(mut material: Material, engine: &mut Engine, options: ReportOptions<'_>) -> Result<Parts> {
     let mut left_out = std::mem::take(&mut material.left_out);
     let loaded = match (options.dataset, &material.checkpoint) {
         (None, Some(_)) => material.dataset(options.data_dir).map(Some).unwrap_or_else(|reason| {
@@ -172,19 +172,19 @@ impl Parts {
         engine: &mut Engine,
         checkpoint: &Checkpoint,
         dataset: &Dataset,
-        options: Options<'_>,
+        options: ReportOptions<'_>,
     ) -> Result<()> {
         let file = self.material.run.outcomes();
         // A report that goes elsewhere leaves the run as it is.
         let kept = (file.as_path(), options.out.is_none());
-        let outcomes = outcomes::measure(engine, checkpoint, dataset, (options.part, options.whole), kept).await?;
+        let outcomes = predictions::measure(engine, checkpoint, dataset, (options.part, options.whole), kept).await?;
         if checkpoint.recipe.model.task()? == Task::Reconstruct {
             let chosen = examples::to_reconstruct(&outcomes, &checkpoint.classes);
             let [worst, best] = examples::extremes(&outcomes, EXTREMES / 2);
             let mut given_back = Vec::new();
             for numbers in [chosen, worst, best] {
                 let selected = numbers.iter().map(|&number| number as u32).collect::<Vec<_>>();
-                let back = outcomes::give_back(engine, checkpoint, &outcomes.split.select(&selected)).await?;
+                let back = predictions::give_back(engine, checkpoint, &outcomes.split.select(&selected)).await?;
                 given_back.push((numbers, back));
             }
             if let Ok([chosen, worst, best]) = <[_; 3]>::try_from(given_back) {

@@ -7,11 +7,11 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::draw::{Area, Drawing, Drawn, FAINT, FINE, Hint, INK, LETTERS, RULE, SERIES, text};
 use super::material::Material;
-use super::outcomes::affordable;
-use crate::data::{Dataset, Part, Split};
+use super::predictions::affordable;
+use crate::data::{Dataset, Split, SplitName};
 use crate::graph::{BufferKind, Plan, PlanOptions};
 use crate::profile::{KernelTime, Timed, by_kernel};
-use crate::train::graphs::{Resident, training};
+use crate::train::graphs::{DeviceData, training};
 use crate::train::{Checkpoint, plan, write_weights};
 use crate::{Engine, Error, Program, Result, ops};
 
@@ -74,15 +74,15 @@ pub struct Step<'a> {
 impl<'a> Step<'a> {
     /// Of a run, and its data set where it is there.
     pub fn new(checkpoint: &'a Checkpoint, dataset: Option<&'a Dataset>) -> Self {
-        let images = dataset.and_then(|dataset| dataset.part(Part::Train).ok());
+        let images = dataset.and_then(|dataset| dataset.split(SplitName::Train).ok());
         let rows = images.map_or(usize::MAX, Split::len).min(checkpoint.recipe.training.batch_size);
         Self { checkpoint, images, rows }
     }
 
     /// The images of a step, as they lie on the device.
-    fn resident(&self) -> Resident {
+    fn resident(&self) -> DeviceData {
         let bytes = self.images.is_none_or(|split| split.pixels.value_bytes() == 1);
-        Resident::whole("train", self.rows, bytes, self.checkpoint.input)
+        DeviceData::whole("train", self.rows, bytes, self.checkpoint.input)
     }
 
     /// Its plan for an engine's device.
@@ -122,7 +122,7 @@ impl<'a> Step<'a> {
             engine.write(name, 0, &table)?;
         }
         let mut step = ops::Step::new(0, self.rows as u32, recipe.seed);
-        recipe.optimizer.fill(&mut step, 0.0, recipe.optimizer.inertia());
+        recipe.optimizer.fill(&mut step, 0.0, recipe.optimizer.momentum());
         engine.schedule(program, &[step; MOST_STEPS])?;
         Ok(program)
     }

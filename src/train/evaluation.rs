@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::buffers::write_weights;
 use super::checkpoint::Checkpoint;
-use super::graphs::{self, Resident, SCORES};
+use super::graphs::{self, DeviceData, SCORES};
 use super::memory;
 use super::metrics::Measured;
 use super::trainer::{MEASURED_AT_ONCE, measuring_steps};
-use crate::data::{Dataset, Part};
+use crate::data::{Dataset, SplitName};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
 use crate::{Engine, Result};
@@ -41,7 +41,7 @@ pub async fn evaluate(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
     dataset: &Dataset,
-    part: Part,
+    part: SplitName,
 ) -> Result<Evaluation> {
     evaluate_each(engine, checkpoint, dataset, part, &mut |_, _| {}).await
 }
@@ -57,21 +57,21 @@ pub async fn evaluate_each(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
     dataset: &Dataset,
-    part: Part,
+    part: SplitName,
     each: Each<'_>,
 ) -> Result<Evaluation> {
     checkpoint.check_data(dataset)?;
-    let split = dataset.part(part)?;
+    let split = dataset.split(part)?;
     let task = checkpoint.recipe.model.task()?;
     let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
     let weights = checkpoint.weights_in_use(model.parameters())?;
     let name = match part {
-        Part::Train => "train",
-        Part::Val => "val",
-        Part::Test => "test",
+        SplitName::Train => "train",
+        SplitName::Val => "val",
+        SplitName::Test => "test",
     };
     let (batch, stream) = (MEASURED_AT_ONCE.min(split.len()), checkpoint.recipe.data.stream);
-    let data = Resident::of(name, split, dataset.input, &engine.target(), (batch, stream));
+    let data = DeviceData::of(name, split, dataset.input, &engine.target(), (batch, stream));
     let graph = graphs::measuring(&model, &checkpoint.recipe, data, batch)?;
     let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
     data.upload(engine, task, split)?;

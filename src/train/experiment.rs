@@ -6,7 +6,7 @@ use super::metrics::{EpochLine, Summary};
 use super::run::RunDirectory;
 use super::trainer::Trainer;
 use crate::Result;
-use crate::data::Part;
+use crate::data::SplitName;
 
 /// Watches a run and may stop it.
 pub trait Observer {
@@ -18,7 +18,7 @@ pub trait Observer {
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum RunOutcome {
     /// All epochs are done.
     Finished(Box<Summary>),
     /// The observer stopped it; it can be resumed.
@@ -56,7 +56,7 @@ impl Experiment {
     ///
     /// # Errors
     /// When the device or the disk fails, or the loss or a weight is no longer finite.
-    pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+    pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<RunOutcome> {
         while !self.is_over() {
             let epoch = self.trainer.counters().epoch + 1;
             let line = self.trainer.epoch(&mut |step| observer.step(epoch, step)).await?;
@@ -72,7 +72,7 @@ impl Experiment {
         }
         let summary = self.summary().await?;
         self.run.write_summary(&summary)?;
-        Ok(Outcome::Finished(Box::new(summary)))
+        Ok(RunOutcome::Finished(Box::new(summary)))
     }
 
     /// Whether all epochs are done, or none was better for as long as the recipe's patience.
@@ -82,9 +82,9 @@ impl Experiment {
         counters.epoch >= training.epochs || training.patience.is_some_and(|patience| since_best >= patience)
     }
 
-    fn interrupted(&self) -> Outcome {
+    fn interrupted(&self) -> RunOutcome {
         let counters = self.trainer.counters();
-        Outcome::Interrupted { epochs: counters.epoch, steps: counters.step }
+        RunOutcome::Interrupted { epochs: counters.epoch, steps: counters.step }
     }
 
     /// Writes an epoch down: its line first and the last checkpoint last, so that whatever a crash leaves can be resumed
@@ -114,7 +114,7 @@ impl Experiment {
     /// # Errors
     /// When the device is lost.
     pub async fn summary(&mut self) -> Result<Summary> {
-        let test = self.trainer.measure(Part::Test).await?;
+        let test = self.trainer.measure(SplitName::Test).await?;
         let weights = self.trainer.weights().await?;
         let trainer = &self.trainer;
         let counters = trainer.counters();

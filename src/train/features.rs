@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::graphs::{self, FEATURES, Resident};
+use super::graphs::{self, DeviceData, FEATURES};
 use super::memory;
 use super::recipe::Recipe;
 use super::trainer::measuring_steps;
-use crate::data::{Dataset, Part, Pixels, Split};
+use crate::data::{Dataset, Pixels, Split, SplitName};
 use crate::graph::{Plan, PlanOptions, Target};
 use crate::nn::Model;
 use crate::nn::models::Task;
@@ -53,9 +53,7 @@ impl Cut {
                 );
             }
             Some(_) if views => {
-                return refused(
-                    "the recipe averages over views of an image (tta), which are made of the image itself",
-                );
+                return refused("the recipe averages over views of an image (tta), which are made of the image itself");
             }
             _ => {}
         }
@@ -82,9 +80,9 @@ impl Cut {
         Ok(Some(Self { layers, rest, recipe, input }))
     }
 
-    /// How features of so many images lie on a device: as [`Resident::of`].
-    pub fn resident(&self, name: &'static str, rows: usize, target: &Target, at: (usize, bool)) -> Resident {
-        Resident::of_rows(name, (rows, false), self.input, target, at)
+    /// How features of so many images lie on a device: as [`DeviceData::of`].
+    pub fn resident(&self, name: &'static str, rows: usize, target: &Target, at: (usize, bool)) -> DeviceData {
+        DeviceData::of_rows(name, (rows, false), self.input, target, at)
     }
 
     /// What makes the features of all splits, with the plans for it.
@@ -99,12 +97,12 @@ impl Cut {
     ) -> Result<(Vec<Plan>, Features)> {
         let (mut plans, mut makers) = (Vec::new(), Vec::new());
         for (name, part) in
-            [("features.train", Part::Train), ("features.val", Part::Val), ("features.test", Part::Test)]
+            [("features.train", SplitName::Train), ("features.val", SplitName::Val), ("features.test", SplitName::Test)]
         {
-            let Ok(split) = dataset.part(part) else { continue };
+            let Ok(split) = dataset.split(part) else { continue };
             let batch = AT_ONCE.min(split.len());
             // From the host, a batch after another: the images are needed once.
-            let data = Resident::of(name, split, dataset.input, target, (batch, true));
+            let data = DeviceData::of(name, split, dataset.input, target, (batch, true));
             let graph = graphs::features(model, recipe, data, batch, self.layers)?;
             plans.push(memory::plan(&graph, target, PlanOptions::default())?);
             makers.push(Maker { part, program: None, data, batch, split: split.clone(), made: false });
@@ -142,7 +140,7 @@ impl Features {
     ///
     /// # Errors
     /// When the device is lost, or the images cannot be read.
-    pub async fn make(&mut self, engine: &mut Engine, part: Part) -> Result<Option<Split>> {
+    pub async fn make(&mut self, engine: &mut Engine, part: SplitName) -> Result<Option<Split>> {
         match self.makers.iter_mut().find(|maker| maker.part == part && !maker.made) {
             Some(maker) => {
                 let split = maker.make(engine).await?;
@@ -157,10 +155,10 @@ impl Features {
 /// What makes a split's features.
 #[derive(Debug)]
 struct Maker {
-    part: Part,
+    part: SplitName,
     /// Once its plan is loaded.
     program: Option<Program>,
-    data: Resident,
+    data: DeviceData,
     batch: usize,
     split: Split,
     made: bool,

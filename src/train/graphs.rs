@@ -11,7 +11,7 @@ use crate::ops::gather::Gather;
 use crate::train::metrics::PERFECT;
 use crate::train::recipe::Recipe;
 
-pub use super::resident::Resident;
+pub use super::resident::DeviceData;
 
 /// The output of measuring and using: logits, or the image given back, `[batch, outputs]`.
 pub const SCORES: &str = "scores";
@@ -44,7 +44,7 @@ struct Source {
 
 impl Source {
     /// A split on the device.
-    fn of(build: &mut Build, data: Resident, batch: usize) -> Result<Self> {
+    fn of(build: &mut Build, data: DeviceData, batch: usize) -> Result<Self> {
         let leaf = |(buffer, rows): (String, usize)| {
             let shape: Vec<usize> = std::iter::once(rows).chain(data.input).collect();
             let ty = if data.bytes { TensorType::u8(shape) } else { TensorType::f32(shape) };
@@ -96,7 +96,7 @@ impl Source {
 fn head(
     build: &mut Build,
     task: Task,
-    data: Resident,
+    data: DeviceData,
     source: &Source,
     (scores, x): (NodeId, NodeId),
     smoothing: f32,
@@ -144,7 +144,7 @@ fn decibels(build: &mut Build, errors: NodeId, features: usize) -> Result<NodeId
 ///
 /// # Errors
 /// When the model's output does not fit the task.
-pub fn training(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -> Result<Graph> {
+pub fn training(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Training)?;
     let task = recipe.model.task()?;
     let source = Source::of(&mut build, data, batch)?;
@@ -178,7 +178,7 @@ fn average(build: &mut Build, decay: f32) -> Result<()> {
 ///
 /// # Errors
 /// When the model's output does not fit the task.
-pub fn measuring(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -> Result<Graph> {
+pub fn measuring(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let source = Source::of(&mut build, data, batch)?;
     let measured = source.measured(&mut build, model, recipe)?;
@@ -191,7 +191,7 @@ pub fn measuring(model: &Model, recipe: &Recipe, data: Resident, batch: usize) -
 ///
 /// # Errors
 /// When the images do not fit the model.
-pub fn features(model: &Model, recipe: &Recipe, data: Resident, batch: usize, layers: usize) -> Result<Graph> {
+pub fn features(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize, layers: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let source = Source::of(&mut build, data, batch)?;
     let x = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::MIDDLE)?;

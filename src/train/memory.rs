@@ -62,7 +62,7 @@ pub(super) fn plan_training(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::graphs::{Resident, training};
+    use crate::train::graphs::{DeviceData, training};
     use crate::train::recipe::Recipe;
 
     #[test]
@@ -71,7 +71,7 @@ mod tests {
         let model = recipe.model.build([1, 32, 32], 36).expect("a model");
         // The gathered batch of 1024 floats an image is the largest tensor: 300 fit.
         let target = Target { max_binding: 300 * 1024 * 4, ..Target::cpu() };
-        let data = Resident::whole("train", 400, true, [1, 32, 32]);
+        let data = DeviceData::whole("train", 400, true, [1, 32, 32]);
         let try_with = |batch| {
             plan_training(batch, &target, PlanOptions::default(), |batch| training(&model, &recipe, data, batch))
         };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::tta::Tta;
-use crate::data::images::{Asked, Fit, Size};
+use crate::data::images::{Fit, ImageOptions, Size};
 use crate::formats::tensors::TensorFile;
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
@@ -98,8 +98,8 @@ pub struct Data {
 
 impl Data {
     /// How images of a folder are to be brought to one size.
-    pub fn asked(&self) -> Asked {
-        Asked { size: self.size, fit: self.fit, channels: self.channels }
+    pub fn asked(&self) -> ImageOptions {
+        ImageOptions { size: self.size, fit: self.fit, channels: self.channels }
     }
 }
 
@@ -289,9 +289,7 @@ impl Recipe {
                 return wrong("Averaging over views (tta) is for classifiers; this model gives images back.".into());
             }
             if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
-                return wrong(
-                    "This model gives images back as they are: leave mean and std out of [augment].".into(),
-                );
+                return wrong("This model gives images back as they are: leave mean and std out of [augment].".into());
             }
         }
         Ok(())
@@ -327,10 +325,10 @@ impl Recipe {
     /// # Errors
     /// When the data set is unknown, not there or damaged, or has no training images.
     pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<crate::data::Dataset> {
-        let mut options = crate::data::Options {
+        let mut options = crate::data::LoadOptions {
             asked: self.data.asked(),
             skip_bad: self.data.skip_bad,
-            ..crate::data::Options::default()
+            ..crate::data::LoadOptions::default()
         };
         if self.data.stream {
             options.most_in_memory = 0;

@@ -19,7 +19,7 @@ const READ_AT_ONCE: usize = 256;
 
 /// What a graph must know of a split that lies on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resident {
+pub struct DeviceData {
     /// What its buffers are named after: `train`, `val` or `test`.
     pub name: &'static str,
     /// Images.
@@ -34,7 +34,7 @@ pub struct Resident {
     pub slots: Option<usize>,
 }
 
-impl Resident {
+impl DeviceData {
     /// Of images that lie on the device in one piece.
     pub fn whole(name: &'static str, rows: usize, bytes: bool, input: [usize; 3]) -> Self {
         Self { name, rows, bytes, input, each: rows, slots: None }
@@ -51,7 +51,7 @@ impl Resident {
         Self::of_rows(name, (split.len(), split.pixels.value_bytes() == 1), input, target, (batch, stream))
     }
 
-    /// Of so many images that are not there yet, of bytes or floats: as [`Resident::of`].
+    /// Of so many images that are not there yet, of bytes or floats: as [`DeviceData::of`].
     pub fn of_rows(
         name: &'static str,
         (rows, bytes): (usize, bool),
@@ -186,9 +186,9 @@ mod tests {
     fn a_set_lies_in_as_many_shards_as_it_needs_and_else_in_a_ring() {
         let of = |max_binding: usize, stream: bool| {
             let target = Target { max_binding, ..Target::cpu() };
-            Resident::of("train", &split(100, 12), [3, 2, 2], &target, (8, stream))
+            DeviceData::of("train", &split(100, 12), [3, 2, 2], &target, (8, stream))
         };
-        let rows = |data: Resident| data.shards(8).into_iter().map(|(_, rows)| rows).collect::<Vec<_>>();
+        let rows = |data: DeviceData| data.shards(8).into_iter().map(|(_, rows)| rows).collect::<Vec<_>>();
         assert_eq!(rows(of(1200, false)), [100]);
         assert_eq!(rows(of(1199, false)), [50, 50]);
         assert_eq!(rows(of(420, false)), [34, 34, 32]);
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn submits_of_a_ring_end_where_it_does() {
-        let ring = Resident { slots: Some(3), ..Resident::whole("train", 100, true, [1, 2, 2]) };
+        let ring = DeviceData { slots: Some(3), ..DeviceData::whole("train", 100, true, [1, 2, 2]) };
         assert_eq!([ring.submit(0, 13, 9), ring.submit(4, 13, 9), ring.submit(12, 13, 9)], [0..3, 4..6, 12..13]);
-        assert_eq!(Resident { slots: None, ..ring }.submit(4, 9, 3), 4..7);
+        assert_eq!(DeviceData { slots: None, ..ring }.submit(4, 9, 3), 4..7);
     }
 }

@@ -1,7 +1,7 @@
 //! Images as a network gets them, by the op itself on the CPU.
 
 use crate::cpu::Executor;
-use crate::data::{Dataset, Part, Pixels, Split};
+use crate::data::{Dataset, Pixels, Split, SplitName};
 use crate::formats::tensors::TensorFile;
 use crate::graph::{Graph, PlanOptions, TensorType};
 use crate::nn::{Model, Weights};
@@ -77,7 +77,7 @@ pub fn first_weights(
         let dataset = dataset.ok_or_else(|| {
             Error::usage("The network begins as the training images have it, and these were not found.")
         })?;
-        let train = dataset.part(Part::Train)?;
+        let train = dataset.split(SplitName::Train)?;
         model.prepare(&mut weights, &sample(recipe.augment.as_ref(), train, dataset.input)?)?;
     }
     if let Some(file) = pretrained {

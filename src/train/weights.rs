@@ -9,7 +9,7 @@ use crate::data::images::{Fit, Size};
 use crate::data::{Dataset, imagenet};
 use crate::formats::tensors::{self, Numbers, TensorFile};
 use crate::nn::models::{self, Config, IMAGENET};
-use crate::nn::{Layout, Model, Parameter, Weights};
+use crate::nn::{Model, Parameter, ParameterLayout, Weights};
 use crate::ops::augment::Augment;
 use crate::{Error, Result};
 
@@ -48,7 +48,7 @@ pub fn fill(file: &TensorFile, model: &Model, weights: &mut Weights, wanted: imp
     check_fit(file, model, &wanted)?;
     let parameters = model.parameters();
     let mut unsound = Vec::new();
-    let mut take = |layout: &Layout, flat: &mut [f32]| {
+    let mut take = |layout: &ParameterLayout, flat: &mut [f32]| {
         for parameter in layout.iter().filter(|parameter| wanted(&parameter.name)) {
             let values = file.values(&parameter.name)?;
             if !values.iter().all(|value| value.is_finite()) {

@@ -192,7 +192,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut engine = match device.as_str() {
         "cpu" => Engine::cpu(),
-        _ => kernels_tests::gpu(gpunn::gpu::Options::default()).ok_or("there is no adapter")?,
+        _ => kernels_tests::gpu(gpunn::gpu::DeviceOptions::default()).ok_or("there is no adapter")?,
     };
     let (cases, given) = read(&std::fs::read(from)?)?;
     let mut results = Tensors::new();

@@ -11,7 +11,7 @@ use crate::data::{Split, idx_sets};
 use crate::error::all_or_first;
 use crate::files::write_whole;
 use crate::formats::mat::{self, Matrix};
-use crate::random::{Counted, Purpose};
+use crate::random::{CounterRng, Purpose};
 use crate::{Error, Result};
 
 /// What is needed.
@@ -81,10 +81,9 @@ impl Published {
                 Some(digit) => (&self.digits, digit, false),
             };
             let own: Vec<usize> = (0..split.len()).filter(|&i| split.labels[i] as usize == label).collect();
-            let order = Counted::new(SEED, Purpose::Split, self.stream, class as u32).permutation(own.len() as u32);
+            let order = CounterRng::new(SEED, Purpose::Split, self.stream, class as u32).permutation(own.len() as u32);
             let images = order.into_iter().filter_map(|number| split.image(own[number as usize]));
-            let glyphs: Vec<Vec<f32>> =
-                images.filter_map(|image| glyph(&ink(&image, letter))).take(count).collect();
+            let glyphs: Vec<Vec<f32>> = images.filter_map(|image| glyph(&ink(&image, letter))).take(count).collect();
             if glyphs.len() < count {
                 let of = if letter { "EMNIST's letters" } else { "MNIST" };
                 let name = char::from(if letter { b'A' + class as u8 } else { b'0' + label as u8 });

@@ -1,6 +1,6 @@
 //! What lies in a folder of images: one folder a class, with or without `train`, `val` and `test` above them.
 
-use crate::data::Part;
+use crate::data::SplitName;
 use crate::{Error, Result};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -117,10 +117,10 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
     let mut found: [Option<PathBuf>; 3] = Default::default();
     let mut others = Vec::new();
     for (name, folder) in &top.folders {
-        let slot = match name.parse::<Part>() {
-            Ok(Part::Train) => 0,
-            Ok(Part::Val) => 1,
-            Ok(Part::Test) => 2,
+        let slot = match name.parse::<SplitName>() {
+            Ok(SplitName::Train) => 0,
+            Ok(SplitName::Val) => 1,
+            Ok(SplitName::Test) => 2,
             Err(_) => {
                 others.push((name, folder));
                 continue;
@@ -147,7 +147,7 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
                 folder.display(),
             )));
         }
-        if name.parse::<Part>().is_ok() {
+        if name.parse::<SplitName>().is_ok() {
             return Err(Error::data(format!(
                 "{} holds no class: put a folder of images for each class into it, or leave it out of {}.",
                 folder.display(),

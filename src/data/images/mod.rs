@@ -7,12 +7,12 @@ pub mod rule;
 pub mod store;
 
 pub use open::{decode, open};
-pub use rule::{Asked, Fit, Rule, Size};
+pub use rule::{Fit, ImageOptions, Rule, Size};
 pub use store::Store;
 
-use super::{Dataset, Options, Part, Pixels, Split};
+use super::{Dataset, LoadOptions, Pixels, Split, SplitName};
 use crate::{Error, Result};
-use folder::{Listing, Image};
+use folder::{Image, Listing};
 use rayon::prelude::*;
 use std::path::PathBuf;
 use store::{Index, Key, Writer};
@@ -33,7 +33,7 @@ pub(super) struct Place {
 
 /// Loads a folder into memory: from the cache where it has what the folder holds, else by decoding, which fills the cache. What
 /// is too large for memory stays in the cache.
-pub(super) fn load(place: &Place, rule: Rule, options: &Options) -> Result<Dataset> {
+pub(super) fn load(place: &Place, rule: Rule, options: &LoadOptions) -> Result<Dataset> {
     let listing = Listing::scan(&place.path)?;
     let images: usize = listing.splits.iter().map(Vec::len).sum();
     let bytes = images.saturating_mul(rule.input().iter().product());
@@ -101,7 +101,7 @@ fn room(images: usize, rule: Rule, name: &str) -> Result<Vec<u8>> {
 
 /// Opens a folder's decoded images on the disk, decoding them first where the cache has not what the folder holds. The
 /// memory that it takes does not grow with the set.
-pub(super) fn store(place: &Place, rule: Rule, options: &Options) -> Result<Store> {
+pub(super) fn store(place: &Place, rule: Rule, options: &LoadOptions) -> Result<Store> {
     let Some(cache) = &options.cache else {
         return Err(Error::usage(format!(
             "The decoded images of {} have to be kept in a cache folder, but none is known: set HOME.",
@@ -155,7 +155,7 @@ fn decode_all(
                 }
             }
         }
-        let part = [Part::Train, Part::Val, Part::Test][slot];
+        let part = [SplitName::Train, SplitName::Val, SplitName::Test][slot];
         let bare = |class: &usize| !labels[slot].contains(&(*class as u32));
         if let Some(class) = (0..listing.classes.len()).find(bare).filter(|_| !images.is_empty()) {
             return Err(Error::data(format!(

@@ -33,10 +33,7 @@ pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
     };
     let unreadable = |reason: &str| {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::data(format!(
-            "{name} is no image that can be read ({KINDS}): {}.",
-            reason.trim_end_matches([' ', '.'])
-        ))
+        Error::data(format!("{name} is no image that can be read ({KINDS}): {}.", reason.trim_end_matches([' ', '.'])))
     };
     match upright() {
         // The decoder paints what is missing grey.

@@ -75,7 +75,7 @@ impl std::str::FromStr for Size {
 
 /// What a recipe or the command line asks for; what it leaves open, the set decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct ImageOptions {
     /// The size.
     pub size: Option<Size>,
     /// How to get there.
@@ -84,7 +84,7 @@ pub struct Asked {
     pub channels: Option<usize>,
 }
 
-impl Asked {
+impl ImageOptions {
     /// Refuses a size or a number of channels that no image has.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Rule {
 
     /// This rule, with what is asked otherwise. A size that is asked for without a fit is reached by `ResizeCrop`, so
     /// that images are never cut to a small part of themselves unasked.
-    pub fn with(self, asked: &Asked) -> Self {
+    pub fn with(self, asked: &ImageOptions) -> Self {
         let size = asked.size.map_or(self.size, Size::sides);
         let fit = if size == self.size { self.fit } else { Fit::ResizeCrop };
         Self { size, fit: asked.fit.unwrap_or(fit), channels: asked.channels.unwrap_or(self.channels) }
@@ -283,11 +283,11 @@ mod tests {
 
     #[test]
     fn what_is_asked_changes_the_rule() {
-        let asked = Asked { size: Some(Size::Square(32)), ..Asked::default() };
+        let asked = ImageOptions { size: Some(Size::Square(32)), ..ImageOptions::default() };
         let known = rule([256, 256], Fit::CentreCrop);
         assert_eq!(known.with(&asked), rule([32, 32], Fit::ResizeCrop));
-        assert_eq!(known.with(&Asked::default()), known);
-        let grey = Asked { channels: Some(1), fit: Some(Fit::Resize), ..asked };
+        assert_eq!(known.with(&ImageOptions::default()), known);
+        let grey = ImageOptions { channels: Some(1), fit: Some(Fit::Resize), ..asked };
         assert_eq!(known.with(&grey).input(), [1, 32, 32]);
         assert_eq!("48x64".parse::<Size>().expect("a size").sides(), [48, 64]);
         assert!("64x".parse::<Size>().expect_err("none").to_string().contains("48x64"));
@@ -296,11 +296,11 @@ mod tests {
 
     #[test]
     fn impossible_sizes_and_channels_are_sentences() {
-        let says = |asked: Asked| asked.validate().expect_err("refused").to_string();
+        let says = |asked: ImageOptions| asked.validate().expect_err("refused").to_string();
         for size in [Size::Square(0), Size::Sides([0, 5]), Size::Sides([5, 0]), Size::Sides([5, 5000])] {
-            assert!(says(Asked { size: Some(size), ..Asked::default() }).contains("from 1 to 4096"));
+            assert!(says(ImageOptions { size: Some(size), ..ImageOptions::default() }).contains("from 1 to 4096"));
         }
-        assert!(says(Asked { channels: Some(2), ..Asked::default() }).contains("2 channels"));
-        assert!(Asked { size: Some(Size::Square(4096)), channels: Some(1), fit: None }.validate().is_ok());
+        assert!(says(ImageOptions { channels: Some(2), ..ImageOptions::default() }).contains("2 channels"));
+        assert!(ImageOptions { size: Some(Size::Square(4096)), channels: Some(1), fit: None }.validate().is_ok());
     }
 }

@@ -6,7 +6,7 @@
 
 use super::folder::Listing;
 use super::rule::Rule;
-use crate::data::{Dataset, Part, Pixels, Split, Stored};
+use crate::data::{Dataset, Pixels, Split, SplitName, Stored};
 use crate::files::Whole;
 use crate::{Error, Result};
 use std::fs::File;
@@ -123,7 +123,7 @@ impl Store {
         &self.index.classes
     }
     /// The classes of a split's images, in their order.
-    pub fn labels(&self, part: Part) -> &[u32] {
+    pub fn labels(&self, part: SplitName) -> &[u32] {
         &self.index.labels[slot(part)]
     }
     /// The files that were left out, each with its reason.
@@ -136,7 +136,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Usage`] for images that the split does not have, [`Error::File`] when the system refuses.
-    pub fn read(&mut self, part: Part, first: usize, bytes: &mut [u8]) -> Result<()> {
+    pub fn read(&mut self, part: SplitName, first: usize, bytes: &mut [u8]) -> Result<()> {
         let (size, count) = (self.image_bytes(), self.labels(part).len());
         if !bytes.len().is_multiple_of(size) || first > count || bytes.len() / size > count - first {
             return Err(Error::usage(format!(
@@ -159,21 +159,21 @@ impl Store {
             self.read(part, 0, &mut pixels)?;
             Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels })
         };
-        let splits = [split(Part::Train)?, split(Part::Val)?, split(Part::Test)?];
+        let splits = [split(SplitName::Train)?, split(SplitName::Val)?, split(SplitName::Test)?];
         Ok(self.with_splits(splits, name, folder))
     }
 
     /// The data set whose images stay where they are.
     pub(super) fn left_on_disk(self, name: &str, folder: Option<PathBuf>) -> Dataset {
         let set = self.with_splits([(); 3].map(|()| Split::empty()), name, folder);
-        let labels = [Part::Train, Part::Val, Part::Test].map(|part| self.labels(part).to_vec());
+        let labels = [SplitName::Train, SplitName::Val, SplitName::Test].map(|part| self.labels(part).to_vec());
         let store = Arc::new(Mutex::new(self));
-        let split = |part: Part| {
+        let split = |part: SplitName| {
             let labels = labels[slot(part)].clone();
             Split { pixels: Pixels::Stored(Stored::all(&store, part)), labels }
         };
-        let some = |part: Part| Some(split(part)).filter(|split| !split.is_empty());
-        Dataset { train: split(Part::Train), val: some(Part::Val), test: some(Part::Test), ..set }
+        let some = |part: SplitName| Some(split(part)).filter(|split| !split.is_empty());
+        Dataset { train: split(SplitName::Train), val: some(SplitName::Val), test: some(SplitName::Test), ..set }
     }
 
     fn with_splits(&self, [train, val, test]: [Split; 3], name: &str, folder: Option<PathBuf>) -> Dataset {
@@ -191,10 +191,10 @@ impl Store {
 }
 
 /// Where a split stands among the three.
-fn slot(part: Part) -> usize {
+fn slot(part: SplitName) -> usize {
     match part {
-        Part::Train => 0,
-        Part::Val => 1,
-        Part::Test => 2,
+        SplitName::Train => 0,
+        SplitName::Val => 1,
+        SplitName::Test => 2,
     }
 }

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::nn::{Activation, Conv2d, Flatten, Model, Pool2d, Pooling, Sequence};
 
 /// The sizes of one of the source's networks.
-struct Sizes {
+struct CnnSizes {
     channels: &'static [usize],
     kernel: usize,
     padding: usize,
@@ -14,11 +14,11 @@ struct Sizes {
 }
 
 /// For characters: `nist36-cnn`.
-const CHARACTERS: Sizes = Sizes { channels: &[20, 40, 30], kernel: 3, padding: 0, hidden: 64 };
+const CHARACTERS: CnnSizes = CnnSizes { channels: &[20, 40, 30], kernel: 3, padding: 0, hidden: 64 };
 /// For small coloured images: `cifar10-cnn`.
-const SMALL: Sizes = Sizes { channels: &[32, 64, 16], kernel: 4, padding: 1, hidden: 50 };
+const SMALL: CnnSizes = CnnSizes { channels: &[32, 64, 16], kernel: 4, padding: 1, hidden: 50 };
 /// For photos: `sun8-cnn`.
-const PHOTOS: Sizes = Sizes { channels: &[32, 64, 16, 8], kernel: 3, padding: 1, hidden: 512 };
+const PHOTOS: CnnSizes = CnnSizes { channels: &[32, 64, 16, 8], kernel: 3, padding: 1, hidden: 512 };
 
 /// Convolutions, each with an activation and a max-pool of 2, then fully connected layers: `conv1`, `conv2`, ..., `fc1`,
 /// ... What is left out is that of the source's network for such images.

@@ -11,7 +11,7 @@ use crate::ops::{Call, Data, Real};
 
 /// Sizes of images and of what they become.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sizes {
+pub(super) struct AugmentShape {
     pub channels: usize,
     /// Height and width of an image.
     pub from: [usize; 2],
@@ -19,7 +19,7 @@ pub(super) struct Sizes {
     pub to: [usize; 2],
 }
 
-impl Sizes {
+impl AugmentShape {
     fn plane(&self) -> usize {
         self.to[0] * self.to[1]
     }
@@ -76,9 +76,9 @@ impl<T: Real, F: Fn(usize) -> T> Plane<'_, T, F> {
 }
 
 impl Augmented {
-    pub(super) fn sizes<T>(&self, call: &Call<T>) -> Sizes {
+    pub(super) fn sizes<T>(&self, call: &Call<T>) -> AugmentShape {
         let (image, result) = (call.dims(0), call.types.output.dims());
-        Sizes { channels: image[1], from: [image[2], image[3]], to: [result[2], result[3]] }
+        AugmentShape { channels: image[1], from: [image[2], image[3]], to: [result[2], result[3]] }
     }
 
     /// The image that row `row` shows and its row in the data; none for a row that is not valid.
@@ -98,8 +98,7 @@ impl Augmented {
             let picked = self.picked(call, &shards, row);
             let mut result = vec![T::zero(); width];
             if let Some((image, index)) = picked {
-                let drawn =
-                    Drawn::new(&self.augment, self.mode, call.step, (row as u32, image), sizes.from, sizes.to);
+                let drawn = Drawn::new(&self.augment, self.mode, call.step, (row as u32, image), sizes.from, sizes.to);
                 let table = call.real(shards.count + 1);
                 let (shard, first) = shards.place(index);
                 match call.inputs[shard] {
@@ -118,7 +117,7 @@ impl Augmented {
     /// One image, whose values `value` gives by their number, into `result`.
     fn image<T: Real>(
         &self,
-        sizes: &Sizes,
+        sizes: &AugmentShape,
         drawn: &Drawn<T>,
         table: &[T],
         value: impl Fn(usize) -> T,
@@ -171,7 +170,7 @@ impl Augmented {
 
     fn fast<S: Copy>(
         &self,
-        sizes: &Sizes,
+        sizes: &AugmentShape,
         drawn: &Drawn<f32>,
         table: &[f32],
         pixels: &[S],
@@ -213,7 +212,7 @@ impl Augmented {
         }
     }
 
-    fn cover(&self, sizes: &Sizes, drawn: &Drawn<f32>, value: f32, plane: &mut [f32]) {
+    fn cover(&self, sizes: &AugmentShape, drawn: &Drawn<f32>, value: f32, plane: &mut [f32]) {
         let Some(hole) = drawn.hole else { return };
         let side = self.augment.cutout as i64;
         let span = |first: i64, size: usize| {

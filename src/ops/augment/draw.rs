@@ -2,7 +2,7 @@
 
 use super::{Augment, Flip, Mode, View};
 use crate::ops::{Real, Step};
-use crate::random::{Counted, Purpose};
+use crate::random::{CounterRng, Purpose};
 
 /// The block of words that says which images are mirrored in even epochs; a row's own draws take blocks below it.
 const ALTERNATE: u32 = 3;
@@ -45,7 +45,7 @@ impl<T: Real> Drawn<T> {
             let (brightness, contrast, saturation) = (one, one, one);
             return Self { flip: mirrored, corner, hole: None, brightness, contrast, saturation, inverse: None };
         }
-        let counted = |stream, step_number| Counted::new(step.seed(), Purpose::Augment, stream, step_number);
+        let counted = |stream, step_number| CounterRng::new(step.seed(), Purpose::Augment, stream, step_number);
         let words = counted(row, step.number);
         let flip = match augment.flip {
             Flip::Never => false,
@@ -100,8 +100,7 @@ mod tests {
         let augment = Augment { flip: Flip::Alternate, ..Augment::default() };
         let mut first = 0;
         for image in 0..1000 {
-            let flips: Vec<bool> =
-                (0..4).map(|epoch| drawn(&augment, 7 * epoch, epoch, (epoch, image)).flip).collect();
+            let flips: Vec<bool> = (0..4).map(|epoch| drawn(&augment, 7 * epoch, epoch, (epoch, image)).flip).collect();
             assert_eq!(flips, [flips[0], !flips[0], flips[0], !flips[0]]);
             first += u32::from(flips[0]);
         }

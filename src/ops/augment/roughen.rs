@@ -12,7 +12,7 @@ use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
-use crate::random::{Counted, Purpose, unit};
+use crate::random::{CounterRng, Purpose, unit};
 
 /// The block of words of an image's own draws, beyond those of `draw.rs` and `resized/part.rs`.
 const DRAWN: u32 = 15;
@@ -50,7 +50,7 @@ impl Roughen {
             if row >= step.valid as usize {
                 return to.fill(T::zero());
             }
-            let counted = Counted::new(step.seed(), Purpose::Augment, row as u32, step.number);
+            let counted = CounterRng::new(step.seed(), Purpose::Augment, row as u32, step.number);
             let [part, deviation, ..] = counted.block(DRAWN).map(|word| T::of(unit(word).into()));
             let part = T::of(self.stroke) * (T::of(2.0) * part - T::one());
             let deviation = T::of(self.noise / BYTES_DEVIATION) * deviation * levels[4 * channel + 1];
@@ -184,7 +184,7 @@ mod tests {
     /// The four moments of a Gaussian; the fourth of a sum of four uniform numbers is 2.7, of a Gaussian 3.
     #[test]
     fn noise_is_nearly_gaussian() {
-        let counted = Counted::new(3, Purpose::Augment, 0, 0);
+        let counted = CounterRng::new(3, Purpose::Augment, 0, 0);
         let numbers: Vec<f64> = (0..40_000).map(|at| bytes_of(counted.word(at)) / BYTES_DEVIATION).collect();
         let moment = |power: i32| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / numbers.len() as f64;
         assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.03, "{} {}", moment(1), moment(2));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ChannelStatistic, Channels, Statistic, share};
-use crate::gpu::kernel::{Class, Dispatch, Kernel, Lowering, Slot};
+use crate::gpu::kernel::{DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
 use crate::ops::op::{defined_by, in_pieces};
@@ -49,7 +49,7 @@ fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, words: &[u32
     let elements = at.types.output.elements();
     let (pixels, count) = if vector { (pixels / 4, elements / 4) } else { (pixels, elements) };
     // Each load costs on a software rasteriser: there the channel's numbers serve several values.
-    let run = if at.device.class == Class::Software && pixels.is_multiple_of(4) { 4 } else { 1 };
+    let run = if at.device.class == DeviceClass::Software && pixels.is_multiple_of(4) { 4 } else { 1 };
     let count = count / run;
     let mut kernel = Kernel::new(kernel.0, kernel.1, &[("RUN", (run as u32).into()), at.edges(count)]);
     if vector {

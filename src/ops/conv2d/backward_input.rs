@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Geometry, Sizes, product, variants};
+use super::{Conv2dShape, Geometry, product, variants};
 use crate::Result;
 use crate::gpu::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -21,8 +21,8 @@ pub struct Conv2dBackwardInput {
 }
 
 impl Conv2dBackwardInput {
-    fn sizes(&self, types: &Types) -> Sizes {
-        Sizes::backward_input(&types.inputs[0], &types.inputs[1], self.image, self.geometry)
+    fn sizes(&self, types: &Types) -> Conv2dShape {
+        Conv2dShape::backward_input(&types.inputs[0], &types.inputs[1], self.image, self.geometry)
             .expect("checked when the node was built")
     }
 }
@@ -34,7 +34,7 @@ impl Op for Conv2dBackwardInput {
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         let [dy, w, extras @ ..] = inputs else { return Err("it takes a gradient and a weight".into()) };
-        let output = TensorType::f32(Sizes::backward_input(dy, w, self.image, self.geometry)?.input_dims());
+        let output = TensorType::f32(Conv2dShape::backward_input(dy, w, self.image, self.geometry)?.input_dims());
         epilogue::check(extras, &output)?;
         Ok(output)
     }

@@ -1,6 +1,6 @@
 //! The gradient of a convolution by its weight.
 
-use super::{Geometry, Sizes, product, variants};
+use super::{Conv2dShape, Geometry, product, variants};
 use crate::Result;
 use crate::gpu::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -17,8 +17,8 @@ pub struct Conv2dBackwardWeight {
 }
 
 impl Conv2dBackwardWeight {
-    fn sizes(&self, types: &Types) -> Sizes {
-        Sizes::backward_weight(&types.inputs[0], &types.inputs[1], self.kernel, self.geometry)
+    fn sizes(&self, types: &Types) -> Conv2dShape {
+        Conv2dShape::backward_weight(&types.inputs[0], &types.inputs[1], self.kernel, self.geometry)
             .expect("checked when the node was built")
     }
 }
@@ -30,7 +30,9 @@ impl Op for Conv2dBackwardWeight {
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 2)?;
-        Ok(TensorType::f32(Sizes::backward_weight(&inputs[0], &inputs[1], self.kernel, self.geometry)?.weight_dims()))
+        Ok(TensorType::f32(
+            Conv2dShape::backward_weight(&inputs[0], &inputs[1], self.kernel, self.geometry)?.weight_dims(),
+        ))
     }
 
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {

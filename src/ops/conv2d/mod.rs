@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub use backward_input::Conv2dBackwardInput;
 pub use backward_weight::Conv2dBackwardWeight;
-pub use sizes::{Geometry, Sizes};
+pub use sizes::{Conv2dShape, Geometry};
 
 use crate::Result;
 use crate::gpu::kernel::Lowering;
@@ -34,8 +34,9 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    fn sizes(&self, types: &Types) -> Sizes {
-        Sizes::forward(&types.inputs[0], &types.inputs[1], self.geometry).expect("checked when the node was built")
+    fn sizes(&self, types: &Types) -> Conv2dShape {
+        Conv2dShape::forward(&types.inputs[0], &types.inputs[1], self.geometry)
+            .expect("checked when the node was built")
     }
 }
 
@@ -46,7 +47,7 @@ impl Op for Conv2d {
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         let [x, w, extras @ ..] = inputs else { return Err("it takes an image and a weight".into()) };
-        let output = TensorType::f32(Sizes::forward(x, w, self.geometry)?.output_dims());
+        let output = TensorType::f32(Conv2dShape::forward(x, w, self.geometry)?.output_dims());
         epilogue::check(extras, &output)?;
         Ok(output)
     }

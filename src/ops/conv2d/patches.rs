@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{Geometry, Sizes};
+use super::{Conv2dShape, Geometry};
 
 /// Floats of a patch matrix: half a megabyte, the second-level cache of most CPUs.
 const FLOATS: usize = 128 * 1024;
@@ -20,7 +20,7 @@ pub(super) struct Tile {
     pub group: usize,
 }
 
-impl Sizes {
+impl Conv2dShape {
     /// Rows of the patch matrix: taps of one output.
     pub(super) fn taps(&self) -> usize {
         self.group_inputs() * self.kernel[0] * self.kernel[1]
@@ -100,7 +100,7 @@ impl Sizes {
         });
     }
 
-    /// Adds `patches` to the pixels of dx that the tile's taps meet: the reverse of [`Sizes::gather`].
+    /// Adds `patches` to the pixels of dx that the tile's taps meet: the reverse of [`Conv2dShape::gather`].
     pub(super) fn scatter(&self, tile: &Tile, patches: &[f32], dx: &mut [f32]) {
         let stride = self.geometry.stride[1];
         self.each_run(tile, |run| {

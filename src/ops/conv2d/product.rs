@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Sizes;
+use super::Conv2dShape;
 use super::patches::Tile;
 use crate::ops::matmul::gemm::{Matrix, multiply, turn};
 
@@ -34,7 +34,13 @@ fn with_scratch<R>(lengths: [usize; 2], work: impl FnOnce(&mut [f32], &mut [f32]
 
 /// y of x and w; `finish` is called on each piece of y when it is done, with its first element's number, while the caches
 /// hold it.
-pub(super) fn forward(sizes: &Sizes, x: &[f32], w: &[f32], y: &mut [f32], finish: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn forward(
+    sizes: &Conv2dShape,
+    x: &[f32],
+    w: &[f32],
+    y: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
     let image: usize = sizes.output_dims()[1..].iter().product();
     let (outputs, taps) = (sizes.group_outputs(), sizes.taps());
     let mut turned = vec![0.0; if sizes.prefers_rows() { 0 } else { w.len() }];
@@ -57,7 +63,7 @@ pub(super) fn forward(sizes: &Sizes, x: &[f32], w: &[f32], y: &mut [f32], finish
 
 /// dx of dy and w.
 pub(super) fn backward_input(
-    sizes: &Sizes,
+    sizes: &Conv2dShape,
     dy: &[f32],
     w: &[f32],
     dx: &mut [f32],
@@ -88,7 +94,7 @@ pub(super) fn backward_input(
 }
 
 /// dw of x and dy: a partial sum for each piece of images, then their sum in order.
-pub(super) fn backward_weight(sizes: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(super) fn backward_weight(sizes: &Conv2dShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let (outputs, taps) = (sizes.group_outputs(), sizes.taps());
     let pieces = (PARTIAL_FLOATS / dw.len().max(1)).clamp(2, PIECES).min(sizes.batch.max(1));
     let step = sizes.batch.div_ceil(pieces).max(1);
@@ -118,12 +124,12 @@ pub(super) fn backward_weight(sizes: &Sizes, x: &[f32], dy: &[f32], dw: &mut [f3
     }
 }
 
-fn dw_len(sizes: &Sizes) -> usize {
+fn dw_len(sizes: &Conv2dShape) -> usize {
     sizes.weight_dims().iter().product::<usize>().max(1)
 }
 
 /// Hands out pieces of whole images of `all`, in parallel.
-fn each_piece(sizes: &Sizes, image: usize, all: &mut [f32], work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
+fn each_piece(sizes: &Conv2dShape, image: usize, all: &mut [f32], work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
     let step = sizes.batch.div_ceil(PIECES).max(1);
     all.par_chunks_mut((step * image).max(1)).enumerate().for_each(|(piece, part)| {
         let first = piece * step;
@@ -137,13 +143,13 @@ fn within<'a>(images: &Range<usize>, first: usize, image: usize, all: &'a mut [f
 }
 
 /// The tile with its rows counted from the image `first` on.
-fn shifted(sizes: &Sizes, tile: &Tile, first: usize) -> Tile {
+fn shifted(sizes: &Conv2dShape, tile: &Tile, first: usize) -> Tile {
     let offset = first * sizes.outputs[0];
     Tile { rows: tile.rows.start - offset..tile.rows.end - offset, group: tile.group }
 }
 
 /// Computes a tile into `y`, which begins with the image `first`, with the weights `[taps, outputs]` of each group.
-fn forward_tile(sizes: &Sizes, tile: &Tile, x: &[f32], turned: &[f32], y: &mut [f32], first: usize) {
+fn forward_tile(sizes: &Conv2dShape, tile: &Tile, x: &[f32], turned: &[f32], y: &mut [f32], first: usize) {
     let (pixels, outputs, taps) = (sizes.pixels(tile), sizes.group_outputs(), sizes.taps());
     let plane = sizes.outputs[0] * sizes.outputs[1];
     with_scratch([taps * pixels, outputs * pixels], |patches, computed| {
@@ -167,7 +173,7 @@ fn forward_tile(sizes: &Sizes, tile: &Tile, x: &[f32], turned: &[f32], y: &mut [
 }
 
 /// The tile's patches `[taps, pixels]`: x where it stands, else gathered.
-fn tile_patches<'a>(sizes: &Sizes, tile: &Tile, x: &'a [f32], patches: &'a mut [f32]) -> Matrix<'a> {
+fn tile_patches<'a>(sizes: &Conv2dShape, tile: &Tile, x: &'a [f32], patches: &'a mut [f32]) -> Matrix<'a> {
     if sizes.is_pointwise() && sizes.is_within_image(tile) {
         let plane = sizes.image[0] * sizes.image[1];
         let start = tile.rows.start % sizes.outputs[0] * sizes.outputs[1];
@@ -178,7 +184,7 @@ fn tile_patches<'a>(sizes: &Sizes, tile: &Tile, x: &'a [f32], patches: &'a mut [
 }
 
 /// The tile's outputs `[outputs, pixels]`: of one image where they stand, else gathered.
-fn tile_outputs<'a>(sizes: &Sizes, tile: &Tile, dy: &'a [f32], gathered: &'a mut [f32]) -> Matrix<'a> {
+fn tile_outputs<'a>(sizes: &Conv2dShape, tile: &Tile, dy: &'a [f32], gathered: &'a mut [f32]) -> Matrix<'a> {
     let (pixels, outputs) = (sizes.pixels(tile), sizes.group_outputs());
     let plane = sizes.outputs[0] * sizes.outputs[1];
     let base = sizes.first_plane(tile, outputs, plane);

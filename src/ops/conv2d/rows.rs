@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{Geometry, Sizes};
+use super::{Conv2dShape, Geometry};
 
 /// Output channels of a group below which rows are faster than products.
 const FEW_OUTPUTS: usize = 4;
@@ -16,7 +16,7 @@ struct Row {
     len: usize,
 }
 
-impl Sizes {
+impl Conv2dShape {
     /// Whether going by rows is faster than products of patches.
     pub(super) fn prefers_rows(&self) -> bool {
         self.geometry.groups > 1 && self.group_outputs() < FEW_OUTPUTS

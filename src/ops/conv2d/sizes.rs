@@ -50,7 +50,7 @@ impl Geometry {
 /// All sizes of a convolution y `[batch, out_channels, outputs]` of x `[batch, in_channels, image]` with w
 /// `[out_channels, in_channels / groups, kernel]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sizes {
+pub struct Conv2dShape {
     /// Images.
     pub batch: usize,
     /// Channels of x.
@@ -75,7 +75,7 @@ fn axes(ty: &TensorType, name: &str, order: &str) -> Result<[usize; 4], String> 
     }
 }
 
-impl Sizes {
+impl Conv2dShape {
     /// Of x and w.
     ///
     /// # Errors

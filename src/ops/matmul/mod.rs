@@ -27,7 +27,7 @@ pub struct Matmul {
 
 /// The sizes of one product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Sizes {
+pub struct MatmulShape {
     /// M.
     pub rows: usize,
     /// N.
@@ -41,7 +41,7 @@ impl Matmul {
     ///
     /// # Errors
     /// The part of a sentence that says what does not fit.
-    pub fn sizes(&self, a: &TensorType, b: &TensorType) -> Result<Sizes, String> {
+    pub fn sizes(&self, a: &TensorType, b: &TensorType) -> Result<MatmulShape, String> {
         let (&[a0, a1], &[b0, b1]) = (a.dims(), b.dims()) else {
             return Err("it multiplies matrices, with two axes each".into());
         };
@@ -58,7 +58,7 @@ impl Matmul {
                 of(self.transpose_b)
             ));
         }
-        Ok(Sizes { rows, columns, depth })
+        Ok(MatmulShape { rows, columns, depth })
     }
 }
 
@@ -92,7 +92,8 @@ impl Op for Matmul {
     }
 
     fn reference(&self, call: &mut Call<f64>) {
-        let Sizes { rows, columns, depth } = self.sizes(&call.types.inputs[0], &call.types.inputs[1]).expect("checked");
+        let MatmulShape { rows, columns, depth } =
+            self.sizes(&call.types.inputs[0], &call.types.inputs[1]).expect("checked");
         epilogue::on_whole(&self.epilogue, call, 2, |call, out| {
             let (a, b) = (call.real(0), call.real(1));
             for (index, y) in out.iter_mut().enumerate() {

@@ -5,14 +5,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Sizes;
+use super::MatmulShape;
 use super::gemm::{self, Matrix, turn};
 
 /// A product's operands, as [`super::Matmul`] has them.
 #[derive(Clone, Copy, Debug)]
 pub struct Product<'a> {
     /// M, N and K.
-    pub sizes: Sizes,
+    pub sizes: MatmulShape,
     /// The left matrix.
     pub a: &'a [f32],
     /// The right matrix.
@@ -68,8 +68,8 @@ impl<'a> Operand<'a> {
 }
 
 /// Writes the product of two operands into `out`, `[rows, columns]`.
-fn multiply(a: Operand, b: Operand, sizes: Sizes, out: &mut [f32]) {
-    let Sizes { rows, columns, depth } = sizes;
+fn multiply(a: Operand, b: Operand, sizes: MatmulShape, out: &mut [f32]) {
+    let MatmulShape { rows, columns, depth } = sizes;
     let a = Matrix { values: a.values, row: a.across, column: a.along };
     let b = Matrix { values: b.values, row: b.along, column: b.across };
     gemm::multiply([rows, depth, columns], a, b, 0.0, out, columns);
@@ -77,20 +77,20 @@ fn multiply(a: Operand, b: Operand, sizes: Sizes, out: &mut [f32]) {
 
 impl<'a> Product<'a> {
     fn left(&self) -> Operand<'a> {
-        let Sizes { rows, depth, .. } = self.sizes;
+        let MatmulShape { rows, depth, .. } = self.sizes;
         let (across, along) = if self.transpose_a { (1, rows) } else { (depth, 1) };
         Operand { values: self.a, across, along }
     }
 
     fn right(&self) -> Operand<'a> {
-        let Sizes { columns, depth, .. } = self.sizes;
+        let MatmulShape { columns, depth, .. } = self.sizes;
         let (across, along) = if self.transpose_b { (depth, 1) } else { (1, columns) };
         Operand { values: self.b, across, along }
     }
 
     /// Writes the product into `out` and calls `epilogue` on each finished piece with its first element's number.
     pub fn run(&self, out: &mut [f32], epilogue: impl Fn(usize, &mut [f32]) + Sync) {
-        let Sizes { rows, columns, depth } = self.sizes;
+        let MatmulShape { rows, columns, depth } = self.sizes;
         assert!(out.len() == rows * columns && self.a.len() == rows * depth && self.b.len() == depth * columns);
         if out.is_empty() {
             return;
@@ -102,7 +102,7 @@ impl<'a> Product<'a> {
         let pieces = (rows * columns * depth / PIECE).min(rows.div_ceil(PIECE_ROWS).max(2)).max(1);
         let piece_rows = rows.div_ceil(pieces).next_multiple_of(8).min(rows);
         let piece = |(index, out): (usize, &mut [f32])| {
-            let sizes = Sizes { rows: out.len() / columns, ..self.sizes };
+            let sizes = MatmulShape { rows: out.len() / columns, ..self.sizes };
             multiply(self.left().from(index * piece_rows), self.right(), sizes, out);
             epilogue(index * piece_rows * columns, out);
         };
@@ -115,7 +115,7 @@ impl<'a> Product<'a> {
 
     /// The product as the sum of those of slices of the depth, added up in their order.
     fn by_depth(&self, out: &mut [f32]) {
-        let Sizes { rows, columns, depth } = self.sizes;
+        let MatmulShape { rows, columns, depth } = self.sizes;
         let slice = depth.div_ceil(depth.div_ceil(SLICE).min(MOST_SLICES));
         let mut parts = vec![0.0; depth.div_ceil(slice) * out.len()];
         let compute = |(index, part): (usize, &mut [f32])| {
@@ -123,7 +123,7 @@ impl<'a> Product<'a> {
             let (mut left, mut right) = (Vec::new(), Vec::new());
             let a = self.left().slice(rows, depths.clone(), &mut left);
             let b = self.right().slice(columns, depths.clone(), &mut right);
-            multiply(a, b, Sizes { depth: depths.len(), ..self.sizes }, part);
+            multiply(a, b, MatmulShape { depth: depths.len(), ..self.sizes }, part);
         };
         match rows * columns * depth < 2 * PIECE {
             true => parts.chunks_mut(out.len()).enumerate().for_each(compute),

@@ -1,8 +1,8 @@
 //! Which matrix-product kernel for which device and shape: the table that stands for tuning at run time. Measured
 //! figures and the reasons stand in `docs/matmul-variants.md`.
 
-use super::{Matmul, Sizes};
-use crate::gpu::kernel::{Class, Constant, Kernel, Traits};
+use super::{Matmul, MatmulShape};
+use crate::gpu::kernel::{Capabilities, Constant, DeviceClass, Kernel};
 
 /// A chosen kernel with its grid.
 #[derive(Clone, Debug)]
@@ -42,19 +42,19 @@ pub enum Tile {
 }
 
 /// The kernel for a product of these sizes.
-pub fn variant(device: &Traits, sizes: Sizes, op: &Matmul) -> Variant {
+pub fn variant(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> Variant {
     let (tile, vectors) = choose(device, sizes, op);
     build(tile, vectors, sizes, op)
 }
 
 /// The table. The second value says whether the operands are read as vectors of four.
-fn choose(device: &Traits, sizes: Sizes, op: &Matmul) -> (Tile, bool) {
-    let Sizes { rows, columns, depth } = sizes;
+fn choose(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> (Tile, bool) {
+    let MatmulShape { rows, columns, depth } = sizes;
     let run_a = if op.transpose_a { rows } else { depth };
     let run_b = if op.transpose_b { depth } else { columns };
     let vectors = [columns, run_a, run_b].iter().all(|run| run.is_multiple_of(4));
     let tile = match (device.class, device.subgroup) {
-        (Class::Software, Some(8)) => Tile::Subgroup {
+        (DeviceClass::Software, Some(8)) => Tile::Subgroup {
             row_blocks: match rows {
                 0..=8 => 1,
                 9..=16 => 2,
@@ -62,8 +62,8 @@ fn choose(device: &Traits, sizes: Sizes, op: &Matmul) -> (Tile, bool) {
             },
             column_vectors: if vectors { 2 } else { 1 },
         },
-        (Class::Software, _) if rows <= 8 => Tile::Strip { vectors: [2, 2], lanes: [1, 8] },
-        (Class::Software, _) => Tile::Strip { vectors: if vectors { [4, 4] } else { [2, 2] }, lanes: [2, 4] },
+        (DeviceClass::Software, _) if rows <= 8 => Tile::Strip { vectors: [2, 2], lanes: [1, 8] },
+        (DeviceClass::Software, _) => Tile::Strip { vectors: if vectors { [4, 4] } else { [2, 2] }, lanes: [2, 4] },
         // Fewer than a row of outputs a lane leaves most of a tile idle.
         _ if rows < 4 || columns < 4 => Tile::Plain,
         // Small outputs: smaller tiles keep more of the device's cores busy.
@@ -76,7 +76,7 @@ fn choose(device: &Traits, sizes: Sizes, op: &Matmul) -> (Tile, bool) {
 ///
 /// # Panics
 /// Where vectors are asked for and the sizes do not allow them: a mistake in the table.
-pub fn build(tile: Tile, vectors: bool, sizes: Sizes, op: &Matmul) -> Variant {
+pub fn build(tile: Tile, vectors: bool, sizes: MatmulShape, op: &Matmul) -> Variant {
     let mut constants: Vec<(&str, Constant)> =
         vec![("TRANSPOSE_A", op.transpose_a.into()), ("TRANSPOSE_B", op.transpose_b.into())];
     let (name, source, tile_rows, tile_columns) = match tile {

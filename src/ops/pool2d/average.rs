@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Sizes, Window};
+use super::{PoolShape, Window};
 use crate::Result;
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -32,7 +32,7 @@ pub struct AveragePool2dBackward {
     pub epilogue: Program,
 }
 
-impl Sizes {
+impl PoolShape {
     /// Along an axis, the pixels that a window's mean is over, padding included if asked.
     fn counted(&self, axis: usize, output: usize, include_padding: bool) -> usize {
         if !include_padding {
@@ -49,8 +49,8 @@ impl Sizes {
 }
 
 impl AveragePool2d {
-    fn sizes(&self, types: &Types) -> Sizes {
-        Sizes::of(&types.inputs[0], self.window).expect("checked when the node was built")
+    fn sizes(&self, types: &Types) -> PoolShape {
+        PoolShape::of(&types.inputs[0], self.window).expect("checked when the node was built")
     }
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (sizes, x) = (self.sizes(call.types), call.real(0));
@@ -73,7 +73,7 @@ impl Op for AveragePool2d {
     }
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
-        Ok(Sizes::of(&inputs[0], self.window)?.output(&inputs[0]))
+        Ok(PoolShape::of(&inputs[0], self.window)?.output(&inputs[0]))
     }
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let &[_, _, height, width] = graph.dims(at.inputs[0]) else { return Ok(vec![None]) };
@@ -103,11 +103,11 @@ impl Op for AveragePool2d {
 }
 
 impl AveragePool2dBackward {
-    fn sizes(&self, dy: &TensorType) -> Result<Sizes, String> {
+    fn sizes(&self, dy: &TensorType) -> Result<PoolShape, String> {
         let &[batch, channels, rows, columns] = dy.dims() else {
             return Err("the gradient must have four axes, batch x channels x height x width".into());
         };
-        let sizes = Sizes::new(batch * channels, self.image, self.window)?;
+        let sizes = PoolShape::new(batch * channels, self.image, self.window)?;
         if [rows, columns] != sizes.outputs || *dy != TensorType::f32(dy.shape.clone()) {
             let [rows, columns] = sizes.outputs;
             return Err(format!("the gradient must hold floats, {rows} high and {columns} wide"));

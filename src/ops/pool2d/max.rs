@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Sizes, Window};
+use super::{PoolShape, Window};
 use crate::Result;
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -28,7 +28,7 @@ pub struct MaxPool2dBackward {
     pub epilogue: Program,
 }
 
-impl Sizes {
+impl PoolShape {
     /// The largest pixel of a window, the first of equal ones, as an index into the plane.
     fn winner<T: Real>(&self, x: &[T], row: usize, column: usize) -> usize {
         let (rows, columns) = (self.span(0, row), self.span(1, column));
@@ -112,12 +112,12 @@ struct Winners {
 }
 
 impl Winners {
-    fn new(sizes: &Sizes) -> Self {
+    fn new(sizes: &PoolShape) -> Self {
         let (columns, windows) = (vec![0; sizes.image[1]], vec![0; sizes.outputs[1]]);
         Self { tallest: columns.clone(), places_down: columns, largest: windows.clone(), places: windows }
     }
 
-    fn find(&mut self, sizes: &Sizes, x: &[f32], row: usize) {
+    fn find(&mut self, sizes: &PoolShape, x: &[f32], row: usize) {
         let (width, rows) = (sizes.image[1], sizes.span(0, row));
         let line = |iy: usize| bytemuck::cast_slice::<f32, u32>(&x[iy * width..][..width]);
         let first = rows.start * width;
@@ -193,8 +193,8 @@ fn hand_out(dy: &[u32], [top, bottom]: [&[[f32; 2]]; 2], dtop: &mut [[u32; 2]], 
 }
 
 impl MaxPool2d {
-    fn sizes(&self, types: &Types) -> Sizes {
-        Sizes::of(&types.inputs[0], self.window).expect("checked when the node was built")
+    fn sizes(&self, types: &Types) -> PoolShape {
+        PoolShape::of(&types.inputs[0], self.window).expect("checked when the node was built")
     }
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (sizes, x) = (self.sizes(call.types), call.real(0));
@@ -205,7 +205,7 @@ impl MaxPool2d {
         });
     }
     /// The same by rows of windows: down each column first, then across.
-    fn by_rows(&self, sizes: Sizes, call: &mut Call<f32>) {
+    fn by_rows(&self, sizes: PoolShape, call: &mut Call<f32>) {
         let x = call.real(0);
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
             let mut tallest = vec![0.0; sizes.image[1]];
@@ -218,7 +218,7 @@ impl MaxPool2d {
         });
     }
     /// The same for windows of 2 x 2 side by side, as vector code.
-    fn halve(&self, sizes: Sizes, call: &mut Call<f32>) {
+    fn halve(&self, sizes: PoolShape, call: &mut Call<f32>) {
         let x = call.real(0);
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
             for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
@@ -239,7 +239,7 @@ impl Op for MaxPool2d {
     }
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
-        Ok(Sizes::of(&inputs[0], self.window)?.output(&inputs[0]))
+        Ok(PoolShape::of(&inputs[0], self.window)?.output(&inputs[0]))
     }
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let backward = MaxPool2dBackward { window: self.window, epilogue: Program::default() };
@@ -271,12 +271,12 @@ impl Op for MaxPool2d {
 }
 
 impl MaxPool2dBackward {
-    fn sizes(&self, types: &Types) -> Sizes {
-        Sizes::of(&types.inputs[0], self.window).expect("checked when the node was built")
+    fn sizes(&self, types: &Types) -> PoolShape {
+        PoolShape::of(&types.inputs[0], self.window).expect("checked when the node was built")
     }
 
     /// Plane by plane as `one` does it, of x and dy, and then the epilogue.
-    fn planes<T: Chunked>(&self, call: &mut Call<T>, one: impl Fn(Sizes, &[T], &[T], &mut [T]) + Sync) {
+    fn planes<T: Chunked>(&self, call: &mut Call<T>, one: impl Fn(PoolShape, &[T], &[T], &mut [T]) + Sync) {
         let sizes = self.sizes(call.types);
         epilogue::with_output(call, |call, dx| {
             let (x, dy) = (call.real(0), call.real(1));
@@ -291,7 +291,7 @@ impl MaxPool2dBackward {
         });
     }
 
-    fn define<T: Real>(sizes: Sizes, x: &[T], dy: &[T], dx: &mut [T]) {
+    fn define<T: Real>(sizes: PoolShape, x: &[T], dy: &[T], dx: &mut [T]) {
         dx.fill(T::zero());
         for (&dy, (row, column)) in dy.iter().zip(sizes.places()) {
             dx[sizes.winner(x, row, column)] += dy;
@@ -299,7 +299,7 @@ impl MaxPool2dBackward {
     }
 
     /// The same by rows of windows.
-    fn by_rows(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    fn by_rows(sizes: PoolShape, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         let mut winners = Winners::new(&sizes);
         dx.fill(0.0);
         for (row, dy) in dy.chunks(sizes.outputs[1]).enumerate() {
@@ -309,7 +309,7 @@ impl MaxPool2dBackward {
     }
 
     /// The same for windows of 2 x 2 side by side, as vector code.
-    fn halve(sizes: Sizes, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    fn halve(sizes: PoolShape, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         let (width, [rows, columns]) = (sizes.image[1], sizes.outputs);
         for (row, dy) in dy.chunks(columns).enumerate() {
             let (first, pixels) = (2 * row * width, ..2 * columns);
@@ -323,7 +323,7 @@ impl MaxPool2dBackward {
     }
 
     /// The dispatch of a kernel with the epilogue, one invocation for each of `count` things.
-    fn dispatch(&self, at: &Lower, sizes: Sizes, kernel: Kernel, own: [Slot; 2], count: usize) -> Dispatch {
+    fn dispatch(&self, at: &Lower, sizes: PoolShape, kernel: Kernel, own: [Slot; 2], count: usize) -> Dispatch {
         let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 2);
         let extras = (2..at.types.inputs.len()).map(Slot::Input);
         let slots: Vec<Slot> = own.into_iter().chain(extras).chain([Slot::Output]).collect();
@@ -339,7 +339,7 @@ impl Op for MaxPool2dBackward {
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         let [x, dy, extras @ ..] = inputs else { return Err("it takes an image and a gradient".into()) };
-        let y = Sizes::of(x, self.window)?.output(x);
+        let y = PoolShape::of(x, self.window)?.output(x);
         if *dy != y {
             return Err(format!("the gradient must be {y}"));
         }

@@ -61,14 +61,14 @@ impl Window {
 
 /// All sizes of a pooling: y `[planes, outputs]` of x `[planes, image]`, where each channel of each image is a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sizes {
+pub(crate) struct PoolShape {
     planes: usize,
     image: [usize; 2],
     outputs: [usize; 2],
     window: Window,
 }
 
-impl Sizes {
+impl PoolShape {
     fn new(planes: usize, image: [usize; 2], window: Window) -> Result<Self, String> {
         let outputs = [window.outputs(0, image[0])?, window.outputs(1, image[1])?];
         Ok(Self { planes, image, outputs, window })

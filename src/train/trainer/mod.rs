@@ -7,16 +7,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::data::{Dataset, Part, Pixels, Split, epoch_order};
+use crate::data::{Dataset, Pixels, Split, SplitName, epoch_order};
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::Model;
 use crate::nn::models::Task;
 use crate::ops::Step;
-use crate::optim::Moment;
+use crate::optim::TrainingProgress;
 use crate::train::buffers::{write_averages, write_weights};
 use crate::train::checkpoint::Counters;
 use crate::train::features::{Cut, Features};
-use crate::train::graphs::{self, AVERAGES, Resident};
+use crate::train::graphs::{self, AVERAGES, DeviceData};
 use crate::train::loader::Loader;
 use crate::train::memory;
 use crate::train::metrics::{EpochLine, Measured};
@@ -33,7 +33,7 @@ const MOST_PER_SUBMIT: u64 = 32;
 
 /// How a trainer plans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct TrainerOptions {
     /// How places are given to tensors.
     pub plan: PlanOptions,
 }
@@ -42,7 +42,7 @@ pub struct Options {
 #[derive(Clone, Copy, Debug)]
 struct Stage {
     program: Program,
-    data: Resident,
+    data: DeviceData,
     batch: usize,
 }
 
@@ -76,9 +76,9 @@ impl Trainer {
     /// # Errors
     /// When the recipe or its data cannot train; [`Error::Memory`] when a step does not fit the device, with the largest
     /// batch that does.
-    pub fn new(mut engine: Engine, recipe: Recipe, dataset: &Dataset, options: Options) -> Result<Self> {
+    pub fn new(mut engine: Engine, recipe: Recipe, dataset: &Dataset, options: TrainerOptions) -> Result<Self> {
         recipe.validate()?;
-        let train = dataset.part(Part::Train)?;
+        let train = dataset.split(SplitName::Train)?;
         let task = recipe.model.task()?;
         if task == Task::Classify && dataset.classes.len() < 2 {
             return Err(Error::data(format!(
@@ -108,7 +108,7 @@ impl Trainer {
         let cut = Cut::of(&recipe, &model, dataset)?;
         let resident = |name: &'static str, split: &Split, batch: usize| match &cut {
             Some(cut) => cut.resident(name, split.len(), &target, (batch, stream)),
-            None => Resident::of(name, split, dataset.input, &target, (batch, stream)),
+            None => DeviceData::of(name, split, dataset.input, &target, (batch, stream)),
         };
         let (learner, learned_by) = cut.as_ref().map_or((&model, &recipe), |cut| (&cut.rest, &cut.recipe));
         let data = resident("train", train, batch.min(train.len()));
@@ -137,7 +137,7 @@ impl Trainer {
             features.load(&mut engine, making)?;
         }
         let train_stage = Stage { program: engine.load(plan)?, data, batch: batch.min(train.len()) };
-        let mut stage = |planned: Option<(Plan, Resident, usize)>| {
+        let mut stage = |planned: Option<(Plan, DeviceData, usize)>| {
             planned.map(|(plan, data, batch)| Ok(Stage { program: engine.load(plan)?, data, batch })).transpose()
         };
         let (val_stage, test_stage): (Option<Stage>, Result<Option<Stage>>) = (stage(val)?, stage(test));
@@ -213,11 +213,11 @@ impl Trainer {
         self.planned_bytes
     }
 
-    fn stage(&self, part: Part) -> Option<Stage> {
+    fn stage(&self, part: SplitName) -> Option<Stage> {
         match part {
-            Part::Train => Some(self.train),
-            Part::Val => self.val,
-            Part::Test => self.test,
+            SplitName::Train => Some(self.train),
+            SplitName::Val => self.val,
+            SplitName::Test => self.test,
         }
     }
 
@@ -227,7 +227,7 @@ impl Trainer {
     }
 
     /// Makes the features of a split and takes them to the device, where they are kept and not there yet.
-    async fn make_features(&mut self, part: Part) -> Result<()> {
+    async fn make_features(&mut self, part: SplitName) -> Result<()> {
         let stage = self.stage(part);
         let (Some(features), Some(stage)) = (&mut self.features, stage) else { return Ok(()) };
         let Some(split) = features.make(&mut self.engine, part).await? else { return Ok(()) };
@@ -279,11 +279,11 @@ impl Trainer {
         let step = |number: u32| {
             let first = number as usize * self.train.batch;
             let valid = self.train.batch.min(self.train.data.rows - first);
-            let at = Moment { epoch, step: number, steps, epochs: self.recipe.training.epochs };
+            let at = TrainingProgress { epoch, step: number, steps, epochs: self.recipe.training.epochs };
             let mut step = Step::new(before + number, valid as u32, self.recipe.seed);
             (step.first, step.epoch) = (first as u32, epoch);
             let rate = optimiser.learning_rate * schedule.factor(at);
-            optimiser.fill(&mut step, rate, schedule.inertia(at, optimiser.inertia()));
+            optimiser.fill(&mut step, rate, schedule.momentum(at, optimiser.momentum()));
             step
         };
         (0..steps).map(step).collect()
@@ -294,7 +294,7 @@ impl Trainer {
     /// # Errors
     /// When the device is lost, or the images cannot be read.
     pub async fn prepare_epoch(&mut self) -> Result<()> {
-        self.make_features(Part::Train).await?;
+        self.make_features(SplitName::Train).await?;
         let Counters { epoch, step, .. } = self.counters;
         let order = epoch_order(self.train.data.rows, self.recipe.seed, epoch);
         self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
@@ -376,9 +376,9 @@ impl Trainer {
         let trained = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
         let measured = Measured::from_sums(self.task, &sums);
         self.check_finite(measured.loss).await?;
-        let val = self.measure(Part::Val).await?;
+        let val = self.measure(SplitName::Val).await?;
         let seconds = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
-        let at = Moment { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
+        let at = TrainingProgress { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
         let line = EpochLine {
             epoch: self.counters.epoch + 1,
             train_loss: measured.loss,
@@ -420,9 +420,9 @@ impl Trainer {
     ///
     /// # Errors
     /// When the device is lost.
-    pub async fn measure(&mut self, part: Part) -> Result<Option<Measured>> {
+    pub async fn measure(&mut self, part: SplitName) -> Result<Option<Measured>> {
         let stage = match part {
-            Part::Train => None,
+            SplitName::Train => None,
             other => self.stage(other),
         };
         let Some(stage) = stage else { return Ok(None) };

@@ -5,9 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Resized;
-use super::part::Part;
+use super::crop_box::CropBox;
 use crate::ops::augment::Mode;
-use crate::ops::augment::define::Sizes;
+use crate::ops::augment::define::AugmentShape;
 use crate::ops::augment::draw::Drawn;
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Data, Real};
@@ -35,14 +35,14 @@ fn taps<T: Real>(at: usize, size: usize, outs: usize) -> (Range<usize>, Vec<T>) 
 
 /// A row's draws.
 struct Shown<T> {
-    part: Part,
+    part: CropBox,
     drawn: Drawn<T>,
 }
 
 impl Resized {
-    fn shown<T: Real>(&self, call: &Call<T>, sizes: &Sizes, (row, image): (u32, u32), roots: &[T]) -> Shown<T> {
+    fn shown<T: Real>(&self, call: &Call<T>, sizes: &AugmentShape, (row, image): (u32, u32), roots: &[T]) -> Shown<T> {
         let root = |at: usize| roots[at].to_u32().unwrap_or_default();
-        let part = Part::drawn(root, Part::fallback(&self.crop, sizes.from), call.step, row, sizes.from);
+        let part = CropBox::drawn(root, CropBox::fallback(&self.crop, sizes.from), call.step, row, sizes.from);
         let (from, to) = (sizes.from, sizes.to);
         Shown { part, drawn: Drawn::new(&self.of.augment, Mode::Random, call.step, (row, image), from, to) }
     }
@@ -65,7 +65,7 @@ impl Resized {
                 for (at, value_to) in result.iter_mut().enumerate() {
                     let (channel, y, x) = (at / plane, at % plane / sizes.to[1], at % sizes.to[1]);
                     let x = if shown.drawn.flip { sizes.to[1] - 1 - x } else { x };
-                    let Part { corner, size } = shown.part;
+                    let CropBox { corner, size } = shown.part;
                     let (rows, by_row) = taps::<T>(y, size[0], sizes.to[0]);
                     let (columns, by_column) = taps::<T>(x, size[1], sizes.to[1]);
                     for (r, &down) in rows.zip(&by_row) {
@@ -130,8 +130,8 @@ impl Resized {
 
 impl Shown<f32> {
     /// Brings the part to the size of the result, one row of it after another.
-    fn resize<S: Copy>(&self, sizes: &Sizes, pixels: &[S], value: impl Fn(S) -> f32 + Copy, result: &mut [f32]) {
-        let Part { corner, size } = self.part;
+    fn resize<S: Copy>(&self, sizes: &AugmentShape, pixels: &[S], value: impl Fn(S) -> f32 + Copy, result: &mut [f32]) {
+        let CropBox { corner, size } = self.part;
         let [out_height, out_width] = sizes.to;
         let rows: Vec<_> = (0..out_height).map(|y| taps::<f32>(y, size[0], out_height)).collect();
         let columns: Vec<_> = (0..out_width).map(|x| taps::<f32>(x, size[1], out_width)).collect();

@@ -6,8 +6,8 @@
 //! stretches about the channels' means, not about the image's own, and nothing is clamped: all three are linear.
 
 mod cases;
+mod crop_box;
 mod define;
-mod part;
 
 pub use cases::cases;
 
@@ -17,7 +17,7 @@ use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};
-use part::{LEVELS, Part};
+use crop_box::{CropBox, LEVELS};
 
 /// What [`Augmented`] is where its images are cropped and resized. Inputs: its own, and the roots of areas and proportions
 /// `[3, 1024]`.
@@ -75,7 +75,7 @@ impl Op for Resized {
             Slot::Output,
         ];
         let listed = at.types.inputs[shards.count].elements();
-        let Part { corner, size } = Part::fallback(&self.crop, [from[2], from[3]]);
+        let CropBox { corner, size } = CropBox::fallback(&self.crop, [from[2], from[3]]);
         let sizes = [count, from[2], from[3], to[2], to[3], shards.rows, shards.each, listed];
         let levels = [augment.brightness, augment.contrast, augment.saturation];
         let levels = levels.map(|level| (level as f32).to_bits() as usize);
@@ -84,7 +84,7 @@ impl Op for Resized {
         dispatch.bytes = 2 * at.types.output.bytes() as u64;
         dispatch.into()
     }
-    /// Counted for parts as large as the image.
+    /// CounterRng for parts as large as the image.
     fn flops(&self, types: &Types) -> u64 {
         let (from, to) = (types.inputs[0].dims(), types.output.dims());
         let taps = |axis: usize| 2 * from[axis].div_ceil(to[axis]) as u64 + 1;
@@ -99,7 +99,7 @@ impl Graph {
             Some(&[_, _, height, width]) => [height, width],
             _ => [1, 1],
         };
-        let roots = self.constant(TensorType::f32([3, LEVELS]), part::roots(&crop, size));
+        let roots = self.constant(TensorType::f32([3, LEVELS]), crop_box::roots(&crop, size));
         let inputs: Vec<NodeId> = inputs.iter().copied().chain([roots]).collect();
         self.apply(Resized { of, crop }, &inputs)
     }

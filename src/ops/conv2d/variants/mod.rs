@@ -4,8 +4,8 @@
 mod packed;
 mod tiled;
 
-use super::Sizes;
-use crate::gpu::kernel::{Class, Dispatch, Kernel, Lowering, Slot, Traits};
+use super::Conv2dShape;
+use crate::gpu::kernel::{Capabilities, DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
 
@@ -22,7 +22,7 @@ pub enum Direction {
 
 /// A way to compute a convolution or one of its gradients: each can do any shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Way {
+pub enum Algorithm {
     /// One invocation an output: the definition.
     Plain,
     /// Workgroup memory and registers, for hardware.
@@ -34,19 +34,19 @@ pub enum Way {
     },
 }
 
-impl Way {
+impl Algorithm {
     /// All of them, for tests.
     pub const ALL: [Self; 4] =
         [Self::Plain, Self::Tiled, Self::Packed { subgroup: false }, Self::Packed { subgroup: true }];
 
     /// Whether a device can run it.
-    pub fn runs_on(self, device: &Traits) -> bool {
+    pub fn runs_on(self, device: &Capabilities) -> bool {
         self != Self::Packed { subgroup: true } || device.subgroup == Some(8)
     }
 }
 
 /// The table.
-pub fn choose(device: &Traits, direction: Direction, sizes: &Sizes) -> Way {
+pub fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> Algorithm {
     if let Some(way) = device.conv2d.filter(|way| way.runs_on(device)) {
         return way;
     }
@@ -54,27 +54,27 @@ pub fn choose(device: &Traits, direction: Direction, sizes: &Sizes) -> Way {
     // way, but for the gradient by the weight.
     let narrow = sizes.geometry.groups > 1 && sizes.group_outputs().min(sizes.group_inputs()) < 4;
     match device.class {
-        Class::Software if !narrow || direction != Direction::BackwardWeight => {
-            Way::Packed { subgroup: device.subgroup == Some(8) }
+        DeviceClass::Software if !narrow || direction != Direction::BackwardWeight => {
+            Algorithm::Packed { subgroup: device.subgroup == Some(8) }
         }
-        Class::Integrated | Class::Discrete if !narrow => Way::Tiled,
-        _ => Way::Plain,
+        DeviceClass::Integrated | DeviceClass::Discrete if !narrow => Algorithm::Tiled,
+        _ => Algorithm::Plain,
     }
 }
 
 /// The dispatches of one convolution with its epilogue.
-pub(super) fn lower(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> Lowering {
+pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Lowering {
     match choose(at.device, direction, &sizes) {
-        Way::Plain if direction == Direction::BackwardWeight => plain_weight(at, sizes),
-        Way::Plain => plain(direction, at, sizes, program).into(),
-        Way::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
-        Way::Tiled => tiled::image(direction, at, sizes, program).into(),
-        Way::Packed { subgroup } => packed::lower(direction, at, sizes, program, subgroup),
+        Algorithm::Plain if direction == Direction::BackwardWeight => plain_weight(at, sizes),
+        Algorithm::Plain => plain(direction, at, sizes, program).into(),
+        Algorithm::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
+        Algorithm::Tiled => tiled::image(direction, at, sizes, program).into(),
+        Algorithm::Packed { subgroup } => packed::lower(direction, at, sizes, program, subgroup),
     }
 }
 
 /// One invocation an output: the definition.
-fn plain(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> Dispatch {
+fn plain(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Dispatch {
     let (name, source) = match direction {
         Direction::BackwardInput => {
             ("conv2d_backward_input", include_str!("../../../../shaders/conv2d_backward_input.wgsl"))
@@ -90,7 +90,7 @@ fn plain(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> D
 const MOST_PIXELS: usize = 32_768;
 
 /// One invocation an element of a weight's gradient and a share of the rows that it is a sum over.
-fn plain_weight(at: &Lower, sizes: Sizes) -> Lowering {
+fn plain_weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let lines = sizes.batch * sizes.outputs[0];
     let most = (MOST_PIXELS / sizes.outputs[1].max(1)).max(1);
     let share = lines.div_ceil(lines.div_ceil(most).max(1)).max(1);
@@ -102,7 +102,7 @@ fn plain_weight(at: &Lower, sizes: Sizes) -> Lowering {
 }
 
 /// A gradient by the weight from the operands as they stand, whose sums are split: as many shares as `splits` says.
-fn split(at: &Lower, kernel: Kernel, sizes: Sizes, share: usize, splits: usize, groups: [u32; 3]) -> Lowering {
+fn split(at: &Lower, kernel: Kernel, sizes: Conv2dShape, share: usize, splits: usize, groups: [u32; 3]) -> Lowering {
     let mut sums = whole(kernel, at, sizes, &Program::default(), groups);
     sums.dims.extend([share as u32, splits as u32]);
     if splits == 1 {
@@ -116,7 +116,7 @@ fn split(at: &Lower, kernel: Kernel, sizes: Sizes, share: usize, splits: usize, 
 }
 
 /// A dispatch that computes the whole output from the operands as they stand.
-fn whole(kernel: Kernel, at: &Lower, sizes: Sizes, program: &Program, groups: [u32; 3]) -> Dispatch {
+fn whole(kernel: Kernel, at: &Lower, sizes: Conv2dShape, program: &Program, groups: [u32; 3]) -> Dispatch {
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
     Dispatch {
         kernel,
@@ -129,7 +129,7 @@ fn whole(kernel: Kernel, at: &Lower, sizes: Sizes, program: &Program, groups: [u
 }
 
 /// Adds the sums `[splits, out channels, pitch]` of a weight's gradient, which stand in a scratch tensor, in order.
-fn sum_splits(at: &Lower, sizes: &Sizes, splits: usize, pitch: usize, from: Slot) -> Dispatch {
+fn sum_splits(at: &Lower, sizes: &Conv2dShape, splits: usize, pitch: usize, from: Slot) -> Dispatch {
     let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
     let elements = sizes.out_channels * taps;
     Dispatch {

@@ -1,6 +1,6 @@
 //! Implicit matrix products in workgroup memory, for hardware: nothing is packed, and any shape goes.
 
-use super::{Direction, Sizes, split, whole};
+use super::{Conv2dShape, Direction, split, whole};
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering};
 use crate::ops::Lower;
 use crate::ops::elementwise::Program;
@@ -13,7 +13,7 @@ const WORKGROUPS: usize = 256;
 const SHARE: usize = 256;
 
 /// Forward, or the gradient by the image.
-pub(super) fn image(direction: Direction, at: &Lower, sizes: Sizes, program: &Program) -> Dispatch {
+pub(super) fn image(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Dispatch {
     let backward = direction == Direction::BackwardInput;
     let kernel = Kernel::new(
         "conv2d_tiled",
@@ -28,7 +28,7 @@ pub(super) fn image(direction: Direction, at: &Lower, sizes: Sizes, program: &Pr
 }
 
 /// The gradient by the weight: the sum over all pixels in splits, which depend on the shapes alone.
-pub(super) fn weight(at: &Lower, sizes: Sizes) -> Lowering {
+pub(super) fn weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
     let tiles = sizes.group_outputs().div_ceil(TILE) * sizes.geometry.groups * taps.div_ceil(TILE);
     let pixels = sizes.batch * sizes.outputs[0] * sizes.outputs[1];

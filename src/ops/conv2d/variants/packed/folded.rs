@@ -3,12 +3,12 @@
 use super::{Part, Product, Slice, Tile, slices};
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
-use crate::ops::conv2d::Sizes;
+use crate::ops::conv2d::Conv2dShape;
 use crate::ops::elementwise::{Program, epilogue};
 
 /// The gradient by the image where outputs are more than a pixel apart: a product gives what each tap of each output adds,
 /// and a second kernel folds that into the image.
-pub(super) fn lower(at: &Lower, sizes: &Sizes, program: &Program, subgroup: bool) -> Lowering {
+pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, program: &Program, subgroup: bool) -> Lowering {
     // Rows of the product are filled up to whole vectors.
     let mut product = Product::taps(sizes);
     product.map[1] = 4 * product.packing.vectors();
@@ -38,7 +38,7 @@ pub(super) fn lower(at: &Lower, sizes: &Sizes, program: &Program, subgroup: bool
 }
 
 /// Folds the taps of a slice, which stand in scratch tensor 1 in rows of `pitch`, into the image.
-fn fold(at: &Lower, sizes: &Sizes, slice: Slice, pitch: usize, program: &Program) -> Dispatch {
+fn fold(at: &Lower, sizes: &Conv2dShape, slice: Slice, pitch: usize, program: &Program) -> Dispatch {
     let kernel = Kernel::new("conv2d_fold", include_str!("../../../../../shaders/conv2d_fold.wgsl"), &[]);
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
     let geometry = sizes.geometry;

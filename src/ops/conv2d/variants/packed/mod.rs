@@ -4,7 +4,7 @@
 mod folded;
 mod weight;
 
-use super::{Direction, Sizes, sum_splits};
+use super::{Conv2dShape, Direction, sum_splits};
 use crate::gpu::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
@@ -13,7 +13,13 @@ use crate::ops::elementwise::{Program, epilogue};
 const SLICE: usize = 1 << 20;
 
 /// The dispatches of one convolution with its epilogue.
-pub(super) fn lower(direction: Direction, at: &Lower, sizes: Sizes, program: &Program, subgroup: bool) -> Lowering {
+pub(super) fn lower(
+    direction: Direction,
+    at: &Lower,
+    sizes: Conv2dShape,
+    program: &Program,
+    subgroup: bool,
+) -> Lowering {
     match direction {
         Direction::Forward => Product::forward(&sizes).flattened().lower(at, sizes.flops(), program, subgroup),
         Direction::BackwardInput if sizes.geometry.stride == [1, 1] => {
@@ -91,7 +97,7 @@ fn slices(batch: usize, floats: usize, most: usize) -> Vec<Slice> {
 
 /// The factors, in floats, that say where an element of a weight stands; below zero where a kernel is flipped.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
+struct WeightLayout {
     offset: usize,
     group: usize,
     output: usize,
@@ -112,15 +118,15 @@ struct Product {
     stride_y: usize,
     dilation_y: usize,
     packing: Packing,
-    layout: Layout,
+    layout: WeightLayout,
 }
 
 impl Product {
-    fn forward(sizes: &Sizes) -> Self {
+    fn forward(sizes: &Conv2dShape) -> Self {
         let geometry = sizes.geometry;
         let [kh, kw] = sizes.kernel;
         let taps = sizes.group_inputs() * kh * kw;
-        let layout = Layout {
+        let layout = WeightLayout {
             offset: 0,
             group: sizes.group_outputs() * taps,
             output: taps,
@@ -135,11 +141,11 @@ impl Product {
 
     /// The gradient by the image at stride 1: the convolution of dy with the flipped kernel, whose inputs and outputs are
     /// exchanged.
-    fn flipped(sizes: &Sizes) -> Self {
+    fn flipped(sizes: &Conv2dShape) -> Self {
         let geometry = sizes.geometry;
         let [kh, kw] = sizes.kernel;
         let taps = sizes.group_inputs() * kh * kw;
-        let layout = Layout {
+        let layout = WeightLayout {
             offset: kh * kw - 1,
             group: sizes.group_outputs() * taps,
             output: kh * kw,
@@ -154,11 +160,11 @@ impl Product {
     }
 
     fn new(
-        sizes: &Sizes,
+        sizes: &Conv2dShape,
         [channels, outputs]: [usize; 2],
         [image, map]: [[usize; 2]; 2],
         padding: [isize; 2],
-        layout: Layout,
+        layout: WeightLayout,
     ) -> Self {
         let [stride, dilation] = [sizes.geometry.stride, sizes.geometry.dilation];
         let packing = Packing {
@@ -187,10 +193,11 @@ impl Product {
 
     /// What gives each tap of each output, before the taps are folded into the gradient by the image: a convolution of dy
     /// of one pixel, with an output for each input channel and tap.
-    fn taps(sizes: &Sizes) -> Self {
+    fn taps(sizes: &Conv2dShape) -> Self {
         let [kh, kw] = sizes.kernel;
         let taps = sizes.group_inputs() * kh * kw;
-        let layout = Layout { offset: 0, group: sizes.group_outputs() * taps, output: 1, channel: taps, ky: 0, kx: 0 };
+        let layout =
+            WeightLayout { offset: 0, group: sizes.group_outputs() * taps, output: 1, channel: taps, ky: 0, kx: 0 };
         let map = sizes.outputs;
         let packing = Packing {
             channels: sizes.out_channels,
@@ -261,7 +268,7 @@ impl Product {
     fn pack_weight(&self, at: &Lower, tile: &Tile, to: Slot) -> (Dispatch, usize) {
         let blocks = self.outputs.div_ceil(tile.outputs) * tile.outputs / 8;
         let vectors = self.groups * blocks * self.kernel[0] * self.quads() * 8;
-        let Layout { offset, group, output, channel, ky, kx } = self.layout;
+        let WeightLayout { offset, group, output, channel, ky, kx } = self.layout;
         let counts = [vectors, blocks, self.kernel[0], self.quads(), self.outputs, self.channels, self.kernel[1]];
         let factors = [offset, group, output, channel];
         let dispatch = Dispatch {

@@ -3,7 +3,7 @@
 use super::{Packing, Product, Tile, slices, sum_splits};
 use crate::gpu::kernel::{Dispatch, Lowering, Slot};
 use crate::ops::Lower;
-use crate::ops::conv2d::Sizes;
+use crate::ops::conv2d::Conv2dShape;
 
 /// Workgroups that a weight's gradient is split into at least, where there are rows enough.
 const WORKGROUPS: usize = 32;
@@ -14,7 +14,7 @@ const STEPS: usize = 512;
 
 /// The gradient by the weight: the batch in slices whose rows are split over workgroups; the sums of a split go on from slice
 /// to slice, and those of all splits are added in the end. Slices and splits depend on the shapes alone.
-pub(super) fn lower(at: &Lower, sizes: &Sizes, subgroup: bool) -> Lowering {
+pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, subgroup: bool) -> Lowering {
     let rows = Product::forward(sizes);
     let flat = rows.flattened();
     let forward = if flat.packing.vectors() > STEPS { rows } else { flat };
@@ -54,14 +54,8 @@ pub(super) fn lower(at: &Lower, sizes: &Sizes, subgroup: bool) -> Lowering {
             lowering.dispatches.push(packing.dispatch(at, slice, Slot::Input(input), places[input]));
         }
         let first = floats.map(|floats| if floats > 0 { 0 } else { slice.first });
-        let split = [
-            slice.images * forward.map[0],
-            share,
-            splits,
-            usize::from(slice.first > 0),
-            quads,
-            sizes.geometry.groups,
-        ];
+        let split =
+            [slice.images * forward.map[0], share, splits, usize::from(slice.first > 0), quads, sizes.geometry.groups];
         let channels = [sizes.group_outputs(), sizes.group_inputs(), sizes.kernel[0], sizes.kernel[1]];
         let lines = [forward.map[0], x.vectors(), x.rows, forward.stride_y, forward.dilation_y];
         lowering.dispatches.push(Dispatch {

@@ -26,7 +26,7 @@ impl Run {
 
 /// A piece of ink.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Part {
+pub(super) struct Component {
     /// The box around it.
     pub area: Area,
     /// Its pixels.
@@ -37,7 +37,7 @@ pub(super) struct Part {
     pub stroke: f32,
 }
 
-impl Part {
+impl Component {
     /// A piece of ink of these runs, which may come from several pieces; none of none.
     pub fn of(mut runs: Vec<Run>) -> Option<Self> {
         runs.sort_unstable_by_key(|run| (run.y, run.from));
@@ -52,8 +52,8 @@ impl Part {
     }
 
     /// The ink of several pieces as one; none of none.
-    pub fn joined<'a>(parts: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
-        Self::of(parts.into_iter().flat_map(|part| part.runs.iter().copied()).collect())
+    pub fn joined<'a>(components: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        Self::of(components.into_iter().flat_map(|part| part.runs.iter().copied()).collect())
     }
 
     /// Its ink left and right of a column; none on a side without.
@@ -102,7 +102,7 @@ fn stroke(runs: &[Run], ink: u32) -> f32 {
 }
 
 /// The pieces of an image's ink: what is weakly ink, hangs together over sides and corners, and is strongly ink somewhere.
-pub(super) fn find(ink: &Ink) -> Vec<Part> {
+pub(super) fn find(ink: &Ink) -> Vec<Component> {
     let mut mask = ink.contrast.clone();
     mask.iter_mut().for_each(|value| *value = if *value >= ink.weak { 255 } else { 0 });
     let contrast = &ink.contrast;
@@ -113,7 +113,7 @@ pub(super) fn find(ink: &Ink) -> Vec<Part> {
 }
 
 /// The pieces of a mask of which `strong` says yes to a run at least.
-fn of_mask(mask: &GrayImage, strong: impl Fn(&Run) -> bool) -> Vec<Part> {
+fn of_mask(mask: &GrayImage, strong: impl Fn(&Run) -> bool) -> Vec<Component> {
     let labels = connected_components(mask, Connectivity::Eight, Luma([0]));
     let count = labels.iter().copied().max().unwrap_or(0) as usize;
     let mut runs: Vec<Vec<Run>> = vec![Vec::new(); count + 1];
@@ -132,7 +132,7 @@ fn of_mask(mask: &GrayImage, strong: impl Fn(&Run) -> bool) -> Vec<Part> {
             from = to;
         }
     }
-    runs.into_iter().zip(kept).filter(|(_, kept)| *kept).filter_map(|(runs, _)| Part::of(runs)).collect()
+    runs.into_iter().zip(kept).filter(|(_, kept)| *kept).filter_map(|(runs, _)| Component::of(runs)).collect()
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn strokes_are_as_wide_as_they_were_drawn() {
-        let bar = Part::of(block(3, 2, 4, 60)).expect("ink");
+        let bar = Component::of(block(3, 2, 4, 60)).expect("ink");
         // An upright bar's outline is 4 / pi times shorter than the mean direction's.
         assert!((bar.stroke * std::f32::consts::FRAC_PI_4 - 3.75).abs() < 0.01, "{}", bar.stroke);
         assert_eq!(bar.area, Area { left: 3, top: 2, width: 4, height: 60 });
@@ -153,11 +153,11 @@ mod tests {
 
     #[test]
     fn a_cut_divides_the_ink() {
-        let part = Part::of([block(0, 0, 10, 2), block(4, 2, 2, 5)].concat()).expect("ink");
+        let part = Component::of([block(0, 0, 10, 2), block(4, 2, 2, 5)].concat()).expect("ink");
         assert_eq!(part.columns(), [2, 2, 2, 2, 7, 7, 2, 2, 2, 2]);
         let [left, right] = part.cut(5).map(|side| side.expect("ink"));
         assert_eq!((left.ink, right.ink), (15, 15));
-        assert_eq!(Part::joined([&left, &right]).map(|joined| joined.ink), Some(30));
+        assert_eq!(Component::joined([&left, &right]).map(|joined| joined.ink), Some(30));
         assert_eq!(part.cut(0)[0], None);
     }
 
@@ -167,8 +167,8 @@ mod tests {
         for (x, y) in [(1, 1), (2, 2), (3, 2), (8, 1), (8, 2)] {
             mask.put_pixel(x, y, Luma([255]));
         }
-        let parts = of_mask(&mask, |run| run.from < 5);
-        assert_eq!(parts.len(), 1);
-        assert_eq!(parts[0].area, Area { left: 1, top: 1, width: 3, height: 2 });
+        let components = of_mask(&mask, |run| run.from < 5);
+        assert_eq!(components.len(), 1);
+        assert_eq!(components[0].area, Area { left: 1, top: 1, width: 3, height: 2 });
     }
 }

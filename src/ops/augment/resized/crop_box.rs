@@ -2,7 +2,7 @@
 
 use super::ResizedCrop;
 use crate::ops::Step;
-use crate::random::{Counted, Purpose};
+use crate::random::{CounterRng, Purpose};
 
 /// Areas, and proportions, that a part may be drawn with, evenly spread; a power of 2.
 pub(super) const LEVELS: usize = 1024;
@@ -20,7 +20,7 @@ const TRIES: u32 = 10;
 
 /// A part of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct CropBox {
     /// Its first row and column.
     pub corner: [usize; 2],
     /// Its height and width.
@@ -47,7 +47,7 @@ pub(super) fn roots(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Vec<f32>
     areas.chain(ratios).chain(inverses).map(|root| root.round() as f32).collect()
 }
 
-impl Part {
+impl CropBox {
     /// The largest part in the middle whose proportions are allowed, as torchvision takes it where no draw fits.
     pub fn fallback(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Self {
         let [low, high] = crop.ratio;
@@ -64,7 +64,7 @@ impl Part {
 
     /// What row `row` of a step's batch shows of an image of height and width `from`, by its [`roots`].
     pub fn drawn(roots: impl Fn(usize) -> u32, fallback: Self, step: &Step, row: u32, from: [usize; 2]) -> Self {
-        let counted = Counted::new(step.seed(), Purpose::Augment, row, step.number);
+        let counted = CounterRng::new(step.seed(), Purpose::Augment, row, step.number);
         for attempt in 0..TRIES {
             let [area, ratio, top, left] = counted.block(FIRST_TRY + attempt);
             let (area, ratio) = (roots((area >> LEVEL_SHIFT) as usize), (ratio >> LEVEL_SHIFT) as usize);
@@ -84,11 +84,11 @@ impl Part {
 mod tests {
     use super::*;
 
-    fn parts(crop: &ResizedCrop, from: [usize; 2]) -> Vec<Part> {
+    fn parts(crop: &ResizedCrop, from: [usize; 2]) -> Vec<CropBox> {
         let roots = roots(crop, from);
         let one = |number: u32| {
             let step = Step::new(number / 64, 64, 5);
-            Part::drawn(|at| roots[at] as u32, Part::fallback(crop, from), &step, number % 64, from)
+            CropBox::drawn(|at| roots[at] as u32, CropBox::fallback(crop, from), &step, number % 64, from)
         };
         (0..4000).map(one).collect()
     }
@@ -100,15 +100,15 @@ mod tests {
         let crop = ResizedCrop { scale: [0.1, 0.4], ratio: [0.5, 2.0] };
         let all = parts(&crop, [200, 240]);
         assert!(all.iter().all(|part| part.corner[0] + part.size[0] <= 200 && part.corner[1] + part.size[1] <= 240));
-        let mean = |of: &dyn Fn(&Part) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
-        let share = |part: &Part| (part.size[0] * part.size[1]) as f64 / 48_000.0;
-        let ratio = |part: &Part| (part.size[1] as f64 / part.size[0] as f64).ln();
+        let mean = |of: &dyn Fn(&CropBox) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
+        let share = |part: &CropBox| (part.size[0] * part.size[1]) as f64 / 48_000.0;
+        let ratio = |part: &CropBox| (part.size[1] as f64 / part.size[0] as f64).ln();
         assert!((mean(&share) - 0.25).abs() < 0.006, "{}", mean(&share));
         assert!(mean(&ratio).abs() < 0.02 && (mean(&|part| ratio(part).powi(2)) - 0.16).abs() < 0.01);
         assert!(all.iter().all(|part| (0.098..0.403).contains(&share(part)) && ratio(part).abs() < 0.71));
         for axis in 0..2 {
             let room = [200, 240][axis];
-            let place = |part: &Part| part.corner[axis] as f64 / (room - part.size[axis]).max(1) as f64;
+            let place = |part: &CropBox| part.corner[axis] as f64 / (room - part.size[axis]).max(1) as f64;
             assert!((mean(&place) - 0.5).abs() < 0.015, "{}", mean(&place));
         }
     }
@@ -116,9 +116,9 @@ mod tests {
     #[test]
     fn what_never_fits_falls_back_to_the_middle() {
         let crop = ResizedCrop { scale: [1.0, 1.0], ratio: [0.75, 4.0 / 3.0] };
-        let middle = Part { corner: [0, 83], size: [100, 133] };
+        let middle = CropBox { corner: [0, 83], size: [100, 133] };
         assert!(parts(&crop, [100, 300]).iter().all(|&part| part == middle));
-        assert_eq!(Part::fallback(&crop, [300, 100]), Part { corner: [83, 0], size: [133, 100] });
-        assert_eq!(Part::fallback(&crop, [64, 64]), Part { corner: [0, 0], size: [64, 64] });
+        assert_eq!(CropBox::fallback(&crop, [300, 100]), CropBox { corner: [83, 0], size: [133, 100] });
+        assert_eq!(CropBox::fallback(&crop, [64, 64]), CropBox { corner: [0, 0], size: [64, 64] });
     }
 }

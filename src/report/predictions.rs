@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::data::{Dataset, Part, Split, limit};
+use crate::data::{Dataset, Split, SplitName, limit};
 use crate::files::write_whole;
-use crate::gpu::kernel::Class;
+use crate::gpu::kernel::DeviceClass;
 use crate::nn::models::Task;
 use crate::train::{Checkpoint, Reconstruction, Reconstructor, evaluate_each, psnr};
 use crate::{Engine, Error, Result};
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 1000;
 /// One image and what was made of it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(into = "Row", from = "Row")]
-pub struct Outcome {
+pub struct ImagePrediction {
     /// What it shows.
     pub label: usize,
     /// What it was taken for; for an autoencoder what it shows.
@@ -36,13 +36,13 @@ pub struct Outcome {
 /// An outcome as it is kept: its fields in their order.
 type Row = (usize, usize, f32, f32);
 
-impl From<Outcome> for Row {
-    fn from(Outcome { label, guess, of_label, of_guess }: Outcome) -> Self {
+impl From<ImagePrediction> for Row {
+    fn from(ImagePrediction { label, guess, of_label, of_guess }: ImagePrediction) -> Self {
         (label, guess, of_label, of_guess)
     }
 }
 
-impl From<Row> for Outcome {
+impl From<Row> for ImagePrediction {
     fn from((label, guess, of_label, of_guess): Row) -> Self {
         Self { label, guess, of_label, of_guess }
     }
@@ -50,15 +50,15 @@ impl From<Row> for Outcome {
 
 /// A split, measured.
 #[derive(Clone, Debug)]
-pub struct Outcomes {
+pub struct Predictions {
     /// Which.
-    pub part: Part,
+    pub part: SplitName,
     /// The images that were measured.
     pub split: Split,
     /// How many the split has.
     pub of: usize,
     /// Image by image.
-    pub each: Vec<Outcome>,
+    pub each: Vec<ImagePrediction>,
 }
 
 /// The outcomes of a whole split as a run keeps them, so that another report need not measure it again.
@@ -70,10 +70,10 @@ struct Kept {
     split: String,
     /// Label, guess and what the network gave each.
     #[serde(rename = "pictures")]
-    images: Vec<Outcome>,
+    images: Vec<ImagePrediction>,
 }
 
-impl Outcomes {
+impl Predictions {
     /// How many images of each class (row) were taken for each class (column).
     pub fn counts(&self, classes: usize) -> Vec<Vec<u64>> {
         let mut counts = vec![vec![0; classes]; classes];
@@ -99,17 +99,17 @@ pub async fn measure(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
     dataset: &Dataset,
-    (part, whole): (Option<Part>, bool),
+    (part, whole): (Option<SplitName>, bool),
     (kept, keep): (&Path, bool),
-) -> Result<Outcomes> {
+) -> Result<Predictions> {
     checkpoint.check_data(dataset)?;
-    let there = |part: &Part| dataset.part(*part).is_ok();
-    let part = part.or_else(|| [Part::Test, Part::Val].into_iter().find(there)).unwrap_or(Part::Train);
-    let all = dataset.part(part)?;
+    let there = |part: &SplitName| dataset.split(*part).is_ok();
+    let part = part.or_else(|| [SplitName::Test, SplitName::Val].into_iter().find(there)).unwrap_or(SplitName::Train);
+    let all = dataset.split(part)?;
     let model = Material::model(checkpoint)?;
     let weights_hash = model.parameters().hash(&checkpoint.weights_in_use(model.parameters())?);
     if let Some(each) = read(kept, &weights_hash, part, all) {
-        return Ok(Outcomes { part, split: all.clone(), of: all.len(), each });
+        return Ok(Predictions { part, split: all.clone(), of: all.len(), each });
     }
     let most = if whole { all.len() } else { affordable(engine, checkpoint, ALLOWANCE)?.max(LEAST) };
     let split = if most < all.len() { limit(all.clone(), most, checkpoint.recipe.seed) } else { all.clone() };
@@ -123,11 +123,11 @@ pub async fn measure(
         let text = serde_json::to_string(&images).map_err(|error| Error::data(format!("the outcomes: {error}")))?;
         write_whole(kept, text.as_bytes())?;
     }
-    Ok(Outcomes { part, split, of: all.len(), each })
+    Ok(Predictions { part, split, of: all.len(), each })
 }
 
 /// Kept outcomes, where they are of these weights and images. A file that is none is measured anew.
-fn read(file: &Path, weights_hash: &str, part: Part, split: &Split) -> Option<Vec<Outcome>> {
+fn read(file: &Path, weights_hash: &str, part: SplitName, split: &Split) -> Option<Vec<ImagePrediction>> {
     let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     let labels = split.labels.iter().map(|&label| label as usize);
     let fits = kept.weights_hash == weights_hash
@@ -136,15 +136,20 @@ fn read(file: &Path, weights_hash: &str, part: Part, split: &Split) -> Option<Ve
     fits.then_some(kept.images)
 }
 
-async fn classify(engine: &mut Engine, checkpoint: &Checkpoint, dataset: &Dataset, part: Part) -> Result<Vec<Outcome>> {
-    let labels = &dataset.part(part)?.labels;
+async fn classify(
+    engine: &mut Engine,
+    checkpoint: &Checkpoint,
+    dataset: &Dataset,
+    part: SplitName,
+) -> Result<Vec<ImagePrediction>> {
+    let labels = &dataset.split(part)?.labels;
     let mut each = Vec::with_capacity(labels.len());
     let mut take = |number: usize, logits: &[f32]| each.push(classified(labels[number] as usize, logits));
     evaluate_each(engine, checkpoint, dataset, part, &mut take).await?;
     Ok(each)
 }
 
-async fn compare(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split) -> Result<Vec<Outcome>> {
+async fn compare(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split) -> Result<Vec<ImagePrediction>> {
     let numbers: Vec<u32> = (0..split.len() as u32).collect();
     let mut each = Vec::with_capacity(numbers.len());
     for numbers in numbers.chunks(AT_ONCE) {
@@ -153,7 +158,7 @@ async fn compare(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split) ->
         for (number, &label) in split.labels.iter().enumerate() {
             let decibels = back.pair(number).map_or(0.0, |(original, back)| psnr(original, back)) as f32;
             let label = label as usize;
-            each.push(Outcome { label, guess: label, of_label: decibels, of_guess: decibels });
+            each.push(ImagePrediction { label, guess: label, of_label: decibels, of_guess: decibels });
         }
     }
     Ok(each)
@@ -173,12 +178,12 @@ pub async fn give_back(engine: &mut Engine, checkpoint: &Checkpoint, split: &Spl
 }
 
 /// A data set that has these images alone.
-fn only(dataset: &Dataset, part: Part, split: Split) -> Dataset {
+fn only(dataset: &Dataset, part: SplitName, split: Split) -> Dataset {
     let mut small = dataset.without_images(dataset.input);
     match part {
-        Part::Train => small.train = split,
-        Part::Val => small.val = Some(split),
-        Part::Test => small.test = Some(split),
+        SplitName::Train => small.train = split,
+        SplitName::Val => small.val = Some(split),
+        SplitName::Test => small.test = Some(split),
     }
     small
 }
@@ -188,7 +193,7 @@ fn only(dataset: &Dataset, part: Part, split: Split) -> Dataset {
 /// # Errors
 /// When the recipe makes no network.
 pub fn affordable(engine: &Engine, checkpoint: &Checkpoint, operations: u64) -> Result<usize> {
-    if engine.target().device.is_some_and(|device| device.class != Class::Software) {
+    if engine.target().device.is_some_and(|device| device.class != DeviceClass::Software) {
         return Ok(usize::MAX);
     }
     let layers = Material::model(checkpoint)?.describe()?;
@@ -197,14 +202,14 @@ pub fn affordable(engine: &Engine, checkpoint: &Checkpoint, operations: u64) -> 
     Ok((operations / (flops * views).max(1)) as usize)
 }
 
-fn classified(label: usize, logits: &[f32]) -> Outcome {
+fn classified(label: usize, logits: &[f32]) -> ImagePrediction {
     let highest = logits.iter().copied().fold(f32::MIN, f32::max);
     let parts: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
     let sum: f64 = parts.iter().sum();
     // The first of the largest, as `eval` counts.
     let guess = (0..logits.len()).rev().fold(0, |best, index| if logits[index] >= logits[best] { index } else { best });
     let share = |class: usize| (parts[class] / sum) as f32;
-    Outcome { label, guess, of_label: share(label), of_guess: share(guess) }
+    ImagePrediction { label, guess, of_label: share(label), of_guess: share(guess) }
 }
 
 #[cfg(test)]

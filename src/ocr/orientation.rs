@@ -2,8 +2,8 @@
 
 use image::{GrayImage, imageops};
 
+use super::components::Component;
 use super::page::Area;
-use super::parts::Part;
 use super::reader::Reader;
 use crate::Result;
 
@@ -16,7 +16,7 @@ const BETTER: f32 = 0.08;
 
 /// By what an image has to be turned clockwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum Orientation {
     None,
     Right,
     Around,
@@ -24,31 +24,31 @@ pub(super) enum Turn {
 }
 
 /// How an image has to be turned to be read, by its pieces of about a letter's height.
-pub(super) async fn find(parts: &[Part], usual: f32, reader: &mut Reader) -> Result<Turn> {
-    let about = |part: &&Part| {
+pub(super) async fn find(components: &[Component], usual: f32, reader: &mut Reader) -> Result<Orientation> {
+    let about = |part: &&Component| {
         let longer = part.area.width.max(part.area.height) as f32 / usual;
         let shorter = part.area.width.min(part.area.height) as f32 / usual;
         (0.5..2.0).contains(&longer) && shorter > 0.3
     };
-    let letters: Vec<&Part> = parts.iter().filter(about).collect();
+    let letters: Vec<&Component> = components.iter().filter(about).collect();
     // From all over the page.
     let step = letters.len().div_ceil(LETTERS).max(1);
-    let letters: Vec<Part> = letters.into_iter().step_by(step).cloned().collect();
-    let mut best = (Turn::None, reader.confidence(&letters, Turn::None).await?);
+    let letters: Vec<Component> = letters.into_iter().step_by(step).cloned().collect();
+    let mut best = (Orientation::None, reader.confidence(&letters, Orientation::None).await?);
     if best.1 > UPRIGHT || letters.len() < 3 {
-        return Ok(Turn::None);
+        return Ok(Orientation::None);
     }
     best.1 += BETTER;
-    for turn in [Turn::Right, Turn::Around, Turn::Left] {
-        let confidence = reader.confidence(&letters, turn).await?;
+    for orientation in [Orientation::Right, Orientation::Around, Orientation::Left] {
+        let confidence = reader.confidence(&letters, orientation).await?;
         if confidence > best.1 {
-            best = (turn, confidence);
+            best = (orientation, confidence);
         }
     }
     Ok(best.0)
 }
 
-impl Turn {
+impl Orientation {
     /// In degrees, clockwise.
     pub fn degrees(self) -> u32 {
         match self {
@@ -114,17 +114,17 @@ mod tests {
         }
         let square: Vec<f32> = (0_u8..25).map(f32::from).collect();
         let as_image = GrayImage::from_raw(5, 5, (0..25).collect()).expect("25 bytes");
-        for turn in [Turn::None, Turn::Right, Turn::Around, Turn::Left] {
-            let turned = turn.apply(&image);
+        for orientation in [Orientation::None, Orientation::Right, Orientation::Around, Orientation::Left] {
+            let turned = orientation.apply(&image);
             let inside: Vec<(u32, u32)> =
                 turned.enumerate_pixels().filter(|(.., p)| p.0[0] == 9).map(|(x, y, _)| (x, y)).collect();
             let around = Area::around(
                 &inside.iter().map(|&(left, top)| Area { left, top, width: 1, height: 1 }).collect::<Vec<_>>(),
             );
-            let back = turn.back(&around.expect("ink"), turned.width(), turned.height());
-            assert_eq!(back, area, "{turn:?}");
-            let turned: Vec<f32> = turn.apply(&as_image).iter().map(|&value| f32::from(value)).collect();
-            assert_eq!(turn.square(&square, 5), turned, "{turn:?}");
+            let back = orientation.back(&around.expect("ink"), turned.width(), turned.height());
+            assert_eq!(back, area, "{orientation:?}");
+            let turned: Vec<f32> = orientation.apply(&as_image).iter().map(|&value| f32::from(value)).collect();
+            assert_eq!(orientation.square(&square, 5), turned, "{orientation:?}");
         }
     }
 }
