@@ -3,7 +3,7 @@
 use gpunn::Engine;
 use gpunn::data::{Dataset, SplitName};
 use gpunn::nn::{Model, Weights};
-use gpunn::train::{Options, Recipe, Trainer, evaluate};
+use gpunn::train::{TrainerOptions, Recipe, Trainer, evaluate};
 
 const RECIPE: &str = r#"
 format = 1
@@ -69,7 +69,7 @@ fn loaded(text: &str) -> (Recipe, Dataset) {
 }
 
 fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
-    Trainer::new(Engine::cpu(), recipe.clone(), dataset, Options::default()).expect("a trainer")
+    Trainer::new(Engine::cpu(), recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer")
 }
 
 fn weights(trainer: &mut Trainer) -> Weights {
