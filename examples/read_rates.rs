@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use gpunn::data::{self, SplitName, images};
 use gpunn::ocr::measure::{Measured, likeness};
 use gpunn::ocr::pages::{self, Glyphs, Written};
-use gpunn::ocr::{self, Options, Reader};
+use gpunn::ocr::{self, ReadOptions, Reader};
 use gpunn::train::RunDirectory;
 use gpunn::{Engine, Error, Result};
 use image::DynamicImage;
@@ -101,7 +101,7 @@ async fn read_pages(asked: &ImageOptions) -> Result<()> {
     let mut confused: BTreeMap<(char, char), usize> = BTreeMap::new();
     for (number, written) in asked.pages()? {
         let image = DynamicImage::ImageLuma8(written.image.clone());
-        let page = ocr::read_with(&image, &mut reader, Options { raw: asked.raw }).await?;
+        let page = ocr::read_with(&image, &mut reader, ReadOptions { raw: asked.raw }).await?;
         let measured = Measured::of(&page, &written.lines);
         let (right, read) = (text_of(&written), page.to_string());
         letters += likeness(&right, &read, false);
@@ -147,7 +147,7 @@ async fn read_photos(asked: &ImageOptions) -> Result<()> {
     let mut reader = asked.reader()?;
     for file in &asked.files {
         let truth = text(&file.with_extension("txt"))?;
-        let page = ocr::read_with(&images::open(file)?, &mut reader, Options { raw: asked.raw }).await?;
+        let page = ocr::read_with(&images::open(file)?, &mut reader, ReadOptions { raw: asked.raw }).await?;
         compare(&file.display().to_string(), &truth, &page.to_string());
     }
     Ok(())

@@ -13,8 +13,8 @@ struct Dims {
     padding_x: u32,
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> d_y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> d_x: array<f32>;
 
 const HEIGHT: u32 = 2u; // of the window
 const WIDTH: u32 = 2u;
@@ -63,9 +63,9 @@ fn main(
                 && y_padded - row * STRIDE_Y < HEIGHT && x_padded - column * STRIDE_X < WIDTH;
             let pixels = lines * counted(column * STRIDE_X, WIDTH, dims.padding_x, dims.width);
             // Read without a condition; the number of a window that is not over the pixel does not count.
-            let given = dy[select(plane * dims.columns, (plane + row) * dims.columns + column, over)];
+            let given = d_y[select(plane * dims.columns, (plane + row) * dims.columns + column, over)];
             sum += select(0.0, given / f32(max(pixels, 1u)), over);
         }
     }
-    dx[index] = epilogue(sum, index);
+    d_x[index] = epilogue(sum, index);
 }

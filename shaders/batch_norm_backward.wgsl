@@ -1,6 +1,6 @@
 // needs: grid, step
 // The gradient of a batch norm by X [batch, channels, pixels], through the batch's mean and variance as well, from DY and the
-// channels' coefficients: factor (dy - mean of dy - (x - mean) times the mean of dy x^ over the deviation). Rows that are not
+// channels' coefficients: factor (d_y - mean of d_y - (x - mean) times the mean of d_y x^ over the deviation). Rows that are not
 // valid get 0. One invocation a run of values. A value is a vector of four pixels where they are a multiple of four.
 struct Dims {
     count: u32,  // runs
@@ -10,10 +10,10 @@ struct Dims {
 alias Value = f32;
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> dy: array<Value>;
+@group(0) @binding(1) var<storage, read> d_y: array<Value>;
 @group(0) @binding(2) var<storage, read> x: array<Value>;
 @group(0) @binding(3) var<storage, read> coefficients: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> dx: array<Value>;
+@group(0) @binding(4) var<storage, read_write> d_x: array<Value>;
 
 const RUN: u32 = 1u;      // neighbouring values of one channel that an invocation treats
 const EDGES: bool = true; // whether the last workgroup runs past the end
@@ -38,7 +38,7 @@ fn main(
     let row = plane / dims.channels;
     let own = coefficients[plane - row * dims.channels];
     for (var index = first; index < first + RUN; index++) {
-        let gradient = own.x * (dy[index] - own.z - (x[index] - own.y) * own.w);
-        dx[index] = finished(select(Value(), gradient, row < step.valid), index);
+        let gradient = own.x * (d_y[index] - own.z - (x[index] - own.y) * own.w);
+        d_x[index] = finished(select(Value(), gradient, row < step.valid), index);
     }
 }

@@ -1,6 +1,6 @@
 // needs: grid, step
 // What the gradient of a batch norm by its input needs of each channel, [channels] vectors of four: gamma over the deviation,
-// the mean, the mean of dy, and the mean of dy x^ over the deviation. SUM and PRODUCT are the sums of dy and of dy x^ over
+// the mean, the mean of d_y, and the mean of d_y x^ over the deviation. SUM and PRODUCT are the sums of d_y and of d_y x^ over
 // the valid rows and all pixels. One invocation a channel.
 struct Dims {
     channels: u32,

@@ -29,9 +29,9 @@ struct Dims {
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> d_y: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
@@ -68,10 +68,10 @@ fn main(
                 let x_distance = ix + dims.padding_x - kx * dims.dilation_x;
                 let column = x_distance / dims.stride_x;
                 if (column < dims.columns && column * dims.stride_x == x_distance) {
-                    sum += dy[(plane + row) * dims.columns + column] * w[(taps + ky) * dims.kernel_width + kx];
+                    sum += d_y[(plane + row) * dims.columns + column] * w[(taps + ky) * dims.kernel_width + kx];
                 }
             }
         }
     }
-    dx[index] = epilogue(sum, index);
+    d_x[index] = epilogue(sum, index);
 }

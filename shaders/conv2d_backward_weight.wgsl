@@ -33,8 +33,8 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(2) var<storage, read> d_y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> d_w: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -70,9 +70,9 @@ fn main(
         for (var column = 0u; column < dims.columns; column++) {
             let ix = column * dims.stride_x + kx * dims.dilation_x - dims.padding_x;
             if (ix < dims.width) {
-                sum += x[pixels + ix] * dy[gradients + column];
+                sum += x[pixels + ix] * d_y[gradients + column];
             }
         }
     }
-    dw[index] = sum;
+    d_w[index] = sum;
 }

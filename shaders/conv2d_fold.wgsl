@@ -30,7 +30,7 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> taps: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(2) var<storage, read_write> d_x: array<f32>;
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
@@ -66,5 +66,5 @@ fn main(
         }
     }
     let index = (dims.first * dims.in_channels * dims.height * dims.width) + pixel;
-    dx[index] = epilogue(sum, index);
+    d_x[index] = epilogue(sum, index);
 }

@@ -14,7 +14,7 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> sums: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dw: array<f32>;
+@group(0) @binding(2) var<storage, read_write> d_w: array<f32>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -32,5 +32,5 @@ fn main(
     for (var split = 0u; split < dims.splits; split++) {
         sum += sums[(split * dims.rows * dims.pitch) + at];
     }
-    dw[index] = sum;
+    d_w[index] = sum;
 }

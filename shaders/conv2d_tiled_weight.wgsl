@@ -43,7 +43,7 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> d_y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> sums: array<f32>;
 
 var<workgroup> dy_tile: array<array<vec4f, VECTORS + PAD>, DEPTH>;
@@ -80,7 +80,7 @@ fn load_dy(image: u32, place: u32, output: u32, channel_group: u32, exists: bool
         return 0.0;
     }
     let plane = (((image * dims.groups) + channel_group) * outputs) + output;
-    return dy[(plane * dims.rows * dims.columns) + place];
+    return d_y[(plane * dims.rows * dims.columns) + place];
 }
 
 @compute @workgroup_size(256)

@@ -46,7 +46,7 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(2) var<storage, read> d_y: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4f>;
 
 // Where what a tap of a group meets begins in an image of X.
@@ -125,7 +125,7 @@ fn main(
             }
             for (var u = 0u; u < ROW_VECTORS; u++) {
                 for (var o = 0u; o < 4u; o++) {
-                    let pixels = dy[row_of[u][o] + at_y];
+                    let pixels = d_y[row_of[u][o] + at_y];
                     for (var v = 0u; v < COLUMN_VECTORS; v++) {
                         total[u][o][v] += panel[v] * pixels; // four pixels
                     }

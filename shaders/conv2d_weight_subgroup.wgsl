@@ -45,7 +45,7 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(2) var<storage, read> d_y: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4f>;
 
 // Where what a tap of a group meets begins in an image of X.
@@ -120,7 +120,7 @@ fn main(
                 );
             }
             for (var block = 0u; block < ROW_BLOCKS; block++) {
-                let part = dy[row_of[block] + at_y];
+                let part = d_y[row_of[block] + at_y];
                 let outputs = array<vec4f, 8>(
                     subgroupBroadcast(part, 0u),
                     subgroupBroadcast(part, 1u),

@@ -11,7 +11,7 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read_write> d_x: array<f32>;
 
 const LOG_PROBABILITIES: bool = false;
 
@@ -29,7 +29,7 @@ fn main(
     let last = first + dims.columns;
     if row >= step.valid {
         for (var i = first; i < last; i++) {
-            dx[i] = 0.0;
+            d_x[i] = 0.0;
         }
         return;
     }
@@ -52,6 +52,6 @@ fn main(
     for (var i = first; i < last; i++) {
         let probability = exp(x[i] - largest) * inverse; // 0 for LOG_PROBABILITIES
         let target_share = everywhere + select(0.0, 1.0 - dims.smoothing, i == label);
-        dx[i] = (probability - target_share) * incoming;
+        d_x[i] = (probability - target_share) * incoming;
     }
 }

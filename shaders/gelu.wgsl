@@ -8,8 +8,8 @@ fn gelu(x: f32) -> f32 {
     return x * gelu_gate(x);
 }
 
-fn gelu_backward(x: f32, dy: f32) -> f32 {
+fn gelu_backward(x: f32, d_y: f32) -> f32 {
     let gate = gelu_gate(x);
     let slope = 1.5957691216 * (1.0 + 0.134145 * x * x);
-    return dy * (gate + x * gate * (1.0 - gate) * slope);
+    return d_y * (gate + x * gate * (1.0 - gate) * slope);
 }

@@ -3,6 +3,6 @@ fn logarithm(x: f32) -> f32 {
     return log(x);
 }
 
-fn log_backward(x: f32, dy: f32) -> f32 {
-    return dy / x;
+fn log_backward(x: f32, d_y: f32) -> f32 {
+    return d_y / x;
 }

@@ -14,9 +14,9 @@ struct Dims {
     padding_x: u32,
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(1) var<storage, read> d_y: array<f32>;
 @group(0) @binding(2) var<storage, read> places: array<u32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
 
 const HEIGHT: u32 = 2u;  // of the window
 const WIDTH: u32 = 2u;
@@ -55,8 +55,8 @@ fn main(
                 && y_padded - row * STRIDE_Y < HEIGHT && x_padded - column * STRIDE_X < WIDTH;
             // Read without a condition: the place of a window that is not over the pixel is another pixel's.
             let window = select(plane * dims.columns, (plane + row) * dims.columns + column, over);
-            sum += select(0.0, dy[window], over && places[window] == index);
+            sum += select(0.0, d_y[window], over && places[window] == index);
         }
     }
-    dx[index] = epilogue(sum, index);
+    d_x[index] = epilogue(sum, index);
 }

@@ -15,8 +15,8 @@ struct Dims {
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> dy: array<vec2f>;
-@group(0) @binding(3) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(2) var<storage, read> d_y: array<vec2f>;
+@group(0) @binding(3) var<storage, read_write> d_x: array<vec4f>;
 
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
@@ -52,7 +52,7 @@ fn main(
     let place = (plane * dims.height + 2u * row) * pairs + index - line * pairs;
     let above = x[place];
     let under = x[place + pairs];
-    let given = dy[index];
+    let given = d_y[index];
     // Of each window: whether the right pixel wins above, whether it wins below, and whether the lower line wins.
     let right_above = above.yw > above.xz;
     let right_under = under.yw > under.xz;
@@ -63,7 +63,7 @@ fn main(
     let right_upper = select(vec2f(0.0), to_above, right_above);
     let left_lower = select(to_under, vec2f(0.0), right_under);
     let right_lower = select(vec2f(0.0), to_under, right_under);
-    dx[place] = epilogues(vec4f(left_upper.x, right_upper.x, left_upper.y, right_upper.y), 4u * place);
-    dx[place + pairs] =
+    d_x[place] = epilogues(vec4f(left_upper.x, right_upper.x, left_upper.y, right_upper.y), 4u * place);
+    d_x[place + pairs] =
         epilogues(vec4f(left_lower.x, right_lower.x, left_lower.y, right_lower.y), 4u * (place + pairs));
 }

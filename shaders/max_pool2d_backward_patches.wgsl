@@ -15,8 +15,8 @@ struct Dims {
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(2) var<storage, read> d_y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
 
 const HEIGHT: u32 = 2u;      // of the window
 const WIDTH: u32 = 2u;
@@ -63,13 +63,13 @@ fn main(
             largest = max(largest, pixel);
         }
     }
-    let given = dy[index];
+    let given = d_y[index];
     let below = select((row + 1u) * dims.stride_y, dims.height, row + 1u == dims.rows);
     let right = select((column + 1u) * dims.stride_x, dims.width, column + 1u == dims.columns);
     for (var iy = row * dims.stride_y; iy < below; iy++) {
         for (var ix = column * dims.stride_x; ix < right; ix++) {
             let place = (plane + iy) * dims.width + ix;
-            dx[place] = epilogue(select(0.0, given, place == winner), place);
+            d_x[place] = epilogue(select(0.0, given, place == winner), place);
         }
     }
 }

@@ -3,6 +3,6 @@ fn norm_factor(gamma: f32, variance: f32, epsilon: f32) -> f32 {
     return gamma / sqrt(variance + epsilon);
 }
 
-fn norm_factor_backward(y: f32, variance: f32, dy: f32, epsilon: f32) -> f32 {
-    return -0.5 * y * dy / (variance + epsilon);
+fn norm_factor_backward(y: f32, variance: f32, d_y: f32, epsilon: f32) -> f32 {
+    return -0.5 * y * d_y / (variance + epsilon);
 }

@@ -3,6 +3,6 @@ fn relu(x: f32) -> f32 {
     return max(x, 0.0);
 }
 
-fn relu_backward(y: f32, dy: f32) -> f32 {
-    return select(0.0, dy, y > 0.0);
+fn relu_backward(y: f32, d_y: f32) -> f32 {
+    return select(0.0, d_y, y > 0.0);
 }

@@ -9,8 +9,8 @@ struct Dims {
     columns: u32,
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(1) var<storage, read> d_y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> d_x: array<f32>;
 
 const BILINEAR: bool = false; // the nearest pixel, or four pixels' mean by distance
 const EDGES: bool = true;     // whether the last workgroup runs past the end
@@ -71,9 +71,9 @@ fn main(
         if part > 0.0 {
             for (var iy = lines.x; iy < lines.y; iy++) {
                 let down = weight(iy, row, dims.height, dims.rows);
-                sum += part * down * dy[(plane + iy) * dims.columns + ix];
+                sum += part * down * d_y[(plane + iy) * dims.columns + ix];
             }
         }
     }
-    dx[index] = sum;
+    d_x[index] = sum;
 }

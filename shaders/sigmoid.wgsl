@@ -3,6 +3,6 @@ fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(-x));
 }
 
-fn sigmoid_backward(y: f32, dy: f32) -> f32 {
-    return dy * y * (1.0 - y);
+fn sigmoid_backward(y: f32, d_y: f32) -> f32 {
+    return d_y * y * (1.0 - y);
 }

@@ -3,7 +3,7 @@ fn silu(x: f32) -> f32 {
     return x / (1.0 + exp(-x));
 }
 
-fn silu_backward(x: f32, dy: f32) -> f32 {
+fn silu_backward(x: f32, d_y: f32) -> f32 {
     let gate = 1.0 / (1.0 + exp(-x));
-    return dy * gate * (1.0 + x * (1.0 - gate));
+    return d_y * gate * (1.0 + x * (1.0 - gate));
 }

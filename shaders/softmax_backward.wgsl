@@ -1,14 +1,14 @@
 // needs: grid
-// The gradient by the logits of softmax or its logarithm, from the result y and the incoming gradient dy, row by row:
-// y (dy - sum(y dy)), or dy - e^y sum(dy). One invocation a row.
+// The gradient by the logits of softmax or its logarithm, from the result y and the incoming gradient d_y, row by row:
+// y (d_y - sum(y d_y)), or d_y - e^y sum(d_y). One invocation a row.
 struct Dims {
     rows: u32,
     columns: u32,
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> y: array<f32>;
-@group(0) @binding(2) var<storage, read> dy: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(2) var<storage, read> d_y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
 
 const LOG: bool = false;
 
@@ -27,16 +27,16 @@ fn main(
     var sum = 0.0;
     for (var i = first; i < last; i++) {
         if LOG {
-            sum += dy[i];
+            sum += d_y[i];
         } else {
-            sum += y[i] * dy[i];
+            sum += y[i] * d_y[i];
         }
     }
     for (var i = first; i < last; i++) {
         if LOG {
-            dx[i] = dy[i] - exp(y[i]) * sum;
+            d_x[i] = d_y[i] - exp(y[i]) * sum;
         } else {
-            dx[i] = y[i] * (dy[i] - sum);
+            d_x[i] = y[i] * (d_y[i] - sum);
         }
     }
 }

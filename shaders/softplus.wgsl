@@ -3,7 +3,7 @@ fn softplus(x: f32) -> f32 {
     return max(x, 0.0) + log(1.0 + exp(-abs(x)));
 }
 
-fn softplus_backward(x: f32, dy: f32) -> f32 {
+fn softplus_backward(x: f32, d_y: f32) -> f32 {
     let small = exp(-abs(x));
-    return dy * select(small, 1.0, x >= 0.0) / (1.0 + small);
+    return d_y * select(small, 1.0, x >= 0.0) / (1.0 + small);
 }

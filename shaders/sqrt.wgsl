@@ -3,6 +3,6 @@ fn square_root(x: f32) -> f32 {
     return sqrt(x);
 }
 
-fn sqrt_backward(y: f32, dy: f32) -> f32 {
-    return 0.5 * dy / y;
+fn sqrt_backward(y: f32, d_y: f32) -> f32 {
+    return 0.5 * d_y / y;
 }

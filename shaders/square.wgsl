@@ -3,6 +3,6 @@ fn square(x: f32) -> f32 {
     return x * x;
 }
 
-fn square_backward(x: f32, dy: f32) -> f32 {
-    return 2.0 * x * dy;
+fn square_backward(x: f32, d_y: f32) -> f32 {
+    return 2.0 * x * d_y;
 }

@@ -8,6 +8,6 @@ fn hyperbolic_tangent(x: f32) -> f32 {
     return select(ratio, series, abs(x) < 0.1);
 }
 
-fn tanh_backward(y: f32, dy: f32) -> f32 {
-    return dy * (1.0 - y * y);
+fn tanh_backward(y: f32, d_y: f32) -> f32 {
+    return d_y * (1.0 - y * y);
 }

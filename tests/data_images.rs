@@ -2,7 +2,7 @@
 
 use flate2::{Compression, write::GzEncoder};
 use gpunn::data::images::{Fit, ImageOptions, Size, Store};
-use gpunn::data::{self, Dataset, Options, Pixels, Split, SplitName};
+use gpunn::data::{self, Dataset, LoadOptions, Pixels, Split, SplitName};
 use image::{Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -74,9 +74,9 @@ fn cifar10_is_read_from_its_folder_and_bad_files_are_sentences() {
     assert!(says("data_batch_5.bin", Some(&labelled)).contains("label of record 4 is 10"));
     assert!(says("batches.meta.txt", Some(b"cat\ndog")).contains("has to name 10 classes, one a line, but names 2"));
     assert!(says("data_batch_3.bin", None).contains("`gpunn data get cifar10` fetches it"));
-    let asked = Options {
+    let asked = LoadOptions {
         asked: ImageOptions { size: Some(Size::Square(64)), ..ImageOptions::default() },
-        ..Options::default()
+        ..LoadOptions::default()
     };
     let sentence = data::load_with("cifar10", Some(directory.path()), &asked).expect_err("refused").to_string();
     assert!(sentence.contains("3 x 32 x 32 as published"), "{sentence}");
@@ -145,12 +145,12 @@ fn colours() -> tempfile::TempDir {
     root
 }
 
-fn options(root: &tempfile::TempDir, size: Option<usize>) -> Options {
+fn options(root: &tempfile::TempDir, size: Option<usize>) -> LoadOptions {
     let asked = ImageOptions { size: size.map(Size::Square), ..ImageOptions::default() };
-    Options { asked, cache: Some(root.path().join("cache")), ..Options::default() }
+    LoadOptions { asked, cache: Some(root.path().join("cache")), ..LoadOptions::default() }
 }
 
-fn load(root: &tempfile::TempDir, options: &Options) -> gpunn::Result<Dataset> {
+fn load(root: &tempfile::TempDir, options: &LoadOptions) -> gpunn::Result<Dataset> {
     data::load_with("colours", Some(root.path()), options)
 }
 
@@ -244,9 +244,9 @@ fn a_damaged_store_is_made_again_and_a_cache_that_cannot_be_written_is_done_with
         assert_eq!(load(&root, &sixteen).expect("a set"), first, "byte {place} changed");
     }
     // A file where the folder would be.
-    let blocked = Options { cache: Some(root.path().join("colours/train/red/1.png")), ..sixteen.clone() };
+    let blocked = LoadOptions { cache: Some(root.path().join("colours/train/red/1.png")), ..sixteen.clone() };
     assert_eq!(load(&root, &blocked).expect("a set"), first);
-    assert_eq!(load(&root, &Options { cache: None, ..sixteen }).expect("a set"), first);
+    assert_eq!(load(&root, &LoadOptions { cache: None, ..sixteen }).expect("a set"), first);
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn bad_images_are_named_or_left_out() {
     let sentence = load(&root, &strict).expect_err("bad").to_string();
     assert!(sentence.contains("red/0.jpg is no image") && sentence.contains("--skip-bad"), "{sentence}");
     assert!(stores(&root).is_empty());
-    let lenient = Options { skip_bad: true, ..strict.clone() };
+    let lenient = LoadOptions { skip_bad: true, ..strict.clone() };
     for _ in 0..2 {
         // From the files, then from the cache.
         let set = load(&root, &lenient).expect("the rest");
@@ -384,7 +384,7 @@ fn the_command_line_lists_explains_and_previews() {
 // ---- The files themselves
 
 /// A real set, where GPUNN_DATA has it.
-fn real(name: &str, folder: &str, options: &Options) -> Option<Dataset> {
+fn real(name: &str, folder: &str, options: &LoadOptions) -> Option<Dataset> {
     let Some(directory) = std::env::var_os("GPUNN_DATA").map(PathBuf::from) else {
         println!("skipped: GPUNN_DATA is not set");
         return None;
@@ -402,7 +402,7 @@ fn per_class(split: &Split, classes: usize) -> Vec<usize> {
 
 #[test]
 fn cifar10_as_published_is_balanced_and_in_order() {
-    let Some(set) = real("cifar10", "cifar-10-batches-bin", &Options::default()) else { return };
+    let Some(set) = real("cifar10", "cifar-10-batches-bin", &LoadOptions::default()) else { return };
     let test = set.split(SplitName::Test).expect("there");
     assert_eq!((per_class(&set.train, 10), per_class(test, 10)), (vec![5000; 10], vec![1000; 10]));
     // The first labels as they are published: frog, truck, truck, deer; cat, ship, ship, airplane.
@@ -419,10 +419,10 @@ fn cifar10_as_published_is_balanced_and_in_order() {
 fn sun8_and_flowers17_are_read_whole_and_the_same_from_the_cache() {
     let root = directory();
     for (name, size, counts, classes) in [("sun8", 32, [1177, 0, 400], 8), ("flowers17", 32, [680, 340, 340], 17)] {
-        let options = Options {
+        let options = LoadOptions {
             asked: ImageOptions { size: Some(Size::Square(size)), fit: Some(Fit::ResizeCrop), channels: None },
             cache: Some(root.path().to_owned()),
-            ..Options::default()
+            ..LoadOptions::default()
         };
         let Some(set) = real(name, name, &options) else { continue };
         let found =

@@ -2,14 +2,15 @@
 
 use gpunn::Engine;
 use gpunn::data::images::{ImageOptions, Size};
-use gpunn::data::{Dataset, Options as Loading, Pixels, SplitName, epoch_order};
+use gpunn::data::{Dataset, LoadOptions as Loading, Pixels, SplitName, epoch_order};
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
 use gpunn::nn::PARAMS;
 use gpunn::ops::Step;
 use gpunn::ops::augment::{Augment, Flip, Padding, ResizedCrop};
 use gpunn::train::graphs::{DeviceData, training};
 use gpunn::train::{
-    EpochLine, Experiment, Observer, Options, Predictor, Recipe, RunDirectory, RunOutcome, Trainer, Tta, evaluate,
+    EpochLine, Experiment, Observer, Predictor, Recipe, RunDirectory, RunOutcome, Trainer, TrainerOptions, Tta,
+    evaluate,
 };
 
 fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
@@ -42,7 +43,7 @@ fn resized() -> Augment {
 }
 
 fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
-    Trainer::new(Engine::cpu(), recipe.clone(), dataset, Options::default()).expect("a trainer")
+    Trainer::new(Engine::cpu(), recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer")
 }
 
 /// The epoch's figures and the hash of the weights after so many epochs.
@@ -346,7 +347,10 @@ fn what_cannot_be_is_refused() {
     let refused = |change: &dyn Fn(&mut Recipe)| {
         let mut recipe = good.clone();
         change(&mut recipe);
-        Trainer::new(Engine::cpu(), recipe, &dataset, Options::default()).map(|_| ()).expect_err("refused").to_string()
+        Trainer::new(Engine::cpu(), recipe, &dataset, TrainerOptions::default())
+            .map(|_| ())
+            .expect_err("refused")
+            .to_string()
     };
     assert!(refused(&|recipe| recipe.training.ema = Some(1.0)).contains("ema"));
     assert!(refused(&|recipe| recipe.training.patience = Some(0)).contains("patience"));
@@ -358,7 +362,8 @@ fn what_cannot_be_is_refused() {
     without.val = None;
     let mut patient = good.clone();
     patient.training.patience = Some(3);
-    let refusal = Trainer::new(Engine::cpu(), patient, &without, Options::default()).map(|_| ()).expect_err("refused");
+    let refusal =
+        Trainer::new(Engine::cpu(), patient, &without, TrainerOptions::default()).map(|_| ()).expect_err("refused");
     assert!(refusal.to_string().contains("--val-fraction"), "{refusal}");
     let mut autoencoder = Recipe::find("nist36-autoencoder").expect("built in");
     autoencoder.training.tta = Some(Tta::Flip);

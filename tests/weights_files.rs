@@ -8,7 +8,7 @@ use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::formats::tensors::{self, Numbers, Tensor, TensorFile};
 use gpunn::nn::Unfreeze;
 use gpunn::nn::models::{self, Config};
-use gpunn::train::{Options, Recipe, Trainer, weights};
+use gpunn::train::{Recipe, Trainer, TrainerOptions, weights};
 use gpunn::{Engine, Error};
 
 fn gpunn(folder: &Path, args: &[&str]) -> Output {
@@ -204,7 +204,7 @@ fn recipe(model: &str, pretrained: Option<&str>, unfreeze: Option<Unfreeze>) -> 
 }
 
 fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
-    Trainer::new(Engine::cpu(), recipe.clone(), dataset, Options::default()).expect("a trainer")
+    Trainer::new(Engine::cpu(), recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer")
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn features_are_kept_where_that_loses_nothing_or_is_asked_for() {
     assert!(kept(&recipe));
     recipe.training.tta = Some(gpunn::train::Tta::Flip);
     let refused = |recipe: &Recipe| {
-        let refused = Trainer::new(Engine::cpu(), recipe.clone(), &dataset, Options::default());
+        let refused = Trainer::new(Engine::cpu(), recipe.clone(), &dataset, TrainerOptions::default());
         refused.expect_err("refused").to_string()
     };
     assert!(refused(&recipe).contains("views"));

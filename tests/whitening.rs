@@ -3,7 +3,7 @@
 use gpunn::Engine;
 use gpunn::data::{Dataset, SplitName};
 use gpunn::nn::{Model, Weights};
-use gpunn::train::{TrainerOptions, Recipe, Trainer, evaluate};
+use gpunn::train::{Recipe, Trainer, TrainerOptions, evaluate};
 
 const RECIPE: &str = r#"
 format = 1

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunn::data::{Dataset, SplitName};
-use gpunn::report::{self, Options, Report};
+use gpunn::report::{self, Report, ReportOptions};
 use gpunn::train::RunDirectory;
 use gpunn::{Engine, Error, Result, gpu};
 
@@ -85,7 +85,7 @@ fn one(args: &Args) -> Result<Report> {
     let gpu = gpu::DeviceOptions { profile: true, ..gpu::DeviceOptions::default() };
     let mut engine = args.device.open(gpu, args.quiet)?;
     let (out, data_dir) = (args.out.as_deref(), args.data_dir.as_deref());
-    let options = Options { out, data_dir, part, whole: args.all, ..Options::default() };
+    let options = ReportOptions { out, data_dir, part, whole: args.all, ..ReportOptions::default() };
     let written = pollster::block_on(report::write(run, &mut engine, options))?;
     say_left_out(&written);
     Ok(written)
@@ -94,7 +94,7 @@ fn one(args: &Args) -> Result<Report> {
 /// Writes the report of a run that has just ended, on its engine and with its data. A report that fails is no failure of the
 /// run: it is said.
 pub fn after_training(run: &Path, engine: &mut Engine, dataset: &Dataset) -> Option<PathBuf> {
-    let options = Options { dataset: Some(dataset), whole: true, ..Options::default() };
+    let options = ReportOptions { dataset: Some(dataset), whole: true, ..ReportOptions::default() };
     match pollster::block_on(report::write(run, engine, options)) {
         Ok(written) => {
             say_left_out(&written);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gpunn::data::Dataset;
 use gpunn::report;
-use gpunn::train::{Experiment, Options, Recipe, RunDirectory, RunOutcome, Summary, Trainer};
+use gpunn::train::{Experiment, Recipe, RunDirectory, RunOutcome, Summary, Trainer, TrainerOptions};
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -187,7 +187,7 @@ impl Sweep<'_> {
             }
             return Ok(Some((Row::new(path, &recipe, Some(&summary)), engine)));
         }
-        let mut trainer = Trainer::new(engine, recipe.clone(), dataset, Options::default())?;
+        let mut trainer = Trainer::new(engine, recipe.clone(), dataset, TrainerOptions::default())?;
         if !args.telling.quiet {
             announce(&trainer);
         }

@@ -8,7 +8,7 @@ use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
 use gpunn::profile::{by_kernel, trace};
 use gpunn::train::{
-    self, Checkpoint, Experiment, Options, Recipe, RunDirectory, RunOutcome, Summary, Trainer, automatic_name,
+    self, Checkpoint, Experiment, Recipe, RunDirectory, RunOutcome, Summary, Trainer, TrainerOptions, automatic_name,
 };
 use gpunn::{Engine, Error, Result, gpu};
 
@@ -134,7 +134,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options = gpu::DeviceOptions { profile: args.profile, ..gpu::DeviceOptions::default() };
     let engine = args.device.open(options, args.telling.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
-    let mut trainer = Trainer::new(engine, recipe, &dataset, Options { plan })?;
+    let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan })?;
     if let Some(file) = &pretrained {
         pollster::block_on(trainer.begin_from(file))?;
         if !args.telling.quiet {
