@@ -11,7 +11,7 @@ use gpunn::{Engine, Result};
 use kernels_tests::mlp::Mlp;
 
 /// A sigmoid whose kernel forgets the `1 +`; its definition and gradient are right.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct WrongKernel;
 
 impl Formula for WrongKernel {
@@ -30,7 +30,7 @@ impl Formula for WrongKernel {
 }
 
 /// A sigmoid whose gradient rule forgets the `1 - y`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct WrongRule;
 
 impl Formula for WrongRule {
@@ -47,11 +47,11 @@ impl Formula for WrongRule {
 }
 
 /// A square whose gradient rule is right but whose backward kernel loses the incoming gradient of one number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct WrongBackward;
 
 /// The gradient's op: 2 x dy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Backward;
 
 impl Formula for WrongBackward {

@@ -61,7 +61,7 @@ fn a_training_step_keeps_to_its_own_memory() {
 }
 
 /// Twice its input, by a kernel of the test's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Planted {
     name: &'static str,
     /// What each invocation does.

@@ -40,7 +40,7 @@ fn passes() -> [(&'static str, Passes); 6] {
         ("all passes", all),
         ("no passes", Passes::NONE),
         ("all but common subexpressions", Passes { common_subexpressions: false, ..all }),
-        ("all but loss", Passes { loss: false, ..all }),
+        ("all but merging", Passes { merge: false, ..all }),
         ("all but epilogues", Passes { epilogues: false, ..all }),
         ("all but chains", Passes { chains: false, ..all }),
     ]

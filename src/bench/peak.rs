@@ -19,7 +19,7 @@ pub struct Peak {
 }
 
 /// Eight independent chains of multiply-adds for each element, `rounds` long, and their sum.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MultiplyAdds {
     /// Multiply-adds of a chain.
     pub rounds: u32,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::graph::{BufferType, DType, Graph, NodeId, Source};
-use crate::ops::{Call, Data, Out, Step, Types};
+use crate::ops::{Call, Data, Out, Step};
 use crate::{Error, Result};
 
 /// A tensor in the oracle.
@@ -77,8 +77,7 @@ impl Value {
 pub fn evaluate(graph: &Graph, id: NodeId, inputs: &[Value], states: &mut [Vec<f64>], step: &Step) -> Value {
     let node = graph.node(id);
     let op = node.op().expect("only computed nodes are evaluated");
-    let of = |ids: &[NodeId]| ids.iter().map(|&id| graph.ty(id).clone()).collect::<Vec<_>>();
-    let types = Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() };
+    let types = graph.types(id);
     let mut result = Value::zeros(node.ty.dtype, node.ty.elements());
     let data: Vec<_> = inputs.iter().zip(&types.inputs).map(|(value, ty)| value.data(0, ty.elements())).collect();
     let mut states: Vec<&mut [f64]> = states.iter_mut().map(Vec::as_mut_slice).collect();

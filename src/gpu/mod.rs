@@ -3,11 +3,11 @@
 mod counters;
 mod device;
 mod executor;
-pub mod kernel;
 mod pipelines;
 pub mod profile;
 pub mod verify;
 
+pub use crate::graph::kernel;
 pub use counters::Counts;
 pub use device::{Adapter, Device, DeviceOptions, adapters};
 pub use executor::Executor;

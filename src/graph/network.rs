@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::op::{Op, Types};
 use super::shape::{DType, TensorType};
-use crate::ops::Op;
 use crate::{Error, Result};
 
 /// A node of one [`Graph`].
@@ -74,7 +74,7 @@ impl Node {
             _ => &[],
         }
     }
-    /// The op as a concrete type, for passes that look for a pattern.
+    /// The op as a concrete type, for ops that look for a pattern.
     pub fn op_as<O: Op>(&self) -> Option<&O> {
         self.op().and_then(|op| (op as &dyn std::any::Any).downcast_ref())
     }
@@ -152,10 +152,14 @@ impl Graph {
 
     /// Floating-point operations of one evaluation of a node.
     pub fn flops_of(&self, id: NodeId) -> u64 {
+        self.node(id).op().map_or(0, |op| op.flops(&self.types(id)))
+    }
+
+    /// The types around a node.
+    pub fn types(&self, id: NodeId) -> Types {
         let node = self.node(id);
-        let of = |ids: &[NodeId]| ids.iter().map(|&id| self.ty(id).clone()).collect::<Vec<_>>();
-        let types = crate::ops::Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() };
-        node.op().map_or(0, |op| op.flops(&types))
+        let of = |ids: &[NodeId]| ids.iter().map(|&id| self.ty(id).clone()).collect();
+        Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() }
     }
 
     /// The same graph on other persistent buffers: each `(from, to)` takes the part of `from` by `to`.

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::network::{Graph, NodeId, Source};
-use crate::ops::Types;
 use crate::{Error, Result};
 
 /// All nodes, each after its inputs, an update after all other readers of its states and after earlier updates of them;
@@ -62,8 +61,7 @@ fn leaf_of(graph: &Graph, mut id: NodeId) -> Option<NodeId> {
         match &node.source {
             Source::Leaf { .. } => return Some(id),
             Source::Op { op, inputs, .. } => {
-                let types = inputs.iter().map(|&input| graph.ty(input).clone()).collect();
-                op.view(&Types { inputs: types, states: Vec::new(), output: node.ty.clone() })?;
+                op.view(&graph.types(id))?;
                 id = inputs[0];
             }
             Source::Constant(_) => return None,

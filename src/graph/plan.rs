@@ -1,11 +1,11 @@
 //! The plan: in which order nodes run, and where each tensor lies in a few buffers. Its peak is known before anything runs.
 
+use super::kernel::{Capabilities, Lowering};
 use super::network::{Graph, NodeId, Source};
+use super::op::{Lower, Types};
 use super::order::order;
 use super::placement::{Pools, Range};
 use super::shape::{DType, TensorType};
-use crate::gpu::kernel::{Capabilities, Lowering};
-use crate::ops::{Lower, Types};
 use crate::{Error, Result};
 
 /// What a plan is made for.
@@ -274,8 +274,7 @@ impl<'a> Planner<'a> {
     fn place(&mut self, turn: usize, id: NodeId) -> Result<Option<Work>> {
         let node = self.graph.node(id);
         let op = node.op().expect("only computed nodes are placed");
-        let of = |ids: &[NodeId]| ids.iter().map(|&id| self.graph.ty(id).clone()).collect::<Vec<_>>();
-        let types = Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() };
+        let types = self.graph.types(id);
         if self.roots[id.index()].node != id && op.view(&types).is_some() {
             return Ok(None);
         }
@@ -402,10 +401,7 @@ fn roots(graph: &Graph, target: &Target, options: PlanOptions) -> Vec<Root> {
     let mut roots: Vec<Root> = Vec::new();
     for id in graph.ids() {
         let node = graph.node(id);
-        let view = node.op().and_then(|op| {
-            let inputs = node.inputs().iter().map(|&id| graph.ty(id).clone()).collect();
-            op.view(&Types { inputs, states: Vec::new(), output: node.ty.clone() })
-        });
+        let view = node.op().and_then(|op| op.view(&graph.types(id)));
         let aligned = |offset: &usize| (offset * node.ty.dtype.bytes()).is_multiple_of(target.alignment);
         roots.push(match view.filter(aligned) {
             Some(offset) => {

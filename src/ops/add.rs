@@ -7,7 +7,7 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::{Formula, Map};
 
 /// a + b.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Add;
 
 impl Formula for Add {

@@ -10,7 +10,7 @@ use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 /// Moves an average to the weights: average += (1 - d) (weights - average), where d is the decay, or (1 + t) / (10 + t) in
 /// the first steps t, while that is smaller. States: the weights, which stay as they are, so that it runs after their
 /// update; and the average. Both are flat, in blocks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Average {
     /// The part of the average that remains, from 0 to below 1.
     pub decay: f32,

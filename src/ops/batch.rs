@@ -29,14 +29,14 @@ impl Reduction {
 }
 
 /// The sum or mean over the valid rows of `[rows]`, as `[1]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BatchTotal {
     /// Sum or mean.
     pub reduction: Reduction,
 }
 
 /// The gradient of [`BatchTotal`]: each valid row's share of the incoming number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BatchShare {
     /// As in the forward op.
     pub reduction: Reduction,
@@ -46,7 +46,7 @@ pub struct BatchShare {
 
 /// Adds the sums of two lists `[rows]` (losses and scores) and the number of valid rows to a state `[3]`. Rows that are
 /// not valid must hold 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Accumulate;
 
 impl BatchTotal {

@@ -8,7 +8,7 @@ use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types};
 
 /// The inputs one after another along an axis, in which alone their sizes may differ.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Concat {
     /// The axis.
     pub axis: usize,

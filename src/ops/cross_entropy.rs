@@ -1,15 +1,17 @@
 //! Cross-entropy against integer labels, with label smoothing: on log-probabilities, and fused with softmax on logits;
 //! and the count of rows whose largest logit stands at the label.
 
+use std::sync::Arc;
+
 use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};
-use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::graph::{Differentiate, Graph, Neighbours, NodeId, Replacement, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 use crate::graph::DType;
-use crate::ops::softmax::largest_and_log_sum;
+use crate::ops::softmax::{Softmax, SoftmaxBackward, largest_and_log_sum};
 
 /// What the input holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub enum Input {
 }
 
 /// The loss of each row of a batch; 0 for rows that are not valid.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CrossEntropy {
     /// What the input holds.
     pub input: Input,
@@ -30,7 +32,7 @@ pub struct CrossEntropy {
 }
 
 /// The gradient by the input, from the input, the labels and the incoming gradient of each row's loss.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CrossEntropyBackward {
     /// As in the forward op.
     pub input: Input,
@@ -39,7 +41,7 @@ pub struct CrossEntropyBackward {
 }
 
 /// 1 for each valid row whose largest logit (the first of them) stands at its label, else 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Correct;
 
 impl Input {
@@ -48,6 +50,12 @@ impl Input {
     fn shift_and_log_sum<T: Real>(self, row: &[T]) -> (T, T) {
         if self == Self::Logits { largest_and_log_sum(row) } else { (T::zero(), T::zero()) }
     }
+}
+
+/// The logits of a log-softmax.
+fn logits_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
+    let node = graph.node(id);
+    node.op_as::<Softmax>().filter(|softmax| softmax.log).map(|_| node.inputs()[0])
 }
 
 impl CrossEntropy {
@@ -132,6 +140,12 @@ impl Op for CrossEntropy {
         let backward = CrossEntropyBackward { input: self.input, smoothing: self.smoothing };
         Ok(vec![Some(graph.apply(backward, &[at.inputs[0], at.inputs[1], at.dy])?), None])
     }
+    /// Of a log-softmax: of the logits.
+    fn merge(&self, at: &Neighbours) -> Option<Replacement> {
+        at.node.op_as::<Self>().filter(|loss| loss.input == Input::LogProbabilities)?;
+        let op = Arc::new(Self { input: Input::Logits, smoothing: self.smoothing });
+        Some(Replacement { op, inputs: vec![logits_of(at.graph, at.inputs[0])?, at.inputs[1]] })
+    }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
         let kernel = Kernel::new(
@@ -158,6 +172,16 @@ impl Op for CrossEntropyBackward {
             return Err(format!("the incoming gradient is {}, but there are {rows} losses", inputs[2]));
         }
         Ok(TensorType::f32([rows, columns]))
+    }
+    /// With the gradient of the log-softmax after it, from whose result this one is computed: from the logits.
+    fn merge(&self, at: &Neighbours) -> Option<Replacement> {
+        at.node.op_as::<SoftmaxBackward>().filter(|backward| backward.log)?;
+        let &[log_probabilities, incoming] = at.inputs else { return None };
+        let &[from, labels, gradient] = at.graph.node(incoming).inputs() else { return None };
+        let own = at.graph.node(incoming).op_as::<Self>().is_some() && from == log_probabilities;
+        let logits = logits_of(at.graph, log_probabilities).filter(|_| own)?;
+        let op = Arc::new(Self { input: Input::Logits, smoothing: self.smoothing });
+        Some(Replacement { op, inputs: vec![logits, labels, gradient] })
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {

@@ -15,7 +15,7 @@ use crate::random::{CounterRng, Purpose};
 const BLOCK: usize = 4;
 
 /// Each element is zero with probability `rate`, else divided by 1 - `rate`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dropout {
     /// The probability, from 0 to below 1.
     pub rate: f32,

@@ -13,7 +13,7 @@ use crate::graph::DType;
 
 /// Rows of `data` `[N, ...]` that `order` names from the step's first on. Bytes become floats from 0 to 1. Inputs: the data,
 /// in one tensor or several shards, and the order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gather {
     /// Rows of the batch.
     pub batch: usize,

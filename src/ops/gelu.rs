@@ -15,7 +15,7 @@ fn gate<T: Real>(x: T) -> T {
 }
 
 /// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gelu;
 
 impl Formula for Gelu {
@@ -34,7 +34,7 @@ impl Formula for Gelu {
 }
 
 /// The derivative times dy; it needs x.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GeluBackward;
 
 impl Formula for GeluBackward {

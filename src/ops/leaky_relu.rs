@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// x where positive, else slope x.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeakyRelu {
     /// The factor of negative x; positive, so that the result keeps x's sign.
     pub slope: f32,
@@ -33,7 +33,7 @@ impl Formula for LeakyRelu {
 }
 
 /// dy where the result is positive, else slope dy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeakyReluBackward {
     /// As in the forward function.
     pub slope: f32,

@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// ln(x), for positive x.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Log;
 
 impl Formula for Log {
@@ -26,7 +26,7 @@ impl Formula for Log {
 }
 
 /// dy / x.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogBackward;
 
 impl Formula for LogBackward {

@@ -19,6 +19,7 @@ pub mod dropout;
 pub mod exp;
 pub mod gather;
 pub mod gelu;
+mod gradient;
 pub mod leaky_relu;
 pub mod log;
 pub mod matmul;
@@ -43,5 +44,6 @@ pub mod sum;
 pub mod tanh;
 pub mod update;
 
-pub use op::{Call, Data, Lower, Op, Out, Real, Step, Types};
+pub use crate::graph::{Call, Data, Lower, Op, Out, Step, Types};
+pub use op::Real;
 pub(crate) use op::{expect_inputs, total};

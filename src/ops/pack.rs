@@ -9,7 +9,7 @@ use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// The inputs, flat, each at its offset. What lies between them is undefined.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pack {
     /// Elements from the start, one an input, multiples of 64.
     pub offsets: Vec<usize>,

@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// max(x, 0).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relu;
 
 impl Formula for Relu {
@@ -25,7 +25,7 @@ impl Formula for Relu {
 }
 
 /// dy where the result is positive, else 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReluBackward;
 
 impl Formula for ReluBackward {

@@ -7,7 +7,7 @@ use crate::ops::case::{Case, kinked};
 use crate::ops::elementwise::{Formula, Map};
 
 /// min(max(x, 0), 6).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relu6;
 
 impl Formula for Relu6 {
@@ -25,7 +25,7 @@ impl Formula for Relu6 {
 }
 
 /// dy where the result lies between 0 and 6, else 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relu6Backward;
 
 impl Formula for Relu6Backward {

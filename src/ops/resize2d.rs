@@ -21,7 +21,7 @@ pub enum Resize {
 }
 
 /// y `[batch, channels, size]` of x `[batch, channels, height, width]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resize2d {
     /// Height and width of y.
     pub size: [usize; 2],
@@ -30,7 +30,7 @@ pub struct Resize2d {
 }
 
 /// The gradient by x, whose height and width are `image`: each pixel gathers from those that it is part of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resize2dBackward {
     /// Height and width of x.
     pub image: [usize; 2],

@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// factor x.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scale {
     /// The factor.
     pub factor: f32,

@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// y = 1 / (1 + e^-x).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sigmoid;
 
 impl Formula for Sigmoid {
@@ -26,7 +26,7 @@ impl Formula for Sigmoid {
 }
 
 /// y (1 - y) dy: it needs the result alone, so x need not be kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SigmoidBackward;
 
 impl Formula for SigmoidBackward {

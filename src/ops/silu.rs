@@ -11,7 +11,7 @@ fn gate<T: Real>(x: T) -> T {
 }
 
 /// x times its sigmoid.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Silu;
 
 impl Formula for Silu {
@@ -30,7 +30,7 @@ impl Formula for Silu {
 }
 
 /// The derivative times dy; it needs x.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SiluBackward;
 
 impl Formula for SiluBackward {

@@ -8,7 +8,7 @@ use crate::ops::op::{defined_by, in_pieces, total_of};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// Softmax, or its logarithm, of each row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Softmax {
     /// Whether the logarithm is wanted.
     pub log: bool,
@@ -16,7 +16,7 @@ pub struct Softmax {
 
 /// The gradient by the logits, from the result y and the incoming gradient: y (dy - sum(y dy)) for softmax,
 /// dy - e^y sum(dy) for its logarithm.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SoftmaxBackward {
     /// As in the forward op.
     pub log: bool,

@@ -7,7 +7,7 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::{Formula, Map};
 
 /// max(x, 0) + ln(1 + e^-|x|), in which nothing overflows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Softplus;
 
 impl Formula for Softplus {
@@ -26,7 +26,7 @@ impl Formula for Softplus {
 }
 
 /// The derivative, the sigmoid of x, times dy. It could be said by y as 1 - e^-y, which cancels where y is small.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SoftplusBackward;
 
 impl Formula for SoftplusBackward {

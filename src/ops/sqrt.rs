@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// The square root, of positive x.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sqrt;
 
 impl Formula for Sqrt {
@@ -26,7 +26,7 @@ impl Formula for Sqrt {
 }
 
 /// dy / (2 y).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SqrtBackward;
 
 impl Formula for SqrtBackward {

@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// x^2.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Square;
 
 impl Formula for Square {
@@ -25,7 +25,7 @@ impl Formula for Square {
 }
 
 /// 2 x dy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SquareBackward;
 
 impl Formula for SquareBackward {

@@ -10,21 +10,21 @@ use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 use crate::graph::{DType, Shape};
 
 /// The same values under another shape: nothing is moved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reshape {
     /// The new shape, with as many elements.
     pub shape: Shape,
 }
 
 /// The axes in another order: output axis i is input axis `order[i]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Transpose {
     /// The permutation.
     pub order: Vec<usize>,
 }
 
 /// `len` neighbours along one axis, from `start` on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Slice {
     /// The axis.
     pub axis: usize,
@@ -35,7 +35,7 @@ pub struct Slice {
 }
 
 /// Zeros before and after along one axis: the gradient of [`Slice`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pad {
     /// The axis.
     pub axis: usize,

@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// a - b.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Subtract;
 
 impl Formula for Subtract {

@@ -9,7 +9,7 @@ use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs, total};
 
 /// The sum over the axes `first..=last`, which stay as axes of size 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sum {
     /// The outermost axis summed over.
     pub first: usize,

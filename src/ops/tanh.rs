@@ -7,7 +7,7 @@ use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
 /// tanh(x).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tanh;
 
 impl Formula for Tanh {
@@ -27,7 +27,7 @@ impl Formula for Tanh {
 }
 
 /// (1 - y^2) dy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TanhBackward;
 
 impl Formula for TanhBackward {

@@ -27,7 +27,7 @@ pub const GROUP_FLOATS: usize = 2;
 /// Stochastic gradient descent as in PyTorch: d = g + decay p; v = momentum v + d; p -= rate v (or d + momentum v for
 /// Nesterov). Rate and momentum come from the step. Inputs: gradients, block table, groups, and the gradients' norm when
 /// clipping. States: parameters, and velocity with momentum.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sgd {
     /// Whether there is a velocity.
     pub momentum: bool,
@@ -41,7 +41,7 @@ pub struct Sgd {
 
 /// Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019), as in PyTorch. Rate, beta1 and both bias corrections
 /// come from the step. Inputs as [`Sgd`]; states: parameters, first and second moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
     /// The second moment's decay.
     pub beta2: f32,
@@ -56,7 +56,7 @@ pub struct Adam {
 }
 
 /// The Euclidean norm of all gradients, without the gaps between them. Inputs: gradients, block table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Norm;
 
 /// A block's part of everything that an update reads, with its group's rate and decay.

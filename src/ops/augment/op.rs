@@ -11,7 +11,7 @@ use crate::ops::{Call, Lower, Op, Types};
 /// Images that `order` names from the step's first on, as the network is to see them; rows that are not valid are 0.
 /// Inputs: the images `[N, channels, height, width]`, bytes or floats, in one tensor or several shards; the order; and the
 /// channels' levels, [`Augment`]'s own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Augmented {
     /// Rows of the batch.
     pub batch: usize,

@@ -27,7 +27,7 @@ const BYTES_DEVIATION: f64 = 147.800_541_270_998_05;
 
 /// Images `[batch, channels, height, width]`, normalised by levels `[channels, 4]` ([`super::Augment`]'s own), with other
 /// strokes and noise; rows that are not valid are 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Roughen {
     /// The largest part of the way that pixels go, from 0 to 1.
     pub stroke: f64,

@@ -6,7 +6,7 @@ use crate::ops::Real;
 use crate::ops::elementwise::{Formula, Map};
 
 /// gamma / sqrt(variance + epsilon).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NormFactor {
     /// Added to the variance.
     pub epsilon: f32,
@@ -36,7 +36,7 @@ impl Formula for NormFactor {
 }
 
 /// The gradient by the variance, -y dy / (2 (variance + epsilon)).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NormFactorBackward {
     /// As in the forward function.
     pub epsilon: f32,

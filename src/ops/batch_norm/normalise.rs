@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// (x - mean) gamma / sqrt(variance + epsilon) + beta, then the epilogue on each element. Inputs: x, and the mean and variance
 /// of its valid rows, gamma and beta, one float a channel.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct BatchNorm {
     /// Added to the variance.
     pub epsilon: f32,
@@ -22,7 +22,7 @@ pub struct BatchNorm {
 
 /// What the gradient by x needs of each channel, `[channels, 4]`: gamma over the deviation, the mean, and the means of dy and
 /// of dy x^, the second over the deviation. Inputs: mean, variance, gamma, and the sums of dy and of dy x^.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormCoefficients {
     /// As in the forward op.
     pub epsilon: f32,
@@ -32,7 +32,7 @@ pub struct BatchNormCoefficients {
 
 /// The gradient by x through the mean and the variance as well, of dy, x and the coefficients, then the epilogue. Rows that
 /// are not valid get 0.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct BatchNormBackward {
     /// What follows, in the same kernel.
     pub epilogue: Program,

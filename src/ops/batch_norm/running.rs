@@ -8,7 +8,7 @@ use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// running = (1 - momentum) running + momentum value, of a value and a state `[channels]`. A batch without valid rows leaves
 /// it as it is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UpdateRunning {
     /// The new value's part.
     pub momentum: f32,

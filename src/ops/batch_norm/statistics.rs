@@ -27,7 +27,7 @@ pub enum Statistic {
 }
 
 /// One number a channel, `[channels]`, of the valid rows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ChannelStatistic {
     /// What is summed.
     pub what: Statistic,

@@ -10,7 +10,7 @@ use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::{Call, Lower, Op, Types};
 
 /// dx of dy `[batch, outputs, rows, columns]` and w, then the epilogue on each element.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conv2dBackwardInput {
     /// Height and width of dx, which dy's do not tell where the stride is above 1.
     pub image: [usize; 2],

@@ -8,7 +8,7 @@ use crate::ops::elementwise::Program;
 use crate::ops::{Call, Lower, Op, Types, expect_inputs};
 
 /// dw of x `[batch, channels, height, width]` and dy `[batch, outputs, rows, columns]`, summed over the batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Conv2dBackwardWeight {
     /// Height and width of the kernel, which dy's do not tell where the stride is above 1.
     pub kernel: [usize; 2],

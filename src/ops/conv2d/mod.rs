@@ -25,7 +25,7 @@ use crate::ops::{Call, Lower, Op, Types};
 
 /// y of x `[batch, channels, height, width]` and w `[outputs, channels / groups, kernel height, kernel width]`, then the
 /// epilogue on each element: its operand 0 is the sum, its others are the inputs from the third on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Conv2d {
     /// How the kernel moves.
     pub geometry: Geometry,

@@ -2,10 +2,10 @@
 //! convolution needs to have an epilogue. The inputs from number `own` on are the program's further operands, each
 //! broadcast to the output.
 
-use super::program::{Chunked, Pattern, Program};
+use super::program::{Chunked, Pattern};
 use super::splice::Splice;
 use crate::gpu::kernel::Kernel;
-use crate::graph::TensorType;
+use crate::graph::{Program, TensorType};
 use crate::ops::{Call, Out, Types};
 
 /// Whether these operands can be broadcast to the output.

@@ -1,14 +1,13 @@
 //! Element-wise functions: what is left of an op when shapes are no concern.
 
-use std::any::Any;
 use std::fmt::Debug;
 
 use crate::Result;
-use crate::graph::{Differentiate, Graph, NodeId};
+use crate::graph::{Differentiate, Function, Graph, NodeId};
 use crate::ops::Real;
 
 /// A function of up to three numbers, written once for both precisions and once in WGSL.
-pub trait Formula: Debug + Clone + Send + Sync + 'static {
+pub trait Formula: Debug + Clone + PartialEq + Send + Sync + 'static {
     /// Its name, in the op table.
     const NAME: &'static str;
     /// Its name as a WGSL function, where a built-in function of WGSL has the name already.
@@ -35,31 +34,6 @@ pub trait Formula: Debug + Clone + Send + Sync + 'static {
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Err(crate::Error::Shape(format!("{} has no gradient (at node '{}')", Self::NAME, graph.node(at.y).name)))
     }
-}
-
-/// A [`Formula`] behind a pointer.
-pub trait Function: Any + Debug + Send + Sync {
-    /// See [`Formula::NAME`].
-    fn name(&self) -> &'static str;
-    /// See [`Formula::FUNCTION`].
-    fn function(&self) -> &'static str;
-    /// See [`Formula::ARITY`].
-    fn arity(&self) -> usize;
-    /// See [`Formula::WGSL`].
-    fn wgsl(&self) -> &'static str;
-    /// See [`Formula::FLOPS`].
-    fn flops(&self) -> u64;
-    /// See [`Formula::parameters`].
-    fn parameters(&self) -> Vec<f32>;
-    /// See [`Formula::gradient`].
-    ///
-    /// # Errors
-    /// When there is none.
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>>;
-    /// Over slices of one length, in double precision.
-    fn map_f64(&self, arguments: &[&[f64]], out: &mut [f64]);
-    /// Over slices of one length, in single precision.
-    fn map_f32(&self, arguments: &[&[f32]], out: &mut [f32]);
 }
 
 impl<F: Formula> Function for F {

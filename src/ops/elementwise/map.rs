@@ -1,16 +1,17 @@
 //! The op of all element-wise functions: one function when it is built, a chain of several after fusion.
 
-use super::function::Function;
-use super::program::{Chunked, Pattern, Program};
+use std::sync::Arc;
+
+use super::program::{Chunked, Pattern};
 use super::splice::Splice;
 use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
-use crate::graph::{DType, Differentiate, Graph, NodeId, Shape, TensorType};
+use crate::graph::{DType, Differentiate, Function, Graph, NodeId, Program, Shape, TensorType};
 use crate::ops::op::in_pieces;
 use crate::ops::{Call, Lower, Op, Types, expect_inputs};
 use crate::{Error, Result};
 
 /// A chain of element-wise functions over operands that are broadcast to one shape.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Map {
     /// The chain. Without a call it is the operand itself, broadcast.
     pub program: Program,
@@ -133,6 +134,14 @@ impl Op for Map {
 
     fn flops(&self, types: &Types) -> u64 {
         types.output.elements() as u64 * self.program.flops()
+    }
+
+    fn elementwise(&self) -> Option<&Program> {
+        Some(&self.program)
+    }
+
+    fn with_elementwise(&self, program: Program, output: &TensorType) -> Option<Arc<dyn Op>> {
+        Some(Arc::new(Self { program, shape: Some(output.shape.clone()) }))
     }
 
     fn in_place(&self, types: &Types) -> Vec<usize> {

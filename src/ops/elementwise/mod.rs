@@ -6,7 +6,8 @@ mod map;
 mod program;
 mod splice;
 
-pub use function::{Formula, Function};
+pub use crate::graph::{Argument, Function, FunctionCall, Program};
+pub use function::Formula;
 pub use map::Map;
 pub(crate) use program::Chunked;
-pub use program::{Argument, FunctionCall, Pattern, Program};
+pub use program::Pattern;

@@ -1,35 +1,7 @@
-//! A chain of element-wise functions: what fusion makes of neighbours, run in chunks on the CPU.
+//! Programs of element-wise functions on the CPU, in chunks; and how operands are broadcast.
 
-use std::sync::Arc;
-
-use super::function::Function;
-use crate::graph::TensorType;
+use crate::graph::{Argument, Function, Program, TensorType};
 use crate::ops::Real;
-
-/// Where a function's argument comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Argument {
-    /// An operand of the whole program.
-    Operand(usize),
-    /// The result of an earlier call.
-    Call(usize),
-}
-
-/// One function applied.
-#[derive(Clone, Debug)]
-pub struct FunctionCall {
-    /// The function.
-    pub function: Arc<dyn Function>,
-    /// Its arguments.
-    pub arguments: Vec<Argument>,
-}
-
-/// Calls in order; the last one's result is the program's. Without calls it is operand 0.
-#[derive(Clone, Debug, Default)]
-pub struct Program {
-    /// The calls; each reads only operands and calls before it.
-    pub calls: Vec<FunctionCall>,
-}
 
 /// How an operand's elements follow the output's: the operand is `len / row` rows of `row` neighbours, and element
 /// `((index / inner) % (len / row)) * row + index % row` is read. Where the axes that it has are neighbours, `row` is 1
@@ -119,28 +91,6 @@ impl Pattern {
 const CHUNK: usize = 1024;
 
 impl Program {
-    /// The program of one function.
-    pub fn single(function: impl Function) -> Self {
-        let arguments = (0..function.arity()).map(Argument::Operand).collect();
-        Self { calls: vec![FunctionCall { function: Arc::new(function), arguments }] }
-    }
-
-    /// The names of the functions, in order, joined.
-    pub fn label(&self) -> String {
-        self.calls.iter().map(|call| call.function.name()).collect::<Vec<_>>().join("+")
-    }
-
-    /// Floating-point operations for an element.
-    pub fn flops(&self) -> u64 {
-        self.calls.iter().map(|call| call.function.flops()).sum()
-    }
-
-    /// How many operands it reads: one more than the largest number among its arguments.
-    pub fn operands(&self) -> usize {
-        let arguments = self.calls.iter().flat_map(|call| &call.arguments);
-        arguments.map(|a| if let Argument::Operand(i) = a { i + 1 } else { 0 }).max().unwrap_or(1)
-    }
-
     /// Computes `out`, whose first element is number `start` of the whole output. An operand that is `None` is `out`'s
     /// content before.
     pub(crate) fn run<T: Chunked>(&self, operands: &[Option<(&[T], Pattern)>], start: usize, out: &mut [T]) {

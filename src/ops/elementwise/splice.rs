@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::program::{Argument, Pattern, Program};
+use super::program::Pattern;
 use crate::gpu::kernel::Kernel;
+use crate::graph::{Argument, Program};
 
 /// The code of a program and the words it adds to the kernel's `Dims`.
 pub(crate) struct Splice {

@@ -15,7 +15,7 @@ use crate::ops::{Call, Lower, Op, Types};
 
 /// The product of a `[M, K]` (`[K, M]` when transposed) and b `[K, N]` (`[N, K]`), then the epilogue on each element:
 /// its operand 0 is the product, its others are the inputs from the third on, broadcast to `[M, N]`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Matmul {
     /// Whether a stands transposed.
     pub transpose_a: bool,

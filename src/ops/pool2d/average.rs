@@ -11,7 +11,7 @@ use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// The mean of each window.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AveragePool2d {
     /// The window and how it moves.
     pub window: Window,
@@ -20,7 +20,7 @@ pub struct AveragePool2d {
 }
 
 /// The gradient by the image: each window hands equal shares of its number of dy to its pixels; then the epilogue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AveragePool2dBackward {
     /// As in the forward op.
     pub window: Window,

@@ -12,7 +12,7 @@ use crate::ops::op::in_pieces;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// The largest pixel of each window.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MaxPool2d {
     /// The window and how it moves.
     pub window: Window,
@@ -20,7 +20,7 @@ pub struct MaxPool2d {
 
 /// The gradient by the image, of x and dy, then the epilogue on each element: each window hands its number of dy to its
 /// largest pixel, of equal ones the first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MaxPool2dBackward {
     /// As in the forward op.
     pub window: Window,

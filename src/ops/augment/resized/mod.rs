@@ -21,7 +21,7 @@ use crop_box::{CropBox, LEVELS};
 
 /// What [`Augmented`] is where its images are cropped and resized. Inputs: its own, and the roots of areas and proportions
 /// `[3, 1024]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resized {
     /// Batch, augmentation and whether the images are a ring.
     pub of: Augmented,

@@ -3,8 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::network::{Graph, NodeId, Source};
-use super::shape::{DType, TensorType};
+use crate::graph::{DType, Differentiate, Graph, NodeId, Source, TensorType};
 use crate::{Error, Result};
 
 impl Graph {
@@ -81,15 +80,4 @@ impl Graph {
         }
         depends
     }
-}
-
-/// What an op's gradient rule is given.
-#[derive(Debug)]
-pub struct Differentiate<'a> {
-    /// The op's inputs.
-    pub inputs: &'a [NodeId],
-    /// The op's value.
-    pub y: NodeId,
-    /// The gradient that arrives at it, of the same shape.
-    pub dy: NodeId,
 }

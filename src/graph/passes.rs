@@ -1,23 +1,23 @@
-//! Passes over a whole graph: dead nodes and repeated subexpressions go; softmax joins cross-entropy; element-wise neighbours
+//! Passes over a whole graph: dead nodes and repeated subexpressions go; neighbours that one op computes become that op; element-wise neighbours
 //! join the product or convolution before them or one another. Each can be switched off, and none changes a result beyond rounding.
 
+use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::network::{Graph, Node, NodeId, Source};
+use super::op::Op;
+use super::program::{Program, inline};
+use super::shape::TensorType;
 use crate::Result;
-use crate::ops::Op;
-use crate::ops::cross_entropy::{CrossEntropy, CrossEntropyBackward, Input};
-use crate::ops::elementwise::{Argument, FunctionCall, Map, Program};
-use crate::ops::softmax::{Softmax, SoftmaxBackward};
 
 /// Which passes run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passes {
     /// Nodes with the same op and inputs become one.
     pub common_subexpressions: bool,
-    /// Log-softmax and cross-entropy become one op, and so do their gradients.
-    pub loss: bool,
+    /// Neighbours that one op computes together become that op: log-softmax and cross-entropy, and their gradients.
+    pub merge: bool,
     /// Bias, activation and the like move into the kernel of the product or convolution before them.
     pub epilogues: bool,
     /// Element-wise neighbours become one kernel.
@@ -26,13 +26,13 @@ pub struct Passes {
 
 impl Default for Passes {
     fn default() -> Self {
-        Self { common_subexpressions: true, loss: true, epilogues: true, chains: true }
+        Self { common_subexpressions: true, merge: true, epilogues: true, chains: true }
     }
 }
 
 impl Passes {
     /// Only dead nodes are removed.
-    pub const NONE: Self = Self { common_subexpressions: false, loss: false, epilogues: false, chains: false };
+    pub const NONE: Self = Self { common_subexpressions: false, merge: false, epilogues: false, chains: false };
 }
 
 /// Most operands of a fused kernel, the value that an epilogue is applied to among them: with the output and a product's or a
@@ -57,8 +57,8 @@ pub fn optimise(graph: &Graph, passes: Passes) -> Result<Graph> {
     if passes.common_subexpressions {
         graph = merge_equal(&graph)?;
     }
-    if passes.loss {
-        graph = rebuild(&graph, fuse_loss)?;
+    if passes.merge {
+        graph = rebuild(&graph, merge_neighbours)?;
         graph = rebuild(&graph, |_, _, _| Ok(None))?;
     }
     if passes.epilogues {
@@ -73,9 +73,23 @@ pub fn optimise(graph: &Graph, passes: Passes) -> Result<Graph> {
 }
 
 /// A node that stands in for another.
-struct Replacement {
-    op: Arc<dyn Op>,
-    inputs: Vec<NodeId>,
+#[derive(Clone, Debug)]
+pub struct Replacement {
+    /// The op.
+    pub op: Arc<dyn Op>,
+    /// What it reads.
+    pub inputs: Vec<NodeId>,
+}
+
+/// A node with the nodes before it, for [`Op::merge`].
+#[derive(Debug)]
+pub struct Neighbours<'a> {
+    /// The graph as far as it is built.
+    pub graph: &'a Graph,
+    /// The node.
+    pub node: &'a Node,
+    /// What it reads, in that graph.
+    pub inputs: &'a [NodeId],
 }
 
 /// What a pass sees of the graph before it: how often each node was read, by new id.
@@ -141,30 +155,45 @@ fn live(graph: &Graph) -> Vec<bool> {
     live
 }
 
-/// Common-subexpression removal: nodes that print alike and read the same nodes are one.
+/// What two nodes that are one have in common; nodes computed by ops are compared by [`Same`] beside it.
+#[derive(PartialEq, Eq, Hash)]
+enum Key {
+    Leaf(String, usize, TensorType),
+    Constant(Vec<u32>, TensorType),
+    Computed(TypeId, Vec<NodeId>),
+}
+
+/// Common-subexpression removal: nodes with equal ops that read the same nodes are one.
 fn merge_equal(graph: &Graph) -> Result<Graph> {
     let mut built = graph.emptied();
     let mut new_of_old: Vec<NodeId> = Vec::new();
-    let mut known: HashMap<String, NodeId> = HashMap::new();
+    let mut known: HashMap<Key, Vec<NodeId>> = HashMap::new();
     for node in graph.nodes() {
         let of = |ids: &[NodeId]| ids.iter().map(|id| new_of_old[id.index()]).collect::<Vec<_>>();
         let (inputs, states) = (of(node.inputs()), of(node.states()));
         let key = match &node.source {
-            Source::Leaf { buffer, offset } => format!("leaf {buffer} {offset} {:?}", node.ty),
+            Source::Leaf { buffer, offset } => Key::Leaf(buffer.clone(), *offset, node.ty.clone()),
             Source::Constant(values) => {
-                let bits: Vec<u32> = values.iter().map(|value| value.to_bits()).collect();
-                format!("constant {:?} {bits:?}", node.ty)
+                Key::Constant(values.iter().map(|value| value.to_bits()).collect(), node.ty.clone())
             }
-            Source::Op { op, .. } => format!("{op:?} {inputs:?}"),
+            Source::Op { op, .. } => Key::Computed((op.as_ref() as &dyn Any).type_id(), inputs.clone()),
         };
-        let new = match known.get(&key) {
+        let alike = known.entry(key).or_default();
+        let is_same = |other: &&NodeId| match (node.op(), built.node(**other).op()) {
+            (Some(op), Some(other)) => op.same(other),
+            _ => true,
+        };
+        let new = match alike.iter().find(is_same) {
             Some(&same) if states.is_empty() => same,
-            _ => match &node.source {
-                Source::Op { op, .. } => built.insert_named(op.clone(), &inputs, &states, node.name.clone())?,
-                _ => built.push(node.clone()),
-            },
+            _ => {
+                let new = match &node.source {
+                    Source::Op { op, .. } => built.insert_named(op.clone(), &inputs, &states, node.name.clone())?,
+                    _ => built.push(node.clone()),
+                };
+                alike.push(new);
+                new
+            }
         };
-        known.entry(key).or_insert(new);
         new_of_old.push(new);
     }
     for (name, id) in graph.outputs() {
@@ -173,34 +202,16 @@ fn merge_equal(graph: &Graph) -> Result<Graph> {
     Ok(built)
 }
 
-/// Cross-entropy of a log-softmax, and log-softmax's gradient of cross-entropy's, become one op each.
-fn fuse_loss(built: &Graph, _: &Before, (node, inputs): (&Node, &[NodeId])) -> Result<Option<Replacement>> {
-    let log_softmax_of = |id: NodeId| {
-        let node = built.node(id);
-        node.op_as::<Softmax>().filter(|softmax| softmax.log).map(|_| node.inputs()[0])
-    };
-    if let Some(loss) = node.op_as::<CrossEntropy>().filter(|loss| loss.input == Input::LogProbabilities) {
-        return Ok(log_softmax_of(inputs[0]).map(|logits| Replacement {
-            op: Arc::new(CrossEntropy { input: Input::Logits, smoothing: loss.smoothing }),
-            inputs: vec![logits, inputs[1]],
-        }));
-    }
-    if node.op_as::<SoftmaxBackward>().is_none_or(|backward| !backward.log) {
-        return Ok(None);
-    }
-    let incoming = built.node(inputs[1]);
-    let Some(loss) = incoming.op_as::<CrossEntropyBackward>().filter(|_| incoming.inputs()[0] == inputs[0]) else {
-        return Ok(None);
-    };
-    Ok(log_softmax_of(inputs[0]).map(|logits| Replacement {
-        op: Arc::new(CrossEntropyBackward { input: Input::Logits, smoothing: loss.smoothing }),
-        inputs: vec![logits, incoming.inputs()[1], incoming.inputs()[2]],
-    }))
+/// Two ops become one, where the second or one that it reads knows an op that computes both.
+fn merge_neighbours(graph: &Graph, _: &Before, (node, inputs): (&Node, &[NodeId])) -> Result<Option<Replacement>> {
+    let at = Neighbours { graph, node, inputs };
+    let producers = inputs.iter().filter_map(|&input| graph.node(input).op());
+    Ok(node.op().into_iter().chain(producers).find_map(|op| op.merge(&at)))
 }
 
 /// An element-wise op on a value that nothing else reads joins the epilogue of the op that computes it.
 fn fuse_epilogue(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeId])) -> Result<Option<Replacement>> {
-    let Some(map) = node.op_as::<Map>() else { return Ok(None) };
+    let Some(program) = node.op().and_then(Op::elementwise) else { return Ok(None) };
     for (at, &input) in inputs.iter().enumerate().rev() {
         let producer = built.node(input);
         let Some((op, (first, own))) = producer.op().and_then(|op| Some((op, op.epilogue()?))) else { continue };
@@ -210,7 +221,7 @@ fn fuse_epilogue(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeI
         let (own, extras) = producer.inputs().split_at(own);
         let first_operands: Vec<_> = std::iter::once(None).chain(extras.iter().map(|&id| Some(id))).collect();
         let operands: Vec<_> = inputs.iter().map(|&id| Some(id)).collect();
-        let (epilogue, operands) = inline(first, &first_operands, &map.program, &operands, at);
+        let (epilogue, operands) = inline(first, &first_operands, program, &operands, at);
         if !fits(&epilogue, operands.len() + own.len().saturating_sub(2)) {
             continue;
         }
@@ -222,58 +233,24 @@ fn fuse_epilogue(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeI
 
 /// Element-wise ops that feed only this one join it.
 fn fuse_chain(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeId])) -> Result<Option<Replacement>> {
-    let Some(map) = node.op_as::<Map>() else { return Ok(None) };
-    let mut program = map.program.clone();
+    let Some((op, program)) = node.op().and_then(|op| Some((op, op.elementwise()?))) else { return Ok(None) };
+    let mut program = program.clone();
     let mut operands: Vec<_> = inputs.iter().map(|&id| Some(id)).collect();
     let mut changed = false;
     for &input in inputs {
         let producer = built.node(input);
-        let Some(first) = producer.op_as::<Map>() else { continue };
+        let Some(first) = producer.op().and_then(Op::elementwise) else { continue };
         if producer.ty != node.ty || !before.read_once(input) {
             continue;
         }
         let Some(at) = operands.iter().position(|&operand| operand == Some(input)) else { continue };
         let own: Vec<_> = producer.inputs().iter().map(|&id| Some(id)).collect();
-        let (joined, all) = inline(&first.program, &own, &program, &operands, at);
+        let (joined, all) = inline(first, &own, &program, &operands, at);
         if fits(&joined, all.len()) {
             (program, operands, changed) = (joined, all, true);
         }
     }
     let inputs = operands.into_iter().flatten().collect();
-    let shape = Some(node.ty.shape.clone());
-    Ok(changed.then(|| Replacement { op: Arc::new(Map { program, shape }), inputs }))
-}
-
-/// The program that computes `first` and then `next`, whose operand `at` is `first`'s result, with the operands of both,
-/// each once. An operand is a node, or nothing for the value that an epilogue is applied to.
-fn inline(
-    first: &Program,
-    first_operands: &[Option<NodeId>],
-    next: &Program,
-    next_operands: &[Option<NodeId>],
-    at: usize,
-) -> (Program, Vec<Option<NodeId>>) {
-    let mut operands = first_operands.to_vec();
-    let mut calls = first.calls.clone();
-    let result = match calls.len() {
-        0 => Argument::Operand(0),
-        count => Argument::Call(count - 1),
-    };
-    let offset = calls.len();
-    let mut place = |operand: Option<NodeId>| {
-        let known = operands.iter().position(|&other| other == operand);
-        Argument::Operand(known.unwrap_or_else(|| {
-            operands.push(operand);
-            operands.len() - 1
-        }))
-    };
-    for call in &next.calls {
-        let arguments = call.arguments.iter().map(|argument| match *argument {
-            Argument::Operand(i) if i == at => result,
-            Argument::Operand(i) => place(next_operands[i]),
-            Argument::Call(i) => Argument::Call(offset + i),
-        });
-        calls.push(FunctionCall { function: call.function.clone(), arguments: arguments.collect() });
-    }
-    (Program { calls }, operands)
+    let joined = if changed { op.with_elementwise(program, &node.ty) } else { None };
+    Ok(joined.map(|op| Replacement { op, inputs }))
 }
