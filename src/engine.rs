@@ -54,7 +54,7 @@ impl Engine {
     /// The device's name: the adapter and its driver, or the CPU's threads.
     pub fn device_name(&self) -> String {
         match self {
-            Self::Cpu(_) => match rayon::current_num_threads() {
+            Self::Cpu(_) => match crate::parallel::threads() {
                 1 => "CPU, 1 thread".into(),
                 threads => format!("CPU, {threads} threads"),
             },
@@ -139,14 +139,25 @@ impl Engine {
         }
     }
 
+    /// Waits until the device may be given another run: it queues some, each of which holds what was written for it.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn ready(&mut self) -> Result<()> {
+        match self {
+            Self::Cpu(_) => Ok(()),
+            Self::Gpu(executor) => executor.ready().await,
+        }
+    }
+
     /// Waits until all work given so far is done.
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn wait(&mut self) -> Result<()> {
+    pub async fn wait(&mut self) -> Result<()> {
         match self {
             Self::Cpu(_) => Ok(()),
-            Self::Gpu(executor) => executor.wait(),
+            Self::Gpu(executor) => executor.wait().await,
         }
     }
 

@@ -54,6 +54,14 @@ impl Error {
         let path = path.into();
         move |source| Self::File { action, path, source }
     }
+    /// A buffer that an executor does not have.
+    pub(crate) fn unknown_buffer(name: &str) -> Self {
+        Self::Usage(format!("there is no buffer '{name}'; a plan that has one must be loaded first"))
+    }
+    /// A buffer that is shorter than what is asked of it.
+    pub(crate) fn short_buffer(name: &str, len: usize, end: usize) -> Self {
+        Self::Shape(format!("the buffer '{name}' has {len} bytes, but up to {end} were asked for"))
+    }
     /// The process's exit code: 2 for what the user can mend by asking otherwise, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -6,6 +6,8 @@
 //! against its definition in double precision.
 
 pub mod bench;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod blocking;
 pub mod check;
 pub mod cpu;
 pub mod data;
@@ -19,6 +21,7 @@ pub mod nn;
 pub mod ocr;
 pub mod ops;
 pub mod optim;
+pub mod parallel;
 pub mod profile;
 pub mod random;
 pub mod report;

@@ -257,7 +257,7 @@ fn two_layers_without_a_non_linearity_are_one() -> Result<()> {
 }
 
 /// The first words of Philox for each element's counter, as integers.
-#[derive(Clone, Debug, PartialEq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Words {
     blocks: usize,
     stream: u32,

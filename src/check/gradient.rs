@@ -4,7 +4,7 @@
 use super::parity::{Inputs, allowance, run};
 use super::{CheckResult, Kind};
 use crate::cpu::Value;
-use crate::gpu::verify::{Worst, compare};
+use super::compare::{Worst, compare};
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::tolerance::Tolerance;

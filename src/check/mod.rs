@@ -1,13 +1,17 @@
 //! Proves on the machine at hand that every op's kernels and gradients are right: the op table's cases on an engine,
 //! against the definitions in double precision.
 
+mod compare;
 mod gradient;
 mod parity;
+mod verify;
 
+pub use compare::{Worst, compare};
 pub use gradient::{central_difference, check_gradient, gradient_graph};
 pub use parity::{Inputs, check_value};
+pub use verify::{NodeCheck, verify};
 
-use crate::gpu::verify::Worst;
+
 use crate::ops::case::Case;
 use crate::ops::table::Entry;
 use crate::{Engine, Result};

@@ -2,7 +2,7 @@
 
 use super::{CheckResult, Kind};
 use crate::cpu::{Oracle, Value};
-use crate::gpu::verify::{Worst, compare};
+use super::compare::{Worst, compare};
 use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
 use crate::ops::Step;
 use crate::ops::case::Case;

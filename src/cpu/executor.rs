@@ -140,11 +140,11 @@ impl Executor {
     /// # Errors
     /// When there is no such buffer or it is too short.
     pub fn write(&mut self, name: &str, offset: usize, bytes: &[u8]) -> Result<()> {
-        let buffer = self.persistent.get_mut(name).ok_or_else(|| super::unknown_buffer(name))?;
+        let buffer = self.persistent.get_mut(name).ok_or_else(|| Error::unknown_buffer(name))?;
         let all = buffer.bytes_mut();
         let len = all.len();
         let range = all.get_mut(offset..offset + bytes.len());
-        range.ok_or_else(|| super::too_short(name, len, offset + bytes.len()))?.copy_from_slice(bytes);
+        range.ok_or_else(|| Error::short_buffer(name, len, offset + bytes.len()))?.copy_from_slice(bytes);
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl Executor {
     /// # Errors
     /// When there is no such buffer.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        self.persistent.get(name).map(|buffer| buffer.bytes().to_vec()).ok_or_else(|| super::unknown_buffer(name))
+        self.persistent.get(name).map(|buffer| buffer.bytes().to_vec()).ok_or_else(|| Error::unknown_buffer(name))
     }
 
     /// The bytes of a place of a loaded plan.
@@ -209,8 +209,7 @@ impl Executor {
                 *values = std::mem::take(self.persistent.get_mut(&buffer.name).expect("made when loaded"));
             }
         }
-        // On one of rayon's threads: from outside, each parallel node would wake two threads and wait for both.
-        rayon::scope(|_| {
+        crate::parallel::within(|| {
             for step in range {
                 for work in &plan.work {
                     around(step, plan, work, &mut || run_node(plan, work, buffers, &steps[step]));

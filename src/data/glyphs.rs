@@ -9,7 +9,7 @@ pub mod strokes;
 
 use super::{Dataset, Pixels, Split};
 use crate::random::{CounterRng, Purpose, unit};
-use rayon::prelude::*;
+use crate::parallel::*;
 use strokes::{SKELETONS, Stroke};
 
 /// The side of an image in pixels.

@@ -2,15 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use super::completion::Completion;
 use super::counters::{Counters, Counts};
 use super::kernel::{Capabilities, DeviceClass};
 use crate::graph::Target;
 use crate::{Error, Result};
-
-/// The longest that one submission may take before it counts as hung.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An adapter that could be opened.
 #[derive(Clone, Debug)]
@@ -215,24 +212,26 @@ impl Device {
         }
     }
 
-    pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+    /// Gives the device work; ready when it and all before it is done.
+    pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> Completion<()> {
         Counters::add(&self.counters.submits);
-        self.queue.submit([encoder.finish()])
+        self.queue.submit([encoder.finish()]);
+        self.given()
     }
 
-    /// Waits for a submission, or for all.
-    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+    /// Ready when all work given so far is done.
+    pub(super) fn given(&self) -> Completion<()> {
+        let (completion, complete) = Completion::new(&self.device);
+        self.queue.on_submitted_work_done(move || complete.with(Ok(())));
+        completion
+    }
+
+    /// Waits for work that was given.
+    pub(super) async fn done<T: Send + 'static>(&self, completion: Completion<T>) -> Result<T> {
         Counters::add(&self.counters.waits);
-        let poll = wgpu::PollType::Wait { submission_index: submission, timeout: Some(PATIENCE) };
-        let polled = self.device.poll(poll);
+        let result = completion.await;
         self.check()?;
-        polled.map(drop).map_err(|error| {
-            Error::Device(format!(
-                "{} did not finish its work within {} s ({error}); a smaller batch may help",
-                self.description(),
-                PATIENCE.as_secs()
-            ))
-        })
+        result.map_err(|reason| Error::Device(format!("{} {reason}", self.description())))
     }
 
     /// Lets wgpu give back what finished work held, without waiting.
@@ -269,21 +268,14 @@ impl Device {
         });
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer, offset as u64, &staging, 0, whole as u64);
-        let submission = self.submit(encoder);
+        Counters::add(&self.counters.submits);
+        self.queue.submit([encoder.finish()]);
         Counters::add(&self.counters.maps);
-        let mapped = Arc::new(Mutex::new(None));
-        let result = mapped.clone();
-        staging.map_async(wgpu::MapMode::Read, .., move |outcome| {
-            if let Ok(mut slot) = result.lock() {
-                *slot = Some(outcome);
-            }
+        let (completion, complete) = Completion::new(&self.device);
+        staging.map_async(wgpu::MapMode::Read, .., move |mapped| {
+            complete.with(mapped.map_err(|error| format!("cannot give back what it computed: {error}")));
         });
-        self.wait(Some(submission))?;
-        let outcome = mapped.lock().ok().and_then(|mut slot| slot.take());
-        match outcome {
-            Some(Ok(())) => {}
-            other => return Err(Error::Device(format!("cannot read back from {}: {other:?}", self.description()))),
-        }
+        self.done(completion).await?;
         let view = staging.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
         Ok(view[..bytes].to_vec())
     }

@@ -4,17 +4,18 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::completion::Completion;
 use super::counters::Counters;
 use super::device::Device;
 use super::kernel::{Dispatch, Slot};
 use super::pipelines::{KeptKernels, Pipeline, Pipelines};
-use crate::graph::{BufferKind, Place, Plan, Source, Target, Work};
+use crate::graph::{BufferKind, NodeId, Place, Plan, Source, Target, Work};
 use crate::ops::Step;
 use crate::{Error, Result};
 
-/// Submissions that may be under way before the oldest is waited for.
+/// Submissions that may be under way before [`Executor::ready`] waits for the oldest.
 const IN_FLIGHT: usize = 32;
-/// Bytes written for submissions under way, which the driver holds until they are done, before the oldest is waited for.
+/// Bytes written for submissions under way, which the driver holds until they are done, before it waits likewise.
 const STAGED: usize = 256 << 20;
 /// Submissions after which finished work is given back.
 const TIDY_EVERY: u64 = 8;
@@ -58,7 +59,7 @@ pub struct Executor {
     persistent: HashMap<String, (wgpu::Buffer, usize)>,
     pipelines: Pipelines,
     /// Submissions, each with the bytes that were written for it.
-    in_flight: VecDeque<(wgpu::SubmissionIndex, usize)>,
+    in_flight: VecDeque<(Completion<()>, usize)>,
     /// Bytes written since the last.
     staged: usize,
     submitted: u64,
@@ -232,9 +233,9 @@ impl Executor {
     /// # Errors
     /// When there is no such buffer or it is too short.
     pub fn write(&mut self, name: &str, offset: usize, bytes: &[u8]) -> Result<()> {
-        let (buffer, len) = self.persistent.get(name).ok_or_else(|| crate::cpu::unknown_buffer(name))?;
+        let (buffer, len) = self.persistent.get(name).ok_or_else(|| Error::unknown_buffer(name))?;
         if offset + bytes.len() > *len {
-            return Err(crate::cpu::too_short(name, *len, offset + bytes.len()));
+            return Err(Error::short_buffer(name, *len, offset + bytes.len()));
         }
         if !bytes.is_empty() {
             self.device.write(buffer, offset, bytes);
@@ -248,7 +249,7 @@ impl Executor {
     /// # Errors
     /// When there is no such buffer or the device is lost.
     pub async fn read(&mut self, name: &str) -> Result<Vec<u8>> {
-        let (buffer, bytes) = self.persistent.get(name).ok_or_else(|| crate::cpu::unknown_buffer(name))?;
+        let (buffer, bytes) = self.persistent.get(name).ok_or_else(|| Error::unknown_buffer(name))?;
         self.in_flight.clear();
         self.device.read(buffer, 0, *bytes).await
     }
@@ -262,41 +263,85 @@ impl Executor {
         self.device.read(&self.loaded[program].buffers[place.buffer], place.offset, place.bytes).await
     }
 
-    /// Submits steps of the schedule: one encoder, one pass, one submit.
+    /// The bytes of a node's value as they stand on the device now; none of an empty one.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn read_node(&mut self, program: usize, id: NodeId) -> Result<Vec<u8>> {
+        match self.plan(program).place(id) {
+            Some(place) => self.read_place(program, place).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Submits steps of the schedule: one encoder, one pass, one submit. Nothing is waited for; who submits much waits for
+    /// [`Executor::ready`] first.
     ///
     /// # Errors
     /// When the device is lost.
     pub fn run(&mut self, program: usize, range: std::ops::Range<usize>) -> Result<()> {
-        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for step in range {
-                for ready in &self.loaded[program].ready {
-                    self.encode(&mut pass, program, ready, step);
-                }
-            }
-        }
-        let submission = self.device.submit(encoder);
+        let submission = self.submit(program, range, |_| true);
         self.in_flight.push_back((submission, std::mem::take(&mut self.staged)));
         self.submitted += 1;
-        let staged: usize = self.in_flight.iter().map(|&(_, bytes)| bytes).sum();
-        if self.in_flight.len() > IN_FLIGHT || staged > STAGED {
-            let oldest = self.in_flight.pop_front();
-            self.device.wait(oldest.map(|(submission, _)| submission))?;
-        }
         if self.submitted.is_multiple_of(TIDY_EVERY) {
             self.device.tidy()?;
         }
         Ok(())
     }
 
+    /// Runs one node of a scheduled step: for a comparison node by node.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn run_node(&mut self, program: usize, node: usize, step: usize) -> Result<()> {
+        self.submit(program, step..step + 1, |ready| ready.work == node);
+        self.device.tidy()
+    }
+
+    /// Submits those dispatches of steps that are `wanted`.
+    fn submit(
+        &self,
+        program: usize,
+        steps: std::ops::Range<usize>,
+        wanted: impl Fn(&Ready) -> bool,
+    ) -> Completion<()> {
+        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for step in steps {
+                for ready in self.loaded[program].ready.iter().filter(|ready| wanted(ready)) {
+                    self.encode(&mut pass, program, ready, step);
+                }
+            }
+        }
+        self.device.submit(encoder)
+    }
+
+    /// Waits until another submission may be given: until few enough are under way, with few enough bytes written for them.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn ready(&mut self) -> Result<()> {
+        loop {
+            while self.in_flight.front().is_some_and(|(submission, _)| submission.is_done()) {
+                self.in_flight.pop_front();
+            }
+            let staged: usize = self.in_flight.iter().map(|&(_, bytes)| bytes).sum();
+            if self.in_flight.len() < IN_FLIGHT && staged <= STAGED {
+                return Ok(());
+            }
+            let Some((oldest, _)) = self.in_flight.pop_front() else { return Ok(()) };
+            self.device.done(oldest).await?;
+        }
+    }
+
     /// Waits until all submitted work is done.
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn wait(&mut self) -> Result<()> {
+    pub async fn wait(&mut self) -> Result<()> {
         self.in_flight.clear();
-        self.device.wait(None)
+        self.device.done(self.device.given()).await
     }
 
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, program: usize, ready: &Ready, step: usize) {

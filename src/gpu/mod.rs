@@ -1,11 +1,11 @@
 //! wgpu alone: devices, kernels and their variants, buffers, the executor, the profiler.
 
+mod completion;
 mod counters;
 mod device;
 mod executor;
 mod pipelines;
 pub mod profile;
-pub mod verify;
 
 pub use crate::graph::kernel;
 pub use counters::Counts;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::counters::Counters;
 use super::device::Device;
-use super::kernel::{Access, Kernel};
+use crate::graph::kernel::{Access, Kernel};
+#[allow(unused_imports)]
+use crate::parallel::*;
 use crate::{Error, Result};
 
 /// A compiled kernel.

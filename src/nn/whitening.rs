@@ -1,7 +1,7 @@
 //! The whitening first layer.
 
 use nalgebra::{DMatrix, SymmetricEigen};
-use rayon::prelude::*;
+use crate::parallel::*;
 
 use super::build::Build;
 use super::conv2d::{Conv2d, add_bias};

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use rayon::prelude::*;
+use crate::parallel::*;
 
 use crate::graph::TensorType;
 use crate::ops::single;

@@ -4,7 +4,7 @@
 //! second what is dark. The part is drawn once an image, so that all of a letter is written with one pen. Noise is nearly
 //! Gaussian, of a deviation that is drawn once an image as well. The same words as in `shaders/roughen.wgsl`.
 
-use rayon::prelude::*;
+use crate::parallel::*;
 
 use crate::Result;
 use crate::gpu::kernel::{Kernel, Lowering, Slot};

@@ -1,7 +1,7 @@
 //! Sums over a batch's valid rows and all pixels, a number for each channel: mean and variance, and the two sums that the
 //! gradient of a batch norm needs.
 
-use rayon::prelude::*;
+use crate::parallel::*;
 
 use super::{Channels, share};
 use crate::Result;

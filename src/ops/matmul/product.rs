@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
+use crate::parallel::*;
 
 use super::MatmulShape;
 use super::gemm::{self, Matrix, turn};

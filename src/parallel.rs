@@ -1,0 +1,63 @@
+//! Loops over pieces of work: on rayon's threads with the feature `threads`, else one piece after another.
+//!
+//! What is computed never depends on which of the two it is, nor on the number of threads: pieces have sizes that depend on the
+//! shapes alone.
+
+#[cfg(feature = "threads")]
+pub(crate) use rayon::prelude::*;
+#[cfg(not(feature = "threads"))]
+pub(crate) use serial::*;
+
+/// How many threads compute at most.
+pub fn threads() -> usize {
+    #[cfg(feature = "threads")]
+    return rayon::current_num_threads();
+    #[cfg(not(feature = "threads"))]
+    1
+}
+
+/// Runs `work` on one of the threads that compute. From another thread, each parallel loop in it would wake two threads and
+/// wait for both.
+pub(crate) fn within<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    #[cfg(feature = "threads")]
+    return rayon::scope(|_| work());
+    #[cfg(not(feature = "threads"))]
+    work()
+}
+
+/// rayon's names for loops over one thread.
+#[cfg(not(feature = "threads"))]
+mod serial {
+    /// Loops over a slice.
+    pub(crate) trait Slices<T> {
+        fn par_iter(&self) -> std::slice::Iter<'_, T>;
+        fn par_iter_mut(&mut self) -> std::slice::IterMut<'_, T>;
+        fn par_chunks(&self, size: usize) -> std::slice::Chunks<'_, T>;
+        fn par_chunks_mut(&mut self, size: usize) -> std::slice::ChunksMut<'_, T>;
+    }
+    impl<T> Slices<T> for [T] {
+        fn par_iter(&self) -> std::slice::Iter<'_, T> {
+            self.iter()
+        }
+        fn par_iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+            self.iter_mut()
+        }
+        fn par_chunks(&self, size: usize) -> std::slice::Chunks<'_, T> {
+            self.chunks(size)
+        }
+        fn par_chunks_mut(&mut self, size: usize) -> std::slice::ChunksMut<'_, T> {
+            self.chunks_mut(size)
+        }
+    }
+
+    /// What rayon's iterators have beside those of the standard library.
+    pub(crate) trait Loops: Iterator + Sized {
+        fn par_bridge(self) -> Self {
+            self
+        }
+        fn with_min_len(self, _: usize) -> Self {
+            self
+        }
+    }
+    impl<I: Iterator> Loops for I {}
+}
