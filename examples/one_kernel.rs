@@ -94,5 +94,5 @@ async fn compare() -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    pollster::block_on(compare())
+    gpunn::blocking::block_on(compare())
 }

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use gpunn::data::images;
+use gpunn::images;
 use gpunn::ocr::{self, Reader};
 use gpunn::{Engine, Error, Result};
 
@@ -34,7 +34,7 @@ async fn read(files: &[String]) -> Result<()> {
 
 fn main() -> ExitCode {
     let files: Vec<String> = std::env::args().skip(1).collect();
-    match pollster::block_on(read(&files)) {
+    match gpunn::blocking::block_on(read(&files)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

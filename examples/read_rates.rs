@@ -15,7 +15,7 @@ use gpunn::data::{self, SplitName, images};
 use gpunn::ocr::measure::{Measured, likeness};
 use gpunn::ocr::pages::{self, Glyphs, Written};
 use gpunn::ocr::{self, ReadOptions, Reader};
-use gpunn::train::RunDirectory;
+use gpunn::runs::RunDirectory;
 use gpunn::{Engine, Error, Result};
 use image::DynamicImage;
 
@@ -62,7 +62,7 @@ impl ImageOptions {
 
     fn pages(&self) -> Result<impl Iterator<Item = (u32, Written)>> {
         let name = self.flags.get("--dataset").map_or("emnist36", String::as_str);
-        let set = data::load(name, self.flags.get("--data-dir").map(Path::new))?;
+        let set = gpunn::datasets::load(name, self.flags.get("--data-dir").map(Path::new))?;
         let glyphs = Glyphs::of(&set, set.split(SplitName::Test)?)?;
         let seed = u64::from(self.number("--seed", 1)?);
         Ok((0..self.number("--pages", 125)?).map(move |number| (number, pages::draw(&glyphs, seed, number))))
@@ -172,7 +172,7 @@ async fn run(asked: ImageOptions) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    let outcome = ImageOptions::parse(std::env::args().skip(1)).and_then(|asked| pollster::block_on(run(asked)));
+    let outcome = ImageOptions::parse(std::env::args().skip(1)).and_then(|asked| gpunn::blocking::block_on(run(asked)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

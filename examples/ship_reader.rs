@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use gpunn::train::{Recipe, RunDirectory};
+use gpunn::runs::RunDirectory;
+use gpunn::train::Recipe;
 use gpunn::{Error, Result};
 
 fn ship(words: &[String]) -> Result<()> {

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use gpunn::data::imagenet::SIDE;
-use gpunn::data::images::{Fit, Rule, open};
+use gpunn::data::{Fit, Rule, open};
 use gpunn::formats::tensors::{self, Numbers, TensorFile};
 use gpunn::gpu::{self, Device};
 use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::nn::{Build, Mode, PARAMS, STATISTICS};
 use gpunn::ops::Step;
-use gpunn::train::{Recipe, files, weights};
+use gpunn::runs::weights;
+use gpunn::train::{Recipe, files};
 use gpunn::{Engine, Error, Result};
 
 const USAGE: &str = "usage: torchvision logits WEIGHTS MODEL IMAGES OUT cpu|gpu, or torchvision prepare OUT IMAGE...";
@@ -30,7 +31,7 @@ fn write(path: &str, tensors: &Tensors) -> Result<()> {
 
 /// Logits `[images, classes]` for `x` `[images, channels, height, width]`, a multiple of [`AT_ONCE`].
 async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &str) -> Result<()> {
-    let named = gpunn::train::model(model)?;
+    let named = gpunn::runs::model(model)?;
     let file = TensorFile::open(Path::new(weights))?;
     let images = TensorFile::open(Path::new(images))?;
     let x = images.values("x")?;
@@ -84,7 +85,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["logits", weights, model, images, out, device] => {
-            pollster::block_on(logits(weights, model, images, out, device))
+            gpunn::blocking::block_on(logits(weights, model, images, out, device))
         }
         ["prepare", out, ref images @ ..] => prepare(out, images),
         _ => Err(Error::Usage(USAGE.into())),

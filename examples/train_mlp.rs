@@ -4,7 +4,8 @@
 //!     cargo run --release --example train_mlp
 
 use gpunn::data::{Dataset, Pixels, Split, SplitName, epoch_order, glyphs};
-use gpunn::gpu::{self, Device, kernel::DeviceClass};
+use gpunn::gpu::{self, Device};
+use gpunn::graph::kernel::DeviceClass;
 use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::nn::{Activation, Build, Dropout, Flatten, Linear, Mode, Model, PARAMS, Scheme, Sequence, Weights};
 use gpunn::ops::Step;
@@ -142,5 +143,5 @@ async fn train() -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    pollster::block_on(train())
+    gpunn::blocking::block_on(train())
 }

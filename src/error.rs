@@ -73,6 +73,7 @@ impl Error {
 
 /// All values, or the first error in their order: rayon's own collection into a `Result` keeps whichever error came up first, so
 /// that the same files would be refused in other words from run to run.
+#[cfg(feature = "files")]
 pub(crate) fn all_or_first<T, C: FromIterator<T>>(results: Vec<Result<T>>) -> Result<C> {
     results.into_iter().collect()
 }

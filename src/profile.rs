@@ -59,18 +59,3 @@ pub fn by_kernel(timed: &[Timed]) -> Vec<KernelTime> {
     times.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
     times
 }
-
-/// The dispatches as a trace that Chrome and Perfetto open.
-pub fn trace(timed: &[Timed]) -> String {
-    let event = |dispatch: &Timed| {
-        serde_json::json!({
-            "name": dispatch.node, "cat": "kernel", "ph": "X", "pid": 0, "tid": 0,
-            "ts": dispatch.start / 1e3, "dur": dispatch.duration / 1e3,
-            "args": {
-                "kernel": dispatch.kernel, "step": dispatch.step, "flops": dispatch.flops, "bytes": dispatch.bytes,
-            },
-        })
-    };
-    let events: Vec<_> = timed.iter().map(event).collect();
-    serde_json::json!({ "traceEvents": events, "displayTimeUnit": "ns" }).to_string()
-}

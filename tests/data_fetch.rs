@@ -1,8 +1,8 @@
 //! Downloads, against a small server on this machine: what is resumed, what is refused, what is unpacked.
 
 use flate2::{Compression, write::GzEncoder};
-use gpunn::data::fetch::{Got, Published, Source, get, get_from};
 use gpunn::data::{self, SplitName};
+use gpunn::datasets::fetch::{Got, Published, Source, get, get_from};
 use gpunn::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -222,7 +222,7 @@ fn files_that_need_no_unpacking_are_fetched_each() {
         let source = Source { name: "mnist", addresses: &[&server.address], files: &files, archive: false };
         get_from(&source, to.path(), &mut |_, _, _| {}).expect("fetched");
     }
-    let set = data::load("mnist", Some(to.path())).expect("whole");
+    let set = gpunn::datasets::load("mnist", Some(to.path())).expect("whole");
     assert_eq!((set.train.labels.as_slice(), set.split(SplitName::Test).expect("there").len()), ([4, 1].as_slice(), 1));
 }
 

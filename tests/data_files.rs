@@ -19,7 +19,7 @@ fn lay_out(name: &str, files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
 
 /// What loading the set says, which must be one or two sentences about the place.
 fn sentence(name: &str, directory: &Path) -> String {
-    let error = data::load(name, Some(directory)).expect_err("bad data must not load");
+    let error = gpunn::datasets::load(name, Some(directory)).expect_err("bad data must not load");
     let sentence = error.to_string();
     assert!(sentence.len() < 700 && !sentence.contains('\n'), "{sentence}");
     assert!(sentence.contains(&*directory.file_name().expect("it has a name").to_string_lossy()), "{sentence}");
@@ -71,7 +71,7 @@ fn mat_images_are_upright_and_labels_read_in_each_form() {
     ];
     for labels in forms {
         let directory = emnist36(labels.clone());
-        let set = data::load("emnist36", Some(directory.path())).expect("whole");
+        let set = gpunn::datasets::load("emnist36", Some(directory.path())).expect("whole");
         assert_eq!(set.folder, Some(std::fs::canonicalize(directory.path()).expect("there")));
         for part in [SplitName::Train, SplitName::Val, SplitName::Test] {
             let split = set.split(part).expect("there");
@@ -134,7 +134,7 @@ fn a_set_of_its_validation_split_alone_loads_but_cannot_train() {
     labels[0..3].fill(1.0);
     let bytes = split_file("valid", &images("valid"), &([3, 26], labels));
     let directory = lay_out("nist26", &[("nist26_valid.mat", bytes)]);
-    let set = data::load("nist26", Some(directory.path())).expect("one split is enough");
+    let set = gpunn::datasets::load("nist26", Some(directory.path())).expect("one split is enough");
     assert_eq!((set.classes.len(), set.split(SplitName::Val).expect("there").len()), (26, 3));
     let sentence = set.split(SplitName::Train).expect_err("not there").to_string();
     assert!(sentence.contains("has no train split") && sentence.contains("nist26_train.mat"), "{sentence}");
@@ -170,7 +170,7 @@ fn mnist(images: Vec<u8>, labels: Vec<u8>) -> tempfile::TempDir {
 #[test]
 fn idx_is_read_packed_and_plain() {
     let directory = mnist(gzip(&idx(&[2, 28, 28], vec![7; 1568])), gzip(&idx(&[2], vec![3, 0])));
-    let set = data::load("mnist", Some(directory.path())).expect("whole");
+    let set = gpunn::datasets::load("mnist", Some(directory.path())).expect("whole");
     assert_eq!((set.train.labels.as_slice(), set.train.pixels.len()), ([3, 0].as_slice(), 1568));
     assert_eq!(set.split(SplitName::Test).expect("there").image(0), Some(vec![1.0; 784]));
     let sentence = set.split(SplitName::Val).expect_err("MNIST has none").to_string();
@@ -217,7 +217,7 @@ fn real(name: &str) -> Option<Dataset> {
         println!("skipped: GPUNN_DATA has no {name}");
         return None;
     }
-    Some(data::load(name, Some(&directory)).expect("the published files are whole"))
+    Some(gpunn::datasets::load(name, Some(&directory)).expect("the published files are whole"))
 }
 
 /// The mean of a class's images: it shows how they stand.

@@ -1,8 +1,9 @@
 //! CIFAR and folders of images: what they hold, what the cache keeps, and that each kind of bad one ends in a sentence.
 
 use flate2::{Compression, write::GzEncoder};
-use gpunn::data::images::{Fit, ImageOptions, Size, Store};
-use gpunn::data::{self, Dataset, LoadOptions, Pixels, Split, SplitName};
+use gpunn::data::{self, Dataset, Pixels, Split, SplitName};
+use gpunn::data::{Fit, ImageOptions, Size, Store};
+use gpunn::datasets::LoadOptions;
 use image::{Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -49,7 +50,7 @@ fn cifar10_is_read_from_its_folder_and_bad_files_are_sentences() {
     for (name, bytes) in cifar_files() {
         std::fs::write(folder.join(name), bytes).expect("written");
     }
-    check_cifar(&data::load("cifar-10", Some(directory.path())).expect("whole"), directory.path());
+    check_cifar(&gpunn::datasets::load("cifar-10", Some(directory.path())).expect("whole"), directory.path());
     let says = |name: &str, content: Option<&[u8]>| {
         let path = folder.join(name);
         let before = std::fs::read(&path).expect("there");
@@ -57,7 +58,7 @@ fn cifar10_is_read_from_its_folder_and_bad_files_are_sentences() {
             Some(content) => std::fs::write(&path, content).expect("written"),
             None => std::fs::remove_file(&path).expect("removed"),
         }
-        let sentence = data::load("cifar10", Some(directory.path())).expect_err("refused").to_string();
+        let sentence = gpunn::datasets::load("cifar10", Some(directory.path())).expect_err("refused").to_string();
         std::fs::write(&path, before).expect("written");
         assert!(sentence.contains(name) && sentence.len() < 600 && !sentence.contains('\n'), "{sentence}");
         sentence
@@ -78,7 +79,8 @@ fn cifar10_is_read_from_its_folder_and_bad_files_are_sentences() {
         asked: ImageOptions { size: Some(Size::Square(64)), ..ImageOptions::default() },
         ..LoadOptions::default()
     };
-    let sentence = data::load_with("cifar10", Some(directory.path()), &asked).expect_err("refused").to_string();
+    let sentence =
+        gpunn::datasets::load_with("cifar10", Some(directory.path()), &asked).expect_err("refused").to_string();
     assert!(sentence.contains("3 x 32 x 32 as published"), "{sentence}");
 }
 
@@ -95,9 +97,9 @@ fn cifar10_is_read_from_the_published_archive() {
     let archive = tar.into_inner().and_then(GzEncoder::finish).expect("writing to memory");
     let path = directory.path().join("cifar-10-binary.tar.gz");
     std::fs::write(&path, &archive).expect("written");
-    check_cifar(&data::load("cifar10", Some(directory.path())).expect("whole"), directory.path());
+    check_cifar(&gpunn::datasets::load("cifar10", Some(directory.path())).expect("whole"), directory.path());
     std::fs::write(&path, &archive[..archive.len() / 2]).expect("written");
-    let sentence = data::load("cifar10", Some(directory.path())).expect_err("cut short").to_string();
+    let sentence = gpunn::datasets::load("cifar10", Some(directory.path())).expect_err("cut short").to_string();
     assert!(sentence.contains("cifar-10-binary.tar.gz is cut short or damaged"), "{sentence}");
 }
 
@@ -113,11 +115,11 @@ fn cifar100_takes_the_fine_class() {
     std::fs::write(folder.join("train.bin"), records(50_000)).expect("written");
     std::fs::write(folder.join("test.bin"), records(10_000)).expect("written");
     std::fs::write(folder.join("fine_label_names.txt"), names).expect("written");
-    let set = data::load("cifar100", Some(directory.path())).expect("whole");
+    let set = gpunn::datasets::load("cifar100", Some(directory.path())).expect("whole");
     assert_eq!((set.train.len(), set.train.labels[77], set.classes[77].as_str()), (50_000, 77, "thing_77"));
     assert_eq!(bytes(&set.train)[77 * 3072..][..2], [77, 77]);
     std::fs::write(folder.join("test.bin"), records(9_999)).expect("written");
-    let sentence = data::load("cifar100", Some(directory.path())).expect_err("short").to_string();
+    let sentence = gpunn::datasets::load("cifar100", Some(directory.path())).expect_err("short").to_string();
     assert!(sentence.contains("has to have 30740000: 10000 records of 3074"), "{sentence}");
 }
 
@@ -151,7 +153,7 @@ fn options(root: &tempfile::TempDir, size: Option<usize>) -> LoadOptions {
 }
 
 fn load(root: &tempfile::TempDir, options: &LoadOptions) -> gpunn::Result<Dataset> {
-    data::load_with("colours", Some(root.path()), options)
+    gpunn::datasets::load_with("colours", Some(root.path()), options)
 }
 
 /// Whether each image is of its class's colour, within what JPEG changes.
@@ -173,10 +175,10 @@ fn images_of_mixed_kinds_and_sizes_become_one_set() {
     let val = set.split(SplitName::Val).expect("there");
     assert!(val.len() == 2 && well_coloured(&set, &set.train) && well_coloured(&set, val));
     // The name and the folder that a run writes down lead back to it, and so does the path from anywhere.
-    let again = data::load_with(&set.name, set.folder.as_deref(), &options(&root, None)).expect("a set");
+    let again = gpunn::datasets::load_with(&set.name, set.folder.as_deref(), &options(&root, None)).expect("a set");
     assert_eq!(again, set);
     let path = format!("{}/", root.path().join("colours").display());
-    assert_eq!(data::load_with(&path, None, &options(&root, None)).expect("a set"), set);
+    assert_eq!(gpunn::datasets::load_with(&path, None, &options(&root, None)).expect("a set"), set);
 }
 
 #[test]
@@ -184,9 +186,9 @@ fn a_folder_with_a_known_set_s_name_is_read_where_its_path_is_given() {
     let root = colours();
     std::fs::rename(root.path().join("colours"), root.path().join("mnist")).expect("renamed");
     let path = root.path().join("mnist").display().to_string();
-    let set = data::load_with(&path, None, &options(&root, Some(8))).expect("a set");
+    let set = gpunn::datasets::load_with(&path, None, &options(&root, Some(8))).expect("a set");
     assert_eq!((set.input, set.folder.clone()), ([3, 8, 8], None));
-    assert_eq!(data::load_with(&set.name, None, &options(&root, Some(8))).expect("a set"), set);
+    assert_eq!(gpunn::datasets::load_with(&set.name, None, &options(&root, Some(8))).expect("a set"), set);
 }
 
 fn stores(root: &tempfile::TempDir) -> Vec<PathBuf> {
@@ -253,7 +255,7 @@ fn a_damaged_store_is_made_again_and_a_cache_that_cannot_be_written_is_done_with
 fn decoded_images_can_be_read_row_by_row() {
     let root = colours();
     let sixteen = options(&root, Some(16));
-    let mut store: Store = data::open_store("colours", Some(root.path()), &sixteen).expect("decoded");
+    let mut store: Store = gpunn::datasets::open_store("colours", Some(root.path()), &sixteen).expect("decoded");
     let set = load(&root, &sixteen).expect("a set");
     assert_eq!((store.input(), store.classes()), (set.input, set.classes.as_slice()));
     assert_eq!((store.labels(SplitName::Train), store.labels(SplitName::Val)), (&set.train.labels[..], &[0, 1][..]));
@@ -265,7 +267,7 @@ fn decoded_images_can_be_read_row_by_row() {
     assert_eq!(two, bytes(set.split(SplitName::Val).expect("there")));
     assert!(store.read(SplitName::Val, 1, &mut two).expect_err("too far").to_string().contains("it has 2 images"));
     assert!(store.read(SplitName::Val, 0, &mut two[1..]).is_err());
-    let sentence = data::open_store("glyphs", None, &sixteen).expect_err("no folder").to_string();
+    let sentence = gpunn::datasets::open_store("glyphs", None, &sixteen).expect_err("no folder").to_string();
     assert!(sentence.contains("no folder of images"), "{sentence}");
 }
 
@@ -301,7 +303,7 @@ fn bad_images_are_named_or_left_out() {
 
 #[test]
 fn names_that_lead_nowhere_are_sentences() {
-    let says = |name: &str| data::load(name, None).expect_err("nothing there").to_string();
+    let says = |name: &str| gpunn::datasets::load(name, None).expect_err("nothing there").to_string();
     assert!(says("no/such/folder").contains("There is no folder no/such/folder"));
     assert!(says("Cargo.toml").contains("is a file"));
     assert!(says("sun-8").contains("did you mean `sun8`"));
@@ -393,7 +395,7 @@ fn real(name: &str, folder: &str, options: &LoadOptions) -> Option<Dataset> {
         println!("skipped: GPUNN_DATA has no {folder}");
         return None;
     }
-    Some(data::load_with(name, Some(&directory), options).expect("the published files are whole"))
+    Some(gpunn::datasets::load_with(name, Some(&directory), options).expect("the published files are whole"))
 }
 
 fn per_class(split: &Split, classes: usize) -> Vec<usize> {

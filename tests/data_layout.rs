@@ -174,7 +174,7 @@ fn the_characters_are_made_from_emnist_and_mnist() {
     put_all(400);
     let output = gpunn(at, &["data", "get", "emnist36", "--from", "got", "--data-dir", "data"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let set = gpunn::data::load("emnist36", Some(&at.join("data"))).expect("a set");
+    let set = gpunn::datasets::load("emnist36", Some(&at.join("data"))).expect("a set");
     for (split, each) in
         [(&set.train, 300), (set.val.as_ref().expect("val"), 100), (set.test.as_ref().expect("test"), 50)]
     {

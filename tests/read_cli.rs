@@ -32,7 +32,7 @@ fn drawn(paper: u8, ink: u8) -> GrayImage {
 
 fn read(image: impl Into<DynamicImage>) -> ocr::Page {
     let mut reader = Reader::new(Engine::cpu()).expect("the reader in the program");
-    pollster::block_on(ocr::read(&image.into(), &mut reader)).expect("a page")
+    gpunn::blocking::block_on(ocr::read(&image.into(), &mut reader)).expect("a page")
 }
 
 fn gpunn(arguments: &[&str]) -> Output {
@@ -58,7 +58,7 @@ fn images_of_any_kind_are_read() {
     assert_eq!(read(deep).to_string(), "HET");
     let clear = image::ImageBuffer::from_fn(320, 120, |x, y| LumaA([0, if is_ink(x, y) { 255_u8 } else { 0 }]));
     assert_eq!(read(clear).to_string(), "HET");
-    let cmyk = gpunn::data::images::open(Path::new("tests/reading/cmyk.jpg")).expect("a CMYK JPEG");
+    let cmyk = gpunn::images::open(Path::new("tests/reading/cmyk.jpg")).expect("a CMYK JPEG");
     assert_eq!(read(cmyk).to_string(), "HET");
 }
 

@@ -2,16 +2,16 @@
 
 use gpunn::Engine;
 use gpunn::data::images::{ImageOptions, Size};
-use gpunn::data::{Dataset, LoadOptions as Loading, Pixels, SplitName, epoch_order};
+use gpunn::data::{Dataset, Pixels, SplitName, epoch_order};
+use gpunn::datasets::LoadOptions as Loading;
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
+use gpunn::inference::Predictor;
 use gpunn::nn::PARAMS;
 use gpunn::ops::Step;
 use gpunn::ops::augment::{Augment, Flip, Padding, ResizedCrop};
+use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
 use gpunn::train::graphs::{DeviceData, training};
-use gpunn::train::{
-    EpochLine, Experiment, Observer, Predictor, Recipe, RunDirectory, RunOutcome, Trainer, TrainerOptions, Tta,
-    evaluate,
-};
+use gpunn::train::{EpochLine, Recipe, Trainer, TrainerOptions, Tta, evaluate};
 
 fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
     let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
@@ -49,10 +49,11 @@ fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
 /// The epoch's figures and the hash of the weights after so many epochs.
 fn trained(recipe: &Recipe, dataset: &Dataset, epochs: u32) -> (Vec<EpochLine>, String, Trainer) {
     let mut trainer = trainer(recipe, dataset);
-    let epoch =
-        |trainer: &mut Trainer| pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole");
+    let epoch = |trainer: &mut Trainer| {
+        gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole")
+    };
     let lines = (0..epochs).map(|_| epoch(&mut trainer)).collect();
-    let weights = pollster::block_on(trainer.weights()).expect("weights");
+    let weights = gpunn::blocking::block_on(trainer.weights()).expect("weights");
     let hash = trainer.model().parameters().hash(&weights);
     (lines, hash, trainer)
 }
@@ -96,7 +97,7 @@ fn folder_of_images(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
 }
 
 fn of_folder(root: &tempfile::TempDir, options: &Loading, stream: bool) -> (Recipe, Dataset) {
-    let dataset = gpunn::data::load_with("set", Some(root.path()), options).expect("images");
+    let dataset = gpunn::datasets::load_with("set", Some(root.path()), options).expect("images");
     let (recipe, _) = recipe(|recipe| {
         recipe.data.stream = stream;
         recipe.augment = Some(Augment { mean: Some(vec![0.4; 3]), std: Some(vec![0.2; 3]), ..moving() });
@@ -114,9 +115,9 @@ fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
         assert_eq!(matches!(dataset.train.pixels, Pixels::Stored(_)), options.most_in_memory == 0);
         let (lines, hash, mut trainer) = trained(&recipe, &dataset, 2);
         assert!(lines.iter().all(|line| line.loader_wait.is_some() == stream));
-        let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+        let checkpoint = gpunn::blocking::block_on(trainer.checkpoint()).expect("a checkpoint");
         let mut engine = Engine::cpu();
-        let evaluation = pollster::block_on(evaluate(&mut engine, &checkpoint, &dataset, SplitName::Train));
+        let evaluation = gpunn::blocking::block_on(evaluate(&mut engine, &checkpoint, &dataset, SplitName::Train));
         let evaluation = evaluation.expect("measured");
         (lines.iter().map(|line| (line.train_loss, line.val_loss)).collect::<Vec<_>>(), hash, evaluation)
     };
@@ -125,7 +126,7 @@ fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
         assert_eq!(with(options, stream), plain);
     }
     // Limits and held-out parts choose among images that nobody has read.
-    let set = |options| gpunn::data::load_with("set", Some(root.path()), options).expect("images").train;
+    let set = |options| gpunn::datasets::load_with("set", Some(root.path()), options).expect("images").train;
     let chosen = |options| gpunn::data::split_off(gpunn::data::limit(set(options), 90, 3), 0.2, 3).1;
     assert_eq!(chosen(&on_disk).in_memory().expect("read"), chosen(&in_memory));
 }
@@ -138,7 +139,7 @@ fn a_disk_that_fails_while_images_are_loaded_ahead_is_a_sentence() {
     let stores = root.path().join("cache/images");
     let store = std::fs::read_dir(stores).expect("listed").next().expect("one").expect("listed").path();
     std::fs::File::options().write(true).open(&store).expect("opened").set_len(20_000).expect("cut");
-    let error = pollster::block_on(trainer.epoch(&mut |_| true)).expect_err("it cannot be read");
+    let error = gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect_err("it cannot be read");
     let sentence = error.to_string();
     assert!(sentence.contains("cannot read") && sentence.contains(&store.display().to_string()), "{sentence}");
 }
@@ -167,7 +168,7 @@ fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
     };
     engine.schedule(program, &[step(0), step(1), step(2)]).expect("scheduled");
     engine.run(program, 0..3).expect("run");
-    pollster::block_on(engine.read(PARAMS)).expect("read")
+    gpunn::blocking::block_on(engine.read(PARAMS)).expect("read")
 }
 
 #[test]
@@ -192,9 +193,9 @@ fn images_in_shards_train_alike() {
 fn an_average_is_what_the_steps_weights_make_of_it() {
     let (recipe, dataset) = recipe(|recipe| recipe.training.ema = Some(0.7));
     let mut trainer = trainer(&recipe, &dataset);
-    let flat = |trainer: &mut Trainer| pollster::block_on(trainer.weights()).expect("weights").learned;
+    let flat = |trainer: &mut Trainer| gpunn::blocking::block_on(trainer.weights()).expect("weights").learned;
     let mut wanted: Vec<f64> = flat(&mut trainer).into_iter().map(f64::from).collect();
-    pollster::block_on(trainer.prepare_epoch()).expect("prepared");
+    gpunn::blocking::block_on(trainer.prepare_epoch()).expect("prepared");
     for step in 0..10 {
         let (engine, program) = trainer.engine_mut();
         engine.run(program, step..step + 1).expect("run");
@@ -204,7 +205,7 @@ fn an_average_is_what_the_steps_weights_make_of_it() {
         }
     }
     let (engine, _) = trainer.engine_mut();
-    let averages = pollster::block_on(engine.read("ema")).expect("read");
+    let averages = gpunn::blocking::block_on(engine.read("ema")).expect("read");
     let worst = averages.iter().zip(&wanted).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
     assert!(worst < 1e-6, "{worst}");
 }
@@ -220,11 +221,11 @@ fn a_checkpoint_measures_as_its_run_did() {
             recipe.data.stream = stream;
         });
         let (lines, _, mut trainer) = trained(&recipe, &dataset, 1);
-        let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+        let checkpoint = gpunn::blocking::block_on(trainer.checkpoint()).expect("a checkpoint");
         let measure = |change: &dyn Fn(&mut Recipe)| {
             let mut checkpoint = checkpoint.clone();
             change(&mut checkpoint.recipe);
-            pollster::block_on(evaluate(&mut Engine::cpu(), &checkpoint, &dataset, SplitName::Val))
+            gpunn::blocking::block_on(evaluate(&mut Engine::cpu(), &checkpoint, &dataset, SplitName::Val))
                 .expect("measured")
                 .loss
         };
@@ -254,12 +255,12 @@ fn seen_from(image: &[f32], side: usize, shift: i64, mirrored: bool) -> Vec<f32>
 fn shifts_averaged_are_what_the_views_make_of_it() {
     let (recipe, dataset) = recipe(|_| {});
     let (_, _, mut trainer) = trained(&recipe, &dataset, 1);
-    let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+    let checkpoint = gpunn::blocking::block_on(trainer.checkpoint()).expect("a checkpoint");
     let predict = |tta: Option<Tta>, image: &[f32]| {
         let mut checkpoint = checkpoint.clone();
         checkpoint.recipe.training.tta = tta;
         let mut predictor = Predictor::new(Engine::cpu(), &checkpoint).expect("a classifier");
-        pollster::block_on(predictor.predict(image)).expect("predicted").probabilities
+        gpunn::blocking::block_on(predictor.predict(image)).expect("predicted").probabilities
     };
     let image = dataset.train.image(5).expect("one");
     let both = [false, true];
@@ -286,11 +287,13 @@ fn shifts_averaged_are_what_the_views_make_of_it() {
 fn flips_averaged_do_not_see_which_way_a_image_looks() {
     let (recipe, mut dataset) = recipe(|recipe| recipe.training.tta = Some(Tta::Flip));
     let (_, _, mut trainer) = trained(&recipe, &dataset, 1);
-    let checkpoint = pollster::block_on(trainer.checkpoint()).expect("a checkpoint");
+    let checkpoint = gpunn::blocking::block_on(trainer.checkpoint()).expect("a checkpoint");
     let measure = |dataset: &Dataset, tta| {
         let mut checkpoint = checkpoint.clone();
         checkpoint.recipe.training.tta = tta;
-        pollster::block_on(evaluate(&mut Engine::cpu(), &checkpoint, dataset, SplitName::Val)).expect("measured").loss
+        gpunn::blocking::block_on(evaluate(&mut Engine::cpu(), &checkpoint, dataset, SplitName::Val))
+            .expect("measured")
+            .loss
     };
     let (with, without) = (measure(&dataset, Some(Tta::Flip)), measure(&dataset, None));
     let val = dataset.val.as_mut().expect("a split");
@@ -327,7 +330,8 @@ fn patience_ends_a_run_that_gets_no_better() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunDirectory::create(folder.path(), &recipe, true).expect("a directory");
     let mut experiment = Experiment { trainer: trainer(&recipe, &dataset), run, events: None };
-    let RunOutcome::Finished(summary) = pollster::block_on(experiment.run(&mut Patient)).expect("trained") else {
+    let RunOutcome::Finished(summary) = gpunn::blocking::block_on(experiment.run(&mut Patient)).expect("trained")
+    else {
         panic!("nothing interrupts it")
     };
     assert!(summary.stopped_early && summary.epochs < 60, "{} epochs", summary.epochs);
@@ -335,7 +339,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     // Resumed, it is over.
     let (epochs, last) = (summary.epochs, experiment.run.last().expect("a checkpoint"));
     let mut again = Experiment::resumed(trainer(&recipe, &dataset), experiment.run.clone(), &last).expect("on");
-    let RunOutcome::Finished(summary) = pollster::block_on(again.run(&mut Patient)).expect("over") else {
+    let RunOutcome::Finished(summary) = gpunn::blocking::block_on(again.run(&mut Patient)).expect("over") else {
         panic!("nothing interrupts it")
     };
     assert_eq!((summary.epochs, summary.stopped_early), (epochs, true));

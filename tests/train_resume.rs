@@ -7,7 +7,8 @@ use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
 use gpunn::ops::augment::{Augment, Flip};
 use gpunn::optim::{Method, Optimiser};
-use gpunn::train::{EpochLine, Experiment, Observer, Recipe, RunDirectory, RunOutcome, Trainer, TrainerOptions, Tta};
+use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
+use gpunn::train::{EpochLine, Recipe, Trainer, TrainerOptions, Tta};
 
 /// Stops after so many submits, or never.
 struct Until {
@@ -35,7 +36,8 @@ fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
 }
 
 fn trainer(recipe: &Recipe, dataset: &Dataset, plan: PlanOptions) -> Trainer {
-    Trainer::new(Engine::cpu(), recipe.clone(), dataset, TrainerOptions { plan }).expect("a trainer")
+    Trainer::new(Engine::cpu(), recipe.clone(), dataset, TrainerOptions { plan, clock: Some(gpunn::runs::clock) })
+        .expect("a trainer")
 }
 
 fn begin(recipe: &Recipe, dataset: &Dataset, path: &Path) -> Experiment {
@@ -44,7 +46,7 @@ fn begin(recipe: &Recipe, dataset: &Dataset, path: &Path) -> Experiment {
 }
 
 fn finish(experiment: &mut Experiment) -> String {
-    match pollster::block_on(experiment.run(&mut Until { left: u32::MAX })).expect("trained") {
+    match gpunn::blocking::block_on(experiment.run(&mut Until { left: u32::MAX })).expect("trained") {
         RunOutcome::Finished(summary) => summary.weights_hash,
         RunOutcome::Interrupted { .. } => panic!("nothing interrupts it"),
     }
@@ -60,7 +62,7 @@ fn stops_and_resumes(change: impl Fn(&mut Recipe)) {
     let mut stops = Vec::new();
     // In the midst of an epoch, then at whatever comes.
     for left in [2, 3, 1, 4] {
-        match pollster::block_on(parts.run(&mut Until { left })).expect("trained") {
+        match gpunn::blocking::block_on(parts.run(&mut Until { left })).expect("trained") {
             RunOutcome::Interrupted { epochs, steps } => stops.push((epochs, steps)),
             RunOutcome::Finished(_) => break,
         }
@@ -110,8 +112,8 @@ fn reuse_of_memory_changes_no_bit() {
     let (recipe, dataset) = recipe(|recipe| recipe.training.epochs = 1);
     let hash = |plan: PlanOptions| {
         let mut trainer = trainer(&recipe, &dataset, plan);
-        pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained");
-        let weights = pollster::block_on(trainer.weights()).expect("weights");
+        gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained");
+        let weights = gpunn::blocking::block_on(trainer.weights()).expect("weights");
         (trainer.model().parameters().hash(&weights), trainer.planned_bytes())
     };
     let (with, without) = (hash(PlanOptions::default()), hash(PlanOptions { reuse: false, guard: 0 }));
@@ -128,7 +130,7 @@ fn a_partial_batch_weighs_its_own_rows_alone() {
     });
     let mut trainer = trainer(&recipe, &dataset, PlanOptions::default());
     assert_eq!(trainer.steps(), 2);
-    let line = pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole");
+    let line = gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole");
     assert!(line.train_loss > 2.0 && line.train_loss < 5.0, "{}", line.train_loss);
     assert_eq!(trainer.counters().number, 2);
 }
@@ -137,7 +139,7 @@ fn a_partial_batch_weighs_its_own_rows_alone() {
 fn a_checkpoint_of_another_model_is_refused() {
     let (recipe, dataset) = recipe(|_| {});
     let mut small = trainer(&recipe, &dataset, PlanOptions::default());
-    let checkpoint = pollster::block_on(small.checkpoint()).expect("a checkpoint");
+    let checkpoint = gpunn::blocking::block_on(small.checkpoint()).expect("a checkpoint");
     let mut other = recipe.clone();
     other.model.hidden = Some(vec![32]);
     let mut other = trainer(&other, &dataset, PlanOptions::default());

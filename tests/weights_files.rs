@@ -8,7 +8,8 @@ use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::formats::tensors::{self, Numbers, Tensor, TensorFile};
 use gpunn::nn::Unfreeze;
 use gpunn::nn::models::{self, Config};
-use gpunn::train::{Recipe, Trainer, TrainerOptions, weights};
+use gpunn::runs::weights;
+use gpunn::train::{Recipe, Trainer, TrainerOptions};
 use gpunn::{Engine, Error};
 
 fn gpunn(folder: &Path, args: &[&str]) -> Output {
@@ -191,6 +192,7 @@ fn images(side: usize) -> Dataset {
         test: None,
         folder: None,
         skipped: Vec::new(),
+        absent: Vec::new(),
     }
 }
 
@@ -222,17 +224,17 @@ fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
     assert!(whole.planned_bytes() - frozen.planned_bytes() > 3 * 4 * count, "{}", frozen.planned_bytes());
     assert!(2 * frozen.step_cost().0 < whole.step_cost().0, "a third of the work is left");
 
-    pollster::block_on(frozen.begin_from(&file)).expect("it fits");
-    let before = pollster::block_on(frozen.weights()).expect("weights");
+    gpunn::blocking::block_on(frozen.begin_from(&file)).expect("it fits");
+    let before = gpunn::blocking::block_on(frozen.weights()).expect("weights");
     for _ in 0..2 {
-        pollster::block_on(frozen.epoch(&mut |_| true)).expect("trained");
+        gpunn::blocking::block_on(frozen.epoch(&mut |_| true)).expect("trained");
     }
-    let checkpoint = pollster::block_on(frozen.checkpoint()).expect("a checkpoint");
+    let checkpoint = gpunn::blocking::block_on(frozen.checkpoint()).expect("a checkpoint");
     for (name, tensor) in file.tensors().iter().filter(|(name, _)| !name.starts_with("fc.")) {
         let (shape, values) = &checkpoint.tensors[name];
         assert_eq!((shape, values), (&tensor.shape, &file.values(name).expect("values")), "{name}");
     }
-    let after = pollster::block_on(frozen.weights()).expect("weights");
+    let after = gpunn::blocking::block_on(frozen.weights()).expect("weights");
     assert_ne!(before.learned, after.learned);
     assert_eq!(checkpoint.classes, ["left", "right"]);
     let states = checkpoint.tensors.keys().filter(|name| name.starts_with("optimizer.")).count();
@@ -240,7 +242,7 @@ fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
     // It goes on from its checkpoint without the file, bit for bit.
     let mut again = trainer(&frozen_recipe, &dataset);
     again.restore(&checkpoint).expect("restored");
-    assert_eq!(pollster::block_on(again.weights()).expect("weights"), after);
+    assert_eq!(gpunn::blocking::block_on(again.weights()).expect("weights"), after);
 }
 
 #[test]
@@ -276,13 +278,13 @@ fn a_summary_says_what_freezing_saves() {
 /// What an epoch makes of a network, and whether it kept features.
 fn trained(recipe: &Recipe, dataset: &Dataset, file: &TensorFile) -> (Option<[usize; 3]>, Vec<f64>, Vec<f32>) {
     let mut trainer = trainer(recipe, dataset);
-    pollster::block_on(trainer.begin_from(file)).expect("it fits");
+    gpunn::blocking::block_on(trainer.begin_from(file)).expect("it fits");
     let mut losses = Vec::new();
     for _ in 0..2 {
-        let line = pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole");
+        let line = gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole");
         losses.extend([line.train_loss, line.val_loss.expect("measured")]);
     }
-    (trainer.features(), losses, pollster::block_on(trainer.weights()).expect("weights").learned)
+    (trainer.features(), losses, gpunn::blocking::block_on(trainer.weights()).expect("weights").learned)
 }
 
 #[test]
@@ -341,9 +343,9 @@ fn what_comes_from_a_file_learns_at_its_own_rate() {
         // A step of Adam moves each weight by about the rate, whatever its gradient.
         recipe.training.batch_size = 6;
         let mut trainer = trainer(&recipe, &dataset);
-        let before = pollster::block_on(trainer.checkpoint()).expect("a checkpoint").tensors;
-        pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained");
-        let after = pollster::block_on(trainer.checkpoint()).expect("a checkpoint").tensors;
+        let before = gpunn::blocking::block_on(trainer.checkpoint()).expect("a checkpoint").tensors;
+        gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained");
+        let after = gpunn::blocking::block_on(trainer.checkpoint()).expect("a checkpoint").tensors;
         let largest = |name: &str| {
             let pairs = before[name].1.iter().zip(&after[name].1);
             pairs.map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max)
@@ -382,7 +384,7 @@ fn folders_and_images_that_cannot_be_trained_on_are_sentences() {
     let small = ["train", "--recipe", "small.toml", "--device", "cpu", "--scratch"];
     let mut recipe = recipe("squeezenet", None, None);
     recipe.data.name = "./both".into();
-    recipe.data.size = Some(gpunn::data::images::Size::Square(16));
+    recipe.data.size = Some(gpunn::data::Size::Square(16));
     std::fs::write(at.join("small.toml"), recipe.to_toml().expect("text")).expect("written");
     refused(at, &small, 1, &["squeezenet does not fit its input", "features"]);
     refused(at, &of("./both", &["--unfreeze", "head"]), 2, &["last:3"]);

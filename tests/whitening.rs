@@ -73,7 +73,7 @@ fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
 }
 
 fn weights(trainer: &mut Trainer) -> Weights {
-    pollster::block_on(trainer.weights()).expect("weights")
+    gpunn::blocking::block_on(trainer.weights()).expect("weights")
 }
 
 fn part<'a>(model: &Model, weights: &'a Weights, name: &str) -> &'a [f32] {
@@ -81,7 +81,7 @@ fn part<'a>(model: &Model, weights: &'a Weights, name: &str) -> &'a [f32] {
 }
 
 fn trained(trainer: &mut Trainer) -> f64 {
-    pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole").train_loss
+    gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole").train_loss
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_whitening_is_resumed_and_measured_from_its_checkpoint() {
     let (recipe, dataset) = loaded(RECIPE);
     let mut whole = trainer(&recipe, &dataset);
     trained(&mut whole);
-    let checkpoint = pollster::block_on(whole.checkpoint()).expect("a checkpoint");
+    let checkpoint = gpunn::blocking::block_on(whole.checkpoint()).expect("a checkpoint");
     trained(&mut whole);
     let mut resumed = trainer(&recipe, &dataset);
     resumed.restore(&checkpoint).expect("restored");
@@ -127,8 +127,9 @@ fn a_whitening_is_resumed_and_measured_from_its_checkpoint() {
     other.tensors.get_mut("white1.weight").expect("kept").1.fill(0.25);
     resumed.restore(&other).expect("restored");
     assert!(part(whole.model(), &weights(&mut resumed), "white1.weight").iter().all(|&value| value == 0.25));
-    let own = pollster::block_on(whole.measure(SplitName::Val)).expect("measured").expect("a split");
-    let last = pollster::block_on(whole.checkpoint()).expect("a checkpoint");
-    let measured = pollster::block_on(evaluate(&mut Engine::cpu(), &last, &dataset, SplitName::Val)).expect("measured");
+    let own = gpunn::blocking::block_on(whole.evaluate(SplitName::Val)).expect("measured").expect("a split");
+    let last = gpunn::blocking::block_on(whole.checkpoint()).expect("a checkpoint");
+    let measured =
+        gpunn::blocking::block_on(evaluate(&mut Engine::cpu(), &last, &dataset, SplitName::Val)).expect("measured");
     assert!((measured.loss - own.loss).abs() < 1e-6, "{} {}", measured.loss, own.loss);
 }

@@ -16,7 +16,7 @@ use gpunn::{Engine, Result};
 /// Without one a test is skipped and says so, unless `GPUNN_REQUIRE_ADAPTER` is set, which CI does.
 pub fn adapter() -> Option<Adapter> {
     let wanted = std::env::var("GPUNN_ADAPTER").unwrap_or_default();
-    let found = pollster::block_on(adapters()).into_iter().find(|adapter| {
+    let found = gpunn::blocking::block_on(adapters()).into_iter().find(|adapter| {
         wanted.is_empty() || adapter.index.to_string() == wanted || adapter.description().contains(&wanted)
     });
     if found.is_none() {
@@ -28,13 +28,13 @@ pub fn adapter() -> Option<Adapter> {
 
 /// An engine on the adapter for tests.
 pub fn gpu(options: DeviceOptions) -> Option<Engine> {
-    let device = pollster::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
+    let device = gpunn::blocking::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
     Some(Engine::gpu(device))
 }
 
 /// An executor on the adapter for tests, for what [`Engine`] does not show.
 pub fn executor(options: DeviceOptions) -> Option<gpunn::gpu::Executor> {
-    let device = pollster::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
+    let device = gpunn::blocking::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
     Some(gpunn::gpu::Executor::new(device))
 }
 
@@ -58,12 +58,12 @@ pub fn results(engine: &mut Engine, plan: Plan, inputs: &Inputs) -> Result<BTree
     let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
     for (name, id) in graph.outputs() {
         if graph.ty(*id).elements() > 0 {
-            results.insert(name.clone(), bits(pollster::block_on(engine.read_output(program, name))?));
+            results.insert(name.clone(), bits(gpunn::blocking::block_on(engine.read_output(program, name))?));
         }
     }
     for state in graph.nodes().iter().flat_map(gpunn::graph::Node::states) {
         let name = graph.node(*state).name.clone();
-        let values = bits(pollster::block_on(engine.read(&name))?);
+        let values = bits(gpunn::blocking::block_on(engine.read(&name))?);
         results.insert(name, values);
     }
     Ok(results)

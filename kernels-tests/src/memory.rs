@@ -78,7 +78,7 @@ fn run(executor: &mut Executor, graph: &Graph, inputs: &Inputs, options: PlanOpt
     let mut memory = Vec::new();
     for (buffer, known) in plan.buffers.iter().enumerate() {
         let whole = Place { buffer, offset: 0, bytes: known.bytes };
-        memory.push(words(&pollster::block_on(executor.read_place(program, whole))?));
+        memory.push(words(&gpunn::blocking::block_on(executor.read_place(program, whole))?));
     }
     let mut left = Left { results: results(&plan, &memory), faults: Vec::new() };
     left.faults.extend(changed_inputs(&plan, &memory, inputs));

@@ -155,7 +155,7 @@ impl Mlp {
     /// # Errors
     /// When the device is lost.
     pub fn parameters(&self, engine: &mut Engine) -> Result<[Vec<f32>; 4]> {
-        let flat = pollster::block_on(engine.read("parameters"))?;
+        let flat = gpunn::blocking::block_on(engine.read("parameters"))?;
         let (offsets, _) = self.offsets();
         let mut shapes = self.shapes().into_iter().zip(offsets);
         Ok(std::array::from_fn(|_| {
@@ -172,7 +172,7 @@ impl Mlp {
         let mut losses = Vec::new();
         for step in steps {
             engine.run(program, step..step + 1)?;
-            losses.push(pollster::block_on(engine.read_output(program, "loss"))?[0]);
+            losses.push(gpunn::blocking::block_on(engine.read_output(program, "loss"))?[0]);
         }
         Ok(losses)
     }

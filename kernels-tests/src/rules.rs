@@ -1,6 +1,6 @@
 //! The rules that every plan keeps, checked from the plan alone and without the planner's own lifetimes and roots.
 
-use gpunn::gpu::kernel::{Access, Slot};
+use gpunn::graph::kernel::{Access, Slot};
 use gpunn::graph::{Graph, NodeId, Place, Plan, Source, Target};
 use gpunn::ops::Types;
 use gpunn::ops::pack::Pack;

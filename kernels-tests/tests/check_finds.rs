@@ -87,7 +87,7 @@ fn a_wrong_kernel_is_found_and_named() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let entry = Entry { name: "wrong_kernel", summary: "planted", cases: wrong_kernel_cases };
     for case in (entry.cases)() {
-        let outcomes = pollster::block_on(check_case(&mut engine, &entry, &case)).expect("it runs");
+        let outcomes = gpunn::blocking::block_on(check_case(&mut engine, &entry, &case)).expect("it runs");
         let outcome = &outcomes[0];
         assert!(!outcome.passed(), "{}", outcome.sentence());
         assert_eq!((outcome.op, outcome.kind, outcome.tensor.as_str()), ("wrong_kernel", Kind::Value, "y"));
@@ -107,7 +107,7 @@ fn a_wrong_kernel_is_found_and_named() {
             assert!(sentence.contains(&part), "{sentence:?} lacks {part:?}");
         }
         // The CPU runs the definition, which is right.
-        let on_cpu = pollster::block_on(check_value(&mut Engine::cpu(), entry.name, &case)).expect("it runs");
+        let on_cpu = gpunn::blocking::block_on(check_value(&mut Engine::cpu(), entry.name, &case)).expect("it runs");
         assert!(on_cpu.passed(), "{}", on_cpu.sentence());
     }
 }
@@ -120,7 +120,8 @@ fn a_wrong_gradient_rule_is_found_by_central_differences() {
         let outcome = central_difference("wrong_rule", case).expect("it builds");
         assert!(!outcome.passed(), "{}", outcome.sentence());
         assert_eq!((outcome.kind, outcome.tensor.as_str()), (Kind::Gradient, "gradient by input0"));
-        let faithful = pollster::block_on(check_gradient(&mut Engine::cpu(), "wrong_rule", case)).expect("it runs");
+        let faithful =
+            gpunn::blocking::block_on(check_gradient(&mut Engine::cpu(), "wrong_rule", case)).expect("it runs");
         assert!(faithful.passed(), "{}", faithful.sentence());
     }
 }
@@ -131,12 +132,12 @@ fn a_wrong_backward_kernel_is_found() {
     let cases = case::unary(-1.0, 1.0, |graph, x| graph.apply(Map::of(WrongBackward), &[x]));
     let mut found = 0;
     for case in cases.iter().filter(|case| case.inputs[0].values(0).iter().any(|&x| x > 0.9)) {
-        let value = pollster::block_on(check_value(&mut engine, "wrong_backward", case)).expect("it runs");
+        let value = gpunn::blocking::block_on(check_value(&mut engine, "wrong_backward", case)).expect("it runs");
         assert!(value.passed(), "{}", value.sentence());
         if case.inputs[0].ty.elements() <= 3000 {
             assert!(central_difference("wrong_backward", case).expect("it builds").passed());
         }
-        let gradient = pollster::block_on(check_gradient(&mut engine, "wrong_backward", case)).expect("it runs");
+        let gradient = gpunn::blocking::block_on(check_gradient(&mut engine, "wrong_backward", case)).expect("it runs");
         assert!(!gradient.passed(), "{}", gradient.sentence());
         let x = case.inputs[0].values(0)[gradient.worst.index];
         assert!(x > 0.9, "{} names an element whose gradient is right", gradient.sentence());
@@ -169,7 +170,7 @@ fn the_debug_mode_names_the_wrong_node() -> Result<()> {
         executor.write(name, 0, &values(count).collect::<Vec<u8>>())?;
     }
     executor.schedule(program, &[Step::new(0, 8, 1)])?;
-    let checks = pollster::block_on(executor.verify(program, 0))?;
+    let checks = gpunn::blocking::block_on(gpunn::check::verify(&mut executor, program, 0))?;
     assert_eq!(checks.len(), 5);
     let wrong: Vec<_> = checks.iter().filter(|check| check.worst.excess > 1.0).collect();
     assert_eq!(wrong.len(), 1, "{wrong:?}");
@@ -192,7 +193,7 @@ fn the_debug_mode_has_nothing_to_say_of_a_right_step() -> Result<()> {
         }
         executor.schedule(program, &mlp.schedule(0.5))?;
         for step in 0..3 {
-            for check in pollster::block_on(executor.verify(program, step))? {
+            for check in gpunn::blocking::block_on(gpunn::check::verify(&mut executor, program, step))? {
                 assert!(check.worst.excess <= 1.0, "step {step}: {check:?}");
             }
         }

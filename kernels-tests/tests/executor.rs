@@ -3,8 +3,8 @@
 
 use gpunn::check::Inputs;
 use gpunn::data::{Dataset, Pixels, Split, glyphs};
-use gpunn::gpu::kernel::Capabilities;
 use gpunn::gpu::{Counts, DeviceOptions};
+use gpunn::graph::kernel::Capabilities;
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, TensorType, optimise};
 use gpunn::ops::Step;
 use gpunn::ops::table::TABLE;
@@ -41,7 +41,7 @@ fn counts(engine: &Engine) -> Counts {
 
 fn bits(engine: &mut Engine, mlp: &Mlp) -> Vec<u32> {
     let parameters = mlp.parameters(engine).expect("it reads");
-    let totals = pollster::block_on(engine.read("totals")).expect("it reads");
+    let totals = gpunn::blocking::block_on(engine.read("totals")).expect("it reads");
     parameters.concat().into_iter().chain(totals).map(f32::to_bits).collect()
 }
 
@@ -67,7 +67,7 @@ fn a_step_is_one_submit() {
     let after = counts(&engine);
     assert_eq!(after, Counts { submits: before.submits + 1, waits: after.waits, ..before }, "twenty steps");
     // The counters do count: reading back makes a buffer, submits a copy, maps and waits.
-    pollster::block_on(engine.read_output(program, "loss")).expect("it reads");
+    gpunn::blocking::block_on(engine.read_output(program, "loss")).expect("it reads");
     let read = counts(&engine);
     let one_each = Counts {
         buffers: after.buffers + 1,
@@ -128,7 +128,7 @@ fn both_executors_learn_alike() {
     let losses = |engine: &mut Engine| {
         let program = start(engine, &mlp);
         let losses = mlp.losses(engine, program, 0..100).expect("it runs");
-        let totals = pollster::block_on(engine.read("totals")).expect("it reads");
+        let totals = gpunn::blocking::block_on(engine.read("totals")).expect("it reads");
         (losses, totals)
     };
     let ((on_gpu, gpu_totals), (on_cpu, cpu_totals)) = (losses(&mut gpu), losses(&mut cpu));
@@ -195,7 +195,7 @@ fn takes_the_memory_it_says(recipe: &str, dataset: &Dataset) {
     recipe.training.ema = Some(0.99);
     let mut trainer = Trainer::new(engine, recipe, dataset, train::TrainerOptions::default()).expect("a trainer");
     // What the data were sent through is given back once a submit after it is done.
-    trainer.repeat_steps(2).expect("two steps");
+    gpunn::blocking::block_on(trainer.repeat_steps(2)).expect("two steps");
     let Engine::Gpu(executor) = trainer.engine() else { return };
     let (planned, grown) =
         (trainer.planned_bytes() as f64, (executor.device().allocated_bytes().expect("as before") - before) as f64);
@@ -223,6 +223,7 @@ fn a_cnn_takes_the_memory_it_says() {
         test: Some(images(256)),
         folder: None,
         skipped: Vec::new(),
+        absent: Vec::new(),
     };
     takes_the_memory_it_says("cifar10-cnn", &dataset);
 }
@@ -233,14 +234,14 @@ fn mistakes_are_answered_in_sentences() {
         let mlp = Mlp::default();
         let program = start(&mut engine, &mlp);
         let unknown = "there is no buffer 'weights'; a plan that has one must be loaded first";
-        assert_eq!(pollster::block_on(engine.read("weights")).unwrap_err().to_string(), unknown);
+        assert_eq!(gpunn::blocking::block_on(engine.read("weights")).unwrap_err().to_string(), unknown);
         assert_eq!(engine.write("weights", 0, &[1.0_f32]).unwrap_err().to_string(), unknown);
         assert_eq!(
             engine.write("totals", 2, &[1.0_f32; 2]).unwrap_err().to_string(),
             "the buffer 'totals' has 12 bytes, but up to 16 were asked for"
         );
         assert_eq!(
-            pollster::block_on(engine.read_output(program, "accuracy")).unwrap_err().to_string(),
+            gpunn::blocking::block_on(engine.read_output(program, "accuracy")).unwrap_err().to_string(),
             "the plan has no output 'accuracy'"
         );
         assert_eq!(
@@ -254,7 +255,7 @@ fn mistakes_are_answered_in_sentences() {
         );
         // The engine still works.
         engine.run(program, 0..1).expect("it runs");
-        assert!(pollster::block_on(engine.read_output(program, "loss")).expect("it reads")[0].is_finite());
+        assert!(gpunn::blocking::block_on(engine.read_output(program, "loss")).expect("it reads")[0].is_finite());
     }
 }
 
@@ -290,7 +291,7 @@ fn a_large_grid_is_folded() {
     engine.write("x", 0, &values).expect("it fits");
     engine.schedule(program, &[Step::new(0, 1, 0)]).expect("it fits");
     engine.run(program, 0..1).expect("it runs");
-    let y = pollster::block_on(engine.read_output(program, "y")).expect("it reads");
+    let y = gpunn::blocking::block_on(engine.read_output(program, "y")).expect("it reads");
     let wrong = values.iter().zip(&y).position(|(x, y)| 3.0 * x != *y);
     assert_eq!(wrong, None, "the first wrong element");
 }

@@ -2,9 +2,9 @@
 //! the gradient's, of random networks and of a training step; and planted faults of each kind, which the same watch must find.
 
 use gpunn::check::{Inputs, gradient_graph};
-use gpunn::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
 use gpunn::gpu::{DeviceOptions, Executor};
 use gpunn::graph::TensorType;
+use gpunn::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::table::TABLE;
 use gpunn::ops::{Call, Lower, Op};

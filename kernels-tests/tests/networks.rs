@@ -7,7 +7,8 @@ use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, STATISTICS, Sequence};
 use gpunn::ops::Step;
 use gpunn::optim::Optimiser;
-use gpunn::train::{self, EpochLine, Experiment, Observer, Recipe, RunDirectory, RunOutcome, Trainer};
+use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
+use gpunn::train::{self, EpochLine, Recipe, Trainer};
 use kernels_tests::gpu;
 
 /// Images of 3x16x16 in two classes: bright above or bright below, with some pattern over them.
@@ -33,6 +34,7 @@ fn dataset(images: usize) -> Dataset {
         test: None,
         folder: None,
         skipped: Vec::new(),
+        absent: Vec::new(),
     }
 }
 
@@ -47,8 +49,8 @@ fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("net.toml");
     std::fs::write(&path, documented()).expect("written");
-    let model = train::model(&path.display().to_string()).expect("a network");
-    let mut recipe = train::choose(None, Some(model), None).expect("a recipe");
+    let model = gpunn::runs::model(&path.display().to_string()).expect("a network");
+    let mut recipe = gpunn::runs::choose(None, Some(model), None).expect("a recipe");
     recipe.data.name = "stripes".into();
     recipe.training.epochs = 3;
     recipe.training.batch_size = 8;
@@ -64,7 +66,8 @@ fn trainer(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Trainer {
 /// Losses of the epochs.
 fn losses(trainer: &mut Trainer) -> Vec<f64> {
     let epochs = trainer.recipe().training.epochs;
-    let mut epoch = || pollster::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole").train_loss;
+    let mut epoch =
+        || gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole").train_loss;
     (0..epochs).map(|_| epoch()).collect()
 }
 
@@ -75,7 +78,7 @@ fn the_documented_network_learns_on_the_cpu_and_the_gpu_alike() {
     let mut on_cpu = trainer(Engine::cpu(), &recipe, &dataset);
     let cpu = losses(&mut on_cpu);
     assert!(cpu[2] < 0.6 * cpu[0] && cpu[2] < 0.4, "{cpu:?}");
-    let val = pollster::block_on(on_cpu.measure(SplitName::Val)).expect("measured").expect("a split");
+    let val = gpunn::blocking::block_on(on_cpu.evaluate(SplitName::Val)).expect("measured").expect("a split");
     assert!(val.accuracy.expect("an accuracy") > 0.9, "{val:?}");
     let Some(engine) = gpu(DeviceOptions::default()) else { return };
     let on_gpu = losses(&mut trainer(engine, &recipe, &dataset));
@@ -108,12 +111,13 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
         Experiment { trainer: trainer(Engine::cpu(), &recipe, &dataset), run, events: None }
     };
     let mut whole = begin("whole");
-    let RunOutcome::Finished(wanted) = pollster::block_on(whole.run(&mut Until { left: u32::MAX })).expect("trained")
+    let RunOutcome::Finished(wanted) =
+        gpunn::blocking::block_on(whole.run(&mut Until { left: u32::MAX })).expect("trained")
     else {
         panic!("nothing interrupts it");
     };
     let mut parts = begin("parts");
-    let outcome = pollster::block_on(parts.run(&mut Until { left: 2 })).expect("trained");
+    let outcome = gpunn::blocking::block_on(parts.run(&mut Until { left: 2 })).expect("trained");
     assert!(matches!(outcome, RunOutcome::Interrupted { steps, .. } if steps > 0), "{outcome:?}");
     let run = RunDirectory::open(&folder.path().join("parts")).expect("a run");
     let checkpoint = run.last().expect("a checkpoint");
@@ -124,7 +128,7 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
         assert!(!checkpoint.tensors.contains_key(&state), "the optimiser has a state of {name}");
     }
     let mut parts = Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &checkpoint).expect("on");
-    let outcome = pollster::block_on(parts.run(&mut Until { left: u32::MAX })).expect("trained");
+    let outcome = gpunn::blocking::block_on(parts.run(&mut Until { left: u32::MAX })).expect("trained");
     assert!(matches!(&outcome, RunOutcome::Finished(summary) if summary.weights_hash == wanted.weights_hash));
     // A checkpoint without its statistics is of another model.
     let mut without = checkpoint;
@@ -151,8 +155,8 @@ fn batch_norm(mode: Mode, momentum: f32, statistics: &[f32]) -> (Vec<f32>, Vec<f
     engine.write(STATISTICS, 0, statistics).expect("written");
     engine.schedule(program, &[Step::new(0, 4, 1)]).expect("scheduled");
     engine.run(program, 0..1).expect("run");
-    let y = pollster::block_on(engine.read_output(program, "y")).expect("read");
-    (y, pollster::block_on(engine.read(STATISTICS)).expect("read"))
+    let y = gpunn::blocking::block_on(engine.read_output(program, "y")).expect("read");
+    (y, gpunn::blocking::block_on(engine.read(STATISTICS)).expect("read"))
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use gpunn::Engine;
 use gpunn::check::check_case;
 use gpunn::gpu::DeviceOptions;
-use gpunn::gpu::kernel::DeviceClass;
+use gpunn::graph::kernel::DeviceClass;
 use gpunn::ops::conv2d::variants::Algorithm;
 use gpunn::ops::table::TABLE;
 
@@ -13,7 +13,7 @@ fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
     let mut cases = 0;
     for entry in TABLE.iter().filter(|entry| wanted(entry.name)) {
         for case in (entry.cases)() {
-            match pollster::block_on(check_case(engine, entry, &case)) {
+            match gpunn::blocking::block_on(check_case(engine, entry, &case)) {
                 Ok(outcomes) => {
                     failed
                         .extend(outcomes.iter().filter(|outcome| !outcome.passed()).map(|outcome| outcome.sentence()));

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use gpunn::check::Inputs;
+use gpunn::check::compare;
 use gpunn::gpu::DeviceOptions;
-use gpunn::gpu::verify::compare;
 use gpunn::graph::{Graph, NodeId, Passes, Place, Plan, PlanOptions, Target, TensorType, optimise};
 use gpunn::ops::pack::Pack;
 use gpunn::ops::tolerance::Tolerance;

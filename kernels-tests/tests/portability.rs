@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use gpunn::check::gradient_graph;
-use gpunn::gpu::kernel::{Access, Capabilities, DeviceClass, Dispatch, Kernel};
+use gpunn::graph::kernel::{Access, Capabilities, DeviceClass, Dispatch, Kernel};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimise};
 use gpunn::ops::conv2d::variants::Algorithm;
 use gpunn::ops::table::TABLE;

@@ -2,7 +2,7 @@
 //! numbers on both.
 
 use gpunn::gpu::DeviceOptions;
-use gpunn::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use gpunn::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::{Call, Lower, Op, Step};
 use gpunn::random::{CounterRng, Purpose, philox};
@@ -34,7 +34,7 @@ fn run<const N: usize>(
     engine.run(program, 0..1)?;
     let mut kept = Vec::new();
     for number in 0..N {
-        kept.push(pollster::block_on(engine.read_output(program, &format!("y{number}")))?);
+        kept.push(gpunn::blocking::block_on(engine.read_output(program, &format!("y{number}")))?);
     }
     Ok(std::array::from_fn(|i| std::mem::take(&mut kept[i])))
 }
@@ -123,10 +123,10 @@ fn cross_entropy_is_exact_for_large_logits() -> Result<()> {
             let below = logits.map(|x: f32| f64::from(x) - 1e4);
             let sum: f64 = below.iter().map(|x| x.exp()).sum();
             let wanted = below.map(|x| sum.ln() - x);
-            close(&pollster::block_on(engine.read_output(program, "loss"))?, &wanted, 1e-6, 1e-6);
+            close(&gpunn::blocking::block_on(engine.read_output(program, "loss"))?, &wanted, 1e-6, 1e-6);
             let share = |at: usize| below[at % 4].exp() / sum - if at.is_multiple_of(5) { 1.0 } else { 0.0 };
             let gradients: Vec<f64> = (0..16).map(share).collect();
-            close(&pollster::block_on(engine.read_output(program, "gradient"))?, &gradients, 1e-6, 1e-5);
+            close(&gpunn::blocking::block_on(engine.read_output(program, "gradient"))?, &gradients, 1e-6, 1e-5);
         }
     }
     Ok(())
@@ -325,7 +325,7 @@ fn philox_is_the_same_words_on_the_gpu() -> Result<()> {
         engine.schedule(program, &scheduled)?;
         for (index, step) in scheduled.iter().enumerate() {
             engine.run(program, index..index + 1)?;
-            let found = pollster::block_on(engine.read_output(program, "words"))?;
+            let found = gpunn::blocking::block_on(engine.read_output(program, "words"))?;
             let found: Vec<u32> = found.into_iter().map(f32::to_bits).collect();
             let words = |i: u32| {
                 let block = if i.is_multiple_of(2) { i } else { u32::MAX - i };
@@ -356,7 +356,7 @@ fn dropout_drops_the_same_elements_everywhere() -> Result<()> {
             engine.schedule(program, &scheduled)?;
             for (index, step) in scheduled.iter().enumerate() {
                 engine.run(program, index..index + 1)?;
-                let found = pollster::block_on(engine.read_output(program, "y"))?;
+                let found = gpunn::blocking::block_on(engine.read_output(program, "y"))?;
                 let counted = CounterRng::new(step.seed(), Purpose::Dropout, stream, step.number);
                 let kept = |i: u32| if counted.word(i) < 1 << 31 { 0.0 } else { 2.0 };
                 assert!(found.iter().copied().eq((0..COUNT as u32).map(kept)), "stream {stream}, {step:?}");

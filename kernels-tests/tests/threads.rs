@@ -26,10 +26,11 @@ fn bits(threads: usize, case: &gpunn::ops::case::Case) -> Vec<u32> {
         engine.run(program, 0..1).expect("it runs");
         let mut values = Vec::new();
         if !empty {
-            values = pollster::block_on(engine.read_output(program, "y")).expect("y is there");
+            values = gpunn::blocking::block_on(engine.read_output(program, "y")).expect("y is there");
         }
         for index in 0..case.states.len() {
-            values.extend(pollster::block_on(engine.read(&format!("state{index}"))).expect("the state is there"));
+            values
+                .extend(gpunn::blocking::block_on(engine.read(&format!("state{index}"))).expect("the state is there"));
         }
         values.into_iter().map(f32::to_bits).collect()
     })
@@ -61,8 +62,8 @@ fn any_number_of_threads_trains_the_same_network() {
             pool(threads).install(|| {
                 let trainer = Trainer::new(gpunn::Engine::cpu(), recipe.clone(), &dataset, TrainerOptions::default());
                 let mut trainer = trainer.expect("the recipe trains");
-                trainer.repeat_steps(4).expect("it runs");
-                let weights = pollster::block_on(trainer.weights()).expect("weights");
+                gpunn::blocking::block_on(trainer.repeat_steps(4)).expect("it runs");
+                let weights = gpunn::blocking::block_on(trainer.weights()).expect("weights");
                 trainer.model().parameters().hash(&weights)
             })
         };

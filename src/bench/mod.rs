@@ -134,7 +134,7 @@ fn repeat(engine: &mut Engine, program: Program, runs: usize, at_once: &mut usiz
         engine.run(program, 0..now)?;
         left -= now;
     }
-    engine.wait()?;
+    crate::blocking::block_on(engine.wait())?;
     let per_run = start.elapsed().as_secs_f64() / runs as f64;
     *at_once = ((LONGEST_SUBMIT / per_run) as usize).clamp(1, MOST_PER_SUBMIT);
     Ok(())
@@ -191,6 +191,7 @@ impl Network {
             test: None,
             folder: None,
             skipped: Vec::new(),
+            absent: Vec::new(),
         }
     }
 }
@@ -205,7 +206,7 @@ pub fn step(engine: Engine, network: Network, batch: usize, effort: Effort) -> R
     recipe.training.batch_size = batch;
     let mut trainer = Trainer::new(engine, recipe, &dataset, train::TrainerOptions::default())?;
     let (flops, bytes) = trainer.step_cost();
-    let timing = Timing::measure(effort, |runs| trainer.repeat_steps(runs))?;
+    let timing = Timing::measure(effort, |runs| crate::blocking::block_on(trainer.repeat_steps(runs)))?;
     let figure = Figure::new(format!("{} step, batch {batch}", network.title()), timing, flops, bytes);
     Ok((figure, trainer.into_engine()))
 }

@@ -2,8 +2,8 @@
 
 use super::{Effort, Figure, graph_of};
 use crate::check::Inputs;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::TensorType;
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};

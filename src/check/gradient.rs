@@ -1,10 +1,10 @@
 //! A case's gradients: with the op in the middle of a graph, so that the incoming gradient is not 1 and depends on the
 //! value, by central differences in double precision and on an engine.
 
+use super::compare::{Worst, compare};
 use super::parity::{Inputs, allowance, run};
 use super::{CheckResult, Kind};
 use crate::cpu::Value;
-use super::compare::{Worst, compare};
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::tolerance::Tolerance;

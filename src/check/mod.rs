@@ -11,7 +11,6 @@ pub use gradient::{central_difference, check_gradient, gradient_graph};
 pub use parity::{Inputs, check_value};
 pub use verify::{NodeCheck, verify};
 
-
 use crate::ops::case::Case;
 use crate::ops::table::Entry;
 use crate::{Engine, Result};

@@ -1,8 +1,8 @@
 //! A case's value on an engine against the oracle's.
 
+use super::compare::{Worst, compare};
 use super::{CheckResult, Kind};
 use crate::cpu::{Oracle, Value};
-use super::compare::{Worst, compare};
 use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
 use crate::ops::Step;
 use crate::ops::case::Case;

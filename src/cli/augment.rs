@@ -1,6 +1,6 @@
 //! The flags for what becomes of images before the network sees them: a recipe's section `[augment]`, but for the levels.
 
-use gpunn::data::images::Size;
+use gpunn::data::Size;
 use gpunn::ops::augment::{Augment, Fill, Flip, Padding, ResizedCrop};
 use gpunn::{Error, Result};
 

@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         for case in (entry.cases)() {
             for (engine, what) in [(Some(&mut engine), ""), (checked.as_mut(), " (checked)")] {
                 let Some(engine) = engine else { continue };
-                for mut outcome in pollster::block_on(check_case(engine, entry, &case))? {
+                for mut outcome in gpunn::blocking::block_on(check_case(engine, entry, &case))? {
                     outcome.case.push_str(what);
                     outcomes.push(outcome);
                 }

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::images::open;
 use gpunn::formats::npy::{self, Npy};
-use gpunn::train::{Checkpoint, Reconstructor, mean_psnr};
+use gpunn::images::open;
+use gpunn::inference::Reconstructor;
+use gpunn::train::{Checkpoint, mean_psnr};
 use gpunn::{Error, Result, gpu};
 use image::{DynamicImage, GrayImage, RgbImage};
 
@@ -77,7 +78,7 @@ pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
     let count = images.len();
     let mut reconstructor = args.common.open(checkpoint, count)?;
     let pixels = images.concat();
-    let codes = pollster::block_on(reconstructor.encode(&pixels))?;
+    let codes = gpunn::blocking::block_on(reconstructor.encode(&pixels))?;
     let psnr = quality(&mut reconstructor, &codes, &pixels)?;
     let width = reconstructor.width();
     let bytes_out = codes.len() * size_of::<f32>();
@@ -105,7 +106,7 @@ fn quality(reconstructor: &mut Reconstructor, codes: &[f32], images: &[f32]) -> 
     if shape != reconstructor.checkpoint().input {
         return Ok(None);
     }
-    let back = pollster::block_on(reconstructor.decode(codes))?;
+    let back = gpunn::blocking::block_on(reconstructor.decode(codes))?;
     Ok(mean_psnr(images, &back, shape.iter().product()))
 }
 
@@ -181,7 +182,7 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
         )));
     }
     let psnr = if originals.is_empty() { None } else { quality(&mut reconstructor, &values, &originals.concat())? };
-    let pixels = pollster::block_on(reconstructor.decode(&values))?;
+    let pixels = gpunn::blocking::block_on(reconstructor.decode(&values))?;
     write(&pixels, reconstructor.shape(), &args.out)?;
     let bytes_in = values.len() * size_of::<f32>();
     let out = args.out.display().to_string();

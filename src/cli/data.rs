@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::fetch::Got;
-use gpunn::data::images::ImageOptions;
-use gpunn::data::{self, Dataset, Info, SplitName};
+use gpunn::data::ImageOptions;
+use gpunn::data::{Dataset, SplitName};
+use gpunn::datasets::Info;
+use gpunn::datasets::fetch::Got;
 use gpunn::nn::models;
 use gpunn::ops::augment::Augment;
 use gpunn::{Error, Result, train};
@@ -137,7 +138,7 @@ impl<'a> Described<'a> {
             classes: info.classes,
             input: info.input,
             splits: info.splits,
-            fetched: data::fetch::source(info.name).is_some(),
+            fetched: gpunn::datasets::sources::source(info.name).is_some(),
             images: here.map(Images::of),
         }
     }
@@ -156,13 +157,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Command::List { json } => list(json)?,
         Command::Info { name, data_dir, json } => info(&name, data_dir, json)?,
         Command::Get { name, data_dir, from: Some(from), .. } => {
-            say_got(&name, data::fetch::lay_out(&name, &from, data_dir.as_deref())?);
+            say_got(&name, gpunn::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
         }
         Command::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
         Command::Preview { name, out, split, per_class, data_dir, images, augment, recipe, changes } => {
             let asked = images.or(ImageOptions::default());
-            let options = data::LoadOptions { asked, skip_bad: images.skip_bad, ..data::LoadOptions::default() };
-            let dataset = data::load_with(&name, data_dir.as_deref(), &options)?;
+            let options = gpunn::datasets::LoadOptions {
+                asked,
+                skip_bad: images.skip_bad,
+                ..gpunn::datasets::LoadOptions::default()
+            };
+            let dataset = gpunn::datasets::load_with(&name, data_dir.as_deref(), &options)?;
             say_skipped(&dataset);
             let augment = (augment || changes.or(None).is_some())
                 .then(|| augmentation(recipe.as_deref(), &changes, &dataset))
@@ -175,11 +180,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn list(json: bool) -> Result<()> {
     if json {
-        let all: Vec<Described> = data::known().iter().map(|info| Described::of(info, None)).collect();
+        let all: Vec<Described> = gpunn::datasets::known().iter().map(|info| Described::of(info, None)).collect();
         return super::print_json(&all);
     }
-    for info in data::known() {
-        let fetched = if data::fetch::source(info.name).is_some() { "; `gpunn data get` fetches it" } else { "" };
+    for info in gpunn::datasets::known() {
+        let fetched =
+            if gpunn::datasets::sources::source(info.name).is_some() { "; `gpunn data get` fetches it" } else { "" };
         super::print_line(&format!("{:<14} {} ({}){fetched}", info.name, info.title, info.splits));
     }
     super::print_line("A folder of images, one folder a class, is given by its path.");
@@ -187,8 +193,10 @@ fn list(json: bool) -> Result<()> {
 }
 
 fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
-    let Ok(info) = data::find(name) else { return info_of_folder(&data::load(name, data_dir.as_deref())?, json) };
-    let here = data::load(name, data_dir.as_deref());
+    let Ok(info) = gpunn::datasets::find(name) else {
+        return info_of_folder(&gpunn::datasets::load(name, data_dir.as_deref())?, json);
+    };
+    let here = gpunn::datasets::load(name, data_dir.as_deref());
     let described = Described::of(info, here.as_ref().ok());
     if json {
         return super::print_json(&described);
@@ -242,7 +250,7 @@ fn where_the_files_are(info: &Info) -> String {
         return "none".into();
     }
     let archive = info.archive.map_or_else(String::new, |archive| format!("; or {archive} beside that folder"));
-    let get = data::fetch::source(info.name)
+    let get = gpunn::datasets::sources::source(info.name)
         .map_or_else(String::new, |_| format!("; `gpunn data get {}` fetches them", info.name));
     format!("{} in the folder {}{archive}{get}", info.files.join(", "), info.folder)
 }
@@ -253,7 +261,7 @@ fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
         return Err(Error::usage(where_weights_are(name, file)));
     }
     let mut progress = Download::new(quiet);
-    let got = data::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
+    let got = gpunn::datasets::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
     progress.finish();
     say_got(name, got?);
     Ok(())
@@ -281,7 +289,7 @@ fn where_weights_are(model: &str, file: &str) -> String {
 
 /// What the recipe named, else the one for the data set, does to images, with what the flags change; and the recipe's seed.
 fn augmentation(named: Option<&str>, changes: &AugmentArgs, dataset: &Dataset) -> Result<(Augment, u64)> {
-    let recipe = train::choose(named, None, Some(&dataset.name))?;
+    let recipe = gpunn::runs::choose(named, None, Some(&dataset.name))?;
     let augment = changes.or(recipe.augment).ok_or_else(|| {
         let taken = if named.is_some() { "" } else { ", which is taken where none is named," };
         Error::usage(format!(
@@ -308,10 +316,10 @@ fn preview(
     let first = [SplitName::Train, SplitName::Val, SplitName::Test].into_iter().find(there).unwrap_or(SplitName::Train);
     let split = dataset.split(part.unwrap_or(first))?;
     let sheet = match augment {
-        None => data::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
+        None => gpunn::images::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {
             let (split, input) = train::augmented(augment, split, dataset.input, per_class, *seed)?;
-            data::sheet(&dataset.without_images(input), &split, per_class)
+            gpunn::images::sheet(&dataset.without_images(input), &split, per_class)
         }
     };
     let (width, height) = sheet.dimensions();

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use gpunn::gpu::kernel::DeviceClass;
 use gpunn::gpu::{Adapter, adapters};
+use gpunn::graph::kernel::DeviceClass;
 use gpunn::{Result, gpu};
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ fn device(adapter: &Adapter) -> Device {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let found = pollster::block_on(adapters());
+    let found = gpunn::blocking::block_on(adapters());
     let auto = found.iter().find(|adapter| adapter.class() != DeviceClass::Software).map(|adapter| adapter.index);
     let why = match (auto, found.is_empty()) {
         (Some(_), _) => "the first hardware GPU",

@@ -1,7 +1,7 @@
 //! `--device` and `--threads`: the engine that a command runs on.
 
-use gpunn::gpu::kernel::DeviceClass;
 use gpunn::gpu::{self, Adapter};
+use gpunn::graph::kernel::DeviceClass;
 use gpunn::{Engine, Error, Result};
 
 /// What every command that computes takes.
@@ -35,12 +35,12 @@ impl DeviceArgs {
     /// As [`DeviceArgs::open`], but `auto` takes a software adapter before the CPU: for what is about adapters.
     pub fn open_any(&self, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         let auto = self.device.eq_ignore_ascii_case("auto");
-        let adapter = auto && !pollster::block_on(gpu::adapters()).is_empty();
+        let adapter = auto && !gpunn::blocking::block_on(gpu::adapters()).is_empty();
         self.open_named(if adapter { "gpu" } else { &self.device }, options, quiet)
     }
 
     fn open_named(&self, name: &str, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
-        let (engine, why) = pollster::block_on(open(name, options))?;
+        let (engine, why) = gpunn::blocking::block_on(open(name, options))?;
         if !quiet {
             let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
             eprintln!("device: {}{why}", engine.device_name());
@@ -82,12 +82,12 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
 
 /// Compiled kernels in the user's cache folder. Whatever is wrong with it costs only time.
 fn kept_kernels(adapter: &Adapter) -> Option<gpu::KeptKernels> {
-    let file = gpunn::data::cache_dir()?.join("kernels").join(adapter.kernels_key()?);
+    let file = gpunn::datasets::cache_dir()?.join("kernels").join(adapter.kernels_key()?);
     let bytes = std::fs::read(&file).ok();
     let keep = move |bytes: &[u8]| {
         let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
         if folder.is_ok() {
-            let _ = gpunn::train::files::write_whole(&file, bytes);
+            let _ = gpunn::files::write_whole(&file, bytes);
         }
     };
     Some(gpu::KeptKernels { bytes, keep: Box::new(keep) })

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunn::data::SplitName;
-use gpunn::train::{Checkpoint, Evaluation, RunDirectory, Tta, evaluate};
+use gpunn::runs::RunDirectory;
+use gpunn::train::{Checkpoint, Evaluation, Tta, evaluate};
 use gpunn::{Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -68,7 +69,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let part = wanted.or_else(|| [SplitName::Test, SplitName::Val].into_iter().find(there)).unwrap_or(SplitName::Train);
     dataset.split(part)?;
     let mut engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
-    let evaluation = pollster::block_on(evaluate(&mut engine, &checkpoint, &dataset, part))?;
+    let evaluation = gpunn::blocking::block_on(evaluate(&mut engine, &checkpoint, &dataset, part))?;
     if args.json {
         super::print_json(&evaluation)?;
     } else {

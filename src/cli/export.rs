@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::{Result, files, train::weights};
+use gpunn::{Result, files, runs::weights};
 
 /// The formats that weights are written in.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

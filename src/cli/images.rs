@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gpunn::data::Dataset;
-use gpunn::data::images::{Fit, ImageOptions, Size};
+use gpunn::data::{Fit, ImageOptions, Size};
 use gpunn::{Error, Result};
 use image::DynamicImage;
 

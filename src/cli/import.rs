@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gpunn::Result;
 use gpunn::formats::tensors::TensorFile;
-use gpunn::train::{self, RunDirectory, automatic_name, weights};
+use gpunn::runs::{RunDirectory, automatic_name, weights};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn import squeezenet1_1.safetensors --model squeezenet --out runs/imagenet\n\n\
@@ -32,11 +32,11 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let file = TensorFile::open(&args.file)?;
-    let model = args.model.as_deref().map(train::model).transpose()?;
+    let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
     let dataset = args.dataset.as_deref().map(|name| {
         // As the model's recipe has its images.
-        let name = gpunn::data::name_of(name, args.data_dir.as_deref())?;
-        train::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.as_deref())
+        let name = gpunn::datasets::name_of(name, args.data_dir.as_deref())?;
+        gpunn::runs::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.as_deref())
     });
     let checkpoint = weights::import(&file, model, dataset.transpose()?.as_ref())?;
     let out = args.out.unwrap_or_else(|| automatic_name(&checkpoint.recipe.name));

@@ -34,7 +34,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let floats = file.tensors().values().filter(|tensor| tensor.is_float());
     let info = Info {
         file: args.file.display().to_string(),
-        model: gpunn::train::weights::twin_of(&file),
+        model: gpunn::runs::weights::twin_of(&file),
         tensors: file.tensors(),
         parameters: floats.map(Tensor::elements).sum(),
         metadata: file.metadata(),

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::{has_dark_ink, images::open, rule};
+use gpunn::datasets::{has_dark_ink, rule};
 use gpunn::formats::tensors::TensorFile;
+use gpunn::images::open;
+use gpunn::images::prepare;
+use gpunn::inference::{Prediction, Predictor};
 use gpunn::nn::models::{self, Config, IMAGENET};
-use gpunn::train::{Checkpoint, Prediction, Predictor, Recipe, Tta, prepare, weights};
+use gpunn::runs::weights;
+use gpunn::train::{Checkpoint, Recipe, Tta};
 use gpunn::{Error, Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -87,7 +91,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let top = args.top.unwrap_or(if given { LIKELIEST } else { 1 });
     let mut predictions = Vec::new();
     for (path, image) in paths.iter().zip(&images) {
-        let prediction = pollster::block_on(predictor.predict(image))?;
+        let prediction = gpunn::blocking::block_on(predictor.predict(image))?;
         let likeliest = if top > 1 { prediction.likeliest(top, &checkpoint.classes) } else { Vec::new() };
         predictions.push(Of { image: path.display().to_string(), prediction, likeliest });
     }
@@ -105,7 +109,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// What is to predict, and the images.
 fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
-    let model = args.model.as_deref().map(gpunn::train::model).transpose()?;
+    let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
     let file = match (&args.pretrained, &model) {
         (Some(path), _) => Some(TensorFile::open(path)?),
         (None, Some(model)) => published(model, args.data_dir.as_deref())?,

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use console::Term;
-use gpunn::train::{EpochLine, Observer};
+use gpunn::runs::Observer;
+use gpunn::train::EpochLine;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 /// Heights of a spark-line.

@@ -4,8 +4,8 @@ use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::images;
 use gpunn::files::write_whole;
+use gpunn::images;
 use gpunn::ocr::{self, Page, Reader};
 use gpunn::{Error, Result, gpu};
 use image::{DynamicImage, ImageFormat, RgbImage};
@@ -72,7 +72,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => Reader::new(engine)?,
     };
     let options = ocr::ReadOptions { raw: args.raw };
-    let read = |(_, image): &(String, DynamicImage)| pollster::block_on(ocr::read_with(image, &mut reader, options));
+    let read =
+        |(_, image): &(String, DynamicImage)| gpunn::blocking::block_on(ocr::read_with(image, &mut reader, options));
     let pages: Vec<Page> = images.iter().map(read).collect::<Result<_>>()?;
     if let Some(path) = &args.overlay {
         write_overlays(path, &images, &pages)?;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use gpunn::Result;
-use gpunn::data::images::ImageOptions;
+use gpunn::data::ImageOptions;
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
-use gpunn::train::{self, Recipe, Tta};
+use gpunn::train::{Recipe, Tta};
 
 use super::augment::AugmentArgs;
 use super::images::ImageArgs;
@@ -162,10 +162,10 @@ impl RecipeArgs {
 
     /// The recipe before the other flags: the one named, else that of the model and data set, else the default.
     fn base(&self, quiet: bool) -> Result<Recipe> {
-        let model = self.model.as_deref().map(train::model).transpose()?;
-        let name_of = |dataset| gpunn::data::name_of(dataset, self.data_dir.as_deref());
+        let model = self.model.as_deref().map(gpunn::runs::model).transpose()?;
+        let name_of = |dataset| gpunn::datasets::name_of(dataset, self.data_dir.as_deref());
         let dataset = self.dataset.as_deref().map(name_of).transpose()?;
-        let recipe = train::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
+        let recipe = gpunn::runs::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
         if self.recipe.is_none() && (self.model.is_some() || self.dataset.is_some()) && !quiet {
             eprintln!("no recipe was named; taking {}", recipe.name);
         }

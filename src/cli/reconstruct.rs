@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::data::{Split, SplitName, beside};
-use gpunn::train::{Baseline, Reconstruction, Reconstructor};
+use gpunn::data::{Split, SplitName};
+use gpunn::images::beside;
+use gpunn::inference::{Baseline, Reconstruction, Reconstructor};
 use gpunn::{Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -71,7 +72,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     checkpoint.check_data(&dataset)?;
     let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
     let mut reconstructor = Reconstructor::new(engine, checkpoint, split.len())?;
-    let whole = pollster::block_on(reconstructor.reconstruct(split))?;
+    let whole = gpunn::blocking::block_on(reconstructor.reconstruct(split))?;
     let baseline = match reconstructor.baseline(dataset.split(SplitName::Train)?, &whole) {
         Ok(baseline) => Some(baseline),
         Err(error) => {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gpunn::data::{Dataset, SplitName};
 use gpunn::report::{self, Report, ReportOptions};
-use gpunn::train::RunDirectory;
+use gpunn::runs::RunDirectory;
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -86,7 +86,7 @@ fn one(args: &Args) -> Result<Report> {
     let mut engine = args.device.open(gpu, args.quiet)?;
     let (out, data_dir) = (args.out.as_deref(), args.data_dir.as_deref());
     let options = ReportOptions { out, data_dir, part, whole: args.all, ..ReportOptions::default() };
-    let written = pollster::block_on(report::write(run, &mut engine, options))?;
+    let written = gpunn::blocking::block_on(report::write(run, &mut engine, options))?;
     say_left_out(&written);
     Ok(written)
 }
@@ -95,7 +95,7 @@ fn one(args: &Args) -> Result<Report> {
 /// run: it is said.
 pub fn after_training(run: &Path, engine: &mut Engine, dataset: &Dataset) -> Option<PathBuf> {
     let options = ReportOptions { dataset: Some(dataset), whole: true, ..ReportOptions::default() };
-    match pollster::block_on(report::write(run, engine, options)) {
+    match gpunn::blocking::block_on(report::write(run, engine, options)) {
         Ok(written) => {
             say_left_out(&written);
             Some(written.page)

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use gpunn::data::Outline;
+use gpunn::datasets::Outline;
 use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimise};
 use gpunn::nn::{Description, Unfreeze};
 use gpunn::train::Recipe;
 use gpunn::train::graphs::{DeviceData, training};
-use gpunn::{Error, Result, train};
+use gpunn::{Error, Result};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -77,10 +77,10 @@ struct Summary {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let named = args.model.as_deref().map(train::model).transpose()?;
-    let name_of = |dataset| gpunn::data::name_of(dataset, None);
+    let named = args.model.as_deref().map(gpunn::runs::model).transpose()?;
+    let name_of = |dataset| gpunn::datasets::name_of(dataset, None);
     let dataset = args.dataset.as_deref().map(name_of).transpose()?;
-    let mut recipe = train::choose(args.recipe.as_deref(), named.clone(), dataset.as_deref())?;
+    let mut recipe = gpunn::runs::choose(args.recipe.as_deref(), named.clone(), dataset.as_deref())?;
     if let (Some(named), Some(_), None) = (named, &args.input, &args.recipe) {
         // For images that are not its recipe's, a model takes what suits them.
         recipe.model = named;
@@ -95,7 +95,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some(input) => {
             Outline { name: "no data set".into(), input: parse(input)?, classes: args.classes.unwrap_or(10) }
         }
-        None => gpunn::data::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
+        None => gpunn::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
     };
     let batch = recipe.training.batch_size;
     let model = recipe.build_model(info.input, info.classes)?;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use gpunn::data::Dataset;
 use gpunn::report;
-use gpunn::train::{Experiment, Recipe, RunDirectory, RunOutcome, Summary, Trainer, TrainerOptions};
+use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
+use gpunn::train::{Recipe, Summary, Trainer, TrainerOptions};
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -187,7 +188,12 @@ impl Sweep<'_> {
             }
             return Ok(Some((Row::new(path, &recipe, Some(&summary)), engine)));
         }
-        let mut trainer = Trainer::new(engine, recipe.clone(), dataset, TrainerOptions::default())?;
+        let mut trainer = Trainer::new(
+            engine,
+            recipe.clone(),
+            dataset,
+            TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() },
+        )?;
         if !args.telling.quiet {
             announce(&trainer);
         }
@@ -199,7 +205,7 @@ impl Sweep<'_> {
             // One without a checkpoint was cut off in its first epoch.
             None => {
                 if let Some(file) = recipe.open_pretrained(args.asked.data_dir.as_deref())? {
-                    pollster::block_on(trainer.begin_from(&file))?;
+                    gpunn::blocking::block_on(trainer.begin_from(&file))?;
                 }
                 Experiment { trainer, run: RunDirectory::create(&path, &recipe, true)?, events: None }
             }

@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
-use gpunn::profile::{by_kernel, trace};
-use gpunn::train::{
-    self, Checkpoint, Experiment, Recipe, RunDirectory, RunOutcome, Summary, Trainer, TrainerOptions, automatic_name,
-};
+use gpunn::profile::by_kernel;
+use gpunn::runs::{Experiment, RunDirectory, RunOutcome, automatic_name};
+use gpunn::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions};
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -134,9 +133,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options = gpu::DeviceOptions { profile: args.profile, ..gpu::DeviceOptions::default() };
     let engine = args.device.open(options, args.telling.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
-    let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan })?;
+    let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan, clock: Some(gpunn::runs::clock) })?;
     if let Some(file) = &pretrained {
-        pollster::block_on(trainer.begin_from(file))?;
+        gpunn::blocking::block_on(trainer.begin_from(file))?;
         if !args.telling.quiet {
             eprintln!("begins with the weights in {}", file.path().display());
         }
@@ -191,7 +190,7 @@ pub(super) fn announce(trainer: &Trainer) {
 pub(super) fn watched(experiment: &mut Experiment, quiet: bool, stop: &Stop) -> Result<RunOutcome> {
     let (epochs, steps) = (experiment.trainer.recipe().training.epochs, experiment.trainer.steps());
     let mut progress = Progress::new(epochs, steps, &experiment.run.metrics()?, quiet, stop);
-    let outcome = pollster::block_on(experiment.run(&mut progress));
+    let outcome = gpunn::blocking::block_on(experiment.run(&mut progress));
     progress.finish();
     outcome
 }
@@ -270,16 +269,16 @@ fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
 
 /// Runs one step node by node against the oracle and prints the worst node; the step leaves no trace.
 fn verify(trainer: &mut Trainer) -> Result<()> {
-    let before = pollster::block_on(trainer.checkpoint())?;
-    pollster::block_on(trainer.prepare_epoch())?;
+    let before = gpunn::blocking::block_on(trainer.checkpoint())?;
+    gpunn::blocking::block_on(trainer.prepare_epoch())?;
     let (engine, program) = trainer.engine_mut();
     let Engine::Gpu(executor) = engine else {
         return Err(Error::usage("--verify compares a GPU with the CPU; name one with --device."));
     };
-    let checks = pollster::block_on(executor.verify(program.index(), 0))?;
+    let checks = gpunn::blocking::block_on(gpunn::check::verify(executor, program.index(), 0))?;
     let worst = checks.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
     if let Some(check) = worst {
-        let gpu::verify::Worst { index, value, reference, excess } = check.worst;
+        let gpunn::check::Worst { index, value, reference, excess } = check.worst;
         eprintln!(
             "verified {} nodes; the worst is '{}' ({}), element {index}: {value:e} where {reference:e} is right, {:.1} % of what \
              is allowed",
@@ -298,12 +297,12 @@ fn verify(trainer: &mut Trainer) -> Result<()> {
 /// Times some steps' kernels, prints the table and writes the trace; the steps leave no trace in the run.
 fn profile(experiment: &mut Experiment) -> Result<()> {
     let trainer = &mut experiment.trainer;
-    let before = pollster::block_on(trainer.checkpoint())?;
-    pollster::block_on(trainer.prepare_epoch())?;
+    let before = gpunn::blocking::block_on(trainer.checkpoint())?;
+    gpunn::blocking::block_on(trainer.prepare_epoch())?;
     let steps = trainer.steps().min(10) as usize;
     let (engine, program) = trainer.engine_mut();
     let timed = match engine {
-        Engine::Gpu(executor) => pollster::block_on(executor.profile(program.index(), 0..steps))?,
+        Engine::Gpu(executor) => gpunn::blocking::block_on(executor.profile(program.index(), 0..steps))?,
         Engine::Cpu(executor) => {
             executor.run(program.index(), 0..1); // the first touch of the memory
             let start = Instant::now();
@@ -323,6 +322,6 @@ fn profile(experiment: &mut Experiment) -> Result<()> {
         );
     }
     let path: &Path = experiment.run.path();
-    train::files::write_whole(&path.join("trace.json"), trace(&timed).as_bytes())?;
+    gpunn::files::write_whole(&path.join("trace.json"), gpunn::runs::trace(&timed).as_bytes())?;
     experiment.trainer.restore(&before)
 }

@@ -8,8 +8,8 @@
 pub mod strokes;
 
 use super::{Dataset, Pixels, Split};
-use crate::random::{CounterRng, Purpose, unit};
 use crate::parallel::*;
+use crate::random::{CounterRng, Purpose, unit};
 use strokes::{SKELETONS, Stroke};
 
 /// The side of an image in pixels.
@@ -45,6 +45,7 @@ pub fn dataset() -> Dataset {
         test: Some(split(2)),
         folder: None,
         skipped: Vec::new(),
+        absent: Vec::new(),
     }
 }
 
@@ -211,7 +212,7 @@ fn blurred(ink: &Ink, y: usize, share: f32) -> [f32; SIDE] {
 
 /// A character drawn plainly, in the upper left of an image of `SIDE` rows of ink from 0 to 1: `size` pixels high, 0.6
 /// times as wide, two pixels from the edges. `None` for characters that the set has not.
-pub(crate) fn plain(character: char, size: f32) -> Option<[[f32; SIDE]; SIDE]> {
+pub fn plain(character: char, size: f32) -> Option<[[f32; SIDE]; SIDE]> {
     let skeleton = SKELETONS.iter().find(|skeleton| skeleton.name == character)?;
     let mut segments: Vec<Segment> = Vec::new();
     for stroke in skeleton.ways[0] {

@@ -1,16 +1,25 @@
 //! Images of a split that stay on the disk, decoded, and are read when they are needed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt::Debug;
+use std::sync::Arc;
 
 use super::SplitName;
-use super::images::Store;
 use crate::{Error, Result};
+
+/// What decoded images are read from.
+pub trait ImageStore: Debug + Send + Sync {
+    /// Reads image `number` of a split into `bytes`, which is as long as it.
+    ///
+    /// # Errors
+    /// When there is no such image, or the system refuses.
+    fn read(&self, split: SplitName, number: usize, bytes: &mut [u8]) -> Result<()>;
+}
 
 /// Some of a store's images, in an order of their own; a byte a value.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    store: Arc<Mutex<Store>>,
-    part: SplitName,
+    store: Arc<dyn ImageStore>,
+    split: SplitName,
     /// Their numbers in the store's split.
     rows: Vec<u32>,
     /// Bytes of an image.
@@ -19,18 +28,16 @@ pub struct Stored {
 
 impl PartialEq for Stored {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.store, &other.store) && self.part == other.part && self.rows == other.rows
+        std::ptr::addr_eq(Arc::as_ptr(&self.store), Arc::as_ptr(&other.store))
+            && self.split == other.split
+            && self.rows == other.rows
     }
 }
 
 impl Stored {
-    /// All images of a store's split.
-    pub(super) fn all(store: &Arc<Mutex<Store>>, part: SplitName) -> Self {
-        let (rows, width) = {
-            let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            (0..store.labels(part).len() as u32, store.image_bytes())
-        };
-        Self { store: store.clone(), part, rows: rows.collect(), width }
+    /// All images of a store's split: `count` of `width` bytes each.
+    pub fn all(store: &Arc<dyn ImageStore>, split: SplitName, count: usize, width: usize) -> Self {
+        Self { store: store.clone(), split: split, rows: (0..count as u32).collect(), width }
     }
 
     /// How many bytes there are, of all images together.
@@ -53,13 +60,12 @@ impl Stored {
     /// # Errors
     /// [`Error::Usage`] for an image that is not there, [`Error::File`] when the system refuses.
     pub fn read(&self, numbers: impl IntoIterator<Item = u32>, bytes: &mut [u8]) -> Result<()> {
-        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, to) in numbers.into_iter().zip(bytes.chunks_mut(self.width.max(1))) {
             let row = self.rows.get(number as usize).copied().ok_or_else(|| {
                 let count = self.rows.len();
                 Error::usage(format!("Image {number} was asked for, but there are {count}, counted from 0."))
             })?;
-            store.read(self.part, row as usize, to)?;
+            self.store.read(self.split, row as usize, to)?;
         }
         Ok(())
     }

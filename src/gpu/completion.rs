@@ -88,7 +88,10 @@ impl<T: Send + 'static> Completion<T> {
             let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
             if let Err(error) = device.poll(poll) {
                 let seconds = PATIENCE.as_secs();
-                finish(&state, Err(format!("did not finish its work within {seconds} s ({error}); a smaller batch may help")));
+                finish(
+                    &state,
+                    Err(format!("did not finish its work within {seconds} s ({error}); a smaller batch may help")),
+                );
             }
         })
     }

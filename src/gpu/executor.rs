@@ -299,12 +299,7 @@ impl Executor {
     }
 
     /// Submits those dispatches of steps that are `wanted`.
-    fn submit(
-        &self,
-        program: usize,
-        steps: std::ops::Range<usize>,
-        wanted: impl Fn(&Ready) -> bool,
-    ) -> Completion<()> {
+    fn submit(&self, program: usize, steps: std::ops::Range<usize>, wanted: impl Fn(&Ready) -> bool) -> Completion<()> {
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());

@@ -1,7 +1,7 @@
 //! The whitening first layer.
 
-use nalgebra::{DMatrix, SymmetricEigen};
 use crate::parallel::*;
+use nalgebra::{DMatrix, SymmetricEigen};
 
 use super::build::Build;
 use super::conv2d::{Conv2d, add_bias};
@@ -239,7 +239,7 @@ mod tests {
         engine.write(PARAMS, 0, &weights.learned).expect("written");
         engine.schedule(program, &[Step::new(0, batch as u32, 1)]).expect("scheduled");
         engine.run(program, 0..1).expect("run");
-        let y = pollster::block_on(engine.read_output(program, "y")).expect("read");
+        let y = crate::blocking::block_on(engine.read_output(program, "y")).expect("read");
         let (n, places) = (shape[0] * 4, (shape[1] - 1) * (shape[2] - 1));
         let of = |image: &[f32], place: usize| (0..n).map(|k| f64::from(image[k * places + place])).collect();
         y.chunks(2 * n * places).flat_map(|image| (0..places).map(move |place| of(image, place))).collect()

@@ -17,12 +17,14 @@ mod page;
 pub mod pages;
 mod reader;
 mod rules;
+#[cfg(feature = "reports")]
 mod web;
 mod words;
 
 pub use overlay::overlay;
 pub use page::{Area, Character, Guess, Line, Page, Word};
 pub use reader::Reader;
+#[cfg(feature = "reports")]
 pub use web::{Seen, html};
 
 use image::DynamicImage;

@@ -67,7 +67,7 @@ impl Glyphs {
                 dataset.name
             )));
         };
-        let dark = crate::data::has_dark_ink(&dataset.name);
+        let dark = crate::datasets::has_dark_ink(&dataset.name);
         let images = |number: usize| -> Vec<Vec<f32>> {
             let of_class = (0..split.len()).filter(|&i| split.labels[i] as usize == number);
             let ink = |image: Vec<f32>| image.into_iter().map(|v| if dark { 1.0 - v } else { v }).collect();

@@ -5,8 +5,9 @@ use rayon::prelude::*;
 use super::components::Component;
 use super::crop;
 use super::orientation::Orientation;
-use crate::data;
-use crate::train::{Checkpoint, Predictor};
+use crate::datasets;
+use crate::inference::Predictor;
+use crate::train::Checkpoint;
 use crate::{Engine, Error, Result};
 
 /// The network that ships with the program; `data/README.md` says how it was trained.
@@ -76,7 +77,7 @@ impl Reader {
             characters.iter().position(|other| other == character || same(other)).unwrap_or(0)
         };
         let alike = characters.iter().map(first).collect();
-        let dark = data::has_dark_ink(&checkpoint.recipe.data.name);
+        let dark = datasets::has_dark_ink(&checkpoint.recipe.data.name);
         let predictor = Predictor::with_batch(engine, checkpoint, BATCH)?;
         Ok(Self { predictor, characters, alike, side, dark })
     }

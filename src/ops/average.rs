@@ -1,7 +1,7 @@
 //! The exponential moving average of weights (B. T. Polyak and A. B. Juditsky, 1992), which is measured instead of them.
 
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::TensorType;
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::update::BLOCK;

@@ -1,7 +1,7 @@
 //! Tensors one after another along an axis.
 
 use crate::Result;
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::Result;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, Neighbours, NodeId, Replacement, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;

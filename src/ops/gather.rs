@@ -2,7 +2,7 @@
 //! index list that is uploaded once an epoch. Rows beyond the step's valid ones are zero.
 
 use crate::Result;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces};

@@ -2,7 +2,7 @@
 //! the tensors straight into their places, and nothing is copied.
 
 use crate::Result;
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::Result;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces};

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::gpu::kernel::{Kernel, Slot};
+use crate::graph::kernel::{Kernel, Slot};
 use crate::graph::{DType, TensorType};
 use crate::ops::Types;
 

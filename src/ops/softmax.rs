@@ -1,7 +1,7 @@
 //! Softmax and log-softmax over the last axis, each row less its largest logit first, so that no exponential overflows.
 
 use crate::Result;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces, total_of};

@@ -1,7 +1,7 @@
 //! Ops that move values: reshape, transpose (any permutation of axes), slice, and pad, the gradient of slice.
 
 use crate::Result;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces};

@@ -1,7 +1,7 @@
 //! Sums over neighbouring axes, and what is built of them: means, and summing away what was broadcast.
 
 use crate::Result;
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, Shape, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::Pattern;

@@ -5,7 +5,7 @@
 //! a parameter's; a second one gives each group's factors.
 
 use crate::Result;
-use crate::gpu::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;

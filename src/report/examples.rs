@@ -6,7 +6,7 @@ use super::confusion::Pair;
 use super::embed::{inside, pixels};
 use super::predictions::{ImagePrediction, Predictions};
 use crate::Result;
-use crate::train::Reconstruction;
+use crate::inference::Reconstruction;
 
 /// Images of each mistake.
 const OF_A_MISTAKE: usize = 6;

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::data::Dataset;
 use crate::nn::Model;
-use crate::train::{Checkpoint, EpochLine, Recipe, RunDirectory, Summary};
+use crate::runs::RunDirectory;
+use crate::train::{Checkpoint, EpochLine, Recipe, Summary};
 use crate::{Error, Result};
 
 /// A run as its directory has it.

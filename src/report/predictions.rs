@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::data::{Dataset, Split, SplitName, limit};
 use crate::files::write_whole;
-use crate::gpu::kernel::DeviceClass;
+use crate::graph::kernel::DeviceClass;
+use crate::inference::{Reconstruction, Reconstructor};
 use crate::nn::models::Task;
-use crate::train::{Checkpoint, Reconstruction, Reconstructor, evaluate_each, psnr};
+use crate::train::{Checkpoint, evaluate_each, psnr};
 use crate::{Engine, Error, Result};
 
 use super::material::Material;

@@ -12,9 +12,11 @@ use super::weights::{self, Sheets};
 use super::{confusion::Matrix, embed, examples, sections};
 use crate::data::{Dataset, SplitName};
 use crate::files::write_whole;
+use crate::inference::Reconstruction;
 use crate::nn::Model;
 use crate::nn::models::Task;
-use crate::train::{Checkpoint, PLOTS, REPORT, Reconstruction};
+use crate::runs::{PLOTS, REPORT};
+use crate::train::Checkpoint;
 use crate::{Engine, Error, Result};
 
 /// Classified images among the worst, and among the best.

@@ -9,7 +9,7 @@ use super::settings::{Settings, flat};
 use super::step::bytes;
 use super::{draw, embed};
 use crate::Result;
-use crate::train::Reconstruction;
+use crate::inference::Reconstruction;
 
 /// Pairs of classes that are shown with images.
 const PAIRS: usize = 10;

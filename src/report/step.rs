@@ -164,10 +164,10 @@ pub fn memory(plan: &Plan) -> Memory {
 async fn time(engine: &mut Engine, program: Program) -> Result<(usize, Vec<Timed>)> {
     // The first touch of the memory, and a GPU's first use of each kernel.
     engine.run(program, 0..1)?;
-    engine.wait()?;
+    engine.wait().await?;
     let start = Instant::now();
     engine.run(program, 0..1)?;
-    engine.wait()?;
+    engine.wait().await?;
     let one = start.elapsed().max(Duration::from_micros(1));
     let steps = (TIMED_FOR.as_secs_f64() / one.as_secs_f64()).clamp(1.0, MOST_STEPS as f64) as usize;
     let timed = match engine {

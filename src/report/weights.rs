@@ -5,7 +5,8 @@ use image::{Rgb, RgbImage};
 
 use crate::data::Dataset;
 use crate::nn::{Model, Parameter, Weights};
-use crate::train::{Checkpoint, first_weights};
+use crate::runs::first_weights;
+use crate::train::Checkpoint;
 use crate::{Error, Result};
 
 /// Units that are shown at most.

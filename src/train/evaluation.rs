@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::buffers::write_weights;
 use super::checkpoint::Checkpoint;
-use super::graphs::{self, DeviceData, SCORES};
+use super::device_data::DeviceData;
+use super::graphs::{self, SCORES};
 use super::memory;
 use super::metrics::Measured;
-use super::trainer::{MEASURED_AT_ONCE, measuring_steps};
+use super::steps::{EVALUATION_BATCH, evaluation_steps};
 use crate::data::{Dataset, SplitName};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
@@ -70,14 +71,14 @@ pub async fn evaluate_each(
         SplitName::Val => "val",
         SplitName::Test => "test",
     };
-    let (batch, stream) = (MEASURED_AT_ONCE.min(split.len()), checkpoint.recipe.data.stream);
+    let (batch, stream) = (EVALUATION_BATCH.min(split.len()), checkpoint.recipe.data.stream);
     let data = DeviceData::of(name, split, dataset.input, &engine.target(), (batch, stream));
-    let graph = graphs::measuring(&model, &checkpoint.recipe, data, batch)?;
+    let graph = graphs::evaluation(&model, &checkpoint.recipe, data, batch)?;
     let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
     data.upload(engine, task, split)?;
     write_weights(engine, model.parameters(), &weights)?;
     engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;
-    let steps = measuring_steps(split.len(), batch);
+    let steps = evaluation_steps(split.len(), batch);
     engine.schedule(program, &steps)?;
     let classes = checkpoint.classes.len();
     let mut confusion = vec![vec![0_u64; classes]; classes];
@@ -125,6 +126,6 @@ pub async fn evaluate_each(
 }
 
 /// The first of the largest.
-pub(super) fn largest(row: &[f32]) -> usize {
+pub(crate) fn largest(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, index| if row[index] > row[best] { index } else { best })
 }

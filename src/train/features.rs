@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::graphs::{self, DeviceData, FEATURES};
+use super::device_data::DeviceData;
+use super::graphs::{self, FEATURES};
 use super::memory;
 use super::recipe::Recipe;
-use super::trainer::measuring_steps;
+use super::steps::evaluation_steps;
 use crate::data::{Dataset, Pixels, Split, SplitName};
 use crate::graph::{Plan, PlanOptions, Target};
 use crate::nn::Model;
@@ -175,7 +176,7 @@ impl Maker {
         };
         let order: Vec<u32> = (0..split.len() as u32).collect();
         engine.write(&data.buffer("order"), 0, &order)?;
-        let steps = measuring_steps(split.len(), *batch);
+        let steps = evaluation_steps(split.len(), *batch);
         engine.schedule(program, &steps)?;
         let mut loader = data.loader(&Arc::new(split.pixels.clone()), order, *batch, 0..steps.len())?;
         let mut all = Vec::new();

@@ -11,7 +11,7 @@ use crate::ops::gather::Gather;
 use crate::train::metrics::PERFECT;
 use crate::train::recipe::Recipe;
 
-pub use super::resident::DeviceData;
+pub use super::device_data::DeviceData;
 
 /// The output of measuring and using: logits, or the image given back, `[batch, outputs]`.
 pub const SCORES: &str = "scores";
@@ -178,7 +178,7 @@ fn average(build: &mut Build, decay: f32) -> Result<()> {
 ///
 /// # Errors
 /// When the model's output does not fit the task.
-pub fn measuring(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) -> Result<Graph> {
+pub fn evaluation(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let source = Source::of(&mut build, data, batch)?;
     let measured = source.measured(&mut build, model, recipe)?;

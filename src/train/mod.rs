@@ -1,42 +1,33 @@
-//! Training: recipes, the graphs of a step, the loop, metrics, checkpoints and the run directory.
+//! Training on data in memory: recipes, the graphs of a step, the loop, metrics, evaluation.
 
 mod buffers;
 pub mod checkpoint;
-mod choice;
+mod device_data;
 mod evaluation;
-mod events;
-mod experiment;
 mod features;
 pub mod graphs;
+pub(crate) mod inputs;
 mod loader;
 mod memory;
 mod metrics;
-mod predictor;
 mod preview;
 pub mod recipe;
-mod reconstructor;
-mod resident;
-mod run;
-mod seen;
+mod steps;
 mod trainer;
 mod tta;
-pub mod weights;
 
-pub use crate::files;
+#[cfg(feature = "files")]
 pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};
-pub use choice::{choose, model};
+#[cfg(feature = "files")]
+pub(crate) use evaluation::largest;
 pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
-pub use events::Events;
-pub use experiment::{Experiment, Observer, RunOutcome};
+#[cfg(feature = "files")]
 pub(crate) use memory::plan;
 pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
-pub use predictor::{Prediction, Predictor, prepare};
 pub use preview::augmented;
 pub use recipe::Recipe;
-pub use reconstructor::{Baseline, Reconstruction, Reconstructor};
-pub(crate) use run::{PLOTS, REPORT};
-pub use run::{RunDirectory, automatic_name};
-pub use seen::first_weights;
+#[cfg(feature = "files")]
+pub(crate) use steps::EVALUATION_BATCH;
 pub use trainer::{Trainer, TrainerOptions};
 pub use tta::Tta;

@@ -1,10 +1,9 @@
 //! Recipes: one TOML file says everything that an experiment is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::tta::Tta;
-use crate::data::images::{Fit, ImageOptions, Size};
-use crate::formats::tensors::TensorFile;
+use crate::data::{Fit, ImageOptions, Size};
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
 use crate::ops::augment::Augment;
@@ -148,7 +147,7 @@ pub fn names() -> Vec<&'static str> {
 }
 
 /// The error of a text that is no `what`, with the line.
-pub(super) fn not_right(what: &str, text: &str, error: &toml::de::Error) -> Error {
+pub(crate) fn not_right(what: &str, text: &str, error: &toml::de::Error) -> Error {
     let place = error.span().map_or_else(String::new, |span| {
         let before = &text[..span.start.min(text.len())];
         let number = before.matches('\n').count() + 1;
@@ -160,31 +159,15 @@ pub(super) fn not_right(what: &str, text: &str, error: &toml::de::Error) -> Erro
 }
 
 impl Recipe {
-    /// A built-in recipe by its name, else the recipe in a file.
+    /// A built-in recipe.
     ///
     /// # Errors
-    /// When there is neither, with the nearest name; when the file is no recipe.
-    pub fn find(name_or_file: &str) -> Result<Self> {
-        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_file) {
-            return Self::parse(text, name);
+    /// For an unknown name, with the nearest known one.
+    pub fn built_in(name: &str) -> Result<Self> {
+        match BUILT_IN.iter().find(|(known, _)| *known == name) {
+            Some((name, text)) => Self::parse(text, name),
+            None => Err(crate::error::unknown("recipe", name, &names())),
         }
-        let path = Path::new(name_or_file);
-        if path.is_file() {
-            return Self::read(path);
-        }
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            return Err(Error::usage(format!("There is no recipe file {}.", path.display())));
-        }
-        Err(crate::error::unknown("recipe", name_or_file, &names()))
-    }
-
-    /// The recipe in a file.
-    ///
-    /// # Errors
-    /// When it cannot be read or is no recipe.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("cannot read the recipe", path))?;
-        Self::parse(&text, &path.display().to_string())
     }
 
     /// The built-in recipe for a model, a data set, or both; `None` where there is none.
@@ -303,57 +286,6 @@ impl Recipe {
         let input = self.augment.as_ref().map_or(Ok(input), |augment| augment.output(input))?;
         self.model.build(input, classes)
     }
-
-    /// Opens the file of weights that it begins with, where it begins with one: the one named, or that of ImageNet's weights in
-    /// a data directory, looked for as its data set is.
-    ///
-    /// # Errors
-    /// When it is not there, with what to do; else as [`TensorFile::open`].
-    pub fn open_pretrained(&self, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
-        let Some(named) = &self.model.pretrained else { return Ok(None) };
-        let path = match models::published(&self.model.name) {
-            Some(published) if named == models::IMAGENET => {
-                crate::data::weights_file(&self.model.name, published, data_dir.or(self.data.folder.as_deref()))?
-            }
-            _ => PathBuf::from(named),
-        };
-        TensorFile::open(&path).map(Some)
-    }
-
-    /// Loads its data set, as limited and split as it says, and writes down where the files were.
-    ///
-    /// # Errors
-    /// When the data set is unknown, not there or damaged, or has no training images.
-    pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<crate::data::Dataset> {
-        let mut options = crate::data::LoadOptions {
-            asked: self.data.asked(),
-            skip_bad: self.data.skip_bad,
-            ..crate::data::LoadOptions::default()
-        };
-        if self.data.stream {
-            options.most_in_memory = 0;
-        }
-        let directory = data_dir.or(self.data.folder.as_deref());
-        let mut dataset = crate::data::load_with(&self.data.name, directory, &options)?;
-        self.data.name.clone_from(&dataset.name);
-        self.data.folder.clone_from(&dataset.folder);
-        if let Some(fraction) = self.data.val_fraction {
-            if dataset.val.is_some() {
-                return Err(Error::usage(format!(
-                    "The data set {} has a validation split of its own; leave --val-fraction out.",
-                    dataset.name
-                )));
-            }
-            let train = std::mem::replace(&mut dataset.train, crate::data::Split::empty());
-            let (train, val) = crate::data::split_off(train, fraction, self.seed);
-            (dataset.train, dataset.val) = (train, Some(val));
-        }
-        if let Some(limit) = self.data.limit_train {
-            let train = std::mem::replace(&mut dataset.train, crate::data::Split::empty());
-            dataset.train = crate::data::limit(train, limit, self.seed);
-        }
-        Ok(dataset)
-    }
 }
 
 #[cfg(test)]
@@ -363,7 +295,7 @@ mod tests {
     #[test]
     fn built_in_recipes_are_right_and_survive_being_written() {
         for name in names() {
-            let recipe = Recipe::find(name).expect("a recipe");
+            let recipe = Recipe::built_in(name).expect("a recipe");
             assert_eq!(recipe.name, name);
             let text = recipe.to_toml().expect("text");
             assert_eq!(Recipe::parse(&text, "again").expect("a recipe"), recipe);
@@ -372,7 +304,7 @@ mod tests {
 
     #[test]
     fn wrong_recipes_are_answered_with_the_field() {
-        let good = Recipe::find(DEFAULT).expect("a recipe").to_toml().expect("text");
+        let good = Recipe::built_in(DEFAULT).expect("a recipe").to_toml().expect("text");
         let cases = [
             (good.replace("epochs =", "epoch ="), "`epoch`"),
             (good.replace("format = 1", "format = 2"), "format 2"),
@@ -390,7 +322,7 @@ mod tests {
 
     #[test]
     fn sizes_are_read_in_both_forms_and_refused_in_others() {
-        let good = Recipe::find(DEFAULT).expect("a recipe").to_toml().expect("text");
+        let good = Recipe::built_in(DEFAULT).expect("a recipe").to_toml().expect("text");
         let with =
             |line: &str| Recipe::parse(&good.replace("name = \"glyphs\"", &format!("name = \"x\"\n{line}")), "it");
         let data =

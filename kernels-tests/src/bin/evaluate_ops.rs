@@ -179,7 +179,7 @@ fn evaluate(
     engine.schedule(program, &[Step::new(0, rows, 1)])?;
     engine.run(program, 0..1)?;
     for (name, shape) in shapes {
-        let values = pollster::block_on(engine.read_output(program, &name))?;
+        let values = gpunn::blocking::block_on(engine.read_output(program, &name))?;
         results.insert(format!("{number}.{name}"), (shape, values));
     }
     Ok(())

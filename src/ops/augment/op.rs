@@ -3,7 +3,7 @@
 use super::roughen::Roughen;
 use super::{Augment, Flip, Mode, Padding, View};
 use crate::Result;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};

@@ -179,7 +179,7 @@ mod tests {
         }
         engine.schedule(program, &[Step::new(0, 2, 1)])?;
         engine.run(program, 0..1)?;
-        pollster::block_on(engine.read_output(program, "y"))
+        crate::blocking::block_on(engine.read_output(program, "y"))
     }
 
     #[test]

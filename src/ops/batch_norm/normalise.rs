@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ChannelStatistic, Channels, Statistic, share};
-use crate::gpu::kernel::{DeviceClass, Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
 use crate::ops::op::{defined_by, in_pieces};

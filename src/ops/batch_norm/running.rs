@@ -1,8 +1,8 @@
 //! Running statistics, for inference: moved a little towards each batch's.
 
 use crate::Result;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
 use crate::graph::TensorType;
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 

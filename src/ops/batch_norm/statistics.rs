@@ -5,8 +5,8 @@ use crate::parallel::*;
 
 use super::{Channels, share};
 use crate::Result;
-use crate::gpu::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::graph::TensorType;
+use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::op::{PIECE, defined_by, total_of};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 

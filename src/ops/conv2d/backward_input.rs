@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Conv2dShape, Geometry, product, variants};
 use crate::Result;
-use crate::gpu::kernel::Lowering;
+use crate::graph::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::{Call, Lower, Op, Types};

@@ -2,7 +2,7 @@
 
 use super::{Conv2dShape, Geometry, product, variants};
 use crate::Result;
-use crate::gpu::kernel::Lowering;
+use crate::graph::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::Program;
 use crate::ops::{Call, Lower, Op, Types, expect_inputs};

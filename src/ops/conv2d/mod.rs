@@ -18,7 +18,7 @@ pub use backward_weight::Conv2dBackwardWeight;
 pub use sizes::{Conv2dShape, Geometry};
 
 use crate::Result;
-use crate::gpu::kernel::Lowering;
+use crate::graph::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::{Call, Lower, Op, Types};

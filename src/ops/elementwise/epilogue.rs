@@ -4,7 +4,7 @@
 
 use super::program::{Chunked, Pattern};
 use super::splice::Splice;
-use crate::gpu::kernel::Kernel;
+use crate::graph::kernel::Kernel;
 use crate::graph::{Program, TensorType};
 use crate::ops::{Call, Out, Types};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::program::{Chunked, Pattern};
 use super::splice::Splice;
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Function, Graph, NodeId, Program, Shape, TensorType};
 use crate::ops::op::in_pieces;
 use crate::ops::{Call, Lower, Op, Types, expect_inputs};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::program::Pattern;
-use crate::gpu::kernel::Kernel;
+use crate::graph::kernel::Kernel;
 use crate::graph::{Argument, Program};
 
 /// The code of a program and the words it adds to the kernel's `Dims`.

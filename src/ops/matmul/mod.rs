@@ -7,7 +7,7 @@ pub mod variants;
 use std::sync::Arc;
 
 use crate::Result;
-use crate::gpu::kernel::{Dispatch, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::{Program, epilogue};

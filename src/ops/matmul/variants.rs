@@ -2,7 +2,7 @@
 //! figures and the reasons stand in `docs/matmul-variants.md`.
 
 use super::{Matmul, MatmulShape};
-use crate::gpu::kernel::{Capabilities, Constant, DeviceClass, Kernel};
+use crate::graph::kernel::{Capabilities, Constant, DeviceClass, Kernel};
 
 /// A chosen kernel with its grid.
 #[derive(Clone, Debug)]

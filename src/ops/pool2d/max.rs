@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{PoolShape, Window};
 use crate::Result;
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
 use crate::ops::op::in_pieces;

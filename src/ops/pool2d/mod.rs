@@ -11,7 +11,7 @@ pub use max::{MaxPool2d, MaxPool2dBackward};
 use std::ops::Range;
 
 use crate::Result;
-use crate::gpu::kernel::Constant;
+use crate::graph::kernel::Constant;
 use crate::graph::{DType, Graph, NodeId, TensorType};
 
 /// A window and how it moves over the image; each pair is down, then across.
@@ -231,7 +231,7 @@ mod tests {
             engine.write("x", 0, &x)?;
             engine.schedule(program, &[step])?;
             engine.run(program, 0..1)?;
-            assert_eq!(pollster::block_on(engine.read_output(program, "dx"))?, expected, "{window:?}");
+            assert_eq!(crate::blocking::block_on(engine.read_output(program, "dx"))?, expected, "{window:?}");
         }
         Ok(())
     }

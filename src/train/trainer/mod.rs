@@ -5,7 +5,6 @@ mod state;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::data::{Dataset, Pixels, Split, SplitName, epoch_order};
 use crate::graph::{Plan, PlanOptions};
@@ -15,27 +14,29 @@ use crate::ops::Step;
 use crate::optim::TrainingProgress;
 use crate::train::buffers::{write_averages, write_weights};
 use crate::train::checkpoint::Counters;
+use crate::train::device_data::DeviceData;
 use crate::train::features::{Cut, Features};
-use crate::train::graphs::{self, AVERAGES, DeviceData};
+use crate::train::graphs::{self, AVERAGES};
+use crate::train::inputs;
 use crate::train::loader::Loader;
 use crate::train::memory;
 use crate::train::metrics::{EpochLine, Measured};
 use crate::train::recipe::Recipe;
-use crate::train::seen;
+use crate::train::steps::{EVALUATION_BATCH, evaluation_steps};
 use crate::{Engine, Error, Program, Result};
 
-/// Images of a measuring step.
-pub(super) const MEASURED_AT_ONCE: usize = 200;
 /// Floating-point operations that a submit should hold about: enough to hide its cost, few enough to answer Ctrl-C.
 const WORK_PER_SUBMIT: u64 = 400_000_000;
 /// The most steps of a submit.
 const MOST_PER_SUBMIT: u64 = 32;
 
-/// How a trainer plans.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How a trainer plans, and what it tells the time by.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TrainerOptions {
     /// How places are given to tensors.
     pub plan: PlanOptions,
+    /// Seconds since some moment. Without a clock, epochs take no time in the metrics: the library reads none of its own.
+    pub clock: Option<fn() -> f64>,
 }
 
 /// A split on the device, with the program that goes through it.
@@ -60,6 +61,9 @@ pub struct Trainer {
     test: Option<Stage>,
     counters: Counters,
     planned_bytes: usize,
+    clock: fn() -> f64,
+    /// Seconds of this epoch in which steps waited for images.
+    waited: f64,
     /// What makes features, where these are kept in the images' stead.
     features: Option<Features>,
     /// The images of splits that are streamed.
@@ -118,9 +122,9 @@ impl Trainer {
         })?;
         let measured = |name: &'static str, split: Option<&Split>| {
             let Some(split) = split.filter(|split| !split.is_empty()) else { return Ok(None) };
-            let batch = MEASURED_AT_ONCE.min(split.len());
+            let batch = EVALUATION_BATCH.min(split.len());
             let data = resident(name, split, batch);
-            let mut graph = graphs::measuring(learner, learned_by, data, batch)?;
+            let mut graph = graphs::evaluation(learner, learned_by, data, batch)?;
             if recipe.training.ema.is_some() {
                 graph = graph.on_buffers(&AVERAGES);
             }
@@ -153,7 +157,7 @@ impl Trainer {
                 }
             }
         }
-        let weights = seen::first_weights(&model, &recipe, Some(dataset), None)?;
+        let weights = inputs::first_weights(&model, &recipe, Some(dataset))?;
         write_weights(&mut engine, model.parameters(), &weights)?;
         if recipe.training.ema.is_some() {
             write_averages(&mut engine, model.parameters(), &weights)?;
@@ -173,6 +177,8 @@ impl Trainer {
             test: test_stage,
             counters: Counters::default(),
             planned_bytes,
+            clock: options.clock.unwrap_or(|| 0.0),
+            waited: 0.0,
             features,
             streamed,
             loader: None,
@@ -205,7 +211,8 @@ impl Trainer {
         &self.counters
     }
     /// How far it has come, for the keeper of the best epoch.
-    pub(super) fn counters_mut(&mut self) -> &mut Counters {
+    #[cfg(feature = "files")]
+    pub(crate) fn counters_mut(&mut self) -> &mut Counters {
         &mut self.counters
     }
     /// Bytes of all buffers: parameters, optimiser state, data and tensors of a step.
@@ -248,15 +255,16 @@ impl Trainer {
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn repeat_steps(&mut self, count: usize) -> Result<()> {
+    pub async fn repeat_steps(&mut self, count: usize) -> Result<()> {
         let steps = self.epoch_steps();
         self.engine.schedule(self.train.program, &steps)?;
         let at_once = self.steps_per_submit() as usize;
         for range in chunks(count, at_once.min(steps.len())) {
             let first = range.start % (steps.len() - range.len() + 1);
+            self.engine.ready().await?;
             self.engine.run(self.train.program, first..first + range.len())?;
         }
-        self.engine.wait()
+        self.engine.wait().await
     }
 
     /// The engine back, with the run's plans and buffers in it.
@@ -304,6 +312,7 @@ impl Trainer {
             Some((begun, loader)) if begun == epoch && step == 0 => Some(loader),
             _ => self.loader_of(order, step)?,
         };
+        self.waited = 0.0;
         self.feed()
     }
 
@@ -333,7 +342,11 @@ impl Trainer {
 
     /// Sends the images of the next submit, where they are streamed.
     fn feed(&mut self) -> Result<()> {
-        self.train.data.feed(&mut self.engine, self.loader.as_mut())
+        let Some(loader) = &mut self.loader else { return Ok(()) };
+        let start = (self.clock)();
+        let bytes = loader.take()?;
+        self.waited += (self.clock)() - start;
+        self.train.data.fill(&mut self.engine, loader, bytes)
     }
 
     /// Steps of one submit.
@@ -342,14 +355,14 @@ impl Trainer {
         (WORK_PER_SUBMIT / flops).clamp(1, MOST_PER_SUBMIT) as u32
     }
 
-    /// Trains the next epoch, or what is left of it, and measures the validation split. `step` is told how many steps of
+    /// Trains the next epoch, or what is left of it, and evaluates the validation split. `step` is told how many steps of
     /// the epoch are done and says whether to go on; when it does not, the epoch stays where it is and nothing is
     /// returned.
     ///
     /// # Errors
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
     pub async fn epoch(&mut self, step: &mut dyn FnMut(u32) -> bool) -> Result<Option<EpochLine>> {
-        let start = Instant::now();
+        let start = (self.clock)();
         self.prepare_epoch().await?;
         let steps = self.steps();
         if self.counters.step == 0 {
@@ -357,6 +370,7 @@ impl Trainer {
         }
         while self.counters.step < steps {
             let range = self.next_submit();
+            self.engine.ready().await?;
             self.engine.run(self.train.program, range.clone())?;
             self.counters.number += range.len() as u32;
             self.counters.step = range.end as u32;
@@ -367,17 +381,17 @@ impl Trainer {
             if !step(self.counters.step) && self.counters.step < steps {
                 // The work that was given is waited for, so that the time is true.
                 self.engine.read(&self.train.data.buffer("sums")).await?;
-                self.counters.epoch_seconds += start.elapsed().as_secs_f64();
+                self.counters.epoch_seconds += (self.clock)() - start;
                 return Ok(None);
             }
         }
         self.begin_next()?;
         let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
-        let trained = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
+        let trained = self.counters.epoch_seconds + (self.clock)() - start;
         let measured = Measured::from_sums(self.task, &sums);
         self.check_finite(measured.loss).await?;
-        let val = self.measure(SplitName::Val).await?;
-        let seconds = self.counters.epoch_seconds + start.elapsed().as_secs_f64();
+        let val = self.evaluate(SplitName::Val).await?;
+        let seconds = self.counters.epoch_seconds + (self.clock)() - start;
         let at = TrainingProgress { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
         let line = EpochLine {
             epoch: self.counters.epoch + 1,
@@ -389,7 +403,7 @@ impl Trainer {
             lr: self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(at),
             seconds,
             images_per_second: measured.images as f64 / trained.max(1e-9),
-            loader_wait: self.loader.as_ref().map(|loader| loader.waited().as_secs_f64()),
+            loader_wait: self.loader.as_ref().map(|_| self.waited),
         };
         let counters = &mut self.counters;
         counters.epoch += 1;
@@ -416,18 +430,18 @@ impl Trainer {
         )))
     }
 
-    /// Measures the validation or test split with the present weights; nothing where there is none.
+    /// Evaluates the validation or test split with the present weights; nothing where there is none.
     ///
     /// # Errors
     /// When the device is lost.
-    pub async fn measure(&mut self, part: SplitName) -> Result<Option<Measured>> {
+    pub async fn evaluate(&mut self, part: SplitName) -> Result<Option<Measured>> {
         let stage = match part {
             SplitName::Train => None,
             other => self.stage(other),
         };
         let Some(stage) = stage else { return Ok(None) };
         self.make_features(part).await?;
-        let steps = measuring_steps(stage.data.rows, stage.batch);
+        let steps = evaluation_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         self.engine.schedule(stage.program, &steps)?;
         let order: Vec<u32> = (0..stage.data.rows as u32).collect();
@@ -440,20 +454,12 @@ impl Trainer {
             let range = stage.data.submit(done, steps.len(), MOST_PER_SUBMIT as usize);
             stage.data.feed(&mut self.engine, loader.as_mut())?;
             done = range.end;
+            self.engine.ready().await?;
             self.engine.run(stage.program, range)?;
         }
         let sums = self.engine.read(&stage.data.buffer("sums")).await?;
         Ok(Some(Measured::from_sums(self.task, &sums)))
     }
-}
-
-/// The steps that go once through `rows` images, in order.
-pub(super) fn measuring_steps(rows: usize, batch: usize) -> Vec<Step> {
-    let step = |number: usize| {
-        let first = number * batch;
-        Step { first: first as u32, ..Step::new(number as u32, batch.min(rows - first) as u32, 0) }
-    };
-    (0..rows.div_ceil(batch)).map(step).collect()
 }
 
 /// `0..count` in ranges of `size` at most.

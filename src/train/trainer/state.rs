@@ -3,29 +3,25 @@
 use std::collections::BTreeMap;
 
 use super::Trainer;
-use crate::formats::tensors::TensorFile;
 use crate::nn::{PARAMS, STATISTICS, Weights};
 use crate::train::buffers::{write_averages, write_weights};
 use crate::train::checkpoint::{AVERAGED, Checkpoint, SUMS};
 use crate::train::graphs::AVERAGES;
-use crate::train::weights;
 use crate::{Error, Result};
 
 impl Trainer {
-    /// Begins with the weights of a file, but for the classifier, which begins anew.
+    /// Goes on from these weights, as if they were the first.
     ///
     /// # Errors
-    /// When the file does not fit the model, or the device is lost.
-    pub async fn begin_from(&mut self, file: &TensorFile) -> Result<()> {
-        let mut weights = self.weights().await?;
+    /// When the device is lost.
+    pub fn set_weights(&mut self, weights: &Weights) -> Result<()> {
         let parameters = self.model.parameters();
-        weights::begin(file, &self.model, &mut weights)?;
-        write_weights(&mut self.engine, parameters, &weights)?;
+        write_weights(&mut self.engine, parameters, weights)?;
         if let Some(features) = &mut self.features {
             features.forget();
         }
         match self.recipe.training.ema {
-            Some(_) => write_averages(&mut self.engine, parameters, &weights),
+            Some(_) => write_averages(&mut self.engine, parameters, weights),
             None => Ok(()),
         }
     }

@@ -13,7 +13,7 @@ pub use cases::cases;
 
 use super::{Augmented, ResizedCrop};
 use crate::Result;
-use crate::gpu::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};

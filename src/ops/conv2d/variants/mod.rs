@@ -5,7 +5,7 @@ mod packed;
 mod tiled;
 
 use super::Conv2dShape;
-use crate::gpu::kernel::{Capabilities, DeviceClass, Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Capabilities, DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
 

@@ -1,7 +1,7 @@
 //! Implicit matrix products in workgroup memory, for hardware: nothing is packed, and any shape goes.
 
 use super::{Conv2dShape, Direction, split, whole};
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering};
 use crate::ops::Lower;
 use crate::ops::elementwise::Program;
 

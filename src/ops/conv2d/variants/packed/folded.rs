@@ -1,7 +1,7 @@
 //! The gradient by the image where the stride is above 1.
 
 use super::{Part, Product, Slice, Tile, slices};
-use crate::gpu::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
 use crate::ops::elementwise::{Program, epilogue};

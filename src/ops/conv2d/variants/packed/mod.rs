@@ -5,7 +5,7 @@ mod folded;
 mod weight;
 
 use super::{Conv2dShape, Direction, sum_splits};
-use crate::gpu::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
 

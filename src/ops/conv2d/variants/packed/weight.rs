@@ -1,7 +1,7 @@
 //! The gradient by the weight.
 
 use super::{Packing, Product, Tile, slices, sum_splits};
-use crate::gpu::kernel::{Dispatch, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
 

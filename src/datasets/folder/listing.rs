@@ -1,0 +1,302 @@
+//! What lies in a folder of images: one folder a class, with or without `train`, `val` and `test` above them.
+
+use crate::data::SplitName;
+use crate::images::KINDS;
+use crate::{Error, Result};
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// The endings of the files that are taken for images, in letters of either case.
+const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+
+/// A file that is taken for an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The number of its class.
+    pub class: u32,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// When it was last changed, in nanoseconds since 1970; 0 where the system does not say.
+    pub changed: u128,
+}
+
+/// A folder's classes and images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// The classes' names, which are their folders', sorted.
+    pub classes: Vec<String>,
+    /// The images of the train, validation and test split by class and name; empty where there is no such split.
+    pub splits: [Vec<Image>; 3],
+}
+
+impl Listing {
+    /// Lists the folder at `path`. Its splits are the folders `train`, `val` (or `valid`, `validation`) and `test` where one
+    /// of them holds folders itself; else all is one training split. Names that begin with a dot are passed over.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a folder without classes, a class without images and splits of different classes;
+    /// [`Error::File`] where a folder cannot be read.
+    pub fn scan(path: &Path) -> Result<Self> {
+        let top = Entries::of(path)?;
+        let Some(found) = splits(path, &top)? else {
+            let (classes, train) = class_folders(path, &top)?;
+            return Ok(Self { classes, splits: [train, Vec::new(), Vec::new()] });
+        };
+        let mut listing: Option<(Self, PathBuf)> = None;
+        for (slot, folder) in found.into_iter().enumerate() {
+            let Some(folder) = folder else { continue };
+            let (classes, images) = class_folders(&folder, &Entries::of(&folder)?)?;
+            let (listing, first) = listing
+                .get_or_insert_with(|| (Self { classes: classes.clone(), splits: Default::default() }, folder.clone()));
+            same_classes(&listing.classes, first, &classes, &folder)?;
+            listing.splits[slot] = images;
+        }
+        match listing {
+            Some((listing, _)) => Ok(listing),
+            None => Err(no_classes(path)),
+        }
+    }
+
+    /// A digest of all names, lengths and times: another one means that some file changed, came or went.
+    pub fn fingerprint(&self) -> String {
+        let mut digest = md5::Context::new();
+        for (split, images) in self.splits.iter().enumerate() {
+            for Image { path, class, bytes, changed } in images {
+                let name = path.file_name().unwrap_or_default();
+                digest.consume(name.as_encoded_bytes());
+                digest.consume(format!("\0{split} {class} {bytes} {changed}\n"));
+            }
+        }
+        for class in &self.classes {
+            digest.consume(format!("{class}\n"));
+        }
+        format!("{:x}", digest.finalize())
+    }
+}
+
+/// What a folder holds, sorted by name.
+struct Entries {
+    folders: Vec<(String, PathBuf)>,
+    images: Vec<(PathBuf, Metadata)>,
+}
+
+impl Entries {
+    fn of(path: &Path) -> Result<Self> {
+        let mut entries = Self { folders: Vec::new(), images: Vec::new() };
+        for entry in std::fs::read_dir(path).map_err(Error::file("cannot read the folder", path))? {
+            let entry = entry.map_err(Error::file("cannot read the folder", path))?;
+            let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
+            if name.starts_with('.') || name == "__MACOSX" {
+                continue;
+            }
+            // Of what a link leads to. A link that leads nowhere is no image.
+            let Ok(metadata) = std::fs::metadata(&path) else { continue };
+            if metadata.is_dir() {
+                entries.folders.push((name, path));
+            } else if is_image(&path) {
+                entries.images.push((path, metadata));
+            }
+        }
+        entries.folders.sort();
+        entries.images.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(entries)
+    }
+}
+
+fn is_image(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
+/// The folders of the train, validation and test split; `None` where all folders are classes.
+fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
+    let mut found: [Option<PathBuf>; 3] = Default::default();
+    let mut others = Vec::new();
+    for (name, folder) in &top.folders {
+        let slot = match name.parse::<SplitName>() {
+            Ok(SplitName::Train) => 0,
+            Ok(SplitName::Val) => 1,
+            Ok(SplitName::Test) => 2,
+            Err(_) => {
+                others.push((name, folder));
+                continue;
+            }
+        };
+        // A class may be called `train` too: then it holds images and no folders.
+        if Entries::of(folder)?.folders.is_empty() {
+            others.push((name, folder));
+        } else if let Some(twin) = found[slot].replace(folder.clone()) {
+            return Err(Error::data(format!(
+                "{} and {} both claim to be the validation split; put their images into one.",
+                twin.display(),
+                folder.display()
+            )));
+        }
+    }
+    if found.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    for (name, folder) in others {
+        if !Entries::of(folder)?.images.is_empty() {
+            return Err(Error::data(format!(
+                "{} holds images beside the folders of splits; if {name} is a class, put it into a split's folder.",
+                folder.display(),
+            )));
+        }
+        if name.parse::<SplitName>().is_ok() {
+            return Err(Error::data(format!(
+                "{} holds no class: put a folder of images for each class into it, or leave it out of {}.",
+                folder.display(),
+                path.display()
+            )));
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The classes of a folder of class folders, and their images.
+fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Image>)> {
+    if entries.folders.is_empty() {
+        return Err(no_classes(path));
+    }
+    let mut all = Vec::new();
+    for (class, (name, folder)) in entries.folders.iter().enumerate() {
+        let Entries { folders, images } = Entries::of(folder)?;
+        if images.is_empty() {
+            let within = if folders.is_empty() { "" } else { " itself, only more folders" };
+            return Err(Error::data(format!(
+                "The class folder {} holds no image ({KINDS}){within}; put some in, or take the folder {name} away.",
+                folder.display()
+            )));
+        }
+        all.extend(images.into_iter().map(|(path, metadata)| {
+            let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            let changed = changed.map_or(0, |since| since.as_nanos());
+            Image { path, class: class as u32, bytes: metadata.len(), changed }
+        }));
+    }
+    Ok((entries.folders.iter().map(|(name, _)| name.clone()).collect(), all))
+}
+
+fn no_classes(path: &Path) -> Error {
+    Error::data(format!(
+        "{} holds no images to train on: it needs a folder for each class, with that class's images ({KINDS}) in it, or \
+         train and test (and val) with such folders.",
+        path.display()
+    ))
+}
+
+/// Refuses a split whose classes are not those of the first.
+fn same_classes(first: &[String], first_path: &Path, other: &[String], other_path: &Path) -> Result<()> {
+    let only = |these: &[String], those: &[String]| {
+        let names: Vec<&str> = these.iter().filter(|name| !those.contains(name)).map(String::as_str).collect();
+        let more = names.len().saturating_sub(5);
+        let listed = names[..names.len() - more].join(", ");
+        match more {
+            0 => listed,
+            more => format!("{listed} and {more} more"),
+        }
+    };
+    let (missing, added) = (only(first, other), only(other, first));
+    let (first_path, other_path) = (first_path.display(), other_path.display());
+    let says = match (missing.is_empty(), added.is_empty()) {
+        (true, true) => return Ok(()),
+        (false, true) => format!("{other_path} has no {missing}"),
+        (true, false) => format!("{first_path} has no {added}"),
+        (false, false) => format!("{other_path} has {added}, but no {missing}"),
+    };
+    Err(Error::data(format!(
+        "The splits {first_path} and {other_path} have different classes: {says}. Every split needs the same class folders."
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with the given files, which hold nothing, and folders, which end in a slash.
+    fn lay_out(names: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a folder");
+        for name in names {
+            let path = root.path().join(name);
+            let folder = if name.ends_with('/') { &path } else { path.parent().expect("it has one") };
+            std::fs::create_dir_all(folder).expect("made");
+            if !name.ends_with('/') {
+                std::fs::write(path, b"").expect("written");
+            }
+        }
+        root
+    }
+
+    fn counts(listing: &Listing) -> [usize; 3] {
+        [0, 1, 2].map(|split| listing.splits[split].len())
+    }
+
+    #[test]
+    fn classes_are_sorted_and_other_files_passed_over() {
+        let root = lay_out(&["dog/b.PNG", "dog/a.jpeg", "cat/x.webp", "cat/notes.txt", ".git/x.png", "readme.md"]);
+        let listing = Listing::scan(root.path()).expect("a set");
+        assert_eq!(
+            (listing.classes.as_slice(), counts(&listing)),
+            (["cat", "dog"].map(String::from).as_slice(), [3, 0, 0])
+        );
+        let names: Vec<_> = listing.splits[0].iter().map(|p| (p.class, p.path.file_name().expect("named"))).collect();
+        assert_eq!(names, [(0, "x.webp".as_ref()), (1, "a.jpeg".as_ref()), (1, "b.PNG".as_ref())]);
+    }
+
+    #[test]
+    fn splits_are_known_by_their_folders() {
+        for val in ["val", "valid", "validation"] {
+            let val = format!("{val}/a/1.png");
+            let root = lay_out(&["train/a/1.bmp", "train/a/2.jpg", &val, "test/a/1.png", "meta/info.txt"]);
+            assert_eq!(counts(&Listing::scan(root.path()).expect("a set")), [2, 1, 1]);
+        }
+        // Classes that happen to be called so.
+        let root = lay_out(&["train/1.jpg", "test/1.jpg", "plane/1.jpg"]);
+        assert_eq!(Listing::scan(root.path()).expect("a set").classes, ["plane", "test", "train"]);
+    }
+
+    #[test]
+    fn what_is_no_set_is_a_sentence() {
+        let says = |names: &[&str]| Listing::scan(lay_out(names).path()).expect_err("refused").to_string();
+        assert!(says(&[]).contains("holds no images to train on"));
+        assert!(says(&["1.jpg", "2.jpg"]).contains("a folder for each class"));
+        assert!(says(&["a/1.jpg", "b/"]).contains("take the folder b away"));
+        assert!(says(&["a/deep/1.jpg"]).contains("only more folders"));
+        assert!(says(&["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"]).contains("both claim"));
+        assert!(says(&["train/a/1.jpg", "cat/1.jpg"]).contains("if cat is a class"));
+        assert!(says(&["train/a/1.jpg", "test/"]).contains("test holds no class"));
+        let root = says(&["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg"]);
+        assert!(root.contains("val has no b. Every split"), "{root}");
+        assert!(says(&["train/a/1.jpg", "test/a/1.jpg", "test/b/1.jpg"]).contains("train has no b."));
+        assert!(says(&["train/a/1.jpg", "test/b/1.jpg"]).contains("test has b, but no a."));
+    }
+
+    #[test]
+    fn the_fingerprint_notices_names_lengths_and_times() {
+        let root = lay_out(&["a/1.jpg", "b/1.jpg"]);
+        let print = || Listing::scan(root.path()).expect("a set").fingerprint();
+        let mut seen = vec![print()];
+        assert_eq!(print(), seen[0]);
+        let image = root.path().join("a/1.jpg");
+        let stamp = |seconds| {
+            let time = UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            let file = std::fs::File::options().append(true).open(&image).expect("opened");
+            file.set_modified(time).expect("stamped");
+        };
+        stamp(1_000_000);
+        seen.push(print());
+        std::fs::write(&image, b"x").expect("written");
+        stamp(1_000_000);
+        seen.push(print());
+        std::fs::rename(&image, root.path().join("a/2.jpg")).expect("renamed");
+        seen.push(print());
+        std::fs::rename(root.path().join("b"), root.path().join("c")).expect("renamed");
+        seen.push(print());
+        seen.dedup();
+        assert_eq!(seen.len(), 5, "{seen:?}");
+    }
+}

@@ -1,0 +1,263 @@
+//! The character sets that come as MAT files: NIST36, NIST26 and their stand-in emnist36. A file a split, in it
+//! `SPLIT_data`, N x 1024, an image a row, and `SPLIT_labels`, N x classes, one-hot; or the class numbers as a column
+//! or row of N.
+//!
+//! **Rows are images column by column**, as MATLAB keeps them: value 32 x + y of a row is the pixel in column x and
+//! row y. They are turned upright here.
+
+use super::info::Info;
+use crate::data::{Dataset, Pixels, Split, SplitName, glyphs::SIDE, letters_and_digits};
+use crate::error::all_or_first;
+use crate::formats::mat::{self, Matrix};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use std::path::Path;
+
+/// The splits as the files name them.
+const NAMES: [&str; 3] = ["train", "valid", "test"];
+
+/// Loads the set `info` from the folder of its name in `directory`. All three files have to be there, but for `nist26`,
+/// of which any one is enough.
+///
+/// # Errors
+/// [`Error::Usage`] for files that are not there, [`Error::Data`] for files that are not what they have to be.
+pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
+    let partial = info.name == "nist26";
+    let mut classes = letters_and_digits();
+    if partial {
+        classes.truncate(26);
+    }
+    let folder = directory.join(info.name);
+    let read = |name: &&str| {
+        let path = folder.join(format!("{}_{name}.mat", info.name));
+        if !path.exists() {
+            if partial {
+                return Ok(None);
+            }
+            return Err(Error::usage(format!(
+                "The data set {} was asked for, but {} is not there; it needs {}.",
+                info.name,
+                path.display(),
+                info.files.join(", ")
+            )));
+        }
+        let arrays = mat::read(&path)?;
+        let file = path.display().to_string();
+        let pixels = upright(array(&arrays, &format!("{name}_data"), &file)?, &file)?;
+        let count = pixels.len() / (SIDE * SIDE);
+        let labels = labels(array(&arrays, &format!("{name}_labels"), &file)?, count, classes.len(), &file)?;
+        Ok(Some((pixels, labels, file)))
+    };
+    let mut parts: Vec<Option<(Vec<f32>, Labels, String)>> = all_or_first(NAMES.par_iter().map(read).collect())?;
+    if parts.iter().all(Option::is_none) {
+        return Err(Error::usage(format!(
+            "The data set {} was asked for, but {} holds none of {}.",
+            info.name,
+            folder.display(),
+            info.files.join(", ")
+        )));
+    }
+    // Class numbers are MATLAB's, from 1, unless a 0 occurs in any of the set's files.
+    let numbers = |part: &Option<(Vec<f32>, Labels, String)>| match part {
+        Some((_, Labels::Numbers(numbers), _)) => numbers.contains(&0),
+        _ => false,
+    };
+    let first = if parts.iter().any(numbers) { 0 } else { 1 };
+    let mut splits = Vec::new();
+    for part in parts.drain(..) {
+        let Some((pixels, labels, file)) = part else {
+            splits.push(None);
+            continue;
+        };
+        let labels = match labels {
+            Labels::Classes(labels) => labels,
+            Labels::Numbers(numbers) => from_numbers(&numbers, first, classes.len(), &file)?,
+        };
+        splits.push(Some(Split { pixels: Pixels::F32(pixels), labels }));
+    }
+    let mut next = splits.into_iter().map(|split| split.filter(|split: &Split| !split.is_empty()));
+    Ok(Dataset {
+        name: info.name.into(),
+        input: info.input,
+        classes,
+        train: next.next().flatten().unwrap_or_else(Split::empty),
+        val: next.next().flatten(),
+        test: next.next().flatten(),
+        folder: Some(directory.to_owned()),
+        skipped: Vec::new(),
+        absent: absent(info, &folder),
+    })
+}
+
+/// Where each split would be.
+fn absent(info: &Info, folder: &Path) -> Vec<(SplitName, String)> {
+    let of = |split: SplitName| {
+        let path = folder.join(info.file_of(split)?);
+        Some((split, format!("It would be {}, which is not there.", path.display())))
+    };
+    [SplitName::Train, SplitName::Val, SplitName::Test].into_iter().filter_map(of).collect()
+}
+
+fn array<'a>(arrays: &'a [Matrix], name: &str, file: &str) -> Result<&'a Matrix> {
+    arrays.iter().find(|array| array.name == name).ok_or_else(|| {
+        let there: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
+        let there = if there.is_empty() { "no numeric array".into() } else { format!("only {}", there.join(", ")) };
+        Error::data(format!("{file} has to hold the array `{name}`, but holds {there}."))
+    })
+}
+
+/// The rows of an N x 1024 array as upright images, row-major.
+fn upright(data: &Matrix, file: &str) -> Result<Vec<f32>> {
+    const SIZE: usize = SIDE * SIDE;
+    let count = match *data.dims.as_slice() {
+        [count, SIZE] if u32::try_from(count).is_ok() => count,
+        _ => {
+            return Err(Error::data(format!(
+                "{file}: `{}` has to be N x {SIZE}, an image of {SIDE} x {SIDE} in each row, but is {}.",
+                data.name,
+                shape(&data.dims)
+            )));
+        }
+    };
+    let mut pixels = vec![0.0; count * SIZE];
+    // Value (row, column) of the array is at row + count * column. Few rows at a time, so that what is written stays in
+    // the cache while the columns are walked.
+    const ROWS: usize = 16;
+    pixels.par_chunks_mut(ROWS * SIZE).enumerate().for_each(|(block, images)| {
+        for column in 0..SIZE {
+            let (x, y) = (column / SIDE, column % SIDE);
+            let from = &data.values[column * count + block * ROWS..];
+            for (image, &value) in images.chunks_exact_mut(SIZE).zip(from) {
+                image[y * SIDE + x] = value;
+            }
+        }
+    });
+    if let Some(bad) = pixels.iter().position(|value| !value.is_finite()) {
+        return Err(Error::data(format!(
+            "{file}: row {} of `{}` holds {}, which is no brightness; mend or leave out that image.",
+            bad / SIZE + 1,
+            data.name,
+            pixels[bad]
+        )));
+    }
+    Ok(pixels)
+}
+
+/// Labels as a file gives them.
+enum Labels {
+    /// Class indices, from 0, of one-hot rows.
+    Classes(Vec<u32>),
+    /// Class numbers, of which it is still to be found whether they count from 0 or 1.
+    Numbers(Vec<u32>),
+}
+
+fn labels(array: &Matrix, count: usize, classes: usize, file: &str) -> Result<Labels> {
+    let wrong = |sentence: String| Error::data(format!("{file}: {sentence}"));
+    let name = &array.name;
+    match *array.dims.as_slice() {
+        [rows, columns] if rows == count && columns == classes => {
+            let mut labels = vec![u32::MAX; count];
+            for class in 0..classes {
+                for (row, &value) in array.values[class * count..(class + 1) * count].iter().enumerate() {
+                    if value == 1.0 && labels[row] == u32::MAX {
+                        labels[row] = class as u32;
+                    } else if value != 0.0 {
+                        return Err(wrong(format!(
+                            "row {} of `{name}` is not one-hot: it holds {value} in column {}, where one 1 among zeros has to stand.",
+                            row + 1,
+                            class + 1
+                        )));
+                    }
+                }
+            }
+            match labels.iter().position(|&label| label == u32::MAX) {
+                Some(row) => {
+                    Err(wrong(format!("row {} of `{name}` is not one-hot: no class is marked by a 1.", row + 1)))
+                }
+                None => Ok(Labels::Classes(labels)),
+            }
+        }
+        [rows, columns] if (rows == count && columns == 1) || (rows == 1 && columns == count) => {
+            let number = |(row, &value): (usize, &f32)| {
+                // The highest is 36 counted from 1; beyond that the words below say what is wrong.
+                if value.fract() != 0.0 || !(0.0..=classes as f32).contains(&value) {
+                    return Err(wrong(format!(
+                        "label {} of `{name}` is {value}, but the set has {classes} classes, numbered from 1 (or from 0).",
+                        row + 1
+                    )));
+                }
+                Ok(value as u32)
+            };
+            array.values.iter().enumerate().map(number).collect::<Result<_>>().map(Labels::Numbers)
+        }
+        _ => Err(wrong(format!(
+            "`{name}` has to be {count} x {classes} (one-hot) or {count} x 1 (class numbers) to fit the images, but is {}.",
+            shape(&array.dims)
+        ))),
+    }
+}
+
+/// Class numbers that count from `first` as indices that count from 0.
+fn from_numbers(numbers: &[u32], first: u32, classes: usize, file: &str) -> Result<Vec<u32>> {
+    let index = |&number: &u32| {
+        let index = number.checked_sub(first).filter(|&index| (index as usize) < classes);
+        index.ok_or_else(|| {
+            Error::data(format!(
+                "{file}: class number {number} is out of range: counted from {first}, as the set's files do (a 0 occurs \
+                 only where counting starts at 0), {classes} classes end at {}.",
+                classes as u32 + first - 1
+            ))
+        })
+    };
+    numbers.iter().map(index).collect()
+}
+
+fn shape(dims: &[usize]) -> String {
+    dims.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(name: &str, dims: [usize; 2], values: Vec<f32>) -> Matrix {
+        Matrix { name: name.into(), dims: dims.to_vec(), values }
+    }
+
+    #[test]
+    fn images_are_turned_upright() {
+        // Two images; value 32 x + y of a row is pixel (x, y).
+        let mut values = vec![0.0; 2048];
+        let mut set = |image: usize, x: usize, y: usize, value| values[image + 2 * (32 * x + y)] = value;
+        set(0, 5, 1, 0.5);
+        set(1, 0, 31, -0.1);
+        let pixels = upright(&matrix("d", [2, 1024], values), "f").expect("fits");
+        assert_eq!((pixels[32 + 5], pixels[1024 + 31 * 32]), (0.5, -0.1));
+        assert_eq!(pixels.iter().filter(|&&v| v != 0.0).count(), 2);
+    }
+
+    #[test]
+    fn labels_are_read_one_hot_and_as_numbers() {
+        let hot = matrix("l", [2, 3], vec![0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
+        assert!(matches!(labels(&hot, 2, 3, "f"), Ok(Labels::Classes(labels)) if labels == [2, 0]));
+        for dims in [[2, 1], [1, 2]] {
+            let column = matrix("l", dims, vec![3.0, 1.0]);
+            assert!(matches!(labels(&column, 2, 3, "f"), Ok(Labels::Numbers(numbers)) if numbers == [3, 1]));
+        }
+        assert_eq!(from_numbers(&[3, 1], 1, 3, "f").expect("in range"), [2, 0]);
+        assert_eq!(from_numbers(&[2, 0], 0, 3, "f").expect("in range"), [2, 0]);
+        assert!(from_numbers(&[3, 0], 0, 3, "f").is_err());
+    }
+
+    #[test]
+    fn wrong_labels_are_sentences() {
+        let says = |array: &Matrix| labels(array, 2, 3, "f").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(says(&matrix("l", [2, 3], vec![0.0; 6])).contains("no class is marked"));
+        assert!(says(&matrix("l", [2, 3], vec![1.0; 6])).contains("not one-hot"));
+        assert!(says(&matrix("l", [2, 3], vec![f32::NAN; 6])).contains("not one-hot"));
+        assert!(says(&matrix("l", [2, 1], vec![1.0, 4.0])).contains("is 4"));
+        assert!(says(&matrix("l", [2, 1], vec![1.5, 1.0])).contains("is 1.5"));
+        assert!(says(&matrix("l", [2, 1], vec![f32::NAN, 1.0])).contains("is NaN"));
+        assert!(says(&matrix("l", [3, 3], vec![0.0; 9])).contains("3 x 3"));
+    }
+}

@@ -1,0 +1,205 @@
+//! How images of any size become images of one.
+
+use image::imageops::FilterType;
+use image::{DynamicImage, GenericImageView};
+
+use crate::data::{Fit, ImageOptions, Size};
+
+/// How a set's images are brought to one size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Rule {
+    /// Height and width.
+    pub size: [usize; 2],
+    /// How to get there.
+    pub fit: Fit,
+    /// 3 or 1.
+    pub channels: usize,
+}
+
+impl Rule {
+    /// For a folder of images of which nothing is known: 64 x 64, in colour, each image's middle.
+    pub const DEFAULT: Self = Self { size: [64, 64], fit: Fit::ResizeCrop, channels: 3 };
+
+    /// This rule, with what is asked otherwise. A size that is asked for without a fit is reached by `ResizeCrop`, so
+    /// that images are never cut to a small part of themselves unasked.
+    pub fn with(self, asked: &ImageOptions) -> Self {
+        let size = asked.size.map_or(self.size, Size::sides);
+        let fit = if size == self.size { self.fit } else { Fit::ResizeCrop };
+        Self { size, fit: asked.fit.unwrap_or(fit), channels: asked.channels.unwrap_or(self.channels) }
+    }
+
+    /// An image's channels, height and width.
+    pub fn input(&self) -> [usize; 3] {
+        [self.channels, self.size[0], self.size[1]]
+    }
+
+    /// The image by this rule: channels x height x width bytes. What is transparent is white, as it is on a page. Scaling
+    /// is antialiased (a triangle as wide as the pixels that become one).
+    pub fn apply(&self, image: &DynamicImage) -> Vec<u8> {
+        let (height, width) = (self.size[0] as u32, self.size[1] as u32);
+        let [x, y, cut_width, cut_height] = self.cut(image.dimensions());
+        let mut scaled = on_white(image.crop_imm(x, y, cut_width, cut_height));
+        if self.fit == Fit::ResizeMiddle {
+            scaled = middle_of(scaled, (width, height));
+        } else if scaled.dimensions() != (width, height) {
+            scaled = scaled.resize_exact(width, height, FilterType::Triangle);
+        }
+        if self.channels == 1 {
+            return scaled.into_luma8().into_raw();
+        }
+        let pixels = scaled.into_rgb8().into_raw();
+        (0..self.channels).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).collect()
+    }
+
+    /// The part of an image of `(width, height)` that is used: left, top, width, height.
+    fn cut(&self, (width, height): (u32, u32)) -> [u32; 4] {
+        let (to_height, to_width) = (self.size[0] as u32, self.size[1] as u32);
+        let middle = |cut_width: u32, cut_height: u32| {
+            [(width - cut_width) / 2, (height - cut_height) / 2, cut_width, cut_height]
+        };
+        match self.fit {
+            Fit::Resize => [0, 0, width, height],
+            // All of it, but for the ends of a strip that would only be scaled to be cut off.
+            Fit::ResizeMiddle => {
+                let (most_width, most_height) = (height.saturating_mul(8), width.saturating_mul(8));
+                middle(width.min(most_width), height.min(most_height))
+            }
+            Fit::CentreCrop if width >= to_width && height >= to_height => middle(to_width, to_height),
+            Fit::CentreCrop | Fit::ResizeCrop => {
+                // The sides that the wanted proportions leave of each side, rounded, never nothing.
+                let share = |side: u32, over: u32, under: u32| {
+                    ((u64::from(side) * u64::from(over) + u64::from(under) / 2) / u64::from(under)).max(1)
+                };
+                let cut_width = share(height, to_width, to_height).min(u64::from(width)) as u32;
+                let cut_height = share(width, to_height, to_width).min(u64::from(height)) as u32;
+                middle(cut_width, cut_height)
+            }
+        }
+    }
+}
+
+/// The middle `(width, height)` of an image that is scaled to 8/7 of that or more, its proportions kept.
+fn middle_of(image: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
+    // The side that decides is rounded, the other one cut down to a whole number, and half a pixel goes to the even one.
+    let reach = |side: u32| (u64::from(side) * 8 + 3) / 7;
+    let (to_width, to_height) = (reach(width), reach(height));
+    let (from_width, from_height) = (u64::from(image.width()), u64::from(image.height()));
+    let (scaled_width, scaled_height) = match from_width * to_height < from_height * to_width {
+        true => (to_width, to_width * from_height / from_width),
+        false => (to_height * from_width / from_height, to_height),
+    };
+    let (scaled_width, scaled_height) = (scaled_width as u32, scaled_height as u32);
+    let scaled = match image.dimensions() == (scaled_width, scaled_height) {
+        true => image,
+        false => image.resize_exact(scaled_width, scaled_height, FilterType::Triangle),
+    };
+    let offset = |side: u32, cut: u32| {
+        let rest = side - cut;
+        rest / 2 + u32::from(rest % 4 == 3)
+    };
+    scaled.crop_imm(offset(scaled_width, width), offset(scaled_height, height), width, height)
+}
+
+/// The image without transparency, laid on white.
+fn on_white(image: DynamicImage) -> DynamicImage {
+    if !image.color().has_alpha() {
+        return image;
+    }
+    let mut pixels = image.into_rgba8();
+    for pixel in pixels.pixels_mut() {
+        let alpha = u32::from(pixel.0[3]);
+        let mixed = pixel.0.map(|value| ((u32::from(value) * alpha + 255 * (255 - alpha) + 127) / 255) as u8);
+        pixel.0 = [mixed[0], mixed[1], mixed[2], 255];
+    }
+    DynamicImage::ImageRgba8(pixels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Rgb, RgbImage, Rgba, RgbaImage};
+
+    fn rule(size: [usize; 2], fit: Fit) -> Rule {
+        Rule { size, fit, channels: 3 }
+    }
+
+    /// An image whose red is x and whose green is y.
+    fn ramp(width: u32, height: u32) -> DynamicImage {
+        DynamicImage::ImageRgb8(RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 7])))
+    }
+
+    #[test]
+    fn a_centre_crop_takes_the_middle_as_it_is_in_planes() {
+        let bytes = rule([2, 3], Fit::CentreCrop).apply(&ramp(9, 6));
+        assert_eq!(bytes, [[3, 4, 5, 3, 4, 5], [2, 2, 2, 3, 3, 3], [7; 6]].concat());
+    }
+
+    #[test]
+    fn the_part_that_is_used_keeps_the_proportions() {
+        let square = rule([64, 64], Fit::ResizeCrop);
+        assert_eq!(square.cut((300, 200)), [50, 0, 200, 200]);
+        assert_eq!(square.cut((10, 40)), [0, 15, 10, 10]);
+        let wide = rule([50, 100], Fit::ResizeCrop);
+        assert_eq!(wide.cut((300, 200)), [0, 25, 300, 150]);
+        assert_eq!(wide.cut((1, 60_000)), [0, 29_999, 1, 1]);
+        assert_eq!(rule([64, 64], Fit::CentreCrop).cut((50, 90)), [0, 20, 50, 50]);
+        assert_eq!(rule([64, 64], Fit::Resize).cut((50, 90)), [0, 0, 50, 90]);
+    }
+
+    #[test]
+    fn scaling_is_antialiased() {
+        // Black and white columns in turn: a scaling that skips pixels would give one of them.
+        let stripes = RgbImage::from_fn(256, 256, |x, _| Rgb([(x % 2 * 255) as u8; 3]));
+        let bytes = rule([16, 16], Fit::Resize).apply(&DynamicImage::ImageRgb8(stripes));
+        assert_eq!(bytes.len(), 3 * 256);
+        assert!(bytes.iter().all(|value| (115..=140).contains(value)), "{bytes:?}");
+    }
+
+    #[test]
+    fn the_middle_is_cut_as_torchvision_cuts_it() {
+        let cut = |width: u32, height: u32| {
+            let rule = rule([224, 224], Fit::ResizeMiddle);
+            rule.apply(&ramp(width, height)).len()
+        };
+        for (width, height) in [(256, 256), (500, 257), (3, 200), (1, 40_000), (60, 50)] {
+            assert_eq!(cut(width, height), 3 * 224 * 224, "{width} x {height}");
+        }
+        // Unscaled: 8/7 of 7 are 8; of the 3 columns left over, two go left, as Python rounds 1.5.
+        let bytes = rule([7, 7], Fit::ResizeMiddle).apply(&ramp(10, 8));
+        assert_eq!((&bytes[..7], bytes[49]), (&[2, 3, 4, 5, 6, 7, 8][..], 0));
+    }
+
+    #[test]
+    fn grey_and_transparent_images_are_understood() {
+        let glass = RgbaImage::from_pixel(4, 4, Rgba([10, 20, 30, 0]));
+        let half = RgbaImage::from_pixel(4, 4, Rgba([0, 0, 0, 128]));
+        let seen = |image, channels| Rule { size: [4, 4], fit: Fit::Resize, channels }.apply(&image);
+        assert_eq!(seen(DynamicImage::ImageRgba8(glass), 3), [255; 48]);
+        assert_eq!(seen(DynamicImage::ImageRgba8(half), 1), [127; 16]);
+        let grey = DynamicImage::ImageLuma16(image::ImageBuffer::from_pixel(4, 4, image::Luma([0x8080])));
+        assert_eq!(seen(grey, 3), [128; 48]);
+    }
+
+    #[test]
+    fn what_is_asked_changes_the_rule() {
+        let asked = ImageOptions { size: Some(Size::Square(32)), ..ImageOptions::default() };
+        let known = rule([256, 256], Fit::CentreCrop);
+        assert_eq!(known.with(&asked), rule([32, 32], Fit::ResizeCrop));
+        assert_eq!(known.with(&ImageOptions::default()), known);
+        let grey = ImageOptions { channels: Some(1), fit: Some(Fit::Resize), ..asked };
+        assert_eq!(known.with(&grey).input(), [1, 32, 32]);
+        assert_eq!("48x64".parse::<Size>().expect("a size").sides(), [48, 64]);
+        assert!("64x".parse::<Size>().expect_err("none").to_string().contains("48x64"));
+        assert!("crop".parse::<Fit>().expect_err("none").to_string().contains("centre-crop"));
+    }
+
+    #[test]
+    fn impossible_sizes_and_channels_are_sentences() {
+        let says = |asked: ImageOptions| asked.validate().expect_err("refused").to_string();
+        for size in [Size::Square(0), Size::Sides([0, 5]), Size::Sides([5, 0]), Size::Sides([5, 5000])] {
+            assert!(says(ImageOptions { size: Some(size), ..ImageOptions::default() }).contains("from 1 to 4096"));
+        }
+        assert!(says(ImageOptions { channels: Some(2), ..ImageOptions::default() }).contains("2 channels"));
+        assert!(ImageOptions { size: Some(Size::Square(4096)), channels: Some(1), fit: None }.validate().is_ok());
+    }
+}

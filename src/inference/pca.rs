@@ -1,0 +1,162 @@
+//! Principal components of images (K. Pearson, 1901): what an autoencoder without non-linearities could at best do, and so
+//! the baseline for those with them.
+
+use nalgebra::{DMatrix, SymmetricEigen};
+use rayon::prelude::*;
+
+use crate::data::Split;
+use crate::{Error, Result};
+
+/// Values of an image at most: their covariance is decomposed whole, in a time that grows with the third power.
+const MOST_VALUES: usize = 4096;
+/// Columns of the covariance that are summed up together. It decides the order of sums, so that the bits do not depend on
+/// the number of threads.
+const PANEL: usize = 128;
+/// Images whose products are summed up together.
+const SUMMED_AT_ONCE: usize = 1024;
+
+/// Images brought to few numbers by an affine map that loses as little squared error as any can.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pca {
+    /// n values.
+    mean: Vec<f64>,
+    /// n x components, a component a column of length 1, the one with the largest variance first.
+    components: DMatrix<f64>,
+}
+
+impl Pca {
+    /// The first `components` principal components of a split's images.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there are fewer images or values than components, or more than 4,096 values an image;
+    /// [`Error::Data`] for values that are not finite.
+    pub fn fit(split: &Split, components: usize) -> Result<Self> {
+        let (count, values) = (split.len(), split.pixels.len() / split.len().max(1));
+        if components == 0 || components > values || components > count {
+            return Err(Error::usage(format!(
+                "{components} principal components were asked for of {count} images of {values} values; ask for at least 1, \
+                 and for no more than there are of either."
+            )));
+        }
+        if values > MOST_VALUES {
+            return Err(Error::usage(format!(
+                "Principal components are computed of images of up to {MOST_VALUES} values, but these have {values}."
+            )));
+        }
+        let mean = mean(split, values);
+        let eigen = SymmetricEigen::try_new(covariance(split, &mean), f64::EPSILON, 0)
+            .filter(|eigen| eigen.eigenvalues.iter().all(|value| value.is_finite()))
+            .ok_or_else(|| {
+                Error::data("The images hold values that are not finite, and have no principal components.")
+            })?;
+        let mut order: Vec<usize> = (0..values).collect();
+        order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
+        let chosen: Vec<_> = order.iter().take(components).map(|&at| eigen.eigenvectors.column(at)).collect();
+        Ok(Self { mean, components: DMatrix::from_columns(&chosen) })
+    }
+
+    /// Images, one after another, brought to the components and back; not clamped to any range.
+    ///
+    /// # Panics
+    /// Where an image has another number of values than those that were fitted.
+    pub fn reconstruct(&self, images: &[f32]) -> Vec<f32> {
+        let one = |image: &[f32]| {
+            let centred = image.iter().zip(&self.mean).map(|(&value, mean)| f64::from(value) - mean);
+            let centred = nalgebra::DVector::from_iterator(self.mean.len(), centred);
+            let back = &self.components * self.components.tr_mul(&centred);
+            back.iter().zip(&self.mean).map(|(value, mean)| (value + mean) as f32).collect::<Vec<f32>>()
+        };
+        images.par_chunks(self.mean.len()).flat_map_iter(one).collect()
+    }
+}
+
+/// The mean of each of the values.
+fn mean(split: &Split, values: usize) -> Vec<f64> {
+    let mut mean = vec![0.0; values];
+    for image in (0..split.len()).filter_map(|number| split.image(number)) {
+        mean.iter_mut().zip(&image).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    mean.iter_mut().for_each(|sum| *sum /= split.len() as f64);
+    mean
+}
+
+/// The covariance of the values, n x n.
+fn covariance(split: &Split, mean: &[f64]) -> DMatrix<f64> {
+    let n = mean.len();
+    let mut panels: Vec<DMatrix<f64>> =
+        (0..n).step_by(PANEL).map(|first| DMatrix::zeros(n, PANEL.min(n - first))).collect();
+    for first in (0..split.len()).step_by(SUMMED_AT_ONCE) {
+        let images = (first..split.len().min(first + SUMMED_AT_ONCE)).filter_map(|number| split.image(number));
+        let centred: Vec<f64> = images
+            .flat_map(|image| image.into_iter().map(f64::from).zip(mean).map(|(a, b)| a - b).collect::<Vec<_>>())
+            .collect();
+        // An image a column.
+        let centred = DMatrix::from_vec(n, centred.len() / n, centred);
+        panels.par_iter_mut().enumerate().for_each(|(number, panel)| {
+            let rows = centred.rows(number * PANEL, panel.ncols()).transpose();
+            panel.gemm(1.0 / split.len() as f64, &centred, &rows, 1.0);
+        });
+    }
+    let columns: Vec<_> = panels.iter().flat_map(|panel| panel.column_iter()).collect();
+    DMatrix::from_columns(&columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Pixels;
+
+    /// 40 images of 6 values in a plane through (0.5, ..., 0.5), but for noise of 1e-3 in the last value.
+    fn flat() -> Split {
+        let image = |number: usize| {
+            let (a, b) = ((number * 7 % 40) as f32 / 40.0 - 0.5, (number * 11 % 13) as f32 / 13.0 - 0.5);
+            let noise = if number.is_multiple_of(2) { 1e-3 } else { -1e-3 };
+            [0.5 + a, 0.5 + b, 0.5 + a - b, 0.5 - a, 0.5, 0.5 + noise]
+        };
+        Split { pixels: Pixels::F32((0..40).flat_map(image).collect()), labels: vec![0; 40] }
+    }
+
+    #[test]
+    fn as_many_components_as_a_set_has_dimensions_give_it_back() {
+        let split = flat();
+        let Pixels::F32(images) = &split.pixels else { panic!("made so") };
+        let worst = |components: usize| {
+            let back = Pca::fit(&split, components).expect("fitted").reconstruct(images);
+            back.iter().zip(images).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+        };
+        assert!(worst(1) > 0.1);
+        let two = worst(2);
+        assert!(two > 9e-4 && two < 1.2e-3, "{two}");
+        assert!(worst(3) < 1e-6);
+    }
+
+    #[test]
+    fn panels_make_the_covariance_that_its_definition_says() {
+        let (values, count) = (PANEL + 3, SUMMED_AT_ONCE + 5);
+        let value = |number: usize, at: usize| ((number * 31 + at * 17 + number * at % 29) % 101) as u8;
+        let bytes = (0..count).flat_map(|number| (0..values).map(move |at| value(number, at))).collect();
+        let split = Split { pixels: Pixels::U8(bytes), labels: vec![0; count] };
+        let mean = mean(&split, values);
+        let covariance = covariance(&split, &mean);
+        for (i, j) in [(0, 0), (PANEL + 2, 1), (3, PANEL), (PANEL, PANEL + 1)] {
+            let at = |number: usize, i: usize| f64::from(f32::from(value(number, i)) / 255.0) - mean[i];
+            let wanted = (0..count).map(|number| at(number, i) * at(number, j)).sum::<f64>() / count as f64;
+            assert!((covariance[(i, j)] - wanted).abs() < 1e-12, "{i} {j}: {} and {wanted}", covariance[(i, j)]);
+        }
+    }
+
+    #[test]
+    fn what_has_no_components_is_refused() {
+        let refused = |split: &Split, components: usize| Pca::fit(split, components).expect_err("refused").to_string();
+        assert!(refused(&flat(), 0).contains("at least 1"));
+        assert!(refused(&flat(), 7).contains("40 images of 6 values"));
+        assert!(refused(&Split::empty(), 1).contains("0 images"));
+        let wide = Split { pixels: Pixels::U8(vec![0; 5000]), labels: vec![0] };
+        assert!(refused(&wide, 1).contains("up to 4096 values"));
+        let mut broken = flat();
+        if let Pixels::F32(values) = &mut broken.pixels {
+            values[3] = f32::NAN;
+        }
+        assert!(refused(&broken, 2).contains("not finite"));
+    }
+}

@@ -1,0 +1,201 @@
+//! A checkpoint's file: safetensors, with the recipe and the counters in its metadata. It is whole or absent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use half::f16;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::files::write_whole;
+use crate::train::Recipe;
+use crate::train::checkpoint::{AVERAGED, Checkpoint, Counters, SUMS};
+use crate::{Error, Result};
+
+/// The version of what the metadata hold.
+pub const FORMAT: u32 = 1;
+/// The metadata's one key, so that the same checkpoint has the same bytes.
+const KEY: &str = "gpunn";
+/// The metadata's content.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Header {
+    format: u32,
+    recipe: String,
+    counters: Counters,
+    input: [usize; 3],
+    classes: Vec<String>,
+    checksum: String,
+}
+
+/// 64-bit FNV-1a over names and bits, against damage that leaves the file's form intact.
+fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for (name, bytes) in tensors {
+        for byte in name.bytes().chain(bytes.iter().copied()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}")
+}
+
+impl Checkpoint {
+    /// Writes it: under a temporary name, flushed, renamed.
+    ///
+    /// # Errors
+    /// When the system refuses; then the file is as it was before.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_whole(path, &self.to_bytes(path, Dtype::F32)?)
+    }
+
+    /// Writes it with numbers of half the size, for use alone: only [`Checkpoint::weights_in_use`], rounded to 16 bits, and
+    /// nothing of where its data lay. [`Checkpoint::read`] reads it; no training goes on from it.
+    ///
+    /// # Errors
+    /// When the system refuses; then the file is as it was before.
+    pub fn write_half(&self, path: &Path) -> Result<()> {
+        let averaged = self.recipe.training.ema.is_some();
+        let used = |name: &str| if averaged { name.starts_with(AVERAGED) } else { !name.contains('/') && name != SUMS };
+        let mut half = self.clone();
+        half.tensors.retain(|name, _| used(name));
+        half.recipe.data.folder = None;
+        write_whole(path, &half.to_bytes(path, Dtype::F16)?)
+    }
+
+    /// The file's bytes, with tensors of a kind: F16, or F32.
+    fn to_bytes(&self, path: &Path, kind: Dtype) -> Result<Vec<u8>> {
+        let says = |error: &dyn std::fmt::Display| {
+            Error::data(format!("The checkpoint {} cannot be written: {error}.", path.display()))
+        };
+        let bytes = |values: &[f32]| -> Vec<u8> {
+            match kind {
+                Dtype::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+                _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            }
+        };
+        let tensors: Vec<(&str, &[usize], Vec<u8>)> =
+            self.tensors.iter().map(|(name, (shape, values))| (name.as_str(), &shape[..], bytes(values))).collect();
+        let header = Header {
+            format: FORMAT,
+            recipe: self.recipe.to_toml()?,
+            counters: self.counters.clone(),
+            input: self.input,
+            classes: self.classes.clone(),
+            checksum: checksum(tensors.iter().map(|(name, _, bytes)| (*name, &bytes[..]))),
+        };
+        let header = serde_json::to_string(&header).map_err(|error| says(&error))?;
+        let mut views = Vec::new();
+        for (name, shape, bytes) in &tensors {
+            let view = TensorView::new(kind, shape.to_vec(), bytes).map_err(|error| says(&error))?;
+            views.push((*name, view));
+        }
+        let metadata = HashMap::from([(KEY.to_owned(), header)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|error| says(&error))
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, [`Error::Data`] when it is damaged or no checkpoint of this program.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::file("cannot read the checkpoint", path))?;
+        Self::parse(&bytes, &path.display().to_string())
+    }
+
+    /// Reads one from a file's bytes; `origin` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when it is damaged or no checkpoint of this program.
+    pub fn parse(bytes: &[u8], origin: &str) -> Result<Self> {
+        Self::from_bytes(bytes)
+            .map_err(|reason| Error::data(format!("{origin} is no sound checkpoint of gpunn: {reason}.")))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let damaged = |error: &dyn std::fmt::Display| format!("{error}; it may have been cut short or changed");
+        let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
+        let header = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
+        let header = header.ok_or("it is a safetensors file, but nothing in it says what was trained")?;
+        let version: serde_json::Value = serde_json::from_str(header).map_err(|error| damaged(&error))?;
+        let version = version.get("format").and_then(serde_json::Value::as_u64);
+        if version != Some(u64::from(FORMAT)) {
+            let version = version.map_or("none".into(), |version| version.to_string());
+            return Err(format!("its format is {version}, but this gpunn reads {FORMAT}"));
+        }
+        let header: Header = serde_json::from_str(header).map_err(|error| damaged(&error))?;
+        let mut found: Vec<(String, TensorView<'_>)> = file.tensors();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        if checksum(found.iter().map(|(name, view)| (name.as_str(), view.data()))) != header.checksum {
+            return Err("its tensors do not have the checksum that was written with them; it was changed".into());
+        }
+        let mut tensors = BTreeMap::new();
+        for (name, view) in &found {
+            let data = view.data();
+            let values = match view.dtype() {
+                Dtype::F32 => data.chunks_exact(4).map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect(),
+                Dtype::F16 => {
+                    data.chunks_exact(2).map(|half| f16::from_le_bytes([half[0], half[1]]).to_f32()).collect()
+                }
+                other => return Err(format!("its tensor `{name}` is {other:?} instead of F32 or F16")),
+            };
+            tensors.insert(name.clone(), (view.shape().to_vec(), values));
+        }
+        let recipe = Recipe::parse(&header.recipe, "in it").map_err(|error| error.to_string())?;
+        let Header { counters, input, classes, .. } = header;
+        Ok(Self { recipe, counters, input, classes, tensors })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Checkpoint {
+        let recipe = Recipe::find("glyphs-mlp").expect("a recipe");
+        let tensors = BTreeMap::from([
+            ("fc1.weight".to_owned(), (vec![2, 3], vec![1.0, -0.0, f32::MIN_POSITIVE, 4.5, 1e-40, -7.25])),
+            (SUMS.to_owned(), (vec![3], vec![1.5, 2.0, 3.0])),
+        ]);
+        let counters = Counters { epoch: 3, seconds: 0.1 + 0.2, ..Counters::default() };
+        Checkpoint { recipe, counters, input: [1, 32, 32], classes: vec!["A".into(), "B".into()], tensors }
+    }
+
+    #[test]
+    fn a_checkpoint_survives_the_disk_and_has_the_same_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("last.safetensors");
+        sample().write(&path).expect("written");
+        assert_eq!(Checkpoint::read(&path).expect("read"), sample());
+        let bytes = std::fs::read(&path).expect("bytes");
+        assert_eq!(bytes, sample().to_bytes(&path, Dtype::F32).expect("bytes"));
+        assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn what_is_written_for_use_holds_the_weights_in_use_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("half.safetensors");
+        let mut whole = sample();
+        whole.recipe.data.folder = Some(folder.path().to_owned());
+        whole.write_half(&path).expect("written");
+        let half = Checkpoint::read(&path).expect("read");
+        assert_eq!(half.recipe.data.folder, None);
+        // Too small for 16 bits is 0; what they hold is as it was.
+        let values = vec![1.0, -0.0, 0.0, 4.5, 0.0, -7.25];
+        assert_eq!(half.tensors, BTreeMap::from([("fc1.weight".to_owned(), (vec![2, 3], values))]));
+        whole.recipe.training.ema = Some(0.9);
+        whole.tensors.insert("ema/fc1.weight".into(), (vec![1], vec![0.5]));
+        whole.write_half(&path).expect("written");
+        assert_eq!(Checkpoint::read(&path).expect("read").tensors.keys().collect::<Vec<_>>(), ["ema/fc1.weight"]);
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        let whole = sample().to_bytes(Path::new("x"), Dtype::F32).expect("bytes");
+        for length in 0..whole.len() {
+            assert!(Checkpoint::from_bytes(&whole[..length]).is_err());
+        }
+        let mut changed = whole.clone();
+        *changed.last_mut().expect("a byte") ^= 1;
+        assert!(Checkpoint::from_bytes(&changed).expect_err("noticed").contains("checksum"));
+    }
+}

@@ -1,0 +1,181 @@
+//! Which recipe is meant, when a model and a data set are named but no recipe, or only part of them.
+
+use std::path::Path;
+
+use crate::nn::Scheme;
+use crate::nn::models::{self, Config, IMAGENET};
+use crate::nn::network::Entry;
+use crate::train::Recipe;
+use crate::train::recipe::{self, not_right};
+use crate::{Error, Result};
+
+/// The model whose recipes serve convolutional networks that have none of their own.
+const SIMILAR: &str = "cnn";
+/// The model whose recipes serve the other twins of torchvision's models.
+const TWIN: &str = "squeezenet";
+
+/// A network's file.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: Option<String>,
+    #[serde(default)]
+    init: Scheme,
+    #[serde(deserialize_with = "crate::nn::network::entries")]
+    layer: Vec<Entry>,
+}
+
+/// A model that is known by name, else the network in a TOML file, named after the file where it says no name.
+///
+/// # Errors
+/// When there is neither, with the nearest name; when the file is no network.
+pub fn model(name_or_file: &str) -> Result<Config> {
+    let path = Path::new(name_or_file);
+    if models::names().contains(&name_or_file) {
+        return Ok(Config::named(name_or_file));
+    }
+    if !path.is_file() {
+        return Err(match path.extension().is_some_and(|extension| extension == "toml") {
+            true => Error::usage(format!("There is no network file {}.", path.display())),
+            false => crate::error::unknown("model", name_or_file, &models::names()),
+        });
+    }
+    let text = std::fs::read_to_string(path).map_err(Error::file("cannot read the network", path))?;
+    let stem = path.file_stem().map_or_else(|| "network".into(), |stem| stem.to_string_lossy().into_owned());
+    network(&text, &path.display().to_string(), stem)
+}
+
+/// A network's text; `origin` is what errors call it, `own` its name where it says none.
+fn network(text: &str, origin: &str, own: String) -> Result<Config> {
+    let written: Written =
+        toml::from_str(text).map_err(|error| not_right(&format!("network {origin}"), text, &error))?;
+    if written.layer.is_empty() {
+        return Err(Error::usage(format!("The network {origin} has no layers; begin each with [[layer]].")));
+    }
+    let name = written.name.unwrap_or(own);
+    let config = Config { init: written.init, layer: written.layer, ..Config::named(name) };
+    config.validate()?;
+    Ok(config)
+}
+
+/// The recipe that a recipe's name or file, a model and a data set ask for, with that model and data set in it. Where no
+/// recipe is named it is that of the pair, else that of the model on another set, else that of a model like it.
+///
+/// # Errors
+/// For names that are not known.
+pub fn choose(recipe: Option<&str>, model: Option<Config>, dataset: Option<&str>) -> Result<Recipe> {
+    let mut chosen = match (recipe, &model) {
+        (Some(name), _) => Recipe::find(name)?,
+        (None, None) => Recipe::of_pair(None, dataset).map_or_else(|| Recipe::find(recipe::DEFAULT), Ok)?,
+        (None, Some(model)) => for_model(model, dataset)?,
+    };
+    if let Some(model) = model.filter(|model| model.name != chosen.model.name || !model.layer.is_empty()) {
+        // Layers of another model mean nothing to this one.
+        let init = if model.layer.is_empty() { chosen.model.init } else { model.init };
+        let published =
+            chosen.model.pretrained.as_deref() == Some(IMAGENET) && models::published(&model.name).is_some();
+        chosen.model = match published {
+            true => Config { init, ..begun_as(&chosen.model, model) },
+            false => Config { init, ..model },
+        };
+    }
+    if let Some(dataset) = dataset {
+        chosen.data.name = dataset.into();
+    }
+    Ok(chosen)
+}
+
+/// A model with the weights to begin with, and what learns of them, of another.
+fn begun_as(other: &Config, model: Config) -> Config {
+    let Config { pretrained, unfreeze, pretrained_rate, .. } = other.clone();
+    Config { pretrained, unfreeze, pretrained_rate, ..model }
+}
+
+fn for_model(model: &Config, dataset: Option<&str>) -> Result<Recipe> {
+    model.validate()?;
+    let name = model.name.as_str();
+    let own = Recipe::of_pair(Some(name), dataset);
+    // On other images than its recipe's, a model takes what suits them.
+    let elsewhere = || {
+        let mut recipe = Recipe::of_pair(Some(name), None)?;
+        let Config { init, dropout, .. } = recipe.model;
+        recipe.model = Config { init, dropout, ..begun_as(&recipe.model, Config::named(name)) };
+        Some(recipe)
+    };
+    let found = own.or_else(elsewhere);
+    let similar = if models::published(name).is_some() { TWIN } else { SIMILAR };
+    let found =
+        found.or_else(|| Recipe::of_pair(Some(similar), dataset)).or_else(|| Recipe::of_pair(Some(similar), None));
+    found.map_or_else(|| Recipe::find(recipe::DEFAULT), Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NETWORK: &str = "
+[[layer]]
+kind = \"conv2d\"
+outputs = 8
+kernel = 3
+[[layer]]
+kind = \"global-average-pool\"
+[[layer]]
+kind = \"classes\"
+";
+
+    fn chosen(model: &str, dataset: Option<&str>) -> Recipe {
+        choose(None, Some(Config::named(model)), dataset).expect("a recipe")
+    }
+
+    #[test]
+    fn a_model_and_a_data_set_find_their_recipe() {
+        assert_eq!(chosen("cnn", Some("cifar10")).name, "cifar10-cnn");
+        assert_eq!(chosen("cnn", Some("emnist36")).name, "nist36-cnn");
+        assert_eq!(chosen("cnn", Some("sun8")).name, "sun8-cnn");
+        assert_eq!(choose(None, None, None).expect("a recipe").name, recipe::DEFAULT);
+        let on_another = chosen("cnn", Some("mnist"));
+        assert_eq!((on_another.model.channels, on_another.data.name.as_str()), (None, "mnist"));
+        let alike = chosen("resnet9", Some("cifar10"));
+        assert_eq!((alike.model.name.as_str(), alike.training.epochs), ("resnet9", 25));
+    }
+
+    #[test]
+    fn twins_of_torchvisions_models_begin_with_published_weights() {
+        for name in ["squeezenet", "resnet18", "mobilenet_v2"] {
+            let recipe = chosen(name, Some("my-images"));
+            assert_eq!((recipe.model.name.as_str(), recipe.data.name.as_str()), (name, "my-images"));
+            assert_eq!(recipe.model.pretrained.as_deref(), Some(IMAGENET));
+            recipe.validate().expect("sound");
+            recipe.build_model([3, 256, 256], 3).expect("a model");
+        }
+        assert_eq!(chosen("resnet9", Some("flowers17")).model.pretrained, None);
+    }
+
+    #[test]
+    fn a_network_is_embedded_in_its_recipe_and_survives_being_written() {
+        let network = network(NETWORK, "it", "small".into()).expect("a network");
+        let recipe = choose(None, Some(network.clone()), Some("cifar10")).expect("a recipe");
+        assert_eq!(recipe.model, network);
+        let text = recipe.to_toml().expect("text");
+        assert!(text.contains("[[model.layer]]\nkind = \"conv2d\""), "{text}");
+        assert_eq!(Recipe::parse(&text, "again").expect("a recipe"), recipe);
+    }
+
+    #[test]
+    fn wrong_networks_are_answered_with_the_layer() {
+        let cases = [
+            ("\"conv2d\"", "\"conv3d\"", "did you mean `conv2d`"),
+            ("outputs = 8", "output = 8", "layer 1: `conv2d`: unknown field `output`"),
+            ("outputs = 8\n", "", "missing field `outputs`"),
+            ("kernel = 3", "kernel = \"3\"", "[3, 5]"),
+            ("kind = \"classes\"", "name = \"x\"", "its kind"),
+            ("[[layer]]\nkind = \"conv2d\"", "name = \"cnn\"\n[[layer]]\nkind = \"conv2d\"", "another name"),
+        ];
+        for (from, to, part) in cases {
+            assert!(NETWORK.contains(from), "{from}");
+            let sentence = network(&NETWORK.replace(from, to), "it", "small".into()).expect_err("refused").to_string();
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+}

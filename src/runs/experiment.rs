@@ -1,0 +1,147 @@
+//! A whole run: from a recipe to a run directory with its summary.
+
+use super::directory::RunDirectory;
+use super::events::Events;
+use crate::Result;
+use crate::data::SplitName;
+use crate::train::{Checkpoint, EpochLine, Summary, Trainer};
+
+/// Watches a run and may stop it.
+pub trait Observer {
+    /// So many steps of the epoch (from 1) are done; whether to go on.
+    fn step(&mut self, epoch: u32, step: u32) -> bool;
+    /// An epoch is done; whether to go on.
+    fn epoch(&mut self, line: &EpochLine) -> bool;
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunOutcome {
+    /// All epochs are done.
+    Finished(Box<Summary>),
+    /// The observer stopped it; it can be resumed.
+    Interrupted {
+        /// Epochs that are complete.
+        epochs: u32,
+        /// Steps of the next epoch that are done.
+        steps: u32,
+    },
+}
+
+/// A trainer and where its run is kept.
+#[derive(Debug)]
+pub struct Experiment {
+    /// The trainer.
+    pub trainer: Trainer,
+    /// The run's directory.
+    pub run: RunDirectory,
+    /// Where each epoch is told to TensorBoard as well: [`RunDirectory::events`].
+    pub events: Option<Events>,
+}
+
+impl Experiment {
+    /// Begins where a checkpoint stands.
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit the trainer.
+    pub fn resumed(mut trainer: Trainer, run: RunDirectory, checkpoint: &Checkpoint) -> Result<Self> {
+        trainer.restore(checkpoint)?;
+        run.cut_metrics(checkpoint.counters.epoch)?;
+        Ok(Self { trainer, run, events: None })
+    }
+
+    /// Trains to the last epoch, keeping a checkpoint after each, and measures.
+    ///
+    /// # Errors
+    /// When the device or the disk fails, or the loss or a weight is no longer finite.
+    pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<RunOutcome> {
+        while !self.is_over() {
+            let epoch = self.trainer.counters().epoch + 1;
+            let line = self.trainer.epoch(&mut |step| observer.step(epoch, step)).await?;
+            let Some(line) = line else {
+                let checkpoint = self.trainer.checkpoint().await?;
+                self.run.write_last(&checkpoint)?;
+                return Ok(self.interrupted());
+            };
+            self.keep(&line).await?;
+            if !observer.epoch(&line) && !self.is_over() {
+                return Ok(self.interrupted());
+            }
+        }
+        let summary = self.summary().await?;
+        self.run.write_summary(&summary)?;
+        Ok(RunOutcome::Finished(Box::new(summary)))
+    }
+
+    /// Whether all epochs are done, or none was better for as long as the recipe's patience.
+    fn is_over(&self) -> bool {
+        let (counters, training) = (self.trainer.counters(), &self.trainer.recipe().training);
+        let since_best = counters.best_epoch.map_or(0, |best| counters.epoch - best);
+        counters.epoch >= training.epochs || training.patience.is_some_and(|patience| since_best >= patience)
+    }
+
+    fn interrupted(&self) -> RunOutcome {
+        let counters = self.trainer.counters();
+        RunOutcome::Interrupted { epochs: counters.epoch, steps: counters.step }
+    }
+
+    /// Writes an epoch down: its line first and the last checkpoint last, so that whatever a crash leaves can be resumed
+    /// from the last checkpoint.
+    async fn keep(&mut self, line: &EpochLine) -> Result<()> {
+        self.run.append(line)?;
+        if let Some(events) = &mut self.events {
+            events.epoch(line)?;
+        }
+        let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
+        let counters = self.trainer.counters_mut();
+        let best = counters.best_figure.is_none_or(|best| figure > best);
+        if best {
+            counters.best_figure = Some(figure);
+            counters.best_epoch = Some(line.epoch);
+            counters.best_val_accuracy = line.val_accuracy;
+        }
+        let checkpoint = self.trainer.checkpoint().await?;
+        if best {
+            self.run.write_best(&checkpoint)?;
+        }
+        self.run.write_last(&checkpoint)
+    }
+
+    /// Measures with the last weights and sums the run up.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn summary(&mut self) -> Result<Summary> {
+        let test = self.trainer.evaluate(SplitName::Test).await?;
+        let weights = self.trainer.weights().await?;
+        let trainer = &self.trainer;
+        let counters = trainer.counters();
+        let last = counters.last.as_ref();
+        let parameters = trainer.model().parameters();
+        Ok(Summary {
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+            run: self.run.path().display().to_string(),
+            recipe: trainer.recipe().name.clone(),
+            model: trainer.recipe().model.name.clone(),
+            dataset: trainer.recipe().data.name.clone(),
+            executor: trainer.engine().kind().into(),
+            device: trainer.engine().device_name(),
+            epochs: counters.epoch,
+            stopped_early: counters.epoch < trainer.recipe().training.epochs,
+            seconds: counters.seconds,
+            train_loss: last.map_or(0.0, |line| line.train_loss),
+            train_accuracy: last.and_then(|line| line.train_accuracy),
+            val_loss: last.and_then(|line| line.val_loss),
+            val_accuracy: last.and_then(|line| line.val_accuracy),
+            test_loss: test.map(|test| test.loss),
+            test_accuracy: test.and_then(|test| test.accuracy),
+            best_val_accuracy: counters.best_val_accuracy,
+            best_epoch: counters.best_epoch,
+            val_psnr: last.and_then(|line| line.val_psnr),
+            test_psnr: test.and_then(|test| test.psnr),
+            weights_hash: parameters.hash(&weights),
+            parameters: parameters.count(),
+            planned_bytes: trainer.planned_bytes(),
+        })
+    }
+}

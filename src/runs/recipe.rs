@@ -1,0 +1,88 @@
+//! What recipes need of the disk: files of recipes, data sets, and weights to begin with.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::{self, Dataset, Split, split_off};
+use crate::datasets::{self, LoadOptions};
+use crate::formats::tensors::TensorFile;
+use crate::nn::models;
+use crate::train::Recipe;
+use crate::train::recipe::names;
+use crate::{Error, Result};
+
+impl Recipe {
+    /// A built-in recipe by its name, else the recipe in a file.
+    ///
+    /// # Errors
+    /// When there is neither, with the nearest name; when the file is no recipe.
+    pub fn find(name_or_file: &str) -> Result<Self> {
+        if names().contains(&name_or_file) {
+            return Self::built_in(name_or_file);
+        }
+        let path = Path::new(name_or_file);
+        if path.is_file() {
+            return Self::read(path);
+        }
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            return Err(Error::usage(format!("There is no recipe file {}.", path.display())));
+        }
+        Err(crate::error::unknown("recipe", name_or_file, &names()))
+    }
+
+    /// The recipe in a file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no recipe.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::file("cannot read the recipe", path))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Opens the file of weights that it begins with, where it begins with one: the one named, or that of ImageNet's weights in
+    /// a data directory, looked for as its data set is.
+    ///
+    /// # Errors
+    /// When it is not there, with what to do; else as [`TensorFile::open`].
+    pub fn open_pretrained(&self, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
+        let Some(named) = &self.model.pretrained else { return Ok(None) };
+        let path = match models::published(&self.model.name) {
+            Some(published) if named == models::IMAGENET => {
+                datasets::weights_file(&self.model.name, published, data_dir.or(self.data.folder.as_deref()))?
+            }
+            _ => PathBuf::from(named),
+        };
+        TensorFile::open(&path).map(Some)
+    }
+
+    /// Loads its data set, as limited and split as it says, and writes down where the files were.
+    ///
+    /// # Errors
+    /// When the data set is unknown, not there or damaged, or has no training images.
+    pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<Dataset> {
+        let mut options =
+            LoadOptions { asked: self.data.asked(), skip_bad: self.data.skip_bad, ..LoadOptions::default() };
+        if self.data.stream {
+            options.most_in_memory = 0;
+        }
+        let directory = data_dir.or(self.data.folder.as_deref());
+        let mut dataset = datasets::load_with(&self.data.name, directory, &options)?;
+        self.data.name.clone_from(&dataset.name);
+        self.data.folder.clone_from(&dataset.folder);
+        if let Some(fraction) = self.data.val_fraction {
+            if dataset.val.is_some() {
+                return Err(Error::usage(format!(
+                    "The data set {} has a validation split of its own; leave --val-fraction out.",
+                    dataset.name
+                )));
+            }
+            let train = std::mem::replace(&mut dataset.train, Split::empty());
+            let (train, val) = split_off(train, fraction, self.seed);
+            (dataset.train, dataset.val) = (train, Some(val));
+        }
+        if let Some(limit) = self.data.limit_train {
+            let train = std::mem::replace(&mut dataset.train, Split::empty());
+            dataset.train = data::limit(train, limit, self.seed);
+        }
+        Ok(dataset)
+    }
+}

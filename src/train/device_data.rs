@@ -1,0 +1,212 @@
+//! How a split's images lie on the device: whole, in as many shards as its bindings ask; or, where they are larger or the
+//! recipe says so, in a ring of slots that the host fills ahead of the steps.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::loader::{Loader, Work};
+use crate::data::{Pixels, Split};
+use crate::graph::Target;
+use crate::nn::models::Task;
+use crate::ops::shards::MOST_SHARDS;
+use crate::{Engine, Result};
+
+/// Batches that a ring holds at most: the steps of one submit.
+const MOST_SLOTS: usize = 8;
+
+/// Images that are taken from the disk to the device at a time; whole words of any.
+const READ_AT_ONCE: usize = 256;
+
+/// What a graph must know of a split that lies on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceData {
+    /// What its buffers are named after: `train`, `val` or `test`.
+    pub name: &'static str,
+    /// Images.
+    pub rows: usize,
+    /// Whether values are bytes; else floats.
+    pub bytes: bool,
+    /// An image's channels, height and width.
+    pub input: [usize; 3],
+    /// Images of a shard; the last may have fewer.
+    pub each: usize,
+    /// Batches that a ring of slots holds; none where all images lie on the device.
+    pub slots: Option<usize>,
+}
+
+impl DeviceData {
+    /// Of images that lie on the device in one piece.
+    pub fn whole(name: &'static str, rows: usize, bytes: bool, input: [usize; 3]) -> Self {
+        Self { name, rows, bytes, input, each: rows, slots: None }
+    }
+
+    /// Of a split under a name, for steps of `batch` on a target; streamed where `stream` says so or it is too large.
+    pub fn of(
+        name: &'static str,
+        split: &Split,
+        input: [usize; 3],
+        target: &Target,
+        (batch, stream): (usize, bool),
+    ) -> Self {
+        Self::of_rows(name, (split.len(), split.pixels.value_bytes() == 1), input, target, (batch, stream))
+    }
+
+    /// Of so many images that are not there yet, of bytes or floats: as [`DeviceData::of`].
+    pub fn of_rows(
+        name: &'static str,
+        (rows, bytes): (usize, bool),
+        input: [usize; 3],
+        target: &Target,
+        (batch, stream): (usize, bool),
+    ) -> Self {
+        let image = input.iter().product::<usize>() * if bytes { 1 } else { 4 };
+        let most = (target.max_binding.min(target.max_buffer) / image.max(1)).max(1);
+        let shards = rows.div_ceil(most).max(1);
+        let ring = (stream || shards > MOST_SHARDS).then(|| (most / batch.max(1)).clamp(1, MOST_SLOTS));
+        let each = rows.div_ceil(shards);
+        Self { each, slots: ring, ..Self::whole(name, rows, bytes, input) }
+    }
+
+    /// The name of one of its buffers: `pixels`, `labels`, `order` or `sums`.
+    pub fn buffer(&self, what: &str) -> String {
+        format!("{}.{what}", self.name)
+    }
+
+    /// The buffers of its images for steps of `batch`, each with its rows.
+    pub fn shards(&self, batch: usize) -> Vec<(String, usize)> {
+        let of = |(number, first): (usize, usize)| {
+            let name = if number == 0 { "pixels".into() } else { format!("pixels.{number}") };
+            (self.buffer(&name), self.each.min(self.rows - first))
+        };
+        match self.slots {
+            Some(slots) => vec![(self.buffer("pixels"), slots * batch)],
+            None => (0..self.rows).step_by(self.each.max(1)).enumerate().map(of).collect(),
+        }
+    }
+
+    /// Values of an image.
+    fn width(&self) -> usize {
+        self.input.iter().product()
+    }
+
+    /// Takes a split to the device: images that lie there whole, labels where they are used, and the order as it is.
+    ///
+    /// # Errors
+    /// When the device is lost, or the disk refuses.
+    pub fn upload(&self, engine: &mut Engine, task: Task, split: &Split) -> Result<()> {
+        if self.slots.is_none() {
+            let mut first = 0;
+            for (buffer, rows) in self.shards(0) {
+                let range = first * self.width()..(first + rows) * self.width();
+                match &split.pixels {
+                    Pixels::U8(values) => engine.write(&buffer, 0, &values[range])?,
+                    Pixels::F32(values) => engine.write(&buffer, 0, &values[range])?,
+                    pixels @ Pixels::Stored(_) => self.read_to(engine, &buffer, pixels, first..first + rows)?,
+                }
+                first += rows;
+            }
+        }
+        if task == Task::Classify {
+            engine.write(&self.buffer("labels"), 0, &split.labels)?;
+        }
+        let order: Vec<u32> = (0..split.len() as u32).collect();
+        engine.write(&self.buffer("order"), 0, &order)
+    }
+
+    /// Takes images from the disk to one of its buffers.
+    fn read_to(&self, engine: &mut Engine, buffer: &str, pixels: &Pixels, rows: Range<usize>) -> Result<()> {
+        let first = rows.start;
+        let mut bytes = Vec::new();
+        for start in rows.clone().step_by(READ_AT_ONCE) {
+            let numbers: Vec<u32> = (start..rows.end.min(start + READ_AT_ONCE)).map(|row| row as u32).collect();
+            bytes.resize(numbers.len() * self.width(), 0);
+            pixels.read(self.width(), &numbers, &mut bytes)?;
+            engine.write(buffer, (start - first) * self.width(), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The steps that a submit may take from step `first` on, of `steps` of `batch`: at most `at_once`, and for a ring those
+    /// whose slots are filled together.
+    pub fn submit(&self, first: usize, steps: usize, at_once: usize) -> Range<usize> {
+        let end = match self.slots {
+            Some(slots) => (first / slots + 1) * slots,
+            None => first + at_once,
+        };
+        first..end.min(steps)
+    }
+
+    /// Begins to prepare what the submits of `steps` (of `batch`) take, in the order of `order`, where there is a ring.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn loader(
+        &self,
+        pixels: &Arc<Pixels>,
+        order: Vec<u32>,
+        batch: usize,
+        steps: Range<usize>,
+    ) -> Result<Option<Loader>> {
+        let Some(slots) = self.slots else { return Ok(None) };
+        let mut pieces = Vec::new();
+        let mut next = steps.start;
+        while next < steps.end {
+            let submit = self.submit(next, steps.end, 1);
+            // From the ring's start, where words begin, even where the steps begin within it.
+            pieces.push(submit.start / slots * slots * batch..order.len().min(submit.end * batch));
+            next = submit.end;
+        }
+        let room = slots * batch * self.width() * pixels.value_bytes();
+        Loader::start(Work { pixels: pixels.clone(), width: self.width(), order, pieces, room }).map(Some)
+    }
+
+    /// Fills the ring, where there is one, with what the next submit takes. A GPU is given it behind the work that it has, so
+    /// that it does not wait.
+    ///
+    /// # Errors
+    /// When the images cannot be read, or the device is lost.
+    pub(super) fn feed(&self, engine: &mut Engine, loader: Option<&mut Loader>) -> Result<()> {
+        let Some(loader) = loader else { return Ok(()) };
+        let bytes = loader.take()?;
+        self.fill(engine, loader, bytes)
+    }
+
+    /// Fills the ring with what a loader prepared.
+    pub(super) fn fill(&self, engine: &mut Engine, loader: &mut Loader, bytes: Vec<u8>) -> Result<()> {
+        engine.write(&self.buffer("pixels"), 0, &bytes)?;
+        loader.give_back(bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(rows: usize, width: usize) -> Split {
+        Split { pixels: Pixels::U8(vec![0; rows * width]), labels: vec![0; rows] }
+    }
+
+    #[test]
+    fn a_set_lies_in_as_many_shards_as_it_needs_and_else_in_a_ring() {
+        let of = |max_binding: usize, stream: bool| {
+            let target = Target { max_binding, ..Target::cpu() };
+            DeviceData::of("train", &split(100, 12), [3, 2, 2], &target, (8, stream))
+        };
+        let rows = |data: DeviceData| data.shards(8).into_iter().map(|(_, rows)| rows).collect::<Vec<_>>();
+        assert_eq!(rows(of(1200, false)), [100]);
+        assert_eq!(rows(of(1199, false)), [50, 50]);
+        assert_eq!(rows(of(420, false)), [34, 34, 32]);
+        assert_eq!(rows(of(300, false)), [25; 4]);
+        assert_eq!((of(299, false).slots, rows(of(299, false))), (Some(3), vec![24]));
+        assert_eq!(of(usize::MAX, true).slots, Some(MOST_SLOTS));
+        assert_eq!(of(420, false).shards(8)[2].0, "train.pixels.2");
+    }
+
+    #[test]
+    fn submits_of_a_ring_end_where_it_does() {
+        let ring = DeviceData { slots: Some(3), ..DeviceData::whole("train", 100, true, [1, 2, 2]) };
+        assert_eq!([ring.submit(0, 13, 9), ring.submit(4, 13, 9), ring.submit(12, 13, 9)], [0..3, 4..6, 12..13]);
+        assert_eq!(DeviceData { slots: None, ..ring }.submit(4, 9, 3), 4..7);
+    }
+}

@@ -1,0 +1,15 @@
+//! The steps of an evaluation.
+
+use crate::ops::Step;
+
+/// Images of an evaluation step.
+pub(crate) const EVALUATION_BATCH: usize = 200;
+
+/// The steps that go once through `rows` images, in order.
+pub(super) fn evaluation_steps(rows: usize, batch: usize) -> Vec<Step> {
+    let step = |number: usize| {
+        let first = number * batch;
+        Step { first: first as u32, ..Step::new(number as u32, batch.min(rows - first) as u32, 0) }
+    };
+    (0..rows.div_ceil(batch)).map(step).collect()
+}
