@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use gpunn::data::{self, Split, epoch_order, glyphs};
+use gpunn::files;
 use gpunn::gpu::{self, Device};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, optimise};
 use gpunn::nn::{PARAMS, Parameters};
@@ -16,8 +17,8 @@ use gpunn::ops::batch::BatchTotal;
 use gpunn::ops::pack::Pack;
 use gpunn::ops::{Op, Step};
 use gpunn::random::{CounterRng, Purpose};
+use gpunn::train::Recipe;
 use gpunn::train::graphs::{self, DeviceData};
-use gpunn::train::{Recipe, files};
 use gpunn::{Engine, Error, Result};
 use safetensors::tensor::{Dtype, TensorView};
 

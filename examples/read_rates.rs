@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::{self, SplitName, images};
+use gpunn::data::SplitName;
+use gpunn::images;
 use gpunn::ocr::measure::{Measured, likeness};
 use gpunn::ocr::pages::{self, Glyphs, Written};
 use gpunn::ocr::{self, ReadOptions, Reader};

@@ -7,15 +7,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use gpunn::data::Fit;
 use gpunn::data::imagenet::SIDE;
-use gpunn::data::{Fit, Rule, open};
+use gpunn::files;
 use gpunn::formats::tensors::{self, Numbers, TensorFile};
 use gpunn::gpu::{self, Device};
 use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::images::{Rule, open};
 use gpunn::nn::{Build, Mode, PARAMS, STATISTICS};
 use gpunn::ops::Step;
 use gpunn::runs::weights;
-use gpunn::train::{Recipe, files};
+use gpunn::train::Recipe;
 use gpunn::{Engine, Error, Result};
 
 const USAGE: &str = "usage: torchvision logits WEIGHTS MODEL IMAGES OUT cpu|gpu, or torchvision prepare OUT IMAGE...";

@@ -1,8 +1,9 @@
 //! Downloads, against a small server on this machine: what is resumed, what is refused, what is unpacked.
 
 use flate2::{Compression, write::GzEncoder};
-use gpunn::data::{self, SplitName};
-use gpunn::datasets::fetch::{Got, Published, Source, get, get_from};
+use gpunn::data::SplitName;
+use gpunn::datasets::fetch::{Got, get, get_from};
+use gpunn::datasets::sources::{Published, Source};
 use gpunn::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -3,7 +3,7 @@
 mod matlab;
 
 use flate2::{Compression, write::GzEncoder};
-use gpunn::data::{self, Dataset, Pixels, SplitName};
+use gpunn::data::{Dataset, Pixels, SplitName};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,10 @@
 //! CIFAR and folders of images: what they hold, what the cache keeps, and that each kind of bad one ends in a sentence.
 
 use flate2::{Compression, write::GzEncoder};
-use gpunn::data::{self, Dataset, Pixels, Split, SplitName};
-use gpunn::data::{Fit, ImageOptions, Size, Store};
+use gpunn::data::{Dataset, Pixels, Split, SplitName};
+use gpunn::data::{Fit, ImageOptions, Size};
 use gpunn::datasets::LoadOptions;
+use gpunn::datasets::Store;
 use image::{Rgb, RgbImage};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,8 +1,8 @@
 //! Augmentation, averages of weights, flips averaged, early stopping, shards and streams: each against what it must equal.
 
 use gpunn::Engine;
-use gpunn::data::images::{ImageOptions, Size};
 use gpunn::data::{Dataset, Pixels, SplitName, epoch_order};
+use gpunn::data::{ImageOptions, Size};
 use gpunn::datasets::LoadOptions as Loading;
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
 use gpunn::inference::Predictor;
