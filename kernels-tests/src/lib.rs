@@ -4,6 +4,10 @@ pub mod memory;
 pub mod mlp;
 pub mod random_graph;
 pub mod rules;
+#[path = "../../tests/common/skip.rs"]
+pub mod skip;
+#[path = "../../tests/common/training.rs"]
+pub mod training;
 
 use std::collections::BTreeMap;
 
@@ -13,15 +17,14 @@ use gpunn::graph::Plan;
 use gpunn::{Engine, Result};
 
 /// The adapter that tests run on: the first, or the one whose number or part of the name `GPUNN_ADAPTER` gives.
-/// Without one a test is skipped and says so, unless `GPUNN_REQUIRE_ADAPTER` is set, which CI does.
+/// Without one the test is skipped.
 pub fn adapter() -> Option<Adapter> {
     let wanted = std::env::var("GPUNN_ADAPTER").unwrap_or_default();
     let found = pollster::block_on(adapters()).into_iter().find(|adapter| {
         wanted.is_empty() || adapter.index.to_string() == wanted || adapter.description().contains(&wanted)
     });
     if found.is_none() {
-        assert!(std::env::var_os("GPUNN_REQUIRE_ADAPTER").is_none(), "no adapter to test on");
-        println!("skipped: no adapter");
+        skip::skipped("there is no adapter to test on");
     }
     found
 }
@@ -67,4 +70,17 @@ pub fn results(engine: &mut Engine, plan: Plan, inputs: &Inputs) -> Result<BTree
         results.insert(name, values);
     }
     Ok(results)
+}
+
+/// Asserts that numbers are those that are wanted, within an absolute error and a relative one together.
+///
+/// # Panics
+/// When one is not, with its place.
+#[track_caller]
+pub fn assert_close(found: &[f32], wanted: &[f64], absolute: f64, relative: f64) {
+    assert_eq!(found.len(), wanted.len());
+    for (index, (&found, &wanted)) in found.iter().zip(wanted).enumerate() {
+        let error = (f64::from(found) - wanted).abs();
+        assert!(error <= absolute + relative * wanted.abs(), "element {index} is {found}, must be {wanted}");
+    }
 }
