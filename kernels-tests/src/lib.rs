@@ -2,6 +2,8 @@
 
 pub mod memory;
 pub mod mlp;
+#[path = "../../tests/common/numbers.rs"]
+pub mod numbers;
 pub mod random_graph;
 pub mod rules;
 #[path = "../../tests/common/skip.rs"]
@@ -70,17 +72,4 @@ pub fn results(engine: &mut Engine, plan: Plan, inputs: &Inputs) -> Result<BTree
         results.insert(name, values);
     }
     Ok(results)
-}
-
-/// Asserts that numbers are those that are wanted, within an absolute error and a relative one together.
-///
-/// # Panics
-/// When one is not, with its place.
-#[track_caller]
-pub fn assert_close(found: &[f32], wanted: &[f64], absolute: f64, relative: f64) {
-    assert_eq!(found.len(), wanted.len());
-    for (index, (&found, &wanted)) in found.iter().zip(wanted).enumerate() {
-        let error = (f64::from(found) - wanted).abs();
-        assert!(error <= absolute + relative * wanted.abs(), "element {index} is {found}, must be {wanted}");
-    }
 }

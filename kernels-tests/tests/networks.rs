@@ -8,8 +8,9 @@ use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, STATISTICS, Sequence};
 use gpunn::ops::Step;
 use gpunn::optim::Optimiser;
 use gpunn::train::{self, Experiment, Recipe, RunDirectory, RunOutcome, Trainer};
+use kernels_tests::gpu;
+use kernels_tests::numbers::assert_close;
 use kernels_tests::training::{self, Until, begin, documented, finish, trainer};
-use kernels_tests::{assert_close, gpu};
 
 /// Images of 3x16x16 in two classes: bright above or bright below, with some pattern over them.
 fn stripes(images: usize) -> Split {

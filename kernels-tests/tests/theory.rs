@@ -7,8 +7,9 @@ use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimis
 use gpunn::ops::{Call, Lower, Op, Step};
 use gpunn::random::{CounterRng, Purpose, philox};
 use gpunn::{Engine, Result};
+use kernels_tests::engines;
 use kernels_tests::mlp::Mlp;
-use kernels_tests::{assert_close as close, engines};
+use kernels_tests::numbers::assert_close as close;
 
 /// Builds a graph over leaves of these shapes and values, runs a step, and returns what it keeps.
 fn run<const N: usize>(
