@@ -1,33 +1,21 @@
 //! Autoencoders as models and as commands: cut in two, given back, encoded and decoded.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod common;
 
+use std::path::Path;
+
+use common::{gpunn_on_cpu as gpunn, is_refusal, text};
 use gpunn::formats::npy::{self, Npy};
 use gpunn::nn::Model;
 use gpunn::nn::models::Config;
 
-fn gpunn(folder: &Path, args: &[&str]) -> Output {
-    let args = args.iter().copied().chain(["--device", "cpu"]);
-    Command::new(env!("CARGO_BIN_EXE_gpunn")).current_dir(folder).args(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
-    let words: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-    let output = gpunn(folder, &words);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    serde_json::from_str(text(&output.stdout).trim()).expect("JSON")
+    common::json(&gpunn(folder, &[args, &["--json"]].concat()))
 }
 
+#[track_caller]
 fn refused(folder: &Path, args: &[&str], code: i32, part: &str) {
-    let output = gpunn(folder, args);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
-    assert!(error.contains(part) && !error.contains("panicked") && output.stdout.is_empty(), "{args:?}: {error}");
+    is_refusal(&gpunn(folder, args), code, &[part]);
 }
 
 fn number(value: &serde_json::Value, field: &str) -> f64 {

@@ -1,9 +1,11 @@
 //! Downloads, against a small server on this machine: what is resumed, what is refused, what is unpacked.
 
-use flate2::{Compression, write::GzEncoder};
-use gpunn::data::SplitName;
-use gpunn::datasets::fetch::{Got, get, get_from};
-use gpunn::datasets::sources::{Published, Source};
+mod common;
+
+use common::files::{self, idx};
+use common::names;
+use gpunn::data::{self, SplitName};
+use gpunn::datasets::fetch::{Got, Published, Source, get, get_from};
 use gpunn::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -90,18 +92,10 @@ fn answer(mut stream: TcpStream, content: &[u8], manner: Manner, seen: &Mutex<Ve
 /// An archive like CIFAR-10's, of noise that does not pack well.
 fn archive() -> Vec<u8> {
     let noise: Vec<u8> = (0..200_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 15) as u8).collect();
-    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-    let names = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
-    let files =
-        names.map(|name| format!("{name}.bin")).into_iter().chain(["batches.meta.txt".into(), "readme.html".into()]);
-    for (i, name) in files.enumerate() {
-        let mut header = tar::Header::new_gnu();
-        let bytes = &noise[i * 20_000..(i + 1) * 20_000];
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        tar.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), bytes).expect("writing to memory");
-    }
-    tar.into_inner().and_then(GzEncoder::finish).expect("writing to memory")
+    let batches = (1..=5).map(|number| format!("data_batch_{number}.bin"));
+    let names = batches.chain(["test_batch.bin", "batches.meta.txt", "readme.html"].map(String::from));
+    let file = |(name, bytes): (String, &[u8])| (format!("cifar-10-batches-bin/{name}"), bytes.to_vec());
+    files::tar_gz(&names.zip(noise.chunks(20_000)).map(file).collect::<Vec<_>>())
 }
 
 /// Fetches `content`, as it is published, from the addresses into `directory`.
@@ -120,14 +114,6 @@ fn fetch(addresses: &[&str], published: &[u8], directory: &Path) -> Result<Got> 
 
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(directory).expect("listed");
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -203,17 +189,11 @@ fn an_address_that_has_nothing_is_named_and_the_next_is_tried() {
 
 #[test]
 fn files_that_need_no_unpacking_are_fetched_each() {
-    let idx = |dims: &[u32], bytes: Vec<u8>| {
-        let mut file = vec![0, 0, 8, dims.len() as u8];
-        file.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
-        file.extend(bytes);
-        file
-    };
     let contents = [
-        ("train-images-idx3-ubyte.gz", idx(&[2, 28, 28], vec![9; 1568])),
-        ("train-labels-idx1-ubyte.gz", idx(&[2], vec![4, 1])),
-        ("t10k-images-idx3-ubyte.gz", idx(&[1, 28, 28], vec![3; 784])),
-        ("t10k-labels-idx1-ubyte.gz", idx(&[1], vec![8])),
+        ("train-images-idx3-ubyte.gz", idx(&[2, 28, 28], &[9; 1568])),
+        ("train-labels-idx1-ubyte.gz", idx(&[2], &[4, 1])),
+        ("t10k-images-idx3-ubyte.gz", idx(&[1, 28, 28], &[3; 784])),
+        ("t10k-labels-idx1-ubyte.gz", idx(&[1], &[8])),
     ];
     let to = directory();
     for (name, content) in &contents {

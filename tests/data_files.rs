@@ -1,10 +1,12 @@
 //! Data sets as files: what real ones hold, and that each kind of bad one ends in a sentence that names it.
 
+mod common;
 mod matlab;
 
-use flate2::{Compression, write::GzEncoder};
-use gpunn::data::{Dataset, Pixels, SplitName};
-use std::io::Write;
+use common::files::{gzip, idx};
+use common::real_set;
+use gpunn::data::{self, Dataset, Pixels, SplitName};
+use gpunn::datasets::LoadOptions;
 use std::path::{Path, PathBuf};
 
 /// A folder `name` in a fresh data directory, with the given files.
@@ -142,18 +144,6 @@ fn a_set_of_its_validation_split_alone_loads_but_cannot_train() {
 
 // ---- IDX
 
-fn idx(dims: &[u32], bytes: Vec<u8>) -> Vec<u8> {
-    let mut file = vec![0, 0, 8, dims.len() as u8];
-    file.extend(dims.iter().flat_map(|d| d.to_be_bytes()));
-    file.extend(bytes);
-    file
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut gz = GzEncoder::new(Vec::new(), Compression::default());
-    gz.write_all(bytes).and_then(|()| gz.finish()).expect("writing to memory")
-}
-
 /// A small MNIST: two training images, packed, and one test image.
 fn mnist(images: Vec<u8>, labels: Vec<u8>) -> tempfile::TempDir {
     lay_out(
@@ -161,15 +151,15 @@ fn mnist(images: Vec<u8>, labels: Vec<u8>) -> tempfile::TempDir {
         &[
             ("train-images-idx3-ubyte.gz", images),
             ("train-labels-idx1-ubyte.gz", labels),
-            ("t10k-images-idx3-ubyte", idx(&[1, 28, 28], vec![255; 784])),
-            ("t10k-labels-idx1-ubyte", idx(&[1], vec![9])),
+            ("t10k-images-idx3-ubyte", idx(&[1, 28, 28], &vec![255; 784])),
+            ("t10k-labels-idx1-ubyte", idx(&[1], &vec![9])),
         ],
     )
 }
 
 #[test]
 fn idx_is_read_packed_and_plain() {
-    let directory = mnist(gzip(&idx(&[2, 28, 28], vec![7; 1568])), gzip(&idx(&[2], vec![3, 0])));
+    let directory = mnist(gzip(&idx(&[2, 28, 28], &vec![7; 1568])), gzip(&idx(&[2], &vec![3, 0])));
     let set = gpunn::datasets::load("mnist", Some(directory.path())).expect("whole");
     assert_eq!((set.train.labels.as_slice(), set.train.pixels.len()), ([3, 0].as_slice(), 1568));
     assert_eq!(set.split(SplitName::Test).expect("there").image(0), Some(vec![1.0; 784]));
@@ -179,18 +169,18 @@ fn idx_is_read_packed_and_plain() {
 
 #[test]
 fn bad_idx_files_are_sentences() {
-    let images = || gzip(&idx(&[2, 28, 28], vec![7; 1568]));
-    let labels = || gzip(&idx(&[2], vec![3, 0]));
+    let images = || gzip(&idx(&[2, 28, 28], &vec![7; 1568]));
+    let labels = || gzip(&idx(&[2], &vec![3, 0]));
     let says = |images: Vec<u8>, labels: Vec<u8>| sentence("mnist", mnist(images, labels).path());
     // Of the wrong kind: labels for images, images for labels, other elements, another format.
     assert!(says(labels(), labels()).contains("has to hold N x 28 x 28 images"));
     assert!(says(images(), images()).contains("has to hold 2 labels"));
-    assert!(says(idx(&[2, 32, 32], vec![0; 2048]), labels()).contains("has to hold N x 28 x 28"));
+    assert!(says(idx(&[2, 32, 32], &vec![0; 2048]), labels()).contains("has to hold N x 28 x 28"));
     assert!(says(vec![0, 0, 13, 1, 0, 0, 0, 0], labels()).contains("kind 0x0d"));
     assert!(says(b"\x89PNG\r\n".to_vec(), labels()).contains("is not an IDX file"));
     // Short, long, damaged.
-    assert!(says(idx(&[2, 28, 28], vec![7; 1567]), labels()).contains("but 1567 follow"));
-    assert!(says(idx(&[2, 28, 28], vec![7; 1569]), labels()).contains("but more follow"));
+    assert!(says(idx(&[2, 28, 28], &vec![7; 1567]), labels()).contains("but 1567 follow"));
+    assert!(says(idx(&[2, 28, 28], &vec![7; 1569]), labels()).contains("but more follow"));
     assert!(says(Vec::new(), labels()).contains("ends too early"));
     let whole = images();
     assert!(says(whole[..whole.len() - 8].to_vec(), labels()).contains("ends too early"));
@@ -198,8 +188,8 @@ fn bad_idx_files_are_sentences() {
     damaged[whole.len() - 8] ^= 0x10;
     assert!(says(damaged, labels()).contains("gzip data is damaged"));
     // Labels.
-    assert!(says(images(), gzip(&idx(&[2], vec![3, 10]))).contains("label 2 is 10"));
-    assert!(says(images(), gzip(&idx(&[3], vec![3, 1, 1]))).contains("has to hold 2 labels"));
+    assert!(says(images(), gzip(&idx(&[2], &vec![3, 10]))).contains("label 2 is 10"));
+    assert!(says(images(), gzip(&idx(&[3], &vec![3, 1, 1]))).contains("has to hold 2 labels"));
     let directory = mnist(images(), labels());
     std::fs::remove_file(directory.path().join("mnist/t10k-labels-idx1-ubyte")).expect("it was there");
     assert!(sentence("mnist", directory.path()).contains("neither t10k-labels-idx1-ubyte nor"));
@@ -207,17 +197,8 @@ fn bad_idx_files_are_sentences() {
 
 // ---- The files themselves
 
-/// A real set, where GPUNN_DATA has it.
 fn real(name: &str) -> Option<Dataset> {
-    let Some(directory) = std::env::var_os("GPUNN_DATA").map(PathBuf::from) else {
-        println!("skipped: GPUNN_DATA is not set");
-        return None;
-    };
-    if !directory.join(name).is_dir() {
-        println!("skipped: GPUNN_DATA has no {name}");
-        return None;
-    }
-    Some(gpunn::datasets::load(name, Some(&directory)).expect("the published files are whole"))
+    real_set(name, name, &LoadOptions::default())
 }
 
 /// The mean of a class's images: it shows how they stand.

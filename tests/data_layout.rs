@@ -1,26 +1,16 @@
 //! `gpunn data get --from`: sets laid out from what their makers hand out.
 
+mod common;
 mod matlab;
 
 use std::path::Path;
-use std::process::{Command, Output};
 
-fn gpunn(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gpunn"));
-    command.current_dir(folder).env_remove("GPUNN_DATA").env("XDG_CACHE_HOME", folder.join("cache"));
-    command.args(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use common::{files, gpunn, is_refusal, text};
 
 /// Refused with a code and a sentence that holds `part`; nothing is left behind.
 fn refused(folder: &Path, name: &str, code: i32, part: &str) {
     let output = gpunn(folder, &["data", "get", name, "--from", "got", "--data-dir", "data"]);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert!(error.contains(part) && !error.contains("panicked"), "{part}: {error}");
+    is_refusal(&output, code, &[part]);
     let left = std::fs::read_dir(folder.join("data")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "{part}");
 }
@@ -68,15 +58,7 @@ fn flowers_are_laid_out_by_their_first_split() {
     let mut all: Vec<String> = [&train, &val, &test].into_iter().flatten().map(|&number| name(number)).collect();
     all.push(name(1000.0));
     let archive = |names: &[String]| {
-        let gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        let mut archive = tar::Builder::new(gz);
-        for name in names {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(name.len() as u64);
-            header.set_mode(0o644);
-            archive.append_data(&mut header, name, name.as_bytes()).expect("writing to memory");
-        }
-        archive.into_inner().and_then(flate2::write::GzEncoder::finish).expect("writing to memory")
+        files::tar_gz(&names.iter().map(|name| (name.clone(), name.clone().into_bytes())).collect::<Vec<_>>())
     };
     write(&at.join("got/17flowers.tgz"), &archive(&all[1..]));
     refused(at, "flowers17", 1, "67 of the 68 photos");
@@ -119,14 +101,8 @@ fn scenes_are_laid_out_by_their_lists() {
     assert_eq!([content("train/desert/b.jpg"), content("test/park/c.jpg")], ["desert/b.jpg", "park/c.jpg"]);
 }
 
-/// An IDX file of bytes, packed.
-fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
-    let mut file = vec![0, 0, 8, dims.len() as u8];
-    file.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
-    file.extend(bytes);
-    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut gz, &file).expect("writing to memory");
-    gz.finish().expect("writing to memory")
+fn packed(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
+    files::gzip(&files::idx(dims, bytes))
 }
 
 #[test]
@@ -153,8 +129,8 @@ fn the_characters_are_made_from_emnist_and_mnist() {
             let bytes: Vec<u8> = shown.iter().flat_map(image).collect();
             let numbers: Vec<u8> = shown.iter().map(|&class| (class + first) as u8).collect();
             let (count, side) = (shown.len() as u32, SIDE as u32);
-            write(&at.join("got").join(images), &idx(&[count, side, side], &bytes));
-            write(&at.join("got").join(labels), &idx(&[count], &numbers));
+            write(&at.join("got").join(images), &packed(&[count, side, side], &bytes));
+            write(&at.join("got").join(labels), &packed(&[count], &numbers));
         };
     let letters =
         |split: &str| ["images-idx3", "labels-idx1"].map(|what| format!("emnist-letters-{split}-{what}-ubyte.gz"));

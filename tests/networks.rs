@@ -1,22 +1,9 @@
 //! Networks of a user's own, as the command line takes and refuses them.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod common;
 
-/// The network of the documentation, which is its one complete example.
-fn documented() -> String {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/networks.md")).expect("the page");
-    let (_, after) = page.split_once("```toml\n").expect("an example");
-    after.split_once("```").expect("its end").0.to_owned()
-}
-
-fn gpunn(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gpunn")).current_dir(folder).args(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use common::training::documented;
+use common::{gpunn, text};
 
 #[test]
 fn a_network_of_ones_own_trains_and_its_run_is_complete() {

@@ -1,32 +1,18 @@
 //! Reports as a person asks for them: what a page holds, what it says is not there, and each run that cannot be reported.
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
-fn gpunn(folder: &Path, args: &[&str]) -> Output {
-    let args = args.iter().copied().chain(["--device", "cpu"]);
-    Command::new(env!("CARGO_BIN_EXE_gpunn")).current_dir(folder).args(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    serde_json::from_str(text(&output.stdout).trim()).expect("JSON")
-}
+use common::{gpunn_on_cpu as gpunn, is_refusal, json, text};
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+#[track_caller]
 fn refused(folder: &Path, args: &[&str], code: i32, parts: &[&str]) {
-    let output = gpunn(folder, args);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
-    assert!(parts.iter().all(|part| error.contains(part)), "{args:?}: {error}");
-    assert!(!error.contains("panicked") && output.stdout.is_empty(), "{args:?}: {error}");
+    is_refusal(&gpunn(folder, args), code, parts);
 }
 
 /// Trains briefly into `out` and gives the summary.
@@ -63,8 +49,9 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
     assert_eq!(sections(&page), [&all[..], &["memory", "repeat"]].concat());
     let hash = summary["weights_hash"].as_str().expect("a hash");
     let accuracy = format!("{:.2} %", 100.0 * summary["test_accuracy"].as_f64().expect("a figure"));
-    for part in [hash, &accuracy, "gpunn train --recipe run/recipe.toml", "taken for", "Before, drawn again", "matmul"]
-    {
+    // A backslash is quoted for the shell.
+    let again = if cfg!(windows) { "--recipe 'run\\recipe.toml'" } else { "--recipe run/recipe.toml" };
+    for part in [hash, &accuracy, "gpunn train", again, "taken for", "Before, drawn again", "matmul"] {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("Left out"));
@@ -78,8 +65,9 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
 
     // The same again elsewhere, from what was kept; the run stays as it is.
     let kept = read(&at.join("run/outcomes.json"));
+    let shown = Path::new("elsewhere").join("report.html").display().to_string();
     let answer = json(&gpunn(at, &["report", "run", "--out", "elsewhere", "--quiet", "--json"]));
-    assert_eq!((&answer["report"], &answer["left_out"]), (&"elsewhere/report.html".into(), &serde_json::json!([])));
+    assert_eq!((&answer["report"], &answer["left_out"]), (&shown.into(), &serde_json::json!([])));
     let again = read(&at.join("elsewhere/report.html"));
     let confusion = |page: &str| page.split("<section id=\"").nth(3).expect("the third").to_owned();
     assert_eq!(confusion(&again), confusion(&page));

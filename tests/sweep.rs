@@ -1,23 +1,11 @@
 //! Sweeps, and the event files of runs that stop and go on.
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::{gpunn_on_cpu as gpunn, json, text};
 use gpunn::formats::tfrecord;
-
-fn gpunn(folder: &Path, args: &[&str]) -> Output {
-    let args = args.iter().copied().chain(["--device", "cpu"]);
-    Command::new(env!("CARGO_BIN_EXE_gpunn")).current_dir(folder).args(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    serde_json::from_str(text(&output.stdout).trim()).expect("JSON")
-}
 
 const SWEEP: [&str; 12] = [
     "sweep",

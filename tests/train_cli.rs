@@ -1,41 +1,26 @@
 //! The command line as a person or a script uses it: the fields of `--json`, and each bad input.
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
-fn gpunn(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gpunn")).current_dir(folder).args(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The one line of JSON on standard output.
-fn json(output: &Output) -> serde_json::Value {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let out = text(&output.stdout);
-    assert_eq!(out.lines().count(), 1, "{out}");
-    serde_json::from_str(out.trim()).expect("JSON")
-}
+use common::{gpunn, is_refusal, json, names, text};
 
 fn fields(value: &serde_json::Value) -> Vec<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
 /// Refused with a code and a sentence that holds `part`, without a panic, and without leaving anything.
+#[track_caller]
 fn refused(args: &[&str], code: i32, part: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     refused_in(folder.path(), args, code, part);
-    assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 0, "{args:?} left something");
+    assert!(names(folder.path()).is_empty(), "{args:?} left something");
 }
 
+#[track_caller]
 fn refused_in(folder: &Path, args: &[&str], code: i32, part: &str) {
-    let output = gpunn(folder, args);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
-    assert!(error.contains(part), "{args:?}: {error}");
-    assert!(!error.contains("panicked") && output.stdout.is_empty(), "{args:?}: {error}");
+    is_refusal(&gpunn(folder, args), code, &[part]);
 }
 
 const SMALL: [&str; 8] = ["--device", "cpu", "--limit-train", "720", "--epochs", "2", "--out", "run"];
@@ -211,7 +196,10 @@ fn numbers_that_cannot_train_are_refused_before_anything_is_written() {
         2,
         "batch of 8",
     );
-    refused(&["train", "--device", "cpu", "--out", "/proc/gpunn-run", "--epochs", "1"], 1, "/proc/gpunn-run");
+    // A folder that cannot be made, since a file has the name of the one that it would lie in.
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("file"), "").expect("written");
+    refused_in(folder.path(), &["train", "--device", "cpu", "--out", "file/run", "--epochs", "1"], 1, "file/run");
 }
 
 /// By the weights where ReLUs hide from the loss that they are no numbers, as at the lower of the rates, and by the loss.
@@ -254,15 +242,15 @@ fn ctrl_c_keeps_a_checkpoint_to_go_on_from() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     let args = ["train", "--device", "cpu", "--limit-train", "720", "--epochs", "100000", "--out", "run"];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_gpunn"));
-    let child = child.current_dir(at).args(args).stderr(std::process::Stdio::piped()).spawn().expect("begun");
+    let mut child = common::command(at);
+    let child = child.args(args).stderr(std::process::Stdio::piped()).spawn().expect("begun");
     let metrics = at.join("run/metrics.jsonl");
     let begun = std::time::Instant::now();
     while std::fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 2 {
         assert!(begun.elapsed().as_secs() < 60, "no epoch within a minute");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("sent");
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("sent");
     assert!(sent.success());
     let output = child.wait_with_output().expect("ended");
     let error = text(&output.stderr);

@@ -1,5 +1,9 @@
 //! Augmentation, averages of weights, flips averaged, early stopping, shards and streams: each against what it must equal.
 
+mod common;
+
+use common::numbers::assert_close;
+use common::training::{self, begin, finish, small};
 use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, SplitName, epoch_order};
 use gpunn::data::{ImageOptions, Size};
@@ -9,19 +13,12 @@ use gpunn::inference::Predictor;
 use gpunn::nn::PARAMS;
 use gpunn::ops::Step;
 use gpunn::ops::augment::{Augment, Flip, Padding, ResizedCrop};
-use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
+use gpunn::runs::Experiment;
 use gpunn::train::graphs::{DeviceData, training};
 use gpunn::train::{EpochLine, Recipe, Trainer, TrainerOptions, Tta, evaluate};
 
 fn recipe(change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
-    let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
-    recipe.data.limit_train = Some(700);
-    recipe.training.epochs = 2;
-    recipe.training.batch_size = 16;
-    change(&mut recipe);
-    recipe.validate().expect("a recipe that can train");
-    let dataset = recipe.load_data(None).expect("embedded");
-    (recipe, dataset)
+    small(700, 2, change)
 }
 
 fn moving() -> Augment {
@@ -43,18 +40,14 @@ fn resized() -> Augment {
 }
 
 fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
-    Trainer::new(Engine::cpu(), recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer")
+    training::trainer(Engine::cpu(), recipe, dataset)
 }
 
 /// The epoch's figures and the hash of the weights after so many epochs.
 fn trained(recipe: &Recipe, dataset: &Dataset, epochs: u32) -> (Vec<EpochLine>, String, Trainer) {
     let mut trainer = trainer(recipe, dataset);
-    let epoch = |trainer: &mut Trainer| {
-        gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole")
-    };
-    let lines = (0..epochs).map(|_| epoch(&mut trainer)).collect();
-    let weights = gpunn::blocking::block_on(trainer.weights()).expect("weights");
-    let hash = trainer.model().parameters().hash(&weights);
+    let lines = training::epochs(&mut trainer, epochs);
+    let hash = training::hash(&mut trainer);
     (lines, hash, trainer)
 }
 
@@ -206,8 +199,7 @@ fn an_average_is_what_the_steps_weights_make_of_it() {
     }
     let (engine, _) = trainer.engine_mut();
     let averages = gpunn::blocking::block_on(engine.read("ema")).expect("read");
-    let worst = averages.iter().zip(&wanted).map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
-    assert!(worst < 1e-6, "{worst}");
+    assert_close(&averages, &wanted, 1e-6, 0.0);
 }
 
 /// What an epoch's line says of the validation split is what `eval` measures of the checkpoint: averages, flips and all.
@@ -276,9 +268,8 @@ fn shifts_averaged_are_what_the_views_make_of_it() {
             logits.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += weight * f64::from(p).ln());
         }
         let total: f64 = logits.iter().map(|logit| logit.exp()).sum();
-        for (logit, p) in logits.iter().zip(predict(Some(tta), &image)) {
-            assert!((logit.exp() / total - f64::from(p)).abs() < 1e-5, "{tta:?}: {} and {p}", logit.exp() / total);
-        }
+        let wanted: Vec<f64> = logits.iter().map(|logit| logit.exp() / total).collect();
+        assert_close(&predict(Some(tta), &image), &wanted, 1e-5, 0.0);
     }
 }
 
@@ -308,17 +299,6 @@ fn flips_averaged_do_not_see_which_way_a_image_looks() {
     assert!((without - mirrored_without).abs() > 0.1, "{without} and {mirrored_without}");
 }
 
-struct Patient;
-
-impl Observer for Patient {
-    fn step(&mut self, _: u32, _: u32) -> bool {
-        true
-    }
-    fn epoch(&mut self, _: &EpochLine) -> bool {
-        true
-    }
-}
-
 #[test]
 fn patience_ends_a_run_that_gets_no_better() {
     let (mut recipe, dataset) = recipe(|recipe| {
@@ -328,20 +308,14 @@ fn patience_ends_a_run_that_gets_no_better() {
     });
     recipe.schedule = "exponential:0.3".parse().expect("a schedule");
     let folder = tempfile::tempdir().expect("a folder");
-    let run = RunDirectory::create(folder.path(), &recipe, true).expect("a directory");
-    let mut experiment = Experiment { trainer: trainer(&recipe, &dataset), run, events: None };
-    let RunOutcome::Finished(summary) = gpunn::blocking::block_on(experiment.run(&mut Patient)).expect("trained")
-    else {
-        panic!("nothing interrupts it")
-    };
+    let mut experiment = begin(trainer(&recipe, &dataset), folder.path());
+    let summary = finish(&mut experiment);
     assert!(summary.stopped_early && summary.epochs < 60, "{} epochs", summary.epochs);
     assert_eq!(summary.best_epoch.map(|best| best + 2), Some(summary.epochs));
     // Resumed, it is over.
     let (epochs, last) = (summary.epochs, experiment.run.last().expect("a checkpoint"));
     let mut again = Experiment::resumed(trainer(&recipe, &dataset), experiment.run.clone(), &last).expect("on");
-    let RunOutcome::Finished(summary) = gpunn::blocking::block_on(again.run(&mut Patient)).expect("over") else {
-        panic!("nothing interrupts it")
-    };
+    let summary = finish(&mut again);
     assert_eq!((summary.epochs, summary.stopped_early), (epochs, true));
 }
 

@@ -1,9 +1,11 @@
 //! Weight files as a person or a script gives them: there and back, each bad input, and what frozen layers cost.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::{gpunn, is_refusal, text, training};
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::formats::tensors::{self, Numbers, Tensor, TensorFile};
 use gpunn::nn::Unfreeze;
@@ -12,25 +14,9 @@ use gpunn::runs::weights;
 use gpunn::train::{Recipe, Trainer, TrainerOptions};
 use gpunn::{Engine, Error};
 
-fn gpunn(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gpunn"));
-    command.current_dir(folder).env_remove("GPUNN_DATA").env("XDG_CACHE_HOME", folder.join("cache"));
-    command.args(args).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Refused with a code and a sentence that holds all of `parts`, without a panic.
+#[track_caller]
 fn refused(folder: &Path, args: &[&str], code: i32, parts: &[&str]) {
-    let output = gpunn(folder, args);
-    let error = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {error}");
-    assert!(!error.contains("panicked") && output.stdout.is_empty(), "{args:?}: {error}");
-    for part in parts {
-        assert!(error.contains(part), "{args:?}: {part}: {error}");
-    }
+    is_refusal(&gpunn(folder, args), code, parts);
 }
 
 /// A file with this header and so many bytes after it.
@@ -206,7 +192,7 @@ fn recipe(model: &str, pretrained: Option<&str>, unfreeze: Option<Unfreeze>) -> 
 }
 
 fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
-    Trainer::new(Engine::cpu(), recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer")
+    training::trainer(Engine::cpu(), recipe, dataset)
 }
 
 #[test]

@@ -12,6 +12,7 @@ use gpunn::train::{self, Recipe, Trainer};
 use gpunn::{Engine, Program};
 use kernels_tests::mlp::Mlp;
 use kernels_tests::results;
+use kernels_tests::skip::unsupported;
 
 /// Submissions that may be under way before a run waits for the oldest: without a bound a fast host would queue a whole
 /// epoch.
@@ -177,7 +178,7 @@ fn memory_is_what_the_plan_says() {
         Engine::Gpu(executor) => executor.device().allocated_bytes(),
         Engine::Cpu(_) => None,
     };
-    let Some(before) = allocated(&engine) else { return println!("skipped: the backend gives no allocator report") };
+    let Some(before) = allocated(&engine) else { return unsupported("the backend gives no allocator report") };
     engine.load(plan).expect("it loads");
     let grown = (allocated(&engine).expect("as before") - before) as f64;
     println!("planned {peak} bytes, wgpu's allocator grew by {grown}");
@@ -189,7 +190,9 @@ fn memory_is_what_the_plan_says() {
 fn takes_the_memory_it_says(recipe: &str, dataset: &Dataset) {
     let Some(engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let Engine::Gpu(executor) = &engine else { return };
-    let Some(before) = executor.device().allocated_bytes() else { return println!("skipped: no allocator report") };
+    let Some(before) = executor.device().allocated_bytes() else {
+        return unsupported("the backend gives no allocator report");
+    };
     let mut recipe = Recipe::find(recipe).expect("built in");
     recipe.training.batch_size = 128;
     recipe.training.ema = Some(0.99);

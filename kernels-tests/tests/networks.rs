@@ -7,9 +7,11 @@ use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, STATISTICS, Sequence};
 use gpunn::ops::Step;
 use gpunn::optim::Optimiser;
-use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
-use gpunn::train::{self, EpochLine, Recipe, Trainer};
+use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
+use gpunn::train::{Recipe, Trainer};
 use kernels_tests::gpu;
+use kernels_tests::numbers::assert_close;
+use kernels_tests::training::{self, Until, begin, documented, finish, trainer};
 
 /// Images of 3x16x16 in two classes: bright above or bright below, with some pattern over them.
 fn stripes(images: usize) -> Split {
@@ -38,13 +40,6 @@ fn dataset(images: usize) -> Dataset {
     }
 }
 
-/// The network of the documentation, which is its one complete example.
-fn documented() -> String {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/networks.md")).expect("the page");
-    let (_, after) = page.split_once("```toml\n").expect("an example");
-    after.split_once("```").expect("its end").0.to_owned()
-}
-
 fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("net.toml");
@@ -59,16 +54,10 @@ fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
     recipe
 }
 
-fn trainer(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Trainer {
-    Trainer::new(engine, recipe.clone(), dataset, train::TrainerOptions::default()).expect("a trainer")
-}
-
 /// Losses of the epochs.
 fn losses(trainer: &mut Trainer) -> Vec<f64> {
     let epochs = trainer.recipe().training.epochs;
-    let mut epoch =
-        || gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole").train_loss;
-    (0..epochs).map(|_| epoch()).collect()
+    training::epochs(trainer, epochs).iter().map(|line| line.train_loss).collect()
 }
 
 /// The last batch of 44 images is half full.
@@ -87,37 +76,13 @@ fn the_documented_network_learns_on_the_cpu_and_the_gpu_alike() {
     }
 }
 
-/// Stops after so many submits.
-struct Until {
-    left: u32,
-}
-
-impl Observer for Until {
-    fn step(&mut self, _: u32, _: u32) -> bool {
-        self.left = self.left.saturating_sub(1);
-        self.left > 0
-    }
-    fn epoch(&mut self, _: &EpochLine) -> bool {
-        self.left > 0
-    }
-}
-
 #[test]
 fn running_statistics_are_kept_and_resumed_bit_for_bit() {
     let (recipe, dataset) = (recipe(|_| {}), dataset(1200));
     let folder = tempfile::tempdir().expect("a folder");
-    let begin = |name: &str| {
-        let run = RunDirectory::create(&folder.path().join(name), &recipe, false).expect("a directory");
-        Experiment { trainer: trainer(Engine::cpu(), &recipe, &dataset), run, events: None }
-    };
-    let mut whole = begin("whole");
-    let RunOutcome::Finished(wanted) =
-        gpunn::blocking::block_on(whole.run(&mut Until { left: u32::MAX })).expect("trained")
-    else {
-        panic!("nothing interrupts it");
-    };
-    let mut parts = begin("parts");
-    let outcome = gpunn::blocking::block_on(parts.run(&mut Until { left: 2 })).expect("trained");
+    let run = |name: &str| begin(trainer(Engine::cpu(), &recipe, &dataset), &folder.path().join(name));
+    let wanted = finish(&mut run("whole"));
+    let outcome = gpunn::blocking::block_on(run("parts").run(&mut Until { left: 2 })).expect("trained");
     assert!(matches!(outcome, RunOutcome::Interrupted { steps, .. } if steps > 0), "{outcome:?}");
     let run = RunDirectory::open(&folder.path().join("parts")).expect("a run");
     let checkpoint = run.last().expect("a checkpoint");
@@ -128,8 +93,7 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
         assert!(!checkpoint.tensors.contains_key(&state), "the optimiser has a state of {name}");
     }
     let mut parts = Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &checkpoint).expect("on");
-    let outcome = gpunn::blocking::block_on(parts.run(&mut Until { left: u32::MAX })).expect("trained");
-    assert!(matches!(&outcome, RunOutcome::Finished(summary) if summary.weights_hash == wanted.weights_hash));
+    assert_eq!(finish(&mut parts).weights_hash, wanted.weights_hash);
     // A checkpoint without its statistics is of another model.
     let mut without = checkpoint;
     without.tensors.remove("bn1.running_var");
@@ -171,9 +135,7 @@ fn batch_norm_evaluates_with_what_training_measured() {
     }
     let (evaluated, after) = batch_norm(Mode::Evaluation, 1.0, &statistics);
     assert_eq!(statistics, after, "evaluation changes nothing");
-    for (trained, evaluated) in trained.iter().zip(&evaluated) {
-        assert!((trained - evaluated).abs() < 1e-5, "{trained} and {evaluated}");
-    }
+    assert_close(&evaluated, &trained.iter().copied().map(f64::from).collect::<Vec<_>>(), 1e-5, 0.0);
     let (_, slow) = batch_norm(Mode::Training, 0.1, &begin);
     assert!((slow[0] - 0.1 * statistics[0]).abs() < 1e-6, "{} and {}", slow[0], statistics[0]);
 }

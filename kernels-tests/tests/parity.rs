@@ -62,7 +62,7 @@ fn gpu_with_every_way_of_convolution() {
             let options = DeviceOptions { conv2d: Some(way), checks, ..DeviceOptions::default() };
             if let Some(mut engine) = kernels_tests::gpu(options) {
                 if !engine.target().device.is_some_and(|device| way.runs_on(&device)) {
-                    println!("skipped: this adapter cannot run {way:?}");
+                    kernels_tests::skip::unsupported(&format!("the adapter cannot run {way:?}"));
                     continue;
                 }
                 all_cases(&mut engine, |name| name.starts_with("conv2d"));

@@ -9,6 +9,7 @@ use gpunn::random::{CounterRng, Purpose, philox};
 use gpunn::{Engine, Result};
 use kernels_tests::engines;
 use kernels_tests::mlp::Mlp;
+use kernels_tests::numbers::assert_close as close;
 
 /// Builds a graph over leaves of these shapes and values, runs a step, and returns what it keeps.
 fn run<const N: usize>(
@@ -43,15 +44,6 @@ fn run<const N: usize>(
 fn numbers(count: usize, low: f32, high: f32) -> Vec<f32> {
     let counted = CounterRng::new(31, Purpose::Init, 0, 0);
     (0..count as u32).map(|i| low + (high - low) * counted.uniform(i)).collect()
-}
-
-#[track_caller]
-fn close(found: &[f32], wanted: &[f64], absolute: f64, relative: f64) {
-    assert_eq!(found.len(), wanted.len());
-    for (index, (&found, &wanted)) in found.iter().zip(wanted).enumerate() {
-        let error = (f64::from(found) - wanted).abs();
-        assert!(error <= absolute + relative * wanted.abs(), "element {index} is {found}, must be {wanted}");
-    }
 }
 
 /// Logits in steps of 1/64, to which the constants can be added without rounding: then not a bit may change.

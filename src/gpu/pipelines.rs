@@ -38,6 +38,22 @@ pub struct KeptKernels {
     pub keep: Keep,
 }
 
+const CHECKSUM: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
+
+/// Bytes with their checksum behind them.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let checksum = CHECKSUM.checksum(&bytes);
+    bytes.extend(checksum.to_le_bytes());
+    bytes
+}
+
+/// What was [`sealed`]; none where a byte of it changed or is missing. wgpu and the driver check only a header, and a header
+/// that names another device is to wgpu an error of the program, after which the device refuses all else.
+fn opened(bytes: &[u8]) -> Option<&[u8]> {
+    let (bytes, checksum) = bytes.split_last_chunk()?;
+    (CHECKSUM.checksum(bytes) == u32::from_le_bytes(*checksum)).then_some(bytes)
+}
+
 impl std::fmt::Debug for Pipelines {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pipelines").field("known", &self.known.len()).finish_non_exhaustive()
@@ -48,17 +64,18 @@ impl Pipelines {
     /// None yet, but for those that the backend finds among the kept ones.
     pub fn new(device: &Device, kept: Option<KeptKernels>) -> Self {
         let (kept, keep) = kept.map_or((None, None), |kept| (kept.bytes, Some(kept.keep)));
+        let kept = kept.as_deref().and_then(opened);
         let step_layout = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("step"),
             entries: &[uniform_entry(0, true)],
         });
         let cache = device.device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
-            // SAFETY: the bytes come from `PipelineCache::get_data`, whole: the file is written to a temporary name
-            // and renamed; `fallback` lets the driver refuse those of another version.
+            // SAFETY: the bytes come from `PipelineCache::get_data`, whole, as their checksum shows; `fallback` lets the
+            // driver refuse those of another version.
             unsafe {
                 device.device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
                     label: Some("gpunn"),
-                    data: kept.as_deref(),
+                    data: kept,
                     fallback: true,
                 })
             }
@@ -82,7 +99,7 @@ impl Pipelines {
             new = true;
         }
         if let (true, Some(keep), Some(bytes)) = (new, &self.keep, self.cache.as_ref().and_then(|c| c.get_data())) {
-            keep(&bytes);
+            keep(&sealed(bytes));
         }
         Ok(())
     }
@@ -162,5 +179,22 @@ fn entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) ->
         visibility: wgpu::ShaderStages::COMPUTE,
         ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None },
         count: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_taken_back_only_whole() {
+        let whole = sealed((0..100).collect());
+        assert_eq!(opened(&whole), Some(&whole[..100]));
+        for length in 0..whole.len() {
+            assert_eq!(opened(&whole[..length]), None, "cut to {length}");
+            let mut changed = whole.clone();
+            changed[length] ^= 1;
+            assert_eq!(opened(&changed), None, "byte {length} changed");
+        }
     }
 }

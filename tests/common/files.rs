@@ -1,0 +1,30 @@
+//! Files of the formats that data sets come in, in memory.
+
+use flate2::{Compression, write::GzEncoder};
+use std::io::Write;
+
+/// An IDX file of bytes.
+pub fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, dims.len() as u8];
+    file.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
+    file.extend(bytes);
+    file
+}
+
+/// Packed by gzip.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+    gz.write_all(bytes).and_then(|()| gz.finish()).expect("writing to memory")
+}
+
+/// A tar archive of files with these names, packed by gzip.
+pub fn tar_gz(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, &bytes[..]).expect("writing to memory");
+    }
+    tar.into_inner().and_then(GzEncoder::finish).expect("writing to memory")
+}

@@ -1,0 +1,116 @@
+//! Small runs on glyphs, for tests on either engine.
+
+use std::path::Path;
+
+use gpunn::Engine;
+use gpunn::data::Dataset;
+use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
+use gpunn::train::{EpochLine, Recipe, Summary, Trainer, TrainerOptions};
+
+/// The network of the documentation, which is its one complete example.
+pub fn documented() -> String {
+    let (_, after) = include_str!("../../docs/networks.md").split_once("```toml\n").expect("an example");
+    after.split_once("```").expect("its end").0.to_owned()
+}
+
+/// The recipe `glyphs-mlp` for so many images and epochs in batches of 16, after a change, and its data.
+pub fn small(images: usize, epochs: u32, change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
+    let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
+    recipe.data.limit_train = Some(images);
+    recipe.training.epochs = epochs;
+    recipe.training.batch_size = 16;
+    change(&mut recipe);
+    recipe.validate().expect("a recipe that can train");
+    let dataset = recipe.load_data(None).expect("embedded");
+    (recipe, dataset)
+}
+
+/// A trainer with the usual options.
+pub fn trainer(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Trainer {
+    Trainer::new(engine, recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer")
+}
+
+/// Trains the next epoch, which is not interrupted.
+pub fn epoch(trainer: &mut Trainer) -> EpochLine {
+    gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole")
+}
+
+/// Trains so many epochs and returns their lines.
+pub fn epochs(trainer: &mut Trainer, count: u32) -> Vec<EpochLine> {
+    (0..count).map(|_| epoch(trainer)).collect()
+}
+
+/// The hash of the weights as they are now.
+pub fn hash(trainer: &mut Trainer) -> String {
+    let weights = gpunn::blocking::block_on(trainer.weights()).expect("weights");
+    trainer.model().parameters().hash(&weights)
+}
+
+/// Stops a run after so many submits.
+pub struct Until {
+    /// How many are left.
+    pub left: u32,
+}
+
+impl Until {
+    /// Never stops it.
+    pub fn end() -> Self {
+        Self { left: u32::MAX }
+    }
+}
+
+impl Observer for Until {
+    fn step(&mut self, _: u32, _: u32) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0
+    }
+    fn epoch(&mut self, _: &EpochLine) -> bool {
+        self.left > 0
+    }
+}
+
+/// A run at its begin, in a new directory.
+pub fn begin(trainer: Trainer, path: &Path) -> Experiment {
+    let run = RunDirectory::create(path, trainer.recipe(), false).expect("a directory");
+    Experiment { trainer, run, events: None }
+}
+
+/// Trains to the end.
+pub fn finish(experiment: &mut Experiment) -> Summary {
+    match gpunn::blocking::block_on(experiment.run(&mut Until::end())).expect("trained") {
+        RunOutcome::Finished(summary) => *summary,
+        RunOutcome::Interrupted { .. } => panic!("nothing interrupts it"),
+    }
+}
+
+/// Trains a run to its end and the same again with stops, after so many submits each, and asserts that the weights and the
+/// metrics have the same bits. `engine` is asked for each part's engine.
+pub fn stops_and_resumes(
+    (recipe, dataset): (&Recipe, &Dataset),
+    folder: &Path,
+    stops: &[u32],
+    engine: &mut dyn FnMut() -> Engine,
+) {
+    let mut whole = begin(trainer(engine(), recipe, dataset), &folder.join("whole"));
+    let wanted = finish(&mut whole).weights_hash;
+    let path = folder.join("parts");
+    let mut parts = begin(trainer(engine(), recipe, dataset), &path);
+    let mut stopped = Vec::new();
+    for &left in stops {
+        match gpunn::blocking::block_on(parts.run(&mut Until { left })).expect("trained") {
+            RunOutcome::Interrupted { epochs, steps } => stopped.push((epochs, steps)),
+            RunOutcome::Finished(_) => break,
+        }
+        let run = RunDirectory::open(&path).expect("a run");
+        let checkpoint = run.last().expect("a checkpoint");
+        parts = Experiment::resumed(trainer(engine(), recipe, dataset), run, &checkpoint).expect("resumed");
+    }
+    assert!(stopped.iter().any(|&(_, steps)| steps > 0), "none within an epoch: {stopped:?}");
+    assert_eq!(finish(&mut parts).weights_hash, wanted, "stopped at {stopped:?}");
+    let figures = |experiment: &Experiment| {
+        let lines = experiment.run.metrics().expect("lines");
+        let of = |l: EpochLine| (l.epoch, l.train_loss, l.train_accuracy, l.val_loss, l.val_accuracy);
+        lines.into_iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(figures(&whole), figures(&parts));
+}
