@@ -4,7 +4,7 @@ mod common;
 
 use common::files::tar_gz;
 use common::{gpunn, real_set, text};
-use gpunn::data::{self, Dataset, Pixels, Split, SplitName};
+use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::data::{Fit, ImageOptions, Size};
 use gpunn::datasets::LoadOptions;
 use gpunn::datasets::Store;

@@ -48,7 +48,7 @@ fn with_averages_augmentation_and_a_stream() {
 fn reuse_of_memory_changes_no_bit() {
     let (recipe, dataset) = small(1500, 1, |_| {});
     let trained = |plan: PlanOptions| {
-        let options = TrainerOptions { plan };
+        let options = TrainerOptions { plan, ..TrainerOptions::default() };
         let mut trainer = Trainer::new(Engine::cpu(), recipe.clone(), &dataset, options).expect("a trainer");
         epoch(&mut trainer);
         (hash(&mut trainer), trainer.planned_bytes())
