@@ -4,8 +4,9 @@ mod common;
 
 use common::files::{self, idx};
 use common::names;
-use gpunn::data::{self, SplitName};
-use gpunn::datasets::fetch::{Got, Published, Source, get, get_from};
+use gpunn::data::SplitName;
+use gpunn::datasets::fetch::{Got, get, get_from};
+use gpunn::datasets::sources::{Published, Source};
 use gpunn::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
