@@ -5,7 +5,7 @@ mod matlab;
 
 use common::files::{gzip, idx};
 use common::real_set;
-use gpunn::data::{self, Dataset, Pixels, SplitName};
+use gpunn::data::{Dataset, Pixels, SplitName};
 use gpunn::datasets::LoadOptions;
 use std::path::{Path, PathBuf};
 
