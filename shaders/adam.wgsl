@@ -22,12 +22,8 @@ const EDGES: bool = true; // whether the last workgroup runs past the end
 const DECOUPLED: bool = false;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group_id: vec3u,
-    @builtin(num_workgroups) group_count: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group_id, group_count) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if index >= dims.quarters {
             return;

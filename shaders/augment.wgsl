@@ -166,12 +166,8 @@ fn mapped(shard: u32, first: u32, at: vec2i, inverse: vec4f) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if index >= dims.count {
             return;
@@ -190,9 +186,9 @@ fn main(
     let drawn = draw(row, image);
     for (var channel = 0u; channel < dims.channels; channel++) {
         let first = (picked % dims.each * dims.channels + channel) * dims.height * dims.width;
-        let line = levels[channel];
-        let gain = drawn.brightness * drawn.contrast * line.y;
-        let lift = (line.z - line.z * drawn.contrast - line.x) * line.y;
+        let level = levels[channel];
+        let gain = drawn.brightness * drawn.contrast * level.y;
+        let lift = (level.z - level.z * drawn.contrast - level.x) * level.y;
         let to = ((row * dims.channels + channel) * dims.out_height + down) * dims.out_width;
         for (var i = 0u; i < 4u; i++) {
             let x = min(left + i, dims.out_width - 1u);
@@ -202,7 +198,7 @@ fn main(
             if CUTOUT {
                 let inside = vec2i(i32(down), i32(x)) - drawn.hole;
                 let side = vec2i(i32(dims.cutout));
-                value = select(value, line.w, all(inside >= vec2i(0)) && all(inside < side));
+                value = select(value, level.w, all(inside >= vec2i(0)) && all(inside < side));
             }
             // Beyond the end of a row the last pixel is made once more.
             y[to + x] = select(0.0, value, valid);

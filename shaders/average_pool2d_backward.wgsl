@@ -1,18 +1,6 @@
-// needs: grid
+// needs: grid, pool2d
 // The gradient of average-pool by its image, DX [planes, height, width]: each pixel adds up its shares of DY [planes, rows,
 // columns] of the windows that it is under. One invocation a pixel.
-struct Dims {
-    count: u32, // pixels of all planes
-    height: u32,
-    width: u32,
-    rows: u32,
-    columns: u32,
-    stride_y: u32,
-    stride_x: u32,
-    padding_y: u32,
-    padding_x: u32,
-}
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> d_y: array<f32>;
 @group(0) @binding(2) var<storage, read_write> d_x: array<f32>;
 
@@ -28,29 +16,25 @@ const EDGES: bool = true; // whether the last workgroup runs past the end
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 // Along one axis, the pixels that the mean of a window with this padded start is over.
-fn counted(start: u32, kernel: u32, padding: u32, length: u32) -> u32 {
+fn counted(start: u32, window: u32, padding: u32, length: u32) -> u32 {
     if INCLUDE_PADDING {
-        return min(kernel, length + 2u * padding - start);
+        return min(window, length + 2u * padding - start);
     }
-    return min(start + kernel, padding + length) - max(start, padding);
+    return min(start + window, padding + length) - max(start, padding);
 }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if index >= dims.count {
             return;
         }
     }
-    let line = index / dims.width; // Division is slow: two of them, and the remainders from these.
-    let number = line / dims.height;
-    let y_padded = line - number * dims.height + dims.padding_y;
-    let x_padded = index - line * dims.width + dims.padding_x;
+    let pixel_at = place_of(index, dims.height, dims.width);
+    let number = pixel_at.number;
+    let y_padded = pixel_at.row + dims.padding_y;
+    let x_padded = pixel_at.column + dims.padding_x;
     let plane = number * dims.rows;
     var sum = 0.0;
     for (var i = 0u; i < REACH_Y; i++) {

@@ -22,12 +22,8 @@ fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 fn finished(value: Value, index: u32) -> Value { return epilogue(value, index); } // spliced
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let number = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let number = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if number >= dims.count {
             return;

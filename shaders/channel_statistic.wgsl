@@ -30,19 +30,16 @@ const WHOLE: bool = false; // whether a channel is one piece
 fn added(value: Value) -> f32 { return value; }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let number = linear_group(group, groups);
+fn main(invocation: Invocation) {
+    let local = invocation.local;
+    let number = linear_group(invocation.group, invocation.groups);
     let channel = min(number / dims.pieces, dims.channels - 1u);
     let piece = number % dims.pieces;
     let valid = min(step.valid, dims.batch);
     let last = min((piece + 1u) * dims.run, valid * dims.values);
-    var center = 0.0;
+    var middle = 0.0;
     if WHAT != 0u {
-        center = mean[channel];
+        middle = mean[channel];
     }
     let first = piece * dims.run + local;
     // Image and place in it; 64 values further are some images and some places: no division in the loop.
@@ -63,9 +60,9 @@ fn main(
         if WHAT == 0u {
             sum += value;
         } else if WHAT == 1u {
-            sum += (value - center) * (value - center);
+            sum += (value - middle) * (value - middle);
         } else {
-            sum += value * (b[place] - center);
+            sum += value * (b[place] - middle);
         }
     }
     var total = workgroup_total(local, added(sum));

@@ -16,12 +16,8 @@ alias Value = f32;
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if index >= dims.count {
             return;

@@ -1,6 +1,7 @@
-// needs: grid
+// needs: grid, conv2d
 // The gradient of a convolution by its image, the plain way: one invocation computes one element of DX. Read as an op of
 // its own this is a transposed convolution of DY.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: DY is [batch, out_channels, rows, columns], W is [out_channels, in_channels / groups, kernel_height,
 // kernel_width], DX is [batch, in_channels, height, width]; all row-major, any sizes.
@@ -8,25 +9,6 @@
 // Forward, pixel iy met tap ky for output row (iy + padding - ky * dilation) / stride, where that is a whole number of an
 // output that exists. So each pixel gathers, from every output that it was part of, that output's gradient times the tap
 // it met: the same products as forward, read backwards, and nothing is written by two invocations.
-
-struct Dims {
-    batch: u32,
-    in_channels: u32,
-    out_channels: u32,
-    groups: u32,
-    height: u32,
-    width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    rows: u32,
-    columns: u32,
-    stride_y: u32,
-    stride_x: u32,
-    padding_y: u32,
-    padding_x: u32,
-    dilation_y: u32,
-    dilation_x: u32,
-}
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> d_y: array<f32>;
@@ -36,12 +18,8 @@ struct Dims {
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if (index >= dims.batch * dims.in_channels * dims.height * dims.width) {
         return;
     }
@@ -54,9 +32,9 @@ fn main(
     let outputs = dims.out_channels / dims.groups;
     let first_output = (channel / inputs) * outputs;
     var sum = 0.0;
-    for (var output = first_output; output < first_output + outputs; output++) {
-        let plane = (image * dims.out_channels + output) * dims.rows;
-        let taps = (output * inputs + channel % inputs) * dims.kernel_height;
+    for (var out_channel = first_output; out_channel < first_output + outputs; out_channel++) {
+        let plane = (image * dims.out_channels + out_channel) * dims.rows;
+        let taps = (out_channel * inputs + channel % inputs) * dims.kernel_height;
         for (var ky = 0u; ky < dims.kernel_height; ky++) {
             // A negative distance wraps around to a number far above every row.
             let y_distance = iy + dims.padding_y - ky * dims.dilation_y;

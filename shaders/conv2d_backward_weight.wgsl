@@ -1,6 +1,7 @@
-// needs: grid
+// needs: grid, conv2d
 // The gradient of a convolution by its weight, the plain way: one invocation computes one element of DW
 // from a share of the rows.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [batch, in_channels, height, width], DY is [batch, out_channels, rows, columns], DW is [splits,
 // out_channels, in_channels / groups, kernel_height, kernel_width]; all row-major, any sizes.
@@ -10,39 +11,14 @@
 // column. Of long sums the rows of all images are split into shares, whose sums conv2d_sum_splits.wgsl adds in order: on
 // Mesa's software rasteriser all loops of an invocation together run 65,535 times at most, and then end silently.
 
-struct Dims {
-    batch: u32,
-    in_channels: u32,
-    out_channels: u32,
-    groups: u32,
-    height: u32,
-    width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    rows: u32,
-    columns: u32,
-    stride_y: u32,
-    stride_x: u32,
-    padding_y: u32,
-    padding_x: u32,
-    dilation_y: u32,
-    dilation_x: u32,
-    share: u32,
-    splits: u32,
-}
-
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> d_y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> d_w: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     let inputs = dims.in_channels / dims.groups;
     let elements = dims.out_channels * inputs * dims.kernel_height * dims.kernel_width;
     if (index >= dims.splits * elements) {
@@ -51,22 +27,22 @@ fn main(
     let kx = index % dims.kernel_width;
     let ky = (index / dims.kernel_width) % dims.kernel_height;
     let channel = (index / (dims.kernel_width * dims.kernel_height)) % inputs;
-    let output = (index / (dims.kernel_width * dims.kernel_height * inputs)) % dims.out_channels;
+    let out_channel = (index / (dims.kernel_width * dims.kernel_height * inputs)) % dims.out_channels;
     let split = index / elements;
 
-    let input = (output / (dims.out_channels / dims.groups)) * inputs + channel;
+    let in_channel = (out_channel / (dims.out_channels / dims.groups)) * inputs + channel;
     var sum = 0.0;
     let end = min((split + 1u) * dims.share, dims.batch * dims.rows);
-    for (var line = split * dims.share; line < end; line++) {
-        let image = line / dims.rows;
-        let row = line % dims.rows;
+    for (var row_index = split * dims.share; row_index < end; row_index++) {
+        let image = row_index / dims.rows;
+        let row = row_index % dims.rows;
         // Above the image this wraps around and is as much outside as below it.
         let iy = row * dims.stride_y + ky * dims.dilation_y - dims.padding_y;
         if (iy >= dims.height) {
             continue;
         }
-        let pixels = ((image * dims.in_channels + input) * dims.height + iy) * dims.width;
-        let gradients = ((image * dims.out_channels + output) * dims.rows + row) * dims.columns;
+        let pixels = ((image * dims.in_channels + in_channel) * dims.height + iy) * dims.width;
+        let gradients = ((image * dims.out_channels + out_channel) * dims.rows + row) * dims.columns;
         for (var column = 0u; column < dims.columns; column++) {
             let ix = column * dims.stride_x + kx * dims.dilation_x - dims.padding_x;
             if (ix < dims.width) {

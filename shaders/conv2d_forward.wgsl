@@ -1,5 +1,6 @@
-// needs: grid
+// needs: grid, conv2d
 // Convolution, the plain way: one invocation computes one element of Y.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [batch, in_channels, height, width], W is [out_channels, in_channels / groups, kernel_height,
 // kernel_width], Y is [batch, out_channels, rows, columns]; all row-major, any sizes.
@@ -11,25 +12,6 @@
 // This is the definition that the faster kernels are compared with. Each product of two numbers loads both of them: the
 // fast kernels differ only in how often a number is used once it is loaded.
 
-struct Dims {
-    batch: u32,
-    in_channels: u32,
-    out_channels: u32,
-    groups: u32,
-    height: u32,
-    width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    rows: u32,
-    columns: u32,
-    stride_y: u32,
-    stride_x: u32,
-    padding_y: u32,
-    padding_x: u32,
-    dilation_y: u32,
-    dilation_x: u32,
-}
-
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -38,26 +20,22 @@ struct Dims {
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if (index >= dims.batch * dims.out_channels * dims.rows * dims.columns) {
         return;
     }
     let column = index % dims.columns;
     let row = (index / dims.columns) % dims.rows;
-    let output = (index / (dims.columns * dims.rows)) % dims.out_channels;
+    let out_channel = (index / (dims.columns * dims.rows)) % dims.out_channels;
     let image = index / (dims.columns * dims.rows * dims.out_channels);
 
     let inputs = dims.in_channels / dims.groups;
-    let first_input = (output / (dims.out_channels / dims.groups)) * inputs;
+    let first_input = (out_channel / (dims.out_channels / dims.groups)) * inputs;
     var sum = 0.0;
     for (var channel = 0u; channel < inputs; channel++) {
         let plane = (image * dims.in_channels + first_input + channel) * dims.height;
-        let taps = (output * inputs + channel) * dims.kernel_height;
+        let taps = (out_channel * inputs + channel) * dims.kernel_height;
         for (var ky = 0u; ky < dims.kernel_height; ky++) {
             // Above the image this wraps around and is as much outside as below it.
             let iy = row * dims.stride_y + ky * dims.dilation_y - dims.padding_y;

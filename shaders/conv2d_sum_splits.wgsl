@@ -1,5 +1,6 @@
 // needs: grid
 // Adds the sums that the splits of a weight's gradient have left, in their order: the same bits always.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: SUMS is [splits, rows, pitch], DW is [rows, taps]; what lies beyond the taps of a row is left out.
 //
@@ -17,12 +18,8 @@ struct Dims {
 @group(0) @binding(2) var<storage, read_write> d_w: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if (index >= dims.rows * dims.taps) {
         return;
     }

@@ -1,6 +1,7 @@
-// needs: grid
+// needs: grid, conv2d
 // Convolution, or its gradient by the image, for real GPUs: a matrix product whose right matrix is never written down.
 // Tiles of both matrices in workgroup memory, a small tile of the result in each lane's registers.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: W is [out_channels, in_channels / groups, kernel_height, kernel_width]. Forward, X is [batch, in_channels, height,
 // width] and Y is [batch, out_channels, rows, columns]; with BACKWARD, X is the gradient [batch, out_channels, rows,
@@ -26,25 +27,6 @@ const DEPTH: u32 = 16u; // steps held in workgroup memory at a time
 const VECTORS: u32 = TILE / 4u; // vec4s of a step in either tile; also the lanes along each side
 const PAD: u32 = 1u; // unused vec4s at the end of a tile's row
 
-struct Dims {
-    batch: u32,
-    in_channels: u32,
-    out_channels: u32,
-    groups: u32,
-    height: u32,
-    width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    rows: u32,
-    columns: u32,
-    stride_y: u32,
-    stride_x: u32,
-    padding_y: u32,
-    padding_x: u32,
-    dilation_y: u32,
-    dilation_x: u32,
-}
-
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
@@ -63,9 +45,9 @@ struct Step {
 }
 
 fn step_of(number: u32) -> Step {
-    let line = number / dims.kernel_width;
-    let channel = line / dims.kernel_height;
-    return Step(channel, line - (channel * dims.kernel_height), number - (line * dims.kernel_width));
+    let row_index = number / dims.kernel_width;
+    let channel = row_index / dims.kernel_height;
+    return Step(channel, row_index - (channel * dims.kernel_height), number - (row_index * dims.kernel_width));
 }
 
 fn advance(step: Step, by: Step) -> Step {
@@ -131,20 +113,17 @@ fn load_w(channel: u32, group: u32, step: Step) -> f32 {
     if (channel >= channels_y() || step.channel >= channels_x()) {
         return 0.0;
     }
-    let output = (group * (dims.out_channels / dims.groups)) + select(channel, step.channel, BACKWARD);
-    let input = select(step.channel, channel, BACKWARD);
-    let line = ((output * (dims.in_channels / dims.groups)) + input) * dims.kernel_height;
-    return w[((line + step.ky) * dims.kernel_width) + step.kx];
+    let out_channel = (group * (dims.out_channels / dims.groups)) + select(channel, step.channel, BACKWARD);
+    let in_channel = select(step.channel, channel, BACKWARD);
+    let row_index = ((out_channel * (dims.in_channels / dims.groups)) + in_channel) * dims.kernel_height;
+    return w[((row_index + step.ky) * dims.kernel_width) + step.kx];
 }
 
 @compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn main(invocation: Invocation) {
+    let lane = invocation.local;
     let tiles = (channels_y() + TILE - 1u) / TILE;
-    let tile = linear_group(group, groups);
+    let tile = linear_group(invocation.group, invocation.groups);
     let first_channel = (tile % tiles) * TILE;
     let channel_group = (tile / tiles) % dims.groups;
     let first_pixel = (tile / (tiles * dims.groups)) * TILE;

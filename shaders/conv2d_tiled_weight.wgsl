@@ -1,6 +1,7 @@
-// needs: grid
+// needs: grid, conv2d
 // The gradient of a convolution by its weight for real GPUs: a matrix product with few outputs, each a sum over every pixel
 // of the batch. Tiles of both matrices in workgroup memory, a small tile of the result in each lane's registers.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [batch, in_channels, height, width], DY is [batch, out_channels, rows, columns], SUMS is [splits,
 // out_channels, in_channels / groups, kernel_height, kernel_width]; all row-major, any sizes and groups.
@@ -20,27 +21,6 @@ const DEPTH: u32 = 16u; // pixels held in workgroup memory at a time
 const VECTORS: u32 = TILE / 4u; // vec4s of a pixel in either tile; also the lanes along each side
 const PAD: u32 = 1u; // unused vec4s at the end of a tile's row
 
-struct Dims {
-    batch: u32,
-    in_channels: u32,
-    out_channels: u32,
-    groups: u32,
-    height: u32,
-    width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    rows: u32,
-    columns: u32,
-    stride_y: u32,
-    stride_x: u32,
-    padding_y: u32,
-    padding_x: u32,
-    dilation_y: u32,
-    dilation_x: u32,
-    share: u32,
-    splits: u32,
-}
-
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> d_y: array<f32>;
@@ -58,10 +38,10 @@ struct Tap {
 
 fn tap_of(number: u32, channel_group: u32) -> Tap {
     let inputs = dims.in_channels / dims.groups;
-    let line = number / dims.kernel_width;
-    let channel = line / dims.kernel_height;
-    let ky = line - (channel * dims.kernel_height);
-    let kx = number - (line * dims.kernel_width);
+    let row_index = number / dims.kernel_width;
+    let channel = row_index / dims.kernel_height;
+    let ky = row_index - (channel * dims.kernel_height);
+    let kx = number - (row_index * dims.kernel_width);
     return Tap(channel < inputs, (channel_group * inputs) + channel, vec2u(ky * dims.dilation_y, kx * dims.dilation_x));
 }
 
@@ -74,38 +54,34 @@ fn load_x(image: u32, corner: vec2u, tap: Tap, exists: bool) -> f32 {
     return x[((((image * dims.in_channels) + tap.channel) * dims.height) + at.x) * dims.width + at.y];
 }
 
-fn load_dy(image: u32, place: u32, output: u32, channel_group: u32, exists: bool) -> f32 {
+fn load_dy(image: u32, place: u32, out_channel: u32, channel_group: u32, exists: bool) -> f32 {
     let outputs = dims.out_channels / dims.groups;
-    if (!exists || output >= outputs) {
+    if (!exists || out_channel >= outputs) {
         return 0.0;
     }
-    let plane = (((image * dims.groups) + channel_group) * outputs) + output;
+    let plane = (((image * dims.groups) + channel_group) * outputs) + out_channel;
     return d_y[(plane * dims.rows * dims.columns) + place];
 }
 
 @compute @workgroup_size(256)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn main(invocation: Invocation) {
     let outputs = dims.out_channels / dims.groups;
     let taps = (dims.in_channels / dims.groups) * dims.kernel_height * dims.kernel_width;
     let output_tiles = (outputs + TILE - 1u) / TILE;
     let tap_tiles = (taps + TILE - 1u) / TILE;
-    let tile = linear_group(group, groups);
+    let tile = linear_group(invocation.group, invocation.groups);
     let first_tap = (tile % tap_tiles) * TILE;
     let first_output = ((tile / tap_tiles) % output_tiles) * TILE;
     let channel_group = (tile / (tap_tiles * output_tiles)) % dims.groups;
     let split = tile / (tap_tiles * output_tiles * dims.groups);
-    let across = lane % VECTORS;
-    let down = lane / VECTORS;
+    let across = invocation.local % VECTORS;
+    let down = invocation.local / VECTORS;
 
     let tap0 = tap_of(first_tap + (4u * down), channel_group);
     let tap1 = tap_of(first_tap + (4u * down) + 1u, channel_group);
     let tap2 = tap_of(first_tap + (4u * down) + 2u, channel_group);
     let tap3 = tap_of(first_tap + (4u * down) + 3u, channel_group);
-    let output = first_output + (4u * down);
+    let out_channel = first_output + (4u * down);
 
     let map = dims.rows * dims.columns;
     let begin = split * dims.share;
@@ -126,10 +102,10 @@ fn main(
             load_x(image, corner, tap3, exists),
         );
         dy_tile[across][down] = vec4f(
-            load_dy(image, place, output, channel_group, exists),
-            load_dy(image, place, output + 1u, channel_group, exists),
-            load_dy(image, place, output + 2u, channel_group, exists),
-            load_dy(image, place, output + 3u, channel_group, exists),
+            load_dy(image, place, out_channel, channel_group, exists),
+            load_dy(image, place, out_channel + 1u, channel_group, exists),
+            load_dy(image, place, out_channel + 2u, channel_group, exists),
+            load_dy(image, place, out_channel + 3u, channel_group, exists),
         );
         workgroupBarrier();
         for (var step = 0u; step < DEPTH; step++) {
@@ -146,9 +122,9 @@ fn main(
     for (var o = 0u; o < 4u; o++) {
         for (var t = 0u; t < 4u; t++) {
             let tap = first_tap + (4u * across) + t;
-            if (output + o < outputs && tap < taps && split < dims.splits) {
-                let line = (((split * dims.groups) + channel_group) * outputs) + output + o;
-                sums[(line * taps) + tap] = total[o][t];
+            if (out_channel + o < outputs && tap < taps && split < dims.splits) {
+                let row_index = (((split * dims.groups) + channel_group) * outputs) + out_channel + o;
+                sums[(row_index * taps) + tap] = total[o][t];
             }
         }
     }

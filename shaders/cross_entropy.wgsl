@@ -1,4 +1,4 @@
-// needs: grid, step
+// needs: grid, step, softmax_row
 // Softmax with cross-entropy of logits [rows, columns] against one integer label a row, in one pass over the logits:
 // loss = log(sum e^x) - (1 - smoothing) x[label] - smoothing mean(x), all of x less its largest. Rows that are not valid
 // lose nothing. With LOG_PROBABILITIES the input is a log-softmax already, whose log(sum e^x) is 0.
@@ -8,19 +8,14 @@ struct Dims {
     smoothing: f32,
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 
 const LOG_PROBABILITIES: bool = false;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let row = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if row >= dims.rows {
         return;
     }
@@ -33,15 +28,9 @@ fn main(
     var shift = 0.0;
     var log_sum = 0.0;
     if !LOG_PROBABILITIES {
-        shift = x[first];
-        for (var i = first + 1u; i < last; i++) {
-            shift = max(shift, x[i]);
-        }
-        var exponentials = 0.0;
-        for (var i = first; i < last; i++) {
-            exponentials += exp(x[i] - shift);
-        }
-        log_sum = log(exponentials); // not added to the shift, beside which it could lose its digits
+        let sums = softmax_row(first, last);
+        shift = sums.largest;
+        log_sum = log(sums.sum); // not added to the shift, beside which it could lose its digits
     }
     var sum = 0.0;
     for (var i = first; i < last; i++) {

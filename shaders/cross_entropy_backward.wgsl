@@ -1,4 +1,4 @@
-// needs: grid, step
+// needs: grid, step, softmax_row
 // The gradient of softmax with cross-entropy by the logits: (softmax(x) - target) dloss, where the target is
 // 1 - smoothing at the label plus smoothing / columns everywhere. Rows that are not valid get 0. One invocation a row.
 // With LOG_PROBABILITIES the input is a log-softmax already, and the gradient by it has no softmax term.
@@ -8,7 +8,6 @@ struct Dims {
     smoothing: f32,
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> d_x: array<f32>;
@@ -16,12 +15,8 @@ struct Dims {
 const LOG_PROBABILITIES: bool = false;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let row = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if row >= dims.rows {
         return;
     }
@@ -36,15 +31,9 @@ fn main(
     var largest = 0.0;
     var inverse = 0.0;
     if !LOG_PROBABILITIES {
-        largest = x[first];
-        for (var i = first + 1u; i < last; i++) {
-            largest = max(largest, x[i]);
-        }
-        var sum = 0.0;
-        for (var i = first; i < last; i++) {
-            sum += exp(x[i] - largest);
-        }
-        inverse = 1.0 / sum;
+        let sums = softmax_row(first, last);
+        largest = sums.largest;
+        inverse = 1.0 / sums.sum;
     }
     let incoming = dloss[row];
     let label = first + min(labels[row], dims.columns - 1u);

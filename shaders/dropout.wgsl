@@ -14,12 +14,8 @@ struct Dims {
 const PURPOSE_DROPOUT: u32 = 2u;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let quarter = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let quarter = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     let first = 4u * quarter;
     if first >= dims.count {
         return;

@@ -15,12 +15,8 @@ const EDGES: bool = true; // whether the last workgroup runs past the end
 fn value_at(index: u32) -> Value { return Value(); } // spliced
 
 @compute @workgroup_size(GROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * GROUP + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * GROUP + invocation.local;
     if EDGES {
         if index < dims.count {
             y[index] = value_at(index);

@@ -25,12 +25,8 @@ fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // splice
 fn value_at(shard: u32, source: u32) -> Value { return stored_at(shard, source); } // spliced
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if index >= dims.count {
             return;

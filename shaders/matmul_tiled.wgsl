@@ -86,10 +86,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var k = 0u; k < dims.depth; k += TILE_DEPTH) {
         // Fetch the two tiles, a vec4 a lane at a time. The faster index follows what is contiguous in memory.
         for (var i = lane; i < A_VECTORS * TILE_DEPTH; i += INVOCATIONS) {
-            let vector = select(i / TILE_DEPTH, i % A_VECTORS, TRANSPOSE_A);
+            let vec_index = select(i / TILE_DEPTH, i % A_VECTORS, TRANSPOSE_A);
             let step = select(i % TILE_DEPTH, i / A_VECTORS, TRANSPOSE_A);
-            let row = tile_row + (4u * vector);
-            a_tile[step][vector] = vec4f(
+            let row = tile_row + (4u * vec_index);
+            a_tile[step][vec_index] = vec4f(
                 load_a(row, k + step),
                 load_a(row + 1u, k + step),
                 load_a(row + 2u, k + step),
@@ -97,10 +97,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
             );
         }
         for (var i = lane; i < B_VECTORS * TILE_DEPTH; i += INVOCATIONS) {
-            let vector = select(i % B_VECTORS, i / TILE_DEPTH, TRANSPOSE_B);
+            let vec_index = select(i % B_VECTORS, i / TILE_DEPTH, TRANSPOSE_B);
             let step = select(i / B_VECTORS, i % TILE_DEPTH, TRANSPOSE_B);
-            let column = tile_column + (4u * vector);
-            b_tile[step][vector] = vec4f(
+            let column = tile_column + (4u * vec_index);
+            b_tile[step][vec_index] = vec4f(
                 load_b(k + step, column),
                 load_b(k + step, column + 1u),
                 load_b(k + step, column + 2u),

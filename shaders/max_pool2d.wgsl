@@ -1,58 +1,26 @@
-// needs: grid
+// needs: grid, pool2d, max_pool2d
 // The largest pixel of each window of X [planes, height, width], as Y [planes, rows, columns]; a plane is a channel of a
 // image. The window of (row, column) has its corner at (row * stride - padding). One invocation a window.
-struct Dims {
-    count: u32, // windows of all planes
-    height: u32,
-    width: u32,
-    rows: u32,
-    columns: u32,
-    stride_y: u32,
-    stride_x: u32,
-    padding_y: u32,
-    padding_x: u32,
-}
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-const HEIGHT: u32 = 2u;      // of the window
-const WIDTH: u32 = 2u;
-const INSIDE: bool = false;  // whether no window reaches outside the image
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
-// A window's tap along one axis, moved to the image's nearest pixel where it is outside: that pixel is under the window as
-// well, so that meeting it twice changes no maximum, and padding needs no value of its own.
-fn nearest(place: u32, padding: u32, length: u32) -> u32 {
-    if INSIDE {
-        return place;
-    }
-    return clamp(place, padding, padding + length - 1u) - padding;
-}
-
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if index >= dims.count {
             return;
         }
     }
-    let line_of_windows = index / dims.columns; // Division is slow: two of them, and the remainders from these.
-    let column = index - line_of_windows * dims.columns;
-    let number = line_of_windows / dims.rows;
-    let row = line_of_windows - number * dims.rows;
-    let plane = number * dims.height;
-    var largest = x[(plane + nearest(row * dims.stride_y, dims.padding_y, dims.height)) * dims.width
-        + nearest(column * dims.stride_x, dims.padding_x, dims.width)];
+    let at = place_of(index, dims.rows, dims.columns);
+    let plane = at.number * dims.height;
+    var largest = x[(plane + nearest(at.row * dims.stride_y, dims.padding_y, dims.height)) * dims.width
+        + nearest(at.column * dims.stride_x, dims.padding_x, dims.width)];
     for (var ky = 0u; ky < HEIGHT; ky++) {
-        let line = (plane + nearest(row * dims.stride_y + ky, dims.padding_y, dims.height)) * dims.width;
+        let row_start = (plane + nearest(at.row * dims.stride_y + ky, dims.padding_y, dims.height)) * dims.width;
         for (var kx = 0u; kx < WIDTH; kx++) {
-            largest = max(largest, x[line + nearest(column * dims.stride_x + kx, dims.padding_x, dims.width)]);
+            largest = max(largest, x[row_start + nearest(at.column * dims.stride_x + kx, dims.padding_x, dims.width)]);
         }
     }
     y[index] = largest;

@@ -11,12 +11,9 @@ struct Dims {
 @group(0) @binding(3) var<storage, read_write> squares: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let piece = linear_group(group, groups);
+fn main(invocation: Invocation) {
+    let local = invocation.local;
+    let piece = linear_group(invocation.group, invocation.groups);
     let first = piece * dims.run;
     let last = min(first + dims.run, dims.blocks);
     var sum = 0.0;

@@ -117,12 +117,8 @@ fn value(shard: u32, index: u32) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if index >= dims.count {
             return;
@@ -175,8 +171,8 @@ fn main(
             }
         }
         for (var channel = 0u; channel < CHANNELS; channel++) {
-            let line = levels[channel];
-            let seen = ((grey + saturation * (sums[channel] - grey)) - line.x) * line.y;
+            let level = levels[channel];
+            let seen = ((grey + saturation * (sums[channel] - grey)) - level.x) * level.y;
             // Beyond the end of a row the last pixel is made once more.
             y[((row * CHANNELS + channel) * dims.out_height + down) * dims.out_width + x] = select(0.0, seen, valid);
         }

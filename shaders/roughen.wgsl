@@ -43,12 +43,8 @@ fn bytes_of(word: u32) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if EDGES {
         if index >= dims.count {
             return;
@@ -61,7 +57,7 @@ fn main(
     let channel = plane % dims.channels;
     let row = plane / dims.channels;
     let first = plane * dims.height * dims.width;
-    let line = first + down * dims.width;
+    let row_start = first + down * dims.width;
     // What lies beyond the edge is the edge itself, which changes no largest and no smallest.
     let above = first + (max(down, 1u) - 1u) * dims.width;
     let under = first + min(down + 1u, dims.height - 1u) * dims.width;
@@ -76,13 +72,13 @@ fn main(
     for (var i = 0u; i < 4u; i++) {
         // Beyond the end of a row the last pixel is made once more.
         let column = min(left + i, dims.width - 1u);
-        var value = x[line + column];
+        var value = x[row_start + column];
         if STROKE {
             var low = value;
             var high = value;
             for (var c = 0u; c < 3u; c++) {
                 let beside = clamp(column + c, 1u, dims.width) - 1u;
-                let three = vec3f(x[above + beside], x[line + beside], x[under + beside]);
+                let three = vec3f(x[above + beside], x[row_start + beside], x[under + beside]);
                 low = min(low, min(min(three.x, three.y), three.z));
                 high = max(high, max(max(three.x, three.y), three.z));
             }
@@ -91,6 +87,6 @@ fn main(
         if NOISE {
             value += deviation * bytes_of(words[column - left]);
         }
-        y[line + column] = select(0.0, value, row < step.valid);
+        y[row_start + column] = select(0.0, value, row < step.valid);
     }
 }

@@ -14,12 +14,8 @@ struct Dims {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if index >= dims.outputs {
         return;
     }

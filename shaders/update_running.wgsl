@@ -13,12 +13,8 @@ struct Dims {
 const UNBIAS: bool = false;
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let channel = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let channel = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     let count = step.valid * dims.pixels;
     if channel >= dims.channels || count == 0u {
         return;

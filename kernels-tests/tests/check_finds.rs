@@ -85,7 +85,7 @@ fn wrong_kernel_cases() -> Vec<case::Case> {
 #[test]
 fn a_wrong_kernel_is_found_and_named() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
-    let entry = Entry { name: "wrong_kernel", summary: "planted", cases: wrong_kernel_cases };
+    let entry = Entry { name: "wrong_kernel", summary: "planted", cases: wrong_kernel_cases, variants: Vec::new };
     for case in (entry.cases)() {
         let outcomes = gpunn::blocking::block_on(check_case(&mut engine, &entry, &case)).expect("it runs");
         let outcome = &outcomes[0];

@@ -91,12 +91,8 @@ struct Dims {{ count: u32 }}
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {{
-    let i = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {{
+    let i = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if i >= dims.count {{ return; }}
     {}
 }}

@@ -1,12 +1,13 @@
 //! Every op of the table on the GPU against its definition in double precision: values, states and gradients, with the
 //! kernels as they ship and with all shader checks on; and the same on the CPU executor.
 
+use std::collections::BTreeSet;
+
 use gpunn::Engine;
 use gpunn::check::check_case;
 use gpunn::gpu::DeviceOptions;
 use gpunn::graph::kernel::DeviceClass;
-use gpunn::ops::conv2d::variants::Algorithm;
-use gpunn::ops::table::TABLE;
+use gpunn::ops::table::{Entry, TABLE, force};
 
 fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
     let mut failed = Vec::new();
@@ -47,25 +48,31 @@ fn gpu_with_other_kernels() {
     let software =
         DeviceOptions { class: Some(DeviceClass::Software), without_subgroups: true, ..DeviceOptions::default() };
     let discrete = DeviceOptions { class: Some(DeviceClass::Discrete), ..DeviceOptions::default() };
-    for options in [software, discrete, DeviceOptions { checks: true, ..discrete }] {
+    for options in [software, discrete.clone(), DeviceOptions { checks: true, ..discrete.clone() }] {
         if let Some(mut engine) = kernels_tests::gpu(options) {
             all_cases(&mut engine, |name| name == "matmul");
         }
     }
 }
 
-/// Every way to compute a convolution, whatever the table would choose for this adapter and shape.
+/// Every kernel variant of every op that has some, whatever the op's table would choose for this adapter and shape. Where the
+/// adapter cannot run one, the table's choice runs once more.
 #[test]
-fn gpu_with_every_way_of_convolution() {
-    for way in Algorithm::ALL {
+fn gpu_with_every_variant() {
+    let has = |entry: &Entry, variant: &str| (entry.variants)().contains(&variant);
+    let variants: BTreeSet<&str> = TABLE.iter().flat_map(|entry| (entry.variants)()).collect();
+    assert!(variants.len() >= 6, "only {variants:?}");
+    for variant in variants {
         for checks in [false, true] {
-            let options = DeviceOptions { conv2d: Some(way), checks, ..DeviceOptions::default() };
+            let forced = TABLE
+                .iter()
+                .filter(|entry| has(entry, variant))
+                .map(|entry| force(entry.name, variant).expect("it has this variant"))
+                .collect();
+            let options = DeviceOptions { forced, checks, ..DeviceOptions::default() };
             if let Some(mut engine) = kernels_tests::gpu(options) {
-                if !engine.target().device.is_some_and(|device| way.runs_on(&device)) {
-                    kernels_tests::skip::unsupported(&format!("the adapter cannot run {way:?}"));
-                    continue;
-                }
-                all_cases(&mut engine, |name| name.starts_with("conv2d"));
+                println!("{variant}, checks {checks}:");
+                all_cases(&mut engine, |name| TABLE.iter().any(|entry| entry.name == name && has(entry, variant)));
             }
         }
     }

@@ -1,15 +1,15 @@
 //! Every kernel that any case of the op table needs, on any kind of device, is valid WGSL within WebGPU's default limits
 //! and can be translated for Vulkan, Metal and DX12. No GPU is needed: naga does here what wgpu does there.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+mod names;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use gpunn::check::gradient_graph;
 use gpunn::graph::kernel::{Access, Capabilities, DeviceClass, Dispatch, Kernel};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimise};
-use gpunn::ops::conv2d::variants::Algorithm;
-use gpunn::ops::table::TABLE;
+use gpunn::ops::table::{TABLE, force};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities as NagaCapabilities, ModuleInfo, ValidationFlags, Validator};
@@ -27,11 +27,6 @@ fn targets() -> Vec<(&'static str, Target)> {
         device: Some(Capabilities { class, subgroup, ..Capabilities::portable() }),
         ..Target::portable()
     };
-    let by = |way: Algorithm| {
-        let subgroup = (way == Algorithm::Packed { subgroup: true }).then_some(8);
-        let device = Capabilities { subgroup, conv2d: Some(way), ..Capabilities::portable() };
-        ("a way of convolution", Target { device: Some(device), ..Target::portable() })
-    };
     let mut targets = vec![
         ("portable", Target::portable()),
         ("software, subgroups of 8", of(DeviceClass::Software, Some(8), 64)),
@@ -41,8 +36,17 @@ fn targets() -> Vec<(&'static str, Target)> {
         ("discrete, subgroups of 32", of(DeviceClass::Discrete, Some(32), 256)),
         ("discrete, subgroups of 64", of(DeviceClass::Discrete, Some(64), 256)),
     ];
-    targets.extend(Algorithm::ALL.map(by));
+    let variants: BTreeSet<&str> = TABLE.iter().flat_map(|entry| (entry.variants)()).collect();
+    targets.extend(variants.into_iter().map(|variant| (variant, forcing(variant))));
     targets
+}
+
+/// A device with subgroups of 8 on which each op that has a variant takes it.
+fn forcing(variant: &str) -> Target {
+    let having = TABLE.iter().filter(|entry| (entry.variants)().contains(&variant));
+    let forced = having.map(|entry| force(entry.name, variant).expect("it has this variant")).collect();
+    let device = Capabilities { subgroup: Some(8), forced, ..Capabilities::portable() };
+    Target { device: Some(device), ..Target::portable() }
 }
 
 /// Every distinct kernel with a dispatch of it, by the cases' values and gradients, fused and not, in place and not.
@@ -130,6 +134,13 @@ fn check_limits(kernel: &Kernel, dispatch: &Dispatch, module: &Module) -> Result
     expect(workgroup_bytes <= MOST_WORKGROUP_BYTES, format!("{workgroup_bytes} bytes of workgroup memory"))?;
     expect(dims_words <= 64, format!("{dims_words} words of Dims"))?;
     expect(dims_words == dispatch.dims.len(), format!("{dims_words} words of Dims, {} given", dispatch.dims.len()))?;
+    // naga puts in the number of workgroups for HLSL only where the entry point itself reads the field.
+    let passed = module.functions.iter().flat_map(|(_, function)| &function.arguments);
+    let whole = |argument: &naga::FunctionArgument| match &module.types[argument.ty].inner {
+        TypeInner::Struct { members, .. } => members.iter().any(|member| member.binding.is_some()),
+        _ => false,
+    };
+    expect(!passed.into_iter().any(whole), "it passes an Invocation to a function".into())?;
     let [entry] = module.entry_points.as_slice() else { return Err("not one entry point".into()) };
     let [x, y, z] = entry.workgroup_size;
     expect(entry.name == "main" && entry.stage == ShaderStage::Compute, "its entry point is not main".into())?;
@@ -203,6 +214,7 @@ const HLSL_MODELS: [hlsl::ShaderModel; 2] = [hlsl::ShaderModel::V5_1, hlsl::Shad
 fn check(kernel: &Kernel, dispatch: &Dispatch) -> Result<usize, String> {
     let (module, info) = valid(&kernel.wgsl, kernel.subgroup.is_some())?;
     check_limits(kernel, dispatch, &module)?;
+    names::check(&module)?;
     translate(kernel, &module, &info)
 }
 
@@ -223,6 +235,43 @@ fn every_variant_is_valid_everywhere() {
     assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), kernels.len(), failed.join("\n"));
 }
 
+/// No two variants of an op lead to the same kernels over its cases: forcing one is not void.
+#[test]
+fn every_variant_can_be_forced() {
+    for entry in TABLE.iter().filter(|entry| !(entry.variants)().is_empty()) {
+        let files = |variant: &&'static str| {
+            let mut files = BTreeSet::new();
+            for case in (entry.cases)() {
+                let graph = case.graph().expect("it builds").0;
+                let plan = Plan::new(graph, &forcing(variant), PlanOptions::default()).expect("it plans");
+                let own = plan
+                    .work
+                    .iter()
+                    .filter(|work| plan.graph.node(work.node).op().is_some_and(|op| op.name() == entry.name));
+                let labels = own.flat_map(|work| &work.lowering.dispatches).map(|dispatch| &dispatch.kernel.label);
+                files.extend(labels.filter_map(|label| label.split(' ').next()).map(str::to_owned));
+            }
+            (*variant, files)
+        };
+        let all: Vec<(&str, BTreeSet<String>)> = (entry.variants)().iter().map(files).collect();
+        let different: BTreeSet<&BTreeSet<String>> = all.iter().map(|(_, files)| files).collect();
+        assert!(
+            all.len() > 1 && different.len() == all.len(),
+            "{}: two variants are the same kernels: {all:?}",
+            entry.name
+        );
+    }
+}
+
+/// A name that is not known is refused with those that are.
+#[test]
+fn unknown_variants_are_refused() {
+    let said = |op, variant| force(op, variant).expect_err("it is unknown").to_string();
+    let kernels = "matmul has no kernel variant 'fast'; it has: plain, tiled, strip,";
+    assert!(said("matmul", "fast").starts_with(kernels), "{}", said("matmul", "fast"));
+    assert!(said("sum", "plain").contains("those are: matmul, conv2d,"), "{}", said("sum", "plain"));
+}
+
 /// What the checks above would let through if they looked at nothing.
 #[test]
 fn wrong_kernels_are_refused() {
@@ -239,6 +288,17 @@ fn wrong_kernels_are_refused() {
             kernel.wgsl = kernel.wgsl.replace(from, to);
         })
     };
+    let renamed = |from: &str, to: &str| {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        said(&|kernel, _| {
+            let words = kernel.wgsl.split_inclusive(|c| !is_name(c));
+            let renamed = |word: &str| match word.strip_prefix(from) {
+                Some(rest) if !rest.starts_with(is_name) => format!("{to}{rest}"),
+                _ => word.to_owned(),
+            };
+            kernel.wgsl = words.map(renamed).collect();
+        })
+    };
     assert!(replaced("var sum = 0.0;", "var sum = 0u;").contains("sum"));
     assert!(replaced("@workgroup_size(64)", "@workgroup_size(512)").contains("invocations"));
     assert!(replaced("var<storage, read> x", "var<storage, read_write> x").contains("the host"));
@@ -248,6 +308,11 @@ fn wrong_kernels_are_refused() {
     assert!(said(&|_, dispatch| dispatch.dims.truncate(1)).contains("words of Dims"));
     assert!(said(&|_, dispatch| dispatch.slots.truncate(1)).contains("slots"));
     assert!(said(&|kernel, _| kernel.step = true).contains("reads the step"));
+    // A namespace of DXC, and a word of GLSL with an underscore that naga would strip.
+    assert!(renamed("outer", "dx").ends_with("reserved words as names: dx"), "{}", renamed("outer", "dx"));
+    assert!(renamed("sum", "output_").ends_with("reserved words as names: output_"));
+    let whole = "fn number(at: Invocation) -> u32 { return linear_group(at.group, at.groups); }\n@compute";
+    assert!(replaced("@compute", whole).contains("Invocation"));
 }
 
 fn shaders() -> PathBuf {
@@ -270,14 +335,15 @@ fn with_library(path: &Path) -> String {
 fn every_file_is_valid_as_it_stands() {
     let mut failed = Vec::new();
     let mut files = 0;
-    for folder in [shaders(), shaders().join("lib")] {
+    for folder in [shaders(), shaders().join("lib"), shaders().join("software")] {
         for entry in std::fs::read_dir(folder).expect("the folder is there") {
             let path = entry.expect("it can be listed").path();
             if path.extension().is_some_and(|extension| extension == "wgsl") {
                 files += 1;
                 let wgsl = with_library(&path);
                 let subgroups = wgsl.contains("subgroup");
-                if let Err(error) = valid(&wgsl, subgroups) {
+                let checked = valid(&wgsl, subgroups).and_then(|(module, _)| names::check(&module));
+                if let Err(error) = checked {
                     failed.push(format!("{}: {error}", path.display()));
                 }
             }

@@ -273,12 +273,8 @@ struct Dims {
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read_write> y: array<vec4u>;
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let i = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if i < dims.blocks {
         // Counters at both ends of the range.
         let block = select(i, 0xffffffffu - i, i % 2u == 1u);

@@ -166,7 +166,7 @@ fn a_profile_names_and_times_every_dispatch_and_changes_no_bit() {
         recipe.training.batch_size = 128;
     });
     let begun = || {
-        let mut trainer = trainer(gpu(options)?, &recipe, &dataset);
+        let mut trainer = trainer(gpu(options.clone())?, &recipe, &dataset);
         gpunn::blocking::block_on(trainer.prepare_epoch()).expect("prepared");
         Some(trainer)
     };

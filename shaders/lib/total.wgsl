@@ -3,10 +3,10 @@ var<workgroup> lane_sums: array<f32, 64>;
 
 fn workgroup_total(local: u32, value: f32) -> f32 {
     lane_sums[local] = value;
-    for (var half = 32u; half > 0u; half /= 2u) {
+    for (var reach = 32u; reach > 0u; reach /= 2u) {
         workgroupBarrier();
-        if local < half {
-            lane_sums[local] += lane_sums[local + half];
+        if local < reach {
+            lane_sums[local] += lane_sums[local + reach];
         }
     }
     workgroupBarrier();

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use gpunn::bench::peak::{self, Peak};
 use gpunn::bench::{self, Effort, Figure, Network};
+use gpunn::graph::kernel::ForcedVariant;
 use gpunn::ops::case::{Case, Sample};
-use gpunn::ops::conv2d::{Geometry, variants::Algorithm};
-use gpunn::ops::table::TABLE;
+use gpunn::ops::conv2d::Geometry;
+use gpunn::ops::table::{TABLE, force};
 use gpunn::{Engine, Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -26,26 +27,13 @@ enum What {
     All,
 }
 
-/// A way to compute convolutions on a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum WayArg {
-    /// One invocation an output
-    Plain,
-    /// Workgroup memory, for hardware
-    Tiled,
-    /// Packed operands and large register tiles, for software adapters
-    Strip,
-    /// The same, for subgroups of 8
-    Subgroup,
-}
-
-impl From<WayArg> for Algorithm {
-    fn from(arg: WayArg) -> Self {
-        match arg {
-            WayArg::Plain => Self::Plain,
-            WayArg::Tiled => Self::Tiled,
-            WayArg::Strip => Self::Packed { subgroup: false },
-            WayArg::Subgroup => Self::Packed { subgroup: true },
+impl What {
+    /// The ops whose kernel variants can be asked for.
+    fn ops(self) -> &'static [&'static str] {
+        match self {
+            Self::Matmul => &["matmul"],
+            Self::Conv2d => &["conv2d", "conv2d_backward_input", "conv2d_backward_weight"],
+            _ => &[],
         }
     }
 }
@@ -67,9 +55,9 @@ pub struct Args {
     /// Measurements of each case
     #[arg(long, default_value_t = 7, value_name = "N")]
     repeats: usize,
-    /// Compute convolutions so, whatever their table says
-    #[arg(long, value_enum, value_name = "WAY")]
-    conv2d: Option<WayArg>,
+    /// With matmul or conv2d: the kernels of this variant (plain, tiled, strip, subgroup, ...), where they can run
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
     /// Print one line of JSON last
     #[arg(long)]
     json: bool,
@@ -99,7 +87,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return Err(gpunn::Error::usage("0 measurements of each case were asked for (--repeats); ask for at least 1."));
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
-    let options = gpu::DeviceOptions { conv2d: args.conv2d.map(Algorithm::from), ..gpu::DeviceOptions::default() };
+    let options = gpu::DeviceOptions { forced: forced(&args)?, ..gpu::DeviceOptions::default() };
     let mut engine = args.device.open_any(options, args.quiet)?;
     let peak = peak::measure(&mut engine, effort)?;
     let mut report = Report { device: engine.device_name(), executor: engine.kind(), peak, cases: Vec::new() };
@@ -135,6 +123,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
         super::print_json(&report)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The variant that was asked for, of each op that is timed.
+fn forced(args: &Args) -> Result<Vec<ForcedVariant>> {
+    let Some(variant) = &args.variant else { return Ok(Vec::new()) };
+    if args.what.ops().is_empty() {
+        return Err(gpunn::Error::usage(format!(
+            "The kernel variant '{variant}' was asked for (--variant), which is for `bench matmul` and `bench conv2d` alone."
+        )));
+    }
+    args.what.ops().iter().map(|op| force(op, variant)).collect()
 }
 
 fn steps(mut engine: Engine, effort: Effort, add: &mut impl FnMut(Figure)) -> Result<()> {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use super::completion::Completion;
 use super::counters::{Counters, Counts};
-use super::kernel::{Capabilities, DeviceClass};
 use crate::graph::Target;
+use crate::graph::kernel::{Capabilities, DeviceClass, ForcedVariant};
 use crate::{Error, Result};
 
 /// An adapter that could be opened.
@@ -75,7 +75,7 @@ pub async fn adapters() -> Vec<Adapter> {
 }
 
 /// How kernels are compiled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceOptions {
     /// Bounds checks and loop bounding in every kernel, and zeroed workgroup memory: for tests.
     pub checks: bool,
@@ -85,8 +85,8 @@ pub struct DeviceOptions {
     pub class: Option<DeviceClass>,
     /// No kernel that relies on a subgroup size is chosen: for tests and comparisons.
     pub without_subgroups: bool,
-    /// How convolutions are computed whatever their table says: for tests and comparisons.
-    pub conv2d: Option<crate::ops::conv2d::variants::Algorithm>,
+    /// Variants that ops take whatever their tables say, of [`crate::ops::table::force`]: for tests and comparisons.
+    pub forced: Vec<ForcedVariant>,
 }
 
 /// An opened device. Everything that is asked of it passes through here and is counted.
@@ -172,7 +172,7 @@ impl Device {
             class: self.options.class.unwrap_or(class(info.device_type)),
             subgroup: (fixed && has && !self.options.without_subgroups).then_some(info.subgroup_min_size),
             max_groups: self.limits.max_compute_workgroups_per_dimension,
-            conv2d: self.options.conv2d,
+            forced: self.options.forced.clone(),
         }
     }
 

@@ -7,7 +7,6 @@ mod executor;
 mod pipelines;
 pub mod profile;
 
-pub use crate::graph::kernel;
 pub use counters::Counts;
 pub use device::{Adapter, Device, DeviceOptions, adapters};
 pub use executor::Executor;

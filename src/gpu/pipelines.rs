@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::counters::Counters;
 use super::device::Device;
 use crate::graph::kernel::{Access, Kernel};
-#[allow(unused_imports)]
 use crate::parallel::*;
 use crate::{Error, Result};
 

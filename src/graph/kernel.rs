@@ -23,14 +23,25 @@ pub struct Capabilities {
     pub subgroup: Option<u32>,
     /// Most workgroups along one axis of a dispatch; larger grids are folded.
     pub max_groups: u32,
-    /// How convolutions are computed whatever their table says: for tests and comparisons.
-    pub conv2d: Option<crate::ops::conv2d::variants::Algorithm>,
+    /// Variants that ops take whatever their tables say: for tests and comparisons.
+    pub forced: Vec<ForcedVariant>,
+}
+
+/// A kernel variant that an op has to take where it can run. `ops::table::force` checks the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ForcedVariant {
+    pub(crate) op: &'static str,
+    pub(crate) variant: &'static str,
 }
 
 impl Capabilities {
     /// WebGPU's default limits: what every variant that is not chosen for more must fit.
     pub fn portable() -> Self {
-        Self { class: DeviceClass::Discrete, subgroup: None, max_groups: 65_535, conv2d: None }
+        Self { class: DeviceClass::Discrete, subgroup: None, max_groups: 65_535, forced: Vec::new() }
+    }
+    /// The name of the variant that an op has to take.
+    pub(crate) fn forced_variant(&self, op: &str) -> Option<&'static str> {
+        self.forced.iter().find(|forced| forced.op == op).map(|forced| forced.variant)
     }
     /// A linear grid of `groups` workgroups, folded into two axes where one is too short. Kernels compute the linear
     /// number with `shaders/lib/grid.wgsl`.
@@ -110,6 +121,15 @@ const LIBRARY: &[(&str, &str)] = &[
     ("step", include_str!("../../shaders/lib/step.wgsl")),
     ("total", include_str!("../../shaders/lib/total.wgsl")),
     ("philox", include_str!("../../shaders/lib/philox.wgsl")),
+    ("conv2d", include_str!("../../shaders/lib/conv2d.wgsl")),
+    ("pool2d", include_str!("../../shaders/lib/pool2d.wgsl")),
+    ("max_pool2d", include_str!("../../shaders/lib/max_pool2d.wgsl")),
+    ("matmul_vectors", include_str!("../../shaders/lib/matmul_vectors.wgsl")),
+    ("matmul_numbers", include_str!("../../shaders/lib/matmul_numbers.wgsl")),
+    ("conv2d_packed", include_str!("../../shaders/lib/conv2d_packed.wgsl")),
+    ("conv2d_weight", include_str!("../../shaders/lib/conv2d_weight.wgsl")),
+    ("softmax_row", include_str!("../../shaders/lib/softmax_row.wgsl")),
+    ("subgroup", include_str!("../../shaders/lib/subgroup.wgsl")),
 ];
 
 impl Kernel {

@@ -4,8 +4,10 @@ pub mod case;
 pub mod elementwise;
 pub(crate) mod op;
 pub mod shards;
+pub(crate) mod software;
 pub mod table;
 pub mod tolerance;
+pub(crate) mod variant;
 
 pub mod add;
 pub mod augment;

@@ -2,7 +2,10 @@
 //! printed list of what is supported.
 
 use super::case::Case;
+use super::variant::names;
 use super::*;
+use crate::graph::kernel::ForcedVariant;
+use crate::{Error, Result};
 
 /// An op, what it computes, and where its cases come from.
 #[derive(Clone, Copy, Debug)]
@@ -13,24 +16,56 @@ pub struct Entry {
     pub summary: &'static str,
     /// Shapes to test and to time.
     pub cases: fn() -> Vec<Case>,
+    /// The names of the kernel variants that the op chooses among; none where it has one way for a shape.
+    pub variants: fn() -> Vec<&'static str>,
 }
 
 const fn op(name: &'static str, summary: &'static str, cases: fn() -> Vec<Case>) -> Entry {
-    Entry { name, summary, cases }
+    Entry { name, summary, cases, variants: Vec::new }
+}
+
+impl Entry {
+    const fn choosing(self, variants: fn() -> Vec<&'static str>) -> Self {
+        Self { variants, ..self }
+    }
+}
+
+/// A variant that an op has to take, for [`crate::gpu::DeviceOptions`]: for tests and comparisons. Where the device or a shape
+/// does not allow it, the op's own table chooses.
+///
+/// # Errors
+/// When there is no such op with variants, or it has no such variant; the sentence lists those that there are.
+pub fn force(op: &str, variant: &str) -> Result<ForcedVariant> {
+    let choosing = || TABLE.iter().filter(|entry| !(entry.variants)().is_empty());
+    let Some(entry) = choosing().find(|entry| entry.name == op) else {
+        let names: Vec<&str> = choosing().map(|entry| entry.name).collect();
+        return Err(Error::usage(format!("'{op}' is no op with kernel variants; those are: {}.", names.join(", "))));
+    };
+    let variants = (entry.variants)();
+    match variants.iter().find(|name| **name == variant) {
+        Some(variant) => Ok(ForcedVariant { op: entry.name, variant }),
+        None => Err(Error::usage(format!("{op} has no kernel variant '{variant}'; it has: {}.", variants.join(", ")))),
+    }
 }
 
 /// All ops.
 pub const TABLE: &[Entry] = &[
-    op("matmul", "matrix product, any transposes, with bias and activation in its epilogue", matmul::cases),
-    op("conv2d", "convolution: any stride, padding, dilation and groups, with an epilogue", conv2d::cases::forward),
+    op("matmul", "matrix product, any transposes, with bias and activation in its epilogue", matmul::cases)
+        .choosing(names::<matmul::variants::MatmulVariant>),
+    op("conv2d", "convolution: any stride, padding, dilation and groups, with an epilogue", conv2d::cases::forward)
+        .choosing(names::<conv2d::variants::Conv2dVariant>),
     op(
         "conv2d_backward_input",
         "its gradient by the image; as an op of its own, transposed convolution",
         conv2d::cases::backward_input,
-    ),
-    op("conv2d_backward_weight", "its gradient by the weight", conv2d::cases::backward_weight),
-    op("max_pool2d", "the largest of each window: stride, padding, ceil; the first of equal ones", pool2d::cases::max),
-    op("max_pool2d_backward", "its gradient, with an epilogue", pool2d::cases::max_backward),
+    )
+    .choosing(names::<conv2d::variants::Conv2dVariant>),
+    op("conv2d_backward_weight", "its gradient by the weight", conv2d::cases::backward_weight)
+        .choosing(names::<conv2d::variants::Conv2dVariant>),
+    op("max_pool2d", "the largest of each window: stride, padding, ceil; the first of equal ones", pool2d::cases::max)
+        .choosing(names::<pool2d::MaxPool2dVariant>),
+    op("max_pool2d_backward", "its gradient, with an epilogue", pool2d::cases::max_backward)
+        .choosing(names::<pool2d::MaxPool2dBackwardVariant>),
     op("average_pool2d", "the mean of each window, padding counted or not", pool2d::cases::average),
     op("average_pool2d_backward", "its gradient, with an epilogue", pool2d::cases::average_backward),
     op("global_average_pool", "the mean of each channel's pixels", pool2d::cases::global),

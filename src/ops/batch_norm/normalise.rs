@@ -132,13 +132,7 @@ impl Op for BatchNorm {
         lower(at, self, ("batch_norm", source), 5, &[self.epsilon.to_bits()])
     }
 
-    fn epilogue(&self) -> Option<(&Program, usize)> {
-        Some((&self.epilogue, 5))
-    }
-
-    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue, ..self.clone() }))
-    }
+    epilogue::joined!(5);
 
     fn flops(&self, types: &Types) -> u64 {
         types.output.elements() as u64 * (3 + self.epilogue.flops())

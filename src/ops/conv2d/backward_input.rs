@@ -1,7 +1,5 @@
 //! The gradient of a convolution by its image; read as an op of its own, a transposed convolution.
 
-use std::sync::Arc;
-
 use super::{Conv2dShape, Geometry, product, variants};
 use crate::Result;
 use crate::graph::kernel::Lowering;
@@ -68,13 +66,7 @@ impl Op for Conv2dBackwardInput {
         variants::lower(variants::Direction::BackwardInput, at, self.sizes(at.types), &self.epilogue)
     }
 
-    fn epilogue(&self) -> Option<(&Program, usize)> {
-        Some((&self.epilogue, 2))
-    }
-
-    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue, ..self.clone() }))
-    }
+    epilogue::joined!(2);
 
     fn flops(&self, types: &Types) -> u64 {
         self.sizes(types).flops() + types.output.elements() as u64 * self.epilogue.flops()

@@ -9,9 +9,8 @@ mod patches;
 mod product;
 mod rows;
 mod sizes;
-pub mod variants;
-
-use std::sync::Arc;
+mod tiled;
+pub(crate) mod variants;
 
 pub use backward_input::Conv2dBackwardInput;
 pub use backward_weight::Conv2dBackwardWeight;
@@ -82,13 +81,7 @@ impl Op for Conv2d {
         variants::lower(variants::Direction::Forward, at, self.sizes(at.types), &self.epilogue)
     }
 
-    fn epilogue(&self) -> Option<(&Program, usize)> {
-        Some((&self.epilogue, 2))
-    }
-
-    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue, ..self.clone() }))
-    }
+    epilogue::joined!(2);
 
     fn flops(&self, types: &Types) -> u64 {
         self.sizes(types).flops() + types.output.elements() as u64 * self.epilogue.flops()

@@ -13,7 +13,7 @@ const PIXELS: usize = 512;
 
 /// Neighbouring rows of output pixels, counted through the rows of all images, for one group of channels.
 #[derive(Clone, Debug)]
-pub(super) struct Tile {
+pub(super) struct PatchTile {
     /// The rows: `image * rows + row`.
     pub rows: Range<usize>,
     /// The group of channels.
@@ -27,7 +27,7 @@ impl Conv2dShape {
     }
 
     /// The tiles of some images: several whole ones each, or a part of one.
-    pub(super) fn tiles(&self, images: Range<usize>) -> Vec<Tile> {
+    pub(super) fn tiles(&self, images: Range<usize>) -> Vec<PatchTile> {
         let ([rows, columns], taps) = (self.outputs, self.taps());
         let fitting = (FLOATS / (taps * columns)).max(1);
         let step = if fitting < rows {
@@ -41,7 +41,7 @@ impl Conv2dShape {
             // A part of an image ends with it.
             let end = if step < rows { (first / rows + 1) * rows } else { images.end * rows };
             let last = end.min(first + step);
-            tiles.extend((0..self.geometry.groups).map(|group| Tile { rows: first..last, group }));
+            tiles.extend((0..self.geometry.groups).map(|group| PatchTile { rows: first..last, group }));
             first = last;
         }
         tiles
@@ -55,37 +55,37 @@ impl Conv2dShape {
 
     /// Where the planes of a group's channels of the tile's first image begin in a tensor with `channels` channels a
     /// group and planes of `plane` pixels, and how far into each plane the tile begins, for tiles within one image.
-    pub(super) fn first_plane(&self, tile: &Tile, channels: usize, plane: usize) -> usize {
+    pub(super) fn first_plane(&self, tile: &PatchTile, channels: usize, plane: usize) -> usize {
         let image = tile.rows.start / self.outputs[0];
         (image * self.geometry.groups + tile.group) * channels * plane
     }
 
     /// Whether the tile has pixels of one image alone.
-    pub(super) fn is_within_image(&self, tile: &Tile) -> bool {
+    pub(super) fn is_within_image(&self, tile: &PatchTile) -> bool {
         tile.rows.start / self.outputs[0] == (tile.rows.end - 1) / self.outputs[0]
     }
 
     /// The images whose first tile this is.
-    pub(super) fn begun_by(&self, tile: &Tile) -> Option<Range<usize>> {
+    pub(super) fn begun_by(&self, tile: &PatchTile) -> Option<Range<usize>> {
         let rows = self.outputs[0];
         (tile.group == 0 && tile.rows.start.is_multiple_of(rows))
             .then(|| tile.rows.start / rows..tile.rows.end.div_ceil(rows))
     }
 
     /// The images whose last tile this is.
-    pub(super) fn ended_by(&self, tile: &Tile) -> Option<Range<usize>> {
+    pub(super) fn ended_by(&self, tile: &PatchTile) -> Option<Range<usize>> {
         let rows = self.outputs[0];
         (tile.group + 1 == self.geometry.groups && tile.rows.end.is_multiple_of(rows))
             .then(|| tile.rows.start / rows..tile.rows.end / rows)
     }
 
     /// Pixels of a tile.
-    pub(super) fn pixels(&self, tile: &Tile) -> usize {
+    pub(super) fn pixels(&self, tile: &PatchTile) -> usize {
         tile.rows.len() * self.outputs[1]
     }
 
     /// Lays the pixels of x that the tile's taps meet out as `patches` `[taps, pixels]`, zero where they meet the padding.
-    pub(super) fn gather(&self, tile: &Tile, x: &[f32], patches: &mut [f32]) {
+    pub(super) fn gather(&self, tile: &PatchTile, x: &[f32], patches: &mut [f32]) {
         let stride = self.geometry.stride[1];
         self.each_run(tile, |run| {
             let (before, rest) = patches[run.patch..][..self.outputs[1]].split_at_mut(run.columns.start);
@@ -101,7 +101,7 @@ impl Conv2dShape {
     }
 
     /// Adds `patches` to the pixels of dx that the tile's taps meet: the reverse of [`Conv2dShape::gather`].
-    pub(super) fn scatter(&self, tile: &Tile, patches: &[f32], dx: &mut [f32]) {
+    pub(super) fn scatter(&self, tile: &PatchTile, patches: &[f32], dx: &mut [f32]) {
         let stride = self.geometry.stride[1];
         self.each_run(tile, |run| {
             let inside = &patches[run.patch + run.columns.start..][..run.columns.len()];
@@ -114,7 +114,7 @@ impl Conv2dShape {
     }
 
     /// Each row of output pixels with each tap of the group.
-    fn each_run(&self, tile: &Tile, mut visit: impl FnMut(Run)) {
+    fn each_run(&self, tile: &PatchTile, mut visit: impl FnMut(TapRun)) {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
         let ([height, width], columns, pixels) = (self.image, self.outputs[1], self.pixels(tile));
         for channel in 0..self.group_inputs() {
@@ -129,9 +129,9 @@ impl Conv2dShape {
                     visit(match iy {
                         Some(iy) if !inside.is_empty() => {
                             let ix = inside.start * stride[1] + kx * dilation[1] - padding[1];
-                            Run { patch, columns: inside.clone(), x: (plane * height + iy) * width + ix }
+                            TapRun { patch, columns: inside.clone(), x: (plane * height + iy) * width + ix }
                         }
-                        _ => Run { patch, columns: 0..0, x: 0 },
+                        _ => TapRun { patch, columns: 0..0, x: 0 },
                     });
                 }
             }
@@ -149,7 +149,7 @@ impl Conv2dShape {
 }
 
 /// A row of output pixels with one tap.
-struct Run {
+struct TapRun {
     /// Where the row begins in the patch matrix.
     patch: usize,
     /// The columns in which the tap meets a pixel.

@@ -7,8 +7,8 @@ use std::ops::Range;
 use crate::parallel::*;
 
 use super::Conv2dShape;
-use super::patches::Tile;
-use crate::ops::matmul::gemm::{Matrix, multiply, turn};
+use super::patches::PatchTile;
+use crate::ops::matmul::gemm::{StridedMatrix, multiply, turn};
 
 /// Pieces that a batch is split into at the most.
 const PIECES: usize = 16;
@@ -82,7 +82,7 @@ pub(super) fn backward_input(
             }
             with_scratch([taps * pixels, outputs * pixels], |patches, gathered| {
                 let dy = tile_outputs(sizes, &tile, dy, gathered);
-                let w = Matrix::rows(&w[tile.group * outputs * taps..], taps);
+                let w = StridedMatrix::rows(&w[tile.group * outputs * taps..], taps);
                 multiply([taps, outputs, pixels], w.transposed(), dy, 0.0, patches, pixels);
                 sizes.scatter(&shifted(sizes, &tile, images.start), patches, dx);
             });
@@ -143,18 +143,18 @@ fn within<'a>(images: &Range<usize>, first: usize, image: usize, all: &'a mut [f
 }
 
 /// The tile with its rows counted from the image `first` on.
-fn shifted(sizes: &Conv2dShape, tile: &Tile, first: usize) -> Tile {
+fn shifted(sizes: &Conv2dShape, tile: &PatchTile, first: usize) -> PatchTile {
     let offset = first * sizes.outputs[0];
-    Tile { rows: tile.rows.start - offset..tile.rows.end - offset, group: tile.group }
+    PatchTile { rows: tile.rows.start - offset..tile.rows.end - offset, group: tile.group }
 }
 
 /// Computes a tile into `y`, which begins with the image `first`, with the weights `[taps, outputs]` of each group.
-fn forward_tile(sizes: &Conv2dShape, tile: &Tile, x: &[f32], turned: &[f32], y: &mut [f32], first: usize) {
+fn forward_tile(sizes: &Conv2dShape, tile: &PatchTile, x: &[f32], turned: &[f32], y: &mut [f32], first: usize) {
     let (pixels, outputs, taps) = (sizes.pixels(tile), sizes.group_outputs(), sizes.taps());
     let plane = sizes.outputs[0] * sizes.outputs[1];
     with_scratch([taps * pixels, outputs * pixels], |patches, computed| {
         let patches = tile_patches(sizes, tile, x, patches);
-        let w = Matrix::rows(&turned[tile.group * outputs * taps..], outputs).transposed();
+        let w = StridedMatrix::rows(&turned[tile.group * outputs * taps..], outputs).transposed();
         let within = shifted(sizes, tile, first);
         let start = within.rows.start % sizes.outputs[0] * sizes.outputs[1];
         if sizes.is_within_image(tile) {
@@ -173,24 +173,29 @@ fn forward_tile(sizes: &Conv2dShape, tile: &Tile, x: &[f32], turned: &[f32], y: 
 }
 
 /// The tile's patches `[taps, pixels]`: x where it stands, else gathered.
-fn tile_patches<'a>(sizes: &Conv2dShape, tile: &Tile, x: &'a [f32], patches: &'a mut [f32]) -> Matrix<'a> {
+fn tile_patches<'a>(sizes: &Conv2dShape, tile: &PatchTile, x: &'a [f32], patches: &'a mut [f32]) -> StridedMatrix<'a> {
     if sizes.is_pointwise() && sizes.is_within_image(tile) {
         let plane = sizes.image[0] * sizes.image[1];
         let start = tile.rows.start % sizes.outputs[0] * sizes.outputs[1];
-        return Matrix::rows(&x[sizes.first_plane(tile, sizes.group_inputs(), plane) + start..], plane);
+        return StridedMatrix::rows(&x[sizes.first_plane(tile, sizes.group_inputs(), plane) + start..], plane);
     }
     sizes.gather(tile, x, patches);
-    Matrix::rows(patches, sizes.pixels(tile))
+    StridedMatrix::rows(patches, sizes.pixels(tile))
 }
 
 /// The tile's outputs `[outputs, pixels]`: of one image where they stand, else gathered.
-fn tile_outputs<'a>(sizes: &Conv2dShape, tile: &Tile, dy: &'a [f32], gathered: &'a mut [f32]) -> Matrix<'a> {
+fn tile_outputs<'a>(
+    sizes: &Conv2dShape,
+    tile: &PatchTile,
+    dy: &'a [f32],
+    gathered: &'a mut [f32],
+) -> StridedMatrix<'a> {
     let (pixels, outputs) = (sizes.pixels(tile), sizes.group_outputs());
     let plane = sizes.outputs[0] * sizes.outputs[1];
     let base = sizes.first_plane(tile, outputs, plane);
     if sizes.is_within_image(tile) {
         let start = tile.rows.start % sizes.outputs[0] * sizes.outputs[1];
-        return Matrix::rows(&dy[base + start..], plane);
+        return StridedMatrix::rows(&dy[base + start..], plane);
     }
     for (channel, row) in gathered.chunks_mut(pixels).enumerate() {
         for (image, values) in row.chunks_mut(plane).enumerate() {
@@ -198,5 +203,5 @@ fn tile_outputs<'a>(sizes: &Conv2dShape, tile: &Tile, dy: &'a [f32], gathered: &
             values.copy_from_slice(&dy[at..][..plane]);
         }
     }
-    Matrix::rows(gathered, pixels)
+    StridedMatrix::rows(gathered, pixels)
 }

@@ -9,7 +9,7 @@ use super::{Conv2dShape, Geometry};
 const FEW_OUTPUTS: usize = 4;
 
 /// Neighbours of x, `stride` apart, that meet one tap for neighbours of y.
-struct Row {
+struct TapRow {
     x: usize,
     w: usize,
     y: usize,
@@ -23,7 +23,7 @@ impl Conv2dShape {
     }
 
     /// Every row of outputs of some images with every tap that it meets, one row after another.
-    fn each_row(&self, images: Range<usize>, mut visit: impl FnMut(Row)) {
+    fn each_row(&self, images: Range<usize>, mut visit: impl FnMut(TapRow)) {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
         let ([height, width], [rows, columns], inputs) = (self.image, self.outputs, self.group_inputs());
         let inside: Vec<Range<usize>> = (0..self.kernel[1]).map(|kx| self.columns_inside(kx)).collect();
@@ -35,7 +35,7 @@ impl Conv2dShape {
                     let Some(iy) = iy else { continue };
                     for (kx, inside) in inside.iter().enumerate().filter(|(_, inside)| !inside.is_empty()) {
                         let ix = inside.start * stride[1] + kx * dilation[1] - padding[1];
-                        visit(Row {
+                        visit(TapRow {
                             x: ((first + channel) * height + iy) * width + ix,
                             w: ((output * inputs + channel) * self.kernel[0] + ky) * self.kernel[1] + kx,
                             y: ((image * self.out_channels + output) * rows + row) * columns + inside.start,

@@ -177,12 +177,12 @@ impl Conv2dShape {
         let outputs: usize = self.output_dims().iter().product();
         2 * (outputs * self.group_inputs() * self.kernel[0] * self.kernel[1]) as u64
     }
-    /// The words of the kernels' `Dims`, in the order in which all of them declare these.
-    pub fn words(&self) -> Vec<u32> {
+    /// The words of `shaders/lib/conv2d.wgsl`: the sizes, and how a gradient by the weight is split.
+    pub fn words(&self, [share, splits]: [usize; 2]) -> Vec<u32> {
         let Geometry { stride, padding, dilation, groups } = self.geometry;
         let counts = [self.batch, self.in_channels, self.out_channels, groups];
         let pairs = [self.image, self.kernel, self.outputs, stride, padding, dilation];
-        counts.into_iter().chain(pairs.into_iter().flatten()).map(|n| n as u32).collect()
+        counts.into_iter().chain(pairs.into_iter().flatten()).chain([share, splits]).map(|n| n as u32).collect()
     }
 
     /// The definition of a convolution and of both its gradients: every product that takes part, as the index into x, into

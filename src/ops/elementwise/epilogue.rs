@@ -59,3 +59,20 @@ pub(crate) fn splice(program: &Program, kernel: Kernel, types: &Types, own: usiz
     let patterns = extras(types, own);
     Splice::new(program, patterns.len() + 1).into_epilogue(kernel, &patterns, types.output.elements())
 }
+
+/// Implements [`Op::epilogue`](crate::ops::Op::epilogue) and [`Op::with_epilogue`](crate::ops::Op::with_epilogue) for an op that
+/// keeps its program in a field `epilogue`, after so many inputs of its own.
+macro_rules! joined {
+    ($own:literal) => {
+        fn epilogue(&self) -> Option<(&$crate::ops::elementwise::Program, usize)> {
+            Some((&self.epilogue, $own))
+        }
+        fn with_epilogue(
+            &self,
+            epilogue: $crate::ops::elementwise::Program,
+        ) -> Option<std::sync::Arc<dyn $crate::ops::Op>> {
+            Some(std::sync::Arc::new(Self { epilogue, ..self.clone() }))
+        }
+    };
+}
+pub(crate) use joined;

@@ -2,7 +2,7 @@
 
 /// A matrix somewhere in a slice: element (i, j) is `values[i * row + j * column]`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matrix<'a> {
+pub(crate) struct StridedMatrix<'a> {
     /// Where it lies.
     pub values: &'a [f32],
     /// Elements from a row to the next.
@@ -11,7 +11,7 @@ pub(crate) struct Matrix<'a> {
     pub column: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a> StridedMatrix<'a> {
     /// Rows of `row` neighbours.
     pub fn rows(values: &'a [f32], row: usize) -> Self {
         Self { values, row, column: 1 }
@@ -30,8 +30,17 @@ impl<'a> Matrix<'a> {
 ///
 /// # Panics
 /// When a slice is too short for its sizes: a mistake in this crate.
-pub(crate) fn multiply([m, k, n]: [usize; 3], a: Matrix, b: Matrix, keep: f32, out: &mut [f32], out_row: usize) {
-    assert!(a.holds(m, k) && b.holds(k, n) && Matrix::rows(out, out_row).holds(m, n) && (n <= out_row || m <= 1));
+pub(crate) fn multiply(
+    [m, k, n]: [usize; 3],
+    a: StridedMatrix,
+    b: StridedMatrix,
+    keep: f32,
+    out: &mut [f32],
+    out_row: usize,
+) {
+    assert!(
+        a.holds(m, k) && b.holds(k, n) && StridedMatrix::rows(out, out_row).holds(m, n) && (n <= out_row || m <= 1)
+    );
     // The transposed product, out^T = b^T a^T: its rows then lie side by side in `out`, where the crate's kernels store
     // whole vectors. A product of small depth takes less than half as long so.
     //

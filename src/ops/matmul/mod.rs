@@ -2,9 +2,7 @@
 
 pub(crate) mod gemm;
 mod product;
-pub mod variants;
-
-use std::sync::Arc;
+pub(crate) mod variants;
 
 use crate::Result;
 use crate::graph::kernel::{Dispatch, Lowering, Slot};
@@ -111,7 +109,7 @@ impl Op for Matmul {
     fn run(&self, call: &mut Call<f32>) {
         let sizes = self.sizes(&call.types.inputs[0], &call.types.inputs[1]).expect("checked");
         epilogue::with_output(call, |call, out| {
-            let product = product::Product {
+            let product = product::CpuProduct {
                 sizes,
                 a: call.real(0),
                 b: call.real(1),
@@ -124,7 +122,7 @@ impl Op for Matmul {
 
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(&at.types.inputs[0], &at.types.inputs[1]).expect("checked");
-        let variant = variants::variant(at.device, sizes, self);
+        let variant = variants::kernel(at.device, sizes, self);
         let (kernel, words) = epilogue::splice(&self.epilogue, variant.kernel, at.types, 2);
         let slots = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
         let dims = variant.dims.into_iter().chain(words).collect();
@@ -132,13 +130,7 @@ impl Op for Matmul {
             .into()
     }
 
-    fn epilogue(&self) -> Option<(&Program, usize)> {
-        Some((&self.epilogue, 2))
-    }
-
-    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue, ..self.clone() }))
-    }
+    epilogue::joined!(2);
 
     fn flops(&self, types: &Types) -> u64 {
         let Ok(sizes) = self.sizes(&types.inputs[0], &types.inputs[1]) else { return 0 };

@@ -1,4 +1,4 @@
-//! Matrix products in f32 on the CPU by the `matrixmultiply` crate, on pieces whose sizes depend on the shapes alone, so that
+//! StridedMatrix products in f32 on the CPU by the `matrixmultiply` crate, on pieces whose sizes depend on the shapes alone, so that
 //! the bits do not depend on the number of threads.
 
 use std::ops::Range;
@@ -6,11 +6,11 @@ use std::ops::Range;
 use crate::parallel::*;
 
 use super::MatmulShape;
-use super::gemm::{self, Matrix, turn};
+use super::gemm::{self, StridedMatrix, turn};
 
 /// A product's operands, as [`super::Matmul`] has them.
 #[derive(Clone, Copy, Debug)]
-pub struct Product<'a> {
+pub struct CpuProduct<'a> {
     /// M, N and K.
     pub sizes: MatmulShape,
     /// The left matrix.
@@ -39,7 +39,7 @@ const SLICED_RESULT: usize = 1 << 14;
 
 /// One operand seen from the product: where its numbers stand.
 #[derive(Clone, Copy)]
-struct Operand<'a> {
+struct StridedOperand<'a> {
     values: &'a [f32],
     /// From one row or column of the result to the next.
     across: usize,
@@ -47,7 +47,7 @@ struct Operand<'a> {
     along: usize,
 }
 
-impl<'a> Operand<'a> {
+impl<'a> StridedOperand<'a> {
     /// From row or column `first` on.
     fn from(self, first: usize) -> Self {
         Self { values: &self.values[first * self.across..], ..self }
@@ -68,24 +68,24 @@ impl<'a> Operand<'a> {
 }
 
 /// Writes the product of two operands into `out`, `[rows, columns]`.
-fn multiply(a: Operand, b: Operand, sizes: MatmulShape, out: &mut [f32]) {
+fn multiply(a: StridedOperand, b: StridedOperand, sizes: MatmulShape, out: &mut [f32]) {
     let MatmulShape { rows, columns, depth } = sizes;
-    let a = Matrix { values: a.values, row: a.across, column: a.along };
-    let b = Matrix { values: b.values, row: b.along, column: b.across };
+    let a = StridedMatrix { values: a.values, row: a.across, column: a.along };
+    let b = StridedMatrix { values: b.values, row: b.along, column: b.across };
     gemm::multiply([rows, depth, columns], a, b, 0.0, out, columns);
 }
 
-impl<'a> Product<'a> {
-    fn left(&self) -> Operand<'a> {
+impl<'a> CpuProduct<'a> {
+    fn left(&self) -> StridedOperand<'a> {
         let MatmulShape { rows, depth, .. } = self.sizes;
         let (across, along) = if self.transpose_a { (1, rows) } else { (depth, 1) };
-        Operand { values: self.a, across, along }
+        StridedOperand { values: self.a, across, along }
     }
 
-    fn right(&self) -> Operand<'a> {
+    fn right(&self) -> StridedOperand<'a> {
         let MatmulShape { columns, depth, .. } = self.sizes;
         let (across, along) = if self.transpose_b { (depth, 1) } else { (1, columns) };
-        Operand { values: self.b, across, along }
+        StridedOperand { values: self.b, across, along }
     }
 
     /// Writes the product into `out` and calls `epilogue` on each finished piece with its first element's number.

@@ -3,10 +3,92 @@
 
 use super::{Matmul, MatmulShape};
 use crate::graph::kernel::{Capabilities, Constant, DeviceClass, Kernel};
+use crate::ops::software;
+use crate::ops::variant::Variant;
 
-/// A chosen kernel with its grid.
+/// A kernel of the product. The names are those of the op table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MatmulVariant {
+    /// One invocation an output: the definition.
+    Plain,
+    /// Workgroup memory and registers, for hardware.
+    Tiled,
+    /// Large register tiles, for software rasterisers, of operands in whole vectors of four.
+    Strip,
+    /// The same for operands of any size.
+    StripScalar,
+    /// Values shared by `subgroupBroadcast`, for subgroups of 8 and operands in whole vectors of four.
+    Subgroup,
+    /// The same for operands of any size.
+    SubgroupScalar,
+}
+
+impl Variant for MatmulVariant {
+    const NAMED: &'static [(&'static str, Self)] = &[
+        ("plain", Self::Plain),
+        ("tiled", Self::Tiled),
+        ("strip", Self::Strip),
+        ("strip_scalar", Self::StripScalar),
+        ("subgroup", Self::Subgroup),
+        ("subgroup_scalar", Self::SubgroupScalar),
+    ];
+}
+
+impl MatmulVariant {
+    /// Whether it can run: two read vectors of four, two need subgroups of 8.
+    fn runs(self, device: &Capabilities, vectors: bool) -> bool {
+        let reads_vectors = matches!(self, Self::Strip | Self::Subgroup);
+        let shares = matches!(self, Self::Subgroup | Self::SubgroupScalar);
+        (vectors || !reads_vectors) && (!shares || device.subgroup == Some(software::SUBGROUP))
+    }
+
+    fn template(self, sizes: MatmulShape) -> KernelTemplate {
+        match self {
+            Self::Plain => KernelTemplate {
+                name: "matmul_plain",
+                source: include_str!("../../../shaders/matmul_plain.wgsl"),
+                constants: Vec::new(),
+                tile: [16, 16],
+                subgroup: None,
+            },
+            Self::Tiled => {
+                // Small outputs: smaller tiles keep more of the device's cores busy.
+                let small = sizes.rows.div_ceil(64) * sizes.columns.div_ceil(64) < 64;
+                let side = if small { 32 } else { 64 };
+                KernelTemplate {
+                    name: "matmul_tiled",
+                    source: include_str!("../../../shaders/matmul_tiled.wgsl"),
+                    constants: vec![("TILE_ROWS", side.into()), ("TILE_COLUMNS", side.into())],
+                    tile: [side, side],
+                    subgroup: None,
+                }
+            }
+            Self::Strip => software::matmul::strip(true, sizes.rows),
+            Self::StripScalar => software::matmul::strip(false, sizes.rows),
+            Self::Subgroup => software::matmul::subgroup(true, sizes.rows),
+            Self::SubgroupScalar => software::matmul::subgroup(false, sizes.rows),
+        }
+    }
+}
+
+/// A kernel's file with the values of its constants beside the transposes.
 #[derive(Clone, Debug)]
-pub struct Variant {
+pub(crate) struct KernelTemplate {
+    /// The file's name without its ending.
+    pub name: &'static str,
+    /// Its text.
+    pub source: &'static str,
+    /// Constants to set.
+    pub constants: Vec<(&'static str, Constant)>,
+    /// Rows and columns of outputs of a workgroup.
+    pub tile: [u32; 2],
+    /// The subgroup size that it is written for.
+    pub subgroup: Option<u32>,
+}
+
+/// A kernel for one product, with its grid.
+#[derive(Clone, Debug)]
+pub(crate) struct MatmulKernel {
     /// The kernel.
     pub kernel: Kernel,
     /// The words of its `Dims`.
@@ -15,101 +97,29 @@ pub struct Variant {
     pub groups: [u32; 3],
 }
 
-/// A kernel's tile: what distinguishes variants beside the transposes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tile {
-    /// One invocation an output: the definition.
-    Plain,
-    /// Workgroup memory and registers, for hardware.
-    Tiled {
-        /// Rows and columns of a workgroup's tile.
-        side: u32,
-    },
-    /// Large register tiles, for software rasterisers.
-    Strip {
-        /// Blocks of 4 x 4 outputs of a lane, down and across.
-        vectors: [u32; 2],
-        /// Lanes of a workgroup, down and across.
-        lanes: [u32; 2],
-    },
-    /// Values shared by `subgroupBroadcast`, for subgroups of 8.
-    Subgroup {
-        /// Blocks of 8 rows.
-        row_blocks: u32,
-        /// Vectors of 4 columns a lane.
-        column_vectors: u32,
-    },
-}
-
-/// The kernel for a product of these sizes.
-pub fn variant(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> Variant {
-    let (tile, vectors) = choose(device, sizes, op);
-    build(tile, vectors, sizes, op)
-}
-
-/// The table. The second value says whether the operands are read as vectors of four.
-fn choose(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> (Tile, bool) {
+/// The table. A variant that is asked for and cannot run on the device or with the shape gives way to the table's choice.
+fn choose(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> MatmulVariant {
     let MatmulShape { rows, columns, depth } = sizes;
     let run_a = if op.transpose_a { rows } else { depth };
     let run_b = if op.transpose_b { depth } else { columns };
     let vectors = [columns, run_a, run_b].iter().all(|run| run.is_multiple_of(4));
-    let tile = match (device.class, device.subgroup) {
-        (DeviceClass::Software, Some(8)) => Tile::Subgroup {
-            row_blocks: match rows {
-                0..=8 => 1,
-                9..=16 => 2,
-                _ => 4,
-            },
-            column_vectors: if vectors { 2 } else { 1 },
-        },
-        (DeviceClass::Software, _) if rows <= 8 => Tile::Strip { vectors: [2, 2], lanes: [1, 8] },
-        (DeviceClass::Software, _) => Tile::Strip { vectors: if vectors { [4, 4] } else { [2, 2] }, lanes: [2, 4] },
+    if let Some(variant) = MatmulVariant::forced(device, "matmul").filter(|variant| variant.runs(device, vectors)) {
+        return variant;
+    }
+    match device.class {
+        DeviceClass::Software => software::matmul::choose(device, vectors),
         // Fewer than a row of outputs a lane leaves most of a tile idle.
-        _ if rows < 4 || columns < 4 => Tile::Plain,
-        // Small outputs: smaller tiles keep more of the device's cores busy.
-        _ => Tile::Tiled { side: if rows.div_ceil(64) * columns.div_ceil(64) < 64 { 32 } else { 64 } },
-    };
-    (tile, vectors)
+        _ if rows < 4 || columns < 4 => MatmulVariant::Plain,
+        _ => MatmulVariant::Tiled,
+    }
 }
 
-/// Renders a tile's kernel for these sizes.
-///
-/// # Panics
-/// Where vectors are asked for and the sizes do not allow them: a mistake in the table.
-pub fn build(tile: Tile, vectors: bool, sizes: MatmulShape, op: &Matmul) -> Variant {
-    let mut constants: Vec<(&str, Constant)> =
-        vec![("TRANSPOSE_A", op.transpose_a.into()), ("TRANSPOSE_B", op.transpose_b.into())];
-    let (name, source, tile_rows, tile_columns) = match tile {
-        Tile::Plain => ("matmul_plain", include_str!("../../../shaders/matmul_plain.wgsl"), 16, 16),
-        Tile::Tiled { side } => {
-            constants.extend([("TILE_ROWS", side.into()), ("TILE_COLUMNS", side.into())]);
-            ("matmul_tiled", include_str!("../../../shaders/matmul_tiled.wgsl"), side, side)
-        }
-        Tile::Strip { vectors: [down, across], lanes: [lanes_down, lanes_across] } => {
-            constants.extend([("ROW_VECTORS", down.into()), ("COLUMN_VECTORS", across.into())]);
-            constants.extend([("LANES_DOWN", lanes_down.into()), ("LANES_ACROSS", lanes_across.into())]);
-            let (name, source) = if vectors {
-                ("matmul_strip", include_str!("../../../shaders/matmul_strip.wgsl"))
-            } else {
-                ("matmul_strip_scalar", include_str!("../../../shaders/matmul_strip_scalar.wgsl"))
-            };
-            (name, source, 4 * down * lanes_down, 4 * across * lanes_across)
-        }
-        Tile::Subgroup { row_blocks, column_vectors } => {
-            constants.extend([("ROW_BLOCKS", row_blocks.into()), ("COLUMN_VECTORS", column_vectors.into())]);
-            let (name, source) = if vectors {
-                ("matmul_subgroup", include_str!("../../../shaders/matmul_subgroup.wgsl"))
-            } else {
-                ("matmul_subgroup_scalar", include_str!("../../../shaders/matmul_subgroup_scalar.wgsl"))
-            };
-            (name, source, 8 * row_blocks, 32 * column_vectors)
-        }
-    };
-    let mut kernel = Kernel::new(name, source, &constants);
-    if let Tile::Subgroup { .. } = tile {
-        kernel = kernel.for_subgroup(8);
-    }
+/// The kernel for a product of these sizes.
+pub(crate) fn kernel(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> MatmulKernel {
+    let KernelTemplate { name, source, constants, tile, subgroup } = choose(device, sizes, op).template(sizes);
+    let transposes = [("TRANSPOSE_A", op.transpose_a.into()), ("TRANSPOSE_B", op.transpose_b.into())];
+    let kernel = Kernel { subgroup, ..Kernel::new(name, source, &[&transposes, &constants[..]].concat()) };
     let dims = [sizes.rows, sizes.columns, sizes.depth, 0].map(|n| n as u32).to_vec();
-    let groups = [(sizes.columns as u32).div_ceil(tile_columns), (sizes.rows as u32).div_ceil(tile_rows), 1];
-    Variant { kernel, dims, groups }
+    let groups = [(sizes.columns as u32).div_ceil(tile[1]), (sizes.rows as u32).div_ceil(tile[0]), 1];
+    MatmulKernel { kernel, dims, groups }
 }

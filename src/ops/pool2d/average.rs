@@ -1,7 +1,5 @@
 //! The mean of each window, and its gradient. Both are linear, so that the gradient of each is the other.
 
-use std::sync::Arc;
-
 use super::{PoolShape, Window};
 use crate::Result;
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
@@ -170,13 +168,7 @@ impl Op for AveragePool2dBackward {
         Dispatch { dims, ..at.linear(self, kernel, &slots, &[], count) }.into()
     }
 
-    fn epilogue(&self) -> Option<(&Program, usize)> {
-        Some((&self.epilogue, 1))
-    }
-
-    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue, ..self.clone() }))
-    }
+    epilogue::joined!(1);
 
     fn flops(&self, types: &Types) -> u64 {
         let windows = types.inputs[0].elements() * self.window.kernel[0] * self.window.kernel[1];

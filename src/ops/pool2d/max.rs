@@ -1,9 +1,8 @@
 //! The largest of each window, and its gradient, which finds the winners again instead of storing their places.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::{PoolShape, Window};
+use super::{MaxPool2dBackwardVariant, MaxPool2dVariant, PoolShape, Window};
 use crate::Result;
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -79,7 +78,7 @@ impl PoolShape {
     }
 
     /// Whether no pixel is under two windows and the first begins where the image does.
-    fn apart(&self) -> bool {
+    pub(super) fn apart(&self) -> bool {
         let Window { kernel, stride, padding, .. } = self.window;
         kernel[0] <= stride[0] && kernel[1] <= stride[1] && padding == [0, 0]
     }
@@ -92,7 +91,7 @@ impl PoolShape {
     }
 
     /// Two windows side by side in vectors of four pixels: the image's width must be a multiple of four.
-    fn pairs(&self) -> bool {
+    pub(super) fn pairs(&self) -> bool {
         self.halves() && self.image[1].is_multiple_of(4)
     }
 }
@@ -255,12 +254,15 @@ impl Op for MaxPool2d {
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(at.types);
         let outputs = at.types.output.elements();
-        let (kernel, count) = if sizes.pairs() {
-            let source = include_str!("../../../shaders/max_pool2d_pairs.wgsl");
-            (Kernel::new("max_pool2d_pairs", source, &[at.edges(outputs / 2)]), outputs / 2)
-        } else {
-            let source = include_str!("../../../shaders/max_pool2d.wgsl");
-            (sizes.kernel(at, "max_pool2d", source, outputs), outputs)
+        let (kernel, count) = match MaxPool2dVariant::choose(at.device, &sizes) {
+            MaxPool2dVariant::Pairs => {
+                let source = include_str!("../../../shaders/max_pool2d_pairs.wgsl");
+                (Kernel::new("max_pool2d_pairs", source, &[at.edges(outputs / 2)]), outputs / 2)
+            }
+            MaxPool2dVariant::Windows => {
+                let source = include_str!("../../../shaders/max_pool2d.wgsl");
+                (sizes.kernel(at, "max_pool2d", source, outputs), outputs)
+            }
         };
         let dims: Vec<usize> = std::iter::once(count).chain(sizes.words().into_iter().map(|n| n as usize)).collect();
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
@@ -356,21 +358,22 @@ impl Op for MaxPool2dBackward {
         self.planes(call, if halves { Self::halve } else { Self::by_rows });
     }
 
-    /// Where no pixel is under two windows, an invocation a window, which writes all of its patch. Else an invocation a
-    /// window notes its winner's place, and an invocation a pixel gathers from the windows that it won.
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(at.types);
         let (pixels, windows) = (at.types.output.elements(), at.types.inputs[1].elements());
         let both = [Slot::Input(0), Slot::Input(1)];
-        if sizes.pairs() && sizes.image[0].is_multiple_of(2) {
-            let source = include_str!("../../../shaders/max_pool2d_backward_pairs.wgsl");
-            let kernel = Kernel::new("max_pool2d_backward_pairs", source, &[at.edges(windows / 2)]);
-            return self.dispatch(at, sizes, kernel, both, windows / 2).into();
-        }
-        if sizes.apart() {
-            let source = include_str!("../../../shaders/max_pool2d_backward_patches.wgsl");
-            let kernel = sizes.kernel(at, "max_pool2d_backward_patches", source, windows);
-            return self.dispatch(at, sizes, kernel, both, windows).into();
+        match MaxPool2dBackwardVariant::choose(at.device, &sizes) {
+            MaxPool2dBackwardVariant::Pairs => {
+                let source = include_str!("../../../shaders/max_pool2d_backward_pairs.wgsl");
+                let kernel = Kernel::new("max_pool2d_backward_pairs", source, &[at.edges(windows / 2)]);
+                return self.dispatch(at, sizes, kernel, both, windows / 2).into();
+            }
+            MaxPool2dBackwardVariant::Patches => {
+                let source = include_str!("../../../shaders/max_pool2d_backward_patches.wgsl");
+                let kernel = sizes.kernel(at, "max_pool2d_backward_patches", source, windows);
+                return self.dispatch(at, sizes, kernel, both, windows).into();
+            }
+            MaxPool2dBackwardVariant::Gather => {}
         }
         let source = include_str!("../../../shaders/max_pool2d_places.wgsl");
         let places = sizes.kernel(at, "max_pool2d_places", source, windows);
@@ -383,13 +386,7 @@ impl Op for MaxPool2dBackward {
         Lowering { dispatches: vec![places, Dispatch { flops: pixels as u64, ..gather }], scratch: vec![windows] }
     }
 
-    fn epilogue(&self) -> Option<(&Program, usize)> {
-        Some((&self.epilogue, 2))
-    }
-
-    fn with_epilogue(&self, epilogue: Program) -> Option<Arc<dyn Op>> {
-        Some(Arc::new(Self { epilogue, ..self.clone() }))
-    }
+    epilogue::joined!(2);
 
     fn flops(&self, types: &Types) -> u64 {
         let windows = types.inputs[1].elements() * self.window.kernel[0] * self.window.kernel[1];

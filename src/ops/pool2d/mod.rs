@@ -4,9 +4,11 @@
 mod average;
 pub mod cases;
 mod max;
+mod variants;
 
 pub use average::{AveragePool2d, AveragePool2dBackward};
 pub use max::{MaxPool2d, MaxPool2dBackward};
+pub(crate) use variants::{MaxPool2dBackwardVariant, MaxPool2dVariant};
 
 use std::ops::Range;
 

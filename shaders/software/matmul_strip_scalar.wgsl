@@ -1,9 +1,11 @@
+// needs: matmul_numbers
 // Matrix product Y = A B for software rasterisers without subgroups of a known size: large register tiles.
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
 // all row-major and read number by number: any size will do. (The twin without _scalar reads vec4 and is 2.3 times
 // as fast; take it where the sizes allow.) Without EDGES, M and N must be multiples of the tile and K of 4.
 // Needs: nothing beyond WebGPU's defaults.
+// A, B, Y and `Dims` are declared in lib/matmul_numbers.wgsl.
 //
 // Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup
 // stand LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
@@ -15,65 +17,14 @@
 // COLUMN_VECTORS multiply-adds. Small tiles (2 x 2, 1 x 1) are hardly slower here and compile in a fraction of the
 // time.
 
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
-const EDGES: bool = true; // guards for sizes that are no multiples of the tile
 const ROW_VECTORS: u32 = 2u; // groups of 4 rows a lane computes
 const COLUMN_VECTORS: u32 = 2u; // groups of 4 columns a lane computes
 const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along N
 const LANES_DOWN: u32 = 2u; // lanes of a workgroup along M
 
-struct Dims {
-    rows: u32,    // M
-    columns: u32, // N
-    depth: u32,   // K
-    unused: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
-
-// One element of A, zero for steps of k beyond the end. Beyond the edge of Y the last row is read again.
-fn element_a(row: u32, k: u32) -> f32 {
-    let r = select(row, min(row, dims.rows - 1u), EDGES);
-    let step = select(k, min(k, dims.depth - 1u), EDGES);
-    let value = a[select((r * dims.depth) + step, (step * dims.rows) + r, TRANSPOSE_A)];
-    return select(value, 0.0, EDGES && k >= dims.depth);
-}
-
-// One element of B. A step of k beyond the end meets a zero of A; it only has to be a place that may be read.
-fn element_b(k: u32, column: u32) -> f32 {
-    let c = select(column, min(column, dims.columns - 1u), EDGES);
-    let step = select(k, min(k, dims.depth - 1u), EDGES);
-    return b[select((step * dims.columns) + c, (c * dims.depth) + step, TRANSPOSE_B)];
-}
-
 // One row x 4 steps of A.
 fn load_a(row: u32, k: u32) -> vec4f {
     return vec4f(element_a(row, k), element_a(row, k + 1u), element_a(row, k + 2u), element_a(row, k + 3u));
-}
-
-// One step x 4 columns of B.
-fn load_b(k: u32, column: u32) -> vec4f {
-    return vec4f(
-        element_b(k, column),
-        element_b(k, column + 1u),
-        element_b(k, column + 2u),
-        element_b(k, column + 3u),
-    );
-}
-
-// 4 steps x 4 columns of B from (k, column) on: column i of the result is step k + i.
-fn load_b_block(k: u32, column: u32) -> mat4x4f {
-    return mat4x4f(load_b(k, column), load_b(k + 1u, column), load_b(k + 2u, column), load_b(k + 3u, column));
-}
-
-fn inside(row: u32, column: u32) -> bool {
-    return !EDGES || (row < dims.rows && column < dims.columns);
 }
 
 @compute @workgroup_size(LANES_ACROSS * LANES_DOWN)

@@ -2,6 +2,7 @@
 // Folds what each tap gives for each output of a convolution back into the image that the taps met: the second half of the
 // gradient by the image where the stride is above 1. The first half is a product of matrices that wastes nothing on
 // pixels that no tap meets.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: TAPS is [images, in_channels, kernel_height, kernel_width, pitch], a row of it `rows` x `columns` outputs, filled
 // up; DX is [batch, in_channels, height, width], of which this computes the images from `first` on.
@@ -35,19 +36,15 @@ struct Dims {
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let pixel = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let pixel = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if (pixel >= dims.count) {
         return;
     }
-    let line = pixel / dims.width;
-    let ix = pixel - (line * dims.width);
-    let plane = line / dims.height;
-    let iy = line - (plane * dims.height);
+    let row_index = pixel / dims.width;
+    let ix = pixel - (row_index * dims.width);
+    let plane = row_index / dims.height;
+    let iy = row_index - (plane * dims.height);
     var sum = 0.0;
     for (var ky = 0u; ky < dims.kernel_height; ky++) {
         // A negative distance wraps around to a number far above every row.

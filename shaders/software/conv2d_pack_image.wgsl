@@ -1,6 +1,7 @@
 // needs: grid
 // Copies images into the layout that the packed convolution kernels read: every number that a tap meets stands in a row
 // of vec4s that begins where the outputs begin, so that those kernels load whole vectors and ask no edge for leave.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [batch, channels, height, width]; PACKED is [images, channels, kernel_width, rows, 4 * vectors], of the
 // images from `first` on. Row r of it is row r - padding_y of X; its column i under tap kx is column
@@ -31,18 +32,14 @@ struct Dims {
 @group(0) @binding(2) var<storage, read_write> packed: array<vec4f>;
 
 // Left of the image `column` wraps around and is as much outside as right of it.
-fn pixel(line: u32, column: u32, inside: bool) -> f32 {
-    let value = x[line + min(column, dims.width - 1u)];
+fn pixel(row_start: u32, column: u32, inside: bool) -> f32 {
+    let value = x[row_start + min(column, dims.width - 1u)];
     return select(0.0, value, inside && column < dims.width);
 }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if (index >= dims.planes * dims.rows) {
         return;
     }
@@ -50,26 +47,26 @@ fn main(
     let row = index - (plane * dims.rows);
     let iy = row - dims.padding_y;
     let inside = iy < dims.height;
-    let line = ((((dims.first * dims.channels) + plane) * dims.height) + min(iy, dims.height - 1u)) * dims.width;
+    let row_start = ((((dims.first * dims.channels) + plane) * dims.height) + min(iy, dims.height - 1u)) * dims.width;
     let slides = dims.stride_x == dims.dilation_x;
 
-    for (var vector = 0u; vector < dims.vectors; vector++) {
-        let exists = (vec4u(4u * vector) + vec4u(0u, 1u, 2u, 3u)) < vec4u(dims.columns);
+    for (var vec_index = 0u; vec_index < dims.vectors; vec_index++) {
+        let exists = (vec4u(4u * vec_index) + vec4u(0u, 1u, 2u, 3u)) < vec4u(dims.columns);
         var pixels: vec4f;
         for (var kx = 0u; kx < dims.kernel_width; kx++) {
-            let at = (4u * vector * dims.stride_x) + (kx * dims.dilation_x) - dims.padding_x;
-            let last = pixel(line, at + (3u * dims.stride_x), inside);
+            let at = (4u * vec_index * dims.stride_x) + (kx * dims.dilation_x) - dims.padding_x;
+            let last = pixel(row_start, at + (3u * dims.stride_x), inside);
             if (slides && kx > 0u) {
                 pixels = vec4f(pixels.yzw, last);
             } else {
                 pixels = vec4f(
-                    pixel(line, at, inside),
-                    pixel(line, at + dims.stride_x, inside),
-                    pixel(line, at + (2u * dims.stride_x), inside),
+                    pixel(row_start, at, inside),
+                    pixel(row_start, at + dims.stride_x, inside),
+                    pixel(row_start, at + (2u * dims.stride_x), inside),
                     last,
                 );
             }
-            let to = ((((plane * dims.kernel_width) + kx) * dims.rows) + row) * dims.vectors + vector;
+            let to = ((((plane * dims.kernel_width) + kx) * dims.rows) + row) * dims.vectors + vec_index;
             packed[to] = select(vec4f(0.0), pixels, exists);
         }
     }

@@ -1,6 +1,7 @@
 // needs: grid
 // Copies the weight of a convolution into the layout that the packed kernels read: for eight output channels side by side,
 // four steps each of the sum.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: PACKED is [groups, blocks, kernel_height, steps / 4, 8 outputs, 4 steps]. A step stands for an input channel and
 // a tap across: channel * kernel_width + kx, from 0 to channels * kernel_width; the steps are filled up to a multiple of
@@ -30,21 +31,17 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> packed: array<vec4f>;
 
-fn weight(line: u32, step: u32, exists: bool) -> f32 {
+fn weight(row_start: u32, step: u32, exists: bool) -> f32 {
     let channel = step / dims.kernel_width;
     if (!exists || channel >= dims.channels) {
         return 0.0;
     }
-    return w[line + (channel * dims.by_channel) + ((step - (channel * dims.kernel_width)) * dims.by_kx)];
+    return w[row_start + (channel * dims.by_channel) + ((step - (channel * dims.kernel_width)) * dims.by_kx)];
 }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let index = linear_group(group, groups) * 64u + local;
+fn main(invocation: Invocation) {
+    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
     if (index >= dims.count) {
         return;
     }
@@ -52,14 +49,14 @@ fn main(
     let ky = (index / (8u * dims.quads)) % dims.kernel_height;
     let block = (index / (8u * dims.quads * dims.kernel_height)) % dims.blocks;
     let channel_group = index / (8u * dims.quads * dims.kernel_height * dims.blocks);
-    let output = (8u * block) + (index % 8u);
+    let out_channel = (8u * block) + (index % 8u);
 
-    let exists = output < dims.outputs;
-    let line = dims.offset + (channel_group * dims.by_group) + (output * dims.by_output) + (ky * dims.by_ky);
+    let exists = out_channel < dims.outputs;
+    let row_start = dims.offset + (channel_group * dims.by_group) + (out_channel * dims.by_output) + (ky * dims.by_ky);
     packed[index] = vec4f(
-        weight(line, 4u * quad, exists),
-        weight(line, (4u * quad) + 1u, exists),
-        weight(line, (4u * quad) + 2u, exists),
-        weight(line, (4u * quad) + 3u, exists),
+        weight(row_start, 4u * quad, exists),
+        weight(row_start, (4u * quad) + 1u, exists),
+        weight(row_start, (4u * quad) + 2u, exists),
+        weight(row_start, (4u * quad) + 3u, exists),
     );
 }

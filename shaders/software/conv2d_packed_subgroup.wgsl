@@ -1,5 +1,6 @@
-// needs: grid
+// needs: grid, conv2d_packed, subgroup
 // Convolution from packed operands, for software rasterisers whose subgroup is exactly 8 lanes wide (lavapipe).
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what stands where), W is
 // [groups, blocks, kernel_height, quads, 8 outputs, 4 steps] (conv2d_pack_weight.wgsl), with whole tiles of blocks; Y is
@@ -7,6 +8,7 @@
 // `first_y` on. A step is an input channel
 // and a tap across; any stride, padding and dilation across is in the packing.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
+// X, W, Y and `Dims` are declared in lib/conv2d_packed.wgsl.
 //
 // Division of work: a workgroup is one subgroup and computes 8 * ROW_BLOCKS output channels of 32 * COLUMN_VECTORS pixels.
 // Each lane holds all channels of the tile, and of the pixels the COLUMN_VECTORS groups of four side by side that are 8
@@ -16,67 +18,13 @@
 // subgroupBroadcast, and four steps are innermost. What makes a convolution of it is where a step's pixels stand: `ky` moves
 // down a row, and a step moves to the next plane. 12 loads feed 1024 multiply-adds.
 
-const EPILOGUE: bool = true; // whether there is one to apply
 const ROW_BLOCKS: u32 = 4u; // a block is 8 output channels: one for each lane that loads
 const COLUMN_VECTORS: u32 = 2u; // vec4s of pixels a lane computes
 const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
 
-struct Dims {
-    first_x: u32,       // image of X
-    first_y: u32,       // image of Y
-    pixels: u32,        // vec4s of pixels: images * rows * vectors
-    groups: u32,
-    outputs: u32,       // of a group
-    tiles: u32,         // of a group's outputs
-    steps: u32,         // input channels of a group times kernel_width
-    quads: u32,         // steps / 4, filled up
-    kernel_height: u32,
-    rows: u32,
-    columns: u32,
-    vectors: u32,
-    packed_rows: u32,
-    stride_y: u32,
-    dilation_y: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> w: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // spliced
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
-
-// Y's four numbers from `index` on, of which `count` exist. Where all rows are whole vectors the host puts a Y of vec4f and
-// its functions in the place of these (variants/packed.rs).
-fn load_y(index: u32, count: u32) -> vec4f {
-    let last = index + min(count, 4u) - 1u;
-    return vec4f(y[index], y[min(index + 1u, last)], y[min(index + 2u, last)], y[min(index + 3u, last)]);
-}
-fn store_y(index: u32, count: u32, value: vec4f) {
-    y[index] = value.x;
-    if (count > 1u) { y[index + 1u] = value.y; }
-    if (count > 2u) { y[index + 2u] = value.z; }
-    if (count > 3u) { y[index + 3u] = value.w; }
-}
-// end of what is spliced
-
-fn finish(sum: vec4f, index: u32, count: u32) -> vec4f {
-    let last = index + min(count, 4u) - 1u;
-    return vec4f(
-        epilogue(sum.x, index),
-        epilogue(sum.y, min(index + 1u, last)),
-        epilogue(sum.z, min(index + 2u, last)),
-        epilogue(sum.w, min(index + 3u, last)),
-    );
-}
-
 @compute @workgroup_size(LANES)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(subgroup_invocation_id) lane: u32,
-) {
-    let tile = linear_group(group, groups);
+fn main(invocation: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
+    let tile = linear_group(invocation.group, invocation.groups);
     let tiles = dims.tiles * dims.groups;
     let pixel_tile = tile / tiles;
     let channel_group = (tile % tiles) / dims.tiles;
@@ -94,15 +42,15 @@ fn main(
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
         let pixel = first_pixel + (v * LANES);
         let at = min(pixel, dims.pixels - 1u);
-        let line = at / dims.vectors;
-        let vector = at - (line * dims.vectors);
-        let image = line / dims.rows;
-        let row = line - (image * dims.rows);
+        let row_index = at / dims.vectors;
+        let vec_index = at - (row_index * dims.vectors);
+        let image = row_index / dims.rows;
+        let row = row_index - (image * dims.rows);
         base[v] = (((((dims.first_x + image) * dims.groups) + channel_group) * dims.steps) * plane)
-            + (row * dims.stride_y * dims.vectors) + vector;
-        let output = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
-        to[v] = (((output * dims.rows) + row) * dims.columns) + (4u * vector);
-        count[v] = select(0u, dims.columns - (4u * vector), pixel < dims.pixels);
+            + (row * dims.stride_y * dims.vectors) + vec_index;
+        let out_channel = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
+        to[v] = (((out_channel * dims.rows) + row) * dims.columns) + (4u * vec_index);
+        count[v] = select(0u, dims.columns - (4u * vec_index), pixel < dims.pixels);
     }
     let block_quads = dims.kernel_height * dims.quads;
     let panel_of_w = ((channel_group * dims.tiles * ROW_BLOCKS) + (first_output / LANES)) * block_quads;
@@ -122,16 +70,7 @@ fn main(
             }
             for (var block = 0u; block < ROW_BLOCKS; block++) {
                 let part = w[((panel_of_w + (block * block_quads) + (ky * dims.quads) + quad) * LANES) + lane];
-                let outputs = array<vec4f, 8>(
-                    subgroupBroadcast(part, 0u),
-                    subgroupBroadcast(part, 1u),
-                    subgroupBroadcast(part, 2u),
-                    subgroupBroadcast(part, 3u),
-                    subgroupBroadcast(part, 4u),
-                    subgroupBroadcast(part, 5u),
-                    subgroupBroadcast(part, 6u),
-                    subgroupBroadcast(part, 7u),
-                );
+                let outputs = in_every_lane(part);
                 for (var o = 0u; o < LANES; o++) {
                     for (var v = 0u; v < COLUMN_VECTORS; v++) {
                         sums[block][o][v] += panel[v] * outputs[o]; // four steps
@@ -146,9 +85,9 @@ fn main(
     for (var block = 0u; block < ROW_BLOCKS; block++) {
         for (var o = 0u; o < LANES; o++) {
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                let output = (block * LANES) + o;
-                if (output < outputs && count[v] > 0u) {
-                    store_y(to[v] + (output * map), count[v], sums[block][o][v]);
+                let out_channel = (block * LANES) + o;
+                if (out_channel < outputs && count[v] > 0u) {
+                    store_y(to[v] + (out_channel * map), count[v], sums[block][o][v]);
                 }
             }
         }
@@ -160,8 +99,8 @@ fn main(
     // registers have no index; there the epilogue would be compiled once for each output.
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
         if (count[v] > 0u) {
-            for (var output = 0u; output < outputs; output++) {
-                let index = to[v] + (output * map);
+            for (var out_channel = 0u; out_channel < outputs; out_channel++) {
+                let index = to[v] + (out_channel * map);
                 store_y(index, count[v], finish(load_y(index, count[v]), index, count[v]));
             }
         }

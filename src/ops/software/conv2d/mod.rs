@@ -1,19 +1,21 @@
-//! Convolutions from packed operands, for software rasterisers: the operands are copied into vectors that no edge cuts, in
+//! Convolutions from packed operands: the operands are copied into vectors that no edge cuts, in
 //! slices of the batch that bound the memory, and kernels with large register tiles multiply them.
 
 mod folded;
 mod weight;
 
-use super::{Conv2dShape, Direction, sum_splits};
 use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
+use crate::ops::conv2d::Conv2dShape;
+use crate::ops::conv2d::variants::Direction;
 use crate::ops::elementwise::{Program, epilogue};
+use crate::ops::software::SUBGROUP;
 
 /// Floats that a slice of the batch may take when it is packed: few enough to stay in a cache.
 const SLICE: usize = 1 << 20;
 
 /// The dispatches of one convolution with its epilogue.
-pub(super) fn lower(
+pub(crate) fn lower(
     direction: Direction,
     at: &Lower,
     sizes: Conv2dShape,
@@ -21,9 +23,11 @@ pub(super) fn lower(
     subgroup: bool,
 ) -> Lowering {
     match direction {
-        Direction::Forward => Product::forward(&sizes).flattened().lower(at, sizes.flops(), program, subgroup),
+        Direction::Forward => {
+            PackedConvolution::forward(&sizes).flattened().lower(at, sizes.flops(), program, subgroup)
+        }
         Direction::BackwardInput if sizes.geometry.stride == [1, 1] => {
-            Product::flipped(&sizes).flattened().lower(at, sizes.flops(), program, subgroup)
+            PackedConvolution::flipped(&sizes).flattened().lower(at, sizes.flops(), program, subgroup)
         }
         Direction::BackwardInput => folded::lower(at, &sizes, program, subgroup),
         Direction::BackwardWeight => weight::lower(at, &sizes, subgroup),
@@ -32,7 +36,7 @@ pub(super) fn lower(
 
 /// How images `[batch, channels, height, width]` are packed; `shaders/conv2d_pack_image.wgsl` has the layout.
 #[derive(Clone, Copy, Debug)]
-struct Packing {
+struct ImagePacking {
     channels: usize,
     image: [usize; 2],
     kernel_width: usize,
@@ -44,7 +48,7 @@ struct Packing {
     padding: [isize; 2],
 }
 
-impl Packing {
+impl ImagePacking {
     fn vectors(&self) -> usize {
         self.columns.div_ceil(4)
     }
@@ -61,7 +65,7 @@ impl Packing {
             && [self.rows, self.columns] == [height, width]
             && width.is_multiple_of(4)
     }
-    fn dispatch(&self, at: &Lower, slice: Slice, from: Slot, to: Slot) -> Dispatch {
+    fn dispatch(&self, at: &Lower, slice: BatchSlice, from: Slot, to: Slot) -> Dispatch {
         let planes = slice.images * self.channels;
         let counts = [slice.first, planes, self.channels, self.image[0], self.image[1], self.kernel_width];
         let steps = [self.rows, self.vectors(), self.columns, self.stride_x, self.dilation_x];
@@ -69,7 +73,7 @@ impl Packing {
         Dispatch {
             kernel: Kernel::new(
                 "conv2d_pack_image",
-                include_str!("../../../../../shaders/conv2d_pack_image.wgsl"),
+                include_str!("../../../../shaders/software/conv2d_pack_image.wgsl"),
                 &[],
             ),
             slots: vec![from, to],
@@ -83,16 +87,16 @@ impl Packing {
 
 /// Images that are computed at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Slice {
+struct BatchSlice {
     first: usize,
     images: usize,
 }
 
 /// The batch in slices of at most so many images that each take so many floats, as even as they can be.
-fn slices(batch: usize, floats: usize, most: usize) -> Vec<Slice> {
+fn slices(batch: usize, floats: usize, most: usize) -> Vec<BatchSlice> {
     let most = (SLICE / floats.max(1)).min(most).clamp(1, batch.max(1));
     let images = batch.div_ceil(batch.div_ceil(most).max(1)).max(1);
-    (0..batch).step_by(images).map(|first| Slice { first, images: images.min(batch - first) }).collect()
+    (0..batch).step_by(images).map(|first| BatchSlice { first, images: images.min(batch - first) }).collect()
 }
 
 /// The factors, in floats, that say where an element of a weight stands; below zero where a kernel is flipped.
@@ -108,7 +112,7 @@ struct WeightLayout {
 
 /// A convolution as the packed kernels compute it; counts of channels are of a group.
 #[derive(Clone, Copy, Debug)]
-struct Product {
+struct PackedConvolution {
     batch: usize,
     groups: usize,
     outputs: usize,
@@ -117,11 +121,11 @@ struct Product {
     map: [usize; 2],
     stride_y: usize,
     dilation_y: usize,
-    packing: Packing,
+    packing: ImagePacking,
     layout: WeightLayout,
 }
 
-impl Product {
+impl PackedConvolution {
     fn forward(sizes: &Conv2dShape) -> Self {
         let geometry = sizes.geometry;
         let [kh, kw] = sizes.kernel;
@@ -167,7 +171,7 @@ impl Product {
         layout: WeightLayout,
     ) -> Self {
         let [stride, dilation] = [sizes.geometry.stride, sizes.geometry.dilation];
-        let packing = Packing {
+        let packing = ImagePacking {
             channels: channels * sizes.geometry.groups,
             image,
             kernel_width: sizes.kernel[1],
@@ -199,7 +203,7 @@ impl Product {
         let layout =
             WeightLayout { offset: 0, group: sizes.group_outputs() * taps, output: 1, channel: taps, ky: 0, kx: 0 };
         let map = sizes.outputs;
-        let packing = Packing {
+        let packing = ImagePacking {
             channels: sizes.out_channels,
             image: map,
             kernel_width: 1,
@@ -232,21 +236,25 @@ impl Product {
             return self;
         }
         let line = [1, self.map[0] * self.map[1]];
-        Self { map: line, packing: Packing { image: line, rows: line[0], columns: line[1], ..self.packing }, ..self }
+        Self {
+            map: line,
+            packing: ImagePacking { image: line, rows: line[0], columns: line[1], ..self.packing },
+            ..self
+        }
     }
 
     fn lower(&self, at: &Lower, flops: u64, program: &Program, subgroup: bool) -> Lowering {
-        let tile = Tile::of(self.outputs, subgroup);
+        let tile = OutputTile::of(self.outputs, subgroup);
         let (weight, weight_floats) = self.pack_weight(at, &tile, Slot::Scratch(0));
         let mut lowering = Lowering { dispatches: vec![weight], scratch: vec![weight_floats] };
         if self.packing.is_there() {
-            let whole = Part { first_x: 0, first_y: 0, images: self.batch };
+            let whole = PackedImages { first_x: 0, first_y: 0, images: self.batch };
             let operands = [Slot::Input(0), Slot::Scratch(0)];
             lowering.dispatches.push(self.multiply(at, &tile, whole, operands, program, flops));
             return lowering;
         }
         for slice in slices(self.batch, self.packing.floats(), self.batch) {
-            let from_scratch = Part { first_x: 0, first_y: slice.first, images: slice.images };
+            let from_scratch = PackedImages { first_x: 0, first_y: slice.first, images: slice.images };
             let floats = slice.images * self.packing.floats();
             if lowering.scratch.len() == 1 {
                 lowering.scratch.push(floats); // the first slice is the largest
@@ -265,7 +273,7 @@ impl Product {
         (self.channels * self.kernel[1]).div_ceil(4)
     }
 
-    fn pack_weight(&self, at: &Lower, tile: &Tile, to: Slot) -> (Dispatch, usize) {
+    fn pack_weight(&self, at: &Lower, tile: &OutputTile, to: Slot) -> (Dispatch, usize) {
         let blocks = self.outputs.div_ceil(tile.outputs) * tile.outputs / 8;
         let vectors = self.groups * blocks * self.kernel[0] * self.quads() * 8;
         let WeightLayout { offset, group, output, channel, ky, kx } = self.layout;
@@ -274,7 +282,7 @@ impl Product {
         let dispatch = Dispatch {
             kernel: Kernel::new(
                 "conv2d_pack_weight",
-                include_str!("../../../../../shaders/conv2d_pack_weight.wgsl"),
+                include_str!("../../../../shaders/software/conv2d_pack_weight.wgsl"),
                 &[],
             ),
             slots: vec![Slot::Input(1), to],
@@ -290,8 +298,8 @@ impl Product {
     fn multiply(
         &self,
         at: &Lower,
-        tile: &Tile,
-        part: Part,
+        tile: &OutputTile,
+        part: PackedImages,
         operands: [Slot; 2],
         program: &Program,
         flops: u64,
@@ -311,12 +319,12 @@ impl Product {
         self.groups * self.outputs * self.map[0] * self.map[1]
     }
 
-    fn kernel(&self, tile: &Tile, epilogue: bool) -> Kernel {
+    fn kernel(&self, tile: &OutputTile, epilogue: bool) -> Kernel {
         in_vectors(tile.kernel("conv2d_packed", &[("EPILOGUE", epilogue.into())]), self.map[1])
     }
 
     /// Without what it binds.
-    fn dispatch(&self, at: &Lower, tile: &Tile, part: Part, kernel: Kernel, flops: u64) -> Dispatch {
+    fn dispatch(&self, at: &Lower, tile: &OutputTile, part: PackedImages, kernel: Kernel, flops: u64) -> Dispatch {
         let [rows, columns] = self.map;
         let vectors = self.packing.vectors();
         let [tiles, steps] = [self.outputs.div_ceil(tile.outputs), self.channels * self.kernel[1]];
@@ -336,7 +344,7 @@ impl Product {
 
 /// Images of a packed product: where they begin in what is read and in what is written.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+struct PackedImages {
     first_x: usize,
     first_y: usize,
     images: usize,
@@ -359,7 +367,7 @@ fn store_y(index: u32, count: u32, value: vec4f) { y[index >> 2u] = value; }
 
 /// The tile of a workgroup.
 #[derive(Clone, Copy, Debug)]
-struct Tile {
+struct OutputTile {
     subgroup: bool,
     /// Output channels.
     outputs: usize,
@@ -367,7 +375,7 @@ struct Tile {
     vectors: usize,
 }
 
-impl Tile {
+impl OutputTile {
     /// For a group of so many outputs.
     fn of(outputs: usize, subgroup: bool) -> Self {
         // Smaller tiles load more for what they compute; larger ones compute more that is thrown away.
@@ -379,18 +387,19 @@ impl Tile {
     fn kernel(&self, name: &str, constants: &[(&str, Constant)]) -> Kernel {
         let (subgroup, strip) = match name {
             "conv2d_packed" => (
-                include_str!("../../../../../shaders/conv2d_packed_subgroup.wgsl"),
-                include_str!("../../../../../shaders/conv2d_packed_strip.wgsl"),
+                include_str!("../../../../shaders/software/conv2d_packed_subgroup.wgsl"),
+                include_str!("../../../../shaders/software/conv2d_packed_strip.wgsl"),
             ),
             _ => (
-                include_str!("../../../../../shaders/conv2d_weight_subgroup.wgsl"),
-                include_str!("../../../../../shaders/conv2d_weight_strip.wgsl"),
+                include_str!("../../../../shaders/software/conv2d_weight_subgroup.wgsl"),
+                include_str!("../../../../shaders/software/conv2d_weight_strip.wgsl"),
             ),
         };
         let outputs = self.outputs as u32;
         if self.subgroup {
             let shape = [("ROW_BLOCKS", (outputs / 8).into()), ("COLUMN_VECTORS", (self.vectors as u32 / 8).into())];
-            return Kernel::new(&format!("{name}_subgroup"), subgroup, &[constants, &shape].concat()).for_subgroup(8);
+            return Kernel::new(&format!("{name}_subgroup"), subgroup, &[constants, &shape].concat())
+                .for_subgroup(SUBGROUP);
         }
         // A lane of four by four vectors, as many lanes over the outputs as the tile has room for.
         let [rows, down] = [(outputs / 4).min(4), outputs.div_ceil(16)];

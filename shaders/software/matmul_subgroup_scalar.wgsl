@@ -1,9 +1,11 @@
+// needs: matmul_numbers, subgroup
 // Matrix product Y = A B for software rasterisers whose subgroup is exactly 8 lanes wide (lavapipe).
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
 // all row-major and read number by number: any size will do. (The twin without _scalar reads vec4 and is 1.6 times
 // as fast; take it where the sizes allow.) Without EDGES, M and N must be multiples of the tile and K of 4.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
+// A, B, Y and `Dims` are declared in lib/matmul_numbers.wgsl.
 //
 // Division of work: a workgroup is one subgroup and computes a tile of 8 * ROW_BLOCKS rows and 32 * COLUMN_VECTORS
 // columns of Y. Each lane holds all rows of the tile, and of the columns the COLUMN_VECTORS groups of four that begin
@@ -16,79 +18,14 @@
 // column vector, 32 loads feed 512 multiply-adds. The four steps of k are innermost, so that an accumulator is
 // fetched and put back once for four products: a tile of them does not fit into the registers of a CPU.
 
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
-const EDGES: bool = true; // guards for sizes that are no multiples of the tile
 const ROW_BLOCKS: u32 = 4u; // a block is 8 rows of Y: one for each lane that loads
 const COLUMN_VECTORS: u32 = 1u; // vec4s of columns a lane computes
 const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
-
-struct Dims {
-    rows: u32,    // M
-    columns: u32, // N
-    depth: u32,   // K
-    unused: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
-
-// One element of A, zero for steps of k beyond the end. Beyond the edge of Y the last row is read again.
-fn element_a(row: u32, k: u32) -> f32 {
-    let r = select(row, min(row, dims.rows - 1u), EDGES);
-    let step = select(k, min(k, dims.depth - 1u), EDGES);
-    let value = a[select((r * dims.depth) + step, (step * dims.rows) + r, TRANSPOSE_A)];
-    return select(value, 0.0, EDGES && k >= dims.depth);
-}
-
-// One element of B. A step of k beyond the end meets a zero of A; it only has to be a place that may be read.
-fn element_b(k: u32, column: u32) -> f32 {
-    let c = select(column, min(column, dims.columns - 1u), EDGES);
-    let step = select(k, min(k, dims.depth - 1u), EDGES);
-    return b[select((step * dims.columns) + c, (c * dims.depth) + step, TRANSPOSE_B)];
-}
 
 // This lane's share of the 8 rows x 4 steps of A that begin at (row, k): one row.
 fn load_a(row: u32, k: u32, lane: u32) -> vec4f {
     let r = row + lane;
     return vec4f(element_a(r, k), element_a(r, k + 1u), element_a(r, k + 2u), element_a(r, k + 3u));
-}
-
-// Makes of the lanes' shares the 8 rows, each with its 4 steps of k, in every lane.
-fn share_a(part: vec4f) -> array<vec4f, 8> {
-    return array<vec4f, 8>(
-        subgroupBroadcast(part, 0u),
-        subgroupBroadcast(part, 1u),
-        subgroupBroadcast(part, 2u),
-        subgroupBroadcast(part, 3u),
-        subgroupBroadcast(part, 4u),
-        subgroupBroadcast(part, 5u),
-        subgroupBroadcast(part, 6u),
-        subgroupBroadcast(part, 7u),
-    );
-}
-
-// One step x 4 columns of B.
-fn load_b(k: u32, column: u32) -> vec4f {
-    return vec4f(
-        element_b(k, column),
-        element_b(k, column + 1u),
-        element_b(k, column + 2u),
-        element_b(k, column + 3u),
-    );
-}
-
-// 4 steps x 4 columns of B from (k, column) on: column i of the result is step k + i.
-fn load_b_block(k: u32, column: u32) -> mat4x4f {
-    return mat4x4f(load_b(k, column), load_b(k + 1u, column), load_b(k + 2u, column), load_b(k + 3u, column));
-}
-
-fn inside(row: u32, column: u32) -> bool {
-    return !EDGES || (row < dims.rows && column < dims.columns);
 }
 
 @compute @workgroup_size(LANES)
@@ -103,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
             panel[v] = load_b_block(k, first_column + (v * 4u * LANES));
         }
         for (var block = 0u; block < ROW_BLOCKS; block++) {
-            let rows = share_a(load_a(first_row + (block * LANES), k, lane));
+            let rows = in_every_lane(load_a(first_row + (block * LANES), k, lane));
             for (var r = 0u; r < LANES; r++) {
                 for (var v = 0u; v < COLUMN_VECTORS; v++) {
                     sums[block][r][v] += panel[v] * rows[r]; // four steps of k

@@ -1,13 +1,12 @@
 //! Which convolution kernels for which device and shape: the table that stands for tuning at run time. Measured figures and
 //! the reasons stand in `docs/conv2d-variants.md`.
 
-mod packed;
-mod tiled;
-
-use super::Conv2dShape;
+use super::{Conv2dShape, tiled};
 use crate::graph::kernel::{Capabilities, DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
+use crate::ops::software;
+use crate::ops::variant::Variant;
 
 /// What is computed of which two operands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,56 +19,63 @@ pub enum Direction {
     BackwardWeight,
 }
 
-/// A way to compute a convolution or one of its gradients: each can do any shape.
+impl Direction {
+    /// The op that computes it.
+    fn op(self) -> &'static str {
+        match self {
+            Self::Forward => "conv2d",
+            Self::BackwardInput => "conv2d_backward_input",
+            Self::BackwardWeight => "conv2d_backward_weight",
+        }
+    }
+}
+
+/// A way to compute a convolution or one of its gradients: each can do any shape. The names are those of the op table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
+pub enum Conv2dVariant {
     /// One invocation an output: the definition.
     Plain,
     /// Workgroup memory and registers, for hardware.
     Tiled,
     /// Operands packed into vectors, then large register tiles, for software rasterisers.
-    Packed {
-        /// Whether values are shared by `subgroupBroadcast`, for subgroups of 8.
-        subgroup: bool,
-    },
+    Strip,
+    /// The same with values shared by `subgroupBroadcast`, for subgroups of 8.
+    Subgroup,
 }
 
-impl Algorithm {
-    /// All of them, for tests.
-    pub const ALL: [Self; 4] =
-        [Self::Plain, Self::Tiled, Self::Packed { subgroup: false }, Self::Packed { subgroup: true }];
-
-    /// Whether a device can run it.
-    pub fn runs_on(self, device: &Capabilities) -> bool {
-        self != Self::Packed { subgroup: true } || device.subgroup == Some(8)
-    }
+impl Variant for Conv2dVariant {
+    const NAMED: &'static [(&'static str, Self)] =
+        &[("plain", Self::Plain), ("tiled", Self::Tiled), ("strip", Self::Strip), ("subgroup", Self::Subgroup)];
 }
 
-/// The table.
-pub fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> Algorithm {
-    if let Some(way) = device.conv2d.filter(|way| way.runs_on(device)) {
-        return way;
+/// The table. A variant that is asked for and cannot run on the device gives way to the table's choice.
+fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> Conv2dVariant {
+    let subgroups = device.subgroup == Some(software::SUBGROUP);
+    let forced = Conv2dVariant::forced(device, direction.op());
+    if let Some(variant) = forced.filter(|&variant| variant != Conv2dVariant::Subgroup || subgroups) {
+        return variant;
     }
     // Groups of few channels fill a small part of any tile. From packed operands that is still twice as fast as the plain
     // way, but for the gradient by the weight.
     let narrow = sizes.geometry.groups > 1 && sizes.group_outputs().min(sizes.group_inputs()) < 4;
     match device.class {
-        DeviceClass::Software if !narrow || direction != Direction::BackwardWeight => {
-            Algorithm::Packed { subgroup: device.subgroup == Some(8) }
-        }
-        DeviceClass::Integrated | DeviceClass::Discrete if !narrow => Algorithm::Tiled,
-        _ => Algorithm::Plain,
+        DeviceClass::Software if narrow && direction == Direction::BackwardWeight => Conv2dVariant::Plain,
+        DeviceClass::Software if subgroups => Conv2dVariant::Subgroup,
+        DeviceClass::Software => Conv2dVariant::Strip,
+        _ if narrow => Conv2dVariant::Plain,
+        _ => Conv2dVariant::Tiled,
     }
 }
 
 /// The dispatches of one convolution with its epilogue.
 pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Lowering {
     match choose(at.device, direction, &sizes) {
-        Algorithm::Plain if direction == Direction::BackwardWeight => plain_weight(at, sizes),
-        Algorithm::Plain => plain(direction, at, sizes, program).into(),
-        Algorithm::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
-        Algorithm::Tiled => tiled::image(direction, at, sizes, program).into(),
-        Algorithm::Packed { subgroup } => packed::lower(direction, at, sizes, program, subgroup),
+        Conv2dVariant::Plain if direction == Direction::BackwardWeight => plain_weight(at, sizes),
+        Conv2dVariant::Plain => plain(direction, at, sizes, program).into(),
+        Conv2dVariant::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
+        Conv2dVariant::Tiled => tiled::image(direction, at, sizes, program).into(),
+        Conv2dVariant::Strip => software::conv2d::lower(direction, at, sizes, program, false),
+        Conv2dVariant::Subgroup => software::conv2d::lower(direction, at, sizes, program, true),
     }
 }
 
@@ -77,9 +83,9 @@ pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
 fn plain(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Dispatch {
     let (name, source) = match direction {
         Direction::BackwardInput => {
-            ("conv2d_backward_input", include_str!("../../../../shaders/conv2d_backward_input.wgsl"))
+            ("conv2d_backward_input", include_str!("../../../shaders/conv2d_backward_input.wgsl"))
         }
-        _ => ("conv2d_forward", include_str!("../../../../shaders/conv2d_forward.wgsl")),
+        _ => ("conv2d_forward", include_str!("../../../shaders/conv2d_forward.wgsl")),
     };
     let groups = at.device.fold(at.types.output.elements().div_ceil(64));
     whole(Kernel::new(name, source, &[]), at, sizes, program, groups)
@@ -87,7 +93,7 @@ fn plain(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program
 
 /// Pixels that an invocation adds up at most for a weight's gradient: half of what Mesa's software rasteriser lets its loops
 /// run.
-const MOST_PIXELS: usize = 32_768;
+const MOST_PIXELS: usize = software::LOOP_TURNS.div_ceil(2);
 
 /// One invocation an element of a weight's gradient and a share of the rows that it is a sum over.
 fn plain_weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
@@ -95,16 +101,23 @@ fn plain_weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let most = (MOST_PIXELS / sizes.outputs[1].max(1)).max(1);
     let share = lines.div_ceil(lines.div_ceil(most).max(1)).max(1);
     let splits = lines.div_ceil(share).max(1);
-    let source = include_str!("../../../../shaders/conv2d_backward_weight.wgsl");
+    let source = include_str!("../../../shaders/conv2d_backward_weight.wgsl");
     let kernel = Kernel::new("conv2d_backward_weight", source, &[]);
     let groups = at.device.fold((splits * at.types.output.elements()).div_ceil(64));
     split(at, kernel, sizes, share, splits, groups)
 }
 
 /// A gradient by the weight from the operands as they stand, whose sums are split: as many shares as `splits` says.
-fn split(at: &Lower, kernel: Kernel, sizes: Conv2dShape, share: usize, splits: usize, groups: [u32; 3]) -> Lowering {
-    let mut sums = whole(kernel, at, sizes, &Program::default(), groups);
-    sums.dims.extend([share as u32, splits as u32]);
+pub(super) fn split(
+    at: &Lower,
+    kernel: Kernel,
+    sizes: Conv2dShape,
+    share: usize,
+    splits: usize,
+    groups: [u32; 3],
+) -> Lowering {
+    let sums = whole(kernel, at, sizes, &Program::default(), groups);
+    let mut sums = Dispatch { dims: sizes.words([share, splits]), ..sums };
     if splits == 1 {
         return sums.into();
     }
@@ -116,12 +129,12 @@ fn split(at: &Lower, kernel: Kernel, sizes: Conv2dShape, share: usize, splits: u
 }
 
 /// A dispatch that computes the whole output from the operands as they stand.
-fn whole(kernel: Kernel, at: &Lower, sizes: Conv2dShape, program: &Program, groups: [u32; 3]) -> Dispatch {
+pub(super) fn whole(kernel: Kernel, at: &Lower, sizes: Conv2dShape, program: &Program, groups: [u32; 3]) -> Dispatch {
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
     Dispatch {
         kernel,
         slots: (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect(),
-        dims: sizes.words().into_iter().chain(words).collect(),
+        dims: sizes.words([0, 1]).into_iter().chain(words).collect(),
         groups,
         flops: sizes.flops() + at.types.output.elements() as u64 * program.flops(),
         bytes: at.types.bytes(),
@@ -129,11 +142,11 @@ fn whole(kernel: Kernel, at: &Lower, sizes: Conv2dShape, program: &Program, grou
 }
 
 /// Adds the sums `[splits, out channels, pitch]` of a weight's gradient, which stand in a scratch tensor, in order.
-fn sum_splits(at: &Lower, sizes: &Conv2dShape, splits: usize, pitch: usize, from: Slot) -> Dispatch {
+pub(crate) fn sum_splits(at: &Lower, sizes: &Conv2dShape, splits: usize, pitch: usize, from: Slot) -> Dispatch {
     let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
     let elements = sizes.out_channels * taps;
     Dispatch {
-        kernel: Kernel::new("conv2d_sum_splits", include_str!("../../../../shaders/conv2d_sum_splits.wgsl"), &[]),
+        kernel: Kernel::new("conv2d_sum_splits", include_str!("../../../shaders/conv2d_sum_splits.wgsl"), &[]),
         slots: vec![from, Slot::Output],
         dims: [sizes.out_channels, taps, pitch, splits].map(|n| n as u32).to_vec(),
         groups: at.device.fold(elements.div_ceil(64)),

@@ -1,3 +1,4 @@
+// needs: matmul_vectors
 // Matrix product Y = A B for software rasterisers without subgroups of a known size: large register tiles.
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
@@ -5,6 +6,7 @@
 // when TRANSPOSE_A; N for B, or K when TRANSPOSE_B. (matmul_strip_scalar takes the other sizes.) Otherwise M, N and K
 // are free with EDGES; without EDGES, M and N must be multiples of the workgroup's tile and K of 4.
 // Needs: nothing beyond WebGPU's defaults.
+// A, B, Y and `Dims` are declared in lib/matmul_vectors.wgsl.
 //
 // Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup
 // stand LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
@@ -16,27 +18,10 @@
 // multiply-adds, 32 per load with 4 x 4 blocks. Each operand is handled in blocks of 4 x 4: reading a transposed
 // matrix is the same four loads and a transposition in registers, which costs nothing.
 
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
-const EDGES: bool = true; // guards for sizes that are no multiples of the tile
 const ROW_VECTORS: u32 = 4u; // groups of 4 rows a lane computes
 const COLUMN_VECTORS: u32 = 4u; // groups of 4 columns a lane computes
 const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along N
 const LANES_DOWN: u32 = 2u; // lanes of a workgroup along M
-
-struct Dims {
-    rows: u32,    // M
-    columns: u32, // N
-    depth: u32,   // K
-    unused: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 // Beyond the edges the last valid rows and columns are read again (their sums are never stored), and steps of k beyond
 // the end count as zero in A. Such steps exist only where neither vec4 runs along k.
@@ -67,39 +52,6 @@ fn load_a(row: u32, k: u32) -> mat4x4f {
         a[((min(row + 2u, last) * dims.depth) + k) >> 2u],
         a[((min(row + 3u, last) * dims.depth) + k) >> 2u],
     );
-}
-
-// 4 steps x 4 columns of B from (k, column) on: column i of the result is step k + i.
-fn load_b(k: u32, column: u32) -> mat4x4f {
-    let c = select(column, min(column, dims.columns - 4u), EDGES);
-    if (TRANSPOSE_B) {
-        return transpose(mat4x4f(
-            b[((c * dims.depth) + k) >> 2u],
-            b[(((c + 1u) * dims.depth) + k) >> 2u],
-            b[(((c + 2u) * dims.depth) + k) >> 2u],
-            b[(((c + 3u) * dims.depth) + k) >> 2u],
-        ));
-    }
-    let last = select(k + 3u, dims.depth - 1u, DEPTH_EDGE);
-    return mat4x4f(
-        b[((k * dims.columns) + c) >> 2u],
-        b[((min(k + 1u, last) * dims.columns) + c) >> 2u],
-        b[((min(k + 2u, last) * dims.columns) + c) >> 2u],
-        b[((min(k + 3u, last) * dims.columns) + c) >> 2u],
-    );
-}
-
-fn finish(sum: vec4f, index: u32) -> vec4f {
-    return vec4f(
-        epilogue(sum.x, index),
-        epilogue(sum.y, index + 1u),
-        epilogue(sum.z, index + 2u),
-        epilogue(sum.w, index + 3u),
-    );
-}
-
-fn inside(row: u32, column: u32) -> bool {
-    return !EDGES || (row < dims.rows && column < dims.columns);
 }
 
 @compute @workgroup_size(LANES_ACROSS * LANES_DOWN)

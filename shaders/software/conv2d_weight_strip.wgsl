@@ -1,12 +1,14 @@
-// needs: grid
+// needs: grid, conv2d_weight
 // The gradient of a convolution by its weight from packed images, for software rasterisers without subgroups
 // of a known size.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [images, groups, inputs, kernel_width, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what
 // stands where), DY is [batch, groups, outputs, rows, 4 * vectors], with zeros beyond the last column, SUMS is
 // [splits, groups, outputs, 4 * quads], where a row holds the taps [inputs, kernel_height, kernel_width], filled up. The
 // images are those from `first_x` and from `first_y` on.
 // Needs: nothing beyond WebGPU's defaults.
+// X, DY, SUMS and `Dims` are declared in lib/conv2d_weight.wgsl.
 //
 // A matrix product of DY, with an output channel a row and a pixel a column, and the transpose of what each tap meets: few
 // outputs, each a sum over all pixels of all images. Their rows are split over `splits` workgroups, whose sums are added
@@ -24,51 +26,14 @@ const COLUMN_VECTORS: u32 = 4u; // groups of four taps a lane computes
 const LANES_DOWN: u32 = 2u; // lanes of a workgroup along the output channels
 const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along the taps
 
-struct Dims {
-    first_x: u32,       // image of X
-    first_y: u32,       // image of DY
-    lines: u32,         // rows of all images
-    share: u32,         // lines of a split
-    splits: u32,
-    adds: u32,          // 1: to what stands in SUMS, which are otherwise begun
-    quads: u32,         // groups of four taps
-    groups: u32,
-    outputs: u32,       // of a group
-    inputs: u32,        // of a group
-    kernel_height: u32,
-    kernel_width: u32,
-    rows: u32,
-    vectors: u32,
-    packed_rows: u32,
-    stride_y: u32,
-    dilation_y: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> d_y: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> sums: array<vec4f>;
-
-// Where what a tap of a group meets begins in an image of X.
-fn begin(tap: u32, plane: u32) -> u32 {
-    let kx = tap % dims.kernel_width;
-    let ky = (tap / dims.kernel_width) % dims.kernel_height;
-    let input = tap / (dims.kernel_width * dims.kernel_height);
-    return (((input * dims.kernel_width) + kx) * plane) + (ky * dims.dilation_y * dims.vectors);
-}
-
 @compute @workgroup_size(LANES_DOWN * LANES_ACROSS)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn main(invocation: Invocation) {
     let taps = dims.inputs * dims.kernel_height * dims.kernel_width;
     let tap_tiles = (dims.quads + (LANES_ACROSS * COLUMN_VECTORS) - 1u) / (LANES_ACROSS * COLUMN_VECTORS);
     let output_tiles = (dims.outputs + (4u * LANES_DOWN * ROW_VECTORS) - 1u) / (4u * LANES_DOWN * ROW_VECTORS);
-    let tile = linear_group(group, groups);
-    let first_tap = 4u * (((tile % tap_tiles) * (LANES_ACROSS * COLUMN_VECTORS)) + (lane % LANES_ACROSS));
-    let lane_down = lane / LANES_ACROSS;
+    let tile = linear_group(invocation.group, invocation.groups);
+    let first_tap = 4u * (((tile % tap_tiles) * (LANES_ACROSS * COLUMN_VECTORS)) + (invocation.local % LANES_ACROSS));
+    let lane_down = invocation.local / LANES_ACROSS;
     let first_output = ((((tile / tap_tiles) % output_tiles) * LANES_DOWN) + lane_down) * (4u * ROW_VECTORS);
     let channel_group = (tile / (tap_tiles * output_tiles)) % dims.groups;
     let split = tile / (tap_tiles * output_tiles * dims.groups);
@@ -99,9 +64,9 @@ fn main(
         for (var u = 0u; u < ROW_VECTORS; u++) {
             for (var o = 0u; o < 4u; o++) {
                 for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                    let output = min((4u * u) + o, dims.outputs - 1u - first_output);
+                    let out_channel = min((4u * u) + o, dims.outputs - 1u - first_output);
                     let quad = min((first_tap / 4u) + (v * LANES_ACROSS), dims.quads - 1u);
-                    total[u][o][v] = sums[first_row + (output * dims.quads) + quad];
+                    total[u][o][v] = sums[first_row + (out_channel * dims.quads) + quad];
                 }
             }
         }
@@ -109,14 +74,14 @@ fn main(
     // On Mesa's software rasteriser all loops of an invocation together run 65,535 times at most, and then end silently: the
     // host keeps a split well below that.
     let end = min((split + 1u) * dims.share, dims.lines);
-    for (var line = split * dims.share; line < end; line++) {
-        let image = line / dims.rows;
-        let row = line - (image * dims.rows);
+    for (var row_index = split * dims.share; row_index < end; row_index++) {
+        let image = row_index / dims.rows;
+        let row = row_index - (image * dims.rows);
         let image_x = (((dims.first_x + image) * dims.groups) + channel_group) * dims.inputs * dims.kernel_width * plane;
         let image_y = (((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs * map;
-        for (var vector = 0u; vector < dims.vectors; vector++) {
-            let at = image_x + (row * dims.stride_y * dims.vectors) + vector;
-            let at_y = image_y + (row * dims.vectors) + vector;
+        for (var vec_index = 0u; vec_index < dims.vectors; vec_index++) {
+            let at = image_x + (row * dims.stride_y * dims.vectors) + vec_index;
+            let at_y = image_y + (row * dims.vectors) + vec_index;
             var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
                 panel[v] = transpose(
@@ -137,9 +102,9 @@ fn main(
     for (var u = 0u; u < ROW_VECTORS; u++) {
         for (var o = 0u; o < 4u; o++) {
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                let output = (4u * u) + o;
-                if (first_output + output < dims.outputs && (first_tap / 4u) + (v * LANES_ACROSS) < dims.quads) {
-                    sums[first_quad + (output * dims.quads) + (v * LANES_ACROSS)] = total[u][o][v];
+                let out_channel = (4u * u) + o;
+                if (first_output + out_channel < dims.outputs && (first_tap / 4u) + (v * LANES_ACROSS) < dims.quads) {
+                    sums[first_quad + (out_channel * dims.quads) + (v * LANES_ACROSS)] = total[u][o][v];
                 }
             }
         }

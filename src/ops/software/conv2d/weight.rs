@@ -1,25 +1,26 @@
 //! The gradient by the weight.
 
-use super::{Packing, Product, Tile, slices, sum_splits};
+use super::super::LOOP_TURNS;
+use super::{ImagePacking, OutputTile, PackedConvolution, slices};
 use crate::graph::kernel::{Dispatch, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
+use crate::ops::conv2d::variants::sum_splits;
 
 /// Workgroups that a weight's gradient is split into at least, where there are rows enough.
 const WORKGROUPS: usize = 32;
-/// Vectors of pixels that a workgroup adds up in one dispatch for a weight's gradient. On Mesa's software rasteriser all loops
-/// of an invocation together run 65,535 times at most, and then end silently; with the checks on, where the loops over the
-/// tile are not unrolled, each vector takes about a hundred of them.
-const STEPS: usize = 512;
+/// Vectors of pixels that a workgroup adds up in one dispatch for a weight's gradient. With the checks on,
+/// where the loops over the tile are not unrolled, each takes about a hundred turns of the [`LOOP_TURNS`] that there are.
+const STEPS: usize = LOOP_TURNS.div_ceil(128);
 
 /// The gradient by the weight: the batch in slices whose rows are split over workgroups; the sums of a split go on from slice
 /// to slice, and those of all splits are added in the end. Slices and splits depend on the shapes alone.
 pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, subgroup: bool) -> Lowering {
-    let rows = Product::forward(sizes);
+    let rows = PackedConvolution::forward(sizes);
     let flat = rows.flattened();
     let forward = if flat.packing.vectors() > STEPS { rows } else { flat };
     let x = forward.packing;
-    let dy = Packing {
+    let dy = ImagePacking {
         channels: sizes.out_channels,
         image: forward.map,
         kernel_width: 1,
@@ -33,7 +34,7 @@ pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, subgroup: bool) -> Lowering
 
     let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
     let quads = taps.div_ceil(4);
-    let tile = Tile::of(sizes.group_outputs(), subgroup);
+    let tile = OutputTile::of(sizes.group_outputs(), subgroup);
     let tiles = quads.div_ceil(tile.vectors) * sizes.group_outputs().div_ceil(tile.outputs) * sizes.geometry.groups;
     let steps = forward.map[0] * x.vectors(); // of an image
     let wanted = WORKGROUPS.div_ceil(tiles).max(steps.div_ceil(STEPS));

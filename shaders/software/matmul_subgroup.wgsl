@@ -1,3 +1,4 @@
+// needs: matmul_vectors, subgroup
 // Matrix product Y = A B for software rasterisers whose subgroup is exactly 8 lanes wide (lavapipe).
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
@@ -6,6 +7,7 @@
 // and K are free with EDGES; without EDGES, M must be a multiple of 8 * ROW_BLOCKS, N of 32 * COLUMN_VECTORS and K of
 // 4.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
+// A, B, Y and `Dims` are declared in lib/matmul_vectors.wgsl.
 //
 // Division of work: a workgroup is one subgroup and computes a tile of 8 * ROW_BLOCKS rows and 32 * COLUMN_VECTORS
 // columns of Y. Each lane holds all rows of the tile, and of the columns the COLUMN_VECTORS groups of four that begin
@@ -18,26 +20,9 @@
 // column vectors, 12 loads feed 1024 multiply-adds. The four steps of k are innermost, so that an accumulator is
 // fetched and put back once for four products: a tile of them does not fit into the registers of a CPU.
 
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
-const EDGES: bool = true; // guards for sizes that are no multiples of the tile
 const ROW_BLOCKS: u32 = 4u; // a block is 8 rows of Y: one for each lane that loads
 const COLUMN_VECTORS: u32 = 2u; // vec4s of columns a lane computes
 const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
-
-struct Dims {
-    rows: u32,    // M
-    columns: u32, // N
-    depth: u32,   // K
-    unused: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 // This lane's share of the 8 rows x 4 steps of A that begin at (row, k). Beyond the edge the last valid row is read
 // again (its sums are never stored), and steps of k beyond the end count as zero.
@@ -58,55 +43,13 @@ fn load_a(row: u32, k: u32, lane: u32) -> vec4f {
 
 // Makes of the lanes' shares the 8 rows, each with its 4 steps of k, in every lane.
 fn share_a(part: vec4f) -> array<vec4f, 8> {
-    let s0 = subgroupBroadcast(part, 0u);
-    let s1 = subgroupBroadcast(part, 1u);
-    let s2 = subgroupBroadcast(part, 2u);
-    let s3 = subgroupBroadcast(part, 3u);
-    let s4 = subgroupBroadcast(part, 4u);
-    let s5 = subgroupBroadcast(part, 5u);
-    let s6 = subgroupBroadcast(part, 6u);
-    let s7 = subgroupBroadcast(part, 7u);
+    let s = in_every_lane(part);
     if (!TRANSPOSE_A) {
-        return array<vec4f, 8>(s0, s1, s2, s3, s4, s5, s6, s7);
+        return s;
     }
-    let top = transpose(mat4x4f(s0, s1, s2, s3));
-    let bottom = transpose(mat4x4f(s4, s5, s6, s7));
+    let top = transpose(mat4x4f(s[0], s[1], s[2], s[3]));
+    let bottom = transpose(mat4x4f(s[4], s[5], s[6], s[7]));
     return array<vec4f, 8>(top[0], top[1], top[2], top[3], bottom[0], bottom[1], bottom[2], bottom[3]);
-}
-
-// The 4 steps x 4 columns of B that begin at (k, column); one column of the matrix for each step of k.
-fn load_b(k: u32, column: u32) -> mat4x4f {
-    if (!TRANSPOSE_B) {
-        let c = select(column, min(column, dims.columns - 4u), EDGES);
-        // A step beyond the end meets a zero of A; it only has to be a place that may be read.
-        let last = select(k + 3u, dims.depth - 1u, EDGES && TRANSPOSE_A);
-        return mat4x4f(
-            b[((k * dims.columns) + c) >> 2u],
-            b[((min(k + 1u, last) * dims.columns) + c) >> 2u],
-            b[((min(k + 2u, last) * dims.columns) + c) >> 2u],
-            b[((min(k + 3u, last) * dims.columns) + c) >> 2u],
-        );
-    }
-    let c = select(column, min(column, dims.columns - 4u), EDGES);
-    return transpose(mat4x4f(
-        b[((c * dims.depth) + k) >> 2u],
-        b[(((c + 1u) * dims.depth) + k) >> 2u],
-        b[(((c + 2u) * dims.depth) + k) >> 2u],
-        b[(((c + 3u) * dims.depth) + k) >> 2u],
-    ));
-}
-
-fn finish(sum: vec4f, index: u32) -> vec4f {
-    return vec4f(
-        epilogue(sum.x, index),
-        epilogue(sum.y, index + 1u),
-        epilogue(sum.z, index + 2u),
-        epilogue(sum.w, index + 3u),
-    );
-}
-
-fn inside(row: u32, column: u32) -> bool {
-    return !EDGES || (row < dims.rows && column < dims.columns);
 }
 
 @compute @workgroup_size(LANES)

@@ -1,5 +1,6 @@
-// needs: grid
+// needs: grid, conv2d_packed
 // Convolution from packed operands, for software rasterisers without subgroups of a known size.
+// A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what stands where), W is
 // [groups, blocks, kernel_height, quads, 8 outputs, 4 steps] (conv2d_pack_weight.wgsl), with whole tiles of blocks; Y is
@@ -7,6 +8,7 @@
 // `first_y` on. A step is an input channel
 // and a tap across; any stride, padding and dilation across is in the packing.
 // Needs: nothing beyond WebGPU's defaults.
+// X, W, Y and `Dims` are declared in lib/conv2d_packed.wgsl.
 //
 // Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS pixels, counted over rows and
 // images. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the pixels; a lane's next
@@ -16,68 +18,15 @@
 // steps innermost. What makes a convolution of it is where a step's pixels stand: `ky` moves down a row, and a step moves to
 // the next plane. 32 loads feed 1024 multiply-adds.
 
-const EPILOGUE: bool = true; // whether there is one to apply
 const ROW_VECTORS: u32 = 4u; // groups of 4 output channels a lane computes
 const COLUMN_VECTORS: u32 = 4u; // vec4s of pixels a lane computes
 const LANES_DOWN: u32 = 2u; // lanes of a workgroup along the output channels
 const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along the pixels
 
-struct Dims {
-    first_x: u32,       // image of X
-    first_y: u32,       // image of Y
-    pixels: u32,        // vec4s of pixels: images * rows * vectors
-    groups: u32,
-    outputs: u32,       // of a group
-    tiles: u32,         // of a group's outputs
-    steps: u32,         // input channels of a group times kernel_width
-    quads: u32,         // steps / 4, filled up
-    kernel_height: u32,
-    rows: u32,
-    columns: u32,
-    vectors: u32,
-    packed_rows: u32,
-    stride_y: u32,
-    dilation_y: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> w: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // spliced
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
-
-// Y's four numbers from `index` on, of which `count` exist. Where all rows are whole vectors the host puts a Y of vec4f and
-// its functions in the place of these (variants/packed.rs).
-fn load_y(index: u32, count: u32) -> vec4f {
-    let last = index + min(count, 4u) - 1u;
-    return vec4f(y[index], y[min(index + 1u, last)], y[min(index + 2u, last)], y[min(index + 3u, last)]);
-}
-fn store_y(index: u32, count: u32, value: vec4f) {
-    y[index] = value.x;
-    if (count > 1u) { y[index + 1u] = value.y; }
-    if (count > 2u) { y[index + 2u] = value.z; }
-    if (count > 3u) { y[index + 3u] = value.w; }
-}
-// end of what is spliced
-
-fn finish(sum: vec4f, index: u32, count: u32) -> vec4f {
-    let last = index + min(count, 4u) - 1u;
-    return vec4f(
-        epilogue(sum.x, index),
-        epilogue(sum.y, min(index + 1u, last)),
-        epilogue(sum.z, min(index + 2u, last)),
-        epilogue(sum.w, min(index + 3u, last)),
-    );
-}
-
 @compute @workgroup_size(LANES_DOWN * LANES_ACROSS)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let tile = linear_group(group, groups);
+fn main(invocation: Invocation) {
+    let lane = invocation.local;
+    let tile = linear_group(invocation.group, invocation.groups);
     let tiles = dims.tiles * dims.groups;
     let pixel_tile = tile / tiles;
     let channel_group = (tile % tiles) / dims.tiles;
@@ -96,15 +45,15 @@ fn main(
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
         let pixel = first_pixel + (v * LANES_ACROSS);
         let at = min(pixel, dims.pixels - 1u);
-        let line = at / dims.vectors;
-        let vector = at - (line * dims.vectors);
-        let image = line / dims.rows;
-        let row = line - (image * dims.rows);
+        let row_index = at / dims.vectors;
+        let vec_index = at - (row_index * dims.vectors);
+        let image = row_index / dims.rows;
+        let row = row_index - (image * dims.rows);
         base[v] = (((((dims.first_x + image) * dims.groups) + channel_group) * dims.steps) * plane)
-            + (row * dims.stride_y * dims.vectors) + vector;
-        let output = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
-        to[v] = (((output * dims.rows) + row) * dims.columns) + (4u * vector);
-        count[v] = select(0u, dims.columns - (4u * vector), pixel < dims.pixels);
+            + (row * dims.stride_y * dims.vectors) + vec_index;
+        let out_channel = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
+        to[v] = (((out_channel * dims.rows) + row) * dims.columns) + (4u * vec_index);
+        count[v] = select(0u, dims.columns - (4u * vec_index), pixel < dims.pixels);
     }
     let block_quads = dims.kernel_height * dims.quads;
     // A vec4 of W stands for an output; those of eight outputs stand side by side, then come the steps.
@@ -125,8 +74,8 @@ fn main(
                 panel[v] = mat4x4f(x[base[v] + s0], x[base[v] + s1], x[base[v] + s2], x[base[v] + s3]);
             }
             for (var u = 0u; u < ROW_VECTORS; u++) {
-                let output = first_of_w + (4u * u);
-                let at = ((((output / 8u) * block_quads) + (ky * dims.quads) + quad) * 8u) + (output % 8u);
+                let out_channel = first_of_w + (4u * u);
+                let at = ((((out_channel / 8u) * block_quads) + (ky * dims.quads) + quad) * 8u) + (out_channel % 8u);
                 let outputs = mat4x4f(w[at], w[at + 1u], w[at + 2u], w[at + 3u]);
                 for (var o = 0u; o < 4u; o++) {
                     for (var v = 0u; v < COLUMN_VECTORS; v++) {
@@ -142,9 +91,9 @@ fn main(
     for (var u = 0u; u < ROW_VECTORS; u++) {
         for (var o = 0u; o < 4u; o++) {
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                let output = (4u * u) + o;
-                if (output < outputs && count[v] > 0u) {
-                    store_y(to[v] + (output * map), count[v], sums[u][o][v]);
+                let out_channel = (4u * u) + o;
+                if (out_channel < outputs && count[v] > 0u) {
+                    store_y(to[v] + (out_channel * map), count[v], sums[u][o][v]);
                 }
             }
         }
@@ -156,8 +105,8 @@ fn main(
     // registers have no index; there the epilogue would be compiled once for each output.
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
         if (count[v] > 0u) {
-            for (var output = 0u; output < outputs; output++) {
-                let index = to[v] + (output * map);
+            for (var out_channel = 0u; out_channel < outputs; out_channel++) {
+                let index = to[v] + (out_channel * map);
                 store_y(index, count[v], finish(load_y(index, count[v]), index, count[v]));
             }
         }

@@ -1,6 +1,6 @@
 //! The gradient by the image where the stride is above 1.
 
-use super::{Part, Product, Slice, Tile, slices};
+use super::{BatchSlice, OutputTile, PackedConvolution, PackedImages, slices};
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
@@ -10,9 +10,9 @@ use crate::ops::elementwise::{Program, epilogue};
 /// and a second kernel folds that into the image.
 pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, program: &Program, subgroup: bool) -> Lowering {
     // Rows of the product are filled up to whole vectors.
-    let mut product = Product::taps(sizes);
+    let mut product = PackedConvolution::taps(sizes);
     product.map[1] = 4 * product.packing.vectors();
-    let tile = Tile::of(product.outputs, subgroup);
+    let tile = OutputTile::of(product.outputs, subgroup);
     let (pack, weight_floats) = product.pack_weight(at, &tile, Slot::Scratch(0));
     let is_there = product.packing.is_there();
     let packed = if is_there { 0 } else { product.packing.floats() };
@@ -24,7 +24,7 @@ pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, program: &Program, subgroup
     }
     for slice in slices {
         let mut dy = Slot::Input(0);
-        let mut part = Part { first_x: slice.first, first_y: 0, images: slice.images };
+        let mut part = PackedImages { first_x: slice.first, first_y: 0, images: slice.images };
         if !is_there {
             (dy, part.first_x) = (Slot::Scratch(2), 0);
             lowering.dispatches.push(product.packing.dispatch(at, slice, Slot::Input(0), dy));
@@ -38,8 +38,8 @@ pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, program: &Program, subgroup
 }
 
 /// Folds the taps of a slice, which stand in scratch tensor 1 in rows of `pitch`, into the image.
-fn fold(at: &Lower, sizes: &Conv2dShape, slice: Slice, pitch: usize, program: &Program) -> Dispatch {
-    let kernel = Kernel::new("conv2d_fold", include_str!("../../../../../shaders/conv2d_fold.wgsl"), &[]);
+fn fold(at: &Lower, sizes: &Conv2dShape, slice: BatchSlice, pitch: usize, program: &Program) -> Dispatch {
+    let kernel = Kernel::new("conv2d_fold", include_str!("../../../../shaders/software/conv2d_fold.wgsl"), &[]);
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
     let geometry = sizes.geometry;
     let pixels = slice.images * sizes.in_channels * sizes.image[0] * sizes.image[1];

@@ -1,6 +1,7 @@
 //! Implicit matrix products in workgroup memory, for hardware: nothing is packed, and any shape goes.
 
-use super::{Conv2dShape, Direction, split, whole};
+use super::Conv2dShape;
+use super::variants::{Direction, split, whole};
 use crate::graph::kernel::{Dispatch, Kernel, Lowering};
 use crate::ops::Lower;
 use crate::ops::elementwise::Program;
@@ -17,7 +18,7 @@ pub(super) fn image(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
     let backward = direction == Direction::BackwardInput;
     let kernel = Kernel::new(
         "conv2d_tiled",
-        include_str!("../../../../shaders/conv2d_tiled.wgsl"),
+        include_str!("../../../shaders/conv2d_tiled.wgsl"),
         &[("BACKWARD", backward.into())],
     );
     let channels = if backward { sizes.group_inputs() } else { sizes.group_outputs() };
@@ -35,6 +36,6 @@ pub(super) fn weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let wanted = WORKGROUPS.div_ceil(tiles).min(pixels.div_ceil(SHARE)).max(1);
     let share = pixels.div_ceil(wanted).max(1);
     let splits = pixels.div_ceil(share).max(1);
-    let kernel = Kernel::new("conv2d_tiled_weight", include_str!("../../../../shaders/conv2d_tiled_weight.wgsl"), &[]);
+    let kernel = Kernel::new("conv2d_tiled_weight", include_str!("../../../shaders/conv2d_tiled_weight.wgsl"), &[]);
     split(at, kernel, sizes, share, splits, at.device.fold(tiles * splits))
 }
