@@ -1,5 +1,6 @@
 //! What the kernel tests share: an adapter to test on.
 
+pub mod described;
 pub mod memory;
 pub mod mlp;
 #[path = "../../tests/common/numbers.rs"]

@@ -6,16 +6,19 @@ use gpunn::gpu::DeviceOptions;
 use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::elementwise::{Formula, Map};
 use gpunn::ops::table::Entry;
+use gpunn::ops::tolerance::{ROUNDED, TRANSCENDENTAL, Tolerance};
 use gpunn::ops::{Real, Step, case};
 use gpunn::{Engine, Result};
 use kernels_tests::mlp::Mlp;
 
-/// A sigmoid whose kernel forgets the `1 +`; its definition and gradient are right.
+/// A sigmoid whose kernel forgets the `1 +`; its definition and gradient are right. It bears the sigmoid's name, by which the
+/// debug mode finds its tolerance.
 #[derive(Clone, Debug, PartialEq)]
 struct WrongKernel;
 
 impl Formula for WrongKernel {
-    const NAME: &'static str = "wrong_kernel";
+    const NAME: &'static str = "sigmoid";
+    const FUNCTION: &'static str = "wrong_kernel";
     const ARITY: usize = 1;
     const WGSL: &'static str = "fn wrong_kernel(x: f32) -> f32 {\n    return 1.0 / exp(-x);\n}\n";
 
@@ -78,6 +81,14 @@ impl Formula for Backward {
     }
 }
 
+fn planted(name: &'static str, tolerance: Tolerance, cases: fn() -> Vec<case::Case>) -> Entry {
+    Entry { name, summary: "planted", tolerance, cases, variants: Vec::new }
+}
+
+fn wrong_backward_cases() -> Vec<case::Case> {
+    case::unary(-1.0, 1.0, |graph, x| graph.apply(Map::of(WrongBackward), &[x]))
+}
+
 fn wrong_kernel_cases() -> Vec<case::Case> {
     case::unary(-2.0, 2.0, |graph, x| graph.apply(Map::of(WrongKernel), &[x]))
 }
@@ -85,7 +96,7 @@ fn wrong_kernel_cases() -> Vec<case::Case> {
 #[test]
 fn a_wrong_kernel_is_found_and_named() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
-    let entry = Entry { name: "wrong_kernel", summary: "planted", cases: wrong_kernel_cases, variants: Vec::new };
+    let entry = planted("wrong_kernel", TRANSCENDENTAL, wrong_kernel_cases);
     for case in (entry.cases)() {
         let outcomes = gpunn::blocking::block_on(check_case(&mut engine, &entry, &case)).expect("it runs");
         let outcome = &outcomes[0];
@@ -107,7 +118,7 @@ fn a_wrong_kernel_is_found_and_named() {
             assert!(sentence.contains(&part), "{sentence:?} lacks {part:?}");
         }
         // The CPU runs the definition, which is right.
-        let on_cpu = gpunn::blocking::block_on(check_value(&mut Engine::cpu(), entry.name, &case)).expect("it runs");
+        let on_cpu = gpunn::blocking::block_on(check_value(&mut Engine::cpu(), &entry, &case)).expect("it runs");
         assert!(on_cpu.passed(), "{}", on_cpu.sentence());
     }
 }
@@ -129,10 +140,11 @@ fn a_wrong_gradient_rule_is_found_by_central_differences() {
 #[test]
 fn a_wrong_backward_kernel_is_found() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
-    let cases = case::unary(-1.0, 1.0, |graph, x| graph.apply(Map::of(WrongBackward), &[x]));
+    let entry = planted("wrong_backward", ROUNDED, wrong_backward_cases);
+    let cases = (entry.cases)();
     let mut found = 0;
     for case in cases.iter().filter(|case| case.inputs[0].values(0).iter().any(|&x| x > 0.9)) {
-        let value = gpunn::blocking::block_on(check_value(&mut engine, "wrong_backward", case)).expect("it runs");
+        let value = gpunn::blocking::block_on(check_value(&mut engine, &entry, case)).expect("it runs");
         assert!(value.passed(), "{}", value.sentence());
         if case.inputs[0].ty.elements() <= 3000 {
             assert!(central_difference("wrong_backward", case).expect("it builds").passed());
@@ -174,7 +186,7 @@ fn the_debug_mode_names_the_wrong_node() -> Result<()> {
     assert_eq!(checks.len(), 5);
     let wrong: Vec<_> = checks.iter().filter(|check| check.worst.excess > 1.0).collect();
     assert_eq!(wrong.len(), 1, "{wrong:?}");
-    assert_eq!((wrong[0].name.as_str(), wrong[0].op), ("middle/wrong_kernel", "wrong_kernel"));
+    assert_eq!((wrong[0].name.as_str(), wrong[0].op), ("middle/sigmoid", "sigmoid"));
     assert!(wrong[0].worst.value > 1.0 && wrong[0].worst.reference < 1.0, "{:?}", wrong[0]);
     Ok(())
 }

@@ -2,12 +2,12 @@
 //! value, by central differences in double precision and on an engine.
 
 use super::compare::{Worst, compare};
-use super::parity::{Inputs, allowance, run};
+use super::parity::{Inputs, run};
 use super::{CheckResult, Kind};
 use crate::cpu::Value;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::tolerance::Tolerance;
+use crate::ops::tolerance::{GRADIENT, Tolerance};
 use crate::{Engine, Result};
 
 /// Elements of an input at which differences are taken: all of a small one, else so many spread over it.
@@ -110,7 +110,8 @@ pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) 
     let mut outcome: Option<CheckResult> = None;
     for (&index, reference) in case.differentiable.iter().zip(middle.reference()) {
         let values = engine.read_output_value(program, &format!("gradient by input{index}")).await?;
-        let worst = compare(&values.numbers(), &reference, allowance("gradient", case));
+        let tolerance = GRADIENT.for_sums_of(case.summands.of_gradient(index));
+        let worst = compare(&values.numbers(), &reference, tolerance);
         if outcome.as_ref().is_none_or(|before| worst.excess > before.worst.excess) {
             outcome = Some(found(op, case, index, worst));
         }

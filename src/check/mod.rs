@@ -65,7 +65,7 @@ impl CheckResult {
 /// # Errors
 /// When the graph cannot be built or the device fails.
 pub async fn check_case(engine: &mut Engine, entry: &Entry, case: &Case) -> Result<Vec<CheckResult>> {
-    let mut outcomes = vec![check_value(engine, entry.name, case).await?];
+    let mut outcomes = vec![check_value(engine, entry, case).await?];
     if !case.differentiable.is_empty() {
         outcomes.push(check_gradient(engine, entry.name, case).await?);
     }

@@ -6,7 +6,7 @@ use crate::cpu::{Oracle, Value};
 use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
 use crate::ops::Step;
 use crate::ops::case::Case;
-use crate::ops::tolerance::{Tolerance, tolerance};
+use crate::ops::table::Entry;
 use crate::{Engine, Program, Result};
 
 /// The values of a case's inputs and states, in its buffers' names.
@@ -81,26 +81,21 @@ pub(super) fn run(engine: &mut Engine, graph: &Graph, inputs: &Inputs) -> Result
     Ok(program)
 }
 
-/// The tolerance of a case.
-pub(super) fn allowance(op: &str, case: &Case) -> Tolerance {
-    tolerance(op).for_sums_of(case.summands)
-}
-
 /// Checks a case's value and the states that it updates.
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
-pub async fn check_value(engine: &mut Engine, op: &'static str, case: &Case) -> Result<CheckResult> {
+pub async fn check_value(engine: &mut Engine, entry: &Entry, case: &Case) -> Result<CheckResult> {
     let (graph, _, y) = case.graph()?;
     let inputs = Inputs::of(case);
     let mut oracle = inputs.oracle();
     let values = oracle.run(&graph, graph.ids(), &inputs.step);
     let program = run(engine, &graph, &inputs)?;
-    let tolerance = allowance(op, case);
+    let tolerance = entry.tolerance.for_sums_of(case.summands.value);
     let ty = graph.ty(y).clone();
     let nothing = Worst { index: 0, value: 0.0, reference: 0.0, excess: 0.0 };
     let mut outcome = CheckResult {
-        op,
+        op: entry.name,
         case: case.label.clone(),
         kind: Kind::Value,
         worst: nothing,

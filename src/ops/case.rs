@@ -65,6 +65,28 @@ impl Sample {
     }
 }
 
+/// How many numbers are added up for one result, tensor by tensor: each direction of an op has its own sums.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summands {
+    /// Of the value, and of states.
+    pub value: usize,
+    /// Of the gradient by each input; of inputs beyond the list 1.
+    pub gradients: Vec<usize>,
+}
+
+impl Default for Summands {
+    fn default() -> Self {
+        Self { value: 1, gradients: Vec::new() }
+    }
+}
+
+impl Summands {
+    /// Of the gradient by an input.
+    pub fn of_gradient(&self, input: usize) -> usize {
+        self.gradients.get(input).copied().unwrap_or(1)
+    }
+}
+
 /// How the graph of a case is built from its inputs and states.
 pub type Build = Box<dyn Fn(&mut Graph, &[NodeId], &[NodeId]) -> Result<NodeId> + Send + Sync>;
 
@@ -84,8 +106,8 @@ pub struct Case {
     pub valid: Option<u32>,
     /// Whether it is large enough to time.
     pub timed: bool,
-    /// Numbers that are added up for one result, in the value or a gradient: rounding errors grow with them.
-    pub summands: usize,
+    /// Numbers that are added up for one result, with which rounding errors grow.
+    pub summands: Summands,
 }
 
 impl Case {
@@ -97,7 +119,16 @@ impl Case {
         let label = inputs.iter().map(|sample| sample.ty.to_string()).collect::<Vec<_>>().join(" ");
         let differentiable = (0..inputs.len()).filter(|&i| inputs[i].is_differentiable()).collect();
         let build: Build = Box::new(move |graph, inputs, _| build(graph, inputs));
-        Self { label, inputs, states: Vec::new(), build, differentiable, valid: None, timed: false, summands: 1 }
+        Self {
+            label,
+            inputs,
+            states: Vec::new(),
+            build,
+            differentiable,
+            valid: None,
+            timed: false,
+            summands: Summands::default(),
+        }
     }
     /// A case that updates states; it has no gradient.
     pub fn updating(
@@ -107,7 +138,7 @@ impl Case {
     ) -> Self {
         let label = states.iter().map(|sample| sample.ty.to_string()).collect::<Vec<_>>().join(" ");
         let (build, differentiable): (Build, _) = (Box::new(build), Vec::new());
-        Self { label, inputs, states, build, differentiable, valid: None, timed: false, summands: 1 }
+        Self { label, inputs, states, build, differentiable, valid: None, timed: false, summands: Summands::default() }
     }
     /// Adds to the label.
     #[must_use]
@@ -121,10 +152,16 @@ impl Case {
         self.differentiable = inputs.to_vec();
         self
     }
-    /// So many numbers are added up for one result.
+    /// So many numbers are added up for one result of the value, and of the gradient by each input in turn.
     #[must_use]
-    pub fn summing(mut self, summands: usize) -> Self {
-        self.summands = summands;
+    pub fn summing<const N: usize>(mut self, value: usize, gradients: [usize; N]) -> Self {
+        self.summands = Summands { value, gradients: gradients.to_vec() };
+        self
+    }
+    /// So many numbers are added up for one result of the value and of every gradient.
+    #[must_use]
+    pub fn summing_all(mut self, summands: usize) -> Self {
+        self.summands = Summands { value: summands, gradients: vec![summands; self.inputs.len()] };
         self
     }
     /// Only so many rows of the batch are valid.

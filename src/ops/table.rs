@@ -2,6 +2,7 @@
 //! printed list of what is supported.
 
 use super::case::Case;
+use super::tolerance::{DIVIDED, EXACT, MAPPED, NORMALISED, ROUNDED, SQUARED, SUMMED, TRANSCENDENTAL, Tolerance};
 use super::variant::names;
 use super::*;
 use crate::graph::kernel::ForcedVariant;
@@ -14,14 +15,16 @@ pub struct Entry {
     pub name: &'static str,
     /// What it computes, in a few words.
     pub summary: &'static str,
+    /// How far an executor may be from its definition.
+    pub tolerance: Tolerance,
     /// Shapes to test and to time.
     pub cases: fn() -> Vec<Case>,
     /// The names of the kernel variants that the op chooses among; none where it has one way for a shape.
     pub variants: fn() -> Vec<&'static str>,
 }
 
-const fn op(name: &'static str, summary: &'static str, cases: fn() -> Vec<Case>) -> Entry {
-    Entry { name, summary, cases, variants: Vec::new }
+const fn op(name: &'static str, summary: &'static str, tolerance: Tolerance, cases: fn() -> Vec<Case>) -> Entry {
+    Entry { name, summary, tolerance, cases, variants: Vec::new }
 }
 
 impl Entry {
@@ -50,80 +53,137 @@ pub fn force(op: &str, variant: &str) -> Result<ForcedVariant> {
 
 /// All ops.
 pub const TABLE: &[Entry] = &[
-    op("matmul", "matrix product, any transposes, with bias and activation in its epilogue", matmul::cases)
+    op("matmul", "matrix product, any transposes, with bias and activation in its epilogue", SUMMED, matmul::cases)
         .choosing(names::<matmul::variants::MatmulVariant>),
-    op("conv2d", "convolution: any stride, padding, dilation and groups, with an epilogue", conv2d::cases::forward)
-        .choosing(names::<conv2d::variants::Conv2dVariant>),
+    op(
+        "conv2d",
+        "convolution: any stride, padding, dilation and groups, with an epilogue",
+        SUMMED,
+        conv2d::cases::forward,
+    )
+    .choosing(names::<conv2d::variants::Conv2dVariant>),
     op(
         "conv2d_backward_input",
         "its gradient by the image; as an op of its own, transposed convolution",
+        SUMMED,
         conv2d::cases::backward_input,
     )
     .choosing(names::<conv2d::variants::Conv2dVariant>),
-    op("conv2d_backward_weight", "its gradient by the weight", conv2d::cases::backward_weight)
+    op("conv2d_backward_weight", "its gradient by the weight", SUMMED, conv2d::cases::backward_weight)
         .choosing(names::<conv2d::variants::Conv2dVariant>),
-    op("max_pool2d", "the largest of each window: stride, padding, ceil; the first of equal ones", pool2d::cases::max)
-        .choosing(names::<pool2d::MaxPool2dVariant>),
-    op("max_pool2d_backward", "its gradient, with an epilogue", pool2d::cases::max_backward)
+    op(
+        "max_pool2d",
+        "the largest of each window: stride, padding, ceil; the first of equal ones",
+        EXACT,
+        pool2d::cases::max,
+    )
+    .choosing(names::<pool2d::MaxPool2dVariant>),
+    op("max_pool2d_backward", "its gradient, with an epilogue", ROUNDED, pool2d::cases::max_backward)
         .choosing(names::<pool2d::MaxPool2dBackwardVariant>),
-    op("average_pool2d", "the mean of each window, padding counted or not", pool2d::cases::average),
-    op("average_pool2d_backward", "its gradient, with an epilogue", pool2d::cases::average_backward),
-    op("global_average_pool", "the mean of each channel's pixels", pool2d::cases::global),
-    op("batch_norm", "normalisation by the statistics of a batch's valid rows", batch_norm::cases::training),
-    op("batch_norm_backward", "its gradient, through mean and variance", batch_norm::cases::backward),
-    op("update_running", "running statistics, moved towards a batch's", batch_norm::cases::running),
+    op("average_pool2d", "the mean of each window, padding counted or not", ROUNDED, pool2d::cases::average),
+    op("average_pool2d_backward", "its gradient, with an epilogue", ROUNDED, pool2d::cases::average_backward),
+    op("global_average_pool", "the mean of each channel's pixels", ROUNDED, pool2d::cases::global),
+    op(
+        "batch_norm",
+        "normalisation by the statistics of a batch's valid rows",
+        NORMALISED,
+        batch_norm::cases::training,
+    ),
+    op("batch_norm_backward", "its gradient, through mean and variance", NORMALISED, batch_norm::cases::backward),
+    op("update_running", "running statistics, moved towards a batch's", NORMALISED, batch_norm::cases::running),
     op(
         "batch_norm_inference",
         "normalisation by given statistics, joined to the convolution before it",
+        NORMALISED,
         batch_norm::cases::inference,
     ),
-    op("add", "a + b, broadcasting", add::cases),
-    op("subtract", "a - b, broadcasting", subtract::cases),
-    op("multiply", "a b, broadcasting", multiply::cases),
-    op("scale", "x times a constant", scale::cases),
-    op("exp", "e^x", exp::cases),
-    op("log", "natural logarithm", log::cases),
-    op("sqrt", "square root", sqrt::cases),
-    op("square", "x^2", square::cases),
-    op("sigmoid", "1 / (1 + e^-x)", sigmoid::cases),
-    op("tanh", "hyperbolic tangent", tanh::cases),
-    op("relu", "max(x, 0)", relu::cases),
-    op("relu6", "min(max(x, 0), 6)", relu6::cases),
-    op("leaky_relu", "x, or slope x where negative", leaky_relu::cases),
-    op("silu", "x times its sigmoid", silu::cases),
-    op("softplus", "ln(1 + e^x)", softplus::cases),
-    op("gelu", "Gaussian error linear unit, tanh form", gelu::cases),
-    op("softmax", "softmax and log-softmax over the last axis", softmax::cases),
+    op("add", "a + b, broadcasting", ROUNDED, add::cases),
+    op("subtract", "a - b, broadcasting", ROUNDED, subtract::cases),
+    op("multiply", "a b, broadcasting", ROUNDED, multiply::cases),
+    op("scale", "x times a constant", ROUNDED, scale::cases),
+    op("exp", "e^x", TRANSCENDENTAL, exp::cases),
+    op("log", "natural logarithm", TRANSCENDENTAL, log::cases),
+    op("sqrt", "square root", ROUNDED, sqrt::cases),
+    op("square", "x^2", ROUNDED, square::cases),
+    op("sigmoid", "1 / (1 + e^-x)", TRANSCENDENTAL, sigmoid::cases),
+    op("tanh", "hyperbolic tangent", TRANSCENDENTAL, tanh::cases),
+    op("relu", "max(x, 0)", EXACT, relu::cases),
+    op("relu6", "min(max(x, 0), 6)", ROUNDED, relu6::cases),
+    op("leaky_relu", "x, or slope x where negative", ROUNDED, leaky_relu::cases),
+    op("silu", "x times its sigmoid", TRANSCENDENTAL, silu::cases),
+    op("softplus", "ln(1 + e^x)", TRANSCENDENTAL, softplus::cases),
+    op("gelu", "Gaussian error linear unit, tanh form", TRANSCENDENTAL, gelu::cases),
+    op("softmax", "softmax and log-softmax over the last axis", TRANSCENDENTAL, softmax::cases),
     op(
         "cross_entropy",
         "cross-entropy with integer labels and smoothing, fused with softmax or not",
+        TRANSCENDENTAL,
         cross_entropy::cases,
     ),
-    op("correct", "rows whose largest logit stands at the label", cross_entropy::correct_cases),
-    op("squared_error", "summed and mean squared error a row", squared_error::cases),
-    op("batch_total", "sum or mean over a batch's valid rows", batch::cases),
-    op("accumulate", "running sums of losses and scores", batch::accumulate_cases),
-    op("sum", "sums and means over neighbouring axes", sum::cases),
-    op("reshape", "the same values under another shape", strided::reshape_cases),
-    op("transpose", "any order of the axes", strided::transpose_cases),
-    op("slice", "neighbours along an axis", strided::slice_cases),
-    op("pad", "zeros along an axis", strided::pad_cases),
-    op("pad2d", "zeros around images", strided::pad2d_cases),
-    op("concat", "tensors one after another along an axis", concat::cases),
-    op("resize2d", "images at another size: nearest, bilinear", resize2d::cases),
-    op("resize2d_backward", "its gradient", resize2d::backward_cases),
-    op("pack", "many tensors in one buffer", pack::cases),
-    op("dropout", "dropout with counted randomness", dropout::cases),
-    op("gather", "a batch of rows from a data set on the device", gather::cases),
-    op("augment", "the same with flips, shifts, crops, cutout, affine maps, jitter and normalisation", augment::cases),
+    op("correct", "rows whose largest logit stands at the label", EXACT, cross_entropy::correct_cases),
+    op("squared_error", "summed and mean squared error a row", SQUARED, squared_error::cases),
+    op("batch_total", "sum or mean over a batch's valid rows", SUMMED, batch::cases),
+    op("accumulate", "running sums of losses and scores", SUMMED, batch::accumulate_cases),
+    op("sum", "sums and means over neighbouring axes", SUMMED, sum::cases),
+    op("reshape", "the same values under another shape", EXACT, strided::reshape_cases),
+    op("transpose", "any order of the axes", EXACT, strided::transpose_cases),
+    op("slice", "neighbours along an axis", EXACT, strided::slice_cases),
+    op("pad", "zeros along an axis", EXACT, strided::pad_cases),
+    op("pad2d", "zeros around images", EXACT, strided::pad2d_cases),
+    op("concat", "tensors one after another along an axis", EXACT, concat::cases),
+    op("resize2d", "images at another size: nearest, bilinear", ROUNDED, resize2d::cases),
+    op("resize2d_backward", "its gradient", ROUNDED, resize2d::backward_cases),
+    op("pack", "many tensors in one buffer", EXACT, pack::cases),
+    op("dropout", "dropout with counted randomness", ROUNDED, dropout::cases),
+    op("gather", "a batch of rows from a data set on the device", ROUNDED, gather::cases),
+    op(
+        "augment",
+        "the same with flips, shifts, crops, cutout, affine maps, jitter and normalisation",
+        MAPPED,
+        augment::cases,
+    ),
     op(
         "resized_crop",
         "parts of a batch's images, of sizes drawn at random, resized with antialiasing; colours too",
+        MAPPED,
         augment::resized::cases,
     ),
-    op("roughen", "images with thicker or thinner strokes, and noise", augment::roughen::cases),
-    op("norm", "norm of all gradients", update::norm_cases),
-    op("sgd", "SGD with momentum, Nesterov, decay and clipping", update::sgd_cases),
-    op("average", "exponential moving average of weights", average::cases),
-    op("adam", "Adam and AdamW with decay and clipping", update::adam_cases),
+    op("roughen", "images with thicker or thinner strokes, and noise", ROUNDED, augment::roughen::cases),
+    op("norm", "norm of all gradients", SUMMED, update::norm_cases),
+    op("sgd", "SGD with momentum, Nesterov, decay and clipping", ROUNDED, update::sgd_cases),
+    op("average", "exponential moving average of weights", ROUNDED, average::cases),
+    op("adam", "Adam and AdamW with decay and clipping", DIVIDED, update::adam_cases),
+];
+
+/// Nodes of a graph that have no line of their own, because another op's builder or gradient makes them, with their
+/// tolerance: what the debug mode compares them by. A new op of this kind needs a line here.
+pub const PARTS: &[(&str, Tolerance)] = &[
+    ("broadcast", EXACT),
+    ("relu_backward", EXACT),
+    ("relu6_backward", ROUNDED),
+    ("leaky_relu_backward", ROUNDED),
+    ("square_backward", ROUNDED),
+    ("batch_share", ROUNDED),
+    ("channel_mean", SUMMED),
+    ("channel_variance", SUMMED),
+    ("channel_sum", SUMMED),
+    ("channel_product", SUMMED),
+    ("batch_norm_coefficients", NORMALISED),
+    ("norm_factor", DIVIDED),
+    ("norm_factor_backward", DIVIDED),
+    ("sqrt_backward", DIVIDED),
+    ("log_backward", DIVIDED),
+    ("sigmoid_backward", TRANSCENDENTAL),
+    ("tanh_backward", TRANSCENDENTAL),
+    ("silu_backward", TRANSCENDENTAL),
+    ("softplus_backward", TRANSCENDENTAL),
+    ("gelu_backward", TRANSCENDENTAL),
+    ("log_softmax", TRANSCENDENTAL),
+    ("softmax_backward", TRANSCENDENTAL),
+    ("log_softmax_backward", TRANSCENDENTAL),
+    ("cross_entropy_backward", TRANSCENDENTAL),
+    ("softmax_cross_entropy", TRANSCENDENTAL),
+    ("softmax_cross_entropy_backward", TRANSCENDENTAL),
+    // Functions of one number after another: the largest of their tolerances.
+    ("chain", TRANSCENDENTAL),
 ];

@@ -1,4 +1,7 @@
-//! How far a GPU may be from the oracle: |gpu - reference| <= absolute + relative |reference|, per op, with the reason.
+//! How far a GPU may be from the oracle: |gpu - reference| <= absolute + relative |reference|, with the reason. Which op has
+//! which stands in the op table.
+
+use super::table::{PARTS, TABLE};
 
 /// An allowance.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,84 +33,60 @@ impl Tolerance {
     }
 }
 
-const EXACT: Tolerance = Tolerance { absolute: 0.0, relative: 0.0, reason: "moves values without computing" };
-const ROUNDED: Tolerance =
+/// Of ops that move values.
+pub const EXACT: Tolerance = Tolerance { absolute: 0.0, relative: 0.0, reason: "moves values without computing" };
+/// Of ops that add, multiply or compare a few numbers.
+pub const ROUNDED: Tolerance =
     Tolerance { absolute: 1e-6, relative: 1e-6, reason: "a few roundings of 2^-24, and what cancels in a sum" };
-const TRANSCENDENTAL: Tolerance = Tolerance {
+/// Of ops with an exponential or a logarithm.
+pub const TRANSCENDENTAL: Tolerance = Tolerance {
     absolute: 2e-6,
     relative: 2e-5,
     reason: "Vulkan allows exp and log errors of 3 + 2|x| units in the last place, and drivers use it",
 };
-const SUMMED: Tolerance = Tolerance {
+/// Of sums of squares.
+pub const SQUARED: Tolerance = Tolerance {
+    absolute: 2e-6,
+    relative: 2e-5,
+    reason: "sums of up to a thousand numbers of one sign, so that their roundings are a part of the sum",
+};
+/// Of ops with a quotient or a root.
+pub const DIVIDED: Tolerance = Tolerance {
+    absolute: 2e-6,
+    relative: 2e-5,
+    reason: "Vulkan allows quotients and inverse roots errors of 2 to 2.5 units in the last place each, and what cancels",
+};
+/// Of sums and products of matrices.
+pub const SUMMED: Tolerance = Tolerance {
     absolute: 1e-5,
     relative: 1e-5,
     reason: "sums of up to some thousand products of numbers near 1 in another order than the oracle's",
 };
-
-const MAPPED: Tolerance = Tolerance {
+/// Of ops that move images by fractions of pixels.
+pub const MAPPED: Tolerance = Tolerance {
     absolute: 2e-5,
     relative: 1e-5,
     reason: "coordinates of some tens of pixels are rounded at 2^-20 or so, and neighbours differ by up to 1 / deviation",
 };
-const NORMALISED: Tolerance = Tolerance {
+/// Of batch norm.
+pub const NORMALISED: Tolerance = Tolerance {
     absolute: 2e-5,
     relative: 2e-5,
     reason: "differences from a mean over a root of squares, each of which is a sum",
 };
-
-const GRADIENT: Tolerance = Tolerance {
+/// Of the gradient of any op, in the middle of a graph.
+pub const GRADIENT: Tolerance = Tolerance {
     absolute: 3e-5,
     relative: 5e-5,
     reason: "a chain of several ops, with sums and exponentials among them, each within its own allowance",
 };
 
-/// The allowance of an op, or of any op's `gradient`.
+/// The allowance of an op by its name, which must be a line of the op table or of its list of parts.
+///
+/// # Panics
+/// When it is in neither: there is no tolerance that would suit any op.
 pub fn tolerance(op: &str) -> Tolerance {
-    match op {
-        "transpose" | "slice" | "reshape" | "pad" | "pad2d" | "concat" | "pack" | "relu" | "relu_backward"
-        | "max_pool2d" | "correct" => EXACT,
-        "add"
-        | "subtract"
-        | "multiply"
-        | "scale"
-        | "square"
-        | "relu6"
-        | "relu6_backward"
-        | "leaky_relu"
-        | "leaky_relu_backward"
-        | "square_backward"
-        | "dropout"
-        | "roughen"
-        | "average"
-        | "sqrt"
-        | "gather"
-        | "average_pool2d"
-        | "average_pool2d_backward"
-        | "global_average_pool"
-        | "max_pool2d_backward"
-        | "resize2d"
-        | "resize2d_backward"
-        | "broadcast" => ROUNDED,
-        "matmul"
-        | "conv2d"
-        | "conv2d_backward_input"
-        | "conv2d_backward_weight"
-        | "sum"
-        | "channel_mean"
-        | "channel_variance"
-        | "channel_sum"
-        | "channel_product"
-        | "accumulate"
-        | "norm"
-        | "batch_total"
-        | "batch_share" => SUMMED,
-        "augment" | "resized_crop" => MAPPED,
-        "batch_norm"
-        | "batch_norm_inference"
-        | "batch_norm_coefficients"
-        | "batch_norm_backward"
-        | "update_running" => NORMALISED,
-        "gradient" => GRADIENT,
-        _ => TRANSCENDENTAL,
-    }
+    let row = TABLE.iter().find(|entry| entry.name == op).map(|entry| entry.tolerance);
+    let part = || PARTS.iter().find(|(name, _)| *name == op).map(|&(_, tolerance)| tolerance);
+    row.or_else(part).unwrap_or_else(|| panic!("the op '{op}' has no tolerance in the op table (src/ops/table.rs)"))
 }

@@ -15,7 +15,7 @@ fn samples(dims: &[usize]) -> Vec<Sample> {
 
 fn of(dims: &[usize]) -> Case {
     let case = Case::new(samples(dims), |graph, x| Ok(graph.batch_norm(x[0], x[1], x[2], EPSILON)?.y));
-    case.summing(dims.iter().product::<usize>() / dims[1])
+    case.summing_all(dims.iter().product::<usize>() / dims[1])
 }
 
 /// Only some rows are valid; the others' y is masked, as a loss would, so that no gradient arrives there.
@@ -54,7 +54,7 @@ pub fn training() -> Vec<Case> {
             vec![Sample::between(dims, 49.5, 50.5), samples(dims).swap_remove(1), samples(dims).swap_remove(2)];
         let case = Case::new(inputs, |graph, x| Ok(graph.batch_norm(x[0], x[1], x[2], EPSILON)?.y));
         // Each x has lost 50 times as much to rounding as one near 1.
-        case.summing(50 * 128).labelled("mean 50")
+        case.summing_all(50 * 128).labelled("mean 50")
     };
     vec![
         of(&[3, 1]),
@@ -85,7 +85,7 @@ pub fn backward() -> Vec<Case> {
         let channels = graph.reshape(channels, [TIMED[1], 1, 1])?;
         graph.add(gradients[0], channels)
     });
-    vec![case.summing(64 * 1024).differentiable(&[]).timed()]
+    vec![case.summing_all(64 * 1024).differentiable(&[]).timed()]
 }
 
 /// Cases of the running statistics.
@@ -113,11 +113,11 @@ fn update(graph: &mut Graph, x: NodeId, states: &[NodeId]) -> Result<NodeId> {
 /// Cases of the normalisation by given statistics: alone, and after a convolution, which it joins.
 pub fn inference() -> Vec<Case> {
     let of = |dims: &[usize]| {
-        let channels = [dims[1]];
+        let (channels, each) = ([dims[1]], dims.iter().product::<usize>() / dims[1]);
         let mut inputs = samples(dims);
         inputs.extend([Sample::floats(&channels), Sample::between(&channels, 0.5, 2.0)]);
         Case::new(inputs, |graph, x| graph.batch_norm_inference(x[0], x[3], x[4], x[1], x[2], EPSILON))
-            .summing(dims.iter().product::<usize>() / dims[1])
+            .summing(1, [1, each, each, each, each])
     };
     let convolved = |dims: &[usize], outputs: usize| {
         let channels = [outputs];
@@ -130,7 +130,8 @@ pub fn inference() -> Vec<Case> {
             let y = graph.batch_norm_inference(y, x[3], x[4], x[1], x[2], EPSILON)?;
             graph.sigmoid(y)
         });
-        case.summing(dims.iter().product::<usize>()).labelled("after a convolution")
+        let pixels = dims[0] * dims[2] * dims[3];
+        case.summing(9 * dims[1], [9 * outputs, pixels, pixels, pixels, pixels, pixels]).labelled("after a convolution")
     };
     vec![
         of(&[7, 5]),

@@ -34,9 +34,31 @@ fn shapes() -> Vec<(&'static str, Shape)> {
     ]
 }
 
-/// Products that are added up for the largest sum: of a forward or backward output, or over the batch for a weight.
-fn summands([batch, channels, height, width]: [usize; 4], [outputs, kh, kw]: [usize; 3]) -> usize {
-    (channels.max(outputs) * kh * kw).max(batch * height * width)
+/// Products that are added up for one result of each direction, at most.
+struct Sums {
+    /// Of an output: the channels of its group, and the kernel.
+    forward: usize,
+    /// Of a pixel's gradient: the outputs of its group, and the kernel.
+    input: usize,
+    /// Of a weight's gradient: the batch, and the pixels or the outputs, whichever are fewer along an axis: each output meets
+    /// one pixel there, and no other meets the same.
+    weight: usize,
+    /// Of a bias's gradient: the batch and the outputs.
+    bias: usize,
+}
+
+impl Sums {
+    fn of(x: [usize; 4], [outputs, kh, kw]: [usize; 3], geometry: Geometry) -> Self {
+        let places = [(0, kh), (1, kw)]
+            .map(|(axis, kernel)| geometry.outputs(axis, x[2 + axis], kernel).expect("the cases fit"));
+        let met = [0, 1].map(|axis| places[axis].min(x[2 + axis]));
+        Self {
+            forward: x[1] / geometry.groups * kh * kw,
+            input: outputs / geometry.groups * kh * kw,
+            weight: x[0] * met[0] * met[1],
+            bias: x[0] * places[0] * places[1],
+        }
+    }
 }
 
 fn weight(x: [usize; 4], [outputs, kh, kw]: [usize; 3], geometry: Geometry) -> Sample {
@@ -64,7 +86,9 @@ fn timed() -> Vec<(&'static str, Shape)> {
 pub fn forward() -> Vec<Case> {
     let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
         let inputs = vec![Sample::floats(&x), weight(x, w, geometry)];
-        Case::new(inputs, move |graph, at| graph.conv2d(at[0], at[1], geometry)).summing(summands(x, w))
+        let sums = Sums::of(x, w, geometry);
+        Case::new(inputs, move |graph, at| graph.conv2d(at[0], at[1], geometry))
+            .summing(sums.forward, [sums.input, sums.weight])
     };
     let epilogue = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
         let inputs =
@@ -75,7 +99,8 @@ pub fn forward() -> Vec<Case> {
             let summed = graph.add(biased, at[3])?;
             graph.sigmoid(summed)
         });
-        case.summing(summands(x, w)).labelled("bias, residual, sigmoid")
+        let sums = Sums::of(x, w, geometry);
+        case.summing(sums.forward, [sums.input, sums.weight, sums.bias, 1]).labelled("bias, residual, sigmoid")
     };
     let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
     cases.push(epilogue([2, 3, 9, 7], [5, 3, 3], Geometry::padded(1)));
@@ -88,9 +113,9 @@ pub fn forward() -> Vec<Case> {
 pub fn backward_input() -> Vec<Case> {
     let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
         let inputs = vec![dy(x, w, geometry), weight(x, w, geometry)];
-        let image = [x[2], x[3]];
+        let (image, sums) = ([x[2], x[3]], Sums::of(x, w, geometry));
         Case::new(inputs, move |graph, at| graph.conv2d_backward_input(at[0], at[1], image, geometry))
-            .summing(summands(x, w))
+            .summing(sums.input, [sums.forward, sums.weight])
     };
     let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
     cases.extend(timed().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label).differentiable(&[]).timed()));
@@ -101,9 +126,9 @@ pub fn backward_input() -> Vec<Case> {
 pub fn backward_weight() -> Vec<Case> {
     let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
         let inputs = vec![Sample::floats(&x), dy(x, w, geometry)];
-        let kernel = [w[1], w[2]];
+        let (kernel, sums) = ([w[1], w[2]], Sums::of(x, w, geometry));
         Case::new(inputs, move |graph, at| graph.conv2d_backward_weight(at[0], at[1], kernel, geometry))
-            .summing(summands(x, w))
+            .summing(sums.weight, [sums.input, sums.forward])
     };
     let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
     cases.extend(timed().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label).differentiable(&[]).timed()));
