@@ -1,4 +1,4 @@
-//! The command line of gpunn.
+//! The program `gpunn`.
 
 mod cli;
 
@@ -7,10 +7,10 @@ fn main() -> std::process::ExitCode {
     cli::main()
 }
 
-/// Mesa's device-selection layer looks for a display and complains on standard error where a machine has none.
+/// Keeps Mesa's device-selection layer from printing warnings on machines without a display.
 fn quiet_device_selection() {
     if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-        // SAFETY: nothing has been started yet that could read the environment meanwhile.
+        // SAFETY: no other thread runs yet, so nothing reads the environment at the same time.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

@@ -97,8 +97,13 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
         Npy { dims: vec![32], values: codes.values[32..].to_vec() }.write(&at.join("one.npy")).expect("written");
         json(at, &["decode", model, "one.npy", "--out", "one.png"]);
         assert_eq!(image::open(at.join("one.png")).expect("an image").to_luma8(), back);
-        refused(at, &["decode", model, "codes.npy", "--out", "two.png"], 2, "name a folder");
-        refused(at, &["decode", model, "codes.npy", "--out", "x", "--originals", "i.png"], 2, "1 originals");
+        refused(at, &["decode", model, "codes.npy", "--out", "two.png"], 2, "give a folder");
+        refused(
+            at,
+            &["decode", model, "codes.npy", "--out", "x", "--originals", "i.png"],
+            2,
+            "--originals has 1 images",
+        );
     }
 
     // What is no code of this run.
@@ -109,7 +114,7 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
     write("narrow.npy", &[2, 16]);
     write("deep.npy", &[2, 1, 32]);
     refused(at, &["decode", "autoencoder", "narrow.npy", "--out", "x"], 1, "[images, 32]");
-    refused(at, &["decode", "autoencoder", "deep.npy", "--out", "x"], 1, "[2, 1, 32] numbers");
+    refused(at, &["decode", "autoencoder", "deep.npy", "--out", "x"], 1, "shape [2, 1, 32]");
     let whole = std::fs::read(at.join("codes.npy")).expect("bytes");
     std::fs::write(at.join("short.npy"), &whole[..whole.len() - 3]).expect("written");
     refused(at, &["decode", "autoencoder", "short.npy", "--out", "x"], 1, "cut short");

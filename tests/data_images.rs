@@ -323,7 +323,7 @@ fn the_command_line_trains_on_a_folder_and_finds_it_again() {
     assert!(said.contains("bad.jpg is no image") && said.contains("--skip-bad"), "{said}");
     let done = gpunn(root.path(), &[&train[..], &["--skip-bad"]].concat());
     let said = text(&done.stderr);
-    assert!(done.status.success() && said.contains("1 image that cannot be decoded was left out of colours"), "{said}");
+    assert!(done.status.success() && said.contains("1 image that cannot be decoded was skipped in colours"), "{said}");
     let recipe = std::fs::read_to_string(root.path().join("run/recipe.toml")).expect("a recipe");
     assert!(
         recipe.contains("name = \"colours\"") && recipe.contains("size = 8") && recipe.contains("skip_bad"),

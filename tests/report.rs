@@ -51,7 +51,7 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
     let accuracy = format!("{:.2} %", 100.0 * summary["test_accuracy"].as_f64().expect("a figure"));
     // A backslash is quoted for the shell.
     let again = if cfg!(windows) { "--recipe 'run\\recipe.toml'" } else { "--recipe run/recipe.toml" };
-    for part in [hash, &accuracy, "gpunn train", again, "taken for", "Before, drawn again", "matmul"] {
+    for part in [hash, &accuracy, "gpunn train", again, "predicted as", "Before training, computed again", "matmul"] {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("Left out"));
@@ -166,7 +166,7 @@ fn runs_that_cannot_be_reported_are_refused_in_sentences() {
     refused(at, &["report", "run", "--split", "all"], 2, &["no split `all`"]);
 
     std::fs::write(at.join("file"), "").expect("written");
-    refused(at, &["report", "run", "--out", "file/page"], 1, &["cannot make the folder of plots", "file/page"]);
+    refused(at, &["report", "run", "--out", "file/page"], 1, &["cannot create the folder for plots", "file/page"]);
     refused(at, &["report", "--compare", "run", "--out", "file/page.html"], 1, &["file/page.html"]);
 
     let change = |file: &str, from: &str, to: &str| {
@@ -192,8 +192,8 @@ fn runs_that_cannot_be_reported_are_refused_in_sentences() {
     for file in ["last.safetensors", "best.safetensors", "summary.json"] {
         std::fs::remove_file(at.join("run").join(file)).expect("removed");
     }
-    refused(at, &["report", "run"], 2, &["cut off in its first epoch", "Train it anew"]);
-    refused(at, &["report", "--compare", "run"], 2, &["cut off in its first epoch"]);
+    refused(at, &["report", "run"], 2, &["interrupted in its first epoch", "Train it again"]);
+    refused(at, &["report", "--compare", "run"], 2, &["interrupted in its first epoch"]);
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn a_sweep_trains_a_grid_and_goes_on_where_it_stopped() {
     let output = gpunn(at, &SWEEP);
     let again = json(&output);
     let told = text(&output.stderr);
-    assert_eq!(told.matches("it has ended already").count(), 2, "{told}");
+    assert_eq!(told.matches("already finished").count(), 2, "{told}");
     let figures = |table: &serde_json::Value| -> Vec<(String, String)> {
         runs(table).iter().map(|run| (run["run"].to_string(), run["val_accuracy"].to_string())).collect()
     };

@@ -156,7 +156,7 @@ fn train_eval_predict_and_resume_print_their_fields() {
     std::fs::write(at.join("text.png"), "no image").expect("written");
     refused_in(at, &["predict", "whole", "text.png", "--device", "cpu"], 1, "text.png is no image");
     refused_in(at, &["predict", "whole", "gone.png", "--device", "cpu"], 1, "gone.png");
-    refused_in(at, &["train", "--resume", "whole", "--epochs", "1", "--device", "cpu"], 2, "3 epochs already");
+    refused_in(at, &["train", "--resume", "whole", "--epochs", "1", "--device", "cpu"], 2, "already has 3 epochs");
     refused_in(at, &["eval", "whole", "--split", "tests"], 2, "train, val and test");
 }
 
@@ -167,7 +167,7 @@ fn names_that_do_not_exist_are_answered_with_the_nearest() {
     refused(&["train", "--model", "mpl"], 2, "`mlp`");
     refused(&["train", "--dataset", "glyps"], 2, "`glyphs`");
     refused(&["train", "--device", "cpuu"], 2, "`cpu`");
-    refused(&["train", "--device", "99"], 2, "number 99");
+    refused(&["train", "--device", "99"], 2, "index 99");
     refused(&["train", "--optimizer", "adm"], 2, "`adam`");
     refused(&["train", "--schedule", "cosin"], 2, "`cosine`");
     refused(&["train", "--activation", "sigmod"], 2, "`sigmoid`");

@@ -158,7 +158,7 @@ fn weights_go_in_and_out_and_predict() {
     assert_eq!((&info["model"], &info["parameters"]), (&"squeezenet".into(), &1_235_496.into()));
     assert_eq!(info["tensors"]["classifier.1.bias"], serde_json::json!({"type": "F32", "shape": [1000]}));
     refused(at, &["predict", "--model", "squeezenet", "p.png"], 2, &["squeezenet1_1.safetensors", "gpunn data get"]);
-    refused(at, &["predict", "run"], 2, &["Name images"]);
+    refused(at, &["predict", "run"], 2, &["No images", "Add images"]);
 }
 
 /// Two classes of small images for a network of ImageNet's kind.

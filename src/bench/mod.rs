@@ -1,4 +1,4 @@
-//! Times of kernels, products and training steps on an engine, beside the peak that the same engine reaches.
+//! Times of kernels, matrix products and training steps on an engine, compared with the engine's measured peak.
 
 pub mod peak;
 
@@ -13,12 +13,12 @@ use crate::optim::Optimiser;
 use crate::train::{self, Recipe, Trainer};
 use crate::{Engine, Program, Result};
 
-/// How long one measurement runs at least, and how many are made.
+/// How long one measurement takes, and how many are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Effort {
-    /// Seconds of a measurement.
+    /// Seconds per measurement.
     pub seconds: f64,
-    /// Measurements.
+    /// Number of measurements.
     pub repeats: usize,
 }
 
@@ -28,29 +28,29 @@ impl Default for Effort {
     }
 }
 
-/// One run's time, over several measurements of many runs each.
+/// Time of one run in microseconds; each measurement averages over many runs.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Timing {
-    /// Microseconds.
+pub struct TimeStats {
+    /// Median of the measurements.
     pub median_us: f64,
-    /// Of the fastest measurement.
+    /// Fastest measurement.
     pub min_us: f64,
-    /// Of the slowest.
+    /// Slowest measurement.
     pub max_us: f64,
 }
 
-/// Runs put into one submit at the most.
-const MOST_PER_SUBMIT: usize = 256;
-/// Seconds that a submit should take at the most: display drivers end what takes much longer.
-const LONGEST_SUBMIT: f64 = 0.2;
+/// The largest number of runs in one submit.
+const MAX_RUNS_PER_SUBMIT: usize = 256;
+/// Longest submit in seconds: display drivers abort submits that take much longer.
+const MAX_SUBMIT_SECONDS: f64 = 0.2;
 
-impl Timing {
-    /// Measures `run`, which does so many runs and waits for them.
+impl TimeStats {
+    /// Measures `run`, which executes the given number of runs and waits for them.
     ///
     /// # Errors
     /// When a run fails.
     pub fn measure(effort: Effort, mut run: impl FnMut(usize) -> Result<()>) -> Result<Self> {
-        run(1)?; // compiles
+        run(1)?; // compiles the kernels
         let mut runs = 1;
         let per_run = loop {
             let start = Instant::now();
@@ -73,28 +73,29 @@ impl Timing {
     }
 }
 
-/// What one run computes and moves, and how long it takes.
+/// The measured time of a case, and its rates.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Figure {
-    /// What was run.
+pub struct BenchResult {
+    /// Name of the case.
     pub name: String,
-    /// Its time.
+    /// Time of one run.
     #[serde(flatten)]
-    pub timing: Timing,
-    /// Billions of floating-point operations a second; none for what only moves values.
+    pub timing: TimeStats,
+    /// GFLOP/s; none for ops without arithmetic.
     pub gflops: Option<f64>,
-    /// Billions of bytes a second, each operand counted once.
+    /// GB/s, each operand counted once.
     pub gbytes: f64,
-    /// The larger of both as a part of the device's measured peak, where that was measured.
+    /// Share of the device's measured peak, of arithmetic or memory, whichever share is larger.
     pub share: Option<f64>,
 }
 
-impl Figure {
-    fn new(name: String, timing: Timing, flops: u64, bytes: u64) -> Self {
+impl BenchResult {
+    fn new(name: String, timing: TimeStats, flops: u64, bytes: u64) -> Self {
         let per = |count: u64| count as f64 / timing.median_us / 1e3;
         Self { name, timing, gflops: (flops > 0).then(|| per(flops)), gbytes: per(bytes), share: None }
     }
-    /// With its share of a peak in GFLOP/s and GB/s.
+
+    /// Adds the share of the peak.
     #[must_use]
     pub fn of_peak(self, peak: peak::Peak) -> Self {
         let share = (self.gflops.unwrap_or(0.0) / peak.gflops).max(self.gbytes / peak.gbytes);
@@ -102,30 +103,36 @@ impl Figure {
     }
 }
 
-/// Times a case of the op table.
+/// Times one case of an op.
 ///
 /// # Errors
 /// When its graph cannot be planned or the device fails.
-pub fn case(engine: &mut Engine, name: String, case: &Case, effort: Effort) -> Result<Figure> {
+pub fn time_case(engine: &mut Engine, name: String, case: &Case, effort: Effort) -> Result<BenchResult> {
     let (graph, ..) = case.graph()?;
-    graph_of(engine, name, &graph, &Inputs::of(case), effort)
+    time_graph(engine, name, &graph, &Inputs::of(case), effort)
 }
 
 /// Times a graph with these inputs.
-fn graph_of(engine: &mut Engine, name: String, graph: &Graph, inputs: &Inputs, effort: Effort) -> Result<Figure> {
+fn time_graph(
+    engine: &mut Engine,
+    name: String,
+    graph: &Graph,
+    inputs: &Inputs,
+    effort: Effort,
+) -> Result<BenchResult> {
     let graph = optimise(graph, Passes::default())?;
     let plan = Plan::new(graph, &engine.target(), PlanOptions::default())?;
     let (flops, bytes) = (plan.flops(), plan.work.iter().map(|work| work.types.bytes()).sum());
     engine.forget();
     let program = engine.load(plan)?;
     inputs.write(engine)?;
-    engine.schedule(program, &vec![inputs.step; MOST_PER_SUBMIT])?;
+    engine.schedule(program, &vec![inputs.step; MAX_RUNS_PER_SUBMIT])?;
     let mut at_once = 1;
-    let timing = Timing::measure(effort, |runs| repeat(engine, program, runs, &mut at_once))?;
-    Ok(Figure::new(name, timing, flops, bytes))
+    let timing = TimeStats::measure(effort, |runs| repeat(engine, program, runs, &mut at_once))?;
+    Ok(BenchResult::new(name, timing, flops, bytes))
 }
 
-/// Does so many runs in submits of bounded length and waits for the last.
+/// Executes `runs` runs in submits of bounded duration and waits for the last.
 fn repeat(engine: &mut Engine, program: Program, runs: usize, at_once: &mut usize) -> Result<()> {
     let mut left = runs;
     let start = Instant::now();
@@ -136,21 +143,22 @@ fn repeat(engine: &mut Engine, program: Program, runs: usize, at_once: &mut usiz
     }
     crate::blocking::block_on(engine.wait())?;
     let per_run = start.elapsed().as_secs_f64() / runs as f64;
-    *at_once = ((LONGEST_SUBMIT / per_run) as usize).clamp(1, MOST_PER_SUBMIT);
+    *at_once = ((MAX_SUBMIT_SECONDS / per_run) as usize).clamp(1, MAX_RUNS_PER_SUBMIT);
     Ok(())
 }
 
-/// Small networks whose training steps are timed: forward, backward and plain SGD, with the batch gathered from a data set
-/// on the device.
+/// Small networks whose training steps are timed: forward, backward and SGD, with the batch gathered from a dataset on the
+/// device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
-    /// 1024-64-36, sigmoid.
+pub enum BenchNetwork {
+    /// MLP 1024-64-36 with sigmoid.
     Mlp,
-    /// On 3x32x32: two padded 3x3 convolutions 3-32-64, each with ReLU and a max-pool of 2, then 4096-128, ReLU, 128-10.
+    /// CNN on 3x32x32 images: two padded 3x3 convolutions (3-32-64), each with ReLU and 2x2 max-pooling, then linear
+    /// layers 4096-128-10 with ReLU between.
     Cnn,
 }
 
-impl Network {
+impl BenchNetwork {
     fn recipe(self) -> Result<Recipe> {
         let Self::Cnn = self else { return Recipe::find("nist36-mlp") };
         let mut recipe = Recipe::find("cifar10-cnn")?;
@@ -173,7 +181,7 @@ impl Network {
         }
     }
 
-    /// Images to train on: patterns without meaning.
+    /// A dataset of arbitrary pixel values.
     fn dataset(self, images: usize) -> Dataset {
         let (input, classes) = match self {
             Self::Mlp => ([1, 32, 32], 36),
@@ -199,14 +207,14 @@ impl Network {
 /// Times a training step of a network at a batch size.
 ///
 /// # Errors
-/// When it cannot be planned or the device fails.
-pub fn step(engine: Engine, network: Network, batch: usize, effort: Effort) -> Result<(Figure, Engine)> {
+/// When the network cannot be planned or the device fails.
+pub fn time_step(engine: Engine, network: BenchNetwork, batch: usize, effort: Effort) -> Result<(BenchResult, Engine)> {
     let dataset = network.dataset(64 * batch.max(16));
     let mut recipe = network.recipe()?;
     recipe.training.batch_size = batch;
     let mut trainer = Trainer::new(engine, recipe, &dataset, train::TrainerOptions::default())?;
     let (flops, bytes) = trainer.step_cost();
-    let timing = Timing::measure(effort, |runs| crate::blocking::block_on(trainer.repeat_steps(runs)))?;
-    let figure = Figure::new(format!("{} step, batch {batch}", network.title()), timing, flops, bytes);
-    Ok((figure, trainer.into_engine()))
+    let timing = TimeStats::measure(effort, |runs| crate::blocking::block_on(trainer.repeat_steps(runs)))?;
+    let result = BenchResult::new(format!("{} step, batch {batch}", network.title()), timing, flops, bytes);
+    Ok((result, trainer.into_engine()))
 }

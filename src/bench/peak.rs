@@ -1,6 +1,6 @@
-//! The peak of an engine, measured: what arithmetic in registers and what streaming through memory reach.
+//! The measured peak of an engine: arithmetic in registers, and memory bandwidth.
 
-use super::{Effort, Figure, graph_of};
+use super::{BenchResult, Effort, time_graph};
 use crate::check::Inputs;
 use crate::graph::TensorType;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
@@ -9,23 +9,23 @@ use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 use crate::{Engine, Result};
 
-/// What a device reaches at best.
+/// The peak rates of a device.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Peak {
-    /// Billions of floating-point operations a second.
+    /// GFLOP/s.
     pub gflops: f64,
-    /// Billions of bytes a second, read and written.
+    /// GB/s, read and written.
     pub gbytes: f64,
 }
 
-/// Eight independent chains of multiply-adds for each element, `rounds` long, and their sum.
+/// For each element, the sum of eight independent chains of `rounds` multiply-adds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MultiplyAdds {
-    /// Multiply-adds of a chain.
+    /// Multiply-adds per chain.
     pub rounds: u32,
 }
 
-/// Chains of an element.
+/// Chains per element.
 const CHAINS: usize = 8;
 
 impl MultiplyAdds {
@@ -48,7 +48,7 @@ impl Op for MultiplyAdds {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         let whole = inputs[0] == TensorType::f32(inputs[0].shape.clone()) && inputs[0].elements().is_multiple_of(4);
-        if whole { Ok(inputs[0].clone()) } else { Err("it takes a multiple of four floats".into()) }
+        if whole { Ok(inputs[0].clone()) } else { Err("the input has to be f32 with a multiple of 4 elements".into()) }
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
@@ -61,8 +61,10 @@ impl Op for MultiplyAdds {
     }
 }
 
-/// Measures an engine's peak. Arithmetic: chains of multiply-adds in registers on a GPU, the matrix crate's largest product
-/// on the CPU. Memory: the sum of two tensors, of 1 MiB each (which caches hold) and of 64 MiB each, the better of both.
+/// Measures an engine's peak.
+///
+/// Arithmetic: multiply-adds in registers on a GPU, a 1024 x 1024 x 1024 matrix product on the CPU. Memory: the sum of two
+/// tensors, of 1 MiB each (which fit into caches) and of 64 MiB each; the higher rate counts.
 ///
 /// # Errors
 /// When the device fails.
@@ -80,7 +82,7 @@ pub fn measure(engine: &mut Engine, effort: Effort) -> Result<Peak> {
                     graph.apply(MultiplyAdds { rounds }, &[x[0]])
                 }
             };
-            // Software needs few invocations, hardware many: the better of both is the peak.
+            // Software adapters are fastest with few invocations, hardware with many; the higher rate counts.
             let few = run(engine, &Case::new(few, chains(512)), effort)?;
             let many = run(engine, &Case::new(many, chains(64)), effort)?;
             if few.gflops > many.gflops { few } else { many }
@@ -95,7 +97,7 @@ pub fn measure(engine: &mut Engine, effort: Effort) -> Result<Peak> {
     Ok(Peak { gflops: arithmetic.gflops.unwrap_or(0.0), gbytes })
 }
 
-fn run(engine: &mut Engine, case: &Case, effort: Effort) -> Result<Figure> {
+fn run(engine: &mut Engine, case: &Case, effort: Effort) -> Result<BenchResult> {
     let (graph, ..) = case.graph()?;
-    graph_of(engine, case.label.clone(), &graph, &Inputs::of(case), effort)
+    time_graph(engine, case.label.clone(), &graph, &Inputs::of(case), effort)
 }

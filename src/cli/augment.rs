@@ -1,4 +1,4 @@
-//! The flags for what becomes of images before the network sees them: a recipe's section `[augment]`, but for the levels.
+//! The augmentation flags: a recipe's section `[augment]`, except `levels`.
 
 use gpunn::data::Size;
 use gpunn::ops::augment::{Augment, Fill, Flip, Padding, ResizedCrop};
@@ -7,58 +7,58 @@ use gpunn::{Error, Result};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Augmentation")]
 pub struct AugmentArgs {
-    /// Mirror images left to right: random (each time by chance), alternate (in turn by epoch) or never
+    /// Flip images horizontally: random (probability 1/2), alternate (every other epoch) or never; --flip alone means random
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "random")]
     flip: Option<Flip>,
-    /// Move images by up to so many pixels
+    /// Shift images by up to N pixels in each direction
     #[arg(long, value_name = "N")]
     translate: Option<usize>,
-    /// What moved and turned images leave open: zero (black) or reflect
+    /// Fill for the border of shifted and rotated images: zero (black) or reflect
     #[arg(long, value_name = "HOW")]
     padding: Option<Padding>,
-    /// Cut a part of this size from a place drawn at random, from the middle when measuring: 28 or HEIGHTxWIDTH
+    /// Crop to this size in pixels, as 28 or HEIGHTxWIDTH: at a random position in training, at the center in evaluation
     #[arg(long, value_name = "SIZE")]
     crop: Option<Size>,
-    /// Cover a square with this side
+    /// Erase a square with a side of N pixels at a random position
     #[arg(long, value_name = "N")]
     cutout: Option<usize>,
-    /// What covers it: zero (black) or mean
+    /// Fill for the erased square: zero (black) or mean
     #[arg(long, value_name = "WHAT")]
     cutout_fill: Option<Fill>,
-    /// Turn images by up to so many degrees either way
+    /// Rotate images by up to this many degrees in either direction
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     rotate: Option<f64>,
-    /// Scale images by a factor between these two
+    /// Scale images by a random factor between LOW and HIGH
     #[arg(long, value_name = "LOW,HIGH", value_parser = pair, allow_negative_numbers = true)]
     scale: Option<[f64; 2]>,
-    /// Slant images by up to so many degrees either way
+    /// Shear images by up to this many degrees in either direction
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     shear: Option<f64>,
-    /// Turn, scale and slant this share of images only, from 0 to 1
+    /// Probability, from 0 to 1, that an image is rotated, scaled and sheared
     #[arg(long, value_name = "SHARE")]
     affine_chance: Option<f64>,
-    /// Multiply images by a number between 1 - X and 1 + X
+    /// Multiply pixel values by a random factor between 1 - X and 1 + X
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     brightness: Option<f64>,
-    /// Stretch images about their mean by a factor between 1 - X and 1 + X
+    /// Scale the contrast around the image's mean by a random factor between 1 - X and 1 + X
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     contrast: Option<f64>,
-    /// Draw colours away from their grey by a factor between 1 - X and 1 + X, with --resized-crop
+    /// Scale the color saturation by a random factor between 1 - X and 1 + X; needs --resized-crop
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     saturation: Option<f64>,
-    /// Make strokes thicker or thinner: by up to this part, from 0 to 1, of the way to the largest or smallest pixel beside
+    /// Make strokes thicker or thinner: blend each pixel with its largest or smallest neighbor, with a weight of up to X (0 to 1)
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     stroke: Option<f64>,
-    /// Add noise of a deviation of up to this; white is 1
+    /// Add noise with a standard deviation of up to X; pixel values go from 0 to 1
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     noise: Option<f64>,
-    /// Show parts of images with these shares of the area, brought to the size of --crop [default shares: 0.08,1]
+    /// Crop a random rectangle with a share of the area between LOW and HIGH, and resize it to --crop; alone it means 0.08,1
     #[arg(long, value_name = "LOW,HIGH", value_parser = pair, num_args = 0..=1, require_equals = true, default_missing_value = "0.08,1")]
     resized_crop: Option<[f64; 2]>,
 }
 
 impl AugmentArgs {
-    /// What the flags ask for; `before` where they leave it open, and as it is where none is given.
+    /// `before` with the changes of the flags; `before` itself if no flag is given.
     pub fn or(&self, before: Option<Augment>) -> Option<Augment> {
         let was = before.clone().unwrap_or_default();
         let shares = |scale| ResizedCrop { scale, ..was.resized_crop.unwrap_or_default() };
@@ -90,8 +90,8 @@ fn pair(word: &str) -> Result<[f64; 2]> {
     let numbers = word.split_once(',').map(|(low, high)| (low.trim().parse(), high.trim().parse()));
     match numbers {
         Some((Ok(low), Ok(high))) => Ok([low, high]),
-        _ => {
-            Err(Error::usage(format!("`{word}` is not two numbers; give the smallest and the largest, as in 0.9,1.1")))
-        }
+        _ => Err(Error::usage(format!(
+            "`{word}` is not a pair of numbers; give the smallest and the largest value, as in 0.9,1.1"
+        ))),
     }
 }

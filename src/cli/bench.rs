@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gpunn::bench::peak::{self, Peak};
-use gpunn::bench::{self, Effort, Figure, Network};
+use gpunn::bench::{self, BenchNetwork, BenchResult, Effort};
 use gpunn::graph::kernel::ForcedVariant;
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::conv2d::Geometry;
@@ -14,7 +14,7 @@ use super::engine::DeviceArgs;
 
 /// What can be timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum What {
+enum BenchTarget {
     /// Matrix products: 512 x 512 x 512 and those of a small network
     Matmul,
     /// Convolutions and their gradients: the layers of small networks
@@ -27,7 +27,7 @@ enum What {
     All,
 }
 
-impl What {
+impl BenchTarget {
     /// The ops whose kernel variants can be asked for.
     fn ops(self) -> &'static [&'static str] {
         match self {
@@ -40,83 +40,83 @@ impl What {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn bench matmul --device gpu\n\n\
-    A time is the median of several measurements of many runs each. The share is of the peak that the same device reaches\n\
-    in the same minute: multiply-adds in registers (on the CPU a product of 1024 x 1024 x 1024), or the sum of two\n\
-    tensors, in caches or in memory, whichever the case comes nearer to. `auto` takes a software adapter where there is nothing better.")]
+    Each time is the median of --repeats measurements. The column `share` compares with the peak of the same device, measured\n\
+    first: multiply-adds in registers (on the CPU a 1024 x 1024 x 1024 matrix product), and the sum of two tensors for memory.\n\
+    The larger of the two shares is printed. `auto` takes a software adapter if there is no hardware GPU.")]
 pub struct Args {
     /// What to time
     #[arg(value_enum, default_value = "matmul")]
-    what: What,
+    what: BenchTarget,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Seconds of a measurement
+    /// Seconds per measurement
     #[arg(long, default_value_t = 0.2, value_name = "S")]
     seconds: f64,
-    /// Measurements of each case
+    /// Number of measurements per case
     #[arg(long, default_value_t = 7, value_name = "N")]
     repeats: usize,
-    /// With matmul or conv2d: the kernels of this variant (plain, tiled, strip, subgroup, ...), where they can run
+    /// Time this kernel variant of matmul or conv2d (plain, tiled, strip, subgroup, ...) where it can run [default: the op's choice]
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
-    /// Do not say which device computes
+    /// Do not print the device
     #[arg(long, short)]
     quiet: bool,
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Report {
+struct BenchOutput {
     device: String,
     executor: &'static str,
     peak: Peak,
-    cases: Vec<Figure>,
+    cases: Vec<BenchResult>,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     if !(args.seconds > 0.0 && args.seconds <= 60.0) {
         return Err(gpunn::Error::usage(format!(
-            "A measurement of {} seconds was asked for (--seconds), but it has to take more than 0 and at most 60.",
+            "--seconds is {}, but has to be more than 0 and at most 60.",
             args.seconds
         )));
     }
     if args.repeats == 0 {
-        return Err(gpunn::Error::usage("0 measurements of each case were asked for (--repeats); ask for at least 1."));
+        return Err(gpunn::Error::usage("--repeats is 0, but has to be at least 1."));
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
     let options = gpu::DeviceOptions { forced: forced(&args)?, ..gpu::DeviceOptions::default() };
     let mut engine = args.device.open_any(options, args.quiet)?;
     let peak = peak::measure(&mut engine, effort)?;
-    let mut report = Report { device: engine.device_name(), executor: engine.kind(), peak, cases: Vec::new() };
+    let mut report = BenchOutput { device: engine.device_name(), executor: engine.kind(), peak, cases: Vec::new() };
     let line = |text: &str| if args.json { eprintln!("{text}") } else { super::print_line(text) };
     line(&format!("peak: {:.1} GFLOP/s, {:.1} GB/s", peak.gflops, peak.gbytes));
     line(&format!("{:<44} {:>11} {:>21} {:>9} {:>8} {:>6}", "", "median", "min to max", "GFLOP/s", "GB/s", "share"));
-    let mut add = |figure: Figure| {
-        let figure = figure.of_peak(peak);
-        line(&row(&figure));
-        report.cases.push(figure);
+    let mut add = |result: BenchResult| {
+        let result = result.of_peak(peak);
+        line(&row(&result));
+        report.cases.push(result);
     };
-    if matches!(args.what, What::Matmul | What::All) {
+    if matches!(args.what, BenchTarget::Matmul | BenchTarget::All) {
         for case in products() {
-            add(bench::case(&mut engine, format!("matmul {}", case.label), &case, effort)?);
+            add(bench::time_case(&mut engine, format!("matmul {}", case.label), &case, effort)?);
         }
     }
-    if matches!(args.what, What::Conv2d | What::All) {
+    if matches!(args.what, BenchTarget::Conv2d | BenchTarget::All) {
         for (name, case) in convolutions() {
-            add(bench::case(&mut engine, name, &case, effort)?);
+            add(bench::time_case(&mut engine, name, &case, effort)?);
         }
     }
-    if matches!(args.what, What::Ops | What::All) {
+    if matches!(args.what, BenchTarget::Ops | BenchTarget::All) {
         for entry in TABLE {
             for case in (entry.cases)().into_iter().filter(|case| case.timed) {
-                add(bench::case(&mut engine, format!("{} {}", entry.name, case.label), &case, effort)?);
+                add(bench::time_case(&mut engine, format!("{} {}", entry.name, case.label), &case, effort)?);
             }
         }
     }
-    if matches!(args.what, What::Train | What::All) {
+    if matches!(args.what, BenchTarget::Train | BenchTarget::All) {
         steps(engine, effort, &mut add)?;
     }
     if args.json {
@@ -130,24 +130,24 @@ fn forced(args: &Args) -> Result<Vec<ForcedVariant>> {
     let Some(variant) = &args.variant else { return Ok(Vec::new()) };
     if args.what.ops().is_empty() {
         return Err(gpunn::Error::usage(format!(
-            "The kernel variant '{variant}' was asked for (--variant), which is for `bench matmul` and `bench conv2d` alone."
+            "--variant {variant} was given, but only `bench matmul` and `bench conv2d` have variants."
         )));
     }
     args.what.ops().iter().map(|op| force(op, variant)).collect()
 }
 
-fn steps(mut engine: Engine, effort: Effort, add: &mut impl FnMut(Figure)) -> Result<()> {
-    for (network, batch) in [(Network::Mlp, 64), (Network::Mlp, 8), (Network::Cnn, 64)] {
+fn steps(mut engine: Engine, effort: Effort, add: &mut impl FnMut(BenchResult)) -> Result<()> {
+    for (network, batch) in [(BenchNetwork::Mlp, 64), (BenchNetwork::Mlp, 8), (BenchNetwork::Cnn, 64)] {
         engine.forget();
-        let (figure, back) = bench::step(engine, network, batch, effort)?;
+        let (result, back) = bench::time_step(engine, network, batch, effort)?;
         engine = back;
-        add(figure);
+        add(result);
     }
     Ok(())
 }
 
-/// M x N x K, and which operands stand transposed: a square one, then the MLP's forward, weight gradient, logits and input
-/// gradient at batch 64, and forward and weight gradient at batch 8.
+/// Matrix products: M, N, K, and which operands are transposed. First a square product, then those of the MLP: at batch 64
+/// forward, weight gradient, logits and input gradient; at batch 8 forward and weight gradient.
 fn products() -> Vec<Case> {
     let shapes = [
         (512, 512, 512, false, false),
@@ -168,8 +168,8 @@ fn products() -> Vec<Case> {
     shapes.into_iter().map(of).collect()
 }
 
-/// Each with both gradients: the layer that others are measured by, a first layer, deep layers with small maps, one of one
-/// pixel, one that halves the map, one of odd size, one that sees each channel alone.
+/// Convolutions, each with both gradients: a middle layer, a first layer, deep layers with small feature maps, a 1x1
+/// convolution, one with stride 2, one with an odd feature map, and a depthwise one.
 fn convolutions() -> Vec<(String, Case)> {
     let padded = Geometry::padded(1);
     let halving = Geometry { stride: [2, 2], ..padded };
@@ -204,16 +204,16 @@ fn convolutions() -> Vec<(String, Case)> {
     cases
 }
 
-fn row(figure: &Figure) -> String {
+fn row(result: &BenchResult) -> String {
     let time = |us: f64| if us < 1e4 { format!("{us:.1} us") } else { format!("{:.2} ms", us / 1e3) };
-    let timing = figure.timing;
+    let timing = result.timing;
     format!(
         "{:<44} {:>11} {:>21} {:>9} {:>8.2} {:>6}",
-        figure.name,
+        result.name,
         time(timing.median_us),
         format!("{} to {}", time(timing.min_us), time(timing.max_us)),
-        figure.gflops.map_or(String::new(), |rate| format!("{rate:.2}")),
-        figure.gbytes,
-        figure.share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share)),
+        result.gflops.map_or(String::new(), |rate| format!("{rate:.2}")),
+        result.gbytes,
+        result.share.map_or(String::new(), |share| format!("{:.0} %", 100.0 * share)),
     )
 }

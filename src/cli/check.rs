@@ -1,4 +1,4 @@
-//! `gpunn check`: every kernel and gradient against the CPU, on this machine.
+//! `gpunn check`: compares every kernel and gradient with the CPU, on this machine.
 
 use std::process::ExitCode;
 
@@ -11,34 +11,34 @@ use super::engine::DeviceArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn check --device gpu --op matmul\n\n\
-    Each case's value and gradients are compared with plain loops in double precision; on a GPU once with the kernels as\n\
-    they ship and once with all shader checks on. Gradient rules are also held against central differences. `auto` takes\n\
-    a software adapter where there is nothing better.")]
+    The output and gradients of each case are compared with plain loops in double precision. On a GPU every case runs\n\
+    twice: with the normal kernels, and with all shader checks on. Gradients are also compared with central differences.\n\
+    `auto` takes a software adapter if there is no hardware GPU.")]
 pub struct Args {
-    /// Only this op
+    /// Check only this op [default: all ops]
     #[arg(long, value_name = "NAME")]
     op: Option<String>,
-    /// List the supported ops and stop
+    /// List the ops and exit
     #[arg(long)]
     list: bool,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
-    /// Print only what fails
+    /// Print only failures
     #[arg(long, short)]
     quiet: bool,
 }
 
 /// One comparison.
 #[derive(Serialize)]
-struct Case {
+struct CheckOutputCase {
     op: &'static str,
     case: String,
     kind: &'static str,
     passed: bool,
-    /// The worst element's error as a part of what is allowed; none where it is not finite.
+    /// The worst element's error divided by the tolerance; none if it is not finite.
     error_share: Option<f64>,
     tensor: String,
     index: usize,
@@ -47,16 +47,16 @@ struct Case {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct CheckOutput {
     device: String,
     passed: usize,
     failed: usize,
     skipped: usize,
-    cases: Vec<Case>,
+    cases: Vec<CheckOutputCase>,
 }
 
-/// Elements up to which central differences are taken: each costs two evaluations of the graph for some elements.
-const SMALL: usize = 3000;
+/// Central differences are computed only for inputs with at most so many elements: they evaluate the graph many times.
+const MAX_DIFFERENCE_ELEMENTS: usize = 3000;
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
@@ -72,26 +72,26 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         Engine::Cpu(_) => None,
     };
-    let mut report = Report { device: engine.device_name(), passed: 0, failed: 0, skipped: 0, cases: Vec::new() };
+    let mut report = CheckOutput { device: engine.device_name(), passed: 0, failed: 0, skipped: 0, cases: Vec::new() };
     for entry in entries {
-        let mut outcomes = differences(entry)?;
+        let mut checks = differences(entry)?;
         for case in (entry.cases)() {
             for (engine, what) in [(Some(&mut engine), ""), (checked.as_mut(), " (checked)")] {
                 let Some(engine) = engine else { continue };
-                for mut outcome in gpunn::blocking::block_on(check_case(engine, entry, &case))? {
-                    outcome.case.push_str(what);
-                    outcomes.push(outcome);
+                for mut check in gpunn::blocking::block_on(check_case(engine, entry, &case))? {
+                    check.case.push_str(what);
+                    checks.push(check);
                 }
             }
         }
         if !args.quiet {
-            print(entry, &outcomes, args.json);
+            print(entry, &checks, args.json);
         }
-        for outcome in outcomes {
-            if !outcome.passed() {
-                eprintln!("FAILED {}", outcome.sentence());
+        for check in checks {
+            if !check.passed() {
+                eprintln!("FAILED {}", check.sentence());
             }
-            report.add(outcome);
+            report.add(check);
         }
     }
     if report.failed > 0 || !args.quiet {
@@ -118,28 +118,28 @@ fn entries(op: Option<&str>) -> Result<Vec<&'static Entry>> {
     }
 }
 
-/// The gradient rules against central differences: in double precision, so that no device is needed.
+/// Compares the gradients with central differences, in double precision on the CPU.
 fn differences(entry: &Entry) -> Result<Vec<CheckResult>, Error> {
-    let mut outcomes = Vec::new();
+    let mut checks = Vec::new();
     for case in (entry.cases)() {
-        let small = case.inputs.iter().all(|input| input.ty.elements() <= SMALL);
+        let small = case.inputs.iter().all(|input| input.ty.elements() <= MAX_DIFFERENCE_ELEMENTS);
         if small && !case.differentiable.is_empty() {
-            let mut outcome = central_difference(entry.name, &case)?;
-            outcome.case.push_str(" (difference)");
-            outcomes.push(outcome);
+            let mut check = central_difference(entry.name, &case)?;
+            check.case.push_str(" (difference)");
+            checks.push(check);
         }
     }
-    Ok(outcomes)
+    Ok(checks)
 }
 
-fn print(entry: &Entry, outcomes: &[CheckResult], to_error: bool) {
-    let worst = outcomes.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
+fn print(entry: &Entry, checks: &[CheckResult], to_error: bool) {
+    let worst = checks.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
     let Some(worst) = worst else { return };
     let line = format!(
-        "{:<14} {:>4} cases  {}  worst {:>6.2} % of what is allowed: element {} of {} ({}) is {:.7e} for {:.7e}",
+        "{:<14} {:>4} cases  {}  worst error {:>6.2} % of the tolerance: element {} of {} ({}) is {:.7e}, expected {:.7e}",
         entry.name,
-        outcomes.len(),
-        if outcomes.iter().all(CheckResult::passed) { "ok    " } else { "FAILED" },
+        checks.len(),
+        if checks.iter().all(CheckResult::passed) { "ok    " } else { "FAILED" },
         100.0 * worst.worst.excess,
         worst.worst.index,
         worst.tensor,
@@ -154,24 +154,24 @@ fn print(entry: &Entry, outcomes: &[CheckResult], to_error: bool) {
     }
 }
 
-impl Report {
-    fn add(&mut self, outcome: CheckResult) {
-        let passed = outcome.passed();
+impl CheckOutput {
+    fn add(&mut self, check: CheckResult) {
+        let passed = check.passed();
         *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
-        let excess = outcome.worst.excess;
-        self.cases.push(Case {
-            op: outcome.op,
-            kind: match outcome.kind {
+        let excess = check.worst.excess;
+        self.cases.push(CheckOutputCase {
+            op: check.op,
+            kind: match check.kind {
                 gpunn::check::Kind::Value => "value",
                 gpunn::check::Kind::Gradient => "gradient",
             },
             passed,
             error_share: excess.is_finite().then_some(excess),
-            index: outcome.worst.index,
-            value: outcome.worst.value,
-            reference: outcome.worst.reference,
-            case: outcome.case,
-            tensor: outcome.tensor,
+            index: check.worst.index,
+            value: check.worst.value,
+            reference: check.worst.reference,
+            case: check.case,
+            tensor: check.tensor,
         });
     }
 }

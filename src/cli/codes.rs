@@ -1,4 +1,4 @@
-//! `gpunn encode` and `gpunn decode`: an autoencoder as a compressor.
+//! `gpunn encode` and `gpunn decode`: compression with an autoencoder.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,60 +13,60 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use super::engine::DeviceArgs;
 use super::images::write_png;
 
-/// What both take.
+/// The flags of both commands.
 #[derive(Debug, clap::Args)]
-struct Common {
+struct CodecArgs {
     /// Use the best epoch's weights instead of the last's
     #[arg(long)]
     best: bool,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
-    /// Do not say which device computes
+    /// Do not print the device
     #[arg(long, short)]
     quiet: bool,
 }
 
-impl Common {
-    /// The two halves of a run's network, for so many images.
+impl CodecArgs {
+    /// The checkpoint's encoder and decoder, for batches of `images`.
     fn open(&self, checkpoint: Checkpoint, images: usize) -> Result<Reconstructor> {
         let engine = self.device.open(gpu::DeviceOptions::default(), self.quiet)?;
         Reconstructor::new(engine, checkpoint, images)
     }
 }
 
-/// An image that has the run's size is taken as it is; another is brought to it as `gpunn predict` does. A byte a value goes
-/// in; four bytes a number come out.
+/// Encodes images with an autoencoder: writes its bottleneck values for each image. Images of another size than the run's are
+/// prepared as `gpunn predict` does. An image counts one byte per value, a code four bytes per value.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  gpunn encode runs/nist36-autoencoder-20260101-1 letter.png another.png --out codes.npy"
 )]
 pub struct EncodeArgs {
-    /// A run directory, or a checkpoint file
+    /// A run directory or a checkpoint file
     run: PathBuf,
-    /// PNG, JPEG, BMP or WebP files
+    /// Images: PNG, JPEG, BMP or WebP files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// The file for the numbers: NumPy's NPY, 32-bit floats, a row an image
+    /// The file for the codes: NumPy's NPY format, 32-bit floats, one row per image
     #[arg(long, value_name = "NPY")]
     out: PathBuf,
     #[command(flatten)]
-    common: Common,
+    common: CodecArgs,
 }
 
 /// What `encode --json` prints.
 #[derive(serde::Serialize)]
-struct Encoded {
+struct EncodeOutput {
     images: usize,
-    /// Numbers that stand for an image.
+    /// Values of a code.
     width: usize,
-    /// Of the images as the network takes them, a byte a value.
+    /// Size of the images at the network's input, one byte per value.
     bytes_in: usize,
-    /// Of the numbers, without the file's header.
+    /// Size of the codes, without the file's header.
     bytes_out: usize,
-    /// Mean over the images, of what decoding gives, in dB.
+    /// Mean PSNR of the decoded images in dB.
     psnr: Option<f64>,
     out: String,
 }
@@ -84,23 +84,26 @@ pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
     let bytes_out = codes.len() * size_of::<f32>();
     Npy { dims: vec![count, width], values: codes }.write(&args.out)?;
     let out = args.out.display().to_string();
-    let encoded = Encoded { images: count, width, bytes_in: pixels.len(), bytes_out, psnr, out };
+    let encoded = EncodeOutput { images: count, width, bytes_in: pixels.len(), bytes_out, psnr, out };
     if args.common.json {
         super::print_json(&encoded)?;
     } else {
         super::print_line(&format!(
-            "images: {count}; {} as bytes, {} as {width} floats each, {:.1} times less; decoded again{}",
+            "images: {count}; {} as bytes, {} as {width} floats each, {:.1} times smaller; {}",
             super::bytes(encoded.bytes_in),
             super::bytes(bytes_out),
             encoded.bytes_in as f64 / bytes_out as f64,
-            psnr.map_or_else(|| " they are of another shape".into(), |psnr| format!(", PSNR {psnr:.2} dB"))
+            psnr.map_or_else(
+                || "no PSNR, the network changes the image size".into(),
+                |psnr| format!("PSNR after decoding {psnr:.2} dB")
+            )
         ));
-        super::print_line(&format!("in {}", encoded.out));
+        super::print_line(&format!("written to {}", encoded.out));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The mean PSNR of what codes decode to; nothing where the recipe makes images of another size before the network.
+/// The mean PSNR of the decoded codes; none if augmentation changes the image size before the network.
 fn quality(reconstructor: &mut Reconstructor, codes: &[f32], images: &[f32]) -> Result<Option<f64>> {
     let shape = reconstructor.shape();
     if shape != reconstructor.checkpoint().input {
@@ -110,7 +113,7 @@ fn quality(reconstructor: &mut Reconstructor, codes: &[f32], images: &[f32]) -> 
     Ok(mean_psnr(images, &back, shape.iter().product()))
 }
 
-/// An image as the run's data are: as it is where it has their size, else as `predict` brings it there.
+/// An image at the run's size: unchanged if it has that size, else prepared as `gpunn predict` does.
 fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
     let [channels, height, width] = checkpoint.input;
     let image = open(path)?;
@@ -132,30 +135,30 @@ fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
 #[command(after_help = "Examples:\n  gpunn decode runs/nist36-autoencoder-20260101-1 codes.npy --out images/\n  \
     gpunn decode runs/nist36-autoencoder-20260101-1 codes.npy --out images/ --originals letter.png another.png")]
 pub struct DecodeArgs {
-    /// A run directory, or a checkpoint file: the one that encoded
+    /// A run directory or checkpoint file: the one that encoded the images
     run: PathBuf,
-    /// What `gpunn encode` wrote
+    /// The NPY file that `gpunn encode` wrote
     codes: PathBuf,
-    /// The folder for the images, 0000.png, 0001.png, ...; or a PNG file for a single one
+    /// The folder for the images 0000.png, 0001.png, ...; for a single image also a PNG file
     #[arg(long, value_name = "DIR|PNG")]
     out: PathBuf,
-    /// The images that were encoded, in their order, to say how well they came back
+    /// The images that were encoded, in the same order; prints the PSNR between them and the decoded images
     #[arg(long, num_args = 1.., value_name = "IMAGE")]
     originals: Vec<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    common: CodecArgs,
 }
 
 /// What `decode --json` prints.
 #[derive(serde::Serialize)]
-struct Decoded {
+struct DecodeOutput {
     images: usize,
     width: usize,
-    /// Of the numbers.
+    /// Size of the codes.
     bytes_in: usize,
-    /// Of the images, a byte a value.
+    /// Size of the images, one byte per value.
     bytes_out: usize,
-    /// Mean over the images in dB, where the originals are given.
+    /// Mean PSNR in dB, if --originals is given.
     psnr: Option<f64>,
     out: String,
 }
@@ -170,14 +173,13 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
     let width = reconstructor.width();
     if dims.is_empty() || dims.len() > 2 || dims.last() != Some(&width) {
         return Err(Error::data(format!(
-            "{} holds {dims:?} numbers, but the run's network makes an image of {width}: it has to be [images, {width}], as \
-             `gpunn encode` writes it with the same run.",
+            "{} has the shape {dims:?}, but this run's network needs [images, {width}]. Use the run that encoded the images.",
             args.codes.display()
         )));
     }
     if !originals.is_empty() && originals.len() != count {
         return Err(Error::usage(format!(
-            "{} originals were given for {count} codes; give one for each, in their order.",
+            "--originals has {} images, but the file has {count} codes; give one image per code, in the same order.",
             originals.len()
         )));
     }
@@ -186,7 +188,7 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
     write(&pixels, reconstructor.shape(), &args.out)?;
     let bytes_in = values.len() * size_of::<f32>();
     let out = args.out.display().to_string();
-    let decoded = Decoded { images: count, width, bytes_in, bytes_out: pixels.len(), psnr, out };
+    let decoded = DecodeOutput { images: count, width, bytes_in, bytes_out: pixels.len(), psnr, out };
     if args.common.json {
         super::print_json(&decoded)?;
     } else {
@@ -196,12 +198,12 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
             super::bytes(decoded.bytes_out),
             psnr.map_or_else(String::new, |psnr| format!("; PSNR {psnr:.2} dB"))
         ));
-        super::print_line(&format!("in {}", decoded.out));
+        super::print_line(&format!("written to {}", decoded.out));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes images of values from 0 to 1: one into a PNG file where the path says so, else into a folder by their numbers.
+/// Writes images with values from 0 to 1: a single one as PNG file if `out` ends in .png, else numbered into a folder.
 fn write(images: &[f32], shape: [usize; 3], out: &Path) -> Result<()> {
     let single = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
     let mut images = images.chunks(shape.iter().product::<usize>().max(1));
@@ -211,11 +213,11 @@ fn write(images: &[f32], shape: [usize; 3], out: &Path) -> Result<()> {
         }
         count if single => {
             return Err(Error::usage(format!(
-                "{count} images do not go into the one file {}; name a folder as --out.",
+                "{count} images do not fit into the single file {}; give a folder as --out.",
                 out.display()
             )));
         }
-        _ => std::fs::create_dir_all(out).map_err(Error::file("cannot make the folder", out))?,
+        _ => std::fs::create_dir_all(out).map_err(Error::file("cannot create the folder", out))?,
     }
     for (number, image) in images.enumerate() {
         write_png(&drawn(image, shape)?, &out.join(format!("{number:04}.png")))?;
@@ -223,7 +225,7 @@ fn write(images: &[f32], shape: [usize; 3], out: &Path) -> Result<()> {
     Ok(())
 }
 
-/// An image of one channel or three.
+/// Converts an image with one or three channels.
 fn drawn(image: &[f32], [channels, height, width]: [usize; 3]) -> Result<DynamicImage> {
     let byte = |value: f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
     let (plane, size) = (height * width, (width as u32, height as u32));
@@ -235,5 +237,7 @@ fn drawn(image: &[f32], [channels, height, width]: [usize; 3]) -> Result<Dynamic
         }
         _ => None,
     };
-    drawn.ok_or_else(|| Error::data(format!("An image of {channels} channels cannot be written as PNG; 1 or 3 can.")))
+    drawn.ok_or_else(|| {
+        Error::data(format!("An image with {channels} channels cannot be written as PNG; only 1 and 3 channels can."))
+    })
 }

@@ -9,7 +9,7 @@ use gpunn::Result;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn completions bash > ~/.local/share/bash-completion/completions/gpunn")]
 pub struct Args {
-    /// The shell to complete in
+    /// The shell that the script is for
     shell: Shell,
 }
 

@@ -13,79 +13,79 @@ use gpunn::{Error, Result, train};
 use serde::Serialize;
 
 use super::augment::AugmentArgs;
-use super::images::{ImageArgs, say_skipped};
-use super::progress::Download;
+use super::images::{ImageArgs, print_skipped};
+use super::progress::DownloadProgress;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn data preview glyphs --out glyphs.png")]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: DataCommand,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// List the known data sets.
+enum DataCommand {
+    /// List the known datasets
     List {
-        /// Print one line of JSON last
+        /// Print the result as JSON, as the last line of standard output
         #[arg(long)]
         json: bool,
     },
-    /// Say what a data set holds, where it comes from and whether it is here.
+    /// Describe a dataset: images, classes, source, and whether it is on this machine
     #[command(after_help = "Example:\n  gpunn data info emnist36 --data-dir DIR")]
     Info {
-        /// The data set, or the path of a folder of images
+        /// The dataset's name, or the path of a folder of images
         name: String,
-        /// The folder that holds data sets, each in its own folder
+        /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// Print one line of JSON last
+        /// Print the result as JSON, as the last line of standard output
         #[arg(long)]
         json: bool,
     },
-    /// Fetch a data set from where its makers publish it.
+    /// Download a dataset from its publisher
     #[command(after_help = "Example:\n  gpunn data get cifar10\n\n\
-        A download that was interrupted goes on where it stopped. Every file's digest is checked, and archives are unpacked.\n\n\
-        emnist36 is made, and flowers17 and sun8 are laid out, from what was fetched by hand:\n  \
+        An interrupted download is resumed. Every file's digest is checked, and archives are unpacked.\n\n\
+        emnist36, flowers17 and sun8 are made from files that you download yourself:\n  \
         gpunn data get emnist36 --from DIR     with EMNIST's four emnist-letters-*-ubyte.gz and MNIST's four files in DIR\n  \
         gpunn data get flowers17 --from DIR    with 17flowers.tgz and datasplits.mat in DIR\n  \
         gpunn data get sun8 --from DIR         with train_files.txt, test_files.txt and the classes' folders in DIR")]
     Get {
-        /// The data set
+        /// The dataset's name
         name: String,
-        /// The folder to put it into [default: GPUNN_DATA, else the user's cache folder]
+        /// The folder to put the dataset into [default: GPUNN_DATA, else the user's cache folder]
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
-        /// Lay it out from what its makers hand out, which is in this folder: emnist36, flowers17 and sun8
+        /// Make the dataset from downloaded files in this folder, for emnist36, flowers17 and sun8
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
         /// Print no progress
         #[arg(long, short)]
         quiet: bool,
     },
-    /// Draw a sheet of each class's images.
+    /// Draw a sheet with images of each class
     #[command(after_help = "Example:\n  gpunn data preview emnist36 --data-dir DIR --split val --out sheet.png")]
     Preview {
-        /// The data set, or the path of a folder of images
+        /// The dataset's name, or the path of a folder of images
         name: String,
-        /// The image to write (PNG)
+        /// The PNG file to write
         #[arg(long, value_name = "PNG")]
         out: PathBuf,
-        /// train, val or test [default: train, else val, else test]
+        /// The split to draw: train, val or test [default: train, else val, else test]
         #[arg(long, value_name = "SPLIT")]
         split: Option<String>,
-        /// Images of each class
+        /// Images per class
         #[arg(long, default_value_t = 12, value_name = "N")]
         per_class: usize,
-        /// The folder that holds data sets, each in its own folder
+        /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
         #[command(flatten)]
         images: ImageArgs,
-        /// Draw the images as a training step shows them to the network
+        /// Draw the images with augmentation, as the network sees them in training
         #[arg(long)]
         augment: bool,
-        /// The recipe whose [augment] is drawn, by its name or file [default: that of the data set]
+        /// The recipe whose section [augment] is used, by name or file [default: the dataset's recipe]
         #[arg(long, value_name = "NAME|FILE", requires = "augment")]
         recipe: Option<String>,
         #[command(flatten)]
@@ -93,43 +93,43 @@ enum Command {
     },
 }
 
-/// What `--json` prints of a data set.
+/// What `--json` prints for a dataset.
 #[derive(Serialize)]
-struct Described<'a> {
+struct DatasetOutput<'a> {
     name: &'a str,
     aliases: &'a [&'a str],
     title: &'a str,
     classes: &'a str,
     input: [usize; 3],
     splits: &'a str,
-    /// Whether `gpunn data get` fetches it.
+    /// Whether `gpunn data get` downloads it.
     fetched: bool,
-    /// How many images each split holds; none where the set is not here, or was not looked for.
-    images: Option<Images>,
+    /// Images per split; none if the dataset is not on this machine, or for `list`.
+    images: Option<ImageCounts>,
 }
 
 #[derive(Serialize)]
-struct Images {
+struct ImageCounts {
     train: usize,
     val: usize,
     test: usize,
 }
 
-impl Images {
+impl ImageCounts {
     fn of(set: &Dataset) -> Self {
-        let [train, val, test] =
-            [SplitName::Train, SplitName::Val, SplitName::Test].map(|part| set.split(part).map_or(0, |s| s.len()));
+        let [train, val, test] = [SplitName::Train, SplitName::Val, SplitName::Test]
+            .map(|name| set.split(name).map_or(0, |split| split.len()));
         Self { train, val, test }
     }
 }
 
-impl std::fmt::Display for Images {
+impl std::fmt::Display for ImageCounts {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{} train, {} val, {} test", self.train, self.val, self.test)
     }
 }
 
-impl<'a> Described<'a> {
+impl<'a> DatasetOutput<'a> {
     fn of(info: &'a Info, here: Option<&Dataset>) -> Self {
         Self {
             name: info.name,
@@ -139,11 +139,11 @@ impl<'a> Described<'a> {
             input: info.input,
             splits: info.splits,
             fetched: gpunn::datasets::sources::source(info.name).is_some(),
-            images: here.map(Images::of),
+            images: here.map(ImageCounts::of),
         }
     }
 
-    /// The lines that a known set and a folder have alike.
+    /// Prints the lines that known datasets and folders have in common.
     fn print(&self) {
         let [channels, height, width] = self.input;
         super::print_line(&format!("{}: {}", self.name, self.title));
@@ -154,13 +154,13 @@ impl<'a> Described<'a> {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
-        Command::List { json } => list(json)?,
-        Command::Info { name, data_dir, json } => info(&name, data_dir, json)?,
-        Command::Get { name, data_dir, from: Some(from), .. } => {
-            say_got(&name, gpunn::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
+        DataCommand::List { json } => list(json)?,
+        DataCommand::Info { name, data_dir, json } => info(&name, data_dir, json)?,
+        DataCommand::Get { name, data_dir, from: Some(from), .. } => {
+            print_folder(&name, gpunn::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
         }
-        Command::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
-        Command::Preview { name, out, split, per_class, data_dir, images, augment, recipe, changes } => {
+        DataCommand::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
+        DataCommand::Preview { name, out, split, per_class, data_dir, images, augment, recipe, changes } => {
             let asked = images.or(ImageOptions::default());
             let options = gpunn::datasets::LoadOptions {
                 asked,
@@ -168,7 +168,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 ..gpunn::datasets::LoadOptions::default()
             };
             let dataset = gpunn::datasets::load_with(&name, data_dir.as_deref(), &options)?;
-            say_skipped(&dataset);
+            print_skipped(&dataset);
             let augment = (augment || changes.or(None).is_some())
                 .then(|| augmentation(recipe.as_deref(), &changes, &dataset))
                 .transpose()?;
@@ -180,15 +180,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn list(json: bool) -> Result<()> {
     if json {
-        let all: Vec<Described> = gpunn::datasets::known().iter().map(|info| Described::of(info, None)).collect();
+        let all: Vec<DatasetOutput> =
+            gpunn::datasets::known().iter().map(|info| DatasetOutput::of(info, None)).collect();
         return super::print_json(&all);
     }
     for info in gpunn::datasets::known() {
         let fetched =
-            if gpunn::datasets::sources::source(info.name).is_some() { "; `gpunn data get` fetches it" } else { "" };
+            if gpunn::datasets::sources::source(info.name).is_some() { "; `gpunn data get` downloads it" } else { "" };
         super::print_line(&format!("{:<14} {} ({}){fetched}", info.name, info.title, info.splits));
     }
-    super::print_line("A folder of images, one folder a class, is given by its path.");
+    super::print_line("A folder of images, with one subfolder per class, is named by its path.");
     Ok(())
 }
 
@@ -197,17 +198,17 @@ fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
         return info_of_folder(&gpunn::datasets::load(name, data_dir.as_deref())?, json);
     };
     let here = gpunn::datasets::load(name, data_dir.as_deref());
-    let described = Described::of(info, here.as_ref().ok());
+    let described = DatasetOutput::of(info, here.as_ref().ok());
     if json {
         return super::print_json(&described);
     }
     described.print();
     super::print_line(&format!("files     {}", where_the_files_are(info)));
-    super::print_line(&format!("from      {}", info.where_from));
+    super::print_line(&format!("source    {}", info.where_from));
     super::print_line(&format!("notes     {}", info.notes));
     match here {
         Ok(set) => {
-            let images = Images::of(&set);
+            let images = ImageCounts::of(&set);
             let in_it = |directory: &Path| {
                 let folder = directory.join(info.folder);
                 let archive = info.archive.filter(|_| !folder.is_dir());
@@ -224,10 +225,10 @@ fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// What a folder of images holds.
+/// Describes a folder of images.
 fn info_of_folder(set: &Dataset, json: bool) -> Result<()> {
-    let images = Images::of(set);
-    let described = Described {
+    let images = ImageCounts::of(set);
+    let described = DatasetOutput {
         name: &set.name,
         aliases: &[],
         title: "a folder of images",
@@ -244,56 +245,56 @@ fn info_of_folder(set: &Dataset, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// What a set's folder has to hold, and how it gets there.
+/// The files that a dataset's folder needs, and how to get them.
 fn where_the_files_are(info: &Info) -> String {
     if info.files.is_empty() {
         return "none".into();
     }
-    let archive = info.archive.map_or_else(String::new, |archive| format!("; or {archive} beside that folder"));
+    let archive = info.archive.map_or_else(String::new, |archive| format!("; or {archive} next to that folder"));
     let get = gpunn::datasets::sources::source(info.name)
-        .map_or_else(String::new, |_| format!("; `gpunn data get {}` fetches them", info.name));
+        .map_or_else(String::new, |_| format!("; `gpunn data get {}` downloads them", info.name));
     format!("{} in the folder {}{archive}{get}", info.files.join(", "), info.folder)
 }
 
-/// Fetches a set, with a bar on a terminal and a line a file elsewhere.
+/// Downloads a dataset: with a progress bar on a terminal, else with one line per file.
 fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
     if let Some(file) = models::published(name) {
         return Err(Error::usage(where_weights_are(name, file)));
     }
-    let mut progress = Download::new(quiet);
+    let mut progress = DownloadProgress::new(quiet);
     let got = gpunn::datasets::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
     progress.finish();
-    say_got(name, got?);
+    print_folder(name, got?);
     Ok(())
 }
 
-fn say_got(name: &str, got: Got) {
+fn print_folder(name: &str, got: Got) {
     match got {
-        Got::Already(folder) => super::print_line(&format!("{name} is in {} already", folder.display())),
+        Got::Already(folder) => super::print_line(&format!("{name} is already in {}", folder.display())),
         Got::Fetched(folder) => super::print_line(&format!("{name} is in {}", folder.display())),
     }
 }
 
-/// How a model's weights of ImageNet are got: they are published in a format that is not read.
+/// How to get a model's ImageNet weights: they are published only in a format that gpunn does not read.
 fn where_weights_are(model: &str, file: &str) -> String {
     let path = Path::new(file);
     let (own, twin) = (path.file_name().unwrap_or_default(), path.file_stem().unwrap_or_default());
     let (own, twin) = (own.to_string_lossy(), twin.to_string_lossy());
     format!(
-        "The weights of ImageNet for {model} are published in PyTorch's own format alone, which runs code when it is read. \
-         Where torchvision is at hand, this fetches and converts them: python -c \"import torchvision, safetensors.torch as s; \
-         s.save_file(torchvision.models.{twin}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into a data directory \
-         as {file}, or name it with --pretrained."
+        "The ImageNet weights of {model} are published only in PyTorch's pickle format, which gpunn does not read, because reading it \
+         can run code. With torchvision installed, this command downloads and converts them: python -c \"import torchvision, safetensors.torch as s; \
+         s.save_file(torchvision.models.{twin}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into the folder \
+         of the datasets as {file}, or name it with --pretrained."
     )
 }
 
-/// What the recipe named, else the one for the data set, does to images, with what the flags change; and the recipe's seed.
+/// The augmentation of the named recipe, else of the dataset's recipe, with the changes of the flags; and the recipe's seed.
 fn augmentation(named: Option<&str>, changes: &AugmentArgs, dataset: &Dataset) -> Result<(Augment, u64)> {
     let recipe = gpunn::runs::choose(named, None, Some(&dataset.name))?;
     let augment = changes.or(recipe.augment).ok_or_else(|| {
-        let taken = if named.is_some() { "" } else { ", which is taken where none is named," };
+        let taken = if named.is_some() { "" } else { ", the default for this dataset," };
         Error::usage(format!(
-            "The recipe {}{taken} has no section [augment]; name another with --recipe, or say by flags what to draw, as --flip.",
+            "The recipe {}{taken} has no section [augment]. Name another recipe with --recipe, or add flags such as --flip.",
             recipe.name
         ))
     })?;
@@ -309,12 +310,11 @@ fn preview(
     out: &Path,
 ) -> Result<()> {
     if per_class == 0 {
-        return Err(Error::usage("A sheet of 0 images a class shows nothing; ask for at least 1."));
+        return Err(Error::usage("--per-class is 0, but has to be at least 1."));
     }
-    let part: Option<SplitName> = split.map(|split| split.parse()).transpose()?;
-    let there = |part: &SplitName| dataset.split(*part).is_ok();
-    let first = [SplitName::Train, SplitName::Val, SplitName::Test].into_iter().find(there).unwrap_or(SplitName::Train);
-    let split = dataset.split(part.unwrap_or(first))?;
+    let asked: Option<SplitName> = split.map(|split| split.parse()).transpose()?;
+    let order = [SplitName::Train, SplitName::Val, SplitName::Test];
+    let split = dataset.split(asked.unwrap_or_else(|| super::first_split(dataset, order)))?;
     let sheet = match augment {
         None => gpunn::images::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {
@@ -324,6 +324,6 @@ fn preview(
     };
     let (width, height) = sheet.dimensions();
     super::images::write_png(&sheet.into(), out)?;
-    super::print_line(&format!("{width} x {height} pixels in {}", out.display()));
+    super::print_line(&format!("{} ({width} x {height} pixels)", out.display()));
     Ok(())
 }

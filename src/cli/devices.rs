@@ -10,14 +10,14 @@ use serde::Serialize;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn devices --json")]
 pub struct Args {
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
 }
 
-/// What an adapter is and can do.
+/// An adapter and its limits.
 #[derive(Serialize)]
-struct Device {
+struct AdapterOutput {
     index: usize,
     name: String,
     backend: String,
@@ -33,18 +33,18 @@ struct Device {
 }
 
 #[derive(Serialize)]
-struct Report {
-    devices: Vec<Device>,
-    /// What `--device auto` takes: an adapter's index, or none for the CPU.
+struct DevicesOutput {
+    devices: Vec<AdapterOutput>,
+    /// The adapter that `--device auto` takes, by index; none for the CPU.
     auto: Option<usize>,
     why: &'static str,
     threads: usize,
 }
 
-fn device(adapter: &Adapter) -> Device {
+fn device(adapter: &Adapter) -> AdapterOutput {
     let (info, limits, features) = (adapter.info(), adapter.limits(), adapter.features());
     let subgroups = features.contains(gpu::Features::SUBGROUP);
-    Device {
+    AdapterOutput {
         index: adapter.index,
         name: info.name,
         backend: info.backend.to_string(),
@@ -70,10 +70,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let why = match (auto, found.is_empty()) {
         (Some(_), _) => "the first hardware GPU",
         (None, true) => "no adapter was found",
-        (None, false) => "there is no hardware GPU, and the CPU is faster than a software one",
+        (None, false) => "there is no hardware GPU, and the CPU is faster than a software adapter",
     };
     let devices = found.iter().map(device).collect();
-    let report = Report { devices, auto, why, threads: rayon::current_num_threads() };
+    let report = DevicesOutput { devices, auto, why, threads: rayon::current_num_threads() };
     if args.json {
         super::print_json(&report)?;
     } else {
@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(report: &Report) {
+fn print(report: &DevicesOutput) {
     for device in &report.devices {
         super::print_line(&format!("{}  {} ({}, {})", device.index, device.name, device.backend, device.class));
         super::print_line(&format!("   driver      {}", device.driver));
@@ -106,6 +106,6 @@ fn print(report: &Report) {
     let auto = report.auto.map_or("cpu".to_owned(), |index| index.to_string());
     super::print_line(&format!("--device auto takes {auto}: {}", report.why));
     if report.devices.is_empty() && cfg!(target_os = "linux") {
-        super::print_line("A software Vulkan driver to try shaders with: the package mesa-vulkan-drivers.");
+        super::print_line("The package mesa-vulkan-drivers installs a software adapter, for testing.");
     }
 }

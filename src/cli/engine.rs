@@ -1,38 +1,38 @@
-//! `--device` and `--threads`: the engine that a command runs on.
+//! `--device` and `--threads`: the engine of a command.
 
 use gpunn::gpu::{self, Adapter};
 use gpunn::graph::kernel::DeviceClass;
 use gpunn::{Engine, Error, Result};
 
-/// What every command that computes takes.
+/// The device flags of every command that computes.
 #[derive(Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// What computes: `auto` (a hardware GPU, else the CPU), `gpu` (any adapter, a software one too), `cpu`, or an adapter
-    /// by its number or part of its name
+    /// The device: `auto` (a hardware GPU, else the CPU), `gpu` (the first adapter, even a software one), `cpu`, or an adapter
+    /// by index or part of its name, see `gpunn devices`
     #[arg(long, default_value = "auto", value_name = "auto|gpu|cpu|INDEX|NAME")]
     pub device: String,
-    /// Threads of the CPU; results do not depend on it [default: one a core]
+    /// Number of CPU threads; results do not depend on it [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
 }
 
 impl DeviceArgs {
-    /// Sets the number of threads. Called first: reading data may start the threads already.
+    /// Sets the number of threads. Must be called first, because reading data may start the threads.
     pub fn set_threads(&self) -> Result<()> {
         let Some(threads) = self.threads else { return Ok(()) };
         if threads == 0 {
-            return Err(Error::usage("0 threads compute nothing; ask for at least 1."));
+            return Err(Error::usage("--threads is 0, but has to be at least 1."));
         }
         let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         built.map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))
     }
 
-    /// Opens what `--device` names and says which it is, unless `quiet`.
+    /// Opens the device that `--device` names, and prints its name unless `quiet`.
     pub fn open(&self, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         self.open_named(&self.device, options, quiet)
     }
 
-    /// As [`DeviceArgs::open`], but `auto` takes a software adapter before the CPU: for what is about adapters.
+    /// As [`DeviceArgs::open`], but `auto` prefers a software adapter to the CPU: for commands that test or time kernels.
     pub fn open_any(&self, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         let auto = self.device.eq_ignore_ascii_case("auto");
         let adapter = auto && !gpunn::blocking::block_on(gpu::adapters()).is_empty();
@@ -49,7 +49,7 @@ impl DeviceArgs {
     }
 }
 
-/// The engine of a name, and why it was taken.
+/// Opens the engine of this name; returns also why `auto` chose it.
 async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'static str)> {
     let lower = name.to_lowercase();
     if lower == "cpu" {
@@ -65,8 +65,8 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
             Some(adapter) => (adapter, ""),
             None => {
                 return Err(Error::Device(
-                    "A GPU was asked for, but no adapter was found. Install a driver (on Linux mesa-vulkan-drivers brings a \
-                     software one), or use --device cpu."
+                    "--device gpu was given, but no adapter was found. Install a GPU driver (on Linux, mesa-vulkan-drivers has a \
+                     software adapter), or use --device cpu."
                         .into(),
                 ));
             }
@@ -80,7 +80,7 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
     })
 }
 
-/// Compiled kernels in the user's cache folder. Whatever is wrong with it costs only time.
+/// The cache of compiled kernels in the user's cache folder. Errors are ignored: they cost only compile time.
 fn kept_kernels(adapter: &Adapter) -> Option<gpu::KeptKernels> {
     let file = gpunn::datasets::cache_dir()?.join("kernels").join(adapter.kernels_key()?);
     let bytes = std::fs::read(&file).ok();
@@ -93,15 +93,20 @@ fn kept_kernels(adapter: &Adapter) -> Option<gpu::KeptKernels> {
     Some(gpu::KeptKernels { bytes, keep: Box::new(keep) })
 }
 
-/// The adapter of a number or of a part of a name.
+/// The adapter with this index, or with this text in its name.
 fn find<'a>(name: &str, lower: &str, adapters: &'a [Adapter]) -> Result<&'a Adapter> {
     let list = || {
         let lines: Vec<String> = adapters.iter().map(|a| format!("{} = {}", a.index, a.description())).collect();
-        if lines.is_empty() { "this machine has no adapter, only `cpu`".into() } else { lines.join("; ") }
+        if lines.is_empty() {
+            "this machine has no adapter, so that only `cpu` is possible".into()
+        } else {
+            lines.join("; ")
+        }
     };
     if let Ok(index) = lower.parse::<usize>() {
         let found = adapters.iter().find(|adapter| adapter.index == index);
-        return found.ok_or_else(|| Error::usage(format!("There is no device number {index}: {}.", list())));
+        return found
+            .ok_or_else(|| Error::usage(format!("There is no device with index {index}. Devices: {}.", list())));
     }
     if let Some(found) = adapters.iter().find(|adapter| adapter.description().to_lowercase().contains(lower)) {
         return Ok(found);

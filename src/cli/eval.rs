@@ -13,32 +13,32 @@ use super::engine::DeviceArgs;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn eval runs/glyphs-mlp-20260101-1 --split test --json")]
 pub struct Args {
-    /// A run directory, or a checkpoint file
+    /// A run directory or a checkpoint file
     run: PathBuf,
-    /// train, val or test [default: test, else val, else train]
+    /// The split to evaluate: train, val or test [default: test, else val, else train]
     #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
-    /// Measure the best epoch's weights instead of the last's
+    /// Use the best epoch's weights instead of the last epoch's
     #[arg(long)]
     best: bool,
-    /// Average over views of an image: flip (it and its mirror image), shift (both, and both moved by a pixel either way) or
-    /// shift-only (no mirror images)
+    /// Test-time augmentation, averages the predictions for several views: flip (the image and its mirror image), shift (both,
+    /// also shifted by one pixel) or shift-only (no mirror images); --tta alone means flip
     #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
     tta: Option<Tta>,
-    /// The folder that holds data sets, where it is not the one that the run used
+    /// The folder with the datasets [default: the one that the run used]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
-    /// Do not say which device computes
+    /// Do not print the device
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// The checkpoint of a run directory or of a file, to be used with the views averaged that `tta` asks for.
+/// The checkpoint of a run directory or of a file, with this test-time augmentation.
 pub fn checkpoint(path: &Path, best: bool, tta: Option<Tta>) -> Result<Checkpoint> {
     let mut checkpoint = if path.is_file() {
         Checkpoint::read(path)?
@@ -50,7 +50,7 @@ pub fn checkpoint(path: &Path, best: bool, tta: Option<Tta>) -> Result<Checkpoin
     Ok(checkpoint)
 }
 
-/// Makes it average over the views that `tta` asks for.
+/// Sets the checkpoint's test-time augmentation, if `tta` is given.
 pub fn average(checkpoint: &mut Checkpoint, tta: Option<Tta>) -> Result<()> {
     if tta.is_some() {
         checkpoint.recipe.training.tta = tta;
@@ -61,15 +61,15 @@ pub fn average(checkpoint: &mut Checkpoint, tta: Option<Tta>) -> Result<()> {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    let wanted: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
+    let asked: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
     let checkpoint = checkpoint(&args.run, args.best, args.tta)?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
-    super::images::say_skipped(&dataset);
-    let there = |part: &SplitName| dataset.split(*part).is_ok();
-    let part = wanted.or_else(|| [SplitName::Test, SplitName::Val].into_iter().find(there)).unwrap_or(SplitName::Train);
-    dataset.split(part)?;
+    super::images::print_skipped(&dataset);
+    let split_name =
+        asked.unwrap_or_else(|| super::first_split(&dataset, [SplitName::Test, SplitName::Val, SplitName::Train]));
+    dataset.split(split_name)?;
     let mut engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
-    let evaluation = gpunn::blocking::block_on(evaluate(&mut engine, &checkpoint, &dataset, part))?;
+    let evaluation = gpunn::blocking::block_on(evaluate(&mut engine, &checkpoint, &dataset, split_name))?;
     if args.json {
         super::print_json(&evaluation)?;
     } else {
@@ -93,7 +93,7 @@ fn print(evaluation: &Evaluation, classes: &[String]) {
         let others = row.iter().enumerate().filter(|&(other, &count)| other != index && count > 0);
         let most = others.max_by_key(|&(_, count)| count);
         let most = most
-            .map_or(String::new(), |(other, count)| format!("  most often mistaken for {} ({count})", classes[other]));
+            .map_or(String::new(), |(other, count)| format!("  most often confused with {} ({count})", classes[other]));
         super::print_line(&format!("  {class:<12} {:>8}{most}", super::percent(*accuracy)));
     }
 }

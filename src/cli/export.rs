@@ -5,29 +5,29 @@ use std::process::ExitCode;
 
 use gpunn::{Result, files, runs::weights};
 
-/// The formats that weights are written in.
+/// File formats for weights.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
-    /// Tensors under PyTorch's names.
+    /// Tensors with PyTorch's names
     Safetensors,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn export runs/flowers17-squeezenet-20260101-1 --out flowers.safetensors\n\n\
-        docs/pytorch.md shows how PyTorch loads it.")]
+        docs/pytorch.md shows how to load the file in PyTorch.")]
 pub struct Args {
-    /// A run directory, or a checkpoint file
+    /// A run directory or a checkpoint file
     run: PathBuf,
-    /// The format
+    /// The file format
     #[arg(long, value_enum, default_value_t = Format::Safetensors)]
     format: Format,
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Write weights as halves; statistics of batch norms stay singles
+    /// Write weights as 16-bit floats; batch-norm statistics stay 32-bit
     #[arg(long)]
     f16: bool,
-    /// Export the best epoch's weights instead of the last's
+    /// Export the best epoch's weights instead of the last epoch's
     #[arg(long)]
     best: bool,
 }
@@ -38,7 +38,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let bytes = weights::export(&checkpoint, args.f16)?;
     files::write_whole(&args.out, &bytes)?;
     super::print_line(&format!(
-        "{} of {} classes in {}, {}",
+        "{} with {} classes written to {}, {}",
         checkpoint.recipe.model.name,
         checkpoint.classes.len(),
         args.out.display(),

@@ -1,4 +1,4 @@
-//! The flags for folders of images, what is said of images left out, and images that are written.
+//! The flags for folders of images, warnings about skipped images, and writing PNG files.
 
 use std::path::Path;
 
@@ -9,23 +9,23 @@ use image::DynamicImage;
 
 #[derive(Debug, clap::Args)]
 pub struct ImageArgs {
-    /// For a folder of images: the size that they are brought to, as in 64 or HEIGHTxWIDTH [default: 64]
+    /// Size in pixels of the images of a folder, as 64 or HEIGHTxWIDTH [default: 64]
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
-    /// How: centre-crop, resize, resize-crop (scaled and cut to the proportions), or resize-middle (scaled to 8/7 and cut)
-    /// [default: resize-crop]
+    /// How images get that size: centre-crop, resize, resize-crop (scale, then crop to the aspect ratio) or resize-middle
+    /// (scale to 8/7 of the size, then crop) [default: resize-crop]
     #[arg(long, value_name = "NAME")]
     fit: Option<Fit>,
-    /// 3 for images in colour, 1 for grey ones [default: 3]
+    /// Channels: 3 for color images, 1 for gray images [default: 3]
     #[arg(long, value_name = "N")]
     channels: Option<usize>,
-    /// Go on without images that cannot be decoded
+    /// Skip images that cannot be decoded, instead of stopping with an error
     #[arg(long)]
     pub skip_bad: bool,
 }
 
 impl ImageArgs {
-    /// What the flags ask for; `before` where they leave it open.
+    /// `before` with the changes of the flags.
     pub fn or(&self, before: ImageOptions) -> ImageOptions {
         ImageOptions {
             size: self.size.or(before.size),
@@ -35,26 +35,26 @@ impl ImageArgs {
     }
 }
 
-/// Says on standard error how many images were left out, and names the first few.
-pub fn say_skipped(dataset: &Dataset) {
+/// Prints to standard error how many images were skipped, and the first few of them.
+pub fn print_skipped(dataset: &Dataset) {
     const NAMED: usize = 5;
     let skipped = &dataset.skipped;
     if skipped.is_empty() {
         return;
     }
     for sentence in skipped.iter().take(NAMED) {
-        eprintln!("left out: {sentence}");
+        eprintln!("skipped: {sentence}");
     }
     let noun =
         if skipped.len() == 1 { "image that cannot be decoded was" } else { "images that cannot be decoded were" };
-    eprintln!("{} {noun} left out of {}", skipped.len(), dataset.name);
+    eprintln!("{} {noun} skipped in {}", skipped.len(), dataset.name);
 }
 
-/// Writes an image as PNG, whole or not at all.
+/// Writes an image as PNG; on an error, no partial file is left.
 pub fn write_png(image: &DynamicImage, path: &Path) -> Result<()> {
     let mut png = std::io::Cursor::new(Vec::new());
     image
         .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|error| Error::data(format!("Cannot make a PNG of the images: {error}.")))?;
+        .map_err(|error| Error::data(format!("The image {} cannot be encoded as PNG: {error}.", path.display())))?;
     gpunn::files::write_whole(path, png.get_ref())
 }

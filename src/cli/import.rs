@@ -9,23 +9,23 @@ use gpunn::runs::{RunDirectory, automatic_name, weights};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn import squeezenet1_1.safetensors --model squeezenet --out runs/imagenet\n\n\
-        The run can be evaluated, used, exported, and trained on with `gpunn train --resume`.")]
+        All commands accept the new run. `gpunn train --resume` continues its training.")]
 pub struct Args {
     /// A safetensors file with weights under PyTorch's names
     file: PathBuf,
-    /// The network that they are of, by name or TOML file [default: what the file says]
+    /// The weights' model, by name or TOML file [default: recognized from the file]
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// The data set whose images and classes it is for [default: what the file says, else ImageNet]
+    /// The dataset that the weights were trained on [default: as the file says, else ImageNet]
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
-    /// The folder that holds data sets, each in a folder of its own name
+    /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The run directory [default: runs/RECIPE-DATE-NUMBER]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Overwrite the run that is in --out
+    /// Overwrite an existing run in --out
     #[arg(long)]
     force: bool,
 }
@@ -34,7 +34,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let file = TensorFile::open(&args.file)?;
     let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
     let dataset = args.dataset.as_deref().map(|name| {
-        // As the model's recipe has its images.
+        // The model's recipe decides how images are loaded.
         let name = gpunn::datasets::name_of(name, args.data_dir.as_deref())?;
         gpunn::runs::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.as_deref())
     });
@@ -44,7 +44,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     run.write_best(&checkpoint)?;
     run.write_last(&checkpoint)?;
     super::print_line(&format!(
-        "{} of {} classes in the run {}",
+        "{} with {} classes imported as the run {}",
         checkpoint.recipe.model.name,
         checkpoint.classes.len(),
         out.display()

@@ -10,21 +10,21 @@ use gpunn::formats::tensors::{Tensor, TensorFile};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn info squeezenet1_1.safetensors")]
 pub struct Args {
-    /// A safetensors file: weights of whatever kind, or a checkpoint
+    /// A safetensors file: weights or a checkpoint
     file: PathBuf,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Info<'a> {
+struct WeightFileOutput<'a> {
     file: String,
-    /// The model whose twin in torchvision has tensors of these names.
+    /// The model whose torchvision version has these tensor names.
     model: Option<&'static str>,
     tensors: &'a BTreeMap<String, Tensor>,
-    /// Numbers in all tensors of floats.
+    /// Total number of floating-point values.
     parameters: usize,
     metadata: &'a BTreeMap<String, String>,
 }
@@ -32,7 +32,7 @@ struct Info<'a> {
 pub fn run(args: Args) -> Result<ExitCode> {
     let file = TensorFile::open(&args.file)?;
     let floats = file.tensors().values().filter(|tensor| tensor.is_float());
-    let info = Info {
+    let info = WeightFileOutput {
         file: args.file.display().to_string(),
         model: gpunn::runs::weights::twin_of(&file),
         tensors: file.tensors(),
@@ -46,7 +46,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(info: &Info) {
+fn print(info: &WeightFileOutput) {
     let names = info.tensors.keys().map(String::len).max().unwrap_or(0);
     for (name, tensor) in info.tensors {
         super::print_line(&format!("{name:<names$}  {:<4} {tensor}", tensor.kind));
@@ -54,6 +54,6 @@ fn print(info: &Info) {
     for (key, value) in info.metadata {
         super::print_line(&format!("metadata {key}: {value}"));
     }
-    let model = info.model.map_or_else(String::new, |model| format!(", named as those of {model}"));
-    super::print_line(&format!("{} tensors{model}, {} parameters in all", info.tensors.len(), info.parameters));
+    let model = info.model.map_or_else(String::new, |model| format!(", with the names of {model}"));
+    super::print_line(&format!("{} tensors{model}, {} parameters in total", info.tensors.len(), info.parameters));
 }

@@ -1,4 +1,4 @@
-//! The command line: one file per subcommand, each with its `Args` and a `run`, and one for each set of flags that several have.
+//! The command line. Each subcommand has a file with its `Args` and `run`; shared flags have files of their own.
 
 mod augment;
 mod bench;
@@ -27,82 +27,83 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gpunn::Result;
+use gpunn::data::{Dataset, SplitName};
 use gpunn::report::bytes;
 
-/// Train and run small image networks on any GPU, through wgpu and shaders written by hand, or on the CPU.
+/// Train and run small image networks on any GPU, through wgpu and handwritten WGSL shaders, or on the CPU.
 #[derive(Debug, Parser)]
 #[command(
     name = "gpunn",
     version,
     arg_required_else_help = true,
-    after_help = "Example:\n  gpunn train        trains a character classifier on the data set inside the program"
+    after_help = "Example:\n  gpunn train        trains a character classifier on the dataset inside the program"
 )]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    /// Train a network and keep the run in a directory.
+enum CliCommand {
+    /// Train a network and save the run in a directory
     Train(Box<train::Args>),
-    /// Train a run for each combination of some values, and compare them.
+    /// Train one run for each combination of given values, and compare the runs
     Sweep(Box<sweep::Args>),
-    /// Measure a trained run on a split of its data set.
+    /// Evaluate a trained run on a split of its dataset
     Eval(eval::Args),
-    /// Say what images show, with a trained run.
+    /// Classify images with a trained run
     Predict(predict::Args),
-    /// Draw a run's page of curves, mistakes and weights, or one that compares runs.
+    /// Write an HTML report of a run (curves, mistakes, weights), or one that compares runs
     Report(report::Args),
-    /// Print the handwritten capitals and digits that photos show.
+    /// Read handwritten capitals and digits in photos
     Read(read::Args),
-    /// Show what an autoencoder gives back, and how well, beside principal components.
+    /// Evaluate an autoencoder's reconstructions, compared with principal components
     Reconstruct(reconstruct::Args),
-    /// Write the few numbers that an autoencoder makes of images into a file.
+    /// Encode images with an autoencoder, into a file of codes
     Encode(codes::EncodeArgs),
-    /// Make images of such a file.
+    /// Decode a file of codes into images
     Decode(codes::DecodeArgs),
-    /// Write a run's weights for PyTorch and others.
+    /// Export a run's weights for PyTorch
     Export(export::Args),
-    /// Make a run of weights from elsewhere.
+    /// Import weights of another program as a run
     Import(import::Args),
-    /// List the tensors of a weight file.
+    /// List the tensors of a weight file
     Info(info::Args),
-    /// List the adapters of this machine and say which one is taken.
+    /// List the GPUs of this machine, and which device `auto` takes
     Devices(devices::Args),
-    /// Check every kernel and gradient against the CPU, on this machine.
+    /// Compare every kernel and gradient with the CPU, on this machine
     Check(check::Args),
-    /// Time kernels, matrix products and training steps.
+    /// Time kernels, matrix products and training steps
     Bench(bench::Args),
-    /// List data sets, say what they hold, fetch them, draw a sheet of their images.
+    /// List, describe and download datasets, and draw their images
     Data(data::Args),
-    /// Print a script that completes gpunn's commands in a shell.
+    /// Print a shell completion script
     Completions(completions::Args),
-    /// Show a model's layers, shapes, parameters, operations and planned memory.
+    /// Show a model's layers, shapes, parameters, FLOPs and planned memory
     Summary(summary::Args),
 }
 
-/// Parses the arguments and runs the command; says what went wrong on standard error.
+/// Parses the arguments and runs the command; prints errors to standard error.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Train(args) => train::run(*args),
-        Command::Sweep(args) => sweep::run(*args),
-        Command::Eval(args) => eval::run(args),
-        Command::Predict(args) => predict::run(args),
-        Command::Report(args) => report::run(args),
-        Command::Read(args) => read::run(args),
-        Command::Reconstruct(args) => reconstruct::run(args),
-        Command::Encode(args) => codes::encode(args),
-        Command::Decode(args) => codes::decode(args),
-        Command::Export(args) => export::run(args),
-        Command::Import(args) => import::run(args),
-        Command::Info(args) => info::run(args),
-        Command::Devices(args) => devices::run(args),
-        Command::Check(args) => check::run(args),
-        Command::Bench(args) => bench::run(args),
-        Command::Data(args) => data::run(args),
-        Command::Completions(args) => completions::run(args),
-        Command::Summary(args) => summary::run(args),
+        CliCommand::Train(args) => train::run(*args),
+        CliCommand::Sweep(args) => sweep::run(*args),
+        CliCommand::Eval(args) => eval::run(args),
+        CliCommand::Predict(args) => predict::run(args),
+        CliCommand::Report(args) => report::run(args),
+        CliCommand::Read(args) => read::run(args),
+        CliCommand::Reconstruct(args) => reconstruct::run(args),
+        CliCommand::Encode(args) => codes::encode(args),
+        CliCommand::Decode(args) => codes::decode(args),
+        CliCommand::Export(args) => export::run(args),
+        CliCommand::Import(args) => import::run(args),
+        CliCommand::Info(args) => info::run(args),
+        CliCommand::Devices(args) => devices::run(args),
+        CliCommand::Check(args) => check::run(args),
+        CliCommand::Bench(args) => bench::run(args),
+        CliCommand::Data(args) => data::run(args),
+        CliCommand::Completions(args) => completions::run(args),
+        CliCommand::Summary(args) => summary::run(args),
     };
     match outcome {
         Ok(code) => code,
@@ -113,20 +114,26 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints what `--json` promises: one line, the last of standard output.
+/// The first split of `order` that the dataset has.
+fn first_split(dataset: &Dataset, order: [SplitName; 3]) -> SplitName {
+    order.into_iter().find(|&split| dataset.split(split).is_ok()).unwrap_or(order[2])
+}
+
+/// Prints a value as one line of JSON; with `--json` this is the last line of standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let line = serde_json::to_string(value).map_err(|error| gpunn::Error::data(format!("no JSON: {error}")))?;
+    let line = serde_json::to_string(value)
+        .map_err(|error| gpunn::Error::data(format!("The result cannot be written as JSON: {error}.")))?;
     print_line(&line);
     Ok(())
 }
 
-/// Prints a line on standard output. Nobody reading it is no reason to panic.
+/// Prints a line to standard output. Unlike `println!`, it does not panic if the pipe is closed.
 fn print_line(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// A fraction in percent.
+/// A fraction as percent.
 fn percent(fraction: f64) -> String {
     format!("{:.2} %", 100.0 * fraction)
 }

@@ -15,14 +15,14 @@ use gpunn::{Error, Result, gpu};
 
 use super::engine::DeviceArgs;
 
-/// Classes that are named where weights are given instead of a run, whose classes are many.
-const LIKELIEST: usize = 5;
+/// Default of --top for imported weights, because ImageNet has many classes.
+const TOP_CLASSES: usize = 5;
 
-/// An image is a PNG, JPEG, BMP or WebP file. For a network that was trained on a folder of images it is brought to
-/// their size as they were; for one of ImageNet its shorter side is scaled to 256 and its middle 224 x 224 cut out. For a
-/// network of grey characters it becomes grey; where its edge is light (ink on paper) it is inverted, unless the training data
-/// are dark on light themselves; and the box around the ink is centred in a square of 1.35 times its longer side, as the
-/// training data are.
+/// Classifies images: PNG, JPEG, BMP or WebP files. Each image is prepared like the training images. For a network trained on a
+/// folder of images, it is resized as that folder's images were. For an ImageNet network, the shorter side is scaled to 256
+/// and the center 224 x 224 is cropped. For a network of gray characters, the image becomes gray; dark ink on a light
+/// background is inverted, unless the training images are dark on light. The ink is then centered in a square with 1.35 times
+/// its longer side.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "gpunn predict [OPTIONS] RUN IMAGE...\n       gpunn predict [OPTIONS] --pretrained FILE IMAGE...",
@@ -30,52 +30,54 @@ const LIKELIEST: usize = 5;
         gpunn predict --model squeezenet --pretrained squeezenet1_1.safetensors photo.jpg"
 )]
 pub struct Args {
-    /// A run directory or a checkpoint file, then images of one character (or thing) each; images alone where weights are
-    /// given by --pretrained or --model
+    /// A run directory or a checkpoint file, then images of one character or object each; with --pretrained or --model only
+    /// images
     #[arg(required = true, value_name = "RUN IMAGE")]
     paths: Vec<PathBuf>,
     /// Use the weights in a safetensors file instead of a run's
     #[arg(long, value_name = "FILE")]
     pretrained: Option<PathBuf>,
-    /// The model that the weights are of [default: what their names say]; alone, its weights of ImageNet in a data directory
+    /// The model of the weights [default: recognized by tensor names]; without --pretrained, its ImageNet weights are loaded
+    /// from the folder of --data-dir
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// The folder that holds data sets, and weights of ImageNet as squeezenet/squeezenet1_1.safetensors
+    /// The folder with the datasets, and with ImageNet weights such as squeezenet/squeezenet1_1.safetensors
+    /// [default: GPUNN_DATA, else the user's cache folder]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Name so many of the likeliest classes [default: 5 with --pretrained or --model, else 1]
+    /// Print the N most probable classes [default: 5 with --pretrained or --model, else 1]
     #[arg(long, value_name = "N")]
     top: Option<usize>,
-    /// Use the best epoch's weights instead of the last's
+    /// Use the best epoch's weights instead of the last epoch's
     #[arg(long)]
     best: bool,
-    /// Average over views of an image: flip (it and its mirror image), shift (both, and both moved by a pixel either way) or
-    /// shift-only (no mirror images)
+    /// Test-time augmentation, averages the predictions for several views: flip (the image and its mirror image), shift (both,
+    /// also shifted by one pixel) or shift-only (no mirror images); --tta alone means flip
     #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
     tta: Option<Tta>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
-    /// Do not say which device computes
+    /// Do not print the device
     #[arg(long, short)]
     quiet: bool,
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Answer {
-    predictions: Vec<Of>,
+struct PredictOutput {
+    predictions: Vec<ImageOutput>,
 }
 
-/// One image's part of it.
+/// The result for one image.
 #[derive(serde::Serialize)]
-struct Of {
+struct ImageOutput {
     image: String,
     #[serde(flatten)]
     prediction: Prediction,
-    /// The likeliest classes, the first among them, where more than one is asked for.
+    /// The most probable classes, if --top is above 1.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     likeliest: Vec<Prediction>,
 }
@@ -83,31 +85,31 @@ struct Of {
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     let (checkpoint, paths) = checkpoint(&args)?;
-    // All images before any answer: nothing is half printed.
+    // All images are read first, so that an unreadable image leaves no partial output.
     let images: Vec<Vec<f32>> = paths.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
     let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
     let mut predictor = Predictor::new(engine, &checkpoint)?;
     let given = args.pretrained.is_some() || args.model.is_some();
-    let top = args.top.unwrap_or(if given { LIKELIEST } else { 1 });
+    let top = args.top.unwrap_or(if given { TOP_CLASSES } else { 1 });
     let mut predictions = Vec::new();
     for (path, image) in paths.iter().zip(&images) {
         let prediction = gpunn::blocking::block_on(predictor.predict(image))?;
         let likeliest = if top > 1 { prediction.likeliest(top, &checkpoint.classes) } else { Vec::new() };
-        predictions.push(Of { image: path.display().to_string(), prediction, likeliest });
+        predictions.push(ImageOutput { image: path.display().to_string(), prediction, likeliest });
     }
     if args.json {
-        super::print_json(&Answer { predictions })?;
+        super::print_json(&PredictOutput { predictions })?;
         return Ok(ExitCode::SUCCESS);
     }
-    let line = |of: &Prediction| format!("{} ({})", of.class, super::percent(of.confidence));
-    for Of { image, prediction, likeliest } in &predictions {
+    let line = |prediction: &Prediction| format!("{} ({})", prediction.class, super::percent(prediction.confidence));
+    for ImageOutput { image, prediction, likeliest } in &predictions {
         let classes = likeliest.iter().map(line).collect::<Vec<_>>().join(", ");
         super::print_line(&format!("{image}: {}", if classes.is_empty() { line(prediction) } else { classes }));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is to predict, and the images.
+/// The checkpoint to use, and the paths of the images.
 fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
     let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
     let file = match (&args.pretrained, &model) {
@@ -120,21 +122,23 @@ fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
         super::eval::average(&mut checkpoint, args.tta)?;
         return Ok((checkpoint, &args.paths));
     }
-    let [run, images @ ..] = &args.paths[..] else { return Err(Error::usage("Name a run and images.")) };
+    let [run, images @ ..] = &args.paths[..] else {
+        return Err(Error::usage("No images were given; give a run and images."));
+    };
     if images.is_empty() {
         return Err(Error::usage(format!(
-            "Name images after the run {}; or weights with --pretrained, if that is an image.",
+            "No images were given after the run {}. Add images; if that is an image, give the weights with --pretrained.",
             run.display()
         )));
     }
     Ok((super::eval::checkpoint(run, args.best, args.tta)?, images))
 }
 
-/// The weights of ImageNet for a model.
+/// The ImageNet weights of a model.
 fn published(model: &Config, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
     if models::published(&model.name).is_none() {
         return Err(Error::usage(format!(
-            "The model {} has no published weights of ImageNet; name a file with --pretrained, or a run instead of --model.",
+            "No ImageNet weights are known for the model {}. Give a weight file with --pretrained, or a run instead of --model.",
             model.name
         )));
     }
@@ -143,7 +147,7 @@ fn published(model: &Config, data_dir: Option<&Path>) -> Result<Option<TensorFil
     recipe.open_pretrained(data_dir)
 }
 
-/// An image as the network takes it: for one that was trained on a folder of images by the rule that those went through.
+/// Reads an image and prepares it like the training images of the checkpoint.
 pub(super) fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
     let image = open(path)?;
     let data = &checkpoint.recipe.data;

@@ -1,4 +1,4 @@
-//! What a person sees of a run: a line an epoch, and on a terminal a bar for the one under way; and Ctrl-C.
+//! Training progress: a line per epoch, and on a terminal a progress bar; and the handler of Ctrl-C.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -10,23 +10,23 @@ use gpunn::runs::Observer;
 use gpunn::train::EpochLine;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-/// Heights of a spark-line.
+/// Characters of a sparkline, from low to high.
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// Places of a spark-line at most; half of them on a narrow terminal.
+/// Largest width of a sparkline; half of it on a narrow terminal.
 const SPARK_WIDTH: usize = 24;
-/// Columns below which a terminal is narrow, and the bar short.
-const WIDE: usize = 80;
+/// Terminals with fewer columns get a short bar.
+const WIDE_COLUMNS: usize = 80;
 
-/// Whether Ctrl-C was pressed. A second time it ends the process.
+/// Whether Ctrl-C was pressed. Pressing it again ends the process.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct StopFlag(Arc<AtomicBool>);
 
-impl Stop {
-    /// From now on Ctrl-C ends runs after their step; once in a process.
+impl StopFlag {
+    /// Installs the handler: Ctrl-C stops training after the current step. Call it once per process.
     pub fn on_ctrl_c() -> Self {
         let stop = Self(Arc::new(AtomicBool::new(false)));
         let flag = stop.0.clone();
-        // Without a handler Ctrl-C ends the process as always, and the last epoch's checkpoint remains.
+        // If the handler cannot be installed, Ctrl-C ends the process; the last epoch's checkpoint remains.
         let _ = ctrlc::set_handler(move || {
             if flag.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
@@ -36,29 +36,29 @@ impl Stop {
         stop
     }
 
-    fn is_asked(&self) -> bool {
+    fn is_set(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
-/// Watches a run.
+/// The progress display of a run.
 pub struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
     epochs: u32,
-    stop: Stop,
-    /// The training losses so far.
+    stop: StopFlag,
+    /// Training loss of each epoch so far.
     losses: Vec<f64>,
-    /// Seconds of the epochs so far that this process trained, and how many they are.
+    /// Total seconds and number of the epochs that this process trained.
     took: (f64, u32),
 }
 
 impl Progress {
-    /// For a run of so many epochs of so many steps, of which `before` are done.
-    pub fn new(epochs: u32, steps: u32, before: &[EpochLine], quiet: bool, stop: &Stop) -> Self {
+    /// Progress of a run with so many epochs and steps per epoch; `before` are the epochs already done.
+    pub fn new(epochs: u32, steps: u32, before: &[EpochLine], quiet: bool, stop: &StopFlag) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            // No colours, so that there are none for NO_COLOR to take away.
-            let width = if columns() < WIDE { 10 } else { 20 };
+            // No colors, so NO_COLOR needs no handling.
+            let width = if columns() < WIDE_COLUMNS { 10 } else { 20 };
             let template = format!("{{prefix}} {{bar:{width}}} {{percent:>3}} %  {{eta}} left  {{wide_msg}}");
             let bar = ProgressBar::new(u64::from(steps));
             bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -70,14 +70,14 @@ impl Progress {
         progress
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
 
-    /// Shows an empty bar for an epoch, with the losses before it, and what is left of the whole run.
+    /// Shows an empty bar for an epoch, with a sparkline of the losses and the remaining time of the run.
     fn begin(&self, epoch: u32) {
         let Some(bar) = &self.bar else { return };
         let (seconds, epochs) = self.took;
@@ -88,7 +88,7 @@ impl Progress {
         };
         bar.reset();
         bar.set_prefix(format!("epoch {epoch:>3}/{}", self.epochs));
-        let width = if columns() < WIDE { SPARK_WIDTH / 2 } else { SPARK_WIDTH };
+        let width = if columns() < WIDE_COLUMNS { SPARK_WIDTH / 2 } else { SPARK_WIDTH };
         bar.set_message(format!("{all}{}", spark_line(&self.losses, width)));
     }
 }
@@ -98,7 +98,7 @@ impl Observer for Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(u64::from(step));
         }
-        !self.stop.is_asked()
+        !self.stop.is_set()
     }
 
     fn epoch(&mut self, line: &EpochLine) -> bool {
@@ -106,24 +106,24 @@ impl Observer for Progress {
         self.took = (self.took.0 + line.seconds, self.took.1 + 1);
         match &self.bar {
             Some(bar) => {
-                bar.println(fitting(&parts(line, self.epochs), columns()));
+                bar.println(joined_to_fit(&fields(line, self.epochs), columns()));
                 if line.epoch < self.epochs {
                     self.begin(line.epoch + 1);
                 }
             }
-            None if !self.quiet => eprintln!("{}", fitting(&parts(line, self.epochs), usize::MAX)),
+            None if !self.quiet => eprintln!("{}", joined_to_fit(&fields(line, self.epochs), usize::MAX)),
             None => {}
         }
-        !self.stop.is_asked()
+        !self.stop.is_set()
     }
 }
 
-/// Columns of the terminal that standard error is.
+/// Width of the terminal in columns.
 fn columns() -> usize {
     usize::from(Term::stderr().size().1)
 }
 
-/// Numbers as heights, from the smallest to the largest; more than `width` are averaged in groups.
+/// Numbers as a line of bars; more than `width` numbers are averaged in groups.
 fn spark_line(numbers: &[f64], width: usize) -> String {
     let each = numbers.len().div_ceil(width.max(1)).max(1);
     let means: Vec<f64> = numbers.chunks(each).map(|group| group.iter().sum::<f64>() / group.len() as f64).collect();
@@ -133,15 +133,15 @@ fn spark_line(numbers: &[f64], width: usize) -> String {
     means.iter().map(|&mean| SPARKS[height(mean).min(SPARKS.len() - 1)]).collect()
 }
 
-/// Watches a download: a bar on a terminal, a line for each file elsewhere.
-pub struct Download {
+/// The progress display of downloads: a bar on a terminal, else one line per file.
+pub struct DownloadProgress {
     bar: Option<ProgressBar>,
     quiet: bool,
     file: String,
 }
 
-impl Download {
-    /// Nothing is shown where it is to be quiet.
+impl DownloadProgress {
+    /// Shows nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let template = "{msg}  {bar:30} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}";
@@ -152,7 +152,7 @@ impl Download {
         Self { bar, quiet, file: String::new() }
     }
 
-    /// So many bytes of a file of `total` are there.
+    /// Shows that `done` of `total` bytes of a file are downloaded.
     pub fn show(&mut self, file: &str, done: u64, total: u64) {
         let begins = self.file != file;
         if begins {
@@ -168,13 +168,13 @@ impl Download {
                 bar.set_position(done);
             }
             None if begins && !self.quiet => {
-                eprintln!("fetching {file} ({})", super::bytes(usize::try_from(total).unwrap_or(usize::MAX)));
+                eprintln!("downloading {file} ({})", super::bytes(usize::try_from(total).unwrap_or(usize::MAX)));
             }
             None => {}
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -182,36 +182,38 @@ impl Download {
     }
 }
 
-/// An epoch in parts, and how soon each may be left out where there is no room: the highest first, 0 never.
-fn parts(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
-    let mut parts = vec![(0, format!("epoch {:>3}/{epochs}", line.epoch)), (1, format!("loss {:.4}", line.train_loss))];
+/// The fields of an epoch's line, each with a rank. If the terminal is too narrow, the fields with the highest rank are left
+/// out; rank 0 always stays.
+fn fields(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
+    let mut fields =
+        vec![(0, format!("epoch {:>3}/{epochs}", line.epoch)), (1, format!("loss {:.4}", line.train_loss))];
     if let Some(accuracy) = line.train_accuracy {
-        parts.push((3, format!("acc {}", super::percent(accuracy))));
+        fields.push((3, format!("acc {}", super::percent(accuracy))));
     }
     if let Some(loss) = line.val_loss {
-        parts.push((4, format!("val loss {loss:.4}")));
+        fields.push((4, format!("val loss {loss:.4}")));
     }
     if let Some(accuracy) = line.val_accuracy {
-        parts.push((2, format!("val acc {}", super::percent(accuracy))));
+        fields.push((2, format!("val acc {}", super::percent(accuracy))));
     }
     if let Some(psnr) = line.val_psnr {
-        parts.push((2, format!("val {psnr:.2} dB")));
+        fields.push((2, format!("val {psnr:.2} dB")));
     }
-    parts.push((5, format!("{:.2} s", line.seconds)));
-    parts.push((6, format!("{:.0} images/s", line.images_per_second)));
+    fields.push((5, format!("{:.2} s", line.seconds)));
+    fields.push((6, format!("{:.0} images/s", line.images_per_second)));
     if let Some(wait) = line.loader_wait {
-        parts.push((7, format!("waited {wait:.3} s for images")));
+        fields.push((7, format!("waited {wait:.3} s for images")));
     }
-    parts
+    fields
 }
 
-/// Parts in a line, of at most so many columns where leaving some out can do that.
-fn fitting(parts: &[(u8, String)], columns: usize) -> String {
+/// Joins fields into a line of at most so many columns, without the fields that do not fit.
+fn joined_to_fit(fields: &[(u8, String)], columns: usize) -> String {
     let line = |most: u8| {
-        let kept = parts.iter().filter(|(rank, _)| *rank <= most).map(|(_, part)| part.as_str());
+        let kept = fields.iter().filter(|(rank, _)| *rank <= most).map(|(_, part)| part.as_str());
         kept.collect::<Vec<_>>().join("  ")
     };
-    let highest = parts.iter().map(|&(rank, _)| rank).max().unwrap_or(0);
+    let highest = fields.iter().map(|&(rank, _)| rank).max().unwrap_or(0);
     (0..=highest).rev().map(line).find(|line| line.len() <= columns).unwrap_or_else(|| line(0))
 }
 
@@ -231,12 +233,12 @@ mod tests {
 
     #[test]
     fn a_line_loses_what_matters_least_on_a_narrow_terminal() {
-        let parts = [(0, "epoch 1/2"), (1, "loss 0.5"), (3, "acc 50 %"), (2, "val acc 40 %")];
-        let parts = parts.map(|(rank, part)| (rank, part.to_owned()));
-        assert_eq!(fitting(&parts, usize::MAX), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
-        assert_eq!(fitting(&parts, 43), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
-        assert_eq!(fitting(&parts, 42), "epoch 1/2  loss 0.5  val acc 40 %");
-        assert_eq!(fitting(&parts, 20), "epoch 1/2  loss 0.5");
-        assert_eq!(fitting(&parts, 3), "epoch 1/2");
+        let fields = [(0, "epoch 1/2"), (1, "loss 0.5"), (3, "acc 50 %"), (2, "val acc 40 %")];
+        let fields = fields.map(|(rank, part)| (rank, part.to_owned()));
+        assert_eq!(joined_to_fit(&fields, usize::MAX), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
+        assert_eq!(joined_to_fit(&fields, 43), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
+        assert_eq!(joined_to_fit(&fields, 42), "epoch 1/2  loss 0.5  val acc 40 %");
+        assert_eq!(joined_to_fit(&fields, 20), "epoch 1/2  loss 0.5");
+        assert_eq!(joined_to_fit(&fields, 3), "epoch 1/2");
     }
 }

@@ -1,6 +1,6 @@
 //! `gpunn read`.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,54 +8,55 @@ use gpunn::files::write_whole;
 use gpunn::images;
 use gpunn::ocr::{self, Page, Reader};
 use gpunn::{Error, Result, gpu};
-use image::{DynamicImage, ImageFormat, RgbImage};
+use image::DynamicImage;
 
 use super::engine::DeviceArgs;
+use super::images::write_png;
 
-/// Prints the handwritten capitals and digits that photos show, line by line, words apart. Dark writing or light, on even paper or
-/// lined, in uneven light; on its side or upside down it is turned. Lower case that is not written as capitals are, and letters
-/// that run into one another, are beyond it. Where a form alone does not say whether it is O or 0, I, L or 1, the other characters
-/// of its word decide, unless --raw is given.
+/// Reads handwritten capitals and digits in photos, and prints the text line by line. The writing may be dark or light, on plain
+/// or lined paper, in uneven light; rotated photos are turned upright. Lowercase letters and connected handwriting are not
+/// supported. The other characters of a word decide between similar characters, such as O and 0, or I, L and 1, unless --raw is
+/// given.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  gpunn read photo.jpg --overlay seen.png\n  gpunn read page-1.jpg page-2.jpg --html pages.html\n  \
     camera-command | gpunn read - --json"
 )]
 pub struct Args {
-    /// Photos of handwritten capitals and digits (JPEG, PNG, WebP or BMP); `-` reads one from standard input
+    /// Photos of handwritten capitals and digits (JPEG, PNG, WebP or BMP); `-` reads a photo from standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// A run directory, or a checkpoint file, whose network reads [default: the one in the program]
+    /// A run directory or a checkpoint file of the network to use [default: the network inside the program]
     #[arg(long, value_name = "RUN")]
     run: Option<PathBuf>,
-    /// Take every character for what the network takes it for: do not let its word decide between O and 0, I and 1, ...
+    /// Print the network's prediction for each character; do not use its word to decide between O and 0, I and 1, ...
     #[arg(long)]
     raw: bool,
-    /// Write the photo with a box and a reading at each character; for several photos, into a folder of that name
-    #[arg(long, value_name = "PNG")]
+    /// Write the photo with a box and the predicted class at each character; for several photos, PATH is a folder
+    #[arg(long, value_name = "PATH")]
     overlay: Option<PathBuf>,
-    /// Write a page for a browser: each photo with its boxes, its text, and what the reader is unsure of
+    /// Write an HTML page: each photo with its boxes and its text, and the characters with low confidence
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one line of JSON last: lines, words and characters, each with its box, confidence and second guess
+    /// Print one line of JSON last: lines, words and characters, each with its box, confidence and second prediction
     #[arg(long)]
     json: bool,
-    /// Do not say which device computes, nor that a photo shows no writing
+    /// Do not print the device, and do not warn about photos without writing
     #[arg(long, short)]
     quiet: bool,
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Answer<'a> {
-    pages: Vec<Of<'a>>,
+struct ReadOutput<'a> {
+    pages: Vec<PageOutput<'a>>,
 }
 
-/// One image's part of it.
+/// The result for one image.
 #[derive(serde::Serialize)]
-struct Of<'a> {
+struct PageOutput<'a> {
     image: &'a str,
     text: String,
     #[serde(flatten)]
@@ -64,7 +65,7 @@ struct Of<'a> {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    // All images before any answer: nothing is half printed.
+    // All images are read first, so that an unreadable image leaves no partial output.
     let images: Vec<(String, DynamicImage)> = args.images.iter().map(|path| open(path)).collect::<Result<_>>()?;
     let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
     let mut reader = match &args.run {
@@ -87,7 +88,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An image and what it is called.
+/// Reads an image; returns its name too.
 fn open(path: &Path) -> Result<(String, DynamicImage)> {
     if path != Path::new("-") {
         return Ok((path.display().to_string(), images::open(path)?));
@@ -97,16 +98,16 @@ fn open(path: &Path) -> Result<(String, DynamicImage)> {
     Ok(("-".into(), images::decode(bytes, "Standard input")?))
 }
 
-/// Prints the text alone, under the image's name where there are several, or all as JSON. That there is none is said on
-/// standard error.
+/// Prints the text, below the image's name if there are several images, or everything as JSON. Images without writing are
+/// named on standard error.
 fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
     let read = || images.iter().map(|(name, _)| name.as_str()).zip(pages);
     for (name, page) in read().filter(|(_, page)| !args.quiet && page.is_empty()) {
         eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height);
     }
     if args.json {
-        let of = |(image, page)| Of { image, text: ToString::to_string(page), page };
-        return super::print_json(&Answer { pages: read().map(of).collect() });
+        let of = |(image, page)| PageOutput { image, text: ToString::to_string(page), page };
+        return super::print_json(&ReadOutput { pages: read().map(of).collect() });
     }
     for (number, (name, page)) in read().enumerate() {
         if pages.len() > 1 {
@@ -119,27 +120,21 @@ fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[Page]) -> Resu
     Ok(())
 }
 
-/// Writes the image with what was read; several into a folder, each under its own name, numbered where names are the same.
+/// Writes the images with boxes and predictions. Several images go into a folder, under their own names; equal names get
+/// numbers.
 fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
     let seen = images.iter().zip(pages).map(|((_, image), page)| ocr::overlay(image, page));
     if images.len() == 1 {
-        return seen.into_iter().try_for_each(|seen| write_png(path, &seen));
+        return seen.into_iter().try_for_each(|seen| write_png(&seen.into(), path));
     }
-    std::fs::create_dir_all(path).map_err(Error::file("cannot make the folder", path))?;
+    std::fs::create_dir_all(path).map_err(Error::file("cannot create the folder", path))?;
     let stem =
         |name: &str| Path::new(name).file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let stems: Vec<String> = images.iter().map(|(name, _)| stem(name)).collect();
     for (number, (seen, stem)) in seen.zip(&stems).enumerate() {
         let same = stems.iter().filter(|other| *other == stem).count() > 1;
         let name = if same { format!("{stem}-{}.png", number + 1) } else { format!("{stem}.png") };
-        write_png(&path.join(name), &seen)?;
+        write_png(&seen.into(), &path.join(name))?;
     }
     Ok(())
-}
-
-fn write_png(path: &Path, image: &RgbImage) -> Result<()> {
-    let mut file = Cursor::new(Vec::new());
-    let written = image.write_to(&mut file, ImageFormat::Png);
-    written.map_err(|error| Error::data(format!("{} cannot be written as PNG: {error}.", path.display())))?;
-    write_whole(path, file.get_ref())
 }

@@ -1,4 +1,4 @@
-//! The flags that make a recipe, of `gpunn train` and `gpunn sweep`.
+//! The flags that define a recipe, of `gpunn train` and `gpunn sweep`.
 
 use std::path::PathBuf;
 
@@ -11,106 +11,106 @@ use gpunn::train::{Recipe, Tta};
 use super::augment::AugmentArgs;
 use super::images::ImageArgs;
 
-/// What the help calls the flags of how a network learns.
-pub(super) const LEARNING: &str = "Learning";
+/// Help heading of the training settings.
+pub(super) const TRAINING_HEADING: &str = "Learning";
 
-/// The flags of a run that a sweep tries several values of.
+/// The settings that a sweep varies.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Point {
-    /// Features of each hidden layer, as in 128,64
+pub(super) struct GridPoint {
+    /// Features of each hidden layer, such as 128,64
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     pub hidden: Option<Vec<usize>>,
-    /// Images of a step
+    /// Images per training step
     #[arg(long, value_name = "N")]
     pub batch_size: Option<usize>,
     /// The learning rate
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub lr: Option<f64>,
-    /// What every random number depends on
+    /// Seed of all random numbers
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }
 
-/// The flags that make a recipe, but for those of a [`Point`].
+/// The flags that define a recipe, except those of a [`GridPoint`].
 #[derive(Debug, clap::Args)]
 pub(super) struct RecipeArgs {
-    /// A built-in recipe's name or a recipe file [default: glyphs-mlp]
+    /// A built-in recipe's name, or a recipe file [default: the recipe for --model and --dataset, else glyphs-mlp]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18 or
-    /// mobilenet_v2, or a TOML file with your own
+    /// mobilenet_v2, or a TOML file that describes a network
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// The data set, see `gpunn data list`, or the path of a folder of images, one folder a class
+    /// The dataset, see `gpunn data list`, or the path of a folder of images with one subfolder per class
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
-    /// The folder that holds data sets, each in a folder of its own name
+    /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// What follows each hidden layer: sigmoid, tanh, relu, relu6, leaky-relu, silu, gelu
+    /// The activation after each hidden layer: sigmoid, tanh, relu, relu6, leaky-relu, silu, gelu
     #[arg(long, value_name = "NAME")]
     activation: Option<String>,
-    /// How weights begin: pytorch, xavier, he, dirac, zeros
+    /// Initialization of the weights: pytorch, xavier, he, dirac or zeros
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
-    /// How often every image is seen
-    #[arg(long, value_name = "N", help_heading = LEARNING)]
+    /// Number of epochs
+    #[arg(long, value_name = "N", help_heading = TRAINING_HEADING)]
     pub epochs: Option<u32>,
-    /// sgd, adam or adamw
-    #[arg(long, value_name = "NAME", help_heading = LEARNING)]
+    /// The optimizer: sgd, adam or adamw
+    #[arg(long, value_name = "NAME", help_heading = TRAINING_HEADING)]
     optimizer: Option<String>,
     /// Momentum of SGD
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = LEARNING)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
     momentum: Option<f64>,
-    /// Nesterov's form of momentum
-    #[arg(long, help_heading = LEARNING)]
+    /// Use Nesterov momentum, with SGD
+    #[arg(long, help_heading = TRAINING_HEADING)]
     nesterov: bool,
-    /// Decay of the weights
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = LEARNING)]
+    /// Weight decay
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
     weight_decay: Option<f64>,
-    /// The largest norm of all gradients together
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = LEARNING)]
+    /// Clip the gradients to this total norm
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
     clip: Option<f64>,
-    /// The share of the target that is spread over all classes
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = LEARNING)]
+    /// Label smoothing, from 0 to 1: the share of the target that is spread over all classes
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
     label_smoothing: Option<f32>,
-    /// constant, step:EVERY:FACTOR, exponential:FACTOR, cosine[:FLOOR] or one-cycle
-    #[arg(long, value_name = "S", help_heading = LEARNING)]
+    /// Learning-rate schedule: constant, step:EVERY:FACTOR, exponential:FACTOR, cosine[:FLOOR] or one-cycle
+    #[arg(long, value_name = "S", help_heading = TRAINING_HEADING)]
     schedule: Option<String>,
-    /// Epochs over which the learning rate grows from 0
-    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true, help_heading = LEARNING)]
+    /// Epochs of linear warm-up of the learning rate from 0
+    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
     warmup: Option<f64>,
-    /// Measure and use a moving average of the weights that decays by this a step, as in 0.999
-    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = LEARNING)]
+    /// Evaluate with an exponential moving average of the weights, with this decay per step, such as 0.999
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
     ema: Option<f64>,
-    /// Average over views of an image when measuring: flip (it and its mirror image), shift (both, and both moved by a pixel
-    /// either way) or shift-only (no mirror images)
-    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip", help_heading = LEARNING)]
+    /// Test-time augmentation, averages the predictions for several views: flip (the image and its mirror image), shift (both,
+    /// also shifted by one pixel) or shift-only (no mirror images); --tta alone means flip
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip", help_heading = TRAINING_HEADING)]
     tta: Option<Tta>,
-    /// End the run after so many epochs without a better validation figure
-    #[arg(long, value_name = "EPOCHS", help_heading = LEARNING)]
+    /// Early stopping: end the run after this many epochs without a better validation result
+    #[arg(long, value_name = "EPOCHS", help_heading = TRAINING_HEADING)]
     patience: Option<u32>,
-    /// Keep the images off the device and send each batch when it is needed: from the disk for a folder of images, else
-    /// from memory; by itself where they are too large
+    /// Send each batch to the device when it is needed, instead of keeping all images there: from disk for a folder of images,
+    /// else from memory [default: only if the images do not fit]
     #[arg(long)]
     stream: bool,
-    /// Begin with the weights in a safetensors file, but for the classifier
+    /// Start from the weights in a safetensors file, except the classifier
     #[arg(long, value_name = "FILE", conflicts_with = "scratch")]
     pretrained: Option<String>,
-    /// Which layers learn: all, classifier, or last:N for the last N [default: the classifier with pretrained weights, else all]
+    /// The layers to train: all, classifier, or last:N for the last N [default: classifier with pretrained weights, else all]
     #[arg(long, value_name = "LAYERS")]
     unfreeze: Option<Unfreeze>,
-    /// Compute what the frozen layers make of each image once, as it is measured (without random augmentation), and keep it;
-    /// false never does [default: where images are not changed at random]
-    #[arg(long, value_name = "WHETHER", num_args = 0..=1, default_missing_value = "true")]
+    /// Compute the outputs of the frozen layers once per image, without random augmentation, and reuse them in every epoch:
+    /// true or false [default: true if there is no random augmentation]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     cache_features: Option<bool>,
-    /// Begin without pretrained weights, where the recipe has some; all layers learn
+    /// Do not use the recipe's pretrained weights; train all layers
     #[arg(long)]
     scratch: bool,
-    /// Train on so many images only, as many of each class
+    /// Train on only N images, the same number of each class
     #[arg(long, value_name = "N")]
     limit_train: Option<usize>,
-    /// Hold this part of the training images out for validation
+    /// Share of the training images, from 0 to 1, to use for validation instead of training
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     val_fraction: Option<f64>,
     #[command(flatten)]
@@ -120,8 +120,8 @@ pub(super) struct RecipeArgs {
 }
 
 impl RecipeArgs {
-    /// The recipe that the flags ask for, with what they change.
-    pub fn recipe(&self, point: &Point, quiet: bool) -> Result<Recipe> {
+    /// The recipe with the changes of the flags.
+    pub fn recipe(&self, point: &GridPoint, quiet: bool) -> Result<Recipe> {
         let mut recipe = self.base(quiet)?;
         if let Some(hidden) = &point.hidden {
             recipe.model.hidden = Some(hidden.clone());
@@ -160,14 +160,14 @@ impl RecipeArgs {
         Ok(recipe)
     }
 
-    /// The recipe before the other flags: the one named, else that of the model and data set, else the default.
+    /// The recipe before the changes: the named one, else the one for the model and dataset, else the default.
     fn base(&self, quiet: bool) -> Result<Recipe> {
         let model = self.model.as_deref().map(gpunn::runs::model).transpose()?;
         let name_of = |dataset| gpunn::datasets::name_of(dataset, self.data_dir.as_deref());
         let dataset = self.dataset.as_deref().map(name_of).transpose()?;
         let recipe = gpunn::runs::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
         if self.recipe.is_none() && (self.model.is_some() || self.dataset.is_some()) && !quiet {
-            eprintln!("no recipe was named; taking {}", recipe.name);
+            eprintln!("no --recipe was given; using the recipe {}", recipe.name);
         }
         Ok(recipe)
     }
@@ -177,11 +177,11 @@ impl RecipeArgs {
         if let Some(name) = &self.optimizer {
             let method: Method = name.parse()?;
             if method != optimizer.name && method != Method::Sgd {
-                // Rates of SGD and Adam are not of one kind.
+                // SGD and Adam need different learning rates.
                 (optimizer.momentum, optimizer.nesterov) = (0.0, false);
                 optimizer.learning_rate = 1e-3;
                 if rate.is_none() && !quiet {
-                    eprintln!("the learning rate for {name} is 0.001; --lr sets another");
+                    eprintln!("the learning rate for {name} is set to 0.001; --lr changes it");
                 }
             }
             optimizer.name = method;

@@ -11,49 +11,49 @@ use gpunn::{Result, gpu};
 use super::engine::DeviceArgs;
 use super::images::write_png;
 
-/// The classes that the source's report shows.
-const SHOWN: [&str; 5] = ["A", "E", "K", "U", "8"];
-/// Images of each.
-const OF_EACH: usize = 2;
+/// Classes drawn by default: those of the NIST36 assignment's report.
+const DEFAULT_CLASSES: [&str; 5] = ["A", "E", "K", "U", "8"];
+/// Images per class.
+const IMAGES_PER_CLASS: usize = 2;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn reconstruct runs/nist36-autoencoder-20260101-1 --out image.png")]
 pub struct Args {
-    /// A run directory, or a checkpoint file
+    /// A run directory or a checkpoint file
     run: PathBuf,
-    /// Draw two images of five classes there, as PNG: as they are, given back by the network, and by principal components
+    /// Write a PNG with two images of each class: originals, the network's reconstructions, and those of principal components
     #[arg(long, value_name = "PNG")]
     out: Option<PathBuf>,
-    /// train, val or test [default: val, else test, else train]
+    /// The split to evaluate: train, val or test [default: val, else test, else train]
     #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
-    /// The classes to draw [default: A,E,K,U,8, else the first five]
+    /// The classes to draw [default: A,E,K,U,8 if the dataset has them, else the first five]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     classes: Option<Vec<String>>,
-    /// Use the best epoch's weights instead of the last's
+    /// Use the best epoch's weights instead of the last epoch's
     #[arg(long)]
     best: bool,
-    /// The folder that holds data sets, where it is not the one that the run used
+    /// The folder with the datasets [default: the one that the run used]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
-    /// Do not say which device computes
+    /// Do not print the device
     #[arg(long, short)]
     quiet: bool,
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Answer {
+struct ReconstructOutput {
     split: String,
     images: usize,
-    /// Numbers that stand for an image, and principal components.
+    /// Width of the bottleneck, and number of principal components.
     width: usize,
-    /// Mean over images, in dB.
+    /// Mean PSNR over the images, in dB.
     psnr: Option<f64>,
     pca_psnr: Option<f64>,
     pca_clamped_psnr: Option<f64>,
@@ -61,14 +61,14 @@ struct Answer {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
-    let wanted: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
+    let asked: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
     let checkpoint = super::eval::checkpoint(&args.run, args.best, None)?;
     let named = chosen(&checkpoint.classes, args.classes.as_deref())?;
     let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
-    super::images::say_skipped(&dataset);
-    let there = |part: &SplitName| dataset.split(*part).is_ok();
-    let part = wanted.or_else(|| [SplitName::Val, SplitName::Test].into_iter().find(there)).unwrap_or(SplitName::Train);
-    let split = dataset.split(part)?;
+    super::images::print_skipped(&dataset);
+    let split_name =
+        asked.unwrap_or_else(|| super::first_split(&dataset, [SplitName::Val, SplitName::Test, SplitName::Train]));
+    let split = dataset.split(split_name)?;
     checkpoint.check_data(&dataset)?;
     let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
     let mut reconstructor = Reconstructor::new(engine, checkpoint, split.len())?;
@@ -76,17 +76,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let baseline = match reconstructor.baseline(dataset.split(SplitName::Train)?, &whole) {
         Ok(baseline) => Some(baseline),
         Err(error) => {
-            eprintln!("no principal components beside it: {error}");
+            eprintln!("warning: no comparison with principal components: {error}");
             None
         }
     };
     if let Some(out) = &args.out {
         let image = draw(&whole, baseline.as_ref(), split, &named, &reconstructor.checkpoint().classes);
         write_png(&image.into(), out)?;
-        eprintln!("images in {}", out.display());
+        eprintln!("images written to {}", out.display());
     }
-    let answer = Answer {
-        split: part.to_string(),
+    let output = ReconstructOutput {
+        split: split_name.to_string(),
         images: split.len(),
         width: reconstructor.width(),
         psnr: whole.psnr(),
@@ -94,14 +94,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         pca_clamped_psnr: baseline.as_ref().map(|baseline| baseline.clamped_psnr),
     };
     if args.json {
-        super::print_json(&answer)?
+        super::print_json(&output)?
     } else {
-        print(&answer)
+        print(&output)
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The numbers of the classes to draw.
+/// The indices of the classes to draw.
 fn chosen(classes: &[String], asked: Option<&[String]>) -> Result<Vec<usize>> {
     let number = |name: &str| classes.iter().position(|class| class == name);
     let known: Vec<&str> = classes.iter().map(String::as_str).collect();
@@ -110,13 +110,13 @@ fn chosen(classes: &[String], asked: Option<&[String]>) -> Result<Vec<usize>> {
             asked.iter().map(|name| number(name).ok_or_else(|| gpunn::error::unknown("class", name, &known))).collect()
         }
         None => {
-            let shown: Option<Vec<usize>> = SHOWN.into_iter().map(number).collect();
-            Ok(shown.unwrap_or_else(|| (0..classes.len().min(SHOWN.len())).collect()))
+            let shown: Option<Vec<usize>> = DEFAULT_CLASSES.into_iter().map(number).collect();
+            Ok(shown.unwrap_or_else(|| (0..classes.len().min(DEFAULT_CLASSES.len())).collect()))
         }
     }
 }
 
-/// The first images of each of these classes, what was made of them below.
+/// Draws the first images of each of these classes, with their reconstructions below.
 fn draw(
     whole: &Reconstruction,
     baseline: Option<&Baseline>,
@@ -126,7 +126,7 @@ fn draw(
 ) -> image::RgbImage {
     let of_class = |&class: &usize| {
         let numbers = (0..split.len()).filter(move |&number| split.labels[number] as usize == class);
-        numbers.take(OF_EACH)
+        numbers.take(IMAGES_PER_CLASS)
     };
     let numbers: Vec<usize> = chosen.iter().flat_map(of_class).collect();
     let names: Vec<&str> = numbers.iter().map(|&number| classes[split.labels[number] as usize].as_str()).collect();
@@ -141,14 +141,16 @@ fn draw(
     beside(whole.shape, &names, &rows)
 }
 
-fn print(answer: &Answer) {
-    let Answer { split, images, width, psnr, pca_psnr, pca_clamped_psnr } = answer;
+fn print(output: &ReconstructOutput) {
+    let ReconstructOutput { split, images, width, psnr, pca_psnr, pca_clamped_psnr } = output;
     let figure = |psnr: &Option<f64>| psnr.map_or("none".into(), |psnr| format!("{psnr:.2} dB"));
-    super::print_line(&format!("{split}: {images} images through {width} numbers each and back; mean PSNR"));
-    super::print_line(&format!("the network                      {}", figure(psnr)));
+    super::print_line(&format!(
+        "{split}: {images} images, {width} values each in the bottleneck; mean PSNR of the reconstructions"
+    ));
+    super::print_line(&format!("network                          {}", figure(psnr)));
     let name = format!("{width} principal components");
     super::print_line(&format!("{name:<32} {}", figure(pca_psnr)));
-    super::print_line(&format!("the same, clamped to 0 to 1      {}", figure(pca_clamped_psnr)));
+    super::print_line(&format!("  clamped to 0..1                {}", figure(pca_clamped_psnr)));
 }
 
 #[cfg(test)]

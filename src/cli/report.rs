@@ -4,53 +4,53 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gpunn::data::{Dataset, SplitName};
-use gpunn::report::{self, Report, ReportOptions};
+use gpunn::report::{self, ReportOptions, WrittenReport};
 use gpunn::runs::RunDirectory;
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
 
-/// Where `--compare` writes without `--out`.
-const COMPARED: &str = "compare.html";
+/// Default of `--out` with `--compare`.
+const COMPARE_PAGE: &str = "compare.html";
 
-/// The page needs nothing else: its images are inside it. It is drawn from the run directory, and from the data set where
-/// that is found; what could not be drawn is said on the page and on standard error.
+/// Writes a self-contained HTML report of a run, from its directory and its dataset. If the dataset is missing, the sections
+/// that need it are left out; the page and standard error name them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gpunn report runs/glyphs-mlp-20260101-1\n  \
     gpunn report --compare runs/a runs/b runs/c --out compare.html")]
 pub struct Args {
-    /// A run directory; with --compare several
+    /// A run directory; with --compare one or more
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// One page for all runs: their curves over one another, how they ended, what their recipes differ in
+    /// Write one page that compares all runs: curves, results, and the settings that differ
     #[arg(long)]
     compare: bool,
-    /// The folder for report.html and plots [default: the run's]; with --compare the page's file [default: compare.html]
+    /// The folder for report.html and plots [default: the run directory]; with --compare the HTML file [default: compare.html]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
-    /// The split to measure: train, val or test [default: test, else val, else train]
+    /// The split to evaluate: train, val or test [default: test, else val, else train]
     #[arg(long, value_name = "SPLIT", conflicts_with = "compare")]
     split: Option<String>,
-    /// Measure all of its images, even where that takes longer than a second or two
+    /// Evaluate all images of the split, even if that takes longer than a second or two
     #[arg(long, conflicts_with = "compare")]
     all: bool,
-    /// The folder that holds data sets, where it is not the one that the run used
+    /// The folder with the datasets [default: the one that the run used]
     #[arg(long, value_name = "DIR", conflicts_with = "compare")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
-    /// Do not say which device computes
+    /// Do not print the device
     #[arg(long, short)]
     quiet: bool,
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Answer {
+struct ReportOutput {
     report: String,
     left_out: Vec<String>,
 }
@@ -58,56 +58,56 @@ struct Answer {
 pub fn run(args: Args) -> Result<ExitCode> {
     let written = if args.compare { compare(&args)? } else { one(&args)? };
     if args.json {
-        super::print_json(&Answer { report: written.page.display().to_string(), left_out: written.left_out })?;
+        super::print_json(&ReportOutput { report: written.page.display().to_string(), left_out: written.left_out })?;
     } else {
         super::print_line(&format!("report: {}", written.page.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn compare(args: &Args) -> Result<Report> {
-    let page = args.out.clone().unwrap_or_else(|| COMPARED.into());
+fn compare(args: &Args) -> Result<WrittenReport> {
+    let page = args.out.clone().unwrap_or_else(|| COMPARE_PAGE.into());
     report::compare(&args.runs, &page)?;
-    Ok(Report { page, left_out: Vec::new() })
+    Ok(WrittenReport { page, left_out: Vec::new() })
 }
 
-fn one(args: &Args) -> Result<Report> {
+fn one(args: &Args) -> Result<WrittenReport> {
     let [run] = args.runs.as_slice() else {
         return Err(Error::usage(format!(
-            "{} runs were named; a report is of one. --compare draws one page for several.",
+            "{} runs were given, but a report is about one run. Add --compare to compare several runs on one page.",
             args.runs.len()
         )));
     };
     args.device.set_threads()?;
-    let part: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
-    // Before a device is opened: most of what can be wrong is wrong with the run.
+    let split: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
+    // Checked before the device is opened, because a wrong run is the most common error.
     RunDirectory::open(run)?;
     let gpu = gpu::DeviceOptions { profile: true, ..gpu::DeviceOptions::default() };
     let mut engine = args.device.open(gpu, args.quiet)?;
     let (out, data_dir) = (args.out.as_deref(), args.data_dir.as_deref());
-    let options = ReportOptions { out, data_dir, part, whole: args.all, ..ReportOptions::default() };
+    let options = ReportOptions { out, data_dir, split, all_images: args.all, ..ReportOptions::default() };
     let written = gpunn::blocking::block_on(report::write(run, &mut engine, options))?;
-    say_left_out(&written);
+    print_left_out(&written);
     Ok(written)
 }
 
-/// Writes the report of a run that has just ended, on its engine and with its data. A report that fails is no failure of the
-/// run: it is said.
+/// Writes the report of a run that has just ended, with its engine and dataset. An error is only a warning, because the run is
+/// complete.
 pub fn after_training(run: &Path, engine: &mut Engine, dataset: &Dataset) -> Option<PathBuf> {
-    let options = ReportOptions { dataset: Some(dataset), whole: true, ..ReportOptions::default() };
+    let options = ReportOptions { dataset: Some(dataset), all_images: true, ..ReportOptions::default() };
     match gpunn::blocking::block_on(report::write(run, engine, options)) {
         Ok(written) => {
-            say_left_out(&written);
+            print_left_out(&written);
             Some(written.page)
         }
         Err(error) => {
-            eprintln!("warning: the run is whole, but its report could not be written: {error}");
+            eprintln!("warning: the run is complete, but its report could not be written: {error}");
             None
         }
     }
 }
 
-fn say_left_out(report: &Report) {
+fn print_left_out(report: &WrittenReport) {
     for sentence in &report.left_out {
         eprintln!("left out of the report: {sentence}");
     }

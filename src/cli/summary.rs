@@ -15,106 +15,123 @@ use gpunn::{Error, Result};
     gpunn summary --model squeezenet --input 3x224x224 --classes 17 --freeze\n  \
     gpunn summary --model my-network.toml --input 3x32x32 --classes 10")]
 pub struct Args {
-    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9 or resnet18-small, or a TOML file with your own
+    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9 or resnet18-small, or a TOML file that describes a network
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
-    /// A built-in recipe's name or a recipe file, for its model, data set and batch
+    /// A built-in recipe's name or a recipe file: its model, dataset and batch size are used
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    /// The data set whose images and classes the network is made for
+    /// The dataset that sets the input size and the number of classes
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
-    /// The images that the network is made for, without a data set
+    /// The input size, instead of a dataset
     #[arg(long, value_name = "CHANNELSxHEIGHTxWIDTH", conflicts_with = "dataset")]
     input: Option<String>,
-    /// The number of classes, without a data set [default: 10]
+    /// The number of classes, with --input [default: 10]
     #[arg(long, value_name = "N", requires = "input")]
     classes: Option<usize>,
-    /// Features of each hidden layer, as in 128,64
+    /// Features of each hidden layer, such as 128,64
     #[arg(long, value_delimiter = ',', value_name = "N,...")]
     hidden: Option<Vec<usize>>,
-    /// Freeze all layers but the classifier
+    /// Freeze all layers except the classifier
     #[arg(long, conflicts_with = "unfreeze")]
     freeze: bool,
-    /// Which layers learn: all, classifier, or last:N for the last N
+    /// The layers to train: all, classifier, or last:N for the last N
     #[arg(long, value_name = "LAYERS")]
     unfreeze: Option<Unfreeze>,
-    /// Images of a step
+    /// Images per training step
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     json: bool,
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
-struct Summary {
+struct SummaryOutput {
     model: String,
     dataset: String,
     input: [usize; 3],
     classes: usize,
     batch_size: usize,
     parameters: usize,
-    /// Those that are not frozen.
+    /// Parameters that are not frozen.
     learned: usize,
-    /// Of the forward pass of one image.
+    /// FLOPs of the forward pass of one image.
     flops_per_image: u64,
-    /// Of a training step: forward, backward and update.
+    /// FLOPs of a training step: forward, backward and update.
     flops_per_step: u64,
     planned_bytes: usize,
-    /// What all gradients of parameters take together.
+    /// Memory of the gradients of all parameters.
     gradient_bytes: usize,
-    /// What the optimiser keeps of them.
+    /// Memory of the optimizer's state.
     state_bytes: usize,
-    /// Both, if all layers learned.
+    /// The same two, if all layers were trained.
     gradient_bytes_unfrozen: usize,
     state_bytes_unfrozen: usize,
-    /// What would be planned if all layers learned.
+    /// Planned memory, if all layers were trained.
     planned_bytes_unfrozen: usize,
     persistent_bytes: usize,
     layers: Vec<Description>,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    let recipe = recipe(&args)?;
+    let info = match &args.input {
+        Some(input) => {
+            Outline { name: "no dataset".into(), input: parse_size(input)?, classes: args.classes.unwrap_or(10) }
+        }
+        None => gpunn::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
+    };
+    let summary = summarize(&recipe, info)?;
+    if args.json {
+        super::print_json(&summary)?
+    } else {
+        print(&summary)
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The recipe with the changes of the flags.
+fn recipe(args: &Args) -> Result<Recipe> {
     let named = args.model.as_deref().map(gpunn::runs::model).transpose()?;
     let name_of = |dataset| gpunn::datasets::name_of(dataset, None);
     let dataset = args.dataset.as_deref().map(name_of).transpose()?;
     let mut recipe = gpunn::runs::choose(args.recipe.as_deref(), named.clone(), dataset.as_deref())?;
     if let (Some(named), Some(_), None) = (named, &args.input, &args.recipe) {
-        // For images that are not its recipe's, a model takes what suits them.
+        // With another input size than the recipe's, use the model's own defaults.
         recipe.model = named;
         recipe.augment = None;
     }
     let freeze = args.freeze.then_some(Unfreeze::Classifier);
     recipe.model.unfreeze = freeze.or(args.unfreeze).or(recipe.model.unfreeze);
-    recipe.model.hidden = args.hidden.or(recipe.model.hidden);
+    recipe.model.hidden = args.hidden.clone().or(recipe.model.hidden);
     recipe.training.batch_size = args.batch_size.unwrap_or(recipe.training.batch_size);
     recipe.validate()?;
-    let info = match &args.input {
-        Some(input) => {
-            Outline { name: "no data set".into(), input: parse(input)?, classes: args.classes.unwrap_or(10) }
-        }
-        None => gpunn::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
-    };
+    Ok(recipe)
+}
+
+/// Builds the network and plans its training step, as the recipe says and with all layers trained.
+fn summarize(recipe: &Recipe, info: Outline) -> Result<SummaryOutput> {
     let batch = recipe.training.batch_size;
     let model = recipe.build_model(info.input, info.classes)?;
-    // Planned for the CPU with a data set of one batch: what is asked is the network's part.
+    // Planned for the CPU with a dataset of one batch, so that the size of the dataset does not count.
     let data = DeviceData::whole("train", batch, true, info.input);
     let planned = |recipe: &Recipe| {
         let model = recipe.build_model(info.input, info.classes)?;
         let graph = optimise(&training(&model, recipe, data, batch)?, Passes::default())?;
         Plan::new(graph, &Target::cpu(), PlanOptions::default())
     };
-    let plan = planned(&recipe)?;
+    let plan = planned(recipe)?;
     let mut unfrozen = recipe.clone();
     unfrozen.model.unfreeze = Some(Unfreeze::All);
     let unfrozen = planned(&unfrozen)?;
-    let (gradient_bytes, state_bytes) = learning_bytes(&plan, &recipe);
-    let (gradient_bytes_unfrozen, state_bytes_unfrozen) = learning_bytes(&unfrozen, &recipe);
+    let (gradient_bytes, state_bytes) = learning_bytes(&plan, recipe);
+    let (gradient_bytes_unfrozen, state_bytes_unfrozen) = learning_bytes(&unfrozen, recipe);
     let learned = model.parameters().updated().map(|parameter| parameter.shape.elements()).sum();
     let layers = model.describe()?;
-    let summary = Summary {
+    Ok(SummaryOutput {
         model: recipe.model.name.clone(),
         dataset: info.name,
         input: info.input,
@@ -132,16 +149,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         planned_bytes_unfrozen: unfrozen.peak_bytes(),
         persistent_bytes: plan.bytes_of(BufferKind::Persistent),
         layers,
-    };
-    if args.json {
-        super::print_json(&summary)?
-    } else {
-        print(&summary)
-    }
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
-/// Bytes that a plan has for the gradients of parameters and for the optimiser's state.
+/// Bytes of a plan for the gradients of parameters and for the optimizer's state.
 fn learning_bytes(plan: &Plan, recipe: &Recipe) -> (usize, usize) {
     let packs = plan.work.iter().filter(|work| plan.graph.node(work.node).op().is_some_and(|op| op.name() == "pack"));
     let of_states =
@@ -150,8 +161,8 @@ fn learning_bytes(plan: &Plan, recipe: &Recipe) -> (usize, usize) {
     (gradients, recipe.optimizer.states().iter().map(|state| of_states(state)).sum())
 }
 
-/// `3x32x32`.
-fn parse(input: &str) -> Result<[usize; 3]> {
+/// Parses a size such as `3x32x32`.
+fn parse_size(input: &str) -> Result<[usize; 3]> {
     let sizes: Option<Vec<usize>> = input.split(['x', 'X', ',']).map(|size| size.trim().parse().ok()).collect();
     match sizes.as_deref() {
         Some(&[channels, height, width]) if [channels, height, width].iter().all(|size| (1..=4096).contains(size)) => {
@@ -163,8 +174,8 @@ fn parse(input: &str) -> Result<[usize; 3]> {
     }
 }
 
-/// The table's first columns are as wide as what stands in them.
-fn print(summary: &Summary) {
+/// Prints the table; the first columns are as wide as their content.
+fn print(summary: &SummaryOutput) {
     let shape = |dims: &[usize]| dims.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
     super::print_line(&format!(
         "{} for {}: {} images, {} classes",
@@ -173,7 +184,7 @@ fn print(summary: &Summary) {
         shape(&summary.input),
         summary.classes
     ));
-    // Inside another layer, its own name alone, indented.
+    // A layer inside another one is indented and has only its own name.
     let name = |line: &Description| {
         let own = if line.depth == 0 { &line.name } else { line.name.rsplit('.').next().unwrap_or_default() };
         format!("{:indent$}{own}", "", indent = 2 * line.depth)
@@ -189,9 +200,9 @@ fn print(summary: &Summary) {
         let (parameters, flops) = (line.parameters.to_string(), line.flops.to_string());
         row(&name(line), &line.layer, &shape(&line.output), &parameters, &flops);
     }
-    row("all", "", "", &summary.parameters.to_string(), &summary.flops_per_image.to_string());
+    row("total", "", "", &summary.parameters.to_string(), &summary.flops_per_image.to_string());
     super::print_line(&format!(
-        "a training step of {}: {} FLOPs; planned memory {} bytes ({}), {} of them parameters, optimiser state and one batch \
+        "a training step of {}: {} FLOPs; planned memory {} bytes ({}), {} of them for parameters, optimizer state and one batch \
          of data",
         summary.batch_size,
         summary.flops_per_step,
@@ -201,8 +212,8 @@ fn print(summary: &Summary) {
     ));
     if summary.learned < summary.parameters {
         super::print_line(&format!(
-            "{} of {} parameters learn: their gradients take {} bytes, the optimiser's state {}; if all did, {} and {}, and planned \
-             memory were {} bytes ({})",
+            "{} of {} parameters are trained: gradients {} bytes, optimizer state {} bytes. If all were trained: {} and {} bytes, \
+             and planned memory {} bytes ({})",
             summary.learned,
             summary.parameters,
             summary.gradient_bytes,

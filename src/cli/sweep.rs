@@ -10,25 +10,25 @@ use gpunn::train::{Recipe, Summary, Trainer, TrainerOptions};
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
-use super::images::say_skipped;
-use super::progress::Stop;
-use super::recipe::{Point, RecipeArgs};
-use super::train::{RUN, TellingArgs, announce, watched};
+use super::images::print_skipped;
+use super::progress::StopFlag;
+use super::recipe::{GridPoint, RecipeArgs};
+use super::train::{OutputArgs, RUN_HEADING, print_plan, train_with_progress};
 
-/// Runs that a sweep may have at most: more are a mistake of typing.
-const MOST_RUNS: usize = 1000;
+/// The largest number of runs of a sweep: more are probably a typing mistake.
+const MAX_RUNS: usize = 1000;
 
-/// Trains a run for every combination of the values given, each in a folder of its own in --out. Called again with the same
-/// flags it goes on where it stopped: runs that ended are read, one that was interrupted is resumed.
+/// Trains one run for every combination of the given values, each in its own folder in --out. An interrupted sweep is resumed by
+/// the same command: finished runs are not trained again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gpunn sweep --recipe nist36-mlp --dataset emnist36 --data-dir DIR --lr 0.1,0.01,0.001\n  \
     gpunn sweep --hidden 64/128,64 --seed 1,2,3 --epochs 10\n\n\
-    The second tries one hidden layer of 64 and two of 128 and 64, each with three seeds: six runs.")]
+    The second example trains six runs: one hidden layer of 64 features, and two of 128 and 64, each with three seeds.")]
 pub struct Args {
     #[command(flatten)]
-    asked: RecipeArgs,
-    /// Learning rates
+    recipe_args: RecipeArgs,
+    /// Learning rates, separated by commas
     #[arg(
         long,
         value_delimiter = ',',
@@ -37,38 +37,38 @@ pub struct Args {
         help_heading = "Values to try"
     )]
     lr: Vec<f64>,
-    /// Numbers of images of a step
+    /// Batch sizes, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "N,...", help_heading = "Values to try")]
     batch_size: Vec<usize>,
-    /// Hidden layers: alternatives apart by slashes, each as `gpunn train` takes it
+    /// Hidden layers: alternatives separated by slashes, each as for `gpunn train`
     #[arg(long, value_delimiter = '/', value_name = "N,.../N,...", value_parser = layers, help_heading = "Values to try")]
-    hidden: Vec<Layers>,
-    /// Seeds
+    hidden: Vec<HiddenLayers>,
+    /// Seeds, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "N,...", help_heading = "Values to try")]
     seed: Vec<u64>,
-    #[command(flatten, next_help_heading = RUN)]
+    #[command(flatten, next_help_heading = RUN_HEADING)]
     device: DeviceArgs,
-    /// The folder for the runs, for the table, as sweep.csv and sweep.json, and for what compares them, as sweep.html [default: runs/sweep-RECIPE]
+    /// The folder for the runs, the tables sweep.csv and sweep.json, and the report sweep.html [default: runs/sweep-RECIPE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    telling: TellingArgs,
+    output: OutputArgs,
 }
 
 /// The hidden layers of one alternative.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Layers(Vec<usize>);
+struct HiddenLayers(Vec<usize>);
 
-fn layers(text: &str) -> Result<Layers, String> {
+fn layers(text: &str) -> Result<HiddenLayers, String> {
     let sizes: Result<Vec<usize>, _> = text.split(',').map(|size| size.trim().parse()).collect();
     sizes
-        .map(Layers)
-        .map_err(|_| format!("`{text}` is no list of sizes as in 128,64; put slashes between alternatives"))
+        .map(HiddenLayers)
+        .map_err(|_| format!("`{text}` is not a list of sizes such as 128,64; separate alternatives by slashes"))
 }
 
-/// A row of the table.
+/// A row of the table: one run.
 #[derive(Clone, Debug, serde::Serialize)]
-struct Row {
+struct SweepRow {
     run: PathBuf,
     lr: f64,
     batch_size: usize,
@@ -79,26 +79,26 @@ struct Row {
     train_accuracy: Option<f64>,
     val_loss: Option<f64>,
     val_accuracy: Option<f64>,
-    /// In dB, for an autoencoder.
+    /// Validation PSNR in dB, for an autoencoder.
     val_psnr: Option<f64>,
     test_accuracy: Option<f64>,
     seconds: Option<f64>,
-    /// Whether the loss or a weight was no longer a finite number; then there are no figures.
+    /// Whether the loss or a weight became infinite or NaN; then there are no results.
     diverged: bool,
 }
 
 /// What `--json` prints and `sweep.json` holds.
 #[derive(serde::Serialize)]
-struct Table<'a> {
+struct SweepOutput<'a> {
     recipe: &'a str,
     dataset: &'a str,
     out: &'a Path,
-    /// The best first.
-    runs: &'a [Row],
+    /// The runs, the best first.
+    runs: &'a [SweepRow],
 }
 
-/// What is to be run, or was.
-struct Job {
+/// A run to train, or one that is already finished.
+struct SweepJob {
     recipe: Recipe,
     path: PathBuf,
 }
@@ -106,30 +106,30 @@ struct Job {
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     let points = args.points()?;
-    // One says for all what is taken where flags leave it open.
-    let recipe = |(number, point): (usize, &Point)| args.asked.recipe(point, args.telling.quiet || number > 0);
+    // Notes about defaults are printed once, for the first run.
+    let recipe = |(number, point): (usize, &GridPoint)| args.recipe_args.recipe(point, args.output.quiet || number > 0);
     let recipes: Vec<Recipe> = points.iter().enumerate().map(recipe).collect::<Result<_>>()?;
     recipes.iter().try_for_each(Recipe::validate)?;
     let name = recipes.first().map_or("", |recipe| recipe.name.as_str()).to_owned();
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("sweep-{name}")));
     let paths = points.iter().map(|point| out.join(args.folder(point)));
-    let jobs: Vec<Job> = recipes.into_iter().zip(paths).map(|(recipe, path)| Job { recipe, path }).collect();
+    let jobs: Vec<SweepJob> = recipes.into_iter().zip(paths).map(|(recipe, path)| SweepJob { recipe, path }).collect();
     let mut sweep = Sweep {
         args: &args,
-        stop: Stop::on_ctrl_c(),
-        engine: args.device.open(gpu::DeviceOptions::default(), args.telling.quiet)?,
+        stop: StopFlag::on_ctrl_c(),
+        engine: args.device.open(gpu::DeviceOptions::default(), args.output.quiet)?,
         data: None,
     };
     let count = jobs.len();
     let mut rows = Vec::new();
     for (number, job) in (1..).zip(jobs) {
-        if !args.telling.quiet {
+        if !args.output.quiet {
             eprintln!("run {number} of {count}: {}", job.path.display());
         }
         let (row, returned) = match sweep.one(job)? {
             Some(done) => done,
             None => {
-                eprintln!("the sweep stopped; the same command goes on with it");
+                eprintln!("the sweep was stopped; run the same command again to resume it");
                 return Ok(ExitCode::from(130));
             }
         };
@@ -139,14 +139,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     finish(&args, &name, &out, rows)
 }
 
-/// Writes the table down and prints it.
-fn finish(args: &Args, name: &str, out: &Path, mut rows: Vec<Row>) -> Result<ExitCode> {
-    // What cannot be compared comes last.
-    rows.sort_by(|a, b| b.figure().total_cmp(&a.figure()));
+/// Writes the tables and the report, and prints the table.
+fn finish(args: &Args, name: &str, out: &Path, mut rows: Vec<SweepRow>) -> Result<ExitCode> {
+    // Diverged runs come last.
+    rows.sort_by(|a, b| b.score().total_cmp(&a.score()));
     let dataset = RunDirectory::open(&rows[0].run)?.recipe()?.data.name;
-    let table = Table { recipe: name, dataset: &dataset, out, runs: &rows };
-    let text =
-        serde_json::to_string_pretty(&table).map_err(|error| Error::data(format!("a sweep's table: {error}")))?;
+    let table = SweepOutput { recipe: name, dataset: &dataset, out, runs: &rows };
+    let text = serde_json::to_string_pretty(&table)
+        .map_err(|error| Error::data(format!("The table cannot be written as JSON: {error}.")))?;
     gpunn::files::write_whole(&out.join("sweep.json"), format!("{text}\n").as_bytes())?;
     gpunn::files::write_whole(&out.join("sweep.csv"), csv(&rows).as_bytes())?;
     let compared: Vec<PathBuf> = rows.iter().filter(|row| !row.diverged).map(|row| row.run.clone()).collect();
@@ -154,7 +154,7 @@ fn finish(args: &Args, name: &str, out: &Path, mut rows: Vec<Row>) -> Result<Exi
     if !compared.is_empty() {
         report::compare(&compared, &page)?;
     }
-    if args.telling.json {
+    if args.output.json {
         super::print_json(&table)?;
     } else {
         print(&rows);
@@ -166,27 +166,27 @@ fn finish(args: &Args, name: &str, out: &Path, mut rows: Vec<Row>) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// A sweep under way: one engine serves all runs, and runs of one seed share their data.
+/// The state of a sweep: all runs share one engine, and runs with the same seed share the dataset.
 struct Sweep<'a> {
     args: &'a Args,
-    stop: Stop,
+    stop: StopFlag,
     engine: Engine,
-    /// The data of a seed, and their name and folder as a run writes them down.
+    /// Seed, dataset for that seed, and the recipe section that describes it.
     data: Option<(u64, Dataset, gpunn::train::recipe::Data)>,
 }
 
 impl Sweep<'_> {
-    /// Trains a run, or what is left of it; nothing where it was interrupted. The engine comes back with the row.
-    fn one(&mut self, Job { mut recipe, path }: Job) -> Result<Option<(Row, Engine)>> {
+    /// Trains a run or the rest of it; none if it was interrupted. Returns the engine with the row.
+    fn one(&mut self, SweepJob { mut recipe, path }: SweepJob) -> Result<Option<(SweepRow, Engine)>> {
         let engine = std::mem::replace(&mut self.engine, Engine::cpu());
         let (args, stop) = (self.args, self.stop.clone());
         let dataset = self.data(&mut recipe)?;
-        let begun = begun(&path, &recipe)?;
-        if let Some(summary) = begun.as_ref().map(RunDirectory::summary).transpose()?.flatten() {
-            if !args.telling.quiet {
-                eprintln!("it has ended already");
+        let existing_run = existing_run(&path, &recipe)?;
+        if let Some(summary) = existing_run.as_ref().map(RunDirectory::summary).transpose()?.flatten() {
+            if !args.output.quiet {
+                eprintln!("already finished");
             }
-            return Ok(Some((Row::new(path, &recipe, Some(&summary)), engine)));
+            return Ok(Some((SweepRow::new(path, &recipe, Some(&summary)), engine)));
         }
         let mut trainer = Trainer::new(
             engine,
@@ -194,31 +194,31 @@ impl Sweep<'_> {
             dataset,
             TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() },
         )?;
-        if !args.telling.quiet {
-            announce(&trainer);
+        if !args.output.quiet {
+            print_plan(&trainer);
         }
-        let mut experiment = match begun.filter(RunDirectory::has_last) {
+        let mut experiment = match existing_run.filter(RunDirectory::has_last) {
             Some(run) => {
                 let checkpoint = run.last()?;
                 Experiment::resumed(trainer, run, &checkpoint)?
             }
-            // One without a checkpoint was cut off in its first epoch.
+            // A run without a checkpoint was interrupted in its first epoch.
             None => {
-                if let Some(file) = recipe.open_pretrained(args.asked.data_dir.as_deref())? {
+                if let Some(file) = recipe.open_pretrained(args.recipe_args.data_dir.as_deref())? {
                     gpunn::blocking::block_on(trainer.begin_from(&file))?;
                 }
                 Experiment { trainer, run: RunDirectory::create(&path, &recipe, true)?, events: None }
             }
         };
-        if args.telling.tensorboard {
+        if args.output.tensorboard {
             experiment.events = Some(experiment.run.events()?);
         }
-        let row = match watched(&mut experiment, args.telling.quiet, &stop) {
-            Ok(RunOutcome::Finished(summary)) => Row::new(path, &recipe, Some(&summary)),
+        let row = match train_with_progress(&mut experiment, args.output.quiet, &stop) {
+            Ok(RunOutcome::Finished(summary)) => SweepRow::new(path, &recipe, Some(&summary)),
             Ok(RunOutcome::Interrupted { .. }) => return Ok(None),
             Err(Error::Diverged(sentence)) => {
                 eprintln!("{sentence}");
-                Row::new(path, &recipe, None)
+                SweepRow::new(path, &recipe, None)
             }
             Err(other) => return Err(other),
         };
@@ -227,15 +227,15 @@ impl Sweep<'_> {
         Ok(Some((row, engine)))
     }
 
-    /// The recipe's data, which it then names as a run writes them down.
+    /// The recipe's dataset; also completes the recipe's data section.
     fn data(&mut self, recipe: &mut Recipe) -> Result<&Dataset> {
-        let directory = self.args.asked.data_dir.as_deref();
-        // What is held out or left out depends on the seed.
+        let directory = self.args.recipe_args.data_dir.as_deref();
+        // The seed decides which images are for validation, and which are left out.
         let (_, dataset, named) = match self.data.take() {
             Some(there) if there.0 == recipe.seed => self.data.insert(there),
             _ => {
                 let dataset = recipe.load_data(directory)?;
-                say_skipped(&dataset);
+                print_skipped(&dataset);
                 self.data.insert((recipe.seed, dataset, recipe.data.clone()))
             }
         };
@@ -244,8 +244,8 @@ impl Sweep<'_> {
     }
 }
 
-/// The run that a folder holds, where it is this recipe's.
-fn begun(path: &Path, recipe: &Recipe) -> Result<Option<RunDirectory>> {
+/// The run in a folder, if there is one with this recipe.
+fn existing_run(path: &Path, recipe: &Recipe) -> Result<Option<RunDirectory>> {
     if RunDirectory::check(path, false).is_ok() {
         return Ok(None);
     }
@@ -253,38 +253,42 @@ fn begun(path: &Path, recipe: &Recipe) -> Result<Option<RunDirectory>> {
     match run.recipe()? == *recipe {
         true => Ok(Some(run)),
         false => Err(Error::usage(format!(
-            "{} holds a run of another recipe than this sweep's; name another folder by --out, or remove it.",
+            "{} holds a run of another recipe than this sweep's. Give another folder with --out, or remove that run.",
             path.display()
         ))),
     }
 }
 
 impl Args {
-    /// Every combination, the last flag's values in turn the fastest.
-    fn points(&self) -> Result<Vec<Point>> {
+    /// All combinations; the values of the last flag change fastest.
+    fn points(&self) -> Result<Vec<GridPoint>> {
         fn each<T: Clone>(values: &[T]) -> Vec<Option<T>> {
             if values.is_empty() { vec![None] } else { values.iter().cloned().map(Some).collect() }
         }
-        let hidden = each(&self.hidden).into_iter().map(|layers| layers.map(|Layers(sizes)| sizes));
-        let mut points: Vec<Point> = hidden.map(|hidden| Point { hidden, ..Point::default() }).collect();
-        let mut cross = |change: &dyn Fn(&Point) -> Vec<Point>| points = points.iter().flat_map(change).collect();
+        let hidden = each(&self.hidden).into_iter().map(|layers| layers.map(|HiddenLayers(sizes)| sizes));
+        let mut points: Vec<GridPoint> = hidden.map(|hidden| GridPoint { hidden, ..GridPoint::default() }).collect();
+        let mut cross =
+            |change: &dyn Fn(&GridPoint) -> Vec<GridPoint>| points = points.iter().flat_map(change).collect();
         cross(&|point| {
-            each(&self.batch_size).into_iter().map(|batch_size| Point { batch_size, ..point.clone() }).collect()
+            each(&self.batch_size).into_iter().map(|batch_size| GridPoint { batch_size, ..point.clone() }).collect()
         });
-        cross(&|point| each(&self.lr).into_iter().map(|lr| Point { lr, ..point.clone() }).collect());
-        cross(&|point| each(&self.seed).into_iter().map(|seed| Point { seed, ..point.clone() }).collect());
-        if points.len() > MOST_RUNS {
-            return Err(Error::usage(format!("{} runs are asked for; a sweep has {MOST_RUNS} at most.", points.len())));
+        cross(&|point| each(&self.lr).into_iter().map(|lr| GridPoint { lr, ..point.clone() }).collect());
+        cross(&|point| each(&self.seed).into_iter().map(|seed| GridPoint { seed, ..point.clone() }).collect());
+        if points.len() > MAX_RUNS {
+            return Err(Error::usage(format!(
+                "The flags give {} runs, but a sweep has at most {MAX_RUNS}. Give fewer values.",
+                points.len()
+            )));
         }
         let names: std::collections::BTreeSet<String> = points.iter().map(|point| self.folder(point)).collect();
         match names.len() == points.len() {
             true => Ok(points),
-            false => Err(Error::usage("A value is named twice; a sweep tries each once.")),
+            false => Err(Error::usage("A flag has the same value twice. Remove the repeated value.")),
         }
     }
 
-    /// The folder of a run: the flags that the sweep was given, and its values.
-    fn folder(&self, point: &Point) -> String {
+    /// The name of a run's folder: the flags that vary and their values.
+    fn folder(&self, point: &GridPoint) -> String {
         let hidden = point.hidden.as_deref().map(|sizes| format!("hidden-{}", joined(sizes)));
         let batch = point.batch_size.map(|size| format!("batch-{size}"));
         let rate = point.lr.map(|rate| format!("lr-{rate}"));
@@ -294,12 +298,12 @@ impl Args {
     }
 }
 
-/// Sizes of layers in a word.
+/// Layer sizes as one word, such as `128x64`.
 fn joined(sizes: &[usize]) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
-impl Row {
+impl SweepRow {
     fn new(run: PathBuf, recipe: &Recipe, summary: Option<&Summary>) -> Self {
         Self {
             run,
@@ -319,13 +323,13 @@ impl Row {
         }
     }
 
-    /// What rows are sorted by: validation accuracy, or dB, or minus the loss where there is neither.
-    fn figure(&self) -> f64 {
+    /// The value that rows are sorted by: validation accuracy, else PSNR, else the negative loss.
+    fn score(&self) -> f64 {
         let loss = self.val_loss.or(self.train_loss);
         self.val_accuracy.or(self.val_psnr).or(loss.map(|loss| -loss)).unwrap_or(f64::NEG_INFINITY)
     }
 
-    /// Its cells, as [`COLUMNS`] names them.
+    /// The cells of the columns in [`COLUMNS`].
     fn cells(&self, fraction: impl Fn(f64) -> String) -> [String; 10] {
         let share = |value: Option<f64>| value.map_or_else(String::new, &fraction);
         let number =
@@ -358,17 +362,17 @@ const COLUMNS: [&str; 10] = [
     "seconds",
 ];
 
-/// The table for spreadsheets; fractions stay fractions, and the run comes last.
-fn csv(rows: &[Row]) -> String {
+/// The table as CSV; accuracies are fractions, and the run's path comes last.
+fn csv(rows: &[SweepRow]) -> String {
     let head = format!("{},run\n", COLUMNS.join(","));
     let quoted = |run: &Path| format!("\"{}\"", run.display().to_string().replace('"', "\"\""));
     let line =
-        |row: &Row| format!("{},{}\n", row.cells(|fraction| format!("{fraction:.6}")).join(","), quoted(&row.run));
+        |row: &SweepRow| format!("{},{}\n", row.cells(|fraction| format!("{fraction:.6}")).join(","), quoted(&row.run));
     std::iter::once(head).chain(rows.iter().map(line)).collect()
 }
 
-/// Prints the table, without columns that are empty; each is as wide as what stands in it.
-fn print(rows: &[Row]) {
+/// Prints the table without empty columns; each column is as wide as its content.
+fn print(rows: &[SweepRow]) {
     let cells: Vec<[String; 10]> = rows.iter().map(|row| row.cells(super::percent)).collect();
     let filled = |&column: &usize| cells.iter().any(|row| !row[column].is_empty());
     let shown: Vec<usize> = (0..COLUMNS.len()).filter(filled).collect();
@@ -389,13 +393,13 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Line {
+    struct TestCommand {
         #[command(flatten)]
         args: Args,
     }
 
     fn args(words: &str) -> Args {
-        Line::try_parse_from(words.split(' ')).expect("right").args
+        TestCommand::try_parse_from(words.split(' ')).expect("right").args
     }
 
     #[test]
@@ -417,18 +421,21 @@ mod tests {
         let seeds = (0..1001).map(|seed| seed.to_string()).collect::<Vec<_>>().join(",");
         let sentence = args(&format!("sweep --seed {seeds}")).points().expect_err("many").to_string();
         assert!(sentence.contains("1001 runs"), "{sentence}");
-        assert!(Line::try_parse_from(["sweep", "--hidden", "64;32"]).is_err());
+        assert!(TestCommand::try_parse_from(["sweep", "--hidden", "64;32"]).is_err());
     }
 
     #[test]
     fn rows_are_compared_by_what_they_have() {
         let recipe = Recipe::find("glyphs-mlp").expect("a recipe");
-        let diverged = Row::new("a,\"b\"".into(), &recipe, None);
-        let row =
-            |accuracy: Option<f64>, loss: f64| Row { val_accuracy: accuracy, val_loss: Some(loss), ..diverged.clone() };
-        assert!(row(Some(0.3), 9.0).figure() > row(Some(0.2), 0.1).figure());
-        assert!(row(None, 0.1).figure() > row(None, 0.2).figure());
-        assert!(row(None, 1e30).figure() > diverged.figure());
+        let diverged = SweepRow::new("a,\"b\"".into(), &recipe, None);
+        let row = |accuracy: Option<f64>, loss: f64| SweepRow {
+            val_accuracy: accuracy,
+            val_loss: Some(loss),
+            ..diverged.clone()
+        };
+        assert!(row(Some(0.3), 9.0).score() > row(Some(0.2), 0.1).score());
+        assert!(row(None, 0.1).score() > row(None, 0.2).score());
+        assert!(row(None, 1e30).score() > diverged.score());
         let csv = csv(&[row(Some(0.25), 1.5), diverged]);
         let lines: Vec<&str> = csv.lines().collect();
         assert!(lines[1].contains(",1.5000,0.250000,,,\"a,\"\"b\"\"\""), "{csv}");

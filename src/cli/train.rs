@@ -12,12 +12,12 @@ use gpunn::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions};
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
-use super::images::say_skipped;
-use super::progress::{Progress, Stop};
-use super::recipe::{LEARNING, Point, RecipeArgs};
+use super::images::print_skipped;
+use super::progress::{Progress, StopFlag};
+use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING};
 
-/// The flags that describe a run, which a resumed run has from its directory.
-const DESCRIBING: [&str; 34] = [
+/// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
+const NOT_WITH_RESUME: [&str; 34] = [
     "recipe",
     "model",
     "dataset",
@@ -54,8 +54,8 @@ const DESCRIBING: [&str; 34] = [
     "cache_features",
 ];
 
-/// What the help calls the flags of where a network learns and what it leaves.
-pub(super) const RUN: &str = "Machine and run";
+/// Help heading of the device and output flags.
+pub(super) const RUN_HEADING: &str = "Machine and run";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -65,43 +65,43 @@ pub(super) const RUN: &str = "Machine and run";
     gpunn train --resume runs/glyphs-mlp-20260101-1")]
 pub struct Args {
     #[command(flatten)]
-    asked: RecipeArgs,
-    #[command(flatten, next_help_heading = LEARNING)]
-    point: Point,
-    #[command(flatten, next_help_heading = RUN)]
+    recipe_args: RecipeArgs,
+    #[command(flatten, next_help_heading = TRAINING_HEADING)]
+    point: GridPoint,
+    #[command(flatten, next_help_heading = RUN_HEADING)]
     device: DeviceArgs,
     /// The run directory [default: runs/RECIPE-DATE-NUMBER]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Overwrite the run that is in --out
+    /// Overwrite an existing run in --out
     #[arg(long)]
     force: bool,
-    /// Go on with a run that was interrupted, or that --epochs prolongs, as if it had never stopped
-    #[arg(long, value_name = "DIR", conflicts_with_all = DESCRIBING)]
+    /// Resume an interrupted run, or with --epochs train a finished run longer; the result is the same as without a stop
+    #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESUME)]
     resume: Option<PathBuf>,
     #[command(flatten)]
-    telling: TellingArgs,
-    /// Give every tensor its own memory, to check the planner
+    output: OutputArgs,
+    /// Give every tensor its own memory, for testing the memory planner
     #[arg(long)]
     no_reuse: bool,
-    /// Draw no report.html and no plots at the end
+    /// Write no report.html and no plots at the end
     #[arg(long)]
     no_report: bool,
-    /// Time each kernel, on the CPU each op, of some training steps: a table, and trace.json in the run directory
+    /// Time the kernels (on the CPU the ops) of up to 10 training steps: prints a table, writes trace.json into the run directory
     #[arg(long)]
     profile: bool,
-    /// Compare each node of the first training step with the CPU in double precision (GPU only)
+    /// Compare each node of the first training step with double precision on the CPU (GPU only)
     #[arg(long)]
     verify: bool,
 }
 
-/// What is told of runs, and to whom.
+/// Flags for the output of a run.
 #[derive(Debug, clap::Args)]
-pub(super) struct TellingArgs {
-    /// Write each epoch's figures for TensorBoard as well, into the folder tensorboard in the run directory
+pub(super) struct OutputArgs {
+    /// Write the metrics of each epoch for TensorBoard too, into the folder tensorboard of the run directory
     #[arg(long)]
     pub tensorboard: bool,
-    /// Print one line of JSON last
+    /// Print the result as JSON, as the last line of standard output
     #[arg(long)]
     pub json: bool,
     /// Print no progress
@@ -116,7 +116,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             let checkpoint = run.last()?;
             (resumed_recipe(&args, &checkpoint)?, Some((run, checkpoint)))
         }
-        None => (args.asked.recipe(&args.point, args.telling.quiet)?, None),
+        None => (args.recipe_args.recipe(&args.point, args.output.quiet)?, None),
     };
     recipe.validate()?;
     args.device.set_threads()?;
@@ -125,49 +125,55 @@ pub fn run(args: Args) -> Result<ExitCode> {
         RunDirectory::check(&out, args.force)?;
     }
     let pretrained = match &resumed {
-        None => recipe.open_pretrained(args.asked.data_dir.as_deref())?,
+        None => recipe.open_pretrained(args.recipe_args.data_dir.as_deref())?,
         Some(_) => None,
     };
-    let dataset = recipe.load_data(args.asked.data_dir.as_deref())?;
-    say_skipped(&dataset);
+    let dataset = recipe.load_data(args.recipe_args.data_dir.as_deref())?;
+    print_skipped(&dataset);
     let options = gpu::DeviceOptions { profile: args.profile, ..gpu::DeviceOptions::default() };
-    let engine = args.device.open(options, args.telling.quiet)?;
+    let engine = args.device.open(options, args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan, clock: Some(gpunn::runs::clock) })?;
     if let Some(file) = &pretrained {
         gpunn::blocking::block_on(trainer.begin_from(file))?;
-        if !args.telling.quiet {
-            eprintln!("begins with the weights in {}", file.path().display());
+        if !args.output.quiet {
+            eprintln!("starting from the weights in {}", file.path().display());
         }
     }
-    if !args.telling.quiet {
-        announce(&trainer);
+    if !args.output.quiet {
+        print_plan(&trainer);
     }
     if args.verify {
         verify(&mut trainer)?;
     }
-    let mut experiment = match resumed {
-        Some((run, checkpoint)) => {
-            let experiment = Experiment::resumed(trainer, run, &checkpoint)?;
-            experiment.run.write_recipe(experiment.trainer.recipe())?;
-            experiment
-        }
-        None => {
-            let run = RunDirectory::create(&out, trainer.recipe(), args.force)?;
-            Experiment { trainer, run, events: None }
-        }
-    };
+    let mut experiment = experiment(trainer, resumed, &out, args.force)?;
     if args.profile {
         profile(&mut experiment)?;
     }
-    if args.telling.tensorboard {
+    if args.output.tensorboard {
         experiment.events = Some(experiment.run.events()?);
     }
     train(&args, experiment, &dataset)
 }
 
-/// Says what is about to be trained.
-pub(super) fn announce(trainer: &Trainer) {
+/// Opens the run directory: the resumed one, or a new one in `out`.
+fn experiment(
+    trainer: Trainer,
+    resumed: Option<(RunDirectory, Checkpoint)>,
+    out: &Path,
+    force: bool,
+) -> Result<Experiment> {
+    if let Some((run, checkpoint)) = resumed {
+        let experiment = Experiment::resumed(trainer, run, &checkpoint)?;
+        experiment.run.write_recipe(experiment.trainer.recipe())?;
+        return Ok(experiment);
+    }
+    let run = RunDirectory::create(out, trainer.recipe(), force)?;
+    Ok(Experiment { trainer, run, events: None })
+}
+
+/// Prints what will be trained.
+pub(super) fn print_plan(trainer: &Trainer) {
     let recipe = trainer.recipe();
     eprintln!(
         "recipe {}: {} on {}, {} parameters, {} steps an epoch; planned memory {} ({} bytes)",
@@ -181,13 +187,13 @@ pub(super) fn announce(trainer: &Trainer) {
     );
     if let Some([channels, height, width]) = trainer.features() {
         eprintln!(
-            "the frozen layers' features, {channels}x{height}x{width} of an image, are computed once, without random augmentation"
+            "the frozen layers' outputs ({channels}x{height}x{width} per image) are computed once, without random augmentation"
         );
     }
 }
 
-/// Trains with what a person sees of it.
-pub(super) fn watched(experiment: &mut Experiment, quiet: bool, stop: &Stop) -> Result<RunOutcome> {
+/// Trains with a progress display.
+pub(super) fn train_with_progress(experiment: &mut Experiment, quiet: bool, stop: &StopFlag) -> Result<RunOutcome> {
     let (epochs, steps) = (experiment.trainer.recipe().training.epochs, experiment.trainer.steps());
     let mut progress = Progress::new(epochs, steps, &experiment.run.metrics()?, quiet, stop);
     let outcome = gpunn::blocking::block_on(experiment.run(&mut progress));
@@ -195,20 +201,20 @@ pub(super) fn watched(experiment: &mut Experiment, quiet: bool, stop: &Stop) -> 
     outcome
 }
 
-/// Trains and says how it ended.
+/// Trains, writes the report and prints the results.
 fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<ExitCode> {
     let epochs = experiment.trainer.recipe().training.epochs;
     let done = experiment.trainer.counters().epoch;
-    if args.resume.is_some() && done >= epochs && !args.telling.quiet {
-        eprintln!("all {epochs} epochs are done already; --epochs asks for more");
+    if args.resume.is_some() && done >= epochs && !args.output.quiet {
+        eprintln!("all {epochs} epochs are already done; a larger --epochs continues the training");
     }
-    match watched(&mut experiment, args.telling.quiet, &Stop::on_ctrl_c())? {
+    match train_with_progress(&mut experiment, args.output.quiet, &StopFlag::on_ctrl_c())? {
         RunOutcome::Finished(summary) => {
             let mut engine = experiment.trainer.into_engine();
             let run = experiment.run.path();
             let report = || super::report::after_training(run, &mut engine, dataset);
             let page = (!args.no_report).then(report).flatten();
-            if args.telling.json {
+            if args.output.json {
                 super::print_json(&summary)?;
             } else {
                 print_summary(&summary, page.as_deref());
@@ -216,7 +222,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
         }
         RunOutcome::Interrupted { epochs, steps } => {
             let path = experiment.run.path().display();
-            eprintln!("stopped after epoch {epochs} and {steps} steps; go on with: gpunn train --resume {path}");
+            eprintln!("stopped after epoch {epochs} and {steps} steps; resume with: gpunn train --resume {path}");
             return Ok(ExitCode::from(130));
         }
     }
@@ -243,7 +249,7 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
     ));
     if let (true, Some(best)) = (summary.stopped_early, summary.best_epoch) {
         super::print_line(&format!(
-            "stopped early: no epoch was better than epoch {best} for as long as --patience asks"
+            "stopped early: no epoch after epoch {best} was better, for as many epochs as --patience"
         ));
     }
     super::print_line(&format!("run: {}", summary.run));
@@ -252,13 +258,13 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
     }
 }
 
-/// A resumed run's recipe: its own, with more epochs where they are asked for.
+/// A resumed run's recipe: its own, with the number of epochs from --epochs.
 fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
     let mut recipe = checkpoint.recipe.clone();
-    if let Some(epochs) = args.asked.epochs {
+    if let Some(epochs) = args.recipe_args.epochs {
         if epochs < checkpoint.counters.epoch {
             return Err(Error::usage(format!(
-                "The run has {} epochs already, so that it cannot end after {epochs}.",
+                "--epochs is {epochs}, but the run already has {} epochs. Give a larger number.",
                 checkpoint.counters.epoch
             )));
         }
@@ -267,34 +273,40 @@ fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// Runs one step node by node against the oracle and prints the worst node; the step leaves no trace.
+/// Runs one step, compares every node with the oracle and prints the worst node. Restores the weights afterwards.
 fn verify(trainer: &mut Trainer) -> Result<()> {
     let before = gpunn::blocking::block_on(trainer.checkpoint())?;
     gpunn::blocking::block_on(trainer.prepare_epoch())?;
     let (engine, program) = trainer.engine_mut();
     let Engine::Gpu(executor) = engine else {
-        return Err(Error::usage("--verify compares a GPU with the CPU; name one with --device."));
+        return Err(Error::usage(
+            "--verify compares a GPU with the CPU, but the run is on the CPU. Choose a GPU with --device.",
+        ));
     };
     let checks = gpunn::blocking::block_on(gpunn::check::verify(executor, program.index(), 0))?;
     let worst = checks.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
     if let Some(check) = worst {
         let gpunn::check::Worst { index, value, reference, excess } = check.worst;
         eprintln!(
-            "verified {} nodes; the worst is '{}' ({}), element {index}: {value:e} where {reference:e} is right, {:.1} % of what \
-             is allowed",
+            "verified {} nodes; the worst is '{}' ({}), element {index}: {value:e}, expected {reference:e}, error {:.1} % of the \
+             tolerance",
             checks.len(),
             check.name,
             check.op,
             100.0 * excess
         );
         if excess > 1.0 {
-            return Err(Error::Device(format!("{} computes '{}' wrongly", trainer.engine().device_name(), check.name)));
+            return Err(Error::Device(format!(
+                "{} computes a wrong result for '{}'; `gpunn check` tests each op",
+                trainer.engine().device_name(),
+                check.name
+            )));
         }
     }
     trainer.restore(&before)
 }
 
-/// Times some steps' kernels, prints the table and writes the trace; the steps leave no trace in the run.
+/// Times the kernels of some steps, prints the table and writes the trace. Restores the weights afterwards.
 fn profile(experiment: &mut Experiment) -> Result<()> {
     let trainer = &mut experiment.trainer;
     let before = gpunn::blocking::block_on(trainer.checkpoint())?;
@@ -304,7 +316,7 @@ fn profile(experiment: &mut Experiment) -> Result<()> {
     let timed = match engine {
         Engine::Gpu(executor) => gpunn::blocking::block_on(executor.profile(program.index(), 0..steps))?,
         Engine::Cpu(executor) => {
-            executor.run(program.index(), 0..1); // the first touch of the memory
+            executor.run(program.index(), 0..1); // warm-up
             let start = Instant::now();
             executor.profile(program.index(), 0..steps, || start.elapsed().as_secs_f64() * 1e9)
         }

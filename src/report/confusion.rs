@@ -1,81 +1,84 @@
-//! The confusion matrix, and the pairs of classes that are confused most.
+//! The confusion matrix, and the pairs of classes that are confused most often.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::draw::{Area, Drawing, Drawn, FAINT, FINE, Hint, INK, RULE, SERIES, text, upright};
+use super::draw::{
+    Area, CAPTION_COLOR, CURVE_COLORS, Drawing, Drawn, GRID_COLOR, SCALE, TEXT_COLOR, Tooltip, text, upright,
+};
 
-const MARGIN: i32 = 8 * FINE;
-/// The matrix's side without its names, and what bounds a cell's.
-const SIDE: i32 = 620 * FINE;
-const CELL: [i32; 2] = [8 * FINE, 90 * FINE];
-/// The smallest cells that have their count written in.
-const WRITTEN: i32 = 26 * FINE;
-/// Longer names are cut.
-const LETTERS: usize = 18;
+const MARGIN: i32 = 8 * SCALE;
+/// Side of the matrix without the class names, and the smallest and largest side of a cell.
+const SIDE: i32 = 620 * SCALE;
+const CELL_SIDES: [i32; 2] = [8 * SCALE, 90 * SCALE];
+/// The smallest cell side at which the count is written into the cell.
+const MIN_CELL_WITH_COUNT: i32 = 26 * SCALE;
+/// Characters of a class name; longer names are cut.
+const MAX_NAME: usize = 18;
 
-/// How many images of each class (row) were taken for each class (column).
+/// How many images of each true class (row) were predicted as each class (column).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Matrix {
-    /// The classes' names.
+pub struct ConfusionMatrix {
+    /// Class names.
     pub classes: Vec<String>,
-    /// Counts.
+    /// Counts by true class, then by predicted class.
     pub counts: Vec<Vec<u64>>,
 }
 
-/// Two classes and how often each was taken for the other.
+/// Two classes and how often each was predicted as the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
-    /// The classes, the lower number first.
+pub struct ConfusedPair {
+    /// Class indices, the lower one first.
     pub classes: [usize; 2],
-    /// Images of the first that were taken for the second, and of the second for the first.
+    /// Images of the first class predicted as the second, and images of the second predicted as the first.
     pub counts: [u64; 2],
 }
 
-impl Pair {
+impl ConfusedPair {
     /// Mistakes in either direction.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
 
-impl Matrix {
-    /// Images that were taken for what they show.
-    pub fn right(&self) -> u64 {
+impl ConfusionMatrix {
+    /// Images that were classified correctly.
+    pub fn correct(&self) -> u64 {
         self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
     }
 
-    /// The unordered pairs that were confused, the most frequent first; pairs as frequent as each other in the classes' order.
-    pub fn pairs(&self) -> Vec<Pair> {
+    /// The unordered pairs that were confused, the most frequent first; pairs with equal counts in class order.
+    pub fn pairs(&self) -> Vec<ConfusedPair> {
         let classes = self.counts.len();
         let all = (0..classes).flat_map(|a| (a + 1..classes).map(move |b| [a, b]));
-        let pair = |[a, b]: [usize; 2]| Pair { classes: [a, b], counts: [self.counts[a][b], self.counts[b][a]] };
-        let mut pairs: Vec<Pair> = all.map(pair).filter(|pair| pair.total() > 0).collect();
+        let pair =
+            |[a, b]: [usize; 2]| ConfusedPair { classes: [a, b], counts: [self.counts[a][b], self.counts[b][a]] };
+        let mut pairs: Vec<ConfusedPair> = all.map(pair).filter(|pair| pair.total() > 0).collect();
         pairs.sort_by_key(|pair| std::cmp::Reverse(pair.total()));
         pairs
     }
 
     fn cell(&self) -> i32 {
-        (SIDE / self.counts.len().max(1) as i32).clamp(CELL[0], CELL[1])
+        (SIDE / self.counts.len().max(1) as i32).clamp(CELL_SIDES[0], CELL_SIDES[1])
     }
 
-    /// Height of the names' letters.
+    /// Font size of the class names.
     fn letters(&self) -> i32 {
-        (self.cell() - FINE).clamp(7 * FINE, 15 * FINE)
+        (self.cell() - SCALE).clamp(7 * SCALE, 15 * SCALE)
     }
 
     fn name(&self, class: usize) -> String {
         let name = self.classes.get(class).map_or("", String::as_str);
-        if name.chars().count() <= LETTERS {
+        if name.chars().count() <= MAX_NAME {
             return name.into();
         }
-        name.chars().take(LETTERS - 1).chain(['…']).collect()
+        name.chars().take(MAX_NAME - 1).chain(['…']).collect()
     }
 
-    /// Room for the names beside and above the cells, with what the axis is called.
+    /// Space for the class names and the axis title, left of and above the cells.
     fn names_width(&self) -> i32 {
         let longest = (0..self.counts.len()).map(|class| self.name(class).chars().count()).max().unwrap_or(0) as i32;
-        longest.max(2) * self.letters() * 3 / 5 + 2 * MARGIN + 19 * FINE
+        longest.max(2) * self.letters() * 3 / 5 + 2 * MARGIN + 19 * SCALE
     }
 
     fn places(&self) -> impl Iterator<Item = (usize, usize, [i32; 2])> {
@@ -86,9 +89,9 @@ impl Matrix {
     }
 }
 
-impl Drawing for Matrix {
+impl Drawing for ConfusionMatrix {
     fn label(&self) -> String {
-        format!("Confusion matrix of {} classes; the pairs most often confused stand below it", self.classes.len())
+        format!("Confusion matrix of {} classes; the most confused pairs are listed below it", self.classes.len())
     }
 
     fn size(&self) -> (u32, u32) {
@@ -102,17 +105,21 @@ impl Drawing for Matrix {
         let end = start + self.counts.len() as i32 * cell;
         let middle = (start + end) / 2;
         let (beside, above) = (HPos::Center, VPos::Top);
-        area.draw(&Text::new("taken for", (middle, MARGIN), text(15 * FINE, FAINT, (beside, above))))?;
-        area.draw(&Text::new("shown", (MARGIN, middle), upright(15 * FINE, FAINT, (HPos::Center, VPos::Top))))?;
+        area.draw(&Text::new("predicted", (middle, MARGIN), text(15 * SCALE, CAPTION_COLOR, (beside, above))))?;
+        area.draw(&Text::new(
+            "true class",
+            (MARGIN, middle),
+            upright(15 * SCALE, CAPTION_COLOR, (HPos::Center, VPos::Top)),
+        ))?;
         for class in 0..self.counts.len() {
             let at = start + class as i32 * cell + cell / 2;
-            let (row, column) = (text(letters, INK, (HPos::Right, VPos::Center)), (HPos::Left, VPos::Center));
-            area.draw(&Text::new(self.name(class), (start - 3 * FINE, at), row))?;
+            let (row, column) = (text(letters, TEXT_COLOR, (HPos::Right, VPos::Center)), (HPos::Left, VPos::Center));
+            area.draw(&Text::new(self.name(class), (start - 3 * SCALE, at), row))?;
             if self.name(class).chars().count() <= 2 {
-                let short = text(letters, INK, (HPos::Center, VPos::Bottom));
-                area.draw(&Text::new(self.name(class), (at, start - 3 * FINE), short))?;
+                let short = text(letters, TEXT_COLOR, (HPos::Center, VPos::Bottom));
+                area.draw(&Text::new(self.name(class), (at, start - 3 * SCALE), short))?;
             } else {
-                area.draw(&Text::new(self.name(class), (at, start - 3 * FINE), upright(letters, INK, column)))?;
+                area.draw(&Text::new(self.name(class), (at, start - 3 * SCALE), upright(letters, TEXT_COLOR, column)))?;
             }
         }
         for (row, column, [x, y]) in self.places() {
@@ -121,32 +128,32 @@ impl Drawing for Matrix {
                 continue;
             }
             let share = count as f64 / all.max(1) as f64;
-            // The root shows few mistakes too. What is right is blue, what is wrong is red.
-            let colour = if row == column { SERIES[0] } else { SERIES[1] }.mix(0.08 + 0.84 * share.sqrt());
+            // The square root makes rare mistakes visible. Correct is blue, wrong is orange.
+            let colour = if row == column { CURVE_COLORS[0] } else { CURVE_COLORS[1] }.mix(0.08 + 0.84 * share.sqrt());
             area.draw(&Rectangle::new([(x, y), (x + cell, y + cell)], colour.filled()))?;
-            if cell >= WRITTEN {
-                let style = text((cell / 3).min(14 * FINE), INK, (HPos::Center, VPos::Center));
+            if cell >= MIN_CELL_WITH_COUNT {
+                let style = text((cell / 3).min(14 * SCALE), TEXT_COLOR, (HPos::Center, VPos::Center));
                 area.draw(&Text::new(count.to_string(), (x + cell / 2, y + cell / 2), style))?;
             }
         }
         for line in 0..=self.counts.len() {
             let at = start + line as i32 * cell;
-            area.draw(&PathElement::new(vec![(start, at), (end, at)], RULE.stroke_width(1)))?;
-            area.draw(&PathElement::new(vec![(at, start), (at, end)], RULE.stroke_width(1)))?;
+            area.draw(&PathElement::new(vec![(start, at), (end, at)], GRID_COLOR.stroke_width(1)))?;
+            area.draw(&PathElement::new(vec![(at, start), (at, end)], GRID_COLOR.stroke_width(1)))?;
         }
         Ok(())
     }
 
-    fn hints(&self) -> Vec<Hint> {
+    fn tooltips(&self) -> Vec<Tooltip> {
         let cell = self.cell();
         let hint = |(row, column, [x, y]): (usize, usize, [i32; 2])| {
             let (count, all) = (self.counts[row][column], self.counts[row].iter().sum::<u64>());
             let (shown, taken) = (&self.classes[row], &self.classes[column]);
             let text = match row == column {
-                true => format!("{shown}: {count} of {all} right"),
-                false => format!("{shown} taken for {taken}: {count} of {all}"),
+                true => format!("{shown}: {count} of {all} correct"),
+                false => format!("{shown} predicted as {taken}: {count} of {all}"),
             };
-            (count > 0).then_some(Hint { place: [x, y, cell, cell], text })
+            (count > 0).then_some(Tooltip { place: [x, y, cell, cell], text })
         };
         self.places().filter_map(hint).collect()
     }
@@ -157,17 +164,17 @@ mod tests {
     use super::*;
     use crate::report::draw;
 
-    fn matrix(classes: usize) -> Matrix {
+    fn matrix(classes: usize) -> ConfusionMatrix {
         let count = |row: usize, column: usize| if row == column { 40 } else { ((row * 7 + column * 3) % 5) as u64 };
         let counts = (0..classes).map(|row| (0..classes).map(|column| count(row, column)).collect()).collect();
-        Matrix { classes: (0..classes).map(|class| format!("class {class}")).collect(), counts }
+        ConfusionMatrix { classes: (0..classes).map(|class| format!("class {class}")).collect(), counts }
     }
 
     #[test]
     fn pairs_are_unordered_and_the_most_frequent_come_first() {
         let counts = vec![vec![9, 1, 0], vec![4, 9, 2], vec![0, 5, 9]];
-        let pairs = Matrix { classes: vec!["a".into(), "b".into(), "c".into()], counts }.pairs();
-        assert_eq!(pairs[0], Pair { classes: [1, 2], counts: [2, 5] });
+        let pairs = ConfusionMatrix { classes: vec!["a".into(), "b".into(), "c".into()], counts }.pairs();
+        assert_eq!(pairs[0], ConfusedPair { classes: [1, 2], counts: [2, 5] });
         assert_eq!((pairs[1].classes, pairs[1].total(), pairs.len()), ([0, 1], 5, 2));
     }
 
@@ -176,7 +183,7 @@ mod tests {
         for classes in [1, 2, 36, 100] {
             let matrix = matrix(classes);
             let page = draw::inline(&matrix).expect("drawn").into_string();
-            assert_eq!(page.matches("<title>").count(), matrix.hints().len(), "{classes}");
+            assert_eq!(page.matches("<title>").count(), matrix.tooltips().len(), "{classes}");
             assert!(page.len() < 2_000_000, "{classes}: {}", page.len());
             assert!(page.contains("class 0: 40 of "), "{classes}");
             let (width, _) = matrix.size();
@@ -187,7 +194,7 @@ mod tests {
 
     #[test]
     fn long_names_are_cut() {
-        let long = Matrix { classes: vec!["a name that goes on and on".into()], counts: vec![vec![1]] };
+        let long = ConfusionMatrix { classes: vec!["a name that goes on and on".into()], counts: vec![vec![1]] };
         assert_eq!(long.name(0), "a name that goes …");
     }
 }

@@ -1,42 +1,44 @@
-//! Curves over epochs: axes, grid, lines and their names.
+//! Plots of metrics over epochs: axes, grid, curves and legend.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::draw::{Area, Drawing, Drawn, FAINT, FINE, INK, LETTERS, RULE, SERIES, font, text};
+use super::draw::{
+    Area, CAPTION_COLOR, CURVE_COLORS, Drawing, Drawn, GRID_COLOR, LETTERS, SCALE, TEXT_COLOR, font, text,
+};
 use crate::train::EpochLine;
 
-const WIDTH: i32 = 520 * FINE;
-/// Height of the part inside the axes, with their numbers.
-const PLOT: i32 = 290 * FINE;
+const WIDTH: i32 = 520 * SCALE;
+/// Height of the plot area, with the axis labels.
+const PLOT_HEIGHT: i32 = 290 * SCALE;
 /// Height of a line of the legend.
-const ROW: i32 = 23 * FINE;
-const MARGIN: i32 = 10 * FINE;
-/// Epochs up to which each is marked by a point.
-const MARKED: usize = 40;
+const LEGEND_ROW: i32 = 23 * SCALE;
+const MARGIN: i32 = 10 * SCALE;
+/// Curves with at most so many epochs have a dot for each.
+const MAX_DOTS: usize = 40;
 
-/// A named line.
+/// One metric of one run over epochs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
-    /// What it is.
+pub struct Curve {
+    /// Its name in the legend.
     pub name: String,
-    /// Epochs from 1, and values.
+    /// Epoch (from 1) and value.
     pub points: Vec<(f64, f64)>,
 }
 
-/// How values are written.
+/// How values are formatted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Fractions, as percent.
+    /// Fractions, written as percent.
     Percent,
-    /// As they are.
+    /// Plain numbers.
     Plain,
     /// Decibels.
     Decibel,
 }
 
 impl Unit {
-    /// A value for people.
+    /// A value with its unit.
     pub fn show(self, value: f64) -> String {
         match self {
             Self::Percent => format!("{:.2} %", 100.0 * value),
@@ -46,7 +48,7 @@ impl Unit {
         }
     }
 
-    /// A value at an axis whose marks are `step` apart.
+    /// The label of an axis tick; ticks are `step` apart.
     fn mark(self, value: f64, step: f64) -> String {
         let (value, step) = if self == Self::Percent { (100.0 * value, 100.0 * step) } else { (value, step) };
         if value != 0.0 && value.abs() < 0.001 {
@@ -57,59 +59,59 @@ impl Unit {
     }
 }
 
-/// Lines over epochs.
+/// A plot of one or more curves over epochs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Curves {
-    /// What is drawn upwards, as in `accuracy`.
+pub struct CurvePlot {
+    /// What the y axis shows, such as `accuracy`.
     pub what: String,
     /// Its unit.
     pub unit: Unit,
-    /// The lines; the first seven have colours of their own.
-    pub lines: Vec<Line>,
+    /// The curves; after the first seven, colors repeat with dashed lines.
+    pub curves: Vec<Curve>,
 }
 
-/// A line of what `of` takes from each epoch; none where it takes nothing.
-pub fn line(name: &str, metrics: &[EpochLine], of: impl Fn(&EpochLine) -> Option<f64>) -> Option<Line> {
+/// The curve of the value that `of` reads from each epoch; none when no epoch has that value.
+pub fn curve(name: &str, metrics: &[EpochLine], of: impl Fn(&EpochLine) -> Option<f64>) -> Option<Curve> {
     let points = metrics.iter().filter_map(|epoch| Some((f64::from(epoch.epoch), of(epoch)?)));
     let points: Vec<_> = points.filter(|(_, value)| value.is_finite()).collect();
-    (!points.is_empty()).then(|| Line { name: name.into(), points })
+    (!points.is_empty()).then(|| Curve { name: name.into(), points })
 }
 
-/// The curves of one run, each with the name of its file.
-pub fn of_run(metrics: &[EpochLine]) -> Vec<(&'static str, Curves)> {
-    let curves = |file, what: &str, unit, lines: [Option<Line>; 2]| {
-        let lines: Vec<Line> = lines.into_iter().flatten().collect();
-        (!lines.is_empty()).then(|| (file, Curves { what: what.into(), unit, lines }))
+/// The plots of one run, each with its file name.
+pub fn of_run(metrics: &[EpochLine]) -> Vec<(&'static str, CurvePlot)> {
+    let curves = |file, what: &str, unit, lines: [Option<Curve>; 2]| {
+        let lines: Vec<Curve> = lines.into_iter().flatten().collect();
+        (!lines.is_empty()).then(|| (file, CurvePlot { what: what.into(), unit, curves: lines }))
     };
-    let train_accuracy = line("train", metrics, |epoch| epoch.train_accuracy);
-    let val_accuracy = line("validation", metrics, |epoch| epoch.val_accuracy);
+    let train_accuracy = curve("train", metrics, |epoch| epoch.train_accuracy);
+    let val_accuracy = curve("validation", metrics, |epoch| epoch.val_accuracy);
     let (train_loss, val_loss) =
-        (line("train", metrics, |epoch| Some(epoch.train_loss)), line("validation", metrics, |epoch| epoch.val_loss));
-    let psnr = line("validation", metrics, |epoch| epoch.val_psnr);
-    let rate = line("learning rate", metrics, |epoch| Some(epoch.lr));
+        (curve("train", metrics, |epoch| Some(epoch.train_loss)), curve("validation", metrics, |epoch| epoch.val_loss));
+    let psnr = curve("validation", metrics, |epoch| epoch.val_psnr);
+    let rate = curve("learning rate", metrics, |epoch| Some(epoch.lr));
     let all = [
         curves("accuracy", "accuracy", Unit::Percent, [train_accuracy, val_accuracy]),
         curves("psnr", "peak signal-to-noise ratio", Unit::Decibel, [None, psnr]),
-        curves("loss", "loss of an image", Unit::Plain, [train_loss, val_loss]),
+        curves("loss", "loss per image", Unit::Plain, [train_loss, val_loss]),
         curves("learning_rate", "learning rate", Unit::Plain, [rate, None]),
     ];
     all.into_iter().flatten().collect()
 }
 
-impl Curves {
-    /// The legend's names, with the last value of each line.
+impl CurvePlot {
+    /// The legend's entries: name and last value of each curve.
     fn names(&self) -> Vec<String> {
-        let last = |line: &Line| line.points.last().map_or(0.0, |&(_, value)| value);
-        self.lines.iter().map(|line| format!("{}: {}", line.name, self.unit.show(last(line)))).collect()
+        let last = |line: &Curve| line.points.last().map_or(0.0, |&(_, value)| value);
+        self.curves.iter().map(|line| format!("{}: {}", line.name, self.unit.show(last(line)))).collect()
     }
 
-    /// Where each name stands, in rows: left and row.
+    /// Left edge and row of each legend entry.
     fn legend(&self) -> Vec<(i32, i32)> {
         let (mut x, mut row) = (0, 0);
         let room = WIDTH - 7 * MARGIN;
         let place = |name: &String| {
-            // Letters are narrower than high; a reader's own font may be wider than ours.
-            let width = name.chars().count() as i32 * LETTERS * 3 / 5 + 44 * FINE;
+            // An estimate: a browser's own font may be wider than ours.
+            let width = name.chars().count() as i32 * LETTERS * 3 / 5 + 44 * SCALE;
             if x > 0 && x + width > room {
                 (x, row) = (0, row + 1);
             }
@@ -121,19 +123,19 @@ impl Curves {
 
     fn head(&self) -> i32 {
         let rows = self.legend().last().map_or(0, |&(_, row)| row + 1);
-        MARGIN + ROW + rows * ROW
+        MARGIN + LEGEND_ROW + rows * LEGEND_ROW
     }
 
-    /// The epochs and the values that the axes reach over.
+    /// The ranges of the axes: epochs, values.
     fn ranges(&self) -> [(f64, f64); 2] {
-        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let points = || self.curves.iter().flat_map(|line| &line.points);
         let over = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
         };
         let (first, last) = over(&mut points().map(|&(epoch, _)| epoch));
         let (low, high) = over(&mut points().map(|&(_, value)| value));
         let room = if high > low { 0.06 * (high - low) } else { (0.5 * high.abs()).max(1e-6) };
-        // What cannot be negative has an axis that is not, and one near 0 begins there.
+        // An axis of values near 0 that are never negative starts at 0.
         let bottom = if low >= 0.0 && low < 0.4 * high { 0.0 } else { low - room };
         let top = if self.unit == Unit::Percent { (high + room).min(1.0) } else { high + room };
         let top = if top > bottom { top } else { bottom + 1e-6 };
@@ -141,13 +143,13 @@ impl Curves {
     }
 }
 
-impl Drawing for Curves {
+impl Drawing for CurvePlot {
     fn label(&self) -> String {
-        format!("{} by epoch; at the end {}", self.what, self.names().join(", "))
+        format!("{} by epoch; last values: {}", self.what, self.names().join(", "))
     }
 
     fn size(&self) -> (u32, u32) {
-        (WIDTH as u32, (self.head() + PLOT) as u32)
+        (WIDTH as u32, (self.head() + PLOT_HEIGHT) as u32)
     }
 
     fn draw<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B> {
@@ -159,20 +161,20 @@ impl Drawing for Curves {
         } else {
             ""
         };
-        let title = text(LETTERS + 2 * FINE, INK, (HPos::Left, VPos::Top));
+        let title = text(LETTERS + 2 * SCALE, TEXT_COLOR, (HPos::Left, VPos::Top));
         area.draw(&Text::new(format!("{}{unit}", self.what), (MARGIN, MARGIN), title))?;
         for (number, ((x, row), name)) in self.legend().into_iter().zip(self.names()).enumerate() {
-            let (left, middle) = (MARGIN + x, MARGIN + ROW + row * ROW + ROW / 2);
-            let sample = vec![(left, middle), (left + 22 * FINE, middle)];
+            let (left, middle) = (MARGIN + x, MARGIN + LEGEND_ROW + row * LEGEND_ROW + LEGEND_ROW / 2);
+            let sample = vec![(left, middle), (left + 22 * SCALE, middle)];
             area.draw(&PathElement::new(sample, stroke(number)))?;
-            let style = text(LETTERS, INK, (HPos::Left, VPos::Center));
-            area.draw(&Text::new(name, (left + 28 * FINE, middle), style))?;
+            let style = text(LETTERS, TEXT_COLOR, (HPos::Left, VPos::Center));
+            area.draw(&Text::new(name, (left + 28 * SCALE, middle), style))?;
         }
         let [(first, last), (bottom, top)] = self.ranges();
         let plot = area.margin(head, MARGIN, MARGIN, 2 * MARGIN);
         let mut chart = ChartBuilder::on(&plot)
-            .x_label_area_size(46 * FINE)
-            .y_label_area_size(60 * FINE)
+            .x_label_area_size(46 * SCALE)
+            .y_label_area_size(60 * SCALE)
             .build_cartesian_2d(first..last, bottom..top)?;
         let letters = |colour: RGBColor| font(LETTERS).color(&colour);
         let whole = |value: &f64| if value.fract() == 0.0 { format!("{value}") } else { String::new() };
@@ -183,22 +185,22 @@ impl Drawing for Curves {
             .x_label_formatter(&whole)
             .y_label_formatter(&|value| self.unit.mark(*value, (top - bottom) / 6.0))
             .x_desc("epoch")
-            .axis_desc_style(letters(FAINT))
-            .label_style(letters(INK))
-            .axis_style(FAINT.stroke_width(FINE as u32))
-            .bold_line_style(RULE.stroke_width(FINE as u32))
+            .axis_desc_style(letters(CAPTION_COLOR))
+            .label_style(letters(TEXT_COLOR))
+            .axis_style(CAPTION_COLOR.stroke_width(SCALE as u32))
+            .bold_line_style(GRID_COLOR.stroke_width(SCALE as u32))
             .light_line_style(TRANSPARENT)
             .draw()?;
-        for (number, line) in self.lines.iter().enumerate() {
+        for (number, line) in self.curves.iter().enumerate() {
             let points = || line.points.iter().copied();
-            if number < SERIES.len() {
+            if number < CURVE_COLORS.len() {
                 chart.draw_series(LineSeries::new(points(), stroke(number)))?;
             } else {
-                // Colours come again; a line that has one for the second time is dashed.
-                chart.draw_series(DashedLineSeries::new(points(), 6 * FINE, 4 * FINE, stroke(number)))?;
+                // The second curve with the same color is dashed.
+                chart.draw_series(DashedLineSeries::new(points(), 6 * SCALE, 4 * SCALE, stroke(number)))?;
             }
-            if line.points.len() <= MARKED {
-                let mark = |point| Circle::new(point, 2 * FINE, SERIES[number % SERIES.len()].filled());
+            if line.points.len() <= MAX_DOTS {
+                let mark = |point| Circle::new(point, 2 * SCALE, CURVE_COLORS[number % CURVE_COLORS.len()].filled());
                 chart.draw_series(points().map(mark))?;
             }
         }
@@ -207,7 +209,7 @@ impl Drawing for Curves {
 }
 
 fn stroke(number: usize) -> ShapeStyle {
-    SERIES[number % SERIES.len()].stroke_width(2 * FINE as u32)
+    CURVE_COLORS[number % CURVE_COLORS.len()].stroke_width(2 * SCALE as u32)
 }
 
 #[cfg(test)]
@@ -253,10 +255,10 @@ mod tests {
 
     #[test]
     fn many_names_take_rows_and_room() {
-        let lines = (0..20).map(|i| Line { name: format!("a run of a long name {i}"), points: vec![(1.0, 1.0)] });
-        let curves = Curves { what: "loss".into(), unit: Unit::Plain, lines: lines.collect() };
+        let lines = (0..20).map(|i| Curve { name: format!("a run of a long name {i}"), points: vec![(1.0, 1.0)] });
+        let curves = CurvePlot { what: "loss".into(), unit: Unit::Plain, curves: lines.collect() };
         assert!(curves.legend().iter().all(|&(x, _)| x < WIDTH / 2 + 1));
-        assert_eq!(curves.size().1 as i32, curves.head() + PLOT);
+        assert_eq!(curves.size().1 as i32, curves.head() + PLOT_HEIGHT);
         assert!(draw::svg(&curves).is_ok());
     }
 }

@@ -1,7 +1,7 @@
-//! How a drawing becomes a file and a part of a page: one description, drawn by plotters as SVG and as pixels.
+//! Drawings as SVG files, as PNG files and as inline SVG of a page. plotters draws all three from one description.
 //!
-//! A drawing uses the colours of this file and no others. On a page each of them becomes a CSS variable, so that one drawing
-//! serves the light and the dark scheme; in a file they stand as they are, on white.
+//! A drawing uses only the colors of this file. On a page each color becomes a CSS variable, so that one drawing serves the
+//! light and the dark color scheme. A file has the colors themselves on a white background.
 
 use std::fmt::Write;
 use std::sync::Once;
@@ -15,20 +15,20 @@ use plotters::style::{FontStyle, FontTransform, register_font};
 
 use crate::{Error, Result};
 
-/// Pixels of a drawing for one of the page's: lines then stand finely enough, and a file is sharp.
-pub const FINE: i32 = 2;
-/// Height of ordinary letters in a drawing.
-pub const LETTERS: i32 = 16 * FINE;
+/// Pixels of a drawing per CSS pixel of the page: lines can be thin, and PNG files are sharp.
+pub const SCALE: i32 = 2;
+/// Default font size in a drawing.
+pub const LETTERS: i32 = 16 * SCALE;
 
-/// Text and axes.
-pub const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
-/// What stands back: captions of axes.
-pub const FAINT: RGBColor = RGBColor(0x59, 0x63, 0x6e);
-/// Lines of a grid.
-pub const RULE: RGBColor = RGBColor(0xdf, 0xe3, 0xe8);
-/// The colours of lines, told apart by people who see few colours: M. Okabe and K. Ito, "Color universal design", 2008; their
-/// yellow, which no white page shows, is left out.
-pub const SERIES: [RGBColor; 7] = [
+/// Color of text and axes.
+pub const TEXT_COLOR: RGBColor = RGBColor(0x1f, 0x23, 0x28);
+/// Color of axis titles.
+pub const CAPTION_COLOR: RGBColor = RGBColor(0x59, 0x63, 0x6e);
+/// Color of grid lines.
+pub const GRID_COLOR: RGBColor = RGBColor(0xdf, 0xe3, 0xe8);
+/// Colors of curves that color-blind people can distinguish: M. Okabe and K. Ito, "Color universal design", 2008. Their yellow
+/// is left out, because it is hard to see on white.
+pub const CURVE_COLORS: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xb2),
     RGBColor(0xd5, 0x5e, 0x00),
     RGBColor(0x00, 0x9e, 0x73),
@@ -38,43 +38,43 @@ pub const SERIES: [RGBColor; 7] = [
     RGBColor(0x50, 0x50, 0x50),
 ];
 
-/// Where a drawing is drawn.
+/// The area to draw on.
 pub type Area<B> = DrawingArea<B, Shift>;
-/// How drawing ends.
+/// The result of drawing.
 pub type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
 
-/// A part of a drawing that says more to who points at it.
+/// A rectangle of a drawing that shows a text under the mouse pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hint {
+pub struct Tooltip {
     /// Left, top, width and height.
     pub place: [i32; 4],
-    /// What it says.
+    /// The text.
     pub text: String,
 }
 
-/// What can be drawn.
+/// A plot that can be drawn by any backend.
 pub trait Drawing {
-    /// What it shows, for who cannot see it.
+    /// A description for screen readers.
     fn label(&self) -> String;
     /// Width and height.
     fn size(&self) -> (u32, u32);
-    /// Draws it on an area of that size.
+    /// Draws on an area of that size.
     ///
     /// # Errors
-    /// When the backend refuses.
+    /// When the backend fails.
     fn draw<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B>;
-    /// What its parts say.
-    fn hints(&self) -> Vec<Hint> {
+    /// Texts under the mouse pointer.
+    fn tooltips(&self) -> Vec<Tooltip> {
         Vec::new()
     }
 }
 
-/// Text of a height and colour, held where `pos` says.
+/// A text style of this font size, color and anchor.
 pub fn text(letters: i32, colour: RGBColor, pos: (HPos, VPos)) -> TextStyle<'static> {
     styled(font(letters), colour, pos)
 }
 
-/// The same, read from below upwards.
+/// The same, rotated to read from bottom to top.
 pub fn upright(letters: i32, colour: RGBColor, pos: (HPos, VPos)) -> TextStyle<'static> {
     styled(font(letters).transform(FontTransform::Rotate270), colour, pos)
 }
@@ -83,17 +83,17 @@ fn styled(font: FontDesc<'static>, colour: RGBColor, (across, down): (HPos, VPos
     TextStyle { font, color: colour.to_backend_color(), pos: Pos::new(across, down) }
 }
 
-/// The font of all drawings: in SVG that of whoever reads it, in pixels the one inside the program.
+/// The font of all drawings: SVG uses the viewer's sans-serif font, PNG the font inside the program.
 pub fn font(letters: i32) -> FontDesc<'static> {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        // Without a font there would be no text in pixels, and drawing says so.
+        // If this fails, drawing text in pixels returns an error.
         let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
     });
     ("sans-serif", letters).into_font()
 }
 
-/// A drawing as SVG with its text as text.
+/// A drawing as an SVG file; text stays text.
 ///
 /// # Errors
 /// When it cannot be drawn.
@@ -105,10 +105,10 @@ pub fn svg(drawing: &impl Drawing) -> Result<String> {
         drawing.draw(&area).map_err(refused)?;
         area.present().map_err(refused)?;
     }
-    Ok(with_hints(&whole, drawing))
+    Ok(with_tooltips(&whole, drawing))
 }
 
-/// A drawing as a part of a page: no colour of its own, and as wide as the page lets it be.
+/// A drawing as inline SVG: colors are CSS variables, and the width follows the page.
 ///
 /// # Errors
 /// When it cannot be drawn.
@@ -119,7 +119,7 @@ pub fn inline(drawing: &impl Drawing) -> Result<Markup> {
         drawing.draw(&area).map_err(refused)?;
         area.present().map_err(refused)?;
     }
-    let whole = with_hints(&whole, drawing);
+    let whole = with_tooltips(&whole, drawing);
     let mut inside = whole.split_once('\n').map_or("", |(_, rest)| rest).replace("</svg>\n", "");
     for (colour, variable) in variables() {
         inside = inside.replace(&format!("\"{}\"", hex(colour)), &format!("\"var(--{variable})\""));
@@ -127,13 +127,13 @@ pub fn inline(drawing: &impl Drawing) -> Result<Markup> {
     let (width, height) = drawing.size();
     Ok(html! {
         svg viewBox=(format!("0 0 {width} {height}")) role="img" aria-label=(drawing.label())
-            style=(format!("max-width:{}px", width as i32 / FINE)) {
+            style=(format!("max-width:{}px", width as i32 / SCALE)) {
             (PreEscaped(inside))
         }
     })
 }
 
-/// A drawing in pixels, as the bytes of a PNG.
+/// A drawing as the bytes of a PNG.
 ///
 /// # Errors
 /// When it cannot be drawn.
@@ -150,9 +150,9 @@ pub fn png(drawing: &impl Drawing) -> Result<Vec<u8>> {
     super::embed::png(&image)
 }
 
-/// The CSS variables of the colours, in the light and the dark scheme.
+/// The CSS variables of the colors, for the light and the dark color scheme.
 pub fn schemes() -> [String; 2] {
-    // In the dark, lines are lighter; their order of hues stays.
+    // Lighter colors with the same hues, in the order of `variables`.
     let dark = ["e6edf3", "9aa4ae", "343b44", "56b4e9", "f0883e", "2fc79a", "e3a1c7", "f2c14e", "a5d8f7", "b5b5b5"];
     let mut schemes = [String::new(), String::new()];
     for ((colour, variable), dark) in variables().into_iter().zip(dark) {
@@ -162,26 +162,27 @@ pub fn schemes() -> [String; 2] {
     schemes
 }
 
-/// The colours of this file, each with the CSS variable that stands for it.
+/// The colors of this file, each with its CSS variable.
 fn variables() -> Vec<(RGBColor, String)> {
-    let fixed = [(INK, "ink"), (FAINT, "faint"), (RULE, "rule")].map(|(colour, name)| (colour, name.to_owned()));
-    let series = SERIES.into_iter().enumerate().map(|(number, colour)| (colour, format!("s{number}")));
+    let fixed = [(TEXT_COLOR, "ink"), (CAPTION_COLOR, "faint"), (GRID_COLOR, "rule")]
+        .map(|(colour, name)| (colour, name.to_owned()));
+    let series = CURVE_COLORS.into_iter().enumerate().map(|(number, colour)| (colour, format!("s{number}")));
     fixed.into_iter().chain(series).collect()
 }
 
-/// As plotters writes colours.
+/// A color in the notation that plotters writes.
 fn hex(RGBColor(red, green, blue): RGBColor) -> String {
     format!("#{red:02X}{green:02X}{blue:02X}")
 }
 
-/// Lays the hints over a drawing, as rectangles that nobody sees.
-fn with_hints(whole: &str, drawing: &impl Drawing) -> String {
-    let hints = drawing.hints();
-    if hints.is_empty() {
+/// Adds the hints to an SVG as invisible rectangles.
+fn with_tooltips(whole: &str, drawing: &impl Drawing) -> String {
+    let tooltips = drawing.tooltips();
+    if tooltips.is_empty() {
         return whole.into();
     }
     let mut over = String::from("<g fill=\"none\" pointer-events=\"all\">\n");
-    for Hint { place: [x, y, width, height], text } in hints {
+    for Tooltip { place: [x, y, width, height], text } in tooltips {
         let rect = format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\">");
         let title = html! { title { (text) } }.into_string();
         over += &format!("{rect}{title}</rect>\n");
@@ -207,12 +208,12 @@ mod tests {
             (80, 40)
         }
         fn draw<B: DrawingBackend>(&self, area: &Area<B>) -> Drawn<B> {
-            let ink = text(LETTERS, INK, (HPos::Left, VPos::Top));
-            area.draw(&Rectangle::new([(0, 0), (40, 40)], SERIES[0].filled()))?;
+            let ink = text(LETTERS, TEXT_COLOR, (HPos::Left, VPos::Top));
+            area.draw(&Rectangle::new([(0, 0), (40, 40)], CURVE_COLORS[0].filled()))?;
             area.draw(&Text::new("x < y", (44, 4), ink))
         }
-        fn hints(&self) -> Vec<Hint> {
-            vec![Hint { place: [0, 0, 40, 40], text: "A & B".into() }]
+        fn tooltips(&self) -> Vec<Tooltip> {
+            vec![Tooltip { place: [0, 0, 40, 40], text: "A & B".into() }]
         }
     }
 

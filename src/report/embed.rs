@@ -1,4 +1,4 @@
-//! Images of pixels: of data sets, for a page and for files.
+//! Images of datasets and weights: as PNG files and embedded in a page.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,20 +9,20 @@ use maud::{Markup, html};
 
 use crate::{Error, Result};
 
-/// The longest side of an image that is kept pixel by pixel.
+/// Images with no side longer than this are embedded as PNG in full size.
 const EXACT: u32 = 64;
-/// The longest side of other images, which are shrunk to it.
+/// Larger images are scaled down to this longest side.
 const SHRUNK: u32 = 96;
-/// Quality of these, of 100.
+/// Their JPEG quality, of 100.
 const QUALITY: u8 = 82;
 
-/// Pixels as the bytes of a PNG.
+/// An image as the bytes of a PNG.
 ///
 /// # Errors
 /// When they cannot be written.
 pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    // What is grey takes a third of the room.
+    // A gray image takes a third of the bytes.
     let grey = image.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2]);
     let written = match grey {
         true => to_grey(image).write_to(&mut bytes, ImageFormat::Png),
@@ -36,7 +36,7 @@ fn to_grey(image: &RgbImage) -> GrayImage {
     GrayImage::from_fn(image.width(), image.height(), |x, y| image::Luma([image.get_pixel(x, y).0[0]]))
 }
 
-/// An image `[channels, height, width]` of values from 0 to 1: one channel grey, three in colour.
+/// An RGB image from values `[channels, height, width]` between 0 and 1; one channel becomes gray.
 pub fn pixels(values: &[f32], [channels, height, width]: [usize; 3]) -> RgbImage {
     let plane = height * width;
     let byte = |channel: usize, at: usize| {
@@ -49,7 +49,7 @@ pub fn pixels(values: &[f32], [channels, height, width]: [usize; 3]) -> RgbImage
     })
 }
 
-/// An image inside a page; what is large is shrunk.
+/// An `img` element with the image inside it; large images are scaled down.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -68,7 +68,7 @@ pub fn inside(image: &RgbImage, described: &str) -> Result<Markup> {
     Ok(html! { img src=(source) alt=(described) width="64"; })
 }
 
-/// A file's content as a source that does not leave the page.
+/// The bytes of an image file as a data URI.
 pub fn data_uri(kind: &str, bytes: &[u8]) -> String {
     format!("data:image/{kind};base64,{}", BASE64_STANDARD.encode(bytes))
 }

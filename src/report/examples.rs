@@ -1,97 +1,101 @@
-//! Which images a report shows, and how: those of each mistake, those taken worst and best, images given back.
+//! The images that a report shows: mistakes, the worst and best predictions, reconstructions.
 
 use maud::{Markup, html};
 
-use super::confusion::Pair;
+use super::confusion::ConfusedPair;
 use super::embed::{inside, pixels};
 use super::predictions::{ImagePrediction, Predictions};
 use crate::Result;
 use crate::inference::Reconstruction;
 
-/// Images of each mistake.
-const OF_A_MISTAKE: usize = 6;
-/// Classes that reconstructions are shown of, and images of each.
+/// Images shown of each kind of mistake.
+const IMAGES_PER_MISTAKE: usize = 6;
+/// Number of classes with reconstructions, and images of each.
 const CLASSES: usize = 5;
-const OF_A_CLASS: usize = 2;
-/// The classes that the source report shows, where a set has them.
-const WANTED: [&str; CLASSES] = ["A", "E", "K", "U", "8"];
+const IMAGES_PER_CLASS: usize = 2;
+/// Classes that are shown first when the dataset has them: those of the NIST36 assignment's report.
+const PREFERRED_CLASSES: [&str; CLASSES] = ["A", "E", "K", "U", "8"];
 
-/// Images with a line under each.
+/// Images with a caption each.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shown {
-    /// Image number and line.
+pub struct CaptionedImages {
+    /// Image number and caption.
     pub images: Vec<(usize, String)>,
 }
 
-/// The numbers of the images that were taken for another class, the surest mistakes first.
+/// The numbers of the images of class `label` predicted as class `guess`, the most confident first.
 fn mistaken(each: &[ImagePrediction], label: usize, guess: usize) -> Vec<usize> {
-    let wrong = |outcome: &ImagePrediction| outcome.label == label && outcome.guess == guess;
+    let wrong = |prediction: &ImagePrediction| prediction.label == label && prediction.guess == guess;
     let mut numbers: Vec<usize> = (0..each.len()).filter(|&number| wrong(&each[number])).collect();
-    numbers.sort_by(|&a, &b| each[b].of_guess.total_cmp(&each[a].of_guess));
-    numbers.truncate(OF_A_MISTAKE);
+    numbers.sort_by(|&a, &b| each[b].guess_score.total_cmp(&each[a].guess_score));
+    numbers.truncate(IMAGES_PER_MISTAKE);
     numbers
 }
 
-/// The images of a pair's mistakes: of the first class taken for the second, and the other way.
-pub fn of_pair(outcomes: &Predictions, pair: Pair) -> [Shown; 2] {
+/// The mistakes between two classes: images of the first predicted as the second, then the reverse.
+pub fn mistakes_of_pair(predictions: &Predictions, pair: ConfusedPair) -> [CaptionedImages; 2] {
     let [a, b] = pair.classes;
     [(a, b), (b, a)].map(|(label, guess)| {
-        let line = |number: usize| (number, percent(outcomes.each[number].of_guess));
-        Shown { images: mistaken(&outcomes.each, label, guess).into_iter().map(line).collect() }
+        let line = |number: usize| (number, percent(predictions.each[number].guess_score));
+        CaptionedImages { images: mistaken(&predictions.each, label, guess).into_iter().map(line).collect() }
     })
 }
 
-/// The `count` images with the lowest figure of what they show, and those with the highest: the probability of their class,
-/// or decibels. Never one among both.
-pub fn extremes(outcomes: &Predictions, count: usize) -> [Vec<usize>; 2] {
-    let each = &outcomes.each;
+/// The `count` images with the lowest score and the `count` images with the highest. The score is the probability of the true
+/// class, or the PSNR. No image is in both lists.
+pub fn worst_and_best(predictions: &Predictions, count: usize) -> [Vec<usize>; 2] {
+    let each = &predictions.each;
     let mut numbers: Vec<usize> = (0..each.len()).collect();
-    numbers.sort_by(|&a, &b| each[a].of_label.total_cmp(&each[b].of_label));
+    numbers.sort_by(|&a, &b| each[a].label_score.total_cmp(&each[b].label_score));
     let count = count.min(numbers.len() / 2);
     let worst = numbers[..count].to_vec();
     let best = numbers.iter().rev().take(count).copied().collect();
     [worst, best]
 }
 
-/// The images whose reconstructions are shown: two of each of five classes, as the source report has them, else of the
-/// first classes.
-pub fn to_reconstruct(outcomes: &Predictions, classes: &[String]) -> Vec<usize> {
-    let named = WANTED.iter().filter_map(|&wanted| classes.iter().position(|class| class == wanted));
+/// The images whose reconstructions are shown: two images of each of five classes. [`PREFERRED_CLASSES`] classes come first, then the
+/// others in their order.
+pub fn reconstruction_examples(predictions: &Predictions, classes: &[String]) -> Vec<usize> {
+    let named = PREFERRED_CLASSES.iter().filter_map(|&wanted| classes.iter().position(|class| class == wanted));
     let mut chosen: Vec<usize> = named.collect();
     let others = (0..classes.len()).filter(|class| !chosen.contains(class)).collect::<Vec<_>>();
     chosen.extend(others);
     let of_class = |class: usize| {
-        let numbers = outcomes.each.iter().enumerate().filter(move |(_, outcome)| outcome.label == class);
-        numbers.map(|(number, _)| number).take(OF_A_CLASS).collect::<Vec<_>>()
+        let numbers = predictions.each.iter().enumerate().filter(move |(_, prediction)| prediction.label == class);
+        numbers.map(|(number, _)| number).take(IMAGES_PER_CLASS).collect::<Vec<_>>()
     };
     chosen.into_iter().map(of_class).filter(|numbers| !numbers.is_empty()).take(CLASSES).flatten().collect()
 }
 
-/// Classified images with what each shows, what it was taken for, and how surely.
+/// Classified images, each with its true class, its predicted class and the probability.
 ///
 /// # Errors
 /// When an image cannot be written.
-pub fn figures(outcomes: &Predictions, numbers: &[usize], (classes, input): (&[String], [usize; 3])) -> Result<Markup> {
+pub fn classified_images(
+    predictions: &Predictions,
+    numbers: &[usize],
+    (classes, input): (&[String], [usize; 3]),
+) -> Result<Markup> {
     let line = |&number: &usize| {
-        let ImagePrediction { label, guess, of_label, of_guess } = outcomes.each[number];
+        let ImagePrediction { label, guess, label_score, guess_score } = predictions.each[number];
         let (shown, taken) = (&classes[label], &classes[guess]);
         let line = match label == guess {
-            true => format!("{shown} {}", percent(of_label)),
-            false => format!("{shown}, taken for {taken} {}", percent(of_guess)),
+            true => format!("{shown} {}", percent(label_score)),
+            false => format!("{shown}, predicted {taken} {}", percent(guess_score)),
         };
         (number, line)
     };
-    images(outcomes, &Shown { images: numbers.iter().map(line).collect() }, input)
+    captioned_images(predictions, &CaptionedImages { images: numbers.iter().map(line).collect() }, input)
 }
 
-/// Images of the measured split side by side, a line under each.
+/// Images of the evaluated split side by side, each with its caption.
 ///
 /// # Errors
 /// When an image cannot be written.
-pub fn images(outcomes: &Predictions, shown: &Shown, input: [usize; 3]) -> Result<Markup> {
+pub fn captioned_images(predictions: &Predictions, shown: &CaptionedImages, input: [usize; 3]) -> Result<Markup> {
     let mut all = Vec::new();
     for (number, line) in &shown.images {
-        let values = outcomes.split.image(*number).unwrap_or_default();
+        let values = predictions.split.image(*number).unwrap_or_default();
         all.push((inside(&pixels(&values, input), line)?, line));
     }
     Ok(html! {
@@ -101,16 +105,16 @@ pub fn images(outcomes: &Predictions, shown: &Shown, input: [usize; 3]) -> Resul
     })
 }
 
-/// Originals above what was given back, with a line for each.
+/// Originals above their reconstructions, each pair with a caption.
 ///
 /// # Errors
 /// When an image cannot be written.
-pub fn pairs(back: &Reconstruction, lines: &[String]) -> Result<Markup> {
+pub fn originals_and_reconstructions(reconstructions: &Reconstruction, lines: &[String]) -> Result<Markup> {
     let mut all = Vec::new();
     for (number, line) in lines.iter().enumerate() {
-        let Some((original, given_back)) = back.pair(number) else { continue };
-        let original = inside(&pixels(original, back.shape), "original")?;
-        all.push((original, inside(&pixels(given_back, back.shape), "given back")?, line));
+        let Some((original, reconstruction)) = reconstructions.pair(number) else { continue };
+        let original = inside(&pixels(original, reconstructions.shape), "original")?;
+        all.push((original, inside(&pixels(reconstruction, reconstructions.shape), "reconstruction")?, line));
     }
     Ok(html! {
         div.images {
@@ -119,7 +123,7 @@ pub fn pairs(back: &Reconstruction, lines: &[String]) -> Result<Markup> {
     })
 }
 
-/// A probability for people, without claiming certainty.
+/// A probability in percent; one below 1 is never shown as 100 %.
 pub fn percent(probability: f32) -> String {
     let probability = f64::from(probability);
     match 100.0 * probability {
@@ -134,34 +138,34 @@ mod tests {
     use super::*;
     use crate::data::{Pixels, Split, SplitName};
 
-    fn outcomes() -> Predictions {
+    fn predictions() -> Predictions {
         let each = [(0, 0, 0.9, 0.9), (0, 1, 0.2, 0.8), (1, 0, 0.4, 0.6), (0, 1, 0.05, 0.95), (1, 1, 0.7, 0.7)];
         let each: Vec<ImagePrediction> = each
             .into_iter()
-            .map(|(label, guess, of_label, of_guess)| ImagePrediction { label, guess, of_label, of_guess })
+            .map(|(label, guess, label_score, guess_score)| ImagePrediction { label, guess, label_score, guess_score })
             .collect();
-        let labels = each.iter().map(|outcome| outcome.label as u32).collect();
+        let labels = each.iter().map(|prediction| prediction.label as u32).collect();
         let split = Split { pixels: Pixels::U8(vec![9; 20]), labels };
-        Predictions { part: SplitName::Test, split, of: 5, each }
+        Predictions { split_name: SplitName::Test, split, split_images: 5, each }
     }
 
     #[test]
     fn the_surest_mistakes_of_a_pair_come_first() {
-        let [first, second] = of_pair(&outcomes(), Pair { classes: [0, 1], counts: [2, 1] });
+        let [first, second] = mistakes_of_pair(&predictions(), ConfusedPair { classes: [0, 1], counts: [2, 1] });
         assert_eq!(first.images, [(3, "95.0 %".to_owned()), (1, "80.0 %".to_owned())]);
         assert_eq!(second.images, [(2, "60.0 %".to_owned())]);
     }
 
     #[test]
     fn worst_and_best_are_apart() {
-        assert_eq!(extremes(&outcomes(), 2), [vec![3, 1], vec![0, 4]]);
-        assert_eq!(extremes(&outcomes(), 9), [vec![3, 1], vec![0, 4]]);
+        assert_eq!(worst_and_best(&predictions(), 2), [vec![3, 1], vec![0, 4]]);
+        assert_eq!(worst_and_best(&predictions(), 9), [vec![3, 1], vec![0, 4]]);
     }
 
     #[test]
     fn the_sources_classes_are_shown_where_there_are_such() {
         let classes = ["B".to_owned(), "A".to_owned()];
-        assert_eq!(to_reconstruct(&outcomes(), &classes), [2, 4, 0, 1]);
+        assert_eq!(reconstruction_examples(&predictions(), &classes), [2, 4, 0, 1]);
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! What a person looks at after a run: one HTML page that needs nothing else, and its plots as files.
+//! Reports of runs: one self-contained HTML page per run, its plots as files, and a page that compares runs.
 //!
-//! Everything is drawn from the run directory (`metrics.jsonl`, `summary.json`, the checkpoint) and from the data set where
-//! it is found, so that any run can be reported again. What is missing is said on the page and by [`Report::left_out`].
+//! A report needs only the run directory (`metrics.jsonl`, `summary.json`, the checkpoint) and the dataset, so it can be
+//! written again at any time. Missing parts are named on the page and in [`WrittenReport::left_out`].
 
 mod compare;
 mod confusion;
+mod content;
 mod curves;
 mod draw;
 mod embed;
 mod examples;
-mod material;
+mod loaded_run;
 mod page;
 mod predictions;
 mod run;
@@ -19,5 +20,5 @@ mod step;
 mod weights;
 
 pub use compare::compare;
-pub use run::{Report, ReportOptions, write};
+pub use run::{ReportOptions, WrittenReport, write};
 pub use step::bytes;

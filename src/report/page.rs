@@ -1,5 +1,4 @@
-//! The page itself: what surrounds the sections, and the small parts that several of them use. It needs nothing else: no
-//! script, no font, no image from elsewhere.
+//! The HTML page around the sections, and its tables. The page is self-contained: no script, no external font or image.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -10,22 +9,22 @@ const STYLE: &str = include_str!("page.css");
 /// A section of a page.
 #[derive(Clone, Debug)]
 pub struct Section {
-    /// What links to it name.
+    /// The anchor of links to it.
     pub id: &'static str,
     /// Its heading.
     pub title: &'static str,
-    /// What stands in it.
+    /// Its content.
     pub body: Markup,
 }
 
-/// A page.
+/// An HTML page.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct HtmlPage {
     /// Its heading.
     pub title: String,
-    /// What it is, in a sentence.
+    /// A short description below the heading.
     pub about: String,
-    /// Figures that stand first: what, and how much.
+    /// The main results at the top: name and value.
     pub tiles: Vec<(&'static str, String)>,
     /// What was left out, each as a sentence.
     pub left_out: Vec<String>,
@@ -33,8 +32,8 @@ pub struct Page {
     pub sections: Vec<Section>,
 }
 
-impl Page {
-    /// As HTML.
+impl HtmlPage {
+    /// The page as HTML.
     pub fn html(&self) -> String {
         let [light, dark] = draw::schemes();
         let style = STYLE.replace("LIGHT", &light).replace("DARK", &dark);
@@ -71,12 +70,12 @@ impl Page {
     }
 }
 
-/// A table of names and what they are.
+/// A table of names and values.
 pub fn facts(rows: &[(&str, String)]) -> Markup {
     html! { div.wide { table { tbody { @for (name, value) in rows { tr { th scope="row" { (name) } td { (value) } } } } } } }
 }
 
-/// A table with a head; columns from `text` on are figures.
+/// A table with a head. The first `text` columns hold text, the others numbers.
 pub fn table(head: &[&str], text: usize, rows: &[Vec<String>]) -> Markup {
     html! {
         div.wide { table {

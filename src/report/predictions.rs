@@ -1,4 +1,4 @@
-//! What the trained network makes of each image of a split.
+//! The network's prediction for each image of a split.
 
 use std::path::Path;
 
@@ -10,130 +10,137 @@ use crate::nn::models::Task;
 use crate::train::{Checkpoint, evaluate_each, psnr};
 use crate::{Engine, Error, Result};
 
-use super::material::Material;
+use super::loaded_run::LoadedRun;
 
-/// Floating-point operations that a report takes for measuring where no hardware GPU does it: about half a second on two
-/// cores.
-const ALLOWANCE: u64 = 20_000_000_000;
-/// Images that are measured at least.
-const LEAST: usize = 20;
-/// Images that an autoencoder gives back at a time.
-const AT_ONCE: usize = 1000;
+/// Floating-point operations that a report may spend on evaluation without a hardware GPU: about half a second on two cores.
+const MAX_OPERATIONS: u64 = 20_000_000_000;
+/// The smallest number of images that are evaluated.
+const MIN_IMAGES: usize = 20;
+/// Images that an autoencoder reconstructs at a time.
+const BATCH_IMAGES: usize = 1000;
 
-/// One image and what was made of it.
+/// The prediction for one image.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(into = "Row", from = "Row")]
+#[serde(into = "StoredPrediction", from = "StoredPrediction")]
 pub struct ImagePrediction {
-    /// What it shows.
+    /// The true class.
     pub label: usize,
-    /// What it was taken for; for an autoencoder what it shows.
+    /// The predicted class; for an autoencoder the true class.
     pub guess: usize,
-    /// The probability that the network gave what it shows; for an autoencoder the peak signal-to-noise ratio in dB.
-    pub of_label: f32,
-    /// The probability that it gave what it took it for; for an autoencoder as `of_label`.
-    pub of_guess: f32,
+    /// The probability of the true class; for an autoencoder the PSNR in dB.
+    pub label_score: f32,
+    /// The probability of the predicted class; for an autoencoder the same as `label_score`.
+    pub guess_score: f32,
 }
 
-/// An outcome as it is kept: its fields in their order.
-type Row = (usize, usize, f32, f32);
+/// The fields in the order of the file.
+type StoredPrediction = (usize, usize, f32, f32);
 
-impl From<ImagePrediction> for Row {
-    fn from(ImagePrediction { label, guess, of_label, of_guess }: ImagePrediction) -> Self {
-        (label, guess, of_label, of_guess)
+impl From<ImagePrediction> for StoredPrediction {
+    fn from(ImagePrediction { label, guess, label_score, guess_score }: ImagePrediction) -> Self {
+        (label, guess, label_score, guess_score)
     }
 }
 
-impl From<Row> for ImagePrediction {
-    fn from((label, guess, of_label, of_guess): Row) -> Self {
-        Self { label, guess, of_label, of_guess }
+impl From<StoredPrediction> for ImagePrediction {
+    fn from((label, guess, label_score, guess_score): StoredPrediction) -> Self {
+        Self { label, guess, label_score, guess_score }
     }
 }
 
-/// A split, measured.
+/// The predictions for a split.
 #[derive(Clone, Debug)]
 pub struct Predictions {
-    /// Which.
-    pub part: SplitName,
-    /// The images that were measured.
+    /// Which split.
+    pub split_name: SplitName,
+    /// The images that were evaluated.
     pub split: Split,
-    /// How many the split has.
-    pub of: usize,
-    /// Image by image.
+    /// Images in the whole split.
+    pub split_images: usize,
+    /// One for each image of `split`.
     pub each: Vec<ImagePrediction>,
 }
 
-/// The outcomes of a whole split as a run keeps them, so that another report need not measure it again.
+/// The predictions for a whole split as the run directory stores them, so that the next report need not evaluate again.
 #[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Kept {
-    /// Of which weights.
+struct StoredPredictions {
+    /// Hash of the weights.
     weights_hash: String,
-    /// Of which split.
+    /// Name of the split.
     split: String,
-    /// Label, guess and what the network gave each.
+    /// One for each image.
     #[serde(rename = "pictures")]
     images: Vec<ImagePrediction>,
 }
 
 impl Predictions {
-    /// How many images of each class (row) were taken for each class (column).
+    /// Confusion counts: by true class (row) and predicted class (column).
     pub fn counts(&self, classes: usize) -> Vec<Vec<u64>> {
         let mut counts = vec![vec![0; classes]; classes];
-        for outcome in &self.each {
-            counts[outcome.label][outcome.guess] += 1;
+        for prediction in &self.each {
+            counts[prediction.label][prediction.guess] += 1;
         }
         counts
     }
 
-    /// The mean of what the network gave what each image shows: for an autoencoder its mean decibels.
+    /// The mean of `label_score`: for an autoencoder its mean PSNR.
     pub fn mean(&self) -> f64 {
-        self.each.iter().map(|outcome| f64::from(outcome.of_label)).sum::<f64>() / self.each.len().max(1) as f64
+        self.each.iter().map(|prediction| f64::from(prediction.label_score)).sum::<f64>()
+            / self.each.len().max(1) as f64
     }
 }
 
-/// Measures the test split, else the validation split, else the training split: from `kept`, where the file has the outcomes
-/// of these weights on all of these images; else with `whole` all of its images, else as many of each class as a second
-/// or two allow. Where all were measured, `keep` writes the outcomes there.
+/// Predicts the images of a split: the split asked for, else test, else validation, else train.
+///
+/// If the file `kept` holds the predictions of these weights for the whole split, they are read from it. Otherwise the
+/// network is evaluated: on the whole split with `all_images`, else on as many images of each class as take a second or two.
+/// With `keep`, predictions for a whole split are written to `kept`.
 ///
 /// # Errors
-/// When the data set is not the run's, the device is lost, or the outcomes cannot be kept.
-pub async fn measure(
+/// When the dataset is not the run's, the device is lost, or the file cannot be written.
+pub async fn predict_split(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
     dataset: &Dataset,
-    (part, whole): (Option<SplitName>, bool),
+    (split_name, all_images): (Option<SplitName>, bool),
     (kept, keep): (&Path, bool),
 ) -> Result<Predictions> {
     checkpoint.check_data(dataset)?;
-    let there = |part: &SplitName| dataset.split(*part).is_ok();
-    let part = part.or_else(|| [SplitName::Test, SplitName::Val].into_iter().find(there)).unwrap_or(SplitName::Train);
-    let all = dataset.split(part)?;
-    let model = Material::model(checkpoint)?;
+    let exists = |split_name: &SplitName| dataset.split(*split_name).is_ok();
+    let split_name =
+        split_name.or_else(|| [SplitName::Test, SplitName::Val].into_iter().find(exists)).unwrap_or(SplitName::Train);
+    let all = dataset.split(split_name)?;
+    let model = LoadedRun::model(checkpoint)?;
     let weights_hash = model.parameters().hash(&checkpoint.weights_in_use(model.parameters())?);
-    if let Some(each) = read(kept, &weights_hash, part, all) {
-        return Ok(Predictions { part, split: all.clone(), of: all.len(), each });
+    if let Some(each) = read_stored(kept, &weights_hash, split_name, all) {
+        return Ok(Predictions { split_name, split: all.clone(), split_images: all.len(), each });
     }
-    let most = if whole { all.len() } else { affordable(engine, checkpoint, ALLOWANCE)?.max(LEAST) };
+    let most =
+        if all_images { all.len() } else { affordable_images(engine, checkpoint, MAX_OPERATIONS)?.max(MIN_IMAGES) };
     let split = if most < all.len() { limit(all.clone(), most, checkpoint.recipe.seed) } else { all.clone() };
     let each = match checkpoint.recipe.model.task()? {
-        Task::Classify => classify(engine, checkpoint, &only(dataset, part, split.clone()), part).await?,
-        Task::Reconstruct => compare(engine, checkpoint, &split).await?,
+        Task::Classify => {
+            classify(engine, checkpoint, &dataset_with_only(dataset, split_name, split.clone()), split_name).await?
+        }
+        Task::Reconstruct => reconstruct(engine, checkpoint, &split).await?,
     };
     engine.forget();
     if keep && split.len() == all.len() {
-        let images = Kept { weights_hash, split: part.to_string(), images: each.clone() };
-        let text = serde_json::to_string(&images).map_err(|error| Error::data(format!("the outcomes: {error}")))?;
+        let images = StoredPredictions { weights_hash, split: split_name.to_string(), images: each.clone() };
+        let text = serde_json::to_string(&images)
+            .map_err(|error| Error::data(format!("The predictions cannot be written as JSON: {error}.")))?;
         write_whole(kept, text.as_bytes())?;
     }
-    Ok(Predictions { part, split, of: all.len(), each })
+    Ok(Predictions { split_name, split, split_images: all.len(), each })
 }
 
-/// Kept outcomes, where they are of these weights and images. A file that is none is measured anew.
-fn read(file: &Path, weights_hash: &str, part: SplitName, split: &Split) -> Option<Vec<ImagePrediction>> {
-    let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+/// Stored predictions, if they belong to these weights and images. A missing or damaged file counts as no predictions.
+fn read_stored(file: &Path, weights_hash: &str, split_name: SplitName, split: &Split) -> Option<Vec<ImagePrediction>> {
+    let kept: StoredPredictions = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     let labels = split.labels.iter().map(|&label| label as usize);
     let fits = kept.weights_hash == weights_hash
-        && kept.split == part.to_string()
-        && labels.eq(kept.images.iter().map(|outcome| outcome.label));
+        && kept.split == split_name.to_string()
+        && labels.eq(kept.images.iter().map(|prediction| prediction.label));
     fits.then_some(kept.images)
 }
 
@@ -141,47 +148,49 @@ async fn classify(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
     dataset: &Dataset,
-    part: SplitName,
+    split_name: SplitName,
 ) -> Result<Vec<ImagePrediction>> {
-    let labels = &dataset.split(part)?.labels;
+    let labels = &dataset.split(split_name)?.labels;
     let mut each = Vec::with_capacity(labels.len());
     let mut take = |number: usize, logits: &[f32]| each.push(classified(labels[number] as usize, logits));
-    evaluate_each(engine, checkpoint, dataset, part, &mut take).await?;
+    evaluate_each(engine, checkpoint, dataset, split_name, &mut take).await?;
     Ok(each)
 }
 
-async fn compare(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split) -> Result<Vec<ImagePrediction>> {
+async fn reconstruct(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split) -> Result<Vec<ImagePrediction>> {
     let numbers: Vec<u32> = (0..split.len() as u32).collect();
     let mut each = Vec::with_capacity(numbers.len());
-    for numbers in numbers.chunks(AT_ONCE) {
+    for numbers in numbers.chunks(BATCH_IMAGES) {
         let split = split.select(numbers);
-        let back = give_back(engine, checkpoint, &split).await?;
+        let reconstructions = reconstruct_images(engine, checkpoint, &split).await?;
         for (number, &label) in split.labels.iter().enumerate() {
-            let decibels = back.pair(number).map_or(0.0, |(original, back)| psnr(original, back)) as f32;
+            let decibels =
+                reconstructions.pair(number).map_or(0.0, |(original, reconstructed)| psnr(original, reconstructed))
+                    as f32;
             let label = label as usize;
-            each.push(ImagePrediction { label, guess: label, of_label: decibels, of_guess: decibels });
+            each.push(ImagePrediction { label, guess: label, label_score: decibels, guess_score: decibels });
         }
     }
     Ok(each)
 }
 
-/// What an autoencoder gives back of images.
+/// An autoencoder's reconstructions of images.
 ///
 /// # Errors
 /// When the device is lost.
-pub async fn give_back(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split) -> Result<Reconstruction> {
-    let taken = std::mem::replace(engine, Engine::cpu());
-    let mut reconstructor = Reconstructor::new(taken, checkpoint.clone(), split.len())?;
-    let back = reconstructor.reconstruct(split).await;
+pub async fn reconstruct_images(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split) -> Result<Reconstruction> {
+    let owned = std::mem::replace(engine, Engine::cpu());
+    let mut reconstructor = Reconstructor::new(owned, checkpoint.clone(), split.len())?;
+    let reconstructions = reconstructor.reconstruct(split).await;
     *engine = reconstructor.into_engine();
     engine.forget();
-    back
+    reconstructions
 }
 
-/// A data set that has these images alone.
-fn only(dataset: &Dataset, part: SplitName, split: Split) -> Dataset {
+/// A dataset with only these images.
+fn dataset_with_only(dataset: &Dataset, split_name: SplitName, split: Split) -> Dataset {
     let mut small = dataset.without_images(dataset.input);
-    match part {
+    match split_name {
         SplitName::Train => small.train = split,
         SplitName::Val => small.val = Some(split),
         SplitName::Test => small.test = Some(split),
@@ -189,15 +198,15 @@ fn only(dataset: &Dataset, part: SplitName, split: Split) -> Dataset {
     small
 }
 
-/// How many images the device measures with so many floating-point operations; a hardware GPU any number.
+/// How many images the network can evaluate with so many floating-point operations; unlimited on a hardware GPU.
 ///
 /// # Errors
-/// When the recipe makes no network.
-pub fn affordable(engine: &Engine, checkpoint: &Checkpoint, operations: u64) -> Result<usize> {
+/// When the recipe is invalid.
+pub fn affordable_images(engine: &Engine, checkpoint: &Checkpoint, operations: u64) -> Result<usize> {
     if engine.target().device.is_some_and(|device| device.class != DeviceClass::Software) {
         return Ok(usize::MAX);
     }
-    let layers = Material::model(checkpoint)?.describe()?;
+    let layers = LoadedRun::model(checkpoint)?.describe()?;
     let flops: u64 = layers.iter().filter(|layer| layer.depth == 0).map(|layer| layer.flops).sum();
     let views = checkpoint.recipe.training.tta.map_or(1, |tta| tta.views() as u64);
     Ok((operations / (flops * views).max(1)) as usize)
@@ -205,12 +214,12 @@ pub fn affordable(engine: &Engine, checkpoint: &Checkpoint, operations: u64) -> 
 
 fn classified(label: usize, logits: &[f32]) -> ImagePrediction {
     let highest = logits.iter().copied().fold(f32::MIN, f32::max);
-    let parts: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
-    let sum: f64 = parts.iter().sum();
-    // The first of the largest, as `eval` counts.
+    let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    // Ties go to the lowest class, as in `gpunn eval`.
     let guess = (0..logits.len()).rev().fold(0, |best, index| if logits[index] >= logits[best] { index } else { best });
-    let share = |class: usize| (parts[class] / sum) as f32;
-    ImagePrediction { label, guess, of_label: share(label), of_guess: share(guess) }
+    let probability = |class: usize| (exponentials[class] / sum) as f32;
+    ImagePrediction { label, guess, label_score: probability(label), guess_score: probability(guess) }
 }
 
 #[cfg(test)]
@@ -219,10 +228,10 @@ mod tests {
 
     #[test]
     fn probabilities_are_those_of_softmax_and_ties_go_to_the_first() {
-        let outcome = classified(1, &[2.0, 1.0, 2.0]);
-        assert_eq!((outcome.guess, outcome.label), (0, 1));
+        let prediction = classified(1, &[2.0, 1.0, 2.0]);
+        assert_eq!((prediction.guess, prediction.label), (0, 1));
         let whole = 2.0 * 2.0_f64.exp() + 1.0_f64.exp();
-        assert!((f64::from(outcome.of_label) - 1.0_f64.exp() / whole).abs() < 1e-7);
-        assert!((f64::from(outcome.of_guess) - 2.0_f64.exp() / whole).abs() < 1e-7);
+        assert!((f64::from(prediction.label_score) - 1.0_f64.exp() / whole).abs() < 1e-7);
+        assert!((f64::from(prediction.guess_score) - 2.0_f64.exp() / whole).abs() < 1e-7);
     }
 }

@@ -1,227 +1,171 @@
-//! The report of one run: what is measured once more, what is drawn, and what is written.
+//! The report of one run: evaluates the network, times a training step, and writes the page and its plots.
 
 use std::path::{Path, PathBuf};
 
-use super::curves::{self, Curves};
+use super::content::{PageContent, ReconstructionExamples};
 use super::draw::{self, Drawing};
-use super::material::Material;
-use super::page::Page;
-use super::predictions::{self, Predictions};
-use super::step::{self, Memory, Step, Timings};
-use super::weights::{self, Sheets};
-use super::{confusion::Matrix, embed, examples, sections};
+use super::loaded_run::LoadedRun;
+use super::page::HtmlPage;
+use super::predictions;
+use super::step::{self, TimedStep};
+use super::weights::{self, WeightSheets};
+use super::{confusion::ConfusionMatrix, embed, examples, sections};
 use crate::data::{Dataset, SplitName};
 use crate::files::write_whole;
-use crate::inference::Reconstruction;
-use crate::nn::Model;
 use crate::nn::models::Task;
 use crate::runs::{PLOTS, REPORT};
 use crate::train::Checkpoint;
 use crate::{Engine, Error, Result};
 
-/// Classified images among the worst, and among the best.
-const EXTREMES: usize = 24;
+/// Number of images with the worst predictions, and of images with the best.
+const WORST_OR_BEST: usize = 24;
 
-/// What a report is asked for.
+/// Options of a report.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReportOptions<'a> {
-    /// The folder that `report.html` and `plots` go into; without it the run directory.
+    /// The folder for `report.html` and `plots`; default: the run directory.
     pub out: Option<&'a Path>,
-    /// The run's data set, where it is loaded already.
+    /// The run's dataset, if it is loaded already.
     pub dataset: Option<&'a Dataset>,
-    /// The folder that holds data sets, where it is not the one that the run used.
+    /// The folder that holds datasets; default: the one that the run used.
     pub data_dir: Option<&'a Path>,
-    /// The split to measure; without it test, else val, else train.
-    pub part: Option<SplitName>,
-    /// Measure all of its images, however long it takes.
-    pub whole: bool,
+    /// The split to evaluate; default: test, else val, else train.
+    pub split: Option<SplitName>,
+    /// Evaluate all of its images, even if that takes long.
+    pub all_images: bool,
 }
 
-/// What was written.
+/// A report that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The page.
+pub struct WrittenReport {
+    /// The file of the page.
     pub page: PathBuf,
-    /// What it lacks, each as a sentence.
+    /// What is missing on the page, each as a sentence.
     pub left_out: Vec<String>,
 }
 
-/// The images that an autoencoder's page shows: their numbers, and what was given back.
-#[derive(Clone, Debug)]
-pub(super) struct Reconstructed {
-    /// Two of each of some classes.
-    pub chosen: (Vec<usize>, Reconstruction),
-    /// The worst.
-    pub worst: (Vec<usize>, Reconstruction),
-    /// The best.
-    pub best: (Vec<usize>, Reconstruction),
-}
-
-/// All that a page is made of.
-#[derive(Debug)]
-pub(super) struct Parts {
-    pub material: Material,
-    pub model: Option<Model>,
-    pub curves: Vec<(&'static str, Curves)>,
-    pub outcomes: Option<Predictions>,
-    pub matrix: Option<Matrix>,
-    /// The numbers of the worst and the best classified images.
-    pub extremes: [Vec<usize>; 2],
-    pub reconstructed: Option<Reconstructed>,
-    pub sheets: Option<Sheets>,
-    pub memory: Option<Memory>,
-    pub timings: std::result::Result<Timings, String>,
-    /// What measured and timed.
-    pub device: String,
-    pub left_out: Vec<String>,
-}
-
-/// Writes `report.html` and `plots` for the run in a directory; the engine measures and times, and forgets what it held.
+/// Writes `report.html` and `plots` for the run in a directory. The engine evaluates and times; programs that it held are
+/// dropped. If the dataset is missing or the device fails, the sections that need it are left out.
 ///
 /// # Errors
-/// As what it cannot do without: when the directory holds no run, or one that was cut off in its first epoch, a file in it
-/// is damaged or of a newer version, or the report cannot be written. What a data set that is gone or a device that fails
-/// would have shown is left out instead.
-pub async fn write(run: &Path, engine: &mut Engine, options: ReportOptions<'_>) -> Result<Report> {
-    let material = Material::read(run)?;
+/// When the directory is not a run, the run was interrupted in its first epoch, a file in it is damaged or from a newer
+/// version, or the report cannot be written.
+pub async fn write(run: &Path, engine: &mut Engine, options: ReportOptions<'_>) -> Result<WrittenReport> {
+    let loaded = LoadedRun::read(run)?;
     let folder = options.out.unwrap_or(run);
     let plots = folder.join(PLOTS);
-    std::fs::create_dir_all(&plots).map_err(Error::file("cannot make the folder of plots", &plots))?;
-    let parts = gather(material, engine, options).await?;
-    write_plots(&parts, &plots)?;
+    std::fs::create_dir_all(&plots).map_err(Error::file("cannot create the folder for plots", &plots))?;
+    let content = gather(loaded, engine, options).await?;
+    write_plots(&content, &plots)?;
     let page = folder.join(REPORT);
-    let html = Page {
-        title: parts.material.name(),
-        about: sections::about(&parts),
-        tiles: sections::tiles(&parts),
-        left_out: parts.left_out.clone(),
-        sections: sections::all(&parts)?,
+    let html = HtmlPage {
+        title: content.loaded.name(),
+        about: sections::about(&content),
+        tiles: sections::tiles(&content),
+        left_out: content.left_out.clone(),
+        sections: sections::all(&content)?,
     }
     .html();
     write_whole(&page, html.as_bytes())?;
-    Ok(Report { page, left_out: parts.left_out })
+    Ok(WrittenReport { page, left_out: content.left_out })
 }
 
-/// Measures and times.
-async fn gather(mut material: Material, engine: &mut Engine, options: ReportOptions<'_>) -> Result<Parts> {
-    let mut left_out = std::mem::take(&mut material.left_out);
-    let loaded = match (options.dataset, &material.checkpoint) {
-        (None, Some(_)) => material.dataset(options.data_dir).map(Some).unwrap_or_else(|reason| {
-            left_out.push(format!("Whatever shows images of the data set is left out: {reason}"));
+/// Evaluates the network and times its training step; what fails is noted in `left_out`.
+async fn gather(loaded: LoadedRun, engine: &mut Engine, options: ReportOptions<'_>) -> Result<PageContent> {
+    engine.forget();
+    let mut content = PageContent::new(loaded, engine.device_name());
+    let Some(checkpoint) = content.loaded.checkpoint.clone() else { return Ok(content) };
+    let loaded = match options.dataset {
+        None => content.loaded.dataset(options.data_dir).map(Some).unwrap_or_else(|reason| {
+            content.left_out.push(format!("Everything that needs images of the dataset is left out: {reason}"));
             None
         }),
-        _ => None,
+        Some(_) => None,
     };
     let dataset = options.dataset.or(loaded.as_ref());
-    let device = engine.device_name();
-    engine.forget();
-    let curves = curves::of_run(&material.metrics);
-    let timings = Err("there is no checkpoint to time a step of".to_owned());
-    let mut parts = Parts {
-        material,
-        model: None,
-        curves,
-        outcomes: None,
-        matrix: None,
-        extremes: Default::default(),
-        reconstructed: None,
-        sheets: None,
-        memory: None,
-        timings,
-        device,
-        left_out,
-    };
-    let Some(checkpoint) = parts.material.checkpoint.clone() else { return Ok(parts) };
-    let model = Material::model(&checkpoint)?;
+    let model = LoadedRun::model(&checkpoint)?;
     if let Some(dataset) = dataset {
-        let measured = parts.measure(engine, &checkpoint, dataset, options).await;
-        parts.say("What the network makes of the images", measured);
+        let evaluated = content.evaluate(engine, &checkpoint, dataset, options).await;
+        content.note_error("The evaluation", evaluated);
     }
-    match weights::sheets(&model, &checkpoint, dataset, parts.material.imported) {
-        Ok(sheets) => {
-            if let (Err(reason), false) = (&sheets.before, parts.material.imported) {
-                parts.left_out.push(format!("The first layer's weights before training are left out: {reason}"));
-            }
-            parts.sheets = Some(sheets);
-        }
-        Err(reason) => parts.say("The first layer's weights", Err(reason)),
-    }
-    parts.model = Some(model);
-    let stepped = parts.step(engine, &checkpoint, dataset).await;
-    parts.say("Memory and timings of a step", stepped);
+    let sheets = weights::sheets(&model, &checkpoint, dataset, content.loaded.imported);
+    let drawn = sheets.map(|sheets| content.add_sheets(sheets));
+    content.note_error("The first layer's weights", drawn);
+    content.model = Some(model);
+    let timed = content.time_step(engine, &checkpoint, dataset).await;
+    content.note_error("Memory and kernel times of a step", timed);
     engine.forget();
-    Ok(parts)
+    Ok(content)
 }
 
-impl Parts {
-    /// The hash of the last weights.
-    pub fn hash(&self) -> Option<String> {
-        let written = || self.material.summary.as_ref().map(|summary| summary.weights_hash.clone());
-        let (Some(model), Some(checkpoint)) = (&self.model, &self.material.checkpoint) else { return written() };
-        let weights = checkpoint.weights("", model.parameters()).ok()?;
-        Some(model.parameters().hash(&weights))
-    }
-
-    /// Notes why a part is not there.
-    fn say(&mut self, what: &str, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            self.left_out.push(format!("{what}: left out, as {error}"));
-        }
-    }
-
-    async fn measure(
+impl PageContent {
+    async fn evaluate(
         &mut self,
         engine: &mut Engine,
         checkpoint: &Checkpoint,
         dataset: &Dataset,
         options: ReportOptions<'_>,
     ) -> Result<()> {
-        let file = self.material.run.outcomes();
-        // A report that goes elsewhere leaves the run as it is.
+        let file = self.loaded.run.outcomes();
+        // A report in another folder does not change the run directory.
         let kept = (file.as_path(), options.out.is_none());
-        let outcomes = predictions::measure(engine, checkpoint, dataset, (options.part, options.whole), kept).await?;
+        let predictions =
+            predictions::predict_split(engine, checkpoint, dataset, (options.split, options.all_images), kept).await?;
         if checkpoint.recipe.model.task()? == Task::Reconstruct {
-            let chosen = examples::to_reconstruct(&outcomes, &checkpoint.classes);
-            let [worst, best] = examples::extremes(&outcomes, EXTREMES / 2);
-            let mut given_back = Vec::new();
+            let chosen = examples::reconstruction_examples(&predictions, &checkpoint.classes);
+            let [worst, best] = examples::worst_and_best(&predictions, WORST_OR_BEST / 2);
+            let mut reconstructions = Vec::new();
             for numbers in [chosen, worst, best] {
                 let selected = numbers.iter().map(|&number| number as u32).collect::<Vec<_>>();
-                let back = predictions::give_back(engine, checkpoint, &outcomes.split.select(&selected)).await?;
-                given_back.push((numbers, back));
+                let back =
+                    predictions::reconstruct_images(engine, checkpoint, &predictions.split.select(&selected)).await?;
+                reconstructions.push((numbers, back));
             }
-            if let Ok([chosen, worst, best]) = <[_; 3]>::try_from(given_back) {
-                self.reconstructed = Some(Reconstructed { chosen, worst, best });
+            if let Ok([chosen, worst, best]) = <[_; 3]>::try_from(reconstructions) {
+                self.reconstructed = Some(ReconstructionExamples { chosen, worst, best });
             }
         } else {
-            self.extremes = examples::extremes(&outcomes, EXTREMES);
-            let counts = outcomes.counts(checkpoint.classes.len());
-            self.matrix = Some(Matrix { classes: checkpoint.classes.clone(), counts });
+            self.worst_and_best = examples::worst_and_best(&predictions, WORST_OR_BEST);
+            let counts = predictions.counts(checkpoint.classes.len());
+            self.matrix = Some(ConfusionMatrix { classes: checkpoint.classes.clone(), counts });
         }
-        self.outcomes = Some(outcomes);
+        self.predictions = Some(predictions);
         Ok(())
     }
 
-    async fn step(&mut self, engine: &mut Engine, checkpoint: &Checkpoint, dataset: Option<&Dataset>) -> Result<()> {
+    fn add_sheets(&mut self, sheets: WeightSheets) {
+        if let (Err(reason), false) = (&sheets.before, self.loaded.imported) {
+            self.left_out.push(format!("The first layer's weights before training are left out: {reason}"));
+        }
+        self.sheets = Some(sheets);
+    }
+
+    async fn time_step(
+        &mut self,
+        engine: &mut Engine,
+        checkpoint: &Checkpoint,
+        dataset: Option<&Dataset>,
+    ) -> Result<()> {
         self.device = engine.device_name();
-        let step = Step::new(checkpoint, dataset);
+        let step = TimedStep::new(checkpoint, dataset);
         self.memory = Some(step::memory(&step.plan(engine)?));
         self.timings = step.time(engine).await.map_err(|error| error.to_string());
         Ok(())
     }
 }
 
-/// The plots as files, SVG and PNG; sheets as PNG alone.
-fn write_plots(parts: &Parts, folder: &Path) -> Result<()> {
-    for (name, curves) in &parts.curves {
+/// Writes the plots as SVG and PNG, and the weight sheets as PNG.
+fn write_plots(content: &PageContent, folder: &Path) -> Result<()> {
+    for (name, curves) in &content.curves {
         write_plot(folder, name, curves)?;
     }
-    if let Some(matrix) = &parts.matrix {
+    if let Some(matrix) = &content.matrix {
         write_plot(folder, "confusion", matrix)?;
     }
-    if let Some(memory) = &parts.memory {
+    if let Some(memory) = &content.memory {
         write_plot(folder, "memory", memory)?;
     }
-    if let Some(sheets) = &parts.sheets {
+    if let Some(sheets) = &content.sheets {
         let sheet = |name: &str, sheet| write_whole(&folder.join(name), &embed::png(sheet)?);
         sheet("weights_after.png", &sheets.after.0)?;
         if let Ok((before, _)) = &sheets.before {
@@ -231,7 +175,7 @@ fn write_plots(parts: &Parts, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One plot as SVG and as PNG.
+/// Writes one plot as SVG and as PNG.
 pub(super) fn write_plot(folder: &Path, name: &str, drawing: &impl Drawing) -> Result<()> {
     write_whole(&folder.join(format!("{name}.svg")), draw::svg(drawing)?.as_bytes())?;
     write_whole(&folder.join(format!("{name}.png")), &draw::png(drawing)?)

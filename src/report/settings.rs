@@ -1,14 +1,14 @@
-//! A recipe as a flat list of settings, to show and to compare.
+//! A recipe as a flat list of settings, for showing and comparing.
 
 use std::collections::BTreeMap;
 
 use crate::train::Recipe;
 use crate::{Error, Result};
 
-/// Each setting under its dotted name, `training.batch_size`; layers are numbered from 1.
+/// Settings by dotted name, such as `training.batch_size`; layers are numbered from 1.
 pub type Settings = BTreeMap<String, String>;
 
-/// The settings of a recipe, those that are their defaults included.
+/// All settings of a recipe, including defaults.
 ///
 /// # Errors
 /// When the recipe has no TOML form.
@@ -30,7 +30,7 @@ fn add(name: &str, value: &toml::Value, settings: &mut Settings) {
         toml::Value::String(text) => {
             settings.insert(name.into(), text.clone());
         }
-        // The shortest form of what was an f32 once.
+        // Recipes hold some f32 values; print those as f32, in the shortest form.
         toml::Value::Float(value) if f64::from(*value as f32) == *value => {
             settings.insert(name.into(), (*value as f32).to_string());
         }
@@ -43,7 +43,7 @@ fn add(name: &str, value: &toml::Value, settings: &mut Settings) {
     }
 }
 
-/// The settings in which recipes differ: the name, and each recipe's value, empty where it has none.
+/// The settings that differ between recipes: name, and each recipe's value (empty if it has none).
 pub fn differences(all: &[Settings]) -> Vec<(String, Vec<String>)> {
     let names: std::collections::BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
     let row = |name: &String| {

@@ -1,4 +1,4 @@
-//! The first layer's weights as a sheet of images: what each unit looks for.
+//! The first layer's weights as a sheet of images, one image per unit or filter.
 
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -9,40 +9,45 @@ use crate::runs::first_weights;
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
-/// Units that are shown at most.
-const MOST: usize = 256;
-/// The side that small images are enlarged to about.
-const SHOWN: usize = 48;
-const GAP: u32 = 4;
-/// Neither light nor dark, so that it is no weight.
-const PAPER: Rgb<u8> = Rgb([94, 110, 134]);
+/// The largest number of units shown.
+const MAX_UNITS: usize = 256;
+/// Smaller images are enlarged to about this side.
+const SHOWN_SIDE: usize = 48;
+const SPACING: u32 = 4;
+/// Background: blue-gray, so that it differs from every weight.
+const BACKGROUND: Rgb<u8> = Rgb([94, 110, 134]);
 
-/// Sheets of one layer.
+/// The weight images of one layer, before and after training.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sheets {
+pub struct WeightSheets {
     /// The parameter's name and shape.
     pub layer: String,
-    /// Units there are, and how many of them are shown.
+    /// Number of units, and how many of them are shown.
     pub units: [usize; 2],
-    /// As the run began, and the largest size of a weight; else why it cannot be had.
+    /// Initial weights and their largest absolute value; if they cannot be computed, the reason.
     pub before: std::result::Result<(RgbImage, f32), String>,
-    /// As it ended.
+    /// Weights at the end and their largest absolute value.
     pub after: (RgbImage, f32),
 }
 
-/// One weight of each unit as images `[channels, height, width]`.
+/// A weight tensor seen as one image `[channels, height, width]` per unit.
 #[derive(Clone, Debug, PartialEq)]
 struct Units<'a> {
     parameter: &'a Parameter,
     shape: [usize; 3],
 }
 
-/// The sheets of a checkpoint's first layer with weights, before and after; what it began with is drawn again from the seed,
-/// and from the training images where the layer begins by them.
+/// The weights of a checkpoint's first layer with weights, before and after training. The initial weights are computed again
+/// from the seed, and from the training images if the layer's initialization needs them.
 ///
 /// # Errors
-/// When the layer's weights are no images, or the checkpoint is of another model.
-pub fn sheets(model: &Model, checkpoint: &Checkpoint, dataset: Option<&Dataset>, imported: bool) -> Result<Sheets> {
+/// When the weights cannot be shown as images, or the checkpoint belongs to another model.
+pub fn sheets(
+    model: &Model,
+    checkpoint: &Checkpoint,
+    dataset: Option<&Dataset>,
+    imported: bool,
+) -> Result<WeightSheets> {
     let units = Units::of(model)?;
     let after = checkpoint.weights_in_use(model.parameters())?;
     let recipe = &checkpoint.recipe;
@@ -51,9 +56,9 @@ pub fn sheets(model: &Model, checkpoint: &Checkpoint, dataset: Option<&Dataset>,
         false => recipe.open_pretrained(None).and_then(|file| first_weights(model, recipe, dataset, file.as_ref())),
     };
     let count = units.count();
-    Ok(Sheets {
+    Ok(WeightSheets {
         layer: format!("{} ({})", units.parameter.name, units.parameter.shape),
-        units: [count, count.min(MOST)],
+        units: [count, count.min(MAX_UNITS)],
         before: before.map(|before| units.sheet(&before)).map_err(|error| error.to_string()),
         after: units.sheet(&after),
     })
@@ -72,13 +77,15 @@ impl<'a> Units<'a> {
             (&[_, channels, height, width], _) => [channels, height, width],
             _ => {
                 let (name, shape) = (&parameter.name, &parameter.shape);
-                return Err(Error::usage(format!("the first weights, {name} ({shape}), do not stand over pixels")));
+                return Err(Error::usage(format!(
+                    "the first layer's weights, {name} ({shape}), do not apply to pixels"
+                )));
             }
         };
         Ok(Self { parameter, shape })
     }
 
-    /// Images: one a unit in grey or colour, else one for each of its channels.
+    /// Number of images: one per unit for gray or RGB weights, else one per input channel of each unit.
     fn count(&self) -> usize {
         let [_, height, width] = self.shape;
         self.parameter.shape.elements() / (self.channels() * height * width).max(1)
@@ -88,7 +95,7 @@ impl<'a> Units<'a> {
         if self.shape[0] == 3 { 3 } else { 1 }
     }
 
-    /// The sheet, and the size of a weight that is white (or, below 0, black): the largest there is. 0 is mid-grey.
+    /// The sheet, and the largest absolute weight. That value is white, its negative is black, and 0 is mid-gray.
     fn sheet(&self, weights: &Weights) -> (RgbImage, f32) {
         let values = &weights.learned[self.parameter.range()];
         let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
@@ -96,12 +103,12 @@ impl<'a> Units<'a> {
         let [_, height, width] = self.shape;
         let (plane, channels) = (height * width, self.channels());
         let unit = channels * plane;
-        let grow = (SHOWN / height.max(width).max(1)).max(1) as u32;
-        let (cell_width, cell_height) = (width as u32 * grow + GAP, height as u32 * grow + GAP);
-        let count = self.count().min(MOST);
+        let grow = (SHOWN_SIDE / height.max(width).max(1)).max(1) as u32;
+        let (cell_width, cell_height) = (width as u32 * grow + SPACING, height as u32 * grow + SPACING);
+        let count = self.count().min(MAX_UNITS);
         let columns = columns(count, cell_width);
         let rows = (count as u32).div_ceil(columns.max(1));
-        let mut sheet = RgbImage::from_pixel(columns * cell_width + GAP, rows * cell_height + GAP, PAPER);
+        let mut sheet = RgbImage::from_pixel(columns * cell_width + SPACING, rows * cell_height + SPACING, BACKGROUND);
         for (number, values) in (0..).zip(values.chunks_exact(unit.max(1)).take(count)) {
             let byte =
                 |channel: usize, at: usize| (128.0 + scale * values[channel.min(channels - 1) * plane + at]) as u8;
@@ -110,14 +117,14 @@ impl<'a> Units<'a> {
                 Rgb([byte(0, at), byte(1, at), byte(2, at)])
             });
             let shown = imageops::resize(&small, width as u32 * grow, height as u32 * grow, FilterType::Nearest);
-            let (x, y) = (GAP + number % columns * cell_width, GAP + number / columns * cell_height);
+            let (x, y) = (SPACING + number % columns * cell_width, SPACING + number / columns * cell_height);
             imageops::replace(&mut sheet, &shown, i64::from(x), i64::from(y));
         }
         (sheet, largest)
     }
 }
 
-/// As many columns as make a sheet about as wide as a page's half, but no more than make it a square's width.
+/// Columns of a sheet: about square, at most 800 pixels wide.
 fn columns(count: usize, cell: u32) -> u32 {
     let square = (count as f64).sqrt().ceil() as u32;
     square.max(4).min((800 / cell.max(1)).max(1)).min(count.max(1) as u32)
@@ -144,7 +151,7 @@ mod tests {
         (weights.learned[0], weights.learned[33]) = (2.0, -1.0);
         let (sheet, largest) = units.sheet(&weights);
         assert_eq!((largest, sheet.get_pixel(4, 4).0, sheet.get_pixel(5, 5).0), (2.0, [255; 3], [64; 3]));
-        assert_eq!((sheet.get_pixel(10, 10).0, sheet.get_pixel(0, 0)), ([128; 3], &PAPER));
+        assert_eq!((sheet.get_pixel(10, 10).0, sheet.get_pixel(0, 0)), ([128; 3], &BACKGROUND));
     }
 
     #[test]

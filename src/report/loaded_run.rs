@@ -1,4 +1,4 @@
-//! What a run left that a report is drawn from.
+//! The files of a run directory that a report needs.
 
 use std::path::Path;
 
@@ -8,30 +8,31 @@ use crate::runs::RunDirectory;
 use crate::train::{Checkpoint, EpochLine, Recipe, Summary};
 use crate::{Error, Result};
 
-/// A run as its directory has it.
+/// A run, read from its directory.
 #[derive(Clone, Debug)]
-pub struct Material {
-    /// Where it is.
+pub struct LoadedRun {
+    /// The run directory.
     pub run: RunDirectory,
-    /// What was asked.
+    /// The recipe in the directory.
     pub recipe: Recipe,
-    /// An epoch each.
+    /// The metrics of each epoch.
     pub metrics: Vec<EpochLine>,
-    /// How it ended; none where it has not.
+    /// The summary; none when the run has not ended.
     pub summary: Option<Summary>,
-    /// The last epoch's weights.
+    /// The last epoch's checkpoint.
     pub checkpoint: Option<Checkpoint>,
-    /// Whether its weights are from elsewhere, so that there was no training.
+    /// Whether `gpunn import` made the run, so that there was no training.
     pub imported: bool,
-    /// What is not there, each as a sentence.
+    /// What is missing, each as a sentence.
     pub left_out: Vec<String>,
 }
 
-impl Material {
+impl LoadedRun {
     /// Reads a run directory.
     ///
     /// # Errors
-    /// When it is no run, was cut off in its first epoch, or a file in it is damaged or of a newer version.
+    /// When the directory is not a run, the run was interrupted in its first epoch, or a file is damaged or from a newer
+    /// version.
     pub fn read(path: &Path) -> Result<Self> {
         let run = RunDirectory::open(path)?;
         let recipe = run.recipe()?;
@@ -39,53 +40,53 @@ impl Material {
         let metrics = if run.has_metrics() { run.metrics()? } else { Vec::new() };
         let untrained =
             metrics.is_empty() && checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.counters.epoch == 0);
-        // The weights of a run that `import` made are its best as well.
+        // `gpunn import` also writes best.safetensors; a run without a finished epoch has none.
         let imported = untrained && checkpoint.is_some() && run.has_best();
         if untrained && !imported {
             let path = path.display();
             let advice = match checkpoint {
-                Some(_) => format!("Go on with it first: gpunn train --resume {path}."),
-                None => "Train it anew.".into(),
+                Some(_) => format!("Resume it first: gpunn train --resume {path}."),
+                None => "Train it again from the start.".into(),
             };
             return Err(Error::usage(format!(
-                "The run {path} has nothing to report yet: it was cut off in its first epoch. {advice}"
+                "The run {path} has nothing to report: it was interrupted in its first epoch. {advice}"
             )));
         }
         let summary = run.summary()?;
         let lacks = [
-            (imported, "There is nothing of a training: the weights were imported."),
+            (imported, "There are no training metrics: the weights were imported."),
             (metrics.is_empty() && !imported, "There are no curves: the run has no metrics.jsonl."),
             (
                 summary.is_none() && !imported,
-                "The test figures and the device are not known: the run has no summary.json, as it has not ended.",
+                "The test results and the training device are unknown: the run has no summary.json, because it has not ended.",
             ),
-            (checkpoint.is_none(), "What is drawn from weights is left out: the run has no last.safetensors."),
+            (checkpoint.is_none(), "Everything that needs the weights is left out: the run has no last.safetensors."),
         ];
         let left_out = lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, sentence)| sentence.to_owned()).collect();
         Ok(Self { run, recipe, metrics, summary, checkpoint, imported, left_out })
     }
 
-    /// The network of the checkpoint.
+    /// Builds the checkpoint's network.
     ///
     /// # Errors
-    /// When the recipe makes none.
+    /// When the recipe is invalid.
     pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
         checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())
     }
 
-    /// Its data set, where it is still found; else the sentence that says why not.
+    /// The run's dataset; if it cannot be loaded, the sentence that says why.
     pub fn dataset(&self, data_dir: Option<&Path>) -> std::result::Result<Dataset, String> {
         let recipe = self.checkpoint.as_ref().map_or(&self.recipe, |checkpoint| &checkpoint.recipe);
         recipe.clone().load_data(data_dir).map_err(|error| error.to_string())
     }
 
-    /// The run's name: that of its directory.
+    /// The run's name: the name of its directory.
     pub fn name(&self) -> String {
         let path = std::fs::canonicalize(self.run.path()).unwrap_or_else(|_| self.run.path().to_owned());
         path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// The command that repeats it, for a shell.
+    /// The shell command that repeats the training.
     pub fn command(&self) -> String {
         let recipe = self.run.path().join("recipe.toml");
         let device = self.summary.as_ref().map_or(String::new(), |summary| format!(" --device {}", summary.executor));
@@ -95,7 +96,7 @@ impl Material {
     }
 }
 
-/// A path as a shell takes it for one word.
+/// A path quoted so that a shell reads it as one word.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+:@%".contains(letter);
