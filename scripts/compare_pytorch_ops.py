@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compares gpunn's convolutions, pools, batch norms and the like, with their gradients, with PyTorch's on random configurations.
+"""Compares gpunn's convolutions, pools, batch norms and others, and their gradients, with PyTorch's on random configurations.
 
 Usage: PYTHON scripts/compare_pytorch_ops.py [--cases N] [--seed S] [--devices cpu,gpu]
 
-PYTHON needs torch, torchvision, numpy and safetensors. Builds and runs kernels-tests' program `evaluate_ops` with cargo. Prints
-a line an op and device with the largest error relative to the largest number of the same tensor; exit code 1 where one is above
-LIMIT. The reference is computed by PyTorch in double precision from the same single-precision numbers.
+PYTHON needs torch, torchvision, numpy and safetensors. Builds and runs the program `evaluate_ops` of kernels-tests. Prints
+one line per op and device, with the largest error relative to the largest number of the same tensor. Exits with 1 if an error is above
+LIMIT. PyTorch computes the reference in double precision from the same single-precision numbers.
 """
 
 import os
@@ -133,7 +133,7 @@ def concat(rng):
 
 
 def resized_crop(rng):
-    """The largest part of a proportion that the image has not, by torchvision, which takes it where no draw fits."""
+    """The centre crop that torchvision uses if no random crop fits. The aspect ratio is chosen so that none fits."""
     height, width = pair(rng, 6, 60)
     size = [rng.randint(1, height), rng.randint(1, width)]
     ratio = width / height * rng.choice([0.4, 0.6] if width > height else [1.5, 2.5])
@@ -146,7 +146,7 @@ def resized_crop(rng):
     return dict(op="resized_crop", size=size, ratio=ratio), dict(x=shape), run
 
 
-# Of as many cases in turn as these add up to, so many of each kind.
+# Each op with its share of the cases.
 KINDS = [
     (conv2d, 6),
     (conv_transpose2d, 2),
@@ -205,7 +205,7 @@ def main():
             for name, reference in wanted.items():
                 number, tensor = name.split(".")
                 if name not in found and tensor in ("dgamma", "dbeta") and cases[int(number)]["op"] == "batch_norm_inference":
-                    continue  # what is not trained has no gradient there
+                    continue  # gpunn computes no gradient for inputs that are not trained
                 value = found[name].double().reshape(reference.shape)
                 error = ((value - reference).abs().max() / reference.abs().max().clamp(min=1e-3)).item()
                 op = cases[int(number)]["op"]
