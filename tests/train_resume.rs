@@ -1,4 +1,4 @@
-//! A run that is stopped and resumed ends with the same bits as one that is not.
+//! A run that is stopped and resumed ends with the same bits as a run that is not.
 
 mod common;
 
@@ -12,7 +12,7 @@ use gpunn::train::{Recipe, Trainer, TrainerOptions, Tta};
 fn stops_and_resumes(change: impl Fn(&mut Recipe)) {
     let (recipe, dataset) = small(1500, 3, change);
     let folder = tempfile::tempdir().expect("a folder");
-    // In the midst of an epoch, then at whatever comes.
+    // The first stop is within an epoch; the others are wherever these numbers of submits end.
     training::stops_and_resumes((&recipe, &dataset), folder.path(), &[2, 3, 1, 4], &mut Engine::cpu);
 }
 
@@ -60,7 +60,7 @@ fn reuse_of_memory_changes_no_bit() {
 
 #[test]
 fn a_partial_batch_weighs_its_own_rows_alone() {
-    // 90 images in batches of 64: the second has 26. A batch of 26 from the start must do the same with them.
+    // 90 images in batches of 64: the second has 26. A plan for batches of 26 must give the same result.
     let (recipe, dataset) = small(90, 3, |recipe| recipe.training.batch_size = 64);
     let mut trainer = trainer(Engine::cpu(), &recipe, &dataset);
     assert_eq!(trainer.steps(), 2);

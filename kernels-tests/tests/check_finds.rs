@@ -1,5 +1,5 @@
-//! The checks find what is wrong: planted kernels and gradient rules that are almost right are found, named, and shown
-//! with their element and both values.
+//! The checks find mistakes: kernels and gradient rules with a planted mistake are found. The report has the op, the
+//! element and both values.
 
 use gpunn::check::{Kind, central_difference, check_case, check_gradient, check_value};
 use gpunn::gpu::DeviceOptions;
@@ -50,7 +50,7 @@ impl Formula for WrongRule {
 #[derive(Clone, Debug, PartialEq)]
 struct WrongBackward;
 
-/// The gradient's op: 2 x dy.
+/// The op of the gradient: 2 x dy.
 #[derive(Clone, Debug, PartialEq)]
 struct Backward;
 
@@ -91,7 +91,8 @@ fn a_wrong_kernel_is_found_and_named() {
         let outcome = &outcomes[0];
         assert!(!outcome.passed(), "{}", outcome.sentence());
         assert_eq!((outcome.op, outcome.kind, outcome.tensor.as_str()), ("wrong_kernel", Kind::Value, "y"));
-        // The worst element is where the kernel's e^x is farthest, relatively, from the sigmoid: the largest x.
+        // The worst element is the one with the largest x, because there the relative difference of e^x and sigmoid is
+        // largest.
         let x = case.inputs[0].values(0);
         let largest = (0..x.len()).max_by(|&a, &b| x[a].total_cmp(&x[b])).expect("it has elements");
         let worst = &outcome.worst;
@@ -106,13 +107,13 @@ fn a_wrong_kernel_is_found_and_named() {
         ] {
             assert!(sentence.contains(&part), "{sentence:?} lacks {part:?}");
         }
-        // The CPU runs the definition, which is right.
+        // The CPU runs the definition, which is correct.
         let on_cpu = gpunn::blocking::block_on(check_value(&mut Engine::cpu(), entry.name, &case)).expect("it runs");
         assert!(on_cpu.passed(), "{}", on_cpu.sentence());
     }
 }
 
-/// The engine computes the wrong rule faithfully, and agrees with the oracle: only central differences tell.
+/// Engine and oracle compute the same wrong rule and agree. Only central differences show the mistake.
 #[test]
 fn a_wrong_gradient_rule_is_found_by_central_differences() {
     let cases = case::unary(-2.0, 2.0, |graph, x| graph.apply(Map::of(WrongRule), &[x]));
@@ -146,7 +147,8 @@ fn a_wrong_backward_kernel_is_found() {
     assert!(found >= 3, "only {found} cases have the wrong element");
 }
 
-/// The debug mode compares each node for the device's own inputs: what follows a wrong node is not blamed.
+/// The debug mode compares each node for the inputs that the device computed, so it does not report the nodes after a wrong
+/// one.
 #[test]
 fn the_debug_mode_names_the_wrong_node() -> Result<()> {
     let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return Ok(()) };
@@ -179,7 +181,7 @@ fn the_debug_mode_names_the_wrong_node() -> Result<()> {
     Ok(())
 }
 
-/// Nothing is blamed in a whole training step that is right, with nodes fused and updates among them.
+/// The debug mode reports nothing for a correct training step with fused nodes and updates.
 #[test]
 fn the_debug_mode_has_nothing_to_say_of_a_right_step() -> Result<()> {
     let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return Ok(()) };

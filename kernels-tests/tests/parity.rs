@@ -1,5 +1,5 @@
-//! Every op of the table on the GPU against its definition in double precision: values, states and gradients, with the
-//! kernels as they ship and with all shader checks on; and the same on the CPU executor.
+//! Compares every op of the table with its definition in double precision: values, states and gradients, on the GPU with
+//! and without shader checks, and on the CPU executor.
 
 use gpunn::Engine;
 use gpunn::check::check_case;
@@ -41,7 +41,7 @@ fn gpu_with_shader_checks() {
     }
 }
 
-/// The kernels that this adapter would not be given: those for hardware, and those for software without subgroups.
+/// The kernels that are not selected for this adapter: those for hardware, and those for software without subgroups.
 #[test]
 fn gpu_with_other_kernels() {
     let software =
@@ -54,7 +54,7 @@ fn gpu_with_other_kernels() {
     }
 }
 
-/// Every way to compute a convolution, whatever the table would choose for this adapter and shape.
+/// Every variant of convolution, also those that are not selected for this adapter and shape.
 #[test]
 fn gpu_with_every_way_of_convolution() {
     for way in Algorithm::ALL {

@@ -1,5 +1,5 @@
-//! Every kernel that any case of the op table needs, on any kind of device, is valid WGSL within WebGPU's default limits
-//! and can be translated for Vulkan, Metal and DX12. No GPU is needed: naga does here what wgpu does there.
+//! Every kernel of every case of the op table, for every kind of device, is valid WGSL within WebGPU's default limits
+//! and can be translated for Vulkan, Metal and DX12. No GPU is needed: these tests call naga as wgpu does.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -45,7 +45,8 @@ fn targets() -> Vec<(&'static str, Target)> {
     targets
 }
 
-/// Every distinct kernel with a dispatch of it, by the cases' values and gradients, fused and not, in place and not.
+/// Every distinct kernel with one of its dispatches, from values and gradients of all cases, fused and not fused, in place
+/// and not.
 fn kernels() -> HashMap<Kernel, Dispatch> {
     let mut kernels = HashMap::new();
     for case in TABLE.iter().flat_map(|entry| (entry.cases)()) {
@@ -82,7 +83,7 @@ fn collect(graph: &Graph, kernels: &mut HashMap<Kernel, Dispatch>) {
     }
 }
 
-/// Parses and validates. No capability is there but subgroups, and those only where the kernel says that it needs them.
+/// Parses and validates. The only capability is subgroups, and only if the kernel declares that it needs them.
 fn valid(wgsl: &str, subgroup: bool) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
     let capabilities = if subgroup { NagaCapabilities::SUBGROUP } else { NagaCapabilities::empty() };
@@ -95,7 +96,8 @@ fn valid(wgsl: &str, subgroup: bool) -> Result<(Module, ModuleInfo), String> {
     Ok((module, info))
 }
 
-/// What the kernel says of itself and what the host binds agree with the module, and it fits the default limits.
+/// Checks that the kernel's declarations and the host's bindings agree with the module, and that it fits the default
+/// limits.
 fn check_limits(kernel: &Kernel, dispatch: &Dispatch, module: &Module) -> Result<(), String> {
     let mut storage = BTreeMap::new();
     let mut workgroup_bytes = 0;
@@ -136,7 +138,7 @@ fn check_limits(kernel: &Kernel, dispatch: &Dispatch, module: &Module) -> Result
     expect(x * y * z <= MOST_INVOCATIONS && z <= 64, format!("{:?} invocations", entry.workgroup_size))
 }
 
-/// The words of the `Dims` that a host fills one by one: scalars without gaps.
+/// The number of words of a `Dims`, which must be scalars without gaps.
 fn words_of(module: &Module, ty: naga::Handle<naga::Type>) -> Result<usize, String> {
     let TypeInner::Struct { members, .. } = &module.types[ty].inner else { return Err("Dims is no struct".into()) };
     for (index, member) in members.iter().enumerate() {
@@ -148,7 +150,7 @@ fn words_of(module: &Module, ty: naga::Handle<naga::Type>) -> Result<usize, Stri
     Ok(members.len())
 }
 
-/// Translates as wgpu's backends would, with checks in the shader and without. Bytes of all translations together.
+/// Translates as wgpu's backends do, with and without checks in the shader. Returns the bytes of all translations together.
 fn translate(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Result<usize, String> {
     let entry = Some((ShaderStage::Compute, "main"));
     let overrides = PipelineConstants::default();
@@ -223,7 +225,7 @@ fn every_variant_is_valid_everywhere() {
     assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), kernels.len(), failed.join("\n"));
 }
 
-/// What the checks above would let through if they looked at nothing.
+/// Kernels with mistakes, to prove that the checks above find them.
 #[test]
 fn wrong_kernels_are_refused() {
     let (kernel, dispatch) = kernels().into_iter().find(|(kernel, _)| kernel.label.starts_with("sum")).expect("a sum");
@@ -254,7 +256,7 @@ fn shaders() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../shaders")
 }
 
-/// A file with the library files that its first line asks for before it.
+/// A shader file, with the library files of its first line put before it.
 fn with_library(path: &Path) -> String {
     let source = std::fs::read_to_string(path).expect("it can be read");
     let needs = source.lines().next().and_then(|line| line.strip_prefix("// needs: ")).unwrap_or_default();
@@ -265,7 +267,7 @@ fn with_library(path: &Path) -> String {
     library.chain([source.clone()]).collect()
 }
 
-/// Each file is WGSL by itself: its constants have values that can be read, and its splice points hold code.
+/// Each file is valid WGSL without changes: its constants have values that can be parsed, and its splice points hold code.
 #[test]
 fn every_file_is_valid_as_it_stands() {
     let mut failed = Vec::new();

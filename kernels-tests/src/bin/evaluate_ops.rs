@@ -1,7 +1,8 @@
-//! Evaluates ops that a file describes, with their gradients: our half of `scripts/compare_pytorch_ops.py`.
+//! Evaluates the ops that a file describes, and their gradients. Computes gpunn's results for
+//! `scripts/compare_pytorch_ops.py`.
 //!
-//! Usage: `evaluate_ops IN.safetensors OUT.safetensors cpu|gpu`. The metadata entry `cases` of IN is a JSON list of ops with their
-//! numbers; case i's tensors are named `i.x`, `i.w`, ... and the incoming gradient `i.dy`. OUT holds `i.y` and a
+//! Usage: `evaluate_ops IN.safetensors OUT.safetensors cpu|gpu`. The metadata entry `cases` of IN is a JSON list of ops
+//! with their numbers; case i's tensors are named `i.x`, `i.w`, ... and the incoming gradient `i.dy`. OUT holds `i.y` and a
 //! gradient `i.dx`, `i.dw`, ... by each input.
 
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ enum Case {
     Concat {
         axis: usize,
     },
-    /// The largest part of this one proportion, from the middle: no part of the whole area has it.
+    /// The largest centre crop with this aspect ratio. No random crop fits, because the whole area is required.
     ResizedCrop {
         size: [usize; 2],
         ratio: f64,
@@ -80,10 +81,10 @@ impl Case {
         }
     }
 
-    /// How many of them, from the first, gradients are compared by.
+    /// The number of inputs, from the first, whose gradients are compared.
     fn differentiable(&self) -> usize {
         match self {
-            // By the statistics there are none: training does not change them so.
+            // Statistics have no gradients.
             Self::BatchNormInference { .. } => 1,
             Self::ResizedCrop { .. } => 0,
             other => other.inputs().len(),
@@ -127,7 +128,7 @@ impl Case {
     }
 }
 
-/// The rows of a batch that is gathered.
+/// The step of a batch, with the rows to gather.
 const ORDER: &str = "order";
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
