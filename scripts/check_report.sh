@@ -3,7 +3,7 @@
 # widths of a desktop and of a phone.
 # Usage: scripts/check_report.sh PAGE SECTION...
 set -euo pipefail
-page=$(realpath "$1")
+page=$(realpath "${1:?usage: scripts/check_report.sh PAGE SECTION...}")
 shift
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || {
   echo "no Chromium was found: install chromium" >&2
