@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Holds the imports in src/ to the layers that ARCHITECTURE.md names.
+"""Checks that the imports in src/ follow the layers in ARCHITECTURE.md.
 
-The layers stand in the one fenced block ```layers there: from top to bottom, one layer a line, the rooms of a layer separated
-by spaces. A room is a folder or file directly in src/. It may import itself and the rooms of lower layers, and nothing else:
-not the rooms of higher layers, and not the others of its own layer. Comments, documentation and what is compiled for tests only
-are not looked at.
+The fenced block ```layers there lists them from top to bottom, one layer per line, with the rooms of a layer separated by spaces.
+A room is a folder or file directly in src/. It may import itself and rooms of lower layers: not rooms of higher layers, and not
+other rooms of its own layer. Comments, documentation and code that is compiled only for tests are ignored.
 
-Usage: scripts/check_layers.py [--circles]      --circles also lists the circles between rooms, and between the files of a room
-Exits with 1 where an import runs up or sideways, or a room has no layer."""
+Usage: scripts/check_layers.py [--circles]      --circles also lists circular imports between rooms, and between the files of a room
+Exits with 1 if an import goes up or sideways, or if a room has no layer."""
 
 import argparse
 import re
@@ -16,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
-# What is part of the program, not of the library, and so names the library by its name.
+# These belong to the program, not to the library, and import the library as `gpunn`.
 PROGRAM = {"cli", "main"}
 
 COMMENT_OR_TEXT = re.compile(
@@ -34,12 +33,12 @@ TEST = re.compile(r"#\[cfg\(test\)\]")
 
 
 def blank(text):
-    """As many characters without meaning, with the line ends where they were."""
+    """Replaces all characters except line ends by spaces."""
     return re.sub(r"[^\n]", " ", text)
 
 
 def without_comments(text):
-    """The code alone: comments and literals are blank."""
+    """The code with comments and literals replaced by spaces."""
     parts, at = [], 0
     while found := COMMENT_OR_TEXT.search(text, at):
         end = found.end()
@@ -57,7 +56,7 @@ def without_comments(text):
 
 
 def without_tests(code):
-    """Without the items that are compiled for tests only."""
+    """The code with items that are compiled only for tests replaced by spaces."""
     while found := TEST.search(code):
         end, depth = found.end(), 0
         while end < len(code):
@@ -70,7 +69,7 @@ def without_tests(code):
 
 
 def leaves(tree, first, prefix=()):
-    """The paths of a `use`, each with where its last word stands and the name that it is known by here."""
+    """The paths of a `use`, each with the position of its last word and its local name."""
     depth, start, pieces = 0, 0, []
     for at, letter in enumerate(tree + ","):
         depth += {"{": 1, "}": -1}.get(letter, 0)
@@ -91,7 +90,7 @@ def leaves(tree, first, prefix=()):
 
 
 class File:
-    """A source file: the module that it is, and what it imports."""
+    """A source file: its module and its imports."""
 
     def __init__(self, path):
         self.path = path
@@ -102,7 +101,7 @@ class File:
         code = without_tests(without_comments(path.read_text(encoding="utf-8")))
         self.code = code
         self.children = set(re.findall(r"\bmod\s+(\w+)\s*;", code))
-        # (absolute path, line, whether it only hands on, the name here)
+        # (absolute path, line, whether it is a re-export, local name)
         self.imports = []
         for use in USE.finditer(code):
             for words, at, name in leaves(use["tree"], use.start("tree")):
@@ -118,7 +117,7 @@ class File:
             self.imports.append((path, self.code.count("\n", 0, at) + 1, public, name))
 
     def absolute(self, words):
-        """The path from the crate's root; none for what is of another crate."""
+        """The path from the crate's root, or None for an import from another crate."""
         base, words = list(self.module), list(words)
         if words[0] == "crate" or (words[0] == "gpunn" and self.room in PROGRAM):
             return tuple(words[1:])
@@ -134,7 +133,7 @@ class File:
 
 
 class Tree:
-    """All files, and which of them a path leads to."""
+    """All files, and which file defines a path."""
 
     def __init__(self):
         self.files = [File(path) for path in sorted(SOURCE.rglob("*.rs"))]
@@ -150,9 +149,9 @@ class Tree:
                 self.macros[name] = file
 
     def file_of(self, path):
-        """The file that defines what a path names, through what other files hand on."""
+        """The file that defines the item of a path, through re-exports of other files."""
         for _ in range(20):
-            # The longest beginning that another file hands on, or that is a file.
+            # The longest prefix that is a re-export or a file.
             for length in range(len(path), -1, -1):
                 start = path[:length]
                 if start in self.by_module and length:
@@ -186,7 +185,7 @@ def read_layers():
 
 
 def wrong_imports(tree, layers):
-    """A sentence for each import that runs up or sideways, and for each that leads to no room."""
+    """One sentence for each import that goes up or sideways, and for each path that is in no room."""
     wrong = {}
     for file in tree.files:
         if file.room in ("lib", "main"):
@@ -200,7 +199,7 @@ def wrong_imports(tree, layers):
                 down = layers[target] - layers[file.room]
                 if down <= 0:
                     way = "up" if down < 0 else "sideways"
-                    wrong[file, line, target] = f"{file.at(line)}: {file.room} imports {target}, which runs {way}"
+                    wrong[file, line, target] = f"{file.at(line)}: {file.room} imports {target}, which goes {way}"
     return list(wrong.values())
 
 
@@ -230,7 +229,7 @@ def circles(edges):
 
 
 def show_circles(tree):
-    """Lists the circles between rooms, and between the files of each; what a file only hands on closes none."""
+    """Lists circular imports between rooms, and between the files of each room; re-exports do not count."""
     sys.setrecursionlimit(10_000)
     rooms, files = {}, {}
     for file in tree.files:
@@ -255,12 +254,12 @@ def show_circles(tree):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--circles", action="store_true", help="also list circles between rooms and between files")
+    parser.add_argument("--circles", action="store_true", help="also list circular imports between rooms and between files")
     arguments = parser.parse_args()
     tree, layers = Tree(), read_layers()
     wrong = wrong_imports(tree, layers)
     wrong += [f"src/{room}: the room has no layer in ARCHITECTURE.md" for room in sorted(tree.rooms - set(layers))]
-    print("\n".join(wrong + [f"{len(wrong)} imports or rooms against the layers"]))
+    print("\n".join(wrong + [f"{len(wrong)} imports or rooms break the layers"]))
     if arguments.circles:
         show_circles(tree)
     sys.exit(1 if wrong else 0)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Opens the page of a report in a browser without a window and finds each section in what the browser made of it, with something
-# in it, inside the page's width on a desktop and on a phone.
+# Opens a report in a headless browser. Checks that each section is there, is not empty, and fits into the page's width, with the
+# widths of a desktop and of a phone.
 # Usage: scripts/check_report.sh PAGE SECTION...
 set -euo pipefail
-page=$(realpath "$1")
+page=$(realpath "${1:?usage: scripts/check_report.sh PAGE SECTION...}")
 shift
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || {
   echo "no Chromium was found: install chromium" >&2
@@ -12,7 +12,7 @@ browser=$(command -v chromium || command -v chromium-browser || command -v googl
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The report has no script; a page around it looks into it and writes what it found.
+# The report has no script. A page around it inspects it and writes the result.
 cat > "$work/look.html" <<HTML
 <pre id="found"></pre>
 <iframe id="wide" style="width:1200px;height:900px"></iframe><iframe id="narrow" style="width:390px;height:800px"></iframe>
@@ -42,7 +42,7 @@ found=$(timeout 60 "$browser" --headless --no-sandbox --disable-gpu --user-data-
 }
 echo "$found"
 for width in wide narrow; do
-  line=$(grep "^$width: " <<<"$found") || { echo "$page was not laid out ($width)" >&2; exit 1; }
+  line=$(grep "^$width: " <<<"$found") || { echo "the browser did not show $page ($width)" >&2; exit 1; }
   for section in "$@"; do
     grep -qF "[$section]" <<<"$line" || { echo "$page has no section $section, or it is empty ($width)" >&2; exit 1; }
   done

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Reads a run's event files with TensorBoard's own reader and holds them against metrics.jsonl.
+"""Reads the event files of a run with TensorBoard's own reader and compares them with metrics.jsonl.
 
-usage: check_tensorboard.py RUN        needs: pip install tensorboard
+Usage: scripts/check_tensorboard.py RUN        needs: pip install tensorboard
 """
 import json
 import pathlib
@@ -21,7 +21,7 @@ TAGS = {
 
 
 def scalars(events, tag):
-    """Steps and values of a tag: files of a newer TensorBoard keep scalars as tensors."""
+    """Steps and values of a tag. Newer versions of TensorBoard store scalars as tensors."""
     if tag in events.Tags()["scalars"]:
         return [(event.step, event.value) for event in events.Scalars(tag)]
     return [(event.step, event.tensor_proto.float_val[0]) for event in events.Tensors(tag)]

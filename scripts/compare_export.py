@@ -1,16 +1,16 @@
-"""Takes weights of our own networks to PyTorch and back, with the modules of docs/pytorch.md. Run from the repository's root:
+"""Takes weights of gpunn's own networks to PyTorch and back, with the modules of docs/pytorch.md. Run it from the repository's root:
 
     PYTHON scripts/compare_export.py
 
-Out: a short training, `gpunn export`, a strict load, and equal logits for random images. Back: weights of PyTorch,
-`gpunn import`, `gpunn export` of that run, equal tensors and equal logits. Prints a table for docs/parity.md; exits with 1 where
-logits differ by more than 1e-5 of the largest, or where an export written twice differs.
+To PyTorch: trains briefly, exports, loads with strict=True, and compares the logits of random images. Back: makes weights in PyTorch,
+imports and exports them, and compares tensors (equal bits) and logits. Prints the table of docs/parity.md. Exits with 1 if logits differ by
+more than 1e-5 of the largest, or if two exports of one run differ.
 """
 
 import os
 import sys
 
-# PyPI's torch then finds the stand-ins for its CUDA libraries, where those are used.
+# If stub libraries replace the CUDA libraries, a torch built for CUDA loads only with this flag.
 sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)
 
 import pathlib
@@ -28,7 +28,7 @@ GPUNN = BUILT / "gpunn"
 
 
 def modules():
-    """The modules as docs/pytorch.md shows them: what is documented is what is checked."""
+    """The modules in docs/pytorch.md, so that this script tests the documented code."""
     text = pathlib.Path("docs/pytorch.md").read_text()
     names = {}
     exec("\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[:1]), names)
@@ -43,12 +43,12 @@ def export(source, out):
     run(GPUNN, "export", source, "--format", "safetensors", "--out", out)
     first = out.read_bytes()
     run(GPUNN, "export", source, "--format", "safetensors", "--out", out)
-    assert out.read_bytes() == first, f"{out} differs when it is written twice"
+    assert out.read_bytes() == first, f"{out} differs between two exports"
     return load_file(out)
 
 
 def logits(name, network, weights, folder):
-    """The largest relative difference of ours from PyTorch's in double precision."""
+    """The largest relative difference between gpunn's logits and PyTorch's in double precision."""
     x = torch.rand(32, 1, 32, 32, generator=torch.Generator().manual_seed(2))
     save_file({"x": x}, folder / "x.safetensors")
     with torch.no_grad():
@@ -65,7 +65,7 @@ def logits(name, network, weights, folder):
 def main():
     subprocess.run(["cargo", "build", "--release", "--quiet", "--bins", "--example", "torchvision"], check=True)
     networks = modules()
-    print("| network | trained here, used in PyTorch | made in PyTorch, used here |\n|---|---|---|")
+    print("| network | trained by gpunn, used in PyTorch | made in PyTorch, used by gpunn |\n|---|---|---|")
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)

@@ -1,12 +1,12 @@
-"""SqueezeNet 1.1 of ImageNet on flowers17 in PyTorch, in the ways of gpunn's recipes, with as many seeds as are asked for.
+"""Trains SqueezeNet 1.1, pretrained on ImageNet, on flowers17 in PyTorch as gpunn's recipes do, once for each seed.
 
-    PYTHON scripts/compare_flowers.py DATA classifier SEED...     as flowers17-squeezenet: five epochs, a new classifier alone
-    PYTHON scripts/compare_flowers.py DATA middles SEED...        the same, of the photos' middle 256 x 256 alone, as gpunn keeps them
+    PYTHON scripts/compare_flowers.py DATA classifier SEED...     as flowers17-squeezenet: five epochs, only a new classifier learns
+    PYTHON scripts/compare_flowers.py DATA middles SEED...        the same, with crops from the middle 256 x 256 of each photo, as in gpunn
     PYTHON scripts/compare_flowers.py DATA features SEED...       the classifier on features computed once (--cache-features)
-    PYTHON scripts/compare_flowers.py DATA all SEED...            as flowers17-best: all of it learns, 20 epochs, photos squeezed to a square
+    PYTHON scripts/compare_flowers.py DATA all SEED...            as flowers17-best: all layers learn, 20 epochs, photos resized to a square
 
-DATA holds flowers17/ and squeezenet/. Needs torch, torchvision, safetensors and Pillow; one thread. Prints the accuracies in per
-cent at the last epoch: running over the training images, on the validation and on the test split.
+DATA holds flowers17/ and squeezenet/. Needs torch, torchvision, safetensors and Pillow; uses one thread. Prints the accuracies of the
+last epoch in per cent: the running accuracy on the training images, then validation and test.
 """
 import glob
 import os

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Holds the figures of `gpunn reconstruct` against scikit-image's PSNR and scikit-learn's PCA.
+"""Compares the figures of `gpunn reconstruct` with scikit-image's PSNR and scikit-learn's PCA.
 
-usage: compare_psnr_pca.py GPUNN RUN DATA_DIR        needs: pip install scikit-image scikit-learn scipy safetensors
+Usage: scripts/compare_psnr_pca.py GPUNN RUN DATA_DIR        needs: pip install scikit-image scikit-learn scipy safetensors
 
-RUN is one of nist36-autoencoder on emnist36, whose network is run here by NumPy with the weights of its last checkpoint.
+RUN is a run of nist36-autoencoder on emnist36. This script runs its network in NumPy with the weights of its last checkpoint.
 """
 import json
 import subprocess
@@ -19,7 +19,7 @@ gpunn, run, data_dir = sys.argv[1:4]
 
 
 def images(split):
-    """Upright: the files keep images column by column."""
+    """The images, transposed: the files store them column by column."""
     data = scipy.io.loadmat(f"{data_dir}/emnist36/emnist36_{split}.mat")[f"{split}_data"].astype(np.float32)
     return data.reshape(-1, 32, 32).transpose(0, 2, 1).reshape(-1, 1024)
 

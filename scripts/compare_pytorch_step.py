@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""One training step of an MLP or a CNN, gpunn's against PyTorch's: loss, every gradient by name, and every weight after the update,
-from the same weights and the same batch. PyTorch's step is taken in double precision, and in single precision beside it.
-Exits with 1 where a tensor is further off than 1e-4 of its largest number and than PyTorch's own single precision is: where
-two pixels of a max-pool's window are nearly equal, rounding decides which of them gets the gradient.
+"""Compares one training step of an MLP or a CNN with PyTorch: the loss, every gradient by name, and every weight after the update, from
+the same weights and the same batch. PyTorch computes the step in double precision, and also in single precision.
+Exits with 1 if the difference of a tensor is larger than 1e-4 of its largest number and also larger than that of PyTorch in single precision. If
+two pixels in a max-pool window are nearly equal, rounding decides which of them gets the gradient, in PyTorch too.
 
     cargo run --release --example dump_step -- step.safetensors nist36-mlp cpu      (or gpu; or nist36-cnn, cifar10-cnn, sun8-cnn, ...)
     scripts/compare_pytorch_step.py step.safetensors...                            (with a Python that has torch and safetensors)
@@ -10,7 +10,7 @@ two pixels of a max-pool's window are nearly equal, rounding decides which of th
 import os
 import sys
 
-sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)  # a torch built for CUDA then loads where stand-ins take CUDA's place
+sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)  # if stub libraries replace CUDA's, a torch built for CUDA loads only with this flag
 import json
 
 import torch
@@ -97,7 +97,7 @@ def compare(path):
         largest = exact.abs().max().item()
         difference, theirs = ((value.double() - exact).abs().max().item() for value in (ours, single[name]))
         relative, theirs = (error / largest if largest else error for error in (difference, theirs))
-        good &= relative <= max(ALLOWED, theirs)  # not a number is not below it
+        good &= relative <= max(ALLOWED, theirs)  # NaN fails this comparison
         shape = "x".join(map(str, ours.shape))
         print(f"{name:<24}{shape:>12}{largest:>14.6g}{difference:>14.3g}{relative:>12.2e}{theirs:>13.2e}")
     print("within" if good else "NOT within", f"{ALLOWED} of the largest number of each tensor, or as near as PyTorch in f32\n")

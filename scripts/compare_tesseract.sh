@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Reads photos and generated pages with gpunn and with Tesseract, and prints how much of the text each has right.
+# Reads photos and generated pages with gpunn and with Tesseract, and prints how much of the text each reads correctly.
 #
-#     scripts/compare_tesseract.sh DATA [PAGES]      DATA holds emnist36/ and ocr/*.jpg with ocr/*.txt; PAGES generated pages (25)
+#     scripts/compare_tesseract.sh DATA [PAGES]      DATA holds emnist36/ and ocr/*.jpg with ocr/*.txt; PAGES is the number of generated pages (25)
 #
-# Tesseract has to be installed (Debian: tesseract-ocr); it is told to look for capitals and digits in a block of text.
+# Tesseract has to be installed (Debian: tesseract-ocr). It is limited to capitals and digits in a block of text.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-data=${1:?name the folder that holds the data}
+data=${1:?usage: scripts/compare_tesseract.sh DATA [PAGES]}
 pages=${2:-25}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,18 +1,18 @@
-"""Compares our SqueezeNets, ResNet-18 and MobileNetV2 with torchvision's on the same weights and images, and our way from a
-image file to a network's input with torchvision's. Run from the repository's root:
+"""Compares gpunn's SqueezeNets, ResNet-18 and MobileNetV2 with torchvision's on the same weights and images. Also compares decoding and
+resizing of image files. Run it from the repository's root:
 
     PYTHON scripts/compare_torchvision.py [FOLDER] [--weights SQUEEZENET_1_1.safetensors]
 
-FOLDER holds photos (jpg, at any depth); without it only random images are compared. `examples/torchvision.rs` is our half.
-Weights are random, from a fixed seed, with the running statistics of random batches; those of SqueezeNet 1.1 from a file
-too, where one is named. Prints tables for docs/parity.md; exits with 1 where logits differ by more than 1e-4 of the largest,
-or where a file that we write is not loaded strictly.
+FOLDER holds photos (jpg, at any depth); without it only random images are compared. `examples/torchvision.rs` computes gpunn's results.
+Weights are random, from a fixed seed, with the running statistics of random batches. SqueezeNet 1.1 is also compared with the weights of the file.
+Prints the tables of docs/parity.md. Exits with 1 if logits differ by more than 1e-4 of the largest, or if an exported file does not load
+with strict=True.
 """
 
 import os
 import sys
 
-# PyPI's torch then finds the stand-ins for its CUDA libraries, where those are used.
+# If stub libraries replace the CUDA libraries, a torch built for CUDA loads only with this flag.
 sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)
 
 import pathlib
@@ -26,7 +26,7 @@ from torchvision.transforms import functional as F
 
 IMAGES = 32
 ALLOWED = 1e-4
-MODELS = {  # by our names
+MODELS = {  # by gpunn's names
     "squeezenet": torchvision.models.squeezenet1_1,
     "squeezenet1_0": torchvision.models.squeezenet1_0,
     "resnet18": torchvision.models.resnet18,
@@ -43,7 +43,7 @@ def ours(*arguments):
 
 
 def random_network(build):
-    """Torchvision's initial weights, with running statistics of two batches, so that batch norms are no identities."""
+    """Torchvision's initial weights, with the running statistics of two batches, so that batch norms change their input."""
     torch.manual_seed(1)
     network = build()
     network.train()
@@ -58,7 +58,7 @@ def largest(ours, theirs):
 
 
 def compare(name, network, weights, x, folder):
-    """A row: the largest relative difference from torchvision in double precision, of the executors and of itself in single."""
+    """One row: the largest relative differences from torchvision in double precision, of CPU, GPU and torchvision in single precision."""
     save_file({"x": x}, folder / "x.safetensors")
     with torch.no_grad():
         single = network(x)
@@ -72,7 +72,7 @@ def compare(name, network, weights, x, folder):
 
 
 def strictly(name, weights, folder):
-    """Our export of these weights is loaded strictly, and holds the same numbers, whole and in halves."""
+    """The exported weights load with strict=True and hold the same numbers, in 32 bits and in 16 bits."""
     run, out = folder / f"run-{name}", folder / "out.safetensors"
     ours(GPUNN, "import", weights, "--model", name, "--out", run, "--force")
     before = load_file(weights)
@@ -88,7 +88,7 @@ def strictly(name, weights, folder):
 
 
 def reference(path):
-    """An image as torchvision's evaluation transform takes it, in bytes."""
+    """An image after torchvision's evaluation transform, in bytes."""
     from PIL import Image
 
     image = Image.open(path).convert("RGB")
@@ -108,7 +108,7 @@ def distance(pairs):
 
 
 def photographs(folder, temporary):
-    """Photos, and the same as PNG files of other sizes: what is decoded and what is scaled are compared apart."""
+    """Photos for the decoder, and the same photos as PNG files of other sizes for the resizing."""
     from PIL import Image
 
     paths = sorted(pathlib.Path(folder).rglob("*.jpg"))
@@ -134,9 +134,9 @@ def main():
         x = torch.randn(IMAGES, 3, 224, 224, generator=torch.Generator().manual_seed(2))
         if photos:
             paths, scaled = photographs(photos, folder)
-            print("| from file to input | largest | mean | above 1 |\n|---|---|---|---|")
-            print("| JPEG, decoding alone where the shorter side is 256 |", distance(zip(prepared(paths, folder), map(reference, paths))), "|")
-            print("| PNG of other sizes, scaling alone |", distance(zip(prepared(scaled, folder), map(reference, scaled))), "|")
+            print("| from file to input | largest difference | mean difference | share above 1 |\n|---|---|---|---|")
+            print("| JPEG with a shorter side of 256: decoding only |", distance(zip(prepared(paths, folder), map(reference, paths))), "|")
+            print("| PNG of other sizes: resizing only |", distance(zip(prepared(scaled, folder), map(reference, scaled))), "|")
             x = torch.stack([F.normalize(reference(path).float() / 255, MEAN, STD) for path in paths])
         print("\n| network | weights | CPU | lavapipe | torchvision in f32 |\n|---|---|---|---|---|")
         for name, build in MODELS.items():

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Counts which letter follows which in English text, as `gpunn read` weighs what a word may be.
+"""Counts how often each letter follows each other letter in English text. `gpunn read` uses the counts to choose between similar letters.
 
     scripts/count_letters.py alice29.txt asyoulik.txt > data/letters.txt
 
-The two texts that data/letters.txt was counted in, "Alice's Adventures in Wonderland" and "As You Like It", are in the public
-domain and belong to the Canterbury corpus. A row a letter that precedes, the first being a word's begin; a column a letter that
-follows, A to Z, the last being a word's end.
+data/letters.txt is from "Alice's Adventures in Wonderland" and "As You Like It", both in the public domain, in the files of the
+Canterbury corpus. There is one row for each preceding letter; the first row is for the beginning of a word. There is one column for each
+following letter, A to Z; the last column is for the end of a word.
 """
 
 import re
@@ -16,7 +16,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def main() -> None:
     if len(sys.argv) < 2:
-        sys.exit("Name text files to count in.")
+        sys.exit("usage: count_letters.py TEXT...")
     counts = {before: dict.fromkeys(LETTERS + " ", 0) for before in " " + LETTERS}
     for path in sys.argv[1:]:
         with open(path, encoding="latin-1") as file:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Everything that has to hold before a change lands: format, lints, documentation, tests, and the program run as a user would.
-# Installs what the tests need: a software Vulkan driver where no adapter is found.
+# Checks a change: format, lints, documentation, tests, and the program as a user runs it.
+# If no adapter is found, installs a software Vulkan driver on Debian and Ubuntu.
 # Usage: scripts/test.sh [--slow] [--pytorch]
-#   --slow     also looks at reports in a browser, and trains the recipes for their full number of epochs
-#   --pytorch  also holds a training step against PyTorch, which this Python then has to have: it is too large to install here
-# Runs in bash on Linux and macOS, and in the bash of Git on Windows. Where CI is set, what would be skipped is a failure.
+#   --slow     also opens reports in a browser, and trains some recipes for all their epochs
+#   --pytorch  also compares a training step with PyTorch; `python3` must have torch and safetensors, which this script does not install
+# Runs in bash on Linux and macOS, and in Git's bash on Windows. If the environment variable CI is set, a skipped part is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,28 +17,28 @@ for word in "$@"; do
   esac
 done
 
-# Mesa's device-selection layer complains on standard error where a machine has no display.
+# Without a display, Mesa's device-selection layer prints warnings to standard error.
 [[ -n ${XDG_RUNTIME_DIR:-} ]] || export NODEVICE_SELECT=1
 
 started=$SECONDS
 stage() { echo; echo "== $* (after $((SECONDS - started)) s)"; }
 
-# The program is given paths that its system understands: those of the bash of Git mean nothing to Windows.
+# Windows does not understand the paths of Git's bash, so they are converted before the program gets them.
 native() { if command -v cygpath >/dev/null; then cygpath -m "$1"; else echo "$1"; fi; }
 work=$(native "$(mktemp -d)")
 trap 'rm -rf "$work"' EXIT
 
-# Tests and parts of this script that are skipped are noted here: who, a tab, why. To libtest they have passed.
+# Skipped tests and skipped parts of this script are listed in this file: name, tab, reason. libtest counts a skipped test as passed.
 export GPUNN_SKIPPED=$work/skipped
 : > "$GPUNN_SKIPPED"
 [[ -z ${CI:-} ]] || export GPUNN_REQUIRE_ALL=1
 skipped() {
   echo "skipped: $*"
   printf 'test.sh\t%s\n' "$*" >> "$GPUNN_SKIPPED"
-  [[ -z ${CI:-} ]] || { echo "CI skips nothing" >&2; exit 1; }
+  [[ -z ${CI:-} ]] || { echo "in CI nothing may be skipped" >&2; exit 1; }
 }
 
-# The data sets for development stand beside the checkout where they are; tests that need them are skipped without.
+# Some developers have the datasets beside the checkout. Without datasets, the tests that need them are skipped.
 unpack=$PWD/../shared/data/unpack
 if [[ -z ${GPUNN_DATA:-} && -f $unpack ]]; then
   stage "data"
@@ -60,7 +60,7 @@ if ! has_adapter; then
     $as_root apt-get update -qq
     $as_root apt-get install -y -qq mesa-vulkan-drivers >/dev/null
   else
-    echo "No GPU adapter was found. The tests on a GPU are skipped; to run them without a GPU, install a software Vulkan"
+    echo "No GPU adapter was found, so the tests on a GPU are skipped. To run them without a GPU, install a software Vulkan"
     echo "driver: mesa-vulkan-drivers on Debian and Ubuntu, vulkan-swrast on Arch, mesa-vulkan-drivers on Fedora."
   fi
 fi
@@ -95,7 +95,7 @@ stage "tests"
 cargo test --release --workspace 2>&1 | tee "$work/tests.log"
 
 stage "the program"
-# The whole of a command's output is read before it is searched: a closed pipe must not look like a failure.
+# Reads the whole output of a command before it searches it: a closed pipe would look like a failure.
 holds() { local what=$1; shift; local out; out=$("$@"); grep -q -- "$what" <<<"$out" || { echo "'$what' is not in the output of: $*" >&2; exit 1; }; }
 holds '"weights_hash"' "$gpunn" train --epochs 2 --out "$work/run" --json
 holds '"accuracy"' "$gpunn" eval "$work/run" --json
@@ -132,7 +132,7 @@ if $slow; then
   has_browser() { command -v chromium chromium-browser google-chrome >/dev/null; }
   has_browser || { may_install && { $as_root apt-get update -qq; $as_root apt-get install -y -qq chromium >/dev/null; }; } || true
   if ! has_browser; then
-    skipped "reports in a browser, there is no Chromium, and none may be installed"
+    skipped "reports in a browser, there is no Chromium, and it cannot be installed here"
   else
     for model in mlp cnn autoencoder; do
       own=(confusion pairs examples)
@@ -154,7 +154,7 @@ fi
 
 stage "done"
 sort -u "$GPUNN_SKIPPED" | awk -F '\t' '{ print "skipped: " $1 ": " $2 }'
-# A test that noted something, perhaps several times, has not passed whole: it counts as skipped alone.
+# libtest counts a test with a skipped part as passed. Here it counts as skipped, once.
 awk -F '\t' '
   FILENAME == ARGV[1] { if ($1 == "test.sh") parts++; else if (!seen[$1]++) tests++; next }
   /^test result:/ { split($0, word, " "); passed += word[4]; failed += word[6] }

@@ -1,4 +1,4 @@
-//! Autoencoders as models and as commands: cut in two, given back, encoded and decoded.
+//! Autoencoders as models and in commands: split in two halves, reconstruct, encode, decode.
 
 mod common;
 
@@ -31,7 +31,7 @@ fn bottlenecks_are_the_narrowest_layers() {
     let width = |model: &Model| model.bottleneck().map(|bottleneck| (bottleneck.encoder, bottleneck.width));
     let with =
         |hidden: &[usize]| built(Config { hidden: Some(hidden.to_vec()), ..Config::named("autoencoder") }, [1, 8, 8]);
-    // The flatten, and a linear layer with its activation each.
+    // The first half: a flatten, then two linear layers, each with its activation.
     assert_eq!(width(&with(&[32, 32, 32])), Some((5, 32)));
     assert_eq!(width(&with(&[16, 4, 16])), Some((5, 4)));
     assert_eq!(width(&with(&[20, 8, 8])), Some((5, 8)));
@@ -68,13 +68,13 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
             ["train", "--model", model, "--out", model].iter().chain(&small).chain(more).copied().collect();
         assert!(json(at, &words)["val_psnr"].is_number());
 
-        // Both halves together are the whole network.
+        // Both halves together equal the whole network.
         let whole = json(at, &["eval", model, "--split", "val"]);
         let found = json(at, &["reconstruct", model, "--out", "image.png"]);
         assert_eq!((&found["split"], &found["images"], &found["width"]), (&"val".into(), &3600.into(), &32.into()));
         assert!((number(&found, "psnr") - number(&whole, "psnr")).abs() < 1e-3, "{found} {whole}");
         assert!(number(&found, "pca_clamped_psnr") > number(&found, "pca_psnr"));
-        // Ten columns of 64 pixels and three rows, beside the rows' names and under the columns'.
+        // Ten columns of 64 pixels and three rows, with names at the left and at the top.
         let image = image::open(at.join("image.png")).expect("an image");
         assert_eq!((image.width(), image.height()), (7 * 11 + 8 + 10 * 68, 24 + 3 * 68));
 
@@ -93,7 +93,7 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
         assert_eq!(back.dimensions(), (32, 32));
         assert!(!at.join("back/0002.png").exists());
 
-        // A code alone becomes one file; it is the same image.
+        // A single code becomes one file with the same image.
         Npy { dims: vec![32], values: codes.values[32..].to_vec() }.write(&at.join("one.npy")).expect("written");
         json(at, &["decode", model, "one.npy", "--out", "one.png"]);
         assert_eq!(image::open(at.join("one.png")).expect("an image").to_luma8(), back);
@@ -106,7 +106,7 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
         );
     }
 
-    // What is no code of this run.
+    // Arrays that are not codes of this run.
     let write = |name: &str, dims: &[usize]| {
         let values = vec![0.5; dims.iter().product()];
         Npy { dims: dims.to_vec(), values }.write(&at.join(name)).expect("written");
@@ -128,7 +128,7 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
     refused(at, &["decode", "autoencoder", "i.png", "--out", "x"], 1, "no NPY file");
     assert!(!at.join("x").exists());
 
-    // What is no autoencoder's run.
+    // A run that is not an autoencoder's.
     let mlp = ["train", "--limit-train", "72", "--epochs", "1", "--out", "mlp", "--quiet"];
     assert!(gpunn(at, &mlp).status.success());
     for words in [

@@ -1,4 +1,4 @@
-//! Downloads, against a small server on this machine: what is resumed, what is refused, what is unpacked.
+//! Downloads from a small server on this machine: resumed, refused and unpacked files.
 
 mod common;
 
@@ -16,17 +16,17 @@ use std::sync::{Arc, Mutex};
 /// How the server behaves.
 #[derive(Clone, Copy, PartialEq)]
 enum Manner {
-    /// Sends ranges where they are asked for.
+    /// Sends the requested range.
     Good,
-    /// Sends the whole file whatever is asked.
+    /// Ignores a requested range and sends the whole file.
     NoRanges,
-    /// Promises the whole file and hangs up in its middle; good from the second request on.
+    /// Closes the first connection in the middle of the file. Later requests are answered as by `Good`.
     HangsUpOnce,
-    /// Has no such file.
+    /// Answers that there is no such file.
     Missing,
 }
 
-/// The path of a request and the range that it asks for.
+/// The path of a request and its range.
 type Request = (String, Option<String>);
 
 /// A server of one file on 127.0.0.1. Its thread ends with the test's process.
@@ -43,7 +43,7 @@ impl Server {
         let seen = requests.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                // A client that hangs up is no failure of the server.
+                // A client that closes the connection is not a failure of the server.
                 let _ = answer(stream, &content, manner, &seen);
             }
         });
@@ -90,7 +90,7 @@ fn answer(mut stream: TcpStream, content: &[u8], manner: Manner, seen: &Mutex<Ve
     stream.write_all(&body[..sent])
 }
 
-/// An archive like CIFAR-10's, of noise that does not pack well.
+/// An archive like CIFAR-10's, of noise that does not compress well.
 fn archive() -> Vec<u8> {
     let noise: Vec<u8> = (0..200_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 15) as u8).collect();
     let batches = (1..=5).map(|number| format!("data_batch_{number}.bin"));
@@ -99,7 +99,7 @@ fn archive() -> Vec<u8> {
     files::tar_gz(&names.zip(noise.chunks(20_000)).map(file).collect::<Vec<_>>())
 }
 
-/// Fetches `content`, as it is published, from the addresses into `directory`.
+/// Downloads a file into `directory` from the first of `addresses` that works. Its digest must be that of `published`.
 fn fetch(addresses: &[&str], published: &[u8], directory: &Path) -> Result<Got> {
     let md5 = format!("{:x}", md5::compute(published));
     let files = [Published { name: "cifar-10-binary.tar.gz", bytes: published.len() as u64, md5: &md5 }];
@@ -120,7 +120,7 @@ fn directory() -> tempfile::TempDir {
 #[test]
 fn a_set_is_fetched_checked_and_unpacked_and_not_fetched_again() {
     let (server, to) = (Server::new(archive(), Manner::Good), directory());
-    // A directory that is not there yet is made.
+    // A directory that does not exist yet is created.
     let to = to.path().join("data");
     let folder = to.join("cifar-10-batches-bin");
     assert_eq!(fetch(&[&server.address], &archive(), &to).expect("fetched"), Got::Fetched(folder.clone()));
@@ -177,7 +177,7 @@ fn what_is_not_as_published_is_refused_and_removed() {
 fn an_address_that_has_nothing_is_named_and_the_next_is_tried() {
     let (missing, good, to) =
         (Server::new(archive(), Manner::Missing), Server::new(archive(), Manner::Good), directory());
-    // A port that nothing listens on: one that was just given back.
+    // A port without a server: its listener was just closed.
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let closed = format!("http://{closed}/");
     let sentence = fetch(&[&missing.address, &closed], &archive(), to.path()).expect_err("neither").to_string();

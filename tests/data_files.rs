@@ -1,4 +1,4 @@
-//! Data sets as files: what real ones hold, and that each kind of bad one ends in a sentence that names it.
+//! Dataset files: the content of published ones, and one clear error message for each kind of bad file.
 
 mod common;
 mod matlab;
@@ -9,7 +9,7 @@ use gpunn::data::{Dataset, Pixels, SplitName};
 use gpunn::datasets::LoadOptions;
 use std::path::{Path, PathBuf};
 
-/// A folder `name` in a fresh data directory, with the given files.
+/// A new data directory with a folder `name` that holds the given files.
 fn lay_out(name: &str, files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a temporary folder");
     std::fs::create_dir(directory.path().join(name)).expect("a folder in it");
@@ -19,7 +19,7 @@ fn lay_out(name: &str, files: &[(&str, Vec<u8>)]) -> tempfile::TempDir {
     directory
 }
 
-/// What loading the set says, which must be one or two sentences about the place.
+/// The error message of loading the dataset. It must be one or two sentences and name the place.
 fn sentence(name: &str, directory: &Path) -> String {
     let error = gpunn::datasets::load(name, Some(directory)).expect_err("bad data must not load");
     let sentence = error.to_string();
@@ -44,7 +44,7 @@ fn one_hot() -> ([usize; 2], Vec<f64>) {
     ([3, 36], values)
 }
 
-/// A whole emnist36 with the given labels in every split, of which a file may then be replaced.
+/// A complete emnist36 with the given labels in every split. Tests replace single files of it.
 fn emnist36(labels: ([usize; 2], Vec<f64>)) -> tempfile::TempDir {
     let files = ["train", "valid", "test"].map(|split| (split, split_file(split, &images(split), &labels)));
     let directory = lay_out("emnist36", &[]);
@@ -69,7 +69,7 @@ fn mat_images_are_upright_and_labels_read_in_each_form() {
         one_hot(),
         ([3, 1], vec![1.0, 2.0, 36.0]), // counted from 1
         ([1, 3], vec![1.0, 2.0, 36.0]),
-        ([3, 1], vec![0.0, 1.0, 35.0]), // counted from 0, as the 0 shows
+        ([3, 1], vec![0.0, 1.0, 35.0]), // counted from 0, because there is a 0
     ];
     for labels in forms {
         let directory = emnist36(labels.clone());
@@ -144,7 +144,7 @@ fn a_set_of_its_validation_split_alone_loads_but_cannot_train() {
 
 // ---- IDX
 
-/// A small MNIST: two training images, packed, and one test image.
+/// A small MNIST: two training images, compressed, and one test image.
 fn mnist(images: Vec<u8>, labels: Vec<u8>) -> tempfile::TempDir {
     lay_out(
         "mnist",
@@ -172,13 +172,13 @@ fn bad_idx_files_are_sentences() {
     let images = || gzip(&idx(&[2, 28, 28], &vec![7; 1568]));
     let labels = || gzip(&idx(&[2], &vec![3, 0]));
     let says = |images: Vec<u8>, labels: Vec<u8>| sentence("mnist", mnist(images, labels).path());
-    // Of the wrong kind: labels for images, images for labels, other elements, another format.
+    // Wrong files: labels instead of images, images instead of labels, another element type, another format.
     assert!(says(labels(), labels()).contains("has to hold N x 28 x 28 images"));
     assert!(says(images(), images()).contains("has to hold 2 labels"));
     assert!(says(idx(&[2, 32, 32], &vec![0; 2048]), labels()).contains("has to hold N x 28 x 28"));
     assert!(says(vec![0, 0, 13, 1, 0, 0, 0, 0], labels()).contains("kind 0x0d"));
     assert!(says(b"\x89PNG\r\n".to_vec(), labels()).contains("is not an IDX file"));
-    // Short, long, damaged.
+    // Files that are too short, too long or damaged.
     assert!(says(idx(&[2, 28, 28], &vec![7; 1567]), labels()).contains("but 1567 follow"));
     assert!(says(idx(&[2, 28, 28], &vec![7; 1569]), labels()).contains("but more follow"));
     assert!(says(Vec::new(), labels()).contains("ends too early"));
@@ -187,7 +187,7 @@ fn bad_idx_files_are_sentences() {
     let mut damaged = whole.clone();
     damaged[whole.len() - 8] ^= 0x10;
     assert!(says(damaged, labels()).contains("gzip data is damaged"));
-    // Labels.
+    // Bad labels.
     assert!(says(images(), gzip(&idx(&[2], &vec![3, 10]))).contains("label 2 is 10"));
     assert!(says(images(), gzip(&idx(&[3], &vec![3, 1, 1]))).contains("has to hold 2 labels"));
     let directory = mnist(images(), labels());
@@ -195,13 +195,13 @@ fn bad_idx_files_are_sentences() {
     assert!(sentence("mnist", directory.path()).contains("neither t10k-labels-idx1-ubyte nor"));
 }
 
-// ---- The files themselves
+// ---- The published files
 
 fn real(name: &str) -> Option<Dataset> {
     real_set(name, name, &LoadOptions::default())
 }
 
-/// The mean of a class's images: it shows how they stand.
+/// The mean image of a class, which shows its orientation.
 fn mean_image(set: &Dataset, part: SplitName, class: u32) -> Vec<f32> {
     let split = set.split(part).expect("there");
     let chosen: Vec<Vec<f32>> =
@@ -219,7 +219,7 @@ fn emnist36_is_read_whole_and_upright() {
         assert_eq!(pixels.len(), split.len() * 1024);
         assert!(pixels.iter().all(|v| (0.0..=1.0).contains(v)));
     }
-    // A seven, dark on white, has its bar at the top: transposed it would stand at the left.
+    // A seven, dark on white, has its bar at the top. If the image were transposed, the bar would be at the left.
     let seven = mean_image(&set, SplitName::Train, 33);
     let brightness = |rows: std::ops::Range<usize>| seven[rows.start * 32..rows.end * 32].iter().sum::<f32>();
     let (upper, lower) = (brightness(5..11), brightness(19..25));
@@ -241,7 +241,7 @@ fn mnist_is_read_whole() {
     let Some(set) = real("mnist") else { return };
     let test = set.split(SplitName::Test).expect("there");
     assert_eq!((set.train.len(), test.len(), set.input), (60_000, 10_000, [1, 28, 28]));
-    // The first labels as they are published.
+    // The first labels of the published files.
     assert_eq!(set.train.labels[..8], [5, 0, 4, 1, 9, 2, 1, 3]);
     assert_eq!(test.labels[..8], [7, 2, 1, 0, 4, 1, 4, 9]);
 }

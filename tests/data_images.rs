@@ -1,4 +1,4 @@
-//! CIFAR and folders of images: what they hold, what the cache keeps, and that each kind of bad one ends in a sentence.
+//! CIFAR files and folders of images: their content, the cache, and one clear error message for each kind of bad file.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn bytes(split: &Split) -> &[u8] {
 
 // ---- CIFAR
 
-/// A CIFAR-10 file of 10,000 records: record i has label i mod 10 and pixels (i + place) mod 251.
+/// A CIFAR-10 file of 10,000 records: record i has label i mod 10 and pixels (i + k + shift) mod 251 at place k.
 fn batch(shift: usize) -> Vec<u8> {
     let record = |i: usize| [(i % 10) as u8].into_iter().chain((0..3072).map(move |k| ((i + k + shift) % 251) as u8));
     (0..10_000).flat_map(record).collect()
@@ -122,7 +122,7 @@ fn cifar100_takes_the_fine_class() {
 
 // ---- Folders
 
-/// An image of one colour in a file, whose ending says the kind.
+/// Writes an image of one colour. The ending of the file name selects the format.
 fn paint(path: &Path, (width, height): (u32, u32), colour: [u8; 3]) {
     std::fs::create_dir_all(path.parent().expect("it has one")).expect("made");
     RgbImage::from_pixel(width, height, Rgb(colour)).save(path).expect("written");
@@ -131,7 +131,7 @@ fn paint(path: &Path, (width, height): (u32, u32), colour: [u8; 3]) {
 const RED: [u8; 3] = [250, 10, 20];
 const BLUE: [u8; 3] = [10, 20, 250];
 
-/// Red and blue images of several kinds and sizes in `train`, and one of each in `val`.
+/// Red and blue images of several formats and sizes in `train`, and one of each colour in `val`.
 fn colours() -> tempfile::TempDir {
     let root = directory();
     let at = |name: &str| root.path().join("colours").join(name);
@@ -153,7 +153,7 @@ fn load(root: &tempfile::TempDir, options: &LoadOptions) -> gpunn::Result<Datase
     gpunn::datasets::load_with("colours", Some(root.path()), options)
 }
 
-/// Whether each image is of its class's colour, within what JPEG changes.
+/// Whether each image has the colour of its class, except for JPEG's small changes.
 fn well_coloured(set: &Dataset, split: &Split) -> bool {
     let size: usize = set.input.iter().product();
     split.labels.iter().zip(bytes(split).chunks_exact(size)).all(|(&label, image)| {
@@ -171,7 +171,7 @@ fn images_of_mixed_kinds_and_sizes_become_one_set() {
     assert_eq!((set.train.labels.as_slice(), bytes(&set.train).len()), ([0, 0, 1, 1].as_slice(), 4 * 3 * 64 * 64));
     let val = set.split(SplitName::Val).expect("there");
     assert!(val.len() == 2 && well_coloured(&set, &set.train) && well_coloured(&set, val));
-    // The name and the folder that a run writes down lead back to it, and so does the path from anywhere.
+    // The name and the folder in a recipe load the same dataset, and so does the full path.
     let again = gpunn::datasets::load_with(&set.name, set.folder.as_deref(), &options(&root, None)).expect("a set");
     assert_eq!(again, set);
     let path = format!("{}/", root.path().join("colours").display());
@@ -200,7 +200,7 @@ fn the_cache_serves_what_is_unchanged_and_notices_what_changed() {
     let first = load(&root, &sixteen).expect("a set");
     assert_eq!(stores(&root).len(), 1);
     assert_eq!(load(&root, &sixteen).expect("a set"), first);
-    // It is the cache that serves: a file of the same length and time but of other content goes unnoticed.
+    // The cache is used: a file with new content but the same length and time is not read again.
     let image = root.path().join("colours/val/red/1.png");
     let before = std::fs::metadata(&image).expect("there");
     let noise = vec![1; before.len() as usize];
@@ -210,7 +210,7 @@ fn the_cache_serves_what_is_unchanged_and_notices_what_changed() {
     };
     stamped(before.modified().expect("a time"));
     assert_eq!(load(&root, &sixteen).expect("a set"), first);
-    // Another time is noticed, and so is another size; both decode what is there now.
+    // A new time or another image size makes the program decode the files again.
     stamped(before.modified().expect("a time") + Duration::from_secs(2));
     assert!(load(&root, &sixteen).expect_err("noise").to_string().contains("1.png is no image that can be read"));
     paint(&image, (5, 7), BLUE);
@@ -218,7 +218,7 @@ fn the_cache_serves_what_is_unchanged_and_notices_what_changed() {
     assert!(!well_coloured(&changed, changed.split(SplitName::Val).expect("there")));
     paint(&root.path().join("colours/train/red/3.png"), (5, 7), RED);
     assert_eq!(load(&root, &sixteen).expect("a set").train.len(), 5);
-    // The changed set took the place of the old one; another rule has a place of its own.
+    // The changed dataset replaced the old cache file. Another size has its own cache file.
     assert_eq!(stores(&root).len(), 1);
     assert_eq!(load(&root, &options(&root, Some(17))).expect("a set").input, [3, 17, 17]);
     assert_eq!(stores(&root).len(), 2);
@@ -242,7 +242,7 @@ fn a_damaged_store_is_made_again_and_a_cache_that_cannot_be_written_is_done_with
         std::fs::write(&path, &bytes).expect("written");
         assert_eq!(load(&root, &sixteen).expect("a set"), first, "byte {place} changed");
     }
-    // A file where the folder would be.
+    // The cache folder cannot be made, because a file has its name.
     let blocked = LoadOptions { cache: Some(root.path().join("colours/train/red/1.png")), ..sixteen.clone() };
     assert_eq!(load(&root, &blocked).expect("a set"), first);
     assert_eq!(load(&root, &LoadOptions { cache: None, ..sixteen }).expect("a set"), first);
@@ -281,19 +281,19 @@ fn bad_images_are_named_or_left_out() {
     assert!(stores(&root).is_empty());
     let lenient = LoadOptions { skip_bad: true, ..strict.clone() };
     for _ in 0..2 {
-        // From the files, then from the cache.
+        // First from the files, then from the cache.
         let set = load(&root, &lenient).expect("the rest");
         assert_eq!((set.train.labels.as_slice(), set.skipped.len()), ([0, 0, 1, 1].as_slice(), 1));
         assert!(set.skipped[0].contains("0.jpg") && well_coloured(&set, &set.train));
     }
-    // One that begins well and ends too early.
+    // Files that begin correctly and end too early.
     let png = std::fs::read(root.path().join("colours/train/red/1.png")).expect("there");
     for (name, bytes) in [("0.png", &png[..png.len() / 2]), ("0.jpg", &whole[..20])] {
         let _ = std::fs::remove_file(&bad);
         std::fs::write(root.path().join("colours/train/red").join(name), bytes).expect("written");
         assert!(load(&root, &strict).expect_err("bad").to_string().contains(name));
     }
-    // A class of which nothing is left.
+    // A class without any image that can be decoded.
     std::fs::write(root.path().join("colours/val/red/1.png"), b"").expect("written");
     let sentence = load(&root, &lenient).expect_err("nothing left").to_string();
     assert!(sentence.contains("class red in the val split"), "{sentence}");
@@ -370,7 +370,7 @@ fn the_command_line_lists_explains_and_previews() {
     }
 }
 
-// ---- The files themselves
+// ---- The published files
 
 fn per_class(split: &Split, classes: usize) -> Vec<usize> {
     (0..classes as u32).map(|class| split.labels.iter().filter(|&&label| label == class).count()).collect()
@@ -381,9 +381,9 @@ fn cifar10_as_published_is_balanced_and_in_order() {
     let Some(set) = real_set("cifar10", "cifar-10-batches-bin", &LoadOptions::default()) else { return };
     let test = set.split(SplitName::Test).expect("there");
     assert_eq!((per_class(&set.train, 10), per_class(test, 10)), (vec![5000; 10], vec![1000; 10]));
-    // The first labels as they are published: frog, truck, truck, deer; cat, ship, ship, airplane.
+    // The first labels of the published files: frog, truck, truck, deer; cat, ship, ship, airplane.
     assert_eq!((&set.train.labels[..4], &test.labels[..4]), (&[6, 9, 9, 4][..], &[3, 8, 8, 0][..]));
-    // The means of the channels that everyone normalises by.
+    // The channel means that are commonly used for normalization.
     for (channel, wanted) in [0.4914, 0.4822, 0.4465].into_iter().enumerate() {
         let planes = bytes(&set.train).chunks_exact(3072).map(|p| &p[channel * 1024..(channel + 1) * 1024]);
         let mean = planes.flatten().map(|&v| f64::from(v)).sum::<f64>() / (255.0 * 50_000.0 * 1024.0);

@@ -1,4 +1,4 @@
-//! `gpunn data get --from`: sets laid out from what their makers hand out.
+//! `gpunn data get --from`: datasets prepared from the files that their authors publish.
 
 mod common;
 mod matlab;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{files, gpunn, is_refusal, text};
 
-/// Refused with a code and a sentence that holds `part`; nothing is left behind.
+/// Asserts that the command fails with this exit code and a message that contains `part`, and leaves no files.
 fn refused(folder: &Path, name: &str, code: i32, part: &str) {
     let output = gpunn(folder, &["data", "get", name, "--from", "got", "--data-dir", "data"]);
     is_refusal(&output, code, &[part]);
@@ -20,13 +20,13 @@ fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).expect("written");
 }
 
-/// A MAT file of rows of numbers.
+/// A MAT file with row vectors.
 fn mat(rows: &[(&str, &[f64])]) -> Vec<u8> {
     let rows: Vec<_> = rows.iter().map(|&(name, values)| (name, [1, values.len()], values)).collect();
     matlab::file(&rows)
 }
 
-/// Two photos of each kind for training, and one for each other split, by their numbers.
+/// The numbers of two photos of each kind for training, and of one photo of each kind for each other split.
 fn splits() -> [Vec<f64>; 3] {
     let of = |offset: usize| (0..17).map(move |kind| (kind * 80 + offset) as f64);
     [of(1).chain(of(80)).collect(), of(2).collect(), of(3).collect()]
@@ -53,7 +53,7 @@ fn flowers_are_laid_out_by_their_first_split() {
         refused(at, "flowers17", 1, part);
     }
     write(&at.join("got/datasplits.mat"), &sound);
-    // The archive with all photos but one; then with all.
+    // The archive without one photo; then with all photos.
     let name = |number: f64| format!("jpg/image_{number:04}.jpg");
     let mut all: Vec<String> = [&train, &val, &test].into_iter().flatten().map(|&number| name(number)).collect();
     all.push(name(1000.0));
@@ -111,7 +111,7 @@ fn the_characters_are_made_from_emnist_and_mnist() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     refused(at, "emnist36", 2, "emnist-letters-train-images-idx3-ubyte.gz");
-    // A stroke down the left edge of its ink and a foot at its bottom, as long as the class is high.
+    // A vertical stroke at the left and a horizontal stroke at the bottom whose length grows with the class number.
     let upright = |class: usize| {
         let mut image = vec![0_u8; SIDE * SIDE];
         (4..24).for_each(|y| image[y * SIDE + 5] = 255);
@@ -158,7 +158,8 @@ fn the_characters_are_made_from_emnist_and_mnist() {
         for class in [0, 25, 26, 35] {
             let image = split.image(class * each).expect("an image");
             let ink = |x: usize, y: usize| 1.0 - image[y * 32 + x];
-            // 20 of the square's 27 cells are ink: the stroke is 32 x 20 / 27 pixels high, its foot at the lower end.
+            // 20 of the square's 27 cells are ink: the vertical stroke is 32 x 20 / 27 pixels high, and the horizontal one
+            // is at its lower end.
             let longest = (0..32).max_by(|&a, &b| {
                 let sum = |x: usize| (0..32).map(|y| ink(x, y)).sum::<f32>();
                 sum(a).total_cmp(&sum(b))

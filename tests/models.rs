@@ -1,9 +1,9 @@
-//! The models: their parameters by PyTorch's names, and that they learn.
+//! The models: their parameters have PyTorch's names, and they learn.
 
 use gpunn::nn::models::Config;
 use gpunn::nn::{Model, ParameterLayout};
 
-/// Names and shapes, in order.
+/// The names and shapes of the parameters, in order.
 fn listed(layout: &ParameterLayout) -> Vec<(String, String)> {
     layout.iter().map(|parameter| (parameter.name.clone(), parameter.shape.to_string())).collect()
 }
@@ -110,7 +110,7 @@ fn a_resnet9_has_its_blocks_inside() {
     assert_eq!(statistics.len(), 16);
     assert_eq!(statistics[4], ("res2.bn1.running_mean".into(), "8".into()));
     assert_eq!(statistics[5], ("res2.bn1.running_var".into(), "8".into()));
-    // As the original, whose count is known.
+    // The number of parameters of the original network.
     assert_eq!(built(Config::named("resnet9"), [3, 32, 32], 10).parameters().count(), 6_573_120);
 }
 
@@ -131,7 +131,7 @@ fn a_small_resnet18_has_the_names_and_the_size_of_torchvisions() {
     wanted.extend(["fc.weight", "fc.bias"].map(String::from));
     assert_eq!(names, wanted);
     assert_eq!(model.parameters().count(), 11_173_962);
-    // 20 batch norms with two statistics for each channel.
+    // 20 batch norms, each with a running mean and a running variance.
     assert_eq!(model.parameters().statistics().iter().len(), 40);
     assert_eq!(model.parameters().statistics().count(), 9_600);
 }
@@ -169,7 +169,7 @@ fn fields_that_a_model_does_not_have_are_refused() {
         let sentence = config.build([3, 32, 32], 10).expect_err("refused").to_string();
         assert!(sentence.contains(part), "{sentence}");
     }
-    // Too small for three pools.
+    // An image that is too small for three pools.
     let sentence = Config::named("cnn").build([1, 12, 12], 10).expect_err("refused").to_string();
     assert!(sentence.contains("'conv3'") && sentence.contains("reaches over 3 pixels"), "{sentence}");
 }
@@ -187,7 +187,7 @@ fn an_airbench_has_the_layers_and_the_size_of_the_original() {
     }
     wanted.push(("fc.weight".into(), "10x256".into()));
     assert_eq!(listed(model.parameters()), wanted);
-    // The 1.97 million of airbench94, whose whitening and scales of batch norms are not learned.
+    // airbench94 has 1.97 million. Its whitening and the weights of its batch norms are not learned.
     assert_eq!(model.parameters().count(), 1_972_792);
     let frozen = model.parameters().iter().filter(|parameter| model.parameters().is_frozen(parameter));
     assert_eq!(frozen.map(|parameter| parameter.shape.elements()).sum::<usize>(), 288 + 2 * (64 + 256 + 256));

@@ -1,4 +1,4 @@
-//! Networks of a user's own, as the command line takes and refuses them.
+//! A user's own networks on the command line: which are accepted and which are refused.
 
 mod common;
 
@@ -9,7 +9,7 @@ use common::{gpunn, text};
 fn a_network_of_ones_own_trains_and_its_run_is_complete() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    // Of one channel: glyphs are grey.
+    // The network of the documentation, on grey images with one channel.
     std::fs::write(at.join("mine.toml"), documented().replace("name = \"my-network\"", "")).expect("written");
     let train = ["train", "--model", "mine.toml", "--dataset", "glyphs", "--limit-train", "72", "--epochs", "1"];
     let rest = ["--device", "cpu", "--out", "run", "--json"];
@@ -17,7 +17,7 @@ fn a_network_of_ones_own_trains_and_its_run_is_complete() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let summary: serde_json::Value = serde_json::from_str(text(&output.stdout).trim()).expect("JSON");
     assert_eq!(summary["model"], "mine");
-    // The run needs the file no more.
+    // The run does not need the file any more.
     std::fs::remove_file(at.join("mine.toml")).expect("removed");
     let eval = gpunn(at, &["eval", "run", "--split", "test", "--device", "cpu", "--json"]);
     assert!(eval.status.success(), "{}", text(&eval.stderr));

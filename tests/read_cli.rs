@@ -1,4 +1,4 @@
-//! `gpunn read` as a command and as a library, on good images and on bad ones.
+//! `gpunn read` as a command and as a library, with good and with bad images.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -9,7 +9,7 @@ use gpunn::ocr::pages::{self, Glyphs};
 use gpunn::ocr::{self, Reader, measure};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, LumaA, Rgb};
 
-/// Bars that make the letters H, E and T: from column, from row, to column, to row.
+/// Bars of the letters H, E and T: first column, first row, last column, last row.
 const BARS: [[u32; 4]; 9] = [
     [37, 25, 44, 95],
     [87, 25, 94, 95],
@@ -53,7 +53,7 @@ fn images_of_any_kind_are_read() {
     assert_eq!(read(drawn(230, 40)).to_string(), "HET");
     let light = read(drawn(30, 220));
     assert_eq!((light.to_string().as_str(), light.light_ink), ("HET", true));
-    // 16 bits, and ink that is all transparency.
+    // 16 bits per value, and ink that differs only in its transparency.
     let deep = image::ImageBuffer::from_fn(320, 120, |x, y| Rgb([if is_ink(x, y) { 9000_u16 } else { 60_000 }; 3]));
     assert_eq!(read(deep).to_string(), "HET");
     let clear = image::ImageBuffer::from_fn(320, 120, |x, y| LumaA([0, if is_ink(x, y) { 255_u8 } else { 0 }]));

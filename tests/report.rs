@@ -1,4 +1,4 @@
-//! Reports as a person asks for them: what a page holds, what it says is not there, and each run that cannot be reported.
+//! Reports: the content of a page, what it says is missing, and runs for which no report can be made.
 
 mod common;
 
@@ -15,18 +15,18 @@ fn refused(folder: &Path, args: &[&str], code: i32, parts: &[&str]) {
     is_refusal(&gpunn(folder, args), code, parts);
 }
 
-/// Trains briefly into `out` and gives the summary.
+/// Trains briefly into `out` and returns the summary.
 fn train(folder: &Path, out: &str, more: &[&str]) -> serde_json::Value {
     let short = ["train", "--limit-train", "360", "--epochs", "2", "--quiet", "--json", "--out", out];
     json(&gpunn(folder, &[&short[..], more].concat()))
 }
 
-/// What a page's elements are called by.
+/// The ids of a page's sections.
 fn sections(page: &str) -> Vec<&str> {
     page.split("<section id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-/// A page needs nothing else: every source is inside it, every link stays in it, and nothing runs.
+/// Asserts that a page needs no other file: its images are inside it, its links stay in it, and it has no script.
 fn stands_alone(page: &str) {
     for (attribute, inside) in [("src=\"", "data:image/"), ("href=\"", "#")] {
         assert!(page.split(attribute).skip(1).all(|value| value.starts_with(inside)), "{attribute}");
@@ -49,7 +49,7 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
     assert_eq!(sections(&page), [&all[..], &["memory", "repeat"]].concat());
     let hash = summary["weights_hash"].as_str().expect("a hash");
     let accuracy = format!("{:.2} %", 100.0 * summary["test_accuracy"].as_f64().expect("a figure"));
-    // A backslash is quoted for the shell.
+    // On Windows the path has a backslash, which is quoted for the shell.
     let again = if cfg!(windows) { "--recipe 'run\\recipe.toml'" } else { "--recipe run/recipe.toml" };
     for part in [hash, &accuracy, "gpunn train", again, "predicted as", "Before training, computed again", "matmul"] {
         assert!(page.contains(part), "{part}");
@@ -63,7 +63,7 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
         assert!(image::open(at.join(format!("run/plots/{name}.png"))).is_ok(), "{name}");
     }
 
-    // The same again elsewhere, from what was kept; the run stays as it is.
+    // The same report in another place, from `outcomes.json`. The run does not change.
     let kept = read(&at.join("run/outcomes.json"));
     let shown = Path::new("elsewhere").join("report.html").display().to_string();
     let answer = json(&gpunn(at, &["report", "run", "--out", "elsewhere", "--quiet", "--json"]));
@@ -72,7 +72,7 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
     let confusion = |page: &str| page.split("<section id=\"").nth(3).expect("the third").to_owned();
     assert_eq!(confusion(&again), confusion(&page));
     assert_eq!((read(&at.join("run/outcomes.json")), read(&at.join("run/report.html"))), (kept.clone(), page));
-    // What was kept of other weights is not taken for these.
+    // Outcomes of other weights are not used.
     std::fs::write(at.join("run/outcomes.json"), kept.replace(hash, "0000000000000000")).expect("written");
     assert!(gpunn(at, &["report", "run", "--quiet"]).status.success());
     assert_eq!(confusion(&read(&at.join("run/report.html"))), confusion(&again));
@@ -91,7 +91,7 @@ fn an_autoencoders_page_shows_images_given_back_and_a_convolutions_its_filters()
     let expected =
         ["results", "curves", "reconstructions", "weights", "recipe", "device", "timings", "memory", "repeat"];
     assert_eq!(sections(&page), expected);
-    // What was measured image by image is what the training said.
+    // The PSNR computed image by image equals the PSNR of the training.
     let psnr = format!("{:.2} dB", summary["test_psnr"].as_f64().expect("a figure"));
     assert!(page.contains(&format!("mean peak signal-to-noise ratio is {psnr}")), "{psnr}");
     train(at, "cnn", &["--model", "cnn", "--dataset", "glyphs"]);
@@ -187,7 +187,7 @@ fn runs_that_cannot_be_reported_are_refused_in_sentences() {
     refused(at, &["report", "run"], 1, &["summary.json"]);
     undo();
 
-    // As a run is that was cut off in its first epoch.
+    // A run that was stopped in its first epoch.
     std::fs::write(at.join("run/metrics.jsonl"), "").expect("written");
     for file in ["last.safetensors", "best.safetensors", "summary.json"] {
         std::fs::remove_file(at.join("run").join(file)).expect("removed");

@@ -1,4 +1,4 @@
-//! Sweeps, and the event files of runs that stop and go on.
+//! Sweeps, and the event files of runs that are stopped and resumed.
 
 mod common;
 
@@ -46,7 +46,7 @@ fn a_sweep_trains_a_grid_and_goes_on_where_it_stopped() {
     let page = std::fs::read_to_string(at.join("s/sweep.html")).expect("a page");
     assert!(page.contains("4 runs compared") && at.join("s/sweep.svg").is_file() && at.join("s/sweep.png").is_file());
 
-    // Each run is what `train` makes of the same flags.
+    // Each run equals a run of `train` with the same flags.
     let alone =
         ["train", "--limit-train", "360", "--epochs", "2", "--lr", "0.1", "--hidden", "16,8", "--out", "t", "--json"];
     let alone = json(&gpunn(at, &alone));
@@ -56,7 +56,7 @@ fn a_sweep_trains_a_grid_and_goes_on_where_it_stopped() {
     };
     assert_eq!(summary(&run)["weights_hash"], alone["weights_hash"]);
 
-    // One run is half done, one was cut off before its first checkpoint; the others are only read.
+    // One run is half done, and one was stopped before its first checkpoint. The other runs are only read.
     let times = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified()).expect("a time");
     let kept = times(&at.join("s/hidden-8-lr-0.1/last.safetensors"));
     let half = [
@@ -94,7 +94,7 @@ fn a_sweep_trains_a_grid_and_goes_on_where_it_stopped() {
     assert_eq!(summary(&run)["weights_hash"], alone["weights_hash"]);
     assert_eq!(times(&at.join("s/hidden-8-lr-0.1/last.safetensors")), kept);
 
-    // Another recipe's runs are not mixed in.
+    // A folder with runs of another recipe is refused.
     let mut other = SWEEP;
     other[4] = "3";
     let output = gpunn(at, &other);
@@ -128,9 +128,9 @@ fn event_files_go_on_with_the_run() {
         let bytes = std::fs::read(file.path()).expect("bytes");
         tfrecord::parse(&bytes, "it").expect("sound").len()
     };
-    // The version and two epochs; the version, where to go on, and one.
+    // First file: the version and two epochs. Second file: the version, the step to continue from, and one epoch.
     assert_eq!(files.iter().map(records).collect::<Vec<_>>(), [3, 3]);
-    // Begun anew, nothing of the old run stays.
+    // With --force nothing of the old run is kept.
     assert!(
         gpunn(at, &["train", "--limit-train", "72", "--epochs", "1", "--out", "run", "--force", "--quiet"])
             .status

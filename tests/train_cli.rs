@@ -1,4 +1,4 @@
-//! The command line as a person or a script uses it: the fields of `--json`, and each bad input.
+//! The command line: the fields of `--json`, and each kind of bad input.
 
 mod common;
 
@@ -10,7 +10,8 @@ fn fields(value: &serde_json::Value) -> Vec<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-/// Refused with a code and a sentence that holds `part`, without a panic, and without leaving anything.
+/// Asserts that the command fails with this exit code and a message that contains `part`, without a panic, and leaves no
+/// files.
 #[track_caller]
 fn refused(args: &[&str], code: i32, part: &str) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -29,8 +30,8 @@ fn small(more: &[&str]) -> Vec<&'static str> {
     ["train"].iter().chain(&SMALL).copied().chain(more.iter().map(|word| &*word.to_string().leak())).collect()
 }
 
-/// Augmentation and averaging by flags: what they ask for is in the run's recipe, changes what is trained, and is what a recipe
-/// with the same section trains.
+/// Flags for augmentation and averages: they are written to the run's recipe, change the result, and give the same result
+/// as a recipe with the same section.
 #[test]
 fn augmentation_is_asked_for_by_flags() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -136,20 +137,20 @@ fn train_eval_predict_and_resume_print_their_fields() {
     let plain = gpunn(at, &["predict", "run", "i.png", "--device", "cpu"]);
     assert!(text(&plain.stdout).starts_with("i.png: "), "{}", text(&plain.stdout));
 
-    // More epochs, as if asked for from the start.
+    // More epochs give the same result as a run with this number of epochs from the start.
     let longer = json(&gpunn(at, &["train", "--resume", "run", "--epochs", "3", "--device", "cpu", "--json"]));
     let mut whole = small(&["--json"]);
     (whole[6], whole[8]) = ("3", "whole");
     assert_eq!(json(&gpunn(at, &whole))["weights_hash"], longer["weights_hash"]);
 
-    // A used directory is not overwritten unless asked.
+    // The folder of a run is not overwritten without --force.
     let before = std::fs::read(at.join("run/last.safetensors")).expect("bytes");
     refused_in(at, &small(&[]), 2, "--force");
     assert_eq!(std::fs::read(at.join("run/last.safetensors")).expect("bytes"), before);
     let again = json(&gpunn(at, &small(&["--force", "--threads", "1", "--json"])));
     assert_eq!(again["weights_hash"], summary["weights_hash"]);
 
-    // Damage.
+    // Damaged checkpoints.
     std::fs::write(at.join("run/last.safetensors"), &before[..before.len() / 2]).expect("written");
     refused_in(at, &["eval", "run", "--device", "cpu"], 1, "no sound checkpoint");
     refused_in(at, &["train", "--resume", "run", "--device", "cpu"], 1, "no sound checkpoint");
@@ -196,13 +197,14 @@ fn numbers_that_cannot_train_are_refused_before_anything_is_written() {
         2,
         "batch of 8",
     );
-    // A folder that cannot be made, since a file has the name of the one that it would lie in.
+    // The folder cannot be made, because a file has the name of its parent folder.
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("file"), "").expect("written");
     refused_in(folder.path(), &["train", "--device", "cpu", "--out", "file/run", "--epochs", "1"], 1, "file/run");
 }
 
-/// By the weights where ReLUs hide from the loss that they are no numbers, as at the lower of the rates, and by the loss.
+/// With the lower learning rate the weights are NaN, but ReLU hides this from the loss. With the higher one the loss shows
+/// it.
 #[test]
 fn a_run_that_diverges_is_a_sentence_and_keeps_no_broken_weights() {
     for (limit, rate) in [("500", "1e20"), ("2000", "1e38")] {
@@ -235,7 +237,7 @@ fn an_mlp_learns_glyphs() {
     assert!(summary["run"].as_str().expect("a path").starts_with("runs"));
 }
 
-/// Ctrl-C ends a run after its step; resumed, it ends with the bits of one that was left alone.
+/// Ctrl-C ends a run after the current step. The resumed run ends with the same bits as a run that was not interrupted.
 #[cfg(unix)]
 #[test]
 fn ctrl_c_keeps_a_checkpoint_to_go_on_from() {

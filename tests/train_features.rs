@@ -1,4 +1,5 @@
-//! Augmentation, averages of weights, flips averaged, early stopping, shards and streams: each against what it must equal.
+//! Augmentation, moving averages of weights, averages over views, early stopping, shards and streaming, each compared with
+//! an equal computation.
 
 mod common;
 
@@ -33,7 +34,7 @@ fn moving() -> Augment {
     }
 }
 
-/// Parts of images with other strokes and noise.
+/// Resized crops with changed strokes and noise.
 fn resized() -> Augment {
     let resized_crop = Some(ResizedCrop { scale: [0.5, 1.0], ..ResizedCrop::default() });
     Augment { resized_crop, brightness: 0.2, stroke: 0.5, noise: 0.1, ..Augment::default() }
@@ -43,7 +44,7 @@ fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
     training::trainer(Engine::cpu(), recipe, dataset)
 }
 
-/// The epoch's figures and the hash of the weights after so many epochs.
+/// Trains this many epochs. Returns the figures of each epoch, the hash of the weights and the trainer.
 fn trained(recipe: &Recipe, dataset: &Dataset, epochs: u32) -> (Vec<EpochLine>, String, Trainer) {
     let mut trainer = trainer(recipe, dataset);
     let lines = training::epochs(&mut trainer, epochs);
@@ -70,7 +71,7 @@ fn a_streamed_run_has_the_bits_of_a_resident_one() {
     }
 }
 
-/// A folder of small images with two classes and splits, and how it is loaded with a cache beside it.
+/// A folder of small images with two classes and two splits, and options that load it with a cache beside it.
 fn folder_of_images(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
     let root = tempfile::tempdir().expect("a folder");
     for (split, count) in [("train", 150), ("val", 30)] {
@@ -98,7 +99,7 @@ fn of_folder(root: &tempfile::TempDir, options: &Loading, stream: bool) -> (Reci
     (recipe, dataset)
 }
 
-/// From the disk through a loader's thread, from the disk to the device, and from memory: the same bits.
+/// The bits are the same from the disk through the loader's thread, from the disk to the device, and from memory.
 #[test]
 fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
     let (root, in_memory) = folder_of_images(usize::MAX);
@@ -118,7 +119,7 @@ fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
     for (options, stream) in [(&in_memory, true), (&on_disk, false), (&on_disk, true)] {
         assert_eq!(with(options, stream), plain);
     }
-    // Limits and held-out parts choose among images that nobody has read.
+    // `limit` and `split_off` select images without reading them.
     let set = |options| gpunn::datasets::load_with("set", Some(root.path()), options).expect("images").train;
     let chosen = |options| gpunn::data::split_off(gpunn::data::limit(set(options), 90, 3), 0.2, 3).1;
     assert_eq!(chosen(&on_disk).in_memory().expect("read"), chosen(&in_memory));
@@ -137,7 +138,7 @@ fn a_disk_that_fails_while_images_are_loaded_ahead_is_a_sentence() {
     assert!(sentence.contains("cannot read") && sentence.contains(&store.display().to_string()), "{sentence}");
 }
 
-/// Three steps of a recipe with the images in pieces of `each`.
+/// Runs three steps of a recipe with the images in shards of `each`.
 fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
     let batch = recipe.training.batch_size;
     let model = recipe.build_model(dataset.input, dataset.classes.len()).expect("a model");
@@ -202,7 +203,8 @@ fn an_average_is_what_the_steps_weights_make_of_it() {
     assert_close(&averages, &wanted, 1e-6, 0.0);
 }
 
-/// What an epoch's line says of the validation split is what `eval` measures of the checkpoint: averages, flips and all.
+/// The validation figures of an epoch equal those of `eval` on its checkpoint, with moving averages and averages over
+/// views.
 #[test]
 fn a_checkpoint_measures_as_its_run_did() {
     for stream in [false, true] {
@@ -227,8 +229,8 @@ fn a_checkpoint_measures_as_its_run_did() {
     }
 }
 
-/// An image `[1, side, side]` as it is seen from so many pixels further down and to the right, mirrored beyond its edge; and
-/// then, where asked, mirrored left to right.
+/// An image `[1, side, side]` translated by `shift` pixels up and to the left, with mirrored pixels beyond its edge. If
+/// `mirrored`, it is then mirrored left to right.
 fn seen_from(image: &[f32], side: usize, shift: i64, mirrored: bool) -> Vec<f32> {
     let last = side as i64 - 1;
     let within = |at: i64| (if at < 0 { -at } else { last - (at - last).abs() }) as usize;
@@ -242,7 +244,7 @@ fn seen_from(image: &[f32], side: usize, shift: i64, mirrored: bool) -> Vec<f32>
         .collect()
 }
 
-/// Logits averaged over views are those of the views, given one by one, weighted as K. Jordan's airbench does.
+/// Logits averaged over views equal the average of the logits of single views, with the weights of K. Jordan's airbench.
 #[test]
 fn shifts_averaged_are_what_the_views_make_of_it() {
     let (recipe, dataset) = recipe(|_| {});
@@ -261,7 +263,7 @@ fn shifts_averaged_are_what_the_views_make_of_it() {
     let shift = pairs.iter().flat_map(|&(shift, weight)| both.map(|mirrored| (shift, mirrored, weight))).collect();
     let only = vec![(0, false, 0.5), (-1, false, 0.25), (1, false, 0.25)];
     for (tta, views) in [(Tta::Flip, flip), (Tta::Shift, shift), (Tta::ShiftOnly, only)] {
-        // Logarithms of probabilities are logits but for a constant, which the softmax takes away.
+        // Logarithms of probabilities equal logits except for a constant, which softmax removes.
         let mut logits = vec![0.0_f64; dataset.classes.len()];
         for &(shift, mirrored, weight) in &views {
             let probabilities = predict(None, &seen_from(&image, dataset.input[1], shift, mirrored));
@@ -273,7 +275,7 @@ fn shifts_averaged_are_what_the_views_make_of_it() {
     }
 }
 
-/// Flips averaged give an image and its mirror image the same answer.
+/// With averages over flips, an image and its mirror image have the same prediction.
 #[test]
 fn flips_averaged_do_not_see_which_way_a_image_looks() {
     let (recipe, mut dataset) = recipe(|recipe| recipe.training.tta = Some(Tta::Flip));
@@ -312,7 +314,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     let summary = finish(&mut experiment);
     assert!(summary.stopped_early && summary.epochs < 60, "{} epochs", summary.epochs);
     assert_eq!(summary.best_epoch.map(|best| best + 2), Some(summary.epochs));
-    // Resumed, it is over.
+    // A run that stopped early does not continue when it is resumed.
     let (epochs, last) = (summary.epochs, experiment.run.last().expect("a checkpoint"));
     let mut again = Experiment::resumed(trainer(&recipe, &dataset), experiment.run.clone(), &last).expect("on");
     let summary = finish(&mut again);

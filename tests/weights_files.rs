@@ -1,4 +1,4 @@
-//! Weight files as a person or a script gives them: there and back, each bad input, and what frozen layers cost.
+//! Weights files: export and import, each kind of bad file, and the memory that frozen layers save.
 
 mod common;
 
@@ -19,12 +19,12 @@ fn refused(folder: &Path, args: &[&str], code: i32, parts: &[&str]) {
     is_refusal(&gpunn(folder, args), code, parts);
 }
 
-/// A file with this header and so many bytes after it.
+/// A file with this header and this number of bytes after it.
 fn file(header: &str, bytes: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; bytes]].concat()
 }
 
-/// A file with the weights of a model as it begins, for ImageNet's images.
+/// A file with the initial weights of a model for ImageNet images.
 fn of_model(name: &str, classes: usize) -> Vec<u8> {
     let model = Config::named(name).build([3, 224, 224], classes).expect("a model");
     let parameters = model.parameters();
@@ -81,7 +81,7 @@ fn files_that_are_no_weights_are_sentences_that_name_them() {
     refused(at, &["info", "."], 2, &["is a folder"]);
 }
 
-/// A file's tensors after a change to the shapes and values of some.
+/// The tensors of a file after `change` has changed the shapes and values of some.
 fn changed(
     file: &TensorFile,
     change: impl Fn(&str, &mut Vec<usize>, &mut [f32]),
@@ -104,7 +104,7 @@ fn files_of_other_weights_are_refused_with_their_tensors() {
     refused(at, &["import", "squeezenet", "--model", "squeezenett"], 2, &["did you mean `squeezenet`"]);
     refused(at, &["import", "squeezenet", "--model", "mlp"], 2, &["--dataset"]);
     let whole = TensorFile::open(&at.join("squeezenet")).expect("opened");
-    // Another shape, in a file that is sound.
+    // A valid file in which one tensor has another shape.
     let mut all = changed(&whole, |name, shape, _| {
         if name == "features.3.squeeze.weight" {
             shape.swap(0, 1);
@@ -114,7 +114,7 @@ fn files_of_other_weights_are_refused_with_their_tensors() {
     std::fs::write(at.join("other"), tensors::bytes(&all, None).expect("bytes")).expect("written");
     let parts = ["`features.3.squeeze.weight` is 64x16x1x1 instead of 16x64x1x1", "in excess `features.13.weight` (1)"];
     refused(at, &["import", "other", "--model", "squeezenet"], 1, &parts);
-    // Numbers that nothing can be computed from.
+    // NaN and infinity.
     let broken = changed(&whole, |name, _, values| match name {
         "features.0.weight" => values[5] = f32::NAN,
         "features.3.squeeze.bias" => values[0] = f32::NEG_INFINITY,
@@ -140,13 +140,13 @@ fn weights_go_in_and_out_and_predict() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("JSON")
     };
-    // The model is found from the tensors' names, and classes are ImageNet's.
+    // The names of the tensors tell the model, and the classes are ImageNet's.
     let first = predicted(&["--pretrained", "w", "p.png"]);
     let likeliest = first["predictions"][0]["likeliest"].as_array().expect("five").clone();
     assert_eq!((likeliest.len(), &likeliest[0]["class"]), (5, &first["predictions"][0]["class"]));
     let index = likeliest[0]["index"].as_u64().expect("a number") as usize;
     assert_eq!(likeliest[0]["class"], gpunn::data::imagenet::classes()[index]);
-    // By way of a run and an export of it, and of an export of that, whose bytes are the same.
+    // The same through a run, through an export of it, and through an export of that export, which has the same bytes.
     assert!(gpunn(at, &["import", "w", "--out", "run"]).status.success());
     assert_eq!(predicted(&["run", "p.png", "--top", "5"]), first);
     assert!(gpunn(at, &["export", "run", "--out", "once"]).status.success());
@@ -161,7 +161,7 @@ fn weights_go_in_and_out_and_predict() {
     refused(at, &["predict", "run"], 2, &["No images", "Add images"]);
 }
 
-/// Two classes of small images for a network of ImageNet's kind.
+/// Small images of two classes for a network that was made for ImageNet.
 fn images(side: usize) -> Dataset {
     let split = |count: u32| Split {
         pixels: Pixels::U8((0..count as usize * 3 * side * side).map(|i| (i * 37 % 251) as u8).collect()),
@@ -182,7 +182,7 @@ fn images(side: usize) -> Dataset {
     }
 }
 
-/// A recipe for those, of a model with these layers to learn.
+/// A recipe for [`images`] with this model and these layers to train.
 fn recipe(model: &str, pretrained: Option<&str>, unfreeze: Option<Unfreeze>) -> Recipe {
     let mut recipe = Recipe::find("flowers17-squeezenet").expect("a recipe");
     recipe.augment = None;
@@ -204,7 +204,8 @@ fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
     let frozen_recipe = recipe("resnet18", Some("the file"), None);
     let mut frozen = trainer(&frozen_recipe, &dataset);
     let whole = trainer(&recipe("resnet18", None, None), &dataset);
-    // Gradients and both of Adam's moments for eleven million parameters less, and no gradient of any activation but one.
+    // Frozen layers save the gradients and Adam's two moments of eleven million parameters, and all gradients of
+    // activations except one.
     let count = whole.model().parameters().count();
     assert_eq!(frozen.model().parameters().updated_len(), 2 * 512 + 64);
     assert!(whole.planned_bytes() - frozen.planned_bytes() > 3 * 4 * count, "{}", frozen.planned_bytes());
@@ -225,7 +226,7 @@ fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
     assert_eq!(checkpoint.classes, ["left", "right"]);
     let states = checkpoint.tensors.keys().filter(|name| name.starts_with("optimizer.")).count();
     assert_eq!(states, 2 * 2);
-    // It goes on from its checkpoint without the file, bit for bit.
+    // The checkpoint resumes without the pretrained file, with the same bits.
     let mut again = trainer(&frozen_recipe, &dataset);
     again.restore(&checkpoint).expect("restored");
     assert_eq!(gpunn::blocking::block_on(again.weights()).expect("weights"), after);
@@ -252,7 +253,7 @@ fn a_summary_says_what_freezing_saves() {
         serde_json::from_slice(&output.stdout).expect("JSON")
     };
     let (frozen, whole) = (summary(&["--freeze"]), summary(&["--unfreeze", "all"]));
-    // The classifier's weights and biases, each up to a whole block of 64 floats; Adam keeps two numbers for each.
+    // The classifier's weights and biases, each rounded up to blocks of 64 floats. Adam keeps two values for each.
     let classifier = 4 * (17 * 512 + 64);
     assert_eq!((&frozen["gradient_bytes"], &frozen["state_bytes"]), (&classifier.into(), &(2 * classifier).into()));
     for what in ["gradient_bytes", "state_bytes", "planned_bytes"] {
@@ -261,7 +262,7 @@ fn a_summary_says_what_freezing_saves() {
     assert!(whole["gradient_bytes"].as_u64() > whole["parameters"].as_u64().map(|count| 4 * count));
 }
 
-/// What an epoch makes of a network, and whether it kept features.
+/// Trains two epochs. Returns the shape of the kept features, if any, the losses and the weights.
 fn trained(recipe: &Recipe, dataset: &Dataset, file: &TensorFile) -> (Option<[usize; 3]>, Vec<f64>, Vec<f32>) {
     let mut trainer = trainer(recipe, dataset);
     gpunn::blocking::block_on(trainer.begin_from(file)).expect("it fits");
@@ -290,7 +291,8 @@ fn features_that_are_kept_teach_what_images_would() {
         for (kept, whole) in losses.iter().zip(&whole_losses) {
             assert!((kept - whole).abs() < 1e-5 * whole.abs().max(1.0), "{model}: {losses:?} {whole_losses:?}");
         }
-        // Adam moves by the rate whatever the gradient, so that rounding may show in a few weights.
+        // A step of Adam has about the size of the learning rate even for a tiny gradient, so rounding may change a few
+        // weights.
         let apart = weights.iter().zip(&whole_weights).filter(|(a, b)| (**a - **b).abs() > 1e-4).count();
         assert!(apart * 1000 < weights.len(), "{model}: {apart} of {}", weights.len());
     }
@@ -326,7 +328,7 @@ fn what_comes_from_a_file_learns_at_its_own_rate() {
     let moved = |rate: Option<f32>| {
         let mut recipe = recipe("squeezenet", Some("the file"), Some(Unfreeze::Last(3)));
         recipe.model.pretrained_rate = rate;
-        // A step of Adam moves each weight by about the rate, whatever its gradient.
+        // A step of Adam changes each weight by about the learning rate, whatever its gradient.
         recipe.training.batch_size = 6;
         let mut trainer = trainer(&recipe, &dataset);
         let before = gpunn::blocking::block_on(trainer.checkpoint()).expect("a checkpoint").tensors;

@@ -1,4 +1,5 @@
-//! The whitening first layer in a run: it begins as the images have it, stays so, and is kept with the other weights.
+//! The whitening layer in a run: its filters are computed from the images, do not change, and are saved with the other
+//! weights.
 
 mod common;
 
@@ -102,12 +103,12 @@ fn a_whitening_stays_as_the_images_have_it_while_the_rest_learns() {
         let (before, after) = (part(model, &before, name), part(model, &after, name));
         assert_eq!(before == after, stays, "{name}");
     }
-    // Only the whitening begins otherwise than drawn.
+    // Only the whitening's initial weights differ from the random ones.
     for parameter in model.parameters().iter() {
         let same = before.learned[parameter.range()] == drawn.learned[parameter.range()];
         assert_eq!(same, parameter.name != "white1.weight", "{}", parameter.name);
     }
-    // The images are seen as they are measured: twice the contrast is half the weight, but for epsilon.
+    // The images are normalized as for evaluation: twice the contrast gives half the weight, except for epsilon.
     let (other, _) = loaded(&RECIPE.replace("std = [0.3]", "std = [0.15]").replace("1e-3", "4e-3"));
     let other = weights(&mut self::trainer(&other, &dataset));
     let twice: Vec<f64> = part(model, &other, "white1.weight").iter().map(|&x| 2.0 * f64::from(x)).collect();
@@ -125,7 +126,7 @@ fn a_whitening_is_resumed_and_measured_from_its_checkpoint() {
     resumed.restore(&checkpoint).expect("restored");
     trained(&mut resumed);
     assert_eq!(weights(&mut whole), weights(&mut resumed));
-    // What the checkpoint says counts, not what the images would have.
+    // A resumed run uses the filters of the checkpoint and does not compute them from the images.
     let mut other = checkpoint.clone();
     other.tensors.get_mut("white1.weight").expect("kept").1.fill(0.25);
     resumed.restore(&other).expect("restored");

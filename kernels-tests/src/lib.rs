@@ -1,4 +1,4 @@
-//! What the kernel tests share: an adapter to test on.
+//! Helpers of the kernel tests: the adapter to test on.
 
 pub mod described;
 pub mod memory;
@@ -19,8 +19,8 @@ use gpunn::gpu::{Adapter, Device, DeviceOptions, adapters};
 use gpunn::graph::Plan;
 use gpunn::{Engine, Result};
 
-/// The adapter that tests run on: the first, or the one whose number or part of the name `GPUNN_ADAPTER` gives.
-/// Without one the test is skipped.
+/// The adapter for tests: the first, or the one that `GPUNN_ADAPTER` names by its number or a part of its name.
+/// Without an adapter the test is skipped.
 pub fn adapter() -> Option<Adapter> {
     let wanted = std::env::var("GPUNN_ADAPTER").unwrap_or_default();
     let found = gpunn::blocking::block_on(adapters()).into_iter().find(|adapter| {
@@ -38,18 +38,18 @@ pub fn gpu(options: DeviceOptions) -> Option<Engine> {
     Some(Engine::gpu(device))
 }
 
-/// An executor on the adapter for tests, for what [`Engine`] does not show.
+/// An executor on the adapter for tests, for functions that [`Engine`] does not have.
 pub fn executor(options: DeviceOptions) -> Option<gpunn::gpu::Executor> {
     let device = gpunn::blocking::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
     Some(gpunn::gpu::Executor::new(device))
 }
 
-/// The CPU's engine and, where there is an adapter, the GPU's.
+/// The CPU's engine and, if there is an adapter, the GPU's.
 pub fn engines() -> Vec<Engine> {
     std::iter::once(Engine::cpu()).chain(gpu(DeviceOptions::default())).collect()
 }
 
-/// Runs one step of a plan with these inputs and returns the bits of every output and of every leaf it updates, by name.
+/// Runs one step of a plan with these inputs and returns the bits of every output and of every updated leaf, by name.
 ///
 /// # Errors
 /// When the device fails.

@@ -1,5 +1,5 @@
-//! Watches memory while a graph runs: guards around every tensor, a poison in all that nobody has written, and bindings
-//! that reach into the guards, so that a kernel that leaves its own is seen and not saved by a robust driver.
+//! Checks memory accesses while a graph runs. Every tensor has guards around it, and all unwritten memory holds a poison
+//! value. Bindings include the guards, so that a driver's own bounds checks do not hide an access outside a tensor.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,21 +10,21 @@ use gpunn::gpu::Executor;
 use gpunn::graph::{Buffer, BufferKind, Graph, NodeId, Passes, Place, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::pack::Pack;
 
-/// Bytes of a guard.
+/// Size of a guard in bytes.
 pub const GUARD: usize = 256;
-/// A quiet NaN with a mark: what reads it computes NaN, and most arithmetic hands the mark on.
+/// A quiet NaN with a recognizable bit pattern. Arithmetic with it gives NaN, and mostly keeps the pattern.
 pub const POISON: u32 = 0x7fc0_dead;
 
-/// What a watched run left behind.
+/// The results of a checked run.
 struct Left {
     /// Outputs and updated leaves by name, as bits.
     results: BTreeMap<String, Vec<u32>>,
     faults: Vec<String>,
 }
 
-/// Runs one step plainly, and twice watched: each tensor in a place of its own, and with places used again. Returns a
-/// sentence for each byte range that was touched and is nobody's, each element that stayed unwritten, each input that
-/// changed and each result that is not the same to the last bit.
+/// Runs one step without checks, and twice with checks: with separate memory for each tensor, and with reused memory.
+/// Returns one sentence for each written byte range outside all tensors, each unwritten element, each changed input, and
+/// each result with different bits.
 ///
 /// # Errors
 /// When the graph cannot be planned or the device fails.
@@ -48,7 +48,7 @@ pub fn faults(executor: &mut Executor, graph: &Graph, inputs: &Inputs) -> Result
     Ok(faults)
 }
 
-/// The graph with every persistent buffer longer by a guard that no node reads.
+/// The graph with every persistent buffer extended by a guard that no node reads.
 fn with_tails(graph: &Graph) -> Result<Graph> {
     let mut longer = graph.clone();
     for (name, buffer) in graph.buffers() {
@@ -114,7 +114,7 @@ fn results(plan: &Plan, memory: &[Vec<u32>]) -> BTreeMap<String, Vec<u32>> {
     results
 }
 
-/// The words of a value that are defined: not what lies between the tensors of a pack.
+/// The words of a value that are defined, without the padding between the tensors of a pack.
 fn defined(plan: &Plan, id: NodeId) -> Vec<Range<usize>> {
     let node = plan.graph.node(id);
     let Some(pack) = node.op_as::<Pack>() else { return std::iter::once(0..node.ty.bytes() / 4).collect() };
@@ -139,7 +139,7 @@ fn changed_inputs(plan: &Plan, memory: &[Vec<u32>], inputs: &Inputs) -> Vec<Stri
         .collect()
 }
 
-/// Words that no node defines and the host has not written, but that do not hold the poison any more.
+/// Words that no node defines and the host did not write, but that no longer hold the poison value.
 fn touched_guards(plan: &Plan, memory: &[Vec<u32>], inputs: &Inputs) -> Vec<String> {
     let mut owned: Vec<Vec<bool>> = memory.iter().map(|words| vec![false; words.len()]).collect();
     for work in &plan.work {
@@ -161,8 +161,8 @@ fn touched_guards(plan: &Plan, memory: &[Vec<u32>], inputs: &Inputs) -> Vec<Stri
     faults
 }
 
-/// Elements that still hold the poison: of every computed tensor and scratch, or where places are used again of those that
-/// are still there.
+/// Elements that still hold the poison value, of every computed tensor and scratch buffer. With reused memory only those
+/// that were not overwritten.
 fn unwritten(plan: &Plan, memory: &[Vec<u32>], reuse: bool) -> Vec<String> {
     let mut faults = Vec::new();
     let mut look = |name: &str, words: &[u32], first: usize| {

@@ -1,4 +1,4 @@
-//! A small classifier's whole training step, as a program would build it: batch, forward, backward, update, running sums.
+//! The whole training step of a small classifier: batch, forward, backward, update, running sums.
 
 use gpunn::check::Inputs;
 use gpunn::cpu::Value;
@@ -23,7 +23,7 @@ pub struct Mlp {
     pub classes: usize,
     /// Images.
     pub rows: usize,
-    /// Steps until the order of the images ends.
+    /// Number of steps for which the shuffled order has images.
     pub steps: usize,
     /// Whether a sigmoid follows the hidden layer.
     pub sigmoid: bool,
@@ -41,7 +41,7 @@ impl Mlp {
         [vec![self.inputs, self.hidden], vec![self.hidden], vec![self.hidden, self.classes], vec![self.classes]]
     }
 
-    /// Where each parameter begins in the flat buffer, and its length.
+    /// The start of each parameter in the flat buffer, and the length of the buffer.
     pub fn offsets(&self) -> (Vec<usize>, usize) {
         let mut end = 0;
         let mut offsets = Vec::new();
@@ -94,7 +94,7 @@ impl Mlp {
         if sigmoid { graph.sigmoid(biased) } else { Ok(biased) }
     }
 
-    /// Steps with this learning rate, each with a batch of its own.
+    /// Steps with this learning rate, each with its own batch.
     pub fn schedule(&self, learning_rate: f32) -> Vec<Step> {
         let step = |number: u32| Step {
             first: number * self.batch as u32,
@@ -104,7 +104,7 @@ impl Mlp {
         (0..self.steps as u32).map(step).collect()
     }
 
-    /// Data whose classes can be learned, their order, the parameters' table, and initial parameters, uniform in
+    /// Images whose classes can be learned, their order, the table of parameters, and initial parameters, uniform in
     /// +-`spread`; with the first step of a schedule.
     pub fn values(&self, spread: f32) -> Inputs {
         let counted = |stream| CounterRng::new(9, Purpose::Init, stream, 0);
@@ -150,7 +150,7 @@ impl Mlp {
         self.shapes().iter().flat_map(of).collect()
     }
 
-    /// The parameters after all work so far, without what lies between them.
+    /// The parameters after all work so far, without the padding between them.
     ///
     /// # Errors
     /// When the device is lost.
@@ -164,7 +164,7 @@ impl Mlp {
         }))
     }
 
-    /// A mean loss a step over a range of steps, one step a submit.
+    /// The mean loss of each step of a range, with one step per submit.
     ///
     /// # Errors
     /// When the device fails.

@@ -1,5 +1,5 @@
-//! Random networks: whatever ops and shapes fit, with values that stay near 1, so that the passes and the planner meet
-//! neighbourhoods that no model has.
+//! Random graphs of any ops and shapes that fit, with values near 1. They give the passes and the planner combinations
+//! that no model has.
 
 use gpunn::Result;
 use gpunn::check::Inputs;
@@ -12,13 +12,13 @@ use rand::{RngExt, SeedableRng};
 
 /// Sizes of axes: 1, odd ones, multiples of four, and one longer than a workgroup.
 const SIZES: [usize; 7] = [1, 3, 4, 5, 8, 16, 65];
-/// No tensor is larger.
+/// The largest number of elements of a tensor.
 const MOST_ELEMENTS: usize = 5000;
 
-/// A random graph of `nodes` nodes or a few more, with outputs, and the values of its leaves.
+/// A random graph with outputs, of `nodes` nodes or a few more, and the values of its leaves.
 ///
 /// # Errors
-/// When a node is built whose shapes do not fit, which would be a mistake here.
+/// If the shapes of a new node do not fit, which would be a mistake in this file.
 pub fn random_graph(seed: u64, nodes: usize) -> Result<(Graph, Inputs)> {
     let mut random = Random { rng: StdRng::seed_from_u64(seed), graph: Graph::new(), values: Vec::new(), leaves: 0 };
     for _ in 0..random.rng.random_range(2..5) {
@@ -49,7 +49,7 @@ pub fn random_graph(seed: u64, nodes: usize) -> Result<(Graph, Inputs)> {
 struct Random {
     rng: StdRng,
     graph: Graph,
-    /// What further nodes may read.
+    /// The values that further nodes may read.
     values: Vec<NodeId>,
     leaves: usize,
 }
@@ -70,14 +70,14 @@ impl Random {
         self.graph.leaf(format!("leaf{}", self.leaves), 0, TensorType::f32(dims))
     }
 
-    /// A value, more often one of the last.
+    /// A random value, more often one of the last.
     fn any(&mut self) -> NodeId {
         let count = self.values.len();
         let recent = if self.rng.random_bool(0.6) { count.saturating_sub(4) } else { 0 };
         self.values[self.rng.random_range(recent..count)]
     }
 
-    /// A value of these axes if there is one, else a new leaf.
+    /// A value of this shape if there is one, else a new leaf.
     fn of_dims(&mut self, dims: &[usize]) -> Result<NodeId> {
         let fitting: Vec<NodeId> =
             self.values.iter().copied().filter(|&value| self.graph.dims(value) == dims).collect();
@@ -135,7 +135,7 @@ impl Random {
         }
     }
 
-    /// With an operand of the same shape, of its last axis, or of one element.
+    /// Functions of x and an operand of the same shape, of its last axis, or of one element.
     fn functions_of_two(&mut self, x: NodeId, dims: &[usize]) -> Result<NodeId> {
         let other = match self.rng.random_range(0..6) {
             0 => self.of_dims(&dims[dims.len() - 1..])?,
@@ -160,7 +160,7 @@ impl Random {
         }
     }
 
-    /// A matrix product with any transposes, half of the time with a bias.
+    /// A matrix product with random transposes; half of them have a bias.
     fn product(&mut self, x: NodeId, dims: &[usize]) -> Result<NodeId> {
         let (rows, columns) = self.graph.ty(x).shape.as_matrix();
         let a = if dims.len() == 2 { x } else { self.graph.reshape(x, [rows, columns])? };

@@ -1,11 +1,11 @@
-//! The rules that every plan keeps, checked from the plan alone and without the planner's own lifetimes and roots.
+//! Checks the rules of every plan from the plan alone, without the planner's own lifetimes and roots.
 
 use gpunn::graph::kernel::{Access, Slot};
 use gpunn::graph::{Graph, NodeId, Place, Plan, Source, Target};
 use gpunn::ops::Types;
 use gpunn::ops::pack::Pack;
 
-/// A place that is in use from one turn of the work to another.
+/// A place in memory that is in use from one node of the work list to another.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     node: NodeId,
@@ -14,7 +14,7 @@ struct Held {
     to: usize,
 }
 
-/// Which node a value really is: a view is what it views.
+/// The node that a view shows; for any other node, the node itself.
 fn viewed(plan: &Plan, mut id: NodeId) -> NodeId {
     while plan.graph.node(id).op().is_some() && !plan.work.iter().any(|work| work.node == id) {
         id = plan.graph.node(id).inputs()[0];
@@ -26,9 +26,12 @@ fn share(a: Place, b: Place) -> bool {
     a.buffer == b.buffer && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes
 }
 
-/// Checks a plan: each node runs once and after what it reads, updates after what reads their states, places are aligned
-/// and within their buffers, tensors that live at once share nothing, views stand where they must, and no dispatch reads a
-/// buffer that it writes.
+/// Checks a plan:
+/// - each node runs once, after the nodes that it reads; updates run after the nodes that read their states
+/// - places are aligned and within their buffers
+/// - tensors that are in use at the same time do not overlap
+/// - views are in the memory of their input
+/// - no dispatch reads a buffer that it writes
 ///
 /// # Errors
 /// A sentence about the first rule that is broken.
@@ -103,7 +106,7 @@ fn bounds(plan: &Plan, target: &Target) -> Result<(), String> {
     Ok(())
 }
 
-/// A view stands in its input; what a pack counts as placed stands in the pack.
+/// Checks that views are in the memory of their input, and that tensors that a pack has placed are in the pack.
 fn views(plan: &Plan) -> Result<(), String> {
     for id in plan.graph.ids() {
         let node = plan.graph.node(id);
@@ -130,7 +133,7 @@ fn views(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// What is held from when to when: values to their last read, what stands in a pack as long as the pack.
+/// The time for which each place is in use: a value until its last read, a value in a pack as long as the pack.
 fn held(plan: &Plan) -> Vec<Held> {
     let last_read = |id: NodeId| {
         let outputs = plan.graph.outputs().iter().any(|(_, output)| viewed(plan, *output) == id);
@@ -175,7 +178,7 @@ fn overlaps(plan: &Plan) -> Result<(), String> {
             ));
         }
     }
-    // Persistent buffers and constants are nobody's to be given.
+    // No computed value may be placed in persistent buffers or constants.
     let fixed = plan.graph.ids().filter(|&id| !matches!(plan.graph.node(id).source, Source::Op { .. }));
     for place in fixed.filter_map(|id| plan.place(id)) {
         if let Some(held) = all.iter().find(|held| held.place.buffer == place.buffer) {
@@ -185,8 +188,8 @@ fn overlaps(plan: &Plan) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the second is computed in the place of the first, in the turn that reads it last, by a kernel that reads it
-/// through the output's binding alone.
+/// Whether the second value is computed in the place of the first by the last node that reads the first. Its kernel must
+/// read the first only through the binding of the output.
 fn in_place(plan: &Plan, first: &Held, second: &Held) -> bool {
     let work = &plan.work[second.from];
     let node = plan.graph.node(work.node);

@@ -1,5 +1,5 @@
-//! What the executors promise: a step is one submit and nothing else, steps give the same bits however they are
-//! submitted, both executors learn alike, memory is what the plan says, and mistakes are answered in sentences.
+//! Properties of the executors: a step is one submit and nothing else; steps give the same bits, alone or several in one
+//! submit; both executors learn equally; memory is as planned; mistakes give clear messages.
 
 use gpunn::check::Inputs;
 use gpunn::data::{Dataset, Pixels, Split, glyphs};
@@ -14,7 +14,7 @@ use kernels_tests::mlp::Mlp;
 use kernels_tests::results;
 use kernels_tests::skip::unsupported;
 
-/// Submissions that may be under way before a run waits for the oldest: without a bound a fast host would queue a whole
+/// The number of submits in flight before a run waits for the oldest. Without a limit a fast host would queue a whole
 /// epoch.
 const IN_FLIGHT: u64 = 32;
 
@@ -23,7 +23,7 @@ fn plan(engine: &Engine, mlp: &Mlp) -> Plan {
     Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it fits")
 }
 
-/// Loads the training step afresh, with data and parameters.
+/// Loads the training step with data and initial parameters.
 fn start(engine: &mut Engine, mlp: &Mlp) -> Program {
     engine.forget();
     let plan = plan(engine, mlp);
@@ -67,7 +67,7 @@ fn a_step_is_one_submit() {
     engine.run(program, 0..20).expect("it runs");
     let after = counts(&engine);
     assert_eq!(after, Counts { submits: before.submits + 1, waits: after.waits, ..before }, "twenty steps");
-    // The counters do count: reading back makes a buffer, submits a copy, maps and waits.
+    // The counters work: reading an output creates a buffer, submits a copy, maps and waits.
     gpunn::blocking::block_on(engine.read_output(program, "loss")).expect("it reads");
     let read = counts(&engine);
     let one_each = Counts {
@@ -96,7 +96,7 @@ fn bits_do_not_depend_on_how_steps_are_submitted() {
         for (other, what) in others.iter().zip(["again", "seven steps a submit", "all steps in one submit"]) {
             assert!(first == other, "{}: {what}, other bits", engine.device_name());
         }
-        // Another start gives other bits: the comparison is of something.
+        // Other initial parameters give other bits, so the comparison can fail.
         let program = start(&mut engine, &mlp);
         mlp.fill(&mut engine, 0.31).expect("it fits");
         engine.run(program, 0..mlp.steps).expect("it runs");
@@ -104,7 +104,7 @@ fn bits_do_not_depend_on_how_steps_are_submitted() {
     }
 }
 
-/// The same bits for any number of threads.
+/// The bits are the same for any number of threads.
 #[test]
 fn threads_do_not_change_the_cpus_bits() {
     let mlp = Mlp { batch: 64, inputs: 256, hidden: 300, rows: 300, steps: 10, ..Mlp::default() };
@@ -136,7 +136,7 @@ fn both_executors_learn_alike() {
     for (step, (gpu, cpu)) in on_gpu.iter().zip(&on_cpu).enumerate() {
         assert!((gpu - cpu).abs() <= 1e-3 * cpu.abs(), "step {step}: {gpu} on the GPU, {cpu} on the CPU");
     }
-    // Both have learned, and the running sums are the sums of what was read.
+    // Both have learned, and the running sums equal the sums of the losses.
     let (end, chance) = (on_cpu[90..].iter().sum::<f32>() / 10.0, (mlp.classes as f32).ln());
     assert!(end < chance - 0.4, "the loss is {end} after 100 steps, {chance} by chance");
     for (losses, totals) in [(&on_gpu, &gpu_totals), (&on_cpu, &cpu_totals)] {
@@ -147,7 +147,7 @@ fn both_executors_learn_alike() {
     assert_eq!(gpu_totals[1], cpu_totals[1], "images classified rightly");
 }
 
-/// A partial batch: the rows beyond the valid ones change nothing, whatever stands in them.
+/// In a partial batch the masked rows change nothing, whatever their content.
 #[test]
 fn rows_that_are_not_valid_change_nothing() {
     let mlp = Mlp::default();
@@ -164,8 +164,8 @@ fn rows_that_are_not_valid_change_nothing() {
     }
 }
 
-/// The plan's peak is its buffers, and what wgpu allocates for it: on lavapipe the peak, the dims of its dispatches and
-/// less than one percent of rounding.
+/// The plan's peak equals the size of its buffers. On lavapipe, wgpu allocates the peak, the `Dims` of the dispatches and
+/// less than one percent for rounding.
 #[test]
 fn memory_is_what_the_plan_says() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
@@ -186,7 +186,7 @@ fn memory_is_what_the_plan_says() {
     assert!(grown <= 1.01 * peak + dims + 65_536.0, "{grown} bytes allocated for a peak of {peak}");
 }
 
-/// A run says what it will take before it begins: within 2 percent of what wgpu allocates for it.
+/// The memory that a run announces before it begins is within 2 percent of what wgpu allocates.
 fn takes_the_memory_it_says(recipe: &str, dataset: &Dataset) {
     let Some(engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let Engine::Gpu(executor) = &engine else { return };
@@ -197,7 +197,7 @@ fn takes_the_memory_it_says(recipe: &str, dataset: &Dataset) {
     recipe.training.batch_size = 128;
     recipe.training.ema = Some(0.99);
     let mut trainer = Trainer::new(engine, recipe, dataset, train::TrainerOptions::default()).expect("a trainer");
-    // What the data were sent through is given back once a submit after it is done.
+    // The staging buffers of the upload are freed after a later submit has finished.
     gpunn::blocking::block_on(trainer.repeat_steps(2)).expect("two steps");
     let Engine::Gpu(executor) = trainer.engine() else { return };
     let (planned, grown) =
@@ -256,7 +256,7 @@ fn mistakes_are_answered_in_sentences() {
             engine.load(longer).unwrap_err().to_string(),
             "the buffer 'data' has 9800 bytes already, but the plan asks for 14700"
         );
-        // The engine still works.
+        // The engine works after the mistake.
         engine.run(program, 0..1).expect("it runs");
         assert!(gpunn::blocking::block_on(engine.read_output(program, "loss")).expect("it reads")[0].is_finite());
     }
@@ -275,8 +275,8 @@ fn a_plan_that_does_not_fit_says_so() {
     assert_eq!(refusal, "the buffer 'data' takes 9800 bytes, but the device makes at most 9000");
 }
 
-/// More workgroups than one axis takes, of a kernel with one invocation an element, and an odd count, so that the fold's
-/// last row runs past the end.
+/// A grid with more workgroups than one axis allows is folded into two axes. The count is odd, so the last row of the fold
+/// goes past the end.
 #[test]
 fn a_large_grid_is_folded() {
     const COUNT: usize = 4_194_341;
@@ -299,8 +299,8 @@ fn a_large_grid_is_folded() {
     assert_eq!(wrong, None, "the first wrong element");
 }
 
-/// Every kernel with an axis of at most two workgroups gives the bits that it gives unfolded. Matrix products have two
-/// axes of their own, which no sensible size fills.
+/// With at most two workgroups per axis, every kernel gives the same bits as unfolded. Matrix products are not folded: they
+/// use two axes, which no realistic size fills.
 #[test]
 fn every_kernel_folds() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
@@ -340,7 +340,7 @@ fn the_fold_covers_every_group_once() {
             let [x, y, z] = device.fold(groups);
             let (covered, wanted) = (u64::from(x) * u64::from(y), groups.max(1) as u64);
             assert!(x <= most && x >= 1 && z == 1, "{groups} over {most}: {x} {y} {z}");
-            // Less than a row more than asked.
+            // The fold has less than one row more than needed.
             assert!(covered >= wanted && covered - wanted < u64::from(y), "{groups} over {most}: {x} {y}");
         }
     }

@@ -11,7 +11,7 @@ use gpunn::ops::tolerance::tolerance;
 fn central_differences() {
     let mut failed = Vec::new();
     for entry in TABLE {
-        // Large cases repeat small ones' rules and take long to perturb.
+        // Large cases test the same rules as small ones, and their central differences take long.
         let small = |case: &gpunn::ops::case::Case| case.inputs.iter().all(|input| input.ty.elements() <= 3000);
         for case in (entry.cases)().iter().filter(|case| !case.differentiable.is_empty() && small(case)) {
             match central_difference(entry.name, case) {

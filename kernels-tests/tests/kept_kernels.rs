@@ -1,4 +1,4 @@
-//! Compiled kernels that outlive a run: they are handed out, taken back, and refused without harm where they are damaged.
+//! The cache of compiled kernels: it can be saved and loaded, and damaged data is refused without harm.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,15 +10,15 @@ use kernels_tests::mlp::Mlp;
 use kernels_tests::results;
 use kernels_tests::skip::unsupported;
 
-/// What a step leaves that ran with kept kernels.
+/// The results of a step that ran with kernels from a cache.
 struct Ran {
     results: BTreeMap<String, Vec<u32>>,
     counts: Counts,
-    /// What was handed out to be kept, each time.
+    /// The cache data after each save.
     kept: Vec<Vec<u8>>,
 }
 
-/// Runs a training step on a device that is opened anew; none without an adapter.
+/// Runs a training step on a newly opened device. None without an adapter.
 fn run(bytes: Option<Vec<u8>>) -> Option<Ran> {
     let adapter = kernels_tests::adapter()?;
     let device =
@@ -37,7 +37,7 @@ fn run(bytes: Option<Vec<u8>>) -> Option<Ran> {
     Some(Ran { results, counts, kept })
 }
 
-/// A run that has none yet, and what it kept; none where there is no adapter or its backend keeps nothing.
+/// A run without a cache, and the cache data that it made. None if there is no adapter or its backend has no such cache.
 fn first() -> Option<(Ran, Vec<u8>)> {
     let adapter = kernels_tests::adapter()?;
     let first = run(None)?;
@@ -55,7 +55,7 @@ fn kept_kernels_are_taken_back_and_give_the_same_bits() {
     assert!(first.counts.pipelines > 5 && !bytes.is_empty());
     let again = run(Some(bytes.clone())).expect("as before");
     assert_eq!((&again.results, again.counts), (&first.results, first.counts));
-    // What is kept next holds at least what was there.
+    // The next cache data holds at least the previous kernels.
     assert!(again.kept.last().is_some_and(|next| next.len() >= bytes.len()));
 }
 
@@ -64,7 +64,7 @@ fn damaged_kernels_are_refused_without_harm() {
     let Some((first, bytes)) = first() else { return };
     let lengths = [0, 1, 31, 64, bytes.len() / 2, bytes.len() - 1];
     let cut = lengths.map(|length| (format!("cut to {length}"), bytes[..length].to_vec()));
-    // The header of wgpu, which names the backend, the adapter and the driver, that of the driver, and some of the rest.
+    // Bytes of wgpu's header (backend, adapter, driver), of the driver's header, and some of the rest.
     let places = (0..100).step_by(6).chain((100..bytes.len()).step_by(bytes.len().div_ceil(8)));
     let flipped = places.filter(|&place| place < bytes.len()).map(|place| {
         let mut bytes = bytes.clone();

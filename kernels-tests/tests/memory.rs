@@ -1,5 +1,5 @@
-//! Every kernel keeps to its own memory: guards and poison around every tensor of every case, in the value's graph and
-//! the gradient's, of random networks and of a training step; and planted faults of each kind, which the same watch must find.
+//! Every kernel reads and writes only its own memory. Checked with guards and poison values for every case (value and
+//! gradient), for random graphs and for a training step. Kernels with planted faults of each kind must be found.
 
 use gpunn::check::{Inputs, gradient_graph};
 use gpunn::gpu::{DeviceOptions, Executor};
@@ -12,7 +12,7 @@ use kernels_tests::memory::faults;
 use kernels_tests::mlp::Mlp;
 use kernels_tests::random_graph::random_graph;
 
-/// Large cases run the same kernels as small ones and take long to read back.
+/// Large cases run the same kernels as small ones, but it takes long to read their memory.
 fn is_small(case: &Case) -> bool {
     case.inputs.iter().all(|input| input.ty.elements() <= 20_000)
 }
@@ -50,7 +50,7 @@ fn random_networks_keep_to_their_own_memory() {
     }
 }
 
-/// The gaps between the packed gradients stay poisoned: nothing of them may reach the parameters.
+/// The gaps between the packed gradients keep the poison value, which must not reach the parameters.
 #[test]
 fn a_training_step_keeps_to_its_own_memory() {
     let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
@@ -60,11 +60,11 @@ fn a_training_step_keeps_to_its_own_memory() {
     }
 }
 
-/// Twice its input, by a kernel of the test's.
+/// An op that doubles its input, with a kernel from the test.
 #[derive(Clone, Debug, PartialEq)]
 struct Planted {
     name: &'static str,
-    /// What each invocation does.
+    /// The code of each invocation.
     body: &'static str,
 }
 
@@ -112,7 +112,7 @@ fn main(invocation: Invocation) {{
     }
 }
 
-/// What the watch says of a planted kernel, on a leaf and between two other nodes.
+/// The faults found for a planted kernel, first on a leaf, then between two other nodes.
 fn watched(executor: &mut Executor, planted: Planted, elements: usize) -> [Vec<String>; 2] {
     [false, true].map(|between| {
         let op = planted.clone();
@@ -174,7 +174,7 @@ fn a_read_past_the_input_is_found() {
     }
 }
 
-/// It adds to what stands in its output, which is nobody's promise.
+/// The kernel adds to the content of its output, which is not initialized.
 #[test]
 fn a_read_of_unwritten_memory_is_found() {
     let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };

@@ -1,4 +1,4 @@
-//! Networks of convolutions learn, on the CPU and the GPU alike, and stop and resume with their statistics.
+//! Convolutional networks learn on the CPU and on the GPU, and resume with their running statistics.
 
 use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
@@ -13,7 +13,7 @@ use kernels_tests::gpu;
 use kernels_tests::numbers::assert_close;
 use kernels_tests::training::{self, Until, begin, documented, finish, trainer};
 
-/// Images of 3x16x16 in two classes: bright above or bright below, with some pattern over them.
+/// Images of 3x16x16 in two classes: bright at the top or at the bottom, with a pattern over them.
 fn stripes(images: usize) -> Split {
     let pixel = |index: usize| {
         let (image, row) = (index / 768, index / 16 % 16);
@@ -54,7 +54,7 @@ fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
     recipe
 }
 
-/// Losses of the epochs.
+/// The loss of each epoch.
 fn losses(trainer: &mut Trainer) -> Vec<f64> {
     let epochs = trainer.recipe().training.epochs;
     training::epochs(trainer, epochs).iter().map(|line| line.train_loss).collect()
@@ -94,14 +94,14 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
     }
     let mut parts = Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &checkpoint).expect("on");
     assert_eq!(finish(&mut parts).weights_hash, wanted.weights_hash);
-    // A checkpoint without its statistics is of another model.
+    // A checkpoint without running statistics is refused.
     let mut without = checkpoint;
     without.tensors.remove("bn1.running_var");
     let sentence = trainer(Engine::cpu(), &recipe, &dataset).restore(&without).expect_err("refused").to_string();
     assert!(sentence.contains("`bn1.running_var`"), "{sentence}");
 }
 
-/// One batch norm over `[4, 2, 3, 3]`, run in a mode over given statistics; what comes out, and the statistics after it.
+/// Runs one batch norm over `[4, 2, 3, 3]` with these running statistics. Returns the output and the new statistics.
 fn batch_norm(mode: Mode, momentum: f32, statistics: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let layer = BatchNorm2d { momentum, ..BatchNorm2d::default() };
     let model = Model::new("bn", &[2, 3, 3], Sequence::new().with("bn", layer)).expect("a model");
@@ -127,9 +127,9 @@ fn batch_norm(mode: Mode, momentum: f32, statistics: &[f32]) -> (Vec<f32>, Vec<f
 fn batch_norm_evaluates_with_what_training_measured() {
     let mut begin = vec![0.0; 128];
     begin[64..66].fill(1.0);
-    // With a momentum of 1 the running statistics are this batch's.
+    // With a momentum of 1 the running statistics equal those of this batch.
     let (trained, mut statistics) = batch_norm(Mode::Training, 1.0, &begin);
-    // But that the running variance is unbiased: 36 numbers a channel.
+    // Except that the running variance is unbiased: 36 values per channel.
     for variance in &mut statistics[64..66] {
         *variance *= 35.0 / 36.0;
     }

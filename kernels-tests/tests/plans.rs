@@ -1,5 +1,5 @@
-//! Plans and passes on random graphs: using places again and fusing nodes never changes a result, and every plan keeps
-//! the rules, which are checked without the planner's own bookkeeping.
+//! Plans and passes on random graphs: reused memory and fused nodes never change a result, and every plan keeps
+//! the rules. The rules are checked without the planner's own data.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use kernels_tests::{results, rules};
 
 const GRAPHS: u64 = 200;
 
-/// Rounding through up to forty nodes of values near 1.
+/// Allowance for rounding through up to forty nodes with values near 1.
 const ROUNDING: Tolerance = Tolerance { absolute: 1e-4, relative: 1e-4, reason: "forty nodes one after another" };
 
-/// The graph of a seed, from 5 to 40 nodes.
+/// The random graph of a seed, with 5 to 40 nodes.
 fn graph_of(seed: u64) -> (Graph, Inputs) {
     random_graph(seed, 5 + (seed as usize * 7) % 36).expect("it builds")
 }
@@ -33,7 +33,7 @@ fn targets() -> [Target; 3] {
     [Target::cpu(), Target::portable(), Target { alignment: 64, ..Target::portable() }]
 }
 
-/// All passes, none, and all but each.
+/// All passes, no pass, and all passes except one, for each pass.
 fn passes() -> [(&'static str, Passes); 6] {
     let all = Passes::default();
     [
@@ -70,7 +70,7 @@ fn every_plan_keeps_the_rules() {
     assert!(ops.len() >= 15 && placed_in_packs > 100, "the graphs are too much alike");
 }
 
-/// Giving a tensor another's place, while both are needed, breaks a rule; so do a swapped order and a shifted place.
+/// Broken plans are found: two needed tensors in one place, a wrong order, a shifted place.
 #[test]
 fn the_rules_find_broken_plans() {
     let mut broken = [0; 3];
@@ -90,7 +90,7 @@ fn the_rules_find_broken_plans() {
                 let (own, at) = (worse.places[id.index()], whole.place(other).expect("it has a place"));
                 let moved = own.map(|place| Place { bytes: place.bytes, ..at });
                 if moved == own {
-                    continue; // The other stands at the beginning of this pack.
+                    continue; // The other is at the beginning of this pack, so they share a place.
                 }
                 worse.places[id.index()] = moved;
                 assert!(rules::check(&worse, &target).is_err(), "graph {seed}: shared bytes are not found");
@@ -116,7 +116,7 @@ fn the_rules_find_broken_plans() {
     assert!(broken.iter().all(|&count| count >= 100), "only {broken:?} plans were broken");
 }
 
-/// The same bits with every tensor in a place of its own.
+/// Checks that the bits are the same as without reused memory.
 fn reuse_changes_nothing(engine: &mut Engine, seeds: impl Iterator<Item = u64>, passes: Passes) {
     let mut saved = 0;
     for seed in seeds {
@@ -137,7 +137,7 @@ fn reuse_changes_no_bit_on_the_cpu() {
     reuse_changes_nothing(&mut Engine::cpu(), 0..GRAPHS, Passes::NONE);
 }
 
-/// A software rasteriser compiles each fused chain for a long while: only some graphs run fused there.
+/// A software adapter takes long to compile each fused chain, so only some graphs run fused there.
 #[test]
 fn reuse_changes_no_bit_on_the_gpu() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
@@ -188,7 +188,8 @@ fn passes_change_no_result_on_the_gpu() {
     passes_change_nothing(&mut engine, (0..GRAPHS).step_by(20));
 }
 
-/// The plan's nodes in its order, each view just before what first needs it, and views that are outputs last.
+/// The nodes in the order of the plan. Each view is just before the first node that needs it; views that are outputs are
+/// last.
 fn replay_order(plan: &Plan) -> Vec<NodeId> {
     fn push(plan: &Plan, id: NodeId, order: &mut Vec<NodeId>) {
         if plan.graph.node(id).op().is_some() && !order.contains(&id) {
@@ -222,7 +223,7 @@ fn the_oracle_agrees_with_itself_on_optimised_plans() {
     }
 }
 
-/// And the engines agree with the oracle.
+/// The engines agree with the oracle on random graphs.
 #[test]
 fn the_engines_agree_with_the_oracle() {
     for mut engine in kernels_tests::engines() {
@@ -243,7 +244,8 @@ fn the_engines_agree_with_the_oracle() {
     }
 }
 
-/// A training step keeps the rules, and its gradients are computed where the update reads them, without a copy.
+/// A training step keeps the rules. Its gradients are computed directly into the pack that the update reads, without a
+/// copy.
 #[test]
 fn gradients_are_computed_in_their_pack() -> Result<()> {
     for target in targets() {
@@ -259,7 +261,7 @@ fn gradients_are_computed_in_their_pack() -> Result<()> {
     Ok(())
 }
 
-/// Eighty functions one after another: more parameters than a kernel's `Dims` has words, so that the chain must be cut.
+/// A chain of eighty functions has more parameters than a kernel's `Dims` has words, so it must be split.
 #[test]
 fn a_long_chain_is_cut_where_its_parameters_do_not_fit() -> Result<()> {
     let mut graph = Graph::new();

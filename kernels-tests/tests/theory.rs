@@ -1,5 +1,5 @@
-//! What the theory of these networks states, as properties of both executors; and that counted randomness is the same
-//! numbers on both.
+//! Mathematical properties of the networks, checked on both executors; and equal counter-based random numbers
+//! on both.
 
 use gpunn::gpu::DeviceOptions;
 use gpunn::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
@@ -11,7 +11,7 @@ use kernels_tests::engines;
 use kernels_tests::mlp::Mlp;
 use kernels_tests::numbers::assert_close as close;
 
-/// Builds a graph over leaves of these shapes and values, runs a step, and returns what it keeps.
+/// Builds a graph over leaves of these shapes and values, runs a step, and returns the outputs.
 fn run<const N: usize>(
     engine: &mut Engine,
     leaves: &[(&[usize], &[f32])],
@@ -40,13 +40,13 @@ fn run<const N: usize>(
     Ok(std::array::from_fn(|i| std::mem::take(&mut kept[i])))
 }
 
-/// Numbers from `low` to `high`, the same each time.
+/// Random numbers from `low` to `high`, the same in every call.
 fn numbers(count: usize, low: f32, high: f32) -> Vec<f32> {
     let counted = CounterRng::new(31, Purpose::Init, 0, 0);
     (0..count as u32).map(|i| low + (high - low) * counted.uniform(i)).collect()
 }
 
-/// Logits in steps of 1/64, to which the constants can be added without rounding: then not a bit may change.
+/// The logits are multiples of 1/64, so the constants are added without rounding, and no bit of the result may change.
 #[test]
 fn softmax_does_not_change_when_a_constant_is_added() -> Result<()> {
     let logits: Vec<f32> = numbers(12 * 10, -3.0, 3.0).iter().map(|x| (64.0 * x).round() / 64.0).collect();
@@ -91,7 +91,7 @@ fn softmax_is_finite_for_large_logits() -> Result<()> {
     Ok(())
 }
 
-/// Cross-entropy of the same logits, fused with softmax and not: by the label's logit alone, with no digit lost.
+/// Cross-entropy of large logits, fused with softmax and not fused, loses no digit.
 #[test]
 fn cross_entropy_is_exact_for_large_logits() -> Result<()> {
     let logits = [1e4, 9.999e3, -1e4, 9.9995e3];
@@ -137,7 +137,7 @@ fn the_sigmoids_slope_is_y_times_1_less_y() -> Result<()> {
         close(&y, &x.iter().map(sigmoid).collect::<Vec<_>>(), 2e-6, 1e-6);
         let slopes = |y: &f32| f64::from(*y) * (1.0 - f64::from(*y));
         close(&slope, &y.iter().map(slopes).collect::<Vec<_>>(), 1e-7, 1e-6);
-        // And the same slope by differences of the true function.
+        // The same slope by differences of the exact function.
         let rise =
             |x: &f32| (sigmoid(&(x + 1e-2)) - sigmoid(&(x - 1e-2))) / (f64::from(x + 1e-2) - f64::from(x - 1e-2));
         close(&slope, &x.iter().map(rise).collect::<Vec<_>>(), 1e-5, 1e-5);
@@ -160,7 +160,8 @@ fn tanh_is_a_scaled_sigmoid() -> Result<()> {
     Ok(())
 }
 
-/// y = W x + b for a column x: dW = delta x^T and db = delta are single products, exact; dx = W^T delta is a sum.
+/// y = W x + b for a column x: dW = delta x^T and db = delta are single products, so they are exact. dx = W^T delta is a
+/// sum.
 #[test]
 fn gradients_of_a_linear_layer() -> Result<()> {
     let (m, n) = (13, 37);
@@ -183,7 +184,7 @@ fn gradients_of_a_linear_layer() -> Result<()> {
     Ok(())
 }
 
-/// The largest difference between hidden units, over their weights in, biases and weights out.
+/// The largest difference between hidden units, over input weights, biases and output weights.
 fn hidden_spread(mlp: &Mlp, [w1, b1, w2, _]: &[Vec<f32>; 4]) -> f32 {
     let units = |values: &[f32], unit: &dyn Fn(usize, usize) -> usize, count: usize| {
         let of = |i: usize| (1..mlp.hidden).map(move |h| (i, h));
@@ -210,7 +211,7 @@ fn a_network_that_starts_at_zero_keeps_its_hidden_units_equal() -> Result<()> {
             let parameters = mlp.parameters(&mut engine)?;
             let apart = hidden_spread(&mlp, &parameters);
             assert_eq!(apart == 0.0, equal, "{}: hidden units differ by {apart}", engine.device_name());
-            // It does learn, in all layers.
+            // The parameters of all layers have changed.
             for values in &parameters {
                 let largest = values.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
                 assert!(largest > 1e-4, "a parameter has not moved");
@@ -248,7 +249,7 @@ fn two_layers_without_a_non_linearity_are_one() -> Result<()> {
     Ok(())
 }
 
-/// The first words of Philox for each element's counter, as integers.
+/// An op that returns the first words of Philox for each element's counter, as integers.
 #[derive(Clone, Debug, PartialEq)]
 struct Words {
     blocks: usize,
@@ -326,8 +327,8 @@ fn philox_is_the_same_words_on_the_gpu() -> Result<()> {
     Ok(())
 }
 
-/// Dropout of ones shows which elements are dropped: on both executors those that the generator names, in other patterns
-/// for another step, stream or seed.
+/// Dropout of ones shows which elements are dropped. On both executors these are the elements that the random generator
+/// gives. Another step, stream or seed gives another pattern.
 #[test]
 fn dropout_drops_the_same_elements_everywhere() -> Result<()> {
     const COUNT: usize = 1031;

@@ -1,4 +1,4 @@
-//! The CPU executor's results do not depend on the number of threads, bit for bit: every case of the op table, and steps of
+//! The CPU executor's results have the same bits for any number of threads: every case of the op table, and steps of
 //! convolutional networks.
 
 use gpunn::Engine;
@@ -11,7 +11,7 @@ fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start")
 }
 
-/// The bits of a case's output and states, run by so many threads.
+/// The bits of a case's output and states, computed by this number of threads.
 fn bits(threads: usize, case: &gpunn::ops::case::Case) -> Vec<u32> {
     pool(threads).install(|| {
         let mut engine = Engine::cpu();

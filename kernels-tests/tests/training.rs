@@ -1,4 +1,4 @@
-//! What a whole run does on a GPU: it stops and goes on, streams its images, averages weights and views, and is profiled.
+//! Whole runs on a GPU: stopped and resumed, streamed, with averages of weights and over views, and profiled.
 
 use gpunn::Engine;
 use gpunn::data::{Dataset, Split, SplitName, limit};
@@ -19,7 +19,7 @@ fn moving() -> Augment {
     Augment { flip: Flip::Alternate, translate: 2, padding: Padding::Reflect, rotate: 10.0, ..Augment::default() }
 }
 
-/// 400 images are 25 steps, of which a submit has at most as many as a ring has slots.
+/// 400 images are 25 steps. A submit has at most as many steps as the ring buffer has slots.
 fn stops_and_resumes_on_a_gpu(change: impl Fn(&mut Recipe)) {
     if gpu(DeviceOptions::default()).is_none() {
         return;
@@ -58,13 +58,13 @@ fn a_run_with_averages_and_augmentation_resumes_bit_for_bit() {
     });
 }
 
-/// The CPU and, where there is an adapter, the GPU, each with what `train` makes of a recipe on it.
+/// The results of `train` on the CPU and on the GPU. None without an adapter.
 fn on_both<T>(recipe: &Recipe, dataset: &Dataset, mut train: impl FnMut(&mut Trainer) -> T) -> Option<[T; 2]> {
     let on_gpu = gpu(DeviceOptions::default())?;
     Some([Engine::cpu(), on_gpu].map(|engine| train(&mut trainer(engine, recipe, dataset))))
 }
 
-/// 700 images are 44 steps of an epoch, which go through the ring's slots five times and a half.
+/// 700 images are 44 steps of an epoch, which use the slots of the ring buffer five and a half times.
 #[test]
 fn a_streamed_run_has_the_bits_of_a_resident_one_and_the_cpus_figures() {
     for augment in [None, Some(moving())] {
@@ -88,7 +88,7 @@ fn a_streamed_run_has_the_bits_of_a_resident_one_and_the_cpus_figures() {
     }
 }
 
-/// Each step's average of the weights is what the definition makes of that step's weights.
+/// The moving average after each step equals its definition, computed from the weights of the steps.
 #[test]
 fn averaged_weights_are_what_the_steps_make_of_them() {
     const DECAY: f64 = 0.7;
@@ -113,7 +113,7 @@ fn averaged_weights_are_what_the_steps_make_of_them() {
     assert!(averages != first && averages != learned(&mut trainer), "neither the first weights nor the last");
 }
 
-/// What a run measures with averages and several views is what its checkpoint gives on either executor.
+/// The validation figures of a run with averages and several views equal those of its checkpoint on both executors.
 #[test]
 fn averages_and_views_are_measured_as_on_the_cpu() {
     for tta in [Tta::Flip, Tta::Shift, Tta::ShiftOnly] {
@@ -121,7 +121,7 @@ fn averages_and_views_are_measured_as_on_the_cpu() {
             recipe.training.ema = Some(0.9);
             recipe.training.tta = Some(tta);
         });
-        // A batch and a half.
+        // One and a half batches.
         dataset.val = dataset.val.map(|val: Split| limit(val, 300, 1));
         let Some([cpu, on_gpu]) = on_both(&recipe, &dataset, |trainer| {
             let line = epoch(trainer);
@@ -141,7 +141,7 @@ fn averages_and_views_are_measured_as_on_the_cpu() {
         let again = || gpu(DeviceOptions::default()).expect("as before");
         assert_eq!(measure(again(), &|_| {}), on_gpu.0, "{tta:?}");
         assert_close(&[measure(Engine::cpu(), &|_| {})], &[on_gpu.0], 0.0, 1e-5);
-        // Both count: the views and the averages.
+        // Without the views or without the averages the result differs.
         for change in
             [|recipe: &mut Recipe| recipe.training.tta = None, |recipe: &mut Recipe| recipe.training.ema = None]
         {
@@ -157,7 +157,8 @@ fn kernels(plan: &Plan) -> Vec<String> {
     dispatches.map(|dispatch| dispatch.kernel.label.clone()).collect()
 }
 
-/// On a software adapter the dispatches follow each other without a gap; hardware may need longer between them than for them.
+/// On a software adapter the dispatches follow each other without gaps. On hardware the gaps may be longer than the
+/// dispatches.
 #[test]
 fn a_profile_names_and_times_every_dispatch_and_changes_no_bit() {
     let options = DeviceOptions { profile: true, ..DeviceOptions::default() };

@@ -1,4 +1,4 @@
-//! Files of the formats that data sets come in, in memory.
+//! Builds files in the formats of datasets, in memory.
 
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
@@ -11,13 +11,13 @@ pub fn idx(dims: &[u32], bytes: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Packed by gzip.
+/// Compresses with gzip.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
     gz.write_all(bytes).and_then(|()| gz.finish()).expect("writing to memory")
 }
 
-/// A tar archive of files with these names, packed by gzip.
+/// A tar archive of files with these names, compressed with gzip.
 pub fn tar_gz(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (name, bytes) in files {

@@ -1,4 +1,4 @@
-//! What several of these programs share. Each uses a part of it.
+//! Helpers of several test programs. Each program uses some of them.
 #![allow(dead_code)]
 
 pub mod files;
@@ -12,11 +12,11 @@ use std::process::{Command, Output};
 use gpunn::data::Dataset;
 use gpunn::datasets::LoadOptions;
 
-/// The program, to be run in a folder: with a cache of its own there, and without this machine's data sets.
+/// The program, prepared to run in a folder. Its cache is in that folder, and it does not see this machine's datasets.
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gpunn"));
     command.current_dir(folder).env_remove("GPUNN_DATA");
-    // On Linux, Windows and macOS.
+    // The variables that set the cache folder on Linux, Windows and macOS.
     for variable in ["XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"] {
         command.env(variable, folder.join("cache"));
     }
@@ -28,7 +28,7 @@ pub fn gpunn(folder: &Path, args: &[&str]) -> Output {
     command(folder).args(args).output().expect("the program runs")
 }
 
-/// Runs it in a folder, on the CPU.
+/// Runs the program in a folder, on the CPU.
 pub fn gpunn_on_cpu(folder: &Path, args: &[&str]) -> Output {
     gpunn(folder, &[args, &["--device", "cpu"]].concat())
 }
@@ -45,7 +45,7 @@ pub fn json(output: &Output) -> serde_json::Value {
     serde_json::from_str(out.trim()).expect("JSON")
 }
 
-/// Asserts that a command was refused with a code and a sentence that holds all of `parts`, without a panic.
+/// Asserts that a command failed with an exit code and a message that contains all of `parts`, without a panic.
 #[track_caller]
 pub fn is_refusal(output: &Output, code: i32, parts: &[&str]) {
     let error = text(&output.stderr);
@@ -56,7 +56,7 @@ pub fn is_refusal(output: &Output, code: i32, parts: &[&str]) {
     }
 }
 
-/// The names of what is in a folder, sorted.
+/// The names of all entries of a folder, sorted.
 pub fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("listed");
     let mut names: Vec<String> =
@@ -65,7 +65,7 @@ pub fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// A published set, where `GPUNN_DATA` has its folder.
+/// A published dataset, if the folder in `GPUNN_DATA` has it.
 pub fn real_set(name: &str, folder: &str, options: &LoadOptions) -> Option<Dataset> {
     let directory = std::env::var_os("GPUNN_DATA").map(PathBuf::from);
     let Some(directory) = directory.filter(|directory| directory.join(folder).is_dir()) else {

@@ -1,9 +1,9 @@
-//! Numbers compared within a tolerance.
+//! Comparison of numbers within a tolerance.
 
-/// Asserts that numbers are those that are wanted, within an absolute error and a relative one together.
+/// Asserts that numbers equal the expected numbers within the sum of an absolute and a relative tolerance.
 ///
 /// # Panics
-/// When one is not, with its place.
+/// If a number differs by more; the message has its index.
 #[track_caller]
 pub fn assert_close<T: Copy + Into<f64>>(found: &[T], wanted: &[f64], absolute: f64, relative: f64) {
     assert_eq!(found.len(), wanted.len());

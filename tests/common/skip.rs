@@ -1,28 +1,28 @@
-//! Tests that cannot run say so here, so that `scripts/test.sh` can count them: to libtest a test that returns early has
-//! passed.
+//! Tests that cannot run report it here, so that `scripts/test.sh` can count them. libtest counts a test that returns early
+//! as passed.
 
 use std::io::Write;
 
-/// Says that this test is skipped, or a part of it, because the machine lacks what can be installed: an adapter, a data set.
-/// `GPUNN_SKIPPED` names a file to note it in.
+/// Reports that this test or a part of it is skipped because something is not installed: an adapter or a dataset.
+/// `GPUNN_SKIPPED` names the file for such reports.
 ///
 /// # Panics
-/// With `GPUNN_REQUIRE_ALL`, which CI sets: there nothing may be missing.
+/// If `GPUNN_REQUIRE_ALL` is set, as in CI, where nothing may be missing.
 pub fn skipped(reason: &str) {
     note(reason);
     assert!(std::env::var_os("GPUNN_REQUIRE_ALL").is_none(), "GPUNN_REQUIRE_ALL is set, but {reason}");
 }
 
-/// Says that this test is skipped, or a part of it, because the backend or the adapter cannot do what it is about. It is noted
-/// as [`skipped`] does.
+/// Reports that this test or a part of it is skipped because the backend or the adapter lacks a feature. The report goes to
+/// the same file as that of [`skipped`].
 ///
 /// # Panics
-/// With `GPUNN_REQUIRE_ALL` on Linux, whose software adapter can do all that the tests ask for.
+/// If `GPUNN_REQUIRE_ALL` is set on Linux, whose software adapter has all features that the tests need.
 pub fn unsupported(reason: &str) {
     if cfg!(target_os = "linux") { skipped(reason) } else { note(reason) }
 }
 
-/// Prints it, and adds it to the file that `GPUNN_SKIPPED` names: the test, a tab, and the reason.
+/// Prints the test and the reason. Appends both, with a tab between them, to the file that `GPUNN_SKIPPED` names.
 fn note(reason: &str) {
     println!("skipped: {reason}");
     let Some(path) = std::env::var_os("GPUNN_SKIPPED") else { return };
@@ -32,7 +32,7 @@ fn note(reason: &str) {
     let program = program.rsplit_once('-').map_or(program.as_str(), |(name, _)| name);
     let thread = std::thread::current();
     let line = format!("{program}::{}\t{reason}\n", thread.name().unwrap_or("a thread"));
-    // One write, since several tests note at the same time.
+    // One write, because several tests may write at the same time.
     let file = std::fs::File::options().append(true).create(true).open(&path);
     file.and_then(|mut file| file.write_all(line.as_bytes()))
         .expect("the file that GPUNN_SKIPPED names can be written");

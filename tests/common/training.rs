@@ -7,13 +7,13 @@ use gpunn::data::Dataset;
 use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
 use gpunn::train::{EpochLine, Recipe, Summary, Trainer, TrainerOptions};
 
-/// The network of the documentation, which is its one complete example.
+/// The network of the complete example in the documentation.
 pub fn documented() -> String {
     let (_, after) = include_str!("../../docs/networks.md").split_once("```toml\n").expect("an example");
     after.split_once("```").expect("its end").0.to_owned()
 }
 
-/// The recipe `glyphs-mlp` for so many images and epochs in batches of 16, after a change, and its data.
+/// The recipe `glyphs-mlp` with this number of images and epochs, in batches of 16, after a change; and its dataset.
 pub fn small(images: usize, epochs: u32, change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
     let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
     recipe.data.limit_train = Some(images);
@@ -30,30 +30,30 @@ pub fn trainer(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Trainer {
     Trainer::new(engine, recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer")
 }
 
-/// Trains the next epoch, which is not interrupted.
+/// Trains the next epoch without interruption.
 pub fn epoch(trainer: &mut Trainer) -> EpochLine {
     gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole")
 }
 
-/// Trains so many epochs and returns their lines.
+/// Trains this many epochs and returns their lines.
 pub fn epochs(trainer: &mut Trainer, count: u32) -> Vec<EpochLine> {
     (0..count).map(|_| epoch(trainer)).collect()
 }
 
-/// The hash of the weights as they are now.
+/// The hash of the current weights.
 pub fn hash(trainer: &mut Trainer) -> String {
     let weights = gpunn::blocking::block_on(trainer.weights()).expect("weights");
     trainer.model().parameters().hash(&weights)
 }
 
-/// Stops a run after so many submits.
+/// Stops a run after a number of submits.
 pub struct Until {
-    /// How many are left.
+    /// The number of submits that are left.
     pub left: u32,
 }
 
 impl Until {
-    /// Never stops it.
+    /// Never stops the run.
     pub fn end() -> Self {
         Self { left: u32::MAX }
     }
@@ -69,13 +69,13 @@ impl Observer for Until {
     }
 }
 
-/// A run at its begin, in a new directory.
+/// A run that has not begun, in a new folder.
 pub fn begin(trainer: Trainer, path: &Path) -> Experiment {
     let run = RunDirectory::create(path, trainer.recipe(), false).expect("a directory");
     Experiment { trainer, run, events: None }
 }
 
-/// Trains to the end.
+/// Trains a run to its end.
 pub fn finish(experiment: &mut Experiment) -> Summary {
     match gpunn::blocking::block_on(experiment.run(&mut Until::end())).expect("trained") {
         RunOutcome::Finished(summary) => *summary,
@@ -83,8 +83,8 @@ pub fn finish(experiment: &mut Experiment) -> Summary {
     }
 }
 
-/// Trains a run to its end and the same again with stops, after so many submits each, and asserts that the weights and the
-/// metrics have the same bits. `engine` is asked for each part's engine.
+/// Trains a run to its end. Trains the same run again with stops after these numbers of submits, and asserts that the
+/// weights and the metrics have the same bits. `engine` makes the engine of each part of the run.
 pub fn stops_and_resumes(
     (recipe, dataset): (&Recipe, &Dataset),
     folder: &Path,

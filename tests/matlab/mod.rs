@@ -1,6 +1,8 @@
-//! MAT files as MATLAB writes them with `-v6`. `gpunn::formats::mat::write` packs singles; data sets that are published hold doubles.
+//! MAT files as MATLAB writes them with `-v6`. Published datasets hold doubles; `gpunn::formats::mat::write` writes
+//! compressed singles.
 
-/// An unpacked file, version 5, of matrices of doubles: each a name, height and width, and values column by column.
+/// An uncompressed file, version 5, of matrices of doubles. Each has a name, height and width, and its values column by
+/// column.
 pub fn file(matrices: &[(&str, [usize; 2], &[f64])]) -> Vec<u8> {
     let mut file = [vec![b' '; 124], vec![0, 1, b'I', b'M']].concat();
     for (name, dims, values) in matrices {
