@@ -37,7 +37,7 @@ impl PartialEq for Stored {
 impl Stored {
     /// All images of a store's split: `count` of `width` bytes each.
     pub fn all(store: &Arc<dyn ImageStore>, split: SplitName, count: usize, width: usize) -> Self {
-        Self { store: store.clone(), split: split, rows: (0..count as u32).collect(), width }
+        Self { store: store.clone(), split, rows: (0..count as u32).collect(), width }
     }
 
     /// How many bytes there are, of all images together.

@@ -25,7 +25,7 @@ static KNOWN: [Info; 10] = [
         splits: "10,800 train, 3,600 val, 1,800 test (300, 100 and 50 a class)",
         files: &[],
         where_from: "Embedded: nothing to fetch. The program draws it from stroke skeletons in about a tenth of a second.",
-        notes: "SplitName of this program and under its licence.",
+        notes: "Part of this program and under its licence.",
         reader: Reader::Embedded,
     },
     Info {
