@@ -1,11 +1,7 @@
 //! The flags for folders of images, what is said of images left out, and images that are written.
 
-use std::path::Path;
-
 use gpunn::data::Dataset;
 use gpunn::data::{Fit, ImageOptions, Size};
-use gpunn::{Error, Result};
-use image::DynamicImage;
 
 #[derive(Debug, clap::Args)]
 pub struct ImageArgs {
@@ -50,11 +46,4 @@ pub fn say_skipped(dataset: &Dataset) {
     eprintln!("{} {noun} left out of {}", skipped.len(), dataset.name);
 }
 
-/// Writes an image as PNG, whole or not at all.
-pub fn write_png(image: &DynamicImage, path: &Path) -> Result<()> {
-    let mut png = std::io::Cursor::new(Vec::new());
-    image
-        .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|error| Error::data(format!("Cannot make a PNG of the images: {error}.")))?;
-    gpunn::files::write_whole(path, png.get_ref())
-}
+pub use gpunn::images::write_png;

@@ -1,14 +1,14 @@
 //! `gpunn read`.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::files::write_whole;
+use gpunn::files::write_atomic;
 use gpunn::images;
-use gpunn::ocr::{self, Page, Reader};
+use gpunn::ocr::{self, PageText, Reader};
 use gpunn::{Error, Result, gpu};
-use image::{DynamicImage, ImageFormat, RgbImage};
+use image::DynamicImage;
 
 use super::engine::DeviceArgs;
 
@@ -59,7 +59,7 @@ struct Of<'a> {
     image: &'a str,
     text: String,
     #[serde(flatten)]
-    page: &'a Page,
+    page: &'a PageText,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
@@ -74,14 +74,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options = ocr::ReadOptions { raw: args.raw };
     let read =
         |(_, image): &(String, DynamicImage)| gpunn::blocking::block_on(ocr::read_with(image, &mut reader, options));
-    let pages: Vec<Page> = images.iter().map(read).collect::<Result<_>>()?;
+    let pages: Vec<PageText> = images.iter().map(read).collect::<Result<_>>()?;
     if let Some(path) = &args.overlay {
         write_overlays(path, &images, &pages)?;
     }
     if let Some(path) = &args.html {
-        let read: Vec<ocr::Seen> =
-            images.iter().zip(&pages).map(|((name, image), page)| ocr::Seen { name, image, page }).collect();
-        write_whole(path, ocr::html(&read)?.as_bytes())?;
+        let read: Vec<ocr::ReadImage> =
+            images.iter().zip(&pages).map(|((name, image), page)| ocr::ReadImage { name, image, page }).collect();
+        write_atomic(path, ocr::html(&read)?.as_bytes())?;
     }
     print(&args, &images, &pages)?;
     Ok(ExitCode::SUCCESS)
@@ -99,7 +99,7 @@ fn open(path: &Path) -> Result<(String, DynamicImage)> {
 
 /// Prints the text alone, under the image's name where there are several, or all as JSON. That there is none is said on
 /// standard error.
-fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
+fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[PageText]) -> Result<()> {
     let read = || images.iter().map(|(name, _)| name.as_str()).zip(pages);
     for (name, page) in read().filter(|(_, page)| !args.quiet && page.is_empty()) {
         eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height);
@@ -120,10 +120,10 @@ fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[Page]) -> Resu
 }
 
 /// Writes the image with what was read; several into a folder, each under its own name, numbered where names are the same.
-fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
+fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[PageText]) -> Result<()> {
     let seen = images.iter().zip(pages).map(|((_, image), page)| ocr::overlay(image, page));
     if images.len() == 1 {
-        return seen.into_iter().try_for_each(|seen| write_png(path, &seen));
+        return seen.into_iter().try_for_each(|seen| images::write_png(&seen.into(), path));
     }
     std::fs::create_dir_all(path).map_err(Error::file("cannot make the folder", path))?;
     let stem =
@@ -132,14 +132,7 @@ fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[Page]
     for (number, (seen, stem)) in seen.zip(&stems).enumerate() {
         let same = stems.iter().filter(|other| *other == stem).count() > 1;
         let name = if same { format!("{stem}-{}.png", number + 1) } else { format!("{stem}.png") };
-        write_png(&path.join(name), &seen)?;
+        images::write_png(&seen.into(), &path.join(name))?;
     }
     Ok(())
-}
-
-fn write_png(path: &Path, image: &RgbImage) -> Result<()> {
-    let mut file = Cursor::new(Vec::new());
-    let written = image.write_to(&mut file, ImageFormat::Png);
-    written.map_err(|error| Error::data(format!("{} cannot be written as PNG: {error}.", path.display())))?;
-    write_whole(path, file.get_ref())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::data::{Dataset, Split, SplitName, limit};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::graph::kernel::DeviceClass;
 use crate::inference::{Reconstruction, Reconstructor};
 use crate::nn::models::Task;
@@ -122,7 +122,7 @@ pub async fn measure(
     if keep && split.len() == all.len() {
         let images = Kept { weights_hash, split: part.to_string(), images: each.clone() };
         let text = serde_json::to_string(&images).map_err(|error| Error::data(format!("the outcomes: {error}")))?;
-        write_whole(kept, text.as_bytes())?;
+        write_atomic(kept, text.as_bytes())?;
     }
     Ok(Predictions { part, split, of: all.len(), each })
 }

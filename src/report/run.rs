@@ -11,7 +11,7 @@ use super::step::{self, Memory, Step, Timings};
 use super::weights::{self, Sheets};
 use super::{confusion::Matrix, embed, examples, sections};
 use crate::data::{Dataset, SplitName};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::inference::Reconstruction;
 use crate::nn::Model;
 use crate::nn::models::Task;
@@ -98,7 +98,7 @@ pub async fn write(run: &Path, engine: &mut Engine, options: ReportOptions<'_>) 
         sections: sections::all(&parts)?,
     }
     .html();
-    write_whole(&page, html.as_bytes())?;
+    write_atomic(&page, html.as_bytes())?;
     Ok(Report { page, left_out: parts.left_out })
 }
 
@@ -222,7 +222,7 @@ fn write_plots(parts: &Parts, folder: &Path) -> Result<()> {
         write_plot(folder, "memory", memory)?;
     }
     if let Some(sheets) = &parts.sheets {
-        let sheet = |name: &str, sheet| write_whole(&folder.join(name), &embed::png(sheet)?);
+        let sheet = |name: &str, sheet| write_atomic(&folder.join(name), &embed::png(sheet)?);
         sheet("weights_after.png", &sheets.after.0)?;
         if let Ok((before, _)) = &sheets.before {
             sheet("weights_before.png", before)?;
@@ -233,6 +233,6 @@ fn write_plots(parts: &Parts, folder: &Path) -> Result<()> {
 
 /// One plot as SVG and as PNG.
 pub(super) fn write_plot(folder: &Path, name: &str, drawing: &impl Drawing) -> Result<()> {
-    write_whole(&folder.join(format!("{name}.svg")), draw::svg(drawing)?.as_bytes())?;
-    write_whole(&folder.join(format!("{name}.png")), &draw::png(drawing)?)
+    write_atomic(&folder.join(format!("{name}.svg")), draw::svg(drawing)?.as_bytes())?;
+    write_atomic(&folder.join(format!("{name}.png")), &draw::png(drawing)?)
 }
