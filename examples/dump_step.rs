@@ -124,7 +124,7 @@ fn write(path: &Path, recipe: &Recipe, device: String, tensors: &Tensors) -> Res
         ("reduction".into(), json(serde_json::to_string(&recipe.training.reduction))?),
         ("optimizer".into(), json(serde_json::to_string(&recipe.optimizer))?),
     ]);
-    files::write_whole(path, &safetensors::serialize(views, Some(metadata)).map_err(|error| says(&error))?)
+    files::write_atomic(path, &safetensors::serialize(views, Some(metadata)).map_err(|error| says(&error))?)
 }
 
 async fn dump() -> Result<()> {

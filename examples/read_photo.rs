@@ -18,7 +18,7 @@ async fn read(files: &[String]) -> Result<()> {
         let page = ocr::read(&images::open(Path::new(file))?, &mut reader).await?;
         println!("{page}");
         for character in page.characters().filter(|character| character.best.confidence < 0.6) {
-            let (best, area) = (character.best, character.area);
+            let (best, area) = (character.best, character.bounds);
             let second = character.second.map_or(String::new(), |second| format!(", perhaps {}", second.character));
             println!(
                 "  unsure: {} at {}, {} ({:.0} %){second}",

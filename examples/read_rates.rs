@@ -13,8 +13,8 @@ use std::process::ExitCode;
 
 use gpunn::data::SplitName;
 use gpunn::images;
-use gpunn::ocr::measure::{Measured, likeness};
-use gpunn::ocr::pages::{self, Glyphs, Written};
+use gpunn::ocr::evaluate::{ReadingCounts, similarity};
+use gpunn::ocr::synthetic::{self, Glyphs, SyntheticPage};
 use gpunn::ocr::{self, ReadOptions, Reader};
 use gpunn::runs::RunDirectory;
 use gpunn::{Engine, Error, Result};
@@ -61,12 +61,12 @@ impl ImageOptions {
         }
     }
 
-    fn pages(&self) -> Result<impl Iterator<Item = (u32, Written)>> {
+    fn pages(&self) -> Result<impl Iterator<Item = (u32, SyntheticPage)>> {
         let name = self.flags.get("--dataset").map_or("emnist36", String::as_str);
         let set = gpunn::datasets::load(name, self.flags.get("--data-dir").map(Path::new))?;
         let glyphs = Glyphs::of(&set, set.split(SplitName::Test)?)?;
         let seed = u64::from(self.number("--seed", 1)?);
-        Ok((0..self.number("--pages", 125)?).map(move |number| (number, pages::draw(&glyphs, seed, number))))
+        Ok((0..self.number("--pages", 125)?).map(move |number| (number, synthetic::draw(&glyphs, seed, number))))
     }
 }
 
@@ -78,7 +78,7 @@ fn text(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).map_err(Error::file("cannot read", file))
 }
 
-fn text_of(page: &Written) -> String {
+fn text_of(page: &SyntheticPage) -> String {
     page.lines.iter().map(|line| line.text.clone() + "\n").collect()
 }
 
@@ -96,21 +96,21 @@ fn write(asked: &ImageOptions, folder: &Path) -> Result<()> {
 
 async fn read_pages(asked: &ImageOptions) -> Result<()> {
     let mut reader = asked.reader()?;
-    let mut all = Measured::default();
+    let mut all = ReadingCounts::default();
     let (mut letters, mut words, mut count) = (0.0, 0.0, 0.0);
     let mut lines = 0;
     let mut confused: BTreeMap<(char, char), usize> = BTreeMap::new();
     for (number, written) in asked.pages()? {
         let image = DynamicImage::ImageLuma8(written.image.clone());
         let page = ocr::read_with(&image, &mut reader, ReadOptions { raw: asked.raw }).await?;
-        let measured = Measured::of(&page, &written.lines);
+        let measured = ReadingCounts::of(&page, &written.lines);
         let (right, read) = (text_of(&written), page.to_string());
-        letters += likeness(&right, &read, false);
-        words += likeness(&right, &read, true);
+        letters += similarity(&right, &read, false);
+        words += similarity(&right, &read, true);
         count += 1.0;
         lines += written.lines.len();
         if asked.confusions {
-            let Measured { characters, found, right, extra } = measured;
+            let ReadingCounts { characters, found, right, extra } = measured;
             let (turned, light) = (page.turned, page.light_ink);
             eprintln!(
                 "page {number}: {characters} characters, {found} found, {right} right, {extra} extra, turned {turned}, light \
@@ -119,7 +119,7 @@ async fn read_pages(asked: &ImageOptions) -> Result<()> {
                 written.lines.len()
             );
             for (character, area) in written.lines.iter().flat_map(|line| &line.characters) {
-                let read = page.characters().find(|other| other.area.overlap(area) >= 0.5);
+                let read = page.characters().find(|other| other.bounds.overlap(area) >= 0.5);
                 let read = read.map_or('-', |other| other.best.character);
                 if read != *character {
                     *confused.entry((*character, read)).or_default() += 1;
@@ -155,7 +155,7 @@ async fn read_photos(asked: &ImageOptions) -> Result<()> {
 }
 
 fn compare(name: &str, truth: &str, read: &str) {
-    let [letters, words] = [false, true].map(|spaces| 100.0 * likeness(truth, read, spaces));
+    let [letters, words] = [false, true].map(|spaces| 100.0 * similarity(truth, read, spaces));
     println!("{name}: {letters:.2} % of letters and digits, {words:.2} % with spaces");
 }
 

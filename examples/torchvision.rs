@@ -10,10 +10,10 @@ use std::path::Path;
 use gpunn::data::Fit;
 use gpunn::data::imagenet::SIDE;
 use gpunn::files;
-use gpunn::formats::tensors::{self, Numbers, TensorFile};
+use gpunn::formats::tensors::{self, TensorFile, TensorValues};
 use gpunn::gpu::{self, Device};
 use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
-use gpunn::images::{Rule, open};
+use gpunn::images::{Preprocessing, open};
 use gpunn::nn::{Build, Mode, PARAMS, STATISTICS};
 use gpunn::ops::Step;
 use gpunn::runs::weights;
@@ -25,10 +25,10 @@ const USAGE: &str = "usage: torchvision logits WEIGHTS MODEL IMAGES OUT cpu|gpu,
 /// Images of a pass.
 const AT_ONCE: usize = 8;
 
-type Tensors = BTreeMap<String, (Vec<usize>, Numbers)>;
+type Tensors = BTreeMap<String, (Vec<usize>, TensorValues)>;
 
 fn write(path: &str, tensors: &Tensors) -> Result<()> {
-    files::write_whole(Path::new(path), &tensors::bytes(tensors, None)?)
+    files::write_atomic(Path::new(path), &tensors::bytes(tensors, None)?)
 }
 
 /// Logits `[images, classes]` for `x` `[images, channels, height, width]`, a multiple of [`AT_ONCE`].
@@ -69,16 +69,16 @@ async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &st
         found.extend(engine.read_output(program, "logits").await?);
     }
     let classes = found.len() / count;
-    write(out, &BTreeMap::from([("logits".into(), (vec![count, classes], Numbers::F32(found)))]))
+    write(out, &BTreeMap::from([("logits".into(), (vec![count, classes], TensorValues::F32(found)))]))
 }
 
 /// Images by their paths `[3, 224, 224]`, by the rule of networks of ImageNet.
 fn prepare(out: &str, paths: &[&str]) -> Result<()> {
-    let rule = Rule { size: [SIDE; 2], fit: Fit::ResizeMiddle, channels: 3 };
+    let preprocessing = Preprocessing { size: [SIDE; 2], fit: Fit::ResizeMiddle, channels: 3 };
     let mut tensors = Tensors::new();
     for &path in paths {
-        let bytes = rule.apply(&open(Path::new(path))?).into_iter().map(f32::from).collect();
-        tensors.insert(path.into(), (vec![3, SIDE, SIDE], Numbers::F32(bytes)));
+        let bytes = preprocessing.apply(&open(Path::new(path))?).into_iter().map(f32::from).collect();
+        tensors.insert(path.into(), (vec![3, SIDE, SIDE], TensorValues::F32(bytes)));
     }
     write(out, &tensors)
 }

@@ -1,4 +1,4 @@
-//! Files that are whole or absent.
+//! Atomic file writes: a file is either complete or unchanged.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,39 +8,39 @@ use crate::{Error, Result};
 /// Writes a file under a temporary name beside it, flushes it to the disk and renames it.
 ///
 /// # Errors
-/// When the system refuses; then the file is as it was before.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = Whole::create(path)?;
+/// [`Error::File`] when the file cannot be written. An earlier file of that name is then unchanged.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
     file.write_all(bytes).map_err(Error::file("cannot write", path))?;
-    file.keep()
+    file.commit()
 }
 
-/// A file that is written piece by piece and appears under its name when [`Whole::keep`] is called; dropped before, it
-/// leaves nothing.
+/// A file that is written in pieces. It appears under its name when [`AtomicFile::commit`] is called. If it is dropped
+/// before that, no file is left.
 #[derive(Debug)]
-pub struct Whole {
+pub struct AtomicFile {
     file: tempfile::NamedTempFile,
     path: PathBuf,
 }
 
-impl Whole {
-    /// Begins under a temporary name beside `path`.
+impl AtomicFile {
+    /// Opens a temporary file in the folder of `path`.
     ///
     /// # Errors
-    /// When the folder is not there or cannot be written.
+    /// [`Error::File`] when the folder does not exist or is not writable.
     pub fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = tempfile::Builder::new().prefix(".gpunn-").tempfile_in(folder);
-        // The error names the temporary file, which no one knows.
+        // The original error names the temporary file, which means nothing to the user.
         let file = file.map_err(|error| Error::file("cannot write", path)(error.kind().into()))?;
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Flushes it to the disk and gives it its name, in place of what had it.
+    /// Flushes the file to the disk and renames it to its final name. It replaces an earlier file of that name.
     ///
     /// # Errors
-    /// When the system refuses; then what had the name is as it was before.
-    pub fn keep(self) -> Result<()> {
+    /// [`Error::File`] when that fails. An earlier file of that name is then unchanged.
+    pub fn commit(self) -> Result<()> {
         let Self { file, path } = self;
         file.as_file().sync_all().map_err(Error::file("cannot write", &path))?;
         readable(file.as_file(), &path)?;
@@ -49,7 +49,7 @@ impl Whole {
     }
 }
 
-impl Write for Whole {
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.file.write(bytes)
     }
@@ -58,7 +58,7 @@ impl Write for Whole {
     }
 }
 
-/// Temporary files are their owner's alone; what a run leaves is as readable as other files.
+/// Temporary files are readable by their owner only. The final file gets the usual permissions.
 #[cfg(unix)]
 fn readable(file: &std::fs::File, path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -125,7 +125,7 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
     )
     .expect("written");
     refused(at, &["decode", "autoencoder", "f8.npy", "--out", "x"], 1, "elements of type <f8");
-    refused(at, &["decode", "autoencoder", "i.png", "--out", "x"], 1, "no NPY file");
+    refused(at, &["decode", "autoencoder", "i.png", "--out", "x"], 1, "not an NPY file");
     assert!(!at.join("x").exists());
 
     // A run that is not an autoencoder's.

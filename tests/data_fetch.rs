@@ -5,8 +5,8 @@ mod common;
 use common::files::{self, idx};
 use common::names;
 use gpunn::data::SplitName;
-use gpunn::datasets::fetch::{Got, get, get_from};
-use gpunn::datasets::sources::{Published, Source};
+use gpunn::datasets::fetch::{FetchOutcome, get, get_from};
+use gpunn::datasets::sources::{PublishedFile, Source};
 use gpunn::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -100,9 +100,9 @@ fn archive() -> Vec<u8> {
 }
 
 /// Downloads a file into `directory` from the first of `addresses` that works. Its digest must be that of `published`.
-fn fetch(addresses: &[&str], published: &[u8], directory: &Path) -> Result<Got> {
+fn fetch(addresses: &[&str], published: &[u8], directory: &Path) -> Result<FetchOutcome> {
     let md5 = format!("{:x}", md5::compute(published));
-    let files = [Published { name: "cifar-10-binary.tar.gz", bytes: published.len() as u64, md5: &md5 }];
+    let files = [PublishedFile { name: "cifar-10-binary.tar.gz", bytes: published.len() as u64, md5: &md5 }];
     let source = Source { name: "cifar10", addresses, files: &files, archive: true };
     let mut last = 0;
     let got = get_from(&source, directory, &mut |name, done, total| {
@@ -123,11 +123,11 @@ fn a_set_is_fetched_checked_and_unpacked_and_not_fetched_again() {
     // A directory that does not exist yet is created.
     let to = to.path().join("data");
     let folder = to.join("cifar-10-batches-bin");
-    assert_eq!(fetch(&[&server.address], &archive(), &to).expect("fetched"), Got::Fetched(folder.clone()));
+    assert_eq!(fetch(&[&server.address], &archive(), &to).expect("fetched"), FetchOutcome::Fetched(folder.clone()));
     assert_eq!(names(&to), ["cifar-10-batches-bin"]);
     assert_eq!(names(&folder).len(), 8);
     assert_eq!(std::fs::metadata(folder.join("data_batch_3.bin")).expect("there").len(), 20_000);
-    assert_eq!(fetch(&[&server.address], &archive(), &to).expect("there"), Got::Already(folder));
+    assert_eq!(fetch(&[&server.address], &archive(), &to).expect("there"), FetchOutcome::AlreadyPresent(folder));
     assert_eq!(server.requests(), [("/sets/cifar-10-binary.tar.gz".into(), None)]);
 }
 
@@ -137,7 +137,7 @@ fn a_broken_download_goes_on_where_it_stopped() {
     let error = fetch(&[&server.address], &archive(), to.path()).expect_err("it hung up");
     let sentence = error.to_string();
     assert!(matches!(error, Error::Network(_)), "{sentence}");
-    assert!(sentence.contains("broke") && sentence.contains("goes on from there"), "{sentence}");
+    assert!(sentence.contains("broke") && sentence.contains("the same command again"), "{sentence}");
     assert_eq!(names(to.path()), ["cifar-10-binary.tar.gz.part"]);
     let have = std::fs::metadata(to.path().join("cifar-10-binary.tar.gz.part")).expect("there").len();
     assert_eq!(have, archive().len() as u64 / 3);
@@ -200,7 +200,7 @@ fn files_that_need_no_unpacking_are_fetched_each() {
     for (name, content) in &contents {
         let md5 = format!("{:x}", md5::compute(content));
         let server = Server::new(content.clone(), Manner::Good);
-        let files = [Published { name, bytes: content.len() as u64, md5: &md5 }];
+        let files = [PublishedFile { name, bytes: content.len() as u64, md5: &md5 }];
         let source = Source { name: "mnist", addresses: &[&server.address], files: &files, archive: false };
         get_from(&source, to.path(), &mut |_, _, _| {}).expect("fetched");
     }
@@ -214,7 +214,7 @@ fn a_set_without_an_address_says_where_it_is_published() {
     let says = |name: &str| get(name, Some(to.path()), &mut |_, _, _| {}).expect_err("no address").to_string();
     assert!(says("flowers17").contains("www.robots.ox.ac.uk"));
     assert!(says("nist36").contains("16-720"));
-    assert!(says("glyphs").contains("nothing to fetch"));
+    assert!(says("glyphs").contains("nothing to download"));
     assert!(says("cifra10").contains("`cifar10`"));
     assert!(names(to.path()).is_empty());
 }

@@ -104,7 +104,7 @@ fn a_short_mat_file_is_a_sentence() {
         assert!(sentence.contains("emnist36_train.mat"), "{sentence}");
     }
     std::fs::write(file(&directory, "train"), b"no such thing".repeat(100)).expect("a file");
-    assert!(sentence("emnist36", directory.path()).contains("is no MAT file"));
+    assert!(sentence("emnist36", directory.path()).contains("is not a MAT file"));
 }
 
 #[test]
@@ -116,15 +116,15 @@ fn mat_arrays_of_another_shape_or_name_are_sentences() {
         sentence("emnist36", directory.path())
     };
     let zeros = |rows: usize, columns: usize| ("test_data", [rows, columns], vec![0.0; rows * columns]);
-    assert!(says(zeros(3, 784), one_hot()).contains("has to be N x 1024"));
+    assert!(says(zeros(3, 784), one_hot()).contains("must be N x 1024"));
     assert!(says(zeros(1024, 3), one_hot()).contains("but is 1024 x 3"));
-    assert!(says(zeros(4, 1024), one_hot()).contains("has to be 4 x 36"));
+    assert!(says(zeros(4, 1024), one_hot()).contains("must be 4 x 36"));
     assert!(says(zeros(3, 1024), ([3, 26], vec![0.0; 78])).contains("but is 3 x 26"));
     assert!(says(zeros(3, 1024), ([3, 36], vec![0.0; 108])).contains("not one-hot"));
     assert!(says(zeros(3, 1024), ([3, 1], vec![1.0, 2.0, 37.0])).contains("is 37"));
     assert!(says(zeros(3, 1024), ([3, 1], vec![0.0, 2.0, 36.0])).contains("out of range"));
     assert!(says(zeros(3, 1024), ([3, 1], vec![-1.0, 2.0, 3.0])).contains("is -1"));
-    assert!(says(("images", [3, 1024], vec![0.0; 3072]), one_hot()).contains("has to hold the array `test_data`"));
+    assert!(says(("images", [3, 1024], vec![0.0; 3072]), one_hot()).contains("must hold the array `test_data`"));
     let mut nan = vec![0.0; 3072];
     nan[5] = f64::NAN;
     assert!(says(("test_data", [3, 1024], nan), one_hot()).contains("row 3 of `test_data` holds NaN"));
@@ -173,10 +173,10 @@ fn bad_idx_files_are_sentences() {
     let labels = || gzip(&idx(&[2], &vec![3, 0]));
     let says = |images: Vec<u8>, labels: Vec<u8>| sentence("mnist", mnist(images, labels).path());
     // Wrong files: labels instead of images, images instead of labels, another element type, another format.
-    assert!(says(labels(), labels()).contains("has to hold N x 28 x 28 images"));
-    assert!(says(images(), images()).contains("has to hold 2 labels"));
-    assert!(says(idx(&[2, 32, 32], &vec![0; 2048]), labels()).contains("has to hold N x 28 x 28"));
-    assert!(says(vec![0, 0, 13, 1, 0, 0, 0, 0], labels()).contains("kind 0x0d"));
+    assert!(says(labels(), labels()).contains("must hold N x 28 x 28 images"));
+    assert!(says(images(), images()).contains("must hold 2 labels"));
+    assert!(says(idx(&[2, 32, 32], &vec![0; 2048]), labels()).contains("must hold N x 28 x 28"));
+    assert!(says(vec![0, 0, 13, 1, 0, 0, 0, 0], labels()).contains("type 0x0d"));
     assert!(says(b"\x89PNG\r\n".to_vec(), labels()).contains("is not an IDX file"));
     // Files that are too short, too long or damaged.
     assert!(says(idx(&[2, 28, 28], &vec![7; 1567]), labels()).contains("but 1567 follow"));
@@ -189,7 +189,7 @@ fn bad_idx_files_are_sentences() {
     assert!(says(damaged, labels()).contains("gzip data is damaged"));
     // Bad labels.
     assert!(says(images(), gzip(&idx(&[2], &vec![3, 10]))).contains("label 2 is 10"));
-    assert!(says(images(), gzip(&idx(&[3], &vec![3, 1, 1]))).contains("has to hold 2 labels"));
+    assert!(says(images(), gzip(&idx(&[3], &vec![3, 1, 1]))).contains("must hold 2 labels"));
     let directory = mnist(images(), labels());
     std::fs::remove_file(directory.path().join("mnist/t10k-labels-idx1-ubyte")).expect("it was there");
     assert!(sentence("mnist", directory.path()).contains("neither t10k-labels-idx1-ubyte nor"));

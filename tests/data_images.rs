@@ -69,17 +69,19 @@ fn cifar10_is_read_from_its_folder_and_bad_files_are_sentences() {
     let whole = batch(2);
     assert!(
         says("data_batch_2.bin", Some(&whole[..whole.len() - 1]))
-            .contains("has 30729999 bytes, but has to have 30730000")
+            .contains("has 30729999 bytes, but must have 30730000")
     );
     assert!(says("data_batch_2.bin", Some(&whole[..whole.len() / 2])).contains("has 15365000 bytes"));
     assert!(says("test_batch.bin", Some(&[])).contains("has 0 bytes"));
     let mut labelled = whole.clone();
     labelled[3 * 3073] = 10;
     assert!(says("data_batch_5.bin", Some(&labelled)).contains("label of record 4 is 10"));
-    assert!(says("batches.meta.txt", Some(b"cat\ndog")).contains("has to name 10 classes, one a line, but names 2"));
-    assert!(says("data_batch_3.bin", None).contains("`gpunn data get cifar10` fetches it"));
+    assert!(
+        says("batches.meta.txt", Some(b"cat\ndog")).contains("must name 10 classes, one on each line, but names 2")
+    );
+    assert!(says("data_batch_3.bin", None).contains("`gpunn data get cifar10` downloads it"));
     let asked = LoadOptions {
-        asked: ImageOptions { size: Some(Size::Square(64)), ..ImageOptions::default() },
+        image_options: ImageOptions { size: Some(Size::Square(64)), ..ImageOptions::default() },
         ..LoadOptions::default()
     };
     let sentence =
@@ -117,7 +119,7 @@ fn cifar100_takes_the_fine_class() {
     assert_eq!(bytes(&set.train)[77 * 3072..][..2], [77, 77]);
     std::fs::write(folder.join("test.bin"), records(9_999)).expect("written");
     let sentence = gpunn::datasets::load("cifar100", Some(directory.path())).expect_err("short").to_string();
-    assert!(sentence.contains("has to have 30740000: 10000 records of 3074"), "{sentence}");
+    assert!(sentence.contains("must have 30740000: 10000 records of 3074"), "{sentence}");
 }
 
 // ---- Folders
@@ -146,7 +148,7 @@ fn colours() -> tempfile::TempDir {
 
 fn options(root: &tempfile::TempDir, size: Option<usize>) -> LoadOptions {
     let asked = ImageOptions { size: size.map(Size::Square), ..ImageOptions::default() };
-    LoadOptions { asked, cache: Some(root.path().join("cache")), ..LoadOptions::default() }
+    LoadOptions { image_options: asked, cache: Some(root.path().join("cache")), ..LoadOptions::default() }
 }
 
 fn load(root: &tempfile::TempDir, options: &LoadOptions) -> gpunn::Result<Dataset> {
@@ -212,7 +214,9 @@ fn the_cache_serves_what_is_unchanged_and_notices_what_changed() {
     assert_eq!(load(&root, &sixteen).expect("a set"), first);
     // A new time or another image size makes the program decode the files again.
     stamped(before.modified().expect("a time") + Duration::from_secs(2));
-    assert!(load(&root, &sixteen).expect_err("noise").to_string().contains("1.png is no image that can be read"));
+    assert!(
+        load(&root, &sixteen).expect_err("noise").to_string().contains("1.png is not an image that can be decoded")
+    );
     paint(&image, (5, 7), BLUE);
     let changed = load(&root, &sixteen).expect("a set");
     assert!(!well_coloured(&changed, changed.split(SplitName::Val).expect("there")));
@@ -265,7 +269,7 @@ fn decoded_images_can_be_read_row_by_row() {
     assert!(store.read(SplitName::Val, 1, &mut two).expect_err("too far").to_string().contains("it has 2 images"));
     assert!(store.read(SplitName::Val, 0, &mut two[1..]).is_err());
     let sentence = gpunn::datasets::open_store("glyphs", None, &sixteen).expect_err("no folder").to_string();
-    assert!(sentence.contains("no folder of images"), "{sentence}");
+    assert!(sentence.contains("not a folder of images"), "{sentence}");
 }
 
 #[test]
@@ -305,7 +309,7 @@ fn names_that_lead_nowhere_are_sentences() {
     assert!(says("no/such/folder").contains("There is no folder no/such/folder"));
     assert!(says("Cargo.toml").contains("is a file"));
     assert!(says("sun-8").contains("did you mean `sun8`"));
-    assert!(says("").contains("There is no data set"));
+    assert!(says("").contains("There is no dataset"));
 }
 
 // ---- The command line
@@ -320,7 +324,7 @@ fn the_command_line_trains_on_a_folder_and_finds_it_again() {
     let refused = gpunn(root.path(), &train);
     assert_eq!(refused.status.code(), Some(1));
     let said = text(&refused.stderr);
-    assert!(said.contains("bad.jpg is no image") && said.contains("--skip-bad"), "{said}");
+    assert!(said.contains("bad.jpg is not an image") && said.contains("--skip-bad"), "{said}");
     let done = gpunn(root.path(), &[&train[..], &["--skip-bad"]].concat());
     let said = text(&done.stderr);
     assert!(done.status.success() && said.contains("1 image that cannot be decoded was skipped in colours"), "{said}");
@@ -356,8 +360,8 @@ fn the_command_line_lists_explains_and_previews() {
     let info = text(&gpunn(root.path(), &["data", "info", "cifar10"]).stdout);
     assert!(info.contains("cifar-10-binary.tar.gz") && info.contains("`gpunn data get cifar10` fetches it"), "{info}");
     let cases = [
-        (vec!["train", "--dataset", "cifar10"], "`gpunn data get cifar10` fetches it"),
-        (vec!["data", "get", "sun8"], "sun8 cannot be fetched from here"),
+        (vec!["train", "--dataset", "cifar10"], "`gpunn data get cifar10` downloads it"),
+        (vec!["data", "get", "sun8"], "sun8 cannot be downloaded automatically"),
         (vec!["data", "preview", "colours", "--fit", "crop", "--out", "x.png"], "There is no fit `crop`"),
         (vec!["data", "preview", "colours", "--size", "0", "--out", "x.png"], "from 1 to 4096"),
         (vec!["data", "preview", "colours", "--channels", "4", "--out", "x.png"], "4 channels"),
@@ -396,7 +400,7 @@ fn sun8_and_flowers17_are_read_whole_and_the_same_from_the_cache() {
     let root = directory();
     for (name, size, counts, classes) in [("sun8", 32, [1177, 0, 400], 8), ("flowers17", 32, [680, 340, 340], 17)] {
         let options = LoadOptions {
-            asked: ImageOptions { size: Some(Size::Square(size)), fit: Some(Fit::ResizeCrop), channels: None },
+            image_options: ImageOptions { size: Some(Size::Square(size)), fit: Some(Fit::ResizeCrop), channels: None },
             cache: Some(root.path().to_owned()),
             ..LoadOptions::default()
         };

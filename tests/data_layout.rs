@@ -146,7 +146,7 @@ fn the_characters_are_made_from_emnist_and_mnist() {
         }
     };
     put_all(399);
-    refused(at, "emnist36", 1, "hold 399 images of A, but emnist36 needs 400");
+    refused(at, "emnist36", 1, "have 399 images of A, but emnist36 needs 400");
     put_all(400);
     let output = gpunn(at, &["data", "get", "emnist36", "--from", "got", "--data-dir", "data"]);
     assert!(output.status.success(), "{}", text(&output.stderr));

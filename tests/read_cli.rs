@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use gpunn::Engine;
-use gpunn::ocr::pages::{self, Glyphs};
-use gpunn::ocr::{self, Reader, measure};
+use gpunn::ocr::synthetic::{self, Glyphs};
+use gpunn::ocr::{self, Reader, evaluate};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, LumaA, Rgb};
 
 /// Bars of the letters H, E and T: first column, first row, last column, last row.
@@ -30,7 +30,7 @@ fn drawn(paper: u8, ink: u8) -> GrayImage {
     GrayImage::from_fn(320, 120, |x, y| Luma([if is_ink(x, y) { ink } else { paper }]))
 }
 
-fn read(image: impl Into<DynamicImage>) -> ocr::Page {
+fn read(image: impl Into<DynamicImage>) -> ocr::PageText {
     let mut reader = Reader::new(Engine::cpu()).expect("the reader in the program");
     gpunn::blocking::block_on(ocr::read(&image.into(), &mut reader)).expect("a page")
 }
@@ -66,15 +66,15 @@ fn images_of_any_kind_are_read() {
 fn a_image_on_its_side_or_upside_down_is_turned_and_boxes_are_those_of_the_image() {
     let set = gpunn::data::glyphs::dataset();
     let glyphs = Glyphs::of(&set, set.test.as_ref().expect("there")).expect("characters");
-    let written = pages::draw(&glyphs, 5, 0);
+    let written = synthetic::draw(&glyphs, 5, 0);
     let upright = DynamicImage::from(written.image);
     let right = read(upright.clone());
     for (turned, degrees) in [(upright.rotate90(), 270), (upright.rotate180(), 180), (upright.rotate270(), 90)] {
         let page = read(turned);
         assert_eq!(page.turned, degrees);
-        let alike = measure::likeness(&right.to_string(), &page.to_string(), true);
+        let alike = evaluate::similarity(&right.to_string(), &page.to_string(), true);
         assert!(alike > 0.9, "{degrees}: {alike}");
-        let inside = page.characters().all(|c| c.area.right() <= page.width && c.area.bottom() <= page.height);
+        let inside = page.characters().all(|c| c.bounds.right() <= page.width && c.bounds.bottom() <= page.height);
         assert!(inside, "{degrees}");
     }
 }
@@ -94,7 +94,7 @@ fn images_without_writing_give_an_empty_page() {
 fn a_hundred_megapixels_are_read() {
     let page = read(GrayImage::from_fn(10_000, 10_000, |x, y| Luma([if is_ink(x / 30, y / 30) { 40 } else { 230 }])));
     assert_eq!(page.to_string(), "HET");
-    let first = page.characters().next().expect("an H").area;
+    let first = page.characters().next().expect("an H").bounds;
     assert!(first.left.abs_diff(37 * 30) < 60 && first.bottom().abs_diff(95 * 30) < 60, "{first:?}");
 }
 
@@ -141,7 +141,11 @@ fn standard_input_is_read_and_what_is_no_image_is_refused_in_a_sentence() {
     for bad in [&jpeg[..jpeg.len() / 2], b"no image", b""] {
         let refused = piped(bad);
         assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
-        assert!(text(&refused.stderr).starts_with("error: Standard input is no image"), "{}", text(&refused.stderr));
+        assert!(
+            text(&refused.stderr).starts_with("error: Standard input is not an image"),
+            "{}",
+            text(&refused.stderr)
+        );
     }
     assert_eq!(gpunn(&["nothing-here.jpg"]).status.code(), Some(1));
 }

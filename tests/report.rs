@@ -160,7 +160,7 @@ fn runs_that_cannot_be_reported_are_refused_in_sentences() {
     let at = folder.path();
     refused(at, &["report", "nowhere"], 2, &["There is no run directory nowhere"]);
     std::fs::create_dir(at.join("empty")).expect("a folder");
-    refused(at, &["report", "empty"], 2, &["holds no run", "recipe.toml"]);
+    refused(at, &["report", "empty"], 2, &["is not a run directory", "recipe.toml"]);
     train(at, "run", &["--no-report"]);
     refused(at, &["report", "run", "run"], 2, &["--compare"]);
     refused(at, &["report", "run", "--split", "all"], 2, &["no split `all`"]);

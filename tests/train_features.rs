@@ -72,7 +72,7 @@ fn a_streamed_run_has_the_bits_of_a_resident_one() {
 }
 
 /// A folder of small images with two classes and two splits, and options that load it with a cache beside it.
-fn folder_of_images(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
+fn folder_of_images(memory_limit: usize) -> (tempfile::TempDir, Loading) {
     let root = tempfile::tempdir().expect("a folder");
     for (split, count) in [("train", 150), ("val", 30)] {
         for class in ["bright", "dark"] {
@@ -87,7 +87,7 @@ fn folder_of_images(most_in_memory: usize) -> (tempfile::TempDir, Loading) {
     }
     let asked = ImageOptions { size: Some(Size::Sides([9, 11])), ..ImageOptions::default() };
     let cache = Some(root.path().join("cache"));
-    (root, Loading { asked, cache, most_in_memory, ..Loading::default() })
+    (root, Loading { image_options: asked, cache, memory_limit, ..Loading::default() })
 }
 
 fn of_folder(root: &tempfile::TempDir, options: &Loading, stream: bool) -> (Recipe, Dataset) {
@@ -103,10 +103,10 @@ fn of_folder(root: &tempfile::TempDir, options: &Loading, stream: bool) -> (Reci
 #[test]
 fn a_run_from_the_disk_has_the_bits_of_one_from_memory() {
     let (root, in_memory) = folder_of_images(usize::MAX);
-    let on_disk = Loading { most_in_memory: 0, ..in_memory.clone() };
+    let on_disk = Loading { memory_limit: 0, ..in_memory.clone() };
     let with = |options: &Loading, stream: bool| {
         let (recipe, dataset) = of_folder(&root, options, stream);
-        assert_eq!(matches!(dataset.train.pixels, Pixels::Stored(_)), options.most_in_memory == 0);
+        assert_eq!(matches!(dataset.train.pixels, Pixels::Stored(_)), options.memory_limit == 0);
         let (lines, hash, mut trainer) = trained(&recipe, &dataset, 2);
         assert!(lines.iter().all(|line| line.loader_wait.is_some() == stream));
         let checkpoint = gpunn::blocking::block_on(trainer.checkpoint()).expect("a checkpoint");

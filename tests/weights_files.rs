@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{gpunn, is_refusal, text, training};
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
-use gpunn::formats::tensors::{self, Numbers, Tensor, TensorFile};
+use gpunn::formats::tensors::{self, TensorEntry, TensorFile, TensorValues};
 use gpunn::nn::Unfreeze;
 use gpunn::nn::models::{self, Config};
 use gpunn::runs::weights;
@@ -32,7 +32,7 @@ fn of_model(name: &str, classes: usize) -> Vec<u8> {
     let mut all = BTreeMap::new();
     for (layout, flat) in [(&**parameters, &kept.learned), (parameters.statistics(), &kept.statistics)] {
         for parameter in layout.iter() {
-            let values = Numbers::F32(flat[parameter.range()].to_vec());
+            let values = TensorValues::F32(flat[parameter.range()].to_vec());
             all.insert(parameter.name.clone(), (parameter.shape.dims().to_vec(), values));
         }
     }
@@ -50,26 +50,26 @@ fn files_that_are_no_weights_are_sentences_that_name_them() {
     };
     let header = |tensors: &[String]| format!("{{{}}}", tensors.join(","));
     let cases: [(&str, Vec<u8>, &[&str]); 12] = [
-        ("text", b"no weights at all".to_vec(), &["no sound safetensors file"]),
-        ("empty", Vec::new(), &["fewer than the 8 bytes"]),
+        ("text", b"no weights at all".to_vec(), &["not a valid safetensors file"]),
+        ("empty", Vec::new(), &["fewer than 8 bytes"]),
         ("short-header", sound[..2000].to_vec(), &["cut short"]),
-        ("short-data", sound[..sound.len() - 8].to_vec(), &["do not end where the file does"]),
-        ("huge-header", claims(1 << 60), &["longer than the 100 MB"]),
+        ("short-data", sound[..sound.len() - 8].to_vec(), &["do not end at the end of the file"]),
+        ("huge-header", claims(1 << 60), &["limit of 100 MB"]),
         ("long-header", claims(1 << 20), &["longer than the file"]),
-        ("no-json", file("{\"a\"", 0), &["cannot be understood"]),
+        ("no-json", file("{\"a\"", 0), &["cannot be parsed"]),
         (
             "overlap",
             file(&header(&[tensor("a", "F32", "[2]", 0, 8), tensor("b", "F32", "[2]", 4, 12)]), 12),
             &["`b`", "overlap"],
         ),
-        ("outside", file(&header(&[tensor("a", "F32", "[2]", 0, 8)]), 4), &["do not end where the file does"]),
+        ("outside", file(&header(&[tensor("a", "F32", "[2]", 0, 8)]), 4), &["do not end at the end of the file"]),
         ("type", file(&header(&[tensor("a", "F31", "[2]", 0, 8)]), 8), &["F31"]),
         (
             "shape",
             file(&header(&[tensor("a", "F32", "[4294967296,4294967296,2]", 0, 8)]), 8),
             &["larger than any file"],
         ),
-        ("zip.pth", b"PK\x03\x04 and so on".to_vec(), &["PyTorch's own format", "safetensors.torch", "zip.pth"]),
+        ("zip.pth", b"PK\x03\x04 and so on".to_vec(), &["PyTorch pickle", "safetensors.torch", "zip.pth"]),
     ];
     for (name, bytes, parts) in &cases {
         std::fs::write(at.join(name), bytes).expect("written");
@@ -85,11 +85,11 @@ fn files_that_are_no_weights_are_sentences_that_name_them() {
 fn changed(
     file: &TensorFile,
     change: impl Fn(&str, &mut Vec<usize>, &mut [f32]),
-) -> BTreeMap<String, (Vec<usize>, Numbers)> {
-    let of = |(name, tensor): (&String, &Tensor)| {
+) -> BTreeMap<String, (Vec<usize>, TensorValues)> {
+    let of = |(name, tensor): (&String, &TensorEntry)| {
         let (mut shape, mut values) = (tensor.shape.clone(), file.values(name).expect("values"));
         change(name, &mut shape, &mut values);
-        (name.clone(), (shape, Numbers::F32(values)))
+        (name.clone(), (shape, TensorValues::F32(values)))
     };
     file.tensors().iter().map(of).collect()
 }
@@ -100,7 +100,7 @@ fn files_of_other_weights_are_refused_with_their_tensors() {
     let at = folder.path();
     std::fs::write(at.join("squeezenet"), of_model("squeezenet", 10)).expect("written");
     let to_other = ["import", "squeezenet", "--model", "resnet18"];
-    refused(at, &to_other, 1, &["does not fit the model resnet18", "`fc.weight`", "of the model squeezenet"]);
+    refused(at, &to_other, 1, &["does not match the model resnet18", "`fc.weight`", "of the model squeezenet"]);
     refused(at, &["import", "squeezenet", "--model", "squeezenett"], 2, &["did you mean `squeezenet`"]);
     refused(at, &["import", "squeezenet", "--model", "mlp"], 2, &["--dataset"]);
     let whole = TensorFile::open(&at.join("squeezenet")).expect("opened");
@@ -110,9 +110,10 @@ fn files_of_other_weights_are_refused_with_their_tensors() {
             shape.swap(0, 1);
         }
     });
-    all.insert("features.13.weight".into(), (vec![1], Numbers::F32(vec![0.0])));
+    all.insert("features.13.weight".into(), (vec![1], TensorValues::F32(vec![0.0])));
     std::fs::write(at.join("other"), tensors::bytes(&all, None).expect("bytes")).expect("written");
-    let parts = ["`features.3.squeeze.weight` is 64x16x1x1 instead of 16x64x1x1", "in excess `features.13.weight` (1)"];
+    let parts =
+        ["`features.3.squeeze.weight` is 64x16x1x1 instead of 16x64x1x1", "unexpected `features.13.weight` (1)"];
     refused(at, &["import", "other", "--model", "squeezenet"], 1, &parts);
     // NaN and infinity.
     let broken = changed(&whole, |name, _, values| match name {
@@ -121,7 +122,7 @@ fn files_of_other_weights_are_refused_with_their_tensors() {
         _ => {}
     });
     std::fs::write(at.join("broken"), tensors::bytes(&broken, None).expect("bytes")).expect("written");
-    let parts = ["broken holds NaN or infinity", "`features.0.weight`, `features.3.squeeze.bias`:"];
+    let parts = ["broken holds NaN or infinity in", "`features.0.weight`, `features.3.squeeze.bias`:"];
     refused(at, &["import", "broken", "--model", "squeezenet"], 1, &parts);
     std::fs::write(at.join("nameless"), tensors::bytes(&BTreeMap::new(), None).expect("bytes")).expect("written");
     refused(at, &["import", "nameless"], 2, &["--model"]);
@@ -211,7 +212,7 @@ fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
     assert!(whole.planned_bytes() - frozen.planned_bytes() > 3 * 4 * count, "{}", frozen.planned_bytes());
     assert!(2 * frozen.step_cost().0 < whole.step_cost().0, "a third of the work is left");
 
-    gpunn::blocking::block_on(frozen.begin_from(&file)).expect("it fits");
+    gpunn::blocking::block_on(frozen.load_pretrained(&file)).expect("it fits");
     let before = gpunn::blocking::block_on(frozen.weights()).expect("weights");
     for _ in 0..2 {
         gpunn::blocking::block_on(frozen.epoch(&mut |_| true)).expect("trained");
@@ -265,7 +266,7 @@ fn a_summary_says_what_freezing_saves() {
 /// Trains two epochs. Returns the shape of the kept features, if any, the losses and the weights.
 fn trained(recipe: &Recipe, dataset: &Dataset, file: &TensorFile) -> (Option<[usize; 3]>, Vec<f64>, Vec<f32>) {
     let mut trainer = trainer(recipe, dataset);
-    gpunn::blocking::block_on(trainer.begin_from(file)).expect("it fits");
+    gpunn::blocking::block_on(trainer.load_pretrained(file)).expect("it fits");
     let mut losses = Vec::new();
     for _ in 0..2 {
         let line = gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect("trained").expect("whole");

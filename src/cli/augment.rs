@@ -7,7 +7,7 @@ use gpunn::{Error, Result};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Augmentation")]
 pub struct AugmentArgs {
-    /// Flip images horizontally: random (probability 1/2), alternate (every other epoch) or never; --flip alone means random
+    /// Flip images horizontally: random (probability 1/2), alternate (each image in every second epoch) or never; --flip alone means random
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "random")]
     flip: Option<Flip>,
     /// Shift images by up to N pixels in each direction

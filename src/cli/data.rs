@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use gpunn::data::ImageOptions;
 use gpunn::data::{Dataset, SplitName};
-use gpunn::datasets::Info;
-use gpunn::datasets::fetch::Got;
+use gpunn::datasets::DatasetInfo;
+use gpunn::datasets::fetch::FetchOutcome;
 use gpunn::nn::models;
 use gpunn::ops::augment::Augment;
 use gpunn::{Error, Result, train};
@@ -130,7 +130,7 @@ impl std::fmt::Display for ImageCounts {
 }
 
 impl<'a> DatasetOutput<'a> {
-    fn of(info: &'a Info, here: Option<&Dataset>) -> Self {
+    fn of(info: &'a DatasetInfo, here: Option<&Dataset>) -> Self {
         Self {
             name: info.name,
             aliases: info.aliases,
@@ -163,7 +163,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         DataCommand::Preview { name, out, split, per_class, data_dir, images, augment, recipe, changes } => {
             let asked = images.or(ImageOptions::default());
             let options = gpunn::datasets::LoadOptions {
-                asked,
+                image_options: asked,
                 skip_bad: images.skip_bad,
                 ..gpunn::datasets::LoadOptions::default()
             };
@@ -246,7 +246,7 @@ fn info_of_folder(set: &Dataset, json: bool) -> Result<()> {
 }
 
 /// The files that a dataset's folder needs, and how to get them.
-fn where_the_files_are(info: &Info) -> String {
+fn where_the_files_are(info: &DatasetInfo) -> String {
     if info.files.is_empty() {
         return "none".into();
     }
@@ -268,10 +268,12 @@ fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-fn print_folder(name: &str, got: Got) {
+fn print_folder(name: &str, got: FetchOutcome) {
     match got {
-        Got::Already(folder) => super::print_line(&format!("{name} is already in {}", folder.display())),
-        Got::Fetched(folder) => super::print_line(&format!("{name} is in {}", folder.display())),
+        FetchOutcome::AlreadyPresent(folder) => {
+            super::print_line(&format!("{name} is already in {}", folder.display()))
+        }
+        FetchOutcome::Fetched(folder) => super::print_line(&format!("{name} is in {}", folder.display())),
     }
 }
 

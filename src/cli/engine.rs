@@ -87,7 +87,7 @@ fn kept_kernels(adapter: &Adapter) -> Option<gpu::KeptKernels> {
     let keep = move |bytes: &[u8]| {
         let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
         if folder.is_ok() {
-            let _ = gpunn::files::write_whole(&file, bytes);
+            let _ = gpunn::files::write_atomic(&file, bytes);
         }
     };
     Some(gpu::KeptKernels { bytes, keep: Box::new(keep) })

@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let checkpoint = super::eval::checkpoint(&args.run, args.best, None)?;
     let Format::Safetensors = args.format;
     let bytes = weights::export(&checkpoint, args.f16)?;
-    files::write_whole(&args.out, &bytes)?;
+    files::write_atomic(&args.out, &bytes)?;
     super::print_line(&format!(
         "{} with {} classes written to {}, {}",
         checkpoint.recipe.model.name,

@@ -1,11 +1,7 @@
 //! The flags for folders of images, warnings about skipped images, and writing PNG files.
 
-use std::path::Path;
-
 use gpunn::data::Dataset;
 use gpunn::data::{Fit, ImageOptions, Size};
-use gpunn::{Error, Result};
-use image::DynamicImage;
 
 #[derive(Debug, clap::Args)]
 pub struct ImageArgs {
@@ -50,11 +46,4 @@ pub fn print_skipped(dataset: &Dataset) {
     eprintln!("{} {noun} skipped in {}", skipped.len(), dataset.name);
 }
 
-/// Writes an image as PNG; on an error, no partial file is left.
-pub fn write_png(image: &DynamicImage, path: &Path) -> Result<()> {
-    let mut png = std::io::Cursor::new(Vec::new());
-    image
-        .write_to(&mut png, image::ImageFormat::Png)
-        .map_err(|error| Error::data(format!("The image {} cannot be encoded as PNG: {error}.", path.display())))?;
-    gpunn::files::write_whole(path, png.get_ref())
-}
+pub use gpunn::images::write_png;

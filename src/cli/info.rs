@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gpunn::Result;
-use gpunn::formats::tensors::{Tensor, TensorFile};
+use gpunn::formats::tensors::{TensorEntry, TensorFile};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn info squeezenet1_1.safetensors")]
@@ -23,7 +23,7 @@ struct WeightFileOutput<'a> {
     file: String,
     /// The model whose torchvision version has these tensor names.
     model: Option<&'static str>,
-    tensors: &'a BTreeMap<String, Tensor>,
+    tensors: &'a BTreeMap<String, TensorEntry>,
     /// Total number of floating-point values.
     parameters: usize,
     metadata: &'a BTreeMap<String, String>,
@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         file: args.file.display().to_string(),
         model: gpunn::runs::weights::twin_of(&file),
         tensors: file.tensors(),
-        parameters: floats.map(Tensor::elements).sum(),
+        parameters: floats.map(TensorEntry::elements).sum(),
         metadata: file.metadata(),
     };
     match args.json {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::datasets::{has_dark_ink, rule};
+use gpunn::datasets::{has_dark_ink, preprocessing};
 use gpunn::formats::tensors::TensorFile;
 use gpunn::images::open;
 use gpunn::images::prepare;
@@ -151,7 +151,7 @@ fn published(model: &Config, data_dir: Option<&Path>) -> Result<Option<TensorFil
 pub(super) fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
     let image = open(path)?;
     let data = &checkpoint.recipe.data;
-    Ok(match rule(&data.name, &data.asked()).filter(|rule| rule.input() == checkpoint.input) {
+    Ok(match preprocessing(&data.name, &data.asked()).filter(|rule| rule.input() == checkpoint.input) {
         Some(rule) => rule.apply(&image).into_iter().map(|byte| f32::from(byte) / 255.0).collect(),
         None if has_dark_ink(&data.name) => prepare(&image, checkpoint.input).iter().map(|value| 1.0 - value).collect(),
         None => prepare(&image, checkpoint.input),

@@ -4,14 +4,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::files::write_whole;
+use gpunn::files::write_atomic;
 use gpunn::images;
-use gpunn::ocr::{self, Page, Reader};
+use gpunn::ocr::{self, PageText, Reader};
 use gpunn::{Error, Result, gpu};
 use image::DynamicImage;
 
 use super::engine::DeviceArgs;
-use super::images::write_png;
 
 /// Reads handwritten capitals and digits in photos, and prints the text line by line. The writing may be dark or light, on plain
 /// or lined paper, in uneven light; rotated photos are turned upright. Lowercase letters and connected handwriting are not
@@ -60,7 +59,7 @@ struct PageOutput<'a> {
     image: &'a str,
     text: String,
     #[serde(flatten)]
-    page: &'a Page,
+    page: &'a PageText,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
@@ -75,14 +74,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options = ocr::ReadOptions { raw: args.raw };
     let read =
         |(_, image): &(String, DynamicImage)| gpunn::blocking::block_on(ocr::read_with(image, &mut reader, options));
-    let pages: Vec<Page> = images.iter().map(read).collect::<Result<_>>()?;
+    let pages: Vec<PageText> = images.iter().map(read).collect::<Result<_>>()?;
     if let Some(path) = &args.overlay {
         write_overlays(path, &images, &pages)?;
     }
     if let Some(path) = &args.html {
-        let read: Vec<ocr::Seen> =
-            images.iter().zip(&pages).map(|((name, image), page)| ocr::Seen { name, image, page }).collect();
-        write_whole(path, ocr::html(&read)?.as_bytes())?;
+        let read: Vec<ocr::ReadImage> =
+            images.iter().zip(&pages).map(|((name, image), page)| ocr::ReadImage { name, image, page }).collect();
+        write_atomic(path, ocr::html(&read)?.as_bytes())?;
     }
     print(&args, &images, &pages)?;
     Ok(ExitCode::SUCCESS)
@@ -100,7 +99,7 @@ fn open(path: &Path) -> Result<(String, DynamicImage)> {
 
 /// Prints the text, below the image's name if there are several images, or everything as JSON. Images without writing are
 /// named on standard error.
-fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
+fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[PageText]) -> Result<()> {
     let read = || images.iter().map(|(name, _)| name.as_str()).zip(pages);
     for (name, page) in read().filter(|(_, page)| !args.quiet && page.is_empty()) {
         eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height);
@@ -122,10 +121,10 @@ fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[Page]) -> Resu
 
 /// Writes the images with boxes and predictions. Several images go into a folder, under their own names; equal names get
 /// numbers.
-fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[Page]) -> Result<()> {
+fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[PageText]) -> Result<()> {
     let seen = images.iter().zip(pages).map(|((_, image), page)| ocr::overlay(image, page));
     if images.len() == 1 {
-        return seen.into_iter().try_for_each(|seen| write_png(&seen.into(), path));
+        return seen.into_iter().try_for_each(|seen| images::write_png(&seen.into(), path));
     }
     std::fs::create_dir_all(path).map_err(Error::file("cannot create the folder", path))?;
     let stem =
@@ -134,7 +133,7 @@ fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[Page]
     for (number, (seen, stem)) in seen.zip(&stems).enumerate() {
         let same = stems.iter().filter(|other| *other == stem).count() > 1;
         let name = if same { format!("{stem}-{}.png", number + 1) } else { format!("{stem}.png") };
-        write_png(&seen.into(), &path.join(name))?;
+        images::write_png(&seen.into(), &path.join(name))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gpunn::data::{Split, SplitName};
-use gpunn::images::beside;
+use gpunn::images::comparison_sheet;
 use gpunn::inference::{Baseline, Reconstruction, Reconstructor};
 use gpunn::{Result, gpu};
 
@@ -134,11 +134,11 @@ fn draw(
     let row = |images: &[f32]| -> Vec<Vec<f32>> {
         numbers.iter().map(|&number| images[number * values..][..values].to_vec()).collect()
     };
-    let mut rows = vec![("image", row(&whole.originals)), ("network", row(&whole.given_back))];
+    let mut rows = vec![("image", row(&whole.originals)), ("network", row(&whole.reconstructed))];
     if let Some(baseline) = baseline {
-        rows.push(("pca", row(&baseline.given_back)));
+        rows.push(("pca", row(&baseline.reconstructed)));
     }
-    beside(whole.shape, &names, &rows)
+    comparison_sheet(whole.shape, &names, &rows)
 }
 
 fn print(output: &ReconstructOutput) {

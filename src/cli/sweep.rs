@@ -147,8 +147,8 @@ fn finish(args: &Args, name: &str, out: &Path, mut rows: Vec<SweepRow>) -> Resul
     let table = SweepOutput { recipe: name, dataset: &dataset, out, runs: &rows };
     let text = serde_json::to_string_pretty(&table)
         .map_err(|error| Error::data(format!("The table cannot be written as JSON: {error}.")))?;
-    gpunn::files::write_whole(&out.join("sweep.json"), format!("{text}\n").as_bytes())?;
-    gpunn::files::write_whole(&out.join("sweep.csv"), csv(&rows).as_bytes())?;
+    gpunn::files::write_atomic(&out.join("sweep.json"), format!("{text}\n").as_bytes())?;
+    gpunn::files::write_atomic(&out.join("sweep.csv"), csv(&rows).as_bytes())?;
     let compared: Vec<PathBuf> = rows.iter().filter(|row| !row.diverged).map(|row| row.run.clone()).collect();
     let page = out.join("sweep.html");
     if !compared.is_empty() {
@@ -205,7 +205,7 @@ impl Sweep<'_> {
             // A run without a checkpoint was interrupted in its first epoch.
             None => {
                 if let Some(file) = recipe.open_pretrained(args.recipe_args.data_dir.as_deref())? {
-                    gpunn::blocking::block_on(trainer.begin_from(&file))?;
+                    gpunn::blocking::block_on(trainer.load_pretrained(&file))?;
                 }
                 Experiment { trainer, run: RunDirectory::create(&path, &recipe, true)?, events: None }
             }

@@ -135,7 +135,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan, clock: Some(gpunn::runs::clock) })?;
     if let Some(file) = &pretrained {
-        gpunn::blocking::block_on(trainer.begin_from(file))?;
+        gpunn::blocking::block_on(trainer.load_pretrained(file))?;
         if !args.output.quiet {
             eprintln!("starting from the weights in {}", file.path().display());
         }
@@ -334,6 +334,6 @@ fn profile(experiment: &mut Experiment) -> Result<()> {
         );
     }
     let path: &Path = experiment.run.path();
-    gpunn::files::write_whole(&path.join("trace.json"), gpunn::runs::trace(&timed).as_bytes())?;
+    gpunn::files::write_atomic(&path.join("trace.json"), gpunn::runs::trace(&timed).as_bytes())?;
     experiment.trainer.restore(&before)
 }

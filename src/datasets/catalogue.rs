@@ -1,9 +1,9 @@
-//! The data sets that are known by name.
+//! The table of datasets that are known by name.
 
-use super::info::{Info, Reader};
+use super::info::{DatasetInfo, LoadMethod};
 use super::{cifar_sets, idx_sets, mat_sets};
 use crate::data::Fit;
-use crate::images::Rule;
+use crate::images::Preprocessing;
 use crate::{Error, Result};
 
 const IDX_FILES: &[&str] = &[
@@ -13,8 +13,8 @@ const IDX_FILES: &[&str] = &[
     "t10k-labels-idx1-ubyte(.gz)",
 ];
 
-static KNOWN: [Info; 10] = [
-    Info {
+static KNOWN: [DatasetInfo; 10] = [
+    DatasetInfo {
         name: "glyphs",
         folder: "glyphs",
         archive: None,
@@ -24,11 +24,11 @@ static KNOWN: [Info; 10] = [
         input: [1, 32, 32],
         splits: "10,800 train, 3,600 val, 1,800 test (300, 100 and 50 a class)",
         files: &[],
-        where_from: "Embedded: nothing to fetch. The program draws it from stroke skeletons in about a tenth of a second.",
+        where_from: "Embedded: nothing to download. The program draws it from stroke skeletons in about 0.1 s.",
         notes: "Part of this program and under its licence.",
-        reader: Reader::Embedded,
+        load_method: LoadMethod::Embedded,
     },
-    Info {
+    DatasetInfo {
         name: "emnist36",
         folder: "emnist36",
         archive: None,
@@ -42,9 +42,9 @@ static KNOWN: [Info; 10] = [
                      and MNIST: each character's ink box centred in a square of 1.35 times its longer side, 32 x 32. \
                      `gpunn data get emnist36 --from DIR` makes one from the files of both in DIR.",
         notes: "EMNIST and MNIST derive from NIST Special Database 19, a work of the United States government.",
-        reader: Reader::Files(mat_sets::load),
+        load_method: LoadMethod::Files(mat_sets::load),
     },
-    Info {
+    DatasetInfo {
         name: "nist36",
         folder: "nist36",
         archive: None,
@@ -55,11 +55,11 @@ static KNOWN: [Info; 10] = [
         splits: "10,800 train, 3,600 val, 1,800 test",
         files: &["nist36_train.mat", "nist36_valid.mat", "nist36_test.mat"],
         where_from: "Handed out with the neural-network homework of Carnegie Mellon University's course 16-720. \
-                     emnist36 has the same layout and is read in its place with `--dataset emnist36`.",
+                     `--dataset emnist36` has the same layout and can replace it.",
         notes: "From NIST Special Database 19; ask the course for its terms.",
-        reader: Reader::Files(mat_sets::load),
+        load_method: LoadMethod::Files(mat_sets::load),
     },
-    Info {
+    DatasetInfo {
         name: "nist26",
         folder: "nist26",
         archive: None,
@@ -72,9 +72,9 @@ static KNOWN: [Info; 10] = [
         where_from: "Handed out with the neural-network homework of Carnegie Mellon University's course 16-720; any of the \
                      three files may be missing.",
         notes: "From NIST Special Database 19; ask the course for its terms. Values reach from about -0.14 to 1.12.",
-        reader: Reader::Files(mat_sets::load),
+        load_method: LoadMethod::Files(mat_sets::load),
     },
-    Info {
+    DatasetInfo {
         name: "mnist",
         folder: "mnist",
         archive: None,
@@ -86,9 +86,9 @@ static KNOWN: [Info; 10] = [
         files: IDX_FILES,
         where_from: "Y. LeCun, C. Cortes and C. Burges, http://yann.lecun.com/exdb/mnist/",
         notes: "From NIST's Special Databases 1 and 3; the makers' terms are those of CC BY-SA 3.0.",
-        reader: Reader::Files(idx_sets::load),
+        load_method: LoadMethod::Files(idx_sets::load),
     },
-    Info {
+    DatasetInfo {
         name: "fashion-mnist",
         folder: "fashion-mnist",
         archive: None,
@@ -100,9 +100,9 @@ static KNOWN: [Info; 10] = [
         files: IDX_FILES,
         where_from: "H. Xiao, K. Rasul and R. Vollgraf (Zalando Research), https://github.com/zalandoresearch/fashion-mnist",
         notes: "MIT licence.",
-        reader: Reader::Files(idx_sets::load),
+        load_method: LoadMethod::Files(idx_sets::load),
     },
-    Info {
+    DatasetInfo {
         name: "cifar10",
         folder: "cifar-10-batches-bin",
         archive: Some("cifar-10-binary.tar.gz"),
@@ -123,9 +123,9 @@ static KNOWN: [Info; 10] = [
         where_from: "A. Krizhevsky, V. Nair and G. Hinton, https://www.cs.toronto.edu/~kriz/cifar.html (the binary version)",
         notes: "No licence is stated; the makers ask to cite A. Krizhevsky, Learning Multiple Layers of Features from Tiny \
                 Images, 2009.",
-        reader: Reader::Files(cifar_sets::load),
+        load_method: LoadMethod::Files(cifar_sets::load),
     },
-    Info {
+    DatasetInfo {
         name: "cifar100",
         folder: "cifar-100-binary",
         archive: Some("cifar-100-binary.tar.gz"),
@@ -136,10 +136,10 @@ static KNOWN: [Info; 10] = [
         splits: "50,000 train, 10,000 test, no val",
         files: &["train.bin", "test.bin", "fine_label_names.txt"],
         where_from: "A. Krizhevsky, V. Nair and G. Hinton, https://www.cs.toronto.edu/~kriz/cifar.html (the binary version)",
-        notes: "As cifar10. Each image also has one of 20 coarse classes, which is passed over.",
-        reader: Reader::Files(cifar_sets::load),
+        notes: "As cifar10. Each image also has one of 20 coarse classes, which is ignored.",
+        load_method: LoadMethod::Files(cifar_sets::load),
     },
-    Info {
+    DatasetInfo {
         name: "sun8",
         folder: "sun8",
         archive: None,
@@ -154,9 +154,9 @@ static KNOWN: [Info; 10] = [
                      Carnegie Mellon University's course 16-720: with its lists train_files.txt and test_files.txt and the \
                      folders of its classes in a folder DIR, `gpunn data get sun8 --from DIR` lays it out.",
         notes: "Photos of the web, whose rights are their owners'; for research. Its middle 256 x 256 pixels are used.",
-        reader: Reader::Images(Rule { size: [256, 256], fit: Fit::CentreCrop, channels: 3 }),
+        load_method: LoadMethod::Images(Preprocessing { size: [256, 256], fit: Fit::CentreCrop, channels: 3 }),
     },
-    Info {
+    DatasetInfo {
         name: "flowers17",
         folder: "flowers17",
         archive: None,
@@ -170,46 +170,46 @@ static KNOWN: [Info; 10] = [
         where_from: "M.-E. Nilsback and A. Zisserman (Oxford), https://www.robots.ox.ac.uk/~vgg/data/flowers/17/; with its \
                      17flowers.tgz and datasplits.mat in a folder DIR, `gpunn data get flowers17 --from DIR` lays it out.",
         notes: "Photos of the web, whose rights are their owners'; for research. The middle square, 256 x 256, is used.",
-        reader: Reader::Images(Rule { size: [256, 256], fit: Fit::ResizeCrop, channels: 3 }),
+        load_method: LoadMethod::Images(Preprocessing { size: [256, 256], fit: Fit::ResizeCrop, channels: 3 }),
     },
 ];
 
-/// All known data sets, the embedded one first.
-pub fn known() -> &'static [Info] {
+/// All known datasets, the embedded one first.
+pub fn known() -> &'static [DatasetInfo] {
     &KNOWN
 }
 
-/// The data set of a name or alias, in letters of either case; `None` for other names.
-pub(super) fn lookup(name: &str) -> Option<&'static Info> {
+/// Finds a dataset by its name or alias, ignoring case. `None` for unknown names.
+pub(super) fn lookup(name: &str) -> Option<&'static DatasetInfo> {
     let wanted = name.to_lowercase();
     KNOWN.iter().find(|info| names(info).any(|known| known == wanted))
 }
 
-/// The data set of a name or alias, in letters of either case.
+/// Finds a dataset by its name or alias, ignoring case.
 ///
 /// # Errors
-/// [`Error::Usage`] that offers the nearest name.
-pub fn find(name: &str) -> Result<&'static Info> {
+/// [`Error::Usage`] for an unknown name. It suggests the most similar one.
+pub fn find(name: &str) -> Result<&'static DatasetInfo> {
     lookup(name).ok_or_else(|| unknown(name))
 }
 
-/// The [`Error::Usage`] for a name that no data set answers to: it offers the nearest that one does.
+/// The error for an unknown name. It suggests the most similar known name.
 pub(super) fn unknown(name: &str) -> Error {
     let wanted = name.to_lowercase();
     let all = KNOWN.iter().map(|info| info.name).collect::<Vec<_>>().join(", ");
-    let likeness = |known: &str| strsim::jaro_winkler(known, &wanted);
-    let nearest = KNOWN.iter().flat_map(names).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let hint = match nearest.filter(|nearest| likeness(nearest) > 0.6) {
+    let similarity = |known: &str| strsim::jaro_winkler(known, &wanted);
+    let nearest = KNOWN.iter().flat_map(names).max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    let hint = match nearest.filter(|nearest| similarity(nearest) > 0.6) {
         Some(nearest) => format!("did you mean `{nearest}`? "),
         None => String::new(),
     };
     Error::usage(format!(
-        "There is no data set `{name}`; {hint}Known are {all}; the path of a folder of images, one folder a class, is \
-         understood as well."
+        "There is no dataset `{name}`; {hint}Known datasets are {all}. The path of a folder of images with one folder for each class works as \
+         well."
     ))
 }
 
-fn names(info: &'static Info) -> impl Iterator<Item = &'static str> {
+fn names(info: &'static DatasetInfo) -> impl Iterator<Item = &'static str> {
     std::iter::once(info.name).chain(info.aliases.iter().copied())
 }
 
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_aliases_are_found_in_either_case() {
+    fn names_and_aliases_are_found_ignoring_case() {
         assert_eq!(find("MNIST").expect("known").name, "mnist");
         assert_eq!(find("fashion_mnist").expect("known").name, "fashion-mnist");
     }

@@ -1,7 +1,6 @@
-//! CIFAR-10 and CIFAR-100, in their binary version: from the folder that the makers' archive unpacks to, else from the
-//! archive itself.
+//! CIFAR-10 and CIFAR-100 in their binary version, from the extracted folder or from the archive.
 
-use super::info::Info;
+use super::info::DatasetInfo;
 use crate::data::{Dataset, Pixels, Split};
 use crate::error::all_or_first;
 use crate::formats::{cifar, read_up_to, tar_gz};
@@ -10,7 +9,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// What a set's files are called and hold.
+/// The names and layouts of a dataset's files.
 struct Files {
     train: &'static [&'static str],
     test: &'static str,
@@ -34,20 +33,20 @@ const CIFAR100: Files = Files {
     test_layout: cifar::CifarLayout { records: 10_000, labels: 2, classes: 100 },
 };
 
-/// A file's content, with what errors call it.
-type Named = (Vec<u8>, String);
+/// The content of a file, and its name for error messages.
+type NamedBytes = (Vec<u8>, String);
 
-/// Loads the set `info` from `directory`: from its folder there, else from its archive.
+/// Loads dataset `info` from its folder in `directory`, or from its archive.
 ///
 /// # Errors
-/// [`Error::Usage`] for files that are not there, [`Error::Data`] for files that are not what they have to be.
-pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
+/// [`Error::Usage`] for missing files, [`Error::Data`] for damaged or wrong files.
+pub fn load(info: &DatasetInfo, directory: &Path) -> Result<Dataset> {
     let files = if info.name == "cifar100" { CIFAR100 } else { CIFAR10 };
     let mut contents = read(info, &files, directory)?;
     let mut take = |name: &str| {
         contents.remove(name).ok_or_else(|| {
             Error::usage(format!(
-                "The data set {} was asked for, but {} is not in {}; it needs {}. `gpunn data get {}` fetches it.",
+                "The dataset {} was requested, but {} is not in {}; it needs {}. `gpunn data get {}` downloads it.",
                 info.name,
                 name,
                 directory.join(info.folder).display(),
@@ -57,7 +56,7 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
         })
     };
     let classes = class_names(&take(files.names)?, files.test_layout.classes)?;
-    let train: Vec<Named> = files.train.iter().map(|name| take(name)).collect::<Result<_>>()?;
+    let train: Vec<NamedBytes> = files.train.iter().map(|name| take(name)).collect::<Result<_>>()?;
     let test = take(files.test)?;
     let (train, test) = rayon::join(|| split(train, files.train_layout), || split(vec![test], files.test_layout));
     Ok(Dataset {
@@ -73,8 +72,8 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
     })
 }
 
-/// The set's files that are there, by name.
-fn read(info: &Info, files: &Files, directory: &Path) -> Result<HashMap<String, Named>> {
+/// Reads the dataset's files that exist, by name.
+fn read(info: &DatasetInfo, files: &Files, directory: &Path) -> Result<HashMap<String, NamedBytes>> {
     let wanted: Vec<&str> = files.train.iter().copied().chain([files.test, files.names]).collect();
     let folder = directory.join(info.folder);
     if folder.is_dir() {
@@ -88,7 +87,7 @@ fn read(info: &Info, files: &Files, directory: &Path) -> Result<HashMap<String, 
     }
     let archive = directory.join(info.archive.unwrap_or_default());
     let mut contents = HashMap::new();
-    // A byte beyond the longest shows a file that is too long.
+    // One more byte than the longest file shows a file that is too long.
     let limit = files.train_layout.bytes().max(files.test_layout.bytes()) as u64 + 1;
     tar_gz::each(&archive, info.folder, |name, content| {
         if wanted.contains(&name) {
@@ -101,7 +100,7 @@ fn read(info: &Info, files: &Files, directory: &Path) -> Result<HashMap<String, 
     Ok(contents)
 }
 
-fn split(files: Vec<Named>, layout: cifar::CifarLayout) -> Result<Split> {
+fn split(files: Vec<NamedBytes>, layout: cifar::CifarLayout) -> Result<Split> {
     let mut pixels = Vec::with_capacity(files.len() * layout.records * cifar::PIXELS);
     let mut labels = Vec::with_capacity(files.len() * layout.records);
     for (bytes, name) in files {
@@ -110,13 +109,13 @@ fn split(files: Vec<Named>, layout: cifar::CifarLayout) -> Result<Split> {
     Ok(Split { pixels: Pixels::U8(pixels), labels })
 }
 
-/// The classes' names: a line each, blank lines left out.
-fn class_names((bytes, file): &Named, classes: u8) -> Result<Vec<String>> {
+/// Parses the class names: one on each line, ignoring blank lines.
+fn class_names((bytes, file): &NamedBytes, classes: u8) -> Result<Vec<String>> {
     let text = String::from_utf8_lossy(bytes);
     let names: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(String::from).collect();
     if names.len() != usize::from(classes) {
         return Err(Error::data(format!(
-            "{file} has to name {classes} classes, one a line, but names {}; fetch it again.",
+            "{file} must name {classes} classes, one on each line, but names {}; download it again.",
             names.len()
         )));
     }

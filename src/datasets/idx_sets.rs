@@ -1,16 +1,16 @@
-//! The sets that come as IDX files: MNIST and Fashion-MNIST, each file plain or gzip-packed.
+//! The datasets in IDX files: MNIST and Fashion-MNIST. Files may be compressed with gzip.
 
-use super::info::Info;
+use super::info::DatasetInfo;
 use crate::data::{Dataset, Pixels, Split};
 use crate::formats::idx::{self, Idx};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Loads the set `info` from the folder of its name in `directory`.
+/// Loads dataset `info` from the folder of its name in `directory`.
 ///
 /// # Errors
-/// [`Error::Usage`] for files that are not there, [`Error::Data`] for files that are not what they have to be.
-pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
+/// [`Error::Usage`] for missing files, [`Error::Data`] for damaged or wrong files.
+pub fn load(info: &DatasetInfo, directory: &Path) -> Result<Dataset> {
     let folder = directory.join(info.name);
     let classes: Vec<String> = match info.name {
         "fashion-mnist" => {
@@ -35,16 +35,16 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
     })
 }
 
-/// A file that was read, with what errors call it.
-type Named = (Idx, String);
+/// The content of a file, and its name for error messages.
+type NamedIdx = (Idx, String);
 
-/// Reads the file of a name, or of that name with `.gz`.
-fn open((set, files): (&str, &[&str]), folder: &Path, name: &str) -> Result<Named> {
+/// Reads the file `name`, or `name.gz`.
+fn open((set, files): (&str, &[&str]), folder: &Path, name: &str) -> Result<NamedIdx> {
     let candidates = [folder.join(name), folder.join(format!("{name}.gz"))];
     match candidates.iter().find(|path| path.exists()) {
         Some(path) => Ok((idx::read(path)?, path.display().to_string())),
         None => Err(Error::usage(format!(
-            "The data set {} was asked for, but {} holds neither {name} nor {name}.gz; it needs {}.",
+            "The dataset {} was requested, but {} holds neither {name} nor {name}.gz; it needs {}.",
             set,
             folder.display(),
             files.join(", ")
@@ -52,8 +52,8 @@ fn open((set, files): (&str, &[&str]), folder: &Path, name: &str) -> Result<Name
     }
 }
 
-/// The labelled images of the files `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte` in a folder, of which a set of that
-/// name needs all the `files`.
+/// Reads a split from the files `NAME-images-idx3-ubyte` and `NAME-labels-idx1-ubyte` in a folder. `set` is the name and the
+/// files of the dataset, for error messages.
 ///
 /// # Errors
 /// As [`load`].
@@ -65,20 +65,20 @@ pub fn split(set: (&str, &[&str]), folder: &Path, name: &str, input: [usize; 3],
         [count, h, w] if (h, w) == (height, width) => count,
         _ => {
             return Err(Error::data(format!(
-                "{file} has to hold N x {height} x {width} images, but holds {:?}; is it the file of another set or kind?",
+                "{file} must hold N x {height} x {width} images, but holds {:?}; it may be a file of another dataset.",
                 images.dims
             )));
         }
     };
     if labels.dims != [count] {
         return Err(Error::data(format!(
-            "{label_file} has to hold {count} labels, one for each image of {file}, but holds {:?}.",
+            "{label_file} must hold {count} labels, one for each image of {file}, but holds {:?}.",
             labels.dims
         )));
     }
     if let Some(i) = labels.bytes.iter().position(|&label| usize::from(label) >= classes) {
         return Err(Error::data(format!(
-            "{label_file}: label {} is {}, but the set has {classes} classes, numbered from 0.",
+            "{label_file}: label {} is {}, but the dataset has {classes} classes, numbered from 0.",
             i + 1,
             labels.bytes[i]
         )));

@@ -1,53 +1,53 @@
-//! What is known of a data set without loading it.
+//! Descriptions of the known datasets.
 
 use std::path::Path;
 
 use crate::data::{Dataset, SplitName};
-use crate::images::Rule;
+use crate::images::Preprocessing;
 use crate::{Error, Result};
 
-/// How a set comes into memory.
+/// How a dataset is loaded.
 #[derive(Clone, Copy)]
-pub(super) enum Reader {
-    /// The program draws it.
+pub(super) enum LoadMethod {
+    /// The program generates it.
     Embedded,
-    /// From files of a format of their own, in the data directory that holds the set.
-    Files(fn(&Info, &Path) -> Result<Dataset>),
+    /// From files in a format of their own, in the given data directory.
+    Files(fn(&DatasetInfo, &Path) -> Result<Dataset>),
     /// From a folder of images, by this rule where no other is asked for.
-    Images(Rule),
+    Images(Preprocessing),
 }
 
-/// What is known of a data set without loading it.
-pub struct Info {
-    /// The name it is asked for by.
+/// The description of a known dataset.
+pub struct DatasetInfo {
+    /// The name that loads it.
     pub name: &'static str,
-    /// Its folder's name in a data directory, as its makers have it.
+    /// The name of its folder in a data directory.
     pub folder: &'static str,
-    /// The makers' archive, which is read where a data directory has it and not the folder.
+    /// The published archive. It is read when a data directory has the archive but not the folder.
     pub archive: Option<&'static str>,
-    /// Other names that it answers to.
+    /// Other names that load it.
     pub aliases: &'static [&'static str],
-    /// What it is, in a line.
+    /// A short description.
     pub title: &'static str,
-    /// The classes, for people.
+    /// The number of classes and their names, as text.
     pub classes: &'static str,
     /// An image's channels, height and width.
     pub input: [usize; 3],
-    /// The number of images in each split, for people.
+    /// The number of images in each split, as text.
     pub splits: &'static str,
-    /// The files expected in its folder: of the train, validation and test split.
+    /// The files in its folder, in the order train, validation, test.
     pub files: &'static [&'static str],
-    /// Who made it and where they publish it.
+    /// Its authors and where they publish it.
     pub where_from: &'static str,
-    /// Under which terms, and what else to know.
+    /// The licence and other remarks.
     pub notes: &'static str,
-    pub(super) reader: Reader,
+    pub(super) load_method: LoadMethod,
 }
 
-impl Info {
-    /// The file that holds the labels and images of a split, where the set keeps one file a split.
-    pub fn file_of(&self, part: SplitName) -> Option<&'static str> {
-        let ending = match part {
+impl DatasetInfo {
+    /// The file of a split, for datasets with one file for each split.
+    pub fn file_of(&self, split: SplitName) -> Option<&'static str> {
+        let ending = match split {
             SplitName::Train => "_train.mat",
             SplitName::Val => "_valid.mat",
             SplitName::Test => "_test.mat",
@@ -58,15 +58,15 @@ impl Info {
     /// The number of classes.
     ///
     /// # Errors
-    /// [`Error::Data`] where the line of classes does not begin with it.
+    /// [`Error::Data`] when `classes` does not begin with a number.
     pub fn class_count(&self) -> Result<usize> {
         let count = self.classes.split(':').next().and_then(|count| count.trim().parse().ok());
         count.ok_or_else(|| Error::data(format!("{} has no known classes.", self.name)))
     }
 }
 
-impl std::fmt::Debug for Info {
+impl std::fmt::Debug for DatasetInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.debug_struct("Info").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("DatasetInfo").field("name", &self.name).finish_non_exhaustive()
     }
 }

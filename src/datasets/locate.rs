@@ -1,56 +1,29 @@
-//! Where data sets lie.
+//! Finding datasets on disk.
 
 use super::catalogue;
-use super::folder::Place;
-use super::info::{Info, Reader};
+use super::directories::data_directories;
+use super::folder::ImageFolder;
+use super::info::{DatasetInfo, LoadMethod};
 use super::sources;
 use crate::data::Dataset;
-use crate::images::Rule;
+use crate::images::Preprocessing;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// A set that was found.
+/// A dataset that was found.
 pub(super) enum Located {
-    /// Inside the program.
-    Embedded(&'static Info),
-    /// Files of a format of their own, the function that reads them, and the data directory that has them.
-    Files(&'static Info, fn(&Info, &Path) -> Result<Dataset>, PathBuf),
-    /// A folder of images, with the rule for what is not asked otherwise.
-    Images(Place, Rule),
+    /// It is embedded in the program.
+    Embedded(&'static DatasetInfo),
+    /// Files in a format of their own, the function that loads them, and the data directory that has them.
+    Files(&'static DatasetInfo, fn(&DatasetInfo, &Path) -> Result<Dataset>, PathBuf),
+    /// A folder of images, and its default preprocessing.
+    Images(ImageFolder, Preprocessing),
 }
 
-/// The folder of the user's own cache that data sets are looked for in last: `gpunn` in `XDG_CACHE_HOME` or `~/.cache`,
-/// in `~/Library/Caches` on macOS, in `LOCALAPPDATA` on Windows. `None` where the environment names none of them.
-pub fn cache_dir() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let caches = if cfg!(windows) {
-        variable("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        variable("HOME").map(|home| home.join("Library/Caches"))
-    } else {
-        // A relative path there is to be ignored, says the XDG base directory specification.
-        let given = variable("XDG_CACHE_HOME").filter(|path| path.is_absolute());
-        given.or_else(|| variable("HOME").map(|home| home.join(".cache")))
-    };
-    caches.map(|caches| caches.join("gpunn"))
-}
-
-/// The data directories that are looked in, the first one first.
-pub(super) fn data_directories(data_dir: Option<&Path>) -> Vec<PathBuf> {
-    match data_dir {
-        Some(given) => vec![given.to_owned()],
-        None => {
-            let named = std::env::var_os("GPUNN_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
-            named.into_iter().chain(cache_dir()).collect()
-        }
-    }
-}
-
-/// The name of the set that `name` asks for: a known set's own name for its aliases, else `name` itself where it leads to a
-/// folder.
+/// Resolves a dataset name: an alias of a known dataset to its name, the path of a folder of images to itself.
 ///
 /// # Errors
-/// [`Error::Usage`] where it is neither.
+/// [`Error::Usage`] when it is neither.
 pub fn name_of(name: &str, data_dir: Option<&Path>) -> Result<String> {
     match catalogue::lookup(name) {
         Some(info) => Ok(info.name.into()),
@@ -58,12 +31,12 @@ pub fn name_of(name: &str, data_dir: Option<&Path>) -> Result<String> {
     }
 }
 
-/// The file that a model's weights of ImageNet are kept in: `file` in the first data directory that has it.
+/// The path of a model's ImageNet weights: `file` in the first data directory that has it.
 ///
 /// # Errors
-/// [`Error::Usage`] where none has it, with what to do.
+/// [`Error::Usage`] when none has it.
 pub fn weights_file(model: &str, file: &str, data_dir: Option<&Path>) -> Result<PathBuf> {
-    // A folder of images need not lie where weights do.
+    // `data_dir` may have images only, so the default directories are searched too.
     let mut candidates = data_directories(data_dir);
     candidates
         .extend(data_directories(None).into_iter().filter(|other| !candidates.contains(other)).collect::<Vec<_>>());
@@ -74,29 +47,29 @@ pub fn weights_file(model: &str, file: &str, data_dir: Option<&Path>) -> Result<
     let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
     let looked = if looked.is_empty() { "no data directory is known".into() } else { looked.join(" and ") };
     Err(Error::usage(format!(
-        "The weights of ImageNet for {model} were asked for, but are not there (looked for {looked}). `gpunn data get {model}` \
-         says how to get them; name another file with --pretrained, or begin without by --scratch."
+        "The ImageNet weights of {model} were not found (looked for {looked}). `gpunn data get {model}` says how to get them; name \
+         another file with --pretrained, or train without pretrained weights with --scratch."
     )))
 }
 
-/// Finds a set by its name, or a folder of images by its path.
+/// Finds a dataset by its name, or a folder of images by its path.
 pub(super) fn locate(name: &str, data_dir: Option<&Path>) -> Result<Located> {
     let Some(info) = catalogue::lookup(name) else {
-        return Ok(Located::Images(folder_of_images(name, data_dir)?, Rule::DEFAULT));
+        return Ok(Located::Images(folder_of_images(name, data_dir)?, Preprocessing::DEFAULT));
     };
-    match info.reader {
-        Reader::Embedded => Ok(Located::Embedded(info)),
-        Reader::Files(read) => Ok(Located::Files(info, read, directory_of(info, data_dir)?)),
-        Reader::Images(rule) => {
+    match info.load_method {
+        LoadMethod::Embedded => Ok(Located::Embedded(info)),
+        LoadMethod::Files(read) => Ok(Located::Files(info, read, directory_of(info, data_dir)?)),
+        LoadMethod::Images(preprocessing) => {
             let directory = directory_of(info, data_dir)?;
             let path = directory.join(info.folder);
-            Ok(Located::Images(Place { name: info.name.into(), path, directory: Some(directory) }, rule))
+            Ok(Located::Images(ImageFolder { name: info.name.into(), path, directory: Some(directory) }, preprocessing))
         }
     }
 }
 
-/// The data directory that has a known set's folder, or its archive.
-fn directory_of(info: &Info, data_dir: Option<&Path>) -> Result<PathBuf> {
+/// The first data directory that has a known dataset's folder or archive.
+fn directory_of(info: &DatasetInfo, data_dir: Option<&Path>) -> Result<PathBuf> {
     let directories = data_directories(data_dir);
     let has = |directory: &&PathBuf| {
         let archive = info.archive.is_some_and(|archive| directory.join(archive).is_file());
@@ -108,49 +81,49 @@ fn directory_of(info: &Info, data_dir: Option<&Path>) -> Result<PathBuf> {
     let looked: Vec<String> = directories.iter().map(|d| d.join(info.folder).display().to_string()).collect();
     let looked = if looked.is_empty() { "no data directory is known".into() } else { looked.join(" and ") };
     let (files, folder, name) = (info.files.join(", "), info.folder, info.name);
-    let there_is_none =
-        format!("The data set {name} was asked for, but there is no such folder (looked for {looked}).");
+    let not_found = format!("The dataset {name} was requested, but there is no such folder (looked for {looked}).");
     Err(Error::usage(match sources::source(name) {
         Some(_) => format!(
-            "{there_is_none} `gpunn data get {name}` fetches it; or put {files} into the folder {folder} of a data directory \
+            "{not_found} `gpunn data get {name}` downloads it; or put {files} into the folder {folder} of a data directory \
              and name that with --data-dir or GPUNN_DATA."
         ),
         None => format!(
-            "{there_is_none} Put {files} into the folder {folder} of a data directory and name that with --data-dir or \
+            "{not_found} Put {files} into the folder {folder} of a data directory and name that with --data-dir or \
              GPUNN_DATA; `gpunn data info {name}` says where to get them."
         ),
     }))
 }
 
-/// The folder of images that a name leads to: in the data directory given, where the program runs, in the other data
-/// directories.
-fn folder_of_images(name: &str, data_dir: Option<&Path>) -> Result<Place> {
+/// Finds a folder of images: in `data_dir`, then in the working directory, then in the other data directories.
+fn folder_of_images(name: &str, data_dir: Option<&Path>) -> Result<ImageFolder> {
     let here = PathBuf::from(name);
     let directories = data_directories(data_dir);
     let mut candidates: Vec<PathBuf> = directories.iter().map(|directory| directory.join(name)).collect();
     candidates.insert(usize::from(data_dir.is_some()), here.clone());
     if let Some(found) = candidates.iter().find(|path| !name.is_empty() && path.is_dir()) {
         let path = std::fs::canonicalize(found).map_err(Error::file("cannot open the folder", found))?;
-        return Ok(place(path));
+        return Ok(image_folder(path));
     }
     if here.exists() {
-        return Err(Error::usage(format!("{name} is a file; give the folder that holds a folder of images a class.")));
+        return Err(Error::usage(format!(
+            "{name} is a file; give a folder that has one folder of images for each class."
+        )));
     }
     if name.contains(['/', '\\']) {
         return Err(Error::usage(format!(
-            "There is no folder {name}. Give the folder that holds a folder of images a class, or the name of a known set; \
+            "There is no folder {name}. Give a folder that has one folder of images for each class, or the name of a known dataset; \
              `gpunn data list` prints them."
         )));
     }
     Err(catalogue::unknown(name))
 }
 
-/// A folder's own name, and the folder that it lies in; its whole path where its name is a known set's, so that the name
-/// leads back to it.
-fn place(path: PathBuf) -> Place {
+/// Names a folder of images after its last path component. A folder with the name of a known dataset gets its full path as
+/// its name, so that the name finds it again.
+fn image_folder(path: PathBuf) -> ImageFolder {
     let own = path.file_name().and_then(|name| name.to_str()).filter(|name| catalogue::lookup(name).is_none());
     match (own, path.parent()) {
-        (Some(own), Some(parent)) => Place { name: own.into(), directory: Some(parent.to_owned()), path },
-        _ => Place { name: path.display().to_string(), directory: None, path },
+        (Some(own), Some(parent)) => ImageFolder { name: own.into(), directory: Some(parent.to_owned()), path },
+        _ => ImageFolder { name: path.display().to_string(), directory: None, path },
     }
 }

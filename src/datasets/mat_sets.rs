@@ -1,27 +1,27 @@
-//! The character sets that come as MAT files: NIST36, NIST26 and their stand-in emnist36. A file a split, in it
-//! `SPLIT_data`, N x 1024, an image a row, and `SPLIT_labels`, N x classes, one-hot; or the class numbers as a column
-//! or row of N.
+//! The character datasets in MAT files: NIST36, NIST26 and emnist36, which has the same layout. There is one file for each
+//! split. It has two arrays: `SPLIT_data`, N x 1024, with an image in each row, and `SPLIT_labels`, N x classes, one-hot.
+//! The labels may also be class numbers, as a column or row of N.
 //!
-//! **Rows are images column by column**, as MATLAB keeps them: value 32 x + y of a row is the pixel in column x and
-//! row y. They are turned upright here.
+//! **Each row is an image in column-major order**, as MATLAB stores it: value `32 * x + y` of a row is the pixel in column x
+//! and row y. Images are transposed here.
 
-use super::info::Info;
+use super::info::DatasetInfo;
 use crate::data::{Dataset, Pixels, Split, SplitName, glyphs::SIDE, letters_and_digits};
 use crate::error::all_or_first;
-use crate::formats::mat::{self, Matrix};
+use crate::formats::mat::{self, MatArray};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::path::Path;
 
-/// The splits as the files name them.
+/// The splits in the names of the files.
 const NAMES: [&str; 3] = ["train", "valid", "test"];
 
-/// Loads the set `info` from the folder of its name in `directory`. All three files have to be there, but for `nist26`,
-/// of which any one is enough.
+/// Loads dataset `info` from the folder of its name in `directory`. All three files are required, except for `nist26`, where
+/// one is enough.
 ///
 /// # Errors
-/// [`Error::Usage`] for files that are not there, [`Error::Data`] for files that are not what they have to be.
-pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
+/// [`Error::Usage`] for missing files, [`Error::Data`] for damaged or wrong files.
+pub fn load(info: &DatasetInfo, directory: &Path) -> Result<Dataset> {
     let partial = info.name == "nist26";
     let mut classes = letters_and_digits();
     if partial {
@@ -35,7 +35,7 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
                 return Ok(None);
             }
             return Err(Error::usage(format!(
-                "The data set {} was asked for, but {} is not there; it needs {}.",
+                "The dataset {} was requested, but {} is not there; it needs {}.",
                 info.name,
                 path.display(),
                 info.files.join(", ")
@@ -48,24 +48,24 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
         let labels = labels(array(&arrays, &format!("{name}_labels"), &file)?, count, classes.len(), &file)?;
         Ok(Some((pixels, labels, file)))
     };
-    let mut parts: Vec<Option<(Vec<f32>, Labels, String)>> = all_or_first(NAMES.par_iter().map(read).collect())?;
-    if parts.iter().all(Option::is_none) {
+    let mut loaded: Vec<Option<(Vec<f32>, Labels, String)>> = all_or_first(NAMES.par_iter().map(read).collect())?;
+    if loaded.iter().all(Option::is_none) {
         return Err(Error::usage(format!(
-            "The data set {} was asked for, but {} holds none of {}.",
+            "The dataset {} was requested, but {} holds none of {}.",
             info.name,
             folder.display(),
             info.files.join(", ")
         )));
     }
-    // Class numbers are MATLAB's, from 1, unless a 0 occurs in any of the set's files.
-    let numbers = |part: &Option<(Vec<f32>, Labels, String)>| match part {
+    // Class numbers begin at 1, as in MATLAB, unless a 0 occurs in any of the dataset's files.
+    let numbers = |entry: &Option<(Vec<f32>, Labels, String)>| match entry {
         Some((_, Labels::Numbers(numbers), _)) => numbers.contains(&0),
         _ => false,
     };
-    let first = if parts.iter().any(numbers) { 0 } else { 1 };
+    let first = if loaded.iter().any(numbers) { 0 } else { 1 };
     let mut splits = Vec::new();
-    for part in parts.drain(..) {
-        let Some((pixels, labels, file)) = part else {
+    for entry in loaded.drain(..) {
+        let Some((pixels, labels, file)) = entry else {
             splits.push(None);
             continue;
         };
@@ -89,39 +89,38 @@ pub fn load(info: &Info, directory: &Path) -> Result<Dataset> {
     })
 }
 
-/// Where each split would be.
-fn absent(info: &Info, folder: &Path) -> Vec<(SplitName, String)> {
+/// For each split, the file that is missing.
+fn absent(info: &DatasetInfo, folder: &Path) -> Vec<(SplitName, String)> {
     let of = |split: SplitName| {
         let path = folder.join(info.file_of(split)?);
-        Some((split, format!("It would be {}, which is not there.", path.display())))
+        Some((split, format!("Its file {} does not exist.", path.display())))
     };
     [SplitName::Train, SplitName::Val, SplitName::Test].into_iter().filter_map(of).collect()
 }
 
-fn array<'a>(arrays: &'a [Matrix], name: &str, file: &str) -> Result<&'a Matrix> {
+fn array<'a>(arrays: &'a [MatArray], name: &str, file: &str) -> Result<&'a MatArray> {
     arrays.iter().find(|array| array.name == name).ok_or_else(|| {
         let there: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
         let there = if there.is_empty() { "no numeric array".into() } else { format!("only {}", there.join(", ")) };
-        Error::data(format!("{file} has to hold the array `{name}`, but holds {there}."))
+        Error::data(format!("{file} must hold the array `{name}`, but holds {there}."))
     })
 }
 
-/// The rows of an N x 1024 array as upright images, row-major.
-fn upright(data: &Matrix, file: &str) -> Result<Vec<f32>> {
+/// Transposes the rows of an N x 1024 array to row-major images.
+fn upright(data: &MatArray, file: &str) -> Result<Vec<f32>> {
     const SIZE: usize = SIDE * SIDE;
     let count = match *data.dims.as_slice() {
         [count, SIZE] if u32::try_from(count).is_ok() => count,
         _ => {
             return Err(Error::data(format!(
-                "{file}: `{}` has to be N x {SIZE}, an image of {SIDE} x {SIDE} in each row, but is {}.",
+                "{file}: `{}` must be N x {SIZE}, an image of {SIDE} x {SIDE} in each row, but is {}.",
                 data.name,
                 shape(&data.dims)
             )));
         }
     };
     let mut pixels = vec![0.0; count * SIZE];
-    // Value (row, column) of the array is at row + count * column. Few rows at a time, so that what is written stays in
-    // the cache while the columns are walked.
+    // Value (row, column) of the array is at row + count * column. Blocks of few rows keep the written values in the cache.
     const ROWS: usize = 16;
     pixels.par_chunks_mut(ROWS * SIZE).enumerate().for_each(|(block, images)| {
         for column in 0..SIZE {
@@ -134,7 +133,7 @@ fn upright(data: &Matrix, file: &str) -> Result<Vec<f32>> {
     });
     if let Some(bad) = pixels.iter().position(|value| !value.is_finite()) {
         return Err(Error::data(format!(
-            "{file}: row {} of `{}` holds {}, which is no brightness; mend or leave out that image.",
+            "{file}: row {} of `{}` holds {}, which is not a valid pixel value; repair or remove that image.",
             bad / SIZE + 1,
             data.name,
             pixels[bad]
@@ -143,15 +142,15 @@ fn upright(data: &Matrix, file: &str) -> Result<Vec<f32>> {
     Ok(pixels)
 }
 
-/// Labels as a file gives them.
+/// The labels in a file.
 enum Labels {
-    /// Class indices, from 0, of one-hot rows.
+    /// Class indices from 0, from one-hot rows.
     Classes(Vec<u32>),
-    /// Class numbers, of which it is still to be found whether they count from 0 or 1.
+    /// Class numbers, which begin at 0 or 1.
     Numbers(Vec<u32>),
 }
 
-fn labels(array: &Matrix, count: usize, classes: usize, file: &str) -> Result<Labels> {
+fn labels(array: &MatArray, count: usize, classes: usize, file: &str) -> Result<Labels> {
     let wrong = |sentence: String| Error::data(format!("{file}: {sentence}"));
     let name = &array.name;
     match *array.dims.as_slice() {
@@ -163,7 +162,7 @@ fn labels(array: &Matrix, count: usize, classes: usize, file: &str) -> Result<La
                         labels[row] = class as u32;
                     } else if value != 0.0 {
                         return Err(wrong(format!(
-                            "row {} of `{name}` is not one-hot: it holds {value} in column {}, where one 1 among zeros has to stand.",
+                            "row {} of `{name}` is not one-hot: it holds {value} in column {}, but must have a single 1 among zeros.",
                             row + 1,
                             class + 1
                         )));
@@ -179,10 +178,10 @@ fn labels(array: &Matrix, count: usize, classes: usize, file: &str) -> Result<La
         }
         [rows, columns] if (rows == count && columns == 1) || (rows == 1 && columns == count) => {
             let number = |(row, &value): (usize, &f32)| {
-                // The highest is 36 counted from 1; beyond that the words below say what is wrong.
+                // A number may be as high as the number of classes, if numbers begin at 1.
                 if value.fract() != 0.0 || !(0.0..=classes as f32).contains(&value) {
                     return Err(wrong(format!(
-                        "label {} of `{name}` is {value}, but the set has {classes} classes, numbered from 1 (or from 0).",
+                        "label {} of `{name}` is {value}, but the dataset has {classes} classes, numbered from 1 (or from 0).",
                         row + 1
                     )));
                 }
@@ -191,20 +190,20 @@ fn labels(array: &Matrix, count: usize, classes: usize, file: &str) -> Result<La
             array.values.iter().enumerate().map(number).collect::<Result<_>>().map(Labels::Numbers)
         }
         _ => Err(wrong(format!(
-            "`{name}` has to be {count} x {classes} (one-hot) or {count} x 1 (class numbers) to fit the images, but is {}.",
+            "`{name}` must be {count} x {classes} (one-hot) or {count} x 1 (class numbers) to fit the images, but is {}.",
             shape(&array.dims)
         ))),
     }
 }
 
-/// Class numbers that count from `first` as indices that count from 0.
+/// Converts class numbers that begin at `first` into indices that begin at 0.
 fn from_numbers(numbers: &[u32], first: u32, classes: usize, file: &str) -> Result<Vec<u32>> {
     let index = |&number: &u32| {
         let index = number.checked_sub(first).filter(|&index| (index as usize) < classes);
         index.ok_or_else(|| {
             Error::data(format!(
-                "{file}: class number {number} is out of range: counted from {first}, as the set's files do (a 0 occurs \
-                 only where counting starts at 0), {classes} classes end at {}.",
+                "{file}: class number {number} is out of range: {classes} classes numbered from {first} end at {}. (Numbers \
+                 begin at 0 only if a 0 occurs in one of the dataset's files.)",
                 classes as u32 + first - 1
             ))
         })
@@ -220,12 +219,12 @@ fn shape(dims: &[usize]) -> String {
 mod tests {
     use super::*;
 
-    fn matrix(name: &str, dims: [usize; 2], values: Vec<f32>) -> Matrix {
-        Matrix { name: name.into(), dims: dims.to_vec(), values }
+    fn matrix(name: &str, dims: [usize; 2], values: Vec<f32>) -> MatArray {
+        MatArray { name: name.into(), dims: dims.to_vec(), values }
     }
 
     #[test]
-    fn images_are_turned_upright() {
+    fn images_are_transposed() {
         // Two images; value 32 x + y of a row is pixel (x, y).
         let mut values = vec![0.0; 2048];
         let mut set = |image: usize, x: usize, y: usize, value| values[image + 2 * (32 * x + y)] = value;
@@ -250,8 +249,8 @@ mod tests {
     }
 
     #[test]
-    fn wrong_labels_are_sentences() {
-        let says = |array: &Matrix| labels(array, 2, 3, "f").err().map(|error| error.to_string()).unwrap_or_default();
+    fn wrong_labels_are_errors() {
+        let says = |array: &MatArray| labels(array, 2, 3, "f").err().map(|error| error.to_string()).unwrap_or_default();
         assert!(says(&matrix("l", [2, 3], vec![0.0; 6])).contains("no class is marked"));
         assert!(says(&matrix("l", [2, 3], vec![1.0; 6])).contains("not one-hot"));
         assert!(says(&matrix("l", [2, 3], vec![f32::NAN; 6])).contains("not one-hot"));

@@ -4,15 +4,15 @@
 
 use crate::{Error, Result};
 
-/// The pixel bytes of a record: three planes of 32 x 32.
+/// Pixel bytes of a record: three planes of 32 x 32.
 pub const PIXELS: usize = 3 * 32 * 32;
 
-/// What a file of records has to be.
+/// The expected layout of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CifarLayout {
     /// Records in the file.
     pub records: usize,
-    /// Label bytes of a record; the last of them is the class.
+    /// Label bytes of a record. The last one is the class.
     pub labels: usize,
     /// Classes, numbered from 0.
     pub classes: u8,
@@ -25,10 +25,10 @@ impl CifarLayout {
     }
 }
 
-/// Appends a file's images to `pixels` and their classes to `classes`; `name` is what errors call the file.
+/// Appends a file's images to `pixels` and their classes to `classes`. Error messages call the file `name`.
 ///
 /// # Errors
-/// [`Error::Data`] for another length than the layout's and for a label beyond the classes; then nothing is appended.
+/// [`Error::Data`] when the length differs from the layout's or a label is out of range. Nothing is appended then.
 pub fn parse(
     bytes: &[u8],
     layout: CifarLayout,
@@ -39,8 +39,8 @@ pub fn parse(
     let record = layout.labels + PIXELS;
     if bytes.len() != layout.bytes() {
         return Err(Error::data(format!(
-            "{name} has {} bytes, but has to have {}: {} records of {record}. It was cut short or is another file; fetch it \
-             again.",
+            "{name} has {} bytes, but must have {}: {} records of {record}. It was cut short or is another file; download \
+             it again.",
             bytes.len(),
             layout.bytes(),
             layout.records
@@ -50,7 +50,7 @@ pub fn parse(
     if let Some(number) = bytes.chunks_exact(record).position(|record| label(record) >= layout.classes) {
         return Err(Error::data(format!(
             "{name}: the label of record {} is {}, but the classes are numbered from 0 to {}. It is damaged or another file; \
-             fetch it again.",
+             download it again.",
             number + 1,
             label(&bytes[number * record..]),
             layout.classes - 1
@@ -69,7 +69,7 @@ mod tests {
 
     const LAYOUT: CifarLayout = CifarLayout { records: 2, labels: 2, classes: 100 };
 
-    /// Two records: coarse 250 (which does not matter), fine 7 and 99, pixels counting up.
+    /// Two records: coarse class 250 (ignored), fine classes 7 and 99, pixels counting up.
     fn sample() -> Vec<u8> {
         let pixels = || (0..PIXELS).map(|i| (i % 251) as u8);
         [250, 7].into_iter().chain(pixels()).chain([250, 99]).chain(pixels().map(|v| 255 - v)).collect()
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lengths_and_labels_are_sentences_and_append_nothing() {
+    fn wrong_lengths_and_labels_are_errors_and_append_nothing() {
         let says = |bytes: &[u8]| {
             let (mut pixels, mut classes) = (Vec::new(), Vec::new());
             let error = parse(bytes, LAYOUT, "x", &mut pixels, &mut classes).expect_err("refused").to_string();
@@ -92,7 +92,7 @@ mod tests {
             error
         };
         let whole = sample();
-        assert!(says(&whole[..whole.len() - 1]).contains("has 6147 bytes, but has to have 6148: 2 records of 3074"));
+        assert!(says(&whole[..whole.len() - 1]).contains("has 6147 bytes, but must have 6148: 2 records of 3074"));
         assert!(says(&whole[..3074]).contains("has 3074 bytes"));
         assert!(says(&[whole.clone(), vec![0]].concat()).contains("has 6149 bytes"));
         assert!(says(&[]).contains("has 0 bytes"));

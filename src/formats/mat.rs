@@ -1,10 +1,12 @@
-//! MATLAB's MAT files, version 5: numeric arrays, packed (`-v7`) or not, of either byte order. After "MAT-File Format",
-//! The MathWorks.
+//! MATLAB's MAT files, version 5: numeric arrays, compressed (`-v7`) or not, of either byte order. The format is described
+//! in "MAT-File Format" by The MathWorks.
 //!
-//! Why not the crate `matfile` 0.5: on damaged copies of real files it did not panic, and it is as fast as this. But it
-//! prints on standard output and standard error by itself, which breaks `--json` and the one-sentence errors; it
-//! takes a file cut short for a whole one with fewer arrays; it unpacks without a bound; it multiplies dimensions in
-//! `i32`, which overflows; it refuses every int32 array, its table having that kind wrong.
+//! The crate `matfile` 0.5 is not used for these reasons:
+//! - It prints to standard output and standard error, which breaks `--json`.
+//! - It accepts a truncated file as a complete one with fewer arrays.
+//! - It decompresses without a limit.
+//! - It multiplies dimensions in `i32`, which overflows.
+//! - It rejects every int32 array, because its type table is wrong there.
 
 use crate::{Error, Result};
 use flate2::read::ZlibDecoder;
@@ -14,39 +16,39 @@ use std::path::Path;
 
 /// A real numeric array.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Matrix {
+pub struct MatArray {
     /// The variable's name.
     pub name: String,
-    /// The dimensions, two at least; the first is the fastest in `values`.
+    /// At least two dimensions. The first one varies fastest in `values`.
     pub dims: Vec<usize>,
-    /// The elements, column by column as MATLAB keeps them, whatever their kind in the file rounded to `f32`.
+    /// The elements in column-major order, as MATLAB stores them. All element types are converted to `f32`.
     pub values: Vec<f32>,
 }
 
-/// Reads all real numeric arrays of the MAT file at `path`; what else it holds (text, cells, structures, sparse or
-/// complex arrays) is passed over.
+/// Reads all real numeric arrays of the MAT file at `path`. Other content (text, cells, structures, sparse or complex
+/// arrays) is ignored.
 ///
 /// # Errors
-/// [`Error::File`] where it cannot be opened, [`Error::Data`] as [`parse`] gives it.
-pub fn read(path: &Path) -> Result<Vec<Matrix>> {
+/// [`Error::File`] when the file cannot be read, and the errors of [`parse`].
+pub fn read(path: &Path) -> Result<Vec<MatArray>> {
     let bytes = std::fs::read(path).map_err(Error::file("cannot read", path))?;
     parse(&bytes, &path.display().to_string())
 }
 
-/// Reads all real numeric arrays of a MAT file's bytes; `name` is what errors call it.
+/// Parses all real numeric arrays in the bytes of a MAT file. Error messages call it `name`.
 ///
 /// # Errors
-/// [`Error::Data`] for a file that is no MAT v5, is cut short or damaged.
-pub fn parse(bytes: &[u8], name: &str) -> Result<Vec<Matrix>> {
+/// [`Error::Data`] when the file is not a MAT file of version 5, or is truncated or damaged.
+pub fn parse(bytes: &[u8], name: &str) -> Result<Vec<MatArray>> {
     parse_all(bytes).map_err(|reason| Error::data(format!("{name} {reason}")))
 }
 
-/// A reason continues the sentence that the file's name begins.
+/// The error text follows the file's name, as in "NAME is damaged".
 type Parsed<T> = std::result::Result<T, String>;
 
-const CUT_SHORT: &str = "is cut short or damaged: an element reaches beyond its end. Copy or fetch the file again.";
+const CUT_SHORT: &str = "is cut short or damaged: an element extends beyond its end. Copy or download the file again.";
 
-/// The kinds of element that are named here.
+/// Element types of the format.
 mod kind {
     pub const INT8: u32 = 1;
     pub const UINT8: u32 = 2;
@@ -63,17 +65,19 @@ mod kind {
     pub const UTF8: u32 = 16;
 }
 
-fn parse_all(bytes: &[u8]) -> Parsed<Vec<Matrix>> {
+fn parse_all(bytes: &[u8]) -> Parsed<Vec<MatArray>> {
     if bytes.starts_with(b"\x89HDF") || bytes.starts_with(b"MATLAB 7.3") {
         return Err("is a MAT file of version 7.3 (HDF5); save it with MATLAB's option -v7.".into());
     }
     let (Some(order), Some(version)) = (bytes.get(126..128), bytes.get(124..126)) else {
-        return Err(format!("is no MAT file of version 5: it has {} bytes, less than its header.", bytes.len()));
+        return Err(format!("is not a MAT file of version 5: it has {} bytes, less than its header.", bytes.len()));
     };
     let big_endian = match order {
         b"IM" => false,
         b"MI" => true,
-        _ => return Err("is no MAT file of version 5: its header lacks the mark IM. Save it with option -v7.".into()),
+        _ => {
+            return Err("is not a MAT file of version 5: its header lacks the mark IM. Save it with option -v7.".into());
+        }
     };
     let version = if big_endian { [version[0], version[1]] } else { [version[1], version[0]] };
     if version != [1, 0] {
@@ -82,13 +86,13 @@ fn parse_all(bytes: &[u8]) -> Parsed<Vec<Matrix>> {
             version[0], version[1]
         ));
     }
-    let mut rest = Reader { bytes: &bytes[128..], big_endian };
+    let mut rest = ElementReader { bytes: &bytes[128..], big_endian };
     let mut arrays = Vec::new();
     while !rest.bytes.is_empty() {
         let (kind, body) = rest.element(kind::COMPRESSED)?;
         let array = match kind {
-            kind::COMPRESSED => matrix(Reader { bytes: &unpack(body, big_endian)?, big_endian })?,
-            kind::MATRIX => matrix(Reader { bytes: body, big_endian })?,
+            kind::COMPRESSED => matrix(ElementReader { bytes: &unpack(body, big_endian)?, big_endian })?,
+            kind::MATRIX => matrix(ElementReader { bytes: body, big_endian })?,
             _ => None,
         };
         arrays.extend(array);
@@ -96,19 +100,20 @@ fn parse_all(bytes: &[u8]) -> Parsed<Vec<Matrix>> {
     Ok(arrays)
 }
 
-/// The content of the one array that a packed element holds.
+/// Decompresses the one array of a compressed element.
 fn unpack(packed: &[u8], big_endian: bool) -> Parsed<Vec<u8>> {
-    let damaged = |error| format!("is damaged: a packed array does not unpack ({error}). Copy or fetch it again.");
+    let damaged =
+        |error| format!("is damaged: a compressed array cannot be decompressed ({error}). Copy or download it again.");
     let mut stream = ZlibDecoder::new(packed);
     let mut tag = Vec::new();
     super::read_up_to(&mut stream, 8, &mut tag).map_err(damaged)?;
-    let mut tag = Reader { bytes: &tag, big_endian };
+    let mut tag = ElementReader { bytes: &tag, big_endian };
     let (kind, length) = (tag.word()?, u64::from(tag.word()?));
     if kind != kind::MATRIX || length > super::MAX_UNPACKED {
-        return Err(format!("is damaged: a packed element is of kind {kind} and {length} bytes. Fetch it again."));
+        return Err(format!("is damaged: a compressed element has type {kind} and {length} bytes. Download it again."));
     }
     let mut body = Vec::new();
-    // One byte beyond: the end of the stream must be seen for its checksum to be compared.
+    // One more byte: the checksum is verified only at the end of the stream.
     super::read_up_to(&mut stream, length + 1, &mut body).map_err(damaged)?;
     if body.len() as u64 != length {
         return Err(CUT_SHORT.into());
@@ -116,16 +121,17 @@ fn unpack(packed: &[u8], big_endian: bool) -> Parsed<Vec<u8>> {
     Ok(body)
 }
 
-/// An array from its element's body; `None` for kinds of array that are passed over.
-fn matrix(mut body: Reader) -> Parsed<Option<Matrix>> {
-    let damaged = |what: &str| format!("is damaged: an array's {what} cannot be read. Copy or fetch the file again.");
+/// Parses an array from its element's body. `None` for ignored array classes.
+fn matrix(mut body: ElementReader) -> Parsed<Option<MatArray>> {
+    let damaged =
+        |what: &str| format!("is damaged: an array's {what} cannot be read. Copy or download the file again.");
     let (kind, flags) = body.element(0)?;
-    let mut flags = Reader { bytes: flags, big_endian: body.big_endian };
+    let mut flags = ElementReader { bytes: flags, big_endian: body.big_endian };
     if kind != kind::UINT32 || flags.bytes.len() != 8 {
         return Err(damaged("flags"));
     }
     let flags = flags.word()?;
-    // Classes 6 to 15 are the plain numeric ones; bit 11 marks complex numbers.
+    // Classes 6 to 15 are numeric. Bit 11 marks complex numbers.
     if !(6..=15).contains(&(flags & 0xff)) || flags & 0x800 != 0 {
         return Ok(None);
     }
@@ -133,7 +139,7 @@ fn matrix(mut body: Reader) -> Parsed<Option<Matrix>> {
     if kind != kind::INT32 || dims.len() < 8 || dims.len() % 4 != 0 {
         return Err(damaged("dimensions"));
     }
-    let mut words = Reader { bytes: dims, big_endian: body.big_endian };
+    let mut words = ElementReader { bytes: dims, big_endian: body.big_endian };
     let mut dims = Vec::new();
     while !words.bytes.is_empty() {
         dims.push(words.word()? as usize);
@@ -145,15 +151,18 @@ fn matrix(mut body: Reader) -> Parsed<Option<Matrix>> {
     let name = String::from_utf8_lossy(name).into_owned();
     let (kind, data) = body.element(0)?;
     let values = numbers(kind, data, body.big_endian)
-        .ok_or_else(|| format!("is damaged: `{name}` has {} bytes of elements of kind {kind}.", data.len()))?;
+        .ok_or_else(|| format!("is damaged: `{name}` has {} bytes of elements of type {kind}.", data.len()))?;
     let wanted = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
     if wanted != Some(values.len()) {
-        return Err(format!("is damaged: `{name}` says {dims:?} but has {} elements. Fetch it again.", values.len()));
+        return Err(format!(
+            "is damaged: `{name}` says {dims:?} but has {} elements. Download it again.",
+            values.len()
+        ));
     }
-    Ok(Some(Matrix { name, dims, values }))
+    Ok(Some(MatArray { name, dims, values }))
 }
 
-/// Elements of a kind as `f32`; `None` for a kind that is no number and a length that is no multiple of the kind's.
+/// Converts elements of a type to `f32`. `None` when the type is not numeric or the length is not a multiple of its size.
 fn numbers(kind: u32, data: &[u8], big_endian: bool) -> Option<Vec<f32>> {
     macro_rules! of {
         ($number:ty) => {{
@@ -183,14 +192,14 @@ fn numbers(kind: u32, data: &[u8], big_endian: bool) -> Option<Vec<f32>> {
     }
 }
 
-/// The bytes of a MAT file of arrays as singles, packed, as `-v7` saves them: what [`parse`] reads back.
+/// Encodes arrays as a compressed MAT file of singles, as `-v7` saves them. [`parse`] reads it.
 ///
 /// # Errors
-/// [`Error::Data`] for an array of more bytes or a dimension greater than the format counts.
-pub fn write(arrays: &[Matrix]) -> Result<Vec<u8>> {
+/// [`Error::Data`] when an array is too large for the format.
+pub fn write(arrays: &[MatArray]) -> Result<Vec<u8>> {
     let too_large = |name: &str| Error::data(format!("The array `{name}` is too large for a MAT file."));
     let mut file = header();
-    for Matrix { name, dims, values } in arrays {
+    for MatArray { name, dims, values } in arrays {
         let dims: Vec<i32> = dims
             .iter()
             .map(|&d| i32::try_from(d))
@@ -205,28 +214,28 @@ pub fn write(arrays: &[Matrix]) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-/// The class of arrays of singles, as MATLAB numbers them.
+/// MATLAB's number for arrays of singles.
 const SINGLE_CLASS: u8 = 7;
 
-/// 124 bytes of text, the version and the mark of the byte order.
+/// The file header: 124 bytes of text, the version and the byte-order mark.
 fn header() -> Vec<u8> {
     let mut file = vec![b' '; 124];
     file.extend([0, 1, b'I', b'M']);
     file
 }
 
-/// An element, packed.
+/// Compresses an element.
 fn compressed(element: &[u8]) -> Result<Vec<u8>> {
     let mut zlib = ZlibEncoder::new(Vec::new(), flate2::Compression::default());
     let packed = zlib.write_all(element).and_then(|()| zlib.finish());
-    let body = packed.map_err(|error| Error::data(format!("A MAT file's array cannot be packed: {error}.")))?;
+    let body = packed.map_err(|error| Error::data(format!("A MAT file's array cannot be compressed: {error}.")))?;
     let mut out = kind::COMPRESSED.to_le_bytes().to_vec();
     out.extend((body.len() as u32).to_le_bytes());
     out.extend(body);
     Ok(out)
 }
 
-/// An element: its tag and its body, padded to eight bytes; up to four bytes are packed into the tag.
+/// Encodes an element: its tag and its body, padded to eight bytes. Bodies of up to four bytes are stored in the tag.
 fn element(kind: u32, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     if body.len() <= 4 {
@@ -241,7 +250,7 @@ fn element(kind: u32, body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A numeric array of MATLAB's `class`, its values of a kind that may be a shorter one.
+/// Encodes a numeric array of MATLAB's `class`. The stored element type `kind` may be smaller than the class.
 fn array(class: u8, name: &str, dims: &[i32], kind: u32, data: &[u8]) -> Vec<u8> {
     let dims: Vec<u8> = dims.iter().flat_map(|d| d.to_le_bytes()).collect();
     let mut body = element(kind::UINT32, &[class, 0, 0, 0, 0, 0, 0, 0]);
@@ -251,13 +260,13 @@ fn array(class: u8, name: &str, dims: &[i32], kind: u32, data: &[u8]) -> Vec<u8>
     element(kind::MATRIX, &body)
 }
 
-/// Bytes not read yet.
-struct Reader<'a> {
+/// The bytes that have not been read yet.
+struct ElementReader<'a> {
     bytes: &'a [u8],
     big_endian: bool,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ElementReader<'a> {
     fn take(&mut self, count: usize) -> Parsed<&'a [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or(CUT_SHORT)?;
         self.bytes = rest;
@@ -269,8 +278,8 @@ impl<'a> Reader<'a> {
         Ok(if self.big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) })
     }
 
-    /// The next element's kind and body. Elements are padded to eight bytes, but for those of kind `unpadded`; up to four
-    /// bytes are packed into the tag itself, whose upper half is then their count.
+    /// Reads the next element's type and body. Elements are padded to eight bytes, except those of type `unpadded`. Up to
+    /// four bytes are stored in the tag itself, whose upper half is then their count.
     fn element(&mut self, unpadded: u32) -> Parsed<(u32, &'a [u8])> {
         let first = self.word()?;
         if first >> 16 != 0 {
@@ -280,7 +289,7 @@ impl<'a> Reader<'a> {
         let length = self.word()? as usize;
         let body = self.take(length)?;
         if first != unpadded {
-            // Some writers leave the padding of the last element out.
+            // Some writers omit the padding of the last element.
             let padding = (8 - length % 8) % 8;
             self.bytes = self.bytes.get(padding..).unwrap_or_default();
         }
@@ -312,17 +321,20 @@ pub(crate) mod tests {
         let arrays =
             [("a", [2, 3], [0.0, 1.0, 2.0, 3.0, 4.0, 5.5].as_slice()), ("long_name", [1, 1], [-7.0].as_slice())];
         let plain = parse(&write_doubles(&arrays, false), "x").expect("whole");
-        assert_eq!(plain[0], Matrix { name: "a".into(), dims: vec![2, 3], values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.5] });
-        assert_eq!(plain[1], Matrix { name: "long_name".into(), dims: vec![1, 1], values: vec![-7.0] });
+        assert_eq!(
+            plain[0],
+            MatArray { name: "a".into(), dims: vec![2, 3], values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.5] }
+        );
+        assert_eq!(plain[1], MatArray { name: "long_name".into(), dims: vec![1, 1], values: vec![-7.0] });
         assert_eq!(parse(&write_doubles(&arrays, true), "x").expect("whole"), plain);
     }
 
     #[test]
     fn what_is_written_is_read_back() {
         let arrays = [
-            Matrix { name: "train_data".into(), dims: vec![2, 3], values: vec![0.0, -1.5, 2.0, 3.0, 1e-9, 0.1] },
-            Matrix { name: "n".into(), dims: vec![1, 1], values: vec![7.0] },
-            Matrix { name: "none".into(), dims: vec![0, 4], values: Vec::new() },
+            MatArray { name: "train_data".into(), dims: vec![2, 3], values: vec![0.0, -1.5, 2.0, 3.0, 1e-9, 0.1] },
+            MatArray { name: "n".into(), dims: vec![1, 1], values: vec![7.0] },
+            MatArray { name: "none".into(), dims: vec![0, 4], values: Vec::new() },
         ];
         assert_eq!(parse(&write(&arrays).expect("small"), "x").expect("whole"), arrays);
     }

@@ -1,5 +1,5 @@
-//! File formats that others made, read with care: a damaged file is a sentence, never a panic, and no length that a
-//! file states is believed before the bytes are there.
+//! Readers and writers of public file formats. A damaged file gives an error, never a panic. Memory is allocated only for
+//! bytes that arrive, whatever lengths a file states.
 
 pub mod cifar;
 pub mod idx;
@@ -11,20 +11,20 @@ pub mod tfrecord;
 
 use std::io::Read;
 
-/// The most that one array of a compressed file may hold when unpacked, in bytes. Deflate shrinks a thousandfold at
-/// most, so a small file could otherwise fill the memory.
+/// The maximum size of one decompressed array in bytes. Deflate compresses by up to a factor of 1,000, so a small file
+/// could otherwise fill the memory.
 const MAX_UNPACKED: u64 = 1 << 31;
 
-/// Appends to `out` what is left in `from`, `limit` bytes at most. Memory grows with what arrives, not with `limit`.
+/// Appends the rest of `from` to `out`, at most `limit` bytes. Memory grows with the bytes that arrive, not with `limit`.
 pub(crate) fn read_up_to(from: &mut (impl Read + ?Sized), limit: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
     from.take(limit).read_to_end(out).map(drop)
 }
 
 #[cfg(test)]
 pub(crate) mod damage {
-    //! Deterministic damage for the readers' tests.
+    //! Deterministic damage to files, for the tests of the readers.
 
-    /// Calls `read` with `whole` cut short at and with single bytes changed at many places, and with both.
+    /// Calls `read` with many damaged copies of `whole`: truncated, with changed bytes, and both.
     pub fn each(whole: &[u8], mut read: impl FnMut(&[u8])) {
         let mut state = 1_u64;
         let mut next = |bound: usize| {
@@ -37,7 +37,7 @@ pub(crate) mod damage {
         for round in 0..3000 {
             let mut bytes = whole.to_vec();
             for _ in 0..=round % 3 {
-                // Headers are where lengths and kinds stand: two thirds of the damage goes there.
+                // Two thirds of the damage goes into the header, which stores lengths and types.
                 let place = if round % 3 == 0 { next(bytes.len()) } else { next(bytes.len().min(300)) };
                 let value = [0, 1, 0x7f, 0x80, 0xff, next(256) as u8][next(6)];
                 if let Some(byte) = bytes.get_mut(place) {

@@ -1,33 +1,33 @@
 //! NPY, the format of NumPy's arrays (NumPy Enhancement Proposal 1): eight bytes that name the format and its version, the
-//! header's length, a header as a Python dictionary with the kind of element (`descr`), the order of axes and the shape, and
-//! then the elements. Written and read are arrays of 32-bit floats, little-endian, the last axis fastest.
+//! header's length, the header, and then the elements. The header is a Python dictionary with the dtype (`descr`), the
+//! memory order and the shape. Only little-endian 32-bit floats in C order are supported.
 
 use std::path::Path;
 
 use crate::{Error, Result};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// What `descr` has to be.
-const KIND: &str = "<f4";
-/// The elements begin at a multiple of so many bytes.
+/// The only supported `descr`.
+const DTYPE: &str = "<f4";
+/// The elements begin at a multiple of this many bytes.
 const ALIGNMENT: usize = 64;
 
 /// An array of floats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Npy {
-    /// The axes, outermost first.
+    /// The shape, outermost axis first.
     pub dims: Vec<usize>,
-    /// The elements, the last axis fastest; as many as the axes' product.
+    /// The elements in row-major order. Their number is the product of the shape.
     pub values: Vec<f32>,
 }
 
 impl Npy {
-    /// The file's bytes, as `numpy.save` writes them.
+    /// Encodes the array as `numpy.save` does.
     pub fn to_bytes(&self) -> Vec<u8> {
         let dims: String = self.dims.iter().map(|dim| format!("{dim}, ")).collect();
-        // One axis keeps its comma, as Python wants it.
+        // A tuple of one element needs its comma in Python.
         let dims = if self.dims.len() == 1 { dims.trim_end() } else { dims.trim_end_matches(", ") };
-        let mut header = format!("{{'descr': '{KIND}', 'fortran_order': False, 'shape': ({dims}), }}");
+        let mut header = format!("{{'descr': '{DTYPE}', 'fortran_order': False, 'shape': ({dims}), }}");
         let before = MAGIC.len() + 4;
         let whole = (before + header.len() + 1).next_multiple_of(ALIGNMENT);
         header.extend(std::iter::repeat_n(' ', whole - before - header.len() - 1));
@@ -37,44 +37,42 @@ impl Npy {
         bytes
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes the array to a file, as [`crate::files::write_atomic`] does.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Error::File`] when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        crate::files::write_whole(path, &self.to_bytes())
+        crate::files::write_atomic(path, &self.to_bytes())
     }
 }
 
 /// Reads the NPY file at `path`.
 ///
 /// # Errors
-/// [`Error::File`] where it cannot be opened, [`Error::Data`] as [`parse`] gives it.
+/// [`Error::File`] when the file cannot be read, and the errors of [`parse`].
 pub fn read(path: &Path) -> Result<Npy> {
     let bytes = std::fs::read(path).map_err(Error::file("cannot read", path))?;
     parse(&bytes, &path.display().to_string())
 }
 
-/// Reads an NPY file's bytes; `name` is what errors call it.
+/// Parses the bytes of an NPY file. Error messages call it `name`.
 ///
 /// # Errors
-/// [`Error::Data`] for another kind of file, elements that are no 32-bit little-endian floats, axes in Fortran's order, and a
-/// length that does not fit the shape.
+/// [`Error::Data`] for another file format, another dtype than little-endian float32, Fortran order, and a length that does
+/// not match the shape.
 pub fn parse(bytes: &[u8], name: &str) -> Result<Npy> {
     let says = |sentence: String| Error::data(format!("{name} {sentence}"));
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
-        return Err(says(
-            "is no NPY file: it does not begin as NumPy's arrays do. Give a file that `gpunn encode` wrote.".into(),
-        ));
+        return Err(says("is not an NPY file. Give a file that `gpunn encode` wrote.".into()));
     };
-    let ends = || says("is an NPY file that ends within its header; write it again.".into());
+    let ends = || says("is an NPY file that ends inside its header; write it again.".into());
     // Version 1 has a length of two bytes, versions 2 and 3 of four.
     let (length, rest) = match *rest {
         [1, _, a, b, ref rest @ ..] => (usize::from(u16::from_le_bytes([a, b])), rest),
         [2 | 3, _, a, b, c, d, ref rest @ ..] => (u32::from_le_bytes([a, b, c, d]) as usize, rest),
         [1..=3, ..] | [] => return Err(ends()),
         [version, ..] => {
-            return Err(says(format!("is an NPY file of version {version}; versions 1 to 3 are read here.")));
+            return Err(says(format!("is an NPY file of version {version}; versions 1 to 3 are supported.")));
         }
     };
     let (header, elements) = rest.split_at_checked(length).ok_or_else(ends)?;
@@ -86,25 +84,25 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Npy> {
     let kind = field("descr")?;
     let quoted = kind.strip_prefix(['\'', '"']).and_then(|kind| kind.split(['\'', '"']).next());
     match quoted {
-        Some(KIND) => {}
+        Some(DTYPE) => {}
         other => {
             let other = other.unwrap_or("of several fields");
             return Err(says(format!(
-                "holds elements of type {other}, but codes are 32-bit floats, {KIND} (numpy.float32)."
+                "holds elements of type {other}, but codes are 32-bit floats, {DTYPE} (numpy.float32)."
             )));
         }
     }
     if !field("fortran_order")?.starts_with("False") {
-        return Err(says("has its axes in Fortran's order; write it with numpy.ascontiguousarray.".into()));
+        return Err(says("is in Fortran order; convert it with numpy.ascontiguousarray before saving.".into()));
     }
     let shape = field("shape")?.strip_prefix('(').and_then(|shape| shape.split_once(')'));
     let dims = shape.map(|(shape, _)| shape.split(',').map(str::trim).filter(|dim| !dim.is_empty()));
     let dims: Option<Vec<usize>> = dims.and_then(|dims| dims.map(|dim| dim.parse().ok()).collect());
-    let dims = dims.ok_or_else(|| says("is an NPY file whose header has no sound shape; write it again.".into()))?;
+    let dims = dims.ok_or_else(|| says("is an NPY file whose header has no valid shape; write it again.".into()))?;
     let wanted = dims.iter().try_fold(4_usize, |bytes, &dim| bytes.checked_mul(dim));
     if wanted != Some(elements.len()) {
         return Err(says(format!(
-            "says that it holds {dims:?} floats, but {} bytes of them are there; it was cut short or changed.",
+            "has the shape {dims:?}, but {} bytes of elements; it was cut short or changed.",
             elements.len()
         )));
     }
@@ -112,7 +110,7 @@ pub fn parse(bytes: &[u8], name: &str) -> Result<Npy> {
     Ok(Npy { dims, values: values.collect() })
 }
 
-/// What stands after `'key':` in a dictionary.
+/// The text after `'key':` in a Python dictionary.
 fn after_key<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let found = ['\'', '"'].iter().find_map(|quote| header.split_once(&format!("{quote}{key}{quote}")));
     found.and_then(|(_, rest)| rest.trim_start().strip_prefix(':')).map(str::trim_start)
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_written_otherwise_is_read() {
+    fn other_header_forms_are_read() {
         let header = b"{\"shape\": (1,2,), \"fortran_order\": False, \"descr\":\"<f4\"}\n";
         let bytes =
             [MAGIC, &[2, 0], &(header.len() as u32).to_le_bytes(), header, &1_f32.to_le_bytes(), &2_f32.to_le_bytes()];
@@ -149,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_array_is_a_sentence() {
+    fn other_files_and_arrays_are_refused() {
         let says = |bytes: &[u8]| parse(bytes, "x").expect_err("refused").to_string();
         let changed = |from: &str, to: &str| {
             let bytes = sample().to_bytes();
@@ -157,12 +155,12 @@ mod tests {
             let header = String::from_utf8_lossy(&header[10..]).replace(from, to);
             [&bytes[..10], header.as_bytes(), elements].concat()
         };
-        assert!(says(b"hello").contains("x is no NPY file"));
-        assert!(says(&sample().to_bytes()[..60]).contains("ends within its header"));
-        assert!(says(&sample().to_bytes()[..140]).contains("but 12 bytes of them are there"));
+        assert!(says(b"hello").contains("x is not an NPY file"));
+        assert!(says(&sample().to_bytes()[..60]).contains("ends inside its header"));
+        assert!(says(&sample().to_bytes()[..140]).contains("but 12 bytes of elements"));
         assert!(says(&changed("<f4", "<f8")).contains("elements of type <f8"));
         assert!(says(&changed("False", "True ")).contains("Fortran"));
-        assert!(says(&changed("(2, 3)", "(2, z)")).contains("no sound shape"));
+        assert!(says(&changed("(2, 3)", "(2, z)")).contains("no valid shape"));
         assert!(says(&changed("shape", "share")).contains("does not say `shape`"));
         assert!(says(&changed("(2, 3)", "(2, 4)")).contains("[2, 4]"));
         assert!(says(b"\x93NUMPY\x09\x00").contains("version 9"));

@@ -1,5 +1,4 @@
-//! Archives packed by tar and gzip, of which only the files lying in one folder are taken: no path that an archive
-//! states is followed.
+//! Archives of tar and gzip. Only files directly in one folder are read, so no path of an archive can lead elsewhere.
 
 use crate::{Error, Result};
 use flate2::read::MultiGzDecoder;
@@ -8,11 +7,11 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Component, Path};
 
-/// Calls `take` with the name and content of each plain file that lies directly in `folder` of the archive at `path`.
+/// Calls `take` with the name and content of each regular file directly in `folder` of the archive at `path`.
 ///
 /// # Errors
-/// [`Error::File`] where the archive cannot be opened, [`Error::Data`] where it is damaged or cut short, and what `take`
-/// says.
+/// [`Error::File`] when the archive cannot be opened, [`Error::Data`] when it is damaged or truncated, and the errors of
+/// `take`.
 pub fn each(path: &Path, folder: &str, mut take: impl FnMut(&str, &mut dyn Read) -> Result<()>) -> Result<()> {
     let file = File::open(path).map_err(Error::file("cannot read the archive", path))?;
     let mut archive = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
@@ -27,18 +26,18 @@ pub fn each(path: &Path, folder: &str, mut take: impl FnMut(&str, &mut dyn Read)
             take(name, &mut entry)?;
         }
     }
-    // What follows the last file is read too, so that gzip compares its checksum.
+    // The rest after the last file is read too, so that gzip verifies its checksum.
     let mut rest = archive.into_inner();
     std::io::copy(&mut rest, &mut std::io::sink()).map_err(|error| damaged(path, &error))?;
     Ok(())
 }
 
-/// The sentence for an archive that does not unpack.
+/// The error for an archive that cannot be decompressed.
 pub fn damaged(path: &Path, error: &std::io::Error) -> Error {
-    Error::data(format!("{} is cut short or damaged ({error}); fetch it again.", path.display()))
+    Error::data(format!("{} is cut short or damaged ({error}); download it again.", path.display()))
 }
 
-/// The file's own name where `path` is `folder/NAME` (or `./folder/NAME`).
+/// The file name when `path` is `folder/NAME` (or `./folder/NAME`).
 fn name_in<'a>(path: &'a Path, folder: &str) -> Option<&'a str> {
     let mut parts = path.components().filter(|part| *part != Component::CurDir);
     match (parts.next(), parts.next(), parts.next()) {
@@ -53,7 +52,7 @@ fn name_in<'a>(path: &'a Path, folder: &str) -> Option<&'a str> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A packed archive of files by their paths.
+    /// A compressed archive of files by their paths.
     pub fn write(files: &[(&str, &[u8])]) -> Vec<u8> {
         let gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         let mut archive = tar::Builder::new(gz);
@@ -61,7 +60,7 @@ pub(crate) mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
             header.set_mode(0o644);
-            // Past `set_path`, which refuses the paths that only a hostile archive has.
+            // Not `set_path`, which refuses the paths of hostile archives.
             header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
             header.set_cksum();
             archive.append(&header, *bytes).expect("writing to memory");

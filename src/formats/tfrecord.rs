@@ -1,28 +1,29 @@
-//! TFRecord, TensorFlow's format for records one after another (tensorflow.org, "TFRecord and tf.train.Example"): the length
-//! as a little-endian 64-bit number, a masked CRC-32C of these eight bytes, the record, a masked CRC-32C of it.
+//! TFRecord, TensorFlow's format for a sequence of records (tensorflow.org, "TFRecord and tf.train.Example"). Each record is
+//! its length as a little-endian 64-bit number, a masked CRC-32C of these eight bytes, the data, and a masked CRC-32C of
+//! the data.
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 use crate::{Error, Result};
 
-/// CRC-32C, Castagnoli's, is what iSCSI uses.
+/// CRC-32C (Castagnoli), which the crate calls iSCSI.
 const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
-/// The sum, turned and moved, so that a sum over data that hold sums is no special one.
+/// A masked checksum. The format masks it because a CRC of data that contain CRCs is unreliable.
 fn masked(bytes: &[u8]) -> [u8; 4] {
     CRC.checksum(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
-/// A record as it stands in a file.
+/// Encodes a record.
 pub fn record(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
     [&length, &masked(&length)[..], data, &masked(data)].concat()
 }
 
-/// The records of a file's bytes; `name` is what errors call it.
+/// Parses the records in the bytes of a file. Error messages call it `name`.
 ///
 /// # Errors
-/// [`Error::Data`] for a record that was cut short or changed.
+/// [`Error::Data`] when a record is truncated or its checksum is wrong.
 pub fn parse<'a>(mut bytes: &'a [u8], name: &str) -> Result<Vec<&'a [u8]>> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
@@ -34,7 +35,7 @@ pub fn parse<'a>(mut bytes: &'a [u8], name: &str) -> Result<Vec<&'a [u8]>> {
     Ok(records)
 }
 
-/// The first record and what follows it; nothing where it is not sound.
+/// The first record and the bytes after it. `None` when the record is damaged.
 fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<8>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn records_survive_and_damage_is_a_sentence() {
+    fn records_survive_and_damage_is_an_error() {
         let whole = [record(b"one"), record(b""), record(&[7; 300])].concat();
         assert_eq!(parse(&whole, "x").expect("whole"), [&b"one"[..], b"", &[7; 300]]);
         assert!(parse(&[], "x").expect("none").is_empty());

@@ -1,26 +1,26 @@
-//! One image's file: its bytes decoded, upright and whole.
+//! Decoding image files.
 
 use std::io::Cursor;
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::KINDS;
+use super::FORMATS;
 use crate::{Error, Result};
 
-/// Decodes the image in a file, by its content rather than its name, turned upright where a camera says how it was held.
+/// Decodes an image file. Its content decides the format, not its name. The EXIF orientation is applied.
 ///
 /// # Errors
-/// [`Error::File`] where it cannot be opened, [`Error::Data`] where it is no image, or a part of one.
+/// [`Error::File`] when the file cannot be read, [`Error::Data`] when it is not an image or is truncated.
 pub fn open(path: &Path) -> Result<DynamicImage> {
     let bytes = std::fs::read(path).map_err(Error::file("cannot read the image", path))?;
     decode(bytes, &path.display().to_string())
 }
 
-/// Decodes an image of which the bytes are at hand, as [`open`] does; `name` is what errors call it.
+/// Decodes the bytes of an image file, as [`open`] does. Error messages call it `name`.
 ///
 /// # Errors
-/// [`Error::Data`] where it is no image, or a part of one.
+/// [`Error::Data`] when it is not an image or is truncated.
 pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
     let upright = || {
         let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
@@ -33,25 +33,28 @@ pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
     };
     let unreadable = |reason: &str| {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::data(format!("{name} is no image that can be read ({KINDS}): {}.", reason.trim_end_matches([' ', '.'])))
+        Error::data(format!(
+            "{name} is not an image that can be decoded ({FORMATS}): {}.",
+            reason.trim_end_matches([' ', '.'])
+        ))
     };
     match upright() {
-        // The decoder paints what is missing grey.
+        // The decoder fills the missing part with grey and reports no error.
         Ok((_, true)) if !jpeg_ends(&bytes) => Err(unreadable("the JPEG was cut short")),
         Ok((image, _)) => Ok(image),
         Err(error) => Err(unreadable(&image::ImageError::to_string(&error))),
     }
 }
 
-/// Whether the end-of-image marker follows a JPEG's first scan. A thumbnail, which has a marker of its own, lies in a segment
-/// before that, and is jumped over.
+/// Whether the end-of-image marker follows the first scan of a JPEG. A thumbnail has its own marker, in an earlier segment,
+/// which is skipped.
 fn jpeg_ends(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xda;
     const END_OF_IMAGE: u8 = 0xd9;
     let mut at = 2;
     while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
         let length = match marker {
-            // Bytes of 0xff may fill up before a marker.
+            // Padding bytes of 0xff may precede a marker.
             0xff => {
                 at += 1;
                 continue;
@@ -95,7 +98,7 @@ mod tests {
         decode([&whole[..], b"what a camera appends"].concat(), "more.jpg").expect("an image");
         for length in (0..whole.len() - 1).step_by(7) {
             let sentence = decode(whole[..length].to_vec(), "cut.jpg").expect_err("a part").to_string();
-            assert!(sentence.starts_with("cut.jpg is no image that can be read"), "{sentence}");
+            assert!(sentence.starts_with("cut.jpg is not an image that can be decoded"), "{sentence}");
             assert!(!sentence.contains('\n'), "{sentence}");
         }
     }

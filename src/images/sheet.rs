@@ -1,5 +1,6 @@
-//! An image of images: some examples of each class of a data set, or forms of some images one above another.
+//! Contact sheets: example images of each class of a dataset, or several versions of the same images.
 
+use super::encode::from_values;
 use crate::data::{Dataset, Split, glyphs};
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -7,21 +8,21 @@ use image::{Rgb, RgbImage};
 const GAP: u32 = 4;
 const PAPER: Rgb<u8> = Rgb([24, 26, 32]);
 const LETTER: Rgb<u8> = Rgb([235, 220, 160]);
-/// Height of the letters of a class's name, and the width that one takes.
+/// The height of the letters of a name, and the width of one letter.
 const LETTER_HEIGHT: f32 = 12.0;
 const LETTER_WIDTH: u32 = 11;
-/// Images whose longer side is below this are doubled.
+/// Images whose longer side is shorter than this are shown at twice their size.
 const SMALL: usize = 48;
-/// The longest side at which images are shown.
+/// Larger images are reduced to this longer side.
 const LARGE: usize = 128;
-/// Rows of a block; more classes stand in blocks side by side.
+/// Rows of a block. More classes make several blocks side by side.
 const BLOCK: usize = 18;
-/// Longer names are cut.
+/// Longer names are truncated.
 const MAX_LETTERS: usize = 16;
 
-/// Draws a sheet of `split`, a split of `dataset`: a row a class, its name first, then its first `per_class` images,
-/// upright. Images smaller than 48 pixels are doubled, those larger than 128 shrunk to that; one channel is shown grey,
-/// three as red, green and blue.
+/// Draws a sheet of `split`, a split of `dataset`. Each class is a row: its name, then its first `per_class` images.
+/// Images smaller than 48 pixels are shown at twice their size, those larger than 128 are reduced to 128. One channel is
+/// shown in grey, three in red, green and blue.
 pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes.len()];
     for (i, &label) in split.labels.iter().enumerate() {
@@ -53,9 +54,9 @@ pub fn sheet(dataset: &Dataset, split: &Split, per_class: usize) -> RgbImage {
     sheet
 }
 
-/// Draws forms of the same images `[channels, height, width]` one above another: a column an image, under its name, and a
-/// row a form, beside its name. Sizes and colours are those of [`sheet`]; names are cut where their column ends.
-pub fn beside(input: [usize; 3], columns: &[&str], rows: &[(&str, Vec<Vec<f32>>)]) -> RgbImage {
+/// Draws several versions of the same images `[channels, height, width]`. Each image is a column with a name above it, each
+/// version a row with a name to its left. Sizes and colours are those of [`sheet`]. Names that are too long are truncated.
+pub fn comparison_sheet(input: [usize; 3], columns: &[&str], rows: &[(&str, Vec<Vec<f32>>)]) -> RgbImage {
     let (height, width) = shown_size(input);
     let letter = LETTER_HEIGHT as u32;
     let longest = rows.iter().map(|(name, _)| name.chars().count().min(MAX_LETTERS)).max().unwrap_or(0);
@@ -86,20 +87,11 @@ fn shown_size([_, height, width]: [usize; 3]) -> (u32, u32) {
     (scaled(height), scaled(width))
 }
 
-/// An image of channels x height x width values at the size at which it is shown.
+/// Draws an image of channels x height x width values at the size at which it is shown.
 fn drawn(image: &[f32], input: [usize; 3]) -> RgbImage {
-    let [channels, height, width] = input;
-    let plane = height * width;
-    let byte = |channel: usize, at: usize| {
-        let value = image[channel.min(channels - 1) * plane + at];
-        (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
-    };
-    let whole = RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let at = y as usize * width + x as usize;
-        Rgb([byte(0, at), byte(1, at), byte(2, at)])
-    });
+    let whole = from_values(image, input);
     let (to_height, to_width) = shown_size(input);
-    // Enlarged images keep their pixels' edges.
+    // Nearest-neighbour keeps the pixels of enlarged images sharp.
     let filter = if to_width > whole.width() { FilterType::Nearest } else { FilterType::Triangle };
     if (to_width, to_height) == whole.dimensions() {
         whole
@@ -108,8 +100,8 @@ fn drawn(image: &[f32], input: [usize; 3]) -> RgbImage {
     }
 }
 
-/// Writes a name's first `letters` in the embedded set's own letters, from a place to the right and down; what they lack
-/// (spaces, signs) is left blank.
+/// Writes the first `letters` characters of a name, with the letters of the embedded dataset. Characters that it lacks
+/// (spaces, signs) are left blank.
 fn write(sheet: &mut RgbImage, name: &str, letters: usize, (left, top): (u32, u32)) {
     for (i, letter) in name.chars().take(letters).enumerate() {
         let Some(ink) = glyphs::plain(letter.to_ascii_uppercase(), LETTER_HEIGHT) else { continue };
@@ -153,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_images_stand_one_above_another() {
+    fn versions_of_images_are_rows() {
         let forms = |value: f32| vec![vec![0.0; 12], vec![value; 12]];
-        let sheet = beside([1, 3, 4], &["A", "long"], &[("in", forms(1.0)), ("out", forms(0.5))]);
+        let sheet = comparison_sheet([1, 3, 4], &["A", "long"], &[("in", forms(1.0)), ("out", forms(0.5))]);
         // Doubled to 8 x 6, in rows as high as the letters.
         assert_eq!(sheet.dimensions(), (3 * 11 + 8 + 2 * 12, 12 + 4 + 8 + 2 * 20));
         let at = |column: u32, row: u32| sheet.get_pixel(41 + column * 12 + 7, 24 + row * 20 + 5).0[0];

@@ -1,4 +1,4 @@
-//! Trained networks in use: classifiers, and autoencoders cut at their bottleneck.
+//! Inference with trained networks: classifiers, and autoencoders as an encoder and a decoder.
 
 mod pca;
 mod predictor;

@@ -1,5 +1,5 @@
-//! Principal components of images (K. Pearson, 1901): what an autoencoder without non-linearities could at best do, and so
-//! the baseline for those with them.
+//! Principal component analysis of images (K. Pearson, 1901). A linear autoencoder can at best reach its reconstruction
+//! error, so it is the baseline for non-linear ones.
 
 use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
@@ -7,47 +7,47 @@ use rayon::prelude::*;
 use crate::data::Split;
 use crate::{Error, Result};
 
-/// Values of an image at most: their covariance is decomposed whole, in a time that grows with the third power.
+/// The maximum number of values of an image. The time to decompose the covariance grows with its third power.
 const MOST_VALUES: usize = 4096;
-/// Columns of the covariance that are summed up together. It decides the order of sums, so that the bits do not depend on
+/// Columns of the covariance that are summed together. It fixes the order of additions, so that the bits do not depend on
 /// the number of threads.
 const PANEL: usize = 128;
-/// Images whose products are summed up together.
+/// Images whose products are summed together.
 const SUMMED_AT_ONCE: usize = 1024;
 
-/// Images brought to few numbers by an affine map that loses as little squared error as any can.
+/// An affine map of images to few numbers, with the smallest possible squared error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pca {
     /// n values.
     mean: Vec<f64>,
-    /// n x components, a component a column of length 1, the one with the largest variance first.
+    /// n x components. Each column is a component of length 1. Columns are sorted by decreasing variance.
     components: DMatrix<f64>,
 }
 
 impl Pca {
-    /// The first `components` principal components of a split's images.
+    /// Computes the first `components` principal components of the images of a split.
     ///
     /// # Errors
-    /// [`Error::Usage`] where there are fewer images or values than components, or more than 4,096 values an image;
-    /// [`Error::Data`] for values that are not finite.
+    /// [`Error::Usage`] for more components than images or values, or more than 4,096 values in an image; [`Error::Data`] for
+    /// values that are not finite.
     pub fn fit(split: &Split, components: usize) -> Result<Self> {
         let (count, values) = (split.len(), split.pixels.len() / split.len().max(1));
         if components == 0 || components > values || components > count {
             return Err(Error::usage(format!(
-                "{components} principal components were asked for of {count} images of {values} values; ask for at least 1, \
-                 and for no more than there are of either."
+                "{components} principal components were requested of {count} images of {values} values; request at least 1, \
+                 and no more than the number of images or values."
             )));
         }
         if values > MOST_VALUES {
             return Err(Error::usage(format!(
-                "Principal components are computed of images of up to {MOST_VALUES} values, but these have {values}."
+                "Principal components are limited to images of up to {MOST_VALUES} values, but these have {values}."
             )));
         }
         let mean = mean(split, values);
         let eigen = SymmetricEigen::try_new(covariance(split, &mean), f64::EPSILON, 0)
             .filter(|eigen| eigen.eigenvalues.iter().all(|value| value.is_finite()))
             .ok_or_else(|| {
-                Error::data("The images hold values that are not finite, and have no principal components.")
+                Error::data("The images have values that are not finite, so they have no principal components.")
             })?;
         let mut order: Vec<usize> = (0..values).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
@@ -55,10 +55,10 @@ impl Pca {
         Ok(Self { mean, components: DMatrix::from_columns(&chosen) })
     }
 
-    /// Images, one after another, brought to the components and back; not clamped to any range.
+    /// Projects concatenated images onto the components and back. The result is not clamped.
     ///
     /// # Panics
-    /// Where an image has another number of values than those that were fitted.
+    /// When the number of values of an image differs from that of the fitted images.
     pub fn reconstruct(&self, images: &[f32]) -> Vec<f32> {
         let one = |image: &[f32]| {
             let centred = image.iter().zip(&self.mean).map(|(&value, mean)| f64::from(value) - mean);
@@ -90,7 +90,7 @@ fn covariance(split: &Split, mean: &[f64]) -> DMatrix<f64> {
         let centred: Vec<f64> = images
             .flat_map(|image| image.into_iter().map(f64::from).zip(mean).map(|(a, b)| a - b).collect::<Vec<_>>())
             .collect();
-        // An image a column.
+        // One column for each image.
         let centred = DMatrix::from_vec(n, centred.len() / n, centred);
         panels.par_iter_mut().enumerate().for_each(|(number, panel)| {
             let rows = centred.rows(number * PANEL, panel.ncols()).transpose();
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::data::Pixels;
 
-    /// 40 images of 6 values in a plane through (0.5, ..., 0.5), but for noise of 1e-3 in the last value.
+    /// 40 images of 6 values in a plane through (0.5, ..., 0.5), with noise of 1e-3 in the last value.
     fn flat() -> Split {
         let image = |number: usize| {
             let (a, b) = ((number * 7 % 40) as f32 / 40.0 - 0.5, (number * 11 % 13) as f32 / 13.0 - 0.5);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_components_as_a_set_has_dimensions_give_it_back() {
+    fn as_many_components_as_dimensions_reconstruct_a_dataset() {
         let split = flat();
         let Pixels::F32(images) = &split.pixels else { panic!("made so") };
         let worst = |components: usize| {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_components_is_refused() {
+    fn images_without_components_are_refused() {
         let refused = |split: &Split, components: usize| Pca::fit(split, components).expect_err("refused").to_string();
         assert!(refused(&flat(), 0).contains("at least 1"));
         assert!(refused(&flat(), 7).contains("40 images of 6 values"));

@@ -1,4 +1,4 @@
-//! Using a trained model on images from outside.
+//! Classifying images with a trained network.
 
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
@@ -7,22 +7,22 @@ use crate::train::graphs::{self, INPUT, INPUT_ORDER, SCORES};
 use crate::train::{Checkpoint, largest, plan, write_weights};
 use crate::{Engine, Error, Program, Result};
 
-/// What an image was taken for.
+/// The predicted class of an image.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Prediction {
-    /// The class's name.
+    /// The name of the class.
     pub class: String,
-    /// Its number.
+    /// The index of the class.
     pub index: usize,
-    /// Its probability as the network has it.
+    /// The network's probability of the class.
     pub confidence: f64,
-    /// The probabilities of all classes, in their order.
+    /// The probabilities of all classes, in index order.
     #[serde(skip)]
     pub probabilities: Vec<f32>,
 }
 
 impl Prediction {
-    /// The likeliest `count` classes, the likeliest first, by the classes' names.
+    /// The `count` most likely classes, sorted by decreasing probability. `classes` are the class names.
     #[must_use]
     pub fn likeliest(&self, count: usize, classes: &[String]) -> Vec<Self> {
         let mut order: Vec<usize> = (0..self.probabilities.len().min(classes.len())).collect();
@@ -37,7 +37,7 @@ impl Prediction {
     }
 }
 
-/// A classifier that is ready for images, some at a time.
+/// A classifier on an engine.
 #[derive(Debug)]
 pub struct Predictor {
     engine: Engine,
@@ -48,15 +48,15 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// From a checkpoint, for images that come one by one.
+    /// Loads a checkpoint, with a batch size of 1.
     ///
     /// # Errors
-    /// When it is no classifier's, or the device refuses.
+    /// When the checkpoint is not a classifier, or the device fails.
     pub fn new(engine: Engine, checkpoint: &Checkpoint) -> Result<Self> {
         Self::with_batch(engine, checkpoint, 1)
     }
 
-    /// From a checkpoint, for images of which `batch` go through the network together.
+    /// Loads a checkpoint, with a batch size of `batch`.
     ///
     /// # Errors
     /// As [`Predictor::new`].
@@ -64,7 +64,7 @@ impl Predictor {
         let task = checkpoint.recipe.model.task()?;
         if task != Task::Classify {
             let name = &checkpoint.recipe.model.name;
-            return Err(Error::usage(format!("The run trained {name}, which gives images back and names no class.")));
+            return Err(Error::usage(format!("The run trained {name}, which is an autoencoder, not a classifier.")));
         }
         let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
         let weights = checkpoint.weights_in_use(model.parameters())?;
@@ -86,15 +86,15 @@ impl Predictor {
         self.input
     }
 
-    /// The classes' names, in the order of their numbers.
+    /// The class names in index order.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// What an image, as [`prepare`] makes it, is taken for.
+    /// Classifies an image. [`crate::images::prepare`] makes its values.
     ///
     /// # Errors
-    /// When it has another number of values than the network's input, or the device is lost.
+    /// When the number of values differs from the network's input, or the device is lost.
     pub async fn predict(&mut self, image: &[f32]) -> Result<Prediction> {
         let probabilities = self.probabilities(&[image]).await?.pop().unwrap_or_default();
         let index = largest(&probabilities);
@@ -102,7 +102,7 @@ impl Predictor {
         Ok(Prediction { class: self.classes[index].clone(), index, confidence, probabilities })
     }
 
-    /// The probabilities of all classes for each of several images, of the network's input's values each.
+    /// The probabilities of all classes for each image.
     ///
     /// # Errors
     /// As [`Predictor::predict`].
@@ -113,12 +113,12 @@ impl Predictor {
             for (place, image) in chunk.iter().map(AsRef::as_ref).enumerate() {
                 if image.len() != wanted {
                     let message =
-                        format!("an image of {} values was given, but the network takes {wanted}", image.len());
+                        format!("the image has {} values, but the input of the network has {wanted}", image.len());
                     return Err(Error::Shape(message));
                 }
                 self.engine.write(INPUT, place * wanted, image)?;
             }
-            // Rows that hold no image keep an earlier one; what becomes of it is not looked at.
+            // Unused rows of the batch keep earlier images. Their results are ignored.
             self.engine.run(self.program, 0..1)?;
             let scores = self.engine.read_output(self.program, SCORES).await?;
             all.extend(scores.chunks_exact(self.classes.len()).take(chunk.len()).map(<[f32]>::to_vec));

@@ -1,4 +1,4 @@
-//! Using a trained autoencoder: images to codes, codes to images, and how well a split comes back.
+//! Encoding and decoding images with a trained autoencoder, and evaluating its reconstructions.
 
 use super::pca::Pca;
 use crate::data::{Pixels, Split};
@@ -10,54 +10,52 @@ use crate::train::graphs::{self, CODES, INPUT, INPUT_ORDER, SCORES};
 use crate::train::{Checkpoint, EVALUATION_BATCH, inputs, mean_psnr, plan, write_weights};
 use crate::{Engine, Error, Program, Result};
 
-/// An autoencoder cut at its bottleneck, both halves ready on an engine.
+/// A trained autoencoder on an engine, split into encoder and decoder.
 #[derive(Debug)]
 pub struct Reconstructor {
     engine: Engine,
     encoder: Program,
     decoder: Program,
     checkpoint: Checkpoint,
-    /// What the network sees and gives back: the images' shape, or what the recipe's augmentation makes of it.
+    /// The shape of the network's input and output: that of the images after the recipe's augmentation.
     shape: [usize; 3],
     width: usize,
     batch: usize,
 }
 
-/// Images and what an autoencoder gave back.
+/// Images and their reconstructions by an autoencoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reconstruction {
-    /// Channels, height and width of each.
+    /// Channels, height and width of each image.
     pub shape: [usize; 3],
-    /// The images as the network sees them, one after another.
+    /// The concatenated images, as the network's input.
     pub originals: Vec<f32>,
-    /// What it gives back, values from 0 to 1.
-    pub given_back: Vec<f32>,
+    /// The concatenated reconstructions, with values from 0 to 1.
+    pub reconstructed: Vec<f32>,
 }
 
-/// What principal components, as many as the bottleneck has numbers, make of the same images.
+/// The reconstructions of the same images from principal components, as many as the bottleneck has values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
-    /// The images given back, one after another, as they are.
-    pub given_back: Vec<f32>,
-    /// Mean [`super::psnr`] of these in dB.
+    /// The concatenated reconstructions, not clamped.
+    pub reconstructed: Vec<f32>,
+    /// Their mean PSNR in dB.
     pub psnr: f64,
-    /// The same where what is beyond 0 to 1 is clamped to it.
+    /// Their mean PSNR in dB when values are clamped to 0 to 1.
     pub clamped_psnr: f64,
 }
 
 impl Reconstructor {
-    /// From a checkpoint, for about so many images at once.
+    /// Loads a checkpoint. `images` is the number of images expected at once, which limits the batch size.
     ///
     /// # Errors
-    /// When it is no autoencoder's, or the device refuses.
+    /// When the checkpoint is not an autoencoder, or the device fails.
     pub fn new(mut engine: Engine, checkpoint: Checkpoint, images: usize) -> Result<Self> {
         let recipe = &checkpoint.recipe;
         let model = recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
         let (Task::Reconstruct, Some(bottleneck)) = (recipe.model.task()?, model.bottleneck()) else {
             let name = &recipe.model.name;
-            return Err(Error::usage(format!(
-                "The run trained {name}, which is no autoencoder and gives no image back."
-            )));
+            return Err(Error::usage(format!("The run trained {name}, which is not an autoencoder.")));
         };
         let weights = checkpoint.weights_in_use(model.parameters())?;
         let batch = images.clamp(1, EVALUATION_BATCH);
@@ -76,42 +74,42 @@ impl Reconstructor {
         Ok(Self { engine, encoder, decoder, shape, width: bottleneck.width, batch, checkpoint })
     }
 
-    /// The engine, for other work.
+    /// Returns the engine, for other uses.
     pub fn into_engine(self) -> Engine {
         self.engine
     }
-    /// How many numbers stand for an image.
+    /// The number of values in the code of an image.
     pub fn width(&self) -> usize {
         self.width
     }
-    /// Channels, height and width of the images given back.
+    /// Channels, height and width of the reconstructions.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
-    /// What the run trained, and how.
+    /// The checkpoint that was loaded.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// The codes `[n, width]` of n images `[channels, height, width]` of the run's data, one after another.
+    /// Encodes n concatenated images `[channels, height, width]` into codes `[n, width]`.
     ///
     /// # Errors
-    /// When they are no whole images, or the device is lost.
+    /// When the number of values is not a multiple of that of an image, or the device is lost.
     pub async fn encode(&mut self, images: &[f32]) -> Result<Vec<f32>> {
         let values = self.checkpoint.input.iter().product();
         self.pass(self.encoder, (INPUT, values, "images"), images, (CODES, self.width)).await
     }
 
-    /// The images of codes `[n, width]`, one after another, values from 0 to 1.
+    /// Decodes codes `[n, width]` into concatenated images with values from 0 to 1.
     ///
     /// # Errors
-    /// When they are no whole codes, or the device is lost.
+    /// When the number of values is not a multiple of that of a code, or the device is lost.
     pub async fn decode(&mut self, codes: &[f32]) -> Result<Vec<f32>> {
         let values = self.shape.iter().product();
         self.pass(self.decoder, (CODES, self.width, "codes"), codes, (SCORES, values)).await
     }
 
-    /// Takes rows through a program, a batch at a time; the rows that fill the last batch are 0.
+    /// Runs a program on rows, batch by batch. The last batch is padded with zeros.
     async fn pass(
         &mut self,
         program: Program,
@@ -120,7 +118,7 @@ impl Reconstructor {
         (output, to): (&str, usize),
     ) -> Result<Vec<f32>> {
         if !rows.len().is_multiple_of(from.max(1)) {
-            return Err(Error::Shape(format!("{} values are no whole {what} of {from} values each", rows.len())));
+            return Err(Error::Shape(format!("{} values do not make whole {what} of {from} values each", rows.len())));
         }
         let mut found = Vec::with_capacity(rows.len() / from.max(1) * to);
         for rows in rows.chunks(self.batch * from) {
@@ -134,30 +132,30 @@ impl Reconstructor {
         Ok(found)
     }
 
-    /// A split's images as the network sees them, and what it gives back.
+    /// Reconstructs the images of a split.
     ///
     /// # Errors
-    /// When the split has other images than the run's, or the device is lost.
+    /// When the image shape of the split differs from the run's, or the device is lost.
     pub async fn reconstruct(&mut self, split: &Split) -> Result<Reconstruction> {
         let codes = self.encode(&images(split)).await?;
-        let given_back = self.decode(&codes).await?;
-        Ok(Reconstruction { shape: self.shape, originals: self.seen(split)?, given_back })
+        let reconstructed = self.decode(&codes).await?;
+        Ok(Reconstruction { shape: self.shape, originals: self.seen(split)?, reconstructed })
     }
 
-    /// What principal components, fitted to the run's training images, make of the originals of a reconstruction.
+    /// Fits principal components to the training images, and reconstructs the originals of a reconstruction with them.
     ///
     /// # Errors
     /// As [`Pca::fit`].
     pub fn baseline(&self, train: &Split, of: &Reconstruction) -> Result<Baseline> {
         let seen = Split { pixels: Pixels::F32(self.seen(train)?), labels: train.labels.clone() };
         let pca = Pca::fit(&seen, self.width)?;
-        let given_back = pca.reconstruct(&of.originals);
-        let clamped: Vec<f32> = given_back.iter().map(|value| value.clamp(0.0, 1.0)).collect();
+        let reconstructed = pca.reconstruct(&of.originals);
+        let clamped: Vec<f32> = reconstructed.iter().map(|value| value.clamp(0.0, 1.0)).collect();
         let psnr = |back: &[f32]| mean_psnr(&of.originals, back, self.shape.iter().product()).unwrap_or_default();
-        Ok(Baseline { psnr: psnr(&given_back), clamped_psnr: psnr(&clamped), given_back })
+        Ok(Baseline { psnr: psnr(&reconstructed), clamped_psnr: psnr(&clamped), reconstructed })
     }
 
-    /// What the network sees of a split: its images, or what the augmentation makes of them when nothing is drawn.
+    /// The network's input for a split: its images after the augmentation without random choices.
     fn seen(&self, split: &Split) -> Result<Vec<f32>> {
         match &self.checkpoint.recipe.augment {
             None => Ok(images(split)),
@@ -167,22 +165,22 @@ impl Reconstructor {
 }
 
 impl Reconstruction {
-    /// How many images there are.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.originals.len() / self.values()
     }
-    /// Whether there is none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.originals.is_empty()
     }
-    /// Image `number` and what was given back of it; nothing where there is no such image.
+    /// Image `number` and its reconstruction. `None` when there is no such image.
     pub fn pair(&self, number: usize) -> Option<(&[f32], &[f32])> {
         let range = number * self.values()..(number + 1) * self.values();
-        Some((self.originals.get(range.clone())?, self.given_back.get(range)?))
+        Some((self.originals.get(range.clone())?, self.reconstructed.get(range)?))
     }
-    /// Mean [`super::psnr`] of the images in dB; nothing where there are none.
+    /// The mean PSNR of the reconstructions in dB. `None` when there are no images.
     pub fn psnr(&self) -> Option<f64> {
-        mean_psnr(&self.originals, &self.given_back, self.values())
+        mean_psnr(&self.originals, &self.reconstructed, self.values())
     }
 
     fn values(&self) -> usize {
@@ -190,7 +188,7 @@ impl Reconstruction {
     }
 }
 
-/// A split's images, one after another, bytes divided by 255.
+/// The concatenated images of a split. Bytes are divided by 255.
 fn images(split: &Split) -> Vec<f32> {
     (0..split.len()).filter_map(|number| split.image(number)).flatten().collect()
 }

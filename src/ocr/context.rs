@@ -1,35 +1,34 @@
-//! What a character is in its word.
+//! Decides ambiguous characters by the other characters of their word.
 //!
-//! No network tells an O from a 0 by its form alone, nor a small l from an I. In a word the others decide: after a letter comes
-//! a letter, after a Q most likely a U. A word is taken for a chain in which each character depends on the one before it
-//! (A. Markov, 1913), with the counts of English text; what the network says of each form is what is seen of the chain. The
-//! probability of each character, given all forms of its word, comes from going through the chain forwards and backwards (L. Baum
-//! et al., 1970). Where forms are clear they outweigh what is usual: words that no one has counted are read as they are written.
+//! The shapes of O and 0, or of l and I, are the same. The word decides: after a letter usually comes a letter, after a Q a U.
+//! A word is a hidden Markov model. Each character depends on the one before it, with transition probabilities counted in
+//! English text. The probabilities of the network are the emissions. The forward-backward algorithm (L. Baum et al., 1970)
+//! gives the probability of each character. Clear shapes outweigh the transitions, so unusual words are read correctly.
 
 use std::sync::LazyLock;
 
-/// How often each letter follows each in English words, see `scripts/count_letters.py`.
-const COUNTED: &str = include_str!("../../data/letters.txt");
+/// How often each letter follows each other letter in English words, see `scripts/count_letters.py`.
+const COUNTS: &str = include_str!("../../data/letters.txt");
 const LETTERS: usize = 26;
 const DIGITS: usize = 10;
-/// What a character may be: a letter, a digit; the last number is none, as before a word and after it.
+/// The states: letters, digits, and `NONE` for the beginning and the end of a word.
 const KINDS: usize = LETTERS + DIGITS;
 const NONE: usize = KINDS;
 
-/// Words that begin with a digit, of all words.
+/// The fraction of words that begin with a digit.
 const NUMBERS: f32 = 0.12;
-/// How often another digit follows a digit, a letter a digit, and a digit a letter.
+/// The probabilities of a digit after a digit, a letter after a digit, and a digit after a letter.
 const DIGIT_AFTER_DIGIT: f32 = 0.6;
 const LETTER_AFTER_DIGIT: f32 = 0.02;
 const DIGIT_AFTER_LETTER: f32 = 0.003;
-/// What is never counted is as likely as that many counts of a thousand.
+/// Smoothing: this many counts in a thousand are added to each pair of letters.
 const UNSEEN: f32 = 2.0;
-/// How much the chain weighs against the forms, whose probabilities are not independent of one another in one hand.
+/// The exponent of the transition probabilities. It is below 1 because they count too much otherwise.
 const WEIGHT: f32 = 0.9;
 
-/// The weights of all steps of a chain, by the character before and the one after.
+/// The weighted transition probabilities, by the character before and the one after.
 static STEPS: LazyLock<Vec<[f32; KINDS + 1]>> = LazyLock::new(|| {
-    let rows = COUNTED.lines().map(|line| line.split_whitespace().filter_map(|word| word.parse().ok()).collect());
+    let rows = COUNTS.lines().map(|line| line.split_whitespace().filter_map(|word| word.parse().ok()).collect());
     let counts: Vec<Vec<f32>> = rows.collect();
     let letters = |row: usize, column: usize| {
         let row = counts.get(row).map_or(&[][..], Vec::as_slice);
@@ -39,7 +38,7 @@ static STEPS: LazyLock<Vec<[f32; KINDS + 1]>> = LazyLock::new(|| {
     };
     let digits = DIGITS as f32;
     let step = |before: usize, after: usize| match (before, after) {
-        // In the counts the first row is a word's begin, and the last column its end.
+        // The first row of the counts is the beginning of a word, the last column its end.
         (NONE, NONE) => 0.0,
         (NONE, 0..LETTERS) => (1.0 - NUMBERS) * letters(0, after),
         (NONE, _) => NUMBERS / digits,
@@ -53,7 +52,7 @@ static STEPS: LazyLock<Vec<[f32; KINDS + 1]>> = LazyLock::new(|| {
     (0..=KINDS).map(|before| std::array::from_fn(|after| step(before, after).powf(WEIGHT))).collect()
 });
 
-/// A character's number; none for other characters than letters and digits.
+/// The state of a character. `None` for other characters than letters and digits.
 fn number(character: char) -> Option<usize> {
     match character.to_ascii_uppercase() {
         letter @ 'A'..='Z' => Some(letter as usize - 'A' as usize),
@@ -62,8 +61,7 @@ fn number(character: char) -> Option<usize> {
     }
 }
 
-/// A step's weight. Characters that are neither letters nor digits are as likely after any, and any after them, as all are on
-/// the mean.
+/// The transition probability. It is uniform before and after characters that are neither letters nor digits.
 fn step(before: Option<usize>, after: Option<usize>) -> f32 {
     match (before, after) {
         (Some(before), Some(after)) => STEPS[before][after],
@@ -71,7 +69,7 @@ fn step(before: Option<usize>, after: Option<usize>) -> f32 {
     }
 }
 
-/// The probability of each of the `known` characters at each place of a word, given what the network says of each form.
+/// The probability of each of the `known` characters at each position of a word, from the probabilities of the network.
 pub(super) fn decide(known: &[char], word: &[&[f32]]) -> Vec<Vec<f32>> {
     let numbers: Vec<Option<usize>> = known.iter().map(|&character| number(character)).collect();
     let mut before: Vec<Vec<f32>> = Vec::with_capacity(word.len());
@@ -85,7 +83,7 @@ pub(super) fn decide(known: &[char], word: &[&[f32]]) -> Vec<Vec<f32>> {
         let reached = normalised(numbers.iter().zip(*forms).map(reached).collect());
         before.push(reached);
     }
-    // From the end: what is to come, given each character here.
+    // The backward pass.
     let mut after: Vec<f32> = numbers.iter().map(|&last| step(last, Some(NONE))).collect();
     for (place, forms) in word.iter().enumerate().rev() {
         before[place] = normalised(before[place].iter().zip(&after).map(|(a, b)| a * b).collect());
@@ -97,7 +95,7 @@ pub(super) fn decide(known: &[char], word: &[&[f32]]) -> Vec<Vec<f32>> {
     before
 }
 
-/// Numbers as shares of their sum.
+/// Divides numbers by their sum.
 fn normalised(mut shares: Vec<f32>) -> Vec<f32> {
     let sum: f32 = shares.iter().sum();
     if sum > 0.0 {
@@ -122,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_table_holds_a_row_a_letter_and_its_steps_are_probabilities() {
-        assert_eq!(COUNTED.lines().count(), LETTERS + 1);
+        assert_eq!(COUNTS.lines().count(), LETTERS + 1);
         for (before, row) in STEPS.iter().enumerate() {
             let sum: f32 = row.iter().map(|weight| weight.powf(1.0 / WEIGHT)).sum();
             assert!((sum - 1.0).abs() < 0.01, "{before}: {sum}");
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_decide_between_letters_and_clear_forms_between_all() {
+    fn letters_decide_between_letters_unless_shapes_are_clear() {
         let stroke: &[f32] = &[0.0, 0.0, 0.5, 0.5, 0.0, 0.0];
         let round: &[f32] = &[0.6, 0.0, 0.0, 0.0, 0.4, 0.0];
         let letter: &[f32] = &[0.0, 1.0, 0.0, 0.0, 0.0, 0.0];

@@ -1,46 +1,47 @@
-//! From an image to its ink: which pixels are written on, whatever the paper's brightness there and whether the writing is
-//! darker or lighter than it.
+//! Separates ink from paper. The paper may be unevenly lit, and the ink may be darker or lighter than the paper.
 //!
-//! Light on paper changes slowly, writing does not: the paper's brightness is the median of each of many blocks, between whose
-//! middles it is interpolated. What is ink is told by its contrast to the paper there, at a level found by Otsu's method
-//! (N. Otsu, "A threshold selection method from gray-level histograms", 1979) among what rises above the paper's own noise.
+//! The brightness of paper changes slowly across an image. It is the median of each of many blocks, interpolated between
+//! their centres. A pixel is ink if its contrast to the paper is high enough. Otsu's method finds that threshold (N. Otsu,
+//! "A threshold selection method from gray-level histograms", 1979) among the pixels above the noise of the paper.
 
-use image::{DynamicImage, GrayImage, Luma, imageops};
+use image::{DynamicImage, GrayImage, imageops};
 use imageproc::contrast::otsu_level;
 use imageproc::filter::box_filter;
 use rayon::prelude::*;
 
-/// Images of more pixels are read at a smaller scale: four megapixels show letters of a densely written page.
+use crate::images::grey::grey_on_white;
+
+/// Larger images are reduced to this number of pixels, which is enough for a densely written page.
 const MOST_PIXELS: f64 = 4.2e6;
-/// Blocks in the shorter side of an image.
+/// Blocks along the shorter side of an image.
 const BLOCKS: u32 = 24;
-/// The smallest and largest side of a block in pixels.
+/// The minimum and maximum side of a block in pixels.
 const BLOCK_SIDES: (u32, u32) = (16, 64);
-/// What stands out from the paper by less, of the whole range of brightness, is not writing: a camera's own noise.
+/// The minimum contrast of ink, of 255. Less may be the noise of a camera.
 const LEAST_CONTRAST: u8 = 20;
-/// What is above this part of the level belongs to a stroke whose middle is above the level.
+/// A pixel above this fraction of the threshold is ink if it is connected to pixels above the threshold.
 const FAINT: f32 = 0.6;
 
 /// The ink of an image.
 #[derive(Clone, Debug)]
-pub(super) struct Ink {
-    /// How far each pixel stands out from the paper towards the ink's side, of 255.
+pub(super) struct InkMap {
+    /// The contrast of each pixel to the paper, of 255. It is 0 on the side opposite to the ink's.
     pub contrast: GrayImage,
-    /// From here on a pixel is ink, if it hangs together with a strong one.
+    /// The threshold for pixels that are connected to a strong one.
     pub weak: u8,
-    /// From here on it is ink by itself.
+    /// The threshold above which a pixel is ink.
     pub strong: u8,
     /// Whether the ink is lighter than the paper.
     pub light: bool,
-    /// Pixels of the given image over those of `contrast`, along a side.
+    /// The side of the original image divided by the side of `contrast`.
     pub scale: f64,
 }
 
-/// Finds the ink of an image; none where nothing stands out from the paper.
-pub(super) fn find(image: &DynamicImage) -> Option<Ink> {
+/// Finds the ink of an image. `None` when there is none.
+pub(super) fn find(image: &DynamicImage) -> Option<InkMap> {
     let grey = grey_on_white(image);
     let (grey, scale) = reduced(grey);
-    // A camera's noise is of single pixels; strokes are wider. Small images have no pixels to lose.
+    // Smoothing removes the noise of single pixels. Strokes are wider, except in small images.
     let grey = if grey.width().min(grey.height()) >= 400 { box_filter(&grey, 1, 1) } else { grey };
     let paper = paper(&grey);
     let sides = Sides::of(&grey, &paper);
@@ -48,22 +49,10 @@ pub(super) fn find(image: &DynamicImage) -> Option<Ink> {
     let contrast = contrast(&grey, &paper, light);
     let floor = sides.noise(light).max(LEAST_CONTRAST);
     let (weak, strong) = levels(&contrast, floor)?;
-    Some(Ink { contrast, weak, strong, light, scale })
+    Some(InkMap { contrast, weak, strong, light, scale })
 }
 
-/// Grey; what is transparent is white, as it is on a page.
-fn grey_on_white(image: &DynamicImage) -> GrayImage {
-    if !image.color().has_alpha() {
-        return image.to_luma8();
-    }
-    let pixels = image.to_luma_alpha8();
-    GrayImage::from_fn(pixels.width(), pixels.height(), |x, y| {
-        let [luma, alpha] = pixels.get_pixel(x, y).0.map(u32::from);
-        Luma([((luma * alpha + 255 * (255 - alpha)) / 255) as u8])
-    })
-}
-
-/// The image with no more pixels than are needed, and the factor by which it shrank.
+/// Reduces a large image. Returns the factor, too.
 fn reduced(grey: GrayImage) -> (GrayImage, f64) {
     let (width, height) = (f64::from(grey.width()), f64::from(grey.height()));
     let factor = (width * height / MOST_PIXELS).sqrt();
@@ -74,17 +63,17 @@ fn reduced(grey: GrayImage) -> (GrayImage, f64) {
     (imageops::thumbnail(&grey, side(width), side(height)), factor)
 }
 
-/// The paper's brightness, as medians of blocks.
+/// The brightness of the paper as medians of blocks.
 struct Paper {
-    /// A value a block.
+    /// One value for each block.
     medians: Vec<u8>,
     columns: usize,
     rows: usize,
-    /// A block's side in pixels.
+    /// The side of a block in pixels.
     side: f32,
 }
 
-/// Measures the paper of an image.
+/// Estimates the brightness of the paper.
 fn paper(grey: &GrayImage) -> Paper {
     let (width, height) = grey.dimensions();
     let side = (width.min(height) / BLOCKS).clamp(BLOCK_SIDES.0, BLOCK_SIDES.1);
@@ -101,7 +90,7 @@ fn paper(grey: &GrayImage) -> Paper {
         quantile(&histogram, 0.5)
     };
     let medians: Vec<u8> = (0..columns * rows).into_par_iter().map(median).collect();
-    // A block full of ink has paper around it.
+    // The median of neighbouring blocks helps where a block is full of ink.
     let (columns, rows) = (columns as usize, rows as usize);
     let around = |number: usize| {
         let (x, y) = (number % columns, number / columns);
@@ -117,7 +106,7 @@ fn paper(grey: &GrayImage) -> Paper {
 }
 
 impl Paper {
-    /// The paper's brightness along a row of pixels.
+    /// Computes the brightness of the paper along a row of pixels.
     fn row(&self, y: u32, into: &mut [f32]) {
         let (above, below, down) = between(y as f32 / self.side, self.rows);
         let column = |x: usize| {
@@ -132,16 +121,16 @@ impl Paper {
     }
 }
 
-/// The two blocks between whose middles a place lies, and how far it is from the first to the second.
+/// The two blocks whose centres surround a position, and the interpolation weight of the second one.
 fn between(place: f32, count: usize) -> (usize, usize, f32) {
     let from_first = (place - 0.5).clamp(0.0, count as f32 - 1.0);
     let first = from_first as usize;
     (first, (first + 1).min(count - 1), from_first - first as f32)
 }
 
-/// The value below which a part of a histogram's entries lies.
-fn quantile(histogram: &[u32; 256], part: f64) -> u8 {
-    let wanted = (f64::from(histogram.iter().sum::<u32>()) * part) as u32;
+/// A quantile of a histogram: the value that a `fraction` of the entries is below.
+fn quantile(histogram: &[u32; 256], fraction: f64) -> u8 {
+    let wanted = (f64::from(histogram.iter().sum::<u32>()) * fraction) as u32;
     let mut seen = 0;
     let found = histogram.iter().position(|count| {
         seen += count;
@@ -150,21 +139,21 @@ fn quantile(histogram: &[u32; 256], part: f64) -> u8 {
     found.unwrap_or(255) as u8
 }
 
-/// How far pixels stand out from the paper, to either side: histograms of the distance, of 255.
+/// Histograms of the contrast of pixels that are darker and lighter than the paper.
 struct Sides {
     darker: [u32; 256],
     lighter: [u32; 256],
 }
 
-/// The contrast of a pixel to the paper, which shadows leave as it is: of dark ink its share of the light that is missing, of
-/// light ink what it adds as a share of both (A. Michelson's), by half more, so that white on grey is as far as black on white.
-fn stands_out(value: u8, paper: f32, light: bool) -> f32 {
+/// The contrast of a pixel to the paper. It does not depend on shadows. For dark ink it is the fraction of light that is
+/// missing. For light ink it is 1.5 times the Michelson contrast, so that white on grey counts like black on white.
+fn pixel_contrast(value: u8, paper: f32, light: bool) -> f32 {
     let value = f32::from(value);
-    // Very dark paper would make noise of everything.
+    // The constants limit the noise of very dark paper.
     if light { 1.5 * (value - paper) / (value + paper + 32.0) } else { (paper - value) / paper.max(48.0) }
 }
 
-/// A share from 0 to 1 as a byte.
+/// Converts a value from 0 to 1 to a byte.
 fn byte(share: f32) -> u8 {
     (share * 255.0) as u8
 }
@@ -182,7 +171,7 @@ impl Sides {
                 for (&value, &paper) in grey.as_raw()[y as usize * width..].iter().zip(&under) {
                     let light = f32::from(value) > paper;
                     let side = if light { &mut sides.lighter } else { &mut sides.darker };
-                    side[usize::from(byte(stands_out(value, paper, light)))] += 1;
+                    side[usize::from(byte(pixel_contrast(value, paper, light)))] += 1;
                 }
             }
             sides
@@ -197,7 +186,7 @@ impl Sides {
         )
     }
 
-    /// Whether more stands out to the light side, and further, than to the dark one.
+    /// Whether the lighter pixels have more contrast in total than the darker ones.
     fn light_is_ink(&self) -> bool {
         let weight = |side: &[u32; 256]| -> f64 {
             let far = side.iter().enumerate().skip(usize::from(2 * LEAST_CONTRAST));
@@ -206,8 +195,8 @@ impl Sides {
         weight(&self.lighter) > weight(&self.darker)
     }
 
-    /// Above which contrast there is more than the paper's own noise: three deviations, told by the half of the pixels that
-    /// are nearest to it on the ink's side, most of which are paper. What is exactly as the paper belongs to either side.
+    /// The contrast above the noise of the paper: about three standard deviations, estimated from the median contrast on the
+    /// side of the ink, where most pixels are paper. Pixels with exactly the brightness of the paper count for both sides.
     fn noise(&self, light: bool) -> u8 {
         let mut side = if light { self.lighter } else { self.darker };
         side[0] = self.darker[0].max(self.lighter[0]);
@@ -215,7 +204,7 @@ impl Sides {
     }
 }
 
-/// The contrast of every pixel towards the ink's side.
+/// The contrast of every pixel on the side of the ink.
 fn contrast(grey: &GrayImage, paper: &Paper, light: bool) -> GrayImage {
     let width = grey.width() as usize;
     let mut contrast = GrayImage::new(grey.width(), grey.height());
@@ -223,20 +212,20 @@ fn contrast(grey: &GrayImage, paper: &Paper, light: bool) -> GrayImage {
         let mut under = vec![0.0; width];
         paper.row(y as u32, &mut under);
         for ((to, &value), &paper) in row.iter_mut().zip(&grey.as_raw()[y * width..]).zip(&under) {
-            *to = byte(stands_out(value, paper, light).max(0.0));
+            *to = byte(pixel_contrast(value, paper, light).max(0.0));
         }
     });
     contrast
 }
 
-/// The contrasts from which on a pixel may be ink, and is ink; none where too little is above the noise.
+/// The weak and the strong threshold. `None` when too few pixels are above the noise.
 fn levels(contrast: &GrayImage, floor: u8) -> Option<(u8, u8)> {
     let above: Vec<u8> = contrast.iter().copied().filter(|&value| value > floor).collect();
     if above.len() < 8 {
         return None;
     }
     let length = above.len() as u32;
-    // Otsu's method knows no image's form: a row does.
+    // The function wants an image, but its shape does not matter: one row is enough.
     let level = GrayImage::from_raw(length, 1, above).map_or(floor, |row| otsu_level(&row));
     let strong = level.max(floor);
     let weak = ((f32::from(strong) * FAINT) as u8).max(floor);

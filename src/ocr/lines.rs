@@ -1,40 +1,43 @@
-//! Which pieces of ink stand on one line: those whose heights overlap, followed from left to right, so that lines may slope and
-//! bend; and which are too small, too large or too far off to be letters.
+//! Assigns pieces of ink to lines of text. Pieces whose vertical ranges overlap are tracked from left to right, so that lines
+//! may slope and bend. Pieces that are too small, too large or too far away are dropped.
 
 use super::components::Component;
-use super::page::Area;
+use super::page::BoundingBox;
 
-/// Letters are between these parts of the usual letter's height.
+/// The height range of letters, relative to the typical letter height.
 const LETTERS: std::ops::Range<f32> = 0.42..3.2;
-/// Ink that is smaller than that part of the usual letter's height, both ways, is a speck.
+/// Ink smaller than this in both directions, relative to the typical letter height, is a speck.
 const SPECK: f32 = 0.06;
-/// The steepest slope of lines that is looked for, and the number of slopes to either side.
+/// The maximum slope of lines, and the number of slopes to either side that are tried.
 const STEEPEST: f32 = 0.3;
 const SLOPES: i32 = 30;
-/// What overlaps a line by that part of the lower of both belongs to it.
+/// A letter belongs to a line if their vertical overlap exceeds this fraction of the smaller height.
 const SHARED: f32 = 0.45;
-/// Letters by which a line's place is told further on.
+/// The number of nearby letters that define the position of a line.
 const LAST: usize = 6;
 
-/// The writing on one line.
+/// The components of one line.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Row {
-    /// Pieces as high as letters, from left to right.
+pub(super) struct LineComponents {
+    /// Components of the height of letters, from left to right.
     pub letters: Vec<Component>,
-    /// Smaller ones: dots, bars, dashes.
+    /// Smaller components: dots, bars, dashes.
     pub marks: Vec<Component>,
 }
 
-/// The height of a page's usual letter; none where there is no ink.
+/// The typical letter height of a page: the median height, weighted by ink. `None` without ink.
 pub(super) fn letter_height(components: &[Component], width: u32, height: u32) -> Option<f32> {
-    // Desks and shadows beside the page reach into the image from its edge.
-    let foreign = |part: &&Component| {
-        let area = &part.area;
-        let at_edge = area.left == 0 || area.top == 0 || area.right() == width || area.bottom() == height;
-        at_edge && (area.width > width / 4 || area.height > height / 4) && components.len() > 1
+    // Large components at the edge of the image are desks and shadows.
+    let foreign = |component: &&Component| {
+        let bounds = &component.bounds;
+        let at_edge = bounds.left == 0 || bounds.top == 0 || bounds.right() == width || bounds.bottom() == height;
+        at_edge && (bounds.width > width / 4 || bounds.height > height / 4) && components.len() > 1
     };
-    let mut heights: Vec<(u32, u32)> =
-        components.iter().filter(|part| !foreign(part)).map(|part| (part.area.height, part.ink)).collect();
+    let mut heights: Vec<(u32, u32)> = components
+        .iter()
+        .filter(|component| !foreign(component))
+        .map(|component| (component.bounds.height, component.ink))
+        .collect();
     heights.sort_unstable();
     let half = heights.iter().map(|(_, ink)| u64::from(*ink)).sum::<u64>() / 2;
     let mut seen = 0;
@@ -45,21 +48,21 @@ pub(super) fn letter_height(components: &[Component], width: u32, height: u32) -
     middle.map(|&(height, _)| height as f32)
 }
 
-/// Divides the pieces of a page among its lines, from top to bottom.
-pub(super) fn rows(components: Vec<Component>, usual: f32) -> Vec<Row> {
-    let is_speck = |area: &Area| (area.width.max(area.height) as f32) < (SPECK * usual).max(2.0);
+/// Assigns the components of a page to lines, from top to bottom.
+pub(super) fn rows(components: Vec<Component>, letter_height: f32) -> Vec<LineComponents> {
+    let is_speck = |bounds: &BoundingBox| (bounds.width.max(bounds.height) as f32) < (SPECK * letter_height).max(2.0);
     let (mut letters, others): (Vec<Component>, Vec<Component>) =
-        components.into_iter().filter(|part| !is_speck(&part.area)).partition(|part| {
-            let area = &part.area;
-            LETTERS.contains(&(area.height as f32 / usual)) && (area.width as f32) < 12.0 * usual
+        components.into_iter().filter(|component| !is_speck(&component.bounds)).partition(|component| {
+            let bounds = &component.bounds;
+            LETTERS.contains(&(bounds.height as f32 / letter_height)) && (bounds.width as f32) < 12.0 * letter_height
         });
-    let marks = others.into_iter().filter(|part| (part.area.height as f32) < LETTERS.start * usual);
-    letters.sort_by_key(|part| part.area.left + part.area.right());
-    let slope = slope(&letters, usual);
+    let marks = others.into_iter().filter(|component| (component.bounds.height as f32) < LETTERS.start * letter_height);
+    letters.sort_by_key(|component| component.bounds.left + component.bounds.right());
+    let slope = slope(&letters, letter_height);
     let mut tracks = follow(&letters, slope);
     tracks = joined(tracks);
     tracks.sort_by(|a, b| a.middle().total_cmp(&b.middle()));
-    let mut rows: Vec<Row> = vec![Row::default(); tracks.len()];
+    let mut rows: Vec<LineComponents> = vec![LineComponents::default(); tracks.len()];
     let mut row_of = vec![0; letters.len()];
     for (row, track) in tracks.iter().enumerate() {
         track.members.iter().for_each(|member| row_of[member.index] = row);
@@ -68,22 +71,22 @@ pub(super) fn rows(components: Vec<Component>, usual: f32) -> Vec<Row> {
         rows[row].letters.push(letter);
     }
     for mark in marks {
-        let nearest = (0..).zip(&tracks).map(|(row, track): (usize, _)| (row, track.distance(&mark.area, slope)));
+        let nearest = (0..).zip(&tracks).map(|(row, track): (usize, _)| (row, track.distance(&mark.bounds, slope)));
         let nearest = nearest.min_by(|a, b| a.1.total_cmp(&b.1));
-        if let Some((row, _)) = nearest.filter(|(_, distance)| *distance < 0.5 * usual) {
+        if let Some((row, _)) = nearest.filter(|(_, distance)| *distance < 0.5 * letter_height) {
             rows[row].marks.push(mark);
         }
     }
     rows
 }
 
-/// The slope along which the letters' middles lie most together.
-fn slope(letters: &[Component], usual: f32) -> f32 {
-    let bin = usual / 3.0;
+/// The slope along which the centres of the letters are most concentrated.
+fn slope(letters: &[Component], letter_height: f32) -> f32 {
+    let bin = letter_height / 3.0;
     let sharpness = |slope: f32| -> f32 {
-        let mut heights: Vec<f32> = letters.iter().map(|part| middle(&part.area, slope)).collect();
+        let mut heights: Vec<f32> = letters.iter().map(|component| middle(&component.bounds, slope)).collect();
         heights.sort_by(f32::total_cmp);
-        // Pairs that lie closer than a bin: those after the first of each that do.
+        // The number of pairs that are closer than a bin.
         let mut last = 0;
         let mut pairs = 0;
         for (first, height) in heights.iter().enumerate() {
@@ -95,22 +98,22 @@ fn slope(letters: &[Component], usual: f32) -> f32 {
         pairs as f32
     };
     let slopes = (-SLOPES..=SLOPES).map(|step| step as f32 * STEEPEST / SLOPES as f32);
-    // Where little is written, level is as likely as it can be.
+    // Prefer horizontal lines when there are few letters.
     let worth = |slope: f32| sharpness(slope) * (1.0 - slope.abs());
     slopes.map(|slope| (slope, worth(slope))).max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0.0, |(slope, _)| slope)
 }
 
-/// A box's middle column.
-fn across(area: &Area) -> f32 {
-    area.left as f32 + area.width as f32 / 2.0
+/// The centre column of a box.
+fn across(bounds: &BoundingBox) -> f32 {
+    bounds.left as f32 + bounds.width as f32 / 2.0
 }
 
-/// The height of a box's middle, with the slope taken out.
-fn middle(area: &Area, slope: f32) -> f32 {
-    area.top as f32 + area.height as f32 / 2.0 - slope * across(area)
+/// The centre row of a box, corrected for the slope.
+fn middle(bounds: &BoundingBox, slope: f32) -> f32 {
+    bounds.top as f32 + bounds.height as f32 / 2.0 - slope * across(bounds)
 }
 
-/// A letter of a line, with the slope taken out.
+/// A letter of a line, corrected for the slope.
 #[derive(Clone, Copy, Debug)]
 struct Member {
     index: usize,
@@ -121,21 +124,21 @@ struct Member {
 }
 
 impl Member {
-    fn of(index: usize, area: &Area, slope: f32) -> Self {
-        let (middle, half) = (middle(area, slope), area.height as f32 / 2.0);
-        let (left, right) = (area.left as f32, area.right() as f32);
+    fn of(index: usize, bounds: &BoundingBox, slope: f32) -> Self {
+        let (middle, half) = (middle(bounds, slope), bounds.height as f32 / 2.0);
+        let (left, right) = (bounds.left as f32, bounds.right() as f32);
         Self { index, left, right, top: middle - half, bottom: middle + half }
     }
 }
 
-/// A line as it is followed.
+/// A line that is being tracked.
 #[derive(Clone, Debug, Default)]
 struct Track {
     members: Vec<Member>,
 }
 
 impl Track {
-    /// Top and bottom of the line near a column: of the members nearest to it, the mean.
+    /// The top and bottom of the line near a column: the mean of the nearest members.
     fn band(&self, column: f32) -> (f32, f32) {
         let after = self.members.partition_point(|member| (member.left + member.right) / 2.0 < column);
         let first = after.saturating_sub(LAST / 2).min(self.members.len().saturating_sub(LAST));
@@ -144,17 +147,17 @@ impl Track {
         (mean(|member| member.top), mean(|member| member.bottom))
     }
 
-    /// What a letter shares with the line's height, of the lower of both.
+    /// The vertical overlap of a letter and the line, as a fraction of the smaller height.
     fn shares(&self, letter: &Member) -> f32 {
         let (top, bottom) = self.band((letter.left + letter.right) / 2.0);
         let shared = letter.bottom.min(bottom) - letter.top.max(top);
         shared / (bottom - top).min(letter.bottom - letter.top).max(1.0)
     }
 
-    /// How far a mark is from the line's height.
-    fn distance(&self, area: &Area, slope: f32) -> f32 {
-        let (top, bottom) = self.band(across(area));
-        let place = middle(area, slope);
+    /// The vertical distance of a mark from the line.
+    fn distance(&self, bounds: &BoundingBox, slope: f32) -> f32 {
+        let (top, bottom) = self.band(across(bounds));
+        let place = middle(bounds, slope);
         (top - place).max(place - bottom).max(0.0)
     }
 
@@ -164,11 +167,11 @@ impl Track {
     }
 }
 
-/// Follows lines through letters that are sorted from left to right.
+/// Tracks lines through letters that are sorted from left to right.
 fn follow(letters: &[Component], slope: f32) -> Vec<Track> {
     let mut tracks: Vec<Track> = Vec::new();
     for (index, letter) in letters.iter().enumerate() {
-        let member = Member::of(index, &letter.area, slope);
+        let member = Member::of(index, &letter.bounds, slope);
         let best = tracks.iter_mut().map(|track| (track.shares(&member), track));
         let best = best.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(shared, _)| *shared > SHARED);
         match best {
@@ -179,7 +182,7 @@ fn follow(letters: &[Component], slope: f32) -> Vec<Track> {
     tracks
 }
 
-/// Joins lines that are pieces of one: of which each overlaps the other's height where they come nearest.
+/// Joins tracks that are parts of one line, because they overlap vertically where they are nearest.
 fn joined(mut tracks: Vec<Track>) -> Vec<Track> {
     tracks.sort_by_key(|track| std::cmp::Reverse(track.members.len()));
     let mut whole: Vec<Track> = Vec::new();
@@ -202,27 +205,27 @@ fn joined(mut tracks: Vec<Track>) -> Vec<Track> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::components::Run;
+    use super::super::components::PixelRun;
     use super::*;
 
     fn block(left: u32, top: u32, width: u32, height: u32) -> Component {
-        Component::of((top..top + height).map(|y| Run { y, from: left, to: left + width }).collect()).expect("ink")
+        Component::of((top..top + height).map(|y| PixelRun { y, from: left, to: left + width }).collect()).expect("ink")
     }
 
     #[test]
     fn sloping_lines_stay_apart() {
-        // Two lines that fall by 60 over 1200 pixels, 55 apart, of letters 30 high.
+        // Two lines, 55 pixels apart, that fall by 60 over 1200 pixels. Letters are 30 high.
         let mut components = Vec::new();
         for x in 0..24 {
             for line in 0..2 {
                 components.push(block(50 * x, 100 + 5 * x / 2 + 55 * line, 20, 30));
             }
         }
-        let usual = letter_height(&components, 1300, 400).expect("ink");
-        let rows = rows(components, usual);
-        assert_eq!(usual, 30.0);
+        let letter_height = letter_height(&components, 1300, 400).expect("ink");
+        let rows = rows(components, letter_height);
+        assert_eq!(letter_height, 30.0);
         assert_eq!(rows.iter().map(|row| row.letters.len()).collect::<Vec<_>>(), [24, 24]);
-        assert!(rows[0].letters.windows(2).all(|pair| pair[0].area.left < pair[1].area.left));
+        assert!(rows[0].letters.windows(2).all(|pair| pair[0].bounds.left < pair[1].bounds.left));
     }
 
     #[test]
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn no_ink_has_no_height() {
+    fn without_ink_there_is_no_letter_height() {
         assert_eq!(letter_height(&[], 10, 10), None);
     }
 }

@@ -1,103 +1,110 @@
-//! Reading: capitals and digits that a photo shows, line by line.
+//! Optical character recognition: reads handwritten capitals and digits in photos.
 //!
-//! The way of an image: its `ink`, without `rules`, falls into `parts`; parts stand on `lines`; what the
-//! network is surest of makes `letters` of a line's parts, each drawn (`crop`) as the network's training data are; gaps
-//! make `words` of letters, and a word decides (`context`) what a letter is where its form does not.
+//! The steps, each in a file of its own:
+//! 1. `ink` separates ink from paper, and `ruled_lines` removes the lines of ruled paper.
+//! 2. `components` finds the connected components of the ink.
+//! 3. `orientation` decides which way is up.
+//! 4. `lines` assigns components to lines of text.
+//! 5. `letters` joins and cuts components into letters. `crop` draws each one like the training data of the network, and
+//!    `reader` runs the network.
+//! 6. `words` divides lines into words, and `context` uses the other letters of a word where a shape is ambiguous.
 
 mod components;
 mod context;
 mod crop;
+pub mod evaluate;
 mod ink;
 mod letters;
 mod lines;
-pub mod measure;
 mod orientation;
 mod overlay;
 mod page;
-pub mod pages;
 mod reader;
-mod rules;
+mod ruled_lines;
+pub mod synthetic;
 #[cfg(feature = "reports")]
 mod web;
 mod words;
 
 pub use overlay::overlay;
-pub use page::{Area, Character, Guess, Line, Page, Word};
+pub use page::{BoundingBox, Character, Guess, PageText, TextLine, Word};
 pub use reader::Reader;
 #[cfg(feature = "reports")]
-pub use web::{Seen, html};
+pub use web::{ReadImage, html};
 
 use image::DynamicImage;
 
 use crate::Result;
 
-/// The least mean confidence of a page, and of a line on it, for [`believable`]. Lines of generated pages have 0.66 and more, photos
-/// of scenes mostly below 0.5.
-const PAGE: f64 = 0.6;
-const LINE: f64 = 0.4;
+/// The minimum mean confidence of a page for [`is_writing`]. Lines of synthetic pages have at least 0.66, photos of scenes
+/// mostly less than 0.5.
+const MIN_PAGE: f64 = 0.6;
+/// The minimum mean confidence of a line.
+const MIN_LINE: f64 = 0.4;
+/// This value divided by the number of characters is added to the minimum, because few characters may be confident by chance.
 const FEW: f64 = 0.3;
 
-/// What a caller may want otherwise.
+/// Options for reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Take every character for what the network takes it for, whatever its word.
+    /// Do not use the other characters of a word: each character is what the network predicts.
     pub raw: bool,
 }
 
-/// Reads an image: [`read_with`], with [`ReadOptions::default`].
+/// Reads an image with [`ReadOptions::default`].
 ///
 /// # Errors
 /// As [`read_with`].
-pub async fn read(image: &DynamicImage, reader: &mut Reader) -> Result<Page> {
+pub async fn read(image: &DynamicImage, reader: &mut Reader) -> Result<PageText> {
     read_with(image, reader, ReadOptions::default()).await
 }
 
-/// Reads an image. One that shows no writing gives a page without lines.
+/// Reads an image. An image without writing gives a page without lines.
 ///
-/// The image may be of any size: above four megapixels it is reduced first. Dark writing on light paper and light writing on
-/// dark are told apart, and an image that lies on its side or upside down is turned, where the network is surer of the letters then.
+/// The image may have any size; above four megapixels it is reduced first. The writing may be dark on light or light on
+/// dark. The image may be rotated by 90, 180 or 270 degrees: the orientation with the highest confidence is used.
 ///
 /// # Errors
-/// When the reader's device is lost.
-pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: ReadOptions) -> Result<Page> {
-    let empty = Page { width: image.width(), height: image.height(), ..Page::default() };
+/// When the device of the reader is lost.
+pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: ReadOptions) -> Result<PageText> {
+    let empty = PageText { width: image.width(), height: image.height(), ..PageText::default() };
     let Some(mut ink) = ink::find(image) else { return Ok(empty) };
-    rules::remove(&mut ink);
+    ruled_lines::remove(&mut ink);
     let mut components = components::find(&ink);
-    let size = |ink: &ink::Ink| (ink.contrast.width(), ink.contrast.height());
+    let size = |ink: &ink::InkMap| (ink.contrast.width(), ink.contrast.height());
     let (width, height) = size(&ink);
-    let Some(usual) = lines::letter_height(&components, width, height) else { return Ok(empty) };
-    let orientation = orientation::find(&components, usual, reader).await?;
-    if orientation != orientation::Orientation::None {
+    let Some(letter_height) = lines::letter_height(&components, width, height) else { return Ok(empty) };
+    let orientation = orientation::find(&components, letter_height, reader).await?;
+    if orientation != orientation::Orientation::Upright {
         ink.contrast = orientation.apply(&ink.contrast);
         components = components::find(&ink);
     }
     let (width, height) = size(&ink);
-    let Some(usual) = lines::letter_height(&components, width, height) else { return Ok(empty) };
-    let letters = letters::find(lines::rows(components, usual), usual, reader).await?;
-    let place = |area: &Area| scaled(&orientation.back(area, width, height), ink.scale, &empty);
+    let Some(letter_height) = lines::letter_height(&components, width, height) else { return Ok(empty) };
+    let letters = letters::find(lines::rows(components, letter_height), letter_height, reader).await?;
+    let place = |bounds: &BoundingBox| scaled(&orientation.back(bounds, width, height), ink.scale, &empty);
     let lines = words::lines(&letters, reader, options.raw, place);
-    let page = Page { turned: orientation.degrees(), light_ink: ink.light, lines, ..empty.clone() };
-    Ok(if believable(page.characters(), PAGE) {
-        let written = |line: &Line| believable(line.characters(), LINE);
-        Page { lines: page.lines.into_iter().filter(written).collect(), ..page }
+    let page = PageText { turned: orientation.degrees(), light_ink: ink.light, lines, ..empty.clone() };
+    Ok(if is_writing(page.characters(), MIN_PAGE) {
+        let written = |line: &TextLine| is_writing(line.characters(), MIN_LINE);
+        PageText { lines: page.lines.into_iter().filter(written).collect(), ..page }
     } else {
         empty
     })
 }
 
-/// Whether what was read is writing: the mean of its characters' confidences is `least` and, as few may be sure by chance, by
-/// [`FEW`] over their number more.
-fn believable<'a>(characters: impl Iterator<Item = &'a Character>, least: f64) -> bool {
+/// Whether characters are writing and not something else: their mean confidence is at least `least`, and more if they are
+/// few ([`FEW`]).
+fn is_writing<'a>(characters: impl Iterator<Item = &'a Character>, least: f64) -> bool {
     let (sum, count) =
         characters.fold((0.0, 0.0), |(sum, count), character| (sum + character.best.confidence, count + 1.0));
     count > 0.0 && sum / count >= least + FEW / count
 }
 
-/// A box of a reduced image in the image itself.
-fn scaled(area: &Area, factor: f64, page: &Page) -> Area {
+/// Scales a box of the reduced image to the original image.
+fn scaled(bounds: &BoundingBox, factor: f64, page: &PageText) -> BoundingBox {
     let scale = |pixels: u32, most: u32| ((f64::from(pixels) * factor).round() as u32).min(most);
-    let (left, top) = (scale(area.left, page.width), scale(area.top, page.height));
-    let (right, bottom) = (scale(area.right(), page.width), scale(area.bottom(), page.height));
-    Area { left, top, width: right - left, height: bottom - top }
+    let (left, top) = (scale(bounds.left, page.width), scale(bounds.top, page.height));
+    let (right, bottom) = (scale(bounds.right(), page.width), scale(bounds.bottom(), page.height));
+    BoundingBox { left, top, width: right - left, height: bottom - top }
 }

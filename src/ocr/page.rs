@@ -1,10 +1,10 @@
-//! What was read: a page of lines of words of characters, each with its place in the image.
+//! The result of reading: a page of lines, words and characters, each with its bounding box.
 
 use std::fmt;
 
 /// A rectangle of pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Area {
+pub struct BoundingBox {
     /// The leftmost column.
     pub left: u32,
     /// The topmost row.
@@ -15,115 +15,114 @@ pub struct Area {
     pub height: u32,
 }
 
-impl Area {
-    /// The column after the rightmost.
+impl BoundingBox {
+    /// The column after the last one.
     pub fn right(&self) -> u32 {
         self.left + self.width
     }
-    /// The row after the lowest.
+    /// The row after the last one.
     pub fn bottom(&self) -> u32 {
         self.top + self.height
     }
-    /// The smallest rectangle that holds both.
+    /// The smallest box around both.
     #[must_use]
     pub fn with(&self, other: &Self) -> Self {
         let (left, top) = (self.left.min(other.left), self.top.min(other.top));
         let (right, bottom) = (self.right().max(other.right()), self.bottom().max(other.bottom()));
         Self { left, top, width: right - left, height: bottom - top }
     }
-    /// The smallest rectangle that holds all; none of none.
-    pub fn around<'a>(areas: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
-        areas.into_iter().copied().reduce(|all, next| all.with(&next))
+    /// The smallest box around all. `None` for no boxes.
+    pub fn around<'a>(boxes: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        boxes.into_iter().copied().reduce(|all, next| all.with(&next))
     }
-    /// What both have in common over what either has, from 0 to 1.
+    /// The intersection over union, from 0 to 1.
     pub fn overlap(&self, other: &Self) -> f64 {
         let shared = |from: u32, to: u32| f64::from(to.saturating_sub(from));
         let width = shared(self.left.max(other.left), self.right().min(other.right()));
         let height = shared(self.top.max(other.top), self.bottom().min(other.bottom()));
-        let size = |area: &Self| f64::from(area.width) * f64::from(area.height);
+        let size = |bounds: &Self| f64::from(bounds.width) * f64::from(bounds.height);
         let common = width * height;
         if common > 0.0 { common / (size(self) + size(other) - common) } else { 0.0 }
     }
 }
 
-/// Something that a character may be, and how sure that is, from 0 to 1.
+/// A possible reading of a character, with its confidence.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Guess {
     /// The character.
     pub character: char,
-    /// Its share of all that it may be.
+    /// The probability, from 0 to 1.
     pub confidence: f64,
 }
 
-/// A character that was found.
+/// A character that was read.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Character {
-    /// What it was taken for, in its word.
+    /// The most likely reading, given the other characters of its word.
     #[serde(flatten)]
     pub best: Guess,
-    /// What it is else, if not that.
+    /// The second most likely reading.
     pub second: Option<Guess>,
-    /// What the network takes it for by its form alone.
+    /// The network's prediction without the other characters.
     pub alone: char,
-    /// The box around its ink, in pixels of the image as it was given.
+    /// The box around its ink, in pixels of the original image.
     #[serde(rename = "box")]
-    pub area: Area,
+    pub bounds: BoundingBox,
 }
 
-/// Characters without a space between them.
+/// A word: characters without a space between them.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Word {
     /// Its characters as text.
     pub text: String,
-    /// The box around all.
+    /// The box around all of them.
     #[serde(rename = "box")]
-    pub area: Area,
+    pub bounds: BoundingBox,
     /// From left to right.
     pub characters: Vec<Character>,
 }
 
-/// Words on one baseline.
+/// A line: words on one baseline.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Line {
-    /// Its words as text, a space between each two.
+pub struct TextLine {
+    /// Its words as text, separated by spaces.
     pub text: String,
-    /// The box around all.
+    /// The box around all of them.
     #[serde(rename = "box")]
-    pub area: Area,
+    pub bounds: BoundingBox,
     /// From left to right.
     pub words: Vec<Word>,
 }
 
-/// What an image says.
+/// The text of an image.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Page {
-    /// Columns of the image.
+pub struct PageText {
+    /// The width of the image in pixels.
     pub width: u32,
-    /// Its rows.
+    /// The height of the image in pixels.
     pub height: u32,
-    /// By how many degrees it had to be turned clockwise to be read: 0, 90, 180 or 270. Boxes are those of the image as it was
-    /// given.
+    /// The clockwise rotation in degrees before reading: 0, 90, 180 or 270. Boxes are always those of the original image.
     pub turned: u32,
-    /// Whether the writing is lighter than what it stands on.
+    /// Whether the writing is lighter than its background.
     pub light_ink: bool,
     /// Its lines, from top to bottom.
-    pub lines: Vec<Line>,
+    pub lines: Vec<TextLine>,
 }
 
 impl Word {
-    /// A word of at least one character; none of none.
+    /// Makes a word. `None` for no characters.
     pub(super) fn of(characters: Vec<Character>) -> Option<Self> {
-        let area = Area::around(characters.iter().map(|character| &character.area))?;
-        Some(Self { text: characters.iter().map(|character| character.best.character).collect(), area, characters })
+        let bounds = BoundingBox::around(characters.iter().map(|character| &character.bounds))?;
+        Some(Self { text: characters.iter().map(|character| character.best.character).collect(), bounds, characters })
     }
 }
 
-impl Line {
-    /// A line of at least one word; none of none.
+impl TextLine {
+    /// Makes a line. `None` for no words.
     pub(super) fn of(words: Vec<Word>) -> Option<Self> {
-        let area = Area::around(words.iter().map(|word| &word.area))?;
+        let bounds = BoundingBox::around(words.iter().map(|word| &word.bounds))?;
         let text = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
-        Some(Self { text, area, words })
+        Some(Self { text, bounds, words })
     }
     /// Its characters from left to right.
     pub fn characters(&self) -> impl Iterator<Item = &Character> {
@@ -131,24 +130,24 @@ impl Line {
     }
 }
 
-impl Page {
+impl PageText {
     /// Whether nothing was read.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
     /// Its characters, line by line.
     pub fn characters(&self) -> impl Iterator<Item = &Character> {
-        self.lines.iter().flat_map(Line::characters)
+        self.lines.iter().flat_map(TextLine::characters)
     }
-    /// Its characters' mean confidence, from 0 to 1; 0 where there are none.
+    /// The mean confidence of its characters, from 0 to 1. It is 0 without characters.
     pub fn confidence(&self) -> f64 {
         let (sum, count) = self.characters().fold((0.0, 0_u32), |(sum, n), c| (sum + c.best.confidence, n + 1));
         if count == 0 { 0.0 } else { sum / f64::from(count) }
     }
 }
 
-/// The text, a line a line, without a line's end at the end.
-impl fmt::Display for Page {
+/// The text, without a line break at the end.
+impl fmt::Display for PageText {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for (number, line) in self.lines.iter().enumerate() {
             if number > 0 {
@@ -166,11 +165,11 @@ mod tests {
 
     #[test]
     fn areas_join_and_overlap() {
-        let a = Area { left: 2, top: 3, width: 4, height: 4 };
-        let b = Area { left: 4, top: 3, width: 4, height: 4 };
-        assert_eq!(a.with(&b), Area { left: 2, top: 3, width: 6, height: 4 });
+        let a = BoundingBox { left: 2, top: 3, width: 4, height: 4 };
+        let b = BoundingBox { left: 4, top: 3, width: 4, height: 4 };
+        assert_eq!(a.with(&b), BoundingBox { left: 2, top: 3, width: 6, height: 4 });
         assert!((a.overlap(&b) - 8.0 / 24.0).abs() < 1e-12);
-        assert_eq!(a.overlap(&Area { left: 6, ..a }), 0.0);
-        assert_eq!(Area::around([]), None);
+        assert_eq!(a.overlap(&BoundingBox { left: 6, ..a }), 0.0);
+        assert_eq!(BoundingBox::around([]), None);
     }
 }

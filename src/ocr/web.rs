@@ -1,19 +1,15 @@
-//! What was read as a page for a browser, which needs nothing else: no script, no font, no image from elsewhere.
+//! The result of reading as one HTML file without scripts, fonts or other files.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use image::codecs::jpeg::JpegEncoder;
-use image::imageops::{self, FilterType};
 use image::{DynamicImage, RgbImage};
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use super::overlay::{LIKELY, SURE, overlay};
-use super::page::{Character, Page};
-use crate::{Error, Result};
+use super::page::{Character, PageText};
+use crate::{Result, images};
 
-/// The longest side of an image on the page.
+/// The maximum side of an image on the page.
 const LONGEST: u32 = 1600;
-/// Its quality as JPEG, of 100.
+/// The JPEG quality of images, from 1 to 100.
 const QUALITY: u8 = 80;
 const STYLE: &str =
     "body{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
@@ -22,22 +18,22 @@ table{border-collapse:collapse}th,td{text-align:left;padding:.1rem 1.2rem .1rem 
 .likely{background:#ffe8b8}.guess{background:#ffcdd2}.faint{color:#656d76}
 @media (prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}.faint{color:#9198a1}.likely{background:#6b4a00}.guess{background:#7a1f28}}";
 
-/// An image and what was read in it.
+/// An image and its text.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
-    /// What it is called.
+pub struct ReadImage<'a> {
+    /// The name of the image.
     pub name: &'a str,
-    /// The image as it was given.
+    /// The original image.
     pub image: &'a DynamicImage,
-    /// What [`super::read`] made of it.
-    pub page: &'a Page,
+    /// The result of [`super::read`].
+    pub page: &'a PageText,
 }
 
-/// A page for a browser: each image with its boxes, its text with what is unsure marked, and a table of that.
+/// Makes an HTML page: each image with boxes, its text with uncertain characters marked, and a table of these.
 ///
 /// # Errors
-/// [`Error::Data`] when an image cannot be written as JPEG.
-pub fn html(seen: &[Seen]) -> Result<String> {
+/// [`crate::Error::Data`] when an image cannot be encoded as JPEG.
+pub fn html(seen: &[ReadImage]) -> Result<String> {
     let sections = seen.iter().map(section).collect::<Result<Vec<_>>>()?;
     let page = markup! {
         (DOCTYPE)
@@ -51,7 +47,7 @@ pub fn html(seen: &[Seen]) -> Result<String> {
             body {
                 h1 { "What gpunn read" }
                 p.faint {
-                    "Green boxes are sure, orange ones likely, red ones guesses; so are the marked characters: "
+                    "Boxes are green for sure characters, orange for likely ones and red for guesses. Marks in the text: "
                     span.likely { "likely" } ", " span.guess { "a guess" } "."
                 }
                 @for section in &sections { (section) }
@@ -61,21 +57,21 @@ pub fn html(seen: &[Seen]) -> Result<String> {
     Ok(page.into_string())
 }
 
-fn section(seen: &Seen) -> Result<Markup> {
-    let Seen { name, image, page } = *seen;
-    let source = source(overlay(image, page))?;
+fn section(seen: &ReadImage) -> Result<Markup> {
+    let ReadImage { name, image, page } = *seen;
+    let source = source(&overlay(image, page))?;
     let unsure: Vec<&Character> = page.characters().filter(|character| character.best.confidence <= SURE).collect();
     let found = match page.characters().count() {
         0 => "No writing was found.".to_owned(),
         count => format!(
-            "{count} characters in {} lines, {:.1} % sure on the mean.",
+            "{count} characters in {} lines, {:.1} % mean confidence.",
             page.lines.len(),
             100.0 * page.confidence()
         ),
     };
     Ok(markup! {
         h2 { (name) }
-        p { (found) @if page.turned > 0 { " It was turned clockwise by " (page.turned) " degrees." } }
+        p { (found) @if page.turned > 0 { " The image was rotated clockwise by " (page.turned) " degrees." } }
         pre { @for line in &page.lines {
             @for (number, word) in line.words.iter().enumerate() {
                 @if number > 0 { " " }
@@ -85,19 +81,19 @@ fn section(seen: &Seen) -> Result<Markup> {
         } }
         img src=(source) alt=(format!("{name} with a box around each character that was read"));
         @if !unsure.is_empty() { table {
-            tr { th { "read" } th { "sure" } th { "perhaps" } th { "by its form alone" } th { "left, top" } }
+            tr { th { "read" } th { "confidence" } th { "second guess" } th { "without context" } th { "left, top" } }
             @for character in unsure { tr {
                 td { (marked(character)) }
                 td { (format!("{:.0} %", 100.0 * character.best.confidence)) }
                 td { @if let Some(second) = character.second { (second.character) } }
                 td { (character.alone) }
-                td { (character.area.left) ", " (character.area.top) }
+                td { (character.bounds.left) ", " (character.bounds.top) }
             } }
         } }
     })
 }
 
-/// A character as it is sure.
+/// A character, marked by its confidence.
 fn marked(character: &Character) -> Markup {
     let best = character.best;
     markup! {
@@ -107,35 +103,29 @@ fn marked(character: &Character) -> Markup {
     }
 }
 
-/// An image as a source that does not leave the page; a large one is shrunk.
-fn source(image: RgbImage) -> Result<String> {
-    let longer = image.width().max(image.height());
-    let side = |side: u32| (u64::from(side) * u64::from(LONGEST) / u64::from(longer)).max(1) as u32;
-    let image = match longer > LONGEST {
-        true => imageops::resize(&image, side(image.width()), side(image.height()), FilterType::Triangle),
-        false => image,
-    };
-    let mut bytes = Vec::new();
-    let written = image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY));
-    written.map_err(|error| Error::data(format!("An image cannot be written: {error}.")))?;
-    Ok(format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(bytes)))
+/// An image as the source of an `img` element. A large image is reduced first.
+fn source(image: &RgbImage) -> Result<String> {
+    let reduced = (image.width().max(image.height()) > LONGEST).then(|| images::resize_longer_side(image, LONGEST));
+    Ok(images::data_uri("jpeg", &images::jpeg(reduced.as_ref().unwrap_or(image), QUALITY)?))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::page::{Area, Guess, Line, Word};
+    use super::super::page::{BoundingBox, Guess, TextLine, Word};
     use super::*;
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
 
     #[test]
-    fn names_are_escaped_what_is_unsure_is_marked_and_large_images_shrink() {
-        let area = Area { left: 10, top: 20, width: 12, height: 30 };
+    fn names_are_escaped_uncertain_characters_are_marked_and_large_images_are_reduced() {
+        let bounds = BoundingBox { left: 10, top: 20, width: 12, height: 30 };
         let best = Guess { character: 'O', confidence: 0.6 };
         let second = Some(Guess { character: '0', confidence: 0.4 });
-        let word = Word::of(vec![Character { best, second, alone: '0', area }]).expect("a character");
-        let lines = vec![Line::of(vec![word]).expect("a word")];
-        let page = Page { width: 3200, height: 60, lines, ..Page::default() };
+        let word = Word::of(vec![Character { best, second, alone: '0', bounds }]).expect("a character");
+        let lines = vec![TextLine::of(vec![word]).expect("a word")];
+        let page = PageText { width: 3200, height: 60, lines, ..PageText::default() };
         let image = DynamicImage::new_luma8(3200, 60);
-        let text = html(&[Seen { name: "a<b>.png", image: &image, page: &page }]).expect("a page");
+        let text = html(&[ReadImage { name: "a<b>.png", image: &image, page: &page }]).expect("a page");
         assert!(text.contains("a&lt;b&gt;.png") && !text.contains("a<b>"), "{text}");
         assert!(text.contains("<span class=\"likely\">O</span>") && text.contains("60 %"), "{text}");
         let jpeg = text.split("base64,").nth(1).and_then(|rest| rest.split('"').next()).expect("an image");

@@ -1,16 +1,21 @@
-//! From letters to words: where a line has gaps. What a character is in its word, [`context`] says.
+//! Divides lines into words at wide gaps. [`context`] then decides ambiguous characters.
 
 use super::context;
 use super::letters::Letter;
-use super::page::{Area, Character, Guess, Line, Word};
+use super::page::{BoundingBox, Character, Guess, TextLine, Word};
 use super::reader::Reader;
 
-/// Gaps of words are wider than those of letters, on the mean, by more than that part of the letters' height.
+/// The minimum difference between the mean gap of words and that of letters, relative to the letter height.
 const LEAST_SPACE: f32 = 0.4;
 
-/// Divides lines of letters into words and says what each letter is; `place` is where a box lies in the image as it was
-/// given. With `raw` each letter is what the network takes it for.
-pub(super) fn lines(lines: &[Vec<Letter>], reader: &Reader, raw: bool, place: impl Fn(&Area) -> Area) -> Vec<Line> {
+/// Divides lines of letters into words and decides the character of each letter. `place` maps a box to the original image.
+/// With `raw`, each character is what the network predicts.
+pub(super) fn lines(
+    lines: &[Vec<Letter>],
+    reader: &Reader,
+    raw: bool,
+    place: impl Fn(&BoundingBox) -> BoundingBox,
+) -> Vec<TextLine> {
     let space = space(lines);
     let line = |letters: &Vec<Letter>| {
         let mut words: Vec<Vec<&Letter>> = Vec::new();
@@ -22,29 +27,29 @@ pub(super) fn lines(lines: &[Vec<Letter>], reader: &Reader, raw: bool, place: im
                 None => words.push(vec![letter]),
             }
         }
-        Line::of(words.iter().filter_map(|word| Word::of(characters(word, reader, raw, &place))).collect())
+        TextLine::of(words.iter().filter_map(|word| Word::of(characters(word, reader, raw, &place))).collect())
     };
     lines.iter().filter_map(line).collect()
 }
 
-/// The gaps between a line's letters, less the usual one of the line, over the letters' height.
+/// The gaps between the letters of a line, minus their median, relative to the letter height.
 fn relative_gaps(letters: &[Letter]) -> Vec<f32> {
-    let areas: Vec<Area> = letters.iter().map(|letter| letter.part.area).collect();
-    let gaps: Vec<f32> = areas.windows(2).map(|pair| (pair[1].left as f32 - pair[0].right() as f32).max(0.0)).collect();
-    let height = middle(areas.iter().map(|area| area.height as f32)).max(1.0);
-    let usual = middle(gaps.iter().copied());
+    let boxes: Vec<BoundingBox> = letters.iter().map(|letter| letter.component.bounds).collect();
+    let gaps: Vec<f32> = boxes.windows(2).map(|pair| (pair[1].left as f32 - pair[0].right() as f32).max(0.0)).collect();
+    let height = median(boxes.iter().map(|bounds| bounds.height as f32)).max(1.0);
+    let usual = median(gaps.iter().copied());
     gaps.iter().map(|gap| (gap - usual) / height).collect()
 }
 
-/// The middle one of some numbers, the lower one of two; 0 of none.
-fn middle(numbers: impl Iterator<Item = f32>) -> f32 {
+/// The median, rounded down to an element of the list; 0 for an empty list.
+fn median(numbers: impl Iterator<Item = f32>) -> f32 {
     let mut numbers: Vec<f32> = numbers.collect();
     numbers.sort_by(f32::total_cmp);
     numbers.get(numbers.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
 }
 
-/// From which relative gap on there is a space: the division of all lines' gaps into two groups that lie furthest apart, as
-/// Otsu divides brightness; none where the groups are hardly apart.
+/// The relative gap above which there is a space. It divides the gaps of all lines into two groups with the largest variance
+/// between them, as in Otsu's method. `f32::MAX` (no spaces) when the groups are too close.
 fn space(lines: &[Vec<Letter>]) -> f32 {
     let mut gaps: Vec<f32> = lines.iter().flat_map(|letters| relative_gaps(letters)).collect();
     gaps.sort_by(f32::total_cmp);
@@ -67,20 +72,25 @@ fn divide(sorted: &[f32]) -> f32 {
     best.1
 }
 
-/// What the letters of a word are.
-fn characters(word: &[&Letter], reader: &Reader, raw: bool, place: impl Fn(&Area) -> Area) -> Vec<Character> {
+/// Decides the characters of a word.
+fn characters(
+    word: &[&Letter],
+    reader: &Reader,
+    raw: bool,
+    place: impl Fn(&BoundingBox) -> BoundingBox,
+) -> Vec<Character> {
     let known = reader.characters();
     let forms: Vec<&[f32]> = word.iter().map(|letter| &letter.probabilities[..]).collect();
     let in_word = if raw { forms.iter().map(|form| form.to_vec()).collect() } else { context::decide(known, &forms) };
     let character = |((letter, form), shares): ((&&Letter, &&[f32]), &Vec<f32>)| {
         let [best, second] = guesses(known, shares);
         let [alone, _] = guesses(known, form);
-        Some(Character { best: best?, second, alone: alone?.character, area: place(&letter.part.area) })
+        Some(Character { best: best?, second, alone: alone?.character, bounds: place(&letter.component.bounds) })
     };
     word.iter().zip(&forms).zip(&in_word).filter_map(character).collect()
 }
 
-/// The two likeliest characters.
+/// The two most likely characters.
 fn guesses(known: &[char], probabilities: &[f32]) -> [Option<Guess>; 2] {
     let mut sorted: Vec<(char, f32)> = known.iter().copied().zip(probabilities.iter().copied()).collect();
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -92,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gaps_of_words_are_told_from_those_of_letters() {
+    fn gaps_of_words_and_of_letters_are_separated() {
         let mut gaps = vec![0.0, 0.1, -0.1, 0.05, 1.2, 0.9, 0.0, 0.3];
         gaps.sort_by(f32::total_cmp);
         assert!((0.3..0.9).contains(&divide(&gaps)));

@@ -11,7 +11,7 @@ use super::page::{HtmlPage, Section, table};
 use super::run::write_plot;
 use super::sections::duration;
 use super::settings::{Settings, differences, flat};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::train::EpochLine;
 use crate::{Error, Result};
 
@@ -79,7 +79,7 @@ pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
             Section { id: "differences", title: "Settings that differ", body: settings_table(&compared) },
         ],
     };
-    write_whole(out, page.html().as_bytes())?;
+    write_atomic(out, page.html().as_bytes())?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let stem = out.file_stem().map_or_else(|| "compare".into(), |stem| stem.to_string_lossy().into_owned());
     match curves.first() {

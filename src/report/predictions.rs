@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::data::{Dataset, Split, SplitName, limit};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::graph::kernel::DeviceClass;
 use crate::inference::{Reconstruction, Reconstructor};
 use crate::nn::models::Task;
@@ -129,7 +129,7 @@ pub async fn predict_split(
         let images = StoredPredictions { weights_hash, split: split_name.to_string(), images: each.clone() };
         let text = serde_json::to_string(&images)
             .map_err(|error| Error::data(format!("The predictions cannot be written as JSON: {error}.")))?;
-        write_whole(kept, text.as_bytes())?;
+        write_atomic(kept, text.as_bytes())?;
     }
     Ok(Predictions { split_name, split, split_images: all.len(), each })
 }

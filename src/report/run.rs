@@ -11,7 +11,7 @@ use super::step::{self, TimedStep};
 use super::weights::{self, WeightSheets};
 use super::{confusion::ConfusionMatrix, embed, examples, sections};
 use crate::data::{Dataset, SplitName};
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::nn::models::Task;
 use crate::runs::{PLOTS, REPORT};
 use crate::train::Checkpoint;
@@ -66,7 +66,7 @@ pub async fn write(run: &Path, engine: &mut Engine, options: ReportOptions<'_>) 
         sections: sections::all(&content)?,
     }
     .html();
-    write_whole(&page, html.as_bytes())?;
+    write_atomic(&page, html.as_bytes())?;
     Ok(WrittenReport { page, left_out: content.left_out })
 }
 
@@ -166,7 +166,7 @@ fn write_plots(content: &PageContent, folder: &Path) -> Result<()> {
         write_plot(folder, "memory", memory)?;
     }
     if let Some(sheets) = &content.sheets {
-        let sheet = |name: &str, sheet| write_whole(&folder.join(name), &embed::png(sheet)?);
+        let sheet = |name: &str, sheet| write_atomic(&folder.join(name), &embed::png(sheet)?);
         sheet("weights_after.png", &sheets.after.0)?;
         if let Ok((before, _)) = &sheets.before {
             sheet("weights_before.png", before)?;
@@ -177,6 +177,6 @@ fn write_plots(content: &PageContent, folder: &Path) -> Result<()> {
 
 /// Writes one plot as SVG and as PNG.
 pub(super) fn write_plot(folder: &Path, name: &str, drawing: &impl Drawing) -> Result<()> {
-    write_whole(&folder.join(format!("{name}.svg")), draw::svg(drawing)?.as_bytes())?;
-    write_whole(&folder.join(format!("{name}.png")), &draw::png(drawing)?)
+    write_atomic(&folder.join(format!("{name}.svg")), draw::svg(drawing)?.as_bytes())?;
+    write_atomic(&folder.join(format!("{name}.png")), &draw::png(drawing)?)
 }

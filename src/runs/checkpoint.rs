@@ -1,4 +1,4 @@
-//! A checkpoint's file: safetensors, with the recipe and the counters in its metadata. It is whole or absent.
+//! Checkpoint files: safetensors, with the recipe and the training progress in the metadata.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -6,16 +6,16 @@ use std::path::Path;
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::files::write_whole;
+use crate::files::write_atomic;
 use crate::train::Recipe;
 use crate::train::checkpoint::{AVERAGED, Checkpoint, Counters, SUMS};
 use crate::{Error, Result};
 
-/// The version of what the metadata hold.
+/// The version of the metadata format.
 pub const FORMAT: u32 = 1;
-/// The metadata's one key, so that the same checkpoint has the same bytes.
+/// The only key of the metadata. With one key, the same checkpoint always gives the same bytes.
 const KEY: &str = "gpunn";
-/// The metadata's content.
+/// The content of the metadata.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Header {
     format: u32,
@@ -26,7 +26,7 @@ struct Header {
     checksum: String,
 }
 
-/// 64-bit FNV-1a over names and bits, against damage that leaves the file's form intact.
+/// 64-bit FNV-1a over names and bytes, which detects damage that leaves the file format valid.
 fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for (name, bytes) in tensors {
@@ -38,29 +38,29 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
 }
 
 impl Checkpoint {
-    /// Writes it: under a temporary name, flushed, renamed.
+    /// Writes the checkpoint, as [`write_atomic`] does.
     ///
     /// # Errors
-    /// When the system refuses; then the file is as it was before.
+    /// [`Error::File`] when the file cannot be written. An earlier file is then unchanged.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_whole(path, &self.to_bytes(path, Dtype::F32)?)
+        write_atomic(path, &self.to_bytes(path, Dtype::F32)?)
     }
 
-    /// Writes it with numbers of half the size, for use alone: only [`Checkpoint::weights_in_use`], rounded to 16 bits, and
-    /// nothing of where its data lay. [`Checkpoint::read`] reads it; no training goes on from it.
+    /// Writes a smaller checkpoint for inference: only [`Checkpoint::weights_in_use`] in F16, without the path of the data.
+    /// [`Checkpoint::read`] reads it. Training cannot be resumed from it.
     ///
     /// # Errors
-    /// When the system refuses; then the file is as it was before.
+    /// [`Error::File`] when the file cannot be written. An earlier file is then unchanged.
     pub fn write_half(&self, path: &Path) -> Result<()> {
         let averaged = self.recipe.training.ema.is_some();
         let used = |name: &str| if averaged { name.starts_with(AVERAGED) } else { !name.contains('/') && name != SUMS };
         let mut half = self.clone();
         half.tensors.retain(|name, _| used(name));
         half.recipe.data.folder = None;
-        write_whole(path, &half.to_bytes(path, Dtype::F16)?)
+        write_atomic(path, &half.to_bytes(path, Dtype::F16)?)
     }
 
-    /// The file's bytes, with tensors of a kind: F16, or F32.
+    /// Encodes the checkpoint with tensors of dtype F16 or F32.
     fn to_bytes(&self, path: &Path, kind: Dtype) -> Result<Vec<u8>> {
         let says = |error: &dyn std::fmt::Display| {
             Error::data(format!("The checkpoint {} cannot be written: {error}.", path.display()))
@@ -91,22 +91,22 @@ impl Checkpoint {
         safetensors::serialize(views, Some(metadata)).map_err(|error| says(&error))
     }
 
-    /// Reads one.
+    /// Reads a checkpoint file.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, [`Error::Data`] when it is damaged or no checkpoint of this program.
+    /// [`Error::File`] when the file cannot be read, [`Error::Data`] when it is damaged or not a checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::file("cannot read the checkpoint", path))?;
         Self::parse(&bytes, &path.display().to_string())
     }
 
-    /// Reads one from a file's bytes; `origin` is what errors call it.
+    /// Parses the bytes of a checkpoint file. Error messages call it `origin`.
     ///
     /// # Errors
-    /// [`Error::Data`] when it is damaged or no checkpoint of this program.
+    /// [`Error::Data`] when it is damaged or not a checkpoint.
     pub fn parse(bytes: &[u8], origin: &str) -> Result<Self> {
         Self::from_bytes(bytes)
-            .map_err(|reason| Error::data(format!("{origin} is no sound checkpoint of gpunn: {reason}.")))
+            .map_err(|reason| Error::data(format!("{origin} is not a valid checkpoint of gpunn: {reason}.")))
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
@@ -114,7 +114,7 @@ impl Checkpoint {
         let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
         let header = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
-        let header = header.ok_or("it is a safetensors file, but nothing in it says what was trained")?;
+        let header = header.ok_or("it is a safetensors file without the metadata of a checkpoint")?;
         let version: serde_json::Value = serde_json::from_str(header).map_err(|error| damaged(&error))?;
         let version = version.get("format").and_then(serde_json::Value::as_u64);
         if version != Some(u64::from(FORMAT)) {
@@ -125,7 +125,7 @@ impl Checkpoint {
         let mut found: Vec<(String, TensorView<'_>)> = file.tensors();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         if checksum(found.iter().map(|(name, view)| (name.as_str(), view.data()))) != header.checksum {
-            return Err("its tensors do not have the checksum that was written with them; it was changed".into());
+            return Err("the checksum of its tensors is wrong; it was changed".into());
         }
         let mut tensors = BTreeMap::new();
         for (name, view) in &found {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_survives_the_disk_and_has_the_same_bytes() {
+    fn a_checkpoint_is_read_back_and_has_the_same_bytes() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("last.safetensors");
         sample().write(&path).expect("written");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_for_use_holds_the_weights_in_use_alone() {
+    fn a_file_for_inference_has_only_the_weights_in_use() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("half.safetensors");
         let mut whole = sample();
@@ -179,7 +179,7 @@ mod tests {
         whole.write_half(&path).expect("written");
         let half = Checkpoint::read(&path).expect("read");
         assert_eq!(half.recipe.data.folder, None);
-        // Too small for 16 bits is 0; what they hold is as it was.
+        // Values too small for F16 become 0. Values that F16 can represent are unchanged.
         let values = vec![1.0, -0.0, 0.0, 4.5, 0.0, -7.25];
         assert_eq!(half.tensors, BTreeMap::from([("fc1.weight".to_owned(), (vec![2, 3], values))]));
         whole.recipe.training.ema = Some(0.9);

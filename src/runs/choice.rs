@@ -1,4 +1,4 @@
-//! Which recipe is meant, when a model and a data set are named but no recipe, or only part of them.
+//! Choosing a recipe from the name of a recipe, a model, a dataset, or any subset of these.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use crate::train::Recipe;
 use crate::train::recipe::{self, not_right};
 use crate::{Error, Result};
 
-/// The model whose recipes serve convolutional networks that have none of their own.
+/// The model whose recipes are used for convolutional networks without recipes of their own.
 const SIMILAR: &str = "cnn";
-/// The model whose recipes serve the other twins of torchvision's models.
+/// The model whose recipes are used for other torchvision models.
 const TWIN: &str = "squeezenet";
 
-/// A network's file.
+/// The content of a network file.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct NetworkFile {
     name: Option<String>,
     #[serde(default)]
     init: Scheme,
@@ -25,10 +25,10 @@ struct Written {
     layer: Vec<Entry>,
 }
 
-/// A model that is known by name, else the network in a TOML file, named after the file where it says no name.
+/// Finds a model by its name, or reads the network in a TOML file. A network without a name is named after its file.
 ///
 /// # Errors
-/// When there is neither, with the nearest name; when the file is no network.
+/// When there is neither, or the file is not a valid network. The message suggests the most similar name.
 pub fn model(name_or_file: &str) -> Result<Config> {
     let path = Path::new(name_or_file);
     if models::names().contains(&name_or_file) {
@@ -45,9 +45,9 @@ pub fn model(name_or_file: &str) -> Result<Config> {
     network(&text, &path.display().to_string(), stem)
 }
 
-/// A network's text; `origin` is what errors call it, `own` its name where it says none.
+/// Parses the text of a network file. Error messages call it `origin`. `own` is the name of a network that has none.
 fn network(text: &str, origin: &str, own: String) -> Result<Config> {
-    let written: Written =
+    let written: NetworkFile =
         toml::from_str(text).map_err(|error| not_right(&format!("network {origin}"), text, &error))?;
     if written.layer.is_empty() {
         return Err(Error::usage(format!("The network {origin} has no layers; begin each with [[layer]].")));
@@ -58,11 +58,11 @@ fn network(text: &str, origin: &str, own: String) -> Result<Config> {
     Ok(config)
 }
 
-/// The recipe that a recipe's name or file, a model and a data set ask for, with that model and data set in it. Where no
-/// recipe is named it is that of the pair, else that of the model on another set, else that of a model like it.
+/// Chooses a recipe and sets its model and dataset. Without the name of a recipe, it is the recipe of the model and dataset,
+/// or that of the model on another dataset, or that of a similar model.
 ///
 /// # Errors
-/// For names that are not known.
+/// For unknown names.
 pub fn choose(recipe: Option<&str>, model: Option<Config>, dataset: Option<&str>) -> Result<Recipe> {
     let mut chosen = match (recipe, &model) {
         (Some(name), _) => Recipe::find(name)?,
@@ -70,12 +70,12 @@ pub fn choose(recipe: Option<&str>, model: Option<Config>, dataset: Option<&str>
         (None, Some(model)) => for_model(model, dataset)?,
     };
     if let Some(model) = model.filter(|model| model.name != chosen.model.name || !model.layer.is_empty()) {
-        // Layers of another model mean nothing to this one.
+        // The options of another model do not apply to this one.
         let init = if model.layer.is_empty() { chosen.model.init } else { model.init };
         let published =
             chosen.model.pretrained.as_deref() == Some(IMAGENET) && models::published(&model.name).is_some();
         chosen.model = match published {
-            true => Config { init, ..begun_as(&chosen.model, model) },
+            true => Config { init, ..with_pretrained(&chosen.model, model) },
             false => Config { init, ..model },
         };
     }
@@ -85,8 +85,8 @@ pub fn choose(recipe: Option<&str>, model: Option<Config>, dataset: Option<&str>
     Ok(chosen)
 }
 
-/// A model with the weights to begin with, and what learns of them, of another.
-fn begun_as(other: &Config, model: Config) -> Config {
+/// A model with the pretrained weights and the fine-tuning options of another one.
+fn with_pretrained(other: &Config, model: Config) -> Config {
     let Config { pretrained, unfreeze, pretrained_rate, .. } = other.clone();
     Config { pretrained, unfreeze, pretrained_rate, ..model }
 }
@@ -95,11 +95,11 @@ fn for_model(model: &Config, dataset: Option<&str>) -> Result<Recipe> {
     model.validate()?;
     let name = model.name.as_str();
     let own = Recipe::of_pair(Some(name), dataset);
-    // On other images than its recipe's, a model takes what suits them.
+    // On another dataset than its recipe's, a model keeps only its initialisation and dropout.
     let elsewhere = || {
         let mut recipe = Recipe::of_pair(Some(name), None)?;
         let Config { init, dropout, .. } = recipe.model;
-        recipe.model = Config { init, dropout, ..begun_as(&recipe.model, Config::named(name)) };
+        recipe.model = Config { init, dropout, ..with_pretrained(&recipe.model, Config::named(name)) };
         Some(recipe)
     };
     let found = own.or_else(elsewhere);
@@ -141,7 +141,7 @@ kind = \"classes\"
     }
 
     #[test]
-    fn twins_of_torchvisions_models_begin_with_published_weights() {
+    fn torchvision_models_begin_with_pretrained_weights() {
         for name in ["squeezenet", "resnet18", "mobilenet_v2"] {
             let recipe = chosen(name, Some("my-images"));
             assert_eq!((recipe.model.name.as_str(), recipe.data.name.as_str()), (name, "my-images"));
@@ -163,7 +163,7 @@ kind = \"classes\"
     }
 
     #[test]
-    fn wrong_networks_are_answered_with_the_layer() {
+    fn errors_in_networks_name_the_layer() {
         let cases = [
             ("\"conv2d\"", "\"conv3d\"", "did you mean `conv2d`"),
             ("outputs = 8", "output = 8", "layer 1: `conv2d`: unknown field `output`"),

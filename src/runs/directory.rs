@@ -1,10 +1,10 @@
-//! Run directories: everything needed to repeat, resume, measure and plot a run.
+//! Run directories: everything needed to repeat, resume, evaluate and plot a run.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::events::Events;
-use crate::files::write_whole;
+use super::events::EventWriter;
+use crate::files::write_atomic;
 use crate::train::{Checkpoint, EpochLine, Recipe, Summary};
 use crate::{Error, Result};
 
@@ -14,9 +14,9 @@ const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
 const OUTCOMES: &str = "outcomes.json";
-/// The page of [`crate::report`].
+/// The HTML page that [`crate::report`] writes.
 pub(crate) const REPORT: &str = "report.html";
-/// The folder of the page's images as files.
+/// The folder of the page's images.
 pub(crate) const PLOTS: &str = "plots";
 const TENSORBOARD: &str = "tensorboard";
 
@@ -27,94 +27,94 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Whether a new run may go there: nothing is there, or an empty folder, or `force` says to use it again.
+    /// Checks that a new run may use the path: it does not exist, is an empty folder, or `force` is set.
     ///
     /// # Errors
-    /// [`Error::Usage`] that says what to do; nothing is written.
+    /// [`Error::Usage`] when it is in use. Nothing is written.
     pub fn check(path: &Path, force: bool) -> Result<()> {
         let refuse = |what: &str| {
             Err(Error::usage(format!(
-                "{} {what}. Choose another --out, go on with it by --resume {}, or overwrite it by --force.",
+                "{} {what}. Choose another --out, resume it with --resume {}, or overwrite it with --force.",
                 path.display(),
                 path.display()
             )))
         };
         match std::fs::read_dir(path) {
             Ok(mut entries) => match entries.next() {
-                Some(_) if !force => refuse("is in use already"),
+                Some(_) if !force => refuse("is already in use"),
                 _ => Ok(()),
             },
             Err(_) if path.exists() => {
-                Err(Error::usage(format!("{} is no folder; choose another --out.", path.display())))
+                Err(Error::usage(format!("{} is not a folder; choose another --out.", path.display())))
             }
             Err(_) => Ok(()),
         }
     }
 
-    /// Makes the directory of a new run. With `force`, an earlier run's files there go.
+    /// Creates the directory of a new run. With `force`, the files of an earlier run are removed.
     ///
     /// # Errors
-    /// As [`RunDirectory::check`], and when the system refuses.
+    /// As [`RunDirectory::check`]; [`Error::File`] when the system refuses.
     pub fn create(path: &Path, recipe: &Recipe, force: bool) -> Result<Self> {
         Self::check(path, force)?;
         let text = recipe.to_toml()?;
         std::fs::create_dir_all(path).map_err(Error::file("cannot make the run directory", path))?;
-        // Before anything goes, so that a directory that cannot be written keeps what it has.
+        // This is done before anything is removed, so that a read-only directory keeps its files.
         let run = Self { path: path.to_owned() };
-        write_whole(&run.path.join(RECIPE), text.as_bytes())?;
+        write_atomic(&run.path.join(RECIPE), text.as_bytes())?;
         for name in [LAST, BEST, SUMMARY, OUTCOMES, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
         for name in [PLOTS, TENSORBOARD] {
             remove(&run.path.join(name), |path| std::fs::remove_dir_all(path))?;
         }
-        write_whole(&run.path.join(METRICS), b"")?;
+        write_atomic(&run.path.join(METRICS), b"")?;
         Ok(run)
     }
 
-    /// The directory of a run that was begun.
+    /// Opens the directory of an existing run.
     ///
     /// # Errors
-    /// When it is not there or holds no run.
+    /// When the directory does not exist or has no run.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             return Err(Error::usage(format!("There is no run directory {}.", path.display())));
         }
         if !path.join(RECIPE).is_file() {
-            return Err(Error::usage(format!("{} holds no run: there is no {RECIPE} in it.", path.display())));
+            return Err(Error::usage(format!("{} is not a run directory: it has no {RECIPE}.", path.display())));
         }
         Ok(Self { path: path.to_owned() })
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
-    /// The recipe that was run.
+    /// Reads the recipe.
     ///
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn recipe(&self) -> Result<Recipe> {
         Recipe::read(&self.path.join(RECIPE))
     }
-    /// Writes the recipe anew, as when a run is resumed for more epochs.
+    /// Replaces the recipe, for example when a run is resumed for more epochs.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Error::File`] when the system refuses.
     pub fn write_recipe(&self, recipe: &Recipe) -> Result<()> {
-        write_whole(&self.path.join(RECIPE), recipe.to_toml()?.as_bytes())
+        write_atomic(&self.path.join(RECIPE), recipe.to_toml()?.as_bytes())
     }
-    /// The checkpoint of the last epoch, or of where it was interrupted.
+    /// Reads the last checkpoint: of the last epoch, or of the interruption.
     ///
     /// # Errors
-    /// When there is none yet, or it is damaged.
+    /// When there is no such checkpoint, or it is damaged.
     pub fn last(&self) -> Result<Checkpoint> {
         self.checkpoint(LAST)
     }
-    /// The checkpoint of the best epoch.
+    /// Reads the checkpoint of the best epoch.
     ///
     /// # Errors
-    /// When there is none yet, or it is damaged.
+    /// When there is no such checkpoint, or it is damaged.
     pub fn best(&self) -> Result<Checkpoint> {
         self.checkpoint(BEST)
     }
@@ -122,7 +122,7 @@ impl RunDirectory {
         let path = self.path.join(name);
         if !path.is_file() {
             return Err(Error::usage(format!(
-                "The run {} has no checkpoint {name}: it ended before its first epoch did. Train it anew.",
+                "The run {} has no checkpoint {name}: it stopped before the end of its first epoch. Train it again.",
                 self.path.display()
             )));
         }
@@ -131,22 +131,22 @@ impl RunDirectory {
     /// Replaces the last checkpoint.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Error::File`] when the system refuses.
     pub fn write_last(&self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.write(&self.path.join(LAST))
     }
     /// Replaces the best checkpoint.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Error::File`] when the system refuses.
     pub fn write_best(&self, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.write(&self.path.join(BEST))
     }
 
-    /// Adds an epoch to the metrics.
+    /// Appends an epoch to the metrics.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Error::File`] when the system refuses.
     pub fn append(&self, line: &EpochLine) -> Result<()> {
         use std::io::Write;
         let path = self.path.join(METRICS);
@@ -156,7 +156,7 @@ impl RunDirectory {
         file.write_all(format!("{text}\n").as_bytes()).map_err(Error::file("cannot write", &path))
     }
 
-    /// The metrics of all epochs.
+    /// Reads the metrics of all epochs.
     ///
     /// # Errors
     /// When they cannot be read or a line is damaged.
@@ -170,10 +170,10 @@ impl RunDirectory {
         text.lines().enumerate().map(parse).collect()
     }
 
-    /// Cuts the metrics back to the first `epochs`, as when a run goes on from a checkpoint older than they are.
+    /// Truncates the metrics to the first `epochs`, when a run is resumed from an older checkpoint.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Error::File`] when the system refuses.
     pub fn cut_metrics(&self, epochs: u32) -> Result<()> {
         let path = self.path.join(METRICS);
         let text = match std::fs::read_to_string(&path) {
@@ -182,10 +182,10 @@ impl RunDirectory {
             Err(error) => return Err(Error::file("cannot read", &path)(error)),
         };
         let kept: String = text.split_inclusive('\n').take(epochs as usize).collect();
-        if kept.len() == text.len() { Ok(()) } else { write_whole(&path, kept.as_bytes()) }
+        if kept.len() == text.len() { Ok(()) } else { write_atomic(&path, kept.as_bytes()) }
     }
 
-    /// The summary; none where the run has not ended.
+    /// Reads the summary. `None` when the run has not ended.
     ///
     /// # Errors
     /// When it cannot be read or is damaged.
@@ -196,55 +196,55 @@ impl RunDirectory {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::file("cannot read", &path)(error)),
         };
-        let damaged = |error| Error::data(format!("{} is no summary of a run: {error}.", path.display()));
+        let damaged = |error| Error::data(format!("{} is not a valid summary of a run: {error}.", path.display()));
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }
 
-    /// Where its reports keep what the network made of each image of a split.
+    /// The path of the file in which reports store the predictions for each image of a split.
     pub fn outcomes(&self) -> PathBuf {
         self.path.join(OUTCOMES)
     }
-    /// Whether metrics are there.
+    /// Whether the metrics file exists.
     pub fn has_metrics(&self) -> bool {
         self.path.join(METRICS).is_file()
     }
-    /// Whether a checkpoint of the best epoch, or of weights that were imported, is there.
+    /// Whether the best checkpoint exists. Imported weights are stored as the best checkpoint.
     pub fn has_best(&self) -> bool {
         self.path.join(BEST).is_file()
     }
-    /// Whether a checkpoint of the last epoch, or of where it was interrupted, is there.
+    /// Whether the last checkpoint exists.
     pub fn has_last(&self) -> bool {
         self.path.join(LAST).is_file()
     }
 
-    /// Begins an event file for TensorBoard, after the epochs that the metrics have.
+    /// Creates an event file for TensorBoard, which continues after the epochs in the metrics.
     ///
     /// # Errors
-    /// As [`Events::begin`] and [`RunDirectory::metrics`].
-    pub fn events(&self) -> Result<Events> {
-        Events::begin(&self.path.join(TENSORBOARD), &self.metrics()?)
+    /// As [`EventWriter::create`] and [`RunDirectory::metrics`].
+    pub fn events(&self) -> Result<EventWriter> {
+        EventWriter::create(&self.path.join(TENSORBOARD), &self.metrics()?)
     }
 
     /// Writes the summary.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// [`Error::File`] when the system refuses.
     pub fn write_summary(&self, summary: &Summary) -> Result<()> {
         let text = serde_json::to_string_pretty(summary).map_err(|error| Error::data(format!("a summary: {error}")))?;
-        write_whole(&self.path.join(SUMMARY), format!("{text}\n").as_bytes())
+        write_atomic(&self.path.join(SUMMARY), format!("{text}\n").as_bytes())
     }
 }
 
 fn remove(path: &Path, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
     match how(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::file("cannot remove the earlier run's", path)(error))
+            Err(Error::file("cannot remove the earlier run's file", path)(error))
         }
         _ => Ok(()),
     }
 }
 
-/// The first free `runs/RECIPE-DATE-NUMBER`, with the date in UTC.
+/// The first unused path `runs/RECIPE-DATE-NUMBER`, with the date in UTC.
 pub fn automatic_name(recipe: &str) -> PathBuf {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let [year, month, day] = civil(seconds / 86_400);

@@ -1,5 +1,5 @@
-//! Event files for TensorBoard: TFRecords, each an `Event` of TensorFlow's protocol (`tensorflow/core/util/event.proto` and
-//! `framework/summary.proto`) of which few fields are used here and encoded by hand.
+//! Event files for TensorBoard: TFRecords with TensorFlow's `Event` messages (`tensorflow/core/util/event.proto` and
+//! `framework/summary.proto`). The few fields that are needed are encoded by hand.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,34 +9,34 @@ use crate::formats::tfrecord;
 use crate::train::EpochLine;
 use crate::{Error, Result};
 
-/// What every file's name begins with; TensorBoard looks for it.
+/// The prefix by which TensorBoard finds event files.
 const PREFIX: &str = "events.out.tfevents";
 
-/// An event file under way.
+/// Writes an event file.
 #[derive(Debug)]
-pub struct Events {
+pub struct EventWriter {
     file: std::fs::File,
     path: PathBuf,
 }
 
-impl Events {
-    /// Begins a file in a folder, made where it is not there, for a run of which `before` are the epochs so far. Where the
-    /// folder holds no file yet it gets those first; else TensorBoard is told to forget what other files say of later
-    /// epochs, as when a run goes on from a checkpoint older than they are.
+impl EventWriter {
+    /// Creates a new event file in a folder, and the folder if it does not exist. `before` are the earlier epochs of the run.
+    /// The first file of a folder gets these. A later file tells TensorBoard to ignore later epochs in the other files,
+    /// because the run may be resumed from an older checkpoint.
     ///
     /// # Errors
-    /// When the system refuses.
-    pub fn begin(folder: &Path, before: &[EpochLine]) -> Result<Self> {
+    /// [`Error::File`] when the system refuses.
+    pub fn create(folder: &Path, before: &[EpochLine]) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
         let is_events = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
         let entries = std::fs::read_dir(folder).map_err(Error::file("cannot read the folder", folder))?;
         let first = !entries.flatten().any(is_events);
-        let (file, path) = create(folder)?;
+        let (file, path) = new_file(folder)?;
         let mut events = Self { file, path };
         let version = bytes_field(3, b"brain.Event:2");
         events.write(&event(0, &version))?;
         if first {
-            return before.iter().try_for_each(|line| events.epoch(line)).map(|()| events);
+            return before.iter().try_for_each(|line| events.write_epoch(line)).map(|()| events);
         }
         const START: u64 = 1;
         let done = before.last().map_or(0, |line| line.epoch);
@@ -44,12 +44,12 @@ impl Events {
         Ok(events)
     }
 
-    /// Writes an epoch's figures, and gives them to the system at once.
+    /// Writes the metrics of an epoch, without buffering.
     ///
     /// # Errors
-    /// When the system refuses.
-    pub fn epoch(&mut self, line: &EpochLine) -> Result<()> {
-        let figures = [
+    /// [`Error::File`] when the system refuses.
+    pub fn write_epoch(&mut self, line: &EpochLine) -> Result<()> {
+        let metrics = [
             ("loss/train", Some(line.train_loss)),
             ("loss/val", line.val_loss),
             ("accuracy/train", line.train_accuracy),
@@ -58,11 +58,11 @@ impl Events {
             ("lr", Some(line.lr)),
             ("images_per_second", Some(line.images_per_second)),
         ];
-        let value = |(tag, figure): (&str, f64)| {
-            let scalar = [bytes_field(1, tag.as_bytes()), float_field(2, figure as f32)].concat();
+        let value = |(tag, metric): (&str, f64)| {
+            let scalar = [bytes_field(1, tag.as_bytes()), float_field(2, metric as f32)].concat();
             bytes_field(1, &scalar)
         };
-        let present = figures.into_iter().filter_map(|(tag, figure)| figure.map(|figure| (tag, figure)));
+        let present = metrics.into_iter().filter_map(|(tag, metric)| metric.map(|metric| (tag, metric)));
         let summary: Vec<u8> = present.flat_map(value).collect();
         self.write(&event(u64::from(line.epoch), &bytes_field(5, &summary)))
     }
@@ -72,8 +72,8 @@ impl Events {
     }
 }
 
-/// A new file `events.out.tfevents.SECONDS.gpunn.NUMBER`: TensorBoard reads a folder's files in the order of their names.
-fn create(folder: &Path) -> Result<(std::fs::File, PathBuf)> {
+/// Creates a new file `events.out.tfevents.SECONDS.gpunn.NUMBER`. TensorBoard reads the files of a folder in name order.
+fn new_file(folder: &Path) -> Result<(std::fs::File, PathBuf)> {
     let seconds = now().as_secs();
     for number in 0_u32.. {
         let path = folder.join(format!("{PREFIX}.{seconds:010}.gpunn.{number}"));
@@ -82,26 +82,26 @@ fn create(folder: &Path) -> Result<(std::fs::File, PathBuf)> {
             made => return made.map_err(Error::file("cannot write", &path)).map(|file| (file, path)),
         }
     }
-    Err(Error::usage(format!("{} holds too many event files.", folder.display())))
+    Err(Error::usage(format!("{} has too many event files.", folder.display())))
 }
 
 fn now() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// An `Event` of now: `wall_time` 1, `step` 2, and one of the others.
+/// Encodes an `Event`: field 1 is `wall_time`, field 2 is `step`, and `what` is one other field.
 fn event(step: u64, what: &[u8]) -> Vec<u8> {
     [&[1 << 3 | 1][..], &now().as_secs_f64().to_le_bytes(), &number_field(2, step), what].concat()
 }
 
-/// A field of kind 0, a number.
+/// A field of wire type 0: a number.
 fn number_field(field: u8, number: u64) -> Vec<u8> {
     let mut bytes = vec![field << 3];
     varint(number, &mut bytes);
     bytes
 }
 
-/// A field of kind 2: bytes, text or a message.
+/// A field of wire type 2: bytes, text or a message.
 fn bytes_field(field: u8, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![field << 3 | 2];
     varint(content.len() as u64, &mut bytes);
@@ -109,12 +109,12 @@ fn bytes_field(field: u8, content: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A field of kind 5, a float.
+/// A field of wire type 5: a float.
 fn float_field(field: u8, value: f32) -> Vec<u8> {
     [&[field << 3 | 5][..], &value.to_le_bytes()].concat()
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that more follow.
+/// Encodes a number with seven bits in each byte, the lowest first. The eighth bit means that more bytes follow.
 fn varint(mut number: u64, bytes: &mut Vec<u8>) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    /// The records of each file of a folder, in the order of their names, without the nine bytes of their time.
+    /// The records of each file of a folder in name order, without the nine bytes of the time.
     fn written(folder: &Path) -> Vec<Vec<Vec<u8>>> {
         let mut paths: Vec<PathBuf> =
             std::fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path()).collect();
@@ -156,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn an_epochs_figures_are_an_event() {
+    fn an_epochs_metrics_are_an_event() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = folder.path().join("tensorboard");
-        Events::begin(&at, &[]).expect("begun").epoch(&line(300)).expect("written");
+        EventWriter::create(&at, &[]).expect("begun").write_epoch(&line(300)).expect("written");
         let files = written(&at);
         assert_eq!(files[0][0], b"\x10\x00\x1a\x0dbrain.Event:2");
         // Step 300, then a summary whose first value is loss/train = 1.5.
@@ -173,11 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_on_begins_a_file_that_overrules_the_others() {
+    fn a_resumed_run_writes_a_file_that_overrides_the_others() {
         let folder = tempfile::tempdir().expect("a folder");
         let before = [line(1), line(2)];
-        drop(Events::begin(folder.path(), &before).expect("begun"));
-        drop(Events::begin(folder.path(), &before).expect("begun"));
+        drop(EventWriter::create(folder.path(), &before).expect("begun"));
+        drop(EventWriter::create(folder.path(), &before).expect("begun"));
         let files = written(folder.path());
         assert_eq!(files.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
         assert_eq!(files[0][2][..2], [0x10, 2]);

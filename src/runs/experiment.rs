@@ -1,16 +1,16 @@
-//! A whole run: from a recipe to a run directory with its summary.
+//! A complete training run, stored in a run directory.
 
 use super::directory::RunDirectory;
-use super::events::Events;
+use super::events::EventWriter;
 use crate::Result;
 use crate::data::SplitName;
 use crate::train::{Checkpoint, EpochLine, Summary, Trainer};
 
-/// Watches a run and may stop it.
+/// Receives the progress of a run, and can stop it.
 pub trait Observer {
-    /// So many steps of the epoch (from 1) are done; whether to go on.
+    /// Called when `step` steps of an epoch (from 1) are done. Returns whether to continue.
     fn step(&mut self, epoch: u32, step: u32) -> bool;
-    /// An epoch is done; whether to go on.
+    /// Called when an epoch is done. Returns whether to continue.
     fn epoch(&mut self, line: &EpochLine) -> bool;
 }
 
@@ -19,38 +19,38 @@ pub trait Observer {
 pub enum RunOutcome {
     /// All epochs are done.
     Finished(Box<Summary>),
-    /// The observer stopped it; it can be resumed.
+    /// The observer stopped the run. It can be resumed.
     Interrupted {
-        /// Epochs that are complete.
+        /// Complete epochs.
         epochs: u32,
-        /// Steps of the next epoch that are done.
+        /// Complete steps of the next epoch.
         steps: u32,
     },
 }
 
-/// A trainer and where its run is kept.
+/// A trainer and the directory of its run.
 #[derive(Debug)]
 pub struct Experiment {
     /// The trainer.
     pub trainer: Trainer,
     /// The run's directory.
     pub run: RunDirectory,
-    /// Where each epoch is told to TensorBoard as well: [`RunDirectory::events`].
-    pub events: Option<Events>,
+    /// A writer for TensorBoard: [`RunDirectory::events`].
+    pub events: Option<EventWriter>,
 }
 
 impl Experiment {
-    /// Begins where a checkpoint stands.
+    /// Resumes from a checkpoint.
     ///
     /// # Errors
-    /// When the checkpoint does not fit the trainer.
+    /// When the checkpoint does not match the trainer.
     pub fn resumed(mut trainer: Trainer, run: RunDirectory, checkpoint: &Checkpoint) -> Result<Self> {
         trainer.restore(checkpoint)?;
         run.cut_metrics(checkpoint.counters.epoch)?;
         Ok(Self { trainer, run, events: None })
     }
 
-    /// Trains to the last epoch, keeping a checkpoint after each, and measures.
+    /// Trains to the last epoch, writes a checkpoint after each, and evaluates the result.
     ///
     /// # Errors
     /// When the device or the disk fails, or the loss or a weight is no longer finite.
@@ -73,7 +73,7 @@ impl Experiment {
         Ok(RunOutcome::Finished(Box::new(summary)))
     }
 
-    /// Whether all epochs are done, or none was better for as long as the recipe's patience.
+    /// Whether all epochs are done, or early stopping (`patience`) applies.
     fn is_over(&self) -> bool {
         let (counters, training) = (self.trainer.counters(), &self.trainer.recipe().training);
         let since_best = counters.best_epoch.map_or(0, |best| counters.epoch - best);
@@ -85,12 +85,11 @@ impl Experiment {
         RunOutcome::Interrupted { epochs: counters.epoch, steps: counters.step }
     }
 
-    /// Writes an epoch down: its line first and the last checkpoint last, so that whatever a crash leaves can be resumed
-    /// from the last checkpoint.
+    /// Stores an epoch. The last checkpoint is written last, so that after a crash the run can be resumed from it.
     async fn keep(&mut self, line: &EpochLine) -> Result<()> {
         self.run.append(line)?;
         if let Some(events) = &mut self.events {
-            events.epoch(line)?;
+            events.write_epoch(line)?;
         }
         let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
         let counters = self.trainer.counters_mut();
@@ -107,7 +106,7 @@ impl Experiment {
         self.run.write_last(&checkpoint)
     }
 
-    /// Measures with the last weights and sums the run up.
+    /// Evaluates the test split with the last weights and summarises the run.
     ///
     /// # Errors
     /// When the device is lost.

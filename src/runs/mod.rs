@@ -1,4 +1,4 @@
-//! Runs on the disk: recipes, run directories, checkpoints, weights of others and for them.
+//! Runs on disk: recipes, run directories, checkpoints, and weights from and for other programs.
 
 mod checkpoint;
 mod choice;
@@ -15,7 +15,7 @@ pub use clock::clock;
 #[cfg(feature = "reports")]
 pub(crate) use directory::{PLOTS, REPORT};
 pub use directory::{RunDirectory, automatic_name};
-pub use events::Events;
+pub use events::EventWriter;
 pub use experiment::{Experiment, Observer, RunOutcome};
 pub use trace::trace;
 pub use weights::first_weights;

@@ -1,4 +1,4 @@
-//! What recipes need of the disk: files of recipes, data sets, and weights to begin with.
+//! Loading the files of a recipe: the recipe itself, its dataset, and its pretrained weights.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::train::recipe::names;
 use crate::{Error, Result};
 
 impl Recipe {
-    /// A built-in recipe by its name, else the recipe in a file.
+    /// Finds a built-in recipe by its name, or reads a recipe file.
     ///
     /// # Errors
-    /// When there is neither, with the nearest name; when the file is no recipe.
+    /// When there is neither, or the file is not a valid recipe. The message suggests the most similar name.
     pub fn find(name_or_file: &str) -> Result<Self> {
         if names().contains(&name_or_file) {
             return Self::built_in(name_or_file);
@@ -29,20 +29,20 @@ impl Recipe {
         Err(crate::error::unknown("recipe", name_or_file, &names()))
     }
 
-    /// The recipe in a file.
+    /// Reads a recipe file.
     ///
     /// # Errors
-    /// When it cannot be read or is no recipe.
+    /// When the file cannot be read or is not a valid recipe.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::file("cannot read the recipe", path))?;
         Self::parse(&text, &path.display().to_string())
     }
 
-    /// Opens the file of weights that it begins with, where it begins with one: the one named, or that of ImageNet's weights in
-    /// a data directory, looked for as its data set is.
+    /// Opens the file of pretrained weights, if the recipe has some: the named file, or the ImageNet weights in a data
+    /// directory.
     ///
     /// # Errors
-    /// When it is not there, with what to do; else as [`TensorFile::open`].
+    /// When the file does not exist, and as [`TensorFile::open`].
     pub fn open_pretrained(&self, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
         let Some(named) = &self.model.pretrained else { return Ok(None) };
         let path = match models::published(&self.model.name) {
@@ -54,15 +54,15 @@ impl Recipe {
         TensorFile::open(&path).map(Some)
     }
 
-    /// Loads its data set, as limited and split as it says, and writes down where the files were.
+    /// Loads the recipe's dataset, limited and split as the recipe says. Stores the dataset's folder in the recipe.
     ///
     /// # Errors
-    /// When the data set is unknown, not there or damaged, or has no training images.
+    /// When the dataset is unknown, missing or damaged, or has no training images.
     pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<Dataset> {
         let mut options =
-            LoadOptions { asked: self.data.asked(), skip_bad: self.data.skip_bad, ..LoadOptions::default() };
+            LoadOptions { image_options: self.data.asked(), skip_bad: self.data.skip_bad, ..LoadOptions::default() };
         if self.data.stream {
-            options.most_in_memory = 0;
+            options.memory_limit = 0;
         }
         let directory = data_dir.or(self.data.folder.as_deref());
         let mut dataset = datasets::load_with(&self.data.name, directory, &options)?;
@@ -71,7 +71,7 @@ impl Recipe {
         if let Some(fraction) = self.data.val_fraction {
             if dataset.val.is_some() {
                 return Err(Error::usage(format!(
-                    "The data set {} has a validation split of its own; leave --val-fraction out.",
+                    "The dataset {} has a validation split of its own; leave --val-fraction out.",
                     dataset.name
                 )));
             }

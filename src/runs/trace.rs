@@ -1,8 +1,8 @@
-//! Times of kernels as a file for other programs.
+//! Kernel times as a trace file.
 
 use crate::profile::Timed;
 
-/// The dispatches as a trace that Chrome and Perfetto open.
+/// Formats dispatches as a trace in JSON, for Chrome and Perfetto.
 pub fn trace(timed: &[Timed]) -> String {
     let event = |dispatch: &Timed| {
         serde_json::json!({

@@ -1,28 +1,28 @@
-//! Weights from files of others, and for them: what fits a model, what a file is of, and a model's own file.
+//! Importing and exporting weights, with the tensor names of PyTorch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::data::{Dataset, Fit, Size, imagenet};
-use crate::formats::tensors::{self, Numbers, TensorFile};
+use crate::formats::tensors::{self, TensorFile, TensorValues};
 use crate::nn::models::{self, Config, IMAGENET};
 use crate::nn::{Model, Parameter, ParameterLayout, Weights};
 use crate::ops::augment::Augment;
 use crate::train::{Checkpoint, Recipe, Trainer, inputs};
 use crate::{Error, Result};
 
-/// The version of what a weight file's metadata hold.
+/// The version of the metadata in exported files.
 const FORMAT: u32 = 1;
-/// The metadata's one key.
+/// The only key of the metadata.
 const KEY: &str = "gpunn.model";
-/// How PyTorch calls a batch norm's count of batches, which nothing here depends on.
+/// PyTorch's name for the number of batches that a batch norm has seen. It is ignored on import.
 const TRACKED: &str = "num_batches_tracked";
-/// How many tensors of a kind an error names.
+/// The maximum number of tensors in one list of an error message.
 const NAMED: usize = 6;
 
-/// What a weight file that this program wrote says of itself.
+/// The metadata of an exported file.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Card {
+struct ModelCard {
     format: u32,
     recipe: String,
     input: [usize; 3],
@@ -30,22 +30,21 @@ struct Card {
 }
 
 impl Trainer {
-    /// Begins with the weights of a file, but for the classifier, which begins anew.
+    /// Loads pretrained weights from a file into all layers except the classifier.
     ///
     /// # Errors
-    /// When the file does not fit the model, or the device is lost.
-    pub async fn begin_from(&mut self, file: &TensorFile) -> Result<()> {
+    /// When the file does not match the model, or the device is lost.
+    pub async fn load_pretrained(&mut self, file: &TensorFile) -> Result<()> {
         let mut weights = self.weights().await?;
-        begin(file, self.model(), &mut weights)?;
+        load_pretrained(file, self.model(), &mut weights)?;
         self.set_weights(&weights)
     }
 }
 
-/// The weights that a run begins with: [`inputs::first_weights`], and all but the classifier's from a file where it begins with
-/// pretrained ones.
+/// The initial weights of a run: [`inputs::first_weights`]. With `pretrained`, all except the classifier's come from that file.
 ///
 /// # Errors
-/// When there are no training images, or they or the file do not serve.
+/// When the training images are missing or unsuitable, or the file does not match the model.
 pub fn first_weights(
     model: &Model,
     recipe: &Recipe,
@@ -54,25 +53,30 @@ pub fn first_weights(
 ) -> Result<Weights> {
     let mut weights = inputs::first_weights(model, recipe, dataset)?;
     if let Some(file) = pretrained {
-        begin(file, model, &mut weights)?;
+        load_pretrained(file, model, &mut weights)?;
     }
     Ok(weights)
 }
 
-/// Begins with the numbers of a file in all parameters and statistics but the classifier's.
+/// Loads the parameters and statistics of all layers except the classifier from a file.
 ///
 /// # Errors
-/// As [`fill`].
-pub fn begin(file: &TensorFile, model: &Model, weights: &mut Weights) -> Result<()> {
-    fill(file, model, weights, |name| !model.is_classifiers(name))
+/// As [`load_tensors`].
+pub fn load_pretrained(file: &TensorFile, model: &Model, weights: &mut Weights) -> Result<()> {
+    load_tensors(file, model, weights, |name| !model.is_classifiers(name))
 }
 
-/// Puts the numbers of a file into a model's weights: those of the parameters and statistics that `wanted` names.
+/// Loads tensors of a file into a model's weights: the parameters and statistics for whose names `wanted` is true.
 ///
 /// # Errors
-/// [`Error::Data`] that names every tensor that is missing, has another shape or type, or is one too many, and the model that
-/// the file is of where that is known; or every tensor that holds NaN or infinity.
-pub fn fill(file: &TensorFile, model: &Model, weights: &mut Weights, wanted: impl Fn(&str) -> bool) -> Result<()> {
+/// [`Error::Data`] when tensors are missing, unexpected, or have another shape or dtype, and when a tensor has NaN or
+/// infinity. The message lists all of them, and the model that the file belongs to, if that is known.
+pub fn load_tensors(
+    file: &TensorFile,
+    model: &Model,
+    weights: &mut Weights,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<()> {
     check_fit(file, model, &wanted)?;
     let parameters = model.parameters();
     let mut unsound = Vec::new();
@@ -88,8 +92,8 @@ pub fn fill(file: &TensorFile, model: &Model, weights: &mut Weights, wanted: imp
     };
     take(parameters, &mut weights.learned)?;
     take(parameters.statistics(), &mut weights.statistics)?;
-    // An activation may turn NaN into 0, on a GPU as its maker likes: nothing downstream would tell of it.
-    match listed("NaN or infinity instead of weights in ", &unsound) {
+    // An activation on a GPU may turn NaN into 0, which would hide the error.
+    match listed("NaN or infinity in ", &unsound) {
         Some(found) => Err(Error::data(format!(
             "{} holds {found}: its training diverged, or the file was damaged.",
             file.path().display()
@@ -98,7 +102,7 @@ pub fn fill(file: &TensorFile, model: &Model, weights: &mut Weights, wanted: imp
     }
 }
 
-/// Refuses a file whose tensors are not a model's, by their names, shapes and types.
+/// Checks that the tensors of a file have the names, shapes and dtypes of a model.
 fn check_fit(file: &TensorFile, model: &Model, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let parameters = model.parameters();
     let all = || parameters.iter().chain(parameters.statistics().iter());
@@ -118,7 +122,7 @@ fn check_fit(file: &TensorFile, model: &Model, wanted: impl Fn(&str) -> bool) ->
     let own: BTreeSet<&str> = all().map(|parameter| parameter.name.as_str()).collect();
     let extra = file.tensors().iter().filter(|(name, _)| !own.contains(name.as_str()) && !name.ends_with(TRACKED));
     let extra: Vec<String> = extra.map(|(name, tensor)| format!("`{name}` ({tensor})")).collect();
-    let complaints = [("it lacks ", missing), ("of another shape or type: ", other), ("it has in excess ", extra)];
+    let complaints = [("missing ", missing), ("of another shape or dtype: ", other), ("unexpected ", extra)];
     let complaints: Vec<String> = complaints.into_iter().filter_map(|(what, list)| listed(what, &list)).collect();
     if complaints.is_empty() {
         return Ok(());
@@ -127,14 +131,14 @@ fn check_fit(file: &TensorFile, model: &Model, wanted: impl Fn(&str) -> bool) ->
         .filter(|&twin| twin != model.name())
         .map_or_else(String::new, |twin| format!(" Its tensors are those of the model {twin}."));
     Err(Error::data(format!(
-        "{} does not fit the model {}: {}.{hint}",
+        "{} does not match the model {}: {}.{hint}",
         file.path().display(),
         model.name(),
         complaints.join("; ")
     )))
 }
 
-/// The first of a list, and how many more there are; nothing for an empty one.
+/// Formats the first items of a list and the number of further ones. `None` for an empty list.
 fn listed(what: &str, list: &[String]) -> Option<String> {
     let more = list.len().saturating_sub(NAMED);
     let named = list.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
@@ -145,7 +149,7 @@ fn listed(what: &str, list: &[String]) -> Option<String> {
     }
 }
 
-/// Which of the models that have a twin in torchvision a file's tensors are named after.
+/// The torchvision model whose tensor names a file has.
 pub fn twin_of(file: &TensorFile) -> Option<&'static str> {
     let names: BTreeSet<&str> = file.tensors().keys().map(String::as_str).filter(|n| !n.ends_with(TRACKED)).collect();
     let fits = |twin: &&str| {
@@ -159,12 +163,13 @@ pub fn twin_of(file: &TensorFile) -> Option<&'static str> {
     models::twins().into_iter().find(fits)
 }
 
-/// A checkpoint that stands before its first epoch with the weights of a file: of a model, for a data set's images and classes.
-/// What is not given is taken from what the file says of itself, where this program wrote it, else from the names of its
-/// tensors: twins of torchvision's models take ImageNet's images.
+/// Makes a checkpoint before its first epoch from the weights in a file.
+///
+/// A missing `model` or `dataset` is taken from the metadata of a file that this program exported. Otherwise the model is
+/// recognised by its tensor names, and the dataset of torchvision's models is ImageNet.
 ///
 /// # Errors
-/// [`Error::Usage`] when model or data set have to be named; else as [`fill`].
+/// [`Error::Usage`] when the model or dataset is unknown and must be given; else as [`load_tensors`].
 pub fn import(file: &TensorFile, model: Option<Config>, dataset: Option<&Dataset>) -> Result<Checkpoint> {
     let own = card(file)?;
     let (recipe, input, classes) = match (own, dataset) {
@@ -175,7 +180,7 @@ pub fn import(file: &TensorFile, model: Option<Config>, dataset: Option<&Dataset
             let named = model.or_else(|| twin_of(file).map(Config::named));
             let config = named.ok_or_else(|| {
                 Error::usage(format!(
-                    "Of which model the weights in {} are cannot be told from their names; say it with --model.",
+                    "The tensor names in {} are not those of a known model; name the model with --model.",
                     file.path().display()
                 ))
             })?;
@@ -184,24 +189,24 @@ pub fn import(file: &TensorFile, model: Option<Config>, dataset: Option<&Dataset
     };
     let model = recipe.build_model(input, classes.len())?;
     let mut weights = model.parameters().initial_weights(recipe.seed);
-    fill(file, &model, &mut weights, |_| true)?;
+    load_tensors(file, &model, &mut weights, |_| true)?;
     Ok(Checkpoint::at_start(recipe, (input, classes), model.parameters(), &weights))
 }
 
-/// What a file that this program wrote says of itself.
-fn card(file: &TensorFile) -> Result<Option<(Recipe, Card)>> {
+/// Reads the metadata of a file that this program exported. `None` for other files.
+fn card(file: &TensorFile) -> Result<Option<(Recipe, ModelCard)>> {
     let Some(text) = file.metadata().get(KEY) else { return Ok(None) };
     let wrong = |reason: &dyn std::fmt::Display| {
-        Error::data(format!("{} says of itself what cannot be understood: {reason}.", file.path().display()))
+        Error::data(format!("{} has invalid metadata: {reason}.", file.path().display()))
     };
-    let card: Card = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+    let card: ModelCard = serde_json::from_str(text).map_err(|error| wrong(&error))?;
     if card.format != FORMAT {
         return Err(wrong(&format!("its format is {}, but this gpunn reads {FORMAT}", card.format)));
     }
     Ok(Some((Recipe::parse(&card.recipe, "in it")?, card)))
 }
 
-/// The recipe, the images and the classes of a model for a data set, or of a twin of torchvision's for ImageNet.
+/// The recipe, image shape and class names of a model for a dataset. Without a dataset, of a torchvision model for ImageNet.
 fn described(
     file: &TensorFile,
     config: Config,
@@ -216,13 +221,13 @@ fn described(
     }
     if models::published(&name).is_none() {
         return Err(Error::usage(format!(
-            "For which images and classes the weights in {} are is not written in it; name the data set with --dataset.",
+            "{} does not say for which images and classes its weights are; name the dataset with --dataset.",
             file.path().display()
         )));
     }
     let side = imagenet::SIDE;
     let last = classifier(file, &config.build([3, side, side], 10)?)?;
-    // The one size of SqueezeNet's that differs between recipes.
+    // The kernel size of SqueezeNet's classifier, which differs between recipes.
     let kernel = last.get(2).copied().filter(|&kernel| kernel != 1);
     let mut recipe = super::choose(None, Some(config), None)?;
     recipe.name.clone_from(&name);
@@ -237,7 +242,7 @@ fn described(
     Ok((recipe, [3, side, side], classes))
 }
 
-/// The shape of a file's last weight, by the name that a model has for it: as many outputs as there are classes, and so on.
+/// The shape of the classifier's weight in a file: the number of classes first. The model gives its name.
 fn classifier(file: &TensorFile, model: &Model) -> Result<Vec<usize>> {
     let mut weights = model.parameters().iter().filter(|parameter| parameter.name.ends_with(".weight"));
     let name = weights.next_back().map_or("", |parameter| parameter.name.as_str());
@@ -246,19 +251,19 @@ fn classifier(file: &TensorFile, model: &Model) -> Result<Vec<usize>> {
         let hint =
             twin_of(file).map_or_else(String::new, |twin| format!(" Its tensors are those of the model {twin}."));
         Error::data(format!(
-            "{} does not fit the model {}: it has no classifier's weight `{name}`.{hint}",
+            "{} does not match the model {}: it has no classifier weight `{name}`.{hint}",
             file.path().display(),
             model.name()
         ))
     })
 }
 
-/// The bytes of a safetensors file with a checkpoint's weights, as it measures and uses them, under PyTorch's names; as
-/// halves where `halves` says so, but for what is measured. Its metadata hold the recipe, the images' shape and the
-/// classes' names.
+/// Encodes the weights of a checkpoint that are used for inference as a safetensors file, with PyTorch's tensor names. With
+/// `halves`, parameters are F16; statistics are always F32. The metadata have the recipe, the image shape and the class
+/// names.
 ///
 /// # Errors
-/// When the checkpoint is of another model, or a number is beyond what a half holds.
+/// When the checkpoint does not match its model, or a value is too large for F16.
 pub fn export(checkpoint: &Checkpoint, halves: bool) -> Result<Vec<u8>> {
     let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
     let parameters = model.parameters();
@@ -266,25 +271,26 @@ pub fn export(checkpoint: &Checkpoint, halves: bool) -> Result<Vec<u8>> {
     let mut written = BTreeMap::new();
     for parameter in parameters.iter() {
         let values = weights.learned[parameter.range()].to_vec();
-        let numbers = if halves { Numbers::F16(values) } else { Numbers::F32(values) };
+        let numbers = if halves { TensorValues::F16(values) } else { TensorValues::F32(values) };
         written.insert(parameter.name.clone(), (parameter.shape.dims().to_vec(), numbers));
     }
     for parameter in parameters.statistics().iter() {
-        let values = Numbers::F32(weights.statistics[parameter.range()].to_vec());
+        let values = TensorValues::F32(weights.statistics[parameter.range()].to_vec());
         written.insert(parameter.name.clone(), (parameter.shape.dims().to_vec(), values));
         if let Some(layer) = parameter.name.strip_suffix("running_mean") {
-            let steps = Numbers::I64(vec![i64::from(checkpoint.counters.number)]);
+            let steps = TensorValues::I64(vec![i64::from(checkpoint.counters.number)]);
             written.insert(format!("{layer}{TRACKED}"), (Vec::new(), steps));
         }
     }
     let mut recipe = checkpoint.recipe.clone();
-    // Where the data and what it began with lay is nobody else's business.
+    // Paths of this machine are private.
     recipe.data.folder = None;
     let name_of = |file: &String| Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned());
     recipe.model.pretrained = recipe.model.pretrained.as_ref().and_then(name_of);
     let (recipe, classes) = (recipe.to_toml()?, checkpoint.classes.clone());
-    let card = Card { format: FORMAT, recipe, input: checkpoint.input, classes };
-    let card = serde_json::to_string(&card).map_err(|error| Error::data(format!("The metadata: {error}.")))?;
+    let card = ModelCard { format: FORMAT, recipe, input: checkpoint.input, classes };
+    let card = serde_json::to_string(&card)
+        .map_err(|error| Error::data(format!("The metadata cannot be encoded: {error}.")))?;
     tensors::bytes(&written, Some((KEY, card)))
 }
 
@@ -342,16 +348,17 @@ mod tests {
         assert_eq!(twin_of(&file), Some("resnet18"));
         let model = Config::named("squeezenet").build([3, 64, 64], 4).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
-        let sentence = fill(&file, &model, &mut weights, |_| true).expect_err("refused").to_string();
+        let sentence = load_tensors(&file, &model, &mut weights, |_| true).expect_err("refused").to_string();
         for part in
-            ["it lacks `features.0.weight` (64x3x3x3)", "and 46 more", "in excess `bn1.bias` (64)", "model resnet18"]
+            ["missing `features.0.weight` (64x3x3x3)", "and 46 more", "unexpected `bn1.bias` (64)", "model resnet18"]
         {
             assert!(sentence.contains(part), "{part}: {sentence}");
         }
         let model = Config::named("resnet18").build([3, 64, 64], 5).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
-        let sentence = fill(&file, &model, &mut weights, |_| true).expect_err("refused").to_string();
+        let sentence = load_tensors(&file, &model, &mut weights, |_| true).expect_err("refused").to_string();
         assert!(sentence.contains("`fc.weight` is 4x512 instead of 5x512, `fc.bias` is 4 instead of 5"), "{sentence}");
-        fill(&file, &model, &mut weights, |name| !model.is_classifiers(name)).expect("all but the classifier fit");
+        load_tensors(&file, &model, &mut weights, |name| !model.is_classifiers(name))
+            .expect("all but the classifier fit");
     }
 }

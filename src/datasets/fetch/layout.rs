@@ -1,14 +1,14 @@
-//! Sets of images whose makers hand them out in another shape than a folder a class: laid out from their files.
+//! Converts published datasets with another layout into the layout that is loaded here.
 
-use super::{Got, characters, directory_for, make};
+use super::{FetchOutcome, directory_for, emnist36, make};
 use crate::datasets::catalogue;
-use crate::files::Whole;
+use crate::files::AtomicFile;
 use crate::formats::{mat, tar_gz};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-/// The flowers' kinds in the order of the photos' numbers, 80 of each, by the names of their folders here.
+/// The class folders of `flowers17` in the order of the photos' numbers, 80 photos for each.
 const FLOWERS: [&str; 17] = [
     "daffodil",
     "snowdrop",
@@ -28,37 +28,38 @@ const FLOWERS: [&str; 17] = [
     "windflower",
     "pansy",
 ];
-/// Photos of each kind.
+/// Photos of each class.
 const EACH: usize = 80;
-/// The flowers' archive, the folder in it, and the file that says which photo is of which split.
+/// The archive of `flowers17`, the folder in it, and the file of its splits.
 const FLOWERS_ARCHIVE: &str = "17flowers.tgz";
 const FLOWERS_FOLDER: &str = "jpg";
 const FLOWERS_SPLITS: &str = "datasplits.mat";
-/// The first of the three splits that the flowers' makers publish: its variables, and what they are here.
-const FLOWERS_PARTS: [(&str, &str); 3] = [("trn1", "train"), ("val1", "val"), ("tst1", "test")];
-/// The scenes' lists, a path a line, and what they are here.
+/// The variables of the first of the three published divisions into splits, and the names of the splits here.
+const FLOWERS_VARIABLES: [(&str, &str); 3] = [("trn1", "train"), ("val1", "val"), ("tst1", "test")];
+/// The lists of `sun8`, with one path on each line, and the names of the splits here.
 const SCENES_LISTS: [(&str, &str); 2] = [("train_files.txt", "train"), ("test_files.txt", "test")];
 
-/// Where each image goes within the set's folder, by its path in what the makers hand out.
-type Places = BTreeMap<String, PathBuf>;
+/// The target path of each image in the dataset's folder, by its path in the published files.
+type TargetPaths = BTreeMap<String, PathBuf>;
 
-/// Lays a set out in the data directory, as [`super::get`] would choose it, from the files in the folder `from` that its
-/// makers hand out: of `flowers17` the photos (`17flowers.tgz`, or the folder `jpg` in it) and `datasplits.mat`, whose first
-/// split is taken; of `sun8` the folders of its classes with `train_files.txt` and `test_files.txt`; of `emnist36` the letters of
-/// EMNIST and MNIST, as `characters.rs` says. The set's folder is whole or absent.
+/// Lays out a dataset in the data directory of [`super::get`], from the published files in the folder `from`. The dataset's
+/// folder appears only when it is complete. The files are:
+/// - `flowers17`: `17flowers.tgz` (or the folder `jpg` in it) and `datasplits.mat`. The first published division is used.
+/// - `sun8`: the class folders, `train_files.txt` and `test_files.txt`.
+/// - `emnist36`: the letters of EMNIST and the digits of MNIST.
 ///
 /// # Errors
-/// [`Error::Usage`] for other sets, [`Error::Data`] for files that are not as published, [`Error::File`] for those that are not
-/// there and where the system refuses.
-pub fn lay_out(name: &str, from: &Path, data_dir: Option<&Path>) -> Result<Got> {
+/// [`Error::Usage`] for other datasets, [`Error::Data`] for wrong files, [`Error::File`] for missing files and when writing
+/// fails.
+pub fn lay_out(name: &str, from: &Path, data_dir: Option<&Path>) -> Result<FetchOutcome> {
     let info = catalogue::find(name)?;
     let lay: fn(&Path, &Path) -> Result<()> = match info.name {
         "flowers17" => flowers,
         "sun8" => scenes,
-        "emnist36" => characters::build,
+        "emnist36" => emnist36::build,
         other => {
             return Err(Error::usage(format!(
-                "--from lays out emnist36, flowers17 and sun8; {other} is read as its makers publish it: put its files into a data \
+                "--from lays out emnist36, flowers17 and sun8; {other} is loaded as published: put its files into a data \
                  directory. {}",
                 info.where_from
             )));
@@ -67,7 +68,7 @@ pub fn lay_out(name: &str, from: &Path, data_dir: Option<&Path>) -> Result<Got> 
     let directory = directory_for(data_dir)?;
     let folder = directory.join(info.folder);
     if folder.exists() {
-        return Ok(Got::Already(folder));
+        return Ok(FetchOutcome::AlreadyPresent(folder));
     }
     let part = directory.join(format!("{}.part", info.folder));
     remove(&part)?;
@@ -77,7 +78,7 @@ pub fn lay_out(name: &str, from: &Path, data_dir: Option<&Path>) -> Result<Got> 
     if laid.is_err() {
         remove(&part)?;
     }
-    laid.map(|()| Got::Fetched(folder))
+    laid.map(|()| FetchOutcome::Fetched(folder))
 }
 
 fn remove(part: &Path) -> Result<()> {
@@ -99,23 +100,23 @@ fn flowers(from: &Path, to: &Path) -> Result<()> {
         taken += 1;
         let mut file = created(&to.join(place))?;
         std::io::copy(content, &mut file).map_err(|error| tar_gz::damaged(&archive, &error))?;
-        file.keep()
+        file.commit()
     })?;
     match taken == places.len() {
         true => Ok(()),
         false => Err(Error::data(format!(
-            "{} holds {taken} of the {} photos that {FLOWERS_SPLITS} names; it is not the published archive.",
+            "{} has {taken} of the {} photos in {FLOWERS_SPLITS}; it is not the published archive.",
             archive.display(),
             places.len()
         ))),
     }
 }
 
-/// Where the photos of the first split go.
-fn flowers_places(splits: &Path) -> Result<Places> {
+/// The target paths of the photos.
+fn flowers_places(splits: &Path) -> Result<TargetPaths> {
     let matrices = mat::read(splits)?;
-    let mut places = Places::new();
-    for (variable, part) in FLOWERS_PARTS {
+    let mut places = TargetPaths::new();
+    for (variable, part) in FLOWERS_VARIABLES {
         let matrix = matrices.iter().find(|matrix| matrix.name == variable).ok_or_else(|| {
             Error::data(format!("{} has no variable `{variable}`; it is not the published file.", splits.display()))
         })?;
@@ -138,7 +139,7 @@ fn flowers_places(splits: &Path) -> Result<Places> {
 }
 
 fn scenes(from: &Path, to: &Path) -> Result<()> {
-    let mut places = Places::new();
+    let mut places = TargetPaths::new();
     for (list, part) in SCENES_LISTS {
         let path = from.join(list);
         let text = std::fs::read_to_string(&path).map_err(Error::file("cannot read the list", &path))?;
@@ -147,7 +148,7 @@ fn scenes(from: &Path, to: &Path) -> Result<()> {
             let inside: Vec<Component> = Path::new(name).components().collect();
             let ([Component::Normal(_), Component::Normal(_)], None) = (&inside[..], places.get(name)) else {
                 return Err(Error::data(format!(
-                    "{}, line {number}: `{name}` is no image of its own, as in aquarium/sun_1.jpg.",
+                    "{}, line {number}: `{name}` is not a unique path of an image, as in aquarium/sun_1.jpg.",
                     path.display()
                 )));
             };
@@ -157,21 +158,21 @@ fn scenes(from: &Path, to: &Path) -> Result<()> {
     copy_all(from, &places, to)
 }
 
-/// Copies files from a folder to their places in another.
-fn copy_all(from: &Path, places: &Places, to: &Path) -> Result<()> {
+/// Copies files from a folder to their target paths in another one.
+fn copy_all(from: &Path, places: &TargetPaths, to: &Path) -> Result<()> {
     for (name, place) in places {
         let source = from.join(name);
         let mut image = std::fs::File::open(&source).map_err(Error::file("cannot read the image", &source))?;
         let place = to.join(place);
         let mut file = created(&place)?;
         std::io::copy(&mut image, &mut file).map_err(Error::file("cannot copy to", &place))?;
-        file.keep()?;
+        file.commit()?;
     }
     Ok(())
 }
 
-/// A file to be written, in a folder that is made where it is not there.
-fn created(path: &Path) -> Result<Whole> {
+/// Opens a file for writing and creates its folder.
+fn created(path: &Path) -> Result<AtomicFile> {
     path.parent().map_or(Ok(()), make)?;
-    Whole::create(path)
+    AtomicFile::create(path)
 }

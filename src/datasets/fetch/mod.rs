@@ -1,6 +1,6 @@
-//! Data sets from the addresses at which their makers publish them.
+//! Downloads datasets from their published addresses.
 
-mod characters;
+mod emnist36;
 mod layout;
 mod transfer;
 
@@ -8,52 +8,51 @@ pub use layout::lay_out;
 pub use transfer::Progress;
 
 use super::catalogue;
-use super::info::Info;
-use super::locate::data_directories;
+use super::directories::data_directories;
+use super::info::DatasetInfo;
 use super::sources::{Source, source};
-use crate::files::Whole;
+use crate::files::AtomicFile;
 use crate::formats::tar_gz;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// What [`get`] did.
+/// The result of [`get`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Got {
-    /// The set was there before.
-    Already(PathBuf),
-    /// It was fetched into this folder.
+pub enum FetchOutcome {
+    /// The dataset already exists in this folder.
+    AlreadyPresent(PathBuf),
+    /// The dataset was downloaded or laid out in this folder.
     Fetched(PathBuf),
 }
 
-/// Fetches a known set into the data directory `data_dir`; without one into the directory that `GPUNN_DATA` names, else
-/// the user's cache folder. Each file goes into a `.part` first, is continued where an earlier try stopped, and gets its
-/// name when its digest is right; an archive is unpacked and then removed.
+/// Downloads a known dataset into the data directory `data_dir`. The default is the directory in `GPUNN_DATA`, or else the
+/// user's cache folder. Each file is written with the suffix `.part` first. An interrupted download is continued. The file
+/// gets its name when its digest is correct. An archive is extracted and then removed.
 ///
 /// # Errors
-/// [`Error::Usage`] for an unknown set, for one without an address (it says where its makers publish it) and where no
-/// directory is known; else as [`get_from`].
-pub fn get(name: &str, data_dir: Option<&Path>, progress: Progress) -> Result<Got> {
+/// [`Error::Usage`] for an unknown dataset, for one that cannot be downloaded, and without a data directory; else as
+/// [`get_from`].
+pub fn get(name: &str, data_dir: Option<&Path>, progress: Progress) -> Result<FetchOutcome> {
     let info = catalogue::find(name)?;
     let Some(source) = source(info.name) else {
-        return Err(Error::usage(format!("{} cannot be fetched from here: {}", info.name, info.where_from)));
+        return Err(Error::usage(format!("{} cannot be downloaded automatically: {}", info.name, info.where_from)));
     };
     get_from(source, &directory_for(data_dir)?, progress)
 }
 
-/// The data directory that sets go into.
+/// The data directory for new datasets.
 fn directory_for(data_dir: Option<&Path>) -> Result<PathBuf> {
     let directory = data_directories(data_dir).into_iter().next();
     directory
         .ok_or_else(|| Error::usage("No data directory is known; name one with --data-dir or GPUNN_DATA.".to_owned()))
 }
 
-/// Fetches what `source` names, whose set has to be a known one, into `directory`: as [`get`], from other addresses or of
-/// other content.
+/// Downloads a known dataset from another `source` into `directory`, like [`get`].
 ///
 /// # Errors
-/// [`Error::Network`] where no address has a file or the connection breaks, [`Error::Data`] for what is not as published
-/// and for a damaged archive, [`Error::File`] where the system refuses.
-pub fn get_from(source: &Source, directory: &Path, progress: Progress) -> Result<Got> {
+/// [`Error::Network`] when no address has a file or the connection breaks, [`Error::Data`] for a wrong digest or a damaged
+/// archive, [`Error::File`] when a file cannot be written.
+pub fn get_from(source: &Source, directory: &Path, progress: Progress) -> Result<FetchOutcome> {
     let info = catalogue::find(source.name)?;
     let folder = directory.join(info.folder);
     let archive = source.files.first().filter(|_| source.archive);
@@ -62,14 +61,14 @@ pub fn get_from(source: &Source, directory: &Path, progress: Progress) -> Result
         None => source.files.iter().all(|file| folder.join(file.name).is_file()),
     };
     if there {
-        return Ok(Got::Already(folder));
+        return Ok(FetchOutcome::AlreadyPresent(folder));
     }
     match archive {
         Some(file) => {
             let path = directory.join(file.name);
             make(directory)?;
             transfer::fetch(source.addresses, file, &path, progress)?;
-            // Not before: a folder that is there is taken for the set.
+            // Not earlier, because an existing folder counts as the dataset.
             make(&folder)?;
             unpack(info, &path, &folder)?;
         }
@@ -80,23 +79,23 @@ pub fn get_from(source: &Source, directory: &Path, progress: Progress) -> Result
             }
         }
     }
-    Ok(Got::Fetched(folder))
+    Ok(FetchOutcome::Fetched(folder))
 }
 
 fn make(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))
 }
 
-/// Unpacks the files of the set's folder, each whole or absent, and removes the archive.
-fn unpack(info: &Info, archive: &Path, folder: &Path) -> Result<()> {
+/// Extracts the files of the dataset's folder, each as an atomic write, and removes the archive.
+fn unpack(info: &DatasetInfo, archive: &Path, folder: &Path) -> Result<()> {
     tar_gz::each(archive, info.folder, |name, content| {
         let path = folder.join(name);
-        let mut file = Whole::create(&path)?;
+        let mut file = AtomicFile::create(&path)?;
         std::io::copy(content, &mut file).map_err(|error| tar_gz::damaged(archive, &error))?;
-        file.keep()
+        file.commit()
     })?;
     if let Some(missing) = info.files.iter().find(|file| !folder.join(file).is_file()) {
-        return Err(Error::data(format!("{} holds no {missing}; it is not the published archive.", archive.display())));
+        return Err(Error::data(format!("{} has no {missing}; it is not the published archive.", archive.display())));
     }
     std::fs::remove_file(archive).map_err(Error::file("cannot remove", archive))
 }

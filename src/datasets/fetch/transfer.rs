@@ -1,7 +1,7 @@
-//! One file over HTTP: into a `.part` beside its place, from where an earlier try stopped, and into its place once its
-//! digest is right.
+//! Downloads one file over HTTP into a `.part` file, continuing an interrupted download. The file is renamed when its digest
+//! is correct.
 
-use crate::datasets::sources::Published;
+use crate::datasets::sources::PublishedFile;
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -10,43 +10,43 @@ use std::time::Duration;
 use ureq::http::Uri;
 use ureq::{Agent, Body, http::Response};
 
-/// How long a server may take to answer; what it then sends may take as long as it likes.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout for a server to respond. The transfer itself has no timeout.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How far a file has come: its name, the bytes that are there and the bytes that it has.
+/// A callback for progress, with the name of a file, the bytes received, and its length.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
-/// Fetches a file to `path`, from the first of the addresses (each with a slash at its end) that has it.
+/// Downloads a file to `path` from the first address that has it. Addresses end with a slash.
 ///
 /// # Errors
-/// [`Error::Network`] where no address has it or the connection breaks, with what to do; [`Error::Data`] where what came is
-/// not what is published; [`Error::File`] where it cannot be written.
-pub fn fetch(addresses: &[&str], file: &Published, path: &Path, progress: Progress) -> Result<()> {
+/// [`Error::Network`] when no address has the file or the connection breaks; [`Error::Data`] when the digest is wrong;
+/// [`Error::File`] when the file cannot be written.
+pub fn fetch(addresses: &[&str], file: &PublishedFile, path: &Path, progress: Progress) -> Result<()> {
     if path.is_file() && digest(path)? == file.md5 {
         return Ok(());
     }
     let part = part_of(path);
-    let mut troubles = Vec::new();
+    let mut errors = Vec::new();
     for address in addresses {
         match fetch_from(&format!("{address}{}", file.name), file, &part, progress) {
             Ok(()) => return std::fs::rename(&part, path).map_err(Error::file("cannot write", path)),
-            Err(Error::Network(trouble)) => troubles.push(trouble),
+            Err(Error::Network(error)) => errors.push(error),
             Err(other) => return Err(other),
         }
     }
-    Err(Error::Network(troubles.join(" ")))
+    Err(Error::Network(errors.join(" ")))
 }
 
-/// The file that is written until it is whole.
+/// The path of the file during the download.
 fn part_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     name.into()
 }
 
-/// Completes `part` from an address and checks it. What was there of an earlier try is taken for its beginning; where the
-/// whole then is wrong, the file is fetched once more from its start.
-fn fetch_from(address: &str, file: &Published, part: &Path, progress: Progress) -> Result<()> {
+/// Downloads the rest of `part` and checks the digest. If the digest is wrong after a continued download, the file is
+/// downloaded again from its beginning.
+fn fetch_from(address: &str, file: &PublishedFile, part: &Path, progress: Progress) -> Result<()> {
     let resumed = complete(address, file, part, progress)?;
     let mut found = digest(part)?;
     if found != file.md5 && resumed {
@@ -59,14 +59,14 @@ fn fetch_from(address: &str, file: &Published, part: &Path, progress: Progress) 
     }
     remove(part)?;
     Err(Error::data(format!(
-        "What {address} sent is not the published file: its MD5 digest is {found}, but has to be {}. Nothing of it was kept; \
-         try again later, or fetch it by other means.",
+        "The file from {address} is not the published file: its MD5 digest is {found}, but must be {}. It was deleted; try again \
+         later, or download it by other means.",
         file.md5
     )))
 }
 
-/// Fetches what `part` lacks; whether it had a beginning already.
-fn complete(address: &str, file: &Published, part: &Path, progress: Progress) -> Result<bool> {
+/// Downloads the missing rest of `part`. Returns whether a part of it already existed.
+fn complete(address: &str, file: &PublishedFile, part: &Path, progress: Progress) -> Result<bool> {
     let mut have = std::fs::metadata(part).map_or(0, |metadata| metadata.len());
     if have >= file.bytes {
         return Ok(true);
@@ -88,7 +88,7 @@ fn complete(address: &str, file: &Published, part: &Path, progress: Progress) ->
     }
     let opened = OpenOptions::new().create(true).write(true).append(append).truncate(!append).open(part);
     let mut into = opened.map_err(Error::file("cannot write", part))?;
-    // A byte more than there has to be shows that it is another file; no more than that is stored.
+    // One more byte shows a file that is too long. Further bytes are not stored.
     let mut body = answer.body_mut().as_reader().take(file.bytes - have + 1);
     copy(&mut body, &mut into, part, |bytes| {
         have += bytes;
@@ -103,29 +103,29 @@ fn complete(address: &str, file: &Published, part: &Path, progress: Progress) ->
     Ok(append)
 }
 
-/// The sentence for a connection that broke.
+/// The error for a broken connection.
 fn broke(error: Error, address: &str, part: &Path) -> Error {
     match error {
         Error::Network(reason) => Error::Network(format!(
-            "The connection to {address} broke: {reason}. What came is kept in {}; the same command goes on from there.",
+            "The connection to {address} broke: {reason}. The received part is kept in {}; run the same command again to continue.",
             part.display()
         )),
         other => other,
     }
 }
 
-/// Asks for the file from byte `from` on.
+/// Requests the file from byte `from` on.
 fn request(address: &str, from: u64) -> Result<Response<Body>> {
     let unreachable = |error: &dyn std::fmt::Display| {
         Error::Network(format!("{address} cannot be reached: {}.", error.to_string().trim_end_matches('.')))
     };
     let uri: Uri = address.parse().map_err(|error| unreachable(&error))?;
-    // A proxy is not for this machine itself.
+    // Requests to this machine do not use a proxy.
     let here = uri.host().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_recv_response(Some(TIMEOUT))
         .user_agent(concat!("gpunn/", env!("CARGO_PKG_VERSION")));
     if here {
         config = config.proxy(None);
@@ -138,13 +138,13 @@ fn request(address: &str, from: u64) -> Result<Response<Body>> {
     request.call().map_err(|error| unreachable(&error))
 }
 
-/// Whether a partial answer begins where it was asked to.
+/// Whether a partial response begins at the requested byte.
 fn continues(answer: &Response<Body>, from: u64) -> bool {
     let range = answer.headers().get("Content-Range").and_then(|range| range.to_str().ok());
     range.and_then(|range| range.strip_prefix("bytes ")).is_some_and(|range| range.starts_with(&format!("{from}-")))
 }
 
-/// Copies and says how much; a source that fails is the network's trouble, the rest the file's.
+/// Copies a response body to a file and reports progress. Read errors are network errors, write errors are file errors.
 fn copy(from: &mut impl Read, into: &mut File, path: &Path, mut said: impl FnMut(u64)) -> Result<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -159,7 +159,7 @@ fn copy(from: &mut impl Read, into: &mut File, path: &Path, mut said: impl FnMut
     }
 }
 
-/// A file's MD5 digest in hexadecimal.
+/// The MD5 digest of a file in hexadecimal.
 fn digest(path: &Path) -> Result<String> {
     let cannot = || Error::file("cannot read", path);
     let mut file = File::open(path).map_err(cannot())?;

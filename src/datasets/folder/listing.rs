@@ -1,44 +1,44 @@
-//! What lies in a folder of images: one folder a class, with or without `train`, `val` and `test` above them.
+//! Lists a folder of images: one folder for each class, optionally inside `train`, `val` and `test`.
 
 use crate::data::SplitName;
-use crate::images::KINDS;
+use crate::images::FORMATS;
 use crate::{Error, Result};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// The endings of the files that are taken for images, in letters of either case.
-const ENDINGS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+/// The file extensions of images, in lower case.
+const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 
-/// A file that is taken for an image.
+/// An image file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// The number of its class.
+    /// The index of its class.
     pub class: u32,
     /// Its length in bytes.
     pub bytes: u64,
-    /// When it was last changed, in nanoseconds since 1970; 0 where the system does not say.
+    /// The modification time in nanoseconds since 1970; 0 when the system does not provide it.
     pub changed: u128,
 }
 
 /// A folder's classes and images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The classes' names, which are their folders', sorted.
+    /// The class names: the sorted names of the folders.
     pub classes: Vec<String>,
-    /// The images of the train, validation and test split by class and name; empty where there is no such split.
+    /// The images of the train, validation and test split, sorted by class and name. A missing split is empty.
     pub splits: [Vec<Image>; 3],
 }
 
 impl Listing {
-    /// Lists the folder at `path`. Its splits are the folders `train`, `val` (or `valid`, `validation`) and `test` where one
-    /// of them holds folders itself; else all is one training split. Names that begin with a dot are passed over.
+    /// Lists the folder at `path`. The folders `train`, `val` (or `valid`, `validation`) and `test` are splits if at least one
+    /// of them has folders inside. Otherwise all folders are classes of the train split. Hidden files are ignored.
     ///
     /// # Errors
-    /// [`Error::Data`] for a folder without classes, a class without images and splits of different classes;
-    /// [`Error::File`] where a folder cannot be read.
+    /// [`Error::Data`] for a folder without classes, a class without images and splits with different classes;
+    /// [`Error::File`] when a folder cannot be read.
     pub fn scan(path: &Path) -> Result<Self> {
         let top = Entries::of(path)?;
         let Some(found) = splits(path, &top)? else {
@@ -60,7 +60,7 @@ impl Listing {
         }
     }
 
-    /// A digest of all names, lengths and times: another one means that some file changed, came or went.
+    /// A digest of all names, lengths and modification times. It changes when a file is changed, added or removed.
     pub fn fingerprint(&self) -> String {
         let mut digest = md5::Context::new();
         for (split, images) in self.splits.iter().enumerate() {
@@ -77,7 +77,7 @@ impl Listing {
     }
 }
 
-/// What a folder holds, sorted by name.
+/// The entries of a folder, sorted by name.
 struct Entries {
     folders: Vec<(String, PathBuf)>,
     images: Vec<(PathBuf, Metadata)>,
@@ -92,7 +92,7 @@ impl Entries {
             if name.starts_with('.') || name == "__MACOSX" {
                 continue;
             }
-            // Of what a link leads to. A link that leads nowhere is no image.
+            // This follows links. A broken link is ignored.
             let Ok(metadata) = std::fs::metadata(&path) else { continue };
             if metadata.is_dir() {
                 entries.folders.push((name, path));
@@ -107,11 +107,11 @@ impl Entries {
 }
 
 fn is_image(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// The folders of the train, validation and test split; `None` where all folders are classes.
+/// The folders of the train, validation and test split. `None` when all folders are classes.
 fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
     let mut found: [Option<PathBuf>; 3] = Default::default();
     let mut others = Vec::new();
@@ -125,12 +125,12 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
                 continue;
             }
         };
-        // A class may be called `train` too: then it holds images and no folders.
+        // A class may be called `train`, too. It has images and no folders.
         if Entries::of(folder)?.folders.is_empty() {
             others.push((name, folder));
         } else if let Some(twin) = found[slot].replace(folder.clone()) {
             return Err(Error::data(format!(
-                "{} and {} both claim to be the validation split; put their images into one.",
+                "{} and {} both are validation splits; put their images into one of them.",
                 twin.display(),
                 folder.display()
             )));
@@ -142,13 +142,13 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
     for (name, folder) in others {
         if !Entries::of(folder)?.images.is_empty() {
             return Err(Error::data(format!(
-                "{} holds images beside the folders of splits; if {name} is a class, put it into a split's folder.",
+                "{} has images, but is next to the folders of splits; if {name} is a class, put it into a split's folder.",
                 folder.display(),
             )));
         }
         if name.parse::<SplitName>().is_ok() {
             return Err(Error::data(format!(
-                "{} holds no class: put a folder of images for each class into it, or leave it out of {}.",
+                "{} has no class: put a folder of images for each class into it, or remove it from {}.",
                 folder.display(),
                 path.display()
             )));
@@ -157,7 +157,7 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
     Ok(Some(found))
 }
 
-/// The classes of a folder of class folders, and their images.
+/// The classes in a folder of class folders, and their images.
 fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Image>)> {
     if entries.folders.is_empty() {
         return Err(no_classes(path));
@@ -166,9 +166,9 @@ fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Ima
     for (class, (name, folder)) in entries.folders.iter().enumerate() {
         let Entries { folders, images } = Entries::of(folder)?;
         if images.is_empty() {
-            let within = if folders.is_empty() { "" } else { " itself, only more folders" };
+            let within = if folders.is_empty() { "" } else { " itself, only folders" };
             return Err(Error::data(format!(
-                "The class folder {} holds no image ({KINDS}){within}; put some in, or take the folder {name} away.",
+                "The class folder {} has no image ({FORMATS}){within}; add images or remove the folder {name}.",
                 folder.display()
             )));
         }
@@ -183,13 +183,13 @@ fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Ima
 
 fn no_classes(path: &Path) -> Error {
     Error::data(format!(
-        "{} holds no images to train on: it needs a folder for each class, with that class's images ({KINDS}) in it, or \
-         train and test (and val) with such folders.",
+        "{} has no images to train on: it needs a folder of images ({FORMATS}) for each class, or train and test (and val) with \
+         such folders.",
         path.display()
     ))
 }
 
-/// Refuses a split whose classes are not those of the first.
+/// Checks that a split has the same classes as the first one.
 fn same_classes(first: &[String], first_path: &Path, other: &[String], other_path: &Path) -> Result<()> {
     let only = |these: &[String], those: &[String]| {
         let names: Vec<&str> = these.iter().filter(|name| !those.contains(name)).map(String::as_str).collect();
@@ -217,7 +217,7 @@ fn same_classes(first: &[String], first_path: &Path, other: &[String], other_pat
 mod tests {
     use super::*;
 
-    /// A folder with the given files, which hold nothing, and folders, which end in a slash.
+    /// A folder with the given empty files, and folders, which end in a slash.
     fn lay_out(names: &[&str]) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a folder");
         for name in names {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_sorted_and_other_files_passed_over() {
+    fn classes_are_sorted_and_other_files_ignored() {
         let root = lay_out(&["dog/b.PNG", "dog/a.jpeg", "cat/x.webp", "cat/notes.txt", ".git/x.png", "readme.md"]);
         let listing = Listing::scan(root.path()).expect("a set");
         assert_eq!(
@@ -254,21 +254,21 @@ mod tests {
             let root = lay_out(&["train/a/1.bmp", "train/a/2.jpg", &val, "test/a/1.png", "meta/info.txt"]);
             assert_eq!(counts(&Listing::scan(root.path()).expect("a set")), [2, 1, 1]);
         }
-        // Classes that happen to be called so.
+        // Classes that have the names of splits.
         let root = lay_out(&["train/1.jpg", "test/1.jpg", "plane/1.jpg"]);
         assert_eq!(Listing::scan(root.path()).expect("a set").classes, ["plane", "test", "train"]);
     }
 
     #[test]
-    fn what_is_no_set_is_a_sentence() {
+    fn folders_that_are_no_dataset_are_errors() {
         let says = |names: &[&str]| Listing::scan(lay_out(names).path()).expect_err("refused").to_string();
-        assert!(says(&[]).contains("holds no images to train on"));
-        assert!(says(&["1.jpg", "2.jpg"]).contains("a folder for each class"));
-        assert!(says(&["a/1.jpg", "b/"]).contains("take the folder b away"));
-        assert!(says(&["a/deep/1.jpg"]).contains("only more folders"));
-        assert!(says(&["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"]).contains("both claim"));
+        assert!(says(&[]).contains("has no images to train on"));
+        assert!(says(&["1.jpg", "2.jpg"]).contains("for each class"));
+        assert!(says(&["a/1.jpg", "b/"]).contains("remove the folder b"));
+        assert!(says(&["a/deep/1.jpg"]).contains("only folders"));
+        assert!(says(&["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"]).contains("both are validation splits"));
         assert!(says(&["train/a/1.jpg", "cat/1.jpg"]).contains("if cat is a class"));
-        assert!(says(&["train/a/1.jpg", "test/"]).contains("test holds no class"));
+        assert!(says(&["train/a/1.jpg", "test/"]).contains("test has no class"));
         let root = says(&["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg"]);
         assert!(root.contains("val has no b. Every split"), "{root}");
         assert!(says(&["train/a/1.jpg", "test/a/1.jpg", "test/b/1.jpg"]).contains("train has no b."));

@@ -1,5 +1,5 @@
-//! Folders of images: one folder a class, JPEG, PNG, WebP or BMP of any size, brought to one size by a rule, decoded in
-//! parallel and kept decoded in the user's cache.
+//! Folders of images, one folder for each class. Images are JPEG, PNG, WebP or BMP of any size. They are decoded in parallel,
+//! brought to one size, and stored in the user's cache.
 
 mod listing;
 mod store;
@@ -7,129 +7,115 @@ mod store;
 pub use listing::Listing;
 pub use store::Store;
 
-use super::LoadOptions;
+use super::options::LoadOptions;
 use crate::data::{Dataset, Pixels, Split, SplitName};
-use crate::images::{Rule, open};
+use crate::images::{Preprocessing, open};
 use crate::{Error, Result};
 use listing::Image;
 use rayon::prelude::*;
 use std::path::PathBuf;
-use store::{Index, Key, Writer};
+use store::{StoreIndex, StoreKey, StoreWriter, allocate};
 
-/// Images that are decoded at a time: enough for every thread, few enough to stay small.
+/// The number of images that are decoded at a time: enough for every thread, but little memory.
 const CHUNK: usize = 256;
 
-/// Where a folder of images is and what it is called.
+/// The location and the name of a folder of images.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    /// The name that the set is asked for by.
+pub(super) struct ImageFolder {
+    /// The name that loads the dataset.
     pub name: String,
-    /// The folder itself, canonical.
+    /// The canonical path of the folder.
     pub path: PathBuf,
-    /// The data directory that it is found in by its name; `None` where the name is its path.
+    /// The data directory in which the name finds it. `None` when the name is its path.
     pub directory: Option<PathBuf>,
 }
 
-/// Loads a folder into memory: from the cache where it has what the folder holds, else by decoding, which fills the cache. What
-/// is too large for memory stays in the cache.
-pub(super) fn load(place: &Place, rule: Rule, options: &LoadOptions) -> Result<Dataset> {
-    let listing = Listing::scan(&place.path)?;
+/// Loads a folder of images into memory. If the cache is up to date, it is read; otherwise the images are decoded and the cache
+/// is written. A dataset that exceeds the memory limit stays in the cache.
+pub(super) fn load(image_folder: &ImageFolder, preprocessing: Preprocessing, options: &LoadOptions) -> Result<Dataset> {
+    let listing = Listing::scan(&image_folder.path)?;
     let images: usize = listing.splits.iter().map(Vec::len).sum();
-    let bytes = images.saturating_mul(rule.input().iter().product());
-    if bytes > options.most_in_memory && options.cache.is_some() {
-        match store(place, rule, options) {
-            // A disk that refuses is no reason not to try without it.
+    let bytes = images.saturating_mul(preprocessing.input().iter().product());
+    if bytes > options.memory_limit && options.cache.is_some() {
+        match store(image_folder, preprocessing, options) {
+            // If the cache cannot be written, the images may still fit into memory.
             Err(Error::File { .. }) => {}
-            opened => return Ok(opened?.left_on_disk(&place.name, place.directory.clone())),
+            opened => return Ok(opened?.left_on_disk(&image_folder.name, image_folder.directory.clone())),
         }
     }
-    let key = Key::new(&place.path, rule, options.skip_bad, &listing);
+    let key = StoreKey::new(&image_folder.path, preprocessing, options.skip_bad, &listing);
     let file = options.cache.as_ref().map(|cache| key.file(cache));
     if let Some(mut store) = file.as_ref().and_then(|file| Store::open(file, &key)) {
-        // A store that cannot be read is as good as none.
-        if let Ok(set) = store.dataset(&place.name, place.directory.clone()) {
+        // If the store cannot be read, the images are decoded again.
+        if let Ok(set) = store.dataset(&image_folder.name, image_folder.directory.clone()) {
             return Ok(set);
         }
     }
-    // The run goes on without the cache: a full or read-only disk is no reason not to train.
-    let mut writer = file.and_then(|file| Writer::create(&file).ok());
+    // Errors of the cache are ignored: training works without it on a full or read-only disk.
+    let mut writer = file.and_then(|file| StoreWriter::create(&file).ok());
     let mut splits = [Vec::new(), Vec::new(), Vec::new()];
     for (split, images) in splits.iter_mut().zip(&listing.splits) {
-        *split = room(images.len(), rule, &place.name)?;
+        *split = allocate(images.len(), preprocessing, &image_folder.name)?;
     }
-    let (labels, skipped) = decode_all(&listing, rule, options.skip_bad, |slot, bytes| {
+    let (labels, skipped) = decode_all(&listing, preprocessing, options.skip_bad, |slot, bytes| {
         splits[slot].extend_from_slice(bytes);
         if writer.as_mut().is_some_and(|writer| writer.images(bytes).is_err()) {
             writer = None;
         }
         Ok(())
     })?;
-    let index = Index { key, classes: listing.classes, labels, skipped };
+    let index = StoreIndex { key, classes: listing.classes, labels, skipped };
     if let Some(writer) = writer {
         let _ = writer.finish(&index);
     }
-    let Index { classes, labels, skipped, .. } = index;
+    let StoreIndex { classes, labels, skipped, .. } = index;
     let mut parts = splits.into_iter().zip(labels);
     let mut next = || parts.next().map(|(pixels, labels)| Split { pixels: Pixels::U8(pixels), labels });
     let train = next().unwrap_or_else(Split::empty);
     Ok(Dataset {
-        name: place.name.clone(),
-        input: rule.input(),
+        name: image_folder.name.clone(),
+        input: preprocessing.input(),
         classes,
         train,
         val: next().filter(|split| !split.is_empty()),
         test: next().filter(|split| !split.is_empty()),
-        folder: place.directory.clone(),
+        folder: image_folder.directory.clone(),
         skipped,
         absent: Vec::new(),
     })
 }
 
-/// Room for the bytes of so many images.
-fn room(images: usize, rule: Rule, name: &str) -> Result<Vec<u8>> {
-    let [channels, height, width] = rule.input();
-    let mut bytes = Vec::new();
-    let wanted = images.saturating_mul(channels * height * width);
-    match bytes.try_reserve_exact(wanted) {
-        Ok(()) => Ok(bytes),
-        Err(_) => Err(Error::Memory(format!(
-            "The {images} images of a split of {name} take {wanted} bytes at {channels} x {height} x {width}, more than \
-             there is; ask for a smaller size."
-        ))),
-    }
-}
-
-/// Opens a folder's decoded images on the disk, decoding them first where the cache has not what the folder holds. The
-/// memory that it takes does not grow with the set.
-pub(super) fn store(place: &Place, rule: Rule, options: &LoadOptions) -> Result<Store> {
+/// Opens the cache of a folder's decoded images. It decodes the images first if the cache is not up to date. The memory use
+/// does not grow with the dataset.
+pub(super) fn store(image_folder: &ImageFolder, preprocessing: Preprocessing, options: &LoadOptions) -> Result<Store> {
     let Some(cache) = &options.cache else {
         return Err(Error::usage(format!(
             "The decoded images of {} have to be kept in a cache folder, but none is known: set HOME.",
-            place.name
+            image_folder.name
         )));
     };
-    let listing = Listing::scan(&place.path)?;
-    let key = Key::new(&place.path, rule, options.skip_bad, &listing);
+    let listing = Listing::scan(&image_folder.path)?;
+    let key = StoreKey::new(&image_folder.path, preprocessing, options.skip_bad, &listing);
     let file = key.file(cache);
     if let Some(store) = Store::open(&file, &key) {
         return Ok(store);
     }
-    let mut writer = Writer::create(&file)?;
-    let (labels, skipped) = decode_all(&listing, rule, options.skip_bad, |_, bytes| {
+    let mut writer = StoreWriter::create(&file)?;
+    let (labels, skipped) = decode_all(&listing, preprocessing, options.skip_bad, |_, bytes| {
         writer.images(bytes).map_err(Error::file("cannot write", &file))
     })?;
-    writer.finish(&Index { key: key.clone(), classes: listing.classes, labels, skipped })?;
+    writer.finish(&StoreIndex { key: key.clone(), classes: listing.classes, labels, skipped })?;
     Store::open(&file, &key)
         .ok_or_else(|| Error::data(format!("{} was changed while it was written; try again.", file.display())))
 }
 
-/// The class of each image, split by split; the files left out, each with its reason.
+/// The class of each image by split, and the errors of the skipped files.
 type Decoded = ([Vec<u32>; 3], Vec<String>);
 
-/// Decodes all images in parallel and hands their bytes over in order, with the number of their split.
+/// Decodes all images in parallel and passes their bytes to `take` in order, with the index of their split.
 fn decode_all(
     listing: &Listing,
-    rule: Rule,
+    preprocessing: Preprocessing,
     skip_bad: bool,
     mut take: impl FnMut(usize, &[u8]) -> Result<()>,
 ) -> Result<Decoded> {
@@ -137,7 +123,7 @@ fn decode_all(
     for (slot, images) in listing.splits.iter().enumerate() {
         for chunk in images.chunks(CHUNK) {
             let decoded: Vec<Result<Vec<u8>>> =
-                chunk.par_iter().map(|image| Ok(rule.apply(&open(&image.path)?))).collect();
+                chunk.par_iter().map(|image| Ok(preprocessing.apply(&open(&image.path)?))).collect();
             for (Image { class, .. }, bytes) in chunk.iter().zip(decoded) {
                 match bytes {
                     Ok(bytes) => {
@@ -148,33 +134,21 @@ fn decode_all(
                     Err(error) => {
                         let reason = error.to_string();
                         return Err(Error::data(format!(
-                            "{}. Mend or remove it, or go on without it by --skip-bad.",
+                            "{}. Repair or remove it, or use --skip-bad to skip such images.",
                             reason.trim_end_matches('.')
                         )));
                     }
                 }
             }
         }
-        let part = [SplitName::Train, SplitName::Val, SplitName::Test][slot];
-        let bare = |class: &usize| !labels[slot].contains(&(*class as u32));
-        if let Some(class) = (0..listing.classes.len()).find(bare).filter(|_| !images.is_empty()) {
+        let split = [SplitName::Train, SplitName::Val, SplitName::Test][slot];
+        let is_empty = |class: &usize| !labels[slot].contains(&(*class as u32));
+        if let Some(class) = (0..listing.classes.len()).find(is_empty).filter(|_| !images.is_empty()) {
             return Err(Error::data(format!(
-                "No image of the class {} in the {part} split can be read, so that nothing of it is left.",
+                "No image of the class {} in the {split} split can be decoded, so the class would be empty.",
                 listing.classes[class]
             )));
         }
     }
     Ok((labels, skipped))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn room_that_no_machine_has_is_a_sentence() {
-        assert_eq!(room(2, Rule::DEFAULT, "x").expect("little").capacity(), 2 * 3 * 64 * 64);
-        let sentence = room(usize::MAX / 2, Rule::DEFAULT, "x").expect_err("too much").to_string();
-        assert!(sentence.contains("3 x 64 x 64") && sentence.contains("smaller size"), "{sentence}");
-    }
 }

@@ -1,66 +1,66 @@
-//! Decoded images on the disk, all of one size, so that a set is decoded once: a file that can be read row by row.
+//! The cache of decoded images: a file of images of one size that can be read image by image.
 //!
-//! The file is `MAGIC`, the images' bytes one after another (the training split's, then the validation's, then the
-//! test's), the index as JSON, the index's length as 64 bits and `MAGIC` again. The index says what the images were made
-//! from; a store that was made from something else is as good as none.
+//! The file is `MAGIC`, the images' bytes (train split, then validation, then test), the index as JSON, the index's length as
+//! a 64-bit number, and `MAGIC` again. The index has a key of the source images. A store with another key is ignored.
 
 use super::listing::Listing;
 use crate::data::{Dataset, ImageStore, Pixels, Split, SplitName, Stored};
-use crate::files::Whole;
-use crate::images::Rule;
+use crate::files::AtomicFile;
+use crate::images::Preprocessing;
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What a store begins and ends with; the version of its form is in it.
+/// The first and last bytes of a store. They include the version of the format.
 const MAGIC: &[u8; 16] = b"gpunn pictures 1";
-/// The length of an index and a magic at the end of the file.
+/// The length of the footer: the index length and `MAGIC`.
 const FOOTER: u64 = 8 + MAGIC.len() as u64;
 
-/// What a store is made from.
+/// Identifies the source images of a store and their preprocessing.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Key {
+pub(super) struct StoreKey {
     path: String,
-    rule: Rule,
+    #[serde(rename = "rule")]
+    preprocessing: Preprocessing,
     skip_bad: bool,
     fingerprint: String,
 }
 
-impl Key {
-    pub fn new(path: &Path, rule: Rule, skip_bad: bool, listing: &Listing) -> Self {
-        Self { path: path.to_string_lossy().into_owned(), rule, skip_bad, fingerprint: listing.fingerprint() }
+impl StoreKey {
+    pub fn new(path: &Path, preprocessing: Preprocessing, skip_bad: bool, listing: &Listing) -> Self {
+        Self { path: path.to_string_lossy().into_owned(), preprocessing, skip_bad, fingerprint: listing.fingerprint() }
     }
 
-    /// The file of the store in the folder `cache`: one for each path and rule, so that a changed set takes the place of
-    /// what it was.
+    /// The file of the store in the folder `cache`. There is one for each path and preprocessing, so a changed dataset replaces
+    /// its old store.
     pub fn file(&self, cache: &Path) -> PathBuf {
-        let Self { path, rule: Rule { size: [height, width], fit, channels }, skip_bad, .. } = self;
+        let Self { path, preprocessing: Preprocessing { size: [height, width], fit, channels }, skip_bad, .. } = self;
         let name = format!("{path}\n{channels} {height} {width} {fit:?} {skip_bad}");
         cache.join("pictures").join(format!("{:x}.store", md5::compute(name)))
     }
 }
 
-/// What the end of a store says of its images.
+/// The index of a store.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Index {
-    pub key: Key,
+pub(super) struct StoreIndex {
+    pub key: StoreKey,
     pub classes: Vec<String>,
-    /// The classes of each split's images, in their order.
+    /// The class of each image, by split.
     pub labels: [Vec<u32>; 3],
     pub skipped: Vec<String>,
 }
 
-/// A store under way.
+/// A store that is being written.
 #[derive(Debug)]
-pub(super) struct Writer(Whole);
+pub(super) struct StoreWriter(AtomicFile);
 
-impl Writer {
+impl StoreWriter {
     pub fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
-        let mut file = Whole::create(path)?;
+        let mut file = AtomicFile::create(path)?;
         file.write_all(MAGIC).map_err(Error::file("cannot write", path))?;
         Ok(Self(file))
     }
@@ -69,25 +69,25 @@ impl Writer {
         self.0.write_all(bytes)
     }
 
-    pub fn finish(mut self, index: &Index) -> Result<()> {
+    pub fn finish(mut self, index: &StoreIndex) -> Result<()> {
         let json = serde_json::to_vec(index).map_err(|error| Error::data(format!("no JSON: {error}")))?;
         let end = [&json[..], &(json.len() as u64).to_le_bytes(), MAGIC].concat();
         self.0.write_all(&end).map_err(Error::file("cannot write", "the images' index"))?;
-        self.0.keep()
+        self.0.commit()
     }
 }
 
-/// A set's decoded images on the disk.
+/// The decoded images of a folder, in a file of the cache.
 #[derive(Debug)]
 pub struct Store {
     file: File,
     path: PathBuf,
-    index: Index,
+    index: StoreIndex,
 }
 
 impl Store {
-    /// The store at `path` where it is whole and made from what `key` says; `None` otherwise.
-    pub(super) fn open(path: &Path, key: &Key) -> Option<Self> {
+    /// Opens the store at `path`. `None` when it is incomplete or has another key.
+    pub(super) fn open(path: &Path, key: &StoreKey) -> Option<Self> {
         let mut file = File::open(path).ok()?;
         let length = file.metadata().ok()?.len();
         file.seek(SeekFrom::Start(length.checked_sub(FOOTER)?)).ok()?;
@@ -102,7 +102,7 @@ impl Store {
         file.seek(SeekFrom::Start(start)).ok()?;
         let mut json = Vec::new();
         (&mut file).take(json_length).read_to_end(&mut json).ok()?;
-        let index: Index = serde_json::from_slice(&json).ok()?;
+        let index: StoreIndex = serde_json::from_slice(&json).ok()?;
         let store = Self { file, path: path.to_owned(), index };
         let images: usize = store.index.labels.iter().map(Vec::len).sum();
         let whole = MAGIC.len() as u64 + images as u64 * store.image_bytes() as u64 == start;
@@ -112,69 +112,69 @@ impl Store {
 
     /// An image's channels, height and width.
     pub fn input(&self) -> [usize; 3] {
-        self.index.key.rule.input()
+        self.index.key.preprocessing.input()
     }
-    /// The bytes of an image.
+    /// The number of bytes of an image.
     pub fn image_bytes(&self) -> usize {
         self.input().iter().product()
     }
-    /// The classes' names, in the order of their numbers.
+    /// The class names in index order.
     pub fn classes(&self) -> &[String] {
         &self.index.classes
     }
-    /// The classes of a split's images, in their order.
-    pub fn labels(&self, part: SplitName) -> &[u32] {
-        &self.index.labels[slot(part)]
+    /// The class of each image of a split.
+    pub fn labels(&self, split: SplitName) -> &[u32] {
+        &self.index.labels[slot(split)]
     }
-    /// The files that were left out, each with its reason.
+    /// The errors of the files that were skipped.
     pub fn skipped(&self) -> &[String] {
         &self.index.skipped
     }
 
-    /// Reads the split's images from number `first` on into `bytes`, which is as long as so many images
-    /// ([`Store::image_bytes`] each: channels x height x width).
+    /// Reads images of a split into `bytes`, beginning with image `first`. The length of `bytes` must be a multiple of
+    /// [`Store::image_bytes`]. An image is channels x height x width.
     ///
     /// # Errors
-    /// [`Error::Usage`] for images that the split does not have, [`Error::File`] when the system refuses.
-    pub fn read(&mut self, part: SplitName, first: usize, bytes: &mut [u8]) -> Result<()> {
-        let (size, count) = (self.image_bytes(), self.labels(part).len());
+    /// [`Error::Usage`] when the split has fewer images, [`Error::File`] when reading fails.
+    pub fn read(&mut self, split: SplitName, first: usize, bytes: &mut [u8]) -> Result<()> {
+        let (size, count) = (self.image_bytes(), self.labels(split).len());
         if !bytes.len().is_multiple_of(size) || first > count || bytes.len() / size > count - first {
             return Err(Error::usage(format!(
-                "{} bytes were asked for from image {first} of the {part} split on, but it has {count} images of {size}.",
+                "{} bytes were requested from image {first} of the {split} split on, but it has {count} images of {size} bytes.",
                 bytes.len()
             )));
         }
-        let before: usize = self.index.labels[..slot(part)].iter().map(Vec::len).sum();
+        let before: usize = self.index.labels[..slot(split)].iter().map(Vec::len).sum();
         let at = MAGIC.len() as u64 + (before + first) as u64 * size as u64;
         let read = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.read_exact(bytes));
         read.map_err(Error::file("cannot read", &self.path))
     }
 
-    /// All of it in memory.
+    /// Reads the whole store into memory.
     pub(super) fn dataset(&mut self, name: &str, folder: Option<PathBuf>) -> Result<Dataset> {
-        let mut split = |part| {
-            let labels = self.labels(part).to_vec();
-            let mut pixels = super::room(labels.len(), self.index.key.rule, name)?;
+        let mut read_split = |split| {
+            let labels = self.labels(split).to_vec();
+            let mut pixels = allocate(labels.len(), self.index.key.preprocessing, name)?;
             pixels.resize(labels.len() * self.image_bytes(), 0);
-            self.read(part, 0, &mut pixels)?;
+            self.read(split, 0, &mut pixels)?;
             Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels })
         };
-        let splits = [split(SplitName::Train)?, split(SplitName::Val)?, split(SplitName::Test)?];
+        let splits = [read_split(SplitName::Train)?, read_split(SplitName::Val)?, read_split(SplitName::Test)?];
         Ok(self.with_splits(splits, name, folder))
     }
 
-    /// The data set whose images stay where they are.
+    /// The dataset, with its images left on disk.
     pub(super) fn left_on_disk(self, name: &str, folder: Option<PathBuf>) -> Dataset {
         let set = self.with_splits([(); 3].map(|()| Split::empty()), name, folder);
-        let labels = [SplitName::Train, SplitName::Val, SplitName::Test].map(|part| self.labels(part).to_vec());
+        let labels = [SplitName::Train, SplitName::Val, SplitName::Test].map(|split| self.labels(split).to_vec());
         let width = self.image_bytes();
         let store: Arc<dyn ImageStore> = Arc::new(Mutex::new(self));
-        let split = |part: SplitName| {
-            let labels = labels[slot(part)].clone();
-            Split { pixels: Pixels::Stored(Stored::all(&store, part, labels.len(), width)), labels }
+        let stored = |split: SplitName| {
+            let labels = labels[slot(split)].clone();
+            Split { pixels: Pixels::Stored(Stored::all(&store, split, labels.len(), width)), labels }
         };
-        let some = |part: SplitName| Some(split(part)).filter(|split| !split.is_empty());
-        Dataset { train: split(SplitName::Train), val: some(SplitName::Val), test: some(SplitName::Test), ..set }
+        let some = |split: SplitName| Some(stored(split)).filter(|split| !split.is_empty());
+        Dataset { train: stored(SplitName::Train), val: some(SplitName::Val), test: some(SplitName::Test), ..set }
     }
 
     fn with_splits(&self, [train, val, test]: [Split; 3], name: &str, folder: Option<PathBuf>) -> Dataset {
@@ -198,11 +198,37 @@ impl ImageStore for Mutex<Store> {
     }
 }
 
-/// Where a split stands among the three.
-fn slot(part: SplitName) -> usize {
-    match part {
+/// The index of a split.
+fn slot(split: SplitName) -> usize {
+    match split {
         SplitName::Train => 0,
         SplitName::Val => 1,
         SplitName::Test => 2,
+    }
+}
+
+/// Allocates an empty buffer for the bytes of `images` images.
+pub(super) fn allocate(images: usize, preprocessing: Preprocessing, name: &str) -> Result<Vec<u8>> {
+    let [channels, height, width] = preprocessing.input();
+    let mut bytes = Vec::new();
+    let wanted = images.saturating_mul(channels * height * width);
+    match bytes.try_reserve_exact(wanted) {
+        Ok(()) => Ok(bytes),
+        Err(_) => Err(Error::Memory(format!(
+            "The {images} images of a split of {name} need {wanted} bytes at {channels} x {height} x {width}, more \
+             than is available; use a smaller size."
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_large_allocations_are_errors() {
+        assert_eq!(allocate(2, Preprocessing::DEFAULT, "x").expect("little").capacity(), 2 * 3 * 64 * 64);
+        let sentence = allocate(usize::MAX / 2, Preprocessing::DEFAULT, "x").expect_err("too much").to_string();
+        assert!(sentence.contains("3 x 64 x 64") && sentence.contains("smaller size"), "{sentence}");
     }
 }

@@ -1,27 +1,27 @@
-//! How images of any size become images of one.
+//! Bringing images of any size to one size.
 
 use image::imageops::FilterType;
 use image::{DynamicImage, GenericImageView};
 
 use crate::data::{Fit, ImageOptions, Size};
 
-/// How a set's images are brought to one size.
+/// How the images of a dataset are brought to one size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Rule {
+pub struct Preprocessing {
     /// Height and width.
     pub size: [usize; 2],
-    /// How to get there.
+    /// How images are resized and cropped.
     pub fit: Fit,
     /// 3 or 1.
     pub channels: usize,
 }
 
-impl Rule {
-    /// For a folder of images of which nothing is known: 64 x 64, in colour, each image's middle.
+impl Preprocessing {
+    /// The default for folders of images: 64 x 64, in colour, centre-cropped.
     pub const DEFAULT: Self = Self { size: [64, 64], fit: Fit::ResizeCrop, channels: 3 };
 
-    /// This rule, with what is asked otherwise. A size that is asked for without a fit is reached by `ResizeCrop`, so
-    /// that images are never cut to a small part of themselves unasked.
+    /// This rule, with the requested options. A new size without a fit uses `ResizeCrop`, so that a crop never removes most of an
+    /// image unless that was requested.
     pub fn with(self, asked: &ImageOptions) -> Self {
         let size = asked.size.map_or(self.size, Size::sides);
         let fit = if size == self.size { self.fit } else { Fit::ResizeCrop };
@@ -33,8 +33,8 @@ impl Rule {
         [self.channels, self.size[0], self.size[1]]
     }
 
-    /// The image by this rule: channels x height x width bytes. What is transparent is white, as it is on a page. Scaling
-    /// is antialiased (a triangle as wide as the pixels that become one).
+    /// Preprocesses an image to channels x height x width bytes. Transparent pixels become white. Resizing is antialiased with
+    /// a triangle filter.
     pub fn apply(&self, image: &DynamicImage) -> Vec<u8> {
         let (height, width) = (self.size[0] as u32, self.size[1] as u32);
         let [x, y, cut_width, cut_height] = self.cut(image.dimensions());
@@ -51,7 +51,7 @@ impl Rule {
         (0..self.channels).flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied()).collect()
     }
 
-    /// The part of an image of `(width, height)` that is used: left, top, width, height.
+    /// The part of an image of `(width, height)` that is kept: left, top, width, height.
     fn cut(&self, (width, height): (u32, u32)) -> [u32; 4] {
         let (to_height, to_width) = (self.size[0] as u32, self.size[1] as u32);
         let middle = |cut_width: u32, cut_height: u32| {
@@ -59,14 +59,14 @@ impl Rule {
         };
         match self.fit {
             Fit::Resize => [0, 0, width, height],
-            // All of it, but for the ends of a strip that would only be scaled to be cut off.
+            // The whole image. Of very long strips, the ends are removed before resizing, because they would be cropped anyway.
             Fit::ResizeMiddle => {
                 let (most_width, most_height) = (height.saturating_mul(8), width.saturating_mul(8));
                 middle(width.min(most_width), height.min(most_height))
             }
             Fit::CentreCrop if width >= to_width && height >= to_height => middle(to_width, to_height),
             Fit::CentreCrop | Fit::ResizeCrop => {
-                // The sides that the wanted proportions leave of each side, rounded, never nothing.
+                // The largest centred box with the target aspect ratio. Sides are rounded and at least 1.
                 let share = |side: u32, over: u32, under: u32| {
                     ((u64::from(side) * u64::from(over) + u64::from(under) / 2) / u64::from(under)).max(1)
                 };
@@ -78,9 +78,9 @@ impl Rule {
     }
 }
 
-/// The middle `(width, height)` of an image that is scaled to 8/7 of that or more, its proportions kept.
+/// Resizes an image so that its shorter side is 8/7 of the target, and crops the centre `(width, height)`.
 fn middle_of(image: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
-    // The side that decides is rounded, the other one cut down to a whole number, and half a pixel goes to the even one.
+    // Rounded as in torchvision: the shorter side to the nearest integer, the longer one down, and offsets half to even.
     let reach = |side: u32| (u64::from(side) * 8 + 3) / 7;
     let (to_width, to_height) = (reach(width), reach(height));
     let (from_width, from_height) = (u64::from(image.width()), u64::from(image.height()));
@@ -100,7 +100,7 @@ fn middle_of(image: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
     scaled.crop_imm(offset(scaled_width, width), offset(scaled_height, height), width, height)
 }
 
-/// The image without transparency, laid on white.
+/// Blends an image onto white, which removes transparency.
 fn on_white(image: DynamicImage) -> DynamicImage {
     if !image.color().has_alpha() {
         return image;
@@ -119,8 +119,8 @@ mod tests {
     use super::*;
     use image::{Rgb, RgbImage, Rgba, RgbaImage};
 
-    fn rule(size: [usize; 2], fit: Fit) -> Rule {
-        Rule { size, fit, channels: 3 }
+    fn preprocessing(size: [usize; 2], fit: Fit) -> Preprocessing {
+        Preprocessing { size, fit, channels: 3 }
     }
 
     /// An image whose red is x and whose green is y.
@@ -130,27 +130,27 @@ mod tests {
 
     #[test]
     fn a_centre_crop_takes_the_middle_as_it_is_in_planes() {
-        let bytes = rule([2, 3], Fit::CentreCrop).apply(&ramp(9, 6));
+        let bytes = preprocessing([2, 3], Fit::CentreCrop).apply(&ramp(9, 6));
         assert_eq!(bytes, [[3, 4, 5, 3, 4, 5], [2, 2, 2, 3, 3, 3], [7; 6]].concat());
     }
 
     #[test]
-    fn the_part_that_is_used_keeps_the_proportions() {
-        let square = rule([64, 64], Fit::ResizeCrop);
+    fn the_part_that_is_kept_has_the_aspect_ratio_of_the_target() {
+        let square = preprocessing([64, 64], Fit::ResizeCrop);
         assert_eq!(square.cut((300, 200)), [50, 0, 200, 200]);
         assert_eq!(square.cut((10, 40)), [0, 15, 10, 10]);
-        let wide = rule([50, 100], Fit::ResizeCrop);
+        let wide = preprocessing([50, 100], Fit::ResizeCrop);
         assert_eq!(wide.cut((300, 200)), [0, 25, 300, 150]);
         assert_eq!(wide.cut((1, 60_000)), [0, 29_999, 1, 1]);
-        assert_eq!(rule([64, 64], Fit::CentreCrop).cut((50, 90)), [0, 20, 50, 50]);
-        assert_eq!(rule([64, 64], Fit::Resize).cut((50, 90)), [0, 0, 50, 90]);
+        assert_eq!(preprocessing([64, 64], Fit::CentreCrop).cut((50, 90)), [0, 20, 50, 50]);
+        assert_eq!(preprocessing([64, 64], Fit::Resize).cut((50, 90)), [0, 0, 50, 90]);
     }
 
     #[test]
     fn scaling_is_antialiased() {
         // Black and white columns in turn: a scaling that skips pixels would give one of them.
         let stripes = RgbImage::from_fn(256, 256, |x, _| Rgb([(x % 2 * 255) as u8; 3]));
-        let bytes = rule([16, 16], Fit::Resize).apply(&DynamicImage::ImageRgb8(stripes));
+        let bytes = preprocessing([16, 16], Fit::Resize).apply(&DynamicImage::ImageRgb8(stripes));
         assert_eq!(bytes.len(), 3 * 256);
         assert!(bytes.iter().all(|value| (115..=140).contains(value)), "{bytes:?}");
     }
@@ -158,22 +158,22 @@ mod tests {
     #[test]
     fn the_middle_is_cut_as_torchvision_cuts_it() {
         let cut = |width: u32, height: u32| {
-            let rule = rule([224, 224], Fit::ResizeMiddle);
-            rule.apply(&ramp(width, height)).len()
+            let preprocessing = preprocessing([224, 224], Fit::ResizeMiddle);
+            preprocessing.apply(&ramp(width, height)).len()
         };
         for (width, height) in [(256, 256), (500, 257), (3, 200), (1, 40_000), (60, 50)] {
             assert_eq!(cut(width, height), 3 * 224 * 224, "{width} x {height}");
         }
         // Unscaled: 8/7 of 7 are 8; of the 3 columns left over, two go left, as Python rounds 1.5.
-        let bytes = rule([7, 7], Fit::ResizeMiddle).apply(&ramp(10, 8));
+        let bytes = preprocessing([7, 7], Fit::ResizeMiddle).apply(&ramp(10, 8));
         assert_eq!((&bytes[..7], bytes[49]), (&[2, 3, 4, 5, 6, 7, 8][..], 0));
     }
 
     #[test]
-    fn grey_and_transparent_images_are_understood() {
+    fn grey_and_transparent_images_are_converted() {
         let glass = RgbaImage::from_pixel(4, 4, Rgba([10, 20, 30, 0]));
         let half = RgbaImage::from_pixel(4, 4, Rgba([0, 0, 0, 128]));
-        let seen = |image, channels| Rule { size: [4, 4], fit: Fit::Resize, channels }.apply(&image);
+        let seen = |image, channels| Preprocessing { size: [4, 4], fit: Fit::Resize, channels }.apply(&image);
         assert_eq!(seen(DynamicImage::ImageRgba8(glass), 3), [255; 48]);
         assert_eq!(seen(DynamicImage::ImageRgba8(half), 1), [127; 16]);
         let grey = DynamicImage::ImageLuma16(image::ImageBuffer::from_pixel(4, 4, image::Luma([0x8080])));
@@ -181,10 +181,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_changes_the_rule() {
+    fn requested_options_change_the_preprocessing() {
         let asked = ImageOptions { size: Some(Size::Square(32)), ..ImageOptions::default() };
-        let known = rule([256, 256], Fit::CentreCrop);
-        assert_eq!(known.with(&asked), rule([32, 32], Fit::ResizeCrop));
+        let known = preprocessing([256, 256], Fit::CentreCrop);
+        assert_eq!(known.with(&asked), preprocessing([32, 32], Fit::ResizeCrop));
         assert_eq!(known.with(&ImageOptions::default()), known);
         let grey = ImageOptions { channels: Some(1), fit: Some(Fit::Resize), ..asked };
         assert_eq!(known.with(&grey).input(), [1, 32, 32]);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_sizes_and_channels_are_sentences() {
+    fn impossible_sizes_and_channels_are_errors() {
         let says = |asked: ImageOptions| asked.validate().expect_err("refused").to_string();
         for size in [Size::Square(0), Size::Sides([0, 5]), Size::Sides([5, 0]), Size::Sides([5, 5000])] {
             assert!(says(ImageOptions { size: Some(size), ..ImageOptions::default() }).contains("from 1 to 4096"));

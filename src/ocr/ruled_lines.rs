@@ -1,21 +1,21 @@
-//! Rules of lined and squared paper: long, thin and nearly straight. They are taken out of the ink where nothing is written over
-//! them; a stroke that crosses one is thicker there than the rule alone, and stays whole.
+//! Removes the lines of ruled and squared paper: long, thin and nearly straight. A stroke that crosses a ruled line is
+//! thicker there than the line alone, and stays complete.
 
 use image::{GrayImage, imageops};
 
-use super::ink::Ink;
+use super::ink::InkMap;
 
-/// A rule covers that part of the image's width.
+/// The minimum length of a ruled line, as a fraction of the image's width.
 const COVERS: f32 = 0.4;
-/// The steepest slope of a rule that is looked for, and the number of slopes to either side.
+/// The maximum slope of a ruled line, and the number of slopes to either side that are tried.
 const STEEPEST: f32 = 0.12;
 const SLOPES: i32 = 48;
-/// A rule is no thicker than that part of the image's shorter side.
+/// A ruled line is not thicker than the image's shorter side divided by this.
 const THINNEST: u32 = 150;
-/// Rows that points of one rule may be apart beside its slope, in bins of that height.
+/// The height in rows of the histogram bins for crossings along a slope.
 const BIN: f32 = 3.0;
 
-/// A short upright run of ink in a column.
+/// A short vertical run of ink in a column, which may be part of a ruled line.
 #[derive(Clone, Copy)]
 struct Crossing {
     x: u32,
@@ -29,20 +29,20 @@ impl Crossing {
     }
 }
 
-/// Takes rules in both directions out of the ink; says how many.
-pub(super) fn remove(ink: &mut Ink) -> usize {
+/// Removes ruled lines in both directions from the ink. Returns their number.
+pub(super) fn remove(ink: &mut InkMap) -> usize {
     let thickest = (ink.contrast.width().min(ink.contrast.height()) / THINNEST).max(3);
-    let level = remove_level(&mut ink.contrast, ink.weak, thickest);
+    let horizontal = remove_horizontal(&mut ink.contrast, ink.weak, thickest);
     let mut turned = imageops::rotate90(&ink.contrast);
-    let upright = remove_level(&mut turned, ink.weak, thickest);
-    if upright > 0 {
+    let vertical = remove_horizontal(&mut turned, ink.weak, thickest);
+    if vertical > 0 {
         ink.contrast = imageops::rotate270(&turned);
     }
-    level + upright
+    horizontal + vertical
 }
 
-/// Takes the rules out that are nearly level.
-fn remove_level(contrast: &mut GrayImage, weak: u8, thickest: u32) -> usize {
+/// Removes nearly horizontal ruled lines.
+fn remove_horizontal(contrast: &mut GrayImage, weak: u8, thickest: u32) -> usize {
     let crossings = crossings(contrast, weak, thickest);
     let wanted = contrast.width() as f32 * COVERS;
     if (crossings.len() as f32) < wanted {
@@ -50,14 +50,14 @@ fn remove_level(contrast: &mut GrayImage, weak: u8, thickest: u32) -> usize {
     }
     let slope = slope(&crossings, contrast.height());
     let bins = Bins::of(&crossings, slope, contrast.height());
-    let rules = bins.peaks(wanted);
-    for &row in &rules {
+    let lines = bins.peaks(wanted);
+    for &row in &lines {
         erase(contrast, &crossings, slope, row);
     }
-    rules.len()
+    lines.len()
 }
 
-/// The upright runs of ink that are short enough for a rule, column by column.
+/// The vertical runs of ink that are short enough for a ruled line, column by column.
 fn crossings(contrast: &GrayImage, weak: u8, thickest: u32) -> Vec<Crossing> {
     let (width, height) = contrast.dimensions();
     let mut begun = vec![u32::MAX; width as usize];
@@ -81,7 +81,7 @@ fn crossings(contrast: &GrayImage, weak: u8, thickest: u32) -> Vec<Crossing> {
     found
 }
 
-/// How many crossings lie at each height, along a slope.
+/// A histogram of the crossings by their height along a slope.
 struct Bins {
     counts: Vec<u32>,
     first: f32,
@@ -100,12 +100,12 @@ impl Bins {
         Self { counts, first }
     }
 
-    /// How much lies together.
+    /// How concentrated the histogram is.
     fn sharpness(&self) -> f64 {
         self.counts.iter().map(|&count| f64::from(count).powi(2)).sum()
     }
 
-    /// The rows, at the left edge, at which so many crossings lie together.
+    /// The rows at the left edge with at least `wanted` crossings.
     fn peaks(&self, wanted: f32) -> Vec<f32> {
         let near = |place: usize| self.counts[place.saturating_sub(1)..(place + 2).min(self.counts.len())].iter().sum();
         let sums: Vec<u32> = (0..self.counts.len()).map(near).collect();
@@ -118,23 +118,23 @@ impl Bins {
     }
 }
 
-/// The slope along which crossings lie most together.
+/// The slope with the most concentrated histogram.
 fn slope(crossings: &[Crossing], height: u32) -> f32 {
     let slopes = (-SLOPES..=SLOPES).map(|step| step as f32 * STEEPEST / SLOPES as f32);
     let sharp = |slope: &f32| Bins::of(crossings, *slope, height).sharpness();
     slopes.map(|slope| (slope, sharp(&slope))).max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0.0, |(slope, _)| slope)
 }
 
-/// Erases the rule that begins at a row of the left edge: it is followed from column to column, as paper is not flat, and what
-/// is little thicker than it is for the most part goes.
+/// Erases the ruled line that begins at a row of the left edge. The line is tracked from column to column, because paper is
+/// not flat. Only crossings that are not much thicker than the median are erased.
 fn erase(contrast: &mut GrayImage, crossings: &[Crossing], slope: f32, row: f32) {
-    let on_rule = |crossing: &Crossing, drift: f32| {
+    let on_line = |crossing: &Crossing, drift: f32| {
         (crossing.middle() - slope * crossing.x as f32 - row - drift).abs() <= 1.5 * BIN
     };
     let mut drift = 0.0;
     let mut along = Vec::new();
     for crossing in crossings {
-        if on_rule(crossing, drift) {
+        if on_line(crossing, drift) {
             drift += 0.05 * (crossing.middle() - slope * crossing.x as f32 - row - drift);
             along.push(*crossing);
         }
@@ -143,7 +143,7 @@ fn erase(contrast: &mut GrayImage, crossings: &[Crossing], slope: f32, row: f32)
     lengths.sort_unstable();
     let usual = lengths.get(lengths.len() / 2).copied().unwrap_or(0);
     for crossing in along.iter().filter(|crossing| crossing.len <= usual + usual.div_ceil(2)) {
-        // The rule's soft edges as well, so that nothing of it is left to hang together.
+        // The soft edges of the line are erased, too, so that no connected pixels remain.
         let (top, bottom) = (crossing.top.saturating_sub(1), (crossing.top + crossing.len + 1).min(contrast.height()));
         for y in top..bottom {
             contrast.get_pixel_mut(crossing.x, y).0 = [0];
@@ -157,7 +157,7 @@ mod tests {
     use image::Luma;
 
     #[test]
-    fn a_sloping_rule_goes_and_a_stem_across_it_stays() {
+    fn a_sloping_line_is_removed_and_a_stroke_across_it_stays() {
         let mut contrast = GrayImage::new(400, 120);
         for x in 0..400 {
             for y in 0..2 {
@@ -169,7 +169,7 @@ mod tests {
                 contrast.put_pixel(x, y, Luma([220]));
             }
         }
-        let mut ink = Ink { contrast, weak: 50, strong: 90, light: false, scale: 1.0 };
+        let mut ink = InkMap { contrast, weak: 50, strong: 90, light: false, scale: 1.0 };
         assert_eq!(remove(&mut ink), 1);
         let left = |from: u32, to: u32| {
             (from..to).map(|x| (0..120).filter(|&y| ink.contrast[(x, y)].0[0] > 0).count()).sum::<usize>()
@@ -178,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_no_rule() {
+    fn a_word_is_not_a_ruled_line() {
         let mut contrast = GrayImage::new(400, 120);
         for x in (20..380).filter(|x| x % 30 < 8) {
             for y in 40..43 {
                 contrast.put_pixel(x, y, Luma([200]));
             }
         }
-        let mut ink = Ink { contrast: contrast.clone(), weak: 50, strong: 90, light: false, scale: 1.0 };
+        let mut ink = InkMap { contrast: contrast.clone(), weak: 50, strong: 90, light: false, scale: 1.0 };
         assert_eq!(remove(&mut ink), 0);
         assert_eq!(ink.contrast, contrast);
     }

@@ -1,50 +1,50 @@
-//! Pages of writing whose text is known, drawn from the images of a data set, so that reading can be measured on many of them.
+//! Synthetic pages of handwriting with known text, for the evaluation of reading. The letters are images of a dataset.
 //!
-//! A page has paper with grain, light that falls unevenly, shadows, rules; lines that slope and drift; words of letters and words
-//! of digits, spaced as one hand spaces them; dark ink on light paper, now and then light ink on dark. Everything is drawn by
-//! number: a page depends on the images, the seed and its number alone.
+//! A page has paper with noise, uneven light, shadows and ruled lines. Lines slope and drift. Words of letters and of digits
+//! have irregular spacing. Ink is dark on light paper, sometimes light on dark. Random numbers are counter-based: a page
+//! depends only on the images, the seed and its number.
 
 use image::{GrayImage, Luma};
 
-use super::page::Area;
+use super::page::BoundingBox;
 use crate::data::Dataset;
 use crate::data::Split;
 use crate::data::glyphs::Hand;
 use crate::random::{CounterRng, Purpose};
 use crate::{Error, Result};
 
-/// Words as they are written in notes; every letter occurs.
+/// Words of everyday notes. Every letter occurs.
 const WORDS: &str = "THE OF AND TO IN IS YOU THAT IT HE WAS FOR ON ARE AS WITH HIS THEY AT BE THIS HAVE FROM OR ONE HAD BY WORD BUT \
     NOT WHAT ALL WERE WE WHEN YOUR CAN SAID THERE USE AN EACH WHICH SHE DO HOW THEIR IF WILL UP OTHER ABOUT OUT MANY THEN THEM \
     THESE SO SOME HER WOULD MAKE LIKE HIM INTO TIME HAS LOOK TWO MORE WRITE GO SEE NUMBER NO WAY COULD PEOPLE MY THAN FIRST \
     WATER BEEN CALL WHO OIL ITS NOW FIND LONG DOWN DAY DID GET COME MADE MAY PART QUIZ JUMP ZERO SIX BOX QUEUE JAZZ VIVID \
     QUICK BROWN LAZY DOG FIXED MAJOR JOB PROXY BUZZ KEEP WEEK BOOK MILK BREAD APPLE CHECK LIST BUY GROCERY KITCHEN PHONE";
-/// Of so many words one is a number.
+/// The fraction of words that are numbers.
 const NUMBERS: f32 = 0.2;
-/// The side of a page in pixels; its height follows from its lines.
+/// The width of a page in pixels. The height follows from the lines.
 const WIDTH: u32 = 1400;
 /// Lines of a page.
 pub const LINES: usize = 8;
 
-/// A page of writing, and what it says.
+/// A synthetic page and its text.
 #[derive(Clone, Debug)]
-pub struct Written {
-    /// What a camera sees.
+pub struct SyntheticPage {
+    /// The photo of the page.
     pub image: GrayImage,
-    /// What stands on it, from top to bottom.
-    pub lines: Vec<WrittenLine>,
+    /// The lines from top to bottom.
+    pub lines: Vec<SyntheticLine>,
 }
 
-/// A line that was written.
+/// A line of a synthetic page.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct WrittenLine {
-    /// Its words, with a space between each two.
+pub struct SyntheticLine {
+    /// Its words, separated by spaces.
     pub text: String,
     /// Its characters from left to right, each with the box around its ink.
-    pub characters: Vec<(char, Area)>,
+    pub characters: Vec<(char, BoundingBox)>,
 }
 
-/// The images that pages are drawn from: of each character the ink, as values from 0 to 1.
+/// The images of characters that pages are drawn from. Ink is 1, paper is 0.
 #[derive(Clone, Debug)]
 pub struct Glyphs {
     side: usize,
@@ -52,10 +52,10 @@ pub struct Glyphs {
 }
 
 impl Glyphs {
-    /// The glyphs of a split of a set of characters.
+    /// Takes the images from a split of a dataset of characters.
     ///
     /// # Errors
-    /// [`Error::Usage`] when it is no set of capitals and digits in square images of one channel.
+    /// [`Error::Usage`] when the dataset is not one of capitals and digits in square images of one channel.
     pub fn of(dataset: &Dataset, split: &Split) -> Result<Self> {
         let [channels, height, side] = dataset.input;
         let wanted: Vec<char> = ('A'..='Z').chain('0'..='9').collect();
@@ -63,7 +63,7 @@ impl Glyphs {
         let numbers: Option<Vec<usize>> = wanted.iter().map(class).collect();
         let Some(numbers) = numbers.filter(|_| channels == 1 && height == side) else {
             return Err(Error::usage(format!(
-                "Pages are written in the letters A to Z and the digits 0 to 9 from square grey images, but {} has other ones.",
+                "Synthetic pages need square grey images of the classes A to Z and 0 to 9, but {} has others.",
                 dataset.name
             )));
         };
@@ -75,12 +75,15 @@ impl Glyphs {
         };
         let of: Vec<(char, Vec<Vec<f32>>)> = wanted.into_iter().zip(numbers.into_iter().map(images)).collect();
         if let Some((character, _)) = of.iter().find(|(_, images)| images.is_empty()) {
-            return Err(Error::usage(format!("The split of {} shows no {character}, which pages need.", dataset.name)));
+            return Err(Error::usage(format!(
+                "The split of {} has no image of {character}, which synthetic pages need.",
+                dataset.name
+            )));
         }
         Ok(Self { side, of })
     }
 
-    /// One of a character's images.
+    /// Chooses an image of a character at random.
     fn pick(&self, character: char, hand: &mut Hand) -> Option<&[f32]> {
         let (_, images) = self.of.iter().find(|(known, _)| *known == character)?;
         let number = hand.between(0.0, images.len() as f32) as usize;
@@ -88,17 +91,17 @@ impl Glyphs {
     }
 }
 
-/// How one page is written.
+/// The style of a page.
 struct Style {
-    /// The height of letters.
+    /// The height of letters in pixels.
     height: f32,
-    /// From one baseline to the next.
+    /// The distance of baselines.
     leading: f32,
     slope: f32,
-    /// Between letters, and between words in addition.
+    /// The gap between letters, and the additional gap between words.
     gap: f32,
     space: f32,
-    /// How much of the light the ink takes.
+    /// The fraction of light that the ink absorbs.
     ink: f32,
     ruled: bool,
     light_ink: bool,
@@ -121,7 +124,7 @@ impl Style {
     }
 }
 
-/// The ink that lies on a page, from 0 to 1, and how large the page is.
+/// The ink on a page, from 0 to 1, and the size of the page.
 struct Sheet {
     width: u32,
     height: u32,
@@ -129,7 +132,7 @@ struct Sheet {
 }
 
 /// Draws page `number` of a seed.
-pub fn draw(glyphs: &Glyphs, seed: u64, number: u32) -> Written {
+pub fn draw(glyphs: &Glyphs, seed: u64, number: u32) -> SyntheticPage {
     let mut hand = Hand::new(CounterRng::new(seed, Purpose::Pages, 0, number));
     let style = Style::of(&mut hand);
     let tilt = style.slope.abs() * WIDTH as f32;
@@ -140,10 +143,10 @@ pub fn draw(glyphs: &Glyphs, seed: u64, number: u32) -> Written {
         .map(|line| write(&mut sheet, glyphs, &style, first + line as f32 * style.leading, &mut hand))
         .collect();
     let image = photograph(&sheet, &style, CounterRng::new(seed, Purpose::Pages, 1, number), &mut hand);
-    Written { image, lines }
+    SyntheticPage { image, lines }
 }
 
-/// The next word to write.
+/// Chooses the next word.
 fn word(hand: &mut Hand) -> String {
     if hand.between(0.0, 1.0) < NUMBERS {
         let digits = hand.between(1.0, 5.0) as usize;
@@ -154,8 +157,8 @@ fn word(hand: &mut Hand) -> String {
 }
 
 /// Writes a line on a baseline.
-fn write(sheet: &mut Sheet, glyphs: &Glyphs, style: &Style, baseline: f32, hand: &mut Hand) -> WrittenLine {
-    let mut line = WrittenLine::default();
+fn write(sheet: &mut Sheet, glyphs: &Glyphs, style: &Style, baseline: f32, hand: &mut Hand) -> SyntheticLine {
+    let mut line = SyntheticLine::default();
     let mut x = style.height * hand.between(0.6, 3.0);
     let slope = style.slope + hand.about(0.004);
     let end = WIDTH as f32 - style.height;
@@ -173,23 +176,31 @@ fn write(sheet: &mut Sheet, glyphs: &Glyphs, style: &Style, baseline: f32, hand:
             let size = style.height * hand.between(0.85, 1.12);
             let drop = hand.about(0.05) * style.height;
             let place = [x, baseline + slope * x + drop];
-            let Some(area) = lay(sheet, glyph, glyphs.side, size, place, hand) else { continue };
-            // A hand's gaps are alike, but not equal.
-            x = area.right() as f32 + (style.gap * (1.0 + hand.about(0.25))).max(0.04 * style.height);
+            let Some(bounds) = draw_glyph(sheet, glyph, glyphs.side, size, place, hand) else { continue };
+            // Gaps of handwriting vary.
+            x = bounds.right() as f32 + (style.gap * (1.0 + hand.about(0.25))).max(0.04 * style.height);
             line.text.push(character);
-            line.characters.push((character, area));
+            line.characters.push((character, bounds));
         }
         x += style.space * hand.between(0.85, 1.3);
     }
 }
 
-/// Lays a glyph's ink on the sheet, its box's longer side `size` pixels long, left and bottom of the box at a place. The box
-/// around what is clearly ink; none where nothing is.
-fn lay(sheet: &mut Sheet, glyph: &[f32], side: usize, size: f32, place: [f32; 2], hand: &mut Hand) -> Option<Area> {
+/// Draws a glyph on the sheet. The longer side of its box is `size` pixels, and `place` is its left bottom corner. Returns the
+/// box around the clearly visible ink, or `None` without ink.
+fn draw_glyph(
+    sheet: &mut Sheet,
+    glyph: &[f32],
+    side: usize,
+    size: f32,
+    place: [f32; 2],
+    hand: &mut Hand,
+) -> Option<BoundingBox> {
     const CLEAR: f32 = 0.4;
     let clear = (0..side * side).filter(|&i| glyph[i] > CLEAR).map(|i| (i % side, i / side));
-    let cells: Vec<Area> = clear.map(|(x, y)| Area { left: x as u32, top: y as u32, width: 1, height: 1 }).collect();
-    let from = Area::around(&cells)?;
+    let cells: Vec<BoundingBox> =
+        clear.map(|(x, y)| BoundingBox { left: x as u32, top: y as u32, width: 1, height: 1 }).collect();
+    let from = BoundingBox::around(&cells)?;
     let scale = size / from.width.max(from.height) as f32;
     let slant = hand.about(0.06);
     let at = |x: f32, y: f32| -> f32 {
@@ -206,7 +217,7 @@ fn lay(sheet: &mut Sheet, glyph: &[f32], side: usize, size: f32, place: [f32; 2]
     };
     let (width, height) = (from.width as f32 * scale, from.height as f32 * scale);
     let (left, top) = (place[0], place[1] - height);
-    let mut found: Option<Area> = None;
+    let mut found: Option<BoundingBox> = None;
     let margin = 0.2 * size;
     for y in (top - margin).max(0.0) as u32..((top + height + margin).max(0.0) as u32).min(sheet.height) {
         for x in (left - margin).max(0.0) as u32..((left + width + margin).max(0.0) as u32).min(sheet.width) {
@@ -214,8 +225,8 @@ fn lay(sheet: &mut Sheet, glyph: &[f32], side: usize, size: f32, place: [f32; 2]
             let right = right + slant * (down - height / 2.0);
             let ink = at(right / scale + from.left as f32 - 0.5, down / scale + from.top as f32 - 0.5);
             if ink > CLEAR {
-                let pixel = Area { left: x, top: y, width: 1, height: 1 };
-                found = Some(found.map_or(pixel, |area| area.with(&pixel)));
+                let pixel = BoundingBox { left: x, top: y, width: 1, height: 1 };
+                found = Some(found.map_or(pixel, |bounds| bounds.with(&pixel)));
             }
             let under = &mut sheet.ink[(y * sheet.width + x) as usize];
             *under = under.max(ink);
@@ -224,12 +235,12 @@ fn lay(sheet: &mut Sheet, glyph: &[f32], side: usize, size: f32, place: [f32; 2]
     found
 }
 
-/// The light on a page: its corners', a shadow's edge, and the rules.
+/// The light on a page: brightness at the corners, a shadow, and ruled lines.
 struct Light {
     corners: [f32; 4],
-    /// The shadow's edge as a line `x * a + y * b > c`, how soft it is and how much light is left.
+    /// The shadow: its edge as `x * a + y * b > c`, the softness of the edge, and the fraction of light that is left.
     shadow: [f32; 5],
-    /// Distance and darkness of rules; their slope.
+    /// Ruled lines: distance, darkness and slope.
     rules: [f32; 3],
 }
 
@@ -246,7 +257,7 @@ impl Light {
         Self { corners, shadow, rules: [style.leading, dark, style.slope] }
     }
 
-    /// The light that a place of the paper sends back.
+    /// The brightness of the paper at a position.
     fn at(&self, x: f32, y: f32, width: f32, height: f32) -> f32 {
         let (right, down) = (x / width, y / height);
         let [a, b, c, d] = self.corners;
@@ -254,14 +265,14 @@ impl Light {
         let [across, along, edge, soft, left] = self.shadow;
         let inside = ((x * across + y * along - edge) / soft + 0.5).clamp(0.0, 1.0);
         let [distance, dark, slope] = self.rules;
-        // Rules run a little below the baselines.
+        // Ruled lines are a little below the baselines.
         let from_rule = (y - slope * x - 0.12 * distance).rem_euclid(distance);
         let rule = if from_rule < 2.2 { 1.0 - dark } else { 1.0 };
         even * (1.0 - inside * (1.0 - left)) * rule
     }
 }
 
-/// What a camera sees of a sheet.
+/// Renders a photo of the sheet.
 fn photograph(sheet: &Sheet, style: &Style, grain: CounterRng, hand: &mut Hand) -> GrayImage {
     let light = Light::of(sheet, style, hand);
     let noise = hand.between(0.004, 0.03);
@@ -269,7 +280,7 @@ fn photograph(sheet: &Sheet, style: &Style, grain: CounterRng, hand: &mut Hand) 
     GrayImage::from_fn(sheet.width, sheet.height, |x, y| {
         let place = y * sheet.width + x;
         let words = grain.block(place);
-        // The sum of four uniform numbers is about normal.
+        // The sum of four uniform numbers is approximately normal.
         let sum: f32 = words.iter().map(|&word| crate::random::unit(word) - 0.5).sum();
         let ink = sheet.ink[place as usize];
         let paper = light.at(x as f32, y as f32, width, height);
@@ -288,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_the_same_each_time_and_its_boxes_hold_ink() {
+    fn pages_are_reproducible_and_their_boxes_fit_their_text() {
         let set = crate::data::glyphs::dataset();
         let glyphs = Glyphs::of(&set, set.test.as_ref().expect("there")).expect("characters");
         let page = draw(&glyphs, 1, 3);
@@ -303,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_other_classes_writes_nothing() {
+    fn a_dataset_of_other_classes_is_refused() {
         let mut set = crate::data::glyphs::dataset();
         set.classes[3] = "cat".into();
         let split = set.test.clone().expect("there");

@@ -1,0 +1,71 @@
+//! Images as bytes of PNG and JPEG files.
+
+use std::io::Cursor;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageFormat, RgbImage};
+
+use crate::{Error, Result};
+
+fn not_encoded(error: &image::ImageError) -> Error {
+    Error::data(format!("The image cannot be encoded: {error}."))
+}
+
+/// Encodes an image as PNG.
+///
+/// # Errors
+/// [`Error::Data`] for an image without pixels or one that is too large for the format.
+pub fn png(image: &DynamicImage) -> Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| not_encoded(&error))?;
+    Ok(bytes.into_inner())
+}
+
+/// Writes an image as a PNG file, as [`crate::files::write_atomic`] does.
+///
+/// # Errors
+/// As [`png`], and [`Error::File`] when the file cannot be written.
+#[cfg(feature = "files")]
+pub fn write_png(image: &DynamicImage, path: &std::path::Path) -> Result<()> {
+    crate::files::write_atomic(path, &png(image)?)
+}
+
+/// Encodes an image as JPEG with a quality from 1 to 100.
+///
+/// # Errors
+/// [`Error::Data`] for an image without pixels or one that is too large for the format.
+pub fn jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+    image.write_with_encoder(encoder).map_err(|error| not_encoded(&error))?;
+    Ok(bytes)
+}
+
+/// Resizes an image so that its longer side has `longest` pixels. The aspect ratio stays.
+pub fn resize_longer_side(image: &RgbImage, longest: u32) -> RgbImage {
+    let longer = image.width().max(image.height()).max(1);
+    let side = |side: u32| (u64::from(side) * u64::from(longest) / u64::from(longer)).max(1) as u32;
+    imageops::resize(image, side(image.width()), side(image.height()), FilterType::Triangle)
+}
+
+/// An image file's bytes as a `data:` URI, so that an HTML page needs no other file. `format` is `png` or `jpeg`.
+#[cfg(feature = "reports")]
+pub fn data_uri(format: &str, bytes: &[u8]) -> String {
+    use base64::Engine;
+    format!("data:image/{format};base64,{}", base64::prelude::BASE64_STANDARD.encode(bytes))
+}
+
+/// Converts values of `[channels, height, width]` from 0 to 1 into pixels. One channel becomes grey, three become red,
+/// green and blue.
+pub fn from_values(values: &[f32], [channels, height, width]: [usize; 3]) -> RgbImage {
+    let plane = height * width;
+    let byte = |channel: usize, at: usize| {
+        let value = values.get(channel.min(channels.saturating_sub(1)) * plane + at).copied().unwrap_or(0.0);
+        (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
+    };
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let at = y as usize * width + x as usize;
+        image::Rgb([byte(0, at), byte(1, at), byte(2, at)])
+    })
+}
