@@ -7,7 +7,7 @@ use super::{CheckResult, Kind};
 use crate::cpu::Value;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::tolerance::{GRADIENT, Tolerance};
+use crate::ops::tolerance::{GRADIENT, Tolerance, growth};
 use crate::{Engine, Result};
 
 /// Elements of an input at which differences are taken: all of a small one, else so many spread over it.
@@ -18,7 +18,8 @@ const PROBES: usize = 24;
 const DIFFERENCE: Tolerance =
     Tolerance { absolute: 1e-5, relative: 1e-5, reason: "the truncation of a central difference with step 1e-4" };
 
-/// The case's graph with `loss = sum(weight y + y^2 / 2)` after it: the gradient that arrives at y is `weight + y`.
+/// The case's graph with `loss = sum(weight y + part y^2 / 2)` after it: the gradient that arrives at y is `weight + part y`. The
+/// part is 1, and less where y is a sum of many numbers: tolerances of sums are for numbers near 1, which y is not there.
 struct Middle {
     graph: Graph,
     loss: NodeId,
@@ -33,7 +34,7 @@ impl Middle {
         let weight = graph.leaf("weight", 0, TensorType::f32(shape))?;
         let weighted = graph.mul(weight, y)?;
         let square = graph.square(y)?;
-        let half = graph.scale(square, 0.5)?;
+        let half = graph.scale(square, (0.5 / growth(case.summands.value)) as f32)?;
         let both = graph.add(weighted, half)?;
         let count = graph.ty(both).elements();
         let flat = graph.reshape(both, [count])?;

@@ -145,7 +145,7 @@ impl Graph {
 pub fn cases() -> Vec<Case> {
     let sum = |dims: &'static [usize], first, last| {
         Case::new(vec![Sample::floats(dims)], move |graph, x| graph.sum(x[0], first, last))
-            .summing_all(dims[first..=last].iter().product())
+            .summing(dims[first..=last].iter().product(), [1])
             .labelled(&format!("over {first}..={last}"))
     };
     vec![
@@ -162,7 +162,7 @@ pub fn cases() -> Vec<Case> {
         sum(&[64, 32, 1024], 2, 2).differentiable(&[]).timed(),
         Case::new(vec![Sample::floats(&[64, 32, 32, 32])], |graph, x| graph.sum_to(x[0], &Shape::new([32, 1, 1])))
             .differentiable(&[])
-            .summing_all(64 * 1024)
+            .summing(64 * 1024, [1])
             .labelled("to 32x1x1")
             .timed(),
     ]

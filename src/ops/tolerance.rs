@@ -14,12 +14,18 @@ pub struct Tolerance {
     pub reason: &'static str,
 }
 
+/// How many times the error of a sum of 128 numbers near 1 that of a sum of so many may be, and how many times as large their
+/// sum is at most then.
+pub(crate) fn growth(summands: usize) -> f64 {
+    (summands as f64 / 128.0).max(1.0)
+}
+
 impl Tolerance {
     /// For sums of so many numbers near 1: each of n roundings is as large as the partial sum, some sqrt(n) / 3 times
     /// 2^-24, and they add up like sqrt(n), so that the error grows with n.
     #[must_use]
     pub fn for_sums_of(self, summands: usize) -> Self {
-        Self { absolute: self.absolute * (summands as f64 / 128.0).max(1.0), ..self }
+        Self { absolute: self.absolute * growth(summands), ..self }
     }
 
     /// How many times the allowance an error is; at most 1 passes.
