@@ -60,6 +60,24 @@ impl CheckResult {
     }
 }
 
+/// Checks an op of any crate: each case's value and gradients on an engine against the definition in double precision, and the
+/// definition's gradients against central differences. An op that the table does not know has the allowance of exponentials,
+/// see [`tolerance`](crate::ops::tolerance::tolerance).
+///
+/// # Errors
+/// When a graph cannot be built or the device fails. A wrong value is no error: see [`CheckResult::passed`].
+pub async fn check_op(engine: &mut Engine, op: &'static str, cases: &[Case]) -> Result<Vec<CheckResult>> {
+    let mut results = Vec::new();
+    for case in cases {
+        results.push(check_value(engine, op, case).await?);
+        if !case.differentiable.is_empty() {
+            results.push(check_gradient(engine, op, case).await?);
+            results.push(central_difference(op, case)?);
+        }
+    }
+    Ok(results)
+}
+
 /// Checks one case's value and gradients.
 ///
 /// # Errors

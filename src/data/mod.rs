@@ -1,6 +1,7 @@
 //! Data sets in memory: images upright, row-major, N x C x H x W, and a class number for each; and the embedded one.
 
 pub mod batches;
+mod from_images;
 pub mod glyphs;
 mod image_options;
 pub mod imagenet;

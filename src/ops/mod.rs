@@ -45,5 +45,4 @@ pub mod tanh;
 pub mod update;
 
 pub use crate::graph::{Call, Data, Lower, Op, Out, Step, Types};
-pub use op::Real;
-pub(crate) use op::{expect_inputs, total};
+pub use op::{Real, defined_by, expect_inputs, in_pieces, total};
