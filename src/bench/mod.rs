@@ -1,4 +1,14 @@
 //! Times of kernels, products and training steps on an engine, beside the peak that the same engine reaches.
+//!
+//! ```
+//! use gpunn::{Engine, bench, ops};
+//!
+//! let effort = bench::Effort { seconds: 0.001, repeats: 1 };
+//! let case = &ops::relu::cases()[0];
+//! let figure = bench::case(&mut Engine::cpu(), "relu".into(), case, effort)?;
+//! assert_eq!(figure.name, "relu");
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 pub mod peak;
 

@@ -1,5 +1,14 @@
 //! Proves on the machine at hand that every op's kernels and gradients are right: the op table's cases on an engine,
 //! against the definitions in double precision.
+//!
+//! ```
+//! use gpunn::{Engine, check, ops};
+//!
+//! let cases = ops::relu::cases();
+//! let results = gpunn::blocking::block_on(check::check_op(&mut Engine::cpu(), "relu", &cases[..2]))?;
+//! assert!(results.iter().all(check::CheckResult::passed));
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod compare;
 mod gradient;

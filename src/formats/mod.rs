@@ -1,5 +1,13 @@
 //! File formats that others made, read with care: a damaged file is a sentence, never a panic, and no length that a
 //! file states is believed before the bytes are there.
+//!
+//! ```
+//! use gpunn::formats::npy::{self, Npy};
+//!
+//! let array = Npy { dims: vec![2, 3], values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0] };
+//! assert_eq!(npy::parse(&array.to_bytes(), "array")?, array);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 pub mod cifar;
 pub mod idx;

@@ -1,4 +1,15 @@
 //! Trained networks in use: classifiers, and autoencoders cut at their bottleneck.
+//!
+//! ```no_run
+//! use gpunn::Engine;
+//! use gpunn::inference::Predictor;
+//!
+//! let mut predictor = Predictor::load(Engine::cpu(), "model.safetensors")?;
+//! let image = gpunn::images::open("letter.png".as_ref())?;
+//! let image = gpunn::images::prepare(&image, predictor.input());
+//! println!("{}", gpunn::blocking::block_on(predictor.predict(&image))?.class);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod pca;
 mod reconstructor;

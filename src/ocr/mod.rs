@@ -3,6 +3,17 @@
 //! The way of an image: its `ink`, without `rules`, falls into `parts`; parts stand on `lines`; what the
 //! network is surest of makes `letters` of a line's parts, each drawn (`crop`) as the network's training data are; gaps
 //! make `words` of letters, and a word decides (`context`) what a letter is where its form does not.
+//!
+//! ```no_run
+//! use gpunn::Engine;
+//! use gpunn::ocr::{Reader, read};
+//!
+//! let mut reader = Reader::new(Engine::cpu())?;
+//! let image = gpunn::images::open("photo.jpg".as_ref())?;
+//! let page = gpunn::blocking::block_on(read(&image, &mut reader))?;
+//! println!("{} lines", page.lines.len());
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod components;
 mod context;

@@ -2,6 +2,15 @@
 //!
 //! Everything is drawn from the run directory (`metrics.jsonl`, `summary.json`, the checkpoint) and from the data set where
 //! it is found, so that any run can be reported again. What is missing is said on the page and by [`Report::left_out`].
+//!
+//! ```no_run
+//! use gpunn::Engine;
+//! use gpunn::report::{ReportOptions, write};
+//!
+//! let written = write("runs/mine".as_ref(), &mut Engine::cpu(), ReportOptions::default());
+//! println!("{}", gpunn::blocking::block_on(written)?.page.display());
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod compare;
 mod confusion;
