@@ -39,7 +39,7 @@ pub struct Reconstruction {
 pub struct Baseline {
     /// The images given back, one after another, as they are.
     pub given_back: Vec<f32>,
-    /// Mean [`super::psnr`] of these in dB.
+    /// Mean [`crate::train::psnr`] of these in dB.
     pub psnr: f64,
     /// The same where what is beyond 0 to 1 is clamped to it.
     pub clamped_psnr: f64,
@@ -180,7 +180,7 @@ impl Reconstruction {
         let range = number * self.values()..(number + 1) * self.values();
         Some((self.originals.get(range.clone())?, self.given_back.get(range)?))
     }
-    /// Mean [`super::psnr`] of the images in dB; nothing where there are none.
+    /// Mean [`crate::train::psnr`] of the images in dB; nothing where there are none.
     pub fn psnr(&self) -> Option<f64> {
         mean_psnr(&self.originals, &self.given_back, self.values())
     }

@@ -41,8 +41,8 @@ impl Trainer {
     }
 }
 
-/// The weights that a run begins with: [`inputs::first_weights`], and all but the classifier's from a file where it begins with
-/// pretrained ones.
+/// The weights that a run begins with: drawn from the seed or computed from training images, and all but the classifier's from
+/// a file where it begins with pretrained ones.
 ///
 /// # Errors
 /// When there are no training images, or they or the file do not serve.
