@@ -102,7 +102,7 @@ holds '"accuracy"' "$gpunn" eval "$work/run" --json
 holds 'fc1' "$gpunn" summary --model mlp
 holds 'preview.png' "$gpunn" data preview glyphs --out "$work/preview.png" --per-class 3
 examples=$(dirname "$gpunn")/examples
-for example in one_kernel train_mlp; do "$examples/$example"; done
+for example in one_kernel own_op train_mlp; do "$examples/$example"; done
 "$examples/dump_step" "$work/step.safetensors"
 if $pytorch; then python3 scripts/compare_pytorch_step.py "$work/step.safetensors"; fi
 if [[ -n ${GPUNN_DATA:-} ]]; then

@@ -1,5 +1,10 @@
 //! Waiting for a future on the thread at hand, for programs and tests without an executor of their own. Nothing else in the
 //! library waits.
+//!
+//! ```
+//! let sum = gpunn::blocking::block_on(async { 1 + 2 });
+//! assert_eq!(sum, 3);
+//! ```
 
 use std::cell::RefCell;
 use std::future::Future;

@@ -1,4 +1,24 @@
 //! One face for both executors: what a training loop, `predict` or a library user drives.
+//!
+//! ```
+//! use gpunn::Engine;
+//! use gpunn::graph::{Graph, Passes, Plan, PlanOptions, TensorType, optimise};
+//! use gpunn::ops::Step;
+//!
+//! let mut graph = Graph::new();
+//! let x = graph.leaf("x", 0, TensorType::f32([3]))?;
+//! let y = graph.relu(x)?;
+//! graph.output("y", y);
+//!
+//! let mut engine = Engine::cpu();
+//! let program = engine.load(Plan::new(optimise(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?)?;
+//! engine.write("x", 0, &[-1.0_f32, 0.0, 2.0])?;
+//! engine.schedule(program, &[Step::new(0, 3, 1)])?;
+//! engine.run(program, 0..1)?;
+//! let y = gpunn::blocking::block_on(engine.read_output(program, "y"))?;
+//! assert_eq!(y, [0.0, 0.0, 2.0]);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 use crate::cpu::{self, Value};
 use crate::gpu;

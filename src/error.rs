@@ -1,5 +1,11 @@
 //! The one error type: a kind, which decides the exit code, and a sentence that says what was asked, what was found
 //! and what to do.
+//!
+//! ```
+//! let error = gpunn::train::Recipe::new("mpl").validate().unwrap_err();
+//! assert!(matches!(error, gpunn::Error::Usage(_)));
+//! assert!(error.to_string().contains("did you mean `mlp`?"));
+//! ```
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,4 +1,12 @@
 //! Atomic file writes: a file is either complete or unchanged.
+//!
+//! ```
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("notes.txt");
+//! gpunn::files::write_atomic(&path, b"whole")?;
+//! assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

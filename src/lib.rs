@@ -1,9 +1,64 @@
-//! gpunn trains and runs small image networks on any GPU through handwritten WGSL compute shaders, and on the CPU from
-//! the same plan.
+//! gpunn trains and runs small image networks on any GPU, through wgpu and WGSL compute shaders written by hand, and on the CPU
+//! from the same plan. It needs no CUDA and no Python.
 //!
-//! The way of a training step: a model builds a [`graph`] of [`ops`]; its gradient is built as more nodes; passes fuse
-//! them; a plan gives every tensor a place; an [`engine`] ([`gpu`] or [`cpu`]) runs the plan. [`check`] holds every op
-//! against its definition in double precision.
+//! ```
+//! use gpunn::data::{SplitName, glyphs};
+//! use gpunn::train::Recipe;
+//!
+//! // 36 characters, 32 x 32, drawn by the library. `Dataset::from_images` takes images of your own.
+//! let dataset = glyphs::dataset();
+//! let recipe = Recipe::new("mlp").epochs(2).batch_size(32).learning_rate(0.002);
+//! let mut trainer = recipe.trainer(&dataset)?;
+//! trainer.fit_blocking(|epoch| println!("{epoch}"))?;
+//!
+//! let test = trainer.evaluate_blocking(SplitName::Test)?;
+//! assert!(test.accuracy > Some(0.7));
+//!
+//! let image = dataset.split(SplitName::Test)?.image(0).unwrap();
+//! let prediction = trainer.predict_blocking(&image)?;
+//! println!("{} ({:.0} %)", prediction.class, 100.0 * prediction.confidence);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
+//!
+//! # Where to go on
+//!
+//! | you want | look at |
+//! |---|---|
+//! | images of your own | [`data::Dataset::from_images`]; with the feature `files`, folders of images: `datasets` |
+//! | another model, optimizer or schedule | [`train::Recipe::new`], [`nn::models::names`], [`optim`] |
+//! | a network of your own | [`nn::Model::new`] and [`train::Recipe::trainer_of`]; the example `train_mlp` |
+//! | a layer of your own | [`nn`]: implement [`nn::Layer`] |
+//! | an op of your own, with a WGSL kernel | the example `own_op`; [`ops`] and [`check`] |
+//! | a GPU | [`gpu`]: `recipe.trainer_on(Engine::gpu(device), &dataset)` |
+//! | to stop early, or keep the best epoch | [`train::Trainer::fit`], [`train::Recipe::patience`], [`train::Trainer::restore_best`] |
+//! | to keep weights | `Trainer::save` and `Trainer::load` (feature `files`); without files [`train::Trainer::weights`] and [`nn::Weights::to_bytes`] |
+//! | to use a trained network | [`train::Predictor`] |
+//! | async code | the same methods without `_blocking` |
+//!
+//! A training step takes this path: a model builds a [`graph`] of [`ops`]; its gradient is built as more nodes; passes fuse them; a
+//! plan gives every tensor a place; an [`engine`] ([`gpu`] or [`cpu`]) runs the plan.
+//!
+//! # Features
+//!
+//! Without features the library touches no file, clock, terminal or thread. A library that depends on gpunn usually sets
+//! `default-features = false` and names what it needs.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `cli` (default) | the program `gpunn` and `bench`; it turns on all others |
+//! | `threads` | loops on all CPU cores |
+//! | `images` | image files are decoded and brought to a size: `images` |
+//! | `files` | datasets, recipes, runs and checkpoints on the disk: `datasets`, `formats`, `inference`, `runs`; it turns on `images` and `threads` |
+//! | `download` | datasets from the addresses of their makers: `datasets::fetch` |
+//! | `reading` | text is read from photos of handwriting: `ocr` |
+//! | `reports` | HTML pages and plots of runs: `report` |
+//!
+//! # WebAssembly
+//!
+//! The library without features compiles for `wasm32-unknown-unknown` and uses WebGPU there. A browser cannot wait on its thread, so
+//! [`blocking`] and the methods that end with `_blocking` are not there: use the async ones.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The core: no files, no clocks, no terminal, and threads only with the feature `threads`.
 #[cfg(not(target_arch = "wasm32"))]

@@ -2,6 +2,10 @@
 //!
 //! What is computed never depends on which of the two it is, nor on the number of threads: pieces have sizes that depend on the
 //! shapes alone.
+//!
+//! ```
+//! assert!(gpunn::parallel::threads() >= 1);
+//! ```
 
 #[cfg(feature = "threads")]
 pub(crate) use rayon::prelude::*;

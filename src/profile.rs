@@ -1,4 +1,14 @@
 //! Times of kernels on either executor: what was measured, summed up by kernel, and as a trace.
+//!
+//! ```
+//! use gpunn::profile::{Timed, by_kernel};
+//!
+//! let timed = |kernel: &str, duration| Timed {
+//!     kernel: kernel.into(), node: "fc1".into(), step: 0, start: 0.0, duration, flops: 10, bytes: 40,
+//! };
+//! let lines = by_kernel(&[timed("matmul", 3000.0), timed("matmul", 1000.0), timed("relu", 500.0)]);
+//! assert_eq!((lines[0].kernel.as_str(), lines[0].calls), ("matmul", 2));
+//! ```
 
 /// One dispatch of a GPU, or one node on the CPU, timed.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,14 @@
 //!
 //! The generator is Philox4x32-10 of J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel Random Numbers:
 //! As Easy as 1, 2, 3", SC 2011. It is pure 32-bit integer arithmetic and therefore the same in WGSL.
+//!
+//! ```
+//! use gpunn::random::{CounterRng, Purpose};
+//!
+//! let order = CounterRng::new(7, Purpose::Shuffle, 0, 3).permutation(100);
+//! assert_eq!(order, CounterRng::new(7, Purpose::Shuffle, 0, 3).permutation(100));
+//! assert_ne!(order, CounterRng::new(7, Purpose::Shuffle, 0, 4).permutation(100));
+//! ```
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];

@@ -131,7 +131,7 @@ fn a_whitening_is_resumed_and_measured_from_its_checkpoint() {
     other.tensors.get_mut("white1.weight").expect("kept").1.fill(0.25);
     resumed.restore(&other).expect("restored");
     assert!(part(whole.model(), &weights(&mut resumed), "white1.weight").iter().all(|&value| value == 0.25));
-    let own = gpunn::blocking::block_on(whole.evaluate(SplitName::Val)).expect("measured").expect("a split");
+    let own = gpunn::blocking::block_on(whole.evaluate(SplitName::Val)).expect("measured");
     let last = gpunn::blocking::block_on(whole.checkpoint()).expect("a checkpoint");
     let measured =
         gpunn::blocking::block_on(evaluate(&mut Engine::cpu(), &last, &dataset, SplitName::Val)).expect("measured");

@@ -67,7 +67,7 @@ fn the_documented_network_learns_on_the_cpu_and_the_gpu_alike() {
     let mut on_cpu = trainer(Engine::cpu(), &recipe, &dataset);
     let cpu = losses(&mut on_cpu);
     assert!(cpu[2] < 0.6 * cpu[0] && cpu[2] < 0.4, "{cpu:?}");
-    let val = gpunn::blocking::block_on(on_cpu.evaluate(SplitName::Val)).expect("measured").expect("a split");
+    let val = gpunn::blocking::block_on(on_cpu.evaluate(SplitName::Val)).expect("measured");
     assert!(val.accuracy.expect("an accuracy") > 0.9, "{val:?}");
     let Some(engine) = gpu(DeviceOptions::default()) else { return };
     let on_gpu = losses(&mut trainer(engine, &recipe, &dataset));

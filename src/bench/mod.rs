@@ -1,4 +1,14 @@
 //! Times of kernels, matrix products and training steps on an engine, compared with the engine's measured peak.
+//!
+//! ```
+//! use gpunn::{Engine, bench, ops};
+//!
+//! let effort = bench::Effort { seconds: 0.001, repeats: 1 };
+//! let case = &ops::relu::cases()[0];
+//! let figure = bench::time_case(&mut Engine::cpu(), "relu".into(), case, effort)?;
+//! assert_eq!(figure.name, "relu");
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 pub mod peak;
 

@@ -1,5 +1,14 @@
 //! Proves on the machine at hand that every op's kernels and gradients are right: the op table's cases on an engine,
 //! against the definitions in double precision.
+//!
+//! ```
+//! use gpunn::{Engine, check, ops};
+//!
+//! let cases = ops::relu::cases();
+//! let results = gpunn::blocking::block_on(check::check_op(&mut Engine::cpu(), "relu", &cases[..2]))?;
+//! assert!(results.iter().all(check::CheckResult::passed));
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod compare;
 mod gradient;
@@ -13,6 +22,7 @@ pub use verify::{NodeCheck, verify};
 
 use crate::ops::case::Case;
 use crate::ops::table::Entry;
+use crate::ops::tolerance::Tolerance;
 use crate::{Engine, Result};
 
 /// What a check looked at.
@@ -58,6 +68,30 @@ impl CheckResult {
             self.shape,
         )
     }
+}
+
+/// Checks an op of any crate: each case's value and gradients on an engine against the definition in double precision, and the
+/// definition's gradients against central differences. `tolerance` is how far the value may be from the definition:
+/// [`crate::ops::tolerance`] has some, with their reasons.
+///
+/// # Errors
+/// When a graph cannot be built or the device fails. A wrong value is no error: see [`CheckResult::passed`].
+pub async fn check_op(
+    engine: &mut Engine,
+    op: &'static str,
+    tolerance: Tolerance,
+    cases: &[Case],
+) -> Result<Vec<CheckResult>> {
+    let entry = Entry { name: op, summary: "", tolerance, cases: Vec::new, variants: Vec::new };
+    let mut results = Vec::new();
+    for case in cases {
+        results.push(check_value(engine, &entry, case).await?);
+        if !case.differentiable.is_empty() {
+            results.push(check_gradient(engine, op, case).await?);
+            results.push(central_difference(op, case)?);
+        }
+    }
+    Ok(results)
 }
 
 /// Checks one case's value and gradients.

@@ -1,6 +1,17 @@
 //! Data sets in memory: images upright, row-major, N x C x H x W, and a class number for each; and the embedded one.
+//!
+//! ```
+//! use gpunn::data::{Dataset, SplitName};
+//!
+//! let pixels: Vec<u8> = (0..40).collect();
+//! let labels = vec![0, 1, 0, 1, 0, 1, 0, 1, 0, 1];
+//! let dataset = Dataset::from_images(pixels, [1, 2, 2], labels, ["even", "odd"])?.hold_out(SplitName::Val, 0.2, 1)?;
+//! assert_eq!((dataset.train.len(), dataset.split(SplitName::Val)?.len()), (8, 2));
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 pub mod batches;
+mod from_images;
 pub mod glyphs;
 mod image_options;
 pub mod imagenet;

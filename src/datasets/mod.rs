@@ -1,4 +1,12 @@
 //! Datasets on disk: published datasets in their own formats, and folders of images.
+//!
+//! ```
+//! let dataset = gpunn::datasets::load("glyphs", None)?;
+//! assert_eq!((dataset.input, dataset.classes.len()), ([1, 32, 32], 36));
+//! // A folder that holds a folder of images for each class is loaded by its path.
+//! assert!(gpunn::datasets::load("no/such/folder", None).is_err());
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod catalogue;
 mod cifar_sets;

@@ -1,5 +1,13 @@
 //! Readers and writers of public file formats. A damaged file gives an error, never a panic. Memory is allocated only for
 //! bytes that arrive, whatever lengths a file states.
+//!
+//! ```
+//! use gpunn::formats::npy::{self, Npy};
+//!
+//! let array = Npy { dims: vec![2, 3], values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0] };
+//! assert_eq!(npy::parse(&array.to_bytes(), "array")?, array);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 pub mod cifar;
 pub mod idx;

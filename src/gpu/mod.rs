@@ -1,4 +1,18 @@
 //! wgpu alone: devices, kernels and their variants, buffers, the executor, the profiler.
+//!
+//! ```no_run
+//! use gpunn::data::glyphs;
+//! use gpunn::gpu::{self, Device, DeviceOptions};
+//! use gpunn::train::Recipe;
+//! use gpunn::{Engine, Error};
+//!
+//! let adapters = gpunn::blocking::block_on(gpu::adapters());
+//! let adapter = adapters.first().ok_or_else(|| Error::usage("There is no GPU."))?;
+//! let device = gpunn::blocking::block_on(Device::open(adapter, DeviceOptions::default()))?;
+//! let mut trainer = Recipe::new("mlp").trainer_on(Engine::gpu(device), &glyphs::dataset())?;
+//! trainer.fit_blocking(|epoch| println!("{epoch}"))?;
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod completion;
 mod counters;

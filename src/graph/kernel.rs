@@ -133,10 +133,16 @@ const LIBRARY: &[(&str, &str)] = &[
 ];
 
 impl Kernel {
-    /// The kernel of a WGSL file with these values for its constants. Its storage bindings are read off the file.
+    /// The kernel of a WGSL file with these values for its constants. Its storage bindings are read off the file: group 0, from
+    /// binding 1 on; binding 0 is the uniform of [`Dispatch::dims`].
+    ///
+    /// A first line `// needs: grid, philox` puts library files before it: `grid` (the number of a workgroup in a folded grid),
+    /// `philox` (counter-based random numbers), `step` (the numbers of the training step, group 1), `total` (the sum over a
+    /// workgroup). They are in `shaders/lib`.
     ///
     /// # Panics
-    /// When the file lacks one of the constants or needs an unknown library file: a mistake in this crate.
+    /// When the file lacks one of the constants, needs an unknown library file, or its bindings have a gap: a mistake of the
+    /// kernel's author.
     pub fn new(name: &str, source: &str, constants: &[(&str, Constant)]) -> Self {
         let mut wgsl = String::new();
         let mut step = false;

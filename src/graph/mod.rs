@@ -1,6 +1,21 @@
 //! The network as data: shapes, nodes, the builder, gradient, rewriting passes and the plan.
 //!
 //! Nothing here touches files, threads, clocks, devices or the terminal.
+//!
+//! ```
+//! use gpunn::graph::{Graph, TensorType};
+//!
+//! let mut graph = Graph::new();
+//! let x = graph.leaf("x", 0, TensorType::f32([4, 3]))?;
+//! let w = graph.leaf("w", 0, TensorType::f32([3, 2]))?;
+//! let y = graph.matmul(x, w)?;
+//! let y = graph.sigmoid(y)?;
+//! let flat = graph.reshape(y, [8])?;
+//! let loss = graph.sum(flat, 0, 0)?;
+//! let dw = graph.gradient(loss, &[w])?[0];
+//! assert_eq!(graph.dims(dw), [3, 2]);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 pub mod kernel;
 mod network;

@@ -182,12 +182,14 @@ impl PartialEq for Types {
 impl Lower<'_> {
     /// Whether the last workgroup of [`Lower::linear`] runs past the end, as a constant: loads under that condition are slow
     /// on software rasterisers.
-    pub(crate) fn edges(&self, count: usize) -> (&'static str, Constant) {
+    pub fn edges(&self, count: usize) -> (&'static str, Constant) {
         let groups = self.device.fold(count.div_ceil(64));
         ("EDGES", (groups[0] as usize * groups[1] as usize * 64 != count).into())
     }
-    /// A dispatch with one invocation for each of `count` things, in workgroups of 64.
-    pub(crate) fn linear(&self, op: &dyn Op, kernel: Kernel, slots: &[Slot], dims: &[usize], count: usize) -> Dispatch {
+    /// A dispatch with one invocation for each of `count` things, in workgroups of 64. `slots` are the kernel's storage bindings in
+    /// order, from binding 1; `dims` are the words of its uniform at binding 0. A long grid is folded: the kernel has to compute
+    /// its number with `linear_group` of the library file `grid`, and to return where that is `count` or more.
+    pub fn linear(&self, op: &dyn Op, kernel: Kernel, slots: &[Slot], dims: &[usize], count: usize) -> Dispatch {
         Dispatch {
             kernel,
             slots: slots.to_vec(),

@@ -1,4 +1,14 @@
 //! Image files and pixels: decoding, encoding, preprocessing, and contact sheets.
+//!
+//! ```no_run
+//! use std::path::Path;
+//!
+//! let image = gpunn::images::open(Path::new("letter.png"))?;
+//! // The values that a network for characters of 32 x 32 takes.
+//! let values = gpunn::images::prepare(&image, [1, 32, 32]);
+//! assert_eq!(values.len(), 32 * 32);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod decode;
 mod encode;

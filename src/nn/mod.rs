@@ -3,6 +3,38 @@
 //! A [`Model`] is a [`Sequence`] of named layers, some of which are made of layers themselves. It knows its parameters ([`Parameters`]: names, shapes, initial values and
 //! places in the one flat buffer) before any graph exists; [`Model::forward`] then puts its nodes into a graph, as
 //! often and for as many batch sizes and modes as are asked for, always over the same parameters.
+//!
+//! A layer of one's own: a gain for each feature, which is learned.
+//!
+//! ```
+//! use gpunn::Result;
+//! use gpunn::graph::NodeId;
+//! use gpunn::nn::{Build, Flatten, GROUP_WEIGHTS, Initialiser, Layer, Linear, Model, Parameters, Scheme, Sequence};
+//!
+//! #[derive(Debug)]
+//! struct Gain;
+//!
+//! impl Layer for Gain {
+//!     fn label(&self) -> String {
+//!         "gain".into()
+//!     }
+//!     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+//!         Ok(shape.to_vec())
+//!     }
+//!     fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
+//!         parameters.add(format!("{name}.weight"), shape, Initialiser::Constant(1.0), GROUP_WEIGHTS);
+//!     }
+//!     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
+//!         let gain = build.parameter(&format!("{name}.weight"))?;
+//!         build.mul(x, gain)
+//!     }
+//! }
+//!
+//! let layers = Sequence::new().with("flatten", Flatten).with("gain", Gain).with("fc", Linear::new(10, Scheme::Xavier));
+//! let model = Model::new("mine", &[1, 28, 28], layers)?;
+//! assert_eq!(model.parameters().count(), 784 + 784 * 10 + 10);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod activation;
 mod batch_norm;

@@ -2,6 +2,7 @@
 
 use super::build::{Build, Mode};
 use super::layer::Layer;
+use super::models::Task;
 use super::parameters::{Parameters, Weights};
 use super::sequence::{Sequence, does_not_fit, join};
 use crate::graph::{NodeId, TensorType};
@@ -75,7 +76,7 @@ impl Model {
     ///
     /// # Errors
     /// When those layers give no list of numbers.
-    pub(super) fn with_bottleneck(mut self, encoder: usize) -> Result<Self> {
+    pub fn with_bottleneck(mut self, encoder: usize) -> Result<Self> {
         let mut shapes = Vec::new();
         let walked = self.layers.walk(&self.input, |_, _, _, output| shapes.push(output.to_vec()));
         walked.map_err(|reason| does_not_fit(&self.name, &reason))?;
@@ -112,6 +113,11 @@ impl Model {
     /// Where it is cut in two, for an autoencoder.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         self.bottleneck
+    }
+
+    /// What it learns: to give images back for a model with a [`Bottleneck`], else to classify.
+    pub fn task(&self) -> Task {
+        if self.bottleneck.is_some() { Task::Reconstruct } else { Task::Classify }
     }
 
     /// Whether some of its parameters begin as the training images have them: [`Model::prepare`].

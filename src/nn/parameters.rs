@@ -3,6 +3,7 @@
 use super::initialiser::Initialiser;
 use crate::graph::Shape;
 use crate::ops::update::{BLOCK, GROUP_FLOATS, block_entry};
+use crate::{Error, Result};
 
 /// What distinguishes the updates of parameters of one optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -155,6 +156,30 @@ impl Weights {
     /// Whether all are numbers to compute with: none is NaN or infinite.
     pub fn are_finite(&self) -> bool {
         self.learned.iter().chain(&self.statistics).all(|value| value.is_finite())
+    }
+
+    /// All values as little-endian bytes: what is learned, then the statistics.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.learned.iter().chain(&self.statistics).flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    /// What [`Weights::to_bytes`] made, for a model with these parameters.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when there are more or fewer bytes than the model needs.
+    pub fn from_bytes(bytes: &[u8], parameters: &Parameters) -> Result<Self> {
+        let (learned, statistics) = (parameters.flat_len(), parameters.statistics().flat_len());
+        // Where there are no statistics, their buffer may be left out.
+        let shortest = if parameters.statistics().is_empty() { 4 * learned } else { 4 * (learned + statistics) };
+        let wanted = if bytes.len() == shortest { shortest } else { 4 * (learned + statistics) };
+        if bytes.len() != wanted {
+            return Err(Error::data(format!(
+                "The weights are {} bytes, but the model's are {wanted}: they are of another model.",
+                bytes.len()
+            )));
+        }
+        let mut values = bytes.chunks_exact(4).map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        Ok(Self { learned: values.by_ref().take(learned).collect(), statistics: values.collect() })
     }
 }
 

@@ -8,6 +8,17 @@
 //! 5. `letters` joins and cuts components into letters. `crop` draws each one like the training data of the network, and
 //!    `reader` runs the network.
 //! 6. `words` divides lines into words, and `context` uses the other letters of a word where a shape is ambiguous.
+//!
+//! ```no_run
+//! use gpunn::Engine;
+//! use gpunn::ocr::{Reader, read};
+//!
+//! let mut reader = Reader::new(Engine::cpu())?;
+//! let image = gpunn::images::open("photo.jpg".as_ref())?;
+//! let page = gpunn::blocking::block_on(read(&image, &mut reader))?;
+//! println!("{} lines", page.lines.len());
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod components;
 mod context;

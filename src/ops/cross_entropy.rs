@@ -217,7 +217,7 @@ impl Op for Correct {
 
 impl Graph {
     /// The cross-entropy of each row of logits `[rows, classes]` against its label `[rows]` (u32): log-softmax and
-    /// cross-entropy, which [`crate::graph::Passes::loss`] makes one. Rows beyond the step's valid ones lose 0.
+    /// cross-entropy, which [`crate::graph::Passes::merge`] makes one. Rows beyond the step's valid ones lose 0.
     ///
     /// # Errors
     /// When the shapes do not fit.

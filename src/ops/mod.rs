@@ -1,4 +1,17 @@
 //! One file per op: its shape rule, gradient, CPU reference and how it becomes GPU dispatches.
+//!
+//! An op is applied to nodes of a graph. The example `own_op` writes one outside of this crate, with its WGSL kernel.
+//!
+//! ```
+//! use gpunn::graph::{Graph, TensorType};
+//! use gpunn::ops::softmax::Softmax;
+//!
+//! let mut graph = Graph::new();
+//! let x = graph.leaf("x", 0, TensorType::f32([2, 5]))?;
+//! let y = graph.apply(Softmax { log: false }, &[x])?;
+//! assert_eq!(graph.dims(y), [2, 5]);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 pub mod case;
 pub mod elementwise;
@@ -47,5 +60,4 @@ pub mod tanh;
 pub mod update;
 
 pub use crate::graph::{Call, Data, Lower, Op, Out, Step, Types};
-pub use op::Real;
-pub(crate) use op::{expect_inputs, total};
+pub use op::{Real, defined_by, expect_inputs, in_pieces, total};

@@ -49,7 +49,10 @@ impl Real for f64 {
     }
 }
 
-/// Implements [`Op::reference`] and [`Op::run`] by one definition that is generic over [`Real`].
+/// Implements [`Op::reference`](crate::ops::Op::reference) and [`Op::run`](crate::ops::Op::run) by one method of the op, which is
+/// generic over [`Real`](crate::ops::Real) and takes a [`Call`](crate::ops::Call). It stands inside `impl Op for ...`, as
+/// `defined_by!(define);`.
+#[macro_export]
 macro_rules! defined_by {
     ($definition:ident) => {
         fn reference(&self, call: &mut $crate::ops::Call<f64>) {
@@ -60,10 +63,10 @@ macro_rules! defined_by {
         }
     };
 }
-pub(crate) use defined_by;
+pub use defined_by;
 
 /// The sum of a list, in sixteen interleaved sums and then over those: vector code, and the same bits always.
-pub(crate) fn total<T: Real>(values: &[T]) -> T {
+pub fn total<T: Real>(values: &[T]) -> T {
     total_of(values, values, |value, _| value)
 }
 
@@ -84,7 +87,7 @@ pub(crate) const PIECE: usize = 16 * 1024;
 
 /// Computes a result in parallel pieces, each of whole units of so many elements: `compute` gets the number of its first unit
 /// and the piece. The sizes depend on the shapes alone, so that the bits do not depend on the number of threads.
-pub(crate) fn in_pieces<T: Send>(out: &mut [T], unit: usize, compute: impl Fn(usize, &mut [T]) + Sync) {
+pub fn in_pieces<T: Send>(out: &mut [T], unit: usize, compute: impl Fn(usize, &mut [T]) + Sync) {
     let units = (PIECE / unit.max(1)).max(1);
     let piece = units * unit.max(1);
     match out.len() {
@@ -94,8 +97,11 @@ pub(crate) fn in_pieces<T: Send>(out: &mut [T], unit: usize, compute: impl Fn(us
     }
 }
 
-/// Checks the number of inputs.
-pub(crate) fn expect_inputs(inputs: &[TensorType], count: usize) -> Result<(), String> {
+/// Checks the number of inputs of a shape rule.
+///
+/// # Errors
+/// The part of a sentence that says how many it takes and how many were given.
+pub fn expect_inputs(inputs: &[TensorType], count: usize) -> Result<(), String> {
     if inputs.len() == count {
         return Ok(());
     }

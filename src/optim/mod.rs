@@ -1,4 +1,14 @@
 //! Optimisers and learning-rate schedules, built of ops like everything else.
+//!
+//! ```
+//! use gpunn::optim::{Optimiser, Schedule, Shape, TrainingProgress};
+//!
+//! assert!(Optimiser::adamw(0.001).validate().is_ok());
+//! assert!(Optimiser::sgd(-1.0).validate().is_err());
+//! let schedule = Schedule::from(Shape::Cosine { floor: 0.0 });
+//! let half = TrainingProgress { epoch: 5, step: 0, steps: 100, epochs: 10 };
+//! assert!((schedule.factor(half) - 0.5).abs() < 1e-12);
+//! ```
 
 mod optimiser;
 mod schedule;

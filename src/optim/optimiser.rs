@@ -97,6 +97,21 @@ impl Optimiser {
         }
     }
 
+    /// SGD with momentum, usually 0.9.
+    pub fn sgd_momentum(learning_rate: f64, momentum: f64) -> Self {
+        Self { momentum, ..Self::sgd(learning_rate) }
+    }
+
+    /// Adam with beta1 0.9, beta2 0.999 and epsilon 1e-8, as PyTorch has them.
+    pub fn adam(learning_rate: f64) -> Self {
+        Self { name: Method::Adam, ..Self::sgd(learning_rate) }
+    }
+
+    /// AdamW with Adam's numbers and a weight decay of 0.01, as PyTorch has them.
+    pub fn adamw(learning_rate: f64) -> Self {
+        Self { name: Method::AdamW, weight_decay: 0.01, ..Self::sgd(learning_rate) }
+    }
+
     /// Refuses numbers that cannot train.
     ///
     /// # Errors

@@ -82,6 +82,13 @@ impl Default for Schedule {
     }
 }
 
+impl From<Shape> for Schedule {
+    /// A schedule of that form without warm-up.
+    fn from(shape: Shape) -> Self {
+        Self { shape, warmup: 0.0 }
+    }
+}
+
 impl TryFrom<Written> for Schedule {
     type Error = Error;
     fn try_from(written: Written) -> Result<Self> {

@@ -2,6 +2,15 @@
 //!
 //! A report needs only the run directory (`metrics.jsonl`, `summary.json`, the checkpoint) and the dataset, so it can be
 //! written again at any time. Missing parts are named on the page and in [`WrittenReport::left_out`].
+//!
+//! ```no_run
+//! use gpunn::Engine;
+//! use gpunn::report::{ReportOptions, write};
+//!
+//! let written = write("runs/mine".as_ref(), &mut Engine::cpu(), ReportOptions::default());
+//! println!("{}", gpunn::blocking::block_on(written)?.page.display());
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod compare;
 mod confusion;

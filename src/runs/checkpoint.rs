@@ -6,10 +6,11 @@ use std::path::Path;
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::data::Dataset;
 use crate::files::write_atomic;
-use crate::train::Recipe;
 use crate::train::checkpoint::{AVERAGED, Checkpoint, Counters, SUMS};
-use crate::{Error, Result};
+use crate::train::{Predictor, Recipe, Trainer, TrainerOptions};
+use crate::{Engine, Error, Result};
 
 /// The version of the metadata format.
 pub const FORMAT: u32 = 1;
@@ -142,6 +143,43 @@ impl Checkpoint {
         let recipe = Recipe::parse(&header.recipe, "in it").map_err(|error| error.to_string())?;
         let Header { counters, input, classes, .. } = header;
         Ok(Self { recipe, counters, input, classes, tensors })
+    }
+}
+
+/// The disk.
+impl Trainer {
+    /// Writes a checkpoint file, waiting for the device: with the weights in use, and all that it takes to go on. `gpunn predict`,
+    /// `eval` and `export` read it too. In async code, call `trainer.checkpoint().await?.write(path)`.
+    ///
+    /// # Errors
+    /// When the device is lost or the system refuses; then the file is as it was before.
+    pub fn save(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        crate::blocking::block_on(self.checkpoint())?.write(path.as_ref())
+    }
+
+    /// A trainer that stands where the one stood which wrote the file, with the same recipe.
+    ///
+    /// For a model that the program has built itself, make the trainer with [`Trainer::with_model`], read the file with
+    /// [`Checkpoint::read`], and call [`Trainer::restore`].
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no checkpoint, or the dataset has other images or classes than it.
+    pub fn load(engine: Engine, path: impl AsRef<Path>, dataset: &Dataset) -> Result<Self> {
+        let checkpoint = Checkpoint::read(path.as_ref())?;
+        checkpoint.check_data(dataset)?;
+        let mut trainer = Self::new(engine, checkpoint.recipe.clone(), dataset, TrainerOptions::default())?;
+        trainer.restore(&checkpoint)?;
+        Ok(trainer)
+    }
+}
+
+impl Predictor {
+    /// From a checkpoint file.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no checkpoint of a classifier, or the device refuses.
+    pub fn load(engine: Engine, path: impl AsRef<Path>) -> Result<Self> {
+        Self::new(engine, &Checkpoint::read(path.as_ref())?)
     }
 }
 

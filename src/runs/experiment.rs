@@ -55,7 +55,7 @@ impl Experiment {
     /// # Errors
     /// When the device or the disk fails, or the loss or a weight is no longer finite.
     pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<RunOutcome> {
-        while !self.is_over() {
+        while !self.trainer.is_over() {
             let epoch = self.trainer.counters().epoch + 1;
             let line = self.trainer.epoch(&mut |step| observer.step(epoch, step)).await?;
             let Some(line) = line else {
@@ -64,20 +64,13 @@ impl Experiment {
                 return Ok(self.interrupted());
             };
             self.keep(&line).await?;
-            if !observer.epoch(&line) && !self.is_over() {
+            if !observer.epoch(&line) && !self.trainer.is_over() {
                 return Ok(self.interrupted());
             }
         }
         let summary = self.summary().await?;
         self.run.write_summary(&summary)?;
         Ok(RunOutcome::Finished(Box::new(summary)))
-    }
-
-    /// Whether all epochs are done, or early stopping (`patience`) applies.
-    fn is_over(&self) -> bool {
-        let (counters, training) = (self.trainer.counters(), &self.trainer.recipe().training);
-        let since_best = counters.best_epoch.map_or(0, |best| counters.epoch - best);
-        counters.epoch >= training.epochs || training.patience.is_some_and(|patience| since_best >= patience)
     }
 
     fn interrupted(&self) -> RunOutcome {
@@ -91,14 +84,7 @@ impl Experiment {
         if let Some(events) = &mut self.events {
             events.write_epoch(line)?;
         }
-        let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
-        let counters = self.trainer.counters_mut();
-        let best = counters.best_figure.is_none_or(|best| figure > best);
-        if best {
-            counters.best_figure = Some(figure);
-            counters.best_epoch = Some(line.epoch);
-            counters.best_val_accuracy = line.val_accuracy;
-        }
+        let best = self.trainer.counters().best_epoch == Some(line.epoch);
         let checkpoint = self.trainer.checkpoint().await?;
         if best {
             self.run.write_best(&checkpoint)?;
@@ -111,7 +97,7 @@ impl Experiment {
     /// # Errors
     /// When the device is lost.
     pub async fn summary(&mut self) -> Result<Summary> {
-        let test = self.trainer.evaluate(SplitName::Test).await?;
+        let test = self.trainer.evaluate_if_there(SplitName::Test).await?;
         let weights = self.trainer.weights().await?;
         let trainer = &self.trainer;
         let counters = trainer.counters();

@@ -1,4 +1,24 @@
 //! Runs on disk: recipes, run directories, checkpoints, and weights from and for other programs.
+//!
+//! ```
+//! use gpunn::runs::RunDirectory;
+//! use gpunn::train::{Checkpoint, Recipe, Trainer};
+//! use gpunn::{Engine, data::glyphs};
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("model.safetensors");
+//! let dataset = glyphs::dataset();
+//! let mut trainer = Recipe::new("mlp").trainer(&dataset)?;
+//! trainer.save(&path)?;
+//! assert_eq!(Checkpoint::read(&path)?.classes, dataset.classes);
+//! let again = Trainer::load(Engine::cpu(), &path, &dataset)?;
+//! assert_eq!(again.recipe(), trainer.recipe());
+//!
+//! // A run directory holds the recipe, the metrics and the checkpoints of one run.
+//! let run = RunDirectory::create(&folder.path().join("run"), trainer.recipe(), false)?;
+//! assert_eq!(&run.recipe()?, trainer.recipe());
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod checkpoint;
 mod choice;

@@ -41,7 +41,7 @@ impl Trainer {
     }
 }
 
-/// The initial weights of a run: [`inputs::first_weights`]. With `pretrained`, all except the classifier's come from that file.
+/// The initial weights of a run: drawn from the seed, or computed from training images. With `pretrained`, all except the classifier's come from that file.
 ///
 /// # Errors
 /// When the training images are missing or unsuitable, or the file does not match the model.

@@ -63,8 +63,9 @@ pub async fn evaluate_each(
 ) -> Result<Evaluation> {
     checkpoint.check_data(dataset)?;
     let split = dataset.split(part)?;
-    let task = checkpoint.recipe.model.task()?;
+    dataset.validate()?;
     let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+    let task = model.task();
     let weights = checkpoint.weights_in_use(model.parameters())?;
     let name = match part {
         SplitName::Train => "train",

@@ -47,7 +47,7 @@ impl Cut {
             |reason: &str| Err(Error::usage(format!("Features cannot be kept (--cache-features): {reason}.")));
         let views = recipe.training.tta.is_some();
         match asked {
-            Some(_) if recipe.model.task()? != Task::Classify => return refused("this model gives images back"),
+            Some(_) if model.task() != Task::Classify => return refused("this model gives images back"),
             Some(_) if layers == 0 => {
                 return refused(
                     "no layer at the network's start is frozen; --unfreeze classifier freezes all but the last",
@@ -60,7 +60,7 @@ impl Cut {
         }
         let augment = recipe.augment.as_ref();
         let drawn = augment.is_some_and(|augment| augment.is_random(dataset.input));
-        if asked.is_none() && (drawn || views || recipe.data.stream || recipe.model.task()? != Task::Classify) {
+        if asked.is_none() && (drawn || views || recipe.data.stream || model.task() != Task::Classify) {
             return Ok(None);
         }
         let rest = recipe.build_model(dataset.input, dataset.classes.len())?.without_first(layers)?;

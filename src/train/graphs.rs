@@ -146,11 +146,10 @@ fn decibels(build: &mut Build, errors: NodeId, features: usize) -> Result<NodeId
 /// When the model's output does not fit the task.
 pub fn training(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Training)?;
-    let task = recipe.model.task()?;
     let source = Source::of(&mut build, data, batch)?;
     let x = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::Random)?;
     let scores = model.forward(&mut build, x)?;
-    let head = head(&mut build, task, data, &source, (scores, x), recipe.training.label_smoothing)?;
+    let head = head(&mut build, model.task(), data, &source, (scores, x), recipe.training.label_smoothing)?;
     build.enter("loss");
     let loss = build.batch_total(head.losses, recipe.training.reduction)?;
     build.leave();
@@ -182,7 +181,7 @@ pub fn evaluation(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let source = Source::of(&mut build, data, batch)?;
     let measured = source.measured(&mut build, model, recipe)?;
-    let head = head(&mut build, recipe.model.task()?, data, &source, measured, 0.0)?;
+    let head = head(&mut build, model.task(), data, &source, measured, 0.0)?;
     build.output(SCORES, head.scores);
     Ok(build.graph)
 }
@@ -226,7 +225,7 @@ pub fn using(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) ->
         (_, Some(source)) => source.measured(&mut build, model, recipe)?.0,
         (images, None) => model.forward(&mut build, images)?,
     };
-    if recipe.model.task()? == Task::Classify {
+    if model.task() == Task::Classify {
         scores = build.softmax(scores)?;
     }
     build.output(SCORES, scores);

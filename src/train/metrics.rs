@@ -74,6 +74,19 @@ pub struct EpochLine {
     pub loader_wait: Option<f64>,
 }
 
+impl std::fmt::Display for EpochLine {
+    /// One line for people, without the time.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let accuracy =
+            |accuracy: Option<f64>| accuracy.map_or_else(String::new, |part| format!(" ({:.2} %)", 100.0 * part));
+        write!(f, "epoch {}: loss {:.4}{}", self.epoch, self.train_loss, accuracy(self.train_accuracy))?;
+        if let Some(loss) = self.val_loss {
+            write!(f, ", validation loss {loss:.4}{}", accuracy(self.val_accuracy))?;
+        }
+        self.val_psnr.map_or(Ok(()), |psnr| write!(f, ", {psnr:.2} dB"))
+    }
+}
+
 /// What `--json` prints and `summary.json` holds.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Summary {

@@ -1,6 +1,24 @@
 //! Training on data in memory: recipes, the graphs of a step, the loop, metrics, evaluation.
+//!
+//! ```
+//! use gpunn::data::{Dataset, SplitName};
+//! use gpunn::train::{Flow, Recipe};
+//!
+//! // Bright images and dark ones.
+//! let pixels: Vec<u8> = (0..100).flat_map(|number| [(number % 2) * 200 + number / 2; 4]).collect();
+//! let labels = (0..100).map(|number| number % 2).collect();
+//! let dataset = Dataset::from_images(pixels, [1, 2, 2], labels, ["dark", "bright"])?.hold_out(SplitName::Val, 0.2, 1)?;
+//!
+//! let mut trainer = Recipe::new("mlp").epochs(50).learning_rate(0.01).trainer(&dataset)?;
+//! trainer.fit_blocking(|epoch| if epoch.val_accuracy == Some(1.0) { Flow::Stop } else { Flow::Continue })?;
+//! trainer.restore_best()?;
+//! assert_eq!(trainer.evaluate_blocking(SplitName::Val)?.accuracy, Some(1.0));
+//! assert_eq!(trainer.predict_blocking(&[0.9; 4])?.class, "bright");
+//! # Ok::<(), gpunn::Error>(())
+//! ```
 
 mod buffers;
+mod builder;
 pub mod checkpoint;
 mod device_data;
 mod evaluation;
@@ -10,6 +28,7 @@ pub(crate) mod inputs;
 mod loader;
 mod memory;
 mod metrics;
+mod predictor;
 mod preview;
 pub mod recipe;
 mod steps;
@@ -19,15 +38,14 @@ mod tta;
 #[cfg(feature = "files")]
 pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};
-#[cfg(feature = "files")]
-pub(crate) use evaluation::largest;
 pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
 #[cfg(feature = "files")]
 pub(crate) use memory::plan;
 pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
+pub use predictor::{Prediction, Predictor};
 pub use preview::augmented;
 pub use recipe::Recipe;
 #[cfg(feature = "files")]
 pub(crate) use steps::EVALUATION_BATCH;
-pub use trainer::{Trainer, TrainerOptions};
+pub use trainer::{Flow, Trainer, TrainerOptions};
 pub use tta::Tta;

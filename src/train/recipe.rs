@@ -237,6 +237,7 @@ impl Recipe {
             ));
         }
         self.validate_measures()?;
+        self.validate_task(self.model.task()?)?;
         self.data.asked().validate()?;
         if self.data.limit_train == Some(0) {
             return wrong("A limit of 0 training images (limit_train) leaves nothing to train on.".into());
@@ -267,7 +268,13 @@ impl Recipe {
         if self.training.patience == Some(0) {
             return wrong("A patience of 0 epochs ends a run before it begins; ask for at least 1.".into());
         }
-        if self.model.task()? == Task::Reconstruct {
+        Ok(())
+    }
+
+    /// Refuses what makes no sense for what the network learns.
+    pub(super) fn validate_task(&self, task: Task) -> Result<()> {
+        let wrong = |sentence: String| Err(Error::Usage(sentence));
+        if task == Task::Reconstruct {
             if self.training.tta.is_some() {
                 return wrong("Averaging over views (tta) is for classifiers; this model gives images back.".into());
             }

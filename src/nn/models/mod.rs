@@ -54,6 +54,23 @@ pub struct Config {
     /// The layers of a network of the user's own.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::entries")]
     pub layer: Vec<Entry>,
+    /// Whether the network is a [`Model`] that a program has built itself: this description cannot build it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub custom: bool,
+}
+
+impl From<&str> for Config {
+    /// [`Config::named`].
+    fn from(name: &str) -> Self {
+        Self::named(name)
+    }
+}
+
+impl From<&Model> for Config {
+    /// A description of a model that a program has built itself; it holds the name alone.
+    fn from(model: &Model) -> Self {
+        Self { custom: true, ..Self::named(model.name()) }
+    }
 }
 
 /// What [`Config::pretrained`] says for the weights of ImageNet that a model's makers publish.
@@ -201,7 +218,13 @@ impl Config {
             unfreeze: None,
             pretrained_rate: None,
             layer: Vec::new(),
+            custom: false,
         }
+    }
+
+    /// A network of these layers, with a name that no built-in model has.
+    pub fn of_layers(name: impl Into<String>, layer: Vec<Entry>) -> Self {
+        Self { layer, ..Self::named(name) }
     }
 
     fn known(&self) -> Result<&'static Known> {
@@ -216,7 +239,7 @@ impl Config {
     /// # Errors
     /// For an unknown name, with the nearest known one.
     pub fn task(&self) -> Result<Task> {
-        if self.layer.is_empty() { self.known().map(|known| known.task) } else { Ok(Task::Classify) }
+        if self.layer.is_empty() && !self.custom { self.known().map(|known| known.task) } else { Ok(Task::Classify) }
     }
 
     /// Refuses what no model of that name can be, whatever its images.
@@ -234,9 +257,9 @@ impl Config {
             ("logit_scale", self.logit_scale.is_some()),
             ("dropout", self.dropout != 0.0),
         ];
-        let takes = match self.layer.is_empty() {
+        let takes = match self.layer.is_empty() && !self.custom {
             true => self.known()?.takes,
-            false if KNOWN.iter().any(|known| known.name == self.name) => {
+            false if !self.custom && KNOWN.iter().any(|known| known.name == self.name) => {
                 return Err(Error::usage(format!(
                     "A network of your own cannot be named `{}`, which is a model of this program; give it another name.",
                     self.name
@@ -288,6 +311,13 @@ impl Config {
 
     /// As [`Config::build`], with all layers to learn alike.
     fn build_anew(&self, input: [usize; 3], classes: usize) -> Result<Model> {
+        if self.custom {
+            return Err(Error::usage(format!(
+                "The network {} was built by a program of its own, in Rust: only that program can build it again, and use its \
+                 checkpoints.",
+                self.name
+            )));
+        }
         if self.layer.is_empty() {
             return (self.known()?.build)(self, input, classes);
         }

@@ -1,6 +1,9 @@
 //! The loop: an engine with the plans of a run, trained epoch by epoch.
 
+mod fit;
 mod state;
+
+pub use fit::Flow;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,10 +12,11 @@ use std::sync::Arc;
 use crate::data::{Dataset, Pixels, Split, SplitName, epoch_order};
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::Model;
-use crate::nn::models::Task;
+use crate::nn::models::{Config, Task};
 use crate::ops::Step;
 use crate::optim::TrainingProgress;
 use crate::train::buffers::{write_averages, write_weights};
+use crate::train::checkpoint::Checkpoint;
 use crate::train::checkpoint::Counters;
 use crate::train::device_data::DeviceData;
 use crate::train::features::{Cut, Features};
@@ -21,6 +25,7 @@ use crate::train::inputs;
 use crate::train::loader::Loader;
 use crate::train::memory;
 use crate::train::metrics::{EpochLine, Measured};
+use crate::train::predictor::Classifier;
 use crate::train::recipe::Recipe;
 use crate::train::steps::{EVALUATION_BATCH, evaluation_steps};
 use crate::{Engine, Error, Program, Result};
@@ -35,7 +40,8 @@ const MOST_PER_SUBMIT: u64 = 32;
 pub struct TrainerOptions {
     /// How places are given to tensors.
     pub plan: PlanOptions,
-    /// Seconds since some moment. Without a clock, epochs take no time in the metrics: the library reads none of its own.
+    /// Seconds since some moment. Without a clock, epochs take no time in the metrics and the speed is 0: the library reads no
+    /// clock of its own.
     pub clock: Option<fn() -> f64>,
 }
 
@@ -72,6 +78,10 @@ pub struct Trainer {
     loader: Option<Loader>,
     /// What prepares those of the next, by its number, while the epoch before ends.
     ahead: Option<(u32, Loader)>,
+    /// The best epoch on the validation split that [`Trainer::fit`] found.
+    best: Option<Box<Checkpoint>>,
+    /// What predicts, by the images of a batch, where it was asked for.
+    classifiers: BTreeMap<usize, Classifier>,
 }
 
 impl Trainer {
@@ -80,10 +90,64 @@ impl Trainer {
     /// # Errors
     /// When the recipe or its data cannot train; [`Error::Memory`] when a step does not fit the device, with the largest
     /// batch that does.
-    pub fn new(mut engine: Engine, recipe: Recipe, dataset: &Dataset, options: TrainerOptions) -> Result<Self> {
+    pub fn new(engine: Engine, recipe: Recipe, dataset: &Dataset, options: TrainerOptions) -> Result<Self> {
         recipe.validate()?;
+        Self::begin(engine, recipe, None, dataset, options)
+    }
+
+    /// As [`Trainer::new`], for a model that the program has built itself. The recipe's own model is not looked at. The model
+    /// takes images as the recipe's augmentation makes them of the dataset's; a classifier has as many outputs as there are
+    /// classes, and a model with a [`crate::nn::Bottleneck`] gives images back.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and when the model's input or output does not fit the dataset.
+    pub fn with_model(
+        engine: Engine,
+        (mut recipe, model): (Recipe, Model),
+        dataset: &Dataset,
+        options: TrainerOptions,
+    ) -> Result<Self> {
+        recipe.model = Config::from(&model);
+        recipe.validate()?;
+        recipe.validate_task(model.task())?;
+        let input = recipe.augment.as_ref().map_or(Ok(dataset.input), |augment| augment.output(dataset.input))?;
+        let features = |shape: &[usize]| shape.iter().product::<usize>();
+        if features(model.input()) != features(&input) {
+            return Err(Error::Shape(format!(
+                "The model {} takes images {:?}, but those of {} are {input:?}.",
+                model.name(),
+                model.input(),
+                dataset.name
+            )));
+        }
+        let (wanted, given) = match model.task() {
+            Task::Classify => (dataset.classes.len(), model.output()),
+            Task::Reconstruct => (features(&input), &[features(model.output())][..]),
+        };
+        if given != [wanted] {
+            return Err(Error::Shape(format!(
+                "The model {} gives {given:?} numbers for an image, but {wanted} are needed for {}.",
+                model.name(),
+                dataset.name
+            )));
+        }
+        Self::begin(engine, recipe, Some(model), dataset, options)
+    }
+
+    /// Begins with a recipe that is right, and its own model or another.
+    fn begin(
+        mut engine: Engine,
+        mut recipe: Recipe,
+        model: Option<Model>,
+        dataset: &Dataset,
+        options: TrainerOptions,
+    ) -> Result<Self> {
+        if recipe.data.name.is_empty() {
+            recipe.data.name.clone_from(&dataset.name);
+        }
         let train = dataset.split(SplitName::Train)?;
-        let task = recipe.model.task()?;
+        dataset.validate()?;
+        let task = model.as_ref().map_or_else(|| recipe.model.task(), |model| Ok(model.task()))?;
         if task == Task::Classify && dataset.classes.len() < 2 {
             return Err(Error::data(format!(
                 "{} has only one class, {}: there is nothing to tell apart. Give each class a folder of its own.",
@@ -100,7 +164,10 @@ impl Trainer {
                 train.len()
             )));
         }
-        let model = recipe.build_model(dataset.input, dataset.classes.len())?;
+        let model = match model {
+            Some(model) => model,
+            None => recipe.build_model(dataset.input, dataset.classes.len())?,
+        };
         let target = engine.target();
         if recipe.training.patience.is_some() && dataset.val.as_ref().is_none_or(Split::is_empty) {
             return Err(Error::usage(format!(
@@ -183,6 +250,8 @@ impl Trainer {
             streamed,
             loader: None,
             ahead: None,
+            best: None,
+            classifiers: BTreeMap::new(),
         })
     }
 
@@ -210,10 +279,9 @@ impl Trainer {
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
-    /// How far it has come, for the keeper of the best epoch.
-    #[cfg(feature = "files")]
-    pub(crate) fn counters_mut(&mut self) -> &mut Counters {
-        &mut self.counters
+    /// The classes' names, in the order of their numbers.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
     }
     /// Bytes of all buffers: parameters, optimiser state, data and tensors of a step.
     pub fn planned_bytes(&self) -> usize {
@@ -390,7 +458,7 @@ impl Trainer {
         let trained = self.counters.epoch_seconds + (self.clock)() - start;
         let measured = Measured::from_sums(self.task, &sums);
         self.check_finite(measured.loss).await?;
-        let val = self.evaluate(SplitName::Val).await?;
+        let val = self.evaluate_if_there(SplitName::Val).await?;
         let seconds = self.counters.epoch_seconds + (self.clock)() - start;
         let at = TrainingProgress { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
         let line = EpochLine {
@@ -402,7 +470,7 @@ impl Trainer {
             val_psnr: val.and_then(|val| val.psnr),
             lr: self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(at),
             seconds,
-            images_per_second: measured.images as f64 / trained.max(1e-9),
+            images_per_second: if trained > 0.0 { measured.images as f64 / trained.max(1e-9) } else { 0.0 },
             loader_wait: self.loader.as_ref().map(|_| self.waited),
         };
         let counters = &mut self.counters;
@@ -410,6 +478,12 @@ impl Trainer {
         (counters.step, counters.epoch_seconds) = (0, 0.0);
         counters.seconds += seconds;
         counters.last = Some(line.clone());
+        let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
+        if counters.best_figure.is_none_or(|best| figure > best) {
+            counters.best_figure = Some(figure);
+            counters.best_epoch = Some(line.epoch);
+            counters.best_val_accuracy = line.val_accuracy;
+        }
         Ok(Some(line))
     }
 
@@ -434,7 +508,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When the device is lost.
-    pub async fn evaluate(&mut self, part: SplitName) -> Result<Option<Measured>> {
+    pub(crate) async fn evaluate_if_there(&mut self, part: SplitName) -> Result<Option<Measured>> {
         let stage = match part {
             SplitName::Train => None,
             other => self.stage(other),

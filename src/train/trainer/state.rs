@@ -13,9 +13,20 @@ impl Trainer {
     /// Goes on from these weights, as if they were the first.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When they are of another model, or the device is lost.
     pub fn set_weights(&mut self, weights: &Weights) -> Result<()> {
         let parameters = self.model.parameters();
+        let wanted = (parameters.flat_len(), parameters.statistics());
+        let statistics = if wanted.1.is_empty() { weights.statistics.len() } else { wanted.1.flat_len() };
+        if (weights.learned.len(), weights.statistics.len()) != (wanted.0, statistics) {
+            return Err(Error::Shape(format!(
+                "The weights are {} learned numbers and {} statistics, but the model {} has {} and {statistics}.",
+                weights.learned.len(),
+                weights.statistics.len(),
+                self.model.name(),
+                wanted.0
+            )));
+        }
         write_weights(&mut self.engine, parameters, weights)?;
         if let Some(features) = &mut self.features {
             features.forget();

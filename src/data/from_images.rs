@@ -1,0 +1,256 @@
+//! Datasets from images in memory, and the checks that every dataset passes before a network is trained on it.
+
+use super::{Dataset, Pixels, Split, SplitName, split_off};
+use crate::{Error, Result};
+
+impl From<Vec<u8>> for Pixels {
+    fn from(values: Vec<u8>) -> Self {
+        Self::U8(values)
+    }
+}
+
+impl From<Vec<f32>> for Pixels {
+    fn from(values: Vec<f32>) -> Self {
+        Self::F32(values)
+    }
+}
+
+impl Dataset {
+    /// A dataset from images in memory. It has a training split alone; [`Dataset::with_validation`], [`Dataset::with_test`] and
+    /// [`Dataset::hold_out`] add the others.
+    ///
+    /// `pixels` holds the images one after another, row-major, each as `shape`: channels, height and width. Bytes (`Vec<u8>`)
+    /// stand for value / 255; floats (`Vec<f32>`) are taken as they are, usually from 0 to 1. `labels` holds a class number for
+    /// each image, from 0.
+    ///
+    /// ```
+    /// use gpunn::data::Dataset;
+    ///
+    /// // Four images of 1 x 2 x 2 bytes.
+    /// let pixels = vec![0_u8, 0, 9, 9, 0, 0, 8, 8, 9, 9, 0, 0, 8, 8, 0, 0];
+    /// let dataset = Dataset::from_images(pixels, [1, 2, 2], vec![0, 0, 1, 1], ["floor", "ceiling"])?;
+    /// assert_eq!(dataset.train.len(), 4);
+    ///
+    /// // A label without a class is an error, and so is a missing pixel.
+    /// assert!(Dataset::from_images(vec![0_u8; 8], [1, 2, 2], vec![0, 2], ["floor", "ceiling"]).is_err());
+    /// assert!(Dataset::from_images(vec![0_u8; 7], [1, 2, 2], vec![0, 1], ["floor", "ceiling"]).is_err());
+    /// # Ok::<(), gpunn::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the numbers of values, images and labels do not fit one another, a label is not below the number of
+    /// classes, a class has no image or two classes have one name, or a float is NaN or infinite.
+    pub fn from_images(
+        pixels: impl Into<Pixels>,
+        shape: [usize; 3],
+        labels: Vec<u32>,
+        classes: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Self> {
+        let dataset = Self {
+            name: "images".into(),
+            input: shape,
+            classes: classes.into_iter().map(Into::into).collect(),
+            train: Split { pixels: pixels.into(), labels },
+            val: None,
+            test: None,
+            folder: None,
+            skipped: Vec::new(),
+            absent: Vec::new(),
+        };
+        if shape.contains(&0) {
+            return Err(Error::data(format!("An image of shape {shape:?} has no pixel.")));
+        }
+        for (number, class) in dataset.classes.iter().enumerate() {
+            if dataset.classes[..number].contains(class) {
+                return Err(Error::data(format!("Two classes have the name `{class}`.")));
+            }
+        }
+        if dataset.train.is_empty() {
+            return Err(Error::data("There is no image to train on."));
+        }
+        dataset.validate()?;
+        dataset.every_class_has_an_image()?;
+        Ok(dataset)
+    }
+
+    /// The same dataset with another name, which recipes and checkpoints note.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The same dataset with a validation split: images as in [`Dataset::from_images`], of the same shape and classes.
+    ///
+    /// # Errors
+    /// As [`Dataset::from_images`]; a class need not have an image here.
+    pub fn with_validation(mut self, pixels: impl Into<Pixels>, labels: Vec<u32>) -> Result<Self> {
+        self.val = Some(Split { pixels: pixels.into(), labels });
+        self.validate()?;
+        Ok(self)
+    }
+
+    /// The same dataset with a test split: images as in [`Dataset::from_images`], of the same shape and classes.
+    ///
+    /// # Errors
+    /// As [`Dataset::from_images`]; a class need not have an image here.
+    pub fn with_test(mut self, pixels: impl Into<Pixels>, labels: Vec<u32>) -> Result<Self> {
+        self.test = Some(Split { pixels: pixels.into(), labels });
+        self.validate()?;
+        Ok(self)
+    }
+
+    /// Moves a fraction of the training images into the validation or the test split, which must not be there yet. Of each
+    /// class the same share is taken, rounded, chosen by `seed`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the fraction is not between 0 and 1, or the split is there already; [`Error::Data`] when it would
+    /// take no image, or all images of a class.
+    pub fn hold_out(mut self, split: SplitName, fraction: f64, seed: u64) -> Result<Self> {
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return Err(Error::usage(format!(
+                "The fraction to hold out is {fraction}, but has to be between 0 and 1."
+            )));
+        }
+        self.validate()?;
+        let place = match split {
+            SplitName::Train => {
+                return Err(Error::usage("Images are held out for the split val or test, not for train."));
+            }
+            SplitName::Val => &mut self.val,
+            SplitName::Test => &mut self.test,
+        };
+        if place.is_some() {
+            return Err(Error::usage(format!("The dataset {} has a {split} split already.", self.name)));
+        }
+        let (kept, held) = split_off(std::mem::replace(&mut self.train, Split::empty()), fraction, seed);
+        if held.is_empty() {
+            return Err(Error::data(format!(
+                "{fraction} of the images of each class is not one image: nothing would be held out."
+            )));
+        }
+        (self.train, *place) = (kept, Some(held));
+        self.every_class_has_an_image()?;
+        Ok(self)
+    }
+
+    /// Refuses what no network could be trained on or evaluated on: splits whose numbers of values and labels do not fit, labels
+    /// without a class, and floats that are NaN or infinite. Training and evaluation begin with this check.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the split, the image and what is wrong with it.
+    pub fn validate(&self) -> Result<()> {
+        let splits = [("training", Some(&self.train)), ("validation", self.val.as_ref()), ("test", self.test.as_ref())];
+        for (name, split) in splits.into_iter().filter_map(|(name, split)| Some((name, split?))) {
+            self.validate_split(split).map_err(|reason| {
+                Error::data(format!("The {name} split of the dataset {} is wrong: {reason}.", self.name))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn validate_split(&self, split: &Split) -> Result<(), String> {
+        let [channels, height, width] = self.input;
+        let size = channels * height * width;
+        if u32::try_from(split.len()).is_err() {
+            return Err(format!("it has {} images, but may have {} at most", split.len(), u32::MAX));
+        }
+        if split.pixels.len() != split.len() * size {
+            return Err(format!(
+                "{} labels stand for as many images of {channels} x {height} x {width} = {size} values, {} in all, but there are \
+                 {} values",
+                split.len(),
+                split.len() * size,
+                split.pixels.len()
+            ));
+        }
+        let classes = self.classes.len();
+        if let Some(image) = split.labels.iter().position(|&label| label as usize >= classes) {
+            return Err(format!(
+                "image {image} has the label {}, but there are {classes} classes, numbered from 0",
+                split.labels[image]
+            ));
+        }
+        if let Pixels::F32(values) = &split.pixels
+            && let Some(at) = values.iter().position(|value| !value.is_finite())
+        {
+            return Err(format!("image {} holds the value {}, which is not finite", at / size.max(1), values[at]));
+        }
+        Ok(())
+    }
+
+    fn every_class_has_an_image(&self) -> Result<()> {
+        let mut seen = vec![false; self.classes.len()];
+        self.train.labels.iter().for_each(|&label| seen[label as usize] = true);
+        match seen.iter().position(|seen| !seen) {
+            Some(class) => Err(Error::data(format!(
+                "The class `{}` (number {class}) has no training image: nothing could be learned of it.",
+                self.classes[class]
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: [usize; 3] = [1, 1, 2];
+
+    fn ten() -> Dataset {
+        let labels = (0..10).map(|i| i % 2).collect();
+        Dataset::from_images((0..20).collect::<Vec<u8>>(), SHAPE, labels, ["a", "b"]).expect("a dataset")
+    }
+
+    fn refused<T: std::fmt::Debug>(result: Result<T>, part: &str) {
+        let sentence = result.expect_err("refused").to_string();
+        assert!(sentence.contains(part) && sentence.ends_with('.'), "{sentence}");
+    }
+
+    #[test]
+    fn images_that_do_not_fit_are_refused() {
+        let of = |pixels: Vec<u8>, labels: &[u32]| Dataset::from_images(pixels, SHAPE, labels.to_vec(), ["a", "b"]);
+        assert!(of(vec![0; 4], &[0, 1]).is_ok());
+        refused(of(vec![0; 3], &[0, 1]), "4 in all, but there are 3 values");
+        refused(of(vec![0; 5], &[0, 1]), "there are 5 values");
+        refused(of(vec![0; 4], &[0, 2]), "image 1 has the label 2, but there are 2 classes");
+        refused(of(vec![0; 4], &[0, 0]), "`b` (number 1) has no training image");
+        refused(of(Vec::new(), &[]), "no image to train on");
+        refused(Dataset::from_images(Vec::<u8>::new(), [1, 0, 2], vec![0, 1], ["a", "b"]), "has no pixel");
+        refused(Dataset::from_images(vec![0_u8; 4], SHAPE, vec![0, 1], ["a", "a"]), "the name `a`");
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let pixels = vec![0.0, 0.5, value, 1.0];
+            refused(Dataset::from_images(pixels, SHAPE, vec![0, 1], ["a", "b"]), "image 1 holds the value");
+        }
+    }
+
+    #[test]
+    fn other_splits_are_checked_too() {
+        let set = ten().with_validation(vec![1_u8, 2], vec![1]).expect("valid").with_test(vec![3_u8; 4], vec![0, 0]);
+        let set = set.expect("valid");
+        assert_eq!((set.val.as_ref().map(Split::len), set.test.as_ref().map(Split::len)), (Some(1), Some(2)));
+        refused(ten().with_validation(vec![1_u8, 2], vec![2]), "The validation split of the dataset images");
+        refused(ten().with_validation(vec![f32::NAN, 2.0], vec![0]), "not finite");
+        refused(ten().with_test(vec![1_u8, 2, 3], vec![0]), "The test split");
+    }
+
+    #[test]
+    fn a_fraction_is_held_out_of_each_class() {
+        let set = ten().hold_out(SplitName::Val, 0.2, 1).expect("held out");
+        let set = set.hold_out(SplitName::Test, 0.25, 1).expect("held out").named("mine");
+        let count = |split: &Split, label: u32| split.labels.iter().filter(|&&found| found == label).count();
+        let (val, test) = (set.val.as_ref().expect("there"), set.test.as_ref().expect("there"));
+        for label in [0, 1] {
+            assert_eq!([&set.train, val, test].map(|split| count(split, label)), [3, 1, 1]);
+        }
+        assert!(set.validate().is_ok());
+        refused(set.hold_out(SplitName::Val, 0.2, 1), "mine has a val split already");
+        refused(ten().hold_out(SplitName::Train, 0.2, 1), "not for train");
+        refused(ten().hold_out(SplitName::Val, 0.01, 1), "nothing would be held out");
+        refused(ten().hold_out(SplitName::Val, 0.99, 1), "has no training image");
+        for fraction in [0.0, 1.0, -0.5, f64::NAN] {
+            refused(ten().hold_out(SplitName::Val, fraction, 1), "between 0 and 1");
+        }
+    }
+}

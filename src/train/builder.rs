@@ -1,0 +1,259 @@
+//! Recipes written in Rust: sound defaults, and a setter for each field that a program usually changes.
+
+use super::recipe::{Data, FORMAT, Recipe, Training};
+use super::trainer::{Trainer, TrainerOptions};
+use super::tta::Tta;
+use crate::data::Dataset;
+use crate::nn::Model;
+use crate::nn::models::Config;
+use crate::ops::augment::Augment;
+use crate::ops::batch::Reduction;
+use crate::optim::{Optimiser, Schedule};
+use crate::{Engine, Result};
+
+impl Recipe {
+    /// A recipe for a model: the name of a built-in one ([`crate::nn::models::names`]), a [`Config`], or a `&Model` of the
+    /// program's own.
+    ///
+    /// The defaults, which suit small classifiers that are trained from scratch:
+    ///
+    /// | field | default | why |
+    /// |---|---|---|
+    /// | `optimizer` | Adam, learning rate 0.001 | it trains most networks without a search for the rate |
+    /// | `schedule` | constant | no choice of `epochs` changes the first epochs |
+    /// | `batch_size` | 64 | small enough for most devices, large enough for batch norm |
+    /// | `epochs` | 10 | a first result; more are often better |
+    /// | `seed` | 1 | a run gives the same weights when it is repeated |
+    /// | `weight_decay`, `label_smoothing`, `augment`, `ema`, `tta`, `patience` | none | each depends on the images |
+    ///
+    /// A setter never fails. What cannot train is refused by [`Recipe::validate`], which every trainer calls first.
+    ///
+    /// ```
+    /// use gpunn::optim::{Optimiser, Shape};
+    /// use gpunn::train::Recipe;
+    ///
+    /// let recipe = Recipe::new("cnn").optimizer(Optimiser::adamw(0.002)).schedule(Shape::OneCycle).epochs(20);
+    /// recipe.validate()?;
+    /// assert!(Recipe::new("cnn").epochs(0).validate().is_err());
+    /// # Ok::<(), gpunn::Error>(())
+    /// ```
+    pub fn new(model: impl Into<Config>) -> Self {
+        let model = model.into();
+        Self {
+            format: FORMAT,
+            name: model.name.clone(),
+            seed: 1,
+            model,
+            data: Data {
+                name: String::new(),
+                folder: None,
+                limit_train: None,
+                val_fraction: None,
+                size: None,
+                fit: None,
+                channels: None,
+                skip_bad: false,
+                stream: false,
+            },
+            augment: None,
+            training: Training {
+                epochs: 10,
+                batch_size: 64,
+                reduction: Reduction::Mean,
+                drop_last: false,
+                label_smoothing: 0.0,
+                ema: None,
+                tta: None,
+                cache_features: None,
+                patience: None,
+            },
+            optimizer: Optimiser::adam(0.001),
+            schedule: Schedule::default(),
+        }
+    }
+
+    /// How often every training image is seen.
+    #[must_use]
+    pub fn epochs(mut self, epochs: u32) -> Self {
+        self.training.epochs = epochs;
+        self
+    }
+
+    /// Images of a step.
+    #[must_use]
+    pub fn batch_size(mut self, images: usize) -> Self {
+        self.training.batch_size = images;
+        self
+    }
+
+    /// The optimizer with all its numbers: [`Optimiser::sgd`], [`Optimiser::sgd_momentum`], [`Optimiser::adam`],
+    /// [`Optimiser::adamw`]. Call it before [`Recipe::learning_rate`] and [`Recipe::weight_decay`], which change its numbers.
+    #[must_use]
+    pub fn optimizer(mut self, optimizer: Optimiser) -> Self {
+        self.optimizer = optimizer;
+        self
+    }
+
+    /// The optimizer's learning rate, before the schedule.
+    #[must_use]
+    pub fn learning_rate(mut self, rate: f64) -> Self {
+        self.optimizer.learning_rate = rate;
+        self
+    }
+
+    /// The optimizer's weight decay; biases and batch norms do not decay.
+    #[must_use]
+    pub fn weight_decay(mut self, decay: f64) -> Self {
+        self.optimizer.weight_decay = decay;
+        self
+    }
+
+    /// How the learning rate changes: a [`crate::optim::Shape`], or a [`Schedule`] with warm-up.
+    #[must_use]
+    pub fn schedule(mut self, schedule: impl Into<Schedule>) -> Self {
+        self.schedule = schedule.into();
+        self
+    }
+
+    /// What becomes of an image before the network sees it.
+    #[must_use]
+    pub fn augment(mut self, augment: Augment) -> Self {
+        self.augment = Some(augment);
+        self
+    }
+
+    /// The share of the target that is spread over all classes, from 0 to below 1.
+    #[must_use]
+    pub fn label_smoothing(mut self, share: f32) -> Self {
+        self.training.label_smoothing = share;
+        self
+    }
+
+    /// What every random number depends on.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Keeps an exponential moving average of the weights with this decay, from 0 to below 1. Evaluation and prediction then use
+    /// the average.
+    #[must_use]
+    pub fn ema(mut self, decay: f64) -> Self {
+        self.training.ema = Some(decay);
+        self
+    }
+
+    /// Averages over views of an image in evaluation and prediction.
+    #[must_use]
+    pub fn tta(mut self, views: Tta) -> Self {
+        self.training.tta = Some(views);
+        self
+    }
+
+    /// Ends training after so many epochs without a better result on the validation split.
+    #[must_use]
+    pub fn patience(mut self, epochs: u32) -> Self {
+        self.training.patience = Some(epochs);
+        self
+    }
+
+    /// Leaves out a last batch that is not full.
+    #[must_use]
+    pub fn drop_last(mut self) -> Self {
+        self.training.drop_last = true;
+        self
+    }
+
+    /// A trainer on the CPU.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn trainer(self, dataset: &Dataset) -> Result<Trainer> {
+        self.trainer_on(Engine::cpu(), dataset)
+    }
+
+    /// A trainer on an engine, which may be a GPU.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn trainer_on(self, engine: Engine, dataset: &Dataset) -> Result<Trainer> {
+        Trainer::new(engine, self, dataset, TrainerOptions::default())
+    }
+
+    /// A trainer on an engine for a model that the program has built itself, with layers of its own if it likes.
+    ///
+    /// # Errors
+    /// As [`Trainer::with_model`].
+    pub fn trainer_of(self, model: Model, engine: Engine, dataset: &Dataset) -> Result<Trainer> {
+        Trainer::with_model(engine, (self, model), dataset, TrainerOptions::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::glyphs;
+    use crate::optim::Shape;
+
+    #[test]
+    fn setters_are_the_fields_of_the_file() {
+        let recipe = Recipe::new("mlp")
+            .epochs(3)
+            .batch_size(5)
+            .optimizer(Optimiser::sgd_momentum(0.5, 0.9))
+            .learning_rate(0.25)
+            .weight_decay(0.125)
+            .schedule(Shape::Cosine { floor: 0.0 })
+            .augment(Augment::default())
+            .label_smoothing(0.5)
+            .seed(9)
+            .ema(0.75)
+            .tta(Tta::Flip)
+            .patience(2)
+            .drop_last();
+        let text = recipe.to_toml().expect("text");
+        for line in [
+            "epochs = 3",
+            "batch_size = 5",
+            "name = \"sgd\"",
+            "momentum = 0.9",
+            "learning_rate = 0.25",
+            "weight_decay = 0.125",
+            "kind = \"cosine\"",
+            "[augment]",
+            "label_smoothing = 0.5",
+            "seed = 9",
+            "ema = 0.75",
+            "tta = \"flip\"",
+            "patience = 2",
+            "drop_last = true",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert_eq!(Recipe::parse(&text, "it").expect("a recipe"), recipe);
+    }
+
+    #[test]
+    fn what_cannot_train_is_an_error_before_anything_is_trained() {
+        let dataset = glyphs::dataset();
+        let own = || Recipe::new("mlp");
+        for (recipe, part) in [
+            (own().epochs(0), "0 epochs"),
+            (own().batch_size(0), "batch size"),
+            (own().learning_rate(0.0), "learning rate"),
+            (own().learning_rate(f64::NAN), "learning rate"),
+            (own().weight_decay(-1.0), "weight decay"),
+            (own().optimizer(Optimiser::sgd_momentum(0.1, 1.0)), "Momentum"),
+            (own().schedule(Shape::Cosine { floor: 2.0 }), "floor"),
+            (own().label_smoothing(1.0), "label smoothing"),
+            (own().ema(1.0), "(ema)"),
+            (own().patience(0), "patience"),
+            (own().seed(u64::MAX), "seed"),
+            (Recipe::new("mpl"), "`mlp`"),
+        ] {
+            let sentence = recipe.trainer(&dataset).expect_err("refused").to_string();
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Classifying images with a trained network.
+
+use super::buffers::write_weights;
+use super::evaluation::largest;
+use super::graphs::{self, AVERAGES, INPUT, INPUT_ORDER, SCORES};
+use super::{Checkpoint, Recipe, memory};
+use crate::graph::PlanOptions;
+use crate::nn::Model;
+use crate::nn::models::Task;
+use crate::ops::Step;
+use crate::{Engine, Error, Program, Result};
+
+/// The predicted class of an image.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Prediction {
+    /// The name of the class.
+    pub class: String,
+    /// The index of the class.
+    pub index: usize,
+    /// The network's probability of the class.
+    pub confidence: f64,
+    /// The probabilities of all classes, in index order.
+    #[serde(skip)]
+    pub probabilities: Vec<f32>,
+}
+
+impl Prediction {
+    /// The likeliest of the classes, by their probabilities.
+    fn of(probabilities: Vec<f32>, classes: &[String]) -> Self {
+        let index = largest(&probabilities);
+        let confidence = probabilities.get(index).copied().map_or(0.0, f64::from);
+        Self { class: classes[index].clone(), index, confidence, probabilities }
+    }
+
+    /// The `count` most likely classes, sorted by decreasing probability. `classes` are the class names.
+    #[must_use]
+    pub fn likeliest(&self, count: usize, classes: &[String]) -> Vec<Self> {
+        let mut order: Vec<usize> = (0..self.probabilities.len().min(classes.len())).collect();
+        order.sort_by(|&a, &b| self.probabilities[b].total_cmp(&self.probabilities[a]));
+        let of = |&index: &usize| Self {
+            class: classes[index].clone(),
+            index,
+            confidence: f64::from(self.probabilities[index]),
+            probabilities: Vec::new(),
+        };
+        order.iter().take(count).map(of).collect()
+    }
+}
+
+/// The program of a classifier, loaded into an engine that holds its weights.
+#[derive(Clone, Debug)]
+pub(super) struct Classifier {
+    program: Program,
+    /// The buffer that images are written to.
+    images: String,
+    input: [usize; 3],
+    batch: usize,
+}
+
+impl Classifier {
+    /// Plans and loads it. Its buffers of images are named after `prefix`; `averaged` says that the engine holds a moving
+    /// average of the weights, which is used instead of them.
+    pub fn load(
+        engine: &mut Engine,
+        (model, recipe): (&Model, &Recipe),
+        (input, batch): ([usize; 3], usize),
+        prefix: &str,
+        averaged: bool,
+    ) -> Result<Self> {
+        if model.task() != Task::Classify {
+            let name = model.name();
+            return Err(Error::usage(format!("The run trained {name}, which is an autoencoder, not a classifier.")));
+        }
+        let (images, order) = (format!("{prefix}{INPUT}"), format!("{prefix}{INPUT_ORDER}"));
+        let mut graph = graphs::using(model, recipe, input, batch)?;
+        graph = graph.on_buffers(&[(INPUT, &images), (INPUT_ORDER, &order)]);
+        if averaged {
+            graph = graph.on_buffers(&AVERAGES);
+        }
+        let plan = memory::plan(&graph, &engine.target(), PlanOptions::default())?;
+        let ordered = plan.buffers.iter().any(|buffer| buffer.name == order);
+        let program = engine.load(plan)?;
+        if ordered {
+            engine.write(&order, 0, &(0..batch as u32).collect::<Vec<u32>>())?;
+        }
+        engine.schedule(program, &[Step::new(0, batch as u32, 0)])?;
+        Ok(Self { program, images, input, batch })
+    }
+
+    /// The probabilities of all classes for each image.
+    pub async fn probabilities(
+        &self,
+        engine: &mut Engine,
+        images: &[impl AsRef<[f32]>],
+        classes: usize,
+    ) -> Result<Vec<Vec<f32>>> {
+        let wanted: usize = self.input.iter().product();
+        let mut all = Vec::with_capacity(images.len());
+        for chunk in images.chunks(self.batch) {
+            for (place, image) in chunk.iter().map(AsRef::as_ref).enumerate() {
+                if image.len() != wanted {
+                    let message =
+                        format!("the image has {} values, but the input of the network has {wanted}", image.len());
+                    return Err(Error::Shape(message));
+                }
+                engine.write(&self.images, place * wanted, image)?;
+            }
+            // Unused rows of the batch keep earlier images. Their results are ignored.
+            engine.run(self.program, 0..1)?;
+            let scores = engine.read_output(self.program, SCORES).await?;
+            all.extend(scores.chunks_exact(classes).take(chunk.len()).map(<[f32]>::to_vec));
+        }
+        Ok(all)
+    }
+
+    /// The prediction for each image.
+    pub async fn predict(
+        &self,
+        engine: &mut Engine,
+        images: &[impl AsRef<[f32]>],
+        classes: &[String],
+    ) -> Result<Vec<Prediction>> {
+        let all = self.probabilities(engine, images, classes.len()).await?;
+        Ok(all.into_iter().map(|probabilities| Prediction::of(probabilities, classes)).collect())
+    }
+}
+
+/// A classifier on an engine.
+#[derive(Debug)]
+pub struct Predictor {
+    engine: Engine,
+    classifier: Classifier,
+    classes: Vec<String>,
+}
+
+impl Predictor {
+    /// Loads a checkpoint, with a batch size of 1.
+    ///
+    /// # Errors
+    /// When the checkpoint is not a classifier, or the device fails.
+    pub fn new(engine: Engine, checkpoint: &Checkpoint) -> Result<Self> {
+        Self::with_batch(engine, checkpoint, 1)
+    }
+
+    /// Loads a checkpoint, with a batch size of `batch`.
+    ///
+    /// # Errors
+    /// As [`Predictor::new`].
+    pub fn with_batch(engine: Engine, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
+        let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+        Self::with_model(engine, &model, checkpoint, batch)
+    }
+
+    /// From a checkpoint of a model that a program has built itself, as that program builds it again.
+    ///
+    /// # Errors
+    /// As [`Predictor::new`], and when the checkpoint is of another model.
+    pub fn with_model(mut engine: Engine, model: &Model, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
+        let weights = checkpoint.weights_in_use(model.parameters())?;
+        let at = (checkpoint.input, batch);
+        let classifier = Classifier::load(&mut engine, (model, &checkpoint.recipe), at, "", false)?;
+        write_weights(&mut engine, model.parameters(), &weights)?;
+        Ok(Self { engine, classifier, classes: checkpoint.classes.clone() })
+    }
+
+    /// An image's channels, height and width.
+    pub fn input(&self) -> [usize; 3] {
+        self.classifier.input
+    }
+
+    /// The class names in index order.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Classifies an image: values of the shape of the training images.
+    ///
+    /// # Errors
+    /// When the number of values differs from the network's input, or the device is lost.
+    pub async fn predict(&mut self, image: &[f32]) -> Result<Prediction> {
+        Ok(Prediction::of(self.probabilities(&[image]).await?.pop().unwrap_or_default(), &self.classes))
+    }
+
+    /// The probabilities of all classes for each image.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub async fn probabilities(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
+        self.classifier.probabilities(&mut self.engine, images, self.classes.len()).await
+    }
+}
