@@ -4,7 +4,7 @@ use super::build::Build;
 use super::initialiser::Scheme;
 use super::layer::{Layer, check_outputs, image, yes};
 use super::pair::Pair;
-use super::parameters::{GROUP_SPARED, GROUP_WEIGHTS, Parameters};
+use super::parameters::{GROUP_NO_DECAY, GROUP_WEIGHTS, Parameters};
 use crate::Result;
 use crate::graph::{NodeId, TensorType};
 use crate::ops::conv2d::{Conv2dShape, Geometry};
@@ -118,7 +118,7 @@ pub(super) fn declare(
     let taps = weight[2] * weight[3];
     parameters.add(format!("{name}.weight"), weight, scheme.convolution(weight), GROUP_WEIGHTS);
     if bias {
-        parameters.add(format!("{name}.bias"), [outputs], scheme.bias(weight[1] * taps), GROUP_SPARED);
+        parameters.add(format!("{name}.bias"), [outputs], scheme.bias(weight[1] * taps), GROUP_NO_DECAY);
     }
 }
 

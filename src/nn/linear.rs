@@ -3,7 +3,7 @@
 use super::build::Build;
 use super::initialiser::Scheme;
 use super::layer::{Layer, check_outputs, dims, yes};
-use super::parameters::{GROUP_SPARED, GROUP_WEIGHTS, Parameters};
+use super::parameters::{GROUP_NO_DECAY, GROUP_WEIGHTS, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
@@ -46,7 +46,7 @@ impl Layer for Linear {
         let weight = self.scheme.weight(inputs, self.outputs);
         parameters.add(format!("{name}.weight"), [self.outputs, inputs], weight, GROUP_WEIGHTS);
         if self.bias {
-            parameters.add(format!("{name}.bias"), [self.outputs], self.scheme.bias(inputs), GROUP_SPARED);
+            parameters.add(format!("{name}.bias"), [self.outputs], self.scheme.bias(inputs), GROUP_NO_DECAY);
         }
     }
 

@@ -35,13 +35,13 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use initialiser::{Initialiser, Scheme};
-pub use layer::{Child, Flatten, Layer, Prepared, Unflatten};
+pub use layer::{Child, Flatten, InitialValues, Layer, Unflatten};
 pub use linear::Linear;
 pub use model::{Bottleneck, Description, Model};
 pub use pair::Pair;
 pub use parameters::{
-    GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, GROUP_WEIGHTS, Group, Parameter, ParameterLayout, Parameters, Tuning,
-    Weights,
+    GROUP_FROZEN, GROUP_NO_DECAY, GROUP_SHIFTS, GROUP_WEIGHTS, Parameter, ParameterGroup, ParameterLayout, Parameters,
+    Tuning, Weights,
 };
 pub use pool::{GlobalPool, Pool2d, Pooling};
 pub use residual::Residual;

@@ -3,7 +3,7 @@
 use super::build::{Build, Mode};
 use super::layer::Layer;
 use super::parameters::{Parameters, Weights};
-use super::sequence::{Sequence, does_not_fit, join};
+use super::sequence::{Sequence, does_not_fit, join, walk};
 use crate::graph::{NodeId, TensorType};
 use crate::{Error, Result};
 
@@ -55,8 +55,8 @@ impl Model {
         let name = name.into();
         let output = layers.output(input).map_err(|reason| does_not_fit(&name, &reason))?;
         let misplaced = (1..).zip(layers.iter()).find_map(|(number, (inner, layer))| match number {
-            1 if layer.is_prepared() => None,
-            _ => prepared_within(inner, layer, input),
+            1 if layer.is_initialised_from_images() => None,
+            _ => misplaced_within(inner, layer, input),
         });
         if let Some(reason) = misplaced {
             return Err(does_not_fit(&name, &reason));
@@ -115,8 +115,8 @@ impl Model {
     }
 
     /// Whether some of its parameters begin as the training images have them: [`Model::prepare`].
-    pub fn is_prepared(&self) -> bool {
-        self.layers.iter().next().is_some_and(|(_, layer)| layer.is_prepared())
+    pub fn is_initialised_from_images(&self) -> bool {
+        self.layers.iter().next().is_some_and(|(_, layer)| layer.is_initialised_from_images())
     }
 
     /// Gives the parameters that begin as images have them those values: images of its input's shape, one after
@@ -124,9 +124,11 @@ impl Model {
     ///
     /// # Errors
     /// When the images do not serve.
-    pub fn prepare(&self, weights: &mut Weights, images: &[f32]) -> Result<()> {
-        let Some((name, layer)) = self.layers.iter().next().filter(|_| self.is_prepared()) else { return Ok(()) };
-        let prepared = layer.prepare(&self.input, images).map_err(|reason| {
+    pub fn initialise_from_images(&self, weights: &mut Weights, images: &[f32]) -> Result<()> {
+        let Some((name, layer)) = self.layers.iter().next().filter(|_| self.is_initialised_from_images()) else {
+            return Ok(());
+        };
+        let prepared = layer.initialise_from_images(&self.input, images).map_err(|reason| {
             Error::data(format!("The model {} cannot begin: '{name}' ({}): {reason}.", self.name, layer.label()))
         })?;
         for values in prepared {
@@ -216,15 +218,15 @@ impl Model {
         let describer = Describer { build: &build, parameters: &self.parameters };
         let outer = Outer { name: String::new(), scope: String::new(), depth: 0 };
         describer
-            .add(&self.layers, &self.input, &outer, &mut lines)
+            .add(&self.layers.iter().collect::<Vec<_>>(), &self.input, &outer, &mut lines)
             .map_err(|reason| does_not_fit(&self.name, &reason))?;
         Ok(lines)
     }
 }
 
 /// Why a network cannot have a layer that is prepared where this one or one inside it is: as said of the layer.
-fn prepared_within(name: &str, layer: &dyn Layer, shape: &[usize]) -> Option<String> {
-    if layer.is_prepared() {
+fn misplaced_within(name: &str, layer: &dyn Layer, shape: &[usize]) -> Option<String> {
+    if layer.is_initialised_from_images() {
         let label = layer.label();
         return Some(format!("'{name}' ({label}): it begins as the images have it, so it has to be the first layer"));
     }
@@ -232,7 +234,7 @@ fn prepared_within(name: &str, layer: &dyn Layer, shape: &[usize]) -> Option<Str
     parts
         .iter()
         .flat_map(|part| part.layers.iter())
-        .find_map(|(inner, layer)| prepared_within(&join(name, inner, "."), layer, shape))
+        .find_map(|&(inner, layer)| misplaced_within(&join(name, inner, "."), layer, shape))
 }
 
 /// What a description is made from.
@@ -251,14 +253,15 @@ struct Outer {
 impl Describer<'_> {
     fn add(
         &self,
-        layers: &Sequence,
+        layers: &[(&str, &dyn Layer)],
         shape: &[usize],
         outer: &Outer,
         lines: &mut Vec<Description>,
     ) -> Result<(), String> {
         let mut inside = Vec::new();
-        layers
-            .walk(shape, |inner, layer, input, output| inside.push((inner, layer, input.to_vec(), output.to_vec())))?;
+        walk(layers.iter().copied(), shape, |inner, layer, input, output| {
+            inside.push((inner, layer, input.to_vec(), output.to_vec()));
+        })?;
         for (inner, layer, input, output) in inside {
             let (name, scope) = (join(&outer.name, inner, "."), join(&outer.scope, inner, "/"));
             let of_layer = |full: &str, name: &str, between: char| {
@@ -276,7 +279,7 @@ impl Describer<'_> {
             });
             for part in layer.children(&input) {
                 let (name, scope) = (join(&name, part.name, "."), join(&scope, part.name, "/"));
-                self.add(part.layers, &part.input, &Outer { name, scope, depth: outer.depth + 1 }, lines)?;
+                self.add(&part.layers, &part.input, &Outer { name, scope, depth: outer.depth + 1 }, lines)?;
             }
         }
         Ok(())

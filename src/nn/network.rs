@@ -13,16 +13,16 @@ use crate::{Error, Result};
 
 /// A layer of a network, as it is written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct LayerConfig {
     /// What its parameters are named after; its kind and number where it is left out: `conv2`.
     pub name: Option<String>,
     /// What it is.
-    pub kind: Kind,
+    pub kind: LayerKind,
 }
 
 /// What a layer is, with its fields.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum LayerKind {
     /// `conv2d`.
     Conv2d(Conv2d),
     /// `conv-transpose2d`.
@@ -34,7 +34,7 @@ pub enum Kind {
     /// `linear`.
     Linear(Linear),
     /// `classes`: a linear layer with as many outputs as there are classes.
-    Classes(Classes),
+    Classes(ClassesConfig),
     /// `max-pool` or `average-pool`.
     Pool(Pool2d),
     /// `global-max-pool` or `global-average-pool`.
@@ -50,15 +50,15 @@ pub enum Kind {
     /// One of [`Activation::NAMES`].
     Activation(Activation),
     /// `residual`.
-    Residual(ResidualEntry),
+    Residual(ResidualConfig),
     /// `branches`.
-    Branches(BranchesEntry),
+    Branches(BranchesConfig),
 }
 
 /// The fields of `classes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Classes {
+pub struct ClassesConfig {
     /// Whether there is a bias.
     #[serde(default = "super::layer::yes")]
     pub bias: bool,
@@ -67,27 +67,27 @@ pub struct Classes {
 /// The fields of `residual`, see [`Residual`].
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ResidualEntry {
+pub struct ResidualConfig {
     /// What follows the sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
     /// What is added to the input.
-    #[serde(deserialize_with = "entries")]
-    pub layers: Vec<Entry>,
+    #[serde(deserialize_with = "layer_configs")]
+    pub layers: Vec<LayerConfig>,
     /// What brings the input to the shape of what is added.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "entries")]
-    pub shortcut: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "layer_configs")]
+    pub shortcut: Vec<LayerConfig>,
 }
 
 /// The fields of `branches`, see [`Branches`].
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BranchesEntry {
+pub struct BranchesConfig {
     /// What all branches read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "entries")]
-    pub layers: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "layer_configs")]
+    pub layers: Vec<LayerConfig>,
     /// The layers of each branch.
-    pub branches: Vec<Vec<Entry>>,
+    pub branches: Vec<Vec<LayerConfig>>,
 }
 
 /// The fields of a kind without any.
@@ -115,7 +115,7 @@ const KINDS: [&str; 16] = [
     "branches",
 ];
 
-impl Kind {
+impl LayerKind {
     /// From its name and its fields.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Kind {
         })
     }
 
-    /// Its name and its fields, as [`Kind::read`] takes them.
+    /// Its name and its fields, as [`LayerKind::read`] takes them.
     fn written(&self) -> Result<(&'static str, Table), toml::ser::Error> {
         let of_pooling = |pooling: Pooling, max, average| if pooling == Pooling::Max { max } else { average };
         Ok(match self {
@@ -190,14 +190,14 @@ impl Kind {
 
     /// The layer itself.
     fn layer(&self, scheme: Scheme, classes: usize) -> Result<Box<dyn Layer>> {
-        let inside = |entries: &[Entry]| layers(entries, scheme, classes);
+        let inside = |entries: &[LayerConfig]| layers(entries, scheme, classes);
         Ok(match self {
             Self::Conv2d(layer) => Box::new(Conv2d { scheme, ..*layer }),
             Self::ConvTranspose2d(layer) => Box::new(ConvTranspose2d { scheme, ..*layer }),
             Self::Whitening(layer) => Box::new(Whitening { scheme, ..*layer }),
             Self::BatchNorm(layer) => Box::new(*layer),
             Self::Linear(layer) => Box::new(Linear { scheme, ..*layer }),
-            Self::Classes(Classes { bias }) => Box::new(Linear { bias: *bias, ..Linear::new(classes, scheme) }),
+            Self::Classes(ClassesConfig { bias }) => Box::new(Linear { bias: *bias, ..Linear::new(classes, scheme) }),
             Self::Pool(layer) => Box::new(*layer),
             Self::GlobalPool(pooling) => Box::new(GlobalPool(*pooling)),
             Self::Flatten => Box::new(Flatten),
@@ -225,7 +225,7 @@ fn typed<T: DeserializeOwned>(kind: &str, fields: Table) -> Result<T, String> {
     })
 }
 
-impl Entry {
+impl LayerConfig {
     /// From all that is written of it.
     ///
     /// # Errors
@@ -238,25 +238,25 @@ impl Entry {
         };
         let (name, kind) = (text("name")?, text("kind")?);
         let kind = kind.ok_or("a layer must say its kind, as in kind = \"conv2d\"")?;
-        Ok(Self { name, kind: Kind::read(&kind, fields)? })
+        Ok(Self { name, kind: LayerKind::read(&kind, fields)? })
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Entry {
+impl<'de> serde::Deserialize<'de> for LayerConfig {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::read(Table::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
 /// Reads layers so that an error says which of them is wrong.
-pub(crate) fn entries<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+pub(crate) fn layer_configs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<LayerConfig>, D::Error> {
     let read = |(number, fields): (usize, Table)| {
-        Entry::read(fields).map_err(|reason| D::Error::custom(format!("layer {number}: {reason}")))
+        LayerConfig::read(fields).map_err(|reason| D::Error::custom(format!("layer {number}: {reason}")))
     };
     (1..).zip(<Vec<Table> as serde::Deserialize>::deserialize(deserializer)?).map(read).collect()
 }
 
-impl serde::Serialize for Entry {
+impl serde::Serialize for LayerConfig {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error as _;
         let (kind, fields) = self.kind.written().map_err(S::Error::custom)?;
@@ -276,10 +276,10 @@ impl serde::Serialize for Entry {
 ///
 /// # Errors
 /// For a name that cannot be one.
-pub(super) fn layers(entries: &[Entry], scheme: Scheme, classes: usize) -> Result<Sequence> {
+pub(super) fn layers(entries: &[LayerConfig], scheme: Scheme, classes: usize) -> Result<Sequence> {
     let mut layers = Sequence::new();
     let mut counts = std::collections::BTreeMap::new();
-    for Entry { name, kind } in entries {
+    for LayerConfig { name, kind } in entries {
         let count = counts.entry(kind.stem()).and_modify(|count| *count += 1).or_insert(1);
         let name = name.clone().unwrap_or_else(|| format!("{}{count}", kind.stem()));
         if name.is_empty() || name.contains(['/', '\'']) || name.contains(char::is_whitespace) {

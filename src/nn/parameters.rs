@@ -6,7 +6,7 @@ use crate::ops::update::{BLOCK, GROUP_FLOATS, block_entry};
 
 /// What distinguishes the updates of parameters of one optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Group {
+pub struct ParameterGroup {
     /// Times the learning rate; 0 freezes.
     pub rate: f32,
     /// Times the weight decay.
@@ -16,7 +16,7 @@ pub struct Group {
 /// The group of weights: both factors 1.
 pub const GROUP_WEIGHTS: u32 = 0;
 /// The group of biases and the like, which weight decay spares.
-pub const GROUP_SPARED: u32 = 1;
+pub const GROUP_NO_DECAY: u32 = 1;
 /// The group of what stays as it begins: no gradient is computed for it.
 pub const GROUP_FROZEN: u32 = 2;
 
@@ -124,12 +124,12 @@ pub struct Parameters {
     learned: ParameterLayout,
     statistics: ParameterLayout,
     /// The groups of the optimiser's table.
-    pub groups: Vec<Group>,
+    pub groups: Vec<ParameterGroup>,
 }
 
 impl Default for Parameters {
     fn default() -> Self {
-        let group = |rate, decay| Group { rate, decay };
+        let group = |rate, decay| ParameterGroup { rate, decay };
         let groups = vec![group(1.0, 1.0), group(1.0, 0.0), group(0.0, 0.0), group(1.0, 0.0)];
         Self { learned: ParameterLayout::default(), statistics: ParameterLayout::default(), groups }
     }
@@ -202,8 +202,8 @@ impl Parameters {
                 Tuning::Full => continue,
                 Tuning::Frozen => GROUP_FROZEN,
                 Tuning::Times(factor) => *lowered.entry(parameter.group).or_insert_with(|| {
-                    let Group { rate, decay } = self.groups[parameter.group as usize];
-                    self.groups.push(Group { rate: rate * factor, decay });
+                    let ParameterGroup { rate, decay } = self.groups[parameter.group as usize];
+                    self.groups.push(ParameterGroup { rate: rate * factor, decay });
                     self.groups.len() as u32 - 1
                 }),
             };
@@ -275,7 +275,7 @@ mod tests {
     fn parameters_begin_at_blocks_and_the_gaps_do_not_count() {
         let mut parameters = Parameters::default();
         parameters.add("a.weight", [3, 50], Initialiser::Constant(1.0), GROUP_WEIGHTS);
-        parameters.add("a.bias", [3], Initialiser::Zeros, GROUP_SPARED);
+        parameters.add("a.bias", [3], Initialiser::Zeros, GROUP_NO_DECAY);
         assert_eq!((parameters.count(), parameters.flat_len()), (153, 256));
         assert_eq!(parameters.blocks(), [64, 64, 22, 256 | 3]);
         let mut weights = parameters.initial_weights(1);
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn statistics_belong_to_the_weights_but_are_no_parameters() {
         let mut parameters = Parameters::default();
-        parameters.add("bn.weight", [3], Initialiser::Constant(1.0), GROUP_SPARED);
+        parameters.add("bn.weight", [3], Initialiser::Constant(1.0), GROUP_NO_DECAY);
         parameters.add_statistic("bn.running_mean", [3], 0.0);
         parameters.add_statistic("bn.running_var", [3], 1.0);
         assert_eq!((parameters.count(), parameters.statistics().count()), (3, 6));
@@ -299,7 +299,7 @@ mod tests {
         weights.statistics[65] = 2.0;
         assert_ne!(parameters.hash(&weights), hash);
         assert_eq!(parameters.repeated(), None);
-        parameters.add("bn.running_var", [3], Initialiser::Zeros, GROUP_SPARED);
+        parameters.add("bn.running_var", [3], Initialiser::Zeros, GROUP_NO_DECAY);
         assert_eq!(parameters.repeated(), Some("bn.running_var"));
     }
 
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn what_is_frozen_lies_behind_and_what_is_tuned_has_a_rate() {
         let mut parameters = Parameters::default();
-        for (name, group) in [("a", GROUP_WEIGHTS), ("b", GROUP_WEIGHTS), ("c", GROUP_SPARED), ("d", GROUP_WEIGHTS)] {
+        for (name, group) in [("a", GROUP_WEIGHTS), ("b", GROUP_WEIGHTS), ("c", GROUP_NO_DECAY), ("d", GROUP_WEIGHTS)] {
             parameters.add(name, [70], Initialiser::Uniform { bound: 1.0 }, group);
         }
         let before = parameters.clone();

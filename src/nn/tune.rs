@@ -115,7 +115,7 @@ impl Model {
 /// Whether a layer, or one inside it, draws random numbers while training.
 fn draws(layer: &dyn Layer, input: &[usize]) -> bool {
     let parts = layer.children(input);
-    let within = |part: &Child| part.layers.iter().any(|(_, layer)| draws(layer, &part.input));
+    let within = |part: &Child| part.layers.iter().any(|&(_, layer)| draws(layer, &part.input));
     layer.is_random() || parts.iter().any(within)
 }
 
@@ -127,10 +127,10 @@ fn is_of(parameter: &str, layer: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::models::Config;
+    use crate::nn::models::ModelConfig;
 
     fn frozen(unfreeze: Unfreeze) -> Vec<String> {
-        let config = Config { unfreeze: Some(unfreeze), ..Config::named("cnn") };
+        let config = ModelConfig { unfreeze: Some(unfreeze), ..ModelConfig::named("cnn") };
         let model = config.build([3, 32, 32], 10).expect("a model");
         let parameters = model.parameters();
         let frozen = parameters.iter().filter(|parameter| parameters.is_frozen(parameter));

@@ -6,9 +6,9 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use super::build::Build;
 use super::conv2d::{Conv2d, add_bias};
 use super::initialiser::Scheme;
-use super::layer::{Layer, Prepared, image};
+use super::layer::{InitialValues, Layer, image};
 use super::pair::Pair;
-use super::parameters::{GROUP_FROZEN, GROUP_SPARED, Parameters};
+use super::parameters::{GROUP_FROZEN, GROUP_NO_DECAY, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
@@ -73,7 +73,7 @@ impl Layer for Whitening {
         let ([height, width], outputs) = (self.kernel.0, self.convolution(shape[0]).outputs);
         let (weight, fan_in) = ([outputs, shape[0], height, width], outputs / 2);
         parameters.add(format!("{name}.weight"), weight, self.scheme.convolution(weight), GROUP_FROZEN);
-        parameters.add(format!("{name}.bias"), [outputs], self.scheme.bias(fan_in), GROUP_SPARED);
+        parameters.add(format!("{name}.bias"), [outputs], self.scheme.bias(fan_in), GROUP_NO_DECAY);
     }
 
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
@@ -83,13 +83,13 @@ impl Layer for Whitening {
         add_bias(build, name, y, true)
     }
 
-    fn is_prepared(&self) -> bool {
+    fn is_initialised_from_images(&self) -> bool {
         true
     }
 
-    fn prepare(&self, shape: &[usize], images: &[f32]) -> Result<Vec<Prepared>, String> {
+    fn initialise_from_images(&self, shape: &[usize], images: &[f32]) -> Result<Vec<InitialValues>, String> {
         let covariance = covariance(image(shape)?, self.kernel.0, images)?;
-        Ok(vec![Prepared { name: "weight", values: weight(covariance, f64::from(self.epsilon)) }])
+        Ok(vec![InitialValues { name: "weight", values: weight(covariance, f64::from(self.epsilon)) }])
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn prepared(epsilon: f32, shape: [usize; 3], images: &[f32]) -> Vec<f32> {
-        whitening(epsilon).prepare(&shape, images).expect("prepared").swap_remove(0).values
+        whitening(epsilon).initialise_from_images(&shape, images).expect("prepared").swap_remove(0).values
     }
 
     #[test]
@@ -223,7 +223,7 @@ mod tests {
     fn outputs(shape: [usize; 3], images: &[f32]) -> Vec<Vec<f64>> {
         let model = Model::new("it", &shape, Sequence::new().with("white", whitening(1e-7))).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
-        model.prepare(&mut weights, images).expect("prepared");
+        model.initialise_from_images(&mut weights, images).expect("prepared");
         let bias = model.parameters().find("white.bias").expect("a bias").range();
         weights.learned[bias].fill(0.0);
         let mut build = Build::new(model.parameters(), Mode::Evaluation).expect("a build");
@@ -294,7 +294,7 @@ mod tests {
             let sentence = refused(layers);
             assert!(sentence.contains(part), "{sentence}");
         }
-        assert!(whitening(1e-3).prepare(&[3, 8, 8], &[]).expect_err("refused").contains("image"));
-        assert!(whitening(1e-3).prepare(&[1, 2, 2], &[f32::NAN; 4]).is_err());
+        assert!(whitening(1e-3).initialise_from_images(&[3, 8, 8], &[]).expect_err("refused").contains("image"));
+        assert!(whitening(1e-3).initialise_from_images(&[1, 2, 2], &[f32::NAN; 4]).is_err());
     }
 }

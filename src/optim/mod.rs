@@ -4,4 +4,4 @@ mod optimiser;
 mod schedule;
 
 pub use optimiser::{Method, Optimiser};
-pub use schedule::{Schedule, Shape, TrainingProgress};
+pub use schedule::{Schedule, ScheduleForm, TrainingProgress};

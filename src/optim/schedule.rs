@@ -24,7 +24,7 @@ impl TrainingProgress {
 
 /// The form of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
+pub enum ScheduleForm {
     /// The rate as it is.
     Constant,
     /// Times `factor` after every `every` epochs.
@@ -51,10 +51,10 @@ pub enum Shape {
 
 /// A schedule: its form, and epochs of linear warm-up before it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "SerializedSchedule", into = "SerializedSchedule")]
 pub struct Schedule {
     /// The form.
-    pub shape: Shape,
+    pub form: ScheduleForm,
     /// Epochs, with fractions, over which the rate grows linearly to what the form says.
     pub warmup: f64,
 }
@@ -62,7 +62,7 @@ pub struct Schedule {
 /// As it stands in a recipe.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct SerializedSchedule {
     kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     every: Option<u32>,
@@ -78,14 +78,14 @@ const KINDS: [&str; 5] = ["constant", "step", "exponential", "cosine", "one-cycl
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { shape: Shape::Constant, warmup: 0.0 }
+        Self { form: ScheduleForm::Constant, warmup: 0.0 }
     }
 }
 
-impl TryFrom<Written> for Schedule {
+impl TryFrom<SerializedSchedule> for Schedule {
     type Error = Error;
-    fn try_from(written: Written) -> Result<Self> {
-        let Written { kind, every, factor, floor, warmup } = written;
+    fn try_from(written: SerializedSchedule) -> Result<Self> {
+        let SerializedSchedule { kind, every, factor, floor, warmup } = written;
         let need = |field: &str| Error::usage(format!("The schedule `{kind}` needs the field `{field}`."));
         let spare = |field: &str, given: bool| match given {
             true => Err(Error::usage(format!("The schedule `{kind}` takes no field `{field}`."))),
@@ -100,33 +100,35 @@ impl TryFrom<Written> for Schedule {
         for (field, given) in [("every", every.is_some()), ("factor", factor.is_some()), ("floor", floor.is_some())] {
             spare(field, given && !takes.contains(&field) && KINDS.contains(&kind.as_str()))?;
         }
-        let shape = match kind.as_str() {
-            "constant" => Shape::Constant,
-            "step" => Shape::Step {
+        let form = match kind.as_str() {
+            "constant" => ScheduleForm::Constant,
+            "step" => ScheduleForm::Step {
                 every: every.ok_or_else(|| need("every"))?,
                 factor: factor.ok_or_else(|| need("factor"))?,
             },
-            "exponential" => Shape::Exponential { factor: factor.ok_or_else(|| need("factor"))? },
-            "cosine" => Shape::Cosine { floor: floor.unwrap_or(0.0) },
-            "one-cycle" => Shape::OneCycle,
+            "exponential" => ScheduleForm::Exponential { factor: factor.ok_or_else(|| need("factor"))? },
+            "cosine" => ScheduleForm::Cosine { floor: floor.unwrap_or(0.0) },
+            "one-cycle" => ScheduleForm::OneCycle,
             other => return Err(crate::error::unknown("schedule", other, &KINDS)),
         };
-        let schedule = Self { shape, warmup };
+        let schedule = Self { form, warmup };
         schedule.validate()?;
         Ok(schedule)
     }
 }
 
-impl From<Schedule> for Written {
+impl From<Schedule> for SerializedSchedule {
     fn from(schedule: Schedule) -> Self {
         let warmup = schedule.warmup;
         let written = |kind: &str| Self { kind: kind.into(), warmup, ..Self::default() };
-        match schedule.shape {
-            Shape::Constant => written("constant"),
-            Shape::Step { every, factor } => Self { every: Some(every), factor: Some(factor), ..written("step") },
-            Shape::Exponential { factor } => Self { factor: Some(factor), ..written("exponential") },
-            Shape::Cosine { floor } => Self { floor: Some(floor), ..written("cosine") },
-            Shape::OneCycle => written("one-cycle"),
+        match schedule.form {
+            ScheduleForm::Constant => written("constant"),
+            ScheduleForm::Step { every, factor } => {
+                Self { every: Some(every), factor: Some(factor), ..written("step") }
+            }
+            ScheduleForm::Exponential { factor } => Self { factor: Some(factor), ..written("exponential") },
+            ScheduleForm::Cosine { floor } => Self { floor: Some(floor), ..written("cosine") },
+            ScheduleForm::OneCycle => written("one-cycle"),
         }
     }
 }
@@ -145,7 +147,7 @@ impl std::str::FromStr for Schedule {
             ))
         };
         let real = |word: &str| word.parse::<f64>().map_err(|_| wrong());
-        let mut written = Written { kind: kind.clone(), ..Written::default() };
+        let mut written = SerializedSchedule { kind: kind.clone(), ..SerializedSchedule::default() };
         match (kind.as_str(), numbers.as_slice()) {
             ("step", [every, factor]) => {
                 written.every = Some(every.parse().map_err(|_| wrong())?);
@@ -170,12 +172,16 @@ impl Schedule {
         let bad = |field: &str, value: f64, range: &str| {
             Err(Error::usage(format!("The schedule's {field} is {value}, but has to be {range}.")))
         };
-        match self.shape {
-            Shape::Step { every: 0, .. } => return bad("every", 0.0, "at least 1"),
-            Shape::Step { factor, .. } | Shape::Exponential { factor } if !(factor > 0.0 && factor.is_finite()) => {
+        match self.form {
+            ScheduleForm::Step { every: 0, .. } => return bad("every", 0.0, "at least 1"),
+            ScheduleForm::Step { factor, .. } | ScheduleForm::Exponential { factor }
+                if !(factor > 0.0 && factor.is_finite()) =>
+            {
                 return bad("factor", factor, "a finite number above 0");
             }
-            Shape::Cosine { floor } if !(0.0..=1.0).contains(&floor) => return bad("floor", floor, "from 0 to 1"),
+            ScheduleForm::Cosine { floor } if !(0.0..=1.0).contains(&floor) => {
+                return bad("floor", floor, "from 0 to 1");
+            }
             _ => {}
         }
         match self.warmup >= 0.0 && self.warmup.is_finite() {
@@ -186,22 +192,22 @@ impl Schedule {
 
     /// What the learning rate is multiplied by.
     pub fn factor(&self, at: TrainingProgress) -> f64 {
-        let form = match self.shape {
-            Shape::Constant => 1.0,
-            Shape::Step { every, factor } => factor.powi((at.epoch / every) as i32),
-            Shape::Exponential { factor } => factor.powi(at.epoch as i32),
-            Shape::Cosine { floor } => between(1.0, floor, at.passed() / f64::from(at.epochs.max(1))),
-            Shape::OneCycle => cycle(at, [1.0 / 25.0, 1.0, 1.0 / 250_000.0]),
+        let factor = match self.form {
+            ScheduleForm::Constant => 1.0,
+            ScheduleForm::Step { every, factor } => factor.powi((at.epoch / every) as i32),
+            ScheduleForm::Exponential { factor } => factor.powi(at.epoch as i32),
+            ScheduleForm::Cosine { floor } => between(1.0, floor, at.passed() / f64::from(at.epochs.max(1))),
+            ScheduleForm::OneCycle => cycle(at, [1.0 / 25.0, 1.0, 1.0 / 250_000.0]),
         };
         // The first step of a warm-up has a rate above 0, its last the whole.
         let step = at.passed() + 1.0 / f64::from(at.steps.max(1));
-        if self.warmup > 0.0 { form * (step / self.warmup).min(1.0) } else { form }
+        if self.warmup > 0.0 { factor * (step / self.warmup).min(1.0) } else { factor }
     }
 
     /// Momentum (or beta1) where `usual` is what it is without the schedule.
     pub fn momentum(&self, at: TrainingProgress, usual: f64) -> f64 {
-        match self.shape {
-            Shape::OneCycle if usual > 0.0 => cycle(at, [0.95, 0.85, 0.95]),
+        match self.form {
+            ScheduleForm::OneCycle if usual > 0.0 => cycle(at, [0.95, 0.85, 0.95]),
             _ => usual,
         }
     }

@@ -1,6 +1,6 @@
 //! The network of the fastest known CIFAR-10 trainings.
 
-use super::{Config, head};
+use super::{ModelConfig, head};
 use crate::Result;
 use crate::nn::{
     Activation, BatchNorm2d, GlobalPool, Linear, Model, Pool2d, Pooling, Scale, Scheme, Sequence, Whitening,
@@ -15,7 +15,7 @@ use super::resnet::conv3x3;
 ///
 /// # Errors
 /// When a size is 0 or the images are below 9 pixels a side.
-pub(super) fn airbench(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn airbench(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 256, 256])?;
     let activation = config.activation.unwrap_or(Activation::Gelu);
     let whitening = Whitening { scheme: config.init, ..Whitening::default() };

@@ -1,6 +1,6 @@
 //! Networks that give images back through few numbers.
 
-use super::Config;
+use super::ModelConfig;
 use crate::nn::{Activation, BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, Linear, Model, Pair, Sequence, Unflatten};
 use crate::{Error, Result};
 
@@ -11,7 +11,7 @@ use super::resnet::conv3x3;
 ///
 /// # Errors
 /// When a size is 0, or there is no hidden layer.
-pub(super) fn autoencoder(config: &Config, input: [usize; 3], _: usize) -> Result<Model> {
+pub(super) fn autoencoder(config: &ModelConfig, input: [usize; 3], _: usize) -> Result<Model> {
     let hidden = config.hidden.clone().unwrap_or_else(|| vec![32; 3]);
     let narrowest: Vec<usize> = (0..hidden.len()).filter(|&at| Some(&hidden[at]) == hidden.iter().min()).collect();
     let Some(&middle) = narrowest.get(narrowest.len().saturating_sub(1) / 2) else {
@@ -42,7 +42,7 @@ pub(super) fn autoencoder(config: &Config, input: [usize; 3], _: usize) -> Resul
 ///
 /// # Errors
 /// When a size is 0, or more or fewer than one width is asked for the middle.
-pub(super) fn convolutional(config: &Config, input: [usize; 3], _: usize) -> Result<Model> {
+pub(super) fn convolutional(config: &ModelConfig, input: [usize; 3], _: usize) -> Result<Model> {
     let channels = config.channels.clone().unwrap_or_else(|| vec![32, 64, 128]);
     let activation = config.activation.unwrap_or(Activation::Relu);
     let width = match config.hidden.as_deref() {
@@ -87,7 +87,7 @@ pub(super) fn convolutional(config: &Config, input: [usize; 3], _: usize) -> Res
 }
 
 /// The transposed convolution that brings an image back to the size from which [`conv3x3`] with stride 2 made its own.
-fn widened([_, height, width]: [usize; 3], to: [usize; 3], config: &Config) -> ConvTranspose2d {
+fn widened([_, height, width]: [usize; 3], to: [usize; 3], config: &ModelConfig) -> ConvTranspose2d {
     let [outputs, to_height, to_width] = to;
     let Conv2d { kernel, stride, padding, scheme, .. } = conv3x3(outputs, 2, config.init);
     // Without more, (size - 1) 2 - 2 + 3 pixels.

@@ -1,6 +1,6 @@
 //! The plain convolutional network.
 
-use super::Config;
+use super::ModelConfig;
 use super::fully_connected::classifier;
 use crate::Result;
 use crate::nn::{Activation, Conv2d, Flatten, Model, Pool2d, Pooling, Sequence};
@@ -25,7 +25,7 @@ const PHOTOS: CnnSizes = CnnSizes { channels: &[32, 64, 16, 8], kernel: 3, paddi
 ///
 /// # Errors
 /// When a size is 0, or the images are too small for so many convolutions.
-pub(super) fn cnn(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn cnn(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let own = match input {
         [1, ..] => CHARACTERS,
         [_, height, width] if height.min(width) >= 128 => PHOTOS,

@@ -1,6 +1,6 @@
 //! Networks of fully connected layers.
 
-use super::Config;
+use super::ModelConfig;
 use crate::Result;
 use crate::nn::{Activation, Dropout, Flatten, Linear, Model, Sequence};
 
@@ -8,7 +8,7 @@ use crate::nn::{Activation, Dropout, Flatten, Linear, Model, Sequence};
 ///
 /// # Errors
 /// When a size is 0.
-pub(super) fn mlp(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn mlp(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let hidden = config.hidden.clone().unwrap_or_else(|| vec![64]);
     let layers = Sequence::new().with("flatten", Flatten);
     let layers = classifier(layers, config, &hidden, Activation::Sigmoid, classes, 1);
@@ -19,7 +19,7 @@ pub(super) fn mlp(config: &Config, input: [usize; 3], classes: usize) -> Result<
 /// it; activations are numbered from `first`.
 pub(super) fn classifier(
     mut layers: Sequence,
-    config: &Config,
+    config: &ModelConfig,
     hidden: &[usize],
     own: Activation,
     classes: usize,

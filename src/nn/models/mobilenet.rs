@@ -1,6 +1,6 @@
 //! MobileNetV2, with torchvision's names.
 
-use super::Config;
+use super::ModelConfig;
 use crate::Result;
 use crate::nn::{
     Activation, BatchNorm2d, Conv2d, Dropout, GlobalPool, Layer, Linear, Model, Pooling, Residual, Scheme, Sequence,
@@ -16,7 +16,7 @@ const STAGES: [[usize; 4]; 7] =
 ///
 /// # Errors
 /// When a size is 0.
-pub(super) fn mobilenet_v2(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn mobilenet_v2(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let scheme = config.init;
     let first = Conv2d { stride: 2.into(), ..conv(32, 3, scheme) };
     let mut layers = conv_bn_act(Sequence::new(), "features.0", first);

@@ -8,15 +8,15 @@ mod mobilenet;
 mod resnet;
 mod squeezenet;
 
-use super::network::Entry;
+use super::network::LayerConfig;
 use super::{Activation, Dropout, Layer, Model, Scheme, Sequence, Unfreeze};
 use crate::{Error, Result};
 
 /// What a model is asked to be. A model that has no part of a name refuses it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Its name, one of [`names`]; with [`Config::layer`], any other.
+pub struct ModelConfig {
+    /// Its name, one of [`names`]; with [`ModelConfig::layer`], any other.
     pub name: String,
     /// Channels of each convolution, or of each stage; the model's own where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,11 +52,11 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained_rate: Option<f32>,
     /// The layers of a network of the user's own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::entries")]
-    pub layer: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::layer_configs")]
+    pub layer: Vec<LayerConfig>,
 }
 
-/// What [`Config::pretrained`] says for the weights of ImageNet that a model's makers publish.
+/// What [`ModelConfig::pretrained`] says for the weights of ImageNet that a model's makers publish.
 pub const IMAGENET: &str = "imagenet";
 
 /// What a network learns to do.
@@ -69,88 +69,88 @@ pub enum Task {
 }
 
 /// A model that is known by name.
-struct Known {
+struct KnownModel {
     name: &'static str,
     task: Task,
-    /// The fields of [`Config`] that it takes, beside name and init.
+    /// The fields of [`ModelConfig`] that it takes, beside name and init.
     takes: &'static [&'static str],
     /// Where its weights of ImageNet lie in a data directory, for the twins of torchvision's models, which take 224x224.
     published: Option<&'static str>,
-    build: fn(&Config, [usize; 3], usize) -> Result<Model>,
+    build: fn(&ModelConfig, [usize; 3], usize) -> Result<Model>,
 }
 
-const KNOWN: [Known; 11] = [
-    Known {
+const KNOWN_MODELS: [KnownModel; 11] = [
+    KnownModel {
         name: "mlp",
         task: Task::Classify,
         takes: &["hidden", "activation", "dropout"],
         published: None,
         build: fully_connected::mlp,
     },
-    Known {
+    KnownModel {
         name: "autoencoder",
         task: Task::Reconstruct,
         takes: &["hidden", "activation"],
         published: None,
         build: autoencoder::autoencoder,
     },
-    Known {
+    KnownModel {
         name: "autoencoder-conv",
         task: Task::Reconstruct,
         takes: &["channels", "hidden", "activation"],
         published: None,
         build: autoencoder::convolutional,
     },
-    Known {
+    KnownModel {
         name: "cnn",
         task: Task::Classify,
         takes: &["channels", "kernel", "padding", "hidden", "activation", "dropout"],
         published: None,
         build: cnn::cnn,
     },
-    Known {
+    KnownModel {
         name: "resnet9",
         task: Task::Classify,
         takes: &["channels", "activation", "logit_scale", "dropout"],
         published: None,
         build: resnet::resnet9,
     },
-    Known {
+    KnownModel {
         name: "resnet18-small",
         task: Task::Classify,
         takes: &["channels", "dropout"],
         published: None,
         build: resnet::resnet18_small,
     },
-    Known {
+    KnownModel {
         name: "resnet18",
         task: Task::Classify,
         takes: &["channels", "dropout"],
         published: Some("resnet/resnet18.safetensors"),
         build: resnet::resnet18,
     },
-    Known {
+    KnownModel {
         name: "squeezenet",
         task: Task::Classify,
         takes: &["kernel", "dropout"],
         published: Some("squeezenet/squeezenet1_1.safetensors"),
         build: squeezenet::squeezenet1_1,
     },
-    Known {
+    KnownModel {
         name: "squeezenet1_0",
         task: Task::Classify,
         takes: &["kernel", "dropout"],
         published: Some("squeezenet/squeezenet1_0.safetensors"),
         build: squeezenet::squeezenet1_0,
     },
-    Known {
+    KnownModel {
         name: "mobilenet_v2",
         task: Task::Classify,
         takes: &["dropout"],
         published: Some("mobilenet/mobilenet_v2.safetensors"),
         build: mobilenet::mobilenet_v2,
     },
-    Known {
+    KnownModel {
         name: "airbench",
         task: Task::Classify,
         takes: &["channels", "activation", "logit_scale", "dropout"],
@@ -160,7 +160,7 @@ const KNOWN: [Known; 11] = [
 ];
 
 /// Dropout, where it is asked for, and the last layer, `fc`.
-fn head(layers: Sequence, config: &Config, last: impl Layer + 'static) -> Sequence {
+fn head(layers: Sequence, config: &ModelConfig, last: impl Layer + 'static) -> Sequence {
     let layers = match config.dropout > 0.0 {
         true => layers.with("dropout", Dropout { rate: config.dropout }),
         false => layers,
@@ -170,21 +170,21 @@ fn head(layers: Sequence, config: &Config, last: impl Layer + 'static) -> Sequen
 
 /// The names of all models.
 pub fn names() -> Vec<&'static str> {
-    KNOWN.iter().map(|known| known.name).collect()
+    KNOWN_MODELS.iter().map(|known| known.name).collect()
 }
 
 /// The names of the models that have a twin in torchvision.
-pub fn twins() -> Vec<&'static str> {
-    KNOWN.iter().filter(|known| known.published.is_some()).map(|known| known.name).collect()
+pub fn torchvision_models() -> Vec<&'static str> {
+    KNOWN_MODELS.iter().filter(|known| known.published.is_some()).map(|known| known.name).collect()
 }
 
 /// The file in a data directory that a model's weights of ImageNet are kept in, named after torchvision's function; `None` for
 /// models that have none.
 pub fn published(name: &str) -> Option<&'static str> {
-    KNOWN.iter().find(|known| known.name == name).and_then(|known| known.published)
+    KNOWN_MODELS.iter().find(|known| known.name == name).and_then(|known| known.published)
 }
 
-impl Config {
+impl ModelConfig {
     /// A model of that name as it is by itself.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
@@ -204,8 +204,8 @@ impl Config {
         }
     }
 
-    fn known(&self) -> Result<&'static Known> {
-        KNOWN
+    fn known(&self) -> Result<&'static KnownModel> {
+        KNOWN_MODELS
             .iter()
             .find(|known| known.name == self.name)
             .ok_or_else(|| crate::error::unknown("model", &self.name, &names()))
@@ -236,7 +236,7 @@ impl Config {
         ];
         let takes = match self.layer.is_empty() {
             true => self.known()?.takes,
-            false if KNOWN.iter().any(|known| known.name == self.name) => {
+            false if KNOWN_MODELS.iter().any(|known| known.name == self.name) => {
                 return Err(Error::usage(format!(
                     "A network of your own cannot be named `{}`, which is a model of this program; give it another name.",
                     self.name
@@ -259,7 +259,7 @@ impl Config {
                 "The model {} has no published weights of ImageNet; {} have. Name a file with --pretrained, or train from \
                  scratch with --scratch.",
                 self.name,
-                twins().join(", ")
+                torchvision_models().join(", ")
             )));
         }
         if !(0.0..1.0).contains(&self.dropout) {
@@ -271,7 +271,7 @@ impl Config {
     /// Builds it for images `[channels, height, width]` and a number of classes.
     ///
     /// # Errors
-    /// As [`Config::validate`]; for sizes that make no network, or that do not end in as many outputs as there are classes.
+    /// As [`ModelConfig::validate`]; for sizes that make no network, or that do not end in as many outputs as there are classes.
     pub fn build(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         self.validate()?;
         let mut model = self.build_anew(input, classes)?;
@@ -286,7 +286,7 @@ impl Config {
         Ok(model)
     }
 
-    /// As [`Config::build`], with all layers to learn alike.
+    /// As [`ModelConfig::build`], with all layers to learn alike.
     fn build_anew(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         if self.layer.is_empty() {
             return (self.known()?.build)(self, input, classes);

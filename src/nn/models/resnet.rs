@@ -1,6 +1,6 @@
 //! Residual networks.
 
-use super::{Config, head};
+use super::{ModelConfig, head};
 use crate::Result;
 use crate::nn::{
     Activation, BatchNorm2d, Conv2d, GlobalPool, Linear, Model, Pool2d, Pooling, Residual, Scale, Scheme, Sequence,
@@ -25,7 +25,7 @@ fn conv_bn_act(layers: Sequence, number: usize, outputs: usize, scheme: Scheme, 
 ///
 /// # Errors
 /// When a size is 0 or the images are below 8 pixels a side.
-pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn resnet9(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let activation = config.activation.unwrap_or(Activation::Relu);
     let mut layers = Sequence::new();
@@ -51,7 +51,7 @@ pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Res
 ///
 /// # Errors
 /// When a size is 0.
-pub(super) fn resnet18_small(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn resnet18_small(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let layers = conv_bn_act(Sequence::new(), 1, widths[0], config.init, Activation::Relu);
     eight_blocks("resnet18-small", layers, widths, config, (input, classes))
@@ -61,7 +61,7 @@ pub(super) fn resnet18_small(config: &Config, input: [usize; 3], classes: usize)
 ///
 /// # Errors
 /// When a size is 0.
-pub(super) fn resnet18(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn resnet18(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let conv = Conv2d { stride: 2.into(), padding: 3.into(), bias: false, ..Conv2d::new(widths[0], 7, config.init) };
     let pool = Pool2d { stride: Some(2.into()), padding: 1.into(), ..Pool2d::new(Pooling::Max, 3) };
@@ -78,7 +78,7 @@ fn eight_blocks(
     name: &str,
     mut layers: Sequence,
     widths: [usize; 4],
-    config: &Config,
+    config: &ModelConfig,
     (input, classes): ([usize; 3], usize),
 ) -> Result<Model> {
     let mut inputs = widths[0];

@@ -1,6 +1,6 @@
 //! SqueezeNet 1.0 and 1.1, with torchvision's names.
 
-use super::Config;
+use super::ModelConfig;
 use crate::Result;
 use crate::nn::{Activation, Branches, Conv2d, Dropout, GlobalPool, Model, Pool2d, Pooling, Scheme, Sequence};
 
@@ -19,7 +19,7 @@ use Stage::{Fire as F, Pool as P};
 ///
 /// # Errors
 /// When a size is 0 or the images are below 21 pixels a side.
-pub(super) fn squeezenet1_0(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn squeezenet1_0(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let stages = [
         P,
         F([16, 64]),
@@ -46,7 +46,7 @@ pub(super) fn squeezenet1_0(config: &Config, input: [usize; 3], classes: usize) 
 ///
 /// # Errors
 /// When a size is 0 or the images are below 17 pixels a side.
-pub(super) fn squeezenet1_1(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn squeezenet1_1(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let stages = [
         P,
         F([16, 64]),
@@ -73,7 +73,7 @@ pub(super) fn squeezenet1_1(config: &Config, input: [usize; 3], classes: usize) 
 /// recipe's `kernel` says otherwise) with ReLU and the mean over the image.
 fn build(
     name: &str,
-    config: &Config,
+    config: &ModelConfig,
     first: Conv2d,
     stages: &[Stage],
     (input, classes): ([usize; 3], usize),
