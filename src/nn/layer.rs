@@ -34,8 +34,8 @@ pub trait Layer: Debug + Send + Sync {
         false
     }
 
-    /// Whether some of its parameters begin as the training images have them: [`Layer::prepare`]. It has to be the
-    /// network's first layer then, which reads the images themselves.
+    /// Whether some parameters are initialised from the training images: see [`Layer::initialise_from_images`]. Such a
+    /// layer has to be the first one of the network, because it reads the images themselves.
     fn is_initialised_from_images(&self) -> bool {
         false
     }

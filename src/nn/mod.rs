@@ -1,8 +1,8 @@
-//! Layers, initialisers, and models built of them.
+//! Layers, initialisers, and models made of layers.
 //!
-//! A [`Model`] is a [`Sequence`] of named layers, some of which are made of layers themselves. It knows its parameters ([`Parameters`]: names, shapes, initial values and
-//! places in the one flat buffer) before any graph exists; [`Model::forward`] then puts its nodes into a graph, as
-//! often and for as many batch sizes and modes as are asked for, always over the same parameters.
+//! A [`Model`] is a [`Sequence`] of named layers. Some layers contain layers themselves. A model knows its [`Parameters`]
+//! before any graph exists: their names, shapes, initial values and offsets in one flat buffer. [`Model::forward`] adds
+//! the model's nodes to a graph. It can be called for several batch sizes and modes; all graphs share the parameters.
 
 mod activation;
 mod batch_norm;

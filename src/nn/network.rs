@@ -1,4 +1,4 @@
-//! Networks written in TOML: a list of layers by kind. A layer's fields are those of its type here.
+//! Networks written in TOML as a list of layers. Each has a `kind`, and the fields of the matching layer type.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::SerializeMap;
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// A layer of a network, as it is written.
+/// The configuration of one layer in TOML.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerConfig {
-    /// What its parameters are named after; its kind and number where it is left out: `conv2`.
+    /// The layer's name, with which its parameters' names begin. Without one, it is named by kind and number: `conv2`.
     pub name: Option<String>,
-    /// What it is.
+    /// The kind of layer, with its fields.
     pub kind: LayerKind,
 }
 
-/// What a layer is, with its fields.
+/// The kind of a layer, with its fields.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
     /// `conv2d`.
@@ -68,13 +68,13 @@ pub struct ClassesConfig {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResidualConfig {
-    /// What follows the sum.
+    /// The activation after the sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
-    /// What is added to the input.
+    /// The layers whose output is added to the shortcut's.
     #[serde(deserialize_with = "layer_configs")]
     pub layers: Vec<LayerConfig>,
-    /// What brings the input to the shape of what is added.
+    /// The layers that give the input the shape of the body's output.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "layer_configs")]
     pub shortcut: Vec<LayerConfig>,
 }
@@ -83,19 +83,19 @@ pub struct ResidualConfig {
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BranchesConfig {
-    /// What all branches read.
+    /// The layers before the branches.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "layer_configs")]
     pub layers: Vec<LayerConfig>,
     /// The layers of each branch.
     pub branches: Vec<Vec<LayerConfig>>,
 }
 
-/// The fields of a kind without any.
+/// A kind without fields.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoFields {}
 
-/// The kinds that are no activation.
+/// The kinds other than activations.
 const KINDS: [&str; 16] = [
     "conv2d",
     "conv-transpose2d",
@@ -116,10 +116,10 @@ const KINDS: [&str; 16] = [
 ];
 
 impl LayerKind {
-    /// From its name and its fields.
+    /// Reads a kind from its name and its fields.
     ///
     /// # Errors
-    /// A sentence: for an unknown name with the nearest known one, for fields with the kind and the field.
+    /// For an unknown name, a message with the nearest known one. For wrong fields, a message with the kind and the field.
     fn read(kind: &str, fields: Table) -> Result<Self, String> {
         if let Some(&(_, activation)) = Activation::NAMES.iter().find(|(name, _)| *name == kind) {
             return Ok(Self::Activation(typed(kind, fields).map(|NoFields {}| activation)?));
@@ -148,7 +148,7 @@ impl LayerKind {
         })
     }
 
-    /// Its name and its fields, as [`LayerKind::read`] takes them.
+    /// The name and the fields, in the form that [`LayerKind::read`] reads.
     fn written(&self) -> Result<(&'static str, Table), toml::ser::Error> {
         let of_pooling = |pooling: Pooling, max, average| if pooling == Pooling::Max { max } else { average };
         Ok(match self {
@@ -170,7 +170,7 @@ impl LayerKind {
         })
     }
 
-    /// What a layer of that kind is called when it has no name; a number follows.
+    /// The first part of the name of an unnamed layer; its number follows.
     fn stem(&self) -> &'static str {
         match self {
             Self::Conv2d(_) | Self::ConvTranspose2d(_) => "conv",
@@ -188,7 +188,7 @@ impl LayerKind {
         }
     }
 
-    /// The layer itself.
+    /// Creates the layer.
     fn layer(&self, scheme: Scheme, classes: usize) -> Result<Box<dyn Layer>> {
         let inside = |entries: &[LayerConfig]| layers(entries, scheme, classes);
         Ok(match self {
@@ -217,7 +217,7 @@ impl LayerKind {
     }
 }
 
-/// Fields as a type.
+/// Reads the fields as a type.
 fn typed<T: DeserializeOwned>(kind: &str, fields: Table) -> Result<T, String> {
     T::deserialize(Value::Table(fields)).map_err(|error| {
         let reason = error.message().trim_end().replace('\n', " ");
@@ -226,10 +226,10 @@ fn typed<T: DeserializeOwned>(kind: &str, fields: Table) -> Result<T, String> {
 }
 
 impl LayerConfig {
-    /// From all that is written of it.
+    /// Reads a layer from its TOML table.
     ///
     /// # Errors
-    /// The part of a sentence that says what is wrong.
+    /// The reason, as part of a sentence.
     fn read(mut fields: Table) -> Result<Self, String> {
         let mut text = |field: &str| match fields.remove(field) {
             None => Ok(None),
@@ -248,7 +248,7 @@ impl<'de> serde::Deserialize<'de> for LayerConfig {
     }
 }
 
-/// Reads layers so that an error says which of them is wrong.
+/// Reads a list of layers. Errors name the layer by its number.
 pub(crate) fn layer_configs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<LayerConfig>, D::Error> {
     let read = |(number, fields): (usize, Table)| {
         LayerConfig::read(fields).map_err(|reason| D::Error::custom(format!("layer {number}: {reason}")))
@@ -272,10 +272,10 @@ impl serde::Serialize for LayerConfig {
     }
 }
 
-/// Makes layers of what is written.
+/// Creates layers from their configurations.
 ///
 /// # Errors
-/// For a name that cannot be one.
+/// For a name that is not allowed or that two layers have.
 pub(super) fn layers(entries: &[LayerConfig], scheme: Scheme, classes: usize) -> Result<Sequence> {
     let mut layers = Sequence::new();
     let mut counts = std::collections::BTreeMap::new();
@@ -284,11 +284,11 @@ pub(super) fn layers(entries: &[LayerConfig], scheme: Scheme, classes: usize) ->
         let name = name.clone().unwrap_or_else(|| format!("{}{count}", kind.stem()));
         if name.is_empty() || name.contains(['/', '\'']) || name.contains(char::is_whitespace) {
             return Err(Error::usage(format!(
-                "A layer cannot be named `{name}`: parameters and nodes are named after it."
+                "A layer cannot be named `{name}`: a name must not be empty, and must not contain /, ' or spaces."
             )));
         }
         if layers.iter().any(|(other, _)| other == name) {
-            return Err(Error::usage(format!("Two layers are named `{name}`; give one another name.")));
+            return Err(Error::usage(format!("Two layers are named `{name}`; rename one of them.")));
         }
         layers.push(name, kind.layer(scheme, classes)?);
     }

@@ -1,4 +1,4 @@
-//! Optimisers and learning-rate schedules, built of ops like everything else.
+//! Optimizers and learning-rate schedules. An optimizer's update is part of the graph.
 
 mod optimiser;
 mod schedule;

@@ -1,4 +1,4 @@
-//! The models that are known by name, and networks of the user's own.
+//! Built-in models, and networks that users define.
 
 mod airbench;
 mod autoencoder;
@@ -12,69 +12,71 @@ use super::network::LayerConfig;
 use super::{Activation, Dropout, Layer, Model, Scheme, Sequence, Unfreeze};
 use crate::{Error, Result};
 
-/// What a model is asked to be. A model that has no part of a name refuses it.
+/// The configuration of a model. A model refuses fields that it does not use.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Its name, one of [`names`]; with [`ModelConfig::layer`], any other.
+    /// The model's name: one of [`names`], or with [`ModelConfig::layer`] any other name.
     pub name: String,
-    /// Channels of each convolution, or of each stage; the model's own where it is left out.
+    /// Channels of each convolution or each stage. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
-    /// Height and width of the kernels, of a SqueezeNet that of its classifier; the model's own where it is left out.
+    /// Height and width of the kernels; for a SqueezeNet, only of its classifier. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<usize>,
-    /// Zeros around the images; the model's own where it is left out.
+    /// Padding of the convolutions. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub padding: Option<usize>,
-    /// Features of each hidden fully connected layer; the model's own where it is left out.
+    /// Features of each hidden fully connected layer. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<usize>>,
-    /// What follows each hidden layer; the model's own where it is left out.
+    /// The activation after each hidden layer. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
-    /// What the logits are multiplied by; the model's own where it is left out.
+    /// The factor on the logits. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logit_scale: Option<f32>,
-    /// How parameters begin.
+    /// How parameters are initialised.
     #[serde(default)]
     pub init: Scheme,
     /// Dropout before the last layer, from 0 to below 1.
     #[serde(default)]
     pub dropout: f32,
-    /// The file that it begins with, but for its classifier; `"imagenet"` is the one that [`published`] names.
+    /// The file with pretrained weights, for all layers except the classifier. `"imagenet"` means the file that
+    /// [`published`] names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<String>,
-    /// Which layers learn: the classifier alone where the others come from a file, else all.
+    /// Which layers are trained. By default only the classifier if there are pretrained weights, else all layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfreeze: Option<Unfreeze>,
-    /// Times the learning rate for layers that come from a file and learn; a tenth where it is left out.
+    /// Factor on the learning rate of pretrained layers that are trained; 0.1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained_rate: Option<f32>,
-    /// The layers of a network of the user's own.
+    /// The layers of a network that the user defines.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::layer_configs")]
     pub layer: Vec<LayerConfig>,
 }
 
-/// What [`ModelConfig::pretrained`] says for the weights of ImageNet that a model's makers publish.
+/// The value of [`ModelConfig::pretrained`] that means the published ImageNet weights.
 pub const IMAGENET: &str = "imagenet";
 
-/// What a network learns to do.
+/// The task of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Say of which class an image is: cross-entropy against its label.
+    /// Classification: the loss is cross-entropy against the image's label.
     Classify,
-    /// Give the image back: summed squared error against itself.
+    /// Reconstruction of the image: the loss is the summed squared error against the image.
     Reconstruct,
 }
 
-/// A model that is known by name.
+/// A built-in model.
 struct KnownModel {
     name: &'static str,
     task: Task,
-    /// The fields of [`ModelConfig`] that it takes, beside name and init.
+    /// The fields of [`ModelConfig`] that the model uses, besides `name`, `init` and those for fine-tuning.
     takes: &'static [&'static str],
-    /// Where its weights of ImageNet lie in a data directory, for the twins of torchvision's models, which take 224x224.
+    /// The path of its ImageNet weights in a data directory, for models with the same architecture as torchvision's. Those
+    /// weights are for images of 224x224.
     published: Option<&'static str>,
     build: fn(&ModelConfig, [usize; 3], usize) -> Result<Model>,
 }
@@ -159,7 +161,7 @@ const KNOWN_MODELS: [KnownModel; 11] = [
     },
 ];
 
-/// Dropout, where it is asked for, and the last layer, `fc`.
+/// Appends dropout, if the configuration has it, and the last layer, `fc`.
 fn head(layers: Sequence, config: &ModelConfig, last: impl Layer + 'static) -> Sequence {
     let layers = match config.dropout > 0.0 {
         true => layers.with("dropout", Dropout { rate: config.dropout }),
@@ -173,19 +175,19 @@ pub fn names() -> Vec<&'static str> {
     KNOWN_MODELS.iter().map(|known| known.name).collect()
 }
 
-/// The names of the models that have a twin in torchvision.
+/// The names of the models with the same architecture as a model of torchvision.
 pub fn torchvision_models() -> Vec<&'static str> {
     KNOWN_MODELS.iter().filter(|known| known.published.is_some()).map(|known| known.name).collect()
 }
 
-/// The file in a data directory that a model's weights of ImageNet are kept in, named after torchvision's function; `None` for
-/// models that have none.
+/// The file of a model's ImageNet weights in a data directory, named after torchvision's function. `None` for models
+/// without published weights.
 pub fn published(name: &str) -> Option<&'static str> {
     KNOWN_MODELS.iter().find(|known| known.name == name).and_then(|known| known.published)
 }
 
 impl ModelConfig {
-    /// A model of that name as it is by itself.
+    /// The default configuration of the model with this name.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -211,7 +213,7 @@ impl ModelConfig {
             .ok_or_else(|| crate::error::unknown("model", &self.name, &names()))
     }
 
-    /// What it learns to do.
+    /// The model's task.
     ///
     /// # Errors
     /// For an unknown name, with the nearest known one.
@@ -219,10 +221,10 @@ impl ModelConfig {
         if self.layer.is_empty() { self.known().map(|known| known.task) } else { Ok(Task::Classify) }
     }
 
-    /// Refuses what no model of that name can be, whatever its images.
+    /// Checks the configuration as far as possible without the shape of the images.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown name, with the nearest known one; for a field that the model does not take, or a
+    /// [`Error::Usage`] for an unknown name, with the nearest known one; for a field that the model does not use; for a
     /// number out of range.
     pub fn validate(&self) -> Result<()> {
         let given = [
@@ -238,26 +240,27 @@ impl ModelConfig {
             true => self.known()?.takes,
             false if KNOWN_MODELS.iter().any(|known| known.name == self.name) => {
                 return Err(Error::usage(format!(
-                    "A network of your own cannot be named `{}`, which is a model of this program; give it another name.",
+                    "Your network cannot be named `{}`, because this is a built-in model; choose another name.",
                     self.name
                 )));
             }
             false => &[],
         };
         if let Some((field, _)) = given.iter().find(|(field, given)| *given && !takes.contains(field)) {
-            let taken = if takes.is_empty() { "its layers say everything".into() } else { takes.join(", ") };
+            let taken =
+                if takes.is_empty() { "no such fields, because its layers define it".into() } else { takes.join(", ") };
             return Err(Error::usage(format!("The model {} has no `{field}`; it takes: {taken}.", self.name)));
         }
         if let Some(rate) = self.pretrained_rate.filter(|rate| !(1e-6..=1.0).contains(rate)) {
             return Err(Error::usage(format!(
-                "The rate of what comes from a file (pretrained_rate) is {rate} times the learning rate, but has to be from \
-                 0.000001 to 1; unfreeze = \"classifier\" lets nothing of it learn."
+                "The factor on the learning rate of pretrained layers (pretrained_rate) is {rate}, but has to be from \
+                 0.000001 to 1; to freeze them, use unfreeze = \"classifier\"."
             )));
         }
         if self.pretrained.as_deref() == Some(IMAGENET) && published(&self.name).is_none() {
             return Err(Error::usage(format!(
-                "The model {} has no published weights of ImageNet; {} have. Name a file with --pretrained, or train from \
-                 scratch with --scratch.",
+                "The model {} has no published weights of ImageNet; these models have: {}. Name a file with --pretrained, \
+                 or train from scratch with --scratch.",
                 self.name,
                 torchvision_models().join(", ")
             )));
@@ -268,13 +271,13 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// Builds it for images `[channels, height, width]` and a number of classes.
+    /// Builds the model for images `[channels, height, width]` and a number of classes.
     ///
     /// # Errors
-    /// As [`ModelConfig::validate`]; for sizes that make no network, or that do not end in as many outputs as there are classes.
+    /// As [`ModelConfig::validate`]; also when the layers do not fit, or the number of outputs is not the number of classes.
     pub fn build(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         self.validate()?;
-        let mut model = self.build_anew(input, classes)?;
+        let mut model = self.build_untuned(input, classes)?;
         match (self.unfreeze, &self.pretrained) {
             (None, None) => {}
             (unfreeze, None) => model.tune(unfreeze.unwrap_or(Unfreeze::All), None),
@@ -286,8 +289,8 @@ impl ModelConfig {
         Ok(model)
     }
 
-    /// As [`ModelConfig::build`], with all layers to learn alike.
-    fn build_anew(&self, input: [usize; 3], classes: usize) -> Result<Model> {
+    /// As [`ModelConfig::build`], but all layers are trained alike.
+    fn build_untuned(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         if self.layer.is_empty() {
             return (self.known()?.build)(self, input, classes);
         }
@@ -304,9 +307,9 @@ impl ModelConfig {
         }
     }
 
-    /// As many sizes as the model has places for, or its own.
-    fn stages<const N: usize>(&self, own: [usize; N]) -> Result<[usize; N]> {
-        let Some(channels) = &self.channels else { return Ok(own) };
+    /// The channels of the model's N stages: the configured ones, or `default`.
+    fn stages<const N: usize>(&self, default: [usize; N]) -> Result<[usize; N]> {
+        let Some(channels) = &self.channels else { return Ok(default) };
         channels.as_slice().try_into().map_err(|_| {
             Error::usage(format!("The model {} takes {N} numbers of channels, but {channels:?} was given.", self.name))
         })
