@@ -31,7 +31,7 @@ fn main(invocation: Invocation) {
     let plane = number * dims.rows;
     var sum = 0.0;
     for (var i = 0u; i < REACH_Y; i++) {
-        // From the last window that begins at or before the pixel backwards; before the first, this wraps around.
+        // Backwards from the last window that begins at or before the pixel. Before the first window, this wraps around.
         let row = y_padded / STRIDE_Y - i;
         for (var j = 0u; j < REACH_X; j++) {
             let column = x_padded / STRIDE_X - j;

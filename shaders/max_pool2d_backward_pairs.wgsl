@@ -1,7 +1,7 @@
 // needs: grid, pool2d
 // The gradient of max-pool by its image, DX [planes, height, width], from X and DY [planes, rows, columns], for windows of
 // 2 x 2 side by side and a width that is a multiple of four. One invocation for two windows next to one another: DY to the
-// largest of each one's four pixels, of equal ones the first, zero to the others.
+// largest of each one's four pixels, the first of equal ones, zero to the others.
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> d_y: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> d_x: array<vec4f>;

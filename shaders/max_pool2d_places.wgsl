@@ -1,5 +1,5 @@
 // needs: grid, pool2d, max_pool2d
-// Where the largest pixel of each window of X [planes, height, width] stands, of equal ones the first, row by row: its index
+// Where the largest pixel of each window of X [planes, height, width] stands, the first of equal ones, row by row: its index
 // in X, as PLACES [planes, rows, columns]. The first half of max-pool's gradient where windows overlap.
 // One invocation a window.
 @group(0) @binding(2) var<storage, read_write> places: array<u32>;

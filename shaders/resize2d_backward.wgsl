@@ -15,7 +15,8 @@ struct Dims {
 const BILINEAR: bool = false; // the nearest pixel, or four pixels' mean by distance
 const EDGES: bool = true;     // whether the last workgroup runs past the end
 
-// Along one axis, of pixel `place` of the result: the pixel before it, the one after, and the second one's weight.
+// Along one axis, for pixel `place` of the result: the source pixel before it, the one after it, and the weight of the
+// latter.
 struct Sources {
     before: u32,
     after: u32,

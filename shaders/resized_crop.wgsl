@@ -1,6 +1,6 @@
 // needs: grid, step, philox
 // y[row] = a part of the image that order[step.first + row] names, of a size, proportions and place drawn at random, brought to
-// the size of the result; 0 for rows that are not valid.
+// the size of the result; 0 for masked rows.
 // x [N, CHANNELS, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
 // bindings) or a ring of slots; y [batch, CHANNELS, out_height, out_width].
 //
@@ -10,7 +10,7 @@
 // Then it is mirrored, changed in brightness, contrast and saturation, and normalised. All draws are functions of seed, step
 // and row: the same words as in src/ops/augment.
 //
-// One invocation makes four neighbours of a row in all channels, so that the draws are shared.
+// One invocation computes four neighbouring pixels of a row in all channels, so that they share the random numbers.
 struct Dims {
     count: u32,       // invocations
     height: u32,      // of an image
@@ -128,7 +128,7 @@ fn main(invocation: Invocation) {
     let left = 4u * (index % strips);
     let down = (index / strips) % dims.out_height;
     let row = index / (strips * dims.out_height);
-    // Rows that are not valid read the first listed one and drop it.
+    // Masked rows read the first listed image and drop it.
     let position = step.first + row;
     let valid = row < step.valid && position < dims.listed;
     let image = order[select(0u, position, valid)];
@@ -173,7 +173,7 @@ fn main(invocation: Invocation) {
         for (var channel = 0u; channel < CHANNELS; channel++) {
             let level = levels[channel];
             let seen = ((grey + saturation * (sums[channel] - grey)) - level.x) * level.y;
-            // Beyond the end of a row the last pixel is made once more.
+            // Beyond the end of a row the last pixel is computed again.
             y[((row * CHANNELS + channel) * dims.out_height + down) * dims.out_width + x] = select(0.0, seen, valid);
         }
     }

@@ -1,10 +1,10 @@
 // needs: grid, step, philox
-// y[row] = the image x[row] with its strokes thicker or thinner, and with noise; 0 for rows that are not valid.
+// y[row] = the image x[row] with its strokes thicker or thinner, and with noise; 0 for masked rows.
 // x, y [batch, channels, height, width]. levels [channels]: what a channel has been divided by stands inverted in the second place.
 //
 // A pixel goes a part of the way to the largest or to the smallest of the 3x3 about it, the same part in all of the image. The
 // noise is the sum of a random word's four bytes, less its mean and over its deviation: nearly Gaussian, and the same on every
-// device, which no logarithm is. All draws are functions of seed, step and row: the same words as in src/ops/augment/roughen.rs.
+// device, which no logarithm is. All random numbers depend only on seed, step and row, with the same words as in src/ops/augment/roughen.rs.
 //
 // One invocation makes four neighbours of a row, which share the words.
 struct Dims {
@@ -70,7 +70,7 @@ fn main(invocation: Invocation) {
         words = words_of(FIRST_NOISE + index - row * (dims.channels * dims.height * strips), row);
     }
     for (var i = 0u; i < 4u; i++) {
-        // Beyond the end of a row the last pixel is made once more.
+        // Beyond the end of a row the last pixel is computed again.
         let column = min(left + i, dims.width - 1u);
         var value = x[row_start + column];
         if STROKE {

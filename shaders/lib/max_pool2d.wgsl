@@ -15,7 +15,7 @@ fn nearest(place: u32, padding: u32, length: u32) -> u32 {
     return clamp(place, padding, padding + length - 1u) - padding;
 }
 
-// The largest pixel of the window at a place in Y, whose plane's rows in X begin at row `plane`, of equal ones the first: its
+// The largest pixel of the window at a place in Y, whose plane's rows in X begin at row `plane`, the first of equal ones: its
 // index in X.
 fn winner_of(plane: u32, at: Place) -> u32 {
     var winner = (plane + nearest(at.row * dims.stride_y, dims.padding_y, dims.height)) * dims.width

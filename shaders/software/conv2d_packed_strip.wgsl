@@ -12,7 +12,7 @@
 //
 // Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS pixels, counted over rows and
 // images. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the pixels; a lane's next
-// vec4 of pixels is LANES_ACROSS further. Workgroups with the same pixels stand side by side.
+// vec4 of pixels is LANES_ACROSS further. Workgroups with the same pixels are neighbours.
 //
 // The idea is that of matmul_strip.wgsl, which see: vec4 loads, each number used as often as a lane's tile allows, four
 // steps innermost. What makes a convolution of it is where a step's pixels stand: `ky` moves down a row, and a step moves to

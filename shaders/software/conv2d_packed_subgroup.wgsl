@@ -12,7 +12,7 @@
 //
 // Division of work: a workgroup is one subgroup and computes 8 * ROW_BLOCKS output channels of 32 * COLUMN_VECTORS pixels.
 // Each lane holds all channels of the tile, and of the pixels the COLUMN_VECTORS groups of four side by side that are 8
-// groups apart, counted over rows and images. Workgroups with the same pixels stand side by side.
+// groups apart, counted over rows and images. Workgroups with the same pixels are neighbours.
 //
 // The idea is that of matmul_subgroup.wgsl, which see: each vec4 of W is loaded by one lane and handed to all by
 // subgroupBroadcast, and four steps are innermost. What makes a convolution of it is where a step's pixels stand: `ky` moves

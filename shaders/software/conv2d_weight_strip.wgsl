@@ -71,7 +71,7 @@ fn main(invocation: Invocation) {
             }
         }
     }
-    // On Mesa's software rasteriser all loops of an invocation together run 65,535 times at most, and then end silently: the
+    // On Mesa's software rasteriser, all loops of an invocation together run at most 65,535 times and then end silently. The
     // host keeps a split well below that.
     let end = min((split + 1u) * dims.share, dims.lines);
     for (var row_index = split * dims.share; row_index < end; row_index++) {
