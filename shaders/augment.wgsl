@@ -5,7 +5,8 @@
 //
 // For a pixel of the result, its position is mirrored, shifted by the drawn corner and mapped by the inverse of the drawn
 // affine map. The image is read there (bilinear unless the map is the identity). The value is then multiplied and shifted
-// with levels, and replaced if it is inside the cutout square. All random numbers depend only on seed, step and row, with the same words as in src/ops/augment/draw.rs.
+// with levels, and replaced if it is inside the cutout square. All random numbers depend only on seed, step and row, with
+// the same words as in src/ops/augment/draw.rs.
 //
 // One invocation computes four neighbouring pixels of a row in all channels, so that they share the random numbers.
 struct Dims {
