@@ -1,5 +1,5 @@
-// The numbers that differ from step to step: a row of a table that is uploaded once an epoch, bound with a dynamic
-// offset. The same as `ops::Step` in Rust.
+// The numbers that change with each step: a row of a table that is uploaded once an epoch and bound with a dynamic offset.
+// The same as `ops::Step` in Rust.
 struct Step {
     number: u32,          // counted over the whole run
     first: u32,           // where this batch begins in the list of rows
