@@ -14,12 +14,12 @@ struct Dims {
     channels: u32,
     height: u32,     // of an image
     width: u32,
-    out_height: u32, // of what it becomes
+    out_height: u32, // of the result
     out_width: u32,
     rows: u32,       // of the data
     each: u32,       // rows of a shard
     listed: u32,     // length of the order
-    translate: u32,  // where nothing is drawn an i32, by which the image is moved
+    translate: u32,  // without random numbers an i32: the shift of the image
     cutout: u32,
     chance: u32,     // of 2^24, of the affine map
     brightness: f32,

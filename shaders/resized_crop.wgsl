@@ -15,12 +15,12 @@ struct Dims {
     count: u32,       // invocations
     height: u32,      // of an image
     width: u32,
-    out_height: u32,  // of what it becomes
+    out_height: u32,  // of the result
     out_width: u32,
     rows: u32,        // of the data
     each: u32,        // rows of a shard
     listed: u32,      // length of the order
-    fall_top: u32,    // the part that is taken where no draw fits
+    fall_top: u32,    // the crop to use if no draw fits
     fall_left: u32,
     fall_height: u32,
     fall_width: u32,
@@ -91,9 +91,9 @@ fn is_mirrored(row: u32, image: u32) -> bool {
 struct Taps {
     first: u32,
     end: u32,
-    middle: u32,   // the pixel that the triangle's middle lies in
-    within: f32,   // and how far into it
-    inverse: f32,  // 1 / half the triangle's foot
+    middle: u32,   // the pixel that contains the triangle's middle
+    within: f32,   // position of the middle in that pixel
+    inverse: f32,  // 1 / half the triangle's base
 }
 
 fn taps(at: u32, size: u32, outs: u32) -> Taps {

@@ -15,7 +15,7 @@ struct Dims {
     height: u32,
     width: u32,
     stroke: f32,
-    noise: f32,    // over the deviation of the sum of four bytes
+    noise: f32,    // divided by the standard deviation of the sum of four bytes
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;

@@ -5,7 +5,7 @@ struct Dims {
     lines: u32,         // rows of all images
     share: u32,         // lines of a split
     splits: u32,
-    adds: u32,          // 1: to what stands in SUMS, which are otherwise begun
+    adds: u32,          // 1: add to SUMS; 0: overwrite SUMS
     quads: u32,         // groups of four taps
     groups: u32,
     outputs: u32,       // of a group

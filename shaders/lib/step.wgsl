@@ -3,7 +3,7 @@
 struct Step {
     number: u32,          // counted over the whole run
     first: u32,           // where this batch begins in the list of rows
-    valid: u32,           // rows of the batch that are real
+    valid: u32,           // rows of the batch that are not masked
     epoch: u32,
     seed_low: u32,
     seed_high: u32,

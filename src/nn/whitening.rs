@@ -199,8 +199,8 @@ mod tests {
         Whitening { epsilon, ..Whitening::default() }
     }
 
-    fn prepared(epsilon: f32, shape: [usize; 3], images: &[f32]) -> Vec<f32> {
-        whitening(epsilon).initialise_from_images(&shape, images).expect("prepared").swap_remove(0).values
+    fn weight_from(epsilon: f32, shape: [usize; 3], images: &[f32]) -> Vec<f32> {
+        whitening(epsilon).initialise_from_images(&shape, images).expect("computed").swap_remove(0).values
     }
 
     #[test]
@@ -217,7 +217,7 @@ mod tests {
             1.2657, 2.07816, 1.88777, 3.22255, -3.16547, 0.164529, 2.29658, -2.77052, // 0.02282819
             4.15118, -3.1261, 4.01629, -3.25835, 0.0598753, 0.192389, -0.54076, -2.00704, // 0.0167077
         ];
-        let weight = prepared(5e-4, [2, 5, 5], &images(150));
+        let weight = weight_from(5e-4, [2, 5, 5], &images(150));
         for (number, (&value, &wanted)) in weight.iter().zip(&wanted).enumerate() {
             assert!((value - wanted).abs() < 2e-5, "{number}: {value} and {wanted}");
             assert_eq!(weight[64 + number], -value);
@@ -228,7 +228,7 @@ mod tests {
     fn outputs(shape: [usize; 3], images: &[f32]) -> Vec<Vec<f64>> {
         let model = Model::new("it", &shape, Sequence::new().with("white", whitening(1e-7))).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
-        model.initialise_from_images(&mut weights, images).expect("prepared");
+        model.initialise_from_images(&mut weights, images).expect("initialised");
         let bias = model.parameters().find("white.bias").expect("a bias").range();
         weights.learned[bias].fill(0.0);
         let mut build = Build::new(model.parameters(), Mode::Evaluation).expect("a build");
@@ -269,14 +269,14 @@ mod tests {
         let images = images(500 * 3 * 6 * 6);
         let of = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            pool.install(|| prepared(5e-4, [3, 6, 6], &images))
+            pool.install(|| weight_from(5e-4, [3, 6, 6], &images))
         };
         assert_eq!(of(1), of(3));
     }
 
     #[test]
     fn flat_images_are_whitened_by_epsilon_alone() {
-        let weight = prepared(0.25, [1, 4, 4], &[0.5; 32]);
+        let weight = weight_from(0.25, [1, 4, 4], &[0.5; 32]);
         for row in weight.chunks(4) {
             let norm = row.iter().map(|value| value * value).sum::<f32>().sqrt();
             assert!((norm - 2.0).abs() < 1e-5, "{row:?}");

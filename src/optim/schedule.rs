@@ -31,12 +31,12 @@ pub enum ScheduleForm {
     Step {
         /// Number of epochs between two changes.
         every: u32,
-        /// What the rate is multiplied by.
+        /// The factor on the rate.
         factor: f64,
     },
     /// Multiplies the rate by `factor` after each epoch: PyTorch's `ExponentialLR`.
     Exponential {
-        /// What the rate is multiplied by.
+        /// The factor on the rate.
         factor: f64,
     },
     /// Half a cosine from the full rate down to `floor` times the rate. It changes with every step.
