@@ -1,5 +1,5 @@
 // needs: step, total
-// Adds the sums of two lists and the number of valid rows to the running sums that are read at the end of an epoch.
+// Adds the sums of two lists, and the number of valid rows, to totals that are read at the end of an epoch.
 // One workgroup, in a fixed order.
 struct Dims {
     rows: u32,

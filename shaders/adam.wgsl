@@ -1,6 +1,6 @@
 // needs: grid, step
-// Adam or AdamW on all parameters at once: running means of the gradient and its square, corrected for having begun at
-// zero. AdamW (DECOUPLED) shrinks the parameter by itself instead of through the gradient. Four elements an invocation.
+// Adam or AdamW on all parameters at once: running means of the gradient and of its square, with bias correction. AdamW
+// (DECOUPLED) applies weight decay to the parameter directly, not through the gradient. One invocation for four elements.
 struct Dims {
     quarters: u32,
     weight_decay: f32,
@@ -29,7 +29,7 @@ fn main(invocation: Invocation) {
             return;
         }
     }
-    // A block may end in a gap, whose gradients are undefined: it stays as it is.
+    // A block can end in a gap. Its gradients are undefined, so its elements are left unchanged.
     let entry = blocks[index / 16u];
     let factors = groups[entry >> 8u];
     let place = 4u * (index % 16u) + vec4u(0u, 1u, 2u, 3u);

@@ -1,24 +1,25 @@
 // needs: grid, step, philox
-// y[row] = the image that order[step.first + row] names, as the network is to see it; 0 for rows that are not valid.
+// y[row] = the image with index order[step.first + row], augmented and normalised for the network; 0 for masked rows.
 // x [N, channels, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
 // bindings) or a ring of slots; y [batch, channels, out_height, out_width].
 //
-// A pixel of the result is mirrored, laid over the image at the drawn corner, taken through the inverse of the drawn affine
-// map, read there (bilinear where the map is not the identity), multiplied and shifted by levels, and covered by the square
-// that is cut out. All draws are functions of seed, step and row: the same words as in src/ops/augment/draw.rs.
+// For a pixel of the result, its position is mirrored, shifted by the drawn corner and mapped by the inverse of the drawn
+// affine map. The image is read there (bilinear unless the map is the identity). The value is then multiplied and shifted
+// with levels, and replaced if it is inside the cutout square. All random numbers depend only on seed, step and row, with
+// the same words as in src/ops/augment/draw.rs.
 //
-// One invocation makes four neighbours of a row in all channels, so that the draws are shared.
+// One invocation computes four neighbouring pixels of a row in all channels, so that they share the random numbers.
 struct Dims {
     count: u32,      // invocations
     channels: u32,
     height: u32,     // of an image
     width: u32,
-    out_height: u32, // of what it becomes
+    out_height: u32, // of the result
     out_width: u32,
     rows: u32,       // of the data
     each: u32,       // rows of a shard
     listed: u32,     // length of the order
-    translate: u32,  // where nothing is drawn an i32, by which the image is moved
+    translate: u32,  // without random numbers an i32: the shift of the image
     cutout: u32,
     chance: u32,     // of 2^24, of the affine map
     brightness: f32,
@@ -68,7 +69,8 @@ fn between(word: u32, low: f32, span: f32) -> f32 {
     return low + span * (f32(word >> 8u) * (1.0 / 16777216.0));
 }
 
-// Sine and cosine of -pi to pi: a quarter of the angle by its series, doubled twice. The built-in ones may be 2^-11 off.
+// Sine and cosine of an angle from -pi to pi: the series for a quarter of the angle, then the angle is doubled twice. The
+// built-in functions may have an error of 2^-11.
 fn sine_cosine(angle: f32) -> vec2f {
     let q = 0.25 * angle;
     let s = q * q;
@@ -78,7 +80,7 @@ fn sine_cosine(angle: f32) -> vec2f {
     return vec2f(2.0 * twice.x * twice.y, 1.0 - 2.0 * twice.x * twice.x);
 }
 
-// The inverse of a slant, then a turn, then a growth.
+// The inverse of a shear, then a rotation, then a scaling.
 fn inverse_map(angle: f32, scale: f32, shear: f32) -> vec4f {
     let turn = sine_cosine(angle);
     let slanted = sine_cosine(shear);
@@ -115,7 +117,7 @@ fn draw(row: u32, image: u32) -> Drawn {
             let angle = between(more.y, -dims.rotate, 2.0 * dims.rotate);
             let scale = between(more.z, dims.scale_low, dims.scale_span);
             let shear = between(more.w, -dims.shear, 2.0 * dims.shear);
-            // The flip looks at the highest bit alone.
+            // The flip uses only the highest bit.
             if (words.x & 0xffffffu) < dims.chance {
                 drawn.inverse = inverse_map(angle, scale, shear);
             }
@@ -124,7 +126,7 @@ fn draw(row: u32, image: u32) -> Drawn {
     return drawn;
 }
 
-// An index beyond 0..size, mirrored at its ends.
+// An index outside 0..size, mirrored at the ends.
 fn reflected(index: i32, size: u32) -> i32 {
     let last = i32(size) - 1;
     let period = max(2 * last, 1);
@@ -132,8 +134,8 @@ fn reflected(index: i32, size: u32) -> i32 {
     return clamp(min(turned, period - turned), 0, last);
 }
 
-// The image's value at row and column `at` of the plane that begins at `first`. What is black is loaded and dropped: loads
-// under a condition cost more than loads.
+// The image's value at row and column `at` of the plane that begins at `first`. Pixels outside are loaded too and then
+// dropped, because a conditional load costs more than a load.
 fn pixel(shard: u32, first: u32, at: vec2i) -> f32 {
     let last = vec2i(i32(dims.height), i32(dims.width)) - 1;
     var place = clamp(at, vec2i(0), last);
@@ -177,7 +179,7 @@ fn main(invocation: Invocation) {
     let left = 4u * (index % strips);
     let down = (index / strips) % dims.out_height;
     let row = index / (strips * dims.out_height);
-    // Rows that are not valid read the first listed one and drop it.
+    // Masked rows read the first listed image and drop it.
     let position = step.first + row;
     let valid = row < step.valid && position < dims.listed;
     let image = order[select(0u, position, valid)];
@@ -200,7 +202,7 @@ fn main(invocation: Invocation) {
                 let side = vec2i(i32(dims.cutout));
                 value = select(value, level.w, all(inside >= vec2i(0)) && all(inside < side));
             }
-            // Beyond the end of a row the last pixel is made once more.
+            // Beyond the end of a row the last pixel is computed again.
             y[to + x] = select(0.0, value, valid);
         }
     }

@@ -1,8 +1,8 @@
 // needs: grid, step
-// average = d average + (1 - d) weights, flat buffers of one length; d is the decay, or (1 + t) / (10 + t) in the first steps
-// t, while that is smaller, so that the initial weights are soon forgotten. The weights are only read; they are bound
-// for writing because the average has to wait for their update.
-// One invocation four neighbours.
+// Exponential moving average of the weights: average = d average + (1 - d) weights, flat buffers of the same length.
+// d is the decay, or (1 + t) / (10 + t) in step t if that is smaller, so that the initial weights soon lose influence.
+// The weights are only read. They are bound for writing because the average has to wait for their update.
+// One invocation for four neighbours.
 struct Dims {
     count: u32, // fours
     decay: f32,

@@ -9,7 +9,7 @@ const WIDTH: u32 = 2u;
 const INCLUDE_PADDING: bool = true; // whether the padding's zeros count
 const EDGES: bool = true; // whether the last workgroup runs past the end
 
-// Along one axis, the pixels that the mean of a window with this padded start is over.
+// Along one axis: the number of pixels in the mean of a window that begins at this padded position.
 fn counted(start: u32, window: u32, padding: u32, length: u32) -> u32 {
     if INCLUDE_PADDING {
         return min(window, length + 2u * padding - start);
@@ -32,7 +32,7 @@ fn main(invocation: Invocation) {
     var sum = 0.0;
     for (var ky = 0u; ky < HEIGHT; ky++) {
         for (var kx = 0u; kx < WIDTH; kx++) {
-            // Outside the image this wraps around or is beyond it; the pixel read instead does not count.
+            // Outside the image the index wraps around or is too large. The pixel that is read instead is not added.
             let iy = y_start + ky - dims.padding_y;
             let ix = x_start + kx - dims.padding_x;
             let inside = iy < dims.height && ix < dims.width;

@@ -1,6 +1,6 @@
 // needs: grid, pool2d
-// The gradient of average-pool by its image, DX [planes, height, width]: each pixel adds up its shares of DY [planes, rows,
-// columns] of the windows that it is under. One invocation a pixel.
+// The gradient of average-pool by its image, DX [planes, height, width]. Each pixel sums its shares of DY [planes, rows,
+// columns] over the windows that contain it. One invocation for each pixel.
 @group(0) @binding(1) var<storage, read> d_y: array<f32>;
 @group(0) @binding(2) var<storage, read_write> d_x: array<f32>;
 
@@ -15,7 +15,7 @@ const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-// Along one axis, the pixels that the mean of a window with this padded start is over.
+// Along one axis: the number of pixels in the mean of a window that begins at this padded position.
 fn counted(start: u32, window: u32, padding: u32, length: u32) -> u32 {
     if INCLUDE_PADDING {
         return min(window, length + 2u * padding - start);
@@ -38,7 +38,7 @@ fn main(invocation: Invocation) {
     let plane = number * dims.rows;
     var sum = 0.0;
     for (var i = 0u; i < REACH_Y; i++) {
-        // From the last window that begins at or before the pixel backwards; before the first, this wraps around.
+        // Backwards from the last window that begins at or before the pixel. Before the first window, this wraps around.
         let row = y_padded / STRIDE_Y - i;
         let lines = counted(row * STRIDE_Y, HEIGHT, dims.padding_y, dims.height);
         for (var j = 0u; j < REACH_X; j++) {
@@ -46,7 +46,7 @@ fn main(invocation: Invocation) {
             let over = row < dims.rows && column < dims.columns
                 && y_padded - row * STRIDE_Y < HEIGHT && x_padded - column * STRIDE_X < WIDTH;
             let pixels = lines * counted(column * STRIDE_X, WIDTH, dims.padding_x, dims.width);
-            // Read without a condition; the number of a window that is not over the pixel does not count.
+            // The read has no condition. The value of a window that does not contain the pixel is not added.
             let given = d_y[select(plane * dims.columns, (plane + row) * dims.columns + column, over)];
             sum += select(0.0, given / f32(max(pixels, 1u)), over);
         }

@@ -1,6 +1,6 @@
 // needs: grid
-// Y = (X - MEAN) GAMMA / sqrt(VARIANCE + epsilon) + BETA, of X [batch, channels, pixels] and one number a channel of the
-// others. One invocation a run of values. A value is a vector of four pixels where they are a multiple of four.
+// Y = (X - MEAN) GAMMA / sqrt(VARIANCE + epsilon) + BETA. X is [batch, channels, pixels], the others are [channels].
+// One invocation for a run of values. A value is a vec4 of pixels if the number of pixels is a multiple of four.
 struct Dims {
     count: u32,  // runs
     values: u32, // of a channel of an image

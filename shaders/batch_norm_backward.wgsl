@@ -1,7 +1,9 @@
 // needs: grid, step
-// The gradient of a batch norm by X [batch, channels, pixels], through the batch's mean and variance as well, from DY and the
-// channels' coefficients: factor (d_y - mean of d_y - (x - mean) times the mean of d_y x^ over the deviation). Rows that are not
-// valid get 0. One invocation a run of values. A value is a vector of four pixels where they are a multiple of four.
+// The gradient of a batch norm by X [batch, channels, pixels], from DY and the coefficients of each channel. It includes the
+// gradient through the batch's mean and variance:
+// factor (d_y - mean(d_y) - (x - mean) mean(d_y x^) / standard deviation), where x^ is the normalised x.
+// Masked rows get 0. One invocation for a run of values. A value is a vec4 of pixels if the number of pixels is a multiple
+// of four.
 struct Dims {
     count: u32,  // runs
     values: u32, // of a channel of an image

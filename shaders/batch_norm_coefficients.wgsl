@@ -1,7 +1,7 @@
 // needs: grid, step
-// What the gradient of a batch norm by its input needs of each channel, [channels] vectors of four: gamma over the deviation,
-// the mean, the mean of d_y, and the mean of d_y x^ over the deviation. SUM and PRODUCT are the sums of d_y and of d_y x^ over
-// the valid rows and all pixels. One invocation a channel.
+// The coefficients of each channel for the gradient of a batch norm by its input, a vec4: gamma / standard deviation, mean,
+// mean(d_y), and mean(d_y x^) / standard deviation, where x^ is the normalised x. SUM and PRODUCT are the sums of d_y and
+// of d_y x^ over the valid rows and all pixels. One invocation for each channel.
 struct Dims {
     channels: u32,
     pixels: u32,

@@ -1,5 +1,6 @@
 // needs: grid, step
-// The gradient of a batch's sum or mean: the incoming number, over the valid rows for a mean; 0 for the others.
+// The gradient of a batch's sum or mean: the incoming gradient, divided by the number of valid rows for a mean. Masked rows
+// get 0.
 struct Dims {
     rows: u32,
 }

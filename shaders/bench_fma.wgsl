@@ -1,6 +1,6 @@
 // needs: grid
-// As many fused multiply-adds as a device can do: eight independent chains of vec4 in registers, nothing loaded or stored
-// in the loop. What it reaches is the peak that `gpunn bench` compares kernels with.
+// Measures the peak rate of fused multiply-adds: eight independent chains of vec4 in registers, without loads or stores in
+// the loop. `gpunn bench` compares the other kernels with this rate.
 struct Dims {
     count: u32, // invocations, a vec4 each
     rounds: u32,
@@ -15,7 +15,7 @@ fn main(invocation: Invocation) {
     if index >= dims.count {
         return;
     }
-    // Each chain tends to 1 / 2: nothing overflows, whatever the number of rounds.
+    // Each chain converges to 1 / 2, so that nothing overflows after any number of rounds.
     let factor = vec4f(0.5);
     let summand = vec4f(0.25);
     let start = x[index];

@@ -1,6 +1,6 @@
 // needs: grid, step
-// Adds the sums of the pieces of each channel, SUMS [channels, pieces], in order: the second half of a channel's statistic.
-// With MEAN the sum is divided by its count. One invocation a channel.
+// Adds the sums of the pieces of each channel, SUMS [channels, pieces], in order: the second step of channel_statistic.wgsl.
+// With MEAN the sum is divided by the number of elements. One invocation for each channel.
 struct Dims {
     channels: u32,
     pieces: u32,

@@ -1,10 +1,11 @@
 // needs: grid, step, total
-// A number for each channel of A [batch, channels, pixels], over the valid rows and all pixels: the sum of A; of (A - MEAN)^2;
-// or of A (B - MEAN) / sqrt(VARIANCE + epsilon). MEAN and VARIANCE are [channels]. With MEAN the sum is divided by its count.
+// A sum for each channel of A [batch, channels, pixels], over the valid rows and all pixels. The summands are A, or
+// (A - MEAN)^2, or A (B - MEAN) / sqrt(VARIANCE + epsilon). MEAN and VARIANCE are [channels]. With the constant MEAN the sum
+// is divided by the number of its elements.
 //
-// A workgroup of 64 for a channel, or for each of its pieces, which are runs of its elements in order: every lane adds each
-// 64th element, then the lanes are added in pairs. SUMS is [channels, pieces]; a second dispatch adds the pieces.
-// Where the pixels are a multiple of four, a value is a vector of four of them.
+// One workgroup of 64 lanes for each channel, or for each of its pieces, which are runs of its elements in order. Every lane
+// adds each 64th element, then the lanes are added in pairs. SUMS is [channels, pieces]; a second dispatch adds the pieces.
+// A value is a vec4 of pixels if the number of pixels is a multiple of four.
 struct Dims {
     channels: u32,
     values: u32, // of a channel of an image
@@ -42,7 +43,7 @@ fn main(invocation: Invocation) {
         middle = mean[channel];
     }
     let first = piece * dims.run + local;
-    // Image and place in it; 64 values further are some images and some places: no division in the loop.
+    // The image and the position in it. A step of 64 values is added to both, so that the loop needs no division.
     var image = first / dims.values;
     var within = first % dims.values;
     let images = 64u / dims.values;

@@ -1,6 +1,6 @@
 // needs: grid
-// One of the tensors that stand one after another along an axis, X [outer, run], into its place in each row of Y [outer, row].
-// One invocation a value of X, which is a vector of four elements where runs, rows and places are multiples of four.
+// Copies one of the tensors to concatenate, X [outer, run], to its position in each row of Y [outer, row]. One invocation for
+// each value of X. A value is a vec4 of elements if runs, rows and positions are multiples of four.
 struct Dims {
     count: u32,
     run: u32,

@@ -1,14 +1,14 @@
 // needs: grid, conv2d
-// The gradient of a convolution by its image, the plain way: one invocation computes one element of DX. Read as an op of
-// its own this is a transposed convolution of DY.
+// The gradient of a convolution by its image, the plain kernel: one invocation computes one element of DX. As an op of its
+// own, this is a transposed convolution of DY.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: DY is [batch, out_channels, rows, columns], W is [out_channels, in_channels / groups, kernel_height,
 // kernel_width], DX is [batch, in_channels, height, width]; all row-major, any sizes.
 //
-// Forward, pixel iy met tap ky for output row (iy + padding - ky * dilation) / stride, where that is a whole number of an
-// output that exists. So each pixel gathers, from every output that it was part of, that output's gradient times the tap
-// it met: the same products as forward, read backwards, and nothing is written by two invocations.
+// In the forward pass, pixel iy is multiplied by tap ky for output row (iy + padding - ky * dilation) / stride, if this is a
+// whole number and the row exists. So each pixel sums, over all outputs that read it, the output's gradient times that tap.
+// These are the same pairs as in the forward pass, and no two invocations write to the same element.
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> d_y: array<f32>;

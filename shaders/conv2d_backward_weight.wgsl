@@ -1,15 +1,16 @@
 // needs: grid, conv2d
-// The gradient of a convolution by its weight, the plain way: one invocation computes one element of DW
+// The gradient of a convolution by its weight, the plain kernel: one invocation computes one element of DW
 // from a share of the rows.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [batch, in_channels, height, width], DY is [batch, out_channels, rows, columns], DW is [splits,
 // out_channels, in_channels / groups, kernel_height, kernel_width]; all row-major, any sizes.
 //
-// Forward, a tap of the kernel met one pixel for each output of each image. Its gradient is the sum, over all of them,
-// of that pixel times that output's gradient: few sums, each of very many products. The order is fixed: image, row,
-// column. Of long sums the rows of all images are split into shares, whose sums conv2d_sum_splits.wgsl adds in order: on
-// Mesa's software rasteriser all loops of an invocation together run 65,535 times at most, and then end silently.
+// In the forward pass, a tap is multiplied by one pixel for each output of each image. Its gradient is the sum, over all
+// outputs, of that pixel times the output's gradient: few sums, each of very many products. The order is fixed: image,
+// row, column. For long sums, the rows of all images are split into shares, and conv2d_sum_splits.wgsl adds the sums of
+// the shares in order. The reason: on Mesa's software rasteriser, all loops of an invocation together run at most 65,535
+// times and then end silently.
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -36,7 +37,7 @@ fn main(invocation: Invocation) {
     for (var row_index = split * dims.share; row_index < end; row_index++) {
         let image = row_index / dims.rows;
         let row = row_index % dims.rows;
-        // Above the image this wraps around and is as much outside as below it.
+        // Above the image this wraps around to a large number, which is outside too.
         let iy = row * dims.stride_y + ky * dims.dilation_y - dims.padding_y;
         if (iy >= dims.height) {
             continue;

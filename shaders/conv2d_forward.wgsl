@@ -1,16 +1,16 @@
 // needs: grid, conv2d
-// Convolution, the plain way: one invocation computes one element of Y.
+// Convolution, the plain kernel: one invocation computes one element of Y.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [batch, in_channels, height, width], W is [out_channels, in_channels / groups, kernel_height,
 // kernel_width], Y is [batch, out_channels, rows, columns]; all row-major, any sizes.
 //
-// The kernel W lies over X with its corner at (row * stride - padding); a tap every `dilation` pixels. Output channels are
-// split into groups, and each group sees the input channels of its own group alone. Where a tap falls outside X it meets
-// the padding, which is zero and is left out of the sum.
+// For output (row, column) the kernel's corner is at row * stride - padding, and its taps are `dilation` pixels apart, in
+// the same way along both axes. Output channels are split into groups; each group reads only the input channels of its
+// own group. Taps outside X would be multiplied by the padding, which is zero; they are left out of the sum.
 //
-// This is the definition that the faster kernels are compared with. Each product of two numbers loads both of them: the
-// fast kernels differ only in how often a number is used once it is loaded.
+// The faster kernels are compared with this one. It loads both numbers of each product. The fast kernels use a number
+// several times after loading it.
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -37,7 +37,7 @@ fn main(invocation: Invocation) {
         let plane = (image * dims.in_channels + first_input + channel) * dims.height;
         let taps = (out_channel * inputs + channel) * dims.kernel_height;
         for (var ky = 0u; ky < dims.kernel_height; ky++) {
-            // Above the image this wraps around and is as much outside as below it.
+            // Above the image this wraps around to a large number, which is outside too.
             let iy = row * dims.stride_y + ky * dims.dilation_y - dims.padding_y;
             if (iy >= dims.height) {
                 continue;

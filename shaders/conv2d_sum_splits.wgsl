@@ -1,10 +1,10 @@
 // needs: grid
-// Adds the sums that the splits of a weight's gradient have left, in their order: the same bits always.
+// Adds the partial sums of a weight's gradient, one for each split, in a fixed order, so that the bits are always the same.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
-// Shapes: SUMS is [splits, rows, pitch], DW is [rows, taps]; what lies beyond the taps of a row is left out.
+// Shapes: SUMS is [splits, rows, pitch], DW is [rows, taps]; elements of a row after the taps are left out.
 //
-// Division of work: one invocation a tap.
+// Division of work: one invocation for each tap.
 
 struct Dims {
     rows: u32,

@@ -1,6 +1,6 @@
 // needs: grid, conv2d
-// Convolution, or its gradient by the image, for real GPUs: a matrix product whose right matrix is never written down.
-// Tiles of both matrices in workgroup memory, a small tile of the result in each lane's registers.
+// Convolution, or its gradient by the image, for real GPUs: a matrix product whose right matrix is never stored in full
+// (implicit GEMM). Tiles of both matrices are in workgroup memory, a small tile of the result in each lane's registers.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: W is [out_channels, in_channels / groups, kernel_height, kernel_width]. Forward, X is [batch, in_channels, height,
@@ -9,17 +9,18 @@
 // Needs: WebGPU's default limits: 256 invocations, 8.5 KiB of workgroup memory. Not measured on hardware yet.
 //
 // The product, for each group: a row is a channel of Y, a column is a pixel of Y (counted over images), and a step of the
-// sum is a channel of X and a tap. The left matrix is W. The right one has, for a pixel and a tap, the number of X that they
-// meet, or zero where there is none: outside X, or, backwards, between two outputs where the stride is above 1.
+// sum is a channel of X and a tap. The left matrix is W. The right one has, for a pixel and a step, the number
+// of X that the tap is multiplied by. It is zero outside X, and in the gradient also between two outputs if the stride is
+// above 1.
 //
-// Division of work: a workgroup computes 64 channels of 64 pixels, a lane 4 x 4 of them; 16 steps are held in workgroup
-// memory at a time. Workgroups with the same pixels stand side by side, so that X is still in a cache.
+// Division of work: a workgroup computes 64 channels of 64 pixels, a lane 4 x 4 of them. Workgroup memory holds 16 steps
+// at a time. Workgroups with the same pixels are neighbours, so that X is still in a cache.
 //
 // Each lane always fetches the same vec4 of both tiles: four channels of one step of W, four pixels of one step of X. So
-// the divisions that make an image, a row and a column of a pixel's number are made once; the step's channel and tap go on
-// by 16 steps as a number of three digits does, with carries instead of divisions. Neighbouring lanes take neighbouring
-// pixels of X and neighbouring steps of W, both side by side in memory.
-// Bank conflicts: as in matmul_tiled.wgsl; PAD makes the distance of two steps an odd number of vec4s.
+// the divisions that turn a pixel's number into image, row and column are done once. The step's channel and tap advance by
+// 16 steps like a number of three digits, with carries instead of divisions. Neighbouring lanes take neighbouring pixels
+// of X and neighbouring steps of W; both are contiguous in memory.
+// Bank conflicts: as in matmul_tiled.wgsl. PAD makes the distance between two steps an odd number of vec4s.
 
 const BACKWARD: bool = false; // the gradient by the image
 const TILE: u32 = 64u; // channels, and pixels, of a workgroup
@@ -69,7 +70,8 @@ fn channels_y() -> u32 { return select(dims.out_channels, dims.in_channels, BACK
 fn size_x() -> vec2u { return select(vec2u(dims.height, dims.width), vec2u(dims.rows, dims.columns), BACKWARD); }
 fn size_y() -> vec2u { return select(vec2u(dims.rows, dims.columns), vec2u(dims.height, dims.width), BACKWARD); }
 
-// A pixel of Y: its image, its place in the map, and where tap 0 meets X, in rows and columns of the padded image.
+// A pixel of Y: its image, its position in the image, and the position in X of tap 0, in rows and columns of the padded
+// image.
 struct Pixel {
     image: u32,
     place: u32,
@@ -90,7 +92,7 @@ fn pixel_of(number: u32) -> Pixel {
     return Pixel(image, place, (at * stride) - padding);
 }
 
-// What a pixel and a step meet. Above and left of X coordinates wrap around and are as much outside as below it.
+// The number of X for a pixel and a step. Above and left of X, coordinates wrap around to large numbers, outside X too.
 fn load_x(pixel: Pixel, group: u32, step: Step) -> f32 {
     let tap = vec2u(step.ky * dims.dilation_y, step.kx * dims.dilation_x);
     let size = size_x();
@@ -130,7 +132,7 @@ fn main(invocation: Invocation) {
     let across = lane % VECTORS;
     let down = lane / VECTORS;
 
-    // What this lane fetches. For X neighbouring lanes take neighbouring vec4s of pixels, for W neighbouring steps.
+    // The elements that this lane fetches. Neighbouring lanes take neighbouring vec4s of pixels of X, and steps of W.
     let sixteen = step_of(DEPTH);
     var step_x = step_of(down);
     var step_w = step_of(across);

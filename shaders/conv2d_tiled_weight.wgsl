@@ -1,6 +1,6 @@
 // needs: grid, conv2d
 // The gradient of a convolution by its weight for real GPUs: a matrix product with few outputs, each a sum over every pixel
-// of the batch. Tiles of both matrices in workgroup memory, a small tile of the result in each lane's registers.
+// of the batch. Tiles of both matrices are in workgroup memory, a small tile of the result in each lane's registers.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [batch, in_channels, height, width], DY is [batch, out_channels, rows, columns], SUMS is [splits,
@@ -8,13 +8,13 @@
 // Needs: WebGPU's default limits: 256 invocations, 8.5 KiB of workgroup memory. Not measured on hardware yet.
 //
 // The product, for each group: a row is an output channel, a column is an input channel with a tap, and a step of the sum is
-// a pixel of DY. So few tiles would leave most of a GPU idle; the pixels are therefore split into `splits` shares of `share`
-// pixels, whose sums conv2d_sum_splits.wgsl adds in order.
+// a pixel of DY. The result has few tiles, which alone would leave most of a GPU idle. So the pixels are split into `splits`
+// shares of `share` pixels. conv2d_sum_splits.wgsl adds the sums of the shares in order.
 //
-// Division of work: a workgroup computes 64 output channels of 64 taps for its share of the pixels, a lane 4 x 4 of them; 16
-// pixels are held in workgroup memory at a time. Each lane always fetches the same four channels and the same four taps:
-// neighbouring lanes take neighbouring pixels, which stand side by side in both operands.
-// Bank conflicts: as in matmul_tiled.wgsl; PAD makes the distance of two steps an odd number of vec4s.
+// Division of work: a workgroup computes 64 output channels of 64 taps for its share of the pixels, a lane 4 x 4 of them.
+// Workgroup memory holds 16 pixels at a time. Each lane always fetches the same four channels and the same four taps.
+// Neighbouring lanes take neighbouring pixels, which are contiguous in both operands.
+// Bank conflicts: as in matmul_tiled.wgsl; PAD makes the distance between two steps an odd number of vec4s.
 
 const TILE: u32 = 64u; // channels, and taps, of a workgroup
 const DEPTH: u32 = 16u; // pixels held in workgroup memory at a time
@@ -29,7 +29,7 @@ const PAD: u32 = 1u; // unused vec4s at the end of a tile's row
 var<workgroup> dy_tile: array<array<vec4f, VECTORS + PAD>, DEPTH>;
 var<workgroup> x_tile: array<array<vec4f, VECTORS + PAD>, DEPTH>;
 
-// A column of the product: an input channel, and how far its tap is from the first, in rows and columns of X.
+// A column of the product: an input channel, and its tap's distance from the first tap, in rows and columns of X.
 struct Tap {
     exists: bool,
     channel: u32,
@@ -45,7 +45,7 @@ fn tap_of(number: u32, channel_group: u32) -> Tap {
     return Tap(channel < inputs, (channel_group * inputs) + channel, vec2u(ky * dims.dilation_y, kx * dims.dilation_x));
 }
 
-// Above and left of X coordinates wrap around and are as much outside as below it.
+// Above and left of X, coordinates wrap around to large numbers, which are outside X too.
 fn load_x(image: u32, corner: vec2u, tap: Tap, exists: bool) -> f32 {
     let at = corner + tap.at;
     if (!exists || !tap.exists || any(at >= vec2u(dims.height, dims.width))) {

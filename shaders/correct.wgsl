@@ -1,5 +1,5 @@
 // needs: grid, step
-// 1 for each valid row of logits [rows, columns] whose largest number (the first of them) stands at its label, else 0.
+// 1 for each valid row of logits [rows, columns] whose largest logit (the first of equal ones) is that of the label, else 0.
 struct Dims {
     rows: u32,
     columns: u32,

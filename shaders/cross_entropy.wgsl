@@ -1,7 +1,8 @@
 // needs: grid, step, softmax_row
 // Softmax with cross-entropy of logits [rows, columns] against one integer label a row, in one pass over the logits:
-// loss = log(sum e^x) - (1 - smoothing) x[label] - smoothing mean(x), all of x less its largest. Rows that are not valid
-// lose nothing. With LOG_PROBABILITIES the input is a log-softmax already, whose log(sum e^x) is 0.
+// loss = log(sum e^x) - (1 - smoothing) x[label] - smoothing mean(x), where the largest logit
+// is subtracted from all of x. The loss of masked rows is 0. With LOG_PROBABILITIES the input is a log-softmax already,
+// whose log(sum e^x) is 0.
 struct Dims {
     rows: u32,
     columns: u32,

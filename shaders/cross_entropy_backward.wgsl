@@ -1,6 +1,6 @@
 // needs: grid, step, softmax_row
 // The gradient of softmax with cross-entropy by the logits: (softmax(x) - target) dloss, where the target is
-// 1 - smoothing at the label plus smoothing / columns everywhere. Rows that are not valid get 0. One invocation a row.
+// 1 - smoothing at the label plus smoothing / columns everywhere. Masked rows get 0. One invocation a row.
 // With LOG_PROBABILITIES the input is a log-softmax already, and the gradient by it has no softmax term.
 struct Dims {
     rows: u32,

@@ -1,6 +1,7 @@
 // needs: grid, step, philox
-// Each element is dropped with a probability, else scaled up. Four neighbours share one call of the generator, whose
-// counter is the element's number, the layer's stream and the step: nothing is stored for the backward pass.
+// Each element is set to zero with a given probability, else scaled up. Four neighbours share one call of the counter-based
+// generator. Its counter holds the element's number, the layer's stream and the step. So the backward pass can compute the
+// same mask again, and nothing is stored.
 struct Dims {
     count: u32,
     threshold: u32, // a random word below it drops

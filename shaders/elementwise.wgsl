@@ -1,7 +1,7 @@
 // needs: grid
 // y[i] = f(x0[i], x1[i], ...), element by element. The host splices in the operands' bindings and `value_at`: a chain of
-// the functions that each op's own file defines, with every operand read once and nothing in between stored.
-// One invocation an element, or four as a vec4f where all sizes allow.
+// functions, each from its op's own file. Every operand is read once, and no intermediate result is stored.
+// One invocation for each element, or for four as a vec4f if all sizes are multiples of four.
 struct Dims {
     count: u32, // in Values
 }

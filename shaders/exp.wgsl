@@ -1,4 +1,4 @@
-// e^x; its own derivative. WGSL's built-in is renamed so that the host can call every op by a function of its own.
+// e^x, which is its own derivative. The function around WGSL's built-in lets the host call every op in the same way.
 fn exponential(x: f32) -> f32 {
     return exp(x);
 }

@@ -1,9 +1,9 @@
 // needs: grid, step
-// y[row] = data[order[step.first + row]] for the rows of a batch; 0 for rows that are not valid. Floats and labels pass
-// through as words; bytes, four in a word, become floats from 0 to 1.
-// The data may stand in several shards: all but the last have the same number of rows (the host adds their bindings). Or they
-// are a ring of slots, in which the rows lie as the steps come to them.
-// One invocation an element, or four of them where rows are a multiple of four (the host widens the aliases).
+// y[row] = data[order[step.first + row]] for the rows of a batch; 0 for masked rows. Floats and labels are copied
+// as words. Bytes, four in a word, become floats from 0 to 1.
+// The data may be in several shards; all but the last have the same number of rows (the host adds their bindings). Or they
+// are a ring of slots, in which the rows are in the order of the steps.
+// One invocation for each element, or for four if the row length is a multiple of four (the host widens the aliases).
 struct Dims {
     count: u32,  // Values of the batch
     width: u32,  // Values of a row
@@ -32,7 +32,7 @@ fn main(invocation: Invocation) {
             return;
         }
     }
-    // Rows that are not valid read the first listed one and drop it: loads under a condition cost more than loads.
+    // Masked rows read the first listed row and drop it: a conditional load costs more than a load.
     let row = index / dims.width;
     let position = step.first + row;
     let valid = row < step.valid && position < dims.listed;

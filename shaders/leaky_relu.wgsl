@@ -1,4 +1,5 @@
-// Leaky rectified linear unit: x where positive, else slope x. The result has the sign of x, so it decides the derivative.
+// Leaky rectified linear unit: x if positive, else slope x. The result has the sign of x, so the derivative needs only the
+// result.
 fn leaky_relu(x: f32, slope: f32) -> f32 {
     return select(slope * x, x, x > 0.0);
 }

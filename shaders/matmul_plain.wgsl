@@ -1,4 +1,4 @@
-// Matrix product Y = A B, the plain way: one invocation computes one output.
+// Matrix product Y = A B, the plain kernel: one invocation computes one output.
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
 // all row-major, any size.
@@ -6,9 +6,8 @@
 // Division of work: the grid covers Y, x along columns and y along rows, WORKGROUP_X x WORKGROUP_Y outputs a
 // workgroup. An output is the dot product of a row of A and a column of B, summed in the order of k.
 //
-// This is the definition that the faster kernels are compared with. It is slow because each product of two numbers
-// reads both of them from memory: two loads for one multiply-add. The other matmul kernels differ only in how often a
-// number is used once it is loaded.
+// The faster kernels are compared with this one. It is slow because each product reads both numbers from memory: two
+// loads for one multiply-add. The other matmul kernels use a number several times after loading it.
 
 const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
@@ -36,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     if (row >= dims.rows || column >= dims.columns) {
         return;
     }
-    // Where the row of A and the column of B begin, and how far apart their elements lie.
+    // The first index of the row of A and of the column of B, and the distance between their elements.
     let a_start = select(row * dims.depth, row, TRANSPOSE_A);
     let a_stride = select(1u, dims.rows, TRANSPOSE_A);
     let b_start = select(column, column * dims.depth, TRANSPOSE_B);

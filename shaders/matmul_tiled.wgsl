@@ -1,4 +1,4 @@
-// Matrix product Y = A B for real GPUs: tiles of A and B in workgroup memory, a small tile of Y in each lane's
+// Matrix product Y = A B for real GPUs: tiles of A and B are in workgroup memory, a small tile of Y in each lane's
 // registers.
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
@@ -11,19 +11,19 @@
 // Division of work: a workgroup computes TILE_ROWS x TILE_COLUMNS outputs, a lane LANE_ROWS x LANE_COLUMNS of them,
 // as blocks of 4 x 4. Grid: (ceil(N / TILE_COLUMNS), ceil(M / TILE_ROWS)).
 //
-// The idea, in two levels. From the device's memory the workgroup reads each number of the two tiles once and uses it
+// The idea has two levels. From device memory, the workgroup reads each number of the two tiles once and uses it
 // TILE_COLUMNS (or TILE_ROWS) times: 64 x 64 x 16 multiply-adds for 2 x 64 x 16 loads. From workgroup memory a lane
 // reads LANE_ROWS + LANE_COLUMNS numbers for LANE_ROWS * LANE_COLUMNS multiply-adds, as vec4: two loads feed 16.
 //
-// Coalescing: both tiles are kept with the step of k outermost and vec4s along rows (or columns). Where memory is
+// Coalescing: both tiles are stored with the step of k outermost and vec4s along rows (or columns). Where memory is
 // contiguous along rows, neighbouring lanes fetch neighbouring vec4s; where it is contiguous along k, neighbouring
 // lanes take neighbouring steps, so that each of the four loads of a lane touches runs of TILE_DEPTH numbers (64
 // bytes). Each lane writes whole vec4s: WGSL does not promise that two lanes may write parts of one vec4 without a
 // race.
-// Bank conflicts: lanes that take neighbouring steps write one row of the tile apart. PAD makes that distance an odd
-// number of vec4s, so that eight such lanes (the 128 bytes that one phase of a wide access covers) meet all 32 banks
-// once. In the product, lanes of a row of lanes read the same vec4 of A (a broadcast) and neighbouring vec4s of B. A
-// column block of a lane stands one vec4 beside that of the next lane, not LANE_COLUMNS apart, for the same reason.
+// Bank conflicts: lanes that take neighbouring steps write to neighbouring rows of the tile. PAD makes the length of a row
+// an odd number of vec4s, so that eight such lanes (the 128 bytes of one phase of a wide access) use each of the 32 banks
+// once. In the product, the lanes of a row read the same vec4 of A (a broadcast) and neighbouring vec4s of B. For the same
+// reason, the column blocks of neighbouring lanes are one vec4 apart, not LANE_COLUMNS.
 
 const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
@@ -60,7 +60,7 @@ var<workgroup> b_tile: array<array<vec4f, B_VECTORS + PAD>, TILE_DEPTH>;
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-// Beyond the edges the last valid element is read and counts as zero: a clamp and a select, no branch around a load.
+// Beyond the edges the last valid element is read and counts as zero, by a clamp and a select instead of a branch.
 fn load_a(row: u32, k: u32) -> f32 {
     let r = select(row, min(row, dims.rows - 1u), EDGES);
     let step = select(k, min(k, dims.depth - 1u), EDGES);
@@ -84,7 +84,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 
     var sums: array<array<array<vec4f, COLUMN_VECTORS>, 4>, ROW_VECTORS>;
     for (var k = 0u; k < dims.depth; k += TILE_DEPTH) {
-        // Fetch the two tiles, a vec4 a lane at a time. The faster index follows what is contiguous in memory.
+        // Fetch the two tiles, one vec4 for each lane at a time. The faster index is the contiguous one in memory.
         for (var i = lane; i < A_VECTORS * TILE_DEPTH; i += INVOCATIONS) {
             let vec_index = select(i / TILE_DEPTH, i % A_VECTORS, TRANSPOSE_A);
             let step = select(i % TILE_DEPTH, i / A_VECTORS, TRANSPOSE_A);

@@ -1,7 +1,7 @@
 // needs: grid, pool2d
-// The gradient of max-pool by its image, DX [planes, height, width], where windows overlap: each pixel adds up DY
-// [planes, rows, columns] of the windows that it won, which PLACES tells. One invocation a pixel, so that nothing is
-// written twice.
+// The gradient of max-pool by its image, DX [planes, height, width], for windows that overlap. Each pixel sums DY [planes,
+// rows, columns] over the windows of which it is the maximum. PLACES holds the position of each maximum. One invocation
+// for each pixel, so that nothing is written twice.
 @group(0) @binding(1) var<storage, read> d_y: array<f32>;
 @group(0) @binding(2) var<storage, read> places: array<u32>;
 @group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
@@ -31,13 +31,13 @@ fn main(invocation: Invocation) {
     let plane = number * dims.rows;
     var sum = 0.0;
     for (var i = 0u; i < REACH_Y; i++) {
-        // From the last window that begins at or before the pixel backwards; before the first, this wraps around.
+        // Backwards from the last window that begins at or before the pixel. Before the first window, this wraps around.
         let row = y_padded / STRIDE_Y - i;
         for (var j = 0u; j < REACH_X; j++) {
             let column = x_padded / STRIDE_X - j;
             let over = row < dims.rows && column < dims.columns
                 && y_padded - row * STRIDE_Y < HEIGHT && x_padded - column * STRIDE_X < WIDTH;
-            // Read without a condition: the place of a window that is not over the pixel is another pixel's.
+            // The read has no condition: the maximum of a window without this pixel is another pixel.
             let window = select(plane * dims.columns, (plane + row) * dims.columns + column, over);
             sum += select(0.0, d_y[window], over && places[window] == index);
         }

@@ -1,7 +1,7 @@
 // needs: grid, pool2d
 // The gradient of max-pool by its image, DX [planes, height, width], from X and DY [planes, rows, columns], for windows of
-// 2 x 2 side by side and a width that is a multiple of four. One invocation for two windows next to one another: DY to the
-// largest of each one's four pixels, of equal ones the first, zero to the others.
+// 2 x 2 without overlap and a width that is a multiple of four. One invocation for two neighbouring windows: the largest of
+// a window's four pixels (the first of equal ones) gets DY, the others get zero.
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> d_y: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> d_x: array<vec4f>;
@@ -10,7 +10,7 @@ const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-// On each of four neighbours, of which the first has this index.
+// The epilogue of four neighbours, of which the first has this index.
 fn epilogues(value: vec4f, index: u32) -> vec4f {
     return vec4f(
         epilogue(value.x, index),
@@ -37,7 +37,8 @@ fn main(invocation: Invocation) {
     let above = x[place];
     let under = x[place + pairs];
     let given = d_y[index];
-    // Of each window: whether the right pixel wins above, whether it wins below, and whether the lower line wins.
+    // For each window: whether the right pixel is larger in the upper line and in the lower line, and whether the lower
+    // line has the maximum.
     let right_above = above.yw > above.xz;
     let right_under = under.yw > under.xz;
     let lower = max(under.xz, under.yw) > max(above.xz, above.yw);

@@ -1,7 +1,7 @@
 // needs: grid, pool2d, max_pool2d
-// The gradient of max-pool by its image, DX [planes, height, width], from X and DY [planes, rows, columns], where no pixel
-// is under two windows and there is no padding. One invocation a window: it finds its largest pixel again, of equal ones the
-// first, and writes its whole patch, up to the next window or the image's end: DY to the winner, zero to the others.
+// The gradient of max-pool by its image, DX [planes, height, width], from X and DY [planes, rows, columns], for windows that
+// do not overlap and have no padding. One invocation for each window: it finds the window's largest pixel again (the first
+// of equal ones). Then it writes all pixels up to the next window or the image's end: DY to the largest, zero to the others.
 @group(0) @binding(2) var<storage, read> d_y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
 

@@ -1,7 +1,7 @@
 // needs: grid, pool2d
-// The largest pixel of each window of 2 x 2, side by side, of X [planes, height, width], as Y [planes, rows, columns], where
-// X's width is a multiple of four. One invocation for two windows next to one another: a vector of four pixels from each of
-// their two lines.
+// Max-pool of X [planes, height, width] to Y [planes, rows, columns], for windows of 2 x 2 without overlap and a width of X
+// that is a multiple of four. One invocation for two neighbouring windows: it reads a vec4 of pixels from each of their two
+// lines.
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec2f>;
 

@@ -1,7 +1,7 @@
 // needs: grid, pool2d, max_pool2d
-// Where the largest pixel of each window of X [planes, height, width] stands, of equal ones the first, row by row: its index
-// in X, as PLACES [planes, rows, columns]. The first half of max-pool's gradient where windows overlap.
-// One invocation a window.
+// The index in X [planes, height, width] of the largest pixel of each window, as PLACES [planes, rows, columns]. Of equal
+// pixels the first one counts, row by row. This is the first step of max-pool's gradient for windows that overlap.
+// One invocation for each window.
 @group(0) @binding(2) var<storage, read_write> places: array<u32>;
 
 const EDGES: bool = true; // whether the last workgroup runs past the end

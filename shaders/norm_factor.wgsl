@@ -1,4 +1,4 @@
-// A channel's factor in a normalisation: gamma over the deviation; and its gradient by the variance.
+// A channel's factor in batch norm, gamma / standard deviation, and its gradient by the variance.
 fn norm_factor(gamma: f32, variance: f32, epsilon: f32) -> f32 {
     return gamma / sqrt(variance + epsilon);
 }

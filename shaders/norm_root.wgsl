@@ -1,5 +1,5 @@
 // needs: total
-// The root of the sum of the workgroups' sums of squares: the second half of a norm. One workgroup.
+// The square root of the sum of all workgroups' sums of squares: the second step of a norm. One workgroup.
 struct Dims {
     count: u32,
 }

@@ -1,6 +1,6 @@
 // needs: grid, total
-// The sums of squares of runs of blocks, a workgroup each: lane i adds the squares of element i of every block of the
-// run in order, then the lanes are added in pairs. Gaps between parameters do not count.
+// The sums of squares of runs of blocks, one workgroup for each run. Lane i adds the squares of element i of every block of
+// the run in order, then the lanes are added in pairs. Gaps between parameters are left out.
 struct Dims {
     blocks: u32,
     run: u32, // blocks of a workgroup; the last may have fewer

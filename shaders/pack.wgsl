@@ -1,5 +1,5 @@
 // needs: grid
-// Copies x into y from an offset on. One invocation an element.
+// Copies x into y at an offset. One invocation for each element.
 struct Dims {
     count: u32,
     offset: u32,

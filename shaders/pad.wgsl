@@ -1,6 +1,6 @@
 // needs: grid
-// Zeros before and after x along one axis. y is [outer, size, inner], x is [outer, inside, inner].
-// One invocation an element of y.
+// Pads x with zeros before and after it along one axis. y is [outer, size, inner], x is [outer, inside, inner].
+// One invocation for each element of y.
 struct Dims {
     count: u32,
     size: u32,

@@ -1,4 +1,4 @@
-// Rectified linear unit, max(x, 0). Its derivative is 1 where the result is positive, else 0.
+// Rectified linear unit, max(x, 0). Its derivative is 1 if the result is positive, else 0.
 fn relu(x: f32) -> f32 {
     return max(x, 0.0);
 }

@@ -1,4 +1,4 @@
-// Rectified linear unit that stops at 6, min(max(x, 0), 6). Its derivative is 1 where the result lies between, else 0.
+// Rectified linear unit with a maximum of 6, min(max(x, 0), 6). Its derivative is 1 if the result is between 0 and 6, else 0.
 fn relu6(x: f32) -> f32 {
     return clamp(x, 0.0, 6.0);
 }

@@ -1,5 +1,5 @@
 // needs: grid
-// The images X [planes, height, width] at another size, Y [planes, rows, columns]. One invocation a pixel of Y.
+// Resizes images X [planes, height, width] to Y [planes, rows, columns]. One invocation for each pixel of Y.
 struct Dims {
     count: u32,
     height: u32, // of X
@@ -14,7 +14,8 @@ struct Dims {
 const BILINEAR: bool = false; // the nearest pixel, or four pixels' mean by distance
 const EDGES: bool = true;     // whether the last workgroup runs past the end
 
-// Along one axis, of pixel `place` of the result: the pixel before it, the one after, and the second one's weight.
+// Along one axis, for pixel `place` of the result: the source pixel before it, the one after it, and the weight of the
+// latter.
 struct Sources {
     before: u32,
     after: u32,
@@ -23,7 +24,7 @@ struct Sources {
 
 fn sources_of(place: u32, source_length: u32, length: u32) -> Sources {
     if BILINEAR {
-        // (place + 1/2) source_length / length - 1/2, not below 0, as a fraction over 2 length.
+        // (place + 1/2) source_length / length - 1/2, at least 0, as a fraction with denominator 2 length.
         let at = max((2u * place + 1u) * source_length, length) - length;
         let before = at / (2u * length);
         return Sources(before, min(before + 1u, source_length - 1u), f32(at % (2u * length)) / f32(2u * length));

@@ -1,6 +1,6 @@
 // needs: grid
-// The gradient of a resize by its images, DX [planes, height, width] of DY [planes, rows, columns]: each pixel gathers from
-// the pixels of the result that it is part of, by its weight in them. One invocation a pixel of DX.
+// The gradient of a resize by its images, DX [planes, height, width], from DY [planes, rows, columns]. Each pixel sums DY over
+// the pixels of the result that read it, times its weight in them. One invocation for each pixel of DX.
 struct Dims {
     count: u32,
     height: u32, // of X
@@ -15,7 +15,8 @@ struct Dims {
 const BILINEAR: bool = false; // the nearest pixel, or four pixels' mean by distance
 const EDGES: bool = true;     // whether the last workgroup runs past the end
 
-// Along one axis, of pixel `place` of the result: the pixel before it, the one after, and the second one's weight.
+// Along one axis, for pixel `place` of the result: the source pixel before it, the one after it, and the weight of the
+// latter.
 struct Sources {
     before: u32,
     after: u32,
@@ -24,7 +25,7 @@ struct Sources {
 
 fn sources_of(place: u32, source_length: u32, length: u32) -> Sources {
     if BILINEAR {
-        // (place + 1/2) source_length / length - 1/2, not below 0, as a fraction over 2 length.
+        // (place + 1/2) source_length / length - 1/2, at least 0, as a fraction with denominator 2 length.
         let at = max((2u * place + 1u) * source_length, length) - length;
         let before = at / (2u * length);
         return Sources(before, min(before + 1u, source_length - 1u), f32(at % (2u * length)) / f32(2u * length));
@@ -34,14 +35,14 @@ fn sources_of(place: u32, source_length: u32, length: u32) -> Sources {
     return Sources(nearest, nearest, 0.0);
 }
 
-// The part that pixel `source` has in pixel `place` of the result.
+// The weight of pixel `source` in pixel `place` of the result.
 fn weight(place: u32, own: u32, source_length: u32, length: u32) -> f32 {
     let found = sources_of(place, source_length, length);
     return select(0.0, 1.0 - found.rest, found.before == own) + select(0.0, found.rest, found.after == own);
 }
 
-// The first pixel of the result in which pixel `source` may have a part, perhaps one too early, and one more than the last,
-// perhaps one too late.
+// The range of pixels of the result that may read pixel `source`: the first one, and one more than the last. Either end may
+// be one pixel too wide.
 fn places(own: u32, source_length: u32, length: u32) -> vec2u {
     let first = (max(2u * own, 1u) - 1u) * length / (2u * source_length);
     let last = (2u * own + 3u) * length / (2u * source_length) + 2u;

@@ -1,26 +1,26 @@
 // needs: grid, step, philox
-// y[row] = a part of the image that order[step.first + row] names, of a size, proportions and place drawn at random, brought to
-// the size of the result; 0 for rows that are not valid.
+// y[row] = a random crop of the image with index order[step.first + row], resized to the size of the result; 0 for masked
+// rows. The crop's area, aspect ratio and position are drawn at random.
 // x [N, CHANNELS, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
 // bindings) or a ring of slots; y [batch, CHANNELS, out_height, out_width].
 //
-// The part is of whole pixels: its sides are products of whole numbers from a table, so that every device draws the same. It is
-// brought to size as an antialiased bilinear filter does: a pixel of the result is the mean of the part's pixels, weighted by a
-// triangle about its middle that reaches as far as one pixel of the result is wide, or one of the part's, if that is wider.
-// Then it is mirrored, changed in brightness, contrast and saturation, and normalised. All draws are functions of seed, step
-// and row: the same words as in src/ops/augment.
+// The crop consists of whole pixels. Its sides are products of integers from a table, so that every device draws the same
+// crop. An antialiased bilinear filter resizes it: a pixel of the result is the weighted mean of the crop's pixels. The
+// weights form a triangle around the pixel's centre. Half its base is the width of a pixel of the result or of the crop,
+// whichever is larger. Then the result is mirrored, changed in brightness, contrast and saturation, and normalised. All
+// draws are functions of seed, step and row: the same words as in src/ops/augment.
 //
-// One invocation makes four neighbours of a row in all channels, so that the draws are shared.
+// One invocation computes four neighbouring pixels of a row in all channels, so that they share the random numbers.
 struct Dims {
     count: u32,       // invocations
     height: u32,      // of an image
     width: u32,
-    out_height: u32,  // of what it becomes
+    out_height: u32,  // of the result
     out_width: u32,
     rows: u32,        // of the data
     each: u32,        // rows of a shard
     listed: u32,      // length of the order
-    fall_top: u32,    // the part that is taken where no draw fits
+    fall_top: u32,    // the crop to use if no draw fits
     fall_left: u32,
     fall_height: u32,
     fall_width: u32,
@@ -60,7 +60,7 @@ fn around(word: u32, by: f32) -> f32 {
     return 1.0 - by + 2.0 * by * (f32(word >> 8u) * (1.0 / 16777216.0));
 }
 
-// Top, left, height and width of the part that a row shows.
+// Top, left, height and width of the crop of a row.
 fn part_of(row: u32) -> vec4u {
     for (var attempt = 0u; attempt < TRIES; attempt++) {
         let words = drawn(FIRST_TRY + attempt, row);
@@ -87,17 +87,17 @@ fn is_mirrored(row: u32, image: u32) -> bool {
     return false;
 }
 
-// The pixels along one side of the part that make pixel `at` of `outs`.
+// The pixels along one side of the crop from which pixel `at` of `outs` is computed.
 struct Taps {
     first: u32,
     end: u32,
-    middle: u32,   // the pixel that the triangle's middle lies in
-    within: f32,   // and how far into it
-    inverse: f32,  // 1 / half the triangle's foot
+    middle: u32,   // the pixel that contains the triangle's middle
+    within: f32,   // position of the middle in that pixel
+    inverse: f32,  // 1 / half the triangle's base
 }
 
 fn taps(at: u32, size: u32, outs: u32) -> Taps {
-    // In whole numbers, so that it is exact.
+    // In integers, so that it is exact.
     let middle = size * (2u * at + 1u) / (2u * outs);
     let within = f32(size * (2u * at + 1u) % (2u * outs)) / f32(2u * outs);
     let reach = (size + outs - 1u) / outs;
@@ -128,7 +128,7 @@ fn main(invocation: Invocation) {
     let left = 4u * (index % strips);
     let down = (index / strips) % dims.out_height;
     let row = index / (strips * dims.out_height);
-    // Rows that are not valid read the first listed one and drop it.
+    // Masked rows read the first listed image and drop it.
     let position = step.first + row;
     let valid = row < step.valid && position < dims.listed;
     let image = order[select(0u, position, valid)];
@@ -173,7 +173,7 @@ fn main(invocation: Invocation) {
         for (var channel = 0u; channel < CHANNELS; channel++) {
             let level = levels[channel];
             let seen = ((grey + saturation * (sums[channel] - grey)) - level.x) * level.y;
-            // Beyond the end of a row the last pixel is made once more.
+            // Beyond the end of a row the last pixel is computed again.
             y[((row * CHANNELS + channel) * dims.out_height + down) * dims.out_width + x] = select(0.0, seen, valid);
         }
     }

@@ -1,19 +1,21 @@
 // needs: grid, step, philox
-// y[row] = the image x[row] with its strokes thicker or thinner, and with noise; 0 for rows that are not valid.
-// x, y [batch, channels, height, width]. levels [channels]: what a channel has been divided by stands inverted in the second place.
+// y[row] = the image x[row] with thicker or thinner strokes, and with noise; 0 for masked rows.
+// x, y [batch, channels, height, width]. levels [channels]: the second component is 1 / the divisor of the channel's
+// normalisation.
 //
-// A pixel goes a part of the way to the largest or to the smallest of the 3x3 about it, the same part in all of the image. The
-// noise is the sum of a random word's four bytes, less its mean and over its deviation: nearly Gaussian, and the same on every
-// device, which no logarithm is. All draws are functions of seed, step and row: the same words as in src/ops/augment/roughen.rs.
+// A pixel moves towards the maximum or the minimum of the 3x3 pixels around it, by the same fraction in the whole image. The
+// noise is the sum of a random word's four bytes, minus its mean, divided by its standard deviation. This is nearly Gaussian
+// and the same on every device, which a logarithm is not. All random numbers depend only on seed, step and row, with the
+// same words as in src/ops/augment/roughen.rs.
 //
-// One invocation makes four neighbours of a row, which share the words.
+// One invocation computes four neighbouring pixels of a row, which share the random words.
 struct Dims {
     count: u32,    // invocations
     channels: u32,
     height: u32,
     width: u32,
     stroke: f32,
-    noise: f32,    // over the deviation of the sum of four bytes
+    noise: f32,    // divided by the standard deviation of the sum of four bytes
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -36,7 +38,7 @@ fn unit(word: u32) -> f32 {
     return f32(word >> 8u) * (1.0 / 16777216.0);
 }
 
-// The sum of a word's bytes, less its mean.
+// The sum of a word's bytes, minus its mean.
 fn bytes_of(word: u32) -> f32 {
     let pairs = (word & 0x00ff00ffu) + ((word >> 8u) & 0x00ff00ffu);
     return f32((pairs & 0xffffu) + (pairs >> 16u)) - 510.0;
@@ -58,7 +60,7 @@ fn main(invocation: Invocation) {
     let row = plane / dims.channels;
     let first = plane * dims.height * dims.width;
     let row_start = first + down * dims.width;
-    // What lies beyond the edge is the edge itself, which changes no largest and no smallest.
+    // Pixels beyond the edge repeat the edge, which changes no maximum and no minimum.
     let above = first + (max(down, 1u) - 1u) * dims.width;
     let under = first + min(down + 1u, dims.height - 1u) * dims.width;
 
@@ -70,7 +72,7 @@ fn main(invocation: Invocation) {
         words = words_of(FIRST_NOISE + index - row * (dims.channels * dims.height * strips), row);
     }
     for (var i = 0u; i < 4u; i++) {
-        // Beyond the end of a row the last pixel is made once more.
+        // Beyond the end of a row the last pixel is computed again.
         let column = min(left + i, dims.width - 1u);
         var value = x[row_start + column];
         if STROKE {

@@ -1,4 +1,4 @@
-// A number times a factor that is known when the network is built.
+// A number times a constant factor.
 fn scale(x: f32, factor: f32) -> f32 {
     return factor * x;
 }

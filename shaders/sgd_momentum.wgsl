@@ -26,7 +26,7 @@ fn main(invocation: Invocation) {
             return;
         }
     }
-    // A block may end in a gap, whose gradients are undefined: it stays as it is.
+    // A block can end in a gap. Its gradients are undefined, so its elements are left unchanged.
     let entry = blocks[index / 16u];
     let factors = groups[entry >> 8u];
     let place = 4u * (index % 16u) + vec4u(0u, 1u, 2u, 3u);

@@ -1,4 +1,4 @@
-// Logistic sigmoid, 1 / (1 + e^-x). Its derivative needs the result alone: y (1 - y).
+// Logistic sigmoid, 1 / (1 + e^-x). The derivative needs only the result: y (1 - y).
 fn sigmoid(x: f32) -> f32 {
     return 1.0 / (1.0 + exp(-x));
 }

@@ -1,4 +1,4 @@
-// x times its sigmoid, x / (1 + e^-x). The derivative, with s the sigmoid of x: s (1 + x (1 - s)).
+// x times its sigmoid, x / (1 + e^-x). With s = sigmoid(x), the derivative is s (1 + x (1 - s)).
 fn silu(x: f32) -> f32 {
     return x / (1.0 + exp(-x));
 }

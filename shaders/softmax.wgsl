@@ -1,5 +1,5 @@
 // needs: grid, softmax_row
-// Softmax of each row of x [rows, columns], or its logarithm. One invocation a row: the largest logit is subtracted
+// Softmax of each row of x [rows, columns], or its logarithm. One invocation for each row: the largest logit is subtracted
 // first, so that no exponential overflows.
 struct Dims {
     rows: u32,

@@ -1,4 +1,4 @@
-// Softplus, ln(1 + e^x), as max(x, 0) + ln(1 + e^-|x|), in which nothing overflows. The derivative is the sigmoid of x.
+// Softplus, ln(1 + e^x), computed as max(x, 0) + ln(1 + e^-|x|), which cannot overflow. The derivative is the sigmoid of x.
 fn softplus(x: f32) -> f32 {
     return max(x, 0.0) + log(1.0 + exp(-abs(x)));
 }

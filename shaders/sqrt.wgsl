@@ -1,4 +1,4 @@
-// Square root of a positive number; the derivative needs the result alone: 1 / (2 y).
+// Square root of a positive number; the derivative needs only the result: 1 / (2 y).
 fn square_root(x: f32) -> f32 {
     return sqrt(x);
 }

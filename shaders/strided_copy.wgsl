@@ -1,6 +1,6 @@
 // needs: grid
-// y[i] = x at a place that follows from the coordinates of i by one stride an axis: transposes and slices.
-// One invocation an element of y; six axes, the missing ones in front with size 1.
+// y[i] = x at an index that is the sum of i's coordinates, each times the stride of its axis: for transposes and slices.
+// One invocation for each element of y. There are always six axes; missing ones come first and have size 1.
 struct Dims {
     count: u32,
     offset: u32,

@@ -1,7 +1,7 @@
 // needs: grid
-// Sums over the middle axis of x [outer, reduced, inner], in order. With pieces > 1 the axis is cut into as many runs,
-// and y [outer, pieces, inner] holds a sum for each; a second dispatch adds those.
-// One invocation a sum. Neighbouring invocations read neighbouring columns when inner is large.
+// Sums over the middle axis of x [outer, reduced, inner], in order. With pieces > 1 the axis is split into that many
+// runs, and y [outer, pieces, inner] holds a sum for each. A second dispatch adds them.
+// One invocation for each sum. Neighbouring invocations read neighbouring columns when inner is large.
 struct Dims {
     outputs: u32, // outer * pieces * inner
     reduced: u32,

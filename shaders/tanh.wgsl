@@ -1,5 +1,6 @@
-// Hyperbolic tangent. WGSL's own overflows for large arguments on some drivers, so it is computed from e^-2|x|, which
-// cannot; near zero, where 1 - e^-2|x| would cancel, from the series. Its derivative needs the result alone: 1 - y^2.
+// Hyperbolic tangent. WGSL's built-in overflows for large arguments on some drivers, so this uses e^-2|x|, which cannot
+// overflow. Near zero, 1 - e^-2|x| would lose digits, so this uses the series. The derivative needs only the result:
+// 1 - y^2.
 fn hyperbolic_tangent(x: f32) -> f32 {
     let square = x * x;
     let series = x * (1.0 - square * (1.0 / 3.0 - square * (2.0 / 15.0)));

@@ -1,6 +1,7 @@
 // needs: grid, step
-// running = (1 - momentum) running + momentum value, one invocation a channel. With UNBIAS the value is a variance over n
-// numbers, the valid rows' pixels, and counts n / (n - 1) times. A batch without valid rows changes nothing.
+// Running statistics of batch norm: running = (1 - momentum) running + momentum value, one invocation for each channel. With
+// UNBIAS the value is a variance over n numbers (the valid rows' pixels) and is multiplied by n / (n - 1), as in PyTorch.
+// A batch without valid rows changes nothing.
 struct Dims {
     channels: u32,
     pixels: u32,

@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{gpunn_on_cpu as gpunn, is_refusal, text};
 use gpunn::formats::npy::{self, Npy};
 use gpunn::nn::Model;
-use gpunn::nn::models::Config;
+use gpunn::nn::models::ModelConfig;
 
 fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
     common::json(&gpunn(folder, &[args, &["--json"]].concat()))
@@ -22,39 +22,43 @@ fn number(value: &serde_json::Value, field: &str) -> f64 {
     value[field].as_f64().unwrap_or_else(|| panic!("{field} of {value}"))
 }
 
-fn built(config: Config, input: [usize; 3]) -> Model {
+fn built(config: ModelConfig, input: [usize; 3]) -> Model {
     config.build(input, 36).expect("a model")
 }
 
 #[test]
 fn bottlenecks_are_the_narrowest_layers() {
     let width = |model: &Model| model.bottleneck().map(|bottleneck| (bottleneck.encoder, bottleneck.width));
-    let with =
-        |hidden: &[usize]| built(Config { hidden: Some(hidden.to_vec()), ..Config::named("autoencoder") }, [1, 8, 8]);
+    let with = |hidden: &[usize]| {
+        built(ModelConfig { hidden: Some(hidden.to_vec()), ..ModelConfig::named("autoencoder") }, [1, 8, 8])
+    };
     // The first half: a flatten, then two linear layers, each with its activation.
     assert_eq!(width(&with(&[32, 32, 32])), Some((5, 32)));
     assert_eq!(width(&with(&[16, 4, 16])), Some((5, 4)));
     assert_eq!(width(&with(&[20, 8, 8])), Some((5, 8)));
     assert_eq!(width(&with(&[7])), Some((3, 7)));
-    assert_eq!(width(&built(Config::named("mlp"), [1, 8, 8])), None);
-    let none = Config { hidden: Some(Vec::new()), ..Config::named("autoencoder") };
+    assert_eq!(width(&built(ModelConfig::named("mlp"), [1, 8, 8])), None);
+    let none = ModelConfig { hidden: Some(Vec::new()), ..ModelConfig::named("autoencoder") };
     assert!(none.build([1, 8, 8], 36).expect_err("refused").to_string().contains("no bottleneck"));
 }
 
 #[test]
 fn the_convolutional_autoencoder_gives_images_of_any_size_back() {
-    let model = built(Config::named("autoencoder-conv"), [1, 32, 32]);
+    let model = built(ModelConfig::named("autoencoder-conv"), [1, 32, 32]);
     let shape = |name: &str| model.parameters().find(name).expect(name).shape.to_string();
     assert_eq!(shape("conv3.weight"), "128x64x3x3");
     assert_eq!((shape("encode.weight"), shape("decode.weight")), ("32x2048".into(), "2048x32".into()));
     assert_eq!(shape("deconv1.weight"), "32x1x3x3");
     assert_eq!(model.bottleneck().map(|bottleneck| bottleneck.width), Some(32));
     for input in [[1, 32, 32], [3, 33, 30], [1, 5, 1], [3, 28, 27]] {
-        let small =
-            Config { channels: Some(vec![4, 6, 8]), hidden: Some(vec![3]), ..Config::named("autoencoder-conv") };
+        let small = ModelConfig {
+            channels: Some(vec![4, 6, 8]),
+            hidden: Some(vec![3]),
+            ..ModelConfig::named("autoencoder-conv")
+        };
         assert_eq!(built(small, input).output(), [input.iter().product::<usize>()], "{input:?}");
     }
-    let two = Config { hidden: Some(vec![8, 8]), ..Config::named("autoencoder-conv") };
+    let two = ModelConfig { hidden: Some(vec![8, 8]), ..ModelConfig::named("autoencoder-conv") };
     assert!(two.build([1, 8, 8], 36).expect_err("refused").to_string().contains("[8, 8] was given"));
 }
 

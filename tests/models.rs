@@ -1,6 +1,6 @@
 //! The models: their parameters have PyTorch's names, and they learn.
 
-use gpunn::nn::models::Config;
+use gpunn::nn::models::ModelConfig;
 use gpunn::nn::{Model, ParameterLayout};
 
 /// The names and shapes of the parameters, in order.
@@ -8,7 +8,7 @@ fn listed(layout: &ParameterLayout) -> Vec<(String, String)> {
     layout.iter().map(|parameter| (parameter.name.clone(), parameter.shape.to_string())).collect()
 }
 
-fn built(config: Config, input: [usize; 3], classes: usize) -> Model {
+fn built(config: ModelConfig, input: [usize; 3], classes: usize) -> Model {
     config.build(input, classes).expect("a model")
 }
 
@@ -20,7 +20,7 @@ fn is(model: &Model, wanted: &[(&str, &str)]) {
 
 #[test]
 fn the_cnns_are_the_sources() {
-    let model = built(Config::named("cnn"), [1, 32, 32], 36);
+    let model = built(ModelConfig::named("cnn"), [1, 32, 32], 36);
     is(
         &model,
         &[
@@ -37,7 +37,7 @@ fn the_cnns_are_the_sources() {
         ],
     );
     assert_eq!(model.parameters().count(), 28_354);
-    let model = built(Config::named("cnn"), [3, 32, 32], 10);
+    let model = built(ModelConfig::named("cnn"), [3, 32, 32], 10);
     is(
         &model,
         &[
@@ -54,7 +54,7 @@ fn the_cnns_are_the_sources() {
         ],
     );
     assert_eq!(model.parameters().count(), 58_560);
-    let model = built(Config::named("cnn"), [3, 256, 256], 8);
+    let model = built(ModelConfig::named("cnn"), [3, 256, 256], 8);
     is(
         &model,
         &[
@@ -81,14 +81,14 @@ fn the_recipes_say_what_the_models_are_by_themselves() {
         [("nist36-cnn", [1, 32, 32], 36), ("cifar10-cnn", [3, 32, 32], 10), ("sun8-cnn", [3, 256, 256], 8)]
     {
         let recipe = gpunn::train::Recipe::find(name).expect("built in");
-        let (said, own) = (built(recipe.model, input, classes), built(Config::named("cnn"), input, classes));
+        let (said, own) = (built(recipe.model, input, classes), built(ModelConfig::named("cnn"), input, classes));
         assert_eq!(listed(said.parameters()), listed(own.parameters()), "{name}");
     }
 }
 
 #[test]
 fn a_resnet9_has_its_blocks_inside() {
-    let config = Config { channels: Some(vec![4, 8, 16, 32]), ..Config::named("resnet9") };
+    let config = ModelConfig { channels: Some(vec![4, 8, 16, 32]), ..ModelConfig::named("resnet9") };
     let model = built(config, [3, 32, 32], 10);
     let mut wanted = Vec::new();
     let mut conv = |outer: &str, number: usize, inputs: usize, outputs: usize| {
@@ -111,12 +111,12 @@ fn a_resnet9_has_its_blocks_inside() {
     assert_eq!(statistics[4], ("res2.bn1.running_mean".into(), "8".into()));
     assert_eq!(statistics[5], ("res2.bn1.running_var".into(), "8".into()));
     // The number of parameters of the original network.
-    assert_eq!(built(Config::named("resnet9"), [3, 32, 32], 10).parameters().count(), 6_573_120);
+    assert_eq!(built(ModelConfig::named("resnet9"), [3, 32, 32], 10).parameters().count(), 6_573_120);
 }
 
 #[test]
 fn a_small_resnet18_has_the_names_and_the_size_of_torchvisions() {
-    let model = built(Config::named("resnet18-small"), [3, 32, 32], 10);
+    let model = built(ModelConfig::named("resnet18-small"), [3, 32, 32], 10);
     let names: Vec<String> = listed(model.parameters()).into_iter().map(|(name, _)| name).collect();
     let mut wanted: Vec<String> = ["conv1.weight", "bn1.weight", "bn1.bias"].map(String::from).to_vec();
     for (stage, block) in (1..=4).flat_map(|stage| [(stage, 0), (stage, 1)]) {
@@ -138,7 +138,7 @@ fn a_small_resnet18_has_the_names_and_the_size_of_torchvisions() {
 
 #[test]
 fn a_summary_counts_what_stands_inside() {
-    let model = built(Config::named("resnet18-small"), [3, 32, 32], 10);
+    let model = built(ModelConfig::named("resnet18-small"), [3, 32, 32], 10);
     let lines = model.describe().expect("lines");
     let line = |name: &str| lines.iter().find(|line| line.name == name).unwrap_or_else(|| panic!("no {name}"));
     assert_eq!(line("conv1").output, [64, 32, 32]);
@@ -155,28 +155,28 @@ fn a_summary_counts_what_stands_inside() {
 #[test]
 fn fields_that_a_model_does_not_have_are_refused() {
     let wrong = [
-        (Config { channels: Some(vec![8]), ..Config::named("mlp") }, "The model mlp has no `channels`"),
-        (Config { hidden: Some(vec![8]), ..Config::named("resnet9") }, "The model resnet9 has no `hidden`"),
-        (Config { kernel: Some(3), ..Config::named("resnet18-small") }, "has no `kernel`"),
-        (Config { dropout: 0.5, ..Config::named("autoencoder") }, "has no `dropout`"),
-        (Config { channels: Some(vec![8, 8]), ..Config::named("resnet9") }, "takes 4 numbers of channels"),
-        (Config { channels: Some(vec![8, 0]), ..Config::named("cnn") }, "'conv2'"),
-        (Config { kernel: Some(40), ..Config::named("cnn") }, "'conv1'"),
-        (Config { dropout: 1.0, ..Config::named("cnn") }, "from 0 to below 1"),
-        (Config::named("resnet"), "did you mean `resnet9`"),
+        (ModelConfig { channels: Some(vec![8]), ..ModelConfig::named("mlp") }, "The model mlp has no `channels`"),
+        (ModelConfig { hidden: Some(vec![8]), ..ModelConfig::named("resnet9") }, "The model resnet9 has no `hidden`"),
+        (ModelConfig { kernel: Some(3), ..ModelConfig::named("resnet18-small") }, "has no `kernel`"),
+        (ModelConfig { dropout: 0.5, ..ModelConfig::named("autoencoder") }, "has no `dropout`"),
+        (ModelConfig { channels: Some(vec![8, 8]), ..ModelConfig::named("resnet9") }, "takes 4 numbers of channels"),
+        (ModelConfig { channels: Some(vec![8, 0]), ..ModelConfig::named("cnn") }, "'conv2'"),
+        (ModelConfig { kernel: Some(40), ..ModelConfig::named("cnn") }, "'conv1'"),
+        (ModelConfig { dropout: 1.0, ..ModelConfig::named("cnn") }, "from 0 to below 1"),
+        (ModelConfig::named("resnet"), "did you mean `resnet9`"),
     ];
     for (config, part) in wrong {
         let sentence = config.build([3, 32, 32], 10).expect_err("refused").to_string();
         assert!(sentence.contains(part), "{sentence}");
     }
     // An image that is too small for three pools.
-    let sentence = Config::named("cnn").build([1, 12, 12], 10).expect_err("refused").to_string();
+    let sentence = ModelConfig::named("cnn").build([1, 12, 12], 10).expect_err("refused").to_string();
     assert!(sentence.contains("'conv3'") && sentence.contains("reaches over 3 pixels"), "{sentence}");
 }
 
 #[test]
 fn an_airbench_has_the_layers_and_the_size_of_the_original() {
-    let model = built(Config::named("airbench"), [3, 32, 32], 10);
+    let model = built(ModelConfig::named("airbench"), [3, 32, 32], 10);
     let mut wanted = vec![("whiten.weight".to_owned(), "24x3x2x2".to_owned()), ("whiten.bias".into(), "24".into())];
     for (block, inputs, outputs) in [(1, 24, 64), (2, 64, 256), (3, 256, 256)] {
         for (conv, inputs) in [(1, inputs), (2, outputs)] {
@@ -191,7 +191,10 @@ fn an_airbench_has_the_layers_and_the_size_of_the_original() {
     assert_eq!(model.parameters().count(), 1_972_792);
     let frozen = model.parameters().iter().filter(|parameter| model.parameters().is_frozen(parameter));
     assert_eq!(frozen.map(|parameter| parameter.shape.elements()).sum::<usize>(), 288 + 2 * (64 + 256 + 256));
-    assert!(model.is_prepared() && !built(Config::named("cnn"), [3, 32, 32], 10).is_prepared());
-    let sentence = Config::named("airbench").build([3, 8, 8], 10).expect_err("too small").to_string();
+    assert!(
+        model.is_initialised_from_images()
+            && !built(ModelConfig::named("cnn"), [3, 32, 32], 10).is_initialised_from_images()
+    );
+    let sentence = ModelConfig::named("airbench").build([3, 8, 8], 10).expect_err("too small").to_string();
     assert!(sentence.contains("block"), "{sentence}");
 }

@@ -37,7 +37,7 @@ fn wrong_networks_are_refused_with_a_sentence_and_leave_nothing() {
         ("kernel = 3\n", "kernel = 3\ngroups = 5\n", 1, "5 groups do not divide 3 input and 16 output channels"),
         ("kernel = 1, stride = 2", "kernel = 1", 1, "its layers give 32x8x8, but 32x16x16"),
         ("kind = \"classes\"", "kind = \"linear\"\noutputs = 7", 1, "ends with 7, but there are 10 classes"),
-        ("kind = \"global-average-pool\"", "kind = \"relu\"", 1, "put a flatten before it"),
+        ("kind = \"global-average-pool\"", "kind = \"relu\"", 1, "put a flatten layer before it"),
         ("outputs = 16", "outputs = 0", 1, "at least one output"),
         ("outputs = 16", "outputs = -3", 2, "layer 1: `conv2d`"),
         ("outputs = 16", "outputs = 99999999999", 1, "may have 65536 at most"),

@@ -9,7 +9,7 @@ use common::{gpunn, is_refusal, text, training};
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::formats::tensors::{self, TensorEntry, TensorFile, TensorValues};
 use gpunn::nn::Unfreeze;
-use gpunn::nn::models::{self, Config};
+use gpunn::nn::models::{self, ModelConfig};
 use gpunn::runs::weights;
 use gpunn::train::{Recipe, Trainer, TrainerOptions};
 use gpunn::{Engine, Error};
@@ -26,7 +26,7 @@ fn file(header: &str, bytes: usize) -> Vec<u8> {
 
 /// A file with the initial weights of a model for ImageNet images.
 fn of_model(name: &str, classes: usize) -> Vec<u8> {
-    let model = Config::named(name).build([3, 224, 224], classes).expect("a model");
+    let model = ModelConfig::named(name).build([3, 224, 224], classes).expect("a model");
     let parameters = model.parameters();
     let kept = parameters.initial_weights(3);
     let mut all = BTreeMap::new();
@@ -188,7 +188,7 @@ fn recipe(model: &str, pretrained: Option<&str>, unfreeze: Option<Unfreeze>) -> 
     let mut recipe = Recipe::find("flowers17-squeezenet").expect("a recipe");
     recipe.augment = None;
     (recipe.training.batch_size, recipe.training.epochs) = (3, 2);
-    recipe.model = Config { pretrained: pretrained.map(Into::into), unfreeze, ..Config::named(model) };
+    recipe.model = ModelConfig { pretrained: pretrained.map(Into::into), unfreeze, ..ModelConfig::named(model) };
     recipe
 }
 
@@ -381,7 +381,7 @@ fn folders_and_images_that_cannot_be_trained_on_are_sentences() {
 
 #[test]
 fn every_twin_says_where_its_weights_lie_and_is_known_by_them() {
-    for name in models::twins() {
+    for name in models::torchvision_models() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), of_model(name, 5)).expect("written");
         let file = TensorFile::open(file.path()).expect("opened");

@@ -3,7 +3,7 @@
 
 use gpunn::Engine;
 use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
-use gpunn::nn::models::Config;
+use gpunn::nn::models::ModelConfig;
 use gpunn::ops::table::TABLE;
 use gpunn::train::{Recipe, Trainer, TrainerOptions};
 
@@ -54,7 +54,8 @@ fn any_number_of_threads_trains_the_same_network() {
     recipe.data.limit_train = Some(180);
     recipe.training.batch_size = 36;
     let dataset = recipe.load_data(None).expect("embedded");
-    let channels = |name: &str, channels: &[usize]| Config { channels: Some(channels.to_vec()), ..Config::named(name) };
+    let channels =
+        |name: &str, channels: &[usize]| ModelConfig { channels: Some(channels.to_vec()), ..ModelConfig::named(name) };
     for model in [channels("cnn", &[8, 16]), channels("resnet9", &[8, 16, 16, 32])] {
         let name = model.name.clone();
         let recipe = Recipe { model, ..recipe.clone() };

@@ -1,5 +1,5 @@
-// The sizes of a convolution, for the kernels that read its operands as they stand. A tap is one weight of the kernel: an
-// offset (ky, kx) at which it meets a pixel of the image.
+// The sizes of a convolution, for kernels that read operands that are not packed. A tap is one weight of the kernel: an
+// offset (ky, kx), at which it is multiplied by a pixel of the image.
 struct Dims {
     batch: u32,
     in_channels: u32,

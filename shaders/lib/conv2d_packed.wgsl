@@ -27,8 +27,8 @@ struct Dims {
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-// Y's four numbers from `index` on, of which `count` exist. Where all rows are whole vectors the host puts a Y of vec4f and
-// its functions in the place of these (in_vectors in src/ops/software/conv2d).
+// Four numbers of Y from `index` on, of which `count` exist. If all rows are whole vectors, the host replaces these functions
+// and Y by versions for vec4f (in_vectors in src/ops/software/conv2d).
 fn load_y(index: u32, count: u32) -> vec4f {
     let last = index + min(count, 4u) - 1u;
     return vec4f(y[index], y[min(index + 1u, last)], y[min(index + 2u, last)], y[min(index + 3u, last)]);

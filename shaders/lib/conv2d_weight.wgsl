@@ -5,7 +5,7 @@ struct Dims {
     lines: u32,         // rows of all images
     share: u32,         // lines of a split
     splits: u32,
-    adds: u32,          // 1: to what stands in SUMS, which are otherwise begun
+    adds: u32,          // 1: add to SUMS; 0: overwrite SUMS
     quads: u32,         // groups of four taps
     groups: u32,
     outputs: u32,       // of a group
@@ -24,7 +24,7 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> d_y: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> sums: array<vec4f>;
 
-// Where what a tap of a group meets begins in an image of X.
+// The first index in an image of X of the numbers that a tap of a group is multiplied by.
 fn begin(tap: u32, plane: u32) -> u32 {
     let kx = tap % dims.kernel_width;
     let ky = (tap / dims.kernel_width) % dims.kernel_height;

@@ -1,6 +1,6 @@
-// Where an invocation stands in a grid whose workgroups are folded over x and y. An entry point takes it as its argument and
-// hands on its fields, never the whole: in HLSL the number of workgroups is no input of the shader, and naga puts in what
-// stands for it only where the entry point itself reads the field.
+// The position of an invocation in a grid whose workgroups are folded over x and y. An entry point takes it as its argument
+// and passes on its fields, never the whole struct. The reason: HLSL has no shader input for the number of workgroups, and
+// naga adds a replacement only if the entry point itself reads the field.
 struct Invocation {
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,

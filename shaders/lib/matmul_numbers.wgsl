@@ -17,7 +17,7 @@ struct Dims {
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-// One element of A, zero for steps of k beyond the end. Beyond the edge of Y the last row is read again.
+// One element of A. It is zero for steps of k beyond the end. Beyond the edge of Y the last row is read again.
 fn element_a(row: u32, k: u32) -> f32 {
     let r = select(row, min(row, dims.rows - 1u), EDGES);
     let step = select(k, min(k, dims.depth - 1u), EDGES);
@@ -25,7 +25,7 @@ fn element_a(row: u32, k: u32) -> f32 {
     return select(value, 0.0, EDGES && k >= dims.depth);
 }
 
-// One element of B. A step of k beyond the end meets a zero of A; it only has to be a place that may be read.
+// One element of B. For a step of k beyond the end, A is zero, so that any valid index will do.
 fn element_b(k: u32, column: u32) -> f32 {
     let c = select(column, min(column, dims.columns - 1u), EDGES);
     let step = select(k, min(k, dims.depth - 1u), EDGES);

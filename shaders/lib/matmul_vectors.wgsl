@@ -21,7 +21,7 @@ fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 fn load_b(k: u32, column: u32) -> mat4x4f {
     if (!TRANSPOSE_B) {
         let c = select(column, min(column, dims.columns - 4u), EDGES);
-        // A step beyond the end meets a zero of A; it only has to be a place that may be read.
+        // For a step beyond the end, A is zero, so that any valid index will do.
         let last = select(k + 3u, dims.depth - 1u, EDGES && TRANSPOSE_A);
         return mat4x4f(
             b[((k * dims.columns) + c) >> 2u],

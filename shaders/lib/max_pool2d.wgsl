@@ -1,13 +1,13 @@
 // needs: pool2d
-// The window of a max-pool, and where its taps meet the image.
+// The window of a max-pool, and the positions of its taps in the image.
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 
 const HEIGHT: u32 = 2u;      // of the window
 const WIDTH: u32 = 2u;
 const INSIDE: bool = false;  // whether no window reaches outside the image
 
-// A tap is the place of one pixel of a window. Along one axis it is moved to the image's nearest pixel where it is outside:
-// that pixel is under the window as well, so that meeting it twice changes no maximum, and padding needs no value of its own.
+// A tap is the position of one pixel of a window. A tap outside the image is moved to the nearest pixel of the image along
+// each axis. That pixel is in the window too, so the maximum does not change, and padding needs no value.
 fn nearest(place: u32, padding: u32, length: u32) -> u32 {
     if INSIDE {
         return place;
@@ -15,8 +15,8 @@ fn nearest(place: u32, padding: u32, length: u32) -> u32 {
     return clamp(place, padding, padding + length - 1u) - padding;
 }
 
-// The largest pixel of the window at a place in Y, whose plane's rows in X begin at row `plane`, of equal ones the first: its
-// index in X.
+// The index in X of the largest pixel (the first of equal ones) of the window at a position in Y. The plane's rows in X begin
+// at row `plane`.
 fn winner_of(plane: u32, at: Place) -> u32 {
     var winner = (plane + nearest(at.row * dims.stride_y, dims.padding_y, dims.height)) * dims.width
         + nearest(at.column * dims.stride_x, dims.padding_x, dims.width);

@@ -1,5 +1,6 @@
-// Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011): four random words that depend on a counter and a key and on nothing
-// else, so that any element of any step can be drawn by itself. The same as `random::philox` in Rust.
+// Philox4x32-10 (Salmon, Moraes, Dror, Shaw 2011), a counter-based random number generator: four random words that depend
+// only on a counter and a key. So the number of any element in any step can be computed directly. The same as
+// `random::philox` in Rust.
 
 // The high half of a 32 x 32 bit product, from 16-bit halves: WGSL has no 64-bit integers.
 fn multiply_high(a: u32, b: u32) -> u32 {

@@ -12,7 +12,8 @@ struct Dims {
 }
 @group(0) @binding(0) var<uniform> dims: Dims;
 
-// Where an element of planes of so many rows and columns stands. Division is slow: two of them, and the remainders from these.
+// The position of an element in planes of `rows` x `columns`. Division is slow, so there are only two, and the remainders
+// are computed from them.
 struct Place {
     number: u32, // of the plane
     row: u32,

@@ -1,4 +1,4 @@
-// The sums by row that softmax and cross-entropy are made of: over logits X [rows, columns], one invocation a row.
+// The sums of each row for softmax and cross-entropy, over logits X [rows, columns]. One invocation for each row.
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 
 struct SoftmaxRow {
@@ -6,7 +6,7 @@ struct SoftmaxRow {
     sum: f32,     // of the exponentials of all logits less the largest
 }
 
-// Of the row whose elements are those from `first` to before `last`.
+// The sums of the row with the elements `first..last`.
 fn softmax_row(first: u32, last: u32) -> SoftmaxRow {
     var largest = x[first];
     for (var i = first + 1u; i < last; i++) {

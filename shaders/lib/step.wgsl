@@ -1,9 +1,9 @@
-// The numbers that differ from step to step: a row of a table that is uploaded once an epoch, bound with a dynamic
-// offset. The same as `ops::Step` in Rust.
+// The numbers that change with each step: a row of a table that is uploaded once an epoch and bound with a dynamic offset.
+// The same as `ops::Step` in Rust.
 struct Step {
     number: u32,          // counted over the whole run
     first: u32,           // where this batch begins in the list of rows
-    valid: u32,           // rows of the batch that are real
+    valid: u32,           // rows of the batch that are not masked
     epoch: u32,
     seed_low: u32,
     seed_high: u32,

@@ -1,4 +1,4 @@
-// What each lane of a subgroup of 8 has, in every lane: one shuffle of a register each.
+// The values of all 8 lanes of a subgroup, in every lane. Each value costs one shuffle of a register.
 fn in_every_lane(own: vec4f) -> array<vec4f, 8> {
     return array<vec4f, 8>(
         subgroupBroadcast(own, 0u),

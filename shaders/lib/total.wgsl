@@ -1,4 +1,4 @@
-// The sum of one number a lane over a workgroup of 64, in pairs: the same order on every device.
+// The sum over a workgroup of 64 lanes with one number each, in pairs. The order is the same on every device.
 var<workgroup> lane_sums: array<f32, 64>;
 
 fn workgroup_total(local: u32, value: f32) -> f32 {

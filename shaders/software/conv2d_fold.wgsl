@@ -1,14 +1,14 @@
 // needs: grid
-// Folds what each tap gives for each output of a convolution back into the image that the taps met: the second half of the
-// gradient by the image where the stride is above 1. The first half is a product of matrices that wastes nothing on
-// pixels that no tap meets.
+// Sums the products of all taps and outputs of a convolution into the image (PyTorch's `fold`): the second step of the
+// gradient by the image for a stride above 1. The first step is a matrix product, which does no work for pixels without
+// a tap.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
-// Shapes: TAPS is [images, in_channels, kernel_height, kernel_width, pitch], a row of it `rows` x `columns` outputs, filled
-// up; DX is [batch, in_channels, height, width], of which this computes the images from `first` on.
+// Shapes: TAPS is [images, in_channels, kernel_height, kernel_width, pitch], a row of it is `rows` x `columns` outputs and
+// padding; DX is [batch, in_channels, height, width], of which this computes the images from `first` on.
 //
-// Division of work: one invocation a pixel of DX, which gathers from every output that it was part of: the same taps, in
-// the same order, as conv2d_backward_input.wgsl.
+// Division of work: one invocation for each pixel of DX. It sums over all outputs that read the pixel, with the same taps in
+// the same order as conv2d_backward_input.wgsl.
 
 struct Dims {
     first: u32,       // image of DX

@@ -1,15 +1,16 @@
 // needs: grid
-// Copies images into the layout that the packed convolution kernels read: every number that a tap meets stands in a row
-// of vec4s that begins where the outputs begin, so that those kernels load whole vectors and ask no edge for leave.
+// Copies images into the layout of the packed convolution kernels. For each tap, the numbers that it is multiplied by are in
+// rows of vec4s that begin at the first output. So those kernels load whole vectors and need no checks at the edges.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
 // Shapes: X is [batch, channels, height, width]; PACKED is [images, channels, kernel_width, rows, 4 * vectors], of the
 // images from `first` on. Row r of it is row r - padding_y of X; its column i under tap kx is column
-// i * stride_x + kx * dilation_x - padding_x. Outside X, and beyond the last column of the output, stands zero.
+// i * stride_x + kx * dilation_x - padding_x. Elements outside X and beyond the last column of the
+// output are zero.
 //
-// Division of work: an invocation packs one row of one channel, for all kx. A division costs as much as several loads on a
-// software rasteriser, so an invocation has few of them. Where a step of kx is a step to the next column, three of the four
-// numbers of a vector are those of the tap before.
+// Division of work: an invocation packs one row of one channel, for all kx. On a software rasteriser a division costs as much
+// as several loads, so an invocation does few divisions. If the next kx is the next column, three of the four numbers of a
+// vector are those of the previous tap.
 
 struct Dims {
     first: u32,    // image
@@ -31,7 +32,7 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> packed: array<vec4f>;
 
-// Left of the image `column` wraps around and is as much outside as right of it.
+// Left of the image, `column` wraps around to a large number, which is outside too.
 fn pixel(row_start: u32, column: u32, inside: bool) -> f32 {
     let value = x[row_start + min(column, dims.width - 1u)];
     return select(0.0, value, inside && column < dims.width);

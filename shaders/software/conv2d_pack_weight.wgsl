@@ -1,15 +1,15 @@
 // needs: grid
-// Copies the weight of a convolution into the layout that the packed kernels read: for eight output channels side by side,
-// four steps each of the sum.
+// Copies the weight of a convolution into the layout of the packed kernels: for each of eight neighbouring output channels,
+// four steps of the sum.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
-// Shapes: PACKED is [groups, blocks, kernel_height, steps / 4, 8 outputs, 4 steps]. A step stands for an input channel and
-// a tap across: channel * kernel_width + kx, from 0 to channels * kernel_width; the steps are filled up to a multiple of
-// four with zeros, and so are the outputs of a group to whole blocks.
-// W's element for (group, output, channel, ky, kx) stands at offset + group * by_group + output * by_output + ...; the
-// factors, in two's complement, are also how a kernel is flipped or its input and output channels are exchanged.
+// Shapes: PACKED is [groups, blocks, kernel_height, steps / 4, 8 outputs, 4 steps]. A step is an input channel and a
+// tap kx, with the number channel * kernel_width + kx. Steps are padded with zeros to a multiple of four, and the outputs
+// of a group to whole blocks.
+// W's element for (group, output, channel, ky, kx) is at offset + group * by_group + output * by_output + ... With
+// other factors, which may be negative (two's complement), the kernel is flipped, or input and output channels are swapped.
 //
-// Division of work: one invocation a vec4.
+// Division of work: one invocation for each vec4.
 
 struct Dims {
     count: u32,         // vec4s in all

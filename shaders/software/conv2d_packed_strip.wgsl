@@ -2,21 +2,21 @@
 // Convolution from packed operands, for software rasterisers without subgroups of a known size.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
-// Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what stands where), W is
+// Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (layout: see conv2d_pack_image.wgsl), W is
 // [groups, blocks, kernel_height, quads, 8 outputs, 4 steps] (conv2d_pack_weight.wgsl), with whole tiles of blocks; Y is
 // [batch, groups, outputs, rows, columns], of which this computes the images from
-// `first_y` on. A step is an input channel
-// and a tap across; any stride, padding and dilation across is in the packing.
+// `first_y` on. A step is an input channel and a tap kx. Packing
+// has already applied the horizontal stride, padding and dilation.
 // Needs: nothing beyond WebGPU's defaults.
 // X, W, Y and `Dims` are declared in lib/conv2d_packed.wgsl.
 //
 // Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS pixels, counted over rows and
-// images. The lanes of a workgroup stand LANES_DOWN over the channels and LANES_ACROSS over the pixels; a lane's next
-// vec4 of pixels is LANES_ACROSS further. Workgroups with the same pixels stand side by side.
+// images. The lanes of a workgroup are arranged LANES_DOWN along the channels and LANES_ACROSS along the pixels; a lane's next
+// vec4 of pixels is LANES_ACROSS further. Workgroups with the same pixels are neighbours.
 //
-// The idea is that of matmul_strip.wgsl, which see: vec4 loads, each number used as often as a lane's tile allows, four
-// steps innermost. What makes a convolution of it is where a step's pixels stand: `ky` moves down a row, and a step moves to
-// the next plane. 32 loads feed 1024 multiply-adds.
+// The idea is explained in matmul_strip.wgsl: vec4 loads, each number used as often as a lane's tile allows, four steps
+// innermost. The difference to a matrix product is the position of a step's pixels: `ky` moves down a row, and a step moves
+// to the next plane. 32 loads are enough for 1024 multiply-adds.
 
 const ROW_VECTORS: u32 = 4u; // groups of 4 output channels a lane computes
 const COLUMN_VECTORS: u32 = 4u; // vec4s of pixels a lane computes
@@ -37,7 +37,7 @@ fn main(invocation: Invocation) {
         return; // beyond the last output, or the end of a folded grid
     }
 
-    // Where a lane's pixels begin in X and in Y. Beyond the last pixel it is read again, and nothing is stored.
+    // The first index of a lane's pixels in X and in Y. Beyond the last pixel, that pixel is read again, and nothing is stored.
     let plane = dims.packed_rows * dims.vectors;
     var base: array<u32, COLUMN_VECTORS>;
     var to: array<u32, COLUMN_VECTORS>;
@@ -56,7 +56,7 @@ fn main(invocation: Invocation) {
         count[v] = select(0u, dims.columns - (4u * vec_index), pixel < dims.pixels);
     }
     let block_quads = dims.kernel_height * dims.quads;
-    // A vec4 of W stands for an output; those of eight outputs stand side by side, then come the steps.
+    // A vec4 of W belongs to one output. The vec4s of eight outputs are neighbours; the next steps follow.
     let tile_blocks = (LANES_DOWN * ROW_VECTORS) / 2u;
     let first_of_w = (channel_group * dims.tiles * tile_blocks * 8u) + first_output;
 
@@ -64,7 +64,7 @@ fn main(invocation: Invocation) {
     for (var ky = 0u; ky < dims.kernel_height; ky++) {
         let down = ky * dims.dilation_y * dims.vectors;
         for (var quad = 0u; quad < dims.quads; quad++) {
-            // Steps beyond the last meet a zero of W; they only have to be a place that may be read.
+            // For steps beyond the last, W is zero, so that any valid index will do.
             let s0 = (4u * quad * plane) + down;
             let s1 = (min((4u * quad) + 1u, dims.steps - 1u) * plane) + down;
             let s2 = (min((4u * quad) + 2u, dims.steps - 1u) * plane) + down;
@@ -101,8 +101,8 @@ fn main(invocation: Invocation) {
     if (!EPILOGUE) {
         return;
     }
-    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
-    // registers have no index; there the epilogue would be compiled once for each output.
+    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
+    // because registers have no index; there the epilogue would be compiled once for each output.
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
         if (count[v] > 0u) {
             for (var out_channel = 0u; out_channel < outputs; out_channel++) {

@@ -2,21 +2,21 @@
 // Convolution from packed operands, for software rasterisers whose subgroup is exactly 8 lanes wide (lavapipe).
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
-// Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what stands where), W is
+// Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (layout: see conv2d_pack_image.wgsl), W is
 // [groups, blocks, kernel_height, quads, 8 outputs, 4 steps] (conv2d_pack_weight.wgsl), with whole tiles of blocks; Y is
 // [batch, groups, outputs, rows, columns], of which this computes the images from
-// `first_y` on. A step is an input channel
-// and a tap across; any stride, padding and dilation across is in the packing.
+// `first_y` on. A step is an input channel and a tap kx. Packing
+// has already applied the horizontal stride, padding and dilation.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
 // X, W, Y and `Dims` are declared in lib/conv2d_packed.wgsl.
 //
 // Division of work: a workgroup is one subgroup and computes 8 * ROW_BLOCKS output channels of 32 * COLUMN_VECTORS pixels.
-// Each lane holds all channels of the tile, and of the pixels the COLUMN_VECTORS groups of four side by side that are 8
-// groups apart, counted over rows and images. Workgroups with the same pixels stand side by side.
+// Each lane holds all channels of the tile. Of the pixels it holds COLUMN_VECTORS groups of four neighbours; its groups are
+// 8 groups apart, counted over rows and images. Workgroups with the same pixels are neighbours.
 //
-// The idea is that of matmul_subgroup.wgsl, which see: each vec4 of W is loaded by one lane and handed to all by
-// subgroupBroadcast, and four steps are innermost. What makes a convolution of it is where a step's pixels stand: `ky` moves
-// down a row, and a step moves to the next plane. 12 loads feed 1024 multiply-adds.
+// The idea is explained in matmul_subgroup.wgsl: one lane loads each vec4 of W, subgroupBroadcast passes it to all lanes, and
+// four steps are innermost. The difference to a matrix product is the position of a step's pixels: `ky` moves down a row,
+// and a step moves to the next plane. 12 loads are enough for 1024 multiply-adds.
 
 const ROW_BLOCKS: u32 = 4u; // a block is 8 output channels: one for each lane that loads
 const COLUMN_VECTORS: u32 = 2u; // vec4s of pixels a lane computes
@@ -34,7 +34,7 @@ fn main(invocation: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
         return; // beyond the end of a folded grid
     }
 
-    // Where a lane's pixels begin in X and in Y. Beyond the last pixel it is read again, and nothing is stored.
+    // The first index of a lane's pixels in X and in Y. Beyond the last pixel, that pixel is read again, and nothing is stored.
     let plane = dims.packed_rows * dims.vectors;
     var base: array<u32, COLUMN_VECTORS>;
     var to: array<u32, COLUMN_VECTORS>;
@@ -59,7 +59,7 @@ fn main(invocation: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
     for (var ky = 0u; ky < dims.kernel_height; ky++) {
         let down = ky * dims.dilation_y * dims.vectors;
         for (var quad = 0u; quad < dims.quads; quad++) {
-            // Steps beyond the last meet a zero of W; they only have to be a place that may be read.
+            // For steps beyond the last, W is zero, so that any valid index will do.
             let s0 = (4u * quad * plane) + down;
             let s1 = (min((4u * quad) + 1u, dims.steps - 1u) * plane) + down;
             let s2 = (min((4u * quad) + 2u, dims.steps - 1u) * plane) + down;
@@ -95,8 +95,8 @@ fn main(invocation: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
     if (!EPILOGUE) {
         return;
     }
-    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
-    // registers have no index; there the epilogue would be compiled once for each output.
+    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
+    // because registers have no index; there the epilogue would be compiled once for each output.
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
         if (count[v] > 0u) {
             for (var out_channel = 0u; out_channel < outputs; out_channel++) {

@@ -3,23 +3,24 @@
 // lanes wide (lavapipe).
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
-// Shapes: X is [images, groups, inputs, kernel_width, packed_rows, 4 * vectors] (conv2d_pack_image.wgsl says what
-// stands where), DY is [batch, groups, outputs, rows, 4 * vectors], with zeros beyond the last column, SUMS is
+// Shapes: X is [images, groups, inputs, kernel_width, packed_rows, 4 * vectors] (layout: see
+// conv2d_pack_image.wgsl), DY is [batch, groups, outputs, rows, 4 * vectors], with zeros beyond the last column, SUMS is
 // [splits, groups, outputs, 4 * quads], where a row holds the taps [inputs, kernel_height, kernel_width], filled up. The
 // images are those from `first_x` and from `first_y` on.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
 // X, DY, SUMS and `Dims` are declared in lib/conv2d_weight.wgsl.
 //
-// A matrix product of DY, with an output channel a row and a pixel a column, and the transpose of what each tap meets: few
-// outputs, each a sum over all pixels of all images. Their rows are split over `splits` workgroups, whose sums are added
-// in order by conv2d_sum_splits.wgsl; with `adds` a workgroup goes on from the sums of the images before.
+// A matrix product. In the left matrix, DY, a row is an output channel and a column is a pixel. In the right matrix a row is a
+// pixel and a column is a tap; an element is the number of X that the tap is multiplied by. There are few outputs, each a
+// sum over all pixels of all images. The images' rows are split over `splits` workgroups, and conv2d_sum_splits.wgsl adds
+// their sums in order. With `adds` a workgroup continues from the sums of the images before.
 //
 // Division of work: a workgroup is one subgroup and computes 8 * ROW_BLOCKS output channels of 32 * COLUMN_VECTORS taps for
-// its share of the rows. Each lane holds all channels of the tile, and of the taps the COLUMN_VECTORS groups of four
-// that begin at 4 * lane, 32 further, and so on.
+// its share of the rows. Each lane holds all channels of the tile. Of the taps it holds COLUMN_VECTORS groups of four,
+// which begin at 4 * lane, at 4 * lane + 32, and so on.
 //
-// The idea is that of matmul_subgroup.wgsl, which see. Both operands run along the sum, four pixels of a row a load; the
-// taps' vectors are transposed in registers.
+// The idea is explained in matmul_subgroup.wgsl. Both operands are contiguous along the sum; a load is four pixels of a row.
+// The taps' vectors are transposed in registers.
 
 const ROW_BLOCKS: u32 = 4u; // a block is 8 output channels: one for each lane that loads
 const COLUMN_VECTORS: u32 = 2u; // groups of four taps a lane computes
@@ -67,7 +68,7 @@ fn main(invocation: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
             }
         }
     }
-    // On Mesa's software rasteriser all loops of an invocation together run 65,535 times at most, and then end silently: the
+    // On Mesa's software rasteriser, all loops of an invocation together run at most 65,535 times and then end silently. The
     // host keeps a split well below that.
     let end = min((split + 1u) * dims.share, dims.lines);
     for (var row_index = split * dims.share; row_index < end; row_index++) {

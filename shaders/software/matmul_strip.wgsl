@@ -9,10 +9,10 @@
 // A, B, Y and `Dims` are declared in lib/matmul_vectors.wgsl.
 //
 // Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup
-// stand LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
+// are arranged LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
 // rows and 4 * COLUMN_VECTORS * LANES_ACROSS columns. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
 //
-// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// The idea: on a software rasteriser a load instruction costs as much as about thirty multiply-adds, whatever its
 // width, because it becomes a loop over the lanes. So loads are vec4, and each number is used as often as the tile
 // allows: for four steps of k, 4 * (ROW_VECTORS + COLUMN_VECTORS) loads feed 64 * ROW_VECTORS * COLUMN_VECTORS
 // multiply-adds, 32 per load with 4 x 4 blocks. Each operand is handled in blocks of 4 x 4: reading a transposed
@@ -24,7 +24,7 @@ const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along N
 const LANES_DOWN: u32 = 2u; // lanes of a workgroup along M
 
 // Beyond the edges the last valid rows and columns are read again (their sums are never stored), and steps of k beyond
-// the end count as zero in A. Such steps exist only where neither vec4 runs along k.
+// the end count as zero in A. Such steps exist only if neither vec4 runs along k.
 const DEPTH_EDGE: bool = EDGES && TRANSPOSE_A && !TRANSPOSE_B;
 
 // 4 rows x 4 steps of A from (row, k) on: column i of the result is row + i.
@@ -57,7 +57,7 @@ fn load_a(row: u32, k: u32) -> mat4x4f {
 @compute @workgroup_size(LANES_ACROSS * LANES_DOWN)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let first_row = ((group.y * LANES_DOWN) + (lane / LANES_ACROSS)) * (4u * ROW_VECTORS);
-    // Lanes side by side hold neighbouring vec4s, so that together they read whole cache lines; a lane's next vec4 of
+    // Neighbouring lanes hold neighbouring vec4s, so that together they read whole cache lines; a lane's next vec4 of
     // columns is 4 * LANES_ACROSS further.
     let first_column = (group.x * (4u * COLUMN_VECTORS * LANES_ACROSS)) + (4u * (lane % LANES_ACROSS));
 
@@ -90,8 +90,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         }
     }
 
-    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
-    // registers have no index; there the epilogue would be compiled once for each output.
+    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
+    // because registers have no index; there the epilogue would be compiled once for each output.
     let end_row = min(first_row + (4u * ROW_VECTORS), dims.rows);
     for (var row = first_row; row < end_row; row++) {
         for (var v = 0u; v < COLUMN_VECTORS; v++) {

@@ -2,19 +2,19 @@
 // Matrix product Y = A B for software rasterisers without subgroups of a known size: large register tiles.
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
-// all row-major and read number by number: any size will do. (The twin without _scalar reads vec4 and is 2.3 times
+// all row-major and read number by number: any size is allowed. (The kernel without _scalar reads vec4 and is 2.3 times
 // as fast; take it where the sizes allow.) Without EDGES, M and N must be multiples of the tile and K of 4.
 // Needs: nothing beyond WebGPU's defaults.
 // A, B, Y and `Dims` are declared in lib/matmul_numbers.wgsl.
 //
 // Division of work: a lane computes ROW_VECTORS x COLUMN_VECTORS blocks of 4 x 4 outputs. The lanes of a workgroup
-// stand LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
+// are arranged LANES_ACROSS wide and LANES_DOWN high on Y, so that the tile of a workgroup has 4 * ROW_VECTORS * LANES_DOWN
 // rows and 4 * COLUMN_VECTORS * LANES_ACROSS columns. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
 //
-// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// The idea: on a software rasteriser a load instruction costs as much as about thirty multiply-adds, whatever its
 // width, because it becomes a loop over the lanes. So each number is used as often as the tile in the lane's
 // registers allows: for four steps of k, 16 * (ROW_VECTORS + COLUMN_VECTORS) loads feed 64 * ROW_VECTORS *
-// COLUMN_VECTORS multiply-adds. Small tiles (2 x 2, 1 x 1) are hardly slower here and compile in a fraction of the
+// COLUMN_VECTORS multiply-adds. Small tiles (2 x 2, 1 x 1) are almost as fast here and compile in much less
 // time.
 
 const ROW_VECTORS: u32 = 2u; // groups of 4 rows a lane computes
@@ -30,7 +30,7 @@ fn load_a(row: u32, k: u32) -> vec4f {
 @compute @workgroup_size(LANES_ACROSS * LANES_DOWN)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let first_row = ((group.y * LANES_DOWN) + (lane / LANES_ACROSS)) * (4u * ROW_VECTORS);
-    // Lanes side by side hold neighbouring vec4s, so that together they read whole cache lines; a lane's next vec4 of
+    // Neighbouring lanes hold neighbouring vec4s, so that together they read whole cache lines; a lane's next vec4 of
     // columns is 4 * LANES_ACROSS further.
     let first_column = (group.x * (4u * COLUMN_VECTORS * LANES_ACROSS)) + (4u * (lane % LANES_ACROSS));
 
@@ -65,8 +65,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
         }
     }
 
-    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
-    // registers have no index; there the epilogue would be compiled once for each output.
+    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
+    // because registers have no index; there the epilogue would be compiled once for each output.
     let end_row = min(first_row + (4u * ROW_VECTORS), dims.rows);
     for (var row = first_row; row < end_row; row++) {
         for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {

@@ -10,15 +10,15 @@
 // A, B, Y and `Dims` are declared in lib/matmul_vectors.wgsl.
 //
 // Division of work: a workgroup is one subgroup and computes a tile of 8 * ROW_BLOCKS rows and 32 * COLUMN_VECTORS
-// columns of Y. Each lane holds all rows of the tile, and of the columns the COLUMN_VECTORS groups of four that begin
-// at 4 * lane, 32 further, and so on. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
+// columns of Y. Each lane holds all rows of the tile. Of the columns it holds COLUMN_VECTORS groups of four, which
+// begin at 4 * lane, at 4 * lane + 32, and so on. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
 //
-// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// The idea: on a software rasteriser a load instruction costs as much as about thirty multiply-adds, whatever its
 // width, because it becomes a loop over the lanes. So each number is loaded once for the whole subgroup. For four
 // steps of k the lanes share out the tile's part of A among themselves: ROW_BLOCKS vec4 loads each.
-// subgroupBroadcast, which is one shuffle of a register, then hands each number to all lanes. With 4 row blocks and 2
+// subgroupBroadcast, which is one shuffle of a register, then passes each number to all lanes. With 4 row blocks and 2
 // column vectors, 12 loads feed 1024 multiply-adds. The four steps of k are innermost, so that an accumulator is
-// fetched and put back once for four products: a tile of them does not fit into the registers of a CPU.
+// loaded and stored once for four products, because a tile of accumulators does not fit into the registers of a CPU.
 
 const ROW_BLOCKS: u32 = 4u; // a block is 8 rows of Y: one for each lane that loads
 const COLUMN_VECTORS: u32 = 2u; // vec4s of columns a lane computes
@@ -41,7 +41,7 @@ fn load_a(row: u32, k: u32, lane: u32) -> vec4f {
     return select(vec4f(0.0), value, step < dims.depth);
 }
 
-// Makes of the lanes' shares the 8 rows, each with its 4 steps of k, in every lane.
+// Turns the lanes' shares into the 8 rows, each with its 4 steps of k, in every lane.
 fn share_a(part: vec4f) -> array<vec4f, 8> {
     let s = in_every_lane(part);
     if (!TRANSPOSE_A) {
@@ -86,8 +86,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         }
     }
 
-    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
-    // registers have no index; there the epilogue would be compiled once for each output.
+    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
+    // because registers have no index; there the epilogue would be compiled once for each output.
     let end_row = min(first_row + (LANES * ROW_BLOCKS), dims.rows);
     for (var row = first_row; row < end_row; row++) {
         for (var v = 0u; v < COLUMN_VECTORS; v++) {

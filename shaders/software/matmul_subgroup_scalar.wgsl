@@ -2,21 +2,21 @@
 // Matrix product Y = A B for software rasterisers whose subgroup is exactly 8 lanes wide (lavapipe).
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
-// all row-major and read number by number: any size will do. (The twin without _scalar reads vec4 and is 1.6 times
+// all row-major and read number by number: any size is allowed. (The kernel without _scalar reads vec4 and is 1.6 times
 // as fast; take it where the sizes allow.) Without EDGES, M and N must be multiples of the tile and K of 4.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
 // A, B, Y and `Dims` are declared in lib/matmul_numbers.wgsl.
 //
 // Division of work: a workgroup is one subgroup and computes a tile of 8 * ROW_BLOCKS rows and 32 * COLUMN_VECTORS
-// columns of Y. Each lane holds all rows of the tile, and of the columns the COLUMN_VECTORS groups of four that begin
-// at 4 * lane, 32 further, and so on. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
+// columns of Y. Each lane holds all rows of the tile. Of the columns it holds COLUMN_VECTORS groups of four, which
+// begin at 4 * lane, at 4 * lane + 32, and so on. Grid: (ceil(N / tile columns), ceil(M / tile rows)).
 //
-// The idea: on a software rasteriser a load instruction costs as much as some thirty multiply-adds, whatever its
+// The idea: on a software rasteriser a load instruction costs as much as about thirty multiply-adds, whatever its
 // width, because it becomes a loop over the lanes. So each number is loaded once for the whole subgroup. For four
 // steps of k the lanes share out the tile's part of A among themselves: a row of each block, 4 * ROW_BLOCKS loads.
-// subgroupBroadcast, which is one shuffle of a register, then hands each number to all lanes. With 4 row blocks and 1
+// subgroupBroadcast, which is one shuffle of a register, then passes each number to all lanes. With 4 row blocks and 1
 // column vector, 32 loads feed 512 multiply-adds. The four steps of k are innermost, so that an accumulator is
-// fetched and put back once for four products: a tile of them does not fit into the registers of a CPU.
+// loaded and stored once for four products, because a tile of accumulators does not fit into the registers of a CPU.
 
 const ROW_BLOCKS: u32 = 4u; // a block is 8 rows of Y: one for each lane that loads
 const COLUMN_VECTORS: u32 = 1u; // vec4s of columns a lane computes
@@ -64,8 +64,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         }
     }
 
-    // The epilogue runs in a second loop, over what this lane has just stored. The loops above are unrolled, since
-    // registers have no index; there the epilogue would be compiled once for each output.
+    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
+    // because registers have no index; there the epilogue would be compiled once for each output.
     let end_row = min(first_row + (LANES * ROW_BLOCKS), dims.rows);
     for (var row = first_row; row < end_row; row++) {
         for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {

@@ -172,12 +172,12 @@ impl BenchNetwork {
     fn recipe(self) -> Result<Recipe> {
         let Self::Cnn = self else { return Recipe::find("nist36-mlp") };
         let mut recipe = Recipe::find("cifar10-cnn")?;
-        recipe.model = models::Config {
+        recipe.model = models::ModelConfig {
             channels: Some(vec![32, 64]),
             kernel: Some(3),
             padding: Some(1),
             hidden: Some(vec![128]),
-            ..models::Config::named("cnn")
+            ..models::ModelConfig::named("cnn")
         };
         recipe.optimizer = Optimiser::sgd(0.01);
         recipe.augment = None;

@@ -8,7 +8,7 @@ use gpunn::formats::tensors::TensorFile;
 use gpunn::images::open;
 use gpunn::images::prepare;
 use gpunn::inference::{Prediction, Predictor};
-use gpunn::nn::models::{self, Config, IMAGENET};
+use gpunn::nn::models::{self, IMAGENET, ModelConfig};
 use gpunn::runs::weights;
 use gpunn::train::{Checkpoint, Recipe, Tta};
 use gpunn::{Error, Result, gpu};
@@ -135,7 +135,7 @@ fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
 }
 
 /// The ImageNet weights of a model.
-fn published(model: &Config, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
+fn published(model: &ModelConfig, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
     if models::published(&model.name).is_none() {
         return Err(Error::usage(format!(
             "No ImageNet weights are known for the model {}. Give a weight file with --pretrained, or a run instead of --model.",
@@ -143,7 +143,7 @@ fn published(model: &Config, data_dir: Option<&Path>) -> Result<Option<TensorFil
         )));
     }
     let mut recipe = Recipe::find(gpunn::train::recipe::DEFAULT)?;
-    recipe.model = Config { pretrained: Some(IMAGENET.into()), ..model.clone() };
+    recipe.model = ModelConfig { pretrained: Some(IMAGENET.into()), ..model.clone() };
     recipe.open_pretrained(data_dir)
 }
 

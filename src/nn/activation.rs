@@ -5,7 +5,7 @@ use super::layer::Layer;
 use crate::graph::NodeId;
 use crate::{Error, Result};
 
-/// A function of each element.
+/// An activation function, applied to each element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
@@ -17,16 +17,16 @@ pub enum Activation {
     Relu,
     /// min(max(x, 0), 6).
     Relu6,
-    /// x, or x / 100 below 0.
+    /// x where it is positive, else x / 100.
     LeakyRelu,
-    /// x times its sigmoid.
+    /// x sigmoid(x).
     Silu,
-    /// Gaussian error linear unit.
+    /// Gaussian error linear unit, in its tanh form: PyTorch's `GELU(approximate="tanh")`.
     Gelu,
 }
 
 impl Activation {
-    /// All, by name.
+    /// All activations with their names.
     pub const NAMES: [(&'static str, Self); 7] = [
         ("sigmoid", Self::Sigmoid),
         ("tanh", Self::Tanh),
@@ -37,7 +37,7 @@ impl Activation {
         ("gelu", Self::Gelu),
     ];
 
-    /// Its name in [`Activation::NAMES`].
+    /// The name in [`Activation::NAMES`].
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, activation)| *activation == self).map_or("", |(name, _)| name)
     }
@@ -45,7 +45,7 @@ impl Activation {
 
 impl std::str::FromStr for Activation {
     type Err = Error;
-    /// Its name in [`Activation::NAMES`]; a [`Error::Usage`] with the nearest for other words.
+    /// Reads a name from [`Activation::NAMES`]. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
         let known = Self::NAMES.iter().find(|(name, _)| *name == word);
         known.map(|&(_, activation)| activation).ok_or_else(|| {

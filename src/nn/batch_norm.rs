@@ -3,21 +3,22 @@
 use super::build::{Build, Mode};
 use super::initialiser::Initialiser;
 use super::layer::{Layer, image};
-use super::parameters::{GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, Parameters};
+use super::parameters::{GROUP_FROZEN, GROUP_NO_DECAY, GROUP_SHIFTS, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
-/// S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015, as PyTorch's `BatchNorm2d`: each channel is brought to mean
-/// 0 and variance 1 over the batch while training, by the running statistics else, then scaled and shifted. Parameters
-/// `NAME.weight` and `NAME.bias`, spared from decay; statistics `NAME.running_mean` and `NAME.running_var`.
+/// S. Ioffe and C. Szegedy, "Batch normalization", ICML 2015, as PyTorch's `BatchNorm2d`. Each channel is normalised to
+/// mean 0 and variance 1, then scaled and shifted. Training uses the batch's mean and variance, evaluation the running
+/// ones. Parameters: `NAME.weight` and `NAME.bias`, without weight decay. Running statistics: `NAME.running_mean` and
+/// `NAME.running_var`.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchNorm2d {
-    /// The share of a batch's statistics in the new running ones, as PyTorch counts it.
+    /// The weight of the batch's mean and variance in the new running ones, as in PyTorch.
     pub momentum: f32,
     /// Added to the variance.
     pub epsilon: f32,
-    /// Whether the factors of the channels are learned; else they stay at 1.
+    /// Whether `NAME.weight` is learned; else it stays at 1.
     pub learn_scale: bool,
 }
 
@@ -45,7 +46,7 @@ impl Layer for BatchNorm2d {
 
     fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
         let channels = shape[0];
-        let scales = if self.learn_scale { GROUP_SPARED } else { GROUP_FROZEN };
+        let scales = if self.learn_scale { GROUP_NO_DECAY } else { GROUP_FROZEN };
         parameters.add(format!("{name}.weight"), [channels], Initialiser::Constant(1.0), scales);
         parameters.add(format!("{name}.bias"), [channels], Initialiser::Zeros, GROUP_SHIFTS);
         parameters.add_statistic(format!("{name}.running_mean"), [channels], 0.0);
@@ -57,7 +58,7 @@ impl Layer for BatchNorm2d {
         let beta = build.parameter(&format!("{name}.bias"))?;
         let mean = build.statistic(&format!("{name}.running_mean"))?;
         let variance = build.statistic(&format!("{name}.running_var"))?;
-        // A frozen one keeps to what it has measured.
+        // A frozen layer uses its running statistics and does not change them.
         if build.mode == Mode::Evaluation || build.is_frozen(&format!("{name}.bias")) {
             return build.batch_norm_inference(x, mean, variance, gamma, beta, self.epsilon);
         }

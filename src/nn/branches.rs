@@ -1,24 +1,25 @@
-//! Branches side by side.
+//! Parallel branches.
 
 use super::build::Build;
 use super::layer::{Child, Layer, dims};
 use super::parameters::Parameters;
-use super::sequence::{Sequence, join};
+use super::sequence::Sequence;
 use crate::Result;
 use crate::graph::NodeId;
 
-/// Several sequences on the output of one, their channels one after another: `[branch(trunk(x)) ...]`. All layers stand
-/// directly under its name, as in the fire modules of SqueezeNet (`NAME.squeeze`, `NAME.expand1x1`, `NAME.expand3x3`).
+/// Runs several branches on the output of one trunk and concatenates their channels: `[branch(trunk(x)) ...]`. The names
+/// of all inner layers come directly after the layer's own name, as in SqueezeNet's fire modules: `NAME.squeeze`,
+/// `NAME.expand1x1`, `NAME.expand3x3`.
 #[derive(Debug, Default)]
 pub struct Branches {
-    /// What all branches read; without layers it is x itself.
+    /// The layers before the branches. Without layers, the branches read x itself.
     pub trunk: Sequence,
-    /// They.
+    /// The branches.
     pub branches: Vec<Sequence>,
 }
 
 impl Branches {
-    /// The trunk's output, then each branch's.
+    /// The output shape of the trunk, then that of each branch.
     fn outputs(&self, shape: &[usize]) -> Result<(Vec<usize>, Vec<Vec<usize>>), String> {
         let trunk = self.trunk.output(shape)?;
         let branches = self.branches.iter().map(|branch| branch.output(&trunk)).collect::<Result<_, _>>()?;
@@ -46,8 +47,10 @@ impl Layer for Branches {
     }
 
     fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
-        for part in self.children(shape) {
-            part.layers.declare(&join(name, part.name, "."), &part.input, parameters);
+        self.trunk.declare(name, shape, parameters);
+        let trunk = self.trunk.output(shape).unwrap_or_default();
+        for branch in &self.branches {
+            branch.declare(name, &trunk, parameters);
         }
     }
 
@@ -60,8 +63,7 @@ impl Layer for Branches {
 
     fn children(&self, shape: &[usize]) -> Vec<Child<'_>> {
         let trunk = self.trunk.output(shape).unwrap_or_default();
-        let branch = |layers| Child { name: "", layers, input: trunk.clone() };
-        let first = Child { name: "", layers: &self.trunk, input: shape.to_vec() };
-        std::iter::once(first).chain(self.branches.iter().map(branch)).collect()
+        let branches = self.branches.iter().map(|branch| branch.child("", &trunk));
+        std::iter::once(self.trunk.child("", shape)).chain(branches).collect()
     }
 }

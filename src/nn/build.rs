@@ -1,4 +1,4 @@
-//! What layers build into: a graph, with the model's parameters as leaves.
+//! The graph that layers add their nodes to, with the model's parameters as leaves.
 
 use super::parameters::{Parameter, Parameters};
 use crate::graph::{Graph, NodeId, TensorType};
@@ -6,15 +6,15 @@ use crate::{Error, Result};
 
 /// The name of the flat buffer of all parameters.
 pub const PARAMS: &str = "params";
-/// The name of the flat buffer of all statistics, in models that have some.
+/// The name of the flat buffer of all running statistics (PyTorch's buffers), in models that have some.
 pub const STATISTICS: &str = "statistics";
 
-/// What a graph is for.
+/// The mode of a graph, as PyTorch's `train()` and `eval()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Learning: dropout drops.
+    /// Dropout is active, and batch norm uses the batch's statistics.
     Training,
-    /// Measuring and using: dropout does nothing.
+    /// Dropout does nothing, and batch norm uses the running statistics.
     Evaluation,
 }
 
@@ -23,9 +23,9 @@ pub enum Mode {
 pub struct Build<'a> {
     /// The graph so far.
     pub graph: Graph,
-    /// What it is for.
+    /// The mode of the graph.
     pub mode: Mode,
-    /// The flat buffer of all parameters as one tensor.
+    /// The flat buffer of all parameters, as one tensor.
     pub params: NodeId,
     parameters: &'a Parameters,
     leaves: Vec<Option<NodeId>>,
@@ -33,13 +33,13 @@ pub struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    /// An empty graph over these parameters.
+    /// An empty graph for a model with these parameters.
     ///
     /// # Errors
     /// None that a caller could cause.
     pub fn new(parameters: &'a Parameters, mode: Mode) -> Result<Self> {
         let mut graph = Graph::new();
-        // The whole buffer first: every graph then asks for it in the same length.
+        // The whole buffer comes first, so that every graph declares it with the same length.
         let params = graph.leaf(PARAMS, 0, TensorType::f32([parameters.flat_len()]))?;
         if !parameters.statistics().is_empty() {
             graph.leaf(STATISTICS, 0, TensorType::f32([parameters.statistics().flat_len()]))?;
@@ -47,10 +47,10 @@ impl<'a> Build<'a> {
         Ok(Self { graph, mode, params, parameters, leaves: vec![None; parameters.iter().len()], dropouts: 0 })
     }
 
-    /// The leaf of a parameter, one node however often it is asked for.
+    /// The leaf of a parameter. Repeated calls return the same node.
     ///
     /// # Errors
-    /// When the model has no parameter of that name.
+    /// When the model has no parameter with that name.
     pub fn parameter(&mut self, name: &str) -> Result<NodeId> {
         let index = self.parameters.iter().position(|parameter| parameter.name == name);
         let index = index.ok_or_else(|| Error::usage(format!("the model has no parameter '{name}'")))?;
@@ -70,12 +70,12 @@ impl<'a> Build<'a> {
         Ok(leaf)
     }
 
-    /// Whether a parameter stays as it begins.
+    /// Whether a parameter is frozen.
     pub fn is_frozen(&self, name: &str) -> bool {
         self.parameters.find(name).is_some_and(|parameter| self.parameters.is_frozen(parameter))
     }
 
-    /// The part of the flat buffer that an optimiser changes.
+    /// The part of the flat buffer that the optimizer updates.
     ///
     /// # Errors
     /// None that a caller could cause.
@@ -96,22 +96,22 @@ impl<'a> Build<'a> {
         learned.map(|(index, parameter)| Ok((parameter, self.parameter_at(index)?))).collect()
     }
 
-    /// The leaf of a statistic.
+    /// The leaf of a running statistic.
     ///
     /// # Errors
-    /// When the model has none of that name.
+    /// When the model has no running statistic with that name.
     pub fn statistic(&mut self, name: &str) -> Result<NodeId> {
         let statistic = self.parameters.statistics().find(name);
         let statistic = statistic.ok_or_else(|| Error::usage(format!("the model has no statistic '{name}'")))?;
         self.graph.leaf(STATISTICS, statistic.offset, TensorType::f32(statistic.shape.clone()))
     }
 
-    /// What the parameters are.
+    /// The model's parameters.
     pub fn parameters(&self) -> &'a Parameters {
         self.parameters
     }
 
-    /// A number for the next dropout layer, so that no two drop alike.
+    /// A number for the next dropout layer. Each layer gets its own, so that their masks differ.
     pub fn next_dropout(&mut self) -> u32 {
         self.dropouts += 1;
         self.dropouts - 1

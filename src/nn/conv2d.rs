@@ -4,36 +4,36 @@ use super::build::Build;
 use super::initialiser::Scheme;
 use super::layer::{Layer, check_outputs, image, yes};
 use super::pair::Pair;
-use super::parameters::{GROUP_SPARED, GROUP_WEIGHTS, Parameters};
+use super::parameters::{GROUP_NO_DECAY, GROUP_WEIGHTS, Parameters};
 use crate::Result;
 use crate::graph::{NodeId, TensorType};
 use crate::ops::conv2d::{Conv2dShape, Geometry};
 
-/// The convolution of images, with W `[outputs, channels / groups, kernel]` as PyTorch keeps it and b `[outputs]`:
-/// parameters `NAME.weight` and `NAME.bias`.
+/// PyTorch's `Conv2d`. Parameters: `NAME.weight` `[outputs, channels / groups, height, width]` and `NAME.bias`
+/// `[outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
-    /// Channels out.
+    /// Number of output channels.
     pub outputs: usize,
     /// Height and width of the kernel.
     pub kernel: Pair,
-    /// Pixels from one output to the next.
+    /// Distance in pixels from one output to the next.
     #[serde(default = "Pair::one")]
     pub stride: Pair,
-    /// Zeros around the image, on each side.
+    /// Number of zeros on each side of the image.
     #[serde(default = "Pair::zero")]
     pub padding: Pair,
-    /// Pixels from one tap of the kernel to the next.
+    /// Distance in pixels from one weight of the kernel to the next.
     #[serde(default = "Pair::one")]
     pub dilation: Pair,
-    /// Channels are split into so many groups that do not see one another.
+    /// Number of groups of channels. Each group of outputs reads only its own group of inputs.
     #[serde(default = "one")]
     pub groups: usize,
-    /// Whether there is a b.
+    /// Whether there is a bias.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// How its parameters begin.
+    /// How its parameters are initialised.
     #[serde(skip)]
     pub scheme: Scheme,
 }
@@ -43,7 +43,7 @@ fn one() -> usize {
 }
 
 impl Conv2d {
-    /// A square kernel that moves by one pixel, without padding, with a bias.
+    /// A square kernel with stride 1, no padding and a bias.
     pub fn new(outputs: usize, kernel: usize, scheme: Scheme) -> Self {
         Self {
             outputs,
@@ -105,8 +105,8 @@ impl Layer for Conv2d {
     }
 }
 
-/// Adds the weight and, where there is one, the bias of a convolution; PyTorch takes the weight's second axis and its
-/// kernel for what flows in, for either kind of convolution.
+/// Declares the weight of a convolution and, where there is one, its bias. As in PyTorch, the bias's fan in is the
+/// weight's second axis times the kernel, for transposed convolutions too.
 pub(super) fn declare(
     name: &str,
     weight: [usize; 4],
@@ -118,11 +118,11 @@ pub(super) fn declare(
     let taps = weight[2] * weight[3];
     parameters.add(format!("{name}.weight"), weight, scheme.convolution(weight), GROUP_WEIGHTS);
     if bias {
-        parameters.add(format!("{name}.bias"), [outputs], scheme.bias(weight[1] * taps), GROUP_SPARED);
+        parameters.add(format!("{name}.bias"), [outputs], scheme.bias(weight[1] * taps), GROUP_NO_DECAY);
     }
 }
 
-/// y `[batch, channels, height, width]` plus a channel's bias, where there is one.
+/// Adds the bias of each channel to y `[batch, channels, height, width]`, where there is one.
 pub(super) fn add_bias(build: &mut Build, name: &str, y: NodeId, bias: bool) -> Result<NodeId> {
     if !bias {
         return Ok(y);

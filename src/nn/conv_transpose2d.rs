@@ -10,29 +10,29 @@ use crate::Result;
 use crate::graph::NodeId;
 use crate::ops::conv2d::Geometry;
 
-/// PyTorch's `ConvTranspose2d`, what a convolution's gradient by its image computes, with W `[channels, outputs, kernel]`
-/// and b `[outputs]`: parameters `NAME.weight` and `NAME.bias`. It gives (size - 1) stride - 2 padding + kernel +
-/// output padding pixels a side.
+/// PyTorch's `ConvTranspose2d`: the gradient of a convolution by its image, as a layer. Parameters: `NAME.weight`
+/// `[channels, outputs, height, width]` and `NAME.bias` `[outputs]`. The output has
+/// (size - 1) stride - 2 padding + kernel + output padding pixels along each axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose2d {
-    /// Channels out.
+    /// Number of output channels.
     pub outputs: usize,
     /// Height and width of the kernel.
     pub kernel: Pair,
-    /// Output pixels from one input to the next.
+    /// Distance in output pixels from one input pixel to the next.
     #[serde(default = "Pair::one")]
     pub stride: Pair,
-    /// Output pixels that are cut off on each side.
+    /// Number of output pixels that are removed on each side.
     #[serde(default = "Pair::zero")]
     pub padding: Pair,
-    /// Output pixels more at the bottom and the right, below the stride.
+    /// Number of extra output pixels at the bottom and the right, less than the stride.
     #[serde(default = "Pair::zero")]
     pub output_padding: Pair,
-    /// Whether there is a b.
+    /// Whether there is a bias.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// How its parameters begin.
+    /// How its parameters are initialised.
     #[serde(skip)]
     pub scheme: Scheme,
 }
@@ -55,7 +55,7 @@ impl ConvTranspose2d {
             let whole = (size.saturating_sub(1)) * stride + kernel + more;
             match whole.checked_sub(2 * self.padding.0[axis]) {
                 Some(outputs) if outputs > 0 && size > 0 => Ok(outputs),
-                _ => Err(format!("a padding of {} cuts all {whole} pixels off", self.padding.0[axis])),
+                _ => Err(format!("a padding of {} removes all {whole} pixels", self.padding.0[axis])),
             }
         };
         Ok([along(0, height)?, along(1, width)?])

@@ -5,7 +5,8 @@ use super::layer::Layer;
 use crate::Result;
 use crate::graph::NodeId;
 
-/// While training, zeroes each element with probability `rate` and divides the others by 1 - `rate`; else nothing.
+/// In training, sets each element to zero with probability `rate` and divides the others by 1 - `rate`. In evaluation it
+/// does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
@@ -27,7 +28,7 @@ impl Layer for Dropout {
         true
     }
     fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {
-        // CounterRng in either mode, so that a stream does not depend on it.
+        // Taken in both modes, so that a layer has the same random stream in every graph.
         let stream = build.next_dropout();
         match build.mode {
             Mode::Training if self.rate > 0.0 => build.dropout(x, self.rate, stream),

@@ -1,34 +1,34 @@
-//! Initial values: a function of the seed, the parameter and the element alone, so that they are the same on every
-//! machine and in whichever order they are made.
+//! Initial values of parameters. A value depends only on the seed, the parameter and the element. So it is the same on
+//! every machine, whatever the order of computation.
 
 use crate::random::{CounterRng, Purpose};
 use crate::{Error, Result};
 
-/// How one parameter begins.
+/// The initial values of one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Initialiser {
     /// All zero.
     Zeros,
-    /// All the same.
+    /// All equal to this value.
     Constant(f32),
     /// Uniform between -bound and bound.
     Uniform {
         /// The bound.
         bound: f32,
     },
-    /// Normal around 0.
+    /// Normal with mean 0.
     Normal {
         /// The standard deviation.
-        deviation: f32,
+        standard_deviation: f32,
     },
-    /// A convolution's weight `[outputs, inputs, height, width]` whose first outputs, as many as there are inputs, are
-    /// those inputs unchanged where padding keeps the size (PyTorch's `dirac_`); the other outputs' uniform.
+    /// For a convolution's weight `[outputs, inputs, height, width]`: PyTorch's `dirac_` for the first outputs, as many as
+    /// there are inputs, so that they copy the inputs (if padding keeps the image size). The other outputs are uniform.
     Dirac {
-        /// Channels in.
+        /// Number of input channels of the weight.
         inputs: usize,
         /// Height and width of the kernel.
         kernel: [usize; 2],
-        /// The bound of the uniform ones.
+        /// The bound of the uniform values.
         bound: f32,
     },
 }
@@ -45,36 +45,36 @@ impl Initialiser {
         Self::Uniform { bound: (1.0 / fan_in.max(1) as f64).sqrt() as f32 }
     }
 
-    /// K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015: normal with deviation
-    /// sqrt(2 / fan in); PyTorch's `kaiming_normal_`.
+    /// K. He, X. Zhang, S. Ren and J. Sun, "Delving deep into rectifiers", ICCV 2015: normal with standard deviation
+    /// sqrt(2 / fan in), PyTorch's `kaiming_normal_`.
     pub fn he(fan_in: usize) -> Self {
-        Self::Normal { deviation: (2.0 / fan_in.max(1) as f64).sqrt() as f32 }
+        Self::Normal { standard_deviation: (2.0 / fan_in.max(1) as f64).sqrt() as f32 }
     }
 
-    /// The values of parameter number `index` of a run with `seed`.
+    /// The initial values of parameter number `index` in a run with `seed`.
     pub fn values(self, elements: usize, seed: u64, index: u32) -> Vec<f32> {
-        let counted = CounterRng::new(seed, Purpose::Init, index, 0);
+        let random = CounterRng::new(seed, Purpose::Init, index, 0);
         let each = |value: &dyn Fn(u32) -> f32| (0..elements as u32).map(value).collect();
-        let uniform = |bound: f32, element: u32| bound * (2.0 * counted.uniform(element) - 1.0);
+        let uniform = |bound: f32, element: u32| bound * (2.0 * random.uniform(element) - 1.0);
         match self {
             Self::Zeros => vec![0.0; elements],
             Self::Constant(value) => vec![value; elements],
             Self::Uniform { bound } => each(&|element| uniform(bound, element)),
-            Self::Normal { deviation } => each(&|element| deviation * counted.normal(element)),
+            Self::Normal { standard_deviation } => each(&|element| standard_deviation * random.normal(element)),
             Self::Dirac { inputs, kernel: [height, width], bound } => each(&|element| {
                 let (row, column) = (element as usize / (height * width), element as usize % (height * width));
                 let (output, input) = (row / inputs, row % inputs);
                 if output >= inputs {
                     return uniform(bound, element);
                 }
-                let passes = output == input && column == height / 2 * width + width / 2;
-                if passes { 1.0 } else { 0.0 }
+                let copies = output == input && column == height / 2 * width + width / 2;
+                if copies { 1.0 } else { 0.0 }
             }),
         }
     }
 }
 
-/// How a whole model begins.
+/// The initialisation of a whole model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
@@ -85,15 +85,15 @@ pub enum Scheme {
     Xavier,
     /// [`Initialiser::he`] for weights, zero biases.
     He,
-    /// [`Initialiser::fan_in`] for weights and biases, but [`Initialiser::Dirac`] for convolutions, so that a deep network
-    /// begins by passing its first layer's outputs on (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
+    /// [`Initialiser::Dirac`] for the weights of convolutions, [`Initialiser::fan_in`] for the rest. At first, deep layers
+    /// then pass their inputs on (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
     Dirac,
-    /// All zero: for experiments on symmetry; such a network with hidden units learns next to nothing.
+    /// All zero, for experiments. A network with hidden layers learns almost nothing from it.
     Zeros,
 }
 
 impl Scheme {
-    /// For the weight of a convolution, `[outputs, inputs, height, width]`.
+    /// The initialiser of a convolution's weight `[outputs, inputs, height, width]`.
     pub fn convolution(self, [outputs, inputs, height, width]: [usize; 4]) -> Initialiser {
         let (fan_in, fan_out) = (inputs * height * width, outputs * height * width);
         match self.weight(fan_in, fan_out) {
@@ -104,7 +104,7 @@ impl Scheme {
         }
     }
 
-    /// For weights.
+    /// The initialiser of other weights.
     pub fn weight(self, fan_in: usize, fan_out: usize) -> Initialiser {
         match self {
             Self::PyTorch | Self::Dirac => Initialiser::fan_in(fan_in),
@@ -114,7 +114,7 @@ impl Scheme {
         }
     }
 
-    /// For biases.
+    /// The initialiser of biases.
     pub fn bias(self, fan_in: usize) -> Initialiser {
         match self {
             Self::PyTorch | Self::Dirac => Initialiser::fan_in(fan_in),
@@ -125,7 +125,7 @@ impl Scheme {
 
 impl std::str::FromStr for Scheme {
     type Err = Error;
-    /// `pytorch`, `xavier`, `he`, `dirac` or `zeros`; a [`Error::Usage`] with the nearest of them for other words.
+    /// Reads `pytorch`, `xavier`, `he`, `dirac` or `zeros`. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
         match word {
             "pytorch" => Ok(Self::PyTorch),
@@ -155,19 +155,19 @@ mod tests {
     }
 
     #[test]
-    fn dirac_outputs_pass_the_inputs_on_and_the_others_are_pytorchs() {
+    fn dirac_outputs_copy_the_inputs_and_the_others_are_pytorchs() {
         let scheme = Scheme::Dirac.convolution([5, 2, 3, 3]);
         let (values, other) = (scheme.values(90, 1, 2), Scheme::PyTorch.convolution([5, 2, 3, 3]).values(90, 1, 2));
         let ones: Vec<usize> = (0..36).filter(|&i| values[i] != 0.0).collect();
         assert_eq!((ones, values[4], values[31]), (vec![4, 31], 1.0, 1.0));
         assert_eq!(values[36..], other[36..]);
-        // Fewer outputs than inputs: each passes one on.
+        // With fewer outputs than inputs, each output copies one input.
         let narrow = Scheme::Dirac.convolution([1, 2, 1, 2]).values(4, 1, 2);
         assert_eq!(narrow, [0.0, 1.0, 0.0, 0.0]);
     }
 
     #[test]
-    fn normal_values_have_the_deviation_of_their_fan() {
+    fn normal_values_have_the_standard_deviation_of_their_fan_in() {
         let values = Initialiser::he(72).values(20_000, 1, 3);
         let mean = values.iter().sum::<f32>() / 20_000.0;
         let square = values.iter().map(|v| v * v).sum::<f32>() / 20_000.0;

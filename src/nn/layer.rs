@@ -1,115 +1,114 @@
-//! What a layer is, and the layer without parameters or arithmetic.
+//! The trait of all layers, and the layers that only reshape.
 
 use std::fmt::Debug;
 
 use super::build::Build;
 use super::parameters::Parameters;
-use super::sequence::Sequence;
 use crate::Result;
 use crate::graph::NodeId;
 
-/// One layer of a [`super::Model`]: a rule for shapes, the parameters it learns, and the nodes it builds.
+/// One layer of a [`super::Model`]: its output shape, its parameters, and its nodes in a graph.
 ///
 /// Shapes are those of one image, without the batch axis: `[features]` or `[channels, height, width]`.
 pub trait Layer: Debug + Send + Sync {
-    /// What it is, with what distinguishes it, for tables: `linear 1024-64`.
+    /// A short description for tables: the kind of layer and its main settings, as in `conv2d 3x3 pad 1x1`.
     fn label(&self) -> String;
 
-    /// The shape of its output for an input of `shape`.
+    /// The shape of the output for an input of `shape`.
     ///
     /// # Errors
-    /// The part of a sentence that says what does not fit; the model puts the layer's name before it.
+    /// The reason why the input does not fit, as part of a sentence. The model puts the layer's name before it.
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String>;
 
-    /// Adds what it learns, named after `name`: `fc1.weight`.
+    /// Adds the layer's parameters. Their names begin with `name`, as in `fc1.weight`.
     fn declare(&self, _name: &str, _shape: &[usize], _parameters: &mut Parameters) {}
 
-    /// Builds its nodes for x `[batch, shape...]`, with the parameters it declared under `name`.
+    /// Builds the layer's nodes for x `[batch, shape...]`, with the parameters that it declared under `name`.
     ///
     /// # Errors
-    /// When shapes do not fit, which [`Layer::output`] has excluded.
+    /// When shapes do not fit. [`Layer::output`] has already excluded this.
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId>;
 
-    /// Whether it draws random numbers while training, so that it does not give the same for the same twice.
+    /// Whether the layer draws random numbers in training, so that the same input can give different outputs.
     fn is_random(&self) -> bool {
         false
     }
 
-    /// Whether some of its parameters begin as the training images have them: [`Layer::prepare`]. It has to be the
-    /// network's first layer then, which reads the images themselves.
-    fn is_prepared(&self) -> bool {
+    /// Whether some parameters are initialised from the training images: see [`Layer::initialise_from_images`]. Such a
+    /// layer has to be the first one of the network, because it reads the images themselves.
+    fn is_initialised_from_images(&self) -> bool {
         false
     }
 
-    /// The initial values of those parameters from images of `shape`, one after another, as the network gets them when it
-    /// is measured: a sample of the training images.
+    /// Computes the initial values of those parameters. `images` is a sample of the training images, one after another,
+    /// each of `shape`, preprocessed as for evaluation.
     ///
     /// # Errors
-    /// The part of a sentence that says why the images do not serve.
-    fn prepare(&self, _shape: &[usize], _images: &[f32]) -> Result<Vec<Prepared>, String> {
+    /// The reason why the images cannot be used, as part of a sentence.
+    fn initialise_from_images(&self, _shape: &[usize], _images: &[f32]) -> Result<Vec<InitialValues>, String> {
         Ok(Vec::new())
     }
 
-    /// The layers inside it, for a layer made of others.
+    /// The layers inside this one, for a layer that is made of others.
     fn children(&self, _shape: &[usize]) -> Vec<Child<'_>> {
         Vec::new()
     }
 }
 
-/// How a parameter begins, by the images.
+/// Initial values of one parameter that were computed from images.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prepared {
+pub struct InitialValues {
     /// The parameter's name within the layer: `weight`.
     pub name: &'static str,
-    /// All its values.
+    /// All values of the parameter.
     pub values: Vec<f32>,
 }
 
-/// Layers inside a layer.
+/// A sequence of layers inside a layer.
 #[derive(Clone, Debug)]
 pub struct Child<'a> {
-    /// What stands between the outer layer's name and theirs; may be empty.
+    /// The part of a full name between the outer layer's name and an inner layer's name. May be empty.
     pub name: &'static str,
-    /// They.
-    pub layers: &'a Sequence,
-    /// Their input's shape.
+    /// The inner layers by name, in order.
+    pub layers: Vec<(&'a str, &'a dyn Layer)>,
+    /// The shape of the first inner layer's input.
     pub input: Vec<usize>,
 }
 
-/// The default of a switch that is on.
+/// The default value of a switch that is on.
 pub(super) fn yes() -> bool {
     true
 }
 
-/// The largest size of anything in a layer.
-pub(super) const MOST: usize = 65_536;
+/// The largest size that a layer may have along any axis.
+pub(super) const MAX_SIZE: usize = 65_536;
 
-/// Refuses a count of outputs that makes no layer, or none that any device could hold.
+/// Checks that a layer has at least one output and at most [`MAX_SIZE`].
 ///
 /// # Errors
-/// The part of a sentence that says so.
+/// The reason, as part of a sentence.
 pub(super) fn check_outputs(outputs: usize) -> Result<(), String> {
     match outputs {
-        1..=MOST => Ok(()),
+        1..=MAX_SIZE => Ok(()),
         0 => Err("it needs at least one output".into()),
-        _ => Err(format!("it has {outputs} outputs, but may have {MOST} at most")),
+        _ => Err(format!("it has {outputs} outputs, but may have {MAX_SIZE} at most")),
     }
 }
 
 /// The channels, height and width of an image.
 ///
 /// # Errors
-/// The part of a sentence that says what was found instead.
+/// A part of a sentence that states the shape, when it is no image's.
 pub(super) fn image(shape: &[usize]) -> Result<[usize; 3], String> {
     shape.try_into().map_err(|_| format!("it takes channels x height x width, but gets {}", dims(shape)))
 }
 
-/// A shape for people: `3x32x32`.
+/// A shape for messages and tables: `3x32x32`.
 pub(super) fn dims(shape: &[usize]) -> String {
     crate::graph::Shape::from(shape).to_string()
 }
 
-/// `[channels, height, width]` as `[features]`, row-major.
+/// Reshapes `[channels, height, width]` to `[features]`, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct Flatten;
 
@@ -130,7 +129,7 @@ impl Layer for Flatten {
     }
 }
 
-/// `[features]` as `[channels, height, width]`: what [`Flatten`] did, undone.
+/// Reshapes `[features]` to `[channels, height, width]`: the inverse of [`Flatten`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unflatten {
     /// Channels, height and width.

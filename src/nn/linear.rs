@@ -3,27 +3,26 @@
 use super::build::Build;
 use super::initialiser::Scheme;
 use super::layer::{Layer, check_outputs, dims, yes};
-use super::parameters::{GROUP_SPARED, GROUP_WEIGHTS, Parameters};
+use super::parameters::{GROUP_NO_DECAY, GROUP_WEIGHTS, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
-/// y = x W^T + b, with W `[outputs, inputs]` as PyTorch keeps it and b `[outputs]`: parameters `NAME.weight` and
-/// `NAME.bias`.
+/// PyTorch's `Linear`: y = x W^T + b. Parameters: W is `NAME.weight` `[outputs, inputs]`, b is `NAME.bias` `[outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Linear {
-    /// Features out.
+    /// Number of output features.
     pub outputs: usize,
-    /// Whether there is a b.
+    /// Whether there is a bias.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// How its parameters begin.
+    /// How its parameters are initialised.
     #[serde(skip)]
     pub scheme: Scheme,
 }
 
 impl Linear {
-    /// With a bias.
+    /// A layer with a bias.
     pub fn new(outputs: usize, scheme: Scheme) -> Self {
         Self { outputs, bias: true, scheme }
     }
@@ -37,7 +36,7 @@ impl Layer for Linear {
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
         match shape {
             [_] => check_outputs(self.outputs).map(|()| vec![self.outputs]),
-            _ => Err(format!("it takes a list of features, but gets {}; put a flatten before it", dims(shape))),
+            _ => Err(format!("it takes a list of features, but gets {}; put a flatten layer before it", dims(shape))),
         }
     }
 
@@ -46,7 +45,7 @@ impl Layer for Linear {
         let weight = self.scheme.weight(inputs, self.outputs);
         parameters.add(format!("{name}.weight"), [self.outputs, inputs], weight, GROUP_WEIGHTS);
         if self.bias {
-            parameters.add(format!("{name}.bias"), [self.outputs], self.scheme.bias(inputs), GROUP_SPARED);
+            parameters.add(format!("{name}.bias"), [self.outputs], self.scheme.bias(inputs), GROUP_NO_DECAY);
         }
     }
 

@@ -1,10 +1,10 @@
-//! Layers, initialisers, and models built of them.
+//! Layers, initialisers, and models made of layers.
 //!
-//! A [`Model`] is a [`Sequence`] of named layers, some of which are made of layers themselves. It knows its parameters ([`Parameters`]: names, shapes, initial values and
-//! places in the one flat buffer) before any graph exists; [`Model::forward`] then puts its nodes into a graph, as
-//! often and for as many batch sizes and modes as are asked for, always over the same parameters.
+//! A [`Model`] is a [`Sequence`] of named layers. Some layers contain layers themselves. A model knows its [`Parameters`]
+//! before any graph exists: their names, shapes, initial values and offsets in one flat buffer. [`Model::forward`] adds
+//! the model's nodes to a graph. It can be called for several batch sizes and modes; all graphs share the parameters.
 //!
-//! A layer of one's own: a gain for each feature, which is learned.
+//! A layer of your own: a learned gain for each feature.
 //!
 //! ```
 //! use gpunn::Result;
@@ -67,13 +67,13 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use initialiser::{Initialiser, Scheme};
-pub use layer::{Child, Flatten, Layer, Prepared, Unflatten};
+pub use layer::{Child, Flatten, InitialValues, Layer, Unflatten};
 pub use linear::Linear;
 pub use model::{Bottleneck, Description, Model};
 pub use pair::Pair;
 pub use parameters::{
-    GROUP_FROZEN, GROUP_SHIFTS, GROUP_SPARED, GROUP_WEIGHTS, Group, Parameter, ParameterLayout, Parameters, Tuning,
-    Weights,
+    GROUP_FROZEN, GROUP_NO_DECAY, GROUP_SHIFTS, GROUP_WEIGHTS, Parameter, ParameterGroup, ParameterLayout, Parameters,
+    Tuning, Weights,
 };
 pub use pool::{GlobalPool, Pool2d, Pooling};
 pub use residual::Residual;

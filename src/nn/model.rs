@@ -1,14 +1,14 @@
-//! A network: layers with their shapes worked out and their parameters placed.
+//! A model: its layers, their shapes and their parameters.
 
 use super::build::{Build, Mode};
 use super::layer::Layer;
 use super::models::Task;
 use super::parameters::{Parameters, Weights};
-use super::sequence::{Sequence, does_not_fit, join};
+use super::sequence::{Sequence, does_not_fit, join, walk};
 use crate::graph::{NodeId, TensorType};
 use crate::{Error, Result};
 
-/// Layers one after another, with their shapes worked out and their parameters placed.
+/// A network for images of one shape: its layers, and the names, shapes and offsets of their parameters.
 #[derive(Debug)]
 pub struct Model {
     name: String,
@@ -17,47 +17,48 @@ pub struct Model {
     output: Vec<usize>,
     parameters: Parameters,
     bottleneck: Option<Bottleneck>,
-    /// The layers at its start that are left out: their output is its input.
+    /// How many of the first layers are left out. The model's input is then their output.
     left_out: usize,
 }
 
-/// Where an autoencoder is cut in two.
+/// The bottleneck of an autoencoder, between its encoder and its decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bottleneck {
-    /// The layers that make the numbers in the middle: the first so many. The others make an image of them.
+    /// The number of layers of the encoder, which come first. The others are the decoder.
     pub encoder: usize,
-    /// How many numbers in the middle stand for an image.
+    /// The length of the code of one image.
     pub width: usize,
 }
 
 /// A line of a model's summary.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Description {
-    /// The layer's name, after those of the layers around it: `layer1.0.conv1`.
+    /// The layer's full name, as in `layer1.0.conv1`.
     pub name: String,
-    /// Within how many layers it stands.
+    /// The number of layers around this one.
     pub depth: usize,
-    /// What it is.
+    /// The layer's label: see [`Layer::label`].
     pub layer: String,
-    /// Its output's shape for one image.
+    /// The output's shape for one image.
     pub output: Vec<usize>,
-    /// How many numbers it learns, those of the layers inside it included.
+    /// The number of parameters, including those of inner layers.
     pub parameters: usize,
-    /// Floating-point operations of one image's forward pass, those of the layers inside it included.
+    /// Floating-point operations of the forward pass of one image, including those of inner layers.
     pub flops: u64,
 }
 
 impl Model {
-    /// A model of these layers, for images of a shape: `[channels, height, width]`.
+    /// A model made of these layers, for images of shape `input`: `[channels, height, width]`.
     ///
     /// # Errors
-    /// When a layer's input does not fit, a layer that is prepared is not the first, or two parameters have one name.
+    /// When a layer's input does not fit, when two parameters have the same name, or when a layer that is initialised from
+    /// images is not the first one.
     pub fn new(name: impl Into<String>, input: &[usize], layers: Sequence) -> Result<Self> {
         let name = name.into();
         let output = layers.output(input).map_err(|reason| does_not_fit(&name, &reason))?;
         let misplaced = (1..).zip(layers.iter()).find_map(|(number, (inner, layer))| match number {
-            1 if layer.is_prepared() => None,
-            _ => prepared_within(inner, layer, input),
+            1 if layer.is_initialised_from_images() => None,
+            _ => misplaced_within(inner, layer, input),
         });
         if let Some(reason) = misplaced {
             return Err(does_not_fit(&name, &reason));
@@ -72,34 +73,37 @@ impl Model {
         Ok(Self { name, input: input.to_vec(), layers, output, parameters, bottleneck: None, left_out: 0 })
     }
 
-    /// The same model as an autoencoder whose first `encoder` layers make the numbers in its middle.
+    /// The same model as an autoencoder, whose encoder is the first `encoder` layers.
     ///
     /// # Errors
-    /// When those layers give no list of numbers.
+    /// When the output of those layers is not a list of features.
     pub fn with_bottleneck(mut self, encoder: usize) -> Result<Self> {
         let mut shapes = Vec::new();
         let walked = self.layers.walk(&self.input, |_, _, _, output| shapes.push(output.to_vec()));
         walked.map_err(|reason| does_not_fit(&self.name, &reason))?;
         let Some(&[width]) = encoder.checked_sub(1).and_then(|last| shapes.get(last)).map(Vec::as_slice) else {
-            return Err(Error::Shape(format!("The model {} has no list of numbers in its middle.", self.name)));
+            return Err(Error::Shape(format!(
+                "The model {} has no bottleneck: its encoder's output is not a list of features.",
+                self.name
+            )));
         };
         self.bottleneck = Some(Bottleneck { encoder, width });
         Ok(self)
     }
 
-    /// Its name.
+    /// The model's name.
     pub fn name(&self) -> &str {
         &self.name
     }
-    /// An image's shape.
+    /// The shape of an input image.
     pub fn input(&self) -> &[usize] {
         &self.input
     }
-    /// The output's shape for one image.
+    /// The shape of the output for one image.
     pub fn output(&self) -> &[usize] {
         &self.output
     }
-    /// What it keeps.
+    /// The model's parameters and running statistics.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
@@ -110,32 +114,38 @@ impl Model {
         &self.layers
     }
 
-    /// Where it is cut in two, for an autoencoder.
+    /// The bottleneck, if the model is an autoencoder.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         self.bottleneck
     }
 
-    /// What it learns: to give images back for a model with a [`Bottleneck`], else to classify.
+    /// What the model is trained for: reconstruction if it has a [`Bottleneck`], else classification.
     pub fn task(&self) -> Task {
         if self.bottleneck.is_some() { Task::Reconstruct } else { Task::Classify }
     }
 
-    /// Whether some of its parameters begin as the training images have them: [`Model::prepare`].
-    pub fn is_prepared(&self) -> bool {
-        self.layers.iter().next().is_some_and(|(_, layer)| layer.is_prepared())
+    /// Whether some parameters are initialised from the training images: see [`Model::initialise_from_images`].
+    pub fn is_initialised_from_images(&self) -> bool {
+        self.layers.iter().next().is_some_and(|(_, layer)| layer.is_initialised_from_images())
     }
 
-    /// Gives the parameters that begin as images have them those values: images of its input's shape, one after
-    /// another, as the network gets them when it is measured.
+    /// Computes initial values from training images for the parameters that need them. `images` holds images of the
+    /// model's input shape, one after another, preprocessed as for evaluation.
     ///
     /// # Errors
-    /// When the images do not serve.
-    pub fn prepare(&self, weights: &mut Weights, images: &[f32]) -> Result<()> {
-        let Some((name, layer)) = self.layers.iter().next().filter(|_| self.is_prepared()) else { return Ok(()) };
-        let prepared = layer.prepare(&self.input, images).map_err(|reason| {
-            Error::data(format!("The model {} cannot begin: '{name}' ({}): {reason}.", self.name, layer.label()))
+    /// When the images cannot be used.
+    pub fn initialise_from_images(&self, weights: &mut Weights, images: &[f32]) -> Result<()> {
+        let Some((name, layer)) = self.layers.iter().next().filter(|_| self.is_initialised_from_images()) else {
+            return Ok(());
+        };
+        let initial = layer.initialise_from_images(&self.input, images).map_err(|reason| {
+            Error::data(format!(
+                "The model {} cannot be initialised: '{name}' ({}): {reason}.",
+                self.name,
+                layer.label()
+            ))
         })?;
-        for values in prepared {
+        for values in initial {
             let name = join(name, values.name, ".");
             let parameter = self.parameters.find(&name);
             let parameter = parameter.ok_or_else(|| Error::usage(format!("the model has no parameter '{name}'")))?;
@@ -144,7 +154,7 @@ impl Model {
         Ok(())
     }
 
-    /// Builds its nodes for x `[batch, input...]` or `[batch, features]`; the result is `[batch, output...]`.
+    /// Builds the model's nodes for x `[batch, input...]` or `[batch, features]`. The result is `[batch, output...]`.
     ///
     /// # Errors
     /// When x has another shape.
@@ -156,12 +166,12 @@ impl Model {
             return Err(Error::Shape(message));
         }
         let own: Vec<usize> = std::iter::once(batch).chain(self.input.iter().copied()).collect();
-        // Features of layers that are left out come as rows of numbers.
+        // The stored output of layers that are left out is flat.
         let x = if self.left_out > 0 && build.dims(x) != own { build.reshape(x, own)? } else { x };
         self.layers.forward_some(self.left_out..self.layers.iter().len(), build, "", x)
     }
 
-    /// Builds the first `count` layers alone, as they are measured.
+    /// Builds only the first `count` layers.
     ///
     /// # Errors
     /// As [`Model::forward`].
@@ -169,10 +179,10 @@ impl Model {
         self.layers.forward_some(0..count, build, "", x)
     }
 
-    /// The same model, with all of its parameters, without its first `count` layers: it takes what they give.
+    /// The same model without its first `count` layers. Its input is their output. It still has all parameters.
     ///
     /// # Errors
-    /// When they are more than it has.
+    /// When the model has fewer layers.
     pub fn without_first(mut self, count: usize) -> Result<Self> {
         let mut shapes = vec![self.input.clone()];
         let walked = self.layers.walk(&self.input, |_, _, _, output| shapes.push(output.to_vec()));
@@ -180,39 +190,39 @@ impl Model {
         let all = shapes.len() - 1;
         let input = shapes.into_iter().nth(count);
         self.input = input.ok_or_else(|| {
-            Error::Shape(format!("The model {} has {all} layers, so that {count} cannot be left out.", self.name))
+            Error::Shape(format!("The model {} has only {all} layers; {count} cannot be left out.", self.name))
         })?;
         self.left_out = count;
         Ok(self)
     }
 
-    /// Builds the encoder for x `[batch, input...]`; the result is `[batch, width]`, the [`Bottleneck`]'s numbers.
+    /// Builds the encoder for x `[batch, input...]`. The result is the codes `[batch, width]`.
     ///
     /// # Errors
     /// When x has another shape, or the model is no autoencoder.
     pub fn encode(&self, build: &mut Build, x: NodeId) -> Result<NodeId> {
-        let encoder = self.cut()?.encoder;
+        let encoder = self.need_bottleneck()?.encoder;
         self.layers.forward_some(0..encoder, build, "", x)
     }
 
-    /// Builds the decoder for codes `[batch, width]`; the result is `[batch, output...]`.
+    /// Builds the decoder for codes `[batch, width]`. The result is `[batch, output...]`.
     ///
     /// # Errors
     /// When the codes have another shape, or the model is no autoencoder.
     pub fn decode(&self, build: &mut Build, codes: NodeId) -> Result<NodeId> {
-        let encoder = self.cut()?.encoder;
+        let encoder = self.need_bottleneck()?.encoder;
         self.layers.forward_some(encoder..self.layers.iter().len(), build, "", codes)
     }
 
-    fn cut(&self) -> Result<Bottleneck> {
-        let none = || Error::usage(format!("The model {} is no autoencoder: it has no code in its middle.", self.name));
+    fn need_bottleneck(&self) -> Result<Bottleneck> {
+        let none = || Error::usage(format!("The model {} is no autoencoder: it has no bottleneck.", self.name));
         self.bottleneck.ok_or_else(none)
     }
 
-    /// A line a layer, those inside another after it.
+    /// One line for each layer. Inner layers come after the layer that contains them.
     ///
     /// # Errors
-    /// When a layer cannot be built for one image, which [`Model::new`] has excluded.
+    /// When a layer cannot be built for one image. [`Model::new`] has already excluded this.
     pub fn describe(&self) -> Result<Vec<Description>> {
         let mut build = Build::new(&self.parameters, Mode::Evaluation)?;
         let shape: Vec<usize> = std::iter::once(1).chain(self.input.iter().copied()).collect();
@@ -222,32 +232,35 @@ impl Model {
         let describer = Describer { build: &build, parameters: &self.parameters };
         let outer = Outer { name: String::new(), scope: String::new(), depth: 0 };
         describer
-            .add(&self.layers, &self.input, &outer, &mut lines)
+            .add(&self.layers.iter().collect::<Vec<_>>(), &self.input, &outer, &mut lines)
             .map_err(|reason| does_not_fit(&self.name, &reason))?;
         Ok(lines)
     }
 }
 
-/// Why a network cannot have a layer that is prepared where this one or one inside it is: as said of the layer.
-fn prepared_within(name: &str, layer: &dyn Layer, shape: &[usize]) -> Option<String> {
-    if layer.is_prepared() {
+/// The reason why a layer that is not the network's first one is refused: it, or a layer inside it, is initialised from
+/// images.
+fn misplaced_within(name: &str, layer: &dyn Layer, shape: &[usize]) -> Option<String> {
+    if layer.is_initialised_from_images() {
         let label = layer.label();
-        return Some(format!("'{name}' ({label}): it begins as the images have it, so it has to be the first layer"));
+        return Some(format!(
+            "'{name}' ({label}): it is initialised from the training images, so it has to be the first layer"
+        ));
     }
     let parts = layer.children(shape);
     parts
         .iter()
         .flat_map(|part| part.layers.iter())
-        .find_map(|(inner, layer)| prepared_within(&join(name, inner, "."), layer, shape))
+        .find_map(|&(inner, layer)| misplaced_within(&join(name, inner, "."), layer, shape))
 }
 
-/// What a description is made from.
+/// The data from which the lines of a summary are made.
 struct Describer<'a> {
     build: &'a Build<'a>,
     parameters: &'a Parameters,
 }
 
-/// Where the layers to describe stand: what comes before their names, in parameters and in nodes, and how deep.
+/// The surroundings of the layers to describe: the prefix of their parameters' and nodes' names, and their depth.
 struct Outer {
     name: String,
     scope: String,
@@ -257,14 +270,15 @@ struct Outer {
 impl Describer<'_> {
     fn add(
         &self,
-        layers: &Sequence,
+        layers: &[(&str, &dyn Layer)],
         shape: &[usize],
         outer: &Outer,
         lines: &mut Vec<Description>,
     ) -> Result<(), String> {
         let mut inside = Vec::new();
-        layers
-            .walk(shape, |inner, layer, input, output| inside.push((inner, layer, input.to_vec(), output.to_vec())))?;
+        walk(layers.iter().copied(), shape, |inner, layer, input, output| {
+            inside.push((inner, layer, input.to_vec(), output.to_vec()));
+        })?;
         for (inner, layer, input, output) in inside {
             let (name, scope) = (join(&outer.name, inner, "."), join(&outer.scope, inner, "/"));
             let of_layer = |full: &str, name: &str, between: char| {
@@ -282,7 +296,7 @@ impl Describer<'_> {
             });
             for part in layer.children(&input) {
                 let (name, scope) = (join(&name, part.name, "."), join(&scope, part.name, "/"));
-                self.add(part.layers, &part.input, &Outer { name, scope, depth: outer.depth + 1 }, lines)?;
+                self.add(&part.layers, &part.input, &Outer { name, scope, depth: outer.depth + 1 }, lines)?;
             }
         }
         Ok(())

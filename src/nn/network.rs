@@ -1,4 +1,4 @@
-//! Networks written in TOML: a list of layers by kind. A layer's fields are those of its type here.
+//! Networks written in TOML as a list of layers. Each has a `kind`, and the fields of the matching layer type.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::SerializeMap;
@@ -11,18 +11,18 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// A layer of a network, as it is written.
+/// The configuration of one layer in TOML.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// What its parameters are named after; its kind and number where it is left out: `conv2`.
+pub struct LayerConfig {
+    /// The layer's name, with which its parameters' names begin. Without one, it is named by kind and number: `conv2`.
     pub name: Option<String>,
-    /// What it is.
-    pub kind: Kind,
+    /// The kind of layer, with its fields.
+    pub kind: LayerKind,
 }
 
-/// What a layer is, with its fields.
+/// The kind of a layer, with its fields.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum LayerKind {
     /// `conv2d`.
     Conv2d(Conv2d),
     /// `conv-transpose2d`.
@@ -34,7 +34,7 @@ pub enum Kind {
     /// `linear`.
     Linear(Linear),
     /// `classes`: a linear layer with as many outputs as there are classes.
-    Classes(Classes),
+    Classes(ClassesConfig),
     /// `max-pool` or `average-pool`.
     Pool(Pool2d),
     /// `global-max-pool` or `global-average-pool`.
@@ -50,15 +50,15 @@ pub enum Kind {
     /// One of [`Activation::NAMES`].
     Activation(Activation),
     /// `residual`.
-    Residual(ResidualEntry),
+    Residual(ResidualConfig),
     /// `branches`.
-    Branches(BranchesEntry),
+    Branches(BranchesConfig),
 }
 
 /// The fields of `classes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Classes {
+pub struct ClassesConfig {
     /// Whether there is a bias.
     #[serde(default = "super::layer::yes")]
     pub bias: bool,
@@ -67,35 +67,35 @@ pub struct Classes {
 /// The fields of `residual`, see [`Residual`].
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ResidualEntry {
-    /// What follows the sum.
+pub struct ResidualConfig {
+    /// The activation after the sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
-    /// What is added to the input.
-    #[serde(deserialize_with = "entries")]
-    pub layers: Vec<Entry>,
-    /// What brings the input to the shape of what is added.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "entries")]
-    pub shortcut: Vec<Entry>,
+    /// The layers whose output is added to the shortcut's.
+    #[serde(deserialize_with = "layer_configs")]
+    pub layers: Vec<LayerConfig>,
+    /// The layers that give the input the shape of the body's output.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "layer_configs")]
+    pub shortcut: Vec<LayerConfig>,
 }
 
 /// The fields of `branches`, see [`Branches`].
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BranchesEntry {
-    /// What all branches read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "entries")]
-    pub layers: Vec<Entry>,
+pub struct BranchesConfig {
+    /// The layers before the branches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "layer_configs")]
+    pub layers: Vec<LayerConfig>,
     /// The layers of each branch.
-    pub branches: Vec<Vec<Entry>>,
+    pub branches: Vec<Vec<LayerConfig>>,
 }
 
-/// The fields of a kind without any.
+/// A kind without fields.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoFields {}
 
-/// The kinds that are no activation.
+/// The kinds other than activations.
 const KINDS: [&str; 16] = [
     "conv2d",
     "conv-transpose2d",
@@ -115,11 +115,11 @@ const KINDS: [&str; 16] = [
     "branches",
 ];
 
-impl Kind {
-    /// From its name and its fields.
+impl LayerKind {
+    /// Reads a kind from its name and its fields.
     ///
     /// # Errors
-    /// A sentence: for an unknown name with the nearest known one, for fields with the kind and the field.
+    /// For an unknown name, a message with the nearest known one. For wrong fields, a message with the kind and the field.
     fn read(kind: &str, fields: Table) -> Result<Self, String> {
         if let Some(&(_, activation)) = Activation::NAMES.iter().find(|(name, _)| *name == kind) {
             return Ok(Self::Activation(typed(kind, fields).map(|NoFields {}| activation)?));
@@ -148,7 +148,7 @@ impl Kind {
         })
     }
 
-    /// Its name and its fields, as [`Kind::read`] takes them.
+    /// The name and the fields, in the form that [`LayerKind::read`] reads.
     fn written(&self) -> Result<(&'static str, Table), toml::ser::Error> {
         let of_pooling = |pooling: Pooling, max, average| if pooling == Pooling::Max { max } else { average };
         Ok(match self {
@@ -170,7 +170,7 @@ impl Kind {
         })
     }
 
-    /// What a layer of that kind is called when it has no name; a number follows.
+    /// The first part of the name of an unnamed layer; its number follows.
     fn stem(&self) -> &'static str {
         match self {
             Self::Conv2d(_) | Self::ConvTranspose2d(_) => "conv",
@@ -188,16 +188,16 @@ impl Kind {
         }
     }
 
-    /// The layer itself.
+    /// Creates the layer.
     fn layer(&self, scheme: Scheme, classes: usize) -> Result<Box<dyn Layer>> {
-        let inside = |entries: &[Entry]| layers(entries, scheme, classes);
+        let inside = |entries: &[LayerConfig]| layers(entries, scheme, classes);
         Ok(match self {
             Self::Conv2d(layer) => Box::new(Conv2d { scheme, ..*layer }),
             Self::ConvTranspose2d(layer) => Box::new(ConvTranspose2d { scheme, ..*layer }),
             Self::Whitening(layer) => Box::new(Whitening { scheme, ..*layer }),
             Self::BatchNorm(layer) => Box::new(*layer),
             Self::Linear(layer) => Box::new(Linear { scheme, ..*layer }),
-            Self::Classes(Classes { bias }) => Box::new(Linear { bias: *bias, ..Linear::new(classes, scheme) }),
+            Self::Classes(ClassesConfig { bias }) => Box::new(Linear { bias: *bias, ..Linear::new(classes, scheme) }),
             Self::Pool(layer) => Box::new(*layer),
             Self::GlobalPool(pooling) => Box::new(GlobalPool(*pooling)),
             Self::Flatten => Box::new(Flatten),
@@ -217,7 +217,7 @@ impl Kind {
     }
 }
 
-/// Fields as a type.
+/// Reads the fields as a type.
 fn typed<T: DeserializeOwned>(kind: &str, fields: Table) -> Result<T, String> {
     T::deserialize(Value::Table(fields)).map_err(|error| {
         let reason = error.message().trim_end().replace('\n', " ");
@@ -225,11 +225,11 @@ fn typed<T: DeserializeOwned>(kind: &str, fields: Table) -> Result<T, String> {
     })
 }
 
-impl Entry {
-    /// From all that is written of it.
+impl LayerConfig {
+    /// Reads a layer from its TOML table.
     ///
     /// # Errors
-    /// The part of a sentence that says what is wrong.
+    /// The reason, as part of a sentence.
     fn read(mut fields: Table) -> Result<Self, String> {
         let mut text = |field: &str| match fields.remove(field) {
             None => Ok(None),
@@ -238,25 +238,25 @@ impl Entry {
         };
         let (name, kind) = (text("name")?, text("kind")?);
         let kind = kind.ok_or("a layer must say its kind, as in kind = \"conv2d\"")?;
-        Ok(Self { name, kind: Kind::read(&kind, fields)? })
+        Ok(Self { name, kind: LayerKind::read(&kind, fields)? })
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Entry {
+impl<'de> serde::Deserialize<'de> for LayerConfig {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::read(Table::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
-/// Reads layers so that an error says which of them is wrong.
-pub(crate) fn entries<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+/// Reads a list of layers. Errors name the layer by its number.
+pub(crate) fn layer_configs<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<LayerConfig>, D::Error> {
     let read = |(number, fields): (usize, Table)| {
-        Entry::read(fields).map_err(|reason| D::Error::custom(format!("layer {number}: {reason}")))
+        LayerConfig::read(fields).map_err(|reason| D::Error::custom(format!("layer {number}: {reason}")))
     };
     (1..).zip(<Vec<Table> as serde::Deserialize>::deserialize(deserializer)?).map(read).collect()
 }
 
-impl serde::Serialize for Entry {
+impl serde::Serialize for LayerConfig {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error as _;
         let (kind, fields) = self.kind.written().map_err(S::Error::custom)?;
@@ -272,23 +272,23 @@ impl serde::Serialize for Entry {
     }
 }
 
-/// Makes layers of what is written.
+/// Creates layers from their configurations.
 ///
 /// # Errors
-/// For a name that cannot be one.
-pub(super) fn layers(entries: &[Entry], scheme: Scheme, classes: usize) -> Result<Sequence> {
+/// For a name that is not allowed or that two layers have.
+pub(super) fn layers(entries: &[LayerConfig], scheme: Scheme, classes: usize) -> Result<Sequence> {
     let mut layers = Sequence::new();
     let mut counts = std::collections::BTreeMap::new();
-    for Entry { name, kind } in entries {
+    for LayerConfig { name, kind } in entries {
         let count = counts.entry(kind.stem()).and_modify(|count| *count += 1).or_insert(1);
         let name = name.clone().unwrap_or_else(|| format!("{}{count}", kind.stem()));
         if name.is_empty() || name.contains(['/', '\'']) || name.contains(char::is_whitespace) {
             return Err(Error::usage(format!(
-                "A layer cannot be named `{name}`: parameters and nodes are named after it."
+                "A layer cannot be named `{name}`: a name must not be empty, and must not contain /, ' or spaces."
             )));
         }
         if layers.iter().any(|(other, _)| other == name) {
-            return Err(Error::usage(format!("Two layers are named `{name}`; give one another name.")));
+            return Err(Error::usage(format!("Two layers are named `{name}`; rename one of them.")));
         }
         layers.push(name, kind.layer(scheme, classes)?);
     }

@@ -1,27 +1,27 @@
-//! Two sizes, down and across.
+//! Two sizes: vertical and horizontal.
 
-/// A size down and a size across, written `3` where they are equal and `[3, 5]` where not.
+/// A vertical and a horizontal size, as in kernel height and width. In TOML `3` means both; `[3, 5]` gives each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(from = "Written", into = "Written")]
+#[serde(from = "SerializedPair", into = "SerializedPair")]
 pub struct Pair(pub [usize; 2]);
 
 impl Pair {
-    /// 1 both ways.
+    /// 1 along both axes.
     pub fn one() -> Self {
         Self([1; 2])
     }
-    /// 0 both ways.
+    /// 0 along both axes.
     pub fn zero() -> Self {
         Self([0; 2])
     }
 
-    /// Refuses a size that is out of proportion to any image, which arithmetic on sizes could not hold.
+    /// Checks that neither size is above the limit of a layer. Larger sizes could overflow later arithmetic.
     ///
     /// # Errors
-    /// The part of a sentence that names it.
+    /// The reason, as part of a sentence. `what` names the size.
     pub(super) fn check(self, what: &str) -> Result<(), String> {
-        match self.0.iter().find(|&&size| size > super::layer::MOST) {
-            Some(size) => Err(format!("a {what} of {size} is more than {}", super::layer::MOST)),
+        match self.0.iter().find(|&&size| size > super::layer::MAX_SIZE) {
+            Some(size) => Err(format!("a {what} of {size} is more than {}", super::layer::MAX_SIZE)),
             None => Ok(()),
         }
     }
@@ -40,24 +40,25 @@ impl std::fmt::Display for Pair {
     }
 }
 
+/// A [`Pair`] as it is written in TOML.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(untagged, expecting = "a size must be a number, or two as in [3, 5]")]
-enum Written {
+enum SerializedPair {
     Both(usize),
     Each([usize; 2]),
 }
 
-impl From<Written> for Pair {
-    fn from(written: Written) -> Self {
+impl From<SerializedPair> for Pair {
+    fn from(written: SerializedPair) -> Self {
         match written {
-            Written::Both(size) => size.into(),
-            Written::Each(sizes) => Self(sizes),
+            SerializedPair::Both(size) => size.into(),
+            SerializedPair::Each(sizes) => Self(sizes),
         }
     }
 }
 
-impl From<Pair> for Written {
-    fn from(Pair([down, across]): Pair) -> Self {
-        if down == across { Self::Both(down) } else { Self::Each([down, across]) }
+impl From<Pair> for SerializedPair {
+    fn from(Pair([vertical, horizontal]): Pair) -> Self {
+        if vertical == horizontal { Self::Both(vertical) } else { Self::Each([vertical, horizontal]) }
     }
 }

@@ -1,63 +1,62 @@
-//! What a model keeps: named tensors in flat buffers, one for what it learns and one for what it only measures.
+//! The named tensors of a model, in two flat buffers: one for parameters, one for running statistics.
 
 use super::initialiser::Initialiser;
 use crate::graph::Shape;
 use crate::ops::update::{BLOCK, GROUP_FLOATS, block_entry};
 use crate::{Error, Result};
 
-/// What distinguishes the updates of parameters of one optimiser.
+/// Parameters with the same factors on learning rate and weight decay, as PyTorch's parameter groups.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Group {
-    /// Times the learning rate; 0 freezes.
+pub struct ParameterGroup {
+    /// Factor on the learning rate; 0 freezes the parameters.
     pub rate: f32,
-    /// Times the weight decay.
+    /// Factor on the weight decay.
     pub decay: f32,
 }
 
-/// The group of weights: both factors 1.
+/// The group of weights. Both factors are 1.
 pub const GROUP_WEIGHTS: u32 = 0;
-/// The group of biases and the like, which weight decay spares.
-pub const GROUP_SPARED: u32 = 1;
-/// The group of what stays as it begins: no gradient is computed for it.
+/// The group of biases and batch norms' weights, which have no weight decay.
+pub const GROUP_NO_DECAY: u32 = 1;
+/// The group of frozen parameters. No gradient is computed for them.
 pub const GROUP_FROZEN: u32 = 2;
-
-/// The group of batch norms' shifts, which may have a rate of their own: [`crate::optim::Optimiser::shift_rate`].
+/// The group of batch norms' biases. Their learning rate may differ: see [`crate::optim::Optimiser::shift_rate`].
 pub const GROUP_SHIFTS: u32 = 3;
 
-/// How a parameter learns in a network that begins with another's weights.
+/// How a parameter is trained when a network is fine-tuned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tuning {
-    /// As in a network that begins anew.
+    /// With the full learning rate, as in training from scratch.
     Full,
-    /// With a learning rate this many times its own.
-    Times(f32),
-    /// Not at all.
+    /// With the learning rate times this factor.
+    Scaled(f32),
+    /// The parameter is not trained.
     Frozen,
 }
 
 /// One named tensor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// As PyTorch would name it: `fc1.weight`.
+    /// The name, as in PyTorch's `state_dict`: `fc1.weight`.
     pub name: String,
-    /// Its axis sizes, as PyTorch keeps them.
+    /// The shape, as in PyTorch.
     pub shape: Shape,
-    /// How it begins.
+    /// The initial values.
     pub initialiser: Initialiser,
     /// Index into [`Parameters::groups`].
     pub group: u32,
-    /// Elements from the start of the flat buffer, a multiple of 64.
+    /// Offset in the flat buffer in elements, a multiple of 64.
     pub offset: usize,
 }
 
 impl Parameter {
-    /// Where it stands in the flat buffer.
+    /// The range of its elements in the flat buffer.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.offset..self.offset + self.shape.elements()
     }
 }
 
-/// Named tensors one after another in a flat buffer, with gaps so that each begins at a multiple of 64 floats.
+/// The layout of named tensors in a flat buffer. Each begins at a multiple of 64 floats, so there can be gaps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ParameterLayout {
     list: Vec<Parameter>,
@@ -65,50 +64,50 @@ pub struct ParameterLayout {
 }
 
 impl ParameterLayout {
-    /// Adds one after the others.
+    /// Appends a tensor.
     fn add(&mut self, name: String, shape: Shape, initialiser: Initialiser, group: u32) {
         let offset = self.len;
         self.len = (offset + shape.elements()).next_multiple_of(BLOCK);
         self.list.push(Parameter { name, shape, initialiser, group, offset });
     }
 
-    /// All, in order.
+    /// All tensors, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Parameter> {
         self.list.iter()
     }
 
-    /// Whether there are none.
+    /// Whether there are no tensors.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// The one of a name.
+    /// The tensor with this name.
     pub fn find(&self, name: &str) -> Option<&Parameter> {
         self.list.iter().find(|parameter| parameter.name == name)
     }
 
-    /// How many numbers they are.
+    /// The number of elements of all tensors.
     pub fn count(&self) -> usize {
         self.list.iter().map(|parameter| parameter.shape.elements()).sum()
     }
 
-    /// Gives the places anew: first to those that `first` names, then to the others, each in order.
+    /// Assigns new offsets: first to the tensors that `first` selects, then to the others, in order.
     fn place(&mut self, first: impl Fn(&Parameter) -> bool) {
         self.len = 0;
-        for turn in [true, false] {
-            for parameter in self.list.iter_mut().filter(|parameter| first(parameter) == turn) {
+        for selected in [true, false] {
+            for parameter in self.list.iter_mut().filter(|parameter| first(parameter) == selected) {
                 parameter.offset = self.len;
                 self.len = (self.len + parameter.shape.elements()).next_multiple_of(BLOCK);
             }
         }
     }
 
-    /// Length of the flat buffer in elements, gaps included; at least one block.
+    /// Length of the flat buffer in elements, with the gaps; at least one block.
     pub fn flat_len(&self) -> usize {
         self.len.max(BLOCK)
     }
 
-    /// The initial content of the flat buffer; the gaps are 0.
+    /// The initial content of the flat buffer. Gaps are 0.
     pub fn initial(&self, seed: u64) -> Vec<f32> {
         let mut flat = vec![0.0; self.flat_len()];
         for (index, parameter) in (0..).zip(&self.list) {
@@ -119,18 +118,18 @@ impl ParameterLayout {
     }
 }
 
-/// All parameters of a model: what it learns, as whose [`ParameterLayout`] it is used, and its [`Parameters::statistics`].
+/// All parameters of a model, and its running statistics. It dereferences to the [`ParameterLayout`] of the parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameters {
     learned: ParameterLayout,
     statistics: ParameterLayout,
-    /// The groups of the optimiser's table.
-    pub groups: Vec<Group>,
+    /// The parameter groups.
+    pub groups: Vec<ParameterGroup>,
 }
 
 impl Default for Parameters {
     fn default() -> Self {
-        let group = |rate, decay| Group { rate, decay };
+        let group = |rate, decay| ParameterGroup { rate, decay };
         let groups = vec![group(1.0, 1.0), group(1.0, 0.0), group(0.0, 0.0), group(1.0, 0.0)];
         Self { learned: ParameterLayout::default(), statistics: ParameterLayout::default(), groups }
     }
@@ -146,14 +145,14 @@ impl std::ops::Deref for Parameters {
 /// The content of a model's flat buffers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    /// What is learned, laid out as [`Parameters`].
+    /// The parameters' values, in the layout of [`Parameters`].
     pub learned: Vec<f32>,
-    /// What is measured, laid out as [`Parameters::statistics`].
+    /// The running statistics, in the layout of [`Parameters::statistics`].
     pub statistics: Vec<f32>,
 }
 
 impl Weights {
-    /// Whether all are numbers to compute with: none is NaN or infinite.
+    /// Whether all values are finite: none is NaN or infinite.
     pub fn are_finite(&self) -> bool {
         self.learned.iter().chain(&self.statistics).all(|value| value.is_finite())
     }
@@ -184,51 +183,51 @@ impl Weights {
 }
 
 impl Parameters {
-    /// Adds one that is learned after the others.
+    /// Appends a parameter.
     pub fn add(&mut self, name: impl Into<String>, shape: impl Into<Shape>, initialiser: Initialiser, group: u32) {
         self.learned.add(name.into(), shape.into(), initialiser, group);
     }
 
-    /// Adds one that training measures instead of learning, as running means and variances: no optimiser changes it,
-    /// and it counts as no parameter, but it belongs to the weights.
+    /// Appends a running statistic (PyTorch's buffer), as a batch norm's running mean. The optimizer does not update it,
+    /// and it does not count as a parameter, but it is stored with the weights.
     pub fn add_statistic(&mut self, name: impl Into<String>, shape: impl Into<Shape>, initial: f32) {
         self.statistics.add(name.into(), shape.into(), Initialiser::Constant(initial), GROUP_FROZEN);
     }
 
-    /// What is measured.
+    /// The layout of the running statistics.
     pub fn statistics(&self) -> &ParameterLayout {
         &self.statistics
     }
 
-    /// Whether it stays as it begins.
+    /// Whether a parameter is frozen.
     pub fn is_frozen(&self, parameter: &Parameter) -> bool {
         self.groups[parameter.group as usize].rate == 0.0
     }
 
-    /// Those that an optimiser changes, in order.
+    /// The parameters that the optimizer updates, in order.
     pub fn updated(&self) -> impl Iterator<Item = &Parameter> {
         self.learned.iter().filter(|parameter| !self.is_frozen(parameter))
     }
 
-    /// How much of the flat buffer an optimiser changes, from its start: the length of gradients and of its state. At least
-    /// one block.
+    /// The length of the part of the flat buffer that the optimizer updates, from its start; at least one block. The
+    /// gradients and the optimizer's state have this length.
     pub fn updated_len(&self) -> usize {
         self.updated().map(|parameter| parameter.range().end.next_multiple_of(BLOCK)).max().unwrap_or(BLOCK)
     }
 
-    /// Says anew how those learn that are learned at all, and puts what is frozen behind all else in the flat buffer, so that
-    /// gradients and the optimiser's state end before it.
+    /// Sets how each parameter is trained; frozen ones stay frozen. Frozen parameters then come last in the flat buffer, so
+    /// that gradients and the optimizer's state need no room for them.
     pub fn tune(&mut self, how: impl Fn(&Parameter) -> Tuning) {
-        let mut lowered = std::collections::BTreeMap::new();
+        let mut scaled = std::collections::BTreeMap::new();
         for index in 0..self.learned.list.len() {
             let parameter = &self.learned.list[index];
             let group = match how(parameter) {
                 _ if self.is_frozen(parameter) => continue,
                 Tuning::Full => continue,
                 Tuning::Frozen => GROUP_FROZEN,
-                Tuning::Times(factor) => *lowered.entry(parameter.group).or_insert_with(|| {
-                    let Group { rate, decay } = self.groups[parameter.group as usize];
-                    self.groups.push(Group { rate: rate * factor, decay });
+                Tuning::Scaled(factor) => *scaled.entry(parameter.group).or_insert_with(|| {
+                    let ParameterGroup { rate, decay } = self.groups[parameter.group as usize];
+                    self.groups.push(ParameterGroup { rate: rate * factor, decay });
                     self.groups.len() as u32 - 1
                 }),
             };
@@ -238,7 +237,7 @@ impl Parameters {
         self.learned.place(|parameter| groups[parameter.group as usize].rate != 0.0);
     }
 
-    /// A name that two of them have.
+    /// A name that two tensors share, if there is one.
     pub fn repeated(&self) -> Option<&str> {
         let mut seen = std::collections::BTreeSet::new();
         self.learned.iter().chain(self.statistics.iter()).map(|p| p.name.as_str()).find(|&name| !seen.insert(name))
@@ -249,8 +248,8 @@ impl Parameters {
         Weights { learned: self.learned.initial(seed), statistics: self.statistics.initial(seed) }
     }
 
-    /// The update's table: for each block of what is updated its group and how many of its elements are a parameter's to
-    /// be updated: none of a frozen one's.
+    /// The table of blocks for the optimizer's update. An entry holds the block's group and the number of elements to
+    /// update, which is 0 for frozen parameters.
     pub fn blocks(&self) -> Vec<u32> {
         let end = self.updated_len();
         let mut table = vec![0; end / BLOCK];
@@ -264,14 +263,14 @@ impl Parameters {
         table
     }
 
-    /// The groups' factors, [`GROUP_FLOATS`] each.
+    /// The factors of all groups, [`GROUP_FLOATS`] numbers each.
     pub fn group_factors(&self) -> Vec<f32> {
         let factors: Vec<[f32; GROUP_FLOATS]> = self.groups.iter().map(|group| [group.rate, group.decay]).collect();
         factors.concat()
     }
 
-    /// A hash of all names, shapes and bits, of what is learned and then of what is measured (64-bit FNV-1a, as 16
-    /// hexadecimal digits); the gaps do not count.
+    /// A hash of the names, shapes and bits of all parameters, then of all running statistics. It is the 64-bit FNV-1a
+    /// hash, as 16 hexadecimal digits. Gaps are left out.
     pub fn hash(&self, weights: &Weights) -> String {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut add = |bytes: &[u8]| {
@@ -300,7 +299,7 @@ mod tests {
     fn parameters_begin_at_blocks_and_the_gaps_do_not_count() {
         let mut parameters = Parameters::default();
         parameters.add("a.weight", [3, 50], Initialiser::Constant(1.0), GROUP_WEIGHTS);
-        parameters.add("a.bias", [3], Initialiser::Zeros, GROUP_SPARED);
+        parameters.add("a.bias", [3], Initialiser::Zeros, GROUP_NO_DECAY);
         assert_eq!((parameters.count(), parameters.flat_len()), (153, 256));
         assert_eq!(parameters.blocks(), [64, 64, 22, 256 | 3]);
         let mut weights = parameters.initial_weights(1);
@@ -312,9 +311,9 @@ mod tests {
     }
 
     #[test]
-    fn statistics_belong_to_the_weights_but_are_no_parameters() {
+    fn running_statistics_belong_to_the_weights_but_are_no_parameters() {
         let mut parameters = Parameters::default();
-        parameters.add("bn.weight", [3], Initialiser::Constant(1.0), GROUP_SPARED);
+        parameters.add("bn.weight", [3], Initialiser::Constant(1.0), GROUP_NO_DECAY);
         parameters.add_statistic("bn.running_mean", [3], 0.0);
         parameters.add_statistic("bn.running_var", [3], 1.0);
         assert_eq!((parameters.count(), parameters.statistics().count()), (3, 6));
@@ -324,12 +323,12 @@ mod tests {
         weights.statistics[65] = 2.0;
         assert_ne!(parameters.hash(&weights), hash);
         assert_eq!(parameters.repeated(), None);
-        parameters.add("bn.running_var", [3], Initialiser::Zeros, GROUP_SPARED);
+        parameters.add("bn.running_var", [3], Initialiser::Zeros, GROUP_NO_DECAY);
         assert_eq!(parameters.repeated(), Some("bn.running_var"));
     }
 
     #[test]
-    fn what_is_frozen_is_not_updated() {
+    fn frozen_parameters_are_not_updated() {
         let mut parameters = Parameters::default();
         parameters.add("a", [70], Initialiser::Zeros, GROUP_FROZEN);
         parameters.add("b", [2], Initialiser::Zeros, GROUP_WEIGHTS);
@@ -337,15 +336,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_lies_behind_and_what_is_tuned_has_a_rate() {
+    fn frozen_parameters_come_last_and_scaled_ones_have_their_own_rate() {
         let mut parameters = Parameters::default();
-        for (name, group) in [("a", GROUP_WEIGHTS), ("b", GROUP_WEIGHTS), ("c", GROUP_SPARED), ("d", GROUP_WEIGHTS)] {
+        for (name, group) in [("a", GROUP_WEIGHTS), ("b", GROUP_WEIGHTS), ("c", GROUP_NO_DECAY), ("d", GROUP_WEIGHTS)] {
             parameters.add(name, [70], Initialiser::Uniform { bound: 1.0 }, group);
         }
         let before = parameters.clone();
         parameters.tune(|parameter| match parameter.name.as_str() {
             "a" => Tuning::Frozen,
-            "b" | "c" => Tuning::Times(0.5),
+            "b" | "c" => Tuning::Scaled(0.5),
             _ => Tuning::Full,
         });
         let offsets: Vec<usize> = parameters.iter().map(|parameter| parameter.offset).collect();
@@ -353,7 +352,7 @@ mod tests {
         assert_eq!((parameters.updated_len(), parameters.blocks().len()), (384, 6));
         assert_eq!(parameters.blocks(), [4 << 8 | 64, 4 << 8 | 6, 5 << 8 | 64, 5 << 8 | 6, 64, 6]);
         assert_eq!(parameters.group_factors()[8..], [0.5, 1.0, 0.5, 0.0]);
-        // What a parameter begins as and what the weights' hash is do not depend on where it lies.
+        // Neither initial values nor the weights' hash depend on the offsets.
         assert_eq!(parameters.hash(&parameters.initial_weights(3)), before.hash(&before.initial_weights(3)));
     }
 }

@@ -7,13 +7,13 @@ use crate::Result;
 use crate::graph::NodeId;
 use crate::ops::pool2d::Window;
 
-/// What becomes of the pixels of a window.
+/// How the pixels of a window are combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pooling {
-    /// The largest; on ties the first, as in PyTorch.
+    /// The maximum. The gradient goes to the first of equal maxima, as in PyTorch.
     #[default]
     Max,
-    /// Their mean, padding counted, as in PyTorch.
+    /// The mean. Padding counts, as in PyTorch by default.
     Average,
 }
 
@@ -33,28 +33,29 @@ impl Pooling {
     }
 }
 
-/// One number for each window of each channel: PyTorch's `MaxPool2d` and `AvgPool2d`.
+/// PyTorch's `MaxPool2d` and `AvgPool2d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pool2d {
-    /// Which number.
+    /// Maximum or mean.
     #[serde(skip)]
     pub pooling: Pooling,
     /// Height and width of the window.
     pub kernel: Pair,
-    /// Pixels from one window to the next; the window's size where it is left out.
+    /// Distance in pixels from one window to the next; the window's size by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<Pair>,
-    /// Pixels around the image, on each side: zeros for the mean, never the largest; at most half the window.
+    /// Number of pixels of padding on each side, at most half the window. They are zeros for the mean. The maximum ignores
+    /// them.
     #[serde(default = "Pair::zero")]
     pub padding: Pair,
-    /// Whether a last window that reaches beyond the image counts.
+    /// Whether there is a last window that reaches beyond the image: PyTorch's `ceil_mode`.
     #[serde(default)]
     pub ceil: bool,
 }
 
 impl Pool2d {
-    /// Square windows side by side.
+    /// Square windows that do not overlap, without padding.
     pub fn new(pooling: Pooling, kernel: usize) -> Self {
         Self { pooling, kernel: kernel.into(), stride: None, padding: Pair::zero(), ceil: false }
     }
@@ -87,7 +88,7 @@ impl Layer for Pool2d {
     }
 }
 
-/// One number for each channel: `[channels, height, width]` becomes `[channels]`.
+/// Reduces each channel to one number: `[channels, height, width]` becomes `[channels]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GlobalPool(pub Pooling);
 

@@ -8,19 +8,19 @@ use super::sequence::{Sequence, forward_part, join};
 use crate::Result;
 use crate::graph::NodeId;
 
-/// What a shortcut's parameters are named after, as in torchvision's ResNets.
+/// The shortcut's part of its parameters' names, as in torchvision's ResNets.
 const SHORTCUT: &str = "downsample";
 
-/// y = activation(body(x) + shortcut(x)), of K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image
-/// recognition", CVPR 2016. The body's layers stand directly under the block's name, the shortcut's under
-/// `NAME.downsample`; a shortcut without layers is x itself.
+/// y = activation(body(x) + shortcut(x)), from K. He, X. Zhang, S. Ren and J. Sun, "Deep residual learning for image
+/// recognition", CVPR 2016. The names of the body's layers begin with `NAME`, those of the shortcut's with
+/// `NAME.downsample`. A shortcut without layers is x itself.
 #[derive(Debug, Default)]
 pub struct Residual {
-    /// What is added to x.
+    /// The layers whose output is added to the shortcut's.
     pub body: Sequence,
-    /// What brings x to the body's shape, where it has another.
+    /// The layers that give x the shape of the body's output, where it has another.
     pub shortcut: Sequence,
-    /// What follows the sum.
+    /// The activation after the sum.
     pub activation: Option<Activation>,
 }
 
@@ -37,8 +37,8 @@ impl Layer for Residual {
         match body == shortcut {
             true => Ok(body),
             false => Err(format!(
-                "its layers give {}, but {} is to be added; give it a shortcut that brings {} to that shape, as a conv2d with \
-                 kernel 1",
+                "its layers give {}, but its shortcut gives {}; add a shortcut that turns {} into the first shape, as a \
+                 conv2d with kernel 1",
                 dims(&body),
                 dims(&shortcut),
                 dims(shape)
@@ -47,9 +47,8 @@ impl Layer for Residual {
     }
 
     fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
-        for part in self.children(shape) {
-            part.layers.declare(&join(name, part.name, "."), shape, parameters);
-        }
+        self.body.declare(name, shape, parameters);
+        self.shortcut.declare(&join(name, SHORTCUT, "."), shape, parameters);
     }
 
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
@@ -60,7 +59,6 @@ impl Layer for Residual {
     }
 
     fn children(&self, shape: &[usize]) -> Vec<Child<'_>> {
-        let part = |name, layers| Child { name, layers, input: shape.to_vec() };
-        vec![part("", &self.body), part(SHORTCUT, &self.shortcut)]
+        vec![self.body.child("", shape), self.shortcut.child(SHORTCUT, shape)]
     }
 }

@@ -7,13 +7,13 @@ use crate::Result;
 use crate::graph::NodeId;
 use crate::ops::resize2d::Resize as Interpolation;
 
-/// Brings images to another height and width.
+/// Resizes images to a given height and width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resize {
-    /// Height and width.
+    /// The new height and width.
     pub size: Pair,
-    /// How pixels between pixels come about.
+    /// How new pixels are computed from old ones.
     #[serde(default = "nearest")]
     pub interpolation: Interpolation,
 }

@@ -5,7 +5,7 @@ use super::layer::Layer;
 use crate::Result;
 use crate::graph::NodeId;
 
-/// Multiplies everything by a constant, as the logits of networks whose last layer begins too loud.
+/// Multiplies each element by a constant. Some networks scale their logits down with it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {

@@ -1,4 +1,4 @@
-//! Layers one after another: what models and layers made of layers share.
+//! Layers one after another, for models and for layers that are made of layers.
 
 use std::ops::Range;
 
@@ -8,30 +8,30 @@ use super::parameters::Parameters;
 use crate::graph::NodeId;
 use crate::{Error, Result};
 
-/// Named layers, each reading what the one before it gives.
+/// Named layers. Each reads the output of the one before it, as in PyTorch's `Sequential`.
 #[derive(Debug, Default)]
 pub struct Sequence {
     layers: Vec<(String, Box<dyn Layer>)>,
 }
 
 impl Sequence {
-    /// No layers: what comes in goes out.
+    /// Without layers: the output is the input.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts a layer after the others.
+    /// Appends a layer and returns the sequence.
     pub fn with(mut self, name: impl Into<String>, layer: impl Layer + 'static) -> Self {
         self.push(name, Box::new(layer));
         self
     }
 
-    /// Puts a layer after the others.
+    /// Appends a layer.
     pub fn push(&mut self, name: impl Into<String>, layer: Box<dyn Layer>) {
         self.layers.push((name.into(), layer));
     }
 
-    /// All, in order, by name.
+    /// All layers with their names, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &dyn Layer)> {
         self.layers.iter().map(|(name, layer)| (name.as_str(), layer.as_ref()))
     }
@@ -39,22 +39,21 @@ impl Sequence {
     /// Calls `visit` with each layer's name, the layer, and the shapes of its input and output.
     ///
     /// # Errors
-    /// The first layer that does not fit, by name, with the reason.
+    /// The name of the first layer that does not fit, with the reason.
     pub fn walk<'a>(
         &'a self,
         shape: &[usize],
-        mut visit: impl FnMut(&'a str, &'a dyn Layer, &[usize], &[usize]),
+        visit: impl FnMut(&'a str, &'a dyn Layer, &[usize], &[usize]),
     ) -> Result<Vec<usize>, String> {
-        let mut shape = shape.to_vec();
-        for (name, layer) in self.iter() {
-            let output = layer.output(&shape).map_err(|reason| format!("'{name}' ({}): {reason}", layer.label()))?;
-            visit(name, layer, &shape, &output);
-            shape = output;
-        }
-        Ok(shape)
+        walk(self.iter(), shape, visit)
     }
 
-    /// Builds some of the layers, as [`Layer::forward`] builds all.
+    /// The layers as a part of an outer layer: see [`Child`].
+    pub(super) fn child(&self, name: &'static str, input: &[usize]) -> Child<'_> {
+        Child { name, layers: self.iter().collect(), input: input.to_vec() }
+    }
+
+    /// Builds a range of the layers. [`Layer::forward`] builds all of them.
     pub(super) fn forward_some(&self, some: Range<usize>, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
         let mut x = x;
         for (inner, layer) in self.iter().take(some.end).skip(some.start) {
@@ -67,7 +66,22 @@ impl Sequence {
     }
 }
 
-/// A layer's name within that of the layer around it.
+/// As [`Sequence::walk`], for layers in any list.
+pub(super) fn walk<'a>(
+    layers: impl IntoIterator<Item = (&'a str, &'a dyn Layer)>,
+    shape: &[usize],
+    mut visit: impl FnMut(&'a str, &'a dyn Layer, &[usize], &[usize]),
+) -> Result<Vec<usize>, String> {
+    let mut shape = shape.to_vec();
+    for (name, layer) in layers {
+        let output = layer.output(&shape).map_err(|reason| format!("'{name}' ({}): {reason}", layer.label()))?;
+        visit(name, layer, &shape, &output);
+        shape = output;
+    }
+    Ok(shape)
+}
+
+/// The full name of an inner layer: the outer layer's name, a separator, its own name.
 pub(super) fn join(outer: &str, inner: &str, between: &str) -> String {
     match (outer, inner) {
         ("", name) | (name, "") => name.to_owned(),
@@ -88,7 +102,7 @@ impl Layer for Sequence {
         let declared = self.walk(shape, |inner, layer, shape, _| {
             layer.declare(&join(name, inner, "."), shape, parameters);
         });
-        // `output` has excluded that it does not fit.
+        // [`Layer::output`] has already checked the shapes.
         debug_assert!(declared.is_ok());
     }
 
@@ -97,11 +111,11 @@ impl Layer for Sequence {
     }
 
     fn children(&self, shape: &[usize]) -> Vec<Child<'_>> {
-        vec![Child { name: "", layers: self, input: shape.to_vec() }]
+        vec![self.child("", shape)]
     }
 }
 
-/// Builds a part of a layer: its nodes and parameters stand under the part's name, where it has one.
+/// Builds a part of a layer. If the part has a name, the names of its nodes and parameters include it.
 pub(super) fn forward_part(build: &mut Build, outer: &str, name: &str, layers: &Sequence, x: NodeId) -> Result<NodeId> {
     if name.is_empty() {
         return layers.forward(build, outer, x);
@@ -112,7 +126,7 @@ pub(super) fn forward_part(build: &mut Build, outer: &str, name: &str, layers: &
     y
 }
 
-/// The error of a model whose layers do not fit.
+/// The error for a model whose layers do not fit.
 pub(super) fn does_not_fit(model: &str, reason: &str) -> Error {
     Error::Shape(format!("The model {model} does not fit its input: the layer {reason}."))
 }

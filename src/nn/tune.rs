@@ -1,25 +1,24 @@
-//! Which layers of a network learn, when it begins with weights from elsewhere.
+//! Which layers of a network are trained, for fine-tuning.
 
 use super::layer::{Child, Layer};
 use super::model::Model;
 use super::parameters::Tuning;
 use crate::{Error, Result};
 
-/// Which layers learn. Layers are counted as they follow one another in the network, those alone that have parameters; a
-/// block of several is one.
+/// Which layers are trained. Only the network's own layers with parameters count; a block of several layers counts as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Unfreeze {
-    /// All.
+    /// All layers.
     All,
-    /// The last alone, which tells the classes apart.
+    /// Only the last layer, the classifier.
     Classifier,
-    /// The last so many.
+    /// This many of the last layers.
     Last(usize),
 }
 
 impl Unfreeze {
-    /// How many layers at the end that is.
+    /// The number of trained layers, counted from the end.
     fn layers(self) -> usize {
         match self {
             Self::All => usize::MAX,
@@ -31,7 +30,7 @@ impl Unfreeze {
 
 impl std::str::FromStr for Unfreeze {
     type Err = Error;
-    /// `all`, `classifier` or `last:N`; an [`Error::Usage`] for other words.
+    /// Reads `all`, `classifier` or `last:N`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
         let last = word.strip_prefix("last:").and_then(|count| count.parse().ok()).filter(|&count| count > 0);
         match (word, last) {
@@ -39,7 +38,7 @@ impl std::str::FromStr for Unfreeze {
             ("classifier", _) => Ok(Self::Classifier),
             (_, Some(count)) => Ok(Self::Last(count)),
             _ => Err(Error::usage(format!(
-                "What learns (unfreeze) is `{word}`, but has to be all, classifier or last:N, as in last:3."
+                "The layers to train (unfreeze) are `{word}`, but have to be all, classifier or last:N, as in last:3."
             ))),
         }
     }
@@ -69,23 +68,24 @@ impl From<Unfreeze> for String {
 }
 
 impl Model {
-    /// The names of its layers that have parameters, in order; those inside another are that one's.
+    /// The names of the network's own layers that have parameters, in order. Inner layers belong to the layer around them.
     fn learning_layers(&self) -> Vec<&str> {
         let has = |name: &&str| self.parameters().iter().any(|parameter| is_of(&parameter.name, name));
         self.layers().iter().map(|(name, _)| name).filter(has).collect()
     }
 
-    /// Whether a parameter is its classifier's: the last layer's, which begins anew where the classes are others.
+    /// Whether a parameter belongs to the classifier, the last layer with parameters. It is initialised from scratch when
+    /// the classes differ.
     pub fn is_classifiers(&self, parameter: &str) -> bool {
         self.learning_layers().last().is_some_and(|last| is_of(parameter, last))
     }
 
-    /// How many layers at its start give the same for an image whenever it comes: those before the first that learns or draws
-    /// random numbers. 0 where none of them has parameters.
+    /// The number of first layers whose output for an image never changes in training: those before the first layer that is
+    /// trained or draws random numbers. 0 if none of them has parameters, because there is then little to save.
     pub fn frozen_layers(&self) -> usize {
         let learns = |name: &str| self.parameters().updated().any(|parameter| is_of(&parameter.name, name));
         let mut same = Vec::new();
-        // [`Model::new`] has excluded that a layer does not fit.
+        // [`Model::new`] has already checked that all layers fit.
         let walked = self.layers().walk(self.input(), |name, layer, input, _| {
             same.push(!learns(name) && !draws(layer, input));
         });
@@ -95,14 +95,14 @@ impl Model {
         if self.layers().iter().take(count).any(|(name, _)| has(name)) { count } else { 0 }
     }
 
-    /// Freezes all layers but those that are to learn. Of these, all but the classifier learn at `rate` times the learning
-    /// rate, where one is given: their weights come from elsewhere.
+    /// Freezes all layers except those to train. If `rate` is given, the trained layers are pretrained: the learning rate of
+    /// all but the classifier is multiplied by it.
     pub(super) fn tune(&mut self, unfreeze: Unfreeze, rate: Option<f32>) {
         let layers: Vec<String> = self.learning_layers().into_iter().map(str::to_owned).collect();
         let first = layers.len().saturating_sub(unfreeze.layers());
         let how = |number: usize| match rate {
             _ if number < first => Tuning::Frozen,
-            Some(rate) if number + 1 < layers.len() => Tuning::Times(rate),
+            Some(rate) if number + 1 < layers.len() => Tuning::Scaled(rate),
             _ => Tuning::Full,
         };
         self.parameters_mut().tune(|parameter| {
@@ -115,11 +115,11 @@ impl Model {
 /// Whether a layer, or one inside it, draws random numbers while training.
 fn draws(layer: &dyn Layer, input: &[usize]) -> bool {
     let parts = layer.children(input);
-    let within = |part: &Child| part.layers.iter().any(|(_, layer)| draws(layer, &part.input));
+    let within = |part: &Child| part.layers.iter().any(|&(_, layer)| draws(layer, &part.input));
     layer.is_random() || parts.iter().any(within)
 }
 
-/// Whether a parameter stands under a layer's name.
+/// Whether a parameter's name begins with a layer's name.
 fn is_of(parameter: &str, layer: &str) -> bool {
     parameter.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
 }
@@ -127,10 +127,10 @@ fn is_of(parameter: &str, layer: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::models::Config;
+    use crate::nn::models::ModelConfig;
 
     fn frozen(unfreeze: Unfreeze) -> Vec<String> {
-        let config = Config { unfreeze: Some(unfreeze), ..Config::named("cnn") };
+        let config = ModelConfig { unfreeze: Some(unfreeze), ..ModelConfig::named("cnn") };
         let model = config.build([3, 32, 32], 10).expect("a model");
         let parameters = model.parameters();
         let frozen = parameters.iter().filter(|parameter| parameters.is_frozen(parameter));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_layers_learn() {
+    fn only_the_last_layers_are_trained() {
         assert_eq!(frozen(Unfreeze::All), [""; 0]);
         assert_eq!(frozen(Unfreeze::Classifier), ["conv1.weight", "conv2.weight", "conv3.weight", "fc1.weight"]);
         assert_eq!(frozen(Unfreeze::Last(1)), frozen(Unfreeze::Classifier));

@@ -6,45 +6,48 @@ use nalgebra::{DMatrix, SymmetricEigen};
 use super::build::Build;
 use super::conv2d::{Conv2d, add_bias};
 use super::initialiser::Scheme;
-use super::layer::{Layer, Prepared, image};
+use super::layer::{InitialValues, Layer, image};
 use super::pair::Pair;
-use super::parameters::{GROUP_FROZEN, GROUP_SPARED, Parameters};
+use super::parameters::{GROUP_FROZEN, GROUP_NO_DECAY, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
-/// Values of a patch at most: their covariance is decomposed on one thread.
-const MOST_VALUES: usize = 512;
-/// Images whose patches are summed up together; sums of such sums do not depend on the number of threads.
-const SUMMED_AT_ONCE: usize = 64;
+/// The largest number of values of a patch. The limit is low because one thread decomposes their covariance.
+const MAX_VALUES: usize = 512;
+/// Images per partial sum. The size is fixed so that the result does not depend on the number of threads.
+const IMAGES_PER_SUM: usize = 64;
 
-/// A convolution without padding that takes the correlation out of neighbouring pixels (K. Jordan, "94% on CIFAR-10 in
-/// 3.29 seconds on a single GPU", 2024, after D. Page and T. Van Loy). Its outputs are a patch's coordinates along the n
-/// eigenvectors of the covariance of the training images' patches, each divided by sqrt(eigenvalue + epsilon), and their
-/// negatives. Parameters `NAME.weight` `[2 n, channels, kernel]`, n = channels x kernel, which begins as the images have
-/// it and is frozen (without images it begins as another convolution's), and `NAME.bias` `[2 n]`, which is learned.
+/// A convolution without padding that decorrelates neighbouring pixels (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a
+/// single GPU", 2024, after D. Page and T. Van Loy).
 ///
-/// The means of the images are left to the bias; with images that are normalised by channel there is little to leave.
+/// A patch has n = channels x kernel height x kernel width values. The first n outputs are its coordinates along
+/// the eigenvectors of the covariance of the training images' patches, each divided by sqrt(eigenvalue + epsilon). The
+/// other n outputs are their negatives.
+///
+/// Parameters: `NAME.weight` `[2 n, channels, height, width]` is frozen. It is initialised from the training images;
+/// without images, as any other convolution's. `NAME.bias` `[2 n]` is learned. The images' mean is not subtracted; the
+/// bias can learn it.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Whitening {
     /// Height and width of the patches.
     pub kernel: Pair,
-    /// Added to the eigenvalues, so that what hardly varies is not blown up.
+    /// Added to the eigenvalues, so that directions with little variance are not amplified too much.
     pub epsilon: f32,
-    /// How its bias begins.
+    /// How its bias is initialised.
     #[serde(skip)]
     pub scheme: Scheme,
 }
 
 impl Default for Whitening {
-    /// Patches of 2x2 and the paper's epsilon of 5e-4.
+    /// Patches of 2x2, and epsilon 5e-4 as in the paper.
     fn default() -> Self {
         Self { kernel: 2.into(), epsilon: 5e-4, scheme: Scheme::default() }
     }
 }
 
 impl Whitening {
-    /// The convolution that it is for images of so many channels.
+    /// The same layer as a plain convolution, for images with this number of channels.
     fn convolution(&self, channels: usize) -> Conv2d {
         let values = channels * self.kernel.0[0] * self.kernel.0[1];
         Conv2d { kernel: self.kernel, ..Conv2d::new(2 * values, 1, self.scheme) }
@@ -63,8 +66,8 @@ impl Layer for Whitening {
             return Err(format!("its epsilon is {}, but has to be a finite number above 0", self.epsilon));
         }
         let values = self.kernel.0.iter().fold(channels, |values, &side| values.saturating_mul(side));
-        if values > MOST_VALUES {
-            return Err(format!("its patches have {values} values, but may have {MOST_VALUES} at most"));
+        if values > MAX_VALUES {
+            return Err(format!("its patches have {values} values, but may have {MAX_VALUES} at most"));
         }
         self.convolution(channels).output(shape)
     }
@@ -73,7 +76,7 @@ impl Layer for Whitening {
         let ([height, width], outputs) = (self.kernel.0, self.convolution(shape[0]).outputs);
         let (weight, fan_in) = ([outputs, shape[0], height, width], outputs / 2);
         parameters.add(format!("{name}.weight"), weight, self.scheme.convolution(weight), GROUP_FROZEN);
-        parameters.add(format!("{name}.bias"), [outputs], self.scheme.bias(fan_in), GROUP_SPARED);
+        parameters.add(format!("{name}.bias"), [outputs], self.scheme.bias(fan_in), GROUP_NO_DECAY);
     }
 
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {
@@ -83,21 +86,23 @@ impl Layer for Whitening {
         add_bias(build, name, y, true)
     }
 
-    fn is_prepared(&self) -> bool {
+    fn is_initialised_from_images(&self) -> bool {
         true
     }
 
-    fn prepare(&self, shape: &[usize], images: &[f32]) -> Result<Vec<Prepared>, String> {
+    fn initialise_from_images(&self, shape: &[usize], images: &[f32]) -> Result<Vec<InitialValues>, String> {
         let covariance = covariance(image(shape)?, self.kernel.0, images)?;
-        Ok(vec![Prepared { name: "weight", values: weight(covariance, f64::from(self.epsilon)) }])
+        Ok(vec![InitialValues { name: "weight", values: weight(covariance, f64::from(self.epsilon)) }])
     }
 }
 
-/// What is known of patches: how many there are, the sum of each of their n values, and the sums of all products of two
-/// (row-major, n x n, of which only what is not below the diagonal is filled).
+/// Sums over patches of n values.
 struct Sums {
+    /// The number of patches.
     count: usize,
+    /// The sum of each value.
     values: Vec<f64>,
+    /// The sum of each product of two values, row-major, n x n. Elements below the diagonal are not filled.
     products: Vec<f64>,
 }
 
@@ -123,8 +128,8 @@ impl Sums {
     }
 }
 
-/// The covariance of all patches of a kernel's size in images `[channels, height, width]`, whose values are in the order
-/// of a convolution's weight: channel, row, column.
+/// The covariance of all patches with the kernel's size in images `[channels, height, width]`. The values of a patch are
+/// in the order of a convolution's weight: channel, row, column.
 fn covariance(shape: [usize; 3], kernel: [usize; 2], images: &[f32]) -> Result<DMatrix<f64>, String> {
     let [channels, height, width] = shape;
     let (n, size) = (channels * kernel[0] * kernel[1], channels * height * width);
@@ -142,24 +147,24 @@ fn covariance(shape: [usize; 3], kernel: [usize; 2], images: &[f32]) -> Result<D
         }
         sums
     };
-    let parts: Vec<Sums> = images.par_chunks(size * SUMMED_AT_ONCE).map(of_images).collect();
+    let parts: Vec<Sums> = images.par_chunks(size * IMAGES_PER_SUM).map(of_images).collect();
     let sums = parts.iter().fold(Sums::new(n), Sums::add);
     if sums.count == 0 || !sums.products.iter().all(|sum| sum.is_finite()) {
-        return Err("it needs at least one image, of finite values".into());
+        return Err("it needs at least one image, and all values have to be finite".into());
     }
     let count = sums.count as f64;
     let mean = |i: usize| sums.values[i] / count;
     Ok(DMatrix::from_fn(n, n, |i, j| sums.products[i.min(j) * n + i.max(j)] / count - mean(i) * mean(j)))
 }
 
-/// All rows and columns below a height and a width, row by row.
+/// All positions (row, column) in a grid of this height and width, row by row.
 fn places(height: usize, width: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..height).flat_map(move |row| (0..width).map(move |column| (row, column)))
 }
 
-/// The eigenvectors, each over the root of its eigenvalue and epsilon, the largest eigenvalue's first; then their
-/// negatives. Of an eigenvector and its negative the one comes first whose largest component, the first of several, is
-/// above 0.
+/// The eigenvectors, each divided by sqrt(eigenvalue + epsilon), with the largest eigenvalue first; then their negatives.
+/// The sign of an eigenvector is chosen so that its component of the largest absolute value is positive. Of several such
+/// components the first one decides.
 fn weight(covariance: DMatrix<f64>, epsilon: f64) -> Vec<f32> {
     let SymmetricEigen { eigenvectors, eigenvalues } = SymmetricEigen::new(covariance);
     let mut order: Vec<usize> = (0..eigenvalues.len()).collect();
@@ -168,7 +173,7 @@ fn weight(covariance: DMatrix<f64>, epsilon: f64) -> Vec<f32> {
     for index in order {
         let vector = eigenvectors.column(index);
         let largest = vector.iter().fold(0.0_f64, |most, &value| if value.abs() > most.abs() { value } else { most });
-        // Rounding may bring an eigenvalue of 0 a little below it.
+        // Rounding can make an eigenvalue of 0 slightly negative.
         let factor = largest.signum() / (eigenvalues[index].max(0.0) + epsilon).sqrt();
         rows.extend(vector.iter().map(|&value| (value * factor) as f32));
     }
@@ -184,7 +189,7 @@ mod tests {
     use crate::nn::{GlobalPool, Mode, Model, PARAMS, Pooling, Sequence};
     use crate::ops::Step;
 
-    /// Images of neighbours that resemble one another.
+    /// Images with correlated neighbouring pixels.
     fn images(elements: usize) -> Vec<f32> {
         let value = |i: usize| ((i * i * 11 + i * 37) % 101) as f32 / 128.0;
         (0..elements).map(|i| value(i) + 0.5 * value(i + 1)).collect()
@@ -194,12 +199,12 @@ mod tests {
         Whitening { epsilon, ..Whitening::default() }
     }
 
-    fn prepared(epsilon: f32, shape: [usize; 3], images: &[f32]) -> Vec<f32> {
-        whitening(epsilon).prepare(&shape, images).expect("prepared").swap_remove(0).values
+    fn weight_from(epsilon: f32, shape: [usize; 3], images: &[f32]) -> Vec<f32> {
+        whitening(epsilon).initialise_from_images(&shape, images).expect("computed").swap_remove(0).values
     }
 
     #[test]
-    fn the_weight_is_what_numpy_makes_of_the_same_images() {
+    fn the_weight_is_numpys_for_the_same_images() {
         // numpy 2: cov(patches, bias=True) and linalg.eigh of three images of 2x5x5, with the signs as here.
         let wanted: [f32; 64] = [
             1.24247, 1.04811, -0.90857, -1.00817, -0.249042, 0.279181, 0.830345,
@@ -212,18 +217,18 @@ mod tests {
             1.2657, 2.07816, 1.88777, 3.22255, -3.16547, 0.164529, 2.29658, -2.77052, // 0.02282819
             4.15118, -3.1261, 4.01629, -3.25835, 0.0598753, 0.192389, -0.54076, -2.00704, // 0.0167077
         ];
-        let weight = prepared(5e-4, [2, 5, 5], &images(150));
+        let weight = weight_from(5e-4, [2, 5, 5], &images(150));
         for (number, (&value, &wanted)) in weight.iter().zip(&wanted).enumerate() {
             assert!((value - wanted).abs() < 2e-5, "{number}: {value} and {wanted}");
             assert_eq!(weight[64 + number], -value);
         }
     }
 
-    /// The first half of the outputs for those images, by the layer itself: n values a patch.
+    /// The first half of the layer's outputs for these images: n values for each patch.
     fn outputs(shape: [usize; 3], images: &[f32]) -> Vec<Vec<f64>> {
         let model = Model::new("it", &shape, Sequence::new().with("white", whitening(1e-7))).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
-        model.prepare(&mut weights, images).expect("prepared");
+        model.initialise_from_images(&mut weights, images).expect("initialised");
         let bias = model.parameters().find("white.bias").expect("a bias").range();
         weights.learned[bias].fill(0.0);
         let mut build = Build::new(model.parameters(), Mode::Evaluation).expect("a build");
@@ -264,14 +269,14 @@ mod tests {
         let images = images(500 * 3 * 6 * 6);
         let of = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            pool.install(|| prepared(5e-4, [3, 6, 6], &images))
+            pool.install(|| weight_from(5e-4, [3, 6, 6], &images))
         };
         assert_eq!(of(1), of(3));
     }
 
     #[test]
     fn flat_images_are_whitened_by_epsilon_alone() {
-        let weight = prepared(0.25, [1, 4, 4], &[0.5; 32]);
+        let weight = weight_from(0.25, [1, 4, 4], &[0.5; 32]);
         for row in weight.chunks(4) {
             let norm = row.iter().map(|value| value * value).sum::<f32>().sqrt();
             assert!((norm - 2.0).abs() < 1e-5, "{row:?}");
@@ -280,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_whitening_is_refused() {
+    fn wrong_whitening_layers_are_refused() {
         let refused = |layers: Sequence| Model::new("it", &[3, 8, 8], layers).expect_err("refused").to_string();
         let cases = [
             (Sequence::new().with("a", GlobalPool(Pooling::Max)).with("w", whitening(1e-3)), "'w'"),
@@ -294,7 +299,7 @@ mod tests {
             let sentence = refused(layers);
             assert!(sentence.contains(part), "{sentence}");
         }
-        assert!(whitening(1e-3).prepare(&[3, 8, 8], &[]).expect_err("refused").contains("image"));
-        assert!(whitening(1e-3).prepare(&[1, 2, 2], &[f32::NAN; 4]).is_err());
+        assert!(whitening(1e-3).initialise_from_images(&[3, 8, 8], &[]).expect_err("refused").contains("image"));
+        assert!(whitening(1e-3).initialise_from_images(&[1, 2, 2], &[f32::NAN; 4]).is_err());
     }
 }

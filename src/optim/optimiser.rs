@@ -1,4 +1,4 @@
-//! Optimisers: their configuration, their numbers of a step, and the nodes of their update.
+//! Optimizers: their configuration, the numbers that change in each step, and the nodes of their update.
 
 use crate::graph::{NodeId, TensorType};
 use crate::nn::{Build, GROUP_SHIFTS};
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Stochastic gradient descent, with momentum where it is not 0.
+    /// Stochastic gradient descent, with momentum if it is not 0.
     Sgd,
     /// D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
     Adam,
@@ -21,7 +21,7 @@ pub enum Method {
 
 impl std::str::FromStr for Method {
     type Err = Error;
-    /// `sgd`, `adam` or `adamw`; a [`Error::Usage`] with the nearest of them for other words.
+    /// Reads `sgd`, `adam` or `adamw`. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
         match word.to_lowercase().as_str() {
             "sgd" => Ok(Self::Sgd),
@@ -32,7 +32,7 @@ impl std::str::FromStr for Method {
     }
 }
 
-/// An optimiser's numbers. They mean what PyTorch's do.
+/// The configuration of an optimizer. The numbers have the same meaning as in PyTorch.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Optimiser {
@@ -40,20 +40,21 @@ pub struct Optimiser {
     pub name: Method,
     /// The learning rate, before the schedule.
     pub learning_rate: f64,
-    /// Momentum of SGD; 0 is none.
+    /// Momentum of SGD; 0 means none.
     #[serde(default)]
     pub momentum: f64,
-    /// Y. Nesterov's form of momentum.
+    /// Whether to use Nesterov momentum.
     #[serde(default)]
     pub nesterov: bool,
-    /// Decay of weights; biases are spared.
+    /// Weight decay. Biases and the parameters of batch norms have none.
     #[serde(default)]
     pub weight_decay: f64,
-    /// What the learning rate of batch norms' shifts is multiplied by. Where it is given, they decay as weights do, at the
-    /// weights' rate, as in the fastest known CIFAR-10 trainings (there it is 64); else they are spared.
+    /// Factor on the learning rate of batch norms' biases. If it is given, these biases have weight decay too: a step
+    /// shrinks them as much as weights, without this factor. The recipe of airbench uses 64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift_rate: Option<f64>,
-    /// The largest Euclidean norm of all gradients together; longer ones are scaled down to it.
+    /// The largest Euclidean norm of all gradients together. Larger gradients are scaled down to it, as with PyTorch's
+    /// `clip_grad_norm_`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
     /// Adam's decay of the first moment.
@@ -112,10 +113,10 @@ impl Optimiser {
         Self { name: Method::AdamW, weight_decay: 0.01, ..Self::sgd(learning_rate) }
     }
 
-    /// Refuses numbers that cannot train.
+    /// Checks that all numbers are in range.
     ///
     /// # Errors
-    /// [`Error::Usage`] that names the field, what it is and what it may be.
+    /// An [`Error::Usage`] with the field, its value and its range.
     pub fn validate(&self) -> Result<()> {
         let check = |name: &str, value: f64, good: bool, range: &str| match good && value.is_finite() {
             true => Ok(()),
@@ -123,9 +124,14 @@ impl Optimiser {
         };
         let (rate, momentum) = (self.learning_rate, self.momentum);
         check("The learning rate (learning_rate, --lr)", rate, rate > 0.0, "a finite number above 0")?;
-        // It is used in single precision, where it must neither vanish nor overflow.
+        // The GPU uses it as f32, where it must neither become 0 nor overflow.
         let single = rate as f32;
-        check("The learning rate (learning_rate, --lr)", rate, single > 0.0 && single.is_finite(), "a single's size")?;
+        check(
+            "The learning rate (learning_rate, --lr)",
+            rate,
+            single > 0.0 && single.is_finite(),
+            "in the range of f32",
+        )?;
         check("Momentum", momentum, (0.0..1.0).contains(&momentum), "from 0 to below 1")?;
         check("The weight decay", self.weight_decay, self.weight_decay >= 0.0, "0 or a finite number above it")?;
         if let Some(clip) = self.clip {
@@ -133,21 +139,26 @@ impl Optimiser {
         }
         if let Some(factor) = self.shift_rate {
             let good = (1e-6..=1e6).contains(&factor);
-            check("The factor on the rate of shifts (shift_rate)", factor, good, "from 0.000001 to 1000000")?;
+            check(
+                "The factor on the learning rate of batch norms' biases (shift_rate)",
+                factor,
+                good,
+                "from 0.000001 to 1000000",
+            )?;
         }
         check("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), "from 0 to below 1")?;
         check("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), "from 0 to below 1")?;
         check("epsilon", self.epsilon, self.epsilon > 0.0, "a finite number above 0")?;
         if self.nesterov && (self.name != Method::Sgd || momentum == 0.0) {
-            return Err(Error::usage("Nesterov's form (nesterov) needs SGD with a momentum above 0."));
+            return Err(Error::usage("Nesterov momentum (nesterov) needs SGD with a momentum above 0."));
         }
         if self.name != Method::Sgd && momentum != 0.0 {
-            return Err(Error::usage("Adam has no momentum; its beta1 plays that part. Leave momentum out."));
+            return Err(Error::usage("Adam has no momentum; use beta1 instead, and leave momentum out."));
         }
         Ok(())
     }
 
-    /// The persistent buffers of its state, each laid out as the parameters that it changes; they begin at 0.
+    /// The persistent buffers of the optimizer's state. Each has the layout of the updated parameters and is initialised to 0.
     pub fn states(&self) -> &'static [&'static str] {
         match self.name {
             Method::Sgd if self.momentum == 0.0 => &[],
@@ -156,19 +167,19 @@ impl Optimiser {
         }
     }
 
-    /// The persistent buffers that must be written once before training, beside the parameters: u32 each.
+    /// The persistent buffers of u32 that must be written once before training, besides the parameters.
     pub fn tables(&self, parameters: &crate::nn::Parameters) -> Vec<(&'static str, Vec<u32>)> {
         vec![(BLOCKS, parameters.blocks())]
     }
 
-    /// Builds the update of all parameters by the gradient of `loss`.
+    /// Builds the update of all parameters from the gradient of `loss`.
     ///
     /// # Errors
-    /// When the loss is no scalar or does not depend on a parameter.
+    /// When the loss is not a scalar, does not depend on a parameter, or no parameter is trained.
     pub fn update(&self, build: &mut Build, loss: NodeId) -> Result<()> {
         let (learned, leaves): (Vec<_>, Vec<_>) = build.learned()?.into_iter().unzip();
         if learned.is_empty() {
-            return Err(Error::usage("The model has nothing to learn: it has no parameters, or all are frozen."));
+            return Err(Error::usage("The model cannot be trained: it has no parameters, or all are frozen."));
         }
         let gradients = build.gradient(loss, &leaves)?;
         let offsets = learned.iter().map(|parameter| parameter.offset).collect();
@@ -208,7 +219,7 @@ impl Optimiser {
         Ok(())
     }
 
-    /// The groups' factors, with its own of the shifts.
+    /// The factors of all parameter groups, with [`Self::shift_rate`] for batch norms' biases.
     fn group_factors(&self, mut factors: Vec<f32>) -> Vec<f32> {
         if let Some(factor) = self.shift_rate {
             let shifts = &mut factors[GROUP_SHIFTS as usize * GROUP_FLOATS..][..GROUP_FLOATS];
@@ -217,12 +228,12 @@ impl Optimiser {
         factors
     }
 
-    /// Its momentum (or beta1) without a schedule's say.
+    /// The momentum (or beta1), before the schedule.
     pub fn momentum(&self) -> f64 {
         if self.name == Method::Sgd { self.momentum } else { self.beta1 }
     }
 
-    /// Puts a step's rate, momentum and bias corrections into the step's numbers; `step.number` counts from 0.
+    /// Sets the learning rate, the momentum and Adam's bias corrections of a step. `step.number` counts from 0.
     pub fn fill(&self, step: &mut Step, rate: f64, momentum: f64) {
         step.learning_rate = rate as f32;
         step.momentum = momentum as f32;
@@ -239,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_cannot_train_are_refused_by_name() {
+    fn numbers_out_of_range_are_refused_by_name() {
         for rate in [0.0, -0.1, f64::NAN, f64::INFINITY, 1e-60] {
             let sentence = Optimiser::sgd(rate).validate().expect_err("refused").to_string();
             assert!(sentence.contains("learning rate"), "{sentence}");
@@ -252,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn shifts_have_a_rate_of_their_own_and_then_decay_as_weights_do() {
+    fn biases_of_batch_norms_have_their_own_rate_and_then_decay_as_weights() {
         let parameters = crate::nn::Parameters::default();
         let own = Optimiser { shift_rate: Some(64.0), ..Optimiser::sgd(0.1) };
         let usual = Optimiser::sgd(0.1).group_factors(parameters.group_factors());
@@ -262,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn adam_corrects_its_first_step_fully() {
+    fn adam_corrects_the_bias_of_its_first_step() {
         let adam = Optimiser { name: Method::Adam, ..Optimiser::sgd(0.1) };
         let mut step = Step::new(0, 8, 1);
         adam.fill(&mut step, 0.1, 0.9);

@@ -1,22 +1,22 @@
-//! Learning-rate schedules: pure functions of how far a run has come.
+//! Learning-rate schedules: pure functions of the training progress.
 
 use crate::{Error, Result};
 
-/// How far a run has come.
+/// The training progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TrainingProgress {
     /// The epoch, from 0.
     pub epoch: u32,
-    /// The step within the epoch, from 0.
+    /// The step in the epoch, from 0.
     pub step: u32,
-    /// Steps of an epoch.
+    /// Number of steps in an epoch.
     pub steps: u32,
-    /// Epochs of the run.
+    /// Number of epochs in the run.
     pub epochs: u32,
 }
 
 impl TrainingProgress {
-    /// Epochs that have passed, with fractions.
+    /// The number of epochs that have passed, with a fraction.
     fn passed(self) -> f64 {
         f64::from(self.epoch) + f64::from(self.step) / f64::from(self.steps.max(1))
     }
@@ -24,45 +24,46 @@ impl TrainingProgress {
 
 /// The form of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
-    /// The rate as it is.
+pub enum ScheduleForm {
+    /// The learning rate does not change.
     Constant,
-    /// Times `factor` after every `every` epochs.
+    /// Multiplies the rate by `factor` every `every` epochs: PyTorch's `StepLR`.
     Step {
-        /// Epochs between two changes.
+        /// Number of epochs between two changes.
         every: u32,
-        /// What the rate is multiplied by.
+        /// The factor on the rate.
         factor: f64,
     },
-    /// Times `factor` after every epoch.
+    /// Multiplies the rate by `factor` after each epoch: PyTorch's `ExponentialLR`.
     Exponential {
-        /// What the rate is multiplied by.
+        /// The factor on the rate.
         factor: f64,
     },
-    /// Half a cosine from the whole rate down to `floor` of it, changing with every step.
+    /// Half a cosine from the full rate down to `floor` times the rate. It changes with every step.
     Cosine {
-        /// The part of the rate that remains at the end.
+        /// The factor on the rate at the end.
         floor: f64,
     },
-    /// L. N. Smith and N. Topin's one cycle (2019), as PyTorch has it: from 1/25 of the rate up over the first 30 % of the
-    /// steps, then down to 1/250,000, in half cosines; momentum the other way, 0.95 to 0.85 and back.
+    /// The one-cycle schedule (L. N. Smith and N. Topin, 2019), with the defaults of PyTorch's `OneCycleLR`. The rate rises
+    /// from 1/25 to the full rate over the first 30 % of the steps, then falls to 1/250,000, in half cosines. Momentum
+    /// falls from 0.95 to 0.85 and rises again.
     OneCycle,
 }
 
-/// A schedule: its form, and epochs of linear warm-up before it.
+/// A schedule: its form, and a linear warm-up in the first epochs.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "SerializedSchedule", into = "SerializedSchedule")]
 pub struct Schedule {
-    /// The form.
-    pub shape: Shape,
-    /// Epochs, with fractions, over which the rate grows linearly to what the form says.
+    /// The form of the schedule.
+    pub form: ScheduleForm,
+    /// Number of epochs of linear warm-up; may have a fraction. The form's rate is multiplied by a factor that rises to 1.
     pub warmup: f64,
 }
 
-/// As it stands in a recipe.
+/// A schedule as it is written in a recipe.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct SerializedSchedule {
     kind: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     every: Option<u32>,
@@ -78,23 +79,23 @@ const KINDS: [&str; 5] = ["constant", "step", "exponential", "cosine", "one-cycl
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { shape: Shape::Constant, warmup: 0.0 }
+        Self { form: ScheduleForm::Constant, warmup: 0.0 }
     }
 }
 
-impl From<Shape> for Schedule {
+impl From<ScheduleForm> for Schedule {
     /// A schedule of that form without warm-up.
-    fn from(shape: Shape) -> Self {
-        Self { shape, warmup: 0.0 }
+    fn from(form: ScheduleForm) -> Self {
+        Self { form, warmup: 0.0 }
     }
 }
 
-impl TryFrom<Written> for Schedule {
+impl TryFrom<SerializedSchedule> for Schedule {
     type Error = Error;
-    fn try_from(written: Written) -> Result<Self> {
-        let Written { kind, every, factor, floor, warmup } = written;
-        let need = |field: &str| Error::usage(format!("The schedule `{kind}` needs the field `{field}`."));
-        let spare = |field: &str, given: bool| match given {
+    fn try_from(written: SerializedSchedule) -> Result<Self> {
+        let SerializedSchedule { kind, every, factor, floor, warmup } = written;
+        let missing = |field: &str| Error::usage(format!("The schedule `{kind}` needs the field `{field}`."));
+        let refuse = |field: &str, given: bool| match given {
             true => Err(Error::usage(format!("The schedule `{kind}` takes no field `{field}`."))),
             false => Ok(()),
         };
@@ -105,43 +106,45 @@ impl TryFrom<Written> for Schedule {
             _ => &[],
         };
         for (field, given) in [("every", every.is_some()), ("factor", factor.is_some()), ("floor", floor.is_some())] {
-            spare(field, given && !takes.contains(&field) && KINDS.contains(&kind.as_str()))?;
+            refuse(field, given && !takes.contains(&field) && KINDS.contains(&kind.as_str()))?;
         }
-        let shape = match kind.as_str() {
-            "constant" => Shape::Constant,
-            "step" => Shape::Step {
-                every: every.ok_or_else(|| need("every"))?,
-                factor: factor.ok_or_else(|| need("factor"))?,
+        let form = match kind.as_str() {
+            "constant" => ScheduleForm::Constant,
+            "step" => ScheduleForm::Step {
+                every: every.ok_or_else(|| missing("every"))?,
+                factor: factor.ok_or_else(|| missing("factor"))?,
             },
-            "exponential" => Shape::Exponential { factor: factor.ok_or_else(|| need("factor"))? },
-            "cosine" => Shape::Cosine { floor: floor.unwrap_or(0.0) },
-            "one-cycle" => Shape::OneCycle,
+            "exponential" => ScheduleForm::Exponential { factor: factor.ok_or_else(|| missing("factor"))? },
+            "cosine" => ScheduleForm::Cosine { floor: floor.unwrap_or(0.0) },
+            "one-cycle" => ScheduleForm::OneCycle,
             other => return Err(crate::error::unknown("schedule", other, &KINDS)),
         };
-        let schedule = Self { shape, warmup };
+        let schedule = Self { form, warmup };
         schedule.validate()?;
         Ok(schedule)
     }
 }
 
-impl From<Schedule> for Written {
+impl From<Schedule> for SerializedSchedule {
     fn from(schedule: Schedule) -> Self {
         let warmup = schedule.warmup;
         let written = |kind: &str| Self { kind: kind.into(), warmup, ..Self::default() };
-        match schedule.shape {
-            Shape::Constant => written("constant"),
-            Shape::Step { every, factor } => Self { every: Some(every), factor: Some(factor), ..written("step") },
-            Shape::Exponential { factor } => Self { factor: Some(factor), ..written("exponential") },
-            Shape::Cosine { floor } => Self { floor: Some(floor), ..written("cosine") },
-            Shape::OneCycle => written("one-cycle"),
+        match schedule.form {
+            ScheduleForm::Constant => written("constant"),
+            ScheduleForm::Step { every, factor } => {
+                Self { every: Some(every), factor: Some(factor), ..written("step") }
+            }
+            ScheduleForm::Exponential { factor } => Self { factor: Some(factor), ..written("exponential") },
+            ScheduleForm::Cosine { floor } => Self { floor: Some(floor), ..written("cosine") },
+            ScheduleForm::OneCycle => written("one-cycle"),
         }
     }
 }
 
 impl std::str::FromStr for Schedule {
     type Err = Error;
-    /// As `--schedule` takes it: `constant`, `step:EVERY:FACTOR`, `exponential:FACTOR`, `cosine` or `cosine:FLOOR`,
-    /// `one-cycle`; a [`Error::Usage`] that says what is wrong for anything else.
+    /// Reads the value of `--schedule`: `constant`, `step:EVERY:FACTOR`, `exponential:FACTOR`, `cosine`, `cosine:FLOOR` or
+    /// `one-cycle`. Anything else gives an [`Error::Usage`] that states the reason.
     fn from_str(text: &str) -> Result<Self> {
         let mut words = text.split(':');
         let kind = words.next().unwrap_or_default().to_owned();
@@ -152,7 +155,7 @@ impl std::str::FromStr for Schedule {
             ))
         };
         let real = |word: &str| word.parse::<f64>().map_err(|_| wrong());
-        let mut written = Written { kind: kind.clone(), ..Written::default() };
+        let mut written = SerializedSchedule { kind: kind.clone(), ..SerializedSchedule::default() };
         match (kind.as_str(), numbers.as_slice()) {
             ("step", [every, factor]) => {
                 written.every = Some(every.parse().map_err(|_| wrong())?);
@@ -169,20 +172,24 @@ impl std::str::FromStr for Schedule {
 }
 
 impl Schedule {
-    /// Refuses numbers that make no schedule.
+    /// Checks that all numbers are in range.
     ///
     /// # Errors
-    /// [`Error::Usage`] that names the field.
+    /// An [`Error::Usage`] that names the field.
     pub fn validate(&self) -> Result<()> {
         let bad = |field: &str, value: f64, range: &str| {
             Err(Error::usage(format!("The schedule's {field} is {value}, but has to be {range}.")))
         };
-        match self.shape {
-            Shape::Step { every: 0, .. } => return bad("every", 0.0, "at least 1"),
-            Shape::Step { factor, .. } | Shape::Exponential { factor } if !(factor > 0.0 && factor.is_finite()) => {
+        match self.form {
+            ScheduleForm::Step { every: 0, .. } => return bad("every", 0.0, "at least 1"),
+            ScheduleForm::Step { factor, .. } | ScheduleForm::Exponential { factor }
+                if !(factor > 0.0 && factor.is_finite()) =>
+            {
                 return bad("factor", factor, "a finite number above 0");
             }
-            Shape::Cosine { floor } if !(0.0..=1.0).contains(&floor) => return bad("floor", floor, "from 0 to 1"),
+            ScheduleForm::Cosine { floor } if !(0.0..=1.0).contains(&floor) => {
+                return bad("floor", floor, "from 0 to 1");
+            }
             _ => {}
         }
         match self.warmup >= 0.0 && self.warmup.is_finite() {
@@ -191,35 +198,35 @@ impl Schedule {
         }
     }
 
-    /// What the learning rate is multiplied by.
+    /// The factor on the learning rate.
     pub fn factor(&self, at: TrainingProgress) -> f64 {
-        let form = match self.shape {
-            Shape::Constant => 1.0,
-            Shape::Step { every, factor } => factor.powi((at.epoch / every) as i32),
-            Shape::Exponential { factor } => factor.powi(at.epoch as i32),
-            Shape::Cosine { floor } => between(1.0, floor, at.passed() / f64::from(at.epochs.max(1))),
-            Shape::OneCycle => cycle(at, [1.0 / 25.0, 1.0, 1.0 / 250_000.0]),
+        let factor = match self.form {
+            ScheduleForm::Constant => 1.0,
+            ScheduleForm::Step { every, factor } => factor.powi((at.epoch / every) as i32),
+            ScheduleForm::Exponential { factor } => factor.powi(at.epoch as i32),
+            ScheduleForm::Cosine { floor } => between(1.0, floor, at.passed() / f64::from(at.epochs.max(1))),
+            ScheduleForm::OneCycle => cycle(at, [1.0 / 25.0, 1.0, 1.0 / 250_000.0]),
         };
-        // The first step of a warm-up has a rate above 0, its last the whole.
+        // The first step of a warm-up has a rate above 0, the last step the full rate.
         let step = at.passed() + 1.0 / f64::from(at.steps.max(1));
-        if self.warmup > 0.0 { form * (step / self.warmup).min(1.0) } else { form }
+        if self.warmup > 0.0 { factor * (step / self.warmup).min(1.0) } else { factor }
     }
 
-    /// Momentum (or beta1) where `usual` is what it is without the schedule.
+    /// Momentum (or beta1). `usual` is its value without a schedule.
     pub fn momentum(&self, at: TrainingProgress, usual: f64) -> f64 {
-        match self.shape {
-            Shape::OneCycle if usual > 0.0 => cycle(at, [0.95, 0.85, 0.95]),
+        match self.form {
+            ScheduleForm::OneCycle if usual > 0.0 => cycle(at, [0.95, 0.85, 0.95]),
             _ => usual,
         }
     }
 }
 
-/// Half a cosine from `from` to `to`, `part` of the way.
+/// Half a cosine from `from` to `to`, at the fraction `part`.
 fn between(from: f64, to: f64, part: f64) -> f64 {
     to + (from - to) * 0.5 * (1.0 + (std::f64::consts::PI * part.clamp(0.0, 1.0)).cos())
 }
 
-/// From the first to the second over 30 % of the run's steps, then to the third; the last step reaches it.
+/// From `start` to `top` over the first 30 % of the run's steps, then to `end`, which the last step reaches.
 fn cycle(at: TrainingProgress, [start, top, end]: [f64; 3]) -> f64 {
     let total = f64::from(at.epochs) * f64::from(at.steps);
     let step = f64::from(at.epoch) * f64::from(at.steps) + f64::from(at.step);
@@ -244,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_is_what_it_says() {
+    fn each_form_has_its_factors() {
         assert_eq!(schedule("constant").factor(at(7, 3)), 1.0);
         assert_eq!(schedule("step:5:0.5").factor(at(4, 9)), 1.0);
         assert_eq!(schedule("step:5:0.5").factor(at(10, 0)), 0.25);
@@ -260,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn warm_up_grows_to_the_form() {
+    fn warm_up_rises_to_the_full_rate() {
         let warm = Schedule { warmup: 2.0, ..Schedule::default() };
         assert!((warm.factor(at(0, 0)) - 0.05).abs() < 1e-12);
         assert!((warm.factor(at(1, 9)) - 1.0).abs() < 1e-12);
@@ -268,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_words_are_answered() {
+    fn wrong_words_are_refused() {
         for (text, part) in
             [("cosin", "`cosine`"), ("step", "step:EVERY"), ("step:0:0.5", "every"), ("cosine:x", "cosine")]
         {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::nn::Scheme;
-use crate::nn::models::{self, Config, IMAGENET};
-use crate::nn::network::Entry;
+use crate::nn::models::{self, IMAGENET, ModelConfig};
+use crate::nn::network::LayerConfig;
 use crate::train::Recipe;
 use crate::train::recipe::{self, not_right};
 use crate::{Error, Result};
@@ -21,18 +21,18 @@ struct NetworkFile {
     name: Option<String>,
     #[serde(default)]
     init: Scheme,
-    #[serde(deserialize_with = "crate::nn::network::entries")]
-    layer: Vec<Entry>,
+    #[serde(deserialize_with = "crate::nn::network::layer_configs")]
+    layer: Vec<LayerConfig>,
 }
 
 /// Finds a model by its name, or reads the network in a TOML file. A network without a name is named after its file.
 ///
 /// # Errors
 /// When there is neither, or the file is not a valid network. The message suggests the most similar name.
-pub fn model(name_or_file: &str) -> Result<Config> {
+pub fn model(name_or_file: &str) -> Result<ModelConfig> {
     let path = Path::new(name_or_file);
     if models::names().contains(&name_or_file) {
-        return Ok(Config::named(name_or_file));
+        return Ok(ModelConfig::named(name_or_file));
     }
     if !path.is_file() {
         return Err(match path.extension().is_some_and(|extension| extension == "toml") {
@@ -46,14 +46,14 @@ pub fn model(name_or_file: &str) -> Result<Config> {
 }
 
 /// Parses the text of a network file. Error messages call it `origin`. `own` is the name of a network that has none.
-fn network(text: &str, origin: &str, own: String) -> Result<Config> {
+fn network(text: &str, origin: &str, own: String) -> Result<ModelConfig> {
     let written: NetworkFile =
         toml::from_str(text).map_err(|error| not_right(&format!("network {origin}"), text, &error))?;
     if written.layer.is_empty() {
         return Err(Error::usage(format!("The network {origin} has no layers; begin each with [[layer]].")));
     }
     let name = written.name.unwrap_or(own);
-    let config = Config { init: written.init, layer: written.layer, ..Config::named(name) };
+    let config = ModelConfig { init: written.init, layer: written.layer, ..ModelConfig::named(name) };
     config.validate()?;
     Ok(config)
 }
@@ -63,7 +63,7 @@ fn network(text: &str, origin: &str, own: String) -> Result<Config> {
 ///
 /// # Errors
 /// For unknown names.
-pub fn choose(recipe: Option<&str>, model: Option<Config>, dataset: Option<&str>) -> Result<Recipe> {
+pub fn choose(recipe: Option<&str>, model: Option<ModelConfig>, dataset: Option<&str>) -> Result<Recipe> {
     let mut chosen = match (recipe, &model) {
         (Some(name), _) => Recipe::find(name)?,
         (None, None) => Recipe::of_pair(None, dataset).map_or_else(|| Recipe::find(recipe::DEFAULT), Ok)?,
@@ -75,8 +75,8 @@ pub fn choose(recipe: Option<&str>, model: Option<Config>, dataset: Option<&str>
         let published =
             chosen.model.pretrained.as_deref() == Some(IMAGENET) && models::published(&model.name).is_some();
         chosen.model = match published {
-            true => Config { init, ..with_pretrained(&chosen.model, model) },
-            false => Config { init, ..model },
+            true => ModelConfig { init, ..with_pretrained(&chosen.model, model) },
+            false => ModelConfig { init, ..model },
         };
     }
     if let Some(dataset) = dataset {
@@ -86,20 +86,20 @@ pub fn choose(recipe: Option<&str>, model: Option<Config>, dataset: Option<&str>
 }
 
 /// A model with the pretrained weights and the fine-tuning options of another one.
-fn with_pretrained(other: &Config, model: Config) -> Config {
-    let Config { pretrained, unfreeze, pretrained_rate, .. } = other.clone();
-    Config { pretrained, unfreeze, pretrained_rate, ..model }
+fn with_pretrained(other: &ModelConfig, model: ModelConfig) -> ModelConfig {
+    let ModelConfig { pretrained, unfreeze, pretrained_rate, .. } = other.clone();
+    ModelConfig { pretrained, unfreeze, pretrained_rate, ..model }
 }
 
-fn for_model(model: &Config, dataset: Option<&str>) -> Result<Recipe> {
+fn for_model(model: &ModelConfig, dataset: Option<&str>) -> Result<Recipe> {
     model.validate()?;
     let name = model.name.as_str();
     let own = Recipe::of_pair(Some(name), dataset);
     // On another dataset than its recipe's, a model keeps only its initialisation and dropout.
     let elsewhere = || {
         let mut recipe = Recipe::of_pair(Some(name), None)?;
-        let Config { init, dropout, .. } = recipe.model;
-        recipe.model = Config { init, dropout, ..with_pretrained(&recipe.model, Config::named(name)) };
+        let ModelConfig { init, dropout, .. } = recipe.model;
+        recipe.model = ModelConfig { init, dropout, ..with_pretrained(&recipe.model, ModelConfig::named(name)) };
         Some(recipe)
     };
     let found = own.or_else(elsewhere);
@@ -125,7 +125,7 @@ kind = \"classes\"
 ";
 
     fn chosen(model: &str, dataset: Option<&str>) -> Recipe {
-        choose(None, Some(Config::named(model)), dataset).expect("a recipe")
+        choose(None, Some(ModelConfig::named(model)), dataset).expect("a recipe")
     }
 
     #[test]

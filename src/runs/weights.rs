@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::data::{Dataset, Fit, Size, imagenet};
 use crate::formats::tensors::{self, TensorFile, TensorValues};
-use crate::nn::models::{self, Config, IMAGENET};
+use crate::nn::models::{self, IMAGENET, ModelConfig};
 use crate::nn::{Model, Parameter, ParameterLayout, Weights};
 use crate::ops::augment::Augment;
 use crate::train::{Checkpoint, Recipe, Trainer, inputs};
@@ -153,14 +153,14 @@ fn listed(what: &str, list: &[String]) -> Option<String> {
 pub fn twin_of(file: &TensorFile) -> Option<&'static str> {
     let names: BTreeSet<&str> = file.tensors().keys().map(String::as_str).filter(|n| !n.ends_with(TRACKED)).collect();
     let fits = |twin: &&str| {
-        let model = Config::named(*twin).build([3, imagenet::SIDE, imagenet::SIDE], 10);
+        let model = ModelConfig::named(*twin).build([3, imagenet::SIDE, imagenet::SIDE], 10);
         model.is_ok_and(|model| {
             let parameters = model.parameters();
             let all = parameters.iter().chain(parameters.statistics().iter());
             all.map(|parameter| parameter.name.as_str()).collect::<BTreeSet<_>>() == names
         })
     };
-    models::twins().into_iter().find(fits)
+    models::torchvision_models().into_iter().find(fits)
 }
 
 /// Makes a checkpoint before its first epoch from the weights in a file.
@@ -170,14 +170,14 @@ pub fn twin_of(file: &TensorFile) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`Error::Usage`] when the model or dataset is unknown and must be given; else as [`load_tensors`].
-pub fn import(file: &TensorFile, model: Option<Config>, dataset: Option<&Dataset>) -> Result<Checkpoint> {
+pub fn import(file: &TensorFile, model: Option<ModelConfig>, dataset: Option<&Dataset>) -> Result<Checkpoint> {
     let own = card(file)?;
     let (recipe, input, classes) = match (own, dataset) {
         (Some((recipe, card)), None) if model.as_ref().is_none_or(|model| model.name == recipe.model.name) => {
             (recipe, card.input, card.classes)
         }
         (_, dataset) => {
-            let named = model.or_else(|| twin_of(file).map(Config::named));
+            let named = model.or_else(|| twin_of(file).map(ModelConfig::named));
             let config = named.ok_or_else(|| {
                 Error::usage(format!(
                     "The tensor names in {} are not those of a known model; name the model with --model.",
@@ -209,7 +209,7 @@ fn card(file: &TensorFile) -> Result<Option<(Recipe, ModelCard)>> {
 /// The recipe, image shape and class names of a model for a dataset. Without a dataset, of a torchvision model for ImageNet.
 fn described(
     file: &TensorFile,
-    config: Config,
+    config: ModelConfig,
     dataset: Option<&Dataset>,
 ) -> Result<(Recipe, [usize; 3], Vec<String>)> {
     let name = config.name.clone();
@@ -231,7 +231,7 @@ fn described(
     let kernel = last.get(2).copied().filter(|&kernel| kernel != 1);
     let mut recipe = super::choose(None, Some(config), None)?;
     recipe.name.clone_from(&name);
-    recipe.model = Config { kernel, ..Config::named(&name) };
+    recipe.model = ModelConfig { kernel, ..ModelConfig::named(&name) };
     recipe.data.name = IMAGENET.into();
     (recipe.data.size, recipe.data.fit) = (Some(Size::Square(side)), Some(Fit::ResizeMiddle));
     let (mean, std) = (Some(imagenet::MEAN.to_vec()), Some(imagenet::STD.to_vec()));
@@ -304,7 +304,7 @@ mod tests {
         TensorFile::open(file.path()).expect("opened")
     }
 
-    fn checkpoint(config: Config, input: [usize; 3], classes: usize) -> Checkpoint {
+    fn checkpoint(config: ModelConfig, input: [usize; 3], classes: usize) -> Checkpoint {
         let mut recipe = Recipe::find("cifar10-cnn").expect("a recipe");
         (recipe.model, recipe.augment) = (config, None);
         let model = recipe.build_model(input, classes).expect("a model");
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn what_is_exported_is_imported_and_has_the_same_bytes() {
-        let whole = checkpoint(Config::named("resnet18-small"), [3, 32, 32], 7);
+        let whole = checkpoint(ModelConfig::named("resnet18-small"), [3, 32, 32], 7);
         let bytes = export(&whole, false).expect("bytes");
         assert_eq!(bytes, export(&whole, false).expect("bytes"));
         let file = opened(&bytes);
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn an_export_names_no_folder_of_its_makers() {
-        let mut begun = checkpoint(Config::named("resnet18-small"), [3, 32, 32], 7);
+        let mut begun = checkpoint(ModelConfig::named("resnet18-small"), [3, 32, 32], 7);
         begun.recipe.model.pretrained = Some("/home/of/mine.safetensors".into());
         begun.recipe.data.folder = Some("/home/of/data".into());
         let told = opened(&export(&begun, false).expect("bytes")).metadata()[KEY].clone();
@@ -344,9 +344,9 @@ mod tests {
 
     #[test]
     fn a_twin_is_known_by_its_names_and_misfits_are_reported_together() {
-        let file = opened(&export(&checkpoint(Config::named("resnet18"), [3, 64, 64], 4), false).expect("bytes"));
+        let file = opened(&export(&checkpoint(ModelConfig::named("resnet18"), [3, 64, 64], 4), false).expect("bytes"));
         assert_eq!(twin_of(&file), Some("resnet18"));
-        let model = Config::named("squeezenet").build([3, 64, 64], 4).expect("a model");
+        let model = ModelConfig::named("squeezenet").build([3, 64, 64], 4).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
         let sentence = load_tensors(&file, &model, &mut weights, |_| true).expect_err("refused").to_string();
         for part in
@@ -354,7 +354,7 @@ mod tests {
         {
             assert!(sentence.contains(part), "{part}: {sentence}");
         }
-        let model = Config::named("resnet18").build([3, 64, 64], 5).expect("a model");
+        let model = ModelConfig::named("resnet18").build([3, 64, 64], 5).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
         let sentence = load_tensors(&file, &model, &mut weights, |_| true).expect_err("refused").to_string();
         assert!(sentence.contains("`fc.weight` is 4x512 instead of 5x512, `fc.bias` is 4 instead of 5"), "{sentence}");

@@ -5,14 +5,14 @@ use super::trainer::{Trainer, TrainerOptions};
 use super::tta::Tta;
 use crate::data::Dataset;
 use crate::nn::Model;
-use crate::nn::models::Config;
+use crate::nn::models::ModelConfig;
 use crate::ops::augment::Augment;
 use crate::ops::batch::Reduction;
 use crate::optim::{Optimiser, Schedule};
 use crate::{Engine, Result};
 
 impl Recipe {
-    /// A recipe for a model: the name of a built-in one ([`crate::nn::models::names`]), a [`Config`], or a `&Model` of the
+    /// A recipe for a model: the name of a built-in one ([`crate::nn::models::names`]), a [`ModelConfig`], or a `&Model` of the
     /// program's own.
     ///
     /// The defaults, which suit small classifiers that are trained from scratch:
@@ -32,12 +32,12 @@ impl Recipe {
     /// use gpunn::optim::{Optimiser, Shape};
     /// use gpunn::train::Recipe;
     ///
-    /// let recipe = Recipe::new("cnn").optimizer(Optimiser::adamw(0.002)).schedule(Shape::OneCycle).epochs(20);
+    /// let recipe = Recipe::new("cnn").optimizer(Optimiser::adamw(0.002)).schedule(ScheduleForm::OneCycle).epochs(20);
     /// recipe.validate()?;
     /// assert!(Recipe::new("cnn").epochs(0).validate().is_err());
     /// # Ok::<(), gpunn::Error>(())
     /// ```
-    pub fn new(model: impl Into<Config>) -> Self {
+    pub fn new(model: impl Into<ModelConfig>) -> Self {
         let model = model.into();
         Self {
             format: FORMAT,
@@ -108,7 +108,7 @@ impl Recipe {
         self
     }
 
-    /// How the learning rate changes: a [`crate::optim::Shape`], or a [`Schedule`] with warm-up.
+    /// How the learning rate changes: a [`crate::optim::ScheduleForm`], or a [`Schedule`] with warm-up.
     #[must_use]
     pub fn schedule(mut self, schedule: impl Into<Schedule>) -> Self {
         self.schedule = schedule.into();
@@ -194,7 +194,7 @@ impl Recipe {
 mod tests {
     use super::*;
     use crate::data::glyphs;
-    use crate::optim::Shape;
+    use crate::optim::ScheduleForm;
 
     #[test]
     fn setters_are_the_fields_of_the_file() {
@@ -204,7 +204,7 @@ mod tests {
             .optimizer(Optimiser::sgd_momentum(0.5, 0.9))
             .learning_rate(0.25)
             .weight_decay(0.125)
-            .schedule(Shape::Cosine { floor: 0.0 })
+            .schedule(ScheduleForm::Cosine { floor: 0.0 })
             .augment(Augment::default())
             .label_smoothing(0.5)
             .seed(9)
@@ -245,7 +245,7 @@ mod tests {
             (own().learning_rate(f64::NAN), "learning rate"),
             (own().weight_decay(-1.0), "weight decay"),
             (own().optimizer(Optimiser::sgd_momentum(0.1, 1.0)), "Momentum"),
-            (own().schedule(Shape::Cosine { floor: 2.0 }), "floor"),
+            (own().schedule(ScheduleForm::Cosine { floor: 2.0 }), "floor"),
             (own().label_smoothing(1.0), "label smoothing"),
             (own().ema(1.0), "(ema)"),
             (own().patience(0), "patience"),

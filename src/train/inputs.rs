@@ -66,12 +66,12 @@ fn sample(augment: Option<&Augment>, split: &Split, input: [usize; 3]) -> Result
 /// When there are no training images, or they do not serve.
 pub fn first_weights(model: &Model, recipe: &Recipe, dataset: Option<&Dataset>) -> Result<Weights> {
     let mut weights = model.parameters().initial_weights(recipe.seed);
-    if model.is_prepared() {
+    if model.is_initialised_from_images() {
         let dataset = dataset.ok_or_else(|| {
             Error::usage("The network begins as the training images have it, and these were not found.")
         })?;
         let train = dataset.split(SplitName::Train)?;
-        model.prepare(&mut weights, &sample(recipe.augment.as_ref(), train, dataset.input)?)?;
+        model.initialise_from_images(&mut weights, &sample(recipe.augment.as_ref(), train, dataset.input)?)?;
     }
     Ok(weights)
 }

@@ -47,7 +47,7 @@ pub struct Recipe {
     #[serde(default = "default_seed")]
     pub seed: u64,
     /// The network.
-    pub model: models::Config,
+    pub model: models::ModelConfig,
     /// The images.
     pub data: Data,
     /// What becomes of an image before the network sees it; without it images are as they are.

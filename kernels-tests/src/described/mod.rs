@@ -16,7 +16,7 @@ use case::ORDER;
 use gpunn::Engine;
 use gpunn::cpu::{Oracle, Value};
 use gpunn::graph::{DType, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
-use gpunn::nn::{Build, GROUP_SPARED, GROUP_WEIGHTS, Initialiser, Mode as BuildMode, PARAMS, Parameters};
+use gpunn::nn::{Build, GROUP_NO_DECAY, GROUP_WEIGHTS, Initialiser, Mode as BuildMode, PARAMS, Parameters};
 use gpunn::ops::Step;
 use gpunn::optim::Optimiser;
 use safetensors::tensor::{Dtype, SafeTensors};
@@ -145,7 +145,7 @@ impl Setup {
         rates: &[f64],
         find: impl Fn(&str) -> Result<&'a (Vec<usize>, Value), String>,
     ) -> Result<Self, Failure> {
-        const NAMES: [(&str, u32); 2] = [("weight", GROUP_WEIGHTS), ("bias", GROUP_SPARED)];
+        const NAMES: [(&str, u32); 2] = [("weight", GROUP_WEIGHTS), ("bias", GROUP_NO_DECAY)];
         let mut parameters = Parameters::default();
         for (name, group) in NAMES {
             parameters.add(name, find(name)?.0.clone(), Initialiser::Zeros, group);

@@ -1,17 +1,17 @@
-//! Networks that give images back through few numbers.
+//! Autoencoders: networks that reconstruct images from a short code.
 
-use super::Config;
+use super::ModelConfig;
 use crate::nn::{Activation, BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, Linear, Model, Pair, Sequence, Unflatten};
 use crate::{Error, Result};
 
 use super::resnet::conv3x3;
 
-/// An autoencoder of fully connected layers: as many outputs as pixels, with a sigmoid after the last layer. Its bottleneck
-/// is the narrowest hidden layer, of several the middle one, after its activation.
+/// An autoencoder of fully connected layers. It has as many outputs as the image has values, and a sigmoid after the last
+/// layer. The bottleneck is after the activation of the narrowest hidden layer; of several, the middle one.
 ///
 /// # Errors
 /// When a size is 0, or there is no hidden layer.
-pub(super) fn autoencoder(config: &Config, input: [usize; 3], _: usize) -> Result<Model> {
+pub(super) fn autoencoder(config: &ModelConfig, input: [usize; 3], _: usize) -> Result<Model> {
     let hidden = config.hidden.clone().unwrap_or_else(|| vec![32; 3]);
     let narrowest: Vec<usize> = (0..hidden.len()).filter(|&at| Some(&hidden[at]) == hidden.iter().min()).collect();
     let Some(&middle) = narrowest.get(narrowest.len().saturating_sub(1) / 2) else {
@@ -35,14 +35,13 @@ pub(super) fn autoencoder(config: &Config, input: [usize; 3], _: usize) -> Resul
     Model::new("autoencoder", &input, layers)?.with_bottleneck(encoder)
 }
 
-/// A convolutional autoencoder of our own: 3x3 convolutions of stride 2, each with batch norm and an activation, down to a
-/// small image of many channels; a linear layer to the few numbers in the middle, and back from them by another; then
-/// transposed convolutions that mirror the first ones, size by size, and a sigmoid. The numbers in the middle have no
-/// activation.
+/// A convolutional autoencoder, designed for this project. The encoder has 3x3 convolutions of stride 2, each with batch
+/// norm and an activation, then a linear layer to the code, which has no activation. The decoder has a linear layer, then
+/// transposed convolutions that undo the changes of size in reverse order, and a sigmoid.
 ///
 /// # Errors
-/// When a size is 0, or more or fewer than one width is asked for the middle.
-pub(super) fn convolutional(config: &Config, input: [usize; 3], _: usize) -> Result<Model> {
+/// When a size is 0, or `hidden` is not exactly one width.
+pub(super) fn convolutional(config: &ModelConfig, input: [usize; 3], _: usize) -> Result<Model> {
     let channels = config.channels.clone().unwrap_or_else(|| vec![32, 64, 128]);
     let activation = config.activation.unwrap_or(Activation::Relu);
     let width = match config.hidden.as_deref() {
@@ -50,12 +49,12 @@ pub(super) fn convolutional(config: &Config, input: [usize; 3], _: usize) -> Res
         Some(&[width]) => width,
         Some(widths) => {
             return Err(Error::usage(format!(
-                "The model autoencoder-conv takes one number of hidden features, those in its middle, but {widths:?} was given."
+                "The model autoencoder-conv takes one number of hidden features, the length of its code, but {widths:?} was given."
             )));
         }
     };
     let mut layers = Sequence::new();
-    // The images that go into each convolution, so that the way back has the same sizes, and the last one's result.
+    // The shape of each convolution's input and of the last one's output. The decoder needs the same sizes.
     let mut sizes = vec![input];
     for (number, &outputs) in (1..).zip(&channels) {
         layers = layers
@@ -86,11 +85,11 @@ pub(super) fn convolutional(config: &Config, input: [usize; 3], _: usize) -> Res
     Model::new("autoencoder-conv", &input, layers)?.with_bottleneck(encoder)
 }
 
-/// The transposed convolution that brings an image back to the size from which [`conv3x3`] with stride 2 made its own.
-fn widened([_, height, width]: [usize; 3], to: [usize; 3], config: &Config) -> ConvTranspose2d {
+/// The transposed convolution that undoes the change of size of [`conv3x3`] with stride 2.
+fn widened([_, height, width]: [usize; 3], to: [usize; 3], config: &ModelConfig) -> ConvTranspose2d {
     let [outputs, to_height, to_width] = to;
     let Conv2d { kernel, stride, padding, scheme, .. } = conv3x3(outputs, 2, config.init);
-    // Without more, (size - 1) 2 - 2 + 3 pixels.
+    // Without output padding there are (size - 1) 2 - 2 + 3 pixels.
     let more = |to: usize, size: usize| (to + 1).saturating_sub(2 * size);
     let output_padding = Pair([more(to_height, height), more(to_width, width)]);
     ConvTranspose2d { outputs, kernel, stride, padding, output_padding, bias: true, scheme }

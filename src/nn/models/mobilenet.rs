@@ -1,30 +1,29 @@
-//! MobileNetV2, with torchvision's names.
+//! MobileNetV2, with the parameter names of torchvision.
 
-use super::Config;
+use super::ModelConfig;
 use crate::Result;
 use crate::nn::{
     Activation, BatchNorm2d, Conv2d, Dropout, GlobalPool, Layer, Linear, Model, Pooling, Residual, Scheme, Sequence,
 };
 
-/// Of blocks that follow one another: by how much the first convolution widens, channels out, how many, and the stride of
-/// the first.
+/// Stages of blocks: the expansion factor of the channels, output channels, number of blocks, and stride of the first block.
 const STAGES: [[usize; 4]; 7] =
     [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 64, 4, 2], [6, 96, 3, 1], [6, 160, 3, 2], [6, 320, 1, 1]];
 
 /// MobileNetV2 (M. Sandler, A. Howard, M. Zhu, A. Zhmoginov and L.-C. Chen, "MobileNetV2: Inverted residuals and linear
-/// bottlenecks", CVPR 2018) at its full width.
+/// bottlenecks", CVPR 2018) with width multiplier 1.
 ///
 /// # Errors
 /// When a size is 0.
-pub(super) fn mobilenet_v2(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn mobilenet_v2(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let scheme = config.init;
     let first = Conv2d { stride: 2.into(), ..conv(32, 3, scheme) };
     let mut layers = conv_bn_act(Sequence::new(), "features.0", first);
     let (mut inputs, mut number) = (32, 1);
-    for [widen, outputs, blocks, stride] in STAGES {
+    for [expansion, outputs, blocks, stride] in STAGES {
         for block in 0..blocks {
             let stride = if block == 0 { stride } else { 1 };
-            let body = inverted(inputs, widen, outputs, stride, scheme);
+            let body = inverted(inputs, expansion, outputs, stride, scheme);
             layers = match stride == 1 && inputs == outputs {
                 true => layers.with(format!("features.{number}"), Residual { body, ..Residual::default() }),
                 false => layers.with(format!("features.{number}"), body),
@@ -53,11 +52,12 @@ fn conv_bn_act(layers: Sequence, name: &str, conv: impl Layer + 'static) -> Sequ
         .with(format!("{name}.2"), Activation::Relu6)
 }
 
-/// Widened by a convolution of 1x1, each channel by itself convolved with 3x3, narrowed by 1x1 without an activation.
-fn inverted(inputs: usize, widen: usize, outputs: usize, stride: usize, scheme: Scheme) -> Sequence {
-    let wide = inputs * widen;
+/// An inverted residual block: a 1x1 convolution to more channels, a depthwise 3x3 convolution, and a 1x1 convolution to
+/// fewer channels without an activation.
+fn inverted(inputs: usize, expansion: usize, outputs: usize, stride: usize, scheme: Scheme) -> Sequence {
+    let wide = inputs * expansion;
     let depthwise = Conv2d { stride: stride.into(), groups: wide, ..conv(wide, 3, scheme) };
-    let (layers, depthwise_at) = match widen {
+    let (layers, depthwise_at) = match expansion {
         1 => (Sequence::new(), 0),
         _ => (conv_bn_act(Sequence::new(), "conv.0", conv(wide, 1, scheme)), 1),
     };

@@ -1,4 +1,4 @@
-//! The models that are known by name, and networks of the user's own.
+//! Built-in models, and networks that users define.
 
 mod airbench;
 mod autoencoder;
@@ -8,166 +8,168 @@ mod mobilenet;
 mod resnet;
 mod squeezenet;
 
-use super::network::Entry;
+use super::network::LayerConfig;
 use super::{Activation, Dropout, Layer, Model, Scheme, Sequence, Unfreeze};
 use crate::{Error, Result};
 
-/// What a model is asked to be. A model that has no part of a name refuses it.
+/// The configuration of a model. A model refuses fields that it does not use.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
-    /// Its name, one of [`names`]; with [`Config::layer`], any other.
+pub struct ModelConfig {
+    /// The model's name: one of [`names`], or with [`ModelConfig::layer`] any other name.
     pub name: String,
-    /// Channels of each convolution, or of each stage; the model's own where it is left out.
+    /// Channels of each convolution or each stage. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
-    /// Height and width of the kernels, of a SqueezeNet that of its classifier; the model's own where it is left out.
+    /// Height and width of the kernels; for a SqueezeNet, only of its classifier. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<usize>,
-    /// Zeros around the images; the model's own where it is left out.
+    /// Padding of the convolutions. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub padding: Option<usize>,
-    /// Features of each hidden fully connected layer; the model's own where it is left out.
+    /// Features of each hidden fully connected layer. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Vec<usize>>,
-    /// What follows each hidden layer; the model's own where it is left out.
+    /// The activation after each hidden layer. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
-    /// What the logits are multiplied by; the model's own where it is left out.
+    /// The factor on the logits. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logit_scale: Option<f32>,
-    /// How parameters begin.
+    /// How parameters are initialised.
     #[serde(default)]
     pub init: Scheme,
     /// Dropout before the last layer, from 0 to below 1.
     #[serde(default)]
     pub dropout: f32,
-    /// The file that it begins with, but for its classifier; `"imagenet"` is the one that [`published`] names.
+    /// The file with pretrained weights, for all layers except the classifier. `"imagenet"` means the file that
+    /// [`published`] names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<String>,
-    /// Which layers learn: the classifier alone where the others come from a file, else all.
+    /// Which layers are trained. By default only the classifier if there are pretrained weights, else all layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfreeze: Option<Unfreeze>,
-    /// Times the learning rate for layers that come from a file and learn; a tenth where it is left out.
+    /// Factor on the learning rate of pretrained layers that are trained; 0.1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained_rate: Option<f32>,
-    /// The layers of a network of the user's own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::entries")]
-    pub layer: Vec<Entry>,
+    /// The layers of a network that the user defines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::layer_configs")]
+    pub layer: Vec<LayerConfig>,
     /// Whether the network is a [`Model`] that a program has built itself: this description cannot build it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub custom: bool,
 }
 
-impl From<&str> for Config {
-    /// [`Config::named`].
+impl From<&str> for ModelConfig {
+    /// [`ModelConfig::named`].
     fn from(name: &str) -> Self {
         Self::named(name)
     }
 }
 
-impl From<&Model> for Config {
+impl From<&Model> for ModelConfig {
     /// A description of a model that a program has built itself; it holds the name alone.
     fn from(model: &Model) -> Self {
         Self { custom: true, ..Self::named(model.name()) }
     }
 }
 
-/// What [`Config::pretrained`] says for the weights of ImageNet that a model's makers publish.
+/// The value of [`ModelConfig::pretrained`] that means the published ImageNet weights.
 pub const IMAGENET: &str = "imagenet";
 
-/// What a network learns to do.
+/// The task of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Say of which class an image is: cross-entropy against its label.
+    /// Classification: the loss is cross-entropy against the image's label.
     Classify,
-    /// Give the image back: summed squared error against itself.
+    /// Reconstruction of the image: the loss is the summed squared error against the image.
     Reconstruct,
 }
 
-/// A model that is known by name.
-struct Known {
+/// A built-in model.
+struct KnownModel {
     name: &'static str,
     task: Task,
-    /// The fields of [`Config`] that it takes, beside name and init.
+    /// The fields of [`ModelConfig`] that the model uses, besides `name`, `init` and those for fine-tuning.
     takes: &'static [&'static str],
-    /// Where its weights of ImageNet lie in a data directory, for the twins of torchvision's models, which take 224x224.
+    /// The path of its ImageNet weights in a data directory, for models with the same architecture as torchvision's. Those
+    /// weights are for images of 224x224.
     published: Option<&'static str>,
-    build: fn(&Config, [usize; 3], usize) -> Result<Model>,
+    build: fn(&ModelConfig, [usize; 3], usize) -> Result<Model>,
 }
 
-const KNOWN: [Known; 11] = [
-    Known {
+const KNOWN_MODELS: [KnownModel; 11] = [
+    KnownModel {
         name: "mlp",
         task: Task::Classify,
         takes: &["hidden", "activation", "dropout"],
         published: None,
         build: fully_connected::mlp,
     },
-    Known {
+    KnownModel {
         name: "autoencoder",
         task: Task::Reconstruct,
         takes: &["hidden", "activation"],
         published: None,
         build: autoencoder::autoencoder,
     },
-    Known {
+    KnownModel {
         name: "autoencoder-conv",
         task: Task::Reconstruct,
         takes: &["channels", "hidden", "activation"],
         published: None,
         build: autoencoder::convolutional,
     },
-    Known {
+    KnownModel {
         name: "cnn",
         task: Task::Classify,
         takes: &["channels", "kernel", "padding", "hidden", "activation", "dropout"],
         published: None,
         build: cnn::cnn,
     },
-    Known {
+    KnownModel {
         name: "resnet9",
         task: Task::Classify,
         takes: &["channels", "activation", "logit_scale", "dropout"],
         published: None,
         build: resnet::resnet9,
     },
-    Known {
+    KnownModel {
         name: "resnet18-small",
         task: Task::Classify,
         takes: &["channels", "dropout"],
         published: None,
         build: resnet::resnet18_small,
     },
-    Known {
+    KnownModel {
         name: "resnet18",
         task: Task::Classify,
         takes: &["channels", "dropout"],
         published: Some("resnet/resnet18.safetensors"),
         build: resnet::resnet18,
     },
-    Known {
+    KnownModel {
         name: "squeezenet",
         task: Task::Classify,
         takes: &["kernel", "dropout"],
         published: Some("squeezenet/squeezenet1_1.safetensors"),
         build: squeezenet::squeezenet1_1,
     },
-    Known {
+    KnownModel {
         name: "squeezenet1_0",
         task: Task::Classify,
         takes: &["kernel", "dropout"],
         published: Some("squeezenet/squeezenet1_0.safetensors"),
         build: squeezenet::squeezenet1_0,
     },
-    Known {
+    KnownModel {
         name: "mobilenet_v2",
         task: Task::Classify,
         takes: &["dropout"],
         published: Some("mobilenet/mobilenet_v2.safetensors"),
         build: mobilenet::mobilenet_v2,
     },
-    Known {
+    KnownModel {
         name: "airbench",
         task: Task::Classify,
         takes: &["channels", "activation", "logit_scale", "dropout"],
@@ -176,8 +178,8 @@ const KNOWN: [Known; 11] = [
     },
 ];
 
-/// Dropout, where it is asked for, and the last layer, `fc`.
-fn head(layers: Sequence, config: &Config, last: impl Layer + 'static) -> Sequence {
+/// Appends dropout, if the configuration has it, and the last layer, `fc`.
+fn head(layers: Sequence, config: &ModelConfig, last: impl Layer + 'static) -> Sequence {
     let layers = match config.dropout > 0.0 {
         true => layers.with("dropout", Dropout { rate: config.dropout }),
         false => layers,
@@ -187,22 +189,22 @@ fn head(layers: Sequence, config: &Config, last: impl Layer + 'static) -> Sequen
 
 /// The names of all models.
 pub fn names() -> Vec<&'static str> {
-    KNOWN.iter().map(|known| known.name).collect()
+    KNOWN_MODELS.iter().map(|known| known.name).collect()
 }
 
-/// The names of the models that have a twin in torchvision.
-pub fn twins() -> Vec<&'static str> {
-    KNOWN.iter().filter(|known| known.published.is_some()).map(|known| known.name).collect()
+/// The names of the models with the same architecture as a model of torchvision.
+pub fn torchvision_models() -> Vec<&'static str> {
+    KNOWN_MODELS.iter().filter(|known| known.published.is_some()).map(|known| known.name).collect()
 }
 
-/// The file in a data directory that a model's weights of ImageNet are kept in, named after torchvision's function; `None` for
-/// models that have none.
+/// The file of a model's ImageNet weights in a data directory, named after torchvision's function. `None` for models
+/// without published weights.
 pub fn published(name: &str) -> Option<&'static str> {
-    KNOWN.iter().find(|known| known.name == name).and_then(|known| known.published)
+    KNOWN_MODELS.iter().find(|known| known.name == name).and_then(|known| known.published)
 }
 
-impl Config {
-    /// A model of that name as it is by itself.
+impl ModelConfig {
+    /// The default configuration of the model with this name.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -223,18 +225,18 @@ impl Config {
     }
 
     /// A network of these layers, with a name that no built-in model has.
-    pub fn of_layers(name: impl Into<String>, layer: Vec<Entry>) -> Self {
+    pub fn of_layers(name: impl Into<String>, layer: Vec<LayerConfig>) -> Self {
         Self { layer, ..Self::named(name) }
     }
 
-    fn known(&self) -> Result<&'static Known> {
-        KNOWN
+    fn known(&self) -> Result<&'static KnownModel> {
+        KNOWN_MODELS
             .iter()
             .find(|known| known.name == self.name)
             .ok_or_else(|| crate::error::unknown("model", &self.name, &names()))
     }
 
-    /// What it learns to do.
+    /// The model's task.
     ///
     /// # Errors
     /// For an unknown name, with the nearest known one.
@@ -242,10 +244,10 @@ impl Config {
         if self.layer.is_empty() && !self.custom { self.known().map(|known| known.task) } else { Ok(Task::Classify) }
     }
 
-    /// Refuses what no model of that name can be, whatever its images.
+    /// Checks the configuration as far as possible without the shape of the images.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown name, with the nearest known one; for a field that the model does not take, or a
+    /// [`Error::Usage`] for an unknown name, with the nearest known one; for a field that the model does not use; for a
     /// number out of range.
     pub fn validate(&self) -> Result<()> {
         let given = [
@@ -259,30 +261,31 @@ impl Config {
         ];
         let takes = match self.layer.is_empty() && !self.custom {
             true => self.known()?.takes,
-            false if !self.custom && KNOWN.iter().any(|known| known.name == self.name) => {
+            false if !self.custom && KNOWN_MODELS.iter().any(|known| known.name == self.name) => {
                 return Err(Error::usage(format!(
-                    "A network of your own cannot be named `{}`, which is a model of this program; give it another name.",
+                    "Your network cannot be named `{}`, because this is a built-in model; choose another name.",
                     self.name
                 )));
             }
             false => &[],
         };
         if let Some((field, _)) = given.iter().find(|(field, given)| *given && !takes.contains(field)) {
-            let taken = if takes.is_empty() { "its layers say everything".into() } else { takes.join(", ") };
+            let taken =
+                if takes.is_empty() { "no such fields, because its layers define it".into() } else { takes.join(", ") };
             return Err(Error::usage(format!("The model {} has no `{field}`; it takes: {taken}.", self.name)));
         }
         if let Some(rate) = self.pretrained_rate.filter(|rate| !(1e-6..=1.0).contains(rate)) {
             return Err(Error::usage(format!(
-                "The rate of what comes from a file (pretrained_rate) is {rate} times the learning rate, but has to be from \
-                 0.000001 to 1; unfreeze = \"classifier\" lets nothing of it learn."
+                "The factor on the learning rate of pretrained layers (pretrained_rate) is {rate}, but has to be from \
+                 0.000001 to 1; to freeze them, use unfreeze = \"classifier\"."
             )));
         }
         if self.pretrained.as_deref() == Some(IMAGENET) && published(&self.name).is_none() {
             return Err(Error::usage(format!(
-                "The model {} has no published weights of ImageNet; {} have. Name a file with --pretrained, or train from \
-                 scratch with --scratch.",
+                "The model {} has no published weights of ImageNet; these models have: {}. Name a file with --pretrained, \
+                 or train from scratch with --scratch.",
                 self.name,
-                twins().join(", ")
+                torchvision_models().join(", ")
             )));
         }
         if !(0.0..1.0).contains(&self.dropout) {
@@ -291,13 +294,13 @@ impl Config {
         Ok(())
     }
 
-    /// Builds it for images `[channels, height, width]` and a number of classes.
+    /// Builds the model for images `[channels, height, width]` and a number of classes.
     ///
     /// # Errors
-    /// As [`Config::validate`]; for sizes that make no network, or that do not end in as many outputs as there are classes.
+    /// As [`ModelConfig::validate`]; also when the layers do not fit, or the number of outputs is not the number of classes.
     pub fn build(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         self.validate()?;
-        let mut model = self.build_anew(input, classes)?;
+        let mut model = self.build_untuned(input, classes)?;
         match (self.unfreeze, &self.pretrained) {
             (None, None) => {}
             (unfreeze, None) => model.tune(unfreeze.unwrap_or(Unfreeze::All), None),
@@ -309,8 +312,8 @@ impl Config {
         Ok(model)
     }
 
-    /// As [`Config::build`], with all layers to learn alike.
-    fn build_anew(&self, input: [usize; 3], classes: usize) -> Result<Model> {
+    /// As [`ModelConfig::build`], but all layers are trained alike.
+    fn build_untuned(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         if self.custom {
             return Err(Error::usage(format!(
                 "The network {} was built by a program of its own, in Rust: only that program can build it again, and use its \
@@ -334,9 +337,9 @@ impl Config {
         }
     }
 
-    /// As many sizes as the model has places for, or its own.
-    fn stages<const N: usize>(&self, own: [usize; N]) -> Result<[usize; N]> {
-        let Some(channels) = &self.channels else { return Ok(own) };
+    /// The channels of the model's N stages: the configured ones, or `default`.
+    fn stages<const N: usize>(&self, default: [usize; N]) -> Result<[usize; N]> {
+        let Some(channels) = &self.channels else { return Ok(default) };
         channels.as_slice().try_into().map_err(|_| {
             Error::usage(format!("The model {} takes {N} numbers of channels, but {channels:?} was given.", self.name))
         })

@@ -1,6 +1,6 @@
 //! Residual networks.
 
-use super::{Config, head};
+use super::{ModelConfig, head};
 use crate::Result;
 use crate::nn::{
     Activation, BatchNorm2d, Conv2d, GlobalPool, Linear, Model, Pool2d, Pooling, Residual, Scale, Scheme, Sequence,
@@ -19,13 +19,13 @@ fn conv_bn_act(layers: Sequence, number: usize, outputs: usize, scheme: Scheme, 
         .with(format!("act{number}"), activation)
 }
 
-/// The residual network of nine layers with which D. Page's "How to train your ResNet" (2018) won DAWNBench: four
-/// convolutions, pools after the last three, residual blocks of two convolutions after the second and the fourth, a
-/// global max-pool, and logits that are scaled down.
+/// The residual network of nine layers from D. Page, "How to train your ResNet" (2018). It has four convolutions, with a
+/// max-pool after each of the last three. A residual block of two convolutions comes after the second and the fourth. A
+/// global max-pool follows, and logits that are scaled down.
 ///
 /// # Errors
 /// When a size is 0 or the images are below 8 pixels a side.
-pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn resnet9(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let activation = config.activation.unwrap_or(Activation::Relu);
     let mut layers = Sequence::new();
@@ -46,22 +46,23 @@ pub(super) fn resnet9(config: &Config, input: [usize; 3], classes: usize) -> Res
     Model::new("resnet9", &input, layers)
 }
 
-/// ResNet-18 (He et al., CVPR 2016) for images of about 32 pixels: its first convolution is 3x3 without stride, and no
-/// pool follows it. Names are torchvision's.
+/// ResNet-18 (He et al., CVPR 2016) for images of about 32x32 pixels: the first convolution is 3x3 with stride 1, and no
+/// max-pool follows it. Parameter names are those of torchvision.
 ///
 /// # Errors
 /// When a size is 0.
-pub(super) fn resnet18_small(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn resnet18_small(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let layers = conv_bn_act(Sequence::new(), 1, widths[0], config.init, Activation::Relu);
     eight_blocks("resnet18-small", layers, widths, config, (input, classes))
 }
 
-/// ResNet-18 (the same) for photos, as torchvision has it: a first convolution of 7x7 and a max-pool, each with stride 2.
+/// ResNet-18 (He et al., CVPR 2016) for photos, with the same architecture as torchvision's: the first convolution is 7x7,
+/// then comes a max-pool, each with stride 2.
 ///
 /// # Errors
 /// When a size is 0.
-pub(super) fn resnet18(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn resnet18(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let conv = Conv2d { stride: 2.into(), padding: 3.into(), bias: false, ..Conv2d::new(widths[0], 7, config.init) };
     let pool = Pool2d { stride: Some(2.into()), padding: 1.into(), ..Pool2d::new(Pooling::Max, 3) };
@@ -73,12 +74,12 @@ pub(super) fn resnet18(config: &Config, input: [usize; 3], classes: usize) -> Re
     eight_blocks("resnet18", layers, widths, config, (input, classes))
 }
 
-/// What both ResNet-18s have after their beginning: four stages of two blocks, the mean over the image, and `fc`.
+/// The common end of both ResNet-18s: four stages of two blocks, a global average-pool, and `fc`.
 fn eight_blocks(
     name: &str,
     mut layers: Sequence,
     widths: [usize; 4],
-    config: &Config,
+    config: &ModelConfig,
     (input, classes): ([usize; 3], usize),
 ) -> Result<Model> {
     let mut inputs = widths[0];
@@ -94,7 +95,8 @@ fn eight_blocks(
     Model::new(name, &input, layers)
 }
 
-/// Two convolutions with batch norm and a shortcut, which is projected where the shape changes.
+/// Two convolutions with batch norm, and a shortcut. Where the shape changes, the shortcut is a 1x1 convolution with batch
+/// norm.
 fn basic_block(inputs: usize, outputs: usize, stride: usize, scheme: Scheme) -> Residual {
     let body = Sequence::new()
         .with("conv1", conv3x3(outputs, stride, scheme))

@@ -1,13 +1,13 @@
-//! SqueezeNet 1.0 and 1.1, with torchvision's names.
+//! SqueezeNet 1.0 and 1.1, with the parameter names of torchvision.
 
-use super::Config;
+use super::ModelConfig;
 use crate::Result;
 use crate::nn::{Activation, Branches, Conv2d, Dropout, GlobalPool, Model, Pool2d, Pooling, Scheme, Sequence};
 
-/// A fire module's channels: of the squeezing convolution, and of each expanding one.
+/// Output channels of a fire module's squeeze convolution, and of each of its two expand convolutions.
 type Fire = [usize; 2];
 
-/// What stands in `features` after the first convolution, in order.
+/// A layer of `features` after the first convolution.
 enum Stage {
     Pool,
     Fire(Fire),
@@ -19,7 +19,7 @@ use Stage::{Fire as F, Pool as P};
 ///
 /// # Errors
 /// When a size is 0 or the images are below 21 pixels a side.
-pub(super) fn squeezenet1_0(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn squeezenet1_0(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let stages = [
         P,
         F([16, 64]),
@@ -42,11 +42,11 @@ pub(super) fn squeezenet1_0(config: &Config, input: [usize; 3], classes: usize) 
     )
 }
 
-/// SqueezeNet 1.1, its authors' second: the accuracy of 1.0 for less than half of the operations.
+/// SqueezeNet 1.1, by the same authors: similar accuracy with less than half of the operations.
 ///
 /// # Errors
 /// When a size is 0 or the images are below 17 pixels a side.
-pub(super) fn squeezenet1_1(config: &Config, input: [usize; 3], classes: usize) -> Result<Model> {
+pub(super) fn squeezenet1_1(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let stages = [
         P,
         F([16, 64]),
@@ -69,11 +69,11 @@ pub(super) fn squeezenet1_1(config: &Config, input: [usize; 3], classes: usize) 
     )
 }
 
-/// The first convolution without padding, its ReLU, the stages, and a classifier that is a convolution (1x1 unless the
-/// recipe's `kernel` says otherwise) with ReLU and the mean over the image.
+/// The first convolution without padding, its ReLU, the stages, and the classifier: a convolution, a ReLU and a global
+/// average-pool. The classifier's kernel is 1x1 unless the recipe sets `kernel`.
 fn build(
     name: &str,
-    config: &Config,
+    config: &ModelConfig,
     first: Conv2d,
     stages: &[Stage],
     (input, classes): ([usize; 3], usize),
@@ -82,7 +82,7 @@ fn build(
     for (number, stage) in (2..).zip(stages) {
         let name = format!("features.{number}");
         layers = match stage {
-            // Torchvision rounds up: a last window may reach beyond the image.
+            // As in torchvision, the size is rounded up: the last window may reach beyond the image.
             Stage::Pool => {
                 let pool = Pool2d { stride: Some(2.into()), ceil: true, ..Pool2d::new(Pooling::Max, 3) };
                 layers.with(name, pool)
@@ -101,7 +101,7 @@ fn build(
     Model::new(name, &input, layers)
 }
 
-/// A convolution of 1x1 to few channels, and of what it gives one of 1x1 and one of 3x3 side by side.
+/// A fire module: a 1x1 convolution to few channels, then a 1x1 and a 3x3 convolution in parallel on its output.
 fn fire([squeeze, expand]: Fire, scheme: Scheme) -> Branches {
     let branch = |name: &str, layer: Conv2d| {
         Sequence::new().with(name, layer).with(format!("{name}_activation"), Activation::Relu)

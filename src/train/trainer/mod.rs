@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::data::{Dataset, Pixels, Split, SplitName, epoch_order};
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::Model;
-use crate::nn::models::{Config, Task};
+use crate::nn::models::{ModelConfig, Task};
 use crate::ops::Step;
 use crate::optim::TrainingProgress;
 use crate::train::buffers::{write_averages, write_weights};
@@ -107,7 +107,7 @@ impl Trainer {
         dataset: &Dataset,
         options: TrainerOptions,
     ) -> Result<Self> {
-        recipe.model = Config::from(&model);
+        recipe.model = ModelConfig::from(&model);
         recipe.validate()?;
         recipe.validate_task(model.task())?;
         let input = recipe.augment.as_ref().map_or(Ok(dataset.input), |augment| augment.output(dataset.input))?;
