@@ -7,7 +7,8 @@
 //! use gpunn::Engine;
 //! use gpunn::report::{ReportOptions, write};
 //!
-//! let written = write("runs/mine".as_ref(), &mut Engine::cpu(), ReportOptions::default());
+//! let mut engine = Engine::cpu();
+//! let written = write("runs/mine".as_ref(), &mut engine, ReportOptions::default());
 //! println!("{}", gpunn::blocking::block_on(written)?.page.display());
 //! # Ok::<(), gpunn::Error>(())
 //! ```
