@@ -1,24 +1,25 @@
-//! A case's gradients: with the op in the middle of a graph, so that the incoming gradient is not 1 and depends on the
-//! value, by central differences in double precision and on an engine.
+//! Checks the gradients of a case. The op is in the middle of a graph, so the incoming gradient is not 1 and depends
+//! on the value. One check uses central differences in double precision, the other runs on an engine.
 
 use super::compare::{Worst, compare};
 use super::parity::{Inputs, run};
-use super::{CheckResult, Kind};
+use super::{CheckKind, CheckResult};
 use crate::cpu::Value;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::tolerance::{GRADIENT, Tolerance};
 use crate::{Engine, Result};
 
-/// Elements of an input at which differences are taken: all of a small one, else so many spread over it.
+/// The maximum number of elements of an input for which differences are computed. They are spread over a larger
+/// input.
 const PROBES: usize = 24;
 
-/// What the built gradients may differ from central differences: both in double precision, so that the step of the
-/// difference decides.
+/// The tolerance between built gradients and central differences. Both are in double precision, so the truncation
+/// error of the difference dominates.
 const DIFFERENCE: Tolerance =
     Tolerance { absolute: 1e-5, relative: 1e-5, reason: "the truncation of a central difference with step 1e-4" };
 
-/// The case's graph with `loss = sum(weight y + y^2 / 2)` after it: the gradient that arrives at y is `weight + y`.
+/// The case's graph followed by `loss = sum(weight y + y^2 / 2)`. The gradient that arrives at y is `weight + y`.
 struct Middle {
     graph: Graph,
     loss: NodeId,
@@ -50,7 +51,7 @@ impl Middle {
         Ok(Self { graph, loss, gradients, inputs })
     }
 
-    /// The oracle's loss when one element of an input is moved.
+    /// The oracle's loss after one element of an input is changed by `by`.
     fn loss_at(&self, buffer: &str, element: usize, by: f64) -> f64 {
         let mut inputs = self.inputs.clone();
         for (name, value) in &mut inputs.buffers {
@@ -68,7 +69,7 @@ impl Middle {
     }
 }
 
-/// The graph that a case's gradients are checked in, and its inputs, for tests that look at its plan.
+/// The graph in which a case's gradients are checked, and its inputs: for tests that examine its plan.
 ///
 /// # Errors
 /// When the graph cannot be built.
@@ -76,7 +77,7 @@ pub fn gradient_graph(case: &Case) -> Result<(Graph, Inputs)> {
     Middle::of(case).map(|middle| (middle.graph, middle.inputs))
 }
 
-/// Compares a case's built gradients, in double precision, with central differences at some elements of each input.
+/// Compares a case's gradients with central differences, in double precision, at some elements of each input.
 ///
 /// # Errors
 /// When the graph cannot be built.
@@ -100,7 +101,7 @@ pub fn central_difference(op: &'static str, case: &Case) -> Result<CheckResult> 
     outcome.ok_or_else(|| crate::Error::Usage(format!("the case '{}' has no gradient", case.label)))
 }
 
-/// Compares a case's gradients on an engine with the oracle's.
+/// Compares a case's gradients on an engine with those of the oracle.
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
@@ -123,7 +124,7 @@ fn found(op: &'static str, case: &Case, index: usize, worst: Worst) -> CheckResu
     CheckResult {
         op,
         case: case.label.clone(),
-        kind: Kind::Gradient,
+        kind: CheckKind::Gradient,
         worst,
         tensor: format!("gradient by input{index}"),
         shape: case.inputs[index].ty.to_string(),

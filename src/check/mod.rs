@@ -1,5 +1,5 @@
-//! Proves on the machine at hand that every op's kernels and gradients are right: the op table's cases on an engine,
-//! against the definitions in double precision.
+//! Checks on the user's machine that the kernels and gradients of every op are correct. It runs the cases of the op
+//! table on an engine and compares them with the definitions in double precision.
 
 mod compare;
 mod gradient;
@@ -12,19 +12,19 @@ pub use parity::{Inputs, check_value};
 pub use verify::{NodeCheck, verify};
 
 use crate::ops::case::Case;
-use crate::ops::table::Entry;
+use crate::ops::table::OpEntry;
 use crate::{Engine, Result};
 
-/// What a check looked at.
+/// What a check compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The op's value, and the states it updates.
+pub enum CheckKind {
+    /// The op's value and the states that it updates.
     Value,
-    /// The gradients by its inputs.
+    /// The gradients with respect to its inputs.
     Gradient,
 }
 
-/// One case of one op, checked.
+/// The result of checking one case of one op.
 #[derive(Clone, Debug)]
 pub struct CheckResult {
     /// The op.
@@ -32,28 +32,28 @@ pub struct CheckResult {
     /// The case.
     pub case: String,
     /// Value or gradient.
-    pub kind: Kind,
-    /// The worst element, and of which tensor.
+    pub kind: CheckKind,
+    /// The element with the largest error.
     pub worst: Worst,
-    /// What the worst element is part of: `y`, `state0`, `gradient by input1`.
+    /// The tensor that contains the worst element: `y`, `state0`, `gradient by input1`.
     pub tensor: String,
     /// The shape of that tensor.
     pub shape: String,
 }
 
 impl CheckResult {
-    /// Whether it is within the tolerance.
+    /// Whether all elements are within the tolerance.
     pub fn passed(&self) -> bool {
         self.worst.excess <= 1.0
     }
-    /// One line: the case, and the worst element with its place and both values.
+    /// One line with the case, and the index, value and reference of the worst element.
     pub fn sentence(&self) -> String {
         let Worst { index, value, reference, excess } = self.worst;
         format!(
             "{} [{}] {}: element {index} of {} ({}) is {value:e}, must be {reference:e}; {excess:.2} times what is allowed",
             self.op,
             self.case,
-            if self.kind == Kind::Value { "value" } else { "gradient" },
+            if self.kind == CheckKind::Value { "value" } else { "gradient" },
             self.tensor,
             self.shape,
         )
@@ -64,7 +64,7 @@ impl CheckResult {
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
-pub async fn check_case(engine: &mut Engine, entry: &Entry, case: &Case) -> Result<Vec<CheckResult>> {
+pub async fn check_case(engine: &mut Engine, entry: &OpEntry, case: &Case) -> Result<Vec<CheckResult>> {
     let mut outcomes = vec![check_value(engine, entry, case).await?];
     if !case.differentiable.is_empty() {
         outcomes.push(check_gradient(engine, entry.name, case).await?);

@@ -1,7 +1,7 @@
 //! The flags for what becomes of images before the network sees them: a recipe's section `[augment]`, but for the levels.
 
 use gpunn::data::Size;
-use gpunn::ops::augment::{Augment, Fill, Flip, Padding, ResizedCrop};
+use gpunn::ops::augment::{Augment, CutoutFill, Flip, Padding, ResizedCrop};
 use gpunn::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct AugmentArgs {
     cutout: Option<usize>,
     /// What covers it: zero (black) or mean
     #[arg(long, value_name = "WHAT")]
-    cutout_fill: Option<Fill>,
+    cutout_fill: Option<CutoutFill>,
     /// Turn images by up to so many degrees either way
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     rotate: Option<f64>,

@@ -6,7 +6,7 @@ use crate::random::{CounterRng, Purpose};
 
 /// How a tensor of a case is filled.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fill {
+pub enum SampleFill {
     /// Evenly between two numbers.
     Uniform(f64, f64),
     /// Evenly between two numbers, but not within 0.05 of zero, where a function with a kink has no derivative.
@@ -21,7 +21,7 @@ pub struct Sample {
     /// Shape and element type.
     pub ty: TensorType,
     /// Values.
-    pub fill: Fill,
+    pub fill: SampleFill,
 }
 
 impl Sample {
@@ -31,30 +31,30 @@ impl Sample {
     }
     /// Floats between two numbers.
     pub fn between(dims: &[usize], low: f64, high: f64) -> Self {
-        Self { ty: TensorType::f32(dims), fill: Fill::Uniform(low, high) }
+        Self { ty: TensorType::f32(dims), fill: SampleFill::Uniform(low, high) }
     }
     /// Unsigned integers below `limit`.
     pub fn integers(dims: &[usize], limit: u32) -> Self {
-        Self { ty: TensorType::u32(dims), fill: Fill::Below(limit) }
+        Self { ty: TensorType::u32(dims), fill: SampleFill::Below(limit) }
     }
     /// Bytes.
     pub fn bytes(dims: &[usize]) -> Self {
-        Self { ty: TensorType::u8(dims), fill: Fill::Below(256) }
+        Self { ty: TensorType::u8(dims), fill: SampleFill::Below(256) }
     }
 
     /// The values, the same for the same stream; integers are whole.
     pub fn values(&self, stream: u32) -> Vec<f64> {
-        let counted = CounterRng { seed: 7, purpose: Purpose::Init, stream, step: 0 };
+        let rng = CounterRng { seed: 7, purpose: Purpose::Init, stream, step: 0 };
         (0..self.ty.elements() as u32)
             .map(|element| match self.fill {
-                Fill::Uniform(low, high) => {
-                    f64::from((low + (high - low) * f64::from(counted.uniform(element))) as f32)
+                SampleFill::Uniform(low, high) => {
+                    f64::from((low + (high - low) * f64::from(rng.uniform(element))) as f32)
                 }
-                Fill::AwayFromZero(low, high) => {
-                    let value = low + (high - low) * f64::from(counted.uniform(element));
+                SampleFill::AwayFromZero(low, high) => {
+                    let value = low + (high - low) * f64::from(rng.uniform(element));
                     f64::from((value.signum() * value.abs().max(0.05)) as f32)
                 }
-                Fill::Below(limit) => f64::from(counted.word(element) % limit),
+                SampleFill::Below(limit) => f64::from(rng.word(element) % limit),
             })
             .collect()
     }
@@ -212,7 +212,7 @@ pub fn unary(
     high: f64,
     function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
 ) -> Vec<Case> {
-    filled(Fill::Uniform(low, high), function)
+    filled(SampleFill::Uniform(low, high), function)
 }
 
 /// Cases of a function with a kink at zero.
@@ -221,11 +221,11 @@ pub fn kinked(
     high: f64,
     function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
 ) -> Vec<Case> {
-    filled(Fill::AwayFromZero(low, high), function)
+    filled(SampleFill::AwayFromZero(low, high), function)
 }
 
 fn filled(
-    fill: Fill,
+    fill: SampleFill,
     function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
 ) -> Vec<Case> {
     let of = |dims: &[usize]| {

@@ -30,13 +30,12 @@ impl Dropout {
     }
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let step = call.step;
-        let counted =
-            CounterRng { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
+        let rng = CounterRng { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
         let (x, threshold) = (call.real(0), self.threshold());
         let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
         in_pieces(call.out(), BLOCK, |first, out| {
             for (block, (y, x)) in (first..).zip(out.chunks_mut(BLOCK).zip(x[first * BLOCK..].chunks(BLOCK))) {
-                for ((y, &x), word) in y.iter_mut().zip(x).zip(counted.block(block as u32)) {
+                for ((y, &x), word) in y.iter_mut().zip(x).zip(rng.block(block as u32)) {
                     *y = if word < threshold { T::zero() } else { factor * x };
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::graph::{DType, Differentiate, Graph, NodeId, Source, TensorType};
+use crate::graph::{DType, Differentiate, Graph, NodeId, NodeSource, TensorType};
 use crate::{Error, Result};
 
 impl Graph {
@@ -44,7 +44,7 @@ impl Graph {
             }
             let Some(&dy) = arriving.get(&id) else { continue };
             let node = self.node(id).clone();
-            let Source::Op { op, inputs, .. } = &node.source else { continue };
+            let NodeSource::Op { op, inputs, .. } = &node.source else { continue };
             let scope = node.name.rsplit_once('/').map_or("", |(scope, _)| scope);
             let gradients =
                 self.scoped(format!("{scope}'"), |graph| op.gradient(graph, &Differentiate { inputs, y: id, dy }))?;

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// An op, what it computes, and where its cases come from.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct OpEntry {
     /// The field's name.
     pub name: &'static str,
     /// What it computes, in a few words.
@@ -23,11 +23,11 @@ pub struct Entry {
     pub variants: fn() -> Vec<&'static str>,
 }
 
-const fn op(name: &'static str, summary: &'static str, tolerance: Tolerance, cases: fn() -> Vec<Case>) -> Entry {
-    Entry { name, summary, tolerance, cases, variants: Vec::new }
+const fn op(name: &'static str, summary: &'static str, tolerance: Tolerance, cases: fn() -> Vec<Case>) -> OpEntry {
+    OpEntry { name, summary, tolerance, cases, variants: Vec::new }
 }
 
-impl Entry {
+impl OpEntry {
     const fn choosing(self, variants: fn() -> Vec<&'static str>) -> Self {
         Self { variants, ..self }
     }
@@ -52,7 +52,7 @@ pub fn force(op: &str, variant: &str) -> Result<ForcedVariant> {
 }
 
 /// All ops.
-pub const TABLE: &[Entry] = &[
+pub const TABLE: &[OpEntry] = &[
     op("matmul", "matrix product, any transposes, with bias and activation in its epilogue", SUMMED, matmul::cases)
         .choosing(names::<matmul::variants::MatmulVariant>),
     op(
@@ -157,7 +157,7 @@ pub const TABLE: &[Entry] = &[
 
 /// Nodes of a graph that have no line of their own, because another op's builder or gradient makes them, with their
 /// tolerance: what the debug mode compares them by. A new op of this kind needs a line here.
-pub const PARTS: &[(&str, Tolerance)] = &[
+pub const INTERNAL_OPS: &[(&str, Tolerance)] = &[
     ("broadcast", EXACT),
     ("relu_backward", EXACT),
     ("relu6_backward", ROUNDED),

@@ -1,7 +1,7 @@
 //! How far a GPU may be from the oracle: |gpu - reference| <= absolute + relative |reference|, with the reason. Which op has
 //! which stands in the op table.
 
-use super::table::{PARTS, TABLE};
+use super::table::{INTERNAL_OPS, TABLE};
 
 /// An allowance.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,6 +87,6 @@ pub const GRADIENT: Tolerance = Tolerance {
 /// When it is in neither: there is no tolerance that would suit any op.
 pub fn tolerance(op: &str) -> Tolerance {
     let row = TABLE.iter().find(|entry| entry.name == op).map(|entry| entry.tolerance);
-    let part = || PARTS.iter().find(|(name, _)| *name == op).map(|&(_, tolerance)| tolerance);
+    let part = || INTERNAL_OPS.iter().find(|(name, _)| *name == op).map(|&(_, tolerance)| tolerance);
     row.or_else(part).unwrap_or_else(|| panic!("the op '{op}' has no tolerance in the op table (src/ops/table.rs)"))
 }

@@ -138,7 +138,7 @@ pub fn memory(plan: &Plan) -> Memory {
             peak += buffer.bytes;
         }
     }
-    let life = |work: &crate::graph::Work| {
+    let life = |work: &crate::graph::PlannedNode| {
         let place = plan.place(work.node)?;
         let (node, (start, end)) = (plan.graph.node(work.node), plan.lifetimes[work.node.index()]);
         Some(Life {

@@ -7,7 +7,7 @@ use crate::parallel::*;
 use super::draw::Drawn;
 use super::{Augmented, Padding};
 use crate::ops::shards::Shards;
-use crate::ops::{Call, Data, Real};
+use crate::ops::{Call, Real, TensorData};
 
 /// Sizes of images and of what they become.
 #[derive(Clone, Copy, Debug)]
@@ -102,12 +102,12 @@ impl Augmented {
                 let table = call.real(shards.count + 1);
                 let (shard, first) = shards.place(index);
                 match call.inputs[shard] {
-                    Data::U8(bytes) => {
+                    TensorData::U8(bytes) => {
                         let value = |i: usize| T::count(bytes[first + i].into()) / T::count(255);
                         self.image(&sizes, &drawn, table, value, &mut result);
                     }
-                    Data::Real(values) => self.image(&sizes, &drawn, table, |i| values[first + i], &mut result),
-                    Data::U32(_) => panic!("images of another element type"),
+                    TensorData::Real(values) => self.image(&sizes, &drawn, table, |i| values[first + i], &mut result),
+                    TensorData::U32(_) => panic!("images of another element type"),
                 }
             }
             call.out()[row * width..(row + 1) * width].copy_from_slice(&result);
@@ -159,11 +159,11 @@ impl Augmented {
             let (shard, first) = shards.place(index);
             let pixels = first..first + sizes.channels * sizes.from[0] * sizes.from[1];
             match inputs[shard] {
-                Data::U8(bytes) => {
+                TensorData::U8(bytes) => {
                     self.fast(&sizes, &drawn, table, &bytes[pixels], |byte| f32::from(byte) / 255.0, result);
                 }
-                Data::Real(values) => self.fast(&sizes, &drawn, table, &values[pixels], |value| value, result),
-                Data::U32(_) => panic!("images of another element type"),
+                TensorData::Real(values) => self.fast(&sizes, &drawn, table, &values[pixels], |value| value, result),
+                TensorData::U32(_) => panic!("images of another element type"),
             }
         });
     }

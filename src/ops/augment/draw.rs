@@ -1,6 +1,6 @@
 //! What is drawn for one row of a batch. The same words, in the same order, as in `shaders/augment.wgsl`.
 
-use super::{Augment, Flip, Mode, View};
+use super::{Augment, AugmentMode, Flip, View};
 use crate::ops::{Real, Step};
 use crate::random::{CounterRng, Purpose};
 
@@ -36,21 +36,28 @@ fn below(word: u32, count: usize) -> i64 {
 
 impl<T: Real> Drawn<T> {
     /// For row `row` of a step's batch, which shows image `image`: from `from` (height, width) to `to`.
-    pub fn new(augment: &Augment, mode: Mode, step: &Step, at: (u32, u32), from: [usize; 2], to: [usize; 2]) -> Self {
+    pub fn new(
+        augment: &Augment,
+        mode: AugmentMode,
+        step: &Step,
+        at: (u32, u32),
+        from: [usize; 2],
+        to: [usize; 2],
+    ) -> Self {
         let (row, image) = at;
         let room = [from[0] - to[0], from[1] - to[1]];
-        if let Mode::Still(View { mirrored, shift }) = mode {
+        if let AugmentMode::Still(View { mirrored, shift }) = mode {
             let corner = room.map(|room| (room / 2) as i64 + i64::from(shift));
             let one = T::one();
             let (brightness, contrast, saturation) = (one, one, one);
             return Self { flip: mirrored, corner, hole: None, brightness, contrast, saturation, inverse: None };
         }
-        let counted = |stream, step_number| CounterRng::new(step.seed(), Purpose::Augment, stream, step_number);
-        let words = counted(row, step.number);
+        let rng = |stream, step_number| CounterRng::new(step.seed(), Purpose::Augment, stream, step_number);
+        let words = rng(row, step.number);
         let flip = match augment.flip {
             Flip::Never => false,
             Flip::Random => words.word(0) >> 31 == 1,
-            Flip::Alternate => (counted(image, 0).block(ALTERNATE)[0] >> 31) ^ (step.epoch & 1) == 1,
+            Flip::Alternate => (rng(image, 0).block(ALTERNATE)[0] >> 31) ^ (step.epoch & 1) == 1,
         };
         let moved = |word: u32| below(words.word(word), 2 * augment.translate + 1) - augment.translate as i64;
         let cut = |word: u32, room: usize| below(words.word(word), room + 1);
@@ -92,7 +99,7 @@ mod tests {
 
     fn drawn(augment: &Augment, number: u32, epoch: u32, at: (u32, u32)) -> Drawn<f64> {
         let step = Step { epoch, ..Step::new(number, 64, 9) };
-        Drawn::new(augment, Mode::Random, &step, at, [32, 32], [32, 32])
+        Drawn::new(augment, AugmentMode::Random, &step, at, [32, 32], [32, 32])
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl FromStr for Padding {
 /// What stands in the square that is cut out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fill {
+pub enum CutoutFill {
     /// Black: a value of 0 before normalisation.
     #[default]
     Zero,
@@ -109,7 +109,7 @@ pub enum Fill {
     Mean,
 }
 
-impl FromStr for Fill {
+impl FromStr for CutoutFill {
     type Err = Error;
     /// `zero` or `mean`; an [`Error::Usage`] for other words.
     fn from_str(word: &str) -> Result<Self> {
@@ -154,7 +154,7 @@ pub struct Augment {
     /// Side of a square that is covered; its middle lies anywhere in the image, so that part of it may lie outside. 0 is none.
     pub cutout: usize,
     /// What covers it.
-    pub cutout_fill: Fill,
+    pub cutout_fill: CutoutFill,
     /// Turns each by up to so many degrees either way.
     pub rotate: f64,
     /// Smallest and largest factor of size.
@@ -190,7 +190,7 @@ pub struct Augment {
 
 /// How much of it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum AugmentMode {
     /// All, as drawn for the step.
     Random,
     /// What is not random: crop at the middle and normalisation.
@@ -207,7 +207,7 @@ pub struct View {
     pub shift: i32,
 }
 
-impl Mode {
+impl AugmentMode {
     /// The image's middle, as it is.
     pub const MIDDLE: Self = Self::Still(View { mirrored: false, shift: 0 });
 }
@@ -251,7 +251,7 @@ impl Augment {
         if self.mean.is_some() != self.std.is_some() {
             return Err(Error::usage("[augment] needs mean and std together, or neither."));
         }
-        if self.cutout_fill == Fill::Mean && self.mean.is_none() {
+        if self.cutout_fill == CutoutFill::Mean && self.mean.is_none() {
             return Err(Error::usage("[augment] cutout_fill = \"mean\" needs the channels' mean and std."));
         }
         Ok(())
@@ -333,7 +333,7 @@ impl Augment {
         };
         let of = |channel: usize| {
             let (mean, inverse) = (at(&self.mean, channel, 0.0), 1.0 / at(&self.std, channel, 1.0));
-            let covered = if self.cutout_fill == Fill::Mean { 0.0 } else { -mean * inverse };
+            let covered = if self.cutout_fill == CutoutFill::Mean { 0.0 } else { -mean * inverse };
             [mean, inverse, at(&self.mean, channel, 0.5), covered].map(|value| value as f32)
         };
         (0..channels).flat_map(of).collect()
@@ -376,7 +376,7 @@ mod tests {
             (Augment { brightness: 1.5, ..none() }, "brightness"),
             (Augment { mean: Some(vec![0.5]), ..none() }, "together"),
             (Augment { mean: Some(vec![0.5]), std: Some(vec![0.0]), ..none() }, "std"),
-            (Augment { cutout_fill: Fill::Mean, ..none() }, "cutout_fill"),
+            (Augment { cutout_fill: CutoutFill::Mean, ..none() }, "cutout_fill"),
             (Augment { stroke: 1.5, ..none() }, "stroke"),
             (Augment { noise: -0.1, ..none() }, "noise"),
             (Augment { saturation: 0.2, ..none() }, "resized_crop"),

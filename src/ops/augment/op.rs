@@ -1,7 +1,7 @@
 //! The op: a batch of images, gathered from the data set and augmented in one kernel.
 
 use super::roughen::Roughen;
-use super::{Augment, Flip, Mode, Padding, View};
+use super::{Augment, AugmentMode, Flip, Padding, View};
 use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
@@ -18,7 +18,7 @@ pub struct Augmented {
     /// What becomes of them.
     pub augment: Augment,
     /// How much of it is done.
-    pub mode: Mode,
+    pub mode: AugmentMode,
     /// Whether the images are a ring of slots, see [`crate::ops::gather::Gather::ring`].
     pub ring: bool,
 }
@@ -65,13 +65,13 @@ impl Op for Augmented {
                 ("EDGES", (!count.is_multiple_of(64)).into()),
                 ("BYTES", (at.types.inputs[0].dtype == DType::U8).into()),
                 ("RING", self.ring.into()),
-                ("RANDOM", (self.mode == Mode::Random).into()),
+                ("RANDOM", (self.mode == AugmentMode::Random).into()),
                 ("FLIP", self.flip().into()),
                 ("PLACED", (self.augment.crop.is_some() || self.augment.cutout > 0).into()),
                 ("STRETCHED", (self.augment.contrast > 0.0 || self.augment.is_affine()).into()),
                 ("REFLECT", (self.padding() == Padding::Reflect).into()),
-                ("AFFINE", (self.augment.is_affine() && self.mode == Mode::Random).into()),
-                ("CUTOUT", (self.augment.cutout > 0 && self.mode == Mode::Random).into()),
+                ("AFFINE", (self.augment.is_affine() && self.mode == AugmentMode::Random).into()),
+                ("CUTOUT", (self.augment.cutout > 0 && self.mode == AugmentMode::Random).into()),
             ],
         );
         let own = [Slot::Input(0), Slot::Input(shards.count), Slot::Input(shards.count + 1), Slot::Output];
@@ -82,8 +82,8 @@ impl Op for Augmented {
         let levels = [augment.brightness, augment.contrast, augment.rotate.to_radians(), augment.shear.to_radians()];
         let floats = levels.into_iter().chain([low, high - low]).map(|value| (value as f32).to_bits() as usize);
         let moved = match self.mode {
-            Mode::Random => augment.translate,
-            Mode::Still(View { shift, .. }) => shift as u32 as usize,
+            AugmentMode::Random => augment.translate,
+            AugmentMode::Still(View { shift, .. }) => shift as u32 as usize,
         };
         let dims: Vec<usize> =
             sizes.into_iter().chain([moved, augment.cutout, augment.chance() as usize]).chain(floats).collect();
@@ -101,19 +101,19 @@ impl Augmented {
     /// What stands beyond an image's edge.
     pub(super) fn padding(&self) -> Padding {
         match self.mode {
-            Mode::Random => self.augment.padding,
+            AugmentMode::Random => self.augment.padding,
             // Nothing beyond the edge is seen.
-            Mode::Still(View { shift: 0, .. }) => Padding::Zero,
-            Mode::Still(_) => Padding::Reflect,
+            AugmentMode::Still(View { shift: 0, .. }) => Padding::Zero,
+            AugmentMode::Still(_) => Padding::Reflect,
         }
     }
 
     /// As the kernel numbers it: never, at random, in turn by epoch, always.
     pub(super) fn flip(&self) -> u32 {
         match (self.mode, self.augment.flip) {
-            (Mode::Still(View { mirrored: true, .. }), _) => 3,
-            (Mode::Random, Flip::Random) => 1,
-            (Mode::Random, Flip::Alternate) => 2,
+            (AugmentMode::Still(View { mirrored: true, .. }), _) => 3,
+            (AugmentMode::Random, Flip::Random) => 1,
+            (AugmentMode::Random, Flip::Alternate) => 2,
             _ => 0,
         }
     }
@@ -128,7 +128,7 @@ impl Graph {
         let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
         let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));
         let inputs: Vec<NodeId> = shards.iter().copied().chain([order, table]).collect();
-        let random = augmented.mode == Mode::Random;
+        let random = augmented.mode == AugmentMode::Random;
         let Augment { stroke, noise, resized_crop, .. } = augmented.augment;
         let images = match resized_crop.filter(|_| random) {
             Some(crop) => self.gather_resized(&inputs, augmented, crop),

@@ -50,8 +50,8 @@ impl Roughen {
             if row >= step.valid as usize {
                 return to.fill(T::zero());
             }
-            let counted = CounterRng::new(step.seed(), Purpose::Augment, row as u32, step.number);
-            let [part, deviation, ..] = counted.block(DRAWN).map(|word| T::of(unit(word).into()));
+            let rng = CounterRng::new(step.seed(), Purpose::Augment, row as u32, step.number);
+            let [part, deviation, ..] = rng.block(DRAWN).map(|word| T::of(unit(word).into()));
             let part = T::of(self.stroke) * (T::of(2.0) * part - T::one());
             let deviation = T::of(self.noise / BYTES_DEVIATION) * deviation * levels[4 * channel + 1];
             to.copy_from_slice(from);
@@ -62,7 +62,7 @@ impl Roughen {
                 let first = FIRST_NOISE as usize + channel * height * width.div_ceil(BLOCK);
                 let blocks = to.chunks_mut(width).flat_map(|line| line.chunks_mut(BLOCK)).zip(first..);
                 for (values, block) in blocks {
-                    for (value, word) in values.iter_mut().zip(counted.block(block as u32)) {
+                    for (value, word) in values.iter_mut().zip(rng.block(block as u32)) {
                         *value += deviation * T::of(bytes_of(word));
                     }
                 }
@@ -184,8 +184,8 @@ mod tests {
     /// The four moments of a Gaussian; the fourth of a sum of four uniform numbers is 2.7, of a Gaussian 3.
     #[test]
     fn noise_is_nearly_gaussian() {
-        let counted = CounterRng::new(3, Purpose::Augment, 0, 0);
-        let numbers: Vec<f64> = (0..40_000).map(|at| bytes_of(counted.word(at)) / BYTES_DEVIATION).collect();
+        let rng = CounterRng::new(3, Purpose::Augment, 0, 0);
+        let numbers: Vec<f64> = (0..40_000).map(|at| bytes_of(rng.word(at)) / BYTES_DEVIATION).collect();
         let moment = |power: i32| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / numbers.len() as f64;
         assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.03, "{} {}", moment(1), moment(2));
         assert!(moment(3).abs() < 0.05 && (moment(4) - 2.7).abs() < 0.1, "{} {}", moment(3), moment(4));

@@ -3,7 +3,7 @@
 use super::{AveragePool2d, Window};
 use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
-use crate::ops::case::{Case, Fill, Sample};
+use crate::ops::case::{Case, Sample, SampleFill};
 
 fn window(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool) -> Window {
     Window { kernel, stride, padding, ceil }
@@ -38,7 +38,7 @@ fn cases(apply: impl Fn(&mut Graph, NodeId, Window) -> Result<NodeId> + Copy + S
         Case::new(vec![Sample::floats(&dims)], move |graph, x| apply(graph, x[0], window)).labelled(label)
     };
     let activated = |label: &str, dims: [usize; 4], window: Window| {
-        let sample = Sample { ty: TensorType::f32(dims), fill: Fill::AwayFromZero(-1.0, 1.0) };
+        let sample = Sample { ty: TensorType::f32(dims), fill: SampleFill::AwayFromZero(-1.0, 1.0) };
         let case = Case::new(vec![sample], move |graph, x| {
             let x = graph.relu(x[0])?;
             apply(graph, x, window)

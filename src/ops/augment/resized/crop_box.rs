@@ -64,9 +64,9 @@ impl CropBox {
 
     /// What row `row` of a step's batch shows of an image of height and width `from`, by its [`roots`].
     pub fn drawn(roots: impl Fn(usize) -> u32, fallback: Self, step: &Step, row: u32, from: [usize; 2]) -> Self {
-        let counted = CounterRng::new(step.seed(), Purpose::Augment, row, step.number);
+        let rng = CounterRng::new(step.seed(), Purpose::Augment, row, step.number);
         for attempt in 0..TRIES {
-            let [area, ratio, top, left] = counted.block(FIRST_TRY + attempt);
+            let [area, ratio, top, left] = rng.block(FIRST_TRY + attempt);
             let (area, ratio) = (roots((area >> LEVEL_SHIFT) as usize), (ratio >> LEVEL_SHIFT) as usize);
             let side = |root: u32| ((area * root + (1 << (PRODUCT_SHIFT - 1))) >> PRODUCT_SHIFT) as usize;
             let size = [side(roots(2 * LEVELS + ratio)), side(roots(LEVELS + ratio))];

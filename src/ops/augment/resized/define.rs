@@ -6,11 +6,11 @@ use crate::parallel::*;
 
 use super::Resized;
 use super::crop_box::CropBox;
-use crate::ops::augment::Mode;
+use crate::ops::augment::AugmentMode;
 use crate::ops::augment::define::AugmentShape;
 use crate::ops::augment::draw::Drawn;
 use crate::ops::shards::Shards;
-use crate::ops::{Call, Data, Real};
+use crate::ops::{Call, Real, TensorData};
 
 /// What each of red, green and blue adds to grey (ITU-R BT.601).
 const GREY: [f64; 3] = [0.299, 0.587, 0.114];
@@ -44,7 +44,7 @@ impl Resized {
         let root = |at: usize| roots[at].to_u32().unwrap_or_default();
         let part = CropBox::drawn(root, CropBox::fallback(&self.crop, sizes.from), call.step, row, sizes.from);
         let (from, to) = (sizes.from, sizes.to);
-        Shown { part, drawn: Drawn::new(&self.of.augment, Mode::Random, call.step, (row, image), from, to) }
+        Shown { part, drawn: Drawn::new(&self.of.augment, AugmentMode::Random, call.step, (row, image), from, to) }
     }
 
     /// The definition: one pixel after another.
@@ -58,9 +58,9 @@ impl Resized {
                 let shown = self.shown(call, &sizes, (row as u32, image), roots);
                 let (shard, first) = shards.place(index);
                 let value = |at: usize| match call.inputs[shard] {
-                    Data::U8(bytes) => T::count(bytes[first + at].into()) / T::count(255),
-                    Data::Real(values) => values[first + at],
-                    Data::U32(_) => panic!("images of another element type"),
+                    TensorData::U8(bytes) => T::count(bytes[first + at].into()) / T::count(255),
+                    TensorData::Real(values) => values[first + at],
+                    TensorData::U32(_) => panic!("images of another element type"),
                 };
                 for (at, value_to) in result.iter_mut().enumerate() {
                     let (channel, y, x) = (at / plane, at % plane / sizes.to[1], at % sizes.to[1]);
@@ -119,9 +119,9 @@ impl Resized {
             let Some((index, shown)) = shown else { return result.fill(0.0) };
             let (shard, first) = shards.place(*index);
             match inputs[shard] {
-                Data::U8(bytes) => shown.resize(&sizes, &bytes[first..], |byte| f32::from(byte) / 255.0, result),
-                Data::Real(values) => shown.resize(&sizes, &values[first..], |value| value, result),
-                Data::U32(_) => panic!("images of another element type"),
+                TensorData::U8(bytes) => shown.resize(&sizes, &bytes[first..], |byte| f32::from(byte) / 255.0, result),
+                TensorData::Real(values) => shown.resize(&sizes, &values[first..], |value| value, result),
+                TensorData::U32(_) => panic!("images of another element type"),
             }
             self.colour(&shown.drawn, table, plane, result);
         });
