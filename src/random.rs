@@ -183,4 +183,34 @@ mod tests {
         }
         assert_eq!(rng.permutation(11), order);
     }
+
+    /// Every `const PURPOSE_NAME: u32 = Nu;` of a shader has the number of that name in [`Purpose`].
+    #[test]
+    fn the_shaders_number_the_purposes_as_the_enum_does() {
+        let mut seen = std::collections::BTreeMap::new();
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders"))];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the folder of shaders") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("a shader");
+                for line in text.lines().filter_map(|line| line.trim().strip_prefix("const PURPOSE_")) {
+                    let (name, value) = line.split_once(": u32 = ").expect("a u32");
+                    let value: u32 = value.trim_end_matches(';').trim_end_matches('u').parse().expect("a number");
+                    let expected = match name {
+                        "DROPOUT" => Purpose::Dropout,
+                        "AUGMENT" => Purpose::Augment,
+                        _ => panic!("{}: add PURPOSE_{name} to this test", path.display()),
+                    };
+                    assert_eq!(value, expected as u32, "{}: PURPOSE_{name}", path.display());
+                    *seen.entry(name.to_owned()).or_insert(0) += 1;
+                }
+            }
+        }
+        let names: Vec<&str> = seen.keys().map(String::as_str).collect();
+        assert_eq!(names, ["AUGMENT", "DROPOUT"], "the shaders declare the constants");
+    }
 }
