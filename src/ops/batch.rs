@@ -1,5 +1,5 @@
-//! From the losses of a batch's rows to one number, and back: the sum or the mean over the rows that are valid; and the
-//! running sums that a run reports.
+//! Reduces the losses of a batch's rows to one number: their sum or mean over the valid rows, with its gradient. Also
+//! the running sums that a run reports.
 
 use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
@@ -8,7 +8,7 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// How the rows' losses become one.
+/// How the losses of rows are reduced to one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reduction {
@@ -28,14 +28,15 @@ impl Reduction {
     }
 }
 
-/// The sum or mean over the valid rows of `[rows]`, as `[1]`.
+/// The sum or mean of `[rows]` over the valid rows, as `[1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchTotal {
     /// Sum or mean.
     pub reduction: Reduction,
 }
 
-/// The gradient of [`BatchTotal`]: each valid row's share of the incoming number.
+/// The gradient of [`BatchTotal`]: the incoming gradient for each valid row, divided by the number of valid rows for
+/// a mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchShare {
     /// As in the forward op.
@@ -44,8 +45,8 @@ pub struct BatchShare {
     pub rows: usize,
 }
 
-/// Adds the sums of two lists `[rows]` (losses and scores) and the number of valid rows to a state `[3]`. Rows that are
-/// not valid must hold 0.
+/// Adds the sums of two lists `[rows]` (losses and scores) and the number of valid rows to a state `[3]`. Masked rows
+/// must be 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accumulate;
 

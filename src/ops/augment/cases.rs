@@ -1,10 +1,10 @@
-//! Shapes and settings to test and to time the op on.
+//! Shapes and settings to test and to time.
 
 use super::{Augment, AugmentMode, Augmented, CutoutFill, Flip, Padding, View};
 use crate::graph::{Graph, NodeId};
 use crate::ops::case::{Case, Sample};
 
-/// A case from shards, with an order of `batch` images.
+/// A case with images in shards and an order of `batch` images.
 pub(super) fn from(shards: Vec<Sample>, augmented: Augmented, label: &str) -> Case {
     let rows: usize = shards.iter().map(|shard| shard.ty.dims()[0]).sum();
     let (count, batch) = (shards.len(), augmented.batch);
@@ -13,8 +13,8 @@ pub(super) fn from(shards: Vec<Sample>, augmented: Augmented, label: &str) -> Ca
     Case::new(inputs, build).differentiable(&[]).valid(batch as u32).labelled(label)
 }
 
-/// Each setting alone and all together; bytes and floats; widths that are and are not multiples of four; a partial batch,
-/// shards and a ring.
+/// Each setting alone and all together. The cases cover bytes and floats, widths that are and are not multiples of
+/// four, a partial batch, shards and a ring.
 pub fn cases() -> Vec<Case> {
     let none = Augment::default;
     let normal = |channels: usize| Augment {

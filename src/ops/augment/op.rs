@@ -1,4 +1,4 @@
-//! The op: a batch of images, gathered from the data set and augmented in one kernel.
+//! The op: gathers a batch of images from the dataset and augments it, in one kernel.
 
 use super::roughen::Roughen;
 use super::{Augment, AugmentMode, Flip, Padding, View};
@@ -8,16 +8,16 @@ use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};
 
-/// Images that `order` names from the step's first on, as the network is to see them; rows that are not valid are 0.
-/// Inputs: the images `[N, channels, height, width]`, bytes or floats, in one tensor or several shards; the order; and the
-/// channels' levels, [`Augment`]'s own.
+/// The images that `order` lists, from the step's first position on, augmented. Masked rows are 0. Inputs: the images
+/// `[N, channels, height, width]` as bytes or floats, in one tensor or several shards; the order `[rows]` (u32); the
+/// table of [`Augment`], `[channels, 4]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Augmented {
     /// Rows of the batch.
     pub batch: usize,
-    /// What becomes of them.
+    /// The augmentation.
     pub augment: Augment,
-    /// How much of it is done.
+    /// Whether its random part is used.
     pub mode: AugmentMode,
     /// Whether the images are a ring of slots, see [`crate::ops::gather::Gather::ring`].
     pub ring: bool,
@@ -44,7 +44,7 @@ impl Op for Augmented {
             self.augment.output([channels, height, width]).map_err(|error| error.to_string())?;
         Ok(TensorType::f32([self.batch, channels, height, width]))
     }
-    /// Data are not learned.
+    /// Images have no gradient.
     fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None; at.inputs.len()])
     }
@@ -98,17 +98,17 @@ impl Op for Augmented {
 }
 
 impl Augmented {
-    /// What stands beyond an image's edge.
+    /// Pixel values outside the image's edge.
     pub(super) fn padding(&self) -> Padding {
         match self.mode {
             AugmentMode::Random => self.augment.padding,
-            // Nothing beyond the edge is seen.
+            // The view does not reach outside the image.
             AugmentMode::Still(View { shift: 0, .. }) => Padding::Zero,
             AugmentMode::Still(_) => Padding::Reflect,
         }
     }
 
-    /// As the kernel numbers it: never, at random, in turn by epoch, always.
+    /// The number that the kernel uses: 0 never, 1 random, 2 alternate by epoch, 3 always.
     pub(super) fn flip(&self) -> u32 {
         match (self.mode, self.augment.flip) {
             (AugmentMode::Still(View { mirrored: true, .. }), _) => 3,
@@ -120,10 +120,10 @@ impl Augmented {
 }
 
 impl Graph {
-    /// The step's batch of images from `shards` (one tensor or several), each as `augmented` says.
+    /// The step's batch of augmented images from `shards`: one tensor or several.
     ///
     /// # Errors
-    /// When these are no images, the order is not a list of u32, or the images are too small.
+    /// When the shards are not images, the order is not a list of u32, or the images are too small.
     pub fn gather_augmented(&mut self, shards: &[NodeId], order: NodeId, augmented: Augmented) -> Result<NodeId> {
         let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
         let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));

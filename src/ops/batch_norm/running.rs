@@ -1,4 +1,4 @@
-//! Running statistics, for inference: moved a little towards each batch's.
+//! Running statistics for inference, moved a little towards those of each batch.
 
 use crate::Result;
 use crate::graph::TensorType;
@@ -6,15 +6,15 @@ use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// running = (1 - momentum) running + momentum value, of a value and a state `[channels]`. A batch without valid rows leaves
-/// it as it is.
+/// running = (1 - momentum) running + momentum value. The value and the state are `[channels]`. A batch without valid
+/// rows does not change the state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateRunning {
-    /// The new value's part.
+    /// The weight of the new value.
     pub momentum: f32,
-    /// Whether the value, a biased variance, counts n / (n - 1) times, for n numbers of a channel.
+    /// Whether the value is a biased variance, which is multiplied by n / (n - 1) first. A channel has n numbers.
     pub unbias: bool,
-    /// Pixels of a channel: n is that times the valid rows.
+    /// The number of pixels of a channel. n is this times the number of valid rows.
     pub pixels: usize,
 }
 

@@ -1,11 +1,11 @@
-//! Shapes and settings to test and to time the op on.
+//! Shapes and settings to test and to time.
 
 use crate::ops::augment::cases::from;
 use crate::ops::augment::{Augment, AugmentMode, Augmented, Flip, ResizedCrop};
 use crate::ops::case::{Case, Sample};
 
-/// Parts that shrink, stay and grow; bytes and floats, one channel and three; a partial batch, shards and a ring; proportions that
-/// never fit.
+/// Crops that are reduced, enlarged or keep their size. The cases cover bytes and floats, one and three channels, a
+/// partial batch, shards, a ring, and aspect ratios that never fit.
 pub fn cases() -> Vec<Case> {
     let crop = |scale, ratio| Some(ResizedCrop { scale, ratio });
     let plain = |to| Augment {
