@@ -1,4 +1,4 @@
-//! One file per op: its shape rule, gradient, CPU reference and how it becomes GPU dispatches.
+//! The ops, one file each: shape rule, gradient, definition on the CPU, and GPU dispatches.
 
 pub mod case;
 pub mod elementwise;

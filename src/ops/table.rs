@@ -1,5 +1,5 @@
-//! The op table: a line an op. It drives the parity tests, the gradient checks, `gpunn check`, the benchmarks and the
-//! printed list of what is supported.
+//! The op table, with one row per op. The parity tests, the gradient checks, `gpunn check`, the benchmarks and the
+//! printed list of supported ops use it.
 
 use super::case::Case;
 use super::tolerance::{DIVIDED, EXACT, MAPPED, NORMALISED, ROUNDED, SQUARED, SUMMED, TRANSCENDENTAL, Tolerance};
@@ -8,18 +8,18 @@ use super::*;
 use crate::graph::kernel::ForcedVariant;
 use crate::{Error, Result};
 
-/// An op, what it computes, and where its cases come from.
+/// A row of the op table: an op, its description and its cases.
 #[derive(Clone, Copy, Debug)]
 pub struct OpEntry {
-    /// The field's name.
+    /// The op's usual name.
     pub name: &'static str,
-    /// What it computes, in a few words.
+    /// A short description.
     pub summary: &'static str,
-    /// How far an executor may be from its definition.
+    /// The allowed difference between an executor and the definition.
     pub tolerance: Tolerance,
     /// Shapes to test and to time.
     pub cases: fn() -> Vec<Case>,
-    /// The names of the kernel variants that the op chooses among; none where it has one way for a shape.
+    /// The names of the op's kernel variants. Empty if the op has one kernel for each shape.
     pub variants: fn() -> Vec<&'static str>,
 }
 
@@ -33,11 +33,11 @@ impl OpEntry {
     }
 }
 
-/// A variant that an op has to take, for [`crate::gpu::DeviceOptions`]: for tests and comparisons. Where the device or a shape
-/// does not allow it, the op's own table chooses.
+/// A kernel variant that an op must use, for [`crate::gpu::DeviceOptions`]: for tests and comparisons. If the device
+/// or a shape does not allow it, the op's own table chooses.
 ///
 /// # Errors
-/// When there is no such op with variants, or it has no such variant; the sentence lists those that there are.
+/// When there is no such op with variants, or no such variant. The message lists the available names.
 pub fn force(op: &str, variant: &str) -> Result<ForcedVariant> {
     let choosing = || TABLE.iter().filter(|entry| !(entry.variants)().is_empty());
     let Some(entry) = choosing().find(|entry| entry.name == op) else {
@@ -155,8 +155,8 @@ pub const TABLE: &[OpEntry] = &[
     op("adam", "Adam and AdamW with decay and clipping", DIVIDED, update::adam_cases),
 ];
 
-/// Nodes of a graph that have no line of their own, because another op's builder or gradient makes them, with their
-/// tolerance: what the debug mode compares them by. A new op of this kind needs a line here.
+/// Ops without a row of their own, because another op's builder or gradient makes them, with their tolerances. The
+/// debug mode uses the tolerances. A new op of this kind needs a row here.
 pub const INTERNAL_OPS: &[(&str, Tolerance)] = &[
     ("broadcast", EXACT),
     ("relu_backward", EXACT),
@@ -184,6 +184,6 @@ pub const INTERNAL_OPS: &[(&str, Tolerance)] = &[
     ("cross_entropy_backward", TRANSCENDENTAL),
     ("softmax_cross_entropy", TRANSCENDENTAL),
     ("softmax_cross_entropy_backward", TRANSCENDENTAL),
-    // Functions of one number after another: the largest of their tolerances.
+    // A fused chain of functions: the largest of their tolerances.
     ("chain", TRANSCENDENTAL),
 ];

@@ -221,8 +221,8 @@ impl AugmentMode {
 impl Augment {
     /// Checks that numbers are in range.
     ///
+    /// # Errors
     /// [`Error::Usage`] with the field, its value and the allowed range.
-    /// [`Error::Usage`] that names the field, what it is and what it may be.
     pub fn validate(&self) -> Result<()> {
         let check = |field: &str, value: f64, good: bool, range: &str| match good && value.is_finite() {
             true => Ok(()),

@@ -31,8 +31,8 @@ fn masked(dims: &[usize], valid: u32) -> Case {
     case.valid(valid)
 }
 
-/// The end of a residual block: a further input is added, then an activation follows. Its gradient is that of a
-/// sigmoid.
+/// The end of a residual block: a sigmoid before the batch norm, then a further input and an activation. The gradient of
+/// the batch norm fuses with that of the sigmoid before it.
 fn residual(dims: &[usize]) -> Case {
     let mut inputs = samples(dims);
     inputs.push(Sample::floats(dims));
