@@ -56,11 +56,11 @@ impl Error {
     }
     /// The error for a buffer that an executor does not have.
     pub(crate) fn unknown_buffer(name: &str) -> Self {
-        Self::Usage(format!("there is no buffer '{name}'; a plan that has one must be loaded first"))
+        Self::Usage(format!("there is no buffer '{name}'; load a plan that uses it first"))
     }
     /// The error for an access beyond the end of a buffer.
     pub(crate) fn short_buffer(name: &str, len: usize, end: usize) -> Self {
-        Self::Shape(format!("the buffer '{name}' has {len} bytes, but up to {end} were asked for"))
+        Self::Shape(format!("the buffer '{name}' has {len} bytes, but the access ends at byte {end}"))
     }
     /// The process's exit code: 2 if the user can fix the request, 1 otherwise.
     pub fn exit_code(&self) -> u8 {

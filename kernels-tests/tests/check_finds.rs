@@ -113,7 +113,7 @@ fn a_wrong_kernel_is_found_and_named() {
         for part in [
             "wrong_kernel [".to_owned(),
             format!("element {largest} of y ({})", case.inputs[0].ty),
-            format!("is {:e}, must be {:e}", worst.value, worst.reference),
+            format!("is {:e}, expected {:e}", worst.value, worst.reference),
         ] {
             assert!(sentence.contains(&part), "{sentence:?} lacks {part:?}");
         }

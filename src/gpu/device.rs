@@ -273,7 +273,7 @@ impl Device {
         Counters::add(&self.counters.maps);
         let (completion, complete) = Completion::new(&self.device);
         staging.map_async(wgpu::MapMode::Read, .., move |mapped| {
-            complete.with(mapped.map_err(|error| format!("cannot give back what it computed: {error}")));
+            complete.with(mapped.map_err(|error| format!("cannot return its results: {error}")));
         });
         self.done(completion).await?;
         let view = staging.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;

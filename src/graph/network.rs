@@ -193,7 +193,7 @@ impl Graph {
         let known = self.buffers.entry(buffer.clone()).or_insert(BufferType { dtype: ty.dtype, len: end });
         if known.dtype != ty.dtype {
             return Err(Error::Shape(format!(
-                "the buffer '{buffer}' holds {}, but a leaf of {} was asked of it",
+                "the buffer '{buffer}' holds {}, but a leaf asks for {}",
                 known.dtype, ty.dtype
             )));
         }
@@ -320,7 +320,7 @@ mod tests {
         );
         assert_eq!(
             refusal(graph.update(Accumulate, &[x, x], &[w])),
-            "node 'accumulate' (accumulate of 64x1024 and 64x1024 and 32x10): it takes a list with one float a row"
+            "node 'accumulate' (accumulate of 64x1024 and 64x1024 and 32x10): it takes a list with one float per row"
         );
         Ok(())
     }
@@ -336,7 +336,7 @@ mod tests {
         );
         assert_eq!(
             refusal(graph.leaf("rows", 64, TensorType::u32([3]))),
-            "the buffer 'rows' holds f32, but a leaf of u32 was asked of it"
+            "the buffer 'rows' holds f32, but a leaf asks for u32"
         );
         graph.leaf("rows", 64, TensorType::f32([5]))?;
         assert_eq!(graph.buffers()["rows"].len, 69);
@@ -351,17 +351,16 @@ mod tests {
         let y = graph.scoped("layer", |graph| graph.square(x))?;
         assert_eq!(
             refusal(graph.gradient(y, &[x])),
-            "the gradient of 'layer/square' was asked, which is 4; only of a scalar is it defined without an incoming \
-             gradient"
+            "'layer/square' has the shape 4, but without an incoming gradient only a scalar can be differentiated"
         );
         let sum = graph.sum(y, 0, 0)?;
         assert_eq!(
             refusal(graph.gradient(sum, &[x, other])),
-            "'sum' has no gradient by 'other': it does not depend on it"
+            "'sum' has no gradient with respect to 'other', because it does not depend on it"
         );
         assert_eq!(
             refusal(graph.gradient_from(y, sum, &[x])),
-            "the incoming gradient of 'layer/square' is 1, but the value is 4"
+            "the incoming gradient of 'layer/square' has the shape 1, but the value has the shape 4"
         );
         Ok(())
     }

@@ -50,7 +50,10 @@ pub(super) fn order(graph: &Graph) -> Result<Vec<NodeId>> {
     if order.len() < count {
         let waits = |id: &NodeId| waits_for[id.index()] > 0 && !graph.node(*id).states().is_empty();
         let names: Vec<_> = graph.ids().filter(waits).map(|id| format!("'{}'", graph.node(id).name)).collect();
-        return Err(Error::Shape(format!("{} cannot each run after what reads its states", names.join(" and "))));
+        return Err(Error::Shape(format!(
+            "{} each read a state that the other updates, so no order is valid",
+            names.join(" and ")
+        )));
     }
     Ok(order)
 }
@@ -147,7 +150,10 @@ mod tests {
         graph.scoped("first", |graph| graph.update(Accumulate, &[b, b], &[a]))?;
         graph.scoped("second", |graph| graph.update(Accumulate, &[a, a], &[b]))?;
         let refusal = order(&graph).map(|_| ()).unwrap_err().to_string();
-        assert_eq!(refusal, "'first/accumulate' and 'second/accumulate' cannot each run after what reads its states");
+        assert_eq!(
+            refusal,
+            "'first/accumulate' and 'second/accumulate' each read a state that the other updates, so no order is valid"
+        );
         Ok(())
     }
 }

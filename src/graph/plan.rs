@@ -382,7 +382,7 @@ impl<'a> Planner<'a> {
             if bytes > most {
                 let node = self.graph.node(id);
                 return Err(Error::Memory(format!(
-                    "'{}' takes {bytes} bytes ({}), but the device binds at most {most}",
+                    "'{}' takes {bytes} bytes ({}), but the device allows at most {most} bytes for a tensor",
                     node.name, node.ty
                 )));
             }
@@ -390,7 +390,7 @@ impl<'a> Planner<'a> {
         for buffer in &self.buffers {
             if buffer.bytes > self.target.max_buffer {
                 return Err(Error::Memory(format!(
-                    "the buffer '{}' takes {} bytes, but the device makes at most {}",
+                    "the buffer '{}' takes {} bytes, but the device allows at most {} bytes for a buffer",
                     buffer.name, buffer.bytes, self.target.max_buffer
                 )));
             }

@@ -37,10 +37,10 @@ impl Op for Average {
         let [weights, average] = states else { return Err("it updates weights and their average".into()) };
         let len = weights.elements();
         if weights != average || *weights != TensorType::f32([len]) || !len.is_multiple_of(BLOCK) {
-            return Err(format!("weights and average must be flat and of one length, in blocks of {BLOCK}"));
+            return Err(format!("weights and average must be flat and of equal length, in blocks of {BLOCK}"));
         }
         if !(0.0..1.0).contains(&self.decay) {
-            return Err(format!("a decay of {} is not from 0 to below 1", self.decay));
+            return Err(format!("a decay of {} is not at least 0 and below 1", self.decay));
         }
         Ok(TensorType::f32([0]))
     }

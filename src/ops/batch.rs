@@ -77,7 +77,7 @@ impl Accumulate {
 fn rows(input: &TensorType) -> Result<usize, String> {
     match input.dims() {
         &[rows] if *input == TensorType::f32([rows]) => Ok(rows),
-        _ => Err("it takes a list with one float a row".into()),
+        _ => Err("it takes a list with one float per row".into()),
     }
 }
 
@@ -115,7 +115,7 @@ impl Op for BatchShare {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         if inputs[0] != TensorType::f32([1]) {
-            return Err("it shares one number".into());
+            return Err("the incoming gradient must be one number".into());
         }
         Ok(TensorType::f32([self.rows]))
     }
@@ -137,7 +137,7 @@ impl Op for Accumulate {
     fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 2)?;
         if rows(&inputs[0])? != rows(&inputs[1])? || states != [TensorType::f32([3])] {
-            return Err("it takes two lists of one length and updates a state of 3".into());
+            return Err("it takes two lists of equal length and a state of 3 floats".into());
         }
         Ok(TensorType::f32([0]))
     }

@@ -49,7 +49,7 @@ impl Op for Concat {
             let others = |dims: &[usize]| [&dims[..self.axis], &dims[self.axis + 1..]].concat();
             let fits = input.shape.rank() == dims.len() && others(input.dims()) == others(&dims);
             if !fits || input.dtype != DType::F32 || input.elements() == 0 {
-                return Err(format!("they must hold floats and have the same sizes but along axis {}", self.axis));
+                return Err(format!("they must hold floats, and all axes except {} must have equal sizes", self.axis));
             }
             dims[self.axis] += input.dims()[self.axis];
         }

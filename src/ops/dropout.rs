@@ -50,10 +50,10 @@ impl Op for Dropout {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         if !(0.0..1.0).contains(&self.rate) {
-            return Err(format!("a rate of {} is not from 0 to below 1", self.rate));
+            return Err(format!("a rate of {} is not at least 0 and below 1", self.rate));
         }
         if inputs[0].dtype != DType::F32 {
-            return Err("it drops floats".into());
+            return Err("it takes only floats".into());
         }
         Ok(inputs[0].clone())
     }

@@ -14,7 +14,7 @@ impl Graph {
     pub fn gradient(&mut self, of: NodeId, by: &[NodeId]) -> Result<Vec<NodeId>> {
         if self.ty(of).elements() != 1 {
             return Err(Error::Shape(format!(
-                "the gradient of '{}' was asked, which is {}; only of a scalar is it defined without an incoming gradient",
+                "'{}' has the shape {}, but without an incoming gradient only a scalar can be differentiated",
                 self.node(of).name,
                 self.ty(of)
             )));
@@ -30,7 +30,7 @@ impl Graph {
     pub fn gradient_from(&mut self, of: NodeId, incoming: NodeId, by: &[NodeId]) -> Result<Vec<NodeId>> {
         if self.ty(of) != self.ty(incoming) {
             return Err(Error::Shape(format!(
-                "the incoming gradient of '{}' is {}, but the value is {}",
+                "the incoming gradient of '{}' has the shape {}, but the value has the shape {}",
                 self.node(of).name,
                 self.ty(incoming),
                 self.ty(of)
@@ -61,7 +61,7 @@ impl Graph {
             .map(|id| {
                 arriving.get(id).copied().ok_or_else(|| {
                     Error::Shape(format!(
-                        "'{}' has no gradient by '{}': it does not depend on it",
+                        "'{}' has no gradient with respect to '{}', because it does not depend on it",
                         self.node(of).name,
                         self.node(*id).name
                     ))

@@ -36,7 +36,7 @@ impl Op for Pack {
         let mut end = 0;
         for (input, &offset) in inputs.iter().zip(&self.offsets) {
             if offset < end || offset % 64 != 0 {
-                return Err(format!("offset {offset} is not a multiple of 64 after the input before"));
+                return Err(format!("offset {offset} must be a multiple of 64, and the previous input ends at {end}"));
             }
             end = offset + input.elements();
         }

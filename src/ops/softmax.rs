@@ -65,7 +65,7 @@ impl SoftmaxBackward {
 fn rows_of_floats(inputs: &[TensorType], count: usize) -> Result<TensorType, String> {
     expect_inputs(inputs, count)?;
     if inputs.iter().any(|ty| *ty != TensorType::f32(inputs[0].shape.clone())) || inputs[0].shape.rank() == 0 {
-        return Err("it takes floats of one shape with at least one axis".into());
+        return Err("it takes floats of equal shape with at least one axis".into());
     }
     Ok(inputs[0].clone())
 }

@@ -97,7 +97,7 @@ impl Strided {
 
 fn check_axes(input: &TensorType) -> Result<(), String> {
     if input.dtype != DType::F32 {
-        return Err("it moves floats".into());
+        return Err("it takes only floats".into());
     }
     if input.shape.rank() > MOST_AXES {
         return Err(format!("it moves tensors of at most {MOST_AXES} axes"));
@@ -164,7 +164,7 @@ impl Op for Transpose {
         let mut sorted = self.order.clone();
         sorted.sort_unstable();
         if !sorted.into_iter().eq(0..inputs[0].shape.rank()) {
-            return Err(format!("{:?} is not an order of its axes", self.order));
+            return Err(format!("{:?} is not a permutation of its axes", self.order));
         }
         Ok(TensorType::f32(self.strided(&inputs[0]).sizes))
     }
@@ -206,7 +206,7 @@ impl Op for Slice {
         check_axes(&inputs[0])?;
         let size = inputs[0].dims().get(self.axis).ok_or_else(|| format!("it has no axis {}", self.axis))?;
         if self.len == 0 || self.start + self.len > *size {
-            return Err(format!("{} from {} on do not lie within axis {}", self.len, self.start, self.axis));
+            return Err(format!("{} from {} on are not inside axis {}", self.len, self.start, self.axis));
         }
         Ok(TensorType::f32(self.strided(&inputs[0]).sizes))
     }
@@ -310,7 +310,7 @@ impl Graph {
     pub fn pad2d(&mut self, x: NodeId, [top, bottom, left, right]: [usize; 4]) -> Result<NodeId> {
         let Some(down) = self.dims(x).len().checked_sub(2) else {
             let name = &self.node(x).name;
-            return Err(crate::Error::Shape(format!("'{name}' is {}, which is no image to pad", self.ty(x))));
+            return Err(crate::Error::Shape(format!("'{name}' is {}, which is not an image", self.ty(x))));
         };
         let mut y = x;
         for (axis, before, after) in [(down, top, bottom), (down + 1, left, right)] {

@@ -51,7 +51,7 @@ impl Op for Sum {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         if inputs[0].dtype != DType::F32 {
-            return Err("it adds floats".into());
+            return Err("it takes only floats".into());
         }
         let mut dims = inputs[0].dims().to_vec();
         if self.first > self.last || self.last >= dims.len() {

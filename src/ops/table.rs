@@ -42,7 +42,10 @@ pub fn force(op: &str, variant: &str) -> Result<ForcedVariant> {
     let choosing = || TABLE.iter().filter(|entry| !(entry.variants)().is_empty());
     let Some(entry) = choosing().find(|entry| entry.name == op) else {
         let names: Vec<&str> = choosing().map(|entry| entry.name).collect();
-        return Err(Error::usage(format!("'{op}' is no op with kernel variants; those are: {}.", names.join(", "))));
+        return Err(Error::usage(format!(
+            "'{op}' has no kernel variants. The ops with variants are: {}.",
+            names.join(", ")
+        )));
     };
     let variants = (entry.variants)();
     match variants.iter().find(|name| **name == variant) {
@@ -64,36 +67,51 @@ pub const TABLE: &[OpEntry] = &[
     .choosing(names::<conv2d::variants::Conv2dVariant>),
     op(
         "conv2d_backward_input",
-        "its gradient by the image; as an op of its own, transposed convolution",
+        "gradient of conv2d with respect to the image; also transposed convolution",
         SUMMED,
         conv2d::cases::backward_input,
     )
     .choosing(names::<conv2d::variants::Conv2dVariant>),
-    op("conv2d_backward_weight", "its gradient by the weight", SUMMED, conv2d::cases::backward_weight)
-        .choosing(names::<conv2d::variants::Conv2dVariant>),
     op(
-        "max_pool2d",
-        "the largest of each window: stride, padding, ceil; the first of equal ones",
-        EXACT,
-        pool2d::cases::max,
+        "conv2d_backward_weight",
+        "gradient of conv2d with respect to the weight",
+        SUMMED,
+        conv2d::cases::backward_weight,
     )
-    .choosing(names::<pool2d::MaxPool2dVariant>),
-    op("max_pool2d_backward", "its gradient, with an epilogue", ROUNDED, pool2d::cases::max_backward)
+    .choosing(names::<conv2d::variants::Conv2dVariant>),
+    op("max_pool2d", "maximum of each window: stride, padding, ceil mode", EXACT, pool2d::cases::max)
+        .choosing(names::<pool2d::MaxPool2dVariant>),
+    op("max_pool2d_backward", "gradient of max_pool2d, with an epilogue", ROUNDED, pool2d::cases::max_backward)
         .choosing(names::<pool2d::MaxPool2dBackwardVariant>),
-    op("average_pool2d", "the mean of each window, padding counted or not", ROUNDED, pool2d::cases::average),
-    op("average_pool2d_backward", "its gradient, with an epilogue", ROUNDED, pool2d::cases::average_backward),
-    op("global_average_pool", "the mean of each channel's pixels", ROUNDED, pool2d::cases::global),
+    op("average_pool2d", "mean of each window, with or without the padding", ROUNDED, pool2d::cases::average),
+    op(
+        "average_pool2d_backward",
+        "gradient of average_pool2d, with an epilogue",
+        ROUNDED,
+        pool2d::cases::average_backward,
+    ),
+    op("global_average_pool", "mean of each channel's pixels", ROUNDED, pool2d::cases::global),
     op(
         "batch_norm",
         "normalisation by the statistics of a batch's valid rows",
         NORMALISED,
         batch_norm::cases::training,
     ),
-    op("batch_norm_backward", "its gradient, through mean and variance", NORMALISED, batch_norm::cases::backward),
-    op("update_running", "running statistics, moved towards a batch's", NORMALISED, batch_norm::cases::running),
+    op(
+        "batch_norm_backward",
+        "gradient of batch_norm, including mean and variance",
+        NORMALISED,
+        batch_norm::cases::backward,
+    ),
+    op(
+        "update_running",
+        "update of running statistics towards those of a batch",
+        NORMALISED,
+        batch_norm::cases::running,
+    ),
     op(
         "batch_norm_inference",
-        "normalisation by given statistics, joined to the convolution before it",
+        "normalisation by given statistics, fused into the convolution before it",
         NORMALISED,
         batch_norm::cases::inference,
     ),
@@ -109,42 +127,42 @@ pub const TABLE: &[OpEntry] = &[
     op("tanh", "hyperbolic tangent", TRANSCENDENTAL, tanh::cases),
     op("relu", "max(x, 0)", EXACT, relu::cases),
     op("relu6", "min(max(x, 0), 6)", ROUNDED, relu6::cases),
-    op("leaky_relu", "x, or slope x where negative", ROUNDED, leaky_relu::cases),
+    op("leaky_relu", "x, or slope x if x is negative", ROUNDED, leaky_relu::cases),
     op("silu", "x times its sigmoid", TRANSCENDENTAL, silu::cases),
     op("softplus", "ln(1 + e^x)", TRANSCENDENTAL, softplus::cases),
     op("gelu", "Gaussian error linear unit, tanh form", TRANSCENDENTAL, gelu::cases),
     op("softmax", "softmax and log-softmax over the last axis", TRANSCENDENTAL, softmax::cases),
     op(
         "cross_entropy",
-        "cross-entropy with integer labels and smoothing, fused with softmax or not",
+        "cross-entropy with integer labels and label smoothing, optionally fused with softmax",
         TRANSCENDENTAL,
         cross_entropy::cases,
     ),
-    op("correct", "rows whose largest logit stands at the label", EXACT, cross_entropy::correct_cases),
-    op("squared_error", "summed and mean squared error a row", SQUARED, squared_error::cases),
+    op("correct", "rows whose largest logit is at the label", EXACT, cross_entropy::correct_cases),
+    op("squared_error", "sum and mean of squared errors of each row", SQUARED, squared_error::cases),
     op("batch_total", "sum or mean over a batch's valid rows", SUMMED, batch::cases),
     op("accumulate", "running sums of losses and scores", SUMMED, batch::accumulate_cases),
-    op("sum", "sums and means over neighbouring axes", SUMMED, sum::cases),
-    op("reshape", "the same values under another shape", EXACT, strided::reshape_cases),
-    op("transpose", "any order of the axes", EXACT, strided::transpose_cases),
-    op("slice", "neighbours along an axis", EXACT, strided::slice_cases),
+    op("sum", "sums and means over adjacent axes", SUMMED, sum::cases),
+    op("reshape", "the same values with another shape", EXACT, strided::reshape_cases),
+    op("transpose", "any permutation of the axes", EXACT, strided::transpose_cases),
+    op("slice", "adjacent elements along an axis", EXACT, strided::slice_cases),
     op("pad", "zeros along an axis", EXACT, strided::pad_cases),
     op("pad2d", "zeros around images", EXACT, strided::pad2d_cases),
-    op("concat", "tensors one after another along an axis", EXACT, concat::cases),
-    op("resize2d", "images at another size: nearest, bilinear", ROUNDED, resize2d::cases),
-    op("resize2d_backward", "its gradient", ROUNDED, resize2d::backward_cases),
+    op("concat", "concatenation along an axis", EXACT, concat::cases),
+    op("resize2d", "image resizing: nearest, bilinear", ROUNDED, resize2d::cases),
+    op("resize2d_backward", "gradient of resize2d", ROUNDED, resize2d::backward_cases),
     op("pack", "many tensors in one buffer", EXACT, pack::cases),
-    op("dropout", "dropout with counted randomness", ROUNDED, dropout::cases),
-    op("gather", "a batch of rows from a data set on the device", ROUNDED, gather::cases),
+    op("dropout", "dropout with counter-based random numbers", ROUNDED, dropout::cases),
+    op("gather", "a batch of rows from a dataset on the device", ROUNDED, gather::cases),
     op(
         "augment",
-        "the same with flips, shifts, crops, cutout, affine maps, jitter and normalisation",
+        "gather with flips, shifts, crops, cutout, affine maps, colour jitter and normalisation",
         MAPPED,
         augment::cases,
     ),
     op(
         "resized_crop",
-        "parts of a batch's images, of sizes drawn at random, resized with antialiasing; colours too",
+        "gather with random resized crops, antialiasing and colour jitter",
         MAPPED,
         augment::resized::cases,
     ),

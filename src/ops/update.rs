@@ -168,7 +168,7 @@ fn check_blocks(inputs: &[TensorType]) -> Result<(), String> {
         return Err(format!("the gradients must be flat, in blocks of {BLOCK}"));
     }
     if inputs[1].dtype != DType::U32 || inputs[1].elements() != len / BLOCK {
-        return Err("the block table must have one u32 a block".into());
+        return Err("the block table must have one u32 per block".into());
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ impl Op for Augmented {
         "augment"
     }
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
-        let [shards @ .., order, table] = inputs else { return Err("it takes images, an order and levels".into()) };
+        let [shards @ .., order, table] = inputs else { return Err("it takes images, an order and a table".into()) };
         Shards::check(shards)?;
         Shards::check_order(order)?;
         let &[_, channels, height, width] = shards[0].dims() else {
@@ -38,7 +38,7 @@ impl Op for Augmented {
             return Err("images are bytes or floats".into());
         }
         if *table != TensorType::f32([channels, 4]) {
-            return Err("the levels must be four floats a channel".into());
+            return Err("the table must have four floats per channel".into());
         }
         let [channels, height, width] =
             self.augment.output([channels, height, width]).map_err(|error| error.to_string())?;

@@ -104,7 +104,7 @@ impl Op for Roughen {
             return Err("it takes images of floats".into());
         }
         if inputs[1] != TensorType::f32([channels, 4]) {
-            return Err("the levels must be four floats a channel".into());
+            return Err("the table must have four floats per channel".into());
         }
         Ok(inputs[0].clone())
     }

@@ -31,8 +31,7 @@ fn masked(dims: &[usize], valid: u32) -> Case {
     case.valid(valid)
 }
 
-/// The end of a residual block: a sigmoid before the batch norm, then a further input and an activation. The gradient of
-/// the batch norm fuses with that of the sigmoid before it.
+/// The end of a residual block, with a sigmoid before the batch norm, then the addition of a further input and a sigmoid.
 fn residual(dims: &[usize]) -> Case {
     let mut inputs = samples(dims);
     inputs.push(Sample::floats(dims));

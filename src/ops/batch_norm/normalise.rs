@@ -97,7 +97,7 @@ impl Op for BatchNorm {
     }
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
-        let [x, channels @ ..] = inputs else { return Err("it takes x and four lists of channels".into()) };
+        let [x, channels @ ..] = inputs else { return Err("it takes x and four tensors [channels]".into()) };
         let Some((channels, extras)) = channels.split_at_checked(4) else {
             return Err("it takes x, its mean and variance, gamma and beta".into());
         };
@@ -113,7 +113,7 @@ impl Op for BatchNorm {
         if !(is(mean, Statistic::Mean) && is(variance, Statistic::Variance) && of_x(mean) && of_x(variance)) {
             let name = &graph.node(at.y).name;
             return Err(Error::Shape(format!(
-                "'{name}' has a gradient only where mean and variance are those of its input"
+                "'{name}' has a gradient only if mean and variance are those of its input"
             )));
         }
         let Channels { pixels, .. } = Channels::of(graph.ty(x)).map_err(Error::Shape)?;
@@ -218,7 +218,7 @@ impl Op for BatchNormBackward {
         };
         let layout = Channels::of(x)?;
         if dy != x || *coefficients != TensorType::f32([layout.channels, 4]) {
-            return Err(format!("the gradient must be {x} and there must be four floats a channel"));
+            return Err(format!("the gradient must be {x} and there must be four floats per channel"));
         }
         epilogue::check(extras, x)?;
         Ok(x.clone())

@@ -40,7 +40,7 @@ impl Op for UpdateRunning {
     fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         if states != inputs || inputs[0] != TensorType::f32([inputs[0].elements()]) {
-            return Err("it updates one list of floats by another of the same length".into());
+            return Err("the value and the state must be lists of floats of equal length".into());
         }
         if !(0.0..=1.0).contains(&self.momentum) {
             return Err(format!("a momentum of {} is not from 0 to 1", self.momentum));

@@ -39,9 +39,7 @@ impl Geometry {
         let padded = image + 2 * self.padding[axis];
         if padded < reach {
             let side = ["high", "wide"][axis];
-            return Err(format!(
-                "the kernel reaches over {reach} pixels, but the image, with its padding, is {padded} {side}"
-            ));
+            return Err(format!("the kernel covers {reach} pixels, but the padded image is {padded} {side}"));
         }
         Ok((padded - reach) / self.stride[axis] + 1)
     }

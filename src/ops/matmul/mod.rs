@@ -43,10 +43,10 @@ impl Matmul {
     /// The end of a sentence that says what does not fit.
     pub fn sizes(&self, a: &TensorType, b: &TensorType) -> Result<MatmulShape, String> {
         let (&[a0, a1], &[b0, b1]) = (a.dims(), b.dims()) else {
-            return Err("it multiplies matrices, with two axes each".into());
+            return Err("both operands must be matrices with two axes".into());
         };
         if a.dtype != DType::F32 || b.dtype != DType::F32 {
-            return Err("it multiplies floats".into());
+            return Err("it takes only floats".into());
         }
         let (rows, depth) = if self.transpose_a { (a1, a0) } else { (a0, a1) };
         let (inner, columns) = if self.transpose_b { (b1, b0) } else { (b0, b1) };

@@ -52,7 +52,7 @@ impl Window {
         let padded = image + 2 * padding;
         if image == 0 || padded < kernel {
             let side = ["high", "wide"][axis];
-            return Err(format!("the window is {kernel} {side}, but the image, with its padding, {padded}"));
+            return Err(format!("the window is {kernel} {side}, but the padded image is {padded}"));
         }
         if !self.ceil {
             return Ok((padded - kernel) / stride + 1);
