@@ -20,14 +20,14 @@ const DIFFERENCE: Tolerance =
     Tolerance { absolute: 1e-5, relative: 1e-5, reason: "the truncation of a central difference with step 1e-4" };
 
 /// The case's graph followed by `loss = sum(weight y + y^2 / 2)`. The gradient that arrives at y is `weight + y`.
-struct Middle {
+struct GradientCase {
     graph: Graph,
     loss: NodeId,
     gradients: Vec<NodeId>,
     inputs: Inputs,
 }
 
-impl Middle {
+impl GradientCase {
     fn of(case: &Case) -> Result<Self> {
         let (mut graph, nodes, y) = case.graph()?;
         let shape = graph.ty(y).shape.clone();
@@ -74,7 +74,7 @@ impl Middle {
 /// # Errors
 /// When the graph cannot be built.
 pub fn gradient_graph(case: &Case) -> Result<(Graph, Inputs)> {
-    Middle::of(case).map(|middle| (middle.graph, middle.inputs))
+    GradientCase::of(case).map(|built| (built.graph, built.inputs))
 }
 
 /// Compares a case's gradients with central differences, in double precision, at some elements of each input.
@@ -83,13 +83,13 @@ pub fn gradient_graph(case: &Case) -> Result<(Graph, Inputs)> {
 /// When the graph cannot be built.
 pub fn central_difference(op: &'static str, case: &Case) -> Result<CheckResult> {
     const STEP: f64 = 1e-4;
-    let middle = Middle::of(case)?;
+    let built = GradientCase::of(case)?;
     let mut outcome: Option<CheckResult> = None;
-    for (&index, gradient) in case.differentiable.iter().zip(middle.reference()) {
+    for (&index, gradient) in case.differentiable.iter().zip(built.reference()) {
         let buffer = format!("input{index}");
         let stride = gradient.len().div_ceil(PROBES).max(1);
         for element in (0..gradient.len()).step_by(stride) {
-            let rise = middle.loss_at(&buffer, element, STEP) - middle.loss_at(&buffer, element, -STEP);
+            let rise = built.loss_at(&buffer, element, STEP) - built.loss_at(&buffer, element, -STEP);
             let reference = rise / (2.0 * STEP);
             let excess = DIFFERENCE.excess(gradient[element], reference);
             let worst = Worst { index: element, value: gradient[element], reference, excess };
@@ -106,10 +106,10 @@ pub fn central_difference(op: &'static str, case: &Case) -> Result<CheckResult> 
 /// # Errors
 /// When the graph cannot be built or the device fails.
 pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) -> Result<CheckResult> {
-    let middle = Middle::of(case)?;
-    let program = run(engine, &middle.graph, &middle.inputs)?;
+    let built = GradientCase::of(case)?;
+    let program = run(engine, &built.graph, &built.inputs)?;
     let mut outcome: Option<CheckResult> = None;
-    for (&index, reference) in case.differentiable.iter().zip(middle.reference()) {
+    for (&index, reference) in case.differentiable.iter().zip(built.reference()) {
         let values = engine.read_output_value(program, &format!("gradient by input{index}")).await?;
         let tolerance = GRADIENT.for_sums_of(case.summands.of_gradient(index));
         let worst = compare(&values.numbers(), &reference, tolerance);

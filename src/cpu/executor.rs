@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::graph::{BufferKind, DType, NodeSource, Place, Plan, PlannedNode, Target};
-use crate::ops::{Call, Out, Step, TensorData};
+use crate::ops::{Call, Step, TensorData, TensorOut};
 use crate::profile::Timed;
 use crate::{Error, Result};
 
@@ -52,11 +52,11 @@ impl Values {
             Self::U8(values) => TensorData::U8(&values[offset..][..elements]),
         }
     }
-    fn out(&mut self, offset: usize, elements: usize) -> Out<'_, f32> {
+    fn out(&mut self, offset: usize, elements: usize) -> TensorOut<'_, f32> {
         match self {
-            Self::F32(values) => Out::Real(&mut values[offset / 4..][..elements]),
-            Self::U32(values) => Out::U32(&mut values[offset / 4..][..elements]),
-            Self::U8(_) => Out::Real(&mut []),
+            Self::F32(values) => TensorOut::Real(&mut values[offset / 4..][..elements]),
+            Self::U32(values) => TensorOut::U32(&mut values[offset / 4..][..elements]),
+            Self::U8(_) => TensorOut::Real(&mut []),
         }
     }
 }
@@ -236,16 +236,16 @@ fn run_node(plan: &Plan, work: &PlannedNode, buffers: &mut [Values], step: &Step
         states.push((place, std::mem::take(&mut buffers[place.buffer])));
     }
     let input = |(index, ty): (usize, &crate::graph::TensorType)| {
-        let stands_in_output = work.placed.get(index).copied().unwrap_or(false);
+        let computed_in_output = work.placed.get(index).copied().unwrap_or(false);
         match plan.place(node.inputs()[index]) {
-            Some(place) if !stands_in_output => buffers[place.buffer].data(place.offset, ty.elements()),
+            Some(place) if !computed_in_output => buffers[place.buffer].data(place.offset, ty.elements()),
             _ => TensorData::Real(&[]),
         }
     };
     let inputs: Vec<_> = work.types.inputs.iter().enumerate().map(input).collect();
     let mut state_slices: Vec<&mut [f32]> = Vec::new();
     for ((place, values), ty) in states.iter_mut().zip(&work.types.states) {
-        if let Out::Real(slice) = values.out(place.offset, ty.elements()) {
+        if let TensorOut::Real(slice) = values.out(place.offset, ty.elements()) {
             state_slices.push(slice);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::graph::{BufferType, DType, Graph, NodeId, NodeSource};
-use crate::ops::{Call, Out, Step, TensorData};
+use crate::ops::{Call, Step, TensorData, TensorOut};
 use crate::{Error, Result};
 
 /// A tensor in the oracle.
@@ -82,9 +82,9 @@ pub fn evaluate(graph: &Graph, id: NodeId, inputs: &[Value], states: &mut [Vec<f
     let data: Vec<_> = inputs.iter().zip(&types.inputs).map(|(value, ty)| value.data(0, ty.elements())).collect();
     let mut states: Vec<&mut [f64]> = states.iter_mut().map(Vec::as_mut_slice).collect();
     let output = match &mut result {
-        Value::Real(values) => Out::Real(values),
-        Value::U32(values) => Out::U32(values),
-        Value::U8(_) => Out::Real(&mut []),
+        Value::Real(values) => TensorOut::Real(values),
+        Value::U32(values) => TensorOut::U32(values),
+        Value::U8(_) => TensorOut::Real(&mut []),
     };
     op.reference(&mut Call { types: &types, inputs: &data, states: &mut states, output, step });
     result

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 /// The longest time that work may take. After that it counts as hung.
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+pub(super) const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 
 #[derive(Debug)]
 struct State<T> {
@@ -85,9 +85,9 @@ impl<T: Send + 'static> Completion<T> {
     fn wait_in_driver(&self) -> bool {
         let (device, state) = (self.device.clone(), self.state.clone());
         crate::blocking::leave(move || {
-            let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
+            let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(TIMEOUT) };
             if let Err(error) = device.poll(poll) {
-                let seconds = PATIENCE.as_secs();
+                let seconds = TIMEOUT.as_secs();
                 finish(
                     &state,
                     Err(format!("did not finish its work within {seconds} s ({error}); a smaller batch may help")),

@@ -216,18 +216,18 @@ impl Device {
     pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> Completion<()> {
         Counters::add(&self.counters.submits);
         self.queue.submit([encoder.finish()]);
-        self.given()
+        self.all_submitted()
     }
 
     /// A future that completes when all work submitted so far is done.
-    pub(super) fn given(&self) -> Completion<()> {
+    pub(super) fn all_submitted(&self) -> Completion<()> {
         let (completion, complete) = Completion::new(&self.device);
         self.queue.on_submitted_work_done(move || complete.with(Ok(())));
         completion
     }
 
     /// Waits for submitted work.
-    pub(super) async fn done<T: Send + 'static>(&self, completion: Completion<T>) -> Result<T> {
+    pub(super) async fn wait_for<T: Send + 'static>(&self, completion: Completion<T>) -> Result<T> {
         Counters::add(&self.counters.waits);
         let result = completion.await;
         self.check()?;
@@ -235,7 +235,7 @@ impl Device {
     }
 
     /// Lets wgpu free the resources of finished work, without waiting.
-    pub(super) fn tidy(&self) -> Result<()> {
+    pub(super) fn free_finished(&self) -> Result<()> {
         let _ = self.device.poll(wgpu::PollType::Poll);
         self.check()
     }
@@ -275,7 +275,7 @@ impl Device {
         staging.map_async(wgpu::MapMode::Read, .., move |mapped| {
             complete.with(mapped.map_err(|error| format!("cannot return its results: {error}")));
         });
-        self.done(completion).await?;
+        self.wait_for(completion).await?;
         let view = staging.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
         Ok(view[..bytes].to_vec())
     }

@@ -14,11 +14,11 @@ use crate::ops::Step;
 use crate::{Error, Result};
 
 /// The maximum number of pending submissions. [`Executor::ready`] then waits for the oldest.
-const IN_FLIGHT: usize = 32;
+const MAX_PENDING: usize = 32;
 /// The maximum number of bytes written for pending submissions. The driver holds them until the submissions are done.
-const STAGED: usize = 256 << 20;
+const MAX_PENDING_BYTES: usize = 256 << 20;
 /// The number of submissions after which resources of finished work are freed.
-const TIDY_EVERY: u64 = 8;
+const FREE_INTERVAL: u64 = 8;
 
 /// A dispatch with its pipeline and bindings.
 #[derive(Debug)]
@@ -284,8 +284,8 @@ impl Executor {
         let submission = self.submit(program, range, |_| true);
         self.in_flight.push_back((submission, std::mem::take(&mut self.staged)));
         self.submitted += 1;
-        if self.submitted.is_multiple_of(TIDY_EVERY) {
-            self.device.tidy()?;
+        if self.submitted.is_multiple_of(FREE_INTERVAL) {
+            self.device.free_finished()?;
         }
         Ok(())
     }
@@ -296,7 +296,7 @@ impl Executor {
     /// When the device is lost.
     pub fn run_node(&mut self, program: usize, node: usize, step: usize) -> Result<()> {
         self.submit(program, step..step + 1, |ready| ready.work == node);
-        self.device.tidy()
+        self.device.free_finished()
     }
 
     /// Submits the dispatches of steps that `wanted` selects.
@@ -323,11 +323,11 @@ impl Executor {
                 self.in_flight.pop_front();
             }
             let staged: usize = self.in_flight.iter().map(|&(_, bytes)| bytes).sum();
-            if self.in_flight.len() < IN_FLIGHT && staged <= STAGED {
+            if self.in_flight.len() < MAX_PENDING && staged <= MAX_PENDING_BYTES {
                 return Ok(());
             }
             let Some((oldest, _)) = self.in_flight.pop_front() else { return Ok(()) };
-            self.device.done(oldest).await?;
+            self.device.wait_for(oldest).await?;
         }
     }
 
@@ -337,7 +337,7 @@ impl Executor {
     /// When the device is lost.
     pub async fn wait(&mut self) -> Result<()> {
         self.in_flight.clear();
-        self.device.done(self.device.given()).await
+        self.device.wait_for(self.device.all_submitted()).await
     }
 
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, program: usize, ready: &Ready, step: usize) {

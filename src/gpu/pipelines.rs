@@ -42,16 +42,16 @@ pub struct KeptKernels {
 const CHECKSUM: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
 
 /// The bytes followed by their checksum.
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
     let checksum = CHECKSUM.checksum(&bytes);
     bytes.extend(checksum.to_le_bytes());
     bytes
 }
 
-/// The bytes without the checksum of [`sealed`]. `None` if a byte was changed or is missing. wgpu and the driver
+/// The bytes without the checksum of [`with_checksum`]. `None` if a byte was changed or is missing. wgpu and the driver
 /// check only a header. If the header names another device, wgpu reports a program error, and the device then refuses
 /// all other requests.
-fn opened(bytes: &[u8]) -> Option<&[u8]> {
+fn without_checksum(bytes: &[u8]) -> Option<&[u8]> {
     let (bytes, checksum) = bytes.split_last_chunk()?;
     (CHECKSUM.checksum(bytes) == u32::from_le_bytes(*checksum)).then_some(bytes)
 }
@@ -66,7 +66,7 @@ impl Pipelines {
     /// No compiled kernels, except those that the backend finds in the saved bytes.
     pub fn new(device: &Device, kept: Option<KeptKernels>) -> Self {
         let (kept, keep) = kept.map_or((None, None), |kept| (kept.bytes, Some(kept.keep)));
-        let kept = kept.as_deref().and_then(opened);
+        let kept = kept.as_deref().and_then(without_checksum);
         let step_layout = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("step"),
             entries: &[uniform_entry(0, true)],
@@ -101,7 +101,7 @@ impl Pipelines {
             new = true;
         }
         if let (true, Some(keep), Some(bytes)) = (new, &self.keep, self.cache.as_ref().and_then(|c| c.get_data())) {
-            keep(&sealed(bytes));
+            keep(&with_checksum(bytes));
         }
         Ok(())
     }
@@ -190,13 +190,13 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_taken_back_only_whole() {
-        let whole = sealed((0..100).collect());
-        assert_eq!(opened(&whole), Some(&whole[..100]));
+        let whole = with_checksum((0..100).collect());
+        assert_eq!(without_checksum(&whole), Some(&whole[..100]));
         for length in 0..whole.len() {
-            assert_eq!(opened(&whole[..length]), None, "cut to {length}");
+            assert_eq!(without_checksum(&whole[..length]), None, "cut to {length}");
             let mut changed = whole.clone();
             changed[length] ^= 1;
-            assert_eq!(opened(&changed), None, "byte {length} changed");
+            assert_eq!(without_checksum(&changed), None, "byte {length} changed");
         }
     }
 }

@@ -13,7 +13,7 @@ mod program;
 mod shape;
 
 pub use network::{BufferType, Graph, Node, NodeId, NodeSource};
-pub use op::{Call, Differentiate, Lower, Op, Out, Same, Step, TensorData, Types};
+pub use op::{Call, Differentiate, DynEq, Lower, Op, Step, TensorData, TensorOut, Types};
 pub use passes::{Neighbours, Passes, Replacement, optimise};
 pub use plan::{Buffer, BufferKind, Place, Plan, PlanOptions, PlannedNode, Target};
 pub use program::{Argument, Function, FunctionCall, Program};

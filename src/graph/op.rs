@@ -24,7 +24,7 @@ pub enum TensorData<'a, T> {
 
 /// Where an op writes its result.
 #[derive(Debug)]
-pub enum Out<'a, T> {
+pub enum TensorOut<'a, T> {
     /// Floats, in the executor's precision.
     Real(&'a mut [T]),
     /// Unsigned integers.
@@ -62,7 +62,7 @@ pub struct Call<'a, T> {
     /// The states, updated in place.
     pub states: &'a mut [&'a mut [T]],
     /// The result. Its previous content is undefined.
-    pub output: Out<'a, T>,
+    pub output: TensorOut<'a, T>,
     /// The values of the current step.
     pub step: &'a Step,
 }
@@ -85,15 +85,15 @@ impl<'a, T> Call<'a, T> {
     /// The result as floats.
     pub fn out(&mut self) -> &mut [T] {
         match &mut self.output {
-            Out::Real(values) => values,
-            Out::U32(_) => panic!("the result is not float"),
+            TensorOut::Real(values) => values,
+            TensorOut::U32(_) => panic!("the result is not float"),
         }
     }
     /// The result as unsigned integers.
     pub fn out_integers(&mut self) -> &mut [u32] {
         match &mut self.output {
-            Out::U32(values) => values,
-            Out::Real(_) => panic!("the result is not u32"),
+            TensorOut::U32(values) => values,
+            TensorOut::Real(_) => panic!("the result is not u32"),
         }
     }
     /// Axis sizes of input `index`.
@@ -213,19 +213,19 @@ pub struct Differentiate<'a> {
 }
 
 /// Equality of trait objects: the same type and equal fields. Every type that is `PartialEq` has it.
-pub trait Same: Any {
+pub trait DynEq: Any {
     /// Whether `other` has this type and is equal.
     fn same(&self, other: &dyn Any) -> bool;
 }
 
-impl<T: Any + PartialEq> Same for T {
+impl<T: Any + PartialEq> DynEq for T {
     fn same(&self, other: &dyn Any) -> bool {
         other.downcast_ref::<T>().is_some_and(|other| self == other)
     }
 }
 
 /// An operation of the network. If two equal ops read the same inputs, common-subexpression elimination keeps one.
-pub trait Op: Same + Debug + Send + Sync {
+pub trait Op: DynEq + Debug + Send + Sync {
     /// Its usual name, as in the op table.
     fn name(&self) -> &'static str;
 

@@ -40,16 +40,16 @@ impl Passes {
 /// The largest number of operands of a fused program. It includes the value that an epilogue is applied to. With the
 /// output and the two inputs of a product or convolution, a kernel stays within WebGPU's 8 storage buffers. A bias,
 /// three tensors of a batch norm and a residual fit exactly.
-const MOST_OPERANDS: usize = 6;
+const MAX_OPERANDS: usize = 6;
 
 /// The largest number of words that a fused program may add to a kernel's `Dims`. A dispatch has 64 words.
-const MOST_WORDS: usize = 40;
+const MAX_WORDS: usize = 40;
 
 /// Whether a program with these operands fits into one kernel. An operand needs at most three words for its broadcast
 /// pattern.
 fn fits(program: &Program, operands: usize) -> bool {
     let parameters: usize = program.calls.iter().map(|call| call.function.parameters().len()).sum();
-    operands <= MOST_OPERANDS && parameters + 3 * operands <= MOST_WORDS
+    operands <= MAX_OPERANDS && parameters + 3 * operands <= MAX_WORDS
 }
 
 /// The graph after the enabled passes. Nodes get new ids. Outputs keep their names.
@@ -159,7 +159,7 @@ fn live(graph: &Graph) -> Vec<bool> {
     live
 }
 
-/// A key that equal nodes share. For computed nodes, [`Same`] also compares the ops.
+/// A key that equal nodes share. For computed nodes, [`DynEq`] also compares the ops.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Leaf(String, usize, TensorType),

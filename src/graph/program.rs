@@ -4,11 +4,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::network::{Graph, NodeId};
-use super::op::{Differentiate, Same};
+use super::op::{Differentiate, DynEq};
 use crate::Result;
 
 /// An element-wise function of up to three numbers, independent of shapes.
-pub trait Function: Same + Debug + Send + Sync {
+pub trait Function: DynEq + Debug + Send + Sync {
     /// Its name in the op table.
     fn name(&self) -> &'static str;
     /// Its name as a WGSL function.

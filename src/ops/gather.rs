@@ -7,7 +7,7 @@ use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::shards::Shards;
-use crate::ops::{Call, Lower, Op, Out, Real, TensorData, Types};
+use crate::ops::{Call, Lower, Op, Real, TensorData, TensorOut, Types};
 
 use crate::graph::DType;
 
@@ -35,11 +35,11 @@ impl Gather {
             Some(shards.place(index.min(shards.rows - 1)))
         };
         match &mut call.output {
-            Out::U32(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
+            TensorOut::U32(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
                 TensorData::U32(data) => to.copy_from_slice(&data[at..][..width]),
                 _ => to.fill(0),
             }),
-            Out::Real(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
+            TensorOut::Real(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
                 TensorData::Real(data) => to.copy_from_slice(&data[at..][..width]),
                 TensorData::U8(data) => to.iter_mut().zip(&data[at..]).for_each(|(y, &x)| *y = T::of_byte(x)),
                 TensorData::U32(_) => to.fill(T::zero()),

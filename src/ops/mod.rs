@@ -46,6 +46,6 @@ pub mod sum;
 pub mod tanh;
 pub mod update;
 
-pub use crate::graph::{Call, Lower, Op, Out, Step, TensorData, Types};
+pub use crate::graph::{Call, Lower, Op, Step, TensorData, TensorOut, Types};
 pub use op::Real;
 pub(crate) use op::{expect_inputs, total};

@@ -8,7 +8,7 @@ use crate::graph::{DType, TensorType};
 use crate::ops::Types;
 
 /// The maximum number of shards of an op. With order, table and result, they fit WebGPU's 8 storage buffers.
-pub const MOST_SHARDS: usize = 4;
+pub const MAX_SHARDS: usize = 4;
 
 /// The layout of the rows in the shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl Shards {
     /// An error if the tensors are not shards of one dataset.
     pub fn check(shards: &[TensorType]) -> Result<(), String> {
         let Some(first) = shards.first() else { return Err("there are no data".into()) };
-        if shards.len() > MOST_SHARDS {
-            return Err(format!("it takes at most {MOST_SHARDS} shards of data, but {} were given", shards.len()));
+        if shards.len() > MAX_SHARDS {
+            return Err(format!("it takes at most {MAX_SHARDS} shards of data, but {} were given", shards.len()));
         }
         let rows = |ty: &TensorType| ty.dims().first().copied().unwrap_or(0);
         if shards.iter().any(|shard| rows(shard) == 0) {

@@ -46,7 +46,7 @@ pub struct Pad {
 }
 
 /// The maximum number of axes of the kernels in this file.
-const MOST_AXES: usize = 6;
+const MAX_AXES: usize = 6;
 
 /// A view must start where a binding may start: at a multiple of this many elements (256 bytes).
 const VIEW_ALIGNMENT: usize = 64;
@@ -87,7 +87,7 @@ impl Strided {
 
     fn lower(&self, op: &dyn Op, at: &Lower) -> Lowering {
         let count = at.types.output.elements();
-        let missing = MOST_AXES - self.sizes.len();
+        let missing = MAX_AXES - self.sizes.len();
         let pad = |values: &[usize], with: usize| [vec![with; missing], values.to_vec()].concat();
         let dims = [vec![count, self.offset], pad(&self.sizes, 1), pad(&self.strides, 0)].concat();
         let kernel = Kernel::new("strided_copy", include_str!("../../shaders/strided_copy.wgsl"), &[]);
@@ -99,8 +99,8 @@ fn check_axes(input: &TensorType) -> Result<(), String> {
     if input.dtype != DType::F32 {
         return Err("it takes only floats".into());
     }
-    if input.shape.rank() > MOST_AXES {
-        return Err(format!("it moves tensors of at most {MOST_AXES} axes"));
+    if input.shape.rank() > MAX_AXES {
+        return Err(format!("it moves tensors of at most {MAX_AXES} axes"));
     }
     Ok(())
 }

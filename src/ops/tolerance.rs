@@ -37,7 +37,7 @@ impl Tolerance {
 pub const EXACT: Tolerance = Tolerance { absolute: 0.0, relative: 0.0, reason: "moves values without computing" };
 /// For ops that add, multiply or compare a few numbers.
 pub const ROUNDED: Tolerance =
-    Tolerance { absolute: 1e-6, relative: 1e-6, reason: "a few roundings of 2^-24, and what cancels in a sum" };
+    Tolerance { absolute: 1e-6, relative: 1e-6, reason: "a few roundings of 2^-24, and cancellation in a sum" };
 /// For ops with an exponential or a logarithm.
 pub const TRANSCENDENTAL: Tolerance = Tolerance {
     absolute: 2e-6,
@@ -48,37 +48,37 @@ pub const TRANSCENDENTAL: Tolerance = Tolerance {
 pub const SQUARED: Tolerance = Tolerance {
     absolute: 2e-6,
     relative: 2e-5,
-    reason: "sums of up to a thousand numbers of one sign, so that their roundings are a part of the sum",
+    reason: "sums of up to a thousand numbers of one sign: rounding errors are relative to the sum",
 };
 /// For ops with a quotient or a root.
 pub const DIVIDED: Tolerance = Tolerance {
     absolute: 2e-6,
     relative: 2e-5,
-    reason: "Vulkan allows quotients and inverse roots errors of 2 to 2.5 units in the last place each, and what cancels",
+    reason: "Vulkan allows errors of 2 to 2.5 units in the last place for quotients and inverse roots, and cancellation adds to them",
 };
 /// For sums and matrix products.
 pub const SUMMED: Tolerance = Tolerance {
     absolute: 1e-5,
     relative: 1e-5,
-    reason: "sums of up to some thousand products of numbers near 1 in another order than the oracle's",
+    reason: "sums of up to a few thousand products of numbers near 1, in an order other than the oracle's",
 };
 /// For ops that move images by fractions of pixels.
 pub const MAPPED: Tolerance = Tolerance {
     absolute: 2e-5,
     relative: 1e-5,
-    reason: "coordinates of some tens of pixels are rounded at 2^-20 or so, and neighbours differ by up to 1 / deviation",
+    reason: "coordinates of tens of pixels are rounded at about 2^-20, and neighbouring pixels differ by up to 1 / standard deviation",
 };
 /// For batch norm.
 pub const NORMALISED: Tolerance = Tolerance {
     absolute: 2e-5,
     relative: 2e-5,
-    reason: "differences from a mean over a root of squares, each of which is a sum",
+    reason: "differences from a mean, divided by the root of a sum of squares; the mean is a sum too",
 };
 /// For the gradient of any op, in the middle of a graph.
 pub const GRADIENT: Tolerance = Tolerance {
     absolute: 3e-5,
     relative: 5e-5,
-    reason: "a chain of several ops, with sums and exponentials among them, each within its own allowance",
+    reason: "a chain of several ops, including sums and exponentials, each within its own tolerance",
 };
 
 /// The tolerance of an op by its name, from the op table or the list of internal ops.

@@ -24,7 +24,7 @@ const BLOCK: usize = 4;
 /// The mean and standard deviation of the sum of four random bytes. The standard deviation is the root of 4 (256^2 -
 /// 1) / 12.
 const BYTES_MEAN: f64 = 510.0;
-const BYTES_DEVIATION: f64 = 147.800_541_270_998_05;
+const BYTES_STD: f64 = 147.800_541_270_998_05;
 
 /// Changes strokes of images `[batch, channels, height, width]` and adds noise. Masked rows are 0. The images are
 /// normalised. `[channels, 4]` is the table of [`super::Augment`].
@@ -52,9 +52,9 @@ impl Roughen {
                 return to.fill(T::zero());
             }
             let rng = CounterRng::new(step.seed(), Purpose::Augment, row as u32, step.number);
-            let [part, deviation, ..] = rng.block(DRAWN).map(|word| T::of(unit(word).into()));
+            let [part, noise, ..] = rng.block(DRAWN).map(|word| T::of(unit(word).into()));
             let part = T::of(self.stroke) * (T::of(2.0) * part - T::one());
-            let deviation = T::of(self.noise / BYTES_DEVIATION) * deviation * levels[4 * channel + 1];
+            let std = T::of(self.noise / BYTES_STD) * noise * levels[4 * channel + 1];
             to.copy_from_slice(from);
             if self.stroke > 0.0 {
                 thicken(from, width, part, to);
@@ -64,7 +64,7 @@ impl Roughen {
                 let blocks = to.chunks_mut(width).flat_map(|line| line.chunks_mut(BLOCK)).zip(first..);
                 for (values, block) in blocks {
                     for (value, word) in values.iter_mut().zip(rng.block(block as u32)) {
-                        *value += deviation * T::of(bytes_of(word));
+                        *value += std * T::of(bytes_of(word));
                     }
                 }
             }
@@ -121,7 +121,7 @@ impl Op for Roughen {
             include_str!("../../../shaders/roughen.wgsl"),
             &[at.edges(count), ("STROKE", (self.stroke > 0.0).into()), ("NOISE", (self.noise > 0.0).into())],
         );
-        let floats = [self.stroke, self.noise / BYTES_DEVIATION].map(|value| (value as f32).to_bits() as usize);
+        let floats = [self.stroke, self.noise / BYTES_STD].map(|value| (value as f32).to_bits() as usize);
         let dims: Vec<usize> = [count].into_iter().chain(dims[1..].iter().copied()).chain(floats).collect();
         at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], &dims, count).into()
     }
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn noise_is_nearly_gaussian() {
         let rng = CounterRng::new(3, Purpose::Augment, 0, 0);
-        let numbers: Vec<f64> = (0..40_000).map(|at| bytes_of(rng.word(at)) / BYTES_DEVIATION).collect();
+        let numbers: Vec<f64> = (0..40_000).map(|at| bytes_of(rng.word(at)) / BYTES_STD).collect();
         let moment = |power: i32| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / numbers.len() as f64;
         assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.03, "{} {}", moment(1), moment(2));
         assert!(moment(3).abs() < 0.05 && (moment(4) - 2.7).abs() < 0.1, "{} {}", moment(3), moment(4));

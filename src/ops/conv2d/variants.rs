@@ -94,12 +94,12 @@ fn plain(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program
 
 /// The maximum number of pixels that an invocation adds for the gradient of a weight: half of the limit of loops in
 /// Mesa's software rasteriser.
-const MOST_PIXELS: usize = software::LOOP_TURNS.div_ceil(2);
+const MAX_PIXELS: usize = software::LOOP_TURNS.div_ceil(2);
 
 /// One invocation per weight and split of the rows that its gradient sums over.
 fn plain_weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let lines = sizes.batch * sizes.outputs[0];
-    let most = (MOST_PIXELS / sizes.outputs[1].max(1)).max(1);
+    let most = (MAX_PIXELS / sizes.outputs[1].max(1)).max(1);
     let share = lines.div_ceil(lines.div_ceil(most).max(1)).max(1);
     let splits = lines.div_ceil(share).max(1);
     let source = include_str!("../../../shaders/conv2d_backward_weight.wgsl");

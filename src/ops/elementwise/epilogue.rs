@@ -6,7 +6,7 @@ use super::program::{Chunked, Pattern};
 use super::splice::Splice;
 use crate::graph::kernel::Kernel;
 use crate::graph::{Program, TensorType};
-use crate::ops::{Call, Out, Types};
+use crate::ops::{Call, TensorOut, Types};
 
 /// Checks that these operands can be broadcast to the output.
 ///
@@ -34,8 +34,8 @@ pub(crate) fn run<T: Chunked>(program: &Program, call: &Call<T>, own: usize, sta
 
 /// Takes the output out of the call, so that the op can read its inputs while it writes the output.
 pub(crate) fn with_output<T>(call: &mut Call<T>, compute: impl FnOnce(&Call<T>, &mut [T])) {
-    let mut output = std::mem::replace(&mut call.output, Out::Real(&mut []));
-    if let Out::Real(values) = &mut output {
+    let mut output = std::mem::replace(&mut call.output, TensorOut::Real(&mut []));
+    if let TensorOut::Real(values) = &mut output {
         compute(call, values);
     }
     call.output = output;

@@ -66,10 +66,10 @@ pub(crate) fn multiply(
     }
 }
 
-/// Writes the transpose of `rows` rows of `columns` numbers, `stride` apart, into `room`. The crate packs operands in
+/// Writes the transpose of `rows` rows of `columns` numbers, `stride` apart, into `buffer`. The crate packs operands in
 /// vectors if they are contiguous across the depth. Otherwise it packs single numbers, which takes twice as long as
 /// this transpose and the vector packing together.
-pub(crate) fn turn(values: &[f32], stride: usize, [rows, columns]: [usize; 2], room: &mut [f32]) {
+pub(crate) fn turn(values: &[f32], stride: usize, [rows, columns]: [usize; 2], buffer: &mut [f32]) {
     // Tiles that the compiler keeps in registers.
     const TILE: usize = 4;
     for row in (0..rows).step_by(TILE) {
@@ -77,7 +77,7 @@ pub(crate) fn turn(values: &[f32], stride: usize, [rows, columns]: [usize; 2], r
             if row + TILE > rows || column + TILE > columns {
                 for row in row..rows.min(row + TILE) {
                     for column in column..columns.min(column + TILE) {
-                        room[column * rows + row] = values[row * stride + column];
+                        buffer[column * rows + row] = values[row * stride + column];
                     }
                 }
                 continue;
@@ -87,7 +87,7 @@ pub(crate) fn turn(values: &[f32], stride: usize, [rows, columns]: [usize; 2], r
                 line.copy_from_slice(&values[(row + i) * stride + column..][..TILE]);
             }
             for j in 0..TILE {
-                let to = &mut room[(column + j) * rows + row..][..TILE];
+                let to = &mut buffer[(column + j) * rows + row..][..TILE];
                 to.iter_mut().zip(&tile).for_each(|(to, line)| *to = line[j]);
             }
         }

@@ -31,7 +31,7 @@ const PIECE_ROWS: usize = 128;
 /// each piece would pack the whole right matrix. If the depth is split, each number is packed once.
 const SLICE: usize = 256;
 /// The maximum number of slices. Each slice has its own result before they are added.
-const MOST_SLICES: usize = 16;
+const MAX_SLICES: usize = 16;
 /// The minimum number of multiplications of a product that is sliced.
 const SLICED_WORK: usize = 1 << 18;
 /// The maximum number of elements of the result of a product that is sliced.
@@ -56,14 +56,14 @@ impl<'a> StridedOperand<'a> {
     /// The `count` rows or columns that a slice of the depth reads. Numbers that are contiguous along the depth are
     /// copied, so that they are contiguous across it. The crate packs those in vectors. It packs the others one by
     /// one, which takes twice as long as the copy and the vector packing together.
-    fn slice(self, count: usize, depths: Range<usize>, room: &'a mut Vec<f32>) -> Self {
+    fn slice(self, count: usize, depths: Range<usize>, buffer: &'a mut Vec<f32>) -> Self {
         let part = Self { values: &self.values[depths.start * self.along..], ..self };
         if self.along != 1 || self.across == 1 {
             return part;
         }
-        room.resize(count * depths.len(), 0.0);
-        turn(part.values, self.across, [count, depths.len()], room);
-        Self { values: room, across: 1, along: count }
+        buffer.resize(count * depths.len(), 0.0);
+        turn(part.values, self.across, [count, depths.len()], buffer);
+        Self { values: buffer, across: 1, along: count }
     }
 }
 
@@ -116,7 +116,7 @@ impl<'a> CpuProduct<'a> {
     /// Computes the product as the sum of the products of slices of the depth, added in order.
     fn by_depth(&self, out: &mut [f32]) {
         let MatmulShape { rows, columns, depth } = self.sizes;
-        let slice = depth.div_ceil(depth.div_ceil(SLICE).min(MOST_SLICES));
+        let slice = depth.div_ceil(depth.div_ceil(SLICE).min(MAX_SLICES));
         let mut parts = vec![0.0; depth.div_ceil(slice) * out.len()];
         let compute = |(index, part): (usize, &mut [f32])| {
             let depths = index * slice..depth.min((index + 1) * slice);

@@ -33,7 +33,7 @@ pub struct AveragePool2dBackward {
 
 impl PoolShape {
     /// The number of pixels of a window along an axis that count in the mean, with or without padding.
-    fn counted(&self, axis: usize, output: usize, include_padding: bool) -> usize {
+    fn count(&self, axis: usize, output: usize, include_padding: bool) -> usize {
         if !include_padding {
             return self.span(axis, output).len();
         }
@@ -43,7 +43,7 @@ impl PoolShape {
 
     /// 1 / the number of pixels that count in a window's mean.
     fn share<T: Real>(&self, row: usize, column: usize, include_padding: bool) -> T {
-        T::one() / T::count(self.counted(0, row, include_padding) * self.counted(1, column, include_padding))
+        T::one() / T::count(self.count(0, row, include_padding) * self.count(1, column, include_padding))
     }
 }
 
