@@ -31,6 +31,11 @@ pub(super) struct Point {
     pub seed: Option<u64>,
 }
 
+/// The help text of `--activation`, with the names that [`Activation`] knows.
+fn activation_help() -> String {
+    format!("The activation after each hidden layer: {}", Activation::NAMES.map(|(name, _)| name).join(", "))
+}
+
 /// The flags that make a recipe, but for those of a [`Point`].
 #[derive(Debug, clap::Args)]
 pub(super) struct RecipeArgs {
@@ -47,8 +52,7 @@ pub(super) struct RecipeArgs {
     /// The folder that holds data sets, each in a folder of its own name
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// What follows each hidden layer: sigmoid, tanh, relu, relu6, leaky-relu, silu, gelu
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = activation_help())]
     activation: Option<String>,
     /// How weights begin: pytorch, xavier, he, dirac, zeros
     #[arg(long, value_name = "NAME")]
