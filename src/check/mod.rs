@@ -50,7 +50,8 @@ impl CheckResult {
     pub fn sentence(&self) -> String {
         let Worst { index, value, reference, excess } = self.worst;
         format!(
-            "{} [{}] {}: element {index} of {} ({}) is {value:e}, expected {reference:e}; {excess:.2} times the allowed error",
+            "{} [{}] {}: element {index} of {} ({}) is {value:e}, expected {reference:e}; \
+             {excess:.2} times the allowed error",
             self.op,
             self.case,
             if self.kind == CheckKind::Value { "value" } else { "gradient" },

@@ -50,7 +50,9 @@ impl Shards {
         let alike = |shard: &TensorType| shard.dims()[1..] == first.dims()[1..] && shard.dtype == first.dtype;
         let full = shards[..shards.len() - 1].iter().all(|shard| rows(shard) == rows(first));
         if !shards.iter().all(alike) || !full || rows(&shards[shards.len() - 1]) > rows(first) {
-            return Err("all shards must have rows of the same shape, and the same number of rows; only the last may have fewer".into());
+            return Err(
+                "all shards must have the same number of rows of the same shape; only the last may have fewer".into()
+            );
         }
         Ok(())
     }

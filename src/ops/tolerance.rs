@@ -54,7 +54,8 @@ pub const SQUARED: Tolerance = Tolerance {
 pub const DIVIDED: Tolerance = Tolerance {
     absolute: 2e-6,
     relative: 2e-5,
-    reason: "Vulkan allows errors of 2 to 2.5 units in the last place for quotients and inverse roots, and cancellation adds to them",
+    reason: "Vulkan allows errors of 2 to 2.5 units in the last place for quotients and inverse roots, and \
+             cancellation adds to them",
 };
 /// For sums and matrix products.
 pub const SUMMED: Tolerance = Tolerance {
@@ -66,7 +67,8 @@ pub const SUMMED: Tolerance = Tolerance {
 pub const MAPPED: Tolerance = Tolerance {
     absolute: 2e-5,
     relative: 1e-5,
-    reason: "coordinates of tens of pixels are rounded at about 2^-20, and neighbouring pixels differ by up to 1 / standard deviation",
+    reason: "coordinates of tens of pixels are rounded at about 2^-20, and neighbouring pixels differ by up to \
+             1 / standard deviation",
 };
 /// For batch norm.
 pub const NORMALISED: Tolerance = Tolerance {

@@ -31,7 +31,7 @@ fn masked(dims: &[usize], valid: u32) -> Case {
     case.valid(valid)
 }
 
-/// The end of a residual block, with a sigmoid before the batch norm, then the addition of a further input and a sigmoid.
+/// The end of a residual block: batch norm, the addition of a further input, and a sigmoid. Another sigmoid comes first.
 fn residual(dims: &[usize]) -> Case {
     let mut inputs = samples(dims);
     inputs.push(Sample::floats(dims));
