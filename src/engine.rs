@@ -1,4 +1,4 @@
-//! One face for both executors: what a training loop, `predict` or a library user drives.
+//! One interface for both executors. Training loops, `predict` and users of the library call it.
 //!
 //! ```
 //! use gpunn::Engine;
@@ -31,19 +31,19 @@ use crate::{Error, Result};
 pub struct Program(pub(crate) usize);
 
 impl Program {
-    /// Its number, as the executors' own methods take it.
+    /// Its index, which the methods of the executors take.
     pub fn index(self) -> usize {
         self.0
     }
 }
 
-/// An executor with its persistent buffers and loaded plans. Persistent buffers are shared by name between plans:
-/// training and evaluation use the same parameters.
+/// An executor with its persistent buffers and loaded plans. Plans share persistent buffers by name, so training and
+/// evaluation use the same parameters.
 #[derive(Debug)]
 pub enum Engine {
-    /// On the CPU, in f32, threaded by rayon.
+    /// The CPU, in f32. It uses several threads with the feature `threads`.
     Cpu(cpu::Executor),
-    /// On a GPU.
+    /// A GPU.
     Gpu(Box<gpu::Executor>),
 }
 
@@ -53,12 +53,12 @@ impl Engine {
         Self::Cpu(cpu::Executor::new())
     }
 
-    /// The executor on an opened device.
+    /// The executor of an opened device.
     pub fn gpu(device: gpu::Device) -> Self {
         Self::Gpu(Box::new(gpu::Executor::new(device)))
     }
 
-    /// The executor on an opened device, with the compiled kernels of earlier runs.
+    /// The executor of an opened device, with compiled kernels from earlier runs.
     pub fn gpu_with_kernels(device: gpu::Device, kept: gpu::KeptKernels) -> Self {
         Self::Gpu(Box::new(gpu::Executor::with_kernels(device, Some(kept))))
     }
@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// The device's name: the adapter and its driver, or the CPU's threads.
+    /// The device's name: the adapter and its driver, or the CPU and its number of threads.
     pub fn device_name(&self) -> String {
         match self {
             Self::Cpu(_) => match crate::parallel::threads() {
@@ -82,7 +82,7 @@ impl Engine {
         }
     }
 
-    /// What plans must be made for.
+    /// The target for which plans must be made.
     pub fn target(&self) -> Target {
         match self {
             Self::Cpu(executor) => executor.target(),
@@ -90,11 +90,11 @@ impl Engine {
         }
     }
 
-    /// Takes a plan: makes its buffers (zeroed; persistent ones that are there already stay) and, on a GPU, its
-    /// pipelines and bind groups.
+    /// Loads a plan. It makes the plan's buffers, zeroed, and on a GPU its pipelines and bind groups. Persistent
+    /// buffers that exist already keep their content.
     ///
     /// # Errors
-    /// When a persistent buffer is there with another length, or the device refuses a kernel or the memory.
+    /// When a persistent buffer exists with another length, or the device refuses a kernel or has too little memory.
     pub fn load(&mut self, plan: Plan) -> Result<Program> {
         match self {
             Self::Cpu(executor) => executor.load(plan),
@@ -111,7 +111,8 @@ impl Engine {
         }
     }
 
-    /// Sets the steps that [`Engine::run`] takes ranges of: uploaded once, typically for an epoch.
+    /// Sets the schedule: the steps from which [`Engine::run`] takes ranges. It is uploaded once, usually for an
+    /// epoch.
     ///
     /// # Errors
     /// When the device is lost or has no memory for the table.
@@ -123,10 +124,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs steps of the schedule, in order. A GPU is given the work in one submit and not waited for.
+    /// Runs steps of the schedule, in order. On a GPU this is one submit, and the call does not wait for it.
     ///
     /// # Errors
-    /// When the schedule has no such steps, or the device is lost.
+    /// When the schedule is shorter than the range, or the device is lost.
     pub fn run(&mut self, program: Program, steps: std::ops::Range<usize>) -> Result<()> {
         let scheduled = match self {
             Self::Cpu(executor) => executor.steps(program.0).len(),
@@ -145,8 +146,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes into a persistent buffer from an element on. `values` are `f32`, `u32` or `u8`, as the buffer's; bytes
-    /// must begin and end at whole words unless they end the buffer.
+    /// Writes into a persistent buffer, starting at an element. `values` must have the buffer's element type: `f32`,
+    /// `u32` or `u8`. Bytes must start at a multiple of 4. They must also end at a multiple of 4 or at the end of the
+    /// buffer.
     ///
     /// # Errors
     /// When there is no such buffer or it is too short.
@@ -159,7 +161,8 @@ impl Engine {
         }
     }
 
-    /// Waits until the device may be given another run: it queues some, each of which holds what was written for it.
+    /// Waits until the device can take another run. The device queues a limited number of runs and the data written
+    /// for them.
     ///
     /// # Errors
     /// When the device is lost.
@@ -170,7 +173,7 @@ impl Engine {
         }
     }
 
-    /// Waits until all work given so far is done.
+    /// Waits until all submitted work is done.
     ///
     /// # Errors
     /// When the device is lost.
@@ -181,7 +184,7 @@ impl Engine {
         }
     }
 
-    /// The floats of a persistent buffer, after all work given so far.
+    /// The floats of a persistent buffer, after all submitted work is done.
     ///
     /// # Errors
     /// When there is no such buffer or the device is lost.
@@ -193,7 +196,7 @@ impl Engine {
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }
 
-    /// Forgets all plans and persistent buffers; compiled kernels stay.
+    /// Removes all plans and persistent buffers. Compiled kernels stay.
     pub fn forget(&mut self) {
         match self {
             Self::Cpu(executor) => *executor = cpu::Executor::new(),
@@ -201,7 +204,7 @@ impl Engine {
         }
     }
 
-    /// A plan's named output in the oracle's form, after all work given so far.
+    /// A plan's named output as a [`Value`], after all submitted work is done.
     ///
     /// # Errors
     /// As [`Engine::read_output`].
@@ -213,7 +216,7 @@ impl Engine {
         Ok(Value::from_bytes(ty.dtype, &bytes, ty.elements()))
     }
 
-    /// The floats of a plan's named output, after all work given so far.
+    /// The floats of a plan's named output, after all submitted work is done.
     ///
     /// # Errors
     /// When there is no such output or the device is lost.

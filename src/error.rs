@@ -1,5 +1,5 @@
-//! The one error type: a kind, which decides the exit code, and a sentence that says what was asked, what was found
-//! and what to do.
+//! The error type: a kind, which decides the exit code, and a message that says what was asked, what was found and
+//! what to do.
 //!
 //! ```
 //! let error = gpunn::train::Recipe::new("mpl").validate().unwrap_err();
@@ -7,37 +7,37 @@
 //! assert!(error.to_string().contains("did you mean `mlp`?"));
 //! ```
 
-/// The crate's result.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong. Each variant carries a whole sentence for the user.
+/// What went wrong. Each variant carries a complete message for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something was asked for that does not exist or makes no sense: a name, a number, a path.
+    /// The user asked for something that does not exist or is not valid: a name, a number, a path.
     #[error("{0}")]
     Usage(String),
-    /// Shapes do not fit one another.
+    /// Shapes do not fit each other.
     #[error("{0}")]
     Shape(String),
-    /// A file's content is not what it has to be.
+    /// The content of a file is not valid.
     #[error("{0}")]
     Data(String),
-    /// A training whose loss or weights are no longer finite numbers.
+    /// A training run diverged: its loss or weights are no longer finite.
     #[error("{0}")]
     Diverged(String),
-    /// The device cannot do what was asked, was lost, or has not enough memory.
+    /// The device cannot do what was asked, was lost, or has too little memory.
     #[error("{0}")]
     Device(String),
-    /// A plan does not fit the device: a smaller batch might.
+    /// A plan does not fit the device. A smaller batch may fit.
     #[error("{0}")]
     Memory(String),
-    /// An address could not be reached, or did not give what was asked of it.
+    /// A network address could not be reached, or did not return what was requested.
     #[error("{0}")]
     Network(String),
     /// The operating system refused a file.
     #[error("{action} {}: {source}", path.display())]
     File {
-        /// What was being done, as in "cannot read".
+        /// The failed action, such as "cannot read".
         action: &'static str,
         /// The file.
         path: std::path::PathBuf,
@@ -47,28 +47,28 @@ pub enum Error {
 }
 
 impl Error {
-    /// A [`Error::Usage`] from anything that prints.
+    /// A [`Error::Usage`] with this message.
     pub fn usage(sentence: impl Into<String>) -> Self {
         Self::Usage(sentence.into())
     }
-    /// A [`Error::Data`] from anything that prints.
+    /// A [`Error::Data`] with this message.
     pub fn data(sentence: impl Into<String>) -> Self {
         Self::Data(sentence.into())
     }
-    /// A [`Error::File`]: `Error::file("cannot read", path)` fits `map_err`.
+    /// A [`Error::File`], for `map_err`: `.map_err(Error::file("cannot read", path))`.
     pub fn file(action: &'static str, path: impl Into<std::path::PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action, path, source }
     }
-    /// A buffer that an executor does not have.
+    /// The error for a buffer that an executor does not have.
     pub(crate) fn unknown_buffer(name: &str) -> Self {
-        Self::Usage(format!("there is no buffer '{name}'; a plan that has one must be loaded first"))
+        Self::Usage(format!("there is no buffer '{name}'; load a plan that uses it first"))
     }
-    /// A buffer that is shorter than what is asked of it.
+    /// The error for an access beyond the end of a buffer.
     pub(crate) fn short_buffer(name: &str, len: usize, end: usize) -> Self {
-        Self::Shape(format!("the buffer '{name}' has {len} bytes, but up to {end} were asked for"))
+        Self::Shape(format!("the buffer '{name}' has {len} bytes, but the access ends at byte {end}"))
     }
-    /// The process's exit code: 2 for what the user can mend by asking otherwise, 1 for the rest.
+    /// The process's exit code: 2 if the user can fix the request, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
@@ -77,17 +77,17 @@ impl Error {
     }
 }
 
-/// All values, or the first error in their order: rayon's own collection into a `Result` keeps whichever error came up first, so
-/// that the same files would be refused in other words from run to run.
+/// All values, or the first error in the order of the list. Rayon's own collection into a `Result` keeps the error
+/// that occurs first in time, so the message could differ from run to run.
 #[cfg(feature = "files")]
 pub(crate) fn all_or_first<T, C: FromIterator<T>>(results: Vec<Result<T>>) -> Result<C> {
     results.into_iter().collect()
 }
 
-/// The [`Error::Usage`] for a name that is not known: it offers the nearest that is, and lists all.
+/// The [`Error::Usage`] for an unknown name. It suggests the most similar known name and lists all.
 pub fn unknown(kind: &str, name: &str, known: &[&str]) -> Error {
     let asked = name.to_lowercase();
-    // The first knows common beginnings, the second letters that changed places.
+    // Jaro-Winkler recognises common prefixes. Damerau-Levenshtein recognises swapped letters.
     let likeness = |known: &str| {
         let known = known.to_lowercase();
         strsim::jaro_winkler(&known, &asked).max(strsim::normalized_damerau_levenshtein(&known, &asked))

@@ -70,6 +70,7 @@ pub mod engine;
 pub mod error;
 pub mod gpu;
 pub mod graph;
+mod hash;
 pub mod nn;
 pub mod ops;
 pub mod optim;

@@ -1,7 +1,8 @@
-//! Loops over pieces of work: on rayon's threads with the feature `threads`, else one piece after another.
+//! Loops over pieces of work. With the feature `threads` they run on rayon's threads, without it one piece after
+//! another.
 //!
-//! What is computed never depends on which of the two it is, nor on the number of threads: pieces have sizes that depend on the
-//! shapes alone.
+//! Results never depend on the feature or on the number of threads, because the sizes of pieces depend only on the
+//! shapes.
 //!
 //! ```
 //! assert!(gpunn::parallel::threads() >= 1);
@@ -12,7 +13,7 @@ pub(crate) use rayon::prelude::*;
 #[cfg(not(feature = "threads"))]
 pub(crate) use serial::*;
 
-/// How many threads compute at most.
+/// The maximum number of compute threads.
 pub fn threads() -> usize {
     #[cfg(feature = "threads")]
     return rayon::current_num_threads();
@@ -20,8 +21,8 @@ pub fn threads() -> usize {
     1
 }
 
-/// Runs `work` on one of the threads that compute. From another thread, each parallel loop in it would wake two threads and
-/// wait for both.
+/// Runs `work` on a compute thread. From any other thread, each parallel loop in it would wake two threads and wait
+/// for both.
 pub(crate) fn within<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     #[cfg(feature = "threads")]
     return rayon::scope(|_| work());
@@ -29,7 +30,7 @@ pub(crate) fn within<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     work()
 }
 
-/// rayon's names for loops over one thread.
+/// Single-threaded loops under the names that rayon uses.
 #[cfg(not(feature = "threads"))]
 mod serial {
     /// Loops over a slice.
@@ -54,7 +55,7 @@ mod serial {
         }
     }
 
-    /// What rayon's iterators have beside those of the standard library.
+    /// Methods that rayon's iterators have in addition to those of the standard library.
     pub(crate) trait Loops: Iterator + Sized {
         fn par_bridge(self) -> Self {
             self

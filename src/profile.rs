@@ -1,4 +1,4 @@
-//! Times of kernels on either executor: what was measured, summed up by kernel, and as a trace.
+//! Kernel times, measured on either executor, and their sums by kernel.
 //!
 //! ```
 //! use gpunn::profile::{Timed, by_kernel};
@@ -10,43 +10,43 @@
 //! assert_eq!((lines[0].kernel.as_str(), lines[0].calls), ("matmul", 2));
 //! ```
 
-/// One dispatch of a GPU, or one node on the CPU, timed.
+/// The time of one dispatch on a GPU, or of one node on the CPU.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Timed {
-    /// The kernel's label; on the CPU the op and its result's shape.
+    /// The kernel's label. On the CPU, the op and the shape of its result.
     pub kernel: String,
     /// The node's name.
     pub node: String,
-    /// Which of the profiled steps.
+    /// The number of the step.
     pub step: usize,
-    /// Nanoseconds from the first dispatch's start.
+    /// The start in nanoseconds, relative to the first dispatch.
     pub start: f64,
-    /// Nanoseconds it took.
+    /// The duration in nanoseconds.
     pub duration: f64,
     /// Floating-point operations.
     pub flops: u64,
-    /// Bytes that had to be moved.
+    /// Bytes that must be moved.
     pub bytes: u64,
 }
 
-/// All dispatches of one kernel.
+/// The total of all dispatches of one kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelTime {
     /// The kernel's label.
     pub kernel: String,
-    /// Dispatches.
+    /// The number of dispatches.
     pub calls: usize,
-    /// Milliseconds, all calls together.
+    /// The total time in milliseconds.
     pub milliseconds: f64,
-    /// Part of the whole time.
+    /// The fraction of the total time, from 0 to 1.
     pub share: f64,
-    /// Billions of floating-point operations a second.
+    /// Billions of floating-point operations per second.
     pub gflops: f64,
-    /// Billions of bytes a second.
+    /// Billions of bytes per second.
     pub gbytes: f64,
 }
 
-/// Sums up dispatches by kernel, the longest first.
+/// Sums the dispatches by kernel. The kernel with the longest time comes first.
 pub fn by_kernel(timed: &[Timed]) -> Vec<KernelTime> {
     let whole: f64 = timed.iter().map(|dispatch| dispatch.duration).sum();
     let mut names: Vec<&str> = timed.iter().map(|dispatch| dispatch.kernel.as_str()).collect();

@@ -1,8 +1,8 @@
-//! CounterRng randomness: every random number is a function of (seed, purpose, stream, step, element), never of how many
-//! numbers were drawn before it, so that any executor can compute any of them, in any order.
+//! Counter-based random numbers. Each number is a function of (seed, purpose, stream, step, element). It does not
+//! depend on how many numbers were drawn before. So any executor can compute any number, in any order.
 //!
 //! The generator is Philox4x32-10 of J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel Random Numbers:
-//! As Easy as 1, 2, 3", SC 2011. It is pure 32-bit integer arithmetic and therefore the same in WGSL.
+//! As Easy as 1, 2, 3", SC 2011. It uses only 32-bit integer arithmetic, so WGSL computes the same bits.
 //!
 //! ```
 //! use gpunn::random::{CounterRng, Purpose};
@@ -28,47 +28,49 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     c
 }
 
-/// What random numbers are for. Two purposes never share a number, even with the same seed, stream and step.
+/// The purpose of random numbers. Different purposes get different numbers, even with the same seed, stream and step.
+/// The shaders use the same values as constants `PURPOSE_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Purpose {
-    /// Initial weights; the stream is the parameter.
+    /// Initial weights. The stream is the parameter.
     Init = 0,
-    /// The order of the training images; the step is the epoch.
+    /// The order of the training images. The step is the epoch.
     Shuffle = 1,
-    /// Dropout masks; the stream is the layer, the step the training step.
+    /// Dropout masks. The stream is the layer, the step is the training step.
     Dropout = 2,
-    /// Augmentation; the step is the training step.
+    /// Augmentation. The step is the training step.
     Augment = 3,
-    /// The embedded data set; the stream is the split, the step the image.
+    /// The embedded dataset. The stream is the split, the step is the image.
     Glyphs = 4,
-    /// Choosing part of a data set, see [`crate::data::limit`] and [`crate::data::split_off`]; the step is the class.
+    /// The choice of part of a dataset, see [`crate::data::limit`] and [`crate::data::split_off`]. The step is the
+    /// class.
     Split = 5,
-    /// Pages of writing to measure reading on; the step is the page.
+    /// Generated pages of handwriting, on which reading is evaluated. The step is the page.
     Pages = 6,
 }
 
-/// One sequence of random numbers, addressed by element.
+/// One sequence of random numbers, indexed by element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterRng {
-    /// The run's seed; its low and high words are Philox's key.
+    /// The run's seed. Its lower and upper words are the key of Philox.
     pub seed: u64,
-    /// What the numbers are for.
+    /// The purpose of the numbers.
     pub purpose: Purpose,
-    /// Which of several sequences of that purpose (a layer, a parameter, a split).
+    /// The number of the sequence within its purpose: a layer, a parameter or a split.
     pub stream: u32,
-    /// The time step (a training step, an epoch, an image).
+    /// The step of the sequence: a training step, an epoch or an image.
     pub step: u32,
 }
 
 impl CounterRng {
-    /// The sequence of a seed, purpose, stream and step.
+    /// The sequence for a seed, purpose, stream and step.
     pub fn new(seed: u64, purpose: Purpose, stream: u32, step: u32) -> Self {
         Self { seed, purpose, stream, step }
     }
 
-    /// The four words of elements `4 * block` to `4 * block + 3`: counter `[block, stream, step, purpose]`, key
-    /// `[low word of the seed, high word]`.
+    /// The four words of elements `4 * block` to `4 * block + 3`. The counter is `[block, stream, step, purpose]`.
+    /// The key is `[lower word of the seed, upper word]`.
     pub fn block(&self, block: u32) -> [u32; 4] {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
         philox([block, self.stream, self.step, self.purpose as u32], key)
@@ -79,17 +81,17 @@ impl CounterRng {
         self.block(element / 4)[(element % 4) as usize]
     }
 
-    /// Element `element` as a number in [0, 1): the word's upper 24 bits times 2^-24, which is exact in `f32`.
+    /// Element `element` as a number in [0, 1): the word's upper 24 bits times 2^-24. This is exact in `f32`.
     pub fn uniform(&self, element: u32) -> f32 {
         unit(self.word(element))
     }
 
-    /// Element `element` of a standard normal sequence, by Box and Muller (1958) from its own two words, `2 * element`
-    /// and `2 * element + 1`: one element, one key, nothing is carried from one to the next. A sequence is used for
-    /// normal numbers or for others, not for both: they share words.
+    /// Element `element` of a standard normal sequence, by the method of Box and Muller (1958). It uses words `2 *
+    /// element` and `2 * element + 1`. Use a sequence either for normal numbers or for other numbers, because they
+    /// share words.
     ///
-    /// The logarithm and the cosine are taken in `f64` and rounded once, so that the last bits in which the platforms'
-    /// mathematics libraries differ do not show in the `f32`.
+    /// The logarithm and the cosine are computed in `f64` and rounded once. So small differences between the
+    /// mathematics libraries of platforms do not appear in the `f32` result.
     pub fn normal(&self, element: u32) -> f32 {
         let words = self.block(element / 2);
         let pair = (element % 2) as usize * 2;
@@ -99,8 +101,9 @@ impl CounterRng {
         ((-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * turn).cos()) as f32
     }
 
-    /// A permutation of `0..n`: Fisher and Yates' shuffle, in which the swap of place `i` takes element `i`, bounded by
-    /// multiply-and-shift. Nothing is rejected, so that count is kept; the bias is below `n` / 2^32.
+    /// A permutation of `0..n`, by the Fisher-Yates shuffle. The swap at position `i` uses word `i`, reduced to its
+    /// range by multiply-and-shift. No word is rejected, so positions and words correspond. The bias is below `n` /
+    /// 2^32.
     pub fn permutation(&self, n: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n).collect();
         let mut words = [0; 4];
@@ -125,7 +128,7 @@ pub(crate) fn unit(word: u32) -> f32 {
 mod tests {
     use super::*;
 
-    /// The known answers that come with Random123, `kat_vectors`, lines `philox4x32 10`.
+    /// The known answers published with Random123: `kat_vectors`, lines `philox4x32 10`.
     #[test]
     fn philox_gives_the_published_answers() {
         assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
@@ -138,17 +141,17 @@ mod tests {
 
     #[test]
     fn words_are_addressed_as_the_shaders_address_them() {
-        let counted = CounterRng::new(0x0123_4567_89ab_cdef, Purpose::Dropout, 7, 9);
+        let rng = CounterRng::new(0x0123_4567_89ab_cdef, Purpose::Dropout, 7, 9);
         let block = philox([2, 7, 9, 2], [0x89ab_cdef, 0x0123_4567]);
         for element in 8..12 {
-            assert_eq!(counted.word(element), block[element as usize - 8]);
+            assert_eq!(rng.word(element), block[element as usize - 8]);
         }
     }
 
     #[test]
     fn uniform_numbers_fill_the_unit_interval() {
-        let counted = CounterRng::new(1, Purpose::Init, 0, 0);
-        let numbers: Vec<f32> = (0..40_000).map(|i| counted.uniform(i)).collect();
+        let rng = CounterRng::new(1, Purpose::Init, 0, 0);
+        let numbers: Vec<f32> = (0..40_000).map(|i| rng.uniform(i)).collect();
         assert!(numbers.iter().all(|x| (0.0..1.0).contains(x)));
         let mean = numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / 40_000.0;
         assert!((mean - 0.5).abs() < 0.006, "{mean}");
@@ -156,8 +159,8 @@ mod tests {
 
     #[test]
     fn normal_numbers_have_the_normal_moments() {
-        let counted = CounterRng::new(2, Purpose::Init, 3, 0);
-        let numbers: Vec<f64> = (0..40_000).map(|i| f64::from(counted.normal(i))).collect();
+        let rng = CounterRng::new(2, Purpose::Init, 3, 0);
+        let numbers: Vec<f64> = (0..40_000).map(|i| f64::from(rng.normal(i))).collect();
         let moment = |p: i32| numbers.iter().map(|x| x.powi(p)).sum::<f64>() / 40_000.0;
         assert!(moment(1).abs() < 0.02, "{}", moment(1));
         assert!((moment(2) - 1.0).abs() < 0.03, "{}", moment(2));
@@ -181,11 +184,41 @@ mod tests {
 
     #[test]
     fn a_permutation_uses_word_i_for_place_i() {
-        let counted = CounterRng::new(4, Purpose::Shuffle, 0, 0);
+        let rng = CounterRng::new(4, Purpose::Shuffle, 0, 0);
         let mut order: Vec<u32> = (0..11).collect();
         for i in (1..11_u32).rev() {
-            order.swap(i as usize, ((u64::from(counted.word(i)) * u64::from(i + 1)) >> 32) as usize);
+            order.swap(i as usize, ((u64::from(rng.word(i)) * u64::from(i + 1)) >> 32) as usize);
         }
-        assert_eq!(counted.permutation(11), order);
+        assert_eq!(rng.permutation(11), order);
+    }
+
+    /// Every `const PURPOSE_NAME: u32 = Nu;` of a shader has the number of that name in [`Purpose`].
+    #[test]
+    fn the_shaders_number_the_purposes_as_the_enum_does() {
+        let mut seen = std::collections::BTreeMap::new();
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders"))];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the folder of shaders") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("a shader");
+                for line in text.lines().filter_map(|line| line.trim().strip_prefix("const PURPOSE_")) {
+                    let (name, value) = line.split_once(": u32 = ").expect("a u32");
+                    let value: u32 = value.trim_end_matches(';').trim_end_matches('u').parse().expect("a number");
+                    let expected = match name {
+                        "DROPOUT" => Purpose::Dropout,
+                        "AUGMENT" => Purpose::Augment,
+                        _ => panic!("{}: add PURPOSE_{name} to this test", path.display()),
+                    };
+                    assert_eq!(value, expected as u32, "{}: PURPOSE_{name}", path.display());
+                    *seen.entry(name.to_owned()).or_insert(0) += 1;
+                }
+            }
+        }
+        let names: Vec<&str> = seen.keys().map(String::as_str).collect();
+        assert_eq!(names, ["AUGMENT", "DROPOUT"], "the shaders declare the constants");
     }
 }

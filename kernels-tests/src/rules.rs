@@ -1,7 +1,7 @@
 //! Checks the rules of every plan from the plan alone, without the planner's own lifetimes and roots.
 
 use gpunn::graph::kernel::{Access, Slot};
-use gpunn::graph::{Graph, NodeId, Place, Plan, Source, Target};
+use gpunn::graph::{Graph, NodeId, NodeSource, Place, Plan, Target};
 use gpunn::ops::Types;
 use gpunn::ops::pack::Pack;
 
@@ -63,7 +63,7 @@ fn order(plan: &Plan) -> Result<(), String> {
             }
         }
         for state in node.states().iter().filter_map(|&state| plan.place(state)) {
-            let reads = |work: &gpunn::graph::Work| {
+            let reads = |work: &gpunn::graph::PlannedNode| {
                 let places = plan.graph.node(work.node).inputs().iter().filter_map(|&input| plan.place(input));
                 work.node != id && places.into_iter().any(|place| share(place, state))
             };
@@ -137,7 +137,7 @@ fn views(plan: &Plan) -> Result<(), String> {
 fn held(plan: &Plan) -> Vec<Held> {
     let last_read = |id: NodeId| {
         let outputs = plan.graph.outputs().iter().any(|(_, output)| viewed(plan, *output) == id);
-        let reads = |work: &gpunn::graph::Work| {
+        let reads = |work: &gpunn::graph::PlannedNode| {
             plan.graph.node(work.node).inputs().iter().any(|&input| viewed(plan, input) == id)
         };
         if outputs { Some(plan.work.len()) } else { plan.work.iter().rposition(reads) }
@@ -156,7 +156,7 @@ fn held(plan: &Plan) -> Vec<Held> {
 
 /// The pack that a value has been computed into.
 fn pack_of(plan: &Plan, id: NodeId) -> Option<NodeId> {
-    let into = |work: &&gpunn::graph::Work| {
+    let into = |work: &&gpunn::graph::PlannedNode| {
         let inputs = plan.graph.node(work.node).inputs();
         inputs.iter().zip(&work.placed).any(|(&input, &placed)| placed && viewed(plan, input) == id)
     };
@@ -179,7 +179,7 @@ fn overlaps(plan: &Plan) -> Result<(), String> {
         }
     }
     // No computed value may be placed in persistent buffers or constants.
-    let fixed = plan.graph.ids().filter(|&id| !matches!(plan.graph.node(id).source, Source::Op { .. }));
+    let fixed = plan.graph.ids().filter(|&id| !matches!(plan.graph.node(id).source, NodeSource::Op { .. }));
     for place in fixed.filter_map(|id| plan.place(id)) {
         if let Some(held) = all.iter().find(|held| held.place.buffer == place.buffer) {
             return Err(format!("{} stands in '{}'", name(plan, held.node), plan.buffers[place.buffer].name));

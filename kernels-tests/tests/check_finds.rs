@@ -1,11 +1,11 @@
 //! The checks find what is wrong: planted kernels and gradient rules that are almost right are found, named, and shown
 //! with their element and both values.
 
-use gpunn::check::{Kind, central_difference, check_case, check_gradient, check_value};
+use gpunn::check::{CheckKind, central_difference, check_case, check_gradient, check_value};
 use gpunn::gpu::DeviceOptions;
 use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
 use gpunn::ops::elementwise::{Formula, Map};
-use gpunn::ops::table::Entry;
+use gpunn::ops::table::OpEntry;
 use gpunn::ops::tolerance::{ROUNDED, TRANSCENDENTAL, Tolerance};
 use gpunn::ops::{Real, Step, case};
 use gpunn::{Engine, Result};
@@ -81,8 +81,8 @@ impl Formula for Backward {
     }
 }
 
-fn planted(name: &'static str, tolerance: Tolerance, cases: fn() -> Vec<case::Case>) -> Entry {
-    Entry { name, summary: "planted", tolerance, cases, variants: Vec::new }
+fn planted(name: &'static str, tolerance: Tolerance, cases: fn() -> Vec<case::Case>) -> OpEntry {
+    OpEntry { name, summary: "planted", tolerance, cases, variants: Vec::new }
 }
 
 fn wrong_backward_cases() -> Vec<case::Case> {
@@ -101,7 +101,7 @@ fn a_wrong_kernel_is_found_and_named() {
         let outcomes = gpunn::blocking::block_on(check_case(&mut engine, &entry, &case)).expect("it runs");
         let outcome = &outcomes[0];
         assert!(!outcome.passed(), "{}", outcome.sentence());
-        assert_eq!((outcome.op, outcome.kind, outcome.tensor.as_str()), ("wrong_kernel", Kind::Value, "y"));
+        assert_eq!((outcome.op, outcome.kind, outcome.tensor.as_str()), ("wrong_kernel", CheckKind::Value, "y"));
         // The worst element is where the kernel's e^x is farthest, relatively, from the sigmoid: the largest x.
         let x = case.inputs[0].values(0);
         let largest = (0..x.len()).max_by(|&a, &b| x[a].total_cmp(&x[b])).expect("it has elements");
@@ -113,7 +113,7 @@ fn a_wrong_kernel_is_found_and_named() {
         for part in [
             "wrong_kernel [".to_owned(),
             format!("element {largest} of y ({})", case.inputs[0].ty),
-            format!("is {:e}, must be {:e}", worst.value, worst.reference),
+            format!("is {:e}, expected {:e}", worst.value, worst.reference),
         ] {
             assert!(sentence.contains(&part), "{sentence:?} lacks {part:?}");
         }
@@ -130,7 +130,7 @@ fn a_wrong_gradient_rule_is_found_by_central_differences() {
     for case in cases.iter().filter(|case| case.inputs[0].ty.elements() <= 3000) {
         let outcome = central_difference("wrong_rule", case).expect("it builds");
         assert!(!outcome.passed(), "{}", outcome.sentence());
-        assert_eq!((outcome.kind, outcome.tensor.as_str()), (Kind::Gradient, "gradient by input0"));
+        assert_eq!((outcome.kind, outcome.tensor.as_str()), (CheckKind::Gradient, "gradient by input0"));
         let faithful =
             gpunn::blocking::block_on(check_gradient(&mut Engine::cpu(), "wrong_rule", case)).expect("it runs");
         assert!(faithful.passed(), "{}", faithful.sentence());

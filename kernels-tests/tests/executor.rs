@@ -236,12 +236,12 @@ fn mistakes_are_answered_in_sentences() {
     for mut engine in kernels_tests::engines() {
         let mlp = Mlp::default();
         let program = start(&mut engine, &mlp);
-        let unknown = "there is no buffer 'weights'; a plan that has one must be loaded first";
+        let unknown = "there is no buffer 'weights'; load a plan that uses it first";
         assert_eq!(gpunn::blocking::block_on(engine.read("weights")).unwrap_err().to_string(), unknown);
         assert_eq!(engine.write("weights", 0, &[1.0_f32]).unwrap_err().to_string(), unknown);
         assert_eq!(
             engine.write("totals", 2, &[1.0_f32; 2]).unwrap_err().to_string(),
-            "the buffer 'totals' has 12 bytes, but up to 16 were asked for"
+            "the buffer 'totals' has 12 bytes, but the access ends at byte 16"
         );
         assert_eq!(
             gpunn::blocking::block_on(engine.read_output(program, "accuracy")).unwrap_err().to_string(),
@@ -268,11 +268,11 @@ fn a_plan_that_does_not_fit_says_so() {
     let small = Target { max_binding: 4096, ..Target::portable() };
     assert_eq!(
         Plan::new(graph.clone(), &small, PlanOptions::default()).map(|_| ()).unwrap_err().to_string(),
-        "'data' takes 9800 bytes (200x49 u8), but the device binds at most 4096"
+        "'data' takes 9800 bytes (200x49 u8), but the device allows at most 4096 bytes for a tensor"
     );
     let small = Target { max_buffer: 9000, ..Target::portable() };
     let refusal = Plan::new(graph, &small, PlanOptions::default()).map(|_| ()).unwrap_err().to_string();
-    assert_eq!(refusal, "the buffer 'data' takes 9800 bytes, but the device makes at most 9000");
+    assert_eq!(refusal, "the buffer 'data' takes 9800 bytes, but the device allows at most 9000 bytes for a buffer");
 }
 
 /// A grid with more workgroups than one axis allows is folded into two axes. The count is odd, so the last row of the fold

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gpunn::check::{central_difference, gradient_graph};
 use gpunn::graph::{Passes, optimise};
-use gpunn::ops::table::{PARTS, TABLE};
+use gpunn::ops::table::{INTERNAL_OPS, TABLE};
 use gpunn::ops::tolerance::tolerance;
 
 #[test]
@@ -44,8 +44,8 @@ fn every_node_has_a_tolerance() {
     }
     // It panics where there is none.
     names.iter().for_each(|name| assert!(tolerance(name).relative < 1e-3, "{name}"));
-    let idle: Vec<_> = PARTS.iter().map(|(name, _)| name).filter(|name| !names.contains(**name)).collect();
+    let idle: Vec<_> = INTERNAL_OPS.iter().map(|(name, _)| name).filter(|name| !names.contains(**name)).collect();
     assert!(idle.is_empty(), "{idle:?} are no ops");
-    let twice: Vec<_> = PARTS.iter().filter(|(name, _)| TABLE.iter().any(|entry| entry.name == *name)).collect();
+    let twice: Vec<_> = INTERNAL_OPS.iter().filter(|(name, _)| TABLE.iter().any(|entry| entry.name == *name)).collect();
     assert!(twice.is_empty(), "{twice:?} have lines of their own");
 }

@@ -7,7 +7,7 @@ use gpunn::Engine;
 use gpunn::check::check_case;
 use gpunn::gpu::DeviceOptions;
 use gpunn::graph::kernel::DeviceClass;
-use gpunn::ops::table::{Entry, TABLE, force};
+use gpunn::ops::table::{OpEntry, TABLE, force};
 
 fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
     let mut failed = Vec::new();
@@ -59,7 +59,7 @@ fn gpu_with_other_kernels() {
 /// adapter cannot run one, the table's choice runs once more.
 #[test]
 fn gpu_with_every_variant() {
-    let has = |entry: &Entry, variant: &str| (entry.variants)().contains(&variant);
+    let has = |entry: &OpEntry, variant: &str| (entry.variants)().contains(&variant);
     let variants: BTreeSet<&str> = TABLE.iter().flat_map(|entry| (entry.variants)()).collect();
     assert!(variants.len() >= 6, "only {variants:?}");
     for variant in variants {

@@ -269,7 +269,7 @@ fn unknown_variants_are_refused() {
     let said = |op, variant| force(op, variant).expect_err("it is unknown").to_string();
     let kernels = "matmul has no kernel variant 'fast'; it has: plain, tiled, strip,";
     assert!(said("matmul", "fast").starts_with(kernels), "{}", said("matmul", "fast"));
-    assert!(said("sum", "plain").contains("those are: matmul, conv2d,"), "{}", said("sum", "plain"));
+    assert!(said("sum", "plain").contains("The ops with variants are: matmul, conv2d,"), "{}", said("sum", "plain"));
 }
 
 /// What the checks above would let through if they looked at nothing.

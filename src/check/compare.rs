@@ -1,21 +1,21 @@
-//! Values compared with references, element by element.
+//! Compares values with reference values, element by element.
 
 use crate::ops::tolerance::Tolerance;
 
-/// The worst element of a comparison.
+/// The element with the largest error of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worst {
-    /// Which element.
+    /// The index of the element.
     pub index: usize,
     /// The device's value.
     pub value: f64,
-    /// The oracle's.
+    /// The reference value.
     pub reference: f64,
-    /// How many times the allowance; at most 1 passes.
+    /// The error divided by the allowed error. At most 1 passes.
     pub excess: f64,
 }
 
-/// Compares values with references, element by element.
+/// Finds the element with the largest error relative to the tolerance.
 pub fn compare(values: &[f64], references: &[f64], tolerance: Tolerance) -> Worst {
     let mut worst = Worst { index: 0, value: 0.0, reference: 0.0, excess: 0.0 };
     for (index, (&value, &reference)) in values.iter().zip(references).enumerate() {

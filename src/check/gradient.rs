@@ -1,33 +1,34 @@
-//! A case's gradients: with the op in the middle of a graph, so that the incoming gradient is not 1 and depends on the
-//! value, by central differences in double precision and on an engine.
+//! Checks the gradients of a case. The op is in the middle of a graph, so the incoming gradient is not 1 and depends
+//! on the value. One check uses central differences in double precision, the other runs on an engine.
 
 use super::compare::{Worst, compare};
 use super::parity::{Inputs, run};
-use super::{CheckResult, Kind};
+use super::{CheckKind, CheckResult};
 use crate::cpu::Value;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::tolerance::{GRADIENT, Tolerance, growth};
 use crate::{Engine, Result};
 
-/// Elements of an input at which differences are taken: all of a small one, else so many spread over it.
+/// The maximum number of elements of an input for which differences are computed. They are spread over a larger
+/// input.
 const PROBES: usize = 24;
 
-/// What the built gradients may differ from central differences: both in double precision, so that the step of the
-/// difference decides.
+/// The tolerance between built gradients and central differences. Both are in double precision, so the truncation
+/// error of the difference dominates.
 const DIFFERENCE: Tolerance =
     Tolerance { absolute: 1e-5, relative: 1e-5, reason: "the truncation of a central difference with step 1e-4" };
 
-/// The case's graph with `loss = sum(weight y + part y^2 / 2)` after it: the gradient that arrives at y is `weight + part y`. The
-/// part is 1, and less where y is a sum of many numbers: tolerances of sums are for numbers near 1, which y is not there.
-struct Middle {
+/// The case's graph followed by `loss = sum(weight y + part y^2 / 2)`. The gradient that arrives at y is `weight + part y`. The
+/// part is 1, and less where y is a sum of many numbers: tolerances of sums are for numbers near 1, and y is not near 1 there.
+struct GradientCase {
     graph: Graph,
     loss: NodeId,
     gradients: Vec<NodeId>,
     inputs: Inputs,
 }
 
-impl Middle {
+impl GradientCase {
     fn of(case: &Case) -> Result<Self> {
         let (mut graph, nodes, y) = case.graph()?;
         let shape = graph.ty(y).shape.clone();
@@ -51,7 +52,7 @@ impl Middle {
         Ok(Self { graph, loss, gradients, inputs })
     }
 
-    /// The oracle's loss when one element of an input is moved.
+    /// The oracle's loss after one element of an input is changed by `by`.
     fn loss_at(&self, buffer: &str, element: usize, by: f64) -> f64 {
         let mut inputs = self.inputs.clone();
         for (name, value) in &mut inputs.buffers {
@@ -69,27 +70,27 @@ impl Middle {
     }
 }
 
-/// The graph that a case's gradients are checked in, and its inputs, for tests that look at its plan.
+/// The graph in which a case's gradients are checked, and its inputs: for tests that examine its plan.
 ///
 /// # Errors
 /// When the graph cannot be built.
 pub fn gradient_graph(case: &Case) -> Result<(Graph, Inputs)> {
-    Middle::of(case).map(|middle| (middle.graph, middle.inputs))
+    GradientCase::of(case).map(|built| (built.graph, built.inputs))
 }
 
-/// Compares a case's built gradients, in double precision, with central differences at some elements of each input.
+/// Compares a case's gradients with central differences, in double precision, at some elements of each input.
 ///
 /// # Errors
 /// When the graph cannot be built.
 pub fn central_difference(op: &'static str, case: &Case) -> Result<CheckResult> {
     const STEP: f64 = 1e-4;
-    let middle = Middle::of(case)?;
+    let built = GradientCase::of(case)?;
     let mut outcome: Option<CheckResult> = None;
-    for (&index, gradient) in case.differentiable.iter().zip(middle.reference()) {
+    for (&index, gradient) in case.differentiable.iter().zip(built.reference()) {
         let buffer = format!("input{index}");
         let stride = gradient.len().div_ceil(PROBES).max(1);
         for element in (0..gradient.len()).step_by(stride) {
-            let rise = middle.loss_at(&buffer, element, STEP) - middle.loss_at(&buffer, element, -STEP);
+            let rise = built.loss_at(&buffer, element, STEP) - built.loss_at(&buffer, element, -STEP);
             let reference = rise / (2.0 * STEP);
             let excess = DIFFERENCE.excess(gradient[element], reference);
             let worst = Worst { index: element, value: gradient[element], reference, excess };
@@ -101,15 +102,15 @@ pub fn central_difference(op: &'static str, case: &Case) -> Result<CheckResult> 
     outcome.ok_or_else(|| crate::Error::Usage(format!("the case '{}' has no gradient", case.label)))
 }
 
-/// Compares a case's gradients on an engine with the oracle's.
+/// Compares a case's gradients on an engine with those of the oracle.
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
 pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) -> Result<CheckResult> {
-    let middle = Middle::of(case)?;
-    let program = run(engine, &middle.graph, &middle.inputs)?;
+    let built = GradientCase::of(case)?;
+    let program = run(engine, &built.graph, &built.inputs)?;
     let mut outcome: Option<CheckResult> = None;
-    for (&index, reference) in case.differentiable.iter().zip(middle.reference()) {
+    for (&index, reference) in case.differentiable.iter().zip(built.reference()) {
         let values = engine.read_output_value(program, &format!("gradient by input{index}")).await?;
         let tolerance = GRADIENT.for_sums_of(case.summands.of_gradient(index));
         let worst = compare(&values.numbers(), &reference, tolerance);
@@ -124,7 +125,7 @@ fn found(op: &'static str, case: &Case, index: usize, worst: Worst) -> CheckResu
     CheckResult {
         op,
         case: case.label.clone(),
-        kind: Kind::Gradient,
+        kind: CheckKind::Gradient,
         worst,
         tensor: format!("gradient by input{index}"),
         shape: case.inputs[index].ty.to_string(),

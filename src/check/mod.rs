@@ -1,11 +1,11 @@
-//! Proves on the machine at hand that every op's kernels and gradients are right: the op table's cases on an engine,
-//! against the definitions in double precision.
+//! Checks on the user's machine that the kernels and gradients of every op are correct. It runs the cases of the op
+//! table on an engine and compares them with the definitions in double precision.
 //!
 //! ```
 //! use gpunn::{Engine, check, ops};
 //!
 //! let cases = ops::relu::cases();
-//! let results = gpunn::blocking::block_on(check::check_op(&mut Engine::cpu(), "relu", &cases[..2]))?;
+//! let results = gpunn::blocking::block_on(check::check_op(&mut Engine::cpu(), "relu", ops::tolerance::EXACT, &cases[..2]))?;
 //! assert!(results.iter().all(check::CheckResult::passed));
 //! # Ok::<(), gpunn::Error>(())
 //! ```
@@ -21,20 +21,20 @@ pub use parity::{Inputs, check_value};
 pub use verify::{NodeCheck, verify};
 
 use crate::ops::case::Case;
-use crate::ops::table::Entry;
+use crate::ops::table::OpEntry;
 use crate::ops::tolerance::Tolerance;
 use crate::{Engine, Result};
 
-/// What a check looked at.
+/// What a check compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The op's value, and the states it updates.
+pub enum CheckKind {
+    /// The op's value and the states that it updates.
     Value,
-    /// The gradients by its inputs.
+    /// The gradients with respect to its inputs.
     Gradient,
 }
 
-/// One case of one op, checked.
+/// The result of checking one case of one op.
 #[derive(Clone, Debug)]
 pub struct CheckResult {
     /// The op.
@@ -42,28 +42,29 @@ pub struct CheckResult {
     /// The case.
     pub case: String,
     /// Value or gradient.
-    pub kind: Kind,
-    /// The worst element, and of which tensor.
+    pub kind: CheckKind,
+    /// The element with the largest error.
     pub worst: Worst,
-    /// What the worst element is part of: `y`, `state0`, `gradient by input1`.
+    /// The tensor that contains the worst element: `y`, `state0`, `gradient by input1`.
     pub tensor: String,
     /// The shape of that tensor.
     pub shape: String,
 }
 
 impl CheckResult {
-    /// Whether it is within the tolerance.
+    /// Whether all elements are within the tolerance.
     pub fn passed(&self) -> bool {
         self.worst.excess <= 1.0
     }
-    /// One line: the case, and the worst element with its place and both values.
+    /// One line with the case, and the index, value and reference of the worst element.
     pub fn sentence(&self) -> String {
         let Worst { index, value, reference, excess } = self.worst;
         format!(
-            "{} [{}] {}: element {index} of {} ({}) is {value:e}, must be {reference:e}; {excess:.2} times what is allowed",
+            "{} [{}] {}: element {index} of {} ({}) is {value:e}, expected {reference:e}; \
+             {excess:.2} times the allowed error",
             self.op,
             self.case,
-            if self.kind == Kind::Value { "value" } else { "gradient" },
+            if self.kind == CheckKind::Value { "value" } else { "gradient" },
             self.tensor,
             self.shape,
         )
@@ -82,7 +83,7 @@ pub async fn check_op(
     tolerance: Tolerance,
     cases: &[Case],
 ) -> Result<Vec<CheckResult>> {
-    let entry = Entry { name: op, summary: "", tolerance, cases: Vec::new, variants: Vec::new };
+    let entry = OpEntry { name: op, summary: "", tolerance, cases: Vec::new, variants: Vec::new };
     let mut results = Vec::new();
     for case in cases {
         results.push(check_value(engine, &entry, case).await?);
@@ -98,7 +99,7 @@ pub async fn check_op(
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
-pub async fn check_case(engine: &mut Engine, entry: &Entry, case: &Case) -> Result<Vec<CheckResult>> {
+pub async fn check_case(engine: &mut Engine, entry: &OpEntry, case: &Case) -> Result<Vec<CheckResult>> {
     let mut outcomes = vec![check_value(engine, entry, case).await?];
     if !case.differentiable.is_empty() {
         outcomes.push(check_gradient(engine, entry.name, case).await?);

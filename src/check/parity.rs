@@ -1,25 +1,25 @@
-//! A case's value on an engine against the oracle's.
+//! Compares a case's value on an engine with that of the oracle.
 
 use super::compare::{Worst, compare};
-use super::{CheckResult, Kind};
+use super::{CheckKind, CheckResult};
 use crate::cpu::{Oracle, Value};
 use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
 use crate::ops::Step;
 use crate::ops::case::Case;
-use crate::ops::table::Entry;
+use crate::ops::table::OpEntry;
 use crate::{Engine, Program, Result};
 
-/// The values of a case's inputs and states, in its buffers' names.
+/// The values of a case's inputs and states.
 #[derive(Clone, Debug)]
 pub struct Inputs {
-    /// Name of the buffer, and its values.
+    /// Buffer names and their values.
     pub buffers: Vec<(String, Value)>,
-    /// The step's numbers.
+    /// The values of the step.
     pub step: Step,
 }
 
 impl Inputs {
-    /// The values for a case, the same each time.
+    /// The values for a case. They are the same each time.
     pub fn of(case: &Case) -> Self {
         let mut buffers = Vec::new();
         for (kind, samples) in [("input", &case.inputs), ("state", &case.states)] {
@@ -36,7 +36,7 @@ impl Inputs {
         Self { buffers, step }
     }
 
-    /// Writes them into an engine.
+    /// Writes the values into an engine.
     ///
     /// # Errors
     /// When the device fails.
@@ -47,7 +47,7 @@ impl Inputs {
         Ok(())
     }
 
-    /// An oracle that holds them.
+    /// An oracle with these values.
     pub fn oracle(&self) -> Oracle {
         let mut oracle = Oracle::default();
         for (name, value) in &self.buffers {
@@ -57,7 +57,8 @@ impl Inputs {
     }
 }
 
-/// Rows of the batch: what a case's masks count. The order's length for a gather, else the first axis of the first input.
+/// The number of rows of the batch. For a gather, it is the length of the order. Otherwise it is the first axis of
+/// the first input.
 fn rows_of(case: &Case) -> usize {
     let rows = |index: usize| case.inputs.get(index).and_then(|input| input.ty.dims().first()).copied().unwrap_or(1);
     match case.inputs.get(1) {
@@ -85,7 +86,7 @@ pub(super) fn run(engine: &mut Engine, graph: &Graph, inputs: &Inputs) -> Result
 ///
 /// # Errors
 /// When the graph cannot be built or the device fails.
-pub async fn check_value(engine: &mut Engine, entry: &Entry, case: &Case) -> Result<CheckResult> {
+pub async fn check_value(engine: &mut Engine, entry: &OpEntry, case: &Case) -> Result<CheckResult> {
     let (graph, _, y) = case.graph()?;
     let inputs = Inputs::of(case);
     let mut oracle = inputs.oracle();
@@ -97,7 +98,7 @@ pub async fn check_value(engine: &mut Engine, entry: &Entry, case: &Case) -> Res
     let mut outcome = CheckResult {
         op: entry.name,
         case: case.label.clone(),
-        kind: Kind::Value,
+        kind: CheckKind::Value,
         worst: nothing,
         tensor: "y".into(),
         shape: ty.to_string(),

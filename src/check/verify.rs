@@ -1,5 +1,5 @@
-//! The debug mode: a step node by node, each compared with the oracle's value for the device's own inputs, so that an error
-//! is found where it arises.
+//! The debug mode. It runs a step node by node and compares each value with the oracle's value for the device's own
+//! inputs. So an error is reported at the node that causes it.
 
 use super::compare::{Worst, compare};
 use crate::Result;
@@ -8,7 +8,7 @@ use crate::gpu::Executor;
 use crate::graph::NodeId;
 use crate::ops::tolerance::tolerance;
 
-/// What the debug mode found at a node.
+/// The result of the debug mode for one node.
 #[derive(Clone, Debug)]
 pub struct NodeCheck {
     /// The node.
@@ -17,11 +17,11 @@ pub struct NodeCheck {
     pub name: String,
     /// Its op.
     pub op: &'static str,
-    /// Its worst element, of its value or of a state.
+    /// The element with the largest error, of its value or of a state.
     pub worst: Worst,
 }
 
-/// Runs one scheduled step node by node and compares each with the CPU in double precision.
+/// Runs one scheduled step node by node. It compares each value with the CPU in double precision.
 ///
 /// # Errors
 /// When the device is lost.
@@ -52,7 +52,7 @@ async fn verify_node(executor: &mut Executor, program: usize, number: usize, ste
     let found = value(executor, program, id).await?;
     let mut worst = compare(&found.numbers(), &reference.numbers(), tolerance(op));
     if placed.iter().any(|&placed| placed) || op == "pack" {
-        // What lies between a pack's inputs is undefined; the inputs are compared where they are computed.
+        // The gaps between a pack's inputs are undefined. The inputs are compared at the nodes that compute them.
         worst = Worst { index: 0, value: 0.0, reference: 0.0, excess: 0.0 };
     }
     for (&state, reference) in node.states().iter().zip(states) {
@@ -64,7 +64,7 @@ async fn verify_node(executor: &mut Executor, program: usize, number: usize, ste
     Ok(NodeCheck { node: id, name: node.name.clone(), op, worst })
 }
 
-/// A node's value as it stands on the device.
+/// The current value of a node on the device.
 async fn value(executor: &mut Executor, program: usize, id: NodeId) -> Result<Value> {
     let bytes = executor.read_node(program, id).await?;
     let ty = executor.plan(program).graph.ty(id);

@@ -1,7 +1,7 @@
 //! The augmentation flags: a recipe's section `[augment]`, except `levels`.
 
 use gpunn::data::Size;
-use gpunn::ops::augment::{Augment, Fill, Flip, Padding, ResizedCrop};
+use gpunn::ops::augment::{Augment, CutoutFill, Flip, Padding, ResizedCrop};
 use gpunn::{Error, Result};
 
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct AugmentArgs {
     cutout: Option<usize>,
     /// Fill for the erased square: zero (black) or mean
     #[arg(long, value_name = "WHAT")]
-    cutout_fill: Option<Fill>,
+    cutout_fill: Option<CutoutFill>,
     /// Rotate images by up to this many degrees in either direction
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     rotate: Option<f64>,

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gpunn::check::{CheckResult, central_difference, check_case};
-use gpunn::ops::table::{Entry, TABLE};
+use gpunn::ops::table::{OpEntry, TABLE};
 use gpunn::{Engine, Error, Result, gpu};
 use serde::Serialize;
 
@@ -107,7 +107,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(code)
 }
 
-fn entries(op: Option<&str>) -> Result<Vec<&'static Entry>> {
+fn entries(op: Option<&str>) -> Result<Vec<&'static OpEntry>> {
     let Some(op) = op else { return Ok(TABLE.iter().collect()) };
     match TABLE.iter().find(|entry| entry.name == op) {
         Some(entry) => Ok(vec![entry]),
@@ -119,7 +119,7 @@ fn entries(op: Option<&str>) -> Result<Vec<&'static Entry>> {
 }
 
 /// Compares the gradients with central differences, in double precision on the CPU.
-fn differences(entry: &Entry) -> Result<Vec<CheckResult>, Error> {
+fn differences(entry: &OpEntry) -> Result<Vec<CheckResult>, Error> {
     let mut checks = Vec::new();
     for case in (entry.cases)() {
         let small = case.inputs.iter().all(|input| input.ty.elements() <= MAX_DIFFERENCE_ELEMENTS);
@@ -132,7 +132,7 @@ fn differences(entry: &Entry) -> Result<Vec<CheckResult>, Error> {
     Ok(checks)
 }
 
-fn print(entry: &Entry, checks: &[CheckResult], to_error: bool) {
+fn print(entry: &OpEntry, checks: &[CheckResult], to_error: bool) {
     let worst = checks.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
     let Some(worst) = worst else { return };
     let line = format!(
@@ -162,8 +162,8 @@ impl CheckOutput {
         self.cases.push(CheckOutputCase {
             op: check.op,
             kind: match check.kind {
-                gpunn::check::Kind::Value => "value",
-                gpunn::check::Kind::Gradient => "gradient",
+                gpunn::check::CheckKind::Value => "value",
+                gpunn::check::CheckKind::Gradient => "gradient",
             },
             passed,
             error_share: excess.is_finite().then_some(excess),

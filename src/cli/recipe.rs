@@ -31,6 +31,11 @@ pub(super) struct GridPoint {
     pub seed: Option<u64>,
 }
 
+/// The help text of `--activation`, with the names that [`Activation`] knows.
+fn activation_help() -> String {
+    format!("The activation after each hidden layer: {}", Activation::NAMES.map(|(name, _)| name).join(", "))
+}
+
 /// The flags that define a recipe, except those of a [`GridPoint`].
 #[derive(Debug, clap::Args)]
 pub(super) struct RecipeArgs {
@@ -47,8 +52,7 @@ pub(super) struct RecipeArgs {
     /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The activation after each hidden layer: sigmoid, tanh, relu, relu6, leaky-relu, silu, gelu
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = activation_help())]
     activation: Option<String>,
     /// Initialization of the weights: pytorch, xavier, he, dirac or zeros
     #[arg(long, value_name = "NAME")]

@@ -1,15 +1,15 @@
-//! Runs plans on the CPU in f32. The plan never lets a node read a buffer that it writes, so each node borrows what it
-//! writes alone and everything else shared: the borrow checker sees the plan's own rule.
+//! Runs plans on the CPU in f32. In a plan, no node reads a buffer that it writes. So each node borrows its outputs
+//! mutably and its inputs shared, and the borrow checker verifies that rule.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::graph::{BufferKind, DType, Place, Plan, Source, Target, Work};
-use crate::ops::{Call, Data, Out, Step};
+use crate::graph::{BufferKind, DType, NodeSource, Place, Plan, PlannedNode, Target};
+use crate::ops::{Call, Step, TensorData, TensorOut};
 use crate::profile::Timed;
 use crate::{Error, Result};
 
-/// A buffer's values.
+/// The values of a buffer.
 #[derive(Clone, Debug)]
 enum Values {
     F32(Vec<f32>),
@@ -45,23 +45,23 @@ impl Values {
             Self::U8(values) => values,
         }
     }
-    fn data(&self, offset: usize, elements: usize) -> Data<'_, f32> {
+    fn data(&self, offset: usize, elements: usize) -> TensorData<'_, f32> {
         match self {
-            Self::F32(values) => Data::Real(&values[offset / 4..][..elements]),
-            Self::U32(values) => Data::U32(&values[offset / 4..][..elements]),
-            Self::U8(values) => Data::U8(&values[offset..][..elements]),
+            Self::F32(values) => TensorData::Real(&values[offset / 4..][..elements]),
+            Self::U32(values) => TensorData::U32(&values[offset / 4..][..elements]),
+            Self::U8(values) => TensorData::U8(&values[offset..][..elements]),
         }
     }
-    fn out(&mut self, offset: usize, elements: usize) -> Out<'_, f32> {
+    fn out(&mut self, offset: usize, elements: usize) -> TensorOut<'_, f32> {
         match self {
-            Self::F32(values) => Out::Real(&mut values[offset / 4..][..elements]),
-            Self::U32(values) => Out::U32(&mut values[offset / 4..][..elements]),
-            Self::U8(_) => Out::Real(&mut []),
+            Self::F32(values) => TensorOut::Real(&mut values[offset / 4..][..elements]),
+            Self::U32(values) => TensorOut::U32(&mut values[offset / 4..][..elements]),
+            Self::U8(_) => TensorOut::Real(&mut []),
         }
     }
 }
 
-/// A loaded plan with its own buffers; those of persistent buffers are empty while it does not run.
+/// A loaded plan with its own buffers. The entries of persistent buffers are empty while the plan does not run.
 #[derive(Debug)]
 struct Loaded {
     plan: Plan,
@@ -77,20 +77,20 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Without any plan or buffer.
+    /// An executor without plans or buffers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What plans must be made for.
+    /// The target for which plans must be made.
     pub fn target(&self) -> Target {
         Target::cpu()
     }
 
-    /// Takes a plan and makes its buffers, zeroed; persistent ones that are there already stay.
+    /// Loads a plan and makes its buffers, zeroed. Persistent buffers that exist already keep their content.
     ///
     /// # Errors
-    /// When a persistent buffer is there with another length.
+    /// When a persistent buffer exists with another length.
     pub fn load(&mut self, plan: Plan) -> Result<usize> {
         let mut buffers = Vec::new();
         for buffer in &plan.buffers {
@@ -111,7 +111,7 @@ impl Executor {
             buffers.push(Values::default());
         }
         for id in plan.graph.ids() {
-            if let (Source::Constant(values), Some(place)) = (&plan.graph.node(id).source, plan.place(id)) {
+            if let (NodeSource::Constant(values), Some(place)) = (&plan.graph.node(id).source, plan.place(id)) {
                 let bytes = &mut buffers[place.buffer].bytes_mut()[place.offset..][..place.bytes];
                 bytes.copy_from_slice(bytemuck::cast_slice(values));
             }
@@ -125,7 +125,7 @@ impl Executor {
         &self.loaded[program].plan
     }
 
-    /// Sets the steps that [`Executor::run`] takes ranges of.
+    /// Sets the schedule: the steps from which [`Executor::run`] takes ranges.
     pub fn schedule(&mut self, program: usize, steps: &[Step]) {
         self.loaded[program].steps = steps.to_vec();
     }
@@ -135,7 +135,7 @@ impl Executor {
         &self.loaded[program].steps
     }
 
-    /// Writes into a persistent buffer, from a byte on.
+    /// Writes into a persistent buffer, starting at a byte offset.
     ///
     /// # Errors
     /// When there is no such buffer or it is too short.
@@ -156,7 +156,7 @@ impl Executor {
         self.persistent.get(name).map(|buffer| buffer.bytes().to_vec()).ok_or_else(|| Error::unknown_buffer(name))
     }
 
-    /// The bytes of a place of a loaded plan.
+    /// The bytes of a tensor of a loaded plan.
     pub fn read_place(&self, program: usize, place: Place) -> Vec<u8> {
         let Loaded { plan, buffers, .. } = &self.loaded[program];
         let buffer = &plan.buffers[place.buffer];
@@ -172,7 +172,7 @@ impl Executor {
         self.each_node(program, range, |_, _, _, run| run());
     }
 
-    /// Runs steps of the schedule and times each node by a clock that counts nanoseconds.
+    /// Runs steps of the schedule and measures the time of each node. `clock` returns nanoseconds.
     pub fn profile(&mut self, program: usize, range: Range<usize>, clock: impl Fn() -> f64 + Sync) -> Vec<Timed> {
         let mut timed = Vec::new();
         self.each_node(program, range, |step, plan, work, run| {
@@ -196,12 +196,13 @@ impl Executor {
         timed
     }
 
-    /// Goes through the nodes of steps; `around` gets the step's number, the node and what runs it.
+    /// Calls `around` for each node of each step, with the step's number, the plan, the node and a function that runs
+    /// it.
     fn each_node(
         &mut self,
         program: usize,
         range: Range<usize>,
-        mut around: impl FnMut(usize, &Plan, &Work, &mut dyn FnMut()) + Send,
+        mut around: impl FnMut(usize, &Plan, &PlannedNode, &mut dyn FnMut()) + Send,
     ) {
         let Loaded { plan, buffers, steps } = &mut self.loaded[program];
         for (buffer, values) in plan.buffers.iter().zip(buffers.iter_mut()) {
@@ -224,8 +225,8 @@ impl Executor {
     }
 }
 
-/// Takes out what the node writes, borrows what it reads, runs it, and puts back.
-fn run_node(plan: &Plan, work: &Work, buffers: &mut [Values], step: &Step) {
+/// Takes the output and state buffers out of the list, borrows the inputs, runs the node, and puts the buffers back.
+fn run_node(plan: &Plan, work: &PlannedNode, buffers: &mut [Values], step: &Step) {
     let node = plan.graph.node(work.node);
     let op = node.op().expect("only computed nodes are in the work");
     let place = plan.place(work.node);
@@ -235,16 +236,16 @@ fn run_node(plan: &Plan, work: &Work, buffers: &mut [Values], step: &Step) {
         states.push((place, std::mem::take(&mut buffers[place.buffer])));
     }
     let input = |(index, ty): (usize, &crate::graph::TensorType)| {
-        let stands_in_output = work.placed.get(index).copied().unwrap_or(false);
+        let computed_in_output = work.placed.get(index).copied().unwrap_or(false);
         match plan.place(node.inputs()[index]) {
-            Some(place) if !stands_in_output => buffers[place.buffer].data(place.offset, ty.elements()),
-            _ => Data::Real(&[]),
+            Some(place) if !computed_in_output => buffers[place.buffer].data(place.offset, ty.elements()),
+            _ => TensorData::Real(&[]),
         }
     };
     let inputs: Vec<_> = work.types.inputs.iter().enumerate().map(input).collect();
     let mut state_slices: Vec<&mut [f32]> = Vec::new();
     for ((place, values), ty) in states.iter_mut().zip(&work.types.states) {
-        if let Out::Real(slice) = values.out(place.offset, ty.elements()) {
+        if let TensorOut::Real(slice) = values.out(place.offset, ty.elements()) {
             state_slices.push(slice);
         }
     }

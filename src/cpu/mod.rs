@@ -1,4 +1,5 @@
-//! Runs plans on the CPU: in f32, threaded, as an executor; in f64, node by node, as the oracle of every test.
+//! Runs plans on the CPU: in f32 on several threads as an executor, and in f64 node by node as the oracle of every
+//! test.
 //!
 //! ```
 //! use gpunn::cpu::{Oracle, Value};

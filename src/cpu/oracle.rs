@@ -1,9 +1,9 @@
-//! The oracle: any plan's graph replayed in double precision, node by node, from each op's definition.
+//! The oracle: runs any graph in double precision, node by node, by the definition of each op.
 
 use std::collections::BTreeMap;
 
-use crate::graph::{BufferType, DType, Graph, NodeId, Source};
-use crate::ops::{Call, Data, Out, Step};
+use crate::graph::{BufferType, DType, Graph, NodeId, NodeSource};
+use crate::ops::{Call, Step, TensorData, TensorOut};
 use crate::{Error, Result};
 
 /// A tensor in the oracle.
@@ -26,7 +26,7 @@ impl Value {
             DType::U8 => Self::U8(vec![0; len]),
         }
     }
-    /// From numbers; integers must be whole.
+    /// From numbers. Integers must be whole numbers.
     pub fn from_f64(dtype: DType, values: &[f64]) -> Self {
         match dtype {
             DType::F32 => Self::Real(values.to_vec()),
@@ -34,7 +34,7 @@ impl Value {
             DType::U8 => Self::U8(values.iter().map(|&value| value as u8).collect()),
         }
     }
-    /// From memory as an executor holds it.
+    /// From bytes in the memory layout of an executor.
     pub fn from_bytes(dtype: DType, bytes: &[u8], len: usize) -> Self {
         let words =
             || bytes.chunks_exact(4).take(len).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
@@ -44,7 +44,7 @@ impl Value {
             DType::U8 => Self::U8(bytes[..len].to_vec()),
         }
     }
-    /// As an executor holds it: little-endian, padded with zeros to whole words.
+    /// To bytes in the memory layout of an executor: little-endian, padded with zeros to whole words.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Real(values) => values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect(),
@@ -56,7 +56,7 @@ impl Value {
             }
         }
     }
-    /// As numbers.
+    /// The values as `f64`.
     pub fn numbers(&self) -> Vec<f64> {
         match self {
             Self::Real(values) => values.clone(),
@@ -64,11 +64,11 @@ impl Value {
             Self::U8(values) => values.iter().map(|&value| f64::from(value)).collect(),
         }
     }
-    fn data(&self, offset: usize, len: usize) -> Data<'_, f64> {
+    fn data(&self, offset: usize, len: usize) -> TensorData<'_, f64> {
         match self {
-            Self::Real(values) => Data::Real(&values[offset..offset + len]),
-            Self::U32(values) => Data::U32(&values[offset..offset + len]),
-            Self::U8(values) => Data::U8(&values[offset..offset + len]),
+            Self::Real(values) => TensorData::Real(&values[offset..offset + len]),
+            Self::U32(values) => TensorData::U32(&values[offset..offset + len]),
+            Self::U8(values) => TensorData::U8(&values[offset..offset + len]),
         }
     }
 }
@@ -82,15 +82,15 @@ pub fn evaluate(graph: &Graph, id: NodeId, inputs: &[Value], states: &mut [Vec<f
     let data: Vec<_> = inputs.iter().zip(&types.inputs).map(|(value, ty)| value.data(0, ty.elements())).collect();
     let mut states: Vec<&mut [f64]> = states.iter_mut().map(Vec::as_mut_slice).collect();
     let output = match &mut result {
-        Value::Real(values) => Out::Real(values),
-        Value::U32(values) => Out::U32(values),
-        Value::U8(_) => Out::Real(&mut []),
+        Value::Real(values) => TensorOut::Real(values),
+        Value::U32(values) => TensorOut::U32(values),
+        Value::U8(_) => TensorOut::Real(&mut []),
     };
     op.reference(&mut Call { types: &types, inputs: &data, states: &mut states, output, step });
     result
 }
 
-/// Persistent buffers in double precision, and runs on them.
+/// Persistent buffers in double precision.
 #[derive(Clone, Debug, Default)]
 pub struct Oracle {
     buffers: BTreeMap<String, Value>,
@@ -104,12 +104,12 @@ impl Oracle {
     /// A persistent buffer.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When there is no buffer with that name.
     pub fn get(&self, name: &str) -> Result<&Value> {
         self.buffers.get(name).ok_or_else(|| Error::Usage(format!("there is no buffer '{name}'")))
     }
 
-    /// Runs the nodes in this order (a plan's, or the graph's own) and returns each node's value.
+    /// Runs the nodes in this order, which is a plan's or the graph's own. Returns each node's value.
     pub fn run(&mut self, graph: &Graph, order: impl IntoIterator<Item = NodeId>, step: &Step) -> Vec<Option<Value>> {
         for (name, &BufferType { dtype, len }) in graph.buffers() {
             self.buffers.entry(name.clone()).or_insert_with(|| Value::zeros(dtype, len));
@@ -117,7 +117,7 @@ impl Oracle {
         let mut values: Vec<Option<Value>> = vec![None; graph.nodes().len()];
         for id in order {
             let node = graph.node(id);
-            if !matches!(node.source, Source::Op { .. }) {
+            if !matches!(node.source, NodeSource::Op { .. }) {
                 continue;
             }
             let inputs: Vec<Value> = node.inputs().iter().map(|&input| self.value(graph, &values, input)).collect();
@@ -129,7 +129,7 @@ impl Oracle {
             }
         }
         for id in graph.ids() {
-            if !matches!(graph.node(id).source, Source::Op { .. }) {
+            if !matches!(graph.node(id).source, NodeSource::Op { .. }) {
                 values[id.index()] = Some(self.value(graph, &values, id));
             }
         }
@@ -139,9 +139,9 @@ impl Oracle {
     fn value(&self, graph: &Graph, values: &[Option<Value>], id: NodeId) -> Value {
         let node = graph.node(id);
         match &node.source {
-            Source::Op { .. } => values[id.index()].clone().expect("inputs come before what reads them"),
-            Source::Constant(constants) => Value::Real(constants.iter().map(|&value| value.into()).collect()),
-            Source::Leaf { buffer, offset } => {
+            NodeSource::Op { .. } => values[id.index()].clone().expect("inputs come before what reads them"),
+            NodeSource::Constant(constants) => Value::Real(constants.iter().map(|&value| value.into()).collect()),
+            NodeSource::Leaf { buffer, offset } => {
                 let range = *offset..offset + node.ty.elements();
                 match &self.buffers[buffer] {
                     Value::Real(all) => Value::Real(all[range].to_vec()),
@@ -153,7 +153,7 @@ impl Oracle {
     }
 
     fn store(&mut self, graph: &Graph, id: NodeId, new: &[f64]) {
-        if let Source::Leaf { buffer, offset } = &graph.node(id).source
+        if let NodeSource::Leaf { buffer, offset } = &graph.node(id).source
             && let Some(Value::Real(all)) = self.buffers.get_mut(buffer)
         {
             all[*offset..offset + new.len()].copy_from_slice(new);

@@ -239,9 +239,10 @@ mod tests {
         }
     }
 
-    /// FNV-1a, 64 bits.
-    fn hash(bytes: &[u8]) -> u64 {
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
+    fn hash(bytes: &[u8]) -> String {
+        let mut hash = crate::hash::Fnv1a::new();
+        hash.add(bytes);
+        hash.hex()
     }
 
     #[test]
@@ -254,7 +255,7 @@ mod tests {
         }
         assert_eq!(set.classes.len(), 36);
         assert!(set.classes.iter().zip(&SKELETONS).all(|(name, skeleton)| *name == skeleton.name.to_string()));
-        assert_eq!(format!("{:016x}", hash(bytes(test))), "b7761ac1cbb86937");
+        assert_eq!(hash(bytes(test)), "b7761ac1cbb86937");
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Futures of what a GPU does: ready when wgpu calls back.
+//! Futures for GPU work. They complete when wgpu calls back.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// The longest that work may take before it counts as hung.
+/// The longest time that work may take. After that it counts as hung.
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+pub(super) const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
 
 #[derive(Debug)]
 struct State<T> {
@@ -15,14 +15,14 @@ struct State<T> {
     waker: Option<Waker>,
 }
 
-/// Something that the device will have done. The error says why it will not.
+/// A future for work of the device. Its error says why the work failed.
 #[derive(Debug)]
 pub(super) struct Completion<T> {
     device: wgpu::Device,
     state: Arc<Mutex<State<T>>>,
 }
 
-/// What makes a [`Completion`] ready.
+/// Completes a [`Completion`].
 #[derive(Debug)]
 pub(super) struct Complete<T>(Arc<Mutex<State<T>>>);
 
@@ -32,7 +32,7 @@ impl<T> Complete<T> {
     }
 }
 
-/// Keeps the first result and wakes who waits.
+/// Keeps the first result and wakes the waiting task.
 fn finish<T>(state: &Mutex<State<T>>, result: Result<T, String>) {
     let Ok(mut state) = state.lock() else { return };
     state.result.get_or_insert(result);
@@ -43,13 +43,13 @@ fn finish<T>(state: &Mutex<State<T>>, result: Result<T, String>) {
 }
 
 impl<T> Completion<T> {
-    /// With what makes it ready.
+    /// A future and the handle that completes it.
     pub fn new(device: &wgpu::Device) -> (Self, Complete<T>) {
         let state = Arc::new(Mutex::new(State { result: None, waker: None }));
         (Self { device: device.clone(), state: state.clone() }, Complete(state))
     }
 
-    /// Whether it is ready, as far as wgpu has been asked.
+    /// Whether it has completed, according to the last poll.
     pub fn is_done(&self) -> bool {
         self.state.lock().is_ok_and(|state| state.result.is_some())
     }
@@ -66,7 +66,7 @@ impl<T: Send + 'static> Future for Completion<T> {
         if let Ok(mut state) = self.state.lock() {
             state.waker = Some(context.waker().clone());
         }
-        // wgpu calls back only from within a poll; in a browser it does so by itself.
+        // On a desktop, wgpu calls back only inside a poll. In a browser, the event loop does it.
         let _ = self.device.poll(wgpu::PollType::Poll);
         if let Some(result) = self.take() {
             return Poll::Ready(result);
@@ -81,13 +81,13 @@ impl<T: Send + 'static> Future for Completion<T> {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Send + 'static> Completion<T> {
-    /// Lets the thread wait for the device's work, where it is one that waits.
+    /// Lets the thread wait in the driver, if it is a thread that may wait.
     fn wait_in_driver(&self) -> bool {
         let (device, state) = (self.device.clone(), self.state.clone());
         crate::blocking::leave(move || {
-            let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
+            let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(TIMEOUT) };
             if let Err(error) = device.poll(poll) {
-                let seconds = PATIENCE.as_secs();
+                let seconds = TIMEOUT.as_secs();
                 finish(
                     &state,
                     Err(format!("did not finish its work within {seconds} s ({error}); a smaller batch may help")),

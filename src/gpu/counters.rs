@@ -1,16 +1,16 @@
-//! Counts of what a device was asked to do. wgpu's own counters tell what is alive; these tell what happened, so that a
-//! test can hold a step to one submit and nothing else.
+//! Counts the requests to a device. wgpu's own counters show which objects exist now. These counters show what
+//! happened, so a test can check that a step is one submit and nothing else.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What happened since the device was opened.
+/// The number of requests since the device was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Buffers made.
+    /// Buffers created.
     pub buffers: u64,
-    /// Pipelines made.
+    /// Pipelines created.
     pub pipelines: u64,
-    /// Bind groups made.
+    /// Bind groups created.
     pub bind_groups: u64,
     /// Submissions.
     pub submits: u64,

@@ -1,4 +1,4 @@
-//! Adapters and devices: what is there, which one is taken and why, and a device whose every request is counted.
+//! Adapters and devices: lists the adapters, opens a device, and counts every request to it.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -9,11 +9,11 @@ use crate::graph::Target;
 use crate::graph::kernel::{Capabilities, DeviceClass, ForcedVariant};
 use crate::{Error, Result};
 
-/// An adapter that could be opened.
+/// An adapter that can be opened.
 #[derive(Clone, Debug)]
 pub struct Adapter {
     inner: wgpu::Adapter,
-    /// Its number in [`adapters`], which `--device` takes.
+    /// Its index in [`adapters`], which `--device` takes.
     pub index: usize,
 }
 
@@ -22,25 +22,25 @@ impl Adapter {
     pub fn description(&self) -> String {
         describe(&self.inner.get_info())
     }
-    /// wgpu's whole account of it.
+    /// wgpu's description of it.
     pub fn info(&self) -> wgpu::AdapterInfo {
         self.inner.get_info()
     }
-    /// What it could do.
+    /// The features that it supports.
     pub fn features(&self) -> wgpu::Features {
         self.inner.features()
     }
-    /// How much of it.
+    /// The limits that it supports.
     pub fn limits(&self) -> wgpu::Limits {
         self.inner.limits()
     }
-    /// A file name for compiled kernels that fit it and its driver; none where the backend cannot keep any.
+    /// A file name for compiled kernels of this adapter and driver. `None` if the backend cannot save them.
     pub fn kernels_key(&self) -> Option<String> {
         let info = self.inner.get_info();
         let driver: String = info.driver_info.chars().filter(char::is_ascii_alphanumeric).collect();
         wgpu::util::pipeline_cache_key(&info).map(|key| format!("{key}_{driver}"))
     }
-    /// Its row of the kernel table.
+    /// Its class, by which kernels are chosen.
     pub fn class(&self) -> DeviceClass {
         class(self.inner.get_info().device_type)
     }
@@ -59,7 +59,7 @@ fn class(device_type: wgpu::DeviceType) -> DeviceClass {
     }
 }
 
-/// All adapters of the backends that this program was built with; hardware first.
+/// All adapters of the compiled-in backends. Hardware comes first.
 pub async fn adapters() -> Vec<Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.flags = wgpu::InstanceFlags::empty();
@@ -77,19 +77,19 @@ pub async fn adapters() -> Vec<Adapter> {
 /// How kernels are compiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceOptions {
-    /// Bounds checks and loop bounding in every kernel, and zeroed workgroup memory: for tests.
+    /// Bounds checks and loop limits in every kernel, and zeroed workgroup memory: for tests.
     pub checks: bool,
-    /// Timestamps around every dispatch, where the device has them.
+    /// Timestamps around every dispatch, if the device supports them.
     pub profile: bool,
-    /// Kernels are chosen as for this class of device: for tests and comparisons.
+    /// Chooses kernels for this class of device instead of the device's own: for tests and comparisons.
     pub class: Option<DeviceClass>,
-    /// No kernel that relies on a subgroup size is chosen: for tests and comparisons.
+    /// Chooses no kernel that depends on a subgroup size: for tests and comparisons.
     pub without_subgroups: bool,
-    /// Variants that ops take whatever their tables say, of [`crate::ops::table::force`]: for tests and comparisons.
+    /// Kernel variants that ops must use, from [`crate::ops::table::force`]: for tests and comparisons.
     pub forced: Vec<ForcedVariant>,
 }
 
-/// An opened device. Everything that is asked of it passes through here and is counted.
+/// An opened device. All requests go through it and are counted.
 #[derive(Debug)]
 pub struct Device {
     pub(super) device: wgpu::Device,
@@ -104,7 +104,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens an adapter with all of its limits.
+    /// Opens an adapter with all limits that it supports.
     ///
     /// # Errors
     /// When the driver refuses.
@@ -150,20 +150,20 @@ impl Device {
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
     }
-    /// What happened since it was opened.
+    /// The number of requests since it was opened.
     pub fn counts(&self) -> Counts {
         self.counters.counts()
     }
-    /// Bytes that wgpu's allocator holds for buffers, where the backend tells.
+    /// Bytes that wgpu's allocator holds for buffers, if the backend reports it.
     pub fn allocated_bytes(&self) -> Option<u64> {
         self.device.generate_allocator_report().map(|report| report.total_allocated_bytes)
     }
-    /// Whether dispatches can be timed.
+    /// Whether it can measure the time of dispatches.
     pub fn has_timestamps(&self) -> bool {
         self.features.contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// What kernels are chosen by.
+    /// The properties by which kernels are chosen.
     pub fn capabilities(&self) -> Capabilities {
         let info = self.adapter.inner.get_info();
         let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 0;
@@ -176,7 +176,7 @@ impl Device {
         }
     }
 
-    /// What plans must be made for.
+    /// The target for which plans must be made.
     pub fn target(&self) -> Target {
         Target {
             alignment: self.limits.min_storage_buffer_offset_alignment.max(64) as usize,
@@ -186,7 +186,7 @@ impl Device {
         }
     }
 
-    /// Bytes between two entries of a table of uniforms.
+    /// Bytes between two rows of a table of uniforms.
     pub(super) fn uniform_stride(&self) -> usize {
         self.limits.min_uniform_buffer_offset_alignment.max(256) as usize
     }
@@ -212,35 +212,35 @@ impl Device {
         }
     }
 
-    /// Gives the device work; ready when it and all before it is done.
+    /// Submits work. The future completes when this work and all earlier work is done.
     pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> Completion<()> {
         Counters::add(&self.counters.submits);
         self.queue.submit([encoder.finish()]);
-        self.given()
+        self.all_submitted()
     }
 
-    /// Ready when all work given so far is done.
-    pub(super) fn given(&self) -> Completion<()> {
+    /// A future that completes when all work submitted so far is done.
+    pub(super) fn all_submitted(&self) -> Completion<()> {
         let (completion, complete) = Completion::new(&self.device);
         self.queue.on_submitted_work_done(move || complete.with(Ok(())));
         completion
     }
 
-    /// Waits for work that was given.
-    pub(super) async fn done<T: Send + 'static>(&self, completion: Completion<T>) -> Result<T> {
+    /// Waits for submitted work.
+    pub(super) async fn wait_for<T: Send + 'static>(&self, completion: Completion<T>) -> Result<T> {
         Counters::add(&self.counters.waits);
         let result = completion.await;
         self.check()?;
         result.map_err(|reason| Error::Device(format!("{} {reason}", self.description())))
     }
 
-    /// Lets wgpu give back what finished work held, without waiting.
-    pub(super) fn tidy(&self) -> Result<()> {
+    /// Lets wgpu free the resources of finished work, without waiting.
+    pub(super) fn free_finished(&self) -> Result<()> {
         let _ = self.device.poll(wgpu::PollType::Poll);
         self.check()
     }
 
-    /// Whether the device still works and has refused nothing.
+    /// An error if the device was lost or refused something.
     pub(super) fn check(&self) -> Result<()> {
         if let Some(error) = self.errors.lock().ok().and_then(|list| list.first().cloned()) {
             return Err(Error::Device(format!("{} refused: {error}", self.description())));
@@ -255,7 +255,7 @@ impl Device {
         Ok(())
     }
 
-    /// Copies a range of a buffer back.
+    /// Reads a range of a buffer.
     pub(super) async fn read(&self, buffer: &wgpu::Buffer, offset: usize, bytes: usize) -> Result<Vec<u8>> {
         let whole = bytes.next_multiple_of(4);
         let usage = wgpu::BufferUsages::MAP_READ;
@@ -273,9 +273,9 @@ impl Device {
         Counters::add(&self.counters.maps);
         let (completion, complete) = Completion::new(&self.device);
         staging.map_async(wgpu::MapMode::Read, .., move |mapped| {
-            complete.with(mapped.map_err(|error| format!("cannot give back what it computed: {error}")));
+            complete.with(mapped.map_err(|error| format!("cannot return its results: {error}")));
         });
-        self.done(completion).await?;
+        self.wait_for(completion).await?;
         let view = staging.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
         Ok(view[..bytes].to_vec())
     }

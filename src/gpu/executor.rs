@@ -1,5 +1,5 @@
-//! Runs plans on a GPU. Pipelines, buffers and bind groups are made when a plan is loaded; a run is one encoder, one pass,
-//! one submit, and waits for nothing.
+//! Runs plans on a GPU. Loading a plan makes its pipelines, buffers and bind groups. A run is one encoder, one pass
+//! and one submit, and does not wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use super::counters::Counters;
 use super::device::Device;
 use super::pipelines::{KeptKernels, Pipeline, Pipelines};
 use crate::graph::kernel::{Dispatch, Slot};
-use crate::graph::{BufferKind, NodeId, Place, Plan, Source, Target, Work};
+use crate::graph::{BufferKind, NodeId, NodeSource, Place, Plan, PlannedNode, Target};
 use crate::ops::Step;
 use crate::{Error, Result};
 
-/// Submissions that may be under way before [`Executor::ready`] waits for the oldest.
-const IN_FLIGHT: usize = 32;
-/// Bytes written for submissions under way, which the driver holds until they are done, before it waits likewise.
-const STAGED: usize = 256 << 20;
-/// Submissions after which finished work is given back.
-const TIDY_EVERY: u64 = 8;
+/// The maximum number of pending submissions. [`Executor::ready`] then waits for the oldest.
+const MAX_PENDING: usize = 32;
+/// The maximum number of bytes written for pending submissions. The driver holds them until the submissions are done.
+const MAX_PENDING_BYTES: usize = 256 << 20;
+/// The number of submissions after which resources of finished work are freed.
+const FREE_INTERVAL: u64 = 8;
 
-/// A dispatch with all that it binds.
+/// A dispatch with its pipeline and bindings.
 #[derive(Debug)]
 pub(super) struct Ready {
     pub pipeline: Arc<Pipeline>,
     pub bind_group: wgpu::BindGroup,
     pub step: bool,
     pub groups: [u32; 3],
-    /// Index into the plan's work.
+    /// Index into [`Plan::work`].
     pub work: usize,
-    /// Index into that work's dispatches.
+    /// Index into that node's dispatches.
     pub dispatch: usize,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Loaded {
     steps: Option<StepTable>,
 }
 
-/// The steps' numbers on the device.
+/// The table of steps on the device.
 #[derive(Debug)]
 struct StepTable {
     buffer: wgpu::Buffer,
@@ -51,41 +51,42 @@ struct StepTable {
     steps: Vec<Step>,
 }
 
-/// Executes plans made for its device's [`Target`].
+/// Executes plans made for the [`Target`] of its device.
 #[derive(Debug)]
 pub struct Executor {
     pub(super) device: Device,
     pub(super) loaded: Vec<Loaded>,
     persistent: HashMap<String, (wgpu::Buffer, usize)>,
     pipelines: Pipelines,
-    /// Submissions, each with the bytes that were written for it.
+    /// Pending submissions, each with the number of bytes written for it.
     in_flight: VecDeque<(Completion<()>, usize)>,
-    /// Bytes written since the last.
+    /// Bytes written since the last submission.
     staged: usize,
     submitted: u64,
     margin: usize,
 }
 
 impl Executor {
-    /// Without any plan or buffer.
+    /// An executor without plans or buffers.
     pub fn new(device: Device) -> Self {
         Self::with_kernels(device, None)
     }
 
-    /// With the compiled kernels of earlier runs, where the backend can keep them.
+    /// An executor with compiled kernels from earlier runs, if the backend can save them.
     pub fn with_kernels(device: Device, kept: Option<KeptKernels>) -> Self {
         let pipelines = Pipelines::new(&device, kept);
         let (loaded, persistent, in_flight) = (Vec::new(), HashMap::new(), VecDeque::new());
         Self { device, loaded, persistent, pipelines, in_flight, staged: 0, submitted: 0, margin: 0 }
     }
 
-    /// Makes the bindings of plans loaded from now on reach so many bytes beyond their tensors, where the buffer is as
-    /// long: for tests. With exact ranges a robust driver drops what a kernel writes past its own and nobody sees it.
+    /// Extends the bindings of plans loaded from now on by this many bytes beyond their tensors, up to the end of the
+    /// buffer: for tests. With exact bindings, a robust driver drops writes beyond them, and a test cannot see the
+    /// error.
     pub fn bind_beyond(&mut self, bytes: usize) {
         self.margin = bytes;
     }
 
-    /// Forgets all plans and buffers; compiled kernels stay.
+    /// Removes all plans and buffers. Compiled kernels stay.
     pub fn forget(&mut self) {
         self.loaded.clear();
         self.persistent.clear();
@@ -96,7 +97,7 @@ impl Executor {
         &self.device
     }
 
-    /// What plans must be made for.
+    /// The target for which plans must be made.
     pub fn target(&self) -> Target {
         self.device.target()
     }
@@ -106,10 +107,10 @@ impl Executor {
         &self.loaded[program].plan
     }
 
-    /// Makes a plan's buffers, pipelines and bind groups.
+    /// Loads a plan: makes its buffers, pipelines and bind groups.
     ///
     /// # Errors
-    /// When the device refuses, or a persistent buffer is there with another length.
+    /// When the device refuses, or a persistent buffer exists with another length.
     pub fn load(&mut self, plan: Plan) -> Result<usize> {
         let dispatches = || plan.work.iter().flat_map(|work| &work.lowering.dispatches);
         self.pipelines.compile(&self.device, dispatches().map(|dispatch| &dispatch.kernel))?;
@@ -121,7 +122,7 @@ impl Executor {
             });
         }
         for id in plan.graph.ids() {
-            if let (Source::Constant(values), Some(place)) = (&plan.graph.node(id).source, plan.place(id)) {
+            if let (NodeSource::Constant(values), Some(place)) = (&plan.graph.node(id).source, plan.place(id)) {
                 self.device.write(&buffers[place.buffer], place.offset, bytemuck::cast_slice(values));
             }
         }
@@ -145,7 +146,7 @@ impl Executor {
         Ok(buffer)
     }
 
-    /// One uniform buffer holds the dims of all dispatches; each bind group has its own part of it.
+    /// One uniform buffer holds the dims of all dispatches. Each bind group uses its own range of it.
     fn bind(&self, plan: &Plan, buffers: &[wgpu::Buffer]) -> Result<Vec<Ready>> {
         let stride = self.device.uniform_stride();
         let count: usize = plan.work.iter().map(|work| work.lowering.dispatches.len()).sum();
@@ -172,7 +173,7 @@ impl Executor {
     fn bind_group(
         &self,
         plan: &Plan,
-        work: &Work,
+        work: &PlannedNode,
         dispatch: &Dispatch,
         buffers: &[wgpu::Buffer],
         pipeline: &Pipeline,
@@ -200,7 +201,7 @@ impl Executor {
         }))
     }
 
-    /// Uploads the steps that [`Executor::run`] takes ranges of.
+    /// Uploads the schedule: the steps from which [`Executor::run`] takes ranges.
     ///
     /// # Errors
     /// When the device is lost.
@@ -228,7 +229,7 @@ impl Executor {
         self.device.check()
     }
 
-    /// Writes into a persistent buffer, from a byte on.
+    /// Writes into a persistent buffer, starting at a byte offset.
     ///
     /// # Errors
     /// When there is no such buffer or it is too short.
@@ -244,7 +245,7 @@ impl Executor {
         self.device.check()
     }
 
-    /// The bytes of a persistent buffer, after all work given so far.
+    /// The bytes of a persistent buffer, after all submitted work is done.
     ///
     /// # Errors
     /// When there is no such buffer or the device is lost.
@@ -254,7 +255,7 @@ impl Executor {
         self.device.read(buffer, 0, *bytes).await
     }
 
-    /// The bytes of a place of a loaded plan, after all work given so far.
+    /// The bytes of a tensor of a loaded plan, after all submitted work is done.
     ///
     /// # Errors
     /// When the device is lost.
@@ -263,7 +264,7 @@ impl Executor {
         self.device.read(&self.loaded[program].buffers[place.buffer], place.offset, place.bytes).await
     }
 
-    /// The bytes of a node's value as they stand on the device now; none of an empty one.
+    /// The bytes of a node's current value on the device. Empty for a value without elements.
     ///
     /// # Errors
     /// When the device is lost.
@@ -274,8 +275,8 @@ impl Executor {
         }
     }
 
-    /// Submits steps of the schedule: one encoder, one pass, one submit. Nothing is waited for; who submits much waits for
-    /// [`Executor::ready`] first.
+    /// Runs steps of the schedule: one encoder, one pass, one submit. It does not wait. Before many submits, call
+    /// [`Executor::ready`] each time.
     ///
     /// # Errors
     /// When the device is lost.
@@ -283,22 +284,22 @@ impl Executor {
         let submission = self.submit(program, range, |_| true);
         self.in_flight.push_back((submission, std::mem::take(&mut self.staged)));
         self.submitted += 1;
-        if self.submitted.is_multiple_of(TIDY_EVERY) {
-            self.device.tidy()?;
+        if self.submitted.is_multiple_of(FREE_INTERVAL) {
+            self.device.free_finished()?;
         }
         Ok(())
     }
 
-    /// Runs one node of a scheduled step: for a comparison node by node.
+    /// Runs one node of a scheduled step, for comparisons node by node.
     ///
     /// # Errors
     /// When the device is lost.
     pub fn run_node(&mut self, program: usize, node: usize, step: usize) -> Result<()> {
         self.submit(program, step..step + 1, |ready| ready.work == node);
-        self.device.tidy()
+        self.device.free_finished()
     }
 
-    /// Submits those dispatches of steps that are `wanted`.
+    /// Submits the dispatches of steps that `wanted` selects.
     fn submit(&self, program: usize, steps: std::ops::Range<usize>, wanted: impl Fn(&Ready) -> bool) -> Completion<()> {
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -312,7 +313,7 @@ impl Executor {
         self.device.submit(encoder)
     }
 
-    /// Waits until another submission may be given: until few enough are under way, with few enough bytes written for them.
+    /// Waits until few enough submissions are pending, with few enough bytes written for them.
     ///
     /// # Errors
     /// When the device is lost.
@@ -322,11 +323,11 @@ impl Executor {
                 self.in_flight.pop_front();
             }
             let staged: usize = self.in_flight.iter().map(|&(_, bytes)| bytes).sum();
-            if self.in_flight.len() < IN_FLIGHT && staged <= STAGED {
+            if self.in_flight.len() < MAX_PENDING && staged <= MAX_PENDING_BYTES {
                 return Ok(());
             }
             let Some((oldest, _)) = self.in_flight.pop_front() else { return Ok(()) };
-            self.device.done(oldest).await?;
+            self.device.wait_for(oldest).await?;
         }
     }
 
@@ -336,7 +337,7 @@ impl Executor {
     /// When the device is lost.
     pub async fn wait(&mut self) -> Result<()> {
         self.in_flight.clear();
-        self.device.done(self.device.given()).await
+        self.device.wait_for(self.device.all_submitted()).await
     }
 
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, program: usize, ready: &Ready, step: usize) {
@@ -354,7 +355,7 @@ impl Executor {
         self.loaded[program].steps.as_ref().map_or(&[], |table| &table.steps)
     }
 
-    /// Fills a whole buffer of a loaded plan with a word, for tests that watch unwritten memory.
+    /// Fills a buffer of a loaded plan with a word, for tests that detect reads of unwritten memory.
     pub fn poison(&mut self, program: usize, buffer: usize, word: u32) {
         let loaded = &self.loaded[program];
         let words = vec![word; loaded.buffers[buffer].size() as usize / 4];

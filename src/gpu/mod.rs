@@ -1,4 +1,4 @@
-//! wgpu alone: devices, kernels and their variants, buffers, the executor, the profiler.
+//! The wgpu back end: devices, compiled kernels, buffers, the executor and the profiler. No other module uses wgpu.
 //!
 //! ```no_run
 //! use gpunn::data::glyphs;

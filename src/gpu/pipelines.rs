@@ -1,4 +1,5 @@
-//! Kernels compiled: each variant once, several at a time, kept on disk by whoever opened the device where the backend can.
+//! Compiles kernels: each variant once, several in parallel. The caller can save compiled kernels on disk if the
+//! backend supports it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,38 +18,40 @@ pub(super) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// All compiled kernels of a device.
+/// All compiled kernels of a device, and the backend's cache of them.
 pub(super) struct Pipelines {
     known: HashMap<Kernel, Arc<Pipeline>>,
-    /// The layout of group 1: a step's numbers at a dynamic offset.
+    /// The layout of group 1: the values of a step, at a dynamic offset.
     pub step_layout: wgpu::BindGroupLayout,
     cache: Option<wgpu::PipelineCache>,
     keep: Option<Keep>,
 }
 
-/// Takes what is to be kept for the next run.
+/// A function that saves the bytes of compiled kernels for the next run.
 pub type Keep = Box<dyn Fn(&[u8]) + Send + Sync>;
 
-/// Compiled kernels that outlive a run. The library does no files: who opens the device hands them in and keeps them.
+/// Compiled kernels that outlive a run. This module uses no files. The caller who opens the device loads and saves
+/// the bytes.
 pub struct KeptKernels {
-    /// What an earlier run on the same adapter and driver kept; whole, as it was given to `keep`.
+    /// The bytes that an earlier run on the same adapter and driver passed to `keep`.
     pub bytes: Option<Vec<u8>>,
-    /// Called with all of them whenever new ones have been compiled.
+    /// Called with all compiled kernels after new ones have been compiled.
     pub keep: Keep,
 }
 
 const CHECKSUM: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
 
-/// Bytes with their checksum behind them.
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+/// The bytes followed by their checksum.
+fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
     let checksum = CHECKSUM.checksum(&bytes);
     bytes.extend(checksum.to_le_bytes());
     bytes
 }
 
-/// What was [`sealed`]; none where a byte of it changed or is missing. wgpu and the driver check only a header, and a header
-/// that names another device is to wgpu an error of the program, after which the device refuses all else.
-fn opened(bytes: &[u8]) -> Option<&[u8]> {
+/// The bytes without the checksum of [`with_checksum`]. `None` if a byte was changed or is missing. wgpu and the driver
+/// check only a header. If the header names another device, wgpu reports a program error, and the device then refuses
+/// all other requests.
+fn without_checksum(bytes: &[u8]) -> Option<&[u8]> {
     let (bytes, checksum) = bytes.split_last_chunk()?;
     (CHECKSUM.checksum(bytes) == u32::from_le_bytes(*checksum)).then_some(bytes)
 }
@@ -60,17 +63,17 @@ impl std::fmt::Debug for Pipelines {
 }
 
 impl Pipelines {
-    /// None yet, but for those that the backend finds among the kept ones.
+    /// No compiled kernels, except those that the backend finds in the saved bytes.
     pub fn new(device: &Device, kept: Option<KeptKernels>) -> Self {
         let (kept, keep) = kept.map_or((None, None), |kept| (kept.bytes, Some(kept.keep)));
-        let kept = kept.as_deref().and_then(opened);
+        let kept = kept.as_deref().and_then(without_checksum);
         let step_layout = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("step"),
             entries: &[uniform_entry(0, true)],
         });
         let cache = device.device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
-            // SAFETY: the bytes come from `PipelineCache::get_data`, whole, as their checksum shows; `fallback` lets the
-            // driver refuse those of another version.
+            // SAFETY: the bytes come complete from `PipelineCache::get_data`, which the checksum proves. With
+            // `fallback`, the driver may refuse bytes of another version.
             unsafe {
                 device.device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
                     label: Some("gpunn"),
@@ -82,7 +85,7 @@ impl Pipelines {
         Self { known: HashMap::new(), step_layout, cache, keep }
     }
 
-    /// Compiles those of these kernels that are not compiled yet, in parallel.
+    /// Compiles the kernels that are not compiled yet, in parallel.
     pub fn compile<'a>(&mut self, device: &Device, kernels: impl Iterator<Item = &'a Kernel>) -> Result<()> {
         let mut missing: Vec<&Kernel> = Vec::new();
         for kernel in kernels {
@@ -98,7 +101,7 @@ impl Pipelines {
             new = true;
         }
         if let (true, Some(keep), Some(bytes)) = (new, &self.keep, self.cache.as_ref().and_then(|c| c.get_data())) {
-            keep(&sealed(bytes));
+            keep(&with_checksum(bytes));
         }
         Ok(())
     }
@@ -128,8 +131,8 @@ impl Pipelines {
         let module = if checks {
             device.device.create_shader_module(descriptor)
         } else {
-            // SAFETY: the kernels are this crate's own; the tests run each with these checks on and off, with exact
-            // bindings, and watch the memory around every tensor.
+            // SAFETY: the kernels are part of this crate. The tests run each one with and without these checks, with
+            // exact bindings, and check the memory around every tensor.
             unsafe { device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
         };
         let mut entries = vec![uniform_entry(0, false)];
@@ -187,13 +190,13 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_taken_back_only_whole() {
-        let whole = sealed((0..100).collect());
-        assert_eq!(opened(&whole), Some(&whole[..100]));
+        let whole = with_checksum((0..100).collect());
+        assert_eq!(without_checksum(&whole), Some(&whole[..100]));
         for length in 0..whole.len() {
-            assert_eq!(opened(&whole[..length]), None, "cut to {length}");
+            assert_eq!(without_checksum(&whole[..length]), None, "cut to {length}");
             let mut changed = whole.clone();
             changed[length] ^= 1;
-            assert_eq!(opened(&changed), None, "byte {length} changed");
+            assert_eq!(without_checksum(&changed), None, "byte {length} changed");
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Times of kernels, by timestamps around each dispatch in a pass of its own, which every backend that has timestamps
-//! offers.
+//! Measures kernel times with timestamps around each dispatch. Each dispatch has its own pass, because every backend
+//! with timestamps supports them between passes.
 
 use super::executor::{Executor, Loaded};
 use crate::profile::Timed;
 use crate::{Error, Result};
 
 impl Executor {
-    /// Runs scheduled steps, each dispatch in a pass of its own between two timestamps, and waits for them.
+    /// Runs scheduled steps and waits for them. Each dispatch has its own pass between two timestamps.
     ///
     /// # Errors
     /// When the device has no timestamps, was not opened for profiling, or is lost.

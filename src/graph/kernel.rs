@@ -1,12 +1,12 @@
-//! Kernels as data: a WGSL file with values for its constants and, for some, spliced code. No wgpu type appears here,
-//! so that plans are made and shaders are checked without a device.
+//! Kernels as data: a WGSL file with values for its constants. Some kernels also get spliced code. No wgpu type
+//! appears here, so plans can be made and shaders checked without a device.
 
 use std::fmt::Write as _;
 
-/// What an adapter is, as far as kernels are chosen by it.
+/// The class of an adapter. Kernels are chosen by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceClass {
-    /// A CPU that plays a GPU: each load instruction is what costs.
+    /// A software rasteriser: a CPU that runs GPU code. Load instructions are its main cost.
     Software,
     /// A GPU that shares the CPU's memory.
     Integrated,
@@ -14,20 +14,20 @@ pub enum DeviceClass {
     Discrete,
 }
 
-/// What lowering may know of a device.
+/// The properties of a device that lowering may use.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Capabilities {
-    /// Its class: a row of the kernel table.
+    /// The device's class. Each class has its own row in an op's kernel table.
     pub class: DeviceClass,
-    /// The subgroup size, where the adapter's smallest and largest are the same and the feature is there.
+    /// The subgroup size in lanes, if the adapter has subgroups of one fixed size.
     pub subgroup: Option<u32>,
-    /// Most workgroups along one axis of a dispatch; larger grids are folded.
+    /// The largest number of workgroups along one axis of a dispatch. Larger grids are folded.
     pub max_groups: u32,
-    /// Variants that ops take whatever their tables say: for tests and comparisons.
+    /// Kernel variants that ops must use instead of their tables' choice: for tests and comparisons.
     pub forced: Vec<ForcedVariant>,
 }
 
-/// A kernel variant that an op has to take where it can run. `ops::table::force` checks the names.
+/// A kernel variant that an op must use where it can run. `ops::table::force` checks the names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ForcedVariant {
     pub(crate) op: &'static str,
@@ -35,16 +35,16 @@ pub struct ForcedVariant {
 }
 
 impl Capabilities {
-    /// WebGPU's default limits: what every variant that is not chosen for more must fit.
+    /// WebGPU's default limits. Every variant fits them, except those chosen for a special capability.
     pub fn portable() -> Self {
         Self { class: DeviceClass::Discrete, subgroup: None, max_groups: 65_535, forced: Vec::new() }
     }
-    /// The name of the variant that an op has to take.
+    /// The name of the variant that an op must use, if one is forced.
     pub(crate) fn forced_variant(&self, op: &str) -> Option<&'static str> {
         self.forced.iter().find(|forced| forced.op == op).map(|forced| forced.variant)
     }
-    /// A linear grid of `groups` workgroups, folded into two axes where one is too short. Kernels compute the linear
-    /// number with `shaders/lib/grid.wgsl`.
+    /// A linear grid of `groups` workgroups. If one axis is too short, the grid is folded into two. Kernels compute
+    /// the linear workgroup number with `shaders/lib/grid.wgsl`.
     pub fn fold(&self, groups: usize) -> [u32; 3] {
         let most = self.max_groups as usize;
         let groups = groups.max(1);
@@ -100,22 +100,23 @@ pub enum Access {
     Write,
 }
 
-/// A variant of a kernel: its rendered WGSL is what identifies it.
+/// A variant of a kernel. Its rendered WGSL identifies it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
-    /// The file's name without its ending, and what distinguishes the variant, for profiles and errors.
+    /// The file's name without its extension, and the constants that distinguish the variant: for profiles and
+    /// errors.
     pub label: String,
-    /// The whole module.
+    /// The complete WGSL module.
     pub wgsl: String,
-    /// How each storage binding is used, from binding 1 of group 0 on.
+    /// How each storage binding is used. Bindings start at 1 in group 0.
     pub bindings: Vec<Access>,
-    /// Whether it reads the step's numbers (group 1).
+    /// Whether it reads the step's values (group 1).
     pub step: bool,
-    /// The subgroup size that it is written for.
+    /// The subgroup size that it requires, in lanes.
     pub subgroup: Option<u32>,
 }
 
-/// Files that kernels ask for with a first line `// needs: NAME, NAME`.
+/// Library files. A kernel requests them in its first line: `// needs: NAME, NAME`.
 const LIBRARY: &[(&str, &str)] = &[
     ("grid", include_str!("../../shaders/lib/grid.wgsl")),
     ("step", include_str!("../../shaders/lib/step.wgsl")),
@@ -164,16 +165,16 @@ impl Kernel {
         Self { label, bindings: storage_bindings(&wgsl), wgsl, step, subgroup: None }
     }
 
-    /// Says that the variant is written for one subgroup size.
+    /// Marks the variant as written for one subgroup size.
     pub fn for_subgroup(mut self, size: u32) -> Self {
         self.subgroup = Some(size);
         self
     }
 
-    /// Replaces text that a splice point stands for; `what` distinguishes the variant in its label.
+    /// Replaces the text at a splice point with `code`.
     ///
     /// # Panics
-    /// When the text does not stand in the module exactly once: a mistake in this crate.
+    /// When the module does not contain the text exactly once: a bug in this crate.
     pub(crate) fn splice(mut self, point: &str, code: &str) -> Self {
         assert_eq!(self.wgsl.matches(point).count(), 1, "{}: splice point {point:?}", self.label);
         self.wgsl = self.wgsl.replace(point, code);
@@ -189,7 +190,7 @@ fn replace_constant(wgsl: &str, name: &str, value: &str) -> Option<String> {
     Some(format!("{} {value}{}", &wgsl[..=equals], &wgsl[end..]))
 }
 
-/// The storage bindings of group 0, which begin at binding 1 and have no gap.
+/// The storage bindings of group 0. Their numbers start at 1, without gaps.
 fn storage_bindings(wgsl: &str) -> Vec<Access> {
     let mut found: Vec<(u32, Access)> = wgsl
         .lines()
@@ -211,12 +212,12 @@ fn storage_bindings(wgsl: &str) -> Vec<Access> {
     found.into_iter().map(|(_, access)| access).collect()
 }
 
-/// What a dispatch binds.
+/// What a storage binding of a dispatch is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slot {
-    /// The node's input of this number.
+    /// The node's input with this index.
     Input(usize),
-    /// The leaf of this number that the node updates.
+    /// The leaf with this index that the node updates.
     State(usize),
     /// The node's value.
     Output,
@@ -231,22 +232,22 @@ pub struct Dispatch {
     pub kernel: Kernel,
     /// What its storage bindings are, in order.
     pub slots: Vec<Slot>,
-    /// The words of its `Dims`, at most 64.
+    /// The 32-bit words of its `Dims`, at most 64.
     pub dims: Vec<u32>,
-    /// Workgroups.
+    /// The number of workgroups along each axis.
     pub groups: [u32; 3],
     /// Floating-point operations.
     pub flops: u64,
-    /// Bytes that have to be moved: each operand once.
+    /// Bytes that must be moved: each operand counts once.
     pub bytes: u64,
 }
 
-/// How a node runs on a GPU. No dispatch at all where its value is a view.
+/// How a node runs on a GPU. A node whose value is a view has no dispatch.
 #[derive(Clone, Debug, Default)]
 pub struct Lowering {
-    /// In order.
+    /// The dispatches, in the order in which they run.
     pub dispatches: Vec<Dispatch>,
-    /// Floats of memory needed while the node runs, a tensor each.
+    /// Scratch tensors needed while the node runs: the number of floats of each.
     pub scratch: Vec<usize>,
 }
 
@@ -279,7 +280,7 @@ const EDGES: bool = false;
         assert!(kernel.wgsl.contains("fn linear_group") && kernel.step);
         assert_eq!(kernel.bindings, [Access::Read, Access::Write]);
         assert_eq!(kernel.label, "name tile=16 slope=1e-7 edges=true");
-        // Another value is another kernel.
+        // A different constant makes a different kernel.
         assert_ne!(kernel, Kernel::new("name", SOURCE, &[("TILE", 32.into())]));
     }
 

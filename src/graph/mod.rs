@@ -1,6 +1,6 @@
-//! The network as data: shapes, nodes, the builder, gradient, rewriting passes and the plan.
+//! The intermediate representation of a network: shapes, nodes, the graph builder, rewriting passes and the plan.
 //!
-//! Nothing here touches files, threads, clocks, devices or the terminal.
+//! This module uses no files, threads, clocks, devices or terminal.
 //!
 //! ```
 //! use gpunn::graph::{Graph, TensorType};
@@ -27,9 +27,9 @@ mod plan;
 mod program;
 mod shape;
 
-pub use network::{BufferType, Graph, Node, NodeId, Source};
-pub use op::{Call, Data, Differentiate, Lower, Op, Out, Same, Step, Types};
+pub use network::{BufferType, Graph, Node, NodeId, NodeSource};
+pub use op::{Call, Differentiate, DynEq, Lower, Op, Step, TensorData, TensorOut, Types};
 pub use passes::{Neighbours, Passes, Replacement, optimise};
-pub use plan::{Buffer, BufferKind, Place, Plan, PlanOptions, Target, Work};
+pub use plan::{Buffer, BufferKind, Place, Plan, PlanOptions, PlannedNode, Target};
 pub use program::{Argument, Function, FunctionCall, Program};
 pub use shape::{DType, Shape, TensorType};

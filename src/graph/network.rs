@@ -1,4 +1,4 @@
-//! The graph: nodes in an order in which each comes after what it reads, and the builder that makes them.
+//! The graph and its builder. Nodes are in topological order: each comes after its inputs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub struct NodeId(pub(crate) u32);
 
 impl NodeId {
-    /// Its place in [`Graph::nodes`].
+    /// Its index in [`Graph::nodes`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -20,67 +20,67 @@ impl NodeId {
 
 /// Where a node's value comes from.
 #[derive(Clone, Debug)]
-pub enum Source {
-    /// Part of a persistent buffer: parameters, optimiser state, a data set.
+pub enum NodeSource {
+    /// Part of a persistent buffer: parameters, optimizer state, a dataset.
     Leaf {
         /// The buffer's name, a key of [`Graph::buffers`].
         buffer: String,
-        /// Elements from the buffer's start.
+        /// The offset from the buffer's start, in elements.
         offset: usize,
     },
-    /// Values known when the graph is built; uploaded once.
+    /// Values known when the graph is built. They are uploaded once.
     Constant(Arc<[f32]>),
-    /// Computed.
+    /// Computed by an op.
     Op {
-        /// By what.
+        /// The op.
         op: Arc<dyn Op>,
-        /// From these.
+        /// The nodes that it reads.
         inputs: Vec<NodeId>,
-        /// Updating these leaves in place.
+        /// The leaves that it updates in place.
         states: Vec<NodeId>,
     },
 }
 
-/// One value of the network and how it comes about.
+/// One value of the network and the op that computes it.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Where its value comes from.
-    pub source: Source,
+    pub source: NodeSource,
     /// Shape and element type.
     pub ty: TensorType,
-    /// For errors, profiles and summaries: the scope it was built in and the op, as `fc1/matmul`.
+    /// A name for errors, profiles and summaries: the scope in which it was built and the op, such as `fc1/matmul`.
     pub name: String,
 }
 
 impl Node {
-    /// The op, where the node is computed.
+    /// The op, if the node is computed.
     pub fn op(&self) -> Option<&dyn Op> {
         match &self.source {
-            Source::Op { op, .. } => Some(op.as_ref()),
+            NodeSource::Op { op, .. } => Some(op.as_ref()),
             _ => None,
         }
     }
-    /// What it reads.
+    /// The nodes that it reads.
     pub fn inputs(&self) -> &[NodeId] {
         match &self.source {
-            Source::Op { inputs, .. } => inputs,
+            NodeSource::Op { inputs, .. } => inputs,
             _ => &[],
         }
     }
-    /// What it updates in place.
+    /// The leaves that it updates in place.
     pub fn states(&self) -> &[NodeId] {
         match &self.source {
-            Source::Op { states, .. } => states,
+            NodeSource::Op { states, .. } => states,
             _ => &[],
         }
     }
-    /// The op as a concrete type, for ops that look for a pattern.
+    /// The op as a concrete type, for ops that match a pattern.
     pub fn op_as<O: Op>(&self) -> Option<&O> {
         self.op().and_then(|op| (op as &dyn std::any::Any).downcast_ref())
     }
 }
 
-/// A buffer that outlives a step: its element type and length in elements.
+/// The type of a buffer that outlives a step: its element type and length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferType {
     /// Element type.
@@ -89,7 +89,7 @@ pub struct BufferType {
     pub len: usize,
 }
 
-/// A static network: forward, backward and update as one list of nodes.
+/// A static network: forward pass, backward pass and update as one list of nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -104,7 +104,7 @@ impl Graph {
         Self::default()
     }
 
-    /// All nodes; each reads only nodes before it.
+    /// All nodes. Each reads only nodes before it.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -128,12 +128,12 @@ impl Graph {
     pub fn buffers(&self) -> &BTreeMap<String, BufferType> {
         &self.buffers
     }
-    /// The values that can be read after a step, by name.
+    /// The named values that can be read after a step.
     pub fn outputs(&self) -> &[(String, NodeId)] {
         &self.outputs
     }
 
-    /// Names what is built inside `build` after a layer: `fc1/matmul`.
+    /// Adds the name of a layer before the names of all nodes that `build` makes: `fc1/matmul`.
     pub fn scoped<R>(&mut self, name: impl Into<String>, build: impl FnOnce(&mut Self) -> R) -> R {
         self.scope.push(name.into());
         let result = build(self);
@@ -141,11 +141,11 @@ impl Graph {
         result
     }
 
-    /// Opens a scope, as [`Graph::scoped`] does, until [`Graph::leave`].
+    /// Opens a scope, as [`Graph::scoped`] does. [`Graph::leave`] closes it.
     pub(crate) fn enter(&mut self, name: &str) {
         self.scope.push(name.into());
     }
-    /// Closes the scope opened last.
+    /// Closes the innermost scope.
     pub(crate) fn leave(&mut self) {
         self.scope.pop();
     }
@@ -155,19 +155,19 @@ impl Graph {
         self.node(id).op().map_or(0, |op| op.flops(&self.types(id)))
     }
 
-    /// The types around a node.
+    /// The types of a node's inputs, states and output.
     pub fn types(&self, id: NodeId) -> Types {
         let node = self.node(id);
         let of = |ids: &[NodeId]| ids.iter().map(|&id| self.ty(id).clone()).collect();
         Types { inputs: of(node.inputs()), states: of(node.states()), output: node.ty.clone() }
     }
 
-    /// The same graph on other persistent buffers: each `(from, to)` takes the part of `from` by `to`.
+    /// The same graph with other persistent buffers. Each pair `(from, to)` replaces the buffer `from` with `to`.
     #[must_use]
     pub fn on_buffers(mut self, changes: &[(&str, &str)]) -> Self {
         let changed = |name: &str| changes.iter().find(|(from, _)| *from == name).map(|&(_, to)| to.to_owned());
         for node in &mut self.nodes {
-            if let Source::Leaf { buffer, .. } = &mut node.source
+            if let NodeSource::Leaf { buffer, .. } = &mut node.source
                 && let Some(to) = changed(buffer)
             {
                 *buffer = to;
@@ -178,12 +178,12 @@ impl Graph {
         self
     }
 
-    /// Keeps a value so that it can be read after a step.
+    /// Makes a value an output, which can be read after a step.
     pub fn output(&mut self, name: impl Into<String>, id: NodeId) {
         self.outputs.push((name.into(), id));
     }
 
-    /// Part of a persistent buffer, which is made as long as its leaves ask.
+    /// A leaf: part of a persistent buffer. The buffer is as long as its leaves need.
     ///
     /// # Errors
     /// When the buffer has another element type.
@@ -193,29 +193,29 @@ impl Graph {
         let known = self.buffers.entry(buffer.clone()).or_insert(BufferType { dtype: ty.dtype, len: end });
         if known.dtype != ty.dtype {
             return Err(Error::Shape(format!(
-                "the buffer '{buffer}' holds {}, but a leaf of {} was asked of it",
+                "the buffer '{buffer}' holds {}, but a leaf asks for {}",
                 known.dtype, ty.dtype
             )));
         }
         known.len = known.len.max(end);
         let name = buffer.clone();
-        Ok(self.push(Node { source: Source::Leaf { buffer, offset }, ty, name }))
+        Ok(self.push(Node { source: NodeSource::Leaf { buffer, offset }, ty, name }))
     }
 
-    /// Values known now.
+    /// A node with constant values.
     ///
     /// # Panics
-    /// When the shape does not have as many elements as there are values.
+    /// When the number of values is not the number of elements of the shape.
     pub fn constant(&mut self, ty: TensorType, values: impl Into<Arc<[f32]>>) -> NodeId {
         let values = values.into();
         assert_eq!(ty.elements(), values.len(), "a constant of {ty} needs as many values");
-        self.push(Node { source: Source::Constant(values), ty, name: "constant".into() })
+        self.push(Node { source: NodeSource::Constant(values), ty, name: "constant".into() })
     }
 
     /// Applies an op.
     ///
     /// # Errors
-    /// A sentence that names the node, the op and the shapes, when they do not fit.
+    /// When the shapes do not fit. The message names the node, the op and the shapes.
     pub fn apply(&mut self, op: impl Op, inputs: &[NodeId]) -> Result<NodeId> {
         self.insert(Arc::new(op), inputs, &[])
     }
@@ -223,7 +223,7 @@ impl Graph {
     /// Applies an op that updates leaves in place. It runs after everything that reads them.
     ///
     /// # Errors
-    /// As [`Graph::apply`]; also when a state is not a leaf.
+    /// As [`Graph::apply`], and when a state is not a leaf.
     pub fn update(&mut self, op: impl Op, inputs: &[NodeId], states: &[NodeId]) -> Result<NodeId> {
         self.insert(Arc::new(op), inputs, states)
     }
@@ -250,11 +250,15 @@ impl Graph {
             let shapes: Vec<String> = input_types.iter().chain(&state_types).map(ToString::to_string).collect();
             Error::Shape(format!("node '{name}' ({} of {}): {reason}", op.name(), shapes.join(" and ")))
         };
-        if let Some(state) = states.iter().find(|&&id| !matches!(self.node(id).source, Source::Leaf { .. })) {
+        if let Some(state) = states.iter().find(|&&id| !matches!(self.node(id).source, NodeSource::Leaf { .. })) {
             return Err(says(format!("it updates '{}', which is not a leaf", self.node(*state).name)));
         }
         let ty = op.output(&input_types, &state_types).map_err(says)?;
-        Ok(self.push(Node { source: Source::Op { op, inputs: inputs.to_vec(), states: states.to_vec() }, ty, name }))
+        Ok(self.push(Node {
+            source: NodeSource::Op { op, inputs: inputs.to_vec(), states: states.to_vec() },
+            ty,
+            name,
+        }))
     }
 
     pub(crate) fn push(&mut self, node: Node) -> NodeId {
@@ -262,12 +266,12 @@ impl Graph {
         NodeId(self.nodes.len() as u32 - 1)
     }
 
-    /// A graph with the same buffers and nothing else, for passes that rebuild.
+    /// A graph with the same buffers but no nodes, for passes that rebuild the graph.
     pub(crate) fn emptied(&self) -> Self {
         Self { buffers: self.buffers.clone(), ..Self::default() }
     }
 
-    /// How often each node is read, outputs counted as reads.
+    /// How often each node is read. Each output counts as one read.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];
         for node in &self.nodes {
@@ -316,7 +320,7 @@ mod tests {
         );
         assert_eq!(
             refusal(graph.update(Accumulate, &[x, x], &[w])),
-            "node 'accumulate' (accumulate of 64x1024 and 64x1024 and 32x10): it takes a list with one float a row"
+            "node 'accumulate' (accumulate of 64x1024 and 64x1024 and 32x10): it takes a list with one float per row"
         );
         Ok(())
     }
@@ -332,7 +336,7 @@ mod tests {
         );
         assert_eq!(
             refusal(graph.leaf("rows", 64, TensorType::u32([3]))),
-            "the buffer 'rows' holds f32, but a leaf of u32 was asked of it"
+            "the buffer 'rows' holds f32, but a leaf asks for u32"
         );
         graph.leaf("rows", 64, TensorType::f32([5]))?;
         assert_eq!(graph.buffers()["rows"].len, 69);
@@ -347,17 +351,16 @@ mod tests {
         let y = graph.scoped("layer", |graph| graph.square(x))?;
         assert_eq!(
             refusal(graph.gradient(y, &[x])),
-            "the gradient of 'layer/square' was asked, which is 4; only of a scalar is it defined without an incoming \
-             gradient"
+            "'layer/square' has the shape 4, but without an incoming gradient only a scalar can be differentiated"
         );
         let sum = graph.sum(y, 0, 0)?;
         assert_eq!(
             refusal(graph.gradient(sum, &[x, other])),
-            "'sum' has no gradient by 'other': it does not depend on it"
+            "'sum' has no gradient with respect to 'other', because it does not depend on it"
         );
         assert_eq!(
             refusal(graph.gradient_from(y, sum, &[x])),
-            "the incoming gradient of 'layer/square' is 1, but the value is 4"
+            "the incoming gradient of 'layer/square' has the shape 1, but the value has the shape 4"
         );
         Ok(())
     }

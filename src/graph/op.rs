@@ -1,4 +1,4 @@
-//! What an op is: a shape rule, a gradient, a definition on the CPU, and how it becomes GPU dispatches.
+//! The interface of an op: a shape rule, a gradient, a definition on the CPU, and its GPU dispatches.
 
 use std::any::Any;
 use std::fmt::Debug;
@@ -11,10 +11,10 @@ use super::program::Program;
 use super::shape::TensorType;
 use crate::Result;
 
-/// An operand's values.
+/// The values of an operand.
 #[derive(Clone, Copy, Debug)]
-pub enum Data<'a, T> {
-    /// Floats, in the precision of the executor.
+pub enum TensorData<'a, T> {
+    /// Floats, in the executor's precision.
     Real(&'a [T]),
     /// Unsigned integers.
     U32(&'a [u32]),
@@ -22,47 +22,48 @@ pub enum Data<'a, T> {
     U8(&'a [u8]),
 }
 
-/// Where a result goes.
+/// Where an op writes its result.
 #[derive(Debug)]
-pub enum Out<'a, T> {
-    /// Floats, in the precision of the executor.
+pub enum TensorOut<'a, T> {
+    /// Floats, in the executor's precision.
     Real(&'a mut [T]),
     /// Unsigned integers.
     U32(&'a mut [u32]),
 }
 
-/// The types around a node.
+/// The types of a node's inputs, states and output.
 #[derive(Clone, Debug)]
 pub struct Types {
-    /// Of its inputs.
+    /// The types of its inputs.
     pub inputs: Vec<TensorType>,
-    /// Of what it updates in place.
+    /// The types of the states that it updates in place.
     pub states: Vec<TensorType>,
-    /// Of its value.
+    /// The type of its value.
     pub output: TensorType,
 }
 
 impl Types {
-    /// Bytes that an evaluation has to move: inputs read once, the output written once, states read and written.
+    /// Bytes that an evaluation must move. Inputs are read once, the output is written once, states are read and
+    /// written.
     pub fn bytes(&self) -> u64 {
         let sum = |types: &[TensorType]| types.iter().map(TensorType::bytes).sum::<usize>();
         (sum(&self.inputs) + self.output.bytes() + 2 * sum(&self.states)) as u64
     }
 }
 
-/// One evaluation on the CPU. The accessors panic when an operand is of another element type than asked, which the
-/// op's own shape rule has excluded.
+/// One evaluation on the CPU. The accessors panic if an operand has another element type. The op's shape rule has
+/// already excluded that.
 #[derive(Debug)]
 pub struct Call<'a, T> {
     /// Shapes and element types.
     pub types: &'a Types,
     /// Inputs, in the node's order.
-    pub inputs: &'a [Data<'a, T>],
-    /// What is updated in place.
+    pub inputs: &'a [TensorData<'a, T>],
+    /// The states, updated in place.
     pub states: &'a mut [&'a mut [T]],
-    /// The result; its content before is undefined.
-    pub output: Out<'a, T>,
-    /// The step's numbers.
+    /// The result. Its previous content is undefined.
+    pub output: TensorOut<'a, T>,
+    /// The values of the current step.
     pub step: &'a Step,
 }
 
@@ -70,29 +71,29 @@ impl<'a, T> Call<'a, T> {
     /// Input `index` as floats.
     pub fn real(&self, index: usize) -> &'a [T] {
         match self.inputs[index] {
-            Data::Real(values) => values,
+            TensorData::Real(values) => values,
             _ => panic!("input {index} is not float"),
         }
     }
     /// Input `index` as unsigned integers.
     pub fn integers(&self, index: usize) -> &'a [u32] {
         match self.inputs[index] {
-            Data::U32(values) => values,
+            TensorData::U32(values) => values,
             _ => panic!("input {index} is not u32"),
         }
     }
     /// The result as floats.
     pub fn out(&mut self) -> &mut [T] {
         match &mut self.output {
-            Out::Real(values) => values,
-            Out::U32(_) => panic!("the result is not float"),
+            TensorOut::Real(values) => values,
+            TensorOut::U32(_) => panic!("the result is not float"),
         }
     }
     /// The result as unsigned integers.
     pub fn out_integers(&mut self) -> &mut [u32] {
         match &mut self.output {
-            Out::U32(values) => values,
-            Out::Real(_) => panic!("the result is not u32"),
+            TensorOut::U32(values) => values,
+            TensorOut::Real(_) => panic!("the result is not u32"),
         }
     }
     /// Axis sizes of input `index`.
@@ -101,23 +102,23 @@ impl<'a, T> Call<'a, T> {
     }
 }
 
-/// The numbers that differ from step to step. On the device they stand in a table of 256-byte rows that is uploaded
-/// once an epoch and bound with a dynamic offset, so that a step itself uploads nothing. The same struct, in the same
-/// order, is declared in `shaders/lib/step.wgsl`.
+/// The values that change from step to step. On the device they are a table of 256-byte rows, uploaded once an epoch
+/// and bound with a dynamic offset. So a step itself uploads nothing. `shaders/lib/step.wgsl` declares the same
+/// struct in the same order.
 #[derive(Clone, Copy, Debug, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub struct Step {
-    /// CounterRng from 0 over the whole run: one key of counted randomness.
+    /// The number of the training step over the whole run, from 0. Random numbers use it as part of their counter.
     pub number: u32,
-    /// Where this batch begins in the list of rows.
+    /// Where this batch begins in the list of dataset rows.
     pub first: u32,
-    /// Rows of the batch that are real; the others mask to nothing.
+    /// The number of valid rows of the batch. The remaining rows are masked.
     pub valid: u32,
     /// The epoch, from 0.
     pub epoch: u32,
-    /// The run's seed, low half.
+    /// The lower 32 bits of the run's seed.
     pub seed_low: u32,
-    /// The run's seed, high half.
+    /// The upper 32 bits of the run's seed.
     pub seed_high: u32,
     /// The learning rate.
     pub learning_rate: f32,
@@ -127,9 +128,9 @@ pub struct Step {
     pub correction1: f32,
     /// Adam's 1 - beta2^t of this step.
     pub correction2: f32,
-    /// 1 / valid, or 0 where nothing is valid: the factor of a mean over the batch.
+    /// 1 / valid, or 0 if no row is valid: the factor of a mean over the batch.
     pub inverse_valid: f32,
-    /// To a multiple of 16 bytes.
+    /// Pads the struct to a multiple of 16 bytes.
     pub padding: u32,
 }
 
@@ -137,7 +138,7 @@ impl Step {
     /// Bytes between two steps in the device's table.
     pub const STRIDE: usize = 256;
 
-    /// Step `number` of a batch with `valid` rows, with the other numbers at rest.
+    /// Step `number` of a batch with `valid` rows. The other values are neutral.
     pub fn new(number: u32, valid: u32, seed: u64) -> Self {
         Self {
             number,
@@ -154,20 +155,21 @@ impl Step {
             padding: 0,
         }
     }
-    /// The seed, whole.
+    /// The 64-bit seed.
     pub fn seed(&self) -> u64 {
         u64::from(self.seed_high) << 32 | u64::from(self.seed_low)
     }
 }
 
-/// What lowering may know of the device, beside the shapes.
+/// What an op knows when it is lowered: its types, its memory and the device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lower<'a> {
     /// Shapes and element types.
     pub types: &'a Types,
-    /// The input whose place the output has been given, where the op offered one.
+    /// The input that shares its memory with the output, if the op allows it.
     pub in_place: Option<usize>,
-    /// For an op that offers places to its inputs: which of them the plan has put there. Empty: none.
+    /// For an op with [`Op::places_inputs`]: which inputs the plan computes directly into the output. Empty for other
+    /// ops.
     pub placed: &'a [bool],
     /// The device's class and limits.
     pub device: &'a Capabilities,
@@ -201,42 +203,42 @@ impl Lower<'_> {
     }
 }
 
-/// What an op's gradient rule is given.
+/// The nodes that an op's gradient rule works with.
 #[derive(Debug)]
 pub struct Differentiate<'a> {
     /// The op's inputs.
     pub inputs: &'a [NodeId],
-    /// The op's value.
+    /// The op's value y.
     pub y: NodeId,
-    /// The gradient that arrives at it, of the same shape.
+    /// The incoming gradient dy, with the shape of y.
     pub dy: NodeId,
 }
 
-/// Equality behind a pointer: of one type, with equal fields. Every type that is `PartialEq` has it.
-pub trait Same: Any {
-    /// Whether `other` is of this type and equal.
+/// Equality of trait objects: the same type and equal fields. Every type that is `PartialEq` has it.
+pub trait DynEq: Any {
+    /// Whether `other` has this type and is equal.
     fn same(&self, other: &dyn Any) -> bool;
 }
 
-impl<T: Any + PartialEq> Same for T {
+impl<T: Any + PartialEq> DynEq for T {
     fn same(&self, other: &dyn Any) -> bool {
         other.downcast_ref::<T>().is_some_and(|other| self == other)
     }
 }
 
-/// An operation of the network. Two equal ops with the same inputs are one node after common-subexpression removal.
-pub trait Op: Same + Debug + Send + Sync {
-    /// The field's name for it, as in the op table.
+/// An operation of the network. If two equal ops read the same inputs, common-subexpression elimination keeps one.
+pub trait Op: DynEq + Debug + Send + Sync {
+    /// Its usual name, as in the op table.
     fn name(&self) -> &'static str;
 
     /// The output's type.
     ///
     /// # Errors
-    /// The part of a sentence that says what does not fit; [`Graph::apply`] puts the node, the op and the shapes
+    /// The end of a sentence that says what does not fit. [`Graph::apply`] puts the node, the op and the shapes
     /// before it.
     fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String>;
 
-    /// Builds the gradients by each input, from ops; `None` where there is none.
+    /// Builds the nodes of the gradients with respect to each input. `None` for an input without a gradient.
     ///
     /// # Errors
     /// When the op has no gradient.
@@ -244,58 +246,58 @@ pub trait Op: Same + Debug + Send + Sync {
         Err(crate::Error::Shape(format!("{} has no gradient (at node '{}')", self.name(), graph.node(at.y).name)))
     }
 
-    /// The definition, in double precision: the oracle of every test.
+    /// The definition, in double precision: the reference of every test.
     fn reference(&self, call: &mut Call<f64>);
 
-    /// The same in single precision, as fast as the CPU executor needs it; by rule the definition itself.
+    /// The same in single precision, for the CPU executor. Usually it is the definition itself.
     fn run(&self, call: &mut Call<f32>);
 
-    /// How it becomes dispatches on a GPU.
+    /// The GPU dispatches that compute it.
     fn lower(&self, at: &Lower) -> Lowering;
 
-    /// Floating-point operations of one evaluation, as the field counts them.
+    /// Floating-point operations of one evaluation, counted as usual in the literature.
     fn flops(&self, types: &Types) -> u64 {
         types.output.elements() as u64
     }
 
-    /// Where the value is part of input 0 and nothing is computed: elements from that input's start.
+    /// If the value is a view of input 0, its offset from that input's start in elements. A view computes nothing.
     fn view(&self, _types: &Types) -> Option<usize> {
         None
     }
 
-    /// Where the inputs may be computed straight into the output: elements from its start, one for each input.
+    /// If the inputs may be computed directly into the output: the offset of each input in the output, in elements.
     fn places_inputs(&self) -> Option<&[usize]> {
         None
     }
 
-    /// Inputs whose place the output may take when nothing reads them later.
+    /// Inputs whose memory the output may take over when no later node reads them.
     fn in_place(&self, _types: &Types) -> Vec<usize> {
         Vec::new()
     }
 
-    /// For an op that can run element-wise functions on each element before it is stored: those that it runs now, and how
-    /// many inputs come before their operands. Operand 0 is the element itself.
+    /// For an op that can apply element-wise functions to each result before it stores it: its current epilogue, and
+    /// the number of inputs that come before the epilogue's operands. Operand 0 is the result itself.
     fn epilogue(&self) -> Option<(&Program, usize)> {
         None
     }
 
-    /// The same op with another epilogue, where it has one.
+    /// The same op with another epilogue, if it can have one.
     fn with_epilogue(&self, _epilogue: Program) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// For an op that is nothing but element-wise functions of its inputs: those functions.
+    /// For an op that only applies element-wise functions to its inputs: those functions.
     fn elementwise(&self) -> Option<&Program> {
         None
     }
 
-    /// The same op with other functions, whose result has this shape, where it is element-wise.
+    /// For an element-wise op: the same op with other functions, whose result has the type `output`.
     fn with_elementwise(&self, _program: Program, _output: &TensorType) -> Option<Arc<dyn Op>> {
         None
     }
 
-    /// An op that computes `at.node` together with one of the nodes that it reads, and what that op reads. Asked of the
-    /// node's op and of the ops of what it reads.
+    /// If one op can compute `at.node` together with one of the nodes that it reads: that op and its inputs. The
+    /// passes call this for the node's op and for the ops of its inputs.
     fn merge(&self, _at: &Neighbours) -> Option<Replacement> {
         None
     }

@@ -1,16 +1,17 @@
-//! The order in which nodes run: as they were built, but an update after everything that reads what it updates.
+//! The order in which nodes run. It is the order in which they were built, but an update runs after all nodes that
+//! read the state which it changes.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::network::{Graph, NodeId, Source};
+use super::network::{Graph, NodeId, NodeSource};
 use crate::{Error, Result};
 
-/// All nodes, each after its inputs, an update after all other readers of its states and after earlier updates of them;
-/// apart from that as they were built.
+/// All nodes in the order in which they run. A node runs after its inputs. An update runs after all other readers of
+/// its states, and after earlier updates of them. Otherwise nodes keep the order in which they were built.
 ///
 /// # Errors
-/// When two updates each read what the other updates.
+/// When two updates each read the state that the other changes.
 pub(super) fn order(graph: &Graph) -> Result<Vec<NodeId>> {
     let count = graph.nodes().len();
     let mut after: Vec<Vec<NodeId>> = vec![Vec::new(); count];
@@ -49,22 +50,25 @@ pub(super) fn order(graph: &Graph) -> Result<Vec<NodeId>> {
     if order.len() < count {
         let waits = |id: &NodeId| waits_for[id.index()] > 0 && !graph.node(*id).states().is_empty();
         let names: Vec<_> = graph.ids().filter(waits).map(|id| format!("'{}'", graph.node(id).name)).collect();
-        return Err(Error::Shape(format!("{} cannot each run after what reads its states", names.join(" and "))));
+        return Err(Error::Shape(format!(
+            "{} each read a state that the other updates, so no order is valid",
+            names.join(" and ")
+        )));
     }
     Ok(order)
 }
 
-/// The leaf that a value is, or is a view of.
+/// The leaf that holds a value. The value is the leaf itself or a view of it.
 fn leaf_of(graph: &Graph, mut id: NodeId) -> Option<NodeId> {
     loop {
         let node = graph.node(id);
         match &node.source {
-            Source::Leaf { .. } => return Some(id),
-            Source::Op { op, inputs, .. } => {
+            NodeSource::Leaf { .. } => return Some(id),
+            NodeSource::Op { op, inputs, .. } => {
                 op.view(&graph.types(id))?;
                 id = inputs[0];
             }
-            Source::Constant(_) => return None,
+            NodeSource::Constant(_) => return None,
         }
     }
 }
@@ -72,7 +76,7 @@ fn leaf_of(graph: &Graph, mut id: NodeId) -> Option<NodeId> {
 /// Whether two leaves share elements.
 fn overlap(graph: &Graph, a: NodeId, b: NodeId) -> bool {
     let span = |id: NodeId| match &graph.node(id).source {
-        Source::Leaf { buffer, offset } => Some((buffer, *offset, offset + graph.ty(id).elements())),
+        NodeSource::Leaf { buffer, offset } => Some((buffer, *offset, offset + graph.ty(id).elements())),
         _ => None,
     };
     match (span(a), span(b)) {
@@ -89,7 +93,7 @@ mod tests {
     use crate::graph::TensorType;
     use crate::ops::batch::Accumulate;
 
-    /// Two lists and a state of three, as [`Accumulate`] takes them.
+    /// Two lists and a state, of three elements each, as [`Accumulate`] takes them.
     fn leaves(graph: &mut Graph, state: &str) -> Result<(NodeId, NodeId)> {
         Ok((graph.leaf("rows", 0, TensorType::f32([3]))?, graph.leaf(state, 0, TensorType::f32([3]))?))
     }
@@ -122,7 +126,8 @@ mod tests {
         Ok(())
     }
 
-    /// The first update is held back by a late reader; the second updates what the first reads and must not overtake it.
+    /// The first update waits for a late reader. The second update changes what the first reads, so it must run after
+    /// it.
     #[test]
     fn an_update_waits_for_an_update_that_reads_its_state() -> Result<()> {
         let mut graph = Graph::new();
@@ -145,7 +150,10 @@ mod tests {
         graph.scoped("first", |graph| graph.update(Accumulate, &[b, b], &[a]))?;
         graph.scoped("second", |graph| graph.update(Accumulate, &[a, a], &[b]))?;
         let refusal = order(&graph).map(|_| ()).unwrap_err().to_string();
-        assert_eq!(refusal, "'first/accumulate' and 'second/accumulate' cannot each run after what reads its states");
+        assert_eq!(
+            refusal,
+            "'first/accumulate' and 'second/accumulate' each read a state that the other updates, so no order is valid"
+        );
         Ok(())
     }
 }

@@ -1,26 +1,28 @@
-//! Passes over a whole graph: dead nodes and repeated subexpressions go; neighbours that one op computes become that op; element-wise neighbours
-//! join the product or convolution before them or one another. Each can be switched off, and none changes a result beyond rounding.
+//! Rewriting passes over a graph. They remove dead and repeated nodes, merge neighbours that one op can compute, and
+//! fuse element-wise ops. An element-wise op joins the matrix product or convolution before it, or another
+//! element-wise op. Each pass can be switched off. The passes change results only by rounding.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::network::{Graph, Node, NodeId, Source};
+use super::network::{Graph, Node, NodeId, NodeSource};
 use super::op::Op;
 use super::program::{Program, inline};
 use super::shape::TensorType;
 use crate::Result;
 
-/// Which passes run.
+/// The passes that run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passes {
-    /// Nodes with the same op and inputs become one.
+    /// Nodes with equal ops and inputs become one.
     pub common_subexpressions: bool,
-    /// Neighbours that one op computes together become that op: log-softmax and cross-entropy, and their gradients.
+    /// Neighbouring nodes that one op can compute become that op: log-softmax and cross-entropy, and their gradients.
     pub merge: bool,
-    /// Bias, activation and the like move into the kernel of the product or convolution before them.
+    /// Element-wise ops, such as bias and activation, move into the kernel of the matrix product or convolution
+    /// before them.
     pub epilogues: bool,
-    /// Element-wise neighbours become one kernel.
+    /// Neighbouring element-wise ops become one kernel.
     pub chains: bool,
 }
 
@@ -31,27 +33,29 @@ impl Default for Passes {
 }
 
 impl Passes {
-    /// Only dead nodes are removed.
+    /// Only removes dead nodes.
     pub const NONE: Self = Self { common_subexpressions: false, merge: false, epilogues: false, chains: false };
 }
 
-/// Most operands of a fused kernel, the value that an epilogue is applied to among them: with the output and a product's or a
-/// convolution's two inputs, WebGPU's 8 storage buffers. A bias, a batch norm's three and a residual are just that many.
-const MOST_OPERANDS: usize = 6;
+/// The largest number of operands of a fused program. It includes the value that an epilogue is applied to. With the
+/// output and the two inputs of a product or convolution, a kernel stays within WebGPU's 8 storage buffers. A bias,
+/// three tensors of a batch norm and a residual fit exactly.
+const MAX_OPERANDS: usize = 6;
 
-/// Most words that a fused program may add to a kernel's `Dims`, of which a dispatch has 64.
-const MOST_WORDS: usize = 40;
+/// The largest number of words that a fused program may add to a kernel's `Dims`. A dispatch has 64 words.
+const MAX_WORDS: usize = 40;
 
-/// Whether a program with these operands fits into one kernel: three words at most say how an operand is broadcast.
+/// Whether a program with these operands fits into one kernel. An operand needs at most three words for its broadcast
+/// pattern.
 fn fits(program: &Program, operands: usize) -> bool {
     let parameters: usize = program.calls.iter().map(|call| call.function.parameters().len()).sum();
-    operands <= MOST_OPERANDS && parameters + 3 * operands <= MOST_WORDS
+    operands <= MAX_OPERANDS && parameters + 3 * operands <= MAX_WORDS
 }
 
-/// The graph after the passes that are switched on. Nodes get new ids; outputs keep their names.
+/// The graph after the enabled passes. Nodes get new ids. Outputs keep their names.
 ///
 /// # Errors
-/// When a pass builds a node whose shapes do not fit, which would be a mistake in the pass.
+/// When a pass builds a node whose shapes do not fit: a bug in the pass.
 pub fn optimise(graph: &Graph, passes: Passes) -> Result<Graph> {
     let mut graph = rebuild(graph, |_, _, _| Ok(None))?;
     if passes.common_subexpressions {
@@ -72,27 +76,27 @@ pub fn optimise(graph: &Graph, passes: Passes) -> Result<Graph> {
     Ok(graph)
 }
 
-/// A node that stands in for another.
+/// The op and inputs that replace a node.
 #[derive(Clone, Debug)]
 pub struct Replacement {
     /// The op.
     pub op: Arc<dyn Op>,
-    /// What it reads.
+    /// The nodes that it reads.
     pub inputs: Vec<NodeId>,
 }
 
-/// A node with the nodes before it, for [`Op::merge`].
+/// A node and the nodes before it, for [`Op::merge`].
 #[derive(Debug)]
 pub struct Neighbours<'a> {
-    /// The graph as far as it is built.
+    /// The new graph, as far as it is built.
     pub graph: &'a Graph,
     /// The node.
     pub node: &'a Node,
-    /// What it reads, in that graph.
+    /// Its inputs, as ids of that graph.
     pub inputs: &'a [NodeId],
 }
 
-/// What a pass sees of the graph before it: how often each node was read, by new id.
+/// What a pass needs to know about the old graph: how often each node is read. Queries use new ids.
 struct Before<'a> {
     uses: &'a [usize],
     old_of_new: &'a [NodeId],
@@ -104,8 +108,8 @@ impl Before<'_> {
     }
 }
 
-/// Copies the live nodes in order, each as it is or as `replace` says. `replace` sees the graph built so far, the node
-/// and its inputs there.
+/// Copies the live nodes in order. `replace` sees the new graph so far, the node and its inputs there, and may return
+/// a replacement.
 fn rebuild(
     graph: &Graph,
     replace: impl Fn(&Graph, &Before, (&Node, &[NodeId])) -> Result<Option<Replacement>>,
@@ -118,7 +122,7 @@ fn rebuild(
     for id in graph.ids().filter(|id| live[id.index()]) {
         let node = graph.node(id);
         let new = match &node.source {
-            Source::Op { op, inputs, states } => {
+            NodeSource::Op { op, inputs, states } => {
                 let of = |ids: &[NodeId]| ids.iter().filter_map(|id| new_of_old[id.index()]).collect::<Vec<_>>();
                 let (inputs, states) = (of(inputs), of(states));
                 let before = Before { uses: &uses, old_of_new: &old_of_new };
@@ -139,7 +143,7 @@ fn rebuild(
     Ok(built)
 }
 
-/// Which nodes an output or an update depends on.
+/// Whether each node contributes to an output or an update.
 fn live(graph: &Graph) -> Vec<bool> {
     let mut live = vec![false; graph.nodes().len()];
     for (_, id) in graph.outputs() {
@@ -155,7 +159,7 @@ fn live(graph: &Graph) -> Vec<bool> {
     live
 }
 
-/// What two nodes that are one have in common; nodes computed by ops are compared by [`Same`] beside it.
+/// A key that equal nodes share. For computed nodes, [`DynEq`] also compares the ops.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Leaf(String, usize, TensorType),
@@ -163,7 +167,7 @@ enum Key {
     Computed(TypeId, Vec<NodeId>),
 }
 
-/// Common-subexpression removal: nodes with equal ops that read the same nodes are one.
+/// Common-subexpression elimination: nodes with equal ops and the same inputs become one.
 fn merge_equal(graph: &Graph) -> Result<Graph> {
     let mut built = graph.emptied();
     let mut new_of_old: Vec<NodeId> = Vec::new();
@@ -172,11 +176,11 @@ fn merge_equal(graph: &Graph) -> Result<Graph> {
         let of = |ids: &[NodeId]| ids.iter().map(|id| new_of_old[id.index()]).collect::<Vec<_>>();
         let (inputs, states) = (of(node.inputs()), of(node.states()));
         let key = match &node.source {
-            Source::Leaf { buffer, offset } => Key::Leaf(buffer.clone(), *offset, node.ty.clone()),
-            Source::Constant(values) => {
+            NodeSource::Leaf { buffer, offset } => Key::Leaf(buffer.clone(), *offset, node.ty.clone()),
+            NodeSource::Constant(values) => {
                 Key::Constant(values.iter().map(|value| value.to_bits()).collect(), node.ty.clone())
             }
-            Source::Op { op, .. } => Key::Computed((op.as_ref() as &dyn Any).type_id(), inputs.clone()),
+            NodeSource::Op { op, .. } => Key::Computed((op.as_ref() as &dyn Any).type_id(), inputs.clone()),
         };
         let alike = known.entry(key).or_default();
         let is_same = |other: &&NodeId| match (node.op(), built.node(**other).op()) {
@@ -187,7 +191,7 @@ fn merge_equal(graph: &Graph) -> Result<Graph> {
             Some(&same) if states.is_empty() => same,
             _ => {
                 let new = match &node.source {
-                    Source::Op { op, .. } => built.insert_named(op.clone(), &inputs, &states, node.name.clone())?,
+                    NodeSource::Op { op, .. } => built.insert_named(op.clone(), &inputs, &states, node.name.clone())?,
                     _ => built.push(node.clone()),
                 };
                 alike.push(new);
@@ -202,14 +206,14 @@ fn merge_equal(graph: &Graph) -> Result<Graph> {
     Ok(built)
 }
 
-/// Two ops become one, where the second or one that it reads knows an op that computes both.
+/// Two ops become one if one of the two ops knows an op that computes both.
 fn merge_neighbours(graph: &Graph, _: &Before, (node, inputs): (&Node, &[NodeId])) -> Result<Option<Replacement>> {
     let at = Neighbours { graph, node, inputs };
     let producers = inputs.iter().filter_map(|&input| graph.node(input).op());
     Ok(node.op().into_iter().chain(producers).find_map(|op| op.merge(&at)))
 }
 
-/// An element-wise op on a value that nothing else reads joins the epilogue of the op that computes it.
+/// An element-wise op joins the epilogue of the op before it, if no other node reads that op's value.
 fn fuse_epilogue(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeId])) -> Result<Option<Replacement>> {
     let Some(program) = node.op().and_then(Op::elementwise) else { return Ok(None) };
     for (at, &input) in inputs.iter().enumerate().rev() {
@@ -231,7 +235,7 @@ fn fuse_epilogue(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeI
     Ok(None)
 }
 
-/// Element-wise ops that feed only this one join it.
+/// Element-wise ops that only this element-wise op reads join it.
 fn fuse_chain(built: &Graph, before: &Before, (node, inputs): (&Node, &[NodeId])) -> Result<Option<Replacement>> {
     let Some((op, program)) = node.op().and_then(|op| Some((op, op.elementwise()?))) else { return Ok(None) };
     let mut program = program.clone();

@@ -1,4 +1,5 @@
-//! Places in few buffers: best fit into what is free, in a buffer that the node does not read from.
+//! Assigns tensors to ranges of a few shared buffers. It uses the best fitting free range, in a buffer that the node
+//! does not read.
 
 /// A range of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +8,7 @@ pub(crate) struct Range {
     pub bytes: usize,
 }
 
-/// A buffer that tensors share.
+/// A buffer that several tensors share.
 #[derive(Clone, Debug)]
 struct Pool<K> {
     kind: K,
@@ -16,7 +17,7 @@ struct Pool<K> {
     dedicated: bool,
 }
 
-/// All pools. A pool's kind (the element type) must be that of its tensors.
+/// All pools. A pool's kind (the element type) equals that of its tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct Pools<K> {
     pools: Vec<Pool<K>>,
@@ -26,7 +27,7 @@ pub(crate) struct Pools<K> {
 }
 
 impl<K: Copy + PartialEq> Pools<K> {
-    /// Places at multiples of `alignment`, each with `guard` bytes that nobody owns before and after it.
+    /// Ranges start at multiples of `alignment`. Each has `guard` unused bytes before and after it.
     pub fn new(alignment: usize, guard: usize, reuse: bool) -> Self {
         Self { pools: Vec::new(), alignment, guard: guard.next_multiple_of(alignment), reuse }
     }
@@ -40,8 +41,8 @@ impl<K: Copy + PartialEq> Pools<K> {
         bytes.next_multiple_of(self.alignment) + 2 * self.guard
     }
 
-    /// A place in a pool that is not among `avoid`: where it wastes least of what is free, else at the end of the pool
-    /// that grows least, else in a new pool.
+    /// A range in a pool that is not in `avoid`. It uses the free range with the least waste. If none fits, it
+    /// extends the pool that grows least, or makes a new pool.
     pub fn allocate(&mut self, kind: K, bytes: usize, avoid: &[usize]) -> (usize, Range) {
         let whole = self.whole(bytes);
         let allowed = |index: usize, pool: &Pool<K>| pool.kind == kind && !pool.dedicated && !avoid.contains(&index);
@@ -70,7 +71,7 @@ impl<K: Copy + PartialEq> Pools<K> {
         (index, Range { offset: offset + self.guard, bytes })
     }
 
-    /// At the end of the allowed pool whose last range is free for most of it.
+    /// Extends the allowed pool with the largest free range at its end.
     fn grow(&mut self, kind: K, whole: usize, allowed: impl Fn(usize, &Pool<K>) -> bool) -> (usize, usize) {
         let tail = |pool: &Pool<K>| {
             pool.free.last().filter(|range| range.offset + range.bytes == pool.bytes).map_or(0, |range| range.bytes)
@@ -91,14 +92,14 @@ impl<K: Copy + PartialEq> Pools<K> {
         (index, offset)
     }
 
-    /// A pool for one tensor alone.
+    /// A pool for one tensor only.
     pub fn dedicate(&mut self, kind: K, bytes: usize) -> (usize, Range) {
         let whole = self.whole(bytes);
         self.pools.push(Pool { kind, bytes: whole, free: Vec::new(), dedicated: true });
         (self.pools.len() - 1, Range { offset: self.guard, bytes })
     }
 
-    /// Gives a place back.
+    /// Frees a range.
     pub fn release(&mut self, index: usize, range: Range) {
         if !self.reuse || self.pools[index].dedicated {
             return;

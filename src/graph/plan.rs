@@ -1,23 +1,24 @@
-//! The plan: in which order nodes run, and where each tensor lies in a few buffers. Its peak is known before anything runs.
+//! The plan: the order in which nodes run, and the memory of each tensor in a few buffers. The peak memory is known
+//! before anything runs.
 
 use super::kernel::{Capabilities, Lowering};
-use super::network::{Graph, NodeId, Source};
+use super::network::{Graph, NodeId, NodeSource};
 use super::op::{Lower, Types};
 use super::order::order;
 use super::placement::{Pools, Range};
 use super::shape::{DType, TensorType};
 use crate::{Error, Result};
 
-/// What a plan is made for.
+/// The limits of the device that a plan is made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Multiples at which a tensor may begin, in bytes.
+    /// The alignment of a tensor's offset, in bytes.
     pub alignment: usize,
     /// The largest tensor, in bytes.
     pub max_binding: usize,
     /// The largest buffer, in bytes.
     pub max_buffer: usize,
-    /// What kernels are chosen by; none for the CPU, whose plans have no dispatches.
+    /// The device's capabilities, by which kernels are chosen. `None` for the CPU, whose plans have no dispatches.
     pub device: Option<Capabilities>,
 }
 
@@ -32,12 +33,12 @@ impl Target {
     }
 }
 
-/// How places are given.
+/// How tensors share memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
-    /// Whether tensors that are needed no longer give their place to others, in place included.
+    /// Whether tensors reuse the memory of tensors that are no longer needed. This includes updates in place.
     pub reuse: bool,
-    /// Bytes around every tensor that nobody owns; tests watch them.
+    /// Unused bytes before and after every tensor. Tests check that nothing writes there.
     pub guard: usize,
 }
 
@@ -47,68 +48,69 @@ impl Default for PlanOptions {
     }
 }
 
-/// What a buffer is for.
+/// The purpose of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BufferKind {
-    /// A buffer that outlives the plan: parameters, state, data.
+    /// A buffer that outlives the plan: parameters, optimizer state, data.
     Persistent,
     /// The graph's constants.
     Constants,
-    /// Tensors that live within a step.
+    /// Tensors that are needed only within a step.
     Pool,
 }
 
 /// A buffer of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer {
-    /// A persistent buffer's own name; else what it is for.
+    /// The name of a persistent buffer, or the purpose of another buffer.
     pub name: String,
-    /// What it is for.
+    /// Its purpose.
     pub kind: BufferKind,
     /// Element type of all its tensors.
     pub dtype: DType,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: usize,
 }
 
-/// Where a tensor lies.
+/// The memory of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Index into [`Plan::buffers`].
     pub buffer: usize,
-    /// Bytes from its start.
+    /// The offset from the buffer's start, in bytes.
     pub offset: usize,
     /// Its size in bytes, a multiple of 4.
     pub bytes: usize,
 }
 
-/// One node's turn.
+/// A node with its memory and dispatches.
 #[derive(Clone, Debug)]
-pub struct Work {
+pub struct PlannedNode {
     /// The node.
     pub node: NodeId,
-    /// Shapes and element types around it.
+    /// Types of its inputs, states and output.
     pub types: Types,
-    /// For an op that offers places to its inputs: which of them are there already.
+    /// For an op with [`Op::places_inputs`](super::Op::places_inputs): which inputs are computed directly into the
+    /// output.
     pub placed: Vec<bool>,
-    /// Its dispatches, for a GPU.
+    /// Its dispatches on a GPU.
     pub lowering: Lowering,
-    /// Places of its scratch tensors.
+    /// The memory of its scratch tensors.
     pub scratch: Vec<Place>,
 }
 
-/// An order and a place for everything.
+/// The order of the nodes and the memory of every tensor.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What is planned.
+    /// The planned graph.
     pub graph: Graph,
-    /// The nodes that are computed, in order; views are not among them.
-    pub work: Vec<Work>,
-    /// The place of each node's value; none where it has no elements.
+    /// The computed nodes, in the order in which they run. Views are not included.
+    pub work: Vec<PlannedNode>,
+    /// The memory of each node's value. `None` for a value without elements.
     pub places: Vec<Option<Place>>,
     /// The buffers.
     pub buffers: Vec<Buffer>,
-    /// For each node, from which to which turn its value is needed, as indices into the order of all nodes.
+    /// The first and last position in the order of all nodes at which each node's value is needed.
     pub lifetimes: Vec<(usize, usize)>,
 }
 
@@ -116,29 +118,29 @@ impl Plan {
     /// Plans a graph for a target.
     ///
     /// # Errors
-    /// [`Error::Memory`] when a tensor or a buffer is larger than the target allows, and a sentence when a node reads
-    /// a buffer that it updates.
+    /// [`Error::Memory`] when a tensor or a buffer is larger than the target allows. [`Error::Shape`] when a node
+    /// reads a buffer that it updates.
     pub fn new(graph: Graph, target: &Target, options: PlanOptions) -> Result<Self> {
         Planner::new(&graph, target, options)?.plan()
     }
 
-    /// Bytes of all buffers together: what runs need, no less and no more.
+    /// The total size of all buffers in bytes: exactly the memory that a run needs.
     pub fn peak_bytes(&self) -> usize {
         self.buffers.iter().map(|buffer| buffer.bytes).sum()
     }
 
-    /// Bytes of the buffers of one kind.
+    /// The total size of the buffers of one kind, in bytes.
     pub fn bytes_of(&self, kind: BufferKind) -> usize {
         self.buffers.iter().filter(|buffer| buffer.kind == kind).map(|buffer| buffer.bytes).sum()
     }
 
     /// Floating-point operations of one run.
     pub fn flops(&self) -> u64 {
-        let of = |work: &Work| self.graph.node(work.node).op().map_or(0, |op| op.flops(&work.types));
+        let of = |work: &PlannedNode| self.graph.node(work.node).op().map_or(0, |op| op.flops(&work.types));
         self.work.iter().map(of).sum()
     }
 
-    /// A node's place, which a node that is computed has unless it is empty.
+    /// The memory of a node's value. `None` if the value is empty.
     pub fn place(&self, id: NodeId) -> Option<Place> {
         self.places[id.index()]
     }
@@ -146,14 +148,14 @@ impl Plan {
     /// The node of a named output.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When there is no output with that name.
     pub fn output(&self, name: &str) -> Result<NodeId> {
         let found = self.graph.outputs().iter().find(|(output, _)| output == name);
         found.map(|&(_, id)| id).ok_or_else(|| Error::Usage(format!("the plan has no output '{name}'")))
     }
 }
 
-/// Where a node's value really stands: within another's, at an offset in bytes.
+/// Where a node's value is stored: inside the value of a root node, at an offset in bytes.
 #[derive(Clone, Copy)]
 struct Root {
     node: NodeId,
@@ -165,15 +167,15 @@ struct Planner<'a> {
     target: &'a Target,
     options: PlanOptions,
     order: Vec<NodeId>,
-    /// By node: its root.
+    /// The root of each node.
     roots: Vec<Root>,
-    /// By root: the turns from its first write to its last read.
+    /// For each root, the positions in the order of its first write and its last read.
     lifetimes: Vec<(usize, usize)>,
-    /// By root: its place once given.
+    /// For each root, its memory once assigned.
     places: Vec<Option<Place>>,
     pools: Pools<DType>,
     buffers: Vec<Buffer>,
-    /// Buffers before the pools.
+    /// The number of buffers before the pools.
     fixed: usize,
 }
 
@@ -196,7 +198,7 @@ impl<'a> Planner<'a> {
                 self.release(turn);
             }
             let id = self.order[turn];
-            if let Source::Op { .. } = self.graph.node(id).source {
+            if let NodeSource::Op { .. } = self.graph.node(id).source {
                 work.extend(self.place(turn, id)?);
             }
         }
@@ -211,7 +213,7 @@ impl<'a> Planner<'a> {
         Ok(Plan { graph: self.graph.clone(), work, places, buffers: self.buffers, lifetimes })
     }
 
-    /// Persistent buffers as long as the graph says; constants one after another.
+    /// Persistent buffers have the length that the graph gives. Constants follow one another in one buffer.
     fn place_leaves(&mut self) {
         let mut index_of = std::collections::HashMap::new();
         for (name, buffer) in self.graph.buffers() {
@@ -226,15 +228,15 @@ impl<'a> Planner<'a> {
             let node = self.graph.node(id);
             let bytes = node.ty.bytes();
             self.places[id.index()] = match &node.source {
-                Source::Leaf { buffer, offset } => {
+                NodeSource::Leaf { buffer, offset } => {
                     Some(Place { buffer: index_of[buffer.as_str()], offset: offset * node.ty.dtype.bytes(), bytes })
                 }
-                Source::Constant(_) => {
+                NodeSource::Constant(_) => {
                     let place = Place { buffer: constants, offset: end, bytes };
                     end = (end + bytes).next_multiple_of(self.target.alignment);
                     Some(place)
                 }
-                Source::Op { .. } => None,
+                NodeSource::Op { .. } => None,
             };
         }
         if end > 0 {
@@ -250,7 +252,7 @@ impl<'a> Planner<'a> {
         (bytes > 0).then_some(Place { buffer: place.buffer, offset: place.offset + root.offset, bytes })
     }
 
-    /// Gives back the places of what was last needed in the turn before.
+    /// Frees the memory of values that were last needed at the previous position.
     fn release(&mut self, turn: usize) {
         for id in self.graph.ids() {
             let ends = self.lifetimes[id.index()].1 == turn - 1 && self.roots[id.index()].node == id;
@@ -264,14 +266,14 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Whether the node of that turn was computed in this one's place.
+    /// Whether the node at position `turn` took over this node's memory.
     fn taken_over(&self, id: NodeId, turn: usize) -> bool {
         let by = self.roots[self.order[turn].index()].node;
         by != id && self.places[by.index()].is_some_and(|place| Some(place) == self.places[id.index()])
     }
 
-    /// Places one node's value and scratch and lowers it.
-    fn place(&mut self, turn: usize, id: NodeId) -> Result<Option<Work>> {
+    /// Assigns memory to one node's value and scratch tensors, and lowers its op.
+    fn place(&mut self, turn: usize, id: NodeId) -> Result<Option<PlannedNode>> {
         let node = self.graph.node(id);
         let op = node.op().expect("only computed nodes are placed");
         let types = self.graph.types(id);
@@ -301,10 +303,10 @@ impl<'a> Planner<'a> {
         for place in &scratch {
             self.pools.release(place.buffer - self.fixed, Range { offset: place.offset, bytes: place.bytes });
         }
-        Ok(Some(Work { node: id, types, placed, lowering, scratch }))
+        Ok(Some(PlannedNode { node: id, types, placed, lowering, scratch }))
     }
 
-    /// A buffer cannot be read and written by one dispatch, nor be written through two bindings.
+    /// A dispatch cannot read and write the same buffer, nor write it through two bindings.
     fn check_states(&self, id: NodeId, reads: &[usize]) -> Result<()> {
         let node = self.graph.node(id);
         let mut written = Vec::new();
@@ -321,7 +323,8 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// In the place of an input that is needed no longer, else in one of its own. Says which input.
+    /// Assigns memory to a node's output: that of an input which is no longer needed, or a range of its own. Returns
+    /// the index of that input.
     fn place_output(&mut self, turn: usize, id: NodeId, types: &Types, reads: &[usize]) -> Option<usize> {
         let root = self.roots[id.index()].node;
         let bytes = types.output.bytes();
@@ -329,7 +332,7 @@ impl<'a> Planner<'a> {
             return None;
         }
         if root != id {
-            // Part of a pack that comes later: the whole gets a buffer of its own now.
+            // The output is part of a pack that comes later. The pack gets a buffer of its own now.
             let (pool, range) = self.pools.dedicate(DType::F32, self.graph.ty(root).bytes());
             self.places[root.index()] = Some(self.pool_place(pool, range));
             return None;
@@ -352,7 +355,7 @@ impl<'a> Planner<'a> {
         None
     }
 
-    /// The place of an input that this turn is the last to read, where the output may take it.
+    /// The memory of an input, if this is its last read and the output may take it over.
     fn dying(&self, turn: usize, id: NodeId, input: usize, reads: &[usize]) -> Option<Place> {
         let inputs = self.graph.node(id).inputs();
         let root = self.roots[inputs[input].index()];
@@ -379,7 +382,7 @@ impl<'a> Planner<'a> {
             if bytes > most {
                 let node = self.graph.node(id);
                 return Err(Error::Memory(format!(
-                    "'{}' takes {bytes} bytes ({}), but the device binds at most {most}",
+                    "'{}' takes {bytes} bytes ({}), but the device allows at most {most} bytes for a tensor",
                     node.name, node.ty
                 )));
             }
@@ -387,7 +390,7 @@ impl<'a> Planner<'a> {
         for buffer in &self.buffers {
             if buffer.bytes > self.target.max_buffer {
                 return Err(Error::Memory(format!(
-                    "the buffer '{}' takes {} bytes, but the device makes at most {}",
+                    "the buffer '{}' takes {} bytes, but the device allows at most {} bytes for a buffer",
                     buffer.name, buffer.bytes, self.target.max_buffer
                 )));
             }
@@ -396,7 +399,8 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Views stand in their input; inputs of a pack that can be computed in their places stand in the pack.
+/// The root of each node. A view's root is its input's. An input that is computed directly into a pack has the pack
+/// as its root.
 fn roots(graph: &Graph, target: &Target, options: PlanOptions) -> Vec<Root> {
     let mut roots: Vec<Root> = Vec::new();
     for id in graph.ids() {
@@ -421,8 +425,8 @@ fn roots(graph: &Graph, target: &Target, options: PlanOptions) -> Vec<Root> {
     roots
 }
 
-/// Puts those inputs of a pack into it that are computed, are whole, stand in it once, and are computed from nothing that
-/// stands in it.
+/// Makes a pack the root of its inputs where possible. The input must be computed and whole. The pack must contain it
+/// once. Nothing inside the pack may be read to compute it.
 fn place_into(graph: &Graph, target: &Target, roots: &mut [Root], pack: NodeId, offsets: &[usize]) {
     for (&input, &offset) in graph.node(pack).inputs().iter().zip(offsets) {
         let root = roots[input.index()];
@@ -446,7 +450,7 @@ fn place_into(graph: &Graph, target: &Target, roots: &mut [Root], pack: NodeId, 
     }
 }
 
-/// By root: the first turn that writes it and the last that reads it. Outputs are read after the last turn.
+/// For each root, the positions of its first write and its last read. Outputs are read after the last position.
 fn lifetimes(graph: &Graph, order: &[NodeId], roots: &[Root]) -> Vec<(usize, usize)> {
     let mut lifetimes = vec![(usize::MAX, 0); graph.nodes().len()];
     for (turn, &id) in order.iter().enumerate() {

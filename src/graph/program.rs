@@ -1,47 +1,48 @@
-//! Programs of element-wise functions: an op's epilogue, or a chain of ops in one kernel, as data.
+//! Programs of element-wise functions as data: an op's epilogue, or a fused chain of ops.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::network::{Graph, NodeId};
-use super::op::{Differentiate, Same};
+use super::op::{Differentiate, DynEq};
 use crate::Result;
 
-/// A function of up to three numbers: what is left of an element-wise op when shapes are no concern.
-pub trait Function: Same + Debug + Send + Sync {
-    /// Its name, in the op table.
+/// An element-wise function of up to three numbers, independent of shapes.
+pub trait Function: DynEq + Debug + Send + Sync {
+    /// Its name in the op table.
     fn name(&self) -> &'static str;
     /// Its name as a WGSL function.
     fn function(&self) -> &'static str;
-    /// How many arguments.
+    /// The number of arguments.
     fn arity(&self) -> usize;
-    /// The WGSL that defines it, as a function of its arguments and then of its parameters.
+    /// Its WGSL definition. The WGSL function takes the arguments, then the parameters.
     fn wgsl(&self) -> &'static str;
-    /// Floating-point operations, counting a transcendental function as one.
+    /// Floating-point operations. A transcendental function counts as one.
     fn flops(&self) -> u64;
-    /// Numbers that distinguish two uses, passed to the WGSL function after its arguments.
+    /// Parameters of this use of the function, such as a slope. The WGSL function takes them after its arguments.
     fn parameters(&self) -> Vec<f32>;
-    /// Builds the gradients by each argument, each as large as the result; broadcasting is summed away by the caller.
+    /// Builds the gradients with respect to each argument, each with the shape of the result. The caller sums over
+    /// broadcast axes.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the function has no gradient.
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>>;
-    /// Over slices of one length, in double precision.
+    /// Applies the function to slices of equal length, in double precision.
     fn map_f64(&self, arguments: &[&[f64]], out: &mut [f64]);
-    /// Over slices of one length, in single precision.
+    /// Applies the function to slices of equal length, in single precision.
     fn map_f32(&self, arguments: &[&[f32]], out: &mut [f32]);
 }
 
 /// Where a function's argument comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Argument {
-    /// An operand of the whole program.
+    /// An operand of the program.
     Operand(usize),
     /// The result of an earlier call.
     Call(usize),
 }
 
-/// One function applied.
+/// One call of a function.
 #[derive(Clone, Debug)]
 pub struct FunctionCall {
     /// The function.
@@ -56,39 +57,39 @@ impl PartialEq for FunctionCall {
     }
 }
 
-/// Calls in order; the last one's result is the program's. Without calls it is operand 0.
+/// A list of calls. The result of the last call is the program's result. Without calls, the result is operand 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
-    /// The calls; each reads only operands and calls before it.
+    /// The calls. Each reads only operands and results of earlier calls.
     pub calls: Vec<FunctionCall>,
 }
 
 impl Program {
-    /// The program of one function.
+    /// The program that calls one function.
     pub fn single(function: impl Function) -> Self {
         let arguments = (0..function.arity()).map(Argument::Operand).collect();
         Self { calls: vec![FunctionCall { function: Arc::new(function), arguments }] }
     }
 
-    /// The names of the functions, in order, joined.
+    /// The names of the functions, joined in order.
     pub fn label(&self) -> String {
         self.calls.iter().map(|call| call.function.name()).collect::<Vec<_>>().join("+")
     }
 
-    /// Floating-point operations for an element.
+    /// Floating-point operations per element.
     pub fn flops(&self) -> u64 {
         self.calls.iter().map(|call| call.function.flops()).sum()
     }
 
-    /// How many operands it reads: one more than the largest number among its arguments.
+    /// The number of operands that it reads.
     pub fn operands(&self) -> usize {
         let arguments = self.calls.iter().flat_map(|call| &call.arguments);
         arguments.map(|a| if let Argument::Operand(i) = a { i + 1 } else { 0 }).max().unwrap_or(1)
     }
 }
 
-/// The program that computes `first` and then `next`, whose operand `at` is `first`'s result, with the operands of both,
-/// each once. An operand is a node, or nothing for the value that an epilogue is applied to.
+/// The program that computes `first` and then `next`. Operand `at` of `next` is the result of `first`. The operands
+/// of both are listed once each. An operand is a node, or `None` for the value that an epilogue is applied to.
 pub(super) fn inline(
     first: &Program,
     first_operands: &[Option<NodeId>],

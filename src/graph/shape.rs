@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// The sizes of a tensor's axes, outermost first; row-major and dense. An empty shape is a scalar of one element.
+/// The sizes of a tensor's axes, outermost first, in dense row-major order. An empty shape is a scalar with one
+/// element.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shape(Vec<usize>);
 
@@ -15,15 +16,15 @@ impl Shape {
     pub fn dims(&self) -> &[usize] {
         &self.0
     }
-    /// How many axes.
+    /// The number of axes.
     pub fn rank(&self) -> usize {
         self.0.len()
     }
-    /// How many elements: the product of the axis sizes.
+    /// The number of elements: the product of the axis sizes.
     pub fn elements(&self) -> usize {
         self.0.iter().product()
     }
-    /// Elements between neighbours along each axis.
+    /// The stride of each axis, in elements.
     pub fn strides(&self) -> Vec<usize> {
         let mut strides = vec![1; self.rank()];
         for axis in (1..self.rank()).rev() {
@@ -31,7 +32,7 @@ impl Shape {
         }
         strides
     }
-    /// Seen as a matrix: all axes but the last as rows, the last as columns. A scalar is 1x1.
+    /// The shape as a matrix. The last axis gives the columns, all other axes the rows. A scalar is 1x1.
     pub fn as_matrix(&self) -> (usize, usize) {
         match self.0.split_last() {
             Some((&columns, rows)) => (rows.iter().product(), columns),
@@ -56,7 +57,7 @@ impl From<&[usize]> for Shape {
     }
 }
 
-/// `64x1024`; a scalar prints as `scalar`.
+/// Prints `64x1024`. A scalar prints as `scalar`.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
@@ -77,19 +78,19 @@ impl fmt::Debug for Shape {
     }
 }
 
-/// What an element is.
+/// The type of an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {
-    /// 32-bit float: every value that is computed.
+    /// 32-bit float: the type of every computed value.
     F32,
     /// 32-bit unsigned integer: labels, indices, group tables.
     U32,
-    /// Byte: images as they are stored. On the device four stand in one word.
+    /// Byte: stored images. On the device, four bytes share a 32-bit word.
     U8,
 }
 
 impl DType {
-    /// Bytes an element takes.
+    /// Bytes per element.
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,
@@ -130,11 +131,11 @@ impl TensorType {
     pub fn u8(shape: impl Into<Shape>) -> Self {
         Self { shape: shape.into(), dtype: DType::U8 }
     }
-    /// How many elements.
+    /// The number of elements.
     pub fn elements(&self) -> usize {
         self.shape.elements()
     }
-    /// Bytes it takes in memory, rounded up to whole 32-bit words.
+    /// Its size in bytes, rounded up to whole 32-bit words.
     pub fn bytes(&self) -> usize {
         (self.elements() * self.dtype.bytes()).next_multiple_of(4)
     }
@@ -144,7 +145,7 @@ impl TensorType {
     }
 }
 
-/// `64x1024`, with the element type where it is not f32.
+/// Prints `64x1024`. The element type follows if it is not f32.
 impl fmt::Display for TensorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.dtype {

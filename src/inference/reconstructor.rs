@@ -5,7 +5,7 @@ use crate::data::{Pixels, Split};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
 use crate::ops::Step;
-use crate::ops::augment::Mode;
+use crate::ops::augment::AugmentMode;
 use crate::train::graphs::{self, CODES, INPUT, INPUT_ORDER, SCORES};
 use crate::train::{Checkpoint, EVALUATION_BATCH, inputs, mean_psnr, plan, write_weights};
 use crate::{Engine, Error, Program, Result};
@@ -159,7 +159,7 @@ impl Reconstructor {
     fn seen(&self, split: &Split) -> Result<Vec<f32>> {
         match &self.checkpoint.recipe.augment {
             None => Ok(images(split)),
-            Some(augment) => inputs::seen(augment, split, self.checkpoint.input, Mode::MIDDLE, 0),
+            Some(augment) => inputs::seen(augment, split, self.checkpoint.input, AugmentMode::MIDDLE, 0),
         }
     }
 }

@@ -272,22 +272,17 @@ impl Parameters {
     /// A hash of the names, shapes and bits of all parameters, then of all running statistics. It is the 64-bit FNV-1a
     /// hash, as 16 hexadecimal digits. Gaps are left out.
     pub fn hash(&self, weights: &Weights) -> String {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut add = |bytes: &[u8]| {
-            for &byte in bytes {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-            }
-        };
+        let mut hash = crate::hash::Fnv1a::new();
         for (layout, flat) in [(&self.learned, &weights.learned), (&self.statistics, &weights.statistics)] {
             for parameter in layout.iter() {
-                add(parameter.name.as_bytes());
-                add(parameter.shape.to_string().as_bytes());
+                hash.add(parameter.name.as_bytes());
+                hash.add(parameter.shape.to_string().as_bytes());
                 for value in &flat[parameter.range()] {
-                    add(&value.to_bits().to_le_bytes());
+                    hash.add(&value.to_bits().to_le_bytes());
                 }
             }
         }
-        format!("{hash:016x}")
+        hash.hex()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The exponential moving average of weights (B. T. Polyak and A. B. Juditsky, 1992), which is measured instead of them.
+//! The exponential moving average (EMA) of weights (B. T. Polyak and A. B. Juditsky, 1992). Evaluation uses the
+//! average instead of the weights.
 
 use crate::graph::TensorType;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
@@ -7,12 +8,12 @@ use crate::ops::op::defined_by;
 use crate::ops::update::BLOCK;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// Moves an average to the weights: average += (1 - d) (weights - average), where d is the decay, or (1 + t) / (10 + t) in
-/// the first steps t, while that is smaller. States: the weights, which stay as they are, so that it runs after their
-/// update; and the average. Both are flat, in blocks.
+/// Moves an average towards the weights: average += (1 - d) (weights - average). Here d is the decay, or (1 + t) /
+/// (10 + t) at step t while that is smaller. States: the weights, which do not change, and the average. Because the
+/// weights are a state, the op runs after their update. Both are flat, in blocks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Average {
-    /// The part of the average that remains, from 0 to below 1.
+    /// The fraction of the old average that remains, at least 0 and below 1.
     pub decay: f32,
 }
 
@@ -36,10 +37,10 @@ impl Op for Average {
         let [weights, average] = states else { return Err("it updates weights and their average".into()) };
         let len = weights.elements();
         if weights != average || *weights != TensorType::f32([len]) || !len.is_multiple_of(BLOCK) {
-            return Err(format!("weights and average must be flat and of one length, in blocks of {BLOCK}"));
+            return Err(format!("weights and average must be flat and of equal length, in blocks of {BLOCK}"));
         }
         if !(0.0..1.0).contains(&self.decay) {
-            return Err(format!("a decay of {} is not from 0 to below 1", self.decay));
+            return Err(format!("a decay of {} is not at least 0 and below 1", self.decay));
         }
         Ok(TensorType::f32([0]))
     }
@@ -56,7 +57,7 @@ impl Op for Average {
     }
 }
 
-/// Shapes to test and to time; the decay holds, or the first steps' smaller one does.
+/// Shapes to test and to time. In some cases the decay applies, in others the smaller one of the first steps.
 pub fn cases() -> Vec<Case> {
     let of = |blocks: usize, decay: f32| {
         let states = vec![Sample::floats(&[blocks * BLOCK]); 2];

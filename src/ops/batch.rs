@@ -1,5 +1,5 @@
-//! From the losses of a batch's rows to one number, and back: the sum or the mean over the rows that are valid; and the
-//! running sums that a run reports.
+//! Reduces the losses of a batch's rows to one number: their sum or mean over the valid rows, with its gradient. Also
+//! the running sums that a run reports.
 
 use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
@@ -8,7 +8,7 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// How the rows' losses become one.
+/// How the losses of rows are reduced to one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reduction {
@@ -28,14 +28,15 @@ impl Reduction {
     }
 }
 
-/// The sum or mean over the valid rows of `[rows]`, as `[1]`.
+/// The sum or mean of `[rows]` over the valid rows, as `[1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchTotal {
     /// Sum or mean.
     pub reduction: Reduction,
 }
 
-/// The gradient of [`BatchTotal`]: each valid row's share of the incoming number.
+/// The gradient of [`BatchTotal`]: the incoming gradient for each valid row, divided by the number of valid rows for
+/// a mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchShare {
     /// As in the forward op.
@@ -44,8 +45,8 @@ pub struct BatchShare {
     pub rows: usize,
 }
 
-/// Adds the sums of two lists `[rows]` (losses and scores) and the number of valid rows to a state `[3]`. Rows that are
-/// not valid must hold 0.
+/// Adds the sums of two lists `[rows]` (losses and scores) and the number of valid rows to a state `[3]`. Masked rows
+/// must be 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accumulate;
 
@@ -76,7 +77,7 @@ impl Accumulate {
 fn rows(input: &TensorType) -> Result<usize, String> {
     match input.dims() {
         &[rows] if *input == TensorType::f32([rows]) => Ok(rows),
-        _ => Err("it takes a list with one float a row".into()),
+        _ => Err("it takes a list with one float per row".into()),
     }
 }
 
@@ -114,7 +115,7 @@ impl Op for BatchShare {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         if inputs[0] != TensorType::f32([1]) {
-            return Err("it shares one number".into());
+            return Err("the incoming gradient must be one number".into());
         }
         Ok(TensorType::f32([self.rows]))
     }
@@ -136,7 +137,7 @@ impl Op for Accumulate {
     fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 2)?;
         if rows(&inputs[0])? != rows(&inputs[1])? || states != [TensorType::f32([3])] {
-            return Err("it takes two lists of one length and updates a state of 3".into());
+            return Err("it takes two lists of equal length and a state of 3 floats".into());
         }
         Ok(TensorType::f32([0]))
     }

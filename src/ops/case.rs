@@ -1,27 +1,27 @@
-//! Cases of the op table: small graphs, each around one op, with the shapes and values to test and to time it on.
+//! Cases of the op table: small graphs around one op, with shapes and values to test and to time.
 
 use crate::Result;
 use crate::graph::{DType, Graph, NodeId, TensorType};
 use crate::random::{CounterRng, Purpose};
 
-/// How a tensor of a case is filled.
+/// The distribution of a sample's values.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fill {
-    /// Evenly between two numbers.
+pub enum SampleFill {
+    /// Uniform between two numbers.
     Uniform(f64, f64),
-    /// Evenly between two numbers, but not within 0.05 of zero, where a function with a kink has no derivative.
+    /// Uniform between two numbers, but at least 0.05 away from zero, where some functions have no derivative.
     AwayFromZero(f64, f64),
-    /// Whole numbers from 0 to below this.
+    /// Integers from 0 up to and excluding this.
     Below(u32),
 }
 
-/// A tensor of a case.
+/// A tensor of a case, with a rule for its values.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Shape and element type.
     pub ty: TensorType,
-    /// Values.
-    pub fill: Fill,
+    /// The distribution of its values.
+    pub fill: SampleFill,
 }
 
 impl Sample {
@@ -31,46 +31,46 @@ impl Sample {
     }
     /// Floats between two numbers.
     pub fn between(dims: &[usize], low: f64, high: f64) -> Self {
-        Self { ty: TensorType::f32(dims), fill: Fill::Uniform(low, high) }
+        Self { ty: TensorType::f32(dims), fill: SampleFill::Uniform(low, high) }
     }
     /// Unsigned integers below `limit`.
     pub fn integers(dims: &[usize], limit: u32) -> Self {
-        Self { ty: TensorType::u32(dims), fill: Fill::Below(limit) }
+        Self { ty: TensorType::u32(dims), fill: SampleFill::Below(limit) }
     }
-    /// Bytes.
+    /// Bytes, from 0 to 255.
     pub fn bytes(dims: &[usize]) -> Self {
-        Self { ty: TensorType::u8(dims), fill: Fill::Below(256) }
+        Self { ty: TensorType::u8(dims), fill: SampleFill::Below(256) }
     }
 
-    /// The values, the same for the same stream; integers are whole.
+    /// The values. The same stream gives the same values. Integer types get integers.
     pub fn values(&self, stream: u32) -> Vec<f64> {
-        let counted = CounterRng { seed: 7, purpose: Purpose::Init, stream, step: 0 };
+        let rng = CounterRng { seed: 7, purpose: Purpose::Init, stream, step: 0 };
         (0..self.ty.elements() as u32)
             .map(|element| match self.fill {
-                Fill::Uniform(low, high) => {
-                    f64::from((low + (high - low) * f64::from(counted.uniform(element))) as f32)
+                SampleFill::Uniform(low, high) => {
+                    f64::from((low + (high - low) * f64::from(rng.uniform(element))) as f32)
                 }
-                Fill::AwayFromZero(low, high) => {
-                    let value = low + (high - low) * f64::from(counted.uniform(element));
+                SampleFill::AwayFromZero(low, high) => {
+                    let value = low + (high - low) * f64::from(rng.uniform(element));
                     f64::from((value.signum() * value.abs().max(0.05)) as f32)
                 }
-                Fill::Below(limit) => f64::from(counted.word(element) % limit),
+                SampleFill::Below(limit) => f64::from(rng.word(element) % limit),
             })
             .collect()
     }
 
-    /// Whether gradients by it are checked.
+    /// Whether gradients with respect to it are checked.
     pub fn is_differentiable(&self) -> bool {
         self.ty.dtype == DType::F32
     }
 }
 
-/// How many numbers are added up for one result, tensor by tensor: each direction of an op has its own sums.
+/// The number of terms in the sums of one result, for the value and for each gradient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summands {
-    /// Of the value, and of states.
+    /// For the value and the states.
     pub value: usize,
-    /// Of the gradient by each input; of inputs beyond the list 1.
+    /// For the gradient with respect to each input. Inputs beyond the list have 1.
     pub gradients: Vec<usize>,
 }
 
@@ -81,37 +81,37 @@ impl Default for Summands {
 }
 
 impl Summands {
-    /// Of the gradient by an input.
+    /// The number for the gradient with respect to an input.
     pub fn of_gradient(&self, input: usize) -> usize {
         self.gradients.get(input).copied().unwrap_or(1)
     }
 }
 
-/// How the graph of a case is built from its inputs and states.
+/// A function that builds a case's graph from its inputs and states.
 pub type Build = Box<dyn Fn(&mut Graph, &[NodeId], &[NodeId]) -> Result<NodeId> + Send + Sync>;
 
 /// A small graph around one op.
 pub struct Case {
-    /// What distinguishes it among the op's cases.
+    /// A label that is unique among the op's cases.
     pub label: String,
     /// Its inputs.
     pub inputs: Vec<Sample>,
-    /// Leaves that the op updates.
+    /// The leaves that the op updates.
     pub states: Vec<Sample>,
-    /// Builds it.
+    /// Builds the graph.
     pub build: Build,
-    /// Inputs by which gradients are checked.
+    /// The inputs with respect to which gradients are checked.
     pub differentiable: Vec<usize>,
-    /// Rows of the batch that are valid; none: all.
+    /// The number of valid rows of the batch. `None` means all.
     pub valid: Option<u32>,
-    /// Whether it is large enough to time.
+    /// Whether the case is large enough to time.
     pub timed: bool,
-    /// Numbers that are added up for one result, with which rounding errors grow.
+    /// The number of terms in the sums of one result. Rounding errors grow with it.
     pub summands: Summands,
 }
 
 impl Case {
-    /// A case without states whose gradients are checked by every float input.
+    /// A case without states. Gradients are checked with respect to every float input.
     pub fn new(
         inputs: Vec<Sample>,
         build: impl Fn(&mut Graph, &[NodeId]) -> Result<NodeId> + Send + Sync + 'static,
@@ -130,7 +130,7 @@ impl Case {
             summands: Summands::default(),
         }
     }
-    /// A case that updates states; it has no gradient.
+    /// A case that updates states. Its gradients are not checked.
     pub fn updating(
         inputs: Vec<Sample>,
         states: Vec<Sample>,
@@ -140,46 +140,46 @@ impl Case {
         let (build, differentiable): (Build, _) = (Box::new(build), Vec::new());
         Self { label, inputs, states, build, differentiable, valid: None, timed: false, summands: Summands::default() }
     }
-    /// Adds to the label.
+    /// Appends to the label.
     #[must_use]
     pub fn labelled(mut self, label: &str) -> Self {
         self.label = format!("{} {label}", self.label);
         self
     }
-    /// Checks gradients only by these inputs.
+    /// Checks gradients only with respect to these inputs.
     #[must_use]
     pub fn differentiable(mut self, inputs: &[usize]) -> Self {
         self.differentiable = inputs.to_vec();
         self
     }
-    /// So many numbers are added up for one result of the value, and of the gradient by each input in turn.
+    /// Sets the number of terms in the sums of the value, and of the gradient with respect to each input in turn.
     #[must_use]
     pub fn summing<const N: usize>(mut self, value: usize, gradients: [usize; N]) -> Self {
         self.summands = Summands { value, gradients: gradients.to_vec() };
         self
     }
-    /// So many numbers are added up for one result of the value and of every gradient.
+    /// Sets the number of terms in the sums of the value and of every gradient.
     #[must_use]
     pub fn summing_all(mut self, summands: usize) -> Self {
         self.summands = Summands { value: summands, gradients: vec![summands; self.inputs.len()] };
         self
     }
-    /// Only so many rows of the batch are valid.
+    /// Makes only this many rows of the batch valid.
     #[must_use]
     pub fn valid(mut self, rows: u32) -> Self {
         self.label = format!("{} valid {rows}", self.label);
         self.valid = Some(rows);
         self
     }
-    /// Large enough to time.
+    /// Marks the case as large enough to time.
     #[must_use]
     pub fn timed(mut self) -> Self {
         self.timed = true;
         self
     }
 
-    /// The graph, with a leaf in a buffer of its own for each input (`input0`, ...) and state (`state0`, ...), and the
-    /// value as output `y`.
+    /// The graph. Each input and state is a leaf in its own buffer: `input0`, ..., `state0`, .... The value is the
+    /// output `y`.
     ///
     /// # Errors
     /// When the op refuses the shapes.
@@ -203,7 +203,8 @@ impl std::fmt::Debug for Case {
     }
 }
 
-/// Shapes for element-wise functions: 1, a prime, matrices with and without a multiple of four, longer than a workgroup.
+/// Shapes for element-wise functions: 1, a prime, matrices that are and are not a multiple of four, more than a
+/// workgroup.
 const SHAPES: [&[usize]; 6] = [&[1], &[7], &[3, 5], &[64, 36], &[2, 3, 8, 8], &[1031]];
 
 /// Cases of a smooth function of one tensor with values between `low` and `high`.
@@ -212,7 +213,7 @@ pub fn unary(
     high: f64,
     function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
 ) -> Vec<Case> {
-    filled(Fill::Uniform(low, high), function)
+    filled(SampleFill::Uniform(low, high), function)
 }
 
 /// Cases of a function with a kink at zero.
@@ -221,11 +222,11 @@ pub fn kinked(
     high: f64,
     function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
 ) -> Vec<Case> {
-    filled(Fill::AwayFromZero(low, high), function)
+    filled(SampleFill::AwayFromZero(low, high), function)
 }
 
 fn filled(
-    fill: Fill,
+    fill: SampleFill,
     function: impl Fn(&mut Graph, NodeId) -> Result<NodeId> + Copy + Send + Sync + 'static,
 ) -> Vec<Case> {
     let of = |dims: &[usize]| {

@@ -1,4 +1,4 @@
-//! Tensors one after another along an axis.
+//! Concatenation of tensors along an axis.
 
 use crate::Result;
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
@@ -7,7 +7,7 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types};
 
-/// The inputs one after another along an axis, in which alone their sizes may differ.
+/// The inputs concatenated along an axis. All other axes must have equal sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Concat {
     /// The axis.
@@ -15,7 +15,7 @@ pub struct Concat {
 }
 
 impl Concat {
-    /// Neighbours of a tensor from one step along the axes before to the next: what stays together.
+    /// The number of adjacent elements of a tensor that stay together: the product of its sizes from the axis on.
     fn run(&self, ty: &TensorType) -> usize {
         ty.dims()[self.axis..].iter().product()
     }
@@ -49,7 +49,7 @@ impl Op for Concat {
             let others = |dims: &[usize]| [&dims[..self.axis], &dims[self.axis + 1..]].concat();
             let fits = input.shape.rank() == dims.len() && others(input.dims()) == others(&dims);
             if !fits || input.dtype != DType::F32 || input.elements() == 0 {
-                return Err(format!("they must hold floats and have the same sizes but along axis {}", self.axis));
+                return Err(format!("they must hold floats, and all axes except {} must have equal sizes", self.axis));
             }
             dims[self.axis] += input.dims()[self.axis];
         }
@@ -69,14 +69,14 @@ impl Op for Concat {
 
     defined_by!(define);
 
-    /// A dispatch an input.
+    /// One dispatch per input.
     fn lower(&self, at: &Lower) -> Lowering {
         let row = self.run(&at.types.output);
         let mut first = 0;
         let mut dispatches = Vec::new();
         for (index, ty) in at.types.inputs.iter().enumerate() {
             let (run, elements) = (self.run(ty), ty.elements());
-            // In vectors of four where all that matters is a multiple of that.
+            // Uses vectors of four if all relevant sizes are multiples of four.
             let vector = [run, row, first].iter().all(|n| n.is_multiple_of(4));
             let width = if vector { 4 } else { 1 };
             let count = elements / width;
@@ -100,10 +100,10 @@ impl Op for Concat {
 }
 
 impl Graph {
-    /// The tensors one after another along `axis`.
+    /// Concatenates the tensors along `axis`.
     ///
     /// # Errors
-    /// When there is none, or their sizes differ along another axis.
+    /// When there is no tensor, or sizes differ along another axis.
     pub fn concat(&mut self, parts: &[NodeId], axis: usize) -> Result<NodeId> {
         match parts {
             [one] if axis < self.dims(*one).len() => Ok(*one),
@@ -112,7 +112,7 @@ impl Graph {
     }
 }
 
-/// Shapes to test and to time: channels, as the branches of a network have them, and other axes.
+/// Shapes to test and to time: channels, as in networks with branches, and other axes.
 pub fn cases() -> Vec<Case> {
     let of = |parts: &[&[usize]], axis: usize| {
         let inputs = parts.iter().map(|dims| Sample::floats(dims)).collect();

@@ -1,5 +1,5 @@
-//! Cross-entropy against integer labels, with label smoothing: on log-probabilities, and fused with softmax on logits;
-//! and the count of rows whose largest logit stands at the label.
+//! Cross-entropy with integer labels and label smoothing: on log-probabilities, or on logits, fused with softmax.
+//! Also the count of correct rows, whose largest logit is at the label.
 
 use std::sync::Arc;
 
@@ -13,25 +13,26 @@ use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 use crate::graph::DType;
 use crate::ops::softmax::{Softmax, SoftmaxBackward, largest_and_log_sum};
 
-/// What the input holds.
+/// The kind of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Logits: softmax is part of the op.
+    /// Logits. Softmax is part of the op.
     Logits,
-    /// A log-softmax.
+    /// Log-probabilities, from a log-softmax.
     LogProbabilities,
 }
 
-/// The loss of each row of a batch; 0 for rows that are not valid.
+/// The loss of each row of a batch. Masked rows have loss 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrossEntropy {
-    /// What the input holds.
+    /// The kind of the input.
     pub input: Input,
-    /// The share of the target that is spread evenly over all classes.
+    /// Label smoothing: the fraction of the target that is spread evenly over all classes.
     pub smoothing: f32,
 }
 
-/// The gradient by the input, from the input, the labels and the incoming gradient of each row's loss.
+/// The gradient with respect to the input. Inputs: the input, the labels, and the incoming gradient of each row's
+/// loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrossEntropyBackward {
     /// As in the forward op.
@@ -40,19 +41,20 @@ pub struct CrossEntropyBackward {
     pub smoothing: f32,
 }
 
-/// 1 for each valid row whose largest logit (the first of them) stands at its label, else 0.
+/// 1 for each valid row whose largest logit is at its label, otherwise 0. Of equal logits, the first counts as the
+/// largest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Correct;
 
 impl Input {
-    /// What is taken from a row's numbers first, and the logarithm of the sum of the exponentials of what is left: both 0
-    /// for a log-softmax.
+    /// The maximum of a row's logits, and the logarithm of the sum of exp(logit - maximum). Both are 0 for
+    /// log-probabilities.
     fn shift_and_log_sum<T: Real>(self, row: &[T]) -> (T, T) {
         if self == Self::Logits { largest_and_log_sum(row) } else { (T::zero(), T::zero()) }
     }
 }
 
-/// The logits of a log-softmax.
+/// The logits of which a node is the log-softmax.
 fn logits_of(graph: &Graph, id: NodeId) -> Option<NodeId> {
     let node = graph.node(id);
     node.op_as::<Softmax>().filter(|softmax| softmax.log).map(|_| node.inputs()[0])
@@ -140,7 +142,7 @@ impl Op for CrossEntropy {
         let backward = CrossEntropyBackward { input: self.input, smoothing: self.smoothing };
         Ok(vec![Some(graph.apply(backward, &[at.inputs[0], at.inputs[1], at.dy])?), None])
     }
-    /// Of a log-softmax: of the logits.
+    /// A loss on a log-softmax becomes one op on the logits.
     fn merge(&self, at: &Neighbours) -> Option<Replacement> {
         at.node.op_as::<Self>().filter(|loss| loss.input == Input::LogProbabilities)?;
         let op = Arc::new(Self { input: Input::Logits, smoothing: self.smoothing });
@@ -173,7 +175,7 @@ impl Op for CrossEntropyBackward {
         }
         Ok(TensorType::f32([rows, columns]))
     }
-    /// With the gradient of the log-softmax after it, from whose result this one is computed: from the logits.
+    /// With the gradient of a log-softmax after it, it becomes one op on the logits.
     fn merge(&self, at: &Neighbours) -> Option<Replacement> {
         at.node.op_as::<SoftmaxBackward>().filter(|backward| backward.log)?;
         let &[log_probabilities, incoming] = at.inputs else { return None };
@@ -216,8 +218,9 @@ impl Op for Correct {
 }
 
 impl Graph {
-    /// The cross-entropy of each row of logits `[rows, classes]` against its label `[rows]` (u32): log-softmax and
-    /// cross-entropy, which [`crate::graph::Passes::merge`] makes one. Rows beyond the step's valid ones lose 0.
+    /// The cross-entropy of each row of logits `[rows, classes]` with its label `[rows]` (u32), as `[rows]`. It is
+    /// built of log-softmax and cross-entropy; [`crate::graph::Passes::merge`] makes one op of them. Masked rows have
+    /// loss 0.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -225,7 +228,7 @@ impl Graph {
         let log_probabilities = self.log_softmax(logits)?;
         self.apply(CrossEntropy { input: Input::LogProbabilities, smoothing }, &[log_probabilities, labels])
     }
-    /// 1 for each valid row whose largest logit stands at its label.
+    /// 1 for each valid row whose largest logit is at its label, otherwise 0, as `[rows]`.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -234,7 +237,7 @@ impl Graph {
     }
 }
 
-/// Shapes to test and to time: fused and not, with and without smoothing and rows that are not valid.
+/// Shapes to test and to time: fused and not, with and without smoothing and masked rows.
 pub fn cases() -> Vec<Case> {
     let inputs = |rows, columns| vec![Sample::floats(&[rows, columns]), Sample::integers(&[rows], columns as u32)];
     let mut cases = Vec::new();

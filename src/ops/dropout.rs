@@ -1,5 +1,5 @@
-//! Dropout with counted randomness: the same element of the same step is dropped on every device, and the gradient drops
-//! the same elements without a mask being stored.
+//! Dropout with counter-based random numbers. Every device drops the same elements in the same step. The gradient
+//! computes the same random numbers again, so no mask is stored.
 
 use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
@@ -11,32 +11,31 @@ use crate::ops::{Call, Lower, Op, Real, expect_inputs};
 use crate::graph::DType;
 use crate::random::{CounterRng, Purpose};
 
-/// Random words that are drawn at once.
+/// The number of random words drawn at once.
 const BLOCK: usize = 4;
 
-/// Each element is zero with probability `rate`, else divided by 1 - `rate`.
+/// Each element is zero with probability `rate`. Other elements are divided by 1 - `rate`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dropout {
-    /// The probability, from 0 to below 1.
+    /// The probability, at least 0 and below 1.
     pub rate: f32,
-    /// Distinguishes the dropouts of one network.
+    /// A number that distinguishes the dropout layers of one network.
     pub stream: u32,
 }
 
 impl Dropout {
-    /// A random word below it drops.
+    /// An element is dropped if its random word is below this.
     fn threshold(&self) -> u32 {
         (f64::from(self.rate) * 4_294_967_296.0) as u32
     }
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let step = call.step;
-        let counted =
-            CounterRng { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
+        let rng = CounterRng { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
         let (x, threshold) = (call.real(0), self.threshold());
         let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
         in_pieces(call.out(), BLOCK, |first, out| {
             for (block, (y, x)) in (first..).zip(out.chunks_mut(BLOCK).zip(x[first * BLOCK..].chunks(BLOCK))) {
-                for ((y, &x), word) in y.iter_mut().zip(x).zip(counted.block(block as u32)) {
+                for ((y, &x), word) in y.iter_mut().zip(x).zip(rng.block(block as u32)) {
                     *y = if word < threshold { T::zero() } else { factor * x };
                 }
             }
@@ -51,10 +50,10 @@ impl Op for Dropout {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         if !(0.0..1.0).contains(&self.rate) {
-            return Err(format!("a rate of {} is not from 0 to below 1", self.rate));
+            return Err(format!("a rate of {} is not at least 0 and below 1", self.rate));
         }
         if inputs[0].dtype != DType::F32 {
-            return Err("it drops floats".into());
+            return Err("it takes only floats".into());
         }
         Ok(inputs[0].clone())
     }
@@ -72,10 +71,10 @@ impl Op for Dropout {
 }
 
 impl Graph {
-    /// Dropout of `rate`; `stream` distinguishes the dropouts of one network.
+    /// Dropout with probability `rate`. `stream` is a number that distinguishes the dropout layers of one network.
     ///
     /// # Errors
-    /// When the rate is not from 0 to below 1.
+    /// When the rate is not at least 0 and below 1.
     pub fn dropout(&mut self, x: NodeId, rate: f32, stream: u32) -> Result<NodeId> {
         self.apply(Dropout { rate, stream }, &[x])
     }

@@ -1,5 +1,5 @@
-//! The batch of a step, gathered on the device from the whole data set: rows of images or labels, in the order of an
-//! index list that is uploaded once an epoch. Rows beyond the step's valid ones are zero.
+//! Gathers the batch of a step from the dataset on the device: rows of images or labels, in the order of an index
+//! list. The list is uploaded once an epoch. Masked rows are zero.
 
 use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
@@ -7,18 +7,18 @@ use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::shards::Shards;
-use crate::ops::{Call, Data, Lower, Op, Out, Real, Types};
+use crate::ops::{Call, Lower, Op, Real, TensorData, TensorOut, Types};
 
 use crate::graph::DType;
 
-/// Rows of `data` `[N, ...]` that `order` names from the step's first on. Bytes become floats from 0 to 1. Inputs: the data,
-/// in one tensor or several shards, and the order.
+/// The rows of `data` `[N, ...]` that `order` lists, from the step's first position on, as `[batch, ...]`. Bytes
+/// become floats from 0 to 1. Inputs: the data, in one tensor or several shards, and the order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gather {
     /// Rows of the batch.
     pub batch: usize,
-    /// Whether the data are a ring of slots that the steps' rows lie in one after another, so that the order, which names
-    /// images of the whole set, does not say where.
+    /// Whether the data are a ring of slots. Then the rows of successive steps are in successive slots, and the
+    /// indices in the order are not positions.
     pub ring: bool,
 }
 
@@ -27,7 +27,7 @@ impl Gather {
         let shards = Shards::of(call.types, call.inputs.len() - 1);
         let (step, order) = (call.step, call.integers(shards.count));
         let (inputs, width) = (call.inputs, shards.width);
-        // In which shard, and where there, a row of the batch begins.
+        // The shard that contains a row of the batch, and the row's offset in it.
         let from = |row: usize| {
             let position = step.first as usize + row;
             let index = *order.get(position).filter(|_| row < step.valid as usize)? as usize;
@@ -35,20 +35,20 @@ impl Gather {
             Some(shards.place(index.min(shards.rows - 1)))
         };
         match &mut call.output {
-            Out::U32(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
-                Data::U32(data) => to.copy_from_slice(&data[at..][..width]),
+            TensorOut::U32(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
+                TensorData::U32(data) => to.copy_from_slice(&data[at..][..width]),
                 _ => to.fill(0),
             }),
-            Out::Real(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
-                Data::Real(data) => to.copy_from_slice(&data[at..][..width]),
-                Data::U8(data) => to.iter_mut().zip(&data[at..]).for_each(|(y, &x)| *y = T::of_byte(x)),
-                Data::U32(_) => to.fill(T::zero()),
+            TensorOut::Real(out) => each_row(out, width, from, |to, (shard, at)| match inputs[shard] {
+                TensorData::Real(data) => to.copy_from_slice(&data[at..][..width]),
+                TensorData::U8(data) => to.iter_mut().zip(&data[at..]).for_each(|(y, &x)| *y = T::of_byte(x)),
+                TensorData::U32(_) => to.fill(T::zero()),
             }),
         }
     }
 }
 
-/// Copies the rows of a batch from where each lies; those that lie nowhere are zero.
+/// Copies the rows of a batch. A row without a source becomes zero.
 fn each_row<D: Copy + Default + Send>(
     out: &mut [D],
     width: usize,
@@ -78,7 +78,7 @@ impl Op for Gather {
         let dtype = if shards[0].dtype == DType::U32 { DType::U32 } else { DType::F32 };
         Ok(TensorType { shape: dims.into(), dtype })
     }
-    /// Data are not learned.
+    /// A dataset has no gradient.
     fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None; at.inputs.len()])
     }
@@ -126,7 +126,7 @@ impl Op for Gather {
 }
 
 impl Graph {
-    /// The step's batch of `batch` rows of `data`, in `order`.
+    /// The step's batch of `batch` rows of `data`, in the order `order`, as `[batch, ...]`.
     ///
     /// # Errors
     /// When the data have no rows or the order is not a list of u32.
@@ -134,18 +134,19 @@ impl Graph {
         self.gather_from(&[data], order, Gather { batch, ring: false })
     }
 
-    /// The same from data in several shards.
+    /// The same, with the data in several shards.
     ///
     /// # Errors
-    /// When the shards have no rows, or rows of different shapes, or too few of them in one before the last.
+    /// When the shards have no rows, rows of different shapes, or different numbers of rows except for a shorter last
+    /// shard.
     pub fn gather_from(&mut self, shards: &[NodeId], order: NodeId, gather: Gather) -> Result<NodeId> {
         let inputs: Vec<NodeId> = shards.iter().copied().chain([order]).collect();
         self.apply(gather, &inputs)
     }
 }
 
-/// Shapes to test and to time: bytes whose rows do and do not fill whole words, floats, labels, a partial batch, shards and
-/// a ring.
+/// Shapes to test and to time: bytes with rows that do and do not fill whole words, floats, labels, a partial batch,
+/// shards and a ring.
 pub fn cases() -> Vec<Case> {
     let of = |data: Sample, order: usize, batch: usize| {
         let rows = data.ty.dims()[0] as u32;

@@ -6,7 +6,7 @@ use crate::ops::Real;
 use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
-/// sqrt(2 / pi), twice: the tanh form is x times the sigmoid of twice its argument.
+/// 2 sqrt(2 / pi). The tanh form equals x times the sigmoid of twice the argument of tanh.
 const SLOPE: f64 = 1.595_769_121_605_730_7;
 const CUBE: f64 = 0.044_715;
 
@@ -33,7 +33,7 @@ impl Formula for Gelu {
     }
 }
 
-/// The derivative times dy; it needs x.
+/// The derivative times dy. It needs x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GeluBackward;
 

@@ -1,20 +1,20 @@
-//! Reverse-mode differentiation: builds, for a scalar (or a value with a given incoming gradient), the nodes of the
-//! gradients. Each op says from its own rule how its gradient is built.
+//! Reverse-mode differentiation. It builds the gradient nodes of a scalar, or of a value with a given incoming
+//! gradient. Each op builds its own gradient.
 
 use std::collections::HashMap;
 
-use crate::graph::{DType, Differentiate, Graph, NodeId, Source, TensorType};
+use crate::graph::{DType, Differentiate, Graph, NodeId, NodeSource, TensorType};
 use crate::{Error, Result};
 
 impl Graph {
-    /// The gradients of the scalar `of` by each of `by`.
+    /// The gradients of the scalar `of` with respect to each node in `by`.
     ///
     /// # Errors
-    /// When `of` is not a scalar, does not depend on one of `by`, or meets an op without a gradient on the way.
+    /// When `of` is not a scalar or does not depend on one of the nodes, or when an op on the path has no gradient.
     pub fn gradient(&mut self, of: NodeId, by: &[NodeId]) -> Result<Vec<NodeId>> {
         if self.ty(of).elements() != 1 {
             return Err(Error::Shape(format!(
-                "the gradient of '{}' was asked, which is {}; only of a scalar is it defined without an incoming gradient",
+                "'{}' has the shape {}, but without an incoming gradient only a scalar can be differentiated",
                 self.node(of).name,
                 self.ty(of)
             )));
@@ -23,14 +23,14 @@ impl Graph {
         self.gradient_from(of, one, by)
     }
 
-    /// The gradients by each of `by` when `incoming` is the gradient that arrives at `of`.
+    /// The gradients with respect to each node in `by`, where `incoming` is the gradient that arrives at `of`.
     ///
     /// # Errors
-    /// As [`Graph::gradient`], and when `incoming` has another shape than `of`.
+    /// As [`Graph::gradient`], and when the shapes of `incoming` and `of` differ.
     pub fn gradient_from(&mut self, of: NodeId, incoming: NodeId, by: &[NodeId]) -> Result<Vec<NodeId>> {
         if self.ty(of) != self.ty(incoming) {
             return Err(Error::Shape(format!(
-                "the incoming gradient of '{}' is {}, but the value is {}",
+                "the incoming gradient of '{}' has the shape {}, but the value has the shape {}",
                 self.node(of).name,
                 self.ty(incoming),
                 self.ty(of)
@@ -44,7 +44,7 @@ impl Graph {
             }
             let Some(&dy) = arriving.get(&id) else { continue };
             let node = self.node(id).clone();
-            let Source::Op { op, inputs, .. } = &node.source else { continue };
+            let NodeSource::Op { op, inputs, .. } = &node.source else { continue };
             let scope = node.name.rsplit_once('/').map_or("", |(scope, _)| scope);
             let gradients =
                 self.scoped(format!("{scope}'"), |graph| op.gradient(graph, &Differentiate { inputs, y: id, dy }))?;
@@ -61,7 +61,7 @@ impl Graph {
             .map(|id| {
                 arriving.get(id).copied().ok_or_else(|| {
                     Error::Shape(format!(
-                        "'{}' has no gradient by '{}': it does not depend on it",
+                        "'{}' has no gradient with respect to '{}', because it does not depend on it",
                         self.node(of).name,
                         self.node(*id).name
                     ))
@@ -70,7 +70,7 @@ impl Graph {
             .collect()
     }
 
-    /// For each node up to `of`: whether it is one of `by` or computed, in floats, from one.
+    /// For each node up to `of`: whether it is in `by`, or is a float value computed from such a node.
     fn depends_on(&self, of: NodeId, by: &[NodeId]) -> Vec<bool> {
         let mut depends = vec![false; of.index() + 1];
         for id in self.ids().take(of.index() + 1) {

@@ -1,4 +1,4 @@
-//! Leaky rectified linear unit, y = x where positive, else slope x, element by element.
+//! Leaky rectified linear unit, element by element: y = x if x is positive, otherwise slope x.
 
 use crate::Result;
 use crate::graph::{Differentiate, Graph, NodeId};
@@ -6,10 +6,10 @@ use crate::ops::Real;
 use crate::ops::case::Case;
 use crate::ops::elementwise::{Formula, Map};
 
-/// x where positive, else slope x.
+/// x if x is positive, otherwise slope x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeakyRelu {
-    /// The factor of negative x; positive, so that the result keeps x's sign.
+    /// The factor of negative x. It is positive, so the result has the sign of x.
     pub slope: f32,
 }
 
@@ -32,7 +32,7 @@ impl Formula for LeakyRelu {
     }
 }
 
-/// dy where the result is positive, else slope dy.
+/// dy if the result is positive, otherwise slope dy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeakyReluBackward {
     /// As in the forward function.
@@ -54,7 +54,7 @@ impl Formula for LeakyReluBackward {
 }
 
 impl Graph {
-    /// x where positive, else `slope` x, for each element. The slope must be positive.
+    /// x if x is positive, otherwise `slope` x, for each element. The slope must be positive.
     ///
     /// # Errors
     /// When `x` does not hold floats.

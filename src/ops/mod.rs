@@ -1,6 +1,6 @@
-//! One file per op: its shape rule, gradient, CPU reference and how it becomes GPU dispatches.
+//! The ops, one file each: shape rule, gradient, definition on the CPU, and GPU dispatches.
 //!
-//! An op is applied to nodes of a graph. The example `own_op` writes one outside of this crate, with its WGSL kernel.
+//! An op is applied to nodes of a graph. The example `own_op` writes one outside this crate, with its WGSL kernel.
 //!
 //! ```
 //! use gpunn::graph::{Graph, TensorType};
@@ -59,5 +59,5 @@ pub mod sum;
 pub mod tanh;
 pub mod update;
 
-pub use crate::graph::{Call, Data, Lower, Op, Out, Step, Types};
+pub use crate::graph::{Call, Lower, Op, Step, TensorData, TensorOut, Types};
 pub use op::{Real, defined_by, expect_inputs, in_pieces, total};

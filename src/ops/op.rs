@@ -1,4 +1,4 @@
-//! What the definitions of ops share: their floats, sums in a fixed order, and parallel pieces.
+//! Shared parts of the definitions of ops: float types, sums in a fixed order, and parallel pieces.
 
 use std::fmt::Debug;
 
@@ -7,21 +7,21 @@ use crate::parallel::*;
 use crate::graph::TensorType;
 use crate::ops::single;
 
-/// The floats a definition is written for: `f64` as the oracle, `f32` as an executor.
+/// The float type of a definition: `f64` for the oracle, `f32` for the CPU executor.
 pub trait Real:
     num_traits::Float + num_traits::FromPrimitive + num_traits::NumAssign + Default + Debug + Send + Sync + 'static
 {
-    /// From a constant.
+    /// Converts a constant.
     fn of(value: f64) -> Self {
         Self::from_f64(value).unwrap_or_default()
     }
-    /// A byte as a part of 255.
+    /// A byte divided by 255.
     fn of_byte(value: u8) -> Self;
-    /// e^self; in single precision made of operations that the compiler makes vector code of.
+    /// e^self. In single precision it uses only operations that the compiler can vectorise.
     fn exponential(self) -> Self;
-    /// The hyperbolic tangent, likewise.
+    /// The hyperbolic tangent. In single precision it uses only operations that the compiler can vectorise.
     fn hyperbolic_tangent(self) -> Self;
-    /// From a counter or a size.
+    /// Converts a count or a size.
     fn count(value: usize) -> Self {
         Self::from_usize(value).unwrap_or_default()
     }
@@ -65,12 +65,13 @@ macro_rules! defined_by {
 }
 pub use defined_by;
 
-/// The sum of a list, in sixteen interleaved sums and then over those: vector code, and the same bits always.
+/// The sum of a list: sixteen interleaved sums, then their sum. The compiler can vectorise it, and the bits are
+/// always the same.
 pub fn total<T: Real>(values: &[T]) -> T {
     total_of(values, values, |value, _| value)
 }
 
-/// The sum of a function of two lists of one length, added up as [`total`] does.
+/// The sum of a function of two lists of equal length, added as [`total`] does.
 pub(crate) fn total_of<T: Real>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> T {
     let mut sums = [T::zero(); 16];
     let (whole_a, whole_b) = (a.chunks_exact(16), b.chunks_exact(16));
@@ -82,11 +83,12 @@ pub(crate) fn total_of<T: Real>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> T
     rest.fold(sum, |sum, (&a, &b)| sum + term(a, b))
 }
 
-/// Elements that are worth a thread of their own.
+/// The minimum number of elements per thread.
 pub(crate) const PIECE: usize = 16 * 1024;
 
-/// Computes a result in parallel pieces, each of whole units of so many elements: `compute` gets the number of its first unit
-/// and the piece. The sizes depend on the shapes alone, so that the bits do not depend on the number of threads.
+/// Computes a result in parallel pieces of whole units, where each unit has the same number of elements. `compute`
+/// gets the index of the piece's first unit, and the piece. The sizes of pieces depend only on the shapes, so the
+/// bits do not depend on the number of threads.
 pub fn in_pieces<T: Send>(out: &mut [T], unit: usize, compute: impl Fn(usize, &mut [T]) + Sync) {
     let units = (PIECE / unit.max(1)).max(1);
     let piece = units * unit.max(1);

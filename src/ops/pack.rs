@@ -1,5 +1,5 @@
-//! Many tensors in one flat one, each at its own offset: the buffer of all gradients. Where the plan can, it computes
-//! the tensors straight into their places, and nothing is copied.
+//! Packs many tensors into one flat tensor, each at its own offset: the buffer of all gradients. If the plan can
+//! compute an input directly into its range, nothing is copied.
 
 use crate::Result;
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
@@ -8,17 +8,17 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// The inputs, flat, each at its offset. What lies between them is undefined.
+/// The flat inputs, each at its offset. The gaps between them are undefined.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pack {
-    /// Elements from the start, one an input, multiples of 64.
+    /// The offset of each input in elements, a multiple of 64.
     pub offsets: Vec<usize>,
-    /// Length in elements.
+    /// The length in elements.
     pub len: usize,
 }
 
 impl Pack {
-    /// An input that the plan has put into its place already is empty.
+    /// An input is empty if the plan has computed it directly into its range.
     fn define<T: Real>(&self, call: &mut Call<T>) {
         for (index, &offset) in self.offsets.iter().enumerate() {
             let x = call.real(index);
@@ -36,7 +36,7 @@ impl Op for Pack {
         let mut end = 0;
         for (input, &offset) in inputs.iter().zip(&self.offsets) {
             if offset < end || offset % 64 != 0 {
-                return Err(format!("offset {offset} is not a multiple of 64 after the input before"));
+                return Err(format!("offset {offset} must be a multiple of 64, and the previous input ends at {end}"));
             }
             end = offset + input.elements();
         }
@@ -75,7 +75,8 @@ impl Op for Pack {
     }
 }
 
-/// Shapes to test on: inputs that can be computed in place, a leaf that cannot, one that stands twice.
+/// Shapes to test: inputs that can be computed directly into the output, a leaf that cannot, and an input that occurs
+/// twice.
 pub fn cases() -> Vec<Case> {
     let of = |a: &[usize], b: &[usize]| {
         let inputs = vec![Sample::floats(a), Sample::floats(b)];
@@ -86,7 +87,7 @@ pub fn cases() -> Vec<Case> {
             let third = (second + size_b).next_multiple_of(64);
             let pack = Pack { offsets: vec![0, second, third], len: third + size_a };
             let packed = graph.apply(pack, &[a, x[1], a])?;
-            // Only what is defined: not the gaps.
+            // Only the defined elements are compared, not the gaps.
             let first = graph.slice(packed, 0, 0, size_a)?;
             let last = graph.slice(packed, 0, third, size_a)?;
             graph.add(first, last)

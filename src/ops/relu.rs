@@ -24,7 +24,7 @@ impl Formula for Relu {
     }
 }
 
-/// dy where the result is positive, else 0.
+/// dy if the result is positive, otherwise 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReluBackward;
 
@@ -39,7 +39,7 @@ impl Formula for ReluBackward {
 }
 
 impl Graph {
-    /// The positive part of each element.
+    /// max(x, 0) of each element.
     ///
     /// # Errors
     /// When `x` does not hold floats.

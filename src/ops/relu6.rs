@@ -1,4 +1,4 @@
-//! Rectified linear unit that stops at 6, y = min(max(x, 0), 6), element by element: MobileNet's.
+//! Rectified linear unit limited to 6, element by element: y = min(max(x, 0), 6). MobileNet uses it.
 
 use crate::Result;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -24,7 +24,7 @@ impl Formula for Relu6 {
     }
 }
 
-/// dy where the result lies between 0 and 6, else 0.
+/// dy if the result is between 0 and 6, otherwise 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Relu6Backward;
 
@@ -39,7 +39,7 @@ impl Formula for Relu6Backward {
 }
 
 impl Graph {
-    /// The positive part of each element, 6 at most.
+    /// min(max(x, 0), 6) of each element.
     ///
     /// # Errors
     /// When `x` does not hold floats.
@@ -48,7 +48,7 @@ impl Graph {
     }
 }
 
-/// Shapes to test and to time, about either bend.
+/// Shapes to test and to time, with values around 0 and 6.
 pub fn cases() -> Vec<Case> {
     let about_six = |graph: &mut Graph, x: NodeId| {
         let six = graph.constant(TensorType::f32([1]), vec![6.0]);

@@ -1,5 +1,5 @@
-//! Images at another size, as PyTorch's `interpolate` with `align_corners=False` and without antialiasing: the nearest
-//! pixel, or four pixels' mean by distance. Both are linear, and the gradient of each is made of the other.
+//! Resizes images, as PyTorch's `interpolate` with `align_corners=False` and without antialiasing: nearest neighbour
+//! or bilinear. Both are linear, so each is the gradient of the other's gradient.
 
 use std::ops::Range;
 
@@ -10,35 +10,36 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// How a pixel comes about.
+/// The interpolation mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resize {
-    /// The pixel at or before its place.
+    /// Nearest neighbour: the pixel at or before the position.
     Nearest,
-    /// The two nearest lines' and columns', weighed by distance.
+    /// Bilinear: the two nearest rows and columns, weighted by distance.
     Bilinear,
 }
 
-/// y `[batch, channels, size]` of x `[batch, channels, height, width]`.
+/// Computes y `[batch, channels, size]` from x `[batch, channels, height, width]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resize2d {
-    /// Height and width of y.
+    /// Height and width of y in pixels.
     pub size: [usize; 2],
-    /// How a pixel comes about.
+    /// The interpolation mode.
     pub mode: Resize,
 }
 
-/// The gradient by x, whose height and width are `image`: each pixel gathers from those that it is part of.
+/// The gradient with respect to x. Height and width of x are `image`. Each pixel of dx sums over the pixels of dy to
+/// which it contributes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resize2dBackward {
-    /// Height and width of x.
+    /// Height and width of x in pixels.
     pub image: [usize; 2],
     /// As in the forward op.
     pub mode: Resize,
 }
 
-/// One axis: how many pixels there are and how many are made of them.
+/// One axis: its number of pixels before and after.
 #[derive(Clone, Copy, Debug)]
 struct Axis {
     from: usize,
@@ -51,17 +52,19 @@ impl Axis {
         [0, 1].map(|axis| Self { from: from[axis], to: to[axis], mode })
     }
 
-    /// Of pixel `place` of the result: the pixel before it, the one after, and the second one's weight.
+    /// For pixel `place` of the result: the source pixels before and after its position, and the weight of the
+    /// second.
     fn sources<T: Real>(&self, place: usize) -> (usize, usize, T) {
         match self.mode {
             Resize::Nearest => {
-                // In single precision, as PyTorch: at some sizes that decides.
+                // Computed in single precision, as in PyTorch: at some sizes the rounding decides which pixel is
+                // nearest.
                 let scale = self.from as f32 / self.to as f32;
                 let at = ((place as f32 * scale).floor() as usize).min(self.from - 1);
                 (at, at, T::zero())
             }
             Resize::Bilinear => {
-                // (place + 1/2) from / to - 1/2, not below 0, as a fraction over 2 to.
+                // (place + 1/2) from / to - 1/2, at least 0, as a fraction with denominator 2 to.
                 let at = ((2 * place + 1) * self.from).saturating_sub(self.to);
                 let before = at / (2 * self.to);
                 let rest = T::count(at % (2 * self.to)) / T::count(2 * self.to);
@@ -70,14 +73,14 @@ impl Axis {
         }
     }
 
-    /// The part that pixel `source` has in pixel `place` of the result.
+    /// The weight of source pixel `source` in pixel `place` of the result.
     fn weight<T: Real>(&self, place: usize, source: usize) -> T {
         let (before, after, rest) = self.sources::<T>(place);
         let first = if before == source { T::one() - rest } else { T::zero() };
         first + if after == source { rest } else { T::zero() }
     }
 
-    /// Pixels of the result in which pixel `source` may have a part, and perhaps one more on each side.
+    /// The pixels of the result to which source pixel `source` may contribute, and up to one more on each side.
     fn places(&self, source: usize) -> Range<usize> {
         let first = ((2 * source).saturating_sub(1) * self.to / (2 * self.from)).saturating_sub(1);
         first..((2 * source + 3) * self.to / (2 * self.from) + 2).min(self.to)
@@ -93,7 +96,7 @@ fn planes(ty: &TensorType) -> Result<[usize; 4], String> {
     }
 }
 
-/// The type of images of this type at another size.
+/// The type of images of this type after resizing.
 fn resized(ty: &TensorType, [height, width]: [usize; 2]) -> Result<TensorType, String> {
     let [batch, channels, ..] = planes(ty)?;
     if height * width == 0 {
@@ -102,7 +105,8 @@ fn resized(ty: &TensorType, [height, width]: [usize; 2]) -> Result<TensorType, S
     Ok(TensorType::f32([batch, channels, height, width]))
 }
 
-/// The sizes of both ends of a resize, from x's side, as every kernel of this room begins its `Dims` after the count.
+/// The sizes before and after, which every resize kernel has at the start of its `Dims`, after the number of
+/// invocations.
 fn words([rows, columns]: [Axis; 2]) -> [usize; 4] {
     [rows.from, columns.from, rows.to, columns.to]
 }
@@ -216,16 +220,16 @@ impl Op for Resize2dBackward {
 }
 
 impl Graph {
-    /// The images x `[batch, channels, height, width]` at another height and width.
+    /// Resizes images x `[batch, channels, height, width]` to another height and width in pixels.
     ///
     /// # Errors
-    /// When x is no batch of images or the size is empty.
+    /// When x is not a batch of images or the size is empty.
     pub fn resize2d(&mut self, x: NodeId, size: [usize; 2], mode: Resize) -> Result<NodeId> {
         self.apply(Resize2d { size, mode }, &[x])
     }
 }
 
-/// Shapes to test and to time: larger, smaller, by factors that do not divide, to and from one pixel.
+/// Shapes to test and to time: larger, smaller, non-integer factors, to and from one pixel.
 pub fn cases() -> Vec<Case> {
     let of = |dims: &[usize], size: [usize; 2], mode| {
         Case::new(vec![Sample::floats(dims)], move |graph, x| graph.resize2d(x[0], size, mode))

@@ -1,4 +1,4 @@
-//! Product with a factor that is known when the network is built, element by element.
+//! Product with a constant factor, element by element.
 
 use crate::Result;
 use crate::graph::{Differentiate, Graph, NodeId};
@@ -41,7 +41,7 @@ impl Graph {
     }
 }
 
-/// Shapes to test and to time; one needs more than 65,535 workgroups, which are folded over two axes.
+/// Shapes to test and to time. One shape needs more than 65,535 workgroups, which are folded over two axes.
 pub fn cases() -> Vec<Case> {
     let mut cases = crate::ops::case::unary(-2.0, 2.0, |graph, x| graph.scale(x, -1.5));
     let long = vec![crate::ops::case::Sample::floats(&[65_537 * 64 + 1])];

@@ -1,5 +1,5 @@
-//! Data that are larger than one binding of the device: rows in several tensors of equal length, of which the last may be
-//! shorter. What gathers from them finds a row by division.
+//! Data larger than one binding of the device. The rows are in several tensors of equal length, and the last may be
+//! shorter. The ops that gather find a row's tensor by division.
 
 use std::fmt::Write as _;
 
@@ -7,24 +7,24 @@ use crate::graph::kernel::{Kernel, Slot};
 use crate::graph::{DType, TensorType};
 use crate::ops::Types;
 
-/// The most shards that an op takes: with order, table and result, within WebGPU's 8 storage buffers.
-pub const MOST_SHARDS: usize = 4;
+/// The maximum number of shards of an op. With order, table and result, they fit WebGPU's 8 storage buffers.
+pub const MAX_SHARDS: usize = 4;
 
-/// How rows are spread.
+/// The layout of the rows in the shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shards {
-    /// Tensors.
+    /// The number of shards.
     pub count: usize,
-    /// Rows of all together.
+    /// The total number of rows.
     pub rows: usize,
-    /// Rows of each but the last.
+    /// The number of rows of each shard except the last.
     pub each: usize,
-    /// Elements of a row.
+    /// The number of elements of a row.
     pub width: usize,
 }
 
 impl Shards {
-    /// Of a node whose first `count` inputs are the shards.
+    /// The layout for a node whose first `count` inputs are the shards.
     pub fn of(types: &Types, count: usize) -> Self {
         let rows = |ty: &TensorType| ty.dims()[0];
         let all = &types.inputs[..count];
@@ -32,16 +32,16 @@ impl Shards {
         Self { count, rows: all.iter().map(rows).sum(), each: rows(&all[0]), width }
     }
 
-    /// Which tensor a row is in, and its first element there.
+    /// The shard that contains a row, and the index of the row's first element in it.
     pub fn place(&self, row: usize) -> (usize, usize) {
         (row / self.each, row % self.each * self.width)
     }
 
-    /// Refuses tensors that are no shards of one.
+    /// An error if the tensors are not shards of one dataset.
     pub fn check(shards: &[TensorType]) -> Result<(), String> {
         let Some(first) = shards.first() else { return Err("there are no data".into()) };
-        if shards.len() > MOST_SHARDS {
-            return Err(format!("it takes at most {MOST_SHARDS} shards of data, but {} were given", shards.len()));
+        if shards.len() > MAX_SHARDS {
+            return Err(format!("it takes at most {MAX_SHARDS} shards of data, but {} were given", shards.len()));
         }
         let rows = |ty: &TensorType| ty.dims().first().copied().unwrap_or(0);
         if shards.iter().any(|shard| rows(shard) == 0) {
@@ -50,7 +50,9 @@ impl Shards {
         let alike = |shard: &TensorType| shard.dims()[1..] == first.dims()[1..] && shard.dtype == first.dtype;
         let full = shards[..shards.len() - 1].iter().all(|shard| rows(shard) == rows(first));
         if !shards.iter().all(alike) || !full || rows(&shards[shards.len() - 1]) > rows(first) {
-            return Err("shards must have rows of one shape, and as many of them, but for fewer in the last".into());
+            return Err(
+                "all shards must have the same number of rows of the same shape; only the last may have fewer".into()
+            );
         }
         Ok(())
     }
@@ -63,7 +65,7 @@ impl Shards {
         }
     }
 
-    /// Gives a kernel that is written for one shard, `data`, bindings for all, after its own.
+    /// Adds bindings for all shards to a kernel that is written for one shard, `data`, after its own bindings.
     pub fn bind(&self, kernel: Kernel) -> Kernel {
         const POINT: &str = "fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // spliced";
         if self.count == 1 {
@@ -85,7 +87,7 @@ impl Shards {
         kernel
     }
 
-    /// What those bindings are.
+    /// The slots of these bindings.
     pub fn slots(&self, own: &[Slot]) -> Vec<Slot> {
         own.iter().copied().chain((1..self.count).map(Slot::Input)).collect()
     }

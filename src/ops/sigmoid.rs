@@ -25,7 +25,7 @@ impl Formula for Sigmoid {
     }
 }
 
-/// y (1 - y) dy: it needs the result alone, so x need not be kept.
+/// y (1 - y) dy. It needs only the result, so x need not be kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SigmoidBackward;
 

@@ -29,7 +29,7 @@ impl Formula for Silu {
     }
 }
 
-/// The derivative times dy; it needs x.
+/// The derivative times dy. It needs x.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SiluBackward;
 

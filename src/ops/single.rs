@@ -1,15 +1,17 @@
-//! The exponential and the hyperbolic tangent in single precision, of additions, multiplications and words alone: loops over
-//! them become vector code, where a call of the platform's library is one number at a time, and every machine gives the same
-//! bits. The polynomials are those of S. L. Moshier's Cephes library (`expf`, `tanhf`, 1984 to 1995).
+//! The exponential and the hyperbolic tangent in single precision. They use only additions, multiplications and
+//! integer operations. So the compiler can vectorise loops over them, and every machine gives the same bits. The
+//! platform's library would compute one number per call. The polynomials come from S. L. Moshier's Cephes library
+//! (`expf`, `tanhf`, 1984 to 1995).
 
-/// e^x, within two units in the last place (of the smallest number where the result is below the normal ones).
+/// e^x, with an error of at most two units in the last place. If the result is subnormal, the unit is the smallest
+/// number.
 #[inline]
 pub fn exp(x: f32) -> f32 {
-    // Adding and taking away 1.5 * 2^23 rounds to a whole number, which then stands in the low bits.
+    // Adding and subtracting 1.5 * 2^23 rounds to an integer, which is then in the low bits.
     const WHOLE: f32 = 12_582_912.0;
-    // ln 2 in two parts, of which the first has so few digits that its multiples are exact.
+    // ln 2 in two parts. The first has so few digits that its multiples are exact.
     const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
-    // Beyond these the result is 0 or infinite.
+    // Beyond these limits the result is 0 or infinite.
     let x = x.clamp(-104.0, 89.0);
     let shifted = x * std::f32::consts::LOG2_E + WHOLE;
     let (power, exponent) = (shifted - WHOLE, shifted.to_bits().wrapping_sub(WHOLE.to_bits()).cast_signed());
@@ -21,18 +23,18 @@ pub fn exp(x: f32) -> f32 {
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
     let p = p * (r * r) + r + 1.0;
-    // In two factors: the result may be below the normal numbers, or 2^128 times a number below 1.
+    // Two factors, because the result may be subnormal, or 2^128 times a number below 1.
     let half = exponent >> 1;
     p * power_of_two(half) * power_of_two(exponent.wrapping_sub(half))
 }
 
-/// 2^exponent for exponents of normal numbers.
+/// 2^exponent, for exponents of normal numbers.
 #[inline]
 fn power_of_two(exponent: i32) -> f32 {
     f32::from_bits(exponent.wrapping_add(127).cast_unsigned() << 23)
 }
 
-/// tanh(x), within three units in the last place.
+/// tanh(x), with an error of at most three units in the last place.
 #[inline]
 pub fn tanh(x: f32) -> f32 {
     let square = x * x;
@@ -55,7 +57,7 @@ mod tests {
         (0..=f32::INFINITY.to_bits()).step_by(997).flat_map(|bits| [f32::from_bits(bits), -f32::from_bits(bits)])
     }
 
-    /// The distance of two floats in floats between them.
+    /// The distance between two floats: the number of floats between them.
     fn units(a: f32, b: f32) -> u32 {
         let place = |x: f32| if x.is_sign_negative() { -i64::from(x.abs().to_bits()) } else { i64::from(x.to_bits()) };
         place(a).abs_diff(place(b)) as u32

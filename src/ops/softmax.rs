@@ -1,4 +1,4 @@
-//! Softmax and log-softmax over the last axis, each row less its largest logit first, so that no exponential overflows.
+//! Softmax and log-softmax over the last axis. The row's maximum is subtracted first, so no exponential overflows.
 
 use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
@@ -7,23 +7,23 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces, total_of};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// Softmax, or its logarithm, of each row.
+/// Softmax or log-softmax of each row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Softmax {
-    /// Whether the logarithm is wanted.
+    /// Whether it is log-softmax.
     pub log: bool,
 }
 
-/// The gradient by the logits, from the result y and the incoming gradient: y (dy - sum(y dy)) for softmax,
-/// dy - e^y sum(dy) for its logarithm.
+/// The gradient with respect to the logits, from the result y and the incoming gradient dy. For softmax it is y (dy -
+/// sum(y dy)), for log-softmax dy - e^y sum(dy).
 #[derive(Clone, Debug, PartialEq)]
 pub struct SoftmaxBackward {
     /// As in the forward op.
     pub log: bool,
 }
 
-/// A row's largest number, and the logarithm of the sum of its exponentials less that. The two are not added: beside a
-/// logit of 1e4 the logarithm would lose all but its first digits.
+/// A row's maximum, and the logarithm of the sum of exp(x - maximum). The two are not added: next to a maximum of
+/// 1e4, the logarithm would lose most of its digits.
 pub(crate) fn largest_and_log_sum<T: Real>(row: &[T]) -> (T, T) {
     let largest = row.iter().copied().fold(row[0], T::max);
     (largest, total_of(row, row, |x, _| (x - largest).exponential()).ln())
@@ -65,7 +65,7 @@ impl SoftmaxBackward {
 fn rows_of_floats(inputs: &[TensorType], count: usize) -> Result<TensorType, String> {
     expect_inputs(inputs, count)?;
     if inputs.iter().any(|ty| *ty != TensorType::f32(inputs[0].shape.clone())) || inputs[0].shape.rank() == 0 {
-        return Err("it takes floats of one shape with at least one axis".into());
+        return Err("it takes floats of equal shape with at least one axis".into());
     }
     Ok(inputs[0].clone())
 }
@@ -112,10 +112,10 @@ impl Op for SoftmaxBackward {
 }
 
 impl Graph {
-    /// Softmax over the last axis.
+    /// Softmax over the last axis. The result has the shape of x.
     ///
     /// # Errors
-    /// When x holds no floats or has no axis.
+    /// When x does not hold floats or has no axis.
     pub fn softmax(&mut self, x: NodeId) -> Result<NodeId> {
         self.apply(Softmax { log: false }, &[x])
     }
@@ -128,7 +128,7 @@ impl Graph {
     }
 }
 
-/// Shapes to test and to time, moderate logits and ones whose exponentials would overflow.
+/// Shapes to test and to time, with moderate logits and with logits whose exponentials overflow.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for log in [false, true] {

@@ -6,7 +6,7 @@ use crate::ops::Real;
 use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::{Formula, Map};
 
-/// max(x, 0) + ln(1 + e^-|x|), in which nothing overflows.
+/// max(x, 0) + ln(1 + e^-|x|). This form cannot overflow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Softplus;
 
@@ -25,7 +25,7 @@ impl Formula for Softplus {
     }
 }
 
-/// The derivative, the sigmoid of x, times dy. It could be said by y as 1 - e^-y, which cancels where y is small.
+/// The derivative, which is the sigmoid of x, times dy. It also equals 1 - e^-y, but that cancels if y is small.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SoftplusBackward;
 

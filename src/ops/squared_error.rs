@@ -1,4 +1,4 @@
-//! Squared error of each row, summed or averaged over its columns: built of other ops, which fusion joins.
+//! Squared error of each row, summed or averaged over its columns. It is built from other ops, which the passes fuse.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId};
@@ -8,7 +8,7 @@ impl Graph {
     /// The sum of squared differences of each row of `[rows, columns]`, as `[rows]`.
     ///
     /// # Errors
-    /// When the shapes differ or have no two axes.
+    /// When the shapes differ or do not have two axes.
     pub fn squared_error(&mut self, prediction: NodeId, wanted: NodeId) -> Result<NodeId> {
         let difference = self.sub(prediction, wanted)?;
         let squares = self.square(difference)?;
@@ -16,7 +16,7 @@ impl Graph {
         let sums = self.sum(squares, 1, self.dims(squares).len() - 1)?;
         self.reshape(sums, [rows])
     }
-    /// The mean of squared differences of each row.
+    /// The mean of squared differences of each row, as `[rows]`.
     ///
     /// # Errors
     /// As [`Graph::squared_error`].

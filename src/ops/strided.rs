@@ -1,4 +1,4 @@
-//! Ops that move values: reshape, transpose (any permutation of axes), slice, and pad, the gradient of slice.
+//! Ops that move values: reshape, transpose (any permutation of axes), slice and pad. Pad is the gradient of slice.
 
 use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
@@ -9,49 +9,49 @@ use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 use crate::graph::{DType, Shape};
 
-/// The same values under another shape: nothing is moved.
+/// The same values with another shape. Nothing is moved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reshape {
-    /// The new shape, with as many elements.
+    /// The new shape. It has the same number of elements.
     pub shape: Shape,
 }
 
-/// The axes in another order: output axis i is input axis `order[i]`.
+/// Permutes the axes: output axis i is input axis `order[i]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transpose {
     /// The permutation.
     pub order: Vec<usize>,
 }
 
-/// `len` neighbours along one axis, from `start` on.
+/// Takes `len` adjacent elements along one axis, from `start` on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slice {
     /// The axis.
     pub axis: usize,
-    /// The first.
+    /// The first index.
     pub start: usize,
-    /// How many.
+    /// The number of indices.
     pub len: usize,
 }
 
-/// Zeros before and after along one axis: the gradient of [`Slice`].
+/// Adds zeros before and after along one axis: the gradient of [`Slice`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pad {
     /// The axis.
     pub axis: usize,
-    /// Zeros before.
+    /// The number of zeros before.
     pub before: usize,
-    /// Zeros after.
+    /// The number of zeros after.
     pub after: usize,
 }
 
-/// Most axes that the kernels of this file can move.
-const MOST_AXES: usize = 6;
+/// The maximum number of axes of the kernels in this file.
+const MAX_AXES: usize = 6;
 
-/// Views must begin where a binding may begin: at a multiple of this many elements (256 bytes).
+/// A view must start where a binding may start: at a multiple of this many elements (256 bytes).
 const VIEW_ALIGNMENT: usize = 64;
 
-/// Reads x at `offset + sum(coordinate * stride)` for each coordinate of an output of these sizes.
+/// For each coordinate of an output of these sizes, reads x at `offset + sum(coordinate * stride)`.
 struct Strided {
     offset: usize,
     sizes: Vec<usize>,
@@ -68,7 +68,7 @@ impl Strided {
         at
     }
 
-    /// Row by row where rows stay rows, else element by element.
+    /// Copies row by row if rows stay contiguous, otherwise element by element.
     fn copy<T: Real>(&self, x: &[T], out: &mut [T]) {
         let (&row, &stride) = match (self.sizes.last(), self.strides.last()) {
             (Some(row), Some(stride)) => (row, stride),
@@ -87,7 +87,7 @@ impl Strided {
 
     fn lower(&self, op: &dyn Op, at: &Lower) -> Lowering {
         let count = at.types.output.elements();
-        let missing = MOST_AXES - self.sizes.len();
+        let missing = MAX_AXES - self.sizes.len();
         let pad = |values: &[usize], with: usize| [vec![with; missing], values.to_vec()].concat();
         let dims = [vec![count, self.offset], pad(&self.sizes, 1), pad(&self.strides, 0)].concat();
         let kernel = Kernel::new("strided_copy", include_str!("../../shaders/strided_copy.wgsl"), &[]);
@@ -97,10 +97,10 @@ impl Strided {
 
 fn check_axes(input: &TensorType) -> Result<(), String> {
     if input.dtype != DType::F32 {
-        return Err("it moves floats".into());
+        return Err("it takes only floats".into());
     }
-    if input.shape.rank() > MOST_AXES {
-        return Err(format!("it moves tensors of at most {MOST_AXES} axes"));
+    if input.shape.rank() > MAX_AXES {
+        return Err(format!("it moves tensors of at most {MAX_AXES} axes"));
     }
     Ok(())
 }
@@ -164,7 +164,7 @@ impl Op for Transpose {
         let mut sorted = self.order.clone();
         sorted.sort_unstable();
         if !sorted.into_iter().eq(0..inputs[0].shape.rank()) {
-            return Err(format!("{:?} is not an order of its axes", self.order));
+            return Err(format!("{:?} is not a permutation of its axes", self.order));
         }
         Ok(TensorType::f32(self.strided(&inputs[0]).sizes))
     }
@@ -206,7 +206,7 @@ impl Op for Slice {
         check_axes(&inputs[0])?;
         let size = inputs[0].dims().get(self.axis).ok_or_else(|| format!("it has no axis {}", self.axis))?;
         if self.len == 0 || self.start + self.len > *size {
-            return Err(format!("{} from {} on do not lie within axis {}", self.len, self.start, self.axis));
+            return Err(format!("{} from {} on are not inside axis {}", self.len, self.start, self.axis));
         }
         Ok(TensorType::f32(self.strided(&inputs[0]).sizes))
     }
@@ -221,7 +221,7 @@ impl Op for Slice {
     fn flops(&self, _: &Types) -> u64 {
         0
     }
-    /// A slice of the outermost axis that is longer than 1 lies in one piece.
+    /// A slice of the outermost axis longer than 1 is contiguous.
     fn view(&self, types: &Types) -> Option<usize> {
         let input = &types.inputs[0];
         let offset = self.start * input.shape.strides()[self.axis];
@@ -277,39 +277,40 @@ impl Op for Pad {
 }
 
 impl Graph {
-    /// The same values under another shape.
+    /// The same values with another shape.
     ///
     /// # Errors
-    /// When it has another number of elements.
+    /// When the new shape has a different number of elements.
     pub fn reshape(&mut self, x: NodeId, shape: impl Into<Shape>) -> Result<NodeId> {
         let shape = shape.into();
         if self.ty(x).shape == shape { Ok(x) } else { self.apply(Reshape { shape }, &[x]) }
     }
-    /// The axes in another order: output axis i is input axis `order[i]`.
+    /// Permutes the axes: output axis i is input axis `order[i]`.
     ///
     /// # Errors
-    /// When `order` does not name each axis once.
+    /// When `order` does not contain each axis once.
     pub fn transpose(&mut self, x: NodeId, order: &[usize]) -> Result<NodeId> {
         self.apply(Transpose { order: order.to_vec() }, &[x])
     }
-    /// `len` neighbours along `axis`, from `start` on.
+    /// The `len` adjacent elements along `axis`, from `start` on.
     ///
     /// # Errors
-    /// When they do not lie within the axis.
+    /// When the elements are not all inside the axis.
     pub fn slice(&mut self, x: NodeId, axis: usize, start: usize, len: usize) -> Result<NodeId> {
         self.apply(Slice { axis, start, len }, &[x])
     }
 }
 
 impl Graph {
-    /// Zeros around the last two axes of x, an image's height and width: so many above, below, to the left and to the right.
+    /// Adds zeros around the last two axes of x, an image's height and width. `around` is the number of pixels above,
+    /// below, left and right.
     ///
     /// # Errors
     /// When x does not hold floats or has fewer than two axes.
     pub fn pad2d(&mut self, x: NodeId, [top, bottom, left, right]: [usize; 4]) -> Result<NodeId> {
         let Some(down) = self.dims(x).len().checked_sub(2) else {
             let name = &self.node(x).name;
-            return Err(crate::Error::Shape(format!("'{name}' is {}, which is no image to pad", self.ty(x))));
+            return Err(crate::Error::Shape(format!("'{name}' is {}, which is not an image", self.ty(x))));
         };
         let mut y = x;
         for (axis, before, after) in [(down, top, bottom), (down + 1, left, right)] {
@@ -337,7 +338,7 @@ pub fn transpose_cases() -> Vec<Case> {
     ]
 }
 
-/// Shapes to test [`Reshape`] on; the scaling before and after shows that the values stay in order.
+/// Shapes to test [`Reshape`] on. The factors before and after it show that the values stay in order.
 pub fn reshape_cases() -> Vec<Case> {
     let of = |from: &[usize], to: &'static [usize]| {
         Case::new(vec![Sample::floats(from)], move |graph, x| {
@@ -348,7 +349,7 @@ pub fn reshape_cases() -> Vec<Case> {
     vec![of(&[1], &[1, 1]), of(&[6], &[2, 3]), of(&[7, 5], &[35]), of(&[2, 3, 4], &[6, 4]), of(&[64, 36], &[36, 64])]
 }
 
-/// Shapes to test [`Slice`] on: as a view and copied.
+/// Shapes to test [`Slice`] on, as a view and as a copy.
 pub fn slice_cases() -> Vec<Case> {
     let of = |dims: &[usize], axis, start, len| {
         Case::new(vec![Sample::floats(dims)], move |graph, x| {

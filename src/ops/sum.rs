@@ -1,4 +1,4 @@
-//! Sums over neighbouring axes, and what is built of them: means, and summing away what was broadcast.
+//! Sums over adjacent axes, and ops built from them: means, and the gradient of broadcasting.
 
 use crate::Result;
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
@@ -8,7 +8,7 @@ use crate::ops::elementwise::Pattern;
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs, total};
 
-/// The sum over the axes `first..=last`, which stay as axes of size 1.
+/// The sum over the axes `first..=last`. These axes stay, with size 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sum {
     /// The outermost axis summed over.
@@ -40,7 +40,7 @@ impl Sum {
     }
 }
 
-/// Elements that one invocation adds up before the work is split over more workgroups.
+/// The maximum number of elements that one invocation adds. Longer sums are split over several workgroups.
 const RUN: usize = 512;
 
 impl Op for Sum {
@@ -51,7 +51,7 @@ impl Op for Sum {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         if inputs[0].dtype != DType::F32 {
-            return Err("it adds floats".into());
+            return Err("it takes only floats".into());
         }
         let mut dims = inputs[0].dims().to_vec();
         if self.first > self.last || self.last >= dims.len() {
@@ -61,7 +61,7 @@ impl Op for Sum {
         Ok(TensorType::f32(dims))
     }
 
-    /// Every summand gets the sum's gradient: a broadcast.
+    /// Every summand gets the gradient of the sum: a broadcast.
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let shape = graph.ty(at.inputs[0]).shape.clone();
         Ok(vec![Some(graph.broadcast_to(at.dy, shape)?)])
@@ -69,7 +69,7 @@ impl Op for Sum {
 
     defined_by!(define);
 
-    /// One invocation a sum, in order; a long sum in pieces whose sums are then added, in order as well.
+    /// One invocation per sum, in order. A long sum is computed in pieces, whose sums are then added in order.
     fn lower(&self, at: &Lower) -> Lowering {
         let [outer, reduced, inner] = self.parts(at.types.inputs[0].dims());
         let pieces = if reduced > 2 * RUN && outer * inner < 4096 { reduced.div_ceil(RUN) } else { 1 };
@@ -103,7 +103,7 @@ impl Op for Sum {
 }
 
 impl Graph {
-    /// The sum over the axes `first..=last`, which stay with size 1.
+    /// The sum over the axes `first..=last`. These axes stay, with size 1.
     ///
     /// # Errors
     /// When there are no such axes.
@@ -111,7 +111,7 @@ impl Graph {
         self.apply(Sum { first, last }, &[x])
     }
 
-    /// The mean over the axes `first..=last`, which stay with size 1.
+    /// The mean over the axes `first..=last`. These axes stay, with size 1.
     ///
     /// # Errors
     /// When there are no such axes.
@@ -121,7 +121,7 @@ impl Graph {
         self.scale(sum, 1.0 / count as f32)
     }
 
-    /// Sums away what broadcasting `shape` to x's shape has repeated.
+    /// Sums over the axes along which broadcasting repeated `shape` to the shape of x.
     pub(crate) fn sum_to(&mut self, x: NodeId, shape: &Shape) -> Result<NodeId> {
         let large = self.ty(x).clone();
         if large.shape == *shape {

@@ -1,5 +1,5 @@
-//! The op table: a line an op. It drives the parity tests, the gradient checks, `gpunn check`, the benchmarks and the
-//! printed list of what is supported.
+//! The op table, with one row per op. The parity tests, the gradient checks, `gpunn check`, the benchmarks and the
+//! printed list of supported ops use it.
 
 use super::case::Case;
 use super::tolerance::{DIVIDED, EXACT, MAPPED, NORMALISED, ROUNDED, SQUARED, SUMMED, TRANSCENDENTAL, Tolerance};
@@ -8,41 +8,44 @@ use super::*;
 use crate::graph::kernel::ForcedVariant;
 use crate::{Error, Result};
 
-/// An op, what it computes, and where its cases come from.
+/// A row of the op table: an op, its description and its cases.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// The field's name.
+pub struct OpEntry {
+    /// The op's usual name.
     pub name: &'static str,
-    /// What it computes, in a few words.
+    /// A short description.
     pub summary: &'static str,
-    /// How far an executor may be from its definition.
+    /// The allowed difference between an executor and the definition.
     pub tolerance: Tolerance,
     /// Shapes to test and to time.
     pub cases: fn() -> Vec<Case>,
-    /// The names of the kernel variants that the op chooses among; none where it has one way for a shape.
+    /// The names of the op's kernel variants. Empty if the op has one kernel for each shape.
     pub variants: fn() -> Vec<&'static str>,
 }
 
-const fn op(name: &'static str, summary: &'static str, tolerance: Tolerance, cases: fn() -> Vec<Case>) -> Entry {
-    Entry { name, summary, tolerance, cases, variants: Vec::new }
+const fn op(name: &'static str, summary: &'static str, tolerance: Tolerance, cases: fn() -> Vec<Case>) -> OpEntry {
+    OpEntry { name, summary, tolerance, cases, variants: Vec::new }
 }
 
-impl Entry {
+impl OpEntry {
     const fn choosing(self, variants: fn() -> Vec<&'static str>) -> Self {
         Self { variants, ..self }
     }
 }
 
-/// A variant that an op has to take, for [`crate::gpu::DeviceOptions`]: for tests and comparisons. Where the device or a shape
-/// does not allow it, the op's own table chooses.
+/// A kernel variant that an op must use, for [`crate::gpu::DeviceOptions`]: for tests and comparisons. If the device
+/// or a shape does not allow it, the op's own table chooses.
 ///
 /// # Errors
-/// When there is no such op with variants, or it has no such variant; the sentence lists those that there are.
+/// When there is no such op with variants, or no such variant. The message lists the available names.
 pub fn force(op: &str, variant: &str) -> Result<ForcedVariant> {
     let choosing = || TABLE.iter().filter(|entry| !(entry.variants)().is_empty());
     let Some(entry) = choosing().find(|entry| entry.name == op) else {
         let names: Vec<&str> = choosing().map(|entry| entry.name).collect();
-        return Err(Error::usage(format!("'{op}' is no op with kernel variants; those are: {}.", names.join(", "))));
+        return Err(Error::usage(format!(
+            "'{op}' has no kernel variants. The ops with variants are: {}.",
+            names.join(", ")
+        )));
     };
     let variants = (entry.variants)();
     match variants.iter().find(|name| **name == variant) {
@@ -52,7 +55,7 @@ pub fn force(op: &str, variant: &str) -> Result<ForcedVariant> {
 }
 
 /// All ops.
-pub const TABLE: &[Entry] = &[
+pub const TABLE: &[OpEntry] = &[
     op("matmul", "matrix product, any transposes, with bias and activation in its epilogue", SUMMED, matmul::cases)
         .choosing(names::<matmul::variants::MatmulVariant>),
     op(
@@ -64,36 +67,51 @@ pub const TABLE: &[Entry] = &[
     .choosing(names::<conv2d::variants::Conv2dVariant>),
     op(
         "conv2d_backward_input",
-        "its gradient by the image; as an op of its own, transposed convolution",
+        "gradient of conv2d with respect to the image; also transposed convolution",
         SUMMED,
         conv2d::cases::backward_input,
     )
     .choosing(names::<conv2d::variants::Conv2dVariant>),
-    op("conv2d_backward_weight", "its gradient by the weight", SUMMED, conv2d::cases::backward_weight)
-        .choosing(names::<conv2d::variants::Conv2dVariant>),
     op(
-        "max_pool2d",
-        "the largest of each window: stride, padding, ceil; the first of equal ones",
-        EXACT,
-        pool2d::cases::max,
+        "conv2d_backward_weight",
+        "gradient of conv2d with respect to the weight",
+        SUMMED,
+        conv2d::cases::backward_weight,
     )
-    .choosing(names::<pool2d::MaxPool2dVariant>),
-    op("max_pool2d_backward", "its gradient, with an epilogue", ROUNDED, pool2d::cases::max_backward)
+    .choosing(names::<conv2d::variants::Conv2dVariant>),
+    op("max_pool2d", "maximum of each window: stride, padding, ceil mode", EXACT, pool2d::cases::max)
+        .choosing(names::<pool2d::MaxPool2dVariant>),
+    op("max_pool2d_backward", "gradient of max_pool2d, with an epilogue", ROUNDED, pool2d::cases::max_backward)
         .choosing(names::<pool2d::MaxPool2dBackwardVariant>),
-    op("average_pool2d", "the mean of each window, padding counted or not", ROUNDED, pool2d::cases::average),
-    op("average_pool2d_backward", "its gradient, with an epilogue", ROUNDED, pool2d::cases::average_backward),
-    op("global_average_pool", "the mean of each channel's pixels", ROUNDED, pool2d::cases::global),
+    op("average_pool2d", "mean of each window, with or without the padding", ROUNDED, pool2d::cases::average),
+    op(
+        "average_pool2d_backward",
+        "gradient of average_pool2d, with an epilogue",
+        ROUNDED,
+        pool2d::cases::average_backward,
+    ),
+    op("global_average_pool", "mean of each channel's pixels", ROUNDED, pool2d::cases::global),
     op(
         "batch_norm",
         "normalisation by the statistics of a batch's valid rows",
         NORMALISED,
         batch_norm::cases::training,
     ),
-    op("batch_norm_backward", "its gradient, through mean and variance", NORMALISED, batch_norm::cases::backward),
-    op("update_running", "running statistics, moved towards a batch's", NORMALISED, batch_norm::cases::running),
+    op(
+        "batch_norm_backward",
+        "gradient of batch_norm, including mean and variance",
+        NORMALISED,
+        batch_norm::cases::backward,
+    ),
+    op(
+        "update_running",
+        "update of running statistics towards those of a batch",
+        NORMALISED,
+        batch_norm::cases::running,
+    ),
     op(
         "batch_norm_inference",
-        "normalisation by given statistics, joined to the convolution before it",
+        "normalisation by given statistics, fused into the convolution before it",
         NORMALISED,
         batch_norm::cases::inference,
     ),
@@ -109,42 +127,42 @@ pub const TABLE: &[Entry] = &[
     op("tanh", "hyperbolic tangent", TRANSCENDENTAL, tanh::cases),
     op("relu", "max(x, 0)", EXACT, relu::cases),
     op("relu6", "min(max(x, 0), 6)", ROUNDED, relu6::cases),
-    op("leaky_relu", "x, or slope x where negative", ROUNDED, leaky_relu::cases),
+    op("leaky_relu", "x, or slope x if x is negative", ROUNDED, leaky_relu::cases),
     op("silu", "x times its sigmoid", TRANSCENDENTAL, silu::cases),
     op("softplus", "ln(1 + e^x)", TRANSCENDENTAL, softplus::cases),
     op("gelu", "Gaussian error linear unit, tanh form", TRANSCENDENTAL, gelu::cases),
     op("softmax", "softmax and log-softmax over the last axis", TRANSCENDENTAL, softmax::cases),
     op(
         "cross_entropy",
-        "cross-entropy with integer labels and smoothing, fused with softmax or not",
+        "cross-entropy with integer labels and label smoothing, optionally fused with softmax",
         TRANSCENDENTAL,
         cross_entropy::cases,
     ),
-    op("correct", "rows whose largest logit stands at the label", EXACT, cross_entropy::correct_cases),
-    op("squared_error", "summed and mean squared error a row", SQUARED, squared_error::cases),
+    op("correct", "rows whose largest logit is at the label", EXACT, cross_entropy::correct_cases),
+    op("squared_error", "sum and mean of squared errors of each row", SQUARED, squared_error::cases),
     op("batch_total", "sum or mean over a batch's valid rows", SUMMED, batch::cases),
     op("accumulate", "running sums of losses and scores", SUMMED, batch::accumulate_cases),
-    op("sum", "sums and means over neighbouring axes", SUMMED, sum::cases),
-    op("reshape", "the same values under another shape", EXACT, strided::reshape_cases),
-    op("transpose", "any order of the axes", EXACT, strided::transpose_cases),
-    op("slice", "neighbours along an axis", EXACT, strided::slice_cases),
+    op("sum", "sums and means over adjacent axes", SUMMED, sum::cases),
+    op("reshape", "the same values with another shape", EXACT, strided::reshape_cases),
+    op("transpose", "any permutation of the axes", EXACT, strided::transpose_cases),
+    op("slice", "adjacent elements along an axis", EXACT, strided::slice_cases),
     op("pad", "zeros along an axis", EXACT, strided::pad_cases),
     op("pad2d", "zeros around images", EXACT, strided::pad2d_cases),
-    op("concat", "tensors one after another along an axis", EXACT, concat::cases),
-    op("resize2d", "images at another size: nearest, bilinear", ROUNDED, resize2d::cases),
-    op("resize2d_backward", "its gradient", ROUNDED, resize2d::backward_cases),
+    op("concat", "concatenation along an axis", EXACT, concat::cases),
+    op("resize2d", "image resizing: nearest, bilinear", ROUNDED, resize2d::cases),
+    op("resize2d_backward", "gradient of resize2d", ROUNDED, resize2d::backward_cases),
     op("pack", "many tensors in one buffer", EXACT, pack::cases),
-    op("dropout", "dropout with counted randomness", ROUNDED, dropout::cases),
-    op("gather", "a batch of rows from a data set on the device", ROUNDED, gather::cases),
+    op("dropout", "dropout with counter-based random numbers", ROUNDED, dropout::cases),
+    op("gather", "a batch of rows from a dataset on the device", ROUNDED, gather::cases),
     op(
         "augment",
-        "the same with flips, shifts, crops, cutout, affine maps, jitter and normalisation",
+        "gather with flips, shifts, crops, cutout, affine maps, colour jitter and normalisation",
         MAPPED,
         augment::cases,
     ),
     op(
         "resized_crop",
-        "parts of a batch's images, of sizes drawn at random, resized with antialiasing; colours too",
+        "gather with random resized crops, antialiasing and colour jitter",
         MAPPED,
         augment::resized::cases,
     ),
@@ -155,9 +173,9 @@ pub const TABLE: &[Entry] = &[
     op("adam", "Adam and AdamW with decay and clipping", DIVIDED, update::adam_cases),
 ];
 
-/// Nodes of a graph that have no line of their own, because another op's builder or gradient makes them, with their
-/// tolerance: what the debug mode compares them by. A new op of this kind needs a line here.
-pub const PARTS: &[(&str, Tolerance)] = &[
+/// Ops without a row of their own, because another op's builder or gradient makes them, with their tolerances. The
+/// debug mode uses the tolerances. A new op of this kind needs a row here.
+pub const INTERNAL_OPS: &[(&str, Tolerance)] = &[
     ("broadcast", EXACT),
     ("relu_backward", EXACT),
     ("relu6_backward", ROUNDED),
@@ -184,6 +202,6 @@ pub const PARTS: &[(&str, Tolerance)] = &[
     ("cross_entropy_backward", TRANSCENDENTAL),
     ("softmax_cross_entropy", TRANSCENDENTAL),
     ("softmax_cross_entropy_backward", TRANSCENDENTAL),
-    // Functions of one number after another: the largest of their tolerances.
+    // A fused chain of functions: the largest of their tolerances.
     ("chain", TRANSCENDENTAL),
 ];

@@ -1,8 +1,8 @@
-//! The update of all parameters in one dispatch: SGD with momentum, Adam and AdamW, with clipping by the global norm.
+//! Updates all parameters in one dispatch: SGD with momentum, Adam and AdamW, with clipping by the global norm.
 //!
-//! Parameters, gradients and optimiser state are three flat buffers of the same layout: each parameter begins at a
-//! multiple of 64 elements. A table says of each block of 64 which group it belongs to and how many of its elements are
-//! a parameter's; a second one gives each group's factors.
+//! Parameters, gradients and optimizer state are flat buffers of the same layout. Each parameter starts at a multiple
+//! of 64 elements. The block table has one entry per block of 64: its parameter group and the number of elements that
+//! belong to a parameter. A second table holds the factors of each group.
 
 use crate::Result;
 use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
@@ -13,7 +13,7 @@ use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 use crate::graph::DType;
 
-/// Elements of a block of the table.
+/// Elements per block of the table.
 pub const BLOCK: usize = 64;
 
 /// An entry of the block table.
@@ -21,45 +21,46 @@ pub fn block_entry(group: u32, elements: u32) -> u32 {
     group << 8 | elements
 }
 
-/// Floats of a group: its factor on the learning rate and its factor on the weight decay.
+/// Floats per group: the factors of its learning rate and its weight decay.
 pub const GROUP_FLOATS: usize = 2;
 
-/// Stochastic gradient descent as in PyTorch: d = g + decay p; v = momentum v + d; p -= rate v (or d + momentum v for
-/// Nesterov). Rate and momentum come from the step. Inputs: gradients, block table, groups, and the gradients' norm when
-/// clipping. States: parameters, and velocity with momentum.
+/// Stochastic gradient descent as in PyTorch: d = g + decay p; v = momentum v + d; p -= rate v. With Nesterov
+/// momentum, p -= rate (d + momentum v). The learning rate and momentum come from the step. Inputs: gradients, block
+/// table, groups, and with clipping the norm of the gradients. States: parameters, and with momentum the velocity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sgd {
-    /// Whether there is a velocity.
+    /// Whether there is momentum, and so a velocity.
     pub momentum: bool,
-    /// Nesterov's form.
+    /// Whether it is Nesterov momentum.
     pub nesterov: bool,
-    /// Decay, times the group's factor.
+    /// The weight decay, multiplied by the group's factor.
     pub weight_decay: f32,
-    /// The largest norm of all gradients together.
+    /// The maximum norm of all gradients together. Larger gradients are clipped.
     pub clip: Option<f32>,
 }
 
-/// Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019), as in PyTorch. Rate, beta1 and both bias corrections
-/// come from the step. Inputs as [`Sgd`]; states: parameters, first and second moment.
+/// Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), as in PyTorch. The learning rate, beta1 and both
+/// bias corrections come from the step. Inputs are those of [`Sgd`]. States: parameters, first moment and second
+/// moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adam {
-    /// The second moment's decay.
+    /// beta2: the decay of the second moment.
     pub beta2: f32,
-    /// Added to the root of the second moment.
+    /// epsilon: added to the root of the second moment.
     pub epsilon: f32,
-    /// Decay, times the group's factor.
+    /// The weight decay, multiplied by the group's factor.
     pub weight_decay: f32,
-    /// AdamW: decay apart from the gradient.
+    /// AdamW: the decay is decoupled from the gradient.
     pub decoupled: bool,
-    /// The largest norm of all gradients together.
+    /// The maximum norm of all gradients together. Larger gradients are clipped.
     pub clip: Option<f32>,
 }
 
-/// The Euclidean norm of all gradients, without the gaps between them. Inputs: gradients, block table.
+/// The Euclidean norm of all gradients, without the gaps between them, as `[1]`. Inputs: gradients, block table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Norm;
 
-/// A block's part of everything that an update reads, with its group's rate and decay.
+/// One block of everything that an update reads, with its group's learning rate and decay.
 struct Block<'a, T> {
     first: usize,
     gradients: &'a [T],
@@ -69,7 +70,7 @@ struct Block<'a, T> {
 }
 
 impl<T> Block<'_, T> {
-    /// The block's part of a state.
+    /// The block of a state.
     fn of<'s>(&self, state: &'s mut [T]) -> &'s mut [T] {
         &mut state[self.first..self.first + self.gradients.len()]
     }
@@ -138,7 +139,7 @@ impl Adam {
 impl Norm {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (gradients, table) = (call.real(0), call.integers(1));
-        // By block and by 256 blocks: in single precision a long sum loses what it adds.
+        // Sums by block, then by 256 blocks. In single precision, one long sum would lose small terms.
         let squares = |block: usize, entry: u32| {
             let own = &gradients[block * BLOCK..][..(entry & 0xff) as usize];
             own.iter().fold(T::zero(), |sum, &gradient| sum + gradient * gradient)
@@ -167,20 +168,20 @@ fn check_blocks(inputs: &[TensorType]) -> Result<(), String> {
         return Err(format!("the gradients must be flat, in blocks of {BLOCK}"));
     }
     if inputs[1].dtype != DType::U32 || inputs[1].elements() != len / BLOCK {
-        return Err("the block table must have one u32 a block".into());
+        return Err("the block table must have one u32 per block".into());
     }
     Ok(())
 }
 
 /// Whether the last workgroup, of 64 times four elements, runs past the end. Loads under that condition are slow on
-/// software rasterisers, so parameters are best padded to a multiple of 256.
+/// software rasterisers. So parameters should be padded to a multiple of 256.
 fn edges(at: &Lower) -> (&'static str, Constant) {
     ("EDGES", (!at.types.inputs[0].elements().is_multiple_of(256)).into())
 }
 
-/// The dispatch of an update: one invocation for four elements.
+/// The dispatch of an update, with one invocation for four elements.
 fn lower_update(op: &dyn Op, at: &Lower, kernel: Kernel, clip: Option<f32>, words: &[f32]) -> Lowering {
-    // Without clipping the group table stands where the norm would, unused.
+    // Without clipping, the group table is bound in place of the norm and is not used.
     let norm = if clip.is_some() { 3 } else { 2 };
     let mut slots = vec![Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(norm)];
     slots.extend((0..at.types.states.len()).map(Slot::State));
@@ -246,7 +247,7 @@ impl Op for Norm {
         Ok(TensorType::f32([1]))
     }
     defined_by!(define);
-    /// A sum of squares for each workgroup, then the root of their sum.
+    /// Computes a sum of squares for each workgroup, then the root of their total.
     fn lower(&self, at: &Lower) -> Lowering {
         let blocks = at.types.inputs[1].elements();
         let run = blocks.div_ceil(256);
@@ -274,7 +275,7 @@ impl Graph {
     }
 }
 
-/// Sizes in blocks to test on; a table entry below 256 is a block of group 0, of as many elements up to 63.
+/// Sizes in blocks to test on. An entry below 256 is a block of group 0 with as many elements, up to 63.
 const BLOCKS: [usize; 5] = [1, 2, 7, 64, 301];
 
 fn updating(blocks: usize, states: usize, clip: bool, op: impl Op + Clone) -> Case {
@@ -288,7 +289,7 @@ fn updating(blocks: usize, states: usize, clip: bool, op: impl Op + Clone) -> Ca
     Case::updating(inputs, states, move |graph, x, states| graph.update(op.clone(), x, states))
 }
 
-/// Shapes to test and to time [`Sgd`] on: plain, with momentum, Nesterov, decay and clipping.
+/// Shapes to test and to time [`Sgd`] on: plain, momentum, Nesterov, decay and clipping.
 pub fn sgd_cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for blocks in BLOCKS {

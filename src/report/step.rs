@@ -140,7 +140,7 @@ pub fn memory(plan: &Plan) -> StepMemory {
             peak += buffer.bytes;
         }
     }
-    let tensor = |work: &crate::graph::Work| {
+    let tensor = |work: &crate::graph::PlannedNode| {
         let place = plan.place(work.node)?;
         let (node, (start, end)) = (plan.graph.node(work.node), plan.lifetimes[work.node.index()]);
         Some(TensorLifetime {

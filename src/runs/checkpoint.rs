@@ -29,13 +29,12 @@ struct Header {
 
 /// 64-bit FNV-1a over names and bytes, which detects damage that leaves the file format valid.
 fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut hash = crate::hash::Fnv1a::new();
     for (name, bytes) in tensors {
-        for byte in name.bytes().chain(bytes.iter().copied()) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        }
+        hash.add(name.as_bytes());
+        hash.add(bytes);
     }
-    format!("{hash:016x}")
+    hash.hex()
 }
 
 impl Checkpoint {

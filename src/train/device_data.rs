@@ -8,7 +8,7 @@ use super::loader::{Loader, Work};
 use crate::data::{Pixels, Split};
 use crate::graph::Target;
 use crate::nn::models::Task;
-use crate::ops::shards::MOST_SHARDS;
+use crate::ops::shards::MAX_SHARDS;
 use crate::{Engine, Result};
 
 /// Batches that a ring holds at most: the steps of one submit.
@@ -62,7 +62,7 @@ impl DeviceData {
         let image = input.iter().product::<usize>() * if bytes { 1 } else { 4 };
         let most = (target.max_binding.min(target.max_buffer) / image.max(1)).max(1);
         let shards = rows.div_ceil(most).max(1);
-        let ring = (stream || shards > MOST_SHARDS).then(|| (most / batch.max(1)).clamp(1, MOST_SLOTS));
+        let ring = (stream || shards > MAX_SHARDS).then(|| (most / batch.max(1)).clamp(1, MOST_SLOTS));
         let each = rows.div_ceil(shards);
         Self { each, slots: ring, ..Self::whole(name, rows, bytes, input) }
     }

@@ -56,11 +56,11 @@ impl Source {
     }
 
     /// The step's batch, as the network takes it: `[batch, channels, height, width]`.
-    fn batch(&self, build: &mut Build, augment: Option<&Augment>, mode: augment::Mode) -> Result<NodeId> {
+    fn batch(&self, build: &mut Build, augment: Option<&Augment>, mode: augment::AugmentMode) -> Result<NodeId> {
         let (batch, ring) = (self.batch, self.ring);
         build.enter("batch");
         let gathered = match augment {
-            None if mode == augment::Mode::Random || mode == augment::Mode::MIDDLE => {
+            None if mode == augment::AugmentMode::Random || mode == augment::AugmentMode::MIDDLE => {
                 build.gather_from(&self.shards, self.order, Gather { batch, ring })
             }
             _ => {
@@ -76,13 +76,13 @@ impl Source {
     /// says.
     fn measured(&self, build: &mut Build, model: &Model, recipe: &Recipe) -> Result<(NodeId, NodeId)> {
         let augment = recipe.augment.as_ref();
-        let x = self.batch(build, augment, augment::Mode::MIDDLE)?;
+        let x = self.batch(build, augment, augment::AugmentMode::MIDDLE)?;
         let plain = model.forward(build, x)?;
         let Some(tta) = recipe.training.tta else { return Ok((plain, x)) };
         let mut mean = build.scale(plain, tta.weight(View::default()))?;
         for (name, view) in tta.others() {
             build.enter(name);
-            let seen = self.batch(build, augment, augment::Mode::Still(view))?;
+            let seen = self.batch(build, augment, augment::AugmentMode::Still(view))?;
             let scores = model.forward(build, seen)?;
             let share = build.scale(scores, tta.weight(view))?;
             build.leave();
@@ -147,7 +147,7 @@ fn decibels(build: &mut Build, errors: NodeId, features: usize) -> Result<NodeId
 pub fn training(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Training)?;
     let source = Source::of(&mut build, data, batch)?;
-    let x = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::Random)?;
+    let x = source.batch(&mut build, recipe.augment.as_ref(), augment::AugmentMode::Random)?;
     let scores = model.forward(&mut build, x)?;
     let head = head(&mut build, model.task(), data, &source, (scores, x), recipe.training.label_smoothing)?;
     build.enter("loss");
@@ -193,7 +193,7 @@ pub fn evaluation(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize
 pub fn features(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize, layers: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let source = Source::of(&mut build, data, batch)?;
-    let x = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::MIDDLE)?;
+    let x = source.batch(&mut build, recipe.augment.as_ref(), augment::AugmentMode::MIDDLE)?;
     let features = model.forward_first(layers, &mut build, x)?;
     build.output(FEATURES, features);
     Ok(build.graph)
@@ -240,7 +240,7 @@ pub fn encoding(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize)
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let (mut images, source) = outside(&mut build, input, batch, recipe.augment.is_some())?;
     if let Some(source) = source {
-        images = source.batch(&mut build, recipe.augment.as_ref(), augment::Mode::MIDDLE)?;
+        images = source.batch(&mut build, recipe.augment.as_ref(), augment::AugmentMode::MIDDLE)?;
     }
     let codes = model.encode(&mut build, images)?;
     build.output(CODES, codes);

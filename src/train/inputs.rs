@@ -5,7 +5,7 @@ use crate::data::{Dataset, Pixels, Split, SplitName};
 use crate::graph::{Graph, PlanOptions, TensorType};
 use crate::nn::{Model, Weights};
 use crate::ops::Step;
-use crate::ops::augment::{Augment, Augmented, Mode};
+use crate::ops::augment::{Augment, AugmentMode, Augmented};
 use crate::{Error, Result};
 
 use super::memory;
@@ -21,7 +21,13 @@ const SAMPLE_IMAGES: usize = 5000;
 ///
 /// # Errors
 /// When the augmentation does not fit the images, or they cannot be read.
-pub(crate) fn seen(augment: &Augment, split: &Split, input: [usize; 3], mode: Mode, seed: u64) -> Result<Vec<f32>> {
+pub(crate) fn seen(
+    augment: &Augment,
+    split: &Split,
+    input: [usize; 3],
+    mode: AugmentMode,
+    seed: u64,
+) -> Result<Vec<f32>> {
     let rows = split.len();
     let mut graph = Graph::new();
     let dims: Vec<usize> = std::iter::once(rows).chain(input).collect();
@@ -56,7 +62,7 @@ fn sample(augment: Option<&Augment>, split: &Split, input: [usize; 3]) -> Result
     let image = input.iter().product::<usize>().max(1);
     let count = split.len().min(SAMPLE_IMAGES).min((SAMPLE_VALUES / image).max(1));
     let first = split.select(&(0..count as u32).collect::<Vec<u32>>());
-    seen(&augment.cloned().unwrap_or_default(), &first, input, Mode::MIDDLE, 0)
+    seen(&augment.cloned().unwrap_or_default(), &first, input, AugmentMode::MIDDLE, 0)
 }
 
 /// The weights that a run begins with: drawn from its seed; where a layer begins as the training images have it, computed from

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::data::{Pixels, Split};
-use crate::ops::augment::{Augment, Mode};
+use crate::ops::augment::{Augment, AugmentMode};
 
 use super::inputs;
 
@@ -20,7 +20,7 @@ pub fn augmented(
 ) -> Result<(Split, [usize; 3])> {
     let shape = augment.output(input)?;
     let chosen = split.select(&split.first_of_each(per_class));
-    let mut values = inputs::seen(augment, &chosen, input, Mode::Random, seed)?;
+    let mut values = inputs::seen(augment, &chosen, input, AugmentMode::Random, seed)?;
     let level = |levels: &Option<Vec<f64>>, channel: usize, other: f64| {
         levels.as_ref().and_then(|levels| levels.get(channel)).map_or(other as f32, |&level| level as f32)
     };

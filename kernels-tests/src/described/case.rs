@@ -1,7 +1,7 @@
 //! The ops that a file may describe, and the graph of each.
 
 use gpunn::graph::{Graph, NodeId, TensorType};
-use gpunn::ops::augment::{Augment, Augmented, Mode, ResizedCrop, View};
+use gpunn::ops::augment::{Augment, AugmentMode, Augmented, ResizedCrop, View};
 use gpunn::ops::average::Average;
 use gpunn::ops::batch::{Accumulate, Reduction};
 use gpunn::ops::conv2d::Geometry;
@@ -282,7 +282,7 @@ impl Case {
             Self::Dropout { rate } => graph.dropout(at[0], rate, 3),
             Self::Gather { batch } => graph.gather(at[0], at[1], batch),
             Self::Augment { augment, still, mirrored } => {
-                let mode = if still { Mode::Still(View { mirrored, shift: 0 }) } else { Mode::Random };
+                let mode = if still { AugmentMode::Still(View { mirrored, shift: 0 }) } else { AugmentMode::Random };
                 let batch = graph.dims(at[1])[0];
                 graph.gather_augmented(&at[..1], at[1], Augmented { batch, augment, mode, ring: false })
             }
@@ -291,7 +291,7 @@ impl Case {
                 let augment = Augment { crop: Some(size), resized_crop: Some(crop), ..Augment::default() };
                 let batch = graph.dims(at[0])[0];
                 let order = graph.leaf(ORDER, 0, TensorType::u32([batch]))?;
-                graph.gather_augmented(at, order, Augmented { batch, augment, mode: Mode::Random, ring: false })
+                graph.gather_augmented(at, order, Augmented { batch, augment, mode: AugmentMode::Random, ring: false })
             }
             Self::Average { decay, .. } => graph.update(Average { decay }, &[], states),
             Self::Optimiser { .. } => unreachable!("built by `Setup::of_optimiser`"),

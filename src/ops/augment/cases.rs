@@ -1,10 +1,10 @@
-//! Shapes and settings to test and to time the op on.
+//! Shapes and settings to test and to time.
 
-use super::{Augment, Augmented, Fill, Flip, Mode, Padding, View};
+use super::{Augment, AugmentMode, Augmented, CutoutFill, Flip, Padding, View};
 use crate::graph::{Graph, NodeId};
 use crate::ops::case::{Case, Sample};
 
-/// A case from shards, with an order of `batch` images.
+/// A case with images in shards and an order of `batch` images.
 pub(super) fn from(shards: Vec<Sample>, augmented: Augmented, label: &str) -> Case {
     let rows: usize = shards.iter().map(|shard| shard.ty.dims()[0]).sum();
     let (count, batch) = (shards.len(), augmented.batch);
@@ -13,8 +13,8 @@ pub(super) fn from(shards: Vec<Sample>, augmented: Augmented, label: &str) -> Ca
     Case::new(inputs, build).differentiable(&[]).valid(batch as u32).labelled(label)
 }
 
-/// Each setting alone and all together; bytes and floats; widths that are and are not multiples of four; a partial batch,
-/// shards and a ring.
+/// Each setting alone and all together. The cases cover bytes and floats, widths that are and are not multiples of
+/// four, a partial batch, shards and a ring.
 pub fn cases() -> Vec<Case> {
     let none = Augment::default;
     let normal = |channels: usize| Augment {
@@ -28,7 +28,7 @@ pub fn cases() -> Vec<Case> {
         padding: Padding::Reflect,
         crop: Some([9, 10]),
         cutout: 4,
-        cutout_fill: Fill::Mean,
+        cutout_fill: CutoutFill::Mean,
         rotate: 30.0,
         scale: Some([0.7, 1.3]),
         shear: 15.0,
@@ -37,8 +37,8 @@ pub fn cases() -> Vec<Case> {
         ..normal(3)
     };
     let of = |mode, augment: &Augment| Augmented { batch: 9, augment: augment.clone(), mode, ring: false };
-    let still = |mirrored, shift, augment: &Augment| of(Mode::Still(View { mirrored, shift }), augment);
-    let random = |augment: &Augment| of(Mode::Random, augment);
+    let still = |mirrored, shift, augment: &Augment| of(AugmentMode::Still(View { mirrored, shift }), augment);
+    let random = |augment: &Augment| of(AugmentMode::Random, augment);
     let bytes = || vec![Sample::bytes(&[6, 3, 12, 13])];
     let floats = || vec![Sample::between(&[5, 1, 8, 8], 0.0, 1.0)];
     let timed = Augment { flip: Flip::Alternate, translate: 2, padding: Padding::Reflect, cutout: 8, ..normal(3) };
@@ -65,7 +65,7 @@ pub fn cases() -> Vec<Case> {
         from(bytes(), random(&all), "all"),
         from(vec![Sample::bytes(&[4, 3, 12, 13]), Sample::bytes(&[3, 3, 12, 13])], random(&all), "all"),
         from(bytes(), Augmented { ring: true, ..random(&all) }, "all ring").valid(5),
-        from(bytes(), of(Mode::MIDDLE, &all), "middle"),
+        from(bytes(), of(AugmentMode::MIDDLE, &all), "middle"),
         from(floats(), still(true, 0, &normal(1)), "mirrored"),
         from(bytes(), still(false, -1, &all), "up and left"),
         from(floats(), still(true, 1, &normal(1)), "mirrored down and right"),

@@ -1,4 +1,5 @@
-//! What the op computes: the definition pixel by pixel, and the CPU's way, which copies rows where nothing is turned.
+//! The definition, pixel by pixel, and a faster version for the CPU, which copies rows if no image is rotated, scaled
+//! or sheared.
 
 use std::ops::Range;
 
@@ -7,15 +8,15 @@ use crate::parallel::*;
 use super::draw::Drawn;
 use super::{Augmented, Padding};
 use crate::ops::shards::Shards;
-use crate::ops::{Call, Data, Real};
+use crate::ops::{Call, Real, TensorData};
 
-/// Sizes of images and of what they become.
+/// The sizes of the images before and after augmentation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AugmentShape {
     pub channels: usize,
-    /// Height and width of an image.
+    /// Height and width of an image before augmentation, in pixels.
     pub from: [usize; 2],
-    /// Height and width of what it becomes.
+    /// Height and width after augmentation, in pixels.
     pub to: [usize; 2],
 }
 
@@ -25,7 +26,7 @@ impl AugmentShape {
     }
 }
 
-/// Where an index beyond `0..size` points; none is black.
+/// The index inside the image from which an index outside `0..size` is read. `None` means black.
 fn within(index: i64, size: usize, padding: Padding) -> Option<usize> {
     let last = size as i64 - 1;
     if (0..=last).contains(&index) {
@@ -39,7 +40,7 @@ fn within(index: i64, size: usize, padding: Padding) -> Option<usize> {
     Some(turned.min(period - turned).clamp(0, last) as usize)
 }
 
-/// An image's channel, whose values `value` gives by their number.
+/// One channel of an image. `value` returns the value with a given index.
 struct Plane<'a, T, F: Fn(usize) -> T> {
     size: [usize; 2],
     padding: Padding,
@@ -55,8 +56,8 @@ impl<T: Real, F: Fn(usize) -> T> Plane<'_, T, F> {
         }
     }
 
-    /// At the whole numbers (y, x) of the result's grid laid over the image, where the affine map takes them: bilinear
-    /// between the four neighbours.
+    /// Samples the image where the affine map takes the integer position (y, x) of the result's grid. Bilinear
+    /// interpolation between the four neighbouring pixels.
     fn mapped(&self, y: i64, x: i64, inverse: Option<[T; 4]>) -> T {
         let Some([a, b, c, d]) = inverse else { return self.at(y, x) };
         let real = |n: i64| T::from_i64(n).unwrap_or_default();
@@ -81,7 +82,7 @@ impl Augmented {
         AugmentShape { channels: image[1], from: [image[2], image[3]], to: [result[2], result[3]] }
     }
 
-    /// The image that row `row` shows and its row in the data; none for a row that is not valid.
+    /// The image for row `row` of the batch, and the image's index in the dataset. `None` for a masked row.
     pub(super) fn picked<T>(&self, call: &Call<T>, shards: &Shards, row: usize) -> Option<(u32, usize)> {
         let position = call.step.first as usize + row;
         let order = call.integers(shards.count);
@@ -90,7 +91,7 @@ impl Augmented {
         Some((image, index))
     }
 
-    /// The definition: one pixel after another.
+    /// The definition, pixel by pixel.
     pub(super) fn define<T: Real>(&self, call: &mut Call<T>) {
         let (sizes, shards) = (self.sizes(call), Shards::of(call.types, call.inputs.len() - 2));
         let width = sizes.channels * sizes.plane();
@@ -102,19 +103,19 @@ impl Augmented {
                 let table = call.real(shards.count + 1);
                 let (shard, first) = shards.place(index);
                 match call.inputs[shard] {
-                    Data::U8(bytes) => {
+                    TensorData::U8(bytes) => {
                         let value = |i: usize| T::count(bytes[first + i].into()) / T::count(255);
                         self.image(&sizes, &drawn, table, value, &mut result);
                     }
-                    Data::Real(values) => self.image(&sizes, &drawn, table, |i| values[first + i], &mut result),
-                    Data::U32(_) => panic!("images of another element type"),
+                    TensorData::Real(values) => self.image(&sizes, &drawn, table, |i| values[first + i], &mut result),
+                    TensorData::U32(_) => panic!("images of another element type"),
                 }
             }
             call.out()[row * width..(row + 1) * width].copy_from_slice(&result);
         }
     }
 
-    /// One image, whose values `value` gives by their number, into `result`.
+    /// Augments one image into `result`. `value` returns the value with a given index.
     fn image<T: Real>(
         &self,
         sizes: &AugmentShape,
@@ -147,7 +148,8 @@ impl Augmented {
         })
     }
 
-    /// The same in single precision, images in parallel; rows are copied where nothing is turned.
+    /// The same in single precision, with images in parallel. Rows are copied if no image is rotated, scaled or
+    /// sheared.
     pub(super) fn run_rows(&self, call: &mut Call<f32>) {
         let (sizes, shards) = (self.sizes(call), Shards::of(call.types, call.inputs.len() - 2));
         let width = sizes.channels * sizes.plane();
@@ -159,11 +161,11 @@ impl Augmented {
             let (shard, first) = shards.place(index);
             let pixels = first..first + sizes.channels * sizes.from[0] * sizes.from[1];
             match inputs[shard] {
-                Data::U8(bytes) => {
+                TensorData::U8(bytes) => {
                     self.fast(&sizes, &drawn, table, &bytes[pixels], |byte| f32::from(byte) / 255.0, result);
                 }
-                Data::Real(values) => self.fast(&sizes, &drawn, table, &values[pixels], |value| value, result),
-                Data::U32(_) => panic!("images of another element type"),
+                TensorData::Real(values) => self.fast(&sizes, &drawn, table, &values[pixels], |value| value, result),
+                TensorData::U32(_) => panic!("images of another element type"),
             }
         });
     }
@@ -198,7 +200,7 @@ impl Augmented {
         }
     }
 
-    /// One row from column `left` on, not mirrored: what lies within is copied at once.
+    /// One row from column `left` on, without mirroring. The part inside the image is copied at once.
     fn row<S: Copy>(&self, left: i64, from: &[S], level: impl Fn(S) -> f32, black: f32, to: &mut [f32]) {
         let clamp = |column: i64| (column - left).clamp(0, to.len() as i64) as usize;
         let inside: Range<usize> = clamp(0)..clamp(from.len() as i64);

@@ -1,56 +1,66 @@
-//! What is drawn for one row of a batch. The same words, in the same order, as in `shaders/augment.wgsl`.
+//! The random draws for one row of a batch. `shaders/augment.wgsl` uses the same words in the same order.
 
-use super::{Augment, Flip, Mode, View};
+use super::{Augment, AugmentMode, Flip, View};
 use crate::ops::{Real, Step};
 use crate::random::{CounterRng, Purpose};
 
-/// The block of words that says which images are mirrored in even epochs; a row's own draws take blocks below it.
+/// The block of the word that decides which images are mirrored in even epochs. The other draws of a row use smaller
+/// block numbers.
 const ALTERNATE: u32 = 3;
 
-/// The word of saturation, beyond the blocks of parts of images.
+/// The word for saturation. It follows the blocks that draw crops.
 const SATURATION: u32 = 4 * 14;
 
-/// One row's draws.
+/// The draws of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Drawn<T> {
-    /// Whether it is mirrored.
+    /// Whether the image is mirrored.
     pub flip: bool,
-    /// The image's row and column that the result's first stands on, before the affine map.
+    /// The image position (row, column) of the result's first pixel, before the affine map, in pixels.
     pub corner: [i64; 2],
-    /// First row and column of the square that is covered.
+    /// The first row and column of the cutout square, in pixels.
     pub hole: Option<[i64; 2]>,
-    /// What values are multiplied by.
+    /// The brightness factor.
     pub brightness: T,
-    /// What they are stretched by.
+    /// The contrast factor.
     pub contrast: T,
-    /// By what colours are drawn away from their grey.
+    /// The saturation factor.
     pub saturation: T,
-    /// From offsets (x, y) from the middle of the result to those in the image, row by row; none where it is the identity.
+    /// The 2x2 matrix, row by row, from offsets (x, y) from the middle of the result to offsets in the image. `None`
+    /// for the identity.
     pub inverse: Option<[T; 4]>,
 }
 
-/// A number from 0 to below `count`, by multiply-and-shift.
+/// A number from 0 to `count` - 1, by multiply-and-shift.
 fn below(word: u32, count: usize) -> i64 {
     ((u64::from(word) * count as u64) >> 32) as i64
 }
 
 impl<T: Real> Drawn<T> {
-    /// For row `row` of a step's batch, which shows image `image`: from `from` (height, width) to `to`.
-    pub fn new(augment: &Augment, mode: Mode, step: &Step, at: (u32, u32), from: [usize; 2], to: [usize; 2]) -> Self {
+    /// The draws for row `row` of a step's batch, which shows image `image`. Sizes `from` and `to` are (height,
+    /// width).
+    pub fn new(
+        augment: &Augment,
+        mode: AugmentMode,
+        step: &Step,
+        at: (u32, u32),
+        from: [usize; 2],
+        to: [usize; 2],
+    ) -> Self {
         let (row, image) = at;
         let room = [from[0] - to[0], from[1] - to[1]];
-        if let Mode::Still(View { mirrored, shift }) = mode {
+        if let AugmentMode::Still(View { mirrored, shift }) = mode {
             let corner = room.map(|room| (room / 2) as i64 + i64::from(shift));
             let one = T::one();
             let (brightness, contrast, saturation) = (one, one, one);
             return Self { flip: mirrored, corner, hole: None, brightness, contrast, saturation, inverse: None };
         }
-        let counted = |stream, step_number| CounterRng::new(step.seed(), Purpose::Augment, stream, step_number);
-        let words = counted(row, step.number);
+        let rng = |stream, step_number| CounterRng::new(step.seed(), Purpose::Augment, stream, step_number);
+        let words = rng(row, step.number);
         let flip = match augment.flip {
             Flip::Never => false,
             Flip::Random => words.word(0) >> 31 == 1,
-            Flip::Alternate => (counted(image, 0).block(ALTERNATE)[0] >> 31) ^ (step.epoch & 1) == 1,
+            Flip::Alternate => (rng(image, 0).block(ALTERNATE)[0] >> 31) ^ (step.epoch & 1) == 1,
         };
         let moved = |word: u32| below(words.word(word), 2 * augment.translate + 1) - augment.translate as i64;
         let cut = |word: u32, room: usize| below(words.word(word), room + 1);
@@ -61,7 +71,7 @@ impl<T: Real> Drawn<T> {
         let between =
             |word: u32, low: f64, high: f64| T::of(low) + T::of(high - low) * T::of(f64::from(words.uniform(word)));
         let around = |word: u32, by: f64| between(word, 1.0 - by, 1.0 + by);
-        // The flip looks at the first word's highest bit alone.
+        // The flip uses only the highest bit of the first word.
         let stretched = augment.is_affine() && words.word(0) & 0x00ff_ffff < augment.chance();
         let inverse = stretched.then(|| {
             let either = |word: u32, degrees: f64| between(word, -degrees.to_radians(), degrees.to_radians());
@@ -73,14 +83,14 @@ impl<T: Real> Drawn<T> {
         Self { flip, corner, hole, brightness, contrast, saturation, inverse }
     }
 
-    /// What a channel's values are multiplied by and what is added then, from its line of [`Augment::table`].
+    /// A channel's factor and the value added afterwards, from its row of [`Augment::table`].
     pub fn levels(&self, line: &[T]) -> (T, T) {
         let (mean, inverse, pivot) = (line[0], line[1], line[2]);
         (self.brightness * self.contrast * inverse, (pivot - pivot * self.contrast - mean) * inverse)
     }
 }
 
-/// The inverse of a slant, then a turn by `angle`, then a growth by `scale`; x to the right and y down.
+/// The inverse of a shear, then a rotation by `angle`, then a scaling by `scale`. x points right and y points down.
 fn inverse<T: Real>(angle: T, scale: T, shear: T) -> [T; 4] {
     let ((sine, cosine), slant) = (angle.sin_cos(), shear.tan());
     [cosine + slant * sine, sine - slant * cosine, -sine, cosine].map(|entry| entry / scale)
@@ -92,7 +102,7 @@ mod tests {
 
     fn drawn(augment: &Augment, number: u32, epoch: u32, at: (u32, u32)) -> Drawn<f64> {
         let step = Step { epoch, ..Step::new(number, 64, 9) };
-        Drawn::new(augment, Mode::Random, &step, at, [32, 32], [32, 32])
+        Drawn::new(augment, AugmentMode::Random, &step, at, [32, 32], [32, 32])
     }
 
     #[test]
@@ -153,7 +163,7 @@ mod tests {
     #[test]
     fn a_turn_is_undone_by_its_inverse() {
         let [a, b, c, d] = inverse(0.3_f64, 1.0, 0.0);
-        // A point to the right of the middle stands below it after a quarter turn's third of the way: x' = cos, y' = sin.
+        // A rotation by 30 degrees moves a point on the right of the middle downwards: x' = cos, y' = sin.
         let (x, y) = (0.3_f64.cos(), 0.3_f64.sin());
         assert!((a * x + b * y - 1.0).abs() < 1e-12 && (c * x + d * y).abs() < 1e-12);
         assert_eq!(inverse(0.0_f64, 2.0, 0.0), [0.5, 0.0, 0.0, 0.5]);

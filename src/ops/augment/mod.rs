@@ -1,9 +1,10 @@
-//! Augmentation: what an image of the data set becomes before the network sees it, in one op with the gather of the batch.
+//! Augmentation: random changes of an image before the network sees it. One op gathers the batch and augments it.
 //!
-//! In this order: a small affine map (rotation, scale, shear) about the image's middle, a translation, a crop, a mirror
-//! image; then brightness and contrast, normalisation by channel, and a square that is cut out. Instead of what moves an image a
-//! part of it may be brought to size ([`resized`]), and strokes and noise come last ([`roughen`]). All draws are counted: a
-//! row's numbers depend on the seed, the training step and the row alone, so that the CPU replays any GPU step.
+//! The order is: a small affine map about the image's middle (rotation, scale, shear), a translation, a crop,
+//! mirroring. Then follow brightness and contrast, normalisation by channel, and cutout. Instead of the geometric
+//! changes, a random crop may be resized ([`resized`]). Changes of stroke width and noise come last ([`roughen`]).
+//! Random numbers are counter-based: they depend only on the seed, the training step and the row. So the CPU can
+//! repeat any GPU step.
 
 mod cases;
 mod define;
@@ -26,14 +27,14 @@ pub enum Flip {
     /// Never.
     #[default]
     Never,
-    /// Each with probability 1/2, each time it is seen.
+    /// Each image with probability 1/2, each time it is shown.
     Random,
-    /// Half of them in the first epoch, chosen by the image's number; the other half in the next, and so on (K. Jordan,
-    /// "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
+    /// Half of the images in the first epoch, chosen by the image's number. The other half in the next epoch, and so
+    /// on (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
     Alternate,
 }
 
-/// As it stands in a recipe: `true`, `false` or `"alternate"`.
+/// In a recipe: `true`, `false` or `"alternate"`.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 enum WrittenFlip {
@@ -49,7 +50,7 @@ impl TryFrom<WrittenFlip> for Flip {
             WrittenFlip::Whether(false) => Ok(Self::Never),
             WrittenFlip::Named(name) if name == "alternate" => Ok(Self::Alternate),
             WrittenFlip::Named(name) => {
-                Err(Error::usage(format!("flip is \"{name}\", but has to be true, false or \"alternate\"")))
+                Err(Error::usage(format!("flip is \"{name}\", but must be true, false or \"alternate\"")))
             }
         }
     }
@@ -57,13 +58,13 @@ impl TryFrom<WrittenFlip> for Flip {
 
 impl FromStr for Flip {
     type Err = Error;
-    /// As flags write it: `random`, `alternate` or `never`; an [`Error::Usage`] for other words.
+    /// In command-line flags: `random`, `alternate` or `never`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
         named("flip", word, &[("random", Self::Random), ("alternate", Self::Alternate), ("never", Self::Never)])
     }
 }
 
-/// What a word stands for, of these; an [`Error::Usage`] for others.
+/// The value for a word of a list. Other words give an [`Error::Usage`].
 fn named<T: Copy>(kind: &str, word: &str, known: &[(&str, T)]) -> Result<T> {
     let found = known.iter().find(|(name, _)| *name == word).map(|&(_, value)| value);
     found.ok_or_else(|| crate::error::unknown(kind, word, &known.iter().map(|&(name, _)| name).collect::<Vec<_>>()))
@@ -79,148 +80,153 @@ impl From<Flip> for WrittenFlip {
     }
 }
 
-/// What stands beyond an image's edge.
+/// Pixel values outside the image's edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
     /// Black: a value of 0 before normalisation.
     #[default]
     Zero,
-    /// The image's own pixels, mirrored at its outermost row and column.
+    /// Mirrored pixels of the image. The outermost row or column is the axis.
     Reflect,
 }
 
 impl FromStr for Padding {
     type Err = Error;
-    /// `zero` or `reflect`; an [`Error::Usage`] for other words.
+    /// `zero` or `reflect`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
         named("padding", word, &[("zero", Self::Zero), ("reflect", Self::Reflect)])
     }
 }
 
-/// What stands in the square that is cut out.
+/// Pixel values in the cutout square.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Fill {
+pub enum CutoutFill {
     /// Black: a value of 0 before normalisation.
     #[default]
     Zero,
-    /// The mean of each channel, which normalisation makes 0.
+    /// The mean of each channel. Normalisation makes it 0.
     Mean,
 }
 
-impl FromStr for Fill {
+impl FromStr for CutoutFill {
     type Err = Error;
-    /// `zero` or `mean`; an [`Error::Usage`] for other words.
+    /// `zero` or `mean`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
         named("fill", word, &[("zero", Self::Zero), ("mean", Self::Mean)])
     }
 }
 
-/// Which parts of images are shown.
+/// The range of the random crops of [`Augment::resized_crop`].
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResizedCrop {
-    /// Smallest and largest share of the image's area.
+    /// Smallest and largest fraction of the image's area.
     pub scale: [f64; 2],
-    /// Smallest and largest proportions, width over height.
+    /// Smallest and largest aspect ratio: width divided by height.
     pub ratio: [f64; 2],
 }
 
 impl Default for ResizedCrop {
-    /// As torchvision has it.
+    /// The default values of torchvision.
     fn default() -> Self {
         Self { scale: [0.08, 1.0], ratio: [0.75, 4.0 / 3.0] }
     }
 }
 
-/// The longest side of an image that parts are cut from: sides are counted in whole numbers of 32 bits.
+/// The largest height or width of an image, in pixels, for a resized crop. Crop sides are computed in 32-bit
+/// integers.
 const LONGEST_RESIZED: usize = 4096;
 
-/// What becomes of images. The section `[augment]` of a recipe; the default changes nothing.
+/// The augmentation of images: the section `[augment]` of a recipe. The default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Augment {
     /// Mirrors images left to right.
     pub flip: Flip,
-    /// Moves each by up to so many pixels, down or up and right or left, independently.
+    /// Shifts each image by up to this many pixels, vertically and horizontally, independently.
     pub translate: usize,
-    /// What a moved, turned or shrunken image leaves open.
+    /// Pixel values where a shifted, rotated or scaled image leaves a gap.
     pub padding: Padding,
-    /// Height and width of a part that is cut from a place drawn at random, from the middle when measuring: what the
-    /// network takes.
+    /// Height and width of a crop, in pixels: the input size of the network. Its position is random in training and
+    /// central in evaluation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crop: Option<[usize; 2]>,
-    /// Side of a square that is covered; its middle lies anywhere in the image, so that part of it may lie outside. 0 is none.
+    /// Side of the cutout square in pixels. Its centre may be anywhere in the image, so part of it may be outside. 0
+    /// means no cutout.
     pub cutout: usize,
-    /// What covers it.
-    pub cutout_fill: Fill,
-    /// Turns each by up to so many degrees either way.
+    /// The fill of the cutout square.
+    pub cutout_fill: CutoutFill,
+    /// Rotates each image by up to this many degrees in either direction.
     pub rotate: f64,
-    /// Smallest and largest factor of size.
+    /// Smallest and largest scale factor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<[f64; 2]>,
-    /// Slants each by up to so many degrees either way.
+    /// Shears each image by up to this many degrees in either direction.
     pub shear: f64,
-    /// The share of images that are turned, scaled and slanted; all by itself. An image that is resampled is blurred a little:
-    /// a network that sees no others learns to need that, and fails on images as they are.
+    /// The fraction of images that are rotated, scaled and sheared. The default is all. Resampling blurs an image
+    /// slightly. A network that sees only resampled images may fail on sharp ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affine_chance: Option<f64>,
-    /// Multiplies each by a number between 1 - this and 1 + this. Values are not clamped.
+    /// Brightness: multiplies each image by a factor between 1 - this and 1 + this. Values are not clamped.
     pub brightness: f64,
-    /// Stretches each about the channels' means (0.5 where none are given) by a factor between 1 - this and 1 + this.
+    /// Contrast: scales each image about the channels' means (0.5 if none are given) by a factor between 1 - this and
+    /// 1 + this.
     pub contrast: f64,
-    /// Draws colours away from their grey by a factor between 1 - this and 1 + this; with `resized_crop`.
+    /// Saturation: scales colours about their grey value by a factor between 1 - this and 1 + this. Requires
+    /// `resized_crop`.
     pub saturation: f64,
-    /// Shows a part of each, of a size and proportions drawn at random, brought to the size of `crop`, else of the image.
+    /// Crops an area of random size, aspect ratio and position, and resizes it to `crop`, or to the image's size
+    /// without `crop`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<ResizedCrop>,
-    /// Moves each image's pixels by up to this part of the way to the largest or the smallest of the 3x3 about them: strokes
-    /// grow thicker or thinner.
+    /// Makes strokes thicker or thinner. Each pixel moves by up to this fraction towards the maximum or the minimum
+    /// of its 3x3 neighbourhood.
     pub stroke: f64,
-    /// Adds noise of a deviation of up to this, drawn for each image; white is 1. Values are not clamped.
+    /// Adds noise with a standard deviation of up to this, drawn for each image. White is 1. Values are not clamped.
     pub noise: f64,
-    /// Taken from each channel, for images of 0 to 1.
+    /// The mean of each channel, subtracted from images with values from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
-    /// What each channel is divided by then.
+    /// The standard deviation of each channel. Values are divided by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
 }
 
-/// How much of it is done.
+/// Whether the random part of an augmentation is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// All, as drawn for the step.
+pub enum AugmentMode {
+    /// Everything, with the random draws of the step.
     Random,
-    /// What is not random: crop at the middle and normalisation.
+    /// Only what is not random: the central crop and normalisation. The view may be mirrored and shifted.
     Still(View),
 }
 
-/// From where an image is seen when it is measured.
+/// A view of an image for evaluation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// Whether it is mirrored left to right.
     pub mirrored: bool,
-    /// By how many pixels what is seen of it lies further down and to the right, before it is mirrored. Beyond the image's
-    /// edge stand its own pixels, mirrored.
+    /// The shift of the view in pixels, down and to the right, before mirroring. Pixels outside the image are
+    /// mirrored at its edge.
     pub shift: i32,
 }
 
-impl Mode {
-    /// The image's middle, as it is.
+impl AugmentMode {
+    /// The central view, without mirroring or shift.
     pub const MIDDLE: Self = Self::Still(View { mirrored: false, shift: 0 });
 }
 
 impl Augment {
-    /// Refuses numbers out of range.
+    /// Checks that numbers are in range.
     ///
     /// # Errors
-    /// [`Error::Usage`] that names the field, what it is and what it may be.
+    /// [`Error::Usage`] with the field, its value and the allowed range.
     pub fn validate(&self) -> Result<()> {
         let check = |field: &str, value: f64, good: bool, range: &str| match good && value.is_finite() {
             true => Ok(()),
-            false => Err(Error::usage(format!("[augment] {field} is {value}, but has to be {range}."))),
+            false => Err(Error::usage(format!("[augment] {field} is {value}, but must be {range}."))),
         };
         check("rotate", self.rotate, (0.0..=180.0).contains(&self.rotate), "from 0 to 180 degrees")?;
         check("shear", self.shear, (0.0..=60.0).contains(&self.shear), "from 0 to 60 degrees")?;
@@ -251,13 +257,13 @@ impl Augment {
         if self.mean.is_some() != self.std.is_some() {
             return Err(Error::usage("[augment] needs mean and std together, or neither."));
         }
-        if self.cutout_fill == Fill::Mean && self.mean.is_none() {
+        if self.cutout_fill == CutoutFill::Mean && self.mean.is_none() {
             return Err(Error::usage("[augment] cutout_fill = \"mean\" needs the channels' mean and std."));
         }
         Ok(())
     }
 
-    /// Refuses what does not go with one another.
+    /// Checks that the settings can be combined.
     fn validate_together(&self) -> Result<()> {
         let moved = self.translate > 0 || self.cutout > 0 || self.is_affine();
         if self.resized_crop.is_some() && moved {
@@ -272,10 +278,10 @@ impl Augment {
         Ok(())
     }
 
-    /// Channels, height and width of what images `[channels, height, width]` become.
+    /// Channels, height and width after augmentation of images `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the images are too small or have another number of channels.
+    /// [`Error::Usage`] when the images are too small or have a different number of channels.
     pub fn output(&self, [channels, height, width]: [usize; 3]) -> Result<[usize; 3]> {
         let images = format!("the images are {channels}x{height}x{width}");
         for (field, values) in [("mean", &self.mean), ("std", &self.std)] {
@@ -307,33 +313,33 @@ impl Augment {
         Ok([channels, to_height, to_width])
     }
 
-    /// Whether an image `[channels, height, width]` may look another way each time it is seen.
+    /// Whether an image `[channels, height, width]` may look different each time it is shown.
     pub fn is_random(&self, [_, height, width]: [usize; 3]) -> bool {
-        // What is left when nothing is drawn: normalisation, and a cut that takes all.
+        // Without draws, only normalisation and a crop of the full size remain.
         let Self { padding, cutout_fill, mean, std, .. } = self.clone();
         let crop = self.crop.filter(|&crop| crop == [height, width]);
         *self != Self { padding, cutout_fill, crop, mean, std, ..Self::default() }
     }
 
-    /// Whether images are turned, scaled or slanted.
+    /// Whether images are rotated, scaled or sheared.
     fn is_affine(&self) -> bool {
         self.rotate > 0.0 || self.shear > 0.0 || self.scale.is_some_and(|scale| scale != [1.0, 1.0])
     }
 
-    /// Of 2^24 draws, those that turn, scale and slant.
+    /// The number of draws out of 2^24 that rotate, scale and shear.
     fn chance(&self) -> u32 {
         (self.affine_chance.unwrap_or(1.0) * f64::from(1 << 24)).round() as u32
     }
 
-    /// For each channel: what is taken off, what is multiplied by then, about which value contrast stretches, and what
-    /// covers a square that is cut out.
+    /// For each channel, four values: the subtracted value, the factor, the centre of contrast, and the fill of the
+    /// cutout square.
     fn table(&self, channels: usize) -> Vec<f32> {
         let at = |values: &Option<Vec<f64>>, channel: usize, other: f64| {
             values.as_ref().and_then(|values| values.get(channel)).copied().unwrap_or(other)
         };
         let of = |channel: usize| {
             let (mean, inverse) = (at(&self.mean, channel, 0.0), 1.0 / at(&self.std, channel, 1.0));
-            let covered = if self.cutout_fill == Fill::Mean { 0.0 } else { -mean * inverse };
+            let covered = if self.cutout_fill == CutoutFill::Mean { 0.0 } else { -mean * inverse };
             [mean, inverse, at(&self.mean, channel, 0.5), covered].map(|value| value as f32)
         };
         (0..channels).flat_map(of).collect()
@@ -376,7 +382,7 @@ mod tests {
             (Augment { brightness: 1.5, ..none() }, "brightness"),
             (Augment { mean: Some(vec![0.5]), ..none() }, "together"),
             (Augment { mean: Some(vec![0.5]), std: Some(vec![0.0]), ..none() }, "std"),
-            (Augment { cutout_fill: Fill::Mean, ..none() }, "cutout_fill"),
+            (Augment { cutout_fill: CutoutFill::Mean, ..none() }, "cutout_fill"),
             (Augment { stroke: 1.5, ..none() }, "stroke"),
             (Augment { noise: -0.1, ..none() }, "noise"),
             (Augment { saturation: 0.2, ..none() }, "resized_crop"),

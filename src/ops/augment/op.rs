@@ -1,24 +1,24 @@
-//! The op: a batch of images, gathered from the data set and augmented in one kernel.
+//! The op: gathers a batch of images from the dataset and augments it, in one kernel.
 
 use super::roughen::Roughen;
-use super::{Augment, Flip, Mode, Padding, View};
+use super::{Augment, AugmentMode, Flip, Padding, View};
 use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};
 
-/// Images that `order` names from the step's first on, as the network is to see them; rows that are not valid are 0.
-/// Inputs: the images `[N, channels, height, width]`, bytes or floats, in one tensor or several shards; the order; and the
-/// channels' levels, [`Augment`]'s own.
+/// The images that `order` lists, from the step's first position on, augmented. Masked rows are 0. Inputs: the images
+/// `[N, channels, height, width]` as bytes or floats, in one tensor or several shards; the order `[rows]` (u32); the
+/// table of [`Augment`], `[channels, 4]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Augmented {
     /// Rows of the batch.
     pub batch: usize,
-    /// What becomes of them.
+    /// The augmentation.
     pub augment: Augment,
-    /// How much of it is done.
-    pub mode: Mode,
+    /// Whether its random part is used.
+    pub mode: AugmentMode,
     /// Whether the images are a ring of slots, see [`crate::ops::gather::Gather::ring`].
     pub ring: bool,
 }
@@ -28,7 +28,7 @@ impl Op for Augmented {
         "augment"
     }
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
-        let [shards @ .., order, table] = inputs else { return Err("it takes images, an order and levels".into()) };
+        let [shards @ .., order, table] = inputs else { return Err("it takes images, an order and a table".into()) };
         Shards::check(shards)?;
         Shards::check_order(order)?;
         let &[_, channels, height, width] = shards[0].dims() else {
@@ -38,13 +38,13 @@ impl Op for Augmented {
             return Err("images are bytes or floats".into());
         }
         if *table != TensorType::f32([channels, 4]) {
-            return Err("the levels must be four floats a channel".into());
+            return Err("the table must have four floats per channel".into());
         }
         let [channels, height, width] =
             self.augment.output([channels, height, width]).map_err(|error| error.to_string())?;
         Ok(TensorType::f32([self.batch, channels, height, width]))
     }
-    /// Data are not learned.
+    /// Images have no gradient.
     fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None; at.inputs.len()])
     }
@@ -65,13 +65,13 @@ impl Op for Augmented {
                 ("EDGES", (!count.is_multiple_of(64)).into()),
                 ("BYTES", (at.types.inputs[0].dtype == DType::U8).into()),
                 ("RING", self.ring.into()),
-                ("RANDOM", (self.mode == Mode::Random).into()),
+                ("RANDOM", (self.mode == AugmentMode::Random).into()),
                 ("FLIP", self.flip().into()),
                 ("PLACED", (self.augment.crop.is_some() || self.augment.cutout > 0).into()),
                 ("STRETCHED", (self.augment.contrast > 0.0 || self.augment.is_affine()).into()),
                 ("REFLECT", (self.padding() == Padding::Reflect).into()),
-                ("AFFINE", (self.augment.is_affine() && self.mode == Mode::Random).into()),
-                ("CUTOUT", (self.augment.cutout > 0 && self.mode == Mode::Random).into()),
+                ("AFFINE", (self.augment.is_affine() && self.mode == AugmentMode::Random).into()),
+                ("CUTOUT", (self.augment.cutout > 0 && self.mode == AugmentMode::Random).into()),
             ],
         );
         let own = [Slot::Input(0), Slot::Input(shards.count), Slot::Input(shards.count + 1), Slot::Output];
@@ -82,8 +82,8 @@ impl Op for Augmented {
         let levels = [augment.brightness, augment.contrast, augment.rotate.to_radians(), augment.shear.to_radians()];
         let floats = levels.into_iter().chain([low, high - low]).map(|value| (value as f32).to_bits() as usize);
         let moved = match self.mode {
-            Mode::Random => augment.translate,
-            Mode::Still(View { shift, .. }) => shift as u32 as usize,
+            AugmentMode::Random => augment.translate,
+            AugmentMode::Still(View { shift, .. }) => shift as u32 as usize,
         };
         let dims: Vec<usize> =
             sizes.into_iter().chain([moved, augment.cutout, augment.chance() as usize]).chain(floats).collect();
@@ -98,37 +98,37 @@ impl Op for Augmented {
 }
 
 impl Augmented {
-    /// What stands beyond an image's edge.
+    /// Pixel values outside the image's edge.
     pub(super) fn padding(&self) -> Padding {
         match self.mode {
-            Mode::Random => self.augment.padding,
-            // Nothing beyond the edge is seen.
-            Mode::Still(View { shift: 0, .. }) => Padding::Zero,
-            Mode::Still(_) => Padding::Reflect,
+            AugmentMode::Random => self.augment.padding,
+            // The view does not reach outside the image.
+            AugmentMode::Still(View { shift: 0, .. }) => Padding::Zero,
+            AugmentMode::Still(_) => Padding::Reflect,
         }
     }
 
-    /// As the kernel numbers it: never, at random, in turn by epoch, always.
+    /// The number that the kernel uses: 0 never, 1 random, 2 alternate by epoch, 3 always.
     pub(super) fn flip(&self) -> u32 {
         match (self.mode, self.augment.flip) {
-            (Mode::Still(View { mirrored: true, .. }), _) => 3,
-            (Mode::Random, Flip::Random) => 1,
-            (Mode::Random, Flip::Alternate) => 2,
+            (AugmentMode::Still(View { mirrored: true, .. }), _) => 3,
+            (AugmentMode::Random, Flip::Random) => 1,
+            (AugmentMode::Random, Flip::Alternate) => 2,
             _ => 0,
         }
     }
 }
 
 impl Graph {
-    /// The step's batch of images from `shards` (one tensor or several), each as `augmented` says.
+    /// The step's batch of augmented images from `shards`: one tensor or several.
     ///
     /// # Errors
-    /// When these are no images, the order is not a list of u32, or the images are too small.
+    /// When the shards are not images, the order is not a list of u32, or the images are too small.
     pub fn gather_augmented(&mut self, shards: &[NodeId], order: NodeId, augmented: Augmented) -> Result<NodeId> {
         let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
         let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));
         let inputs: Vec<NodeId> = shards.iter().copied().chain([order, table]).collect();
-        let random = augmented.mode == Mode::Random;
+        let random = augmented.mode == AugmentMode::Random;
         let Augment { stroke, noise, resized_crop, .. } = augmented.augment;
         let images = match resized_crop.filter(|_| random) {
             Some(crop) => self.gather_resized(&inputs, augmented, crop),

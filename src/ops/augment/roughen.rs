@@ -1,8 +1,8 @@
-//! Strokes made thicker or thinner, and noise: what the augmentation of handwriting does beside moving it.
+//! Augmentation for handwriting: thicker or thinner strokes, and noise.
 //!
-//! A pixel goes a part of the way to the largest or to the smallest of the 3x3 about it: the first thickens what is light, the
-//! second what is dark. The part is drawn once an image, so that all of a letter is written with one pen. Noise is nearly
-//! Gaussian, of a deviation that is drawn once an image as well. The same words as in `shaders/roughen.wgsl`.
+//! Each pixel moves by a fraction towards the maximum or the minimum of its 3x3 neighbourhood. The maximum thickens
+//! light strokes, the minimum dark ones. The fraction is drawn once per image. Noise is nearly Gaussian. Its standard
+//! deviation is drawn once per image. `shaders/roughen.wgsl` uses the same random words.
 
 use crate::parallel::*;
 
@@ -14,28 +14,29 @@ use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 use crate::random::{CounterRng, Purpose, unit};
 
-/// The block of words of an image's own draws, beyond those of `draw.rs` and `resized/part.rs`.
+/// The block of an image's own draws. `draw.rs` and `resized/crop_box.rs` use smaller block numbers.
 const DRAWN: u32 = 15;
-/// The block of its first four pixels.
+/// The block of the image's first four pixels.
 const FIRST_NOISE: u32 = 16;
-/// Neighbours of a row that share a block.
+/// Neighbouring pixels of a row that share a block.
 const BLOCK: usize = 4;
 
-/// The mean of the sum of four random bytes, and its deviation: the root of 4 (256^2 - 1) / 12.
+/// The mean and standard deviation of the sum of four random bytes. The standard deviation is the root of 4 (256^2 -
+/// 1) / 12.
 const BYTES_MEAN: f64 = 510.0;
-const BYTES_DEVIATION: f64 = 147.800_541_270_998_05;
+const BYTES_STD: f64 = 147.800_541_270_998_05;
 
-/// Images `[batch, channels, height, width]`, normalised by levels `[channels, 4]` ([`super::Augment`]'s own), with other
-/// strokes and noise; rows that are not valid are 0.
+/// Changes strokes of images `[batch, channels, height, width]` and adds noise. Masked rows are 0. The images are
+/// normalised. `[channels, 4]` is the table of [`super::Augment`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Roughen {
-    /// The largest part of the way that pixels go, from 0 to 1.
+    /// The largest fraction that a pixel moves, from 0 to 1.
     pub stroke: f64,
-    /// The largest deviation of the noise, where white is 1.
+    /// The largest standard deviation of the noise. White is 1.
     pub noise: f64,
 }
 
-/// The sum of a word's bytes, less its mean.
+/// The sum of a word's four bytes, minus its mean.
 fn bytes_of(word: u32) -> f64 {
     word.to_le_bytes().map(f64::from).iter().sum::<f64>() - BYTES_MEAN
 }
@@ -50,10 +51,10 @@ impl Roughen {
             if row >= step.valid as usize {
                 return to.fill(T::zero());
             }
-            let counted = CounterRng::new(step.seed(), Purpose::Augment, row as u32, step.number);
-            let [part, deviation, ..] = counted.block(DRAWN).map(|word| T::of(unit(word).into()));
+            let rng = CounterRng::new(step.seed(), Purpose::Augment, row as u32, step.number);
+            let [part, noise, ..] = rng.block(DRAWN).map(|word| T::of(unit(word).into()));
             let part = T::of(self.stroke) * (T::of(2.0) * part - T::one());
-            let deviation = T::of(self.noise / BYTES_DEVIATION) * deviation * levels[4 * channel + 1];
+            let std = T::of(self.noise / BYTES_STD) * noise * levels[4 * channel + 1];
             to.copy_from_slice(from);
             if self.stroke > 0.0 {
                 thicken(from, width, part, to);
@@ -62,8 +63,8 @@ impl Roughen {
                 let first = FIRST_NOISE as usize + channel * height * width.div_ceil(BLOCK);
                 let blocks = to.chunks_mut(width).flat_map(|line| line.chunks_mut(BLOCK)).zip(first..);
                 for (values, block) in blocks {
-                    for (value, word) in values.iter_mut().zip(counted.block(block as u32)) {
-                        *value += deviation * T::of(bytes_of(word));
+                    for (value, word) in values.iter_mut().zip(rng.block(block as u32)) {
+                        *value += std * T::of(bytes_of(word));
                     }
                 }
             }
@@ -71,7 +72,8 @@ impl Roughen {
     }
 }
 
-/// Moves each value of a plane by `part` of the way to the largest of the 3x3 about it; to the smallest where that is negative.
+/// Moves each value of a plane by `part` towards the maximum of its 3x3 neighbourhood, or towards the minimum if
+/// `part` is negative.
 fn thicken<T: Real>(from: &[T], width: usize, part: T, to: &mut [T]) {
     let further = |a: T, b: T| if part > T::zero() { a.max(b) } else { a.min(b) };
     let height = from.len() / width;
@@ -102,11 +104,11 @@ impl Op for Roughen {
             return Err("it takes images of floats".into());
         }
         if inputs[1] != TensorType::f32([channels, 4]) {
-            return Err("the levels must be four floats a channel".into());
+            return Err("the table must have four floats per channel".into());
         }
         Ok(inputs[0].clone())
     }
-    /// Data are not learned.
+    /// Images have no gradient.
     fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None; at.inputs.len()])
     }
@@ -119,7 +121,7 @@ impl Op for Roughen {
             include_str!("../../../shaders/roughen.wgsl"),
             &[at.edges(count), ("STROKE", (self.stroke > 0.0).into()), ("NOISE", (self.noise > 0.0).into())],
         );
-        let floats = [self.stroke, self.noise / BYTES_DEVIATION].map(|value| (value as f32).to_bits() as usize);
+        let floats = [self.stroke, self.noise / BYTES_STD].map(|value| (value as f32).to_bits() as usize);
         let dims: Vec<usize> = [count].into_iter().chain(dims[1..].iter().copied()).chain(floats).collect();
         at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], &dims, count).into()
     }
@@ -129,7 +131,8 @@ impl Op for Roughen {
     }
 }
 
-/// Strokes and noise alone and together, widths that are and are not multiples of four, a partial batch.
+/// Strokes and noise, alone and together. The cases cover widths that are and are not multiples of four, and a
+/// partial batch.
 pub fn cases() -> Vec<Case> {
     let of = |dims: [usize; 4], stroke: f64, noise: f64, label: &str| {
         let levels: Vec<f32> = (0..dims[1]).flat_map(|channel| [0.5, 4.0 - channel as f32, 0.5, -2.0]).collect();
@@ -181,11 +184,11 @@ mod tests {
         assert_eq!(moved(0.0), from);
     }
 
-    /// The four moments of a Gaussian; the fourth of a sum of four uniform numbers is 2.7, of a Gaussian 3.
+    /// Checks the first four moments. The fourth is 3 for a Gaussian and 2.7 for a sum of four uniform numbers.
     #[test]
     fn noise_is_nearly_gaussian() {
-        let counted = CounterRng::new(3, Purpose::Augment, 0, 0);
-        let numbers: Vec<f64> = (0..40_000).map(|at| bytes_of(counted.word(at)) / BYTES_DEVIATION).collect();
+        let rng = CounterRng::new(3, Purpose::Augment, 0, 0);
+        let numbers: Vec<f64> = (0..40_000).map(|at| bytes_of(rng.word(at)) / BYTES_STD).collect();
         let moment = |power: i32| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / numbers.len() as f64;
         assert!(moment(1).abs() < 0.02 && (moment(2) - 1.0).abs() < 0.03, "{} {}", moment(1), moment(2));
         assert!(moment(3).abs() < 0.05 && (moment(4) - 2.7).abs() < 0.1, "{} {}", moment(3), moment(4));

@@ -1,5 +1,5 @@
-//! Shapes to test and to time: with and without pixels, few and many channels, a mean far from zero, batches that are not
-//! full, epilogues.
+//! Shapes to test and to time: with and without pixels, few and many channels, a mean far from zero, partial batches,
+//! epilogues.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
@@ -18,7 +18,7 @@ fn of(dims: &[usize]) -> Case {
     case.summing_all(dims.iter().product::<usize>() / dims[1])
 }
 
-/// Only some rows are valid; the others' y is masked, as a loss would, so that no gradient arrives there.
+/// Only some rows are valid. The masked rows' y is multiplied by 0, as a loss would do, so they get no gradient.
 fn masked(dims: &[usize], valid: u32) -> Case {
     let rows = dims[0];
     let shape: Vec<usize> = std::iter::once(rows).chain(vec![1; dims.len() - 1]).collect();
@@ -31,7 +31,7 @@ fn masked(dims: &[usize], valid: u32) -> Case {
     case.valid(valid)
 }
 
-/// The end of a residual block: a further input is added, then an activation. Its gradient follows one of a sigmoid.
+/// The end of a residual block: batch norm, the addition of a further input, and a sigmoid. Another sigmoid comes first.
 fn residual(dims: &[usize]) -> Case {
     let mut inputs = samples(dims);
     inputs.push(Sample::floats(dims));
@@ -47,13 +47,13 @@ fn residual(dims: &[usize]) -> Case {
 /// The activations of a layer of a small network.
 const TIMED: [usize; 4] = [64, 32, 32, 32];
 
-/// Cases of the normalisation by a batch's statistics, and of its gradient.
+/// Cases of normalisation by the statistics of the batch, and of its gradient.
 pub fn training() -> Vec<Case> {
     let far = |dims: &[usize]| {
         let inputs =
             vec![Sample::between(dims, 49.5, 50.5), samples(dims).swap_remove(1), samples(dims).swap_remove(2)];
         let case = Case::new(inputs, |graph, x| Ok(graph.batch_norm(x[0], x[1], x[2], EPSILON)?.y));
-        // Each x has lost 50 times as much to rounding as one near 1.
+        // Rounding loses 50 times as much of each x as of values near 1.
         case.summing_all(50 * 128).labelled("mean 50")
     };
     vec![
@@ -74,7 +74,8 @@ pub fn training() -> Vec<Case> {
     ]
 }
 
-/// Cases that time the gradient by x, gamma and beta, which are added up so that one value needs all.
+/// Cases that time the gradients with respect to x, gamma and beta. They are added, so that one value needs all of
+/// them.
 pub fn backward() -> Vec<Case> {
     let mut inputs = samples(&TIMED);
     inputs.push(Sample::floats(&TIMED));
@@ -110,7 +111,7 @@ fn update(graph: &mut Graph, x: NodeId, states: &[NodeId]) -> Result<NodeId> {
     Ok(normed.mean)
 }
 
-/// Cases of the normalisation by given statistics: alone, and after a convolution, which it joins.
+/// Cases of normalisation by given statistics: alone, and fused into the convolution before it.
 pub fn inference() -> Vec<Case> {
     let of = |dims: &[usize]| {
         let (channels, each) = ([dims[1]], dims.iter().product::<usize>() / dims[1]);

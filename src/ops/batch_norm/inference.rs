@@ -1,4 +1,4 @@
-//! A channel's factor when its statistics are given: gamma over the deviation.
+//! The factor of a channel with given statistics: gamma divided by the standard deviation.
 
 use crate::Result;
 use crate::graph::{Differentiate, Graph, NodeId};
@@ -35,7 +35,7 @@ impl Formula for NormFactor {
     }
 }
 
-/// The gradient by the variance, -y dy / (2 (variance + epsilon)).
+/// The gradient with respect to the variance: -y dy / (2 (variance + epsilon)).
 #[derive(Clone, Debug, PartialEq)]
 pub struct NormFactorBackward {
     /// As in the forward function.

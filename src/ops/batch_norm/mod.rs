@@ -1,6 +1,7 @@
-//! Batch normalisation (Ioffe and Szegedy 2015), as PyTorch's: each channel less its mean over its deviation, times gamma plus
-//! beta. In training the statistics are the batch's, over its valid rows and all pixels, in two passes; in inference they
-//! are running ones, and the whole is a factor and a shift for each channel, which joins the convolution before it.
+//! Batch normalisation (Ioffe and Szegedy 2015), as in PyTorch. Each channel is (x - mean) / standard deviation,
+//! times gamma, plus beta. In training, the statistics come from the batch's valid rows and all pixels, in two
+//! passes. In inference, running statistics are used. Then the whole is one factor and one shift per channel, which
+//! fuse into the convolution before it.
 
 pub mod cases;
 mod inference;
@@ -17,7 +18,7 @@ use crate::graph::{DType, Graph, NodeId, TensorType};
 use crate::ops::{Real, Step};
 use crate::{Error, Result};
 
-/// A normalised batch and what it was normalised by.
+/// A normalised batch and its statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchNormed {
     /// The normalised x, of x's shape.
@@ -47,7 +48,7 @@ impl Channels {
         }
     }
 
-    /// Refuses what is not one float a channel.
+    /// An error if one of the types is not one float per channel.
     fn check(&self, others: &[TensorType]) -> Result<(), String> {
         match others.iter().find(|ty| **ty != TensorType::f32([self.channels])) {
             Some(other) => Err(format!("there are {} channels, but {other} was given for them", self.channels)),
@@ -55,28 +56,28 @@ impl Channels {
         }
     }
 
-    /// One channel of one image.
+    /// The elements of one channel of one image.
     fn plane<'a, T>(&self, x: &'a [T], image: usize, channel: usize) -> &'a [T] {
         &x[(image * self.channels + channel) * self.pixels..][..self.pixels]
     }
 
-    /// Rows that are valid.
+    /// The number of valid rows.
     fn valid(&self, step: &Step) -> usize {
         self.batch.min(step.valid as usize)
     }
 }
 
-/// One over so many, or nothing of none.
+/// 1 / count, or 0 if the count is 0.
 fn share<T: Real>(count: usize) -> T {
     if count == 0 { T::zero() } else { T::one() / T::count(count) }
 }
 
 impl Graph {
-    /// x normalised by the statistics of its valid rows, for training; gamma and beta are `[channels]`, and `epsilon` is added
-    /// to the variance. Rows that are not valid take no part in the statistics.
+    /// Normalises x by the statistics of its valid rows, for training. gamma and beta are `[channels]`. `epsilon` is
+    /// added to the variance. Masked rows do not contribute to the statistics.
     ///
     /// # Errors
-    /// When x has neither two nor four axes, or gamma or beta are not one float a channel.
+    /// When x has neither two nor four axes, or gamma or beta is not one float per channel.
     pub fn batch_norm(&mut self, x: NodeId, gamma: NodeId, beta: NodeId, epsilon: f32) -> Result<BatchNormed> {
         let mean = self.apply(ChannelStatistic { what: Statistic::Mean }, &[x])?;
         let variance = self.apply(ChannelStatistic { what: Statistic::Variance }, &[x, mean])?;
@@ -84,11 +85,12 @@ impl Graph {
         Ok(BatchNormed { y, mean, variance })
     }
 
-    /// Moves running statistics, leaves of `[channels]`, towards a batch's, as [`Graph::batch_norm`] gives them: running =
-    /// (1 - momentum) running + momentum batch, where the variance counts n / (n - 1) times (unbiased), as in PyTorch.
+    /// Moves running statistics towards those of a batch, which [`Graph::batch_norm`] returns: running = (1 -
+    /// momentum) running + momentum batch. The running statistics are leaves `[channels]`. The variance is multiplied
+    /// by n / (n - 1) first (unbiased), as in PyTorch.
     ///
     /// # Errors
-    /// When `variance` is not a batch's, or the running ones are not leaves of the same shape.
+    /// When `variance` is not the variance of a batch, or the running statistics are not leaves of the same shape.
     pub fn update_running(
         &mut self,
         mean: NodeId,
@@ -112,8 +114,9 @@ impl Graph {
         Ok(())
     }
 
-    /// x normalised by given statistics, for inference: (x - mean) factor + beta, where the factor, gamma over the deviation,
-    /// is computed once for each channel, so that the rest joins the convolution before it. All but x are `[channels]`.
+    /// Normalises x by given statistics, for inference: (x - mean) factor + beta. The factor, gamma / standard
+    /// deviation, is computed once per channel. The rest fuses into the convolution before it. All inputs except x
+    /// are `[channels]`.
     ///
     /// # Errors
     /// As [`Graph::batch_norm`].
@@ -150,7 +153,7 @@ mod tests {
         graph.leaf(name, 0, TensorType::f32(dims))
     }
 
-    /// A convolution with a bias, normalised by given statistics, with a residual and an activation.
+    /// A convolution with a bias, then batch norm with given statistics, a residual and an activation.
     fn block() -> Result<Graph> {
         let mut graph = Graph::new();
         let x = leaf(&mut graph, "x", &[2, 3, 6, 5])?;

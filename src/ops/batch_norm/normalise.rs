@@ -1,4 +1,4 @@
-//! The normalisation itself and its gradient, each of which may have an epilogue.
+//! The normalisation and its gradient. Each may have an epilogue.
 
 use std::sync::Arc;
 
@@ -10,31 +10,32 @@ use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 use crate::{Error, Result};
 
-/// (x - mean) gamma / sqrt(variance + epsilon) + beta, then the epilogue on each element. Inputs: x, and the mean and variance
-/// of its valid rows, gamma and beta, one float a channel.
+/// (x - mean) gamma / sqrt(variance + epsilon) + beta, then the epilogue on each element. Inputs: x; mean and
+/// variance of its valid rows, gamma and beta, all `[channels]`.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct BatchNorm {
     /// Added to the variance.
     pub epsilon: f32,
-    /// What follows, in the same kernel.
+    /// The epilogue, in the same kernel.
     pub epilogue: Program,
 }
 
-/// What the gradient by x needs of each channel, `[channels, 4]`: gamma over the deviation, the mean, and the means of dy and
-/// of dy x^, the second over the deviation. Inputs: mean, variance, gamma, and the sums of dy and of dy x^.
+/// The coefficients of each channel for the gradient with respect to x, `[channels, 4]`: gamma / standard deviation,
+/// the mean, the mean of dy, and the mean of dy x^ divided by the standard deviation. Here x^ is the normalised x.
+/// Inputs: mean, variance, gamma, and the sums of dy and of dy x^.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormCoefficients {
     /// As in the forward op.
     pub epsilon: f32,
-    /// Pixels of a channel.
+    /// The number of pixels of a channel.
     pub pixels: usize,
 }
 
-/// The gradient by x through the mean and the variance as well, of dy, x and the coefficients, then the epilogue. Rows that
-/// are not valid get 0.
+/// The gradient with respect to x, including the paths through mean and variance. Inputs: dy, x and the coefficients.
+/// Then the epilogue is applied. Masked rows get 0.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct BatchNormBackward {
-    /// What follows, in the same kernel.
+    /// The epilogue, in the same kernel.
     pub epilogue: Program,
 }
 
@@ -42,13 +43,14 @@ fn layout(types: &Types) -> Channels {
     Channels::of(&types.inputs[0]).expect("checked when the node was built")
 }
 
-/// A kernel that treats a channel's elements alike, in vectors of four where the pixels allow, with its epilogue.
+/// A kernel that treats the elements of a channel alike, with its epilogue. It uses vectors of four if the number of
+/// pixels allows.
 fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, words: &[u32]) -> Lowering {
     let Channels { channels, pixels, .. } = layout(at.types);
     let vector = pixels.is_multiple_of(4);
     let elements = at.types.output.elements();
     let (pixels, count) = if vector { (pixels / 4, elements / 4) } else { (pixels, elements) };
-    // Each load costs on a software rasteriser: there the channel's numbers serve several values.
+    // Loads are slow on a software rasteriser. There, one load of the channel's numbers serves several values.
     let run = if at.device.class == DeviceClass::Software && pixels.is_multiple_of(4) { 4 } else { 1 };
     let count = count / run;
     let mut kernel = Kernel::new(kernel.0, kernel.1, &[("RUN", (run as u32).into()), at.edges(count)]);
@@ -95,7 +97,7 @@ impl Op for BatchNorm {
     }
 
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
-        let [x, channels @ ..] = inputs else { return Err("it takes x and four lists of channels".into()) };
+        let [x, channels @ ..] = inputs else { return Err("it takes x and four tensors [channels]".into()) };
         let Some((channels, extras)) = channels.split_at_checked(4) else {
             return Err("it takes x, its mean and variance, gamma and beta".into());
         };
@@ -111,7 +113,7 @@ impl Op for BatchNorm {
         if !(is(mean, Statistic::Mean) && is(variance, Statistic::Variance) && of_x(mean) && of_x(variance)) {
             let name = &graph.node(at.y).name;
             return Err(Error::Shape(format!(
-                "'{name}' has a gradient only where mean and variance are those of its input"
+                "'{name}' has a gradient only if mean and variance are those of its input"
             )));
         }
         let Channels { pixels, .. } = Channels::of(graph.ty(x)).map_err(Error::Shape)?;
@@ -216,7 +218,7 @@ impl Op for BatchNormBackward {
         };
         let layout = Channels::of(x)?;
         if dy != x || *coefficients != TensorType::f32([layout.channels, 4]) {
-            return Err(format!("the gradient must be {x} and there must be four floats a channel"));
+            return Err(format!("the gradient must be {x} and there must be four floats per channel"));
         }
         epilogue::check(extras, x)?;
         Ok(x.clone())

@@ -1,4 +1,4 @@
-//! Running statistics, for inference: moved a little towards each batch's.
+//! Running statistics for inference, moved a little towards those of each batch.
 
 use crate::Result;
 use crate::graph::TensorType;
@@ -6,15 +6,15 @@ use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// running = (1 - momentum) running + momentum value, of a value and a state `[channels]`. A batch without valid rows leaves
-/// it as it is.
+/// running = (1 - momentum) running + momentum value. The value and the state are `[channels]`. A batch without valid
+/// rows does not change the state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateRunning {
-    /// The new value's part.
+    /// The weight of the new value.
     pub momentum: f32,
-    /// Whether the value, a biased variance, counts n / (n - 1) times, for n numbers of a channel.
+    /// Whether the value is a biased variance, which is multiplied by n / (n - 1) first. A channel has n numbers.
     pub unbias: bool,
-    /// Pixels of a channel: n is that times the valid rows.
+    /// The number of pixels of a channel. n is this times the number of valid rows.
     pub pixels: usize,
 }
 
@@ -40,7 +40,7 @@ impl Op for UpdateRunning {
     fn output(&self, inputs: &[TensorType], states: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 1)?;
         if states != inputs || inputs[0] != TensorType::f32([inputs[0].elements()]) {
-            return Err("it updates one list of floats by another of the same length".into());
+            return Err("the value and the state must be lists of floats of equal length".into());
         }
         if !(0.0..=1.0).contains(&self.momentum) {
             return Err(format!("a momentum of {} is not from 0 to 1", self.momentum));

@@ -1,5 +1,5 @@
-//! Sums over a batch's valid rows and all pixels, a number for each channel: mean and variance, and the two sums that the
-//! gradient of a batch norm needs.
+//! Sums of each channel over a batch's valid rows and all pixels: mean, variance, and the two sums that the gradient
+//! of batch norm needs.
 
 use crate::parallel::*;
 
@@ -10,26 +10,27 @@ use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::op::{PIECE, defined_by, total_of};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// What is summed.
+/// The quantity that is summed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Statistic {
-    /// x, over the count: the mean. Of x.
+    /// The mean: x / n. Input: x.
     Mean,
-    /// (x - mean)^2, over the count: the biased variance. Of x and its mean.
+    /// The biased variance: (x - mean)^2 / n. Inputs: x and its mean.
     Variance,
-    /// The gradient by beta. Of dy.
+    /// The gradient with respect to beta: dy. Input: dy.
     Sum,
-    /// dy (x - mean) / sqrt(variance + epsilon): the gradient by gamma. Of dy, x, its mean and its variance.
+    /// The gradient with respect to gamma: dy (x - mean) / sqrt(variance + epsilon). Inputs: dy, x, its mean and its
+    /// variance.
     Product {
         /// Added to the variance.
         epsilon: f32,
     },
 }
 
-/// One number a channel, `[channels]`, of the valid rows.
+/// One number per channel, `[channels]`, summed over the valid rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelStatistic {
-    /// What is summed.
+    /// The quantity that is summed.
     pub what: Statistic,
 }
 
@@ -93,7 +94,7 @@ impl Op for ChannelStatistic {
 
     defined_by!(define);
 
-    /// A workgroup for each channel, or for each piece of a channel where channels are few, whose sums are then added.
+    /// One workgroup per channel. If channels are few, several workgroups per channel; their sums are then added.
     fn lower(&self, at: &Lower) -> Lowering {
         let layout = Channels::of(&at.types.inputs[0]).expect("checked when the node was built");
         let Channels { batch, channels, pixels } = layout;

@@ -1,4 +1,4 @@
-//! The gradient of a convolution by its image; read as an op of its own, a transposed convolution.
+//! The gradient of a convolution with respect to its image. As an op of its own, it is a transposed convolution.
 
 use super::{Conv2dShape, Geometry, product, variants};
 use crate::Result;
@@ -7,14 +7,14 @@ use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::{Call, Lower, Op, Types};
 
-/// dx of dy `[batch, outputs, rows, columns]` and w, then the epilogue on each element.
+/// Computes dx from dy `[batch, outputs, rows, columns]` and w, then the epilogue on each element.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2dBackwardInput {
-    /// Height and width of dx, which dy's do not tell where the stride is above 1.
+    /// Height and width of dx in pixels. Above stride 1, the shape of dy does not determine them.
     pub image: [usize; 2],
-    /// How the kernel moved.
+    /// Stride, padding, dilation and groups of the convolution.
     pub geometry: Geometry,
-    /// What follows, in the same kernel.
+    /// The epilogue, in the same kernel.
     pub epilogue: Program,
 }
 

@@ -1,4 +1,4 @@
-//! The gradient of a convolution by its weight.
+//! The gradient of a convolution with respect to its weight.
 
 use super::{Conv2dShape, Geometry, product, variants};
 use crate::Result;
@@ -7,12 +7,13 @@ use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::Program;
 use crate::ops::{Call, Lower, Op, Types, expect_inputs};
 
-/// dw of x `[batch, channels, height, width]` and dy `[batch, outputs, rows, columns]`, summed over the batch.
+/// Computes dw from x `[batch, channels, height, width]` and dy `[batch, outputs, rows, columns]`, summed over the
+/// batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2dBackwardWeight {
-    /// Height and width of the kernel, which dy's do not tell where the stride is above 1.
+    /// Height and width of the kernel. Above stride 1, the shape of dy does not determine them.
     pub kernel: [usize; 2],
-    /// How the kernel moved.
+    /// Stride, padding, dilation and groups of the convolution.
     pub geometry: Geometry,
 }
 

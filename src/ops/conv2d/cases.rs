@@ -3,7 +3,7 @@
 use super::Geometry;
 use crate::ops::case::{Case, Sample};
 
-/// `[batch, in channels, height, width]`, `[out channels, kernel height, kernel width]`, and how the kernel moves.
+/// `[batch, in channels, height, width]`, `[out channels, kernel height, kernel width]`, and the geometry.
 type Shape = ([usize; 4], [usize; 3], Geometry);
 
 fn shapes() -> Vec<(&'static str, Shape)> {
@@ -34,16 +34,16 @@ fn shapes() -> Vec<(&'static str, Shape)> {
     ]
 }
 
-/// Products that are added up for one result of each direction, at most.
+/// The maximum number of products in the sum of one result, for the value and each gradient.
 struct Sums {
-    /// Of an output: the channels of its group, and the kernel.
+    /// For an output: channels of its group x kernel size.
     forward: usize,
-    /// Of a pixel's gradient: the outputs of its group, and the kernel.
+    /// For the gradient of a pixel: outputs of its group x kernel size.
     input: usize,
-    /// Of a weight's gradient: the batch, and the pixels or the outputs, whichever are fewer along an axis: each output meets
-    /// one pixel there, and no other meets the same.
+    /// For the gradient of a weight: batch x pixels or outputs, whichever is smaller along each axis. Each output
+    /// uses one pixel with that weight, and no other output uses the same pixel.
     weight: usize,
-    /// Of a bias's gradient: the batch and the outputs.
+    /// For the gradient of a bias: batch x outputs.
     bias: usize,
 }
 
@@ -70,7 +70,7 @@ fn dy(x: [usize; 4], [outputs, kh, kw]: [usize; 3], geometry: Geometry) -> Sampl
     Sample::floats(&[x[0], outputs, size(0, kh), size(1, kw)])
 }
 
-/// The shapes of `bench`: layers of small networks at batch 64 or 32.
+/// The shapes of `bench`: layers of small networks at batch size 64 or 32.
 fn timed() -> Vec<(&'static str, Shape)> {
     let padded = Geometry::padded(1);
     vec![
@@ -109,7 +109,7 @@ pub fn forward() -> Vec<Case> {
     cases
 }
 
-/// Cases of the gradient by the image.
+/// Cases of the gradient with respect to the image.
 pub fn backward_input() -> Vec<Case> {
     let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
         let inputs = vec![dy(x, w, geometry), weight(x, w, geometry)];
@@ -122,7 +122,7 @@ pub fn backward_input() -> Vec<Case> {
     cases
 }
 
-/// Cases of the gradient by the weight.
+/// Cases of the gradient with respect to the weight.
 pub fn backward_weight() -> Vec<Case> {
     let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
         let inputs = vec![Sample::floats(&x), dy(x, w, geometry)];

@@ -1,6 +1,6 @@
-//! Convolution of images (what the field calls so; strictly a cross-correlation), as PyTorch's `conv2d`: any kernel,
-//! stride, padding, dilation and groups, with an element-wise epilogue. Its gradients are ops of their own, and each of
-//! the three is linear in two operands, so that the gradient of each is made of the others.
+//! Convolution of images, as PyTorch's `conv2d` (mathematically a cross-correlation): any kernel size, stride,
+//! padding, dilation and groups, with an element-wise epilogue. Its two gradients are ops too. Each of the three is
+//! linear in two operands, so the gradient of each consists of the other two.
 
 mod backward_input;
 mod backward_weight;
@@ -22,13 +22,14 @@ use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::{Call, Lower, Op, Types};
 
-/// y of x `[batch, channels, height, width]` and w `[outputs, channels / groups, kernel height, kernel width]`, then the
-/// epilogue on each element: its operand 0 is the sum, its others are the inputs from the third on.
+/// Computes y from x `[batch, channels, height, width]` and w `[outputs, channels / groups, kernel height, kernel
+/// width]`, then applies the epilogue to each element. Operand 0 of the epilogue is the convolution's result. Its
+/// other operands are the inputs from the third on.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Conv2d {
-    /// How the kernel moves.
+    /// Stride, padding, dilation and groups.
     pub geometry: Geometry,
-    /// What follows, in the same kernel: bias, activation, residual.
+    /// The epilogue, in the same kernel: bias, activation, residual.
     pub epilogue: Program,
 }
 
@@ -89,7 +90,8 @@ impl Op for Conv2d {
 }
 
 impl Graph {
-    /// The convolution of x `[batch, channels, height, width]` with w `[outputs, channels / groups, height, width]`.
+    /// The convolution of x `[batch, channels, height, width]` with w `[outputs, channels / groups, kernel height,
+    /// kernel width]`. The result is `[batch, outputs, rows, columns]`.
     ///
     /// # Errors
     /// When the shapes do not fit, the groups do not divide the channels, or the kernel is larger than the image.
@@ -97,11 +99,11 @@ impl Graph {
         self.apply(Conv2d { geometry, ..Conv2d::default() }, &[x, w])
     }
 
-    /// The gradient of a convolution by its image, whose height and width are `image`; also what the field calls a
-    /// transposed convolution, PyTorch's `conv_transpose2d`, of dy.
+    /// The gradient of a convolution with respect to its image. `image` is the image's height and width in pixels.
+    /// Applied to dy, it is also PyTorch's `conv_transpose2d`.
     ///
     /// # Errors
-    /// When dy is not what the convolution of such an image gives.
+    /// When dy does not have the shape of the convolution's result for such an image.
     pub fn conv2d_backward_input(
         &mut self,
         dy: NodeId,
@@ -112,10 +114,10 @@ impl Graph {
         self.apply(Conv2dBackwardInput { image, geometry, epilogue: Program::default() }, &[dy, w])
     }
 
-    /// The gradient of a convolution by its weight, whose kernel has the height and width `kernel`.
+    /// The gradient of a convolution with respect to its weight. `kernel` is the kernel's height and width.
     ///
     /// # Errors
-    /// When dy is not what the convolution with such a kernel gives.
+    /// When dy does not have the shape of the convolution's result for such a kernel.
     pub fn conv2d_backward_weight(
         &mut self,
         x: NodeId,

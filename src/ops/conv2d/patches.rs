@@ -1,32 +1,33 @@
-//! Convolution as matrix products on the CPU: a tile of output pixels at a time, the pixels that each tap meets are laid out
-//! as a matrix `[inputs x kernel, pixels]` that fits the cache ("im2col"; K. Chellapilla, S. Puri and P. Simard, "High
-//! performance convolutional neural networks for document processing", 2006).
+//! Convolution as matrix products on the CPU ("im2col"; K. Chellapilla, S. Puri and P. Simard, "High performance
+//! convolutional neural networks for document processing", 2006). It works on one tile of output pixels at a time.
+//! The pixels that each kernel tap reads are copied into a matrix `[inputs x kernel, pixels]` that fits the cache. A
+//! tap is one weight of the kernel: its row, its column and, in a sum, its input channel.
 
 use std::ops::Range;
 
 use super::{Conv2dShape, Geometry};
 
-/// Floats of a patch matrix: half a megabyte, the second-level cache of most CPUs.
+/// The number of floats of a patch matrix: half a megabyte, the second-level cache of most CPUs.
 const FLOATS: usize = 128 * 1024;
-/// Pixels of a tile over several images: enough for the product's kernels to run at their speed.
+/// The number of pixels of a tile over several images. It is large enough for fast matrix products.
 const PIXELS: usize = 512;
 
-/// Neighbouring rows of output pixels, counted through the rows of all images, for one group of channels.
+/// A tile: neighbouring rows of output pixels for one group of channels. Rows are counted through all images.
 #[derive(Clone, Debug)]
 pub(super) struct PatchTile {
-    /// The rows: `image * rows + row`.
+    /// The rows, as `image * rows + row`.
     pub rows: Range<usize>,
     /// The group of channels.
     pub group: usize,
 }
 
 impl Conv2dShape {
-    /// Rows of the patch matrix: taps of one output.
+    /// The number of rows of the patch matrix: the taps of one output.
     pub(super) fn taps(&self) -> usize {
         self.group_inputs() * self.kernel[0] * self.kernel[1]
     }
 
-    /// The tiles of some images: several whole ones each, or a part of one.
+    /// The tiles of some images. Each tile is several whole images or part of one.
     pub(super) fn tiles(&self, images: Range<usize>) -> Vec<PatchTile> {
         let ([rows, columns], taps) = (self.outputs, self.taps());
         let fitting = (FLOATS / (taps * columns)).max(1);
@@ -38,7 +39,7 @@ impl Conv2dShape {
         let mut tiles = Vec::new();
         let mut first = images.start * rows;
         while first < images.end * rows {
-            // A part of an image ends with it.
+            // A tile that is part of an image ends at the image's end.
             let end = if step < rows { (first / rows + 1) * rows } else { images.end * rows };
             let last = end.min(first + step);
             tiles.extend((0..self.geometry.groups).map(|group| PatchTile { rows: first..last, group }));
@@ -47,44 +48,44 @@ impl Conv2dShape {
         tiles
     }
 
-    /// Whether x itself is the patch matrix: a kernel of one tap that visits every pixel.
+    /// Whether x itself is the patch matrix: a kernel of one tap that reads every pixel.
     pub(super) fn is_pointwise(&self) -> bool {
         let Geometry { stride, padding, .. } = self.geometry;
         self.kernel == [1, 1] && stride == [1, 1] && padding == [0, 0]
     }
 
-    /// Where the planes of a group's channels of the tile's first image begin in a tensor with `channels` channels a
-    /// group and planes of `plane` pixels, and how far into each plane the tile begins, for tiles within one image.
+    /// For tiles inside one image: the offset of the group's first channel plane in a tensor, and the tile's offset
+    /// in each plane. The tensor has `channels` channels per group and planes of `plane` pixels.
     pub(super) fn first_plane(&self, tile: &PatchTile, channels: usize, plane: usize) -> usize {
         let image = tile.rows.start / self.outputs[0];
         (image * self.geometry.groups + tile.group) * channels * plane
     }
 
-    /// Whether the tile has pixels of one image alone.
+    /// Whether all pixels of the tile are in one image.
     pub(super) fn is_within_image(&self, tile: &PatchTile) -> bool {
         tile.rows.start / self.outputs[0] == (tile.rows.end - 1) / self.outputs[0]
     }
 
-    /// The images whose first tile this is.
+    /// The images of which this is the first tile.
     pub(super) fn begun_by(&self, tile: &PatchTile) -> Option<Range<usize>> {
         let rows = self.outputs[0];
         (tile.group == 0 && tile.rows.start.is_multiple_of(rows))
             .then(|| tile.rows.start / rows..tile.rows.end.div_ceil(rows))
     }
 
-    /// The images whose last tile this is.
+    /// The images of which this is the last tile.
     pub(super) fn ended_by(&self, tile: &PatchTile) -> Option<Range<usize>> {
         let rows = self.outputs[0];
         (tile.group + 1 == self.geometry.groups && tile.rows.end.is_multiple_of(rows))
             .then(|| tile.rows.start / rows..tile.rows.end / rows)
     }
 
-    /// Pixels of a tile.
+    /// The number of pixels of the tile.
     pub(super) fn pixels(&self, tile: &PatchTile) -> usize {
         tile.rows.len() * self.outputs[1]
     }
 
-    /// Lays the pixels of x that the tile's taps meet out as `patches` `[taps, pixels]`, zero where they meet the padding.
+    /// Copies the pixels of x that the tile's taps read into `patches` `[taps, pixels]`. Padding gives zeros.
     pub(super) fn gather(&self, tile: &PatchTile, x: &[f32], patches: &mut [f32]) {
         let stride = self.geometry.stride[1];
         self.each_run(tile, |run| {
@@ -100,7 +101,7 @@ impl Conv2dShape {
         });
     }
 
-    /// Adds `patches` to the pixels of dx that the tile's taps meet: the reverse of [`Conv2dShape::gather`].
+    /// Adds `patches` to the pixels of dx that the tile's taps read: the reverse of [`Conv2dShape::gather`].
     pub(super) fn scatter(&self, tile: &PatchTile, patches: &[f32], dx: &mut [f32]) {
         let stride = self.geometry.stride[1];
         self.each_run(tile, |run| {
@@ -113,7 +114,7 @@ impl Conv2dShape {
         });
     }
 
-    /// Each row of output pixels with each tap of the group.
+    /// Calls a function for each row of output pixels with each tap of the group.
     fn each_run(&self, tile: &PatchTile, mut visit: impl FnMut(TapRun)) {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
         let ([height, width], columns, pixels) = (self.image, self.outputs[1], self.pixels(tile));
@@ -138,7 +139,7 @@ impl Conv2dShape {
         }
     }
 
-    /// The columns of output pixels for which the tap `kx` meets a pixel of the image.
+    /// The columns of output pixels for which tap column `kx` reads inside the image.
     pub(super) fn columns_inside(&self, kx: usize) -> Range<usize> {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
         let (tap, padding, stride) = (kx * dilation[1], padding[1], stride[1]);
@@ -148,12 +149,12 @@ impl Conv2dShape {
     }
 }
 
-/// A row of output pixels with one tap.
+/// A row of output pixels combined with one tap.
 struct TapRun {
-    /// Where the row begins in the patch matrix.
+    /// The start of the row in the patch matrix.
     patch: usize,
-    /// The columns in which the tap meets a pixel.
+    /// The columns in which the tap reads inside the image.
     columns: Range<usize>,
-    /// The pixel that it meets in the first of them.
+    /// The index of the pixel that the tap reads in the first of these columns.
     x: usize,
 }

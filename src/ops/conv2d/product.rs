@@ -1,5 +1,5 @@
-//! Convolutions in f32 on the CPU as matrix products of patches, in pieces of images whose sizes depend on the shapes
-//! alone, so that the bits do not depend on the number of threads.
+//! Convolutions in f32 on the CPU as matrix products of patches. The work is split into pieces of images whose sizes
+//! depend only on the shapes, so the bits do not depend on the number of threads.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -10,13 +10,14 @@ use super::Conv2dShape;
 use super::patches::PatchTile;
 use crate::ops::matmul::gemm::{StridedMatrix, multiply, turn};
 
-/// Pieces that a batch is split into at the most.
+/// The maximum number of pieces of a batch.
 const PIECES: usize = 16;
-/// Floats of all partial sums of a weight's gradient together.
+/// The maximum number of floats of all partial sums of a weight's gradient together.
 const PARTIAL_FLOATS: usize = 4 << 20;
 
 thread_local! {
-    /// A patch matrix and a tile's outputs, kept from call to call: fresh memory costs more than what is written into it.
+    /// A patch matrix and the outputs of a tile. They are kept between calls, because new memory costs more than the
+    /// writes to it.
     static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
@@ -32,8 +33,8 @@ fn with_scratch<R>(lengths: [usize; 2], work: impl FnOnce(&mut [f32], &mut [f32]
     })
 }
 
-/// y of x and w; `finish` is called on each piece of y when it is done, with its first element's number, while the caches
-/// hold it.
+/// Computes y from x and w. `finish` is called on each finished piece of y with the index of its first element, while
+/// the piece is in the cache.
 pub(super) fn forward(
     sizes: &Conv2dShape,
     x: &[f32],
@@ -61,7 +62,7 @@ pub(super) fn forward(
     });
 }
 
-/// dx of dy and w.
+/// Computes dx from dy and w.
 pub(super) fn backward_input(
     sizes: &Conv2dShape,
     dy: &[f32],
@@ -93,7 +94,7 @@ pub(super) fn backward_input(
     });
 }
 
-/// dw of x and dy: a partial sum for each piece of images, then their sum in order.
+/// Computes dw from x and dy: a partial sum for each piece of images, then the sum of these in order.
 pub(super) fn backward_weight(sizes: &Conv2dShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let (outputs, taps) = (sizes.group_outputs(), sizes.taps());
     let pieces = (PARTIAL_FLOATS / dw.len().max(1)).clamp(2, PIECES).min(sizes.batch.max(1));
@@ -128,7 +129,7 @@ fn dw_len(sizes: &Conv2dShape) -> usize {
     sizes.weight_dims().iter().product::<usize>().max(1)
 }
 
-/// Hands out pieces of whole images of `all`, in parallel.
+/// Splits `all` into pieces of whole images and processes them in parallel.
 fn each_piece(sizes: &Conv2dShape, image: usize, all: &mut [f32], work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
     let step = sizes.batch.div_ceil(PIECES).max(1);
     all.par_chunks_mut((step * image).max(1)).enumerate().for_each(|(piece, part)| {
@@ -137,18 +138,18 @@ fn each_piece(sizes: &Conv2dShape, image: usize, all: &mut [f32], work: impl Fn(
     });
 }
 
-/// Images of `all`, which begins with the image `first`.
+/// Some images of `all`. `all` starts at the image `first`.
 fn within<'a>(images: &Range<usize>, first: usize, image: usize, all: &'a mut [f32]) -> &'a mut [f32] {
     &mut all[(images.start - first) * image..(images.end - first) * image]
 }
 
-/// The tile with its rows counted from the image `first` on.
+/// The tile with its rows counted from the image `first`.
 fn shifted(sizes: &Conv2dShape, tile: &PatchTile, first: usize) -> PatchTile {
     let offset = first * sizes.outputs[0];
     PatchTile { rows: tile.rows.start - offset..tile.rows.end - offset, group: tile.group }
 }
 
-/// Computes a tile into `y`, which begins with the image `first`, with the weights `[taps, outputs]` of each group.
+/// Computes a tile into `y`, which starts at the image `first`. The weights of each group are `[taps, outputs]`.
 fn forward_tile(sizes: &Conv2dShape, tile: &PatchTile, x: &[f32], turned: &[f32], y: &mut [f32], first: usize) {
     let (pixels, outputs, taps) = (sizes.pixels(tile), sizes.group_outputs(), sizes.taps());
     let plane = sizes.outputs[0] * sizes.outputs[1];
@@ -172,7 +173,7 @@ fn forward_tile(sizes: &Conv2dShape, tile: &PatchTile, x: &[f32], turned: &[f32]
     });
 }
 
-/// The tile's patches `[taps, pixels]`: x where it stands, else gathered.
+/// The tile's patches `[taps, pixels]`: x itself if possible, otherwise a copy.
 fn tile_patches<'a>(sizes: &Conv2dShape, tile: &PatchTile, x: &'a [f32], patches: &'a mut [f32]) -> StridedMatrix<'a> {
     if sizes.is_pointwise() && sizes.is_within_image(tile) {
         let plane = sizes.image[0] * sizes.image[1];
@@ -183,7 +184,7 @@ fn tile_patches<'a>(sizes: &Conv2dShape, tile: &PatchTile, x: &'a [f32], patches
     StridedMatrix::rows(patches, sizes.pixels(tile))
 }
 
-/// The tile's outputs `[outputs, pixels]`: of one image where they stand, else gathered.
+/// The tile's outputs `[outputs, pixels]`: a part of the tensor if they are in one image, otherwise a copy.
 fn tile_outputs<'a>(
     sizes: &Conv2dShape,
     tile: &PatchTile,

@@ -1,14 +1,14 @@
-//! Convolution row by row on the CPU, for groups of so few channels (depthwise above all) that a matrix product would have
-//! next to no rows: each tap adds a multiple of a row of pixels to a row of outputs.
+//! Convolution row by row on the CPU, for groups of very few channels, mainly depthwise convolution. A matrix product
+//! would have too few rows there. Each tap adds a multiple of a row of pixels to a row of outputs.
 
 use std::ops::Range;
 
 use super::{Conv2dShape, Geometry};
 
-/// Output channels of a group below which rows are faster than products.
+/// Below this number of output channels per group, this method is faster than matrix products.
 const FEW_OUTPUTS: usize = 4;
 
-/// Neighbours of x, `stride` apart, that meet one tap for neighbours of y.
+/// The pixels of x, `stride` apart, that one tap reads for neighbouring outputs.
 struct TapRow {
     x: usize,
     w: usize,
@@ -17,12 +17,12 @@ struct TapRow {
 }
 
 impl Conv2dShape {
-    /// Whether going by rows is faster than products of patches.
+    /// Whether this method is faster than matrix products of patches.
     pub(super) fn prefers_rows(&self) -> bool {
         self.geometry.groups > 1 && self.group_outputs() < FEW_OUTPUTS
     }
 
-    /// Every row of outputs of some images with every tap that it meets, one row after another.
+    /// Calls a function for every row of outputs with every tap that reads inside the image.
     fn each_row(&self, images: Range<usize>, mut visit: impl FnMut(TapRow)) {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
         let ([height, width], [rows, columns], inputs) = (self.image, self.outputs, self.group_inputs());
@@ -47,7 +47,7 @@ impl Conv2dShape {
         }
     }
 
-    /// Outputs of some images, which `y` begins with.
+    /// Computes the outputs of some images. `y` starts with the first of them.
     pub(super) fn forward_rows(&self, images: Range<usize>, x: &[f32], w: &[f32], y: &mut [f32]) {
         let before = images.start * self.output_dims()[1..].iter().product::<usize>();
         y.fill(0.0);
@@ -60,7 +60,7 @@ impl Conv2dShape {
         });
     }
 
-    /// Gradients by the pixels of some images, which `dx` begins with.
+    /// Computes the gradients of the pixels of some images. `dx` starts with the first of them.
     pub(super) fn backward_input_rows(&self, images: Range<usize>, dy: &[f32], w: &[f32], dx: &mut [f32]) {
         let before = images.start * self.input_dims()[1..].iter().product::<usize>();
         dx.fill(0.0);
@@ -73,7 +73,7 @@ impl Conv2dShape {
         });
     }
 
-    /// Adds what some images give to the gradient by the weight.
+    /// Adds the contribution of some images to the gradient of the weight.
     pub(super) fn backward_weight_rows(&self, images: Range<usize>, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         self.each_row(images, |row| {
             let dy = &dy[row.y..][..row.len];
@@ -89,7 +89,7 @@ fn add_multiple<'a>(to: &mut [f32], factor: f32, from: impl Iterator<Item = &'a 
     to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
 }
 
-/// In eight interleaved sums, which the compiler makes vector code of.
+/// Uses eight interleaved sums, which the compiler can vectorise.
 fn inner_product(a: &[f32], b: &[f32]) -> f32 {
     let (a, b) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut sums = [0.0; 8];

@@ -1,17 +1,17 @@
-//! The numbers of one convolution, and which element of x meets which of w for which of y.
+//! The sizes of a convolution, and which element of x is multiplied by which element of w for which element of y.
 
 use crate::graph::{DType, TensorType};
 
-/// How the kernel moves over the image, as PyTorch's `conv2d` has it; each pair is down, then across.
+/// Stride, padding, dilation and groups, as in PyTorch's `conv2d`. Each pair is vertical, then horizontal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
-    /// Pixels from one output to the next.
+    /// Pixels between neighbouring outputs.
     pub stride: [usize; 2],
-    /// Zeros around the image, on each side.
+    /// Zero pixels added on each side of the image.
     pub padding: [usize; 2],
-    /// Pixels from one tap of the kernel to the next.
+    /// Dilation: pixels between neighbouring taps of the kernel.
     pub dilation: [usize; 2],
-    /// Channels are split into so many groups that do not see one another.
+    /// The number of groups of channels. Groups are independent of each other.
     pub groups: usize,
 }
 
@@ -22,15 +22,15 @@ impl Default for Geometry {
 }
 
 impl Geometry {
-    /// Zeros of this width around the image, one pixel a step.
+    /// Padding of this width, stride 1, dilation 1, one group.
     pub fn padded(padding: usize) -> Self {
         Self { padding: [padding; 2], ..Self::default() }
     }
 
-    /// Outputs along `axis` (0 down, 1 across) for an image and a kernel of these lengths.
+    /// The number of outputs along `axis` (0 vertical, 1 horizontal) for an image and a kernel of these lengths.
     ///
     /// # Errors
-    /// The part of a sentence that says why there is none.
+    /// The end of a sentence that says why there is no output.
     pub fn outputs(&self, axis: usize, image: usize, kernel: usize) -> Result<usize, String> {
         if kernel == 0 || self.stride[axis] == 0 || self.dilation[axis] == 0 {
             return Err("kernel size, stride and dilation must be at least 1".into());
@@ -39,23 +39,21 @@ impl Geometry {
         let padded = image + 2 * self.padding[axis];
         if padded < reach {
             let side = ["high", "wide"][axis];
-            return Err(format!(
-                "the kernel reaches over {reach} pixels, but the image, with its padding, is {padded} {side}"
-            ));
+            return Err(format!("the kernel covers {reach} pixels, but the padded image is {padded} {side}"));
         }
         Ok((padded - reach) / self.stride[axis] + 1)
     }
 }
 
-/// All sizes of a convolution y `[batch, out_channels, outputs]` of x `[batch, in_channels, image]` with w
-/// `[out_channels, in_channels / groups, kernel]`.
+/// All sizes of a convolution: x `[batch, in_channels, image]`, w `[out_channels, in_channels / groups, kernel]`, y
+/// `[batch, out_channels, outputs]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2dShape {
-    /// Images.
+    /// The number of images in the batch.
     pub batch: usize,
-    /// Channels of x.
+    /// The number of channels of x.
     pub in_channels: usize,
-    /// Channels of y.
+    /// The number of channels of y.
     pub out_channels: usize,
     /// Height and width of x.
     pub image: [usize; 2],
@@ -63,11 +61,11 @@ pub struct Conv2dShape {
     pub kernel: [usize; 2],
     /// Height and width of y.
     pub outputs: [usize; 2],
-    /// How the kernel moves.
+    /// Stride, padding, dilation and groups.
     pub geometry: Geometry,
 }
 
-/// The four axes of a tensor of floats.
+/// The sizes of a float tensor with four axes.
 fn axes(ty: &TensorType, name: &str, order: &str) -> Result<[usize; 4], String> {
     match *ty.dims() {
         [a, b, c, d] if ty.dtype == DType::F32 => Ok([a, b, c, d]),
@@ -76,20 +74,20 @@ fn axes(ty: &TensorType, name: &str, order: &str) -> Result<[usize; 4], String> 
 }
 
 impl Conv2dShape {
-    /// Of x and w.
+    /// The sizes for x and w.
     ///
     /// # Errors
-    /// The part of a sentence that says what does not fit.
+    /// The end of a sentence that says what does not fit.
     pub fn forward(x: &TensorType, w: &TensorType, geometry: Geometry) -> Result<Self, String> {
         let [batch, in_channels, height, width] = axes(x, "the image", "batch x channels x height x width")?;
         let kernel = axes(w, "the weight", "output channels x input channels of a group x height x width")?;
         Self::new([batch, in_channels, kernel[0]], [height, width], [kernel[2], kernel[3]], geometry)?.with_weight(w)
     }
 
-    /// Of dy and w, for images of a height and width.
+    /// The sizes for dy and w, given the height and width of the image.
     ///
     /// # Errors
-    /// The part of a sentence that says what does not fit.
+    /// The end of a sentence that says what does not fit.
     pub fn backward_input(
         dy: &TensorType,
         w: &TensorType,
@@ -102,10 +100,10 @@ impl Conv2dShape {
         Self::new(channels, image, [kernel[2], kernel[3]], geometry)?.with_weight(w)?.with_gradient(dy)
     }
 
-    /// Of x and dy, for a kernel of a height and width.
+    /// The sizes for x and dy, given the height and width of the kernel.
     ///
     /// # Errors
-    /// The part of a sentence that says what does not fit.
+    /// The end of a sentence that says what does not fit.
     pub fn backward_weight(
         x: &TensorType,
         dy: &TensorType,
@@ -164,20 +162,21 @@ impl Conv2dShape {
     pub fn output_dims(&self) -> [usize; 4] {
         [self.batch, self.out_channels, self.outputs[0], self.outputs[1]]
     }
-    /// Input channels of a group.
+    /// Input channels per group.
     pub fn group_inputs(&self) -> usize {
         self.in_channels / self.geometry.groups
     }
-    /// Output channels of a group.
+    /// Output channels per group.
     pub fn group_outputs(&self) -> usize {
         self.out_channels / self.geometry.groups
     }
-    /// Multiplications and additions: two for each tap of each output, padding included, as the field counts them.
+    /// Floating-point operations, counted as usual: one multiplication and one addition for each tap of each output,
+    /// including padding.
     pub fn flops(&self) -> u64 {
         let outputs: usize = self.output_dims().iter().product();
         2 * (outputs * self.group_inputs() * self.kernel[0] * self.kernel[1]) as u64
     }
-    /// The words of `shaders/lib/conv2d.wgsl`: the sizes, and how a gradient by the weight is split.
+    /// The words of `shaders/lib/conv2d.wgsl`: the sizes, and how the gradient of the weight is split.
     pub fn words(&self, [share, splits]: [usize; 2]) -> Vec<u32> {
         let Geometry { stride, padding, dilation, groups } = self.geometry;
         let counts = [self.batch, self.in_channels, self.out_channels, groups];
@@ -185,8 +184,9 @@ impl Conv2dShape {
         counts.into_iter().chain(pairs.into_iter().flatten()).chain([share, splits]).map(|n| n as u32).collect()
     }
 
-    /// The definition of a convolution and of both its gradients: every product that takes part, as the index into x, into
-    /// w and into y. Forward adds x w to y, backward by input adds dy w to dx, backward by weight adds x dy to dw.
+    /// The definition of a convolution and of both its gradients: calls a function with the index into x, w and y of
+    /// every product. Forward adds x w to y. The gradient of the image adds dy w to dx. The gradient of the weight
+    /// adds x dy to dw.
     pub fn each_product(&self, mut visit: impl FnMut(usize, usize, usize)) {
         let Geometry { stride, padding, dilation, .. } = self.geometry;
         let ([height, width], [rows, columns]) = (self.image, self.outputs);
@@ -211,7 +211,7 @@ impl Conv2dShape {
     }
 }
 
-/// A coordinate of the padded image as one of the image, where it is inside.
+/// The coordinate in the image for a coordinate in the padded image. `None` if it is in the padding.
 fn inside(padded: usize, padding: usize, length: usize) -> Option<usize> {
     padded.checked_sub(padding).filter(|&at| at < length)
 }

@@ -1,4 +1,4 @@
-//! Implicit matrix products in workgroup memory, for hardware: nothing is packed, and any shape goes.
+//! Implicit matrix products in workgroup memory, for hardware. Nothing is packed, and every shape is supported.
 
 use super::Conv2dShape;
 use super::variants::{Direction, split, whole};
@@ -6,14 +6,14 @@ use crate::graph::kernel::{Dispatch, Kernel, Lowering};
 use crate::ops::Lower;
 use crate::ops::elementwise::Program;
 
-/// Rows and columns of a workgroup's tile.
+/// Rows and columns of the tile of a workgroup.
 const TILE: usize = 64;
-/// Workgroups that a weight's gradient is split into at least, where its sums are long enough.
+/// The minimum number of workgroups for the gradient of a weight, if its sums are long enough.
 const WORKGROUPS: usize = 256;
-/// Pixels of a split at least.
+/// The minimum number of pixels of a split.
 const SHARE: usize = 256;
 
-/// Forward, or the gradient by the image.
+/// Forward, or the gradient with respect to the image.
 pub(super) fn image(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Dispatch {
     let backward = direction == Direction::BackwardInput;
     let kernel = Kernel::new(
@@ -28,7 +28,7 @@ pub(super) fn image(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
     whole(kernel, at, sizes, program, at.device.fold(tiles))
 }
 
-/// The gradient by the weight: the sum over all pixels in splits, which depend on the shapes alone.
+/// The gradient with respect to the weight: a sum over all pixels in splits. The splits depend only on the shapes.
 pub(super) fn weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
     let tiles = sizes.group_outputs().div_ceil(TILE) * sizes.geometry.groups * taps.div_ceil(TILE);

@@ -1,5 +1,5 @@
-//! Which convolution kernels for which device and shape: the table that stands for tuning at run time. Measured figures and
-//! the reasons stand in `docs/conv2d-variants.md`.
+//! The table that selects convolution kernels by device and shape. It replaces tuning at run time. Measurements and
+//! reasons are in `docs/conv2d-variants.md`.
 
 use super::{Conv2dShape, tiled};
 use crate::graph::kernel::{Capabilities, DeviceClass, Dispatch, Kernel, Lowering, Slot};
@@ -8,14 +8,14 @@ use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::software;
 use crate::ops::variant::Variant;
 
-/// What is computed of which two operands.
+/// Which of the three ops is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// y of x and w.
+    /// y from x and w.
     Forward,
-    /// dx of dy and w.
+    /// dx from dy and w.
     BackwardInput,
-    /// dw of x and dy.
+    /// dw from x and dy.
     BackwardWeight,
 }
 
@@ -30,16 +30,17 @@ impl Direction {
     }
 }
 
-/// A way to compute a convolution or one of its gradients: each can do any shape. The names are those of the op table.
+/// A variant of a convolution or one of its gradients. Every variant supports every shape. The op table uses the same
+/// names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Conv2dVariant {
-    /// One invocation an output: the definition.
+    /// One invocation per output: the definition.
     Plain,
-    /// Workgroup memory and registers, for hardware.
+    /// Tiles in workgroup memory and registers, for hardware.
     Tiled,
-    /// Operands packed into vectors, then large register tiles, for software rasterisers.
+    /// Packed operands and large register tiles, for software rasterisers.
     Strip,
-    /// The same with values shared by `subgroupBroadcast`, for subgroups of 8.
+    /// The same, with values shared by `subgroupBroadcast`, for subgroups of 8 lanes.
     Subgroup,
 }
 
@@ -48,15 +49,15 @@ impl Variant for Conv2dVariant {
         &[("plain", Self::Plain), ("tiled", Self::Tiled), ("strip", Self::Strip), ("subgroup", Self::Subgroup)];
 }
 
-/// The table. A variant that is asked for and cannot run on the device gives way to the table's choice.
+/// The table. If a requested variant cannot run on the device, the table chooses.
 fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> Conv2dVariant {
     let subgroups = device.subgroup == Some(software::SUBGROUP);
     let forced = Conv2dVariant::forced(device, direction.op());
     if let Some(variant) = forced.filter(|&variant| variant != Conv2dVariant::Subgroup || subgroups) {
         return variant;
     }
-    // Groups of few channels fill a small part of any tile. From packed operands that is still twice as fast as the plain
-    // way, but for the gradient by the weight.
+    // Groups of few channels use a small part of any tile. Packed operands are still twice as fast as `Plain`, except
+    // for the gradient with respect to the weight.
     let narrow = sizes.geometry.groups > 1 && sizes.group_outputs().min(sizes.group_inputs()) < 4;
     match device.class {
         DeviceClass::Software if narrow && direction == Direction::BackwardWeight => Conv2dVariant::Plain,
@@ -79,7 +80,7 @@ pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
     }
 }
 
-/// One invocation an output: the definition.
+/// One invocation per output: the definition.
 fn plain(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Dispatch {
     let (name, source) = match direction {
         Direction::BackwardInput => {
@@ -91,14 +92,14 @@ fn plain(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program
     whole(Kernel::new(name, source, &[]), at, sizes, program, groups)
 }
 
-/// Pixels that an invocation adds up at most for a weight's gradient: half of what Mesa's software rasteriser lets its loops
-/// run.
-const MOST_PIXELS: usize = software::LOOP_TURNS.div_ceil(2);
+/// The maximum number of pixels that an invocation adds for the gradient of a weight: half of the limit of loops in
+/// Mesa's software rasteriser.
+const MAX_PIXELS: usize = software::LOOP_TURNS.div_ceil(2);
 
-/// One invocation an element of a weight's gradient and a share of the rows that it is a sum over.
+/// One invocation per weight and split of the rows that its gradient sums over.
 fn plain_weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let lines = sizes.batch * sizes.outputs[0];
-    let most = (MOST_PIXELS / sizes.outputs[1].max(1)).max(1);
+    let most = (MAX_PIXELS / sizes.outputs[1].max(1)).max(1);
     let share = lines.div_ceil(lines.div_ceil(most).max(1)).max(1);
     let splits = lines.div_ceil(share).max(1);
     let source = include_str!("../../../shaders/conv2d_backward_weight.wgsl");
@@ -107,7 +108,7 @@ fn plain_weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     split(at, kernel, sizes, share, splits, groups)
 }
 
-/// A gradient by the weight from the operands as they stand, whose sums are split: as many shares as `splits` says.
+/// The gradient with respect to the weight, from unpacked operands. `splits` is the number of partial sums.
 pub(super) fn split(
     at: &Lower,
     kernel: Kernel,
@@ -128,7 +129,7 @@ pub(super) fn split(
     Lowering { dispatches: vec![sums, total], scratch: vec![splits * elements] }
 }
 
-/// A dispatch that computes the whole output from the operands as they stand.
+/// A dispatch that computes the whole output from unpacked operands.
 pub(super) fn whole(kernel: Kernel, at: &Lower, sizes: Conv2dShape, program: &Program, groups: [u32; 3]) -> Dispatch {
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
     Dispatch {
@@ -141,7 +142,8 @@ pub(super) fn whole(kernel: Kernel, at: &Lower, sizes: Conv2dShape, program: &Pr
     }
 }
 
-/// Adds the sums `[splits, out channels, pitch]` of a weight's gradient, which stand in a scratch tensor, in order.
+/// Adds the partial sums `[splits, out channels, pitch]` of a weight's gradient in order. They are in a scratch
+/// tensor.
 pub(crate) fn sum_splits(at: &Lower, sizes: &Conv2dShape, splits: usize, pitch: usize, from: Slot) -> Dispatch {
     let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
     let elements = sizes.out_channels * taps;

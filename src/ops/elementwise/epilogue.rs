@@ -1,17 +1,17 @@
-//! Element-wise programs that another op runs on each of its elements before it stores them: what a product or a
-//! convolution needs to have an epilogue. The inputs from number `own` on are the program's further operands, each
-//! broadcast to the output.
+//! Epilogues: element-wise programs that another op applies to each of its results before it stores them. This file
+//! holds what a matrix product or a convolution needs for that. The inputs from number `own` on are the program's
+//! further operands. Each is broadcast to the output.
 
 use super::program::{Chunked, Pattern};
 use super::splice::Splice;
 use crate::graph::kernel::Kernel;
 use crate::graph::{Program, TensorType};
-use crate::ops::{Call, Out, Types};
+use crate::ops::{Call, TensorOut, Types};
 
-/// Whether these operands can be broadcast to the output.
+/// Checks that these operands can be broadcast to the output.
 ///
 /// # Errors
-/// The part of a sentence that says which cannot.
+/// The end of a sentence that names the operand which cannot.
 pub(crate) fn check(extras: &[TensorType], output: &TensorType) -> Result<(), String> {
     extras.iter().try_for_each(|extra| Pattern::of(extra, output).map(|_| ()))
 }
@@ -21,7 +21,7 @@ fn extras(types: &Types, own: usize) -> Vec<Pattern> {
     types.inputs[own..].iter().map(of).collect()
 }
 
-/// Runs the program on a piece of the output whose first element is number `start` of the whole.
+/// Applies the program to a piece of the output. The piece starts at element `start` of the output.
 pub(crate) fn run<T: Chunked>(program: &Program, call: &Call<T>, own: usize, start: usize, piece: &mut [T]) {
     if program.calls.is_empty() {
         return;
@@ -32,16 +32,16 @@ pub(crate) fn run<T: Chunked>(program: &Program, call: &Call<T>, own: usize, sta
     program.run(&operands, start, piece);
 }
 
-/// Lends an op its output apart from the call, so that its inputs can be read while it is written.
+/// Takes the output out of the call, so that the op can read its inputs while it writes the output.
 pub(crate) fn with_output<T>(call: &mut Call<T>, compute: impl FnOnce(&Call<T>, &mut [T])) {
-    let mut output = std::mem::replace(&mut call.output, Out::Real(&mut []));
-    if let Out::Real(values) = &mut output {
+    let mut output = std::mem::replace(&mut call.output, TensorOut::Real(&mut []));
+    if let TensorOut::Real(values) = &mut output {
         compute(call, values);
     }
     call.output = output;
 }
 
-/// Computes the whole output of an op with an epilogue, then runs that on it.
+/// Computes the whole output of an op, then applies its epilogue.
 pub(crate) fn on_whole<T: Chunked>(
     program: &Program,
     call: &mut Call<T>,
@@ -54,14 +54,14 @@ pub(crate) fn on_whole<T: Chunked>(
     });
 }
 
-/// The kernel with the program in it, and the words that this adds to its `Dims`.
+/// The kernel with the program spliced in, and the words that the program adds to the kernel's `Dims`.
 pub(crate) fn splice(program: &Program, kernel: Kernel, types: &Types, own: usize) -> (Kernel, Vec<u32>) {
     let patterns = extras(types, own);
     Splice::new(program, patterns.len() + 1).into_epilogue(kernel, &patterns, types.output.elements())
 }
 
-/// Implements [`Op::epilogue`](crate::ops::Op::epilogue) and [`Op::with_epilogue`](crate::ops::Op::with_epilogue) for an op that
-/// keeps its program in a field `epilogue`, after so many inputs of its own.
+/// Implements [`Op::epilogue`](crate::ops::Op::epilogue) and [`Op::with_epilogue`](crate::ops::Op::with_epilogue) for
+/// an op that stores its program in a field `epilogue`. The argument is the number of the op's own inputs.
 macro_rules! joined {
     ($own:literal) => {
         fn epilogue(&self) -> Option<(&$crate::ops::elementwise::Program, usize)> {

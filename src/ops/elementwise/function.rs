@@ -1,4 +1,4 @@
-//! Element-wise functions: what is left of an op when shapes are no concern.
+//! Element-wise functions, independent of shapes.
 
 use std::fmt::Debug;
 
@@ -6,31 +6,32 @@ use crate::Result;
 use crate::graph::{Differentiate, Function, Graph, NodeId};
 use crate::ops::Real;
 
-/// A function of up to three numbers, written once for both precisions and once in WGSL.
+/// A function of up to three numbers. It is written once in Rust for both precisions, and once in WGSL.
 pub trait Formula: Debug + Clone + PartialEq + Send + Sync + 'static {
-    /// Its name, in the op table.
+    /// Its name in the op table.
     const NAME: &'static str;
-    /// Its name as a WGSL function, where a built-in function of WGSL has the name already.
+    /// Its name as a WGSL function, if WGSL has a built-in function with the name in the op table.
     const FUNCTION: &'static str = Self::NAME;
-    /// How many arguments.
+    /// The number of arguments.
     const ARITY: usize;
-    /// The WGSL file that defines it, as a function of its arguments and then of its parameters.
+    /// The WGSL file that defines it. The WGSL function takes the arguments, then the parameters.
     const WGSL: &'static str;
-    /// Floating-point operations, counting a transcendental function as one.
+    /// Floating-point operations. A transcendental function counts as one.
     const FLOPS: u64 = 1;
 
-    /// The definition; arguments beyond the arity are zero.
+    /// The definition. Arguments beyond the arity are zero.
     fn value<T: Real>(&self, arguments: [T; 3]) -> T;
 
-    /// Numbers that distinguish two uses, passed to the WGSL function after its arguments.
+    /// Parameters of this use of the function, such as a slope. The WGSL function takes them after its arguments.
     fn parameters(&self) -> Vec<f32> {
         Vec::new()
     }
 
-    /// Builds the gradients by each argument, each as large as the result; broadcasting is summed away by the caller.
+    /// Builds the gradients with respect to each argument, each with the shape of the result. The caller sums over
+    /// broadcast axes.
     ///
     /// # Errors
-    /// When there is none.
+    /// When the function has no gradient.
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Err(crate::Error::Shape(format!("{} has no gradient (at node '{}')", Self::NAME, graph.node(at.y).name)))
     }
@@ -66,7 +67,7 @@ impl<F: Formula> Function for F {
     }
 }
 
-/// One loop for each arity, so that the compiler can make vector code of it.
+/// One loop for each arity, so that the compiler can vectorise it.
 fn map<T: Real, F: Formula>(formula: &F, arguments: &[&[T]], out: &mut [T]) {
     let zero = T::zero();
     let length = out.len();

@@ -1,4 +1,4 @@
-//! The op of all element-wise functions: one function when it is built, a chain of several after fusion.
+//! The op of all element-wise functions. It holds one function when it is built, and a chain of several after fusion.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::ops::op::in_pieces;
 use crate::ops::{Call, Lower, Op, Types, expect_inputs};
 use crate::{Error, Result};
 
-/// A chain of element-wise functions over operands that are broadcast to one shape.
+/// A chain of element-wise functions. The operands are broadcast to one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Map {
-    /// The chain. Without a call it is the operand itself, broadcast.
+    /// The chain. Without calls, the result is the operand, broadcast.
     pub program: Program,
-    /// The output's shape, where it is larger than what the operands broadcast to.
+    /// The output's shape, if it is larger than the shape to which the operands broadcast.
     pub shape: Option<Shape>,
 }
 
 impl Map {
-    /// One function.
+    /// The op of one function.
     pub fn of(function: impl Function) -> Self {
         Self { program: Program::single(function), shape: None }
     }
@@ -37,7 +37,7 @@ impl Map {
     }
 }
 
-/// The shape that all of these broadcast to.
+/// The common shape to which all of these broadcast.
 fn broadcast(types: &[TensorType]) -> Result<Shape, String> {
     let rank = types.iter().map(|ty| ty.shape.rank()).max().unwrap_or(0);
     let mut dims = vec![1; rank];
@@ -99,7 +99,7 @@ impl Op for Map {
         self.evaluate(call);
     }
 
-    /// In parallel pieces of fixed size: the result does not depend on the number of threads.
+    /// Computes in parallel pieces of fixed size, so the result does not depend on the number of threads.
     fn run(&self, call: &mut Call<f32>) {
         let patterns = Self::patterns(call.types);
         let operands: Vec<_> = (0..patterns.len()).map(|i| Some((call.real(i), patterns[i]))).collect();
@@ -150,10 +150,10 @@ impl Op for Map {
 }
 
 impl Graph {
-    /// x repeated to a larger shape.
+    /// x broadcast to a larger shape.
     ///
     /// # Errors
-    /// When x does not broadcast to it.
+    /// When x cannot be broadcast to it.
     pub fn broadcast_to(&mut self, x: NodeId, shape: impl Into<Shape>) -> Result<NodeId> {
         self.apply(Map { program: Program::default(), shape: Some(shape.into()) }, &[x])
     }

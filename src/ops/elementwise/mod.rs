@@ -1,4 +1,5 @@
-//! What all element-wise ops share: a function of numbers becomes an op, a chain of them one kernel.
+//! The shared parts of all element-wise ops: a function of numbers becomes an op, and a chain of functions becomes
+//! one kernel.
 
 pub(crate) mod epilogue;
 mod function;

@@ -1,26 +1,26 @@
-//! Programs of element-wise functions on the CPU, in chunks; and how operands are broadcast.
+//! Runs programs of element-wise functions on the CPU, in chunks, with broadcast operands.
 
 use crate::graph::{Argument, Function, Program, TensorType};
 use crate::ops::Real;
 
-/// How an operand's elements follow the output's: the operand is `len / row` rows of `row` neighbours, and element
-/// `((index / inner) % (len / row)) * row + index % row` is read. Where the axes that it has are neighbours, `row` is 1
-/// and that is `(index / inner) % len`.
+/// The broadcast pattern of an operand. The operand consists of `len / row` rows of `row` elements. Output element
+/// `index` reads the operand's element `((index / inner) % (len / row)) * row + index % row`. If the operand's axes
+/// are adjacent in the output, `row` is 1, and the element is `(index / inner) % len`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// Output elements after which the operand's next row begins.
+    /// The number of output elements that read the same row of the operand before the next row.
     pub inner: usize,
-    /// The operand's length.
+    /// The operand's length in elements.
     pub len: usize,
-    /// Neighbours that repeat together.
+    /// The number of adjacent elements that repeat together.
     pub row: usize,
 }
 
 impl Pattern {
-    /// The pattern of an operand within an output.
+    /// The pattern of an operand in an output.
     ///
     /// # Errors
-    /// The part of a sentence that says why it can't be broadcast.
+    /// The end of a sentence that says why it cannot be broadcast.
     pub fn of(operand: &TensorType, output: &TensorType) -> Result<Self, String> {
         let refuse = |why: &str| Err(format!("{operand} cannot be broadcast to {output}: {why}"));
         let (small, large) = (operand.dims(), output.dims());
@@ -53,12 +53,12 @@ impl Pattern {
         }
         Ok(Self { inner: size(gap..large.len()), len, row: size(after..large.len()) })
     }
-    /// The element for an output index.
+    /// The operand's element for an output index.
     pub fn at(self, index: usize) -> usize {
         (index / self.inner) % (self.len / self.row) * self.row + index % self.row
     }
-    /// Reads the elements for the output indices from `first` on, in runs: one element for all that it stands for, or
-    /// neighbours together.
+    /// Reads the operand's elements for the output indices from `first` on. It works in runs of one repeated element
+    /// or of adjacent elements.
     pub(crate) fn read<T: Copy>(self, values: &[T], first: usize, out: &mut [T]) {
         if self.len == 1 {
             return out.fill(values[0]);
@@ -81,18 +81,19 @@ impl Pattern {
             (rest, index) = (after, index + count);
         }
     }
-    /// Whether the operand has an element of its own for each output element.
+    /// Whether the operand has one element for each output element.
     pub fn is_full(self, count: usize) -> bool {
         self.inner == 1 && self.len == count && self.row == 1
     }
 }
 
-/// Elements that a chain works through at once on the CPU: the intermediate values stay in the first-level cache.
+/// The number of elements that a chain processes at once on the CPU. The intermediate values stay in the first-level
+/// cache.
 const CHUNK: usize = 1024;
 
 impl Program {
-    /// Computes `out`, whose first element is number `start` of the whole output. An operand that is `None` is `out`'s
-    /// content before.
+    /// Computes `out`. Its first element is element `start` of the whole output. An operand that is `None` is the
+    /// previous content of `out`.
     pub(crate) fn run<T: Chunked>(&self, operands: &[Option<(&[T], Pattern)>], start: usize, out: &mut [T]) {
         if self.calls.is_empty() {
             if let [Some((values, pattern)), ..] = operands {
@@ -139,7 +140,7 @@ impl Program {
     }
 }
 
-/// Picks a function's loop by precision.
+/// Selects a function's loop by precision.
 pub(crate) trait Chunked: Real {
     fn call(function: &dyn Function, arguments: &[&[Self]], out: &mut [Self]);
 }
@@ -158,7 +159,7 @@ impl Chunked for f64 {
 mod tests {
     use super::*;
 
-    /// The element by coordinates, axis by axis.
+    /// The operand's element, found by coordinates axis by axis.
     fn by_coordinates(small: &[usize], large: &[usize], mut index: usize) -> usize {
         let (mut at, mut stride) = (0, 1);
         for (axis, &size) in large.iter().enumerate().rev() {
@@ -171,7 +172,8 @@ mod tests {
         at
     }
 
-    /// Every operand of up to four axes, each 1 or as long: read as its coordinates say, or refused.
+    /// Tests every operand with up to four axes, where each axis has size 1 or the output's size. It must be read by
+    /// coordinates or refused.
     #[test]
     fn patterns_are_what_coordinates_say() {
         let (mut read, mut refused) = (0, 0);
@@ -197,7 +199,7 @@ mod tests {
                 read += 1;
             }
         }
-        // Only what is spread over more than two blocks is refused: 2x1x4x1 in 2x3x4x5 and the like.
+        // Only operands whose axes form more than two separate groups are refused, such as 2x1x4x1 in 2x3x4x5.
         assert!(read > 100 && refused > 0 && refused < 12, "{read} read, {refused} refused");
     }
 

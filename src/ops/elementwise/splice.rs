@@ -1,4 +1,4 @@
-//! Renders a [`Program`] into WGSL: for the kernel of a fused chain and for the epilogue of another kernel.
+//! Renders a [`Program`] as WGSL: for the kernel of a fused chain, or as the epilogue of another kernel.
 
 use std::fmt::Write as _;
 
@@ -6,20 +6,21 @@ use super::program::Pattern;
 use crate::graph::kernel::Kernel;
 use crate::graph::{Argument, Program};
 
-/// The code of a program and the words it adds to the kernel's `Dims`.
+/// The WGSL code of a program and the words that it adds to the kernel's `Dims`.
 pub(crate) struct Splice {
-    /// Definitions of the functions that it calls and of `fn element(a0: f32, ...) -> f32`, its whole.
+    /// Definitions of the functions that it calls, and of `fn element(a0: f32, ...) -> f32`, which runs the whole
+    /// program.
     functions: String,
-    /// Fields to be added to `Dims`.
+    /// The fields that are added to `Dims`.
     fields: String,
-    /// Their values.
+    /// The values of these fields.
     pub words: Vec<u32>,
-    /// What distinguishes it, for labels.
+    /// The program's part of the kernel's label.
     pub label: String,
 }
 
 impl Splice {
-    /// Renders the program as a function `element` of its `operands` operands.
+    /// Renders the program as a function `element` with `operands` arguments.
     pub fn new(program: &Program, operands: usize) -> Self {
         let mut splice =
             Self { functions: String::new(), fields: String::new(), words: Vec::new(), label: program.label() };
@@ -58,7 +59,7 @@ impl Splice {
         self.words.push(value);
     }
 
-    /// The expression that reads an operand for the output element `index`.
+    /// The WGSL expression that reads an operand for the output element `index`.
     fn read(&mut self, operand: usize, pattern: Pattern, count: usize, index: &str) -> String {
         if pattern.is_full(count) {
             return format!("x{operand}[{index}]");
@@ -79,8 +80,8 @@ impl Splice {
         format!("x{operand}[({row}) * dims.row{operand} + {index} % dims.row{operand}]")
     }
 
-    /// Puts the program into another kernel as its epilogue: operand 0 is the value, the others are `extras`, bound
-    /// before the output.
+    /// Splices the program into another kernel as its epilogue. Operand 0 is the value. The other operands are
+    /// `extras`, which are bound before the output.
     pub fn into_epilogue(mut self, kernel: Kernel, extras: &[Pattern], count: usize) -> (Kernel, Vec<u32>) {
         if self.label.is_empty() {
             return (kernel, Vec::new());
@@ -98,8 +99,8 @@ impl Splice {
         (Kernel { label: format!("{} + {}", kernel.label, self.label), ..kernel }, self.words)
     }
 
-    /// Puts the program into `shaders/elementwise.wgsl`. `in_place` names the operand that stands in the output's
-    /// place. With `vector`, four elements at once.
+    /// Splices the program into `shaders/elementwise.wgsl`. `in_place` is the operand that shares its memory with the
+    /// output. With `vector`, the kernel computes four elements at once.
     pub fn into_chain(
         mut self,
         kernel: Kernel,
@@ -118,7 +119,7 @@ impl Splice {
                     let quarter = Pattern { inner: 1, len: pattern.len / 4, row: 1 };
                     self.read(number, quarter, count / 4, "index")
                 }
-                // One element serves all four: a scalar, or the inner axes are a multiple of four.
+                // One element serves all four: a scalar, or an operand whose inner axes are a multiple of four.
                 (false, false, true) => self.read(number, pattern, count, "(4u * index)"),
                 (false, false, false) => self.read(number, pattern, count, "index"),
             };
@@ -166,7 +167,7 @@ fn bind_operands(kernel: Kernel, fields: &str, first: usize, types: &[&str]) -> 
     bind_named(kernel, fields, &names, types)
 }
 
-/// Adds bindings before the output's, which is the last, and fields at the end of `Dims`.
+/// Adds bindings before the output's binding, which is the last, and fields at the end of `Dims`.
 fn bind_named(kernel: Kernel, fields: &str, names: &[usize], types: &[&str]) -> Kernel {
     let output = kernel.bindings.len();
     let from = format!("@group(0) @binding({output}) ");

@@ -1,22 +1,22 @@
-//! The `matrixmultiply` crate behind checked slices.
+//! A safe interface to the `matrixmultiply` crate, with bounds checks.
 
-/// A matrix somewhere in a slice: element (i, j) is `values[i * row + j * column]`.
+/// A matrix in a slice: element (i, j) is `values[i * row + j * column]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StridedMatrix<'a> {
-    /// Where it lies.
+    /// The slice.
     pub values: &'a [f32],
-    /// Elements from a row to the next.
+    /// The stride between rows, in elements.
     pub row: usize,
-    /// Elements from a column to the next.
+    /// The stride between columns, in elements.
     pub column: usize,
 }
 
 impl<'a> StridedMatrix<'a> {
-    /// Rows of `row` neighbours.
+    /// A row-major matrix with rows of `row` elements.
     pub fn rows(values: &'a [f32], row: usize) -> Self {
         Self { values, row, column: 1 }
     }
-    /// The transpose, where it stands.
+    /// The transpose, without a copy.
     pub fn transposed(self) -> Self {
         Self { row: self.column, column: self.row, ..self }
     }
@@ -25,11 +25,11 @@ impl<'a> StridedMatrix<'a> {
     }
 }
 
-/// out = a b + `keep` out, for a `[m, k]`, b `[k, n]` and out `[m, n]` whose rows begin `out_row` apart. With `keep` 0,
-/// `out`'s content before does not count.
+/// out = a b + `keep` out, for a `[m, k]`, b `[k, n]` and out `[m, n]`. The row stride of out is `out_row`. If `keep`
+/// is 0, the previous content of out is ignored.
 ///
 /// # Panics
-/// When a slice is too short for its sizes: a mistake in this crate.
+/// When a slice is too short for its sizes: a bug in this crate.
 pub(crate) fn multiply(
     [m, k, n]: [usize; 3],
     a: StridedMatrix,
@@ -41,11 +41,11 @@ pub(crate) fn multiply(
     assert!(
         a.holds(m, k) && b.holds(k, n) && StridedMatrix::rows(out, out_row).holds(m, n) && (n <= out_row || m <= 1)
     );
-    // The transposed product, out^T = b^T a^T: its rows then lie side by side in `out`, where the crate's kernels store
-    // whole vectors. A product of small depth takes less than half as long so.
+    // The crate computes the transposed product, out^T = b^T a^T. Its columns are contiguous in `out`, so the crate's
+    // kernels store whole vectors. A product of small depth takes less than half the time.
     //
-    // SAFETY: the strides address [m, k] elements of a, [k, n] of b and [m, n] of out, all within their slices, as asserted;
-    // no two elements of out are one, as its rows do not overlap; out is borrowed alone.
+    // SAFETY: the strides address [m, k] elements of a, [k, n] of b and [m, n] of out, all inside their slices, as
+    // asserted. No two elements of out are the same, because its rows do not overlap. out is borrowed exclusively.
     unsafe {
         matrixmultiply::sgemm(
             n,
@@ -66,9 +66,10 @@ pub(crate) fn multiply(
     }
 }
 
-/// Writes the transpose of `rows` rows of `columns` numbers, `stride` apart, into `room`. The crate packs numbers that stand
-/// across the depth in vectors, and those that stand along it one by one, which takes twice as long as both together.
-pub(crate) fn turn(values: &[f32], stride: usize, [rows, columns]: [usize; 2], room: &mut [f32]) {
+/// Writes the transpose of `rows` rows of `columns` numbers, `stride` apart, into `buffer`. The crate packs operands in
+/// vectors if they are contiguous across the depth. Otherwise it packs single numbers, which takes twice as long as
+/// this transpose and the vector packing together.
+pub(crate) fn turn(values: &[f32], stride: usize, [rows, columns]: [usize; 2], buffer: &mut [f32]) {
     // Tiles that the compiler keeps in registers.
     const TILE: usize = 4;
     for row in (0..rows).step_by(TILE) {
@@ -76,7 +77,7 @@ pub(crate) fn turn(values: &[f32], stride: usize, [rows, columns]: [usize; 2], r
             if row + TILE > rows || column + TILE > columns {
                 for row in row..rows.min(row + TILE) {
                     for column in column..columns.min(column + TILE) {
-                        room[column * rows + row] = values[row * stride + column];
+                        buffer[column * rows + row] = values[row * stride + column];
                     }
                 }
                 continue;
@@ -86,7 +87,7 @@ pub(crate) fn turn(values: &[f32], stride: usize, [rows, columns]: [usize; 2], r
                 line.copy_from_slice(&values[(row + i) * stride + column..][..TILE]);
             }
             for j in 0..TILE {
-                let to = &mut room[(column + j) * rows + row..][..TILE];
+                let to = &mut buffer[(column + j) * rows + row..][..TILE];
                 to.iter_mut().zip(&tile).for_each(|(to, line)| *to = line[j]);
             }
         }

@@ -1,4 +1,5 @@
-//! Matrix product y = op(a) op(b), where op transposes or not, with an element-wise epilogue: bias, activation, residual.
+//! Matrix product y = op(a) op(b), where op optionally transposes. An element-wise epilogue may follow: bias,
+//! activation, residual.
 
 pub(crate) mod gemm;
 mod product;
@@ -11,15 +12,16 @@ use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::{Call, Lower, Op, Types};
 
-/// The product of a `[M, K]` (`[K, M]` when transposed) and b `[K, N]` (`[N, K]`), then the epilogue on each element:
-/// its operand 0 is the product, its others are the inputs from the third on, broadcast to `[M, N]`.
+/// The product of a `[M, K]` (`[K, M]` if transposed) and b `[K, N]` (`[N, K]` if transposed), then the epilogue on
+/// each element. Operand 0 of the epilogue is the product. Its other operands are the inputs from the third on,
+/// broadcast to `[M, N]`.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Matmul {
-    /// Whether a stands transposed.
+    /// Whether a is stored transposed.
     pub transpose_a: bool,
-    /// Whether b stands transposed.
+    /// Whether b is stored transposed.
     pub transpose_b: bool,
-    /// What follows, in the same kernel.
+    /// The epilogue, in the same kernel.
     pub epilogue: Program,
 }
 
@@ -38,13 +40,13 @@ impl Matmul {
     /// The sizes for these operands.
     ///
     /// # Errors
-    /// The part of a sentence that says what does not fit.
+    /// The end of a sentence that says what does not fit.
     pub fn sizes(&self, a: &TensorType, b: &TensorType) -> Result<MatmulShape, String> {
         let (&[a0, a1], &[b0, b1]) = (a.dims(), b.dims()) else {
-            return Err("it multiplies matrices, with two axes each".into());
+            return Err("both operands must be matrices with two axes".into());
         };
         if a.dtype != DType::F32 || b.dtype != DType::F32 {
-            return Err("it multiplies floats".into());
+            return Err("it takes only floats".into());
         }
         let (rows, depth) = if self.transpose_a { (a1, a0) } else { (a0, a1) };
         let (inner, columns) = if self.transpose_b { (b1, b0) } else { (b0, b1) };
@@ -73,7 +75,7 @@ impl Op for Matmul {
         Ok(output)
     }
 
-    /// da = dy op(b)^T and db = op(a)^T dy, each arranged so that nothing has to be transposed in memory.
+    /// da = dy op(b)^T and db = op(a)^T dy. Each is computed without a transpose in memory.
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let (a, b, dy) = (at.inputs[0], at.inputs[1], at.dy);
         let da = if self.transpose_a {
@@ -140,15 +142,15 @@ impl Op for Matmul {
 }
 
 impl Graph {
-    /// The matrix product of a `[M, K]` and b `[K, N]`.
+    /// The matrix product of a `[M, K]` and b `[K, N]`, as `[M, N]`.
     ///
     /// # Errors
-    /// When they are not matrices or a's columns are not as many as b's rows.
+    /// When they are not matrices, or the number of columns of a is not the number of rows of b.
     pub fn matmul(&mut self, a: NodeId, b: NodeId) -> Result<NodeId> {
         self.matmul_transposed(a, b, false, false)
     }
 
-    /// The matrix product with a, b or both read as their transpose, where they stand.
+    /// The matrix product with a, b or both read as their transpose, without a copy.
     ///
     /// # Errors
     /// As [`Graph::matmul`].
@@ -157,7 +159,7 @@ impl Graph {
     }
 }
 
-/// Shapes to test and to time: each with all four transposes, then with epilogues.
+/// Shapes to test and to time. Each has all four combinations of transposes, then epilogues.
 pub fn cases() -> Vec<Case> {
     let product = |m: usize, n: usize, k: usize, ta: bool, tb: bool| {
         let a = if ta { [k, m] } else { [m, k] };

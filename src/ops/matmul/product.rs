@@ -1,4 +1,4 @@
-//! StridedMatrix products in f32 on the CPU by the `matrixmultiply` crate, on pieces whose sizes depend on the shapes alone, so that
+//! Matrix products in f32 on the CPU by the `matrixmultiply` crate. The sizes of pieces depend only on the shapes, so
 //! the bits do not depend on the number of threads.
 
 use std::ops::Range;
@@ -8,7 +8,7 @@ use crate::parallel::*;
 use super::MatmulShape;
 use super::gemm::{self, StridedMatrix, turn};
 
-/// A product's operands, as [`super::Matmul`] has them.
+/// The operands of a product, as in [`super::Matmul`].
 #[derive(Clone, Copy, Debug)]
 pub struct CpuProduct<'a> {
     /// M, N and K.
@@ -17,53 +17,53 @@ pub struct CpuProduct<'a> {
     pub a: &'a [f32],
     /// The right matrix.
     pub b: &'a [f32],
-    /// Whether the left stands transposed.
+    /// Whether the left matrix is stored transposed.
     pub transpose_a: bool,
-    /// Whether the right stands transposed.
+    /// Whether the right matrix is stored transposed.
     pub transpose_b: bool,
 }
 
-/// Multiplications that are worth a thread of their own: some ten microseconds of work, about what waking a thread costs.
+/// The minimum number of multiplications per thread: about ten microseconds of work, the cost of waking a thread.
 const PIECE: usize = 1 << 20;
-/// Rows of a piece of a large product: each piece packs the right matrix anew, which many rows have to pay for.
+/// The number of rows of a piece of a large product. Each piece packs the right matrix again, so it needs many rows.
 const PIECE_ROWS: usize = 128;
-/// Depth of a slice of a deep product, whose operands are much larger than its result: pieces of rows would each pack the
-/// whole of the right matrix, slices of the depth pack each number once.
+/// The depth of a slice of a deep product, whose operands are much larger than its result. If the rows were split,
+/// each piece would pack the whole right matrix. If the depth is split, each number is packed once.
 const SLICE: usize = 256;
-/// The most slices: each has a result of its own before they are added up.
-const MOST_SLICES: usize = 16;
-/// The fewest multiplications of a product that is sliced.
+/// The maximum number of slices. Each slice has its own result before they are added.
+const MAX_SLICES: usize = 16;
+/// The minimum number of multiplications of a product that is sliced.
 const SLICED_WORK: usize = 1 << 18;
-/// The largest result of a product that is sliced.
+/// The maximum number of elements of the result of a product that is sliced.
 const SLICED_RESULT: usize = 1 << 14;
 
-/// One operand seen from the product: where its numbers stand.
+/// The memory layout of one operand.
 #[derive(Clone, Copy)]
 struct StridedOperand<'a> {
     values: &'a [f32],
-    /// From one row or column of the result to the next.
+    /// The stride between rows or columns of the result, in elements.
     across: usize,
-    /// From one number of a sum to the next.
+    /// The stride along the depth, in elements.
     along: usize,
 }
 
 impl<'a> StridedOperand<'a> {
-    /// From row or column `first` on.
+    /// The operand from row or column `first` on.
     fn from(self, first: usize) -> Self {
         Self { values: &self.values[first * self.across..], ..self }
     }
 
-    /// The part of `count` rows or columns that a slice of the depth reads. Numbers that stand along the depth are copied so
-    /// that they stand across: the crate packs those in vectors, and the others one by one, which takes twice as long
-    /// together.
-    fn slice(self, count: usize, depths: Range<usize>, room: &'a mut Vec<f32>) -> Self {
+    /// The `count` rows or columns that a slice of the depth reads. Numbers that are contiguous along the depth are
+    /// copied, so that they are contiguous across it. The crate packs those in vectors. It packs the others one by
+    /// one, which takes twice as long as the copy and the vector packing together.
+    fn slice(self, count: usize, depths: Range<usize>, buffer: &'a mut Vec<f32>) -> Self {
         let part = Self { values: &self.values[depths.start * self.along..], ..self };
         if self.along != 1 || self.across == 1 {
             return part;
         }
-        room.resize(count * depths.len(), 0.0);
-        turn(part.values, self.across, [count, depths.len()], room);
-        Self { values: room, across: 1, along: count }
+        buffer.resize(count * depths.len(), 0.0);
+        turn(part.values, self.across, [count, depths.len()], buffer);
+        Self { values: buffer, across: 1, along: count }
     }
 }
 
@@ -88,7 +88,7 @@ impl<'a> CpuProduct<'a> {
         StridedOperand { values: self.b, across, along }
     }
 
-    /// Writes the product into `out` and calls `epilogue` on each finished piece with its first element's number.
+    /// Writes the product into `out`. Calls `epilogue` on each finished piece with the index of its first element.
     pub fn run(&self, out: &mut [f32], epilogue: impl Fn(usize, &mut [f32]) + Sync) {
         let MatmulShape { rows, columns, depth } = self.sizes;
         assert!(out.len() == rows * columns && self.a.len() == rows * depth && self.b.len() == depth * columns);
@@ -113,10 +113,10 @@ impl<'a> CpuProduct<'a> {
         }
     }
 
-    /// The product as the sum of those of slices of the depth, added up in their order.
+    /// Computes the product as the sum of the products of slices of the depth, added in order.
     fn by_depth(&self, out: &mut [f32]) {
         let MatmulShape { rows, columns, depth } = self.sizes;
-        let slice = depth.div_ceil(depth.div_ceil(SLICE).min(MOST_SLICES));
+        let slice = depth.div_ceil(depth.div_ceil(SLICE).min(MAX_SLICES));
         let mut parts = vec![0.0; depth.div_ceil(slice) * out.len()];
         let compute = |(index, part): (usize, &mut [f32])| {
             let depths = index * slice..depth.min((index + 1) * slice);

@@ -1,23 +1,23 @@
-//! Which matrix-product kernel for which device and shape: the table that stands for tuning at run time. Measured
-//! figures and the reasons stand in `docs/matmul-variants.md`.
+//! The table that selects matrix-product kernels by device and shape. It replaces tuning at run time. Measurements
+//! and reasons are in `docs/matmul-variants.md`.
 
 use super::{Matmul, MatmulShape};
 use crate::graph::kernel::{Capabilities, Constant, DeviceClass, Kernel};
 use crate::ops::software;
 use crate::ops::variant::Variant;
 
-/// A kernel of the product. The names are those of the op table.
+/// A kernel variant of the product. The op table uses the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MatmulVariant {
-    /// One invocation an output: the definition.
+    /// One invocation per output: the definition.
     Plain,
-    /// Workgroup memory and registers, for hardware.
+    /// Tiles in workgroup memory and registers, for hardware.
     Tiled,
-    /// Large register tiles, for software rasterisers, of operands in whole vectors of four.
+    /// Large register tiles, for software rasterisers. Operands are read as vectors of four.
     Strip,
     /// The same for operands of any size.
     StripScalar,
-    /// Values shared by `subgroupBroadcast`, for subgroups of 8 and operands in whole vectors of four.
+    /// Values shared by `subgroupBroadcast`, for subgroups of 8 lanes. Operands are read as vectors of four.
     Subgroup,
     /// The same for operands of any size.
     SubgroupScalar,
@@ -35,7 +35,7 @@ impl Variant for MatmulVariant {
 }
 
 impl MatmulVariant {
-    /// Whether it can run: two read vectors of four, two need subgroups of 8.
+    /// Whether the variant can run. Two variants read vectors of four, two need subgroups of 8 lanes.
     fn runs(self, device: &Capabilities, vectors: bool) -> bool {
         let reads_vectors = matches!(self, Self::Strip | Self::Subgroup);
         let shares = matches!(self, Self::Subgroup | Self::SubgroupScalar);
@@ -52,7 +52,7 @@ impl MatmulVariant {
                 subgroup: None,
             },
             Self::Tiled => {
-                // Small outputs: smaller tiles keep more of the device's cores busy.
+                // For small outputs, smaller tiles keep more of the device's cores busy.
                 let small = sizes.rows.div_ceil(64) * sizes.columns.div_ceil(64) < 64;
                 let side = if small { 32 } else { 64 };
                 KernelTemplate {
@@ -71,18 +71,18 @@ impl MatmulVariant {
     }
 }
 
-/// A kernel's file with the values of its constants beside the transposes.
+/// A kernel file and the values of its constants, except the transposes.
 #[derive(Clone, Debug)]
 pub(crate) struct KernelTemplate {
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub name: &'static str,
-    /// Its text.
+    /// The file's text.
     pub source: &'static str,
-    /// Constants to set.
+    /// The constants to set.
     pub constants: Vec<(&'static str, Constant)>,
-    /// Rows and columns of outputs of a workgroup.
+    /// Rows and columns of outputs per workgroup.
     pub tile: [u32; 2],
-    /// The subgroup size that it is written for.
+    /// The subgroup size that it requires, in lanes.
     pub subgroup: Option<u32>,
 }
 
@@ -93,11 +93,11 @@ pub(crate) struct MatmulKernel {
     pub kernel: Kernel,
     /// The words of its `Dims`.
     pub dims: Vec<u32>,
-    /// Workgroups.
+    /// The number of workgroups along each axis.
     pub groups: [u32; 3],
 }
 
-/// The table. A variant that is asked for and cannot run on the device or with the shape gives way to the table's choice.
+/// The table. If a requested variant cannot run on the device or with the shape, the table chooses.
 fn choose(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> MatmulVariant {
     let MatmulShape { rows, columns, depth } = sizes;
     let run_a = if op.transpose_a { rows } else { depth };
@@ -108,7 +108,7 @@ fn choose(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> MatmulVaria
     }
     match device.class {
         DeviceClass::Software => software::matmul::choose(device, vectors),
-        // Fewer than a row of outputs a lane leaves most of a tile idle.
+        // With less than one row of outputs per lane, most of a tile would be idle.
         _ if rows < 4 || columns < 4 => MatmulVariant::Plain,
         _ => MatmulVariant::Tiled,
     }

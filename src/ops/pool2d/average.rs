@@ -1,4 +1,4 @@
-//! The mean of each window, and its gradient. Both are linear, so that the gradient of each is the other.
+//! The mean of each window, and its gradient. Both are linear, so each is the gradient of the other.
 
 use super::{PoolShape, Window};
 use crate::Result;
@@ -11,28 +11,29 @@ use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 /// The mean of each window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AveragePool2d {
-    /// The window and how it moves.
+    /// The window, its stride and padding.
     pub window: Window,
-    /// Whether the padding's zeros count.
+    /// Whether padding counts in the mean.
     pub include_padding: bool,
 }
 
-/// The gradient by the image: each window hands equal shares of its number of dy to its pixels; then the epilogue.
+/// The gradient with respect to the image: each window distributes its element of dy equally over its pixels. Then
+/// the epilogue is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AveragePool2dBackward {
     /// As in the forward op.
     pub window: Window,
     /// As in the forward op.
     pub include_padding: bool,
-    /// Height and width of dx, which dy's do not tell.
+    /// Height and width of dx in pixels. The shape of dy does not determine them.
     pub image: [usize; 2],
-    /// What follows, in the same kernel.
+    /// The epilogue, in the same kernel.
     pub epilogue: Program,
 }
 
 impl PoolShape {
-    /// Along an axis, the pixels that a window's mean is over, padding included if asked.
-    fn counted(&self, axis: usize, output: usize, include_padding: bool) -> usize {
+    /// The number of pixels of a window along an axis that count in the mean, with or without padding.
+    fn count(&self, axis: usize, output: usize, include_padding: bool) -> usize {
         if !include_padding {
             return self.span(axis, output).len();
         }
@@ -40,9 +41,9 @@ impl PoolShape {
         self.window.kernel[axis].min(self.image[axis] + 2 * self.window.padding[axis] - start)
     }
 
-    /// One over the pixels that a window's mean is over.
+    /// 1 / the number of pixels that count in a window's mean.
     fn share<T: Real>(&self, row: usize, column: usize, include_padding: bool) -> T {
-        T::one() / T::count(self.counted(0, row, include_padding) * self.counted(1, column, include_padding))
+        T::one() / T::count(self.count(0, row, include_padding) * self.count(1, column, include_padding))
     }
 }
 

@@ -1,9 +1,10 @@
-//! Shapes to test and to time: windows side by side, overlapping and apart, padding, ceil, odd sizes, an activation before.
+//! Shapes to test and to time: adjacent, overlapping and separate windows, padding, ceil mode, odd sizes, an
+//! activation before.
 
 use super::{AveragePool2d, Window};
 use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
-use crate::ops::case::{Case, Fill, Sample};
+use crate::ops::case::{Case, Sample, SampleFill};
 
 fn window(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2], ceil: bool) -> Window {
     Window { kernel, stride, padding, ceil }
@@ -29,16 +30,16 @@ fn shapes() -> Vec<(&'static str, [usize; 4], Window)> {
     ]
 }
 
-/// After the convolution of a small network: 32 channels of 32 x 32 at batch 64.
+/// The shape after the convolution of a small network: 32 channels, 32 x 32 pixels, batch size 64.
 const TIMED: [usize; 4] = [64, 32, 32, 32];
 
-/// The pooling of x, and of what a ReLU makes of it, whose gradient then follows the pooling's.
+/// The pooling of x and of relu(x). In the second case, the gradient of ReLU follows the pooling's gradient.
 fn cases(apply: impl Fn(&mut Graph, NodeId, Window) -> Result<NodeId> + Copy + Send + Sync + 'static) -> Vec<Case> {
     let of = |label: &str, dims: [usize; 4], window: Window| {
         Case::new(vec![Sample::floats(&dims)], move |graph, x| apply(graph, x[0], window)).labelled(label)
     };
     let activated = |label: &str, dims: [usize; 4], window: Window| {
-        let sample = Sample { ty: TensorType::f32(dims), fill: Fill::AwayFromZero(-1.0, 1.0) };
+        let sample = Sample { ty: TensorType::f32(dims), fill: SampleFill::AwayFromZero(-1.0, 1.0) };
         let case = Case::new(vec![sample], move |graph, x| {
             let x = graph.relu(x[0])?;
             apply(graph, x, window)
@@ -55,7 +56,7 @@ fn cases(apply: impl Fn(&mut Graph, NodeId, Window) -> Result<NodeId> + Copy + S
     cases
 }
 
-/// Cases that time the gradient: dy is what arrives at the pooling of x.
+/// Cases that time the gradient: dy is the gradient that arrives at the pooling of x.
 fn backward(
     apply: impl Fn(&mut Graph, NodeId, Window) -> Result<NodeId> + Copy + Send + Sync + 'static,
 ) -> impl Iterator<Item = Case> {

@@ -1,4 +1,4 @@
-//! The largest of each window, and its gradient, which finds the winners again instead of storing their places.
+//! The maximum of each window, and its gradient. The gradient finds the maximum again, so its position is not stored.
 
 use std::ops::Range;
 
@@ -10,25 +10,25 @@ use crate::ops::elementwise::{Chunked, Program, epilogue};
 use crate::ops::op::in_pieces;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
-/// The largest pixel of each window.
+/// The maximum of each window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaxPool2d {
-    /// The window and how it moves.
+    /// The window, its stride and padding.
     pub window: Window,
 }
 
-/// The gradient by the image, of x and dy, then the epilogue on each element: each window hands its number of dy to its
-/// largest pixel, of equal ones the first.
+/// The gradient with respect to the image, from x and dy, then the epilogue on each element. Each window adds its
+/// element of dy to its largest pixel. Of equal pixels, the first gets it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaxPool2dBackward {
     /// As in the forward op.
     pub window: Window,
-    /// What follows, in the same kernel.
+    /// The epilogue, in the same kernel.
     pub epilogue: Program,
 }
 
 impl PoolShape {
-    /// The largest pixel of a window, the first of equal ones, as an index into the plane.
+    /// The index in the plane of the largest pixel of a window. Of equal pixels, the first.
     fn winner<T: Real>(&self, x: &[T], row: usize, column: usize) -> usize {
         let (rows, columns) = (self.span(0, row), self.span(1, column));
         let mut best = rows.start * self.image[1] + columns.start;
@@ -42,7 +42,7 @@ impl PoolShape {
         best
     }
 
-    /// The largest pixel of each column under a row of windows.
+    /// The maximum of each column of pixels under a row of windows.
     fn tallest(&self, x: &[f32], row: usize, tallest: &mut [f32]) {
         let rows = self.span(0, row);
         let line = |iy: usize| &x[iy * self.image[1]..][..self.image[1]];
@@ -52,7 +52,7 @@ impl PoolShape {
         }
     }
 
-    /// The largest pixel of each window of a row, of the tallest of each column.
+    /// The maximum of each window of a row, from the maxima of the columns.
     fn largest(&self, tallest: &[f32], y: &mut [f32]) {
         let stride = self.window.stride[1];
         y.iter_mut().enumerate().for_each(|(column, y)| *y = tallest[self.span(1, column).start]);
@@ -63,7 +63,7 @@ impl PoolShape {
         }
     }
 
-    /// The windows of a row whose column at this tap is inside the image, and the column of the first.
+    /// The windows of a row whose column at this tap is inside the image, and the column of the first such window.
     fn reached(&self, tap: usize) -> (Range<usize>, usize) {
         let (stride, padding, width) = (self.window.stride[1], self.window.padding[1], self.image[1]);
         let from = padding.saturating_sub(tap).div_ceil(stride);
@@ -71,42 +71,43 @@ impl PoolShape {
         (from..to, (from * stride + tap).saturating_sub(padding).min(width))
     }
 
-    /// Whether the windows are 2 x 2, side by side, within the image: those of most networks.
+    /// Whether the windows are 2 x 2, adjacent, and inside the image, as in most networks.
     fn halves(&self) -> bool {
         let Window { kernel, stride, .. } = self.window;
         kernel == [2, 2] && stride == [2, 2] && self.inside()
     }
 
-    /// Whether no pixel is under two windows and the first begins where the image does.
+    /// Whether windows do not overlap and the first starts at the image's edge.
     pub(super) fn apart(&self) -> bool {
         let Window { kernel, stride, padding, .. } = self.window;
         kernel[0] <= stride[0] && kernel[1] <= stride[1] && padding == [0, 0]
     }
 
-    /// The kernel's size as constants, so that its loops have known lengths.
+    /// The kernel's size as constants, so that the lengths of its loops are known.
     fn kernel(&self, at: &Lower, name: &str, source: &str, count: usize) -> Kernel {
         let [height, width] = self.window.kernel.map(|size| (size as u32).into());
         let inside = ("INSIDE", self.inside().into());
         Kernel::new(name, source, &[("HEIGHT", height), ("WIDTH", width), inside, at.edges(count)])
     }
 
-    /// Two windows side by side in vectors of four pixels: the image's width must be a multiple of four.
+    /// Whether two adjacent windows can be read as vectors of four pixels: the image's width must be a multiple of
+    /// four.
     pub(super) fn pairs(&self) -> bool {
         self.halves() && self.image[1].is_multiple_of(4)
     }
 }
 
-/// The largest pixels of a row of windows and their places in the plane; room that serves one row after another. Down each
-/// column first, then across. Pixels are kept as bits: what is chosen among floats the compiler makes branches on the pixels
-/// of, which are guessed wrong every other time.
+/// The largest pixels of a row of windows and their positions in the plane. The memory is reused for each row. The
+/// maximum is taken down each column first, then across. Pixels are handled as bits. For floats, the compiler would
+/// generate branches that depend on the pixels, and half of them would be mispredicted.
 struct Winners {
-    /// Of each column of pixels under the row of windows.
+    /// The maxima of the columns of pixels under the row of windows.
     tallest: Vec<u32>,
-    /// Where those stand.
+    /// The positions of these maxima.
     places_down: Vec<u32>,
-    /// Of each window.
+    /// The maxima of the windows.
     largest: Vec<u32>,
-    /// Where those stand.
+    /// The positions of these maxima.
     places: Vec<u32>,
 }
 
@@ -137,7 +138,7 @@ impl Winners {
             for (window, (largest, place)) in windows.enumerate() {
                 let (pixel, at) = (tallest[window * stride], places_down[window * stride]);
                 let (new, old) = (f32::from_bits(pixel), f32::from_bits(*largest));
-                // Of equal ones the first, row by row, wins.
+                // Of equal pixels, the first in row-major order wins.
                 let wins = (new > old) | ((new == old) & (at < *place));
                 (*largest, *place) = (chosen(wins, pixel, *largest), chosen(wins, at, *place));
             }
@@ -145,12 +146,12 @@ impl Winners {
     }
 }
 
-/// The first if it is larger, else the second.
+/// The first value if it is larger, otherwise the second.
 fn larger(first: f32, second: f32) -> f32 {
     if first > second { first } else { second }
 }
 
-/// Takes what is larger in a row of pixels, whose first has the place `first`.
+/// Updates the maxima with a row of pixels. The first pixel has the position `first`.
 fn take_larger(line: &[u32], first: u32, largest: &mut [u32], places: &mut [u32]) {
     for (((&pixel, at), largest), place) in line.iter().zip(first..).zip(largest).zip(places) {
         let wins = f32::from_bits(pixel) > f32::from_bits(*largest);
@@ -158,24 +159,25 @@ fn take_larger(line: &[u32], first: u32, largest: &mut [u32], places: &mut [u32]
     }
 }
 
-/// The first word if it won, else the second, without a branch.
+/// The first word if it won, otherwise the second, without a branch.
 fn chosen(won: bool, first: u32, second: u32) -> u32 {
     second ^ ((first ^ second) & u32::from(won).wrapping_neg())
 }
 
-/// Two rows of a plane in windows of 2 x 2, each as its four pixels.
+/// Two rows of a plane as windows of 2 x 2, each as its four pixels.
 fn squares<'a>(x: &'a [f32], width: usize, row: usize) -> impl Iterator<Item = [f32; 4]> + 'a {
     let (top, bottom) = (&x[2 * row * width..][..width], &x[(2 * row + 1) * width..][..width]);
     top.chunks_exact(2).zip(bottom.chunks_exact(2)).map(|(top, bottom)| [top[0], top[1], bottom[0], bottom[1]])
 }
 
-/// A row of pixels, two and two, as bits.
+/// A row of pixels in pairs, as bits.
 fn pairs_of_bits(row: &mut [f32]) -> &mut [[u32; 2]] {
     bytemuck::cast_slice_mut::<f32, u32>(row).as_chunks_mut().0
 }
 
-/// Hands a row of dy to the largest pixels of windows of 2 x 2 in two rows x. All as bits: what is chosen among floats the
-/// compiler makes branches on the pixels of, which are guessed wrong every other time; among words it makes vectors.
+/// Adds a row of dy to the largest pixels of windows of 2 x 2 in two rows of x. All values are handled as bits. For
+/// floats, the compiler would generate branches that depend on the pixels, and half of them would be mispredicted.
+/// For words it generates vector code.
 fn hand_out(dy: &[u32], [top, bottom]: [&[[f32; 2]]; 2], dtop: &mut [[u32; 2]], dbottom: &mut [[u32; 2]]) {
     let count = dy.len();
     let (top, bottom) = (&top[..count], &bottom[..count]);
@@ -216,7 +218,7 @@ impl MaxPool2d {
             }
         });
     }
-    /// The same for windows of 2 x 2 side by side, as vector code.
+    /// The same for adjacent windows of 2 x 2, as vector code.
     fn halve(&self, sizes: PoolShape, call: &mut Call<f32>) {
         let x = call.real(0);
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
@@ -277,7 +279,7 @@ impl MaxPool2dBackward {
         PoolShape::of(&types.inputs[0], self.window).expect("checked when the node was built")
     }
 
-    /// Plane by plane as `one` does it, of x and dy, and then the epilogue.
+    /// Calls `one` for each plane of x and dy, and then applies the epilogue.
     fn planes<T: Chunked>(&self, call: &mut Call<T>, one: impl Fn(PoolShape, &[T], &[T], &mut [T]) + Sync) {
         let sizes = self.sizes(call.types);
         epilogue::with_output(call, |call, dx| {
@@ -310,7 +312,7 @@ impl MaxPool2dBackward {
         }
     }
 
-    /// The same for windows of 2 x 2 side by side, as vector code.
+    /// The same for adjacent windows of 2 x 2, as vector code.
     fn halve(sizes: PoolShape, x: &[f32], dy: &[f32], dx: &mut [f32]) {
         let (width, [rows, columns]) = (sizes.image[1], sizes.outputs);
         for (row, dy) in dy.chunks(columns).enumerate() {
@@ -324,7 +326,7 @@ impl MaxPool2dBackward {
         dx[2 * rows * width..].fill(0.0);
     }
 
-    /// The dispatch of a kernel with the epilogue, one invocation for each of `count` things.
+    /// The dispatch of a kernel with the epilogue, with `count` invocations.
     fn dispatch(&self, at: &Lower, sizes: PoolShape, kernel: Kernel, own: [Slot; 2], count: usize) -> Dispatch {
         let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 2);
         let extras = (2..at.types.inputs.len()).map(Slot::Input);

@@ -1,5 +1,5 @@
-//! Pooling of images: the largest or the mean of a window that moves over each channel, as PyTorch's `max_pool2d` and
-//! `avg_pool2d`; and the mean of the whole image.
+//! Pooling of images: the maximum or the mean of a window that moves over each channel, as PyTorch's `max_pool2d` and
+//! `avg_pool2d`. Also the mean of the whole image.
 
 mod average;
 pub mod cases;
@@ -16,30 +16,31 @@ use crate::Result;
 use crate::graph::kernel::Constant;
 use crate::graph::{DType, Graph, NodeId, TensorType};
 
-/// A window and how it moves over the image; each pair is down, then across.
+/// A pooling window with its stride and padding. Each pair is vertical, then horizontal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Window {
-    /// Its height and width.
+    /// Height and width of the window, in pixels.
     pub kernel: [usize; 2],
-    /// Pixels from one window to the next.
+    /// Stride: pixels between neighbouring windows.
     pub stride: [usize; 2],
-    /// Pixels around the image that are nothing to a maximum and zero to a mean; at most half the kernel.
+    /// Padding on each side of the image, at most half the window. It never wins a maximum, and it counts as zero in
+    /// a mean.
     pub padding: [usize; 2],
-    /// Whether a last window that reaches beyond the padded image counts. It must begin within the image or the padding
-    /// before it.
+    /// Ceil mode: whether a last window that reaches beyond the padded image counts. It must start inside the image
+    /// or the padding before it.
     pub ceil: bool,
 }
 
 impl Window {
-    /// Squares of this size side by side.
+    /// Adjacent square windows of this size.
     pub fn square(size: usize) -> Self {
         Self { kernel: [size; 2], stride: [size; 2], padding: [0; 2], ceil: false }
     }
 
-    /// Windows along `axis` (0 down, 1 across) of an image of this length.
+    /// The number of windows along `axis` (0 vertical, 1 horizontal) of an image of this length.
     ///
     /// # Errors
-    /// The part of a sentence that says why there is none.
+    /// The end of a sentence that says why there is no window.
     pub fn outputs(&self, axis: usize, image: usize) -> Result<usize, String> {
         let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
         if kernel == 0 || stride == 0 {
@@ -51,7 +52,7 @@ impl Window {
         let padded = image + 2 * padding;
         if image == 0 || padded < kernel {
             let side = ["high", "wide"][axis];
-            return Err(format!("the window is {kernel} {side}, but the image, with its padding, {padded}"));
+            return Err(format!("the window is {kernel} {side}, but the padded image is {padded}"));
         }
         if !self.ceil {
             return Ok((padded - kernel) / stride + 1);
@@ -61,7 +62,7 @@ impl Window {
     }
 }
 
-/// All sizes of a pooling: y `[planes, outputs]` of x `[planes, image]`, where each channel of each image is a plane.
+/// All sizes of a pooling: x `[planes, image]`, y `[planes, outputs]`. Each channel of each image is a plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PoolShape {
     planes: usize,
@@ -85,19 +86,19 @@ impl PoolShape {
         }
     }
 
-    /// The output's type for images of this type.
+    /// The type of the output for images of this type.
     fn output(&self, x: &TensorType) -> TensorType {
         TensorType::f32([x.dims()[0], x.dims()[1], self.outputs[0], self.outputs[1]])
     }
 
-    /// Pixels of the image under output number `output` along an axis: at least one.
+    /// The pixels of the image in window number `output` along an axis: at least one.
     fn span(&self, axis: usize, output: usize) -> Range<usize> {
         let (kernel, padding) = (self.window.kernel[axis], self.window.padding[axis]);
         let start = output * self.window.stride[axis];
         start.saturating_sub(padding)..(start + kernel - padding).min(self.image[axis])
     }
 
-    /// Elements of a plane of x and of y.
+    /// Elements of a plane of x and of a plane of y.
     fn plane(&self) -> usize {
         self.image[0] * self.image[1]
     }
@@ -105,20 +106,20 @@ impl PoolShape {
         self.outputs[0] * self.outputs[1]
     }
 
-    /// The output's places, row by row.
+    /// The positions of the outputs, in row-major order.
     fn places(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let [rows, columns] = self.outputs;
         (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)))
     }
 
-    /// The words that all kernels of this room begin their `Dims` with, after the number of invocations.
+    /// The first words of the `Dims` of all pooling kernels, after the number of invocations.
     fn words(&self) -> Vec<u32> {
         let Window { stride, padding, .. } = self.window;
         [self.image, self.outputs, stride, padding].into_iter().flatten().map(|n| n as u32).collect()
     }
 
-    /// The values of the constants of kernels that gather by pixel: strides, so that dividing by them is quick, and how many
-    /// windows a pixel can be under.
+    /// The constants of kernels that gather by pixel: the strides, so that division by them is fast, and the maximum
+    /// number of windows that contain a pixel.
     fn reach(&self) -> [(&'static str, Constant); 6] {
         let Window { kernel, stride, .. } = self.window;
         let value = |n: usize| Constant::from(n as u32);
@@ -143,17 +144,18 @@ impl PoolShape {
 }
 
 impl Graph {
-    /// The largest pixel of each window, of x `[batch, channels, height, width]`. Padding never wins; of equal pixels the
-    /// first, row by row, gets the gradient.
+    /// The maximum of each window of x `[batch, channels, height, width]`. Padding never wins. Of equal pixels, the
+    /// first in row-major order gets the gradient.
     ///
     /// # Errors
-    /// When x is no batch of images, the window is larger than the padded image, or the padding than half the window.
+    /// When x is not a batch of images, the window is larger than the padded image, or the padding is more than half
+    /// the window.
     pub fn max_pool2d(&mut self, x: NodeId, window: Window) -> Result<NodeId> {
         self.apply(MaxPool2d { window }, &[x])
     }
 
-    /// The mean of each window, of x `[batch, channels, height, width]`. The padding's zeros count, as by PyTorch's default; what
-    /// a window reaches beyond them does not. [`AveragePool2d`] can leave the padding out.
+    /// The mean of each window of x `[batch, channels, height, width]`. Padding counts as zeros, as by default in
+    /// PyTorch. Positions beyond the padding do not count. [`AveragePool2d`] can exclude the padding.
     ///
     /// # Errors
     /// As [`Graph::max_pool2d`].
@@ -161,7 +163,7 @@ impl Graph {
         self.apply(AveragePool2d { window, include_padding: true }, &[x])
     }
 
-    /// The mean of each channel's pixels: `[batch, channels]` of x `[batch, channels, height, width]`.
+    /// The mean of each channel's pixels, as `[batch, channels]`, from x `[batch, channels, height, width]`.
     ///
     /// # Errors
     /// When x does not have four axes.
@@ -184,7 +186,7 @@ mod tests {
     use super::*;
     use crate::graph::{Plan, PlanOptions, Target};
 
-    /// What PyTorch 2.15 gives for these.
+    /// The results of PyTorch 2.15 for these sizes.
     #[test]
     fn the_last_window_begins_within_the_padded_image() {
         let of = |kernel, stride, padding, ceil, image| {
@@ -200,7 +202,8 @@ mod tests {
         assert!(of(2, 0, 0, false, 3).unwrap_err().contains("stride"));
     }
 
-    /// Of equal pixels the first, row by row, gets the gradient: on the CPU by each of its ways, and by the definition.
+    /// Of equal pixels, the first in row-major order gets the gradient: in the definition and in each fast version on
+    /// the CPU.
     #[test]
     fn the_first_of_equal_pixels_wins() -> Result<()> {
         let overlapping = Window { kernel: [3, 3], stride: [2, 2], padding: [1, 1], ceil: false };

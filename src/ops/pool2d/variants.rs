@@ -1,16 +1,16 @@
-//! Which max-pool kernel for which shape; any device runs all of them. A variant that is asked for and cannot compute a shape
-//! gives way to the table's choice.
+//! The tables that select max-pool kernels by shape. Every device can run all of them. If a requested variant cannot
+//! compute a shape, the table chooses.
 
 use super::PoolShape;
 use crate::graph::kernel::Capabilities;
 use crate::ops::variant::Variant;
 
-/// A kernel of the max-pool. The names are those of the op table.
+/// A kernel variant of max-pool. The op table uses the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaxPool2dVariant {
-    /// Two windows of 2 x 2 side by side in vectors of four pixels.
+    /// Two adjacent windows of 2 x 2 as vectors of four pixels.
     Pairs,
-    /// One invocation a window: the definition.
+    /// One invocation per window: the definition.
     Windows,
 }
 
@@ -25,14 +25,15 @@ impl MaxPool2dVariant {
     }
 }
 
-/// A kernel of the max-pool's gradient.
+/// A kernel variant of the gradient of max-pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaxPool2dBackwardVariant {
-    /// Two windows of 2 x 2 side by side in vectors of four pixels, which write all of the image.
+    /// Two adjacent windows of 2 x 2 as vectors of four pixels. Together the invocations write the whole image.
     Pairs,
-    /// An invocation a window, which writes all of its patch: where no pixel is under two windows.
+    /// One invocation per window, which writes all pixels of the window. Windows must not overlap.
     Patches,
-    /// An invocation a window notes its winner's place, and one a pixel gathers from the windows that it won.
+    /// First, one invocation per window stores the position of its maximum. Then one invocation per pixel sums over
+    /// the windows whose maximum it is.
     Gather,
 }
 

@@ -1,10 +1,10 @@
-//! The constants of the matrix products for software rasterisers. Measured figures stand in `docs/matmul-variants.md`.
+//! The constants of the matrix products for software rasterisers. Measurements are in `docs/matmul-variants.md`.
 
 use crate::graph::kernel::Capabilities;
 use crate::ops::matmul::variants::{KernelTemplate, MatmulVariant};
 use crate::ops::software::SUBGROUP;
 
-/// The table's rows for a software rasteriser; `vectors` says whether the operands can be read as vectors of four.
+/// The table's choice for a software rasteriser. `vectors` is whether the operands can be read as vectors of four.
 pub(crate) fn choose(device: &Capabilities, vectors: bool) -> MatmulVariant {
     match (device.subgroup == Some(SUBGROUP), vectors) {
         (true, true) => MatmulVariant::Subgroup,
@@ -14,9 +14,9 @@ pub(crate) fn choose(device: &Capabilities, vectors: bool) -> MatmulVariant {
     }
 }
 
-/// A lane's own tile, for a product of so many rows.
+/// The tile of a lane, for a product with this number of rows.
 pub(crate) fn strip(vectors: bool, rows: usize) -> KernelTemplate {
-    // Blocks of 4 x 4 outputs of a lane, and lanes of a workgroup, each down and across.
+    // Blocks of 4 x 4 outputs per lane, and lanes per workgroup, each vertical and horizontal.
     let (blocks, [lanes_down, lanes_across]) = match (rows, vectors) {
         (0..=8, _) => (2, [1, 8]),
         (_, true) => (4, [2, 4]),
@@ -37,9 +37,9 @@ pub(crate) fn strip(vectors: bool, rows: usize) -> KernelTemplate {
     KernelTemplate { name, source, constants, tile, subgroup: None }
 }
 
-/// A tile whose operands a subgroup shares, for a product of so many rows.
+/// The tile of a subgroup that shares its operands, for a product with this number of rows.
 pub(crate) fn subgroup(vectors: bool, rows: usize) -> KernelTemplate {
-    // Blocks of 8 rows, and vectors of 4 columns a lane.
+    // Blocks of 8 rows, and vectors of 4 columns per lane.
     let row_blocks = match rows {
         0..=8 => 1,
         9..=16 => 2,

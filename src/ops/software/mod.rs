@@ -1,27 +1,30 @@
-//! Kernels for software rasterisers: CPUs that play a GPU, such as Mesa's lavapipe. What teaches, and what a GPU runs, stands
-//! in `ops::matmul` and `ops::conv2d`; their tables choose these kernels for [`DeviceClass::Software`] alone.
+//! Kernels for software rasterisers: CPUs that run GPU code, such as Mesa's lavapipe. The kernels for real GPUs,
+//! which are easier to read, are in `ops::matmul` and `ops::conv2d`. The tables there choose the kernels of this
+//! module only for [`DeviceClass::Software`].
 //!
-//! Why they exist: such a device compiles a shader to vector code of the CPU, eight lanes to a vector. Arithmetic is cheap
-//! there, but a load becomes a loop over the lanes: one instruction costs as much as some thirty multiply-adds, whatever its
-//! width, and workgroup memory is no nearer than any other. So these kernels load vectors of four, without conditions, and
-//! use each number as often as a tile in registers allows:
+//! Reason: such a device compiles a shader to vector code of the CPU, with eight lanes per vector. Arithmetic is
+//! cheap there, but a load becomes a loop over the lanes. One load costs as much as about thirty multiply-adds,
+//! whatever its width. Workgroup memory is not faster than other memory. So these kernels load vectors of four
+//! without conditions, and use each number as often as a register tile allows:
 //!
-//! - *strip*: a lane computes a tile of its own; nothing beyond WebGPU's defaults is needed.
-//! - *subgroup*: the lanes of a subgroup of exactly [`SUBGROUP`] share what they load by `subgroupBroadcast`, which is one
-//!   shuffle of a register. Twice as fast.
+//! - *strip*: each lane computes its own tile. It needs only WebGPU's default features.
+//! - *subgroup*: the lanes of a subgroup of exactly [`SUBGROUP`] lanes share their loads by `subgroupBroadcast`,
+//! which is one shuffle of a register. It is twice as fast.
 //!
-//! `matmul.rs` has the products. Where a row is no whole number of vectors, forms named *scalar* load number by number.
-//! `conv2d/` copies images and weights first, so that no edge cuts a vector (`shaders/software/conv2d_pack_image.wgsl` and
-//! `conv2d_pack_weight.wgsl` have the layouts), in slices of the batch that bound the memory, and multiplies these.
+//! `matmul.rs` holds the matrix products. If a row is not a whole number of vectors, variants named *scalar* load
+//! single numbers. `conv2d/` first copies images and weights, so that no edge cuts a vector (layouts in
+//! `shaders/software/conv2d_pack_image.wgsl` and `conv2d_pack_weight.wgsl`). It works on slices of the batch, which
+//! limits the memory, and multiplies these.
 //!
 //! [`DeviceClass::Software`]: crate::graph::kernel::DeviceClass::Software
 
 pub(crate) mod conv2d;
 pub(crate) mod matmul;
 
-/// The subgroup size that the subgroup kernels are written for: lavapipe's on a CPU with 256-bit vectors or wider.
+/// The subgroup size of the subgroup kernels: that of lavapipe on a CPU with vectors of 256 bits or more.
 pub(crate) const SUBGROUP: u32 = 8;
 
-/// How often all loops of an invocation run together at most on Mesa's software rasteriser; then they end silently, with a
-/// wrong result. Loops that its compiler unrolls do not count, but with the shader checks on it unrolls none.
+/// The maximum number of iterations of all loops of one invocation together on Mesa's software rasteriser. After
+/// that, loops end without an error and the result is wrong. Loops that its compiler unrolls do not count, but with
+/// shader checks it unrolls none.
 pub(crate) const LOOP_TURNS: usize = 65_535;

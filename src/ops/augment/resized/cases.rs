@@ -1,11 +1,11 @@
-//! Shapes and settings to test and to time the op on.
+//! Shapes and settings to test and to time.
 
 use crate::ops::augment::cases::from;
-use crate::ops::augment::{Augment, Augmented, Flip, Mode, ResizedCrop};
+use crate::ops::augment::{Augment, AugmentMode, Augmented, Flip, ResizedCrop};
 use crate::ops::case::{Case, Sample};
 
-/// Parts that shrink, stay and grow; bytes and floats, one channel and three; a partial batch, shards and a ring; proportions that
-/// never fit.
+/// Crops that are reduced, enlarged or keep their size. The cases cover bytes and floats, one and three channels, a
+/// partial batch, shards, a ring, and aspect ratios that never fit.
 pub fn cases() -> Vec<Case> {
     let crop = |scale, ratio| Some(ResizedCrop { scale, ratio });
     let plain = |to| Augment {
@@ -24,7 +24,8 @@ pub fn cases() -> Vec<Case> {
         std: Some(vec![0.25, 0.24, 0.26]),
         ..plain(to)
     };
-    let of = |augment: &Augment| Augmented { batch: 9, augment: augment.clone(), mode: Mode::Random, ring: false };
+    let of =
+        |augment: &Augment| Augmented { batch: 9, augment: augment.clone(), mode: AugmentMode::Random, ring: false };
     let bytes = || vec![Sample::bytes(&[6, 3, 12, 13])];
     let floats = || vec![Sample::between(&[5, 1, 23, 17], 0.0, 1.0)];
     let whole = Augment { resized_crop: crop([1.0, 1.0], [3.0, 4.0]), ..plain([8, 8]) };

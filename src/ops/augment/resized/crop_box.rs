@@ -1,24 +1,24 @@
-//! Which part of an image is shown. The same words, in the same order, as in `shaders/resized_crop.wgsl`.
+//! The random crop of an image. `shaders/resized_crop.wgsl` uses the same words in the same order.
 
 use super::ResizedCrop;
 use crate::ops::Step;
 use crate::random::{CounterRng, Purpose};
 
-/// Areas, and proportions, that a part may be drawn with, evenly spread; a power of 2.
+/// The number of levels of areas and of aspect ratios, evenly spaced: a power of 2.
 pub(super) const LEVELS: usize = 1024;
-/// A word's bits beyond a level.
+/// The number of bits of a word below its level.
 const LEVEL_SHIFT: u32 = 22;
-/// Roots of areas stand in the table times this, roots of proportions times that.
+/// The fixed-point scales of the table. The first is for roots of areas, the second for roots of aspect ratios.
 const AREA_UNIT: f64 = 256.0;
 const RATIO_UNIT: f64 = 1024.0;
-/// The binary logarithm of both units together.
+/// The base-2 logarithm of the product of both scales.
 const PRODUCT_SHIFT: u32 = 18;
-/// The block of words of the first draw; each draw has one of its own.
+/// The block of the first attempt. Each attempt has its own block.
 const FIRST_TRY: u32 = 4;
-/// Draws before the part in the middle is taken.
+/// The number of attempts before the central crop is used.
 const TRIES: u32 = 10;
 
-/// A part of an image, in pixels.
+/// A crop of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CropBox {
     /// Its first row and column.
@@ -27,9 +27,9 @@ pub(super) struct CropBox {
     pub size: [usize; 2],
 }
 
-/// The roots of the areas in pixels, of the proportions (width over height) and of their inverses, as whole numbers: products
-/// of a level of the first and one of the others are sides of parts. Whole numbers are multiplied alike on every device, where
-/// exponentials and roots are not, and a part that is a pixel larger is another image.
+/// Fixed-point roots of the areas in pixels, of the aspect ratios (width / height) and of their inverses. The product
+/// of an area's root with one of the others is a side of the crop. Integer products are equal on every device, but
+/// exponentials and roots are not. A crop that differs by a pixel would be a different image.
 pub(super) fn roots(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Vec<f32> {
     let middle = |level: usize| (level as f64 + 0.5) / LEVELS as f64;
     let area = |level: usize| {
@@ -48,7 +48,7 @@ pub(super) fn roots(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Vec<f32>
 }
 
 impl CropBox {
-    /// The largest part in the middle whose proportions are allowed, as torchvision takes it where no draw fits.
+    /// The largest central crop with an allowed aspect ratio. torchvision also uses it when no attempt fits.
     pub fn fallback(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Self {
         let [low, high] = crop.ratio;
         let ratio = width as f64 / height as f64;
@@ -62,11 +62,12 @@ impl CropBox {
         Self { corner: [(height - size[0]) / 2, (width - size[1]) / 2], size }
     }
 
-    /// What row `row` of a step's batch shows of an image of height and width `from`, by its [`roots`].
+    /// The crop for row `row` of a step's batch, in an image of height and width `from`. `roots` is the table from
+    /// [`roots`].
     pub fn drawn(roots: impl Fn(usize) -> u32, fallback: Self, step: &Step, row: u32, from: [usize; 2]) -> Self {
-        let counted = CounterRng::new(step.seed(), Purpose::Augment, row, step.number);
+        let rng = CounterRng::new(step.seed(), Purpose::Augment, row, step.number);
         for attempt in 0..TRIES {
-            let [area, ratio, top, left] = counted.block(FIRST_TRY + attempt);
+            let [area, ratio, top, left] = rng.block(FIRST_TRY + attempt);
             let (area, ratio) = (roots((area >> LEVEL_SHIFT) as usize), (ratio >> LEVEL_SHIFT) as usize);
             let side = |root: u32| ((area * root + (1 << (PRODUCT_SHIFT - 1))) >> PRODUCT_SHIFT) as usize;
             let size = [side(roots(2 * LEVELS + ratio)), side(roots(LEVELS + ratio))];
@@ -93,8 +94,8 @@ mod tests {
         (0..4000).map(one).collect()
     }
 
-    /// As torchvision's `RandomResizedCrop.get_params` draws: a uniform share of the area, the logarithm of the proportions
-    /// uniform, the place uniform.
+    /// Follows torchvision's `RandomResizedCrop.get_params`: the fraction of the area, the logarithm of the aspect
+    /// ratio and the position are uniform.
     #[test]
     fn parts_have_the_areas_proportions_and_places_asked_for() {
         let crop = ResizedCrop { scale: [0.1, 0.4], ratio: [0.5, 2.0] };

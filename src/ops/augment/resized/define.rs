@@ -1,4 +1,4 @@
-//! What the op computes: the definition pixel by pixel, and the CPU's way, which goes down the columns first, then along the rows.
+//! The definition, pixel by pixel, and a faster version for the CPU, which filters columns first and then rows.
 
 use std::ops::Range;
 
@@ -6,18 +6,19 @@ use crate::parallel::*;
 
 use super::Resized;
 use super::crop_box::CropBox;
-use crate::ops::augment::Mode;
+use crate::ops::augment::AugmentMode;
 use crate::ops::augment::define::AugmentShape;
 use crate::ops::augment::draw::Drawn;
 use crate::ops::shards::Shards;
-use crate::ops::{Call, Data, Real};
+use crate::ops::{Call, Real, TensorData};
 
-/// What each of red, green and blue adds to grey (ITU-R BT.601).
+/// The weights of red, green and blue in grey (ITU-R BT.601).
 const GREY: [f64; 3] = [0.299, 0.587, 0.114];
-/// Pixels that make one, at most, where they are multiplied in one go.
+/// The maximum number of source pixels per output pixel for the loop with fixed length.
 const FEW: usize = 4;
 
-/// The pixels along one side of a part of `size` that make pixel `at` of `outs`, and what each counts; together 1.
+/// The source pixels along one side of a crop of `size` that contribute to output pixel `at` of `outs`, and their
+/// weights. The weights sum to 1.
 fn taps<T: Real>(at: usize, size: usize, outs: usize) -> (Range<usize>, Vec<T>) {
     let (whole, rest) = (size * (2 * at + 1) / (2 * outs), size * (2 * at + 1) % (2 * outs));
     let within = T::count(rest) / T::count(2 * outs);
@@ -33,7 +34,7 @@ fn taps<T: Real>(at: usize, size: usize, outs: usize) -> (Range<usize>, Vec<T>) 
     (range, weights.into_iter().map(|weight| weight / total).collect())
 }
 
-/// A row's draws.
+/// The draws of a row.
 struct Shown<T> {
     part: CropBox,
     drawn: Drawn<T>,
@@ -44,10 +45,10 @@ impl Resized {
         let root = |at: usize| roots[at].to_u32().unwrap_or_default();
         let part = CropBox::drawn(root, CropBox::fallback(&self.crop, sizes.from), call.step, row, sizes.from);
         let (from, to) = (sizes.from, sizes.to);
-        Shown { part, drawn: Drawn::new(&self.of.augment, Mode::Random, call.step, (row, image), from, to) }
+        Shown { part, drawn: Drawn::new(&self.of.augment, AugmentMode::Random, call.step, (row, image), from, to) }
     }
 
-    /// The definition: one pixel after another.
+    /// The definition, pixel by pixel.
     pub(super) fn define<T: Real>(&self, call: &mut Call<T>) {
         let (sizes, shards) = (self.of.sizes(call), Shards::of(call.types, call.inputs.len() - 3));
         let (plane, from_plane) = (sizes.to[0] * sizes.to[1], sizes.from[0] * sizes.from[1]);
@@ -58,9 +59,9 @@ impl Resized {
                 let shown = self.shown(call, &sizes, (row as u32, image), roots);
                 let (shard, first) = shards.place(index);
                 let value = |at: usize| match call.inputs[shard] {
-                    Data::U8(bytes) => T::count(bytes[first + at].into()) / T::count(255),
-                    Data::Real(values) => values[first + at],
-                    Data::U32(_) => panic!("images of another element type"),
+                    TensorData::U8(bytes) => T::count(bytes[first + at].into()) / T::count(255),
+                    TensorData::Real(values) => values[first + at],
+                    TensorData::U32(_) => panic!("images of another element type"),
                 };
                 for (at, value_to) in result.iter_mut().enumerate() {
                     let (channel, y, x) = (at / plane, at % plane / sizes.to[1], at % sizes.to[1]);
@@ -105,7 +106,7 @@ impl Resized {
         }
     }
 
-    /// The same in single precision, images in parallel.
+    /// The same in single precision, with images in parallel.
     pub(super) fn run_rows(&self, call: &mut Call<f32>) {
         let (sizes, shards) = (self.of.sizes(call), Shards::of(call.types, call.inputs.len() - 3));
         let plane = sizes.to[0] * sizes.to[1];
@@ -119,9 +120,9 @@ impl Resized {
             let Some((index, shown)) = shown else { return result.fill(0.0) };
             let (shard, first) = shards.place(*index);
             match inputs[shard] {
-                Data::U8(bytes) => shown.resize(&sizes, &bytes[first..], |byte| f32::from(byte) / 255.0, result),
-                Data::Real(values) => shown.resize(&sizes, &values[first..], |value| value, result),
-                Data::U32(_) => panic!("images of another element type"),
+                TensorData::U8(bytes) => shown.resize(&sizes, &bytes[first..], |byte| f32::from(byte) / 255.0, result),
+                TensorData::Real(values) => shown.resize(&sizes, &values[first..], |value| value, result),
+                TensorData::U32(_) => panic!("images of another element type"),
             }
             self.colour(&shown.drawn, table, plane, result);
         });
@@ -129,14 +130,14 @@ impl Resized {
 }
 
 impl Shown<f32> {
-    /// Brings the part to the size of the result, one row of it after another.
+    /// Resizes the crop, one row of the result after another.
     fn resize<S: Copy>(&self, sizes: &AugmentShape, pixels: &[S], value: impl Fn(S) -> f32 + Copy, result: &mut [f32]) {
         let CropBox { corner, size } = self.part;
         let [out_height, out_width] = sizes.to;
         let rows: Vec<_> = (0..out_height).map(|y| taps::<f32>(y, size[0], out_height)).collect();
         let columns: Vec<_> = (0..out_width).map(|x| taps::<f32>(x, size[1], out_width)).collect();
         let few: Vec<(usize, [f32; FEW])> = columns.iter().filter_map(padded).collect();
-        // Beyond the part's end stand zeros, which padded weights of zero are multiplied by.
+        // Zeros follow the end of the crop. They are multiplied by the zero weights that pad the filter.
         let mut line = vec![0.0; size[1] + FEW];
         for (y, to) in result.chunks_mut(out_width).enumerate() {
             let (channel, y) = (y / out_height, y % out_height);
@@ -165,7 +166,7 @@ impl Shown<f32> {
     }
 }
 
-/// The pixels that count something, where they are few: the first, and the weights from it on.
+/// The first source pixel with a nonzero weight, and the weights from there on, if they are few.
 fn padded((range, weights): &(Range<usize>, Vec<f32>)) -> Option<(usize, [f32; FEW])> {
     let first = weights.iter().position(|&weight| weight > 0.0)?;
     let last = weights.iter().rposition(|&weight| weight > 0.0)?;
@@ -180,13 +181,13 @@ mod tests {
 
     #[test]
     fn weights_are_a_triangle_as_wide_as_the_larger_pixel() {
-        // Twice as many: 1 3 3 1 of 8 about the middle.
+        // Half the size: weights 1 3 3 1 of 8 around the middle.
         let (range, weights) = taps::<f64>(1, 8, 4);
         assert_eq!((range, weights), (1..6, vec![0.125, 0.375, 0.375, 0.125, 0.0]));
-        // As many: each is itself.
+        // The same size: each pixel maps to itself.
         let (range, weights) = taps::<f64>(2, 5, 5);
         assert_eq!((range, weights), (1..4, vec![0.0, 1.0, 0.0]));
-        // Half as many: a quarter and three quarters.
+        // Twice the size: weights 1/4 and 3/4.
         let (range, weights) = taps::<f64>(3, 4, 8);
         assert_eq!((range, weights), (0..3, vec![0.0, 0.75, 0.25]));
     }

@@ -1,9 +1,10 @@
-//! A part of each image, of a size, proportions and place drawn at random, brought to one size by an antialiased bilinear
-//! filter; with mirror image, brightness, contrast, saturation and normalisation, in one op with the gather of the batch.
+//! Random resized crop: a crop of random size, aspect ratio and position, resized by an antialiased bilinear filter.
+//! The same op gathers the batch, mirrors images, changes brightness, contrast and saturation, and normalises.
 //!
-//! The draws are those of torchvision's `RandomResizedCrop` (C. Szegedy and others, "Going deeper with convolutions", 2014), but
-//! from 1,024 areas and as many proportions; the filter is that of `torch.nn.functional.interpolate` with `antialias`. Contrast
-//! stretches about the channels' means, not about the image's own, and nothing is clamped: all three are linear.
+//! The draws follow torchvision's `RandomResizedCrop` (C. Szegedy and others, "Going deeper with convolutions",
+//! 2014), but use 1,024 areas and 1,024 aspect ratios. The filter is that of `torch.nn.functional.interpolate` with
+//! `antialias`. Contrast scales about the channels' means, not about the image's own mean. Nothing is clamped, so all
+//! three colour changes are linear.
 
 mod cases;
 mod crop_box;
@@ -19,13 +20,13 @@ use crate::ops::shards::Shards;
 use crate::ops::{Call, Lower, Op, Types};
 use crop_box::{CropBox, LEVELS};
 
-/// What [`Augmented`] is where its images are cropped and resized. Inputs: its own, and the roots of areas and proportions
-/// `[3, 1024]`.
+/// [`Augmented`] with random resized crops. Inputs: those of [`Augmented`], then the roots of areas and aspect
+/// ratios, `[3, 1024]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resized {
-    /// Batch, augmentation and whether the images are a ring.
+    /// The batch size, the augmentation, and whether the images are a ring.
     pub of: Augmented,
-    /// The parts that may be drawn.
+    /// The range of the crops.
     pub crop: ResizedCrop,
 }
 
@@ -40,7 +41,7 @@ impl Op for Resized {
         }
         self.of.output(inputs, states)
     }
-    /// Data are not learned.
+    /// Images have no gradient.
     fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None; at.inputs.len()])
     }
@@ -84,7 +85,7 @@ impl Op for Resized {
         dispatch.bytes = 2 * at.types.output.bytes() as u64;
         dispatch.into()
     }
-    /// CounterRng for parts as large as the image.
+    /// A table that gives crops of the image's own size.
     fn flops(&self, types: &Types) -> u64 {
         let (from, to) = (types.inputs[0].dims(), types.output.dims());
         let taps = |axis: usize| 2 * from[axis].div_ceil(to[axis]) as u64 + 1;
@@ -93,7 +94,7 @@ impl Op for Resized {
 }
 
 impl Graph {
-    /// The step's batch of parts of images.
+    /// The step's batch of resized crops.
     pub(super) fn gather_resized(&mut self, inputs: &[NodeId], of: Augmented, crop: ResizedCrop) -> Result<NodeId> {
         let size = match inputs.first().map(|&shard| self.dims(shard)) {
             Some(&[_, _, height, width]) => [height, width],

@@ -1,4 +1,4 @@
-//! The gradient by the image where the stride is above 1.
+//! The gradient with respect to the image for strides above 1.
 
 use super::{BatchSlice, OutputTile, PackedConvolution, PackedImages, slices};
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
@@ -6,10 +6,10 @@ use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
 use crate::ops::elementwise::{Program, epilogue};
 
-/// The gradient by the image where outputs are more than a pixel apart: a product gives what each tap of each output adds,
-/// and a second kernel folds that into the image.
+/// The gradient with respect to the image if outputs are more than one pixel apart. A matrix product computes the
+/// contribution of each tap of each output. A second kernel adds these to the image.
 pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, program: &Program, subgroup: bool) -> Lowering {
-    // Rows of the product are filled up to whole vectors.
+    // Rows of the product are padded to whole vectors.
     let mut product = PackedConvolution::taps(sizes);
     product.map[1] = 4 * product.packing.vectors();
     let tile = OutputTile::of(product.outputs, subgroup);
@@ -37,7 +37,7 @@ pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, program: &Program, subgroup
     lowering
 }
 
-/// Folds the taps of a slice, which stand in scratch tensor 1 in rows of `pitch`, into the image.
+/// Adds the taps of a slice to the image. They are in scratch tensor 1, in rows of `pitch` elements.
 fn fold(at: &Lower, sizes: &Conv2dShape, slice: BatchSlice, pitch: usize, program: &Program) -> Dispatch {
     let kernel = Kernel::new("conv2d_fold", include_str!("../../../../shaders/software/conv2d_fold.wgsl"), &[]);
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);

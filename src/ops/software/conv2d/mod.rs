@@ -1,5 +1,5 @@
-//! Convolutions from packed operands: the operands are copied into vectors that no edge cuts, in
-//! slices of the batch that bound the memory, and kernels with large register tiles multiply them.
+//! Convolutions with packed operands. The operands are copied so that no edge cuts a vector, in slices of the batch,
+//! which limits the memory. Kernels with large register tiles multiply them.
 
 mod folded;
 mod weight;
@@ -11,7 +11,7 @@ use crate::ops::conv2d::variants::Direction;
 use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::software::SUBGROUP;
 
-/// Floats that a slice of the batch may take when it is packed: few enough to stay in a cache.
+/// The maximum number of floats of a packed slice of the batch. It is small enough for a cache.
 const SLICE: usize = 1 << 20;
 
 /// The dispatches of one convolution with its epilogue.
@@ -34,7 +34,8 @@ pub(crate) fn lower(
     }
 }
 
-/// How images `[batch, channels, height, width]` are packed; `shaders/conv2d_pack_image.wgsl` has the layout.
+/// The packing of images `[batch, channels, height, width]`. The layout is described in
+/// `shaders/software/conv2d_pack_image.wgsl`.
 #[derive(Clone, Copy, Debug)]
 struct ImagePacking {
     channels: usize,
@@ -44,7 +45,7 @@ struct ImagePacking {
     columns: usize,
     stride_x: usize,
     dilation_x: usize,
-    /// Below zero for the gradient of an image with more padding than kernel.
+    /// Negative for the gradient of an image with more padding than the kernel's size.
     padding: [isize; 2],
 }
 
@@ -52,11 +53,11 @@ impl ImagePacking {
     fn vectors(&self) -> usize {
         self.columns.div_ceil(4)
     }
-    /// Of one image.
+    /// Floats per packed image.
     fn floats(&self) -> usize {
         self.channels * self.kernel_width * self.rows * 4 * self.vectors()
     }
-    /// Whether the images stand so already.
+    /// Whether the images already have the packed layout.
     fn is_there(&self) -> bool {
         let [height, width] = self.image;
         self.kernel_width == 1
@@ -92,14 +93,14 @@ struct BatchSlice {
     images: usize,
 }
 
-/// The batch in slices of at most so many images that each take so many floats, as even as they can be.
+/// Splits the batch into slices of nearly equal size, limited by the number of floats of each image.
 fn slices(batch: usize, floats: usize, most: usize) -> Vec<BatchSlice> {
     let most = (SLICE / floats.max(1)).min(most).clamp(1, batch.max(1));
     let images = batch.div_ceil(batch.div_ceil(most).max(1)).max(1);
     (0..batch).step_by(images).map(|first| BatchSlice { first, images: images.min(batch - first) }).collect()
 }
 
-/// The factors, in floats, that say where an element of a weight stands; below zero where a kernel is flipped.
+/// The strides, in floats, of an element of a weight. They are negative if the kernel is flipped.
 #[derive(Clone, Copy, Debug)]
 struct WeightLayout {
     offset: usize,
@@ -110,7 +111,7 @@ struct WeightLayout {
     kx: isize,
 }
 
-/// A convolution as the packed kernels compute it; counts of channels are of a group.
+/// A convolution as the packed kernels compute it. Numbers of channels are per group.
 #[derive(Clone, Copy, Debug)]
 struct PackedConvolution {
     batch: usize,
@@ -143,8 +144,8 @@ impl PackedConvolution {
         Self::new(sizes, channels, [sizes.image, sizes.outputs], padding, layout)
     }
 
-    /// The gradient by the image at stride 1: the convolution of dy with the flipped kernel, whose inputs and outputs are
-    /// exchanged.
+    /// The gradient with respect to the image at stride 1: the convolution of dy with the flipped kernel. Input and
+    /// output channels are exchanged.
     fn flipped(sizes: &Conv2dShape) -> Self {
         let geometry = sizes.geometry;
         let [kh, kw] = sizes.kernel;
@@ -195,8 +196,8 @@ impl PackedConvolution {
         }
     }
 
-    /// What gives each tap of each output, before the taps are folded into the gradient by the image: a convolution of dy
-    /// of one pixel, with an output for each input channel and tap.
+    /// The matrix product before the taps are added to the image: a convolution of dy with a 1x1 kernel, with one
+    /// output for each input channel and tap.
     fn taps(sizes: &Conv2dShape) -> Self {
         let [kh, kw] = sizes.kernel;
         let taps = sizes.group_inputs() * kh * kw;
@@ -229,7 +230,7 @@ impl PackedConvolution {
         product.flattened()
     }
 
-    /// A convolution of one pixel does not see rows: there the map as one row, which wastes least.
+    /// A 1x1 convolution does not depend on rows. The map is treated as one row, which wastes least.
     fn flattened(self) -> Self {
         let same = self.packing.image == self.map && self.packing.padding == [0, 0];
         if self.kernel != [1, 1] || [self.stride_y, self.packing.stride_x] != [1, 1] || !same {
@@ -268,7 +269,7 @@ impl PackedConvolution {
         lowering
     }
 
-    /// Vectors of four steps of a sum, across.
+    /// Vectors of four terms of a sum, horizontally.
     fn quads(&self) -> usize {
         (self.channels * self.kernel[1]).div_ceil(4)
     }
@@ -294,7 +295,7 @@ impl PackedConvolution {
         (dispatch, 4 * vectors)
     }
 
-    /// The product of a part into the node's output, with its epilogue.
+    /// Computes the product of a slice into the node's output, with its epilogue.
     fn multiply(
         &self,
         at: &Lower,
@@ -314,7 +315,7 @@ impl PackedConvolution {
         dispatch
     }
 
-    /// Of one image's output.
+    /// Floats per image of the output.
     fn floats(&self) -> usize {
         self.groups * self.outputs * self.map[0] * self.map[1]
     }
@@ -323,7 +324,7 @@ impl PackedConvolution {
         in_vectors(tile.kernel("conv2d_packed", &[("EPILOGUE", epilogue.into())]), self.map[1])
     }
 
-    /// Without what it binds.
+    /// The dispatch without its bindings.
     fn dispatch(&self, at: &Lower, tile: &OutputTile, part: PackedImages, kernel: Kernel, flops: u64) -> Dispatch {
         let [rows, columns] = self.map;
         let vectors = self.packing.vectors();
@@ -342,7 +343,7 @@ impl PackedConvolution {
     }
 }
 
-/// Images of a packed product: where they begin in what is read and in what is written.
+/// The images of a packed product: the first image in the input and in the output.
 #[derive(Clone, Copy, Debug)]
 struct PackedImages {
     first_x: usize,
@@ -350,7 +351,7 @@ struct PackedImages {
     images: usize,
 }
 
-/// The kernel whose output is bound as vectors, where rows of so many columns are whole vectors.
+/// The kernel with its output bound as vectors, if rows of this many columns are whole vectors.
 fn in_vectors(kernel: Kernel, columns: usize) -> Kernel {
     if !columns.is_multiple_of(4) {
         return kernel;
@@ -376,9 +377,9 @@ struct OutputTile {
 }
 
 impl OutputTile {
-    /// For a group of so many outputs.
+    /// The tile for a group with this number of outputs.
     fn of(outputs: usize, subgroup: bool) -> Self {
-        // Smaller tiles load more for what they compute; larger ones compute more that is thrown away.
+        // Smaller tiles load more per result. Larger tiles compute more results that are discarded.
         let cost = |tile: usize, each: usize| outputs.div_ceil(tile) * tile * each;
         let tile = [(32, 20), (16, 24), (8, 30)].into_iter().min_by_key(|&(tile, each)| cost(tile, each));
         Self { subgroup, outputs: tile.expect("three").0, vectors: 16 }
@@ -401,7 +402,7 @@ impl OutputTile {
             return Kernel::new(&format!("{name}_subgroup"), subgroup, &[constants, &shape].concat())
                 .for_subgroup(SUBGROUP);
         }
-        // A lane of four by four vectors, as many lanes over the outputs as the tile has room for.
+        // Each lane has four by four vectors. As many lanes cover the outputs as the tile has room for.
         let [rows, down] = [(outputs / 4).min(4), outputs.div_ceil(16)];
         let across = 8 / down;
         let shape = [

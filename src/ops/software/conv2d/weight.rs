@@ -1,4 +1,4 @@
-//! The gradient by the weight.
+//! The gradient with respect to the weight.
 
 use super::super::LOOP_TURNS;
 use super::{ImagePacking, OutputTile, PackedConvolution, slices};
@@ -7,14 +7,16 @@ use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
 use crate::ops::conv2d::variants::sum_splits;
 
-/// Workgroups that a weight's gradient is split into at least, where there are rows enough.
+/// The minimum number of workgroups for the gradient of a weight, if there are enough rows.
 const WORKGROUPS: usize = 32;
-/// Vectors of pixels that a workgroup adds up in one dispatch for a weight's gradient. With the checks on,
-/// where the loops over the tile are not unrolled, each takes about a hundred turns of the [`LOOP_TURNS`] that there are.
+/// The maximum number of vectors of pixels that a workgroup adds in one dispatch for the gradient of a weight. With
+/// shader checks, the loops over the tile are not unrolled. Then each vector takes about a hundred of the available
+/// [`LOOP_TURNS`].
 const STEPS: usize = LOOP_TURNS.div_ceil(128);
 
-/// The gradient by the weight: the batch in slices whose rows are split over workgroups; the sums of a split go on from slice
-/// to slice, and those of all splits are added in the end. Slices and splits depend on the shapes alone.
+/// The gradient with respect to the weight. The batch is processed in slices, whose rows are split over workgroups.
+/// The sum of a split continues from slice to slice. At the end, the sums of all splits are added. Slices and splits
+/// depend only on the shapes.
 pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, subgroup: bool) -> Lowering {
     let rows = PackedConvolution::forward(sizes);
     let flat = rows.flattened();
@@ -44,7 +46,7 @@ pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, subgroup: bool) -> Lowering
     let splits = (images * forward.map[0]).div_ceil(share);
 
     let mut lowering = Lowering { dispatches: Vec::new(), scratch: vec![splits * sizes.out_channels * 4 * quads] };
-    // Each operand as it stands, or packed into a scratch tensor.
+    // Each operand unpacked, or packed into a scratch tensor.
     let mut places = [Slot::Input(0), Slot::Input(1)];
     for (place, &floats) in places.iter_mut().zip(&floats).filter(|(_, floats)| **floats > 0) {
         *place = Slot::Scratch(lowering.scratch.len());
