@@ -8,7 +8,7 @@ use super::device_data::DeviceData;
 use super::graphs::{self, SCORES};
 use super::memory;
 use super::metrics::Measured;
-use super::steps::{EVALUATION_BATCH, evaluation_steps};
+use super::steps::evaluation_steps;
 use crate::data::{Dataset, SplitName};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
@@ -72,10 +72,12 @@ pub async fn evaluate_each(
         SplitName::Val => "val",
         SplitName::Test => "test",
     };
-    let (batch, stream) = (EVALUATION_BATCH.min(split.len()), checkpoint.recipe.data.stream);
-    let data = DeviceData::of(name, split, dataset.input, &engine.target(), (batch, stream));
-    let graph = graphs::evaluation(&model, &checkpoint.recipe, data, batch)?;
-    let program = engine.load(memory::plan(&graph, &engine.target(), PlanOptions::default())?)?;
+    let (target, stream) = (engine.target(), checkpoint.recipe.data.stream);
+    let (plan, data, batch) = memory::plan_evaluation(split.len(), &target, PlanOptions::default(), |batch| {
+        let data = DeviceData::of(name, split, dataset.input, &target, (batch, stream));
+        Ok((graphs::evaluation(&model, &checkpoint.recipe, data, batch)?, data))
+    })?;
+    let program = engine.load(plan)?;
     data.upload(engine, task, split)?;
     write_weights(engine, model.parameters(), &weights)?;
     engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::device_data::DeviceData;
+use super::steps::EVALUATION_BATCH;
 use crate::graph::{BufferKind, Graph, Passes, Plan, PlanOptions, Target, optimise};
 use crate::{Error, Result};
 
@@ -59,11 +61,42 @@ pub(super) fn plan_training(
     }))
 }
 
+/// Plans an evaluation step of `images` images. A batch that does not fit the device is halved until it does: the results of an
+/// evaluation do not depend on its batch. Returns the plan, the images on the device, and the batch.
+pub(super) fn plan_evaluation(
+    images: usize,
+    target: &Target,
+    options: PlanOptions,
+    graph: impl Fn(usize) -> Result<(Graph, DeviceData)>,
+) -> Result<(Plan, DeviceData, usize)> {
+    let mut batch = EVALUATION_BATCH.min(images);
+    loop {
+        let (built, data) = graph(batch)?;
+        match plan(&built, target, options) {
+            Err(Error::Memory(_)) if batch > 1 => batch /= 2,
+            planned => return Ok((planned?, data, batch)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::train::graphs::{DeviceData, training};
     use crate::train::recipe::Recipe;
+
+    #[test]
+    fn an_evaluation_that_does_not_fit_takes_smaller_batches() {
+        let recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
+        let model = recipe.model.build([1, 32, 32], 36).expect("a model");
+        // Of the gathered images, 4096 bytes each, 60 fit: 200 and 100 do not, 50 do.
+        let target = Target { max_binding: 60 * 4096, ..Target::cpu() };
+        let planned = plan_evaluation(200, &target, PlanOptions::default(), |batch| {
+            let data = DeviceData::whole("val", 200, true, [1, 32, 32]);
+            Ok((crate::train::graphs::evaluation(&model, &recipe, data, batch)?, data))
+        });
+        assert_eq!(planned.expect("it fits").2, 50);
+    }
 
     #[test]
     fn the_largest_batch_that_fits_is_found_and_named() {

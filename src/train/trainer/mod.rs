@@ -27,7 +27,7 @@ use crate::train::memory;
 use crate::train::metrics::{EpochLine, Measured};
 use crate::train::predictor::Classifier;
 use crate::train::recipe::Recipe;
-use crate::train::steps::{EVALUATION_BATCH, evaluation_steps};
+use crate::train::steps::evaluation_steps;
 use crate::{Engine, Error, Program, Result};
 
 /// Floating-point operations that a submit should hold about: enough to hide its cost, few enough to answer Ctrl-C.
@@ -189,13 +189,15 @@ impl Trainer {
         })?;
         let measured = |name: &'static str, split: Option<&Split>| {
             let Some(split) = split.filter(|split| !split.is_empty()) else { return Ok(None) };
-            let batch = EVALUATION_BATCH.min(split.len());
-            let data = resident(name, split, batch);
-            let mut graph = graphs::evaluation(learner, learned_by, data, batch)?;
-            if recipe.training.ema.is_some() {
-                graph = graph.on_buffers(&AVERAGES);
-            }
-            Ok::<_, Error>(Some((memory::plan(&graph, &target, options.plan)?, data, batch)))
+            memory::plan_evaluation(split.len(), &target, options.plan, |batch| {
+                let data = resident(name, split, batch);
+                let mut graph = graphs::evaluation(learner, learned_by, data, batch)?;
+                if recipe.training.ema.is_some() {
+                    graph = graph.on_buffers(&AVERAGES);
+                }
+                Ok((graph, data))
+            })
+            .map(Some)
         };
         let val = measured("val", dataset.val.as_ref())?;
         let test = measured("test", dataset.test.as_ref())?;
