@@ -369,7 +369,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn damage_is_a_sentence() {
+    fn damage_is_an_error() {
         let says = |bytes: &[u8]| parse(bytes, "x").expect_err("damaged").to_string();
         let whole = write_doubles(&[("a", [2, 2], &[1.0, 2.0, 3.0, 4.0])], true);
         assert!(says(b"").contains("less than its header"));
