@@ -140,7 +140,7 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
         &["encode", "mlp", "i.png", "--out", "x.npy"],
         &["decode", "mlp", "codes.npy", "--out", "x"],
     ] {
-        refused(at, words, 2, "no autoencoder");
+        refused(at, words, 2, "not an autoencoder");
     }
     refused(at, &["reconstruct", "nowhere"], 2, "no run directory");
     refused(at, &["reconstruct", "autoencoder", "--classes", "AA"], 2, "`A`");

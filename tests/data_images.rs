@@ -191,7 +191,7 @@ fn a_folder_with_a_known_set_s_name_is_read_where_its_path_is_given() {
 }
 
 fn stores(root: &tempfile::TempDir) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(root.path().join("cache/images")) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(root.path().join("cache/pictures")) else { return Vec::new() };
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
@@ -280,7 +280,7 @@ fn bad_images_are_named_or_left_out() {
     let whole = std::fs::read(root.path().join("colours/train/red/2.jpg")).expect("there");
     let strict = options(&root, Some(16));
     let sentence = load(&root, &strict).expect_err("bad").to_string();
-    let named = format!("{} is no image", Path::new("red").join("0.jpg").display());
+    let named = format!("{} is not an image", Path::new("red").join("0.jpg").display());
     assert!(sentence.contains(&named) && sentence.contains("--skip-bad"), "{sentence}");
     assert!(stores(&root).is_empty());
     let lenient = LoadOptions { skip_bad: true, ..strict.clone() };
@@ -358,7 +358,7 @@ fn the_command_line_lists_explains_and_previews() {
     let info = text(&gpunn(root.path(), &["data", "info", "colours"]).stdout);
     assert!(info.contains("2: blue, red") && info.contains("3 x 64 x 64; 4 train, 2 val, 0 test"), "{info}");
     let info = text(&gpunn(root.path(), &["data", "info", "cifar10"]).stdout);
-    assert!(info.contains("cifar-10-binary.tar.gz") && info.contains("`gpunn data get cifar10` fetches it"), "{info}");
+    assert!(info.contains("cifar-10-binary.tar.gz") && info.contains("`gpunn data get cifar10` downloads it"), "{info}");
     let cases = [
         (vec!["train", "--dataset", "cifar10"], "`gpunn data get cifar10` downloads it"),
         (vec!["data", "get", "sun8"], "sun8 cannot be downloaded automatically"),

@@ -1,6 +1,6 @@
 //! The binary version of CIFAR-10 and CIFAR-100 (A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images"):
-//! records of one label byte (CIFAR-100: two, the coarse class and then the fine one) and 3 x 32 x 32 pixel bytes, the red
-//! plane, then the green, then the blue, each row by row.
+//! records of label bytes and 3 x 32 x 32 pixel bytes. CIFAR-10 has one label byte, CIFAR-100 two: the coarse class, then
+//! the fine one. Pixels are in planar order: red, green, blue, each plane in row-major order.
 
 use crate::{Error, Result};
 

@@ -369,7 +369,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn damage_is_a_sentence() {
+    fn damage_is_an_error() {
         let says = |bytes: &[u8]| parse(bytes, "x").expect_err("damaged").to_string();
         let whole = write_doubles(&[("a", [2, 2], &[1.0, 2.0, 3.0, 4.0])], true);
         assert!(says(b"").contains("less than its header"));
@@ -378,7 +378,7 @@ pub(crate) mod tests {
         assert!(says(&whole[..whole.len() - 10]).contains("cut short"));
         let mut flipped = whole.clone();
         *flipped.last_mut().expect("not empty") ^= 1; // the checksum
-        assert!(says(&flipped).contains("does not unpack"));
+        assert!(says(&flipped).contains("cannot be decompressed"));
         assert!(says(&write_doubles(&[("a", [2, 3], &[1.0])], false)).contains("says [2, 3] but has 1"));
         assert!(says(&write_doubles(&[("a", [-1, -1], &[1.0])], false)).contains("but has 1"));
         assert!(says(&with_header(&[array(6, "a", &[1, 1], kind::DOUBLE, &[0; 7])])).contains("7 bytes"));

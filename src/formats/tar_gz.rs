@@ -96,7 +96,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn damage_is_a_sentence() {
+    fn damage_is_an_error() {
         let noise: Vec<u8> = (0..4000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let archive = write(&[("set/a.bin", &noise)]);
         for length in [0, 5, 100, archive.len() / 2, archive.len() - 4] {

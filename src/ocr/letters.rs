@@ -1,7 +1,7 @@
 //! Segments the pieces of ink on a line into letters: pieces are joined or cut where that gives the network more confidence.
 //!
 //! Pieces above one another are one letter. Where the network is not confident, all segmentations of a piece and its close
-//! neighbours are compared, with cuts at thin ink and at the gaps between pieces. Dynamic programming finds the segmentation
+//! neighbours are compared. Cuts are at thin ink and at the gaps between pieces. Dynamic programming finds the segmentation
 //! with the most likely letters, as in R. Casey and E. Lecolinet, "A survey of methods and
 //! strategies in character segmentation", 1996.
 

@@ -58,8 +58,8 @@ fn network(text: &str, origin: &str, own: String) -> Result<ModelConfig> {
     Ok(config)
 }
 
-/// Chooses a recipe and sets its model and dataset. Without the name of a recipe, it is the recipe of the model and dataset,
-/// or that of the model on another dataset, or that of a similar model.
+/// Chooses a recipe and sets its model and dataset. Without the name of a recipe, the first one that exists is used: of the
+/// model and dataset, of the model on another dataset, of a similar model.
 ///
 /// # Errors
 /// For unknown names.
