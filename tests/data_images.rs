@@ -358,7 +358,10 @@ fn the_command_line_lists_explains_and_previews() {
     let info = text(&gpunn(root.path(), &["data", "info", "colours"]).stdout);
     assert!(info.contains("2: blue, red") && info.contains("3 x 64 x 64; 4 train, 2 val, 0 test"), "{info}");
     let info = text(&gpunn(root.path(), &["data", "info", "cifar10"]).stdout);
-    assert!(info.contains("cifar-10-binary.tar.gz") && info.contains("`gpunn data get cifar10` downloads it"), "{info}");
+    assert!(
+        info.contains("cifar-10-binary.tar.gz") && info.contains("`gpunn data get cifar10` downloads it"),
+        "{info}"
+    );
     let cases = [
         (vec!["train", "--dataset", "cifar10"], "`gpunn data get cifar10` downloads it"),
         (vec!["data", "get", "sun8"], "sun8 cannot be downloaded automatically"),

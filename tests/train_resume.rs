@@ -73,7 +73,7 @@ fn in_order(dataset: &Dataset, rows: &[u32], seed: u64, epoch: u32) -> Dataset {
     Dataset { train: Split { pixels: Pixels::U8(pixels), labels }, ..dataset.without_images(dataset.input) }
 }
 
-/// 90 images in batches of 64: the second has 26, and 38 rows that are void. The update by it must be that of a batch of 26
+/// 90 images in batches of 64: the second has 26, and 38 masked rows. The update by it must be that of a batch of 26
 /// with the same images, from the same weights and momentum.
 #[test]
 fn a_partial_batch_weighs_its_own_rows_alone() {

@@ -235,7 +235,7 @@ fn every_variant_is_valid_everywhere() {
     assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), kernels.len(), failed.join("\n"));
 }
 
-/// No two variants of an op lead to the same kernels over its cases: forcing one is not void.
+/// No two variants of an op lead to the same kernels over its cases: forcing one has an effect.
 #[test]
 fn every_variant_can_be_forced() {
     for entry in TABLE.iter().filter(|entry| !(entry.variants)().is_empty()) {

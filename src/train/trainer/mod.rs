@@ -1,5 +1,6 @@
 //! The loop: an engine with the plans of a run, trained epoch by epoch.
 
+mod epoch;
 mod fit;
 mod state;
 
@@ -9,12 +10,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::data::{Dataset, Pixels, Split, SplitName, epoch_order};
+use crate::data::{Dataset, Pixels, Split, SplitName};
 use crate::graph::{Plan, PlanOptions};
 use crate::nn::Model;
 use crate::nn::models::{ModelConfig, Task};
-use crate::ops::Step;
-use crate::optim::TrainingProgress;
 use crate::train::buffers::{write_averages, write_weights};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::checkpoint::Counters;
@@ -24,16 +23,9 @@ use crate::train::graphs::{self, AVERAGES};
 use crate::train::inputs;
 use crate::train::loader::Loader;
 use crate::train::memory;
-use crate::train::metrics::{EpochLine, Measured};
 use crate::train::predictor::Classifier;
 use crate::train::recipe::Recipe;
-use crate::train::steps::evaluation_steps;
 use crate::{Engine, Error, Program, Result};
-
-/// Floating-point operations that a submit should hold about: enough to hide its cost, few enough to answer Ctrl-C.
-const WORK_PER_SUBMIT: u64 = 400_000_000;
-/// The most steps of a submit.
-const MOST_PER_SUBMIT: u64 = 32;
 
 /// How a trainer plans, and what it tells the time by.
 #[derive(Clone, Copy, Debug, Default)]
@@ -346,195 +338,6 @@ impl Trainer {
     pub fn steps(&self) -> u32 {
         let (rows, batch) = (self.train.data.rows, self.train.batch);
         (if self.recipe.training.drop_last { rows / batch } else { rows.div_ceil(batch) }) as u32
-    }
-
-    /// The numbers of all steps of the next epoch.
-    fn epoch_steps(&self) -> Vec<Step> {
-        let steps = self.steps();
-        let epoch = self.counters.epoch;
-        let before = self.counters.number - self.counters.step;
-        let (optimiser, schedule) = (&self.recipe.optimizer, &self.recipe.schedule);
-        let step = |number: u32| {
-            let first = number as usize * self.train.batch;
-            let valid = self.train.batch.min(self.train.data.rows - first);
-            let at = TrainingProgress { epoch, step: number, steps, epochs: self.recipe.training.epochs };
-            let mut step = Step::new(before + number, valid as u32, self.recipe.seed);
-            (step.first, step.epoch) = (first as u32, epoch);
-            let rate = optimiser.learning_rate * schedule.factor(at);
-            optimiser.fill(&mut step, rate, schedule.momentum(at, optimiser.momentum()));
-            step
-        };
-        (0..steps).map(step).collect()
-    }
-
-    /// Uploads the order and the steps of the next epoch, and begins to send its images where they are streamed.
-    ///
-    /// # Errors
-    /// When the device is lost, or the images cannot be read.
-    pub async fn prepare_epoch(&mut self) -> Result<()> {
-        self.make_features(SplitName::Train).await?;
-        let Counters { epoch, step, .. } = self.counters;
-        let order = epoch_order(self.train.data.rows, self.recipe.seed, epoch);
-        self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
-        let steps = self.epoch_steps();
-        self.engine.schedule(self.train.program, &steps)?;
-        self.loader = match self.ahead.take() {
-            Some((begun, loader)) if begun == epoch && step == 0 => Some(loader),
-            _ => self.loader_of(order, step)?,
-        };
-        self.waited = 0.0;
-        self.feed()
-    }
-
-    /// What prepares the images of an epoch's steps from step `first` on, in its order, where they are streamed.
-    fn loader_of(&self, order: Vec<u32>, first: u32) -> Result<Option<Loader>> {
-        let Stage { data, batch, .. } = self.train;
-        match self.streamed.get(data.name) {
-            Some(pixels) => data.loader(pixels, order, batch, first as usize..self.steps() as usize),
-            None => Ok(None),
-        }
-    }
-
-    /// Begins to prepare the images of the epoch after this one, where there is one: measuring takes a while.
-    fn begin_next(&mut self) -> Result<()> {
-        let next = self.counters.epoch + 1;
-        if self.loader.is_some() && next < self.recipe.training.epochs {
-            let order = epoch_order(self.train.data.rows, self.recipe.seed, next);
-            self.ahead = self.loader_of(order, 0)?.map(|loader| (next, loader));
-        }
-        Ok(())
-    }
-
-    /// The steps of the next submit.
-    fn next_submit(&self) -> Range<usize> {
-        self.train.data.submit(self.counters.step as usize, self.steps() as usize, self.steps_per_submit() as usize)
-    }
-
-    /// Sends the images of the next submit, where they are streamed.
-    fn feed(&mut self) -> Result<()> {
-        let Some(loader) = &mut self.loader else { return Ok(()) };
-        let start = (self.clock)();
-        let bytes = loader.take()?;
-        self.waited += (self.clock)() - start;
-        self.train.data.fill(&mut self.engine, loader, bytes)
-    }
-
-    /// Steps of one submit.
-    fn steps_per_submit(&self) -> u32 {
-        let flops = self.engine.plan(self.train.program).flops().max(1);
-        (WORK_PER_SUBMIT / flops).clamp(1, MOST_PER_SUBMIT) as u32
-    }
-
-    /// Trains the next epoch, or what is left of it, and evaluates the validation split. `step` is told how many steps of
-    /// the epoch are done and says whether to go on; when it does not, the epoch stays where it is and nothing is
-    /// returned.
-    ///
-    /// # Errors
-    /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
-    pub async fn epoch(&mut self, step: &mut dyn FnMut(u32) -> bool) -> Result<Option<EpochLine>> {
-        let start = (self.clock)();
-        self.prepare_epoch().await?;
-        let steps = self.steps();
-        if self.counters.step == 0 {
-            self.engine.write(&self.train.data.buffer("sums"), 0, &[0.0_f32; 3])?;
-        }
-        while self.counters.step < steps {
-            let range = self.next_submit();
-            self.engine.ready().await?;
-            self.engine.run(self.train.program, range.clone())?;
-            self.counters.number += range.len() as u32;
-            self.counters.step = range.end as u32;
-            // While a GPU works, the host sends what comes next.
-            if self.counters.step < steps {
-                self.feed()?;
-            }
-            if !step(self.counters.step) && self.counters.step < steps {
-                // The work that was given is waited for, so that the time is true.
-                self.engine.read(&self.train.data.buffer("sums")).await?;
-                self.counters.epoch_seconds += (self.clock)() - start;
-                return Ok(None);
-            }
-        }
-        self.begin_next()?;
-        let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
-        let trained = self.counters.epoch_seconds + (self.clock)() - start;
-        let measured = Measured::from_sums(self.task, &sums);
-        self.check_finite(measured.loss).await?;
-        let val = self.evaluate_if_there(SplitName::Val).await?;
-        let seconds = self.counters.epoch_seconds + (self.clock)() - start;
-        let at = TrainingProgress { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
-        let line = EpochLine {
-            epoch: self.counters.epoch + 1,
-            train_loss: measured.loss,
-            train_accuracy: measured.accuracy,
-            val_loss: val.map(|val| val.loss),
-            val_accuracy: val.and_then(|val| val.accuracy),
-            val_psnr: val.and_then(|val| val.psnr),
-            lr: self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(at),
-            seconds,
-            images_per_second: if trained > 0.0 { measured.images as f64 / trained.max(1e-9) } else { 0.0 },
-            loader_wait: self.loader.as_ref().map(|_| self.waited),
-        };
-        let counters = &mut self.counters;
-        counters.epoch += 1;
-        (counters.step, counters.epoch_seconds) = (0, 0.0);
-        counters.seconds += seconds;
-        counters.last = Some(line.clone());
-        let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
-        if counters.best_figure.is_none_or(|best| figure > best) {
-            counters.best_figure = Some(figure);
-            counters.best_epoch = Some(line.epoch);
-            counters.best_val_accuracy = line.val_accuracy;
-        }
-        Ok(Some(line))
-    }
-
-    /// Refuses to go on from an epoch after which a number is not finite. The loss alone does not show it: an activation may
-    /// turn what a NaN weight makes into 0.
-    async fn check_finite(&mut self, loss: f64) -> Result<()> {
-        let what = match loss.is_finite() {
-            true if self.weights().await?.are_finite() => return Ok(()),
-            true => "A weight",
-            false => "The training loss",
-        };
-        let kept = if self.counters.epoch > 0 { "; the checkpoint of the epoch before is kept" } else { "" };
-        Err(Error::Diverged(format!(
-            "{what} was no longer a finite number in epoch {}: the run has diverged. Try a learning rate below {}, or clip the \
-             gradients{kept}.",
-            self.counters.epoch + 1,
-            self.recipe.optimizer.learning_rate
-        )))
-    }
-
-    /// Evaluates the validation or test split with the present weights; nothing where there is none.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    pub(crate) async fn evaluate_if_there(&mut self, part: SplitName) -> Result<Option<Measured>> {
-        let stage = match part {
-            SplitName::Train => None,
-            other => self.stage(other),
-        };
-        let Some(stage) = stage else { return Ok(None) };
-        self.make_features(part).await?;
-        let steps = evaluation_steps(stage.data.rows, stage.batch);
-        self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
-        self.engine.schedule(stage.program, &steps)?;
-        let order: Vec<u32> = (0..stage.data.rows as u32).collect();
-        let mut loader = match self.streamed.get(stage.data.name) {
-            Some(pixels) => stage.data.loader(pixels, order, stage.batch, 0..steps.len())?,
-            None => None,
-        };
-        let mut done = 0;
-        while done < steps.len() {
-            let range = stage.data.submit(done, steps.len(), MOST_PER_SUBMIT as usize);
-            stage.data.feed(&mut self.engine, loader.as_mut())?;
-            done = range.end;
-            self.engine.ready().await?;
-            self.engine.run(stage.program, range)?;
-        }
-        let sums = self.engine.read(&stage.data.buffer("sums")).await?;
-        Ok(Some(Measured::from_sums(self.task, &sums)))
     }
 }
 
