@@ -152,14 +152,14 @@ fn mnist(images: Vec<u8>, labels: Vec<u8>) -> tempfile::TempDir {
             ("train-images-idx3-ubyte.gz", images),
             ("train-labels-idx1-ubyte.gz", labels),
             ("t10k-images-idx3-ubyte", idx(&[1, 28, 28], &vec![255; 784])),
-            ("t10k-labels-idx1-ubyte", idx(&[1], &vec![9])),
+            ("t10k-labels-idx1-ubyte", idx(&[1], &[9])),
         ],
     )
 }
 
 #[test]
 fn idx_is_read_packed_and_plain() {
-    let directory = mnist(gzip(&idx(&[2, 28, 28], &vec![7; 1568])), gzip(&idx(&[2], &vec![3, 0])));
+    let directory = mnist(gzip(&idx(&[2, 28, 28], &vec![7; 1568])), gzip(&idx(&[2], &[3, 0])));
     let set = gpunn::datasets::load("mnist", Some(directory.path())).expect("whole");
     assert_eq!((set.train.labels.as_slice(), set.train.pixels.len()), ([3, 0].as_slice(), 1568));
     assert_eq!(set.split(SplitName::Test).expect("there").image(0), Some(vec![1.0; 784]));
@@ -170,7 +170,7 @@ fn idx_is_read_packed_and_plain() {
 #[test]
 fn bad_idx_files_are_sentences() {
     let images = || gzip(&idx(&[2, 28, 28], &vec![7; 1568]));
-    let labels = || gzip(&idx(&[2], &vec![3, 0]));
+    let labels = || gzip(&idx(&[2], &[3, 0]));
     let says = |images: Vec<u8>, labels: Vec<u8>| sentence("mnist", mnist(images, labels).path());
     // Wrong files: labels instead of images, images instead of labels, another element type, another format.
     assert!(says(labels(), labels()).contains("must hold N x 28 x 28 images"));
@@ -188,8 +188,8 @@ fn bad_idx_files_are_sentences() {
     damaged[whole.len() - 8] ^= 0x10;
     assert!(says(damaged, labels()).contains("gzip data is damaged"));
     // Bad labels.
-    assert!(says(images(), gzip(&idx(&[2], &vec![3, 10]))).contains("label 2 is 10"));
-    assert!(says(images(), gzip(&idx(&[3], &vec![3, 1, 1]))).contains("must hold 2 labels"));
+    assert!(says(images(), gzip(&idx(&[2], &[3, 10]))).contains("label 2 is 10"));
+    assert!(says(images(), gzip(&idx(&[3], &[3, 1, 1]))).contains("must hold 2 labels"));
     let directory = mnist(images(), labels());
     std::fs::remove_file(directory.path().join("mnist/t10k-labels-idx1-ubyte")).expect("it was there");
     assert!(sentence("mnist", directory.path()).contains("neither t10k-labels-idx1-ubyte nor"));

@@ -171,7 +171,7 @@ fn fields_that_a_model_does_not_have_are_refused() {
     }
     // An image that is too small for three pools.
     let sentence = ModelConfig::named("cnn").build([1, 12, 12], 10).expect_err("refused").to_string();
-    assert!(sentence.contains("'conv3'") && sentence.contains("reaches over 3 pixels"), "{sentence}");
+    assert!(sentence.contains("'conv3'") && sentence.contains("covers 3 pixels"), "{sentence}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn wrong_networks_are_refused_with_a_sentence_and_leave_nothing() {
         ("kind = \"relu\"", "kind = \"rleu\"", 2, "layer 3: There is no layer `rleu`; did you mean `relu`?"),
         ("kind = \"max-pool\"\nkernel = 2", "kind = \"max-pool\"\nkernel = 40", 1, "'pool1' (max pool 40x40)"),
         ("kernel = 3\n", "kernel = 3\ngroups = 5\n", 1, "5 groups do not divide 3 input and 16 output channels"),
-        ("kernel = 1, stride = 2", "kernel = 1", 1, "its layers give 32x8x8, but 32x16x16"),
+        ("kernel = 1, stride = 2", "kernel = 1", 1, "its layers give 32x8x8, but its shortcut gives 32x16x16"),
         ("kind = \"classes\"", "kind = \"linear\"\noutputs = 7", 1, "ends with 7, but there are 10 classes"),
         ("kind = \"global-average-pool\"", "kind = \"relu\"", 1, "put a flatten layer before it"),
         ("outputs = 16", "outputs = 0", 1, "at least one output"),

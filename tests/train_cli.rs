@@ -155,7 +155,7 @@ fn train_eval_predict_and_resume_print_their_fields() {
     refused_in(at, &["eval", "run", "--device", "cpu"], 1, "not a valid checkpoint");
     refused_in(at, &["train", "--resume", "run", "--device", "cpu"], 1, "not a valid checkpoint");
     std::fs::write(at.join("text.png"), "no image").expect("written");
-    refused_in(at, &["predict", "whole", "text.png", "--device", "cpu"], 1, "text.png is no image");
+    refused_in(at, &["predict", "whole", "text.png", "--device", "cpu"], 1, "text.png is not an image");
     refused_in(at, &["predict", "whole", "gone.png", "--device", "cpu"], 1, "gone.png");
     refused_in(at, &["train", "--resume", "whole", "--epochs", "1", "--device", "cpu"], 2, "already has 3 epochs");
     refused_in(at, &["eval", "whole", "--split", "tests"], 2, "train, val and test");

@@ -130,7 +130,7 @@ fn a_disk_that_fails_while_images_are_loaded_ahead_is_a_sentence() {
     let (root, options) = folder_of_images(0);
     let (recipe, dataset) = of_folder(&root, &options, true);
     let mut trainer = trainer(&recipe, &dataset);
-    let stores = root.path().join("cache/images");
+    let stores = root.path().join("cache/pictures");
     let store = std::fs::read_dir(stores).expect("listed").next().expect("one").expect("listed").path();
     std::fs::File::options().write(true).open(&store).expect("opened").set_len(20_000).expect("cut");
     let error = gpunn::blocking::block_on(trainer.epoch(&mut |_| true)).expect_err("it cannot be read");

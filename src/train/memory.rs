@@ -89,8 +89,8 @@ mod tests {
     fn an_evaluation_that_does_not_fit_takes_smaller_batches() {
         let recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
         let model = recipe.model.build([1, 32, 32], 36).expect("a model");
-        // Of the gathered images, 4096 bytes each, 60 fit: 200 and 100 do not, 50 do.
-        let target = Target { max_binding: 60 * 4096, ..Target::cpu() };
+        // Of the gathered images, 4096 bytes each, 80 fit: 200 and 100 do not, 50 do.
+        let target = Target { max_binding: 80 * 4096, ..Target::cpu() };
         let planned = plan_evaluation(200, &target, PlanOptions::default(), |batch| {
             let data = DeviceData::whole("val", 200, true, [1, 32, 32]);
             Ok((crate::train::graphs::evaluation(&model, &recipe, data, batch)?, data))

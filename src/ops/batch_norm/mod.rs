@@ -228,7 +228,7 @@ mod tests {
         assert!(refusal.ends_with("'beta' is not a batch's variance"), "{refusal}");
         let y = graph.apply(BatchNorm::default(), &[x, running, running, gamma, beta])?;
         let refusal = graph.gradient_from(y, x, &[x]).unwrap_err().to_string();
-        assert!(refusal.contains("only where mean and variance are those of its input"), "{refusal}");
+        assert!(refusal.contains("only if mean and variance are those of its input"), "{refusal}");
         let short = leaf(&mut graph, "short", &[2])?;
         let refusal = graph.batch_norm(x, gamma, short, 1e-5).unwrap_err().to_string();
         assert!(refusal.ends_with("there are 3 channels, but 2 was given for them"), "{refusal}");

@@ -9,7 +9,7 @@
 //!
 //! - *strip*: each lane computes its own tile. It needs only WebGPU's default features.
 //! - *subgroup*: the lanes of a subgroup of exactly [`SUBGROUP`] lanes share their loads by `subgroupBroadcast`,
-//! which is one shuffle of a register. It is twice as fast.
+//!   which is one shuffle of a register. It is twice as fast.
 //!
 //! `matmul.rs` holds the matrix products. If a row is not a whole number of vectors, variants named *scalar* load
 //! single numbers. `conv2d/` first copies images and weights, so that no edge cuts a vector (layouts in
