@@ -7,13 +7,18 @@ use gpunn::Engine;
 use gpunn::check::check_case;
 use gpunn::gpu::DeviceOptions;
 use gpunn::graph::kernel::DeviceClass;
+use gpunn::ops::case::Case;
 use gpunn::ops::table::{OpEntry, TABLE, force};
 
 fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
+    cases(engine, wanted, |_| true);
+}
+
+fn cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool, is_run: impl Fn(&Case) -> bool) {
     let mut failed = Vec::new();
     let mut cases = 0;
     for entry in TABLE.iter().filter(|entry| wanted(entry.name)) {
-        for case in (entry.cases)() {
+        for case in (entry.cases)().into_iter().filter(|case| is_run(case)) {
             match gpunn::blocking::block_on(check_case(engine, entry, &case)) {
                 Ok(outcomes) => {
                     failed
@@ -72,7 +77,9 @@ fn gpu_with_every_variant() {
             let options = DeviceOptions { forced, checks, ..DeviceOptions::default() };
             if let Some(mut engine) = kernels_tests::gpu(options) {
                 println!("{variant}, checks {checks}:");
-                all_cases(&mut engine, |name| TABLE.iter().any(|entry| entry.name == name && has(entry, variant)));
+                let chooses = |name: &str| TABLE.iter().any(|entry| entry.name == name && has(entry, variant));
+                // The large cases, which serve benchmarks, take minutes with the checks.
+                cases(&mut engine, chooses, |case| !(checks && case.timed));
             }
         }
     }
