@@ -29,7 +29,7 @@ impl Recipe {
     /// A setter never fails. What cannot train is refused by [`Recipe::validate`], which every trainer calls first.
     ///
     /// ```
-    /// use gpunn::optim::{Optimiser, Shape};
+    /// use gpunn::optim::{Optimiser, ScheduleForm};
     /// use gpunn::train::Recipe;
     ///
     /// let recipe = Recipe::new("cnn").optimizer(Optimiser::adamw(0.002)).schedule(ScheduleForm::OneCycle).epochs(20);
