@@ -16,21 +16,14 @@ struct RunningSum {
     backward: bool,
 }
 
-const KERNEL: &str = "// needs: grid
-struct Dims { rows: u32, columns: u32 }
-@group(0) @binding(0) var<uniform> dims: Dims;
+/// One invocation for each row. The library file `each` has the entry point; it calls `each` for all rows.
+const KERNEL: &str = "// needs: each
+struct Dims { count: u32, columns: u32 }
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 const BACKWARD: bool = false;
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let row = linear_group(group, groups) * 64u + local;
-    if row >= dims.rows { return; }
+fn each(row: u32) {
     var sum = 0.0;
     for (var i = 0u; i < dims.columns; i++) {
         let at = row * dims.columns + select(i, dims.columns - 1u - i, BACKWARD);

@@ -1,4 +1,4 @@
-// needs: grid, step, philox
+// needs: augment
 // y[row] = the image with index order[step.first + row], augmented and normalised for the network; 0 for masked rows.
 // x [N, channels, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
 // bindings) or a ring of slots; y [batch, channels, out_height, out_width].
@@ -29,28 +29,15 @@ struct Dims {
     scale_low: f32,
     scale_span: f32,
 }
-alias Stored = u32;
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> data: array<Stored>;
-@group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read> levels: array<vec4f>; // a channel's mean, 1 / deviation, pivot of contrast, cover
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
-const EDGES: bool = true;      // whether the last workgroup runs past the end
-const BYTES: bool = true;      // whether images are bytes
-const RING: bool = false;      // whether the data are a ring
 const RANDOM: bool = true;     // whether anything is drawn
-const FLIP: u32 = 1u;          // never, at random, in turn by epoch, always
 const PLACED: bool = true;     // whether the words of crop and cutout are used
 const STRETCHED: bool = true;  // whether those of contrast and the affine map are
 const REFLECT: bool = false;   // what stands beyond the edge
 const AFFINE: bool = true;
 const CUTOUT: bool = true;
 
-const PURPOSE_AUGMENT: u32 = 3u;
-const ALTERNATE: u32 = 3u; // the block that says which images are mirrored in even epochs
-
-fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // spliced
 
 struct Drawn {
     flip: bool,
@@ -98,13 +85,7 @@ fn draw(row: u32, image: u32) -> Drawn {
         let by = i32(dims.translate);
         drawn.corner = vec2i(below(words.y, 2u * dims.translate + 1u), below(words.z, 2u * dims.translate + 1u)) - by;
         drawn.brightness = between(words.w, 1.0 - dims.brightness, 2.0 * dims.brightness);
-        if FLIP == 1u {
-            drawn.flip = (words.x >> 31u) == 1u;
-        }
-        if FLIP == 2u {
-            let word = philox(vec4u(ALTERNATE, image, 0u, PURPOSE_AUGMENT), seed).x;
-            drawn.flip = ((word >> 31u) ^ (step.epoch & 1u)) == 1u;
-        }
+        drawn.flip = is_mirrored(words.x, image);
         if PLACED {
             let places = philox(vec4u(1u, row, step.number, PURPOSE_AUGMENT), seed);
             drawn.corner += vec2i(below(places.x, room.x + 1u), below(places.y, room.y + 1u));
@@ -143,13 +124,7 @@ fn pixel(shard: u32, first: u32, at: vec2i) -> f32 {
         place = vec2i(reflected(at.x, dims.height), reflected(at.y, dims.width));
     }
     let index = first + u32(place.x) * dims.width + u32(place.y);
-    var value = 0.0;
-    if BYTES {
-        value = unpack4x8unorm(stored_at(shard, index / 4u))[index % 4u];
-    } else {
-        value = bitcast<f32>(stored_at(shard, index));
-    }
-    return select(0.0, value, REFLECT || all(place == at));
+    return select(0.0, value_at(shard, index), REFLECT || all(place == at));
 }
 
 fn mapped(shard: u32, first: u32, at: vec2i, inverse: vec4f) -> f32 {
@@ -167,43 +142,27 @@ fn mapped(shard: u32, first: u32, at: vec2i, inverse: vec4f) -> f32 {
     return mix(above, under, part.x);
 }
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
-    let strips = (dims.out_width + 3u) / 4u;
-    let left = 4u * (index % strips);
-    let down = (index / strips) % dims.out_height;
-    let row = index / (strips * dims.out_height);
-    // Masked rows read the first listed image and drop it.
-    let position = step.first + row;
-    let valid = row < step.valid && position < dims.listed;
-    let image = order[select(0u, position, valid)];
-    let picked = min(select(image, position % dims.rows, RING), dims.rows - 1u);
-    let shard = picked / dims.each;
-    let drawn = draw(row, image);
+fn each(index: u32) {
+    let strip = strip_of(index);
+    let drawn = draw(strip.row, strip.image);
     for (var channel = 0u; channel < dims.channels; channel++) {
-        let first = (picked % dims.each * dims.channels + channel) * dims.height * dims.width;
+        let first = (strip.within * dims.channels + channel) * dims.height * dims.width;
         let level = levels[channel];
         let gain = drawn.brightness * drawn.contrast * level.y;
         let lift = (level.z - level.z * drawn.contrast - level.x) * level.y;
-        let to = ((row * dims.channels + channel) * dims.out_height + down) * dims.out_width;
+        let to = ((strip.row * dims.channels + channel) * dims.out_height + strip.down) * dims.out_width;
         for (var i = 0u; i < 4u; i++) {
-            let x = min(left + i, dims.out_width - 1u);
+            let x = min(strip.left + i, dims.out_width - 1u);
             let column = select(x, dims.out_width - 1u - x, drawn.flip);
-            let at = vec2i(i32(down), i32(column)) + drawn.corner;
-            var value = gain * mapped(shard, first, at, drawn.inverse) + lift;
+            let at = vec2i(i32(strip.down), i32(column)) + drawn.corner;
+            var value = gain * mapped(strip.shard, first, at, drawn.inverse) + lift;
             if CUTOUT {
-                let inside = vec2i(i32(down), i32(x)) - drawn.hole;
+                let inside = vec2i(i32(strip.down), i32(x)) - drawn.hole;
                 let side = vec2i(i32(dims.cutout));
                 value = select(value, level.w, all(inside >= vec2i(0)) && all(inside < side));
             }
             // Beyond the end of a row the last pixel is computed again.
-            y[to + x] = select(0.0, value, valid);
+            y[to + x] = select(0.0, value, strip.valid);
         }
     }
 }

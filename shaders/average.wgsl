@@ -1,4 +1,4 @@
-// needs: grid, step
+// needs: each, step
 // Exponential moving average of the weights: average = d average + (1 - d) weights, flat buffers of the same length.
 // d is the decay, or (1 + t) / (10 + t) in step t if that is smaller, so that the initial weights soon lose influence.
 // The weights are only read. They are bound for writing because the average has to wait for their update.
@@ -7,20 +7,10 @@ struct Dims {
     count: u32, // fours
     decay: f32,
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read_write> weights: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> averages: array<vec4f>;
 
-const EDGES: bool = true; // whether the last workgroup runs past the end
-
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
+fn each(index: u32) {
     let time = f32(step.number);
     let decay = min(dims.decay, (1.0 + time) / (10.0 + time));
     let average = averages[index];

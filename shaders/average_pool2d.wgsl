@@ -1,30 +1,10 @@
-// needs: grid, pool2d
+// needs: average_pool2d
 // The mean of each window of X [planes, height, width], as Y [planes, rows, columns]; a plane is a channel of an image. The
 // window of (row, column) has its corner at (row * stride - padding). One invocation a window.
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-const HEIGHT: u32 = 2u; // of the window
-const WIDTH: u32 = 2u;
-const INCLUDE_PADDING: bool = true; // whether the padding's zeros count
-const EDGES: bool = true; // whether the last workgroup runs past the end
-
-// Along one axis: the number of pixels in the mean of a window that begins at this padded position.
-fn counted(start: u32, window: u32, padding: u32, length: u32) -> u32 {
-    if INCLUDE_PADDING {
-        return min(window, length + 2u * padding - start);
-    }
-    return min(start + window, padding + length) - max(start, padding);
-}
-
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
+fn each(index: u32) {
     let at = place_of(index, dims.rows, dims.columns);
     let plane = at.number * dims.height;
     let y_start = at.row * dims.stride_y;
@@ -40,7 +20,5 @@ fn main(invocation: Invocation) {
             sum += select(0.0, pixel, inside);
         }
     }
-    let pixels = counted(y_start, HEIGHT, dims.padding_y, dims.height)
-        * counted(x_start, WIDTH, dims.padding_x, dims.width);
-    y[index] = sum / f32(pixels);
+    y[index] = sum / f32(counted_pixels(vec2u(y_start, x_start)));
 }

@@ -1,55 +1,16 @@
-// needs: grid, pool2d
+// needs: average_pool2d, pool2d_backward
 // The gradient of average-pool by its image, DX [planes, height, width]. Each pixel sums its shares of DY [planes, rows,
 // columns] over the windows that contain it. One invocation for each pixel.
 @group(0) @binding(1) var<storage, read> d_y: array<f32>;
 @group(0) @binding(2) var<storage, read_write> d_x: array<f32>;
 
-const HEIGHT: u32 = 2u; // of the window
-const WIDTH: u32 = 2u;
-const STRIDE_Y: u32 = 2u;
-const STRIDE_X: u32 = 2u;
-const REACH_Y: u32 = 1u; // windows that a pixel can be under, along each axis
-const REACH_X: u32 = 1u;
-const INCLUDE_PADDING: bool = true; // whether the padding's zeros count
-const EDGES: bool = true; // whether the last workgroup runs past the end
-
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-// Along one axis: the number of pixels in the mean of a window that begins at this padded position.
-fn counted(start: u32, window: u32, padding: u32, length: u32) -> u32 {
-    if INCLUDE_PADDING {
-        return min(window, length + 2u * padding - start);
-    }
-    return min(start + window, padding + length) - max(start, padding);
+// The share of a pixel in the gradient of a window that contains it.
+fn share(pixel: u32, window: u32, corner: vec2u) -> f32 {
+    return d_y[window] / f32(max(counted_pixels(corner), 1u));
 }
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
-    let pixel_at = place_of(index, dims.height, dims.width);
-    let number = pixel_at.number;
-    let y_padded = pixel_at.row + dims.padding_y;
-    let x_padded = pixel_at.column + dims.padding_x;
-    let plane = number * dims.rows;
-    var sum = 0.0;
-    for (var i = 0u; i < REACH_Y; i++) {
-        // Backwards from the last window that begins at or before the pixel. Before the first window, this wraps around.
-        let row = y_padded / STRIDE_Y - i;
-        let lines = counted(row * STRIDE_Y, HEIGHT, dims.padding_y, dims.height);
-        for (var j = 0u; j < REACH_X; j++) {
-            let column = x_padded / STRIDE_X - j;
-            let over = row < dims.rows && column < dims.columns
-                && y_padded - row * STRIDE_Y < HEIGHT && x_padded - column * STRIDE_X < WIDTH;
-            let pixels = lines * counted(column * STRIDE_X, WIDTH, dims.padding_x, dims.width);
-            // The read has no condition. The value of a window that does not contain the pixel is not added.
-            let given = d_y[select(plane * dims.columns, (plane + row) * dims.columns + column, over)];
-            sum += select(0.0, given / f32(max(pixels, 1u)), over);
-        }
-    }
-    d_x[index] = epilogue(sum, index);
+fn each(pixel: u32) {
+    d_x[pixel] = epilogue(sum_of_shares(pixel), pixel);
 }

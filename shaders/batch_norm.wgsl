@@ -1,4 +1,4 @@
-// needs: grid
+// needs: each
 // Y = (X - MEAN) GAMMA / sqrt(VARIANCE + epsilon) + BETA. X is [batch, channels, pixels], the others are [channels].
 // One invocation for a run of values. A value is a vec4 of pixels if the number of pixels is a multiple of four.
 struct Dims {
@@ -9,7 +9,6 @@ struct Dims {
 }
 alias Value = f32;
 
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read> mean: array<f32>;
 @group(0) @binding(3) var<storage, read> variance: array<f32>;
@@ -18,19 +17,11 @@ alias Value = f32;
 @group(0) @binding(6) var<storage, read_write> y: array<Value>;
 
 const RUN: u32 = 1u;      // neighbouring values of one channel that an invocation treats
-const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 fn finished(value: Value, index: u32) -> Value { return epilogue(value, index); } // spliced
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let number = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if number >= dims.count {
-            return;
-        }
-    }
+fn each(number: u32) {
     let first = number * RUN;
     let channel = (first / dims.values) % dims.channels;
     let middle = mean[channel];

@@ -1,4 +1,4 @@
-// needs: grid, step
+// needs: each, step
 // The gradient of a batch norm by X [batch, channels, pixels], from DY and the coefficients of each channel. It includes the
 // gradient through the batch's mean and variance:
 // factor (d_y - mean(d_y) - (x - mean) mean(d_y x^) / standard deviation), where x^ is the normalised x.
@@ -11,26 +11,17 @@ struct Dims {
 }
 alias Value = f32;
 
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> d_y: array<Value>;
 @group(0) @binding(2) var<storage, read> x: array<Value>;
 @group(0) @binding(3) var<storage, read> coefficients: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> d_x: array<Value>;
 
 const RUN: u32 = 1u;      // neighbouring values of one channel that an invocation treats
-const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 fn finished(value: Value, index: u32) -> Value { return epilogue(value, index); } // spliced
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let number = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if number >= dims.count {
-            return;
-        }
-    }
+fn each(number: u32) {
     let first = number * RUN;
     let plane = first / dims.values;
     let row = plane / dims.channels;

@@ -1,6 +1,5 @@
-// needs: step, total
-// The sum or mean of the valid rows of x, by one workgroup: each lane adds every 64th row in order, then the lanes' sums
-// are added in pairs.
+// needs: step, workgroup_sum
+// The sum or mean of the valid rows of x, by one workgroup.
 struct Dims {
     rows: u32,
 }
@@ -10,13 +9,11 @@ struct Dims {
 
 const MEAN: bool = false;
 
+fn term(row: u32) -> f32 { return x[row]; }
+
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) local: u32) {
-    var sum = 0.0;
-    for (var row = local; row < min(step.valid, dims.rows); row += 64u) {
-        sum += x[row];
-    }
-    sum = workgroup_total(local, sum);
+    let sum = workgroup_sum(local, 0u, min(step.valid, dims.rows));
     if local == 0u {
         y[0] = select(sum, sum * step.inverse_valid, MEAN);
     }

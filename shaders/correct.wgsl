@@ -1,20 +1,14 @@
-// needs: grid, step
+// needs: each, step
 // 1 for each valid row of logits [rows, columns] whose largest logit (the first of equal ones) is that of the label, else 0.
 struct Dims {
-    rows: u32,
+    count: u32, // rows
     columns: u32,
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let row = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if row >= dims.rows {
-        return;
-    }
+fn each(row: u32) {
     let first = row * dims.columns;
     var best = 0u;
     var largest = x[first];

@@ -1,29 +1,24 @@
-// needs: grid, step, philox
+// needs: each, step, philox
 // Each element is set to zero with a given probability, else scaled up. Four neighbours share one call of the counter-based
 // generator. Its counter holds the element's number, the layer's stream and the step. So the backward pass can compute the
 // same mask again, and nothing is stored.
 struct Dims {
-    count: u32,
+    count: u32,     // fours
+    elements: u32,
     threshold: u32, // a random word below it drops
     stream: u32,
     factor: f32,    // 1 / (1 - rate)
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const PURPOSE_DROPOUT: u32 = 2u;
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let quarter = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    let first = 4u * quarter;
-    if first >= dims.count {
-        return;
-    }
-    let counter = vec4u(quarter, dims.stream, step.number, PURPOSE_DROPOUT);
+fn each(four: u32) {
+    let first = 4u * four;
+    let counter = vec4u(four, dims.stream, step.number, PURPOSE_DROPOUT);
     let words = philox(counter, vec2u(step.seed_low, step.seed_high));
-    for (var i = 0u; i < 4u && first + i < dims.count; i++) {
+    for (var i = 0u; i < 4u && first + i < dims.elements; i++) {
         y[first + i] = select(dims.factor * x[first + i], 0.0, words[i] < dims.threshold);
     }
 }

@@ -1,4 +1,4 @@
-// needs: grid, step
+// needs: each, step
 // y[row] = data[order[step.first + row]] for the rows of a batch; 0 for masked rows. Floats and labels are copied
 // as words. Bytes, four in a word, become floats from 0 to 1.
 // The data may be in several shards; all but the last have the same number of rows (the host adds their bindings). Or they
@@ -13,25 +13,16 @@ struct Dims {
 }
 alias Stored = u32; // what the data hold: a word, four words, or four bytes in a word
 alias Value = u32;
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> data: array<Stored>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<Value>;
 
-const EDGES: bool = true; // whether the last workgroup runs past the end
 const RING: bool = false; // whether the data are a ring
 
 fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // spliced
 fn value_at(shard: u32, source: u32) -> Value { return stored_at(shard, source); } // spliced
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
+fn each(index: u32) {
     // Masked rows read the first listed row and drop it: a conditional load costs more than a load.
     let row = index / dims.width;
     let position = step.first + row;

@@ -1,3 +1,4 @@
+// needs: matmul
 // Matrix product Y = A B, the plain kernel: one invocation computes one output.
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
@@ -9,30 +10,18 @@
 // The faster kernels are compared with this one. It is slow because each product reads both numbers from memory: two
 // loads for one multiply-add. The other matmul kernels use a number several times after loading it.
 
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
 const WORKGROUP_X: u32 = 16u; // columns of Y a workgroup computes
 const WORKGROUP_Y: u32 = 16u; // rows of Y a workgroup computes
 
-struct Dims {
-    rows: u32,    // M
-    columns: u32, // N
-    depth: u32,   // K
-    unused: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let row = group.y * WORKGROUP_Y + local.y;
     let column = group.x * WORKGROUP_X + local.x;
-    if (row >= dims.rows || column >= dims.columns) {
+    if (!inside(row, column)) {
         return;
     }
     // The first index of the row of A and of the column of B, and the distance between their elements.

@@ -1,3 +1,4 @@
+// needs: matmul
 // Matrix product Y = A B for real GPUs: tiles of A and B are in workgroup memory, a small tile of Y in each lane's
 // registers.
 //
@@ -25,9 +26,6 @@
 // once. In the product, the lanes of a row read the same vec4 of A (a broadcast) and neighbouring vec4s of B. For the same
 // reason, the column blocks of neighbouring lanes are one vec4 apart, not LANE_COLUMNS.
 
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
-const EDGES: bool = true; // guards for sizes that are no multiples of the tile
 const TILE_ROWS: u32 = 64u;
 const TILE_COLUMNS: u32 = 64u;
 const TILE_DEPTH: u32 = 16u; // steps of k held in workgroup memory at a time
@@ -43,22 +41,12 @@ const INVOCATIONS: u32 = LANES_ACROSS * LANES_DOWN;
 const A_VECTORS: u32 = TILE_ROWS / 4u; // vec4s of a step of k in the tile of A
 const B_VECTORS: u32 = TILE_COLUMNS / 4u;
 
-struct Dims {
-    rows: u32,    // M
-    columns: u32, // N
-    depth: u32,   // K
-    unused: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 var<workgroup> a_tile: array<array<vec4f, A_VECTORS + PAD>, TILE_DEPTH>;
 var<workgroup> b_tile: array<array<vec4f, B_VECTORS + PAD>, TILE_DEPTH>;
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 // Beyond the edges the last valid element is read and counts as zero, by a clamp and a select instead of a branch.
 fn load_a(row: u32, k: u32) -> f32 {
@@ -134,7 +122,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
                 for (var c = 0u; c < 4u; c++) {
                     let row = tile_row + (4u * (down + (u * LANES_DOWN))) + r;
                     let column = tile_column + (4u * (across + (v * LANES_ACROSS))) + c;
-                    if (!EDGES || (row < dims.rows && column < dims.columns)) {
+                    if (inside(row, column)) {
                         let index = (row * dims.columns) + column;
                         y[index] = epilogue(sums[u][r][v][c], index);
                     }

@@ -1,18 +1,9 @@
-// needs: grid, pool2d, max_pool2d
+// needs: max_pool2d
 // The largest pixel of each window of X [planes, height, width], as Y [planes, rows, columns]; a plane is a channel of a
 // image. The window of (row, column) has its corner at (row * stride - padding). One invocation a window.
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-const EDGES: bool = true; // whether the last workgroup runs past the end
-
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
+fn each(index: u32) {
     let at = place_of(index, dims.rows, dims.columns);
     let plane = at.number * dims.height;
     var largest = x[(plane + nearest(at.row * dims.stride_y, dims.padding_y, dims.height)) * dims.width

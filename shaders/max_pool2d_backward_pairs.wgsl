@@ -1,12 +1,10 @@
-// needs: grid, pool2d
+// needs: pool2d_pairs
 // The gradient of max-pool by its image, DX [planes, height, width], from X and DY [planes, rows, columns], for windows of
 // 2 x 2 without overlap and a width that is a multiple of four. One invocation for two neighbouring windows: the largest of
 // a window's four pixels (the first of equal ones) gets DY, the others get zero.
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> d_y: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> d_x: array<vec4f>;
-
-const EDGES: bool = true; // whether the last workgroup runs past the end
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
@@ -20,20 +18,9 @@ fn epilogues(value: vec4f, index: u32) -> vec4f {
     );
 }
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
+fn each(index: u32) {
     let pairs = dims.columns / 2u;
-    let row_index = index / pairs; // Division is slow: two of them, and the remainders from these.
-    let plane = row_index / dims.rows;
-    let row = row_index - plane * dims.rows;
-    // A line of X has as many vectors as one of Y has pairs.
-    let place = (plane * dims.height + 2u * row) * pairs + index - row_index * pairs;
+    let place = upper_pixels(index, pairs);
     let above = x[place];
     let under = x[place + pairs];
     let given = d_y[index];

@@ -1,22 +1,13 @@
-// needs: grid, pool2d, max_pool2d
+// needs: max_pool2d
 // The gradient of max-pool by its image, DX [planes, height, width], from X and DY [planes, rows, columns], for windows that
 // do not overlap and have no padding. One invocation for each window: it finds the window's largest pixel again (the first
 // of equal ones). Then it writes all pixels up to the next window or the image's end: DY to the largest, zero to the others.
 @group(0) @binding(2) var<storage, read> d_y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
 
-const EDGES: bool = true; // whether the last workgroup runs past the end
-
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
+fn each(index: u32) {
     let at = place_of(index, dims.rows, dims.columns);
     let plane = at.number * dims.height;
     let winner = winner_of(plane, at);

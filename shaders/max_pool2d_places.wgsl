@@ -1,19 +1,10 @@
-// needs: grid, pool2d, max_pool2d
+// needs: max_pool2d
 // The index in X [planes, height, width] of the largest pixel of each window, as PLACES [planes, rows, columns]. Of equal
 // pixels the first one counts, row by row. This is the first step of max-pool's gradient for windows that overlap.
 // One invocation for each window.
 @group(0) @binding(2) var<storage, read_write> places: array<u32>;
 
-const EDGES: bool = true; // whether the last workgroup runs past the end
-
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
+fn each(index: u32) {
     let at = place_of(index, dims.rows, dims.columns);
     let plane = at.number * dims.height;
     let winner = winner_of(plane, at);

@@ -1,4 +1,4 @@
-// needs: grid
+// needs: each
 // Pads x with zeros before and after it along one axis. y is [outer, size, inner], x is [outer, inside, inner].
 // One invocation for each element of y.
 struct Dims {
@@ -8,16 +8,10 @@ struct Dims {
     before: u32,
     inside: u32,
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if index >= dims.count {
-        return;
-    }
+fn each(index: u32) {
     let column = index % dims.inner;
     let place = (index / dims.inner) % dims.size;
     let outer = index / (dims.inner * dims.size);

@@ -1,4 +1,4 @@
-// needs: grid, step, philox
+// needs: augment
 // y[row] = a random crop of the image with index order[step.first + row], resized to the size of the result; 0 for masked
 // rows. The crop's area, aspect ratio and position are drawn at random.
 // x [N, CHANNELS, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
@@ -28,29 +28,16 @@ struct Dims {
     contrast: f32,
     saturation: f32,
 }
-alias Stored = u32;
-@group(0) @binding(0) var<uniform> dims: Dims;
-@group(0) @binding(1) var<storage, read> data: array<Stored>;
-@group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read> levels: array<vec4f>; // a channel's mean, 1 / deviation, pivot of contrast, cover
 @group(0) @binding(4) var<storage, read> roots: array<f32>;    // [3, 1024]: of areas, of proportions, of their inverses
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 
-const EDGES: bool = true;     // whether the last workgroup runs past the end
-const BYTES: bool = true;     // whether images are bytes
-const RING: bool = false;     // whether the data are a ring
-const FLIP: u32 = 1u;         // never, at random, in turn by epoch
 const CHANNELS: u32 = 3u;
 const SATURATED: bool = true; // whether colours are drawn towards their grey
 
-const PURPOSE_AUGMENT: u32 = 3u;
-const ALTERNATE: u32 = 3u;  // the block that says which images are mirrored in even epochs
 const FIRST_TRY: u32 = 4u;  // the block of the first draw of a part
 const TRIES: u32 = 10u;
 const SATURATION: u32 = 14u;
 const GREY: array<f32, 3> = array<f32, 3>(0.299, 0.587, 0.114); // ITU-R BT.601
-
-fn stored_at(shard: u32, index: u32) -> Stored { return data[index]; } // spliced
 
 fn drawn(block: u32, row: u32) -> vec4u {
     return philox(vec4u(block, row, step.number, PURPOSE_AUGMENT), vec2u(step.seed_low, step.seed_high));
@@ -75,18 +62,6 @@ fn part_of(row: u32) -> vec4u {
     return vec4u(dims.fall_top, dims.fall_left, dims.fall_height, dims.fall_width);
 }
 
-fn is_mirrored(row: u32, image: u32) -> bool {
-    if FLIP == 1u {
-        return (drawn(0u, row).x >> 31u) == 1u;
-    }
-    if FLIP == 2u {
-        let seed = vec2u(step.seed_low, step.seed_high);
-        let word = philox(vec4u(ALTERNATE, image, 0u, PURPOSE_AUGMENT), seed).x;
-        return ((word >> 31u) ^ (step.epoch & 1u)) == 1u;
-    }
-    return false;
-}
-
 // The pixels along one side of the crop from which pixel `at` of `outs` is computed.
 struct Taps {
     first: u32,
@@ -109,45 +84,23 @@ fn weight(along: Taps, at: u32) -> f32 {
     return max(1.0 - abs(f32(i32(at) - i32(along.middle)) + 0.5 - along.within) * along.inverse, 0.0);
 }
 
-fn value(shard: u32, index: u32) -> f32 {
-    if BYTES {
-        return unpack4x8unorm(stored_at(shard, index / 4u))[index % 4u];
-    }
-    return bitcast<f32>(stored_at(shard, index));
-}
-
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
-    let strips = (dims.out_width + 3u) / 4u;
-    let left = 4u * (index % strips);
-    let down = (index / strips) % dims.out_height;
-    let row = index / (strips * dims.out_height);
-    // Masked rows read the first listed image and drop it.
-    let position = step.first + row;
-    let valid = row < step.valid && position < dims.listed;
-    let image = order[select(0u, position, valid)];
-    let picked = min(select(image, position % dims.rows, RING), dims.rows - 1u);
-    let shard = picked / dims.each;
+fn each(index: u32) {
+    let strip = strip_of(index);
     let plane = dims.height * dims.width;
-    let first = picked % dims.each * CHANNELS * plane;
+    let first = strip.within * CHANNELS * plane;
 
-    let part = part_of(row);
-    let mirrored = is_mirrored(row, image);
-    let contrast = around(drawn(2u, row).x, dims.contrast);
-    let gain = around(drawn(0u, row).w, dims.brightness) * contrast;
+    let part = part_of(strip.row);
+    let words = drawn(0u, strip.row);
+    let mirrored = is_mirrored(words.x, strip.image);
+    let contrast = around(drawn(2u, strip.row).x, dims.contrast);
+    let gain = around(words.w, dims.brightness) * contrast;
     var saturation = 1.0;
     if SATURATED {
-        saturation = around(drawn(SATURATION, row).x, dims.saturation);
+        saturation = around(drawn(SATURATION, strip.row).x, dims.saturation);
     }
-    let rows = taps(down, part.z, dims.out_height);
+    let rows = taps(strip.down, part.z, dims.out_height);
     for (var i = 0u; i < 4u; i++) {
-        let x = min(left + i, dims.out_width - 1u);
+        let x = min(strip.left + i, dims.out_width - 1u);
         let columns = taps(select(x, dims.out_width - 1u - x, mirrored), part.w, dims.out_width);
         var sums: array<f32, CHANNELS>;
         var total = 0.0;
@@ -158,7 +111,7 @@ fn main(invocation: Invocation) {
                 total += w;
                 let at = first + (part.x + r) * dims.width + part.y + c;
                 for (var channel = 0u; channel < CHANNELS; channel++) {
-                    sums[channel] += w * value(shard, at + channel * plane);
+                    sums[channel] += w * value_at(strip.shard, at + channel * plane);
                 }
             }
         }
@@ -174,7 +127,7 @@ fn main(invocation: Invocation) {
             let level = levels[channel];
             let seen = ((grey + saturation * (sums[channel] - grey)) - level.x) * level.y;
             // Beyond the end of a row the last pixel is computed again.
-            y[((row * CHANNELS + channel) * dims.out_height + down) * dims.out_width + x] = select(0.0, seen, valid);
+            y[((strip.row * CHANNELS + channel) * dims.out_height + strip.down) * dims.out_width + x] = select(0.0, seen, strip.valid);
         }
     }
 }

@@ -1,4 +1,4 @@
-// needs: grid, step, philox
+// needs: each, step, philox
 // y[row] = the image x[row] with thicker or thinner strokes, and with noise; 0 for masked rows.
 // x, y [batch, channels, height, width]. levels [channels]: the second component is 1 / the divisor of the channel's
 // normalisation.
@@ -17,12 +17,10 @@ struct Dims {
     stroke: f32,
     noise: f32,    // divided by the standard deviation of the sum of four bytes
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> levels: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-const EDGES: bool = true;  // whether the last workgroup runs past the end
 const STROKE: bool = true;
 const NOISE: bool = true;
 
@@ -44,14 +42,7 @@ fn bytes_of(word: u32) -> f32 {
     return f32((pairs & 0xffffu) + (pairs >> 16u)) - 510.0;
 }
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if EDGES {
-        if index >= dims.count {
-            return;
-        }
-    }
+fn each(index: u32) {
     let strips = (dims.width + 3u) / 4u;
     let left = 4u * (index % strips);
     let down = (index / strips) % dims.height;

@@ -1,21 +1,15 @@
-// needs: grid, softmax_row
+// needs: each, softmax_row
 // Softmax of each row of x [rows, columns], or its logarithm. One invocation for each row: the largest logit is subtracted
 // first, so that no exponential overflows.
 struct Dims {
-    rows: u32,
+    count: u32, // rows
     columns: u32,
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const LOG: bool = false;
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let row = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if row >= dims.rows {
-        return;
-    }
+fn each(row: u32) {
     let first = row * dims.columns;
     let last = first + dims.columns;
     let sums = softmax_row(first, last);

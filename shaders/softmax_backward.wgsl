@@ -1,34 +1,27 @@
-// needs: grid
+// needs: each, ordered_sum
 // The gradient by the logits of softmax or its logarithm, from the result y and the incoming gradient d_y, row by row:
 // y (d_y - sum(y d_y)), or d_y - e^y sum(d_y). One invocation a row.
 struct Dims {
-    rows: u32,
+    count: u32, // rows
     columns: u32,
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> y: array<f32>;
 @group(0) @binding(2) var<storage, read> d_y: array<f32>;
 @group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
 
 const LOG: bool = false;
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let row = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if row >= dims.rows {
-        return;
+fn term(i: u32) -> f32 {
+    if LOG {
+        return d_y[i];
     }
+    return y[i] * d_y[i];
+}
+
+fn each(row: u32) {
     let first = row * dims.columns;
-    let last = first + dims.columns;
-    var sum = 0.0;
-    for (var i = first; i < last; i++) {
-        if LOG {
-            sum += d_y[i];
-        } else {
-            sum += y[i] * d_y[i];
-        }
-    }
-    for (var i = first; i < last; i++) {
+    let sum = ordered_sum(first, 1u, dims.columns);
+    for (var i = first; i < first + dims.columns; i++) {
         if LOG {
             d_x[i] = d_y[i] - exp(y[i]) * sum;
         } else {

@@ -1,4 +1,4 @@
-// needs: grid
+// needs: each
 // y[i] = x at an index that is the sum of i's coordinates, each times the stride of its axis: for transposes and slices.
 // One invocation for each element of y. There are always six axes; missing ones come first and have size 1.
 struct Dims {
@@ -7,16 +7,10 @@ struct Dims {
     size0: u32, size1: u32, size2: u32, size3: u32, size4: u32, size5: u32,
     stride0: u32, stride1: u32, stride2: u32, stride3: u32, stride4: u32, stride5: u32,
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if index >= dims.count {
-        return;
-    }
+fn each(index: u32) {
     var rest = index;
     var place = dims.offset;
     place += (rest % dims.size5) * dims.stride5;

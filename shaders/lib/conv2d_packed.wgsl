@@ -51,3 +51,48 @@ fn finish(sum: vec4f, index: u32, count: u32) -> vec4f {
     );
 }
 
+// Applies the epilogue to the elements that a lane has stored for four pixels. The kernels' own loops are unrolled, because
+// registers have no index; there the epilogue would be compiled once for each output.
+fn apply_epilogue(pixels: Pixels, outputs: u32) {
+    if (!EPILOGUE || pixels.count == 0u) {
+        return;
+    }
+    for (var out_channel = 0u; out_channel < outputs; out_channel++) {
+        let index = pixels.to + (out_channel * dims.rows * dims.columns);
+        store_y(index, pixels.count, finish(load_y(index, pixels.count), index, pixels.count));
+    }
+}
+
+// Four neighbouring pixels of a row, counted over rows and images. Beyond the last pixel, that pixel is read again, and nothing
+// is stored.
+struct Pixels {
+    base: u32,  // their first index in X, for the first step
+    to: u32,    // their first index in Y, for the first output channel
+    count: u32, // how many of the four exist
+}
+
+fn pixels_of(number: u32, channel_group: u32, first_output: u32) -> Pixels {
+    let at = min(number, dims.pixels - 1u);
+    let row_index = at / dims.vectors;
+    let vec_index = at - (row_index * dims.vectors);
+    let image = row_index / dims.rows;
+    let row = row_index - (image * dims.rows);
+    let plane = (((dims.first_x + image) * dims.groups) + channel_group) * dims.steps;
+    let base = (((plane * dims.packed_rows) + (row * dims.stride_y)) * dims.vectors) + vec_index;
+    let out_channel = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
+    let to = (((out_channel * dims.rows) + row) * dims.columns) + (4u * vec_index);
+    return Pixels(base, to, select(0u, dims.columns - (4u * vec_index), number < dims.pixels));
+}
+
+// The distances in X from a pixel's first step to four steps under the tap ky. For steps beyond the last, W is zero, so that
+// any valid index will do.
+fn four_steps(quad: u32, ky: u32) -> vec4u {
+    let steps = min(vec4u(4u * quad) + vec4u(0u, 1u, 2u, 3u), vec4u(dims.steps - 1u));
+    return ((steps * dims.packed_rows) + (ky * dims.dilation_y)) * dims.vectors;
+}
+
+// Four steps of four pixels; one column of the matrix for each step.
+fn load_x(base: u32, steps: vec4u) -> mat4x4f {
+    return mat4x4f(x[base + steps.x], x[base + steps.y], x[base + steps.z], x[base + steps.w]);
+}
+

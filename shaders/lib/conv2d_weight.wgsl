@@ -32,3 +32,28 @@ fn begin(tap: u32, plane: u32) -> u32 {
     return (((in_channel * dims.kernel_width) + kx) * plane) + (ky * dims.dilation_y * dims.vectors);
 }
 
+// The same for four taps. Beyond the last tap, that one is read again, and nothing is stored.
+fn four_begins(first_tap: u32, plane: u32) -> vec4u {
+    let last = (dims.inputs * dims.kernel_height * dims.kernel_width) - 1u;
+    return vec4u(
+        begin(min(first_tap, last), plane),
+        begin(min(first_tap + 1u, last), plane),
+        begin(min(first_tap + 2u, last), plane),
+        begin(min(first_tap + 3u, last), plane),
+    );
+}
+
+// The first index in X and in DY of a row, counted over images, from the sizes of a channel of each.
+fn row_begins(row_index: u32, channel_group: u32, plane: u32, map: u32) -> vec2u {
+    let image = row_index / dims.rows;
+    let row = row_index - (image * dims.rows);
+    let image_x = (((dims.first_x + image) * dims.groups) + channel_group) * dims.inputs * dims.kernel_width * plane;
+    let image_y = (((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs * map;
+    return vec2u(image_x + (row * dims.stride_y * dims.vectors), image_y + (row * dims.vectors));
+}
+
+// Four pixels under four taps; one column of the matrix for each pixel.
+fn load_x(base: vec4u, at: u32) -> mat4x4f {
+    return transpose(mat4x4f(x[base.x + at], x[base.y + at], x[base.z + at], x[base.w + at]));
+}
+

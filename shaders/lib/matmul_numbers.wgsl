@@ -1,21 +1,8 @@
+// needs: matmul
 // The operands of a matrix product read number by number, and what the strip and the subgroup kernel for them share.
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
-const EDGES: bool = true; // guards for sizes that are no multiples of the tile
-
-struct Dims {
-    rows: u32,    // M
-    columns: u32, // N
-    depth: u32,   // K
-    unused: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 // One element of A. It is zero for steps of k beyond the end. Beyond the edge of Y the last row is read again.
 fn element_a(row: u32, k: u32) -> f32 {
@@ -47,7 +34,23 @@ fn load_b_block(k: u32, column: u32) -> mat4x4f {
     return mat4x4f(load_b(k, column), load_b(k + 1u, column), load_b(k + 2u, column), load_b(k + 3u, column));
 }
 
-fn inside(row: u32, column: u32) -> bool {
-    return !EDGES || (row < dims.rows && column < dims.columns);
+// Applies the epilogue to the elements that a lane has just stored: `vectors` groups of four of each row, `stride` columns apart.
+// The kernels' own loops are unrolled, because registers have no index; there the epilogue would be compiled once for each output.
+fn apply_epilogue(first_row: u32, rows: u32, first_column: u32, vectors: u32, stride: u32) {
+    let end_row = min(first_row + rows, dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var c = 0u; c < 4u * vectors; c++) {
+            let column = first_column + ((c / 4u) * stride) + (c % 4u);
+            if (inside(row, column)) {
+                let index = (row * dims.columns) + column;
+                y[index] = epilogue(y[index], index);
+            }
+        }
+    }
+}
+
+// One row x 4 steps of A.
+fn load_a(row: u32, k: u32) -> vec4f {
+    return vec4f(element_a(row, k), element_a(row, k + 1u), element_a(row, k + 2u), element_a(row, k + 3u));
 }
 

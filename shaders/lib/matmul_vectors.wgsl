@@ -1,21 +1,8 @@
+// needs: matmul
 // The operands of a matrix product read as vec4, and what the strip and the subgroup kernel for them share.
-const TRANSPOSE_A: bool = false;
-const TRANSPOSE_B: bool = false;
-const EDGES: bool = true; // guards for sizes that are no multiples of the tile
-
-struct Dims {
-    rows: u32,    // M
-    columns: u32, // N
-    depth: u32,   // K
-    unused: u32,
-}
-
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
-
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
 // The 4 steps x 4 columns of B that begin at (k, column); one column of the matrix for each step of k.
 fn load_b(k: u32, column: u32) -> mat4x4f {
@@ -48,7 +35,18 @@ fn finish(sum: vec4f, index: u32) -> vec4f {
     );
 }
 
-fn inside(row: u32, column: u32) -> bool {
-    return !EDGES || (row < dims.rows && column < dims.columns);
+// Applies the epilogue to the elements that a lane has just stored: `vectors` vec4s of each row, `stride` columns apart. The
+// kernels' own loops are unrolled, because registers have no index; there the epilogue would be compiled once for each output.
+fn apply_epilogue(first_row: u32, rows: u32, first_column: u32, vectors: u32, stride: u32) {
+    let end_row = min(first_row + rows, dims.rows);
+    for (var row = first_row; row < end_row; row++) {
+        for (var v = 0u; v < vectors; v++) {
+            let column = first_column + (v * stride);
+            if (inside(row, column)) {
+                let index = (row * dims.columns) + column;
+                y[index >> 2u] = finish(y[index >> 2u], index);
+            }
+        }
+    }
 }
 

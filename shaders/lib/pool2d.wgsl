@@ -1,3 +1,4 @@
+// needs: each
 // The sizes of a pooling of X [planes, height, width] into Y [planes, rows, columns]; a plane is a channel of an image.
 struct Dims {
     count: u32, // invocations: windows, pairs of windows or pixels of all planes
@@ -10,7 +11,6 @@ struct Dims {
     padding_y: u32,
     padding_x: u32,
 }
-@group(0) @binding(0) var<uniform> dims: Dims;
 
 // The position of an element in planes of `rows` x `columns`. Division is slow, so there are only two, and the remainders
 // are computed from them.

@@ -1,4 +1,4 @@
-// needs: grid
+// needs: each
 // Sums the products of all taps and outputs of a convolution into the image (PyTorch's `fold`): the second step of the
 // gradient by the image for a stride above 1. The first step is a matrix product, which does no work for pixels without
 // a tap.
@@ -11,8 +11,8 @@
 // the same order as conv2d_backward_input.wgsl.
 
 struct Dims {
-    first: u32,       // image of DX
     count: u32,       // pixels
+    first: u32,       // image of DX
     in_channels: u32,
     height: u32,
     width: u32,
@@ -29,18 +29,12 @@ struct Dims {
     dilation_x: u32,
 }
 
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> taps: array<f32>;
 @group(0) @binding(2) var<storage, read_write> d_x: array<f32>;
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let pixel = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if (pixel >= dims.count) {
-        return;
-    }
+fn each(pixel: u32) {
     let row_index = pixel / dims.width;
     let ix = pixel - (row_index * dims.width);
     let plane = row_index / dims.height;

@@ -1,4 +1,4 @@
-// needs: grid
+// needs: each
 // Copies images into the layout of the packed convolution kernels. For each tap, the numbers that it is multiplied by are in
 // rows of vec4s that begin at the first output. So those kernels load whole vectors and need no checks at the edges.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
@@ -13,8 +13,8 @@
 // vector are those of the previous tap.
 
 struct Dims {
+    count: u32,    // rows of all planes
     first: u32,    // image
-    planes: u32,   // images times channels
     channels: u32,
     height: u32,
     width: u32,
@@ -28,7 +28,6 @@ struct Dims {
     padding_x: u32,
 }
 
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> packed: array<vec4f>;
 
@@ -38,12 +37,7 @@ fn pixel(row_start: u32, column: u32, inside: bool) -> f32 {
     return select(0.0, value, inside && column < dims.width);
 }
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if (index >= dims.planes * dims.rows) {
-        return;
-    }
+fn each(index: u32) {
     let plane = index / dims.rows;
     let row = index - (plane * dims.rows);
     let iy = row - dims.padding_y;

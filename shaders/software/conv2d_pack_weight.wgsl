@@ -1,4 +1,4 @@
-// needs: grid
+// needs: each
 // Copies the weight of a convolution into the layout of the packed kernels: for each of eight neighbouring output channels,
 // four steps of the sum.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
@@ -27,7 +27,6 @@ struct Dims {
     by_kx: u32,
 }
 
-@group(0) @binding(0) var<uniform> dims: Dims;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> packed: array<vec4f>;
 
@@ -39,12 +38,7 @@ fn weight(row_start: u32, step: u32, exists: bool) -> f32 {
     return w[row_start + (channel * dims.by_channel) + ((step - (channel * dims.kernel_width)) * dims.by_kx)];
 }
 
-@compute @workgroup_size(64)
-fn main(invocation: Invocation) {
-    let index = linear_group(invocation.group, invocation.groups) * 64u + invocation.local;
-    if (index >= dims.count) {
-        return;
-    }
+fn each(index: u32) {
     let quad = (index / 8u) % dims.quads;
     let ky = (index / (8u * dims.quads)) % dims.kernel_height;
     let block = (index / (8u * dims.quads * dims.kernel_height)) % dims.blocks;

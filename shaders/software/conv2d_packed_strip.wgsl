@@ -4,11 +4,10 @@
 //
 // Shapes: X is [images, groups, steps, packed_rows, 4 * vectors] (layout: see conv2d_pack_image.wgsl), W is
 // [groups, blocks, kernel_height, quads, 8 outputs, 4 steps] (conv2d_pack_weight.wgsl), with whole tiles of blocks; Y is
-// [batch, groups, outputs, rows, columns], of which this computes the images from
-// `first_y` on. A step is an input channel and a tap kx. Packing
-// has already applied the horizontal stride, padding and dilation.
+// [batch, groups, outputs, rows, columns], of which this computes the images from `first_y` on. A step is an input
+// channel and a tap kx. Packing has already applied the horizontal stride, padding and dilation.
 // Needs: nothing beyond WebGPU's defaults.
-// X, W, Y and `Dims` are declared in lib/conv2d_packed.wgsl.
+// X, W, Y, `Dims` and the addresses of pixels are in lib/conv2d_packed.wgsl.
 //
 // Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS pixels, counted over rows and
 // images. The lanes of a workgroup are arranged LANES_DOWN along the channels and LANES_ACROSS along the pixels; a lane's next
@@ -37,23 +36,9 @@ fn main(invocation: Invocation) {
         return; // beyond the last output, or the end of a folded grid
     }
 
-    // The first index of a lane's pixels in X and in Y. Beyond the last pixel, that pixel is read again, and nothing is stored.
-    let plane = dims.packed_rows * dims.vectors;
-    var base: array<u32, COLUMN_VECTORS>;
-    var to: array<u32, COLUMN_VECTORS>;
-    var count: array<u32, COLUMN_VECTORS>;
+    var pixels: array<Pixels, COLUMN_VECTORS>;
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
-        let pixel = first_pixel + (v * LANES_ACROSS);
-        let at = min(pixel, dims.pixels - 1u);
-        let row_index = at / dims.vectors;
-        let vec_index = at - (row_index * dims.vectors);
-        let image = row_index / dims.rows;
-        let row = row_index - (image * dims.rows);
-        base[v] = (((((dims.first_x + image) * dims.groups) + channel_group) * dims.steps) * plane)
-            + (row * dims.stride_y * dims.vectors) + vec_index;
-        let out_channel = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
-        to[v] = (((out_channel * dims.rows) + row) * dims.columns) + (4u * vec_index);
-        count[v] = select(0u, dims.columns - (4u * vec_index), pixel < dims.pixels);
+        pixels[v] = pixels_of(first_pixel + (v * LANES_ACROSS), channel_group, first_output);
     }
     let block_quads = dims.kernel_height * dims.quads;
     // A vec4 of W belongs to one output. The vec4s of eight outputs are neighbours; the next steps follow.
@@ -62,16 +47,11 @@ fn main(invocation: Invocation) {
 
     var sums: array<array<array<vec4f, COLUMN_VECTORS>, 4>, ROW_VECTORS>;
     for (var ky = 0u; ky < dims.kernel_height; ky++) {
-        let down = ky * dims.dilation_y * dims.vectors;
         for (var quad = 0u; quad < dims.quads; quad++) {
-            // For steps beyond the last, W is zero, so that any valid index will do.
-            let s0 = (4u * quad * plane) + down;
-            let s1 = (min((4u * quad) + 1u, dims.steps - 1u) * plane) + down;
-            let s2 = (min((4u * quad) + 2u, dims.steps - 1u) * plane) + down;
-            let s3 = (min((4u * quad) + 3u, dims.steps - 1u) * plane) + down;
+            let steps = four_steps(quad, ky);
             var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                panel[v] = mat4x4f(x[base[v] + s0], x[base[v] + s1], x[base[v] + s2], x[base[v] + s3]);
+                panel[v] = load_x(pixels[v].base, steps);
             }
             for (var u = 0u; u < ROW_VECTORS; u++) {
                 let out_channel = first_of_w + (4u * u);
@@ -92,23 +72,13 @@ fn main(invocation: Invocation) {
         for (var o = 0u; o < 4u; o++) {
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
                 let out_channel = (4u * u) + o;
-                if (out_channel < outputs && count[v] > 0u) {
-                    store_y(to[v] + (out_channel * map), count[v], sums[u][o][v]);
+                if (out_channel < outputs && pixels[v].count > 0u) {
+                    store_y(pixels[v].to + (out_channel * map), pixels[v].count, sums[u][o][v]);
                 }
             }
         }
     }
-    if (!EPILOGUE) {
-        return;
-    }
-    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
-    // because registers have no index; there the epilogue would be compiled once for each output.
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
-        if (count[v] > 0u) {
-            for (var out_channel = 0u; out_channel < outputs; out_channel++) {
-                let index = to[v] + (out_channel * map);
-                store_y(index, count[v], finish(load_y(index, count[v]), index, count[v]));
-            }
-        }
+        apply_epilogue(pixels[v], outputs);
     }
 }

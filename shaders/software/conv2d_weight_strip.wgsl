@@ -8,7 +8,7 @@
 // [splits, groups, outputs, 4 * quads], where a row holds the taps [inputs, kernel_height, kernel_width], filled up. The
 // images are those from `first_x` and from `first_y` on.
 // Needs: nothing beyond WebGPU's defaults.
-// X, DY, SUMS and `Dims` are declared in lib/conv2d_weight.wgsl.
+// X, DY, SUMS, `Dims` and the addresses of rows and taps are in lib/conv2d_weight.wgsl.
 //
 // A matrix product. In the left matrix, DY, a row is an output channel and a column is a pixel. In the right matrix a row is a
 // pixel and a column is a tap; an element is the number of X that the tap is multiplied by. There are few outputs, each a
@@ -29,7 +29,6 @@ const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along the taps
 
 @compute @workgroup_size(LANES_DOWN * LANES_ACROSS)
 fn main(invocation: Invocation) {
-    let taps = dims.inputs * dims.kernel_height * dims.kernel_width;
     let tap_tiles = (dims.quads + (LANES_ACROSS * COLUMN_VECTORS) - 1u) / (LANES_ACROSS * COLUMN_VECTORS);
     let output_tiles = (dims.outputs + (4u * LANES_DOWN * ROW_VECTORS) - 1u) / (4u * LANES_DOWN * ROW_VECTORS);
     let tile = linear_group(invocation.group, invocation.groups);
@@ -44,11 +43,9 @@ fn main(invocation: Invocation) {
 
     // Beyond the last tap and the last output these are read again, and nothing is stored.
     let plane = dims.packed_rows * dims.vectors;
-    var base: array<array<u32, 4>, COLUMN_VECTORS>;
+    var base: array<vec4u, COLUMN_VECTORS>;
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
-        for (var i = 0u; i < 4u; i++) {
-            base[v][i] = begin(min(first_tap + (v * 4u * LANES_ACROSS) + i, taps - 1u), plane);
-        }
+        base[v] = four_begins(first_tap + (v * 4u * LANES_ACROSS), plane);
     }
     let map = dims.rows * dims.vectors;
     var row_of: array<array<u32, 4>, ROW_VECTORS>;
@@ -76,22 +73,15 @@ fn main(invocation: Invocation) {
     // host keeps a split well below that.
     let end = min((split + 1u) * dims.share, dims.lines);
     for (var row_index = split * dims.share; row_index < end; row_index++) {
-        let image = row_index / dims.rows;
-        let row = row_index - (image * dims.rows);
-        let image_x = (((dims.first_x + image) * dims.groups) + channel_group) * dims.inputs * dims.kernel_width * plane;
-        let image_y = (((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs * map;
+        let begins = row_begins(row_index, channel_group, plane, map);
         for (var vec_index = 0u; vec_index < dims.vectors; vec_index++) {
-            let at = image_x + (row * dims.stride_y * dims.vectors) + vec_index;
-            let at_y = image_y + (row * dims.vectors) + vec_index;
             var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                panel[v] = transpose(
-                    mat4x4f(x[base[v][0] + at], x[base[v][1] + at], x[base[v][2] + at], x[base[v][3] + at]),
-                );
+                panel[v] = load_x(base[v], begins.x + vec_index);
             }
             for (var u = 0u; u < ROW_VECTORS; u++) {
                 for (var o = 0u; o < 4u; o++) {
-                    let pixels = d_y[row_of[u][o] + at_y];
+                    let pixels = d_y[row_of[u][o] + begins.y + vec_index];
                     for (var v = 0u; v < COLUMN_VECTORS; v++) {
                         total[u][o][v] += panel[v] * pixels; // four pixels
                     }

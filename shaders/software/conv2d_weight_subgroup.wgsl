@@ -8,7 +8,7 @@
 // [splits, groups, outputs, 4 * quads], where a row holds the taps [inputs, kernel_height, kernel_width], filled up. The
 // images are those from `first_x` and from `first_y` on.
 // Needs: the feature SUBGROUP and an adapter whose smallest and largest subgroup are both 8 lanes.
-// X, DY, SUMS and `Dims` are declared in lib/conv2d_weight.wgsl.
+// X, DY, SUMS, `Dims` and the addresses of rows and taps are in lib/conv2d_weight.wgsl.
 //
 // A matrix product. In the left matrix, DY, a row is an output channel and a column is a pixel. In the right matrix a row is a
 // pixel and a column is a tap; an element is the number of X that the tap is multiplied by. There are few outputs, each a
@@ -28,7 +28,6 @@ const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a 
 
 @compute @workgroup_size(LANES)
 fn main(invocation: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
-    let taps = dims.inputs * dims.kernel_height * dims.kernel_width;
     let tap_tiles = (dims.quads + (LANES * COLUMN_VECTORS) - 1u) / (LANES * COLUMN_VECTORS);
     let output_tiles = (dims.outputs + (LANES * ROW_BLOCKS) - 1u) / (LANES * ROW_BLOCKS);
     let tile = linear_group(invocation.group, invocation.groups);
@@ -42,11 +41,9 @@ fn main(invocation: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
 
     // Beyond the last tap and the last output these are read again, and nothing is stored.
     let plane = dims.packed_rows * dims.vectors;
-    var base: array<array<u32, 4>, COLUMN_VECTORS>;
+    var base: array<vec4u, COLUMN_VECTORS>;
     for (var v = 0u; v < COLUMN_VECTORS; v++) {
-        for (var i = 0u; i < 4u; i++) {
-            base[v][i] = begin(min(first_tap + (v * 32u) + i, taps - 1u), plane);
-        }
+        base[v] = four_begins(first_tap + (v * 32u), plane);
     }
     let map = dims.rows * dims.vectors;
     var row_of: array<u32, ROW_BLOCKS>;
@@ -72,21 +69,14 @@ fn main(invocation: Invocation, @builtin(subgroup_invocation_id) lane: u32) {
     // host keeps a split well below that.
     let end = min((split + 1u) * dims.share, dims.lines);
     for (var row_index = split * dims.share; row_index < end; row_index++) {
-        let image = row_index / dims.rows;
-        let row = row_index - (image * dims.rows);
-        let image_x = (((dims.first_x + image) * dims.groups) + channel_group) * dims.inputs * dims.kernel_width * plane;
-        let image_y = (((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs * map;
+        let begins = row_begins(row_index, channel_group, plane, map);
         for (var vec_index = 0u; vec_index < dims.vectors; vec_index++) {
-            let at = image_x + (row * dims.stride_y * dims.vectors) + vec_index;
-            let at_y = image_y + (row * dims.vectors) + vec_index;
             var panel: array<mat4x4f, COLUMN_VECTORS>; // of X
             for (var v = 0u; v < COLUMN_VECTORS; v++) {
-                panel[v] = transpose(
-                    mat4x4f(x[base[v][0] + at], x[base[v][1] + at], x[base[v][2] + at], x[base[v][3] + at]),
-                );
+                panel[v] = load_x(base[v], begins.x + vec_index);
             }
             for (var block = 0u; block < ROW_BLOCKS; block++) {
-                let part = d_y[row_of[block] + at_y];
+                let part = d_y[row_of[block] + begins.y + vec_index];
                 let outputs = in_every_lane(part);
                 for (var o = 0u; o < LANES; o++) {
                     for (var v = 0u; v < COLUMN_VECTORS; v++) {

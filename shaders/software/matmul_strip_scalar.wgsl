@@ -22,11 +22,6 @@ const COLUMN_VECTORS: u32 = 2u; // groups of 4 columns a lane computes
 const LANES_ACROSS: u32 = 4u; // lanes of a workgroup along N
 const LANES_DOWN: u32 = 2u; // lanes of a workgroup along M
 
-// One row x 4 steps of A.
-fn load_a(row: u32, k: u32) -> vec4f {
-    return vec4f(element_a(row, k), element_a(row, k + 1u), element_a(row, k + 2u), element_a(row, k + 3u));
-}
-
 @compute @workgroup_size(LANES_ACROSS * LANES_DOWN)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let first_row = ((group.y * LANES_DOWN) + (lane / LANES_ACROSS)) * (4u * ROW_VECTORS);
@@ -64,17 +59,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
             }
         }
     }
-
-    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
-    // because registers have no index; there the epilogue would be compiled once for each output.
-    let end_row = min(first_row + (4u * ROW_VECTORS), dims.rows);
-    for (var row = first_row; row < end_row; row++) {
-        for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {
-            let column = first_column + ((c / 4u) * (4u * LANES_ACROSS)) + (c % 4u);
-            if (!EDGES || column < dims.columns) {
-                let index = (row * dims.columns) + column;
-                y[index] = epilogue(y[index], index);
-            }
-        }
-    }
+    apply_epilogue(first_row, 4u * ROW_VECTORS, first_column, COLUMN_VECTORS, 4u * LANES_ACROSS);
 }

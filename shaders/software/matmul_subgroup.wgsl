@@ -85,17 +85,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
             }
         }
     }
-
-    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
-    // because registers have no index; there the epilogue would be compiled once for each output.
-    let end_row = min(first_row + (LANES * ROW_BLOCKS), dims.rows);
-    for (var row = first_row; row < end_row; row++) {
-        for (var v = 0u; v < COLUMN_VECTORS; v++) {
-            let column = first_column + (v * 4u * LANES);
-            if (!EDGES || column < dims.columns) {
-                let index = (row * dims.columns) + column;
-                y[index >> 2u] = finish(y[index >> 2u], index);
-            }
-        }
-    }
+    apply_epilogue(first_row, LANES * ROW_BLOCKS, first_column, COLUMN_VECTORS, 4u * LANES);
 }

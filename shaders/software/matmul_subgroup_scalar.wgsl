@@ -22,12 +22,6 @@ const ROW_BLOCKS: u32 = 4u; // a block is 8 rows of Y: one for each lane that lo
 const COLUMN_VECTORS: u32 = 1u; // vec4s of columns a lane computes
 const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
 
-// This lane's share of the 8 rows x 4 steps of A that begin at (row, k): one row.
-fn load_a(row: u32, k: u32, lane: u32) -> vec4f {
-    let r = row + lane;
-    return vec4f(element_a(r, k), element_a(r, k + 1u), element_a(r, k + 2u), element_a(r, k + 3u));
-}
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
     let first_row = group.y * (LANES * ROW_BLOCKS);
@@ -40,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
             panel[v] = load_b_block(k, first_column + (v * 4u * LANES));
         }
         for (var block = 0u; block < ROW_BLOCKS; block++) {
-            let rows = in_every_lane(load_a(first_row + (block * LANES), k, lane));
+            let rows = in_every_lane(load_a(first_row + (block * LANES) + lane, k));
             for (var r = 0u; r < LANES; r++) {
                 for (var v = 0u; v < COLUMN_VECTORS; v++) {
                     sums[block][r][v] += panel[v] * rows[r]; // four steps of k
@@ -63,17 +57,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
             }
         }
     }
-
-    // The epilogue runs in a second loop, over the elements that this lane has just stored. The loops above are unrolled,
-    // because registers have no index; there the epilogue would be compiled once for each output.
-    let end_row = min(first_row + (LANES * ROW_BLOCKS), dims.rows);
-    for (var row = first_row; row < end_row; row++) {
-        for (var c = 0u; c < 4u * COLUMN_VECTORS; c++) {
-            let column = first_column + ((c / 4u) * (4u * LANES)) + (c % 4u);
-            if (!EDGES || column < dims.columns) {
-                let index = (row * dims.columns) + column;
-                y[index] = epilogue(y[index], index);
-            }
-        }
-    }
+    apply_epilogue(first_row, LANES * ROW_BLOCKS, first_column, COLUMN_VECTORS, 4u * LANES);
 }

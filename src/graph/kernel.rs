@@ -119,12 +119,22 @@ pub struct Kernel {
 /// Library files. A kernel requests them in its first line: `// needs: NAME, NAME`.
 const LIBRARY: &[(&str, &str)] = &[
     ("grid", include_str!("../../shaders/lib/grid.wgsl")),
+    ("each", include_str!("../../shaders/lib/each.wgsl")),
     ("step", include_str!("../../shaders/lib/step.wgsl")),
     ("total", include_str!("../../shaders/lib/total.wgsl")),
+    ("workgroup_sum", include_str!("../../shaders/lib/workgroup_sum.wgsl")),
+    ("ordered_sum", include_str!("../../shaders/lib/ordered_sum.wgsl")),
+    ("augment", include_str!("../../shaders/lib/augment.wgsl")),
+    ("optimizer", include_str!("../../shaders/lib/optimizer.wgsl")),
+    ("resize2d", include_str!("../../shaders/lib/resize2d.wgsl")),
     ("philox", include_str!("../../shaders/lib/philox.wgsl")),
     ("conv2d", include_str!("../../shaders/lib/conv2d.wgsl")),
     ("pool2d", include_str!("../../shaders/lib/pool2d.wgsl")),
+    ("pool2d_pairs", include_str!("../../shaders/lib/pool2d_pairs.wgsl")),
+    ("pool2d_backward", include_str!("../../shaders/lib/pool2d_backward.wgsl")),
     ("max_pool2d", include_str!("../../shaders/lib/max_pool2d.wgsl")),
+    ("average_pool2d", include_str!("../../shaders/lib/average_pool2d.wgsl")),
+    ("matmul", include_str!("../../shaders/lib/matmul.wgsl")),
     ("matmul_vectors", include_str!("../../shaders/lib/matmul_vectors.wgsl")),
     ("matmul_numbers", include_str!("../../shaders/lib/matmul_numbers.wgsl")),
     ("conv2d_packed", include_str!("../../shaders/lib/conv2d_packed.wgsl")),
@@ -137,25 +147,26 @@ impl Kernel {
     /// The kernel of a WGSL file with these values for its constants. Its storage bindings are read off the file: group 0, from
     /// binding 1 on; binding 0 is the uniform of [`Dispatch::dims`].
     ///
-    /// A first line `// needs: grid, philox` puts library files before it: `grid` (the number of a workgroup in a folded grid),
-    /// `philox` (counter-based random numbers), `step` (the numbers of the training step, group 1), `total` (the sum over a
-    /// workgroup). They are in `shaders/lib`.
+    /// A first line `// needs: each, philox` puts library files before it, each once, after the files that they need themselves.
+    /// They are in `shaders/lib`. For kernels of your own:
+    ///
+    /// | file | what it has |
+    /// |---|---|
+    /// | `each` | the entry point and the uniform `dims`: calls `fn each(number: u32)` for every number below `dims.count` |
+    /// | `grid` | the number of a workgroup in a folded grid, for kernels with an entry point of their own |
+    /// | `step` | the numbers of the training step, group 1 |
+    /// | `philox` | counter-based random numbers |
+    /// | `ordered_sum` | the sum of `fn term(i: u32) -> f32` by one invocation, in order |
+    /// | `workgroup_sum`, `total` | the sum of `fn term(i: u32) -> f32`, or of one number of each lane, by a workgroup |
     ///
     /// # Panics
     /// When the file lacks one of the constants, needs an unknown library file, or its bindings have a gap: a mistake of the
     /// kernel's author.
     pub fn new(name: &str, source: &str, constants: &[(&str, Constant)]) -> Self {
         let mut wgsl = String::new();
-        let mut step = false;
-        if let Some(needs) = source.lines().next().and_then(|line| line.strip_prefix("// needs: ")) {
-            for need in needs.split(", ") {
-                let (_, text) =
-                    LIBRARY.iter().find(|(name, _)| *name == need).unwrap_or_else(|| panic!("{name} needs '{need}'"));
-                wgsl.push_str(text);
-                step |= need == "step";
-            }
-        }
-        wgsl.push_str(source);
+        let mut included = Vec::new();
+        include(&mut wgsl, &mut included, name, source);
+        let step = included.contains(&"step");
         let mut label = name.to_owned();
         for (constant, value) in constants {
             wgsl = replace_constant(&wgsl, constant, &value.wgsl())
@@ -181,6 +192,20 @@ impl Kernel {
         self.bindings = storage_bindings(&self.wgsl);
         self
     }
+}
+
+/// Appends a WGSL file to the module, after the library files that it needs. Each of these is included once.
+fn include<'a>(wgsl: &mut String, included: &mut Vec<&'a str>, name: &str, source: &'a str) {
+    let needs = source.lines().next().and_then(|line| line.strip_prefix("// needs: "));
+    for need in needs.into_iter().flat_map(|needs| needs.split(", ")) {
+        if !included.contains(&need) {
+            let (need, text) =
+                LIBRARY.iter().find(|(name, _)| *name == need).unwrap_or_else(|| panic!("{name} needs '{need}'"));
+            included.push(need);
+            include(wgsl, included, need, text);
+        }
+    }
+    wgsl.push_str(source);
 }
 
 fn replace_constant(wgsl: &str, name: &str, value: &str) -> Option<String> {

@@ -189,8 +189,9 @@ impl Lower<'_> {
         ("EDGES", (groups[0] as usize * groups[1] as usize * 64 != count).into())
     }
     /// A dispatch with one invocation for each of `count` things, in workgroups of 64. `slots` are the kernel's storage bindings in
-    /// order, from binding 1; `dims` are the words of its uniform at binding 0. A long grid is folded: the kernel has to compute
-    /// its number with `linear_group` of the library file `grid`, and to return where that is `count` or more.
+    /// order, from binding 1; `dims` are the words of its uniform at binding 0. A long grid is folded, which
+    /// the library file `each` takes into account: the kernel's first line is `// needs: each`, the first word of `dims` is `count`,
+    /// and `fn each(number: u32)` is called for every number below it.
     pub fn linear(&self, op: &dyn Op, kernel: Kernel, slots: &[Slot], dims: &[usize], count: usize) -> Dispatch {
         Dispatch {
             kernel,

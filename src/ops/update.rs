@@ -176,7 +176,7 @@ fn check_blocks(inputs: &[TensorType]) -> Result<(), String> {
 /// Whether the last workgroup, of 64 times four elements, runs past the end. Loads under that condition are slow on
 /// software rasterisers. So parameters should be padded to a multiple of 256.
 fn edges(at: &Lower) -> (&'static str, Constant) {
-    ("EDGES", (!at.types.inputs[0].elements().is_multiple_of(256)).into())
+    at.edges(at.types.inputs[0].elements() / 4)
 }
 
 /// The dispatch of an update, with one invocation for four elements.

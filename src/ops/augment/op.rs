@@ -62,7 +62,7 @@ impl Op for Augmented {
             "augment",
             include_str!("../../../shaders/augment.wgsl"),
             &[
-                ("EDGES", (!count.is_multiple_of(64)).into()),
+                at.edges(count),
                 ("BYTES", (at.types.inputs[0].dtype == DType::U8).into()),
                 ("RING", self.ring.into()),
                 ("RANDOM", (self.mode == AugmentMode::Random).into()),

@@ -150,7 +150,7 @@ pub(crate) fn sum_splits(at: &Lower, sizes: &Conv2dShape, splits: usize, pitch: 
     Dispatch {
         kernel: Kernel::new("conv2d_sum_splits", include_str!("../../../shaders/conv2d_sum_splits.wgsl"), &[]),
         slots: vec![from, Slot::Output],
-        dims: [sizes.out_channels, taps, pitch, splits].map(|n| n as u32).to_vec(),
+        dims: [elements, sizes.out_channels, taps, pitch, splits].map(|n| n as u32).to_vec(),
         groups: at.device.fold(elements.div_ceil(64)),
         flops: (elements * splits) as u64,
         bytes: 4 * (elements * (splits + 1)) as u64,

@@ -107,7 +107,6 @@ impl Op for Map {
     }
 
     fn lower(&self, at: &Lower) -> Lowering {
-        const GROUP: usize = 64;
         let patterns = Self::patterns(at.types);
         let count = at.types.output.elements();
         let fits = |p: &Pattern| match (p.len, p.inner) {
@@ -117,19 +116,13 @@ impl Op for Map {
         };
         let vector = count.is_multiple_of(4) && patterns.iter().all(fits);
         let values = if vector { count / 4 } else { count };
-        let groups = at.device.fold(values.div_ceil(GROUP));
-        let edges = groups[0] as usize * groups[1] as usize * GROUP != values;
-        let kernel = Kernel::new(
-            "elementwise",
-            include_str!("../../../shaders/elementwise.wgsl"),
-            &[("GROUP", (GROUP as u32).into()), ("EDGES", edges.into())],
-        );
+        let kernel = Kernel::new("elementwise", include_str!("../../../shaders/elementwise.wgsl"), &[at.edges(values)]);
         let splice = Splice::new(&self.program, patterns.len());
         let (kernel, words) = splice.into_chain(kernel, &patterns, count, at.in_place, vector);
         let dims = std::iter::once(values as u32).chain(words).collect();
         let inputs = (0..patterns.len()).filter(|i| at.in_place != Some(*i)).map(Slot::Input);
-        let slots = inputs.chain([Slot::Output]).collect();
-        Dispatch { kernel, slots, dims, groups, flops: self.flops(at.types), bytes: at.types.bytes() }.into()
+        let slots: Vec<Slot> = inputs.chain([Slot::Output]).collect();
+        Dispatch { dims, ..at.linear(self, kernel, &slots, &[], values) }.into()
     }
 
     fn flops(&self, types: &Types) -> u64 {

@@ -43,7 +43,7 @@ fn fold(at: &Lower, sizes: &Conv2dShape, slice: BatchSlice, pitch: usize, progra
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
     let geometry = sizes.geometry;
     let pixels = slice.images * sizes.in_channels * sizes.image[0] * sizes.image[1];
-    let counts = [slice.first, pixels, sizes.in_channels];
+    let counts = [pixels, slice.first, sizes.in_channels];
     let pairs = [sizes.image, sizes.kernel, sizes.outputs];
     let moves = [geometry.stride, geometry.padding, geometry.dilation];
     let dims = counts.into_iter().chain(pairs.into_iter().flatten()).chain([pitch]).chain(moves.into_iter().flatten());

@@ -67,8 +67,8 @@ impl ImagePacking {
             && width.is_multiple_of(4)
     }
     fn dispatch(&self, at: &Lower, slice: BatchSlice, from: Slot, to: Slot) -> Dispatch {
-        let planes = slice.images * self.channels;
-        let counts = [slice.first, planes, self.channels, self.image[0], self.image[1], self.kernel_width];
+        let rows = slice.images * self.channels * self.rows;
+        let counts = [rows, slice.first, self.channels, self.image[0], self.image[1], self.kernel_width];
         let steps = [self.rows, self.vectors(), self.columns, self.stride_x, self.dilation_x];
         let padding = self.padding.map(|n| n as u32);
         Dispatch {
@@ -79,7 +79,7 @@ impl ImagePacking {
             ),
             slots: vec![from, to],
             dims: counts.into_iter().chain(steps).map(|n| n as u32).chain(padding).collect(),
-            groups: at.device.fold((planes * self.rows).div_ceil(64)),
+            groups: at.device.fold(rows.div_ceil(64)),
             flops: 0,
             bytes: 4 * (slice.images * (self.channels * self.image[0] * self.image[1] + self.floats())) as u64,
         }
