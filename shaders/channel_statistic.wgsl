@@ -24,7 +24,7 @@ alias Value = f32;
 @group(0) @binding(4) var<storage, read> variance: array<f32>; // unused but for the last
 @group(0) @binding(5) var<storage, read_write> sums: array<f32>;
 
-const WHAT: u32 = 0u;      // 0: A; 1: (A - MEAN)^2; 2: A (B - MEAN), over the deviation
+const WHAT: u32 = 0u;      // 0: A; 1: (A - MEAN)^2; 2: A (B - MEAN), over the standard deviation
 const MEAN: bool = false;
 const WHOLE: bool = false; // whether a channel is one piece
 

@@ -127,7 +127,8 @@ fn each(index: u32) {
             let level = levels[channel];
             let seen = ((grey + saturation * (sums[channel] - grey)) - level.x) * level.y;
             // Beyond the end of a row the last pixel is computed again.
-            y[((strip.row * CHANNELS + channel) * dims.out_height + strip.down) * dims.out_width + x] = select(0.0, seen, strip.valid);
+            let to = ((strip.row * CHANNELS + channel) * dims.out_height + strip.down) * dims.out_width + x;
+            y[to] = select(0.0, seen, strip.valid);
         }
     }
 }

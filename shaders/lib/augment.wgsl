@@ -3,7 +3,8 @@
 alias Stored = u32;
 @group(0) @binding(1) var<storage, read> data: array<Stored>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
-@group(0) @binding(3) var<storage, read> levels: array<vec4f>; // a channel's mean, 1 / deviation, pivot of contrast, cover
+// A channel's mean, 1 / standard deviation, pivot of the contrast, and value of the cutout.
+@group(0) @binding(3) var<storage, read> levels: array<vec4f>;
 
 const BYTES: bool = true; // whether images are bytes
 const RING: bool = false; // whether the data are a ring

@@ -1,5 +1,5 @@
-// The sizes of a matrix product Y = A B, and what distinguishes its variants. Each kernel declares A, B and Y itself, as numbers or
-// as vec4s.
+// The sizes of a matrix product Y = A B, and what distinguishes its variants. Each kernel declares A, B and Y itself, as
+// numbers or as vec4s.
 const TRANSPOSE_A: bool = false;
 const TRANSPOSE_B: bool = false;
 const EDGES: bool = true; // guards for sizes that are no multiples of the tile

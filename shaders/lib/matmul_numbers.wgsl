@@ -34,8 +34,9 @@ fn load_b_block(k: u32, column: u32) -> mat4x4f {
     return mat4x4f(load_b(k, column), load_b(k + 1u, column), load_b(k + 2u, column), load_b(k + 3u, column));
 }
 
-// Applies the epilogue to the elements that a lane has just stored: `vectors` groups of four of each row, `stride` columns apart.
-// The kernels' own loops are unrolled, because registers have no index; there the epilogue would be compiled once for each output.
+// Applies the epilogue to the elements that a lane has just stored: `vectors` groups of four of each row, `stride` columns
+// apart. The kernels' own loops are unrolled, because registers have no index; there the epilogue would be compiled once for
+// each output.
 fn apply_epilogue(first_row: u32, rows: u32, first_column: u32, vectors: u32, stride: u32) {
     let end_row = min(first_row + rows, dims.rows);
     for (var row = first_row; row < end_row; row++) {
