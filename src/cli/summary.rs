@@ -9,6 +9,8 @@ use gpunn::train::Recipe;
 use gpunn::train::graphs::{DeviceData, training};
 use gpunn::{Error, Result};
 
+use super::flags::JsonArgs;
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gpunn summary --model mlp --dataset glyphs --batch-size 64\n  \
@@ -42,9 +44,8 @@ pub struct Args {
     /// Images per training step
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArgs,
 }
 
 /// What `--json` prints.
@@ -85,11 +86,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => gpunn::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
     };
     let summary = summarize(&recipe, info)?;
-    if args.json {
-        super::print_json(&summary)?
-    } else {
-        print(&summary)
-    }
+    args.output.print(&summary, print)?;
     Ok(ExitCode::SUCCESS)
 }
 
