@@ -272,12 +272,12 @@ fn print_folder(name: &str, got: FetchOutcome) {
 /// How to get a model's ImageNet weights: they are published only in a format that gpunn does not read.
 fn where_weights_are(model: &str, file: &str) -> String {
     let path = Path::new(file);
-    let (own, twin) = (path.file_name().unwrap_or_default(), path.file_stem().unwrap_or_default());
-    let (own, twin) = (own.to_string_lossy(), twin.to_string_lossy());
+    let (own, architecture) = (path.file_name().unwrap_or_default(), path.file_stem().unwrap_or_default());
+    let (own, architecture) = (own.to_string_lossy(), architecture.to_string_lossy());
     format!(
         "The ImageNet weights of {model} are published only in PyTorch's pickle format, which gpunn does not read, because reading it \
          can run code. With torchvision installed, this command downloads and converts them: python -c \"import torchvision, safetensors.torch as s; \
-         s.save_file(torchvision.models.{twin}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into the folder \
+         s.save_file(torchvision.models.{architecture}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into the folder \
          of the datasets as {file}, or name it with --pretrained."
     )
 }

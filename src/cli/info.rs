@@ -35,7 +35,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let floats = file.tensors().values().filter(|tensor| tensor.is_float());
     let info = WeightFileOutput {
         file: args.file.display().to_string(),
-        model: gpunn::runs::weights::twin_of(&file),
+        model: gpunn::runs::weights::architecture_of(&file),
         tensors: file.tensors(),
         parameters: floats.map(TensorEntry::elements).sum(),
         metadata: file.metadata(),
