@@ -12,7 +12,7 @@ use gpunn::data::imagenet::SIDE;
 use gpunn::files;
 use gpunn::formats::tensors::{self, TensorFile, TensorValues};
 use gpunn::gpu::{self, Device};
-use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::images::{Preprocessing, open};
 use gpunn::nn::{Build, Mode, PARAMS, STATISTICS};
 use gpunn::ops::Step;
@@ -55,7 +55,7 @@ async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &st
         (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::DeviceOptions::default()).await?),
         (_, None) => return Err(Error::Device("There is no adapter here; ask for cpu.".into())),
     };
-    let graph = optimise(&build.graph, Passes::default())?;
+    let graph = optimize(&build.graph, Passes::default())?;
     let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
     engine.write(PARAMS, 0, &kept.learned)?;
     if !parameters.statistics().is_empty() {

@@ -3,7 +3,7 @@
 
 use gpunn::check::{CheckKind, central_difference, check_case, check_gradient, check_value};
 use gpunn::gpu::DeviceOptions;
-use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::ops::elementwise::{Formula, Map, Unary};
 use gpunn::ops::table::OpEntry;
 use gpunn::ops::tolerance::{ROUNDED, TRANSCENDENTAL, Tolerance};
@@ -185,7 +185,7 @@ fn the_debug_mode_has_nothing_to_say_of_a_right_step() -> Result<()> {
     let mlp = Mlp::default();
     for passes in [Passes::default(), Passes::NONE] {
         executor.forget();
-        let graph = optimise(&mlp.training()?, passes)?;
+        let graph = optimize(&mlp.training()?, passes)?;
         let program = executor.load(Plan::new(graph, &executor.target(), PlanOptions::default())?)?;
         for (name, value) in &mlp.values(0.3).buffers {
             executor.write(name, 0, &value.to_bytes())?;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gpunn::datasets::Outline;
-use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimise};
+use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimize};
 use gpunn::nn::{Description, Unfreeze};
 use gpunn::train::Recipe;
 use gpunn::train::graphs::{DeviceData, training};
@@ -117,7 +117,7 @@ fn summarize(recipe: &Recipe, info: Outline) -> Result<SummaryOutput> {
     let data = DeviceData::whole("train", batch, true, info.input);
     let planned = |recipe: &Recipe| {
         let model = recipe.build_model(info.input, info.classes)?;
-        let graph = optimise(&training(&model, recipe, data, batch)?, Passes::default())?;
+        let graph = optimize(&training(&model, recipe, data, batch)?, Passes::default())?;
         Plan::new(graph, &Target::cpu(), PlanOptions::default())
     };
     let plan = planned(recipe)?;

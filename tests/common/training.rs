@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gpunn::Engine;
 use gpunn::data::Dataset;
-use gpunn::optim::{Method, Optimiser};
+use gpunn::optim::{Method, Optimizer};
 use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
 use gpunn::train::{EpochLine, Recipe, Summary, Trainer, TrainerOptions};
 
@@ -35,7 +35,7 @@ pub fn with_a_schedule(recipe: &mut Recipe) {
 /// Changes a recipe's optimizer to AdamW, and adds dropout.
 pub fn with_adamw_and_dropout(recipe: &mut Recipe) {
     recipe.model.dropout = 0.2;
-    recipe.optimizer = Optimiser { name: Method::AdamW, weight_decay: 0.01, ..Optimiser::sgd(1e-3) };
+    recipe.optimizer = Optimizer { name: Method::AdamW, weight_decay: 0.01, ..Optimizer::sgd(1e-3) };
 }
 
 /// A trainer with the usual options.
