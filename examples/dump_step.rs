@@ -11,7 +11,7 @@ use std::path::Path;
 use gpunn::data::{self, Split, epoch_order, glyphs};
 use gpunn::files;
 use gpunn::gpu::{self, Device};
-use gpunn::graph::{Graph, Passes, Plan, PlanOptions, optimise};
+use gpunn::graph::{Graph, Passes, Plan, PlanOptions, optimize};
 use gpunn::nn::{PARAMS, Parameters};
 use gpunn::ops::batch::BatchTotal;
 use gpunn::ops::pack::Pack;
@@ -77,7 +77,7 @@ async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
     let data = DeviceData::whole("train", batch, true, input);
     let mut graph = graphs::training(&model, recipe, data, batch)?;
     name_outputs(&mut graph, parameters);
-    let plan = Plan::new(optimise(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?;
+    let plan = Plan::new(optimize(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?;
     let program = engine.load(plan)?;
 
     let pixels: Vec<f32> = (0..batch).filter_map(|i| split.image(i)).flatten().collect();

@@ -5,7 +5,7 @@
 
 use gpunn::cpu::{Oracle, Value};
 use gpunn::gpu::{self, Device};
-use gpunn::graph::{Graph, Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::graph::{Graph, Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::ops::Step;
 use gpunn::{Engine, Error, Result};
 
@@ -31,7 +31,7 @@ fn graph() -> Result<Graph> {
     graph.output("y", y);
     graph.output("dw", dw);
     // Bias and sigmoid join the product's kernel.
-    optimise(&graph, Passes::default())
+    optimize(&graph, Passes::default())
 }
 
 /// Values for the leaves, by the names of their buffers.

@@ -12,7 +12,7 @@ use gpunn::data::imagenet::SIDE;
 use gpunn::files;
 use gpunn::formats::tensors::{self, TensorFile, TensorValues};
 use gpunn::gpu::{self, Device};
-use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::images::{Preprocessing, open};
 use gpunn::nn::{Build, Mode, PARAMS, STATISTICS};
 use gpunn::ops::Step;
@@ -39,7 +39,7 @@ async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &st
     let x = images.values("x")?;
     let shape = images.tensors()["x"].shape.clone();
     let &[count, channels, height, width] = &shape[..] else { return Err(Error::Usage(USAGE.into())) };
-    // A network of this program's own says for which images it is; a twin of torchvision's takes those of ImageNet.
+    // A network of this program's own says for which images it is; a torchvision model takes those of ImageNet.
     let checkpoint = weights::import(&file, Some(named), None)?;
     let recipe = Recipe { augment: None, ..checkpoint.recipe.clone() };
     let model = recipe.build_model([channels, height, width], checkpoint.classes.len())?;
@@ -55,7 +55,7 @@ async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &st
         (_, Some(adapter)) => Engine::gpu(Device::open(adapter, gpu::DeviceOptions::default()).await?),
         (_, None) => return Err(Error::Device("There is no adapter here; ask for cpu.".into())),
     };
-    let graph = optimise(&build.graph, Passes::default())?;
+    let graph = optimize(&build.graph, Passes::default())?;
     let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
     engine.write(PARAMS, 0, &kept.learned)?;
     if !parameters.statistics().is_empty() {

@@ -4,7 +4,7 @@
 
 use gpunn::data::{SplitName, glyphs};
 use gpunn::nn::{Activation, Dropout, Flatten, Linear, Model, Scheme, Sequence};
-use gpunn::optim::Optimiser;
+use gpunn::optim::Optimizer;
 use gpunn::train::Recipe;
 use gpunn::{Engine, Result};
 
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let model = Model::new("mine", &dataset.input, layers)?;
     println!("{} parameters", model.parameters().count());
 
-    let recipe = Recipe::new(&model).epochs(5).batch_size(50).optimizer(Optimiser::sgd_momentum(0.05, 0.9));
+    let recipe = Recipe::new(&model).epochs(5).batch_size(50).optimizer(Optimizer::sgd_momentum(0.05, 0.9));
     let mut trainer = recipe.trainer_of(model, Engine::cpu(), &dataset)?;
     trainer.fit_blocking(|epoch| println!("{epoch}"))?;
 

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use gpunn::Engine;
-//! use gpunn::graph::{Graph, Passes, Plan, PlanOptions, TensorType, optimise};
+//! use gpunn::graph::{Graph, Passes, Plan, PlanOptions, TensorType, optimize};
 //! use gpunn::ops::Step;
 //!
 //! let mut graph = Graph::new();
@@ -11,7 +11,7 @@
 //! graph.output("y", y);
 //!
 //! let mut engine = Engine::cpu();
-//! let program = engine.load(Plan::new(optimise(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?)?;
+//! let program = engine.load(Plan::new(optimize(&graph, Passes::default())?, &engine.target(), PlanOptions::default())?)?;
 //! engine.write("x", 0, &[-1.0_f32, 0.0, 2.0])?;
 //! engine.schedule(program, &[Step::new(0, 3, 1)])?;
 //! engine.run(program, 0..1)?;

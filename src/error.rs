@@ -84,6 +84,15 @@ pub(crate) fn all_or_first<T, C: FromIterator<T>>(results: Vec<Result<T>>) -> Re
     results.into_iter().collect()
 }
 
+/// The value with this name in a table.
+///
+/// # Errors
+/// [`unknown`] when the table does not have the name.
+pub fn named<T: Copy>(kind: &str, name: &str, table: &[(&str, T)]) -> Result<T> {
+    let found = table.iter().find(|(known, _)| *known == name).map(|&(_, value)| value);
+    found.ok_or_else(|| unknown(kind, name, &table.iter().map(|&(known, _)| known).collect::<Vec<_>>()))
+}
+
 /// The [`Error::Usage`] for an unknown name. It suggests the most similar known name and lists all.
 pub fn unknown(kind: &str, name: &str, known: &[&str]) -> Error {
     let asked = name.to_lowercase();

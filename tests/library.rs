@@ -7,7 +7,7 @@ use gpunn::nn::{
     Activation, Build, Flatten, GROUP_WEIGHTS, Initialiser, Layer, Linear, Model, Parameters, Scheme, Sequence,
 };
 use gpunn::nn::{Mode, Weights};
-use gpunn::optim::Optimiser;
+use gpunn::optim::Optimizer;
 use gpunn::train::{Checkpoint, Flow, Predictor, Recipe, Trainer, TrainerOptions, evaluate};
 use gpunn::{Engine, Result};
 
@@ -31,7 +31,7 @@ fn halves() -> Dataset {
 }
 
 fn recipe() -> Recipe {
-    Recipe::new("mlp").epochs(4).batch_size(20).optimizer(Optimiser::adam(0.01))
+    Recipe::new("mlp").epochs(4).batch_size(20).optimizer(Optimizer::adam(0.01))
 }
 
 fn weights(trainer: &mut Trainer) -> Weights {
@@ -85,7 +85,7 @@ fn a_callback_stops_training_and_another_call_goes_on() {
 #[test]
 fn the_best_epoch_is_kept_where_there_is_a_validation_split() {
     // A rate so high that some later epoch is worse than an earlier one.
-    let recipe = Recipe::new("mlp").epochs(8).batch_size(200).optimizer(Optimiser::sgd_momentum(2.0, 0.9));
+    let recipe = Recipe::new("mlp").epochs(8).batch_size(200).optimizer(Optimizer::sgd_momentum(2.0, 0.9));
     let dataset = glyphs::dataset();
     let mut trainer = recipe.trainer(&dataset).expect("a trainer");
     let mut each = Vec::new();

@@ -9,7 +9,7 @@ use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, SplitName, epoch_order};
 use gpunn::data::{ImageOptions, Size};
 use gpunn::datasets::LoadOptions as Loading;
-use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
+use gpunn::graph::{Passes, Plan, PlanOptions, optimize};
 use gpunn::inference::Predictor;
 use gpunn::nn::PARAMS;
 use gpunn::ops::Step;
@@ -145,7 +145,7 @@ fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
     let data = DeviceData { each, ..DeviceData::whole("train", dataset.train.len(), true, dataset.input) };
     let graph = training(&model, recipe, data, batch).expect("it builds");
     let mut engine = Engine::cpu();
-    let graph = optimise(&graph, Passes::default()).expect("it builds");
+    let graph = optimize(&graph, Passes::default()).expect("it builds");
     let plan = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it plans");
     let program = engine.load(plan).expect("it loads");
     data.upload(&mut engine, recipe.model.task().expect("a task"), &dataset.train).expect("uploaded");

@@ -8,7 +8,6 @@ use gpunn::data::{Dataset, Pixels, Split, epoch_order};
 use gpunn::graph::PlanOptions;
 use gpunn::ops::augment::{Augment, Flip};
 use gpunn::ops::batch::Reduction;
-use gpunn::optim::{Method, Optimiser};
 use gpunn::train::{Recipe, Trainer, TrainerOptions, Tta};
 
 fn stops_and_resumes(change: impl Fn(&mut Recipe)) {
@@ -20,18 +19,12 @@ fn stops_and_resumes(change: impl Fn(&mut Recipe)) {
 
 #[test]
 fn with_momentum_and_a_schedule() {
-    stops_and_resumes(|recipe| {
-        recipe.optimizer.clip = Some(0.5);
-        recipe.schedule = "cosine".parse().expect("a schedule");
-    });
+    stops_and_resumes(training::with_a_schedule);
 }
 
 #[test]
 fn with_adamw_and_dropout() {
-    stops_and_resumes(|recipe| {
-        recipe.model.dropout = 0.2;
-        recipe.optimizer = Optimiser { name: Method::AdamW, weight_decay: 0.01, ..Optimiser::sgd(1e-3) };
-    });
+    stops_and_resumes(training::with_adamw_and_dropout);
 }
 
 #[test]

@@ -380,12 +380,12 @@ fn folders_and_images_that_cannot_be_trained_on_are_sentences() {
 }
 
 #[test]
-fn every_twin_says_where_its_weights_lie_and_is_known_by_them() {
+fn every_torchvision_model_says_where_its_weights_lie_and_is_known_by_them() {
     for name in models::torchvision_models() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), of_model(name, 5)).expect("written");
         let file = TensorFile::open(file.path()).expect("opened");
-        assert_eq!(weights::twin_of(&file), Some(name));
+        assert_eq!(weights::architecture_of(&file), Some(name));
         assert!(models::published(name).is_some_and(|path| path.ends_with(".safetensors")));
         let imported = weights::import(&file, None, None).expect("imported");
         assert_eq!((imported.input, imported.classes.len()), ([3, 224, 224], 5));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use gpunn::Result;
 use gpunn::check::Inputs;
 use gpunn::gpu::Executor;
-use gpunn::graph::{Buffer, BufferKind, Graph, NodeId, Passes, Place, Plan, PlanOptions, TensorType, optimise};
+use gpunn::graph::{Buffer, BufferKind, Graph, NodeId, Passes, Place, Plan, PlanOptions, TensorType, optimize};
 use gpunn::ops::pack::Pack;
 
 /// Size of a guard in bytes.
@@ -29,7 +29,7 @@ struct Left {
 /// # Errors
 /// When the graph cannot be planned or the device fails.
 pub fn faults(executor: &mut Executor, graph: &Graph, inputs: &Inputs) -> Result<Vec<String>> {
-    let graph = optimise(graph, Passes::default())?;
+    let graph = optimize(graph, Passes::default())?;
     let plain = run(executor, &graph, inputs, PlanOptions::default())?;
     let mut faults = plain.faults;
     for reuse in [false, true] {

@@ -3,8 +3,8 @@
 
 use gpunn::check::{CheckKind, central_difference, check_case, check_gradient, check_value};
 use gpunn::gpu::DeviceOptions;
-use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
-use gpunn::ops::elementwise::{Formula, Map};
+use gpunn::graph::{Differentiate, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimize};
+use gpunn::ops::elementwise::{Formula, Map, Unary};
 use gpunn::ops::table::OpEntry;
 use gpunn::ops::tolerance::{ROUNDED, TRANSCENDENTAL, Tolerance};
 use gpunn::ops::{Real, Step, case};
@@ -53,30 +53,17 @@ impl Formula for WrongRule {
 #[derive(Clone, Debug, PartialEq)]
 struct WrongBackward;
 
-/// The gradient's op: 2 x dy.
-#[derive(Clone, Debug, PartialEq)]
-struct Backward;
+impl Unary for WrongBackward {
+    const NAMES: [&'static str; 2] = ["wrong_backward", "backward"];
+    const WGSL: &'static str = "fn wrong_backward(x: f32) -> f32 {\n    return x * x;\n}\n\n\
+        fn backward(x: f32, dy: f32) -> f32 {\n    return select(2.0 * x * dy, 2.0 * x, x > 0.9);\n}\n";
 
-impl Formula for WrongBackward {
-    const NAME: &'static str = "wrong_backward";
-    const ARITY: usize = 1;
-    const WGSL: &'static str = "fn wrong_backward(x: f32) -> f32 {\n    return x * x;\n}\n";
-
-    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+    fn value<T: Real>(&self, x: T) -> T {
         x * x
     }
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![Some(graph.apply(Map::of(Backward), &[at.inputs[0], at.dy])?)])
-    }
-}
 
-impl Formula for Backward {
-    const NAME: &'static str = "backward";
-    const ARITY: usize = 2;
-    const WGSL: &'static str =
-        "fn backward(x: f32, dy: f32) -> f32 {\n    return select(2.0 * x * dy, 2.0 * x, x > 0.9);\n}\n";
-
-    fn value<T: Real>(&self, [x, dy, _]: [T; 3]) -> T {
+    /// 2 x dy.
+    fn derivative<T: Real>(&self, x: T, dy: T) -> T {
         (x + x) * dy
     }
 }
@@ -198,7 +185,7 @@ fn the_debug_mode_has_nothing_to_say_of_a_right_step() -> Result<()> {
     let mlp = Mlp::default();
     for passes in [Passes::default(), Passes::NONE] {
         executor.forget();
-        let graph = optimise(&mlp.training()?, passes)?;
+        let graph = optimize(&mlp.training()?, passes)?;
         let program = executor.load(Plan::new(graph, &executor.target(), PlanOptions::default())?)?;
         for (name, value) in &mlp.values(0.3).buffers {
             executor.write(name, 0, &value.to_bytes())?;

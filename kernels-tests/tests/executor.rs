@@ -5,7 +5,7 @@ use gpunn::check::Inputs;
 use gpunn::data::{Dataset, Pixels, Split, glyphs};
 use gpunn::gpu::{Counts, DeviceOptions};
 use gpunn::graph::kernel::Capabilities;
-use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, TensorType, optimise};
+use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, TensorType, optimize};
 use gpunn::ops::Step;
 use gpunn::ops::table::TABLE;
 use gpunn::train::{self, Recipe, Trainer};
@@ -19,7 +19,7 @@ use kernels_tests::skip::unsupported;
 const IN_FLIGHT: u64 = 32;
 
 fn plan(engine: &Engine, mlp: &Mlp) -> Plan {
-    let graph = optimise(&mlp.training().expect("it builds"), Passes::default()).expect("it builds");
+    let graph = optimize(&mlp.training().expect("it builds"), Passes::default()).expect("it builds");
     Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it fits")
 }
 
@@ -309,7 +309,7 @@ fn every_kernel_folds() {
     let mut folded = 0;
     for entry in TABLE {
         for case in (entry.cases)() {
-            let graph = optimise(&case.graph().expect("it builds").0, Passes::default()).expect("it builds");
+            let graph = optimize(&case.graph().expect("it builds").0, Passes::default()).expect("it builds");
             let plan = Plan::new(graph.clone(), &narrow, PlanOptions::default()).expect("it fits");
             let dispatches = || plan.work.iter().flat_map(|work| &work.lowering.dispatches);
             let products = dispatches().any(|dispatch| dispatch.kernel.label.starts_with("matmul"));

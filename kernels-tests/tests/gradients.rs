@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gpunn::check::{central_difference, gradient_graph};
-use gpunn::graph::{Passes, optimise};
+use gpunn::graph::{Passes, optimize};
 use gpunn::ops::table::{INTERNAL_OPS, TABLE};
 use gpunn::ops::tolerance::tolerance;
 
@@ -36,7 +36,7 @@ fn every_node_has_a_tolerance() {
                 false => gradient_graph(&case).map(|(graph, _)| graph),
             };
             let graph = graph.expect("it builds");
-            let rewritten = optimise(&graph, Passes::default()).expect("it is rewritten");
+            let rewritten = optimize(&graph, Passes::default()).expect("it is rewritten");
             for node in graph.nodes().iter().chain(rewritten.nodes()) {
                 names.extend(node.op().map(|op| op.name()));
             }

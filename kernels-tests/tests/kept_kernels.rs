@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use gpunn::Engine;
 use gpunn::gpu::{Counts, Device, DeviceOptions, KeptKernels};
-use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
+use gpunn::graph::{Passes, Plan, PlanOptions, optimize};
 use kernels_tests::mlp::Mlp;
 use kernels_tests::results;
 use kernels_tests::skip::unsupported;
@@ -28,7 +28,7 @@ fn run(bytes: Option<Vec<u8>>) -> Option<Ran> {
     let keep = Box::new(move |bytes: &[u8]| all.lock().expect("no panic").push(bytes.to_vec()));
     let mut engine = Engine::gpu_with_kernels(device, KeptKernels { bytes, keep });
     let mlp = Mlp::default();
-    let graph = optimise(&mlp.training().expect("it builds"), Passes::default()).expect("it builds");
+    let graph = optimize(&mlp.training().expect("it builds"), Passes::default()).expect("it builds");
     let plan = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it fits");
     let results = results(&mut engine, plan, &mlp.values(0.3)).expect("it runs");
     let Engine::Gpu(executor) = &engine else { unreachable!("a GPU's engine") };

@@ -145,33 +145,30 @@ fn a_right_kernel_has_no_faults() {
     }
 }
 
-#[test]
-fn a_write_past_the_output_is_found() {
+/// Asserts that the faults of a planted kernel are found at several sizes; `says` is a part of their sentence at a size.
+fn is_found(name: &'static str, body: &'static str, says: impl Fn(usize) -> String) {
     let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
     for elements in [1, 64, 101] {
-        let body = "y[i] = 2.0 * x[i]; if i == 0u { y[dims.count] = 1.0; }";
-        let found = watched(&mut executor, Planted { name: "writes_past", body }, elements);
-        each_says(&found, "nobody's, but was written");
+        each_says(&watched(&mut executor, Planted { name, body }, elements), &says(elements));
     }
+}
+
+#[test]
+fn a_write_past_the_output_is_found() {
+    let body = "y[i] = 2.0 * x[i]; if i == 0u { y[dims.count] = 1.0; }";
+    is_found("writes_past", body, |_| "nobody's, but was written".into());
 }
 
 #[test]
 fn an_unwritten_element_is_found() {
-    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
-    for elements in [1, 64, 101] {
-        let body = "if i + 1u < dims.count { y[i] = 2.0 * x[i]; }";
-        let found = watched(&mut executor, Planted { name: "leaves_one", body }, elements);
-        each_says(&found, &format!("element {} of 'leaves_one' holds the poison", elements - 1));
-    }
+    let body = "if i + 1u < dims.count { y[i] = 2.0 * x[i]; }";
+    is_found("leaves_one", body, |elements| format!("element {} of 'leaves_one' holds the poison", elements - 1));
 }
 
 #[test]
 fn a_read_past_the_input_is_found() {
-    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
-    for elements in [1, 64, 101] {
-        let found = watched(&mut executor, Planted { name: "reads_past", body: "y[i] = x[i] + x[i + 1u];" }, elements);
-        each_says(&found, &format!("element {} of 'output y' is", elements - 1));
-    }
+    let body = "y[i] = x[i] + x[i + 1u];";
+    is_found("reads_past", body, |elements| format!("element {} of 'output y' is", elements - 1));
 }
 
 /// The kernel adds to the content of its output, which is not initialized.

@@ -3,10 +3,10 @@
 use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::gpu::DeviceOptions;
-use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, STATISTICS, Sequence};
 use gpunn::ops::Step;
-use gpunn::optim::Optimiser;
+use gpunn::optim::Optimizer;
 use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
 use gpunn::train::{Recipe, Trainer};
 use kernels_tests::gpu;
@@ -49,7 +49,7 @@ fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
     recipe.data.name = "stripes".into();
     recipe.training.epochs = 3;
     recipe.training.batch_size = 8;
-    recipe.optimizer = Optimiser { momentum: 0.9, weight_decay: 1e-3, ..Optimiser::sgd(0.02) };
+    recipe.optimizer = Optimizer { momentum: 0.9, weight_decay: 1e-3, ..Optimizer::sgd(0.02) };
     change(&mut recipe);
     recipe
 }
@@ -90,7 +90,7 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
         let (_, values) = checkpoint.tensors.get(name).unwrap_or_else(|| panic!("no {name} in the checkpoint"));
         assert!(values.iter().any(|value| *value != 0.0 && *value != 1.0), "{name} did not move: {values:?}");
         let state = format!("optimizer.momentum/{name}");
-        assert!(!checkpoint.tensors.contains_key(&state), "the optimiser has a state of {name}");
+        assert!(!checkpoint.tensors.contains_key(&state), "the optimizer has a state of {name}");
     }
     let mut parts = Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &checkpoint).expect("on");
     assert_eq!(finish(&mut parts).weights_hash, wanted.weights_hash);
@@ -110,7 +110,7 @@ fn batch_norm(mode: Mode, momentum: f32, statistics: &[f32]) -> (Vec<f32>, Vec<f
     let y = model.forward(&mut build, x).expect("built");
     build.output("y", y);
     let mut engine = Engine::cpu();
-    let graph = optimise(&build.graph, Passes::default()).expect("optimised");
+    let graph = optimize(&build.graph, Passes::default()).expect("optimized");
     let plan = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("planned");
     let program = engine.load(plan).expect("loaded");
     let values: Vec<f32> = (0..72).map(|i| ((i * 29) % 23) as f32 / 7.0 - 1.0).collect();

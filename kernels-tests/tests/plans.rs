@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use gpunn::check::Inputs;
 use gpunn::check::compare;
 use gpunn::gpu::DeviceOptions;
-use gpunn::graph::{Graph, NodeId, Passes, Place, Plan, PlanOptions, Target, TensorType, optimise};
+use gpunn::graph::{Graph, NodeId, Passes, Place, Plan, PlanOptions, Target, TensorType, optimize};
 use gpunn::ops::pack::Pack;
 use gpunn::ops::tolerance::Tolerance;
 use gpunn::ops::update::Sgd;
@@ -54,7 +54,7 @@ fn every_plan_keeps_the_rules() {
         let (graph, _) = graph_of(seed);
         graph.nodes().iter().filter_map(|node| node.op()).for_each(|op| *ops.entry(op.name()).or_insert(0) += 1);
         for (_, passes) in passes() {
-            let graph = optimise(&graph, passes).expect("it builds");
+            let graph = optimize(&graph, passes).expect("it builds");
             for target in targets() {
                 for reuse in [true, false] {
                     let plan = plan(&graph, &target, reuse);
@@ -121,7 +121,7 @@ fn reuse_changes_nothing(engine: &mut Engine, seeds: impl Iterator<Item = u64>, 
     let mut saved = 0;
     for seed in seeds {
         let (graph, inputs) = graph_of(seed);
-        let graph = optimise(&graph, passes).expect("it builds");
+        let graph = optimize(&graph, passes).expect("it builds");
         let [with, without] = [true, false].map(|reuse| plan(&graph, &engine.target(), reuse));
         assert!(with.peak_bytes() <= without.peak_bytes(), "graph {seed}: reuse takes more memory");
         saved += without.peak_bytes() - with.peak_bytes();
@@ -158,7 +158,7 @@ fn close(found: &BTreeMap<String, Vec<u32>>, wanted: &BTreeMap<String, Vec<u32>>
 
 fn passes_change_nothing(engine: &mut Engine, seeds: impl Iterator<Item = u64>) {
     let mut run = |graph: &Graph, inputs: &Inputs, passes: Passes| {
-        let graph = optimise(graph, passes).expect("it builds");
+        let graph = optimize(graph, passes).expect("it builds");
         let plan = plan(&graph, &engine.target(), true);
         (plan.work.len(), results(engine, plan, inputs).expect("it runs"))
     };
@@ -204,13 +204,13 @@ fn replay_order(plan: &Plan) -> Vec<NodeId> {
 }
 
 #[test]
-fn the_oracle_agrees_with_itself_on_optimised_plans() {
+fn the_oracle_agrees_with_itself_on_optimized_plans() {
     const EXACT: Tolerance = Tolerance { absolute: 1e-12, relative: 1e-12, reason: "double precision" };
     for seed in 0..GRAPHS {
         let (graph, inputs) = graph_of(seed);
         let plain = inputs.oracle().run(&graph, graph.ids(), &inputs.step);
         for (what, passes) in passes() {
-            let plan = plan(&optimise(&graph, passes).expect("it builds"), &Target::portable(), true);
+            let plan = plan(&optimize(&graph, passes).expect("it builds"), &Target::portable(), true);
             let replayed = inputs.oracle().run(&plan.graph, replay_order(&plan), &inputs.step);
             for (name, id) in graph.outputs() {
                 let new = plan.output(name).expect("outputs keep their names");
@@ -231,8 +231,8 @@ fn the_engines_agree_with_the_oracle() {
         for seed in (0..GRAPHS).step_by(step) {
             let (graph, inputs) = graph_of(seed);
             let values = inputs.oracle().run(&graph, graph.ids(), &inputs.step);
-            let optimised = optimise(&graph, Passes::default()).expect("it builds");
-            let plan = plan(&optimised, &engine.target(), true);
+            let optimized = optimize(&graph, Passes::default()).expect("it builds");
+            let plan = plan(&optimized, &engine.target(), true);
             let found = results(&mut engine, plan, &inputs).expect("it runs");
             for (name, id) in graph.outputs() {
                 let wanted = values[id.index()].as_ref().expect("it was computed").numbers();
@@ -250,7 +250,7 @@ fn the_engines_agree_with_the_oracle() {
 fn gradients_are_computed_in_their_pack() -> Result<()> {
     for target in targets() {
         for (_, passes) in passes() {
-            let plan = plan(&optimise(&Mlp::default().training()?, passes)?, &target, true);
+            let plan = plan(&optimize(&Mlp::default().training()?, passes)?, &target, true);
             rules::check(&plan, &target).expect("it keeps the rules");
             let pack = plan.work.iter().find(|work| plan.graph.node(work.node).op_as::<Pack>().is_some());
             let pack = pack.expect("there is a pack");
@@ -271,7 +271,7 @@ fn a_long_chain_is_cut_where_its_parameters_do_not_fit() -> Result<()> {
         y = graph.leaky_relu(y, 0.5)?;
     }
     graph.output("y", y);
-    let graph = optimise(&graph, Passes::default())?;
+    let graph = optimize(&graph, Passes::default())?;
     let portable = plan(&graph, &Target::portable(), true);
     let most =
         portable.work.iter().flat_map(|work| &work.lowering.dispatches).map(|dispatch| dispatch.dims.len()).max();

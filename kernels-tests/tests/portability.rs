@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use gpunn::check::gradient_graph;
 use gpunn::graph::kernel::{Access, Capabilities, DeviceClass, Dispatch, Kernel};
-use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimise};
+use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimize};
 use gpunn::ops::table::{TABLE, force};
 use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -60,7 +60,7 @@ fn kernels() -> HashMap<Kernel, Dispatch> {
         let gradient = (!case.differentiable.is_empty()).then(|| gradient_graph(&case).expect("it builds").0);
         for graph in std::iter::once(value).chain(gradient) {
             for passes in [Passes::default(), Passes::NONE] {
-                let graph = optimise(&graph, passes).expect("it builds");
+                let graph = optimize(&graph, passes).expect("it builds");
                 collect(&graph, &mut kernels);
             }
         }

@@ -1,4 +1,4 @@
-//! Every op, loss, optimiser and schedule against numbers from outside: PyTorch's, which `scripts/freeze_pytorch_values.py` has
+//! Every op, loss, optimizer and schedule against numbers from outside: PyTorch's, which `scripts/freeze_pytorch_values.py` has
 //! written down in double precision. The definitions are what all other tests hold executors against; this one holds the
 //! definitions. The executors are compared with the same numbers, within each op's tolerance.
 

@@ -3,7 +3,7 @@
 
 use gpunn::gpu::DeviceOptions;
 use gpunn::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
-use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::ops::{Call, Lower, Op, Step};
 use gpunn::random::{CounterRng, Purpose, philox};
 use gpunn::{Engine, Result};
@@ -25,7 +25,7 @@ fn run<const N: usize>(
     for (number, id) in build(&mut graph, &ids)?.into_iter().enumerate() {
         graph.output(format!("y{number}"), id);
     }
-    let graph = optimise(&graph, Passes::default())?;
+    let graph = optimize(&graph, Passes::default())?;
     engine.forget();
     let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
     for (number, (_, values)) in leaves.iter().enumerate() {
@@ -106,7 +106,7 @@ fn cross_entropy_is_exact_for_large_logits() -> Result<()> {
             graph.output("loss", loss);
             graph.output("gradient", gradient);
             engine.forget();
-            let graph = optimise(&graph, passes)?;
+            let graph = optimize(&graph, passes)?;
             let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
             engine.write("x", 0, &logits.repeat(4))?;
             engine.write("labels", 0, &[0_u32, 1, 2, 3])?;
@@ -203,7 +203,7 @@ fn a_network_that_starts_at_zero_keeps_its_hidden_units_equal() -> Result<()> {
     for mut engine in engines() {
         for (spread, equal) in [(0.0, true), (0.3, false)] {
             engine.forget();
-            let graph = optimise(&mlp.training()?, Passes::default())?;
+            let graph = optimize(&mlp.training()?, Passes::default())?;
             let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
             mlp.fill(&mut engine, spread)?;
             engine.schedule(program, &mlp.schedule(1.0))?;

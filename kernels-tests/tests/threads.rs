@@ -2,7 +2,7 @@
 //! convolutional networks.
 
 use gpunn::Engine;
-use gpunn::graph::{Passes, Plan, PlanOptions, optimise};
+use gpunn::graph::{Passes, Plan, PlanOptions, optimize};
 use gpunn::nn::models::ModelConfig;
 use gpunn::ops::table::TABLE;
 use gpunn::train::{Recipe, Trainer, TrainerOptions};
@@ -17,7 +17,7 @@ fn bits(threads: usize, case: &gpunn::ops::case::Case) -> Vec<u32> {
         let mut engine = Engine::cpu();
         let (graph, _, y) = case.graph().expect("the case builds");
         let empty = graph.ty(y).elements() == 0;
-        let graph = optimise(&graph, Passes::default()).expect("the passes fit");
+        let graph = optimize(&graph, Passes::default()).expect("the passes fit");
         let plan = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("the plan fits");
         let program = engine.load(plan).expect("it loads");
         let inputs = gpunn::check::Inputs::of(case);

@@ -7,13 +7,14 @@ use gpunn::graph::Plan;
 use gpunn::graph::kernel::DeviceClass;
 use gpunn::nn::PARAMS;
 use gpunn::ops::augment::{Augment, Flip, Padding};
-use gpunn::optim::{Method, Optimiser};
 use gpunn::profile::{Timed, by_kernel};
 use gpunn::train::{Checkpoint, Recipe, Trainer, Tta, evaluate};
 use kernels_tests::gpu;
 use kernels_tests::numbers::assert_close;
 use kernels_tests::skip::unsupported;
-use kernels_tests::training::{epoch, epochs, hash, small, stops_and_resumes, trainer};
+use kernels_tests::training::{
+    epoch, epochs, hash, small, stops_and_resumes, trainer, with_a_schedule, with_adamw_and_dropout,
+};
 
 fn moving() -> Augment {
     Augment { flip: Flip::Alternate, translate: 2, padding: Padding::Reflect, rotate: 10.0, ..Augment::default() }
@@ -35,18 +36,12 @@ fn stops_and_resumes_on_a_gpu(change: impl Fn(&mut Recipe)) {
 
 #[test]
 fn a_run_with_momentum_and_a_schedule_resumes_bit_for_bit() {
-    stops_and_resumes_on_a_gpu(|recipe| {
-        recipe.optimizer.clip = Some(0.5);
-        recipe.schedule = "cosine".parse().expect("a schedule");
-    });
+    stops_and_resumes_on_a_gpu(with_a_schedule);
 }
 
 #[test]
 fn a_run_with_adamw_and_dropout_resumes_bit_for_bit() {
-    stops_and_resumes_on_a_gpu(|recipe| {
-        recipe.model.dropout = 0.2;
-        recipe.optimizer = Optimiser { name: Method::AdamW, weight_decay: 0.01, ..Optimiser::sgd(1e-3) };
-    });
+    stops_and_resumes_on_a_gpu(with_adamw_and_dropout);
 }
 
 #[test]

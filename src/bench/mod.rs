@@ -16,10 +16,10 @@ use std::time::Instant;
 
 use crate::check::Inputs;
 use crate::data::{Dataset, Pixels, Split};
-use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
+use crate::graph::{Graph, Passes, Plan, PlanOptions, optimize};
 use crate::nn::models;
 use crate::ops::case::Case;
-use crate::optim::Optimiser;
+use crate::optim::Optimizer;
 use crate::train::{self, Recipe, Trainer};
 use crate::{Engine, Program, Result};
 
@@ -130,7 +130,7 @@ fn time_graph(
     inputs: &Inputs,
     effort: Effort,
 ) -> Result<BenchResult> {
-    let graph = optimise(graph, Passes::default())?;
+    let graph = optimize(graph, Passes::default())?;
     let plan = Plan::new(graph, &engine.target(), PlanOptions::default())?;
     let (flops, bytes) = (plan.flops(), plan.work.iter().map(|work| work.types.bytes()).sum());
     engine.forget();
@@ -179,7 +179,7 @@ impl BenchNetwork {
             hidden: Some(vec![128]),
             ..models::ModelConfig::named("cnn")
         };
-        recipe.optimizer = Optimiser::sgd(0.01);
+        recipe.optimizer = Optimizer::sgd(0.01);
         recipe.augment = None;
         Ok(recipe)
     }

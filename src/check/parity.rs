@@ -3,7 +3,7 @@
 use super::compare::{Worst, compare};
 use super::{CheckKind, CheckResult};
 use crate::cpu::{Oracle, Value};
-use crate::graph::{Graph, Passes, Plan, PlanOptions, optimise};
+use crate::graph::{Graph, Passes, Plan, PlanOptions, optimize};
 use crate::ops::Step;
 use crate::ops::case::Case;
 use crate::ops::table::OpEntry;
@@ -72,7 +72,7 @@ fn rows_of(case: &Case) -> usize {
 /// # Errors
 /// When the graph cannot be planned or the device fails.
 pub(super) fn run(engine: &mut Engine, graph: &Graph, inputs: &Inputs) -> Result<Program> {
-    let graph = optimise(graph, Passes::default())?;
+    let graph = optimize(graph, Passes::default())?;
     let plan = Plan::new(graph, &engine.target(), PlanOptions::default())?;
     engine.forget();
     let program = engine.load(plan)?;

@@ -10,7 +10,7 @@ use gpunn::ops::conv2d::Geometry;
 use gpunn::ops::table::{TABLE, force};
 use gpunn::{Engine, Result, gpu};
 
-use super::engine::DeviceArgs;
+use super::flags::ComputeArgs;
 
 /// What can be timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -47,8 +47,6 @@ pub struct Args {
     /// What to time
     #[arg(value_enum, default_value = "matmul")]
     what: BenchTarget,
-    #[command(flatten)]
-    device: DeviceArgs,
     /// Seconds per measurement
     #[arg(long, default_value_t = 0.2, value_name = "S")]
     seconds: f64,
@@ -58,12 +56,8 @@ pub struct Args {
     /// Time this kernel variant of matmul or conv2d (plain, tiled, strip, subgroup, ...) where it can run [default: the op's choice]
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
-    /// Do not print the device
-    #[arg(long, short)]
-    quiet: bool,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 /// What `--json` prints.
@@ -76,7 +70,7 @@ struct BenchOutput {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.device.set_threads()?;
+    args.compute.device.set_threads()?;
     if !(args.seconds > 0.0 && args.seconds <= 60.0) {
         return Err(gpunn::Error::usage(format!(
             "--seconds is {}, but has to be more than 0 and at most 60.",
@@ -88,10 +82,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
     let options = gpu::DeviceOptions { forced: forced(&args)?, ..gpu::DeviceOptions::default() };
-    let mut engine = args.device.open_any(options, args.quiet)?;
+    let mut engine = args.compute.device.open_any(options, args.compute.quiet)?;
     let peak = peak::measure(&mut engine, effort)?;
     let mut report = BenchOutput { device: engine.device_name(), executor: engine.kind(), peak, cases: Vec::new() };
-    let line = |text: &str| if args.json { eprintln!("{text}") } else { super::print_line(text) };
+    let line = |text: &str| if args.compute.output.json { eprintln!("{text}") } else { super::print_line(text) };
     line(&format!("peak: {:.1} GFLOP/s, {:.1} GB/s", peak.gflops, peak.gbytes));
     line(&format!("{:<44} {:>11} {:>21} {:>9} {:>8} {:>6}", "", "median", "min to max", "GFLOP/s", "GB/s", "share"));
     let mut add = |result: BenchResult| {
@@ -119,7 +113,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if matches!(args.what, BenchTarget::Train | BenchTarget::All) {
         steps(engine, effort, &mut add)?;
     }
-    if args.json {
+    if args.compute.output.json {
         super::print_json(&report)?;
     }
     Ok(ExitCode::SUCCESS)

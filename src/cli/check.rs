@@ -7,13 +7,14 @@ use gpunn::ops::table::{OpEntry, TABLE};
 use gpunn::{Engine, Error, Result, gpu};
 use serde::Serialize;
 
-use super::engine::DeviceArgs;
+use super::flags::ComputeArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn check --device gpu --op matmul\n\n\
     The output and gradients of each case are compared with plain loops in double precision. On a GPU every case runs\n\
     twice: with the normal kernels, and with all shader checks on. Gradients are also compared with central differences.\n\
-    `auto` takes a software adapter if there is no hardware GPU.")]
+    `auto` takes a software adapter if there is no hardware GPU.",
+    mut_arg("quiet", |quiet| quiet.help("Print only failures")))]
 pub struct Args {
     /// Check only this op [default: all ops]
     #[arg(long, value_name = "NAME")]
@@ -22,13 +23,7 @@ pub struct Args {
     #[arg(long)]
     list: bool,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
-    /// Print only failures
-    #[arg(long, short)]
-    quiet: bool,
+    compute: ComputeArgs,
 }
 
 /// One comparison.
@@ -59,16 +54,17 @@ struct CheckOutput {
 const MAX_DIFFERENCE_ELEMENTS: usize = 3000;
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.device.set_threads()?;
+    let ComputeArgs { device, output, quiet } = &args.compute;
+    device.set_threads()?;
     let entries = entries(args.op.as_deref())?;
     if args.list {
         entries.iter().for_each(|entry| super::print_line(&format!("{:<14} {}", entry.name, entry.summary)));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut engine = args.device.open_any(gpu::DeviceOptions::default(), args.quiet)?;
+    let mut engine = device.open_any(gpu::DeviceOptions::default(), *quiet)?;
     let mut checked = match engine {
         Engine::Gpu(_) => {
-            Some(args.device.open_any(gpu::DeviceOptions { checks: true, ..gpu::DeviceOptions::default() }, true)?)
+            Some(device.open_any(gpu::DeviceOptions { checks: true, ..gpu::DeviceOptions::default() }, true)?)
         }
         Engine::Cpu(_) => None,
     };
@@ -84,8 +80,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 }
             }
         }
-        if !args.quiet {
-            print(entry, &checks, args.json);
+        if !quiet {
+            print(entry, &checks, output.json);
         }
         for check in checks {
             if !check.passed() {
@@ -94,14 +90,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
             report.add(check);
         }
     }
-    if report.failed > 0 || !args.quiet {
+    if report.failed > 0 || !quiet {
         eprintln!(
             "{} passed, {} failed, {} skipped on {}",
             report.passed, report.failed, report.skipped, report.device
         );
     }
     let code = if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    if args.json {
+    if output.json {
         super::print_json(&report)?;
     }
     Ok(code)

@@ -7,35 +7,11 @@ use gpunn::formats::npy::{self, Npy};
 use gpunn::images::open;
 use gpunn::inference::Reconstructor;
 use gpunn::train::{Checkpoint, mean_psnr};
-use gpunn::{Error, Result, gpu};
+use gpunn::{Error, Result};
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use super::engine::DeviceArgs;
+use super::flags::{ComputeArgs, RunArgs};
 use super::images::write_png;
-
-/// The flags of both commands.
-#[derive(Debug, clap::Args)]
-struct CodecArgs {
-    /// Use the best epoch's weights instead of the last's
-    #[arg(long)]
-    best: bool,
-    #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
-    /// Do not print the device
-    #[arg(long, short)]
-    quiet: bool,
-}
-
-impl CodecArgs {
-    /// The checkpoint's encoder and decoder, for batches of `images`.
-    fn open(&self, checkpoint: Checkpoint, images: usize) -> Result<Reconstructor> {
-        let engine = self.device.open(gpu::DeviceOptions::default(), self.quiet)?;
-        Reconstructor::new(engine, checkpoint, images)
-    }
-}
 
 /// Encodes images with an autoencoder: writes its bottleneck values for each image. Images of another size than the run's are
 /// prepared as `gpunn predict` does. An image counts one byte per value, a code four bytes per value.
@@ -44,8 +20,8 @@ impl CodecArgs {
     after_help = "Example:\n  gpunn encode runs/nist36-autoencoder-20260101-1 letter.png another.png --out codes.npy"
 )]
 pub struct EncodeArgs {
-    /// A run directory or a checkpoint file
-    run: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
     /// Images: PNG, JPEG, BMP or WebP files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
@@ -53,30 +29,30 @@ pub struct EncodeArgs {
     #[arg(long, value_name = "NPY")]
     out: PathBuf,
     #[command(flatten)]
-    common: CodecArgs,
+    compute: ComputeArgs,
 }
 
-/// What `encode --json` prints.
+/// What `--json` prints.
 #[derive(serde::Serialize)]
-struct EncodeOutput {
+struct CodesOutput {
     images: usize,
     /// Values of a code.
     width: usize,
-    /// Size of the images at the network's input, one byte per value.
+    /// Size of what was read: of the images one byte per value, of the codes without the file's header.
     bytes_in: usize,
-    /// Size of the codes, without the file's header.
+    /// Size of what was written, counted likewise.
     bytes_out: usize,
-    /// Mean PSNR of the decoded images in dB.
+    /// Mean PSNR in dB between the images and the decoded ones, if both are there.
     psnr: Option<f64>,
     out: String,
 }
 
 pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
-    args.common.device.set_threads()?;
-    let checkpoint = super::eval::checkpoint(&args.run, args.common.best, None)?;
+    args.compute.device.set_threads()?;
+    let checkpoint = args.run.checkpoint()?;
     let images: Vec<Vec<f32>> = args.images.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
     let count = images.len();
-    let mut reconstructor = args.common.open(checkpoint, count)?;
+    let mut reconstructor = Reconstructor::new(args.compute.open()?, checkpoint, count)?;
     let pixels = images.concat();
     let codes = gpunn::blocking::block_on(reconstructor.encode(&pixels))?;
     let psnr = quality(&mut reconstructor, &codes, &pixels)?;
@@ -84,10 +60,8 @@ pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
     let bytes_out = codes.len() * size_of::<f32>();
     Npy { dims: vec![count, width], values: codes }.write(&args.out)?;
     let out = args.out.display().to_string();
-    let encoded = EncodeOutput { images: count, width, bytes_in: pixels.len(), bytes_out, psnr, out };
-    if args.common.json {
-        super::print_json(&encoded)?;
-    } else {
+    let encoded = CodesOutput { images: count, width, bytes_in: pixels.len(), bytes_out, psnr, out };
+    args.compute.output.print(&encoded, |encoded| {
         super::print_line(&format!(
             "images: {count}; {} as bytes, {} as {width} floats each, {:.1} times smaller; {}",
             super::bytes(encoded.bytes_in),
@@ -99,7 +73,7 @@ pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
             )
         ));
         super::print_line(&format!("written to {}", encoded.out));
-    }
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -135,9 +109,9 @@ fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
 #[command(after_help = "Examples:\n  gpunn decode runs/nist36-autoencoder-20260101-1 codes.npy --out images/\n  \
     gpunn decode runs/nist36-autoencoder-20260101-1 codes.npy --out images/ --originals letter.png another.png")]
 pub struct DecodeArgs {
-    /// A run directory or checkpoint file: the one that encoded the images
-    run: PathBuf,
-    /// The NPY file that `gpunn encode` wrote
+    #[command(flatten)]
+    run: RunArgs,
+    /// The NPY file that `gpunn encode` wrote with the same run
     codes: PathBuf,
     /// The folder for the images 0000.png, 0001.png, ...; for a single image also a PNG file
     #[arg(long, value_name = "DIR|PNG")]
@@ -146,30 +120,16 @@ pub struct DecodeArgs {
     #[arg(long, num_args = 1.., value_name = "IMAGE")]
     originals: Vec<PathBuf>,
     #[command(flatten)]
-    common: CodecArgs,
-}
-
-/// What `decode --json` prints.
-#[derive(serde::Serialize)]
-struct DecodeOutput {
-    images: usize,
-    width: usize,
-    /// Size of the codes.
-    bytes_in: usize,
-    /// Size of the images, one byte per value.
-    bytes_out: usize,
-    /// Mean PSNR in dB, if --originals is given.
-    psnr: Option<f64>,
-    out: String,
+    compute: ComputeArgs,
 }
 
 pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
-    args.common.device.set_threads()?;
-    let checkpoint = super::eval::checkpoint(&args.run, args.common.best, None)?;
+    args.compute.device.set_threads()?;
+    let checkpoint = args.run.checkpoint()?;
     let Npy { dims, values } = npy::read(&args.codes)?;
     let count = if dims.len() == 1 { 1 } else { dims.first().copied().unwrap_or(0) };
     let originals: Vec<Vec<f32>> = args.originals.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
-    let mut reconstructor = args.common.open(checkpoint, count)?;
+    let mut reconstructor = Reconstructor::new(args.compute.open()?, checkpoint, count)?;
     let width = reconstructor.width();
     if dims.is_empty() || dims.len() > 2 || dims.last() != Some(&width) {
         return Err(Error::data(format!(
@@ -188,10 +148,8 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
     write(&pixels, reconstructor.shape(), &args.out)?;
     let bytes_in = values.len() * size_of::<f32>();
     let out = args.out.display().to_string();
-    let decoded = DecodeOutput { images: count, width, bytes_in, bytes_out: pixels.len(), psnr, out };
-    if args.common.json {
-        super::print_json(&decoded)?;
-    } else {
+    let decoded = CodesOutput { images: count, width, bytes_in, bytes_out: pixels.len(), psnr, out };
+    args.compute.output.print(&decoded, |decoded| {
         super::print_line(&format!(
             "images: {count}; {} as {width} floats each, {} as bytes{}",
             super::bytes(bytes_in),
@@ -199,7 +157,7 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
             psnr.map_or_else(String::new, |psnr| format!("; PSNR {psnr:.2} dB"))
         ));
         super::print_line(&format!("written to {}", decoded.out));
-    }
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

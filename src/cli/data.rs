@@ -13,6 +13,7 @@ use gpunn::{Error, Result, train};
 use serde::Serialize;
 
 use super::augment::AugmentArgs;
+use super::flags::{DataDirArgs, JsonArgs};
 use super::images::{ImageArgs, print_skipped};
 use super::progress::DownloadProgress;
 
@@ -27,21 +28,18 @@ pub struct Args {
 enum DataCommand {
     /// List the known datasets
     List {
-        /// Print the result as JSON, as the last line of standard output
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        output: JsonArgs,
     },
     /// Describe a dataset: images, classes, source, and whether it is on this machine
     #[command(after_help = "Example:\n  gpunn data info emnist36 --data-dir DIR")]
     Info {
         /// The dataset's name, or the path of a folder of images
         name: String,
-        /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
-        #[arg(long, value_name = "DIR")]
-        data_dir: Option<PathBuf>,
-        /// Print the result as JSON, as the last line of standard output
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        folder: DataDirArgs,
+        #[command(flatten)]
+        output: JsonArgs,
     },
     /// Download a dataset from its publisher
     #[command(after_help = "Example:\n  gpunn data get cifar10\n\n\
@@ -77,9 +75,8 @@ enum DataCommand {
         /// Images per class
         #[arg(long, default_value_t = 12, value_name = "N")]
         per_class: usize,
-        /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
-        #[arg(long, value_name = "DIR")]
-        data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        folder: DataDirArgs,
         #[command(flatten)]
         images: ImageArgs,
         /// Draw the images with augmentation, as the network sees them in training
@@ -154,20 +151,20 @@ impl<'a> DatasetOutput<'a> {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     match args.command {
-        DataCommand::List { json } => list(json)?,
-        DataCommand::Info { name, data_dir, json } => info(&name, data_dir, json)?,
+        DataCommand::List { output } => list(&output)?,
+        DataCommand::Info { name, folder, output } => info(&name, folder.path(), &output)?,
         DataCommand::Get { name, data_dir, from: Some(from), .. } => {
             print_folder(&name, gpunn::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
         }
         DataCommand::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
-        DataCommand::Preview { name, out, split, per_class, data_dir, images, augment, recipe, changes } => {
+        DataCommand::Preview { name, out, split, per_class, folder, images, augment, recipe, changes } => {
             let asked = images.or(ImageOptions::default());
             let options = gpunn::datasets::LoadOptions {
                 image_options: asked,
                 skip_bad: images.skip_bad,
                 ..gpunn::datasets::LoadOptions::default()
             };
-            let dataset = gpunn::datasets::load_with(&name, data_dir.as_deref(), &options)?;
+            let dataset = gpunn::datasets::load_with(&name, folder.path(), &options)?;
             print_skipped(&dataset);
             let augment = (augment || changes.or(None).is_some())
                 .then(|| augmentation(recipe.as_deref(), &changes, &dataset))
@@ -178,31 +175,31 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(json: bool) -> Result<()> {
-    if json {
-        let all: Vec<DatasetOutput> =
-            gpunn::datasets::known().iter().map(|info| DatasetOutput::of(info, None)).collect();
-        return super::print_json(&all);
-    }
-    for info in gpunn::datasets::known() {
-        let fetched =
-            if gpunn::datasets::sources::source(info.name).is_some() { "; `gpunn data get` downloads it" } else { "" };
-        super::print_line(&format!("{:<14} {} ({}){fetched}", info.name, info.title, info.splits));
-    }
-    super::print_line("A folder of images, with one subfolder per class, is named by its path.");
-    Ok(())
+fn list(output: &JsonArgs) -> Result<()> {
+    let all: Vec<DatasetOutput> = gpunn::datasets::known().iter().map(|info| DatasetOutput::of(info, None)).collect();
+    output.print(&all, |all| {
+        for info in all {
+            let fetched = if info.fetched { "; `gpunn data get` downloads it" } else { "" };
+            super::print_line(&format!("{:<14} {} ({}){fetched}", info.name, info.title, info.splits));
+        }
+        super::print_line("A folder of images, with one subfolder per class, is named by its path.");
+    })
 }
 
-fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
+fn info(name: &str, data_dir: Option<&Path>, output: &JsonArgs) -> Result<()> {
     let Ok(info) = gpunn::datasets::find(name) else {
-        return info_of_folder(&gpunn::datasets::load(name, data_dir.as_deref())?, json);
+        return info_of_folder(&gpunn::datasets::load(name, data_dir)?, output);
     };
-    let here = gpunn::datasets::load(name, data_dir.as_deref());
+    let here = gpunn::datasets::load(name, data_dir);
     let described = DatasetOutput::of(info, here.as_ref().ok());
-    if json {
-        return super::print_json(&described);
-    }
-    described.print();
+    output.print(&described, |described| {
+        described.print();
+        print_files(info, here);
+    })
+}
+
+/// Prints the lines about a known dataset's files, and its images if it is on this machine.
+fn print_files(info: &DatasetInfo, here: Result<Dataset>) {
     super::print_line(&format!("files     {}", where_the_files_are(info)));
     super::print_line(&format!("source    {}", info.where_from));
     super::print_line(&format!("notes     {}", info.notes));
@@ -222,11 +219,10 @@ fn info(name: &str, data_dir: Option<PathBuf>, json: bool) -> Result<()> {
         }
         Err(error) => super::print_line(&format!("not here  {error}")),
     }
-    Ok(())
 }
 
 /// Describes a folder of images.
-fn info_of_folder(set: &Dataset, json: bool) -> Result<()> {
+fn info_of_folder(set: &Dataset, output: &JsonArgs) -> Result<()> {
     let images = ImageCounts::of(set);
     let described = DatasetOutput {
         name: &set.name,
@@ -238,11 +234,7 @@ fn info_of_folder(set: &Dataset, json: bool) -> Result<()> {
         fetched: false,
         images: Some(images),
     };
-    if json {
-        return super::print_json(&described);
-    }
-    described.print();
-    Ok(())
+    output.print(&described, DatasetOutput::print)
 }
 
 /// The files that a dataset's folder needs, and how to get them.
@@ -280,12 +272,12 @@ fn print_folder(name: &str, got: FetchOutcome) {
 /// How to get a model's ImageNet weights: they are published only in a format that gpunn does not read.
 fn where_weights_are(model: &str, file: &str) -> String {
     let path = Path::new(file);
-    let (own, twin) = (path.file_name().unwrap_or_default(), path.file_stem().unwrap_or_default());
-    let (own, twin) = (own.to_string_lossy(), twin.to_string_lossy());
+    let (own, architecture) = (path.file_name().unwrap_or_default(), path.file_stem().unwrap_or_default());
+    let (own, architecture) = (own.to_string_lossy(), architecture.to_string_lossy());
     format!(
         "The ImageNet weights of {model} are published only in PyTorch's pickle format, which gpunn does not read, because reading it \
          can run code. With torchvision installed, this command downloads and converts them: python -c \"import torchvision, safetensors.torch as s; \
-         s.save_file(torchvision.models.{twin}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into the folder \
+         s.save_file(torchvision.models.{architecture}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into the folder \
          of the datasets as {file}, or name it with --pretrained."
     )
 }

@@ -7,12 +7,13 @@ use gpunn::graph::kernel::DeviceClass;
 use gpunn::{Result, gpu};
 use serde::Serialize;
 
+use super::flags::JsonArgs;
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn devices --json")]
 pub struct Args {
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArgs,
 }
 
 /// An adapter and its limits.
@@ -74,11 +75,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let devices = found.iter().map(device).collect();
     let report = DevicesOutput { devices, auto, why, threads: rayon::current_num_threads() };
-    if args.json {
-        super::print_json(&report)?;
-    } else {
-        print(&report);
-    }
+    args.output.print(&report, print)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,80 +1,35 @@
 //! `gpunn eval`.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use gpunn::Result;
 use gpunn::data::SplitName;
-use gpunn::runs::RunDirectory;
-use gpunn::train::{Checkpoint, Evaluation, Tta, evaluate};
-use gpunn::{Result, gpu};
+use gpunn::train::{Evaluation, evaluate};
 
-use super::engine::DeviceArgs;
+use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs, ViewArgs};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn eval runs/glyphs-mlp-20260101-1 --split test --json")]
 pub struct Args {
-    /// A run directory or a checkpoint file
-    run: PathBuf,
-    /// The split to evaluate: train, val or test [default: test, else val, else train]
-    #[arg(long, value_name = "SPLIT")]
-    split: Option<String>,
-    /// Use the best epoch's weights instead of the last epoch's
-    #[arg(long)]
-    best: bool,
-    /// Test-time augmentation, averages the predictions for several views: flip (the image and its mirror image), shift (both,
-    /// also shifted by one pixel) or shift-only (no mirror images); --tta alone means flip
-    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
-    tta: Option<Tta>,
-    /// The folder with the datasets [default: the one that the run used]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
-    /// Do not print the device
-    #[arg(long, short)]
-    quiet: bool,
-}
-
-/// The checkpoint of a run directory or of a file, with this test-time augmentation.
-pub fn checkpoint(path: &Path, best: bool, tta: Option<Tta>) -> Result<Checkpoint> {
-    let mut checkpoint = if path.is_file() {
-        Checkpoint::read(path)?
-    } else {
-        let run = RunDirectory::open(path)?;
-        if best { run.best()? } else { run.last()? }
-    };
-    average(&mut checkpoint, tta)?;
-    Ok(checkpoint)
-}
-
-/// Sets the checkpoint's test-time augmentation, if `tta` is given.
-pub fn average(checkpoint: &mut Checkpoint, tta: Option<Tta>) -> Result<()> {
-    if tta.is_some() {
-        checkpoint.recipe.training.tta = tta;
-        checkpoint.recipe.validate()?;
-    }
-    Ok(())
+    run: RunArgs,
+    #[command(flatten)]
+    data: EvaluatedArgs,
+    #[command(flatten)]
+    views: ViewArgs,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.device.set_threads()?;
-    let asked: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
-    let checkpoint = checkpoint(&args.run, args.best, args.tta)?;
-    let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
-    super::images::print_skipped(&dataset);
-    let split_name =
-        asked.unwrap_or_else(|| super::first_split(&dataset, [SplitName::Test, SplitName::Val, SplitName::Train]));
-    dataset.split(split_name)?;
-    let mut engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
-    let evaluation = gpunn::blocking::block_on(evaluate(&mut engine, &checkpoint, &dataset, split_name))?;
-    if args.json {
-        super::print_json(&evaluation)?;
-    } else {
-        print(&evaluation, &checkpoint.classes);
-    }
+    args.compute.device.set_threads()?;
+    let asked = args.data.split()?;
+    let checkpoint = args.views.with(args.run.checkpoint()?)?;
+    let order = [SplitName::Test, SplitName::Val, SplitName::Train];
+    let (dataset, split) = args.data.load(&checkpoint, asked, order)?;
+    let mut engine = args.compute.open()?;
+    let evaluation = gpunn::blocking::block_on(evaluate(&mut engine, &checkpoint, &dataset, split))?;
+    args.compute.output.print(&evaluation, |evaluation| print(evaluation, &checkpoint.classes))?;
     Ok(ExitCode::SUCCESS)
 }
 

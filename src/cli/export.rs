@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use gpunn::{Result, files, runs::weights};
 
+use super::flags::RunArgs;
+
 /// File formats for weights.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Format {
@@ -14,10 +16,11 @@ enum Format {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn export runs/flowers17-squeezenet-20260101-1 --out flowers.safetensors\n\n\
-        docs/pytorch.md shows how to load the file in PyTorch.")]
+        docs/pytorch.md shows how to load the file in PyTorch.",
+    mut_arg("best", |best| best.help("Export the best epoch's weights instead of the last epoch's")))]
 pub struct Args {
-    /// A run directory or a checkpoint file
-    run: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
     /// The file format
     #[arg(long, value_enum, default_value_t = Format::Safetensors)]
     format: Format,
@@ -27,13 +30,10 @@ pub struct Args {
     /// Write weights as 16-bit floats; batch-norm statistics stay 32-bit
     #[arg(long)]
     f16: bool,
-    /// Export the best epoch's weights instead of the last epoch's
-    #[arg(long)]
-    best: bool,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let checkpoint = super::eval::checkpoint(&args.run, args.best, None)?;
+    let checkpoint = args.run.checkpoint()?;
     let Format::Safetensors = args.format;
     let bytes = weights::export(&checkpoint, args.f16)?;
     files::write_atomic(&args.out, &bytes)?;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use gpunn::Result;
 use gpunn::formats::tensors::TensorFile;
-use gpunn::runs::{RunDirectory, automatic_name, weights};
+use gpunn::runs::{RunDirectory, weights};
+
+use super::flags::{DataDirArgs, NewRunArgs};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn import squeezenet1_1.safetensors --model squeezenet --out runs/imagenet\n\n\
@@ -19,15 +21,10 @@ pub struct Args {
     /// The dataset that the weights were trained on [default: as the file says, else ImageNet]
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
-    /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// The run directory [default: runs/RECIPE-DATE-NUMBER]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Overwrite an existing run in --out
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    data_dir: DataDirArgs,
+    #[command(flatten)]
+    new: NewRunArgs,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
@@ -35,12 +32,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
     let dataset = args.dataset.as_deref().map(|name| {
         // The model's recipe decides how images are loaded.
-        let name = gpunn::datasets::name_of(name, args.data_dir.as_deref())?;
-        gpunn::runs::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.as_deref())
+        let name = gpunn::datasets::name_of(name, args.data_dir.path())?;
+        gpunn::runs::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.path())
     });
     let checkpoint = weights::import(&file, model, dataset.transpose()?.as_ref())?;
-    let out = args.out.unwrap_or_else(|| automatic_name(&checkpoint.recipe.name));
-    let run = RunDirectory::create(&out, &checkpoint.recipe, args.force)?;
+    let out = args.new.directory(&checkpoint.recipe.name);
+    let run = RunDirectory::create(&out, &checkpoint.recipe, args.new.force)?;
     run.write_best(&checkpoint)?;
     run.write_last(&checkpoint)?;
     super::print_line(&format!(

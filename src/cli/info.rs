@@ -7,14 +7,15 @@ use std::process::ExitCode;
 use gpunn::Result;
 use gpunn::formats::tensors::{TensorEntry, TensorFile};
 
+use super::flags::JsonArgs;
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn info squeezenet1_1.safetensors")]
 pub struct Args {
     /// A safetensors file: weights or a checkpoint
     file: PathBuf,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArgs,
 }
 
 /// What `--json` prints.
@@ -34,15 +35,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let floats = file.tensors().values().filter(|tensor| tensor.is_float());
     let info = WeightFileOutput {
         file: args.file.display().to_string(),
-        model: gpunn::runs::weights::twin_of(&file),
+        model: gpunn::runs::weights::architecture_of(&file),
         tensors: file.tensors(),
         parameters: floats.map(TensorEntry::elements).sum(),
         metadata: file.metadata(),
     };
-    match args.json {
-        true => super::print_json(&info)?,
-        false => print(&info),
-    }
+    args.output.print(&info, print)?;
     Ok(ExitCode::SUCCESS)
 }
 

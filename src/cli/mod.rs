@@ -10,6 +10,7 @@ mod devices;
 mod engine;
 mod eval;
 mod export;
+mod flags;
 mod images;
 mod import;
 mod info;

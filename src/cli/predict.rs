@@ -10,10 +10,10 @@ use gpunn::images::prepare;
 use gpunn::inference::{Prediction, Predictor};
 use gpunn::nn::models::{self, IMAGENET, ModelConfig};
 use gpunn::runs::weights;
-use gpunn::train::{Checkpoint, Recipe, Tta};
-use gpunn::{Error, Result, gpu};
+use gpunn::train::{Checkpoint, Recipe};
+use gpunn::{Error, Result};
 
-use super::engine::DeviceArgs;
+use super::flags::{BestArgs, ComputeArgs, ViewArgs};
 
 /// Default of --top for imported weights, because ImageNet has many classes.
 const TOP_CLASSES: usize = 5;
@@ -48,21 +48,12 @@ pub struct Args {
     /// Print the N most probable classes [default: 5 with --pretrained or --model, else 1]
     #[arg(long, value_name = "N")]
     top: Option<usize>,
-    /// Use the best epoch's weights instead of the last epoch's
-    #[arg(long)]
-    best: bool,
-    /// Test-time augmentation, averages the predictions for several views: flip (the image and its mirror image), shift (both,
-    /// also shifted by one pixel) or shift-only (no mirror images); --tta alone means flip
-    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
-    tta: Option<Tta>,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
-    /// Do not print the device
-    #[arg(long, short)]
-    quiet: bool,
+    best: BestArgs,
+    #[command(flatten)]
+    views: ViewArgs,
+    #[command(flatten)]
+    compute: ComputeArgs,
 }
 
 /// What `--json` prints.
@@ -83,11 +74,11 @@ struct ImageOutput {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.device.set_threads()?;
+    args.compute.device.set_threads()?;
     let (checkpoint, paths) = checkpoint(&args)?;
     // All images are read first, so that an unreadable image leaves no partial output.
     let images: Vec<Vec<f32>> = paths.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
-    let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
+    let engine = args.compute.open()?;
     let mut predictor = Predictor::new(engine, &checkpoint)?;
     let given = args.pretrained.is_some() || args.model.is_some();
     let top = args.top.unwrap_or(if given { TOP_CLASSES } else { 1 });
@@ -97,16 +88,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let likeliest = if top > 1 { prediction.likeliest(top, &checkpoint.classes) } else { Vec::new() };
         predictions.push(ImageOutput { image: path.display().to_string(), prediction, likeliest });
     }
-    if args.json {
-        super::print_json(&PredictOutput { predictions })?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    args.compute.output.print(&PredictOutput { predictions }, print)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(output: &PredictOutput) {
     let line = |prediction: &Prediction| format!("{} ({})", prediction.class, super::percent(prediction.confidence));
-    for ImageOutput { image, prediction, likeliest } in &predictions {
+    for ImageOutput { image, prediction, likeliest } in &output.predictions {
         let classes = likeliest.iter().map(line).collect::<Vec<_>>().join(", ");
         super::print_line(&format!("{image}: {}", if classes.is_empty() { line(prediction) } else { classes }));
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// The checkpoint to use, and the paths of the images.
@@ -118,9 +109,7 @@ fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
         (None, None) => None,
     };
     if let Some(file) = file {
-        let mut checkpoint = weights::import(&file, model, None)?;
-        super::eval::average(&mut checkpoint, args.tta)?;
-        return Ok((checkpoint, &args.paths));
+        return Ok((args.views.with(weights::import(&file, model, None)?)?, &args.paths));
     }
     let [run, images @ ..] = &args.paths[..] else {
         return Err(Error::usage("No images were given; give a run and images."));
@@ -131,7 +120,7 @@ fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
             run.display()
         )));
     }
-    Ok((super::eval::checkpoint(run, args.best, args.tta)?, images))
+    Ok((args.views.with(args.best.checkpoint(run)?)?, images))
 }
 
 /// The ImageNet weights of a model.

@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use gpunn::files::write_atomic;
 use gpunn::images;
 use gpunn::ocr::{self, PageText, Reader};
-use gpunn::{Error, Result, gpu};
+use gpunn::{Error, Result};
 use image::DynamicImage;
 
-use super::engine::DeviceArgs;
+use super::flags::{BestArgs, ComputeArgs};
 
 /// Reads handwritten capitals and digits in photos, and prints the text line by line. The writing may be dark or light, on plain
 /// or lined paper, in uneven light; rotated photos are turned upright. Lowercase letters and connected handwriting are not
@@ -19,7 +19,11 @@ use super::engine::DeviceArgs;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  gpunn read photo.jpg --overlay seen.png\n  gpunn read page-1.jpg page-2.jpg --html pages.html\n  \
-    camera-command | gpunn read - --json"
+    camera-command | gpunn read - --json",
+    mut_arg("json", |json| json.help(
+        "Print one line of JSON last: lines, words and characters, each with its box, confidence and second prediction"
+    )),
+    mut_arg("quiet", |quiet| quiet.help("Do not print the device, and do not warn about photos without writing"))
 )]
 pub struct Args {
     /// Photos of handwritten capitals and digits (JPEG, PNG, WebP or BMP); `-` reads a photo from standard input
@@ -38,13 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Print one line of JSON last: lines, words and characters, each with its box, confidence and second prediction
-    #[arg(long)]
-    json: bool,
-    /// Do not print the device, and do not warn about photos without writing
-    #[arg(long, short)]
-    quiet: bool,
+    compute: ComputeArgs,
 }
 
 /// What `--json` prints.
@@ -63,12 +61,12 @@ struct PageOutput<'a> {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.device.set_threads()?;
+    args.compute.device.set_threads()?;
     // All images are read first, so that an unreadable image leaves no partial output.
     let images: Vec<(String, DynamicImage)> = args.images.iter().map(|path| open(path)).collect::<Result<_>>()?;
-    let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
+    let engine = args.compute.open()?;
     let mut reader = match &args.run {
-        Some(run) => Reader::of(engine, &super::eval::checkpoint(run, false, None)?)?,
+        Some(run) => Reader::of(engine, &BestArgs::default().checkpoint(run)?)?,
         None => Reader::new(engine)?,
     };
     let options = ocr::ReadOptions { raw: args.raw };
@@ -101,10 +99,10 @@ fn open(path: &Path) -> Result<(String, DynamicImage)> {
 /// named on standard error.
 fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[PageText]) -> Result<()> {
     let read = || images.iter().map(|(name, _)| name.as_str()).zip(pages);
-    for (name, page) in read().filter(|(_, page)| !args.quiet && page.is_empty()) {
+    for (name, page) in read().filter(|(_, page)| !args.compute.quiet && page.is_empty()) {
         eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height);
     }
-    if args.json {
+    if args.compute.output.json {
         let of = |(image, page)| PageOutput { image, text: ToString::to_string(page), page };
         return super::print_json(&ReadOutput { pages: read().map(of).collect() });
     }

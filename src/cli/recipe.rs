@@ -1,14 +1,13 @@
 //! The flags that define a recipe, of `gpunn train` and `gpunn sweep`.
 
-use std::path::PathBuf;
-
 use gpunn::Result;
 use gpunn::data::ImageOptions;
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
-use gpunn::train::{Recipe, Tta};
+use gpunn::train::Recipe;
 
 use super::augment::AugmentArgs;
+use super::flags::{DataDirArgs, ViewArgs};
 use super::images::ImageArgs;
 
 /// Help heading of the training settings.
@@ -49,9 +48,8 @@ pub(super) struct RecipeArgs {
     /// The dataset, see `gpunn data list`, or the path of a folder of images with one subfolder per class
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
-    /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub data_dir: DataDirArgs,
     #[arg(long, value_name = "NAME", help = activation_help())]
     activation: Option<String>,
     /// Initialization of the weights: pytorch, xavier, he, dirac or zeros
@@ -87,10 +85,6 @@ pub(super) struct RecipeArgs {
     /// Evaluate with an exponential moving average of the weights, with this decay per step, such as 0.999
     #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
     ema: Option<f64>,
-    /// Test-time augmentation, averages the predictions for several views: flip (the image and its mirror image), shift (both,
-    /// also shifted by one pixel) or shift-only (no mirror images); --tta alone means flip
-    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip", help_heading = TRAINING_HEADING)]
-    tta: Option<Tta>,
     /// Early stopping: end the run after this many epochs without a better validation result
     #[arg(long, value_name = "EPOCHS", help_heading = TRAINING_HEADING)]
     patience: Option<u32>,
@@ -121,6 +115,8 @@ pub(super) struct RecipeArgs {
     images: ImageArgs,
     #[command(flatten)]
     augment: AugmentArgs,
+    #[command(flatten, next_help_heading = TRAINING_HEADING)]
+    views: ViewArgs,
 }
 
 impl RecipeArgs {
@@ -150,7 +146,7 @@ impl RecipeArgs {
         set(&mut recipe.training.batch_size, point.batch_size);
         set(&mut recipe.training.label_smoothing, self.label_smoothing);
         recipe.training.ema = self.ema.or(recipe.training.ema);
-        recipe.training.tta = self.tta.or(recipe.training.tta);
+        recipe.training.tta = self.views.tta.or(recipe.training.tta);
         recipe.training.patience = self.patience.or(recipe.training.patience);
         recipe.training.cache_features = self.cache_features.or(recipe.training.cache_features);
         recipe.data.stream |= self.stream;
@@ -167,7 +163,7 @@ impl RecipeArgs {
     /// The recipe before the changes: the named one, else the one for the model and dataset, else the default.
     fn base(&self, quiet: bool) -> Result<Recipe> {
         let model = self.model.as_deref().map(gpunn::runs::model).transpose()?;
-        let name_of = |dataset| gpunn::datasets::name_of(dataset, self.data_dir.as_deref());
+        let name_of = |dataset| gpunn::datasets::name_of(dataset, self.data_dir.path());
         let dataset = self.dataset.as_deref().map(name_of).transpose()?;
         let recipe = gpunn::runs::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
         if self.recipe.is_none() && (self.model.is_some() || self.dataset.is_some()) && !quiet {

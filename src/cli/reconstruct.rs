@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use gpunn::Result;
 use gpunn::data::{Split, SplitName};
 use gpunn::images::comparison_sheet;
 use gpunn::inference::{Baseline, Reconstruction, Reconstructor};
-use gpunn::{Result, gpu};
 
-use super::engine::DeviceArgs;
+use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs};
 use super::images::write_png;
 
 /// Classes drawn by default: those of the NIST36 assignment's report.
@@ -17,33 +17,23 @@ const DEFAULT_CLASSES: [&str; 5] = ["A", "E", "K", "U", "8"];
 const IMAGES_PER_CLASS: usize = 2;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  gpunn reconstruct runs/nist36-autoencoder-20260101-1 --out image.png")]
+#[command(
+    after_help = "Example:\n  gpunn reconstruct runs/nist36-autoencoder-20260101-1 --out image.png",
+    mut_arg("split", |split| split.help("The split to evaluate: train, val or test [default: val, else test, else train]"))
+)]
 pub struct Args {
-    /// A run directory or a checkpoint file
-    run: PathBuf,
+    #[command(flatten)]
+    run: RunArgs,
     /// Write a PNG with two images of each class: originals, the network's reconstructions, and those of principal components
     #[arg(long, value_name = "PNG")]
     out: Option<PathBuf>,
-    /// The split to evaluate: train, val or test [default: val, else test, else train]
-    #[arg(long, value_name = "SPLIT")]
-    split: Option<String>,
+    #[command(flatten)]
+    data: EvaluatedArgs,
     /// The classes to draw [default: A,E,K,U,8 if the dataset has them, else the first five]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     classes: Option<Vec<String>>,
-    /// Use the best epoch's weights instead of the last epoch's
-    #[arg(long)]
-    best: bool,
-    /// The folder with the datasets [default: the one that the run used]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
-    /// Do not print the device
-    #[arg(long, short)]
-    quiet: bool,
+    compute: ComputeArgs,
 }
 
 /// What `--json` prints.
@@ -60,17 +50,15 @@ struct ReconstructOutput {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    args.device.set_threads()?;
-    let asked: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
-    let checkpoint = super::eval::checkpoint(&args.run, args.best, None)?;
+    args.compute.device.set_threads()?;
+    let asked = args.data.split()?;
+    let checkpoint = args.run.checkpoint()?;
     let named = chosen(&checkpoint.classes, args.classes.as_deref())?;
-    let dataset = checkpoint.recipe.clone().load_data(args.data_dir.as_deref())?;
-    super::images::print_skipped(&dataset);
-    let split_name =
-        asked.unwrap_or_else(|| super::first_split(&dataset, [SplitName::Val, SplitName::Test, SplitName::Train]));
+    let order = [SplitName::Val, SplitName::Test, SplitName::Train];
+    let (dataset, split_name) = args.data.load(&checkpoint, asked, order)?;
     let split = dataset.split(split_name)?;
     checkpoint.check_data(&dataset)?;
-    let engine = args.device.open(gpu::DeviceOptions::default(), args.quiet)?;
+    let engine = args.compute.open()?;
     let mut reconstructor = Reconstructor::new(engine, checkpoint, split.len())?;
     let whole = gpunn::blocking::block_on(reconstructor.reconstruct(split))?;
     let baseline = match reconstructor.baseline(dataset.split(SplitName::Train)?, &whole) {
@@ -93,11 +81,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         pca_psnr: baseline.as_ref().map(|baseline| baseline.psnr),
         pca_clamped_psnr: baseline.as_ref().map(|baseline| baseline.clamped_psnr),
     };
-    if args.json {
-        super::print_json(&output)?
-    } else {
-        print(&output)
-    }
+    args.compute.output.print(&output, print)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::{Dataset, SplitName};
+use gpunn::data::Dataset;
 use gpunn::report::{self, ReportOptions, WrittenReport};
 use gpunn::runs::RunDirectory;
 use gpunn::{Engine, Error, Result, gpu};
 
-use super::engine::DeviceArgs;
+use super::flags::{ComputeArgs, EvaluatedArgs};
 
 /// Default of `--out` with `--compare`.
 const COMPARE_PAGE: &str = "compare.html";
@@ -18,7 +18,9 @@ const COMPARE_PAGE: &str = "compare.html";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gpunn report runs/glyphs-mlp-20260101-1\n  \
-    gpunn report --compare runs/a runs/b runs/c --out compare.html")]
+    gpunn report --compare runs/a runs/b runs/c --out compare.html",
+    mut_arg("split", |split| split.conflicts_with("compare")),
+    mut_arg("data_dir", |folder| folder.conflicts_with("compare")))]
 pub struct Args {
     /// A run directory; with --compare one or more
     #[arg(required = true, value_name = "RUN")]
@@ -29,23 +31,13 @@ pub struct Args {
     /// The folder for report.html and plots [default: the run directory]; with --compare the HTML file [default: compare.html]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
-    /// The split to evaluate: train, val or test [default: test, else val, else train]
-    #[arg(long, value_name = "SPLIT", conflicts_with = "compare")]
-    split: Option<String>,
+    #[command(flatten)]
+    data: EvaluatedArgs,
     /// Evaluate all images of the split, even if that takes longer than a second or two
     #[arg(long, conflicts_with = "compare")]
     all: bool,
-    /// The folder with the datasets [default: the one that the run used]
-    #[arg(long, value_name = "DIR", conflicts_with = "compare")]
-    data_dir: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
-    /// Do not print the device
-    #[arg(long, short)]
-    quiet: bool,
+    compute: ComputeArgs,
 }
 
 /// What `--json` prints.
@@ -57,11 +49,8 @@ struct ReportOutput {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let written = if args.compare { compare(&args)? } else { one(&args)? };
-    if args.json {
-        super::print_json(&ReportOutput { report: written.page.display().to_string(), left_out: written.left_out })?;
-    } else {
-        super::print_line(&format!("report: {}", written.page.display()));
-    }
+    let output = ReportOutput { report: written.page.display().to_string(), left_out: written.left_out };
+    args.compute.output.print(&output, |output| super::print_line(&format!("report: {}", output.report)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -78,13 +67,13 @@ fn one(args: &Args) -> Result<WrittenReport> {
             args.runs.len()
         )));
     };
-    args.device.set_threads()?;
-    let split: Option<SplitName> = args.split.as_deref().map(str::parse).transpose()?;
+    args.compute.device.set_threads()?;
+    let split = args.data.split()?;
     // Checked before the device is opened, because a wrong run is the most common error.
     RunDirectory::open(run)?;
     let gpu = gpu::DeviceOptions { profile: true, ..gpu::DeviceOptions::default() };
-    let mut engine = args.device.open(gpu, args.quiet)?;
-    let (out, data_dir) = (args.out.as_deref(), args.data_dir.as_deref());
+    let mut engine = args.compute.device.open(gpu, args.compute.quiet)?;
+    let (out, data_dir) = (args.out.as_deref(), args.data.data_dir.as_deref());
     let options = ReportOptions { out, data_dir, split, all_images: args.all, ..ReportOptions::default() };
     let written = gpunn::blocking::block_on(report::write(run, &mut engine, options))?;
     print_left_out(&written);

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use gpunn::datasets::Outline;
-use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimise};
+use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimize};
 use gpunn::nn::{Description, Unfreeze};
 use gpunn::train::Recipe;
 use gpunn::train::graphs::{DeviceData, training};
 use gpunn::{Error, Result};
+
+use super::flags::JsonArgs;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -42,9 +44,8 @@ pub struct Args {
     /// Images per training step
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: JsonArgs,
 }
 
 /// What `--json` prints.
@@ -85,11 +86,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => gpunn::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
     };
     let summary = summarize(&recipe, info)?;
-    if args.json {
-        super::print_json(&summary)?
-    } else {
-        print(&summary)
-    }
+    args.output.print(&summary, print)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -120,7 +117,7 @@ fn summarize(recipe: &Recipe, info: Outline) -> Result<SummaryOutput> {
     let data = DeviceData::whole("train", batch, true, info.input);
     let planned = |recipe: &Recipe| {
         let model = recipe.build_model(info.input, info.classes)?;
-        let graph = optimise(&training(&model, recipe, data, batch)?, Passes::default())?;
+        let graph = optimize(&training(&model, recipe, data, batch)?, Passes::default())?;
         Plan::new(graph, &Target::cpu(), PlanOptions::default())
     };
     let plan = planned(recipe)?;

@@ -154,7 +154,7 @@ fn finish(args: &Args, name: &str, out: &Path, mut rows: Vec<SweepRow>) -> Resul
     if !compared.is_empty() {
         report::compare(&compared, &page)?;
     }
-    if args.output.json {
+    if args.output.format.json {
         super::print_json(&table)?;
     } else {
         print(&rows);
@@ -204,7 +204,7 @@ impl Sweep<'_> {
             }
             // A run without a checkpoint was interrupted in its first epoch.
             None => {
-                if let Some(file) = recipe.open_pretrained(args.recipe_args.data_dir.as_deref())? {
+                if let Some(file) = recipe.open_pretrained(args.recipe_args.data_dir.path())? {
                     gpunn::blocking::block_on(trainer.load_pretrained(&file))?;
                 }
                 Experiment { trainer, run: RunDirectory::create(&path, &recipe, true)?, events: None }
@@ -229,7 +229,7 @@ impl Sweep<'_> {
 
     /// The recipe's dataset; also completes the recipe's data section.
     fn data(&mut self, recipe: &mut Recipe) -> Result<&Dataset> {
-        let directory = self.args.recipe_args.data_dir.as_deref();
+        let directory = self.args.recipe_args.data_dir.path();
         // The seed decides which images are for validation, and which are left out.
         let (_, dataset, named) = match self.data.take() {
             Some(there) if there.0 == recipe.seed => self.data.insert(there),

@@ -7,11 +7,12 @@ use std::time::Instant;
 use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
 use gpunn::profile::by_kernel;
-use gpunn::runs::{Experiment, RunDirectory, RunOutcome, automatic_name};
+use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
 use gpunn::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions};
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
+use super::flags::{JsonArgs, NewRunArgs};
 use super::images::print_skipped;
 use super::progress::{Progress, StopFlag};
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING};
@@ -70,12 +71,8 @@ pub struct Args {
     point: GridPoint,
     #[command(flatten, next_help_heading = RUN_HEADING)]
     device: DeviceArgs,
-    /// The run directory [default: runs/RECIPE-DATE-NUMBER]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Overwrite an existing run in --out
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    new: NewRunArgs,
     /// Resume an interrupted run, or with --epochs train a finished run longer; the result is the same as without a stop
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESUME)]
     resume: Option<PathBuf>,
@@ -101,9 +98,8 @@ pub(super) struct OutputArgs {
     /// Write the metrics of each epoch for TensorBoard too, into the folder tensorboard of the run directory
     #[arg(long)]
     pub tensorboard: bool,
-    /// Print the result as JSON, as the last line of standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub format: JsonArgs,
     /// Print no progress
     #[arg(long, short)]
     pub quiet: bool,
@@ -120,15 +116,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     recipe.validate()?;
     args.device.set_threads()?;
-    let out = args.out.clone().unwrap_or_else(|| automatic_name(&recipe.name));
+    let out = args.new.directory(&recipe.name);
     if resumed.is_none() {
-        RunDirectory::check(&out, args.force)?;
+        RunDirectory::check(&out, args.new.force)?;
     }
     let pretrained = match &resumed {
-        None => recipe.open_pretrained(args.recipe_args.data_dir.as_deref())?,
+        None => recipe.open_pretrained(args.recipe_args.data_dir.path())?,
         Some(_) => None,
     };
-    let dataset = recipe.load_data(args.recipe_args.data_dir.as_deref())?;
+    let dataset = recipe.load_data(args.recipe_args.data_dir.path())?;
     print_skipped(&dataset);
     let options = gpu::DeviceOptions { profile: args.profile, ..gpu::DeviceOptions::default() };
     let engine = args.device.open(options, args.output.quiet)?;
@@ -146,7 +142,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.verify {
         verify(&mut trainer)?;
     }
-    let mut experiment = experiment(trainer, resumed, &out, args.force)?;
+    let mut experiment = experiment(trainer, resumed, &out, args.new.force)?;
     if args.profile {
         profile(&mut experiment)?;
     }
@@ -214,7 +210,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
             let run = experiment.run.path();
             let report = || super::report::after_training(run, &mut engine, dataset);
             let page = (!args.no_report).then(report).flatten();
-            if args.output.json {
+            if args.output.format.json {
                 super::print_json(&summary)?;
             } else {
                 print_summary(&summary, page.as_deref());

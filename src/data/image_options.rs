@@ -25,13 +25,13 @@ impl std::str::FromStr for Fit {
     type Err = Error;
     /// `centre-crop` (or `center-crop`), `resize`, `resize-crop` or `resize-middle`; an [`Error::Usage`] for other words.
     fn from_str(word: &str) -> Result<Self> {
-        match word {
-            "centre-crop" | "center-crop" => Ok(Self::CentreCrop),
-            "resize" => Ok(Self::Resize),
-            "resize-crop" => Ok(Self::ResizeCrop),
-            "resize-middle" => Ok(Self::ResizeMiddle),
-            _ => Err(crate::error::unknown("fit", word, &["centre-crop", "resize", "resize-crop", "resize-middle"])),
-        }
+        let names = [
+            ("centre-crop", Self::CentreCrop),
+            ("resize", Self::Resize),
+            ("resize-crop", Self::ResizeCrop),
+            ("resize-middle", Self::ResizeMiddle),
+        ];
+        crate::error::named("fit", if word == "center-crop" { "centre-crop" } else { word }, &names)
     }
 }
 

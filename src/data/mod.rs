@@ -178,13 +178,20 @@ impl std::str::FromStr for SplitName {
     }
 }
 
-impl std::fmt::Display for SplitName {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str(match self {
+impl SplitName {
+    /// `train`, `val` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Train => "train",
             Self::Val => "val",
             Self::Test => "test",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for SplitName {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -59,17 +59,7 @@ pub fn load(info: &DatasetInfo, directory: &Path) -> Result<Dataset> {
     let train: Vec<NamedBytes> = files.train.iter().map(|name| take(name)).collect::<Result<_>>()?;
     let test = take(files.test)?;
     let (train, test) = rayon::join(|| split(train, files.train_layout), || split(vec![test], files.test_layout));
-    Ok(Dataset {
-        name: info.name.into(),
-        input: info.input,
-        classes,
-        train: train?,
-        val: None,
-        test: Some(test?),
-        folder: Some(directory.to_owned()),
-        skipped: Vec::new(),
-        absent: Vec::new(),
-    })
+    Ok(info.dataset(directory, classes, train?, test?))
 }
 
 /// Reads the dataset's files that exist, by name.

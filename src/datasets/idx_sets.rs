@@ -22,17 +22,7 @@ pub fn load(info: &DatasetInfo, directory: &Path) -> Result<Dataset> {
     };
     let split = |name: &str| split((info.name, info.files), &folder, name, info.input, classes.len());
     let (train, test) = rayon::join(|| split("train"), || split("t10k"));
-    Ok(Dataset {
-        name: info.name.into(),
-        input: info.input,
-        train: train?,
-        val: None,
-        test: Some(test?),
-        folder: Some(directory.to_owned()),
-        skipped: Vec::new(),
-        absent: Vec::new(),
-        classes,
-    })
+    Ok(info.dataset(directory, classes, train?, test?))
 }
 
 /// The content of a file, and its name for error messages.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::data::{Dataset, SplitName};
+use crate::data::{Dataset, Split, SplitName};
 use crate::images::Preprocessing;
 use crate::{Error, Result};
 
@@ -53,6 +53,21 @@ impl DatasetInfo {
             SplitName::Test => "_test.mat",
         };
         self.files.iter().copied().find(|file| file.ends_with(ending))
+    }
+
+    /// The dataset of these splits, from files in `directory`.
+    pub(super) fn dataset(&self, directory: &Path, classes: Vec<String>, train: Split, test: Split) -> Dataset {
+        Dataset {
+            name: self.name.into(),
+            input: self.input,
+            classes,
+            train,
+            val: None,
+            test: Some(test),
+            folder: Some(directory.to_owned()),
+            skipped: Vec::new(),
+            absent: Vec::new(),
+        }
     }
 
     /// The number of classes.

@@ -29,7 +29,7 @@ mod shape;
 
 pub use network::{BufferType, Graph, Node, NodeId, NodeSource};
 pub use op::{Call, Differentiate, DynEq, Lower, Op, Step, TensorData, TensorOut, Types};
-pub use passes::{Neighbours, Passes, Replacement, optimise};
+pub use passes::{Neighbours, Passes, Replacement, optimize};
 pub use plan::{Buffer, BufferKind, Place, Plan, PlanOptions, PlannedNode, Target};
 pub use program::{Argument, Function, FunctionCall, Program};
 pub use shape::{DType, Shape, TensorType};

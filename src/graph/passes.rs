@@ -56,7 +56,7 @@ fn fits(program: &Program, operands: usize) -> bool {
 ///
 /// # Errors
 /// When a pass builds a node whose shapes do not fit: a bug in the pass.
-pub fn optimise(graph: &Graph, passes: Passes) -> Result<Graph> {
+pub fn optimize(graph: &Graph, passes: Passes) -> Result<Graph> {
     let mut graph = rebuild(graph, |_, _, _| Ok(None))?;
     if passes.common_subexpressions {
         graph = merge_equal(&graph)?;

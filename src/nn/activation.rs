@@ -47,11 +47,7 @@ impl std::str::FromStr for Activation {
     type Err = Error;
     /// Reads a name from [`Activation::NAMES`]. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
-        let known = Self::NAMES.iter().find(|(name, _)| *name == word);
-        known.map(|&(_, activation)| activation).ok_or_else(|| {
-            let names: Vec<&str> = Self::NAMES.iter().map(|&(name, _)| name).collect();
-            crate::error::unknown("activation", word, &names)
-        })
+        crate::error::named("activation", word, &Self::NAMES)
     }
 }
 

@@ -127,14 +127,14 @@ impl std::str::FromStr for Scheme {
     type Err = Error;
     /// Reads `pytorch`, `xavier`, `he`, `dirac` or `zeros`. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
-        match word {
-            "pytorch" => Ok(Self::PyTorch),
-            "xavier" => Ok(Self::Xavier),
-            "he" => Ok(Self::He),
-            "dirac" => Ok(Self::Dirac),
-            "zeros" => Ok(Self::Zeros),
-            _ => Err(crate::error::unknown("initialiser", word, &["pytorch", "xavier", "he", "dirac", "zeros"])),
-        }
+        let names = [
+            ("pytorch", Self::PyTorch),
+            ("xavier", Self::Xavier),
+            ("he", Self::He),
+            ("dirac", Self::Dirac),
+            ("zeros", Self::Zeros),
+        ];
+        crate::error::named("initialiser", word, &names)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::graph::{Differentiate, Graph, NodeId};
 use crate::ops::Real;
 use crate::ops::case::Case;
-use crate::ops::elementwise::{Formula, Map};
+use crate::ops::elementwise::Formula;
 
 /// e^x.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,16 +22,6 @@ impl Formula for Exp {
 
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![Some(graph.mul(at.dy, at.y)?)])
-    }
-}
-
-impl Graph {
-    /// e to the power of each element.
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn exp(&mut self, x: NodeId) -> Result<NodeId> {
-        self.apply(Map::of(Exp), &[x])
     }
 }
 

@@ -1,10 +1,10 @@
 //! Leaky rectified linear unit, element by element: y = x if x is positive, otherwise slope x.
 
 use crate::Result;
-use crate::graph::{Differentiate, Graph, NodeId};
+use crate::graph::{Graph, NodeId};
 use crate::ops::Real;
 use crate::ops::case::Case;
-use crate::ops::elementwise::{Formula, Map};
+use crate::ops::elementwise::{Map, Unary};
 
 /// x if x is positive, otherwise slope x.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,38 +13,17 @@ pub struct LeakyRelu {
     pub slope: f32,
 }
 
-impl Formula for LeakyRelu {
-    const NAME: &'static str = "leaky_relu";
-    const ARITY: usize = 1;
+impl Unary for LeakyRelu {
+    const NAMES: [&'static str; 2] = ["leaky_relu", "leaky_relu_backward"];
     const WGSL: &'static str = include_str!("../../shaders/leaky_relu.wgsl");
+    const OF_RESULT: bool = true;
 
-    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+    fn value<T: Real>(&self, x: T) -> T {
         if x > T::zero() { x } else { T::of(f64::from(self.slope)) * x }
     }
 
-    fn parameters(&self) -> Vec<f32> {
-        vec![self.slope]
-    }
-
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        let backward = LeakyReluBackward { slope: self.slope };
-        Ok(vec![Some(graph.apply(Map::of(backward), &[at.y, at.dy])?)])
-    }
-}
-
-/// dy if the result is positive, otherwise slope dy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LeakyReluBackward {
-    /// As in the forward function.
-    pub slope: f32,
-}
-
-impl Formula for LeakyReluBackward {
-    const NAME: &'static str = "leaky_relu_backward";
-    const ARITY: usize = 2;
-    const WGSL: &'static str = include_str!("../../shaders/leaky_relu.wgsl");
-
-    fn value<T: Real>(&self, [y, dy, _]: [T; 3]) -> T {
+    /// dy if the result is positive, otherwise slope dy.
+    fn derivative<T: Real>(&self, y: T, dy: T) -> T {
         if y > T::zero() { dy } else { T::of(f64::from(self.slope)) * dy }
     }
 

@@ -1,50 +1,26 @@
 //! Rectified linear unit, y = max(x, 0), element by element.
 
-use crate::Result;
-use crate::graph::{Differentiate, Graph, NodeId};
+use crate::graph::Graph;
 use crate::ops::Real;
 use crate::ops::case::Case;
-use crate::ops::elementwise::{Formula, Map};
+use crate::ops::elementwise::Unary;
 
 /// max(x, 0).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Relu;
 
-impl Formula for Relu {
-    const NAME: &'static str = "relu";
-    const ARITY: usize = 1;
+impl Unary for Relu {
+    const NAMES: [&'static str; 2] = ["relu", "relu_backward"];
     const WGSL: &'static str = include_str!("../../shaders/relu.wgsl");
+    const OF_RESULT: bool = true;
 
-    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+    fn value<T: Real>(&self, x: T) -> T {
         x.max(T::zero())
     }
 
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![Some(graph.apply(Map::of(ReluBackward), &[at.y, at.dy])?)])
-    }
-}
-
-/// dy if the result is positive, otherwise 0.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ReluBackward;
-
-impl Formula for ReluBackward {
-    const NAME: &'static str = "relu_backward";
-    const ARITY: usize = 2;
-    const WGSL: &'static str = include_str!("../../shaders/relu.wgsl");
-
-    fn value<T: Real>(&self, [y, dy, _]: [T; 3]) -> T {
+    /// dy if the result is positive, otherwise 0.
+    fn derivative<T: Real>(&self, y: T, dy: T) -> T {
         if y > T::zero() { dy } else { T::zero() }
-    }
-}
-
-impl Graph {
-    /// max(x, 0) of each element.
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn relu(&mut self, x: NodeId) -> Result<NodeId> {
-        self.apply(Map::of(Relu), &[x])
     }
 }
 

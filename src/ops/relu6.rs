@@ -1,50 +1,26 @@
 //! Rectified linear unit limited to 6, element by element: y = min(max(x, 0), 6). MobileNet uses it.
 
-use crate::Result;
-use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::Real;
 use crate::ops::case::{Case, kinked};
-use crate::ops::elementwise::{Formula, Map};
+use crate::ops::elementwise::Unary;
 
 /// min(max(x, 0), 6).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Relu6;
 
-impl Formula for Relu6 {
-    const NAME: &'static str = "relu6";
-    const ARITY: usize = 1;
+impl Unary for Relu6 {
+    const NAMES: [&'static str; 2] = ["relu6", "relu6_backward"];
     const WGSL: &'static str = include_str!("../../shaders/relu6.wgsl");
+    const OF_RESULT: bool = true;
 
-    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+    fn value<T: Real>(&self, x: T) -> T {
         x.max(T::zero()).min(T::of(6.0))
     }
 
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![Some(graph.apply(Map::of(Relu6Backward), &[at.y, at.dy])?)])
-    }
-}
-
-/// dy if the result is between 0 and 6, otherwise 0.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Relu6Backward;
-
-impl Formula for Relu6Backward {
-    const NAME: &'static str = "relu6_backward";
-    const ARITY: usize = 2;
-    const WGSL: &'static str = include_str!("../../shaders/relu6.wgsl");
-
-    fn value<T: Real>(&self, [y, dy, _]: [T; 3]) -> T {
+    /// dy if the result is between 0 and 6, otherwise 0.
+    fn derivative<T: Real>(&self, y: T, dy: T) -> T {
         if y > T::zero() && y < T::of(6.0) { dy } else { T::zero() }
-    }
-}
-
-impl Graph {
-    /// min(max(x, 0), 6) of each element.
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn relu6(&mut self, x: NodeId) -> Result<NodeId> {
-        self.apply(Map::of(Relu6), &[x])
     }
 }
 

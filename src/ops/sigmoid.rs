@@ -1,52 +1,27 @@
 //! Logistic sigmoid, y = 1 / (1 + e^-x), element by element.
 
-use crate::Result;
-use crate::graph::{Differentiate, Graph, NodeId};
+use crate::graph::Graph;
 use crate::ops::Real;
 use crate::ops::case::Case;
-use crate::ops::elementwise::{Formula, Map};
+use crate::ops::elementwise::Unary;
 
 /// y = 1 / (1 + e^-x).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sigmoid;
 
-impl Formula for Sigmoid {
-    const NAME: &'static str = "sigmoid";
-    const ARITY: usize = 1;
+impl Unary for Sigmoid {
+    const NAMES: [&'static str; 2] = ["sigmoid", "sigmoid_backward"];
     const WGSL: &'static str = include_str!("../../shaders/sigmoid.wgsl");
-    const FLOPS: u64 = 4;
+    const OF_RESULT: bool = true;
+    const FLOPS: [u64; 2] = [4, 3];
 
-    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+    fn value<T: Real>(&self, x: T) -> T {
         T::one() / (T::one() + (-x).exponential())
     }
 
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![Some(graph.apply(Map::of(SigmoidBackward), &[at.y, at.dy])?)])
-    }
-}
-
-/// y (1 - y) dy. It needs only the result, so x need not be kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SigmoidBackward;
-
-impl Formula for SigmoidBackward {
-    const NAME: &'static str = "sigmoid_backward";
-    const ARITY: usize = 2;
-    const WGSL: &'static str = include_str!("../../shaders/sigmoid.wgsl");
-    const FLOPS: u64 = 3;
-
-    fn value<T: Real>(&self, [y, dy, _]: [T; 3]) -> T {
+    /// y (1 - y) dy. It needs only the result, so x need not be kept.
+    fn derivative<T: Real>(&self, y: T, dy: T) -> T {
         dy * y * (T::one() - y)
-    }
-}
-
-impl Graph {
-    /// The logistic sigmoid of each element.
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn sigmoid(&mut self, x: NodeId) -> Result<NodeId> {
-        self.apply(Map::of(Sigmoid), &[x])
     }
 }
 

@@ -1,57 +1,28 @@
 //! Sigmoid linear unit, y = x / (1 + e^-x), element by element (S. Elfwing, E. Uchibe, K. Doya, 2018; also known as swish).
 
-use crate::Result;
-use crate::graph::{Differentiate, Graph, NodeId};
+use crate::graph::Graph;
 use crate::ops::Real;
 use crate::ops::case::Case;
-use crate::ops::elementwise::{Formula, Map};
-
-fn gate<T: Real>(x: T) -> T {
-    T::one() / (T::one() + (-x).exponential())
-}
+use crate::ops::elementwise::Unary;
+use crate::ops::sigmoid::Sigmoid;
 
 /// x times its sigmoid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Silu;
 
-impl Formula for Silu {
-    const NAME: &'static str = "silu";
-    const ARITY: usize = 1;
+impl Unary for Silu {
+    const NAMES: [&'static str; 2] = ["silu", "silu_backward"];
     const WGSL: &'static str = include_str!("../../shaders/silu.wgsl");
-    const FLOPS: u64 = 4;
+    const FLOPS: [u64; 2] = [4, 8];
 
-    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
-        x * gate(x)
+    fn value<T: Real>(&self, x: T) -> T {
+        x * Sigmoid.value(x)
     }
 
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![Some(graph.apply(Map::of(SiluBackward), &[at.inputs[0], at.dy])?)])
-    }
-}
-
-/// The derivative times dy. It needs x.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SiluBackward;
-
-impl Formula for SiluBackward {
-    const NAME: &'static str = "silu_backward";
-    const ARITY: usize = 2;
-    const WGSL: &'static str = include_str!("../../shaders/silu.wgsl");
-    const FLOPS: u64 = 8;
-
-    fn value<T: Real>(&self, [x, dy, _]: [T; 3]) -> T {
-        let open = gate(x);
+    /// The derivative times dy. It needs x.
+    fn derivative<T: Real>(&self, x: T, dy: T) -> T {
+        let open = Sigmoid.value(x);
         dy * open * (T::one() + x * (T::one() - open))
-    }
-}
-
-impl Graph {
-    /// The sigmoid linear unit of each element.
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn silu(&mut self, x: NodeId) -> Result<NodeId> {
-        self.apply(Map::of(Silu), &[x])
     }
 }
 

@@ -1,51 +1,26 @@
 //! Square, element by element.
 
-use crate::Result;
-use crate::graph::{Differentiate, Graph, NodeId};
+use crate::graph::Graph;
 use crate::ops::Real;
 use crate::ops::case::Case;
-use crate::ops::elementwise::{Formula, Map};
+use crate::ops::elementwise::Unary;
 
 /// x^2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Square;
 
-impl Formula for Square {
-    const NAME: &'static str = "square";
-    const ARITY: usize = 1;
+impl Unary for Square {
+    const NAMES: [&'static str; 2] = ["square", "square_backward"];
     const WGSL: &'static str = include_str!("../../shaders/square.wgsl");
+    const FLOPS: [u64; 2] = [1, 2];
 
-    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+    fn value<T: Real>(&self, x: T) -> T {
         x * x
     }
 
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![Some(graph.apply(Map::of(SquareBackward), &[at.inputs[0], at.dy])?)])
-    }
-}
-
-/// 2 x dy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SquareBackward;
-
-impl Formula for SquareBackward {
-    const NAME: &'static str = "square_backward";
-    const ARITY: usize = 2;
-    const WGSL: &'static str = include_str!("../../shaders/square.wgsl");
-    const FLOPS: u64 = 2;
-
-    fn value<T: Real>(&self, [x, dy, _]: [T; 3]) -> T {
+    /// 2 x dy.
+    fn derivative<T: Real>(&self, x: T, dy: T) -> T {
         T::of(2.0) * x * dy
-    }
-}
-
-impl Graph {
-    /// The square of each element.
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn square(&mut self, x: NodeId) -> Result<NodeId> {
-        self.apply(Map::of(Square), &[x])
     }
 }
 

@@ -1,53 +1,28 @@
 //! Hyperbolic tangent, element by element.
 
-use crate::Result;
-use crate::graph::{Differentiate, Graph, NodeId};
+use crate::graph::Graph;
 use crate::ops::Real;
 use crate::ops::case::Case;
-use crate::ops::elementwise::{Formula, Map};
+use crate::ops::elementwise::Unary;
 
 /// tanh(x).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tanh;
 
-impl Formula for Tanh {
-    const NAME: &'static str = "tanh";
+impl Unary for Tanh {
+    const NAMES: [&'static str; 2] = ["tanh", "tanh_backward"];
     const FUNCTION: &'static str = "hyperbolic_tangent";
-    const ARITY: usize = 1;
     const WGSL: &'static str = include_str!("../../shaders/tanh.wgsl");
-    const FLOPS: u64 = 8;
+    const OF_RESULT: bool = true;
+    const FLOPS: [u64; 2] = [8, 3];
 
-    fn value<T: Real>(&self, [x, ..]: [T; 3]) -> T {
+    fn value<T: Real>(&self, x: T) -> T {
         x.hyperbolic_tangent()
     }
 
-    fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
-        Ok(vec![Some(graph.apply(Map::of(TanhBackward), &[at.y, at.dy])?)])
-    }
-}
-
-/// (1 - y^2) dy.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TanhBackward;
-
-impl Formula for TanhBackward {
-    const NAME: &'static str = "tanh_backward";
-    const ARITY: usize = 2;
-    const WGSL: &'static str = include_str!("../../shaders/tanh.wgsl");
-    const FLOPS: u64 = 3;
-
-    fn value<T: Real>(&self, [y, dy, _]: [T; 3]) -> T {
+    /// (1 - y^2) dy.
+    fn derivative<T: Real>(&self, y: T, dy: T) -> T {
         dy * (T::one() - y * y)
-    }
-}
-
-impl Graph {
-    /// The hyperbolic tangent of each element.
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn tanh(&mut self, x: NodeId) -> Result<NodeId> {
-        self.apply(Map::of(Tanh), &[x])
     }
 }
 

@@ -127,9 +127,7 @@ fn check_fit(file: &TensorFile, model: &Model, wanted: impl Fn(&str) -> bool) ->
     if complaints.is_empty() {
         return Ok(());
     }
-    let hint = twin_of(file)
-        .filter(|&twin| twin != model.name())
-        .map_or_else(String::new, |twin| format!(" Its tensors are those of the model {twin}."));
+    let hint = architecture_hint(file, Some(model.name()));
     Err(Error::data(format!(
         "{} does not match the model {}: {}.{hint}",
         file.path().display(),
@@ -149,11 +147,17 @@ fn listed(what: &str, list: &[String]) -> Option<String> {
     }
 }
 
+/// The sentence that names the torchvision model whose tensor names a file has; empty if that is the model `asked`.
+fn architecture_hint(file: &TensorFile, asked: Option<&str>) -> String {
+    let found = architecture_of(file).filter(|&name| Some(name) != asked);
+    found.map_or_else(String::new, |name| format!(" Its tensors are those of the model {name}."))
+}
+
 /// The torchvision model whose tensor names a file has.
-pub fn twin_of(file: &TensorFile) -> Option<&'static str> {
+pub fn architecture_of(file: &TensorFile) -> Option<&'static str> {
     let names: BTreeSet<&str> = file.tensors().keys().map(String::as_str).filter(|n| !n.ends_with(TRACKED)).collect();
-    let fits = |twin: &&str| {
-        let model = ModelConfig::named(*twin).build([3, imagenet::SIDE, imagenet::SIDE], 10);
+    let fits = |name: &&str| {
+        let model = ModelConfig::named(*name).build([3, imagenet::SIDE, imagenet::SIDE], 10);
         model.is_ok_and(|model| {
             let parameters = model.parameters();
             let all = parameters.iter().chain(parameters.statistics().iter());
@@ -177,7 +181,7 @@ pub fn import(file: &TensorFile, model: Option<ModelConfig>, dataset: Option<&Da
             (recipe, card.input, card.classes)
         }
         (_, dataset) => {
-            let named = model.or_else(|| twin_of(file).map(ModelConfig::named));
+            let named = model.or_else(|| architecture_of(file).map(ModelConfig::named));
             let config = named.ok_or_else(|| {
                 Error::usage(format!(
                     "The tensor names in {} are not those of a known model; name the model with --model.",
@@ -248,8 +252,7 @@ fn classifier(file: &TensorFile, model: &Model) -> Result<Vec<usize>> {
     let name = weights.next_back().map_or("", |parameter| parameter.name.as_str());
     let shape = file.tensors().get(name).map(|tensor| tensor.shape.clone());
     shape.filter(|shape| shape.len() > 1 && shape.iter().all(|size| (1..=65_536).contains(size))).ok_or_else(|| {
-        let hint =
-            twin_of(file).map_or_else(String::new, |twin| format!(" Its tensors are those of the model {twin}."));
+        let hint = architecture_hint(file, None);
         Error::data(format!(
             "{} does not match the model {}: it has no classifier weight `{name}`.{hint}",
             file.path().display(),
@@ -343,9 +346,9 @@ mod tests {
     }
 
     #[test]
-    fn a_twin_is_known_by_its_names_and_misfits_are_reported_together() {
+    fn a_torchvision_model_is_known_by_its_names_and_misfits_are_reported_together() {
         let file = opened(&export(&checkpoint(ModelConfig::named("resnet18"), [3, 64, 64], 4), false).expect("bytes"));
-        assert_eq!(twin_of(&file), Some("resnet18"));
+        assert_eq!(architecture_of(&file), Some("resnet18"));
         let model = ModelConfig::named("squeezenet").build([3, 64, 64], 4).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
         let sentence = load_tensors(&file, &model, &mut weights, |_| true).expect_err("refused").to_string();

@@ -8,7 +8,7 @@ use crate::nn::Model;
 use crate::nn::models::ModelConfig;
 use crate::ops::augment::Augment;
 use crate::ops::batch::Reduction;
-use crate::optim::{Optimiser, Schedule};
+use crate::optim::{Optimizer, Schedule};
 use crate::{Engine, Result};
 
 impl Recipe {
@@ -29,10 +29,10 @@ impl Recipe {
     /// A setter never fails. What cannot train is refused by [`Recipe::validate`], which every trainer calls first.
     ///
     /// ```
-    /// use gpunn::optim::{Optimiser, ScheduleForm};
+    /// use gpunn::optim::{Optimizer, ScheduleForm};
     /// use gpunn::train::Recipe;
     ///
-    /// let recipe = Recipe::new("cnn").optimizer(Optimiser::adamw(0.002)).schedule(ScheduleForm::OneCycle).epochs(20);
+    /// let recipe = Recipe::new("cnn").optimizer(Optimizer::adamw(0.002)).schedule(ScheduleForm::OneCycle).epochs(20);
     /// recipe.validate()?;
     /// assert!(Recipe::new("cnn").epochs(0).validate().is_err());
     /// # Ok::<(), gpunn::Error>(())
@@ -67,7 +67,7 @@ impl Recipe {
                 cache_features: None,
                 patience: None,
             },
-            optimizer: Optimiser::adam(0.001),
+            optimizer: Optimizer::adam(0.001),
             schedule: Schedule::default(),
         }
     }
@@ -86,10 +86,10 @@ impl Recipe {
         self
     }
 
-    /// The optimizer with all its numbers: [`Optimiser::sgd`], [`Optimiser::sgd_momentum`], [`Optimiser::adam`],
-    /// [`Optimiser::adamw`]. Call it before [`Recipe::learning_rate`] and [`Recipe::weight_decay`], which change its numbers.
+    /// The optimizer with all its numbers: [`Optimizer::sgd`], [`Optimizer::sgd_momentum`], [`Optimizer::adam`],
+    /// [`Optimizer::adamw`]. Call it before [`Recipe::learning_rate`] and [`Recipe::weight_decay`], which change its numbers.
     #[must_use]
-    pub fn optimizer(mut self, optimizer: Optimiser) -> Self {
+    pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
         self.optimizer = optimizer;
         self
     }
@@ -201,7 +201,7 @@ mod tests {
         let recipe = Recipe::new("mlp")
             .epochs(3)
             .batch_size(5)
-            .optimizer(Optimiser::sgd_momentum(0.5, 0.9))
+            .optimizer(Optimizer::sgd_momentum(0.5, 0.9))
             .learning_rate(0.25)
             .weight_decay(0.125)
             .schedule(ScheduleForm::Cosine { floor: 0.0 })
@@ -244,7 +244,7 @@ mod tests {
             (own().learning_rate(0.0), "learning rate"),
             (own().learning_rate(f64::NAN), "learning rate"),
             (own().weight_decay(-1.0), "weight decay"),
-            (own().optimizer(Optimiser::sgd_momentum(0.1, 1.0)), "Momentum"),
+            (own().optimizer(Optimizer::sgd_momentum(0.1, 1.0)), "Momentum"),
             (own().schedule(ScheduleForm::Cosine { floor: 2.0 }), "floor"),
             (own().label_smoothing(1.0), "label smoothing"),
             (own().ema(1.0), "(ema)"),

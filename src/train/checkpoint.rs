@@ -1,4 +1,4 @@
-//! A run at one moment: the weights by name, the optimiser's state, the running sums of an epoch that was interrupted, the
+//! A run at one moment: the weights by name, the optimizer's state, the running sums of an epoch that was interrupted, the
 //! recipe and the counters.
 
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub struct Checkpoint {
     pub input: [usize; 3],
     /// The classes' names.
     pub classes: Vec<String>,
-    /// Weights by their own names, their moving average as `ema/NAME`; a state of the optimiser as `STATE/NAME`; [`SUMS`].
+    /// Weights by their own names, their moving average as `ema/NAME`; a state of the optimizer as `STATE/NAME`; [`SUMS`].
     pub tensors: BTreeMap<String, Tensor>,
 }
 
@@ -103,7 +103,7 @@ impl Checkpoint {
         self.weights(if self.recipe.training.ema.is_some() { AVERAGED } else { "" }, parameters)
     }
 
-    /// Puts an optimiser's state under the names of the parameters that it changes.
+    /// Puts an optimizer's state under the names of the parameters that it changes.
     pub fn put_state(&mut self, state: &str, parameters: &Parameters, flat: &[f32]) {
         self.put(&format!("{state}/"), parameters.updated(), flat);
     }

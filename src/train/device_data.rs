@@ -9,7 +9,7 @@ use crate::data::{Pixels, Split};
 use crate::graph::Target;
 use crate::nn::models::Task;
 use crate::ops::shards::MAX_SHARDS;
-use crate::{Engine, Result};
+use crate::{Engine, Program, Result};
 
 /// Batches that a ring holds at most: the steps of one submit.
 const MOST_SLOTS: usize = 8;
@@ -169,6 +169,34 @@ impl DeviceData {
         let Some(loader) = loader else { return Ok(()) };
         let bytes = loader.take()?;
         self.fill(engine, loader, bytes)
+    }
+
+    /// Runs the first `steps` scheduled steps. Gives `each` the number of a step and, if `output` names one, this output of it.
+    ///
+    /// # Errors
+    /// As [`DeviceData::feed`].
+    pub(super) async fn run_each(
+        &self,
+        engine: &mut Engine,
+        program: Program,
+        mut loader: Option<Loader>,
+        steps: usize,
+        output: Option<&str>,
+        mut each: impl FnMut(usize, &[f32]),
+    ) -> Result<()> {
+        let mut done = 0;
+        while done < steps {
+            let submit = self.submit(done, steps, 1);
+            self.feed(engine, loader.as_mut())?;
+            done = submit.end;
+            for number in submit {
+                engine.run(program, number..number + 1)?;
+                if let Some(output) = output {
+                    each(number, &engine.read_output(program, output).await?);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Fills the ring with what a loader prepared.

@@ -67,11 +67,7 @@ pub async fn evaluate_each(
     let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
     let task = model.task();
     let weights = checkpoint.weights_in_use(model.parameters())?;
-    let name = match part {
-        SplitName::Train => "train",
-        SplitName::Val => "val",
-        SplitName::Test => "test",
-    };
+    let name = part.name();
     let (target, stream) = (engine.target(), checkpoint.recipe.data.stream);
     let (plan, data, batch) = memory::plan_evaluation(split.len(), &target, PlanOptions::default(), |batch| {
         let data = DeviceData::of(name, split, dataset.input, &target, (batch, stream));
@@ -86,29 +82,20 @@ pub async fn evaluate_each(
     let classes = checkpoint.classes.len();
     let mut confusion = vec![vec![0_u64; classes]; classes];
     let order: Vec<u32> = (0..split.len() as u32).collect();
-    let mut loader = match data.slots {
+    let loader = match data.slots {
         Some(_) => data.loader(&Arc::new(split.pixels.clone()), order, batch, 0..steps.len())?,
         None => None,
     };
-    let mut done = 0;
-    while done < steps.len() {
-        let submit = data.submit(done, steps.len(), 1);
-        data.feed(engine, loader.as_mut())?;
-        done = submit.end;
-        for number in submit {
-            engine.run(program, number..number + 1)?;
-            if task == Task::Reconstruct {
-                continue;
-            }
-            let scores = engine.read_output(program, SCORES).await?;
-            let first = steps[number].first as usize;
-            let labels = &split.labels[first..][..steps[number].valid as usize];
-            for (image, (row, &label)) in (first..).zip(scores.chunks(classes).zip(labels)) {
-                confusion[label as usize][largest(row)] += 1;
-                each(image, row);
-            }
+    let count = |number: usize, scores: &[f32]| {
+        let first = steps[number].first as usize;
+        let labels = &split.labels[first..][..steps[number].valid as usize];
+        for (image, (row, &label)) in (first..).zip(scores.chunks(classes).zip(labels)) {
+            confusion[label as usize][largest(row)] += 1;
+            each(image, row);
         }
-    }
+    };
+    let scores = (task != Task::Reconstruct).then_some(SCORES);
+    data.run_each(engine, program, loader, steps.len(), scores, count).await?;
     let sums = engine.read(&data.buffer("sums")).await?;
     let measured = Measured::from_sums(task, &sums);
     let of_class = |(class, row): (usize, &Vec<u64>)| {

@@ -178,20 +178,13 @@ impl Maker {
         engine.write(&data.buffer("order"), 0, &order)?;
         let steps = evaluation_steps(split.len(), *batch);
         engine.schedule(program, &steps)?;
-        let mut loader = data.loader(&Arc::new(split.pixels.clone()), order, *batch, 0..steps.len())?;
+        let loader = data.loader(&Arc::new(split.pixels.clone()), order, *batch, 0..steps.len())?;
         let mut all = Vec::new();
-        let mut done = 0;
-        while done < steps.len() {
-            let submit = data.submit(done, steps.len(), 1);
-            data.feed(engine, loader.as_mut())?;
-            done = submit.end;
-            for number in submit {
-                engine.run(program, number..number + 1)?;
-                let features = engine.read_output(program, FEATURES).await?;
-                let each = features.len() / batch;
-                all.extend_from_slice(&features[..steps[number].valid as usize * each]);
-            }
-        }
+        let keep = |number: usize, features: &[f32]| {
+            let each = features.len() / batch;
+            all.extend_from_slice(&features[..steps[number].valid as usize * each]);
+        };
+        data.run_each(engine, program, loader, steps.len(), Some(FEATURES), keep).await?;
         Ok(Split { pixels: Pixels::F32(all), labels: split.labels.clone() })
     }
 }

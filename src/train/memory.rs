@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::device_data::DeviceData;
 use super::steps::EVALUATION_BATCH;
-use crate::graph::{BufferKind, Graph, Passes, Plan, PlanOptions, Target, optimise};
+use crate::graph::{BufferKind, Graph, Passes, Plan, PlanOptions, Target, optimize};
 use crate::{Error, Result};
 
-/// Optimises and plans a graph.
+/// Optimizes and plans a graph.
 pub(crate) fn plan(graph: &Graph, target: &Target, options: PlanOptions) -> Result<Plan> {
-    Plan::new(optimise(graph, Passes::default())?, target, options)
+    Plan::new(optimize(graph, Passes::default())?, target, options)
 }
 
 /// Bytes of all buffers of several plans on one engine: those that persist count once.

@@ -8,7 +8,7 @@ use crate::nn::Model;
 use crate::nn::models::{self, Task};
 use crate::ops::augment::Augment;
 use crate::ops::batch::Reduction;
-use crate::optim::{Optimiser, Schedule};
+use crate::optim::{Optimizer, Schedule};
 use crate::{Error, Result};
 
 /// The version of the format that this program writes, and the newest that it reads.
@@ -35,7 +35,7 @@ const BUILT_IN: [(&str, &str); 14] = [
     ("sun8-best", include_str!("../../recipes/sun8-best.toml")),
 ];
 
-/// An experiment: model, data, training, optimiser and schedule.
+/// An experiment: model, data, training, optimizer and schedule.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -55,8 +55,8 @@ pub struct Recipe {
     pub augment: Option<Augment>,
     /// The loop.
     pub training: Training,
-    /// The optimiser.
-    pub optimizer: Optimiser,
+    /// The optimizer.
+    pub optimizer: Optimizer,
     /// How the learning rate changes.
     #[serde(default)]
     pub schedule: Schedule,

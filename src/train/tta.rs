@@ -20,12 +20,8 @@ impl std::str::FromStr for Tta {
     type Err = Error;
     /// `flip`, `shift` or `shift-only`; an [`Error::Usage`] for other words.
     fn from_str(word: &str) -> Result<Self> {
-        match word {
-            "flip" => Ok(Self::Flip),
-            "shift" => Ok(Self::Shift),
-            "shift-only" => Ok(Self::ShiftOnly),
-            _ => Err(crate::error::unknown("way of averaging", word, &["flip", "shift", "shift-only"])),
-        }
+        let names = [("flip", Self::Flip), ("shift", Self::Shift), ("shift-only", Self::ShiftOnly)];
+        crate::error::named("way of averaging", word, &names)
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use gpunn::Engine;
 use gpunn::data::Dataset;
+use gpunn::optim::{Method, Optimizer};
 use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
 use gpunn::train::{EpochLine, Recipe, Summary, Trainer, TrainerOptions};
 
@@ -23,6 +24,18 @@ pub fn small(images: usize, epochs: u32, change: impl Fn(&mut Recipe)) -> (Recip
     recipe.validate().expect("a recipe that can train");
     let dataset = recipe.load_data(None).expect("embedded");
     (recipe, dataset)
+}
+
+/// Adds clipping and a schedule to a recipe with momentum.
+pub fn with_a_schedule(recipe: &mut Recipe) {
+    recipe.optimizer.clip = Some(0.5);
+    recipe.schedule = "cosine".parse().expect("a schedule");
+}
+
+/// Changes a recipe's optimizer to AdamW, and adds dropout.
+pub fn with_adamw_and_dropout(recipe: &mut Recipe) {
+    recipe.model.dropout = 0.2;
+    recipe.optimizer = Optimizer { name: Method::AdamW, weight_decay: 0.01, ..Optimizer::sgd(1e-3) };
 }
 
 /// A trainer with the usual options.

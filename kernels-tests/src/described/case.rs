@@ -10,7 +10,7 @@ use gpunn::ops::pool2d::{AveragePool2d, Window};
 use gpunn::ops::resize2d::Resize;
 use gpunn::ops::strided::Pad;
 use gpunn::ops::update::BLOCK;
-use gpunn::optim::Optimiser;
+use gpunn::optim::Optimizer;
 
 /// One op and its numbers, as the scripts write them.
 #[allow(missing_docs)]
@@ -132,9 +132,11 @@ pub enum Case {
         size: [usize; 2],
         ratio: f64,
     },
-    /// Some steps of an optimiser on two parameters, the second of which does not decay.
-    Optimiser {
-        optimiser: Optimiser,
+    /// Some steps of an optimizer on two parameters, the second of which does not decay.
+    #[serde(rename = "optimiser")]
+    Optimizer {
+        #[serde(rename = "optimiser")]
+        optimizer: Optimizer,
         rates: Vec<f64>,
     },
     /// Some steps of the moving average of weights, from step `first` of a run on.
@@ -153,8 +155,8 @@ impl Case {
         let name = match self {
             Self::Function { name } | Self::Pair { name } => name,
             Self::ConvTranspose2d { .. } => "conv2d_backward_input",
-            Self::Optimiser { optimiser, .. } if optimiser.name == gpunn::optim::Method::Sgd => "sgd",
-            Self::Optimiser { .. } => "adam",
+            Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::Sgd => "sgd",
+            Self::Optimizer { .. } => "adam",
             other => {
                 // `MaxPool2d { .. }` as `max_pool2d`.
                 let print = format!("{other:?}");
@@ -184,7 +186,7 @@ impl Case {
             Self::CrossEntropy { .. } | Self::Correct {} => &["x", "labels"],
             Self::Concat { .. } | Self::Pack {} => &["x", "other", "third"],
             Self::Gather { .. } | Self::Augment { .. } => &["x", ORDER],
-            Self::Optimiser { .. } | Self::Average { .. } => &[],
+            Self::Optimizer { .. } | Self::Average { .. } => &[],
             _ => &["x"],
         }
     }
@@ -294,7 +296,7 @@ impl Case {
                 graph.gather_augmented(at, order, Augmented { batch, augment, mode: AugmentMode::Random, ring: false })
             }
             Self::Average { decay, .. } => graph.update(Average { decay }, &[], states),
-            Self::Optimiser { .. } => unreachable!("built by `Setup::of_optimiser`"),
+            Self::Optimizer { .. } => unreachable!("built by `Setup::of_optimizer`"),
         }
     }
 }

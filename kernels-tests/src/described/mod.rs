@@ -15,10 +15,10 @@ pub use case::Case;
 use case::ORDER;
 use gpunn::Engine;
 use gpunn::cpu::{Oracle, Value};
-use gpunn::graph::{DType, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimise};
+use gpunn::graph::{DType, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::nn::{Build, GROUP_NO_DECAY, GROUP_WEIGHTS, Initialiser, Mode as BuildMode, PARAMS, Parameters};
 use gpunn::ops::Step;
-use gpunn::optim::Optimiser;
+use gpunn::optim::Optimizer;
 use safetensors::tensor::{Dtype, SafeTensors};
 
 /// Errors of files and of devices.
@@ -82,8 +82,8 @@ impl Setup {
 
     /// Builds a case from the tensors that `find` knows.
     fn built<'a>(case: &Case, find: impl Fn(&str) -> Result<&'a (Vec<usize>, Value), String>) -> Result<Self, Failure> {
-        if let Case::Optimiser { optimiser, rates } = case {
-            return Self::of_optimiser(optimiser, rates, find);
+        if let Case::Optimizer { optimizer, rates } = case {
+            return Self::of_optimizer(optimizer, rates, find);
         }
         let (mut graph, mut buffers) = (Graph::new(), Vec::new());
         let mut leaf = |graph: &mut Graph, name: &str| -> Result<NodeId, Failure> {
@@ -138,10 +138,10 @@ impl Setup {
         Ok(Self { graph, buffers, steps, read, given: BTreeSet::new() })
     }
 
-    /// An optimiser as a training run builds it. The loss is the sum of the parameters times given numbers, which are then
+    /// An optimizer as a training run builds it. The loss is the sum of the parameters times given numbers, which are then
     /// their gradients.
-    fn of_optimiser<'a>(
-        optimiser: &Optimiser,
+    fn of_optimizer<'a>(
+        optimizer: &Optimizer,
         rates: &[f64],
         find: impl Fn(&str) -> Result<&'a (Vec<usize>, Value), String>,
     ) -> Result<Self, Failure> {
@@ -162,7 +162,7 @@ impl Setup {
             losses.push(build.sum(flat, 0, 0)?);
         }
         let loss = build.add(losses[0], losses[1])?;
-        optimiser.update(&mut build, loss)?;
+        optimizer.update(&mut build, loss)?;
         let mut flat = vec![0.0; parameters.flat_len()];
         let mut read = Vec::new();
         for (name, _) in NAMES {
@@ -172,12 +172,12 @@ impl Setup {
         }
         let mut buffers = vec![(PARAMS.to_owned(), Value::Real(flat))];
         buffers.extend(
-            optimiser.tables(&parameters).into_iter().map(|(name, table)| (name.to_owned(), Value::U32(table))),
+            optimizer.tables(&parameters).into_iter().map(|(name, table)| (name.to_owned(), Value::U32(table))),
         );
         let mut steps = Vec::new();
         for (number, &rate) in rates.iter().enumerate() {
             let mut step = Step::new(number as u32, 1, 1);
-            optimiser.fill(&mut step, rate, optimiser.momentum());
+            optimizer.fill(&mut step, rate, optimizer.momentum());
             let gradient =
                 |name: &str| Ok(row_of(find(&format!("gradient.{name}"))?, number, &format!("gradient.{name}")));
             steps.push((step, NAMES.map(|(name, _)| gradient(name)).into_iter().collect::<Result<_, String>>()?));
@@ -195,7 +195,7 @@ impl Setup {
     /// # Errors
     /// When the graph cannot be rewritten.
     pub fn ops(&self) -> Result<BTreeSet<&'static str>, Failure> {
-        let rewritten = optimise(&self.graph, Passes::default())?;
+        let rewritten = optimize(&self.graph, Passes::default())?;
         let names =
             |graph: &Graph| graph.nodes().iter().filter_map(|node| node.op().map(|op| op.name())).collect::<Vec<_>>();
         Ok(names(&self.graph).into_iter().chain(names(&rewritten)).collect())
@@ -206,7 +206,7 @@ impl Setup {
     /// # Errors
     /// When the graph cannot be rewritten.
     pub fn by_definition(&self, rewritten: bool) -> Result<Tensors, Failure> {
-        let graph = if rewritten { optimise(&self.graph, Passes::default())? } else { self.graph.clone() };
+        let graph = if rewritten { optimize(&self.graph, Passes::default())? } else { self.graph.clone() };
         let (mut oracle, mut results) = (Oracle::default(), Tensors::new());
         for (name, value) in &self.buffers {
             oracle.set(name, value.clone());
@@ -232,7 +232,7 @@ impl Setup {
     /// When the device fails.
     pub fn on(&self, engine: &mut Engine) -> Result<Tensors, Failure> {
         engine.forget();
-        let plan = Plan::new(optimise(&self.graph, Passes::default())?, &engine.target(), PlanOptions::default())?;
+        let plan = Plan::new(optimize(&self.graph, Passes::default())?, &engine.target(), PlanOptions::default())?;
         let program = engine.load(plan)?;
         for (name, value) in &self.buffers {
             engine.write(name, 0, &value.to_bytes())?;

@@ -128,10 +128,10 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
         // A class may be called `train`, too. It has images and no folders.
         if Entries::of(folder)?.folders.is_empty() {
             others.push((name, folder));
-        } else if let Some(twin) = found[slot].replace(folder.clone()) {
+        } else if let Some(other) = found[slot].replace(folder.clone()) {
             return Err(Error::data(format!(
                 "{} and {} both are validation splits; put their images into one of them.",
-                twin.display(),
+                other.display(),
                 folder.display()
             )));
         }

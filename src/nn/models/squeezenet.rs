@@ -7,12 +7,8 @@ use crate::nn::{Activation, Branches, Conv2d, Dropout, GlobalPool, Model, Pool2d
 /// Output channels of a fire module's squeeze convolution, and of each of its two expand convolutions.
 type Fire = [usize; 2];
 
-/// A layer of `features` after the first convolution.
-enum Stage {
-    Pool,
-    Fire(Fire),
-}
-use Stage::{Fire as F, Pool as P};
+/// The fire modules of both versions.
+const FIRES: [Fire; 8] = [[16, 64], [16, 64], [32, 128], [32, 128], [48, 192], [48, 192], [64, 256], [64, 256]];
 
 /// SqueezeNet 1.0 (F. Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and < 0.5 MB model size",
 /// 2016).
@@ -20,26 +16,7 @@ use Stage::{Fire as F, Pool as P};
 /// # Errors
 /// When a size is 0 or the images are below 21 pixels a side.
 pub(super) fn squeezenet1_0(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
-    let stages = [
-        P,
-        F([16, 64]),
-        F([16, 64]),
-        F([32, 128]),
-        P,
-        F([32, 128]),
-        F([48, 192]),
-        F([48, 192]),
-        F([64, 256]),
-        P,
-        F([64, 256]),
-    ];
-    build(
-        "squeezenet1_0",
-        config,
-        Conv2d { stride: 2.into(), ..Conv2d::new(96, 7, config.init) },
-        &stages,
-        (input, classes),
-    )
+    build("squeezenet1_0", config, Conv2d::new(96, 7, config.init), [0, 3, 7], (input, classes))
 }
 
 /// SqueezeNet 1.1, by the same authors: similar accuracy with less than half of the operations.
@@ -47,48 +24,31 @@ pub(super) fn squeezenet1_0(config: &ModelConfig, input: [usize; 3], classes: us
 /// # Errors
 /// When a size is 0 or the images are below 17 pixels a side.
 pub(super) fn squeezenet1_1(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
-    let stages = [
-        P,
-        F([16, 64]),
-        F([16, 64]),
-        P,
-        F([32, 128]),
-        F([32, 128]),
-        P,
-        F([48, 192]),
-        F([48, 192]),
-        F([64, 256]),
-        F([64, 256]),
-    ];
-    build(
-        "squeezenet",
-        config,
-        Conv2d { stride: 2.into(), ..Conv2d::new(64, 3, config.init) },
-        &stages,
-        (input, classes),
-    )
+    build("squeezenet", config, Conv2d::new(64, 3, config.init), [0, 2, 4], (input, classes))
 }
 
-/// The first convolution without padding, its ReLU, the stages, and the classifier: a convolution, a ReLU and a global
-/// average-pool. The classifier's kernel is 1x1 unless the recipe sets `kernel`.
+/// The first convolution with stride 2 and without padding, its ReLU, the fire modules, and the classifier: a convolution, a ReLU
+/// and a global average-pool. There is a max-pool before the fire modules with the numbers `pooled`. The classifier's kernel is
+/// 1x1 unless the recipe sets `kernel`.
 fn build(
     name: &str,
     config: &ModelConfig,
     first: Conv2d,
-    stages: &[Stage],
+    pooled: [usize; 3],
     (input, classes): ([usize; 3], usize),
 ) -> Result<Model> {
+    let first = Conv2d { stride: 2.into(), ..first };
     let mut layers = Sequence::new().with("features.0", first).with("features.1", Activation::Relu);
-    for (number, stage) in (2..).zip(stages) {
-        let name = format!("features.{number}");
-        layers = match stage {
+    let mut number = 2;
+    for (fires, &channels) in FIRES.iter().enumerate() {
+        if pooled.contains(&fires) {
             // As in torchvision, the size is rounded up: the last window may reach beyond the image.
-            Stage::Pool => {
-                let pool = Pool2d { stride: Some(2.into()), ceil: true, ..Pool2d::new(Pooling::Max, 3) };
-                layers.with(name, pool)
-            }
-            Stage::Fire(channels) => layers.with(name, fire(*channels, config.init)),
-        };
+            let pool = Pool2d { stride: Some(2.into()), ceil: true, ..Pool2d::new(Pooling::Max, 3) };
+            layers = layers.with(format!("features.{number}"), pool);
+            number += 1;
+        }
+        layers = layers.with(format!("features.{number}"), fire(channels, config.init));
+        number += 1;
     }
     if config.dropout > 0.0 {
         layers = layers.with("classifier.0", Dropout { rate: config.dropout });

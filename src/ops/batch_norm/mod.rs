@@ -146,7 +146,7 @@ impl Graph {
 mod tests {
     use super::*;
     use crate::Engine;
-    use crate::graph::{Passes, Plan, PlanOptions, Target, optimise};
+    use crate::graph::{Passes, Plan, PlanOptions, Target, optimize};
     use crate::ops::conv2d::Geometry;
 
     fn leaf(graph: &mut Graph, name: &str, dims: &[usize]) -> Result<NodeId> {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn value(graph: &Graph, passes: Passes) -> Result<Vec<f32>> {
-        let plan = Plan::new(optimise(graph, passes)?, &Target::cpu(), PlanOptions::default())?;
+        let plan = Plan::new(optimize(graph, passes)?, &Target::cpu(), PlanOptions::default())?;
         let mut engine = Engine::cpu();
         let program = engine.load(plan)?;
         for (number, (name, buffer)) in graph.buffers().iter().enumerate() {
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn given_statistics_join_the_convolution() -> Result<()> {
         let graph = block()?;
-        let plan = Plan::new(optimise(&graph, Passes::default())?, &Target::portable(), PlanOptions::default())?;
+        let plan = Plan::new(optimize(&graph, Passes::default())?, &Target::portable(), PlanOptions::default())?;
         let ops: Vec<_> =
             plan.work.iter().filter_map(|work| plan.graph.node(work.node).op()).map(|op| op.name()).collect();
         assert_eq!(ops, ["norm_factor", "conv2d"]);
@@ -212,7 +212,7 @@ mod tests {
         let y = graph.add(y, residual)?;
         let y = graph.relu(y)?;
         graph.output("y", y);
-        let graph = optimise(&graph, Passes::default())?;
+        let graph = optimize(&graph, Passes::default())?;
         let ops: Vec<_> = graph.nodes().iter().filter_map(|node| node.op()).map(|op| op.name()).collect();
         assert_eq!(ops, ["channel_mean", "channel_variance", "batch_norm"]);
         Ok(())

@@ -23,15 +23,15 @@ impl Trainer {
         let steps = self.steps();
         let epoch = self.counters.epoch;
         let before = self.counters.number - self.counters.step;
-        let (optimiser, schedule) = (&self.recipe.optimizer, &self.recipe.schedule);
+        let (optimizer, schedule) = (&self.recipe.optimizer, &self.recipe.schedule);
         let step = |number: u32| {
             let first = number as usize * self.train.batch;
             let valid = self.train.batch.min(self.train.data.rows - first);
             let at = TrainingProgress { epoch, step: number, steps, epochs: self.recipe.training.epochs };
             let mut step = Step::new(before + number, valid as u32, self.recipe.seed);
             (step.first, step.epoch) = (first as u32, epoch);
-            let rate = optimiser.learning_rate * schedule.factor(at);
-            optimiser.fill(&mut step, rate, schedule.momentum(at, optimiser.momentum()));
+            let rate = optimizer.learning_rate * schedule.factor(at);
+            optimizer.fill(&mut step, rate, schedule.momentum(at, optimizer.momentum()));
             step
         };
         (0..steps).map(step).collect()

@@ -277,7 +277,7 @@ impl Trainer {
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
-    /// Bytes of all buffers: parameters, optimiser state, data and tensors of a step.
+    /// Bytes of all buffers: parameters, optimizer state, data and tensors of a step.
     pub fn planned_bytes(&self) -> usize {
         self.planned_bytes
     }

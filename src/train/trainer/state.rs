@@ -84,7 +84,7 @@ impl Trainer {
     /// Goes to where a checkpoint was taken.
     ///
     /// # Errors
-    /// When it is of another model or optimiser, or was taken with other steps in an epoch.
+    /// When it is of another model or optimizer, or was taken with other steps in an epoch.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let parameters = self.model.parameters();
         let weights = checkpoint.weights("", parameters)?;

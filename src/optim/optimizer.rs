@@ -35,7 +35,7 @@ impl std::str::FromStr for Method {
 /// The configuration of an optimizer. The numbers have the same meaning as in PyTorch.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Optimiser {
+pub struct Optimizer {
     /// The algorithm.
     pub name: Method,
     /// The learning rate, before the schedule.
@@ -81,7 +81,7 @@ fn default_epsilon() -> f64 {
 /// The persistent buffer of the update's block table.
 const BLOCKS: &str = "update.blocks";
 
-impl Optimiser {
+impl Optimizer {
     /// Plain SGD.
     pub fn sgd(learning_rate: f64) -> Self {
         Self {
@@ -252,21 +252,21 @@ mod tests {
     #[test]
     fn numbers_out_of_range_are_refused_by_name() {
         for rate in [0.0, -0.1, f64::NAN, f64::INFINITY, 1e-60] {
-            let sentence = Optimiser::sgd(rate).validate().expect_err("refused").to_string();
+            let sentence = Optimizer::sgd(rate).validate().expect_err("refused").to_string();
             assert!(sentence.contains("learning rate"), "{sentence}");
         }
-        assert!(Optimiser { momentum: 1.0, ..Optimiser::sgd(0.1) }.validate().is_err());
-        assert!(Optimiser { clip: Some(0.0), ..Optimiser::sgd(0.1) }.validate().is_err());
-        assert!(Optimiser { nesterov: true, ..Optimiser::sgd(0.1) }.validate().is_err());
-        assert!(Optimiser { shift_rate: Some(0.0), ..Optimiser::sgd(0.1) }.validate().is_err());
-        assert!(Optimiser { momentum: 0.9, nesterov: true, ..Optimiser::sgd(0.1) }.validate().is_ok());
+        assert!(Optimizer { momentum: 1.0, ..Optimizer::sgd(0.1) }.validate().is_err());
+        assert!(Optimizer { clip: Some(0.0), ..Optimizer::sgd(0.1) }.validate().is_err());
+        assert!(Optimizer { nesterov: true, ..Optimizer::sgd(0.1) }.validate().is_err());
+        assert!(Optimizer { shift_rate: Some(0.0), ..Optimizer::sgd(0.1) }.validate().is_err());
+        assert!(Optimizer { momentum: 0.9, nesterov: true, ..Optimizer::sgd(0.1) }.validate().is_ok());
     }
 
     #[test]
     fn biases_of_batch_norms_have_their_own_rate_and_then_decay_as_weights() {
         let parameters = crate::nn::Parameters::default();
-        let own = Optimiser { shift_rate: Some(64.0), ..Optimiser::sgd(0.1) };
-        let usual = Optimiser::sgd(0.1).group_factors(parameters.group_factors());
+        let own = Optimizer { shift_rate: Some(64.0), ..Optimizer::sgd(0.1) };
+        let usual = Optimizer::sgd(0.1).group_factors(parameters.group_factors());
         assert_eq!(usual, [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
         let shifted = own.group_factors(parameters.group_factors());
         assert_eq!((&shifted[..6], &shifted[6..]), (&usual[..6], &[64.0, 1.0 / 64.0][..]));
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn adam_corrects_the_bias_of_its_first_step() {
-        let adam = Optimiser { name: Method::Adam, ..Optimiser::sgd(0.1) };
+        let adam = Optimizer { name: Method::Adam, ..Optimizer::sgd(0.1) };
         let mut step = Step::new(0, 8, 1);
         adam.fill(&mut step, 0.1, 0.9);
         assert!((step.correction1 - 0.1).abs() < 1e-6 && (step.correction2 - 0.001).abs() < 1e-6);

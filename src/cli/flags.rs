@@ -1,0 +1,168 @@
+//! The flags that several commands share. A command changes a text that is not right for it with `mut_arg`.
+
+use std::path::{Path, PathBuf};
+
+use gpunn::data::{Dataset, SplitName};
+use gpunn::runs::{RunDirectory, automatic_name};
+use gpunn::train::{Checkpoint, Tta};
+use gpunn::{Engine, Result, gpu};
+
+use super::engine::DeviceArgs;
+
+/// The choice between text and JSON.
+#[derive(Debug, clap::Args)]
+pub struct JsonArgs {
+    /// Print the result as JSON, as the last line of standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl JsonArgs {
+    /// Prints the value as JSON if that was asked for, else with `as_text`.
+    pub fn print<T: serde::Serialize>(&self, value: &T, as_text: impl FnOnce(&T)) -> Result<()> {
+        if self.json {
+            return super::print_json(value);
+        }
+        as_text(value);
+        Ok(())
+    }
+}
+
+/// The device and the output of a command that computes.
+#[derive(Debug, clap::Args)]
+pub struct ComputeArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub output: JsonArgs,
+    /// Do not print the device
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+impl ComputeArgs {
+    /// Opens the device with the default options.
+    pub fn open(&self) -> Result<Engine> {
+        self.device.open(gpu::DeviceOptions::default(), self.quiet)
+    }
+}
+
+/// A run whose network a command uses.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// A run directory or a checkpoint file
+    run: PathBuf,
+    #[command(flatten)]
+    best: BestArgs,
+}
+
+impl RunArgs {
+    /// The run's checkpoint.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        self.best.checkpoint(&self.run)
+    }
+}
+
+/// The choice between the two checkpoints of a run.
+#[derive(Debug, Default, clap::Args)]
+pub struct BestArgs {
+    /// Use the best epoch's weights instead of the last epoch's
+    #[arg(long)]
+    best: bool,
+}
+
+impl BestArgs {
+    /// The checkpoint of a run directory or of a file.
+    pub fn checkpoint(&self, path: &Path) -> Result<Checkpoint> {
+        if path.is_file() {
+            return Checkpoint::read(path);
+        }
+        let run = RunDirectory::open(path)?;
+        if self.best { run.best() } else { run.last() }
+    }
+}
+
+/// Test-time augmentation.
+#[derive(Debug, clap::Args)]
+pub struct ViewArgs {
+    /// Test-time augmentation, averages the predictions for several views: flip (the image and its mirror image), shift (both,
+    /// also shifted by one pixel) or shift-only (no mirror images); --tta alone means flip
+    #[arg(long, value_name = "VIEWS", num_args = 0..=1, default_missing_value = "flip")]
+    pub tta: Option<Tta>,
+}
+
+impl ViewArgs {
+    /// The checkpoint with this test-time augmentation; with its own if the flag is not given.
+    pub fn with(&self, mut checkpoint: Checkpoint) -> Result<Checkpoint> {
+        if self.tta.is_some() {
+            checkpoint.recipe.training.tta = self.tta;
+            checkpoint.recipe.validate()?;
+        }
+        Ok(checkpoint)
+    }
+}
+
+/// The part of a run's dataset that a command evaluates.
+#[derive(Debug, clap::Args)]
+pub struct EvaluatedArgs {
+    /// The split to evaluate: train, val or test [default: test, else val, else train]
+    #[arg(long, value_name = "SPLIT")]
+    split: Option<String>,
+    /// The folder with the datasets [default: the one that the run used]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl EvaluatedArgs {
+    /// The split that was named.
+    pub fn split(&self) -> Result<Option<SplitName>> {
+        self.split.as_deref().map(str::parse).transpose()
+    }
+
+    /// The dataset of a checkpoint, and the name of the split: `asked`, else the first one of `order` that the dataset has.
+    pub fn load(
+        &self,
+        checkpoint: &Checkpoint,
+        asked: Option<SplitName>,
+        order: [SplitName; 3],
+    ) -> Result<(Dataset, SplitName)> {
+        let dataset = checkpoint.recipe.clone().load_data(self.data_dir.as_deref())?;
+        super::images::print_skipped(&dataset);
+        let name = asked.unwrap_or_else(|| super::first_split(&dataset, order));
+        dataset.split(name)?;
+        Ok((dataset, name))
+    }
+}
+
+/// The folder of the datasets, for commands without a run.
+#[derive(Debug, clap::Args)]
+pub struct DataDirArgs {
+    /// The folder with the datasets, each in a subfolder of its own [default: GPUNN_DATA, else the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl DataDirArgs {
+    /// The folder, if it was named.
+    pub fn path(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+}
+
+/// The directory of a new run.
+#[derive(Debug, clap::Args)]
+pub struct NewRunArgs {
+    /// The run directory [default: runs/RECIPE-DATE-NUMBER]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Overwrite an existing run in --out
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl NewRunArgs {
+    /// The run directory for a recipe of this name.
+    pub fn directory(&self, recipe: &str) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| automatic_name(recipe))
+    }
+}
