@@ -174,6 +174,6 @@ mod tests {
         let mut loader = Loader::start(work(Pixels::U8((0..6).collect()), vec![1..3, 0..1])).expect("a thread");
         assert!(loader.take().is_ok());
         let sentence = loader.take().expect_err("image 2 is not there").to_string();
-        assert!(sentence.contains("Image 2 was asked for"), "{sentence}");
+        assert!(sentence.contains("Image 2 does not exist"), "{sentence}");
     }
 }
