@@ -1,4 +1,4 @@
-//! The augmentation flags: a recipe's section `[augment]`, except `levels`.
+//! The augmentation flags: a recipe's section `[augment]`, except `mean` and `std`.
 
 use gpunn::data::Size;
 use gpunn::ops::augment::{Augment, CutoutFill, Flip, Padding, ResizedCrop};
@@ -40,7 +40,7 @@ pub struct AugmentArgs {
     /// Multiply pixel values by a random factor between 1 - X and 1 + X
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     brightness: Option<f64>,
-    /// Scale the contrast around the image's mean by a random factor between 1 - X and 1 + X
+    /// Scale the contrast around the channels' mean in [augment], else 0.5, by a random factor between 1 - X and 1 + X
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     contrast: Option<f64>,
     /// Scale the color saturation by a random factor between 1 - X and 1 + X; needs --resized-crop

@@ -28,7 +28,7 @@ enum BenchTarget {
 }
 
 impl BenchTarget {
-    /// The ops whose kernel variants can be asked for.
+    /// The ops whose kernel variants can be selected.
     fn ops(self) -> &'static [&'static str] {
         match self {
             Self::Matmul => &["matmul"],
@@ -119,7 +119,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The variant that was asked for, of each op that is timed.
+/// The selected variant of each op that is timed.
 fn forced(args: &Args) -> Result<Vec<ForcedVariant>> {
     let Some(variant) = &args.variant else { return Ok(Vec::new()) };
     if args.what.ops().is_empty() {

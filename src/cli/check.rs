@@ -50,7 +50,8 @@ struct CheckOutput {
     cases: Vec<CheckOutputCase>,
 }
 
-/// Central differences are computed only for inputs with at most so many elements: they evaluate the graph many times.
+/// Central differences are computed only for inputs with at most this many elements, because they evaluate the graph many
+/// times.
 const MAX_DIFFERENCE_ELEMENTS: usize = 3000;
 
 pub fn run(args: Args) -> Result<ExitCode> {

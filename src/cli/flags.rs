@@ -18,7 +18,7 @@ pub struct JsonArgs {
 }
 
 impl JsonArgs {
-    /// Prints the value as JSON if that was asked for, else with `as_text`.
+    /// Prints the value as JSON with `--json`, else with `as_text`.
     pub fn print<T: serde::Serialize>(&self, value: &T, as_text: impl FnOnce(&T)) -> Result<()> {
         if self.json {
             return super::print_json(value);

@@ -5,7 +5,7 @@ use gpunn::data::{Fit, ImageOptions, Size};
 
 #[derive(Debug, clap::Args)]
 pub struct ImageArgs {
-    /// Size in pixels of the images of a folder, as 64 or HEIGHTxWIDTH [default: 64]
+    /// Size in pixels of the images of a folder, as 64 or HEIGHTxWIDTH [default: 64, or the known dataset's size]
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
     /// How images get that size: centre-crop, resize, resize-crop (scale, then crop to the aspect ratio) or resize-middle

@@ -54,7 +54,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress of a run with so many epochs and steps per epoch; `before` are the epochs already done.
+    /// Progress of a run with these numbers of epochs and of steps per epoch; `before` are the epochs already done.
     pub fn new(epochs: u32, steps: u32, before: &[EpochLine], quiet: bool, stop: &StopFlag) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             // No colors, so NO_COLOR needs no handling.
@@ -207,7 +207,7 @@ fn fields(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
     fields
 }
 
-/// Joins fields into a line of at most so many columns, without the fields that do not fit.
+/// Joins fields into a line of limited width, without the fields that do not fit.
 fn joined_to_fit(fields: &[(u8, String)], columns: usize) -> String {
     let line = |most: u8| {
         let kept = fields.iter().filter(|(rank, _)| *rank <= most).map(|(_, part)| part.as_str());

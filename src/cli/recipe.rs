@@ -41,8 +41,8 @@ pub(super) struct RecipeArgs {
     /// A built-in recipe's name, or a recipe file [default: the recipe for --model and --dataset, else glyphs-mlp]
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
-    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18 or
-    /// mobilenet_v2, or a TOML file that describes a network
+    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18,
+    /// mobilenet_v2 or airbench, or a TOML file that describes a network
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// The dataset, see `gpunn data list`, or the path of a folder of images with one subfolder per class
@@ -99,7 +99,7 @@ pub(super) struct RecipeArgs {
     #[arg(long, value_name = "LAYERS")]
     unfreeze: Option<Unfreeze>,
     /// Compute the outputs of the frozen layers once per image, without random augmentation, and reuse them in every epoch:
-    /// true or false [default: true if there is no random augmentation]
+    /// true or false [default: true without random augmentation, --tta and --stream, if they take at most 1 GiB]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     cache_features: Option<bool>,
     /// Do not use the recipe's pretrained weights; train all layers

@@ -33,7 +33,7 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     data: EvaluatedArgs,
-    /// Evaluate all images of the split, even if that takes longer than a second or two
+    /// Evaluate all images of the split, even if that takes longer than about half a second
     #[arg(long, conflicts_with = "compare")]
     all: bool,
     #[command(flatten)]

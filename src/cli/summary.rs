@@ -17,7 +17,8 @@ use super::flags::JsonArgs;
     gpunn summary --model squeezenet --input 3x224x224 --classes 17 --freeze\n  \
     gpunn summary --model my-network.toml --input 3x32x32 --classes 10")]
 pub struct Args {
-    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9 or resnet18-small, or a TOML file that describes a network
+    /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18,
+    /// mobilenet_v2 or airbench, or a TOML file that describes a network
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// A built-in recipe's name or a recipe file: its model, dataset and batch size are used

@@ -1,24 +1,25 @@
-//! Which images, and in which order.
+//! The order of the training images, and the selection of images.
 
 use super::Split;
 use crate::random::{CounterRng, Purpose};
 
-/// The order in which epoch `epoch` (from 0) of a run with `seed` takes the `n` training images.
+/// The order of the `n` training images in epoch `epoch` (from 0) of a run with this seed.
 ///
 /// # Panics
-/// Where `n` does not fit 32 bits; no reader makes such a split.
+/// When `n` does not fit into 32 bits. No dataset has such a split.
 pub fn epoch_order(n: usize, seed: u64, epoch: u32) -> Vec<u32> {
     CounterRng::new(seed, Purpose::Shuffle, 0, epoch).permutation(n as u32)
 }
 
-/// The streams of [`Purpose::Split`], so that the two functions below don't choose alike.
+/// The streams of [`Purpose::Split`]: [`split_off`] and [`limit`] draw different random numbers.
 const HELD_OUT: u32 = 0;
 const LIMITED: u32 = 1;
 
-/// `n` images of a split, as many of each class as of any other (one more or less), for `--limit-train`.
+/// Selects `n` images of a split for `--limit-train`. The numbers of images per class differ by at most one, unless a class
+/// has too few images. A split of at most `n` images is returned unchanged.
 ///
-/// Each class's images are shuffled by `seed`; then the classes give one in turn until there are `n`. The chosen keep
-/// the split's order, and a larger `n` keeps what a smaller one chose. All are kept where there are not more than `n`.
+/// The images of each class are shuffled by `seed`. Then one image of each class is selected in turn until there are `n`. The
+/// selected images keep their order. A larger `n` selects the same images and more.
 pub fn limit(split: Split, n: usize, seed: u64) -> Split {
     if n >= split.len() {
         return split;
@@ -31,8 +32,9 @@ pub fn limit(split: Split, n: usize, seed: u64) -> Split {
     split.select(&chosen)
 }
 
-/// Holds `fraction` (0 to 1) of a training split out for validation, for `--val-fraction`: the rest, then what is held
-/// out. Of each class the same share is taken, rounded, chosen by `seed`; both keep the split's order.
+/// Holds out a fraction (0 to 1) of a training split for `--val-fraction`. Returns the remaining images and the images that
+/// are held out. The fraction is the same for each class, rounded to whole images, which `seed` selects. The images keep their
+/// order.
 pub fn split_off(train: Split, fraction: f64, seed: u64) -> (Split, Split) {
     let (mut kept, mut held) = (Vec::new(), Vec::new());
     for class in shuffled_classes(&train, HELD_OUT, seed) {

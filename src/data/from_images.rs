@@ -1,4 +1,4 @@
-//! Datasets from images in memory, and the checks that every dataset passes before a network is trained on it.
+//! Datasets from images in memory, and the checks of every dataset before training.
 
 use super::{Dataset, Pixels, Split, SplitName, split_off};
 use crate::{Error, Result};
@@ -16,12 +16,12 @@ impl From<Vec<f32>> for Pixels {
 }
 
 impl Dataset {
-    /// A dataset from images in memory. It has a training split alone; [`Dataset::with_validation`], [`Dataset::with_test`] and
-    /// [`Dataset::hold_out`] add the others.
+    /// A dataset from images in memory. It has only a training split. [`Dataset::with_validation`], [`Dataset::with_test`] and
+    /// [`Dataset::hold_out`] add the other splits.
     ///
-    /// `pixels` holds the images one after another, row-major, each as `shape`: channels, height and width. Bytes (`Vec<u8>`)
-    /// stand for value / 255; floats (`Vec<f32>`) are taken as they are, usually from 0 to 1. `labels` holds a class number for
-    /// each image, from 0.
+    /// `pixels` holds the concatenated images, row-major. `shape` is the shape of an image: channels, height and width. Bytes
+    /// (`Vec<u8>`) are divided by 255. Floats (`Vec<f32>`) are used unchanged and are usually from 0 to 1. `labels` holds the
+    /// class number of each image, from 0.
     ///
     /// ```
     /// use gpunn::data::Dataset;
@@ -38,8 +38,8 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Data`] when the numbers of values, images and labels do not fit one another, a label is not below the number of
-    /// classes, a class has no image or two classes have one name, or a float is NaN or infinite.
+    /// [`Error::Data`] when the number of values does not fit the shape and the number of labels, there are no images, a label
+    /// is not below the number of classes, a class has no image, two classes have the same name, or a float is NaN or infinite.
     pub fn from_images(
         pixels: impl Into<Pixels>,
         shape: [usize; 3],
@@ -73,39 +73,41 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// The same dataset with another name, which recipes and checkpoints note.
+    /// The same dataset with another name, which recipes and checkpoints store.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The same dataset with a validation split: images as in [`Dataset::from_images`], of the same shape and classes.
+    /// The same dataset with a validation split. Its images are given as in [`Dataset::from_images`], with the same shape and
+    /// classes.
     ///
     /// # Errors
-    /// As [`Dataset::from_images`]; a class need not have an image here.
+    /// As [`Dataset::from_images`], but a class may have no image.
     pub fn with_validation(mut self, pixels: impl Into<Pixels>, labels: Vec<u32>) -> Result<Self> {
         self.val = Some(Split { pixels: pixels.into(), labels });
         self.validate()?;
         Ok(self)
     }
 
-    /// The same dataset with a test split: images as in [`Dataset::from_images`], of the same shape and classes.
+    /// The same dataset with a test split. Its images are given as in [`Dataset::from_images`], with the same shape and
+    /// classes.
     ///
     /// # Errors
-    /// As [`Dataset::from_images`]; a class need not have an image here.
+    /// As [`Dataset::from_images`], but a class may have no image.
     pub fn with_test(mut self, pixels: impl Into<Pixels>, labels: Vec<u32>) -> Result<Self> {
         self.test = Some(Split { pixels: pixels.into(), labels });
         self.validate()?;
         Ok(self)
     }
 
-    /// Moves a fraction of the training images into the validation or the test split, which must not be there yet. Of each
-    /// class the same share is taken, rounded, chosen by `seed`.
+    /// Moves a fraction of the training images into a new validation or test split. The fraction is the same for each class,
+    /// rounded to whole images, which `seed` selects.
     ///
     /// # Errors
-    /// [`Error::Usage`] when the fraction is not between 0 and 1, or the split is there already; [`Error::Data`] when it would
-    /// take no image, or all images of a class.
+    /// [`Error::Usage`] when the fraction is not between 0 and 1, the split exists already, or it is the training split.
+    /// [`Error::Data`] when no image would be moved, or all images of a class.
     pub fn hold_out(mut self, split: SplitName, fraction: f64, seed: u64) -> Result<Self> {
         if !(fraction > 0.0 && fraction < 1.0) {
             return Err(Error::usage(format!(
@@ -134,11 +136,11 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Refuses what no network could be trained on or evaluated on: splits whose numbers of values and labels do not fit, labels
-    /// without a class, and floats that are NaN or infinite. Training and evaluation begin with this check.
+    /// Checks that each split has the values of as many images as labels, that each label has a class, and that floats are
+    /// finite. Training and evaluation start with this check. Images on the disk are not read.
     ///
     /// # Errors
-    /// [`Error::Data`] that names the split, the image and what is wrong with it.
+    /// [`Error::Data`] when a check fails. The message names the split, the image and the reason.
     pub fn validate(&self) -> Result<()> {
         let splits = [("training", Some(&self.train)), ("validation", self.val.as_ref()), ("test", self.test.as_ref())];
         for (name, split) in splits.into_iter().filter_map(|(name, split)| Some((name, split?))) {
@@ -184,7 +186,7 @@ impl Dataset {
         self.train.labels.iter().for_each(|&label| seen[label as usize] = true);
         match seen.iter().position(|seen| !seen) {
             Some(class) => Err(Error::data(format!(
-                "The class `{}` (number {class}) has no training image: nothing could be learned of it.",
+                "The class `{}` (number {class}) has no training image, so it cannot be learned.",
                 self.classes[class]
             ))),
             None => Ok(()),

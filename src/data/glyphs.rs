@@ -1,9 +1,9 @@
-//! The embedded data set `glyphs`: 36 characters, A to Z and 0 to 9, 32 x 32, white on black, as if written by many
-//! hands. Nothing is stored but the skeletons in `strokes`: every image is drawn here from its own counted random
-//! numbers.
+//! The embedded dataset `glyphs`: 36 characters, A to Z and 0 to 9, in images of 32 x 32 pixels, white on black. They look as
+//! if many people had written them. Only the skeletons in [`strokes`] are stored. Each image is drawn from a skeleton with
+//! counter-based random numbers.
 //!
-//! Only additions, multiplications, divisions, square roots and comparisons are used, which IEEE 754 rounds the same
-//! everywhere, so every machine draws the same bytes; a test compares their sum.
+//! Every machine draws the same bytes, because drawing uses only additions, multiplications, divisions, square roots and
+//! comparisons, which IEEE 754 defines exactly. A test compares a hash of the test split.
 
 pub mod strokes;
 
@@ -14,16 +14,16 @@ use strokes::{SKELETONS, Stroke};
 
 /// The side of an image in pixels.
 pub const SIDE: usize = 32;
-/// Images of a class in the train, validation and test split.
+/// The number of images per class in the train, validation and test split.
 pub const PER_CLASS: [usize; 3] = [300, 100, 50];
 
-/// Pixels that ink is laid on at once.
+/// The number of pixels that are drawn together.
 const LANES: usize = 8;
 
-/// The seed that makes the set what it is: another one is another set.
+/// The seed of all images. Another seed would give another dataset.
 const SEED: u64 = 36;
 
-/// The whole set: splits of 10,800, 3,600 and 1,800 images, each ordered by class.
+/// The dataset: splits of 10,800, 3,600 and 1,800 images, each sorted by class.
 pub fn dataset() -> Dataset {
     let split = |which: u32| {
         let per_class = PER_CLASS[which as usize];
@@ -49,21 +49,21 @@ pub fn dataset() -> Dataset {
     }
 }
 
-/// Random numbers one after another, all of one image.
+/// The random numbers of one image, in order.
 pub(crate) struct Hand {
     numbers: CounterRng,
     next: u32,
-    /// The words of the block that the next number stands in, once its first has been asked for.
+    /// The words of the current block, after its first number was read.
     words: [u32; 4],
 }
 
 impl Hand {
-    /// The numbers of a sequence, from its first on.
+    /// Starts at the first number of a sequence.
     pub(crate) fn new(numbers: CounterRng) -> Self {
         Self { numbers, next: 0, words: [0; 4] }
     }
 
-    /// Uniform between `low` and `high`.
+    /// A uniform number between `low` and `high`.
     pub(crate) fn between(&mut self, low: f32, high: f32) -> f32 {
         if self.next.is_multiple_of(4) {
             self.words = self.numbers.block(self.next / 4);
@@ -73,24 +73,24 @@ impl Hand {
         low + (high - low) * unit(word)
     }
 
-    /// About normal, of the given deviation and never beyond 3.5 times it: a sum of four uniform numbers, which needs no
-    /// logarithm.
+    /// An approximately normal number with mean 0 and the given standard deviation, at most 3.5 times the deviation. It is the
+    /// sum of four uniform numbers, which needs no logarithm.
     pub(crate) fn about(&mut self, deviation: f32) -> f32 {
         let sum = (0..4).fold(0.0, |sum, _| sum + self.between(-1.0, 1.0));
         sum * deviation * 0.866_025_4
     }
 }
 
-/// A piece of ink: from, to, both in pixels.
+/// A straight segment of a stroke: its two ends in pixels.
 type Segment = [[f32; 2]; 2];
 
-/// Draws image `index` of a split, of class `class`, into `image` (`SIDE` rows of `SIDE` bytes).
+/// Draws image `index` of a split, which shows class `class`, into `image` (`SIDE` rows of `SIDE` bytes).
 fn draw(class: usize, split: u32, index: u32, image: &mut [u8]) {
     let mut hand = Hand::new(CounterRng::new(SEED, Purpose::Glyphs, split, index));
     let ways = SKELETONS[class].ways;
     let way = ways[(hand.between(0.0, ways.len() as f32) as usize).min(ways.len() - 1)];
 
-    // How this hand writes: size, proportion, slant, turn and a bend of the whole character, then where it puts it.
+    // The shape of the whole character: size, aspect ratio, slant, rotation, bend and position.
     let height = hand.between(16.5, 25.0);
     let width = height * hand.between(0.54, 0.92);
     let slant = hand.about(0.14);
@@ -108,7 +108,7 @@ fn draw(class: usize, split: u32, index: u32, image: &mut [u8]) {
     };
     let mut segments = Vec::with_capacity(64);
     for stroke in way {
-        // Each stroke is set down a little off, and each of its points wobbles.
+        // Each stroke and each of its points are moved a little.
         let off = [hand.about(jitter * 0.7), hand.about(jitter * 0.7)];
         let mut wobble = |&[x, y]: &[f32; 2]| [x + off[0] + hand.about(jitter), y + off[1] + hand.about(jitter)];
         let mut path = match stroke {
@@ -128,7 +128,7 @@ fn draw(class: usize, split: u32, index: u32, image: &mut [u8]) {
     let noise = hand.between(0.0, 22.0);
     let grain = CounterRng::new(SEED, Purpose::Glyphs, split | 1 << 31, index);
     for (y, row) in image.chunks_exact_mut(SIDE).enumerate() {
-        // Sixteen pixels of noise from the sixteen bytes of one block of words.
+        // The sixteen bytes of a block of words are the noise of sixteen pixels.
         let words = [0, 1].map(|half| grain.block((y * SIDE / 16 + half) as u32).map(u32::to_le_bytes));
         let bytes = words.as_flattened().as_flattened();
         for ((byte, &grain), ink) in row.iter_mut().zip(bytes).zip(blurred(&ink, y, blur)) {
@@ -138,7 +138,7 @@ fn draw(class: usize, split: u32, index: u32, image: &mut [u8]) {
     }
 }
 
-/// Points along a smooth curve through `points`: Catmull and Rom's spline (1974), five steps from point to point.
+/// Points on a smooth curve through `points`: the spline of Catmull and Rom (1974), with five steps between two points.
 pub(super) fn smooth(points: &[[f32; 2]], closed: bool) -> Vec<[f32; 2]> {
     const STEPS: usize = 5;
     let count = points.len();
@@ -164,10 +164,11 @@ pub(super) fn smooth(points: &[[f32; 2]], closed: bool) -> Vec<[f32; 2]> {
     path
 }
 
-/// An image's ink from 0 to 1, with a border of one pixel that stays empty: pixel (y, x) is `[y + 1][x + 1]`.
+/// The ink of an image, from 0 to 1, with an empty border of one pixel: pixel (y, x) is `[y + 1][x + 1]`.
 type Ink = [[f32; SIDE + 2]; SIDE + 2];
 
-/// Ink at each pixel's centre: full within `half_width` of a segment, gone `softness` further out.
+/// The ink at the centre of each pixel. It is 1 up to the distance `half_width` from a segment, and falls to 0 over the
+/// distance `softness`.
 fn ink(segments: &[Segment], half_width: f32, softness: f32) -> Ink {
     let reach = half_width + softness;
     let mut ink = [[0.0_f32; SIDE + 2]; SIDE + 2];
@@ -182,7 +183,7 @@ fn ink(segments: &[Segment], half_width: f32, softness: f32) -> Ink {
         let columns = range(0);
         for y in range(1) {
             let down = y as f32 + 0.5 - from[1];
-            // Whole vectors: beyond the range, and where two overlap at the edge, they change nothing.
+            // Whole vectors are faster. Their additional pixels are out of reach or computed twice, which changes nothing.
             for first in columns.clone().step_by(LANES).map(|x| x.min(SIDE - LANES)) {
                 let pixels = &mut ink[y + 1][first + 1..][..LANES];
                 for (lane, pixel) in pixels.iter_mut().enumerate() {
@@ -199,7 +200,8 @@ fn ink(segments: &[Segment], half_width: f32, softness: f32) -> Ink {
     ink
 }
 
-/// The ink of a row of pixels, `share` of it taken from each of its four neighbours' mean; nothing lies beyond the edge.
+/// The blurred ink of a row of pixels. Each of the four neighbours of a pixel contributes the fraction `share`. There is no ink
+/// outside the image.
 fn blurred(ink: &Ink, y: usize, share: f32) -> [f32; SIDE] {
     let [above, own, below] = [&ink[y], &ink[y + 1], &ink[y + 2]];
     let mut row = [0.0; SIDE];
@@ -210,8 +212,8 @@ fn blurred(ink: &Ink, y: usize, share: f32) -> [f32; SIDE] {
     row
 }
 
-/// A character drawn plainly, in the upper left of an image of `SIDE` rows of ink from 0 to 1: `size` pixels high, 0.6
-/// times as wide, two pixels from the edges. `None` for characters that the set has not.
+/// Draws a character without random changes into an image of ink from 0 to 1. It is `size` pixels high and 0.6 times as wide,
+/// two pixels from the upper and left edge. `None` for a character that the dataset does not have.
 pub fn plain(character: char, size: f32) -> Option<[[f32; SIDE]; SIDE]> {
     let skeleton = SKELETONS.iter().find(|skeleton| skeleton.name == character)?;
     let mut segments: Vec<Segment> = Vec::new();

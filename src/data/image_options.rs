@@ -1,29 +1,30 @@
-//! To which size images are to be brought, and how: what recipes and the command line say of it.
+//! The options of recipes and of the command line for the size and the channels of images.
 
 use crate::{Error, Result};
 
-/// The largest side that is taken for meant, in pixels.
+/// The maximum side in pixels. Larger values are probably typing mistakes.
 const MAX_SIDE: usize = 4096;
 
-/// How an image is brought to the size.
+/// How an image is brought to the target size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
-    /// Its middle is cut out, unscaled. One that is too small for that is treated as by `ResizeCrop`.
+    /// Crops the centre without scaling. An image that is smaller than the target is treated as with `ResizeCrop`.
     CentreCrop,
-    /// It is scaled to the size whatever its proportions, which may stretch it.
+    /// Scales to the target size. This may change the aspect ratio.
     Resize,
-    /// The largest part of its middle that has the size's proportions is scaled: for a square size, its shorter side
-    /// becomes the size's and the ends of the longer are cut off.
+    /// Crops the largest centred part with the target's aspect ratio, and scales it. For a square target, both ends of the
+    /// longer side are cut off.
     ResizeCrop,
-    /// It is scaled until it reaches 8/7 of the size both ways, and its middle is cut out: how networks trained on ImageNet
-    /// are measured (a shorter side of 256, then the middle 224), with torchvision's rounding.
+    /// Scales until the image covers 8/7 of the target size in both directions, and crops the centre, with torchvision's
+    /// rounding. Networks for ImageNet are evaluated in this way: a shorter side of 256, then a crop of 224.
     ResizeMiddle,
 }
 
 impl std::str::FromStr for Fit {
     type Err = Error;
-    /// `centre-crop` (or `center-crop`), `resize`, `resize-crop` or `resize-middle`; an [`Error::Usage`] for other words.
+    /// Reads `centre-crop` (or `center-crop`), `resize`, `resize-crop` or `resize-middle`. Other words give an
+    /// [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
         let names = [
             ("centre-crop", Self::CentreCrop),
@@ -35,11 +36,11 @@ impl std::str::FromStr for Fit {
     }
 }
 
-/// A size as recipes write it: `size = 64` for a square, or `size = [height, width]`.
+/// An image size. In a recipe it is `size = 64` for a square, or `size = [height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged, expecting = "a size is a number, as in `size = 64`, or height and width, as in `size = [48, 64]`")]
 pub enum Size {
-    /// The same height and width.
+    /// A square with this side.
     Square(usize),
     /// Height and width.
     Sides([usize; 2]),
@@ -57,7 +58,7 @@ impl Size {
 
 impl std::str::FromStr for Size {
     type Err = Error;
-    /// As flags write it: `64`, or `48x64` for height and width; an [`Error::Usage`] for other words.
+    /// Reads the value of a flag: `64`, or `48x64` for height and width. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
         let side = |word: &str| {
             let wrong =
@@ -71,34 +72,34 @@ impl std::str::FromStr for Size {
     }
 }
 
-/// What a recipe or the command line asks for; what it leaves open, the set decides.
+/// The options of a recipe or of the command line. Options without a value depend on the dataset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageOptions {
-    /// The size.
+    /// The target size in pixels, from 1 to 4096.
     pub size: Option<Size>,
-    /// How to get there.
+    /// How images are brought to this size.
     pub fit: Option<Fit>,
-    /// 3 for colours, 1 for grey.
+    /// The number of channels: 3 for colour, 1 for grey.
     pub channels: Option<usize>,
 }
 
 impl ImageOptions {
-    /// Refuses a size or a number of channels that no image has.
+    /// Checks the size and the number of channels.
     ///
     /// # Errors
-    /// [`Error::Usage`] that says what was asked and what it may be.
+    /// [`Error::Usage`] with the value and the allowed values.
     pub fn validate(&self) -> Result<()> {
         if let Some([height, width]) = self.size.map(Size::sides)
             && [height, width].iter().any(|side| !(1..=MAX_SIDE).contains(side))
         {
             return Err(Error::usage(format!(
-                "A size of {height} x {width} pixels was asked for, but both have to be from 1 to {MAX_SIDE}."
+                "The size is {height} x {width} pixels, but height and width have to be from 1 to {MAX_SIDE}."
             )));
         }
         match self.channels {
             None | Some(1 | 3) => Ok(()),
             Some(other) => Err(Error::usage(format!(
-                "{other} channels were asked for, but images have 3 (red, green, blue) or 1 (grey)."
+                "{other} channels are not possible; images have 3 (red, green, blue) or 1 (grey)."
             ))),
         }
     }

@@ -1,13 +1,13 @@
-//! What networks trained on ImageNet expect of an image and say of it.
+//! The normalisation, the image size and the class names of networks that were trained on ImageNet.
 
-/// The list, a class a line, after a comment that says where it comes from.
+/// The class names, one per line, after a comment with their source.
 const CLASSES: &str = include_str!("../../data/imagenet-classes.txt");
 
-/// Channel means of ImageNet's images, as torchvision's networks have them.
+/// The mean of each channel, as in torchvision's networks.
 pub const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
-/// Channel deviations of ImageNet's images.
+/// The standard deviation of each channel, as in torchvision's networks.
 pub const STD: [f64; 3] = [0.229, 0.224, 0.225];
-/// The side of the images that those networks were trained on.
+/// The side of the training images in pixels.
 pub const SIDE: usize = 224;
 
 /// The names of the 1,000 classes, in the order of a network's outputs.

@@ -1,4 +1,4 @@
-//! Data sets in memory: images upright, row-major, N x C x H x W, and a class number for each; and the embedded one.
+//! Datasets: images N x C x H x W, row-major and upright, with a class number for each image. One dataset is embedded.
 //!
 //! ```
 //! use gpunn::data::{Dataset, SplitName};
@@ -27,16 +27,16 @@ use std::path::PathBuf;
 /// Images, N x C x H x W, row-major and upright.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pixels {
-    /// A byte a value; it means value / 255.
+    /// Bytes. The value of a byte is divided by 255.
     U8(Vec<u8>),
-    /// Values as they are, about 0 to 1 (some published sets go a little beyond).
+    /// Floats, usually from 0 to 1. Some published datasets slightly exceed this range.
     F32(Vec<f32>),
-    /// Bytes that stay on the disk.
+    /// Bytes on the disk.
     Stored(Stored),
 }
 
 impl Pixels {
-    /// How many values there are, of all images together.
+    /// The number of values of all images together.
     pub fn len(&self) -> usize {
         match self {
             Self::U8(values) => values.len(),
@@ -44,19 +44,20 @@ impl Pixels {
             Self::Stored(stored) => stored.len(),
         }
     }
-    /// Whether there is none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Bytes of a value.
+    /// The number of bytes of a value: 1 or 4.
     pub fn value_bytes(&self) -> usize {
         if matches!(self, Self::F32(_)) { size_of::<f32>() } else { 1 }
     }
 
-    /// The bytes of the images of the given numbers, of `width` values each, one after another into `to`, which is as long.
+    /// Reads the images with the given numbers, of `width` values each, and concatenates their bytes in `to`, which has their
+    /// total length.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an image that is not there, [`Error::File`] where they are on the disk and it refuses.
+    /// [`Error::Usage`] when an image does not exist. [`Error::File`] when an image on the disk cannot be read.
     pub fn read(&self, width: usize, numbers: &[u32], to: &mut [u8]) -> Result<()> {
         let values: &[u8] = match self {
             Self::U8(values) => values,
@@ -68,19 +69,19 @@ impl Pixels {
             let from = values.get(number as usize * width..(number as usize + 1) * width);
             to.copy_from_slice(from.ok_or_else(|| {
                 let count = values.len() / width.max(1);
-                Error::usage(format!("Image {number} was asked for, but there are {count}, counted from 0."))
+                Error::usage(format!("Image {number} does not exist; there are {count} images, numbered from 0."))
             })?);
         }
         Ok(())
     }
 }
 
-/// Images and what they show.
+/// Images with their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
-    /// N images.
+    /// The N images.
     pub pixels: Pixels,
-    /// N class numbers, each below the number of classes.
+    /// The N labels: the class number of each image, from 0.
     pub labels: Vec<u32>,
 }
 
@@ -93,11 +94,11 @@ impl Split {
     pub fn len(&self) -> usize {
         self.labels.len()
     }
-    /// Whether there is no image.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
-    /// Image `i` as C x H x W values, bytes divided by 255; `None` where there is no such image, or it is on the disk and
+    /// Image `i` as C x H x W values. Bytes are divided by 255. `None` if the image does not exist, or is on the disk and
     /// cannot be read.
     pub fn image(&self, i: usize) -> Option<Vec<f32>> {
         if i >= self.len() {
@@ -114,10 +115,10 @@ impl Split {
             }
         })
     }
-    /// The images of the given numbers, in that order.
+    /// The images with the given numbers and their labels, in this order.
     ///
     /// # Panics
-    /// Where a number is not below [`Split::len`].
+    /// When a number is not below [`Split::len`].
     pub fn select(&self, numbers: &[u32]) -> Self {
         fn gather<T: Copy>(values: &[T], size: usize, numbers: &[u32]) -> Vec<T> {
             numbers.iter().flat_map(|&i| &values[i as usize * size..(i as usize + 1) * size]).copied().collect()
@@ -130,7 +131,7 @@ impl Split {
         };
         Self { pixels, labels: gather(&self.labels, 1, numbers) }
     }
-    /// The numbers of the first `count` images of each class, in their order.
+    /// The numbers of the first `count` images of each class, in ascending order.
     pub fn first_of_each(&self, count: usize) -> Vec<u32> {
         let mut seen = std::collections::BTreeMap::new();
         let first = |&number: &u32| {
@@ -140,10 +141,10 @@ impl Split {
         };
         (0..self.len() as u32).filter(first).collect()
     }
-    /// The same with its images in memory, read where they are on the disk.
+    /// The same split with its images in memory. Images on the disk are read.
     ///
     /// # Errors
-    /// [`Error::File`] when the system refuses.
+    /// [`Error::File`] when an image cannot be read.
     pub fn in_memory(mut self) -> Result<Self> {
         if let Pixels::Stored(stored) = &self.pixels {
             let mut bytes = vec![0; stored.len()];
@@ -154,20 +155,20 @@ impl Split {
     }
 }
 
-/// Which split of a data set.
+/// A split of a dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitName {
-    /// What is trained on.
+    /// The images for training.
     Train,
-    /// What decides between trainings.
+    /// The images for choosing between epochs and between runs.
     Val,
-    /// What is measured last.
+    /// The images for the final evaluation.
     Test,
 }
 
 impl std::str::FromStr for SplitName {
     type Err = Error;
-    /// `train`, `val` (or `valid`) or `test`; a [`Error::Usage`] for other words.
+    /// Reads `train`, `val` (or `valid`, `validation`) or `test`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
         match word {
             "train" => Ok(Self::Train),
@@ -195,32 +196,32 @@ impl std::fmt::Display for SplitName {
     }
 }
 
-/// A data set: in memory, but for folders of images that are left on the disk.
+/// A dataset. Its images are in memory, except those of a large folder of images, which stay on the disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// The name it is asked for by.
+    /// The name that loads it.
     pub name: String,
     /// An image's channels, height and width.
     pub input: [usize; 3],
-    /// The classes' names, in the order of their numbers.
+    /// The class names in index order.
     pub classes: Vec<String>,
-    /// What is trained on; empty where the set has no such split here, see [`Dataset::split`].
+    /// The training split. It is empty if it is missing: see [`Dataset::split`].
     pub train: Split,
-    /// What is validated on, where the set has such a split.
+    /// The validation split, if there is one.
     pub val: Option<Split>,
-    /// What is tested on, where the set has such a split.
+    /// The test split, if there is one.
     pub test: Option<Split>,
-    /// The data directory that the set's own folder lies in, canonical; `None` for the embedded set and for a folder of
-    /// images whose name is its path.
+    /// The canonical path of the data directory that contains the dataset's folder. `None` for the embedded dataset, and for a
+    /// folder of images whose name is its path.
     pub folder: Option<PathBuf>,
-    /// The images that were left out because they could not be decoded, each as a sentence.
+    /// One sentence for each image that was skipped because it could not be decoded.
     pub skipped: Vec<String>,
-    /// What to say of splits that are not there: a sentence each.
+    /// A sentence about each missing split, for error messages.
     pub absent: Vec<(SplitName, String)>,
 }
 
 impl Dataset {
-    /// The same set of classes for images of another shape, and none of its images.
+    /// A dataset with the same name and classes, for images of another shape and without images.
     #[must_use]
     pub fn without_images(&self, input: [usize; 3]) -> Self {
         let (name, classes, folder) = (self.name.clone(), self.classes.clone(), self.folder.clone());
@@ -228,10 +229,11 @@ impl Dataset {
         Self { name, input, classes, train: Split::empty(), val: None, test: None, folder, skipped, absent }
     }
 
-    /// A split, as a sentence where the set has none.
+    /// A split of the dataset.
     ///
     /// # Errors
-    /// [`Error::Usage`] that names the splits there are and the file that would hold the one asked for.
+    /// [`Error::Usage`] when the dataset does not have the split. The message names its splits, and the missing file if it is
+    /// known.
     pub fn split(&self, part: SplitName) -> Result<&Split> {
         let get = |part| match part {
             SplitName::Train => Some(&self.train).filter(|split| !split.is_empty()),
@@ -248,11 +250,11 @@ impl Dataset {
             SplitName::Val => " Hold part of the training split out with --val-fraction.".into(),
             _ => String::new(),
         });
-        Err(Error::usage(format!("The data set {} has no {part} split, only {there}.{said}", self.name)))
+        Err(Error::usage(format!("The dataset {} has no {part} split, only {there}.{said}", self.name)))
     }
 }
 
-/// The classes of the sets of handwritten characters: A to Z, then 0 to 9.
+/// The classes of the datasets of handwritten characters: A to Z, then 0 to 9.
 pub(crate) fn letters_and_digits() -> Vec<String> {
     ('A'..='Z').chain('0'..='9').map(String::from).collect()
 }

@@ -17,7 +17,7 @@ pub struct Preprocessing {
 }
 
 impl Preprocessing {
-    /// The default for folders of images: 64 x 64, in colour, centre-cropped.
+    /// The default for folders of images: 64 x 64, in colour, fitted with `ResizeCrop`.
     pub const DEFAULT: Self = Self { size: [64, 64], fit: Fit::ResizeCrop, channels: 3 };
 
     /// This rule, with the requested options. A new size without a fit uses `ResizeCrop`, so that a crop never removes most of an

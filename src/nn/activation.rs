@@ -17,7 +17,7 @@ pub enum Activation {
     Relu,
     /// min(max(x, 0), 6).
     Relu6,
-    /// x where it is positive, else x / 100.
+    /// x if it is positive, else x / 100.
     LeakyRelu,
     /// x sigmoid(x).
     Silu,

@@ -105,8 +105,8 @@ impl Layer for Conv2d {
     }
 }
 
-/// Declares the weight of a convolution and, where there is one, its bias. As in PyTorch, the bias's fan in is the
-/// weight's second axis times the kernel, for transposed convolutions too.
+/// Declares the weight of a convolution, and its bias if `bias` is true. As in PyTorch, the bias's fan in is the weight's
+/// second axis times the kernel, for transposed convolutions too.
 pub(super) fn declare(
     name: &str,
     weight: [usize; 4],
@@ -122,7 +122,7 @@ pub(super) fn declare(
     }
 }
 
-/// Adds the bias of each channel to y `[batch, channels, height, width]`, where there is one.
+/// Adds the bias of each channel to y `[batch, channels, height, width]`, if `bias` is true.
 pub(super) fn add_bias(build: &mut Build, name: &str, y: NodeId, bias: bool) -> Result<NodeId> {
     if !bias {
         return Ok(y);

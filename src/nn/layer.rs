@@ -98,7 +98,7 @@ pub(super) fn check_outputs(outputs: usize) -> Result<(), String> {
 /// The channels, height and width of an image.
 ///
 /// # Errors
-/// A part of a sentence that states the shape, when it is no image's.
+/// When the shape is not that of an image: a part of a sentence that states it.
 pub(super) fn image(shape: &[usize]) -> Result<[usize; 3], String> {
     shape.try_into().map_err(|_| format!("it takes channels x height x width, but gets {}", dims(shape)))
 }

@@ -157,23 +157,23 @@ impl Weights {
         self.learned.iter().chain(&self.statistics).all(|value| value.is_finite())
     }
 
-    /// All values as little-endian bytes: what is learned, then the statistics.
+    /// All values as little-endian bytes: the parameters, then the statistics.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.learned.iter().chain(&self.statistics).flat_map(|value| value.to_le_bytes()).collect()
     }
 
-    /// What [`Weights::to_bytes`] made, for a model with these parameters.
+    /// The weights from the bytes of [`Weights::to_bytes`], for a model with these parameters.
     ///
     /// # Errors
     /// [`Error::Data`] when there are more or fewer bytes than the model needs.
     pub fn from_bytes(bytes: &[u8], parameters: &Parameters) -> Result<Self> {
         let (learned, statistics) = (parameters.flat_len(), parameters.statistics().flat_len());
-        // Where there are no statistics, their buffer may be left out.
+        // Without statistics, their buffer may be left out.
         let shortest = if parameters.statistics().is_empty() { 4 * learned } else { 4 * (learned + statistics) };
         let wanted = if bytes.len() == shortest { shortest } else { 4 * (learned + statistics) };
         if bytes.len() != wanted {
             return Err(Error::data(format!(
-                "The weights are {} bytes, but the model's are {wanted}: they are of another model.",
+                "The weights have {} bytes, but the model needs {wanted}: they belong to another model.",
                 bytes.len()
             )));
         }

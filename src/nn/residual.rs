@@ -18,7 +18,7 @@ const SHORTCUT: &str = "downsample";
 pub struct Residual {
     /// The layers whose output is added to the shortcut's.
     pub body: Sequence,
-    /// The layers that give x the shape of the body's output, where it has another.
+    /// The layers that give x the shape of the body's output. Without layers, x has this shape already.
     pub shortcut: Sequence,
     /// The activation after the sum.
     pub activation: Option<Activation>,

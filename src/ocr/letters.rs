@@ -1,9 +1,9 @@
-//! Segments the pieces of ink on a line into letters: pieces are joined or cut where that gives the network more confidence.
+//! Segments the pieces of ink on a line into letters: pieces are joined or cut if the network is then more confident.
 //!
 //! Pieces above one another are one letter. Where the network is not confident, all segmentations of a piece and its close
 //! neighbours are compared. Cuts are at thin ink and at the gaps between pieces. Dynamic programming finds the segmentation
-//! with the most likely letters, as in R. Casey and E. Lecolinet, "A survey of methods and
-//! strategies in character segmentation", 1996.
+//! with the most likely letters, as in R. Casey and E. Lecolinet, "A survey of methods and strategies in character
+//! segmentation", 1996.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -203,7 +203,7 @@ fn divided(piece: Piece, cuts: &[u32]) -> Vec<Piece> {
     components.into_iter().map(|component| Piece { component, mark: piece.mark }).collect()
 }
 
-/// The columns at which a piece may be cut, where its ink is thinnest.
+/// The columns at which a piece may be cut: those with the thinnest ink.
 fn cuts(component: &Component, letter_height: f32) -> Vec<u32> {
     let columns = component.columns();
     let apart = ((APART * letter_height) as usize).max(2);
@@ -286,7 +286,7 @@ impl Chain {
         found
     }
 
-    /// The cost of taking pieces for one letter. A mark alone is dropped.
+    /// The cost of reading several pieces as one letter. A mark alone is dropped.
     fn cost(&self, from: usize, to: usize, letter_height: f32, reader: &Reader) -> f32 {
         match self.read.get(&(from, to)) {
             Some(letter) => {

@@ -182,7 +182,7 @@ fn follow(letters: &[Component], slope: f32) -> Vec<Track> {
     tracks
 }
 
-/// Joins tracks that are parts of one line, because they overlap vertically where they are nearest.
+/// Joins tracks that are parts of one line: at their nearest ends they overlap vertically.
 fn joined(mut tracks: Vec<Track>) -> Vec<Track> {
     tracks.sort_by_key(|track| std::cmp::Reverse(track.members.len()));
     let mut whole: Vec<Track> = Vec::new();

@@ -1,6 +1,6 @@
 //! Optical character recognition: reads handwritten capitals and digits in photos.
 //!
-//! The steps, each in a file of its own:
+//! The steps are in separate files:
 //! 1. `ink` separates ink from paper, and `ruled_lines` removes the lines of ruled paper.
 //! 2. `components` finds the connected components of the ink.
 //! 3. `orientation` decides which way is up.

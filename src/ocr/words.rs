@@ -9,7 +9,7 @@ use super::reader::Reader;
 const LEAST_SPACE: f32 = 0.4;
 
 /// Divides lines of letters into words and decides the character of each letter. `place` maps a box to the original image.
-/// With `raw`, each character is what the network predicts.
+/// With `raw`, each character is the network's prediction.
 pub(super) fn lines(
     lines: &[Vec<Letter>],
     reader: &Reader,

@@ -60,7 +60,7 @@ pub struct Schedule {
     pub warmup: f64,
 }
 
-/// A schedule as it is written in a recipe.
+/// The form of a schedule in a recipe.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SerializedSchedule {

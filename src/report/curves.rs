@@ -14,7 +14,7 @@ const PLOT_HEIGHT: i32 = 290 * SCALE;
 /// Height of a line of the legend.
 const LEGEND_ROW: i32 = 23 * SCALE;
 const MARGIN: i32 = 10 * SCALE;
-/// Curves with at most so many epochs have a dot for each.
+/// Curves with at most this many epochs have a dot for each epoch.
 const MAX_DOTS: usize = 40;
 
 /// One metric of one run over epochs.

@@ -90,10 +90,11 @@ impl Predictions {
     }
 }
 
-/// Predicts the images of a split: the split asked for, else test, else validation, else train.
+/// Predicts the images of a split: the requested one, else test, else validation, else train.
 ///
 /// If the file `kept` holds the predictions of these weights for the whole split, they are read from it. Otherwise the
-/// network is evaluated: on the whole split with `all_images`, else on as many images of each class as take a second or two.
+/// network is evaluated: on the whole split with `all_images` or on a hardware GPU, else on as many images of each class as
+/// take about half a second.
 /// With `keep`, predictions for a whole split are written to `kept`.
 ///
 /// # Errors
@@ -198,7 +199,8 @@ fn dataset_with_only(dataset: &Dataset, split_name: SplitName, split: Split) -> 
     small
 }
 
-/// How many images the network can evaluate with so many floating-point operations; unlimited on a hardware GPU.
+/// The number of images that the network can evaluate with this number of floating-point operations. Unlimited on a hardware
+/// GPU.
 ///
 /// # Errors
 /// When the recipe is invalid.

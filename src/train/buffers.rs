@@ -1,15 +1,15 @@
-//! Weights on their way to the device, and the buffers that they lie in there.
+//! Writes weights to their buffers on the device.
 
 use super::graphs::AVERAGES;
 use crate::nn::{PARAMS, Parameters, STATISTICS, Weights};
 use crate::{Engine, Result};
 
-/// Takes weights to the device.
+/// Writes the weights to the device.
 pub(crate) fn write_weights(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
     write_to(engine, [PARAMS, STATISTICS], parameters, weights)
 }
 
-/// Takes averages of weights to the device.
+/// Writes the moving averages of the weights to the device.
 pub(super) fn write_averages(engine: &mut Engine, parameters: &Parameters, weights: &Weights) -> Result<()> {
     write_to(engine, AVERAGES.map(|(_, to)| to), parameters, weights)
 }

@@ -1,4 +1,4 @@
-//! Recipes written in Rust: sound defaults, and a setter for each field that a program usually changes.
+//! Recipes written in Rust: default values, and a setter for each field that programs often change.
 
 use super::recipe::{Data, FORMAT, Recipe, Training};
 use super::trainer::{Trainer, TrainerOptions};
@@ -12,21 +12,21 @@ use crate::optim::{Optimizer, Schedule};
 use crate::{Engine, Result};
 
 impl Recipe {
-    /// A recipe for a model: the name of a built-in one ([`crate::nn::models::names`]), a [`ModelConfig`], or a `&Model` of the
-    /// program's own.
+    /// A recipe for a model: the name of a built-in model ([`crate::nn::models::names`]), a [`ModelConfig`], or a `&Model`
+    /// that the program has built.
     ///
-    /// The defaults, which suit small classifiers that are trained from scratch:
+    /// The default values are for small classifiers that are trained from scratch:
     ///
     /// | field | default | why |
     /// |---|---|---|
-    /// | `optimizer` | Adam, learning rate 0.001 | it trains most networks without a search for the rate |
-    /// | `schedule` | constant | no choice of `epochs` changes the first epochs |
+    /// | `optimizer` | Adam, learning rate 0.001 | it trains most networks, and the learning rate need not be tuned |
+    /// | `schedule` | constant | the first epochs do not depend on the number of epochs |
     /// | `batch_size` | 64 | small enough for most devices, large enough for batch norm |
-    /// | `epochs` | 10 | a first result; more are often better |
-    /// | `seed` | 1 | a run gives the same weights when it is repeated |
-    /// | `weight_decay`, `label_smoothing`, `augment`, `ema`, `tta`, `patience` | none | each depends on the images |
+    /// | `epochs` | 10 | enough for a first result; more are often better |
+    /// | `seed` | 1 | a repeated run gives the same weights |
+    /// | `weight_decay`, `label_smoothing`, `augment`, `ema`, `tta`, `patience` | none | good values depend on the images |
     ///
-    /// A setter never fails. What cannot train is refused by [`Recipe::validate`], which every trainer calls first.
+    /// A setter never fails. [`Recipe::validate`] checks the values, and every trainer calls it first.
     ///
     /// ```
     /// use gpunn::optim::{Optimizer, ScheduleForm};
@@ -72,14 +72,14 @@ impl Recipe {
         }
     }
 
-    /// How often every training image is seen.
+    /// Sets the number of epochs.
     #[must_use]
     pub fn epochs(mut self, epochs: u32) -> Self {
         self.training.epochs = epochs;
         self
     }
 
-    /// Images of a step.
+    /// Sets the number of images in a batch.
     #[must_use]
     pub fn batch_size(mut self, images: usize) -> Self {
         self.training.batch_size = images;
@@ -94,42 +94,42 @@ impl Recipe {
         self
     }
 
-    /// The optimizer's learning rate, before the schedule.
+    /// Sets the optimizer's learning rate, which the schedule multiplies by a factor.
     #[must_use]
     pub fn learning_rate(mut self, rate: f64) -> Self {
         self.optimizer.learning_rate = rate;
         self
     }
 
-    /// The optimizer's weight decay; biases and batch norms do not decay.
+    /// Sets the optimizer's weight decay. Biases and the parameters of batch norms have none.
     #[must_use]
     pub fn weight_decay(mut self, decay: f64) -> Self {
         self.optimizer.weight_decay = decay;
         self
     }
 
-    /// How the learning rate changes: a [`crate::optim::ScheduleForm`], or a [`Schedule`] with warm-up.
+    /// Sets how the learning rate changes: a [`crate::optim::ScheduleForm`], or a [`Schedule`] with warm-up.
     #[must_use]
     pub fn schedule(mut self, schedule: impl Into<Schedule>) -> Self {
         self.schedule = schedule.into();
         self
     }
 
-    /// What becomes of an image before the network sees it.
+    /// Sets augmentation and normalisation of the images.
     #[must_use]
     pub fn augment(mut self, augment: Augment) -> Self {
         self.augment = Some(augment);
         self
     }
 
-    /// The share of the target that is spread over all classes, from 0 to below 1.
+    /// Sets the share of the target that is spread evenly over all classes, from 0 to below 1.
     #[must_use]
     pub fn label_smoothing(mut self, share: f32) -> Self {
         self.training.label_smoothing = share;
         self
     }
 
-    /// What every random number depends on.
+    /// Sets the seed of all random numbers.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -144,21 +144,21 @@ impl Recipe {
         self
     }
 
-    /// Averages over views of an image in evaluation and prediction.
+    /// Averages the logits of several views of an image in evaluation and prediction.
     #[must_use]
     pub fn tta(mut self, views: Tta) -> Self {
         self.training.tta = Some(views);
         self
     }
 
-    /// Ends training after so many epochs without a better result on the validation split.
+    /// Ends training after this many epochs without a better result on the validation split.
     #[must_use]
     pub fn patience(mut self, epochs: u32) -> Self {
         self.training.patience = Some(epochs);
         self
     }
 
-    /// Leaves out a last batch that is not full.
+    /// Leaves out the last batch of an epoch if it is not full.
     #[must_use]
     pub fn drop_last(mut self) -> Self {
         self.training.drop_last = true;
@@ -173,7 +173,7 @@ impl Recipe {
         self.trainer_on(Engine::cpu(), dataset)
     }
 
-    /// A trainer on an engine, which may be a GPU.
+    /// A trainer on an engine, such as a GPU.
     ///
     /// # Errors
     /// As [`Trainer::new`].
@@ -181,7 +181,7 @@ impl Recipe {
         Trainer::new(engine, self, dataset, TrainerOptions::default())
     }
 
-    /// A trainer on an engine for a model that the program has built itself, with layers of its own if it likes.
+    /// A trainer on an engine for a model that the program has built. The model may contain the program's own layers.
     ///
     /// # Errors
     /// As [`Trainer::with_model`].

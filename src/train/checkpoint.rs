@@ -9,55 +9,56 @@ use crate::data::Dataset;
 use crate::nn::{Parameter, Parameters, Weights};
 use crate::{Error, Result};
 
-/// The running sums of an epoch under way, `[3]`.
+/// The tensor of the running sums of an incomplete epoch, `[3]`.
 pub const SUMS: &str = "train.sums";
 
-/// What stands before the names of averaged weights.
+/// The prefix of the names of averaged weights.
 pub const AVERAGED: &str = "ema/";
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Counters {
-    /// Epochs that are complete.
+    /// The number of complete epochs.
     pub epoch: u32,
-    /// Steps of the next epoch that are done.
+    /// The number of complete steps of the next epoch.
     pub step: u32,
-    /// Steps of the whole run that are done.
+    /// The number of complete steps of the whole run.
     pub number: u32,
-    /// Seconds of the epochs that are complete.
+    /// The duration of all complete epochs, in seconds.
     pub seconds: f64,
-    /// Seconds of the epoch under way.
+    /// The time spent on the next epoch so far, in seconds.
     pub epoch_seconds: f64,
-    /// The epoch, from 1, with the best figure so far.
+    /// The best epoch so far, counted from 1.
     pub best_epoch: Option<u32>,
-    /// That figure: validation accuracy (or minus the loss where there is none), the larger the better.
+    /// The best epoch's figure: its accuracy on the validation split, or for an autoencoder its signal-to-noise ratio in dB.
+    /// Without a validation split it is minus the training loss. A larger figure is better.
     pub best_figure: Option<f64>,
     /// The best epoch's validation accuracy.
     pub best_val_accuracy: Option<f64>,
-    /// The last complete epoch.
+    /// The metrics of the last complete epoch.
     pub last: Option<EpochLine>,
 }
 
-/// A tensor: its axis sizes and values.
+/// A tensor: its shape and values.
 pub type Tensor = (Vec<usize>, Vec<f32>);
 
 /// A run at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// What is trained, and how.
+    /// The recipe of the run.
     pub recipe: Recipe,
-    /// How far it has come.
+    /// The progress of the run.
     pub counters: Counters,
     /// An image's channels, height and width.
     pub input: [usize; 3],
-    /// The classes' names.
+    /// The class names in index order.
     pub classes: Vec<String>,
     /// Weights by their own names, their moving average as `ema/NAME`; a state of the optimizer as `STATE/NAME`; [`SUMS`].
     pub tensors: BTreeMap<String, Tensor>,
 }
 
 impl Checkpoint {
-    /// One that stands before its first step, with these weights, for images and classes.
+    /// A checkpoint before the first step, with these weights, for images of shape `input` and these classes.
     pub fn at_start(
         recipe: Recipe,
         (input, classes): ([usize; 3], Vec<String>),
@@ -77,16 +78,16 @@ impl Checkpoint {
         checkpoint
     }
 
-    /// Puts all weights under their own names after `prefix`: none, or [`AVERAGED`].
+    /// Stores all weights under their names with a prefix: the empty string or [`AVERAGED`].
     pub fn put_weights(&mut self, prefix: &str, parameters: &Parameters, weights: &Weights) {
         self.put(prefix, parameters.iter(), &weights.learned);
         self.put(prefix, parameters.statistics().iter(), &weights.statistics);
     }
 
-    /// The weights that [`Checkpoint::put_weights`] put under `prefix`.
+    /// The weights that [`Checkpoint::put_weights`] stored with this prefix.
     ///
     /// # Errors
-    /// When a tensor is missing or of another shape: the checkpoint is of another model.
+    /// When a tensor is missing or has another shape, because the checkpoint belongs to another model.
     pub fn weights(&self, prefix: &str, parameters: &Parameters) -> Result<Weights> {
         let statistics = parameters.statistics();
         Ok(Weights {
@@ -95,7 +96,7 @@ impl Checkpoint {
         })
     }
 
-    /// The weights to measure and to use: the moving average where the run keeps one.
+    /// The weights for evaluation and prediction: the moving average if the run has one.
     ///
     /// # Errors
     /// As [`Checkpoint::weights`].
@@ -108,7 +109,7 @@ impl Checkpoint {
         self.put(&format!("{state}/"), parameters.updated(), flat);
     }
 
-    /// What [`Checkpoint::put_state`] put.
+    /// The state that [`Checkpoint::put_state`] stored.
     ///
     /// # Errors
     /// As [`Checkpoint::weights`].
@@ -116,7 +117,7 @@ impl Checkpoint {
         self.flat(&format!("{state}/"), parameters.updated(), parameters.updated_len())
     }
 
-    /// Puts what lies in the flat buffer `flat` under each parameter's name after `prefix`.
+    /// Stores the values of each parameter in the flat buffer `flat` under the parameter's name with a prefix.
     fn put<'a>(&mut self, prefix: &str, parameters: impl Iterator<Item = &'a Parameter>, flat: &[f32]) {
         for parameter in parameters {
             let values = flat[parameter.range()].to_vec();
@@ -124,7 +125,7 @@ impl Checkpoint {
         }
     }
 
-    /// The flat buffer of what [`Checkpoint::put`] put under `prefix`; the gaps are 0.
+    /// The flat buffer of the values that [`Checkpoint::put`] stored with this prefix. Gaps between parameters are 0.
     fn flat<'a>(&self, prefix: &str, parameters: impl Iterator<Item = &'a Parameter>, len: usize) -> Result<Vec<f32>> {
         let mut flat = vec![0.0; len];
         for parameter in parameters {
@@ -148,10 +149,10 @@ impl Checkpoint {
         Ok(flat)
     }
 
-    /// Refuses a data set of other images than it was trained on.
+    /// Checks that a dataset has the image shape and the number of classes of the checkpoint.
     ///
     /// # Errors
-    /// When their shape or the number of classes differs.
+    /// [`Error::Usage`] when one of them differs.
     pub fn check_data(&self, dataset: &Dataset) -> Result<()> {
         if (dataset.input, dataset.classes.len()) == (self.input, self.classes.len()) {
             return Ok(());

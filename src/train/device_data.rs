@@ -1,5 +1,6 @@
-//! How a split's images lie on the device: whole, in as many shards as its bindings ask; or, where they are larger or the
-//! recipe says so, in a ring of slots that the host fills ahead of the steps.
+//! The layout of a split's images on the device. They are there completely, in as many shards as the limit of a binding
+//! requires. If they are larger, or the recipe asks for streaming, there is only a ring of slots, which the host fills before
+//! the steps that need them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,36 +12,38 @@ use crate::nn::models::Task;
 use crate::ops::shards::MAX_SHARDS;
 use crate::{Engine, Program, Result};
 
-/// Batches that a ring holds at most: the steps of one submit.
+/// The maximum number of slots of a ring. A slot holds one batch. The steps of a submit use all slots.
 const MOST_SLOTS: usize = 8;
 
-/// Images that are taken from the disk to the device at a time; whole words of any.
+/// The number of images that are read from the disk and uploaded together. As it is a multiple of 4, their bytes are whole
+/// words for every image size.
 const READ_AT_ONCE: usize = 256;
 
-/// What a graph must know of a split that lies on the device.
+/// The layout of a split's images on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceData {
-    /// What its buffers are named after: `train`, `val` or `test`.
+    /// The prefix of the names of its buffers, such as `train`, `val` or `test`.
     pub name: &'static str,
-    /// Images.
+    /// The number of images.
     pub rows: usize,
-    /// Whether values are bytes; else floats.
+    /// Whether the values are bytes. Otherwise they are floats.
     pub bytes: bool,
     /// An image's channels, height and width.
     pub input: [usize; 3],
-    /// Images of a shard; the last may have fewer.
+    /// The number of images of a shard. The last shard may have fewer.
     pub each: usize,
-    /// Batches that a ring of slots holds; none where all images lie on the device.
+    /// The number of slots of the ring, each for one batch. `None` if all images are on the device.
     pub slots: Option<usize>,
 }
 
 impl DeviceData {
-    /// Of images that lie on the device in one piece.
+    /// The layout of images that are on the device in one piece.
     pub fn whole(name: &'static str, rows: usize, bytes: bool, input: [usize; 3]) -> Self {
         Self { name, rows, bytes, input, each: rows, slots: None }
     }
 
-    /// Of a split under a name, for steps of `batch` on a target; streamed where `stream` says so or it is too large.
+    /// The layout of a split for batches of `batch` images. It is streamed if `stream` is true, or if it needs more than
+    /// [`MAX_SHARDS`] shards on the target.
     pub fn of(
         name: &'static str,
         split: &Split,
@@ -51,7 +54,7 @@ impl DeviceData {
         Self::of_rows(name, (split.len(), split.pixels.value_bytes() == 1), input, target, (batch, stream))
     }
 
-    /// Of so many images that are not there yet, of bytes or floats: as [`DeviceData::of`].
+    /// The layout of `rows` images that do not exist yet, of bytes or floats: as [`DeviceData::of`].
     pub fn of_rows(
         name: &'static str,
         (rows, bytes): (usize, bool),
@@ -72,7 +75,7 @@ impl DeviceData {
         format!("{}.{what}", self.name)
     }
 
-    /// The buffers of its images for steps of `batch`, each with its rows.
+    /// The names of the buffers of its images, each with its number of rows, for batches of `batch` images.
     pub fn shards(&self, batch: usize) -> Vec<(String, usize)> {
         let of = |(number, first): (usize, usize)| {
             let name = if number == 0 { "pixels".into() } else { format!("pixels.{number}") };
@@ -84,15 +87,15 @@ impl DeviceData {
         }
     }
 
-    /// Values of an image.
+    /// The number of values of an image.
     fn width(&self) -> usize {
         self.input.iter().product()
     }
 
-    /// Takes a split to the device: images that lie there whole, labels where they are used, and the order as it is.
+    /// Uploads a split: its images if they are not streamed, its labels for a classifier, and an ascending order.
     ///
     /// # Errors
-    /// When the device is lost, or the disk refuses.
+    /// When the device is lost, or images cannot be read.
     pub fn upload(&self, engine: &mut Engine, task: Task, split: &Split) -> Result<()> {
         if self.slots.is_none() {
             let mut first = 0;
@@ -113,7 +116,7 @@ impl DeviceData {
         engine.write(&self.buffer("order"), 0, &order)
     }
 
-    /// Takes images from the disk to one of its buffers.
+    /// Uploads images from the disk to one of its buffers.
     fn read_to(&self, engine: &mut Engine, buffer: &str, pixels: &Pixels, rows: Range<usize>) -> Result<()> {
         let first = rows.start;
         let mut bytes = Vec::new();
@@ -126,8 +129,8 @@ impl DeviceData {
         Ok(())
     }
 
-    /// The steps that a submit may take from step `first` on, of `steps` of `batch`: at most `at_once`, and for a ring those
-    /// whose slots are filled together.
+    /// The steps of the next submit, from step `first` on: at most `at_once` of them. For a ring, they are the steps up to the
+    /// ring's end, because the slots are filled together.
     pub fn submit(&self, first: usize, steps: usize, at_once: usize) -> Range<usize> {
         let end = match self.slots {
             Some(slots) => (first / slots + 1) * slots,
@@ -136,10 +139,10 @@ impl DeviceData {
         first..end.min(steps)
     }
 
-    /// Begins to prepare what the submits of `steps` (of `batch`) take, in the order of `order`, where there is a ring.
+    /// Starts a loader for the images of `steps`, with batches of `batch` images, in the given order. `None` without a ring.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot start a thread.
     pub(super) fn loader(
         &self,
         pixels: &Arc<Pixels>,
@@ -152,7 +155,7 @@ impl DeviceData {
         let mut next = steps.start;
         while next < steps.end {
             let submit = self.submit(next, steps.end, 1);
-            // From the ring's start, where words begin, even where the steps begin within it.
+            // A piece starts at the ring's start even if the steps start later: uploads must start at a whole word.
             pieces.push(submit.start / slots * slots * batch..order.len().min(submit.end * batch));
             next = submit.end;
         }
@@ -160,8 +163,8 @@ impl DeviceData {
         Loader::start(Work { pixels: pixels.clone(), width: self.width(), order, pieces, room }).map(Some)
     }
 
-    /// Fills the ring, where there is one, with what the next submit takes. A GPU is given it behind the work that it has, so
-    /// that it does not wait.
+    /// Fills the ring with the images of the next submit; without a loader it does nothing. A GPU queues the upload after its
+    /// earlier work and does not wait.
     ///
     /// # Errors
     /// When the images cannot be read, or the device is lost.
@@ -171,7 +174,8 @@ impl DeviceData {
         self.fill(engine, loader, bytes)
     }
 
-    /// Runs the first `steps` scheduled steps. Gives `each` the number of a step and, if `output` names one, this output of it.
+    /// Runs the first `steps` scheduled steps. If `output` names an output, calls `each` with the number of each step and its
+    /// output.
     ///
     /// # Errors
     /// As [`DeviceData::feed`].
@@ -199,7 +203,7 @@ impl DeviceData {
         Ok(())
     }
 
-    /// Fills the ring with what a loader prepared.
+    /// Fills the ring with bytes from a loader.
     pub(super) fn fill(&self, engine: &mut Engine, loader: &mut Loader, bytes: Vec<u8>) -> Result<()> {
         engine.write(&self.buffer("pixels"), 0, &bytes)?;
         loader.give_back(bytes);

@@ -1,4 +1,4 @@
-//! Measuring a trained model on a split, class by class.
+//! Evaluates a trained model on a split, also for each class.
 
 use std::sync::Arc;
 
@@ -14,30 +14,31 @@ use crate::graph::PlanOptions;
 use crate::nn::models::Task;
 use crate::{Engine, Result};
 
-/// What `eval` prints.
+/// The result of an evaluation, which `eval` prints.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Evaluation {
     /// `train`, `val` or `test`.
     pub split: String,
-    /// Images.
+    /// The number of images.
     pub images: u64,
-    /// Mean loss of an image.
+    /// The mean loss per image.
     pub loss: f64,
-    /// The fraction that was classified rightly; null for an autoencoder.
+    /// The fraction of images that were classified correctly, from 0 to 1. Null for an autoencoder.
     pub accuracy: Option<f64>,
-    /// The same for each class, in the classes' order; null where the split has no image of it.
+    /// The accuracy on the images of each class, in index order. Null for a class without images in the split.
     pub per_class: Option<Vec<Option<f64>>>,
-    /// How many images of each class (row) were taken for each class (column).
+    /// The confusion matrix: the number of images of each class (row) that were classified as each class (column).
     pub confusion: Option<Vec<Vec<u64>>>,
-    /// Mean peak signal-to-noise ratio of an image in dB, for an autoencoder.
+    /// The mean peak signal-to-noise ratio of the images in dB. Only for an autoencoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
 }
 
-/// Measures a checkpoint on a split of a data set.
+/// Evaluates a checkpoint on a split of a dataset.
 ///
 /// # Errors
-/// When the data set has other images or classes than the checkpoint, has no such split or cannot be read, or the device is lost.
+/// When the dataset has another image shape or number of classes than the checkpoint, does not have the split or cannot be
+/// read, or the device is lost.
 pub async fn evaluate(
     engine: &mut Engine,
     checkpoint: &Checkpoint,
@@ -47,10 +48,10 @@ pub async fn evaluate(
     evaluate_each(engine, checkpoint, dataset, part, &mut |_, _| {}).await
 }
 
-/// Is told the number of an image and its logits, one a class.
+/// A function that gets the number of an image and its logits, one per class.
 pub type Each<'a> = &'a mut dyn FnMut(usize, &[f32]);
 
-/// As [`evaluate`], and `each` is told of every image that a classifier was given.
+/// As [`evaluate`], and for a classifier calls `each` for every image.
 ///
 /// # Errors
 /// As [`evaluate`].
@@ -115,7 +116,7 @@ pub async fn evaluate_each(
     })
 }
 
-/// The first of the largest.
+/// The index of the largest value. If several are equal, it is the first of them.
 pub(crate) fn largest(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, index| if row[index] > row[best] { index } else { best })
 }

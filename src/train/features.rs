@@ -1,4 +1,5 @@
-//! What the frozen layers at a network's start make of every image, computed once and kept instead of the images.
+//! Cached features: the output of the frozen layers at a network's start, computed once per image and kept instead of the
+//! images.
 
 use std::sync::Arc;
 
@@ -13,30 +14,32 @@ use crate::nn::Model;
 use crate::nn::models::Task;
 use crate::{Engine, Error, Program, Result};
 
-/// The most bytes of features of all splits that are kept unasked.
+/// The maximum size of the features of all splits that are kept if the recipe does not say so, in bytes.
 const MOST_UNASKED: usize = 1 << 30;
-/// Images whose features are made at a time.
+/// The batch size for computing features.
 const AT_ONCE: usize = 32;
 
-/// How a run learns from features: what takes the place of its model, its recipe and its images.
+/// A run that trains on features: its model without the frozen layers, its recipe, and the shape of the features.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// The layers that are left out.
+    /// The number of frozen layers that are left out.
     layers: usize,
-    /// The model without them.
+    /// The model without these layers.
     pub rest: Model,
-    /// The recipe, for features: nothing becomes of them.
+    /// The recipe without augmentation.
     pub recipe: Recipe,
-    /// An image's features, as an image of theirs.
+    /// The shape of an image's features, as channels, height and width.
     pub input: [usize; 3],
 }
 
 impl Cut {
-    /// Where the recipe asks for features to be kept; or where it says nothing, they are what the frozen layers would give at
-    /// every step, and they do not take much memory.
+    /// The cut of a run at its last frozen layer, if the recipe asks for cached features. If the recipe does not say, features
+    /// are cached when they are the same in every step, images are not streamed, and all features take at most 1 GiB. `None` if
+    /// features are not cached.
     ///
     /// # Errors
-    /// When it asks for them, but nothing is frozen, or the network is to see more than one view of an image.
+    /// When the recipe asks for cached features, but the model is an autoencoder, no layer at its start is frozen, or there is
+    /// test-time augmentation.
     pub fn of(recipe: &Recipe, model: &Model, dataset: &Dataset) -> Result<Option<Self>> {
         let layers = model.frozen_layers();
         let asked = recipe.training.cache_features;
@@ -44,17 +47,17 @@ impl Cut {
             return Ok(None);
         }
         let refused =
-            |reason: &str| Err(Error::usage(format!("Features cannot be kept (--cache-features): {reason}.")));
+            |reason: &str| Err(Error::usage(format!("Features cannot be cached (--cache-features): {reason}.")));
         let views = recipe.training.tta.is_some();
         match asked {
-            Some(_) if model.task() != Task::Classify => return refused("this model gives images back"),
+            Some(_) if model.task() != Task::Classify => return refused("this model is an autoencoder"),
             Some(_) if layers == 0 => {
                 return refused(
                     "no layer at the network's start is frozen; --unfreeze classifier freezes all but the last",
                 );
             }
             Some(_) if views => {
-                return refused("the recipe averages over views of an image (tta), which are made of the image itself");
+                return refused("the recipe averages several views of an image (tta), which need the image itself");
             }
             _ => {}
         }
@@ -81,15 +84,15 @@ impl Cut {
         Ok(Some(Self { layers, rest, recipe, input }))
     }
 
-    /// How features of so many images lie on a device: as [`DeviceData::of`].
+    /// The layout of the features of `rows` images on the device: as [`DeviceData::of`].
     pub fn resident(&self, name: &'static str, rows: usize, target: &Target, at: (usize, bool)) -> DeviceData {
         DeviceData::of_rows(name, (rows, false), self.input, target, at)
     }
 
-    /// What makes the features of all splits, with the plans for it.
+    /// The computation of the features of all splits, and its plans.
     ///
     /// # Errors
-    /// [`Error::Memory`] when one does not fit the device.
+    /// [`Error::Memory`] when a plan does not fit the device.
     pub fn features(
         &self,
         (recipe, model): (&Recipe, &Model),
@@ -102,7 +105,7 @@ impl Cut {
         {
             let Ok(split) = dataset.split(part) else { continue };
             let batch = AT_ONCE.min(split.len());
-            // From the host, a batch after another: the images are needed once.
+            // The images are streamed, because each is needed only once.
             let data = DeviceData::of(name, split, dataset.input, target, (batch, true));
             let graph = graphs::features(model, recipe, data, batch, self.layers)?;
             plans.push(memory::plan(&graph, target, PlanOptions::default())?);
@@ -112,16 +115,16 @@ impl Cut {
     }
 }
 
-/// What makes the features of each split, and which of them are made.
+/// Computes the features of each split.
 #[derive(Debug)]
 pub(super) struct Features {
-    /// The features of an image, as an image of theirs.
+    /// The shape of an image's features, as channels, height and width.
     pub input: [usize; 3],
     makers: Vec<Maker>,
 }
 
 impl Features {
-    /// Loads the plans for it.
+    /// Loads the plans that compute the features.
     ///
     /// # Errors
     /// When the device is lost.
@@ -132,12 +135,12 @@ impl Features {
         Ok(())
     }
 
-    /// Other weights have come: what was made is so no more.
+    /// Marks all features as out of date, after the weights were replaced.
     pub fn forget(&mut self) {
         self.makers.iter_mut().for_each(|maker| maker.made = false);
     }
 
-    /// A split's features, which have not been made with the present weights; nothing where they have.
+    /// Computes the features of a split with the current weights. `None` if they are up to date or the split does not exist.
     ///
     /// # Errors
     /// When the device is lost, or the images cannot be read.
@@ -153,11 +156,11 @@ impl Features {
     }
 }
 
-/// What makes a split's features.
+/// Computes the features of a split.
 #[derive(Debug)]
 struct Maker {
     part: SplitName,
-    /// Once its plan is loaded.
+    /// `None` until its plan is loaded.
     program: Option<Program>,
     data: DeviceData,
     batch: usize,
@@ -166,7 +169,7 @@ struct Maker {
 }
 
 impl Maker {
-    /// The features of all its images, one after another, with their labels.
+    /// The features of all images of the split, with their labels.
     ///
     /// # Errors
     /// When the device is lost, or the images cannot be read.

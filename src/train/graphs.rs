@@ -1,4 +1,4 @@
-//! The graphs of a run: a training step, a measuring step, and a pass over images from outside.
+//! The graphs of a run: a training step, an evaluation step, and inference on images that do not belong to a dataset.
 
 use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
@@ -13,27 +13,28 @@ use crate::train::recipe::Recipe;
 
 pub use super::device_data::DeviceData;
 
-/// The output of measuring and using: logits, or the image given back, `[batch, outputs]`.
+/// The output of a network, `[batch, outputs]`: logits in an evaluation step, class probabilities in inference, or for an
+/// autoencoder the reconstructed images.
 pub const SCORES: &str = "scores";
-/// What layers that stay as they are make of a batch, `[batch, ...]`: the output of [`features`].
+/// The output of [`features`], `[batch, ...]`: the output of the frozen layers at the network's start.
 pub const FEATURES: &str = "features";
-/// The leaf that images from outside are written into, `[batch, channels, height, width]`.
+/// The input of inference, `[batch, channels, height, width]`.
 pub const INPUT: &str = "input";
-/// The numbers in an autoencoder's middle, `[batch, width]`: the output of encoding, and the leaf that decoding reads.
+/// The codes of an autoencoder, `[batch, width]`: the output of [`encoding`] and the input of [`decoding`].
 pub const CODES: &str = "codes";
-/// The leaf that says in which order they are taken, `[batch]`, where the recipe changes images or averages over views; the 0
-/// that it begins with serves a batch of one.
+/// The order in which inference reads the images of [`INPUT`], `[batch]`. Only graphs with augmentation or test-time
+/// augmentation have it. Its initial value, 0, is right for a batch of one image.
 pub const INPUT_ORDER: &str = "input.order";
-/// The buffers that hold the weights, and those of their moving averages.
+/// The buffers of the weights, and the buffers of their moving averages.
 pub const AVERAGES: [(&str, &str); 2] = [(PARAMS, "ema"), (STATISTICS, "ema.statistics")];
 
-/// The nodes that both kinds of step share.
+/// The nodes that training and evaluation steps share after the network.
 struct Head {
     scores: NodeId,
     losses: NodeId,
 }
 
-/// Images to take batches from.
+/// The images from which batches are gathered.
 #[derive(Clone, Debug)]
 struct Source {
     shards: Vec<NodeId>,
@@ -43,7 +44,7 @@ struct Source {
 }
 
 impl Source {
-    /// A split on the device.
+    /// The images of a split on the device.
     fn of(build: &mut Build, data: DeviceData, batch: usize) -> Result<Self> {
         let leaf = |(buffer, rows): (String, usize)| {
             let shape: Vec<usize> = std::iter::once(rows).chain(data.input).collect();
@@ -55,7 +56,7 @@ impl Source {
         Ok(Self { shards, order, batch, ring: data.slots.is_some() })
     }
 
-    /// The step's batch, as the network takes it: `[batch, channels, height, width]`.
+    /// The step's batch of augmented and normalised images, `[batch, channels, height, width]`.
     fn batch(&self, build: &mut Build, augment: Option<&Augment>, mode: augment::AugmentMode) -> Result<NodeId> {
         let (batch, ring) = (self.batch, self.ring);
         build.enter("batch");
@@ -72,8 +73,7 @@ impl Source {
         gathered
     }
 
-    /// What the network makes of the images as they are measured, and the images; averaged over the views that the recipe
-    /// says.
+    /// The network's output for the images as in evaluation, averaged over the recipe's views, and the images.
     fn measured(&self, build: &mut Build, model: &Model, recipe: &Recipe) -> Result<(NodeId, NodeId)> {
         let augment = recipe.augment.as_ref();
         let x = self.batch(build, augment, augment::AugmentMode::MIDDLE)?;
@@ -92,7 +92,8 @@ impl Source {
     }
 }
 
-/// Adds a batch's losses and scores to the split's sums, from what the network made of its images x.
+/// Computes the losses and scores of a batch from the network's output, and adds them to the split's running sums. `x` is the
+/// network's input.
 fn head(
     build: &mut Build,
     task: Task,
@@ -117,7 +118,7 @@ fn head(
             let features = build.ty(x).elements() / batch;
             let images = build.reshape(x, [batch, features])?;
             let losses = build.squared_error(scores, images)?;
-            // Rows that are not valid lose something too; the totals leave them out.
+            // Masked rows have losses too, but the totals leave them out.
             let total = build.batch_total(losses, Reduction::Sum)?;
             let decibels = decibels(build, losses, features)?;
             let quality = build.batch_total(decibels, Reduction::Sum)?;
@@ -129,11 +130,11 @@ fn head(
     Ok(Head { scores, losses })
 }
 
-/// Peak signal-to-noise ratio of each row in dB from its summed squared error: -10 log10(error / features), for values
+/// The peak signal-to-noise ratio of each row in dB, from its sum of squared errors: -10 log10(error / features), for values
 /// from 0 to 1.
 fn decibels(build: &mut Build, errors: NodeId, features: usize) -> Result<NodeId> {
     let mean = build.scale(errors, 1.0 / features as f32)?;
-    // No error at all counts as PERFECT dB; no other error is so small that this shows.
+    // An error of 0 becomes PERFECT dB. The constant is too small to change other errors.
     let least = build.constant(TensorType::f32([1]), [10.0_f32.powf(-0.1 * PERFECT as f32)]);
     let mean = build.add(mean, least)?;
     let logarithm = build.log(mean)?;
@@ -160,7 +161,7 @@ pub fn training(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) 
     Ok(build.graph)
 }
 
-/// Moves the averages to the weights, after all that changes them.
+/// Updates the moving averages after the update of the weights.
 fn average(build: &mut Build, decay: f32) -> Result<()> {
     build.enter("ema");
     for (from, to) in AVERAGES {
@@ -173,7 +174,7 @@ fn average(build: &mut Build, decay: f32) -> Result<()> {
     Ok(())
 }
 
-/// A measuring step: forward, losses and scores; the output [`SCORES`] can be read.
+/// An evaluation step: forward, losses and scores, with the output [`SCORES`].
 ///
 /// # Errors
 /// When the model's output does not fit the task.
@@ -186,7 +187,7 @@ pub fn evaluation(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize
     Ok(build.graph)
 }
 
-/// What a network's first `layers` layers make of images as they are measured, as the output [`FEATURES`].
+/// The first `layers` layers of a network on images as in evaluation, with the output [`FEATURES`].
 ///
 /// # Errors
 /// When the images do not fit the model.
@@ -199,7 +200,7 @@ pub fn features(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize, 
     Ok(build.graph)
 }
 
-/// Images from outside, in the order of [`INPUT_ORDER`] where it is used.
+/// The images of [`INPUT`]; also as a source in the order of [`INPUT_ORDER`] if `ordered` is true.
 fn outside(build: &mut Build, input: [usize; 3], batch: usize, ordered: bool) -> Result<(NodeId, Option<Source>)> {
     let image: Vec<usize> = std::iter::once(batch).chain(input).collect();
     let images = build.leaf(INPUT, 0, TensorType::f32(image))?;
@@ -213,8 +214,8 @@ fn outside(build: &mut Build, input: [usize; 3], batch: usize, ordered: bool) ->
     Ok((images, source))
 }
 
-/// A pass over images `[channels, height, width]` that are written into [`INPUT`]: class probabilities, or the images
-/// given back, as [`SCORES`].
+/// Inference on images `[channels, height, width]` from [`INPUT`]. The output [`SCORES`] is the class probabilities or the
+/// reconstructed images.
 ///
 /// # Errors
 /// When the model cannot be built for the batch.
@@ -232,7 +233,7 @@ pub fn using(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) ->
     Ok(build.graph)
 }
 
-/// The first half of an autoencoder: [`CODES`] of images `[channels, height, width]` that are written into [`INPUT`].
+/// The encoder of an autoencoder on images `[channels, height, width]` from [`INPUT`], with the output [`CODES`].
 ///
 /// # Errors
 /// When the model is no autoencoder.
@@ -247,7 +248,7 @@ pub fn encoding(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize)
     Ok(build.graph)
 }
 
-/// The second half of an autoencoder: the images of codes that are written into [`CODES`], as [`SCORES`].
+/// The decoder of an autoencoder on the codes from [`CODES`]. The output [`SCORES`] is the reconstructed images.
 ///
 /// # Errors
 /// When the model is no autoencoder.

@@ -1,4 +1,4 @@
-//! Images as a network gets them, by the op itself on the CPU.
+//! Images as the network gets them, computed by the augmentation op on the CPU.
 
 use crate::cpu::Executor;
 use crate::data::{Dataset, Pixels, Split, SplitName};
@@ -11,13 +11,13 @@ use crate::{Error, Result};
 use super::memory;
 use super::recipe::Recipe;
 
-/// Values of a sample at most: 5,000 images of 3x32x32.
+/// The maximum number of values in a sample: 5,000 images of 3x32x32.
 const SAMPLE_VALUES: usize = 5000 * 3 * 32 * 32;
-/// Images of a sample at most.
+/// The maximum number of images in a sample.
 const SAMPLE_IMAGES: usize = 5000;
 
-/// All images `[channels, height, width]` of a split, one after another, as the network gets them in the first step of a
-/// run with `seed`.
+/// All images `[channels, height, width]` of a split, concatenated, as the network gets them. Random changes are those of
+/// the first step of a run with this seed.
 ///
 /// # Errors
 /// When the augmentation does not fit the images, or they cannot be read.
@@ -49,12 +49,12 @@ pub(crate) fn seen(
     executor.run(program, 0..1);
     let plan = executor.plan(program);
     let place = plan.place(plan.output("images")?);
-    let place = place.ok_or_else(|| Error::usage("there are no images to look at"))?;
+    let place = place.ok_or_else(|| Error::usage("there are no images"))?;
     Ok(bytemuck::pod_collect_to_vec(&executor.read_place(program, place)))
 }
 
-/// The first images of a split, up to 5,000, as the network gets them when it is measured: what parameters begin by that
-/// depend on the images ([`crate::nn::Model::prepare`]).
+/// The first images of a split as the network gets them in evaluation, at most 5,000 and fewer if they are large. Some
+/// layers are initialised from them: see [`Model::initialise_from_images`].
 ///
 /// # Errors
 /// When the augmentation does not fit the images, or they cannot be read.
@@ -65,16 +65,16 @@ fn sample(augment: Option<&Augment>, split: &Split, input: [usize; 3]) -> Result
     seen(&augment.cloned().unwrap_or_default(), &first, input, AugmentMode::MIDDLE, 0)
 }
 
-/// The weights that a run begins with: drawn from its seed; where a layer begins as the training images have it, computed from
-/// a sample of these.
+/// The initial weights of a run. They are drawn from its seed. A layer that is initialised from the training images gets
+/// weights computed from a sample of them.
 ///
 /// # Errors
-/// When there are no training images, or they do not serve.
+/// When a layer is initialised from the training images, and there are none or they cannot be used.
 pub fn first_weights(model: &Model, recipe: &Recipe, dataset: Option<&Dataset>) -> Result<Weights> {
     let mut weights = model.parameters().initial_weights(recipe.seed);
     if model.is_initialised_from_images() {
         let dataset = dataset.ok_or_else(|| {
-            Error::usage("The network begins as the training images have it, and these were not found.")
+            Error::usage("The network is initialised from the training images, but these were not found.")
         })?;
         let train = dataset.split(SplitName::Train)?;
         model.initialise_from_images(&mut weights, &sample(recipe.augment.as_ref(), train, dataset.input)?)?;

@@ -1,5 +1,5 @@
-//! Images prepared for the steps that need them, from the host's memory or from the disk. With the feature `threads` a thread
-//! does so ahead, while the device computes; else each piece is prepared when it is taken.
+//! Prepares streamed images for the steps that need them, from the host's memory or from the disk. With the feature `threads`
+//! a thread prepares them ahead, while the device computes. Without it, each piece is prepared when it is needed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,23 +12,24 @@ pub(super) use serial::Loader;
 #[cfg(feature = "threads")]
 pub(super) use threaded::Loader;
 
-/// What the thread is to prepare.
+/// The images to prepare.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// Where images come from.
+    /// The source of the images.
     pub pixels: Arc<Pixels>,
-    /// Values of an image.
+    /// The number of values of an image.
     pub width: usize,
-    /// The numbers of images, in the order of the steps.
+    /// The image numbers in the order of the steps.
     pub order: Vec<u32>,
-    /// The parts of that order that the submits take.
+    /// The range of the order that each submit needs.
     pub pieces: Vec<Range<usize>>,
-    /// The bytes that a piece may fill.
+    /// The maximum size of a piece in bytes: the size of the ring of slots.
     pub room: usize,
 }
 
 impl Work {
-    /// The bytes of one piece, in a buffer that was used before. They end with a whole word where there is room.
+    /// Reads the bytes of a piece into a buffer, which is reused. They are padded to whole words of 4 bytes, unless the ring
+    /// ends within a word.
     fn prepare(&self, piece: &Range<usize>, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
         let rows = &self.order[piece.clone()];
         let length = rows.len() * self.width * self.pixels.value_bytes();
@@ -46,11 +47,11 @@ mod threaded {
     use super::Work;
     use crate::{Error, Result};
 
-    /// Submits whose images may lie ready, beside the one that is being prepared.
+    /// The maximum number of submits whose images are ready, besides the one that is being prepared.
     const AHEAD: usize = 2;
 
     impl Work {
-        /// Prepares piece after piece, until all are done, one fails, or nobody waits for them any more.
+        /// Prepares the pieces in order, until all are done, one fails, or the loader is dropped.
         fn run(self, filled: &SyncSender<Result<Vec<u8>>>, emptied: &Receiver<Vec<u8>>) {
             for piece in &self.pieces {
                 let prepared = self.prepare(piece, emptied.try_recv().unwrap_or_default());
@@ -62,7 +63,7 @@ mod threaded {
         }
     }
 
-    /// A thread that prepares images, and what it has ready.
+    /// A thread that prepares images, and its queue of prepared pieces.
     #[derive(Debug)]
     pub struct Loader {
         filled: Receiver<Result<Vec<u8>>>,
@@ -70,10 +71,10 @@ mod threaded {
     }
 
     impl Loader {
-        /// Begins to prepare. The thread ends with the work, or when the loader goes.
+        /// Starts the thread. It ends when the work is done or the loader is dropped.
         ///
         /// # Errors
-        /// When the system gives no thread.
+        /// When the system cannot start a thread.
         pub fn start(work: Work) -> Result<Self> {
             let (to_filled, filled) = sync_channel(AHEAD);
             let (emptied, from_emptied) = channel();
@@ -84,19 +85,19 @@ mod threaded {
             Ok(Self { filled, emptied })
         }
 
-        /// The next piece's bytes, waited for where they are not ready.
+        /// The bytes of the next piece. Waits until they are ready.
         ///
         /// # Errors
-        /// What kept the thread from reading them.
+        /// When the thread could not read the images, or there are no more pieces.
         pub fn take(&mut self) -> Result<Vec<u8>> {
-            self.filled.recv().unwrap_or_else(|_| {
-                Err(Error::Device("The thread that loads images ahead has ended too early.".into()))
-            })
+            self.filled
+                .recv()
+                .unwrap_or_else(|_| Err(Error::Device("The thread that loads images ahead ended too early.".into())))
         }
 
-        /// Gives a buffer back, to be filled again.
+        /// Returns a buffer for reuse.
         pub fn give_back(&mut self, bytes: Vec<u8>) {
-            // A thread that is done needs none.
+            // This fails if the thread has ended, which then needs no buffer.
             let _ = self.emptied.send(bytes);
         }
     }
@@ -107,7 +108,7 @@ mod serial {
     use super::Work;
     use crate::{Error, Result};
 
-    /// Prepares images when they are taken.
+    /// Prepares each piece of images when it is needed.
     #[derive(Debug)]
     pub struct Loader {
         work: Work,
@@ -116,18 +117,18 @@ mod serial {
     }
 
     impl Loader {
-        /// Begins before the first piece.
+        /// Creates a loader at the first piece.
         ///
         /// # Errors
-        /// None; with threads there are.
+        /// Never. The form with a thread can fail.
         pub fn start(work: Work) -> Result<Self> {
             Ok(Self { work, next: 0, buffer: Vec::new() })
         }
 
-        /// The next piece's bytes.
+        /// The bytes of the next piece.
         ///
         /// # Errors
-        /// What kept them from being read.
+        /// When the images cannot be read, or there are no more pieces.
         pub fn take(&mut self) -> Result<Vec<u8>> {
             let piece =
                 self.work.pieces.get(self.next).ok_or_else(|| Error::usage("There are no more images to load."))?;
@@ -135,7 +136,7 @@ mod serial {
             self.work.prepare(piece, std::mem::take(&mut self.buffer))
         }
 
-        /// Gives a buffer back, to be filled again.
+        /// Returns a buffer for reuse.
         pub fn give_back(&mut self, bytes: Vec<u8>) {
             self.buffer = bytes;
         }
@@ -173,6 +174,6 @@ mod tests {
         let mut loader = Loader::start(work(Pixels::U8((0..6).collect()), vec![1..3, 0..1])).expect("a thread");
         assert!(loader.take().is_ok());
         let sentence = loader.take().expect_err("image 2 is not there").to_string();
-        assert!(sentence.contains("Image 2 was asked for"), "{sentence}");
+        assert!(sentence.contains("Image 2 does not exist"), "{sentence}");
     }
 }

@@ -1,4 +1,4 @@
-//! What plans need together, and the largest batch that fits.
+//! The memory of several plans together, and the largest batch that fits the device.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(crate) fn plan(graph: &Graph, target: &Target, options: PlanOptions) -> Resu
     Plan::new(optimize(graph, Passes::default())?, target, options)
 }
 
-/// Bytes of all buffers of several plans on one engine: those that persist count once.
+/// The bytes of all buffers of several plans on one engine. A persistent buffer that several plans use counts once.
 pub(super) fn planned_bytes<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> usize {
     let mut persistent: BTreeMap<&str, usize> = BTreeMap::new();
     let mut own = 0;
@@ -28,7 +28,7 @@ pub(super) fn planned_bytes<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> us
     own + persistent.values().sum::<usize>()
 }
 
-/// Plans a training step for a batch; where it does not fit, the error says which batch would.
+/// Plans a training step for a batch size. If it does not fit the device, the error names the largest batch that fits.
 pub(super) fn plan_training(
     batch: usize,
     target: &Target,
@@ -40,7 +40,7 @@ pub(super) fn plan_training(
         Err(Error::Memory(reason)) => reason,
         other => return other,
     };
-    // Between a batch that fits and one that does not; 0 fits always, and is no batch.
+    // A binary search between a batch that fits and one that does not. 0 means that no batch fits.
     let (mut fits, mut fails) = (0, batch);
     while fails - fits > 1 {
         let middle = fits + (fails - fits) / 2;
@@ -61,8 +61,8 @@ pub(super) fn plan_training(
     }))
 }
 
-/// Plans an evaluation step of `images` images. A batch that does not fit the device is halved until it does: the results of an
-/// evaluation do not depend on its batch. Returns the plan, the images on the device, and the batch.
+/// Plans an evaluation step for a split of `images` images. The batch is halved until it fits the device, because the result
+/// of an evaluation does not depend on the batch size. Returns the plan, the layout of the images, and the batch size.
 pub(super) fn plan_evaluation(
     images: usize,
     target: &Target,
@@ -89,7 +89,7 @@ mod tests {
     fn an_evaluation_that_does_not_fit_takes_smaller_batches() {
         let recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
         let model = recipe.model.build([1, 32, 32], 36).expect("a model");
-        // Of the gathered images, 4096 bytes each, 80 fit: 200 and 100 do not, 50 do.
+        // A gathered image has 4096 bytes, so 80 images fit: batches of 200 and 100 do not, 50 does.
         let target = Target { max_binding: 80 * 4096, ..Target::cpu() };
         let planned = plan_evaluation(200, &target, PlanOptions::default(), |batch| {
             let data = DeviceData::whole("val", 200, true, [1, 32, 32]);
@@ -102,7 +102,7 @@ mod tests {
     fn the_largest_batch_that_fits_is_found_and_named() {
         let recipe = Recipe::find("glyphs-mlp").expect("a recipe");
         let model = recipe.model.build([1, 32, 32], 36).expect("a model");
-        // The gathered batch of 1024 floats an image is the largest tensor: 300 fit.
+        // The largest tensor is the gathered batch, with 1024 floats per image: 300 images fit.
         let target = Target { max_binding: 300 * 1024 * 4, ..Target::cpu() };
         let data = DeviceData::whole("train", 400, true, [1, 32, 32]);
         let try_with = |batch| {

@@ -1,22 +1,23 @@
-//! What a run reports.
+//! The metrics of a run.
 
 use crate::nn::models::Task;
 
-/// The mean figures of a pass over images.
+/// The metrics of a pass over a split.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Measured {
-    /// Mean loss of an image.
+    /// The mean loss per image.
     pub loss: f64,
-    /// The fraction that was classified rightly, for a classifier.
+    /// The fraction of images that were classified correctly, from 0 to 1. `None` for an autoencoder.
     pub accuracy: Option<f64>,
-    /// Mean peak signal-to-noise ratio of an image in dB, for an autoencoder.
+    /// The mean peak signal-to-noise ratio of the images in dB. `None` for a classifier.
     pub psnr: Option<f64>,
-    /// Images.
+    /// The number of images.
     pub images: u64,
 }
 
 impl Measured {
-    /// From the sums over images that the device keeps: losses, scores (rightly classified, or dB), images.
+    /// The metrics from the sums that the device keeps: the sum of the losses, the number of correctly classified images (or
+    /// the sum of the ratios in dB), and the number of images.
     pub fn from_sums(task: Task, sums: &[f32]) -> Self {
         let at = |index: usize| sums.get(index).copied().map_or(0.0, f64::from);
         let mean = |sum: f64| if at(2) > 0.0 { sum / at(2) } else { 0.0 };
@@ -29,53 +30,54 @@ impl Measured {
     }
 }
 
-/// The ratio in dB that an image given back without any error counts with.
+/// The ratio in dB for an image that is reconstructed without any error.
 pub const PERFECT: f64 = 100.0;
 
-/// Peak signal-to-noise ratio of an image given back, in dB: -10 log10 of the mean squared error, for values from 0 to 1,
-/// as scikit-image's `peak_signal_noise_ratio` with a data range of 1; at most [`PERFECT`], where that gives infinity.
+/// The peak signal-to-noise ratio of a reconstructed image, in dB: -10 log10 of the mean squared error, for values from 0
+/// to 1. It equals scikit-image's `peak_signal_noise_ratio` with a data range of 1, but is at most [`PERFECT`] instead of
+/// infinity.
 pub fn psnr(original: &[f32], given_back: &[f32]) -> f64 {
     let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
     let error = original.iter().zip(given_back).map(square).sum::<f64>() / original.len().max(1) as f64;
     (-10.0 * error.log10()).min(PERFECT)
 }
 
-/// The mean of [`psnr`] over images of so many values, one after another; nothing where there are none.
+/// The mean of [`psnr`] over concatenated images of `values` values each. `None` if there are no images.
 pub fn mean_psnr(originals: &[f32], given_back: &[f32], values: usize) -> Option<f64> {
     let pairs = originals.chunks_exact(values.max(1)).zip(given_back.chunks_exact(values.max(1)));
     let count = pairs.len();
     (count > 0).then(|| pairs.map(|(original, back)| psnr(original, back)).sum::<f64>() / count as f64)
 }
 
-/// A line of `metrics.jsonl`: one epoch.
+/// The metrics of an epoch: a line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EpochLine {
     /// The epoch, from 1.
     pub epoch: u32,
-    /// Running mean over the epoch.
+    /// The mean loss per training image, each computed in its step of the epoch.
     pub train_loss: f64,
-    /// Running mean over the epoch.
+    /// The fraction of training images that were classified correctly, each in its step. `None` for an autoencoder.
     pub train_accuracy: Option<f64>,
-    /// After the epoch.
+    /// The loss on the validation split after the epoch. `None` without a validation split.
     pub val_loss: Option<f64>,
-    /// After the epoch.
+    /// The accuracy on the validation split after the epoch, from 0 to 1. `None` for an autoencoder.
     pub val_accuracy: Option<f64>,
-    /// After the epoch, in dB, for an autoencoder.
+    /// The mean peak signal-to-noise ratio on the validation split after the epoch, in dB. `None` for a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_psnr: Option<f64>,
     /// The learning rate of the epoch's first step.
     pub lr: f64,
-    /// Seconds that the epoch took, validation included.
+    /// The duration of the epoch in seconds, with the evaluation of the validation split.
     pub seconds: f64,
-    /// Training images a second, validation not counted.
+    /// Training images per second, without the time of the evaluation.
     pub images_per_second: f64,
-    /// Seconds in which the training steps waited for images, where these are streamed.
+    /// The time in seconds that the training steps waited for streamed images. `None` if images are not streamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader_wait: Option<f64>,
 }
 
 impl std::fmt::Display for EpochLine {
-    /// One line for people, without the time.
+    /// One readable line, without times.
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let accuracy =
             |accuracy: Option<f64>| accuracy.map_or_else(String::new, |part| format!(" ({:.2} %)", 100.0 * part));
@@ -87,10 +89,10 @@ impl std::fmt::Display for EpochLine {
     }
 }
 
-/// What `--json` prints and `summary.json` holds.
+/// The summary of a run, as in `summary.json` and as printed with `--json`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Summary {
-    /// The version of the program; none in summaries of before it was written down.
+    /// The version of the program. `None` in summaries of versions that did not store it.
     #[serde(default)]
     pub version: Option<String>,
     /// The run directory.
@@ -99,46 +101,47 @@ pub struct Summary {
     pub recipe: String,
     /// The model's name.
     pub model: String,
-    /// The data set's name.
+    /// The dataset's name.
     pub dataset: String,
     /// `gpu` or `cpu`.
     pub executor: String,
     /// The device's name.
     pub device: String,
-    /// Epochs that were trained.
+    /// The number of complete epochs.
     pub epochs: u32,
-    /// Whether the run ended before its last epoch because no epoch was better for as long as its patience.
+    /// Whether the run ended before the recipe's last epoch, because no epoch was better for as long as the patience.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopped_early: bool,
-    /// Seconds of all epochs together.
+    /// The duration of all epochs together, in seconds.
     pub seconds: f64,
-    /// Mean loss of an image, running over the last epoch.
+    /// [`EpochLine::train_loss`] of the last epoch.
     pub train_loss: f64,
-    /// Fraction, running over the last epoch; null for an autoencoder.
+    /// [`EpochLine::train_accuracy`] of the last epoch. Null for an autoencoder.
     pub train_accuracy: Option<f64>,
-    /// With the last weights, averaged ones where the run keeps an average; null without a validation split.
+    /// The loss on the validation split after the last epoch, with the averaged weights if the run has them. Null without a
+    /// validation split.
     pub val_loss: Option<f64>,
-    /// With the last weights.
+    /// The accuracy on the validation split after the last epoch. Null for an autoencoder.
     pub val_accuracy: Option<f64>,
-    /// With the last weights; null without a test split.
+    /// The loss on the test split after the last epoch. Null without a test split.
     pub test_loss: Option<f64>,
-    /// With the last weights.
+    /// The accuracy on the test split after the last epoch. Null for an autoencoder.
     pub test_accuracy: Option<f64>,
-    /// Of the best epoch.
+    /// The accuracy on the validation split after the best epoch.
     pub best_val_accuracy: Option<f64>,
-    /// The epoch, from 1, that `best.safetensors` holds.
+    /// The best epoch, counted from 1. Its weights are in `best.safetensors`.
     pub best_epoch: Option<u32>,
-    /// With the last weights, in dB, for an autoencoder.
+    /// The mean peak signal-to-noise ratio on the validation split after the last epoch, in dB. Only for an autoencoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_psnr: Option<f64>,
-    /// With the last weights, in dB, for an autoencoder.
+    /// The mean peak signal-to-noise ratio on the test split after the last epoch, in dB. Only for an autoencoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_psnr: Option<f64>,
-    /// Hash of the last weights' names, shapes and bits.
+    /// A hash of the names, shapes and bits of the last weights, which are not averaged.
     pub weights_hash: String,
-    /// Numbers that are learned.
+    /// The number of parameters, including frozen ones.
     pub parameters: usize,
-    /// Bytes of all buffers: parameters, state, data and tensors.
+    /// The bytes of all buffers: parameters, optimizer state, dataset and tensors of a step.
     pub planned_bytes: usize,
 }
 

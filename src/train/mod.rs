@@ -1,10 +1,10 @@
-//! Training on data in memory: recipes, the graphs of a step, the loop, metrics, evaluation.
+//! Training: recipes, the graphs of a step, the training loop, metrics, evaluation, checkpoints.
 //!
 //! ```
 //! use gpunn::data::{Dataset, SplitName};
 //! use gpunn::train::{Flow, Recipe};
 //!
-//! // Bright images and dark ones.
+//! // Dark and bright images.
 //! let pixels: Vec<u8> = (0..100).flat_map(|number| [(number % 2) * 200 + number / 2; 4]).collect();
 //! let labels = (0..100).map(|number| number % 2).collect();
 //! let dataset = Dataset::from_images(pixels, [1, 2, 2], labels, ["dark", "bright"])?.hold_out(SplitName::Val, 0.2, 1)?;

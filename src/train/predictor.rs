@@ -25,7 +25,7 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// The likeliest of the classes, by their probabilities.
+    /// The prediction from the probabilities of all classes.
     fn of(probabilities: Vec<f32>, classes: &[String]) -> Self {
         let index = largest(&probabilities);
         let confidence = probabilities.get(index).copied().map_or(0.0, f64::from);
@@ -58,8 +58,8 @@ pub(super) struct Classifier {
 }
 
 impl Classifier {
-    /// Plans and loads it. Its buffers of images are named after `prefix`; `averaged` says that the engine holds a moving
-    /// average of the weights, which is used instead of them.
+    /// Plans and loads the program. `prefix` is the prefix of the names of its input buffers. If `averaged` is true, it uses
+    /// the moving averages of the weights, which the engine must have.
     pub fn load(
         engine: &mut Engine,
         (model, recipe): (&Model, &Recipe),
@@ -151,10 +151,10 @@ impl Predictor {
         Self::with_model(engine, &model, checkpoint, batch)
     }
 
-    /// From a checkpoint of a model that a program has built itself, as that program builds it again.
+    /// Loads a checkpoint of a model that the program has built. `model` is this model, built again.
     ///
     /// # Errors
-    /// As [`Predictor::new`], and when the checkpoint is of another model.
+    /// As [`Predictor::new`], and when the checkpoint belongs to another model.
     pub fn with_model(mut engine: Engine, model: &Model, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
         let weights = checkpoint.weights_in_use(model.parameters())?;
         let at = (checkpoint.input, batch);
@@ -173,7 +173,7 @@ impl Predictor {
         &self.classes
     }
 
-    /// Classifies an image: values of the shape of the training images.
+    /// Classifies an image, given as values in the order channels, rows, columns, in the same range as the training images.
     ///
     /// # Errors
     /// When the number of values differs from the network's input, or the device is lost.

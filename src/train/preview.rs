@@ -1,4 +1,4 @@
-//! What the network sees: images as a recipe augments them, for people to look at.
+//! A preview of augmented images, as the network gets them.
 
 use crate::Result;
 use crate::data::{Pixels, Split};
@@ -6,8 +6,8 @@ use crate::ops::augment::{Augment, AugmentMode};
 
 use super::inputs;
 
-/// The first `per_class` images `[channels, height, width]` of each class, by the op itself on the CPU, as a training step
-/// of a run with `seed` would show them; and their new shape. Normalisation is taken back, so that black is 0 and white 1.
+/// The first `per_class` images `[channels, height, width]` of each class, augmented as in the first training step of a run
+/// with this seed, and their shape. The normalisation is reversed, so that 0 is black and 1 is white.
 ///
 /// # Errors
 /// When the augmentation does not fit the images, or they cannot be read.

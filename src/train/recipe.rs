@@ -1,4 +1,4 @@
-//! Recipes: one TOML file says everything that an experiment is.
+//! Recipes. One TOML file describes a complete experiment.
 
 use std::path::PathBuf;
 
@@ -11,13 +11,13 @@ use crate::ops::batch::Reduction;
 use crate::optim::{Optimizer, Schedule};
 use crate::{Error, Result};
 
-/// The version of the format that this program writes, and the newest that it reads.
+/// The version of the recipe format. Recipes of other versions are not read.
 pub const FORMAT: u32 = 1;
 
-/// The recipe of `gpunn train` alone.
+/// The recipe that `gpunn train` uses if nothing else is chosen.
 pub const DEFAULT: &str = "glyphs-mlp";
 
-/// The recipes that are built in, by name.
+/// The name and the text of each built-in recipe.
 const BUILT_IN: [(&str, &str); 14] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
@@ -39,21 +39,21 @@ const BUILT_IN: [(&str, &str); 14] = [
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// The version of the format.
+    /// The version of the recipe format: [`FORMAT`].
     pub format: u32,
-    /// Its name, which run directories are named after.
+    /// The name of the recipe. Run directories are named after it.
     pub name: String,
-    /// What every random number of the run depends on.
+    /// The seed of all random numbers of the run, below 2^63. The default is 1.
     #[serde(default = "default_seed")]
     pub seed: u64,
     /// The network.
     pub model: models::ModelConfig,
-    /// The images.
+    /// The dataset and the loading of its images.
     pub data: Data,
-    /// What becomes of an image before the network sees it; without it images are as they are.
+    /// Augmentation and normalisation of the images. Without it, the network gets the images unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augment: Option<Augment>,
-    /// The loop.
+    /// The settings of the training loop.
     pub training: Training,
     /// The optimizer.
     pub optimizer: Optimizer,
@@ -62,74 +62,79 @@ pub struct Recipe {
     pub schedule: Schedule,
 }
 
-/// Which images.
+/// The dataset of a recipe and the loading of its images.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// The data set's name, or the path of a folder of images.
+    /// The name of the dataset, or the path of a folder of images.
     pub name: String,
-    /// The data directory where it was found; a run writes it down.
+    /// The data directory that contains the dataset. It is set when the dataset is loaded, and stored with the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Train on so many images only, as many of each class.
+    /// The number of training images to use, at least 1, the same number from each class. The default is all images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_train: Option<usize>,
-    /// The part of the training images that is held out for validation, between 0 and 1.
+    /// The fraction of the training images to hold out for validation, above 0 and below 1, the same from each class.
+    /// Only for datasets without a validation split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_fraction: Option<f64>,
-    /// The size that images of a folder are brought to: `64`, or `[height, width]`.
+    /// The size in pixels that images of a folder are brought to, from 1 to 4096: `64` for a square, or `[height, width]`.
+    /// The default depends on the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
-    /// How: `centre-crop`, `resize` or `resize-crop`.
+    /// How images are brought to this size: `centre-crop`, `resize`, `resize-crop` or `resize-middle`. The default depends
+    /// on the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<Fit>,
-    /// 3 for images in colour, 1 for grey ones.
+    /// The number of channels of the images of a folder: 3 for colour, 1 for grey. The default depends on the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
-    /// Go on without images that cannot be decoded.
+    /// Whether images that cannot be decoded are skipped. Otherwise they are an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip_bad: bool,
-    /// Keep the images off the device and send each batch when it is needed: from the disk for a folder of images, else from
-    /// the host's memory. By itself where they are larger than what the device can bind.
+    /// Whether batches are sent to the device one by one: from the disk for a folder of images, else from the host's
+    /// memory. Otherwise the images are kept on the device, except for a split that is too large for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stream: bool,
 }
 
 impl Data {
-    /// How images of a folder are to be brought to one size.
+    /// The size, the fit and the channels of images of a folder.
     pub fn asked(&self) -> ImageOptions {
         ImageOptions { size: self.size, fit: self.fit, channels: self.channels }
     }
 }
 
-/// How the loop goes.
+/// The settings of the training loop.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// How often every image is seen.
+    /// The number of epochs, at least 1.
     pub epochs: u32,
-    /// Images of a step.
+    /// The number of images in a batch, at least 1.
     pub batch_size: usize,
-    /// How the losses of a batch become one.
+    /// How the losses of a batch are reduced to one number. The default is the mean.
     #[serde(default = "default_reduction")]
     pub reduction: Reduction,
-    /// Whether a last batch that is not full is left out.
+    /// Whether the last batch of an epoch is left out if it is not full.
     #[serde(default)]
     pub drop_last: bool,
-    /// The share of the target that is spread over all classes.
+    /// The share of the target that is spread evenly over all classes, from 0 to below 1. The default is 0.
     #[serde(default)]
     pub label_smoothing: f32,
-    /// The decay of a moving average of the weights, from 0 to below 1, which is measured and used instead of them.
+    /// The decay per step of a moving average of the weights, from 0 to below 1. Evaluation and prediction use the average.
+    /// Without a value there is no average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
-    /// What is averaged when measuring and using.
+    /// Test-time augmentation: the views whose logits are averaged in evaluation and prediction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tta: Option<Tta>,
-    /// Whether what frozen layers at the network's start make of each image is computed once, of the image as it is
-    /// measured, and kept. Where it is left out: where that loses nothing, no image being changed at random.
+    /// Whether the output of the frozen layers at the network's start is computed once per image and kept. The images are
+    /// then as in evaluation, without random changes. Without a value, the outputs are kept if this does not change the
+    /// result, the images are not streamed, and all outputs together take at most 1 GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_features: Option<bool>,
-    /// Ends the run after so many epochs without a better validation figure.
+    /// The number of epochs without a better result on the validation split after which the run ends, at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
 }
@@ -141,12 +146,12 @@ fn default_reduction() -> Reduction {
     Reduction::Mean
 }
 
-/// The names of the recipes that are built in, the default first.
+/// The names of the built-in recipes. The first one is the default.
 pub fn names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|&(name, _)| name).collect()
 }
 
-/// The error of a text that is no `what`, with the line.
+/// The error for a text that cannot be read as `what`, with the line.
 pub(crate) fn not_right(what: &str, text: &str, error: &toml::de::Error) -> Error {
     let place = error.span().map_or_else(String::new, |span| {
         let before = &text[..span.start.min(text.len())];
@@ -155,14 +160,14 @@ pub(crate) fn not_right(what: &str, text: &str, error: &toml::de::Error) -> Erro
         format!(", line {number} (`{line}`)")
     });
     let reason = error.message().trim_end_matches('.').replace('\n', " ");
-    Error::usage(format!("The {what}{place} is not right: {reason}."))
+    Error::usage(format!("The {what}{place} is wrong: {reason}."))
 }
 
 impl Recipe {
     /// A built-in recipe.
     ///
     /// # Errors
-    /// For an unknown name, with the nearest known one.
+    /// [`Error::Usage`] when the name is unknown, with the nearest known name.
     pub fn built_in(name: &str) -> Result<Self> {
         match BUILT_IN.iter().find(|(known, _)| *known == name) {
             Some((name, text)) => Self::parse(text, name),
@@ -170,9 +175,9 @@ impl Recipe {
         }
     }
 
-    /// The built-in recipe for a model, a data set, or both; `None` where there is none.
+    /// The first built-in recipe for a model, a dataset, or both. `None` if there is none.
     pub fn of_pair(model: Option<&str>, dataset: Option<&str>) -> Option<Self> {
-        // emnist36 stands in for nist36 and has its layout.
+        // emnist36 is a substitute for nist36, with the same layout.
         let same = |known: &str, asked: &str| known == asked || (known == "nist36" && asked == "emnist36");
         let fits = |recipe: &Self| {
             model.is_none_or(|model| recipe.model.name == model)
@@ -181,13 +186,13 @@ impl Recipe {
         BUILT_IN.iter().filter_map(|(name, text)| Self::parse(text, name).ok()).find(fits)
     }
 
-    /// A recipe's text; `origin` is what errors call it.
+    /// Reads the text of a recipe. Errors call it `origin`.
     ///
     /// # Errors
-    /// [`Error::Usage`] that names the line and the field.
+    /// [`Error::Usage`] when the text is not a valid recipe. The message names the field, and the line if the TOML is wrong.
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let says = |error: toml::de::Error| not_right(&format!("recipe {origin}"), text, &error);
-        // The version first: a newer format may hold anything.
+        // The version is read first, because another version may have other fields.
         let table: toml::Table = toml::from_str(text).map_err(says)?;
         match table.get("format").and_then(toml::Value::as_integer) {
             Some(format) if format == i64::from(FORMAT) => {}
@@ -198,7 +203,7 @@ impl Recipe {
             }
             None => {
                 return Err(Error::usage(format!(
-                    "The recipe {origin} does not say its version; begin it with `format = {FORMAT}`."
+                    "The recipe {origin} has no version; start it with `format = {FORMAT}`."
                 )));
             }
         }
@@ -207,28 +212,28 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Its text.
+    /// The recipe's text.
     ///
     /// # Errors
-    /// When a number has no TOML form (a seed beyond 2^63).
+    /// When TOML cannot represent a number, such as a seed of 2^63 or more.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|error| Error::usage(format!("The recipe cannot be written: {error}.")))
     }
 
-    /// Refuses what cannot train: numbers out of range and unknown names.
+    /// Checks that all names are known and all numbers are in range.
     ///
     /// # Errors
-    /// [`Error::Usage`] that says what was asked and what it may be.
+    /// [`Error::Usage`] when a field cannot be used. The message names its value and its range.
     pub fn validate(&self) -> Result<()> {
         let wrong = |sentence: String| Err(Error::Usage(sentence));
         self.model.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
         if self.training.epochs == 0 {
-            return wrong("0 epochs train nothing; ask for at least 1.".into());
+            return wrong("0 epochs train nothing; use at least 1.".into());
         }
         if self.training.batch_size == 0 {
-            return wrong("A batch of 0 images trains nothing; ask for a batch size of at least 1.".into());
+            return wrong("A batch of 0 images trains nothing; use a batch size of at least 1.".into());
         }
         if !(0.0..1.0).contains(&self.training.label_smoothing) {
             return wrong(format!(
@@ -243,7 +248,9 @@ impl Recipe {
             return wrong("A limit of 0 training images (limit_train) leaves nothing to train on.".into());
         }
         if let Some(fraction) = self.data.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
-            return wrong(format!("The part held out for validation is {fraction}, but has to be between 0 and 1."));
+            return wrong(format!(
+                "The fraction held out for validation is {fraction}, but has to be between 0 and 1."
+            ));
         }
         if i64::try_from(self.seed).is_err() {
             return wrong(format!("The seed {} is too large; it has to be below 2^63.", self.seed));
@@ -254,7 +261,7 @@ impl Recipe {
         Ok(())
     }
 
-    /// Refuses augmentation, averaging and patience that cannot be.
+    /// Checks the augmentation, the moving average and the patience.
     fn validate_measures(&self) -> Result<()> {
         let wrong = |sentence: String| Err(Error::Usage(sentence));
         if let Some(augment) = &self.augment {
@@ -262,33 +269,37 @@ impl Recipe {
         }
         if let Some(decay) = self.training.ema.filter(|decay| !(0.0..1.0).contains(&(*decay as f32))) {
             return wrong(format!(
-                "The weights' moving average (ema) decays by {decay}, but has to from 0 to below 1."
+                "The decay of the weights' moving average (ema) is {decay}, but has to be from 0 to below 1."
             ));
         }
         if self.training.patience == Some(0) {
-            return wrong("A patience of 0 epochs ends a run before it begins; ask for at least 1.".into());
+            return wrong("A patience of 0 epochs ends a run before its first epoch; use at least 1.".into());
         }
         Ok(())
     }
 
-    /// Refuses what makes no sense for what the network learns.
+    /// Checks that the recipe is possible for the network's task.
     pub(super) fn validate_task(&self, task: Task) -> Result<()> {
         let wrong = |sentence: String| Err(Error::Usage(sentence));
         if task == Task::Reconstruct {
             if self.training.tta.is_some() {
-                return wrong("Averaging over views (tta) is for classifiers; this model gives images back.".into());
+                return wrong(
+                    "Test-time augmentation (tta) is for classifiers, but this model is an autoencoder.".into(),
+                );
             }
             if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
-                return wrong("This model gives images back as they are: leave mean and std out of [augment].".into());
+                return wrong(
+                    "An autoencoder takes images without normalisation: leave mean and std out of [augment].".into(),
+                );
             }
         }
         Ok(())
     }
 
-    /// The network for images `[channels, height, width]` of a data set, which takes them as the augmentation makes them.
+    /// The network for images `[channels, height, width]` of a dataset. Its input has the shape of the augmented images.
     ///
     /// # Errors
-    /// When the augmentation does not fit the images, or the sizes make no network.
+    /// When the augmentation does not fit the images, or the model cannot be built for their size.
     pub fn build_model(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         let input = self.augment.as_ref().map_or(Ok(input), |augment| augment.output(input))?;
         self.model.build(input, classes)

@@ -2,10 +2,10 @@
 
 use crate::ops::Step;
 
-/// Images of an evaluation step.
+/// The maximum number of images in an evaluation step.
 pub(crate) const EVALUATION_BATCH: usize = 200;
 
-/// The steps that go once through `rows` images, in order.
+/// The steps of an evaluation of `rows` images, in order.
 pub(super) fn evaluation_steps(rows: usize, batch: usize) -> Vec<Step> {
     let step = |number: usize| {
         let first = number * batch;

@@ -1,24 +1,24 @@
-//! Test-time augmentation: from where an image is seen when it is measured, and what each view counts.
+//! Test-time augmentation: the views of an image in evaluation and prediction, and their weights.
 
 use crate::ops::augment::View;
 use crate::{Error, Result};
 
-/// The views of an image that the logits are averaged over.
+/// The views of an image whose logits are averaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tta {
     /// The image and its mirror image.
     Flip,
-    /// Both, and both of the image shifted by a pixel up and left and by one down and right, which together count as much
-    /// as what is not shifted (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
+    /// The image and its mirror image, each also shifted by one pixel up and left and by one pixel down and right. The shifted
+    /// views together have the same weight as the others (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
     Shift,
-    /// The same without mirror images: for characters.
+    /// The views of `Shift` without mirror images, for images of characters.
     ShiftOnly,
 }
 
 impl std::str::FromStr for Tta {
     type Err = Error;
-    /// `flip`, `shift` or `shift-only`; an [`Error::Usage`] for other words.
+    /// Reads `flip`, `shift` or `shift-only`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
         let names = [("flip", Self::Flip), ("shift", Self::Shift), ("shift-only", Self::ShiftOnly)];
         crate::error::named("way of averaging", word, &names)
@@ -26,12 +26,12 @@ impl std::str::FromStr for Tta {
 }
 
 impl Tta {
-    /// How many views there are, the image as it is among them.
+    /// The number of views, including the unchanged image.
     pub fn views(self) -> usize {
         1 + self.others().count()
     }
 
-    /// The views beside the image as it is, each with a name.
+    /// The views other than the unchanged image, each with a name.
     pub(super) fn others(self) -> impl Iterator<Item = (&'static str, View)> {
         let all = [
             ("mirrored", true, 0),
@@ -49,7 +49,7 @@ impl Tta {
         views.map(|(name, mirrored, shift)| (name, View { mirrored, shift }))
     }
 
-    /// What the logits of a view count; of all together, 1.
+    /// The weight of a view's logits. The sum over all views is 1.
     pub(super) fn weight(self, view: View) -> f32 {
         let mirrored = if self == Self::ShiftOnly { 1.0 } else { 0.5 };
         let shifted = match (self, view.shift) {

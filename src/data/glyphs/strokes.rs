@@ -1,10 +1,10 @@
-//! The skeletons of the embedded set's characters: how a hand would draw them, in a unit box, x to the right and y down.
-//! A character may have several ways of being drawn; each is as likely as the others, so a way listed twice is twice
-//! as likely. The first is the plainest: labels are written with it.
+//! The skeletons of the characters of the embedded dataset: pen strokes in a unit box, with x to the right and y down. A
+//! character may have several forms, which are equally likely. A form that is listed twice is twice as likely. The first form
+//! is the plainest, and labels are written with it.
 
 /// One movement of the pen.
 pub enum Stroke {
-    /// Straight from point to point.
+    /// Straight lines between the points.
     Line(&'static [[f32; 2]]),
     /// A smooth curve through the points.
     Curve(&'static [[f32; 2]]),
@@ -13,11 +13,11 @@ pub enum Stroke {
 }
 use Stroke::{Curve, Line, Loop};
 
-/// A character's name and its ways of being drawn.
+/// A character and its forms.
 pub struct Skeleton {
     /// A letter or digit.
     pub name: char,
-    /// At least one way, each of at least one stroke.
+    /// The forms. There is at least one, and each has at least one stroke.
     pub ways: &'static [&'static [Stroke]],
 }
 

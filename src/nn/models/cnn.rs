@@ -24,7 +24,7 @@ const PHOTOS: CnnSizes = CnnSizes { channels: &[32, 64, 16, 8], kernel: 3, paddi
 /// and so on. Sizes that are left out depend on the shape of the images.
 ///
 /// # Errors
-/// When a size is 0, or the images are too small for so many convolutions.
+/// When a size is 0, or the images are too small for this number of convolutions.
 pub(super) fn cnn(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let default = match input {
         [1, ..] => CHARACTERS,

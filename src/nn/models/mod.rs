@@ -55,7 +55,7 @@ pub struct ModelConfig {
     /// The layers of a network that the user defines.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::layer_configs")]
     pub layer: Vec<LayerConfig>,
-    /// Whether the network is a [`Model`] that a program has built itself: this description cannot build it again.
+    /// Whether the network is a [`Model`] that a program has built. This configuration cannot build it again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub custom: bool,
 }
@@ -68,7 +68,7 @@ impl From<&str> for ModelConfig {
 }
 
 impl From<&Model> for ModelConfig {
-    /// A description of a model that a program has built itself; it holds the name alone.
+    /// The configuration of a model that a program has built. It contains only the name.
     fn from(model: &Model) -> Self {
         Self { custom: true, ..Self::named(model.name()) }
     }
@@ -312,11 +312,11 @@ impl ModelConfig {
         Ok(model)
     }
 
-    /// As [`ModelConfig::build`], but all layers are trained alike.
+    /// As [`ModelConfig::build`], but all layers are trained with the same learning rate.
     fn build_untuned(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         if self.custom {
             return Err(Error::usage(format!(
-                "The network {} was built by a program of its own, in Rust: only that program can build it again, and use its \
+                "The network {} was built by a program of its own, in Rust. Only that program can build it again and use its \
                  checkpoints.",
                 self.name
             )));

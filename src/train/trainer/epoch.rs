@@ -1,4 +1,5 @@
-//! An epoch of a trainer: its schedule, its images ahead of the steps, its submits, and the evaluation after it.
+//! One epoch of a trainer: the numbers of its steps, the streaming of images, the submits to the device, and the evaluation
+//! at its end.
 
 use std::ops::Range;
 
@@ -12,13 +13,14 @@ use crate::train::metrics::{EpochLine, Measured};
 use crate::train::steps::evaluation_steps;
 use crate::{Error, Result};
 
-/// Floating-point operations that a submit should have: enough to hide its cost, few enough to answer Ctrl-C.
+/// The approximate number of floating-point operations in a submit: enough to hide the cost of the submit, but few enough
+/// for a quick reaction to Ctrl-C.
 const WORK_PER_SUBMIT: u64 = 400_000_000;
-/// The largest number of steps of a submit.
+/// The maximum number of steps in a submit.
 const MAX_PER_SUBMIT: u64 = 32;
 
 impl Trainer {
-    /// The numbers of all steps of the next epoch.
+    /// The step numbers and hyperparameters of all steps of the next epoch.
     pub(super) fn epoch_steps(&self) -> Vec<Step> {
         let steps = self.steps();
         let epoch = self.counters.epoch;
@@ -37,7 +39,8 @@ impl Trainer {
         (0..steps).map(step).collect()
     }
 
-    /// Uploads the order and the steps of the next epoch, and begins to send its images where they are streamed.
+    /// Uploads the order of the images and the steps of the next epoch. If the images are streamed, also sends the first of
+    /// them.
     ///
     /// # Errors
     /// When the device is lost, or the images cannot be read.
@@ -56,7 +59,7 @@ impl Trainer {
         self.feed()
     }
 
-    /// What prepares the images of an epoch's steps from step `first` on, in its order, where they are streamed.
+    /// The loader for the images of an epoch from step `first` on, in the given order. `None` if images are not streamed.
     pub(super) fn loader_of(&self, order: Vec<u32>, first: u32) -> Result<Option<Loader>> {
         let Stage { data, batch, .. } = self.train;
         match self.streamed.get(data.name) {
@@ -65,7 +68,7 @@ impl Trainer {
         }
     }
 
-    /// Begins to prepare the images of the epoch after this one, where there is one: measuring takes a while.
+    /// Starts the loader of the next epoch, if there is one, so that images are ready after the evaluation.
     pub(super) fn begin_next(&mut self) -> Result<()> {
         let next = self.counters.epoch + 1;
         if self.loader.is_some() && next < self.recipe.training.epochs {
@@ -80,7 +83,7 @@ impl Trainer {
         self.train.data.submit(self.counters.step as usize, self.steps() as usize, self.steps_per_submit() as usize)
     }
 
-    /// Sends the images of the next submit, where they are streamed.
+    /// Sends the images of the next submit to the device, if images are streamed.
     pub(super) fn feed(&mut self) -> Result<()> {
         let Some(loader) = &mut self.loader else { return Ok(()) };
         let start = (self.clock)();
@@ -89,15 +92,15 @@ impl Trainer {
         self.train.data.fill(&mut self.engine, loader, bytes)
     }
 
-    /// Steps of one submit.
+    /// The number of steps in a submit, if images are not streamed.
     pub(super) fn steps_per_submit(&self) -> u32 {
         let flops = self.engine.plan(self.train.program).flops().max(1);
         (WORK_PER_SUBMIT / flops).clamp(1, MAX_PER_SUBMIT) as u32
     }
 
-    /// Trains the next epoch, or what is left of it, and evaluates the validation split. `step` is told how many steps of
-    /// the epoch are done and says whether to go on; when it does not, the epoch stays where it is and nothing is
-    /// returned.
+    /// Trains the next epoch, or the rest of it, and evaluates the validation split. After each submit `step` gets the
+    /// number of steps that are done in this epoch, and returns whether to continue. When it returns false before the last
+    /// step, the result is `None`, and the next call continues the epoch.
     ///
     /// # Errors
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
@@ -114,12 +117,12 @@ impl Trainer {
             self.engine.run(self.train.program, range.clone())?;
             self.counters.number += range.len() as u32;
             self.counters.step = range.end as u32;
-            // While a GPU works, the host sends what comes next.
+            // The next images are sent while a GPU computes.
             if self.counters.step < steps {
                 self.feed()?;
             }
             if !step(self.counters.step) && self.counters.step < steps {
-                // The work that was given is waited for, so that the time is true.
+                // This waits for the submitted steps, so that the time includes them.
                 self.engine.read(&self.train.data.buffer("sums")).await?;
                 self.counters.epoch_seconds += (self.clock)() - start;
                 return Ok(None);
@@ -159,15 +162,15 @@ impl Trainer {
         Ok(Some(line))
     }
 
-    /// Refuses to go on from an epoch after which a number is not finite. The loss alone does not show it: an activation may
-    /// turn what a NaN weight makes into 0.
+    /// Checks that the loss and all weights are finite after an epoch. The loss alone is not enough: an activation may turn
+    /// the result of a NaN weight into 0.
     async fn check_finite(&mut self, loss: f64) -> Result<()> {
         let what = match loss.is_finite() {
             true if self.weights().await?.are_finite() => return Ok(()),
             true => "A weight",
             false => "The training loss",
         };
-        let kept = if self.counters.epoch > 0 { "; the checkpoint of the epoch before is kept" } else { "" };
+        let kept = if self.counters.epoch > 0 { "; the checkpoint of the previous epoch is kept" } else { "" };
         Err(Error::Diverged(format!(
             "{what} was no longer a finite number in epoch {}: the run has diverged. Try a learning rate below {}, or clip the \
              gradients{kept}.",
@@ -176,10 +179,11 @@ impl Trainer {
         )))
     }
 
-    /// Evaluates the validation or test split with the present weights; nothing where there is none.
+    /// Evaluates the validation or test split with the current weights, or with their moving average if the recipe has one.
+    /// `None` if the dataset does not have the split, and for the training split.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// When the device is lost, or the images cannot be read.
     pub(crate) async fn evaluate_if_there(&mut self, part: SplitName) -> Result<Option<Measured>> {
         let stage = match part {
             SplitName::Train => None,

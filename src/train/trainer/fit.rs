@@ -1,4 +1,4 @@
-//! Training to the end in one call, evaluation and prediction, with blocking forms for programs without an executor.
+//! Training to the end in one call, evaluation, and prediction. Blocking forms are for programs that are not asynchronous.
 
 use std::ops::ControlFlow;
 
@@ -9,15 +9,15 @@ use crate::train::metrics::{EpochLine, Measured};
 use crate::train::predictor::{Classifier, Prediction};
 use crate::{Error, Result};
 
-/// Images that [`Trainer::predict_all`] sends through the network together.
+/// The batch size of [`Trainer::predict_all`].
 const AT_ONCE: usize = 32;
 
-/// Whether training goes on: what [`Trainer::fit`] asks after each epoch. A closure without a result goes on.
+/// Whether [`Trainer::fit`] continues after an epoch. A closure without a result always continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
-    /// The next epoch follows.
+    /// Train the next epoch.
     Continue,
-    /// No epoch follows.
+    /// End training.
     Stop,
 }
 
@@ -34,11 +34,11 @@ impl<B> From<ControlFlow<B>> for Flow {
 }
 
 impl Trainer {
-    /// Trains to the recipe's last epoch, or until its patience ends. `after` gets the line of each epoch and may end training
-    /// with [`Flow::Stop`]. The result is the lines of all epochs of this call.
+    /// Trains to the recipe's last epoch, or until no epoch was better for as long as its patience. `after` gets the metrics of
+    /// each epoch and may end training with [`Flow::Stop`]. The result is the metrics of all epochs of this call.
     ///
-    /// The trainer then has the last epoch's weights. Where there is a validation split, [`Trainer::best`] keeps the best epoch
-    /// as well, and [`Trainer::restore_best`] goes back to it. After a stop, another call trains the epochs that are left.
+    /// The trainer then has the last epoch's weights. If there is a validation split, [`Trainer::best`] is the checkpoint of
+    /// the best epoch, and [`Trainer::restore_best`] restores it. After a stop, another call trains the remaining epochs.
     ///
     /// # Errors
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
@@ -58,20 +58,21 @@ impl Trainer {
         Ok(lines)
     }
 
-    /// Whether all epochs are done, or none was better for as long as the recipe's patience.
+    /// Whether all epochs are done, or no epoch was better for as long as the recipe's patience.
     pub fn is_over(&self) -> bool {
         let (counters, training) = (&self.counters, &self.recipe.training);
         let since_best = counters.best_epoch.map_or(0, |best| counters.epoch - best);
         counters.epoch >= training.epochs || training.patience.is_some_and(|patience| since_best >= patience)
     }
 
-    /// The epoch that [`Trainer::fit`] found best on the validation split: the one of the highest accuracy, for an autoencoder of
-    /// the highest peak signal-to-noise ratio, and the first of equals. Nothing without a validation split.
+    /// The checkpoint of the epoch of [`Trainer::fit`] with the best result on the validation split: the highest accuracy, or
+    /// for an autoencoder the highest peak signal-to-noise ratio. If several epochs are equal, it is the first of them. `None`
+    /// without a validation split.
     pub fn best(&self) -> Option<&Checkpoint> {
         self.best.as_deref()
     }
 
-    /// Goes back to [`Trainer::best`]: weights, optimizer state and number of epochs. Without one, nothing changes.
+    /// Restores [`Trainer::best`]: weights, optimizer state and counters. If there is none, nothing changes.
     ///
     /// # Errors
     /// When the device is lost.
@@ -82,31 +83,31 @@ impl Trainer {
         restored
     }
 
-    /// Evaluates the validation or test split with the present weights, or with their moving average where the recipe keeps one.
+    /// Evaluates the validation or test split with the current weights, or with their moving average if the recipe has one.
     ///
     /// # Errors
-    /// When the dataset has no such split, or the device is lost. The training split is not evaluated here: its line of an epoch
-    /// holds the running mean.
+    /// When the dataset does not have the split, images cannot be read, or the device is lost. [`Error::Usage`] for the
+    /// training split; its metrics are the running means in [`EpochLine`].
     pub async fn evaluate(&mut self, split: SplitName) -> Result<Measured> {
         self.evaluate_if_there(split).await?.ok_or_else(|| {
             Error::usage(format!(
-                "The trainer has no {split} split to evaluate; it evaluates val and test, where the dataset has them."
+                "The trainer has no {split} split to evaluate; it evaluates val and test if the dataset has them."
             ))
         })
     }
 
-    /// What an image is taken for, with the weights of [`Trainer::evaluate`]: channels x height x width values, as the training
-    /// images had them (bytes divided by 255).
+    /// Classifies an image with the weights of [`Trainer::evaluate`]. The image is channels x height x width values in the same
+    /// range as the training images; bytes are divided by 255.
     ///
     /// # Errors
-    /// When it has another number of values than a training image, the model is no classifier, or the device is lost.
+    /// When the number of values differs from that of a training image, the model is no classifier, or the device is lost.
     pub async fn predict(&mut self, image: &[f32]) -> Result<Prediction> {
         let classifier = self.classifier(1)?;
         let mut predictions = classifier.predict(&mut self.engine, &[image], &self.classes).await?;
         predictions.pop().ok_or_else(|| Error::usage("there is no image"))
     }
 
-    /// What each of several images is taken for, as [`Trainer::predict`]; some go through the network together.
+    /// Classifies several images, as [`Trainer::predict`]. They are computed in batches of 32.
     ///
     /// # Errors
     /// As [`Trainer::predict`].
@@ -115,7 +116,8 @@ impl Trainer {
         classifier.predict(&mut self.engine, images, &self.classes).await
     }
 
-    /// The program for `batch` images, loaded when it is first needed. It reads the buffers that training writes.
+    /// The program for a batch of `batch` images, loaded on first use. It reads the weights from the buffers of the training
+    /// step.
     fn classifier(&mut self, batch: usize) -> Result<Classifier> {
         if let Some(loaded) = self.classifiers.get(&batch) {
             return Ok(loaded.clone());
@@ -128,10 +130,10 @@ impl Trainer {
     }
 }
 
-/// The same, waiting on the thread at hand.
+/// Blocking forms, which wait on the current thread.
 #[cfg(not(target_arch = "wasm32"))]
 impl Trainer {
-    /// [`Trainer::fit`], waiting for it.
+    /// [`Trainer::fit`], blocking.
     ///
     /// # Errors
     /// As [`Trainer::fit`].
@@ -139,7 +141,7 @@ impl Trainer {
         crate::blocking::block_on(self.fit(after))
     }
 
-    /// [`Trainer::evaluate`], waiting for it.
+    /// [`Trainer::evaluate`], blocking.
     ///
     /// # Errors
     /// As [`Trainer::evaluate`].
@@ -147,7 +149,7 @@ impl Trainer {
         crate::blocking::block_on(self.evaluate(split))
     }
 
-    /// [`Trainer::predict`], waiting for it.
+    /// [`Trainer::predict`], blocking.
     ///
     /// # Errors
     /// As [`Trainer::predict`].
@@ -155,7 +157,7 @@ impl Trainer {
         crate::blocking::block_on(self.predict(image))
     }
 
-    /// [`Trainer::predict_all`], waiting for it.
+    /// [`Trainer::predict_all`], blocking.
     ///
     /// # Errors
     /// As [`Trainer::predict_all`].

@@ -1,4 +1,4 @@
-//! The loop: an engine with the plans of a run, trained epoch by epoch.
+//! The training loop: an engine with the plans of a run, trained epoch by epoch.
 
 mod epoch;
 mod fit;
@@ -27,17 +27,17 @@ use crate::train::predictor::Classifier;
 use crate::train::recipe::Recipe;
 use crate::{Engine, Error, Program, Result};
 
-/// How a trainer plans, and what it tells the time by.
+/// A trainer's planning options and clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrainerOptions {
-    /// How places are given to tensors.
+    /// How tensors share memory.
     pub plan: PlanOptions,
-    /// Seconds since some moment. Without a clock, epochs take no time in the metrics and the speed is 0: the library reads no
-    /// clock of its own.
+    /// A clock: returns the seconds since any fixed time. The library has no clock of its own. Without one, all times and
+    /// speeds in the metrics are 0.
     pub clock: Option<fn() -> f64>,
 }
 
-/// A split on the device, with the program that goes through it.
+/// A split on the device, and the program that trains on it or evaluates it.
 #[derive(Clone, Copy, Debug)]
 struct Stage {
     program: Program,
@@ -45,7 +45,7 @@ struct Stage {
     batch: usize,
 }
 
-/// A model being trained.
+/// Trains a model.
 #[derive(Debug)]
 pub struct Trainer {
     engine: Engine,
@@ -60,36 +60,36 @@ pub struct Trainer {
     counters: Counters,
     planned_bytes: usize,
     clock: fn() -> f64,
-    /// Seconds of this epoch in which steps waited for images.
+    /// The time in seconds that the steps of this epoch waited for streamed images.
     waited: f64,
-    /// What makes features, where these are kept in the images' stead.
+    /// Computes the features of the frozen layers, if these are kept instead of the images.
     features: Option<Features>,
-    /// The images of splits that are streamed.
+    /// The images of the streamed splits.
     streamed: BTreeMap<&'static str, Arc<Pixels>>,
-    /// What prepares the images of the epoch under way.
+    /// The loader of the current epoch, if images are streamed.
     loader: Option<Loader>,
-    /// What prepares those of the next, by its number, while the epoch before ends.
+    /// The number of the next epoch and its loader. The loader starts before the current epoch's evaluation.
     ahead: Option<(u32, Loader)>,
-    /// The best epoch on the validation split that [`Trainer::fit`] found.
+    /// See [`Trainer::best`].
     best: Option<Box<Checkpoint>>,
-    /// What predicts, by the images of a batch, where it was asked for.
+    /// The loaded programs for prediction, by batch size.
     classifiers: BTreeMap<usize, Classifier>,
 }
 
 impl Trainer {
-    /// Plans the run, takes the data to the device and gives the parameters their initial values.
+    /// Plans the run, uploads the dataset and initialises the parameters.
     ///
     /// # Errors
-    /// When the recipe or its data cannot train; [`Error::Memory`] when a step does not fit the device, with the largest
-    /// batch that does.
+    /// When the recipe or the dataset cannot be used for training. [`Error::Memory`] when a step does not fit the device; the
+    /// message names the largest batch that fits.
     pub fn new(engine: Engine, recipe: Recipe, dataset: &Dataset, options: TrainerOptions) -> Result<Self> {
         recipe.validate()?;
         Self::begin(engine, recipe, None, dataset, options)
     }
 
-    /// As [`Trainer::new`], for a model that the program has built itself. The recipe's own model is not looked at. The model
-    /// takes images as the recipe's augmentation makes them of the dataset's; a classifier has as many outputs as there are
-    /// classes, and a model with a [`crate::nn::Bottleneck`] gives images back.
+    /// As [`Trainer::new`], for a model that the program has built. It replaces the recipe's model. The model's input has the
+    /// shape of the augmented images. A classifier has one output per class. A model with a [`crate::nn::Bottleneck`] is an
+    /// autoencoder, and its output has as many values as its input.
     ///
     /// # Errors
     /// As [`Trainer::new`], and when the model's input or output does not fit the dataset.
@@ -126,7 +126,7 @@ impl Trainer {
         Self::begin(engine, recipe, Some(model), dataset, options)
     }
 
-    /// Begins with a recipe that is right, and its own model or another.
+    /// Creates a trainer from a valid recipe. `model` replaces the recipe's model if it is given.
     fn begin(
         mut engine: Engine,
         mut recipe: Recipe,
@@ -142,7 +142,7 @@ impl Trainer {
         let task = model.as_ref().map_or_else(|| recipe.model.task(), |model| Ok(model.task()))?;
         if task == Task::Classify && dataset.classes.len() < 2 {
             return Err(Error::data(format!(
-                "{} has only one class, {}: there is nothing to tell apart. Give each class a folder of its own.",
+                "{} has only one class, {}, but a classifier needs at least two. Give each class a folder of its own.",
                 dataset.name,
                 dataset.classes.first().map_or("none", String::as_str)
             )));
@@ -150,7 +150,7 @@ impl Trainer {
         let batch = recipe.training.batch_size;
         if recipe.training.drop_last && batch > train.len() {
             return Err(Error::usage(format!(
-                "A batch of {batch} is larger than the {} training images, and this recipe drops a last batch that is not \
+                "A batch of {batch} is larger than the {} training images, and this recipe leaves out a last batch that is not \
                  full: nothing would be trained. Use --batch-size {} or less.",
                 train.len(),
                 train.len()
@@ -163,7 +163,7 @@ impl Trainer {
         let target = engine.target();
         if recipe.training.patience.is_some() && dataset.val.as_ref().is_none_or(Split::is_empty) {
             return Err(Error::usage(format!(
-                "Early stopping (patience) watches a validation split, and {} has none here; hold one out with --val-fraction.",
+                "Early stopping (patience) needs a validation split, but {} has none; hold one out with --val-fraction.",
                 dataset.name
             )));
         }
@@ -175,7 +175,7 @@ impl Trainer {
         };
         let (learner, learned_by) = cut.as_ref().map_or((&model, &recipe), |cut| (&cut.rest, &cut.recipe));
         let data = resident("train", train, batch.min(train.len()));
-        // A batch beyond the whole set would only carry rows that are not valid.
+        // A batch larger than the training split would only add masked rows.
         let plan = memory::plan_training(batch, &target, options.plan, |batch| {
             graphs::training(learner, learned_by, data, batch.min(train.len()))
         })?;
@@ -257,7 +257,7 @@ impl Trainer {
     pub fn model(&self) -> &Model {
         &self.model
     }
-    /// What the model learns to do.
+    /// The model's task.
     pub fn task(&self) -> Task {
         self.task
     }
@@ -265,15 +265,15 @@ impl Trainer {
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
-    /// The engine, to profile or verify the training program with.
+    /// The engine and the program of the training step, for profiling and verification.
     pub fn engine_mut(&mut self) -> (&mut Engine, Program) {
         (&mut self.engine, self.train.program)
     }
-    /// How far it has come.
+    /// The progress of the run.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
-    /// The classes' names, in the order of their numbers.
+    /// The class names in index order.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -290,12 +290,12 @@ impl Trainer {
         }
     }
 
-    /// The shape of an image's features, where those are kept in the images' stead.
+    /// The shape of the features of an image, if features are kept instead of the images.
     pub fn features(&self) -> Option<[usize; 3]> {
         self.features.as_ref().map(|features| features.input)
     }
 
-    /// Makes the features of a split and takes them to the device, where they are kept and not there yet.
+    /// Computes and uploads the features of a split, if features are kept and not up to date.
     async fn make_features(&mut self, part: SplitName) -> Result<()> {
         let stage = self.stage(part);
         let (Some(features), Some(stage)) = (&mut self.features, stage) else { return Ok(()) };
@@ -307,13 +307,14 @@ impl Trainer {
         Ok(())
     }
 
-    /// Floating-point operations of a training step, and bytes that its nodes have to move.
+    /// The floating-point operations of a training step, and the bytes that its nodes read and write.
     pub fn step_cost(&self) -> (u64, u64) {
         let plan = self.engine.plan(self.train.program);
         (plan.flops(), plan.work.iter().map(|work| work.types.bytes()).sum())
     }
 
-    /// Runs so many steps of the first epoch's schedule, again and again from its start, and waits: for benchmarks.
+    /// Runs `count` training steps with the numbers of the next epoch's steps, repeated if necessary, and waits for them. For
+    /// benchmarks.
     ///
     /// # Errors
     /// When the device is lost.
@@ -329,19 +330,19 @@ impl Trainer {
         self.engine.wait().await
     }
 
-    /// The engine back, with the run's plans and buffers in it.
+    /// Returns the engine. It keeps the run's plans and buffers.
     pub fn into_engine(self) -> Engine {
         self.engine
     }
 
-    /// Steps of an epoch.
+    /// The number of steps in an epoch.
     pub fn steps(&self) -> u32 {
         let (rows, batch) = (self.train.data.rows, self.train.batch);
         (if self.recipe.training.drop_last { rows / batch } else { rows.div_ceil(batch) }) as u32
     }
 }
 
-/// `0..count` in ranges of `size` at most.
+/// Splits `0..count` into ranges of at most `size`.
 fn chunks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(size).map(move |first| first..count.min(first + size))
 }

@@ -1,4 +1,4 @@
-//! A trainer's state: where it begins, and what it takes to go on from where it is.
+//! The state of a trainer: weights and checkpoints, to read and to restore.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::train::graphs::AVERAGES;
 use crate::{Error, Result};
 
 impl Trainer {
-    /// Goes on from these weights, as if they were the first.
+    /// Replaces the weights, and their moving average if the recipe has one. Optimizer state and counters do not change.
     ///
     /// # Errors
-    /// When they are of another model, or the device is lost.
+    /// When the weights belong to another model, or the device is lost.
     pub fn set_weights(&mut self, weights: &Weights) -> Result<()> {
         let parameters = self.model.parameters();
         let wanted = (parameters.flat_len(), parameters.statistics());
@@ -37,7 +37,7 @@ impl Trainer {
         }
     }
 
-    /// The weights as they are now.
+    /// The current weights, not their moving average.
     ///
     /// # Errors
     /// When the device is lost.
@@ -54,7 +54,7 @@ impl Trainer {
         Ok(Weights { learned, statistics })
     }
 
-    /// Everything that it takes to go on from here.
+    /// A checkpoint, from which the run can be resumed.
     ///
     /// # Errors
     /// When the device is lost.
@@ -81,7 +81,7 @@ impl Trainer {
         Ok(checkpoint)
     }
 
-    /// Goes to where a checkpoint was taken.
+    /// Restores a checkpoint: weights, optimizer state and counters.
     ///
     /// # Errors
     /// When it is of another model or optimizer, or was taken with other steps in an epoch.
@@ -95,7 +95,7 @@ impl Trainer {
         }
         if checkpoint.counters.step >= self.steps() || checkpoint.counters.number < checkpoint.counters.step {
             return Err(Error::data(format!(
-                "The checkpoint stands at step {} of an epoch, but an epoch has {} steps here: its data or batch were others.",
+                "The checkpoint is at step {} of an epoch, but an epoch has {} steps here: its data or batch size differ.",
                 checkpoint.counters.step,
                 self.steps()
             )));
