@@ -1,14 +1,18 @@
 //! An op that the library does not have: the running sum along the last axis, with its definition, gradient and WGSL kernel.
-//! It is checked on the CPU and, where there is an adapter, on the GPU.
+//! It is checked on the CPU and, where there is an adapter, on the GPU; then it is a layer of a network.
 //!
 //!     cargo run --release --example own_op
 
+use gpunn::check::check_op_blocking;
+use gpunn::data::glyphs;
 use gpunn::graph::kernel::{Kernel, Lowering, Slot};
 use gpunn::graph::{Differentiate, Graph, NodeId, TensorType};
+use gpunn::nn::{Build, Flatten, Layer, Linear, Model, Scheme, Sequence};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::tolerance::SUMMED;
 use gpunn::ops::{Call, Lower, Op, Real, defined_by, expect_inputs};
-use gpunn::{Engine, Result, check, gpu};
+use gpunn::train::Recipe;
+use gpunn::{Engine, Result, gpu};
 
 /// y[i] = x[0] + ... + x[i] in each row; backward, the sum of x[i] to the row's end.
 #[derive(Debug, PartialEq)]
@@ -72,29 +76,50 @@ impl Op for RunningSum {
     }
 }
 
-async fn check_all() -> Result<()> {
+/// The op as a layer.
+impl Layer for RunningSum {
+    fn label(&self) -> String {
+        "running sum".into()
+    }
+    fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
+        Ok(shape.to_vec())
+    }
+    fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {
+        build.apply(Self { backward: false }, &[x])
+    }
+}
+
+/// Compares value, gradients and central differences of some shapes with the definition.
+fn check(engine: &mut Engine) -> Result<()> {
     let shapes: [&[usize]; 5] = [&[1], &[7], &[3, 5], &[131, 10], &[2, 3, 64]];
     let case = |dims: &&[usize]| {
         Case::new(vec![Sample::floats(dims)], |graph, x| graph.apply(RunningSum { backward: false }, &[x[0]]))
     };
     let cases: Vec<Case> = shapes.iter().map(case).collect();
-    let mut engines = vec![Engine::cpu()];
-    match gpu::adapters().await.first() {
-        Some(adapter) => engines.push(Engine::gpu(gpu::Device::open(adapter, gpu::DeviceOptions::default()).await?)),
-        None => println!("There is no adapter here: the CPU alone."),
+    let results = check_op_blocking(engine, "running_sum", SUMMED, &cases)?;
+    if let Some(wrong) = results.iter().find(|result| !result.passed()) {
+        return Err(gpunn::Error::Data(wrong.sentence()));
     }
-    for mut engine in engines {
-        let results = check::check_op(&mut engine, "running_sum", SUMMED, &cases).await?;
-        println!("{}: {} checks", engine.device_name(), results.len());
-        if let Some(wrong) = results.iter().find(|result| !result.passed()) {
-            return Err(gpunn::Error::Data(wrong.sentence()));
-        }
-        let worst = results.iter().map(|result| result.worst.excess).fold(0.0, f64::max);
-        println!("    all passed, the worst error is {:.1} % of what is allowed", 100.0 * worst);
-    }
+    let worst = results.iter().map(|result| result.worst.excess).fold(0.0, f64::max);
+    println!("{} checks passed, the worst error is {:.1} % of the allowed error", results.len(), 100.0 * worst);
     Ok(())
 }
 
 fn main() -> Result<()> {
-    gpunn::blocking::block_on(check_all())
+    let dataset = glyphs::dataset();
+    let mut engines = vec![Engine::cpu()];
+    engines.extend(Engine::first_gpu_blocking(gpu::DeviceOptions::default())?);
+    for mut engine in engines {
+        println!("{}", engine.device_name());
+        check(&mut engine)?;
+        let layers = Sequence::new()
+            .with("flatten", Flatten)
+            .with("fc1", Linear::new(32, Scheme::Xavier))
+            .with("sum", RunningSum { backward: false })
+            .with("fc2", Linear::new(dataset.classes.len(), Scheme::Xavier));
+        let model = Model::new("with-running-sum", &dataset.input, layers)?;
+        let mut trainer = Recipe::new(&model).epochs(1).trainer_of(model, engine, &dataset)?;
+        trainer.fit_blocking(|epoch| println!("{epoch}"))?;
+    }
+    Ok(())
 }

@@ -58,6 +58,26 @@ impl Engine {
         Self::Gpu(Box::new(gpu::Executor::new(device)))
     }
 
+    /// The first GPU adapter, opened with these options; `None` if there is no adapter. On a machine with several,
+    /// [`gpu::adapters`] lists them.
+    ///
+    /// # Errors
+    /// When the driver refuses to open the device.
+    pub async fn first_gpu(options: gpu::DeviceOptions) -> Result<Option<Self>> {
+        match gpu::adapters().await.first() {
+            Some(adapter) => Ok(Some(Self::gpu(gpu::Device::open(adapter, options).await?))),
+            None => Ok(None),
+        }
+    }
+
+    /// [`Engine::first_gpu`] for callers that are not async.
+    ///
+    /// # Errors
+    /// As [`Engine::first_gpu`].
+    pub fn first_gpu_blocking(options: gpu::DeviceOptions) -> Result<Option<Self>> {
+        crate::blocking::block_on(Self::first_gpu(options))
+    }
+
     /// The executor of an opened device, with compiled kernels from earlier runs.
     pub fn gpu_with_kernels(device: gpu::Device, kept: gpu::KeptKernels) -> Self {
         Self::Gpu(Box::new(gpu::Executor::with_kernels(device, Some(kept))))
@@ -94,7 +114,8 @@ impl Engine {
     /// buffers that exist already keep their content.
     ///
     /// # Errors
-    /// When a persistent buffer exists with another length, or the device refuses a kernel or has too little memory.
+    /// When a persistent buffer exists with another length, or the device refuses a kernel or has too little memory. Other plans can
+    /// still be loaded then.
     pub fn load(&mut self, plan: Plan) -> Result<Program> {
         match self {
             Self::Cpu(executor) => executor.load(plan),

@@ -5,9 +5,10 @@ use gpunn::check::Inputs;
 use gpunn::data::{Dataset, Pixels, Split, glyphs};
 use gpunn::gpu::{Counts, DeviceOptions};
 use gpunn::graph::kernel::Capabilities;
-use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, TensorType, optimize};
-use gpunn::ops::Step;
+use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, Target, TensorType, optimize};
+use gpunn::ops::elementwise::{Map, Unary};
 use gpunn::ops::table::TABLE;
+use gpunn::ops::{Real, Step};
 use gpunn::train::{self, Recipe, Trainer};
 use gpunn::{Engine, Program};
 use kernels_tests::mlp::Mlp;
@@ -273,6 +274,48 @@ fn a_plan_that_does_not_fit_says_so() {
     let small = Target { max_buffer: 9000, ..Target::portable() };
     let refusal = Plan::new(graph, &small, PlanOptions::default()).map(|_| ()).unwrap_err().to_string();
     assert_eq!(refusal, "the buffer 'data' takes 9800 bytes, but the device allows at most 9000 bytes for a buffer");
+}
+
+/// A function whose WGSL names something that does not exist.
+#[derive(Clone, Debug, PartialEq)]
+struct Misspelt;
+
+impl Unary for Misspelt {
+    const NAMES: [&'static str; 2] = ["misspelt", "misspelt_backward"];
+    const WGSL: &'static str = "fn misspelt(x: f32) -> f32 { return x * facter; }";
+
+    fn value<T: Real>(&self, x: T) -> T {
+        x
+    }
+
+    fn derivative<T: Real>(&self, _: T, dy: T) -> T {
+        dy
+    }
+}
+
+/// An author of an op corrects the WGSL and goes on: a refused kernel leaves the device usable.
+#[test]
+fn a_refused_kernel_is_named_and_other_plans_still_load() {
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
+    let plan = |apply: &dyn Fn(&mut Graph, NodeId) -> gpunn::Result<NodeId>, engine: &Engine| {
+        let mut graph = Graph::new();
+        let x = graph.leaf("x", 0, TensorType::f32([3])).expect("it fits");
+        let y = apply(&mut graph, x).expect("it builds");
+        graph.output("y", y);
+        Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it fits")
+    };
+    for _ in 0..2 {
+        let wrong = plan(&|graph, x| graph.apply(Map::of(Misspelt), &[x]), &engine);
+        let sentence = engine.load(wrong).expect_err("it is refused").to_string();
+        assert!(sentence.contains("facter"), "{sentence}");
+        let right = plan(&Graph::relu, &engine);
+        let program = engine.load(right).expect("it loads");
+        engine.write("x", 0, &[-1.0_f32, 0.0, 2.0]).expect("it fits");
+        engine.schedule(program, &[Step::new(0, 3, 0)]).expect("it fits");
+        engine.run(program, 0..1).expect("it runs");
+        let y = gpunn::blocking::block_on(engine.read_output(program, "y")).expect("it reads");
+        assert_eq!(y, [0.0, 0.0, 2.0]);
+    }
 }
 
 /// A grid with more workgroups than one axis allows is folded into two axes. The count is odd, so the last row of the fold

@@ -53,7 +53,7 @@ impl Op for MultiplyAdds {
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
         let count = at.types.output.elements() / 4;
-        let kernel = Kernel::new("bench_fma", include_str!("../../shaders/bench_fma.wgsl"), &[]);
+        let kernel = Kernel::built_in("bench_fma", include_str!("../../shaders/bench_fma.wgsl"), &[]);
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[count, self.rounds as usize], count).into()
     }
     fn flops(&self, types: &Types) -> u64 {

@@ -95,7 +95,7 @@ pub fn central_difference(op: &'static str, case: &Case) -> Result<CheckResult> 
             let excess = DIFFERENCE.excess(gradient[element], reference);
             let worst = Worst { index: element, value: gradient[element], reference, excess };
             if outcome.as_ref().is_none_or(|before| worst.excess > before.worst.excess) {
-                outcome = Some(found(op, case, index, worst));
+                outcome = Some(found(CheckKind::Differences, op, case, index, worst));
             }
         }
     }
@@ -115,17 +115,17 @@ pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) 
         let tolerance = GRADIENT.for_sums_of(case.summands.of_gradient(index));
         let worst = compare(&values.numbers(), &reference, tolerance);
         if outcome.as_ref().is_none_or(|before| worst.excess > before.worst.excess) {
-            outcome = Some(found(op, case, index, worst));
+            outcome = Some(found(CheckKind::Gradient, op, case, index, worst));
         }
     }
     outcome.ok_or_else(|| crate::Error::Usage(format!("the case '{}' has no gradient", case.label)))
 }
 
-fn found(op: &'static str, case: &Case, index: usize, worst: Worst) -> CheckResult {
+fn found(kind: CheckKind, op: &'static str, case: &Case, index: usize, worst: Worst) -> CheckResult {
     CheckResult {
         op,
         case: case.label.clone(),
-        kind: CheckKind::Gradient,
+        kind,
         worst,
         tensor: format!("gradient by input{index}"),
         shape: case.inputs[index].ty.to_string(),

@@ -5,7 +5,7 @@
 //! use gpunn::{Engine, check, ops};
 //!
 //! let cases = ops::relu::cases();
-//! let results = gpunn::blocking::block_on(check::check_op(&mut Engine::cpu(), "relu", ops::tolerance::EXACT, &cases[..2]))?;
+//! let results = check::check_op_blocking(&mut Engine::cpu(), "relu", ops::tolerance::EXACT, &cases[..2])?;
 //! assert!(results.iter().all(check::CheckResult::passed));
 //! # Ok::<(), gpunn::Error>(())
 //! ```
@@ -28,10 +28,23 @@ use crate::{Engine, Result};
 /// What a check compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CheckKind {
-    /// The op's value and the states that it updates.
+    /// The op's value, and the states that it updates, against the definition.
     Value,
-    /// The gradients with respect to its inputs.
+    /// The gradients by the inputs on the engine against the gradients of the definition.
     Gradient,
+    /// The gradients of the definition against central differences of its value. The engine takes no part.
+    Differences,
+}
+
+impl CheckKind {
+    /// `value`, `gradient` or `central differences`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Gradient => "gradient",
+            Self::Differences => "central differences",
+        }
+    }
 }
 
 /// The result of checking one case of one op.
@@ -41,7 +54,7 @@ pub struct CheckResult {
     pub op: &'static str,
     /// The case.
     pub case: String,
-    /// Value or gradient.
+    /// What was compared.
     pub kind: CheckKind,
     /// The element with the largest error.
     pub worst: Worst,
@@ -60,11 +73,11 @@ impl CheckResult {
     pub fn sentence(&self) -> String {
         let Worst { index, value, reference, excess } = self.worst;
         format!(
-            "{} [{}] {}: element {index} of {} ({}) is {value:e}, expected {reference:e}; \
+            "{} [{}] {}: element {index} of {} ({}) is {value:.7e}, expected {reference:.7e}; \
              {excess:.2} times the allowed error",
             self.op,
             self.case,
-            if self.kind == CheckKind::Value { "value" } else { "gradient" },
+            self.kind.name(),
             self.tensor,
             self.shape,
         )
@@ -72,8 +85,9 @@ impl CheckResult {
 }
 
 /// Checks an op of any crate: each case's value and gradients on an engine against the definition in double precision, and the
-/// definition's gradients against central differences. `tolerance` is how far the value may be from the definition:
-/// [`crate::ops::tolerance`] has some, with their reasons.
+/// definition's gradients against central differences. `op` is the name in the results. `tolerance` is how far the value may be
+/// from the definition: [`tolerance`](crate::ops::tolerance) has some, with their reasons. Gradients may always be
+/// [`GRADIENT`](crate::ops::tolerance::GRADIENT) away. The CPU does not read an op's WGSL: check it on a GPU too.
 ///
 /// # Errors
 /// When a graph cannot be built or the device fails. A wrong value is no error: see [`CheckResult::passed`].
@@ -93,6 +107,19 @@ pub async fn check_op(
         }
     }
     Ok(results)
+}
+
+/// [`check_op`] for callers that are not async.
+///
+/// # Errors
+/// As [`check_op`].
+pub fn check_op_blocking(
+    engine: &mut Engine,
+    op: &'static str,
+    tolerance: Tolerance,
+    cases: &[Case],
+) -> Result<Vec<CheckResult>> {
+    crate::blocking::block_on(check_op(engine, op, tolerance, cases))
 }
 
 /// Checks one case's value and gradients.

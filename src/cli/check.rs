@@ -158,10 +158,7 @@ impl CheckOutput {
         let excess = check.worst.excess;
         self.cases.push(CheckOutputCase {
             op: check.op,
-            kind: match check.kind {
-                gpunn::check::CheckKind::Value => "value",
-                gpunn::check::CheckKind::Gradient => "gradient",
-            },
+            kind: check.kind.name(),
             passed,
             error_share: excess.is_finite().then_some(excess),
             index: check.worst.index,

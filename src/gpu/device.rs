@@ -240,6 +240,15 @@ impl Device {
         self.check()
     }
 
+    /// An error if the device refused a kernel that was just compiled. The device stays usable: nothing has run yet.
+    pub(super) fn compiled(&self) -> Result<()> {
+        let errors = self.errors.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default();
+        match errors.into_iter().next() {
+            Some(error) => Err(Error::Device(format!("{} refused: {error}", self.description()))),
+            None => self.check(),
+        }
+    }
+
     /// An error if the device was lost or refused something.
     pub(super) fn check(&self) -> Result<()> {
         if let Some(error) = self.errors.lock().ok().and_then(|list| list.first().cloned()) {

@@ -114,6 +114,8 @@ pub struct Kernel {
     pub step: bool,
     /// The subgroup size that it requires, in lanes.
     pub subgroup: Option<u32>,
+    /// Whether it is compiled with bounds checks and limits of loops on every device.
+    pub(crate) checked: bool,
 }
 
 /// Library files. A kernel requests them in its first line: `// needs: NAME, NAME`.
@@ -159,10 +161,26 @@ impl Kernel {
     /// | `ordered_sum` | the sum of `fn term(i: u32) -> f32` by one invocation, in order |
     /// | `workgroup_sum`, `total` | the sum of `fn term(i: u32) -> f32`, or of one number of each lane, by a workgroup |
     ///
+    /// The kernel is compiled with bounds checks: an index out of range reads or writes another element of the same tensor, never
+    /// other memory. [`Kernel::without_checks`] removes them.
+    ///
     /// # Panics
     /// When the file lacks one of the constants, needs an unknown library file, or its bindings have a gap: a mistake of the
     /// kernel's author.
     pub fn new(name: &str, source: &str, constants: &[(&str, Constant)]) -> Self {
+        Self { checked: true, ..Self::built_in(name, source, constants) }
+    }
+
+    /// The same kernel without bounds checks and without limits of loops, as the kernels of this crate are compiled.
+    ///
+    /// # Safety
+    /// For all inputs that the op accepts, every index must be within its array, and every loop must end.
+    pub unsafe fn without_checks(self) -> Self {
+        Self { checked: false, ..self }
+    }
+
+    /// A kernel of this crate. The tests run each one with and without checks.
+    pub(crate) fn built_in(name: &str, source: &str, constants: &[(&str, Constant)]) -> Self {
         let mut wgsl = String::new();
         let mut included = Vec::new();
         include(&mut wgsl, &mut included, name, source);
@@ -173,7 +191,7 @@ impl Kernel {
                 .unwrap_or_else(|| panic!("{name}.wgsl has no line 'const {constant}: '"));
             let _ = write!(label, " {}={}", constant.to_lowercase(), value.wgsl().trim_end_matches(['u', 'f']));
         }
-        Self { label, bindings: storage_bindings(&wgsl), wgsl, step, subgroup: None }
+        Self { label, bindings: storage_bindings(&wgsl), wgsl, step, subgroup: None, checked: false }
     }
 
     /// Marks the variant as written for one subgroup size.
@@ -307,6 +325,8 @@ const EDGES: bool = false;
         assert_eq!(kernel.label, "name tile=16 slope=1e-7 edges=true");
         // A different constant makes a different kernel.
         assert_ne!(kernel, Kernel::new("name", SOURCE, &[("TILE", 32.into())]));
+        // Kernels from outside this crate are compiled with checks.
+        assert!(kernel.checked && !Kernel::built_in("name", SOURCE, &[]).checked);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Op for Average {
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
         let quarters = at.types.states[0].elements() / 4;
-        let kernel = Kernel::new("average", include_str!("../../shaders/average.wgsl"), &[at.edges(quarters)]);
+        let kernel = Kernel::built_in("average", include_str!("../../shaders/average.wgsl"), &[at.edges(quarters)]);
         let dims = [quarters, self.decay.to_bits() as usize];
         at.linear(self, kernel, &[Slot::State(0), Slot::State(1)], &dims, quarters).into()
     }

@@ -96,7 +96,7 @@ impl Op for BatchTotal {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::new(
+        let kernel = Kernel::built_in(
             "batch_total",
             include_str!("../../shaders/batch_total.wgsl"),
             &[("MEAN", (self.reduction == Reduction::Mean).into())],
@@ -121,7 +121,7 @@ impl Op for BatchShare {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::new(
+        let kernel = Kernel::built_in(
             "batch_share",
             include_str!("../../shaders/batch_share.wgsl"),
             &[("MEAN", (self.reduction == Reduction::Mean).into())],
@@ -143,7 +143,7 @@ impl Op for Accumulate {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::new("accumulate", include_str!("../../shaders/accumulate.wgsl"), &[]);
+        let kernel = Kernel::built_in("accumulate", include_str!("../../shaders/accumulate.wgsl"), &[]);
         let slots = [Slot::Input(0), Slot::Input(1), Slot::State(0)];
         at.linear(self, kernel, &slots, at.types.inputs[0].dims(), 1).into()
     }

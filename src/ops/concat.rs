@@ -80,7 +80,7 @@ impl Op for Concat {
             let vector = [run, row, first].iter().all(|n| n.is_multiple_of(4));
             let width = if vector { 4 } else { 1 };
             let count = elements / width;
-            let kernel = Kernel::new("concat", include_str!("../../shaders/concat.wgsl"), &[at.edges(count)]);
+            let kernel = Kernel::built_in("concat", include_str!("../../shaders/concat.wgsl"), &[at.edges(count)]);
             let kernel = match vector {
                 true => kernel.splice("alias Value = f32;", "alias Value = vec4f;"),
                 false => kernel,

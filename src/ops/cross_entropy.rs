@@ -150,7 +150,7 @@ impl Op for CrossEntropy {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::new(
+        let kernel = Kernel::built_in(
             "cross_entropy",
             include_str!("../../shaders/cross_entropy.wgsl"),
             &[("LOG_PROBABILITIES", (self.input == Input::LogProbabilities).into())],
@@ -187,7 +187,7 @@ impl Op for CrossEntropyBackward {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::new(
+        let kernel = Kernel::built_in(
             "cross_entropy_backward",
             include_str!("../../shaders/cross_entropy_backward.wgsl"),
             &[("LOG_PROBABILITIES", (self.input == Input::LogProbabilities).into())],
@@ -211,7 +211,7 @@ impl Op for Correct {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::new("correct", include_str!("../../shaders/correct.wgsl"), &[]);
+        let kernel = Kernel::built_in("correct", include_str!("../../shaders/correct.wgsl"), &[]);
         let dims = at.types.inputs[0].dims();
         at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], dims, dims[0]).into()
     }

@@ -66,7 +66,7 @@ impl Op for Dropout {
         let factor = (1.0 / (1.0 - f64::from(self.rate))) as f32;
         let fours = count.div_ceil(4);
         let dims = [fours, count, self.threshold() as usize, self.stream as usize, factor.to_bits() as usize];
-        let kernel = Kernel::new("dropout", include_str!("../../shaders/dropout.wgsl"), &[]);
+        let kernel = Kernel::built_in("dropout", include_str!("../../shaders/dropout.wgsl"), &[]);
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, fours).into()
     }
 }

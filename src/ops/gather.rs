@@ -90,7 +90,7 @@ impl Op for Gather {
         let width = if wide { shards.width / 4 } else { shards.width };
         let count = self.batch * width;
         let constants = [at.edges(count), ("RING", self.ring.into())];
-        let mut kernel = Kernel::new("gather", include_str!("../../shaders/gather.wgsl"), &constants);
+        let mut kernel = Kernel::built_in("gather", include_str!("../../shaders/gather.wgsl"), &constants);
         let (words, floats) = ("alias Value = u32;", "alias Value = vec4f;");
         let read = "fn value_at(shard: u32, source: u32) -> Value { return stored_at(shard, source); } // spliced";
         let read_as = |code: &str| format!("fn value_at(shard: u32, source: u32) -> Value {{ return {code}; }}");

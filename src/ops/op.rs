@@ -51,15 +51,18 @@ impl Real for f64 {
 
 /// Implements [`Op::reference`](crate::ops::Op::reference) and [`Op::run`](crate::ops::Op::run) by one method of the op, which is
 /// generic over [`Real`](crate::ops::Real) and takes a [`Call`](crate::ops::Call). It stands inside `impl Op for ...`, as
-/// `defined_by!(define);`.
+/// `defined_by!(define);`. `defined_by!(define, run_fast)` names another method for `run`, with the same result.
 #[macro_export]
 macro_rules! defined_by {
     ($definition:ident) => {
+        $crate::ops::defined_by!($definition, $definition);
+    };
+    ($definition:ident, $on_cpu:ident) => {
         fn reference(&self, call: &mut $crate::ops::Call<f64>) {
             self.$definition(call);
         }
         fn run(&self, call: &mut $crate::ops::Call<f32>) {
-            self.$definition(call);
+            self.$on_cpu(call);
         }
     };
 }

@@ -58,7 +58,7 @@ impl Op for Pack {
     fn lower(&self, at: &Lower) -> Lowering {
         let copy = |(index, &offset): (usize, &usize)| {
             let count = at.types.inputs[index].elements();
-            let kernel = Kernel::new("pack", include_str!("../../shaders/pack.wgsl"), &[]);
+            let kernel = Kernel::built_in("pack", include_str!("../../shaders/pack.wgsl"), &[]);
             let bytes = 8 * count as u64;
             let slots = [Slot::Input(index), Slot::Output];
             Dispatch { bytes, ..at.linear(self, kernel, &slots, &[count, offset], count) }

@@ -154,7 +154,7 @@ impl Op for Resize2d {
     fn lower(&self, at: &Lower) -> Lowering {
         let count = at.types.output.elements();
         let constants = [("BILINEAR", (self.mode == Resize::Bilinear).into()), at.edges(count)];
-        let kernel = Kernel::new("resize2d", include_str!("../../shaders/resize2d.wgsl"), &constants);
+        let kernel = Kernel::built_in("resize2d", include_str!("../../shaders/resize2d.wgsl"), &constants);
         let dims = [&[count][..], &words(self.axes(at.types))].concat();
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
     }
@@ -210,7 +210,7 @@ impl Op for Resize2dBackward {
         let count = at.types.output.elements();
         let constants = [("BILINEAR", (self.mode == Resize::Bilinear).into()), at.edges(count)];
         let source = include_str!("../../shaders/resize2d_backward.wgsl");
-        let kernel = Kernel::new("resize2d_backward", source, &constants);
+        let kernel = Kernel::built_in("resize2d_backward", source, &constants);
         let dims = [&[count][..], &words(self.axes(at.types))].concat();
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
     }

@@ -84,7 +84,7 @@ impl Op for Softmax {
     fn lower(&self, at: &Lower) -> Lowering {
         let (rows, columns) = at.types.output.shape.as_matrix();
         let source = include_str!("../../shaders/softmax.wgsl");
-        let kernel = Kernel::new("softmax", source, &[("LOG", self.log.into())]);
+        let kernel = Kernel::built_in("softmax", source, &[("LOG", self.log.into())]);
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[rows, columns], rows).into()
     }
     fn flops(&self, types: &Types) -> u64 {
@@ -103,7 +103,7 @@ impl Op for SoftmaxBackward {
     fn lower(&self, at: &Lower) -> Lowering {
         let (rows, columns) = at.types.output.shape.as_matrix();
         let source = include_str!("../../shaders/softmax_backward.wgsl");
-        let kernel = Kernel::new("softmax_backward", source, &[("LOG", self.log.into())]);
+        let kernel = Kernel::built_in("softmax_backward", source, &[("LOG", self.log.into())]);
         at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], &[rows, columns], rows).into()
     }
     fn flops(&self, types: &Types) -> u64 {

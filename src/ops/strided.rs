@@ -90,7 +90,7 @@ impl Strided {
         let missing = MAX_AXES - self.sizes.len();
         let pad = |values: &[usize], with: usize| [vec![with; missing], values.to_vec()].concat();
         let dims = [vec![count, self.offset], pad(&self.sizes, 1), pad(&self.strides, 0)].concat();
-        let kernel = Kernel::new("strided_copy", include_str!("../../shaders/strided_copy.wgsl"), &[]);
+        let kernel = Kernel::built_in("strided_copy", include_str!("../../shaders/strided_copy.wgsl"), &[]);
         at.linear(op, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
     }
 }
@@ -268,7 +268,7 @@ impl Op for Pad {
         let [size, inner] = self.parts(&at.types.output);
         let count = at.types.output.elements();
         let dims = [count, size, inner, self.before, size - self.before - self.after];
-        let kernel = Kernel::new("pad", include_str!("../../shaders/pad.wgsl"), &[]);
+        let kernel = Kernel::built_in("pad", include_str!("../../shaders/pad.wgsl"), &[]);
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, count).into()
     }
     fn flops(&self, _: &Types) -> u64 {

@@ -77,7 +77,7 @@ impl Op for Sum {
             let outputs = outer * pieces * inner;
             let run = reduced.div_ceil(pieces);
             Dispatch {
-                kernel: Kernel::new("sum", include_str!("../../shaders/sum.wgsl"), &[]),
+                kernel: Kernel::built_in("sum", include_str!("../../shaders/sum.wgsl"), &[]),
                 slots: slots.to_vec(),
                 dims: [outputs, reduced, inner, pieces, run].map(|n| n as u32).to_vec(),
                 groups: at.device.fold(outputs.div_ceil(64)),

@@ -209,7 +209,7 @@ impl Op for Sgd {
         if self.momentum {
             constants.push(("NESTEROV", self.nesterov.into()));
         }
-        let kernel = Kernel::new(name, source, &constants);
+        let kernel = Kernel::built_in(name, source, &constants);
         lower_update(self, at, kernel, self.clip, &[self.weight_decay, self.clip.unwrap_or(0.0)])
     }
     fn flops(&self, types: &Types) -> u64 {
@@ -228,7 +228,7 @@ impl Op for Adam {
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
         let constants = [("CLIP", self.clip.is_some().into()), ("DECOUPLED", self.decoupled.into()), edges(at)];
-        let kernel = Kernel::new("adam", include_str!("../../shaders/adam.wgsl"), &constants);
+        let kernel = Kernel::built_in("adam", include_str!("../../shaders/adam.wgsl"), &constants);
         let words = [self.weight_decay, self.clip.unwrap_or(0.0), self.beta2, self.epsilon];
         lower_update(self, at, kernel, self.clip, &words)
     }
@@ -252,8 +252,8 @@ impl Op for Norm {
         let blocks = at.types.inputs[1].elements();
         let run = blocks.div_ceil(256);
         let pieces = blocks.div_ceil(run);
-        let squares = Kernel::new("norm_squares", include_str!("../../shaders/norm_squares.wgsl"), &[]);
-        let root = Kernel::new("norm_root", include_str!("../../shaders/norm_root.wgsl"), &[]);
+        let squares = Kernel::built_in("norm_squares", include_str!("../../shaders/norm_squares.wgsl"), &[]);
+        let root = Kernel::built_in("norm_root", include_str!("../../shaders/norm_root.wgsl"), &[]);
         let first = [Slot::Input(0), Slot::Input(1), Slot::Scratch(0)];
         let squares = at.linear(self, squares, &first, &[blocks, run], pieces * 64);
         let root = at.linear(self, root, &[Slot::Scratch(0), Slot::Output], &[pieces], 1);

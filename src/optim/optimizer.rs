@@ -23,12 +23,8 @@ impl std::str::FromStr for Method {
     type Err = Error;
     /// Reads `sgd`, `adam` or `adamw`. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
-        match word.to_lowercase().as_str() {
-            "sgd" => Ok(Self::Sgd),
-            "adam" => Ok(Self::Adam),
-            "adamw" => Ok(Self::AdamW),
-            _ => Err(crate::error::unknown("optimizer", word, &["sgd", "adam", "adamw"])),
-        }
+        let names = [("sgd", Self::Sgd), ("adam", Self::Adam), ("adamw", Self::AdamW)];
+        crate::error::named("optimizer", &word.to_lowercase(), &names)
     }
 }
 

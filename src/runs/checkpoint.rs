@@ -173,7 +173,8 @@ impl Trainer {
 }
 
 impl Predictor {
-    /// From a checkpoint file.
+    /// From a checkpoint file, for a built-in model or a network in TOML. For a model that the program has built itself, use
+    /// [`Predictor::with_model`] and [`Checkpoint::read`].
     ///
     /// # Errors
     /// When it cannot be read or is no checkpoint of a classifier, or the device refuses.

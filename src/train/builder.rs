@@ -12,7 +12,7 @@ use crate::optim::{Optimizer, Schedule};
 use crate::{Engine, Result};
 
 impl Recipe {
-    /// A recipe for a model: the name of a built-in model ([`crate::nn::models::names`]), a [`ModelConfig`], or a `&Model`
+    /// A recipe for a model: the name of a built-in model ([`names`](crate::nn::models::names)), a [`ModelConfig`], or a `&Model`
     /// that the program has built.
     ///
     /// The default values are for small classifiers that are trained from scratch:
@@ -70,6 +70,13 @@ impl Recipe {
             optimizer: Optimizer::adam(0.001),
             schedule: Schedule::default(),
         }
+    }
+
+    /// Sets the features of each hidden layer, for models that have such layers: `mlp`, `cnn` and the autoencoders.
+    #[must_use]
+    pub fn hidden(mut self, features: impl Into<Vec<usize>>) -> Self {
+        self.model.hidden = Some(features.into());
+        self
     }
 
     /// Sets the number of epochs.

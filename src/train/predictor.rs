@@ -151,7 +151,8 @@ impl Predictor {
         Self::with_model(engine, &model, checkpoint, batch)
     }
 
-    /// Loads a checkpoint of a model that the program has built. `model` is this model, built again.
+    /// Loads a checkpoint of a model that the program has built. `model` is this model, built again. [`Checkpoint::read`] reads the
+    /// checkpoint of a file.
     ///
     /// # Errors
     /// As [`Predictor::new`], and when the checkpoint belongs to another model.
@@ -179,6 +180,14 @@ impl Predictor {
     /// When the number of values differs from the network's input, or the device is lost.
     pub async fn predict(&mut self, image: &[f32]) -> Result<Prediction> {
         Ok(Prediction::of(self.probabilities(&[image]).await?.pop().unwrap_or_default(), &self.classes))
+    }
+
+    /// [`Predictor::predict`] for callers that are not async.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn predict_blocking(&mut self, image: &[f32]) -> Result<Prediction> {
+        crate::blocking::block_on(self.predict(image))
     }
 
     /// The probabilities of all classes for each image.

@@ -60,14 +60,12 @@ impl FromStr for Flip {
     type Err = Error;
     /// In command-line flags: `random`, `alternate` or `never`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
-        named("flip", word, &[("random", Self::Random), ("alternate", Self::Alternate), ("never", Self::Never)])
+        crate::error::named(
+            "flip",
+            word,
+            &[("random", Self::Random), ("alternate", Self::Alternate), ("never", Self::Never)],
+        )
     }
-}
-
-/// The value for a word of a list. Other words give an [`Error::Usage`].
-fn named<T: Copy>(kind: &str, word: &str, known: &[(&str, T)]) -> Result<T> {
-    let found = known.iter().find(|(name, _)| *name == word).map(|&(_, value)| value);
-    found.ok_or_else(|| crate::error::unknown(kind, word, &known.iter().map(|&(name, _)| name).collect::<Vec<_>>()))
 }
 
 impl From<Flip> for WrittenFlip {
@@ -95,7 +93,7 @@ impl FromStr for Padding {
     type Err = Error;
     /// `zero` or `reflect`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
-        named("padding", word, &[("zero", Self::Zero), ("reflect", Self::Reflect)])
+        crate::error::named("padding", word, &[("zero", Self::Zero), ("reflect", Self::Reflect)])
     }
 }
 
@@ -114,7 +112,7 @@ impl FromStr for CutoutFill {
     type Err = Error;
     /// `zero` or `mean`. Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
-        named("fill", word, &[("zero", Self::Zero), ("mean", Self::Mean)])
+        crate::error::named("fill", word, &[("zero", Self::Zero), ("mean", Self::Mean)])
     }
 }
 

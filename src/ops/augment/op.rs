@@ -6,7 +6,7 @@ use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
-use crate::ops::{Call, Lower, Op, Types};
+use crate::ops::{Lower, Op, Types, defined_by};
 
 /// The images that `order` lists, from the step's first position on, augmented. Masked rows are 0. Inputs: the images
 /// `[N, channels, height, width]` as bytes or floats, in one tensor or several shards; the order `[rows]` (u32); the
@@ -48,17 +48,12 @@ impl Op for Augmented {
     fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None; at.inputs.len()])
     }
-    fn reference(&self, call: &mut Call<f64>) {
-        self.define(call);
-    }
-    fn run(&self, call: &mut Call<f32>) {
-        self.run_rows(call);
-    }
+    defined_by!(define, run_rows);
     fn lower(&self, at: &Lower) -> Lowering {
         let shards = Shards::of(at.types, at.types.inputs.len() - 2);
         let (from, to) = (at.types.inputs[0].dims(), at.types.output.dims());
         let count = self.batch * to[2] * to[3].div_ceil(4);
-        let kernel = Kernel::new(
+        let kernel = Kernel::built_in(
             "augment",
             include_str!("../../../shaders/augment.wgsl"),
             &[

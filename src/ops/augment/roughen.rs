@@ -116,7 +116,7 @@ impl Op for Roughen {
     fn lower(&self, at: &Lower) -> Lowering {
         let dims = at.types.output.dims();
         let count = dims[..3].iter().product::<usize>() * dims[3].div_ceil(BLOCK);
-        let kernel = Kernel::new(
+        let kernel = Kernel::built_in(
             "roughen",
             include_str!("../../../shaders/roughen.wgsl"),
             &[at.edges(count), ("STROKE", (self.stroke > 0.0).into()), ("NOISE", (self.noise > 0.0).into())],

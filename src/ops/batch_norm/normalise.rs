@@ -53,7 +53,7 @@ fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, words: &[u32
     // Loads are slow on a software rasteriser. There, one load of the channel's numbers serves several values.
     let run = if at.device.class == DeviceClass::Software && pixels.is_multiple_of(4) { 4 } else { 1 };
     let count = count / run;
-    let mut kernel = Kernel::new(kernel.0, kernel.1, &[("RUN", (run as u32).into()), at.edges(count)]);
+    let mut kernel = Kernel::built_in(kernel.0, kernel.1, &[("RUN", (run as u32).into()), at.edges(count)]);
     if vector {
         let each =
             ["x", "y", "z", "w"].iter().enumerate().map(|(i, c)| format!("epilogue(value.{c}, 4u * index + {i}u)"));
@@ -171,7 +171,7 @@ impl Op for BatchNormCoefficients {
     fn lower(&self, at: &Lower) -> Lowering {
         let channels = at.types.inputs[0].elements();
         let source = include_str!("../../../shaders/batch_norm_coefficients.wgsl");
-        let kernel = Kernel::new("batch_norm_coefficients", source, &[]);
+        let kernel = Kernel::built_in("batch_norm_coefficients", source, &[]);
         let slots: Vec<Slot> = (0..5).map(Slot::Input).chain([Slot::Output]).collect();
         let dims = [channels, self.pixels, self.epsilon.to_bits() as usize];
         at.linear(self, kernel, &slots, &dims, channels).into()

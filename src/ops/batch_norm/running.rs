@@ -51,7 +51,7 @@ impl Op for UpdateRunning {
     fn lower(&self, at: &Lower) -> Lowering {
         let channels = at.types.inputs[0].elements();
         let source = include_str!("../../../shaders/update_running.wgsl");
-        let kernel = Kernel::new("update_running", source, &[("UNBIAS", self.unbias.into())]);
+        let kernel = Kernel::built_in("update_running", source, &[("UNBIAS", self.unbias.into())]);
         let dims = [channels, self.pixels, self.momentum.to_bits() as usize];
         at.linear(self, kernel, &[Slot::Input(0), Slot::State(0)], &dims, channels).into()
     }

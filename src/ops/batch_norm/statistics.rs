@@ -110,7 +110,7 @@ impl Op for ChannelStatistic {
         let mean: Constant = matches!(self.what, Statistic::Mean | Statistic::Variance).into();
         let constants = [("WHAT", what.into()), ("MEAN", mean), ("WHOLE", (pieces == 1).into())];
         let source = include_str!("../../../shaders/channel_statistic.wgsl");
-        let mut kernel = Kernel::new("channel_statistic", source, &constants);
+        let mut kernel = Kernel::built_in("channel_statistic", source, &constants);
         if vector {
             kernel = kernel.splice("alias Value = f32;", "alias Value = vec4f;").splice(
                 "fn added(value: Value) -> f32 { return value; }",
@@ -127,7 +127,7 @@ impl Op for ChannelStatistic {
             return terms.into();
         }
         let source = include_str!("../../../shaders/channel_pieces.wgsl");
-        let kernel = Kernel::new("channel_pieces", source, &[("MEAN", mean)]);
+        let kernel = Kernel::built_in("channel_pieces", source, &[("MEAN", mean)]);
         let slots = [Slot::Scratch(0), Slot::Output];
         let added = at.linear(self, kernel, &slots, &[channels, pieces, batch, pixels], channels);
         let (flops, bytes) = ((channels * pieces) as u64, 4 * (channels * pieces) as u64);

@@ -16,7 +16,7 @@ const SHARE: usize = 256;
 /// Forward, or the gradient with respect to the image.
 pub(super) fn image(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Dispatch {
     let backward = direction == Direction::BackwardInput;
-    let kernel = Kernel::new(
+    let kernel = Kernel::built_in(
         "conv2d_tiled",
         include_str!("../../../shaders/conv2d_tiled.wgsl"),
         &[("BACKWARD", backward.into())],
@@ -36,6 +36,7 @@ pub(super) fn weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let wanted = WORKGROUPS.div_ceil(tiles).min(pixels.div_ceil(SHARE)).max(1);
     let share = pixels.div_ceil(wanted).max(1);
     let splits = pixels.div_ceil(share).max(1);
-    let kernel = Kernel::new("conv2d_tiled_weight", include_str!("../../../shaders/conv2d_tiled_weight.wgsl"), &[]);
+    let kernel =
+        Kernel::built_in("conv2d_tiled_weight", include_str!("../../../shaders/conv2d_tiled_weight.wgsl"), &[]);
     split(at, kernel, sizes, share, splits, at.device.fold(tiles * splits))
 }

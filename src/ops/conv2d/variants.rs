@@ -89,7 +89,7 @@ fn plain(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program
         _ => ("conv2d_forward", include_str!("../../../shaders/conv2d_forward.wgsl")),
     };
     let groups = at.device.fold(at.types.output.elements().div_ceil(64));
-    whole(Kernel::new(name, source, &[]), at, sizes, program, groups)
+    whole(Kernel::built_in(name, source, &[]), at, sizes, program, groups)
 }
 
 /// The maximum number of pixels that an invocation adds for the gradient of a weight: half of the limit of loops in
@@ -103,7 +103,7 @@ fn plain_weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let share = lines.div_ceil(lines.div_ceil(most).max(1)).max(1);
     let splits = lines.div_ceil(share).max(1);
     let source = include_str!("../../../shaders/conv2d_backward_weight.wgsl");
-    let kernel = Kernel::new("conv2d_backward_weight", source, &[]);
+    let kernel = Kernel::built_in("conv2d_backward_weight", source, &[]);
     let groups = at.device.fold((splits * at.types.output.elements()).div_ceil(64));
     split(at, kernel, sizes, share, splits, groups)
 }
@@ -148,7 +148,7 @@ pub(crate) fn sum_splits(at: &Lower, sizes: &Conv2dShape, splits: usize, pitch: 
     let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
     let elements = sizes.out_channels * taps;
     Dispatch {
-        kernel: Kernel::new("conv2d_sum_splits", include_str!("../../../shaders/conv2d_sum_splits.wgsl"), &[]),
+        kernel: Kernel::built_in("conv2d_sum_splits", include_str!("../../../shaders/conv2d_sum_splits.wgsl"), &[]),
         slots: vec![from, Slot::Output],
         dims: [elements, sizes.out_channels, taps, pitch, splits].map(|n| n as u32).to_vec(),
         groups: at.device.fold(elements.div_ceil(64)),

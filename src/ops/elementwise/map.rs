@@ -116,7 +116,8 @@ impl Op for Map {
         };
         let vector = count.is_multiple_of(4) && patterns.iter().all(fits);
         let values = if vector { count / 4 } else { count };
-        let kernel = Kernel::new("elementwise", include_str!("../../../shaders/elementwise.wgsl"), &[at.edges(values)]);
+        let kernel =
+            Kernel::built_in("elementwise", include_str!("../../../shaders/elementwise.wgsl"), &[at.edges(values)]);
         let splice = Splice::new(&self.program, patterns.len());
         let (kernel, words) = splice.into_chain(kernel, &patterns, count, at.in_place, vector);
         let dims = std::iter::once(values as u32).chain(words).collect();

@@ -118,7 +118,7 @@ fn choose(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> MatmulVaria
 pub(crate) fn kernel(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> MatmulKernel {
     let KernelTemplate { name, source, constants, tile, subgroup } = choose(device, sizes, op).template(sizes);
     let transposes = [("TRANSPOSE_A", op.transpose_a.into()), ("TRANSPOSE_B", op.transpose_b.into())];
-    let kernel = Kernel { subgroup, ..Kernel::new(name, source, &[&transposes, &constants[..]].concat()) };
+    let kernel = Kernel { subgroup, ..Kernel::built_in(name, source, &[&transposes, &constants[..]].concat()) };
     let dims = [sizes.rows, sizes.columns, sizes.depth, 0].map(|n| n as u32).to_vec();
     let groups = [(sizes.columns as u32).div_ceil(tile[1]), (sizes.rows as u32).div_ceil(tile[0]), 1];
     MatmulKernel { kernel, dims, groups }

@@ -92,7 +92,7 @@ impl Op for AveragePool2d {
         let [height, width] = self.window.kernel.map(|size| (size as u32).into());
         let padding = ("INCLUDE_PADDING", self.include_padding.into());
         let constants = [("HEIGHT", height), ("WIDTH", width), padding, at.edges(count)];
-        let kernel = Kernel::new("average_pool2d", source, &constants);
+        let kernel = Kernel::built_in("average_pool2d", source, &constants);
         let dims = std::iter::once(count as u32).chain(sizes.words()).collect();
         Dispatch { dims, ..at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[], count) }.into()
     }
@@ -162,7 +162,7 @@ impl Op for AveragePool2dBackward {
         let count = at.types.output.elements();
         let padding = ("INCLUDE_PADDING", self.include_padding.into());
         let constants: Vec<_> = sizes.reach().into_iter().chain([padding, at.edges(count)]).collect();
-        let kernel = Kernel::new("average_pool2d_backward", source, &constants);
+        let kernel = Kernel::built_in("average_pool2d_backward", source, &constants);
         let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 1);
         let dims = std::iter::once(count as u32).chain(sizes.words()).chain(words).collect();
         let slots: Vec<Slot> = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();

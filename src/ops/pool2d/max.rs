@@ -87,7 +87,7 @@ impl PoolShape {
     fn kernel(&self, at: &Lower, name: &str, source: &str, count: usize) -> Kernel {
         let [height, width] = self.window.kernel.map(|size| (size as u32).into());
         let inside = ("INSIDE", self.inside().into());
-        Kernel::new(name, source, &[("HEIGHT", height), ("WIDTH", width), inside, at.edges(count)])
+        Kernel::built_in(name, source, &[("HEIGHT", height), ("WIDTH", width), inside, at.edges(count)])
     }
 
     /// Whether two adjacent windows can be read as vectors of four pixels: the image's width must be a multiple of
@@ -259,7 +259,7 @@ impl Op for MaxPool2d {
         let (kernel, count) = match MaxPool2dVariant::choose(at.device, &sizes) {
             MaxPool2dVariant::Pairs => {
                 let source = include_str!("../../../shaders/max_pool2d_pairs.wgsl");
-                (Kernel::new("max_pool2d_pairs", source, &[at.edges(outputs / 2)]), outputs / 2)
+                (Kernel::built_in("max_pool2d_pairs", source, &[at.edges(outputs / 2)]), outputs / 2)
             }
             MaxPool2dVariant::Windows => {
                 let source = include_str!("../../../shaders/max_pool2d.wgsl");
@@ -367,7 +367,7 @@ impl Op for MaxPool2dBackward {
         match MaxPool2dBackwardVariant::choose(at.device, &sizes) {
             MaxPool2dBackwardVariant::Pairs => {
                 let source = include_str!("../../../shaders/max_pool2d_backward_pairs.wgsl");
-                let kernel = Kernel::new("max_pool2d_backward_pairs", source, &[at.edges(windows / 2)]);
+                let kernel = Kernel::built_in("max_pool2d_backward_pairs", source, &[at.edges(windows / 2)]);
                 return self.dispatch(at, sizes, kernel, both, windows / 2).into();
             }
             MaxPool2dBackwardVariant::Patches => {
@@ -383,7 +383,7 @@ impl Op for MaxPool2dBackward {
         let places = at.linear(self, places, &[Slot::Input(0), Slot::Scratch(0)], &dims, windows);
         let constants: Vec<_> = sizes.reach().into_iter().chain([at.edges(pixels)]).collect();
         let source = include_str!("../../../shaders/max_pool2d_backward_gather.wgsl");
-        let gather = Kernel::new("max_pool2d_backward_gather", source, &constants);
+        let gather = Kernel::built_in("max_pool2d_backward_gather", source, &constants);
         let gather = self.dispatch(at, sizes, gather, [Slot::Input(1), Slot::Scratch(0)], pixels);
         Lowering { dispatches: vec![places, Dispatch { flops: pixels as u64, ..gather }], scratch: vec![windows] }
     }

@@ -17,7 +17,7 @@ use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
-use crate::ops::{Call, Lower, Op, Types};
+use crate::ops::{Lower, Op, Types, defined_by};
 use crop_box::{CropBox, LEVELS};
 
 /// [`Augmented`] with random resized crops. Inputs: those of [`Augmented`], then the roots of areas and aspect
@@ -45,18 +45,13 @@ impl Op for Resized {
     fn gradient(&self, _: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Ok(vec![None; at.inputs.len()])
     }
-    fn reference(&self, call: &mut Call<f64>) {
-        self.define(call);
-    }
-    fn run(&self, call: &mut Call<f32>) {
-        self.run_rows(call);
-    }
+    defined_by!(define, run_rows);
     fn lower(&self, at: &Lower) -> Lowering {
         let shards = Shards::of(at.types, at.types.inputs.len() - 3);
         let (from, to) = (at.types.inputs[0].dims(), at.types.output.dims());
         let count = self.of.batch * to[2] * to[3].div_ceil(4);
         let augment = &self.of.augment;
-        let kernel = Kernel::new(
+        let kernel = Kernel::built_in(
             "resized_crop",
             include_str!("../../../../shaders/resized_crop.wgsl"),
             &[

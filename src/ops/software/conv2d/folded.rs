@@ -39,7 +39,7 @@ pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, program: &Program, subgroup
 
 /// Adds the taps of a slice to the image. They are in scratch tensor 1, in rows of `pitch` elements.
 fn fold(at: &Lower, sizes: &Conv2dShape, slice: BatchSlice, pitch: usize, program: &Program) -> Dispatch {
-    let kernel = Kernel::new("conv2d_fold", include_str!("../../../../shaders/software/conv2d_fold.wgsl"), &[]);
+    let kernel = Kernel::built_in("conv2d_fold", include_str!("../../../../shaders/software/conv2d_fold.wgsl"), &[]);
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
     let geometry = sizes.geometry;
     let pixels = slice.images * sizes.in_channels * sizes.image[0] * sizes.image[1];

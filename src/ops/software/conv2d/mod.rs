@@ -72,7 +72,7 @@ impl ImagePacking {
         let steps = [self.rows, self.vectors(), self.columns, self.stride_x, self.dilation_x];
         let padding = self.padding.map(|n| n as u32);
         Dispatch {
-            kernel: Kernel::new(
+            kernel: Kernel::built_in(
                 "conv2d_pack_image",
                 include_str!("../../../../shaders/software/conv2d_pack_image.wgsl"),
                 &[],
@@ -281,7 +281,7 @@ impl PackedConvolution {
         let counts = [vectors, blocks, self.kernel[0], self.quads(), self.outputs, self.channels, self.kernel[1]];
         let factors = [offset, group, output, channel];
         let dispatch = Dispatch {
-            kernel: Kernel::new(
+            kernel: Kernel::built_in(
                 "conv2d_pack_weight",
                 include_str!("../../../../shaders/software/conv2d_pack_weight.wgsl"),
                 &[],
@@ -399,7 +399,7 @@ impl OutputTile {
         let outputs = self.outputs as u32;
         if self.subgroup {
             let shape = [("ROW_BLOCKS", (outputs / 8).into()), ("COLUMN_VECTORS", (self.vectors as u32 / 8).into())];
-            return Kernel::new(&format!("{name}_subgroup"), subgroup, &[constants, &shape].concat())
+            return Kernel::built_in(&format!("{name}_subgroup"), subgroup, &[constants, &shape].concat())
                 .for_subgroup(SUBGROUP);
         }
         // Each lane has four by four vectors. As many lanes cover the outputs as the tile has room for.
@@ -411,6 +411,6 @@ impl OutputTile {
             ("LANES_DOWN", down.into()),
             ("LANES_ACROSS", across.into()),
         ];
-        Kernel::new(&format!("{name}_strip"), strip, &[constants, &shape].concat())
+        Kernel::built_in(&format!("{name}_strip"), strip, &[constants, &shape].concat())
     }
 }
