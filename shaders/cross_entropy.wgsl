@@ -1,17 +1,9 @@
-// needs: each, step, softmax_row
+// needs: cross_entropy
 // Softmax with cross-entropy of logits [rows, columns] against one integer label a row, in one pass over the logits:
 // loss = log(sum e^x) - (1 - smoothing) x[label] - smoothing mean(x), where the largest logit
 // is subtracted from all of x. The loss of masked rows is 0. With LOG_PROBABILITIES the input is a log-softmax already,
 // whose log(sum e^x) is 0.
-struct Dims {
-    count: u32, // rows
-    columns: u32,
-    smoothing: f32,
-}
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
-
-const LOG_PROBABILITIES: bool = false;
 
 fn each(row: u32) {
     if row >= step.valid {

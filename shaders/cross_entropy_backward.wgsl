@@ -1,17 +1,9 @@
-// needs: each, step, softmax_row
+// needs: cross_entropy
 // The gradient of softmax with cross-entropy by the logits: (softmax(x) - target) dloss, where the target is
 // 1 - smoothing at the label plus smoothing / columns everywhere. Masked rows get 0. One invocation a row.
 // With LOG_PROBABILITIES the input is a log-softmax already, and the gradient by it has no softmax term.
-struct Dims {
-    count: u32, // rows
-    columns: u32,
-    smoothing: f32,
-}
-@group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read> dloss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> d_x: array<f32>;
-
-const LOG_PROBABILITIES: bool = false;
 
 fn each(row: u32) {
     let first = row * dims.columns;

@@ -45,7 +45,7 @@ fn layout(types: &Types) -> Channels {
 
 /// A kernel that treats the elements of a channel alike, with its epilogue. It uses vectors of four if the number of
 /// pixels allows.
-fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, words: &[u32]) -> Lowering {
+fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, epsilon: Option<f32>) -> Lowering {
     let Channels { channels, pixels, .. } = layout(at.types);
     let vector = pixels.is_multiple_of(4);
     let elements = at.types.output.elements();
@@ -53,7 +53,10 @@ fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, words: &[u32
     // Loads are slow on a software rasteriser. There, one load of the channel's numbers serves several values.
     let run = if at.device.class == DeviceClass::Software && pixels.is_multiple_of(4) { 4 } else { 1 };
     let count = count / run;
-    let mut kernel = Kernel::built_in(kernel.0, kernel.1, &[("RUN", (run as u32).into()), at.edges(count)]);
+    let constants = [("RUN", (run as u32).into()), at.edges(count)];
+    let epsilon = epsilon.map(|epsilon| ("EPSILON", epsilon.into()));
+    let constants: Vec<_> = constants.into_iter().chain(epsilon).collect();
+    let mut kernel = Kernel::built_in(kernel.0, kernel.1, &constants);
     if vector {
         let each =
             ["x", "y", "z", "w"].iter().enumerate().map(|(i, c)| format!("epilogue(value.{c}, 4u * index + {i}u)"));
@@ -67,7 +70,7 @@ fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, words: &[u32
     let (program, _) = op.epilogue().expect("both ops have one");
     let (kernel, more) = epilogue::splice(program, kernel, at.types, own);
     let slots: Vec<Slot> = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
-    let dims = [count as u32, pixels as u32, channels as u32].iter().chain(words).copied().chain(more).collect();
+    let dims = [count as u32, pixels as u32, channels as u32].into_iter().chain(more).collect();
     Dispatch { dims, ..at.linear(op, kernel, &slots, &[], count) }.into()
 }
 
@@ -131,7 +134,7 @@ impl Op for BatchNorm {
 
     fn lower(&self, at: &Lower) -> Lowering {
         let source = include_str!("../../../shaders/batch_norm.wgsl");
-        lower(at, self, ("batch_norm", source), 5, &[self.epsilon.to_bits()])
+        lower(at, self, ("batch_norm", source), 5, Some(self.epsilon))
     }
 
     epilogue::joined!(5);
@@ -228,7 +231,7 @@ impl Op for BatchNormBackward {
 
     fn lower(&self, at: &Lower) -> Lowering {
         let source = include_str!("../../../shaders/batch_norm_backward.wgsl");
-        lower(at, self, ("batch_norm_backward", source), 3, &[])
+        lower(at, self, ("batch_norm_backward", source), 3, None)
     }
 
     fn epilogue(&self) -> Option<(&Program, usize)> {

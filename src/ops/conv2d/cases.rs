@@ -82,6 +82,13 @@ fn timed() -> Vec<(&'static str, Shape)> {
     ]
 }
 
+/// The case of each small shape, and of each large one, which is timed.
+fn of_all_shapes(of: impl Fn([usize; 4], [usize; 3], Geometry) -> Case) -> Vec<Case> {
+    let small = shapes().into_iter().map(|(label, (x, w, geometry))| of(x, w, geometry).labelled(label));
+    let large = timed().into_iter().map(|(label, (x, w, geometry))| of(x, w, geometry).labelled(label));
+    small.chain(large.map(|case| case.differentiable(&[]).timed())).collect()
+}
+
 /// Cases of the convolution.
 pub fn forward() -> Vec<Case> {
     let of = |x: [usize; 4], w: [usize; 3], geometry: Geometry| {
@@ -102,10 +109,9 @@ pub fn forward() -> Vec<Case> {
         let sums = Sums::of(x, w, geometry);
         case.summing(sums.forward, [sums.input, sums.weight, sums.bias, 1]).labelled("bias, residual, sigmoid")
     };
-    let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
+    let mut cases = of_all_shapes(of);
     cases.push(epilogue([2, 3, 9, 7], [5, 3, 3], Geometry::padded(1)));
     cases.push(epilogue([2, 8, 8, 8], [16, 3, 3], Geometry::padded(1)));
-    cases.extend(timed().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label).differentiable(&[]).timed()));
     cases
 }
 
@@ -117,9 +123,7 @@ pub fn backward_input() -> Vec<Case> {
         Case::new(inputs, move |graph, at| graph.conv2d_backward_input(at[0], at[1], image, geometry))
             .summing(sums.input, [sums.forward, sums.weight])
     };
-    let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
-    cases.extend(timed().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label).differentiable(&[]).timed()));
-    cases
+    of_all_shapes(of)
 }
 
 /// Cases of the gradient with respect to the weight.
@@ -130,7 +134,5 @@ pub fn backward_weight() -> Vec<Case> {
         Case::new(inputs, move |graph, at| graph.conv2d_backward_weight(at[0], at[1], kernel, geometry))
             .summing(sums.weight, [sums.input, sums.forward])
     };
-    let mut cases: Vec<Case> = shapes().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label)).collect();
-    cases.extend(timed().into_iter().map(|(label, (x, w, g))| of(x, w, g).labelled(label).differentiable(&[]).timed()));
-    cases
+    of_all_shapes(of)
 }
