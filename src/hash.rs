@@ -17,6 +17,11 @@ impl Fnv1a {
         }
     }
 
+    /// The hash.
+    pub fn value(self) -> u64 {
+        self.0
+    }
+
     /// The hash as 16 hexadecimal digits.
     pub fn hex(self) -> String {
         format!("{:016x}", self.0)

@@ -111,6 +111,9 @@ pub struct EvaluatedArgs {
     /// The folder with the datasets [default: the one that the run used]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Another dataset or folder of images, instead of the one that the run used; classes are matched by name
+    #[arg(long, value_name = "NAME|FOLDER")]
+    dataset: Option<String>,
 }
 
 impl EvaluatedArgs {
@@ -126,7 +129,10 @@ impl EvaluatedArgs {
         asked: Option<SplitName>,
         order: [SplitName; 3],
     ) -> Result<(Dataset, SplitName)> {
-        let dataset = checkpoint.recipe.clone().load_data(self.data_dir.as_deref())?;
+        let dataset = match &self.dataset {
+            None => checkpoint.recipe.clone().load_data(self.data_dir.as_deref())?,
+            Some(other) => gpunn::runs::load_other(checkpoint, other, self.data_dir.as_deref())?,
+        };
         super::images::print_skipped(&dataset);
         let name = asked.unwrap_or_else(|| super::first_split(&dataset, order));
         dataset.split(name)?;

@@ -4,6 +4,7 @@ use gpunn::Result;
 use gpunn::data::ImageOptions;
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
+use gpunn::runs::Choice;
 use gpunn::train::Recipe;
 
 use super::augment::AugmentArgs;
@@ -48,6 +49,9 @@ pub(super) struct RecipeArgs {
     /// The dataset, see `gpunn data list`, or the path of a folder of images with one subfolder per class
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
+    /// The same as --dataset
+    #[arg(value_name = "NAME|FOLDER", conflicts_with = "dataset")]
+    images_of: Option<String>,
     #[command(flatten)]
     pub data_dir: DataDirArgs,
     #[arg(long, value_name = "NAME", help = activation_help())]
@@ -108,7 +112,8 @@ pub(super) struct RecipeArgs {
     /// Train on only N images, the same number of each class
     #[arg(long, value_name = "N")]
     limit_train: Option<usize>,
-    /// Share of the training images, from 0 to 1, to use for validation instead of training
+    /// Share of the training images, from 0 to 1, to use for validation instead of training; 0 holds out none [default: 0.15 for a
+    /// folder of images without a folder val, else none]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     val_fraction: Option<f64>,
     #[command(flatten)]
@@ -152,7 +157,7 @@ impl RecipeArgs {
         recipe.data.stream |= self.stream;
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
-        recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction);
+        recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction).filter(|&fraction| fraction != 0.0);
         let ImageOptions { size, fit, channels } = self.images.or(recipe.data.asked());
         (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
         recipe.data.skip_bad |= self.images.skip_bad;
@@ -163,11 +168,26 @@ impl RecipeArgs {
     /// The recipe before the changes: the named one, else the one for the model and dataset, else the default.
     fn base(&self, quiet: bool) -> Result<Recipe> {
         let model = self.model.as_deref().map(gpunn::runs::model).transpose()?;
-        let name_of = |dataset| gpunn::datasets::name_of(dataset, self.data_dir.path());
-        let dataset = self.dataset.as_deref().map(name_of).transpose()?;
-        let recipe = gpunn::runs::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
-        if self.recipe.is_none() && (self.model.is_some() || self.dataset.is_some()) && !quiet {
+        let asked = self.dataset.as_deref().or(self.images_of.as_deref());
+        let dataset = asked.map(|dataset| gpunn::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
+        let folder = match (&self.recipe, &dataset) {
+            (None, Some(dataset)) => gpunn::runs::for_folder(dataset, self.data_dir.path(), self.scratch)?,
+            _ => None,
+        };
+        if let (Some(Choice { recipe, reasons }), None) = (&folder, &model) {
+            if !quiet {
+                reasons.iter().for_each(|reason| eprintln!("{reason}"));
+            }
+            return Ok(recipe.clone());
+        }
+        let mut recipe = gpunn::runs::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
+        if self.recipe.is_none() && (self.model.is_some() || asked.is_some()) && !quiet {
             eprintln!("no --recipe was given; using the recipe {}", recipe.name);
+        }
+        // Only the network was named: the folder's validation images and name stay.
+        if let Some(Choice { recipe: chosen, .. }) = folder {
+            recipe.data.val_fraction = chosen.data.val_fraction;
+            recipe.name = chosen.name;
         }
         Ok(recipe)
     }

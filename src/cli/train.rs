@@ -18,10 +18,11 @@ use super::progress::{Progress, StopFlag};
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING};
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
-const NOT_WITH_RESUME: [&str; 34] = [
+const NOT_WITH_RESUME: [&str; 35] = [
     "recipe",
     "model",
     "dataset",
+    "images_of",
     "hidden",
     "activation",
     "init",
@@ -126,6 +127,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let dataset = recipe.load_data(args.recipe_args.data_dir.path())?;
     print_skipped(&dataset);
+    if let Some((_, checkpoint)) = &resumed {
+        checkpoint.check_data(&dataset)?;
+    }
     let options = gpu::DeviceOptions { profile: args.profile, ..gpu::DeviceOptions::default() };
     let engine = args.device.open(options, args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
@@ -137,6 +141,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     }
     if !args.output.quiet {
+        print_validation(&trainer, &dataset);
         print_plan(&trainer);
     }
     if args.verify {
@@ -166,6 +171,23 @@ fn experiment(
     }
     let run = RunDirectory::create(out, trainer.recipe(), force)?;
     Ok(Experiment { trainer, run, events: None })
+}
+
+/// Prints what is held out for validation, or that nothing is.
+fn print_validation(trainer: &Trainer, dataset: &Dataset) {
+    match (&dataset.val, trainer.recipe().data.val_fraction) {
+        (None, _) => eprintln!(
+            "warning: no images are held out for validation, so nothing tells whether the network learns by heart; \
+             --val-fraction 0.15 holds some out"
+        ),
+        (Some(val), Some(fraction)) => eprintln!(
+            "validation: {} of {} images held out ({} of each class, at least one; equal images stay together)",
+            val.len(),
+            val.len() + dataset.train.len(),
+            super::percent(fraction)
+        ),
+        (Some(_), None) => {}
+    }
 }
 
 /// Prints what will be trained.

@@ -11,8 +11,7 @@ pub fn epoch_order(n: usize, seed: u64, epoch: u32) -> Vec<u32> {
     CounterRng::new(seed, Purpose::Shuffle, 0, epoch).permutation(n as u32)
 }
 
-/// The streams of [`Purpose::Split`]: [`split_off`] and [`limit`] draw different random numbers.
-const HELD_OUT: u32 = 0;
+/// The stream of [`Purpose::Split`] that [`limit`] draws from.
 const LIMITED: u32 = 1;
 
 /// Selects `n` images of a split for `--limit-train`. The numbers of images per class differ by at most one, unless a class
@@ -30,21 +29,6 @@ pub fn limit(split: Split, n: usize, seed: u64) -> Split {
     let mut chosen: Vec<u32> = in_turn.take(n).collect();
     chosen.sort_unstable();
     split.select(&chosen)
-}
-
-/// Holds out a fraction (0 to 1) of a training split for `--val-fraction`. Returns the remaining images and the images that
-/// are held out. The fraction is the same for each class, rounded to whole images, which `seed` selects. The images keep their
-/// order.
-pub fn split_off(train: Split, fraction: f64, seed: u64) -> (Split, Split) {
-    let (mut kept, mut held) = (Vec::new(), Vec::new());
-    for class in shuffled_classes(&train, HELD_OUT, seed) {
-        let count = (class.len() as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
-        held.extend_from_slice(&class[..count]);
-        kept.extend_from_slice(&class[count..]);
-    }
-    kept.sort_unstable();
-    held.sort_unstable();
-    (train.select(&kept), train.select(&held))
 }
 
 /// The image numbers of each class, in a random order.
@@ -96,15 +80,5 @@ mod tests {
         assert!(few.iter().all(|image| more.contains(image)));
         assert_eq!(limit(sample(), 60, 5), sample());
         assert_eq!(limit(sample(), 0, 5).len(), 0);
-    }
-
-    #[test]
-    fn what_is_held_out_is_stratified_and_disjoint() {
-        let (kept, held) = split_off(sample(), 0.1, 9);
-        assert_eq!((counts(&kept), counts(&held)), (vec![9, 18, 27], vec![1, 2, 3]));
-        let (Pixels::U8(mut all), Pixels::U8(held)) = (kept.pixels, held.pixels) else { panic!("bytes stay bytes") };
-        all.extend(held);
-        all.sort_unstable();
-        assert_eq!(all, (0..60).collect::<Vec<u8>>());
     }
 }

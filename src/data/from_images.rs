@@ -125,7 +125,7 @@ impl Dataset {
         if place.is_some() {
             return Err(Error::usage(format!("The dataset {} has a {split} split already.", self.name)));
         }
-        let (kept, held) = split_off(std::mem::replace(&mut self.train, Split::empty()), fraction, seed);
+        let (kept, held) = split_off(std::mem::replace(&mut self.train, Split::empty()), fraction, seed)?;
         if held.is_empty() {
             return Err(Error::data(format!(
                 "{fraction} of the images of each class is not one image: nothing would be held out."

@@ -13,11 +13,13 @@
 pub mod batches;
 mod from_images;
 pub mod glyphs;
+mod hold_out;
 mod image_options;
 pub mod imagenet;
 mod stored;
 
-pub use batches::{epoch_order, limit, split_off};
+pub use batches::{epoch_order, limit};
+pub use hold_out::split_off;
 pub use image_options::{Fit, ImageOptions, Size};
 pub use stored::{ImageStore, Stored};
 

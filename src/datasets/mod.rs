@@ -23,7 +23,7 @@ pub mod sources;
 
 pub use catalogue::{find, known};
 pub use directories::cache_dir;
-pub use folder::Store;
+pub use folder::{Listing, Store};
 pub use info::DatasetInfo;
 pub use locate::{name_of, weights_file};
 pub use options::LoadOptions;
@@ -42,6 +42,17 @@ use locate::Located;
 /// As [`load_with`].
 pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
     load_with(name, data_dir, &LoadOptions::default())
+}
+
+/// The classes and images of a folder of images. `None` if the name is that of a known dataset.
+///
+/// # Errors
+/// [`Error::Usage`] when there is no such folder, and as [`Listing::scan`].
+pub fn list_folder(name: &str, data_dir: Option<&Path>) -> Result<Option<Listing>> {
+    match (find(name), locate::locate(name, data_dir)?) {
+        (None, Located::Images(image_folder, _)) => Listing::scan(&image_folder.path).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Loads a dataset by its name, or a folder of images by its path.

@@ -17,6 +17,19 @@ pub fn open(path: &Path) -> Result<DynamicImage> {
     decode(bytes, &path.display().to_string())
 }
 
+/// Height and width of an image file, in pixels, before the EXIF orientation is applied. Only the file's header is read.
+///
+/// # Errors
+/// As [`open`].
+pub fn size(path: &Path) -> Result<[u32; 2]> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let dimensions = reader.map_err(Error::file("cannot read the image", path))?.into_dimensions();
+    let (width, height) = dimensions.map_err(|error| {
+        Error::data(format!("{} is not an image that can be decoded ({FORMATS}): {error}.", path.display()))
+    })?;
+    Ok([height, width])
+}
+
 /// Decodes the bytes of an image file, as [`open`] does. Error messages call it `name`.
 ///
 /// # Errors

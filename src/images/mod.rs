@@ -17,7 +17,7 @@ mod prepare;
 mod preprocessing;
 mod sheet;
 
-pub use decode::{decode, open};
+pub use decode::{decode, open, size};
 #[cfg(feature = "reports")]
 pub use encode::data_uri;
 #[cfg(feature = "files")]

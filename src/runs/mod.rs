@@ -20,6 +20,7 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+mod automatic;
 mod checkpoint;
 mod choice;
 mod clock;
@@ -30,6 +31,7 @@ mod recipe;
 mod trace;
 pub mod weights;
 
+pub use automatic::{Choice, VAL_FRACTION, for_folder};
 pub use choice::{choose, model};
 pub use clock::clock;
 #[cfg(feature = "reports")]
@@ -37,5 +39,6 @@ pub(crate) use directory::{PLOTS, REPORT};
 pub use directory::{RunDirectory, automatic_name};
 pub use events::EventWriter;
 pub use experiment::{Experiment, Observer, RunOutcome};
+pub use recipe::load_other;
 pub use trace::trace;
 pub use weights::first_weights;

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::{self, Dataset, Split, split_off};
+use crate::data::{self, Dataset, Fit, ImageOptions, Size, Split, split_off};
 use crate::datasets::{self, LoadOptions};
 use crate::formats::tensors::TensorFile;
+use crate::images::Preprocessing;
 use crate::nn::models;
-use crate::train::Recipe;
 use crate::train::recipe::names;
+use crate::train::{Checkpoint, Recipe};
 use crate::{Error, Result};
 
 impl Recipe {
@@ -76,7 +77,7 @@ impl Recipe {
                 )));
             }
             let train = std::mem::replace(&mut dataset.train, Split::empty());
-            let (train, val) = split_off(train, fraction, self.seed);
+            let (train, val) = split_off(train, fraction, self.seed)?;
             (dataset.train, dataset.val) = (train, Some(val));
         }
         if let Some(limit) = self.data.limit_train {
@@ -85,4 +86,22 @@ impl Recipe {
         }
         Ok(dataset)
     }
+}
+
+/// Loads another dataset or folder of images for the network of a checkpoint. Its images are prepared as the training images were,
+/// and its classes are matched by name.
+///
+/// # Errors
+/// As [`datasets::load_with`] and [`Checkpoint::align`].
+pub fn load_other(checkpoint: &Checkpoint, name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
+    let data = &checkpoint.recipe.data;
+    let [channels, height, width] = checkpoint.input;
+    // Datasets in formats of their own have no rule for images of other sizes.
+    let rule = datasets::preprocessing(&data.name, &data.asked());
+    let rule = rule.unwrap_or(Preprocessing { size: [height, width], fit: Fit::Resize, channels });
+    let asked = ImageOptions { size: Some(Size::Sides(rule.size)), fit: Some(rule.fit), channels: Some(rule.channels) };
+    let is_folder = datasets::preprocessing(name, &asked).is_some();
+    let image_options = if is_folder { asked } else { ImageOptions::default() };
+    let options = LoadOptions { image_options, skip_bad: data.skip_bad, ..LoadOptions::default() };
+    checkpoint.align(datasets::load_with(name, data_dir, &options)?)
 }

@@ -149,21 +149,81 @@ impl Checkpoint {
         Ok(flat)
     }
 
-    /// Checks that a dataset has the image shape and the number of classes of the checkpoint.
+    /// Checks that a dataset has the image shape and the classes of the checkpoint.
     ///
     /// # Errors
-    /// [`Error::Usage`] when one of them differs.
+    /// [`Error::Usage`] when one of them differs. The message names the classes that were added and removed.
     pub fn check_data(&self, dataset: &Dataset) -> Result<()> {
-        if (dataset.input, dataset.classes.len()) == (self.input, self.classes.len()) {
+        self.check_shape(dataset)?;
+        match class_difference(&self.classes, &dataset.classes) {
+            None => Ok(()),
+            Some(difference) => Err(Error::usage(format!(
+                "The classes of {} are not those of the run: {difference}. Give the folders the names that they had, or train a \
+                 new run.",
+                dataset.name
+            ))),
+        }
+    }
+
+    fn check_shape(&self, dataset: &Dataset) -> Result<()> {
+        if dataset.input == self.input {
             return Ok(());
         }
         Err(Error::usage(format!(
-            "The run was trained on images {:?} of {} classes, but {} has {:?} of {}.",
-            self.input,
-            self.classes.len(),
-            dataset.name,
-            dataset.input,
-            dataset.classes.len()
+            "The run was trained on images {:?}, but {} has {:?} (channels, height, width).",
+            self.input, dataset.name, dataset.input
         )))
+    }
+
+    /// A dataset with the labels of the checkpoint. Classes are matched by name, so the dataset may have them in another order,
+    /// and may have fewer.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the image shape differs, or the dataset has a class that the checkpoint does not have.
+    pub fn align(&self, mut dataset: Dataset) -> Result<Dataset> {
+        self.check_shape(&dataset)?;
+        let place = |name: &String| self.classes.iter().position(|class| class == name);
+        let unknown: Vec<&String> = dataset.classes.iter().filter(|name| place(name).is_none()).collect();
+        if !unknown.is_empty() {
+            return Err(Error::usage(format!(
+                "{} has classes that the run does not have: {}. The classes of the run are {}.",
+                dataset.name,
+                listed(&unknown),
+                listed(&self.classes.iter().collect::<Vec<_>>())
+            )));
+        }
+        let places: Vec<u32> = dataset.classes.iter().filter_map(place).map(|place| place as u32).collect();
+        for split in [Some(&mut dataset.train), dataset.val.as_mut(), dataset.test.as_mut()].into_iter().flatten() {
+            split.labels.iter_mut().for_each(|label| *label = places[*label as usize]);
+        }
+        dataset.classes.clone_from(&self.classes);
+        Ok(dataset)
+    }
+}
+
+/// What distinguishes the classes of a dataset from those of a run. `None` if nothing does.
+fn class_difference(run: &[String], dataset: &[String]) -> Option<String> {
+    if run == dataset {
+        return None;
+    }
+    let only = |these: &[String], others: &[String]| -> String {
+        listed(&these.iter().filter(|class| !others.contains(class)).collect::<Vec<_>>())
+    };
+    let (added, removed) = (only(dataset, run), only(run, dataset));
+    Some(match (added.is_empty(), removed.is_empty()) {
+        (false, false) => format!("new are {added}, missing are {removed}; was a folder renamed?"),
+        (false, true) => format!("new are {added}"),
+        (true, false) => format!("missing are {removed}"),
+        (true, true) => "their order differs".into(),
+    })
+}
+
+/// The first names of a list, and how many more there are.
+fn listed(names: &[&String]) -> String {
+    const MOST: usize = 8;
+    let first = names.iter().take(MOST).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }

@@ -17,8 +17,11 @@ pub const FORMAT: u32 = 1;
 /// The recipe that `gpunn train` uses if nothing else is chosen.
 pub const DEFAULT: &str = "glyphs-mlp";
 
+/// The dataset of built-in recipes for any folder of images: a placeholder.
+pub const FOLDER: &str = "FOLDER";
+
 /// The name and the text of each built-in recipe.
-const BUILT_IN: [(&str, &str); 14] = [
+const BUILT_IN: [(&str, &str); 17] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
     ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
@@ -33,6 +36,9 @@ const BUILT_IN: [(&str, &str); 14] = [
     ("cifar10-best", include_str!("../../recipes/cifar10-best.toml")),
     ("nist36-best", include_str!("../../recipes/nist36-best.toml")),
     ("sun8-best", include_str!("../../recipes/sun8-best.toml")),
+    ("photos", include_str!("../../recipes/photos.toml")),
+    ("photos-scratch", include_str!("../../recipes/photos-scratch.toml")),
+    ("small-images", include_str!("../../recipes/small-images.toml")),
 ];
 
 /// An experiment: model, data, training, optimizer and schedule.

@@ -76,6 +76,62 @@ pub struct Trainer {
     classifiers: BTreeMap<usize, Classifier>,
 }
 
+/// Checks that a recipe can train on a dataset.
+fn check_trainable(recipe: &Recipe, task: Task, dataset: &Dataset) -> Result<()> {
+    if task == Task::Classify && dataset.classes.len() < 2 {
+        return Err(Error::data(format!(
+            "{} has only one class, {}, but a classifier needs at least two. Give each class a folder of its own.",
+            dataset.name,
+            dataset.classes.first().map_or("none", String::as_str)
+        )));
+    }
+    let (batch, train) = (recipe.training.batch_size, &dataset.train);
+    if recipe.training.drop_last && batch > train.len() {
+        return Err(Error::usage(format!(
+            "A batch of {batch} is larger than the {} training images, and this recipe leaves out a last batch that is not \
+             full: nothing would be trained. Use --batch-size {} or less.",
+            train.len(),
+            train.len()
+        )));
+    }
+    if recipe.training.patience.is_some() && dataset.val.as_ref().is_none_or(Split::is_empty) {
+        return Err(Error::usage(format!(
+            "Early stopping (patience) needs a validation split, but {} has none; hold one out with --val-fraction.",
+            dataset.name
+        )));
+    }
+    Ok(())
+}
+
+/// A split on the device, if there is one, and its images.
+type Staged<'a> = (Option<Stage>, Option<&'a Split>);
+
+/// Uploads the images of splits. Returns the images of the splits that are streamed, by the name of the split.
+fn upload(engine: &mut Engine, task: Task, stages: &[Staged]) -> Result<BTreeMap<&'static str, Arc<Pixels>>> {
+    let mut streamed = BTreeMap::new();
+    for (stage, split) in stages {
+        let (Some(stage), Some(split)) = (stage, split) else { continue };
+        stage.data.upload(engine, task, split)?;
+        if stage.data.slots.is_some() {
+            streamed.insert(stage.data.name, Arc::new(split.pixels.clone()));
+        }
+    }
+    Ok(streamed)
+}
+
+/// Writes the initial weights, their averages, and the tables of the optimizer.
+fn write_start(engine: &mut Engine, recipe: &Recipe, model: &Model, dataset: &Dataset) -> Result<()> {
+    let weights = inputs::first_weights(model, recipe, Some(dataset))?;
+    write_weights(engine, model.parameters(), &weights)?;
+    if recipe.training.ema.is_some() {
+        write_averages(engine, model.parameters(), &weights)?;
+    }
+    for (name, table) in recipe.optimizer.tables(model.parameters()) {
+        engine.write(name, 0, &table)?;
+    }
+    Ok(())
+}
+
 impl Trainer {
     /// Plans the run, uploads the dataset and initialises the parameters.
     ///
@@ -140,33 +196,13 @@ impl Trainer {
         let train = dataset.split(SplitName::Train)?;
         dataset.validate()?;
         let task = model.as_ref().map_or_else(|| recipe.model.task(), |model| Ok(model.task()))?;
-        if task == Task::Classify && dataset.classes.len() < 2 {
-            return Err(Error::data(format!(
-                "{} has only one class, {}, but a classifier needs at least two. Give each class a folder of its own.",
-                dataset.name,
-                dataset.classes.first().map_or("none", String::as_str)
-            )));
-        }
+        check_trainable(&recipe, task, dataset)?;
         let batch = recipe.training.batch_size;
-        if recipe.training.drop_last && batch > train.len() {
-            return Err(Error::usage(format!(
-                "A batch of {batch} is larger than the {} training images, and this recipe leaves out a last batch that is not \
-                 full: nothing would be trained. Use --batch-size {} or less.",
-                train.len(),
-                train.len()
-            )));
-        }
         let model = match model {
             Some(model) => model,
             None => recipe.build_model(dataset.input, dataset.classes.len())?,
         };
         let target = engine.target();
-        if recipe.training.patience.is_some() && dataset.val.as_ref().is_none_or(Split::is_empty) {
-            return Err(Error::usage(format!(
-                "Early stopping (patience) needs a validation split, but {} has none; hold one out with --val-fraction.",
-                dataset.name
-            )));
-        }
         let stream = recipe.data.stream;
         let cut = Cut::of(&recipe, &model, dataset)?;
         let resident = |name: &'static str, split: &Split, batch: usize| match &cut {
@@ -207,25 +243,13 @@ impl Trainer {
         };
         let (val_stage, test_stage): (Option<Stage>, Result<Option<Stage>>) = (stage(val)?, stage(test));
         let test_stage = test_stage?;
-        let mut streamed = BTreeMap::new();
-        for (stage, split) in
-            [(Some(train_stage), Some(train)), (val_stage, dataset.val.as_ref()), (test_stage, dataset.test.as_ref())]
-        {
-            if let (Some(stage), Some(split), None) = (stage, split, &features) {
-                stage.data.upload(&mut engine, task, split)?;
-                if stage.data.slots.is_some() {
-                    streamed.insert(stage.data.name, Arc::new(split.pixels.clone()));
-                }
-            }
-        }
-        let weights = inputs::first_weights(&model, &recipe, Some(dataset))?;
-        write_weights(&mut engine, model.parameters(), &weights)?;
-        if recipe.training.ema.is_some() {
-            write_averages(&mut engine, model.parameters(), &weights)?;
-        }
-        for (name, table) in recipe.optimizer.tables(model.parameters()) {
-            engine.write(name, 0, &table)?;
-        }
+        let stages =
+            [(Some(train_stage), Some(train)), (val_stage, dataset.val.as_ref()), (test_stage, dataset.test.as_ref())];
+        let streamed = match features {
+            Some(_) => BTreeMap::new(),
+            None => upload(&mut engine, task, &stages)?,
+        };
+        write_start(&mut engine, &recipe, &model, dataset)?;
         Ok(Self {
             engine,
             recipe,
