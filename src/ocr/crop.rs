@@ -5,9 +5,9 @@
 //! data.
 
 use image::{GrayImage, Luma};
-use imageproc::distance_transform::euclidean_squared_distance_transform;
 
 use super::components::Component;
+use super::distance;
 use crate::images::grey::INK_MARGIN;
 
 /// The range of stroke widths, relative to the image's side: the 25th to the 75th percentile of emnist36.
@@ -66,17 +66,16 @@ fn place(component: &Component, cells: usize, scale: f32) -> GrayImage {
 
 /// The signed distance of each cell from the edge of the ink: positive inside, negative outside.
 fn edges(mask: &GrayImage) -> Vec<f32> {
-    let outside = euclidean_squared_distance_transform(mask);
-    let mut paper = mask.clone();
-    image::imageops::invert(&mut paper);
-    let inside = euclidean_squared_distance_transform(&paper);
+    let width = mask.width() as usize;
+    let outside = distance::squared(mask, width, |value| value > 0);
+    let inside = distance::squared(mask, width, |value| value == 0);
     let far = f64::from(mask.width());
     // Distances are between cell centres, so the edge is half a cell nearer. Without any ink, or paper, they are infinite.
-    let distance = |squared: f64| squared.sqrt().min(far) as f32;
+    let length = |squared: f64| squared.sqrt().min(far) as f32;
     let signed = |(out, within): (&f64, &f64)| {
-        if *out > 0.0 { 0.5 - distance(*out) } else { distance(*within) - 0.5 }
+        if *out > 0.0 { 0.5 - length(*out) } else { length(*within) - 0.5 }
     };
-    outside.as_raw().iter().zip(inside.as_raw()).map(signed).collect()
+    outside.iter().zip(&inside).map(signed).collect()
 }
 
 #[cfg(test)]

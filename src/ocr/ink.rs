@@ -5,8 +5,6 @@
 //! "A threshold selection method from gray-level histograms", 1979) among the pixels above the noise of the paper.
 
 use image::{DynamicImage, GrayImage, imageops};
-use imageproc::contrast::otsu_level;
-use imageproc::filter::box_filter;
 use rayon::prelude::*;
 
 use crate::images::grey::grey_on_white;
@@ -42,7 +40,7 @@ pub(super) fn find(image: &DynamicImage) -> Option<InkMap> {
     let grey = grey_on_white(image);
     let (grey, scale) = reduced(grey);
     // Smoothing removes the noise of single pixels. Strokes are wider, except in small images.
-    let grey = if grey.width().min(grey.height()) >= 400 { box_filter(&grey, 1, 1) } else { grey };
+    let grey = if grey.width().min(grey.height()) >= 400 { smoothed(&grey) } else { grey };
     let paper = paper(&grey);
     let sides = Sides::of(&grey, &paper);
     let light = sides.light_is_ink();
@@ -61,6 +59,32 @@ fn reduced(grey: GrayImage) -> (GrayImage, f64) {
     }
     let side = |length: f64| (length / factor).round().max(1.0) as u32;
     (imageops::thumbnail(&grey, side(width), side(height)), factor)
+}
+
+/// The mean of the 3x3 pixels around each pixel. Pixels of the border count for the missing ones beyond it. Both the mean
+/// along a row and that of three rows are rounded down.
+fn smoothed(grey: &GrayImage) -> GrayImage {
+    let width = grey.width().max(1) as usize;
+    let mean = |a: u8, b: u8, c: u8| ((u16::from(a) + u16::from(b) + u16::from(c)) / 3) as u8;
+    let mut along_rows = grey.clone();
+    along_rows.par_chunks_mut(width).zip(grey.par_chunks(width)).for_each(|(to, row)| {
+        for (to, near) in to[1..].iter_mut().zip(row.windows(3)) {
+            *to = mean(near[0], near[1], near[2]);
+        }
+        let last = width - 1;
+        to[0] = mean(row[0], row[0], row[last.min(1)]);
+        to[last] = mean(row[last.saturating_sub(1)], row[last], row[last]);
+    });
+    let mut smoothed = grey.clone();
+    let row = |y: usize| &along_rows.as_raw()[y * width..][..width];
+    let last = (grey.height() as usize).saturating_sub(1);
+    smoothed.par_chunks_mut(width).enumerate().for_each(|(y, to)| {
+        let (above, below) = (row(y.saturating_sub(1)), row((y + 1).min(last)));
+        for (((to, &a), &b), &c) in to.iter_mut().zip(above).zip(row(y)).zip(below) {
+            *to = mean(a, b, c);
+        }
+    });
+    smoothed
 }
 
 /// The brightness of the paper as medians of blocks.
@@ -220,14 +244,72 @@ fn contrast(grey: &GrayImage, paper: &Paper, light: bool) -> GrayImage {
 
 /// The weak and the strong threshold. `None` when too few pixels are above the noise.
 fn levels(contrast: &GrayImage, floor: u8) -> Option<(u8, u8)> {
-    let above: Vec<u8> = contrast.iter().copied().filter(|&value| value > floor).collect();
-    if above.len() < 8 {
+    let mut above = [0; 256];
+    contrast.iter().filter(|&&value| value > floor).for_each(|&value| above[usize::from(value)] += 1);
+    if above.iter().sum::<u32>() < 8 {
         return None;
     }
-    let length = above.len() as u32;
-    // The function wants an image, but its shape does not matter: one row is enough.
-    let level = GrayImage::from_raw(length, 1, above).map_or(floor, |row| otsu_level(&row));
-    let strong = level.max(floor);
+    let strong = otsu(&above).max(floor);
     let weak = ((f32::from(strong) * FAINT) as u8).max(floor);
     Some((weak, strong))
+}
+
+/// The level that divides a histogram into two classes with the largest variance between their means, by Otsu's method. The
+/// level belongs to the lower class. It is the first of several, and 0 when all entries are equal.
+fn otsu(histogram: &[u32; 256]) -> u8 {
+    let entries = || (0_u8..=255).zip(histogram.iter().map(|&count| f64::from(count)));
+    let (count, sum) = entries()
+        .fold((0.0, 0.0), |(count, sum), (level, of_level)| (count + of_level, sum + f64::from(level) * of_level));
+    let (mut best, mut largest, mut lower_count, mut lower_sum) = (0, 0.0, 0.0, 0.0);
+    for (level, of_level) in entries() {
+        lower_count += of_level;
+        lower_sum += f64::from(level) * of_level;
+        let upper_count = count - lower_count;
+        // A class without entries has no mean. No comparison with NaN is true.
+        let between = lower_sum / lower_count - (sum - lower_sum) / upper_count;
+        let variance = lower_count * upper_count * (between * between);
+        if variance > largest {
+            (best, largest) = (level, variance);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_those_of_scikit_image() {
+        let of = |count: fn(u32) -> u32| otsu(&std::array::from_fn(|level| count(level as u32)));
+        // scikit-image 0.26: filters.threshold_otsu(hist=(counts, numpy.arange(256))).
+        assert_eq!(of(|level| (level * level * 7 + level * 13) % 29), 127);
+        assert_eq!(of(|level| level * 5 % 7 + 90 / (1 + level.abs_diff(70)) + 50 / (1 + level.abs_diff(180))), 124);
+        assert_eq!(of(|level| level * level * level / 1000), 189);
+        // Of all levels between two classes, the first.
+        assert_eq!(
+            of(|level| [(30..32, 40), (200..206, 25)].map(|(of, n)| n * u32::from(of.contains(&level))).iter().sum()),
+            31
+        );
+        assert_eq!(of(|level| u32::from(level == 0 || level == 255)), 0);
+        // Histograms without two classes have no level to find.
+        assert_eq!((of(|_| 0), of(|level| u32::from(level == 9))), (0, 0));
+    }
+
+    #[test]
+    fn smoothing_is_scipys() {
+        let value = |x: u32, y: u32| image::Luma([((x * x * 37 + y * 91 + x * y * 53) % 256) as u8]);
+        // scipy 1.17: ndimage.uniform_filter1d(image, 3, mode="nearest") along axis 1, then along axis 0.
+        #[rustfmt::skip]
+        let wanted = [
+            48, 80, 95, 99, 91, 101, 103,
+            92, 91, 84, 95, 94, 110, 108,
+            115, 121, 111, 117, 113, 153, 158,
+            110, 123, 109, 111, 103, 139, 151,
+            97, 134, 126, 107, 77, 121, 156,
+        ];
+        assert_eq!(smoothed(&GrayImage::from_fn(7, 5, value)).into_raw(), wanted);
+        assert_eq!(smoothed(&GrayImage::from_raw(1, 3, vec![3, 9, 4]).expect("a column")).into_raw(), [5, 5, 5]);
+        assert_eq!(smoothed(&GrayImage::new(0, 0)).into_raw(), [0; 0]);
+    }
 }

@@ -5,8 +5,8 @@
 //! 2. `components` finds the connected components of the ink.
 //! 3. `orientation` decides which way is up.
 //! 4. `lines` assigns components to lines of text.
-//! 5. `letters` joins and cuts components into letters. `crop` draws each one like the training data of the network, and
-//!    `reader` runs the network.
+//! 5. `letters` joins and cuts components into letters. `crop` draws each one like the training data of the network, with
+//!    `distance`, and `reader` runs the network.
 //! 6. `words` divides lines into words, and `context` uses the other letters of a word where a shape is ambiguous.
 //!
 //! ```no_run
@@ -23,6 +23,7 @@
 mod components;
 mod context;
 mod crop;
+mod distance;
 pub mod evaluate;
 mod ink;
 mod letters;

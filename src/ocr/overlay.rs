@@ -1,8 +1,6 @@
 //! Draws the characters that were read into the image.
 
 use image::{DynamicImage, Rgb, RgbImage};
-use imageproc::drawing::draw_hollow_rect_mut;
-use imageproc::rect::Rect;
 
 use super::page::{BoundingBox, PageText};
 use crate::data::glyphs;
@@ -27,14 +25,27 @@ pub fn overlay(image: &DynamicImage, page: &PageText) -> RgbImage {
         let colour = COLOURS[if confidence > SURE { 0 } else { usize::from(confidence <= LIKELY) + 1 }];
         let bounds = character.bounds;
         for step in 0..thickness {
-            let (left, top) = (bounds.left as i32 - step as i32, bounds.top as i32 - step as i32);
-            let frame = Rect::at(left, top).of_size(bounds.width + 2 * step + 1, bounds.height + 2 * step + 1);
-            draw_hollow_rect_mut(&mut drawn, frame, colour);
+            let near = |side: u32| i64::from(side) - i64::from(step);
+            let far = |side: u32| i64::from(side) + i64::from(step);
+            let corners = [(near(bounds.left), near(bounds.top)), (far(bounds.right()), far(bounds.bottom()))];
+            frame(&mut drawn, corners, colour);
         }
         let height = (bounds.height as f32 * 0.5).max(14.0);
         write(&mut drawn, character.best.character, &bounds, height, colour);
     }
     drawn
+}
+
+/// Draws the outline of a rectangle through two opposite corners (x, y). Parts outside of the image are left out.
+fn frame(drawn: &mut RgbImage, [(left, top), (right, bottom)]: [(i64, i64); 2], colour: Rgb<u8>) {
+    let across = (left..=right).flat_map(|x| [(x, top), (x, bottom)]);
+    let down = (top..=bottom).flat_map(|y| [(left, y), (right, y)]);
+    for (x, y) in across.chain(down) {
+        let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { continue };
+        if let Some(pixel) = drawn.get_pixel_mut_checked(x, y) {
+            *pixel = colour;
+        }
+    }
 }
 
 /// Writes a character above a box, with the letters of the embedded dataset. Characters that it lacks are not drawn.
@@ -77,5 +88,19 @@ mod tests {
         assert!(below, "there is no room above the box");
         assert_eq!((drawn.get_pixel(10, 5), drawn.get_pixel(22, 5)), (&COLOURS[2], &COLOURS[2]));
         assert_eq!(drawn.get_pixel(15, 15), &Rgb([0; 3]));
+    }
+
+    #[test]
+    fn a_frame_is_clipped_to_the_image() {
+        let drawn = |corners| {
+            let mut image = RgbImage::new(5, 4);
+            frame(&mut image, corners, COLOURS[0]);
+            let row = |y: u32| (0..5).map(|x| if image.get_pixel(x, y) == &COLOURS[0] { '#' } else { '.' }).collect();
+            (0..4).map(row).collect::<Vec<String>>()
+        };
+        assert_eq!(drawn([(1, 0), (4, 2)]), [".####", ".#..#", ".####", "....."]);
+        assert_eq!(drawn([(-2, 1), (2, 9)]), [".....", "###..", "..#..", "..#.."]);
+        assert_eq!(drawn([(3, 3), (3, 3)]), [".....", ".....", ".....", "...#."]);
+        assert_eq!(drawn([(-1, -1), (5, 4)]), ["....."; 4]);
     }
 }
