@@ -12,6 +12,8 @@ const MOST_VALUES: usize = 4096;
 /// Columns of the covariance that are summed together. It fixes the order of additions, so that the bits do not depend on
 /// the number of threads.
 const PANEL: usize = 128;
+/// Loops are faster for a matrix product with a side of up to this length.
+const NARROW: usize = 5;
 /// Images whose products are summed together.
 const SUMMED_AT_ONCE: usize = 1024;
 
@@ -94,11 +96,31 @@ fn covariance(split: &Split, mean: &[f64]) -> DMatrix<f64> {
         let centred = DMatrix::from_vec(n, centred.len() / n, centred);
         panels.par_iter_mut().enumerate().for_each(|(number, panel)| {
             let rows = centred.rows(number * PANEL, panel.ncols()).transpose();
-            panel.gemm(1.0 / split.len() as f64, &centred, &rows, 1.0);
+            add_product(panel, 1.0 / split.len() as f64, &centred, &rows);
         });
     }
     let columns: Vec<_> = panels.iter().flat_map(|panel| panel.column_iter()).collect();
     DMatrix::from_columns(&columns)
+}
+
+/// Adds `factor` a b to a matrix. Without its feature `std`, nalgebra computes any product with plain loops, so this calls
+/// `matrixmultiply` for all but narrow matrices, as nalgebra does with the feature.
+///
+/// # Panics
+/// When the sizes do not fit: a bug in this file.
+fn add_product(to: &mut DMatrix<f64>, factor: f64, a: &DMatrix<f64>, b: &DMatrix<f64>) {
+    let ([m, n], k) = ([a.nrows(), b.ncols()], a.ncols());
+    assert!(b.nrows() == k && to.shape() == (m, n));
+    if m.min(k).min(n) <= NARROW {
+        return to.gemm(factor, a, b, 1.0);
+    }
+    let [row, of_a, of_b] = [1, m as isize, k as isize];
+    // SAFETY: a `DMatrix` holds its columns one after another, so the strides address [m, k] elements of a, [k, n] of b and
+    // [m, n] of the sum, all inside their matrices. The sum is borrowed exclusively.
+    unsafe {
+        let (a, b, to) = (a.as_ptr(), b.as_ptr(), to.as_mut_ptr());
+        matrixmultiply::dgemm(m, k, n, factor, a, row, of_a, b, row, of_b, 1.0, to, row, of_a);
+    }
 }
 
 #[cfg(test)]
