@@ -15,7 +15,7 @@ pub fn epoch_order(n: usize, seed: u64, epoch: u32) -> Vec<u32> {
 const HELD_OUT: u32 = 0;
 const LIMITED: u32 = 1;
 
-/// Selects `n` images of a split for `--limit-train`. The numbers of images per class differ by at most one, unless a class
+/// Selects `n` images of a split. The numbers of images per class differ by at most one, unless a class
 /// has too few images. A split of at most `n` images is returned unchanged.
 ///
 /// The images of each class are shuffled by `seed`. Then one image of each class is selected in turn until there are `n`. The
@@ -32,7 +32,7 @@ pub fn limit(split: Split, n: usize, seed: u64) -> Split {
     split.select(&chosen)
 }
 
-/// Holds out a fraction (0 to 1) of a training split for `--val-fraction`. Returns the remaining images and the images that
+/// Holds out a fraction (0 to 1) of a training split, for validation. Returns the remaining images and the images that
 /// are held out. The fraction is the same for each class, rounded to whole images, which `seed` selects. The images keep their
 /// order.
 pub fn split_off(train: Split, fraction: f64, seed: u64) -> (Split, Split) {
