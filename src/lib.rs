@@ -25,14 +25,15 @@
 //! | you want | look at |
 //! |---|---|
 //! | images of your own | [`data::Dataset::from_images`]; with the feature `files`, folders of images: `datasets` |
-//! | another model, optimizer or schedule | [`train::Recipe::new`], [`nn::models::names`], [`optim`] |
+//! | another model, optimizer or schedule | [`train::Recipe::new`], [`optim`]; the built-in models and their sizes: [`nn::models`] |
 //! | a network of your own | [`nn::Model::new`] and [`train::Recipe::trainer_of`]; the example `train_mlp` |
 //! | a layer of your own | [`nn`]: implement [`nn::Layer`] |
-//! | an op of your own, with a WGSL kernel | the example `own_op`; [`ops`] and [`check`] |
+//! | a function of your own, such as an activation | [`ops::elementwise`] |
+//! | any other op of your own, with a WGSL kernel | [`ops::Op`] and [`check`]; the example `own_op` |
 //! | a GPU | [`gpu`]: `recipe.trainer_on(Engine::gpu(device), &dataset)` |
 //! | to stop early, or keep the best epoch | [`train::Trainer::fit`], [`train::Recipe::patience`], [`train::Trainer::restore_best`] |
-//! | to keep weights | `Trainer::save` and `Trainer::load` (feature `files`); without files [`train::Trainer::weights`] and [`nn::Weights::to_bytes`] |
-//! | to use a trained network | [`train::Predictor`] |
+//! | to keep weights | `Trainer::save`, `Trainer::load` and `Predictor::load` (feature `files`); without files [`train::Trainer::weights`] and [`nn::Weights::to_bytes`] |
+//! | to use a trained network | [`train::Predictor`]; for a network of your own, the example of `Trainer::save` |
 //! | async code | the same methods without `_blocking` |
 //!
 //! A training step takes this path: a model builds a [`graph`] of [`ops`]; its gradient is built as more nodes; passes fuse them; a

@@ -43,8 +43,8 @@ pub enum Purpose {
     Augment = 3,
     /// The embedded dataset. The stream is the split, the step is the image.
     Glyphs = 4,
-    /// The choice of part of a dataset, see [`crate::data::limit`] and [`crate::data::split_off`]. The step is the
-    /// class.
+    /// The choice of part of a dataset, see [`data::limit`](crate::data::limit) and
+    /// [`data::split_off`](crate::data::split_off). The step is the class.
     Split = 5,
     /// Generated pages of handwriting, on which reading is evaluated. The step is the page.
     Pages = 6,

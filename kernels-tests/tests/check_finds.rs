@@ -100,7 +100,7 @@ fn a_wrong_kernel_is_found_and_named() {
         for part in [
             "wrong_kernel [".to_owned(),
             format!("element {largest} of y ({})", case.inputs[0].ty),
-            format!("is {:e}, expected {:e}", worst.value, worst.reference),
+            format!("is {:.7e}, expected {:.7e}", worst.value, worst.reference),
         ] {
             assert!(sentence.contains(&part), "{sentence:?} lacks {part:?}");
         }
@@ -117,7 +117,7 @@ fn a_wrong_gradient_rule_is_found_by_central_differences() {
     for case in cases.iter().filter(|case| case.inputs[0].ty.elements() <= 3000) {
         let outcome = central_difference("wrong_rule", case).expect("it builds");
         assert!(!outcome.passed(), "{}", outcome.sentence());
-        assert_eq!((outcome.kind, outcome.tensor.as_str()), (CheckKind::Gradient, "gradient by input0"));
+        assert_eq!((outcome.kind, outcome.tensor.as_str()), (CheckKind::Differences, "gradient by input0"));
         let faithful =
             gpunn::blocking::block_on(check_gradient(&mut Engine::cpu(), "wrong_rule", case)).expect("it runs");
         assert!(faithful.passed(), "{}", faithful.sentence());

@@ -14,7 +14,7 @@ pub fn epoch_order(n: usize, seed: u64, epoch: u32) -> Vec<u32> {
 /// The stream of [`Purpose::Split`] that [`limit`] draws from.
 const LIMITED: u32 = 1;
 
-/// Selects `n` images of a split for `--limit-train`. The numbers of images per class differ by at most one, unless a class
+/// Selects `n` images of a split. The numbers of images per class differ by at most one, unless a class
 /// has too few images. A split of at most `n` images is returned unchanged.
 ///
 /// The images of each class are shuffled by `seed`. Then one image of each class is selected in turn until there are `n`. The

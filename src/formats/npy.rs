@@ -37,7 +37,7 @@ impl Npy {
         bytes
     }
 
-    /// Writes the array to a file, as [`crate::files::write_atomic`] does.
+    /// Writes the array to a file, as [`files::write_atomic`](crate::files::write_atomic) does.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be written.

@@ -228,8 +228,75 @@ impl<T: Any + PartialEq> DynEq for T {
 }
 
 /// An operation of the network. If two equal ops read the same inputs, common-subexpression elimination keeps one.
+///
+/// This is a whole op, with its kernel: it reverses the last axis. [`elementwise`](crate::ops::elementwise) has a shorter way
+/// for functions of each element. The example [`own_op`](https://github.com/gpunn/gpunn/blob/main/examples/own_op.rs) also
+/// checks its op on a GPU.
+///
+/// ```
+/// use gpunn::blocking::block_on;
+/// use gpunn::graph::kernel::{Kernel, Lowering, Slot};
+/// use gpunn::graph::{DType, Differentiate, Graph, NodeId, TensorType};
+/// use gpunn::ops::case::{Case, Sample};
+/// use gpunn::ops::{Call, Lower, Op, Real, defined_by, expect_inputs, tolerance};
+/// use gpunn::{Engine, Result, check};
+///
+/// // The library file `each` has the entry point. It calls `each` for every number below `dims.count`.
+/// const KERNEL: &str = "// needs: each
+/// struct Dims { count: u32, columns: u32 }
+/// @group(0) @binding(1) var<storage, read> x: array<f32>;
+/// @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+///
+/// fn each(number: u32) {
+///     let column = number % dims.columns;
+///     y[number] = x[number - column + dims.columns - 1u - column];
+/// }
+/// ";
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Reversed;
+///
+/// impl Reversed {
+///     // The definition, in both precisions.
+///     fn define<T: Real>(&self, call: &mut Call<T>) {
+///         let (_, columns) = call.types.output.shape.as_matrix();
+///         let x = call.real(0);
+///         for (y, x) in call.out().chunks_mut(columns).zip(x.chunks(columns)) {
+///             y.iter_mut().zip(x.iter().rev()).for_each(|(y, &x)| *y = x);
+///         }
+///     }
+/// }
+///
+/// impl Op for Reversed {
+///     fn name(&self) -> &'static str {
+///         "reversed"
+///     }
+///     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
+///         expect_inputs(inputs, 1)?;
+///         match inputs[0].dtype {
+///             DType::F32 => Ok(inputs[0].clone()),
+///             _ => Err("it takes floats".into()),
+///         }
+///     }
+///     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+///         Ok(vec![Some(graph.apply(Reversed, &[at.dy])?)])
+///     }
+///     defined_by!(define);
+///     fn lower(&self, at: &Lower) -> Lowering {
+///         let ((_, columns), count) = (at.types.output.shape.as_matrix(), at.types.output.elements());
+///         let kernel = Kernel::new("reversed", KERNEL, &[]);
+///         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[count, columns], count).into()
+///     }
+/// }
+///
+/// let case = |dims: &[usize]| Case::new(vec![Sample::floats(dims)], |graph, x| graph.apply(Reversed, &[x[0]]));
+/// let cases = [case(&[1]), case(&[7]), case(&[3, 5]), case(&[2, 3, 64])];
+/// let checks = block_on(check::check_op(&mut Engine::cpu(), "reversed", tolerance::EXACT, &cases))?;
+/// assert!(checks.iter().all(check::CheckResult::passed));
+/// # Ok::<(), gpunn::Error>(())
+/// ```
 pub trait Op: DynEq + Debug + Send + Sync {
-    /// Its usual name, as in the op table.
+    /// Its usual name, for tables, profiles and messages.
     fn name(&self) -> &'static str;
 
     /// The output's type.
@@ -250,7 +317,8 @@ pub trait Op: DynEq + Debug + Send + Sync {
     /// The definition, in double precision: the reference of every test.
     fn reference(&self, call: &mut Call<f64>);
 
-    /// The same in single precision, for the CPU executor. Usually it is the definition itself.
+    /// The same in single precision, for the CPU executor. Usually it is the definition itself:
+    /// [`defined_by`](crate::ops::defined_by) then writes both methods.
     fn run(&self, call: &mut Call<f32>);
 
     /// The GPU dispatches that compute it.

@@ -9,7 +9,7 @@ use crate::Result;
 
 /// An element-wise function of up to three numbers, independent of shapes.
 pub trait Function: DynEq + Debug + Send + Sync {
-    /// Its name in the op table.
+    /// Its name, for tables, profiles and messages.
     fn name(&self) -> &'static str;
     /// Its name as a WGSL function.
     fn function(&self) -> &'static str;

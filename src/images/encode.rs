@@ -22,7 +22,7 @@ pub fn png(image: &DynamicImage) -> Result<Vec<u8>> {
     Ok(bytes.into_inner())
 }
 
-/// Writes an image as a PNG file, as [`crate::files::write_atomic`] does.
+/// Writes an image as a PNG file, as [`files::write_atomic`](crate::files::write_atomic) does. With the feature `files`.
 ///
 /// # Errors
 /// As [`png`], and [`Error::File`] when the file cannot be written.

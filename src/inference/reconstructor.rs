@@ -178,7 +178,7 @@ impl Reconstruction {
         let range = number * self.values()..(number + 1) * self.values();
         Some((self.originals.get(range.clone())?, self.reconstructed.get(range)?))
     }
-    /// The mean [`crate::train::psnr`] of the reconstructions in dB. `None` when there are no images.
+    /// The mean [`train::psnr`](crate::train::psnr) of the reconstructions in dB. `None` when there are no images.
     pub fn psnr(&self) -> Option<f64> {
         mean_psnr(&self.originals, &self.reconstructed, self.values())
     }

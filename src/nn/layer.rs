@@ -7,7 +7,7 @@ use super::parameters::Parameters;
 use crate::Result;
 use crate::graph::NodeId;
 
-/// One layer of a [`super::Model`]: its output shape, its parameters, and its nodes in a graph.
+/// One layer of a [`Model`](super::Model): its output shape, its parameters, and its nodes in a graph.
 ///
 /// Shapes are those of one image, without the batch axis: `[features]` or `[channels, height, width]`.
 pub trait Layer: Debug + Send + Sync {

@@ -20,7 +20,8 @@ pub const GROUP_WEIGHTS: u32 = 0;
 pub const GROUP_NO_DECAY: u32 = 1;
 /// The group of frozen parameters. No gradient is computed for them.
 pub const GROUP_FROZEN: u32 = 2;
-/// The group of batch norms' biases. Their learning rate may differ: see [`crate::optim::Optimizer::shift_rate`].
+/// The group of batch norms' biases. Their learning rate may differ: see
+/// [`Optimizer::shift_rate`](crate::optim::Optimizer::shift_rate).
 pub const GROUP_SHIFTS: u32 = 3;
 
 /// How a parameter is trained when a network is fine-tuned.

@@ -25,14 +25,14 @@ pub struct ReadImage<'a> {
     pub name: &'a str,
     /// The original image.
     pub image: &'a DynamicImage,
-    /// The result of [`super::read`].
+    /// The result of [`read`](super::read).
     pub page: &'a PageText,
 }
 
 /// Makes an HTML page: each image with boxes, its text with uncertain characters marked, and a table of these.
 ///
 /// # Errors
-/// [`crate::Error::Data`] when an image cannot be encoded as JPEG.
+/// [`Error::Data`](crate::Error::Data) when an image cannot be encoded as JPEG.
 pub fn html(seen: &[ReadImage]) -> Result<String> {
     let sections = seen.iter().map(section).collect::<Result<Vec<_>>>()?;
     let page = markup! {

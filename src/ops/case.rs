@@ -203,11 +203,12 @@ impl std::fmt::Debug for Case {
     }
 }
 
-/// Shapes for element-wise functions: 1, a prime, matrices that are and are not a multiple of four, more than a
-/// workgroup.
+/// Shapes for element-wise functions. The docs of [`unary`] describe them.
 const SHAPES: [&[usize]; 6] = [&[1], &[7], &[3, 5], &[64, 36], &[2, 3, 8, 8], &[1031]];
 
-/// Cases of a smooth function of one tensor with values between `low` and `high`.
+/// Cases of a smooth function of one tensor with values between `low` and `high`: one number, a prime number of values,
+/// matrices whose size is and is not a multiple of four, four axes, more values than a workgroup has invocations, and a large
+/// matrix to time.
 pub fn unary(
     low: f64,
     high: f64,
@@ -216,7 +217,11 @@ pub fn unary(
     filled(SampleFill::Uniform(low, high), function)
 }
 
-/// Cases of a function with a kink at zero.
+/// As [`unary`], for a function with a kink at 0: all values are at least 0.05 away from 0, where central differences would be
+/// wrong.
+///
+/// For a kink elsewhere, choose ranges of [`unary`] that do not contain it, with a margin: for max(x, 1), `unary(-2.0, 0.9, f)`
+/// and `unary(1.1, 3.0, f)`. The step of a central difference is 0.0001.
 pub fn kinked(
     low: f64,
     high: f64,

@@ -218,8 +218,8 @@ impl Op for Correct {
 }
 
 impl Graph {
-    /// The cross-entropy of each row of logits `[rows, classes]` with its label `[rows]` (u32), as `[rows]`. It is
-    /// built of log-softmax and cross-entropy; [`crate::graph::Passes::merge`] makes one op of them. Masked rows have
+    /// The cross-entropy of each row of logits `[rows, classes]` with its label `[rows]` (u32), as `[rows]`. It is built of
+    /// log-softmax and cross-entropy; [`Passes::merge`](crate::graph::Passes::merge) makes one op of them. Masked rows have
     /// loss 0.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The ops, one file each: shape rule, gradient, definition on the CPU, and GPU dispatches.
 //!
-//! An op is applied to nodes of a graph. The example `own_op` writes one outside this crate, with its WGSL kernel.
+//! An op is applied to nodes of a graph. For an op of your own, [`elementwise`] has a complete example of a function of each
+//! element, and [`Op`] one of any other op, both with their WGSL.
 //!
 //! ```
 //! use gpunn::graph::{Graph, TensorType};

@@ -51,7 +51,8 @@ impl Real for f64 {
 
 /// Implements [`Op::reference`](crate::ops::Op::reference) and [`Op::run`](crate::ops::Op::run) by one method of the op, which is
 /// generic over [`Real`](crate::ops::Real) and takes a [`Call`](crate::ops::Call). It stands inside `impl Op for ...`, as
-/// `defined_by!(define);`. `defined_by!(define, run_fast)` names another method for `run`, with the same result.
+/// `defined_by!(define);`: [`Op`](crate::ops::Op) has an example. `defined_by!(define, run_fast)` names another method for `run`,
+/// with the same result.
 #[macro_export]
 macro_rules! defined_by {
     ($definition:ident) => {

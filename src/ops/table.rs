@@ -33,8 +33,8 @@ impl OpEntry {
     }
 }
 
-/// A kernel variant that an op must use, for [`crate::gpu::DeviceOptions`]: for tests and comparisons. If the device
-/// or a shape does not allow it, the op's own table chooses.
+/// A kernel variant that an op must use, for [`DeviceOptions`](crate::gpu::DeviceOptions): for tests and comparisons. If the
+/// device or a shape does not allow it, the op's own table chooses.
 ///
 /// # Errors
 /// When there is no such op with variants, or no such variant. The message lists the available names.

@@ -1,5 +1,6 @@
-//! Tolerances between a GPU and the oracle: |gpu - reference| <= absolute + relative |reference|, each with its
-//! reason. The op table assigns them to ops.
+//! Tolerances between an executor (f32) and the definition in double precision: |value - reference| <= absolute + relative
+//! |reference|, each with its reason. The op table assigns them to ops. They are for the op's value; gradients of any op are
+//! compared with [`GRADIENT`].
 
 use super::table::{INTERNAL_OPS, TABLE};
 
@@ -39,55 +40,46 @@ impl Tolerance {
     }
 }
 
-/// For ops that move values.
-pub const EXACT: Tolerance = Tolerance { absolute: 0.0, relative: 0.0, reason: "moves values without computing" };
-/// For ops that add, multiply or compare a few numbers.
-pub const ROUNDED: Tolerance =
-    Tolerance { absolute: 1e-6, relative: 1e-6, reason: "a few roundings of 2^-24, and cancellation in a sum" };
-/// For ops with an exponential or a logarithm.
-pub const TRANSCENDENTAL: Tolerance = Tolerance {
-    absolute: 2e-6,
-    relative: 2e-5,
-    reason: "Vulkan allows exp and log errors of 3 + 2|x| units in the last place, and drivers use it",
-};
-/// For sums of squares.
-pub const SQUARED: Tolerance = Tolerance {
-    absolute: 2e-6,
-    relative: 2e-5,
-    reason: "sums of up to a thousand numbers of one sign: rounding errors are relative to the sum",
-};
-/// For ops with a quotient or a root.
-pub const DIVIDED: Tolerance = Tolerance {
-    absolute: 2e-6,
-    relative: 2e-5,
-    reason: "Vulkan allows errors of 2 to 2.5 units in the last place for quotients and inverse roots, and \
-             cancellation adds to them",
-};
-/// For sums and matrix products.
-pub const SUMMED: Tolerance = Tolerance {
-    absolute: 1e-5,
-    relative: 1e-5,
-    reason: "sums of up to a few thousand products of numbers near 1, in an order other than the oracle's",
-};
-/// For ops that move images by fractions of pixels.
-pub const MAPPED: Tolerance = Tolerance {
-    absolute: 2e-5,
-    relative: 1e-5,
-    reason: "coordinates of tens of pixels are rounded at about 2^-20, and neighbouring pixels differ by up to \
-             1 / standard deviation",
-};
-/// For batch norm.
-pub const NORMALISED: Tolerance = Tolerance {
-    absolute: 2e-5,
-    relative: 2e-5,
-    reason: "differences from a mean, divided by the root of a sum of squares; the mean is a sum too",
-};
-/// For the gradient of any op, in the middle of a graph.
-pub const GRADIENT: Tolerance = Tolerance {
-    absolute: 3e-5,
-    relative: 5e-5,
-    reason: "a chain of several ops, including sums and exponentials, each within its own tolerance",
-};
+/// Declares tolerances. The numbers and the reason also become part of the documentation.
+macro_rules! tolerances {
+    ($($(#[doc = $what:literal])+ $name:ident: $absolute:literal, $relative:literal, $reason:literal;)+) => {$(
+        $(#[doc = $what])+
+        ///
+        #[doc = concat!("Absolute ", $absolute, ", relative ", $relative, ". The reason: ", $reason, ".")]
+        pub const $name: Tolerance = Tolerance { absolute: $absolute, relative: $relative, reason: $reason };
+    )+};
+}
+
+tolerances! {
+    /// For ops that move values.
+    EXACT: 0.0, 0.0, "moves values without computing";
+    /// For ops that add, multiply or compare a few numbers.
+    ROUNDED: 1e-6, 1e-6, "a few roundings of 2^-24, and cancellation in a sum";
+    /// For ops with an exponential or a logarithm.
+    TRANSCENDENTAL: 2e-6, 2e-5,
+        "Vulkan allows exp and log errors of 3 + 2|x| units in the last place, and drivers use it";
+    /// For sums of squares.
+    SQUARED: 2e-6, 2e-5,
+        "sums of up to a thousand numbers of one sign: rounding errors are relative to the sum";
+    /// For ops with a quotient or a root.
+    DIVIDED: 2e-6, 2e-5,
+        "Vulkan allows errors of 2 to 2.5 units in the last place for quotients and inverse roots, and \
+         cancellation adds to them";
+    /// For sums and matrix products.
+    SUMMED: 1e-5, 1e-5,
+        "sums of up to a few thousand products of numbers near 1, in an order other than the oracle's";
+    /// For ops that move images by fractions of pixels.
+    MAPPED: 2e-5, 1e-5,
+        "coordinates of tens of pixels are rounded at about 2^-20, and neighbouring pixels differ by up to \
+         1 / standard deviation";
+    /// For batch norm.
+    NORMALISED: 2e-5, 2e-5,
+        "differences from a mean, divided by the root of a sum of squares; the mean is a sum too";
+    /// For the gradient of any op, in the middle of a graph. [`check_op`](crate::check::check_op) always compares gradients
+    /// with it.
+    GRADIENT: 3e-5, 5e-5,
+        "a chain of several ops, including sums and exponentials, each within its own tolerance";
+}
 
 /// The tolerance of an op by its name, from the op table or the list of internal ops.
 ///

@@ -143,8 +143,8 @@ impl From<Schedule> for SerializedSchedule {
 
 impl std::str::FromStr for Schedule {
     type Err = Error;
-    /// Reads the value of `--schedule`: `constant`, `step:EVERY:FACTOR`, `exponential:FACTOR`, `cosine`, `cosine:FLOOR` or
-    /// `one-cycle`. Anything else gives an [`Error::Usage`] that states the reason.
+    /// Reads a schedule as `--schedule` and recipes write it: `constant`, `step:EVERY:FACTOR`, `exponential:FACTOR`, `cosine`,
+    /// `cosine:FLOOR` or `one-cycle`. Anything else gives an [`Error::Usage`] that states the reason.
     fn from_str(text: &str) -> Result<Self> {
         let mut words = text.split(':');
         let kind = words.next().unwrap_or_default().to_owned();

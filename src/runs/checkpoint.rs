@@ -38,7 +38,7 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
 }
 
 impl Checkpoint {
-    /// Writes the checkpoint, as [`write_atomic`] does.
+    /// Writes the checkpoint, as [`write_atomic`] does. With the feature `files`.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be written. An earlier file is then unchanged.
@@ -47,7 +47,7 @@ impl Checkpoint {
     }
 
     /// Writes a smaller checkpoint for inference: only [`Checkpoint::weights_in_use`] in F16, without the path of the data.
-    /// [`Checkpoint::read`] reads it. Training cannot be resumed from it.
+    /// [`Checkpoint::read`] reads it. Training cannot be resumed from it. With the feature `files`.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be written. An earlier file is then unchanged.
@@ -91,7 +91,7 @@ impl Checkpoint {
         safetensors::serialize(views, Some(metadata)).map_err(|error| says(&error))
     }
 
-    /// Reads a checkpoint file.
+    /// Reads a checkpoint file. With the feature `files`.
     ///
     /// # Errors
     /// [`Error::File`] when the file cannot be read, [`Error::Data`] when it is damaged or not a checkpoint.
@@ -100,7 +100,7 @@ impl Checkpoint {
         Self::parse(&bytes, &path.display().to_string())
     }
 
-    /// Parses the bytes of a checkpoint file. Error messages call it `origin`.
+    /// Parses the bytes of a checkpoint file. Error messages call it `origin`. With the feature `files`.
     ///
     /// # Errors
     /// [`Error::Data`] when it is damaged or not a checkpoint.
@@ -147,8 +147,47 @@ impl Checkpoint {
 
 /// The disk.
 impl Trainer {
-    /// Writes a checkpoint file, waiting for the device: with the weights in use, and all that it takes to go on. `gpunn predict`,
-    /// `eval` and `export` read it too. In async code, call `trainer.checkpoint().await?.write(path)`.
+    /// Writes a checkpoint file, waiting for the device: with the weights in use, and all that it takes to go on.
+    /// `gpunn predict`, `eval` and `export` read it too. In async code, call `trainer.checkpoint().await?.write(path)`. With
+    /// the feature `files`.
+    ///
+    /// The file has the weights by name and the recipe, but not the layers of a network of your own. So the program builds
+    /// these again:
+    ///
+    /// ```
+    /// use gpunn::data::{SplitName, glyphs};
+    /// use gpunn::nn::{Flatten, Linear, Model, Scheme, Sequence};
+    /// use gpunn::train::{Checkpoint, Predictor, Recipe};
+    /// use gpunn::{Engine, Result};
+    ///
+    /// fn network() -> Result<Model> {
+    ///     let layers = Sequence::new().with("flatten", Flatten).with("fc", Linear::new(36, Scheme::Xavier));
+    ///     Model::new("mine", &[1, 32, 32], layers)
+    /// }
+    ///
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let path = folder.path().join("mine.safetensors");
+    /// let dataset = glyphs::dataset();
+    /// let model = network()?;
+    /// let mut trainer = Recipe::new(&model).epochs(1).trainer_of(model, Engine::cpu(), &dataset)?;
+    /// trainer.fit_blocking(|epoch| println!("{epoch}"))?;
+    /// trainer.save(&path)?;
+    ///
+    /// // Later, to predict. The last argument is the number of images that are classified at once.
+    /// let checkpoint = Checkpoint::read(&path)?;
+    /// let mut predictor = Predictor::with_model(Engine::cpu(), &network()?, &checkpoint, 1)?;
+    /// let image = dataset.split(SplitName::Test)?.image(0).unwrap();
+    /// let prediction = gpunn::blocking::block_on(predictor.predict(&image))?;
+    /// assert_eq!(prediction, trainer.predict_blocking(&image)?);
+    ///
+    /// // Or to continue training.
+    /// let mut trainer = checkpoint.recipe.clone().epochs(2).trainer_of(network()?, Engine::cpu(), &dataset)?;
+    /// trainer.restore(&checkpoint)?;
+    /// trainer.fit_blocking(|epoch| println!("{epoch}"))?;
+    /// # Ok::<(), gpunn::Error>(())
+    /// ```
+    ///
+    /// A network with a built-in model is restored by [`Trainer::load`] and [`Predictor::load`].
     ///
     /// # Errors
     /// When the device is lost or the system refuses; then the file is as it was before.
@@ -156,10 +195,10 @@ impl Trainer {
         crate::blocking::block_on(self.checkpoint())?.write(path.as_ref())
     }
 
-    /// A trainer that stands where the one stood which wrote the file, with the same recipe.
+    /// A trainer in the state of the trainer that wrote the file, with the same recipe. With the feature `files`.
     ///
-    /// For a model that the program has built itself, make the trainer with [`Trainer::with_model`], read the file with
-    /// [`Checkpoint::read`], and call [`Trainer::restore`].
+    /// For a network of your own, use [`Recipe::trainer_of`], [`Checkpoint::read`] and [`Trainer::restore`]: [`Trainer::save`]
+    /// has an example.
     ///
     /// # Errors
     /// When the file cannot be read or is no checkpoint, or the dataset has other images or classes than it.
@@ -173,8 +212,9 @@ impl Trainer {
 }
 
 impl Predictor {
-    /// From a checkpoint file, for a built-in model or a network in TOML. For a model that the program has built itself, use
-    /// [`Predictor::with_model`] and [`Checkpoint::read`].
+    /// Loads a checkpoint file, with a batch size of 1. With the feature `files`.
+    ///
+    /// For a network of your own, use [`Checkpoint::read`] and [`Predictor::with_model`]: [`Trainer::save`] has an example.
     ///
     /// # Errors
     /// When it cannot be read or is no checkpoint of a classifier, or the device refuses.

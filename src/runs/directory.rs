@@ -14,7 +14,7 @@ const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
 const OUTCOMES: &str = "outcomes.json";
-/// The HTML page that [`crate::report`] writes.
+/// The HTML page that [`report`](crate::report) writes.
 pub(crate) const REPORT: &str = "report.html";
 /// The folder of the page's images.
 pub(crate) const PLOTS: &str = "plots";

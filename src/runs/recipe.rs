@@ -12,7 +12,7 @@ use crate::train::{Checkpoint, Recipe};
 use crate::{Error, Result};
 
 impl Recipe {
-    /// Finds a built-in recipe by its name, or reads a recipe file.
+    /// Finds a built-in recipe by its name, or reads a recipe file. With the feature `files`.
     ///
     /// # Errors
     /// When there is neither, or the file is not a valid recipe. The message suggests the most similar name.
@@ -30,7 +30,7 @@ impl Recipe {
         Err(crate::error::unknown("recipe", name_or_file, &names()))
     }
 
-    /// Reads a recipe file.
+    /// Reads a recipe file. With the feature `files`.
     ///
     /// # Errors
     /// When the file cannot be read or is not a valid recipe.
@@ -40,7 +40,7 @@ impl Recipe {
     }
 
     /// Opens the file of pretrained weights, if the recipe has some: the named file, or the ImageNet weights in a data
-    /// directory.
+    /// directory. With the feature `files`.
     ///
     /// # Errors
     /// When the file does not exist, and as [`TensorFile::open`].
@@ -55,7 +55,8 @@ impl Recipe {
         TensorFile::open(&path).map(Some)
     }
 
-    /// Loads the recipe's dataset, limited and split as the recipe says. Stores the dataset's folder in the recipe.
+    /// Loads the recipe's dataset, limited and split as the recipe says. Stores the dataset's folder in the recipe. With the
+    /// feature `files`.
     ///
     /// # Errors
     /// When the dataset is unknown, missing or damaged, or has no training images.

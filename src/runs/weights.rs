@@ -30,7 +30,7 @@ struct ModelCard {
 }
 
 impl Trainer {
-    /// Loads pretrained weights from a file into all layers except the classifier.
+    /// Loads pretrained weights from a file into all layers except the classifier. With the feature `files`.
     ///
     /// # Errors
     /// When the file does not match the model, or the device is lost.

@@ -14,7 +14,7 @@ use crate::graph::PlanOptions;
 use crate::nn::models::Task;
 use crate::{Engine, Result};
 
-/// The result of an evaluation, which `eval` prints.
+/// The result of evaluating a model on a split. With `--json`, `gpunn eval` prints it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Evaluation {
     /// `train`, `val` or `test`.
@@ -23,13 +23,15 @@ pub struct Evaluation {
     pub images: u64,
     /// The mean loss per image.
     pub loss: f64,
-    /// The fraction of images that were classified correctly, from 0 to 1. Null for an autoencoder.
+    /// The fraction of images that were classified correctly, from 0 to 1. `None` for an autoencoder.
     pub accuracy: Option<f64>,
-    /// The accuracy on the images of each class, in index order. Null for a class without images in the split.
+    /// The accuracy on the images of each class, in index order; `None` for a class without images in the split. No list for an
+    /// autoencoder.
     pub per_class: Option<Vec<Option<f64>>>,
-    /// The confusion matrix: the number of images of each class (row) that were classified as each class (column).
+    /// The confusion matrix: the number of images of each class (row) that were classified as each class (column). `None` for
+    /// an autoencoder.
     pub confusion: Option<Vec<Vec<u64>>>,
-    /// The mean peak signal-to-noise ratio of the images in dB. Only for an autoencoder.
+    /// The mean peak signal-to-noise ratio of the images in dB. `None` for a classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
 }

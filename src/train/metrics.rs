@@ -49,7 +49,7 @@ pub fn mean_psnr(originals: &[f32], given_back: &[f32], values: usize) -> Option
     (count > 0).then(|| pairs.map(|(original, back)| psnr(original, back)).sum::<f64>() / count as f64)
 }
 
-/// The metrics of an epoch: a line of `metrics.jsonl`.
+/// The metrics of an epoch. In a run directory they are a line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EpochLine {
     /// The epoch, from 1.
@@ -89,7 +89,8 @@ impl std::fmt::Display for EpochLine {
     }
 }
 
-/// The summary of a run, as in `summary.json` and as printed with `--json`.
+/// The summary of a run on the disk: its names, last and best metrics, and sizes. It is the file `summary.json` of a run
+/// directory. With `--json`, `gpunn train` prints it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Summary {
     /// The version of the program. `None` in summaries of versions that did not store it.
@@ -116,25 +117,25 @@ pub struct Summary {
     pub seconds: f64,
     /// [`EpochLine::train_loss`] of the last epoch.
     pub train_loss: f64,
-    /// [`EpochLine::train_accuracy`] of the last epoch. Null for an autoencoder.
+    /// [`EpochLine::train_accuracy`] of the last epoch. `None` for an autoencoder.
     pub train_accuracy: Option<f64>,
-    /// The loss on the validation split after the last epoch, with the averaged weights if the run has them. Null without a
+    /// The loss on the validation split after the last epoch, with the averaged weights if the run has them. `None` without a
     /// validation split.
     pub val_loss: Option<f64>,
-    /// The accuracy on the validation split after the last epoch. Null for an autoencoder.
+    /// The accuracy on the validation split after the last epoch. `None` for an autoencoder.
     pub val_accuracy: Option<f64>,
-    /// The loss on the test split after the last epoch. Null without a test split.
+    /// The loss on the test split after the last epoch. `None` without a test split.
     pub test_loss: Option<f64>,
-    /// The accuracy on the test split after the last epoch. Null for an autoencoder.
+    /// The accuracy on the test split after the last epoch. `None` for an autoencoder.
     pub test_accuracy: Option<f64>,
-    /// The accuracy on the validation split after the best epoch.
+    /// The accuracy on the validation split after the best epoch. `None` for an autoencoder, or without a validation split.
     pub best_val_accuracy: Option<f64>,
     /// The best epoch, counted from 1. Its weights are in `best.safetensors`.
     pub best_epoch: Option<u32>,
-    /// The mean peak signal-to-noise ratio on the validation split after the last epoch, in dB. Only for an autoencoder.
+    /// The mean peak signal-to-noise ratio on the validation split after the last epoch, in dB. `None` for a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_psnr: Option<f64>,
-    /// The mean peak signal-to-noise ratio on the test split after the last epoch, in dB. Only for an autoencoder.
+    /// The mean peak signal-to-noise ratio on the test split after the last epoch, in dB. `None` for a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_psnr: Option<f64>,
     /// A hash of the names, shapes and bits of the last weights, which are not averaged.

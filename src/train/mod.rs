@@ -1,4 +1,5 @@
-//! Training: recipes, the graphs of a step, the training loop, metrics, evaluation, checkpoints.
+//! Training: recipes, the graphs of a step, the training loop, metrics, evaluation, checkpoints. `Trainer::save` (feature
+//! `files`) has an example that saves and loads a network of your own.
 //!
 //! ```
 //! use gpunn::data::{Dataset, SplitName};

@@ -42,8 +42,8 @@ const SCENES_LISTS: [(&str, &str); 2] = [("train_files.txt", "train"), ("test_fi
 /// The target path of each image in the dataset's folder, by its path in the published files.
 type TargetPaths = BTreeMap<String, PathBuf>;
 
-/// Lays out a dataset in the data directory of [`super::get`], from the published files in the folder `from`. The dataset's
-/// folder appears only when it is complete. The files are:
+/// Lays out a dataset in the data directory of [`get`](super::get), from the published files in the folder `from`. The
+/// dataset's folder appears only when it is complete. The files are:
 /// - `flowers17`: `17flowers.tgz` (or the folder `jpg` in it) and `datasplits.mat`. The first published division is used.
 /// - `sun8`: the class folders, `train_files.txt` and `test_files.txt`.
 /// - `emnist36`: the letters of EMNIST and the digits of MNIST.

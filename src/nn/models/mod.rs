@@ -1,4 +1,35 @@
 //! Built-in models, and networks that users define.
+//!
+//! The sizes of a built-in model are fields of its [`ModelConfig`]. The same names are keys of `[model]` in a recipe.
+//!
+//! ```
+//! use gpunn::nn::models::ModelConfig;
+//! use gpunn::train::Recipe;
+//!
+//! let model = ModelConfig { hidden: Some(vec![128, 64]), ..ModelConfig::named("mlp") };
+//! assert_eq!(model.build([1, 32, 32], 36)?.parameters().count(), 1024 * 128 + 128 + 128 * 64 + 64 + 64 * 36 + 36);
+//! let recipe = Recipe::new(model);
+//! # Ok::<(), gpunn::Error>(())
+//! ```
+//!
+//! These are the fields that each model takes, with their defaults. All models also take `init` and the fields for fine-tuning:
+//! `pretrained`, `unfreeze` and `pretrained_rate`.
+//!
+//! | model | fields |
+//! |---|---|
+//! | `mlp` | `hidden = [64]`, `activation = "sigmoid"`, `dropout = 0.0` |
+//! | `autoencoder` | `hidden = [32, 32, 32]`, `activation = "relu"` |
+//! | `autoencoder-conv` | `channels = [32, 64, 128]`, `hidden = [32]`, `activation = "relu"` |
+//! | `cnn`, for grey images | `channels = [20, 40, 30]`, `kernel = 3`, `padding = 0`, `hidden = [64]`, `activation = "relu"`, `dropout = 0.0` |
+//! | `cnn`, for small colour images | `channels = [32, 64, 16]`, `kernel = 4`, `padding = 1`, `hidden = [50]`, `activation = "relu"`, `dropout = 0.0` |
+//! | `cnn`, for colour images from 128 pixels a side | `channels = [32, 64, 16, 8]`, `kernel = 3`, `padding = 1`, `hidden = [512]`, `activation = "relu"`, `dropout = 0.0` |
+//! | `resnet9` | `channels = [64, 128, 256, 512]`, `activation = "relu"`, `logit_scale = 0.125`, `dropout = 0.0` |
+//! | `resnet18-small`, for images of about 32 pixels | `channels = [64, 128, 256, 512]`, `dropout = 0.0` |
+//! | `resnet18` | `channels = [64, 128, 256, 512]`, `dropout = 0.0` |
+//! | `squeezenet`, version 1.1 | `kernel = 1`, `dropout = 0.0` |
+//! | `squeezenet1_0` | `kernel = 1`, `dropout = 0.0` |
+//! | `mobilenet_v2` | `dropout = 0.0` |
+//! | `airbench` | `channels = [64, 256, 256]`, `activation = "gelu"`, `logit_scale = 0.11111111`, `dropout = 0.0` |
 
 mod airbench;
 mod autoencoder;
@@ -12,7 +43,7 @@ use super::network::LayerConfig;
 use super::{Activation, Dropout, Layer, Model, Scheme, Sequence, Unfreeze};
 use crate::{Error, Result};
 
-/// The configuration of a model. A model refuses fields that it does not use.
+/// The configuration of a model. A model refuses fields that it does not use: the [module](self) lists those that it uses.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
@@ -90,7 +121,8 @@ pub enum Task {
 struct KnownModel {
     name: &'static str,
     task: Task,
-    /// The fields of [`ModelConfig`] that the model uses, besides `name`, `init` and those for fine-tuning.
+    /// The fields of [`ModelConfig`] that the model uses, besides `name`, `init` and those for fine-tuning. The module's docs
+    /// list them with their defaults.
     takes: &'static [&'static str],
     /// The path of its ImageNet weights in a data directory, for models with the same architecture as torchvision's. Those
     /// weights are for images of 224x224.
@@ -343,5 +375,37 @@ impl ModelConfig {
         channels.as_slice().try_into().map_err(|_| {
             Error::usage(format!("The model {} takes {N} numbers of channels, but {channels:?} was given.", self.name))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_documentation_has_all_fields_and_their_defaults() {
+        let rows = include_str!("mod.rs").lines().filter_map(|line| line.strip_prefix("//! | `")?.strip_suffix(" |"));
+        let mut listed = Vec::new();
+        for row in rows {
+            let (model, fields) = row.split_once(" | ").expect("two columns");
+            let (name, images) = model.split_once('`').expect("a name");
+            listed.push(name);
+            let fields: Vec<&str> = fields.split("`, `").map(|field| field.trim_matches('`')).collect();
+            let known = KNOWN_MODELS.iter().find(|known| known.name == name).expect("a model");
+            let names: Vec<&str> = fields.iter().filter_map(|field| Some(field.split_once(" = ")?.0)).collect();
+            assert_eq!(names, known.takes, "{row}");
+
+            let config: ModelConfig = toml::from_str(&format!("name = '{name}'\n{}", fields.join("\n"))).expect(row);
+            let input = match images {
+                ", for grey images" => [1, 32, 32],
+                ", for small colour images" => [3, 32, 32],
+                _ => [3, 128, 128],
+            };
+            let described =
+                |config: ModelConfig| config.build(input, 10).and_then(|model| model.describe()).expect(row);
+            assert_eq!(described(config), described(ModelConfig::named(name)), "{row}");
+        }
+        listed.dedup();
+        assert_eq!(listed, names());
     }
 }

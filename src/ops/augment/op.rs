@@ -19,7 +19,7 @@ pub struct Augmented {
     pub augment: Augment,
     /// Whether its random part is used.
     pub mode: AugmentMode,
-    /// Whether the images are a ring of slots, see [`crate::ops::gather::Gather::ring`].
+    /// Whether the images are a ring of slots, see [`Gather::ring`](crate::ops::gather::Gather::ring).
     pub ring: bool,
 }
 

@@ -27,7 +27,7 @@ const BYTES_MEAN: f64 = 510.0;
 const BYTES_STD: f64 = 147.800_541_270_998_05;
 
 /// Changes strokes of images `[batch, channels, height, width]` and adds noise. Masked rows are 0. The images are
-/// normalised. `[channels, 4]` is the table of [`super::Augment`].
+/// normalised. `[channels, 4]` is the table of [`Augment`](super::Augment).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Roughen {
     /// The largest fraction that a pixel moves, from 0 to 1.

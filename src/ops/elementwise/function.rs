@@ -8,13 +8,16 @@ use crate::ops::Real;
 
 /// A function of up to three numbers. It is written once in Rust for both precisions, and once in WGSL.
 pub trait Formula: Debug + Clone + PartialEq + Send + Sync + 'static {
-    /// Its name in the op table.
+    /// Its name, for tables, profiles and messages.
     const NAME: &'static str;
-    /// Its name as a WGSL function, if WGSL has a built-in function with the name in the op table.
+    /// Its name as a WGSL function, if that differs: WGSL has a built-in `exp`, for example.
     const FUNCTION: &'static str = Self::NAME;
     /// The number of arguments.
     const ARITY: usize;
-    /// The WGSL file that defines it. The WGSL function takes the arguments, then the parameters.
+    /// The WGSL text that defines it, without an entry point. The WGSL function takes the arguments, then the parameters.
+    ///
+    /// Fused functions become one module, which contains each text once. So several functions may have the same text. Functions
+    /// of different texts need different names, helper functions too.
     const WGSL: &'static str;
     /// Floating-point operations. A transcendental function counts as one.
     const FLOPS: u64 = 1;

@@ -8,14 +8,14 @@ use crate::graph::{Differentiate, Graph, NodeId};
 use crate::ops::Real;
 use crate::ops::{exp, gelu, log, relu, relu6, sigmoid, silu, softplus, sqrt, square, tanh};
 
-/// A function of one number, and its derivative. Both are written once in Rust for both precisions, and once in WGSL. Every such
-/// function is a [`Formula`].
+/// A function of one number, and its derivative. Both are written once in Rust for both precisions, and once in WGSL. Every
+/// such function is a [`Formula`]. The [module](super) has a complete example.
 pub trait Unary: Debug + Clone + PartialEq + Send + Sync + 'static {
-    /// The names of the function and of its derivative in the op table. The derivative has the same name in WGSL.
+    /// The names of the function and of its derivative, for tables, profiles and messages. They are also their names in WGSL.
     const NAMES: [&'static str; 2];
-    /// As [`Formula::FUNCTION`].
+    /// The function's name in WGSL, if it differs: WGSL has a built-in `exp`, for example.
     const FUNCTION: &'static str = Self::NAMES[0];
-    /// The WGSL file that defines both. The WGSL functions take the arguments, then the parameters.
+    /// The WGSL text that defines both, as in [`Formula::WGSL`]. The derivative takes x or y, then dy, then the parameters.
     const WGSL: &'static str;
     /// Whether the derivative is computed from the result y. Otherwise it is computed from the argument x.
     const OF_RESULT: bool = false;

@@ -8,7 +8,7 @@ use crate::parallel::*;
 use super::MatmulShape;
 use super::gemm::{self, StridedMatrix, turn};
 
-/// The operands of a product, as in [`super::Matmul`].
+/// The operands of a product, as in [`Matmul`](super::Matmul).
 #[derive(Clone, Copy, Debug)]
 pub struct CpuProduct<'a> {
     /// M, N and K.

@@ -72,24 +72,24 @@ fn backward(
     })
 }
 
-/// Cases of [`super::MaxPool2d`].
+/// Cases of [`MaxPool2d`](super::MaxPool2d).
 pub fn max() -> Vec<Case> {
     cases(Graph::max_pool2d)
 }
 
-/// Cases that time the gradient of [`super::MaxPool2d`].
+/// Cases that time the gradient of [`MaxPool2d`](super::MaxPool2d).
 pub fn max_backward() -> Vec<Case> {
     backward(Graph::max_pool2d).collect()
 }
 
-/// Cases of [`super::AveragePool2d`].
+/// Cases of [`AveragePool2d`].
 pub fn average() -> Vec<Case> {
     let exclude = |graph: &mut Graph, x, window| graph.apply(AveragePool2d { window, include_padding: false }, &[x]);
     let excluding = cases(exclude).into_iter().filter(|case| !case.timed);
     cases(Graph::average_pool2d).into_iter().chain(excluding.map(|case| case.labelled("without padding"))).collect()
 }
 
-/// Cases that time the gradient of [`super::AveragePool2d`].
+/// Cases that time the gradient of [`AveragePool2d`].
 pub fn average_backward() -> Vec<Case> {
     backward(Graph::average_pool2d).collect()
 }

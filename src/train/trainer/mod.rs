@@ -144,8 +144,8 @@ impl Trainer {
     }
 
     /// As [`Trainer::new`], for a model that the program has built. It replaces the recipe's model. The model's input has the
-    /// shape of the augmented images. A classifier has one output per class. A model with a [`crate::nn::Bottleneck`] is an
-    /// autoencoder, and its output has as many values as its input.
+    /// shape of the augmented images. A classifier has one output per class. A model with a
+    /// [`Bottleneck`](crate::nn::Bottleneck) is an autoencoder, and its output has as many values as its input.
     ///
     /// # Errors
     /// As [`Trainer::new`], and when the model's input or output does not fit the dataset.
