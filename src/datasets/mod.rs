@@ -49,7 +49,7 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 /// # Errors
 /// [`Error::Usage`] when there is no such folder, and as [`Listing::scan`].
 pub fn list_folder(name: &str, data_dir: Option<&Path>) -> Result<Option<Listing>> {
-    match (find(name), locate::locate(name, data_dir)?) {
+    match (catalogue::lookup(name), locate::locate(name, data_dir)?) {
         (None, Located::Images(image_folder, _)) => Listing::scan(&image_folder.path).map(Some),
         _ => Ok(None),
     }

@@ -85,7 +85,7 @@ pub struct DeviceOptions {
     pub class: Option<DeviceClass>,
     /// Chooses no kernel that depends on a subgroup size: for tests and comparisons.
     pub without_subgroups: bool,
-    /// Kernel variants that ops must use, from [`crate::ops::table::force`]: for tests and comparisons.
+    /// Kernel variants that ops must use, from [`force`](crate::ops::table::force): for tests and comparisons.
     pub forced: Vec<ForcedVariant>,
 }
 

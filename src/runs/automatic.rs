@@ -77,10 +77,8 @@ pub fn for_folder(name: &str, data_dir: Option<&Path>, scratch: bool) -> Result<
         }
     };
     let mut recipe = Recipe::built_in(found)?;
-    if let (Some((model, _)), "photos") = (&weights, found) {
-        if recipe.model.name != *model {
-            recipe.model = models::ModelConfig { name: (*model).into(), kernel: None, ..recipe.model };
-        }
+    if let Some((model, _)) = weights.filter(|(model, _)| found == "photos" && recipe.model.name != *model) {
+        recipe.model = models::ModelConfig { name: model.into(), kernel: None, ..recipe.model };
     }
     let [train, val, test] = listing.splits.each_ref().map(Vec::len);
     recipe.data.name = name.into();

@@ -115,7 +115,7 @@ impl Recipe {
         self
     }
 
-    /// Sets how the learning rate changes: a [`crate::optim::ScheduleForm`], or a [`Schedule`] with warm-up.
+    /// Sets how the learning rate changes: a [`ScheduleForm`](crate::optim::ScheduleForm), or a [`Schedule`] with warm-up.
     #[must_use]
     pub fn schedule(mut self, schedule: impl Into<Schedule>) -> Self {
         self.schedule = schedule.into();
