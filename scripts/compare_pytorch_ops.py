@@ -5,7 +5,7 @@ Usage: PYTHON scripts/compare_pytorch_ops.py [--cases N] [--seed S] [--devices c
 
 PYTHON needs torch, torchvision, numpy and safetensors. Builds and runs kernels-tests' program `evaluate_ops` with cargo. Prints
 a line an op and device with the largest error relative to the largest number of the same tensor; exit code 1 where one is above
-LIMIT. The reference is computed by PyTorch in double precision from the same single-precision numbers.
+LIMIT and also above 8 times that of PyTorch in single precision: a sum whose terms cancel has few correct digits. The reference is computed by PyTorch in double precision from the same single-precision numbers.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 LIMIT = 1e-5  # of the largest number of the tensor
+AS_PYTORCH = 8  # times PyTorch's own error in single precision
 
 
 def pair(rng, low, high):
@@ -155,6 +156,20 @@ def make(count, seed):
     return cases, given, wanted
 
 
+def relative_error(value, reference):
+    return ((value.double().reshape(reference.shape) - reference).abs().max() / reference.abs().max().clamp(min=1e-3)).item()
+
+
+def is_wrong(error, case, tensor, given, wanted, number):
+    """Whether an error is above LIMIT, and PyTorch computes the tensor better in single precision."""
+    if error <= LIMIT:
+        return False
+    inputs = {name.split(".")[1]: value for name, value in given.items() if name.split(".")[0] == number}
+    dy = inputs.pop("dy", None)
+    own = evaluate(case, inputs, dy, torch.float32)[tensor]
+    return not error <= AS_PYTORCH * relative_error(own, wanted[f"{number}.{tensor}"])
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--cases", type=int, default=480)
@@ -175,8 +190,8 @@ def main():
             worst = {}
             for name, reference in wanted.items():
                 number, tensor = name.split(".")
-                value = found[name].double().reshape(reference.shape)
-                error = ((value - reference).abs().max() / reference.abs().max().clamp(min=1e-3)).item()
+                error = relative_error(found[name], reference)
+                failed |= is_wrong(error, cases[int(number)], tensor, given, wanted, number)
                 op = cases[int(number)]["op"]
                 entry = worst.setdefault(op, [set(), 0, -1.0, ""])
                 entry[0].add(number)
@@ -184,7 +199,6 @@ def main():
                 if not error <= entry[2]:
                     entry[2:] = [error, f"{tensor} of {json.dumps(cases[int(number)])}"]
             for op, (numbers, tensors, error, where) in worst.items():
-                failed |= not error <= LIMIT
                 print(f"| {op} | {len(numbers)} | {device} | {tensors} | {error:.1e} | {where} |")
     sys.exit(1 if failed else 0)
 

@@ -153,16 +153,16 @@ OPS = dict(
 DATA = ("gather", "augment", "resized_crop")
 
 
-def evaluate(case, inputs, dy=None):
-    """The value in double precision and, where it has any, the gradients by floating inputs for the incoming gradient `dy`
-    (drawn where it is not given), all by name."""
+def evaluate(case, inputs, dy=None, precision=torch.float64):
+    """The value and, where it has any, the gradients by floating inputs for the incoming gradient `dy` (drawn where it is not given),
+    all by name, in double precision or another one."""
     learned = case["op"] not in DATA
-    exact = {name: value.double() if value.is_floating_point() else value for name, value in inputs.items()}
+    exact = {name: value.to(precision) if value.is_floating_point() else value for name, value in inputs.items()}
     exact = {name: value.requires_grad_(learned and value.is_floating_point()) for name, value in exact.items()}
     y = OPS[case["op"]](case, **exact)
     results = dict(y=y.detach())
     if y.requires_grad:
         results["dy"] = torch.rand(y.shape) * 2 - 1 if dy is None else dy
-        y.backward(results["dy"].double())
+        y.backward(results["dy"].to(precision))
         results |= {f"d{name}": value.grad for name, value in exact.items() if getattr(value, "grad", None) is not None}
     return results

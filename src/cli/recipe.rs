@@ -1,10 +1,12 @@
 //! The flags that define a recipe, of `gpunn train` and `gpunn sweep`.
 
+use std::path::Path;
+
 use gpunn::Result;
 use gpunn::data::ImageOptions;
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
-use gpunn::runs::Choice;
+use gpunn::runs::{Choice, Start};
 use gpunn::train::Recipe;
 
 use super::augment::AugmentArgs;
@@ -171,7 +173,9 @@ impl RecipeArgs {
         let asked = self.dataset.as_deref().or(self.images_of.as_deref());
         let dataset = asked.map(|dataset| gpunn::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
         let folder = match (&self.recipe, &dataset) {
-            (None, Some(dataset)) => gpunn::runs::for_folder(dataset, self.data_dir.path(), self.scratch)?,
+            (None, Some(dataset)) => {
+                gpunn::runs::for_folder(dataset, self.data_dir.path(), self.start(model.is_some()))?
+            }
             _ => None,
         };
         if let (Some(Choice { recipe, reasons }), None) = (&folder, &model) {
@@ -190,6 +194,15 @@ impl RecipeArgs {
             recipe.name = chosen.name;
         }
         Ok(recipe)
+    }
+
+    /// What a training on a folder of images starts from.
+    fn start(&self, names_model: bool) -> Start<'_> {
+        match &self.pretrained {
+            Some(file) if !names_model => Start::File(Path::new(file)),
+            _ if self.scratch => Start::Scratch,
+            _ => Start::WeightsAtHand,
+        }
     }
 
     fn change_optimizer(&self, recipe: &mut Recipe, rate: Option<f64>, quiet: bool) -> Result<()> {

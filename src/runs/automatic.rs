@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::datasets::{Listing, list_folder, weights_file};
+use crate::formats::tensors::TensorFile;
 use crate::images;
 use crate::nn::models;
+use crate::runs::weights::architecture_of;
 use crate::train::Recipe;
 use crate::train::recipe::FOLDER;
 use crate::{Error, Result};
@@ -30,6 +32,17 @@ pub struct Choice {
     pub reasons: [String; 3],
 }
 
+/// What a training on a folder starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start<'a> {
+    /// The ImageNet weights in a data directory, if there are some.
+    WeightsAtHand,
+    /// This file of weights.
+    File(&'a Path),
+    /// Random weights.
+    Scratch,
+}
+
 /// How images of a training are counted to get a number of epochs.
 struct Budget {
     /// Images to train on in all, each epoch's counted again.
@@ -48,28 +61,32 @@ impl Budget {
 /// Chooses a recipe for a folder of images. `None` if the name is that of a known dataset.
 ///
 /// With pretrained weights at hand, photos are trained on with them; without, a convolutional network is trained from scratch.
-/// Images of fewer than 64 pixels get a network for small images. With `scratch`, weights at hand are not used.
+/// Images of fewer than 64 pixels get a network for small images. A file of weights is used for images of any size.
 ///
 /// # Errors
 /// As [`list_folder`], and when an image cannot be read.
-pub fn for_folder(name: &str, data_dir: Option<&Path>, scratch: bool) -> Result<Option<Choice>> {
+pub fn for_folder(name: &str, data_dir: Option<&Path>, start: Start) -> Result<Option<Choice>> {
     let Some(listing) = list_folder(name, data_dir)? else { return Ok(None) };
     let size = typical_size(&listing)?;
-    let weights = if scratch { None } else { pretrained(data_dir) };
+    let weights = match start {
+        Start::WeightsAtHand => pretrained(data_dir),
+        Start::File(file) => Some((architecture(file)?, file.to_owned())),
+        Start::Scratch => None,
+    };
     let (found, budget, reason) = match (&weights, size < SMALL) {
-        (_, true) => {
+        (_, true) if !matches!(start, Start::File(_)) => {
             let reason = format!("the images are small (half of them have fewer than {size} pixels along a side)");
             ("small-images", Budget { images: 60_000, epochs: [8, 60] }, reason)
         }
-        (Some((model, file)), false) => {
-            let reason = format!("{model} with the ImageNet weights in {}", file.display());
+        (Some((model, file)), _) => {
+            let reason = format!("{model} with the weights in {}", file.display());
             ("photos", Budget { images: 6_000, epochs: [3, 30] }, reason)
         }
-        (None, false) if scratch => {
+        (None, _) if start == Start::Scratch => {
             let reason = "without pretrained weights, as --scratch asks".to_owned();
             ("photos-scratch", Budget { images: 58_000, epochs: [12, 120] }, reason)
         }
-        (None, false) => {
+        (None, _) => {
             let reason = "no ImageNet weights were found, with which fewer images give better results; \
                           `gpunn data get squeezenet` says how to get them"
                 .to_owned();
@@ -112,6 +129,17 @@ fn pretrained(data_dir: Option<&Path>) -> Option<(&'static str, PathBuf)> {
     PRETRAINED.into_iter().find_map(|model| {
         let file = models::published(model)?;
         Some((model, weights_file(model, file, data_dir).ok()?))
+    })
+}
+
+/// The network whose tensors a file of weights has.
+fn architecture(file: &Path) -> Result<&'static str> {
+    architecture_of(&TensorFile::open(file)?).ok_or_else(|| {
+        Error::usage(format!(
+            "The tensors of {} are not those of a network that is known by its tensors ({}). Name the network with --model.",
+            file.display(),
+            PRETRAINED.join(", ")
+        ))
     })
 }
 
@@ -163,7 +191,7 @@ mod tests {
         let chosen = |side: u32, data: &Path| {
             let folder = folder(side, 10);
             let name = folder.path().display().to_string();
-            let choice = for_folder(&name, Some(data), false).expect("chosen").expect("a folder");
+            let choice = for_folder(&name, Some(data), Start::WeightsAtHand).expect("chosen").expect("a folder");
             choice.recipe.validate().expect("sound");
             assert_eq!(choice.recipe.data.val_fraction, Some(VAL_FRACTION));
             assert!(choice.reasons[0].contains("20 images of 2 classes"), "{}", choice.reasons[0]);
@@ -181,6 +209,6 @@ mod tests {
         std::fs::write(weights.join("squeezenet1_1.safetensors"), b"not read here").expect("written");
         let tuned = chosen(200, empty.path());
         assert_eq!(tuned.recipe.model.pretrained.as_deref(), Some(models::IMAGENET));
-        assert!(for_folder("glyphs", None, false).expect("known").is_none());
+        assert!(for_folder("glyphs", None, Start::Scratch).expect("known").is_none());
     }
 }
