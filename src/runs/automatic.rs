@@ -80,7 +80,7 @@ pub fn for_folder(name: &str, data_dir: Option<&Path>, start: Start) -> Result<O
         }
         (Some((model, file)), _) => {
             let reason = format!("{model} with the weights in {}", file.display());
-            ("photos", Budget { images: 6_000, epochs: [3, 30] }, reason)
+            ("photos", Budget { images: 30_000, epochs: [10, 30] }, reason)
         }
         (None, _) if start == Start::Scratch => {
             let reason = "without pretrained weights, as --scratch asks".to_owned();
