@@ -160,6 +160,10 @@ impl RecipeArgs {
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction).filter(|&fraction| fraction != 0.0);
+        if self.val_fraction == Some(0.0) && self.patience.is_none() {
+            // The recipe's early stopping needs validation images.
+            recipe.training.patience = None;
+        }
         let ImageOptions { size, fit, channels } = self.images.or(recipe.data.asked());
         (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
         recipe.data.skip_bad |= self.images.skip_bad;

@@ -103,11 +103,12 @@ impl Dataset {
     }
 
     /// Moves a fraction of the training images into a new validation or test split. The fraction is the same for each class,
-    /// rounded to whole images, which `seed` selects.
+    /// rounded to whole images: at least one of each class, and not all. [`split_off`] says how `seed` selects them.
     ///
     /// # Errors
     /// [`Error::Usage`] when the fraction is not between 0 and 1, the split exists already, or it is the training split.
-    /// [`Error::Data`] when no image would be moved, or all images of a class.
+    /// [`Error::Data`] when no image would be moved, because no class has two images. [`Error::File`] when images on the disk cannot
+    /// be read.
     pub fn hold_out(mut self, split: SplitName, fraction: f64, seed: u64) -> Result<Self> {
         if !(fraction > 0.0 && fraction < 1.0) {
             return Err(Error::usage(format!(
@@ -128,7 +129,8 @@ impl Dataset {
         let (kept, held) = split_off(std::mem::replace(&mut self.train, Split::empty()), fraction, seed)?;
         if held.is_empty() {
             return Err(Error::data(format!(
-                "{fraction} of the images of each class is not one image: nothing would be held out."
+                "No class of {} has two different images, so nothing would be held out.",
+                self.name
             )));
         }
         (self.train, *place) = (kept, Some(held));
@@ -249,8 +251,13 @@ mod tests {
         assert!(set.validate().is_ok());
         refused(set.hold_out(SplitName::Val, 0.2, 1), "mine has a val split already");
         refused(ten().hold_out(SplitName::Train, 0.2, 1), "not for train");
-        refused(ten().hold_out(SplitName::Val, 0.01, 1), "nothing would be held out");
-        refused(ten().hold_out(SplitName::Val, 0.99, 1), "has no training image");
+        // An image of each class is held out, and one stays, whatever the fraction is.
+        for (fraction, held) in [(0.01, 2), (0.99, 8)] {
+            let set = ten().hold_out(SplitName::Val, fraction, 1).expect("held out");
+            assert_eq!((set.train.len(), set.split(SplitName::Val).expect("a split").len()), (10 - held, held));
+        }
+        let single = Dataset::from_images(vec![0_u8, 1, 2, 3], SHAPE, vec![0, 1], ["a", "b"]).expect("a dataset");
+        refused(single.hold_out(SplitName::Val, 0.5, 1), "nothing would be held out");
         for fraction in [0.0, 1.0, -0.5, f64::NAN] {
             refused(ten().hold_out(SplitName::Val, fraction, 1), "between 0 and 1");
         }

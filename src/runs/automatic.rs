@@ -75,7 +75,7 @@ pub fn for_folder(name: &str, data_dir: Option<&Path>, start: Start) -> Result<O
     };
     let (found, budget, reason) = match (&weights, size < SMALL) {
         (_, true) if !matches!(start, Start::File(_)) => {
-            let reason = format!("the images are small (half of them have fewer than {size} pixels along a side)");
+            let reason = format!("the images are small (the median of their shorter sides is {size} pixels)");
             ("small-images", Budget { images: 60_000, epochs: [8, 60] }, reason)
         }
         (Some((model, file)), _) => {
