@@ -151,8 +151,8 @@ impl Predictor {
         Self::with_model(engine, &model, checkpoint, batch)
     }
 
-    /// Loads a checkpoint of a model that the program has built. `model` is this model, built again. [`Checkpoint::read`] reads the
-    /// checkpoint of a file.
+    /// Loads a checkpoint of a model that the program has built. `model` is this model, built again. With the
+    /// feature `files`, `Checkpoint::read` reads the checkpoint of a file.
     ///
     /// # Errors
     /// As [`Predictor::new`], and when the checkpoint belongs to another model.
