@@ -74,6 +74,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::first_gpu`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn first_gpu_blocking(options: gpu::DeviceOptions) -> Result<Option<Self>> {
         crate::blocking::block_on(Self::first_gpu(options))
     }

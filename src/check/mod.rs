@@ -113,6 +113,7 @@ pub async fn check_op(
 ///
 /// # Errors
 /// As [`check_op`].
+#[cfg(not(target_arch = "wasm32"))]
 pub fn check_op_blocking(
     engine: &mut Engine,
     op: &'static str,

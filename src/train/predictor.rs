@@ -186,6 +186,7 @@ impl Predictor {
     ///
     /// # Errors
     /// As [`Predictor::predict`].
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn predict_blocking(&mut self, image: &[f32]) -> Result<Prediction> {
         crate::blocking::block_on(self.predict(image))
     }
