@@ -16,6 +16,6 @@ fn each(index: u32) {
     let direction = gradient.value + gradient.decay * parameter;
     let velocity = step.momentum * velocities[index] + direction;
     velocities[index] = select(velocities[index], velocity, gradient.inside);
-    let way = select(velocity, direction + step.momentum * velocity, NESTEROV);
-    parameters[index] = select(parameter, parameter - gradient.rate * way, gradient.inside);
+    let update = select(velocity, direction + step.momentum * velocity, NESTEROV);
+    parameters[index] = select(parameter, parameter - gradient.rate * update, gradient.inside);
 }

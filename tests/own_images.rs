@@ -46,7 +46,7 @@ fn one_command_on_a_folder_chooses_holds_out_and_says_so() {
     let said = text(&output.stderr);
     let summary = json(&output);
     for part in [
-        "pics: 40 images of 2 classes",
+        "pics: 40 training images of 2 classes",
         "recipe small-images",
         "the images are small",
         "--val-fraction",
@@ -95,6 +95,6 @@ fn classes_are_matched_by_name() {
     for command in [vec!["eval", "run"], vec!["train", "--resume", "run", "--epochs", "4"]] {
         let refused = gpunn(folder.path(), &[&command[..], &["--device", "cpu"]].concat());
         let said = text(&refused.stderr);
-        assert!(!refused.status.success() && said.contains("new are black, missing are dark"), "{command:?}: {said}");
+        assert!(!refused.status.success() && said.contains("new: black; missing: dark"), "{command:?}: {said}");
     }
 }

@@ -1,5 +1,6 @@
 // needs: pool2d
-// The windows of a pooling that contain a pixel of the image, for the gradient by the image.
+// The windows of a pooling that contain a pixel of the image, for the gradient by the image. The kernel declares `share`, HEIGHT
+// and WIDTH.
 const STRIDE_Y: u32 = 2u;
 const STRIDE_X: u32 = 2u;
 const REACH_Y: u32 = 1u; // windows that a pixel can be under, along each axis

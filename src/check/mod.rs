@@ -86,8 +86,9 @@ impl CheckResult {
 
 /// Checks an op of any crate: each case's value and gradients on an engine against the definition in double precision, and the
 /// definition's gradients against central differences. `op` is the name in the results. `tolerance` is how far the value may be
-/// from the definition: [`tolerance`](crate::ops::tolerance) has some, with their reasons. Gradients may always be
-/// [`GRADIENT`](crate::ops::tolerance::GRADIENT) away. The CPU does not read an op's WGSL: check it on a GPU too.
+/// from the definition: [`tolerance`](crate::ops::tolerance) has some, with their reasons. Gradients
+/// are always compared with [`GRADIENT`](crate::ops::tolerance::GRADIENT). The CPU does not read an op's WGSL: check it on a GPU
+/// too.
 ///
 /// # Errors
 /// When a graph cannot be built or the device fails. A wrong value is no error: see [`CheckResult::passed`].

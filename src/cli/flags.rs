@@ -158,7 +158,7 @@ impl DataDirArgs {
 /// The directory of a new run.
 #[derive(Debug, clap::Args)]
 pub struct NewRunArgs {
-    /// The run directory [default: runs/RECIPE-DATE-NUMBER]
+    /// The run directory [default: runs/NAME-DATE-NUMBER, named after the recipe or the folder of images]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Overwrite an existing run in --out

@@ -160,10 +160,6 @@ impl RecipeArgs {
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction).filter(|&fraction| fraction != 0.0);
-        if self.val_fraction == Some(0.0) && self.patience.is_none() {
-            // The recipe's early stopping needs validation images.
-            recipe.training.patience = None;
-        }
         let ImageOptions { size, fit, channels } = self.images.or(recipe.data.asked());
         (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
         recipe.data.skip_bad |= self.images.skip_bad;
@@ -176,36 +172,35 @@ impl RecipeArgs {
         let model = self.model.as_deref().map(gpunn::runs::model).transpose()?;
         let asked = self.dataset.as_deref().or(self.images_of.as_deref());
         let dataset = asked.map(|dataset| gpunn::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
-        let folder = match (&self.recipe, &dataset) {
-            (None, Some(dataset)) => {
-                gpunn::runs::for_folder(dataset, self.data_dir.path(), self.start(model.is_some()))?
-            }
-            _ => None,
-        };
-        if let (Some(Choice { recipe, reasons }), None) = (&folder, &model) {
+        let list = |dataset: &String| gpunn::datasets::list_folder(dataset, self.data_dir.path());
+        let folder = dataset.as_ref().map(list).transpose()?.flatten();
+        if let (None, None, Some(name), Some(listing)) = (&self.recipe, &model, &dataset, &folder) {
+            let Choice { recipe, reasons } =
+                gpunn::runs::for_folder(name, listing, self.data_dir.path(), self.start())?;
             if !quiet {
                 reasons.iter().for_each(|reason| eprintln!("{reason}"));
             }
-            return Ok(recipe.clone());
+            return Ok(recipe);
         }
         let mut recipe = gpunn::runs::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
         if self.recipe.is_none() && (self.model.is_some() || asked.is_some()) && !quiet {
             eprintln!("no --recipe was given; using the recipe {}", recipe.name);
         }
-        // Only the network was named: the folder's validation images and name stay.
-        if let Some(Choice { recipe: chosen, .. }) = folder {
-            recipe.data.val_fraction = chosen.data.val_fraction;
-            recipe.name = chosen.name;
+        if let (Some(name), Some(listing)) = (&dataset, &folder) {
+            recipe.data.val_fraction = recipe.data.val_fraction.or(gpunn::runs::val_fraction(listing));
+            if self.recipe.is_none() {
+                recipe.name = gpunn::runs::run_name(name);
+            }
         }
         Ok(recipe)
     }
 
     /// What a training on a folder of images starts from.
-    fn start(&self, names_model: bool) -> Start<'_> {
+    fn start(&self) -> Start<'_> {
         match &self.pretrained {
-            Some(file) if !names_model => Start::File(Path::new(file)),
-            _ if self.scratch => Start::Scratch,
-            _ => Start::WeightsAtHand,
+            Some(file) => Start::File(Path::new(file)),
+            None if self.scratch => Start::Scratch,
+            None => Start::WeightsAtHand,
         }
     }
 

@@ -62,6 +62,7 @@ pub(super) const RUN_HEADING: &str = "Machine and run";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gpunn train\n  \
+    gpunn train my-images\n  \
     gpunn train --recipe nist36-mlp --dataset emnist36 --data-dir DIR --epochs 10 --json\n  \
     gpunn train --model my-network.toml --dataset my-images/\n  \
     gpunn train --resume runs/glyphs-mlp-20260101-1")]
@@ -177,8 +178,9 @@ fn experiment(
 fn print_validation(trainer: &Trainer, dataset: &Dataset) {
     match (&dataset.val, trainer.recipe().data.val_fraction) {
         (None, _) => eprintln!(
-            "warning: no images are held out for validation, so nothing tells whether the network learns by heart; \
-             --val-fraction 0.15 holds some out"
+            "warning: no images are held out for validation, so overfitting cannot be seen; --val-fraction {} holds some \
+             out",
+            gpunn::runs::VAL_FRACTION
         ),
         (Some(val), Some(fraction)) => eprintln!(
             "validation: {} of {} images held out ({} of each class, at least one; equal images stay together)",

@@ -189,9 +189,9 @@ impl Lower<'_> {
         ("EDGES", (groups[0] as usize * groups[1] as usize * 64 != count).into())
     }
     /// A dispatch with one invocation for each of `count` things, in workgroups of 64. `slots` are the kernel's storage bindings in
-    /// order, from binding 1; `dims` are the words of its uniform at binding 0. A long grid is folded, which
-    /// the library file `each` takes into account: the kernel's first line is `// needs: each`, the first word of `dims` is `count`,
-    /// and `fn each(number: u32)` is called for every number below it.
+    /// order, from binding 1; `dims` are the words of its uniform at binding 0, of which the first is `count`. A long grid is
+    /// folded. The library file `each` handles this: with the first line `// needs: each`, the kernel's `fn each(number: u32)` is
+    /// called for every number below the count.
     pub fn linear(&self, op: &dyn Op, kernel: Kernel, slots: &[Slot], dims: &[usize], count: usize) -> Dispatch {
         Dispatch {
             kernel,

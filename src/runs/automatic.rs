@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::datasets::{Listing, list_folder, weights_file};
+use crate::datasets::{Listing, weights_file};
 use crate::formats::tensors::TensorFile;
 use crate::images;
-use crate::nn::models;
+use crate::nn::models::{self, ModelConfig};
 use crate::runs::weights::architecture_of;
 use crate::train::Recipe;
 use crate::train::recipe::FOLDER;
@@ -15,10 +15,10 @@ use crate::{Error, Result};
 
 /// The share of the training images that is held out for validation, if the folder has no validation split.
 pub const VAL_FRACTION: f64 = 0.15;
-/// Networks whose pretrained weights are looked for, the first one that is found is used. The order is by time of a training
-/// step: SqueezeNet 1.1 trains in minutes on a CPU.
+/// Networks whose pretrained weights are looked for. The first one that is found is used. They are in the order of their time
+/// for a training step.
 const PRETRAINED: [&str; 4] = ["squeezenet", "mobilenet_v2", "resnet18", "squeezenet1_0"];
-/// Files whose size is read to tell small images from photos.
+/// The number of files whose size is read to tell small images from photos.
 const SAMPLE: usize = 64;
 /// Images with a shorter side below this are small.
 const SMALL: u32 = 64;
@@ -43,85 +43,90 @@ pub enum Start<'a> {
     Scratch,
 }
 
-/// How images of a training are counted to get a number of epochs.
-struct Budget {
-    /// Images to train on in all, each epoch's counted again.
+/// A built-in recipe for folders, and how its number of epochs depends on the number of training images.
+struct FolderRecipe {
+    name: &'static str,
+    /// The number of training images in all epochs together.
     images: usize,
     /// The smallest and the largest number of epochs.
     epochs: [usize; 2],
 }
 
-impl Budget {
+const PHOTOS: FolderRecipe = FolderRecipe { name: "photos", images: 30_000, epochs: [10, 30] };
+const PHOTOS_SCRATCH: FolderRecipe = FolderRecipe { name: "photos-scratch", images: 58_000, epochs: [12, 120] };
+const SMALL_IMAGES: FolderRecipe = FolderRecipe { name: "small-images", images: 60_000, epochs: [8, 60] };
+
+impl FolderRecipe {
     fn epochs(&self, train: usize) -> u32 {
         let [least, most] = self.epochs;
         (self.images as f64 / train.max(1) as f64).round().clamp(least as f64, most as f64) as u32
     }
 }
 
-/// Chooses a recipe for a folder of images. `None` if the name is that of a known dataset.
+/// Chooses a recipe for the folder of images `name`.
 ///
-/// With pretrained weights at hand, photos are trained on with them; without, a convolutional network is trained from scratch.
-/// Images of fewer than 64 pixels get a network for small images. A file of weights is used for images of any size.
+/// With pretrained weights, a new classifier is trained on them; without, photos get a convolutional network with random weights.
+/// Images of fewer than 64 pixels get a network for small images, unless a file of weights is named.
 ///
 /// # Errors
-/// As [`list_folder`], and when an image cannot be read.
-pub fn for_folder(name: &str, data_dir: Option<&Path>, start: Start) -> Result<Option<Choice>> {
-    let Some(listing) = list_folder(name, data_dir)? else { return Ok(None) };
-    let size = typical_size(&listing)?;
-    let weights = match start {
-        Start::WeightsAtHand => pretrained(data_dir),
-        Start::File(file) => Some((architecture(file)?, file.to_owned())),
-        Start::Scratch => None,
-    };
-    let (found, budget, reason) = match (&weights, size < SMALL) {
-        (_, true) if !matches!(start, Start::File(_)) => {
-            let reason = format!("the images are small (the median of their shorter sides is {size} pixels)");
-            ("small-images", Budget { images: 60_000, epochs: [8, 60] }, reason)
-        }
-        (Some((model, file)), _) => {
-            let reason = format!("{model} with the weights in {}", file.display());
-            ("photos", Budget { images: 30_000, epochs: [10, 30] }, reason)
-        }
-        (None, _) if start == Start::Scratch => {
-            let reason = "without pretrained weights, as --scratch asks".to_owned();
-            ("photos-scratch", Budget { images: 58_000, epochs: [12, 120] }, reason)
-        }
-        (None, _) => {
-            let reason = "no ImageNet weights were found, with which fewer images give better results; \
-                          `gpunn data get squeezenet` says how to get them"
-                .to_owned();
-            ("photos-scratch", Budget { images: 58_000, epochs: [12, 120] }, reason)
-        }
-    };
-    let mut recipe = Recipe::built_in(found)?;
-    if let Some((model, _)) = weights.filter(|(model, _)| found == "photos" && recipe.model.name != *model) {
-        recipe.model = models::ModelConfig { name: model.into(), kernel: None, ..recipe.model };
+/// When no image can be read, or the named file is not one of weights of a known network.
+pub fn for_folder(name: &str, listing: &Listing, data_dir: Option<&Path>, start: Start) -> Result<Choice> {
+    let (found, weights, reason) = network(listing, data_dir, start)?;
+    let mut recipe = Recipe::built_in(found.name)?;
+    if let Some(model) = weights.filter(|model| recipe.model.name != *model) {
+        recipe.model = ModelConfig { name: model.into(), kernel: None, ..recipe.model };
     }
-    let [train, val, test] = listing.splits.each_ref().map(Vec::len);
-    recipe.data.name = name.into();
-    recipe.data.val_fraction = (val == 0).then_some(VAL_FRACTION);
-    let kept = if val == 0 { (train as f64 * (1.0 - VAL_FRACTION)) as usize } else { train };
-    recipe.training.epochs = budget.epochs(kept);
-    recipe.training.patience = Some((recipe.training.epochs / 2).max(3));
+    let train = listing.splits[0].len();
     recipe.name = run_name(name);
-    let validation = match val {
-        0 => format!("about {} of them are held out for validation", train - kept),
-        _ => format!("and {val} images for validation"),
-    };
-    let tested = if test == 0 { String::new() } else { format!(", {test} images for the final test") };
+    recipe.data.name = name.into();
+    recipe.data.val_fraction = val_fraction(listing);
+    recipe.training.epochs = found.epochs((train as f64 * (1.0 - recipe.data.val_fraction.unwrap_or(0.0))) as usize);
     let reasons = [
-        format!("{name}: {train} images of {} classes for training, {validation}{tested}", listing.classes.len()),
-        format!("recipe {found}, {} epochs: {reason}", recipe.training.epochs),
-        "--recipe, --model, --epochs and --val-fraction choose otherwise; `gpunn train --help` lists all flags"
-            .to_owned(),
+        format!("{name}: {train} training images of {} classes", listing.classes.len()),
+        format!("recipe {}, {} epochs: {reason}", found.name, recipe.training.epochs),
+        "--recipe, --model, --epochs and --val-fraction choose otherwise; `gpunn train --help` lists all flags".into(),
     ];
-    Ok(Some(Choice { recipe, reasons }))
+    Ok(Choice { recipe, reasons })
+}
+
+/// The recipe for the images of a folder, the pretrained network if it uses one, and the reason.
+fn network(
+    listing: &Listing,
+    data_dir: Option<&Path>,
+    start: Start,
+) -> Result<(FolderRecipe, Option<&'static str>, String)> {
+    if let Start::File(file) = start {
+        let model = architecture(file)?;
+        return Ok((PHOTOS, Some(model), format!("{model} with the weights in {}", file.display())));
+    }
+    let size = typical_size(listing)?;
+    if size < SMALL {
+        let reason = format!("the images are small (the median of their shorter sides is {size} pixels)");
+        return Ok((SMALL_IMAGES, None, reason));
+    }
+    if start == Start::Scratch {
+        return Ok((PHOTOS_SCRATCH, None, "random weights, because of --scratch".into()));
+    }
+    Ok(match pretrained(data_dir) {
+        Some((model, file)) => {
+            (PHOTOS, Some(model), format!("{model} with the ImageNet weights in {}", file.display()))
+        }
+        None => {
+            let reason = "no ImageNet weights were found, which give better results with few images; \
+                          `gpunn data get squeezenet` says how to get them";
+            (PHOTOS_SCRATCH, None, reason.into())
+        }
+    })
+}
+
+/// The fraction to hold out of a folder's training images: [`VAL_FRACTION`], or `None` if the folder has a validation split.
+pub fn val_fraction(listing: &Listing) -> Option<f64> {
+    listing.splits[1].is_empty().then_some(VAL_FRACTION)
 }
 
 /// The name of runs on a folder: its last path component.
-fn run_name(folder: &str) -> String {
-    let last = Path::new(folder).file_name().and_then(|name| name.to_str());
-    last.filter(|name| !name.is_empty()).unwrap_or(FOLDER).to_lowercase()
+pub fn run_name(folder: &str) -> String {
+    Path::new(folder).file_name().map_or_else(|| FOLDER.into(), |name| name.to_string_lossy().into_owned())
 }
 
 /// The first of the pretrained networks whose weights are in a data directory, with the file.
@@ -163,14 +168,13 @@ mod tests {
 
     #[test]
     fn few_images_get_more_epochs() {
-        let budget = Budget { images: 6_000, epochs: [3, 30] };
-        assert_eq!([10, 578, 1000, 100_000].map(|train| budget.epochs(train)), [30, 10, 6, 3]);
+        assert_eq!([10, 1000, 2000, 100_000].map(|train| PHOTOS.epochs(train)), [30, 30, 15, 10]);
     }
 
     #[test]
     fn runs_are_named_after_the_folder() {
-        assert_eq!(["pets", "photos/Pets/", "/home/me/pets"].map(run_name), ["pets"; 3]);
-        assert_eq!(run_name(".."), "folder");
+        assert_eq!(["Pets", "photos/Pets/", "/home/me/Pets"].map(run_name), ["Pets"; 3]);
+        assert_eq!(run_name(".."), FOLDER);
     }
 
     /// A folder with `count` images of this side in each of two classes.
@@ -188,27 +192,44 @@ mod tests {
 
     #[test]
     fn the_size_of_the_images_and_the_weights_at_hand_decide() {
-        let chosen = |side: u32, data: &Path| {
+        let data = tempfile::tempdir().expect("a folder");
+        let chosen = |side: u32, start: Start| {
             let folder = folder(side, 10);
-            let name = folder.path().display().to_string();
-            let choice = for_folder(&name, Some(data), Start::WeightsAtHand).expect("chosen").expect("a folder");
+            let listing = Listing::scan(folder.path()).expect("a folder of images");
+            let choice = for_folder("pets", &listing, Some(data.path()), start).expect("chosen");
             choice.recipe.validate().expect("sound");
-            assert_eq!(choice.recipe.data.val_fraction, Some(VAL_FRACTION));
-            assert!(choice.reasons[0].contains("20 images of 2 classes"), "{}", choice.reasons[0]);
+            assert_eq!((choice.recipe.name.as_str(), choice.recipe.data.val_fraction), ("pets", Some(VAL_FRACTION)));
+            assert_eq!(choice.reasons[0], "pets: 20 training images of 2 classes");
             choice
         };
-        let empty = tempfile::tempdir().expect("a folder");
-        let small = chosen(28, empty.path());
-        assert_eq!(small.recipe.model.name, "seven-convolutions");
-        let photos = chosen(200, empty.path());
-        // The user's own data directories may have weights.
-        let scratch = photos.recipe.model.pretrained.is_none();
-        assert_eq!(photos.reasons[1].contains("no ImageNet weights"), scratch);
-        let weights = empty.path().join("squeezenet");
+        let begins =
+            |choice: &Choice, with: &str| assert!(choice.reasons[1].starts_with(with), "{}", choice.reasons[1]);
+        begins(&chosen(28, Start::WeightsAtHand), "recipe small-images, 60 epochs: the images are small");
+        let scratch = chosen(200, Start::Scratch);
+        begins(&scratch, "recipe photos-scratch, 120 epochs: random weights");
+        assert_eq!(scratch.recipe.model.pretrained, None);
+        let weights = data.path().join("squeezenet");
         std::fs::create_dir(&weights).expect("a folder");
         std::fs::write(weights.join("squeezenet1_1.safetensors"), b"not read here").expect("written");
-        let tuned = chosen(200, empty.path());
+        let tuned = chosen(200, Start::WeightsAtHand);
+        begins(&tuned, "recipe photos, 30 epochs: squeezenet with the ImageNet weights");
         assert_eq!(tuned.recipe.model.pretrained.as_deref(), Some(models::IMAGENET));
-        assert!(for_folder("glyphs", None, Start::Scratch).expect("known").is_none());
+        let damaged =
+            for_folder("pets", &Listing::scan(folder(200, 1).path()).expect("a folder"), None, Start::File(&weights));
+        assert!(damaged.is_err());
+    }
+
+    #[test]
+    fn a_validation_split_is_used_as_it_is() {
+        let (folder, root) = (folder(28, 1), tempfile::tempdir().expect("a folder"));
+        for split in ["train", "val"] {
+            for class in ["apples", "pears"] {
+                let to = root.path().join("set").join(split).join(class);
+                std::fs::create_dir_all(&to).expect("a class");
+                std::fs::copy(folder.path().join("pears/0.png"), to.join("0.png")).expect("copied");
+            }
+        }
+        let listing = Listing::scan(&root.path().join("set")).expect("a folder of images");
+        assert_eq!(val_fraction(&listing), None);
     }
 }

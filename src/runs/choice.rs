@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// The model whose recipes are used for convolutional networks without recipes of their own.
 const SIMILAR: &str = "cnn";
 /// The model whose recipes are used for other torchvision models.
-const TWIN: &str = "squeezenet";
+const TORCHVISION: &str = "squeezenet";
 
 /// The content of a network file.
 #[derive(serde::Deserialize)]
@@ -79,8 +79,15 @@ pub fn choose(recipe: Option<&str>, model: Option<ModelConfig>, dataset: Option<
             false => ModelConfig { init, ..model },
         };
     }
-    if let Some(dataset) = dataset {
-        chosen.data.name = dataset.into();
+    match dataset {
+        Some(dataset) => chosen.data.name = dataset.into(),
+        None if chosen.data.name == recipe::FOLDER => {
+            let name = &chosen.name;
+            return Err(Error::usage(format!(
+                "The recipe {name} is for a folder of images; name the folder with --dataset."
+            )));
+        }
+        None => {}
     }
     Ok(chosen)
 }
@@ -103,7 +110,7 @@ fn for_model(model: &ModelConfig, dataset: Option<&str>) -> Result<Recipe> {
         Some(recipe)
     };
     let found = own.or_else(elsewhere);
-    let similar = if models::published(name).is_some() { TWIN } else { SIMILAR };
+    let similar = if models::published(name).is_some() { TORCHVISION } else { SIMILAR };
     let found =
         found.or_else(|| Recipe::of_pair(Some(similar), dataset)).or_else(|| Recipe::of_pair(Some(similar), None));
     found.map_or_else(|| Recipe::find(recipe::DEFAULT), Ok)

@@ -31,7 +31,7 @@ mod recipe;
 mod trace;
 pub mod weights;
 
-pub use automatic::{Choice, Start, VAL_FRACTION, for_folder};
+pub use automatic::{Choice, Start, VAL_FRACTION, for_folder, run_name, val_fraction};
 pub use choice::{choose, model};
 pub use clock::clock;
 #[cfg(feature = "reports")]

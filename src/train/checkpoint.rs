@@ -158,8 +158,7 @@ impl Checkpoint {
         match class_difference(&self.classes, &dataset.classes) {
             None => Ok(()),
             Some(difference) => Err(Error::usage(format!(
-                "The classes of {} are not those of the run: {difference}. Give the folders the names that they had, or train a \
-                 new run.",
+                "The classes of {} are not those of the run: {difference}. Rename the folders as they were, or train a new run.",
                 dataset.name
             ))),
         }
@@ -211,9 +210,9 @@ fn class_difference(run: &[String], dataset: &[String]) -> Option<String> {
     };
     let (added, removed) = (only(dataset, run), only(run, dataset));
     Some(match (added.is_empty(), removed.is_empty()) {
-        (false, false) => format!("new are {added}, missing are {removed}; was a folder renamed?"),
-        (false, true) => format!("new are {added}"),
-        (true, false) => format!("missing are {removed}"),
+        (false, false) => format!("new: {added}; missing: {removed}; was a folder renamed?"),
+        (false, true) => format!("new: {added}"),
+        (true, false) => format!("missing: {removed}"),
         (true, true) => "their order differs".into(),
     })
 }

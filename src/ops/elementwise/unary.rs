@@ -15,7 +15,8 @@ pub trait Unary: Debug + Clone + PartialEq + Send + Sync + 'static {
     const NAMES: [&'static str; 2];
     /// The function's name in WGSL, if it differs: WGSL has a built-in `exp`, for example.
     const FUNCTION: &'static str = Self::NAMES[0];
-    /// The WGSL text that defines both, as in [`Formula::WGSL`]. The derivative takes x or y, then dy, then the parameters.
+    /// The WGSL text that defines both, as in [`Formula::WGSL`]. The derivative takes x or y, then dy, then the parameters. It
+    /// becomes part of kernels that are compiled without bounds checks: an index into an array of its own must be in range.
     const WGSL: &'static str;
     /// Whether the derivative is computed from the result y. Otherwise it is computed from the argument x.
     const OF_RESULT: bool = false;

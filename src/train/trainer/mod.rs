@@ -120,7 +120,7 @@ fn upload(engine: &mut Engine, task: Task, stages: &[Staged]) -> Result<BTreeMap
 }
 
 /// Writes the initial weights, their averages, and the tables of the optimizer.
-fn write_start(engine: &mut Engine, recipe: &Recipe, model: &Model, dataset: &Dataset) -> Result<()> {
+fn write_initial_state(engine: &mut Engine, recipe: &Recipe, model: &Model, dataset: &Dataset) -> Result<()> {
     let weights = inputs::first_weights(model, recipe, Some(dataset))?;
     write_weights(engine, model.parameters(), &weights)?;
     if recipe.training.ema.is_some() {
@@ -249,7 +249,7 @@ impl Trainer {
             Some(_) => BTreeMap::new(),
             None => upload(&mut engine, task, &stages)?,
         };
-        write_start(&mut engine, &recipe, &model, dataset)?;
+        write_initial_state(&mut engine, &recipe, &model, dataset)?;
         Ok(Self {
             engine,
             recipe,
