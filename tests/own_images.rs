@@ -1,43 +1,11 @@
 //! Training on a folder of one's own images, as a new user does.
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
-/// Runs gpunn in a folder.
-fn gpunn(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gpunn"));
-    command
-        .current_dir(folder)
-        .args(arguments)
-        .env("GPUNN_DATA", folder.join("data"))
-        .env("XDG_CACHE_HOME", folder.join("cache"));
-    command.env("NODEVICE_SELECT", "1").output().expect("it starts")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// The last line of standard output, as JSON.
-fn json(output: &Output) -> serde_json::Value {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let stdout = text(&output.stdout);
-    serde_json::from_str(stdout.lines().last().expect("a line")).expect("JSON")
-}
-
-/// A folder `pics` with images of 28 pixels: class `bright` is bright, class `dark` is dark.
-fn pictures(of_class: usize) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (class, base) in [("bright", 150), ("dark", 10)] {
-        let path = folder.path().join("pics").join(class);
-        std::fs::create_dir_all(&path).expect("a class");
-        for number in 0..of_class {
-            let pixel = |x: u32, y: u32| image::Luma([base + ((x * 7 + y * 3 + number as u32 * 11) % 90) as u8]);
-            image::GrayImage::from_fn(28, 28, pixel).save(path.join(format!("{number}.png"))).expect("an image");
-        }
-    }
-    folder
-}
+use common::files::pictures;
+use common::{gpunn, json, text};
 
 #[test]
 fn one_command_on_a_folder_chooses_holds_out_and_says_so() {

@@ -152,7 +152,7 @@ fn train_eval_predict_and_resume_print_their_fields() {
 
     // Damaged checkpoints.
     std::fs::write(at.join("run/last.safetensors"), &before[..before.len() / 2]).expect("written");
-    refused_in(at, &["eval", "run", "--device", "cpu"], 1, "not a valid checkpoint");
+    refused_in(at, &["eval", "run", "--last", "--device", "cpu"], 1, "not a valid checkpoint");
     refused_in(at, &["train", "--resume", "run", "--device", "cpu"], 1, "not a valid checkpoint");
     std::fs::write(at.join("text.png"), "no image").expect("written");
     refused_in(at, &["predict", "whole", "text.png", "--device", "cpu"], 1, "text.png is not an image");

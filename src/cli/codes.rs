@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use gpunn::data::Fit;
 use gpunn::formats::npy::{self, Npy};
-use gpunn::images::open;
-use gpunn::inference::Reconstructor;
+use gpunn::images::{Preprocessing, open};
+use gpunn::inference::{Reconstructor, prepare_for};
 use gpunn::train::{Checkpoint, mean_psnr};
 use gpunn::{Error, Result};
 use image::{DynamicImage, GrayImage, RgbImage};
@@ -92,17 +93,10 @@ fn read(path: &Path, checkpoint: &Checkpoint) -> Result<Vec<f32>> {
     let [channels, height, width] = checkpoint.input;
     let image = open(path)?;
     if (image.width() as usize, image.height() as usize) != (width, height) {
-        return super::predict::read(path, checkpoint);
+        return Ok(prepare_for(&image, checkpoint));
     }
-    let value = |byte: u8| f32::from(byte) / 255.0;
-    Ok(match channels {
-        1 => image.to_luma8().pixels().map(|pixel| value(pixel.0[0])).collect(),
-        _ => {
-            let coloured = image.to_rgb8();
-            let plane = |channel: usize| coloured.pixels().map(move |pixel| value(pixel.0[channel.min(2)]));
-            (0..channels).flat_map(plane).collect()
-        }
-    })
+    let unchanged = Preprocessing { size: [height, width], fit: Fit::Resize, channels };
+    Ok(unchanged.apply(&image).into_iter().map(|byte| f32::from(byte) / 255.0).collect())
 }
 
 #[derive(Debug, clap::Args)]

@@ -17,7 +17,7 @@ enum Format {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn export runs/flowers17-squeezenet-20260101-1 --out flowers.safetensors\n\n\
         docs/pytorch.md shows how to load the file in PyTorch.",
-    mut_arg("best", |best| best.help("Export the best epoch's weights instead of the last epoch's")))]
+    mut_arg("last", |last| last.help("Export the last epoch's weights instead of the best epoch's")))]
 pub struct Args {
     #[command(flatten)]
     run: RunArgs,

@@ -53,32 +53,32 @@ pub struct RunArgs {
     /// A run directory or a checkpoint file
     run: PathBuf,
     #[command(flatten)]
-    best: BestArgs,
+    epoch: EpochArgs,
 }
 
 impl RunArgs {
     /// The run's checkpoint.
     pub fn checkpoint(&self) -> Result<Checkpoint> {
-        self.best.checkpoint(&self.run)
+        self.epoch.checkpoint(&self.run)
     }
 }
 
 /// The choice between the two checkpoints of a run.
 #[derive(Debug, Default, clap::Args)]
-pub struct BestArgs {
-    /// Use the best epoch's weights instead of the last epoch's
+pub struct EpochArgs {
+    /// Use the last epoch's weights instead of the best epoch's
     #[arg(long)]
-    best: bool,
+    pub last: bool,
 }
 
-impl BestArgs {
+impl EpochArgs {
     /// The checkpoint of a run directory or of a file.
     pub fn checkpoint(&self, path: &Path) -> Result<Checkpoint> {
         if path.is_file() {
             return Checkpoint::read(path);
         }
         let run = RunDirectory::open(path)?;
-        if self.best { run.best() } else { run.last() }
+        if self.last { run.last() } else { run.best_or_last() }
     }
 }
 

@@ -41,9 +41,15 @@ pub fn print_skipped(dataset: &Dataset) {
     for sentence in skipped.iter().take(NAMED) {
         eprintln!("skipped: {sentence}");
     }
-    let noun =
-        if skipped.len() == 1 { "image that cannot be decoded was" } else { "images that cannot be decoded were" };
-    eprintln!("{} {noun} skipped in {}", skipped.len(), dataset.name);
+    eprintln!("{} in {}", number_skipped(skipped.len()), dataset.name);
+}
+
+/// How many images were skipped, without a full stop.
+pub fn number_skipped(count: usize) -> String {
+    match count {
+        1 => "1 image that cannot be decoded was skipped".into(),
+        _ => format!("{count} images that cannot be decoded were skipped"),
+    }
 }
 
 pub use gpunn::images::write_png;

@@ -10,7 +10,7 @@ use gpunn::ocr::{self, PageText, Reader};
 use gpunn::{Error, Result};
 use image::DynamicImage;
 
-use super::flags::{BestArgs, ComputeArgs};
+use super::flags::{ComputeArgs, EpochArgs};
 
 /// Reads handwritten capitals and digits in photos, and prints the text line by line. The writing may be dark or light, on plain
 /// or lined paper, in uneven light; rotated photos are turned upright. Lowercase letters and connected handwriting are not
@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let images: Vec<(String, DynamicImage)> = args.images.iter().map(|path| open(path)).collect::<Result<_>>()?;
     let engine = args.compute.open()?;
     let mut reader = match &args.run {
-        Some(run) => Reader::of(engine, &BestArgs::default().checkpoint(run)?)?,
+        Some(run) => Reader::of(engine, &EpochArgs::default().checkpoint(run)?)?,
         None => Reader::new(engine)?,
     };
     let options = ocr::ReadOptions { raw: args.raw };

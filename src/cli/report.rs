@@ -8,7 +8,7 @@ use gpunn::report::{self, ReportOptions, WrittenReport};
 use gpunn::runs::RunDirectory;
 use gpunn::{Engine, Error, Result, gpu};
 
-use super::flags::{ComputeArgs, EvaluatedArgs};
+use super::flags::{ComputeArgs, EpochArgs, EvaluatedArgs};
 
 /// Default of `--out` with `--compare`.
 const COMPARE_PAGE: &str = "compare.html";
@@ -36,6 +36,8 @@ pub struct Args {
     /// Evaluate all images of the split, even if that takes longer than about half a second
     #[arg(long, conflicts_with = "compare")]
     all: bool,
+    #[command(flatten)]
+    epoch: EpochArgs,
     #[command(flatten)]
     compute: ComputeArgs,
 }
@@ -74,7 +76,8 @@ fn one(args: &Args) -> Result<WrittenReport> {
     let gpu = gpu::DeviceOptions { profile: true, ..gpu::DeviceOptions::default() };
     let mut engine = args.compute.device.open(gpu, args.compute.quiet)?;
     let (out, data_dir) = (args.out.as_deref(), args.data.data_dir.as_deref());
-    let options = ReportOptions { out, data_dir, split, all_images: args.all, ..ReportOptions::default() };
+    let options =
+        ReportOptions { out, data_dir, split, all_images: args.all, last: args.epoch.last, ..ReportOptions::default() };
     let written = gpunn::blocking::block_on(report::write(run, &mut engine, options))?;
     print_left_out(&written);
     Ok(written)

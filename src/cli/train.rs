@@ -267,15 +267,25 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
         "{} epochs in {:.1} s, weights {}",
         summary.epochs, summary.seconds, summary.weights_hash
     ));
-    if let (true, Some(best)) = (summary.stopped_early, summary.best_epoch) {
-        super::print_line(&format!(
-            "stopped early: no epoch after epoch {best} was better, for as many epochs as --patience"
-        ));
+    if let Some(best) = summary.best_epoch {
+        let early =
+            if summary.stopped_early { "; stopped early (--patience), because no later epoch was better" } else { "" };
+        super::print_line(&format!("best epoch {best}{}{early}", best_figure(summary)));
+        if best != summary.epochs {
+            super::print_line(
+                "predict, eval, export and report use the best epoch's weights; with --last, the last epoch's",
+            );
+        }
     }
     super::print_line(&format!("run: {}", summary.run));
     if let Some(page) = report {
         super::print_line(&format!("report: {}", page.display()));
     }
+}
+
+/// The best epoch's validation result, after a colon.
+fn best_figure(summary: &Summary) -> String {
+    summary.best_val_accuracy.map_or_else(String::new, |accuracy| format!(": validation {}", super::percent(accuracy)))
 }
 
 /// A resumed run's recipe: its own, with the number of epochs from --epochs.

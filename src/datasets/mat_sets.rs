@@ -139,7 +139,31 @@ fn upright(data: &MatArray, file: &str) -> Result<Vec<f32>> {
             pixels[bad]
         )));
     }
+    from_zero_to_one(&mut pixels).map_err(|[low, high]| {
+        Error::data(format!(
+            "{file}: the pixels of `{}` are from {low} to {high}, but must be from 0 to 1, or whole numbers from 0 to 255; scale them.",
+            data.name
+        ))
+    })?;
     Ok(pixels)
+}
+
+/// Divides pixels that are bytes, whole numbers from 0 to 255, by 255. Pixels of published files exceed the range from 0 to 1
+/// slightly; they stay as they are.
+///
+/// # Errors
+/// The smallest and largest pixel, if the pixels are neither.
+fn from_zero_to_one(pixels: &mut [f32]) -> std::result::Result<(), [f32; 2]> {
+    const SLIGHTLY: f32 = 0.5;
+    let [low, high] = pixels.iter().fold([0.0_f32, 0.0], |[low, high], &value| [low.min(value), high.max(value)]);
+    if low >= -SLIGHTLY && high <= 1.0 + SLIGHTLY {
+        return Ok(());
+    }
+    if low < 0.0 || high > 255.0 || pixels.iter().any(|value| value.fract() != 0.0) {
+        return Err([low, high]);
+    }
+    pixels.iter_mut().for_each(|value| *value /= 255.0);
+    Ok(())
 }
 
 /// The labels in a file.
@@ -221,6 +245,19 @@ mod tests {
 
     fn matrix(name: &str, dims: [usize; 2], values: Vec<f32>) -> MatArray {
         MatArray { name: name.into(), dims: dims.to_vec(), values }
+    }
+
+    #[test]
+    fn bytes_are_scaled_and_other_ranges_are_refused() {
+        let scaled = |values: &[f32]| {
+            let mut pixels = values.to_vec();
+            from_zero_to_one(&mut pixels).map(|()| pixels)
+        };
+        assert_eq!(scaled(&[0.0, 1.02, -0.01]), Ok(vec![0.0, 1.02, -0.01]));
+        assert_eq!(scaled(&[0.0, 51.0, 255.0]), Ok(vec![0.0, 0.2, 1.0]));
+        assert_eq!(scaled(&[0.0, 0.5, 255.0]), Err([0.0, 255.0]));
+        assert_eq!(scaled(&[-1.0, 1.0]), Err([-1.0, 1.0]));
+        assert_eq!(scaled(&[0.0, 65535.0]), Err([0.0, 65535.0]));
     }
 
     #[test]

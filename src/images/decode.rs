@@ -5,13 +5,14 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::FORMATS;
+use super::{FORMATS, jpeg};
 use crate::{Error, Result};
 
 /// Decodes an image file. Its content decides the format, not its name. The EXIF orientation is applied.
 ///
 /// # Errors
-/// [`Error::File`] when the file cannot be read, [`Error::Data`] when it is not an image or is truncated.
+/// [`Error::File`] when the file cannot be read, [`Error::Data`] when it is not an image, is truncated, or is a JPEG of a kind that the
+/// decoder mixes up.
 pub fn open(path: &Path) -> Result<DynamicImage> {
     let bytes = std::fs::read(path).map_err(Error::file("cannot read the image", path))?;
     decode(bytes, &path.display().to_string())
@@ -33,7 +34,8 @@ pub fn size(path: &Path) -> Result<[u32; 2]> {
 /// Decodes the bytes of an image file, as [`open`] does. Error messages call it `name`.
 ///
 /// # Errors
-/// [`Error::Data`] when it is not an image or is truncated.
+/// [`Error::Data`] when it is not an image, is truncated, or is a JPEG of a kind that the
+/// decoder mixes up.
 pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
     let upright = || {
         let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
@@ -52,32 +54,12 @@ pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
         ))
     };
     match upright() {
-        // The decoder fills the missing part with grey and reports no error.
-        Ok((_, true)) if !jpeg_ends(&bytes) => Err(unreadable("the JPEG was cut short")),
-        Ok((image, _)) => Ok(image),
+        Ok((image, is_jpeg)) => match jpeg::fault(&bytes).filter(|_| is_jpeg) {
+            Some(fault) => Err(unreadable(fault)),
+            None => Ok(image),
+        },
         Err(error) => Err(unreadable(&image::ImageError::to_string(&error))),
     }
-}
-
-/// Whether the end-of-image marker follows the first scan of a JPEG. A thumbnail has its own marker, in an earlier segment,
-/// which is skipped.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xda;
-    const END_OF_IMAGE: u8 = 0xd9;
-    let mut at = 2;
-    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
-        let length = match marker {
-            // Padding bytes of 0xff may precede a marker.
-            0xff => {
-                at += 1;
-                continue;
-            }
-            START_OF_SCAN => return bytes[at..].windows(2).any(|pair| pair == [0xff, END_OF_IMAGE]),
-            _ => usize::from(u16::from_be_bytes([high, low])),
-        };
-        at += 2 + length;
-    }
-    false
 }
 
 #[cfg(test)]
@@ -113,6 +95,41 @@ mod tests {
             let sentence = decode(whole[..length].to_vec(), "cut.jpg").expect_err("a part").to_string();
             assert!(sentence.starts_with("cut.jpg is not an image that can be decoded"), "{sentence}");
             assert!(!sentence.contains('\n'), "{sentence}");
+        }
+    }
+
+    /// A JPEG of three components, with a header as `sampling` and `interval` say, and a first scan of `first_scan` components.
+    /// Only its markers matter.
+    fn markers(frame: u8, sampling: [u8; 3], interval: u8, first_scan: u8) -> Vec<u8> {
+        let mut file = vec![0xff, 0xd8, 0xff, frame, 0, 17, 8, 0, 16, 0, 16, 3];
+        for (number, factors) in (1..).zip(sampling) {
+            file.extend([number, factors, 0]);
+        }
+        file.extend([0xff, 0xdd, 0, 4, 0, interval]);
+        file.extend([0xff, 0xda, 0, 6 + 2 * first_scan, first_scan]);
+        file.extend((1..=first_scan).flat_map(|number| [number, 0]));
+        file.extend([0, 63, 0, 0, 0xff, 0xd9]);
+        file
+    }
+
+    #[test]
+    fn jpegs_whose_scans_would_be_mixed_up_are_refused() {
+        // What libjpeg 2.1 (cjpeg -scans) wrote and the decoder read as libjpeg reads it, or not.
+        const FLAT: [u8; 3] = [0x11; 3];
+        for (frame, sampling, interval, first_scan, right) in [
+            (0xc0, FLAT, 0, 3, true),
+            (0xc0, [0x22, 0x11, 0x11], 5, 3, true),
+            (0xc0, FLAT, 0, 1, true),
+            (0xc0, FLAT, 0, 2, true),
+            (0xc0, FLAT, 5, 1, false),
+            (0xc0, [0x21, 0x11, 0x11], 0, 1, true),
+            (0xc0, [0x21, 0x11, 0x11], 0, 2, false),
+            (0xc0, [0x12, 0x11, 0x11], 0, 1, false),
+            (0xc1, [0x22, 0x11, 0x11], 0, 1, false),
+            (0xc2, [0x22, 0x11, 0x11], 5, 1, true),
+        ] {
+            let fault = jpeg::fault(&markers(frame, sampling, interval, first_scan));
+            assert_eq!(fault.is_none(), right, "{frame:x} {sampling:x?} {interval} {first_scan}: {fault:?}");
         }
     }
 }

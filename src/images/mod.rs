@@ -13,6 +13,7 @@
 mod decode;
 mod encode;
 pub mod grey;
+mod jpeg;
 mod prepare;
 mod preprocessing;
 mod sheet;
@@ -29,3 +30,11 @@ pub use sheet::{comparison_sheet, sheet};
 
 /// The supported formats of image files.
 pub const FORMATS: &str = "JPEG, PNG, WebP or BMP";
+/// The file extensions of images, in lower case.
+const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "jfif", "png", "webp", "bmp"];
+
+/// Whether a file name has an extension of the supported formats, in any case.
+pub fn has_image_extension(path: &std::path::Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}

@@ -1,6 +1,7 @@
 //! Converting one image into a network's input.
 
 use super::grey::{INK_MARGIN, bounds_above, centred, grey_on_white};
+use super::preprocessing::on_white;
 use image::{DynamicImage, GrayImage, imageops};
 
 /// A pixel is ink when its brightness exceeds the darkest one by this fraction of the range.
@@ -8,14 +9,15 @@ const INK: f32 = 0.25;
 
 /// Converts an image into a network's input: channels x height x width values from 0 to 1.
 ///
-/// With three channels the image is only resized. With one channel it is taken for a character. It becomes grey. If its edge
+/// Transparent pixels become white. With three channels the image is only resized. With one channel it is taken for a character. It becomes grey. If its edge
 /// is light it is inverted, so that ink is light on dark as in the training data. The bounding box of the ink is centred in
 /// a square whose side is [`INK_MARGIN`] times the longer side of the box.
 pub fn prepare(image: &DynamicImage, input: [usize; 3]) -> Vec<f32> {
     let [channels, height, width] = input;
     let (to_width, to_height) = (width as u32, height as u32);
     if channels != 1 {
-        let resized = image.resize_exact(to_width, to_height, imageops::FilterType::Triangle).to_rgb8();
+        let resized =
+            on_white(image.clone()).resize_exact(to_width, to_height, imageops::FilterType::Triangle).to_rgb8();
         let plane = |channel: usize| resized.pixels().map(move |pixel| f32::from(pixel.0[channel.min(2)]) / 255.0);
         return (0..channels).flat_map(plane).collect();
     }
@@ -71,6 +73,15 @@ mod tests {
         assert!(column(16) > 15.0 && column(4) < 1.0 && column(28) < 1.0, "{} {}", column(16), column(4));
         let top: f32 = values[..96].iter().sum();
         assert!(top < 0.5, "{top}");
+    }
+
+    #[test]
+    fn transparent_pixels_are_white_with_any_number_of_channels() {
+        let glass = image::RgbaImage::from_pixel(8, 8, image::Rgba([10, 20, 30, 0]));
+        let glass = DynamicImage::ImageRgba8(glass);
+        assert_eq!(prepare(&glass, [3, 4, 4]), [1.0; 48]);
+        // White paper without ink, inverted as all paper is.
+        assert_eq!(prepare(&glass, [1, 4, 4]), [0.0; 16]);
     }
 
     #[test]

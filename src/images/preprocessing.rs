@@ -101,7 +101,7 @@ fn middle_of(image: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
 }
 
 /// Blends an image onto white, which removes transparency.
-fn on_white(image: DynamicImage) -> DynamicImage {
+pub(super) fn on_white(image: DynamicImage) -> DynamicImage {
     if !image.color().has_alpha() {
         return image;
     }

@@ -12,9 +12,11 @@
 //! ```
 
 mod pca;
+mod prepare;
 mod reconstructor;
 
 pub use pca::Pca;
+pub use prepare::prepare_for;
 pub use reconstructor::{Baseline, Reconstruction, Reconstructor};
 
 pub use crate::train::{Prediction, Predictor};

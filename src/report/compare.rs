@@ -44,7 +44,7 @@ pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
     }
     let mut compared = Vec::new();
     for path in runs {
-        let loaded = LoadedRun::read(path)?;
+        let loaded = LoadedRun::read(path, false)?;
         let settings = flat(&loaded.recipe)?;
         compared.push(ComparedRun { name: loaded.name(), loaded, settings });
     }

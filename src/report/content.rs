@@ -70,8 +70,10 @@ impl PageContent {
 
     /// The hash of the last epoch's weights.
     pub fn hash(&self) -> Option<String> {
-        let written = || self.loaded.summary.as_ref().map(|summary| summary.weights_hash.clone());
-        let (Some(model), Some(checkpoint)) = (&self.model, &self.loaded.checkpoint) else { return written() };
+        if let Some(summary) = &self.loaded.summary {
+            return Some(summary.weights_hash.clone());
+        }
+        let (model, checkpoint) = (self.model.as_ref()?, self.loaded.run.last().ok()?);
         let weights = checkpoint.weights("", model.parameters()).ok()?;
         Some(model.parameters().hash(&weights))
     }

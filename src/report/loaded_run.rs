@@ -19,7 +19,7 @@ pub struct LoadedRun {
     pub metrics: Vec<EpochLine>,
     /// The summary; none when the run has not ended.
     pub summary: Option<Summary>,
-    /// The last epoch's checkpoint.
+    /// The checkpoint whose weights are reported: the best epoch's, or the last one.
     pub checkpoint: Option<Checkpoint>,
     /// Whether `gpunn import` made the run, so that there was no training.
     pub imported: bool,
@@ -28,15 +28,19 @@ pub struct LoadedRun {
 }
 
 impl LoadedRun {
-    /// Reads a run directory.
+    /// Reads a run directory, with the best epoch's checkpoint or with `last` the last one.
     ///
     /// # Errors
     /// When the directory is not a run, the run was interrupted in its first epoch, or a file is damaged or from a newer
     /// version.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path, last: bool) -> Result<Self> {
         let run = RunDirectory::open(path)?;
         let recipe = run.recipe()?;
-        let checkpoint = if run.has_last() { Some(run.last()?) } else { None };
+        let checkpoint = match (run.has_best() && !last, run.has_last()) {
+            (true, _) => Some(run.best()?),
+            (false, true) => Some(run.last()?),
+            (false, false) => None,
+        };
         let metrics = if run.has_metrics() { run.metrics()? } else { Vec::new() };
         let untrained =
             metrics.is_empty() && checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.counters.epoch == 0);
@@ -60,7 +64,7 @@ impl LoadedRun {
                 summary.is_none() && !imported,
                 "The test results and the training device are unknown: the run has no summary.json, because it has not ended.",
             ),
-            (checkpoint.is_none(), "Everything that needs the weights is left out: the run has no last.safetensors."),
+            (checkpoint.is_none(), "Everything that needs the weights is left out: the run has no checkpoint."),
         ];
         let left_out = lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, sentence)| sentence.to_owned()).collect();
         Ok(Self { run, recipe, metrics, summary, checkpoint, imported, left_out })

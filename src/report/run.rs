@@ -33,6 +33,8 @@ pub struct ReportOptions<'a> {
     pub split: Option<SplitName>,
     /// Evaluate all of its images, even if that takes long.
     pub all_images: bool,
+    /// Use the last epoch's weights instead of the best epoch's.
+    pub last: bool,
 }
 
 /// A report that was written.
@@ -51,7 +53,7 @@ pub struct WrittenReport {
 /// When the directory is not a run, the run was interrupted in its first epoch, a file in it is damaged or from a newer
 /// version, or the report cannot be written.
 pub async fn write(run: &Path, engine: &mut Engine, options: ReportOptions<'_>) -> Result<WrittenReport> {
-    let loaded = LoadedRun::read(run)?;
+    let loaded = LoadedRun::read(run, options.last)?;
     let folder = options.out.unwrap_or(run);
     let plots = folder.join(PLOTS);
     std::fs::create_dir_all(&plots).map_err(Error::file("cannot create the folder for plots", &plots))?;

@@ -88,8 +88,10 @@ fn results(content: &PageContent) -> Markup {
     html! {
         (table(&["split", "loss per image", if decibels { "PSNR" } else { "accuracy" }], 1, &rows))
         @if let Some((epoch, accuracy)) = best {
-            p { "best.safetensors holds epoch " (epoch)
-                @if let Some(accuracy) = accuracy { ", validation accuracy " (figure(Some(accuracy), None)) } "." }
+            p { "The best epoch is " (epoch)
+                @if let Some(accuracy) = accuracy { ", validation accuracy " (figure(Some(accuracy), None)) }
+                ". Its weights are in best.safetensors; predict, eval, export and report use them. The test result above is of the last epoch's \
+                 weights." }
         }
         @if early { p { "The run stopped early: the validation result did not improve for as many epochs as the recipe's patience." } }
     }
@@ -110,10 +112,12 @@ fn curves(content: &PageContent) -> Result<Option<Markup>> {
 fn evaluated_images(content: &PageContent) -> String {
     let Some(predictions) = &content.predictions else { return String::new() };
     let (split, seen, all) = (predictions.split_name, predictions.each.len(), predictions.split_images);
+    let epoch = content.loaded.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.counters.epoch);
+    let weights = if epoch == 0 { "the imported weights".into() } else { format!("the weights of epoch {epoch}") };
     match seen == all {
-        true => format!("All {all} images of the {split} split, evaluated with the last weights."),
+        true => format!("All {all} images of the {split} split, evaluated with {weights}."),
         false => format!(
-            "{seen} of the {all} images of the {split} split, the same number of each class, evaluated with the last weights. \
+            "{seen} of the {all} images of the {split} split, the same number of each class, evaluated with {weights}. \
              gpunn report --all evaluates all images."
         ),
     }

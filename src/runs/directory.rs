@@ -118,6 +118,13 @@ impl RunDirectory {
     pub fn best(&self) -> Result<Checkpoint> {
         self.checkpoint(BEST)
     }
+    /// Reads the checkpoint for inference: of the best epoch, or the last one if no epoch has ended.
+    ///
+    /// # Errors
+    /// When there is no checkpoint, or it is damaged.
+    pub fn best_or_last(&self) -> Result<Checkpoint> {
+        if self.has_best() { self.best() } else { self.last() }
+    }
     fn checkpoint(&self, name: &str) -> Result<Checkpoint> {
         let path = self.path.join(name);
         if !path.is_file() {

@@ -33,6 +33,10 @@ pub struct Counters {
     /// The best epoch's figure: its accuracy on the validation split, or for an autoencoder its signal-to-noise ratio in dB.
     /// Without a validation split it is minus the training loss. A larger figure is better.
     pub best_figure: Option<f64>,
+    /// The best epoch's validation loss. Of two epochs with the same figure, the one with the smaller loss is better. `None` in
+    /// checkpoints of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_val_loss: Option<f64>,
     /// The best epoch's validation accuracy.
     pub best_val_accuracy: Option<f64>,
     /// The metrics of the last complete epoch.

@@ -191,6 +191,14 @@ impl Predictor {
         crate::blocking::block_on(self.predict(image))
     }
 
+    /// Classifies several images, as [`Predictor::predict`] does, in batches.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub async fn predict_all(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Prediction>> {
+        self.classifier.predict(&mut self.engine, images, &self.classes).await
+    }
+
     /// The probabilities of all classes for each image.
     ///
     /// # Errors

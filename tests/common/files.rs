@@ -28,3 +28,17 @@ pub fn tar_gz(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     }
     tar.into_inner().and_then(GzEncoder::finish).expect("writing to memory")
 }
+
+/// A folder `pics` with images of 28 pixels: class `bright` is bright, class `dark` is dark.
+pub fn pictures(of_class: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (class, base) in [("bright", 150), ("dark", 10)] {
+        let path = folder.path().join("pics").join(class);
+        std::fs::create_dir_all(&path).expect("a class");
+        for number in 0..of_class {
+            let pixel = |x: u32, y: u32| image::Luma([base + ((x * 7 + y * 3 + number as u32 * 11) % 90) as u8]);
+            image::GrayImage::from_fn(28, 28, pixel).save(path.join(format!("{number}.png"))).expect("an image");
+        }
+    }
+    folder
+}

@@ -1,14 +1,11 @@
 //! Lists a folder of images: one folder for each class, optionally inside `train`, `val` and `test`.
 
 use crate::data::SplitName;
-use crate::images::FORMATS;
+use crate::images::{FORMATS, has_image_extension};
 use crate::{Error, Result};
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
-
-/// The file extensions of images, in lower case.
-const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 
 /// An image file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +93,7 @@ impl Entries {
             let Ok(metadata) = std::fs::metadata(&path) else { continue };
             if metadata.is_dir() {
                 entries.folders.push((name, path));
-            } else if is_image(&path) {
+            } else if has_image_extension(&path) {
                 entries.images.push((path, metadata));
             }
         }
@@ -104,11 +101,6 @@ impl Entries {
         entries.images.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(entries)
     }
-}
-
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
 /// The folders of the train, validation and test split. `None` when all folders are classes.

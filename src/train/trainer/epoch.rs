@@ -154,8 +154,9 @@ impl Trainer {
         counters.seconds += seconds;
         counters.last = Some(line.clone());
         let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
-        if counters.best_figure.is_none_or(|best| figure > best) {
-            counters.best_figure = Some(figure);
+        let surer = || line.val_loss.zip(counters.best_val_loss).is_some_and(|(loss, best)| loss < best);
+        if counters.best_figure.is_none_or(|best| figure > best || (figure == best && surer())) {
+            (counters.best_figure, counters.best_val_loss) = (Some(figure), line.val_loss);
             counters.best_epoch = Some(line.epoch);
             counters.best_val_accuracy = line.val_accuracy;
         }

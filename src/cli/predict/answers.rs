@@ -1,0 +1,171 @@
+//! Where the answers of `gpunn predict` go: lines, JSON, a CSV file, folders of copies.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use gpunn::inference::Prediction;
+use gpunn::{Error, Result};
+
+use super::inputs::Source;
+
+/// The class of an image whose confidence is below --min-confidence.
+const UNKNOWN: &str = "unknown";
+
+/// The result for one image.
+#[derive(Debug, serde::Serialize)]
+pub struct Answer {
+    pub image: String,
+    /// The most probable class, or `unknown`.
+    pub class: String,
+    /// The class's index; none for `unknown`.
+    pub index: Option<usize>,
+    /// The probability of the most probable class.
+    pub confidence: f64,
+    /// The most probable classes, if --top is above 1.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub likeliest: Vec<Prediction>,
+}
+
+impl Answer {
+    /// The answer for a prediction. A class below `min_confidence` becomes `unknown`.
+    pub fn new(image: String, prediction: &Prediction, likeliest: Vec<Prediction>, min_confidence: f64) -> Self {
+        let known = prediction.confidence >= min_confidence;
+        Self {
+            image,
+            class: if known { prediction.class.clone() } else { UNKNOWN.into() },
+            index: known.then_some(prediction.index),
+            confidence: prediction.confidence,
+            likeliest,
+        }
+    }
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let one = |class: &str, confidence| format!("{class} ({})", crate::cli::percent(confidence));
+        let likeliest: Vec<_> = self.likeliest.iter().map(|class| one(&class.class, class.confidence)).collect();
+        let unknown = if self.index.is_none() { format!("{UNKNOWN}; ") } else { String::new() };
+        match likeliest.is_empty() {
+            true => write!(f, "{}: {}", self.image, one(&self.class, self.confidence)),
+            false => write!(f, "{}: {unknown}{}", self.image, likeliest.join(", ")),
+        }
+    }
+}
+
+/// A CSV file (RFC 4180): image, class and confidence in each row, and the further classes of --top.
+pub struct Csv {
+    file: BufWriter<File>,
+    path: PathBuf,
+}
+
+impl Csv {
+    /// Creates the file, with its head. `top` is the number of classes in each row.
+    pub fn create(path: &Path, top: usize) -> Result<Self> {
+        let file = File::create(path).map_err(Error::file("cannot write", path))?;
+        let mut csv = Self { file: BufWriter::new(file), path: path.to_owned() };
+        let further = (2..=top).flat_map(|number| [format!("class_{number}"), format!("confidence_{number}")]);
+        let head: Vec<String> = ["image", "class", "confidence"].map(String::from).into_iter().chain(further).collect();
+        csv.row(&head)?;
+        Ok(csv)
+    }
+
+    /// Writes an answer, so that it is in the file even if the program stops after it.
+    pub fn write(&mut self, answer: &Answer) -> Result<()> {
+        let mut fields = vec![answer.image.clone(), answer.class.clone(), format!("{:.6}", answer.confidence)];
+        for class in answer.likeliest.iter().skip(1) {
+            fields.extend([class.class.clone(), format!("{:.6}", class.confidence)]);
+        }
+        self.row(&fields)?;
+        self.file.flush().map_err(Error::file("cannot write", &self.path))
+    }
+
+    fn row(&mut self, fields: &[String]) -> Result<()> {
+        let line = fields.iter().map(|field| quoted(field)).collect::<Vec<_>>().join(",");
+        writeln!(self.file, "{line}").map_err(Error::file("cannot write", &self.path))
+    }
+}
+
+/// A field of a CSV file.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.into() }
+}
+
+/// A folder with a folder for each class, into which images are copied.
+pub struct Sorted {
+    folder: PathBuf,
+}
+
+impl Sorted {
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Copies the image into the folder of its class. If a file of that name is there, the copy gets a number.
+    pub fn copy(&self, source: &Source, answer: &Answer) -> Result<()> {
+        let Source::File(path) = source else {
+            return Err(Error::usage("An image from standard input has no file that --sort-into can copy."));
+        };
+        let folder = self.folder.join(folder_name(&answer.class));
+        std::fs::create_dir_all(&folder).map_err(Error::file("cannot make the folder", &folder))?;
+        let to = unused(&folder, path);
+        std::fs::copy(path, &to).map_err(Error::file("cannot write", &to))?;
+        Ok(())
+    }
+}
+
+/// A class name without the letters that no file system allows in a name.
+fn folder_name(class: &str) -> String {
+    class.chars().map(|letter| if r#"/\:*?"<>|"#.contains(letter) { '_' } else { letter }).collect()
+}
+
+/// A path in `folder` with the file's name, or with a number added if that is in use.
+fn unused(folder: &Path, file: &Path) -> PathBuf {
+    let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let (stem, extension) = (part(file.file_stem()), part(file.extension()));
+    let numbered = (2..).map(|number: u32| folder.join(format!("{stem}-{number}.{extension}")));
+    std::iter::once(folder.join(format!("{stem}.{extension}")))
+        .chain(numbered)
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| folder.join(part(file.file_name())))
+}
+
+/// The number of images of each class.
+#[derive(Default)]
+pub struct Counts(BTreeMap<String, usize>);
+
+impl Counts {
+    pub fn add(&mut self, class: &str) {
+        *self.0.entry(class.to_owned()).or_default() += 1;
+    }
+}
+
+impl std::fmt::Display for Counts {
+    /// The classes with their numbers of images, the most frequent first.
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let mut classes: Vec<(&String, &usize)> = self.0.iter().collect();
+        classes.sort_by_key(|&(_, &count)| std::cmp::Reverse(count));
+        let parts: Vec<String> = classes.iter().map(|(class, count)| format!("{class} {count}")).collect();
+        write!(f, "{}", parts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted_as_the_standard_says() {
+        assert_eq!(["a b", "tench, fish", "5\" nail"].map(quoted), ["a b", "\"tench, fish\"", "\"5\"\" nail\""]);
+    }
+
+    #[test]
+    fn copies_of_equal_names_get_numbers() {
+        let root = tempfile::tempdir().expect("a folder");
+        std::fs::write(root.path().join("a.jpg"), b"").expect("written");
+        assert_eq!(unused(root.path(), Path::new("x/a.jpg")), root.path().join("a-2.jpg"));
+        assert_eq!(unused(root.path(), Path::new("x/b.jpg")), root.path().join("b.jpg"));
+        assert_eq!(folder_name("tench/fish"), "tench_fish");
+    }
+}
