@@ -65,7 +65,7 @@ fn batch_for(recipe: &Recipe) -> Result<(Split, [usize; 3], usize)> {
     let values = (batch * outline.input.iter().product::<usize>()) as u32;
     let pixels = data::Pixels::U8((0..values).map(|i| random.word(i) as u8).collect());
     let labels = (values..values + batch as u32).map(|i| random.word(i) % outline.classes as u32).collect();
-    Ok((Split { pixels, labels }, outline.input, outline.classes))
+    Ok((Split::new(pixels, labels), outline.input, outline.classes))
 }
 
 async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {

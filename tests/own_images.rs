@@ -66,3 +66,66 @@ fn classes_are_matched_by_name() {
         assert!(!refused.status.success() && said.contains("new: black; missing: dark"), "{command:?}: {said}");
     }
 }
+
+#[test]
+fn held_out_images_stay_held_out_when_the_folder_changes() {
+    let folder = pictures(20);
+    let at = folder.path();
+    let train = ["train", "pics", "--epochs", "1", "--device", "cpu", "--json", "--no-report", "--out", "run"];
+    json(&gpunn(at, &train));
+    let eval = || gpunn(at, &["eval", "run", "--split", "val", "--device", "cpu", "--json"]);
+    let before = json(&eval());
+    assert_eq!((&before["images"], &before["epoch"]), (&6.into(), &1.into()));
+    let kept = std::fs::read_to_string(at.join("run/images.json")).expect("a list");
+    let kept: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+    assert_eq!((kept["train"].as_array().map(Vec::len), kept["val"].as_array().map(Vec::len)), (Some(34), Some(6)));
+
+    // A held-out file gets another name, a trained one goes, and many are new. The rule for new runs would move some.
+    let held = kept["val"][0]["path"].as_str().expect("a path");
+    let class = at.join("pics").join(held.split('/').next().expect("a class"));
+    std::fs::rename(at.join("pics").join(held), class.join("renamed.png")).expect("renamed");
+    let gone = kept["train"][0]["path"].as_str().expect("a path");
+    std::fs::remove_file(at.join("pics").join(gone)).expect("removed");
+    for number in 0..10 {
+        let image = image::GrayImage::from_pixel(28, 28, image::Luma([30 + number]));
+        image.save(class.join(format!("new-{number}.png"))).expect("saved");
+    }
+    let after = eval();
+    assert!(text(&after.stderr).contains("10 images new, 1 image gone"), "{}", text(&after.stderr));
+    let after = json(&after);
+    assert_eq!((&after["images"], &after["accuracy"]), (&before["images"], &before["accuracy"]));
+    let loss = |evaluation: &serde_json::Value| evaluation["loss"].as_f64().expect("a number");
+    assert!((loss(&after) - loss(&before)).abs() < 1e-5, "{after} {before}");
+    // The run goes on with the new images, and holds out the same ones.
+    let longer = gpunn(at, &["train", "--resume", "run", "--epochs", "2", "--device", "cpu", "--json", "--no-report"]);
+    json(&longer);
+    assert_eq!(json(&eval())["images"], 6);
+}
+
+#[test]
+fn every_mistake_is_named_by_its_file() {
+    let folder = pictures(8);
+    let at = folder.path();
+    let train = ["train", "pics", "--epochs", "3", "--device", "cpu", "--json", "--out", "run"];
+    json(&gpunn(at, &train));
+    // All images of a folder `bright` are dark here, so that all are mistakes.
+    std::fs::create_dir_all(at.join("wrong/bright")).expect("made");
+    for number in 0..3 {
+        std::fs::copy(at.join(format!("pics/dark/{number}.png")), at.join(format!("wrong/bright/{number}.png")))
+            .expect("copied");
+    }
+    let measured = json(&gpunn(at, &["eval", "run", "--dataset", "wrong", "--device", "cpu", "--json"]));
+    let mistakes = measured["mistakes"].as_array().expect("a list");
+    let names: Vec<&str> = mistakes.iter().filter_map(|mistake| mistake["image"].as_str()).collect();
+    assert_eq!(names, ["bright/0.png", "bright/1.png", "bright/2.png"]);
+    assert_eq!((&mistakes[0]["class"], &mistakes[0]["predicted"]), (&"bright".into(), &"dark".into()));
+    let outcomes = std::fs::read_to_string(at.join("run/outcomes.json")).expect("written");
+    let outcomes: serde_json::Value = serde_json::from_str(&outcomes).expect("JSON");
+    assert_eq!(
+        outcomes["files"].as_array().expect("a list").len(),
+        outcomes["pictures"].as_array().expect("a list").len()
+    );
+    let page = std::fs::read_to_string(at.join("run/report.html")).expect("a report");
+    let file = outcomes["files"][0].as_str().expect("a path");
+    assert!(page.contains(file), "{file}");
+}

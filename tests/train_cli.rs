@@ -119,7 +119,7 @@ fn train_eval_predict_and_resume_print_their_fields() {
     );
 
     let test = json(&gpunn(at, &["eval", "run", "--device", "cpu", "--json"]));
-    assert_eq!(fields(&test), ["accuracy", "confusion", "images", "loss", "per_class", "split"]);
+    assert_eq!(fields(&test), ["accuracy", "confusion", "epoch", "images", "loss", "mistakes", "per_class", "split"]);
     assert_eq!(test["accuracy"], summary["test_accuracy"]);
     assert_eq!((&test["split"], &test["images"]), (&"test".into(), &1800.into()));
     let confusion = test["confusion"].as_array().expect("rows");

@@ -63,7 +63,7 @@ fn in_order(dataset: &Dataset, rows: &[u32], seed: u64, epoch: u32) -> Dataset {
         pixels[to..to + image].copy_from_slice(&bytes[from..from + image]);
         labels[place as usize] = dataset.train.labels[row as usize];
     }
-    Dataset { train: Split { pixels: Pixels::U8(pixels), labels }, ..dataset.without_images(dataset.input) }
+    Dataset { train: Split::new(Pixels::U8(pixels), labels), ..dataset.without_images(dataset.input) }
 }
 
 /// 90 images in batches of 64: the second has 26, and 38 masked rows. The update by it must be that of a batch of 26

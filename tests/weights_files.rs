@@ -164,9 +164,11 @@ fn weights_go_in_and_out_and_predict() {
 
 /// Small images of two classes for a network that was made for ImageNet.
 fn images(side: usize) -> Dataset {
-    let split = |count: u32| Split {
-        pixels: Pixels::U8((0..count as usize * 3 * side * side).map(|i| (i * 37 % 251) as u8).collect()),
-        labels: (0..count).map(|i| i % 2).collect(),
+    let split = |count: u32| {
+        Split::new(
+            Pixels::U8((0..count as usize * 3 * side * side).map(|i| (i * 37 % 251) as u8).collect()),
+            (0..count).map(|i| i % 2).collect(),
+        )
     };
     let classes = vec!["left".into(), "right".into()];
     let val = Some(split(2));

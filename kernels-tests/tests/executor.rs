@@ -214,9 +214,11 @@ fn an_mlp_takes_the_memory_it_says() {
 
 #[test]
 fn a_cnn_takes_the_memory_it_says() {
-    let images = |count: usize| Split {
-        pixels: Pixels::U8((0..count * 3072).map(|i| (i * 7 % 251) as u8).collect()),
-        labels: (0..count as u32).map(|i| i % 10).collect(),
+    let images = |count: usize| {
+        Split::new(
+            Pixels::U8((0..count * 3072).map(|i| (i * 7 % 251) as u8).collect()),
+            (0..count as u32).map(|i| i % 10).collect(),
+        )
     };
     let dataset = Dataset {
         name: "cifar10".into(),

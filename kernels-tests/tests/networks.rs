@@ -20,10 +20,10 @@ fn stripes(images: usize) -> Split {
         let noise = (index * 37 + image * 101) % 90;
         (if (row < 8) == (image % 2 == 0) { 140 } else { 30 }) + noise as u8
     };
-    Split {
-        pixels: Pixels::U8((0..images * 768).map(pixel).collect()),
-        labels: (0..images).map(|image| (image % 2) as u32).collect(),
-    }
+    Split::new(
+        Pixels::U8((0..images * 768).map(pixel).collect()),
+        (0..images).map(|image| (image % 2) as u32).collect(),
+    )
 }
 
 fn dataset(images: usize) -> Dataset {

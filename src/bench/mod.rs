@@ -204,7 +204,7 @@ impl BenchNetwork {
             name: "bench".into(),
             input,
             classes: (0..classes).map(|class| class.to_string()).collect(),
-            train: Split { pixels: Pixels::U8(pixels), labels },
+            train: Split::new(Pixels::U8(pixels), labels),
             val: None,
             test: None,
             folder: None,

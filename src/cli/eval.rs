@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use gpunn::Result;
-use gpunn::data::SplitName;
-use gpunn::train::{Evaluation, evaluate};
+use gpunn::data::{Split, SplitName};
+use gpunn::report::ImagePrediction;
+use gpunn::train::{Evaluation, evaluate_each};
 
 use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs, ViewArgs};
 
@@ -26,16 +27,61 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let asked = args.data.split()?;
     let checkpoint = args.views.with(args.run.checkpoint()?)?;
     let order = [SplitName::Test, SplitName::Val, SplitName::Train];
-    let (dataset, split) = args.data.load(&checkpoint, asked, order)?;
+    let (dataset, split) = args.data.load(&args.run, &checkpoint, asked, order)?;
     let mut engine = args.compute.open()?;
-    let evaluation = gpunn::blocking::block_on(evaluate(&mut engine, &checkpoint, &dataset, split))?;
-    args.compute.output.print(&evaluation, |evaluation| print(evaluation, &checkpoint.classes))?;
+    let images = dataset.split(split)?;
+    let mut mistakes = Vec::new();
+    let mut note =
+        |number: usize, logits: &[f32]| mistakes.extend(mistake(images, number, logits, &checkpoint.classes));
+    let evaluation = evaluate_each(&mut engine, &checkpoint, &dataset, split, &mut note);
+    let evaluation = gpunn::blocking::block_on(evaluation)?;
+    let output = EvalOutput { evaluation, epoch: checkpoint.counters.epoch, mistakes };
+    args.compute.output.print(&output, |output| print(output, &checkpoint.classes))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(evaluation: &Evaluation, classes: &[String]) {
-    let Evaluation { split, images, loss, accuracy, psnr, per_class, .. } = evaluation;
-    super::print_line(&format!("{split}: {images} images, loss {loss:.4}"));
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct EvalOutput {
+    #[serde(flatten)]
+    evaluation: Evaluation,
+    /// The epoch of the weights; 0 for imported ones.
+    epoch: u32,
+    /// The images that were classified wrongly. Empty for an autoencoder.
+    mistakes: Vec<Mistake>,
+}
+
+/// An image that was classified wrongly.
+#[derive(serde::Serialize)]
+struct Mistake {
+    /// The number of the image in the split, from 0.
+    number: usize,
+    /// The file in the dataset's folder, if the image is in a file of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    class: String,
+    predicted: String,
+    /// The probability of the predicted class.
+    confidence: f32,
+}
+
+/// The mistake in an image, if its largest logit is not that of its class.
+fn mistake(images: &Split, number: usize, logits: &[f32], classes: &[String]) -> Option<Mistake> {
+    let ImagePrediction { label, guess, guess_score, .. } = ImagePrediction::of(images.labels[number] as usize, logits);
+    (guess != label).then(|| Mistake {
+        number,
+        image: images.file(number).map(str::to_owned),
+        class: classes[label].clone(),
+        predicted: classes[guess].clone(),
+        confidence: guess_score,
+    })
+}
+
+fn print(output: &EvalOutput, classes: &[String]) {
+    let Evaluation { split, images, loss, accuracy, psnr, per_class, .. } = &output.evaluation;
+    let evaluation = &output.evaluation;
+    let weights = if output.epoch == 0 { String::new() } else { format!(", weights of epoch {}", output.epoch) };
+    super::print_line(&format!("{split}: {images} images, loss {loss:.4}{weights}"));
     if let Some(accuracy) = accuracy {
         super::print_line(&format!("accuracy {}", super::percent(*accuracy)));
     }

@@ -61,6 +61,19 @@ impl RunArgs {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         self.epoch.checkpoint(&self.run)
     }
+
+    /// The dataset of the run. Prints what changed in it since the run began.
+    fn load_data(&self, checkpoint: &Checkpoint, data_dir: Option<&Path>) -> Result<Dataset> {
+        let mut recipe = checkpoint.recipe.clone();
+        if self.run.is_file() {
+            return recipe.load_data(data_dir);
+        }
+        let (dataset, changes) = RunDirectory::open(&self.run)?.load_data(&mut recipe, data_dir)?;
+        if let Some(changes) = changes {
+            eprintln!("{changes}");
+        }
+        Ok(dataset)
+    }
 }
 
 /// The choice between the two checkpoints of a run.
@@ -122,15 +135,16 @@ impl EvaluatedArgs {
         self.split.as_deref().map(str::parse).transpose()
     }
 
-    /// The dataset of a checkpoint, and the name of the split: `asked`, else the first one of `order` that the dataset has.
+    /// The dataset of a run's checkpoint, and the name of the split: `asked`, else the first one of `order` that the dataset has.
     pub fn load(
         &self,
+        run: &RunArgs,
         checkpoint: &Checkpoint,
         asked: Option<SplitName>,
         order: [SplitName; 3],
     ) -> Result<(Dataset, SplitName)> {
         let dataset = match &self.dataset {
-            None => checkpoint.recipe.clone().load_data(self.data_dir.as_deref())?,
+            None => run.load_data(checkpoint, self.data_dir.as_deref())?,
             Some(other) => gpunn::runs::load_other(checkpoint, other, self.data_dir.as_deref())?,
         };
         super::images::print_skipped(&dataset);

@@ -55,7 +55,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let checkpoint = args.run.checkpoint()?;
     let named = chosen(&checkpoint.classes, args.classes.as_deref())?;
     let order = [SplitName::Val, SplitName::Test, SplitName::Train];
-    let (dataset, split_name) = args.data.load(&checkpoint, asked, order)?;
+    let (dataset, split_name) = args.data.load(&args.run, &checkpoint, asked, order)?;
     let split = dataset.split(split_name)?;
     checkpoint.check_data(&dataset)?;
     let engine = args.compute.open()?;

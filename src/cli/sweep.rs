@@ -200,14 +200,14 @@ impl Sweep<'_> {
         let mut experiment = match existing_run.filter(RunDirectory::has_last) {
             Some(run) => {
                 let checkpoint = run.last()?;
-                Experiment::resumed(trainer, run, &checkpoint)?
+                Experiment::resumed(trainer, run, dataset, &checkpoint)?
             }
             // A run without a checkpoint was interrupted in its first epoch.
             None => {
                 if let Some(file) = recipe.open_pretrained(args.recipe_args.data_dir.path())? {
                     gpunn::blocking::block_on(trainer.load_pretrained(&file))?;
                 }
-                Experiment { trainer, run: RunDirectory::create(&path, &recipe, true)?, events: None }
+                Experiment::new(trainer, RunDirectory::create(&path, &recipe, true)?, dataset)?
             }
         };
         if args.output.tensorboard {

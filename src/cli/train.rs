@@ -126,8 +126,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => recipe.open_pretrained(args.recipe_args.data_dir.path())?,
         Some(_) => None,
     };
-    let dataset = recipe.load_data(args.recipe_args.data_dir.path())?;
+    let data_dir = args.recipe_args.data_dir.path();
+    let (dataset, changes) = match &resumed {
+        Some((run, _)) => run.load_data(&mut recipe, data_dir)?,
+        None => (recipe.load_data(data_dir)?, None),
+    };
     print_skipped(&dataset);
+    if let Some(changes) = changes {
+        eprintln!("{changes}");
+    }
     if let Some((_, checkpoint)) = &resumed {
         checkpoint.check_data(&dataset)?;
     }
@@ -148,7 +155,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.verify {
         verify(&mut trainer)?;
     }
-    let mut experiment = experiment(trainer, resumed, &out, args.new.force)?;
+    let mut experiment = experiment((trainer, &dataset), resumed, &out, args.new.force)?;
     if args.profile {
         profile(&mut experiment)?;
     }
@@ -160,18 +167,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// Opens the run directory: the resumed one, or a new one in `out`.
 fn experiment(
-    trainer: Trainer,
+    (trainer, dataset): (Trainer, &Dataset),
     resumed: Option<(RunDirectory, Checkpoint)>,
     out: &Path,
     force: bool,
 ) -> Result<Experiment> {
     if let Some((run, checkpoint)) = resumed {
-        let experiment = Experiment::resumed(trainer, run, &checkpoint)?;
+        let experiment = Experiment::resumed(trainer, run, dataset, &checkpoint)?;
         experiment.run.write_recipe(experiment.trainer.recipe())?;
         return Ok(experiment);
     }
     let run = RunDirectory::create(out, trainer.recipe(), force)?;
-    Ok(Experiment { trainer, run, events: None })
+    Experiment::new(trainer, run, dataset)
 }
 
 /// Prints what is held out for validation, or that nothing is.

@@ -55,7 +55,7 @@ mod tests {
     /// Images of one pixel: 3 classes of 10, 20 and 30.
     fn sample() -> Split {
         let labels: Vec<u32> = (0..60).map(|i| [0, 1, 1, 2, 2, 2][i % 6]).collect();
-        Split { pixels: Pixels::U8((0..60).collect()), labels }
+        Split::new(Pixels::U8((0..60).collect()), labels)
     }
 
     fn counts(split: &Split) -> Vec<usize> {

@@ -50,7 +50,7 @@ impl Dataset {
             name: "images".into(),
             input: shape,
             classes: classes.into_iter().map(Into::into).collect(),
-            train: Split { pixels: pixels.into(), labels },
+            train: Split::new(pixels.into(), labels),
             val: None,
             test: None,
             folder: None,
@@ -86,7 +86,7 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::from_images`], but a class may have no image.
     pub fn with_validation(mut self, pixels: impl Into<Pixels>, labels: Vec<u32>) -> Result<Self> {
-        self.val = Some(Split { pixels: pixels.into(), labels });
+        self.val = Some(Split::new(pixels.into(), labels));
         self.validate()?;
         Ok(self)
     }
@@ -97,7 +97,7 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::from_images`], but a class may have no image.
     pub fn with_test(mut self, pixels: impl Into<Pixels>, labels: Vec<u32>) -> Result<Self> {
-        self.test = Some(Split { pixels: pixels.into(), labels });
+        self.test = Some(Split::new(pixels.into(), labels));
         self.validate()?;
         Ok(self)
     }

@@ -34,7 +34,7 @@ pub fn dataset() -> Dataset {
             .zip(&labels)
             .enumerate()
             .for_each(|(i, (image, &class))| draw(class as usize, which, i as u32, image));
-        Split { pixels: Pixels::U8(pixels), labels }
+        Split::new(Pixels::U8(pixels), labels)
     };
     Dataset {
         name: "glyphs".into(),

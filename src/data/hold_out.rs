@@ -88,7 +88,7 @@ mod tests {
 
     /// Images of one pixel.
     fn images(pixels: &[u8], labels: &[u32]) -> Split {
-        Split { pixels: Pixels::U8(pixels.to_vec()), labels: labels.to_vec() }
+        Split::new(Pixels::U8(pixels.to_vec()), labels.to_vec())
     }
 
     /// 3 classes of 10, 20 and 30 images.

@@ -78,6 +78,17 @@ impl Pixels {
     }
 }
 
+/// The file of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct ImageFile {
+    /// The path in the dataset's folder, with `/` between names.
+    pub path: String,
+    /// The length in bytes.
+    pub bytes: u64,
+    /// A hash of the bytes.
+    pub hash: u64,
+}
+
 /// Images with their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
@@ -85,12 +96,22 @@ pub struct Split {
     pub pixels: Pixels,
     /// The N labels: the class number of each image, from 0.
     pub labels: Vec<u32>,
+    /// The N files of the images. Empty if the images are not in files of their own.
+    pub files: Vec<ImageFile>,
 }
 
 impl Split {
+    /// A split of images that are not in files of their own.
+    pub fn new(pixels: Pixels, labels: Vec<u32>) -> Self {
+        Self { pixels, labels, files: Vec::new() }
+    }
     /// A split without images.
     pub fn empty() -> Self {
-        Self { pixels: Pixels::U8(Vec::new()), labels: Vec::new() }
+        Self::new(Pixels::U8(Vec::new()), Vec::new())
+    }
+    /// The path of image `i` in the dataset's folder, if it is in a file of its own.
+    pub fn file(&self, i: usize) -> Option<&str> {
+        self.files.get(i).map(|file| file.path.as_str())
     }
     /// The number of images, N.
     pub fn len(&self) -> usize {
@@ -131,7 +152,11 @@ impl Split {
             Pixels::F32(values) => Pixels::F32(gather(values, size, numbers)),
             Pixels::Stored(stored) => Pixels::Stored(stored.select(numbers)),
         };
-        Self { pixels, labels: gather(&self.labels, 1, numbers) }
+        let files = match self.files.is_empty() {
+            true => Vec::new(),
+            false => numbers.iter().map(|&i| self.files[i as usize].clone()).collect(),
+        };
+        Self { pixels, labels: gather(&self.labels, 1, numbers), files }
     }
     /// The numbers of the first `count` images of each class, in ascending order.
     pub fn first_of_each(&self, count: usize) -> Vec<u32> {
@@ -266,7 +291,7 @@ mod tests {
     use super::*;
 
     fn small() -> Dataset {
-        let split = |n: u32| Split { pixels: Pixels::U8((0..n as u8 * 4).collect()), labels: (0..n).collect() };
+        let split = |n: u32| Split::new(Pixels::U8((0..n as u8 * 4).collect()), (0..n).collect());
         Dataset {
             name: "nist26".into(),
             input: [1, 2, 2],
@@ -294,7 +319,7 @@ mod tests {
         let set = small();
         let split = set.val.as_ref().expect("there");
         let chosen = split.select(&[2, 0]);
-        assert_eq!(chosen, Split { pixels: Pixels::U8(vec![8, 9, 10, 11, 0, 1, 2, 3]), labels: vec![2, 0] });
+        assert_eq!(chosen, Split::new(Pixels::U8(vec![8, 9, 10, 11, 0, 1, 2, 3]), vec![2, 0]));
         assert_eq!(chosen.image(1), Some(vec![0.0, 1.0 / 255.0, 2.0 / 255.0, 3.0 / 255.0]));
         assert_eq!(chosen.image(2), None);
         assert_eq!(Split::empty().select(&[]).len(), 0);

@@ -96,7 +96,7 @@ fn split(files: Vec<NamedBytes>, layout: cifar::CifarLayout) -> Result<Split> {
     for (bytes, name) in files {
         cifar::parse(&bytes, layout, &name, &mut pixels, &mut labels)?;
     }
-    Ok(Split { pixels: Pixels::U8(pixels), labels })
+    Ok(Split::new(Pixels::U8(pixels), labels))
 }
 
 /// Parses the class names: one on each line, ignoring blank lines.

@@ -74,5 +74,5 @@ pub fn split(set: (&str, &[&str]), folder: &Path, name: &str, input: [usize; 3],
         )));
     }
     let labels = labels.bytes.iter().map(|&label| u32::from(label)).collect();
-    Ok(Split { pixels: Pixels::U8(images.bytes), labels })
+    Ok(Split::new(Pixels::U8(images.bytes), labels))
 }

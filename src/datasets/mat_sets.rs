@@ -73,7 +73,7 @@ pub fn load(info: &DatasetInfo, directory: &Path) -> Result<Dataset> {
             Labels::Classes(labels) => labels,
             Labels::Numbers(numbers) => from_numbers(&numbers, first, classes.len(), &file)?,
         };
-        splits.push(Some(Split { pixels: Pixels::F32(pixels), labels }));
+        splits.push(Some(Split::new(Pixels::F32(pixels), labels)));
     }
     let mut next = splits.into_iter().map(|split| split.filter(|split: &Split| !split.is_empty()));
     Ok(Dataset {

@@ -129,7 +129,7 @@ mod tests {
             name: "x".into(),
             input: [3, 60, 50],
             classes: vec!["A".into(), "cat".into()],
-            train: Split { pixels: Pixels::F32(vec![0.0; 3 * 9000]), labels: vec![1, 1, 0] },
+            train: Split::new(Pixels::F32(vec![0.0; 3 * 9000]), vec![1, 1, 0]),
             val: None,
             test: None,
             folder: None,

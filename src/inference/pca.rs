@@ -135,7 +135,7 @@ mod tests {
             let noise = if number.is_multiple_of(2) { 1e-3 } else { -1e-3 };
             [0.5 + a, 0.5 + b, 0.5 + a - b, 0.5 - a, 0.5, 0.5 + noise]
         };
-        Split { pixels: Pixels::F32((0..40).flat_map(image).collect()), labels: vec![0; 40] }
+        Split::new(Pixels::F32((0..40).flat_map(image).collect()), vec![0; 40])
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         let (values, count) = (PANEL + 3, SUMMED_AT_ONCE + 5);
         let value = |number: usize, at: usize| ((number * 31 + at * 17 + number * at % 29) % 101) as u8;
         let bytes = (0..count).flat_map(|number| (0..values).map(move |at| value(number, at))).collect();
-        let split = Split { pixels: Pixels::U8(bytes), labels: vec![0; count] };
+        let split = Split::new(Pixels::U8(bytes), vec![0; count]);
         let mean = mean(&split, values);
         let covariance = covariance(&split, &mean);
         for (i, j) in [(0, 0), (PANEL + 2, 1), (3, PANEL), (PANEL, PANEL + 1)] {
@@ -173,7 +173,7 @@ mod tests {
         assert!(refused(&flat(), 0).contains("at least 1"));
         assert!(refused(&flat(), 7).contains("40 images of 6 values"));
         assert!(refused(&Split::empty(), 1).contains("0 images"));
-        let wide = Split { pixels: Pixels::U8(vec![0; 5000]), labels: vec![0] };
+        let wide = Split::new(Pixels::U8(vec![0; 5000]), vec![0]);
         assert!(refused(&wide, 1).contains("up to 4096 values"));
         let mut broken = flat();
         if let Pixels::F32(values) = &mut broken.pixels {

@@ -147,7 +147,7 @@ impl Reconstructor {
     /// # Errors
     /// As [`Pca::fit`].
     pub fn baseline(&self, train: &Split, of: &Reconstruction) -> Result<Baseline> {
-        let seen = Split { pixels: Pixels::F32(self.seen(train)?), labels: train.labels.clone() };
+        let seen = Split::new(Pixels::F32(self.seen(train)?), train.labels.clone());
         let pca = Pca::fit(&seen, self.width)?;
         let reconstructed = pca.reconstruct(&of.originals);
         let clamped: Vec<f32> = reconstructed.iter().map(|value| value.clamp(0.0, 1.0)).collect();

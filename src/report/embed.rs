@@ -7,9 +7,9 @@ pub use crate::images::{data_uri, from_values as pixels};
 use crate::{Result, images};
 
 /// Images with no side longer than this are embedded as PNG in full size.
-const EXACT: u32 = 64;
+pub const EXACT: u32 = 64;
 /// Larger images are scaled down to this longest side.
-const SHRUNK: u32 = 96;
+const SHRUNK: u32 = 160;
 /// Their JPEG quality, of 100.
 const QUALITY: u8 = 82;
 
@@ -39,7 +39,7 @@ pub fn inside(image: &RgbImage, described: &str) -> Result<Markup> {
     } else {
         data_uri("jpeg", &images::jpeg(&images::resize_longer_side(image, SHRUNK), QUALITY)?)
     };
-    Ok(html! { img src=(source) alt=(described) width="64"; })
+    Ok(html! { img src=(source) alt=(described) width=(if longer <= EXACT { EXACT } else { SHRUNK }); })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::confusion::ConfusedPair;
-use super::embed::{inside, pixels};
+use super::embed::{EXACT, inside, pixels};
 use super::predictions::{ImagePrediction, Predictions};
 use crate::Result;
 use crate::inference::Reconstruction;
@@ -96,13 +96,24 @@ pub fn captioned_images(predictions: &Predictions, shown: &CaptionedImages, inpu
     let mut all = Vec::new();
     for (number, line) in &shown.images {
         let values = predictions.split.image(*number).unwrap_or_default();
-        all.push((inside(&pixels(&values, input), line)?, line));
+        let file = predictions.split.file(*number);
+        all.push((inside(&pixels(&values, input), line)?, line, file));
     }
     Ok(html! {
-        div.images {
-            @for (image, line) in all { figure { (image) figcaption { (line) } } }
+        div class=(class_for(input)) {
+            @for (image, line, file) in all {
+                figure {
+                    (image)
+                    figcaption { (line) @if let Some(file) = file { span.file { (file) } } }
+                }
+            }
         }
     })
+}
+
+/// The style of images of this shape. Photos need room to be judged; characters do not.
+fn class_for([_, height, width]: [usize; 3]) -> &'static str {
+    if height.max(width) > EXACT as usize { "images photos" } else { "images" }
 }
 
 /// Originals above their reconstructions, each pair with a caption.
@@ -117,7 +128,7 @@ pub fn originals_and_reconstructions(reconstructions: &Reconstruction, lines: &[
         all.push((original, inside(&pixels(reconstruction, reconstructions.shape), "reconstruction")?, line));
     }
     Ok(html! {
-        div.images {
+        div class=(class_for(reconstructions.shape)) {
             @for (original, back, line) in all { figure { (original) br; (back) figcaption { (line) } } }
         }
     })
@@ -145,7 +156,7 @@ mod tests {
             .map(|(label, guess, label_score, guess_score)| ImagePrediction { label, guess, label_score, guess_score })
             .collect();
         let labels = each.iter().map(|prediction| prediction.label as u32).collect();
-        let split = Split { pixels: Pixels::U8(vec![9; 20]), labels };
+        let split = Split::new(Pixels::U8(vec![9; 20]), labels);
         Predictions { split_name: SplitName::Test, split, split_images: 5, each }
     }
 

@@ -81,7 +81,8 @@ impl LoadedRun {
     /// The run's dataset; if it cannot be loaded, the sentence that says why.
     pub fn dataset(&self, data_dir: Option<&Path>) -> std::result::Result<Dataset, String> {
         let recipe = self.checkpoint.as_ref().map_or(&self.recipe, |checkpoint| &checkpoint.recipe);
-        recipe.clone().load_data(data_dir).map_err(|error| error.to_string())
+        let loaded = self.run.load_data(&mut recipe.clone(), data_dir);
+        loaded.map(|(dataset, _)| dataset).map_err(|error| error.to_string())
     }
 
     /// The run's name: the name of its directory.

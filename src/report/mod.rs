@@ -30,5 +30,6 @@ mod step;
 mod weights;
 
 pub use compare::compare;
+pub use predictions::ImagePrediction;
 pub use run::{ReportOptions, WrittenReport, write};
 pub use step::bytes;

@@ -71,6 +71,9 @@ struct StoredPredictions {
     /// One for each image.
     #[serde(rename = "pictures")]
     images: Vec<ImagePrediction>,
+    /// The file of each image in the dataset's folder. Empty if the images are not in files of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    files: Vec<String>,
 }
 
 impl Predictions {
@@ -127,7 +130,8 @@ pub async fn predict_split(
     };
     engine.forget();
     if keep && split.len() == all.len() {
-        let images = StoredPredictions { weights_hash, split: split_name.to_string(), images: each.clone() };
+        let files = split.files.iter().map(|file| file.path.clone()).collect();
+        let images = StoredPredictions { weights_hash, split: split_name.to_string(), images: each.clone(), files };
         let text = serde_json::to_string(&images)
             .map_err(|error| Error::data(format!("The predictions cannot be written as JSON: {error}.")))?;
         write_atomic(kept, text.as_bytes())?;
@@ -141,6 +145,7 @@ fn read_stored(file: &Path, weights_hash: &str, split_name: SplitName, split: &S
     let labels = split.labels.iter().map(|&label| label as usize);
     let fits = kept.weights_hash == weights_hash
         && kept.split == split_name.to_string()
+        && kept.files.iter().eq(split.files.iter().map(|file| &file.path))
         && labels.eq(kept.images.iter().map(|prediction| prediction.label));
     fits.then_some(kept.images)
 }
@@ -153,7 +158,7 @@ async fn classify(
 ) -> Result<Vec<ImagePrediction>> {
     let labels = &dataset.split(split_name)?.labels;
     let mut each = Vec::with_capacity(labels.len());
-    let mut take = |number: usize, logits: &[f32]| each.push(classified(labels[number] as usize, logits));
+    let mut take = |number: usize, logits: &[f32]| each.push(ImagePrediction::of(labels[number] as usize, logits));
     evaluate_each(engine, checkpoint, dataset, split_name, &mut take).await?;
     Ok(each)
 }
@@ -214,14 +219,18 @@ pub fn affordable_images(engine: &Engine, checkpoint: &Checkpoint, operations: u
     Ok((operations / (flops * views).max(1)) as usize)
 }
 
-fn classified(label: usize, logits: &[f32]) -> ImagePrediction {
-    let highest = logits.iter().copied().fold(f32::MIN, f32::max);
-    let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
-    let sum: f64 = exponentials.iter().sum();
-    // Ties go to the lowest class, as in `gpunn eval`.
-    let guess = (0..logits.len()).rev().fold(0, |best, index| if logits[index] >= logits[best] { index } else { best });
-    let probability = |class: usize| (exponentials[class] / sum) as f32;
-    ImagePrediction { label, guess, label_score: probability(label), guess_score: probability(guess) }
+impl ImagePrediction {
+    /// The prediction of a classifier for an image of class `label`.
+    pub fn of(label: usize, logits: &[f32]) -> Self {
+        let highest = logits.iter().copied().fold(f32::MIN, f32::max);
+        let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
+        let sum: f64 = exponentials.iter().sum();
+        // Ties go to the lowest class, as in `gpunn eval`.
+        let guess =
+            (0..logits.len()).rev().fold(0, |best, index| if logits[index] >= logits[best] { index } else { best });
+        let probability = |class: usize| (exponentials[class] / sum) as f32;
+        Self { label, guess, label_score: probability(label), guess_score: probability(guess) }
+    }
 }
 
 #[cfg(test)]
@@ -230,7 +239,7 @@ mod tests {
 
     #[test]
     fn probabilities_are_those_of_softmax_and_ties_go_to_the_first() {
-        let prediction = classified(1, &[2.0, 1.0, 2.0]);
+        let prediction = ImagePrediction::of(1, &[2.0, 1.0, 2.0]);
         assert_eq!((prediction.guess, prediction.label), (0, 1));
         let whole = 2.0 * 2.0_f64.exp() + 1.0_f64.exp();
         assert!((f64::from(prediction.label_score) - 1.0_f64.exp() / whole).abs() < 1e-7);

@@ -14,6 +14,8 @@ const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
 const OUTCOMES: &str = "outcomes.json";
+/// The image files of the run's splits.
+pub(super) const IMAGES: &str = "images.json";
 /// The HTML page that [`report`](crate::report) writes.
 pub(crate) const REPORT: &str = "report.html";
 /// The folder of the page's images.
@@ -62,7 +64,7 @@ impl RunDirectory {
         // This is done before anything is removed, so that a read-only directory keeps its files.
         let run = Self { path: path.to_owned() };
         write_atomic(&run.path.join(RECIPE), text.as_bytes())?;
-        for name in [LAST, BEST, SUMMARY, OUTCOMES, REPORT] {
+        for name in [LAST, BEST, SUMMARY, OUTCOMES, IMAGES, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
         for name in [PLOTS, TENSORBOARD] {

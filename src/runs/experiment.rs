@@ -3,7 +3,7 @@
 use super::directory::RunDirectory;
 use super::events::EventWriter;
 use crate::Result;
-use crate::data::SplitName;
+use crate::data::{Dataset, SplitName};
 use crate::train::{Checkpoint, EpochLine, Summary, Trainer};
 
 /// Receives the progress of a run, and can stop it.
@@ -40,14 +40,28 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// Begins a run in a new directory, which keeps a list of the dataset's image files.
+    ///
+    /// # Errors
+    /// [`Error::File`](crate::Error::File) when the system refuses.
+    pub fn new(trainer: Trainer, run: RunDirectory, dataset: &Dataset) -> Result<Self> {
+        run.write_images(dataset)?;
+        Ok(Self { trainer, run, events: None })
+    }
+
     /// Resumes from a checkpoint.
     ///
     /// # Errors
     /// When the checkpoint does not match the trainer.
-    pub fn resumed(mut trainer: Trainer, run: RunDirectory, checkpoint: &Checkpoint) -> Result<Self> {
+    pub fn resumed(
+        mut trainer: Trainer,
+        run: RunDirectory,
+        dataset: &Dataset,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self> {
         trainer.restore(checkpoint)?;
         run.cut_metrics(checkpoint.counters.epoch)?;
-        Ok(Self { trainer, run, events: None })
+        Self::new(trainer, run, dataset)
     }
 
     /// Trains to the last epoch, writes a checkpoint after each, and evaluates the result.

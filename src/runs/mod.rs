@@ -28,6 +28,7 @@ mod directory;
 mod events;
 mod experiment;
 mod recipe;
+mod run_images;
 mod trace;
 pub mod weights;
 
@@ -40,5 +41,6 @@ pub use directory::{RunDirectory, automatic_name};
 pub use events::EventWriter;
 pub use experiment::{Experiment, Observer, RunOutcome};
 pub use recipe::load_other;
+pub use run_images::RunImages;
 pub use trace::trace;
 pub use weights::first_weights;

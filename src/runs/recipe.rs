@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::run_images::RunImages;
 use crate::data::{self, Dataset, Fit, ImageOptions, Size, Split, split_off};
 use crate::datasets::{self, LoadOptions};
 use crate::formats::tensors::TensorFile;
@@ -61,6 +62,11 @@ impl Recipe {
     /// # Errors
     /// When the dataset is unknown, missing or damaged, or has no training images.
     pub fn load_data(&mut self, data_dir: Option<&Path>) -> Result<Dataset> {
+        self.load_data_as(None, data_dir)
+    }
+
+    /// As [`Recipe::load_data`]. If the image files of a run are given, the same images are held out as there.
+    pub(super) fn load_data_as(&mut self, images: Option<&RunImages>, data_dir: Option<&Path>) -> Result<Dataset> {
         let mut options =
             LoadOptions { image_options: self.data.asked(), skip_bad: self.data.skip_bad, ..LoadOptions::default() };
         if self.data.stream {
@@ -78,7 +84,10 @@ impl Recipe {
                 )));
             }
             let train = std::mem::replace(&mut dataset.train, Split::empty());
-            let (train, val) = split_off(train, fraction, self.seed)?;
+            let (train, val) = match images.filter(|_| !train.files.is_empty()) {
+                Some(images) => images.divide(train)?,
+                None => split_off(train, fraction, self.seed)?,
+            };
             (dataset.train, dataset.val) = (train, Some(val));
         }
         if let Some(limit) = self.data.limit_train {

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     fn split(rows: usize, width: usize) -> Split {
-        Split { pixels: Pixels::U8(vec![0; rows * width]), labels: vec![0; rows] }
+        Split::new(Pixels::U8(vec![0; rows * width]), vec![0; rows])
     }
 
     #[test]

@@ -188,6 +188,6 @@ impl Maker {
             all.extend_from_slice(&features[..steps[number].valid as usize * each]);
         };
         data.run_each(engine, program, loader, steps.len(), Some(FEATURES), keep).await?;
-        Ok(Split { pixels: Pixels::F32(all), labels: split.labels.clone() })
+        Ok(Split { pixels: Pixels::F32(all), labels: split.labels.clone(), files: split.files.clone() })
     }
 }

@@ -29,7 +29,7 @@ pub fn augmented(
         let (mean, std) = (level(&augment.mean, channel, 0.0), level(&augment.std, channel, 1.0));
         values.iter_mut().for_each(|value| *value = *value * std + mean);
     }
-    Ok((Split { pixels: Pixels::F32(values), labels: chosen.labels }, shape))
+    Ok((Split { pixels: Pixels::F32(values), ..chosen }, shape))
 }
 
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_preview_takes_normalisation_back_and_keeps_a_few_of_each_class() {
-        let split = Split { pixels: Pixels::U8((0..48).map(|i| i * 5).collect()), labels: vec![0, 0, 1] };
+        let split = Split::new(Pixels::U8((0..48).map(|i| i * 5).collect()), vec![0, 0, 1]);
         let augment = Augment { mean: Some(vec![0.4]), std: Some(vec![0.2]), crop: Some([4, 4]), ..Augment::default() };
         let (seen, shape) = augmented(&augment, &split, [1, 4, 4], 1, 3).expect("images");
         assert_eq!((shape, seen.labels.as_slice()), ([1, 4, 4], &[0, 1][..]));

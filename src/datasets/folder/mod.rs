@@ -8,12 +8,13 @@ pub use listing::Listing;
 pub use store::Store;
 
 use super::options::LoadOptions;
-use crate::data::{Dataset, Pixels, Split, SplitName};
-use crate::images::{Preprocessing, open};
+use crate::data::{Dataset, ImageFile, Pixels, Split, SplitName};
+use crate::hash::Fnv1a;
+use crate::images::{Preprocessing, decode};
 use crate::{Error, Result};
 use listing::Image;
 use rayon::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use store::{StoreIndex, StoreKey, StoreWriter, allocate};
 
 /// The number of images that are decoded at a time: enough for every thread, but little memory.
@@ -57,20 +58,21 @@ pub(super) fn load(image_folder: &ImageFolder, preprocessing: Preprocessing, opt
     for (split, images) in splits.iter_mut().zip(&listing.splits) {
         *split = allocate(images.len(), preprocessing, &image_folder.name)?;
     }
-    let (labels, skipped) = decode_all(&listing, preprocessing, options.skip_bad, |slot, bytes| {
+    let source = (image_folder.path.as_path(), &listing);
+    let Decoded { labels, files, skipped } = decode_all(source, preprocessing, options.skip_bad, |slot, bytes| {
         splits[slot].extend_from_slice(bytes);
         if writer.as_mut().is_some_and(|writer| writer.images(bytes).is_err()) {
             writer = None;
         }
         Ok(())
     })?;
-    let index = StoreIndex { key, classes: listing.classes, labels, skipped };
+    let index = StoreIndex { key, classes: listing.classes, labels, files, skipped };
     if let Some(writer) = writer {
         let _ = writer.finish(&index);
     }
-    let StoreIndex { classes, labels, skipped, .. } = index;
-    let mut parts = splits.into_iter().zip(labels);
-    let mut next = || parts.next().map(|(pixels, labels)| Split { pixels: Pixels::U8(pixels), labels });
+    let StoreIndex { classes, labels, files, skipped, .. } = index;
+    let mut parts = splits.into_iter().zip(labels).zip(files);
+    let mut next = || parts.next().map(|((pixels, labels), files)| Split { pixels: Pixels::U8(pixels), labels, files });
     let train = next().unwrap_or_else(Split::empty);
     Ok(Dataset {
         name: image_folder.name.clone(),
@@ -101,34 +103,55 @@ pub(super) fn store(image_folder: &ImageFolder, preprocessing: Preprocessing, op
         return Ok(store);
     }
     let mut writer = StoreWriter::create(&file)?;
-    let (labels, skipped) = decode_all(&listing, preprocessing, options.skip_bad, |_, bytes| {
+    let source = (image_folder.path.as_path(), &listing);
+    let Decoded { labels, files, skipped } = decode_all(source, preprocessing, options.skip_bad, |_, bytes| {
         writer.images(bytes).map_err(Error::file("cannot write", &file))
     })?;
-    writer.finish(&StoreIndex { key: key.clone(), classes: listing.classes, labels, skipped })?;
+    writer.finish(&StoreIndex { key: key.clone(), classes: listing.classes, labels, files, skipped })?;
     Store::open(&file, &key)
         .ok_or_else(|| Error::data(format!("{} was changed while it was written; try again.", file.display())))
 }
 
-/// The class of each image by split, and the errors of the skipped files.
-type Decoded = ([Vec<u32>; 3], Vec<String>);
+/// What is known of the decoded images.
+#[derive(Default)]
+struct Decoded {
+    /// The class of each image, by split.
+    labels: [Vec<u32>; 3],
+    /// The file of each image, by split.
+    files: [Vec<ImageFile>; 3],
+    /// The errors of the skipped files.
+    skipped: Vec<String>,
+}
+
+/// Reads an image file of a folder: its preprocessed bytes, and what identifies the file.
+fn read_image(image: &Image, folder: &Path, preprocessing: Preprocessing) -> Result<(Vec<u8>, ImageFile)> {
+    let bytes = std::fs::read(&image.path).map_err(Error::file("cannot read the image", &image.path))?;
+    let mut hash = Fnv1a::new();
+    hash.add(&bytes);
+    let within = image.path.strip_prefix(folder).unwrap_or(&image.path);
+    let names: Vec<_> = within.iter().map(|name| name.to_string_lossy()).collect();
+    let file = ImageFile { path: names.join("/"), bytes: bytes.len() as u64, hash: hash.value() };
+    Ok((preprocessing.apply(&decode(bytes, &image.path.display().to_string())?), file))
+}
 
 /// Decodes all images in parallel and passes their bytes to `take` in order, with the index of their split.
 fn decode_all(
-    listing: &Listing,
+    (folder, listing): (&Path, &Listing),
     preprocessing: Preprocessing,
     skip_bad: bool,
     mut take: impl FnMut(usize, &[u8]) -> Result<()>,
 ) -> Result<Decoded> {
-    let (mut labels, mut skipped) = <Decoded>::default();
+    let Decoded { mut labels, mut files, mut skipped } = Decoded::default();
     for (slot, images) in listing.splits.iter().enumerate() {
         for chunk in images.chunks(CHUNK) {
-            let decoded: Vec<Result<Vec<u8>>> =
-                chunk.par_iter().map(|image| Ok(preprocessing.apply(&open(&image.path)?))).collect();
-            for (Image { class, .. }, bytes) in chunk.iter().zip(decoded) {
-                match bytes {
-                    Ok(bytes) => {
+            let decoded: Vec<Result<(Vec<u8>, ImageFile)>> =
+                chunk.par_iter().map(|image| read_image(image, folder, preprocessing)).collect();
+            for (Image { class, .. }, image) in chunk.iter().zip(decoded) {
+                match image {
+                    Ok((bytes, file)) => {
                         take(slot, &bytes)?;
                         labels[slot].push(*class);
+                        files[slot].push(file);
                     }
                     Err(error) if skip_bad => skipped.push(error.to_string()),
                     Err(error) => {
@@ -150,5 +173,5 @@ fn decode_all(
             )));
         }
     }
-    Ok((labels, skipped))
+    Ok(Decoded { labels, files, skipped })
 }

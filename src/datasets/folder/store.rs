@@ -4,7 +4,7 @@
 //! a 64-bit number, and `MAGIC` again. The index has a key of the source images. A store with another key is ignored.
 
 use super::listing::Listing;
-use crate::data::{Dataset, ImageStore, Pixels, Split, SplitName, Stored};
+use crate::data::{Dataset, ImageFile, ImageStore, Pixels, Split, SplitName, Stored};
 use crate::files::AtomicFile;
 use crate::images::Preprocessing;
 use crate::{Error, Result};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The first and last bytes of a store. They include the version of the format.
-const MAGIC: &[u8; 16] = b"gpunn pictures 1";
+const MAGIC: &[u8; 16] = b"gpunn pictures 2";
 /// The length of the footer: the index length and `MAGIC`.
 const FOOTER: u64 = 8 + MAGIC.len() as u64;
 
@@ -49,6 +49,8 @@ pub(super) struct StoreIndex {
     pub classes: Vec<String>,
     /// The class of each image, by split.
     pub labels: [Vec<u32>; 3],
+    /// The file of each image, by split.
+    pub files: [Vec<ImageFile>; 3],
     pub skipped: Vec<String>,
 }
 
@@ -107,6 +109,8 @@ impl Store {
         let images: usize = store.index.labels.iter().map(Vec::len).sum();
         let whole = MAGIC.len() as u64 + images as u64 * store.image_bytes() as u64 == start;
         let named = |label: &u32| (*label as usize) < store.index.classes.len();
+        let has_files = |(labels, files): (&Vec<u32>, &Vec<ImageFile>)| labels.len() == files.len();
+        let whole = whole && store.index.labels.iter().zip(&store.index.files).all(has_files);
         (whole && store.index.key == *key && store.index.labels.iter().flatten().all(named)).then_some(store)
     }
 
@@ -157,7 +161,8 @@ impl Store {
             let mut pixels = allocate(labels.len(), self.index.key.preprocessing, name)?;
             pixels.resize(labels.len() * self.image_bytes(), 0);
             self.read(split, 0, &mut pixels)?;
-            Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels })
+            let files = self.index.files[slot(split)].clone();
+            Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels, files })
         };
         let splits = [read_split(SplitName::Train)?, read_split(SplitName::Val)?, read_split(SplitName::Test)?];
         Ok(self.with_splits(splits, name, folder))
@@ -167,11 +172,13 @@ impl Store {
     pub(super) fn left_on_disk(self, name: &str, folder: Option<PathBuf>) -> Dataset {
         let set = self.with_splits([(); 3].map(|()| Split::empty()), name, folder);
         let labels = [SplitName::Train, SplitName::Val, SplitName::Test].map(|split| self.labels(split).to_vec());
+        let files = self.index.files.clone();
         let width = self.image_bytes();
         let store: Arc<dyn ImageStore> = Arc::new(Mutex::new(self));
         let stored = |split: SplitName| {
             let labels = labels[slot(split)].clone();
-            Split { pixels: Pixels::Stored(Stored::all(&store, split, labels.len(), width)), labels }
+            let files = files[slot(split)].clone();
+            Split { pixels: Pixels::Stored(Stored::all(&store, split, labels.len(), width)), labels, files }
         };
         let some = |split: SplitName| Some(stored(split)).filter(|split| !split.is_empty());
         Dataset { train: stored(SplitName::Train), val: some(SplitName::Val), test: some(SplitName::Test), ..set }
