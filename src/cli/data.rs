@@ -61,6 +61,8 @@ enum DataCommand {
         #[arg(long, short)]
         quiet: bool,
     },
+    /// Check a folder of images: files left out, broken images, copies, sizes
+    Check(super::data_check::Args),
     /// Draw a sheet with images of each class
     #[command(after_help = "Example:\n  gpunn data preview emnist36 --data-dir DIR --split val --out sheet.png")]
     Preview {
@@ -157,6 +159,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             print_folder(&name, gpunn::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
         }
         DataCommand::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
+        DataCommand::Check(args) => return super::data_check::run(args),
         DataCommand::Preview { name, out, split, per_class, folder, images, augment, recipe, changes } => {
             let asked = images.or(ImageOptions::default());
             let options = gpunn::datasets::LoadOptions {

@@ -6,6 +6,7 @@ mod check;
 mod codes;
 mod completions;
 mod data;
+mod data_check;
 mod devices;
 mod engine;
 mod eval;

@@ -23,7 +23,7 @@ pub mod sources;
 
 pub use catalogue::{find, known};
 pub use directories::cache_dir;
-pub use folder::{Listing, Store};
+pub use folder::{FolderCheck, LeftOut, Listing, Place, Store};
 pub use info::DatasetInfo;
 pub use locate::{name_of, weights_file};
 pub use options::LoadOptions;
@@ -52,6 +52,20 @@ pub fn list_folder(name: &str, data_dir: Option<&Path>) -> Result<Option<Listing
     match (catalogue::lookup(name), locate::locate(name, data_dir)?) {
         (None, Located::Images(image_folder, _)) => Listing::scan(&image_folder.path).map(Some),
         _ => Ok(None),
+    }
+}
+
+/// Checks a folder of images, without training: see [`FolderCheck`].
+///
+/// # Errors
+/// [`Error::Usage`] for the name of a dataset that is not a folder of images, and as [`Listing::scan`].
+pub fn check_folder(name: &str, data_dir: Option<&Path>) -> Result<FolderCheck> {
+    match locate::locate(name, data_dir)? {
+        Located::Images(image_folder, _) => FolderCheck::of(&image_folder.path),
+        Located::Files(info, ..) | Located::Embedded(info) => Err(Error::usage(format!(
+            "The dataset {} is not a folder of images, so there is nothing to check.",
+            info.name
+        ))),
     }
 }
 

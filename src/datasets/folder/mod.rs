@@ -1,9 +1,11 @@
 //! Folders of images, one folder for each class. Images are JPEG, PNG, WebP or BMP of any size. They are decoded in parallel,
 //! brought to one size, and stored in the user's cache.
 
+mod inspect;
 mod listing;
 mod store;
 
+pub use inspect::{FolderCheck, LeftOut, Place};
 pub use listing::Listing;
 pub use store::Store;
 
