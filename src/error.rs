@@ -35,7 +35,7 @@ pub enum Error {
     #[error("{0}")]
     Network(String),
     /// The operating system refused a file.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {}", path.display(), reason(source))]
     File {
         /// The failed action, such as "cannot read".
         action: &'static str,
@@ -68,6 +68,10 @@ impl Error {
     pub(crate) fn short_buffer(name: &str, len: usize, end: usize) -> Self {
         Self::Shape(format!("the buffer '{name}' has {len} bytes, but the access ends at byte {end}"))
     }
+    /// The [`Error::Usage`] for a value outside its range, which is written as in "from 0 to below 1".
+    pub(crate) fn out_of_range(what: &str, value: impl std::fmt::Display, range: &str) -> Self {
+        Self::Usage(format!("{what} is {value}, but has to be {range}."))
+    }
     /// The process's exit code: 2 if the user can fix the request, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -93,18 +97,67 @@ pub fn named<T: Copy>(kind: &str, name: &str, table: &[(&str, T)]) -> Result<T> 
     found.ok_or_else(|| unknown(kind, name, &table.iter().map(|&(known, _)| known).collect::<Vec<_>>()))
 }
 
-/// The [`Error::Usage`] for an unknown name. It suggests the most similar known name and lists all.
+/// The [`Error::Usage`] for an unknown name. It suggests the most similar known name, if one is similar, and lists all.
 pub fn unknown(kind: &str, name: &str, known: &[&str]) -> Error {
-    let asked = name.to_lowercase();
-    // Jaro-Winkler recognises common prefixes. Damerau-Levenshtein recognises swapped letters.
-    let likeness = |known: &str| {
-        let known = known.to_lowercase();
-        strsim::jaro_winkler(&known, &asked).max(strsim::normalized_damerau_levenshtein(&known, &asked))
+    let hint = did_you_mean(name, known.iter().copied());
+    Error::Usage(format!("There is no {kind} `{name}`{hint} Known are {}.", known.join(", ")))
+}
+
+/// The end of a sentence about an unknown name: "; did you mean `NAME`?" if a known name is similar, else a full stop.
+pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(|| ".".into(), |nearest| format!("; did you mean `{nearest}`?"))
+}
+
+/// The known name that was probably meant: one with few letters to change, else one of which the name is the beginning.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    let (length, known) = (name.chars().count(), known.collect::<Vec<_>>());
+    // Damerau-Levenshtein counts swapped letters as one change. At most a third of the letters may differ.
+    let changes = |known: &str| strsim::damerau_levenshtein(&known.to_lowercase(), &name);
+    let is_near = |known: &&str| 3 * changes(known) <= length.max(known.chars().count());
+    let near = known.iter().copied().filter(is_near).min_by_key(|known| changes(known));
+    near.or_else(|| known.iter().copied().find(|known| length >= 3 && known.to_lowercase().starts_with(&name)))
+}
+
+/// Why the operating system refused a file. Its own words, such as "Is a directory (os error 21)", do not say what to do.
+fn reason(error: &std::io::Error) -> String {
+    use std::io::ErrorKind::{
+        AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull,
     };
-    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let hint = match nearest.filter(|nearest| likeness(nearest) > 0.5) {
-        Some(nearest) => format!("did you mean `{nearest}`? "),
-        None => String::new(),
-    };
-    Error::Usage(format!("There is no {kind} `{name}`; {hint}Known are {}.", known.join(", ")))
+    match error.kind() {
+        NotFound => "there is no such file or folder".into(),
+        IsADirectory => "it is a folder, but has to be a file".into(),
+        NotADirectory | AlreadyExists => "a file is where a folder has to be".into(),
+        // Windows answers so for a folder.
+        PermissionDenied if cfg!(windows) => "access is denied, or it is a folder".into(),
+        PermissionDenied => "permission is denied".into(),
+        ReadOnlyFilesystem => "the disk is read-only".into(),
+        StorageFull => "the disk is full".into(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_similar_names_are_suggested() {
+        let known = ["glyphs-mlp", "photos", "flowers17", "flowers17-best", "fashion-mnist", "mnist", "he", "xavier"];
+        let suggested = |name| nearest(name, known.into_iter());
+        let cases = [
+            ("glyphs-mpl", "glyphs-mlp"),
+            ("PHOTO", "photos"),
+            ("flowers", "flowers17"),
+            ("fashion", "fashion-mnist"),
+            ("mnits", "mnist"),
+        ];
+        for (name, known) in cases {
+            assert_eq!(suggested(name), Some(known), "{name}");
+        }
+        for name in ["foo", "pics", "kaiming", "cats", "", "x"] {
+            assert_eq!(suggested(name), None, "{name}");
+        }
+        assert_eq!(unknown("recipe", "foo", &["a", "b"]).to_string(), "There is no recipe `foo`. Known are a, b.");
+    }
 }

@@ -13,6 +13,19 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
+/// Reads a file of text, such as a recipe. `what` names it in messages.
+///
+/// # Errors
+/// [`Error::Usage`] for a folder, and for a file that is not UTF-8 text; [`Error::File`] when it cannot be read.
+pub(crate) fn read_text(path: &Path, what: &str) -> Result<String> {
+    if path.is_dir() {
+        return Err(Error::usage(format!("{} is a folder, not a {what} file.", path.display())));
+    }
+    let bytes = std::fs::read(path).map_err(Error::file("cannot read", path))?;
+    String::from_utf8(bytes)
+        .map_err(|_| Error::usage(format!("{} is not a {what} file: it is not text.", path.display())))
+}
+
 /// Writes a file under a temporary name beside it, flushes it to the disk and renames it.
 ///
 /// # Errors
@@ -32,12 +45,13 @@ pub struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// Opens a temporary file in the folder of `path`.
+    /// Opens a temporary file in the folder of `path`. A missing folder is made, as for a run.
     ///
     /// # Errors
-    /// [`Error::File`] when the folder does not exist or is not writable.
+    /// [`Error::File`] when the folder cannot be made or is not writable.
     pub fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
         let file = tempfile::Builder::new().prefix(".gpunn-").tempfile_in(folder);
         // The original error names the temporary file, which means nothing to the user.
         let file = file.map_err(|error| Error::file("cannot write", path)(error.kind().into()))?;

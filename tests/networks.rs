@@ -62,3 +62,41 @@ fn wrong_networks_are_refused_with_a_sentence_and_leave_nothing() {
     let output = gpunn(folder.path(), &["train", "--model", "absent.toml"]);
     assert!(text(&output.stderr).contains("There is no network file absent.toml"), "{}", text(&output.stderr));
 }
+
+/// A layer of this kind with `inner` at one place inside it; its input and its output have 4 channels.
+fn around(place: usize, inner: &str) -> String {
+    let conv = "{ kind = \"conv2d\", outputs = 4, kernel = 1 }";
+    let fewer = "{ kind = \"conv2d\", outputs = 2, kernel = 1 }";
+    match place {
+        0 => format!("{{ kind = \"residual\", layers = [{conv}, {inner}], shortcut = [{conv}] }}"),
+        1 => format!("{{ kind = \"residual\", layers = [{conv}], shortcut = [{inner}, {conv}] }}"),
+        2 => format!("{{ kind = \"branches\", layers = [{conv}, {inner}], branches = [[{fewer}], [{fewer}]] }}"),
+        _ => {
+            format!("{{ kind = \"branches\", layers = [{conv}], branches = [[{inner}, {fewer}], [{inner}, {fewer}]] }}")
+        }
+    }
+}
+
+#[test]
+fn layers_without_names_are_numbered_in_blocks_of_any_depth() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let blocks = "{ kind = \"batch-norm\" }, { kind = \"dropout\", rate = 0.5 }, { kind = \"relu\" }";
+    for places in 0..64 {
+        let inner = [places % 4, places / 4 % 4, places / 16]
+            .into_iter()
+            .fold(blocks.to_owned(), |inner, place| around(place, &inner));
+        let layer = around(3, &inner);
+        let network = format!(
+            "[[layer]]\nkind = \"residual\"\nlayers = [{layer}, {layer}]\nshortcut = [{{ kind = \"conv2d\", \
+                               outputs = 4, kernel = 1 }}]\n[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"classes\"\n"
+        );
+        std::fs::write(folder.path().join("net.toml"), &network).expect("written");
+        let output = gpunn(folder.path(), &["summary", "--model", "net.toml", "--input", "3x4x4", "--json"]);
+        assert!(output.status.success(), "{network}: {}", text(&output.stderr));
+        let summary: serde_json::Value = serde_json::from_str(text(&output.stdout).trim()).expect("JSON");
+        let layers = summary["layers"].as_array().expect("layers");
+        let names: Vec<&str> = layers.iter().filter_map(|layer| layer["name"].as_str()).collect();
+        let unique: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(unique.len(), names.len(), "{network}: {names:?}");
+    }
+}

@@ -188,7 +188,7 @@ fn numbers_that_cannot_train_are_refused_before_anything_is_written() {
     refused(&["train", "--momentum", "1.5"], 2, "Momentum");
     refused(&["train", "--weight-decay", "-1"], 2, "weight decay");
     refused(&["train", "--clip", "0"], 2, "clip");
-    refused(&["train", "--hidden", "0", "--device", "cpu"], 1, "at least one output");
+    refused(&["train", "--hidden", "0", "--device", "cpu"], 2, "at least 1");
     refused(&["train", "--threads", "0", "--device", "cpu"], 2, "threads");
     refused(&["train", "--limit-train", "0"], 2, "limit");
     refused(&["train", "--val-fraction", "2"], 2, "between 0 and 1");

@@ -4,6 +4,8 @@ use gpunn::data::Size;
 use gpunn::ops::augment::{Augment, CutoutFill, Flip, Padding, ResizedCrop};
 use gpunn::{Error, Result};
 
+use super::numbers::{real, whole};
+
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Augmentation")]
 pub struct AugmentArgs {
@@ -11,7 +13,7 @@ pub struct AugmentArgs {
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "random")]
     flip: Option<Flip>,
     /// Shift images by up to N pixels in each direction
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(0))]
     translate: Option<usize>,
     /// Fill for the border of shifted and rotated images: zero (black) or reflect
     #[arg(long, value_name = "HOW")]
@@ -20,37 +22,37 @@ pub struct AugmentArgs {
     #[arg(long, value_name = "SIZE")]
     crop: Option<Size>,
     /// Erase a square with a side of N pixels at a random position
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(0))]
     cutout: Option<usize>,
     /// Fill for the erased square: zero (black) or mean
     #[arg(long, value_name = "WHAT")]
     cutout_fill: Option<CutoutFill>,
     /// Rotate images by up to this many degrees in either direction
-    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DEGREES", value_parser = real::<f64>)]
     rotate: Option<f64>,
     /// Scale images by a random factor between LOW and HIGH
-    #[arg(long, value_name = "LOW,HIGH", value_parser = pair, allow_negative_numbers = true)]
+    #[arg(long, value_name = "LOW,HIGH", value_parser = pair)]
     scale: Option<[f64; 2]>,
     /// Shear images by up to this many degrees in either direction
-    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DEGREES", value_parser = real::<f64>)]
     shear: Option<f64>,
     /// Probability, from 0 to 1, that an image is rotated, scaled and sheared
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = real::<f64>)]
     affine_chance: Option<f64>,
     /// Multiply pixel values by a random factor between 1 - X and 1 + X
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>)]
     brightness: Option<f64>,
     /// Scale the contrast around the channels' mean in [augment], else 0.5, by a random factor between 1 - X and 1 + X
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>)]
     contrast: Option<f64>,
     /// Scale the color saturation by a random factor between 1 - X and 1 + X; needs --resized-crop
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>)]
     saturation: Option<f64>,
     /// Make strokes thicker or thinner: blend each pixel with its largest or smallest neighbor, with a weight of up to X (0 to 1)
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>)]
     stroke: Option<f64>,
     /// Add noise with a standard deviation of up to X; pixel values go from 0 to 1
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>)]
     noise: Option<f64>,
     /// Crop a random rectangle with a share of the area between LOW and HIGH, and resize it to --crop; alone it means 0.08,1
     #[arg(long, value_name = "LOW,HIGH", value_parser = pair, num_args = 0..=1, require_equals = true, default_missing_value = "0.08,1")]

@@ -11,6 +11,7 @@ use gpunn::ops::table::{TABLE, force};
 use gpunn::{Engine, Result, gpu};
 
 use super::flags::ComputeArgs;
+use super::numbers::{real, whole};
 
 /// What can be timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,10 +49,10 @@ pub struct Args {
     #[arg(value_enum, default_value = "matmul")]
     what: BenchTarget,
     /// Seconds per measurement
-    #[arg(long, default_value_t = 0.2, value_name = "S")]
+    #[arg(long, default_value_t = 0.2, value_name = "S", value_parser = real::<f64>)]
     seconds: f64,
     /// Number of measurements per case
-    #[arg(long, default_value_t = 7, value_name = "N")]
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = whole::<usize>(1))]
     repeats: usize,
     /// Time this kernel variant of matmul or conv2d (plain, tiled, strip, subgroup, ...) where it can run [default: the op's choice]
     #[arg(long, value_name = "NAME")]
@@ -76,9 +77,6 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "--seconds is {}, but has to be more than 0 and at most 60.",
             args.seconds
         )));
-    }
-    if args.repeats == 0 {
-        return Err(gpunn::Error::usage("--repeats is 0, but has to be at least 1."));
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
     let options = gpu::DeviceOptions { forced: forced(&args)?, ..gpu::DeviceOptions::default() };

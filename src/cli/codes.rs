@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use gpunn::data::Fit;
 use gpunn::formats::npy::{self, Npy};
-use gpunn::images::{Preprocessing, open};
+use gpunn::images::{self, Preprocessing, open};
 use gpunn::inference::{Reconstructor, prepare_for};
 use gpunn::train::{Checkpoint, mean_psnr};
 use gpunn::{Error, Result};
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::flags::{ComputeArgs, RunArgs};
-use super::images::write_png;
+use super::outputs;
 
 /// Encodes images with an autoencoder: writes its bottleneck values for each image. Images of another size than the run's are
 /// prepared as `gpunn predict` does. An image counts one byte per value, a code four bytes per value.
@@ -27,7 +27,7 @@ pub struct EncodeArgs {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// The file for the codes: NumPy's NPY format, 32-bit floats, one row per image
-    #[arg(long, value_name = "NPY")]
+    #[arg(long, value_name = "NPY", value_parser = outputs::ending("npy"))]
     out: PathBuf,
     #[command(flatten)]
     compute: ComputeArgs,
@@ -107,8 +107,8 @@ pub struct DecodeArgs {
     run: RunArgs,
     /// The NPY file that `gpunn encode` wrote with the same run
     codes: PathBuf,
-    /// The folder for the images 0000.png, 0001.png, ...; for a single image also a PNG file
-    #[arg(long, value_name = "DIR|PNG")]
+    /// The folder for the images 0000.png, 0001.png, ...; for a single image also an image file
+    #[arg(long, value_name = "DIR|FILE")]
     out: PathBuf,
     /// The images that were encoded, in the same order; prints the PSNR between them and the decoded images
     #[arg(long, num_args = 1.., value_name = "IMAGE")]
@@ -155,13 +155,13 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes images with values from 0 to 1: a single one as PNG file if `out` ends in .png, else numbered into a folder.
+/// Writes images with values from 0 to 1: a single one as a file if `out` has the ending of an image, else numbered into a folder.
 fn write(images: &[f32], shape: [usize; 3], out: &Path) -> Result<()> {
-    let single = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    let single = out.extension().is_some() && images::check_name(out).is_ok();
     let mut images = images.chunks(shape.iter().product::<usize>().max(1));
     match images.len() {
         1 if single => {
-            return images.next().map_or(Ok(()), |image| write_png(&drawn(image, shape)?, out));
+            return images.next().map_or(Ok(()), |image| images::write(&drawn(image, shape)?, out));
         }
         count if single => {
             return Err(Error::usage(format!(
@@ -172,7 +172,7 @@ fn write(images: &[f32], shape: [usize; 3], out: &Path) -> Result<()> {
         _ => std::fs::create_dir_all(out).map_err(Error::file("cannot create the folder", out))?,
     }
     for (number, image) in images.enumerate() {
-        write_png(&drawn(image, shape)?, &out.join(format!("{number:04}.png")))?;
+        images::write(&drawn(image, shape)?, &out.join(format!("{number:04}.png")))?;
     }
     Ok(())
 }

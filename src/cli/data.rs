@@ -15,6 +15,8 @@ use serde::Serialize;
 use super::augment::AugmentArgs;
 use super::flags::{DataDirArgs, JsonArgs};
 use super::images::{ImageArgs, print_skipped};
+use super::numbers::whole;
+use super::outputs;
 use super::progress::DownloadProgress;
 
 #[derive(Debug, clap::Args)]
@@ -68,14 +70,14 @@ enum DataCommand {
     Preview {
         /// The dataset's name, or the path of a folder of images
         name: String,
-        /// The PNG file to write
-        #[arg(long, value_name = "PNG")]
+        /// The image file to write: PNG, JPEG, BMP or WebP, by its ending
+        #[arg(long, value_name = "FILE", value_parser = outputs::image())]
         out: PathBuf,
         /// The split to draw: train, val or test [default: train, else val, else test]
         #[arg(long, value_name = "SPLIT")]
         split: Option<String>,
         /// Images per class
-        #[arg(long, default_value_t = 12, value_name = "N")]
+        #[arg(long, default_value_t = 12, value_name = "N", value_parser = whole::<usize>(1))]
         per_class: usize,
         #[command(flatten)]
         folder: DataDirArgs,
@@ -306,9 +308,6 @@ fn preview(
     augment: Option<&(Augment, u64)>,
     out: &Path,
 ) -> Result<()> {
-    if per_class == 0 {
-        return Err(Error::usage("--per-class is 0, but has to be at least 1."));
-    }
     let asked: Option<SplitName> = split.map(|split| split.parse()).transpose()?;
     let order = [SplitName::Train, SplitName::Val, SplitName::Test];
     let split = dataset.split(asked.unwrap_or_else(|| super::first_split(dataset, order)))?;
@@ -320,7 +319,7 @@ fn preview(
         }
     };
     let (width, height) = sheet.dimensions();
-    super::images::write_png(&sheet.into(), out)?;
+    gpunn::images::write(&sheet.into(), out)?;
     super::print_line(&format!("{} ({width} x {height} pixels)", out.display()));
     Ok(())
 }

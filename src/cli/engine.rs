@@ -12,7 +12,7 @@ pub struct DeviceArgs {
     #[arg(long, default_value = "auto", value_name = "auto|gpu|cpu|INDEX|NAME")]
     pub device: String,
     /// Number of CPU threads; results do not depend on it [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>(1))]
     pub threads: Option<usize>,
 }
 
@@ -20,9 +20,6 @@ impl DeviceArgs {
     /// Sets the number of threads. Must be called first, because reading data may start the threads.
     pub fn set_threads(&self) -> Result<()> {
         let Some(threads) = self.threads else { return Ok(()) };
-        if threads == 0 {
-            return Err(Error::usage("--threads is 0, but has to be at least 1."));
-        }
         let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         built.map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))
     }

@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Safetensors)]
     format: Format,
     /// The file to write
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::outputs::ending("safetensors"))]
     out: PathBuf,
     /// Write weights as 16-bit floats; batch-norm statistics stay 32-bit
     #[arg(long)]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use gpunn::data::{Dataset, SplitName};
-use gpunn::runs::{RunDirectory, automatic_name};
-use gpunn::train::{Checkpoint, Tta};
+use gpunn::runs::RunDirectory;
+use gpunn::train::{Checkpoint, Recipe, Tta};
 use gpunn::{Engine, Result, gpu};
 
 use super::engine::DeviceArgs;
@@ -177,12 +177,20 @@ pub struct NewRunArgs {
     out: Option<PathBuf>,
     /// Overwrite an existing run in --out
     #[arg(long)]
-    pub force: bool,
+    force: bool,
 }
 
 impl NewRunArgs {
-    /// The run directory for a recipe of this name.
-    pub fn directory(&self, recipe: &str) -> PathBuf {
-        self.out.clone().unwrap_or_else(|| automatic_name(recipe))
+    /// Checks that a new run may use the directory that was named. Nothing is written.
+    pub fn check(&self) -> Result<()> {
+        self.out.as_deref().map_or(Ok(()), |out| RunDirectory::check(out, self.force))
+    }
+
+    /// Creates the directory of a run of this recipe.
+    pub fn create(&self, recipe: &Recipe) -> Result<RunDirectory> {
+        match &self.out {
+            Some(out) => RunDirectory::create(out, recipe, self.force),
+            None => RunDirectory::create_numbered(recipe),
+        }
     }
 }

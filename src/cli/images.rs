@@ -1,4 +1,4 @@
-//! The flags for folders of images, warnings about skipped images, and writing PNG files.
+//! The flags for folders of images, and warnings about skipped images.
 
 use gpunn::data::Dataset;
 use gpunn::data::{Fit, ImageOptions, Size};
@@ -13,7 +13,7 @@ pub struct ImageArgs {
     #[arg(long, value_name = "NAME")]
     fit: Option<Fit>,
     /// Channels: 3 for color images, 1 for gray images [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>(1))]
     channels: Option<usize>,
     /// Skip images that cannot be decoded, instead of stopping with an error
     #[arg(long)]
@@ -51,5 +51,3 @@ pub fn number_skipped(count: usize) -> String {
         _ => format!("{count} images that cannot be decoded were skipped"),
     }
 }
-
-pub use gpunn::images::write_png;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use gpunn::Result;
 use gpunn::formats::tensors::TensorFile;
-use gpunn::runs::{RunDirectory, weights};
+use gpunn::runs::weights;
 
 use super::flags::{DataDirArgs, NewRunArgs};
 
@@ -36,15 +36,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
         gpunn::runs::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.path())
     });
     let checkpoint = weights::import(&file, model, dataset.transpose()?.as_ref())?;
-    let out = args.new.directory(&checkpoint.recipe.name);
-    let run = RunDirectory::create(&out, &checkpoint.recipe, args.new.force)?;
+    let run = args.new.create(&checkpoint.recipe)?;
     run.write_best(&checkpoint)?;
     run.write_last(&checkpoint)?;
     super::print_line(&format!(
         "{} with {} classes imported as the run {}",
         checkpoint.recipe.model.name,
         checkpoint.classes.len(),
-        out.display()
+        run.path().display()
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,8 @@ mod flags;
 mod images;
 mod import;
 mod info;
+mod numbers;
+mod outputs;
 mod predict;
 mod progress;
 mod read;
@@ -87,7 +89,7 @@ enum CliCommand {
 
 /// Parses the arguments and runs the command; prints errors to standard error.
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::parse_from(numbers::with_negative_numbers(std::env::args_os())).command {
         CliCommand::Train(args) => train::run(*args),
         CliCommand::Sweep(args) => sweep::run(*args),
         CliCommand::Eval(args) => eval::run(args),

@@ -186,7 +186,7 @@ impl DownloadProgress {
 /// out; rank 0 always stays.
 fn fields(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
     let mut fields =
-        vec![(0, format!("epoch {:>3}/{epochs}", line.epoch)), (1, format!("loss {:.4}", line.train_loss))];
+        vec![(0, format!("epoch {:>3}/{epochs}", line.epoch)), (2, format!("loss {:.4}", line.train_loss))];
     if let Some(accuracy) = line.train_accuracy {
         fields.push((3, format!("acc {}", super::percent(accuracy))));
     }
@@ -194,10 +194,10 @@ fn fields(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
         fields.push((4, format!("val loss {loss:.4}")));
     }
     if let Some(accuracy) = line.val_accuracy {
-        fields.push((2, format!("val acc {}", super::percent(accuracy))));
+        fields.push((1, format!("val acc {}", super::percent(accuracy))));
     }
     if let Some(psnr) = line.val_psnr {
-        fields.push((2, format!("val {psnr:.2} dB")));
+        fields.push((1, format!("val {psnr:.2} dB")));
     }
     fields.push((5, format!("{:.2} s", line.seconds)));
     fields.push((6, format!("{:.0} images/s", line.images_per_second)));
@@ -233,12 +233,12 @@ mod tests {
 
     #[test]
     fn a_line_loses_what_matters_least_on_a_narrow_terminal() {
-        let fields = [(0, "epoch 1/2"), (1, "loss 0.5"), (3, "acc 50 %"), (2, "val acc 40 %")];
+        let fields = [(0, "epoch 1/2"), (2, "loss 0.5"), (3, "acc 50 %"), (1, "val acc 40 %")];
         let fields = fields.map(|(rank, part)| (rank, part.to_owned()));
         assert_eq!(joined_to_fit(&fields, usize::MAX), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
         assert_eq!(joined_to_fit(&fields, 43), "epoch 1/2  loss 0.5  acc 50 %  val acc 40 %");
         assert_eq!(joined_to_fit(&fields, 42), "epoch 1/2  loss 0.5  val acc 40 %");
-        assert_eq!(joined_to_fit(&fields, 20), "epoch 1/2  loss 0.5");
+        assert_eq!(joined_to_fit(&fields, 24), "epoch 1/2  val acc 40 %");
         assert_eq!(joined_to_fit(&fields, 3), "epoch 1/2");
     }
 }

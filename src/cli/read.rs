@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     overlay: Option<PathBuf>,
     /// Write an HTML page: each photo with its boxes and its text, and the characters with low confidence
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = super::outputs::ending("html"))]
     html: Option<PathBuf>,
     #[command(flatten)]
     compute: ComputeArgs,
@@ -122,7 +122,7 @@ fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[PageText]) -> 
 fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[PageText]) -> Result<()> {
     let seen = images.iter().zip(pages).map(|((_, image), page)| ocr::overlay(image, page));
     if images.len() == 1 {
-        return seen.into_iter().try_for_each(|seen| images::write_png(&seen.into(), path));
+        return seen.into_iter().try_for_each(|seen| images::write(&seen.into(), path));
     }
     std::fs::create_dir_all(path).map_err(Error::file("cannot create the folder", path))?;
     let stem =
@@ -131,7 +131,7 @@ fn write_overlays(path: &Path, images: &[(String, DynamicImage)], pages: &[PageT
     for (number, (seen, stem)) in seen.zip(&stems).enumerate() {
         let same = stems.iter().filter(|other| *other == stem).count() > 1;
         let name = if same { format!("{stem}-{}.png", number + 1) } else { format!("{stem}.png") };
-        images::write_png(&seen.into(), &path.join(name))?;
+        images::write(&seen.into(), &path.join(name))?;
     }
     Ok(())
 }

@@ -2,16 +2,19 @@
 
 use std::path::Path;
 
-use gpunn::Result;
 use gpunn::data::ImageOptions;
+use gpunn::datasets::Listing;
+use gpunn::nn::models::{self, ModelConfig};
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
 use gpunn::runs::{Choice, Start};
 use gpunn::train::Recipe;
+use gpunn::{Error, Result};
 
 use super::augment::AugmentArgs;
 use super::flags::{DataDirArgs, ViewArgs};
 use super::images::ImageArgs;
+use super::numbers::{real, whole};
 
 /// Help heading of the training settings.
 pub(super) const TRAINING_HEADING: &str = "Learning";
@@ -20,16 +23,16 @@ pub(super) const TRAINING_HEADING: &str = "Learning";
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct GridPoint {
     /// Features of each hidden layer, such as 128,64
-    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    #[arg(long, value_delimiter = ',', value_name = "N,...", value_parser = whole::<usize>(1))]
     pub hidden: Option<Vec<usize>>,
     /// Images per training step
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
     pub batch_size: Option<usize>,
     /// The learning rate
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>)]
     pub lr: Option<f64>,
     /// Seed of all random numbers
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(0))]
     pub seed: Option<u64>,
 }
 
@@ -58,41 +61,41 @@ pub(super) struct RecipeArgs {
     pub data_dir: DataDirArgs,
     #[arg(long, value_name = "NAME", help = activation_help())]
     activation: Option<String>,
-    /// Initialization of the weights: pytorch, xavier, he, dirac or zeros
+    /// Initialization of the weights: pytorch, xavier, he (also called kaiming), dirac or zeros
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
     /// Number of epochs
-    #[arg(long, value_name = "N", help_heading = TRAINING_HEADING)]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = TRAINING_HEADING)]
     pub epochs: Option<u32>,
     /// The optimizer: sgd, adam or adamw
     #[arg(long, value_name = "NAME", help_heading = TRAINING_HEADING)]
     optimizer: Option<String>,
     /// Momentum of SGD
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     momentum: Option<f64>,
     /// Use Nesterov momentum, with SGD
     #[arg(long, help_heading = TRAINING_HEADING)]
     nesterov: bool,
     /// Weight decay
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     weight_decay: Option<f64>,
     /// Clip the gradients to this total norm
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     clip: Option<f64>,
     /// Label smoothing, from 0 to 1: the share of the target that is spread over all classes
-    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
+    #[arg(long, value_name = "X", value_parser = real::<f32>, help_heading = TRAINING_HEADING)]
     label_smoothing: Option<f32>,
     /// Learning-rate schedule: constant, step:EVERY:FACTOR, exponential:FACTOR, cosine[:FLOOR] or one-cycle
     #[arg(long, value_name = "S", help_heading = TRAINING_HEADING)]
     schedule: Option<String>,
     /// Epochs of linear warm-up of the learning rate from 0
-    #[arg(long, value_name = "EPOCHS", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
+    #[arg(long, value_name = "EPOCHS", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     warmup: Option<f64>,
     /// Evaluate with an exponential moving average of the weights, with this decay per step, such as 0.999
-    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, help_heading = TRAINING_HEADING)]
+    #[arg(long, value_name = "DECAY", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     ema: Option<f64>,
     /// Early stopping: end the run after this many epochs without a better validation result
-    #[arg(long, value_name = "EPOCHS", help_heading = TRAINING_HEADING)]
+    #[arg(long, value_name = "EPOCHS", value_parser = whole::<u32>(1), help_heading = TRAINING_HEADING)]
     patience: Option<u32>,
     /// Send each batch to the device when it is needed, instead of keeping all images there: from disk for a folder of images,
     /// else from memory [default: only if the images do not fit]
@@ -112,11 +115,11 @@ pub(super) struct RecipeArgs {
     #[arg(long)]
     scratch: bool,
     /// Train on only N images, the same number of each class
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
     limit_train: Option<usize>,
     /// Share of the training images, from 0 to 1, to use for validation instead of training; 0 holds out none [default: 0.15 for a
     /// folder of images without a folder val, else none]
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", value_parser = real::<f64>)]
     val_fraction: Option<f64>,
     #[command(flatten)]
     images: ImageArgs,
@@ -171,6 +174,10 @@ impl RecipeArgs {
     fn base(&self, quiet: bool) -> Result<Recipe> {
         let model = self.model.as_deref().map(gpunn::runs::model).transpose()?;
         let asked = self.dataset.as_deref().or(self.images_of.as_deref());
+        if asked.is_none() {
+            self.check_data_dir()?;
+        }
+        let asked = asked.or(self.embedded(model.as_ref()));
         let dataset = asked.map(|dataset| gpunn::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
         let list = |dataset: &String| gpunn::datasets::list_folder(dataset, self.data_dir.path());
         let folder = dataset.as_ref().map(list).transpose()?.flatten();
@@ -186,6 +193,9 @@ impl RecipeArgs {
         if self.recipe.is_none() && (self.model.is_some() || asked.is_some()) && !quiet {
             eprintln!("no --recipe was given; using the recipe {}", recipe.name);
         }
+        if self.embedded(Some(&recipe.model)).is_some() && !quiet {
+            eprintln!("no dataset was given; using {}, which is inside the program", recipe.data.name);
+        }
         if let (Some(name), Some(listing)) = (&dataset, &folder) {
             recipe.data.val_fraction = recipe.data.val_fraction.or(gpunn::runs::val_fraction(listing));
             if self.recipe.is_none() {
@@ -193,6 +203,32 @@ impl RecipeArgs {
             }
         }
         Ok(recipe)
+    }
+
+    /// The dataset of a model that was named without one and without a recipe: the embedded one. ImageNet's networks have a
+    /// recipe of their own.
+    fn embedded(&self, model: Option<&ModelConfig>) -> Option<&'static str> {
+        let named = self.model.is_some() && self.recipe.is_none() && self.dataset.is_none() && self.images_of.is_none();
+        model.filter(|model| named && models::published(&model.name).is_none())?;
+        // The embedded dataset is the first one.
+        gpunn::datasets::known().first().map(|info| info.name)
+    }
+
+    /// Checks the folder of --data-dir when no dataset was named: a folder of images is probably meant as the dataset.
+    fn check_data_dir(&self) -> Result<()> {
+        let Some(path) = self.data_dir.path() else { return Ok(()) };
+        if !path.is_dir() {
+            return Err(Error::usage(format!("There is no folder {}, which --data-dir names.", path.display())));
+        }
+        match Listing::scan(path) {
+            Err(_) => Ok(()),
+            Ok(listing) => Err(Error::usage(format!(
+                "--data-dir names the folder in which datasets are, but {0} is itself a folder of images of {1} classes. To train on \
+                 it, give: gpunn train {0}",
+                path.display(),
+                listing.classes.len()
+            ))),
+        }
     }
 
     /// What a training on a folder of images starts from.
@@ -225,6 +261,11 @@ impl RecipeArgs {
         optimizer.clip = self.clip.or(optimizer.clip);
         Ok(())
     }
+}
+
+/// Prints what of a recipe is probably not meant.
+pub(super) fn print_warnings(recipe: &Recipe) {
+    recipe.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
 }
 
 fn set<T>(field: &mut T, value: Option<T>) {

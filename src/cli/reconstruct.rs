@@ -9,7 +9,7 @@ use gpunn::images::comparison_sheet;
 use gpunn::inference::{Baseline, Reconstruction, Reconstructor};
 
 use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs};
-use super::images::write_png;
+use super::outputs;
 
 /// Classes drawn by default: those of the NIST36 assignment's report.
 const DEFAULT_CLASSES: [&str; 5] = ["A", "E", "K", "U", "8"];
@@ -24,8 +24,8 @@ const IMAGES_PER_CLASS: usize = 2;
 pub struct Args {
     #[command(flatten)]
     run: RunArgs,
-    /// Write a PNG with two images of each class: originals, the network's reconstructions, and those of principal components
-    #[arg(long, value_name = "PNG")]
+    /// Write an image file with two images of each class: originals, the network's reconstructions, and those of principal components
+    #[arg(long, value_name = "FILE", value_parser = outputs::image())]
     out: Option<PathBuf>,
     #[command(flatten)]
     data: EvaluatedArgs,
@@ -70,7 +70,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     if let Some(out) = &args.out {
         let image = draw(&whole, baseline.as_ref(), split, &named, &reconstructor.checkpoint().classes);
-        write_png(&image.into(), out)?;
+        gpunn::images::write(&image.into(), out)?;
         eprintln!("images written to {}", out.display());
     }
     let output = ReconstructOutput {

@@ -58,6 +58,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 fn compare(args: &Args) -> Result<WrittenReport> {
     let page = args.out.clone().unwrap_or_else(|| COMPARE_PAGE.into());
+    if page.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("html")) {
+        return Err(Error::usage(format!(
+            "With --compare, --out names an HTML file, but {} does not end in .html.",
+            page.display()
+        )));
+    }
     report::compare(&args.runs, &page)?;
     Ok(WrittenReport { page, left_out: Vec::new() })
 }

@@ -10,6 +10,7 @@ use gpunn::train::graphs::{DeviceData, training};
 use gpunn::{Error, Result};
 
 use super::flags::JsonArgs;
+use super::numbers::whole;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -31,10 +32,10 @@ pub struct Args {
     #[arg(long, value_name = "CHANNELSxHEIGHTxWIDTH", conflicts_with = "dataset")]
     input: Option<String>,
     /// The number of classes, with --input [default: 10]
-    #[arg(long, value_name = "N", requires = "input")]
+    #[arg(long, value_name = "N", requires = "input", value_parser = whole::<usize>(1))]
     classes: Option<usize>,
     /// Features of each hidden layer, such as 128,64
-    #[arg(long, value_delimiter = ',', value_name = "N,...")]
+    #[arg(long, value_delimiter = ',', value_name = "N,...", value_parser = whole::<usize>(1))]
     hidden: Option<Vec<usize>>,
     /// Freeze all layers except the classifier
     #[arg(long, conflicts_with = "unfreeze")]
@@ -43,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "LAYERS")]
     unfreeze: Option<Unfreeze>,
     /// Images per training step
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
     batch_size: Option<usize>,
     #[command(flatten)]
     output: JsonArgs,

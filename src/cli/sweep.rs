@@ -11,8 +11,9 @@ use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
 use super::images::print_skipped;
+use super::numbers::{real, whole};
 use super::progress::StopFlag;
-use super::recipe::{GridPoint, RecipeArgs};
+use super::recipe::{GridPoint, RecipeArgs, print_warnings};
 use super::train::{OutputArgs, RUN_HEADING, print_plan, train_with_progress};
 
 /// The largest number of runs of a sweep: more are probably a typing mistake.
@@ -33,18 +34,18 @@ pub struct Args {
         long,
         value_delimiter = ',',
         value_name = "X,...",
-        allow_negative_numbers = true,
+        value_parser = real::<f64>,
         help_heading = "Values to try"
     )]
     lr: Vec<f64>,
     /// Batch sizes, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "N,...", help_heading = "Values to try")]
+    #[arg(long, value_delimiter = ',', value_name = "N,...", value_parser = whole::<usize>(1), help_heading = "Values to try")]
     batch_size: Vec<usize>,
     /// Hidden layers: alternatives separated by slashes, each as for `gpunn train`
     #[arg(long, value_delimiter = '/', value_name = "N,.../N,...", value_parser = layers, help_heading = "Values to try")]
     hidden: Vec<HiddenLayers>,
     /// Seeds, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "N,...", help_heading = "Values to try")]
+    #[arg(long, value_delimiter = ',', value_name = "N,...", value_parser = whole::<u64>(0), help_heading = "Values to try")]
     seed: Vec<u64>,
     #[command(flatten, next_help_heading = RUN_HEADING)]
     device: DeviceArgs,
@@ -125,6 +126,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     for (number, job) in (1..).zip(jobs) {
         if !args.output.quiet {
             eprintln!("run {number} of {count}: {}", job.path.display());
+            print_warnings(&job.recipe);
         }
         let (row, returned) = match sweep.one(job)? {
             Some(done) => done,

@@ -8,14 +8,14 @@ use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
 use gpunn::profile::by_kernel;
 use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
-use gpunn::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions};
+use gpunn::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
 use super::flags::{JsonArgs, NewRunArgs};
 use super::images::print_skipped;
 use super::progress::{Progress, StopFlag};
-use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING};
+use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
 const NOT_WITH_RESUME: [&str; 35] = [
@@ -118,9 +118,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     recipe.validate()?;
     args.device.set_threads()?;
-    let out = args.new.directory(&recipe.name);
     if resumed.is_none() {
-        RunDirectory::check(&out, args.new.force)?;
+        args.new.check()?;
+    }
+    if !args.output.quiet {
+        print_warnings(&recipe);
     }
     let pretrained = match &resumed {
         None => recipe.open_pretrained(args.recipe_args.data_dir.path())?,
@@ -155,7 +157,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.verify {
         verify(&mut trainer)?;
     }
-    let mut experiment = experiment((trainer, &dataset), resumed, &out, args.new.force)?;
+    let mut experiment = experiment((trainer, &dataset), resumed, &args.new)?;
     if args.profile {
         profile(&mut experiment)?;
     }
@@ -165,19 +167,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
     train(&args, experiment, &dataset)
 }
 
-/// Opens the run directory: the resumed one, or a new one in `out`.
+/// Opens the run directory: the resumed one, or a new one.
 fn experiment(
     (trainer, dataset): (Trainer, &Dataset),
     resumed: Option<(RunDirectory, Checkpoint)>,
-    out: &Path,
-    force: bool,
+    new: &NewRunArgs,
 ) -> Result<Experiment> {
     if let Some((run, checkpoint)) = resumed {
         let experiment = Experiment::resumed(trainer, run, dataset, &checkpoint)?;
         experiment.run.write_recipe(experiment.trainer.recipe())?;
         return Ok(experiment);
     }
-    let run = RunDirectory::create(out, trainer.recipe(), force)?;
+    let run = new.create(trainer.recipe())?;
     Experiment::new(trainer, run, dataset)
 }
 
@@ -237,6 +238,9 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
     }
     match train_with_progress(&mut experiment, args.output.quiet, &StopFlag::on_ctrl_c())? {
         RunOutcome::Finished(summary) => {
+            if !args.output.quiet {
+                warn_of_guessing(&summary, &dataset.train.labels);
+            }
             let mut engine = experiment.trainer.into_engine();
             let run = experiment.run.path();
             let report = || super::report::after_training(run, &mut engine, dataset);
@@ -254,6 +258,19 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Warns of a network that answers no better than always with the most frequent class.
+fn warn_of_guessing(summary: &Summary, labels: &[u32]) {
+    let Some(accuracy) = summary.train_accuracy else { return };
+    if let Some(share) = guessing(accuracy, labels) {
+        eprintln!(
+            "warning: the training accuracy, {}, is within the range of chance: the most frequent class has {} of the images. \
+             Another --lr or more --epochs may help",
+            super::percent(accuracy),
+            super::percent(share)
+        );
+    }
 }
 
 fn print_summary(summary: &Summary, report: Option<&Path>) {

@@ -195,12 +195,13 @@ pub enum SplitName {
 
 impl std::str::FromStr for SplitName {
     type Err = Error;
-    /// Reads `train`, `val` (or `valid`, `validation`) or `test`. Other words give an [`Error::Usage`].
+    /// Reads `train` (or `training`), `val` (or `valid`, `validation`, `dev`, `eval`) or `test` (or `testing`), in any case.
+    /// Other words give an [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
-        match word {
-            "train" => Ok(Self::Train),
-            "val" | "valid" | "validation" => Ok(Self::Val),
-            "test" => Ok(Self::Test),
+        match word.to_lowercase().as_str() {
+            "train" | "training" => Ok(Self::Train),
+            "val" | "valid" | "validation" | "dev" | "eval" => Ok(Self::Val),
+            "test" | "testing" => Ok(Self::Test),
             _ => Err(Error::usage(format!("There is no split `{word}`; the splits are train, val and test."))),
         }
     }

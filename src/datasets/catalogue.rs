@@ -190,22 +190,16 @@ pub(super) fn lookup(name: &str) -> Option<&'static DatasetInfo> {
 /// # Errors
 /// [`Error::Usage`] for an unknown name. It suggests the most similar one.
 pub fn find(name: &str) -> Result<&'static DatasetInfo> {
-    lookup(name).ok_or_else(|| unknown(name))
+    lookup(name).ok_or_else(|| unknown(name, ""))
 }
 
-/// The error for an unknown name. It suggests the most similar known name.
-pub(super) fn unknown(name: &str) -> Error {
-    let wanted = name.to_lowercase();
+/// The error for an unknown name. It suggests a similar known name. `neither` says what else was looked for.
+pub(super) fn unknown(name: &str, neither: &str) -> Error {
     let all = KNOWN.iter().map(|info| info.name).collect::<Vec<_>>().join(", ");
-    let similarity = |known: &str| strsim::jaro_winkler(known, &wanted);
-    let nearest = KNOWN.iter().flat_map(names).max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    let hint = match nearest.filter(|nearest| similarity(nearest) > 0.6) {
-        Some(nearest) => format!("did you mean `{nearest}`? "),
-        None => String::new(),
-    };
+    let hint = crate::error::did_you_mean(name, KNOWN.iter().flat_map(names));
     Error::usage(format!(
-        "There is no dataset `{name}`; {hint}Known datasets are {all}. The path of a folder of images with one folder for each class works as \
-         well."
+        "There is no dataset `{name}`{neither}{hint} Known datasets are {all}. The path of a folder of images with one folder \
+         for each class works as well."
     ))
 }
 

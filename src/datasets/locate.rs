@@ -106,7 +106,7 @@ fn folder_of_images(name: &str, data_dir: Option<&Path>) -> Result<ImageFolder> 
     }
     if here.exists() {
         return Err(Error::usage(format!(
-            "{name} is a file; give a folder that has one folder of images for each class."
+            "{name} is a file, not a dataset; give a folder that has one folder of images for each class."
         )));
     }
     if name.contains(['/', '\\']) {
@@ -115,7 +115,7 @@ fn folder_of_images(name: &str, data_dir: Option<&Path>) -> Result<ImageFolder> 
              `gpunn data list` prints them."
         )));
     }
-    Err(catalogue::unknown(name))
+    Err(catalogue::unknown(name, ", and no folder of this name here or in a data directory"))
 }
 
 /// Names a folder of images after its last path component. A folder with the name of a known dataset gets its full path as

@@ -177,8 +177,9 @@ fn check_fixed_size(info: &DatasetInfo, asked: &ImageOptions) -> Result<()> {
     let other = asked.size.is_some_and(|size| size.sides() != [height, width]);
     if other || asked.channels.is_some_and(|asked| asked != channels) {
         return Err(Error::usage(format!(
-            "Another size was requested, but the images of {} are {channels} x {height} x {width} as published; size, fit \
-             and channels are for folders of images.",
+            "Another size was requested, but the images of {} are {channels} x {height} x {width} as published, and only the \
+             images of folders are resized. Leave out --size, --fit and --channels; if the recipe has them, choose another \
+             with --recipe.",
             info.name
         )));
     }

@@ -31,6 +31,11 @@ pub fn size(path: &Path) -> Result<[u32; 2]> {
     Ok([height, width])
 }
 
+/// Whether a file with these bytes is an image of a known format, whole or not.
+pub fn is_image(bytes: &[u8]) -> bool {
+    image::guess_format(bytes).is_ok()
+}
+
 /// Decodes the bytes of an image file, as [`open`] does. Error messages call it `name`.
 ///
 /// # Errors

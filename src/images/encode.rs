@@ -17,18 +17,58 @@ fn not_encoded(error: &image::ImageError) -> Error {
 /// # Errors
 /// [`Error::Data`] for an image without pixels or one that is too large for the format.
 pub fn png(image: &DynamicImage) -> Result<Vec<u8>> {
+    encoded(image, ImageFormat::Png)
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| not_encoded(&error))?;
+    image.write_to(&mut bytes, format).map_err(|error| not_encoded(&error))?;
     Ok(bytes.into_inner())
 }
 
-/// Writes an image as a PNG file, as [`files::write_atomic`](crate::files::write_atomic) does. With the feature `files`.
+/// Quality of JPEG files whose quality nobody chose.
+#[cfg(feature = "files")]
+const QUALITY: u8 = 90;
+
+/// The format of an image file with this name: by its ending, PNG without one.
 ///
 /// # Errors
-/// As [`png`], and [`Error::File`] when the file cannot be written.
+/// [`Error::Usage`] for the ending of another format.
 #[cfg(feature = "files")]
-pub fn write_png(image: &DynamicImage, path: &std::path::Path) -> Result<()> {
-    crate::files::write_atomic(path, &png(image)?)
+fn format_of(path: &std::path::Path) -> Result<ImageFormat> {
+    use ImageFormat::{Bmp, Jpeg, Png, WebP};
+    let Some(ending) = path.extension() else { return Ok(Png) };
+    let written = ImageFormat::from_extension(ending).filter(|format| matches!(format, Png | Jpeg | Bmp | WebP));
+    written.ok_or_else(|| {
+        Error::usage(format!(
+            "{} cannot be written: images are written as PNG, JPEG, BMP or WebP. Choose a name that ends in .png, .jpg, .bmp \
+             or .webp.",
+            path.display()
+        ))
+    })
+}
+
+/// Checks that an image can be written into a file with this name, before the work for it begins. With the feature `files`.
+///
+/// # Errors
+/// [`Error::Usage`] for the ending of a format that is not written.
+#[cfg(feature = "files")]
+pub fn check_name(path: &std::path::Path) -> Result<()> {
+    format_of(path).map(|_| ())
+}
+
+/// Writes an image as a PNG, JPEG, BMP or WebP file: the ending decides, PNG is written without one. The file is written as
+/// [`files::write_atomic`](crate::files::write_atomic) does. With the feature `files`.
+///
+/// # Errors
+/// As [`png`] and [`check_name`], and [`Error::File`] when the file cannot be written.
+#[cfg(feature = "files")]
+pub fn write(image: &DynamicImage, path: &std::path::Path) -> Result<()> {
+    let bytes = match format_of(path)? {
+        ImageFormat::Jpeg => jpeg(&image.to_rgb8(), QUALITY)?,
+        format => encoded(image, format)?,
+    };
+    crate::files::write_atomic(path, &bytes)
 }
 
 /// Encodes an image as JPEG with a quality from 1 to 100.

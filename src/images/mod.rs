@@ -18,11 +18,11 @@ mod prepare;
 mod preprocessing;
 mod sheet;
 
-pub use decode::{decode, open, size};
+pub use decode::{decode, is_image, open, size};
 #[cfg(feature = "reports")]
 pub use encode::data_uri;
 #[cfg(feature = "files")]
-pub use encode::write_png;
+pub use encode::{check_name, write};
 pub use encode::{from_values, jpeg, png, resize_longer_side};
 pub use prepare::prepare;
 pub use preprocessing::Preprocessing;

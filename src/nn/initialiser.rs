@@ -83,7 +83,8 @@ pub enum Scheme {
     PyTorch,
     /// [`Initialiser::xavier`] for weights, zero biases.
     Xavier,
-    /// [`Initialiser::he`] for weights, zero biases.
+    /// [`Initialiser::he`] for weights, zero biases. PyTorch calls it `kaiming`, which is read, too.
+    #[serde(alias = "kaiming")]
     He,
     /// [`Initialiser::Dirac`] for the weights of convolutions, [`Initialiser::fan_in`] for the rest. At first, deep layers
     /// then pass their inputs on (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
@@ -125,12 +126,13 @@ impl Scheme {
 
 impl std::str::FromStr for Scheme {
     type Err = Error;
-    /// Reads `pytorch`, `xavier`, `he`, `dirac` or `zeros`. Other words give an [`Error::Usage`] with the nearest name.
+    /// Reads `pytorch`, `xavier`, `he` (or `kaiming`), `dirac` or `zeros`. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
         let names = [
             ("pytorch", Self::PyTorch),
             ("xavier", Self::Xavier),
             ("he", Self::He),
+            ("kaiming", Self::He),
             ("dirac", Self::Dirac),
             ("zeros", Self::Zeros),
         ];

@@ -43,6 +43,7 @@ mod build;
 mod conv2d;
 mod conv_transpose2d;
 mod dropout;
+pub(crate) mod fault;
 mod initialiser;
 mod layer;
 mod linear;

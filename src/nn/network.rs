@@ -1,5 +1,7 @@
 //! Networks written in TOML as a list of layers. Each has a `kind`, and the fields of the matching layer type.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::de::{DeserializeOwned, Error as _};
 use serde::ser::SerializeMap;
 use toml::{Table, Value};
@@ -210,8 +212,12 @@ impl LayerKind {
                 Box::new(Residual { body, shortcut, activation: entry.activation })
             }
             Self::Branches(entry) => {
+                let mut names = Names::default();
+                // The names of all these layers come directly after the name of the whole, so they are numbered together.
+                let mut inside = |entries: &[LayerConfig]| named_layers(entries, scheme, classes, &mut names);
+                let trunk = inside(&entry.layers)?;
                 let branches = entry.branches.iter().map(|branch| inside(branch)).collect::<Result<_>>()?;
-                Box::new(Branches { trunk: inside(&entry.layers)?, branches })
+                Box::new(Branches { trunk, branches })
             }
         })
     }
@@ -230,7 +236,7 @@ impl LayerConfig {
     ///
     /// # Errors
     /// The reason, as part of a sentence.
-    fn read(mut fields: Table) -> Result<Self, String> {
+    pub(super) fn read(mut fields: Table) -> Result<Self, String> {
         let mut text = |field: &str| match fields.remove(field) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -272,25 +278,43 @@ impl serde::Serialize for LayerConfig {
     }
 }
 
-/// Creates layers from their configurations.
-///
-/// # Errors
-/// For a name that is not allowed or that two layers have.
-pub(super) fn layers(entries: &[LayerConfig], scheme: Scheme, classes: usize) -> Result<Sequence> {
-    let mut layers = Sequence::new();
-    let mut counts = std::collections::BTreeMap::new();
-    for LayerConfig { name, kind } in entries {
-        let count = counts.entry(kind.stem()).and_modify(|count| *count += 1).or_insert(1);
-        let name = name.clone().unwrap_or_else(|| format!("{}{count}", kind.stem()));
+/// The names of layers that must differ, and the number of layers of each kind.
+#[derive(Default)]
+struct Names {
+    taken: BTreeSet<String>,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Names {
+    /// The name of a layer: its own, else its kind and number.
+    fn next(&mut self, own: Option<&String>, kind: &LayerKind) -> Result<String> {
+        let count = self.counts.entry(kind.stem()).and_modify(|count| *count += 1).or_insert(1);
+        let name = own.cloned().unwrap_or_else(|| format!("{}{count}", kind.stem()));
         if name.is_empty() || name.contains(['/', '\'']) || name.contains(char::is_whitespace) {
             return Err(Error::usage(format!(
                 "A layer cannot be named `{name}`: a name must not be empty, and must not contain /, ' or spaces."
             )));
         }
-        if layers.iter().any(|(other, _)| other == name) {
-            return Err(Error::usage(format!("Two layers are named `{name}`; rename one of them.")));
+        match self.taken.insert(name.clone()) {
+            true => Ok(name),
+            false => Err(Error::usage(format!("Two layers are named `{name}`; rename one of them."))),
         }
-        layers.push(name, kind.layer(scheme, classes)?);
+    }
+}
+
+/// Creates layers from their configurations.
+///
+/// # Errors
+/// For a name that is not allowed or that two layers have.
+pub(super) fn layers(entries: &[LayerConfig], scheme: Scheme, classes: usize) -> Result<Sequence> {
+    named_layers(entries, scheme, classes, &mut Names::default())
+}
+
+/// As [`layers`], for layers whose names have to differ from those of other lists, too.
+fn named_layers(entries: &[LayerConfig], scheme: Scheme, classes: usize, names: &mut Names) -> Result<Sequence> {
+    let mut layers = Sequence::new();
+    for LayerConfig { name, kind } in entries {
+        layers.push(names.next(name.as_ref(), kind)?, kind.layer(scheme, classes)?);
     }
     Ok(layers)
 }

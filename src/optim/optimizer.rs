@@ -116,7 +116,7 @@ impl Optimizer {
     pub fn validate(&self) -> Result<()> {
         let check = |name: &str, value: f64, good: bool, range: &str| match good && value.is_finite() {
             true => Ok(()),
-            false => Err(Error::usage(format!("{name} is {value}, but has to be {range}."))),
+            false => Err(Error::out_of_range(name, value, range)),
         };
         let (rate, momentum) = (self.learning_rate, self.momentum);
         check("The learning rate (learning_rate, --lr)", rate, rate > 0.0, "a finite number above 0")?;

@@ -178,7 +178,7 @@ impl Schedule {
     /// An [`Error::Usage`] that names the field.
     pub fn validate(&self) -> Result<()> {
         let bad = |field: &str, value: f64, range: &str| {
-            Err(Error::usage(format!("The schedule's {field} is {value}, but has to be {range}.")))
+            Err(Error::out_of_range(&format!("The schedule's {field}"), value, range))
         };
         match self.form {
             ScheduleForm::Step { every: 0, .. } => return bad("every", 0.0, "at least 1"),

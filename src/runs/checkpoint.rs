@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use half::f16;
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::data::Dataset;
@@ -97,6 +98,12 @@ impl Checkpoint {
     /// [`Error::File`] when the file cannot be read, [`Error::Data`] when it is damaged or not a checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::file("cannot read the checkpoint", path))?;
+        if crate::images::is_image(&bytes) {
+            return Err(Error::usage(format!(
+                "{} is an image, but a run comes first: name a run directory or a checkpoint file, then the images.",
+                path.display()
+            )));
+        }
         Self::parse(&bytes, &path.display().to_string())
     }
 
@@ -111,7 +118,13 @@ impl Checkpoint {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let damaged = |error: &dyn std::fmt::Display| format!("{error}; it may have been cut short or changed");
-        let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| match error {
+            // A file of another format: its first bytes are not the length of a header.
+            SafeTensorError::HeaderTooLarge | SafeTensorError::HeaderTooSmall => {
+                "it is not a safetensors file; name a run directory, or its last.safetensors".to_owned()
+            }
+            error => damaged(&error),
+        })?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
         let header = metadata.metadata().as_ref().and_then(|map| map.get(KEY));
         let header = header.ok_or("it is a safetensors file without the metadata of a checkpoint")?;

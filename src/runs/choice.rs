@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use crate::data::ImageOptions;
+use crate::datasets::preprocessing;
+use crate::files::read_text;
 use crate::nn::Scheme;
 use crate::nn::models::{self, IMAGENET, ModelConfig};
 use crate::nn::network::LayerConfig;
@@ -34,19 +37,22 @@ pub fn model(name_or_file: &str) -> Result<ModelConfig> {
     if models::names().contains(&name_or_file) {
         return Ok(ModelConfig::named(name_or_file));
     }
-    if !path.is_file() {
+    if !path.exists() {
         return Err(match path.extension().is_some_and(|extension| extension == "toml") {
             true => Error::usage(format!("There is no network file {}.", path.display())),
             false => crate::error::unknown("model", name_or_file, &models::names()),
         });
     }
-    let text = std::fs::read_to_string(path).map_err(Error::file("cannot read the network", path))?;
+    let text = read_text(path, "network")?;
     let stem = path.file_stem().map_or_else(|| "network".into(), |stem| stem.to_string_lossy().into_owned());
     network(&text, &path.display().to_string(), stem)
 }
 
 /// Parses the text of a network file. Error messages call it `origin`. `own` is the name of a network that has none.
 fn network(text: &str, origin: &str, own: String) -> Result<ModelConfig> {
+    if toml::from_str::<toml::Table>(text).is_ok_and(|table| table.contains_key("training")) {
+        return Err(Error::usage(format!("{origin} is a recipe, not a network; name it with --recipe.")));
+    }
     let written: NetworkFile =
         toml::from_str(text).map_err(|error| not_right(&format!("network {origin}"), text, &error))?;
     if written.layer.is_empty() {
@@ -102,6 +108,12 @@ fn for_model(model: &ModelConfig, dataset: Option<&str>) -> Result<Recipe> {
     model.validate()?;
     let name = model.name.as_str();
     let own = Recipe::of_pair(Some(name), dataset);
+    // ImageNet weights are for images of 224 pixels. Images of another size that are not resized get random weights.
+    let resized = dataset.is_none_or(|dataset| preprocessing(dataset, &ImageOptions::default()).is_some());
+    if own.is_none() && !resized && models::published(name).is_some() {
+        let similar = Recipe::of_pair(Some(SIMILAR), dataset).or_else(|| Recipe::of_pair(Some(SIMILAR), None));
+        return similar.map_or_else(|| Recipe::find(recipe::DEFAULT), Ok);
+    }
     // On another dataset than its recipe's, a model keeps only its initialisation and dropout.
     let elsewhere = || {
         let mut recipe = Recipe::of_pair(Some(name), None)?;
@@ -157,6 +169,21 @@ kind = \"classes\"
             recipe.build_model([3, 256, 256], 3).expect("a model");
         }
         assert_eq!(chosen("resnet9", Some("flowers17")).model.pretrained, None);
+    }
+
+    #[test]
+    fn torchvision_models_learn_from_images_of_a_fixed_size_without_pretrained_weights() {
+        for (name, dataset, input, recipe) in [
+            ("resnet18", "cifar10", [3, 32, 32], "cifar10-cnn"),
+            ("squeezenet", "cifar10", [3, 32, 32], "cifar10-cnn"),
+            ("mobilenet_v2", "mnist", [1, 28, 28], "nist36-cnn"),
+        ] {
+            let chosen = chosen(name, Some(dataset));
+            assert_eq!((chosen.name.as_str(), chosen.model.name.as_str()), (recipe, name));
+            assert_eq!((&chosen.model.pretrained, chosen.data.asked()), (&None, ImageOptions::default()));
+            chosen.validate().expect("sound");
+            chosen.build_model(input, 10).expect("a model");
+        }
     }
 
     #[test]

@@ -74,6 +74,14 @@ impl RunDirectory {
         Ok(run)
     }
 
+    /// Creates the directory of a new run in the folder `runs`, named after the recipe, the date and the first unused number.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::create`].
+    pub fn create_numbered(recipe: &Recipe) -> Result<Self> {
+        Self::create(&numbered(Path::new("runs"), &recipe.name)?, recipe, false)
+    }
+
     /// Opens the directory of an existing run.
     ///
     /// # Errors
@@ -253,12 +261,20 @@ fn remove(path: &Path, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result
     }
 }
 
-/// The first unused path `runs/RECIPE-DATE-NUMBER`, with the date in UTC.
-pub fn automatic_name(recipe: &str) -> PathBuf {
+/// Makes the first folder `RECIPE-DATE-NUMBER` in `parent` that does not exist, with the date in UTC. The system makes it or says
+/// that it exists, so two programs at the same time get different ones.
+fn numbered(parent: &Path, recipe: &str) -> Result<PathBuf> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let [year, month, day] = civil(seconds / 86_400);
-    let name = |number: u32| PathBuf::from("runs").join(format!("{recipe}-{year:04}{month:02}{day:02}-{number}"));
-    (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+    std::fs::create_dir_all(parent).map_err(Error::file("cannot make the folder of runs", parent))?;
+    let mut number = 1_u32;
+    loop {
+        let path = parent.join(format!("{recipe}-{year:04}{month:02}{day:02}-{number}"));
+        match std::fs::create_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            made => return made.map(|()| path.clone()).map_err(Error::file("cannot make the run directory", path)),
+        }
+    }
 }
 
 /// Year, month and day of a number of days since 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms").
@@ -276,6 +292,18 @@ fn civil(days: u64) -> [u64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runs_that_begin_together_get_numbers_of_their_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let parent = folder.path().join("runs");
+        let made = std::thread::scope(|scope| {
+            let begun = [(); 8].map(|()| scope.spawn(|| numbered(&parent, "r").expect("a folder")));
+            begun.map(|thread| thread.join().expect("it ends"))
+        });
+        let names: std::collections::BTreeSet<_> = made.iter().collect();
+        assert_eq!((names.len(), std::fs::read_dir(&parent).expect("listed").count()), (8, 8));
+    }
 
     #[test]
     fn days_have_dates() {

@@ -35,9 +35,9 @@ pub mod weights;
 pub use automatic::{Choice, Start, VAL_FRACTION, for_folder, run_name, val_fraction};
 pub use choice::{choose, model};
 pub use clock::clock;
+pub use directory::RunDirectory;
 #[cfg(feature = "reports")]
 pub(crate) use directory::{PLOTS, REPORT};
-pub use directory::{RunDirectory, automatic_name};
 pub use events::EventWriter;
 pub use experiment::{Experiment, Observer, RunOutcome};
 pub use recipe::load_other;

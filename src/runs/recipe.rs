@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::run_images::RunImages;
 use crate::data::{self, Dataset, Fit, ImageOptions, Size, Split, split_off};
 use crate::datasets::{self, LoadOptions};
+use crate::files::read_text;
 use crate::formats::tensors::TensorFile;
 use crate::images::Preprocessing;
 use crate::nn::models;
@@ -22,7 +23,7 @@ impl Recipe {
             return Self::built_in(name_or_file);
         }
         let path = Path::new(name_or_file);
-        if path.is_file() {
+        if path.exists() {
             return Self::read(path);
         }
         if path.extension().is_some_and(|extension| extension == "toml") {
@@ -36,7 +37,7 @@ impl Recipe {
     /// # Errors
     /// When the file cannot be read or is not a valid recipe.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("cannot read the recipe", path))?;
+        let text = read_text(path, "recipe")?;
         Self::parse(&text, &path.display().to_string())
     }
 
@@ -73,7 +74,8 @@ impl Recipe {
             options.memory_limit = 0;
         }
         let directory = data_dir.or(self.data.folder.as_deref());
-        let mut dataset = datasets::load_with(&self.data.name, directory, &options)?;
+        let dataset = datasets::load_with(&self.data.name, directory, &options);
+        let mut dataset = dataset.map_err(|error| self.moved().unwrap_or(error))?;
         self.data.name.clone_from(&dataset.name);
         self.data.folder.clone_from(&dataset.folder);
         if let Some(fraction) = self.data.val_fraction {
@@ -95,6 +97,24 @@ impl Recipe {
             dataset.train = data::limit(train, limit, self.seed);
         }
         Ok(dataset)
+    }
+}
+
+impl Recipe {
+    /// The error for a folder of images that was loaded once and does not exist any more. `None` if it does, or the data is
+    /// not such a folder.
+    fn moved(&self) -> Option<Error> {
+        let name = &self.data.name;
+        let path = self.data.folder.as_ref().map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
+        if !path.is_absolute() || path.exists() || datasets::find(name).is_ok() {
+            return None;
+        }
+        let own = path.file_name().unwrap_or_default().to_string_lossy();
+        Some(Error::usage(format!(
+            "The images were in the folder {}, which does not exist any more. If it was moved, name its new place with \
+             --dataset FOLDER, or with --data-dir the folder that now has {own} in it.",
+            path.display()
+        )))
     }
 }
 

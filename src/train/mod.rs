@@ -35,6 +35,7 @@ pub mod recipe;
 mod steps;
 mod trainer;
 mod tta;
+mod warnings;
 
 #[cfg(feature = "files")]
 pub(crate) use buffers::write_weights;
@@ -50,3 +51,4 @@ pub use recipe::Recipe;
 pub(crate) use steps::EVALUATION_BATCH;
 pub use trainer::{Flow, Trainer, TrainerOptions};
 pub use tta::Tta;
+pub use warnings::guessing;

@@ -159,7 +159,9 @@ pub fn names() -> Vec<&'static str> {
 
 /// The error for a text that cannot be read as `what`, with the line.
 pub(crate) fn not_right(what: &str, text: &str, error: &toml::de::Error) -> Error {
-    let place = error.span().map_or_else(String::new, |span| {
+    // An error in layers has the place of the whole list.
+    let in_layers = error.message().starts_with("layer ").then(|| crate::nn::fault::place(text)).flatten();
+    let place = in_layers.or_else(|| error.span()).map_or_else(String::new, |span| {
         let before = &text[..span.start.min(text.len())];
         let number = before.matches('\n').count() + 1;
         let line = text.lines().nth(number - 1).unwrap_or_default().trim();
@@ -207,6 +209,11 @@ impl Recipe {
                     "The recipe {origin} has format {format}, but this gpunn reads format {FORMAT}; use the gpunn that wrote it."
                 )));
             }
+            None if table.contains_key("layer") => {
+                return Err(Error::usage(format!(
+                    "{origin} is a network, not a recipe: it has layers. Name it with --model."
+                )));
+            }
             None => {
                 return Err(Error::usage(format!(
                     "The recipe {origin} has no version; start it with `format = {FORMAT}`."
@@ -242,10 +249,8 @@ impl Recipe {
             return wrong("A batch of 0 images trains nothing; use a batch size of at least 1.".into());
         }
         if !(0.0..1.0).contains(&self.training.label_smoothing) {
-            return wrong(format!(
-                "The label smoothing is {}, but has to be from 0 to below 1.",
-                self.training.label_smoothing
-            ));
+            let smoothing = self.training.label_smoothing;
+            return Err(Error::out_of_range("The label smoothing", smoothing, "from 0 to below 1"));
         }
         self.validate_measures()?;
         self.validate_task(self.model.task()?)?;
@@ -254,9 +259,7 @@ impl Recipe {
             return wrong("A limit of 0 training images (limit_train) leaves nothing to train on.".into());
         }
         if let Some(fraction) = self.data.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
-            return wrong(format!(
-                "The fraction held out for validation is {fraction}, but has to be between 0 and 1."
-            ));
+            return Err(Error::out_of_range("The fraction held out for validation", fraction, "between 0 and 1"));
         }
         if i64::try_from(self.seed).is_err() {
             return wrong(format!("The seed {} is too large; it has to be below 2^63.", self.seed));
@@ -274,9 +277,8 @@ impl Recipe {
             augment.validate()?;
         }
         if let Some(decay) = self.training.ema.filter(|decay| !(0.0..1.0).contains(&(*decay as f32))) {
-            return wrong(format!(
-                "The decay of the weights' moving average (ema) is {decay}, but has to be from 0 to below 1."
-            ));
+            let what = "The decay of the weights' moving average (ema)";
+            return Err(Error::out_of_range(what, decay, "from 0 to below 1"));
         }
         if self.training.patience == Some(0) {
             return wrong("A patience of 0 epochs ends a run before its first epoch; use at least 1.".into());

@@ -30,8 +30,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Lists the folder at `path`. The folders `train`, `val` (or `valid`, `validation`) and `test` are splits if at least one
-    /// of them has folders inside. Otherwise all folders are classes of the train split. Hidden files are ignored.
+    /// Lists the folder at `path`. Folders with the name of a split, as [`SplitName`] reads it, are splits if at least one of
+    /// them has folders inside. Otherwise all folders are classes of the train split. Hidden files are ignored.
     ///
     /// # Errors
     /// [`Error::Data`] for a folder without classes, a class without images and splits with different classes;
@@ -108,21 +108,21 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
     let mut found: [Option<PathBuf>; 3] = Default::default();
     let mut others = Vec::new();
     for (name, folder) in &top.folders {
-        let slot = match name.parse::<SplitName>() {
-            Ok(SplitName::Train) => 0,
-            Ok(SplitName::Val) => 1,
-            Ok(SplitName::Test) => 2,
-            Err(_) => {
-                others.push((name, folder));
-                continue;
-            }
+        let Ok(split) = name.parse::<SplitName>() else {
+            others.push((name, folder));
+            continue;
+        };
+        let (slot, called) = match split {
+            SplitName::Train => (0, "training"),
+            SplitName::Val => (1, "validation"),
+            SplitName::Test => (2, "test"),
         };
         // A class may be called `train`, too. It has images and no folders.
         if Entries::of(folder)?.folders.is_empty() {
             others.push((name, folder));
         } else if let Some(other) = found[slot].replace(folder.clone()) {
             return Err(Error::data(format!(
-                "{} and {} both are validation splits; put their images into one of them.",
+                "{} and {} both are {called} splits; put their images into one of them, or move the other one away.",
                 other.display(),
                 folder.display()
             )));
@@ -241,10 +241,17 @@ mod tests {
 
     #[test]
     fn splits_are_known_by_their_folders() {
-        for val in ["val", "valid", "validation"] {
-            let val = format!("{val}/a/1.png");
-            let root = lay_out(&["train/a/1.bmp", "train/a/2.jpg", &val, "test/a/1.png", "meta/info.txt"]);
-            assert_eq!(counts(&Listing::scan(root.path()).expect("a set")), [2, 1, 1]);
+        let names = [
+            ["train", "val", "test"],
+            ["Train", "valid", "Test"],
+            ["training", "validation", "testing"],
+            ["TRAIN", "dev", "TEST"],
+            ["train", "eval", "test"],
+        ];
+        for names @ [train, val, test] in names {
+            let files = [(train, 1), (train, 2), (val, 1), (test, 1)].map(|(split, n)| format!("{split}/a/{n}.png"));
+            let root = lay_out(&[&files[0], &files[1], &files[2], &files[3], "meta/info.txt"]);
+            assert_eq!(counts(&Listing::scan(root.path()).expect("a set")), [2, 1, 1], "{names:?}");
         }
         // Classes that have the names of splits.
         let root = lay_out(&["train/1.jpg", "test/1.jpg", "plane/1.jpg"]);
@@ -259,6 +266,7 @@ mod tests {
         assert!(says(&["a/1.jpg", "b/"]).contains("remove the folder b"));
         assert!(says(&["a/deep/1.jpg"]).contains("only folders"));
         assert!(says(&["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"]).contains("both are validation splits"));
+        assert!(says(&["train/a/1.jpg", "training/a/1.jpg"]).contains("both are training splits"));
         assert!(says(&["train/a/1.jpg", "cat/1.jpg"]).contains("if cat is a class"));
         assert!(says(&["train/a/1.jpg", "test/"]).contains("test has no class"));
         let root = says(&["train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg"]);

@@ -321,7 +321,7 @@ impl ModelConfig {
             )));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::usage(format!("a dropout of {} is not from 0 to below 1", self.dropout)));
+            return Err(Error::out_of_range("The dropout", self.dropout, "from 0 to below 1"));
         }
         Ok(())
     }

@@ -50,7 +50,7 @@ impl TryFrom<WrittenFlip> for Flip {
             WrittenFlip::Whether(false) => Ok(Self::Never),
             WrittenFlip::Named(name) if name == "alternate" => Ok(Self::Alternate),
             WrittenFlip::Named(name) => {
-                Err(Error::usage(format!("flip is \"{name}\", but must be true, false or \"alternate\"")))
+                Err(Error::out_of_range("[augment] flip", format!("{name:?}"), "true, false or \"alternate\""))
             }
         }
     }
@@ -224,7 +224,7 @@ impl Augment {
     pub fn validate(&self) -> Result<()> {
         let check = |field: &str, value: f64, good: bool, range: &str| match good && value.is_finite() {
             true => Ok(()),
-            false => Err(Error::usage(format!("[augment] {field} is {value}, but must be {range}."))),
+            false => Err(Error::out_of_range(&format!("[augment] {field}"), value, range)),
         };
         check("rotate", self.rotate, (0.0..=180.0).contains(&self.rotate), "from 0 to 180 degrees")?;
         check("shear", self.shear, (0.0..=60.0).contains(&self.shear), "from 0 to 60 degrees")?;
