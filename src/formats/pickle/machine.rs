@@ -78,7 +78,7 @@ impl<'a> Machine<'a> {
                 Ok(())
             }
             b'0' => self.pop().map(drop),
-            b'1' => self.to_mark().map(drop),
+            b'1' => self.pop_mark().map(drop),
             b'2' => {
                 let top = self.top()?;
                 self.push(top)
@@ -147,9 +147,9 @@ impl<'a> Machine<'a> {
             b']' => Object::List(Vec::new()),
             b'}' => Object::Dict(Vec::new()),
             b')' => Object::Tuple(Vec::new()),
-            b'l' => Object::List(self.to_mark()?),
-            b't' => Object::Tuple(self.to_mark()?),
-            b'd' => Object::Dict(pairs(&self.to_mark()?)?),
+            b'l' => Object::List(self.pop_mark()?),
+            b't' => Object::Tuple(self.pop_mark()?),
+            b'd' => Object::Dict(pairs(&self.pop_mark()?)?),
             few => {
                 let mut items = Vec::new();
                 for _ in 0x85..=few {
@@ -169,7 +169,7 @@ impl<'a> Machine<'a> {
                 let value = self.pop()?;
                 vec![self.pop()?, value]
             }
-            _ => self.to_mark()?,
+            _ => self.pop_mark()?,
         };
         let Value::Object(number) = self.top()? else { return damaged("its pickle fills a value that has no items") };
         match (self.objects.get_mut(number), opcode) {
@@ -300,7 +300,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The values above the last mark, which is removed.
-    fn to_mark(&mut self) -> Read<Vec<Value<'a>>> {
+    fn pop_mark(&mut self) -> Read<Vec<Value<'a>>> {
         match self.marks.pop() {
             Some(height) => Ok(self.stack.split_off(height)),
             None => damaged("its pickle closes a mark that was not set"),
