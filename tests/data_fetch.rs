@@ -1,11 +1,12 @@
-//! Downloads from a small server on this machine: resumed, refused and unpacked files.
+//! Downloads from a small server on this machine: resumed, refused and unpacked files, and pretrained weights.
 
 mod common;
 
 use common::files::{self, idx};
 use common::names;
 use gpunn::data::SplitName;
-use gpunn::datasets::fetch::{FetchOutcome, get, get_from};
+use gpunn::datasets::fetch::{FetchOutcome, get, get_from, get_weights_from};
+use gpunn::datasets::pretrained::PublishedWeights;
 use gpunn::datasets::sources::{PublishedFile, Source};
 use gpunn::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
@@ -217,4 +218,57 @@ fn a_set_without_an_address_says_where_it_is_published() {
     assert!(says("glyphs").contains("nothing to download"));
     assert!(says("cifra10").contains("`cifar10`"));
     assert!(names(to.path()).is_empty());
+}
+
+/// Downloads a file of weights, whose SHA-256 digest must begin as that of `abc` does.
+fn fetch_weights(address: &str, directory: &Path) -> Result<FetchOutcome> {
+    let weights = PublishedWeights {
+        model: "squeezenet",
+        function: "net",
+        folder: "nets",
+        file: "net-ba7816bf.pth",
+        mebibytes: 0.0,
+        addresses: &[address],
+    };
+    get_weights_from(&weights, directory, &mut |name, done, total| {
+        assert_eq!((name, total), ("net-ba7816bf.pth", 3));
+        assert!(done <= 3, "{done} bytes");
+    })
+}
+
+#[test]
+fn weights_are_fetched_into_their_folder_and_not_fetched_again() {
+    for beginning in [None, Some(b"a"), Some(b"x")] {
+        let (server, to) = (Server::new(b"abc".to_vec(), Manner::Good), directory());
+        let path = to.path().join("nets/net-ba7816bf.pth");
+        if let Some(beginning) = beginning {
+            std::fs::create_dir(to.path().join("nets")).expect("made");
+            std::fs::write(path.with_extension("pth.part"), beginning).expect("written");
+        }
+        assert_eq!(fetch_weights(&server.address, to.path()).expect("there"), FetchOutcome::Fetched(path.clone()));
+        assert_eq!(std::fs::read(&path).expect("there"), b"abc");
+        assert_eq!(names(&to.path().join("nets")), ["net-ba7816bf.pth"]);
+        let asked = server.requests();
+        assert_eq!(asked[0].1.as_deref(), beginning.map(|_| "bytes=1-"));
+        assert_eq!(
+            fetch_weights(&server.address, to.path()).expect("there"),
+            FetchOutcome::AlreadyPresent(path.clone())
+        );
+        assert_eq!(server.requests(), asked);
+        // A file that is not the published one is replaced.
+        std::fs::write(&path, b"abd").expect("written");
+        assert_eq!(fetch_weights(&server.address, to.path()).expect("there"), FetchOutcome::Fetched(path));
+    }
+}
+
+#[test]
+fn weights_with_another_digest_are_refused_and_removed() {
+    let (server, to) = (Server::new(b"abd".to_vec(), Manner::Good), directory());
+    let sentence = fetch_weights(&server.address, to.path()).expect_err("refused").to_string();
+    assert!(sentence.contains("SHA-256 digest is a52d159f") && sentence.contains("begin with ba7816bf"), "{sentence}");
+    assert!(names(&to.path().join("nets")).is_empty());
+    let (server, to) = (Server::new(b"abc".to_vec(), Manner::HangsUpOnce), directory());
+    let sentence = fetch_weights(&server.address, to.path()).expect_err("it hung up").to_string();
+    assert!(sentence.contains("the same command again"), "{sentence}");
+    fetch_weights(&server.address, to.path()).expect("the rest");
 }

@@ -69,7 +69,7 @@ fn files_that_are_no_weights_are_sentences_that_name_them() {
             file(&header(&[tensor("a", "F32", "[4294967296,4294967296,2]", 0, 8)]), 8),
             &["larger than any file"],
         ),
-        ("zip.pth", b"PK\x03\x04 and so on".to_vec(), &["PyTorch pickle", "safetensors.torch", "zip.pth"]),
+        ("zip.pth", b"PK\x03\x04 and so on".to_vec(), &["not a valid PyTorch file", "cut short"]),
     ];
     for (name, bytes, parts) in &cases {
         std::fs::write(at.join(name), bytes).expect("written");
@@ -158,7 +158,7 @@ fn weights_go_in_and_out_and_predict() {
     let info: serde_json::Value = serde_json::from_slice(&gpunn(at, &["info", "w", "--json"]).stdout).expect("JSON");
     assert_eq!((&info["model"], &info["parameters"]), (&"squeezenet".into(), &1_235_496.into()));
     assert_eq!(info["tensors"]["classifier.1.bias"], serde_json::json!({"type": "F32", "shape": [1000]}));
-    refused(at, &["predict", "--model", "squeezenet", "p.png"], 2, &["squeezenet1_1.safetensors", "gpunn data get"]);
+    refused(at, &["predict", "--model", "squeezenet", "p.png"], 2, &["squeezenet1_1.safetensors", "gpunn weights get"]);
     refused(at, &["predict", "run"], 2, &["No images", "Add images"]);
 }
 
@@ -368,7 +368,7 @@ fn folders_and_images_that_cannot_be_trained_on_are_sentences() {
         at,
         &of("./both", &[]),
         2,
-        &["squeezenet/squeezenet1_1.safetensors", "gpunn data get squeezenet", "--scratch"],
+        &["squeezenet/squeezenet1_1-b8a52dc0.pth", "gpunn weights get squeezenet", "--scratch"],
     );
     refused(at, &of("./both", &["--pretrained", "gone"]), 1, &["gone"]);
     refused(at, &of("./single", &["--scratch"]), 1, &["single", "one class"]);
@@ -393,4 +393,36 @@ fn every_torchvision_model_says_where_its_weights_lie_and_is_known_by_them() {
         assert_eq!((imported.input, imported.classes.len()), ([3, 224, 224], 5));
     }
     assert!(matches!(images(8).split(SplitName::Test), Err(Error::Usage(_))));
+}
+
+#[test]
+fn weights_of_pytorch_under_a_prefix_are_found_by_the_makers_file_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let data = at.join("data");
+    std::fs::create_dir_all(data.join("squeezenet")).expect("made");
+    std::fs::write(data.join("squeezenet/squeezenet1_1-b8a52dc0.pth"), of_model("squeezenet", 1000)).expect("written");
+    let listed = gpunn(at, &["weights", "list", "--data-dir", "data"]);
+    let lines: Vec<String> = text(&listed.stdout).lines().map(Into::into).collect();
+    assert_eq!(lines.len(), models::torchvision_models().len());
+    assert!(lines[0].starts_with("squeezenet ") && lines[0].contains("4.7 MiB  here: data"), "{}", lines[0]);
+    assert!(lines[1].contains("`gpunn weights get squeezenet1_0` downloads it"), "{}", lines[1]);
+    refused(at, &["weights", "get", "mlp"], 2, &["no network with published weights `mlp`", "resnet18"]);
+    refused(at, &["data", "get", "squeezenet1_1"], 2, &["gpunn weights get squeezenet1_1"]);
+    // The file is used without its name, and with a prefix.
+    image::RgbImage::from_pixel(60, 40, image::Rgb([40, 90, 200])).save(at.join("p.png")).expect("saved");
+    let predicted = |args: &[&str]| {
+        let output = gpunn(at, &[&["predict", "--device", "cpu", "--json", "p.png"], args].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let first = predicted(&["--model", "squeezenet", "--data-dir", "data"]);
+    let whole = TensorFile::open(&data.join("squeezenet/squeezenet1_1-b8a52dc0.pth")).expect("opened");
+    let renamed = changed(&whole, |_, _, _| {}).into_iter().map(|(name, tensor)| (format!("module.{name}"), tensor));
+    std::fs::write(at.join("prefixed"), tensors::bytes(&renamed.collect(), None).expect("bytes")).expect("written");
+    assert_eq!(predicted(&["--pretrained", "prefixed"]), first);
+    assert!(gpunn(at, &["import", "prefixed", "--out", "run"]).status.success());
+    refused(at, &["import", "prefixed", "--model", "resnet18", "--out", "no"], 1, &["of the model squeezenet"]);
+    let hostile = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/weights/hostile.pth");
+    refused(at, &["import", hostile, "--model", "squeezenet"], 1, &["`posix.system`", "could run code"]);
 }

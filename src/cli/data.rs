@@ -7,7 +7,6 @@ use gpunn::data::ImageOptions;
 use gpunn::data::{Dataset, SplitName};
 use gpunn::datasets::DatasetInfo;
 use gpunn::datasets::fetch::FetchOutcome;
-use gpunn::nn::models;
 use gpunn::ops::augment::Augment;
 use gpunn::{Error, Result, train};
 use serde::Serialize;
@@ -158,7 +157,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         DataCommand::List { output } => list(&output)?,
         DataCommand::Info { name, folder, output } => info(&name, folder.path(), &output)?,
         DataCommand::Get { name, data_dir, from: Some(from), .. } => {
-            print_folder(&name, gpunn::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
+            print_outcome(&name, &gpunn::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
         }
         DataCommand::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
         DataCommand::Check(args) => return super::data_check::run(args),
@@ -255,36 +254,24 @@ fn where_the_files_are(info: &DatasetInfo) -> String {
 
 /// Downloads a dataset: with a progress bar on a terminal, else with one line per file.
 fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
-    if let Some(file) = models::published(name) {
-        return Err(Error::usage(where_weights_are(name, file)));
+    if gpunn::datasets::pretrained::find(name).is_ok() {
+        return Err(Error::usage(format!(
+            "{name} is a network, not a dataset; `gpunn weights get {name}` downloads its ImageNet weights."
+        )));
     }
     let mut progress = DownloadProgress::new(quiet);
     let got = gpunn::datasets::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
     progress.finish();
-    print_folder(name, got?);
+    print_outcome(name, &got?);
     Ok(())
 }
 
-fn print_folder(name: &str, got: FetchOutcome) {
-    match got {
-        FetchOutcome::AlreadyPresent(folder) => {
-            super::print_line(&format!("{name} is already in {}", folder.display()))
-        }
-        FetchOutcome::Fetched(folder) => super::print_line(&format!("{name} is in {}", folder.display())),
-    }
-}
-
-/// How to get a model's ImageNet weights: they are published only in a format that gpunn does not read.
-fn where_weights_are(model: &str, file: &str) -> String {
-    let path = Path::new(file);
-    let (own, architecture) = (path.file_name().unwrap_or_default(), path.file_stem().unwrap_or_default());
-    let (own, architecture) = (own.to_string_lossy(), architecture.to_string_lossy());
-    format!(
-        "The ImageNet weights of {model} are published only in PyTorch's pickle format, which gpunn does not read, because reading it \
-         can run code. With torchvision installed, this command downloads and converts them: python -c \"import torchvision, safetensors.torch as s; \
-         s.save_file(torchvision.models.{architecture}(weights='DEFAULT').state_dict(), '{own}')\". Put the file into the folder \
-         of the datasets as {file}, or name it with --pretrained."
-    )
+/// Prints where something was or is now.
+pub(super) fn print_outcome(what: &str, got: &FetchOutcome) {
+    super::print_line(&match got {
+        FetchOutcome::AlreadyPresent(path) => format!("{what} is already in {}", path.display()),
+        FetchOutcome::Fetched(path) => format!("{what} is in {}", path.display()),
+    });
 }
 
 /// The augmentation of the named recipe, else of the dataset's recipe, with the changes of the flags; and the recipe's seed.

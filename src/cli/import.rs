@@ -13,7 +13,7 @@ use super::flags::{DataDirArgs, NewRunArgs};
 #[command(after_help = "Example:\n  gpunn import squeezenet1_1.safetensors --model squeezenet --out runs/imagenet\n\n\
         All commands accept the new run. `gpunn train --resume` continues its training.")]
 pub struct Args {
-    /// A safetensors file with weights under PyTorch's names
+    /// A file with weights under PyTorch's names: safetensors, or a state dict or checkpoint of torch.save
     file: PathBuf,
     /// The weights' model, by name or TOML file [default: recognized from the file]
     #[arg(long, value_name = "NAME|FILE")]

@@ -12,7 +12,7 @@ use super::flags::JsonArgs;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn info squeezenet1_1.safetensors")]
 pub struct Args {
-    /// A safetensors file: weights or a checkpoint
+    /// A file of weights: safetensors or of torch.save, or a checkpoint
     file: PathBuf,
     #[command(flatten)]
     output: JsonArgs,

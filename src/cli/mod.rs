@@ -26,6 +26,7 @@ mod report;
 mod summary;
 mod sweep;
 mod train;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -81,6 +82,8 @@ enum CliCommand {
     Bench(bench::Args),
     /// List, describe and download datasets, and draw their images
     Data(data::Args),
+    /// List and download ImageNet weights of networks
+    Weights(weights::Args),
     /// Print a shell completion script
     Completions(completions::Args),
     /// Show a model's layers, shapes, parameters, FLOPs and planned memory
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         CliCommand::Check(args) => check::run(args),
         CliCommand::Bench(args) => bench::run(args),
         CliCommand::Data(args) => data::run(args),
+        CliCommand::Weights(args) => weights::run(args),
         CliCommand::Completions(args) => completions::run(args),
         CliCommand::Summary(args) => summary::run(args),
     };

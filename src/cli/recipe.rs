@@ -101,7 +101,7 @@ pub(super) struct RecipeArgs {
     /// else from memory [default: only if the images do not fit]
     #[arg(long)]
     stream: bool,
-    /// Start from the weights in a safetensors file, except the classifier
+    /// Start from the weights in a file (safetensors, or .pth of torch.save), except the classifier
     #[arg(long, value_name = "FILE", conflicts_with = "scratch")]
     pretrained: Option<String>,
     /// The layers to train: all, classifier, or last:N for the last N [default: classifier with pretrained weights, else all]

@@ -4,7 +4,7 @@ use super::catalogue;
 use super::directories::data_directories;
 use super::folder::ImageFolder;
 use super::info::{DatasetInfo, LoadMethod};
-use super::sources;
+use super::{pretrained, sources};
 use crate::data::Dataset;
 use crate::images::Preprocessing;
 use crate::{Error, Result};
@@ -31,7 +31,7 @@ pub fn name_of(name: &str, data_dir: Option<&Path>) -> Result<String> {
     }
 }
 
-/// The path of a model's ImageNet weights: `file` in the first data directory that has it.
+/// The path of a model's ImageNet weights: `file`, or else the file of their makers, in the first data directory that has one.
 ///
 /// # Errors
 /// [`Error::Usage`] when none has it.
@@ -40,14 +40,19 @@ pub fn weights_file(model: &str, file: &str, data_dir: Option<&Path>) -> Result<
     let mut candidates = data_directories(data_dir);
     candidates
         .extend(data_directories(None).into_iter().filter(|other| !candidates.contains(other)).collect::<Vec<_>>());
-    let candidates: Vec<PathBuf> = candidates.into_iter().map(|directory| directory.join(file)).collect();
+    let published = pretrained::find(model).ok();
+    let in_it = |directory: &PathBuf| {
+        let makers = published.map(|weights| weights.path(directory));
+        [directory.join(file)].into_iter().chain(makers).collect::<Vec<_>>()
+    };
+    let candidates: Vec<PathBuf> = candidates.iter().flat_map(in_it).collect();
     if let Some(found) = candidates.iter().find(|path| path.is_file()) {
         return Ok(found.clone());
     }
     let looked: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
     let looked = if looked.is_empty() { "no data directory is known".into() } else { looked.join(" and ") };
     Err(Error::usage(format!(
-        "The ImageNet weights of {model} were not found (looked for {looked}). `gpunn data get {model}` says how to get them; name \
+        "The ImageNet weights of {model} were not found (looked for {looked}). `gpunn weights get {model}` downloads them; name \
          another file with --pretrained, or train without pretrained weights with --scratch."
     )))
 }

@@ -19,6 +19,7 @@ mod info;
 mod locate;
 mod mat_sets;
 mod options;
+pub mod pretrained;
 pub mod sources;
 
 pub use catalogue::{find, known};

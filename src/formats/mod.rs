@@ -13,9 +13,12 @@ pub mod cifar;
 pub mod idx;
 pub mod mat;
 pub mod npy;
+mod pickle;
+mod pth;
 pub mod tar_gz;
 pub mod tensors;
 pub mod tfrecord;
+mod zip;
 
 use std::io::Read;
 

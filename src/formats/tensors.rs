@@ -1,7 +1,8 @@
-//! Weights in safetensors files: a JSON header with the dtype, shape and offsets of each tensor, and then the bytes.
+//! Weights in files: safetensors, with a JSON header and then the bytes, and the files of PyTorch's `torch.save`. The content
+//! of a file tells which it is, not its name.
 //!
 //! Files are memory-mapped, so that tensors that are not used cost nothing. The crate `safetensors` checks every length in
-//! the header against the file before anything is allocated.
+//! the header against the file before anything is allocated. [`pth`](super::pth) does the same for PyTorch's files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -9,27 +10,21 @@ use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use memmap2::Mmap;
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorInfo, TensorView};
 
+use super::pth;
 use crate::{Error, Result};
 
-/// The first bytes of a zip archive, which `torch.save` writes.
-const ZIP: &[u8] = b"PK\x03\x04";
-/// The first bytes of a pickle, which old versions of `torch.save` wrote.
-const PICKLE: &[u8] = b"\x80\x02";
-
-/// A safetensors file, open for reading.
+/// A file of weights, open for reading.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
     bytes: Mmap,
-    /// The offset of the tensors in the file.
-    start: usize,
     tensors: BTreeMap<String, TensorEntry>,
     metadata: BTreeMap<String, String>,
 }
 
-/// The header entry of a tensor.
+/// A tensor in a file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct TensorEntry {
     /// The dtype: `F32`, `F16`, `BF16`, `I64`, ...
@@ -39,19 +34,69 @@ pub struct TensorEntry {
     pub shape: Vec<usize>,
     #[serde(skip)]
     dtype: Dtype,
-    /// The first byte and the end after the header.
+    /// The place of the first element in the file.
     #[serde(skip)]
-    offsets: (usize, usize),
+    start: usize,
+    /// The distance in bytes between neighbours along each axis.
+    #[serde(skip)]
+    strides: Vec<usize>,
 }
 
 impl TensorEntry {
+    /// A tensor at this place, which must be inside of the file. Strides are in bytes.
+    pub(super) fn new(dtype: Dtype, shape: Vec<usize>, start: usize, strides: Vec<usize>) -> Self {
+        Self { kind: format!("{dtype:?}"), shape, dtype, start, strides }
+    }
+
+    /// A tensor whose elements follow each other.
+    fn contiguous(dtype: Dtype, shape: Vec<usize>, start: usize) -> Self {
+        let mut strides = vec![dtype.bitsize() / 8; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            // The length of the file was checked, so that only a tensor without elements can be too large.
+            strides[axis - 1] = strides[axis].saturating_mul(shape[axis]);
+        }
+        Self::new(dtype, shape, start, strides)
+    }
+
     /// The number of elements.
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// The values in the bytes of the file, in row-major order. `None` for a dtype that is not floating-point.
+    pub(super) fn values(&self, bytes: &[u8]) -> Option<Vec<f32>> {
+        match self.dtype {
+            Dtype::F64 => Some(self.gather(bytes, |word| f64::from_le_bytes(word) as f32)),
+            Dtype::F32 => Some(self.gather(bytes, f32::from_le_bytes)),
+            Dtype::F16 => Some(self.gather(bytes, |word| f16::from_le_bytes(word).to_f32())),
+            Dtype::BF16 => Some(self.gather(bytes, |word| bf16::from_le_bytes(word).to_f32())),
+            _ => None,
+        }
+    }
+
+    fn gather<const N: usize>(&self, bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.elements());
+        let (mut index, mut at) = (vec![0; self.shape.len()], self.start);
+        for _ in 0..self.elements() {
+            let mut word = [0; N];
+            word.copy_from_slice(&bytes[at..at + N]);
+            values.push(number(word));
+            for axis in (0..index.len()).rev() {
+                index[axis] += 1;
+                at += self.strides[axis];
+                if index[axis] < self.shape[axis] {
+                    break;
+                }
+                at -= self.strides[axis] * self.shape[axis];
+                index[axis] = 0;
+            }
+        }
+        values
+    }
+
     /// Whether the dtype is a floating-point type that weights can be read from.
     pub fn is_float(&self) -> bool {
-        matches!(self.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
+        matches!(self.dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
     }
 }
 
@@ -66,11 +111,12 @@ impl std::fmt::Display for TensorEntry {
 }
 
 impl TensorFile {
-    /// Opens a file and reads its header.
+    /// Opens a safetensors file, or a file of `torch.save` with a state dict. No code in it is run. A checkpoint's tensors are
+    /// those under its key `state_dict`, `model_state_dict` or `model`.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be opened; [`Error::Data`] when it is not a safetensors file, is truncated, or has
-    /// an inconsistent header. For a file of `torch.save`, the message has the Python line that converts it.
+    /// [`Error::File`] when the file cannot be opened; [`Error::Data`] when it is of another format, is truncated, has an
+    /// inconsistent header, or asks for classes that tensors do not need.
     pub fn open(path: &Path) -> Result<Self> {
         let cannot = || Error::file("cannot read the weights", path);
         let file = File::open(path).map_err(cannot())?;
@@ -80,19 +126,13 @@ impl TensorFile {
         // SAFETY: the map is only read. Another program that truncates the file meanwhile would crash this one. This program
         // never does so: `files::write_atomic` replaces a file and leaves the mapped one intact.
         let bytes = unsafe { Mmap::map(&file) }.map_err(cannot())?;
-        if bytes.starts_with(ZIP) || bytes.starts_with(PICKLE) {
-            return Err(Error::data(pickled(path)));
+        let path = path.to_owned();
+        if pth::recognised(&bytes) {
+            let tensors = pth::read(&bytes, &path)?;
+            return Ok(Self { path, bytes, tensors, metadata: BTreeMap::new() });
         }
-        let wrong =
-            |error| Error::data(format!("{} is not a valid safetensors file: {}.", path.display(), reason(error)));
-        let (header, found) = SafeTensors::read_metadata(&bytes).map_err(wrong)?;
-        let of = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
-            let kind = format!("{:?}", info.dtype);
-            (name, TensorEntry { kind, shape: info.shape.clone(), dtype: info.dtype, offsets: info.data_offsets })
-        };
-        let tensors = found.tensors().into_iter().map(of).collect();
-        let metadata = found.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
-        Ok(Self { path: path.to_owned(), start: header + 8, bytes, tensors, metadata })
+        let (tensors, metadata) = header(&bytes, &path)?;
+        Ok(Self { path, bytes, tensors, metadata })
     }
 
     /// The path of the file.
@@ -108,7 +148,7 @@ impl TensorFile {
         &self.metadata
     }
 
-    /// The values of a tensor of dtype F32, F16 or BF16.
+    /// The values of a tensor of dtype F64, F32, F16 or BF16, in row-major order. F64 is rounded to F32.
     ///
     /// # Errors
     /// [`Error::Data`] when there is no tensor of that name or it has another dtype.
@@ -116,32 +156,26 @@ impl TensorFile {
         let Some(tensor) = self.tensors.get(name) else {
             return Err(Error::data(format!("{} has no tensor `{name}`.", self.path.display())));
         };
-        let bytes = &self.bytes[self.start + tensor.offsets.0..self.start + tensor.offsets.1];
-        let halves = || bytes.chunks_exact(2).map(|word| [word[0], word[1]]);
-        match tensor.dtype {
-            Dtype::F32 => {
-                let words = bytes.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
-                Ok(words.map(f32::from_le_bytes).collect())
-            }
-            Dtype::F16 => Ok(halves().map(|word| f16::from_le_bytes(word).to_f32()).collect()),
-            Dtype::BF16 => Ok(halves().map(|word| bf16::from_le_bytes(word).to_f32()).collect()),
-            _ => Err(Error::data(format!(
-                "The tensor `{name}` of {} has dtype {}, but weights must be F32, F16 or BF16.",
+        tensor.values(&self.bytes).ok_or_else(|| {
+            Error::data(format!(
+                "The tensor `{name}` of {} has dtype {}, but weights must be F64, F32, F16 or BF16.",
                 self.path.display(),
                 tensor.kind
-            ))),
-        }
+            ))
+        })
     }
 }
 
-/// The message for a file of `torch.save`.
-fn pickled(path: &Path) -> String {
-    let (from, to) = (path.display(), path.with_extension("safetensors"));
-    format!(
-        "{from} is a PyTorch pickle, which can run code when it is loaded. Convert it once: python -c \"import \
-         torch, safetensors.torch as s; s.save_file(torch.load('{from}', weights_only=True), '{}')\"",
-        to.display()
-    )
+/// The tensors and the metadata in the header of a safetensors file.
+fn header(bytes: &[u8], path: &Path) -> Result<(BTreeMap<String, TensorEntry>, BTreeMap<String, String>)> {
+    let wrong = |error| Error::data(format!("{} is not a valid safetensors file: {}.", path.display(), reason(error)));
+    let (length, header) = SafeTensors::read_metadata(bytes).map_err(wrong)?;
+    let entry = |(name, info): (String, &TensorInfo)| {
+        (name, TensorEntry::contiguous(info.dtype, info.shape.clone(), length + 8 + info.data_offsets.0))
+    };
+    let tensors = header.tensors().into_iter().map(entry).collect();
+    let metadata = header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    Ok((tensors, metadata))
 }
 
 /// What is wrong with a header, as a clause.

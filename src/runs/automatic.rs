@@ -113,7 +113,7 @@ fn network(
         }
         None => {
             let reason = "no ImageNet weights were found, which give better results with few images; \
-                          `gpunn data get squeezenet` says how to get them";
+                          `gpunn weights get squeezenet` downloads them";
             (PHOTOS_SCRATCH, None, reason.into())
         }
     })

@@ -11,6 +11,8 @@ use crate::ops::augment::Augment;
 use crate::train::{Checkpoint, Recipe, Trainer, inputs};
 use crate::{Error, Result};
 
+use super::names::NamedTensors;
+
 /// The version of the metadata in exported files.
 const FORMAT: u32 = 1;
 /// The only key of the metadata.
@@ -66,7 +68,8 @@ pub fn load_pretrained(file: &TensorFile, model: &Model, weights: &mut Weights) 
     load_tensors(file, model, weights, |name| !model.is_classifiers(name))
 }
 
-/// Loads tensors of a file into a model's weights: the parameters and statistics for whose names `wanted` is true.
+/// Loads tensors of a file into a model's weights: the parameters and statistics for whose names `wanted` is true. Prefixes
+/// that all names have (`module.`, `_orig_mod.`, `model.`) are taken off, unless the file has names of the model.
 ///
 /// # Errors
 /// [`Error::Data`] when tensors are missing, unexpected, or have another shape or dtype, and when a tensor has NaN or
@@ -77,12 +80,13 @@ pub fn load_tensors(
     weights: &mut Weights,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<()> {
-    check_fit(file, model, &wanted)?;
+    let named = NamedTensors::for_model(file, model);
+    check_fit(file, &named, model, &wanted)?;
     let parameters = model.parameters();
     let mut unsound = Vec::new();
     let mut take = |layout: &ParameterLayout, flat: &mut [f32]| {
         for parameter in layout.iter().filter(|parameter| wanted(&parameter.name)) {
-            let values = file.values(&parameter.name)?;
+            let values = named.values(&parameter.name)?;
             if !values.iter().all(|value| value.is_finite()) {
                 unsound.push(format!("`{}`", parameter.name));
             }
@@ -103,10 +107,10 @@ pub fn load_tensors(
 }
 
 /// Checks that the tensors of a file have the names, shapes and dtypes of a model.
-fn check_fit(file: &TensorFile, model: &Model, wanted: impl Fn(&str) -> bool) -> Result<()> {
+fn check_fit(file: &TensorFile, named: &NamedTensors, model: &Model, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let parameters = model.parameters();
     let all = || parameters.iter().chain(parameters.statistics().iter());
-    let found = |parameter: &Parameter| file.tensors().get(&parameter.name);
+    let found = |parameter: &Parameter| named.get(&parameter.name);
     let (mut missing, mut other) = (Vec::new(), Vec::new());
     for parameter in all().filter(|parameter| wanted(&parameter.name)) {
         let (name, shape) = (&parameter.name, &parameter.shape);
@@ -120,7 +124,7 @@ fn check_fit(file: &TensorFile, model: &Model, wanted: impl Fn(&str) -> bool) ->
         }
     }
     let own: BTreeSet<&str> = all().map(|parameter| parameter.name.as_str()).collect();
-    let extra = file.tensors().iter().filter(|(name, _)| !own.contains(name.as_str()) && !name.ends_with(TRACKED));
+    let extra = named.iter().filter(|(name, _)| !own.contains(name) && !name.ends_with(TRACKED));
     let extra: Vec<String> = extra.map(|(name, tensor)| format!("`{name}` ({tensor})")).collect();
     let complaints = [("missing ", missing), ("of another shape or dtype: ", other), ("unexpected ", extra)];
     let complaints: Vec<String> = complaints.into_iter().filter_map(|(what, list)| listed(what, &list)).collect();
@@ -153,9 +157,11 @@ fn architecture_hint(file: &TensorFile, asked: Option<&str>) -> String {
     found.map_or_else(String::new, |name| format!(" Its tensors are those of the model {name}."))
 }
 
-/// The torchvision model whose tensor names a file has.
+/// The torchvision model whose tensor names a file has. Prefixes such as `module.`, and the names of a ResNet of the library
+/// `transformers`, are understood.
 pub fn architecture_of(file: &TensorFile) -> Option<&'static str> {
-    let names: BTreeSet<&str> = file.tensors().keys().map(String::as_str).filter(|n| !n.ends_with(TRACKED)).collect();
+    let named = NamedTensors::of(file);
+    let names: BTreeSet<&str> = named.names().filter(|name| !name.ends_with(TRACKED)).collect();
     let fits = |name: &&str| {
         let model = ModelConfig::named(*name).build([3, imagenet::SIDE, imagenet::SIDE], 10);
         model.is_ok_and(|model| {
@@ -250,7 +256,7 @@ fn described(
 fn classifier(file: &TensorFile, model: &Model) -> Result<Vec<usize>> {
     let mut weights = model.parameters().iter().filter(|parameter| parameter.name.ends_with(".weight"));
     let name = weights.next_back().map_or("", |parameter| parameter.name.as_str());
-    let shape = file.tensors().get(name).map(|tensor| tensor.shape.clone());
+    let shape = NamedTensors::for_model(file, model).get(name).map(|tensor| tensor.shape.clone());
     shape.filter(|shape| shape.len() > 1 && shape.iter().all(|size| (1..=65_536).contains(size))).ok_or_else(|| {
         let hint = architecture_hint(file, None);
         Error::data(format!(

@@ -44,7 +44,7 @@ pub struct Args {
     /// --pretrained or --model only images
     #[arg(required = true, value_name = "RUN IMAGE")]
     paths: Vec<PathBuf>,
-    /// Use the weights in a safetensors file instead of a run's
+    /// Use the weights in a file (safetensors, or .pth of torch.save) instead of a run's
     #[arg(long, value_name = "FILE")]
     pretrained: Option<PathBuf>,
     /// The model of the weights [default: recognized by tensor names]; without --pretrained, its ImageNet weights are loaded

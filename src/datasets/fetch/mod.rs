@@ -1,10 +1,13 @@
-//! Downloads datasets from their published addresses.
+//! Downloads datasets, and pretrained weights, from their published addresses.
 
 mod emnist36;
 mod layout;
+mod pretrained;
+mod sha256;
 mod transfer;
 
 pub use layout::lay_out;
+pub use pretrained::{get_weights, get_weights_from};
 pub use transfer::Progress;
 
 use super::catalogue;
@@ -16,12 +19,12 @@ use crate::formats::tar_gz;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// The result of [`get`].
+/// The result of [`get`] and [`get_weights`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchOutcome {
-    /// The dataset already exists in this folder.
+    /// The dataset already exists in this folder, or the weights in this file.
     AlreadyPresent(PathBuf),
-    /// The dataset was downloaded or laid out in this folder.
+    /// The dataset was downloaded or laid out in this folder, or the weights in this file.
     Fetched(PathBuf),
 }
 
@@ -67,7 +70,7 @@ pub fn get_from(source: &Source, directory: &Path, progress: Progress) -> Result
         Some(file) => {
             let path = directory.join(file.name);
             make(directory)?;
-            transfer::fetch(source.addresses, file, &path, progress)?;
+            transfer::fetch(source.addresses, &file.into(), &path, progress)?;
             // Not earlier, because an existing folder counts as the dataset.
             make(&folder)?;
             unpack(info, &path, &folder)?;
@@ -75,7 +78,7 @@ pub fn get_from(source: &Source, directory: &Path, progress: Progress) -> Result
         None => {
             make(&folder)?;
             for file in source.files {
-                transfer::fetch(source.addresses, file, &folder.join(file.name), progress)?;
+                transfer::fetch(source.addresses, &file.into(), &folder.join(file.name), progress)?;
             }
         }
     }
