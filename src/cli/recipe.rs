@@ -181,6 +181,10 @@ impl RecipeArgs {
         let dataset = asked.map(|dataset| gpunn::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
         let list = |dataset: &String| gpunn::datasets::list_folder(dataset, self.data_dir.path());
         let folder = dataset.as_ref().map(list).transpose()?.flatten();
+        if let (Some(unlabelled), false) = (folder.as_ref().and_then(|listing| listing.unlabelled.as_ref()), quiet) {
+            let path = unlabelled.display();
+            eprintln!("{path} has images, but no class folders: they have no labels and are left out");
+        }
         if let (None, None, Some(name), Some(listing)) = (&self.recipe, &model, &dataset, &folder) {
             let Choice { recipe, reasons } =
                 gpunn::runs::for_folder(name, listing, self.data_dir.path(), self.start())?;

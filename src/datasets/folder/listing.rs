@@ -7,6 +7,9 @@ use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+/// The largest number of names in a path.
+const DEEPEST: usize = 64;
+
 /// An image file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
@@ -27,6 +30,8 @@ pub struct Listing {
     pub classes: Vec<String>,
     /// The images of the train, validation and test split, sorted by class and name. A missing split is empty.
     pub splits: [Vec<Image>; 3],
+    /// A folder with the name of a split that has images, but no class folders. They have no labels and are left out.
+    pub unlabelled: Option<PathBuf>,
 }
 
 impl Listing {
@@ -40,19 +45,21 @@ impl Listing {
         let top = Entries::of(path)?;
         let Some(found) = splits(path, &top)? else {
             let (classes, train) = class_folders(path, &top)?;
-            return Ok(Self { classes, splits: [train, Vec::new(), Vec::new()] });
+            return Ok(Self { classes, splits: [train, Vec::new(), Vec::new()], unlabelled: None });
         };
         let mut listing: Option<(Self, PathBuf)> = None;
-        for (slot, folder) in found.into_iter().enumerate() {
+        let Splits { folders, unlabelled } = found;
+        for (slot, folder) in folders.into_iter().enumerate() {
             let Some(folder) = folder else { continue };
             let (classes, images) = class_folders(&folder, &Entries::of(&folder)?)?;
-            let (listing, first) = listing
-                .get_or_insert_with(|| (Self { classes: classes.clone(), splits: Default::default() }, folder.clone()));
+            let (listing, first) = listing.get_or_insert_with(|| {
+                (Self { classes: classes.clone(), splits: Default::default(), unlabelled: None }, folder.clone())
+            });
             same_classes(&listing.classes, first, &classes, &folder)?;
             listing.splits[slot] = images;
         }
         match listing {
-            Some((listing, _)) => Ok(listing),
+            Some((listing, _)) => Ok(Self { unlabelled, ..listing }),
             None => Err(no_classes(path)),
         }
     }
@@ -62,8 +69,7 @@ impl Listing {
         let mut digest = md5::Context::new();
         for (split, images) in self.splits.iter().enumerate() {
             for Image { path, class, bytes, changed } in images {
-                let name = path.file_name().unwrap_or_default();
-                digest.consume(name.as_encoded_bytes());
+                digest.consume(path.as_os_str().as_encoded_bytes());
                 digest.consume(format!("\0{split} {class} {bytes} {changed}\n"));
             }
         }
@@ -103,8 +109,16 @@ impl Entries {
     }
 }
 
-/// The folders of the train, validation and test split. `None` when all folders are classes.
-fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
+/// The folders of splits.
+struct Splits {
+    /// Of the train, validation and test split.
+    folders: [Option<PathBuf>; 3],
+    /// As [`Listing::unlabelled`].
+    unlabelled: Option<PathBuf>,
+}
+
+/// The folders of splits. `None` when all folders are classes.
+fn splits(path: &Path, top: &Entries) -> Result<Option<Splits>> {
     let mut found: [Option<PathBuf>; 3] = Default::default();
     let mut others = Vec::new();
     for (name, folder) in &top.folders {
@@ -131,14 +145,21 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
     if found.iter().all(Option::is_none) {
         return Ok(None);
     }
+    let mut unlabelled = None;
     for (name, folder) in others {
-        if !Entries::of(folder)?.images.is_empty() {
+        let has_images = !Entries::of(folder)?.images.is_empty();
+        let is_split = name.parse::<SplitName>().is_ok();
+        if has_images && is_split && found[0].is_some() {
+            unlabelled = Some(folder.clone());
+            continue;
+        }
+        if has_images {
             return Err(Error::data(format!(
                 "{} has images, but is next to the folders of splits; if {name} is a class, put it into a split's folder.",
                 folder.display(),
             )));
         }
-        if name.parse::<SplitName>().is_ok() {
+        if is_split {
             return Err(Error::data(format!(
                 "{} has no class: put a folder of images for each class into it, or remove it from {}.",
                 folder.display(),
@@ -146,7 +167,20 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<[Option<PathBuf>; 3]>> {
             )));
         }
     }
-    Ok(Some(found))
+    Ok(Some(Splits { folders: found, unlabelled }))
+}
+
+/// The images in a class folder and in the folders in it, as torchvision's `ImageFolder` takes them, sorted by path.
+fn images_within(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>> {
+    let Entries { folders, mut images } = Entries::of(folder)?;
+    for (_, inner) in folders {
+        if inner.components().count() > DEEPEST {
+            return Err(Error::data(format!("{} is nested too deep; a link may lead in a circle.", folder.display())));
+        }
+        images.extend(images_within(&inner)?);
+    }
+    images.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(images)
 }
 
 /// The classes in a folder of class folders, and their images.
@@ -156,11 +190,10 @@ fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Ima
     }
     let mut all = Vec::new();
     for (class, (name, folder)) in entries.folders.iter().enumerate() {
-        let Entries { folders, images } = Entries::of(folder)?;
+        let images = images_within(folder)?;
         if images.is_empty() {
-            let within = if folders.is_empty() { "" } else { " itself, only folders" };
             return Err(Error::data(format!(
-                "The class folder {} has no image ({FORMATS}){within}; add images or remove the folder {name}.",
+                "The class folder {} has no image ({FORMATS}); add images or remove the folder {name}.",
                 folder.display()
             )));
         }
@@ -259,12 +292,24 @@ mod tests {
     }
 
     #[test]
+    fn images_in_folders_of_a_class_and_unlabelled_splits_are_understood() {
+        let root = lay_out(&["a/1.jpg", "a/deep/er/2.jpg", "b/deep/3.jpg"]);
+        let listing = Listing::scan(root.path()).expect("a set");
+        assert_eq!(listing.classes, ["a", "b"]);
+        let within = |image: &Image| image.path.strip_prefix(root.path()).expect("in it").to_owned();
+        let paths: Vec<PathBuf> = listing.splits[0].iter().map(within).collect();
+        assert_eq!(paths, ["a/1.jpg", "a/deep/er/2.jpg", "b/deep/3.jpg"].map(PathBuf::from));
+        let root = lay_out(&["train/a/1.jpg", "train/b/1.jpg", "test/1.jpg"]);
+        let listing = Listing::scan(root.path()).expect("a set");
+        assert_eq!((counts(&listing), listing.unlabelled), ([2, 0, 0], Some(root.path().join("test"))));
+    }
+
+    #[test]
     fn folders_that_are_no_dataset_are_errors() {
         let says = |names: &[&str]| Listing::scan(lay_out(names).path()).expect_err("refused").to_string();
         assert!(says(&[]).contains("has no images to train on"));
         assert!(says(&["1.jpg", "2.jpg"]).contains("for each class"));
         assert!(says(&["a/1.jpg", "b/"]).contains("remove the folder b"));
-        assert!(says(&["a/deep/1.jpg"]).contains("only folders"));
         assert!(says(&["train/a/1.jpg", "val/a/1.jpg", "valid/a/1.jpg"]).contains("both are validation splits"));
         assert!(says(&["train/a/1.jpg", "training/a/1.jpg"]).contains("both are training splits"));
         assert!(says(&["train/a/1.jpg", "cat/1.jpg"]).contains("if cat is a class"));
