@@ -317,7 +317,8 @@ fn patience_ends_a_run_that_gets_no_better() {
     assert_eq!(summary.best_epoch.map(|best| best + 2), Some(summary.epochs));
     // A run that stopped early does not continue when it is resumed.
     let (epochs, last) = (summary.epochs, experiment.run.last().expect("a checkpoint"));
-    let mut again = Experiment::resumed(trainer(&recipe, &dataset), experiment.run.clone(), &last).expect("on");
+    let mut again =
+        Experiment::resumed(trainer(&recipe, &dataset), experiment.run.clone(), &dataset, &last).expect("on");
     let summary = finish(&mut again);
     assert_eq!((summary.epochs, summary.stopped_early), (epochs, true));
 }

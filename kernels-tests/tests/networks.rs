@@ -92,7 +92,8 @@ fn running_statistics_are_kept_and_resumed_bit_for_bit() {
         let state = format!("optimizer.momentum/{name}");
         assert!(!checkpoint.tensors.contains_key(&state), "the optimizer has a state of {name}");
     }
-    let mut parts = Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &checkpoint).expect("on");
+    let mut parts =
+        Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &dataset, &checkpoint).expect("on");
     assert_eq!(finish(&mut parts).weights_hash, wanted.weights_hash);
     // A checkpoint without running statistics is refused.
     let mut without = checkpoint;

@@ -116,7 +116,7 @@ pub fn stops_and_resumes(
         }
         let run = RunDirectory::open(&path).expect("a run");
         let checkpoint = run.last().expect("a checkpoint");
-        parts = Experiment::resumed(trainer(engine(), recipe, dataset), run, &checkpoint).expect("resumed");
+        parts = Experiment::resumed(trainer(engine(), recipe, dataset), run, dataset, &checkpoint).expect("resumed");
     }
     assert!(stopped.iter().any(|&(_, steps)| steps > 0), "none within an epoch: {stopped:?}");
     assert_eq!(finish(&mut parts).weights_hash, wanted, "stopped at {stopped:?}");
