@@ -126,6 +126,8 @@ fn a_wrong_kind_of_file_or_folder_is_named() {
         at,
         &[
             ("train --data-dir pics", 2, &["folder of images of 2 classes", "gpunn train pics"]),
+            ("train --model cnn --data-dir pics", 2, &["gpunn train pics"]),
+            ("train --recipe cifar10-cnn --data-dir pics", 2, &["cifar10", "looked for pics"]),
             ("train --data-dir gone", 2, &["no folder gone", "--data-dir"]),
             ("train text.txt", 2, &["text.txt is a file, not a dataset"]),
             ("train --recipe net.toml", 2, &["net.toml is a network, not a recipe", "--model"]),
