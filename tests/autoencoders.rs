@@ -143,6 +143,6 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
         refused(at, words, 2, "not an autoencoder");
     }
     refused(at, &["reconstruct", "nowhere"], 2, "no run directory");
-    refused(at, &["reconstruct", "autoencoder", "--classes", "AA"], 2, "`A`");
+    refused(at, &["reconstruct", "autoencoder", "--classes", "AA"], 2, "no class `AA`");
     assert!(!at.join("x").exists() && !at.join("x.npy").exists());
 }

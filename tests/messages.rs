@@ -53,6 +53,7 @@ fn wrong_numbers_are_answered_with_what_is_needed() {
     for (command, flag) in [
         ("sweep", "batch-size"),
         ("bench", "repeats"),
+        ("predict run i.png", "top"),
         ("summary --input 3x32x32", "classes"),
         ("data preview glyphs --out x.png", "per-class"),
     ] {
@@ -125,6 +126,8 @@ fn a_wrong_kind_of_file_or_folder_is_named() {
         at,
         &[
             ("train --data-dir pics", 2, &["folder of images of 2 classes", "gpunn train pics"]),
+            ("train --model cnn --data-dir pics", 2, &["gpunn train pics"]),
+            ("train --recipe cifar10-cnn --data-dir pics", 2, &["cifar10", "looked for pics"]),
             ("train --data-dir gone", 2, &["no folder gone", "--data-dir"]),
             ("train text.txt", 2, &["text.txt is a file, not a dataset"]),
             ("train --recipe net.toml", 2, &["net.toml is a network, not a recipe", "--model"]),
@@ -254,4 +257,28 @@ fn two_trainings_at_the_same_time_get_runs_of_their_own() {
         .collect();
     assert!(begun.iter_mut().all(|child| child.wait().expect("ended").success()));
     assert_eq!(names(&folder.path().join("runs")).len(), 4);
+}
+
+#[test]
+fn imported_weights_say_how_their_images_are_prepared() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    pictures(&at.join("pics"));
+    std::fs::write(at.join("my.toml"), "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"classes\"\n")
+        .expect("written");
+    let train = ["train", "pics", "--model", "my.toml", "--size", "24", "--epochs", "1", "--out", "run", "--no-report"];
+    assert!(gpunn_on_cpu(at, &train).status.success());
+    assert!(gpunn(at, &["export", "run", "--out", "w.safetensors"]).status.success());
+    let import = ["import", "w.safetensors", "--model", "my.toml", "--dataset", "pics", "--out", "imported"];
+    // The default size is another one than that of the weights.
+    assert!(!gpunn(at, &import).status.success());
+    let flags = ["--size", "24", "--mean", "0.5,0.5,0.5", "--std", "0.2,0.2,0.2"];
+    let output = gpunn(at, &[&import[..], &flags].concat());
+    let says = text(&output.stderr);
+    assert!(output.status.success() && says.contains("images: 3 x 24 x 24, normalized with mean [0.5"), "{says}");
+    let recipe = std::fs::read_to_string(at.join("imported/recipe.toml")).expect("a recipe");
+    assert!(recipe.contains("size = 24") && recipe.contains("mean = [0.5, 0.5, 0.5]"), "{recipe}");
+    let eval = gpunn_on_cpu(at, &["eval", "imported"]);
+    assert!(eval.status.success(), "{}", text(&eval.stderr));
+    is_refusal(&gpunn(at, &[&import[..], &["--mean", "0.5"]].concat()), 2, &["--std"]);
 }

@@ -167,7 +167,7 @@ fn runs_that_cannot_be_reported_are_refused_in_sentences() {
 
     std::fs::write(at.join("file"), "").expect("written");
     refused(at, &["report", "run", "--out", "file/page"], 1, &["cannot create the folder for plots", "file/page"]);
-    refused(at, &["report", "--compare", "run", "--out", "file/page.html"], 1, &["file/page.html"]);
+    refused(at, &["report", "--compare", "run", "--out", "file/page.html"], 1, &["cannot make the folder file"]);
 
     let change = |file: &str, from: &str, to: &str| {
         let path = at.join("run").join(file);

@@ -4,10 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gpunn::Result;
+use gpunn::data::ImageOptions;
 use gpunn::formats::tensors::TensorFile;
+use gpunn::nn::models::ModelConfig;
+use gpunn::ops::augment::Augment;
 use gpunn::runs::weights;
+use gpunn::train::Checkpoint;
 
 use super::flags::{DataDirArgs, NewRunArgs};
+use super::images::ImageArgs;
+use super::numbers::real;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn import squeezenet1_1.safetensors --model squeezenet --out runs/imagenet\n\n\
@@ -24,18 +30,24 @@ pub struct Args {
     #[command(flatten)]
     data_dir: DataDirArgs,
     #[command(flatten)]
+    images: ImageArgs,
+    /// The mean of each channel that the weights' images were normalized with, with --dataset and --std; pixels are from 0 to 1
+    #[arg(long, value_name = "X,...", value_delimiter = ',', value_parser = real::<f64>, requires_all = ["dataset", "std"])]
+    mean: Option<Vec<f64>>,
+    /// The standard deviation of each channel, with --mean
+    #[arg(long, value_name = "X,...", value_delimiter = ',', value_parser = real::<f64>, requires = "mean")]
+    std: Option<Vec<f64>>,
+    #[command(flatten)]
     new: NewRunArgs,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let file = TensorFile::open(&args.file)?;
     let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
-    let dataset = args.dataset.as_deref().map(|name| {
-        // The model's recipe decides how images are loaded.
-        let name = gpunn::datasets::name_of(name, args.data_dir.path())?;
-        gpunn::runs::choose(None, model.clone(), Some(&name))?.load_data(args.data_dir.path())
-    });
-    let checkpoint = weights::import(&file, model, dataset.transpose()?.as_ref())?;
+    let checkpoint = match &args.dataset {
+        Some(name) => import_for(&args, &file, model, name)?,
+        None => weights::import(&file, model, None)?,
+    };
     let run = args.new.create(&checkpoint.recipe)?;
     run.write_best(&checkpoint)?;
     run.write_last(&checkpoint)?;
@@ -46,4 +58,40 @@ pub fn run(args: Args) -> Result<ExitCode> {
         run.path().display()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Imports weights for the images of a dataset. How the images are prepared is what the flags say, else what the recipe for the model
+/// says; both are printed, because weights do not say for which images they are.
+fn import_for(args: &Args, file: &TensorFile, model: Option<ModelConfig>, dataset: &str) -> Result<Checkpoint> {
+    let dataset = gpunn::datasets::name_of(dataset, args.data_dir.path())?;
+    let mut recipe = gpunn::runs::choose(None, model.clone(), Some(&dataset))?;
+    let asked = args.images.or(recipe.data.asked());
+    let options = |data: &mut gpunn::train::recipe::Data| {
+        let ImageOptions { size, fit, channels } = asked;
+        (data.size, data.fit, data.channels) = (size, fit, channels);
+        data.skip_bad |= args.images.skip_bad;
+    };
+    options(&mut recipe.data);
+    let mut checkpoint = weights::import(file, model, Some(&recipe.load_data(args.data_dir.path())?))?;
+    options(&mut checkpoint.recipe.data);
+    if args.mean.is_some() {
+        let augment = checkpoint.recipe.augment.take().unwrap_or_default();
+        checkpoint.recipe.augment = Some(Augment { mean: args.mean.clone(), std: args.std.clone(), ..augment });
+    }
+    checkpoint.recipe.validate()?;
+    print_images(&checkpoint);
+    Ok(checkpoint)
+}
+
+/// Prints how the images of an imported run are prepared.
+fn print_images(checkpoint: &Checkpoint) {
+    let [channels, height, width] = checkpoint.input;
+    let augment = checkpoint.recipe.augment.as_ref();
+    let normalized = match augment.and_then(|augment| augment.mean.as_ref().zip(augment.std.as_ref())) {
+        Some((mean, std)) => format!("normalized with mean {mean:?} and deviation {std:?}"),
+        None => "not normalized".into(),
+    };
+    eprintln!(
+        "images: {channels} x {height} x {width}, {normalized}; --size, --fit, --channels, --mean and --std change this"
+    );
 }

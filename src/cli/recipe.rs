@@ -174,10 +174,12 @@ impl RecipeArgs {
     fn base(&self, quiet: bool) -> Result<Recipe> {
         let model = self.model.as_deref().map(gpunn::runs::model).transpose()?;
         let asked = self.dataset.as_deref().or(self.images_of.as_deref());
-        if asked.is_none() {
+        let embedded = self.embedded(model.as_ref());
+        // Otherwise the dataset of the recipe is in this folder.
+        if asked.is_none() && self.recipe.is_none() && (model.is_none() || embedded.is_some()) {
             self.check_data_dir()?;
         }
-        let asked = asked.or(self.embedded(model.as_ref()));
+        let asked = asked.or(embedded);
         let dataset = asked.map(|dataset| gpunn::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
         let list = |dataset: &String| gpunn::datasets::list_folder(dataset, self.data_dir.path());
         let folder = dataset.as_ref().map(list).transpose()?.flatten();
@@ -197,7 +199,7 @@ impl RecipeArgs {
         if self.recipe.is_none() && (self.model.is_some() || asked.is_some()) && !quiet {
             eprintln!("no --recipe was given; using the recipe {}", recipe.name);
         }
-        if self.embedded(Some(&recipe.model)).is_some() && !quiet {
+        if embedded.is_some() && !quiet {
             eprintln!("no dataset was given; using {}, which is inside the program", recipe.data.name);
         }
         if let (Some(name), Some(listing)) = (&dataset, &folder) {
@@ -218,7 +220,7 @@ impl RecipeArgs {
         gpunn::datasets::known().first().map(|info| info.name)
     }
 
-    /// Checks the folder of --data-dir when no dataset was named: a folder of images is probably meant as the dataset.
+    /// Checks the folder of --data-dir when the embedded dataset is taken: a folder of images is probably meant as the dataset.
     fn check_data_dir(&self) -> Result<()> {
         let Some(path) = self.data_dir.path() else { return Ok(()) };
         if !path.is_dir() {
