@@ -2,7 +2,7 @@
 //! of a file tells which it is, not its name.
 //!
 //! Files are memory-mapped, so that tensors that are not used cost nothing. The crate `safetensors` checks every length in
-//! the header against the file before anything is allocated. [`pth`](super::pth) does the same for PyTorch's files.
+//! the header against the file before anything is allocated. `pth.rs` does the same for PyTorch's files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;

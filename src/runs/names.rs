@@ -8,8 +8,10 @@ use crate::nn::Model;
 
 /// What wrappers of modules put before all names: `DataParallel`, `torch.compile`, and modules with a network as `self.model`.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
-/// A tensor that only the ResNets of Hugging Face's `transformers` have.
-const TRANSFORMERS_RESNET: &str = "resnet.embedder.embedder.convolution.weight";
+/// Functions that give torchvision's names for those of another library. One applies if it knows all names of a file.
+const TRANSLATIONS: [fn(&str) -> Option<String>; 2] = [transformers_resnet, timm_mobilenet_v2];
+/// The number of the first block of each stage of MobileNetV2 in torchvision's list.
+const STAGES: [usize; 7] = [1, 2, 4, 7, 11, 14, 17];
 
 /// The tensors of a file under the names of torchvision.
 pub(super) struct NamedTensors<'a> {
@@ -26,10 +28,10 @@ impl<'a> NamedTensors<'a> {
         while let Some(prefix) = PREFIXES.into_iter().find(|prefix| all_begin(&names, prefix)) {
             names = names.into_iter().map(|(name, own)| (name[prefix.len()..].to_owned(), own)).collect();
         }
-        if names.contains_key(TRANSFORMERS_RESNET) {
-            names = names.into_iter().map(|(name, own)| (resnet_name(&name).unwrap_or(name), own)).collect();
-        }
-        Self { file, names }
+        let translated = TRANSLATIONS.into_iter().find_map(|translate| {
+            names.iter().map(|(name, own)| Some((translate(name)?, *own))).collect::<Option<BTreeMap<_, _>>>()
+        });
+        Self { file, names: translated.unwrap_or(names) }
     }
 
     /// As [`of`](Self::of), but keeps the names of a file that has some of the model's.
@@ -70,8 +72,8 @@ fn all_begin(names: &BTreeMap<String, &str>, prefix: &str) -> bool {
     !names.is_empty() && names.keys().all(|name| name.starts_with(prefix))
 }
 
-/// torchvision's name of a tensor of a ResNet with basic blocks in `transformers`.
-fn resnet_name(name: &str) -> Option<String> {
+/// The name of a tensor of a ResNet with basic blocks in Hugging Face's `transformers`.
+fn transformers_resnet(name: &str) -> Option<String> {
     let parts: Vec<&str> = name.split('.').collect();
     Some(match parts[..] {
         ["resnet", "embedder", "embedder", "convolution", what] => format!("conv1.{what}"),
@@ -85,6 +87,34 @@ fn resnet_name(name: &str) -> Option<String> {
             format!("layer{}.{block}.{kind}{}.{what}", one_more(stage)?, one_more(layer)?)
         }
         ["classifier", "1", what] => format!("fc.{what}"),
+        _ => return None,
+    })
+}
+
+/// The name of a tensor of timm's `mobilenetv2_100`.
+fn timm_mobilenet_v2(name: &str) -> Option<String> {
+    let parts: Vec<&str> = name.split('.').collect();
+    Some(match parts[..] {
+        ["conv_stem", what] => format!("features.0.0.{what}"),
+        ["bn1", what] => format!("features.0.1.{what}"),
+        ["conv_head", what] => format!("features.18.0.{what}"),
+        ["bn2", what] => format!("features.18.1.{what}"),
+        ["classifier", what] => format!("classifier.1.{what}"),
+        ["blocks", stage, block, layer, what] => {
+            let (stage, block): (usize, usize) = (stage.parse().ok()?, block.parse().ok()?);
+            // The first stage does not expand its channels.
+            let layer = match (stage, layer) {
+                (0, "conv_dw") | (1.., "conv_pw") => "0.0",
+                (_, "bn1") => "0.1",
+                (0, "conv_pw") => "1",
+                (0, "bn2") | (1.., "conv_pwl") => "2",
+                (1.., "conv_dw") => "1.0",
+                (1.., "bn2") => "1.1",
+                (1.., "bn3") => "3",
+                _ => return None,
+            };
+            format!("features.{}.conv.{layer}.{what}", STAGES.get(stage)?.checked_add(block)?)
+        }
         _ => return None,
     })
 }
@@ -130,18 +160,28 @@ mod tests {
     }
 
     #[test]
-    fn the_resnet_of_transformers_has_the_names_of_torchvision() {
+    fn names_of_other_libraries_become_those_of_torchvision() {
         for (theirs, ours) in [
-            (TRANSFORMERS_RESNET, "conv1.weight"),
+            ("resnet.embedder.embedder.convolution.weight", "conv1.weight"),
             ("resnet.embedder.embedder.normalization.running_var", "bn1.running_var"),
             ("resnet.encoder.stages.0.layers.1.layer.0.convolution.weight", "layer1.1.conv1.weight"),
             ("resnet.encoder.stages.3.layers.0.layer.1.normalization.bias", "layer4.0.bn2.bias"),
             ("resnet.encoder.stages.2.layers.0.shortcut.convolution.weight", "layer3.0.downsample.0.weight"),
             ("resnet.encoder.stages.1.layers.0.shortcut.normalization.weight", "layer2.0.downsample.1.weight"),
             ("classifier.1.bias", "fc.bias"),
+            ("conv_stem.weight", "features.0.0.weight"),
+            ("bn2.running_mean", "features.18.1.running_mean"),
+            ("blocks.0.0.conv_pw.weight", "features.1.conv.1.weight"),
+            ("blocks.0.0.bn2.bias", "features.1.conv.2.bias"),
+            ("blocks.1.0.conv_pw.weight", "features.2.conv.0.0.weight"),
+            ("blocks.3.3.conv_dw.weight", "features.10.conv.1.0.weight"),
+            ("blocks.6.0.bn3.weight", "features.17.conv.3.weight"),
+            ("classifier.weight", "classifier.1.weight"),
         ] {
-            let file = file(&[TRANSFORMERS_RESNET, "x", theirs]);
-            assert!(NamedTensors::of(&file).get(ours).is_some(), "{theirs}");
+            assert!(NamedTensors::of(&file(&[theirs])).get(ours).is_some(), "{theirs}");
         }
+        // A file with a name that the library does not have.
+        let other = file(&["conv_stem.weight", "blocks.0.0.se.weight"]);
+        assert!(NamedTensors::of(&other).get("conv_stem.weight").is_some());
     }
 }

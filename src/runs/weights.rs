@@ -157,8 +157,8 @@ fn architecture_hint(file: &TensorFile, asked: Option<&str>) -> String {
     found.map_or_else(String::new, |name| format!(" Its tensors are those of the model {name}."))
 }
 
-/// The torchvision model whose tensor names a file has. Prefixes such as `module.`, and the names of a ResNet of the library
-/// `transformers`, are understood.
+/// The torchvision model whose tensor names a file has. Prefixes such as `module.`, and names of the libraries timm
+/// and transformers, are understood.
 pub fn architecture_of(file: &TensorFile) -> Option<&'static str> {
     let named = NamedTensors::of(file);
     let names: BTreeSet<&str> = named.names().filter(|name| !name.ends_with(TRACKED)).collect();
