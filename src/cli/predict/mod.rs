@@ -24,7 +24,7 @@ use inputs::{Source, sources};
 /// Default of --top for imported weights, because ImageNet has many classes.
 const TOP_CLASSES: usize = 5;
 /// The number of images that are decoded and classified at a time.
-const BATCH: usize = 16;
+const BATCH: usize = 8;
 
 /// Classifies images: PNG, JPEG, BMP or WebP files, and folders of them. Each answer is printed as it comes. Each image is prepared like the training images. For a network trained on a
 /// folder of images, it is resized as that folder's images were. For an ImageNet network, the shorter side is scaled to 256
