@@ -121,6 +121,7 @@ fn a_wrong_kind_of_file_or_folder_is_named() {
     std::fs::write(at.join("text.txt"), "a text, which is not a file of tensors").expect("written");
     std::fs::write(at.join("net.toml"), "[[layer]]\nkind = \"flatten\"\n[[layer]]\nkind = \"classes\"\n")
         .expect("written");
+    std::fs::create_dir(at.join("empty")).expect("a folder");
     run(at, &["--quiet"]);
     all_refused(
         at,
@@ -139,7 +140,7 @@ fn a_wrong_kind_of_file_or_folder_is_named() {
             ("train --pretrained pics --model squeezenet", 2, &["pics is a folder"]),
             ("predict pics/cats/0.png run", 2, &["0.png is an image, but a run comes first"]),
             ("predict text.txt pics/cats/0.png", 1, &["text.txt is not a valid checkpoint", "not a safetensors file"]),
-            ("predict run pics", 1, &["cannot read the image pics: it is a folder, but has to be a file"]),
+            ("predict run empty", 1, &["The folder empty has no image"]),
             ("predict run gone.png", 1, &["gone.png: there is no such file"]),
             ("eval pics/cats/0.png", 2, &["is an image"]),
             ("decode run pics --out x", 1, &["cannot read pics: it is a folder"]),

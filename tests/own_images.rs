@@ -104,9 +104,9 @@ fn held_out_images_stay_held_out_when_the_folder_changes() {
 
 #[test]
 fn every_mistake_is_named_by_its_file() {
-    let folder = pictures(8);
+    let folder = pictures(20);
     let at = folder.path();
-    let train = ["train", "pics", "--epochs", "3", "--device", "cpu", "--json", "--out", "run"];
+    let train = ["train", "pics", "--epochs", "4", "--batch-size", "4", "--device", "cpu", "--json", "--out", "run"];
     json(&gpunn(at, &train));
     // All images of a folder `bright` are dark here, so that all are mistakes.
     std::fs::create_dir_all(at.join("wrong/bright")).expect("made");

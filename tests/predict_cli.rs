@@ -12,7 +12,7 @@ use common::{gpunn, gpunn_on_cpu, is_refusal, json, names, text};
 /// A folder with the images `pics` and a run `run` that tells their classes apart.
 fn trained() -> tempfile::TempDir {
     let folder = pictures(20);
-    let train = ["train", "pics", "--epochs", "4", "--no-report", "--json", "--out", "run"];
+    let train = ["train", "pics", "--epochs", "4", "--batch-size", "4", "--no-report", "--json", "--out", "run"];
     let summary = json(&gpunn_on_cpu(folder.path(), &train));
     assert_eq!(summary["best_val_accuracy"], 1.0, "{summary}");
     folder

@@ -64,7 +64,10 @@ impl LoadedRun {
                 summary.is_none() && !imported,
                 "The test results and the training device are unknown: the run has no summary.json, because it has not ended.",
             ),
-            (checkpoint.is_none(), "Everything that needs the weights is left out: the run has no checkpoint."),
+            (
+                checkpoint.is_none(),
+                "Everything that needs the weights is left out: the run has neither best.safetensors nor last.safetensors.",
+            ),
         ];
         let left_out = lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, sentence)| sentence.to_owned()).collect();
         Ok(Self { run, recipe, metrics, summary, checkpoint, imported, left_out })

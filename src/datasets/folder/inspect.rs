@@ -205,7 +205,10 @@ fn left_out(folder: &Path, listing: &Listing) -> Result<Vec<LeftOut>> {
     add_files(folder, &mut files)?;
     files.sort();
     let out = files.iter().filter(|path| !taken.contains(path.as_path()));
-    Ok(out.map(|path| LeftOut { path: within(folder, path), reason: reason(path) }).collect())
+    Ok(out
+        .map(|path| (path, within(folder, path)))
+        .map(|(path, name)| LeftOut { reason: reason(path, &name), path: name })
+        .collect())
 }
 
 fn add_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -221,10 +224,10 @@ fn add_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Why a file is not taken.
-fn reason(path: &Path) -> String {
+/// Why a file is not taken. `name` is its path in the folder.
+fn reason(path: &Path, name: &str) -> String {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let hidden = path.iter().any(|name| name.to_string_lossy().starts_with('.') && name.len() > 2);
+    let hidden = name.split('/').any(|name| name.starts_with('.'));
     match extension.as_str() {
         _ if hidden => "hidden".into(),
         "heic" | "heif" | "avif" => format!("{}: convert it to JPEG or PNG", extension.to_uppercase()),
