@@ -13,8 +13,8 @@ use gpunn::train::{Recipe, Trainer, TrainerOptions, Tta};
 fn stops_and_resumes(change: impl Fn(&mut Recipe)) {
     let (recipe, dataset) = small(1500, 3, change);
     let folder = tempfile::tempdir().expect("a folder");
-    // In the midst of an epoch, then at whatever comes.
-    training::stops_and_resumes((&recipe, &dataset), folder.path(), &[2, 3, 1, 4], &mut Engine::cpu);
+    // In the midst of an epoch, then at whatever comes, also in a validation.
+    training::stops_and_resumes((&recipe, &dataset), folder.path(), &[2, 3, 1, 4, 1, 1], &mut Engine::cpu);
 }
 
 #[test]

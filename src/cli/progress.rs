@@ -31,7 +31,7 @@ impl StopFlag {
             if flag.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
+            eprintln!("\nstopping after the steps that are under way; press Ctrl-C again to stop at once");
         });
         stop
     }
@@ -46,6 +46,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
     epochs: u32,
+    /// Steps of an epoch.
+    steps: u32,
     stop: StopFlag,
     /// Training loss of each epoch so far.
     losses: Vec<f64>,
@@ -65,7 +67,7 @@ impl Progress {
             bar
         });
         let losses: Vec<f64> = before.iter().map(|line| line.train_loss).collect();
-        let progress = Self { bar, quiet, epochs, stop: stop.clone(), losses, took: (0.0, 0) };
+        let progress = Self { bar, quiet, epochs, steps, stop: stop.clone(), losses, took: (0.0, 0) };
         progress.begin(before.len() as u32 + 1);
         progress
     }
@@ -87,6 +89,7 @@ impl Progress {
             _ => format!("all {:#}  ", HumanDuration(Duration::from_secs_f64(left.max(1.0).round()))),
         };
         bar.reset();
+        bar.set_length(u64::from(self.steps));
         bar.set_prefix(format!("epoch {epoch:>3}/{}", self.epochs));
         let width = if columns() < WIDE_COLUMNS { SPARK_WIDTH / 2 } else { SPARK_WIDTH };
         bar.set_message(format!("{all}{}", spark_line(&self.losses, width)));
@@ -97,6 +100,18 @@ impl Observer for Progress {
     fn step(&mut self, _: u32, step: u32) -> bool {
         if let Some(bar) = &self.bar {
             bar.set_position(u64::from(step));
+        }
+        !self.stop.is_set()
+    }
+
+    fn validation(&mut self, epoch: u32, batches: u32, of: u32) -> bool {
+        if let Some(bar) = &self.bar {
+            if bar.length() != Some(u64::from(of)) || bar.position() > u64::from(batches) {
+                bar.reset();
+                bar.set_length(u64::from(of));
+                bar.set_prefix(format!("epoch {epoch:>3}/{} validation", self.epochs));
+            }
+            bar.set_position(u64::from(batches));
         }
         !self.stop.is_set()
     }

@@ -4,12 +4,15 @@ use super::directory::RunDirectory;
 use super::events::EventWriter;
 use crate::Result;
 use crate::data::{Dataset, SplitName};
-use crate::train::{Checkpoint, EpochLine, Summary, Trainer};
+use crate::train::{Checkpoint, EpochLine, EpochProgress, Summary, Trainer};
 
 /// Receives the progress of a run, and can stop it.
 pub trait Observer {
     /// Called when `step` steps of an epoch (from 1) are done. Returns whether to continue.
     fn step(&mut self, epoch: u32, step: u32) -> bool;
+    /// Called when `batches` of `of` batches of the validation split are evaluated at the end of an epoch. Returns whether to
+    /// continue.
+    fn validation(&mut self, epoch: u32, batches: u32, of: u32) -> bool;
     /// Called when an epoch is done. Returns whether to continue.
     fn epoch(&mut self, line: &EpochLine) -> bool;
 }
@@ -71,7 +74,11 @@ impl Experiment {
     pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<RunOutcome> {
         while !self.trainer.is_over() {
             let epoch = self.trainer.counters().epoch + 1;
-            let line = self.trainer.epoch(&mut |step| observer.step(epoch, step)).await?;
+            let mut observe = |progress| match progress {
+                EpochProgress::Trained(step) => observer.step(epoch, step),
+                EpochProgress::Validated { batches, of } => observer.validation(epoch, batches, of),
+            };
+            let line = self.trainer.epoch(&mut observe).await?;
             let Some(line) = line else {
                 let checkpoint = self.trainer.checkpoint().await?;
                 self.run.write_last(&checkpoint)?;

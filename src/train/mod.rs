@@ -49,6 +49,6 @@ pub use preview::augmented;
 pub use recipe::Recipe;
 #[cfg(feature = "files")]
 pub(crate) use steps::EVALUATION_BATCH;
-pub use trainer::{Flow, Trainer, TrainerOptions};
+pub use trainer::{EpochProgress, Flow, Trainer, TrainerOptions};
 pub use tta::Tta;
 pub use warnings::guessing;

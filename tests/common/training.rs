@@ -59,7 +59,7 @@ pub fn hash(trainer: &mut Trainer) -> String {
     trainer.model().parameters().hash(&weights)
 }
 
-/// Stops a run after a number of submits.
+/// Stops a run after a number of submits, of training or of validation.
 pub struct Until {
     /// The number of submits that are left.
     pub left: u32,
@@ -76,6 +76,9 @@ impl Observer for Until {
     fn step(&mut self, _: u32, _: u32) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left > 0
+    }
+    fn validation(&mut self, epoch: u32, batches: u32, _: u32) -> bool {
+        self.step(epoch, batches)
     }
     fn epoch(&mut self, _: &EpochLine) -> bool {
         self.left > 0

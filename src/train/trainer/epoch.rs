@@ -19,6 +19,20 @@ const WORK_PER_SUBMIT: u64 = 400_000_000;
 /// The maximum number of steps in a submit.
 const MAX_PER_SUBMIT: u64 = 32;
 
+/// How far an epoch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpochProgress {
+    /// This number of training steps is done.
+    Trained(u32),
+    /// A number of batches of the validation split is evaluated.
+    Validated {
+        /// The batches that are done.
+        batches: u32,
+        /// All batches.
+        of: u32,
+    },
+}
+
 impl Trainer {
     /// The step numbers and hyperparameters of all steps of the next epoch.
     pub(super) fn epoch_steps(&self) -> Vec<Step> {
@@ -56,7 +70,8 @@ impl Trainer {
             _ => self.loader_of(order, step)?,
         };
         self.waited = 0.0;
-        self.feed()
+        // An epoch that was interrupted in its validation has no step left.
+        if step < self.steps() { self.feed() } else { Ok(()) }
     }
 
     /// The loader for the images of an epoch from step `first` on, in the given order. `None` if images are not streamed.
@@ -80,7 +95,11 @@ impl Trainer {
 
     /// The steps of the next submit.
     pub(super) fn next_submit(&self) -> Range<usize> {
-        self.train.data.submit(self.counters.step as usize, self.steps() as usize, self.steps_per_submit() as usize)
+        self.train.data.submit(
+            self.counters.step as usize,
+            self.steps() as usize,
+            self.steps_per_submit(&self.train) as usize,
+        )
     }
 
     /// Sends the images of the next submit to the device, if images are streamed.
@@ -92,19 +111,19 @@ impl Trainer {
         self.train.data.fill(&mut self.engine, loader, bytes)
     }
 
-    /// The number of steps in a submit, if images are not streamed.
-    pub(super) fn steps_per_submit(&self) -> u32 {
-        let flops = self.engine.plan(self.train.program).flops().max(1);
+    /// The number of steps of a stage in a submit, if images are not streamed.
+    pub(super) fn steps_per_submit(&self, stage: &Stage) -> u32 {
+        let flops = self.engine.plan(stage.program).flops().max(1);
         (WORK_PER_SUBMIT / flops).clamp(1, MAX_PER_SUBMIT) as u32
     }
 
-    /// Trains the next epoch, or the rest of it, and evaluates the validation split. After each submit `step` gets the
-    /// number of steps that are done in this epoch, and returns whether to continue. When it returns false before the last
-    /// step, the result is `None`, and the next call continues the epoch.
+    /// Trains the next epoch, or the rest of it, and evaluates the validation split. After each submit, `progress` gets how far
+    /// the epoch is, and returns whether to continue. When it returns false before the end, the result is `None`, and the next
+    /// call continues the epoch. A validation that was interrupted begins again.
     ///
     /// # Errors
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
-    pub async fn epoch(&mut self, step: &mut dyn FnMut(u32) -> bool) -> Result<Option<EpochLine>> {
+    pub async fn epoch(&mut self, progress: &mut dyn FnMut(EpochProgress) -> bool) -> Result<Option<EpochLine>> {
         let start = (self.clock)();
         self.prepare_epoch().await?;
         let steps = self.steps();
@@ -121,7 +140,7 @@ impl Trainer {
             if self.counters.step < steps {
                 self.feed()?;
             }
-            if !step(self.counters.step) && self.counters.step < steps {
+            if !progress(EpochProgress::Trained(self.counters.step)) && self.counters.step < steps {
                 // This waits for the submitted steps, so that the time includes them.
                 self.engine.read(&self.train.data.buffer("sums")).await?;
                 self.counters.epoch_seconds += (self.clock)() - start;
@@ -133,7 +152,11 @@ impl Trainer {
         let trained = self.counters.epoch_seconds + (self.clock)() - start;
         let measured = Measured::from_sums(self.task, &sums);
         self.check_finite(measured.loss).await?;
-        let val = self.evaluate_if_there(SplitName::Val).await?;
+        let mut validated = |batches, of| progress(EpochProgress::Validated { batches, of });
+        let Some(val) = self.evaluate_while(SplitName::Val, &mut validated).await? else {
+            self.counters.epoch_seconds += (self.clock)() - start;
+            return Ok(None);
+        };
         let seconds = self.counters.epoch_seconds + (self.clock)() - start;
         let at = TrainingProgress { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
         let line = EpochLine {
@@ -186,11 +209,21 @@ impl Trainer {
     /// # Errors
     /// When the device is lost, or the images cannot be read.
     pub(crate) async fn evaluate_if_there(&mut self, part: SplitName) -> Result<Option<Measured>> {
+        Ok(self.evaluate_while(part, &mut |_, _| true).await?.flatten())
+    }
+
+    /// As [`Trainer::evaluate_if_there`]. After each submit, `progress` gets the number of batches that are done, and of all, and
+    /// returns whether to continue. When it returns false before the end, the outer option is `None`.
+    async fn evaluate_while(
+        &mut self,
+        part: SplitName,
+        progress: &mut dyn FnMut(u32, u32) -> bool,
+    ) -> Result<Option<Option<Measured>>> {
         let stage = match part {
             SplitName::Train => None,
             other => self.stage(other),
         };
-        let Some(stage) = stage else { return Ok(None) };
+        let Some(stage) = stage else { return Ok(Some(None)) };
         self.make_features(part).await?;
         let steps = evaluation_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
@@ -200,15 +233,18 @@ impl Trainer {
             Some(pixels) => stage.data.loader(pixels, order, stage.batch, 0..steps.len())?,
             None => None,
         };
-        let mut done = 0;
+        let (mut done, at_once) = (0, self.steps_per_submit(&stage) as usize);
         while done < steps.len() {
-            let range = stage.data.submit(done, steps.len(), MAX_PER_SUBMIT as usize);
+            let range = stage.data.submit(done, steps.len(), at_once);
             stage.data.feed(&mut self.engine, loader.as_mut())?;
             done = range.end;
             self.engine.ready().await?;
             self.engine.run(stage.program, range)?;
+            if !progress(done as u32, steps.len() as u32) && done < steps.len() {
+                return Ok(None);
+            }
         }
         let sums = self.engine.read(&stage.data.buffer("sums")).await?;
-        Ok(Some(Measured::from_sums(self.task, &sums)))
+        Ok(Some(Some(Measured::from_sums(self.task, &sums))))
     }
 }

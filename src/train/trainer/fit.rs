@@ -66,7 +66,7 @@ impl Trainer {
     }
 
     /// The checkpoint of the epoch of [`Trainer::fit`] with the best result on the validation split: the highest accuracy, or
-    /// for an autoencoder the highest peak signal-to-noise ratio. If several epochs are equal, it is the first of them. `None`
+    /// for an autoencoder the highest peak signal-to-noise ratio. Of epochs that are equal, it is the one with the smallest loss. `None`
     /// without a validation split.
     pub fn best(&self) -> Option<&Checkpoint> {
         self.best.as_deref()

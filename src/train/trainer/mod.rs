@@ -4,6 +4,7 @@ mod epoch;
 mod fit;
 mod state;
 
+pub use epoch::EpochProgress;
 pub use fit::Flow;
 
 use std::collections::BTreeMap;
@@ -345,7 +346,7 @@ impl Trainer {
     pub async fn repeat_steps(&mut self, count: usize) -> Result<()> {
         let steps = self.epoch_steps();
         self.engine.schedule(self.train.program, &steps)?;
-        let at_once = self.steps_per_submit() as usize;
+        let at_once = self.steps_per_submit(&self.train) as usize;
         for range in chunks(count, at_once.min(steps.len())) {
             let first = range.start % (steps.len() - range.len() + 1);
             self.engine.ready().await?;
