@@ -96,7 +96,7 @@ pub(super) struct RecipeArgs {
     ema: Option<f64>,
     /// Early stopping: end the run after this many epochs without a better validation result
     #[arg(long, value_name = "EPOCHS", value_parser = whole::<u32>(1), help_heading = TRAINING_HEADING)]
-    patience: Option<u32>,
+    pub patience: Option<u32>,
     /// Send each batch to the device when it is needed, instead of keeping all images there: from disk for a folder of images,
     /// else from memory [default: only if the images do not fit]
     #[arg(long)]

@@ -18,7 +18,7 @@ use super::progress::{Progress, StopFlag};
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
-const NOT_WITH_RESUME: [&str; 35] = [
+const NOT_WITH_RESUME: [&str; 34] = [
     "recipe",
     "model",
     "dataset",
@@ -47,7 +47,6 @@ const NOT_WITH_RESUME: [&str; 35] = [
     "label_smoothing",
     "ema",
     "tta",
-    "patience",
     "stream",
     "AugmentArgs",
     "pretrained",
@@ -75,7 +74,7 @@ pub struct Args {
     device: DeviceArgs,
     #[command(flatten)]
     new: NewRunArgs,
-    /// Resume an interrupted run, or with --epochs train a finished run longer; the result is the same as without a stop
+    /// Resume an interrupted run, or train a finished run longer with --epochs, and one that stopped early with --patience; the result is the same as without a stop
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESUME)]
     resume: Option<PathBuf>,
     #[command(flatten)]
@@ -233,8 +232,14 @@ pub(super) fn train_with_progress(experiment: &mut Experiment, quiet: bool, stop
 fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<ExitCode> {
     let epochs = experiment.trainer.recipe().training.epochs;
     let done = experiment.trainer.counters().epoch;
-    if args.resume.is_some() && done >= epochs && !args.output.quiet {
-        eprintln!("all {epochs} epochs are already done; a larger --epochs continues the training");
+    if args.resume.is_some() && experiment.trainer.is_over() && !args.output.quiet {
+        match done >= epochs {
+            true => eprintln!("all {epochs} epochs are already done; a larger --epochs continues the training"),
+            false => eprintln!(
+                "the run stopped early after {done} of {epochs} epochs, because none was better for as many epochs as its patience; a \
+                 larger --patience continues the training"
+            ),
+        }
     }
     match train_with_progress(&mut experiment, args.output.quiet, &StopFlag::on_ctrl_c())? {
         RunOutcome::Finished(summary) => {
@@ -324,6 +329,7 @@ fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
         }
         recipe.training.epochs = epochs;
     }
+    recipe.training.patience = args.recipe_args.patience.or(recipe.training.patience);
     Ok(recipe)
 }
 

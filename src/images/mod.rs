@@ -17,6 +17,7 @@ mod jpeg;
 mod prepare;
 mod preprocessing;
 mod sheet;
+mod text;
 
 pub use decode::{decode, is_image, open, size};
 #[cfg(feature = "reports")]
