@@ -28,15 +28,16 @@ pub struct Counters {
     pub seconds: f64,
     /// The time spent on the next epoch so far, in seconds.
     pub epoch_seconds: f64,
-    /// The best epoch so far, counted from 1.
+    /// The best epoch so far, counted from 1: the last one whose validation accuracy is at most a standard error below the highest.
+    /// For an autoencoder and without a validation split, the epoch with the highest figure.
     pub best_epoch: Option<u32>,
-    /// The best epoch's figure: its accuracy on the validation split, or for an autoencoder its signal-to-noise ratio in dB.
-    /// Without a validation split it is minus the training loss. A larger figure is better.
+    /// The highest figure of an epoch: the accuracy on the validation split, or for an autoencoder the signal-to-noise ratio in dB.
+    /// Without a validation split it is minus the training loss.
     pub best_figure: Option<f64>,
-    /// The best epoch's validation loss. Of two epochs with the same figure, the one with the smaller loss is better. `None` in
-    /// checkpoints of earlier versions.
+    /// The first epoch with the highest figure, counted from 1, from which the patience counts. `None` in checkpoints of earlier
+    /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub best_val_loss: Option<f64>,
+    pub highest_epoch: Option<u32>,
     /// The best epoch's validation accuracy.
     pub best_val_accuracy: Option<f64>,
     /// The metrics of the last complete epoch.

@@ -176,14 +176,28 @@ impl Trainer {
         (counters.step, counters.epoch_seconds) = (0, 0.0);
         counters.seconds += seconds;
         counters.last = Some(line.clone());
-        let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
-        let surer = || line.val_loss.zip(counters.best_val_loss).is_some_and(|(loss, best)| loss < best);
-        if counters.best_figure.is_none_or(|best| figure > best || (figure == best && surer())) {
-            (counters.best_figure, counters.best_val_loss) = (Some(figure), line.val_loss);
-            counters.best_epoch = Some(line.epoch);
-            counters.best_val_accuracy = line.val_accuracy;
-        }
+        self.note_best(&line);
         Ok(Some(line))
+    }
+
+    /// Stores the epoch as the best one, if it is. Accuracies on few images differ by chance. So an epoch is not worse than an
+    /// earlier one if its accuracy is at most a standard error lower, and the later one is taken, as its learning rate is lower (the
+    /// one-standard-error rule of L. Breiman et al., "Classification and Regression Trees", 1984).
+    fn note_best(&mut self, line: &EpochLine) {
+        let images = self.stage(SplitName::Val).map_or(0, |stage| stage.data.rows);
+        let counters = &mut self.counters;
+        let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
+        let highest = counters.best_figure.is_none_or(|best| figure > best);
+        if highest {
+            (counters.best_figure, counters.highest_epoch) = (Some(figure), Some(line.epoch));
+        }
+        let as_good = |(accuracy, best): (f64, f64)| {
+            let standard_error = (best * (1.0 - best) / images.max(1) as f64).sqrt();
+            accuracy >= best - standard_error
+        };
+        if highest || line.val_accuracy.zip(counters.best_figure).is_some_and(as_good) {
+            (counters.best_epoch, counters.best_val_accuracy) = (Some(line.epoch), line.val_accuracy);
+        }
     }
 
     /// Checks that the loss and all weights are finite after an epoch. The loss alone is not enough: an activation may turn

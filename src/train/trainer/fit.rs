@@ -61,13 +61,14 @@ impl Trainer {
     /// Whether all epochs are done, or no epoch was better for as long as the recipe's patience.
     pub fn is_over(&self) -> bool {
         let (counters, training) = (&self.counters, &self.recipe.training);
-        let since_best = counters.best_epoch.map_or(0, |best| counters.epoch - best);
+        let highest = counters.highest_epoch.or(counters.best_epoch);
+        let since_best = highest.map_or(0, |highest| counters.epoch - highest);
         counters.epoch >= training.epochs || training.patience.is_some_and(|patience| since_best >= patience)
     }
 
-    /// The checkpoint of the epoch of [`Trainer::fit`] with the best result on the validation split: the highest accuracy, or
-    /// for an autoencoder the highest peak signal-to-noise ratio. Of epochs that are equal, it is the one with the smallest loss. `None`
-    /// without a validation split.
+    /// The checkpoint of the epoch of [`Trainer::fit`] with the best result on the validation split: the last epoch
+    /// whose accuracy is at most a standard error below the highest, or for an autoencoder the one with the highest peak
+    /// signal-to-noise ratio. `None` without a validation split.
     pub fn best(&self) -> Option<&Checkpoint> {
         self.best.as_deref()
     }
