@@ -80,7 +80,8 @@ fn an_autoencoder_reconstructs_encodes_and_decodes() {
         assert!(number(&found, "pca_clamped_psnr") > number(&found, "pca_psnr"));
         // Ten columns of 64 pixels and three rows, with names at the left and at the top.
         let image = image::open(at.join("image.png")).expect("an image");
-        assert_eq!((image.width(), image.height()), (7 * 11 + 8 + 10 * 68, 24 + 3 * 68));
+        let names = image.width() - 10 * 68;
+        assert!((30..120).contains(&names) && image.height() == 24 + 3 * 68, "{names} {}", image.height());
 
         let mut letter = image::GrayImage::new(32, 32);
         (4..28).for_each(|y| (14..18).for_each(|x| letter.put_pixel(x, y, image::Luma([255]))));
