@@ -93,7 +93,7 @@ impl Trainer {
         for &state in self.recipe.optimizer.states() {
             states.push((state, checkpoint.state(state, parameters)?));
         }
-        if checkpoint.counters.step >= self.steps() || checkpoint.counters.number < checkpoint.counters.step {
+        if checkpoint.counters.step > self.steps() || checkpoint.counters.number < checkpoint.counters.step {
             return Err(Error::data(format!(
                 "The checkpoint is at step {} of an epoch, but an epoch has {} steps here: its data or batch size differ.",
                 checkpoint.counters.step,
