@@ -8,6 +8,9 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use super::{FORMATS, jpeg};
 use crate::{Error, Result};
 
+/// The largest number of pixels of an image: more than any camera has.
+const MOST_PIXELS: u64 = 250_000_000;
+
 /// Decodes an image file. Its content decides the format, not its name. The EXIF orientation is applied.
 ///
 /// # Errors
@@ -42,29 +45,33 @@ pub fn is_image(bytes: &[u8]) -> bool {
 /// [`Error::Data`] when it is not an image, is truncated, or is a JPEG of a kind that the
 /// decoder mixes up.
 pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
-    let upright = || {
-        let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
-        let jpeg = reader.format() == Some(ImageFormat::Jpeg);
-        let mut decoder = reader.into_decoder()?;
-        let orientation = decoder.orientation()?;
-        let mut image = DynamicImage::from_decoder(decoder)?;
-        image.apply_orientation(orientation);
-        Ok((image, jpeg))
-    };
-    let unreadable = |reason: &str| {
+    upright(&bytes).map_err(|reason| {
         let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
         Error::data(format!(
             "{name} is not an image that can be decoded ({FORMATS}): {}.",
             reason.trim_end_matches([' ', '.'])
         ))
-    };
-    match upright() {
-        Ok((image, is_jpeg)) => match jpeg::fault(&bytes).filter(|_| is_jpeg) {
-            Some(fault) => Err(unreadable(fault)),
-            None => Ok(image),
-        },
-        Err(error) => Err(unreadable(&image::ImageError::to_string(&error))),
+    })
+}
+
+/// Decodes an image and applies its orientation. An error is a clause.
+fn upright(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
+    let reason = |error: image::ImageError| error.to_string();
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
+    let mut decoder = reader.into_decoder().map_err(reason)?;
+    // A file of few bytes may claim any size, and the decoder would ask for that much memory.
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        return Err(format!("it claims {width} x {height} pixels, but at most {MOST_PIXELS} pixels are read"));
     }
+    let orientation = decoder.orientation().map_err(reason)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(reason)?;
+    if let Some(fault) = jpeg::fault(bytes).filter(|_| is_jpeg) {
+        return Err(fault.into());
+    }
+    image.apply_orientation(orientation);
+    Ok(image)
 }
 
 #[cfg(test)]
@@ -136,5 +143,15 @@ mod tests {
             let fault = jpeg::fault(&markers(frame, sampling, interval, first_scan));
             assert_eq!(fault.is_none(), right, "{frame:x} {sampling:x?} {interval} {first_scan}: {fault:?}");
         }
+    }
+
+    #[test]
+    fn a_small_file_that_claims_a_huge_image_is_refused_at_once() {
+        // The header of a JPEG of 65,535 x 65,535 pixels, as the decoder reads it before it allocates.
+        let mut huge = jpeg(16, 16);
+        let frame = huge.windows(2).position(|pair| pair == [0xff, 0xc0]).expect("a frame header");
+        huge[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
+        let sentence = decode(huge, "huge.jpg").expect_err("refused").to_string();
+        assert!(sentence.contains("it claims 65535 x 65535 pixels"), "{sentence}");
     }
 }
