@@ -88,7 +88,7 @@ fn print_images(checkpoint: &Checkpoint) {
     let [channels, height, width] = checkpoint.input;
     let augment = checkpoint.recipe.augment.as_ref();
     let normalized = match augment.and_then(|augment| augment.mean.as_ref().zip(augment.std.as_ref())) {
-        Some((mean, std)) => format!("normalized with mean {mean:?} and deviation {std:?}"),
+        Some((mean, std)) => format!("normalized with mean {mean:?} and standard deviation {std:?}"),
         None => "not normalized".into(),
     };
     eprintln!(

@@ -74,7 +74,8 @@ pub struct Args {
     device: DeviceArgs,
     #[command(flatten)]
     new: NewRunArgs,
-    /// Resume an interrupted run, or train a finished run longer with --epochs, and one that stopped early with --patience; the result is the same as without a stop
+    /// Resume an interrupted run, train a finished run longer with --epochs, or one that stopped early with --patience; the result
+    /// is the same as without a stop
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESUME)]
     resume: Option<PathBuf>,
     #[command(flatten)]

@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn jpegs_whose_scans_would_be_mixed_up_are_refused() {
-        // What libjpeg 2.1 (cjpeg -scans) wrote and the decoder read as libjpeg reads it, or not.
+        // Whether the decoder reads the files of `cjpeg -scans` (libjpeg-turbo 2.1.5) as `djpeg` does.
         const FLAT: [u8; 3] = [0x11; 3];
         for (frame, sampling, interval, first_scan, right) in [
             (0xc0, FLAT, 0, 3, true),

@@ -11,8 +11,8 @@ const END_OF_IMAGE: u8 = 0xd9;
 ///
 /// The decoder fills the missing part of a truncated file with grey. It mixes up the blocks of a sequential file that has several
 /// scans, if components are subsampled vertically, if there are restart intervals, or if a scan has several components, but not
-/// all of them. Compared with libjpeg for 18 scan scripts and samplings each with and without restart intervals; progressive files
-/// are decoded correctly.
+/// all of them. Compared with libjpeg-turbo 2.1.5 (`cjpeg -scans`, `djpeg`) for 6 samplings and 4 scan scripts, with and without
+/// restart intervals; progressive files are decoded correctly.
 pub fn fault(bytes: &[u8]) -> Option<&'static str> {
     let header = Header::read(bytes);
     match header {

@@ -15,8 +15,7 @@ use crate::{Error, Result};
 
 /// With more images, near copies are not searched: the number of pairs grows with the square.
 const MOST_FOR_NEAR_COPIES: usize = 50_000;
-/// The number of differing bits, of [`BITS`], up to which two images are near copies. Scaled or recompressed copies of photos differ in
-/// fewer than 10; different photos of the same place usually in more than 40.
+/// The number of differing bits, of [`BITS`], up to which two images are near copies. The test has a copy that was scaled and compressed.
 const NEAR: u32 = 12;
 /// The side of the grid of a perceptual hash.
 const GRID: u32 = 16;
