@@ -56,10 +56,10 @@ fn files_folders_patterns_and_standard_input_are_read() {
 fn answers_go_to_a_csv_file_and_into_folders() {
     let folder = trained();
     let at = folder.path();
-    let told = lines(at, &["pics", "--csv", "answers.csv", "--top", "2", "--sort-into", "sorted"]);
+    let told = lines(at, &["pics", "--csv", "made/answers.csv", "--top", "2", "--sort-into", "sorted"]);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("bright 20") && told[0].contains("dark 20"), "{told:?}");
-    let csv = std::fs::read_to_string(at.join("answers.csv")).expect("written");
+    let csv = std::fs::read_to_string(at.join("made/answers.csv")).expect("written");
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(rows[0], ["image", "class", "confidence", "class_2", "confidence_2"]);
     assert_eq!((rows.len(), rows[1][1], rows[1][3]), (41, "bright", "dark"));

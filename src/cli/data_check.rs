@@ -49,9 +49,9 @@ fn print(check: &FolderCheck, folder: &str, most: usize) {
     let groups = |groups: Vec<&Vec<Place>>| groups.iter().map(|group| joined(group, " = ")).collect::<Vec<_>>();
     list(&say, "the same image in two classes: one label is wrong", groups(check.across_classes()), most);
     list(&say, "the same image in two splits: it is trained on and measured", groups(check.across_splits()), most);
-    let across =
+    let in_one_class =
         |group: &&Vec<Place>| group.iter().all(|place| place.split == group[0].split && place.class == group[0].class);
-    list(&say, "the same image twice", groups(check.copies.iter().filter(across).collect()), most);
+    list(&say, "the same image twice", groups(check.copies.iter().filter(in_one_class).collect()), most);
     match &check.near_copies {
         None => say("near copies: not searched, because there are too many images".into()),
         Some(pairs) => {

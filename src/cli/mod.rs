@@ -57,7 +57,6 @@ enum CliCommand {
     /// Evaluate a trained run on a split of its dataset
     Eval(eval::Args),
     /// Classify images with a trained run
-    #[command(mut_arg("top", |top| top.value_parser(numbers::whole::<usize>(1))))]
     Predict(predict::Args),
     /// Write an HTML report of a run (curves, mistakes, weights), or one that compares runs
     Report(report::Args),

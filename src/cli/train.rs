@@ -300,7 +300,9 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
     if let Some(best) = summary.best_epoch {
         let early =
             if summary.stopped_early { "; stopped early (--patience), because no later epoch was better" } else { "" };
-        super::print_line(&format!("best epoch {best}{}{early}", best_figure(summary)));
+        let figure =
+            figure(summary.best_val_accuracy, None).map_or_else(String::new, |figure| format!(": validation {figure}"));
+        super::print_line(&format!("best epoch {best}{figure}{early}"));
         if best != summary.epochs {
             super::print_line(
                 "predict, eval, export and report use the best epoch's weights; with --last, the last epoch's",
@@ -313,12 +315,7 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
     }
 }
 
-/// The best epoch's validation result, after a colon.
-fn best_figure(summary: &Summary) -> String {
-    summary.best_val_accuracy.map_or_else(String::new, |accuracy| format!(": validation {}", super::percent(accuracy)))
-}
-
-/// A resumed run's recipe: its own, with the number of epochs from --epochs.
+/// A resumed run's recipe: its own, with --epochs and --patience.
 fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
     let mut recipe = checkpoint.recipe.clone();
     if let Some(epochs) = args.recipe_args.epochs {

@@ -98,9 +98,7 @@ impl Recipe {
         }
         Ok(dataset)
     }
-}
 
-impl Recipe {
     /// The error for a folder of images that was loaded once and does not exist any more. `None` if it does, or the data is
     /// not such a folder.
     fn moved(&self) -> Option<Error> {

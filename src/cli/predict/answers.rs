@@ -63,6 +63,9 @@ pub struct Csv {
 impl Csv {
     /// Creates the file, with its head. `top` is the number of classes in each row.
     pub fn create(path: &Path, top: usize) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
+        }
         let file = File::create(path).map_err(Error::file("cannot write", path))?;
         let mut csv = Self { file: BufWriter::new(file), path: path.to_owned() };
         let further = (2..=top).flat_map(|number| [format!("class_{number}"), format!("confidence_{number}")]);

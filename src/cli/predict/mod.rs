@@ -18,6 +18,8 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::flags::{ComputeArgs, EpochArgs, ViewArgs};
+use super::numbers::{real, whole};
+use super::outputs::ending;
 use answers::{Answer, Counts, Csv, Sorted};
 use inputs::{Source, sources};
 
@@ -25,6 +27,8 @@ use inputs::{Source, sources};
 const TOP_CLASSES: usize = 5;
 /// The number of images that are decoded and classified at a time.
 const BATCH: usize = 8;
+/// Help heading of the flags for the answers.
+const OUTPUT_HEADING: &str = "Answers";
 
 /// Classifies images: PNG, JPEG, BMP or WebP files, and folders of them. Each answer is printed as it comes. Each image is prepared like the training images. For a network trained on a
 /// folder of images, it is resized as that folder's images were. For an ImageNet network, the shorter side is scaled to 256
@@ -56,16 +60,23 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Print the N most probable classes [default: 5 with --pretrained or --model, else 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
     top: Option<usize>,
     /// Write the answers to a CSV file instead of standard output: image, class, confidence
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT_HEADING)]
+    #[arg(long, value_name = "FILE", value_parser = ending("csv"), help_heading = OUTPUT_HEADING)]
     csv: Option<PathBuf>,
-    /// Copy each image into the folder DIR/CLASS
+    /// Copy each image into the folder DIR/CLASS, instead of printing the answers
     #[arg(long, value_name = "DIR", help_heading = OUTPUT_HEADING)]
     sort_into: Option<PathBuf>,
     /// Answer `unknown` if the confidence is below X, from 0 to 1
-    #[arg(long, value_name = "X", default_value_t = 0.0, hide_default_value = true, help_heading = OUTPUT_HEADING)]
+    #[arg(
+        long,
+        value_name = "X",
+        value_parser = real::<f64>,
+        default_value_t = 0.0,
+        hide_default_value = true,
+        help_heading = OUTPUT_HEADING
+    )]
     min_confidence: f64,
     /// Skip images that cannot be decoded, instead of stopping with an error
     #[arg(long)]
@@ -77,9 +88,6 @@ pub struct Args {
     #[command(flatten)]
     compute: ComputeArgs,
 }
-
-/// Help heading of the flags for the answers.
-const OUTPUT_HEADING: &str = "Answers";
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
@@ -146,7 +154,7 @@ impl<'a> Output<'a> {
     fn new(args: &'a Args, top: usize, images: usize) -> Result<Self> {
         if !(0.0..=1.0).contains(&args.min_confidence) {
             return Err(Error::usage(format!(
-                "--min-confidence is {}, but must be from 0 to 1, as in 0.8.",
+                "--min-confidence is {}, but has to be from 0 to 1, as in 0.8.",
                 args.min_confidence
             )));
         }

@@ -7,7 +7,7 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageFormat};
 use rayon::prelude::*;
 
-use super::listing::{Image, Listing};
+use super::listing::{Image, Listing, within};
 use crate::data::SplitName;
 use crate::hash::Fnv1a;
 use crate::images::{decode, has_image_extension};
@@ -237,12 +237,6 @@ fn reason(path: &Path, name: &str) -> String {
         "" => "no image".into(),
         _ => format!("no image (.{extension})"),
     }
-}
-
-/// A path in a folder, with `/` between names.
-fn within(folder: &Path, path: &Path) -> String {
-    let names: Vec<_> = path.strip_prefix(folder).unwrap_or(path).iter().map(|name| name.to_string_lossy()).collect();
-    names.join("/")
 }
 
 #[cfg(test)]

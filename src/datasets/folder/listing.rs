@@ -170,6 +170,12 @@ fn splits(path: &Path, top: &Entries) -> Result<Option<Splits>> {
     Ok(Some(Splits { folders: found, unlabelled }))
 }
 
+/// A path in a folder, with `/` between names.
+pub(super) fn within(folder: &Path, path: &Path) -> String {
+    let names: Vec<_> = path.strip_prefix(folder).unwrap_or(path).iter().map(|name| name.to_string_lossy()).collect();
+    names.join("/")
+}
+
 /// The images in a class folder and in the folders in it, as torchvision's `ImageFolder` takes them, sorted by path.
 fn images_within(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>> {
     let Entries { folders, mut images } = Entries::of(folder)?;

@@ -14,7 +14,7 @@ use crate::data::{Dataset, ImageFile, Pixels, Split, SplitName};
 use crate::hash::Fnv1a;
 use crate::images::{Preprocessing, decode};
 use crate::{Error, Result};
-use listing::Image;
+use listing::{Image, within};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use store::{StoreIndex, StoreKey, StoreWriter, allocate};
@@ -130,9 +130,7 @@ fn read_image(image: &Image, folder: &Path, preprocessing: Preprocessing) -> Res
     let bytes = std::fs::read(&image.path).map_err(Error::file("cannot read the image", &image.path))?;
     let mut hash = Fnv1a::new();
     hash.add(&bytes);
-    let within = image.path.strip_prefix(folder).unwrap_or(&image.path);
-    let names: Vec<_> = within.iter().map(|name| name.to_string_lossy()).collect();
-    let file = ImageFile { path: names.join("/"), bytes: bytes.len() as u64, hash: hash.value() };
+    let file = ImageFile { path: within(folder, &image.path), bytes: bytes.len() as u64, hash: hash.value() };
     Ok((preprocessing.apply(&decode(bytes, &image.path.display().to_string())?), file))
 }
 

@@ -153,10 +153,15 @@ impl Trainer {
         let measured = Measured::from_sums(self.task, &sums);
         self.check_finite(measured.loss).await?;
         let mut validated = |batches, of| progress(EpochProgress::Validated { batches, of });
-        let Some(val) = self.evaluate_while(SplitName::Val, &mut validated).await? else {
+        let stage = self.stage(SplitName::Val);
+        let val = match stage {
+            Some(stage) => self.evaluate_while((SplitName::Val, stage), &mut validated).await?,
+            None => None,
+        };
+        if stage.is_some() && val.is_none() {
             self.counters.epoch_seconds += (self.clock)() - start;
             return Ok(None);
-        };
+        }
         let seconds = self.counters.epoch_seconds + (self.clock)() - start;
         let at = TrainingProgress { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
         let line = EpochLine {
@@ -223,21 +228,23 @@ impl Trainer {
     /// # Errors
     /// When the device is lost, or the images cannot be read.
     pub(crate) async fn evaluate_if_there(&mut self, part: SplitName) -> Result<Option<Measured>> {
-        Ok(self.evaluate_while(part, &mut |_, _| true).await?.flatten())
-    }
-
-    /// As [`Trainer::evaluate_if_there`]. After each submit, `progress` gets the number of batches that are done, and of all, and
-    /// returns whether to continue. When it returns false before the end, the outer option is `None`.
-    async fn evaluate_while(
-        &mut self,
-        part: SplitName,
-        progress: &mut dyn FnMut(u32, u32) -> bool,
-    ) -> Result<Option<Option<Measured>>> {
         let stage = match part {
             SplitName::Train => None,
             other => self.stage(other),
         };
-        let Some(stage) = stage else { return Ok(Some(None)) };
+        match stage {
+            Some(stage) => self.evaluate_while((part, stage), &mut |_, _| true).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Evaluates the split of a stage. After each submit, `progress` gets the number of batches that are done, and of all, and
+    /// returns whether to continue. `None` if it returns false before the end.
+    async fn evaluate_while(
+        &mut self,
+        (part, stage): (SplitName, Stage),
+        progress: &mut dyn FnMut(u32, u32) -> bool,
+    ) -> Result<Option<Measured>> {
         self.make_features(part).await?;
         let steps = evaluation_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
@@ -259,6 +266,6 @@ impl Trainer {
             }
         }
         let sums = self.engine.read(&stage.data.buffer("sums")).await?;
-        Ok(Some(Some(Measured::from_sums(self.task, &sums))))
+        Ok(Some(Measured::from_sums(self.task, &sums)))
     }
 }
