@@ -146,17 +146,25 @@ async fn read_pages(asked: &ImageOptions) -> Result<()> {
 
 async fn read_photos(asked: &ImageOptions) -> Result<()> {
     let mut reader = asked.reader()?;
+    let mut sum = [0.0; 2];
     for file in &asked.files {
         let truth = text(&file.with_extension("txt"))?;
         let page = ocr::read_with(&images::open(file)?, &mut reader, ReadOptions { raw: asked.raw }).await?;
-        compare(&file.display().to_string(), &truth, &page.to_string());
+        let name = format!("{} (turned by {:.1} degrees)", file.display(), page.turned);
+        let percent = compare(&name, &truth, &page.to_string());
+        sum.iter_mut().zip(percent).for_each(|(sum, percent)| *sum += percent);
     }
+    let count = asked.files.len();
+    let [letters, words] = sum.map(|sum| sum / count as f64);
+    println!("mean of {count}: {letters:.2} % of letters and digits, {words:.2} % with spaces");
     Ok(())
 }
 
-fn compare(name: &str, truth: &str, read: &str) {
+/// Prints and returns the similarity of two texts in per cent, without and with spaces.
+fn compare(name: &str, truth: &str, read: &str) -> [f64; 2] {
     let [letters, words] = [false, true].map(|spaces| 100.0 * similarity(truth, read, spaces));
     println!("{name}: {letters:.2} % of letters and digits, {words:.2} % with spaces");
+    [letters, words]
 }
 
 async fn run(asked: ImageOptions) -> Result<()> {
@@ -164,7 +172,7 @@ async fn run(asked: ImageOptions) -> Result<()> {
         return write(&asked, Path::new(folder));
     }
     match (&asked.files[..], asked.text) {
-        ([read, truth], true) => compare(&read.display().to_string(), &text(truth)?, &text(read)?),
+        ([read, truth], true) => drop(compare(&read.display().to_string(), &text(truth)?, &text(read)?)),
         (_, true) => return Err(Error::usage("--text needs two files: what was read, and what is right.")),
         ([], false) => read_pages(&asked).await?,
         (_, false) => read_photos(&asked).await?,

@@ -69,7 +69,7 @@ fn a_image_on_its_side_or_upside_down_is_turned_and_boxes_are_those_of_the_image
     let written = synthetic::draw(&glyphs, 5, 0);
     let upright = DynamicImage::from(written.image);
     let right = read(upright.clone());
-    for (turned, degrees) in [(upright.rotate90(), 270), (upright.rotate180(), 180), (upright.rotate270(), 90)] {
+    for (turned, degrees) in [(upright.rotate90(), 270.0), (upright.rotate180(), 180.0), (upright.rotate270(), 90.0)] {
         let page = read(turned);
         assert_eq!(page.turned, degrees);
         let alike = evaluate::similarity(&right.to_string(), &page.to_string(), true);

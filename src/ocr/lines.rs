@@ -25,13 +25,17 @@ pub(super) struct LineComponents {
     pub marks: Vec<Component>,
 }
 
-/// The typical letter height of a page: the median height, weighted by ink. `None` without ink.
-pub(super) fn letter_height(components: &[Component], width: u32, height: u32) -> Option<f32> {
+/// The typical letter height of a page of `width` x `height` pixels: the median height, weighted by ink. `cut` says whether the
+/// edge of the image cuts off a component. `None` without ink.
+pub(super) fn letter_height(
+    components: &[Component],
+    [width, height]: [u32; 2],
+    cut: impl Fn(&Component) -> bool,
+) -> Option<f32> {
     // Large components at the edge of the image are desks and shadows.
     let foreign = |component: &&Component| {
         let bounds = &component.bounds;
-        let at_edge = bounds.left == 0 || bounds.top == 0 || bounds.right() == width || bounds.bottom() == height;
-        at_edge && (bounds.width > width / 4 || bounds.height > height / 4) && components.len() > 1
+        components.len() > 1 && (bounds.width > width / 4 || bounds.height > height / 4) && cut(component)
     };
     let mut heights: Vec<(u32, u32)> = components
         .iter()
@@ -221,7 +225,7 @@ mod tests {
                 components.push(block(50 * x, 100 + 5 * x / 2 + 55 * line, 20, 30));
             }
         }
-        let letter_height = letter_height(&components, 1300, 400).expect("ink");
+        let letter_height = letter_height(&components, [1300, 400], |_| false).expect("ink");
         let rows = rows(components, letter_height);
         assert_eq!(letter_height, 30.0);
         assert_eq!(rows.iter().map(|row| row.letters.len()).collect::<Vec<_>>(), [24, 24]);
@@ -240,6 +244,6 @@ mod tests {
 
     #[test]
     fn without_ink_there_is_no_letter_height() {
-        assert_eq!(letter_height(&[], 10, 10), None);
+        assert_eq!(letter_height(&[], [10, 10], |_| false), None);
     }
 }

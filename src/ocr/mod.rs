@@ -3,7 +3,8 @@
 //! The steps are in separate files:
 //! 1. `ink` separates ink from paper, and `ruled_lines` removes the lines of ruled paper.
 //! 2. `components` finds the connected components of the ink.
-//! 3. `orientation` decides which way is up.
+//! 3. `skew` finds the angle of the lines, and `orientation` decides which way is up. `sheet` turns the ink by both, and `turn`
+//!    maps places back to the image.
 //! 4. `lines` assigns components to lines of text.
 //! 5. `letters` joins and cuts components into letters. `crop` draws each one like the training data of the network, with
 //!    `distance`, and `reader` runs the network.
@@ -33,7 +34,10 @@ mod overlay;
 mod page;
 mod reader;
 mod ruled_lines;
+mod sheet;
+mod skew;
 pub mod synthetic;
+mod turn;
 #[cfg(feature = "reports")]
 mod web;
 mod words;
@@ -47,6 +51,7 @@ pub use web::{ReadImage, html};
 use image::DynamicImage;
 
 use crate::Result;
+use sheet::Sheet;
 
 /// The minimum mean confidence of a page for [`is_writing`]. Lines of synthetic pages have at least 0.66, photos of scenes
 /// mostly less than 0.5.
@@ -74,29 +79,21 @@ pub async fn read(image: &DynamicImage, reader: &mut Reader) -> Result<PageText>
 /// Reads an image. An image without writing gives a page without lines.
 ///
 /// The image may have any size; above four megapixels it is reduced first. The writing may be dark on light or light on
-/// dark. The image may be rotated by 90, 180 or 270 degrees: the orientation with the highest confidence is used.
+/// dark. The page may be turned by any angle: the skew is estimated from the ink, and the orientation with the highest
+/// confidence is used.
 ///
 /// # Errors
 /// When the device of the reader is lost.
 pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: ReadOptions) -> Result<PageText> {
-    let empty = PageText { width: image.width(), height: image.height(), ..PageText::default() };
-    let Some(mut ink) = ink::find(image) else { return Ok(empty) };
-    ruled_lines::remove(&mut ink);
-    let mut components = components::find(&ink);
-    let size = |ink: &ink::InkMap| (ink.contrast.width(), ink.contrast.height());
-    let (width, height) = size(&ink);
-    let Some(letter_height) = lines::letter_height(&components, width, height) else { return Ok(empty) };
-    let orientation = orientation::find(&components, letter_height, reader).await?;
-    if orientation != orientation::Orientation::Upright {
-        ink.contrast = orientation.apply(&ink.contrast);
-        components = components::find(&ink);
-    }
-    let (width, height) = size(&ink);
-    let Some(letter_height) = lines::letter_height(&components, width, height) else { return Ok(empty) };
-    let letters = letters::find(lines::rows(components, letter_height), letter_height, reader).await?;
-    let place = |bounds: &BoundingBox| scaled(&orientation.back(bounds, width, height), ink.scale, &empty);
-    let lines = words::lines(&letters, reader, options.raw, place);
-    let page = PageText { turned: orientation.degrees(), light_ink: ink.light, lines, ..empty.clone() };
+    let size = [image.width(), image.height()];
+    let empty = PageText { width: size[0], height: size[1], ..PageText::default() };
+    let Some(ink) = ink::find(image) else { return Ok(empty) };
+    let light_ink = ink.light;
+    let Some(mut sheet) = Sheet::upright(ink, reader).await? else { return Ok(empty) };
+    let rows = lines::rows(std::mem::take(&mut sheet.components), sheet.letter_height);
+    let letters = letters::find(rows, sheet.letter_height, reader).await?;
+    let lines = words::lines(&letters, reader, options.raw, |component| sheet.place(component, size));
+    let page = PageText { turned: sheet.degrees(), light_ink, lines, ..empty.clone() };
     Ok(if is_writing(page.characters(), MIN_PAGE) {
         let written = |line: &TextLine| is_writing(line.characters(), MIN_LINE);
         PageText { lines: page.lines.into_iter().filter(written).collect(), ..page }
@@ -111,12 +108,4 @@ fn is_writing<'a>(characters: impl Iterator<Item = &'a Character>, least: f64) -
     let (sum, count) =
         characters.fold((0.0, 0.0), |(sum, count), character| (sum + character.best.confidence, count + 1.0));
     count > 0.0 && sum / count >= least + FEW / count
-}
-
-/// Scales a box of the reduced image to the original image.
-fn scaled(bounds: &BoundingBox, factor: f64, page: &PageText) -> BoundingBox {
-    let scale = |pixels: u32, most: u32| ((f64::from(pixels) * factor).round() as u32).min(most);
-    let (left, top) = (scale(bounds.left, page.width), scale(bounds.top, page.height));
-    let (right, bottom) = (scale(bounds.right(), page.width), scale(bounds.bottom(), page.height));
-    BoundingBox { left, top, width: right - left, height: bottom - top }
 }

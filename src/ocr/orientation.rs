@@ -3,12 +3,13 @@
 use image::{GrayImage, imageops};
 
 use super::components::Component;
-use super::page::BoundingBox;
 use super::reader::Reader;
 use crate::Result;
 
 /// The maximum number of letters that are read.
 const LETTERS: usize = 40;
+/// The maximum size of a letter in widths of its strokes. A net of ruled lines has more.
+const STROKES: f32 = 50.0;
 /// An image is upright if the mean confidence exceeds this value.
 const UPRIGHT: f32 = 0.8;
 /// Another orientation must exceed the confidence of the upright image by this value.
@@ -23,29 +24,37 @@ pub(super) enum Orientation {
     Clockwise270,
 }
 
-/// Finds the orientation of an image from its components of about the height of a letter.
-pub(super) async fn find(components: &[Component], letter_height: f32, reader: &mut Reader) -> Result<Orientation> {
+/// Finds the orientation of an image from its components of about the height of a letter. Returns the mean confidence, too, as a
+/// fraction of all ink: components of another size count as 0.
+pub(super) async fn find(
+    components: &[Component],
+    letter_height: f32,
+    reader: &mut Reader,
+) -> Result<(Orientation, f32)> {
     let letter_sized = |component: &&Component| {
         let longer = component.bounds.width.max(component.bounds.height) as f32 / letter_height;
         let shorter = component.bounds.width.min(component.bounds.height) as f32 / letter_height;
-        (0.5..2.0).contains(&longer) && shorter > 0.3
+        let strokes = longer * letter_height / component.stroke_width;
+        (0.5..2.0).contains(&longer) && shorter > 0.3 && strokes < STROKES
     };
     let letters: Vec<&Component> = components.iter().filter(letter_sized).collect();
+    let ink = |components: &mut dyn Iterator<Item = &Component>| components.map(|component| component.ink as f32).sum::<f32>();
+    let share = ink(&mut letters.iter().copied()) / ink(&mut components.iter()).max(1.0);
     // Letters from the whole page.
     let step = letters.len().div_ceil(LETTERS).max(1);
     let letters: Vec<Component> = letters.into_iter().step_by(step).cloned().collect();
     let mut best = (Orientation::Upright, confidence(reader, &letters, Orientation::Upright).await?);
     if best.1 > UPRIGHT || letters.len() < 3 {
-        return Ok(Orientation::Upright);
+        return Ok((best.0, best.1 * share));
     }
-    best.1 += BETTER;
+    let wanted = best.1 + BETTER;
     for orientation in [Orientation::Clockwise90, Orientation::Clockwise180, Orientation::Clockwise270] {
         let confidence = confidence(reader, &letters, orientation).await?;
-        if confidence > best.1 {
+        if confidence > best.1.max(wanted) {
             best = (orientation, confidence);
         }
     }
-    Ok(best.0)
+    Ok((best.0, best.1 * share))
 }
 
 async fn confidence(reader: &mut Reader, letters: &[Component], orientation: Orientation) -> Result<f32> {
@@ -85,20 +94,14 @@ impl Orientation {
         (0..side * side).map(|place| at(place % side, place / side)).collect()
     }
 
-    /// Maps a box of the rotated image, of `width` x `height` pixels, back to the image before the rotation.
-    pub fn back(self, bounds: &BoundingBox, width: u32, height: u32) -> BoundingBox {
-        let (from_right, from_bottom) = (width - bounds.right(), height - bounds.bottom());
-        let (left, top) = match self {
-            Self::Upright => (bounds.left, bounds.top),
-            Self::Clockwise90 => (bounds.top, from_right),
-            Self::Clockwise180 => (from_right, from_bottom),
-            Self::Clockwise270 => (from_bottom, bounds.left),
-        };
-        let (width, height) = match self {
-            Self::Upright | Self::Clockwise180 => (bounds.width, bounds.height),
-            Self::Clockwise90 | Self::Clockwise270 => (bounds.height, bounds.width),
-        };
-        BoundingBox { left, top, width, height }
+    /// Maps a point of the rotated image back to the image before the rotation, of `[width, height]` pixels.
+    pub fn back(self, [x, y]: [f32; 2], [width, height]: [f32; 2]) -> [f32; 2] {
+        match self {
+            Self::Upright => [x, y],
+            Self::Clockwise90 => [y, height - x],
+            Self::Clockwise180 => [width - x, height - y],
+            Self::Clockwise270 => [width - y, x],
+        }
     }
 }
 
@@ -108,27 +111,18 @@ mod tests {
     use image::Luma;
 
     #[test]
-    fn boxes_are_mapped_back_and_squares_rotate_like_images() {
-        let bounds = BoundingBox { left: 3, top: 1, width: 2, height: 5 };
+    fn points_are_mapped_back_and_squares_rotate_like_images() {
         let mut image = GrayImage::new(9, 7);
-        for y in bounds.top..bounds.bottom() {
-            for x in bounds.left..bounds.right() {
-                image.put_pixel(x, y, Luma([9]));
-            }
-        }
+        image.put_pixel(3, 1, Luma([9]));
         let square: Vec<f32> = (0_u8..25).map(f32::from).collect();
         let as_image = GrayImage::from_raw(5, 5, (0..25).collect()).expect("25 bytes");
         for orientation in
             [Orientation::Upright, Orientation::Clockwise90, Orientation::Clockwise180, Orientation::Clockwise270]
         {
             let turned = orientation.apply(&image);
-            let inside: Vec<(u32, u32)> =
-                turned.enumerate_pixels().filter(|(.., p)| p.0[0] == 9).map(|(x, y, _)| (x, y)).collect();
-            let around = BoundingBox::around(
-                &inside.iter().map(|&(left, top)| BoundingBox { left, top, width: 1, height: 1 }).collect::<Vec<_>>(),
-            );
-            let back = orientation.back(&around.expect("ink"), turned.width(), turned.height());
-            assert_eq!(back, bounds, "{orientation:?}");
+            let (x, y, _) = turned.enumerate_pixels().find(|(.., pixel)| pixel.0[0] == 9).expect("the pixel");
+            let back = orientation.back([x as f32 + 0.5, y as f32 + 0.5], [9.0, 7.0]);
+            assert_eq!(back, [3.5, 1.5], "{orientation:?}");
             let turned: Vec<f32> = orientation.apply(&as_image).iter().map(|&value| f32::from(value)).collect();
             assert_eq!(orientation.apply_to_square(&square, 5), turned, "{orientation:?}");
         }

@@ -14,36 +14,39 @@ const COLOURS: [Rgb<u8>; 3] = [Rgb([20, 140, 60]), Rgb([215, 130, 0]), Rgb([210,
 /// The height at which letters of the embedded dataset are drawn before they are resized.
 const LETTER: f32 = 24.0;
 
-/// Draws a box around every character: green if it is sure, orange if it is likely, red if it is a guess. The character is
+/// Draws a box around every character, parallel to its line: green if it is sure, orange if it is likely, red if it is a guess. The character is
 /// drawn above the box, or below it at the upper edge of the image.
 pub fn overlay(image: &DynamicImage, page: &PageText) -> RgbImage {
     let mut drawn = image.to_rgb8();
     let longer = drawn.width().max(drawn.height());
-    let thickness = (longer / 1200).max(1);
+    let thickness = (longer / 1200).max(1) as i32;
     for character in page.characters() {
         let confidence = character.best.confidence;
         let colour = COLOURS[if confidence > SURE { 0 } else { usize::from(confidence <= LIKELY) + 1 }];
         let bounds = character.bounds;
-        for step in 0..thickness {
-            let near = |side: u32| i64::from(side) - i64::from(step);
-            let far = |side: u32| i64::from(side) + i64::from(step);
-            let corners = [(near(bounds.left), near(bounds.top)), (far(bounds.right()), far(bounds.bottom()))];
-            frame(&mut drawn, corners, colour);
-        }
+        outline(&mut drawn, character.corners, thickness, colour);
         let height = (bounds.height as f32 * 0.5).max(14.0);
         write(&mut drawn, character.best.character, &bounds, height, colour);
     }
     drawn
 }
 
-/// Draws the outline of a rectangle through two opposite corners (x, y). Parts outside of the image are left out.
-fn frame(drawn: &mut RgbImage, [(left, top), (right, bottom)]: [(i64, i64); 2], colour: Rgb<u8>) {
-    let across = (left..=right).flat_map(|x| [(x, top), (x, bottom)]);
-    let down = (top..=bottom).flat_map(|y| [(left, y), (right, y)]);
-    for (x, y) in across.chain(down) {
-        let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { continue };
-        if let Some(pixel) = drawn.get_pixel_mut_checked(x, y) {
-            *pixel = colour;
+/// Draws lines of a `thickness` from each corner (x, y) to the next and from the last to the first. Parts outside of the image
+/// are left out.
+fn outline(drawn: &mut RgbImage, corners: [[i32; 2]; 4], thickness: i32, colour: Rgb<u8>) {
+    for (number, [x, y]) in corners.into_iter().enumerate() {
+        let [to_x, to_y] = corners[(number + 1) % corners.len()];
+        let steps = (to_x - x).abs().max((to_y - y).abs()).max(1);
+        for step in 0..=steps {
+            let share = f64::from(step) / f64::from(steps);
+            let between = |from: i32, to: i32| from + (f64::from(to - from) * share).round() as i32 - thickness / 2;
+            let (left, top) = (between(x, to_x), between(y, to_y));
+            for (x, y) in (left..left + thickness).flat_map(|x| (top..top + thickness).map(move |y| (x, y))) {
+                let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else { continue };
+                if let Some(pixel) = drawn.get_pixel_mut_checked(x, y) {
+                    *pixel = colour;
+                }
+            }
         }
     }
 }
@@ -80,7 +83,7 @@ mod tests {
     fn boxes_and_letters_are_drawn_even_at_the_edge() {
         let bounds = BoundingBox { left: 10, top: 0, width: 12, height: 30 };
         let best = Guess { character: 'A', confidence: 0.3 };
-        let word = Word::of(vec![Character { best, second: None, alone: 'A', bounds }]).expect("a character");
+        let word = Word::of(vec![Character { best, second: None, alone: 'A', bounds, corners: bounds.corners() }]).expect("a character");
         let lines = vec![TextLine::of(vec![word]).expect("a word")];
         let page = PageText { width: 60, height: 60, lines, ..PageText::default() };
         let drawn = overlay(&DynamicImage::new_luma8(60, 60), &page);
@@ -91,16 +94,19 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_clipped_to_the_image() {
-        let drawn = |corners| {
+    fn an_outline_is_clipped_to_the_image() {
+        let drawn = |corners, thickness| {
             let mut image = RgbImage::new(5, 4);
-            frame(&mut image, corners, COLOURS[0]);
+            outline(&mut image, corners, thickness, COLOURS[0]);
             let row = |y: u32| (0..5).map(|x| if image.get_pixel(x, y) == &COLOURS[0] { '#' } else { '.' }).collect();
             (0..4).map(row).collect::<Vec<String>>()
         };
-        assert_eq!(drawn([(1, 0), (4, 2)]), [".####", ".#..#", ".####", "....."]);
-        assert_eq!(drawn([(-2, 1), (2, 9)]), [".....", "###..", "..#..", "..#.."]);
-        assert_eq!(drawn([(3, 3), (3, 3)]), [".....", ".....", ".....", "...#."]);
-        assert_eq!(drawn([(-1, -1), (5, 4)]), ["....."; 4]);
+        let square = |left, top, right, bottom| [[left, top], [right, top], [right, bottom], [left, bottom]];
+        assert_eq!(drawn(square(1, 0, 4, 2), 1), [".####", ".#..#", ".####", "....."]);
+        assert_eq!(drawn(square(-2, 1, 2, 9), 1), [".....", "###..", "..#..", "..#.."]);
+        assert_eq!(drawn(square(3, 3, 3, 3), 1), [".....", ".....", ".....", "...#."]);
+        assert_eq!(drawn(square(-1, -1, 5, 4), 1), ["....."; 4]);
+        assert_eq!(drawn([[2, 0], [4, 2], [2, 4], [0, 2]], 1), ["..#..", ".#.#.", "#...#", ".#.#."]);
+        assert_eq!(drawn(square(1, 1, 4, 3), 2), ["#####", "#####", "##.##", "#####"]);
     }
 }

@@ -24,6 +24,11 @@ impl BoundingBox {
     pub fn bottom(&self) -> u32 {
         self.top + self.height
     }
+    /// The corners as `[x, y]`: left top, right top, right bottom and left bottom.
+    pub fn corners(&self) -> [[i32; 2]; 4] {
+        let [left, top, right, bottom] = [self.left, self.top, self.right(), self.bottom()].map(|side| side as i32);
+        [[left, top], [right, top], [right, bottom], [left, bottom]]
+    }
     /// The smallest box around both.
     #[must_use]
     pub fn with(&self, other: &Self) -> Self {
@@ -68,6 +73,9 @@ pub struct Character {
     /// The box around its ink, in pixels of the original image.
     #[serde(rename = "box")]
     pub bounds: BoundingBox,
+    /// The corners of the box that is parallel to its line, as `[x, y]` in pixels of the original image: left top, right top,
+    /// right bottom and left bottom of the character. They may be outside of the image.
+    pub corners: [[i32; 2]; 4],
 }
 
 /// A word: characters without a space between them.
@@ -101,8 +109,9 @@ pub struct PageText {
     pub width: u32,
     /// The height of the image in pixels.
     pub height: u32,
-    /// The clockwise rotation in degrees before reading: 0, 90, 180 or 270. Boxes are always those of the original image.
-    pub turned: u32,
+    /// The clockwise rotation in degrees that makes the image upright, from 0 to 360. Boxes are always those of the original
+    /// image.
+    pub turned: f64,
     /// Whether the writing is lighter than its background.
     pub light_ink: bool,
     /// Its lines, from top to bottom.

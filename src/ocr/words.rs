@@ -1,5 +1,6 @@
 //! Divides lines into words at wide gaps. [`context`] then decides ambiguous characters.
 
+use super::components::Component;
 use super::context;
 use super::letters::Letter;
 use super::page::{BoundingBox, Character, Guess, TextLine, Word};
@@ -8,13 +9,14 @@ use super::reader::Reader;
 /// The minimum difference between the mean gap of words and that of letters, relative to the letter height.
 const LEAST_SPACE: f32 = 0.4;
 
-/// Divides lines of letters into words and decides the character of each letter. `place` maps a box to the original image.
+/// Divides lines of letters into words and decides the character of each letter. `place` gives the box and the corners of a
+/// component in the original image.
 /// With `raw`, each character is the network's prediction.
 pub(super) fn lines(
     lines: &[Vec<Letter>],
     reader: &Reader,
     raw: bool,
-    place: impl Fn(&BoundingBox) -> BoundingBox,
+    place: impl Fn(&Component) -> (BoundingBox, [[i32; 2]; 4]),
 ) -> Vec<TextLine> {
     let space = space(lines);
     let line = |letters: &Vec<Letter>| {
@@ -77,7 +79,7 @@ fn characters(
     word: &[&Letter],
     reader: &Reader,
     raw: bool,
-    place: impl Fn(&BoundingBox) -> BoundingBox,
+    place: impl Fn(&Component) -> (BoundingBox, [[i32; 2]; 4]),
 ) -> Vec<Character> {
     let known = reader.characters();
     let forms: Vec<&[f32]> = word.iter().map(|letter| &letter.probabilities[..]).collect();
@@ -85,7 +87,8 @@ fn characters(
     let character = |((letter, form), shares): ((&&Letter, &&[f32]), &Vec<f32>)| {
         let [best, second] = guesses(known, shares);
         let [alone, _] = guesses(known, form);
-        Some(Character { best: best?, second, alone: alone?.character, bounds: place(&letter.component.bounds) })
+        let (bounds, corners) = place(&letter.component);
+        Some(Character { best: best?, second, alone: alone?.character, bounds, corners })
     };
     word.iter().zip(&forms).zip(&in_word).filter_map(character).collect()
 }
