@@ -5,6 +5,9 @@ use image::GrayImage;
 use super::ink::InkMap;
 use super::page::BoundingBox;
 
+/// Components with strokes of more than this many usual widths are no writing.
+const SOLID: f32 = 3.0;
+
 /// A run: neighbouring pixels of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PixelRun {
@@ -64,6 +67,11 @@ impl Component {
         [side(0, column), side(column, u32::MAX)]
     }
 
+    /// Whether its strokes are too wide for writing, where most strokes have the width `usual`.
+    pub fn is_solid(&self, usual: f32) -> bool {
+        self.stroke_width > SOLID * usual
+    }
+
     /// The number of ink pixels in each column of its box.
     pub fn columns(&self) -> Vec<u32> {
         let mut change = vec![0_i32; self.bounds.width as usize + 1];
@@ -78,6 +86,16 @@ impl Component {
         });
         running.collect()
     }
+}
+
+/// The median width of strokes, by component. Specks do not count. `None` without components.
+pub(super) fn usual_stroke(components: &[Component]) -> Option<f32> {
+    let side = |component: &Component| component.bounds.width.max(component.bounds.height);
+    let speck = components.iter().map(side).max()?.min(400) / 50;
+    let mut widths: Vec<f32> =
+        components.iter().filter(|component| side(component) > speck).map(|component| component.stroke_width).collect();
+    widths.sort_by(f32::total_cmp);
+    widths.get(widths.len() / 2).copied()
 }
 
 /// Estimates the stroke width as the number of pixels divided by half of the outline. The outline along pixel edges is 4 / pi

@@ -4,9 +4,12 @@
 //! their centres. A pixel is ink if its contrast to the paper is high enough. Otsu's method finds that threshold (N. Otsu,
 //! "A threshold selection method from gray-level histograms", 1979) among the pixels above the noise of the paper.
 
+use std::ops::Range;
+
 use image::{DynamicImage, GrayImage, imageops};
 use rayon::prelude::*;
 
+use super::margin;
 use crate::images::grey::grey_on_white;
 
 /// Larger images are reduced to this number of pixels, which is enough for a densely written page.
@@ -19,6 +22,8 @@ const BLOCK_SIDES: (u32, u32) = (16, 64);
 const LEAST_CONTRAST: u8 = 20;
 /// A pixel above this fraction of the threshold is ink if it is connected to pixels above the threshold.
 const FAINT: f32 = 0.6;
+/// A block is at the edge of the paper if a near block is darker than another one by this factor. Shadows are lighter.
+const EDGE: f32 = 0.4;
 
 /// The ink of an image.
 #[derive(Clone, Debug)]
@@ -39,14 +44,15 @@ pub(super) struct InkMap {
 pub(super) fn find(image: &DynamicImage) -> Option<InkMap> {
     let grey = grey_on_white(image);
     let (grey, scale) = reduced(grey);
+    let photo = margin::photo(&grey);
     // Smoothing removes the noise of single pixels. Strokes are wider, except in small images.
     let grey = if grey.width().min(grey.height()) >= 400 { smoothed(&grey) } else { grey };
-    let paper = paper(&grey);
+    let paper = paper(&grey, photo);
     let sides = Sides::of(&grey, &paper);
     let light = sides.light_is_ink();
     let contrast = contrast(&grey, &paper, light);
     let floor = sides.noise(light).max(LEAST_CONTRAST);
-    let (weak, strong) = levels(&contrast, floor)?;
+    let (weak, strong) = levels(&contrast, &paper, floor)?;
     Some(InkMap { contrast, weak, strong, light, scale })
 }
 
@@ -91,14 +97,18 @@ fn smoothed(grey: &GrayImage) -> GrayImage {
 struct Paper {
     /// One value for each block.
     medians: Vec<u8>,
+    /// Whether a block is at the edge of the paper.
+    edges: Vec<bool>,
     columns: usize,
     rows: usize,
     /// The side of a block in pixels.
     side: f32,
+    /// The columns of the photo in each row of pixels, without the margin around it.
+    photo: Vec<Range<usize>>,
 }
 
-/// Estimates the brightness of the paper.
-fn paper(grey: &GrayImage) -> Paper {
+/// Estimates the brightness of the paper from the columns of the photo in each row.
+fn paper(grey: &GrayImage, photo: Vec<Range<usize>>) -> Paper {
     let (width, height) = grey.dimensions();
     let side = (width.min(height) / BLOCKS).clamp(BLOCK_SIDES.0, BLOCK_SIDES.1);
     let (columns, rows) = (width.div_ceil(side), height.div_ceil(side));
@@ -106,14 +116,21 @@ fn paper(grey: &GrayImage) -> Paper {
         let (left, top) = (number % columns * side, number / columns * side);
         let mut histogram = [0_u32; 256];
         for y in top..(top + side).min(height) {
-            let row = (y * width) as usize;
-            for &value in &grey.as_raw()[row + left as usize..row + (left + side).min(width) as usize] {
+            let row = &grey.as_raw()[(y * width) as usize..];
+            let of_photo = &photo[y as usize];
+            let from = of_photo.start.max(left as usize);
+            for &value in &row[from..of_photo.end.min((left + side).min(width) as usize).max(from)] {
                 histogram[usize::from(value)] += 1;
             }
         }
-        quantile(&histogram, 0.5)
+        // Half of the block is enough.
+        let area = (side.min(width - left) * side.min(height - top)) / 2;
+        (histogram.iter().sum::<u32>() >= area).then(|| quantile(&histogram, 0.5))
     };
-    let medians: Vec<u8> = (0..columns * rows).into_par_iter().map(median).collect();
+    let medians: Vec<Option<u8>> = (0..columns * rows).into_par_iter().map(median).collect();
+    let mut known: Vec<u8> = medians.iter().copied().flatten().collect();
+    known.sort_unstable();
+    let usual = known.get(known.len() / 2).copied().unwrap_or(u8::MAX);
     // The median of neighbouring blocks helps where a block is full of ink.
     let (columns, rows) = (columns as usize, rows as usize);
     let around = |number: usize| {
@@ -121,15 +138,33 @@ fn paper(grey: &GrayImage) -> Paper {
         let mut near: Vec<u8> = (y.saturating_sub(1)..(y + 2).min(rows))
             .flat_map(|y| &medians[y * columns + x.saturating_sub(1)..y * columns + (x + 2).min(columns)])
             .copied()
+            .flatten()
             .collect();
         near.sort_unstable();
-        near[near.len() / 2]
+        near.get(near.len() / 2).copied().unwrap_or(usual)
     };
-    let medians = (0..columns * rows).map(around).collect();
-    Paper { medians, columns, rows, side: side as f32 }
+    let medians: Vec<u8> = (0..columns * rows).map(around).collect();
+    // The edge may be anywhere in the blocks whose median or whose neighbour's median is taken.
+    let at_edge = |number: usize| {
+        let (x, y) = (number % columns, number / columns);
+        let near = (y.saturating_sub(2)..(y + 3).min(rows))
+            .flat_map(|y| &medians[y * columns + x.saturating_sub(2)..y * columns + (x + 3).min(columns)]);
+        let (least, most) = near.fold((u8::MAX, 0), |(least, most), &median| (least.min(median), most.max(median)));
+        f32::from(least) < EDGE * f32::from(most)
+    };
+    let edges = (0..columns * rows).map(at_edge).collect();
+    Paper { medians, edges, columns, rows, side: side as f32, photo }
 }
 
 impl Paper {
+    /// Whether a pixel is outside of the photo, or its block is at the edge of the paper, where the brightness of the paper is
+    /// not known.
+    fn is_edge(&self, x: usize, y: u32) -> bool {
+        let block = |place: f32, count: usize| ((place / self.side) as usize).min(count - 1);
+        !self.photo[y as usize].contains(&x)
+            || self.edges[block(y as f32, self.rows) * self.columns + block(x as f32, self.columns)]
+    }
+
     /// Computes the brightness of the paper along a row of pixels.
     fn row(&self, y: u32, into: &mut [f32]) {
         let (above, below, down) = between(y as f32 / self.side, self.rows);
@@ -183,7 +218,8 @@ fn byte(share: f32) -> u8 {
 }
 
 impl Sides {
-    fn of(grey: &GrayImage, paper: &Paper) -> Self {
+    /// Of the pixels that are not at the edge of the paper: light paper on a dark desk is not ink.
+    fn of(grey: &GrayImage, at: &Paper) -> Self {
         let width = grey.width() as usize;
         // Every third row is enough.
         let rows: Vec<u32> = (0..grey.height()).step_by(3).collect();
@@ -191,8 +227,9 @@ impl Sides {
             let mut sides = Self { darker: [0; 256], lighter: [0; 256] };
             let mut under = vec![0.0; width];
             for &y in rows {
-                paper.row(y, &mut under);
-                for (&value, &paper) in grey.as_raw()[y as usize * width..].iter().zip(&under) {
+                at.row(y, &mut under);
+                let row = grey.as_raw()[y as usize * width..].iter().zip(&under).enumerate();
+                for (_, (&value, &paper)) in row.filter(|(x, _)| !at.is_edge(*x, y)) {
                     let light = f32::from(value) > paper;
                     let side = if light { &mut sides.lighter } else { &mut sides.darker };
                     side[usize::from(byte(pixel_contrast(value, paper, light)))] += 1;
@@ -228,24 +265,30 @@ impl Sides {
     }
 }
 
-/// The contrast of every pixel on the side of the ink.
+/// The contrast of every pixel on the side of the ink. It is 0 outside of the photo.
 fn contrast(grey: &GrayImage, paper: &Paper, light: bool) -> GrayImage {
     let width = grey.width() as usize;
     let mut contrast = GrayImage::new(grey.width(), grey.height());
     contrast.par_chunks_mut(width.max(1)).enumerate().for_each(|(y, row)| {
         let mut under = vec![0.0; width];
         paper.row(y as u32, &mut under);
-        for ((to, &value), &paper) in row.iter_mut().zip(&grey.as_raw()[y * width..]).zip(&under) {
+        let photo = paper.photo[y].clone();
+        let values = grey.as_raw()[y * width..][photo.clone()].iter().zip(&under[photo.clone()]);
+        for (to, (&value, &paper)) in row[photo].iter_mut().zip(values) {
             *to = byte(pixel_contrast(value, paper, light).max(0.0));
         }
     });
     contrast
 }
 
-/// The weak and the strong threshold. `None` when too few pixels are above the noise.
-fn levels(contrast: &GrayImage, floor: u8) -> Option<(u8, u8)> {
+/// The weak and the strong threshold. `None` when too few pixels are above the noise. Edges of the paper do not count: their
+/// contrast is much higher than that of ink.
+fn levels(contrast: &GrayImage, paper: &Paper, floor: u8) -> Option<(u8, u8)> {
     let mut above = [0; 256];
-    contrast.iter().filter(|&&value| value > floor).for_each(|&value| above[usize::from(value)] += 1);
+    for (y, row) in (0..).zip(contrast.chunks_exact(contrast.width().max(1) as usize)) {
+        let on_paper = row.iter().enumerate().filter(|&(x, &value)| value > floor && !paper.is_edge(x, y));
+        on_paper.for_each(|(_, &value)| above[usize::from(value)] += 1);
+    }
     if above.iter().sum::<u32>() < 8 {
         return None;
     }

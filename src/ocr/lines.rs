@@ -1,7 +1,7 @@
 //! Assigns pieces of ink to lines of text. Pieces whose vertical ranges overlap are tracked from left to right, so that lines
 //! may slope and bend. Pieces that are too small, too large or too far away are dropped.
 
-use super::components::Component;
+use super::components::{Component, usual_stroke};
 use super::page::BoundingBox;
 
 /// The height range of letters, relative to the typical letter height.
@@ -32,10 +32,12 @@ pub(super) fn letter_height(
     [width, height]: [u32; 2],
     cut: impl Fn(&Component) -> bool,
 ) -> Option<f32> {
-    // Large components at the edge of the image are desks and shadows.
+    let usual = usual_stroke(components)?;
+    // Large components at the edge of the image are desks and shadows, and large solid ones are edges of the paper.
     let foreign = |component: &&Component| {
         let bounds = &component.bounds;
-        components.len() > 1 && (bounds.width > width / 4 || bounds.height > height / 4) && cut(component)
+        let large = bounds.width > width / 4 || bounds.height > height / 4;
+        components.len() > 1 && large && (cut(component) || component.is_solid(usual))
     };
     let mut heights: Vec<(u32, u32)> = components
         .iter()

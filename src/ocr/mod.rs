@@ -1,7 +1,8 @@
 //! Optical character recognition: reads handwritten capitals and digits in photos.
 //!
 //! The steps are in separate files:
-//! 1. `ink` separates ink from paper, and `ruled_lines` removes the lines of ruled paper.
+//! 1. `ink` separates ink from paper, `margin` finds the colour around a photo that a program has turned, and `ruled_lines` removes
+//!    the lines of ruled paper.
 //! 2. `components` finds the connected components of the ink.
 //! 3. `skew` finds the angle of the lines, and `orientation` decides which way is up. `sheet` turns the ink by both, and `turn`
 //!    maps places back to the image.
@@ -29,6 +30,7 @@ pub mod evaluate;
 mod ink;
 mod letters;
 mod lines;
+mod margin;
 mod orientation;
 mod overlay;
 mod page;

@@ -38,7 +38,9 @@ pub(super) async fn find(
         (0.5..2.0).contains(&longer) && shorter > 0.3 && strokes < STROKES
     };
     let letters: Vec<&Component> = components.iter().filter(letter_sized).collect();
-    let ink = |components: &mut dyn Iterator<Item = &Component>| components.map(|component| component.ink as f32).sum::<f32>();
+    let ink = |components: &mut dyn Iterator<Item = &Component>| {
+        components.map(|component| component.ink as f32).sum::<f32>()
+    };
     let share = ink(&mut letters.iter().copied()) / ink(&mut components.iter()).max(1.0);
     // Letters from the whole page.
     let step = letters.len().div_ceil(LETTERS).max(1);

@@ -83,7 +83,8 @@ mod tests {
     fn boxes_and_letters_are_drawn_even_at_the_edge() {
         let bounds = BoundingBox { left: 10, top: 0, width: 12, height: 30 };
         let best = Guess { character: 'A', confidence: 0.3 };
-        let word = Word::of(vec![Character { best, second: None, alone: 'A', bounds, corners: bounds.corners() }]).expect("a character");
+        let word = Word::of(vec![Character { best, second: None, alone: 'A', bounds, corners: bounds.corners() }])
+            .expect("a character");
         let lines = vec![TextLine::of(vec![word]).expect("a word")];
         let page = PageText { width: 60, height: 60, lines, ..PageText::default() };
         let drawn = overlay(&DynamicImage::new_luma8(60, 60), &page);
@@ -107,6 +108,6 @@ mod tests {
         assert_eq!(drawn(square(3, 3, 3, 3), 1), [".....", ".....", ".....", "...#."]);
         assert_eq!(drawn(square(-1, -1, 5, 4), 1), ["....."; 4]);
         assert_eq!(drawn([[2, 0], [4, 2], [2, 4], [0, 2]], 1), ["..#..", ".#.#.", "#...#", ".#.#."]);
-        assert_eq!(drawn(square(1, 1, 4, 3), 2), ["#####", "#####", "##.##", "#####"]);
+        assert_eq!(drawn(square(1, 1, 4, 4), 2), ["#####", "#####", "##.##", "#####"]);
     }
 }

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::components::Component;
+use super::components::{Component, usual_stroke};
 
 /// The largest skew in degrees. A larger one is a quarter turn with a smaller skew.
 const LARGEST: i32 = 45;
@@ -22,21 +22,17 @@ const CLOSE: f32 = 0.5;
 const ANGLES: usize = 3;
 /// The side of a bin of the projection, in widths of the strokes.
 const BIN: f32 = 1.5;
-/// Components with strokes of more than this many usual widths are no writing.
-const SOLID: f32 = 3.0;
 /// The number of points of ink that are projected.
 const POINTS: u64 = 40_000;
 
 /// The angles in degrees by which the page may be turned clockwise, from -45 to 45, the most likely one first. None without ink.
 pub(super) fn candidates(components: &[Component]) -> Vec<f32> {
     let Some(stroke) = usual_stroke(components) else { return Vec::new() };
-    let writing: Vec<&Component> =
-        components.iter().filter(|component| component.stroke_width <= SOLID * stroke).collect();
+    let writing: Vec<&Component> = components.iter().filter(|component| !component.is_solid(stroke)).collect();
     let points = points(&writing);
     let bin = (BIN * stroke).max(2.0);
     let measured = |angle: f32| (angle, sharpness(&points, angle, bin));
-    let coarse: Vec<(f32, f32)> =
-        (-LARGEST..LARGEST).into_par_iter().map(|angle| measured(angle as f32)).collect();
+    let coarse: Vec<(f32, f32)> = (-LARGEST..LARGEST).into_par_iter().map(|angle| measured(angle as f32)).collect();
     let mut sorted = coarse;
     sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
     let mut chosen: Vec<(f32, f32)> = Vec::new();
@@ -58,15 +54,6 @@ pub(super) fn candidates(components: &[Component]) -> Vec<f32> {
 fn difference(a: f32, b: f32) -> f32 {
     let apart = (a - b).rem_euclid(90.0);
     apart.min(90.0 - apart)
-}
-
-/// The median width of strokes, by component. Specks do not count.
-fn usual_stroke(components: &[Component]) -> Option<f32> {
-    let largest = components.iter().map(|component| component.bounds.height).max()?;
-    let speck = |component: &&Component| component.bounds.width.max(component.bounds.height) * 50 > largest.min(400);
-    let mut widths: Vec<f32> = components.iter().filter(speck).map(|component| component.stroke_width).collect();
-    widths.sort_by(f32::total_cmp);
-    widths.get(widths.len() / 2).copied()
 }
 
 /// Points of the ink on a square grid.

@@ -121,7 +121,8 @@ mod tests {
         let bounds = BoundingBox { left: 10, top: 20, width: 12, height: 30 };
         let best = Guess { character: 'O', confidence: 0.6 };
         let second = Some(Guess { character: '0', confidence: 0.4 });
-        let word = Word::of(vec![Character { best, second, alone: '0', bounds, corners: bounds.corners() }]).expect("a character");
+        let word = Word::of(vec![Character { best, second, alone: '0', bounds, corners: bounds.corners() }])
+            .expect("a character");
         let lines = vec![TextLine::of(vec![word]).expect("a word")];
         let page = PageText { width: 3200, height: 60, lines, ..PageText::default() };
         let image = DynamicImage::new_luma8(3200, 60);
