@@ -149,3 +149,29 @@ fn standard_input_is_read_and_what_is_no_image_is_refused_in_a_sentence() {
     }
     assert_eq!(gpunn(&["nothing-here.jpg"]).status.code(), Some(1));
 }
+
+#[test]
+fn ink_that_cannot_be_read_is_an_error_but_other_photos_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [photo, patterns] = ["a.png", "patterns.png"].map(|name| folder.path().join(name));
+    let [photo_name, patterns_name] = [&photo, &patterns].map(|path| path.to_str().expect("UTF-8"));
+    drawn(230, 40).save(&photo).expect("written");
+    // Rows of ladders with the size of letters.
+    let is_ink = |x: u32, y: u32| {
+        let (column, row, x, y) = (x / 80, y / 95, x % 80 / 4, y % 95 / 4);
+        column < 9 && row < 3 && x < 11 && y < 13 && (x == 0 || x == 10 || y % 2 == 0)
+    };
+    let ink = |x: u32, y: u32| x >= 40 && y >= 40 && is_ink(x - 40, y - 40);
+    let page = GrayImage::from_fn(800, 330, |x, y| Luma([if ink(x, y) { 40 } else { 230 }]));
+    page.save(&patterns).expect("written");
+    let both = gpunn(&[patterns_name, photo_name, "-q"]);
+    assert_eq!(both.status.code(), Some(1));
+    assert!(text(&both.stdout).ends_with("a.png:\nHET\n"), "{}", text(&both.stdout));
+    let errors = text(&both.stderr);
+    assert!(errors.starts_with(&format!("error: Cannot read {patterns_name}: 2")), "{errors}");
+    assert_eq!(errors.lines().count(), 1);
+    let json = gpunn(&[patterns_name, "--json", "-q"]);
+    let output: serde_json::Value = serde_json::from_slice(&json.stdout).expect("one line of JSON");
+    assert_eq!((json.status.code(), &output["pages"][0]["text"]), (Some(1), &"".into()));
+    assert!(output["pages"][0]["unreadable"]["characters"].as_u64().is_some_and(|count| count > 9));
+}

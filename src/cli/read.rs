@@ -82,7 +82,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         write_atomic(path, ocr::html(&read)?.as_bytes())?;
     }
     print(&args, &images, &pages)?;
-    Ok(ExitCode::SUCCESS)
+    let unreadable = pages.iter().any(|page| page.unreadable.is_some());
+    Ok(if unreadable { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Reads an image; returns its name too.
@@ -95,12 +96,19 @@ fn open(path: &Path) -> Result<(String, DynamicImage)> {
     Ok(("-".into(), images::decode(bytes, "Standard input")?))
 }
 
-/// Prints the text, below the image's name if there are several images, or everything as JSON. Images without writing are
-/// named on standard error.
+/// Prints the text, below the image's name if there are several images, or everything as JSON. Images without writing and
+/// images that cannot be read are named on standard error.
 fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[PageText]) -> Result<()> {
     let read = || images.iter().map(|(name, _)| name.as_str()).zip(pages);
-    for (name, page) in read().filter(|(_, page)| !args.compute.quiet && page.is_empty()) {
-        eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height);
+    for (name, page) in read().filter(|(_, page)| page.is_empty()) {
+        match page.unreadable {
+            Some(found) => eprintln!(
+                "error: Cannot read {name}: {found}. Only separate capitals and digits can be read; take a closer and sharper \
+                 photo of them."
+            ),
+            None if args.compute.quiet => {}
+            None => eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height),
+        }
     }
     if args.compute.output.json {
         let of = |(image, page)| PageOutput { image, text: ToString::to_string(page), page };

@@ -45,7 +45,7 @@ mod web;
 mod words;
 
 pub use overlay::overlay;
-pub use page::{BoundingBox, Character, Guess, PageText, TextLine, Word};
+pub use page::{BoundingBox, Character, Guess, PageText, TextLine, Unreadable, Word};
 pub use reader::Reader;
 #[cfg(feature = "reports")]
 pub use web::{ReadImage, html};
@@ -62,6 +62,10 @@ const MIN_PAGE: f64 = 0.6;
 const MIN_LINE: f64 = 0.4;
 /// This value divided by the number of characters is added to the minimum, because few characters may be confident by chance.
 const FEW: f64 = 0.3;
+/// Heights are similar if their ratio is below this value.
+const SIMILAR: f64 = 1.4;
+/// The minimum fraction of similar heights in writing.
+const MIN_SIMILAR: f64 = 0.7;
 
 /// Options for reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +82,8 @@ pub async fn read(image: &DynamicImage, reader: &mut Reader) -> Result<PageText>
     read_with(image, reader, ReadOptions::default()).await
 }
 
-/// Reads an image. An image without writing gives a page without lines.
+/// Reads an image. An image without writing gives a page without lines. So does an image whose writing cannot be read: the page
+/// then has [`PageText::unreadable`].
 ///
 /// The image may have any size; above four megapixels it is reduced first. The writing may be dark on light or light on
 /// dark. The page may be turned by any angle: the skew is estimated from the ink, and the orientation with the highest
@@ -95,13 +100,15 @@ pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: ReadO
     let rows = lines::rows(std::mem::take(&mut sheet.components), sheet.letter_height);
     let letters = letters::find(rows, sheet.letter_height, reader).await?;
     let lines = words::lines(&letters, reader, options.raw, |component| sheet.place(component, size));
-    let page = PageText { turned: sheet.degrees(), light_ink, lines, ..empty.clone() };
-    Ok(if is_writing(page.characters(), MIN_PAGE) {
-        let written = |line: &TextLine| is_writing(line.characters(), MIN_LINE);
-        PageText { lines: page.lines.into_iter().filter(written).collect(), ..page }
-    } else {
-        empty
-    })
+    let mut page = PageText { turned: sheet.degrees(), light_ink, lines, ..empty.clone() };
+    let found = Unreadable { characters: page.characters().count(), confidence: page.confidence() };
+    let similar = have_similar_heights(page.characters());
+    let is_text = is_writing(page.characters(), MIN_PAGE);
+    page.lines.retain(|line| is_text && is_writing(line.characters(), MIN_LINE));
+    if page.is_empty() {
+        return Ok(PageText { unreadable: similar.then_some(found), ..empty });
+    }
+    Ok(page)
 }
 
 /// Whether characters are writing and not something else: their mean confidence is at least `least`, and more if they are
@@ -110,4 +117,14 @@ fn is_writing<'a>(characters: impl Iterator<Item = &'a Character>, least: f64) -
     let (sum, count) =
         characters.fold((0.0, 0.0), |(sum, count), character| (sum + character.best.confidence, count + 1.0));
     count > 0.0 && sum / count >= least + FEW / count
+}
+
+/// Whether most characters have about the same height, as in writing. The shapes in photos of scenes mostly do not. `false`
+/// without characters.
+fn have_similar_heights<'a>(characters: impl Iterator<Item = &'a Character>) -> bool {
+    let mut heights: Vec<f64> = characters.map(Character::height).collect();
+    heights.sort_by(f64::total_cmp);
+    let Some(median) = heights.get(heights.len() / 2) else { return false };
+    let similar = heights.iter().filter(|&height| (height / median).max(median / height) < SIMILAR);
+    similar.count() as f64 >= MIN_SIMILAR * heights.len() as f64
 }

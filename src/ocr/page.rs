@@ -116,6 +116,25 @@ pub struct PageText {
     pub light_ink: bool,
     /// Its lines, from top to bottom.
     pub lines: Vec<TextLine>,
+    /// What was found if there seems to be writing, but the network is too unsure of it. There are no lines then.
+    pub unreadable: Option<Unreadable>,
+}
+
+/// Writing that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Unreadable {
+    /// The number of possible characters.
+    pub characters: usize,
+    /// The mean confidence in them, from 0 to 1.
+    pub confidence: f64,
+}
+
+impl Character {
+    /// Its height across the line, in pixels.
+    pub(super) fn height(&self) -> f64 {
+        let [[left, top], .., [bottom_left, bottom]] = self.corners;
+        f64::from(left - bottom_left).hypot(f64::from(top - bottom))
+    }
 }
 
 impl Word {
@@ -152,6 +171,15 @@ impl PageText {
     pub fn confidence(&self) -> f64 {
         let (sum, count) = self.characters().fold((0.0, 0_u32), |(sum, n), c| (sum + c.best.confidence, n + 1));
         if count == 0 { 0.0 } else { sum / f64::from(count) }
+    }
+}
+
+/// What was found, as the end of a sentence.
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { characters, confidence } = self;
+        let marks = if *characters == 1 { "mark that may be a character" } else { "marks that may be characters" };
+        write!(f, "{characters} {marks}, with a mean confidence of only {confidence:.2}")
     }
 }
 

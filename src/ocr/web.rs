@@ -61,9 +61,10 @@ fn section(seen: &ReadImage) -> Result<Markup> {
     let ReadImage { name, image, page } = *seen;
     let source = source(&overlay(image, page))?;
     let unsure: Vec<&Character> = page.characters().filter(|character| character.best.confidence <= SURE).collect();
-    let found = match page.characters().count() {
-        0 => "No writing was found.".to_owned(),
-        count => format!(
+    let found = match (page.characters().count(), page.unreadable) {
+        (0, Some(found)) => format!("This cannot be read: {found}."),
+        (0, None) => "No writing was found.".to_owned(),
+        (count, _) => format!(
             "{count} characters in {} lines, {:.1} % mean confidence.",
             page.lines.len(),
             100.0 * page.confidence()
