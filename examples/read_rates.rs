@@ -4,7 +4,7 @@
 //!     cargo run --release --example read_rates -- photo.jpg ...                  each beside a photo.txt that says what it shows
 //!
 //! `--dataset glyphs` takes the set inside the program, `--pages N` (125), `--seed N` (1) and `--run RUN` are what they say,
-//! `--raw` lets no word decide; `--write DIR` writes the pages (PNG) and their text instead of reading them; `--text READ TRUTH`
+//! `--raw` lets no line decide; `--write DIR` writes the pages (PNG) and their text instead of reading them; `--text READ TRUTH`
 //! compares two text files, as another program's with what is right.
 
 use std::collections::BTreeMap;

@@ -13,9 +13,9 @@ use image::DynamicImage;
 use super::flags::{ComputeArgs, EpochArgs};
 
 /// Reads handwritten capitals and digits in photos, and prints the text line by line. The writing may be dark or light, on plain
-/// or lined paper, in uneven light; rotated photos are turned upright. Lowercase letters and connected handwriting are not
-/// supported. The other characters of a word decide between similar characters, such as O and 0, or I, L and 1, unless --raw is
-/// given.
+/// or lined paper, in uneven light; photos turned by any angle are turned upright. Lowercase letters and connected handwriting
+/// are not supported. The other characters of a line decide between similar characters, such as O and 0, or I, L and 1, unless
+/// --raw is given. Exits with 1 if a photo shows writing that cannot be read.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  gpunn read photo.jpg --overlay seen.png\n  gpunn read page-1.jpg page-2.jpg --html pages.html\n  \
@@ -32,7 +32,7 @@ pub struct Args {
     /// A run directory or a checkpoint file of the network to use [default: the network inside the program]
     #[arg(long, value_name = "RUN")]
     run: Option<PathBuf>,
-    /// Print the network's prediction for each character; do not use its word to decide between O and 0, I and 1, ...
+    /// Print the network's prediction for each character; do not use its line to decide between O and 0, I and 1, ...
     #[arg(long)]
     raw: bool,
     /// Write the photo with a box and the predicted class at each character; for several photos, PATH is a folder

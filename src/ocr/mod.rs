@@ -9,7 +9,7 @@
 //! 4. `lines` assigns components to lines of text.
 //! 5. `letters` joins and cuts components into letters. `crop` draws each one like the training data of the network, with
 //!    `distance`, and `reader` runs the network.
-//! 6. `words` divides lines into words, and `context` uses the other letters of a word where a shape is ambiguous.
+//! 6. `words` divides lines into words, and `context` uses the other letters of a line where a shape is ambiguous.
 //!
 //! ```no_run
 //! use gpunn::Engine;
@@ -70,7 +70,7 @@ const MIN_SIMILAR: f64 = 0.7;
 /// Options for reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Do not use the other characters of a word: each character is what the network predicts.
+    /// Do not use the other characters of a line: each character is what the network predicts.
     pub raw: bool,
 }
 

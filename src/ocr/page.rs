@@ -63,7 +63,7 @@ pub struct Guess {
 /// A character that was read.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Character {
-    /// The most likely reading, given the other characters of its word.
+    /// The most likely reading, given the other characters of its line.
     #[serde(flatten)]
     pub best: Guess,
     /// The second most likely reading.

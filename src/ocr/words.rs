@@ -29,7 +29,7 @@ pub(super) fn lines(
                 None => words.push(vec![letter]),
             }
         }
-        TextLine::of(words.iter().filter_map(|word| Word::of(characters(word, reader, raw, &place))).collect())
+        TextLine::of(characters(&words, reader, raw, &place).into_iter().filter_map(Word::of).collect())
     };
     lines.iter().filter_map(line).collect()
 }
@@ -74,23 +74,26 @@ fn divide(sorted: &[f32]) -> f32 {
     best.1
 }
 
-/// Decides the characters of a word.
+/// Decides the characters of each word of a line.
 fn characters(
-    word: &[&Letter],
+    line: &[Vec<&Letter>],
     reader: &Reader,
     raw: bool,
     place: impl Fn(&Component) -> (BoundingBox, [[i32; 2]; 4]),
-) -> Vec<Character> {
+) -> Vec<Vec<Character>> {
     let known = reader.characters();
-    let forms: Vec<&[f32]> = word.iter().map(|letter| &letter.probabilities[..]).collect();
-    let in_word = if raw { forms.iter().map(|form| form.to_vec()).collect() } else { context::decide(known, &forms) };
-    let character = |((letter, form), shares): ((&&Letter, &&[f32]), &Vec<f32>)| {
-        let [best, second] = guesses(known, shares);
+    let forms: Vec<Vec<&[f32]>> =
+        line.iter().map(|word| word.iter().map(|letter| &letter.probabilities[..]).collect()).collect();
+    let in_line = (!raw).then(|| context::decide(known, &forms));
+    let character = |word: usize, number: usize| {
+        let form = forms[word][number];
+        let [best, second] = guesses(known, in_line.as_ref().map_or(form, |line| &line[word][number]));
         let [alone, _] = guesses(known, form);
-        let (bounds, corners) = place(&letter.component);
+        let (bounds, corners) = place(&line[word][number].component);
         Some(Character { best: best?, second, alone: alone?.character, bounds, corners })
     };
-    word.iter().zip(&forms).zip(&in_word).filter_map(character).collect()
+    let of_word = |word: usize| (0..line[word].len()).filter_map(|number| character(word, number)).collect();
+    (0..line.len()).map(of_word).collect()
 }
 
 /// The two most likely characters.
