@@ -129,3 +129,24 @@ fn every_mistake_is_named_by_its_file() {
     let file = outcomes["files"][0].as_str().expect("a path");
     assert!(page.contains(file), "{file}");
 }
+
+#[test]
+fn wrong_labels_are_found_by_cross_validation() {
+    let folder = pictures(20);
+    let at = folder.path();
+    for (from, to) in [("bright/3.png", "dark/wrong.png"), ("dark/7.png", "bright/wrong.png")] {
+        std::fs::rename(at.join("pics").join(from), at.join("pics").join(to)).expect("moved");
+    }
+    let train = "train pics --epochs 5 --batch-size 4 --device cpu --out run --no-report";
+    assert!(gpunn(at, &train.split(" ").collect::<Vec<_>>()).status.success());
+    let checked = json(&gpunn(at, &["data", "check", "--run", "run", "--device", "cpu", "--json", "--quiet"]));
+    assert_eq!((&checked["images"], &checked["folds"]), (&40.into(), &5.into()));
+    let suspected = checked["suspected"].as_array().expect("a list");
+    let mut names: Vec<&str> = suspected.iter().filter_map(|suspect| suspect["image"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["bright/wrong.png", "dark/wrong.png"]);
+    assert!(suspected.iter().all(|suspect| suspect["class"] != suspect["label"]), "{checked}");
+    let said = gpunn(at, &["data", "check", "--run", "run", "--device", "cpu", "--folds", "3"]);
+    let said = text(&said.stdout);
+    assert!(said.contains("labels that are probably wrong: 2") && said.contains("bright instead of dark?"), "{said}");
+}

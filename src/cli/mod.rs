@@ -15,6 +15,7 @@ mod flags;
 mod images;
 mod import;
 mod info;
+mod label_check;
 mod numbers;
 mod outputs;
 mod predict;

@@ -7,7 +7,7 @@ use crate::files::write_atomic;
 use crate::graph::kernel::DeviceClass;
 use crate::inference::{Reconstruction, Reconstructor};
 use crate::nn::models::Task;
-use crate::train::{Checkpoint, evaluate_each, psnr};
+use crate::train::{Checkpoint, evaluate_each, psnr, softmax};
 use crate::{Engine, Error, Result};
 
 use super::loaded_run::LoadedRun;
@@ -222,13 +222,11 @@ pub fn affordable_images(engine: &Engine, checkpoint: &Checkpoint, operations: u
 impl ImagePrediction {
     /// The prediction of a classifier for an image of class `label`.
     pub fn of(label: usize, logits: &[f32]) -> Self {
-        let highest = logits.iter().copied().fold(f32::MIN, f32::max);
-        let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
-        let sum: f64 = exponentials.iter().sum();
+        let probabilities = softmax(logits);
         // Ties go to the lowest class, as in `gpunn eval`.
         let guess =
             (0..logits.len()).rev().fold(0, |best, index| if logits[index] >= logits[best] { index } else { best });
-        let probability = |class: usize| (exponentials[class] / sum) as f32;
+        let probability = |class: usize| probabilities[class] as f32;
         Self { label, guess, label_score: probability(label), guess_score: probability(guess) }
     }
 }

@@ -119,6 +119,6 @@ pub async fn evaluate_each(
 }
 
 /// The index of the largest value. If several are equal, it is the first of them.
-pub(crate) fn largest(row: &[f32]) -> usize {
+pub(crate) fn largest<T: PartialOrd>(row: &[T]) -> usize {
     (1..row.len()).fold(0, |best, index| if row[index] > row[best] { index } else { best })
 }

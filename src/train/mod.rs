@@ -21,6 +21,7 @@
 mod buffers;
 mod builder;
 pub mod checkpoint;
+mod cross_validation;
 mod device_data;
 mod evaluation;
 mod features;
@@ -33,6 +34,7 @@ mod predictor;
 mod preview;
 pub mod recipe;
 mod steps;
+mod suspects;
 mod trainer;
 mod tta;
 mod warnings;
@@ -40,15 +42,17 @@ mod warnings;
 #[cfg(feature = "files")]
 pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};
+pub use cross_validation::{Folds, cross_validate};
 pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
 #[cfg(feature = "files")]
 pub(crate) use memory::plan;
-pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
+pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr, softmax};
 pub use predictor::{Prediction, Predictor};
 pub use preview::augmented;
 pub use recipe::Recipe;
 #[cfg(feature = "files")]
 pub(crate) use steps::EVALUATION_BATCH;
+pub use suspects::{Suspect, suspects};
 pub use trainer::{EpochProgress, Flow, Trainer, TrainerOptions};
 pub use tta::Tta;
 pub use warnings::guessing;
