@@ -27,6 +27,7 @@ mod features;
 pub mod graphs;
 pub(crate) mod inputs;
 mod loader;
+mod measures;
 mod memory;
 mod metrics;
 mod predictor;
@@ -41,6 +42,9 @@ mod warnings;
 pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};
 pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
+pub use measures::{
+    CALIBRATION_BINS, CalibrationBin, ClassMeasures, ClassScores, ImagePrediction, Measures, wilson_interval,
+};
 #[cfg(feature = "files")]
 pub(crate) use memory::plan;
 pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
