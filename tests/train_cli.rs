@@ -119,7 +119,11 @@ fn train_eval_predict_and_resume_print_their_fields() {
     );
 
     let test = json(&gpunn(at, &["eval", "run", "--device", "cpu", "--json"]));
-    assert_eq!(fields(&test), ["accuracy", "confusion", "epoch", "images", "loss", "mistakes", "per_class", "split"]);
+    let wanted = ["accuracy", "confusion", "epoch", "images", "loss", "measures", "mistakes", "per_class", "split"];
+    assert_eq!(fields(&test), wanted);
+    let measures = &test["measures"];
+    assert_eq!((&measures["accuracy"], &measures["images"]), (&test["accuracy"], &test["images"]));
+    assert_eq!(measures["classes"].as_array().expect("classes")[9]["recall"], test["per_class"][9]);
     assert_eq!(test["accuracy"], summary["test_accuracy"]);
     assert_eq!((&test["split"], &test["images"]), (&"test".into(), &1800.into()));
     let confusion = test["confusion"].as_array().expect("rows");

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use gpunn::Result;
 use gpunn::data::{Split, SplitName};
-use gpunn::report::ImagePrediction;
-use gpunn::train::{Evaluation, evaluate_each};
+use gpunn::train::{Evaluation, ImagePrediction, Measures, evaluate_each};
 
 use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs, ViewArgs};
 
@@ -77,13 +76,25 @@ fn mistake(images: &Split, number: usize, logits: &[f32], classes: &[String]) ->
     })
 }
 
+/// What is printed beside the accuracy.
+fn beside(measures: &Measures) -> String {
+    let [low, high] = measures.accuracy_interval.map(|end| 100.0 * end);
+    let top5 = measures.top5_accuracy.map_or_else(String::new, |top5| format!(", top-5 {}", super::percent(top5)));
+    let f1 = super::percent(measures.class_means.f1);
+    format!(" (95 % interval {low:.1} to {high:.1} %){top5}, macro F1 {f1}")
+}
+
 fn print(output: &EvalOutput, classes: &[String]) {
-    let Evaluation { split, images, loss, accuracy, psnr, per_class, .. } = &output.evaluation;
+    let Evaluation { split, images, loss, accuracy, psnr, per_class, measures, .. } = &output.evaluation;
     let evaluation = &output.evaluation;
     let weights = if output.epoch == 0 { String::new() } else { format!(", weights of epoch {}", output.epoch) };
     super::print_line(&format!("{split}: {images} images, loss {loss:.4}{weights}"));
     if let Some(accuracy) = accuracy {
-        super::print_line(&format!("accuracy {}", super::percent(*accuracy)));
+        super::print_line(&format!(
+            "accuracy {}{}",
+            super::percent(*accuracy),
+            measures.as_ref().map_or_else(String::new, beside)
+        ));
     }
     if let Some(psnr) = psnr {
         super::print_line(&format!("PSNR {psnr:.2} dB"));

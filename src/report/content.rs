@@ -8,6 +8,7 @@ use super::step::{StepMemory, StepTimings};
 use super::weights::WeightSheets;
 use crate::inference::Reconstruction;
 use crate::nn::Model;
+use crate::train::Measures;
 
 /// The example reconstructions of an autoencoder's page: image numbers, and the reconstructions.
 #[derive(Clone, Debug)]
@@ -31,6 +32,10 @@ pub struct PageContent {
     pub curves: Vec<(&'static str, CurvePlot)>,
     /// The predictions for a split, if the dataset was found.
     pub predictions: Option<Predictions>,
+    /// The measures of a classifier.
+    pub measures: Option<Measures>,
+    /// The number of training images of each class of a classifier, if the dataset was found.
+    pub training_images: Vec<u64>,
     /// The confusion matrix of a classifier.
     pub matrix: Option<ConfusionMatrix>,
     /// The numbers of the images with the worst and the best predictions of a classifier.
@@ -54,10 +59,12 @@ impl PageContent {
     pub fn new(mut loaded: LoadedRun, device: String) -> Self {
         Self {
             left_out: std::mem::take(&mut loaded.left_out),
-            curves: curves::of_run(&loaded.metrics),
+            curves: curves::of_run(&loaded.metrics, loaded.best_epoch()),
             loaded,
             model: None,
             predictions: None,
+            measures: None,
+            training_images: Vec::new(),
             matrix: None,
             worst_and_best: Default::default(),
             reconstructed: None,

@@ -4,9 +4,10 @@ use maud::{Markup, html};
 
 use super::confusion::ConfusedPair;
 use super::embed::{EXACT, inside, pixels};
-use super::predictions::{ImagePrediction, Predictions};
+use super::predictions::Predictions;
 use crate::Result;
 use crate::inference::Reconstruction;
+use crate::train::ImagePrediction;
 
 /// Images shown of each kind of mistake.
 const IMAGES_PER_MISTAKE: usize = 6;
@@ -77,7 +78,7 @@ pub fn classified_images(
     (classes, input): (&[String], [usize; 3]),
 ) -> Result<Markup> {
     let line = |&number: &usize| {
-        let ImagePrediction { label, guess, label_score, guess_score } = predictions.each[number];
+        let ImagePrediction { label, guess, label_score, guess_score, .. } = predictions.each[number];
         let (shown, taken) = (&classes[label], &classes[guess]);
         let line = match label == guess {
             true => format!("{shown} {}", percent(label_score)),
@@ -153,7 +154,13 @@ mod tests {
         let each = [(0, 0, 0.9, 0.9), (0, 1, 0.2, 0.8), (1, 0, 0.4, 0.6), (0, 1, 0.05, 0.95), (1, 1, 0.7, 0.7)];
         let each: Vec<ImagePrediction> = each
             .into_iter()
-            .map(|(label, guess, label_score, guess_score)| ImagePrediction { label, guess, label_score, guess_score })
+            .map(|(label, guess, label_score, guess_score)| ImagePrediction {
+                label,
+                guess,
+                label_score,
+                guess_score,
+                ..Default::default()
+            })
             .collect();
         let labels = each.iter().map(|prediction| prediction.label as u32).collect();
         let split = Split::new(Pixels::U8(vec![9; 20]), labels);

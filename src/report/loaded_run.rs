@@ -88,6 +88,12 @@ impl LoadedRun {
         loaded.map(|(dataset, _)| dataset).map_err(|error| error.to_string())
     }
 
+    /// The epoch whose weights are in `best.safetensors`, counted from 1. `None` for imported weights.
+    pub fn best_epoch(&self) -> Option<u32> {
+        let of_checkpoint = || self.checkpoint.as_ref()?.counters.best_epoch;
+        self.summary.as_ref().and_then(|summary| summary.best_epoch).or_else(of_checkpoint)
+    }
+
     /// The run's name: the name of its directory.
     pub fn name(&self) -> String {
         let path = std::fs::canonicalize(self.run.path()).unwrap_or_else(|_| self.run.path().to_owned());

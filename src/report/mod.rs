@@ -21,15 +21,17 @@ mod draw;
 mod embed;
 mod examples;
 mod loaded_run;
+mod measured;
 mod page;
 mod predictions;
+mod reliability;
 mod run;
 mod sections;
 mod settings;
 mod step;
+mod swept;
 mod weights;
 
 pub use compare::compare;
-pub use predictions::ImagePrediction;
 pub use run::{ReportOptions, WrittenReport, write};
 pub use step::bytes;

@@ -7,6 +7,7 @@ use super::draw::{self, Drawing};
 use super::loaded_run::LoadedRun;
 use super::page::HtmlPage;
 use super::predictions;
+use super::reliability::ReliabilityDiagram;
 use super::step::{self, TimedStep};
 use super::weights::{self, WeightSheets};
 use super::{confusion::ConfusionMatrix, embed, examples, sections};
@@ -14,7 +15,7 @@ use crate::data::{Dataset, SplitName};
 use crate::files::write_atomic;
 use crate::nn::models::Task;
 use crate::runs::{PLOTS, REPORT};
-use crate::train::Checkpoint;
+use crate::train::{Checkpoint, Measures};
 use crate::{Engine, Error, Result};
 
 /// Number of images with the worst predictions, and of images with the best.
@@ -129,6 +130,9 @@ impl PageContent {
         } else {
             self.worst_and_best = examples::worst_and_best(&predictions, WORST_OR_BEST);
             let counts = predictions.counts(checkpoint.classes.len());
+            self.measures = Some(Measures::of(&predictions.each, &checkpoint.classes));
+            self.training_images = vec![0; checkpoint.classes.len()];
+            dataset.train.labels.iter().for_each(|&label| self.training_images[label as usize] += 1);
             self.matrix = Some(ConfusionMatrix { classes: checkpoint.classes.clone(), counts });
         }
         self.predictions = Some(predictions);
@@ -164,13 +168,16 @@ fn write_plots(content: &PageContent, folder: &Path) -> Result<()> {
     if let Some(matrix) = &content.matrix {
         write_plot(folder, "confusion", matrix)?;
     }
+    if let Some(measures) = &content.measures {
+        write_plot(folder, "reliability", &ReliabilityDiagram::of(measures))?;
+    }
     if let Some(memory) = &content.memory {
         write_plot(folder, "memory", memory)?;
     }
     if let Some(sheets) = &content.sheets {
         let sheet = |name: &str, sheet| write_atomic(&folder.join(name), &embed::png(sheet)?);
         sheet("weights_after.png", &sheets.after.0)?;
-        if let Ok((before, _)) = &sheets.before {
+        if let Ok(Some((before, _))) = &sheets.before {
             sheet("weights_before.png", before)?;
         }
     }

@@ -31,7 +31,7 @@ impl Measured {
 }
 
 /// The class probabilities of an image from its logits.
-pub fn softmax(logits: &[f32]) -> Vec<f64> {
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
     let highest = logits.iter().copied().fold(f32::MIN, f32::max);
     let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
     let sum: f64 = exponentials.iter().sum();

@@ -28,6 +28,7 @@ mod features;
 pub mod graphs;
 pub(crate) mod inputs;
 mod loader;
+mod measures;
 mod memory;
 mod metrics;
 mod predictor;
@@ -44,9 +45,12 @@ pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};
 pub use cross_validation::{Folds, cross_validate};
 pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
+pub use measures::{
+    CALIBRATION_BINS, CalibrationBin, ClassMeasures, ClassScores, ImagePrediction, Measures, wilson_interval,
+};
 #[cfg(feature = "files")]
 pub(crate) use memory::plan;
-pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr, softmax};
+pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
 pub use predictor::{Prediction, Predictor};
 pub use preview::augmented;
 pub use recipe::Recipe;
