@@ -14,7 +14,7 @@ fn one_command_on_a_folder_chooses_holds_out_and_says_so() {
     let said = text(&output.stderr);
     let summary = json(&output);
     for part in [
-        "pics: 40 training images of 2 classes",
+        "pics: 40 training images of 2 classes, 20 of each",
         "recipe small-images",
         "the images are small",
         "--val-fraction",
@@ -25,6 +25,37 @@ fn one_command_on_a_folder_chooses_holds_out_and_says_so() {
     let run = summary["run"].as_str().expect("a path");
     assert!(Path::new(run).file_name().expect("a name").to_string_lossy().starts_with("pics-"), "{run}");
     assert!(summary["val_accuracy"].as_f64().is_some(), "{summary}");
+}
+
+#[test]
+fn training_begins_with_a_short_check_of_the_folder() {
+    let folder = pictures(4);
+    let at = folder.path();
+    std::fs::copy(at.join("pics/bright/0.png"), at.join("pics/dark/copy.png")).expect("copied");
+    for name in ["pics/dark/photo.heic", "pics/notes.txt", "pics/.DS_Store"] {
+        std::fs::write(at.join(name), b"no image").expect("written");
+    }
+    let train = ["train", "pics", "--epochs", "1", "--device", "cpu", "--no-report"];
+    let said = text(&gpunn(at, &train).stderr);
+    for part in [
+        "9 training images of 2 classes, 4 (bright) to 5 (dark) of each",
+        "warning: 2 files are left out, such as dark/photo.heic (HEIC",
+        "warning: 1 image is in two classes, so one label is wrong, such as bright/0.png = dark/copy.png",
+        "`gpunn data check",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    std::fs::remove_file(at.join("pics/dark/copy.png")).expect("removed");
+    std::fs::create_dir_all(at.join("set/test")).expect("made");
+    std::fs::rename(at.join("pics"), at.join("set/train")).expect("moved");
+    std::fs::create_dir_all(at.join("set/test/dark")).expect("made");
+    std::fs::create_dir_all(at.join("set/test/bright")).expect("made");
+    image::GrayImage::from_pixel(28, 28, image::Luma([250])).save(at.join("set/test/bright/9.png")).expect("saved");
+    std::fs::copy(at.join("set/train/dark/1.png"), at.join("set/test/dark/9.png")).expect("copied");
+    let train = ["train", "set", "--epochs", "1", "--device", "cpu", "--no-report"];
+    let said = text(&gpunn(at, &train).stderr);
+    let part = "1 image is in two splits, so it is trained on and measured, such as train/dark/1.png = test/dark/9.png";
+    assert!(said.contains(part), "{said}");
 }
 
 #[test]

@@ -270,6 +270,29 @@ fn ctrl_c_keeps_a_checkpoint_to_go_on_from() {
     assert_eq!(json(&gpunn(at, &whole))["weights_hash"], rest["weights_hash"]);
 }
 
+/// A run that is killed in its first epoch, as by a second Ctrl-C, is resumed from its initial state.
+#[test]
+fn a_run_that_is_killed_in_its_first_epoch_is_resumed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let train = "train --model cnn --limit-train 720 --epochs 1 --device cpu --json --quiet --no-report --out";
+    let args = |out: &'static str| train.split(' ').chain([out]).collect::<Vec<_>>();
+    let mut child = common::command(at).args(args("run")).spawn().expect("begun");
+    let begun = std::time::Instant::now();
+    while !at.join("run/initial.safetensors").is_file() {
+        assert!(begun.elapsed().as_secs() < 60, "no state within a minute");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(!at.join("run/last.safetensors").exists(), "the epoch was too short for this test");
+    // Untrained weights are not used.
+    is_refusal(&gpunn(at, &["eval", "run", "--device", "cpu", "--quiet"]), 2, &["--resume run"]);
+    let rest = json(&gpunn(at, &["train", "--resume", "run", "--device", "cpu", "--json", "--no-report", "--quiet"]));
+    assert_eq!(rest["weights_hash"], json(&gpunn(at, &args("whole")))["weights_hash"]);
+    assert!(!at.join("run/initial.safetensors").exists() && !at.join("whole/initial.safetensors").exists());
+}
+
 #[test]
 fn a_profile_on_the_cpu_is_a_table_and_a_trace_and_leaves_the_run_as_it_was() {
     let folder = tempfile::tempdir().expect("a folder");

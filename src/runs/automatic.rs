@@ -94,11 +94,27 @@ pub fn for_folder(name: &str, listing: &Listing, data_dir: Option<&Path>, start:
             format!("{reason}; the frozen layers' outputs are not kept, because they would need {} GiB", kept >> 30);
     }
     let reasons = [
-        format!("{name}: {train} training images of {} classes", listing.classes.len()),
+        format!("{name}: {train} training images of {} classes, {}", listing.classes.len(), of_each_class(listing)),
         format!("recipe {}, {} epochs: {reason}", found.name, recipe.training.epochs),
         "--recipe, --model, --epochs and --val-fraction choose otherwise; `gpunn train --help` lists all flags".into(),
     ];
     Ok(Choice { recipe, reasons })
+}
+
+/// How many training images the classes have.
+fn of_each_class(listing: &Listing) -> String {
+    let mut counts = vec![0_usize; listing.classes.len()];
+    listing.splits[0].iter().for_each(|image| counts[image.class as usize] += 1);
+    let by_count = |class: &usize| counts[*class];
+    let ends = ((0..counts.len()).min_by_key(by_count), (0..counts.len()).max_by_key(by_count));
+    match ends {
+        (Some(least), Some(most)) if counts[least] < counts[most] => {
+            let of = |class: usize| format!("{} ({})", counts[class], listing.classes[class]);
+            format!("{} to {} of each", of(least), of(most))
+        }
+        (Some(class), _) => format!("{} of each", counts[class]),
+        _ => "none".into(),
+    }
 }
 
 /// The number of bytes of the frozen layers' outputs for all images of a folder. 0 if the recipe does not keep them.
@@ -224,7 +240,7 @@ mod tests {
             let choice = for_folder("pets", &listing, Some(data.path()), start).expect("chosen");
             choice.recipe.validate().expect("sound");
             assert_eq!((choice.recipe.name.as_str(), choice.recipe.data.val_fraction), ("pets", Some(VAL_FRACTION)));
-            assert_eq!(choice.reasons[0], "pets: 20 training images of 2 classes");
+            assert_eq!(choice.reasons[0], "pets: 20 training images of 2 classes, 10 of each");
             choice
         };
         let begins =

@@ -10,6 +10,8 @@ use crate::{Error, Result};
 
 const RECIPE: &str = "recipe.toml";
 const METRICS: &str = "metrics.jsonl";
+/// The state before the first epoch. It is removed when there is a last checkpoint.
+const INITIAL: &str = "initial.safetensors";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
@@ -64,7 +66,7 @@ impl RunDirectory {
         // This is done before anything is removed, so that a read-only directory keeps its files.
         let run = Self { path: path.to_owned() };
         write_atomic(&run.path.join(RECIPE), text.as_bytes())?;
-        for name in [LAST, BEST, SUMMARY, OUTCOMES, IMAGES, REPORT] {
+        for name in [INITIAL, LAST, BEST, SUMMARY, OUTCOMES, IMAGES, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
         for name in [PLOTS, TENSORBOARD] {
@@ -121,6 +123,14 @@ impl RunDirectory {
     pub fn last(&self) -> Result<Checkpoint> {
         self.checkpoint(LAST)
     }
+    /// Reads the checkpoint from which the run is resumed: the last one, or the state before the first epoch.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::last`].
+    pub fn resumable(&self) -> Result<Checkpoint> {
+        let is_new = !self.has_last() && self.path.join(INITIAL).is_file();
+        self.checkpoint(if is_new { INITIAL } else { LAST })
+    }
     /// Reads the checkpoint of the best epoch.
     ///
     /// # Errors
@@ -139,18 +149,27 @@ impl RunDirectory {
         let path = self.path.join(name);
         if !path.is_file() {
             return Err(Error::usage(format!(
-                "The run {} has no checkpoint {name}: it stopped before the end of its first epoch. Train it again.",
+                "The run {} has no checkpoint {name}: it stopped before the end of its first epoch. `gpunn train --resume {}` trains it.",
+                self.path.display(),
                 self.path.display()
             )));
         }
         Checkpoint::read(&path)
+    }
+    /// Stores the state before the first epoch, so that a run that is killed in this epoch can be resumed.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the system refuses.
+    pub fn write_initial(&self, checkpoint: &Checkpoint) -> Result<()> {
+        checkpoint.write(&self.path.join(INITIAL))
     }
     /// Replaces the last checkpoint.
     ///
     /// # Errors
     /// [`Error::File`] when the system refuses.
     pub fn write_last(&self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.write(&self.path.join(LAST))
+        checkpoint.write(&self.path.join(LAST))?;
+        remove(&self.path.join(INITIAL), |path| std::fs::remove_file(path))
     }
     /// Replaces the best checkpoint.
     ///
@@ -255,7 +274,7 @@ impl RunDirectory {
 fn remove(path: &Path, how: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
     match how(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::file("cannot remove the earlier run's file", path)(error))
+            Err(Error::file("cannot remove the file", path)(error))
         }
         _ => Ok(()),
     }

@@ -198,7 +198,7 @@ fn near_copies(seen: &[(Place, Look)]) -> Vec<[Place; 2]> {
 }
 
 /// The files of a folder that are not images of the listing, with the reason.
-fn left_out(folder: &Path, listing: &Listing) -> Result<Vec<LeftOut>> {
+pub(super) fn left_out(folder: &Path, listing: &Listing) -> Result<Vec<LeftOut>> {
     let taken: HashSet<&Path> = listing.splits.iter().flatten().map(|image| image.path.as_path()).collect();
     let mut files = Vec::new();
     add_files(folder, &mut files)?;

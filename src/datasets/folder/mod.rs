@@ -3,10 +3,12 @@
 
 mod inspect;
 mod listing;
+mod notes;
 mod store;
 
 pub use inspect::{FolderCheck, LeftOut, Place};
 pub use listing::Listing;
+pub(super) use notes::notes;
 pub use store::Store;
 
 use super::options::LoadOptions;
