@@ -168,13 +168,8 @@ pub fn schemes() -> [String; 2] {
 
 /// The colors of this file, each with its CSS variable.
 fn variables() -> Vec<(RGBColor, String)> {
-    let fixed = [
-        (TEXT_COLOR, "ink"),
-        (CAPTION_COLOR, "faint"),
-        (GRID_COLOR, "rule"),
-        (INK_ON_STRONG, "strong"),
-    ]
-    .map(|(colour, name)| (colour, name.to_owned()));
+    let fixed = [(TEXT_COLOR, "ink"), (CAPTION_COLOR, "faint"), (GRID_COLOR, "rule"), (INK_ON_STRONG, "strong")]
+        .map(|(colour, name)| (colour, name.to_owned()));
     let series = CURVE_COLORS.into_iter().enumerate().map(|(number, colour)| (colour, format!("s{number}")));
     fixed.into_iter().chain(series).collect()
 }
