@@ -13,6 +13,7 @@
 mod decode;
 mod encode;
 pub mod grey;
+mod heat;
 mod jpeg;
 mod prepare;
 mod preprocessing;
@@ -25,6 +26,7 @@ pub use encode::data_uri;
 #[cfg(feature = "files")]
 pub use encode::{check_name, write};
 pub use encode::{from_values, jpeg, png, resize_longer_side};
+pub use heat::{ExplainedImage, explanation_sheet, heat_over};
 pub use prepare::prepare;
 pub use preprocessing::Preprocessing;
 pub use sheet::{comparison_sheet, sheet};

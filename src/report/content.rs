@@ -2,6 +2,7 @@
 
 use super::confusion::ConfusionMatrix;
 use super::curves::{self, CurvePlot};
+use super::heat::HeatMaps;
 use super::loaded_run::LoadedRun;
 use super::predictions::Predictions;
 use super::step::{StepMemory, StepTimings};
@@ -40,6 +41,8 @@ pub struct PageContent {
     pub matrix: Option<ConfusionMatrix>,
     /// The numbers of the images with the worst and the best predictions of a classifier.
     pub worst_and_best: [Vec<usize>; 2],
+    /// The Grad-CAM maps of the mistakes that a convolutional classifier's page shows.
+    pub heat_maps: HeatMaps,
     /// The examples of an autoencoder.
     pub reconstructed: Option<ReconstructionExamples>,
     /// The first layer's weights.
@@ -67,6 +70,7 @@ impl PageContent {
             training_images: Vec::new(),
             matrix: None,
             worst_and_best: Default::default(),
+            heat_maps: HeatMaps::default(),
             reconstructed: None,
             sheets: None,
             memory: None,

@@ -20,6 +20,7 @@ mod curves;
 mod draw;
 mod embed;
 mod examples;
+mod heat;
 mod loaded_run;
 mod measured;
 mod page;

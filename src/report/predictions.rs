@@ -13,7 +13,7 @@ use crate::{Engine, Error, Result};
 use super::loaded_run::LoadedRun;
 
 /// Floating-point operations that a report may spend on evaluation without a hardware GPU: about half a second on two cores.
-const MAX_OPERATIONS: u64 = 20_000_000_000;
+pub const MAX_OPERATIONS: u64 = 20_000_000_000;
 /// The smallest number of images that are evaluated.
 const MIN_IMAGES: usize = 20;
 /// Images that an autoencoder reconstructs at a time.

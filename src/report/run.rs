@@ -1,12 +1,14 @@
 //! The report of one run: evaluates the network, times a training step, and writes the page and its plots.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::content::{PageContent, ReconstructionExamples};
 use super::draw::{self, Drawing};
+use super::heat::HeatMaps;
 use super::loaded_run::LoadedRun;
 use super::page::HtmlPage;
-use super::predictions;
+use super::predictions::{self, Predictions};
 use super::reliability::ReliabilityDiagram;
 use super::step::{self, TimedStep};
 use super::weights::{self, WeightSheets};
@@ -15,7 +17,7 @@ use crate::data::{Dataset, SplitName};
 use crate::files::write_atomic;
 use crate::nn::models::Task;
 use crate::runs::{PLOTS, REPORT};
-use crate::train::{Checkpoint, Measures};
+use crate::train::{Checkpoint, Explainer, Measures};
 use crate::{Engine, Error, Result};
 
 /// Number of images with the worst predictions, and of images with the best.
@@ -134,8 +136,36 @@ impl PageContent {
             self.training_images = vec![0; checkpoint.classes.len()];
             dataset.train.labels.iter().for_each(|&label| self.training_images[label as usize] += 1);
             self.matrix = Some(ConfusionMatrix { classes: checkpoint.classes.clone(), counts });
+            let explained = self.explain(engine, checkpoint, &predictions, options.all_images).await;
+            self.note_error("The heat maps of mistakes", explained);
         }
         self.predictions = Some(predictions);
+        Ok(())
+    }
+
+    /// Computes the heat maps of the mistakes that the page shows: of all with `all`, else of as many as take about half a second.
+    async fn explain(
+        &mut self,
+        engine: &mut Engine,
+        checkpoint: &Checkpoint,
+        predictions: &Predictions,
+        all: bool,
+    ) -> Result<()> {
+        if !Explainer::can_explain(checkpoint)? {
+            return Ok(());
+        }
+        let mut mistakes = self.worst_and_best[0].clone();
+        for pair in self.matrix.iter().flat_map(|matrix| matrix.pairs().into_iter().take(sections::PAIRS)) {
+            let shown = examples::mistakes_of_pair(predictions, pair);
+            mistakes.extend(shown.iter().flat_map(|side| side.images.iter().map(|(number, _)| *number)));
+        }
+        let wrong = |&number: &usize| predictions.each[number].label != predictions.each[number].guess;
+        let mut seen = HashSet::new();
+        mistakes.retain(|number| wrong(number) && seen.insert(*number));
+        if !all {
+            mistakes.truncate(predictions::affordable_images(engine, checkpoint, predictions::MAX_OPERATIONS)?.max(1));
+        }
+        self.heat_maps = HeatMaps::of(engine, checkpoint, predictions, &mistakes).await?;
         Ok(())
     }
 

@@ -13,7 +13,10 @@ use crate::Result;
 use crate::inference::Reconstruction;
 
 /// The largest number of confused pairs shown.
-const PAIRS: usize = 10;
+pub const PAIRS: usize = 10;
+/// What the maps beside mistakes are.
+const HEAT_MAPS: &str = "The second image of a mistake shows which places speak for the predicted class (Grad-CAM): light places speak \
+                         for it, dark places do not.";
 /// Rows of the table of kernel times.
 const KERNELS: usize = 25;
 
@@ -129,7 +132,7 @@ fn pairs(content: &PageContent) -> Result<Option<Markup>> {
             if count > 0 {
                 sides.push((
                     format!("{mistake}: {count}"),
-                    examples::captioned_images(predictions, side, checkpoint.input)?,
+                    examples::captioned_images(predictions, side, checkpoint.input, &content.heat_maps)?,
                 ));
             }
         }
@@ -138,7 +141,7 @@ fn pairs(content: &PageContent) -> Result<Option<Markup>> {
     let others = found.len().saturating_sub(PAIRS);
     Ok(Some(html! {
         p { "The pairs of classes with the most mistakes. Each list shows the mistakes with the highest probability of the "
-            "wrong class; the number is that probability." }
+            "wrong class; the number is that probability." @if !content.heat_maps.is_empty() { " " (HEAT_MAPS) } }
         @for (title, sides) in shown {
             h3 { (title) }
             div.pair { @for (title, images) in sides { div { p.faint { (title) } (images) } } }
@@ -153,10 +156,11 @@ fn classified(content: &PageContent) -> Result<Option<Markup>> {
     let shown = (checkpoint.classes.as_slice(), checkpoint.input);
     let [worst, best] = &content.worst_and_best;
     Ok(Some(html! {
+        @if !content.heat_maps.is_empty() { p { (HEAT_MAPS) } }
         h3 { "Worst: lowest probability of the true class" }
-        (classified_images(predictions, worst, shown)?)
+        (classified_images(predictions, worst, shown, &content.heat_maps)?)
         h3 { "Best: highest probability of the true class" }
-        (classified_images(predictions, best, shown)?)
+        (classified_images(predictions, best, shown, &content.heat_maps)?)
     }))
 }
 

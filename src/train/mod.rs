@@ -24,6 +24,7 @@ pub mod checkpoint;
 mod cross_validation;
 mod device_data;
 mod evaluation;
+mod explainer;
 mod features;
 pub mod graphs;
 pub(crate) mod inputs;
@@ -45,6 +46,7 @@ pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};
 pub use cross_validation::{Folds, cross_validate};
 pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
+pub use explainer::{Explainer, Explanation, HeatMap};
 pub use measures::{
     CALIBRATION_BINS, CalibrationBin, ClassMeasures, ClassScores, ImagePrediction, Measures, wilson_interval,
 };

@@ -1,7 +1,7 @@
 //! `gpunn predict`.
 
 mod answers;
-mod inputs;
+pub(super) mod inputs;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
