@@ -123,6 +123,12 @@ fn held_out_images_stay_held_out_when_the_folder_changes() {
     }
     let after = eval();
     assert!(text(&after.stderr).contains("10 images new, 1 image gone"), "{}", text(&after.stderr));
+    let report = gpunn(at, &["report", "run", "--device", "cpu"]);
+    assert!(text(&report.stderr).contains("10 images new, 1 image gone"), "{}", text(&report.stderr));
+    let page = std::fs::read_to_string(at.join("run/report.html")).expect("a report");
+    assert!(page.contains("10 images new, 1 image gone"));
+    let refused = gpunn(at, &["report", "run", "--dataset", "pics"]);
+    common::is_refusal(&refused, 2, &["gpunn eval RUN --dataset pics"]);
     let after = json(&after);
     assert_eq!((&after["images"], &after["accuracy"]), (&before["images"], &before["accuracy"]));
     let loss = |evaluation: &serde_json::Value| evaluation["loss"].as_f64().expect("a number");

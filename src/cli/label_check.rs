@@ -50,7 +50,7 @@ pub(super) fn run(
 ) -> Result<ExitCode> {
     compute.device.set_threads()?;
     let run = RunDirectory::open(path)?;
-    let (recipe, dataset) = load(&run, data_dir)?;
+    let (mut recipe, dataset) = load(&run, data_dir)?;
     let pretrained = recipe.open_pretrained(data_dir)?;
     let open = |quiet: bool| compute.device.open(gpu::DeviceOptions::default(), quiet);
     let options = TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() };

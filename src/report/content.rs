@@ -55,6 +55,8 @@ pub struct PageContent {
     pub device: String,
     /// What is missing, each as a sentence.
     pub left_out: Vec<String>,
+    /// What changed in the files of the run's images since the run began.
+    pub changed: Option<String>,
 }
 
 impl PageContent {
@@ -62,6 +64,7 @@ impl PageContent {
     pub fn new(mut loaded: LoadedRun, device: String) -> Self {
         Self {
             left_out: std::mem::take(&mut loaded.left_out),
+            changed: None,
             curves: curves::of_run(&loaded.metrics, loaded.best_epoch()),
             loaded,
             model: None,

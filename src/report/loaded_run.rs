@@ -81,11 +81,10 @@ impl LoadedRun {
         checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())
     }
 
-    /// The run's dataset; if it cannot be loaded, the sentence that says why.
-    pub fn dataset(&self, data_dir: Option<&Path>) -> std::result::Result<Dataset, String> {
+    /// The run's dataset, and what changed in its files since the run began. If it cannot be loaded, the sentence that says why.
+    pub fn dataset(&self, data_dir: Option<&Path>) -> std::result::Result<(Dataset, Option<String>), String> {
         let recipe = self.checkpoint.as_ref().map_or(&self.recipe, |checkpoint| &checkpoint.recipe);
-        let loaded = self.run.load_data(&mut recipe.clone(), data_dir);
-        loaded.map(|(dataset, _)| dataset).map_err(|error| error.to_string())
+        self.run.load_data(&mut recipe.clone(), data_dir).map_err(|error| error.to_string())
     }
 
     /// The epoch whose weights are in `best.safetensors`, counted from 1. `None` for imported weights.

@@ -47,6 +47,8 @@ pub struct WrittenReport {
     pub page: PathBuf,
     /// What is missing on the page, each as a sentence.
     pub left_out: Vec<String>,
+    /// What changed in the files of the run's images since the run began, in a sentence. `None` if nothing changed.
+    pub changed: Option<String>,
 }
 
 /// Writes `report.html` and `plots` for the run in a directory. The engine evaluates and times; programs that it held are
@@ -72,7 +74,7 @@ pub async fn write(run: &Path, engine: &mut Engine, options: ReportOptions<'_>) 
     }
     .html();
     write_atomic(&page, html.as_bytes())?;
-    Ok(WrittenReport { page, left_out: content.left_out })
+    Ok(WrittenReport { page, left_out: content.left_out, changed: content.changed })
 }
 
 /// Evaluates the network and times its training step; what fails is noted in `left_out`.
@@ -81,10 +83,16 @@ async fn gather(loaded: LoadedRun, engine: &mut Engine, options: ReportOptions<'
     let mut content = PageContent::new(loaded, engine.device_name());
     let Some(checkpoint) = content.loaded.checkpoint.clone() else { return Ok(content) };
     let loaded = match options.dataset {
-        None => content.loaded.dataset(options.data_dir).map(Some).unwrap_or_else(|reason| {
-            content.left_out.push(format!("Everything that needs images of the dataset is left out: {reason}"));
-            None
-        }),
+        None => match content.loaded.dataset(options.data_dir) {
+            Ok((dataset, changed)) => {
+                content.changed = changed;
+                Some(dataset)
+            }
+            Err(reason) => {
+                content.left_out.push(format!("Everything that needs images of the dataset is left out: {reason}"));
+                None
+            }
+        },
         Some(_) => None,
     };
     let dataset = options.dataset.or(loaded.as_ref());

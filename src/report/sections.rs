@@ -20,11 +20,21 @@ const HEAT_MAPS: &str = "The second image of a mistake shows which places speak 
 /// Rows of the table of kernel times.
 const KERNELS: usize = 25;
 
-/// A sentence that names the recipe, the model and the dataset.
+/// A sentence that names the recipe, the model and the dataset, and one that says what changed in the dataset.
 pub fn about(content: &PageContent) -> String {
     let recipe = &content.loaded.recipe;
     let parameters = content.model.as_ref().map(|model| format!(", {} parameters", model.parameters().count()));
-    format!("Recipe {}: {} on {}{}.", recipe.name, recipe.model.name, recipe.data.name, parameters.unwrap_or_default())
+    let about = format!(
+        "Recipe {}: {} on {}{}.",
+        recipe.name,
+        recipe.model.name,
+        recipe.data.name,
+        parameters.unwrap_or_default()
+    );
+    match &content.changed {
+        Some(changed) => format!("{about} Note: {changed}."),
+        None => about,
+    }
 }
 
 /// The main results at the top of the page.

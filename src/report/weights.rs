@@ -65,7 +65,9 @@ pub fn sheets(
     let recipe = &checkpoint.recipe;
     let before = match imported {
         true => Err(Error::usage("the weights were imported")),
-        false => recipe.open_pretrained(None).and_then(|file| first_weights(model, recipe, dataset, file.as_ref())),
+        false => {
+            recipe.clone().open_pretrained(None).and_then(|file| first_weights(model, recipe, dataset, file.as_ref()))
+        }
     };
     let range = units.parameter.range();
     let equal = before.as_ref().is_ok_and(|before| before.learned[range.clone()] == after.learned[range.clone()]);
