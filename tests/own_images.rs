@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::files::pictures;
+use common::files::{pictures, weights_of};
 use common::{gpunn, json, text};
 
 #[test]
@@ -14,7 +14,7 @@ fn one_command_on_a_folder_chooses_holds_out_and_says_so() {
     let said = text(&output.stderr);
     let summary = json(&output);
     for part in [
-        "pics: 40 training images of 2 classes",
+        "pics: 40 training images of 2 classes, 20 of each",
         "recipe small-images",
         "the images are small",
         "--val-fraction",
@@ -25,6 +25,38 @@ fn one_command_on_a_folder_chooses_holds_out_and_says_so() {
     let run = summary["run"].as_str().expect("a path");
     assert!(Path::new(run).file_name().expect("a name").to_string_lossy().starts_with("pics-"), "{run}");
     assert!(summary["val_accuracy"].as_f64().is_some(), "{summary}");
+}
+
+#[test]
+fn training_begins_with_a_short_check_of_the_folder() {
+    let folder = pictures(4);
+    let at = folder.path();
+    std::fs::copy(at.join("pics/bright/0.png"), at.join("pics/dark/copy.png")).expect("copied");
+    std::fs::write(at.join("pics/dark/photo.heic"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").expect("written");
+    for name in ["pics/notes.txt", "pics/.DS_Store"] {
+        std::fs::write(at.join(name), b"no image").expect("written");
+    }
+    let train = ["train", "pics", "--epochs", "1", "--device", "cpu", "--no-report"];
+    let said = text(&gpunn(at, &train).stderr);
+    for part in [
+        "9 training images of 2 classes, 4 (bright) to 5 (dark) of each",
+        "warning: 2 files are left out, such as dark/photo.heic (HEIC",
+        "warning: 1 image is in two classes, so one label is wrong, such as bright/0.png = dark/copy.png",
+        "`gpunn data check",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    std::fs::remove_file(at.join("pics/dark/copy.png")).expect("removed");
+    std::fs::create_dir_all(at.join("set/test")).expect("made");
+    std::fs::rename(at.join("pics"), at.join("set/train")).expect("moved");
+    std::fs::create_dir_all(at.join("set/test/dark")).expect("made");
+    std::fs::create_dir_all(at.join("set/test/bright")).expect("made");
+    image::GrayImage::from_pixel(28, 28, image::Luma([250])).save(at.join("set/test/bright/9.png")).expect("saved");
+    std::fs::copy(at.join("set/train/dark/1.png"), at.join("set/test/dark/9.png")).expect("copied");
+    let train = ["train", "set", "--epochs", "1", "--device", "cpu", "--no-report"];
+    let said = text(&gpunn(at, &train).stderr);
+    let part = "1 image is in two splits, so it is trained on and measured, such as train/dark/1.png = test/dark/9.png";
+    assert!(said.contains(part), "{said}");
 }
 
 #[test]
@@ -92,6 +124,12 @@ fn held_out_images_stay_held_out_when_the_folder_changes() {
     }
     let after = eval();
     assert!(text(&after.stderr).contains("10 images new, 1 image gone"), "{}", text(&after.stderr));
+    let report = gpunn(at, &["report", "run", "--device", "cpu"]);
+    assert!(text(&report.stderr).contains("10 images new, 1 image gone"), "{}", text(&report.stderr));
+    let page = std::fs::read_to_string(at.join("run/report.html")).expect("a report");
+    assert!(page.contains("10 images new, 1 image gone"));
+    let refused = gpunn(at, &["report", "run", "--dataset", "pics"]);
+    common::is_refusal(&refused, 2, &["gpunn eval RUN --dataset pics"]);
     let after = json(&after);
     assert_eq!((&after["images"], &after["accuracy"]), (&before["images"], &before["accuracy"]));
     let loss = |evaluation: &serde_json::Value| evaluation["loss"].as_f64().expect("a number");
@@ -128,4 +166,62 @@ fn every_mistake_is_named_by_its_file() {
     let page = std::fs::read_to_string(at.join("run/report.html")).expect("a report");
     let file = outcomes["files"][0].as_str().expect("a path");
     assert!(page.contains(file), "{file}");
+}
+
+#[test]
+fn wrong_labels_are_found_by_cross_validation() {
+    let folder = pictures(20);
+    let at = folder.path();
+    for (from, to) in [("bright/3.png", "dark/wrong.png"), ("dark/7.png", "bright/wrong.png")] {
+        std::fs::rename(at.join("pics").join(from), at.join("pics").join(to)).expect("moved");
+    }
+    let train = "train pics --epochs 5 --batch-size 4 --device cpu --out run --no-report";
+    assert!(gpunn(at, &train.split(" ").collect::<Vec<_>>()).status.success());
+    let checked = json(&gpunn(at, &["data", "check", "--run", "run", "--device", "cpu", "--json", "--quiet"]));
+    assert_eq!((&checked["images"], &checked["folds"]), (&40.into(), &5.into()));
+    let suspected = checked["suspected"].as_array().expect("a list");
+    let mut names: Vec<&str> = suspected.iter().filter_map(|suspect| suspect["image"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["bright/wrong.png", "dark/wrong.png"]);
+    assert!(suspected.iter().all(|suspect| suspect["class"] != suspect["label"]), "{checked}");
+    let said = gpunn(at, &["data", "check", "--run", "run", "--device", "cpu", "--folds", "3"]);
+    let said = text(&said.stdout);
+    assert!(said.contains("labels that are probably wrong: 2") && said.contains("bright instead of dark?"), "{said}");
+}
+
+#[test]
+fn the_printed_command_repeats_a_run_also_after_export_and_import() {
+    let folder = pictures(6);
+    let at = folder.path();
+    std::fs::create_dir_all(at.join("weights/squeezenet")).expect("made");
+    std::fs::write(at.join("weights/squeezenet/squeezenet1_1.safetensors"), weights_of("squeezenet", 1000))
+        .expect("written");
+    let recipe = ["--recipe", "photos", "--size", "64", "--epochs", "2", "--seed", "3", "--data-dir", "weights"];
+    let train = ["train", "pics", "--device", "cpu", "--quiet", "--json", "--out", "run"];
+    let first = json(&gpunn(at, &[&train[..], &recipe].concat()));
+    // As the report prints it, and as someone types it who has no GPUNN_DATA.
+    let repeated = |run: &str, again: &str| {
+        let page = std::fs::read_to_string(at.join(run).join("report.html")).expect("a report");
+        let start = page.find("gpunn train --recipe").expect("a command");
+        let command = page[start..].split('<').next().expect("a line").replace("--out again", again);
+        let args: Vec<&str> = command.split(' ').skip(1).collect();
+        json(&gpunn(at, &[&args[..], &["--quiet", "--json", "--no-report"]].concat()))["weights_hash"].clone()
+    };
+    assert_eq!(repeated("run", "--out twice"), first["weights_hash"]);
+    let done = |args: &[&str]| {
+        let output = gpunn(at, args);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    done(&["export", "run", "--out", "w.safetensors"]);
+    let exported = std::fs::read(at.join("w.safetensors")).expect("a file");
+    let own_path = at.display().to_string();
+    assert!(!exported.windows(own_path.len()).any(|part| part == own_path.as_bytes()), "a private path is exported");
+    done(&["import", "w.safetensors", "--data-dir", "weights", "--out", "imported"]);
+    done(&["report", "imported", "--device", "cpu"]);
+    assert_eq!(repeated("imported", "--out thrice"), first["weights_hash"]);
+    // Nobody knows how weights of other programs were trained.
+    done(&["import", "weights/squeezenet/squeezenet1_1.safetensors", "--out", "other"]);
+    done(&["report", "other", "--device", "cpu"]);
+    let page = std::fs::read_to_string(at.join("other/report.html")).expect("a report");
+    assert!(page.contains("no gpunn command can repeat") && !page.contains("gpunn train --recipe"));
 }

@@ -116,3 +116,49 @@ fn the_best_epochs_weights_are_used_unless_the_last_ones_are_asked_for() {
     let alone = gpunn_on_cpu(at, &["predict", "best-alone.safetensors", "pics"]);
     assert_eq!(text(&alone.stdout).lines().collect::<Vec<_>>(), answers(&[]));
 }
+
+#[test]
+fn answers_are_explained_with_heat_maps() {
+    let folder = pictures(6);
+    let at = folder.path();
+    for (model, run) in [("cnn", "run"), ("mlp", "flat")] {
+        let train = [
+            "train",
+            "pics",
+            "--model",
+            model,
+            "--size",
+            "28",
+            "--epochs",
+            "2",
+            "--batch-size",
+            "4",
+            "--out",
+            run,
+            "--json",
+        ];
+        json(&gpunn_on_cpu(at, &train));
+    }
+    let images = ["pics/bright/0.png", "pics/dark/0.png"];
+    let explained =
+        json(&gpunn_on_cpu(at, &[&["explain", "run"], &images[..], &["--out", "made/heat.png", "--json"]].concat()));
+    for image in explained["images"].as_array().expect("a list") {
+        assert_eq!(image["class"], image["explained"]);
+        let rows = image["map"].as_array().expect("rows");
+        assert!(
+            rows.len() > 1
+                && rows.iter().flat_map(|row| row.as_array().expect("a row")).all(|value| value.as_f64() >= Some(0.0))
+        );
+    }
+    let sheet = image::open(at.join("made/heat.png")).expect("an image");
+    assert!(sheet.width() > 4 * 256 && sheet.height() > 256);
+    let dark = json(&gpunn_on_cpu(at, &["explain", "run", images[0], "--class", "dark", "--json"]));
+    assert_eq!(dark["images"][0]["explained"], "dark");
+    is_refusal(
+        &gpunn_on_cpu(at, &["explain", "run", images[0], "--class", "cat", "--json"]),
+        2,
+        &["no class \"cat\"", "bright, dark"],
+    );
+    is_refusal(&gpunn_on_cpu(at, &["explain", "flat", images[0], "--json"]), 2, &["mlp has no convolution"]);
+    is_refusal(&gpunn_on_cpu(at, &["explain", "run", images[0]]), 2, &["--out"]);
+}

@@ -45,7 +45,8 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
     let summary = train(at, "run", &[]);
     let page = read(&at.join("run/report.html"));
     stands_alone(&page);
-    let all = ["results", "curves", "confusion", "pairs", "examples", "weights", "recipe", "device", "timings"];
+    let all =
+        ["results", "curves", "measures", "confusion", "pairs", "examples", "weights", "recipe", "device", "timings"];
     assert_eq!(sections(&page), [&all[..], &["memory", "repeat"]].concat());
     let hash = summary["weights_hash"].as_str().expect("a hash");
     let accuracy = format!("{:.2} %", 100.0 * summary["test_accuracy"].as_f64().expect("a figure"));
@@ -55,7 +56,7 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
         assert!(page.contains(part), "{part}");
     }
     assert!(!page.contains("Left out"));
-    for name in ["accuracy", "loss", "learning_rate", "confusion", "memory"] {
+    for name in ["accuracy", "loss", "learning_rate", "reliability", "confusion", "memory"] {
         assert!(read(&at.join(format!("run/plots/{name}.svg"))).contains("</svg>"), "{name}");
         assert!(image::open(at.join(format!("run/plots/{name}.png"))).is_ok(), "{name}");
     }
@@ -69,7 +70,7 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
     let answer = json(&gpunn(at, &["report", "run", "--out", "elsewhere", "--quiet", "--json"]));
     assert_eq!((&answer["report"], &answer["left_out"]), (&shown.into(), &serde_json::json!([])));
     let again = read(&at.join("elsewhere/report.html"));
-    let confusion = |page: &str| page.split("<section id=\"").nth(3).expect("the third").to_owned();
+    let confusion = |page: &str| page.split("<section id=\"").nth(4).expect("the fourth").to_owned();
     assert_eq!(confusion(&again), confusion(&page));
     assert_eq!((read(&at.join("run/outcomes.json")), read(&at.join("run/report.html"))), (kept.clone(), page));
     // Outcomes of other weights are not used.

@@ -119,7 +119,11 @@ fn train_eval_predict_and_resume_print_their_fields() {
     );
 
     let test = json(&gpunn(at, &["eval", "run", "--device", "cpu", "--json"]));
-    assert_eq!(fields(&test), ["accuracy", "confusion", "epoch", "images", "loss", "mistakes", "per_class", "split"]);
+    let wanted = ["accuracy", "confusion", "epoch", "images", "loss", "measures", "mistakes", "per_class", "split"];
+    assert_eq!(fields(&test), wanted);
+    let measures = &test["measures"];
+    assert_eq!((&measures["accuracy"], &measures["images"]), (&test["accuracy"], &test["images"]));
+    assert_eq!(measures["classes"].as_array().expect("classes")[9]["recall"], test["per_class"][9]);
     assert_eq!(test["accuracy"], summary["test_accuracy"]);
     assert_eq!((&test["split"], &test["images"]), (&"test".into(), &1800.into()));
     let confusion = test["confusion"].as_array().expect("rows");
@@ -264,6 +268,29 @@ fn ctrl_c_keeps_a_checkpoint_to_go_on_from() {
     let mut whole = small(&["--json"]);
     (whole[6], whole[8]) = (Box::leak(epochs.into_boxed_str()), "whole");
     assert_eq!(json(&gpunn(at, &whole))["weights_hash"], rest["weights_hash"]);
+}
+
+/// A run that is killed in its first epoch, as by a second Ctrl-C, is resumed from its initial state.
+#[test]
+fn a_run_that_is_killed_in_its_first_epoch_is_resumed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let train = "train --model cnn --limit-train 720 --epochs 1 --device cpu --json --quiet --no-report --out";
+    let args = |out: &'static str| train.split(' ').chain([out]).collect::<Vec<_>>();
+    let mut child = common::command(at).args(args("run")).spawn().expect("begun");
+    let begun = std::time::Instant::now();
+    while !at.join("run/initial.safetensors").is_file() {
+        assert!(begun.elapsed().as_secs() < 60, "no state within a minute");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(!at.join("run/last.safetensors").exists(), "the epoch was too short for this test");
+    // Untrained weights are not used.
+    is_refusal(&gpunn(at, &["eval", "run", "--device", "cpu", "--quiet"]), 2, &["--resume run"]);
+    let rest = json(&gpunn(at, &["train", "--resume", "run", "--device", "cpu", "--json", "--no-report", "--quiet"]));
+    assert_eq!(rest["weights_hash"], json(&gpunn(at, &args("whole")))["weights_hash"]);
+    assert!(!at.join("run/initial.safetensors").exists() && !at.join("whole/initial.safetensors").exists());
 }
 
 #[test]

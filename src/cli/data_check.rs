@@ -1,33 +1,50 @@
 //! `gpunn data check`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::Result;
 use gpunn::datasets::{FolderCheck, LeftOut, Place};
+use gpunn::{Error, Result};
 
-use super::flags::{DataDirArgs, JsonArgs};
+use super::flags::{ComputeArgs, DataDirArgs};
+use super::label_check;
+use super::numbers::whole;
 
 /// The number of lines of each list.
 const LISTED: usize = 10;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  gpunn data check my-images\n\n\
+#[command(after_help = "Examples:\n  gpunn data check my-images\n  \
+    gpunn data check --run runs/my-images-20260101-1\n\n\
     The exit code is 1 if an image is broken, or if the same image is in two splits or in two classes.")]
 pub struct Args {
     /// The path of a folder of images
-    folder: String,
+    #[arg(required_unless_present = "run")]
+    folder: Option<String>,
+    /// List the images of a run's dataset whose labels are probably wrong. Trains networks as the run was trained, each on a part of
+    /// the images, and compares their answers for the other images with the labels
+    #[arg(long, conflicts_with = "folder")]
+    run: Option<PathBuf>,
+    /// With --run: the number of networks. Each is trained on all images but one N-th
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<usize>(2), requires = "run")]
+    folds: usize,
     /// List everything, not only the first of each kind
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     data_dir: DataDirArgs,
     #[command(flatten)]
-    output: JsonArgs,
+    compute: ComputeArgs,
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let check = gpunn::datasets::check_folder(&args.folder, args.data_dir.path())?;
-    args.output.print(&check, |check| print(check, &args.folder, if args.all { usize::MAX } else { LISTED }))?;
+    let most = if args.all { usize::MAX } else { LISTED };
+    if let Some(run) = &args.run {
+        return label_check::run(run, args.folds, args.data_dir.path(), &args.compute, most);
+    }
+    let folder = args.folder.as_deref().ok_or_else(|| Error::usage("Name a folder of images, or a run with --run."))?;
+    let check = gpunn::datasets::check_folder(folder, args.data_dir.path())?;
+    args.compute.output.print(&check, |check| print(check, folder, most))?;
     let bad = !check.broken.is_empty() || !check.across_splits().is_empty() || !check.across_classes().is_empty();
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -97,7 +114,7 @@ fn joined(places: &[Place], sign: &str) -> String {
 }
 
 /// Prints a list with its title and number, if it has lines.
-fn list(say: &impl Fn(String), title: &str, lines: Vec<String>, most: usize) {
+pub(super) fn list(say: &impl Fn(String), title: &str, lines: Vec<String>, most: usize) {
     if lines.is_empty() {
         return;
     }

@@ -10,11 +10,13 @@ mod data_check;
 mod devices;
 mod engine;
 mod eval;
+mod explain;
 mod export;
 mod flags;
 mod images;
 mod import;
 mod info;
+mod label_check;
 mod numbers;
 mod outputs;
 mod predict;
@@ -58,6 +60,8 @@ enum CliCommand {
     Eval(eval::Args),
     /// Classify images with a trained run
     Predict(predict::Args),
+    /// Draw heat maps of the places in images that decided the answers of a convolutional network
+    Explain(explain::Args),
     /// Write an HTML report of a run (curves, mistakes, weights), or one that compares runs
     Report(report::Args),
     /// Read handwritten capitals and digits in photos
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         CliCommand::Sweep(args) => sweep::run(*args),
         CliCommand::Eval(args) => eval::run(args),
         CliCommand::Predict(args) => predict::run(args),
+        CliCommand::Explain(args) => explain::run(args),
         CliCommand::Report(args) => report::run(args),
         CliCommand::Read(args) => read::run(args),
         CliCommand::Reconstruct(args) => reconstruct::run(args),

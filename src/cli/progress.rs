@@ -36,7 +36,7 @@ impl StopFlag {
         stop
     }
 
-    fn is_set(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }

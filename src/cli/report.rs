@@ -20,6 +20,7 @@ const COMPARE_PAGE: &str = "compare.html";
     gpunn report runs/glyphs-mlp-20260101-1\n  \
     gpunn report --compare runs/a runs/b runs/c --out compare.html",
     mut_arg("split", |split| split.conflicts_with("compare")),
+    mut_arg("dataset", |dataset| dataset.hide(true)),
     mut_arg("data_dir", |folder| folder.conflicts_with("compare")))]
 pub struct Args {
     /// A run directory; with --compare one or more
@@ -65,7 +66,7 @@ fn compare(args: &Args) -> Result<WrittenReport> {
         )));
     }
     report::compare(&args.runs, &page)?;
-    Ok(WrittenReport { page, left_out: Vec::new() })
+    Ok(WrittenReport { page, left_out: Vec::new(), changed: None })
 }
 
 fn one(args: &Args) -> Result<WrittenReport> {
@@ -77,6 +78,7 @@ fn one(args: &Args) -> Result<WrittenReport> {
     };
     args.compute.device.set_threads()?;
     let split = args.data.split()?;
+    args.data.refuse_other_dataset()?;
     // Checked before the device is opened, because a wrong run is the most common error.
     RunDirectory::open(run)?;
     let gpu = gpu::DeviceOptions { profile: true, ..gpu::DeviceOptions::default() };
@@ -106,6 +108,9 @@ pub fn after_training(run: &Path, engine: &mut Engine, dataset: &Dataset) -> Opt
 }
 
 fn print_left_out(report: &WrittenReport) {
+    if let Some(changed) = &report.changed {
+        eprintln!("{changed}");
+    }
     for sentence in &report.left_out {
         eprintln!("left out of the report: {sentence}");
     }

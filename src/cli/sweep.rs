@@ -183,6 +183,7 @@ impl Sweep<'_> {
         let engine = std::mem::replace(&mut self.engine, Engine::cpu());
         let (args, stop) = (self.args, self.stop.clone());
         let dataset = self.data(&mut recipe)?;
+        let pretrained = recipe.open_pretrained(args.recipe_args.data_dir.path())?;
         let existing_run = existing_run(&path, &recipe)?;
         if let Some(summary) = existing_run.as_ref().map(RunDirectory::summary).transpose()?.flatten() {
             if !args.output.quiet {
@@ -206,8 +207,8 @@ impl Sweep<'_> {
             }
             // A run without a checkpoint was interrupted in its first epoch.
             None => {
-                if let Some(file) = recipe.open_pretrained(args.recipe_args.data_dir.path())? {
-                    gpunn::blocking::block_on(trainer.load_pretrained(&file))?;
+                if let Some(file) = &pretrained {
+                    gpunn::blocking::block_on(trainer.load_pretrained(file))?;
                 }
                 Experiment::new(trainer, RunDirectory::create(&path, &recipe, true)?, dataset)?
             }

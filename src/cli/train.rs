@@ -111,7 +111,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (mut recipe, resumed) = match &args.resume {
         Some(path) => {
             let run = RunDirectory::open(path)?;
-            let checkpoint = run.last()?;
+            let checkpoint = run.resumable()?;
             (resumed_recipe(&args, &checkpoint)?, Some((run, checkpoint)))
         }
         None => (args.recipe_args.recipe(&args.point, args.output.quiet)?, None),
@@ -134,6 +134,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         None => (recipe.load_data(data_dir)?, None),
     };
     print_skipped(&dataset);
+    if !args.output.quiet {
+        gpunn::datasets::folder_notes(&dataset)?.iter().for_each(|note| eprintln!("warning: {note}"));
+    }
     if let Some(changes) = changes {
         eprintln!("{changes}");
     }
@@ -204,11 +207,12 @@ fn print_validation(trainer: &Trainer, dataset: &Dataset) {
 pub(super) fn print_plan(trainer: &Trainer) {
     let recipe = trainer.recipe();
     eprintln!(
-        "recipe {}: {} on {}, {} parameters, {} steps an epoch; planned memory {} ({} bytes)",
+        "recipe {}: {} on {}, {} parameters, epochs x steps: {} x {}; planned memory {} ({} bytes)",
         recipe.name,
         recipe.model.name,
         recipe.data.name,
         trainer.model().parameters().count(),
+        recipe.training.epochs,
         trainer.steps(),
         super::bytes(trainer.planned_bytes()),
         trainer.planned_bytes()

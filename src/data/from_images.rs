@@ -183,7 +183,8 @@ impl Dataset {
         Ok(())
     }
 
-    fn every_class_has_an_image(&self) -> Result<()> {
+    /// Checks that each class has a training image.
+    pub(crate) fn every_class_has_an_image(&self) -> Result<()> {
         let mut seen = vec![false; self.classes.len()];
         self.train.labels.iter().for_each(|&label| seen[label as usize] = true);
         match seen.iter().position(|seen| !seen) {

@@ -47,6 +47,28 @@ pub fn split_off(train: Split, fraction: f64, seed: u64) -> Result<(Split, Split
     Ok((train.select(&kept), train.select(&held)))
 }
 
+/// Divides images into `folds` parts for cross-validation, and returns the part of each image, from 0. Each part has about the same
+/// number of images of each class. Images with equal pixels are in the same part. As in [`split_off`], the seed and the pixels of the
+/// images decide, not their positions.
+///
+/// # Errors
+/// When images on the disk cannot be read.
+pub fn folds(images: &Split, folds: usize, seed: u64) -> Result<Vec<usize>> {
+    let keys = keys(images, seed)?;
+    let mut order: Vec<usize> = (0..images.len()).collect();
+    order.sort_by_key(|&number| (images.labels[number], keys[number]));
+    let mut part_of_key = HashMap::new();
+    let mut parts = vec![0; images.len()];
+    let mut next = 0;
+    for number in order {
+        parts[number] = *part_of_key.entry(keys[number]).or_insert_with(|| {
+            next += 1;
+            (next - 1) % folds.max(1)
+        });
+    }
+    Ok(parts)
+}
+
 /// How many of a class's images are held out.
 fn quota(images: usize, fraction: f64) -> usize {
     let share = (images as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
@@ -125,6 +147,19 @@ mod tests {
                 assert!(counts(&kept, 3)[class] >= 1 && counts(&held, 3)[class] >= 1, "{fraction}");
             }
         }
+    }
+
+    #[test]
+    fn folds_are_stratified_and_keep_equal_images_together() {
+        let parts = folds(&sample(), 5, 3).expect("in memory");
+        for part in 0..5 {
+            let of = |class: u32| (0..60).filter(|&i| parts[i] == part && sample().labels[i] == class).count();
+            assert_eq!([of(0), of(1), of(2)], [2, 4, 6]);
+        }
+        let pixels: Vec<u8> = (0..40).map(|i| i / 2).collect();
+        let parts = folds(&images(&pixels, &(0..40).map(|i| i % 2).collect::<Vec<u32>>()), 4, 1).expect("in memory");
+        assert!(parts.chunks(2).all(|pair| pair[0] == pair[1]));
+        assert!((0..4).all(|part| parts.iter().filter(|&&of| of == part).count() == 10));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub mod imagenet;
 mod stored;
 
 pub use batches::{epoch_order, limit};
-pub use hold_out::split_off;
+pub use hold_out::{folds, split_off};
 pub use image_options::{Fit, ImageOptions, Size};
 pub use stored::{ImageStore, Stored};
 
@@ -53,6 +53,16 @@ impl Pixels {
     /// The number of bytes of a value: 1 or 4.
     pub fn value_bytes(&self) -> usize {
         if matches!(self, Self::F32(_)) { size_of::<f32>() } else { 1 }
+    }
+
+    /// All values as floats, from 0 to 1 for bytes.
+    fn into_floats(self) -> Result<Vec<f32>> {
+        let floats = |bytes: &[u8]| bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+        Ok(match self {
+            Self::U8(values) => floats(&values),
+            Self::F32(values) => values,
+            Self::Stored(stored) => floats(&stored.to_bytes()?),
+        })
     }
 
     /// Reads the images with the given numbers, of `width` values each, and concatenates their bytes in `to`, which has their
@@ -158,6 +168,36 @@ impl Split {
         };
         Self { pixels, labels: gather(&self.labels, 1, numbers), files }
     }
+    /// These images followed by those of `other`, which have the same shape.
+    ///
+    /// # Errors
+    /// [`Error::File`] when images have to be read from the disk and cannot be.
+    pub fn followed_by(mut self, other: Self) -> Result<Self> {
+        if self.is_empty() {
+            return Ok(other);
+        }
+        let appended = match (&mut self.pixels, &other.pixels) {
+            (Pixels::U8(values), Pixels::U8(others)) => {
+                values.extend(others);
+                true
+            }
+            (Pixels::F32(values), Pixels::F32(others)) => {
+                values.extend(others);
+                true
+            }
+            (Pixels::Stored(stored), Pixels::Stored(others)) => stored.append(others),
+            _ => false,
+        };
+        if !appended {
+            let mut values = self.pixels.into_floats()?;
+            values.extend(other.pixels.into_floats()?);
+            self.pixels = Pixels::F32(values);
+        }
+        let files = self.files.len() == self.labels.len() && other.files.len() == other.labels.len();
+        self.labels.extend(other.labels);
+        self.files = if files { [self.files, other.files].concat() } else { Vec::new() };
+        Ok(self)
+    }
     /// The numbers of the first `count` images of each class, in ascending order.
     pub fn first_of_each(&self, count: usize) -> Vec<u32> {
         let mut seen = std::collections::BTreeMap::new();
@@ -174,9 +214,7 @@ impl Split {
     /// [`Error::File`] when an image cannot be read.
     pub fn in_memory(mut self) -> Result<Self> {
         if let Pixels::Stored(stored) = &self.pixels {
-            let mut bytes = vec![0; stored.len()];
-            stored.read(0..self.len() as u32, &mut bytes)?;
-            self.pixels = Pixels::U8(bytes);
+            self.pixels = Pixels::U8(stored.to_bytes()?);
         }
         Ok(self)
     }
@@ -257,6 +295,17 @@ impl Dataset {
         Self { name, input, classes, train: Split::empty(), val: None, test: None, folder, skipped, absent }
     }
 
+    /// The dataset with all its images in the training split: those of the training split, then validation, then test.
+    ///
+    /// # Errors
+    /// [`Error::File`] when images have to be read from the disk and cannot be.
+    pub fn in_one_split(mut self) -> Result<Self> {
+        for split in [self.val.take(), self.test.take()].into_iter().flatten() {
+            self.train = self.train.followed_by(split)?;
+        }
+        Ok(self)
+    }
+
     /// A split of the dataset.
     ///
     /// # Errors
@@ -313,6 +362,16 @@ mod tests {
         let sentence = set.split(SplitName::Train).expect_err("missing").to_string();
         assert!(sentence.contains("nist26_train.mat") && sentence.contains("only val"), "{sentence}");
         assert!("tset".parse::<SplitName>().expect_err("unknown").to_string().contains("train, val and test"));
+    }
+
+    #[test]
+    fn splits_are_joined_in_their_order() {
+        let mut set = small();
+        (set.train, set.test) = (Split::new(Pixels::F32(vec![0.5; 4]), vec![7]), set.val.clone());
+        let all = set.in_one_split().expect("in memory");
+        assert_eq!((&all.train.labels, all.val, all.test), (&vec![7, 0, 1, 2, 0, 1, 2], None, None));
+        assert_eq!(all.train.image(0), Some(vec![0.5; 4]));
+        assert_eq!(all.train.image(4), Some(vec![0.0, 1.0 / 255.0, 2.0 / 255.0, 3.0 / 255.0]));
     }
 
     #[test]

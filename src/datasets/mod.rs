@@ -70,6 +70,18 @@ pub fn check_folder(name: &str, data_dir: Option<&Path>) -> Result<FolderCheck> 
     }
 }
 
+/// What is probably not meant in a folder of images, in sentences: files that are left out, and equal files in several classes or
+/// splits. [`check_folder`] checks more, but decodes all images. Nothing for other datasets.
+///
+/// # Errors
+/// As [`Listing::scan`].
+pub fn folder_notes(dataset: &Dataset) -> Result<Vec<String>> {
+    match locate::locate(&dataset.name, dataset.folder.as_deref())? {
+        Located::Images(image_folder, _) => folder::notes(&image_folder.path, dataset),
+        Located::Files(..) | Located::Embedded(_) => Ok(Vec::new()),
+    }
+}
+
 /// Loads a dataset by its name, or a folder of images by its path.
 ///
 /// A named dataset is a folder in a data directory. With `data_dir`, only that directory is searched. Otherwise the directory

@@ -6,8 +6,8 @@ use crate::data::{Dataset, Split};
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
 
-const GAP: u32 = 4;
-const PAPER: Rgb<u8> = Rgb([24, 26, 32]);
+pub(super) const GAP: u32 = 4;
+pub(super) const PAPER: Rgb<u8> = Rgb([24, 26, 32]);
 const LETTER: Rgb<u8> = Rgb([235, 220, 160]);
 /// Images whose longer side is shorter than this are shown at twice their size.
 const SMALL: usize = 48;
@@ -80,7 +80,7 @@ fn names_width<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
 }
 
 /// Writes a name, with at most `width` pixels.
-fn write(sheet: &mut RgbImage, name: &str, width: u32, at: (u32, u32)) {
+pub(super) fn write(sheet: &mut RgbImage, name: &str, width: u32, at: (u32, u32)) {
     text::draw(sheet, &text::shortened(name, width), at, LETTER);
 }
 

@@ -19,4 +19,4 @@ pub use pca::Pca;
 pub use prepare::prepare_for;
 pub use reconstructor::{Baseline, Reconstruction, Reconstructor};
 
-pub use crate::train::{Prediction, Predictor};
+pub use crate::train::{Explainer, Explanation, HeatMap, Prediction, Predictor};

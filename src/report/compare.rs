@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use maud::html;
 
-use super::curves::{CurvePlot, Unit, curve};
+use super::curves::{Across, CurvePlot, LEARNING_RATE, Unit, curve};
 use super::draw::{self, CURVE_COLORS};
 use super::loaded_run::LoadedRun;
 use super::page::{HtmlPage, Section, table};
 use super::run::write_plot;
 use super::sections::duration;
 use super::settings::{Settings, differences, flat};
+use super::swept::{self, SettingScore};
 use crate::files::write_atomic;
 use crate::train::EpochLine;
 use crate::{Error, Result};
@@ -33,7 +34,7 @@ struct ComparedRun {
 }
 
 /// Writes a page that compares runs to `out`. The plot of their validation metric is written next to it as SVG and PNG,
-/// under the same name. The best run comes first. Runs are sorted by validation accuracy; autoencoders by validation PSNR,
+/// under the same name; so are plots of the results over each setting with numbers that differ, as `NAME_by_SETTING`. The best run comes first. Runs are sorted by validation accuracy; autoencoders by validation PSNR,
 /// and runs without a validation split by training accuracy.
 ///
 /// # Errors
@@ -55,6 +56,11 @@ pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
     for curves in &curves {
         drawn.push(draw::inline(curves)?);
     }
+    let swept = swept_plots(&compared);
+    let mut drawn_swept = Vec::new();
+    for (_, plot) in &swept {
+        drawn_swept.push(draw::inline(plot)?);
+    }
     let left_out = compared.iter().flat_map(|run| {
         run.loaded.left_out.iter().map(|sentence| format!("{}: {sentence}", run.name)).collect::<Vec<_>>()
     });
@@ -70,7 +76,11 @@ pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
         tiles: Vec::new(),
         left_out: left_out.collect(),
         sections: vec![
-            Section { id: "results", title: "Results", body: results(&compared) },
+            Section {
+                id: "results",
+                title: "Results",
+                body: html! { (results(&compared)) div.plots { @for plot in drawn_swept { div { (plot) } } } },
+            },
             Section {
                 id: "curves",
                 title: "Curves",
@@ -82,6 +92,9 @@ pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
     write_atomic(out, page.html().as_bytes())?;
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let stem = out.file_stem().map_or_else(|| "compare".into(), |stem| stem.to_string_lossy().into_owned());
+    for (setting, plot) in &swept {
+        write_plot(folder, &format!("{stem}_by_{setting}"), plot)?;
+    }
     match curves.first() {
         Some(curves) => write_plot(folder, &stem, curves),
         None => Ok(()),
@@ -123,7 +136,12 @@ fn curve_plots(compared: &[ComparedRun]) -> Vec<CurvePlot> {
             .take(MAX_CURVES)
             .filter_map(|run| curve(&run.name, &run.loaded.metrics, of))
             .collect::<Vec<_>>();
-        (!run_curves.is_empty()).then(|| CurvePlot { what: what.into(), unit, curves: run_curves })
+        (!run_curves.is_empty()).then(|| CurvePlot {
+            what: what.into(),
+            unit,
+            across: Across::Epochs(None),
+            curves: run_curves,
+        })
     };
     let all = [
         curves("validation accuracy", Unit::Percent, &|epoch| epoch.val_accuracy),
@@ -131,9 +149,21 @@ fn curve_plots(compared: &[ComparedRun]) -> Vec<CurvePlot> {
         curves("training accuracy", Unit::Percent, &|epoch| epoch.train_accuracy),
         curves("validation loss per image", Unit::Plain, &|epoch| epoch.val_loss),
         curves("training loss per image", Unit::Plain, &|epoch| Some(epoch.train_loss)),
-        curves("learning rate", Unit::Plain, &|epoch| Some(epoch.lr)),
+        curves(LEARNING_RATE, Unit::Plain, &|epoch| Some(epoch.lr)),
     ];
     all.into_iter().flatten().collect()
+}
+
+/// The results by each setting with numbers that differ, each with the setting's name.
+fn swept_plots(compared: &[ComparedRun]) -> Vec<(String, CurvePlot)> {
+    let unit = compared.iter().map(|run| run.score().unit).find(|&unit| unit != Unit::Plain);
+    let scored = |run: &ComparedRun| {
+        let RunScore { value, unit: own } = run.score();
+        (Some(own) == unit).then(|| SettingScore { settings: run.settings.clone(), value })
+    };
+    let scores: Vec<SettingScore> = compared.iter().filter_map(scored).collect();
+    let what = if unit == Some(Unit::Decibel) { "validation PSNR" } else { "accuracy after the last epoch" };
+    unit.map_or_else(Vec::new, |unit| swept::plots(&scores, what, unit))
 }
 
 fn results(compared: &[ComparedRun]) -> maud::Markup {

@@ -4,7 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::draw::{
-    Area, CAPTION_COLOR, CURVE_COLORS, Drawing, Drawn, GRID_COLOR, SCALE, TEXT_COLOR, Tooltip, text, upright,
+    Area, CAPTION_COLOR, CURVE_COLORS, Drawing, Drawn, GRID_COLOR, INK_ON_STRONG, SCALE, TEXT_COLOR, Tooltip, text,
+    upright,
 };
 
 const MARGIN: i32 = 8 * SCALE;
@@ -42,11 +43,6 @@ impl ConfusedPair {
 }
 
 impl ConfusionMatrix {
-    /// Images that were classified correctly.
-    pub fn correct(&self) -> u64 {
-        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
-    }
-
     /// The unordered pairs that were confused, the most frequent first; pairs with equal counts in class order.
     pub fn pairs(&self) -> Vec<ConfusedPair> {
         let classes = self.counts.len();
@@ -89,6 +85,15 @@ impl ConfusionMatrix {
     }
 }
 
+/// The color of a cell with this share of its row's images, its opacity, and the color of the count in it. Correct is blue, wrong is
+/// orange.
+fn shade(correct: bool, share: f64) -> (RGBColor, f64, RGBColor) {
+    // The square root makes rare mistakes visible.
+    let strength = 0.08 + 0.84 * share.sqrt();
+    let ink = if strength < 0.64 { TEXT_COLOR } else { INK_ON_STRONG };
+    (if correct { CURVE_COLORS[0] } else { CURVE_COLORS[1] }, strength, ink)
+}
+
 impl Drawing for ConfusionMatrix {
     fn label(&self) -> String {
         format!("Confusion matrix of {} classes; the most confused pairs are listed below it", self.classes.len())
@@ -128,11 +133,10 @@ impl Drawing for ConfusionMatrix {
                 continue;
             }
             let share = count as f64 / all.max(1) as f64;
-            // The square root makes rare mistakes visible. Correct is blue, wrong is orange.
-            let colour = if row == column { CURVE_COLORS[0] } else { CURVE_COLORS[1] }.mix(0.08 + 0.84 * share.sqrt());
-            area.draw(&Rectangle::new([(x, y), (x + cell, y + cell)], colour.filled()))?;
+            let (colour, strength, ink) = shade(row == column, share);
+            area.draw(&Rectangle::new([(x, y), (x + cell, y + cell)], colour.mix(strength).filled()))?;
             if cell >= MIN_CELL_WITH_COUNT {
-                let style = text((cell / 3).min(14 * SCALE), TEXT_COLOR, (HPos::Center, VPos::Center));
+                let style = text((cell / 3).min(14 * SCALE), ink, (HPos::Center, VPos::Center));
                 area.draw(&Text::new(count.to_string(), (x + cell / 2, y + cell / 2), style))?;
             }
         }
@@ -189,6 +193,40 @@ mod tests {
             let (width, _) = matrix.size();
             assert!((200..2600).contains(&width), "{classes}: {width}");
             assert!(draw::png(&matrix).is_ok());
+        }
+    }
+
+    /// The contrast of two colors (W3C, "Web content accessibility guidelines 2.1", 2018).
+    fn contrast(colours: [[f64; 3]; 2]) -> f64 {
+        let linear = |value: f64| if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) };
+        let light =
+            |[red, green, blue]: [f64; 3]| 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue) + 0.05;
+        let [a, b] = colours.map(light);
+        a.max(b) / a.min(b)
+    }
+
+    #[test]
+    fn counts_are_legible_in_every_cell_of_both_colour_schemes() {
+        for (scheme, paper) in draw::schemes().iter().zip(["#ffffff", "#0d1117"]) {
+            let bytes = |hex: &str| {
+                [1, 3, 5].map(|at| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")) / 255.0)
+            };
+            let shown = |colour: RGBColor| {
+                bytes(
+                    draw::variable(colour)
+                        .and_then(|name| scheme.split(&format!("--{name}:")).nth(1))
+                        .expect("a color"),
+                )
+            };
+            for (correct, percent) in
+                [true, false].into_iter().flat_map(|correct| (1..=100).map(move |percent| (correct, percent)))
+            {
+                let (colour, strength, ink) = shade(correct, f64::from(percent) / 100.0);
+                let (over, under) = (shown(colour), bytes(paper));
+                let cell = [0, 1, 2].map(|at| strength * over[at] + (1.0 - strength) * under[at]);
+                let contrast = contrast([cell, shown(ink)]);
+                assert!(contrast >= 4.0, "{correct} {percent} % on {paper}: {contrast}");
+            }
         }
     }
 

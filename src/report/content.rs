@@ -2,12 +2,14 @@
 
 use super::confusion::ConfusionMatrix;
 use super::curves::{self, CurvePlot};
+use super::heat::HeatMaps;
 use super::loaded_run::LoadedRun;
 use super::predictions::Predictions;
 use super::step::{StepMemory, StepTimings};
 use super::weights::WeightSheets;
 use crate::inference::Reconstruction;
 use crate::nn::Model;
+use crate::train::Measures;
 
 /// The example reconstructions of an autoencoder's page: image numbers, and the reconstructions.
 #[derive(Clone, Debug)]
@@ -31,10 +33,16 @@ pub struct PageContent {
     pub curves: Vec<(&'static str, CurvePlot)>,
     /// The predictions for a split, if the dataset was found.
     pub predictions: Option<Predictions>,
+    /// The measures of a classifier.
+    pub measures: Option<Measures>,
+    /// The number of training images of each class of a classifier, if the dataset was found.
+    pub training_images: Vec<u64>,
     /// The confusion matrix of a classifier.
     pub matrix: Option<ConfusionMatrix>,
     /// The numbers of the images with the worst and the best predictions of a classifier.
     pub worst_and_best: [Vec<usize>; 2],
+    /// The Grad-CAM maps of the mistakes that a convolutional classifier's page shows.
+    pub heat_maps: HeatMaps,
     /// The examples of an autoencoder.
     pub reconstructed: Option<ReconstructionExamples>,
     /// The first layer's weights.
@@ -47,6 +55,8 @@ pub struct PageContent {
     pub device: String,
     /// What is missing, each as a sentence.
     pub left_out: Vec<String>,
+    /// What changed in the files of the run's images since the run began.
+    pub changed: Option<String>,
 }
 
 impl PageContent {
@@ -54,12 +64,16 @@ impl PageContent {
     pub fn new(mut loaded: LoadedRun, device: String) -> Self {
         Self {
             left_out: std::mem::take(&mut loaded.left_out),
-            curves: curves::of_run(&loaded.metrics),
+            changed: None,
+            curves: curves::of_run(&loaded.metrics, loaded.best_epoch()),
             loaded,
             model: None,
             predictions: None,
+            measures: None,
+            training_images: Vec::new(),
             matrix: None,
             worst_and_best: Default::default(),
+            heat_maps: HeatMaps::default(),
             reconstructed: None,
             sheets: None,
             memory: None,

@@ -14,15 +14,17 @@ const PLOT_HEIGHT: i32 = 290 * SCALE;
 /// Height of a line of the legend.
 const LEGEND_ROW: i32 = 23 * SCALE;
 const MARGIN: i32 = 10 * SCALE;
+/// The name of the plot of learning rates.
+pub const LEARNING_RATE: &str = "learning rate";
 /// Curves with at most this many epochs have a dot for each epoch.
 const MAX_DOTS: usize = 40;
 
-/// One metric of one run over epochs.
+/// One metric of one run over epochs, or the results of several runs over a setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     /// Its name in the legend.
     pub name: String,
-    /// Epoch (from 1) and value.
+    /// Epoch (from 1) or setting, and value.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -59,13 +61,24 @@ impl Unit {
     }
 }
 
-/// A plot of one or more curves over epochs.
+/// What the x axis shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Across {
+    /// Epochs, of which one may be marked as the best.
+    Epochs(Option<u32>),
+    /// The values of a setting with this name.
+    Setting(String),
+}
+
+/// A plot of one or more curves over epochs, or over the values of a setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CurvePlot {
     /// What the y axis shows, such as `accuracy`.
     pub what: String,
     /// Its unit.
     pub unit: Unit,
+    /// What the x axis shows.
+    pub across: Across,
     /// The curves; after the first seven, colors repeat with dashed lines.
     pub curves: Vec<Curve>,
 }
@@ -77,11 +90,12 @@ pub fn curve(name: &str, metrics: &[EpochLine], of: impl Fn(&EpochLine) -> Optio
     (!points.is_empty()).then(|| Curve { name: name.into(), points })
 }
 
-/// The plots of one run, each with its file name.
-pub fn of_run(metrics: &[EpochLine]) -> Vec<(&'static str, CurvePlot)> {
+/// The plots of one run, each with its file name. The epoch `best` is marked.
+pub fn of_run(metrics: &[EpochLine], best: Option<u32>) -> Vec<(&'static str, CurvePlot)> {
     let curves = |file, what: &str, unit, lines: [Option<Curve>; 2]| {
-        let lines: Vec<Curve> = lines.into_iter().flatten().collect();
-        (!lines.is_empty()).then(|| (file, CurvePlot { what: what.into(), unit, curves: lines }))
+        let curves: Vec<Curve> = lines.into_iter().flatten().collect();
+        let across = Across::Epochs(best);
+        (!curves.is_empty()).then(|| (file, CurvePlot { what: what.into(), unit, across, curves }))
     };
     let train_accuracy = curve("train", metrics, |epoch| epoch.train_accuracy);
     let val_accuracy = curve("validation", metrics, |epoch| epoch.val_accuracy);
@@ -93,14 +107,82 @@ pub fn of_run(metrics: &[EpochLine]) -> Vec<(&'static str, CurvePlot)> {
         curves("accuracy", "accuracy", Unit::Percent, [train_accuracy, val_accuracy]),
         curves("psnr", "peak signal-to-noise ratio", Unit::Decibel, [None, psnr]),
         curves("loss", "loss per image", Unit::Plain, [train_loss, val_loss]),
-        curves("learning_rate", "learning rate", Unit::Plain, [rate, None]),
+        curves("learning_rate", LEARNING_RATE, Unit::Plain, [rate, None]),
     ];
     all.into_iter().flatten().collect()
 }
 
+/// A linear axis or a logarithmic one, whose places are decimal logarithms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scale {
+    Linear,
+    Logarithmic,
+}
+
+impl Scale {
+    /// Logarithmic for values above 0 that span more than a factor of 10.
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = ends(values);
+        if low > 0.0 && high > 10.0 * low { Self::Logarithmic } else { Self::Linear }
+    }
+
+    fn place(self, value: f64) -> f64 {
+        if self == Self::Logarithmic { value.log10() } else { value }
+    }
+
+    /// The label at a place; on a logarithmic axis only powers of 10 have one.
+    fn mark(self, place: f64, linear: impl Fn(f64) -> String) -> String {
+        match self {
+            Self::Linear => linear(place),
+            Self::Logarithmic if (place - place.round()).abs() > 1e-9 => String::new(),
+            Self::Logarithmic if (-4.0..6.0).contains(&place) => format!("{}", 10.0_f64.powi(place.round() as i32)),
+            Self::Logarithmic => format!("1e{place:.0}"),
+        }
+    }
+}
+
+/// The smallest and the largest value.
+fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+}
+
 impl CurvePlot {
+    /// The best epoch, if it is marked and in the plot.
+    fn best(&self) -> Option<u32> {
+        let Across::Epochs(best) = self.across else { return None };
+        let (first, last) = ends(self.points().map(|(epoch, _)| epoch));
+        best.filter(|&best| (first..=last).contains(&f64::from(best)))
+    }
+
+    fn points(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.curves.iter().flat_map(|line| &line.points).copied()
+    }
+
+    /// The scales of the axes. A setting has a logarithmic axis if its values span more than a factor of 10; so have the learning
+    /// rates of several runs whose first values do. The form of one schedule is seen best on a linear axis.
+    fn scales(&self) -> [Scale; 2] {
+        let firsts = || self.curves.iter().filter_map(|line| line.points.first().copied());
+        match self.across {
+            Across::Setting(_) => [Scale::of(self.points().map(|(at, _)| at)), Scale::Linear],
+            Across::Epochs(_) if self.what == LEARNING_RATE => {
+                [Scale::Linear, Scale::of(firsts().map(|(_, rate)| rate))]
+            }
+            Across::Epochs(_) => [Scale::Linear; 2],
+        }
+    }
+
+    fn x_name(&self) -> &str {
+        match &self.across {
+            Across::Epochs(_) => "epoch",
+            Across::Setting(name) => name,
+        }
+    }
+
     /// The legend's entries: name and last value of each curve.
     fn names(&self) -> Vec<String> {
+        if matches!(self.across, Across::Setting(_)) {
+            return self.curves.iter().map(|line| line.name.clone()).collect();
+        }
         let last = |line: &Curve| line.points.last().map_or(0.0, |&(_, value)| value);
         self.curves.iter().map(|line| format!("{}: {}", line.name, self.unit.show(last(line)))).collect()
     }
@@ -128,18 +210,20 @@ impl CurvePlot {
 
     /// The ranges of the axes: epochs, values.
     fn ranges(&self) -> [(f64, f64); 2] {
-        let points = || self.curves.iter().flat_map(|line| &line.points);
-        let over = |values: &mut dyn Iterator<Item = f64>| {
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
-        };
-        let (first, last) = over(&mut points().map(|&(epoch, _)| epoch));
-        let (low, high) = over(&mut points().map(|&(_, value)| value));
+        let [x, y] = self.scales();
+        let (first, last) = ends(self.points().map(|(at, _)| x.place(at)));
+        if y == Scale::Logarithmic {
+            // A learning rate that ends at 0 has no logarithm.
+            let (low, high) = ends(self.points().map(|(_, value)| value).filter(|&value| value > 0.0));
+            return [wide(first, last, 1.0), (y.place(low) - 0.1, y.place(high) + 0.1)];
+        }
+        let (low, high) = ends(self.points().map(|(_, value)| value));
         let room = if high > low { 0.06 * (high - low) } else { (0.5 * high.abs()).max(1e-6) };
         // An axis of values near 0 that are never negative starts at 0.
         let bottom = if low >= 0.0 && low < 0.4 * high { 0.0 } else { low - room };
         let top = if self.unit == Unit::Percent { (high + room).min(1.0) } else { high + room };
         let top = if top > bottom { top } else { bottom + 1e-6 };
-        [if last > first { (first, last) } else { (first - 1.0, first + 1.0) }, (bottom, top)]
+        [wide(first, last, 1.0), (bottom, top)]
     }
 }
 
@@ -163,6 +247,17 @@ impl Drawing for CurvePlot {
         };
         let title = text(LETTERS + 2 * SCALE, TEXT_COLOR, (HPos::Left, VPos::Top));
         area.draw(&Text::new(format!("{}{unit}", self.what), (MARGIN, MARGIN), title))?;
+        if let Some(best) = self.best() {
+            let (right, middle) = (WIDTH - 2 * MARGIN, MARGIN + LETTERS / 2);
+            let name = format!("best epoch {best}");
+            let dashes = right - name.len() as i32 * LETTERS / 2 - 8 * SCALE;
+            for dash in 0..3 {
+                let left = dashes - (3 - dash) * 8 * SCALE;
+                area.draw(&PathElement::new(vec![(left, middle), (left + 5 * SCALE, middle)], marked()))?;
+            }
+            let style = text(LETTERS, CAPTION_COLOR, (HPos::Right, VPos::Center));
+            area.draw(&Text::new(name, (right, middle), style))?;
+        }
         for (number, ((x, row), name)) in self.legend().into_iter().zip(self.names()).enumerate() {
             let (left, middle) = (MARGIN + x, MARGIN + LEGEND_ROW + row * LEGEND_ROW + LEGEND_ROW / 2);
             let sample = vec![(left, middle), (left + 22 * SCALE, middle)];
@@ -170,29 +265,39 @@ impl Drawing for CurvePlot {
             let style = text(LETTERS, TEXT_COLOR, (HPos::Left, VPos::Center));
             area.draw(&Text::new(name, (left + 28 * SCALE, middle), style))?;
         }
-        let [(first, last), (bottom, top)] = self.ranges();
+        let ([x_scale, y_scale], [(first, last), (bottom, top)]) = (self.scales(), self.ranges());
         let plot = area.margin(head, MARGIN, MARGIN, 2 * MARGIN);
         let mut chart = ChartBuilder::on(&plot)
             .x_label_area_size(46 * SCALE)
             .y_label_area_size(60 * SCALE)
             .build_cartesian_2d(first..last, bottom..top)?;
         let letters = |colour: RGBColor| font(LETTERS).color(&colour);
-        let whole = |value: &f64| if value.fract() == 0.0 { format!("{value}") } else { String::new() };
+        let whole = |value: f64| if value.fract() == 0.0 { format!("{value}") } else { String::new() };
+        let at_x = |place: &f64| match self.across {
+            Across::Epochs(_) => whole(*place),
+            Across::Setting(_) => x_scale.mark(*place, |value| Unit::Plain.mark(value, (last - first) / 8.0)),
+        };
+        let at_y = |place: &f64| y_scale.mark(*place, |value| self.unit.mark(value, (top - bottom) / 6.0));
         chart
             .configure_mesh()
             .x_labels(8)
             .y_labels(6)
-            .x_label_formatter(&whole)
-            .y_label_formatter(&|value| self.unit.mark(*value, (top - bottom) / 6.0))
-            .x_desc("epoch")
+            .x_label_formatter(&at_x)
+            .y_label_formatter(&at_y)
+            .x_desc(self.x_name())
             .axis_desc_style(letters(CAPTION_COLOR))
             .label_style(letters(TEXT_COLOR))
             .axis_style(CAPTION_COLOR.stroke_width(SCALE as u32))
             .bold_line_style(GRID_COLOR.stroke_width(SCALE as u32))
             .light_line_style(TRANSPARENT)
             .draw()?;
+        if let Some(best) = self.best() {
+            let line = [(f64::from(best), bottom), (f64::from(best), top)];
+            chart.draw_series(DashedLineSeries::new(line, 5 * SCALE, 4 * SCALE, marked()))?;
+        }
+        let place = |&(x, y): &(f64, f64)| (x_scale.place(x), y_scale.place(y));
         for (number, line) in self.curves.iter().enumerate() {
-            let points = || line.points.iter().copied();
+            let points = || line.points.iter().map(place).filter(|(_, y)| y.is_finite());
             if number < CURVE_COLORS.len() {
                 chart.draw_series(LineSeries::new(points(), stroke(number)))?;
             } else {
@@ -206,6 +311,16 @@ impl Drawing for CurvePlot {
         }
         Ok(())
     }
+}
+
+/// The dashed line at the best epoch.
+fn marked() -> ShapeStyle {
+    CAPTION_COLOR.stroke_width(SCALE as u32)
+}
+
+/// A range of an axis. A single value gets room on both sides.
+fn wide(first: f64, last: f64, room: f64) -> (f64, f64) {
+    if last > first { (first, last) } else { (first - room, first + room) }
 }
 
 fn stroke(number: usize) -> ShapeStyle {
@@ -237,18 +352,20 @@ mod tests {
     #[test]
     fn a_run_has_the_curves_that_it_measured() {
         let metrics = [epoch(1, 2.0, Some(0.5)), epoch(2, 1.0, Some(0.75))];
-        let files: Vec<&str> = of_run(&metrics).iter().map(|&(file, _)| file).collect();
+        let files: Vec<&str> = of_run(&metrics, Some(2)).iter().map(|&(file, _)| file).collect();
         assert_eq!(files, ["accuracy", "loss", "learning_rate"]);
-        let (_, accuracy) = &of_run(&metrics)[0];
+        let (_, accuracy) = &of_run(&metrics, Some(2))[0];
         assert_eq!(accuracy.names(), ["train: 75.00 %"]);
         let page = draw::svg(accuracy).expect("drawn");
         assert!(page.contains("epoch") && page.contains("accuracy, %"), "{page}");
-        assert!(of_run(&[]).is_empty());
+        assert!(page.contains("best epoch 2"), "{page}");
+        assert!(!draw::svg(&of_run(&metrics, None)[0].1).expect("drawn").contains("best epoch"));
+        assert!(of_run(&[], None).is_empty());
     }
 
     #[test]
     fn one_epoch_and_one_value_are_drawn() {
-        for (_, curves) in of_run(&[epoch(1, 0.0, Some(1.0))]) {
+        for (_, curves) in of_run(&[epoch(1, 0.0, Some(1.0))], Some(1)) {
             assert!(draw::png(&curves).is_ok() && draw::svg(&curves).is_ok(), "{curves:?}");
         }
     }
@@ -256,9 +373,34 @@ mod tests {
     #[test]
     fn many_names_take_rows_and_room() {
         let lines = (0..20).map(|i| Curve { name: format!("a run of a long name {i}"), points: vec![(1.0, 1.0)] });
-        let curves = CurvePlot { what: "loss".into(), unit: Unit::Plain, curves: lines.collect() };
+        let across = Across::Epochs(None);
+        let curves = CurvePlot { what: "loss".into(), unit: Unit::Plain, across, curves: lines.collect() };
         assert!(curves.legend().iter().all(|&(x, _)| x < WIDTH / 2 + 1));
         assert_eq!(curves.size().1 as i32, curves.head() + PLOT_HEIGHT);
         assert!(draw::svg(&curves).is_ok());
+    }
+
+    /// The plot of the accuracies that these values of a setting gave.
+    fn swept(values: &[f64]) -> CurvePlot {
+        let points = values.iter().map(|&value| (value, 0.5)).collect();
+        let curves = vec![Curve { name: "accuracy".into(), points }];
+        CurvePlot { what: "accuracy".into(), unit: Unit::Percent, across: Across::Setting("rate".into()), curves }
+    }
+
+    #[test]
+    fn a_setting_over_more_than_a_factor_of_10_has_a_logarithmic_axis() {
+        assert_eq!(swept(&[0.001, 0.01]).scales()[0], Scale::Linear);
+        assert_eq!(swept(&[0.0, 0.1, 10.0]).scales()[0], Scale::Linear);
+        let plot = swept(&[0.001, 0.01, 0.1]);
+        assert_eq!(plot.scales()[0], Scale::Logarithmic);
+        let page = draw::svg(&plot).expect("drawn");
+        assert!(["0.001", "0.01", "0.1", "rate"].iter().all(|label| page.contains(&format!("\n{label}\n"))), "{page}");
+        // The dots are equally far from each other.
+        let xs: Vec<i32> = page
+            .split("<circle cx=\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().expect("x").parse().expect("a number"))
+            .collect();
+        assert!(((xs[1] - xs[0]) - (xs[2] - xs[1])).abs() <= 1, "{xs:?}");
     }
 }

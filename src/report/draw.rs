@@ -38,6 +38,9 @@ pub const CURVE_COLORS: [RGBColor; 7] = [
     RGBColor(0x50, 0x50, 0x50),
 ];
 
+/// Color of text on a strong color, which is rather light in both color schemes.
+pub const INK_ON_STRONG: RGBColor = RGBColor(0, 0, 0);
+
 /// The area to draw on.
 pub type Area<B> = DrawingArea<B, Shift>;
 /// The result of drawing.
@@ -153,7 +156,8 @@ pub fn png(drawing: &impl Drawing) -> Result<Vec<u8>> {
 /// The CSS variables of the colors, for the light and the dark color scheme.
 pub fn schemes() -> [String; 2] {
     // Lighter colors with the same hues, in the order of `variables`.
-    let dark = ["e6edf3", "9aa4ae", "343b44", "56b4e9", "f0883e", "2fc79a", "e3a1c7", "f2c14e", "a5d8f7", "b5b5b5"];
+    let dark =
+        ["e6edf3", "9aa4ae", "343b44", "000000", "56b4e9", "f0883e", "2fc79a", "e3a1c7", "f2c14e", "a5d8f7", "b5b5b5"];
     let mut schemes = [String::new(), String::new()];
     for ((colour, variable), dark) in variables().into_iter().zip(dark) {
         let _ = write!(schemes[0], "--{variable}:{};", hex(colour).to_lowercase());
@@ -164,10 +168,16 @@ pub fn schemes() -> [String; 2] {
 
 /// The colors of this file, each with its CSS variable.
 fn variables() -> Vec<(RGBColor, String)> {
-    let fixed = [(TEXT_COLOR, "ink"), (CAPTION_COLOR, "faint"), (GRID_COLOR, "rule")]
+    let fixed = [(TEXT_COLOR, "ink"), (CAPTION_COLOR, "faint"), (GRID_COLOR, "rule"), (INK_ON_STRONG, "strong")]
         .map(|(colour, name)| (colour, name.to_owned()));
     let series = CURVE_COLORS.into_iter().enumerate().map(|(number, colour)| (colour, format!("s{number}")));
     fixed.into_iter().chain(series).collect()
+}
+
+/// The CSS variable of a color of this file.
+#[cfg(test)]
+pub fn variable(colour: RGBColor) -> Option<String> {
+    variables().into_iter().find(|(other, _)| *other == colour).map(|(_, name)| name)
 }
 
 /// A color in the notation that plotters writes.

@@ -4,9 +4,11 @@ use maud::{Markup, html};
 
 use super::confusion::ConfusedPair;
 use super::embed::{EXACT, inside, pixels};
-use super::predictions::{ImagePrediction, Predictions};
+use super::heat::HeatMaps;
+use super::predictions::Predictions;
 use crate::Result;
 use crate::inference::Reconstruction;
+use crate::train::ImagePrediction;
 
 /// Images shown of each kind of mistake.
 const IMAGES_PER_MISTAKE: usize = 6;
@@ -75,9 +77,10 @@ pub fn classified_images(
     predictions: &Predictions,
     numbers: &[usize],
     (classes, input): (&[String], [usize; 3]),
+    heat_maps: &HeatMaps,
 ) -> Result<Markup> {
     let line = |&number: &usize| {
-        let ImagePrediction { label, guess, label_score, guess_score } = predictions.each[number];
+        let ImagePrediction { label, guess, label_score, guess_score, .. } = predictions.each[number];
         let (shown, taken) = (&classes[label], &classes[guess]);
         let line = match label == guess {
             true => format!("{shown} {}", percent(label_score)),
@@ -85,25 +88,33 @@ pub fn classified_images(
         };
         (number, line)
     };
-    captioned_images(predictions, &CaptionedImages { images: numbers.iter().map(line).collect() }, input)
+    captioned_images(predictions, &CaptionedImages { images: numbers.iter().map(line).collect() }, input, heat_maps)
 }
 
-/// Images of the evaluated split side by side, each with its caption.
+/// Images of the evaluated split side by side, each with its heat map if there is one, and its caption.
 ///
 /// # Errors
 /// When an image cannot be written.
-pub fn captioned_images(predictions: &Predictions, shown: &CaptionedImages, input: [usize; 3]) -> Result<Markup> {
+pub fn captioned_images(
+    predictions: &Predictions,
+    shown: &CaptionedImages,
+    input: [usize; 3],
+    heat_maps: &HeatMaps,
+) -> Result<Markup> {
     let mut all = Vec::new();
     for (number, line) in &shown.images {
         let values = predictions.split.image(*number).unwrap_or_default();
         let file = predictions.split.file(*number);
-        all.push((inside(&pixels(&values, input), line)?, line, file));
+        let image = pixels(&values, input);
+        let heat = heat_maps.over(*number, &image).map(|heat| inside(&heat, "heat map")).transpose()?;
+        all.push((inside(&image, line)?, heat, line, file));
     }
     Ok(html! {
         div class=(class_for(input)) {
-            @for (image, line, file) in all {
+            @for (image, heat, line, file) in all {
                 figure {
                     (image)
+                    @if let Some(heat) = heat { br; (heat) }
                     figcaption { (line) @if let Some(file) = file { span.file { (file) } } }
                 }
             }
@@ -153,7 +164,13 @@ mod tests {
         let each = [(0, 0, 0.9, 0.9), (0, 1, 0.2, 0.8), (1, 0, 0.4, 0.6), (0, 1, 0.05, 0.95), (1, 1, 0.7, 0.7)];
         let each: Vec<ImagePrediction> = each
             .into_iter()
-            .map(|(label, guess, label_score, guess_score)| ImagePrediction { label, guess, label_score, guess_score })
+            .map(|(label, guess, label_score, guess_score)| ImagePrediction {
+                label,
+                guess,
+                label_score,
+                guess_score,
+                ..Default::default()
+            })
             .collect();
         let labels = each.iter().map(|prediction| prediction.label as u32).collect();
         let split = Split::new(Pixels::U8(vec![9; 20]), labels);

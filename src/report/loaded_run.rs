@@ -23,6 +23,8 @@ pub struct LoadedRun {
     pub checkpoint: Option<Checkpoint>,
     /// Whether `gpunn import` made the run, so that there was no training.
     pub imported: bool,
+    /// Whether the recipe is the one that the weights were trained with. It is not known for weights of other programs.
+    pub has_recipe: bool,
     /// What is missing, each as a sentence.
     pub left_out: Vec<String>,
 }
@@ -56,6 +58,10 @@ impl LoadedRun {
                 "The run {path} has nothing to report: it was interrupted in its first epoch. {advice}"
             )));
         }
+        let has_recipe = match run.imported_from()? {
+            Some(from) => from.has_recipe || !imported,
+            None => !imported,
+        };
         let summary = run.summary()?;
         let lacks = [
             (imported, "There are no training metrics: the weights were imported."),
@@ -70,7 +76,7 @@ impl LoadedRun {
             ),
         ];
         let left_out = lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, sentence)| sentence.to_owned()).collect();
-        Ok(Self { run, recipe, metrics, summary, checkpoint, imported, left_out })
+        Ok(Self { run, recipe, metrics, summary, checkpoint, imported, has_recipe, left_out })
     }
 
     /// Builds the checkpoint's network.
@@ -81,11 +87,16 @@ impl LoadedRun {
         checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())
     }
 
-    /// The run's dataset; if it cannot be loaded, the sentence that says why.
-    pub fn dataset(&self, data_dir: Option<&Path>) -> std::result::Result<Dataset, String> {
+    /// The run's dataset, and what changed in its files since the run began. If it cannot be loaded, the sentence that says why.
+    pub fn dataset(&self, data_dir: Option<&Path>) -> std::result::Result<(Dataset, Option<String>), String> {
         let recipe = self.checkpoint.as_ref().map_or(&self.recipe, |checkpoint| &checkpoint.recipe);
-        let loaded = self.run.load_data(&mut recipe.clone(), data_dir);
-        loaded.map(|(dataset, _)| dataset).map_err(|error| error.to_string())
+        self.run.load_data(&mut recipe.clone(), data_dir).map_err(|error| error.to_string())
+    }
+
+    /// The epoch whose weights are in `best.safetensors`, counted from 1. `None` for imported weights.
+    pub fn best_epoch(&self) -> Option<u32> {
+        let of_checkpoint = || self.checkpoint.as_ref()?.counters.best_epoch;
+        self.summary.as_ref().and_then(|summary| summary.best_epoch).or_else(of_checkpoint)
     }
 
     /// The run's name: the name of its directory.

@@ -7,46 +7,17 @@ use crate::files::write_atomic;
 use crate::graph::kernel::DeviceClass;
 use crate::inference::{Reconstruction, Reconstructor};
 use crate::nn::models::Task;
-use crate::train::{Checkpoint, evaluate_each, psnr};
+use crate::train::{Checkpoint, ImagePrediction, Measures, evaluate_each, psnr};
 use crate::{Engine, Error, Result};
 
 use super::loaded_run::LoadedRun;
 
 /// Floating-point operations that a report may spend on evaluation without a hardware GPU: about half a second on two cores.
-const MAX_OPERATIONS: u64 = 20_000_000_000;
+pub const MAX_OPERATIONS: u64 = 20_000_000_000;
 /// The smallest number of images that are evaluated.
 const MIN_IMAGES: usize = 20;
 /// Images that an autoencoder reconstructs at a time.
 const BATCH_IMAGES: usize = 1000;
-
-/// The prediction for one image.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(into = "StoredPrediction", from = "StoredPrediction")]
-pub struct ImagePrediction {
-    /// The true class.
-    pub label: usize,
-    /// The predicted class; for an autoencoder the true class.
-    pub guess: usize,
-    /// The probability of the true class; for an autoencoder the PSNR in dB.
-    pub label_score: f32,
-    /// The probability of the predicted class; for an autoencoder the same as `label_score`.
-    pub guess_score: f32,
-}
-
-/// The fields in the order of the file.
-type StoredPrediction = (usize, usize, f32, f32);
-
-impl From<ImagePrediction> for StoredPrediction {
-    fn from(ImagePrediction { label, guess, label_score, guess_score }: ImagePrediction) -> Self {
-        (label, guess, label_score, guess_score)
-    }
-}
-
-impl From<StoredPrediction> for ImagePrediction {
-    fn from((label, guess, label_score, guess_score): StoredPrediction) -> Self {
-        Self { label, guess, label_score, guess_score }
-    }
-}
 
 /// The predictions for a split.
 #[derive(Clone, Debug)]
@@ -74,6 +45,9 @@ struct StoredPredictions {
     /// The file of each image in the dataset's folder. Empty if the images are not in files of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     files: Vec<String>,
+    /// The measures of a classifier, for other programs: reports compute them from the predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    measures: Option<Measures>,
 }
 
 impl Predictions {
@@ -131,7 +105,10 @@ pub async fn predict_split(
     engine.forget();
     if keep && split.len() == all.len() {
         let files = split.files.iter().map(|file| file.path.clone()).collect();
-        let images = StoredPredictions { weights_hash, split: split_name.to_string(), images: each.clone(), files };
+        let classifies = checkpoint.recipe.model.task()? == Task::Classify;
+        let measures = classifies.then(|| Measures::of(&each, &checkpoint.classes));
+        let images =
+            StoredPredictions { weights_hash, split: split_name.to_string(), images: each.clone(), files, measures };
         let text = serde_json::to_string(&images)
             .map_err(|error| Error::data(format!("The predictions cannot be written as JSON: {error}.")))?;
         write_atomic(kept, text.as_bytes())?;
@@ -174,7 +151,7 @@ async fn reconstruct(engine: &mut Engine, checkpoint: &Checkpoint, split: &Split
                 reconstructions.pair(number).map_or(0.0, |(original, reconstructed)| psnr(original, reconstructed))
                     as f32;
             let label = label as usize;
-            each.push(ImagePrediction { label, guess: label, label_score: decibels, guess_score: decibels });
+            each.push(ImagePrediction { label, guess: label, label_score: decibels, guess_score: decibels, rank: 0 });
         }
     }
     Ok(each)
@@ -217,32 +194,4 @@ pub fn affordable_images(engine: &Engine, checkpoint: &Checkpoint, operations: u
     let flops: u64 = layers.iter().filter(|layer| layer.depth == 0).map(|layer| layer.flops).sum();
     let views = checkpoint.recipe.training.tta.map_or(1, |tta| tta.views() as u64);
     Ok((operations / (flops * views).max(1)) as usize)
-}
-
-impl ImagePrediction {
-    /// The prediction of a classifier for an image of class `label`.
-    pub fn of(label: usize, logits: &[f32]) -> Self {
-        let highest = logits.iter().copied().fold(f32::MIN, f32::max);
-        let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
-        let sum: f64 = exponentials.iter().sum();
-        // Ties go to the lowest class, as in `gpunn eval`.
-        let guess =
-            (0..logits.len()).rev().fold(0, |best, index| if logits[index] >= logits[best] { index } else { best });
-        let probability = |class: usize| (exponentials[class] / sum) as f32;
-        Self { label, guess, label_score: probability(label), guess_score: probability(guess) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn probabilities_are_those_of_softmax_and_ties_go_to_the_first() {
-        let prediction = ImagePrediction::of(1, &[2.0, 1.0, 2.0]);
-        assert_eq!((prediction.guess, prediction.label), (0, 1));
-        let whole = 2.0 * 2.0_f64.exp() + 1.0_f64.exp();
-        assert!((f64::from(prediction.label_score) - 1.0_f64.exp() / whole).abs() < 1e-7);
-        assert!((f64::from(prediction.guess_score) - 2.0_f64.exp() / whole).abs() < 1e-7);
-    }
 }

@@ -1,12 +1,15 @@
 //! The report of one run: evaluates the network, times a training step, and writes the page and its plots.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::content::{PageContent, ReconstructionExamples};
 use super::draw::{self, Drawing};
+use super::heat::HeatMaps;
 use super::loaded_run::LoadedRun;
 use super::page::HtmlPage;
-use super::predictions;
+use super::predictions::{self, Predictions};
+use super::reliability::ReliabilityDiagram;
 use super::step::{self, TimedStep};
 use super::weights::{self, WeightSheets};
 use super::{confusion::ConfusionMatrix, embed, examples, sections};
@@ -14,7 +17,7 @@ use crate::data::{Dataset, SplitName};
 use crate::files::write_atomic;
 use crate::nn::models::Task;
 use crate::runs::{PLOTS, REPORT};
-use crate::train::Checkpoint;
+use crate::train::{Checkpoint, Explainer, Measures};
 use crate::{Engine, Error, Result};
 
 /// Number of images with the worst predictions, and of images with the best.
@@ -44,6 +47,8 @@ pub struct WrittenReport {
     pub page: PathBuf,
     /// What is missing on the page, each as a sentence.
     pub left_out: Vec<String>,
+    /// What changed in the files of the run's images since the run began, in a sentence. `None` if nothing changed.
+    pub changed: Option<String>,
 }
 
 /// Writes `report.html` and `plots` for the run in a directory. The engine evaluates and times; programs that it held are
@@ -69,7 +74,7 @@ pub async fn write(run: &Path, engine: &mut Engine, options: ReportOptions<'_>) 
     }
     .html();
     write_atomic(&page, html.as_bytes())?;
-    Ok(WrittenReport { page, left_out: content.left_out })
+    Ok(WrittenReport { page, left_out: content.left_out, changed: content.changed })
 }
 
 /// Evaluates the network and times its training step; what fails is noted in `left_out`.
@@ -78,10 +83,16 @@ async fn gather(loaded: LoadedRun, engine: &mut Engine, options: ReportOptions<'
     let mut content = PageContent::new(loaded, engine.device_name());
     let Some(checkpoint) = content.loaded.checkpoint.clone() else { return Ok(content) };
     let loaded = match options.dataset {
-        None => content.loaded.dataset(options.data_dir).map(Some).unwrap_or_else(|reason| {
-            content.left_out.push(format!("Everything that needs images of the dataset is left out: {reason}"));
-            None
-        }),
+        None => match content.loaded.dataset(options.data_dir) {
+            Ok((dataset, changed)) => {
+                content.changed = changed;
+                Some(dataset)
+            }
+            Err(reason) => {
+                content.left_out.push(format!("Everything that needs images of the dataset is left out: {reason}"));
+                None
+            }
+        },
         Some(_) => None,
     };
     let dataset = options.dataset.or(loaded.as_ref());
@@ -129,9 +140,40 @@ impl PageContent {
         } else {
             self.worst_and_best = examples::worst_and_best(&predictions, WORST_OR_BEST);
             let counts = predictions.counts(checkpoint.classes.len());
+            self.measures = Some(Measures::of(&predictions.each, &checkpoint.classes));
+            self.training_images = vec![0; checkpoint.classes.len()];
+            dataset.train.labels.iter().for_each(|&label| self.training_images[label as usize] += 1);
             self.matrix = Some(ConfusionMatrix { classes: checkpoint.classes.clone(), counts });
+            let explained = self.explain(engine, checkpoint, &predictions, options.all_images).await;
+            self.note_error("The heat maps of mistakes", explained);
         }
         self.predictions = Some(predictions);
+        Ok(())
+    }
+
+    /// Computes the heat maps of the mistakes that the page shows: of all with `all`, else of as many as take about half a second.
+    async fn explain(
+        &mut self,
+        engine: &mut Engine,
+        checkpoint: &Checkpoint,
+        predictions: &Predictions,
+        all: bool,
+    ) -> Result<()> {
+        if !Explainer::can_explain(checkpoint)? {
+            return Ok(());
+        }
+        let mut mistakes = self.worst_and_best[0].clone();
+        for pair in self.matrix.iter().flat_map(|matrix| matrix.pairs().into_iter().take(sections::PAIRS)) {
+            let shown = examples::mistakes_of_pair(predictions, pair);
+            mistakes.extend(shown.iter().flat_map(|side| side.images.iter().map(|(number, _)| *number)));
+        }
+        let wrong = |&number: &usize| predictions.each[number].label != predictions.each[number].guess;
+        let mut seen = HashSet::new();
+        mistakes.retain(|number| wrong(number) && seen.insert(*number));
+        if !all {
+            mistakes.truncate(predictions::affordable_images(engine, checkpoint, predictions::MAX_OPERATIONS)?.max(1));
+        }
+        self.heat_maps = HeatMaps::of(engine, checkpoint, predictions, &mistakes).await?;
         Ok(())
     }
 
@@ -164,13 +206,16 @@ fn write_plots(content: &PageContent, folder: &Path) -> Result<()> {
     if let Some(matrix) = &content.matrix {
         write_plot(folder, "confusion", matrix)?;
     }
+    if let Some(measures) = &content.measures {
+        write_plot(folder, "reliability", &ReliabilityDiagram::of(measures))?;
+    }
     if let Some(memory) = &content.memory {
         write_plot(folder, "memory", memory)?;
     }
     if let Some(sheets) = &content.sheets {
         let sheet = |name: &str, sheet| write_atomic(&folder.join(name), &embed::png(sheet)?);
         sheet("weights_after.png", &sheets.after.0)?;
-        if let Ok((before, _)) = &sheets.before {
+        if let Ok(Some((before, _))) = &sheets.before {
             sheet("weights_before.png", before)?;
         }
     }

@@ -7,20 +7,34 @@ use super::examples::{self, classified_images};
 use super::page::{Section, facts, table};
 use super::settings::{Settings, flat};
 use super::step::bytes;
-use super::{draw, embed};
+use super::weights::Unchanged;
+use super::{draw, embed, measured};
 use crate::Result;
 use crate::inference::Reconstruction;
 
 /// The largest number of confused pairs shown.
-const PAIRS: usize = 10;
+pub const PAIRS: usize = 10;
+/// What the maps beside mistakes are.
+const HEAT_MAPS: &str = "The second image of a mistake shows which places speak for the predicted class (Grad-CAM): light places speak \
+                         for it, dark places do not.";
 /// Rows of the table of kernel times.
 const KERNELS: usize = 25;
 
-/// A sentence that names the recipe, the model and the dataset.
+/// A sentence that names the recipe, the model and the dataset, and one that says what changed in the dataset.
 pub fn about(content: &PageContent) -> String {
     let recipe = &content.loaded.recipe;
     let parameters = content.model.as_ref().map(|model| format!(", {} parameters", model.parameters().count()));
-    format!("Recipe {}: {} on {}{}.", recipe.name, recipe.model.name, recipe.data.name, parameters.unwrap_or_default())
+    let about = format!(
+        "Recipe {}: {} on {}{}.",
+        recipe.name,
+        recipe.model.name,
+        recipe.data.name,
+        parameters.unwrap_or_default()
+    );
+    match &content.changed {
+        Some(changed) => format!("{about} Note: {changed}."),
+        None => about,
+    }
 }
 
 /// The main results at the top of the page.
@@ -50,7 +64,8 @@ pub fn all(content: &PageContent) -> Result<Vec<Section>> {
     let mut sections = vec![Section { id: "results", title: "Results", body: results(content) }];
     let mut put = |id, title, body: Option<Markup>| sections.extend(body.map(|body| Section { id, title, body }));
     put("curves", "Curves", curves(content)?);
-    put("confusion", "Confusion matrix", confusion(content)?);
+    put("measures", "Measures", measured::measures(content)?);
+    put("confusion", "Confusion matrix", measured::confusion(content)?);
     put("pairs", "Most confused pairs", pairs(content)?);
     put("examples", "Worst and best classified", classified(content)?);
     put("reconstructions", "Reconstructions", reconstructions(content)?);
@@ -103,44 +118,9 @@ fn curves(content: &PageContent) -> Result<Option<Markup>> {
     }
     let drawn = content.curves.iter().map(|(_, curves)| draw::inline(curves)).collect::<Result<Vec<_>>>()?;
     Ok(Some(html! {
-        p.faint { "Training values are means over the epoch, while the weights change. Validation values use the weights at its end." }
+        p.faint { "Training values are means over the epoch, while the weights change. Validation values use the weights at its end."
+            @if content.loaded.best_epoch().is_some() { " The dashed line is the epoch whose weights predict, eval, export and report use." } }
         div.plots { @for plot in drawn { div { (plot) } } }
-    }))
-}
-
-/// A sentence that says which images were evaluated.
-fn evaluated_images(content: &PageContent) -> String {
-    let Some(predictions) = &content.predictions else { return String::new() };
-    let (split, seen, all) = (predictions.split_name, predictions.each.len(), predictions.split_images);
-    let epoch = content.loaded.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.counters.epoch);
-    let weights = if epoch == 0 { "the imported weights".into() } else { format!("the weights of epoch {epoch}") };
-    match seen == all {
-        true => format!("All {all} images of the {split} split, evaluated with {weights}."),
-        false => format!(
-            "{seen} of the {all} images of the {split} split, the same number of each class, evaluated with {weights}. \
-             gpunn report --all evaluates all images."
-        ),
-    }
-}
-
-fn confusion(content: &PageContent) -> Result<Option<Markup>> {
-    let (Some(matrix), Some(predictions)) = (&content.matrix, &content.predictions) else { return Ok(None) };
-    let drawn = draw::inline(matrix)?;
-    let accuracy = matrix.correct() as f64 / predictions.each.len().max(1) as f64;
-    let class = |(class, row): (usize, &Vec<u64>)| {
-        let others = row.iter().enumerate().filter(|&(other, &count)| other != class && count > 0);
-        let most = others.max_by_key(|&(_, count)| count).map(|(o, count)| format!("{} ({count})", matrix.classes[o]));
-        let all = row.iter().sum::<u64>();
-        let right = if all > 0 { format!("{:.1} %", 100.0 * row[class] as f64 / all as f64) } else { String::new() };
-        vec![matrix.classes[class].clone(), most.unwrap_or_default(), all.to_string(), right]
-    };
-    let per_class: Vec<_> = matrix.counts.iter().enumerate().map(class).collect();
-    Ok(Some(html! {
-        p { (evaluated_images(content)) " " (format!("Accuracy: {:.2} %.", 100.0 * accuracy))
-            " Blue is correct, orange is wrong. A stronger color means a larger share of the row. Point at a cell for its counts." }
-        div.wide.matrix { (drawn) }
-        details { summary { "Class by class" }
-            (table(&["class", "most often confused with", "images", "accuracy"], 2, &per_class)) }
     }))
 }
 
@@ -162,7 +142,7 @@ fn pairs(content: &PageContent) -> Result<Option<Markup>> {
             if count > 0 {
                 sides.push((
                     format!("{mistake}: {count}"),
-                    examples::captioned_images(predictions, side, checkpoint.input)?,
+                    examples::captioned_images(predictions, side, checkpoint.input, &content.heat_maps)?,
                 ));
             }
         }
@@ -171,7 +151,7 @@ fn pairs(content: &PageContent) -> Result<Option<Markup>> {
     let others = found.len().saturating_sub(PAIRS);
     Ok(Some(html! {
         p { "The pairs of classes with the most mistakes. Each list shows the mistakes with the highest probability of the "
-            "wrong class; the number is that probability." }
+            "wrong class; the number is that probability." @if !content.heat_maps.is_empty() { " " (HEAT_MAPS) } }
         @for (title, sides) in shown {
             h3 { (title) }
             div.pair { @for (title, images) in sides { div { p.faint { (title) } (images) } } }
@@ -186,10 +166,11 @@ fn classified(content: &PageContent) -> Result<Option<Markup>> {
     let shown = (checkpoint.classes.as_slice(), checkpoint.input);
     let [worst, best] = &content.worst_and_best;
     Ok(Some(html! {
+        @if !content.heat_maps.is_empty() { p { (HEAT_MAPS) } }
         h3 { "Worst: lowest probability of the true class" }
-        (classified_images(predictions, worst, shown)?)
+        (classified_images(predictions, worst, shown, &content.heat_maps)?)
         h3 { "Best: highest probability of the true class" }
-        (classified_images(predictions, best, shown)?)
+        (classified_images(predictions, best, shown, &content.heat_maps)?)
     }))
 }
 
@@ -208,7 +189,7 @@ fn reconstructions(content: &PageContent) -> Result<Option<Markup>> {
     let ReconstructionExamples { chosen, worst, best } = reconstructed;
     let psnr = predictions.mean();
     Ok(Some(html! {
-        p { (evaluated_images(content)) " " (format!("Their mean peak signal-to-noise ratio is {psnr:.2} dB.")) }
+        p { (measured::evaluated_images(content)) " " (format!("Their mean peak signal-to-noise ratio is {psnr:.2} dB.")) }
         h3 { "Originals above their reconstructions" }
         (drawn(chosen)?)
         h3 { "Worst" }
@@ -235,12 +216,17 @@ fn weights(content: &PageContent) -> Result<Option<Markup>> {
         Some(_) => "Before training, as pretrained",
         None => "Before training, computed again from the seed",
     };
+    let after = match sheets.unchanged {
+        None => "After training",
+        Some(Unchanged::Frozen) => "Before and after training: the layer is frozen",
+        Some(Unchanged::Equal) => "Before and after training: the weights are equal",
+    };
     Ok(Some(html! {
         p { code { (sheets.layer) } ": " (units) " images of the weights, one per unit or filter. All images of a sheet "
             "have the same scale." @if shown < units { " The first " (shown) " are shown." } }
         div.plots {
-            @if let Ok(drawn) = &sheets.before { (sheet(before, drawn)?) }
-            (sheet("After training", &sheets.after)?)
+            @if let Ok(Some(drawn)) = &sheets.before { (sheet(before, drawn)?) }
+            (sheet(after, &sheets.after)?)
         }
     }))
 }
@@ -383,10 +369,14 @@ fn memory(content: &PageContent) -> Result<Option<Markup>> {
 fn repeat(content: &PageContent) -> Markup {
     let hash = content.hash();
     html! {
-        @if content.loaded.imported {
+        @if !content.loaded.has_recipe {
             p { "The weights were imported, so no gpunn command can repeat the training." }
         } @else {
             p { "With the same device, driver and gpunn version, this command gives the same weights, bit for bit, and the same hash." }
+            @if content.loaded.imported {
+                p { "The run was imported. The command needs the images, and the pretrained weights if the recipe names some; if they \
+                    are elsewhere here, name their folder with " code { "--data-dir" } "." }
+            }
             pre { code { (content.loaded.command()) } }
         }
         @if let Some(hash) = hash { (facts(&[("weights hash", hash), ("seed", content.loaded.recipe.seed.to_string())])) }

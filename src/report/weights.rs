@@ -17,6 +17,15 @@ const SPACING: u32 = 4;
 /// Background: blue-gray, so that it differs from every weight.
 const BACKGROUND: Rgb<u8> = Rgb([94, 110, 134]);
 
+/// Why a layer's weights are the same before and after training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unchanged {
+    /// The layer is not trained.
+    Frozen,
+    /// The layer is trained, but its weights are equal.
+    Equal,
+}
+
 /// The weight images of one layer, before and after training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightSheets {
@@ -24,8 +33,11 @@ pub struct WeightSheets {
     pub layer: String,
     /// Number of units, and how many of them are shown.
     pub units: [usize; 2],
-    /// Initial weights and their largest absolute value; if they cannot be computed, the reason.
-    pub before: std::result::Result<(RgbImage, f32), String>,
+    /// Whether the weights are the same before and after training.
+    pub unchanged: Option<Unchanged>,
+    /// Initial weights and their largest absolute value, unless they are the weights at the end; if they cannot be computed, the
+    /// reason.
+    pub before: std::result::Result<Option<(RgbImage, f32)>, String>,
     /// Weights at the end and their largest absolute value.
     pub after: (RgbImage, f32),
 }
@@ -53,13 +65,19 @@ pub fn sheets(
     let recipe = &checkpoint.recipe;
     let before = match imported {
         true => Err(Error::usage("the weights were imported")),
-        false => recipe.open_pretrained(None).and_then(|file| first_weights(model, recipe, dataset, file.as_ref())),
+        false => {
+            recipe.clone().open_pretrained(None).and_then(|file| first_weights(model, recipe, dataset, file.as_ref()))
+        }
     };
+    let range = units.parameter.range();
+    let equal = before.as_ref().is_ok_and(|before| before.learned[range.clone()] == after.learned[range.clone()]);
+    let frozen = model.parameters().is_frozen(units.parameter);
     let count = units.count();
     Ok(WeightSheets {
         layer: format!("{} ({})", units.parameter.name, units.parameter.shape),
         units: [count, count.min(MAX_UNITS)],
-        before: before.map(|before| units.sheet(&before)).map_err(|error| error.to_string()),
+        unchanged: equal.then_some(if frozen { Unchanged::Frozen } else { Unchanged::Equal }),
+        before: before.map(|before| (!equal).then(|| units.sheet(&before))).map_err(|error| error.to_string()),
         after: units.sheet(&after),
     })
 }

@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use crate::datasets::{Listing, weights_file};
 use crate::formats::tensors::TensorFile;
-use crate::images;
+use crate::images::{self, Preprocessing};
 use crate::nn::models::{self, ModelConfig};
+use crate::ops::augment::Flip;
 use crate::runs::weights::architecture_of;
 use crate::train::Recipe;
 use crate::train::recipe::FOLDER;
@@ -18,6 +19,8 @@ pub const VAL_FRACTION: f64 = 0.15;
 /// Networks whose pretrained weights are looked for. The first one that is found is used. They are in the order of their time
 /// for a training step.
 const PRETRAINED: [&str; 4] = ["squeezenet", "mobilenet_v2", "resnet18", "squeezenet1_0"];
+/// The size of all outputs of frozen layers, in bytes, above which they are not kept.
+const MOST_KEPT: usize = 4 << 30;
 /// The number of files whose size is read to tell small images from photos.
 const SAMPLE: usize = 64;
 /// Images with a shorter side below this are small.
@@ -81,12 +84,50 @@ pub fn for_folder(name: &str, listing: &Listing, data_dir: Option<&Path>, start:
     recipe.data.name = name.into();
     recipe.data.val_fraction = val_fraction(listing);
     recipe.training.epochs = found.epochs((train as f64 * (1.0 - recipe.data.val_fraction.unwrap_or(0.0))) as usize);
+    let kept = kept_bytes(&recipe, listing)?;
+    let mut reason = reason;
+    if kept > MOST_KEPT {
+        // Without kept outputs, each photo is computed again in each epoch, so it can be mirrored.
+        recipe.training.cache_features = None;
+        recipe.augment.get_or_insert_default().flip = Flip::Random;
+        reason =
+            format!("{reason}; the frozen layers' outputs are not kept, because they would need {} GiB", kept >> 30);
+    }
     let reasons = [
-        format!("{name}: {train} training images of {} classes", listing.classes.len()),
-        format!("recipe {}, {} epochs: {reason}", found.name, recipe.training.epochs),
+        format!("{name}: {train} training images of {} classes, {}", listing.classes.len(), of_each_class(listing)),
+        format!("recipe {}: {reason}", found.name),
         "--recipe, --model, --epochs and --val-fraction choose otherwise; `gpunn train --help` lists all flags".into(),
     ];
     Ok(Choice { recipe, reasons })
+}
+
+/// How many training images the classes have.
+fn of_each_class(listing: &Listing) -> String {
+    let mut counts = vec![0_usize; listing.classes.len()];
+    listing.splits[0].iter().for_each(|image| counts[image.class as usize] += 1);
+    let by_count = |class: &usize| counts[*class];
+    let ends = ((0..counts.len()).min_by_key(by_count), (0..counts.len()).max_by_key(by_count));
+    match ends {
+        (Some(least), Some(most)) if counts[least] < counts[most] => {
+            let of = |class: usize| format!("{} ({})", counts[class], listing.classes[class]);
+            format!("{} to {} of each", of(least), of(most))
+        }
+        (Some(class), _) => format!("{} of each", counts[class]),
+        _ => "none".into(),
+    }
+}
+
+/// The number of bytes of the frozen layers' outputs for all images of a folder. 0 if the recipe does not keep them.
+fn kept_bytes(recipe: &Recipe, listing: &Listing) -> Result<usize> {
+    if recipe.training.cache_features != Some(true) {
+        return Ok(0);
+    }
+    let input = Preprocessing::DEFAULT.with(&recipe.data.asked()).input();
+    let model = recipe.build_model(input, listing.classes.len().max(2))?;
+    let frozen = model.frozen_layers();
+    let each: usize = model.without_first(frozen)?.input().iter().product();
+    let images: usize = listing.splits.iter().map(Vec::len).sum();
+    Ok(images.saturating_mul(each * size_of::<f32>()))
 }
 
 /// The recipe for the images of a folder, the pretrained network if it uses one, and the reason.
@@ -199,21 +240,30 @@ mod tests {
             let choice = for_folder("pets", &listing, Some(data.path()), start).expect("chosen");
             choice.recipe.validate().expect("sound");
             assert_eq!((choice.recipe.name.as_str(), choice.recipe.data.val_fraction), ("pets", Some(VAL_FRACTION)));
-            assert_eq!(choice.reasons[0], "pets: 20 training images of 2 classes");
+            assert_eq!(choice.reasons[0], "pets: 20 training images of 2 classes, 10 of each");
             choice
         };
         let begins =
             |choice: &Choice, with: &str| assert!(choice.reasons[1].starts_with(with), "{}", choice.reasons[1]);
-        begins(&chosen(28, Start::WeightsAtHand), "recipe small-images, 60 epochs: the images are small");
+        begins(&chosen(28, Start::WeightsAtHand), "recipe small-images: the images are small");
         let scratch = chosen(200, Start::Scratch);
-        begins(&scratch, "recipe photos-scratch, 120 epochs: random weights");
+        begins(&scratch, "recipe photos-scratch: random weights");
         assert_eq!(scratch.recipe.model.pretrained, None);
         let weights = data.path().join("squeezenet");
         std::fs::create_dir(&weights).expect("a folder");
         std::fs::write(weights.join("squeezenet1_1.safetensors"), b"not read here").expect("written");
         let tuned = chosen(200, Start::WeightsAtHand);
-        begins(&tuned, "recipe photos, 30 epochs: squeezenet with the ImageNet weights");
+        begins(&tuned, "recipe photos: squeezenet with the ImageNet weights");
         assert_eq!(tuned.recipe.model.pretrained.as_deref(), Some(models::IMAGENET));
+        // SqueezeNet's last layer before its classifier has 512 channels of 17 x 17 values for an image of 288 x 288.
+        let one = folder(200, 1);
+        let listing = Listing::scan(one.path()).expect("a folder of images");
+        assert_eq!(kept_bytes(&tuned.recipe, &listing).expect("known"), 2 * 512 * 17 * 17 * 4);
+        assert_eq!(kept_bytes(&scratch.recipe, &listing).expect("known"), 0);
+        let many = Listing { splits: [vec![listing.splits[0][0].clone(); 8000], Vec::new(), Vec::new()], ..listing };
+        let large = for_folder("pets", &many, Some(data.path()), Start::WeightsAtHand).expect("chosen").recipe;
+        assert_eq!(large.training.cache_features, None);
+        assert!(large.augment.is_some_and(|augment| augment.flip == Flip::Random));
         let damaged =
             for_folder("pets", &Listing::scan(folder(200, 1).path()).expect("a folder"), None, Start::File(&weights));
         assert!(damaged.is_err());

@@ -72,6 +72,10 @@ impl Experiment {
     /// # Errors
     /// When the device or the disk fails, or the loss or a weight is no longer finite.
     pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<RunOutcome> {
+        if self.trainer.counters().number == 0 && !self.run.has_last() {
+            let checkpoint = self.trainer.checkpoint().await?;
+            self.run.write_initial(&checkpoint)?;
+        }
         while !self.trainer.is_over() {
             let epoch = self.trainer.counters().epoch + 1;
             let mut observe = |progress| match progress {

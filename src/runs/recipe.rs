@@ -42,15 +42,20 @@ impl Recipe {
     }
 
     /// Opens the file of pretrained weights, if the recipe has some: the named file, or the ImageNet weights in a data
-    /// directory. With the feature `files`.
+    /// directory. Stores where the ImageNet weights were found in the recipe. With the feature `files`.
     ///
     /// # Errors
     /// When the file does not exist, and as [`TensorFile::open`].
-    pub fn open_pretrained(&self, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
+    pub fn open_pretrained(&mut self, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
         let Some(named) = &self.model.pretrained else { return Ok(None) };
         let path = match models::published(&self.model.name) {
             Some(published) if named == models::IMAGENET => {
-                datasets::weights_file(&self.model.name, published, data_dir.or(self.data.folder.as_deref()))?
+                let directory = data_dir.or(self.data.folder.as_deref());
+                let known = self.model.pretrained_file.take().filter(|file| file.is_file());
+                let found = datasets::weights_file(&self.model.name, published, directory);
+                let path = found.or_else(|error| known.ok_or(error))?;
+                let path = std::fs::canonicalize(&path).map_err(Error::file("cannot find", &path))?;
+                self.model.pretrained_file.insert(path).clone()
             }
             _ => PathBuf::from(named),
         };

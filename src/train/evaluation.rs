@@ -6,6 +6,7 @@ use super::buffers::write_weights;
 use super::checkpoint::Checkpoint;
 use super::device_data::DeviceData;
 use super::graphs::{self, SCORES};
+use super::measures::{ImagePrediction, Measures};
 use super::memory;
 use super::metrics::Measured;
 use super::steps::evaluation_steps;
@@ -34,6 +35,9 @@ pub struct Evaluation {
     /// The mean peak signal-to-noise ratio of the images in dB. `None` for a classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
+    /// Precision, recall and F1 of each class, an interval of the accuracy, and the calibration error. `None` for an autoencoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Measures>,
 }
 
 /// Evaluates a checkpoint on a split of a dataset.
@@ -84,6 +88,7 @@ pub async fn evaluate_each(
     engine.schedule(program, &steps)?;
     let classes = checkpoint.classes.len();
     let mut confusion = vec![vec![0_u64; classes]; classes];
+    let mut predictions = Vec::with_capacity(split.len());
     let order: Vec<u32> = (0..split.len() as u32).collect();
     let loader = match data.slots {
         Some(_) => data.loader(&Arc::new(split.pixels.clone()), order, batch, 0..steps.len())?,
@@ -93,7 +98,9 @@ pub async fn evaluate_each(
         let first = steps[number].first as usize;
         let labels = &split.labels[first..][..steps[number].valid as usize];
         for (image, (row, &label)) in (first..).zip(scores.chunks(classes).zip(labels)) {
-            confusion[label as usize][largest(row)] += 1;
+            let prediction = ImagePrediction::of(label as usize, row);
+            confusion[prediction.label][prediction.guess] += 1;
+            predictions.push(prediction);
             each(image, row);
         }
     };
@@ -115,10 +122,11 @@ pub async fn evaluate_each(
         per_class: classifies.then_some(per_class),
         confusion: classifies.then_some(confusion),
         psnr: measured.psnr,
+        measures: classifies.then(|| Measures::of(&predictions, &checkpoint.classes)),
     })
 }
 
 /// The index of the largest value. If several are equal, it is the first of them.
-pub(crate) fn largest(row: &[f32]) -> usize {
+pub(crate) fn largest<T: PartialOrd>(row: &[T]) -> usize {
     (1..row.len()).fold(0, |best, index| if row[index] > row[best] { index } else { best })
 }

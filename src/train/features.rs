@@ -66,7 +66,7 @@ impl Cut {
         if asked.is_none() && (drawn || views || recipe.data.stream || model.task() != Task::Classify) {
             return Ok(None);
         }
-        let rest = recipe.build_model(dataset.input, dataset.classes.len())?.without_first(layers)?;
+        let rest = rest_of(recipe, dataset, layers)?;
         let input = match *rest.input() {
             [channels, height, width] => [channels, height, width],
             ref dims => [dims.iter().product(), 1, 1],
@@ -82,6 +82,14 @@ impl Cut {
         }
         let recipe = Recipe { augment: None, ..recipe.clone() };
         Ok(Some(Self { layers, rest, recipe, input }))
+    }
+
+    /// The model without the frozen layers, built again. `recipe` is the run's.
+    ///
+    /// # Errors
+    /// As [`Recipe::build_model`].
+    pub fn build_rest(&self, recipe: &Recipe, dataset: &Dataset) -> Result<Model> {
+        rest_of(recipe, dataset, self.layers)
     }
 
     /// The layout of the features of `rows` images on the device: as [`DeviceData::of`].
@@ -113,6 +121,11 @@ impl Cut {
         }
         Ok((plans, Features { input: self.input, makers }))
     }
+}
+
+/// The model of a recipe without its first `layers` layers.
+fn rest_of(recipe: &Recipe, dataset: &Dataset, layers: usize) -> Result<Model> {
+    recipe.build_model(dataset.input, dataset.classes.len())?.without_first(layers)
 }
 
 /// Computes the features of each split.

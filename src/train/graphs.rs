@@ -7,6 +7,7 @@ use crate::nn::{Build, Mode, Model, PARAMS, STATISTICS};
 use crate::ops::augment::{self, Augment, Augmented, View};
 use crate::ops::average::Average;
 use crate::ops::batch::{Accumulate, Reduction};
+use crate::ops::conv2d::Conv2d;
 use crate::ops::gather::Gather;
 use crate::train::metrics::PERFECT;
 use crate::train::recipe::Recipe;
@@ -25,6 +26,10 @@ pub const CODES: &str = "codes";
 /// The order in which inference reads the images of [`INPUT`], `[batch]`. Only graphs with augmentation or test-time
 /// augmentation have it. Its initial value, 0, is right for a batch of one image.
 pub const INPUT_ORDER: &str = "input.order";
+/// The input of [`explaining`], `[1, classes]`: 1 at the class that is explained, else 0.
+pub const CLASS_WEIGHTS: &str = "class.weights";
+/// The output of [`explaining`], with the shape of [`FEATURES`]: the gradient of the class's logit with respect to them.
+pub const GRADIENT: &str = "features.gradient";
 /// The buffers of the weights, and the buffers of their moving averages.
 pub const AVERAGES: [(&str, &str); 2] = [(PARAMS, "ema"), (STATISTICS, "ema.statistics")];
 
@@ -231,6 +236,60 @@ pub fn using(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) ->
     }
     build.output(SCORES, scores);
     Ok(build.graph)
+}
+
+/// What [`explaining`] builds.
+#[derive(Clone, Debug)]
+pub struct Explaining {
+    /// The graph.
+    pub graph: Graph,
+    /// The height and width of the middle of an image that the network sees.
+    pub seen: [usize; 2],
+    /// Channels, height and width of the feature map.
+    pub grid: [usize; 3],
+}
+
+/// Inference on one image from [`INPUT`] with the gradient of one logit, for Grad-CAM. The outputs are the class probabilities,
+/// [`SCORES`], the last convolution's feature map, [`FEATURES`], and its [`GRADIENT`]. `None` when the network has no convolution.
+///
+/// # Errors
+/// When the shapes do not fit.
+pub fn explaining(model: &Model, recipe: &Recipe, input: [usize; 3]) -> Result<Option<Explaining>> {
+    let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
+    let (images, source) = outside(&mut build, input, 1, recipe.augment.is_some())?;
+    let x = match source {
+        Some(source) => source.batch(&mut build, recipe.augment.as_ref(), augment::AugmentMode::MIDDLE)?,
+        None => images,
+    };
+    let logits = model.forward(&mut build, x)?;
+    let Some(features) = last_feature_map(&build) else { return Ok(None) };
+    let shape = build.ty(logits).clone();
+    let weights = build.leaf(CLASS_WEIGHTS, 0, shape)?;
+    let chosen = build.mul(logits, weights)?;
+    let chosen = build.sum(chosen, 0, 1)?;
+    let gradient = build.gradient(chosen, &[features])?[0];
+    let scores = build.softmax(logits)?;
+    build.output(SCORES, scores);
+    build.output(FEATURES, features);
+    build.output(GRADIENT, gradient);
+    let size = |dims: &[usize]| [dims[1], dims[2], dims[3]];
+    let ([_, height, width], grid) = (size(build.dims(x)), size(build.dims(features)));
+    Ok(Some(Explaining { graph: build.graph, seen: [height, width], grid }))
+}
+
+/// The feature map of the last convolution with more than one place, after its bias, batch norm, residual, activation and
+/// concatenation with other branches: the last values of its height and width that are computed from it.
+fn last_feature_map(graph: &Graph) -> Option<NodeId> {
+    let has_places = |id: NodeId| graph.dims(id)[2..].iter().product::<usize>() > 1;
+    let convolution = |&id: &NodeId| graph.node(id).op_as::<Conv2d>().is_some() && has_places(id);
+    let found = graph.ids().rev().find(convolution)?;
+    let mut map = found;
+    for id in graph.ids().skip(found.index() + 1) {
+        if graph.dims(id).get(2..) == Some(&graph.dims(found)[2..]) && graph.node(id).inputs().contains(&map) {
+            map = id;
+        }
+    }
+    Some(map)
 }
 
 /// The encoder of an autoencoder on images `[channels, height, width]` from [`INPUT`], with the output [`CODES`].

@@ -30,6 +30,14 @@ impl Measured {
     }
 }
 
+/// The class probabilities of an image from its logits.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
+    let highest = logits.iter().copied().fold(f32::MIN, f32::max);
+    let exponentials: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - highest).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    exponentials.into_iter().map(|value| value / sum).collect()
+}
+
 /// The ratio in dB for an image that is reconstructed without any error.
 pub const PERFECT: f64 = 100.0;
 

@@ -21,18 +21,22 @@
 mod buffers;
 mod builder;
 pub mod checkpoint;
+mod cross_validation;
 mod device_data;
 mod evaluation;
+mod explainer;
 mod features;
 pub mod graphs;
 pub(crate) mod inputs;
 mod loader;
+mod measures;
 mod memory;
 mod metrics;
 mod predictor;
 mod preview;
 pub mod recipe;
 mod steps;
+mod suspects;
 mod trainer;
 mod tta;
 mod warnings;
@@ -40,7 +44,12 @@ mod warnings;
 #[cfg(feature = "files")]
 pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};
+pub use cross_validation::{Folds, cross_validate};
 pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
+pub use explainer::{Explainer, Explanation, HeatMap};
+pub use measures::{
+    CALIBRATION_BINS, CalibrationBin, ClassMeasures, ClassScores, ImagePrediction, Measures, wilson_interval,
+};
 #[cfg(feature = "files")]
 pub(crate) use memory::plan;
 pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
@@ -49,6 +58,7 @@ pub use preview::augmented;
 pub use recipe::Recipe;
 #[cfg(feature = "files")]
 pub(crate) use steps::EVALUATION_BATCH;
+pub use suspects::{Suspect, suspects};
 pub use trainer::{EpochProgress, Flow, Trainer, TrainerOptions};
 pub use tta::Tta;
 pub use warnings::guessing;

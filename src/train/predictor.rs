@@ -26,7 +26,7 @@ pub struct Prediction {
 
 impl Prediction {
     /// The prediction from the probabilities of all classes.
-    fn of(probabilities: Vec<f32>, classes: &[String]) -> Self {
+    pub(super) fn of(probabilities: Vec<f32>, classes: &[String]) -> Self {
         let index = largest(&probabilities);
         let confidence = probabilities.get(index).copied().map_or(0.0, f64::from);
         Self { class: classes[index].clone(), index, confidence, probabilities }

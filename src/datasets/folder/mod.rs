@@ -1,12 +1,14 @@
-//! Folders of images, one folder for each class. Images are JPEG, PNG, WebP or BMP of any size. They are decoded in parallel,
+//! Folders of images, one folder for each class. Images have any size and one of [`FORMATS`](crate::images::FORMATS). They are decoded in parallel,
 //! brought to one size, and stored in the user's cache.
 
 mod inspect;
 mod listing;
+mod notes;
 mod store;
 
 pub use inspect::{FolderCheck, LeftOut, Place};
 pub use listing::Listing;
+pub(super) use notes::notes;
 pub use store::Store;
 
 use super::options::LoadOptions;

@@ -39,6 +39,8 @@ mod mobilenet;
 mod resnet;
 mod squeezenet;
 
+use std::path::PathBuf;
+
 use super::network::LayerConfig;
 use super::{Activation, Dropout, Layer, Model, Scheme, Sequence, Unfreeze};
 use crate::{Error, Result};
@@ -77,6 +79,9 @@ pub struct ModelConfig {
     /// [`published`] names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<String>,
+    /// The file in which the published weights were found. It is used if no data directory has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained_file: Option<PathBuf>,
     /// Which layers are trained. By default only the classifier if there are pretrained weights, else all layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfreeze: Option<Unfreeze>,
@@ -249,6 +254,7 @@ impl ModelConfig {
             init: Scheme::default(),
             dropout: 0.0,
             pretrained: None,
+            pretrained_file: None,
             unfreeze: None,
             pretrained_rate: None,
             layer: Vec::new(),

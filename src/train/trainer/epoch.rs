@@ -8,8 +8,9 @@ use crate::data::{SplitName, epoch_order};
 use crate::ops::Step;
 use crate::optim::TrainingProgress;
 use crate::train::checkpoint::Counters;
+use crate::train::graphs::SCORES;
 use crate::train::loader::Loader;
-use crate::train::metrics::{EpochLine, Measured};
+use crate::train::metrics::{EpochLine, Measured, softmax};
 use crate::train::steps::evaluation_steps;
 use crate::{Error, Result};
 
@@ -238,6 +239,35 @@ impl Trainer {
         }
     }
 
+    /// The class probabilities of each image of the validation or test split, with the weights of [`Trainer::evaluate`]. No
+    /// image if the dataset does not have the split.
+    ///
+    /// # Errors
+    /// When the device is lost, or the images cannot be read.
+    pub(crate) async fn probabilities(&mut self, part: SplitName) -> Result<Vec<Vec<f64>>> {
+        let Some(stage) = self.stage(part) else { return Ok(Vec::new()) };
+        self.make_features(part).await?;
+        let Stage { program, data, batch } = stage;
+        let steps = evaluation_steps(data.rows, batch);
+        self.engine.schedule(program, &steps)?;
+        let loader = self.evaluation_loader(&stage, steps.len())?;
+        let (mut all, classes) = (Vec::new(), self.classes.len());
+        let keep = |number: usize, scores: &[f32]| {
+            all.extend(scores.chunks(classes).take(steps[number].valid as usize).map(softmax));
+        };
+        data.run_each(&mut self.engine, program, loader, steps.len(), Some(SCORES), keep).await?;
+        Ok(all)
+    }
+
+    /// The loader for the first `steps` evaluation steps of a stage. `None` if its images are not streamed.
+    fn evaluation_loader(&self, stage: &Stage, steps: usize) -> Result<Option<Loader>> {
+        let order: Vec<u32> = (0..stage.data.rows as u32).collect();
+        match self.streamed.get(stage.data.name) {
+            Some(pixels) => stage.data.loader(pixels, order, stage.batch, 0..steps),
+            None => Ok(None),
+        }
+    }
+
     /// Evaluates the split of a stage. After each submit, `progress` gets the number of batches that are done, and of all, and
     /// returns whether to continue. `None` if it returns false before the end.
     async fn evaluate_while(
@@ -249,11 +279,7 @@ impl Trainer {
         let steps = evaluation_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         self.engine.schedule(stage.program, &steps)?;
-        let order: Vec<u32> = (0..stage.data.rows as u32).collect();
-        let mut loader = match self.streamed.get(stage.data.name) {
-            Some(pixels) => stage.data.loader(pixels, order, stage.batch, 0..steps.len())?,
-            None => None,
-        };
+        let mut loader = self.evaluation_loader(&stage, steps.len())?;
         let (mut done, at_once) = (0, self.steps_per_submit(&stage) as usize);
         while done < steps.len() {
             let range = stage.data.submit(done, steps.len(), at_once);

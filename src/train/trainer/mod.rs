@@ -332,6 +332,15 @@ impl Trainer {
         Ok(())
     }
 
+    /// Computes the features of the training images, if features are kept: as a split with these features instead of images.
+    pub(super) async fn take_features(&mut self) -> Result<Split> {
+        let made = match &mut self.features {
+            Some(features) => features.make(&mut self.engine, SplitName::Train).await?,
+            None => None,
+        };
+        Ok(made.unwrap_or_else(Split::empty))
+    }
+
     /// The floating-point operations of a training step, and the bytes that its nodes read and write.
     pub fn step_cost(&self) -> (u64, u64) {
         let plan = self.engine.plan(self.train.program);
