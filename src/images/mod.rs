@@ -12,13 +12,16 @@
 
 mod decode;
 mod encode;
+mod fonts;
 pub mod grey;
 mod heat;
 mod jpeg;
 mod prepare;
 mod preprocessing;
 mod sheet;
-mod text;
+#[cfg(feature = "files")]
+mod system_fonts;
+pub(crate) mod text;
 
 pub use decode::{decode, is_image, open, size};
 #[cfg(feature = "reports")]
