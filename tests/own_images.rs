@@ -32,7 +32,8 @@ fn training_begins_with_a_short_check_of_the_folder() {
     let folder = pictures(4);
     let at = folder.path();
     std::fs::copy(at.join("pics/bright/0.png"), at.join("pics/dark/copy.png")).expect("copied");
-    for name in ["pics/dark/photo.heic", "pics/notes.txt", "pics/.DS_Store"] {
+    std::fs::write(at.join("pics/dark/photo.heic"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").expect("written");
+    for name in ["pics/notes.txt", "pics/.DS_Store"] {
         std::fs::write(at.join(name), b"no image").expect("written");
     }
     let train = ["train", "pics", "--epochs", "1", "--device", "cpu", "--no-report"];

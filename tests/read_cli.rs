@@ -138,14 +138,15 @@ fn standard_input_is_read_and_what_is_no_image_is_refused_in_a_sentence() {
         child.wait_with_output().expect("ended")
     };
     assert_eq!(text(&piped(&jpeg).stdout), "HET\n");
-    for bad in [&jpeg[..jpeg.len() / 2], b"no image", b""] {
+    for (bad, says) in [
+        (&jpeg[..jpeg.len() / 2], "is not an image that can be decoded"),
+        (b"no image", "is not an image (JPEG"),
+        (b"", "is empty"),
+    ] {
         let refused = piped(bad);
         assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
-        assert!(
-            text(&refused.stderr).starts_with("error: Standard input is not an image"),
-            "{}",
-            text(&refused.stderr)
-        );
+        let error = text(&refused.stderr);
+        assert!(error.starts_with(&format!("error: Standard input {says}")), "{error}");
     }
     assert_eq!(gpunn(&["nothing-here.jpg"]).status.code(), Some(1));
 }

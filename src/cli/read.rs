@@ -26,7 +26,7 @@ use super::flags::{ComputeArgs, EpochArgs};
     mut_arg("quiet", |quiet| quiet.help("Do not print the device, and do not warn about photos without writing"))
 )]
 pub struct Args {
-    /// Photos of handwritten capitals and digits (JPEG, PNG, WebP or BMP); `-` reads a photo from standard input
+    /// Photos of handwritten capitals and digits (JPEG, PNG, WebP, GIF, TIFF or BMP); `-` reads a photo from standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
     /// A run directory or a checkpoint file of the network to use [default: the network inside the program]

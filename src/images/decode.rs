@@ -5,7 +5,8 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{FORMATS, jpeg};
+use super::formats::{CONVERT, FORMATS, Kind};
+use super::jpeg;
 use crate::{Error, Result};
 
 /// The largest number of pixels of an image: more than any camera has.
@@ -28,30 +29,32 @@ pub fn open(path: &Path) -> Result<DynamicImage> {
 pub fn size(path: &Path) -> Result<[u32; 2]> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let dimensions = reader.map_err(Error::file("cannot read the image", path))?.into_dimensions();
-    let (width, height) = dimensions.map_err(|error| {
-        Error::data(format!("{} is not an image that can be decoded ({FORMATS}): {error}.", path.display()))
-    })?;
+    let (width, height) = dimensions.map_err(|error| not_decoded(&path.display().to_string(), &error.to_string()))?;
     Ok([height, width])
 }
 
-/// Whether a file with these bytes is an image of a known format, whole or not.
-pub fn is_image(bytes: &[u8]) -> bool {
-    image::guess_format(bytes).is_ok()
-}
-
-/// Decodes the bytes of an image file, as [`open`] does. Error messages call it `name`.
+/// Decodes the bytes of an image file, as [`open`] does. Error messages call it `name`. Of an animation the first image is taken.
 ///
 /// # Errors
 /// [`Error::Data`] when it is not an image, is truncated, or is a JPEG of a kind that the
 /// decoder mixes up.
 pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
-    upright(&bytes).map_err(|reason| {
-        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        Error::data(format!(
-            "{name} is not an image that can be decoded ({FORMATS}): {}.",
-            reason.trim_end_matches([' ', '.'])
-        ))
-    })
+    let sentence = match Kind::of(&bytes) {
+        Kind::Image(_) => return upright(&bytes).map_err(|reason| not_decoded(name, &reason)),
+        Kind::Empty => format!("{name} is empty, so it is not an image."),
+        Kind::OtherImage(format) => {
+            format!("{name} has the format {format}, which is not read ({FORMATS}): {CONVERT}.")
+        }
+        Kind::File(format) => format!("{name} is not an image ({FORMATS}): its format is {format}."),
+        Kind::Unknown => format!("{name} is not an image ({FORMATS})."),
+    };
+    Err(Error::data(sentence))
+}
+
+/// The error for an image of a known format. A decoder's reason may have several lines.
+fn not_decoded(name: &str, reason: &str) -> Error {
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    Error::data(format!("{name} is not an image that can be decoded: {}.", reason.trim_end_matches([' ', '.'])))
 }
 
 /// Decodes an image and applies its orientation. An error is a clause.
@@ -105,7 +108,7 @@ mod tests {
         decode([&whole[..], b"what a camera appends"].concat(), "more.jpg").expect("an image");
         for length in (0..whole.len() - 1).step_by(7) {
             let sentence = decode(whole[..length].to_vec(), "cut.jpg").expect_err("a part").to_string();
-            assert!(sentence.starts_with("cut.jpg is not an image that can be decoded"), "{sentence}");
+            assert!(sentence.starts_with("cut.jpg is "), "{sentence}");
             assert!(!sentence.contains('\n'), "{sentence}");
         }
     }

@@ -12,7 +12,10 @@
 
 mod decode;
 mod encode;
+#[cfg(feature = "files")]
+mod folder;
 mod fonts;
+mod formats;
 pub mod grey;
 mod heat;
 mod jpeg;
@@ -23,24 +26,16 @@ mod sheet;
 mod system_fonts;
 pub(crate) mod text;
 
-pub use decode::{decode, is_image, open, size};
+pub use decode::{decode, open, size};
 #[cfg(feature = "reports")]
 pub use encode::data_uri;
 #[cfg(feature = "files")]
 pub use encode::{check_name, write};
 pub use encode::{from_values, jpeg, png, resize_longer_side};
+#[cfg(feature = "files")]
+pub use folder::{Found, walk};
+pub use formats::{CONVERT, FORMATS, Kind, has_image_extension};
 pub use heat::{ExplainedImage, explanation_sheet, heat_over};
 pub use prepare::prepare;
 pub use preprocessing::Preprocessing;
 pub use sheet::{comparison_sheet, sheet};
-
-/// The supported formats of image files.
-pub const FORMATS: &str = "JPEG, PNG, WebP or BMP";
-/// The file extensions of images, in lower case.
-const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "jfif", "png", "webp", "bmp"];
-
-/// Whether a file name has an extension of the supported formats, in any case.
-pub fn has_image_extension(path: &std::path::Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
-}

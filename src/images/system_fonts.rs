@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use walkdir::{DirEntry, WalkDir};
+
 use super::fonts::{Face, LazyFace};
 
 /// The largest depth at which font files lie below a font folder.
@@ -34,26 +36,18 @@ pub(super) fn find(folders: &[PathBuf]) -> Vec<LazyFace> {
     files(folders).into_iter().map(lazy).collect()
 }
 
-/// The font files in these folders.
+/// The font files in these folders and in the folders in them. What cannot be read is left out.
 fn files(folders: &[PathBuf]) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    folders.iter().for_each(|folder| add_files(folder, DEPTH, &mut files));
-    files.retain(|path| !name(path).contains(BOXES));
+    let below = |folder: &PathBuf| WalkDir::new(folder).max_depth(DEPTH).follow_links(true).into_iter().flatten();
+    let mut files: Vec<PathBuf> = folders.iter().flat_map(below).map(DirEntry::into_path).collect();
+    files.retain(|path| is_font(path) && !name(path).contains(BOXES));
     files.sort_by_cached_key(|path| (UNUSUAL.iter().filter(|part| name(path).contains(*part)).count(), path.clone()));
     files
 }
 
-/// Adds the font files in a folder and below it.
-fn add_files(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
-        if ["ttf", "otf", "ttc"].contains(&extension.as_str()) {
-            files.push(path);
-        } else if depth > 0 && path.is_dir() {
-            add_files(&path, depth - 1, files);
-        }
-    }
+fn is_font(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_lowercase();
+    ["ttf", "otf", "ttc"].contains(&extension.as_str())
 }
 
 /// The name of a font file, in lower case.

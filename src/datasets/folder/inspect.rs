@@ -1,16 +1,18 @@
 //! Checking a folder of images before training: what is taken, what is left out and why, broken files, copies and near copies.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
+use image::DynamicImage;
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageFormat};
 use rayon::prelude::*;
+use walkdir::WalkDir;
 
 use super::listing::{Image, Listing, within};
 use crate::data::SplitName;
 use crate::hash::Fnv1a;
-use crate::images::{decode, has_image_extension};
+use crate::images::{CONVERT, Kind, decode, has_image_extension};
 use crate::{Error, Result};
 
 /// With more images, near copies are not searched: the number of pairs grows with the square.
@@ -132,23 +134,16 @@ struct Look {
 impl Look {
     fn of(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::file("cannot read the image", path))?;
-        let format = image::guess_format(&bytes).map_or_else(|_| "unknown".into(), format_name);
+        let format = match Kind::of(&bytes) {
+            Kind::Image(format) => format.to_owned(),
+            _ => "unknown".into(),
+        };
         let image = decode(bytes, &path.display().to_string())?;
         let mut hash = Fnv1a::new();
         hash.add(&image.width().to_le_bytes());
         hash.add(image.to_rgb8().as_raw());
         let (bits, textured) = perceptual_hash(&image);
         Ok(Self { format, size: [image.height(), image.width()], pixels: hash.value(), bits, textured })
-    }
-}
-
-fn format_name(format: ImageFormat) -> String {
-    match format {
-        ImageFormat::Jpeg => "JPEG".into(),
-        ImageFormat::Png => "PNG".into(),
-        ImageFormat::WebP => "WebP".into(),
-        ImageFormat::Bmp => "BMP".into(),
-        other => format!("{other:?}"),
     }
 }
 
@@ -200,42 +195,42 @@ fn near_copies(seen: &[(Place, Look)]) -> Vec<[Place; 2]> {
 /// The files of a folder that are not images of the listing, with the reason.
 pub(super) fn left_out(folder: &Path, listing: &Listing) -> Result<Vec<LeftOut>> {
     let taken: HashSet<&Path> = listing.splits.iter().flatten().map(|image| image.path.as_path()).collect();
-    let mut files = Vec::new();
-    add_files(folder, &mut files)?;
-    files.sort();
-    let out = files.iter().filter(|path| !taken.contains(path.as_path()));
-    Ok(out
-        .map(|path| (path, within(folder, path)))
-        .map(|(path, name)| LeftOut { reason: reason(path, &name), path: name })
-        .collect())
-}
-
-fn add_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in std::fs::read_dir(folder).map_err(Error::file("cannot read the folder", folder))? {
-        let entry = entry.map_err(Error::file("cannot read the folder", folder))?;
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_folder {
-            add_files(&entry.path(), files)?;
-        } else {
-            files.push(entry.path());
+    let mut out = Vec::new();
+    for entry in WalkDir::new(folder).sort_by_file_name() {
+        let path = match entry {
+            Ok(entry) if entry.file_type().is_dir() => continue,
+            Ok(entry) => entry.into_path(),
+            Err(error) => {
+                let path = error.path().unwrap_or(folder).to_owned();
+                return Err(Error::file("cannot read the folder", &path)(error.into()));
+            }
+        };
+        if !taken.contains(path.as_path()) {
+            let name = within(folder, &path);
+            out.push(LeftOut { reason: reason(&path, &name), path: name });
         }
     }
-    Ok(())
+    Ok(out)
 }
 
 /// Why a file is not taken. `name` is its path in the folder.
 fn reason(path: &Path, name: &str) -> String {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let hidden = name.split('/').any(|name| name.starts_with('.'));
-    match extension.as_str() {
-        _ if hidden => "hidden".into(),
-        "heic" | "heif" | "avif" => format!("{}: convert it to JPEG or PNG", extension.to_uppercase()),
-        "gif" | "tif" | "tiff" | "psd" | "svg" | "jp2" | "jxl" | "dng" | "cr2" | "nef" | "arw" => {
-            format!("{} is not read: convert it to JPEG or PNG", extension.to_uppercase())
-        }
-        _ if has_image_extension(path) => "an image outside the class folders".into(),
-        "" => "no image".into(),
-        _ => format!("no image (.{extension})"),
+    if name.split('/').any(|name| name.starts_with('.')) {
+        return "hidden".into();
+    }
+    let mut start = Vec::new();
+    // Some hundred bytes say the format.
+    let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
+    match Kind::of(&start) {
+        _ if read.is_err() => "it cannot be read".into(),
+        Kind::Image(_) if has_image_extension(path) => "an image outside the class folders".into(),
+        Kind::Image(format) => format!("a {format} image whose name does not say so: rename it"),
+        Kind::OtherImage(format) => format!("{format} is not read: {CONVERT}"),
+        Kind::Empty => "empty".into(),
+        Kind::File(_) | Kind::Unknown => match path.extension() {
+            Some(extension) => format!("no image (.{})", extension.to_string_lossy()),
+            None => "no image".into(),
+        },
     }
 }
 
@@ -272,8 +267,13 @@ mod tests {
         blobs(2, 64).save(path("test/cat/2.bmp")).expect("saved");
         blobs(3, 50).save(path("test/dog/3.jpg")).expect("saved");
         std::fs::write(path("train/cat/broken.jpg"), b"no image").expect("written");
-        for name in ["train/cat/photo.HEIC", "notes.txt", ".hidden.png"] {
-            std::fs::write(path(name), b"x").expect("written");
+        for (name, content) in [
+            ("train/cat/photo.HEIC", &b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..]),
+            ("train/cat/photo", b"GIF89a"),
+            ("notes.txt", b"a text"),
+            (".hidden.png", b"x"),
+        ] {
+            std::fs::write(path(name), content).expect("written");
         }
         let check = FolderCheck::of(root.path()).expect("checked");
         assert_eq!((check.images(), &check.splits["train"], &check.splits["test"]), (6, &vec![3, 2], &vec![1, 1]));
@@ -287,7 +287,9 @@ mod tests {
         assert_eq!(near.iter().map(|pair| paths(pair)).collect::<Vec<_>>(), [["train/dog/3.png", "test/dog/3.jpg"]]);
         assert_eq!(check.broken.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["train/cat/broken.jpg"]);
         let out: Vec<_> = check.left_out.iter().map(|file| (file.path.as_str(), file.reason.as_str())).collect();
-        let heic = ("train/cat/photo.HEIC", "HEIC: convert it to JPEG or PNG");
-        assert_eq!(out, [(".hidden.png", "hidden"), ("notes.txt", "no image (.txt)"), heic]);
+        assert_eq!(out[..2], [(".hidden.png", "hidden"), ("notes.txt", "no image (.txt)")]);
+        assert_eq!(out[2], ("train/cat/photo", "a GIF image whose name does not say so: rename it"));
+        assert!(out[3].0 == "train/cat/photo.HEIC" && out[3].1.starts_with("HEIC is not read: convert it"), "{out:?}");
+        assert_eq!(out.len(), 4);
     }
 }

@@ -1,15 +1,11 @@
 //! Lists a folder of images: one folder for each class, optionally inside `train`, `val` and `test`.
 
 use crate::data::SplitName;
-use crate::images::{FORMATS, has_image_extension};
+use crate::images::{self, FORMATS, Found, has_image_extension};
 use crate::{Error, Result};
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use unicode_normalization::UnicodeNormalization;
-
-/// The largest number of names in a path.
-const DEEPEST: usize = 64;
 
 /// An image file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,31 +81,27 @@ impl Listing {
 /// The entries of a folder, sorted by name.
 struct Entries {
     folders: Vec<(String, PathBuf)>,
-    images: Vec<(PathBuf, Metadata)>,
+    images: Vec<Found>,
 }
 
 impl Entries {
     fn of(path: &Path) -> Result<Self> {
-        let mut entries = Self { folders: Vec::new(), images: Vec::new() };
-        for entry in std::fs::read_dir(path).map_err(Error::file("cannot read the folder", path))? {
-            let entry = entry.map_err(Error::file("cannot read the folder", path))?;
-            // macOS stores an accent as a character of its own, others as part of its letter. Classes are matched by name.
-            let (name, path) = (entry.file_name().to_string_lossy().nfc().collect::<String>(), entry.path());
-            if name.starts_with('.') || name == "__MACOSX" {
-                continue;
-            }
-            // This follows links. A broken link is ignored.
-            let Ok(metadata) = std::fs::metadata(&path) else { continue };
-            if metadata.is_dir() {
-                entries.folders.push((name, path));
-            } else if has_image_extension(&path) {
-                entries.images.push((path, metadata));
-            }
-        }
-        entries.folders.sort();
-        entries.images.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(entries)
+        let (folders, files): (Vec<_>, Vec<_>) =
+            images::walk(path, 1)?.into_iter().partition(|found| found.metadata.is_dir());
+        // macOS stores an accent as a character of its own, others as part of its letter. Classes are matched by name.
+        let named = |found: Found| {
+            let name = found.path.file_name().unwrap_or_default().to_string_lossy().nfc().collect::<String>();
+            (name, found.path)
+        };
+        let mut folders: Vec<_> = folders.into_iter().map(named).collect();
+        folders.sort();
+        Ok(Self { folders, images: only_images(files) })
     }
+}
+
+fn only_images(mut found: Vec<Found>) -> Vec<Found> {
+    found.retain(|found| found.metadata.is_file() && has_image_extension(&found.path));
+    found
 }
 
 /// The folders of splits.
@@ -179,19 +171,6 @@ pub(super) fn within(folder: &Path, path: &Path) -> String {
     names.join("/")
 }
 
-/// The images in a class folder and in the folders in it, as torchvision's `ImageFolder` takes them, sorted by path.
-fn images_within(folder: &Path) -> Result<Vec<(PathBuf, Metadata)>> {
-    let Entries { folders, mut images } = Entries::of(folder)?;
-    for (_, inner) in folders {
-        if inner.components().count() > DEEPEST {
-            return Err(Error::data(format!("{} is nested too deep; a link may lead in a circle.", folder.display())));
-        }
-        images.extend(images_within(&inner)?);
-    }
-    images.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(images)
-}
-
 /// The classes in a folder of class folders, and their images.
 fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Image>)> {
     if entries.folders.is_empty() {
@@ -208,14 +187,15 @@ fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Ima
     }
     let mut all = Vec::new();
     for (class, (name, folder)) in entries.folders.iter().enumerate() {
-        let images = images_within(folder)?;
+        // The images in the folders inside belong to the class, as in torchvision's `ImageFolder`.
+        let images = only_images(images::walk(folder, usize::MAX)?);
         if images.is_empty() {
             return Err(Error::data(format!(
                 "The class folder {} has no image ({FORMATS}); add images or remove the folder {name}.",
                 folder.display()
             )));
         }
-        all.extend(images.into_iter().map(|(path, metadata)| {
+        all.extend(images.into_iter().map(|Found { path, metadata }| {
             let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
             let changed = changed.map_or(0, |since| since.as_nanos());
             Image { path, class: class as u32, bytes: metadata.len(), changed }

@@ -1,4 +1,4 @@
-//! Folders of images, one folder for each class. Images are JPEG, PNG, WebP or BMP of any size. They are decoded in parallel,
+//! Folders of images, one folder for each class. Images have any size and one of [`FORMATS`](crate::images::FORMATS). They are decoded in parallel,
 //! brought to one size, and stored in the user's cache.
 
 mod inspect;
