@@ -3,9 +3,12 @@
 mod common;
 mod matlab;
 
+use std::io::Write;
 use std::path::Path;
 
 use common::{files, gpunn, is_refusal, text};
+use gpunn::datasets::fetch::{self, FetchOutcome};
+use gpunn::datasets::sources::{EMNIST, PublishedFile, Source};
 
 /// Asserts that the command fails with this exit code and a message that contains `part`, and leaves no files.
 fn refused(folder: &Path, name: &str, code: i32, part: &str) {
@@ -150,6 +153,30 @@ fn the_characters_are_made_from_emnist_and_mnist() {
     put_all(400);
     let output = gpunn(at, &["data", "get", "emnist36", "--from", "got", "--data-dir", "data"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
+    // The same from the archive of EMNIST, beside MNIST: both count as downloaded.
+    let got = |name: &String| std::fs::read(at.join("got").join(name)).expect("a file");
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for name in ["train", "test"].into_iter().flat_map(letters) {
+        archive.start_file(format!("gzip/{name}"), zip::write::SimpleFileOptions::default()).expect("begun");
+        archive.write_all(&got(&name)).expect("written");
+    }
+    let archive = archive.finish().expect("whole").into_inner();
+    for name in ["train", "t10k"].into_iter().flat_map(digits) {
+        write(&at.join("fetched/mnist").join(&name), &got(&name));
+    }
+    write(&at.join("fetched/emnist-gzip.zip"), &archive);
+    let md5 = format!("{:x}", md5::compute(&archive));
+    let files = [PublishedFile { name: "gzip.zip", bytes: archive.len() as u64, md5: &md5 }];
+    let source = Source { files: &files, addresses: &[], ..EMNIST };
+    let fetched = at.join("fetched");
+    let get = || fetch::get_emnist36(&source, &fetched, &mut |_, _, _| {}).expect("made");
+    assert_eq!(get(), FetchOutcome::Fetched(fetched.join("emnist36")));
+    assert_eq!(get(), FetchOutcome::AlreadyPresent(fetched.join("emnist36")));
+    assert_eq!(common::names(&fetched), ["emnist36", "mnist"]);
+    for name in common::names(&at.join("data/emnist36")) {
+        let of = |directory: &str| std::fs::read(at.join(directory).join("emnist36").join(&name)).expect("a file");
+        assert!(of("data") == of("fetched"), "{name}");
+    }
     let set = gpunn::datasets::load("emnist36", Some(&at.join("data"))).expect("a set");
     for (split, each) in
         [(&set.train, 300), (set.val.as_ref().expect("val"), 100), (set.test.as_ref().expect("test"), 50)]

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::files::pictures;
+use common::files::{pictures, weights_of};
 use common::{gpunn, json, text};
 
 #[test]
@@ -187,4 +187,41 @@ fn wrong_labels_are_found_by_cross_validation() {
     let said = gpunn(at, &["data", "check", "--run", "run", "--device", "cpu", "--folds", "3"]);
     let said = text(&said.stdout);
     assert!(said.contains("labels that are probably wrong: 2") && said.contains("bright instead of dark?"), "{said}");
+}
+
+#[test]
+fn the_printed_command_repeats_a_run_also_after_export_and_import() {
+    let folder = pictures(6);
+    let at = folder.path();
+    std::fs::create_dir_all(at.join("weights/squeezenet")).expect("made");
+    std::fs::write(at.join("weights/squeezenet/squeezenet1_1.safetensors"), weights_of("squeezenet", 1000))
+        .expect("written");
+    let recipe = ["--recipe", "photos", "--size", "64", "--epochs", "2", "--seed", "3", "--data-dir", "weights"];
+    let train = ["train", "pics", "--device", "cpu", "--quiet", "--json", "--out", "run"];
+    let first = json(&gpunn(at, &[&train[..], &recipe].concat()));
+    // As the report prints it, and as someone types it who has no GPUNN_DATA.
+    let repeated = |run: &str, again: &str| {
+        let page = std::fs::read_to_string(at.join(run).join("report.html")).expect("a report");
+        let start = page.find("gpunn train --recipe").expect("a command");
+        let command = page[start..].split('<').next().expect("a line").replace("--out again", again);
+        let args: Vec<&str> = command.split(' ').skip(1).collect();
+        json(&gpunn(at, &[&args[..], &["--quiet", "--json", "--no-report"]].concat()))["weights_hash"].clone()
+    };
+    assert_eq!(repeated("run", "--out twice"), first["weights_hash"]);
+    let done = |args: &[&str]| {
+        let output = gpunn(at, args);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    done(&["export", "run", "--out", "w.safetensors"]);
+    let exported = std::fs::read(at.join("w.safetensors")).expect("a file");
+    let own_path = at.display().to_string();
+    assert!(!exported.windows(own_path.len()).any(|part| part == own_path.as_bytes()), "a private path is exported");
+    done(&["import", "w.safetensors", "--data-dir", "weights", "--out", "imported"]);
+    done(&["report", "imported", "--device", "cpu"]);
+    assert_eq!(repeated("imported", "--out thrice"), first["weights_hash"]);
+    // Nobody knows how weights of other programs were trained.
+    done(&["import", "weights/squeezenet/squeezenet1_1.safetensors", "--out", "other"]);
+    done(&["report", "other", "--device", "cpu"]);
+    let page = std::fs::read_to_string(at.join("other/report.html")).expect("a report");
+    assert!(page.contains("no gpunn command can repeat") && !page.contains("gpunn train --recipe"));
 }

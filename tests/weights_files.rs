@@ -5,6 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use common::files::weights_of;
 use common::{gpunn, is_refusal, text, training};
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::formats::tensors::{self, TensorEntry, TensorFile, TensorValues};
@@ -24,26 +25,11 @@ fn file(header: &str, bytes: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; bytes]].concat()
 }
 
-/// A file with the initial weights of a model for ImageNet images.
-fn of_model(name: &str, classes: usize) -> Vec<u8> {
-    let model = ModelConfig::named(name).build([3, 224, 224], classes).expect("a model");
-    let parameters = model.parameters();
-    let kept = parameters.initial_weights(3);
-    let mut all = BTreeMap::new();
-    for (layout, flat) in [(&**parameters, &kept.learned), (parameters.statistics(), &kept.statistics)] {
-        for parameter in layout.iter() {
-            let values = TensorValues::F32(flat[parameter.range()].to_vec());
-            all.insert(parameter.name.clone(), (parameter.shape.dims().to_vec(), values));
-        }
-    }
-    tensors::bytes(&all, None).expect("bytes")
-}
-
 #[test]
 fn files_that_are_no_weights_are_sentences_that_name_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    let sound = of_model("squeezenet", 10);
+    let sound = weights_of("squeezenet", 10);
     let claims = |length: u64| [&length.to_le_bytes()[..], b"{}"].concat();
     let tensor = |name: &str, kind: &str, shape: &str, from: u64, to: u64| {
         format!("\"{name}\":{{\"dtype\":\"{kind}\",\"shape\":{shape},\"data_offsets\":[{from},{to}]}}")
@@ -98,7 +84,7 @@ fn changed(
 fn files_of_other_weights_are_refused_with_their_tensors() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    std::fs::write(at.join("squeezenet"), of_model("squeezenet", 10)).expect("written");
+    std::fs::write(at.join("squeezenet"), weights_of("squeezenet", 10)).expect("written");
     let to_other = ["import", "squeezenet", "--model", "resnet18"];
     refused(at, &to_other, 1, &["does not match the model resnet18", "`fc.weight`", "of the model squeezenet"]);
     refused(at, &["import", "squeezenet", "--model", "squeezenett"], 2, &["did you mean `squeezenet`"]);
@@ -132,7 +118,7 @@ fn files_of_other_weights_are_refused_with_their_tensors() {
 fn weights_go_in_and_out_and_predict() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    std::fs::write(at.join("w"), of_model("squeezenet", 1000)).expect("written");
+    std::fs::write(at.join("w"), weights_of("squeezenet", 1000)).expect("written");
     image::RgbImage::from_fn(60, 40, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 90]))
         .save(at.join("p.png"))
         .expect("saved");
@@ -202,7 +188,7 @@ fn trainer(recipe: &Recipe, dataset: &Dataset) -> Trainer {
 fn frozen_layers_stay_as_the_file_has_them_and_cost_no_gradient_and_no_state() {
     let dataset = images(64);
     let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), of_model("resnet18", 1000)).expect("written");
+    std::fs::write(file.path(), weights_of("resnet18", 1000)).expect("written");
     let file = TensorFile::open(file.path()).expect("opened");
     let frozen_recipe = recipe("resnet18", Some("the file"), None);
     let mut frozen = trainer(&frozen_recipe, &dataset);
@@ -282,7 +268,7 @@ fn features_that_are_kept_teach_what_images_would() {
     let dataset = images(64);
     for (model, shape) in [("squeezenet", [512, 3, 3]), ("resnet18", [512, 1, 1])] {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), of_model(model, 1000)).expect("written");
+        std::fs::write(file.path(), weights_of(model, 1000)).expect("written");
         let file = TensorFile::open(file.path()).expect("opened");
         let mut recipe = recipe(model, Some("the file"), None);
         recipe.model.dropout = 0.3;
@@ -385,11 +371,11 @@ fn folders_and_images_that_cannot_be_trained_on_are_sentences() {
 fn every_torchvision_model_says_where_its_weights_lie_and_is_known_by_them() {
     for name in models::torchvision_models() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), of_model(name, 5)).expect("written");
+        std::fs::write(file.path(), weights_of(name, 5)).expect("written");
         let file = TensorFile::open(file.path()).expect("opened");
         assert_eq!(weights::architecture_of(&file), Some(name));
         assert!(models::published(name).is_some_and(|path| path.ends_with(".safetensors")));
-        let imported = weights::import(&file, None, None).expect("imported");
+        let imported = weights::import(&file, None, None).expect("imported").checkpoint;
         assert_eq!((imported.input, imported.classes.len()), ([3, 224, 224], 5));
     }
     assert!(matches!(images(8).split(SplitName::Test), Err(Error::Usage(_))));
@@ -401,7 +387,8 @@ fn weights_of_pytorch_under_a_prefix_are_found_by_the_makers_file_name() {
     let at = folder.path();
     let data = at.join("data");
     std::fs::create_dir_all(data.join("squeezenet")).expect("made");
-    std::fs::write(data.join("squeezenet/squeezenet1_1-b8a52dc0.pth"), of_model("squeezenet", 1000)).expect("written");
+    std::fs::write(data.join("squeezenet/squeezenet1_1-b8a52dc0.pth"), weights_of("squeezenet", 1000))
+        .expect("written");
     let listed = gpunn(at, &["weights", "list", "--data-dir", "data"]);
     let lines: Vec<String> = text(&listed.stdout).lines().map(Into::into).collect();
     assert_eq!(lines.len(), models::torchvision_models().len());

@@ -34,14 +34,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         |number: usize, logits: &[f32]| mistakes.extend(mistake(images, number, logits, &checkpoint.classes));
     let evaluation = evaluate_each(&mut engine, &checkpoint, &dataset, split, &mut note);
     let evaluation = gpunn::blocking::block_on(evaluation)?;
-    let output = EvalOutput { evaluation, epoch: checkpoint.counters.epoch, mistakes };
-    args.compute.output.print(&output, |output| print(output, &checkpoint.classes))?;
+    let output = EvalOutput { dataset: dataset.name.clone(), evaluation, epoch: checkpoint.counters.epoch, mistakes };
+    args.compute.output.print(&output, |output| print(output, &checkpoint.classes, args.data.is_other()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
 struct EvalOutput {
+    /// The name of the dataset.
+    dataset: String,
     #[serde(flatten)]
     evaluation: Evaluation,
     /// The epoch of the weights; 0 for imported ones.
@@ -84,11 +86,18 @@ fn beside(measures: &Measures) -> String {
     format!(" (95 % interval {low:.1} to {high:.1} %){top5}, macro F1 {f1}")
 }
 
-fn print(output: &EvalOutput, classes: &[String]) {
+/// Prints the result. `other` says that the images are not of the run's dataset.
+fn print(output: &EvalOutput, classes: &[String], other: bool) {
     let Evaluation { split, images, loss, accuracy, psnr, per_class, measures, .. } = &output.evaluation;
     let evaluation = &output.evaluation;
     let weights = if output.epoch == 0 { String::new() } else { format!(", weights of epoch {}", output.epoch) };
-    super::print_line(&format!("{split}: {images} images, loss {loss:.4}{weights}"));
+    // A folder without splits is read as one for training, but its images were not trained on.
+    let of = match other {
+        true if *split == SplitName::Train.to_string() => output.dataset.clone(),
+        true => format!("{} ({split})", output.dataset),
+        false => split.clone(),
+    };
+    super::print_line(&format!("{of}: {images} images, loss {loss:.4}{weights}"));
     if let Some(accuracy) = accuracy {
         super::print_line(&format!(
             "accuracy {}{}",

@@ -135,6 +135,11 @@ impl EvaluatedArgs {
         self.split.as_deref().map(str::parse).transpose()
     }
 
+    /// Whether another dataset than the run's was named.
+    pub fn is_other(&self) -> bool {
+        self.dataset.is_some()
+    }
+
     /// Refuses another dataset, for a command that knows only the run's.
     ///
     /// # Errors

@@ -1,15 +1,16 @@
 //! `gpunn import`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::Result;
 use gpunn::data::ImageOptions;
 use gpunn::formats::tensors::TensorFile;
 use gpunn::nn::models::ModelConfig;
 use gpunn::ops::augment::Augment;
-use gpunn::runs::weights;
-use gpunn::train::Checkpoint;
+use gpunn::runs::ImportedFrom;
+use gpunn::runs::weights::{self, Imported};
+use gpunn::train::{Checkpoint, Recipe};
+use gpunn::{Error, Result};
 
 use super::flags::{DataDirArgs, NewRunArgs};
 use super::images::ImageArgs;
@@ -44,11 +45,18 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let file = TensorFile::open(&args.file)?;
     let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
-    let checkpoint = match &args.dataset {
-        Some(name) => import_for(&args, &file, model, name)?,
-        None => weights::import(&file, model, None)?,
+    let (checkpoint, has_recipe) = match &args.dataset {
+        Some(name) => (import_for(&args, &file, model, name)?, false),
+        None => {
+            let Imported { mut checkpoint, has_recipe } = weights::import(&file, model, None)?;
+            if has_recipe {
+                know_places(&mut checkpoint.recipe, args.data_dir.path())?;
+            }
+            (checkpoint, has_recipe)
+        }
     };
     let run = args.new.create(&checkpoint.recipe)?;
+    run.write_import(&ImportedFrom { file: args.file.display().to_string(), has_recipe })?;
     run.write_best(&checkpoint)?;
     run.write_last(&checkpoint)?;
     super::print_line(&format!(
@@ -58,6 +66,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
         run.path().display()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Stores where the data directory and the pretrained weights of a recipe are on this machine, if they are there. An exported file has
+/// no paths.
+fn know_places(recipe: &mut Recipe, data_dir: Option<&Path>) -> Result<()> {
+    if let Some(directory) = data_dir {
+        let there = std::fs::canonicalize(directory).map_err(Error::file("cannot find the folder", directory))?;
+        recipe.data.folder = Some(there);
+    }
+    // Without the weights that training started from, the run is still good for everything but training it again.
+    let _ = recipe.open_pretrained(data_dir);
+    Ok(())
 }
 
 /// Imports weights for the images of a dataset. How the images are prepared is what the flags say, else what the recipe for the model
@@ -72,7 +92,7 @@ fn import_for(args: &Args, file: &TensorFile, model: Option<ModelConfig>, datase
         data.skip_bad |= args.images.skip_bad;
     };
     options(&mut recipe.data);
-    let mut checkpoint = weights::import(file, model, Some(&recipe.load_data(args.data_dir.path())?))?;
+    let Imported { mut checkpoint, .. } = weights::import(file, model, Some(&recipe.load_data(args.data_dir.path())?))?;
     options(&mut checkpoint.recipe.data);
     if args.mean.is_some() {
         let augment = checkpoint.recipe.augment.take().unwrap_or_default();

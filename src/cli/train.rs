@@ -207,11 +207,12 @@ fn print_validation(trainer: &Trainer, dataset: &Dataset) {
 pub(super) fn print_plan(trainer: &Trainer) {
     let recipe = trainer.recipe();
     eprintln!(
-        "recipe {}: {} on {}, {} parameters, {} steps an epoch; planned memory {} ({} bytes)",
+        "recipe {}: {} on {}, {} parameters, epochs x steps: {} x {}; planned memory {} ({} bytes)",
         recipe.name,
         recipe.model.name,
         recipe.data.name,
         trainer.model().parameters().count(),
+        recipe.training.epochs,
         trainer.steps(),
         super::bytes(trainer.planned_bytes()),
         trainer.planned_bytes()

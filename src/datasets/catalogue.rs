@@ -40,7 +40,7 @@ static KNOWN: [DatasetInfo; 10] = [
         files: &["emnist36_train.mat", "emnist36_valid.mat", "emnist36_test.mat"],
         where_from: "A stand-in for nist36, made from EMNIST letters (NIST, https://www.nist.gov/itl/products-and-services/emnist-dataset) \
                      and MNIST: each character's ink box centred in a square of 1.35 times its longer side, 32 x 32. \
-                     `gpunn data get emnist36 --from DIR` makes one from the files of both in DIR.",
+                     `gpunn data get emnist36` downloads both and makes it.",
         notes: "EMNIST and MNIST derive from NIST Special Database 19, a work of the United States government.",
         load_method: LoadMethod::Files(mat_sets::load),
     },

@@ -9,7 +9,7 @@ pub struct Source<'a> {
     pub addresses: &'a [&'a str],
     /// The files.
     pub files: &'a [PublishedFile<'a>],
-    /// Whether the only file is an archive (tar, gzip) of the dataset's folder.
+    /// Whether the only file is an archive: of the dataset's folder (tar, gzip), or EMNIST's.
     pub archive: bool,
 }
 
@@ -98,6 +98,14 @@ pub const SOURCES: [Source<'static>; 4] = [
         archive: false,
     },
 ];
+
+/// EMNIST, of which `emnist36` uses the letters. The digest is the one that torchvision uses.
+pub const EMNIST: Source<'static> = Source {
+    name: "emnist",
+    addresses: &["https://biometrics.nist.gov/cs_links/EMNIST/"],
+    files: &[PublishedFile { name: "gzip.zip", bytes: 561_753_746, md5: "58c8d27c78d21e728a6bc7b3cc06412e" }],
+    archive: true,
+};
 
 /// The download source of a dataset. `None` when it has none.
 pub fn source(name: &str) -> Option<&'static Source<'static>> {

@@ -23,6 +23,8 @@ pub struct LoadedRun {
     pub checkpoint: Option<Checkpoint>,
     /// Whether `gpunn import` made the run, so that there was no training.
     pub imported: bool,
+    /// Whether the recipe is the one that the weights were trained with. It is not known for weights of other programs.
+    pub has_recipe: bool,
     /// What is missing, each as a sentence.
     pub left_out: Vec<String>,
 }
@@ -56,6 +58,10 @@ impl LoadedRun {
                 "The run {path} has nothing to report: it was interrupted in its first epoch. {advice}"
             )));
         }
+        let has_recipe = match run.imported_from()? {
+            Some(from) => from.has_recipe || !imported,
+            None => !imported,
+        };
         let summary = run.summary()?;
         let lacks = [
             (imported, "There are no training metrics: the weights were imported."),
@@ -70,7 +76,7 @@ impl LoadedRun {
             ),
         ];
         let left_out = lacks.into_iter().filter(|(lacks, _)| *lacks).map(|(_, sentence)| sentence.to_owned()).collect();
-        Ok(Self { run, recipe, metrics, summary, checkpoint, imported, left_out })
+        Ok(Self { run, recipe, metrics, summary, checkpoint, imported, has_recipe, left_out })
     }
 
     /// Builds the checkpoint's network.

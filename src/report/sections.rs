@@ -369,10 +369,14 @@ fn memory(content: &PageContent) -> Result<Option<Markup>> {
 fn repeat(content: &PageContent) -> Markup {
     let hash = content.hash();
     html! {
-        @if content.loaded.imported {
+        @if !content.loaded.has_recipe {
             p { "The weights were imported, so no gpunn command can repeat the training." }
         } @else {
             p { "With the same device, driver and gpunn version, this command gives the same weights, bit for bit, and the same hash." }
+            @if content.loaded.imported {
+                p { "The run was imported. The command needs the images, and the pretrained weights if the recipe names some; if they \
+                    are elsewhere here, name their folder with " code { "--data-dir" } "." }
+            }
             pre { code { (content.loaded.command()) } }
         }
         @if let Some(hash) = hash { (facts(&[("weights hash", hash), ("seed", content.loaded.recipe.seed.to_string())])) }

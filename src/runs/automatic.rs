@@ -95,7 +95,7 @@ pub fn for_folder(name: &str, listing: &Listing, data_dir: Option<&Path>, start:
     }
     let reasons = [
         format!("{name}: {train} training images of {} classes, {}", listing.classes.len(), of_each_class(listing)),
-        format!("recipe {}, {} epochs: {reason}", found.name, recipe.training.epochs),
+        format!("recipe {}: {reason}", found.name),
         "--recipe, --model, --epochs and --val-fraction choose otherwise; `gpunn train --help` lists all flags".into(),
     ];
     Ok(Choice { recipe, reasons })
@@ -245,15 +245,15 @@ mod tests {
         };
         let begins =
             |choice: &Choice, with: &str| assert!(choice.reasons[1].starts_with(with), "{}", choice.reasons[1]);
-        begins(&chosen(28, Start::WeightsAtHand), "recipe small-images, 60 epochs: the images are small");
+        begins(&chosen(28, Start::WeightsAtHand), "recipe small-images: the images are small");
         let scratch = chosen(200, Start::Scratch);
-        begins(&scratch, "recipe photos-scratch, 120 epochs: random weights");
+        begins(&scratch, "recipe photos-scratch: random weights");
         assert_eq!(scratch.recipe.model.pretrained, None);
         let weights = data.path().join("squeezenet");
         std::fs::create_dir(&weights).expect("a folder");
         std::fs::write(weights.join("squeezenet1_1.safetensors"), b"not read here").expect("written");
         let tuned = chosen(200, Start::WeightsAtHand);
-        begins(&tuned, "recipe photos, 30 epochs: squeezenet with the ImageNet weights");
+        begins(&tuned, "recipe photos: squeezenet with the ImageNet weights");
         assert_eq!(tuned.recipe.model.pretrained.as_deref(), Some(models::IMAGENET));
         // SqueezeNet's last layer before its classifier has 512 channels of 17 x 17 values for an image of 288 x 288.
         let one = folder(200, 1);

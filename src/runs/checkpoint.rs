@@ -58,7 +58,7 @@ impl Checkpoint {
         let used = |name: &str| if averaged { name.starts_with(AVERAGED) } else { !name.contains('/') && name != SUMS };
         let mut half = self.clone();
         half.tensors.retain(|name, _| used(name));
-        half.recipe.data.folder = None;
+        (half.recipe.data.folder, half.recipe.model.pretrained_file) = (None, None);
         write_atomic(path, &half.to_bytes(path, Dtype::F16)?)
     }
 

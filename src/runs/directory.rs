@@ -15,6 +15,8 @@ const INITIAL: &str = "initial.safetensors";
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SUMMARY: &str = "summary.json";
+/// Where imported weights came from.
+const IMPORT: &str = "import.json";
 const OUTCOMES: &str = "outcomes.json";
 /// The image files of the run's splits.
 pub(super) const IMAGES: &str = "images.json";
@@ -23,6 +25,15 @@ pub(crate) const REPORT: &str = "report.html";
 /// The folder of the page's images.
 pub(crate) const PLOTS: &str = "plots";
 const TENSORBOARD: &str = "tensorboard";
+
+/// Where the weights of an imported run came from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ImportedFrom {
+    /// The weights file, as it was named.
+    pub file: String,
+    /// Whether gpunn trained the weights with the run's recipe.
+    pub has_recipe: bool,
+}
 
 /// A run's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +77,7 @@ impl RunDirectory {
         // This is done before anything is removed, so that a read-only directory keeps its files.
         let run = Self { path: path.to_owned() };
         write_atomic(&run.path.join(RECIPE), text.as_bytes())?;
-        for name in [INITIAL, LAST, BEST, SUMMARY, OUTCOMES, IMAGES, REPORT] {
+        for name in [INITIAL, LAST, BEST, SUMMARY, OUTCOMES, IMAGES, IMPORT, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
         for name in [PLOTS, TENSORBOARD] {
@@ -226,14 +237,36 @@ impl RunDirectory {
     /// # Errors
     /// When it cannot be read or is damaged.
     pub fn summary(&self) -> Result<Option<Summary>> {
-        let path = self.path.join(SUMMARY);
-        let text = match std::fs::read_to_string(&path) {
+        self.read_json(SUMMARY, "a valid summary of a run")
+    }
+
+    /// Where the weights came from. `None` if the run was trained.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
+    pub fn imported_from(&self) -> Result<Option<ImportedFrom>> {
+        self.read_json(IMPORT, "a valid note about imported weights")
+    }
+
+    /// Notes where the weights came from.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the system refuses.
+    pub fn write_import(&self, from: &ImportedFrom) -> Result<()> {
+        let text = serde_json::to_string(from).map_err(|error| Error::data(format!("a note: {error}")))?;
+        write_atomic(&self.path.join(IMPORT), format!("{text}\n").as_bytes())
+    }
+
+    /// Reads a JSON file of the run. `None` when it does not exist.
+    pub(super) fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str, what: &str) -> Result<Option<T>> {
+        let path = self.path.join(name);
+        let text = match std::fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::file("cannot read", &path)(error)),
         };
-        let damaged = |error| Error::data(format!("{} is not a valid summary of a run: {error}.", path.display()));
-        serde_json::from_str(&text).map(Some).map_err(damaged)
+        let damaged = |error| Error::data(format!("{} is not {what}: {error}.", path.display()));
+        serde_json::from_slice(&text).map(Some).map_err(damaged)
     }
 
     /// The path of the file in which reports store the predictions for each image of a split.

@@ -36,7 +36,7 @@ pub mod weights;
 pub use automatic::{Choice, Start, VAL_FRACTION, for_folder, run_name, val_fraction};
 pub use choice::{choose, model};
 pub use clock::clock;
-pub use directory::RunDirectory;
+pub use directory::{ImportedFrom, RunDirectory};
 #[cfg(feature = "reports")]
 pub(crate) use directory::{PLOTS, REPORT};
 pub use events::EventWriter;

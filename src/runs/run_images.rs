@@ -92,13 +92,7 @@ impl RunDirectory {
     /// # Errors
     /// When the file cannot be read or is damaged.
     pub fn images(&self) -> Result<Option<RunImages>> {
-        let path = self.path().join(IMAGES);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        let text = std::fs::read(&path).map_err(Error::file("cannot read", &path))?;
-        let damaged = |error| Error::data(format!("{} is not a valid list of images: {error}.", path.display()));
-        serde_json::from_slice(&text).map(Some).map_err(damaged)
+        self.read_json(IMAGES, "a valid list of images")
     }
 
     /// Loads the dataset of the run, as [`Recipe::load_data`] does, with the images held out that the run holds out. Also returns

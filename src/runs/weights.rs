@@ -173,6 +173,15 @@ pub fn architecture_of(file: &TensorFile) -> Option<&'static str> {
     models::torchvision_models().into_iter().find(fits)
 }
 
+/// Imported weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// The weights in a checkpoint before its first epoch.
+    pub checkpoint: Checkpoint,
+    /// Whether gpunn trained the weights, with this checkpoint's recipe, which was in the file.
+    pub has_recipe: bool,
+}
+
 /// Makes a checkpoint before its first epoch from the weights in a file.
 ///
 /// A missing `model` or `dataset` is taken from the metadata of a file that this program exported. Otherwise the model is
@@ -180,11 +189,11 @@ pub fn architecture_of(file: &TensorFile) -> Option<&'static str> {
 ///
 /// # Errors
 /// [`Error::Usage`] when the model or dataset is unknown and must be given; else as [`load_tensors`].
-pub fn import(file: &TensorFile, model: Option<ModelConfig>, dataset: Option<&Dataset>) -> Result<Checkpoint> {
+pub fn import(file: &TensorFile, model: Option<ModelConfig>, dataset: Option<&Dataset>) -> Result<Imported> {
     let own = card(file)?;
-    let (recipe, input, classes) = match (own, dataset) {
+    let (has_recipe, (recipe, input, classes)) = match (own, dataset) {
         (Some((recipe, card)), None) if model.as_ref().is_none_or(|model| model.name == recipe.model.name) => {
-            (recipe, card.input, card.classes)
+            (true, (recipe, card.input, card.classes))
         }
         (_, dataset) => {
             let named = model.or_else(|| architecture_of(file).map(ModelConfig::named));
@@ -194,13 +203,14 @@ pub fn import(file: &TensorFile, model: Option<ModelConfig>, dataset: Option<&Da
                     file.path().display()
                 ))
             })?;
-            described(file, config, dataset)?
+            (false, described(file, config, dataset)?)
         }
     };
     let model = recipe.build_model(input, classes.len())?;
     let mut weights = model.parameters().initial_weights(recipe.seed);
     load_tensors(file, &model, &mut weights, |_| true)?;
-    Ok(Checkpoint::at_start(recipe, (input, classes), model.parameters(), &weights))
+    let checkpoint = Checkpoint::at_start(recipe, (input, classes), model.parameters(), &weights);
+    Ok(Imported { checkpoint, has_recipe })
 }
 
 /// Reads the metadata of a file that this program exported. `None` for other files.
@@ -293,7 +303,7 @@ pub fn export(checkpoint: &Checkpoint, halves: bool) -> Result<Vec<u8>> {
     }
     let mut recipe = checkpoint.recipe.clone();
     // Paths of this machine are private.
-    recipe.data.folder = None;
+    (recipe.data.folder, recipe.model.pretrained_file) = (None, None);
     let name_of = |file: &String| Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned());
     recipe.model.pretrained = recipe.model.pretrained.as_ref().and_then(name_of);
     let (recipe, classes) = (recipe.to_toml()?, checkpoint.classes.clone());
@@ -329,13 +339,14 @@ mod tests {
         assert_eq!(bytes, export(&whole, false).expect("bytes"));
         let file = opened(&bytes);
         assert_eq!(file.tensors()["layer1.0.bn1.num_batches_tracked"].kind, "I64");
-        assert_eq!(import(&file, None, None).expect("imported"), whole);
+        let imported = import(&file, None, None).expect("imported");
+        assert_eq!((&imported.checkpoint, imported.has_recipe), (&whole, true));
         let halves = opened(&export(&whole, true).expect("bytes"));
         assert_eq!(
             (halves.tensors()["fc.weight"].kind.as_str(), halves.tensors()["bn1.running_var"].kind.as_str()),
             ("F16", "F32")
         );
-        let back = import(&halves, None, None).expect("imported");
+        let back = import(&halves, None, None).expect("imported").checkpoint;
         let (_, fine) = &whole.tensors["fc.weight"];
         for (coarse, fine) in back.tensors["fc.weight"].1.iter().zip(fine) {
             assert!((coarse - fine).abs() <= fine.abs() / 2048.0 + 6e-8, "{coarse} {fine}");

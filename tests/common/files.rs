@@ -1,6 +1,9 @@
 //! Builds files in the formats of datasets, in memory.
 
 use flate2::{Compression, write::GzEncoder};
+use gpunn::formats::tensors::{self, TensorValues};
+use gpunn::nn::models::ModelConfig;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// An IDX file of bytes.
@@ -41,4 +44,19 @@ pub fn pictures(of_class: usize) -> tempfile::TempDir {
         }
     }
     folder
+}
+
+/// A file with the initial weights of a model for ImageNet images.
+pub fn weights_of(name: &str, classes: usize) -> Vec<u8> {
+    let model = ModelConfig::named(name).build([3, 224, 224], classes).expect("a model");
+    let parameters = model.parameters();
+    let kept = parameters.initial_weights(3);
+    let mut all = BTreeMap::new();
+    for (layout, flat) in [(&**parameters, &kept.learned), (parameters.statistics(), &kept.statistics)] {
+        for parameter in layout.iter() {
+            let values = TensorValues::F32(flat[parameter.range()].to_vec());
+            all.insert(parameter.name.clone(), (parameter.shape.dims().to_vec(), values));
+        }
+    }
+    tensors::bytes(&all, None).expect("bytes")
 }

@@ -3,12 +3,15 @@
 
 use std::path::Path;
 
+use super::{FetchOutcome, Progress, transfer};
+
 use image::{GrayImage, imageops};
 use rayon::prelude::*;
 
 use crate::data::Split;
 use crate::data::glyphs::SIDE;
 use crate::datasets::idx_sets;
+use crate::datasets::sources::{self, Source};
 use crate::error::all_or_first;
 use crate::files::write_atomic;
 use crate::formats::mat::{self, MatArray};
@@ -16,6 +19,8 @@ use crate::images::grey::{INK_MARGIN, bounds_above, centred};
 use crate::random::{CounterRng, Purpose};
 use crate::{Error, Result};
 
+/// The dataset.
+const NAME: &str = "emnist36";
 /// The files that are needed.
 const FILES: [&str; 8] = [
     "emnist-letters-train-images-idx3-ubyte.gz",
@@ -38,6 +43,53 @@ const VALID: usize = 100;
 const TEST: usize = 50;
 /// The seed of the random order in which images are chosen.
 const SEED: u64 = 36;
+
+/// Downloads EMNIST from `letters`, and MNIST as the dataset of this name unless it is there, and makes the dataset in `directory` from
+/// them. EMNIST's archive is then removed.
+///
+/// # Errors
+/// As [`get_from`](super::get_from); [`Error::Data`] when the archive lacks a file.
+pub fn get_emnist36(letters: &Source, directory: &Path, progress: Progress) -> Result<FetchOutcome> {
+    let folder = directory.join(NAME);
+    if folder.exists() {
+        return Ok(FetchOutcome::AlreadyPresent(folder));
+    }
+    let digits = sources::source("mnist").ok_or_else(|| Error::usage("MNIST has no address."))?;
+    let (FetchOutcome::AlreadyPresent(digits) | FetchOutcome::Fetched(digits)) =
+        super::get_from(digits, directory, &mut *progress)?;
+    let [file] = letters.files else { return Err(Error::usage("EMNIST is one file.")) };
+    let archive = directory.join(format!("{}-{}", letters.name, file.name));
+    transfer::fetch(letters.addresses, &file.into(), &archive, progress)?;
+    let from = tempfile::tempdir_in(directory).map_err(Error::file("cannot make a folder in", directory))?;
+    unpack(&archive, from.path())?;
+    for name in FILES.iter().filter(|name| !is_of_letters(name)) {
+        let there = digits.join(name);
+        std::fs::copy(&there, from.path().join(name)).map_err(Error::file("cannot copy", &there))?;
+    }
+    let made = super::lay_out(NAME, from.path(), Some(directory))?;
+    std::fs::remove_file(&archive).map_err(Error::file("cannot remove", &archive))?;
+    Ok(made)
+}
+
+fn is_of_letters(name: &str) -> bool {
+    name.starts_with("emnist-")
+}
+
+/// Extracts the files of letters from EMNIST's archive.
+fn unpack(archive: &Path, to: &Path) -> Result<()> {
+    let wrong = |reason: &dyn std::fmt::Display| {
+        Error::data(format!("{} is not the published archive of EMNIST: {reason}.", archive.display()))
+    };
+    let file = std::fs::File::open(archive).map_err(Error::file("cannot open", archive))?;
+    let mut zip = zip::ZipArchive::new(file).map_err(|error| wrong(&error))?;
+    for name in FILES.iter().filter(|name| is_of_letters(name)) {
+        let mut content = zip.by_name(&format!("gzip/{name}")).map_err(|error| wrong(&error))?;
+        let path = to.join(name);
+        let mut file = std::fs::File::create(&path).map_err(Error::file("cannot write", &path))?;
+        std::io::copy(&mut content, &mut file).map_err(|error| wrong(&error))?;
+    }
+    Ok(())
+}
 
 /// Makes the three files of the dataset in `to` from the eight files of EMNIST and MNIST in `from`.
 ///
@@ -66,8 +118,7 @@ struct PublishedCharacters {
 impl PublishedCharacters {
     fn read(from: &Path, letters: &str, digits: &str, stream: u32) -> Result<Self> {
         let side = PUBLISHED_SIDE as usize;
-        let read =
-            |name: &str, classes: usize| idx_sets::split(("emnist36", &FILES), from, name, [1, side, side], classes);
+        let read = |name: &str, classes: usize| idx_sets::split((NAME, &FILES), from, name, [1, side, side], classes);
         // The labels of EMNIST begin at 1.
         Ok(Self { letters: read(letters, LETTERS + 1)?, digits: read(digits, DIGITS)?, stream })
     }

@@ -6,6 +6,7 @@ mod pretrained;
 mod sha256;
 mod transfer;
 
+pub use emnist36::get_emnist36;
 pub use layout::lay_out;
 pub use pretrained::{get_weights, get_weights_from};
 pub use transfer::Progress;
@@ -13,7 +14,7 @@ pub use transfer::Progress;
 use super::catalogue;
 use super::directories::data_directories;
 use super::info::DatasetInfo;
-use super::sources::{Source, source};
+use super::sources::{EMNIST, Source, source};
 use crate::files::AtomicFile;
 use crate::formats::tar_gz;
 use crate::{Error, Result};
@@ -37,6 +38,9 @@ pub enum FetchOutcome {
 /// [`get_from`].
 pub fn get(name: &str, data_dir: Option<&Path>, progress: Progress) -> Result<FetchOutcome> {
     let info = catalogue::find(name)?;
+    if info.name == "emnist36" {
+        return get_emnist36(&EMNIST, &directory_for(data_dir)?, progress);
+    }
     let Some(source) = source(info.name) else {
         return Err(Error::usage(format!("{} cannot be downloaded automatically: {}", info.name, info.where_from)));
     };
