@@ -26,6 +26,16 @@ pub(crate) fn read_text(path: &Path, what: &str) -> Result<String> {
         .map_err(|_| Error::usage(format!("{} is not a {what} file: it is not text.", path.display())))
 }
 
+/// Maps a file into memory: only what is read of it is loaded.
+///
+/// # Errors
+/// As the system says.
+pub(crate) fn map(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
+    // SAFETY: the map is only read. Another program that truncates the file meanwhile would crash this one. This program
+    // never does so: `write_atomic` replaces a file and leaves the mapped one intact. Systems replace their fonts likewise.
+    unsafe { memmap2::Mmap::map(file) }
+}
+
 /// Writes a file under a temporary name beside it, flushes it to the disk and renames it.
 ///
 /// # Errors

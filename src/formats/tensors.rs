@@ -123,9 +123,7 @@ impl TensorFile {
         if file.metadata().map_err(cannot())?.is_dir() {
             return Err(Error::usage(format!("{} is a folder, not a file of weights.", path.display())));
         }
-        // SAFETY: the map is only read. Another program that truncates the file meanwhile would crash this one. This program
-        // never does so: `files::write_atomic` replaces a file and leaves the mapped one intact.
-        let bytes = unsafe { Mmap::map(&file) }.map_err(cannot())?;
+        let bytes = crate::files::map(&file).map_err(cannot())?;
         let path = path.to_owned();
         if pth::recognised(&bytes) {
             let tensors = pth::read(&bytes, &path)?;

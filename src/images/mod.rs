@@ -14,6 +14,7 @@ mod decode;
 mod encode;
 #[cfg(feature = "files")]
 mod folder;
+mod fonts;
 mod formats;
 pub mod grey;
 mod heat;
@@ -21,7 +22,9 @@ mod jpeg;
 mod prepare;
 mod preprocessing;
 mod sheet;
-mod text;
+#[cfg(feature = "files")]
+mod system_fonts;
+pub(crate) mod text;
 
 pub use decode::{decode, open, size};
 #[cfg(feature = "reports")]

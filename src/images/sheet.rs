@@ -1,7 +1,7 @@
 //! Contact sheets: example images of each class of a dataset, or several versions of the same images.
 
 use super::encode::from_values;
-use super::text::{self, LETTER_HEIGHT};
+use super::text::{self, LETTER_HEIGHT, SIZE};
 use crate::data::{Dataset, Split};
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -76,12 +76,12 @@ pub fn comparison_sheet(input: [usize; 3], columns: &[&str], rows: &[(&str, Vec<
 
 /// The width of the widest name, as it is written.
 fn names_width<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
-    names.map(|name| text::width(&text::shortened(name, NAME_WIDTH))).max().unwrap_or(0)
+    names.map(|name| text::width(&text::shortened(name, SIZE, NAME_WIDTH), SIZE)).max().unwrap_or(0)
 }
 
 /// Writes a name, with at most `width` pixels.
 pub(super) fn write(sheet: &mut RgbImage, name: &str, width: u32, at: (u32, u32)) {
-    text::draw(sheet, &text::shortened(name, width), at, LETTER);
+    text::draw(sheet, &text::shortened(name, SIZE, width), at, LETTER);
 }
 
 /// The height and width at which an image is shown.
@@ -127,7 +127,7 @@ mod tests {
         let Pixels::F32(pixels) = &mut split.pixels else { panic!("made so") };
         pixels[9000 + 3000 + 2 * 50 + 7] = 2.0; // image 1, green, row 2, column 7: beyond 1 is shown as 1
         let sheet = sheet(&set, &split, 5);
-        let margin = text::width("cat") + 8;
+        let margin = text::width("cat", SIZE) + 8;
         assert_eq!(sheet.dimensions(), (margin + 2 * 54 + 4, 2 * 64 + 4));
         assert_eq!(*sheet.get_pixel(margin + 54 + 7, 68 + 2), Rgb([0, 255, 0]));
     }
@@ -137,7 +137,7 @@ mod tests {
         let forms = |value: f32| vec![vec![0.0; 12], vec![value; 12]];
         let sheet = comparison_sheet([1, 3, 4], &["A", "long"], &[("in", forms(1.0)), ("out", forms(0.5))]);
         // Doubled to 8 x 6, in rows as high as the letters.
-        let margin = text::width("out") + 8;
+        let margin = text::width("out", SIZE) + 8;
         assert_eq!(sheet.dimensions(), (margin + 2 * 12, 16 + 8 + 2 * 20));
         let at = |column: u32, row: u32| sheet.get_pixel(margin + column * 12 + 7, 24 + row * 20 + 5).0[0];
         assert_eq!([at(0, 0), at(1, 0), at(0, 1), at(1, 1)], [0, 255, 0, 128]);
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn a_split_without_images_gives_a_sheet_without_images() {
         let set = crate::data::glyphs::dataset();
-        let widest = set.classes.iter().map(|name| text::width(name)).max().unwrap_or(0);
+        let widest = set.classes.iter().map(|name| text::width(name, SIZE)).max().unwrap_or(0);
         assert_eq!(sheet(&set, &Split::empty(), 3).width(), 2 * (widest + 8) + 4);
     }
 }

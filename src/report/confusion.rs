@@ -7,6 +7,8 @@ use super::draw::{
     Area, CAPTION_COLOR, CURVE_COLORS, Drawing, Drawn, GRID_COLOR, INK_ON_STRONG, SCALE, TEXT_COLOR, Tooltip, text,
     upright,
 };
+use super::raster::em;
+use crate::images::text::{shortened, width};
 
 const MARGIN: i32 = 8 * SCALE;
 /// Side of the matrix without the class names, and the smallest and largest side of a cell.
@@ -14,8 +16,8 @@ const SIDE: i32 = 620 * SCALE;
 const CELL_SIDES: [i32; 2] = [8 * SCALE, 90 * SCALE];
 /// The smallest cell side at which the count is written into the cell.
 const MIN_CELL_WITH_COUNT: i32 = 26 * SCALE;
-/// Characters of a class name; longer names are cut.
-const MAX_NAME: usize = 18;
+/// The largest width of a class name in ems; longer names are shortened in their middle.
+const MAX_NAME: f32 = 11.0;
 
 /// How many images of each true class (row) were predicted as each class (column).
 #[derive(Clone, Debug, PartialEq)]
@@ -63,18 +65,23 @@ impl ConfusionMatrix {
         (self.cell() - SCALE).clamp(7 * SCALE, 15 * SCALE)
     }
 
-    fn name(&self, class: usize) -> String {
-        let name = self.classes.get(class).map_or("", String::as_str);
-        if name.chars().count() <= MAX_NAME {
-            return name.into();
-        }
-        name.chars().take(MAX_NAME - 1).chain(['…']).collect()
+    /// Pixels an em of the class names.
+    fn em(&self) -> f32 {
+        em(f64::from(self.letters()))
+    }
+
+    /// The names of the classes as they are drawn, and the width of the widest one.
+    fn names(&self) -> (Vec<String>, i32) {
+        let most = (MAX_NAME * self.em()) as u32;
+        let names = self.classes.iter().map(|name| shortened(name, self.em(), most));
+        let names: Vec<String> = names.collect();
+        let widest = names.iter().map(|name| width(name, self.em())).max().unwrap_or(0);
+        (names, widest as i32)
     }
 
     /// Space for the class names and the axis title, left of and above the cells.
     fn names_width(&self) -> i32 {
-        let longest = (0..self.counts.len()).map(|class| self.name(class).chars().count()).max().unwrap_or(0) as i32;
-        longest.max(2) * self.letters() * 3 / 5 + 2 * MARGIN + 19 * SCALE
+        wider(self.names().1.max(self.letters())) + 2 * MARGIN + 19 * SCALE
     }
 
     fn places(&self) -> impl Iterator<Item = (usize, usize, [i32; 2])> {
@@ -83,6 +90,11 @@ impl ConfusionMatrix {
         let at = move |index: usize| start + index as i32 * cell;
         (0..classes).flat_map(move |row| (0..classes).map(move |column| (row, column, [at(column), at(row)])))
     }
+}
+
+/// The width of a text in a browser, whose own font may be wider than ours.
+fn wider(width: i32) -> i32 {
+    width * 5 / 4
 }
 
 /// The color of a cell with this share of its row's images, its opacity, and the color of the count in it. Correct is blue, wrong is
@@ -116,15 +128,16 @@ impl Drawing for ConfusionMatrix {
             (MARGIN, middle),
             upright(15 * SCALE, CAPTION_COLOR, (HPos::Center, VPos::Top)),
         ))?;
-        for class in 0..self.counts.len() {
+        let (written, widest) = self.names();
+        for (class, name) in (0..self.counts.len()).zip(written) {
             let at = start + class as i32 * cell + cell / 2;
             let (row, column) = (text(letters, TEXT_COLOR, (HPos::Right, VPos::Center)), (HPos::Left, VPos::Center));
-            area.draw(&Text::new(self.name(class), (start - 3 * SCALE, at), row))?;
-            if self.name(class).chars().count() <= 2 {
-                let short = text(letters, TEXT_COLOR, (HPos::Center, VPos::Bottom));
-                area.draw(&Text::new(self.name(class), (at, start - 3 * SCALE), short))?;
+            area.draw(&Text::new(name.clone(), (start - 3 * SCALE, at), row))?;
+            let above = (at, start - 3 * SCALE);
+            if wider(widest) <= cell {
+                area.draw(&Text::new(name, above, text(letters, TEXT_COLOR, (HPos::Center, VPos::Bottom))))?;
             } else {
-                area.draw(&Text::new(self.name(class), (at, start - 3 * SCALE), upright(letters, TEXT_COLOR, column)))?;
+                area.draw(&Text::new(name, above, upright(letters, TEXT_COLOR, column)))?;
             }
         }
         for (row, column, [x, y]) in self.places() {
@@ -231,8 +244,11 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_cut() {
-        let long = ConfusionMatrix { classes: vec!["a name that goes on and on".into()], counts: vec![vec![1]] };
-        assert_eq!(long.name(0), "a name that goes …");
+    fn long_names_lose_their_middle() {
+        let classes = vec!["a name that goes on and on".into(), "küche".into()];
+        let (names, widest) = ConfusionMatrix { classes, counts: vec![vec![1, 0], vec![0, 1]] }.names();
+        assert!(names[0].starts_with("a name") && names[0].ends_with("and on") && names[0].contains('…'), "{names:?}");
+        assert_eq!(names[1], "küche");
+        assert!((100..330 * SCALE).contains(&widest), "{widest}");
     }
 }

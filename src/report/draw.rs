@@ -4,15 +4,15 @@
 //! light and the dark color scheme. A file has the colors themselves on a white background.
 
 use std::fmt::Write;
-use std::sync::Once;
 
 use image::RgbImage;
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::FontTransform;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, FontTransform, register_font};
 
+use super::raster::Raster;
 use crate::{Error, Result};
 
 /// Pixels of a drawing per CSS pixel of the page: lines can be thin, and PNG files are sharp.
@@ -86,13 +86,8 @@ fn styled(font: FontDesc<'static>, colour: RGBColor, (across, down): (HPos, VPos
     TextStyle { font, color: colour.to_backend_color(), pos: Pos::new(across, down) }
 }
 
-/// The font of all drawings: SVG uses the viewer's sans-serif font, PNG the font inside the program.
+/// The font of all drawings: SVG uses the viewer's sans-serif font, PNG the fonts of [`images::text`](crate::images).
 pub fn font(letters: i32) -> FontDesc<'static> {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| {
-        // If this fails, drawing text in pixels returns an error.
-        let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
-    });
     ("sans-serif", letters).into_font()
 }
 
@@ -142,14 +137,13 @@ pub fn inline(drawing: &impl Drawing) -> Result<Markup> {
 /// When it cannot be drawn.
 pub fn png(drawing: &impl Drawing) -> Result<Vec<u8>> {
     let (width, height) = drawing.size();
-    let mut pixels = vec![0_u8; 3 * width as usize * height as usize];
+    let mut image = RgbImage::new(width, height);
     {
-        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        let area = Raster::new(&mut image).into_drawing_area();
         area.fill(&WHITE).map_err(refused)?;
         drawing.draw(&area).map_err(refused)?;
         area.present().map_err(refused)?;
     }
-    let image = RgbImage::from_raw(width, height, pixels).unwrap_or_default();
     super::embed::png(&image)
 }
 

@@ -25,6 +25,7 @@ mod loaded_run;
 mod measured;
 mod page;
 mod predictions;
+mod raster;
 mod reliability;
 mod run;
 mod sections;

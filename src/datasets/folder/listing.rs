@@ -5,6 +5,7 @@ use crate::images::{self, FORMATS, Found, has_image_extension};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+use unicode_normalization::UnicodeNormalization;
 
 /// An image file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Image {
 /// A folder's classes and images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The class names: the sorted names of the folders.
+    /// The class names: the sorted names of the folders, in Unicode's normal form C.
     pub classes: Vec<String>,
     /// The images of the train, validation and test split, sorted by class and name. A missing split is empty.
     pub splits: [Vec<Image>; 3],
@@ -35,7 +36,8 @@ impl Listing {
     /// them has folders inside. Otherwise all folders are classes of the train split. Hidden files are ignored.
     ///
     /// # Errors
-    /// [`Error::Data`] for a folder without classes, a class without images and splits with different classes;
+    /// [`Error::Data`] for a folder without classes, a class without images, two classes whose names look the same, and splits
+    /// with different classes;
     /// [`Error::File`] when a folder cannot be read.
     pub fn scan(path: &Path) -> Result<Self> {
         let top = Entries::of(path)?;
@@ -86,11 +88,14 @@ impl Entries {
     fn of(path: &Path) -> Result<Self> {
         let (folders, files): (Vec<_>, Vec<_>) =
             images::walk(path, 1)?.into_iter().partition(|found| found.metadata.is_dir());
+        // macOS stores an accent as a character of its own, others as part of its letter. Classes are matched by name.
         let named = |found: Found| {
-            let name = found.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = found.path.file_name().unwrap_or_default().to_string_lossy().nfc().collect::<String>();
             (name, found.path)
         };
-        Ok(Self { folders: folders.into_iter().map(named).collect(), images: only_images(files) })
+        let mut folders: Vec<_> = folders.into_iter().map(named).collect();
+        folders.sort();
+        Ok(Self { folders, images: only_images(files) })
     }
 }
 
@@ -170,6 +175,15 @@ pub(super) fn within(folder: &Path, path: &Path) -> String {
 fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Image>)> {
     if entries.folders.is_empty() {
         return Err(no_classes(path));
+    }
+    let twice = entries.folders.windows(2).find(|pair| pair[0].0 == pair[1].0);
+    if let Some([(name, one), (_, other)]) = twice {
+        return Err(Error::data(format!(
+            "{} and {} both are the class {name}: one of the names has its accents as characters of their own. Put their images \
+             into one folder.",
+            one.display(),
+            other.display()
+        )));
     }
     let mut all = Vec::new();
     for (class, (name, folder)) in entries.folders.iter().enumerate() {
@@ -254,6 +268,25 @@ mod tests {
         );
         let names: Vec<_> = listing.splits[0].iter().map(|p| (p.class, p.path.file_name().expect("named"))).collect();
         assert_eq!(names, [(0, "x.webp".as_ref()), (1, "a.jpeg".as_ref()), (1, "b.PNG".as_ref())]);
+    }
+
+    #[test]
+    fn names_of_macos_are_those_of_other_systems() {
+        let (composed, decomposed) = ("k\u{fc}che", "ku\u{308}che");
+        let scan = |names: &[&str]| Listing::scan(lay_out(names).path());
+        let [other, mac] = [composed, decomposed].map(|kitchen| {
+            let files = ["kw/1.png".to_owned(), format!("{kitchen}/1.png")];
+            scan(&[&files[0], &files[1]]).expect("a set").classes
+        });
+        assert_eq!((&other, &mac), (&vec!["kw".to_owned(), composed.to_owned()], &other));
+        let splits = [format!("train/{composed}/1.png"), format!("test/{decomposed}/1.png")];
+        assert_eq!(counts(&scan(&[&splits[0], &splits[1]]).expect("a set")), [1, 0, 1]);
+        // Other systems may take the two for one name.
+        #[cfg(target_os = "linux")]
+        {
+            let both = scan(&[&format!("{composed}/1.png"), &format!("{decomposed}/2.png")]);
+            assert!(both.expect_err("refused").to_string().contains("both are the class k\u{fc}che"));
+        }
     }
 
     #[test]
