@@ -119,7 +119,8 @@ fn train_eval_predict_and_resume_print_their_fields() {
     );
 
     let test = json(&gpunn(at, &["eval", "run", "--device", "cpu", "--json"]));
-    let wanted = ["accuracy", "confusion", "epoch", "images", "loss", "measures", "mistakes", "per_class", "split"];
+    let wanted =
+        ["accuracy", "confusion", "dataset", "epoch", "images", "loss", "measures", "mistakes", "per_class", "split"];
     assert_eq!(fields(&test), wanted);
     let measures = &test["measures"];
     assert_eq!((&measures["accuracy"], &measures["images"]), (&test["accuracy"], &test["images"]));
