@@ -7,7 +7,7 @@ use common::names;
 use gpunn::data::SplitName;
 use gpunn::datasets::fetch::{FetchOutcome, get, get_from, get_weights_from};
 use gpunn::datasets::pretrained::PublishedWeights;
-use gpunn::datasets::sources::{PublishedFile, Source};
+use gpunn::datasets::sources::{Content, PublishedFile, Source};
 use gpunn::{Error, Result};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -104,7 +104,7 @@ fn archive() -> Vec<u8> {
 fn fetch(addresses: &[&str], published: &[u8], directory: &Path) -> Result<FetchOutcome> {
     let md5 = format!("{:x}", md5::compute(published));
     let files = [PublishedFile { name: "cifar-10-binary.tar.gz", bytes: published.len() as u64, md5: &md5 }];
-    let source = Source { name: "cifar10", addresses, files: &files, archive: true };
+    let source = Source { name: "cifar10", addresses, files: &files, content: Content::Folder };
     let mut last = 0;
     let got = get_from(&source, directory, &mut |name, done, total| {
         assert_eq!((name, total), ("cifar-10-binary.tar.gz", published.len() as u64));
@@ -202,7 +202,7 @@ fn files_that_need_no_unpacking_are_fetched_each() {
         let md5 = format!("{:x}", md5::compute(content));
         let server = Server::new(content.clone(), Manner::Good);
         let files = [PublishedFile { name, bytes: content.len() as u64, md5: &md5 }];
-        let source = Source { name: "mnist", addresses: &[&server.address], files: &files, archive: false };
+        let source = Source { name: "mnist", addresses: &[&server.address], files: &files, content: Content::Files };
         get_from(&source, to.path(), &mut |_, _, _| {}).expect("fetched");
     }
     let set = gpunn::datasets::load("mnist", Some(to.path())).expect("whole");

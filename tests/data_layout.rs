@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{files, gpunn, is_refusal, text};
 use gpunn::datasets::fetch::{self, FetchOutcome};
-use gpunn::datasets::sources::{EMNIST, PublishedFile, Source};
+use gpunn::datasets::sources::{PublishedFile, Source, source};
 
 /// Asserts that the command fails with this exit code and a message that contains `part`, and leaves no files.
 fn refused(folder: &Path, name: &str, code: i32, part: &str) {
@@ -164,12 +164,12 @@ fn the_characters_are_made_from_emnist_and_mnist() {
     for name in ["train", "t10k"].into_iter().flat_map(digits) {
         write(&at.join("fetched/mnist").join(&name), &got(&name));
     }
-    write(&at.join("fetched/emnist-gzip.zip"), &archive);
+    write(&at.join("fetched/gzip.zip"), &archive);
     let md5 = format!("{:x}", md5::compute(&archive));
     let files = [PublishedFile { name: "gzip.zip", bytes: archive.len() as u64, md5: &md5 }];
-    let source = Source { files: &files, addresses: &[], ..EMNIST };
+    let source = Source { files: &files, addresses: &[], ..*source("emnist36").expect("it has an address") };
     let fetched = at.join("fetched");
-    let get = || fetch::get_emnist36(&source, &fetched, &mut |_, _, _| {}).expect("made");
+    let get = || fetch::get_from(&source, &fetched, &mut |_, _, _| {}).expect("made");
     assert_eq!(get(), FetchOutcome::Fetched(fetched.join("emnist36")));
     assert_eq!(get(), FetchOutcome::AlreadyPresent(fetched.join("emnist36")));
     assert_eq!(common::names(&fetched), ["emnist36", "mnist"]);

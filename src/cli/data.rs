@@ -247,8 +247,8 @@ fn where_the_files_are(info: &DatasetInfo) -> String {
         return "none".into();
     }
     let archive = info.archive.map_or_else(String::new, |archive| format!("; or {archive} next to that folder"));
-    let has_address = info.name == "emnist36" || gpunn::datasets::sources::source(info.name).is_some();
-    let get = if has_address { format!("; `gpunn data get {}` downloads them", info.name) } else { String::new() };
+    let get = gpunn::datasets::sources::source(info.name)
+        .map_or_else(String::new, |_| format!("; `gpunn data get {}` downloads them", info.name));
     format!("{} in the folder {}{archive}{get}", info.files.join(", "), info.folder)
 }
 

@@ -35,7 +35,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let evaluation = evaluate_each(&mut engine, &checkpoint, &dataset, split, &mut note);
     let evaluation = gpunn::blocking::block_on(evaluation)?;
     let output = EvalOutput { dataset: dataset.name.clone(), evaluation, epoch: checkpoint.counters.epoch, mistakes };
-    args.compute.output.print(&output, |output| print(output, &checkpoint.classes, args.data.is_other()))?;
+    args.compute
+        .output
+        .print(&output, |output| print(output, &checkpoint.classes, args.data.other_dataset().is_some()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gpunn::data::{Dataset, SplitName};
 use gpunn::runs::RunDirectory;
 use gpunn::train::{Checkpoint, Recipe, Tta};
-use gpunn::{Engine, Error, Result, gpu};
+use gpunn::{Engine, Result, gpu};
 
 use super::engine::DeviceArgs;
 
@@ -135,22 +135,9 @@ impl EvaluatedArgs {
         self.split.as_deref().map(str::parse).transpose()
     }
 
-    /// Whether another dataset than the run's was named.
-    pub fn is_other(&self) -> bool {
-        self.dataset.is_some()
-    }
-
-    /// Refuses another dataset, for a command that knows only the run's.
-    ///
-    /// # Errors
-    /// When one was named.
-    pub fn refuse_other_dataset(&self) -> Result<()> {
-        match &self.dataset {
-            None => Ok(()),
-            Some(other) => Err(Error::usage(format!(
-                "A report is about the dataset that the run used. `gpunn eval RUN --dataset {other}` measures on another one."
-            ))),
-        }
+    /// Another dataset than the run's, if one was named.
+    pub fn other_dataset(&self) -> Option<&str> {
+        self.dataset.as_deref()
     }
 
     /// The dataset of a run's checkpoint, and the name of the split: `asked`, else the first one of `order` that the dataset has.

@@ -78,7 +78,11 @@ fn one(args: &Args) -> Result<WrittenReport> {
     };
     args.compute.device.set_threads()?;
     let split = args.data.split()?;
-    args.data.refuse_other_dataset()?;
+    if let Some(other) = args.data.other_dataset() {
+        return Err(Error::usage(format!(
+            "A report is about the dataset that the run used. `gpunn eval RUN --dataset {other}` measures on another one."
+        )));
+    }
     // Checked before the device is opened, because a wrong run is the most common error.
     RunDirectory::open(run)?;
     let gpu = gpu::DeviceOptions { profile: true, ..gpu::DeviceOptions::default() };

@@ -207,7 +207,7 @@ fn print_validation(trainer: &Trainer, dataset: &Dataset) {
 pub(super) fn print_plan(trainer: &Trainer) {
     let recipe = trainer.recipe();
     eprintln!(
-        "recipe {}: {} on {}, {} parameters, epochs x steps: {} x {}; planned memory {} ({} bytes)",
+        "recipe {}: {} on {}, {} parameters, {} epochs, {} steps an epoch; planned memory {} ({} bytes)",
         recipe.name,
         recipe.model.name,
         recipe.data.name,

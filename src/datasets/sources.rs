@@ -9,8 +9,19 @@ pub struct Source<'a> {
     pub addresses: &'a [&'a str],
     /// The files.
     pub files: &'a [PublishedFile<'a>],
-    /// Whether the only file is an archive: of the dataset's folder (tar, gzip), or EMNIST's.
-    pub archive: bool,
+    /// What the files are.
+    pub content: Content,
+}
+
+/// What the published files of a dataset are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// The files of the dataset's folder.
+    Files,
+    /// An archive of the dataset's folder (tar, gzip).
+    Folder,
+    /// An archive of EMNIST (zip), from whose letters `emnist36` is made.
+    Letters,
 }
 
 /// A published file.
@@ -25,9 +36,9 @@ pub struct PublishedFile<'a> {
 }
 
 /// The datasets that can be downloaded. The digests of CIFAR and Fashion-MNIST are published on their pages. The authors of
-/// MNIST publish none; these are the ones that torchvision uses. MNIST's first address is often closed; the second one is
+/// MNIST and EMNIST publish none; these are the ones that torchvision uses. MNIST's first address is often closed; the second one is
 /// PyTorch's mirror.
-pub const SOURCES: [Source<'static>; 4] = [
+pub const SOURCES: [Source<'static>; 5] = [
     Source {
         name: "cifar10",
         addresses: &["https://www.cs.toronto.edu/~kriz/"],
@@ -36,7 +47,7 @@ pub const SOURCES: [Source<'static>; 4] = [
             bytes: 170_052_171,
             md5: "c32a1d4ab5d03f1284b67883e8d87530",
         }],
-        archive: true,
+        content: Content::Folder,
     },
     Source {
         name: "cifar100",
@@ -46,7 +57,7 @@ pub const SOURCES: [Source<'static>; 4] = [
             bytes: 168_513_733,
             md5: "03b5dce01913d631647c71ecec9e9cb8",
         }],
-        archive: true,
+        content: Content::Folder,
     },
     Source {
         name: "mnist",
@@ -69,7 +80,7 @@ pub const SOURCES: [Source<'static>; 4] = [
             },
             PublishedFile { name: "t10k-labels-idx1-ubyte.gz", bytes: 4_542, md5: "ec29112dd5afa0611ce80d1b7f02629c" },
         ],
-        archive: false,
+        content: Content::Files,
     },
     Source {
         name: "fashion-mnist",
@@ -95,17 +106,15 @@ pub const SOURCES: [Source<'static>; 4] = [
             },
             PublishedFile { name: "t10k-labels-idx1-ubyte.gz", bytes: 5_148, md5: "bb300cfdad3c16e7a12a480ee83cd310" },
         ],
-        archive: false,
+        content: Content::Files,
+    },
+    Source {
+        name: "emnist36",
+        addresses: &["https://biometrics.nist.gov/cs_links/EMNIST/"],
+        files: &[PublishedFile { name: "gzip.zip", bytes: 561_753_746, md5: "58c8d27c78d21e728a6bc7b3cc06412e" }],
+        content: Content::Letters,
     },
 ];
-
-/// EMNIST, of which `emnist36` uses the letters. The digest is the one that torchvision uses.
-pub const EMNIST: Source<'static> = Source {
-    name: "emnist",
-    addresses: &["https://biometrics.nist.gov/cs_links/EMNIST/"],
-    files: &[PublishedFile { name: "gzip.zip", bytes: 561_753_746, md5: "58c8d27c78d21e728a6bc7b3cc06412e" }],
-    archive: true,
-};
 
 /// The download source of a dataset. `None` when it has none.
 pub fn source(name: &str) -> Option<&'static Source<'static>> {
@@ -121,12 +130,15 @@ mod tests {
     fn every_source_is_a_known_dataset_and_has_its_files() {
         for source in &SOURCES {
             let info = catalogue::find(source.name).expect("a known set");
-            assert_eq!(info.archive, source.archive.then(|| source.files[0].name));
+            assert_eq!(info.archive, (source.content == Content::Folder).then(|| source.files[0].name));
             assert!(source.addresses.iter().all(|address| address.starts_with("http") && address.ends_with('/')));
             for file in source.files {
                 assert!(file.md5.len() == 32 && file.md5.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')));
                 let plain = file.name.trim_end_matches(".gz");
-                assert!(source.archive || info.files.iter().any(|expected| expected.starts_with(plain)), "{plain}");
+                assert!(
+                    source.content != Content::Files || info.files.iter().any(|expected| expected.starts_with(plain)),
+                    "{plain}"
+                );
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
-use super::formats::{CONVERT, FORMATS, Kind};
+use super::formats::{CONVERT, FORMATS, FileKind};
 use super::jpeg;
 use crate::{Error, Result};
 
@@ -39,14 +39,14 @@ pub fn size(path: &Path) -> Result<[u32; 2]> {
 /// [`Error::Data`] when it is not an image, is truncated, or is a JPEG of a kind that the
 /// decoder mixes up.
 pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
-    let sentence = match Kind::of(&bytes) {
-        Kind::Image(_) => return upright(&bytes).map_err(|reason| not_decoded(name, &reason)),
-        Kind::Empty => format!("{name} is empty, so it is not an image."),
-        Kind::OtherImage(format) => {
+    let sentence = match FileKind::of(&bytes) {
+        FileKind::Image(_) => return upright(&bytes).map_err(|reason| not_decoded(name, &reason)),
+        FileKind::Empty => format!("{name} is empty, so it is not an image."),
+        FileKind::OtherImage(format) => {
             format!("{name} has the format {format}, which is not read ({FORMATS}): {CONVERT}.")
         }
-        Kind::File(format) => format!("{name} is not an image ({FORMATS}): its format is {format}."),
-        Kind::Unknown => format!("{name} is not an image ({FORMATS})."),
+        FileKind::File(format) => format!("{name} is not an image ({FORMATS}): its format is {format}."),
+        FileKind::Unknown => format!("{name} is not an image ({FORMATS})."),
     };
     Err(Error::data(sentence))
 }
@@ -108,7 +108,13 @@ mod tests {
         decode([&whole[..], b"what a camera appends"].concat(), "more.jpg").expect("an image");
         for length in (0..whole.len() - 1).step_by(7) {
             let sentence = decode(whole[..length].to_vec(), "cut.jpg").expect_err("a part").to_string();
-            assert!(sentence.starts_with("cut.jpg is "), "{sentence}");
+            // The third byte shows that it is a JPEG.
+            let says = match length {
+                0 => "cut.jpg is empty",
+                1..3 => "cut.jpg is not an image (",
+                _ => "cut.jpg is not an image that can be decoded",
+            };
+            assert!(sentence.starts_with(says), "{sentence}");
             assert!(!sentence.contains('\n'), "{sentence}");
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use super::has_image_extension;
 use crate::{Error, Result};
 
 /// A file or a folder in a folder.
@@ -14,6 +15,13 @@ pub struct Found {
     pub path: PathBuf,
     /// Its kind, length and times. Links are followed.
     pub metadata: Metadata,
+}
+
+impl Found {
+    /// Whether it is a file with the extension of an image that is read.
+    pub fn is_image(&self) -> bool {
+        self.metadata.is_file() && has_image_extension(&self.path)
+    }
 }
 
 /// What lies in a folder and, up to `depth` folders deep, in the folders in it, sorted by path. Hidden files and folders, the folder

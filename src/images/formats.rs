@@ -25,7 +25,7 @@ fn known(bytes: &[u8]) -> Option<ImageFormat> {
 
 /// What the first bytes of a file say about its format.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// An image of a format that is read.
     Image(&'static str),
     /// An image of another format. Programs convert it to one that is read.
@@ -38,7 +38,7 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
+impl FileKind {
     /// The kind of a file that begins with these bytes; some hundred are enough.
     pub fn of(bytes: &[u8]) -> Self {
         if bytes.is_empty() {
@@ -80,13 +80,13 @@ mod tests {
 
     #[test]
     fn files_are_known_by_their_first_bytes() {
-        let image = |name: &str| Kind::OtherImage(name.into());
-        let file = |name: &str| Kind::File(name.into());
+        let image = |name: &str| FileKind::OtherImage(name.into());
+        let file = |name: &str| FileKind::File(name.into());
         // The signatures are those that the makers of the formats publish.
         for (bytes, kind) in [
-            (&b"\xff\xd8\xff\xe0"[..], Kind::Image("JPEG")),
-            (b"GIF89a\x01\0\x01\0", Kind::Image("GIF")),
-            (b"II*\0\x08\0\0\0", Kind::Image("TIFF")),
+            (&b"\xff\xd8\xff\xe0"[..], FileKind::Image("JPEG")),
+            (b"GIF89a\x01\0\x01\0", FileKind::Image("GIF")),
+            (b"II*\0\x08\0\0\0", FileKind::Image("TIFF")),
             (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", image("HEIC")),
             (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", image("HEIC")),
             (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf", image("AVIF")),
@@ -96,10 +96,10 @@ mod tests {
             (b"<svg width=\"3\"/>", image("SVG")),
             (b"%PDF-1.7\n", file("PDF")),
             (b"PK\x03\x04", file("ZIP")),
-            (b"", Kind::Empty),
-            (b"a text", Kind::Unknown),
+            (b"", FileKind::Empty),
+            (b"a text", FileKind::Unknown),
         ] {
-            assert_eq!(Kind::of(bytes), kind, "{}", String::from_utf8_lossy(bytes));
+            assert_eq!(FileKind::of(bytes), kind, "{}", String::from_utf8_lossy(bytes));
         }
     }
 

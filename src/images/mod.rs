@@ -34,7 +34,7 @@ pub use encode::{check_name, write};
 pub use encode::{from_values, jpeg, png, resize_longer_side};
 #[cfg(feature = "files")]
 pub use folder::{Found, walk};
-pub use formats::{CONVERT, FORMATS, Kind, has_image_extension};
+pub use formats::{CONVERT, FORMATS, FileKind, has_image_extension};
 pub use heat::{ExplainedImage, explanation_sheet, heat_over};
 pub use prepare::prepare;
 pub use preprocessing::Preprocessing;

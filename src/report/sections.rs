@@ -374,8 +374,8 @@ fn repeat(content: &PageContent) -> Markup {
         } @else {
             p { "With the same device, driver and gpunn version, this command gives the same weights, bit for bit, and the same hash." }
             @if content.loaded.imported {
-                p { "The run was imported. The command needs the images, and the pretrained weights if the recipe names some; if they \
-                    are elsewhere here, name their folder with " code { "--data-dir" } "." }
+                p { "The run was imported. The command needs the images, and the pretrained weights if the recipe names some. If it \
+                    does not find them, name their folder with " code { "--data-dir" } "." }
             }
             pre { code { (content.loaded.command()) } }
         }

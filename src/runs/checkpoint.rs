@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::data::Dataset;
 use crate::files::write_atomic;
-use crate::images::Kind;
+use crate::images::FileKind;
 use crate::train::checkpoint::{AVERAGED, Checkpoint, Counters, SUMS};
 use crate::train::{Predictor, Recipe, Trainer, TrainerOptions};
 use crate::{Engine, Error, Result};
@@ -99,7 +99,7 @@ impl Checkpoint {
     /// [`Error::File`] when the file cannot be read, [`Error::Data`] when it is damaged or not a checkpoint.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::file("cannot read the checkpoint", path))?;
-        if matches!(Kind::of(&bytes), Kind::Image(_)) {
+        if matches!(FileKind::of(&bytes), FileKind::Image(_)) {
             return Err(Error::usage(format!(
                 "{} is an image, but a run comes first: name a run directory or a checkpoint file, then the images.",
                 path.display()

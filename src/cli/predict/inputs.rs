@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use gpunn::images::{self, Kind, has_image_extension};
+use gpunn::images::{self, FileKind, Found, has_image_extension};
 use gpunn::{Error, Result};
 use image::DynamicImage;
 
@@ -57,8 +57,7 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<Source>> {
 /// The image files in a folder and its folders, sorted. Hidden files are ignored.
 fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let all = images::walk(folder, usize::MAX)?;
-    let taken = all.into_iter().filter(|found| found.metadata.is_file() && has_image_extension(&found.path));
-    let found: Vec<PathBuf> = taken.map(|found| found.path).collect();
+    let found: Vec<PathBuf> = all.into_iter().filter(Found::is_image).map(|found| found.path).collect();
     if found.is_empty() {
         return Err(Error::data(format!("The folder {} has no image ({}).", folder.display(), images::FORMATS)));
     }
@@ -96,8 +95,8 @@ fn expanded(path: &Path) -> Result<Vec<PathBuf>> {
 fn stdin() -> Result<Vec<Source>> {
     let mut bytes = Vec::new();
     std::io::stdin().read_to_end(&mut bytes).map_err(Error::file("cannot read", Path::new("standard input")))?;
-    let text = match Kind::of(&bytes) {
-        Kind::Unknown | Kind::Empty => String::from_utf8(bytes),
+    let text = match FileKind::of(&bytes) {
+        FileKind::Unknown | FileKind::Empty => String::from_utf8(bytes),
         _ => return Ok(vec![Source::Stdin(bytes)]),
     };
     let text = text.map_err(|_| {

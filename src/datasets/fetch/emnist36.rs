@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{FetchOutcome, Progress, transfer};
+use super::{FetchOutcome, Progress};
 
 use image::{GrayImage, imageops};
 use rayon::prelude::*;
@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::data::Split;
 use crate::data::glyphs::SIDE;
 use crate::datasets::idx_sets;
-use crate::datasets::sources::{self, Source};
+use crate::datasets::sources;
 use crate::error::all_or_first;
 use crate::files::write_atomic;
 use crate::formats::mat::{self, MatArray};
@@ -44,31 +44,26 @@ const TEST: usize = 50;
 /// The seed of the random order in which images are chosen.
 const SEED: u64 = 36;
 
-/// Downloads EMNIST from `letters`, and MNIST as the dataset of this name unless it is there, and makes the dataset in `directory` from
-/// them. EMNIST's archive is then removed.
+/// Makes the dataset in the data directory `directory` from EMNIST's archive and from MNIST, which is downloaded unless it is there.
 ///
 /// # Errors
 /// As [`get_from`](super::get_from); [`Error::Data`] when the archive lacks a file.
-pub fn get_emnist36(letters: &Source, directory: &Path, progress: Progress) -> Result<FetchOutcome> {
-    let folder = directory.join(NAME);
-    if folder.exists() {
-        return Ok(FetchOutcome::AlreadyPresent(folder));
-    }
-    let digits = sources::source("mnist").ok_or_else(|| Error::usage("MNIST has no address."))?;
+pub(super) fn make(archive: &Path, directory: &Path, progress: Progress) -> Result<()> {
+    let mnist = sources::source("mnist").ok_or_else(|| Error::usage("MNIST has no address."))?;
     let (FetchOutcome::AlreadyPresent(digits) | FetchOutcome::Fetched(digits)) =
-        super::get_from(digits, directory, &mut *progress)?;
-    let [file] = letters.files else { return Err(Error::usage("EMNIST is one file.")) };
-    let archive = directory.join(format!("{}-{}", letters.name, file.name));
-    transfer::fetch(letters.addresses, &file.into(), &archive, progress)?;
+        super::get_from(mnist, directory, progress)?;
     let from = tempfile::tempdir_in(directory).map_err(Error::file("cannot make a folder in", directory))?;
-    unpack(&archive, from.path())?;
+    unpack(archive, from.path())?;
     for name in FILES.iter().filter(|name| !is_of_letters(name)) {
         let there = digits.join(name);
         std::fs::copy(&there, from.path().join(name)).map_err(Error::file("cannot copy", &there))?;
     }
-    let made = super::lay_out(NAME, from.path(), Some(directory))?;
-    std::fs::remove_file(&archive).map_err(Error::file("cannot remove", &archive))?;
-    Ok(made)
+    match super::lay_out(NAME, from.path(), Some(directory))? {
+        FetchOutcome::Fetched(_) => Ok(()),
+        FetchOutcome::AlreadyPresent(folder) => {
+            Err(Error::usage(format!("{} lacks files of the dataset; move it away.", folder.display())))
+        }
+    }
 }
 
 fn is_of_letters(name: &str) -> bool {

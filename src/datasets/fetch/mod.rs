@@ -6,7 +6,6 @@ mod pretrained;
 mod sha256;
 mod transfer;
 
-pub use emnist36::get_emnist36;
 pub use layout::lay_out;
 pub use pretrained::{get_weights, get_weights_from};
 pub use transfer::Progress;
@@ -14,7 +13,7 @@ pub use transfer::Progress;
 use super::catalogue;
 use super::directories::data_directories;
 use super::info::DatasetInfo;
-use super::sources::{EMNIST, Source, source};
+use super::sources::{Content, Source, source};
 use crate::files::AtomicFile;
 use crate::formats::tar_gz;
 use crate::{Error, Result};
@@ -38,9 +37,6 @@ pub enum FetchOutcome {
 /// [`get_from`].
 pub fn get(name: &str, data_dir: Option<&Path>, progress: Progress) -> Result<FetchOutcome> {
     let info = catalogue::find(name)?;
-    if info.name == "emnist36" {
-        return get_emnist36(&EMNIST, &directory_for(data_dir)?, progress);
-    }
     let Some(source) = source(info.name) else {
         return Err(Error::usage(format!("{} cannot be downloaded automatically: {}", info.name, info.where_from)));
     };
@@ -62,30 +58,32 @@ fn directory_for(data_dir: Option<&Path>) -> Result<PathBuf> {
 pub fn get_from(source: &Source, directory: &Path, progress: Progress) -> Result<FetchOutcome> {
     let info = catalogue::find(source.name)?;
     let folder = directory.join(info.folder);
-    let archive = source.files.first().filter(|_| source.archive);
-    let there = match archive {
-        Some(_) => info.files.iter().all(|file| folder.join(file).is_file()),
-        None => source.files.iter().all(|file| folder.join(file.name).is_file()),
+    let there = match source.content {
+        Content::Files => source.files.iter().all(|file| folder.join(file.name).is_file()),
+        Content::Folder | Content::Letters => info.files.iter().all(|file| folder.join(file).is_file()),
     };
     if there {
         return Ok(FetchOutcome::AlreadyPresent(folder));
     }
-    match archive {
-        Some(file) => {
-            let path = directory.join(file.name);
-            make(directory)?;
-            transfer::fetch(source.addresses, &file.into(), &path, progress)?;
-            // Not earlier, because an existing folder counts as the dataset.
-            make(&folder)?;
-            unpack(info, &path, &folder)?;
+    make(directory)?;
+    if source.content == Content::Files {
+        make(&folder)?;
+        for file in source.files {
+            transfer::fetch(source.addresses, &file.into(), &folder.join(file.name), progress)?;
         }
-        None => {
-            make(&folder)?;
-            for file in source.files {
-                transfer::fetch(source.addresses, &file.into(), &folder.join(file.name), progress)?;
-            }
-        }
+        return Ok(FetchOutcome::Fetched(folder));
     }
+    let [file] = source.files else { return Err(Error::usage(format!("{} has to be one archive.", source.name))) };
+    let archive = directory.join(file.name);
+    transfer::fetch(source.addresses, &file.into(), &archive, progress)?;
+    if source.content == Content::Letters {
+        emnist36::make(&archive, directory, progress)?;
+    } else {
+        // Not earlier, because an existing folder counts as the dataset.
+        make(&folder)?;
+        unpack(info, &archive, &folder)?;
+    }
+    std::fs::remove_file(&archive).map_err(Error::file("cannot remove", &archive))?;
     Ok(FetchOutcome::Fetched(folder))
 }
 
@@ -93,7 +91,7 @@ fn make(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))
 }
 
-/// Extracts the files of the dataset's folder, each as an atomic write, and removes the archive.
+/// Extracts the files of the dataset's folder, each as an atomic write.
 fn unpack(info: &DatasetInfo, archive: &Path, folder: &Path) -> Result<()> {
     tar_gz::each(archive, info.folder, |name, content| {
         let path = folder.join(name);
@@ -104,5 +102,5 @@ fn unpack(info: &DatasetInfo, archive: &Path, folder: &Path) -> Result<()> {
     if let Some(missing) = info.files.iter().find(|file| !folder.join(file).is_file()) {
         return Err(Error::data(format!("{} has no {missing}; it is not the published archive.", archive.display())));
     }
-    std::fs::remove_file(archive).map_err(Error::file("cannot remove", archive))
+    Ok(())
 }

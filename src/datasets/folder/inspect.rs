@@ -12,7 +12,7 @@ use walkdir::WalkDir;
 use super::listing::{Image, Listing, within};
 use crate::data::SplitName;
 use crate::hash::Fnv1a;
-use crate::images::{CONVERT, Kind, decode, has_image_extension};
+use crate::images::{CONVERT, FileKind, decode, has_image_extension};
 use crate::{Error, Result};
 
 /// With more images, near copies are not searched: the number of pairs grows with the square.
@@ -125,7 +125,7 @@ struct Look {
     size: [u32; 2],
     /// A hash of the pixels.
     pixels: u64,
-    /// A perceptual hash: for each cell of a grid, whether the cell to its right is brighter (N. Krawetz, "Kind of Like That", 2013).
+    /// A perceptual hash: for each cell of a grid, whether the cell to its right is brighter (N. Krawetz, "FileKind of Like That", 2013).
     bits: [u64; BITS / 64],
     /// Whether the image has enough contrast for the perceptual hash to mean something.
     textured: bool,
@@ -134,8 +134,8 @@ struct Look {
 impl Look {
     fn of(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::file("cannot read the image", path))?;
-        let format = match Kind::of(&bytes) {
-            Kind::Image(format) => format.to_owned(),
+        let format = match FileKind::of(&bytes) {
+            FileKind::Image(format) => format.to_owned(),
             _ => "unknown".into(),
         };
         let image = decode(bytes, &path.display().to_string())?;
@@ -221,13 +221,13 @@ fn reason(path: &Path, name: &str) -> String {
     let mut start = Vec::new();
     // Some hundred bytes say the format.
     let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
-    match Kind::of(&start) {
+    match FileKind::of(&start) {
         _ if read.is_err() => "it cannot be read".into(),
-        Kind::Image(_) if has_image_extension(path) => "an image outside the class folders".into(),
-        Kind::Image(format) => format!("a {format} image whose name does not say so: rename it"),
-        Kind::OtherImage(format) => format!("{format} is not read: {CONVERT}"),
-        Kind::Empty => "empty".into(),
-        Kind::File(_) | Kind::Unknown => match path.extension() {
+        FileKind::Image(_) if has_image_extension(path) => "an image outside the class folders".into(),
+        FileKind::Image(format) => format!("a {format} image whose name does not say so: rename it"),
+        FileKind::OtherImage(format) => format!("{format} is not read: {CONVERT}"),
+        FileKind::Empty => "empty".into(),
+        FileKind::File(_) | FileKind::Unknown => match path.extension() {
             Some(extension) => format!("no image (.{})", extension.to_string_lossy()),
             None => "no image".into(),
         },

@@ -1,7 +1,7 @@
 //! Lists a folder of images: one folder for each class, optionally inside `train`, `val` and `test`.
 
 use crate::data::SplitName;
-use crate::images::{self, FORMATS, Found, has_image_extension};
+use crate::images::{self, FORMATS, Found};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -95,13 +95,8 @@ impl Entries {
         };
         let mut folders: Vec<_> = folders.into_iter().map(named).collect();
         folders.sort();
-        Ok(Self { folders, images: only_images(files) })
+        Ok(Self { folders, images: files.into_iter().filter(Found::is_image).collect() })
     }
-}
-
-fn only_images(mut found: Vec<Found>) -> Vec<Found> {
-    found.retain(|found| found.metadata.is_file() && has_image_extension(&found.path));
-    found
 }
 
 /// The folders of splits.
@@ -188,7 +183,7 @@ fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Ima
     let mut all = Vec::new();
     for (class, (name, folder)) in entries.folders.iter().enumerate() {
         // The images in the folders inside belong to the class, as in torchvision's `ImageFolder`.
-        let images = only_images(images::walk(folder, usize::MAX)?);
+        let images: Vec<Found> = images::walk(folder, usize::MAX)?.into_iter().filter(Found::is_image).collect();
         if images.is_empty() {
             return Err(Error::data(format!(
                 "The class folder {} has no image ({FORMATS}); add images or remove the folder {name}.",
