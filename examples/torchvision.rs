@@ -40,7 +40,7 @@ async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &st
     let shape = images.tensors()["x"].shape.clone();
     let &[count, channels, height, width] = &shape[..] else { return Err(Error::Usage(USAGE.into())) };
     // A network of this program's own says for which images it is; a torchvision model takes those of ImageNet.
-    let checkpoint = weights::import(&file, Some(named), None)?.checkpoint;
+    let checkpoint = weights::import(&file, Some(named))?.checkpoint;
     let recipe = Recipe { augment: None, ..checkpoint.recipe.clone() };
     let model = recipe.build_model([channels, height, width], checkpoint.classes.len())?;
     let parameters = model.parameters();

@@ -1,16 +1,14 @@
 //! Autoencoders as models and in commands: split in two halves, reconstruct, encode, decode.
 
-mod common;
-
 use std::path::Path;
 
-use common::{gpunn_on_cpu as gpunn, is_refusal, text};
+use crate::common::{gpunn_on_cpu as gpunn, is_refusal, text};
 use gpunn::formats::npy::{self, Npy};
 use gpunn::nn::Model;
 use gpunn::nn::models::ModelConfig;
 
 fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
-    common::json(&gpunn(folder, &[args, &["--json"]].concat()))
+    crate::common::json(&gpunn(folder, &[args, &["--json"]].concat()))
 }
 
 #[track_caller]

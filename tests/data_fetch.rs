@@ -1,9 +1,7 @@
 //! Downloads from a small server on this machine: resumed, refused and unpacked files, and pretrained weights.
 
-mod common;
-
-use common::files::{self, idx};
-use common::names;
+use crate::common::files::{self, idx};
+use crate::common::names;
 use gpunn::data::SplitName;
 use gpunn::datasets::fetch::{FetchOutcome, get, get_from, get_weights_from};
 use gpunn::datasets::pretrained::PublishedWeights;

@@ -1,10 +1,7 @@
 //! Dataset files: the content of published ones, and one clear error message for each kind of bad file.
 
-mod common;
-mod matlab;
-
-use common::files::{gzip, idx};
-use common::real_set;
+use crate::common::files::{gzip, idx};
+use crate::common::real_set;
 use gpunn::data::{Dataset, Pixels, SplitName};
 use gpunn::datasets::LoadOptions;
 use std::path::{Path, PathBuf};
@@ -56,7 +53,7 @@ fn emnist36(labels: ([usize; 2], Vec<f64>)) -> tempfile::TempDir {
 
 fn split_file(split: &str, data: &(String, [usize; 2], Vec<f64>), labels: &([usize; 2], Vec<f64>)) -> Vec<u8> {
     let name = format!("{split}_labels");
-    matlab::file(&[(&data.0, data.1, &data.2), (&name, labels.0, &labels.1)])
+    crate::matlab::file(&[(&data.0, data.1, &data.2), (&name, labels.0, &labels.1)])
 }
 
 fn file(directory: &tempfile::TempDir, split: &str) -> PathBuf {

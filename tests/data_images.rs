@@ -1,9 +1,7 @@
 //! CIFAR files and folders of images: their content, the cache, and one clear error message for each kind of bad file.
 
-mod common;
-
-use common::files::tar_gz;
-use common::{gpunn, real_set, text};
+use crate::common::files::tar_gz;
+use crate::common::{gpunn, real_set, text};
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::data::{Fit, ImageOptions, Size};
 use gpunn::datasets::LoadOptions;

@@ -1,12 +1,9 @@
 //! `gpunn data get --from`: datasets prepared from the files that their authors publish.
 
-mod common;
-mod matlab;
-
 use std::io::Write;
 use std::path::Path;
 
-use common::{files, gpunn, is_refusal, text};
+use crate::common::{files, gpunn, is_refusal, text};
 use gpunn::datasets::fetch::{self, FetchOutcome};
 use gpunn::datasets::sources::{PublishedFile, Source, source};
 
@@ -26,7 +23,7 @@ fn write(path: &Path, bytes: &[u8]) {
 /// A MAT file with row vectors.
 fn mat(rows: &[(&str, &[f64])]) -> Vec<u8> {
     let rows: Vec<_> = rows.iter().map(|&(name, values)| (name, [1, values.len()], values)).collect();
-    matlab::file(&rows)
+    crate::matlab::file(&rows)
 }
 
 /// The numbers of two photos of each kind for training, and of one photo of each kind for each other split.
@@ -172,8 +169,8 @@ fn the_characters_are_made_from_emnist_and_mnist() {
     let get = || fetch::get_from(&source, &fetched, &mut |_, _, _| {}).expect("made");
     assert_eq!(get(), FetchOutcome::Fetched(fetched.join("emnist36")));
     assert_eq!(get(), FetchOutcome::AlreadyPresent(fetched.join("emnist36")));
-    assert_eq!(common::names(&fetched), ["emnist36", "mnist"]);
-    for name in common::names(&at.join("data/emnist36")) {
+    assert_eq!(crate::common::names(&fetched), ["emnist36", "mnist"]);
+    for name in crate::common::names(&at.join("data/emnist36")) {
         let of = |directory: &str| std::fs::read(at.join(directory).join("emnist36").join(&name)).expect("a file");
         assert!(of("data") == of("fetched"), "{name}");
     }

@@ -1,11 +1,9 @@
 //! Image files of all kinds that are read, against what Pillow decodes, and files that are not read. `scripts/make_image_tests.py`
 //! made the files.
 
-mod common;
-
 use std::path::Path;
 
-use common::{gpunn, is_refusal};
+use crate::common::{gpunn, is_refusal};
 use gpunn::images;
 
 /// The largest and the mean difference of an image's values to the pixels that Pillow decodes, of 255.

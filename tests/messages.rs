@@ -1,10 +1,8 @@
 //! What the program says to requests that it cannot or should not follow: what was asked, what was found, what to do.
 
-mod common;
-
 use std::path::Path;
 
-use common::{gpunn, gpunn_on_cpu, is_refusal, json, names, text};
+use crate::common::{gpunn, gpunn_on_cpu, is_refusal, json, names, text};
 
 /// A command line, the exit code, and parts of the message.
 type Case<'a> = (&'a str, i32, &'a [&'a str]);
@@ -254,7 +252,9 @@ fn two_trainings_at_the_same_time_get_runs_of_their_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let args = ["train", "--epochs", "1", "--limit-train", "36", "--device", "cpu", "--no-report", "--quiet"];
     let mut begun: Vec<_> = (0..4)
-        .map(|_| common::command(folder.path()).args(args).stdout(std::process::Stdio::null()).spawn().expect("begun"))
+        .map(|_| {
+            crate::common::command(folder.path()).args(args).stdout(std::process::Stdio::null()).spawn().expect("begun")
+        })
         .collect();
     assert!(begun.iter_mut().all(|child| child.wait().expect("ended").success()));
     assert_eq!(names(&folder.path().join("runs")).len(), 4);
@@ -271,9 +271,9 @@ fn imported_weights_say_how_their_images_are_prepared() {
     assert!(gpunn_on_cpu(at, &train).status.success());
     assert!(gpunn(at, &["export", "run", "--out", "w.safetensors"]).status.success());
     let import = ["import", "w.safetensors", "--model", "my.toml", "--dataset", "pics", "--out", "imported"];
-    // The default size is another one than that of the weights.
-    assert!(!gpunn(at, &import).status.success());
-    let flags = ["--size", "24", "--mean", "0.5,0.5,0.5", "--std", "0.2,0.2,0.2"];
+    // The size of the weights' images is in the file. Another size does not fit the weights.
+    is_refusal(&gpunn(at, &[&import[..], &["--size", "30"]].concat()), 1, &["does not match", "2700"]);
+    let flags = ["--mean", "0.5,0.5,0.5", "--std", "0.2,0.2,0.2"];
     let output = gpunn(at, &[&import[..], &flags].concat());
     let says = text(&output.stderr);
     assert!(output.status.success() && says.contains("images: 3 x 24 x 24, normalized with mean [0.5"), "{says}");

@@ -1,9 +1,7 @@
 //! A user's own networks on the command line: which are accepted and which are refused.
 
-mod common;
-
-use common::training::documented;
-use common::{gpunn, text};
+use crate::common::training::documented;
+use crate::common::{gpunn, text};
 
 #[test]
 fn a_network_of_ones_own_trains_and_its_run_is_complete() {

@@ -1,11 +1,9 @@
 //! Training on a folder of one's own images, as a new user does.
 
-mod common;
-
 use std::path::Path;
 
-use common::files::{pictures, weights_of};
-use common::{gpunn, json, text};
+use crate::common::files::{pictures, weights_of};
+use crate::common::{gpunn, json, text};
 
 #[test]
 fn one_command_on_a_folder_chooses_holds_out_and_says_so() {
@@ -129,7 +127,7 @@ fn held_out_images_stay_held_out_when_the_folder_changes() {
     let page = std::fs::read_to_string(at.join("run/report.html")).expect("a report");
     assert!(page.contains("10 images new, 1 image gone"));
     let refused = gpunn(at, &["report", "run", "--dataset", "pics"]);
-    common::is_refusal(&refused, 2, &["gpunn eval RUN --dataset pics"]);
+    crate::common::is_refusal(&refused, 2, &["gpunn eval RUN --dataset pics"]);
     let after = json(&after);
     assert_eq!((&after["images"], &after["accuracy"]), (&before["images"], &before["accuracy"]));
     let loss = |evaluation: &serde_json::Value| evaluation["loss"].as_f64().expect("a number");
@@ -224,4 +222,41 @@ fn the_printed_command_repeats_a_run_also_after_export_and_import() {
     done(&["report", "other", "--device", "cpu"]);
     let page = std::fs::read_to_string(at.join("other/report.html")).expect("a report");
     assert!(page.contains("no gpunn command can repeat") && !page.contains("gpunn train --recipe"));
+}
+
+/// A crop of the recipe follows the size that is asked for.
+#[test]
+fn another_size_is_one_flag_and_imported_weights_keep_it() {
+    let folder = pictures(3);
+    let at = folder.path();
+    for (class, number) in ["dark", "bright"].into_iter().flat_map(|class| (0..3).map(move |number| (class, number))) {
+        let level = if class == "dark" { 20 } else { 200 } + number;
+        let photo = image::GrayImage::from_pixel(90, 70, image::Luma([level]));
+        photo.save(at.join("pics").join(class).join(format!("{number}.png"))).expect("saved");
+    }
+    let train = "train pics --scratch --size 36 --epochs 1 --device cpu --no-report --out run";
+    let output = gpunn(at, &train.split(' ').collect::<Vec<_>>());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let recipe = |run: &str| std::fs::read_to_string(at.join(run).join("recipe.toml")).expect("a recipe");
+    for line in ["name = \"four-residual-blocks\"", "size = 36", "crop = [32, 32]"] {
+        assert!(recipe("run").contains(line), "{line:?} is not in {}", recipe("run"));
+    }
+    // What the run's images were is in the exported file, and --size may say otherwise.
+    let done = |args: &str| {
+        let output = gpunn(at, &args.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success(), "{args}: {}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    done("export run --out w.safetensors");
+    let said = done("import w.safetensors --dataset pics --out imported");
+    assert!(said.contains("images: 3 x 36 x 36, normalized with mean [0.45, 0.45, 0.42]"), "{said}");
+    assert!(recipe("imported").contains("crop = [32, 32]") && recipe("imported").contains("fit = \"resize\""));
+    done("import w.safetensors --dataset pics --size 72 --out larger");
+    assert!(recipe("larger").contains("crop = [64, 64]"), "{}", recipe("larger"));
+    // Weights of other programs are for images as the recipe for their network has them.
+    std::fs::write(at.join("two.safetensors"), weights_of("squeezenet", 2)).expect("written");
+    let said = done("import two.safetensors --dataset pics --out tuned");
+    assert!(said.contains("images: 3 x 256 x 256"), "{said}");
+    let answers = gpunn(at, &["eval", "tuned", "--split", "train", "--device", "cpu", "--json"]);
+    assert_eq!(json(&answers)["images"], 6, "{}", text(&answers.stderr));
 }

@@ -1,13 +1,11 @@
 //! `gpunn predict` as a user calls it: files, folders, patterns, standard input, and where the answers go.
 
-mod common;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::files::pictures;
-use common::{gpunn, gpunn_on_cpu, is_refusal, json, names, text};
+use crate::common::files::pictures;
+use crate::common::{gpunn, gpunn_on_cpu, is_refusal, json, names, text};
 
 /// A folder with the images `pics` and a run `run` that tells their classes apart.
 fn trained() -> tempfile::TempDir {
@@ -38,7 +36,7 @@ fn files_folders_patterns_and_standard_input_are_read() {
     assert_eq!(slashes(&lines(at, &["pics/dark/0.png", "pics/bright"])), [&all[20..21], &all[..20]].concat());
 
     let from_stdin = |bytes: &[u8]| {
-        let mut command = common::command(at);
+        let mut command = crate::common::command(at);
         let command = command.args(["predict", "run", "-", "--device", "cpu"]).stdin(Stdio::piped());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
         child.stdin.take().expect("piped").write_all(bytes).expect("written");

@@ -1,10 +1,8 @@
 //! Reports: the content of a page, what it says is missing, and runs for which no report can be made.
 
-mod common;
-
 use std::path::Path;
 
-use common::{gpunn_on_cpu as gpunn, is_refusal, json, text};
+use crate::common::{gpunn_on_cpu as gpunn, is_refusal, json, text};
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

@@ -1,10 +1,8 @@
 //! Sweeps, and the event files of runs that are stopped and resumed.
 
-mod common;
-
 use std::path::Path;
 
-use common::{gpunn_on_cpu as gpunn, json, text};
+use crate::common::{gpunn_on_cpu as gpunn, json, text};
 use gpunn::formats::tfrecord;
 
 const SWEEP: [&str; 12] = [

@@ -1,10 +1,8 @@
 //! The command line: the fields of `--json`, and each kind of bad input.
 
-mod common;
-
 use std::path::Path;
 
-use common::{gpunn, is_refusal, json, names, text};
+use crate::common::{gpunn, is_refusal, json, names, text};
 
 fn fields(value: &serde_json::Value) -> Vec<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
@@ -249,7 +247,7 @@ fn ctrl_c_keeps_a_checkpoint_to_go_on_from() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     let args = ["train", "--device", "cpu", "--limit-train", "720", "--epochs", "100000", "--out", "run"];
-    let mut child = common::command(at);
+    let mut child = crate::common::command(at);
     let child = child.args(args).stderr(std::process::Stdio::piped()).spawn().expect("begun");
     let metrics = at.join("run/metrics.jsonl");
     let begun = std::time::Instant::now();
@@ -278,7 +276,7 @@ fn a_run_that_is_killed_in_its_first_epoch_is_resumed() {
     let at = folder.path();
     let train = "train --model cnn --limit-train 720 --epochs 1 --device cpu --json --quiet --no-report --out";
     let args = |out: &'static str| train.split(' ').chain([out]).collect::<Vec<_>>();
-    let mut child = common::command(at).args(args("run")).spawn().expect("begun");
+    let mut child = crate::common::command(at).args(args("run")).spawn().expect("begun");
     let begun = std::time::Instant::now();
     while !at.join("run/initial.safetensors").is_file() {
         assert!(begun.elapsed().as_secs() < 60, "no state within a minute");

@@ -1,10 +1,8 @@
 //! Augmentation, moving averages of weights, averages over views, early stopping, shards and streaming, each compared with
 //! an equal computation.
 
-mod common;
-
-use common::numbers::assert_close;
-use common::training::{self, begin, finish, small};
+use crate::common::numbers::assert_close;
+use crate::common::training::{self, begin, finish, small};
 use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, SplitName, epoch_order};
 use gpunn::data::{ImageOptions, Size};

@@ -1,8 +1,6 @@
 //! A run that is stopped and resumed ends with the same bits as one that is not.
 
-mod common;
-
-use common::training::{self, epoch, hash, small, trainer};
+use crate::common::training::{self, epoch, hash, small, trainer};
 use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, Split, epoch_order};
 use gpunn::graph::PlanOptions;

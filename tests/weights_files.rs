@@ -1,12 +1,10 @@
 //! Weights files: export and import, each kind of bad file, and the memory that frozen layers save.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use common::files::weights_of;
-use common::{gpunn, is_refusal, text, training};
+use crate::common::files::weights_of;
+use crate::common::{gpunn, is_refusal, text, training};
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::formats::tensors::{self, TensorEntry, TensorFile, TensorValues};
 use gpunn::nn::Unfreeze;
@@ -375,7 +373,7 @@ fn every_torchvision_model_says_where_its_weights_lie_and_is_known_by_them() {
         let file = TensorFile::open(file.path()).expect("opened");
         assert_eq!(weights::architecture_of(&file), Some(name));
         assert!(models::published(name).is_some_and(|path| path.ends_with(".safetensors")));
-        let imported = weights::import(&file, None, None).expect("imported").checkpoint;
+        let imported = weights::import(&file, None).expect("imported").checkpoint;
         assert_eq!((imported.input, imported.classes.len()), ([3, 224, 224], 5));
     }
     assert!(matches!(images(8).split(SplitName::Test), Err(Error::Usage(_))));

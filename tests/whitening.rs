@@ -1,10 +1,8 @@
 //! The whitening layer in a run: its filters are computed from the images, do not change, and are saved with the other
 //! weights.
 
-mod common;
-
-use common::numbers::assert_close;
-use common::training;
+use crate::common::numbers::assert_close;
+use crate::common::training;
 use gpunn::Engine;
 use gpunn::data::{Dataset, SplitName};
 use gpunn::nn::{Model, Weights};

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::ImageOptions;
 use gpunn::formats::tensors::TensorFile;
 use gpunn::nn::models::ModelConfig;
 use gpunn::ops::augment::Augment;
@@ -48,7 +47,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let (checkpoint, has_recipe) = match &args.dataset {
         Some(name) => (import_for(&args, &file, model, name)?, false),
         None => {
-            let Imported { mut checkpoint, has_recipe } = weights::import(&file, model, None)?;
+            let Imported { mut checkpoint, has_recipe } = weights::import(&file, model)?;
             if has_recipe {
                 know_places(&mut checkpoint.recipe, args.data_dir.path())?;
             }
@@ -80,25 +79,20 @@ fn know_places(recipe: &mut Recipe, data_dir: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// Imports weights for the images of a dataset. How the images are prepared is what the flags say, else what the recipe for the model
-/// says; both are printed, because weights do not say for which images they are.
+/// Imports weights for the images of a dataset. How the images are prepared is what the flags say, else what the recipe in the file
+/// says, else the recipe for the model. It is printed, because few files say for which images their weights are.
 fn import_for(args: &Args, file: &TensorFile, model: Option<ModelConfig>, dataset: &str) -> Result<Checkpoint> {
     let dataset = gpunn::datasets::name_of(dataset, args.data_dir.path())?;
-    let mut recipe = gpunn::runs::choose(None, model.clone(), Some(&dataset))?;
-    let asked = args.images.or(recipe.data.asked());
-    let options = |data: &mut gpunn::train::recipe::Data| {
-        let ImageOptions { size, fit, channels } = asked;
-        (data.size, data.fit, data.channels) = (size, fit, channels);
-        data.skip_bad |= args.images.skip_bad;
-    };
-    options(&mut recipe.data);
-    let Imported { mut checkpoint, .. } = weights::import(file, model, Some(&recipe.load_data(args.data_dir.path())?))?;
-    options(&mut checkpoint.recipe.data);
+    let mut recipe = weights::recipe_for(file, model, &dataset)?;
+    recipe.set_images(args.images.or(recipe.data.asked()));
+    recipe.data.skip_bad |= args.images.skip_bad;
     if args.mean.is_some() {
-        let augment = checkpoint.recipe.augment.take().unwrap_or_default();
-        checkpoint.recipe.augment = Some(Augment { mean: args.mean.clone(), std: args.std.clone(), ..augment });
+        let augment = recipe.augment.take().unwrap_or_default();
+        recipe.augment = Some(Augment { mean: args.mean.clone(), std: args.std.clone(), ..augment });
     }
-    checkpoint.recipe.validate()?;
+    recipe.validate()?;
+    let dataset = recipe.load_data(args.data_dir.path())?;
+    let checkpoint = weights::import_for(file, recipe, &dataset)?;
     print_images(&checkpoint);
     Ok(checkpoint)
 }

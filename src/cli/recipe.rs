@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use gpunn::data::ImageOptions;
 use gpunn::datasets::Listing;
 use gpunn::nn::models::{self, ModelConfig};
 use gpunn::nn::{Activation, Scheme, Unfreeze};
@@ -163,8 +162,7 @@ impl RecipeArgs {
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction).filter(|&fraction| fraction != 0.0);
-        let ImageOptions { size, fit, channels } = self.images.or(recipe.data.asked());
-        (recipe.data.size, recipe.data.fit, recipe.data.channels) = (size, fit, channels);
+        recipe.set_images(self.images.or(recipe.data.asked()));
         recipe.data.skip_bad |= self.images.skip_bad;
         recipe.augment = self.augment.or(recipe.augment.take());
         Ok(recipe)

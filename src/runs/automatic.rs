@@ -56,7 +56,7 @@ struct FolderRecipe {
 }
 
 const PHOTOS: FolderRecipe = FolderRecipe { name: "photos", images: 30_000, epochs: [10, 30] };
-const PHOTOS_SCRATCH: FolderRecipe = FolderRecipe { name: "photos-scratch", images: 58_000, epochs: [12, 120] };
+const PHOTOS_SCRATCH: FolderRecipe = FolderRecipe { name: "photos-scratch", images: 44_000, epochs: [12, 120] };
 const SMALL_IMAGES: FolderRecipe = FolderRecipe { name: "small-images", images: 60_000, epochs: [8, 60] };
 
 impl FolderRecipe {

@@ -184,33 +184,61 @@ pub struct Imported {
 
 /// Makes a checkpoint before its first epoch from the weights in a file.
 ///
-/// A missing `model` or `dataset` is taken from the metadata of a file that this program exported. Otherwise the model is
-/// recognised by its tensor names, and the dataset of torchvision's models is ImageNet.
+/// A missing `model` is taken from the metadata of a file that this program exported, with the whole recipe. Otherwise the model is
+/// recognised by its tensor names, and it has to be one of torchvision's, with the classes of ImageNet.
 ///
 /// # Errors
 /// [`Error::Usage`] when the model or dataset is unknown and must be given; else as [`load_tensors`].
-pub fn import(file: &TensorFile, model: Option<ModelConfig>, dataset: Option<&Dataset>) -> Result<Imported> {
-    let own = card(file)?;
-    let (has_recipe, (recipe, input, classes)) = match (own, dataset) {
-        (Some((recipe, card)), None) if model.as_ref().is_none_or(|model| model.name == recipe.model.name) => {
-            (true, (recipe, card.input, card.classes))
-        }
-        (_, dataset) => {
-            let named = model.or_else(|| architecture_of(file).map(ModelConfig::named));
-            let config = named.ok_or_else(|| {
-                Error::usage(format!(
-                    "The tensor names in {} are not those of a known model; name the model with --model.",
-                    file.path().display()
-                ))
-            })?;
-            (false, described(file, config, dataset)?)
-        }
+pub fn import(file: &TensorFile, model: Option<ModelConfig>) -> Result<Imported> {
+    let own = card(file)?.filter(|(recipe, _)| model.as_ref().is_none_or(|model| model.name == recipe.model.name));
+    let has_recipe = own.is_some();
+    let (recipe, input, classes) = match own {
+        Some((recipe, card)) => (recipe, card.input, card.classes),
+        None => of_imagenet(file, known_model(file, model)?)?,
     };
+    Ok(Imported { checkpoint: with_weights(file, recipe, input, classes)?, has_recipe })
+}
+
+/// The recipe with which a file's network is trained on a dataset: the one in a file that this program exported, else the one for the
+/// network. It starts from random weights.
+///
+/// # Errors
+/// [`Error::Usage`] when the model is unknown and must be given.
+pub fn recipe_for(file: &TensorFile, model: Option<ModelConfig>, dataset: &str) -> Result<Recipe> {
+    let own = card(file)?.filter(|(recipe, _)| model.as_ref().is_none_or(|model| model.name == recipe.model.name));
+    let mut recipe = match own {
+        Some((recipe, _)) => recipe,
+        None => super::choose(None, Some(known_model(file, model)?), Some(dataset))?,
+    };
+    recipe.data.name = dataset.into();
+    (recipe.model.pretrained, recipe.model.unfreeze) = (None, None);
+    Ok(recipe)
+}
+
+/// Makes a checkpoint before its first epoch from the weights in a file, for the images and classes of a dataset, which the recipe has
+/// loaded.
+///
+/// # Errors
+/// As [`load_tensors`].
+pub fn import_for(file: &TensorFile, recipe: Recipe, dataset: &Dataset) -> Result<Checkpoint> {
+    with_weights(file, recipe, dataset.input, dataset.classes.clone())
+}
+
+fn with_weights(file: &TensorFile, recipe: Recipe, input: [usize; 3], classes: Vec<String>) -> Result<Checkpoint> {
     let model = recipe.build_model(input, classes.len())?;
     let mut weights = model.parameters().initial_weights(recipe.seed);
     load_tensors(file, &model, &mut weights, |_| true)?;
-    let checkpoint = Checkpoint::at_start(recipe, (input, classes), model.parameters(), &weights);
-    Ok(Imported { checkpoint, has_recipe })
+    Ok(Checkpoint::at_start(recipe, (input, classes), model.parameters(), &weights))
+}
+
+/// The named model, else the one whose tensor names the file has.
+fn known_model(file: &TensorFile, named: Option<ModelConfig>) -> Result<ModelConfig> {
+    named.or_else(|| architecture_of(file).map(ModelConfig::named)).ok_or_else(|| {
+        Error::usage(format!(
+            "The tensor names in {} are not those of a known model; name the model with --model.",
+            file.path().display()
+        ))
+    })
 }
 
 /// Reads the metadata of a file that this program exported. `None` for other files.
@@ -226,19 +254,9 @@ fn card(file: &TensorFile) -> Result<Option<(Recipe, ModelCard)>> {
     Ok(Some((Recipe::parse(&card.recipe, "in it")?, card)))
 }
 
-/// The recipe, image shape and class names of a model for a dataset. Without a dataset, of a torchvision model for ImageNet.
-fn described(
-    file: &TensorFile,
-    config: ModelConfig,
-    dataset: Option<&Dataset>,
-) -> Result<(Recipe, [usize; 3], Vec<String>)> {
+/// The recipe, image shape and class names of a torchvision model for ImageNet.
+fn of_imagenet(file: &TensorFile, config: ModelConfig) -> Result<(Recipe, [usize; 3], Vec<String>)> {
     let name = config.name.clone();
-    if let Some(dataset) = dataset {
-        let mut recipe = super::choose(None, Some(config), Some(&dataset.name))?;
-        recipe.data.folder.clone_from(&dataset.folder);
-        (recipe.model.pretrained, recipe.model.unfreeze) = (None, None);
-        return Ok((recipe, dataset.input, dataset.classes.clone()));
-    }
     if models::published(&name).is_none() {
         return Err(Error::usage(format!(
             "{} does not say for which images and classes its weights are; name the dataset with --dataset.",
@@ -339,14 +357,14 @@ mod tests {
         assert_eq!(bytes, export(&whole, false).expect("bytes"));
         let file = opened(&bytes);
         assert_eq!(file.tensors()["layer1.0.bn1.num_batches_tracked"].kind, "I64");
-        let imported = import(&file, None, None).expect("imported");
+        let imported = import(&file, None).expect("imported");
         assert_eq!((&imported.checkpoint, imported.has_recipe), (&whole, true));
         let halves = opened(&export(&whole, true).expect("bytes"));
         assert_eq!(
             (halves.tensors()["fc.weight"].kind.as_str(), halves.tensors()["bn1.running_var"].kind.as_str()),
             ("F16", "F32")
         );
-        let back = import(&halves, None, None).expect("imported").checkpoint;
+        let back = import(&halves, None).expect("imported").checkpoint;
         let (_, fine) = &whole.tensors["fc.weight"];
         for (coarse, fine) in back.tensors["fc.weight"].1.iter().zip(fine) {
             assert!((coarse - fine).abs() <= fine.abs() / 2048.0 + 6e-8, "{coarse} {fine}");

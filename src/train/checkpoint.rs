@@ -215,7 +215,7 @@ fn class_difference(run: &[String], dataset: &[String]) -> Option<String> {
     };
     let (added, removed) = (only(dataset, run), only(run, dataset));
     Some(match (added.is_empty(), removed.is_empty()) {
-        (false, false) => format!("new: {added}; missing: {removed}; was a folder renamed?"),
+        (false, false) => format!("new: {added}; missing: {removed} (was a folder renamed?)"),
         (false, true) => format!("new: {added}"),
         (true, false) => format!("missing: {removed}"),
         (true, true) => "their order differs".into(),

@@ -183,6 +183,18 @@ impl Recipe {
         }
     }
 
+    /// Sets how images are brought to a size. If the size changes, a crop keeps its share of it.
+    pub fn set_images(&mut self, asked: ImageOptions) {
+        let crop = self.augment.as_mut().and_then(|augment| augment.crop.as_mut());
+        if let (Some(crop), Some(before), Some(after)) = (crop, self.data.size, asked.size) {
+            let sides = before.sides().into_iter().zip(after.sides());
+            for (side, (before, after)) in crop.iter_mut().zip(sides) {
+                *side = ((*side * after + before / 2) / before.max(1)).max(1);
+            }
+        }
+        (self.data.size, self.data.fit, self.data.channels) = (asked.size, asked.fit, asked.channels);
+    }
+
     /// The first built-in recipe for a model, a dataset, or both. `None` if there is none.
     pub fn of_pair(model: Option<&str>, dataset: Option<&str>) -> Option<Self> {
         // emnist36 is a substitute for nist36, with the same layout.
@@ -374,5 +386,16 @@ mod tests {
         assert_eq!(Recipe::of_pair(Some("mlp"), Some("emnist36")).expect("one").name, "nist36-mlp");
         assert_eq!(Recipe::of_pair(Some("autoencoder"), None).expect("one").name, "nist36-autoencoder");
         assert_eq!(Recipe::of_pair(Some("mlp"), Some("mnist")), None);
+    }
+
+    #[test]
+    fn a_crop_keeps_its_share_of_another_size() {
+        let mut recipe = Recipe::built_in("photos-scratch").expect("it is built in");
+        let crop = |recipe: &Recipe| recipe.augment.as_ref().and_then(|augment| augment.crop);
+        assert_eq!((recipe.data.size, crop(&recipe)), (Some(Size::Square(144)), Some([128, 128])));
+        recipe.set_images(recipe.data.asked());
+        assert_eq!(crop(&recipe), Some([128, 128]));
+        recipe.set_images(ImageOptions { size: Some(Size::Sides([32, 72])), ..ImageOptions::default() });
+        assert_eq!((recipe.data.size.map(Size::sides), crop(&recipe)), (Some([32, 72]), Some([28, 64])));
     }
 }

@@ -1,5 +1,4 @@
-//! Helpers of several test programs. Each program uses some of them.
-#![allow(dead_code)]
+//! Helpers of several tests.
 
 pub mod files;
 pub mod numbers;

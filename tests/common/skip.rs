@@ -18,6 +18,7 @@ pub fn skipped(reason: &str) {
 ///
 /// # Panics
 /// If `GPUNN_REQUIRE_ALL` is set on Linux, whose software adapter has all features that the tests need.
+#[allow(dead_code)] // Only the tests of kernels need it.
 pub fn unsupported(reason: &str) {
     if cfg!(target_os = "linux") { skipped(reason) } else { note(reason) }
 }

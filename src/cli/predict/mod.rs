@@ -245,7 +245,7 @@ fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
         (None, None) => None,
     };
     if let Some(file) = file {
-        return Ok((args.views.with(weights::import(&file, model, None)?.checkpoint)?, &args.paths));
+        return Ok((args.views.with(weights::import(&file, model)?.checkpoint)?, &args.paths));
     }
     let [run, images @ ..] = &args.paths[..] else {
         return Err(Error::usage("No images were given; give a run and images."));

@@ -1,0 +1,24 @@
+//! Tests of the library and the program as a user sees them. All files are one program, which compiles in less time than many.
+
+mod autoencoders;
+mod common;
+mod data_fetch;
+mod data_files;
+mod data_images;
+mod data_layout;
+mod image_formats;
+mod library;
+mod matlab;
+mod messages;
+mod models;
+mod networks;
+mod own_images;
+mod predict_cli;
+mod read_cli;
+mod report;
+mod sweep;
+mod train_cli;
+mod train_features;
+mod train_resume;
+mod weights_files;
+mod whitening;
