@@ -2,7 +2,8 @@
 # Checks a change: format, lints, documentation, tests, and the program as a user runs it.
 # If no adapter is found, installs a software Vulkan driver on Debian and Ubuntu.
 # Usage: scripts/test.sh [--slow] [--pytorch]
-#   --slow     also opens reports in a browser, and trains some recipes for all their epochs
+#   --slow     also opens reports in a browser, trains some recipes for all their epochs, and runs every kernel variant with shader
+#              checks and watches its memory
 #   --pytorch  also compares a training step with PyTorch; `python3` must have torch and safetensors, which this script does not install
 # Runs in bash on Linux and macOS, and in Git's bash on Windows. If the environment variable CI is set, a skipped part is a failure.
 set -euo pipefail
@@ -92,6 +93,7 @@ case $built in
 esac
 
 stage "tests"
+if $slow; then export GPUNN_SLOW=1; fi
 cargo test --release --workspace 2>&1 | tee "$work/tests.log"
 
 stage "the program"

@@ -1,6 +1,7 @@
 //! Helpers of the kernel tests: the adapter to test on.
 
 pub mod described;
+pub mod hardware;
 pub mod memory;
 pub mod mlp;
 #[path = "../../tests/common/numbers.rs"]
@@ -12,11 +13,13 @@ pub mod skip;
 #[path = "../../tests/common/training.rs"]
 pub mod training;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gpunn::check::Inputs;
 use gpunn::gpu::{Adapter, Device, DeviceOptions, adapters};
 use gpunn::graph::Plan;
+use gpunn::graph::kernel::DeviceClass;
+use gpunn::ops::table::{TABLE, force};
 use gpunn::{Engine, Result};
 
 /// The adapter for tests: the first, or the one that `GPUNN_ADAPTER` names by its number or a part of its name.
@@ -42,6 +45,57 @@ pub fn gpu(options: DeviceOptions) -> Option<Engine> {
 pub fn executor(options: DeviceOptions) -> Option<gpunn::gpu::Executor> {
     let device = gpunn::blocking::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
     Some(gpunn::gpu::Executor::new(device))
+}
+
+/// Whether the slow parts of tests run, as with `scripts/test.sh --slow`.
+pub fn slow() -> bool {
+    std::env::var_os("GPUNN_SLOW").is_some()
+}
+
+/// A way to choose kernels that the adapter's own table would not choose.
+#[derive(Clone, Debug)]
+pub struct KernelChoice {
+    /// For messages.
+    pub name: String,
+    /// Opens a device that chooses so.
+    pub options: DeviceOptions,
+    /// The ops whose kernels differ from those of the adapter's own table.
+    pub ops: BTreeSet<&'static str>,
+}
+
+/// Every class of device that the adapter is not, and every kernel variant of every op. With shader checks off; in slow tests also
+/// with checks on.
+pub fn every_choice() -> Vec<KernelChoice> {
+    let class = |name: &str, options: DeviceOptions| KernelChoice {
+        name: name.into(),
+        options,
+        ops: TABLE.iter().filter(|entry| !(entry.variants)().is_empty()).map(|entry| entry.name).collect(),
+    };
+    let of = |class| DeviceOptions { class: Some(class), ..DeviceOptions::default() };
+    let mut choices = vec![
+        class("discrete", of(DeviceClass::Discrete)),
+        class("software, no subgroups", DeviceOptions { without_subgroups: true, ..of(DeviceClass::Software) }),
+    ];
+    let variants: BTreeSet<&str> = TABLE.iter().flat_map(|entry| (entry.variants)()).collect();
+    for variant in variants {
+        let having = || TABLE.iter().filter(|entry| (entry.variants)().contains(&variant));
+        let forced = having().map(|entry| force(entry.name, variant).expect("it has this variant")).collect();
+        let options = DeviceOptions { forced, ..DeviceOptions::default() };
+        // The gradient of max-pool is part of the cases of max-pool.
+        let ops =
+            having().flat_map(|entry| [Some(entry.name), entry.name.strip_suffix("_backward")]).flatten().collect();
+        choices.push(KernelChoice { name: variant.into(), options, ops });
+    }
+    if slow() {
+        let checked = |choice: &KernelChoice| KernelChoice {
+            name: format!("{}, with checks", choice.name),
+            options: DeviceOptions { checks: true, ..choice.options.clone() },
+            ..choice.clone()
+        };
+        let more: Vec<_> = choices.iter().map(checked).collect();
+        choices.extend(more);
+    }
+    choices
 }
 
 /// The CPU's engine and, if there is an adapter, the GPU's.

@@ -11,22 +11,22 @@ use gpunn::ops::{Call, Lower, Op};
 use kernels_tests::memory::faults;
 use kernels_tests::mlp::Mlp;
 use kernels_tests::random_graph::random_graph;
+use kernels_tests::{KernelChoice, every_choice, slow};
 
 /// Large cases run the same kernels as small ones, but it takes long to read their memory.
 fn is_small(case: &Case) -> bool {
     case.inputs.iter().all(|input| input.ty.elements() <= 20_000)
 }
 
-#[test]
-fn every_case_keeps_to_its_own_memory() {
-    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
+/// Watches the small cases of the wanted ops, values and gradients. Returns the number of graphs.
+fn watch(executor: &mut Executor, choice: &str, wanted: impl Fn(&str) -> bool) -> usize {
     let mut found = Vec::new();
     let mut graphs = 0;
-    for entry in TABLE {
+    for entry in TABLE.iter().filter(|entry| wanted(entry.name)) {
         for case in (entry.cases)().iter().filter(|case| is_small(case)) {
             let mut watch = |what: &str, graph, inputs| {
                 graphs += 1;
-                let faults = faults(&mut executor, &graph, &inputs).expect("it runs");
+                let faults = faults(executor, &graph, &inputs).expect("it runs");
                 found.extend(faults.iter().map(|fault| format!("{} [{}] {what}: {fault}", entry.name, case.label)));
             };
             watch("value", case.graph().expect("it builds").0, Inputs::of(case));
@@ -36,9 +36,28 @@ fn every_case_keeps_to_its_own_memory() {
             }
         }
     }
+    assert!(found.is_empty(), "{choice}: {} faults:\n{}", found.len(), found.join("\n"));
+    graphs
+}
+
+#[test]
+fn every_case_keeps_to_its_own_memory() {
+    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
+    let graphs = watch(&mut executor, "the adapter's kernels", |_| true);
     println!("{graphs} graphs watched");
     assert!(graphs >= 250, "only {graphs} graphs");
-    assert!(found.is_empty(), "{} faults:\n{}", found.len(), found.join("\n"));
+}
+
+/// Those of real GPUs; in slow tests every variant.
+#[test]
+fn every_choice_of_kernels_keeps_to_its_own_memory() {
+    let wanted = |choice: &KernelChoice| !choice.options.checks && (slow() || choice.name == "discrete");
+    for choice in every_choice().into_iter().filter(wanted) {
+        let Some(mut executor) = kernels_tests::executor(choice.options) else { return };
+        let start = std::time::Instant::now();
+        let graphs = watch(&mut executor, &choice.name, |op| choice.ops.contains(op));
+        println!("{}: {graphs} graphs watched, {:.1} s", choice.name, start.elapsed().as_secs_f32());
+    }
 }
 
 #[test]

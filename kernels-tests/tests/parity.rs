@@ -1,20 +1,19 @@
 //! Every op of the table on the GPU against its definition in double precision: values, states and gradients, with the
 //! kernels as they ship and with all shader checks on; and the same on the CPU executor.
 
-use std::collections::BTreeSet;
-
 use gpunn::Engine;
 use gpunn::check::check_case;
 use gpunn::gpu::DeviceOptions;
-use gpunn::graph::kernel::DeviceClass;
 use gpunn::ops::case::Case;
-use gpunn::ops::table::{OpEntry, TABLE, force};
+use gpunn::ops::table::TABLE;
+use kernels_tests::KernelChoice;
 
-fn all_cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool) {
-    cases(engine, wanted, |_| true);
+fn all_cases(engine: &mut Engine) {
+    println!("{} cases", cases(engine, |_| true, |_| true));
 }
 
-fn cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool, is_run: impl Fn(&Case) -> bool) {
+/// Checks the cases of the wanted ops and returns their number.
+fn cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool, is_run: impl Fn(&Case) -> bool) -> usize {
     let mut failed = Vec::new();
     let mut cases = 0;
     for entry in TABLE.iter().filter(|entry| wanted(entry.name)) {
@@ -29,63 +28,62 @@ fn cases(engine: &mut Engine, wanted: impl Fn(&str) -> bool, is_run: impl Fn(&Ca
             }
         }
     }
-    println!("{cases} cases");
     assert!(failed.is_empty(), "{} of {cases} cases failed:\n{}", failed.len(), failed.join("\n"));
+    cases
 }
 
 #[test]
 fn gpu_as_shipped() {
     if let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) {
-        all_cases(&mut engine, |_| true);
+        all_cases(&mut engine);
     }
 }
 
 #[test]
 fn gpu_with_shader_checks() {
     if let Some(mut engine) = kernels_tests::gpu(DeviceOptions { checks: true, ..DeviceOptions::default() }) {
-        all_cases(&mut engine, |_| true);
+        all_cases(&mut engine);
     }
 }
 
-/// The kernels that this adapter would not be given: those for hardware, and those for software without subgroups.
-#[test]
-fn gpu_with_other_kernels() {
-    let software =
-        DeviceOptions { class: Some(DeviceClass::Software), without_subgroups: true, ..DeviceOptions::default() };
-    let discrete = DeviceOptions { class: Some(DeviceClass::Discrete), ..DeviceOptions::default() };
-    for options in [software, discrete.clone(), DeviceOptions { checks: true, ..discrete.clone() }] {
-        if let Some(mut engine) = kernels_tests::gpu(options) {
-            all_cases(&mut engine, |name| name == "matmul");
+/// Runs the cases with a choice of kernels that the adapter's own table does not make. Where the adapter cannot run a variant, the
+/// table's choice runs once more.
+fn with_choice(name: &str) {
+    let choices = kernels_tests::every_choice();
+    let own = |choice: &KernelChoice| choice.name.split(',').next() == Some(name);
+    for choice in choices.into_iter().filter(own) {
+        if let Some(mut engine) = kernels_tests::gpu(choice.options.clone()) {
+            // The large cases, which serve benchmarks, take minutes.
+            let is_run = |case: &Case| !case.timed || (kernels_tests::slow() && !choice.options.checks);
+            let count = cases(&mut engine, |op| choice.ops.contains(op), is_run);
+            println!("{}: {count} cases", choice.name);
         }
     }
 }
 
-/// Every kernel variant of every op that has some, whatever the op's table would choose for this adapter and shape. Where the
-/// adapter cannot run one, the table's choice runs once more.
-#[test]
-fn gpu_with_every_variant() {
-    let has = |entry: &OpEntry, variant: &str| (entry.variants)().contains(&variant);
-    let variants: BTreeSet<&str> = TABLE.iter().flat_map(|entry| (entry.variants)()).collect();
-    assert!(variants.len() >= 6, "only {variants:?}");
-    for variant in variants {
-        for checks in [false, true] {
-            let forced = TABLE
-                .iter()
-                .filter(|entry| has(entry, variant))
-                .map(|entry| force(entry.name, variant).expect("it has this variant"))
-                .collect();
-            let options = DeviceOptions { forced, checks, ..DeviceOptions::default() };
-            if let Some(mut engine) = kernels_tests::gpu(options) {
-                println!("{variant}, checks {checks}:");
-                let chooses = |name: &str| TABLE.iter().any(|entry| entry.name == name && has(entry, variant));
-                // The large cases, which serve benchmarks, take minutes with the checks.
-                cases(&mut engine, chooses, |case| !(checks && case.timed));
+/// A test for each choice, so that they run at the same time.
+macro_rules! choices {
+    ($($name:ident)*) => {
+        mod choice {
+            $(#[test] fn $name() { super::with_choice(stringify!($name)); })*
+        }
+        #[test]
+        fn every_choice_has_a_test() {
+            let names = [$(stringify!($name)),*];
+            for choice in kernels_tests::every_choice() {
+                assert!(names.iter().any(|name| choice.name.split(',').next() == Some(name)), "{}", choice.name);
             }
         }
-    }
+    };
+}
+choices! {
+    discrete software
+    plain tiled registers prefetched prefetched_wide prefetched_large split
+    strip strip_scalar subgroup subgroup_scalar
+    pairs patches windows gather
 }
 
 #[test]
 fn cpu() {
-    all_cases(&mut Engine::cpu(), |_| true);
+    all_cases(&mut Engine::cpu());
 }

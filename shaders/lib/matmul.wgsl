@@ -8,12 +8,22 @@ struct Dims {
     rows: u32,    // M
     columns: u32, // N
     depth: u32,   // K
-    unused: u32,
+    share: u32,   // steps of k of a split
 }
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 
 fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+
+// The epilogue of four neighbouring elements.
+fn finish(sum: vec4f, index: u32) -> vec4f {
+    return vec4f(
+        epilogue(sum.x, index),
+        epilogue(sum.y, index + 1u),
+        epilogue(sum.z, index + 2u),
+        epilogue(sum.w, index + 3u),
+    );
+}
 
 fn inside(row: u32, column: u32) -> bool {
     return !EDGES || (row < dims.rows && column < dims.columns);

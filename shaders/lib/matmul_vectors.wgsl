@@ -26,15 +26,6 @@ fn load_b(k: u32, column: u32) -> mat4x4f {
     ));
 }
 
-fn finish(sum: vec4f, index: u32) -> vec4f {
-    return vec4f(
-        epilogue(sum.x, index),
-        epilogue(sum.y, index + 1u),
-        epilogue(sum.z, index + 2u),
-        epilogue(sum.w, index + 3u),
-    );
-}
-
 // Applies the epilogue to the elements that a lane has just stored: `vectors` vec4s of each row, `stride` columns apart. The
 // kernels' own loops are unrolled, because registers have no index; there the epilogue would be compiled once for each output.
 fn apply_epilogue(first_row: u32, rows: u32, first_column: u32, vectors: u32, stride: u32) {

@@ -12,7 +12,7 @@
 //
 // A matrix product. In the left matrix, DY, a row is an output channel and a column is a pixel. In the right matrix a row is a
 // pixel and a column is a tap; an element is the number of X that the tap is multiplied by. There are few outputs, each a
-// sum over all pixels of all images. The images' rows are split over `splits` workgroups, and conv2d_sum_splits.wgsl adds
+// sum over all pixels of all images. The images' rows are split over `splits` workgroups, and sum_splits.wgsl adds
 // their sums in order. With `adds` a workgroup continues from the sums of the images before.
 //
 // Division of work: a lane computes 4 * ROW_VECTORS output channels of 4 * COLUMN_VECTORS taps for its share of the

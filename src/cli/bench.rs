@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use gpunn::bench::peak::{self, Peak};
 use gpunn::bench::{self, BenchNetwork, BenchResult, Effort};
-use gpunn::graph::kernel::ForcedVariant;
+use gpunn::graph::kernel::{DeviceClass, ForcedVariant};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::conv2d::Geometry;
 use gpunn::ops::table::{TABLE, force};
 use gpunn::{Engine, Result, gpu};
 
 use super::flags::ComputeArgs;
+use super::ladder;
 use super::numbers::{real, whole};
 
 /// What can be timed.
@@ -54,9 +55,12 @@ pub struct Args {
     /// Number of measurements per case
     #[arg(long, default_value_t = 7, value_name = "N", value_parser = whole::<usize>(1))]
     repeats: usize,
-    /// Time this kernel variant of matmul or conv2d (plain, tiled, strip, subgroup, ...) where it can run [default: the op's choice]
-    #[arg(long, value_name = "NAME")]
+    /// Time this kernel variant of matmul or conv2d (plain, tiled, registers, prefetched, split, ...) where it can run [default: the op's choice]
+    #[arg(long, value_name = "NAME", conflicts_with = "ladder")]
     variant: Option<String>,
+    /// Time every kernel for hardware of matmul or conv2d, from the plain one up, side by side (docs/kernel-ladder.md)
+    #[arg(long)]
+    ladder: bool,
     #[command(flatten)]
     compute: ComputeArgs,
 }
@@ -79,6 +83,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
         )));
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
+    if args.ladder {
+        return ladder(&args, effort);
+    }
     let options = gpu::DeviceOptions { forced: forced(&args)?, ..gpu::DeviceOptions::default() };
     let mut engine = args.compute.device.open_any(options, args.compute.quiet)?;
     let peak = peak::measure(&mut engine, effort)?;
@@ -92,7 +99,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         report.cases.push(result);
     };
     if matches!(args.what, BenchTarget::Matmul | BenchTarget::All) {
-        for case in products() {
+        for case in products(is_hardware(&engine)) {
             add(bench::time_case(&mut engine, format!("matmul {}", case.label), &case, effort)?);
         }
     }
@@ -128,6 +135,24 @@ fn forced(args: &Args) -> Result<Vec<ForcedVariant>> {
     args.what.ops().iter().map(|op| force(op, variant)).collect()
 }
 
+/// Times every kernel of the ladder of an op.
+fn ladder(args: &Args, effort: Effort) -> Result<ExitCode> {
+    let engine = args.compute.device.open_any(gpu::DeviceOptions::default(), true)?;
+    let (kernels, cases) = match args.what {
+        BenchTarget::Matmul => {
+            let cases = products(is_hardware(&engine)).into_iter();
+            (ladder::MATMUL, cases.map(|case| (case.label.clone(), case)).collect::<Vec<_>>())
+        }
+        BenchTarget::Conv2d => (ladder::CONV2D, convolutions()),
+        _ => {
+            return Err(gpunn::Error::usage(
+                "--ladder was given, but only `bench matmul` and `bench conv2d` have a ladder of kernels.",
+            ));
+        }
+    };
+    ladder::run(&args.compute, args.what.ops(), kernels, &cases, effort)
+}
+
 fn steps(mut engine: Engine, effort: Effort, add: &mut impl FnMut(BenchResult)) -> Result<()> {
     for (network, batch) in [(BenchNetwork::Mlp, 64), (BenchNetwork::Mlp, 8), (BenchNetwork::Cnn, 64)] {
         engine.forget();
@@ -138,11 +163,17 @@ fn steps(mut engine: Engine, effort: Effort, add: &mut impl FnMut(BenchResult)) 
     Ok(())
 }
 
-/// Matrix products: M, N, K, and which operands are transposed. First a square product, then those of the MLP: at batch 64
-/// forward, weight gradient, logits and input gradient; at batch 8 forward and weight gradient.
-fn products() -> Vec<Case> {
+/// Whether the engine's device is a real GPU.
+fn is_hardware(engine: &Engine) -> bool {
+    engine.target().device.is_some_and(|device| device.class != DeviceClass::Software)
+}
+
+/// Matrix products: M, N, K, and which operands are transposed. First square products, large ones only on hardware; then those of the
+/// MLP: at batch 64 forward, weight gradient, logits and input gradient; at batch 8 forward and weight gradient.
+fn products(hardware: bool) -> Vec<Case> {
+    let square: &[usize] = if hardware { &[512, 1024, 2048, 4096] } else { &[512] };
+    let square = square.iter().map(|&side| (side, side, side, false, false));
     let shapes = [
-        (512, 512, 512, false, false),
         (64, 64, 1024, false, true),
         (64, 1024, 64, true, false),
         (64, 36, 64, false, true),
@@ -157,7 +188,7 @@ fn products() -> Vec<Case> {
         });
         Case { label: format!("{m}x{n}x{k}{}{}", if ta { " a'" } else { "" }, if tb { " b'" } else { "" }), ..case }
     };
-    shapes.into_iter().map(of).collect()
+    square.chain(shapes).map(of).collect()
 }
 
 /// Convolutions, each with both gradients: a middle layer, a first layer, deep layers with small feature maps, a 1x1

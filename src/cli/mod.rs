@@ -17,6 +17,7 @@ mod images;
 mod import;
 mod info;
 mod label_check;
+mod ladder;
 mod numbers;
 mod outputs;
 mod predict;

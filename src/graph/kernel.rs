@@ -131,6 +131,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("resize2d", include_str!("../../shaders/lib/resize2d.wgsl")),
     ("philox", include_str!("../../shaders/lib/philox.wgsl")),
     ("conv2d", include_str!("../../shaders/lib/conv2d.wgsl")),
+    ("conv2d_sides", include_str!("../../shaders/lib/conv2d_sides.wgsl")),
     ("pool2d", include_str!("../../shaders/lib/pool2d.wgsl")),
     ("pool2d_pairs", include_str!("../../shaders/lib/pool2d_pairs.wgsl")),
     ("pool2d_backward", include_str!("../../shaders/lib/pool2d_backward.wgsl")),
@@ -139,6 +140,11 @@ const LIBRARY: &[(&str, &str)] = &[
     ("matmul", include_str!("../../shaders/lib/matmul.wgsl")),
     ("matmul_vectors", include_str!("../../shaders/lib/matmul_vectors.wgsl")),
     ("matmul_numbers", include_str!("../../shaders/lib/matmul_numbers.wgsl")),
+    ("register_tiles", include_str!("../../shaders/lib/register_tiles.wgsl")),
+    ("prefetched_product", include_str!("../../shaders/lib/prefetched_product.wgsl")),
+    ("matmul_blocks", include_str!("../../shaders/lib/matmul_blocks.wgsl")),
+    ("matmul_blocks_scalar", include_str!("../../shaders/lib/matmul_blocks_scalar.wgsl")),
+    ("matmul_tiles", include_str!("../../shaders/lib/matmul_tiles.wgsl")),
     ("conv2d_packed", include_str!("../../shaders/lib/conv2d_packed.wgsl")),
     ("conv2d_weight", include_str!("../../shaders/lib/conv2d_weight.wgsl")),
     ("batch_norm", include_str!("../../shaders/lib/batch_norm.wgsl")),
@@ -183,9 +189,20 @@ impl Kernel {
 
     /// A kernel of this crate. The tests run each one with and without checks.
     pub(crate) fn built_in(name: &str, source: &str, constants: &[(&str, Constant)]) -> Self {
+        Self::with_library(name, source, constants, &[])
+    }
+
+    /// A kernel of this crate with other library files than those that it names: `instead` has pairs of a name and what replaces
+    /// it.
+    pub(crate) fn with_library(
+        name: &str,
+        source: &str,
+        constants: &[(&str, Constant)],
+        instead: &[(&'static str, &'static str)],
+    ) -> Self {
         let mut wgsl = String::new();
         let mut included = Vec::new();
-        include(&mut wgsl, &mut included, name, source);
+        include(&mut wgsl, &mut included, name, source, instead);
         let step = included.contains(&"step");
         let mut label = name.to_owned();
         for (constant, value) in constants {
@@ -215,14 +232,21 @@ impl Kernel {
 }
 
 /// Appends a WGSL file to the module, after the library files that it needs. Each of these is included once.
-fn include<'a>(wgsl: &mut String, included: &mut Vec<&'a str>, name: &str, source: &'a str) {
+fn include<'a>(
+    wgsl: &mut String,
+    included: &mut Vec<&'a str>,
+    name: &str,
+    source: &'a str,
+    instead: &[(&'static str, &'static str)],
+) {
     let needs = source.lines().next().and_then(|line| line.strip_prefix("// needs: "));
     for need in needs.into_iter().flat_map(|needs| needs.split(", ")) {
+        let need = instead.iter().find(|(name, _)| *name == need).map_or(need, |(_, other)| other);
         if !included.contains(&need) {
             let (need, text) =
                 LIBRARY.iter().find(|(name, _)| *name == need).unwrap_or_else(|| panic!("{name} needs '{need}'"));
             included.push(need);
-            include(wgsl, included, need, text);
+            include(wgsl, included, need, text, instead);
         }
     }
     wgsl.push_str(source);

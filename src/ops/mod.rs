@@ -19,6 +19,7 @@ pub mod elementwise;
 pub(crate) mod op;
 pub mod shards;
 pub(crate) mod software;
+pub(crate) mod splits;
 pub mod table;
 pub mod tolerance;
 pub(crate) mod variant;

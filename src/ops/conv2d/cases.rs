@@ -31,6 +31,7 @@ fn shapes() -> Vec<(&'static str, Shape)> {
         ("groups 2, stride 2", ([2, 8, 9, 9], [20, 3, 3], with([2, 2], [1, 1], [1, 1], 2))),
         ("wide kernel", ([5, 4, 5, 300], [4, 2, 300], Geometry::padded(2))),
         ("tiles", ([3, 16, 16, 16], [32, 3, 3], Geometry::padded(1))),
+        ("more channels than a tile", ([2, 34, 9, 9], [150, 2, 2], Geometry::padded(1))),
     ]
 }
 

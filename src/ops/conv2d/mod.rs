@@ -6,6 +6,7 @@ mod backward_input;
 mod backward_weight;
 pub mod cases;
 mod patches;
+mod prefetched;
 mod product;
 mod rows;
 mod sizes;

@@ -18,7 +18,7 @@ pub(super) fn image(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
     let backward = direction == Direction::BackwardInput;
     let kernel = Kernel::built_in(
         "conv2d_tiled",
-        include_str!("../../../shaders/conv2d_tiled.wgsl"),
+        include_str!("../../../shaders/conv2d/2_tiled.wgsl"),
         &[("BACKWARD", backward.into())],
     );
     let channels = if backward { sizes.group_inputs() } else { sizes.group_outputs() };
@@ -37,6 +37,6 @@ pub(super) fn weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let share = pixels.div_ceil(wanted).max(1);
     let splits = pixels.div_ceil(share).max(1);
     let kernel =
-        Kernel::built_in("conv2d_tiled_weight", include_str!("../../../shaders/conv2d_tiled_weight.wgsl"), &[]);
+        Kernel::built_in("conv2d_tiled_weight", include_str!("../../../shaders/conv2d/2_tiled_weight.wgsl"), &[]);
     split(at, kernel, sizes, share, splits, at.device.fold(tiles * splits))
 }

@@ -1,11 +1,13 @@
 //! The table that selects convolution kernels by device and shape. It replaces tuning at run time. Measurements and
 //! reasons are in `docs/conv2d-variants.md`.
 
+use super::prefetched::{self, TileSize};
 use super::{Conv2dShape, tiled};
 use crate::graph::kernel::{Capabilities, DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
 use crate::ops::software;
+use crate::ops::splits::PartialSums;
 use crate::ops::variant::Variant;
 
 /// Which of the three ops is computed.
@@ -38,6 +40,13 @@ pub enum Conv2dVariant {
     Plain,
     /// Tiles in workgroup memory and registers, for hardware.
     Tiled,
+    /// 8 x 8 outputs in the registers of each lane; the next tile is fetched while a tile is multiplied. For hardware. A
+    /// workgroup computes 64 channels of 64 pixels or taps.
+    Prefetched,
+    /// The same with 64 x 128.
+    PrefetchedWide,
+    /// The same with 128 x 128.
+    PrefetchedLarge,
     /// Packed operands and large register tiles, for software rasterisers.
     Strip,
     /// The same, with values shared by `subgroupBroadcast`, for subgroups of 8 lanes.
@@ -45,8 +54,15 @@ pub enum Conv2dVariant {
 }
 
 impl Variant for Conv2dVariant {
-    const NAMED: &'static [(&'static str, Self)] =
-        &[("plain", Self::Plain), ("tiled", Self::Tiled), ("strip", Self::Strip), ("subgroup", Self::Subgroup)];
+    const NAMED: &'static [(&'static str, Self)] = &[
+        ("plain", Self::Plain),
+        ("tiled", Self::Tiled),
+        ("prefetched", Self::Prefetched),
+        ("prefetched_wide", Self::PrefetchedWide),
+        ("prefetched_large", Self::PrefetchedLarge),
+        ("strip", Self::Strip),
+        ("subgroup", Self::Subgroup),
+    ];
 }
 
 /// The table. If a requested variant cannot run on the device, the table chooses.
@@ -64,17 +80,28 @@ fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> C
         DeviceClass::Software if subgroups => Conv2dVariant::Subgroup,
         DeviceClass::Software => Conv2dVariant::Strip,
         _ if narrow => Conv2dVariant::Plain,
-        _ => Conv2dVariant::Tiled,
+        _ => match prefetched::tile(direction, sizes) {
+            prefetched::LARGE => Conv2dVariant::PrefetchedLarge,
+            prefetched::WIDE => Conv2dVariant::PrefetchedWide,
+            _ => Conv2dVariant::Prefetched,
+        },
     }
 }
 
 /// The dispatches of one convolution with its epilogue.
 pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Lowering {
+    let by_tiles = |tile: TileSize| match direction {
+        Direction::BackwardWeight => prefetched::weight(at, sizes, tile),
+        _ => prefetched::image(direction, at, sizes, program, tile).into(),
+    };
     match choose(at.device, direction, &sizes) {
         Conv2dVariant::Plain if direction == Direction::BackwardWeight => plain_weight(at, sizes),
         Conv2dVariant::Plain => plain(direction, at, sizes, program).into(),
         Conv2dVariant::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
         Conv2dVariant::Tiled => tiled::image(direction, at, sizes, program).into(),
+        Conv2dVariant::Prefetched => by_tiles(prefetched::SMALL),
+        Conv2dVariant::PrefetchedWide => by_tiles(prefetched::WIDE),
+        Conv2dVariant::PrefetchedLarge => by_tiles(prefetched::LARGE),
         Conv2dVariant::Strip => software::conv2d::lower(direction, at, sizes, program, false),
         Conv2dVariant::Subgroup => software::conv2d::lower(direction, at, sizes, program, true),
     }
@@ -84,9 +111,9 @@ pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
 fn plain(direction: Direction, at: &Lower, sizes: Conv2dShape, program: &Program) -> Dispatch {
     let (name, source) = match direction {
         Direction::BackwardInput => {
-            ("conv2d_backward_input", include_str!("../../../shaders/conv2d_backward_input.wgsl"))
+            ("conv2d_backward_input", include_str!("../../../shaders/conv2d/1_plain_backward_input.wgsl"))
         }
-        _ => ("conv2d_forward", include_str!("../../../shaders/conv2d_forward.wgsl")),
+        _ => ("conv2d_forward", include_str!("../../../shaders/conv2d/1_plain_forward.wgsl")),
     };
     let groups = at.device.fold(at.types.output.elements().div_ceil(64));
     whole(Kernel::built_in(name, source, &[]), at, sizes, program, groups)
@@ -102,7 +129,7 @@ fn plain_weight(at: &Lower, sizes: Conv2dShape) -> Lowering {
     let most = (MAX_PIXELS / sizes.outputs[1].max(1)).max(1);
     let share = lines.div_ceil(lines.div_ceil(most).max(1)).max(1);
     let splits = lines.div_ceil(share).max(1);
-    let source = include_str!("../../../shaders/conv2d_backward_weight.wgsl");
+    let source = include_str!("../../../shaders/conv2d/1_plain_backward_weight.wgsl");
     let kernel = Kernel::built_in("conv2d_backward_weight", source, &[]);
     let groups = at.device.fold((splits * at.types.output.elements()).div_ceil(64));
     split(at, kernel, sizes, share, splits, groups)
@@ -125,7 +152,7 @@ pub(super) fn split(
     let elements = at.types.output.elements();
     sums.slots[2] = Slot::Scratch(0);
     let pitch = elements / sizes.out_channels;
-    let total = sum_splits(at, &sizes, splits, pitch, Slot::Scratch(0));
+    let total = partial_sums(&sizes, splits, pitch).add(at, &Program::default(), 2);
     Lowering { dispatches: vec![sums, total], scratch: vec![splits * elements] }
 }
 
@@ -142,17 +169,8 @@ pub(super) fn whole(kernel: Kernel, at: &Lower, sizes: Conv2dShape, program: &Pr
     }
 }
 
-/// Adds the partial sums `[splits, out channels, pitch]` of a weight's gradient in order. They are in a scratch
-/// tensor.
-pub(crate) fn sum_splits(at: &Lower, sizes: &Conv2dShape, splits: usize, pitch: usize, from: Slot) -> Dispatch {
-    let taps = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
-    let elements = sizes.out_channels * taps;
-    Dispatch {
-        kernel: Kernel::built_in("conv2d_sum_splits", include_str!("../../../shaders/conv2d_sum_splits.wgsl"), &[]),
-        slots: vec![from, Slot::Output],
-        dims: [elements, sizes.out_channels, taps, pitch, splits].map(|n| n as u32).to_vec(),
-        groups: at.device.fold(elements.div_ceil(64)),
-        flops: (elements * splits) as u64,
-        bytes: 4 * (elements * (splits + 1)) as u64,
-    }
+/// The partial sums `[splits, out channels, pitch]` of a weight's gradient, in the first scratch tensor.
+pub(crate) fn partial_sums(sizes: &Conv2dShape, splits: usize, pitch: usize) -> PartialSums {
+    let columns = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
+    PartialSums { slot: Slot::Scratch(0), splits, rows: sizes.out_channels, columns, pitch }
 }

@@ -2,11 +2,12 @@
 //! activation, residual.
 
 pub(crate) mod gemm;
+mod ladder;
 mod product;
 pub(crate) mod variants;
 
 use crate::Result;
-use crate::graph::kernel::{Dispatch, Lowering, Slot};
+use crate::graph::kernel::Lowering;
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::{Program, epilogue};
@@ -124,12 +125,7 @@ impl Op for Matmul {
 
     fn lower(&self, at: &Lower) -> Lowering {
         let sizes = self.sizes(&at.types.inputs[0], &at.types.inputs[1]).expect("checked");
-        let variant = variants::kernel(at.device, sizes, self);
-        let (kernel, words) = epilogue::splice(&self.epilogue, variant.kernel, at.types, 2);
-        let slots = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
-        let dims = variant.dims.into_iter().chain(words).collect();
-        Dispatch { kernel, slots, dims, groups: variant.groups, flops: self.flops(at.types), bytes: at.types.bytes() }
-            .into()
+        variants::lower(at, sizes, self)
     }
 
     epilogue::joined!(2);
@@ -169,13 +165,13 @@ pub fn cases() -> Vec<Case> {
         case.summing(k, [n, m]).labelled(["ab", "ab'", "a'b", "a'b'"][usize::from(ta) * 2 + usize::from(tb)])
     };
     let mut cases = Vec::new();
-    for (m, n, k) in [(1, 1, 1), (3, 5, 7), (17, 33, 65), (64, 36, 64), (8, 64, 1024), (100, 36, 52)] {
+    for (m, n, k) in [(1, 1, 1), (3, 5, 7), (17, 33, 65), (64, 36, 64), (8, 64, 1024), (100, 36, 52), (140, 36, 300)] {
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
             cases.push(product(m, n, k, ta, tb));
         }
     }
     cases.push(product(1024, 64, 64, true, false));
-    for (m, n, k) in [(5, 9, 12), (64, 64, 256)] {
+    for (m, n, k) in [(5, 9, 12), (64, 64, 256), (130, 132, 24)] {
         let inputs = vec![Sample::floats(&[m, k]), Sample::floats(&[k, n]), Sample::floats(&[n])];
         let case = Case::new(inputs, |graph, x| {
             let product = graph.matmul(x[0], x[1])?;

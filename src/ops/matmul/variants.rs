@@ -1,18 +1,30 @@
 //! The table that selects matrix-product kernels by device and shape. It replaces tuning at run time. Measurements
 //! and reasons are in `docs/matmul-variants.md`.
 
+use super::ladder::{self, Side};
 use super::{Matmul, MatmulShape};
-use crate::graph::kernel::{Capabilities, Constant, DeviceClass, Kernel};
-use crate::ops::software;
+use crate::graph::Program;
+use crate::graph::kernel::{Capabilities, Constant, DeviceClass, Dispatch, Kernel, Lowering, Slot};
+use crate::ops::elementwise::epilogue;
+use crate::ops::splits::PartialSums;
 use crate::ops::variant::Variant;
+use crate::ops::{Lower, Op, software};
 
 /// A kernel variant of the product. The op table uses the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MatmulVariant {
     /// One invocation per output: the definition.
     Plain,
-    /// Tiles in workgroup memory and registers, for hardware.
+    /// Tiles in workgroup memory.
     Tiled,
+    /// 8 x 8 outputs in the registers of each lane.
+    Registers,
+    /// The same; the next tile is fetched while a tile is multiplied. A workgroup computes 64 x 64 outputs.
+    Prefetched,
+    /// The same with 128 x 128 outputs.
+    PrefetchedLarge,
+    /// The same; long sums are split over workgroups.
+    Split,
     /// Large register tiles, for software rasterisers. Operands are read as vectors of four.
     Strip,
     /// The same for operands of any size.
@@ -27,6 +39,10 @@ impl Variant for MatmulVariant {
     const NAMED: &'static [(&'static str, Self)] = &[
         ("plain", Self::Plain),
         ("tiled", Self::Tiled),
+        ("registers", Self::Registers),
+        ("prefetched", Self::Prefetched),
+        ("prefetched_large", Self::PrefetchedLarge),
+        ("split", Self::Split),
         ("strip", Self::Strip),
         ("strip_scalar", Self::StripScalar),
         ("subgroup", Self::Subgroup),
@@ -35,34 +51,21 @@ impl Variant for MatmulVariant {
 }
 
 impl MatmulVariant {
-    /// Whether the variant can run. Two variants read vectors of four, two need subgroups of 8 lanes.
+    /// Whether the variant can run. Two variants read only vectors of four, two need subgroups of 8 lanes.
     fn runs(self, device: &Capabilities, vectors: bool) -> bool {
         let reads_vectors = matches!(self, Self::Strip | Self::Subgroup);
         let shares = matches!(self, Self::Subgroup | Self::SubgroupScalar);
         (vectors || !reads_vectors) && (!shares || device.subgroup == Some(software::SUBGROUP))
     }
 
-    fn template(self, sizes: MatmulShape) -> KernelTemplate {
+    fn template(self, sizes: MatmulShape, vectors: bool) -> KernelTemplate {
         match self {
-            Self::Plain => KernelTemplate {
-                name: "matmul_plain",
-                source: include_str!("../../../shaders/matmul_plain.wgsl"),
-                constants: Vec::new(),
-                tile: [16, 16],
-                subgroup: None,
-            },
-            Self::Tiled => {
-                // For small outputs, smaller tiles keep more of the device's cores busy.
-                let small = sizes.rows.div_ceil(64) * sizes.columns.div_ceil(64) < 64;
-                let side = if small { 32 } else { 64 };
-                KernelTemplate {
-                    name: "matmul_tiled",
-                    source: include_str!("../../../shaders/matmul_tiled.wgsl"),
-                    constants: vec![("TILE_ROWS", side.into()), ("TILE_COLUMNS", side.into())],
-                    tile: [side, side],
-                    subgroup: None,
-                }
-            }
+            Self::Plain => ladder::plain(),
+            Self::Tiled => ladder::tiled(),
+            Self::Registers => ladder::registers(sizes, vectors),
+            Self::Prefetched => ladder::prefetched(sizes, vectors, Side::Small),
+            Self::PrefetchedLarge => ladder::prefetched(sizes, vectors, Side::Large),
+            Self::Split => ladder::split(sizes, vectors),
             Self::Strip => software::matmul::strip(true, sizes.rows),
             Self::StripScalar => software::matmul::strip(false, sizes.rows),
             Self::Subgroup => software::matmul::subgroup(true, sizes.rows),
@@ -72,54 +75,88 @@ impl MatmulVariant {
 }
 
 /// A kernel file and the values of its constants, except the transposes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct KernelTemplate {
-    /// The file's name without its extension.
+    /// The kernel's name, for profiles.
     pub name: &'static str,
     /// The file's text.
     pub source: &'static str,
     /// The constants to set.
     pub constants: Vec<(&'static str, Constant)>,
+    /// Library files to use in place of those that the file names.
+    pub instead: &'static [(&'static str, &'static str)],
     /// Rows and columns of outputs per workgroup.
     pub tile: [u32; 2],
+    /// Whether the grid is linear, with the numbers of the tiles, and folded. Else x counts columns of tiles, y rows.
+    pub linear: bool,
+    /// The steps of the sum that a workgroup adds, if the sum is split over workgroups.
+    pub share: Option<usize>,
     /// The subgroup size that it requires, in lanes.
     pub subgroup: Option<u32>,
 }
 
-/// A kernel for one product, with its grid.
-#[derive(Clone, Debug)]
-pub(crate) struct MatmulKernel {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// The words of its `Dims`.
-    pub dims: Vec<u32>,
-    /// The number of workgroups along each axis.
-    pub groups: [u32; 3],
-}
-
-/// The table. If a requested variant cannot run on the device or with the shape, the table chooses.
-fn choose(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> MatmulVariant {
+/// Whether all rows of the operands and of the product are whole vectors of four.
+fn reads_vectors(sizes: MatmulShape, op: &Matmul) -> bool {
     let MatmulShape { rows, columns, depth } = sizes;
     let run_a = if op.transpose_a { rows } else { depth };
     let run_b = if op.transpose_b { depth } else { columns };
-    let vectors = [columns, run_a, run_b].iter().all(|run| run.is_multiple_of(4));
+    [columns, run_a, run_b].iter().all(|run| run.is_multiple_of(4))
+}
+
+/// The table. If a requested variant cannot run on the device or with the shape, the table chooses.
+fn choose(device: &Capabilities, sizes: MatmulShape, vectors: bool) -> MatmulVariant {
     if let Some(variant) = MatmulVariant::forced(device, "matmul").filter(|variant| variant.runs(device, vectors)) {
         return variant;
     }
     match device.class {
         DeviceClass::Software => software::matmul::choose(device, vectors),
         // With less than one row of outputs per lane, most of a tile would be idle.
-        _ if rows < 4 || columns < 4 => MatmulVariant::Plain,
-        _ => MatmulVariant::Tiled,
+        _ if sizes.rows < 4 || sizes.columns < 4 => MatmulVariant::Plain,
+        _ if ladder::splits(sizes) > 1 => MatmulVariant::Split,
+        _ => match Side::of(sizes) {
+            Side::Small => MatmulVariant::Prefetched,
+            Side::Large => MatmulVariant::PrefetchedLarge,
+        },
     }
 }
 
-/// The kernel for a product of these sizes.
-pub(crate) fn kernel(device: &Capabilities, sizes: MatmulShape, op: &Matmul) -> MatmulKernel {
-    let KernelTemplate { name, source, constants, tile, subgroup } = choose(device, sizes, op).template(sizes);
-    let transposes = [("TRANSPOSE_A", op.transpose_a.into()), ("TRANSPOSE_B", op.transpose_b.into())];
-    let kernel = Kernel { subgroup, ..Kernel::built_in(name, source, &[&transposes, &constants[..]].concat()) };
-    let dims = [sizes.rows, sizes.columns, sizes.depth, 0].map(|n| n as u32).to_vec();
-    let groups = [(sizes.columns as u32).div_ceil(tile[1]), (sizes.rows as u32).div_ceil(tile[0]), 1];
-    MatmulKernel { kernel, dims, groups }
+/// The dispatches of a product: one, or two if its sums are split over workgroups.
+pub(super) fn lower(at: &Lower, sizes: MatmulShape, op: &Matmul) -> Lowering {
+    let vectors = reads_vectors(sizes, op);
+    let template = choose(at.device, sizes, vectors).template(sizes, vectors);
+    let kernel = Kernel { subgroup: template.subgroup, ..template.kernel(op) };
+    let splits = template.share.map_or(1, |share| sizes.depth.div_ceil(share.max(1)).max(1));
+    let share = template.share.unwrap_or(sizes.depth);
+    let dims = [sizes.rows, sizes.columns, sizes.depth, share].map(|n| n as u32);
+    let tiles = [(sizes.columns as u32).div_ceil(template.tile[1]), (sizes.rows as u32).div_ceil(template.tile[0])];
+    let groups = match template.linear {
+        true => at.device.fold(tiles[0] as usize * tiles[1] as usize * splits),
+        false => [tiles[0], tiles[1], 1],
+    };
+    let none = Program::default();
+    let (program, output) = if splits > 1 { (&none, Slot::Scratch(0)) } else { (&op.epilogue, Slot::Output) };
+    let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);
+    let operands = if splits > 1 { 2 } else { at.types.inputs.len() };
+    let product = Dispatch {
+        kernel,
+        slots: (0..operands).map(Slot::Input).chain([output]).collect(),
+        dims: dims.into_iter().chain(words).collect(),
+        groups,
+        flops: op.flops(at.types),
+        bytes: at.types.bytes(),
+    };
+    if splits == 1 {
+        return product.into();
+    }
+    let MatmulShape { rows, columns, .. } = sizes;
+    let sums = PartialSums { slot: Slot::Scratch(0), splits, rows, columns, pitch: columns };
+    Lowering { dispatches: vec![product, sums.add(at, &op.epilogue, 2)], scratch: vec![splits * rows * columns] }
+}
+
+impl KernelTemplate {
+    fn kernel(&self, op: &Matmul) -> Kernel {
+        let transposes = [("TRANSPOSE_A", op.transpose_a.into()), ("TRANSPOSE_B", op.transpose_b.into())];
+        let constants = [&transposes, &self.constants[..]].concat();
+        Kernel::with_library(self.name, self.source, &constants, self.instead)
+    }
 }

@@ -34,7 +34,7 @@ pub(crate) fn strip(vectors: bool, rows: usize) -> KernelTemplate {
         ("LANES_ACROSS", lanes_across.into()),
     ];
     let tile = [4 * blocks * lanes_down, 4 * blocks * lanes_across];
-    KernelTemplate { name, source, constants, tile, subgroup: None }
+    KernelTemplate { name, source, constants, tile, ..KernelTemplate::default() }
 }
 
 /// The tile of a subgroup that shares its operands, for a product with this number of rows.
@@ -53,5 +53,5 @@ pub(crate) fn subgroup(vectors: bool, rows: usize) -> KernelTemplate {
     };
     let constants = vec![("ROW_BLOCKS", row_blocks.into()), ("COLUMN_VECTORS", column_vectors.into())];
     let tile = [SUBGROUP * row_blocks, 4 * SUBGROUP * column_vectors];
-    KernelTemplate { name, source, constants, tile, subgroup: Some(SUBGROUP) }
+    KernelTemplate { name, source, constants, tile, subgroup: Some(SUBGROUP), ..KernelTemplate::default() }
 }

@@ -2,10 +2,11 @@
 
 use super::super::LOOP_TURNS;
 use super::{ImagePacking, OutputTile, PackedConvolution, slices};
+use crate::graph::Program;
 use crate::graph::kernel::{Dispatch, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
-use crate::ops::conv2d::variants::sum_splits;
+use crate::ops::conv2d::variants::partial_sums;
 
 /// The minimum number of workgroups for the gradient of a weight, if there are enough rows.
 const WORKGROUPS: usize = 32;
@@ -70,6 +71,6 @@ pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, subgroup: bool) -> Lowering
             bytes: 4 * (slice.images * (x.floats() + dy.floats()) + splits * sizes.out_channels * 4 * quads) as u64,
         });
     }
-    lowering.dispatches.push(sum_splits(at, sizes, splits, 4 * quads, Slot::Scratch(0)));
+    lowering.dispatches.push(partial_sums(sizes, splits, 4 * quads).add(at, &Program::default(), 2));
     lowering
 }

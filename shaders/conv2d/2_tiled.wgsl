@@ -1,5 +1,5 @@
-// needs: grid, conv2d
-// Convolution, or its gradient by the image, for real GPUs: a matrix product whose right matrix is never stored in full
+// needs: grid, conv2d_sides
+// Convolution, or its gradient by the image, rung 2: a matrix product whose right matrix is never stored in full
 // (implicit GEMM). Tiles of both matrices are in workgroup memory, a small tile of the result in each lane's registers.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
@@ -20,9 +20,9 @@
 // the divisions that turn a pixel's number into image, row and column are done once. The step's channel and tap advance by
 // 16 steps like a number of three digits, with carries instead of divisions. Neighbouring lanes take neighbouring pixels
 // of X and neighbouring steps of W; both are contiguous in memory.
-// Bank conflicts: as in matmul_tiled.wgsl. PAD makes the distance between two steps an odd number of vec4s.
+// Bank conflicts: eight lanes that write neighbouring steps at a time use all 32 banks, because PAD makes the distance between
+// two steps an odd number of vec4s.
 
-const BACKWARD: bool = false; // the gradient by the image
 const TILE: u32 = 64u; // channels, and pixels, of a workgroup
 const DEPTH: u32 = 16u; // steps held in workgroup memory at a time
 const VECTORS: u32 = TILE / 4u; // vec4s of a step in either tile; also the lanes along each side
@@ -62,34 +62,6 @@ fn advance(step: Step, by: Step) -> Step {
         sum.channel += 1u;
     }
     return sum;
-}
-
-// Channels of a group of X and of Y.
-fn channels_x() -> u32 { return select(dims.in_channels, dims.out_channels, BACKWARD) / dims.groups; }
-fn channels_y() -> u32 { return select(dims.out_channels, dims.in_channels, BACKWARD) / dims.groups; }
-fn size_x() -> vec2u { return select(vec2u(dims.height, dims.width), vec2u(dims.rows, dims.columns), BACKWARD); }
-fn size_y() -> vec2u { return select(vec2u(dims.rows, dims.columns), vec2u(dims.height, dims.width), BACKWARD); }
-
-// A pixel of Y: its image, its position in the image, and the position in X of tap 0, in rows and columns of the padded
-// image.
-struct Pixel {
-    image: u32,
-    place: u32,
-    at: vec2u,
-}
-
-fn pixel_of(number: u32) -> Pixel {
-    let size = size_y();
-    let image = number / (size.x * size.y);
-    let place = number - (image * size.x * size.y);
-    let row = place / size.y;
-    let at = vec2u(row, place - (row * size.y));
-    let stride = vec2u(dims.stride_y, dims.stride_x);
-    let padding = vec2u(dims.padding_y, dims.padding_x);
-    if (BACKWARD) {
-        return Pixel(image, place, at + padding);
-    }
-    return Pixel(image, place, (at * stride) - padding);
 }
 
 // The number of X for a pixel and a step. Above and left of X, coordinates wrap around to large numbers, outside X too.

@@ -1,5 +1,5 @@
 // needs: grid, conv2d
-// The gradient of a convolution by its weight for real GPUs: a matrix product with few outputs, each a sum over every pixel
+// The gradient of a convolution by its weight, rung 2: a matrix product with few outputs, each a sum over every pixel
 // of the batch. Tiles of both matrices are in workgroup memory, a small tile of the result in each lane's registers.
 // A tap is one weight of the kernel: an offset (ky, kx) within an input channel.
 //
@@ -9,12 +9,12 @@
 //
 // The product, for each group: a row is an output channel, a column is an input channel with a tap, and a step of the sum is
 // a pixel of DY. The result has few tiles, which alone would leave most of a GPU idle. So the pixels are split into `splits`
-// shares of `share` pixels. conv2d_sum_splits.wgsl adds the sums of the shares in order.
+// shares of `share` pixels. sum_splits.wgsl adds the sums of the shares in order.
 //
 // Division of work: a workgroup computes 64 output channels of 64 taps for its share of the pixels, a lane 4 x 4 of them.
 // Workgroup memory holds 16 pixels at a time. Each lane always fetches the same four channels and the same four taps.
 // Neighbouring lanes take neighbouring pixels, which are contiguous in both operands.
-// Bank conflicts: as in matmul_tiled.wgsl; PAD makes the distance between two steps an odd number of vec4s.
+// Bank conflicts: as in 2_tiled.wgsl; PAD makes the distance between two steps an odd number of vec4s.
 
 const TILE: u32 = 64u; // channels, and taps, of a workgroup
 const DEPTH: u32 = 16u; // pixels held in workgroup memory at a time

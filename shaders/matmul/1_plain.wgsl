@@ -1,5 +1,5 @@
 // needs: matmul
-// Matrix product Y = A B, the plain kernel: one invocation computes one output.
+// Matrix product Y = A B, rung 1: one invocation computes one output.
 //
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
 // all row-major, any size.
@@ -7,8 +7,8 @@
 // Division of work: the grid covers Y, x along columns and y along rows, WORKGROUP_X x WORKGROUP_Y outputs a
 // workgroup. An output is the dot product of a row of A and a column of B, summed in the order of k.
 //
-// The faster kernels are compared with this one. It is slow because each product reads both numbers from memory: two
-// loads for one multiply-add. The other matmul kernels use a number several times after loading it.
+// What is left to gain: each product reads both numbers from memory, two loads for one multiply-add. The next rungs use a
+// number several times after loading it.
 
 const WORKGROUP_X: u32 = 16u; // columns of Y a workgroup computes
 const WORKGROUP_Y: u32 = 16u; // rows of Y a workgroup computes

@@ -8,7 +8,7 @@
 //
 // In the forward pass, a tap is multiplied by one pixel for each output of each image. Its gradient is the sum, over all
 // outputs, of that pixel times the output's gradient: few sums, each of very many products. The order is fixed: image,
-// row, column. For long sums, the rows of all images are split into shares, and conv2d_sum_splits.wgsl adds the sums of
+// row, column. For long sums, the rows of all images are split into shares, and sum_splits.wgsl adds the sums of
 // the shares in order. The reason: on Mesa's software rasteriser, all loops of an invocation together run at most 65,535
 // times and then end silently.
 

@@ -1,0 +1,106 @@
+//! The kernels for hardware, each for a shape that training meets, to be judged by a GPU's compiler.
+
+use gpunn::graph::kernel::{Capabilities, Dispatch};
+use gpunn::graph::{Graph, Plan, PlanOptions, Target};
+use gpunn::ops::case::{Case, Sample};
+use gpunn::ops::conv2d::Geometry;
+use gpunn::ops::table::force;
+
+/// A kernel with its name in tables.
+#[derive(Debug)]
+pub struct NamedKernel {
+    /// Op, variant and shape, in words that a file name may have.
+    pub name: String,
+    /// Its first dispatch.
+    pub dispatch: Dispatch,
+}
+
+fn first_dispatch(op: &'static str, variant: &str, case: &Case) -> Dispatch {
+    let forced = vec![force(op, variant).expect("the op has this variant")];
+    let device = Some(Capabilities { forced, ..Capabilities::portable() });
+    let graph: Graph = case.graph().expect("it builds").0;
+    let plan = Plan::new(graph, &Target { device, ..Target::portable() }, PlanOptions::default()).expect("it plans");
+    let dispatches = plan.work.iter().flat_map(|work| &work.lowering.dispatches);
+    dispatches.into_iter().next().expect("it has a dispatch").clone()
+}
+
+/// The kernels of matrix products and convolutions: every rung of the ladders.
+pub fn kernels() -> Vec<NamedKernel> {
+    products().into_iter().chain(convolutions()).collect()
+}
+
+fn products() -> Vec<NamedKernel> {
+    let mut kernels = Vec::new();
+    let mut add = |variant: &str, shape: &str, [m, n, k]: [usize; 3], ta: bool, tb: bool| {
+        let (a, b) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });
+        let case = Case::new(vec![Sample::floats(&a), Sample::floats(&b)], move |graph, x| {
+            graph.matmul_transposed(x[0], x[1], ta, tb)
+        });
+        let transposes = format!("{}{}", if ta { "t" } else { "n" }, if tb { "t" } else { "n" });
+        let name = format!("matmul-{variant}-{shape}-{transposes}");
+        kernels.push(NamedKernel { name, dispatch: first_dispatch("matmul", variant, &case) });
+    };
+    for variant in ["plain", "tiled", "registers", "prefetched_large"] {
+        add(variant, "large", [2048, 2048, 2048], false, false);
+    }
+    for (ta, tb) in [(false, true), (true, false), (true, true)] {
+        add("prefetched_large", "large", [2048, 2048, 2048], ta, tb);
+    }
+    add("prefetched_large", "odd", [2047, 2047, 2047], false, false);
+    add("prefetched", "small", [256, 512, 512], false, true);
+    add("split", "gradient", [512, 512, 4096], true, false);
+    kernels
+}
+
+/// A middle layer of 64 and a deep layer of 256 channels, a layer with stride 2, and a first layer.
+fn convolutions() -> Vec<NamedKernel> {
+    let padded = Geometry::padded(1);
+    let halving = Geometry { stride: [2, 2], ..padded };
+    let shapes = [
+        ("256-256", [256, 256, 8, 8], [256, 3, 3], padded),
+        ("64-64", [256, 64, 16, 16], [64, 3, 3], padded),
+        ("64-128-stride2", [256, 64, 16, 16], [128, 3, 3], halving),
+        ("3-64", [256, 3, 32, 32], [64, 3, 3], padded),
+    ];
+    let mut kernels = Vec::new();
+    for (label, x, [outputs, kh, kw], geometry) in shapes {
+        let [batch, channels, height, width] = x;
+        let size = |axis: usize| geometry.outputs(axis, x[2 + axis], [kh, kw][axis]).expect("the shapes fit");
+        let dy = Sample::floats(&[batch, outputs, size(0), size(1)]);
+        let weight = Sample::floats(&[outputs, channels, kh, kw]);
+        let image = Sample::floats(&x);
+        let cases = [
+            (
+                "conv2d",
+                "y",
+                Case::new(vec![image.clone(), weight.clone()], move |graph, x| graph.conv2d(x[0], x[1], geometry)),
+            ),
+            (
+                "conv2d_backward_input",
+                "dx",
+                Case::new(vec![dy.clone(), weight], move |graph, x| {
+                    graph.conv2d_backward_input(x[0], x[1], [height, width], geometry)
+                }),
+            ),
+            (
+                "conv2d_backward_weight",
+                "dw",
+                Case::new(vec![image, dy], move |graph, x| {
+                    graph.conv2d_backward_weight(x[0], x[1], [kh, kw], geometry)
+                }),
+            ),
+        ];
+        let rungs: &[&str] = match label {
+            "256-256" => &["plain", "tiled", "prefetched_large"],
+            "64-64" => &["prefetched", "prefetched_wide"],
+            _ => &["prefetched"],
+        };
+        for variant in rungs {
+            for (op, result, case) in &cases {
+                let name = format!("conv2d-{variant}-{label}-{result}");
+                kernels.push(NamedKernel { name, dispatch: first_dispatch(op, variant, case) });
+            }
+        }
+    }
+    kernels
+}

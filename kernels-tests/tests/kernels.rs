@@ -1,0 +1,18 @@
+//! Tests of kernels, gradients, memory, plans and portability. All files are one program, which compiles in less time than many.
+
+mod check_finds;
+mod executor;
+mod gradients;
+mod kept_kernels;
+mod laboratory;
+mod layout;
+mod memory;
+mod names;
+mod networks;
+mod parity;
+mod plans;
+mod portability;
+mod pytorch_values;
+mod theory;
+mod threads;
+mod training;

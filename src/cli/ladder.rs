@@ -1,0 +1,81 @@
+//! `gpunn bench --ladder`: the kernels for hardware side by side.
+
+use std::process::ExitCode;
+
+use gpunn::bench::peak::{self, Peak};
+use gpunn::bench::{self, Effort};
+use gpunn::ops::case::Case;
+use gpunn::ops::table::force;
+use gpunn::{Error, Result, gpu};
+
+use super::flags::ComputeArgs;
+
+/// The kernels of matrix products, from the plain one up.
+pub const MATMUL: &[&str] = &["plain", "tiled", "registers", "prefetched", "prefetched_large", "split"];
+/// The kernels of convolutions.
+pub const CONV2D: &[&str] = &["plain", "tiled", "prefetched", "prefetched_wide", "prefetched_large"];
+/// The column of the kernel that the op's own table chooses.
+const CHOSEN: &str = "chosen";
+
+/// The rates of a case by every kernel.
+#[derive(serde::Serialize)]
+struct LadderRow {
+    name: String,
+    gflops: Vec<f64>,
+}
+
+/// What `--json` prints.
+#[derive(serde::Serialize)]
+struct LadderOutput {
+    device: String,
+    peak: Peak,
+    kernels: Vec<&'static str>,
+    cases: Vec<LadderRow>,
+}
+
+/// Times the cases by each of `kernels`, and by the kernel that the ops' own tables choose.
+pub fn run(
+    compute: &ComputeArgs,
+    ops: &[&str],
+    kernels: &[&'static str],
+    cases: &[(String, Case)],
+    effort: Effort,
+) -> Result<ExitCode> {
+    let kernels: Vec<&'static str> = kernels.iter().copied().chain([CHOSEN]).collect();
+    let mut rows: Vec<LadderRow> =
+        cases.iter().map(|(name, _)| LadderRow { name: name.clone(), gflops: Vec::new() }).collect();
+    let mut measured: Option<(String, Peak)> = None;
+    for &kernel in &kernels {
+        let forced = match kernel {
+            CHOSEN => Vec::new(),
+            _ => ops.iter().map(|op| force(op, kernel)).collect::<Result<_>>()?,
+        };
+        let options = gpu::DeviceOptions { forced, ..gpu::DeviceOptions::default() };
+        let mut engine = compute.device.open_any(options, compute.quiet || measured.is_some())?;
+        if engine.kind() == "cpu" {
+            return Err(Error::usage("--ladder compares the kernels of a GPU; `--device gpu` takes any adapter."));
+        }
+        if measured.is_none() {
+            measured = Some((engine.device_name(), peak::measure(&mut engine, effort)?));
+        }
+        for ((name, case), row) in cases.iter().zip(&mut rows) {
+            let result = bench::time_case(&mut engine, name.clone(), case, effort)?;
+            row.gflops.push(result.gflops.unwrap_or(0.0));
+        }
+    }
+    let Some((device, peak)) = measured else { return Ok(ExitCode::SUCCESS) };
+    if compute.output.json {
+        super::print_json(&LadderOutput { device, peak, kernels, cases: rows })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    super::print_line(&format!("peak: {:.1} GFLOP/s, {:.1} GB/s", peak.gflops, peak.gbytes));
+    let line = |name: &str, values: Vec<String>| {
+        let padded = values.iter().zip(&kernels).map(|(value, kernel)| format!("{value:>0$}", kernel.len().max(8)));
+        super::print_line(&format!("{name:<34} {}", padded.collect::<Vec<_>>().join(" ")));
+    };
+    line("GFLOP/s", kernels.iter().map(|kernel| (*kernel).to_owned()).collect());
+    for row in &rows {
+        line(&row.name, row.gflops.iter().map(|rate| format!("{rate:.1}")).collect());
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,43 @@
+//! Adds the partial sums of a product whose sums were split over workgroups.
+
+use crate::graph::Program;
+use crate::graph::kernel::{Dispatch, Kernel, Slot};
+use crate::ops::Lower;
+use crate::ops::elementwise::epilogue;
+
+/// Partial sums `[splits, rows, pitch]` in memory, of an output `[rows, columns]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartialSums {
+    /// Where they are.
+    pub slot: Slot,
+    /// The number of partial sums of each element.
+    pub splits: usize,
+    /// Rows of the output.
+    pub rows: usize,
+    /// Columns of the output.
+    pub columns: usize,
+    /// Elements between two rows of partial sums.
+    pub pitch: usize,
+}
+
+impl PartialSums {
+    /// The dispatch that adds them in order and applies the epilogue, whose operands are the node's inputs from `own` on.
+    pub fn add(self, at: &Lower, program: &Program, own: usize) -> Dispatch {
+        let Self { slot, splits, rows, columns, pitch } = self;
+        let elements = rows * columns;
+        let kernel = Kernel::built_in("sum_splits", include_str!("../../shaders/sum_splits.wgsl"), &[]);
+        let (kernel, words) = epilogue::splice(program, kernel, at.types, own);
+        let dims = [elements, rows, columns, pitch, splits].map(|n| n as u32);
+        Dispatch {
+            kernel,
+            slots: std::iter::once(slot)
+                .chain((own..at.types.inputs.len()).map(Slot::Input))
+                .chain([Slot::Output])
+                .collect(),
+            dims: dims.into_iter().chain(words).collect(),
+            groups: at.device.fold(elements.div_ceil(64)),
+            flops: elements as u64 * (splits as u64 + program.flops()),
+            bytes: 4 * (elements * (splits + 1)) as u64,
+        }
+    }
+}
