@@ -123,7 +123,7 @@ if has_adapter; then
   done
   hash() { grep -o '"weights_hash":"[0-9a-f]*"' "$work/$1.json"; }
   [[ $(hash gpu-1) == "$(hash gpu-2)" ]] || { echo "two runs on one adapter ended with different weights" >&2; exit 1; }
-  "$gpunn" bench matmul --device gpu --seconds 0.02 --repeats 3
+  "$gpunn" bench matmul --ladder --device gpu --seconds 0.02 --repeats 1
 else
   skipped "the program on a GPU, there is no adapter"
 fi

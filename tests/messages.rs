@@ -102,6 +102,9 @@ fn only_similar_names_are_suggested() {
             ("train pics", 2, &["no dataset `pics`, and no folder of this name", "The path of a folder"]),
             ("train --init kaimin", 2, &["did you mean `kaiming`?"]),
             ("train --dataset fashion-mnits", 2, &["did you mean `fashion-mnist`?"]),
+            ("bench matmul --ladder --device cpu", 2, &["the kernels of a GPU", "--device gpu"]),
+            ("bench train --ladder --device cpu", 2, &["only `bench matmul` and `bench conv2d`"]),
+            ("bench matmul --ladder --variant plain", 2, &["cannot be used with"]),
         ],
     );
     let hash = |init: &str| {

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use gpunn::check::{CheckResult, central_difference, check_case};
-use gpunn::ops::table::{OpEntry, TABLE};
+use gpunn::ops::table::{OpEntry, TABLE, force};
 use gpunn::{Engine, Error, Result, gpu};
 use serde::Serialize;
 
+use super::engine::DeviceArgs;
 use super::flags::ComputeArgs;
 
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,9 @@ pub struct Args {
     /// Check only this op [default: all ops]
     #[arg(long, value_name = "NAME")]
     op: Option<String>,
+    /// Check every kernel variant of the ops that have several, too (on a GPU), not only the one that is chosen for this device
+    #[arg(long)]
+    variants: bool,
     /// List the ops and exit
     #[arg(long)]
     list: bool,
@@ -81,6 +85,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
                 }
             }
         }
+        if args.variants && checked.is_some() {
+            checks.extend(by_every_variant(device, entry)?);
+        }
         if !quiet {
             print(entry, &checks, output.json);
         }
@@ -102,6 +109,23 @@ pub fn run(args: Args) -> Result<ExitCode> {
         super::print_json(&report)?;
     }
     Ok(code)
+}
+
+/// Checks the small cases of an op with each of its kernel variants. Where the device cannot run a variant, its own choice runs once
+/// more.
+fn by_every_variant(device: &DeviceArgs, entry: &OpEntry) -> Result<Vec<CheckResult>> {
+    let mut checks = Vec::new();
+    for variant in (entry.variants)() {
+        let options = gpu::DeviceOptions { forced: vec![force(entry.name, variant)?], ..gpu::DeviceOptions::default() };
+        let mut engine = device.open_any(options, true)?;
+        for case in (entry.cases)().into_iter().filter(|case| !case.timed) {
+            for mut check in gpunn::blocking::block_on(check_case(&mut engine, entry, &case))? {
+                check.case.push_str(&format!(" ({variant})"));
+                checks.push(check);
+            }
+        }
+    }
+    Ok(checks)
 }
 
 fn entries(op: Option<&str>) -> Result<Vec<&'static OpEntry>> {

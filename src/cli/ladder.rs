@@ -64,18 +64,18 @@ pub fn run(
         }
     }
     let Some((device, peak)) = measured else { return Ok(ExitCode::SUCCESS) };
-    if compute.output.json {
-        super::print_json(&LadderOutput { device, peak, kernels, cases: rows })?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    super::print_line(&format!("peak: {:.1} GFLOP/s, {:.1} GB/s", peak.gflops, peak.gbytes));
+    let print = |text: &str| if compute.output.json { eprintln!("{text}") } else { super::print_line(text) };
+    print(&format!("peak: {:.1} GFLOP/s, {:.1} GB/s", peak.gflops, peak.gbytes));
     let line = |name: &str, values: Vec<String>| {
         let padded = values.iter().zip(&kernels).map(|(value, kernel)| format!("{value:>0$}", kernel.len().max(8)));
-        super::print_line(&format!("{name:<34} {}", padded.collect::<Vec<_>>().join(" ")));
+        print(&format!("{name:<34} {}", padded.collect::<Vec<_>>().join(" ")));
     };
     line("GFLOP/s", kernels.iter().map(|kernel| (*kernel).to_owned()).collect());
     for row in &rows {
         line(&row.name, row.gflops.iter().map(|rate| format!("{rate:.1}")).collect());
+    }
+    if compute.output.json {
+        super::print_json(&LadderOutput { device, peak, kernels, cases: rows })?;
     }
     Ok(ExitCode::SUCCESS)
 }

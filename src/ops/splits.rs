@@ -5,6 +5,9 @@ use crate::graph::kernel::{Dispatch, Kernel, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::epilogue;
 
+/// The number of workgroups that keeps a large device busy: two for each of 132 multiprocessors.
+pub(crate) const WORKGROUPS: usize = 264;
+
 /// Partial sums `[splits, rows, pitch]` in memory, of an output `[rows, columns]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartialSums {

@@ -6,9 +6,8 @@ use super::variants::{Direction, split, whole};
 use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering};
 use crate::ops::Lower;
 use crate::ops::elementwise::Program;
+use crate::ops::splits::WORKGROUPS;
 
-/// The number of workgroups that keeps a large device busy: two for each of 132 multiprocessors.
-const WORKGROUPS: usize = 264;
 /// The minimum number of pixels of a split.
 const SHARE: usize = 256;
 

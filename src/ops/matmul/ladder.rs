@@ -3,9 +3,8 @@
 use super::MatmulShape;
 use super::variants::KernelTemplate;
 use crate::graph::kernel::Constant;
+use crate::ops::splits::WORKGROUPS;
 
-/// The number of workgroups that keeps a large device busy: two for each of 132 multiprocessors.
-const WORKGROUPS: usize = 264;
 /// The minimum number of steps of a split. With less, adding the splits costs more than they gain.
 const MIN_SHARE: usize = 128;
 /// A share is a multiple of this number of steps, which is TILE_DEPTH in `shaders/lib/register_tiles.wgsl`.
