@@ -1,5 +1,6 @@
 //! `gpunn devices`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use gpunn::gpu::{Adapter, adapters};
@@ -7,6 +8,7 @@ use gpunn::graph::kernel::DeviceClass;
 use gpunn::{Result, gpu};
 use serde::Serialize;
 
+use super::drivers::{self, Machine};
 use super::flags::JsonArgs;
 
 #[derive(Debug, clap::Args)]
@@ -39,6 +41,8 @@ struct DevicesOutput {
     /// The adapter that `--device auto` takes, by index; none for the CPU.
     auto: Option<usize>,
     why: &'static str,
+    /// GPUs that are there, but whose driver cannot be used, and why.
+    missing: Vec<String>,
     threads: usize,
 }
 
@@ -74,7 +78,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         (None, false) => "there is no hardware GPU, and the CPU is faster than a software adapter",
     };
     let devices = found.iter().map(device).collect();
-    let report = DevicesOutput { devices, auto, why, threads: rayon::current_num_threads() };
+    let vendors: Vec<u32> = found.iter().map(|adapter| adapter.info().vendor).collect();
+    let machine = Machine { root: Path::new("/"), variable: &|name| std::env::var(name).ok() };
+    let missing = if cfg!(target_os = "linux") { drivers::missing(&machine, &vendors) } else { Vec::new() };
+    let report = DevicesOutput { devices, auto, why, missing, threads: rayon::current_num_threads() };
     args.output.print(&report, print)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -102,6 +109,7 @@ fn print(report: &DevicesOutput) {
     super::print_line(&format!("cpu  {} threads", report.threads));
     let auto = report.auto.map_or("cpu".to_owned(), |index| index.to_string());
     super::print_line(&format!("--device auto takes {auto}: {}", report.why));
+    report.missing.iter().for_each(|sentence| super::print_line(sentence));
     if report.devices.is_empty() && cfg!(target_os = "linux") {
         super::print_line("The package mesa-vulkan-drivers installs a software adapter, for testing.");
     }

@@ -8,6 +8,7 @@ mod completions;
 mod data;
 mod data_check;
 mod devices;
+mod drivers;
 mod engine;
 mod eval;
 mod explain;
