@@ -54,8 +54,11 @@ fn describe(info: &wgpu::AdapterInfo) -> String {
 fn class(device_type: wgpu::DeviceType) -> DeviceClass {
     match device_type {
         wgpu::DeviceType::Cpu => DeviceClass::Software,
-        wgpu::DeviceType::IntegratedGpu => DeviceClass::Integrated,
-        _ => DeviceClass::Discrete,
+        wgpu::DeviceType::DiscreteGpu => DeviceClass::Discrete,
+        // What a virtual or an unknown adapter is made of is not known. A discrete GPU is taken before it.
+        wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::VirtualGpu | wgpu::DeviceType::Other => {
+            DeviceClass::Integrated
+        }
     }
 }
 
@@ -287,5 +290,17 @@ impl Device {
         self.wait_for(completion).await?;
         let view = staging.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
         Ok(view[..bytes].to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_discrete_gpu_is_taken_for_one() {
+        use wgpu::DeviceType::{Cpu, DiscreteGpu, IntegratedGpu, Other, VirtualGpu};
+        assert_eq!((class(DiscreteGpu), class(Cpu)), (DeviceClass::Discrete, DeviceClass::Software));
+        assert_eq!([IntegratedGpu, VirtualGpu, Other].map(class), [DeviceClass::Integrated; 3]);
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 pub enum DeviceClass {
     /// A software rasteriser: a CPU that runs GPU code. Load instructions are its main cost.
     Software,
-    /// A GPU that shares the CPU's memory.
+    /// A GPU that shares the CPU's memory. Also a virtual GPU, and one that does not say what it is.
     Integrated,
     /// A GPU with memory of its own.
     Discrete,
