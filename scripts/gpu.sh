@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks and times gpunn on a real GPU, in one run of a few minutes: the device, every kernel against the CPU, the ladders of kernels,
-# training steps, every recipe for some steps, and CIFAR-10 with as many seeds as the time allows. The program has to be built before:
+# training steps, ten recipes for some steps, and CIFAR-10 with as many seeds as the time allows. The program has to be built before:
 # the machine with the GPU needs neither Rust nor Python.
 #
 # Usage: scripts/gpu.sh OUT [SECONDS]        writes OUT/gpu.json and OUT/gpu.md; 480 seconds if none are given

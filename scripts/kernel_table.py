@@ -21,8 +21,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def render(folder):
+    """Writes the kernels into a folder, and returns their paths in the order of the ladders."""
     command = ["cargo", "run", "--release", "-q", "-p", "kernels-tests", "--bin", "render_kernels", "--", folder]
-    subprocess.run(command, cwd=ROOT, check=True)
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return [pathlib.Path(line) for line in done.stdout.splitlines()]
 
 
 def instructions(text):
@@ -37,20 +39,11 @@ def instructions(text):
 
 
 def count(lines):
-    """The number of instructions of each kind."""
-    kinds = dict(all=len(lines), multiply_adds=0, lds_reads=0, lds=0, memory=0)
-    for line in lines:
-        for name in re.findall(r"\b[a-z]+_[a-z0-9_]+", line.split("::")[0].split()[0]) + re.findall(r"::\s*(\w+)", line):
-            if re.match(r"v_(dual_)?(fma|fmac|fmamk|fmaak|mad|mac)_f32|v_fma_f32|v_(dual_)?fmac", name):
-                kinds["multiply_adds"] += 1
-        if re.match(r"v_pk_fma", line):
-            kinds["multiply_adds"] += 1
-        if line.startswith("ds_"):
-            kinds["lds"] += 1
-            kinds["lds_reads"] += "load" in line.split()[0] or "read" in line.split()[0]
-        if re.match(r"(buffer|global|flat)_", line):
-            kinds["memory"] += 1
-    return kinds
+    """The numbers of instructions, of multiply-adds and of reads from workgroup memory (LDS)."""
+    # A line with two instructions that run together has `::` between them.
+    names = [part.split()[0] for line in lines for part in line.split(" :: ")]
+    adds = sum(re.match(r"v_(dual_|pk_)?(fma|fmac|fmamk|fmaak|mad|mac)_f32", name) is not None for name in names)
+    return dict(all=len(lines), multiply_adds=adds, lds_reads=sum(name.startswith(("ds_load", "ds_read")) for name in names))
 
 
 def loops(text):
@@ -88,33 +81,39 @@ def statistics(stats, family, path):
     return numbers, *loops(assembly), line
 
 
+def row_of(stats, family, path):
+    """The cells of a kernel, and whether it compiles and keeps all registers."""
+    numbers, inner, around, line = statistics(stats, family, path)
+    kept = [numbers.get(name) for name in ("Spilled VGPRs", "Spilled SGPRs", "Scratch size")] == [0, 0, 0]
+    if not kept:
+        print(f"{path.name} on {family}: {line or 'it does not compile'}", file=sys.stderr)
+    if not inner or not inner["multiply_adds"]:
+        return ["", "", "", ""], kept
+    share = inner["multiply_adds"] / inner["all"]
+    whole = whole_share(inner, around, path.read_text())
+    reads = 16 * inner["lds_reads"] / inner["multiply_adds"]
+    registers = f"{numbers['VGPRs']}, {numbers['Subgroups per SIMD']}"
+    return [registers, f"{100 * share:.0f} %", f"{100 * whole:.0f} %", f"{reads:.2f}"], kept
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stats")
     parser.add_argument("--family", action="append")
     parser.add_argument("--only", default="")
     arguments = parser.parse_args()
-    failed = False
+    families = arguments.family or ["navi31", "mi200"]
+    cells = [f"{family}: registers, waves | loop | with the fetch | LDS reads per 16" for family in families]
+    print(f"| kernel | {' | '.join(cells)} |\n|---|{'---|' * 4 * len(families)}")
+    sound = True
     with tempfile.TemporaryDirectory() as folder:
-        render(folder)
-        paths = sorted(path for path in pathlib.Path(folder).iterdir() if arguments.only in path.name)
-        for family in arguments.family or ["navi31", "mi200"]:
-            print(f"\n| {family} | VGPRs | spills | waves | multiply-adds: loop | with the fetch | LDS reads per 16 |")
-            print("|---|---|---|---|---|---|---|")
-            for path in paths:
-                numbers, counts, around, line = statistics(arguments.stats, family, path)
-                spills = numbers.get("Spilled VGPRs", -1) + numbers.get("Spilled SGPRs", -1)
-                if not numbers or spills != 0 or numbers.get("Scratch size", 0) != 0:
-                    print(f"{path.name}: {line or 'does not compile'}", file=sys.stderr)
-                    failed = True
-                row = [path.stem, numbers.get("VGPRs", "?"), spills, numbers.get("Subgroups per SIMD", "?")]
-                if counts and counts["multiply_adds"]:
-                    adds = counts["multiply_adds"]
-                    per = lambda kind: f"{16 * counts[kind] / adds:.2f}"
-                    whole = whole_share(counts, around, path.read_text())
-                    row += [f"{100 * adds / counts['all']:.0f} %", f"{100 * whole:.0f} %", per("lds_reads")]
-                print("| " + " | ".join(map(str, row)) + " |")
-    sys.exit(failed)
+        for path in render(folder):
+            if arguments.only not in path.name:
+                continue
+            rows = [row_of(arguments.stats, family, path) for family in families]
+            sound &= all(kept for _, kept in rows)
+            print("| " + " | ".join([path.stem] + [cell for row, _ in rows for cell in row]) + " |")
+    sys.exit(not sound)
 
 
 if __name__ == "__main__":

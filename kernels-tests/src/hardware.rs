@@ -1,6 +1,6 @@
 //! The kernels for hardware, each for a shape that training meets, to be judged by a GPU's compiler.
 
-use gpunn::graph::kernel::{Capabilities, Dispatch};
+use gpunn::graph::kernel::{Capabilities, Kernel};
 use gpunn::graph::{Graph, Plan, PlanOptions, Target};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::conv2d::Geometry;
@@ -11,17 +11,17 @@ use gpunn::ops::table::force;
 pub struct NamedKernel {
     /// Op, variant and shape, in words that a file name may have.
     pub name: String,
-    /// Its first dispatch.
-    pub dispatch: Dispatch,
+    /// The kernel of its first dispatch.
+    pub kernel: Kernel,
 }
 
-fn first_dispatch(op: &'static str, variant: &str, case: &Case) -> Dispatch {
+fn first_kernel(op: &str, variant: &str, case: &Case) -> Kernel {
     let forced = vec![force(op, variant).expect("the op has this variant")];
     let device = Some(Capabilities { forced, ..Capabilities::portable() });
     let graph: Graph = case.graph().expect("it builds").0;
     let plan = Plan::new(graph, &Target { device, ..Target::portable() }, PlanOptions::default()).expect("it plans");
-    let dispatches = plan.work.iter().flat_map(|work| &work.lowering.dispatches);
-    dispatches.into_iter().next().expect("it has a dispatch").clone()
+    let mut dispatches = plan.work.iter().flat_map(|work| &work.lowering.dispatches);
+    dispatches.next().expect("it has a dispatch").kernel.clone()
 }
 
 /// The kernels of matrix products and convolutions: every rung of the ladders.
@@ -38,7 +38,7 @@ fn products() -> Vec<NamedKernel> {
         });
         let transposes = format!("{}{}", if ta { "t" } else { "n" }, if tb { "t" } else { "n" });
         let name = format!("matmul-{variant}-{shape}-{transposes}");
-        kernels.push(NamedKernel { name, dispatch: first_dispatch("matmul", variant, &case) });
+        kernels.push(NamedKernel { name, kernel: first_kernel("matmul", variant, &case) });
     };
     for variant in ["plain", "tiled", "registers", "prefetched_large"] {
         add(variant, "large", [2048, 2048, 2048], false, false);
@@ -98,7 +98,7 @@ fn convolutions() -> Vec<NamedKernel> {
         for variant in rungs {
             for (op, result, case) in &cases {
                 let name = format!("conv2d-{variant}-{label}-{result}");
-                kernels.push(NamedKernel { name, dispatch: first_dispatch(op, variant, case) });
+                kernels.push(NamedKernel { name, kernel: first_kernel(op, variant, case) });
             }
         }
     }

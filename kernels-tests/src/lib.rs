@@ -35,6 +35,15 @@ pub fn adapter() -> Option<Adapter> {
     found
 }
 
+/// Reports that this test or a part of it is skipped because the backend or the adapter lacks a feature. The report goes to
+/// the same file as that of [`skip::skipped`].
+///
+/// # Panics
+/// If `GPUNN_REQUIRE_ALL` is set on Linux, whose software adapter has all features that the tests need.
+pub fn unsupported(reason: &str) {
+    if cfg!(target_os = "linux") { skip::skipped(reason) } else { skip::note(reason) }
+}
+
 /// An engine on the adapter for tests.
 pub fn gpu(options: DeviceOptions) -> Option<Engine> {
     let device = gpunn::blocking::block_on(Device::open(&adapter()?, options)).expect("the adapter opens");
@@ -55,7 +64,7 @@ pub fn slow() -> bool {
 /// A way to choose kernels that the adapter's own table would not choose.
 #[derive(Clone, Debug)]
 pub struct KernelChoice {
-    /// For messages.
+    /// The class or the variant.
     pub name: String,
     /// Opens a device that chooses so.
     pub options: DeviceOptions,
@@ -63,8 +72,8 @@ pub struct KernelChoice {
     pub ops: BTreeSet<&'static str>,
 }
 
-/// Every class of device that the adapter is not, and every kernel variant of every op. With shader checks off; in slow tests also
-/// with checks on.
+/// Every class of device that the adapter is not, and every kernel variant of every op. The classes have shader checks off and on.
+/// The variants have them off, in slow tests also on.
 pub fn every_choice() -> Vec<KernelChoice> {
     let class = |name: &str, options: DeviceOptions| KernelChoice {
         name: name.into(),
@@ -74,8 +83,9 @@ pub fn every_choice() -> Vec<KernelChoice> {
     let of = |class| DeviceOptions { class: Some(class), ..DeviceOptions::default() };
     let mut choices = vec![
         class("discrete", of(DeviceClass::Discrete)),
-        class("software, no subgroups", DeviceOptions { without_subgroups: true, ..of(DeviceClass::Software) }),
+        class("software", DeviceOptions { without_subgroups: true, ..of(DeviceClass::Software) }),
     ];
+    let classes = choices.len();
     let variants: BTreeSet<&str> = TABLE.iter().flat_map(|entry| (entry.variants)()).collect();
     for variant in variants {
         let having = || TABLE.iter().filter(|entry| (entry.variants)().contains(&variant));
@@ -86,15 +96,13 @@ pub fn every_choice() -> Vec<KernelChoice> {
             having().flat_map(|entry| [Some(entry.name), entry.name.strip_suffix("_backward")]).flatten().collect();
         choices.push(KernelChoice { name: variant.into(), options, ops });
     }
-    if slow() {
-        let checked = |choice: &KernelChoice| KernelChoice {
-            name: format!("{}, with checks", choice.name),
-            options: DeviceOptions { checks: true, ..choice.options.clone() },
-            ..choice.clone()
-        };
-        let more: Vec<_> = choices.iter().map(checked).collect();
-        choices.extend(more);
-    }
+    let checked = |choice: &KernelChoice| KernelChoice {
+        options: DeviceOptions { checks: true, ..choice.options.clone() },
+        ..choice.clone()
+    };
+    let count = if slow() { choices.len() } else { classes };
+    let more: Vec<_> = choices.iter().take(count).map(checked).collect();
+    choices.extend(more);
     choices
 }
 

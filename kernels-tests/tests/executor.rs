@@ -13,7 +13,7 @@ use gpunn::train::{self, Recipe, Trainer};
 use gpunn::{Engine, Program};
 use kernels_tests::mlp::Mlp;
 use kernels_tests::results;
-use kernels_tests::skip::unsupported;
+use kernels_tests::unsupported;
 
 /// The number of submits in flight before a run waits for the oldest. Without a limit a fast host would queue a whole
 /// epoch.

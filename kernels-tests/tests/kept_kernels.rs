@@ -8,7 +8,7 @@ use gpunn::gpu::{Counts, Device, DeviceOptions, KeptKernels};
 use gpunn::graph::{Passes, Plan, PlanOptions, optimize};
 use kernels_tests::mlp::Mlp;
 use kernels_tests::results;
-use kernels_tests::skip::unsupported;
+use kernels_tests::unsupported;
 
 /// The results of a step that ran with kernels from a cache.
 struct Ran {

@@ -20,7 +20,7 @@ fn no_kernel_for_hardware_spills_registers() {
         kernels.iter().map(|kernel| folder.path().join(format!("{}.wgsl", kernel.name))).collect();
     for (kernel, path) in kernels.iter().zip(&paths) {
         assert!(!path.exists(), "{} is there twice", kernel.name);
-        std::fs::write(path, &kernel.dispatch.kernel.wgsl).expect("written");
+        std::fs::write(path, &kernel.kernel.wgsl).expect("written");
     }
     assert!(kernels.len() >= 25, "only {}", kernels.len());
     let Some(laboratory) = std::env::var_os("GPUNN_LAB").map(PathBuf::from) else { return };

@@ -6,7 +6,6 @@ use gpunn::check::check_case;
 use gpunn::gpu::DeviceOptions;
 use gpunn::ops::case::Case;
 use gpunn::ops::table::TABLE;
-use kernels_tests::KernelChoice;
 
 fn all_cases(engine: &mut Engine) {
     println!("{} cases", cases(engine, |_| true, |_| true));
@@ -49,14 +48,12 @@ fn gpu_with_shader_checks() {
 /// Runs the cases with a choice of kernels that the adapter's own table does not make. Where the adapter cannot run a variant, the
 /// table's choice runs once more.
 fn with_choice(name: &str) {
-    let choices = kernels_tests::every_choice();
-    let own = |choice: &KernelChoice| choice.name.split(',').next() == Some(name);
-    for choice in choices.into_iter().filter(own) {
+    for choice in kernels_tests::every_choice().into_iter().filter(|choice| choice.name == name) {
         if let Some(mut engine) = kernels_tests::gpu(choice.options.clone()) {
             // The large cases, which serve benchmarks, take minutes.
             let is_run = |case: &Case| !case.timed || (kernels_tests::slow() && !choice.options.checks);
             let count = cases(&mut engine, |op| choice.ops.contains(op), is_run);
-            println!("{}: {count} cases", choice.name);
+            println!("{name}, checks {}: {count} cases", choice.options.checks);
         }
     }
 }
@@ -71,7 +68,7 @@ macro_rules! choices {
         fn every_choice_has_a_test() {
             let names = [$(stringify!($name)),*];
             for choice in kernels_tests::every_choice() {
-                assert!(names.iter().any(|name| choice.name.split(',').next() == Some(name)), "{}", choice.name);
+                assert!(names.contains(&choice.name.as_str()), "{}", choice.name);
             }
         }
     };

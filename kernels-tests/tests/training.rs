@@ -11,10 +11,10 @@ use gpunn::profile::{Timed, by_kernel};
 use gpunn::train::{Checkpoint, Recipe, Trainer, Tta, evaluate};
 use kernels_tests::gpu;
 use kernels_tests::numbers::assert_close;
-use kernels_tests::skip::unsupported;
 use kernels_tests::training::{
     epoch, epochs, hash, small, stops_and_resumes, trainer, with_a_schedule, with_adamw_and_dropout,
 };
+use kernels_tests::unsupported;
 
 fn moving() -> Augment {
     Augment { flip: Flip::Alternate, translate: 2, padding: Padding::Reflect, rotate: 10.0, ..Augment::default() }

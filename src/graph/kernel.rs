@@ -187,7 +187,7 @@ impl Kernel {
         Self { checked: false, ..self }
     }
 
-    /// A kernel of this crate. The tests run each one with and without checks.
+    /// A kernel of this crate. The tests run each one with and without checks, all variants of an op with `scripts/test.sh --slow`.
     pub(crate) fn built_in(name: &str, source: &str, constants: &[(&str, Constant)]) -> Self {
         Self::with_library(name, source, constants, &[])
     }

@@ -190,7 +190,7 @@ pub struct Imported {
 /// # Errors
 /// [`Error::Usage`] when the model or dataset is unknown and must be given; else as [`load_tensors`].
 pub fn import(file: &TensorFile, model: Option<ModelConfig>) -> Result<Imported> {
-    let own = card(file)?.filter(|(recipe, _)| model.as_ref().is_none_or(|model| model.name == recipe.model.name));
+    let own = own_card(file, model.as_ref())?;
     let has_recipe = own.is_some();
     let (recipe, input, classes) = match own {
         Some((recipe, card)) => (recipe, card.input, card.classes),
@@ -205,7 +205,7 @@ pub fn import(file: &TensorFile, model: Option<ModelConfig>) -> Result<Imported>
 /// # Errors
 /// [`Error::Usage`] when the model is unknown and must be given.
 pub fn recipe_for(file: &TensorFile, model: Option<ModelConfig>, dataset: &str) -> Result<Recipe> {
-    let own = card(file)?.filter(|(recipe, _)| model.as_ref().is_none_or(|model| model.name == recipe.model.name));
+    let own = own_card(file, model.as_ref())?;
     let mut recipe = match own {
         Some((recipe, _)) => recipe,
         None => super::choose(None, Some(known_model(file, model)?), Some(dataset))?,
@@ -222,6 +222,11 @@ pub fn recipe_for(file: &TensorFile, model: Option<ModelConfig>, dataset: &str) 
 /// As [`load_tensors`].
 pub fn import_for(file: &TensorFile, recipe: Recipe, dataset: &Dataset) -> Result<Checkpoint> {
     with_weights(file, recipe, dataset.input, dataset.classes.clone())
+}
+
+/// The metadata of a file that this program exported, if they are of the named model.
+fn own_card(file: &TensorFile, named: Option<&ModelConfig>) -> Result<Option<(Recipe, ModelCard)>> {
+    Ok(card(file)?.filter(|(recipe, _)| named.is_none_or(|model| model.name == recipe.model.name)))
 }
 
 fn with_weights(file: &TensorFile, recipe: Recipe, input: [usize; 3], classes: Vec<String>) -> Result<Checkpoint> {

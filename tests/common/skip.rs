@@ -13,18 +13,8 @@ pub fn skipped(reason: &str) {
     assert!(std::env::var_os("GPUNN_REQUIRE_ALL").is_none(), "GPUNN_REQUIRE_ALL is set, but {reason}");
 }
 
-/// Reports that this test or a part of it is skipped because the backend or the adapter lacks a feature. The report goes to
-/// the same file as that of [`skipped`].
-///
-/// # Panics
-/// If `GPUNN_REQUIRE_ALL` is set on Linux, whose software adapter has all features that the tests need.
-#[allow(dead_code)] // Only the tests of kernels need it.
-pub fn unsupported(reason: &str) {
-    if cfg!(target_os = "linux") { skipped(reason) } else { note(reason) }
-}
-
 /// Prints the test and the reason. Appends both, with a tab between them, to the file that `GPUNN_SKIPPED` names.
-fn note(reason: &str) {
+pub fn note(reason: &str) {
     println!("skipped: {reason}");
     let Some(path) = std::env::var_os("GPUNN_SKIPPED") else { return };
     // Cargo adds a hash to the name of a test's program; libtest names the thread after the test.

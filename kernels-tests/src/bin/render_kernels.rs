@@ -1,4 +1,4 @@
-//! Writes the kernels for hardware as WGSL files into a folder, for `scripts/kernel_table.py`.
+//! Writes the kernels for hardware as WGSL files into a folder and prints their paths, for `scripts/kernel_table.py`.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,8 @@ fn main() {
     };
     std::fs::create_dir_all(&folder).expect("the folder can be made");
     for kernel in kernels_tests::hardware::kernels() {
-        std::fs::write(folder.join(format!("{}.wgsl", kernel.name)), &kernel.dispatch.kernel.wgsl)
-            .expect("the file can be written");
+        let path = folder.join(format!("{}.wgsl", kernel.name));
+        std::fs::write(&path, &kernel.kernel.wgsl).expect("the file can be written");
+        println!("{}", path.display());
     }
 }

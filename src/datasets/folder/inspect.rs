@@ -125,7 +125,7 @@ struct Look {
     size: [u32; 2],
     /// A hash of the pixels.
     pixels: u64,
-    /// A perceptual hash: for each cell of a grid, whether the cell to its right is brighter (N. Krawetz, "FileKind of Like That", 2013).
+    /// A perceptual hash: for each cell of a grid, whether the cell to its right is brighter (N. Krawetz, "Kind of Like That", 2013).
     bits: [u64; BITS / 64],
     /// Whether the image has enough contrast for the perceptual hash to mean something.
     textured: bool,
