@@ -146,7 +146,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs steps of the schedule, in order. On a GPU this is one submit, and the call does not wait for it.
+    /// The number of steps that a run should have. On a GPU they take about a twentieth of a second: longer than the costs of a
+    /// submit, and short enough for display drivers and for Ctrl-C. On the CPU it is one step.
+    pub fn steps_at_once(&self, program: Program) -> usize {
+        match self {
+            Self::Cpu(_) => 1,
+            Self::Gpu(executor) => executor.steps_at_once(program.0),
+        }
+    }
+
+    /// Runs steps of the schedule, in order. On a GPU the call does not wait for them. They are one submit, or several if they are
+    /// expected to take longer than a tenth of a second.
     ///
     /// # Errors
     /// When the schedule is shorter than the range, or the device is lost.

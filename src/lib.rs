@@ -41,7 +41,8 @@
 //!
 //! # Features
 //!
-//! Without features the library touches no file, clock, terminal or thread. A library that depends on gpunn usually sets
+//! Without features the library touches no file, terminal or thread, and uses a clock only to learn how long a GPU's submissions
+//! take. A library that depends on gpunn usually sets
 //! `default-features = false` and names what it needs.
 //!
 //! | feature | what it adds |
@@ -61,7 +62,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// The core: no files, no clocks, no terminal, and threads only with the feature `threads`.
+// The core: no files, no terminal, and threads only with the feature `threads`.
 #[cfg(not(target_arch = "wasm32"))]
 pub mod blocking;
 pub mod check;

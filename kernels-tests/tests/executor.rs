@@ -15,10 +15,6 @@ use kernels_tests::mlp::Mlp;
 use kernels_tests::results;
 use kernels_tests::unsupported;
 
-/// The number of submits in flight before a run waits for the oldest. Without a limit a fast host would queue a whole
-/// epoch.
-const IN_FLIGHT: u64 = 32;
-
 fn plan(engine: &Engine, mlp: &Mlp) -> Plan {
     let graph = optimize(&mlp.training().expect("it builds"), Passes::default()).expect("it builds");
     Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it fits")
@@ -52,22 +48,15 @@ fn a_step_is_one_submit() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let mlp = Mlp::default();
     let program = start(&mut engine, &mlp);
-    for step in 0..IN_FLIGHT {
-        let before = counts(&engine);
-        engine.run(program, step as usize..step as usize + 1).expect("it runs");
-        assert_eq!(counts(&engine), Counts { submits: before.submits + 1, ..before }, "step {step}");
-    }
-    for step in IN_FLIGHT as usize..mlp.steps {
+    for step in 0..mlp.steps {
         let before = counts(&engine);
         engine.run(program, step..step + 1).expect("it runs");
-        let after = counts(&engine);
-        assert_eq!(after, Counts { submits: before.submits + 1, waits: after.waits, ..before }, "step {step}");
-        assert!(after.waits <= before.waits + 1, "step {step} waited more than once");
+        assert_eq!(counts(&engine), Counts { submits: before.submits + 1, ..before }, "step {step}");
     }
     let before = counts(&engine);
     engine.run(program, 0..20).expect("it runs");
     let after = counts(&engine);
-    assert_eq!(after, Counts { submits: before.submits + 1, waits: after.waits, ..before }, "twenty steps");
+    assert_eq!(after, Counts { submits: before.submits + 1, ..before }, "twenty steps");
     // The counters work: reading an output creates a buffer, submits a copy, maps and waits.
     gpunn::blocking::block_on(engine.read_output(program, "loss")).expect("it reads");
     let read = counts(&engine);
@@ -344,8 +333,7 @@ fn a_large_grid_is_folded() {
     assert_eq!(wrong, None, "the first wrong element");
 }
 
-/// With at most two workgroups per axis, every kernel gives the same bits as unfolded. Matrix products are not folded: they
-/// use two axes, which no realistic size fills.
+/// With at most two workgroups per row of the grid, every kernel gives the same bits as unfolded.
 #[test]
 fn every_kernel_folds() {
     let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
@@ -357,9 +345,8 @@ fn every_kernel_folds() {
             let graph = optimize(&case.graph().expect("it builds").0, Passes::default()).expect("it builds");
             let plan = Plan::new(graph.clone(), &narrow, PlanOptions::default()).expect("it fits");
             let dispatches = || plan.work.iter().flat_map(|work| &work.lowering.dispatches);
-            let products = dispatches().any(|dispatch| dispatch.kernel.label.starts_with("matmul"));
             let rows = dispatches().map(|dispatch| dispatch.groups[1]).max().unwrap_or(1);
-            if products || rows < 2 || case.inputs.iter().any(|input| input.ty.elements() > 300_000) {
+            if rows < 2 || case.inputs.iter().any(|input| input.ty.elements() > 300_000) {
                 continue;
             }
             for dispatch in dispatches() {

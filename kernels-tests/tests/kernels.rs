@@ -6,6 +6,7 @@ mod gradients;
 mod kept_kernels;
 mod laboratory;
 mod layout;
+mod limits;
 mod memory;
 mod names;
 mod networks;

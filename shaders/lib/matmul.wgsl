@@ -1,3 +1,4 @@
+// needs: grid
 // The sizes of a matrix product Y = A B, and what distinguishes its variants. Each kernel declares A, B and Y itself, as
 // numbers or as vec4s.
 const TRANSPOSE_A: bool = false;
@@ -29,3 +30,10 @@ fn inside(row: u32, column: u32) -> bool {
     return !EDGES || (row < dims.rows && column < dims.columns);
 }
 
+
+// The row and the column of the tile with this number, for tiles of `height` x `width` outputs that are numbered along the rows. A
+// folded grid may have more workgroups than Y has tiles: their row is not below dims.rows.
+fn tile_at(number: u32, height: u32, width: u32) -> vec2u {
+    let across = (dims.columns + width - 1u) / width;
+    return vec2u(height * (number / across), width * (number % across));
+}

@@ -4,8 +4,7 @@
 // Shapes: A is [M, K] (stored [K, M] when TRANSPOSE_A), B is [K, N] (stored [N, K] when TRANSPOSE_B), Y is [M, N];
 // all row-major, any size.
 //
-// Division of work: the grid covers Y, x along columns and y along rows, WORKGROUP_X x WORKGROUP_Y outputs a
-// workgroup. An output is the dot product of a row of A and a column of B, summed in the order of k.
+// Division of work: a workgroup computes WORKGROUP_X x WORKGROUP_Y outputs, columns by rows. An output is the dot product of a row of A and a column of B, summed in the order of k.
 //
 // What is left to gain: each product reads both numbers from memory, two loads for one multiply-add. The next rungs use a
 // number several times after loading it.
@@ -18,9 +17,14 @@ const WORKGROUP_Y: u32 = 16u; // rows of Y a workgroup computes
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-    let row = group.y * WORKGROUP_Y + local.y;
-    let column = group.x * WORKGROUP_X + local.x;
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_id) local: vec3u,
+) {
+    let tile = tile_at(linear_group(group, groups), WORKGROUP_Y, WORKGROUP_X);
+    let row = tile.x + local.y;
+    let column = tile.y + local.x;
     if (!inside(row, column)) {
         return;
     }

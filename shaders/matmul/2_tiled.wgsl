@@ -18,9 +18,14 @@ var<workgroup> a_tile: array<array<f32, SIDE>, SIDE>; // row, step
 var<workgroup> b_tile: array<array<f32, SIDE>, SIDE>; // step, column
 
 @compute @workgroup_size(SIDE, SIDE)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-    let tile_row = group.y * SIDE;
-    let tile_column = group.x * SIDE;
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_id) local: vec3u,
+) {
+    let tile = tile_at(linear_group(group, groups), SIDE, SIDE);
+    let tile_row = tile.x;
+    let tile_column = tile.y;
     // The row or column, and the step, that this lane fetches. Neighbouring lanes take neighbouring numbers in memory.
     let of_a = select(local.yx, local.xy, TRANSPOSE_A);
     let of_b = select(local.xy, local.yx, TRANSPOSE_B);

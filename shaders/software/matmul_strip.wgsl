@@ -55,11 +55,14 @@ fn load_a(row: u32, k: u32) -> mat4x4f {
 }
 
 @compute @workgroup_size(LANES_ACROSS * LANES_DOWN)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let first_row = ((group.y * LANES_DOWN) + (lane / LANES_ACROSS)) * (4u * ROW_VECTORS);
+fn main(invocation: Invocation) {
+    let lane = invocation.local;
+    let number = linear_group(invocation.group, invocation.groups);
+    let tile = tile_at(number, 4u * ROW_VECTORS * LANES_DOWN, 4u * COLUMN_VECTORS * LANES_ACROSS);
+    let first_row = tile.x + ((lane / LANES_ACROSS) * (4u * ROW_VECTORS));
     // Neighbouring lanes hold neighbouring vec4s, so that together they read whole cache lines; a lane's next vec4 of
     // columns is 4 * LANES_ACROSS further.
-    let first_column = (group.x * (4u * COLUMN_VECTORS * LANES_ACROSS)) + (4u * (lane % LANES_ACROSS));
+    let first_column = tile.y + (4u * (lane % LANES_ACROSS));
 
     var sums: array<array<array<vec4f, COLUMN_VECTORS>, 4>, ROW_VECTORS>;
     for (var k = 0u; k < dims.depth; k += 4u) {

@@ -23,9 +23,14 @@ const COLUMN_VECTORS: u32 = 1u; // vec4s of columns a lane computes
 const LANES: u32 = 8u; // the subgroup's size: a property of this kernel, not a choice
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-    let first_row = group.y * (LANES * ROW_BLOCKS);
-    let first_column = (group.x * (4u * LANES * COLUMN_VECTORS)) + (4u * lane);
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let tile = tile_at(linear_group(group, groups), LANES * ROW_BLOCKS, 4u * LANES * COLUMN_VECTORS);
+    let first_row = tile.x;
+    let first_column = tile.y + (4u * lane);
 
     var sums: array<array<array<vec4f, COLUMN_VECTORS>, LANES>, ROW_BLOCKS>;
     for (var k = 0u; k < dims.depth; k += 4u) {

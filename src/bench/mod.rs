@@ -51,8 +51,6 @@ pub struct TimeStats {
 
 /// The largest number of runs in one submit.
 const MAX_RUNS_PER_SUBMIT: usize = 256;
-/// Longest submit in seconds: display drivers abort submits that take much longer.
-const MAX_SUBMIT_SECONDS: f64 = 0.2;
 
 impl TimeStats {
     /// Measures `run`, which executes the given number of runs and waits for them.
@@ -137,24 +135,20 @@ fn time_graph(
     let program = engine.load(plan)?;
     inputs.write(engine)?;
     engine.schedule(program, &vec![inputs.step; MAX_RUNS_PER_SUBMIT])?;
-    let mut at_once = 1;
-    let timing = TimeStats::measure(effort, |runs| repeat(engine, program, runs, &mut at_once))?;
+    let timing = TimeStats::measure(effort, |runs| repeat(engine, program, runs))?;
     Ok(BenchResult::new(name, timing, flops, bytes))
 }
 
-/// Executes `runs` runs in submits of bounded duration and waits for the last.
-fn repeat(engine: &mut Engine, program: Program, runs: usize, at_once: &mut usize) -> Result<()> {
+/// Executes `runs` runs and waits for them.
+fn repeat(engine: &mut Engine, program: Program, runs: usize) -> Result<()> {
     let mut left = runs;
-    let start = Instant::now();
     while left > 0 {
-        let now = left.min(*at_once);
+        crate::blocking::block_on(engine.ready())?;
+        let now = left.min(engine.steps_at_once(program)).min(MAX_RUNS_PER_SUBMIT);
         engine.run(program, 0..now)?;
         left -= now;
     }
-    crate::blocking::block_on(engine.wait())?;
-    let per_run = start.elapsed().as_secs_f64() / runs as f64;
-    *at_once = ((MAX_SUBMIT_SECONDS / per_run) as usize).clamp(1, MAX_RUNS_PER_SUBMIT);
-    Ok(())
+    crate::blocking::block_on(engine.wait())
 }
 
 /// Small networks whose training steps are timed: forward, backward and SGD, with the batch gathered from a dataset on the

@@ -73,7 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let found = gpunn::blocking::block_on(adapters());
     let auto = found.iter().find(|adapter| adapter.class() != DeviceClass::Software).map(|adapter| adapter.index);
     let why = match (auto, found.is_empty()) {
-        (Some(_), _) => "the first hardware GPU",
+        (Some(_), _) => "the first hardware GPU (gpunn train takes the CPU if a step is faster there)",
         (None, true) => "no adapter was found",
         (None, false) => "there is no hardware GPU, and the CPU is faster than a software adapter",
     };

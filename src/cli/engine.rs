@@ -1,13 +1,17 @@
 //! `--device` and `--threads`: the engine of a command.
 
+use gpunn::data::Dataset;
 use gpunn::gpu::{self, Adapter};
 use gpunn::graph::kernel::DeviceClass;
+use gpunn::train::Recipe;
 use gpunn::{Engine, Error, Result};
+
+use super::auto_device;
 
 /// The device flags of every command that computes.
 #[derive(Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// The device: `auto` (a hardware GPU, else the CPU), `gpu` (the first adapter, even a software one), `cpu`, or an adapter
+    /// The device: `auto` (a hardware GPU, for training only if it is faster than the CPU; else the CPU), `gpu` (the first adapter, even a software one), `cpu`, or an adapter
     /// by index or part of its name, see `gpunn devices`
     #[arg(long, default_value = "auto", value_name = "auto|gpu|cpu|INDEX|NAME")]
     pub device: String,
@@ -36,14 +40,41 @@ impl DeviceArgs {
         self.open_named(if adapter { "gpu" } else { &self.device }, options, quiet)
     }
 
+    /// Opens the device to train a recipe on. `auto` times a step on the GPU and on the CPU.
+    pub fn open_to_train(
+        &self,
+        recipe: &Recipe,
+        dataset: &Dataset,
+        options: gpu::DeviceOptions,
+        quiet: bool,
+    ) -> Result<Engine> {
+        let adapters = gpunn::blocking::block_on(gpu::adapters());
+        let adapter = hardware(&adapters).filter(|_| self.device.eq_ignore_ascii_case("auto"));
+        let Some(adapter) = adapter else { return self.open(options, quiet) };
+        let cache = gpunn::datasets::cache_dir();
+        let open = || gpunn::blocking::block_on(open_adapter(adapter, options.clone()));
+        let (engine, why) = auto_device::faster(adapter, (recipe, dataset), cache.as_deref(), open)?;
+        Ok(announced(engine, &why, quiet))
+    }
+
     fn open_named(&self, name: &str, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         let (engine, why) = gpunn::blocking::block_on(open(name, options))?;
-        if !quiet {
-            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-            eprintln!("device: {}{why}", engine.device_name());
-        }
-        Ok(engine)
+        Ok(announced(engine, why, quiet))
     }
+}
+
+/// Prints the engine's name and why it was chosen, unless `quiet`.
+fn announced(engine: Engine, why: &str, quiet: bool) -> Engine {
+    if !quiet {
+        let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+        eprintln!("device: {}{why}", engine.device_name());
+    }
+    engine
+}
+
+/// The first adapter that is a hardware GPU.
+fn hardware(adapters: &[Adapter]) -> Option<&Adapter> {
+    adapters.iter().find(|adapter| adapter.class() != DeviceClass::Software)
 }
 
 /// Opens the engine of this name; returns also why `auto` chose it.
@@ -54,7 +85,7 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
     }
     let adapters = gpu::adapters().await;
     let (adapter, why) = match lower.as_str() {
-        "auto" => match adapters.iter().find(|adapter| adapter.class() != DeviceClass::Software) {
+        "auto" => match hardware(&adapters) {
             Some(adapter) => (adapter, "the first hardware GPU"),
             None => return Ok((Engine::cpu(), "no hardware GPU was found")),
         },
@@ -70,10 +101,14 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
         },
         _ => (find(name, &lower, &adapters)?, ""),
     };
+    Ok((open_adapter(adapter, options).await?, why))
+}
+
+async fn open_adapter(adapter: &Adapter, options: gpu::DeviceOptions) -> Result<Engine> {
     let device = gpu::Device::open(adapter, options).await?;
     Ok(match kept_kernels(adapter) {
-        Some(kept) => (Engine::gpu_with_kernels(device, kept), why),
-        None => (Engine::gpu(device), why),
+        Some(kept) => Engine::gpu_with_kernels(device, kept),
+        None => Engine::gpu(device),
     })
 }
 

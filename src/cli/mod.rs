@@ -1,6 +1,7 @@
 //! The command line. Each subcommand has a file with its `Args` and `run`; shared flags have files of their own.
 
 mod augment;
+mod auto_device;
 mod bench;
 mod check;
 mod codes;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use console::Term;
 use gpunn::runs::Observer;
-use gpunn::train::EpochLine;
+use gpunn::train::{EpochLine, EpochProgress};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 /// Characters of a sparkline, from low to high.
@@ -19,16 +19,20 @@ const WIDE_COLUMNS: usize = 80;
 
 /// Whether Ctrl-C was pressed. Pressing it again ends the process.
 #[derive(Clone, Debug)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag {
+    pressed: Arc<AtomicBool>,
+    /// Whether Ctrl-C ends the process at once, because no training is under way.
+    at_once: Arc<AtomicBool>,
+}
 
 impl StopFlag {
     /// Installs the handler: Ctrl-C stops training after the current step. Call it once per process.
     pub fn on_ctrl_c() -> Self {
-        let stop = Self(Arc::new(AtomicBool::new(false)));
-        let flag = stop.0.clone();
+        let stop = Self { pressed: Arc::default(), at_once: Arc::default() };
+        let Self { pressed, at_once } = stop.clone();
         // If the handler cannot be installed, Ctrl-C ends the process; the last epoch's checkpoint remains.
         let _ = ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::SeqCst) {
+            if pressed.swap(true, Ordering::SeqCst) || at_once.load(Ordering::SeqCst) {
                 std::process::exit(130);
             }
             eprintln!("\nstopping after the steps that are under way; press Ctrl-C again to stop at once");
@@ -37,7 +41,12 @@ impl StopFlag {
     }
 
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.pressed.load(Ordering::SeqCst)
+    }
+
+    /// From now on, Ctrl-C ends the process at once.
+    pub fn end_at_once(&self) {
+        self.at_once.store(true, Ordering::SeqCst);
     }
 }
 
@@ -97,21 +106,21 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn step(&mut self, _: u32, step: u32) -> bool {
+    fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool {
+        let (part, done, of) = match at {
+            EpochProgress::Trained(step) => (None, step, self.steps),
+            EpochProgress::Features { split, batches, of } => (Some(format!("features of {split}")), batches, of),
+            EpochProgress::Evaluated { split, batches, of } => (Some(format!("evaluating {split}")), batches, of),
+        };
         if let Some(bar) = &self.bar {
-            bar.set_position(u64::from(step));
-        }
-        !self.stop.is_set()
-    }
-
-    fn validation(&mut self, epoch: u32, batches: u32, of: u32) -> bool {
-        if let Some(bar) = &self.bar {
-            if bar.length() != Some(u64::from(of)) || bar.position() > u64::from(batches) {
+            let part = part.map_or_else(String::new, |part| format!(" {part}"));
+            let prefix = format!("epoch {epoch:>3}/{}{part}", self.epochs);
+            if bar.prefix() != prefix {
                 bar.reset();
                 bar.set_length(u64::from(of));
-                bar.set_prefix(format!("epoch {epoch:>3}/{} validation", self.epochs));
+                bar.set_prefix(prefix);
             }
-            bar.set_position(u64::from(batches));
+            bar.set_position(u64::from(done));
         }
         !self.stop.is_set()
     }

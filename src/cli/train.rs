@@ -144,7 +144,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         checkpoint.check_data(&dataset)?;
     }
     let options = gpu::DeviceOptions { profile: args.profile, ..gpu::DeviceOptions::default() };
-    let engine = args.device.open(options, args.output.quiet)?;
+    let engine = args.device.open_to_train(&recipe, &dataset, options, args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan, clock: Some(gpunn::runs::clock) })?;
     if let Some(file) = &pretrained {
@@ -246,7 +246,10 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
             ),
         }
     }
-    match train_with_progress(&mut experiment, args.output.quiet, &StopFlag::on_ctrl_c())? {
+    let stop = StopFlag::on_ctrl_c();
+    let outcome = train_with_progress(&mut experiment, args.output.quiet, &stop)?;
+    stop.end_at_once();
+    match outcome {
         RunOutcome::Finished(summary) => {
             if !args.output.quiet {
                 warn_of_guessing(&summary, &dataset.train.labels);

@@ -2,32 +2,48 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
-/// The longest time that work may take. After that it counts as hung.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(120);
+use web_time::Instant;
+
+/// The longest time in which no submission is completed. After that the device counts as hung.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What the completions of a device share.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub device: wgpu::Device,
+    /// The number of completions so far.
+    pub completed: Arc<AtomicU64>,
+    pub timeout: Duration,
+}
 
 #[derive(Debug)]
 struct State<T> {
     result: Option<Result<T, String>>,
+    done_at: Option<Instant>,
     waker: Option<Waker>,
 }
 
 /// A future for work of the device. Its error says why the work failed.
 #[derive(Debug)]
 pub(super) struct Completion<T> {
-    device: wgpu::Device,
+    waiting: Waiting,
+    /// The submission of the work.
+    index: Option<wgpu::SubmissionIndex>,
     state: Arc<Mutex<State<T>>>,
 }
 
 /// Completes a [`Completion`].
 #[derive(Debug)]
-pub(super) struct Complete<T>(Arc<Mutex<State<T>>>);
+pub(super) struct Complete<T>(Arc<Mutex<State<T>>>, Arc<AtomicU64>);
 
 impl<T> Complete<T> {
     pub fn with(self, result: Result<T, String>) {
+        self.1.fetch_add(1, SeqCst);
         finish(&self.0, result);
     }
 }
@@ -36,6 +52,7 @@ impl<T> Complete<T> {
 fn finish<T>(state: &Mutex<State<T>>, result: Result<T, String>) {
     let Ok(mut state) = state.lock() else { return };
     state.result.get_or_insert(result);
+    state.done_at.get_or_insert_with(Instant::now);
     if let Some(waker) = state.waker.take() {
         drop(state);
         waker.wake();
@@ -43,15 +60,16 @@ fn finish<T>(state: &Mutex<State<T>>, result: Result<T, String>) {
 }
 
 impl<T> Completion<T> {
-    /// A future and the handle that completes it.
-    pub fn new(device: &wgpu::Device) -> (Self, Complete<T>) {
-        let state = Arc::new(Mutex::new(State { result: None, waker: None }));
-        (Self { device: device.clone(), state: state.clone() }, Complete(state))
+    /// A future for work of a submission, and the handle that completes it.
+    pub fn new(waiting: &Waiting, index: Option<wgpu::SubmissionIndex>) -> (Self, Complete<T>) {
+        let state = Arc::new(Mutex::new(State { result: None, done_at: None, waker: None }));
+        let complete = Complete(state.clone(), waiting.completed.clone());
+        (Self { waiting: waiting.clone(), index, state }, complete)
     }
 
-    /// Whether it has completed, according to the last poll.
-    pub fn is_done(&self) -> bool {
-        self.state.lock().is_ok_and(|state| state.result.is_some())
+    /// When it was seen to be complete, by the last poll or submission.
+    pub fn done_at(&self) -> Option<Instant> {
+        self.state.lock().ok().and_then(|state| state.done_at)
     }
 
     fn take(&self) -> Option<Result<T, String>> {
@@ -67,7 +85,7 @@ impl<T: Send + 'static> Future for Completion<T> {
             state.waker = Some(context.waker().clone());
         }
         // On a desktop, wgpu calls back only inside a poll. In a browser, the event loop does it.
-        let _ = self.device.poll(wgpu::PollType::Poll);
+        let _ = self.waiting.device.poll(wgpu::PollType::Poll);
         if let Some(result) = self.take() {
             return Poll::Ready(result);
         }
@@ -81,17 +99,22 @@ impl<T: Send + 'static> Future for Completion<T> {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl<T: Send + 'static> Completion<T> {
-    /// Lets the thread wait in the driver, if it is a thread that may wait.
+    /// Lets the thread wait in the driver, if it is a thread that may wait. A device that completes other submissions meanwhile is
+    /// slow, not hung: the future is then polled again, and waits again.
     fn wait_in_driver(&self) -> bool {
-        let (device, state) = (self.device.clone(), self.state.clone());
+        let (Waiting { device, completed, timeout }, state) = (self.waiting.clone(), self.state.clone());
+        let submission_index = self.index.clone();
         crate::blocking::leave(move || {
-            let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(TIMEOUT) };
-            if let Err(error) = device.poll(poll) {
-                let seconds = TIMEOUT.as_secs();
-                finish(
-                    &state,
-                    Err(format!("did not finish its work within {seconds} s ({error}); a smaller batch may help")),
-                );
+            let before = completed.load(SeqCst);
+            if let Err(error) = device.poll(wgpu::PollType::Wait { submission_index, timeout: Some(timeout) }) {
+                let _ = device.poll(wgpu::PollType::Poll);
+                if completed.load(SeqCst) == before {
+                    let seconds = timeout.as_secs_f64();
+                    finish(
+                        &state,
+                        Err(format!("did not finish its work within {seconds} s ({error}); a smaller batch may help")),
+                    );
+                }
             }
         })
     }

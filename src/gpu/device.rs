@@ -1,9 +1,10 @@
 //! Adapters and devices: lists the adapters, opens a device, and counts every request to it.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::completion::Completion;
+use super::completion::{Completion, TIMEOUT, Waiting};
 use super::counters::{Counters, Counts};
 use crate::graph::Target;
 use crate::graph::kernel::{Capabilities, DeviceClass, ForcedVariant};
@@ -90,6 +91,8 @@ pub struct DeviceOptions {
     pub without_subgroups: bool,
     /// Kernel variants that ops must use, from [`force`](crate::ops::table::force): for tests and comparisons.
     pub forced: Vec<ForcedVariant>,
+    /// The longest time in which the device completes no submission, before it counts as hung. The default is two minutes.
+    pub timeout: Option<Duration>,
 }
 
 /// An opened device. All requests go through it and are counted.
@@ -104,7 +107,15 @@ pub struct Device {
     features: wgpu::Features,
     lost: Arc<AtomicBool>,
     errors: Arc<Mutex<Vec<String>>>,
+    waiting: Waiting,
 }
+
+/// The most bytes that a binding may have: the largest multiple of 256 below 2 GiB. NVIDIA's bindings end at 2 GiB - 1, and with
+/// it the index of every element, even of a byte, is below 2^31.
+const MAX_BINDING: u64 = (1 << 31) - 256;
+
+/// The number of bytes in a write to the queue. wgpu allocates memory of this size for each.
+const UPLOAD: usize = 32 << 20;
 
 impl Device {
     /// Opens an adapter with all limits that it supports.
@@ -142,7 +153,9 @@ impl Device {
             }
         }));
         let counters = Counters::default();
-        Ok(Self { device, queue, counters, options, adapter: adapter.clone(), limits, features, lost, errors })
+        let timeout = options.timeout.unwrap_or(TIMEOUT);
+        let waiting = Waiting { device: device.clone(), completed: Arc::new(AtomicU64::new(0)), timeout };
+        Ok(Self { device, queue, counters, options, adapter: adapter.clone(), limits, features, lost, errors, waiting })
     }
 
     /// The adapter's name, backend and driver.
@@ -183,7 +196,7 @@ impl Device {
     pub fn target(&self) -> Target {
         Target {
             alignment: self.limits.min_storage_buffer_offset_alignment.max(64) as usize,
-            max_binding: self.limits.max_storage_buffer_binding_size as usize,
+            max_binding: self.limits.max_storage_buffer_binding_size.min(MAX_BINDING) as usize,
             max_buffer: self.limits.max_buffer_size as usize,
             device: Some(self.capabilities()),
         }
@@ -204,33 +217,44 @@ impl Device {
         })
     }
 
+    /// Writes in pieces. All but the last are submitted at once, so that wgpu can free their memory early.
     pub(super) fn write(&self, buffer: &wgpu::Buffer, offset: usize, bytes: &[u8]) {
         Counters::add(&self.counters.writes);
-        let whole = bytes.len() / 4 * 4;
-        self.queue.write_buffer(buffer, offset as u64, &bytes[..whole]);
-        if whole < bytes.len() {
+        let (whole, rest) = bytes.split_at(bytes.len() / 4 * 4);
+        for (number, piece) in whole.chunks(UPLOAD).enumerate() {
+            if number > 0 {
+                self.queue.submit([]);
+                let _ = self.device.poll(wgpu::PollType::Poll);
+            }
+            self.queue.write_buffer(buffer, (offset + number * UPLOAD) as u64, piece);
+        }
+        if !rest.is_empty() {
             let mut last = [0; 4];
-            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-            self.queue.write_buffer(buffer, (offset + whole) as u64, &last);
+            last[..rest.len()].copy_from_slice(rest);
+            self.queue.write_buffer(buffer, (offset + whole.len()) as u64, &last);
         }
     }
 
     /// Submits work. The future completes when this work and all earlier work is done.
     pub(super) fn submit(&self, encoder: wgpu::CommandEncoder) -> Completion<()> {
         Counters::add(&self.counters.submits);
-        self.queue.submit([encoder.finish()]);
-        self.all_submitted()
+        let index = self.queue.submit([encoder.finish()]);
+        self.done_after(Some(index))
     }
 
     /// A future that completes when all work submitted so far is done.
     pub(super) fn all_submitted(&self) -> Completion<()> {
-        let (completion, complete) = Completion::new(&self.device);
+        self.done_after(None)
+    }
+
+    fn done_after(&self, index: Option<wgpu::SubmissionIndex>) -> Completion<()> {
+        let (completion, complete) = Completion::new(&self.waiting, index);
         self.queue.on_submitted_work_done(move || complete.with(Ok(())));
         completion
     }
 
     /// Waits for submitted work.
-    pub(super) async fn wait_for<T: Send + 'static>(&self, completion: Completion<T>) -> Result<T> {
+    pub(super) async fn wait_for<T>(&self, completion: impl Future<Output = Result<T, String>>) -> Result<T> {
         Counters::add(&self.counters.waits);
         let result = completion.await;
         self.check()?;
@@ -281,9 +305,9 @@ impl Device {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_buffer_to_buffer(buffer, offset as u64, &staging, 0, whole as u64);
         Counters::add(&self.counters.submits);
-        self.queue.submit([encoder.finish()]);
+        let index = self.queue.submit([encoder.finish()]);
         Counters::add(&self.counters.maps);
-        let (completion, complete) = Completion::new(&self.device);
+        let (completion, complete) = Completion::new(&self.waiting, Some(index));
         staging.map_async(wgpu::MapMode::Read, .., move |mapped| {
             complete.with(mapped.map_err(|error| format!("cannot return its results: {error}")));
         });

@@ -1,22 +1,19 @@
 //! Runs plans on a GPU. Loading a plan makes its pipelines, buffers and bind groups. A run is one encoder, one pass
 //! and one submit, and does not wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::completion::Completion;
 use super::counters::Counters;
 use super::device::Device;
+use super::pace::{self, Pace};
 use super::pipelines::{KeptKernels, Pipeline, Pipelines};
 use crate::graph::kernel::{Dispatch, Slot};
 use crate::graph::{BufferKind, NodeId, NodeSource, Place, Plan, PlannedNode, Target};
 use crate::ops::Step;
 use crate::{Error, Result};
 
-/// The maximum number of pending submissions. [`Executor::ready`] then waits for the oldest.
-const MAX_PENDING: usize = 32;
-/// The maximum number of bytes written for pending submissions. The driver holds them until the submissions are done.
-const MAX_PENDING_BYTES: usize = 256 << 20;
 /// The number of submissions after which resources of finished work are freed.
 const FREE_INTERVAL: u64 = 8;
 
@@ -39,6 +36,8 @@ pub(super) struct Loaded {
     pub plan: Plan,
     pub buffers: Vec<wgpu::Buffer>,
     pub ready: Vec<Ready>,
+    /// The work of each dispatch.
+    work: Vec<f64>,
     steps: Option<StepTable>,
 }
 
@@ -58,8 +57,7 @@ pub struct Executor {
     pub(super) loaded: Vec<Loaded>,
     persistent: HashMap<String, (wgpu::Buffer, usize)>,
     pipelines: Pipelines,
-    /// Pending submissions, each with the number of bytes written for it.
-    in_flight: VecDeque<(Completion<()>, usize)>,
+    pace: Pace,
     /// Bytes written since the last submission.
     staged: usize,
     submitted: u64,
@@ -75,8 +73,9 @@ impl Executor {
     /// An executor with compiled kernels from earlier runs, if the backend can save them.
     pub fn with_kernels(device: Device, kept: Option<KeptKernels>) -> Self {
         let pipelines = Pipelines::new(&device, kept);
-        let (loaded, persistent, in_flight) = (Vec::new(), HashMap::new(), VecDeque::new());
-        Self { device, loaded, persistent, pipelines, in_flight, staged: 0, submitted: 0, margin: 0 }
+        let pace = Pace::new(device.capabilities().class);
+        let (loaded, persistent) = (Vec::new(), HashMap::new());
+        Self { device, loaded, persistent, pipelines, pace, staged: 0, submitted: 0, margin: 0 }
     }
 
     /// Extends the bindings of plans loaded from now on by this many bytes beyond their tensors, up to the end of the
@@ -90,6 +89,7 @@ impl Executor {
     pub fn forget(&mut self) {
         self.loaded.clear();
         self.persistent.clear();
+        self.pace.forget();
     }
 
     /// The device.
@@ -127,7 +127,8 @@ impl Executor {
             }
         }
         let ready = self.bind(&plan, &buffers)?;
-        self.loaded.push(Loaded { plan, buffers, ready, steps: None });
+        let work = plan.work.iter().flat_map(|node| &node.lowering.dispatches).map(pace::work).collect();
+        self.loaded.push(Loaded { plan, buffers, ready, work, steps: None });
         self.device.check()?;
         Ok(self.loaded.len() - 1)
     }
@@ -207,6 +208,14 @@ impl Executor {
     /// When the device is lost.
     pub fn schedule(&mut self, program: usize, steps: &[Step]) -> Result<()> {
         let stride = self.device.uniform_stride();
+        // The place of a step in the table is given to the device in 32 bits.
+        let most = self.device.target().max_buffer.min(u32::MAX as usize) / stride;
+        if steps.len() > most {
+            return Err(Error::Usage(format!(
+                "{} steps were scheduled, but the device takes {most} at once",
+                steps.len()
+            )));
+        }
         let loaded = &mut self.loaded[program];
         if loaded.steps.as_ref().is_none_or(|table| table.capacity < steps.len()) {
             let buffer = self.device.buffer("steps", stride * steps.len().max(1), wgpu::BufferUsages::UNIFORM);
@@ -251,7 +260,6 @@ impl Executor {
     /// When there is no such buffer or the device is lost.
     pub async fn read(&mut self, name: &str) -> Result<Vec<u8>> {
         let (buffer, bytes) = self.persistent.get(name).ok_or_else(|| Error::unknown_buffer(name))?;
-        self.in_flight.clear();
         self.device.read(buffer, 0, *bytes).await
     }
 
@@ -260,7 +268,6 @@ impl Executor {
     /// # Errors
     /// When the device is lost.
     pub async fn read_place(&mut self, program: usize, place: Place) -> Result<Vec<u8>> {
-        self.in_flight.clear();
         self.device.read(&self.loaded[program].buffers[place.buffer], place.offset, place.bytes).await
     }
 
@@ -275,15 +282,14 @@ impl Executor {
         }
     }
 
-    /// Runs steps of the schedule: one encoder, one pass, one submit. It does not wait. Before many submits, call
-    /// [`Executor::ready`] each time.
+    /// Runs steps of the schedule. It does not wait. Usually this is one submit; work that is expected to take longer than a tenth
+    /// of a second is cut into several, so that no driver takes it for hung. Before many submits, call [`Executor::ready`] each
+    /// time.
     ///
     /// # Errors
     /// When the device is lost.
-    pub fn run(&mut self, program: usize, range: std::ops::Range<usize>) -> Result<()> {
-        let submission = self.submit(program, range, |_| true);
-        self.in_flight.push_back((submission, std::mem::take(&mut self.staged)));
-        self.submitted += 1;
+    pub fn run(&mut self, program: usize, steps: Range<usize>) -> Result<()> {
+        self.submit(program, steps, |_| true);
         if self.submitted.is_multiple_of(FREE_INTERVAL) {
             self.device.free_finished()?;
         }
@@ -299,18 +305,35 @@ impl Executor {
         self.device.free_finished()
     }
 
+    /// The number of steps that a submit should have, by the time that the last ones took: about a twentieth of a second.
+    pub fn steps_at_once(&self, program: usize) -> usize {
+        self.pace.steps(program, &self.loaded[program].work)
+    }
+
+    /// The dispatches of a step, cut into submissions.
+    pub(super) fn submissions(&self, program: usize) -> Vec<Range<usize>> {
+        self.pace.pieces(program, self.loaded[program].work.iter().copied())
+    }
+
     /// Submits the dispatches of steps that `wanted` selects.
-    fn submit(&self, program: usize, steps: std::ops::Range<usize>, wanted: impl Fn(&Ready) -> bool) -> Completion<()> {
-        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for step in steps {
-                for ready in self.loaded[program].ready.iter().filter(|ready| wanted(ready)) {
-                    self.encode(&mut pass, program, ready, step);
+    fn submit(&mut self, program: usize, steps: Range<usize>, wanted: impl Fn(&Ready) -> bool) {
+        let loaded = &self.loaded[program];
+        let of_a_step = || loaded.ready.iter().zip(&loaded.work).filter(|(ready, _)| wanted(ready));
+        let chosen: Vec<_> =
+            steps.flat_map(|step| of_a_step().map(move |(ready, work)| (step, ready, *work))).collect();
+        for piece in self.pace.pieces(program, chosen.iter().map(|(.., work)| *work)) {
+            let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                for (step, ready, _) in &chosen[piece.clone()] {
+                    self.encode(&mut pass, program, ready, *step);
                 }
             }
+            let work = chosen[piece].iter().map(|(.., work)| work).sum();
+            let done = self.device.submit(encoder);
+            self.pace.submitted(program, work, std::mem::take(&mut self.staged), done);
+            self.submitted += 1;
         }
-        self.device.submit(encoder)
     }
 
     /// Waits until few enough submissions are pending, with few enough bytes written for them.
@@ -318,17 +341,13 @@ impl Executor {
     /// # Errors
     /// When the device is lost.
     pub async fn ready(&mut self) -> Result<()> {
-        loop {
-            while self.in_flight.front().is_some_and(|(submission, _)| submission.is_done()) {
-                self.in_flight.pop_front();
-            }
-            let staged: usize = self.in_flight.iter().map(|&(_, bytes)| bytes).sum();
-            if self.in_flight.len() < MAX_PENDING && staged <= MAX_PENDING_BYTES {
-                return Ok(());
-            }
-            let Some((oldest, _)) = self.in_flight.pop_front() else { return Ok(()) };
+        self.pace.collect();
+        while self.pace.too_much() {
+            let Some(oldest) = self.pace.oldest() else { break };
             self.device.wait_for(oldest).await?;
+            self.pace.collect();
         }
+        Ok(())
     }
 
     /// Waits until all submitted work is done.
@@ -336,8 +355,9 @@ impl Executor {
     /// # Errors
     /// When the device is lost.
     pub async fn wait(&mut self) -> Result<()> {
-        self.in_flight.clear();
-        self.device.wait_for(self.device.all_submitted()).await
+        self.device.wait_for(self.device.all_submitted()).await?;
+        self.pace.collect();
+        Ok(())
     }
 
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, program: usize, ready: &Ready, step: usize) {

@@ -18,6 +18,7 @@ mod completion;
 mod counters;
 mod device;
 mod executor;
+mod pace;
 mod pipelines;
 pub mod profile;
 

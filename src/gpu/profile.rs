@@ -1,9 +1,14 @@
 //! Measures kernel times with timestamps around each dispatch. Each dispatch has its own pass, because every backend
 //! with timestamps supports them between passes.
 
+use std::ops::Range;
+
 use super::executor::{Executor, Loaded};
 use crate::profile::Timed;
 use crate::{Error, Result};
+
+/// The maximum number of dispatches in a query set. Each needs two queries, and WebGPU allows 4,096.
+const MOST_DISPATCHES: usize = 2048;
 
 impl Executor {
     /// Runs scheduled steps and waits for them. Each dispatch has its own pass between two timestamps.
@@ -24,16 +29,27 @@ impl Executor {
     }
 
     async fn profile_step(&mut self, program: usize, step: usize) -> Result<Vec<Timed>> {
-        let count = self.loaded[program].ready.len() as u32;
+        let mut timed = Vec::new();
+        for piece in self.submissions(program) {
+            for first in piece.clone().step_by(MOST_DISPATCHES) {
+                let dispatches = first..piece.end.min(first + MOST_DISPATCHES);
+                timed.extend(self.profile_dispatches(program, step, dispatches).await?);
+            }
+        }
+        Ok(timed)
+    }
+
+    async fn profile_dispatches(&mut self, program: usize, step: usize, range: Range<usize>) -> Result<Vec<Timed>> {
+        let count = range.len() as u32;
         let queries = self.device.device.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("profile"),
             ty: wgpu::QueryType::Timestamp,
             count: 2 * count,
         });
-        let bytes = 16 * count as usize;
+        let bytes = 16 * range.len();
         let resolved = self.device.buffer("profile", bytes, wgpu::BufferUsages::QUERY_RESOLVE);
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for (index, ready) in (0..).zip(&self.loaded[program].ready) {
+        for (index, ready) in (0..).zip(&self.loaded[program].ready[range.clone()]) {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: None,
                 timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -49,7 +65,7 @@ impl Executor {
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&self.device.read(&resolved, 0, bytes).await?);
         let period = f64::from(self.device.queue.get_timestamp_period());
         let Loaded { plan, ready, .. } = &self.loaded[program];
-        let times = ready.iter().zip(ticks.chunks_exact(2)).map(|(ready, ticks)| {
+        let times = ready[range].iter().zip(ticks.chunks_exact(2)).map(|(ready, ticks)| {
             let work = &plan.work[ready.work];
             let dispatch = &work.lowering.dispatches[ready.dispatch];
             Timed {

@@ -49,10 +49,10 @@ impl Capabilities {
         let most = self.max_groups as usize;
         let groups = groups.max(1);
         if groups <= most {
-            return [groups as u32, 1, 1];
+            return [word(groups), 1, 1];
         }
         let rows = groups.div_ceil(most);
-        [groups.div_ceil(rows) as u32, rows as u32, 1]
+        [word(groups.div_ceil(rows)), word(rows), 1]
     }
 }
 
@@ -292,6 +292,22 @@ pub enum Slot {
     Output,
     /// A scratch tensor of [`Lowering::scratch`].
     Scratch(usize),
+}
+
+/// A size as a 32-bit word of [`Dispatch::dims`], a constant, or a number of workgroups.
+///
+/// # Panics
+/// When it does not fit: a bug in this crate, because a plan refuses larger tensors before their ops are lowered.
+pub(crate) fn word(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or_else(|_| panic!("the size {size} does not fit 32 bits"))
+}
+
+/// A signed number as a word, in two's complement: as [`word`].
+///
+/// # Panics
+/// As [`word`].
+pub(crate) fn signed_word(number: isize) -> u32 {
+    i32::try_from(number).unwrap_or_else(|_| panic!("the number {number} does not fit 32 bits")).cast_unsigned()
 }
 
 /// One dispatch of a kernel.

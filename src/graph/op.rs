@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::kernel::{Capabilities, Constant, Dispatch, Kernel, Lowering, Slot};
+use super::kernel::{Capabilities, Constant, Dispatch, Kernel, Lowering, Slot, word};
 use super::network::{Graph, NodeId};
 use super::passes::{Neighbours, Replacement};
 use super::program::Program;
@@ -196,7 +196,7 @@ impl Lower<'_> {
         Dispatch {
             kernel,
             slots: slots.to_vec(),
-            dims: dims.iter().map(|&n| n as u32).collect(),
+            dims: dims.iter().copied().map(word).collect(),
             groups: self.device.fold(count.div_ceil(64)),
             flops: op.flops(self.types),
             bytes: self.types.bytes(),

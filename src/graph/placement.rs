@@ -24,12 +24,14 @@ pub(crate) struct Pools<K> {
     alignment: usize,
     guard: usize,
     reuse: bool,
+    most: usize,
 }
 
 impl<K: Copy + PartialEq> Pools<K> {
-    /// Ranges start at multiples of `alignment`. Each has `guard` unused bytes before and after it.
-    pub fn new(alignment: usize, guard: usize, reuse: bool) -> Self {
-        Self { pools: Vec::new(), alignment, guard: guard.next_multiple_of(alignment), reuse }
+    /// Ranges start at multiples of `alignment`. Each has `guard` unused bytes before and after it. A pool grows to at most `most`
+    /// bytes; one with a single range may be larger.
+    pub fn new(alignment: usize, (guard, reuse): (usize, bool), most: usize) -> Self {
+        Self { pools: Vec::new(), alignment, guard: guard.next_multiple_of(alignment), reuse, most }
     }
 
     /// The pools' kinds and sizes.
@@ -76,7 +78,8 @@ impl<K: Copy + PartialEq> Pools<K> {
         let tail = |pool: &Pool<K>| {
             pool.free.last().filter(|range| range.offset + range.bytes == pool.bytes).map_or(0, |range| range.bytes)
         };
-        let candidates = self.pools.iter().enumerate().filter(|(index, pool)| allowed(*index, pool));
+        let fits = |pool: &Pool<K>| pool.bytes - tail(pool) + whole <= self.most;
+        let candidates = self.pools.iter().enumerate().filter(|(index, pool)| allowed(*index, pool) && fits(pool));
         let chosen = candidates.max_by_key(|(index, pool)| (tail(pool), std::cmp::Reverse(*index))).map(|(i, _)| i);
         let index = chosen.unwrap_or_else(|| {
             self.pools.push(Pool { kind, bytes: 0, free: Vec::new(), dedicated: false });
@@ -123,7 +126,7 @@ mod tests {
 
     #[test]
     fn freed_ranges_join_and_are_used_again() {
-        let mut pools = Pools::new(16, 0, true);
+        let mut pools = Pools::new(16, (0, true), usize::MAX);
         let places: Vec<_> = (0..4).map(|_| pools.allocate((), 32, &[])).collect();
         assert_eq!(pools.sizes().map(|(_, bytes)| bytes).collect::<Vec<_>>(), [128]);
         for index in [1, 3, 2] {
@@ -136,15 +139,31 @@ mod tests {
 
     #[test]
     fn a_pool_to_avoid_is_avoided() {
-        let mut pools = Pools::new(16, 0, true);
+        let mut pools = Pools::new(16, (0, true), usize::MAX);
         assert_eq!(pools.allocate((), 16, &[]).0, 0);
         assert_eq!(pools.allocate((), 16, &[0]).0, 1);
         assert_eq!(pools.allocate((), 16, &[0, 1]).0, 2);
     }
 
     #[test]
+    fn a_pool_that_would_grow_too_large_is_followed_by_another() {
+        let mut pools = Pools::new(16, (0, true), 96);
+        let places: Vec<_> = (0..4).map(|_| pools.allocate((), 32, &[])).collect();
+        assert_eq!(places.iter().map(|place| place.0).collect::<Vec<_>>(), [0, 0, 0, 1]);
+        // The free end of the first pool is used before it grows.
+        pools.release(places[2].0, places[2].1);
+        assert_eq!(pools.allocate((), 32, &[]).0, 0);
+        // The second pool has room for 64 more bytes, and not for 80.
+        assert_eq!(pools.allocate((), 80, &[]).0, 2);
+        assert_eq!(pools.allocate((), 64, &[]).0, 1);
+        assert_eq!(pools.sizes().map(|(_, bytes)| bytes).collect::<Vec<_>>(), [96, 96, 80]);
+        // A range that is too large for every pool gets one of its own, which the plan then refuses.
+        assert_eq!(pools.allocate((), 112, &[]).0, 3);
+    }
+
+    #[test]
     fn guards_stand_around_every_place() {
-        let mut pools = Pools::new(16, 8, false);
+        let mut pools = Pools::new(16, (8, false), usize::MAX);
         let (_, first) = pools.allocate((), 20, &[]);
         let (_, second) = pools.allocate((), 20, &[]);
         assert_eq!(first.offset, 16);

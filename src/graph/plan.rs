@@ -14,9 +14,9 @@ use crate::{Error, Result};
 pub struct Target {
     /// The alignment of a tensor's offset, in bytes.
     pub alignment: usize,
-    /// The largest tensor, in bytes.
+    /// The largest tensor, in bytes. For a GPU it is below 2^31, so that the index of every element fits 32 bits.
     pub max_binding: usize,
-    /// The largest buffer, in bytes.
+    /// The largest buffer, in bytes. A pool of tensors that would be larger is divided.
     pub max_buffer: usize,
     /// The device's capabilities, by which kernels are chosen. `None` for the CPU, whose plans have no dispatches.
     pub device: Option<Capabilities>,
@@ -184,12 +184,13 @@ impl<'a> Planner<'a> {
         let order = order(graph)?;
         let roots = roots(graph, target, options);
         let lifetimes = lifetimes(graph, &order, &roots);
-        let pools = Pools::new(target.alignment, options.guard, options.reuse);
+        let pools = Pools::new(target.alignment, (options.guard, options.reuse), target.max_buffer);
         let places = vec![None; graph.nodes().len()];
         Ok(Self { graph, target, options, order, roots, lifetimes, places, pools, buffers: Vec::new(), fixed: 0 })
     }
 
     fn plan(mut self) -> Result<Plan> {
+        self.check_tensors()?;
         self.place_leaves();
         self.fixed = self.buffers.len();
         let mut work = Vec::new();
@@ -207,7 +208,7 @@ impl<'a> Planner<'a> {
             let (name, kind) = (format!("pool {number}"), BufferKind::Pool);
             self.buffers.push(Buffer { name, kind, dtype, bytes });
         }
-        self.check_sizes()?;
+        self.check_buffers()?;
         let places = self.graph.ids().map(|id| self.final_place(id)).collect();
         let lifetimes = self.graph.ids().map(|id| self.lifetimes[self.roots[id.index()].node.index()]).collect();
         Ok(Plan { graph: self.graph.clone(), work, places, buffers: self.buffers, lifetimes })
@@ -292,6 +293,7 @@ impl<'a> Planner<'a> {
             Some(device) => op.lower(&Lower { types: &types, in_place, placed: &placed, device }),
             None => Lowering::default(),
         };
+        self.check_lowering(id, &lowering)?;
         let mut avoid: Vec<usize> =
             reads.iter().chain(self.final_place(id).map(|p| p.buffer).iter()).copied().collect();
         let mut scratch = Vec::new();
@@ -376,17 +378,41 @@ impl<'a> Planner<'a> {
         Place { buffer: self.fixed + pool, offset: range.offset, bytes: range.bytes }
     }
 
-    fn check_sizes(&self) -> Result<()> {
+    /// Checks the tensors' sizes before the ops are lowered: then all sizes in dispatches fit 32 bits.
+    fn check_tensors(&self) -> Result<()> {
         for id in self.graph.ids() {
-            let (bytes, most) = (self.graph.ty(id).bytes(), self.target.max_binding);
-            if bytes > most {
-                let node = self.graph.node(id);
-                return Err(Error::Memory(format!(
-                    "'{}' takes {bytes} bytes ({}), but the device allows at most {most} bytes for a tensor",
-                    node.name, node.ty
-                )));
-            }
+            self.check_tensor(id, self.graph.ty(id).bytes(), &format!("({})", self.graph.ty(id)))?;
         }
+        Ok(())
+    }
+
+    fn check_tensor(&self, id: NodeId, bytes: usize, what: &str) -> Result<()> {
+        let (name, most) = (&self.graph.node(id).name, self.target.max_binding);
+        match bytes <= most {
+            true => Ok(()),
+            false => Err(Error::Memory(format!(
+                "'{name}' takes {bytes} bytes {what}, but the device allows at most {most} bytes for a tensor"
+            ))),
+        }
+    }
+
+    /// Checks that the device can run a node's dispatches and bind its scratch tensors.
+    fn check_lowering(&self, id: NodeId, lowering: &Lowering) -> Result<()> {
+        for &floats in &lowering.scratch {
+            self.check_tensor(id, 4 * floats, "of scratch memory")?;
+        }
+        // Every device allows 65,535. Targets with fewer are for tests of folded grids.
+        let most = self.target.device.as_ref().map_or(u32::MAX, |device| device.max_groups.max(65_535));
+        match lowering.dispatches.iter().flat_map(|dispatch| dispatch.groups).find(|&groups| groups > most) {
+            Some(groups) => Err(Error::Memory(format!(
+                "'{}' needs a row of {groups} workgroups, but the device allows at most {most}",
+                self.graph.node(id).name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_buffers(&self) -> Result<()> {
         for buffer in &self.buffers {
             if buffer.bytes > self.target.max_buffer {
                 return Err(Error::Memory(format!(

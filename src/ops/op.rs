@@ -7,6 +7,9 @@ use crate::parallel::*;
 use crate::graph::TensorType;
 use crate::ops::single;
 
+/// The largest stride, padding or dilation, and the largest window of a pooling. In kernels, sums of them must fit 32 bits.
+pub(crate) const LARGEST: usize = 1 << 20;
+
 /// The float type of a definition: `f64` for the oracle, `f32` for the CPU executor.
 pub trait Real:
     num_traits::Float + num_traits::FromPrimitive + num_traits::NumAssign + Default + Debug + Send + Sync + 'static

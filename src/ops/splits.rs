@@ -1,7 +1,7 @@
 //! Adds the partial sums of a product whose sums were split over workgroups.
 
 use crate::graph::Program;
-use crate::graph::kernel::{Dispatch, Kernel, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Slot, word};
 use crate::ops::Lower;
 use crate::ops::elementwise::epilogue;
 
@@ -30,7 +30,7 @@ impl PartialSums {
         let elements = rows * columns;
         let kernel = Kernel::built_in("sum_splits", include_str!("../../shaders/sum_splits.wgsl"), &[]);
         let (kernel, words) = epilogue::splice(program, kernel, at.types, own);
-        let dims = [elements, rows, columns, pitch, splits].map(|n| n as u32);
+        let dims = [elements, rows, columns, pitch, splits].map(word);
         Dispatch {
             kernel,
             slots: std::iter::once(slot)

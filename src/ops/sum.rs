@@ -1,7 +1,7 @@
 //! Sums over adjacent axes, and ops built from them: means, and the gradient of broadcasting.
 
 use crate::Result;
-use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{DType, Differentiate, Graph, NodeId, Shape, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::Pattern;
@@ -79,7 +79,7 @@ impl Op for Sum {
             Dispatch {
                 kernel: Kernel::built_in("sum", include_str!("../../shaders/sum.wgsl"), &[]),
                 slots: slots.to_vec(),
-                dims: [outputs, reduced, inner, pieces, run].map(|n| n as u32).to_vec(),
+                dims: [outputs, reduced, inner, pieces, run].map(word).to_vec(),
                 groups: at.device.fold(outputs.div_ceil(64)),
                 flops: (outer * reduced * inner) as u64,
                 bytes: 4 * (outer * inner * (reduced + pieces)) as u64,

@@ -8,11 +8,9 @@ use crate::train::{Checkpoint, EpochLine, EpochProgress, Summary, Trainer};
 
 /// Receives the progress of a run, and can stop it.
 pub trait Observer {
-    /// Called when `step` steps of an epoch (from 1) are done. Returns whether to continue.
-    fn step(&mut self, epoch: u32, step: u32) -> bool;
-    /// Called when `batches` of `of` batches of the validation split are evaluated at the end of an epoch. Returns whether to
-    /// continue.
-    fn validation(&mut self, epoch: u32, batches: u32, of: u32) -> bool;
+    /// Called several times a second with how far an epoch (from 1) is, and after the last epoch with how far the evaluation of the
+    /// test split is. Returns whether to continue.
+    fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool;
     /// Called when an epoch is done. Returns whether to continue.
     fn epoch(&mut self, line: &EpochLine) -> bool;
 }
@@ -78,11 +76,7 @@ impl Experiment {
         }
         while !self.trainer.is_over() {
             let epoch = self.trainer.counters().epoch + 1;
-            let mut observe = |progress| match progress {
-                EpochProgress::Trained(step) => observer.step(epoch, step),
-                EpochProgress::Validated { batches, of } => observer.validation(epoch, batches, of),
-            };
-            let line = self.trainer.epoch(&mut observe).await?;
+            let line = self.trainer.epoch(&mut |at| observer.progress(epoch, at)).await?;
             let Some(line) = line else {
                 let checkpoint = self.trainer.checkpoint().await?;
                 self.run.write_last(&checkpoint)?;
@@ -93,7 +87,7 @@ impl Experiment {
                 return Ok(self.interrupted());
             }
         }
-        let summary = self.summary().await?;
+        let Some(summary) = self.summary_while(observer).await? else { return Ok(self.interrupted()) };
         self.run.write_summary(&summary)?;
         Ok(RunOutcome::Finished(Box::new(summary)))
     }
@@ -117,18 +111,25 @@ impl Experiment {
         self.run.write_last(&checkpoint)
     }
 
-    /// Evaluates the test split with the last weights and summarises the run.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    pub async fn summary(&mut self) -> Result<Summary> {
-        let test = self.trainer.evaluate_if_there(SplitName::Test).await?;
+    /// Evaluates the test split with the last weights and summarises the run. `None` if the observer stopped it.
+    async fn summary_while(&mut self, observer: &mut dyn Observer) -> Result<Option<Summary>> {
+        let epoch = self.trainer.counters().epoch;
+        let test = match self.trainer.has(SplitName::Test) {
+            true => {
+                let mut observe = |at| observer.progress(epoch, at);
+                let Some(test) = self.trainer.evaluate_part(SplitName::Test, &mut observe).await? else {
+                    return Ok(None);
+                };
+                Some(test)
+            }
+            false => None,
+        };
         let weights = self.trainer.weights().await?;
         let trainer = &self.trainer;
         let counters = trainer.counters();
         let last = counters.last.as_ref();
         let parameters = trainer.model().parameters();
-        Ok(Summary {
+        Ok(Some(Summary {
             version: Some(env!("CARGO_PKG_VERSION").into()),
             run: self.run.path().display().to_string(),
             recipe: trainer.recipe().name.clone(),
@@ -152,6 +153,6 @@ impl Experiment {
             weights_hash: parameters.hash(&weights),
             parameters: parameters.count(),
             planned_bytes: trainer.planned_bytes(),
-        })
+        }))
     }
 }

@@ -1,7 +1,8 @@
 //! Cross-validation: class probabilities of images from networks that were not trained on these images.
 
 use super::features::Cut;
-use super::trainer::{EpochProgress, Trainer, TrainerOptions};
+use super::progress::EpochProgress;
+use super::trainer::{Trainer, TrainerOptions};
 use crate::data::{Dataset, SplitName, folds};
 use crate::nn::models::Task;
 use crate::{Engine, Error, Result};
@@ -39,7 +40,11 @@ pub async fn cross_validate(mut trainer: Trainer, dataset: &Dataset, how: Folds<
     // The outputs of frozen layers are the same in all networks.
     let cut = Cut::of(&recipe, trainer.model(), dataset)?;
     let features = match &cut {
-        Some(cut) => Some(Dataset { train: trainer.take_features().await?, ..dataset.without_images(cut.input) }),
+        Some(cut) => {
+            // They are needed only once, and make a small part of the work.
+            let Some(train) = trainer.take_features(&mut |_| progress(0, 0.0)).await? else { return Ok(None) };
+            Some(Dataset { train, ..dataset.without_images(cut.input) })
+        }
         None => None,
     };
     drop(trainer);
@@ -67,9 +72,12 @@ pub async fn cross_validate(mut trainer: Trainer, dataset: &Dataset, how: Folds<
         let (epochs, steps) = (f64::from(recipe.training.epochs), f64::from(trainer.steps()));
         while !trainer.is_over() {
             let done = f64::from(trainer.counters().epoch);
-            let mut observe = |at| match at {
-                EpochProgress::Trained(step) => progress(part, (done + f64::from(step) / steps) / epochs),
-                EpochProgress::Validated { .. } => true,
+            let mut trained = 0;
+            let mut observe = |at| {
+                if let EpochProgress::Trained(step) = at {
+                    trained = step;
+                }
+                progress(part, (done + f64::from(trained) / steps) / epochs)
             };
             if trainer.epoch(&mut observe).await?.is_none() {
                 return Ok(None);

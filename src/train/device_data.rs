@@ -175,7 +175,7 @@ impl DeviceData {
     }
 
     /// Runs the first `steps` scheduled steps. If `output` names an output, calls `each` with the number of each step and its
-    /// output.
+    /// output. Returns whether it came to the end: not if `each` returned false.
     ///
     /// # Errors
     /// As [`DeviceData::feed`].
@@ -186,21 +186,24 @@ impl DeviceData {
         mut loader: Option<Loader>,
         steps: usize,
         output: Option<&str>,
-        mut each: impl FnMut(usize, &[f32]),
-    ) -> Result<()> {
+        mut each: impl FnMut(usize, &[f32]) -> bool,
+    ) -> Result<bool> {
         let mut done = 0;
         while done < steps {
             let submit = self.submit(done, steps, 1);
             self.feed(engine, loader.as_mut())?;
             done = submit.end;
             for number in submit {
+                engine.ready().await?;
                 engine.run(program, number..number + 1)?;
-                if let Some(output) = output {
-                    each(number, &engine.read_output(program, output).await?);
+                if let Some(output) = output
+                    && !each(number, &engine.read_output(program, output).await?)
+                {
+                    return Ok(false);
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Fills the ring with bytes from a loader.

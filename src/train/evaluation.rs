@@ -103,6 +103,7 @@ pub async fn evaluate_each(
             predictions.push(prediction);
             each(image, row);
         }
+        true
     };
     let scores = (task != Task::Reconstruct).then_some(SCORES);
     data.run_each(engine, program, loader, steps.len(), scores, count).await?;

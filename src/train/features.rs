@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::device_data::DeviceData;
 use super::graphs::{self, FEATURES};
 use super::memory;
+use super::progress::{EpochProgress, Watch};
 use super::recipe::Recipe;
 use super::steps::evaluation_steps;
 use crate::data::{Dataset, Pixels, Split, SplitName};
@@ -153,20 +154,31 @@ impl Features {
         self.makers.iter_mut().for_each(|maker| maker.made = false);
     }
 
-    /// Computes the features of a split with the current weights. `None` if they are up to date or the split does not exist.
+    /// Computes the features of a split with the current weights.
     ///
     /// # Errors
     /// When the device is lost, or the images cannot be read.
-    pub async fn make(&mut self, engine: &mut Engine, part: SplitName) -> Result<Option<Split>> {
+    pub async fn make(&mut self, engine: &mut Engine, part: SplitName, progress: &mut Watch<'_>) -> Result<Made> {
         match self.makers.iter_mut().find(|maker| maker.part == part && !maker.made) {
             Some(maker) => {
-                let split = maker.make(engine).await?;
+                let Some(split) = maker.make(engine, progress).await? else { return Ok(Made::Stopped) };
                 maker.made = true;
-                Ok(Some(split))
+                Ok(Made::Now(split))
             }
-            None => Ok(None),
+            None => Ok(Made::Before),
         }
     }
+}
+
+/// Whether the features of a split were computed.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// Now: the split with features instead of images.
+    Now(Split),
+    /// They are up to date, or the split does not exist.
+    Before,
+    /// No: the progress function returned false before the end.
+    Stopped,
 }
 
 /// Computes the features of a split.
@@ -182,13 +194,13 @@ struct Maker {
 }
 
 impl Maker {
-    /// The features of all images of the split, with their labels.
+    /// The features of all images of the split, with their labels. `None` if `progress` returned false before the end.
     ///
     /// # Errors
     /// When the device is lost, or the images cannot be read.
-    async fn make(&self, engine: &mut Engine) -> Result<Split> {
+    async fn make(&self, engine: &mut Engine, progress: &mut Watch<'_>) -> Result<Option<Split>> {
         let (Some(program), Self { data, batch, split, .. }) = (self.program, self) else {
-            return Ok(Split::empty());
+            return Ok(Some(Split::empty()));
         };
         let order: Vec<u32> = (0..split.len() as u32).collect();
         engine.write(&data.buffer("order"), 0, &order)?;
@@ -199,8 +211,10 @@ impl Maker {
         let keep = |number: usize, features: &[f32]| {
             let each = features.len() / batch;
             all.extend_from_slice(&features[..steps[number].valid as usize * each]);
+            let (batches, of) = (number as u32 + 1, steps.len() as u32);
+            progress(EpochProgress::Features { split: self.part, batches, of }) || batches == of
         };
-        data.run_each(engine, program, loader, steps.len(), Some(FEATURES), keep).await?;
-        Ok(Split { pixels: Pixels::F32(all), labels: split.labels.clone(), files: split.files.clone() })
+        let whole = data.run_each(engine, program, loader, steps.len(), Some(FEATURES), keep).await?;
+        Ok(whole.then(|| Split { pixels: Pixels::F32(all), labels: split.labels.clone(), files: split.files.clone() }))
     }
 }

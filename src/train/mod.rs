@@ -34,10 +34,12 @@ mod memory;
 mod metrics;
 mod predictor;
 mod preview;
+mod progress;
 pub mod recipe;
 mod steps;
 mod suspects;
 mod trainer;
+mod trial;
 mod tta;
 mod warnings;
 
@@ -55,10 +57,12 @@ pub(crate) use memory::plan;
 pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
 pub use predictor::{Prediction, Predictor};
 pub use preview::augmented;
+pub use progress::EpochProgress;
 pub use recipe::Recipe;
 #[cfg(feature = "files")]
 pub(crate) use steps::EVALUATION_BATCH;
 pub use suspects::{Suspect, suspects};
-pub use trainer::{EpochProgress, Flow, Trainer, TrainerOptions};
+pub use trainer::{Flow, Trainer, TrainerOptions};
+pub use trial::{StepTime, Trial, time_step};
 pub use tta::Tta;
 pub use warnings::guessing;

@@ -6,7 +6,7 @@ use gpunn::Engine;
 use gpunn::data::Dataset;
 use gpunn::optim::{Method, Optimizer};
 use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
-use gpunn::train::{EpochLine, Recipe, Summary, Trainer, TrainerOptions};
+use gpunn::train::{EpochLine, EpochProgress, Recipe, Summary, Trainer, TrainerOptions};
 
 /// The network of the complete example in the documentation.
 pub fn documented() -> String {
@@ -73,12 +73,9 @@ impl Until {
 }
 
 impl Observer for Until {
-    fn step(&mut self, _: u32, _: u32) -> bool {
+    fn progress(&mut self, _: u32, _: EpochProgress) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left > 0
-    }
-    fn validation(&mut self, epoch: u32, batches: u32, _: u32) -> bool {
-        self.step(epoch, batches)
     }
     fn epoch(&mut self, _: &EpochLine) -> bool {
         self.left > 0

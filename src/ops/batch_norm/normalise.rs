@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{ChannelStatistic, Channels, Statistic, share};
-use crate::graph::kernel::{DeviceClass, Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{DeviceClass, Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
 use crate::ops::op::{defined_by, in_pieces};
@@ -53,7 +53,7 @@ fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, epsilon: Opt
     // Loads are slow on a software rasteriser. There, one load of the channel's numbers serves several values.
     let run = if at.device.class == DeviceClass::Software && pixels.is_multiple_of(4) { 4 } else { 1 };
     let count = count / run;
-    let constants = [("RUN", (run as u32).into()), at.edges(count)];
+    let constants = [("RUN", word(run).into()), at.edges(count)];
     let epsilon = epsilon.map(|epsilon| ("EPSILON", epsilon.into()));
     let constants: Vec<_> = constants.into_iter().chain(epsilon).collect();
     let mut kernel = Kernel::built_in(kernel.0, kernel.1, &constants);
@@ -70,7 +70,7 @@ fn lower(at: &Lower, op: &dyn Op, kernel: (&str, &str), own: usize, epsilon: Opt
     let (program, _) = op.epilogue().expect("both ops have one");
     let (kernel, more) = epilogue::splice(program, kernel, at.types, own);
     let slots: Vec<Slot> = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
-    let dims = [count as u32, pixels as u32, channels as u32].into_iter().chain(more).collect();
+    let dims = [word(count), word(pixels), word(channels)].into_iter().chain(more).collect();
     Dispatch { dims, ..at.linear(op, kernel, &slots, &[], count) }.into()
 }
 

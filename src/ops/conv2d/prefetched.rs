@@ -3,7 +3,7 @@
 
 use super::Conv2dShape;
 use super::variants::{Direction, split, whole};
-use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering};
+use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, word};
 use crate::ops::Lower;
 use crate::ops::elementwise::Program;
 use crate::ops::splits::WORKGROUPS;
@@ -35,7 +35,7 @@ impl TileSize {
     }
     /// The constants of the kernels. `steps` is the length of the sums of a workgroup.
     fn constants(self, steps: usize) -> [(&'static str, Constant); 4] {
-        let [rows, columns, depth] = [self.rows, self.columns, self.depth()].map(|n| Constant::from(n as u32));
+        let [rows, columns, depth] = [self.rows, self.columns, self.depth()].map(|n| Constant::from(word(n)));
         let ragged = (!steps.is_multiple_of(self.depth())).into();
         [("TILE_ROWS", rows), ("TILE_COLUMNS", columns), ("TILE_DEPTH", depth), ("RAGGED_TILES", ragged)]
     }

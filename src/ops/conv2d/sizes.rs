@@ -1,6 +1,8 @@
 //! The sizes of a convolution, and which element of x is multiplied by which element of w for which element of y.
 
+use crate::graph::kernel::word;
 use crate::graph::{DType, TensorType};
+use crate::ops::op::LARGEST;
 
 /// Stride, padding, dilation and groups, as in PyTorch's `conv2d`. Each pair is vertical, then horizontal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +36,9 @@ impl Geometry {
     pub fn outputs(&self, axis: usize, image: usize, kernel: usize) -> Result<usize, String> {
         if kernel == 0 || self.stride[axis] == 0 || self.dilation[axis] == 0 {
             return Err("kernel size, stride and dilation must be at least 1".into());
+        }
+        if [self.stride, self.dilation, self.padding].iter().any(|sizes| sizes[axis] > LARGEST) {
+            return Err(format!("stride, dilation and padding can be at most {LARGEST}"));
         }
         let reach = self.dilation[axis] * (kernel - 1) + 1;
         let padded = image + 2 * self.padding[axis];
@@ -181,7 +186,7 @@ impl Conv2dShape {
         let Geometry { stride, padding, dilation, groups } = self.geometry;
         let counts = [self.batch, self.in_channels, self.out_channels, groups];
         let pairs = [self.image, self.kernel, self.outputs, stride, padding, dilation];
-        counts.into_iter().chain(pairs.into_iter().flatten()).chain([share, splits]).map(|n| n as u32).collect()
+        counts.into_iter().chain(pairs.into_iter().flatten()).chain([share, splits]).map(word).collect()
     }
 
     /// The definition of a convolution and of both its gradients: calls a function with the index into x, w and y of

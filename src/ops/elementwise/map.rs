@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::program::{Chunked, Pattern};
 use super::splice::Splice;
-use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{DType, Differentiate, Function, Graph, NodeId, Program, Shape, TensorType};
 use crate::ops::op::in_pieces;
 use crate::ops::{Call, Lower, Op, Types, expect_inputs};
@@ -120,7 +120,7 @@ impl Op for Map {
             Kernel::built_in("elementwise", include_str!("../../../shaders/elementwise.wgsl"), &[at.edges(values)]);
         let splice = Splice::new(&self.program, patterns.len());
         let (kernel, words) = splice.into_chain(kernel, &patterns, count, at.in_place, vector);
-        let dims = std::iter::once(values as u32).chain(words).collect();
+        let dims = std::iter::once(word(values)).chain(words).collect();
         let inputs = (0..patterns.len()).filter(|i| at.in_place != Some(*i)).map(Slot::Input);
         let slots: Vec<Slot> = inputs.chain([Slot::Output]).collect();
         Dispatch { dims, ..at.linear(self, kernel, &slots, &[], values) }.into()

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::program::Pattern;
-use crate::graph::kernel::Kernel;
+use crate::graph::kernel::{Kernel, word};
 use crate::graph::{Argument, Program};
 
 /// The WGSL code of a program and the words that it adds to the kernel's `Dims`.
@@ -71,12 +71,12 @@ impl Splice {
         if pattern.inner == 1 {
             return format!("x{operand}[{index} % dims.len{operand}]");
         }
-        self.word(&format!("inner{operand}"), "u32", pattern.inner as u32);
+        self.word(&format!("inner{operand}"), "u32", word(pattern.inner));
         let row = format!("({index} / dims.inner{operand}) % dims.len{operand}");
         if pattern.row == 1 {
             return format!("x{operand}[{row}]");
         }
-        self.word(&format!("row{operand}"), "u32", pattern.row as u32);
+        self.word(&format!("row{operand}"), "u32", word(pattern.row));
         format!("x{operand}[({row}) * dims.row{operand} + {index} % dims.row{operand}]")
     }
 

@@ -96,7 +96,6 @@ fn register_tiles(
         constants,
         instead: if vectors { &[] } else { &[("matmul_blocks", "matmul_blocks_scalar")] },
         tile: [side; 2],
-        linear: true,
         ..KernelTemplate::default()
     }
 }

@@ -4,7 +4,7 @@
 use super::ladder::{self, Side};
 use super::{Matmul, MatmulShape};
 use crate::graph::Program;
-use crate::graph::kernel::{Capabilities, Constant, DeviceClass, Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Capabilities, Constant, DeviceClass, Dispatch, Kernel, Lowering, Slot, word};
 use crate::ops::elementwise::epilogue;
 use crate::ops::splits::PartialSums;
 use crate::ops::variant::Variant;
@@ -87,8 +87,6 @@ pub(crate) struct KernelTemplate {
     pub instead: &'static [(&'static str, &'static str)],
     /// Rows and columns of outputs per workgroup.
     pub tile: [u32; 2],
-    /// Whether the grid is linear, with the numbers of the tiles, and folded. Else x counts columns of tiles, y rows.
-    pub linear: bool,
     /// The steps of the sum that a workgroup adds, if the sum is split over workgroups.
     pub share: Option<usize>,
     /// The subgroup size that it requires, in lanes.
@@ -127,12 +125,9 @@ pub(super) fn lower(at: &Lower, sizes: MatmulShape, op: &Matmul) -> Lowering {
     let kernel = Kernel { subgroup: template.subgroup, ..template.kernel(op) };
     let splits = template.share.map_or(1, |share| sizes.depth.div_ceil(share.max(1)).max(1));
     let share = template.share.unwrap_or(sizes.depth);
-    let dims = [sizes.rows, sizes.columns, sizes.depth, share].map(|n| n as u32);
-    let tiles = [(sizes.columns as u32).div_ceil(template.tile[1]), (sizes.rows as u32).div_ceil(template.tile[0])];
-    let groups = match template.linear {
-        true => at.device.fold(tiles[0] as usize * tiles[1] as usize * splits),
-        false => [tiles[0], tiles[1], 1],
-    };
+    let dims = [sizes.rows, sizes.columns, sizes.depth, share].map(word);
+    let tiles = [word(sizes.columns).div_ceil(template.tile[1]), word(sizes.rows).div_ceil(template.tile[0])];
+    let groups = at.device.fold(tiles.map(|tiles| tiles as usize).iter().product::<usize>() * splits);
     let none = Program::default();
     let (program, output) = if splits > 1 { (&none, Slot::Scratch(0)) } else { (&op.epilogue, Slot::Output) };
     let (kernel, words) = epilogue::splice(program, kernel, at.types, 2);

@@ -2,7 +2,7 @@
 
 use super::{PoolShape, Window};
 use crate::Result;
-use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
 use crate::ops::op::{defined_by, in_pieces};
@@ -89,11 +89,11 @@ impl Op for AveragePool2d {
         let sizes = self.sizes(at.types);
         let source = include_str!("../../../shaders/average_pool2d.wgsl");
         let count = at.types.output.elements();
-        let [height, width] = self.window.kernel.map(|size| (size as u32).into());
+        let [height, width] = self.window.kernel.map(|size| word(size).into());
         let padding = ("INCLUDE_PADDING", self.include_padding.into());
         let constants = [("HEIGHT", height), ("WIDTH", width), padding, at.edges(count)];
         let kernel = Kernel::built_in("average_pool2d", source, &constants);
-        let dims = std::iter::once(count as u32).chain(sizes.words()).collect();
+        let dims = std::iter::once(word(count)).chain(sizes.words()).collect();
         Dispatch { dims, ..at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[], count) }.into()
     }
     fn flops(&self, types: &Types) -> u64 {
@@ -164,7 +164,7 @@ impl Op for AveragePool2dBackward {
         let constants: Vec<_> = sizes.reach().into_iter().chain([padding, at.edges(count)]).collect();
         let kernel = Kernel::built_in("average_pool2d_backward", source, &constants);
         let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 1);
-        let dims = std::iter::once(count as u32).chain(sizes.words()).chain(words).collect();
+        let dims = std::iter::once(word(count)).chain(sizes.words()).chain(words).collect();
         let slots: Vec<Slot> = (0..at.types.inputs.len()).map(Slot::Input).chain([Slot::Output]).collect();
         Dispatch { dims, ..at.linear(self, kernel, &slots, &[], count) }.into()
     }

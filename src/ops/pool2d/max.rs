@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{MaxPool2dBackwardVariant, MaxPool2dVariant, PoolShape, Window};
 use crate::Result;
-use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
 use crate::ops::op::in_pieces;
@@ -85,7 +85,7 @@ impl PoolShape {
 
     /// The kernel's size as constants, so that the lengths of its loops are known.
     fn kernel(&self, at: &Lower, name: &str, source: &str, count: usize) -> Kernel {
-        let [height, width] = self.window.kernel.map(|size| (size as u32).into());
+        let [height, width] = self.window.kernel.map(|size| word(size).into());
         let inside = ("INSIDE", self.inside().into());
         Kernel::built_in(name, source, &[("HEIGHT", height), ("WIDTH", width), inside, at.edges(count)])
     }
@@ -331,7 +331,7 @@ impl MaxPool2dBackward {
         let (kernel, words) = epilogue::splice(&self.epilogue, kernel, at.types, 2);
         let extras = (2..at.types.inputs.len()).map(Slot::Input);
         let slots: Vec<Slot> = own.into_iter().chain(extras).chain([Slot::Output]).collect();
-        let dims = std::iter::once(count as u32).chain(sizes.words()).chain(words).collect();
+        let dims = std::iter::once(word(count)).chain(sizes.words()).chain(words).collect();
         Dispatch { dims, ..at.linear(self, kernel, &slots, &[], count) }
     }
 }

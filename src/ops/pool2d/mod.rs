@@ -13,8 +13,9 @@ pub(crate) use variants::{MaxPool2dBackwardVariant, MaxPool2dVariant};
 use std::ops::Range;
 
 use crate::Result;
-use crate::graph::kernel::Constant;
+use crate::graph::kernel::{Constant, word};
 use crate::graph::{DType, Graph, NodeId, TensorType};
+use crate::ops::op::LARGEST;
 
 /// A pooling window with its stride and padding. Each pair is vertical, then horizontal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -45,6 +46,9 @@ impl Window {
         let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
         if kernel == 0 || stride == 0 {
             return Err("kernel size and stride must be at least 1".into());
+        }
+        if kernel > LARGEST || stride > LARGEST {
+            return Err(format!("kernel size and stride can be at most {LARGEST}"));
         }
         if padding > kernel / 2 {
             return Err(format!("a padding of {padding} is more than half of a kernel of {kernel}"));
@@ -115,14 +119,14 @@ impl PoolShape {
     /// The first words of the `Dims` of all pooling kernels, after the number of invocations.
     fn words(&self) -> Vec<u32> {
         let Window { stride, padding, .. } = self.window;
-        [self.image, self.outputs, stride, padding].into_iter().flatten().map(|n| n as u32).collect()
+        [self.image, self.outputs, stride, padding].into_iter().flatten().map(word).collect()
     }
 
     /// The constants of kernels that gather by pixel: the strides, so that division by them is fast, and the maximum
     /// number of windows that contain a pixel.
     fn reach(&self) -> [(&'static str, Constant); 6] {
         let Window { kernel, stride, .. } = self.window;
-        let value = |n: usize| Constant::from(n as u32);
+        let value = |n: usize| Constant::from(word(n));
         [
             ("HEIGHT", value(kernel[0])),
             ("WIDTH", value(kernel[1])),

@@ -11,28 +11,9 @@ use crate::train::checkpoint::Counters;
 use crate::train::graphs::SCORES;
 use crate::train::loader::Loader;
 use crate::train::metrics::{EpochLine, Measured, softmax};
+use crate::train::progress::{EpochProgress, Watch};
 use crate::train::steps::evaluation_steps;
 use crate::{Error, Result};
-
-/// The approximate number of floating-point operations in a submit: enough to hide the cost of the submit, but few enough
-/// for a quick reaction to Ctrl-C.
-const WORK_PER_SUBMIT: u64 = 400_000_000;
-/// The maximum number of steps in a submit.
-const MAX_PER_SUBMIT: u64 = 32;
-
-/// How far an epoch is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EpochProgress {
-    /// This number of training steps is done.
-    Trained(u32),
-    /// A number of batches of the validation split is evaluated.
-    Validated {
-        /// The batches that are done.
-        batches: u32,
-        /// All batches.
-        of: u32,
-    },
-}
 
 impl Trainer {
     /// The step numbers and hyperparameters of all steps of the next epoch.
@@ -60,7 +41,14 @@ impl Trainer {
     /// # Errors
     /// When the device is lost, or the images cannot be read.
     pub async fn prepare_epoch(&mut self) -> Result<()> {
-        self.make_features(SplitName::Train).await?;
+        self.prepare_while(&mut |_| true).await.map(|_| ())
+    }
+
+    /// As [`Trainer::prepare_epoch`]. Returns whether it came to its end, while `progress` returned true.
+    async fn prepare_while(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
+        if !self.make_features(SplitName::Train, progress).await? {
+            return Ok(false);
+        }
         let Counters { epoch, step, .. } = self.counters;
         let order = epoch_order(self.train.data.rows, self.recipe.seed, epoch);
         self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
@@ -72,7 +60,10 @@ impl Trainer {
         };
         self.waited = 0.0;
         // An epoch that was interrupted in its validation has no step left.
-        if step < self.steps() { self.feed() } else { Ok(()) }
+        if step < self.steps() {
+            self.feed()?;
+        }
+        Ok(true)
     }
 
     /// The loader for the images of an epoch from step `first` on, in the given order. `None` if images are not streamed.
@@ -99,7 +90,7 @@ impl Trainer {
         self.train.data.submit(
             self.counters.step as usize,
             self.steps() as usize,
-            self.steps_per_submit(&self.train) as usize,
+            self.engine.steps_at_once(self.train.program),
         )
     }
 
@@ -112,12 +103,6 @@ impl Trainer {
         self.train.data.fill(&mut self.engine, loader, bytes)
     }
 
-    /// The number of steps of a stage in a submit, if images are not streamed.
-    pub(super) fn steps_per_submit(&self, stage: &Stage) -> u32 {
-        let flops = self.engine.plan(stage.program).flops().max(1);
-        (WORK_PER_SUBMIT / flops).clamp(1, MAX_PER_SUBMIT) as u32
-    }
-
     /// Trains the next epoch, or the rest of it, and evaluates the validation split. After each submit, `progress` gets how far
     /// the epoch is, and returns whether to continue. When it returns false before the end, the result is `None`, and the next
     /// call continues the epoch. A validation that was interrupted begins again.
@@ -126,14 +111,16 @@ impl Trainer {
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
     pub async fn epoch(&mut self, progress: &mut dyn FnMut(EpochProgress) -> bool) -> Result<Option<EpochLine>> {
         let start = (self.clock)();
-        self.prepare_epoch().await?;
+        if !self.prepare_while(progress).await? {
+            return Ok(None);
+        }
         let steps = self.steps();
         if self.counters.step == 0 {
             self.engine.write(&self.train.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         }
         while self.counters.step < steps {
-            let range = self.next_submit();
             self.engine.ready().await?;
+            let range = self.next_submit();
             self.engine.run(self.train.program, range.clone())?;
             self.counters.number += range.len() as u32;
             self.counters.step = range.end as u32;
@@ -153,16 +140,16 @@ impl Trainer {
         let trained = self.counters.epoch_seconds + (self.clock)() - start;
         let measured = Measured::from_sums(self.task, &sums);
         self.check_finite(measured.loss).await?;
-        let mut validated = |batches, of| progress(EpochProgress::Validated { batches, of });
-        let stage = self.stage(SplitName::Val);
-        let val = match stage {
-            Some(stage) => self.evaluate_while((SplitName::Val, stage), &mut validated).await?,
+        let val = match self.stage(SplitName::Val) {
+            Some(stage) => {
+                let Some(val) = self.evaluate_while((SplitName::Val, stage), progress).await? else {
+                    self.counters.epoch_seconds += (self.clock)() - start;
+                    return Ok(None);
+                };
+                Some(val)
+            }
             None => None,
         };
-        if stage.is_some() && val.is_none() {
-            self.counters.epoch_seconds += (self.clock)() - start;
-            return Ok(None);
-        }
         let seconds = self.counters.epoch_seconds + (self.clock)() - start;
         let at = TrainingProgress { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
         let line = EpochLine {
@@ -224,18 +211,21 @@ impl Trainer {
     }
 
     /// Evaluates the validation or test split with the current weights, or with their moving average if the recipe has one.
-    /// `None` if the dataset does not have the split, and for the training split.
+    /// `None` if `progress` returned false before the end.
     ///
     /// # Errors
-    /// When the device is lost, or the images cannot be read.
-    pub(crate) async fn evaluate_if_there(&mut self, part: SplitName) -> Result<Option<Measured>> {
-        let stage = match part {
-            SplitName::Train => None,
-            other => self.stage(other),
-        };
-        match stage {
-            Some(stage) => self.evaluate_while((part, stage), &mut |_, _| true).await,
-            None => Ok(None),
+    /// When the device is lost, or the images cannot be read. [`Error::Usage`] for the training split, and if the dataset does not
+    /// have the split.
+    pub(crate) async fn evaluate_part(
+        &mut self,
+        part: SplitName,
+        progress: &mut Watch<'_>,
+    ) -> Result<Option<Measured>> {
+        match self.stage(part).filter(|_| part != SplitName::Train) {
+            Some(stage) => self.evaluate_while((part, stage), progress).await,
+            None => Err(Error::usage(format!(
+                "The trainer has no {part} split to evaluate; it evaluates val and test if the dataset has them."
+            ))),
         }
     }
 
@@ -246,7 +236,7 @@ impl Trainer {
     /// When the device is lost, or the images cannot be read.
     pub(crate) async fn probabilities(&mut self, part: SplitName) -> Result<Vec<Vec<f64>>> {
         let Some(stage) = self.stage(part) else { return Ok(Vec::new()) };
-        self.make_features(part).await?;
+        self.make_features(part, &mut |_| true).await?;
         let Stage { program, data, batch } = stage;
         let steps = evaluation_steps(data.rows, batch);
         self.engine.schedule(program, &steps)?;
@@ -254,6 +244,7 @@ impl Trainer {
         let (mut all, classes) = (Vec::new(), self.classes.len());
         let keep = |number: usize, scores: &[f32]| {
             all.extend(scores.chunks(classes).take(steps[number].valid as usize).map(softmax));
+            true
         };
         data.run_each(&mut self.engine, program, loader, steps.len(), Some(SCORES), keep).await?;
         Ok(all)
@@ -268,26 +259,28 @@ impl Trainer {
         }
     }
 
-    /// Evaluates the split of a stage. After each submit, `progress` gets the number of batches that are done, and of all, and
-    /// returns whether to continue. `None` if it returns false before the end.
+    /// Evaluates the split of a stage. `None` if `progress` returned false before the end.
     async fn evaluate_while(
         &mut self,
-        (part, stage): (SplitName, Stage),
-        progress: &mut dyn FnMut(u32, u32) -> bool,
+        (split, stage): (SplitName, Stage),
+        progress: &mut Watch<'_>,
     ) -> Result<Option<Measured>> {
-        self.make_features(part).await?;
+        if !self.make_features(split, progress).await? {
+            return Ok(None);
+        }
         let steps = evaluation_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         self.engine.schedule(stage.program, &steps)?;
         let mut loader = self.evaluation_loader(&stage, steps.len())?;
-        let (mut done, at_once) = (0, self.steps_per_submit(&stage) as usize);
+        let mut done = 0;
         while done < steps.len() {
-            let range = stage.data.submit(done, steps.len(), at_once);
+            self.engine.ready().await?;
+            let range = stage.data.submit(done, steps.len(), self.engine.steps_at_once(stage.program));
             stage.data.feed(&mut self.engine, loader.as_mut())?;
             done = range.end;
-            self.engine.ready().await?;
             self.engine.run(stage.program, range)?;
-            if !progress(done as u32, steps.len() as u32) && done < steps.len() {
+            let (batches, of) = (done as u32, steps.len() as u32);
+            if !progress(EpochProgress::Evaluated { split, batches, of }) && batches < of {
                 return Ok(None);
             }
         }

@@ -90,11 +90,8 @@ impl Trainer {
     /// When the dataset does not have the split, images cannot be read, or the device is lost. [`Error::Usage`] for the
     /// training split; its metrics are the running means in [`EpochLine`].
     pub async fn evaluate(&mut self, split: SplitName) -> Result<Measured> {
-        self.evaluate_if_there(split).await?.ok_or_else(|| {
-            Error::usage(format!(
-                "The trainer has no {split} split to evaluate; it evaluates val and test if the dataset has them."
-            ))
-        })
+        let measured = self.evaluate_part(split, &mut |_| true).await?;
+        measured.ok_or_else(|| Error::usage("The evaluation was stopped."))
     }
 
     /// Classifies an image with the weights of [`Trainer::evaluate`]. The image is channels x height x width values in the same

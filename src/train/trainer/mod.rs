@@ -4,11 +4,9 @@ mod epoch;
 mod fit;
 mod state;
 
-pub use epoch::EpochProgress;
 pub use fit::Flow;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::data::{Dataset, Pixels, Split, SplitName};
@@ -19,12 +17,13 @@ use crate::train::buffers::{write_averages, write_weights};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::checkpoint::Counters;
 use crate::train::device_data::DeviceData;
-use crate::train::features::{Cut, Features};
+use crate::train::features::{Cut, Features, Made};
 use crate::train::graphs::{self, AVERAGES};
 use crate::train::inputs;
 use crate::train::loader::Loader;
 use crate::train::memory;
 use crate::train::predictor::Classifier;
+use crate::train::progress::Watch;
 use crate::train::recipe::Recipe;
 use crate::{Engine, Error, Program, Result};
 
@@ -307,6 +306,11 @@ impl Trainer {
         self.planned_bytes
     }
 
+    /// Whether the dataset has a split with images.
+    pub fn has(&self, split: SplitName) -> bool {
+        self.stage(split).is_some()
+    }
+
     fn stage(&self, part: SplitName) -> Option<Stage> {
         match part {
             SplitName::Train => Some(self.train),
@@ -320,25 +324,34 @@ impl Trainer {
         self.features.as_ref().map(|features| features.input)
     }
 
-    /// Computes and uploads the features of a split, if features are kept and not up to date.
-    async fn make_features(&mut self, part: SplitName) -> Result<()> {
+    /// Computes and uploads the features of a split, if features are kept and not up to date. Returns whether they are up to date
+    /// now: not if `progress` returned false before the end.
+    async fn make_features(&mut self, part: SplitName, progress: &mut Watch<'_>) -> Result<bool> {
         let stage = self.stage(part);
-        let (Some(features), Some(stage)) = (&mut self.features, stage) else { return Ok(()) };
-        let Some(split) = features.make(&mut self.engine, part).await? else { return Ok(()) };
+        let (Some(features), Some(stage)) = (&mut self.features, stage) else { return Ok(true) };
+        let split = match features.make(&mut self.engine, part, progress).await? {
+            Made::Now(split) => split,
+            Made::Before => return Ok(true),
+            Made::Stopped => return Ok(false),
+        };
         stage.data.upload(&mut self.engine, self.task, &split)?;
         if stage.data.slots.is_some() {
             self.streamed.insert(stage.data.name, Arc::new(split.pixels));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Computes the features of the training images, if features are kept: as a split with these features instead of images.
-    pub(super) async fn take_features(&mut self) -> Result<Split> {
-        let made = match &mut self.features {
-            Some(features) => features.make(&mut self.engine, SplitName::Train).await?,
-            None => None,
-        };
-        Ok(made.unwrap_or_else(Split::empty))
+    /// `None` if `progress` returned false before the end.
+    pub(super) async fn take_features(&mut self, progress: &mut Watch<'_>) -> Result<Option<Split>> {
+        match &mut self.features {
+            Some(features) => match features.make(&mut self.engine, SplitName::Train, progress).await? {
+                Made::Now(split) => Ok(Some(split)),
+                Made::Before => Ok(Some(Split::empty())),
+                Made::Stopped => Ok(None),
+            },
+            None => Ok(Some(Split::empty())),
+        }
     }
 
     /// The floating-point operations of a training step, and the bytes that its nodes read and write.
@@ -355,11 +368,13 @@ impl Trainer {
     pub async fn repeat_steps(&mut self, count: usize) -> Result<()> {
         let steps = self.epoch_steps();
         self.engine.schedule(self.train.program, &steps)?;
-        let at_once = self.steps_per_submit(&self.train) as usize;
-        for range in chunks(count, at_once.min(steps.len())) {
-            let first = range.start % (steps.len() - range.len() + 1);
+        let mut done = 0;
+        while done < count {
             self.engine.ready().await?;
-            self.engine.run(self.train.program, first..first + range.len())?;
+            let now = self.engine.steps_at_once(self.train.program).min(steps.len()).min(count - done);
+            let first = done % (steps.len() - now + 1);
+            self.engine.run(self.train.program, first..first + now)?;
+            done += now;
         }
         self.engine.wait().await
     }
@@ -374,9 +389,4 @@ impl Trainer {
         let (rows, batch) = (self.train.data.rows, self.train.batch);
         (if self.recipe.training.drop_last { rows / batch } else { rows.div_ceil(batch) }) as u32
     }
-}
-
-/// Splits `0..count` into ranges of at most `size`.
-fn chunks(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..count).step_by(size).map(move |first| first..count.min(first + size))
 }

@@ -1,7 +1,7 @@
 //! The gradient with respect to the image for strides above 1.
 
 use super::{BatchSlice, OutputTile, PackedConvolution, PackedImages, slices};
-use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot, word};
 use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
 use crate::ops::elementwise::{Program, epilogue};
@@ -52,7 +52,7 @@ fn fold(at: &Lower, sizes: &Conv2dShape, slice: BatchSlice, pitch: usize, progra
     Dispatch {
         kernel,
         slots: std::iter::once(Slot::Scratch(1)).chain(extras).chain([Slot::Output]).collect(),
-        dims: dims.map(|n| n as u32).chain(words).collect(),
+        dims: dims.map(word).chain(words).collect(),
         groups: at.device.fold(pixels.div_ceil(64)),
         flops: taps as u64 + pixels as u64 * program.flops(),
         bytes: 4 * (taps + pixels) as u64,

@@ -4,7 +4,7 @@
 mod folded;
 mod weight;
 
-use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot, signed_word, word};
 use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
 use crate::ops::conv2d::variants::Direction;
@@ -70,7 +70,7 @@ impl ImagePacking {
         let rows = slice.images * self.channels * self.rows;
         let counts = [rows, slice.first, self.channels, self.image[0], self.image[1], self.kernel_width];
         let steps = [self.rows, self.vectors(), self.columns, self.stride_x, self.dilation_x];
-        let padding = self.padding.map(|n| n as u32);
+        let padding = self.padding.map(signed_word);
         Dispatch {
             kernel: Kernel::built_in(
                 "conv2d_pack_image",
@@ -78,7 +78,7 @@ impl ImagePacking {
                 &[],
             ),
             slots: vec![from, to],
-            dims: counts.into_iter().chain(steps).map(|n| n as u32).chain(padding).collect(),
+            dims: counts.into_iter().chain(steps).map(word).chain(padding).collect(),
             groups: at.device.fold(rows.div_ceil(64)),
             flops: 0,
             bytes: 4 * (slice.images * (self.channels * self.image[0] * self.image[1] + self.floats())) as u64,
@@ -287,7 +287,7 @@ impl PackedConvolution {
                 &[],
             ),
             slots: vec![Slot::Input(1), to],
-            dims: counts.into_iter().chain(factors).map(|n| n as u32).chain([ky as u32, kx as u32]).collect(),
+            dims: counts.into_iter().chain(factors).map(word).chain([ky, kx].map(signed_word)).collect(),
             groups: at.device.fold(vectors.div_ceil(64)),
             flops: 0,
             bytes: 4 * (4 * vectors + at.types.inputs[1].elements()) as u64,
@@ -335,7 +335,7 @@ impl PackedConvolution {
         Dispatch {
             kernel,
             slots: Vec::new(),
-            dims: counts.into_iter().chain(places).map(|n| n as u32).collect(),
+            dims: counts.into_iter().chain(places).map(word).collect(),
             groups: at.device.fold(pixels.div_ceil(tile.vectors) * tiles * self.groups),
             flops,
             bytes: 4 * (part.images * (self.packing.floats() + self.floats())) as u64,
@@ -396,9 +396,9 @@ impl OutputTile {
                 include_str!("../../../../shaders/software/conv2d_weight_strip.wgsl"),
             ),
         };
-        let outputs = self.outputs as u32;
+        let outputs = word(self.outputs);
         if self.subgroup {
-            let shape = [("ROW_BLOCKS", (outputs / 8).into()), ("COLUMN_VECTORS", (self.vectors as u32 / 8).into())];
+            let shape = [("ROW_BLOCKS", (outputs / 8).into()), ("COLUMN_VECTORS", (word(self.vectors) / 8).into())];
             return Kernel::built_in(&format!("{name}_subgroup"), subgroup, &[constants, &shape].concat())
                 .for_subgroup(SUBGROUP);
         }
@@ -407,7 +407,7 @@ impl OutputTile {
         let across = 8 / down;
         let shape = [
             ("ROW_VECTORS", rows.into()),
-            ("COLUMN_VECTORS", (self.vectors as u32 / across).into()),
+            ("COLUMN_VECTORS", (word(self.vectors) / across).into()),
             ("LANES_DOWN", down.into()),
             ("LANES_ACROSS", across.into()),
         ];

@@ -3,7 +3,7 @@
 use super::super::LOOP_TURNS;
 use super::{ImagePacking, OutputTile, PackedConvolution, slices};
 use crate::graph::Program;
-use crate::graph::kernel::{Dispatch, Lowering, Slot};
+use crate::graph::kernel::{Dispatch, Lowering, Slot, word};
 use crate::ops::Lower;
 use crate::ops::conv2d::Conv2dShape;
 use crate::ops::conv2d::variants::partial_sums;
@@ -65,7 +65,7 @@ pub(super) fn lower(at: &Lower, sizes: &Conv2dShape, subgroup: bool) -> Lowering
         lowering.dispatches.push(Dispatch {
             kernel: tile.kernel("conv2d_weight", &[]),
             slots: vec![places[0], places[1], Slot::Scratch(0)],
-            dims: first.into_iter().chain(split).chain(channels).chain(lines).map(|n| n as u32).collect(),
+            dims: first.into_iter().chain(split).chain(channels).chain(lines).map(word).collect(),
             groups: at.device.fold(tiles * splits),
             flops: sizes.flops() * slice.images as u64 / sizes.batch as u64,
             bytes: 4 * (slice.images * (x.floats() + dy.floats()) + splits * sizes.out_channels * 4 * quads) as u64,

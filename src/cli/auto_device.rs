@@ -1,0 +1,142 @@
+//! `--device auto` for training: times a step on the GPU and on the CPU, and takes the faster one. The times are remembered for
+//! each device and recipe.
+
+use std::path::{Path, PathBuf};
+
+use gpunn::blocking::block_on;
+use gpunn::data::Dataset;
+use gpunn::gpu::Adapter;
+use gpunn::train::{Recipe, Trial, time_step};
+use gpunn::{Engine, Result};
+use serde::{Deserialize, Serialize};
+
+/// The time for the steps on each device, in seconds.
+const SECONDS: f64 = 0.25;
+/// A slow CPU's floating-point operations per second. They decide how many images are enough to time it.
+const SLOW_CPU: f64 = 4e10;
+/// The least number of images to time the CPU with: with fewer, most cores of a large machine are idle.
+const LEAST_IMAGES: usize = 8;
+
+/// The times of a training step, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Times {
+    gpu: f64,
+    cpu: f64,
+}
+
+/// Opens the faster of the adapter, by `open`, and the CPU, for a recipe. Returns also why it was chosen. A GPU that fails leaves the
+/// CPU. `cache` is the folder of the remembered times, if there is one.
+pub fn faster(
+    adapter: &Adapter,
+    (recipe, dataset): (&Recipe, &Dataset),
+    cache: Option<&Path>,
+    open: impl Fn() -> Result<Engine>,
+) -> Result<(Engine, String)> {
+    let name = adapter.info().name;
+    let file = cache.map(|cache| record(cache, &key(adapter, recipe, dataset)));
+    let remembered = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
+    let (times, engine): (Times, Option<Engine>) = match remembered {
+        Some(times) => (times, None),
+        None => match measure(open()?, recipe, dataset) {
+            Ok((times, engine)) => (times, Some(engine)),
+            Err(error) => return Ok((Engine::cpu(), format!("a step on {name} failed: {error}"))),
+        },
+    };
+    if let (Some(file), Some(_)) = (&file, &engine)
+        && let Ok(text) = serde_json::to_vec(&times)
+        && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
+    {
+        // Without the file, the times are measured again.
+        let _ = gpunn::files::write_atomic(file, &text);
+    }
+    let when = if engine.is_some() { "" } else { ", as measured earlier" };
+    let [gpu, cpu] = [times.gpu, times.cpu].map(|seconds| format!("{:.3} ms", 1e3 * seconds));
+    Ok(match times.gpu <= times.cpu {
+        true => {
+            let engine = engine.map_or_else(open, Ok)?;
+            (engine, format!("a training step takes {gpu} here and {cpu} on the CPU{when}"))
+        }
+        false => (Engine::cpu(), format!("a training step takes {cpu} here and {gpu} on {name}{when}")),
+    })
+}
+
+/// Times a step on the engine of a GPU and on the CPU.
+fn measure(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Result<(Times, Engine)> {
+    let trial = Trial { clock: gpunn::runs::clock, seconds: SECONDS, images: usize::MAX };
+    let (gpu, engine) = block_on(time_step(engine, recipe, dataset, trial))?;
+    let images = (SECONDS * SLOW_CPU / gpu.flops.max(1) as f64) as usize;
+    let trial = Trial { images: images.max(LEAST_IMAGES), ..trial };
+    let (cpu, _) = block_on(time_step(Engine::cpu(), recipe, dataset, trial))?;
+    Ok((Times { gpu: gpu.seconds, cpu: cpu.seconds }, engine))
+}
+
+/// What the times depend on.
+fn key(adapter: &Adapter, recipe: &Recipe, dataset: &Dataset) -> String {
+    let mut recipe = recipe.clone();
+    (recipe.name, recipe.seed, recipe.data.folder) = (String::new(), 1, None);
+    (recipe.training.epochs, recipe.training.patience) = (1, None);
+    let of_data = (dataset.input, dataset.classes.len());
+    let machine = (adapter.description(), rayon::current_num_threads(), env!("CARGO_PKG_VERSION"));
+    format!("{machine:?} {of_data:?} {recipe:?}")
+}
+
+/// The file of the times.
+fn record(cache: &Path, key: &str) -> PathBuf {
+    cache.join("steps").join(format!("{:x}.json", md5::compute(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use gpunn::graph::kernel::DeviceClass;
+
+    use gpunn::gpu;
+
+    use super::*;
+
+    /// A software adapter computes on the CPU, with more overhead. `auto` itself never takes one.
+    #[test]
+    fn the_faster_device_is_taken_and_its_times_are_remembered() {
+        let adapters = block_on(gpu::adapters());
+        let Some(adapter) = adapters.iter().find(|adapter| adapter.class() == DeviceClass::Software) else { return };
+        let cache = tempfile::tempdir().expect("a folder");
+        let recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
+        let dataset = gpunn::data::glyphs::dataset();
+        let open = || Ok(Engine::gpu(block_on(gpu::Device::open(adapter, gpu::DeviceOptions::default()))?));
+        let again =
+            |recipe: &Recipe| faster(adapter, (recipe, &dataset), Some(cache.path()), open).expect("it is timed");
+        let (engine, why) = again(&recipe);
+        assert_eq!(engine.kind(), "cpu", "{why}");
+        assert!(why.contains("ms here and ") && !why.contains("earlier"), "{why}");
+        // Another seed has the same times; another batch size has others.
+        let (_, why_of_other_seed) = again(&Recipe { seed: 9, ..recipe.clone() });
+        assert_eq!(why_of_other_seed, format!("{why}, as measured earlier"));
+        let mut larger = recipe.clone();
+        larger.training.batch_size *= 2;
+        assert!(!again(&larger).1.contains("earlier"));
+        // What is remembered decides.
+        let file = record(cache.path(), &key(adapter, &recipe, &dataset));
+        std::fs::write(&file, r#"{"gpu":0.001,"cpu":0.002}"#).expect("written");
+        let (engine, why) = again(&recipe);
+        assert_eq!(
+            (engine.kind(), why.as_str()),
+            ("gpu", "a training step takes 1.000 ms here and 2.000 ms on the CPU, as measured earlier")
+        );
+        // A damaged file is measured again.
+        std::fs::write(&file, "{").expect("written");
+        assert!(!again(&recipe).1.contains("earlier"));
+    }
+
+    #[test]
+    fn a_gpu_that_fails_leaves_the_cpu() {
+        let adapters = block_on(gpu::adapters());
+        let Some(adapter) = adapters.first() else { return };
+        let recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
+        let dataset = gpunn::data::glyphs::dataset();
+        let timeout = Some(std::time::Duration::ZERO);
+        let options = gpu::DeviceOptions { timeout, ..gpu::DeviceOptions::default() };
+        let open = || Ok(Engine::gpu(block_on(gpu::Device::open(adapter, options.clone()))?));
+        let (engine, why) = faster(adapter, (&recipe, &dataset), None, open).expect("the CPU is there");
+        assert_eq!(engine.kind(), "cpu");
+        assert!(why.contains("failed: ") && why.contains("did not finish its work"), "{why}");
+    }
+}
