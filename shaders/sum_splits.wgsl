@@ -2,15 +2,16 @@
 // Adds the partial sums of a product whose sums were split over workgroups. The order is fixed, so that the bits are always the
 // same.
 //
-// Shapes: SUMS is [splits, rows, pitch], Y is [rows, columns]; elements of a row after the columns are left out.
+// Shapes: SUMS is [splits, rows, pitch], Y is [rows, columns]; elements of a row after the columns, and rows of a split after
+// those of Y, are left out.
 //
 // Division of work: one invocation for each element of Y.
 
 struct Dims {
-    count: u32, // rows * columns
-    rows: u32,
+    count: u32, // elements of Y
     columns: u32,
     pitch: u32,
+    plane: u32, // elements of a split
     splits: u32,
 }
 
@@ -24,5 +25,5 @@ fn term(i: u32) -> f32 { return sums[i]; }
 fn each(index: u32) {
     let row = index / dims.columns;
     let first = row * dims.pitch + index - row * dims.columns;
-    y[index] = epilogue(ordered_sum(first, dims.rows * dims.pitch, dims.splits), index);
+    y[index] = epilogue(ordered_sum(first, dims.plane, dims.splits), index);
 }

@@ -3,6 +3,7 @@
 mod check_finds;
 mod executor;
 mod gradients;
+mod half;
 mod kept_kernels;
 mod laboratory;
 mod layout;

@@ -75,7 +75,7 @@ macro_rules! choices {
 }
 choices! {
     discrete software
-    plain tiled registers prefetched prefetched_wide prefetched_large split
+    plain tiled registers prefetched prefetched_wide prefetched_large split half
     strip strip_scalar subgroup subgroup_scalar
     pairs patches windows gather
 }

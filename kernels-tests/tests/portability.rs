@@ -46,7 +46,8 @@ fn targets() -> Vec<(&'static str, Target)> {
 fn forcing(variant: &str) -> Target {
     let having = TABLE.iter().filter(|entry| (entry.variants)().contains(&variant));
     let forced = having.map(|entry| force(entry.name, variant).expect("it has this variant")).collect();
-    let device = Capabilities { subgroup: Some(8), forced, ..Capabilities::portable() };
+    let matrix_units = (variant == "half").then_some(8);
+    let device = Capabilities { subgroup: Some(8), matrix_units, forced, ..Capabilities::portable() };
     Target { device: Some(device), ..Target::portable() }
 }
 
@@ -97,10 +98,23 @@ fn collect(graph: &Graph, kernels: &mut HashMap<Kernel, Dispatch>) {
     }
 }
 
-/// Parses and validates. No capability is there but subgroups, and those only where the kernel says that it needs them.
+const HALF: &str = "enable f16;";
+const MATRIX_UNITS: &str = "enable wgpu_cooperative_matrix;";
+
+/// Parses and validates. No capability is there but subgroups, and those only where the kernel says that it needs them, and what it
+/// enables.
 fn valid(wgsl: &str, subgroup: bool) -> Result<(Module, ModuleInfo), String> {
-    let module = naga::front::wgsl::parse_str(wgsl).map_err(|error| error.emit_to_string(wgsl))?;
-    let capabilities = if subgroup { NagaCapabilities::SUBGROUP } else { NagaCapabilities::empty() };
+    let needs = [
+        (subgroup, NagaCapabilities::SUBGROUP),
+        (wgsl.contains(HALF), NagaCapabilities::SHADER_FLOAT16),
+        (wgsl.contains(MATRIX_UNITS), NagaCapabilities::COOPERATIVE_MATRIX),
+    ];
+    let capabilities = needs.into_iter().filter(|(needed, _)| *needed).map(|(_, capability)| capability).collect();
+    let mut options = naga::front::wgsl::Options::new();
+    options.capabilities = capabilities;
+    let module = naga::front::wgsl::Frontend::new_with_options(options)
+        .parse(wgsl)
+        .map_err(|error| error.emit_to_string(wgsl))?;
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if subgroup {
         validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
@@ -199,8 +213,13 @@ fn translate(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Result<usiz
         let (metal, _) = msl::write_string(&module, &info, &metal, &msl::PipelineOptions::default())
             .map_err(|error| format!("MSL: {error}"))?;
         written += 4 * words.len() + metal.len();
-        // FXC compiles shader model 5.1 and has no subgroups; DXC takes 6.0.
-        let models = if kernel.subgroup.is_some() { &[hlsl::ShaderModel::V6_0][..] } else { &HLSL_MODELS };
+        // FXC compiles shader model 5.1 and has no subgroups; DXC takes 6.0, and 6.2 for half precision. HLSL has no matrix units.
+        let models = match &kernel.wgsl {
+            wgsl if wgsl.contains(MATRIX_UNITS) => &[][..],
+            wgsl if wgsl.contains(HALF) => &[hlsl::ShaderModel::V6_2],
+            _ if kernel.subgroup.is_some() => &[hlsl::ShaderModel::V6_0],
+            _ => &HLSL_MODELS,
+        };
         for &shader_model in models {
             let options = hlsl::Options {
                 shader_model,
@@ -355,7 +374,7 @@ fn needs(source: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_file_is_valid_as_it_stands() {
     let (mut kernels, library) = (files(&shaders()), files(&shaders().join("lib")));
-    for folder in ["matmul", "conv2d", "software"] {
+    for folder in ["matmul", "conv2d", "half", "software"] {
         kernels.extend(files(&shaders().join(folder)));
     }
     let mut failed = Vec::new();

@@ -1,4 +1,4 @@
-// needs: grid
+// needs: grid, bands
 // Which tile of Y a workgroup computes, and where the tile's sums are stored.
 struct Tile {
     row: u32, // its first row and column

@@ -7,7 +7,7 @@ use super::{CheckKind, CheckResult};
 use crate::cpu::Value;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::tolerance::{GRADIENT, Tolerance, growth};
+use crate::ops::tolerance::{GRADIENT, HALF_GRADIENT, Tolerance, growth};
 use crate::{Engine, Result};
 
 /// The maximum number of elements of an input for which differences are computed. They are spread over a larger
@@ -112,7 +112,7 @@ pub async fn check_gradient(engine: &mut Engine, op: &'static str, case: &Case) 
     let mut outcome: Option<CheckResult> = None;
     for (&index, reference) in case.differentiable.iter().zip(built.reference()) {
         let values = engine.read_output_value(program, &format!("gradient by input{index}")).await?;
-        let tolerance = GRADIENT.for_sums_of(case.summands.of_gradient(index));
+        let tolerance = GRADIENT.on(&engine.target(), op, HALF_GRADIENT).for_sums_of(case.summands.of_gradient(index));
         let worst = compare(&values.numbers(), &reference, tolerance);
         if outcome.as_ref().is_none_or(|before| worst.excess > before.worst.excess) {
             outcome = Some(found(CheckKind::Gradient, op, case, index, worst));

@@ -12,11 +12,13 @@
 
 mod compare;
 mod gradient;
+mod half;
 mod parity;
 mod verify;
 
 pub use compare::{Worst, compare};
 pub use gradient::{central_difference, check_gradient, gradient_graph};
+pub use half::half_precision;
 pub use parity::{Inputs, check_value};
 pub use verify::{NodeCheck, verify};
 

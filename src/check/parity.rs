@@ -7,6 +7,7 @@ use crate::graph::{Graph, Passes, Plan, PlanOptions, optimize};
 use crate::ops::Step;
 use crate::ops::case::Case;
 use crate::ops::table::OpEntry;
+use crate::ops::tolerance::HALF;
 use crate::{Engine, Program, Result};
 
 /// The values of a case's inputs and states.
@@ -92,7 +93,7 @@ pub async fn check_value(engine: &mut Engine, entry: &OpEntry, case: &Case) -> R
     let mut oracle = inputs.oracle();
     let values = oracle.run(&graph, graph.ids(), &inputs.step);
     let program = run(engine, &graph, &inputs)?;
-    let tolerance = entry.tolerance.for_sums_of(case.summands.value);
+    let tolerance = entry.tolerance.on(&engine.target(), entry.name, HALF).for_sums_of(case.summands.value);
     let ty = graph.ty(y).clone();
     let nothing = Worst { index: 0, value: 0.0, reference: 0.0, excess: 0.0 };
     let mut outcome = CheckResult {

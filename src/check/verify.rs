@@ -6,7 +6,7 @@ use crate::Result;
 use crate::cpu::{Value, evaluate};
 use crate::gpu::Executor;
 use crate::graph::NodeId;
-use crate::ops::tolerance::tolerance;
+use crate::ops::tolerance::{HALF, tolerance};
 
 /// The result of the debug mode for one node.
 #[derive(Clone, Debug)]
@@ -49,14 +49,15 @@ async fn verify_node(executor: &mut Executor, program: usize, number: usize, ste
     executor.run_node(program, number, step)?;
     let reference = evaluate(&graph, id, &inputs, &mut states, &executor.steps(program)[step]);
     let op = node.op().map_or("", |op| op.name());
+    let allowed = tolerance(op).on(&executor.target(), op, HALF);
     let found = value(executor, program, id).await?;
-    let mut worst = compare(&found.numbers(), &reference.numbers(), tolerance(op));
+    let mut worst = compare(&found.numbers(), &reference.numbers(), allowed);
     if placed.iter().any(|&placed| placed) || op == "pack" {
         // The gaps between a pack's inputs are undefined. The inputs are compared at the nodes that compute them.
         worst = Worst { index: 0, value: 0.0, reference: 0.0, excess: 0.0 };
     }
     for (&state, reference) in node.states().iter().zip(states) {
-        let of_state = compare(&value(executor, program, state).await?.numbers(), &reference, tolerance(op));
+        let of_state = compare(&value(executor, program, state).await?.numbers(), &reference, allowed);
         if of_state.excess > worst.excess {
             worst = of_state;
         }

@@ -33,6 +33,8 @@ struct AdapterOutput {
     subgroup_sizes: Option<[u32; 2]>,
     timestamps: bool,
     pipeline_cache: bool,
+    /// The side of the matrices that its matrix units multiply in half precision.
+    matrix_units: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +68,7 @@ fn device(adapter: &Adapter) -> AdapterOutput {
         subgroup_sizes: subgroups.then_some([info.subgroup_min_size, info.subgroup_max_size]),
         timestamps: features.contains(gpu::Features::TIMESTAMP_QUERY),
         pipeline_cache: features.contains(gpu::Features::PIPELINE_CACHE),
+        matrix_units: adapter.matrix_units(),
     }
 }
 
@@ -104,7 +107,11 @@ fn print(report: &DevicesOutput) {
         };
         let has = |there: bool, what: &str| if there { what.to_owned() } else { format!("no {what}") };
         let (timestamps, cache) = (has(device.timestamps, "timestamps"), has(device.pipeline_cache, "pipeline cache"));
-        super::print_line(&format!("   features    {subgroups}, {timestamps}, {cache}"));
+        let units = match device.matrix_units {
+            Some(side) => format!("{side}x{side} matrix units in f16"),
+            None => "no matrix units".into(),
+        };
+        super::print_line(&format!("   features    {subgroups}, {timestamps}, {cache}, {units}"));
     }
     super::print_line(&format!("cpu  {} threads", report.threads));
     let auto = report.auto.map_or("cpu".to_owned(), |index| index.to_string());

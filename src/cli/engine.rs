@@ -104,7 +104,18 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
     Ok((open_adapter(adapter, options).await?, why))
 }
 
+/// Opens an adapter. Matrix units that compute a wrong product are not used.
 async fn open_adapter(adapter: &Adapter, options: gpu::DeviceOptions) -> Result<Engine> {
+    let half = options.half;
+    let mut engine = open_unchecked(adapter, options.clone()).await?;
+    if half && let Err(error) = gpunn::check::half_precision(&mut engine).await {
+        eprintln!("warning: {error}; all is computed in f32");
+        return open_unchecked(adapter, gpu::DeviceOptions { half: false, ..options }).await;
+    }
+    Ok(engine)
+}
+
+async fn open_unchecked(adapter: &Adapter, options: gpu::DeviceOptions) -> Result<Engine> {
     let device = gpu::Device::open(adapter, options).await?;
     Ok(match kept_kernels(adapter) {
         Some(kept) => Engine::gpu_with_kernels(device, kept),

@@ -11,9 +11,11 @@ use gpunn::{Error, Result, gpu};
 use super::flags::ComputeArgs;
 
 /// The kernels of matrix products, from the plain one up.
-pub const MATMUL: &[&str] = &["plain", "tiled", "registers", "prefetched", "prefetched_large", "split"];
+pub const MATMUL: &[&str] = &["plain", "tiled", "registers", "prefetched", "prefetched_large", "split", "half"];
 /// The kernels of convolutions.
-pub const CONV2D: &[&str] = &["plain", "tiled", "prefetched", "prefetched_wide", "prefetched_large"];
+pub const CONV2D: &[&str] = &["plain", "tiled", "prefetched", "prefetched_wide", "prefetched_large", "half"];
+/// The kernel for matrix units.
+const HALF: &str = "half";
 /// The column of the kernel that the op's own table chooses.
 const CHOSEN: &str = "chosen";
 
@@ -21,7 +23,8 @@ const CHOSEN: &str = "chosen";
 #[derive(serde::Serialize)]
 struct LadderRow {
     name: String,
-    gflops: Vec<f64>,
+    /// None for a kernel that the device cannot run.
+    gflops: Vec<Option<f64>>,
 }
 
 /// What `--json` prints.
@@ -58,9 +61,14 @@ pub fn run(
         if measured.is_none() {
             measured = Some((engine.device_name(), peak::measure(&mut engine, effort)?));
         }
+        let units = engine.target().device.is_some_and(|device| device.matrix_units.is_some());
         for ((name, case), row) in cases.iter().zip(&mut rows) {
+            if kernel == HALF && !units {
+                row.gflops.push(None);
+                continue;
+            }
             let result = bench::time_case(&mut engine, name.clone(), case, effort)?;
-            row.gflops.push(result.gflops.unwrap_or(0.0));
+            row.gflops.push(result.gflops);
         }
     }
     let Some((device, peak)) = measured else { return Ok(ExitCode::SUCCESS) };
@@ -72,7 +80,7 @@ pub fn run(
     };
     line("GFLOP/s", kernels.iter().map(|kernel| (*kernel).to_owned()).collect());
     for row in &rows {
-        line(&row.name, row.gflops.iter().map(|rate| format!("{rate:.1}")).collect());
+        line(&row.name, row.gflops.iter().map(|rate| rate.map_or("-".into(), |rate| format!("{rate:.1}"))).collect());
     }
     if compute.output.json {
         super::print_json(&LadderOutput { device, peak, kernels, cases: rows })?;

@@ -7,7 +7,7 @@ use gpunn::nn::models::{self, ModelConfig};
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
 use gpunn::runs::{Choice, Start};
-use gpunn::train::Recipe;
+use gpunn::train::{Precision, Recipe};
 use gpunn::{Error, Result};
 
 use super::augment::AugmentArgs;
@@ -93,6 +93,9 @@ pub(super) struct RecipeArgs {
     /// Evaluate with an exponential moving average of the weights, with this decay per step, such as 0.999
     #[arg(long, value_name = "DECAY", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     ema: Option<f64>,
+    /// Precision of a GPU's large products: `f32`, or `f16`: operands in half precision, if the GPU has matrix units [default: f32]
+    #[arg(long, value_name = "f32|f16")]
+    precision: Option<Precision>,
     /// Early stopping: end the run after this many epochs without a better validation result
     #[arg(long, value_name = "EPOCHS", value_parser = whole::<u32>(1), help_heading = TRAINING_HEADING)]
     pub patience: Option<u32>,
@@ -154,6 +157,7 @@ impl RecipeArgs {
         set(&mut recipe.training.epochs, self.epochs);
         set(&mut recipe.training.batch_size, point.batch_size);
         set(&mut recipe.training.label_smoothing, self.label_smoothing);
+        set(&mut recipe.training.precision, self.precision);
         recipe.training.ema = self.ema.or(recipe.training.ema);
         recipe.training.tta = self.views.tta.or(recipe.training.tta);
         recipe.training.patience = self.patience.or(recipe.training.patience);

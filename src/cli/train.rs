@@ -18,7 +18,7 @@ use super::progress::{Progress, StopFlag};
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
-const NOT_WITH_RESUME: [&str; 34] = [
+const NOT_WITH_RESUME: [&str; 35] = [
     "recipe",
     "model",
     "dataset",
@@ -45,6 +45,7 @@ const NOT_WITH_RESUME: [&str; 34] = [
     "force",
     "nesterov",
     "label_smoothing",
+    "precision",
     "ema",
     "tta",
     "stream",
@@ -143,7 +144,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some((_, checkpoint)) = &resumed {
         checkpoint.check_data(&dataset)?;
     }
-    let options = gpu::DeviceOptions { profile: args.profile, ..gpu::DeviceOptions::default() };
+    let half = !recipe.training.precision.is_single();
+    let options = gpu::DeviceOptions { profile: args.profile, half, ..gpu::DeviceOptions::default() };
     let engine = args.device.open_to_train(&recipe, &dataset, options, args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan, clock: Some(gpunn::runs::clock) })?;
@@ -221,6 +223,25 @@ pub(super) fn print_plan(trainer: &Trainer) {
         eprintln!(
             "the frozen layers' outputs ({channels}x{height}x{width} per image) are computed once, without random augmentation"
         );
+    }
+    if !recipe.training.precision.is_single() {
+        print_precision(trainer);
+    }
+}
+
+/// Prints what is computed in half precision.
+fn print_precision(trainer: &Trainer) {
+    let units = trainer.engine().target().device.and_then(|device| device.matrix_units);
+    let [half, all] = trainer.half_products();
+    match units {
+        Some(side) => eprintln!(
+            "precision: {half} of {all} products take operands in f16 ({side}x{side} matrix units, sums in f32); weights, all other \
+             values and evaluation stay in f32"
+        ),
+        None => eprintln!(
+            "precision: f16 was asked for, but {} offers no matrix units with subgroups of one size; all is computed in f32",
+            trainer.engine().device_name()
+        ),
     }
 }
 

@@ -10,6 +10,9 @@ use crate::graph::Target;
 use crate::graph::kernel::{Capabilities, DeviceClass, ForcedVariant};
 use crate::{Error, Result};
 
+/// The features that matrix units need.
+const MATRIX_UNITS: wgpu::Features = wgpu::Features::SHADER_F16.union(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+
 /// An adapter that can be opened.
 #[derive(Clone, Debug)]
 pub struct Adapter {
@@ -40,6 +43,22 @@ impl Adapter {
         let info = self.inner.get_info();
         let driver: String = info.driver_info.chars().filter(char::is_ascii_alphanumeric).collect();
         wgpu::util::pipeline_cache_key(&info).map(|key| format!("{key}_{driver}"))
+    }
+    /// The side of the square matrices of half precision, with sums in single precision, that its matrix units multiply. `None` if it
+    /// has none, or subgroups of several sizes: the units work for a whole subgroup.
+    pub fn matrix_units(&self) -> Option<u32> {
+        use wgpu::CooperativeScalarType::{F16, F32};
+        let info = self.inner.get_info();
+        let fixed = info.subgroup_min_size == info.subgroup_max_size && info.subgroup_min_size > 0;
+        let offered = self.inner.features().contains(MATRIX_UNITS | wgpu::Features::SUBGROUP);
+        let known = self.inner.cooperative_matrix_properties();
+        let has = |side: u32| {
+            let fits = |of: &wgpu::CooperativeMatrixProperties| {
+                [of.m_size, of.n_size, of.k_size] == [side; 3] && (of.ab_type, of.cr_type) == (F16, F32)
+            };
+            known.iter().any(fits)
+        };
+        [16, 8].into_iter().find(|&side| fixed && offered && has(side))
     }
     /// Its class, by which kernels are chosen.
     pub fn class(&self) -> DeviceClass {
@@ -91,6 +110,10 @@ pub struct DeviceOptions {
     pub without_subgroups: bool,
     /// Kernel variants that ops must use, from [`force`](crate::ops::table::force): for tests and comparisons.
     pub forced: Vec<ForcedVariant>,
+    /// Large products and convolutions are computed by matrix units, from numbers in half precision with sums in single precision,
+    /// if the device has such units, and subgroups of one fixed size. [`half_precision`](crate::check::half_precision) checks them:
+    /// they are an experimental feature of wgpu.
+    pub half: bool,
     /// The longest time in which the device completes no submission, before it counts as hung. The default is two minutes.
     pub timeout: Option<Duration>,
 }
@@ -105,6 +128,7 @@ pub struct Device {
     adapter: Adapter,
     limits: wgpu::Limits,
     features: wgpu::Features,
+    matrix_units: Option<u32>,
     lost: Arc<AtomicBool>,
     errors: Arc<Mutex<Vec<String>>>,
     waiting: Waiting,
@@ -126,13 +150,21 @@ impl Device {
         let offered = adapter.inner.features();
         let wanted = wgpu::Features::SUBGROUP | wgpu::Features::PIPELINE_CACHE;
         let timed = if options.profile { wgpu::Features::TIMESTAMP_QUERY } else { wgpu::Features::empty() };
-        let features = offered & (wanted | timed);
+        let half = options.half || options.forced.iter().any(ForcedVariant::needs_matrix_units);
+        let matrix_units = adapter.matrix_units().filter(|_| half);
+        let units = if matrix_units.is_some() { MATRIX_UNITS } else { wgpu::Features::empty() };
+        let features = offered & (wanted | timed | units);
         let limits = adapter.inner.limits();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gpunn"),
             required_features: features,
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
+            experimental_features: match matrix_units {
+                // SAFETY: wgpu asks for care with features that may have bugs. Only the kernels of `ops/half` use this one.
+                Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },
+                None => wgpu::ExperimentalFeatures::disabled(),
+            },
             ..wgpu::DeviceDescriptor::default()
         };
         let opened = adapter.inner.request_device(&descriptor).await;
@@ -155,7 +187,19 @@ impl Device {
         let counters = Counters::default();
         let timeout = options.timeout.unwrap_or(TIMEOUT);
         let waiting = Waiting { device: device.clone(), completed: Arc::new(AtomicU64::new(0)), timeout };
-        Ok(Self { device, queue, counters, options, adapter: adapter.clone(), limits, features, lost, errors, waiting })
+        Ok(Self {
+            device,
+            queue,
+            counters,
+            options,
+            adapter: adapter.clone(),
+            limits,
+            features,
+            matrix_units,
+            lost,
+            errors,
+            waiting,
+        })
     }
 
     /// The adapter's name, backend and driver.
@@ -188,6 +232,7 @@ impl Device {
             class: self.options.class.unwrap_or(class(info.device_type)),
             subgroup: (fixed && has && !self.options.without_subgroups).then_some(info.subgroup_min_size),
             max_groups: self.limits.max_compute_workgroups_per_dimension,
+            matrix_units: self.matrix_units,
             forced: self.options.forced.clone(),
         }
     }

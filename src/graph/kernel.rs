@@ -23,6 +23,9 @@ pub struct Capabilities {
     pub subgroup: Option<u32>,
     /// The largest number of workgroups along one axis of a dispatch. Larger grids are folded.
     pub max_groups: u32,
+    /// The side of the square matrices that the device's matrix units multiply, in half precision with sums in single precision, if
+    /// they are to be used. The subgroup size is fixed then.
+    pub matrix_units: Option<u32>,
     /// Kernel variants that ops must use instead of their tables' choice: for tests and comparisons.
     pub forced: Vec<ForcedVariant>,
 }
@@ -34,10 +37,23 @@ pub struct ForcedVariant {
     pub(crate) variant: &'static str,
 }
 
+impl ForcedVariant {
+    /// Whether only matrix units can run the variant.
+    pub(crate) fn needs_matrix_units(&self) -> bool {
+        self.variant == "half"
+    }
+}
+
 impl Capabilities {
     /// WebGPU's default limits. Every variant fits them, except those chosen for a special capability.
     pub fn portable() -> Self {
-        Self { class: DeviceClass::Discrete, subgroup: None, max_groups: 65_535, forced: Vec::new() }
+        Self {
+            class: DeviceClass::Discrete,
+            subgroup: None,
+            max_groups: 65_535,
+            matrix_units: None,
+            forced: Vec::new(),
+        }
     }
     /// The name of the variant that an op must use, if one is forced.
     pub(crate) fn forced_variant(&self, op: &str) -> Option<&'static str> {
@@ -141,6 +157,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("matmul_vectors", include_str!("../../shaders/lib/matmul_vectors.wgsl")),
     ("matmul_numbers", include_str!("../../shaders/lib/matmul_numbers.wgsl")),
     ("register_tiles", include_str!("../../shaders/lib/register_tiles.wgsl")),
+    ("bands", include_str!("../../shaders/lib/bands.wgsl")),
     ("prefetched_product", include_str!("../../shaders/lib/prefetched_product.wgsl")),
     ("matmul_blocks", include_str!("../../shaders/lib/matmul_blocks.wgsl")),
     ("matmul_blocks_scalar", include_str!("../../shaders/lib/matmul_blocks_scalar.wgsl")),
@@ -157,7 +174,7 @@ impl Kernel {
     /// The kernel of a WGSL file with these values for its constants. Its storage bindings are read off the file: group 0, from
     /// binding 1 on; binding 0 is the uniform of [`Dispatch::dims`].
     ///
-    /// A first line `// needs: each, philox` puts library files before it, each once, after the files that they need themselves.
+    /// A first line `// needs: each, philox`, after the `enable` lines if there are any, puts library files before it, each once, after the files that they need themselves.
     /// They are in `shaders/lib`. For kernels of your own:
     ///
     /// | file | what it has |
@@ -200,9 +217,12 @@ impl Kernel {
         constants: &[(&str, Constant)],
         instead: &[(&'static str, &'static str)],
     ) -> Self {
-        let mut wgsl = String::new();
+        // A module begins with the extensions that it needs, before the library files.
+        let enabled = source.lines().take_while(|line| line.starts_with("enable ")).map(|line| line.len() + 1).sum();
+        let (enables, body) = source.split_at(enabled);
+        let mut wgsl = enables.to_owned();
         let mut included = Vec::new();
-        include(&mut wgsl, &mut included, name, source, instead);
+        include(&mut wgsl, &mut included, name, body, instead);
         let step = included.contains(&"step");
         let mut label = name.to_owned();
         for (constant, value) in constants {

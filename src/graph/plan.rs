@@ -27,6 +27,12 @@ impl Target {
     pub fn cpu() -> Self {
         Self { alignment: 64, max_binding: usize::MAX, max_buffer: usize::MAX, device: None }
     }
+    /// The target without matrix units: all products are in single precision.
+    #[must_use]
+    pub fn in_single_precision(&self) -> Self {
+        let device = self.device.clone().map(|device| Capabilities { matrix_units: None, ..device });
+        Self { device, ..self.clone() }
+    }
     /// A GPU with WebGPU's default limits.
     pub fn portable() -> Self {
         Self { alignment: 256, max_binding: 128 << 20, max_buffer: 256 << 20, device: Some(Capabilities::portable()) }

@@ -37,6 +37,7 @@ pub mod exp;
 pub mod gather;
 pub mod gelu;
 mod gradient;
+pub(crate) mod half;
 pub mod leaky_relu;
 pub mod log;
 pub mod matmul;

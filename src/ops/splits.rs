@@ -8,7 +8,7 @@ use crate::ops::elementwise::epilogue;
 /// The number of workgroups that keeps a large device busy: two for each of 132 multiprocessors.
 pub(crate) const WORKGROUPS: usize = 264;
 
-/// Partial sums `[splits, rows, pitch]` in memory, of an output `[rows, columns]`.
+/// Partial sums `[splits, rows, pitch]` in memory, of an output `[rows, columns]`; a split may have more rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartialSums {
     /// Where they are.
@@ -21,16 +21,18 @@ pub(crate) struct PartialSums {
     pub columns: usize,
     /// Elements between two rows of partial sums.
     pub pitch: usize,
+    /// Elements between two partial sums of an element.
+    pub plane: usize,
 }
 
 impl PartialSums {
     /// The dispatch that adds them in order and applies the epilogue, whose operands are the node's inputs from `own` on.
     pub fn add(self, at: &Lower, program: &Program, own: usize) -> Dispatch {
-        let Self { slot, splits, rows, columns, pitch } = self;
+        let Self { slot, splits, rows, columns, pitch, plane } = self;
         let elements = rows * columns;
         let kernel = Kernel::built_in("sum_splits", include_str!("../../shaders/sum_splits.wgsl"), &[]);
         let (kernel, words) = epilogue::splice(program, kernel, at.types, own);
-        let dims = [elements, rows, columns, pitch, splits].map(word);
+        let dims = [elements, columns, pitch, plane, splits].map(word);
         Dispatch {
             kernel,
             slots: std::iter::once(slot)

@@ -2,7 +2,9 @@
 //! |reference|, each with its reason. The op table assigns them to ops. They are for the op's value; gradients of any op are
 //! compared with [`GRADIENT`].
 
+use super::half::PRODUCTS;
 use super::table::{INTERNAL_OPS, TABLE};
+use crate::graph::Target;
 
 /// An allowed error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,10 +77,25 @@ tolerances! {
     /// For batch norm.
     NORMALISED: 2e-5, 2e-5,
         "differences from a mean, divided by the root of a sum of squares; the mean is a sum too";
+    /// For matrix products and convolutions by matrix units.
+    HALF: 5e-3, 1e-3,
+        "both operands are rounded to 11 bits, so that each product has an error of up to 2^-10";
+    /// For the gradients of matrix products and convolutions by matrix units.
+    HALF_GRADIENT: 5e-2, 5e-3,
+        "products of products, each with the error of half precision, of gradients up to ten times as large as the values";
     /// For the gradient of any op, in the middle of a graph. [`check_op`](crate::check::check_op) always compares gradients
     /// with it.
     GRADIENT: 3e-5, 5e-5,
         "a chain of several ops, including sums and exponentials, each within its own tolerance";
+}
+
+impl Tolerance {
+    /// The tolerance of an op on a device: `half` for a product that matrix units may compute.
+    #[must_use]
+    pub(crate) fn on(self, target: &Target, op: &str, half: Self) -> Self {
+        let units = target.device.as_ref().is_some_and(|device| device.matrix_units.is_some());
+        if units && PRODUCTS.contains(&op) { half } else { self }
+    }
 }
 
 /// The tolerance of an op by its name, from the op table or the list of internal ops.

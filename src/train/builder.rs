@@ -1,6 +1,6 @@
 //! Recipes written in Rust: default values, and a setter for each field that programs often change.
 
-use super::recipe::{Data, FORMAT, Recipe, Training};
+use super::recipe::{Data, FORMAT, Precision, Recipe, Training};
 use super::trainer::{Trainer, TrainerOptions};
 use super::tta::Tta;
 use crate::data::Dataset;
@@ -65,6 +65,7 @@ impl Recipe {
                 ema: None,
                 tta: None,
                 cache_features: None,
+                precision: Precision::F32,
                 patience: None,
             },
             optimizer: Optimizer::adam(0.001),

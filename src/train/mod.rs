@@ -58,7 +58,7 @@ pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
 pub use predictor::{Prediction, Predictor};
 pub use preview::augmented;
 pub use progress::EpochProgress;
-pub use recipe::Recipe;
+pub use recipe::{Precision, Recipe};
 #[cfg(feature = "files")]
 pub(crate) use steps::EVALUATION_BATCH;
 pub use suspects::{Suspect, suspects};

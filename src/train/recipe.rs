@@ -140,9 +140,39 @@ pub struct Training {
     /// result, the images are not streamed, and all outputs together take at most 1 GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_features: Option<bool>,
+    /// The precision of the training steps' products on a GPU: `f32`, the default, or `f16`. Evaluation is always in f32.
+    #[serde(default, skip_serializing_if = "Precision::is_single")]
+    pub precision: Precision,
     /// The number of epochs without a better result on the validation split after which the run ends, at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
+}
+
+/// The precision of a GPU's products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Large matrix products and convolutions take their operands in half precision and add in single precision, if the GPU has
+    /// matrix units. Weights and all other values stay in single precision.
+    F16,
+}
+
+impl Precision {
+    /// Whether it is single precision.
+    pub fn is_single(&self) -> bool {
+        *self == Self::F32
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = Error;
+    /// Reads `f32` or `f16`. Other words give an [`Error::Usage`] with the nearest name.
+    fn from_str(word: &str) -> Result<Self> {
+        crate::error::named("precision", &word.to_lowercase(), &[("f32", Self::F32), ("f16", Self::F16)])
+    }
 }
 
 fn default_seed() -> u64 {

@@ -6,6 +6,7 @@ use super::{Conv2dShape, tiled};
 use crate::graph::kernel::{Capabilities, DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
+use crate::ops::half::{self, Units};
 use crate::ops::software;
 use crate::ops::splits::PartialSums;
 use crate::ops::variant::Variant;
@@ -32,7 +33,7 @@ impl Direction {
     }
 }
 
-/// A variant of a convolution or one of its gradients. Every variant supports every shape. The op table uses the same
+/// A variant of a convolution or one of its gradients. Every variant but `Half` supports every shape. The op table uses the same
 /// names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Conv2dVariant {
@@ -47,6 +48,8 @@ pub enum Conv2dVariant {
     PrefetchedWide,
     /// The same with 128 x 128.
     PrefetchedLarge,
+    /// Matrix units, from operands in half precision, for stride 1 and one group.
+    Half,
     /// Packed operands and large register tiles, for software rasterisers.
     Strip,
     /// The same, with values shared by `subgroupBroadcast`, for subgroups of 8 lanes.
@@ -60,6 +63,7 @@ impl Variant for Conv2dVariant {
         ("prefetched", Self::Prefetched),
         ("prefetched_wide", Self::PrefetchedWide),
         ("prefetched_large", Self::PrefetchedLarge),
+        ("half", Self::Half),
         ("strip", Self::Strip),
         ("subgroup", Self::Subgroup),
     ];
@@ -68,9 +72,17 @@ impl Variant for Conv2dVariant {
 /// The table. If a requested variant cannot run on the device, the table chooses.
 fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> Conv2dVariant {
     let subgroups = device.subgroup == Some(software::SUBGROUP);
-    let forced = Conv2dVariant::forced(device, direction.op());
-    if let Some(variant) = forced.filter(|&variant| variant != Conv2dVariant::Subgroup || subgroups) {
+    let by_units = || half::conv2d::runs(direction, sizes, Units::of(device));
+    let runs = |variant: &Conv2dVariant| match variant {
+        Conv2dVariant::Subgroup => subgroups,
+        Conv2dVariant::Half => by_units(),
+        _ => true,
+    };
+    if let Some(variant) = Conv2dVariant::forced(device, direction.op()).filter(runs) {
         return variant;
+    }
+    if half::conv2d::pays(sizes) && by_units() {
+        return Conv2dVariant::Half;
     }
     // Groups of few channels use a small part of any tile. Packed operands are still twice as fast as `Plain`, except
     // for the gradient with respect to the weight.
@@ -102,6 +114,9 @@ pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
         Conv2dVariant::Prefetched => by_tiles(prefetched::SMALL),
         Conv2dVariant::PrefetchedWide => by_tiles(prefetched::WIDE),
         Conv2dVariant::PrefetchedLarge => by_tiles(prefetched::LARGE),
+        Conv2dVariant::Half => Units::of(at.device)
+            .and_then(|units| half::conv2d::lower(direction, at, &sizes, program, units))
+            .expect("it was chosen because it can run"),
         Conv2dVariant::Strip => software::conv2d::lower(direction, at, sizes, program, false),
         Conv2dVariant::Subgroup => software::conv2d::lower(direction, at, sizes, program, true),
     }
@@ -172,5 +187,12 @@ pub(super) fn whole(kernel: Kernel, at: &Lower, sizes: Conv2dShape, program: &Pr
 /// The partial sums `[splits, out channels, pitch]` of a weight's gradient, in the first scratch tensor.
 pub(crate) fn partial_sums(sizes: &Conv2dShape, splits: usize, pitch: usize) -> PartialSums {
     let columns = sizes.group_inputs() * sizes.kernel[0] * sizes.kernel[1];
-    PartialSums { slot: Slot::Scratch(0), splits, rows: sizes.out_channels, columns, pitch }
+    PartialSums {
+        slot: Slot::Scratch(0),
+        splits,
+        rows: sizes.out_channels,
+        columns,
+        pitch,
+        plane: sizes.out_channels * pitch,
+    }
 }

@@ -6,6 +6,7 @@ use super::{Matmul, MatmulShape};
 use crate::graph::Program;
 use crate::graph::kernel::{Capabilities, Constant, DeviceClass, Dispatch, Kernel, Lowering, Slot, word};
 use crate::ops::elementwise::epilogue;
+use crate::ops::half::{self, Units};
 use crate::ops::splits::PartialSums;
 use crate::ops::variant::Variant;
 use crate::ops::{Lower, Op, software};
@@ -25,6 +26,8 @@ pub enum MatmulVariant {
     PrefetchedLarge,
     /// The same; long sums are split over workgroups.
     Split,
+    /// Matrix units, from operands in half precision.
+    Half,
     /// Large register tiles, for software rasterisers. Operands are read as vectors of four.
     Strip,
     /// The same for operands of any size.
@@ -43,6 +46,7 @@ impl Variant for MatmulVariant {
         ("prefetched", Self::Prefetched),
         ("prefetched_large", Self::PrefetchedLarge),
         ("split", Self::Split),
+        ("half", Self::Half),
         ("strip", Self::Strip),
         ("strip_scalar", Self::StripScalar),
         ("subgroup", Self::Subgroup),
@@ -51,11 +55,15 @@ impl Variant for MatmulVariant {
 }
 
 impl MatmulVariant {
-    /// Whether the variant can run. Two variants read only vectors of four, two need subgroups of 8 lanes.
-    fn runs(self, device: &Capabilities, vectors: bool) -> bool {
-        let reads_vectors = matches!(self, Self::Strip | Self::Subgroup);
-        let shares = matches!(self, Self::Subgroup | Self::SubgroupScalar);
-        (vectors || !reads_vectors) && (!shares || device.subgroup == Some(software::SUBGROUP))
+    /// Whether the variant can run. Two variants read only vectors of four, two need subgroups of 8 lanes, one needs matrix units.
+    fn runs(self, device: &Capabilities, (op, sizes): (&Matmul, MatmulShape), vectors: bool) -> bool {
+        match self {
+            Self::Strip => vectors,
+            Self::Subgroup => vectors && device.subgroup == Some(software::SUBGROUP),
+            Self::SubgroupScalar => device.subgroup == Some(software::SUBGROUP),
+            Self::Half => half::matmul::runs(op, sizes, Units::of(device)),
+            _ => true,
+        }
     }
 
     fn template(self, sizes: MatmulShape, vectors: bool) -> KernelTemplate {
@@ -66,6 +74,7 @@ impl MatmulVariant {
             Self::Prefetched => ladder::prefetched(sizes, vectors, Side::Small),
             Self::PrefetchedLarge => ladder::prefetched(sizes, vectors, Side::Large),
             Self::Split => ladder::split(sizes, vectors),
+            Self::Half => unreachable!("it has several kernels"),
             Self::Strip => software::matmul::strip(true, sizes.rows),
             Self::StripScalar => software::matmul::strip(false, sizes.rows),
             Self::Subgroup => software::matmul::subgroup(true, sizes.rows),
@@ -102,11 +111,13 @@ fn reads_vectors(sizes: MatmulShape, op: &Matmul) -> bool {
 }
 
 /// The table. If a requested variant cannot run on the device or with the shape, the table chooses.
-fn choose(device: &Capabilities, sizes: MatmulShape, vectors: bool) -> MatmulVariant {
-    if let Some(variant) = MatmulVariant::forced(device, "matmul").filter(|variant| variant.runs(device, vectors)) {
+fn choose(device: &Capabilities, (op, sizes): (&Matmul, MatmulShape), vectors: bool) -> MatmulVariant {
+    let runs = |variant: &MatmulVariant| variant.runs(device, (op, sizes), vectors);
+    if let Some(variant) = MatmulVariant::forced(device, "matmul").filter(runs) {
         return variant;
     }
     match device.class {
+        _ if half::matmul::pays(sizes) && runs(&MatmulVariant::Half) => MatmulVariant::Half,
         DeviceClass::Software => software::matmul::choose(device, vectors),
         // With less than one row of outputs per lane, most of a tile would be idle.
         _ if sizes.rows < 4 || sizes.columns < 4 => MatmulVariant::Plain,
@@ -121,7 +132,11 @@ fn choose(device: &Capabilities, sizes: MatmulShape, vectors: bool) -> MatmulVar
 /// The dispatches of a product: one, or two if its sums are split over workgroups.
 pub(super) fn lower(at: &Lower, sizes: MatmulShape, op: &Matmul) -> Lowering {
     let vectors = reads_vectors(sizes, op);
-    let template = choose(at.device, sizes, vectors).template(sizes, vectors);
+    let variant = choose(at.device, (op, sizes), vectors);
+    if let (MatmulVariant::Half, Some(units)) = (variant, Units::of(at.device)) {
+        return half::matmul::lower(at, op, sizes, units);
+    }
+    let template = variant.template(sizes, vectors);
     let kernel = Kernel { subgroup: template.subgroup, ..template.kernel(op) };
     let splits = template.share.map_or(1, |share| sizes.depth.div_ceil(share.max(1)).max(1));
     let share = template.share.unwrap_or(sizes.depth);
@@ -144,7 +159,7 @@ pub(super) fn lower(at: &Lower, sizes: MatmulShape, op: &Matmul) -> Lowering {
         return product.into();
     }
     let MatmulShape { rows, columns, .. } = sizes;
-    let sums = PartialSums { slot: Slot::Scratch(0), splits, rows, columns, pitch: columns };
+    let sums = PartialSums { slot: Slot::Scratch(0), splits, rows, columns, pitch: columns, plane: rows * columns };
     Lowering { dispatches: vec![product, sums.add(at, &op.epilogue, 2)], scratch: vec![splits * rows * columns] }
 }
 

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::data::{Dataset, Pixels, Split, SplitName};
-use crate::graph::{Plan, PlanOptions};
+use crate::graph::{Plan, PlanOptions, PlannedNode};
 use crate::nn::Model;
 use crate::nn::models::{ModelConfig, Task};
+use crate::ops::half;
 use crate::train::buffers::{write_averages, write_weights};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::checkpoint::Counters;
@@ -202,7 +203,8 @@ impl Trainer {
             Some(model) => model,
             None => recipe.build_model(dataset.input, dataset.classes.len())?,
         };
-        let target = engine.target();
+        let target = engine.target().in_single_precision();
+        let training_target = if recipe.training.precision.is_single() { target.clone() } else { engine.target() };
         let stream = recipe.data.stream;
         let cut = Cut::of(&recipe, &model, dataset)?;
         let resident = |name: &'static str, split: &Split, batch: usize| match &cut {
@@ -212,7 +214,7 @@ impl Trainer {
         let (learner, learned_by) = cut.as_ref().map_or((&model, &recipe), |cut| (&cut.rest, &cut.recipe));
         let data = resident("train", train, batch.min(train.len()));
         // A batch larger than the training split would only add masked rows.
-        let plan = memory::plan_training(batch, &target, options.plan, |batch| {
+        let plan = memory::plan_training(batch, &training_target, options.plan, |batch| {
             graphs::training(learner, learned_by, data, batch.min(train.len()))
         })?;
         let measured = |name: &'static str, split: Option<&Split>| {
@@ -317,6 +319,15 @@ impl Trainer {
             SplitName::Val => self.val,
             SplitName::Test => self.test,
         }
+    }
+
+    /// The number of matrix products, convolutions and their gradients of a training step that matrix units compute in half
+    /// precision, and of all of them.
+    pub fn half_products(&self) -> [usize; 2] {
+        let plan = self.engine.plan(self.train.program);
+        let name = |work: &&PlannedNode| plan.graph.node(work.node).op().map_or("", |op| op.name());
+        let products: Vec<_> = plan.work.iter().filter(|work| half::PRODUCTS.contains(&name(work))).collect();
+        [products.iter().filter(|work| half::is_by_matrix_units(&work.lowering)).count(), products.len()]
     }
 
     /// The shape of the features of an image, if features are kept instead of the images.
