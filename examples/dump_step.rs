@@ -11,11 +11,13 @@ use std::path::Path;
 use gpunn::data::{self, Split, epoch_order, glyphs};
 use gpunn::files;
 use gpunn::gpu::{self, Device};
-use gpunn::graph::{Graph, Passes, Plan, PlanOptions, optimize};
+use gpunn::graph::{Graph, NodeId, Passes, Plan, PlanOptions, optimize};
 use gpunn::nn::{PARAMS, Parameters};
 use gpunn::ops::batch::BatchTotal;
+use gpunn::ops::muon::MuonMomentum;
 use gpunn::ops::pack::Pack;
 use gpunn::ops::{Op, Step};
+use gpunn::optim::{Schedule, TrainingProgress};
 use gpunn::random::{CounterRng, Purpose};
 use gpunn::train::Recipe;
 use gpunn::train::graphs::{self, DeviceData};
@@ -38,17 +40,31 @@ fn put_flat(tensors: &mut Tensors, prefix: &str, parameters: &Parameters, flat: 
     }
 }
 
-/// Names the loss and what the update takes in: the gradients, in the order of the parameters.
+/// Names the loss and what the updates take in: the gradients. A pack has those of SGD and Adam, each at its parameter's place;
+/// Muon has one node for each gradient, named after the parameter.
 fn name_outputs(graph: &mut Graph, parameters: &Parameters) {
-    fn first<O: Op>(graph: &Graph) -> Option<gpunn::graph::NodeId> {
-        graph.ids().find(|&id| graph.node(id).op_as::<O>().is_some())
+    fn all<O: Op>(graph: &Graph) -> Vec<NodeId> {
+        graph.ids().filter(|&id| graph.node(id).op_as::<O>().is_some()).collect()
     }
-    let gradients = first::<Pack>(graph).map(|pack| graph.node(pack).inputs().to_vec()).unwrap_or_default();
-    if let Some(loss) = first::<BatchTotal>(graph) {
+    if let Some(&loss) = all::<BatchTotal>(graph).first() {
         graph.output("loss", loss);
     }
-    for (parameter, gradient) in parameters.iter().zip(gradients) {
-        graph.output(format!("gradient/{}", parameter.name), gradient);
+    let mut named = Vec::new();
+    for pack in all::<Pack>(graph) {
+        let offsets = graph.node(pack).op_as::<Pack>().map(|pack| pack.offsets.clone()).unwrap_or_default();
+        let inputs = graph.node(pack).inputs().iter().copied();
+        named.extend(offsets.into_iter().zip(inputs).filter_map(|(offset, id)| {
+            let parameter = parameters.iter().find(|parameter| parameter.offset == offset)?;
+            Some((parameter.name.clone(), id))
+        }));
+    }
+    for momentum in all::<MuonMomentum>(graph) {
+        let node = graph.node(momentum);
+        let parameter = parameters.iter().find(|parameter| node.name.contains(&format!("/{}/", parameter.name)));
+        named.extend(parameter.map(|parameter| (parameter.name.clone(), node.inputs()[0])));
+    }
+    for (name, gradient) in named {
+        graph.output(format!("gradient/{name}"), gradient);
     }
 }
 
@@ -92,7 +108,8 @@ async fn step(recipe: &Recipe, engine: &mut Engine) -> Result<Tensors> {
         engine.write(buffer, 0, &table)?;
     }
     let mut numbers = Step::new(0, batch as u32, recipe.seed);
-    recipe.optimizer.fill(&mut numbers, recipe.optimizer.learning_rate, recipe.optimizer.momentum());
+    let at = TrainingProgress { epoch: 0, step: 0, steps: 1, epochs: 1.0 };
+    recipe.optimizer.fill(&mut numbers, &Schedule::default(), at);
     engine.schedule(program, &[numbers])?;
     engine.run(program, 0..1)?;
 

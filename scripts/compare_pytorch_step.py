@@ -4,6 +4,8 @@ the same weights and the same batch. PyTorch computes the step in double precisi
 Exits with 1 if the difference of a tensor is larger than 1e-4 of its largest number and also larger than that of PyTorch in single precision. If
 two pixels in a max-pool window are nearly equal, rounding decides which of them gets the gradient, in PyTorch too.
 
+Groups of the recipe's optimiser are compared too, also those that Muon trains.
+
     cargo run --release --example dump_step -- step.safetensors nist36-mlp cpu      (or gpu; or nist36-cnn, cifar10-cnn, sun8-cnn, ...)
     scripts/compare_pytorch_step.py step.safetensors...                            (with a Python that has torch and safetensors)
 """
@@ -13,6 +15,7 @@ import sys
 sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)  # if stub libraries replace CUDA's, a torch built for CUDA loads only with this flag
 import json
 
+from muon import Muon
 import torch
 from safetensors import safe_open
 
@@ -61,16 +64,36 @@ def network(tensors, model):
     return layers, forward
 
 
+def kind(name, last):
+    """The kind of a parameter of such a network, as groups of an optimiser name it."""
+    if name.startswith(f"{last}."):
+        return "head"
+    return "biases" if name.endswith(".bias") else "filters" if name.startswith("conv") else "weights"
+
+
+def optimisers(numbers, layers):
+    """SGD of all parameters without a group and of each group, with its own numbers, or Muon of a group."""
+    groups = {group["parameters"]: group for group in numbers.get("group", [])}
+    made = []
+    last = list(layers)[-1]
+    for name, parameter in layers.named_parameters():
+        own = groups.get(kind(name, last), {})
+        rate, momentum = (own.get(field, numbers[field]) for field in ("learning_rate", "momentum"))
+        if own.get("algorithm") == "muon":
+            made.append(Muon([parameter], rate, momentum, own.get("iterations", 3)))
+        else:
+            decay = own.get("weight_decay", 0)
+            made.append(torch.optim.SGD([parameter], rate, momentum, weight_decay=decay, nesterov=numbers["nesterov"]))
+    return made
+
+
 def step(metadata, tensors, precision):
     """PyTorch's values under the names of the file."""
     layers, forward = network(tensors, json.loads(metadata["model"]))
     layers.to(precision)
     numbers = json.loads(metadata["optimizer"])
     if numbers["name"] != "sgd" or numbers["weight_decay"] != 0:
-        sys.exit(f"{metadata['recipe']} trains with {numbers['name']} or a weight decay: only plain SGD and momentum are compared.")
-    optimiser = torch.optim.SGD(
-        layers.parameters(), numbers["learning_rate"], momentum=numbers["momentum"], nesterov=numbers["nesterov"]
-    )
+        sys.exit(f"{metadata['recipe']} trains with {numbers['name']} or a weight decay: only SGD, momentum, and groups of them or of Muon are compared.")
     loss = torch.nn.functional.cross_entropy(
         forward(tensors["x"].to(precision)), tensors["labels"].long(), reduction=json.loads(metadata["reduction"])
     )
@@ -79,7 +102,8 @@ def step(metadata, tensors, precision):
     values |= {f"gradient/{name}": parameter.grad.clone() for name, parameter in layers.named_parameters()}
     if numbers.get("clip"):
         torch.nn.utils.clip_grad_norm_(layers.parameters(), numbers["clip"])
-    optimiser.step()
+    for optimiser in optimisers(numbers, layers):
+        optimiser.step()
     values |= {f"after/{name}": parameter.detach() for name, parameter in layers.named_parameters()}
     return values
 

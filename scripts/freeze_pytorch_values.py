@@ -14,6 +14,7 @@ import pathlib
 import sys
 
 from pytorch_ops import evaluate  # first: it says how torch is loaded
+from muon import Muon
 
 import numpy
 import torch
@@ -268,9 +269,49 @@ def schedules():
     run("cosine warmup 2", lambda optimiser: [warm(optimiser), cosine(optimiser)])
 
 
+def muon():
+    """Muon on a weight of four axes, wide, high and square as a matrix, with SGD on the bias, whose group has its own numbers."""
+    for shape, iterations in (([2, 9], 1), ([5, 12], 3), ([12, 5], 3), ([6, 6], 5)):
+        op("orthogonalised", shape, iterations=iterations)
+    for shape, iterations in (([4, 2, 3, 3], 3), ([9, 1, 2, 2], 2), ([4, 1, 2, 2], 3)):
+        of_muon = dict(learning_rate=0.25, momentum=0.625, iterations=iterations)
+        of_bias = dict(learning_rate=0.375, momentum=0.75, weight_decay=single(0.05))
+        sgd = dict(name="sgd", learning_rate=1.0, momentum=0.875, nesterov=True)
+        group = [dict(parameters="filters", algorithm="muon", **of_muon), dict(parameters="biases", **of_bias)]
+        given = dict(weight=between(shape), bias=between([3]))
+        drawn = {name: between([4, *value.shape]) for name, value in given.items()}
+        parameters = {name: torch.nn.Parameter(value.double()) for name, value in given.items()}
+        optimisers = [
+            Muon([parameters["weight"]], of_muon["learning_rate"], of_muon["momentum"], iterations),
+            torch.optim.SGD(
+                [parameters["bias"]], of_bias["learning_rate"], of_bias["momentum"], weight_decay=of_bias["weight_decay"], nesterov=True
+            ),
+        ]
+        values = given | {f"gradient.{name}": value for name, value in drawn.items()}
+        for number in range(4):
+            for name, parameter in parameters.items():
+                parameter.grad = drawn[name][number].double()
+            for optimiser in optimisers:
+                optimiser.step()
+            values |= {f"{name}.{number}": parameter.detach().clone() for name, parameter in parameters.items()}
+        keep(dict(op="optimiser", optimiser=sgd | dict(group=group), rates=[1.0] * 4), values)
+
+
+def lookahead():
+    """Slow weights that join with given weights in some steps."""
+    shares = [-1.0, 0.25, 0.75, 1.0]
+    weights, slow = between([4, 64]), between([64])
+    values = {"weights": weights[0], "weights.after": weights, "slow": slow}
+    exact = slow.double()
+    for number, (row, share) in enumerate(zip(weights, shares)):
+        exact = exact.lerp(row.double(), 1 - share) if share >= 0 else exact
+        values[f"slow.{number}"] = exact
+    keep(dict(op="lookahead", shares=shares), values)
+
+
 def main():
     torch.manual_seed(16)
-    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules):
+    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead):
         part()
     made = f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}"
     file = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else FILE

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as TF
 
+from muon import orthogonalised
+
 # PyTorch's names of functions of one tensor, where they are not ours.
 FUNCTIONS = dict(silu=F.silu, softplus=F.softplus, relu6=F.relu6, gelu=lambda x: F.gelu(x, approximate="tanh"))
 PAIRS = dict(add=torch.add, subtract=torch.subtract, multiply=torch.multiply)
@@ -127,6 +129,7 @@ OPS = dict(
     batch_norm=batch_norm,
     batch_norm_inference=batch_norm_inference,
     function=lambda case, x: FUNCTIONS.get(case["name"], getattr(torch, case["name"], None))(x),
+    orthogonalised=lambda case, x: orthogonalised(x, case["iterations"]),
     pair=lambda case, x, other: PAIRS[case["name"]](x, other),
     scale=lambda case, x: x * case["factor"],
     leaky_relu=lambda case, x: F.leaky_relu(x, case["slope"]),

@@ -3,7 +3,6 @@
 // (DECOUPLED) applies weight decay to the parameter directly, not through the gradient. One invocation for four elements.
 struct Dims {
     count: u32, // fours
-    weight_decay: f32,
     clip: f32, // the largest norm of all gradients together
     beta2: f32,
     epsilon: f32,
@@ -23,7 +22,7 @@ fn each(index: u32) {
     } else {
         slope += gradient.decay * parameter;
     }
-    let beta1 = step.momentum;
+    let beta1 = gradient.momentum;
     let first = beta1 * first_moments[index] + (1.0 - beta1) * slope;
     let second = dims.beta2 * second_moments[index] + (1.0 - dims.beta2) * slope * slope;
     first_moments[index] = select(first_moments[index], first, gradient.inside);

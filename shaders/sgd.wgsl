@@ -2,7 +2,6 @@
 // Stochastic gradient descent on all parameters at once: p -= rate (g + decay p). One invocation for four elements.
 struct Dims {
     count: u32, // fours
-    weight_decay: f32,
     clip: f32, // the largest norm of all gradients together
 }
 

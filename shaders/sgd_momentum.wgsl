@@ -3,7 +3,6 @@
 // v = momentum v + d; p -= rate v, or rate (d + momentum v) for Nesterov. One invocation for four elements.
 struct Dims {
     count: u32, // fours
-    weight_decay: f32,
     clip: f32, // the largest norm of all gradients together
 }
 @group(0) @binding(6) var<storage, read_write> velocities: array<vec4f>;
@@ -14,8 +13,8 @@ fn each(index: u32) {
     let gradient = gradient_of(index);
     let parameter = parameters[index];
     let direction = gradient.value + gradient.decay * parameter;
-    let velocity = step.momentum * velocities[index] + direction;
+    let velocity = gradient.momentum * velocities[index] + direction;
     velocities[index] = select(velocities[index], velocity, gradient.inside);
-    let update = select(velocity, direction + step.momentum * velocity, NESTEROV);
+    let update = select(velocity, direction + gradient.momentum * velocity, NESTEROV);
     parameters[index] = select(parameter, parameter - gradient.rate * update, gradient.inside);
 }

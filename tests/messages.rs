@@ -42,11 +42,17 @@ fn run(folder: &Path, more: &[&str]) -> String {
 fn wrong_numbers_are_answered_with_what_is_needed() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut lines = Vec::new();
-    for flag in ["epochs", "batch-size", "hidden", "limit-train", "patience", "threads", "channels"] {
+    for flag in ["batch-size", "hidden", "limit-train", "patience", "threads", "channels"] {
         for number in ["-1", "0", "ten", "3.5", "1e3"] {
             lines
                 .push((format!("train --{flag} {number}"), [format!("'{number}' for '--{flag}"), "at least 1".into()]));
         }
+    }
+    for (number, part) in [("-1", "at least 1"), ("0", "at least 1"), ("ten", "at least 1"), ("1e3", "at least 1")]
+        .into_iter()
+        .chain([("0.0", "as in 8 or 9.9"), ("-0.5", "as in 8 or 9.9"), ("3.5.1", "as in 8 or 9.9")])
+    {
+        lines.push((format!("train --epochs {number}"), [format!("'{number}' for '--epochs"), part.into()]));
     }
     for (command, flag) in [
         ("sweep", "batch-size"),

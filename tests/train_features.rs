@@ -156,7 +156,7 @@ fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
     let step = |number: u32| {
         let mut step = Step::new(number, batch as u32, 3);
         step.first = number * batch as u32;
-        recipe.optimizer.fill(&mut step, 0.1, 0.9);
+        step.set_group(0, 0.1, 0.9);
         step
     };
     engine.schedule(program, &[step(0), step(1), step(2)]).expect("scheduled");
@@ -303,7 +303,7 @@ fn flips_averaged_do_not_see_which_way_a_image_looks() {
 #[test]
 fn patience_ends_a_run_that_gets_no_better() {
     let (mut recipe, dataset) = recipe(|recipe| {
-        recipe.training.epochs = 60;
+        recipe.training.epochs = 60.0;
         recipe.training.patience = Some(2);
         recipe.optimizer.learning_rate = 1.0;
     });

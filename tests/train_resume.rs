@@ -26,6 +26,31 @@ fn with_adamw_and_dropout() {
 }
 
 #[test]
+fn with_muon_and_lookahead() {
+    stops_and_resumes(training::with_muon_and_lookahead);
+}
+
+/// 1500 images are 93 steps of an epoch, and 2.5 epochs are 233 steps: 47 of the last epoch.
+#[test]
+fn within_a_last_epoch_that_ends_early() {
+    let (recipe, dataset) = small(1500, 3, training::with_muon_and_lookahead);
+    let mut whole = trainer(Engine::cpu(), &recipe, &dataset);
+    training::epochs(&mut whole, 3);
+    assert!(whole.is_over());
+    assert_eq!((whole.steps(), whole.counters().number), (93, 233));
+
+    let mut parts = trainer(Engine::cpu(), &recipe, &dataset);
+    training::epochs(&mut parts, 2);
+    let stopped = gpunn::blocking::block_on(parts.epoch(&mut |_| false)).expect("trained");
+    assert!(stopped.is_none() && (1..47).contains(&parts.counters().step), "{:?}", parts.counters());
+    let checkpoint = gpunn::blocking::block_on(parts.checkpoint()).expect("a checkpoint");
+    let mut rest = trainer(Engine::cpu(), &recipe, &dataset);
+    rest.restore(&checkpoint).expect("the same run");
+    epoch(&mut rest);
+    assert_eq!((rest.counters().number, hash(&mut rest)), (233, hash(&mut whole)));
+}
+
+#[test]
 fn with_averages_augmentation_and_a_stream() {
     for stream in [false, true] {
         stops_and_resumes(|recipe| {

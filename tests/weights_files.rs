@@ -173,7 +173,7 @@ fn images(side: usize) -> Dataset {
 fn recipe(model: &str, pretrained: Option<&str>, unfreeze: Option<Unfreeze>) -> Recipe {
     let mut recipe = Recipe::find("flowers17-squeezenet").expect("a recipe");
     recipe.augment = None;
-    (recipe.training.batch_size, recipe.training.epochs) = (3, 2);
+    (recipe.training.batch_size, recipe.training.epochs) = (3, 2.0);
     recipe.model = ModelConfig { pretrained: pretrained.map(Into::into), unfreeze, ..ModelConfig::named(model) };
     recipe
 }

@@ -6,7 +6,7 @@ use gpunn::graph::{Graph, NodeId, TensorType};
 use gpunn::ops::Step;
 use gpunn::ops::batch::{Accumulate, Reduction};
 use gpunn::ops::pack::Pack;
-use gpunn::ops::update::{BLOCK, GROUP_FLOATS, Sgd, block_entry};
+use gpunn::ops::update::{BLOCK, GROUP_FLOATS, Sgd, block_entry, group_row};
 use gpunn::random::{CounterRng, Purpose};
 use gpunn::{Engine, Program, Result};
 
@@ -79,7 +79,7 @@ impl Mlp {
         let blocks = graph.leaf("blocks", 0, TensorType::u32([len / BLOCK]))?;
         let groups = graph.leaf("groups", 0, TensorType::f32([GROUP_FLOATS]))?;
         let flat = graph.leaf("parameters", 0, TensorType::f32([len]))?;
-        let sgd = Sgd { momentum: false, nesterov: false, weight_decay: 0.0, clip: None };
+        let sgd = Sgd { momentum: false, nesterov: false, clip: None };
         graph.update(sgd, &[packed, blocks, groups], &[flat])?;
         let totals = graph.leaf("totals", 0, TensorType::f32([3]))?;
         graph.update(Accumulate, &[losses, correct], &[totals])?;
@@ -98,8 +98,7 @@ impl Mlp {
     pub fn schedule(&self, learning_rate: f32) -> Vec<Step> {
         let step = |number: u32| Step {
             first: number * self.batch as u32,
-            learning_rate,
-            ..Step::new(number, self.batch as u32, 5)
+            ..Step::new(number, self.batch as u32, 5).with_rate(learning_rate, 0.0)
         };
         (0..self.steps as u32).map(step).collect()
     }
@@ -127,7 +126,7 @@ impl Mlp {
             ("order", Value::U32((0..self.batch * self.steps).map(order).collect())),
             ("parameters", Value::Real(parameters)),
             ("blocks", Value::U32(self.blocks())),
-            ("groups", Value::Real(vec![1.0; GROUP_FLOATS])),
+            ("groups", Value::Real(group_row(1.0, 0.0, 0).map(f64::from).to_vec())),
             ("totals", Value::Real(vec![0.0; 3])),
         ];
         let buffers = buffers.map(|(name, value)| (name.to_owned(), value)).into();

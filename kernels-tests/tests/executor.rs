@@ -145,7 +145,7 @@ fn rows_that_are_not_valid_change_nothing() {
         let mut run = |rest: u32| {
             let program = start(&mut engine, &mlp);
             engine.write("order", 11, &[rest; 5]).expect("it fits");
-            let step = Step { learning_rate: 0.5, ..Step::new(0, 11, 5) };
+            let step = Step::new(0, 11, 5).with_rate(0.5, 0.0);
             engine.schedule(program, &[step]).expect("it fits");
             engine.run(program, 0..1).expect("it runs");
             bits(&mut engine, &mlp)

@@ -113,7 +113,7 @@ fn the_check_before_use_passes() {
 fn a_network_learns_in_half_precision() {
     let Some(_) = with_units() else { return };
     let mut recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
-    recipe.training.epochs = 2;
+    recipe.training.epochs = 2.0;
     let dataset = glyphs::dataset();
     let mut accuracy = |precision: Precision| {
         recipe.training.precision = precision;

@@ -2,8 +2,13 @@
 
 use std::mem::{offset_of, size_of};
 
-use gpunn::ops::Step;
-use naga::{ScalarKind, TypeInner};
+use gpunn::ops::{Step, StepGroup};
+use naga::{ArraySize, ScalarKind, TypeInner, VectorSize};
+
+/// WGSL's `vec2u`.
+type Two = [u32; 2];
+/// WGSL's `array<vec4f, 8>`.
+type Groups = [StepGroup; 8];
 
 /// Name, type and offset of each field. It does not compile unless all fields are there and have these types.
 macro_rules! fields {
@@ -24,12 +29,12 @@ fn step_is_laid_out_as_in_wgsl() {
         epoch: u32,
         seed_low: u32,
         seed_high: u32,
-        learning_rate: f32,
-        momentum: f32,
         correction1: f32,
         correction2: f32,
         inverse_valid: f32,
-        padding: u32,
+        lookahead: f32,
+        padding: Two,
+        groups: Groups,
     };
     rust.sort_by_key(|(_, _, offset)| *offset);
 
@@ -42,6 +47,8 @@ fn step_is_laid_out_as_in_wgsl() {
             let ty = match module.types[member.ty].inner {
                 TypeInner::Scalar(scalar) if scalar.width == 4 && scalar.kind == ScalarKind::Uint => "u32",
                 TypeInner::Scalar(scalar) if scalar.width == 4 && scalar.kind == ScalarKind::Float => "f32",
+                TypeInner::Vector { size: VectorSize::Bi, scalar } if scalar.kind == ScalarKind::Uint => "Two",
+                TypeInner::Array { size: ArraySize::Constant(size), stride: 16, .. } if size.get() == 8 => "Groups",
                 _ => "another type",
             };
             (member.name.clone().unwrap_or_default(), ty, member.offset as usize)
@@ -49,5 +56,6 @@ fn step_is_laid_out_as_in_wgsl() {
         .collect();
     assert_eq!(wgsl, rust);
     assert_eq!(*span as usize, size_of::<Step>());
+    assert_eq!(size_of::<StepGroup>(), 16);
     assert!(size_of::<Step>() <= Step::STRIDE);
 }

@@ -4,11 +4,11 @@ use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
 use gpunn::gpu::DeviceOptions;
 use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimize};
-use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, STATISTICS, Sequence};
+use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, ParameterKind, STATISTICS, Sequence};
 use gpunn::ops::Step;
-use gpunn::optim::Optimizer;
+use gpunn::optim::{Optimizer, OptimizerGroup};
 use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
-use gpunn::train::{Recipe, Trainer};
+use gpunn::train::{Lookahead, Recipe, Trainer};
 use kernels_tests::gpu;
 use kernels_tests::numbers::assert_close;
 use kernels_tests::training::{self, Until, begin, documented, finish, trainer};
@@ -47,7 +47,7 @@ fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
     let model = gpunn::runs::model(&path.display().to_string()).expect("a network");
     let mut recipe = gpunn::runs::choose(None, Some(model), None).expect("a recipe");
     recipe.data.name = "stripes".into();
-    recipe.training.epochs = 3;
+    recipe.training.epochs = 3.0;
     recipe.training.batch_size = 8;
     recipe.optimizer = Optimizer { momentum: 0.9, weight_decay: 1e-3, ..Optimizer::sgd(0.02) };
     change(&mut recipe);
@@ -56,21 +56,34 @@ fn recipe(change: impl Fn(&mut Recipe)) -> Recipe {
 
 /// The loss of each epoch.
 fn losses(trainer: &mut Trainer) -> Vec<f64> {
-    let epochs = trainer.recipe().training.epochs;
+    let epochs = trainer.recipe().training.begun_epochs();
     training::epochs(trainer, epochs).iter().map(|line| line.train_loss).collect()
 }
 
 /// The last batch of 44 images is half full.
 #[test]
 fn the_documented_network_learns_on_the_cpu_and_the_gpu_alike() {
-    let (recipe, dataset) = (recipe(|_| {}), dataset(44));
-    let mut on_cpu = trainer(Engine::cpu(), &recipe, &dataset);
+    learns_on_both(&recipe(|_| {}));
+}
+
+/// Muon trains filters, which are wide and high matrices here, and Lookahead joins the running statistics too.
+#[test]
+fn the_documented_network_learns_by_muon_and_lookahead_on_both_alike() {
+    learns_on_both(&recipe(|recipe| {
+        recipe.optimizer.groups = vec![OptimizerGroup::muon(ParameterKind::Filters, 0.1, 0.6)];
+        recipe.training.lookahead = Some(Lookahead { every: 5, decay: 0.9, ramp: 0.0 });
+    }));
+}
+
+fn learns_on_both(recipe: &Recipe) {
+    let dataset = dataset(44);
+    let mut on_cpu = trainer(Engine::cpu(), recipe, &dataset);
     let cpu = losses(&mut on_cpu);
     assert!(cpu[2] < 0.6 * cpu[0] && cpu[2] < 0.4, "{cpu:?}");
     let val = gpunn::blocking::block_on(on_cpu.evaluate(SplitName::Val)).expect("measured");
     assert!(val.accuracy.expect("an accuracy") > 0.9, "{val:?}");
     let Some(engine) = gpu(DeviceOptions::default()) else { return };
-    let on_gpu = losses(&mut trainer(engine, &recipe, &dataset));
+    let on_gpu = losses(&mut trainer(engine, recipe, &dataset));
     for (cpu, on_gpu) in cpu.iter().zip(&on_gpu) {
         assert!((cpu - on_gpu).abs() < 1e-3 * cpu.abs().max(0.1), "{cpu} and {on_gpu}");
     }

@@ -298,7 +298,7 @@ fn an_update_that_cannot_be_bound_is_refused_in_a_sentence() -> Result<()> {
             leaves.push(graph.leaf(name, offset, TensorType::f32([64]))?);
         }
         let blocks = graph.leaf("blocks", 0, TensorType::u32([1]))?;
-        let sgd = Sgd { momentum: true, nesterov: false, weight_decay: 0.0, clip: None };
+        let sgd = Sgd { momentum: true, nesterov: false, clip: None };
         graph.scoped("step", |graph| graph.update(sgd, &[inputs[0], blocks, inputs[1]], &leaves))?;
         let planned = Plan::new(graph, &Target::portable(), PlanOptions::default());
         Ok(planned.map_or_else(|error| error.to_string(), |_| "planned".into()))

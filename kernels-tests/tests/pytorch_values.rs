@@ -171,7 +171,8 @@ fn schedules_are_pytorchs() {
         let (text, warmup) = name.split_once(" warmup ").expect("a schedule and its warm-up");
         let form: Schedule = text.parse().expect("a schedule");
         let schedule = Schedule { warmup: warmup.parse().expect("epochs"), ..form };
-        let at = |step: usize| TrainingProgress { epoch: step as u32 / 5, step: step as u32 % 5, steps: 5, epochs: 6 };
+        let at =
+            |step: usize| TrainingProgress { epoch: step as u32 / 5, step: step as u32 % 5, steps: 5, epochs: 6.0 };
         let agree = |what: &str, ours: &dyn Fn(TrainingProgress) -> f64| {
             let theirs = numbers(&frozen, &format!("schedule.{name}.{what}"));
             for (step, theirs) in theirs.into_iter().flatten().enumerate() {

@@ -13,6 +13,7 @@ use kernels_tests::gpu;
 use kernels_tests::numbers::assert_close;
 use kernels_tests::training::{
     epoch, epochs, hash, small, stops_and_resumes, trainer, with_a_schedule, with_adamw_and_dropout,
+    with_muon_and_lookahead,
 };
 use kernels_tests::unsupported;
 
@@ -42,6 +43,11 @@ fn a_run_with_momentum_and_a_schedule_resumes_bit_for_bit() {
 #[test]
 fn a_run_with_adamw_and_dropout_resumes_bit_for_bit() {
     stops_and_resumes_on_a_gpu(with_adamw_and_dropout);
+}
+
+#[test]
+fn a_run_with_muon_and_lookahead_resumes_bit_for_bit() {
+    stops_and_resumes_on_a_gpu(with_muon_and_lookahead);
 }
 
 #[test]

@@ -7,12 +7,12 @@ struct Step {
     epoch: u32,
     seed_low: u32,
     seed_high: u32,
-    learning_rate: f32,
-    momentum: f32,        // or Adam's beta1
     correction1: f32,     // 1 - beta1^t
     correction2: f32,     // 1 - beta2^t
     inverse_valid: f32,   // 1 / valid
-    padding: u32,
+    lookahead: f32,       // the share of the slow weights that remains; below 0 in steps that do not join them
+    padding: vec2u,
+    groups: array<vec4f, 8>, // of each group of parameters: learning rate, momentum or Adam's beta1
 }
 @group(1) @binding(0) var<uniform> step: Step;
 

@@ -30,8 +30,11 @@ impl Inputs {
             }
         }
         let mut step = Step::new(3, case.valid.unwrap_or(rows_of(case) as u32), 11);
-        step.learning_rate = 0.1;
-        step.momentum = 0.9;
+        // The groups differ, so that an op that takes the wrong one is found.
+        for group in 0..Step::GROUPS {
+            step.set_group(group, 0.1 + 0.05 * group as f32, 0.9 - 0.1 * group as f32);
+        }
+        step.lookahead = 0.7;
         step.correction1 = 0.19;
         step.correction2 = 0.002;
         Self { buffers, step }

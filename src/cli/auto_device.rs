@@ -74,7 +74,7 @@ fn measure(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Result<(Times,
 fn key(adapter: &Adapter, recipe: &Recipe, dataset: &Dataset) -> String {
     let mut recipe = recipe.clone();
     (recipe.name, recipe.seed, recipe.data.folder) = (String::new(), 1, None);
-    (recipe.training.epochs, recipe.training.patience) = (1, None);
+    (recipe.training.epochs, recipe.training.patience) = (1.0, None);
     let of_data = (dataset.input, dataset.classes.len());
     let machine = (adapter.description(), rayon::current_num_threads(), env!("CARGO_PKG_VERSION"));
     format!("{machine:?} {of_data:?} {recipe:?}")

@@ -15,6 +15,15 @@ pub fn whole<T: TryFrom<u64>>(least: u64) -> impl Fn(&str) -> Result<T, String> 
     }
 }
 
+/// Parses a number of epochs: a whole number from 1, or one with a decimal point above 0.
+pub fn epochs(word: &str) -> Result<f64, String> {
+    if !word.contains('.') {
+        return whole::<u32>(1)(word).map(f64::from);
+    }
+    let parsed = real(word).ok().filter(|epochs: &f64| *epochs > 0.0);
+    parsed.ok_or_else(|| "a number above 0 is needed, as in 8 or 9.9".into())
+}
+
 /// Parses a number with a decimal point. The recipe checks its range.
 pub fn real<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| "a number is needed, as in 0.5 or 1e-3".into())

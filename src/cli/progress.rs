@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use console::Term;
 use gpunn::runs::Observer;
-use gpunn::train::{EpochLine, EpochProgress};
+use gpunn::train::{EpochLine, EpochProgress, Training};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 /// Characters of a sparkline, from low to high.
@@ -54,7 +54,7 @@ impl StopFlag {
 pub struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
-    epochs: u32,
+    training: Training,
     /// Steps of an epoch.
     steps: u32,
     stop: StopFlag,
@@ -65,8 +65,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress of a run with these numbers of epochs and of steps per epoch; `before` are the epochs already done.
-    pub fn new(epochs: u32, steps: u32, before: &[EpochLine], quiet: bool, stop: &StopFlag) -> Self {
+    /// Progress of a run of this length with so many steps in a whole epoch; `before` are the epochs already done.
+    pub fn new(training: Training, steps: u32, before: &[EpochLine], quiet: bool, stop: &StopFlag) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             // No colors, so NO_COLOR needs no handling.
             let width = if columns() < WIDE_COLUMNS { 10 } else { 20 };
@@ -76,7 +76,7 @@ impl Progress {
             bar
         });
         let losses: Vec<f64> = before.iter().map(|line| line.train_loss).collect();
-        let progress = Self { bar, quiet, epochs, steps, stop: stop.clone(), losses, took: (0.0, 0) };
+        let progress = Self { bar, quiet, training, steps, stop: stop.clone(), losses, took: (0.0, 0) };
         progress.begin(before.len() as u32 + 1);
         progress
     }
@@ -92,14 +92,15 @@ impl Progress {
     fn begin(&self, epoch: u32) {
         let Some(bar) = &self.bar else { return };
         let (seconds, epochs) = self.took;
-        let left = f64::from(self.epochs.saturating_sub(epoch - 1)) * seconds / f64::from(epochs.max(1));
+        let left =
+            f64::from(self.training.begun_epochs().saturating_sub(epoch - 1)) * seconds / f64::from(epochs.max(1));
         let all = match epochs {
             0 => String::new(),
             _ => format!("all {:#}  ", HumanDuration(Duration::from_secs_f64(left.max(1.0).round()))),
         };
         bar.reset();
-        bar.set_length(u64::from(self.steps));
-        bar.set_prefix(format!("epoch {epoch:>3}/{}", self.epochs));
+        bar.set_length(u64::from(self.training.steps_of(epoch - 1, self.steps)));
+        bar.set_prefix(format!("epoch {epoch:>3}/{}", self.training.begun_epochs()));
         let width = if columns() < WIDE_COLUMNS { SPARK_WIDTH / 2 } else { SPARK_WIDTH };
         bar.set_message(format!("{all}{}", spark_line(&self.losses, width)));
     }
@@ -114,7 +115,7 @@ impl Observer for Progress {
         };
         if let Some(bar) = &self.bar {
             let part = part.map_or_else(String::new, |part| format!(" {part}"));
-            let prefix = format!("epoch {epoch:>3}/{}{part}", self.epochs);
+            let prefix = format!("epoch {epoch:>3}/{}{part}", self.training.begun_epochs());
             if bar.prefix() != prefix {
                 bar.reset();
                 bar.set_length(u64::from(of));
@@ -130,12 +131,14 @@ impl Observer for Progress {
         self.took = (self.took.0 + line.seconds, self.took.1 + 1);
         match &self.bar {
             Some(bar) => {
-                bar.println(joined_to_fit(&fields(line, self.epochs), columns()));
-                if line.epoch < self.epochs {
+                bar.println(joined_to_fit(&fields(line, self.training.begun_epochs()), columns()));
+                if line.epoch < self.training.begun_epochs() {
                     self.begin(line.epoch + 1);
                 }
             }
-            None if !self.quiet => eprintln!("{}", joined_to_fit(&fields(line, self.epochs), usize::MAX)),
+            None if !self.quiet => {
+                eprintln!("{}", joined_to_fit(&fields(line, self.training.begun_epochs()), usize::MAX))
+            }
             None => {}
         }
         !self.stop.is_set()

@@ -13,7 +13,7 @@ use gpunn::{Error, Result};
 use super::augment::AugmentArgs;
 use super::flags::{DataDirArgs, ViewArgs};
 use super::images::ImageArgs;
-use super::numbers::{real, whole};
+use super::numbers::{epochs, real, whole};
 
 /// Help heading of the training settings.
 pub(super) const TRAINING_HEADING: &str = "Learning";
@@ -63,9 +63,9 @@ pub(super) struct RecipeArgs {
     /// Initialization of the weights: pytorch, xavier, he (also called kaiming), dirac or zeros
     #[arg(long, value_name = "NAME")]
     init: Option<String>,
-    /// Number of epochs
-    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), help_heading = TRAINING_HEADING)]
-    pub epochs: Option<u32>,
+    /// Number of epochs; may have a fraction, as in 9.9
+    #[arg(long, value_name = "N", value_parser = epochs, help_heading = TRAINING_HEADING)]
+    pub epochs: Option<f64>,
     /// The optimizer: sgd, adam or adamw
     #[arg(long, value_name = "NAME", help_heading = TRAINING_HEADING)]
     optimizer: Option<String>,

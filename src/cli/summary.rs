@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use gpunn::datasets::Outline;
 use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimize};
-use gpunn::nn::{Description, Unfreeze};
+use gpunn::nn::{Description, Model, ParameterKind, Unfreeze};
+use gpunn::optim::OptimizerGroup;
 use gpunn::train::Recipe;
 use gpunn::train::graphs::{DeviceData, training};
 use gpunn::{Error, Result};
@@ -76,7 +77,54 @@ struct SummaryOutput {
     /// Planned memory, if all layers were trained.
     planned_bytes_unfrozen: usize,
     persistent_bytes: usize,
+    /// The optimizer's groups of parameters, if the recipe has some.
+    groups: Vec<GroupOutput>,
     layers: Vec<Description>,
+}
+
+/// A group of the optimizer.
+#[derive(serde::Serialize)]
+struct GroupOutput {
+    /// The kind of its parameters; `rest` for those of no group.
+    kind: String,
+    /// The number of its parameters.
+    parameters: usize,
+    algorithm: String,
+    learning_rate: f64,
+    momentum: f64,
+    /// The number of epochs after which they no longer change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<f64>,
+}
+
+/// The groups of a recipe's optimizer, and the rest of the trained parameters. Empty without groups.
+fn groups(recipe: &Recipe, model: &Model) -> Vec<GroupOutput> {
+    let optimizer = &recipe.optimizer;
+    let count = |of: &dyn Fn(ParameterKind) -> bool| {
+        let updated = model.parameters().updated().filter(|parameter| of(parameter.kind));
+        updated.map(|parameter| parameter.shape.elements()).sum::<usize>()
+    };
+    let own = optimizer.name.to_string();
+    let output = |group: &OptimizerGroup| GroupOutput {
+        kind: group.parameters.to_string(),
+        parameters: count(&|kind| kind == group.parameters),
+        algorithm: if group.is_muon() { "muon".into() } else { own.clone() },
+        learning_rate: group.learning_rate.unwrap_or(optimizer.learning_rate),
+        momentum: group.momentum.unwrap_or(optimizer.momentum()),
+        until: group.until,
+    };
+    let in_group = |kind: ParameterKind| optimizer.groups.iter().any(|group| group.parameters == kind);
+    let rest = GroupOutput {
+        kind: "rest".into(),
+        parameters: count(&|kind| !in_group(kind)),
+        algorithm: own.clone(),
+        learning_rate: optimizer.learning_rate,
+        momentum: optimizer.momentum(),
+        until: None,
+    };
+    let some = !optimizer.groups.is_empty();
+    let rest = (some && rest.parameters > 0).then_some(rest);
+    optimizer.groups.iter().map(output).chain(rest).collect()
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
@@ -115,6 +163,7 @@ fn recipe(args: &Args) -> Result<Recipe> {
 fn summarize(recipe: &Recipe, info: Outline) -> Result<SummaryOutput> {
     let batch = recipe.training.batch_size;
     let model = recipe.build_model(info.input, info.classes)?;
+    recipe.optimizer.check_model(&model)?;
     // Planned for the CPU with a dataset of one batch, so that the size of the dataset does not count.
     let data = DeviceData::whole("train", batch, true, info.input);
     let planned = |recipe: &Recipe| {
@@ -147,6 +196,7 @@ fn summarize(recipe: &Recipe, info: Outline) -> Result<SummaryOutput> {
         planned_bytes: plan.peak_bytes(),
         planned_bytes_unfrozen: unfrozen.peak_bytes(),
         persistent_bytes: plan.bytes_of(BufferKind::Persistent),
+        groups: groups(recipe, &model),
         layers,
     })
 }
@@ -209,6 +259,13 @@ fn print(summary: &SummaryOutput) {
         super::bytes(summary.planned_bytes),
         summary.persistent_bytes
     ));
+    for group in &summary.groups {
+        let until = group.until.map_or_else(String::new, |epochs| format!(", for {epochs} epochs"));
+        super::print_line(&format!(
+            "group {}: {} parameters, {}, learning rate {}, momentum {}{until}",
+            group.kind, group.parameters, group.algorithm, group.learning_rate, group.momentum
+        ));
+    }
     if summary.learned < summary.parameters {
         super::print_line(&format!(
             "{} of {} parameters are trained: gradients {} bytes, optimizer state {} bytes. If all were trained: {} and {} bytes, \

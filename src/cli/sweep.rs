@@ -314,7 +314,7 @@ impl SweepRow {
             batch_size: recipe.training.batch_size,
             hidden: recipe.model.hidden.clone(),
             seed: recipe.seed,
-            epochs: summary.map_or(recipe.training.epochs, |summary| summary.epochs),
+            epochs: summary.map_or(recipe.training.begun_epochs(), |summary| summary.epochs),
             train_loss: summary.map(|summary| summary.train_loss),
             train_accuracy: summary.and_then(|summary| summary.train_accuracy),
             val_loss: summary.and_then(|summary| summary.val_loss),

@@ -247,8 +247,8 @@ fn print_precision(trainer: &Trainer) {
 
 /// Trains with a progress display.
 pub(super) fn train_with_progress(experiment: &mut Experiment, quiet: bool, stop: &StopFlag) -> Result<RunOutcome> {
-    let (epochs, steps) = (experiment.trainer.recipe().training.epochs, experiment.trainer.steps());
-    let mut progress = Progress::new(epochs, steps, &experiment.run.metrics()?, quiet, stop);
+    let (training, steps) = (experiment.trainer.recipe().training.clone(), experiment.trainer.steps());
+    let mut progress = Progress::new(training, steps, &experiment.run.metrics()?, quiet, stop);
     let outcome = gpunn::blocking::block_on(experiment.run(&mut progress));
     progress.finish();
     outcome
@@ -259,7 +259,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
     let epochs = experiment.trainer.recipe().training.epochs;
     let done = experiment.trainer.counters().epoch;
     if args.resume.is_some() && experiment.trainer.is_over() && !args.output.quiet {
-        match done >= epochs {
+        match f64::from(done) >= epochs {
             true => eprintln!("all {epochs} epochs are already done; a larger --epochs continues the training"),
             false => eprintln!(
                 "the run stopped early after {done} of {epochs} epochs, because none was better for as many epochs as its patience; a \
@@ -347,7 +347,7 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
 fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
     let mut recipe = checkpoint.recipe.clone();
     if let Some(epochs) = args.recipe_args.epochs {
-        if epochs < checkpoint.counters.epoch {
+        if epochs <= f64::from(checkpoint.counters.epoch) - 1.0 {
             return Err(Error::usage(format!(
                 "--epochs is {epochs}, but the run already has {} epochs. Give a larger number.",
                 checkpoint.counters.epoch

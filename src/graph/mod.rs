@@ -28,7 +28,7 @@ mod program;
 mod shape;
 
 pub use network::{BufferType, Graph, Node, NodeId, NodeSource};
-pub use op::{Call, Differentiate, DynEq, Lower, Op, Step, TensorData, TensorOut, Types};
+pub use op::{Call, Differentiate, DynEq, Lower, Op, Step, StepGroup, TensorData, TensorOut, Types};
 pub use passes::{Neighbours, Passes, Replacement, optimize};
 pub use plan::{Buffer, BufferKind, Place, Plan, PlanOptions, PlannedNode, Target};
 pub use program::{Argument, Function, FunctionCall, Program};

@@ -120,23 +120,38 @@ pub struct Step {
     pub seed_low: u32,
     /// The upper 32 bits of the run's seed.
     pub seed_high: u32,
-    /// The learning rate.
-    pub learning_rate: f32,
-    /// Momentum, or Adam's beta1.
-    pub momentum: f32,
     /// Adam's 1 - beta1^t of this step.
     pub correction1: f32,
     /// Adam's 1 - beta2^t of this step.
     pub correction2: f32,
     /// 1 / valid, or 0 if no row is valid: the factor of a mean over the batch.
     pub inverse_valid: f32,
-    /// Pads the struct to a multiple of 16 bytes.
-    pub padding: u32,
+    /// The share of the slow weights that remains when Lookahead joins them with the weights in this step. Below 0 for a
+    /// step that does not join them.
+    pub lookahead: f32,
+    /// Pads the struct, so that the groups start at a multiple of 16 bytes.
+    pub padding: [u32; 2],
+    /// The numbers of each group of parameters. Group 0 has the parameters of no other group.
+    pub groups: [StepGroup; Step::GROUPS],
+}
+
+/// The numbers of a group of parameters that change from step to step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct StepGroup {
+    /// The learning rate.
+    pub rate: f32,
+    /// Momentum, or Adam's beta1.
+    pub momentum: f32,
+    /// Pads the struct to 16 bytes, the stride of an array in a uniform buffer.
+    pub padding: [f32; 2],
 }
 
 impl Step {
     /// Bytes between two steps in the device's table.
     pub const STRIDE: usize = 256;
+    /// The largest number of groups of parameters.
+    pub const GROUPS: usize = 8;
 
     /// Step `number` of a batch with `valid` rows. The other values are neutral.
     pub fn new(number: u32, valid: u32, seed: u64) -> Self {
@@ -147,13 +162,23 @@ impl Step {
             epoch: 0,
             seed_low: seed as u32,
             seed_high: (seed >> 32) as u32,
-            learning_rate: 0.0,
-            momentum: 0.0,
             correction1: 1.0,
             correction2: 1.0,
             inverse_valid: if valid == 0 { 0.0 } else { 1.0 / valid as f32 },
-            padding: 0,
+            lookahead: -1.0,
+            padding: [0; 2],
+            groups: [StepGroup::default(); Self::GROUPS],
         }
+    }
+    /// The same step with the learning rate and the momentum of group 0.
+    #[must_use]
+    pub fn with_rate(mut self, rate: f32, momentum: f32) -> Self {
+        self.set_group(0, rate, momentum);
+        self
+    }
+    /// Sets the learning rate and the momentum of a group.
+    pub fn set_group(&mut self, group: usize, rate: f32, momentum: f32) {
+        self.groups[group] = StepGroup { rate, momentum, padding: [0.0; 2] };
     }
     /// The 64-bit seed.
     pub fn seed(&self) -> u64 {

@@ -3,7 +3,7 @@
 use super::build::{Build, Mode};
 use super::initialiser::Initialiser;
 use super::layer::{Layer, image};
-use super::parameters::{GROUP_FROZEN, GROUP_NO_DECAY, GROUP_SHIFTS, Parameters};
+use super::parameters::{GROUP_FROZEN, GROUP_SCALES, GROUP_SHIFTS, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
@@ -46,7 +46,7 @@ impl Layer for BatchNorm2d {
 
     fn declare(&self, name: &str, shape: &[usize], parameters: &mut Parameters) {
         let channels = shape[0];
-        let scales = if self.learn_scale { GROUP_NO_DECAY } else { GROUP_FROZEN };
+        let scales = if self.learn_scale { GROUP_SCALES } else { GROUP_FROZEN };
         parameters.add(format!("{name}.weight"), [channels], Initialiser::Constant(1.0), scales);
         parameters.add(format!("{name}.bias"), [channels], Initialiser::Zeros, GROUP_SHIFTS);
         parameters.add_statistic(format!("{name}.running_mean"), [channels], 0.0);

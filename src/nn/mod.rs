@@ -45,6 +45,7 @@ mod conv_transpose2d;
 mod dropout;
 pub(crate) mod fault;
 mod initialiser;
+mod kind;
 mod layer;
 mod linear;
 mod model;
@@ -68,13 +69,14 @@ pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dropout::Dropout;
 pub use initialiser::{Initialiser, Scheme};
+pub use kind::ParameterKind;
 pub use layer::{Child, Flatten, InitialValues, Layer, Unflatten};
 pub use linear::Linear;
 pub use model::{Bottleneck, Description, Model};
 pub use pair::Pair;
 pub use parameters::{
-    GROUP_FROZEN, GROUP_NO_DECAY, GROUP_SHIFTS, GROUP_WEIGHTS, Parameter, ParameterGroup, ParameterLayout, Parameters,
-    Tuning, Weights,
+    GROUP_FROZEN, GROUP_NO_DECAY, GROUP_SCALES, GROUP_SHIFTS, GROUP_WEIGHTS, GROUP_WHITENING_BIAS, Parameter,
+    ParameterGroup, ParameterLayout, Parameters, Tuning, Weights,
 };
 pub use pool::{GlobalPool, Pool2d, Pooling};
 pub use residual::Residual;

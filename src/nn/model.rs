@@ -70,7 +70,9 @@ impl Model {
                 "The model {name} has two parameters '{repeated}'; give its layers other names."
             )));
         }
-        Ok(Self { name, input: input.to_vec(), layers, output, parameters, bottleneck: None, left_out: 0 })
+        let mut model = Self { name, input: input.to_vec(), layers, output, parameters, bottleneck: None, left_out: 0 };
+        model.mark_head();
+        Ok(model)
     }
 
     /// The same model as an autoencoder, whose encoder is the first `encoder` layers.

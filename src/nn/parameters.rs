@@ -1,8 +1,9 @@
 //! The named tensors of a model, in two flat buffers: one for parameters, one for running statistics.
 
 use super::initialiser::Initialiser;
+use super::kind::ParameterKind;
 use crate::graph::Shape;
-use crate::ops::update::{BLOCK, GROUP_FLOATS, block_entry};
+use crate::ops::update::{BLOCK, block_entry};
 use crate::{Error, Result};
 
 /// Parameters with the same factors on learning rate and weight decay, as PyTorch's parameter groups.
@@ -16,13 +17,17 @@ pub struct ParameterGroup {
 
 /// The group of weights. Both factors are 1.
 pub const GROUP_WEIGHTS: u32 = 0;
-/// The group of biases and batch norms' weights, which have no weight decay.
+/// The group of biases, which have no weight decay.
 pub const GROUP_NO_DECAY: u32 = 1;
 /// The group of frozen parameters. No gradient is computed for them.
 pub const GROUP_FROZEN: u32 = 2;
 /// The group of batch norms' biases. Their learning rate may differ: see
 /// [`Optimizer::shift_rate`](crate::optim::Optimizer::shift_rate).
 pub const GROUP_SHIFTS: u32 = 3;
+/// The group of batch norms' weights, which have no weight decay.
+pub const GROUP_SCALES: u32 = 4;
+/// The group of a whitening layer's bias, which has no weight decay.
+pub const GROUP_WHITENING_BIAS: u32 = 5;
 
 /// How a parameter is trained when a network is fine-tuned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +51,8 @@ pub struct Parameter {
     pub initialiser: Initialiser,
     /// Index into [`Parameters::groups`].
     pub group: u32,
+    /// Its kind, which the group and the shape tell.
+    pub kind: ParameterKind,
     /// Offset in the flat buffer in elements, a multiple of 64.
     pub offset: usize,
 }
@@ -69,7 +76,8 @@ impl ParameterLayout {
     fn add(&mut self, name: String, shape: Shape, initialiser: Initialiser, group: u32) {
         let offset = self.len;
         self.len = (offset + shape.elements()).next_multiple_of(BLOCK);
-        self.list.push(Parameter { name, shape, initialiser, group, offset });
+        let kind = ParameterKind::of(group, shape.rank());
+        self.list.push(Parameter { name, shape, initialiser, group, kind, offset });
     }
 
     /// All tensors, in order.
@@ -130,8 +138,8 @@ pub struct Parameters {
 
 impl Default for Parameters {
     fn default() -> Self {
-        let group = |rate, decay| ParameterGroup { rate, decay };
-        let groups = vec![group(1.0, 1.0), group(1.0, 0.0), group(0.0, 0.0), group(1.0, 0.0)];
+        let groups = [(1.0, 1.0), (1.0, 0.0), (0.0, 0.0), (1.0, 0.0), (1.0, 0.0), (1.0, 0.0)];
+        let groups = groups.map(|(rate, decay)| ParameterGroup { rate, decay }).to_vec();
         Self { learned: ParameterLayout::default(), statistics: ParameterLayout::default(), groups }
     }
 }
@@ -238,6 +246,12 @@ impl Parameters {
         self.learned.place(|parameter| groups[parameter.group as usize].rate != 0.0);
     }
 
+    /// Makes the parameters that `is_of` selects those of the head.
+    pub(super) fn mark_head(&mut self, is_of: impl Fn(&str) -> bool) {
+        let of_head = self.learned.list.iter_mut().filter(|parameter| is_of(&parameter.name));
+        of_head.for_each(|parameter| parameter.kind = ParameterKind::Head);
+    }
+
     /// A name that two tensors share, if there is one.
     pub fn repeated(&self) -> Option<&str> {
         let mut seen = std::collections::BTreeSet::new();
@@ -249,25 +263,22 @@ impl Parameters {
         Weights { learned: self.learned.initial(seed), statistics: self.statistics.initial(seed) }
     }
 
-    /// The table of blocks for the optimizer's update. An entry holds the block's group and the number of elements to
-    /// update, which is 0 for frozen parameters.
-    pub fn blocks(&self) -> Vec<u32> {
-        let end = self.updated_len();
-        let mut table = vec![0; end / BLOCK];
-        for parameter in self.learned.iter().filter(|parameter| parameter.offset < end) {
-            let range = parameter.range();
+    /// The factors of a parameter's group.
+    pub fn group_of(&self, parameter: &Parameter) -> ParameterGroup {
+        self.groups[parameter.group as usize]
+    }
+
+    /// The table of blocks for an update of several parameters. An entry holds the parameter's row in the group table, which
+    /// `row` tells, and the number of elements to update. It is 0 for parameters without a row.
+    pub fn blocks(&self, row: impl Fn(&Parameter) -> Option<u32>) -> Vec<u32> {
+        let mut table = vec![0; self.updated_len() / BLOCK];
+        for parameter in self.updated() {
+            let (range, Some(row)) = (parameter.range(), row(parameter)) else { continue };
             for first in range.clone().step_by(BLOCK) {
-                let elements = if self.is_frozen(parameter) { 0 } else { (range.end - first).min(BLOCK) };
-                table[first / BLOCK] = block_entry(parameter.group, elements as u32);
+                table[first / BLOCK] = block_entry(row, (range.end - first).min(BLOCK) as u32);
             }
         }
         table
-    }
-
-    /// The factors of all groups, [`GROUP_FLOATS`] numbers each.
-    pub fn group_factors(&self) -> Vec<f32> {
-        let factors: Vec<[f32; GROUP_FLOATS]> = self.groups.iter().map(|group| [group.rate, group.decay]).collect();
-        factors.concat()
     }
 
     /// A hash of the names, shapes and bits of all parameters, then of all running statistics. It is the 64-bit FNV-1a
@@ -297,7 +308,8 @@ mod tests {
         parameters.add("a.weight", [3, 50], Initialiser::Constant(1.0), GROUP_WEIGHTS);
         parameters.add("a.bias", [3], Initialiser::Zeros, GROUP_NO_DECAY);
         assert_eq!((parameters.count(), parameters.flat_len()), (153, 256));
-        assert_eq!(parameters.blocks(), [64, 64, 22, 256 | 3]);
+        assert_eq!(parameters.blocks(|parameter| Some(parameter.group)), [64, 64, 22, 256 | 3]);
+        assert_eq!(parameters.blocks(|parameter| (parameter.group == 1).then_some(0)), [0, 0, 0, 3]);
         let mut weights = parameters.initial_weights(1);
         let hash = parameters.hash(&weights);
         weights.learned[150] = 7.0;
@@ -328,7 +340,7 @@ mod tests {
         let mut parameters = Parameters::default();
         parameters.add("a", [70], Initialiser::Zeros, GROUP_FROZEN);
         parameters.add("b", [2], Initialiser::Zeros, GROUP_WEIGHTS);
-        assert_eq!(parameters.blocks(), [512, 512, 2]);
+        assert_eq!(parameters.blocks(|parameter| Some(parameter.group)), [0, 0, 2]);
     }
 
     #[test]
@@ -345,9 +357,11 @@ mod tests {
         });
         let offsets: Vec<usize> = parameters.iter().map(|parameter| parameter.offset).collect();
         assert_eq!(offsets, [384, 0, 128, 256]);
-        assert_eq!((parameters.updated_len(), parameters.blocks().len()), (384, 6));
-        assert_eq!(parameters.blocks(), [4 << 8 | 64, 4 << 8 | 6, 5 << 8 | 64, 5 << 8 | 6, 64, 6]);
-        assert_eq!(parameters.group_factors()[8..], [0.5, 1.0, 0.5, 0.0]);
+        let blocks = parameters.blocks(|parameter| Some(parameter.group));
+        assert_eq!((parameters.updated_len(), blocks.len()), (384, 6));
+        assert_eq!(blocks, [6 << 8 | 64, 6 << 8 | 6, 7 << 8 | 64, 7 << 8 | 6, 64, 6]);
+        let scaled = |decay| ParameterGroup { rate: 0.5, decay };
+        assert_eq!(parameters.groups[6..], [scaled(1.0), scaled(0.0)]);
         // Neither initial values nor the weights' hash depend on the offsets.
         assert_eq!(parameters.hash(&parameters.initial_weights(3)), before.hash(&before.initial_weights(3)));
     }

@@ -80,6 +80,13 @@ impl Model {
         self.learning_layers().last().is_some_and(|last| is_of(parameter, last))
     }
 
+    /// Makes the parameters of the classifier those of the head.
+    pub(super) fn mark_head(&mut self) {
+        if let Some(last) = self.learning_layers().last().map(|&last| last.to_owned()) {
+            self.parameters_mut().mark_head(|parameter| is_of(parameter, &last));
+        }
+    }
+
     /// The number of first layers whose output for an image never changes in training: those before the first layer that is
     /// trained or draws random numbers. 0 if none of them has parameters, because there is then little to save.
     pub fn frozen_layers(&self) -> usize {

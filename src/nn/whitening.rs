@@ -8,7 +8,7 @@ use super::conv2d::{Conv2d, add_bias};
 use super::initialiser::Scheme;
 use super::layer::{InitialValues, Layer, image};
 use super::pair::Pair;
-use super::parameters::{GROUP_FROZEN, GROUP_NO_DECAY, Parameters};
+use super::parameters::{GROUP_FROZEN, GROUP_WHITENING_BIAS, Parameters};
 use crate::Result;
 use crate::graph::NodeId;
 
@@ -76,7 +76,7 @@ impl Layer for Whitening {
         let ([height, width], outputs) = (self.kernel.0, self.convolution(shape[0]).outputs);
         let (weight, fan_in) = ([outputs, shape[0], height, width], outputs / 2);
         parameters.add(format!("{name}.weight"), weight, self.scheme.convolution(weight), GROUP_FROZEN);
-        parameters.add(format!("{name}.bias"), [outputs], self.scheme.bias(fan_in), GROUP_NO_DECAY);
+        parameters.add(format!("{name}.bias"), [outputs], self.scheme.bias(fan_in), GROUP_WHITENING_BIAS);
     }
 
     fn forward(&self, build: &mut Build, name: &str, x: NodeId) -> Result<NodeId> {

@@ -40,8 +40,10 @@ mod gradient;
 pub(crate) mod half;
 pub mod leaky_relu;
 pub mod log;
+pub mod lookahead;
 pub mod matmul;
 pub mod multiply;
+pub mod muon;
 pub mod pack;
 pub mod pool2d;
 pub mod relu;
@@ -62,5 +64,5 @@ pub mod sum;
 pub mod tanh;
 pub mod update;
 
-pub use crate::graph::{Call, Lower, Op, Step, TensorData, TensorOut, Types};
+pub use crate::graph::{Call, Lower, Op, Step, StepGroup, TensorData, TensorOut, Types};
 pub use op::{Real, defined_by, expect_inputs, in_pieces, total};

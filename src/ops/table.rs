@@ -170,6 +170,10 @@ pub const TABLE: &[OpEntry] = &[
     op("norm", "norm of all gradients", SUMMED, update::norm_cases),
     op("sgd", "SGD with momentum, Nesterov, decay and clipping", ROUNDED, update::sgd_cases),
     op("average", "exponential moving average of weights", ROUNDED, average::cases),
+    op("lookahead", "Lookahead: weights and slow weights join in some steps", ROUNDED, lookahead::cases),
+    op("muon_momentum", "Nesterov momentum of one gradient, for Muon", ROUNDED, muon::momentum_cases),
+    op("orthogonalised", "Muon's Newton-Schulz iterations, of matrix products", SUMMED, muon::orthogonalised_cases),
+    op("muon", "a step of Muon along an orthogonalised direction", DIVIDED, muon::cases),
     op("adam", "Adam and AdamW with decay and clipping", DIVIDED, update::adam_cases),
 ];
 

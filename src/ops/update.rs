@@ -2,7 +2,7 @@
 //!
 //! Parameters, gradients and optimizer state are flat buffers of the same layout. Each parameter starts at a multiple
 //! of 64 elements. The block table has one entry per block of 64: its parameter group and the number of elements that
-//! belong to a parameter. A second table holds the factors of each group.
+//! belong to a parameter. A second table has a row for each parameter group: see [`group_row`].
 
 use crate::Result;
 use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
@@ -21,20 +21,24 @@ pub fn block_entry(group: u32, elements: u32) -> u32 {
     group << 8 | elements
 }
 
-/// Floats per group: the factors of its learning rate and its weight decay.
-pub const GROUP_FLOATS: usize = 2;
+/// Floats in a row of the group table.
+pub const GROUP_FLOATS: usize = 4;
+
+/// A row of the group table: the factor on the learning rate, the weight decay, and the index in
+/// [`Step::groups`](crate::ops::Step::groups) of the learning rate and the momentum. The last number is not used.
+pub fn group_row(factor: f32, decay: f32, group: usize) -> [f32; GROUP_FLOATS] {
+    [factor, decay, group as f32, 0.0]
+}
 
 /// Stochastic gradient descent as in PyTorch: d = g + decay p; v = momentum v + d; p -= rate v. With Nesterov
-/// momentum, p -= rate (d + momentum v). The learning rate and momentum come from the step. Inputs: gradients, block
-/// table, groups, and with clipping the norm of the gradients. States: parameters, and with momentum the velocity.
+/// momentum, p -= rate (d + momentum v). The learning rate and momentum come from the step, the decay from the group table.
+/// Inputs: gradients, block table, group table, and with clipping the norm of the gradients. States: parameters, and with momentum the velocity.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sgd {
-    /// Whether there is momentum, and so a velocity.
+    /// Whether there is momentum in a group, and so a velocity.
     pub momentum: bool,
     /// Whether it is Nesterov momentum.
     pub nesterov: bool,
-    /// The weight decay, multiplied by the group's factor.
-    pub weight_decay: f32,
     /// The maximum norm of all gradients together. Larger gradients are clipped.
     pub clip: Option<f32>,
 }
@@ -48,8 +52,6 @@ pub struct Adam {
     pub beta2: f32,
     /// epsilon: added to the root of the second moment.
     pub epsilon: f32,
-    /// The weight decay, multiplied by the group's factor.
-    pub weight_decay: f32,
     /// AdamW: the decay is decoupled from the gradient.
     pub decoupled: bool,
     /// The maximum norm of all gradients together. Larger gradients are clipped.
@@ -60,12 +62,13 @@ pub struct Adam {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Norm;
 
-/// One block of everything that an update reads, with its group's learning rate and decay.
+/// One block of everything that an update reads, with its group's learning rate, momentum and decay.
 struct Block<'a, T> {
     first: usize,
     gradients: &'a [T],
     scale: T,
     rate: T,
+    momentum: T,
     decay: T,
 }
 
@@ -77,23 +80,22 @@ impl<T> Block<'_, T> {
 }
 
 /// Calls `update` for each block.
-fn each<T: Real>(call: &mut Call<T>, decay: f32, clip: Option<f32>, update: impl Fn(&mut [&mut [T]], Block<T>)) {
+fn each<T: Real>(call: &mut Call<T>, clip: Option<f32>, update: impl Fn(&mut [&mut [T]], Block<T>)) {
     let (gradients, table, groups) = (call.real(0), call.integers(1), call.real(2));
     let scale = clip.map_or(T::one(), |most| T::one().min(T::of(f64::from(most)) / (call.real(3)[0] + T::of(1e-6))));
-    let rate = T::of(f64::from(call.step.learning_rate));
     for (block, entry) in table.iter().enumerate() {
-        let group = (entry >> 8) as usize * GROUP_FLOATS;
-        let (rate, decay) = (rate * groups[group], T::of(f64::from(decay)) * groups[group + 1]);
+        let row = &groups[(entry >> 8) as usize * GROUP_FLOATS..][..GROUP_FLOATS];
+        let numbers = call.step.groups[row[2].to_usize().unwrap_or(0)];
+        let (rate, momentum) = (T::of(f64::from(numbers.rate)) * row[0], T::of(f64::from(numbers.momentum)));
         let first = block * BLOCK;
         let gradients = &gradients[first..first + (entry & 0xff) as usize];
-        update(call.states, Block { first, gradients, scale, rate, decay });
+        update(call.states, Block { first, gradients, scale, rate, momentum, decay: row[1] });
     }
 }
 
 impl Sgd {
     fn define<T: Real>(&self, call: &mut Call<T>) {
-        let momentum = T::of(f64::from(call.step.momentum));
-        each(call, self.weight_decay, self.clip, |states, block| {
+        each(call, self.clip, |states, block| {
             let [parameters, velocities @ ..] = states else { return };
             let parameters = block.of(parameters);
             let direction = |gradient: T, parameter: T| gradient * block.scale + block.decay * parameter;
@@ -105,8 +107,8 @@ impl Sgd {
             };
             for ((p, v), &g) in parameters.iter_mut().zip(block.of(velocities)).zip(block.gradients) {
                 let d = direction(g, *p);
-                *v = momentum * *v + d;
-                *p -= block.rate * if self.nesterov { d + momentum * *v } else { *v };
+                *v = block.momentum * *v + d;
+                *p -= block.rate * if self.nesterov { d + block.momentum * *v } else { *v };
             }
         });
     }
@@ -115,10 +117,11 @@ impl Sgd {
 impl Adam {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let of = |value: f32| T::of(f64::from(value));
-        let (beta1, beta2, epsilon) = (of(call.step.momentum), of(self.beta2), of(self.epsilon));
+        let (beta2, epsilon) = (of(self.beta2), of(self.epsilon));
         let (correction1, correction2) = (of(call.step.correction1), of(call.step.correction2));
         let one = T::one();
-        each(call, self.weight_decay, self.clip, |states, block| {
+        each(call, self.clip, |states, block| {
+            let beta1 = block.momentum;
             let [parameters, first, second] = states else { return };
             let moments = block.of(first).iter_mut().zip(block.of(second));
             for ((p, (m, v)), &g) in block.of(parameters).iter_mut().zip(moments).zip(block.gradients) {
@@ -210,7 +213,7 @@ impl Op for Sgd {
             constants.push(("NESTEROV", self.nesterov.into()));
         }
         let kernel = Kernel::built_in(name, source, &constants);
-        lower_update(self, at, kernel, self.clip, &[self.weight_decay, self.clip.unwrap_or(0.0)])
+        lower_update(self, at, kernel, self.clip, &[self.clip.unwrap_or(0.0)])
     }
     fn flops(&self, types: &Types) -> u64 {
         types.inputs[0].elements() as u64 * if self.momentum { 6 } else { 4 }
@@ -229,7 +232,7 @@ impl Op for Adam {
     fn lower(&self, at: &Lower) -> Lowering {
         let constants = [("CLIP", self.clip.is_some().into()), ("DECOUPLED", self.decoupled.into()), edges(at)];
         let kernel = Kernel::built_in("adam", include_str!("../../shaders/adam.wgsl"), &constants);
-        let words = [self.weight_decay, self.clip.unwrap_or(0.0), self.beta2, self.epsilon];
+        let words = [self.clip.unwrap_or(0.0), self.beta2, self.epsilon];
         lower_update(self, at, kernel, self.clip, &words)
     }
     fn flops(&self, types: &Types) -> u64 {
@@ -289,19 +292,18 @@ fn updating(blocks: usize, states: usize, clip: bool, op: impl Op + Clone) -> Ca
     Case::updating(inputs, states, move |graph, x, states| graph.update(op.clone(), x, states))
 }
 
-/// Shapes to test and to time [`Sgd`] on: plain, momentum, Nesterov, decay and clipping.
+/// Shapes to test and to time [`Sgd`] on: plain, momentum, Nesterov and clipping. The group table's numbers are from 0.5 to 2,
+/// so the decay is large, and the step's numbers are those of group 0 or 1.
 pub fn sgd_cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for blocks in BLOCKS {
-        for (momentum, nesterov, weight_decay, clip) in
-            [(false, false, 0.0, None), (true, false, 0.01, Some(1.0)), (true, true, 0.0, None)]
-        {
-            let op = Sgd { momentum, nesterov, weight_decay, clip };
-            let label = format!("momentum {momentum} nesterov {nesterov} decay {weight_decay} clip {clip:?}");
+        for (momentum, nesterov, clip) in [(false, false, None), (true, false, Some(1.0)), (true, true, None)] {
+            let op = Sgd { momentum, nesterov, clip };
+            let label = format!("momentum {momentum} nesterov {nesterov} clip {clip:?}");
             cases.push(updating(blocks, 1 + usize::from(momentum), clip.is_some(), op).labelled(&label));
         }
     }
-    let op = Sgd { momentum: true, nesterov: false, weight_decay: 0.01, clip: None };
+    let op = Sgd { momentum: true, nesterov: false, clip: None };
     cases.push(updating(16_384, 2, false, op).timed());
     cases
 }
@@ -309,7 +311,7 @@ pub fn sgd_cases() -> Vec<Case> {
 /// Shapes to test and to time [`Adam`] on.
 pub fn adam_cases() -> Vec<Case> {
     let of = |blocks, decoupled, clip: Option<f32>| {
-        let op = Adam { beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled, clip };
+        let op = Adam { beta2: 0.999, epsilon: 1e-8, decoupled, clip };
         updating(blocks, 3, clip.is_some(), op).labelled(&format!("decoupled {decoupled} clip {clip:?}"))
     };
     let mut cases: Vec<Case> = BLOCKS.iter().flat_map(|&b| [of(b, false, None), of(b, true, Some(1.0))]).collect();

@@ -6,12 +6,15 @@
 //! assert!(Optimizer::adamw(0.001).validate().is_ok());
 //! assert!(Optimizer::sgd(-1.0).validate().is_err());
 //! let schedule = Schedule::from(ScheduleForm::Cosine { floor: 0.0 });
-//! let half = TrainingProgress { epoch: 5, step: 0, steps: 100, epochs: 10 };
+//! let half = TrainingProgress { epoch: 5, step: 0, steps: 100, epochs: 10.0 };
 //! assert!((schedule.factor(half) - 0.5).abs() < 1e-12);
 //! ```
 
+mod groups;
 mod optimizer;
 mod schedule;
 
+pub use groups::{Algorithm, OptimizerGroup};
 pub use optimizer::{Method, Optimizer};
+pub(crate) use schedule::total_steps;
 pub use schedule::{Schedule, ScheduleForm, TrainingProgress};

@@ -1,10 +1,13 @@
 //! Optimizers: their configuration, the numbers that change in each step, and the nodes of their update.
 
+use super::groups::{self, OptimizerGroup};
+use super::schedule::{Schedule, TrainingProgress};
 use crate::graph::{NodeId, TensorType};
-use crate::nn::{Build, GROUP_SHIFTS};
+use crate::nn::{Build, Model, PARAMS, Parameter, ParameterKind, Parameters};
 use crate::ops::Step;
+use crate::ops::muon::{Muon, MuonMomentum};
 use crate::ops::pack::Pack;
-use crate::ops::update::{Adam, GROUP_FLOATS, Sgd};
+use crate::ops::update::{Adam, BLOCK, GROUP_FLOATS, Sgd, group_row};
 use crate::{Error, Result};
 
 /// The algorithm.
@@ -19,12 +22,20 @@ pub enum Method {
     AdamW,
 }
 
+const METHODS: [(&str, Method); 3] = [("sgd", Method::Sgd), ("adam", Method::Adam), ("adamw", Method::AdamW)];
+
 impl std::str::FromStr for Method {
     type Err = Error;
     /// Reads `sgd`, `adam` or `adamw`. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
-        let names = [("sgd", Self::Sgd), ("adam", Self::Adam), ("adamw", Self::AdamW)];
-        crate::error::named("optimizer", &word.to_lowercase(), &names)
+        crate::error::named("optimizer", &word.to_lowercase(), &METHODS)
+    }
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = METHODS.iter().find(|(_, method)| method == self).map_or("", |(name, _)| name);
+        f.write_str(name)
     }
 }
 
@@ -62,6 +73,10 @@ pub struct Optimizer {
     /// Added to the root of Adam's second moment.
     #[serde(default = "default_epsilon")]
     pub epsilon: f64,
+    /// Kinds of parameters that are trained with other numbers, or by Muon. In a recipe, each is a table
+    /// `[[optimizer.group]]`.
+    #[serde(default, rename = "group", skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<OptimizerGroup>,
 }
 
 fn default_beta1() -> f64 {
@@ -76,6 +91,8 @@ fn default_epsilon() -> f64 {
 
 /// The persistent buffer of the update's block table.
 const BLOCKS: &str = "update.blocks";
+/// The persistent buffer of the velocities of SGD and Muon.
+const MOMENTUM: &str = "optimizer.momentum";
 
 impl Optimizer {
     /// Plain SGD.
@@ -91,6 +108,7 @@ impl Optimizer {
             beta1: default_beta1(),
             beta2: default_beta2(),
             epsilon: default_epsilon(),
+            groups: Vec::new(),
         }
     }
 
@@ -145,7 +163,8 @@ impl Optimizer {
         check("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), "from 0 to below 1")?;
         check("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), "from 0 to below 1")?;
         check("epsilon", self.epsilon, self.epsilon > 0.0, "a finite number above 0")?;
-        if self.nesterov && (self.name != Method::Sgd || momentum == 0.0) {
+        self.validate_groups()?;
+        if self.nesterov && (self.name != Method::Sgd || !self.has_velocity()) {
             return Err(Error::usage("Nesterov momentum (nesterov) needs SGD with a momentum above 0."));
         }
         if self.name != Method::Sgd && momentum != 0.0 {
@@ -154,18 +173,102 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The persistent buffers of the optimizer's state. Each has the layout of the updated parameters and is initialised to 0.
-    pub fn states(&self) -> &'static [&'static str] {
+    /// Checks the groups, and that they suit the optimizer.
+    fn validate_groups(&self) -> Result<()> {
+        let wrong = |sentence: String| Err(Error::Usage(sentence));
+        let most = Step::GROUPS - 1;
+        if self.groups.len() > most {
+            return wrong(format!("The optimizer has {} groups, but may have {most} at most.", self.groups.len()));
+        }
+        for (number, group) in self.groups.iter().enumerate() {
+            group.validate()?;
+            let kind = group.parameters;
+            if self.groups[..number].iter().any(|other| other.parameters == kind) {
+                return wrong(format!("The optimizer has two groups `{kind}`; join them."));
+            }
+            if group.momentum.is_some() && !group.is_muon() && self.name != Method::Sgd {
+                return wrong(format!("The optimizer's group `{kind}` has a momentum, which only SGD and Muon take."));
+            }
+            if group.is_muon() && self.clip.is_some() {
+                return wrong(
+                    "Gradients cannot be clipped (clip) with Muon, whose steps do not depend on their norm.".into(),
+                );
+            }
+            if kind == ParameterKind::Shifts && self.shift_rate.is_some() {
+                return wrong(
+                    "The biases of batch norms have a group `shifts` and a shift_rate; leave one of them out.".into(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a model has parameters for each group.
+    ///
+    /// # Errors
+    /// An [`Error::Usage`] that names the kinds that the model has.
+    pub fn check_model(&self, model: &Model) -> Result<()> {
+        groups::check_model(&self.groups, model.name(), model.parameters())
+    }
+
+    /// Whether SGD has momentum in a group that it trains.
+    fn has_velocity(&self) -> bool {
+        let of_group =
+            |group: &OptimizerGroup| !group.is_muon() && group.momentum.is_some_and(|momentum| momentum > 0.0);
+        self.name == Method::Sgd && (self.momentum > 0.0 || self.groups.iter().any(of_group))
+    }
+
+    /// The persistent buffers of the state of the optimizer's own algorithm.
+    fn own_states(&self) -> &'static [&'static str] {
         match self.name {
-            Method::Sgd if self.momentum == 0.0 => &[],
-            Method::Sgd => &["optimizer.momentum"],
+            Method::Sgd if !self.has_velocity() => &[],
+            Method::Sgd => &[MOMENTUM],
             Method::Adam | Method::AdamW => &["optimizer.first_moment", "optimizer.second_moment"],
         }
     }
 
-    /// The persistent buffers of u32 that must be written once before training, besides the parameters.
-    pub fn tables(&self, parameters: &crate::nn::Parameters) -> Vec<(&'static str, Vec<u32>)> {
-        vec![(BLOCKS, parameters.blocks())]
+    /// The persistent buffers of the optimizer's state. Each has the layout of the updated parameters and is initialised to 0.
+    pub fn states(&self) -> Vec<&'static str> {
+        let own = self.own_states();
+        let more = self.groups.iter().any(OptimizerGroup::is_muon) && !own.contains(&MOMENTUM);
+        own.iter().copied().chain(more.then_some(MOMENTUM)).collect()
+    }
+
+    /// The persistent buffers of u32 that must be written once before training, besides the parameters. None if Muon trains
+    /// all parameters.
+    pub fn tables(&self, parameters: &Parameters) -> Vec<(&'static str, Vec<u32>)> {
+        let rows = self.rows(parameters);
+        let place = |row: [f32; GROUP_FLOATS]| rows.iter().position(|other| *other == row).map(|place| place as u32);
+        let table = parameters.blocks(|parameter| self.row(parameters, parameter).and_then(place));
+        if rows.is_empty() { Vec::new() } else { vec![(BLOCKS, table)] }
+    }
+
+    /// The rows of the group table: those of all parameters, each once.
+    fn rows(&self, parameters: &Parameters) -> Vec<[f32; GROUP_FLOATS]> {
+        let mut rows = Vec::new();
+        for row in parameters.updated().filter_map(|parameter| self.row(parameters, parameter)) {
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
+        rows
+    }
+
+    /// A parameter's row of the group table. `None` if Muon trains it.
+    fn row(&self, parameters: &Parameters, parameter: &Parameter) -> Option<[f32; GROUP_FLOATS]> {
+        let (index, group) = groups::of(&self.groups, parameter);
+        if group.is_some_and(OptimizerGroup::is_muon) {
+            return None;
+        }
+        let factors = parameters.group_of(parameter);
+        let usual = self.weight_decay as f32;
+        let decay = group.and_then(|group| group.weight_decay).map_or(usual * factors.decay, |decay| decay as f32);
+        Some(match self.shift_rate {
+            Some(factor) if parameter.kind == ParameterKind::Shifts => {
+                group_row(factors.rate * factor as f32, usual * (1.0 / factor) as f32, index)
+            }
+            _ => group_row(factors.rate, decay, index),
+        })
     }
 
     /// Builds the update of all parameters from the gradient of `loss`.
@@ -178,50 +281,64 @@ impl Optimizer {
             return Err(Error::usage("The model cannot be trained: it has no parameters, or all are frozen."));
         }
         let gradients = build.gradient(loss, &leaves)?;
-        let offsets = learned.iter().map(|parameter| parameter.offset).collect();
+        let (mut own, mut of_muon) = (Vec::new(), Vec::new());
+        for (parameter, gradient) in learned.into_iter().zip(gradients) {
+            match groups::of(&self.groups, parameter) {
+                (index, Some(group)) if group.is_muon() => of_muon.push((index, group, parameter, gradient)),
+                _ => own.push((parameter, gradient)),
+            }
+        }
+        // Muon's nodes need the whole length of these buffers, also where nothing else declares it.
+        let len = build.parameters().updated_len();
+        for state in self.states() {
+            build.leaf(state, 0, TensorType::f32([len]))?;
+        }
         build.enter("update");
-        let built = self.update_by(build, &gradients, offsets);
+        let built = self.update_by(build, &own);
         build.leave();
-        built
+        built?;
+        for (index, group, parameter, gradient) in of_muon {
+            build.enter(&format!("muon/{}", parameter.name));
+            let built = update_by_muon(build, (index, group), parameter, gradient);
+            build.leave();
+            built?;
+        }
+        Ok(())
     }
 
-    fn update_by(&self, build: &mut Build, gradients: &[NodeId], offsets: Vec<usize>) -> Result<()> {
+    /// Builds one update of all parameters that the optimizer's own algorithm trains.
+    fn update_by(&self, build: &mut Build, own: &[(&Parameter, NodeId)]) -> Result<()> {
+        if own.is_empty() {
+            return Ok(());
+        }
         let parameters = build.parameters();
         let len = parameters.updated_len();
-        let flat = build.apply(Pack { offsets, len }, gradients)?;
-        let blocks = build.leaf(BLOCKS, 0, TensorType::u32([parameters.blocks().len()]))?;
-        let factors = self.group_factors(parameters.group_factors());
-        let groups = build.constant(TensorType::f32([factors.len()]), factors);
+        let (offsets, gradients): (_, Vec<NodeId>) = own.iter().map(|(parameter, id)| (parameter.offset, *id)).unzip();
+        let flat = build.apply(Pack { offsets, len }, &gradients)?;
+        let blocks = build.leaf(BLOCKS, 0, TensorType::u32([len / BLOCK]))?;
+        let rows = self.rows(parameters).concat();
+        let groups = build.constant(TensorType::f32([rows.len()]), rows);
         let mut inputs = vec![flat, blocks, groups];
         if self.clip.is_some() {
             inputs.push(build.norm(flat, blocks)?);
         }
         let mut states = vec![build.updated()?];
-        for name in self.states() {
+        for name in self.own_states() {
             states.push(build.leaf(*name, 0, TensorType::f32([len]))?);
         }
-        let (weight_decay, clip) = (self.weight_decay as f32, self.clip.map(|clip| clip as f32));
+        let clip = self.clip.map(|clip| clip as f32);
         match self.name {
             Method::Sgd => {
-                let op = Sgd { momentum: self.momentum > 0.0, nesterov: self.nesterov, weight_decay, clip };
+                let op = Sgd { momentum: self.has_velocity(), nesterov: self.nesterov, clip };
                 build.update(op, &inputs, &states)?;
             }
             Method::Adam | Method::AdamW => {
                 let (beta2, epsilon) = (self.beta2 as f32, self.epsilon as f32);
                 let decoupled = self.name == Method::AdamW;
-                build.update(Adam { beta2, epsilon, weight_decay, decoupled, clip }, &inputs, &states)?;
+                build.update(Adam { beta2, epsilon, decoupled, clip }, &inputs, &states)?;
             }
         }
         Ok(())
-    }
-
-    /// The factors of all parameter groups, with [`Self::shift_rate`] for batch norms' biases.
-    fn group_factors(&self, mut factors: Vec<f32>) -> Vec<f32> {
-        if let Some(factor) = self.shift_rate {
-            let shifts = &mut factors[GROUP_SHIFTS as usize * GROUP_FLOATS..][..GROUP_FLOATS];
-            shifts.copy_from_slice(&[factor as f32, (1.0 / factor) as f32]);
-        }
-        factors
     }
 
     /// The momentum (or beta1), before the schedule.
@@ -229,10 +346,16 @@ impl Optimizer {
         if self.name == Method::Sgd { self.momentum } else { self.beta1 }
     }
 
-    /// Sets the learning rate, the momentum and Adam's bias corrections of a step. `step.number` counts from 0.
-    pub fn fill(&self, step: &mut Step, rate: f64, momentum: f64) {
-        step.learning_rate = rate as f32;
-        step.momentum = momentum as f32;
+    /// Sets the learning rates and the momenta of all groups, and Adam's bias corrections, of the step at `at`. `step.number`
+    /// counts from 0.
+    pub fn fill(&self, step: &mut Step, schedule: &Schedule, at: TrainingProgress) {
+        let momentum = schedule.momentum(at, self.momentum());
+        step.set_group(0, (self.learning_rate * schedule.factor(at)) as f32, momentum as f32);
+        for (index, group) in (1..).zip(&self.groups) {
+            let rate = group.learning_rate.unwrap_or(self.learning_rate) * group.factor(schedule, at);
+            let usual = group.momentum.unwrap_or(self.momentum());
+            step.set_group(index, rate as f32, schedule.momentum(at, usual) as f32);
+        }
         if self.name != Method::Sgd {
             let time = f64::from(step.number) + 1.0;
             step.correction1 = (1.0 - momentum.powf(time)) as f32;
@@ -241,9 +364,31 @@ impl Optimizer {
     }
 }
 
+/// Builds Muon's update of one parameter. A parameter `[outputs, ...]` is a matrix with a row for each output.
+fn update_by_muon(
+    build: &mut Build,
+    (index, group): (usize, &OptimizerGroup),
+    parameter: &Parameter,
+    gradient: NodeId,
+) -> Result<()> {
+    let (rows, elements) = (parameter.shape.dims()[0], parameter.shape.elements());
+    let ty = TensorType::f32([rows, elements / rows]);
+    let gradient = build.reshape(gradient, ty.shape.clone())?;
+    let velocity = build.leaf(MOMENTUM, parameter.offset, ty.clone())?;
+    let direction = build.update(MuonMomentum { group: index }, &[gradient], &[velocity])?;
+    let direction = build.orthogonalised(direction, group.iterations())?;
+    let weight = build.leaf(PARAMS, parameter.offset, ty)?;
+    let squares = build.sum_of_squares(weight)?;
+    let factor = build.parameters().group_of(parameter).rate;
+    let op = Muon { group: index, factor, norm: (rows as f32).sqrt() };
+    build.update(op, &[direction, squares], &[weight])?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::{GROUP_NO_DECAY, GROUP_SHIFTS, GROUP_WEIGHTS, Initialiser};
 
     #[test]
     fn numbers_out_of_range_are_refused_by_name() {
@@ -260,19 +405,75 @@ mod tests {
 
     #[test]
     fn biases_of_batch_norms_have_their_own_rate_and_then_decay_as_weights() {
-        let parameters = crate::nn::Parameters::default();
-        let own = Optimizer { shift_rate: Some(64.0), ..Optimizer::sgd(0.1) };
-        let usual = Optimizer::sgd(0.1).group_factors(parameters.group_factors());
-        assert_eq!(usual, [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
-        let shifted = own.group_factors(parameters.group_factors());
-        assert_eq!((&shifted[..6], &shifted[6..]), (&usual[..6], &[64.0, 1.0 / 64.0][..]));
+        let parameters = three();
+        let usual = Optimizer { weight_decay: 0.5, ..Optimizer::sgd(0.1) };
+        assert_eq!(usual.rows(&parameters), [group_row(1.0, 0.5, 0), group_row(1.0, 0.0, 0)]);
+        assert_eq!(usual.tables(&parameters)[0].1, [36, 256 | 2, 256 | 2]);
+        let own = Optimizer { shift_rate: Some(64.0), ..usual.clone() };
+        let shifts = group_row(64.0, 0.5 / 64.0, 0);
+        assert_eq!(own.rows(&parameters), [usual.rows(&parameters), vec![shifts]].concat());
+        assert_eq!(own.tables(&parameters)[0].1, [36, 256 | 2, 512 | 2]);
+    }
+
+    /// A filter, a bias and a batch norm's bias.
+    fn three() -> Parameters {
+        let mut parameters = Parameters::default();
+        parameters.add("weight", [2, 2, 3, 3], Initialiser::Zeros, GROUP_WEIGHTS);
+        parameters.add("bias", [2], Initialiser::Zeros, GROUP_NO_DECAY);
+        parameters.add("bn.bias", [2], Initialiser::Zeros, GROUP_SHIFTS);
+        parameters
+    }
+
+    #[test]
+    fn groups_have_rows_and_numbers_of_their_own_and_muon_none() {
+        let shifts = OptimizerGroup {
+            learning_rate: Some(0.3),
+            weight_decay: Some(0.25),
+            ..OptimizerGroup::of(ParameterKind::Shifts)
+        };
+        let groups = vec![OptimizerGroup::muon(ParameterKind::Filters, 0.24, 0.6), shifts];
+        let optimizer = Optimizer { groups, ..Optimizer::sgd_momentum(0.1, 0.85) };
+        assert!(optimizer.validate().is_ok());
+        let parameters = three();
+        assert_eq!(optimizer.rows(&parameters), [group_row(1.0, 0.0, 0), group_row(1.0, 0.25, 2)]);
+        assert_eq!(optimizer.tables(&parameters)[0].1, [0, 2, 256 | 2]);
+        let mut step = Step::new(0, 8, 1);
+        let at = TrainingProgress { epoch: 0, step: 5, steps: 10, epochs: 1.0 };
+        optimizer.fill(&mut step, &"linear".parse().expect("a schedule"), at);
+        let numbers = step.groups.map(|group| (group.rate, group.momentum));
+        assert_eq!(numbers[..3], [(0.05, 0.85), (0.12, 0.6), (0.15, 0.85)]);
+    }
+
+    #[test]
+    fn groups_that_do_not_suit_the_optimizer_are_refused() {
+        let muon = OptimizerGroup::muon(ParameterKind::Filters, 0.24, 0.6);
+        let shifts = OptimizerGroup::of(ParameterKind::Shifts);
+        let quick = OptimizerGroup { momentum: Some(0.5), ..shifts.clone() };
+        let with = |optimizer: Optimizer, groups: Vec<&OptimizerGroup>| Optimizer {
+            groups: groups.into_iter().cloned().collect(),
+            ..optimizer
+        };
+        let cases = [
+            (with(Optimizer::sgd(0.1), vec![&shifts, &shifts]), "two groups `shifts`"),
+            (with(Optimizer::adam(0.1), vec![&quick]), "only SGD and Muon"),
+            (Optimizer { clip: Some(1.0), ..with(Optimizer::sgd(0.1), vec![&muon]) }, "clip"),
+            (Optimizer { shift_rate: Some(2.0), ..with(Optimizer::sgd(0.1), vec![&shifts]) }, "shift_rate"),
+        ];
+        for (optimizer, part) in cases {
+            let sentence = optimizer.validate().expect_err("refused").to_string();
+            assert!(sentence.contains(part), "{sentence}");
+        }
+        assert!(with(Optimizer::adam(0.1), vec![&muon]).validate().is_ok());
+        assert_eq!(with(Optimizer::sgd(0.1), vec![&muon]).states(), [MOMENTUM]);
+        assert_eq!(with(Optimizer::sgd(0.1), vec![&quick]).states(), [MOMENTUM]);
+        assert_eq!(Optimizer::sgd(0.1).states(), [""; 0]);
     }
 
     #[test]
     fn adam_corrects_the_bias_of_its_first_step() {
         let adam = Optimizer { name: Method::Adam, ..Optimizer::sgd(0.1) };
         let mut step = Step::new(0, 8, 1);
-        adam.fill(&mut step, 0.1, 0.9);
+        adam.fill(&mut step, &Schedule::default(), TrainingProgress { epoch: 0, step: 0, steps: 1, epochs: 1.0 });
         assert!((step.correction1 - 0.1).abs() < 1e-6 && (step.correction2 - 0.001).abs() < 1e-6);
     }
 }

@@ -257,6 +257,14 @@ fn main_settings(settings: &Settings) -> Vec<(&'static str, String)> {
     let rest =
         [unless("optimizer.weight_decay", "0", "weight decay"), unless("optimizer.clip", "", "gradients clipped at")];
     let rate = format!("{}, learning rate {}", of("optimizer.name"), of("optimizer.learning_rate"));
+    // The kind of the parameters comes first, as the kind of a schedule does.
+    let groups = (1..).map(|number| format!("optimizer.group.{number}."));
+    let groups = groups.map(|prefix| (of(&format!("{prefix}parameters")), under(&prefix)));
+    let groups = groups.take_while(|(kind, _)| !kind.is_empty()).map(|(kind, numbers)| {
+        let own =
+            numbers.split(", ").filter(|number| !number.starts_with("parameters ")).collect::<Vec<_>>().join(", ");
+        format!("{kind}: {own}")
+    });
     let rows = [
         ("dataset", of("data.name").to_owned() + &data.concat()),
         (
@@ -268,9 +276,11 @@ fn main_settings(settings: &Settings) -> Vec<(&'static str, String)> {
         ("batch", format!("{} images, {} of their losses", of("training.batch_size"), of("training.reduction"))),
         ("epochs", of("training.epochs").to_owned() + &unless("training.patience", "", "patience")),
         ("optimizer", rate + &momentum + &rest.concat()),
+        ("groups of parameters", groups.collect::<Vec<_>>().join("; ")),
         ("schedule", under("schedule.")),
         ("augmentation", under("augment.")),
         ("moving average of weights", unless("training.ema", "", "decay").trim_start_matches(", ").to_owned()),
+        ("Lookahead", under("training.lookahead.")),
         ("test-time augmentation", of("training.tta").to_owned()),
         ("label smoothing", unless("training.label_smoothing", "0", "").trim_start_matches(", ").to_owned()),
         ("seed", of("seed").to_owned()),

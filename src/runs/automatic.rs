@@ -83,7 +83,8 @@ pub fn for_folder(name: &str, listing: &Listing, data_dir: Option<&Path>, start:
     recipe.name = run_name(name);
     recipe.data.name = name.into();
     recipe.data.val_fraction = val_fraction(listing);
-    recipe.training.epochs = found.epochs((train as f64 * (1.0 - recipe.data.val_fraction.unwrap_or(0.0))) as usize);
+    let held_out = recipe.data.val_fraction.unwrap_or(0.0);
+    recipe.training.epochs = found.epochs((train as f64 * (1.0 - held_out)) as usize).into();
     let kept = kept_bytes(&recipe, listing)?;
     let mut reason = reason;
     if kept > MOST_KEPT {

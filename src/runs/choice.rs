@@ -156,7 +156,7 @@ kind = \"classes\"
         let on_another = chosen("cnn", Some("mnist"));
         assert_eq!((on_another.model.channels, on_another.data.name.as_str()), (None, "mnist"));
         let alike = chosen("resnet9", Some("cifar10"));
-        assert_eq!((alike.model.name.as_str(), alike.training.epochs), ("resnet9", 25));
+        assert_eq!((alike.model.name.as_str(), alike.training.epochs), ("resnet9", 25.0));
     }
 
     #[test]

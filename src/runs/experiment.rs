@@ -138,7 +138,7 @@ impl Experiment {
             executor: trainer.engine().kind().into(),
             device: trainer.engine().device_name(),
             epochs: counters.epoch,
-            stopped_early: counters.epoch < trainer.recipe().training.epochs,
+            stopped_early: counters.epoch < trainer.recipe().training.begun_epochs(),
             seconds: counters.seconds,
             train_loss: last.map_or(0.0, |line| line.train_loss),
             train_accuracy: last.and_then(|line| line.train_accuracy),

@@ -1,7 +1,8 @@
 //! Recipes written in Rust: default values, and a setter for each field that programs often change.
 
-use super::recipe::{Data, FORMAT, Precision, Recipe, Training};
+use super::recipe::{Data, FORMAT, Recipe};
 use super::trainer::{Trainer, TrainerOptions};
+use super::training::{Lookahead, Precision, Training};
 use super::tta::Tta;
 use crate::data::Dataset;
 use crate::nn::Model;
@@ -57,7 +58,7 @@ impl Recipe {
             },
             augment: None,
             training: Training {
-                epochs: 10,
+                epochs: 10.0,
                 batch_size: 64,
                 reduction: Reduction::Mean,
                 drop_last: false,
@@ -67,6 +68,7 @@ impl Recipe {
                 cache_features: None,
                 precision: Precision::F32,
                 patience: None,
+                lookahead: None,
             },
             optimizer: Optimizer::adam(0.001),
             schedule: Schedule::default(),
@@ -80,10 +82,10 @@ impl Recipe {
         self
     }
 
-    /// Sets the number of epochs.
+    /// Sets the number of epochs, which may have a fraction.
     #[must_use]
-    pub fn epochs(mut self, epochs: u32) -> Self {
-        self.training.epochs = epochs;
+    pub fn epochs(mut self, epochs: impl Into<f64>) -> Self {
+        self.training.epochs = epochs.into();
         self
     }
 
@@ -149,6 +151,13 @@ impl Recipe {
     #[must_use]
     pub fn ema(mut self, decay: f64) -> Self {
         self.training.ema = Some(decay);
+        self
+    }
+
+    /// Trains with [`Lookahead`].
+    #[must_use]
+    pub fn lookahead(mut self, lookahead: Lookahead) -> Self {
+        self.training.lookahead = Some(lookahead);
         self
     }
 

@@ -14,6 +14,8 @@ pub const SUMS: &str = "train.sums";
 
 /// The prefix of the names of averaged weights.
 pub const AVERAGED: &str = "ema/";
+/// The prefix of the names of Lookahead's slow weights.
+pub const SLOW: &str = "lookahead/";
 
 /// The progress of a run.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -58,7 +60,7 @@ pub struct Checkpoint {
     pub input: [usize; 3],
     /// The class names in index order.
     pub classes: Vec<String>,
-    /// Weights by their own names, their moving average as `ema/NAME`; a state of the optimizer as `STATE/NAME`; [`SUMS`].
+    /// Weights by their own names, their moving average as `ema/NAME`, Lookahead's slow weights as `lookahead/NAME`; a state of the optimizer as `STATE/NAME`; [`SUMS`].
     pub tensors: BTreeMap<String, Tensor>,
 }
 
@@ -73,8 +75,8 @@ impl Checkpoint {
         let states = recipe.optimizer.states();
         let mut checkpoint = Self { recipe, counters: Counters::default(), input, classes, tensors: BTreeMap::new() };
         checkpoint.put_weights("", parameters, weights);
-        if checkpoint.recipe.training.ema.is_some() {
-            checkpoint.put_weights(AVERAGED, parameters, weights);
+        for copy in super::graphs::copies(&checkpoint.recipe) {
+            checkpoint.put_weights(copy.prefix, parameters, weights);
         }
         for state in states {
             checkpoint.put_state(state, parameters, &vec![0.0; parameters.updated_len()]);
@@ -83,7 +85,7 @@ impl Checkpoint {
         checkpoint
     }
 
-    /// Stores all weights under their names with a prefix: the empty string or [`AVERAGED`].
+    /// Stores all weights under their names with a prefix: the empty string, [`AVERAGED`] or [`SLOW`].
     pub fn put_weights(&mut self, prefix: &str, parameters: &Parameters, weights: &Weights) {
         self.put(prefix, parameters.iter(), &weights.learned);
         self.put(prefix, parameters.statistics().iter(), &weights.statistics);

@@ -69,7 +69,7 @@ pub async fn cross_validate(mut trainer: Trainer, dataset: &Dataset, how: Folds<
             None => Trainer::new(open()?, recipe.clone(), &fold, options)?,
         };
         trainer.set_weights(&weights)?;
-        let (epochs, steps) = (f64::from(recipe.training.epochs), f64::from(trainer.steps()));
+        let (epochs, steps) = (recipe.training.epochs, f64::from(trainer.steps()));
         while !trainer.is_over() {
             let done = f64::from(trainer.counters().epoch);
             let mut trained = 0;

@@ -9,6 +9,8 @@ use crate::ops::average::Average;
 use crate::ops::batch::{Accumulate, Reduction};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::gather::Gather;
+use crate::ops::lookahead::Lookahead;
+use crate::train::checkpoint::{AVERAGED, SLOW};
 use crate::train::metrics::PERFECT;
 use crate::train::recipe::Recipe;
 
@@ -32,6 +34,23 @@ pub const CLASS_WEIGHTS: &str = "class.weights";
 pub const GRADIENT: &str = "features.gradient";
 /// The buffers of the weights, and the buffers of their moving averages.
 pub const AVERAGES: [(&str, &str); 2] = [(PARAMS, "ema"), (STATISTICS, "ema.statistics")];
+
+/// A second version of the weights that a training step keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightCopy {
+    /// The prefix of its tensors' names in a checkpoint.
+    pub prefix: &'static str,
+    /// Its buffers: of the parameters and of the running statistics.
+    pub buffers: [&'static str; 2],
+}
+
+/// The copies of the weights that a recipe's training step keeps: their moving average, or Lookahead's slow weights.
+pub fn copies(recipe: &Recipe) -> Vec<WeightCopy> {
+    let average = WeightCopy { prefix: AVERAGED, buffers: AVERAGES.map(|(_, to)| to) };
+    let slow = WeightCopy { prefix: SLOW, buffers: ["lookahead", "lookahead.statistics"] };
+    let training = &recipe.training;
+    [training.ema.map(|_| average), training.lookahead.map(|_| slow)].into_iter().flatten().collect()
+}
 
 /// The nodes that training and evaluation steps share after the network.
 struct Head {
@@ -160,22 +179,25 @@ pub fn training(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) 
     let loss = build.batch_total(head.losses, recipe.training.reduction)?;
     build.leave();
     recipe.optimizer.update(&mut build, loss)?;
-    if let Some(decay) = recipe.training.ema {
-        average(&mut build, decay as f32)?;
+    for copy in copies(recipe) {
+        build.enter(copy.buffers[0]);
+        update_copy(&mut build, recipe, copy)?;
+        build.leave();
     }
     Ok(build.graph)
 }
 
-/// Updates the moving averages after the update of the weights.
-fn average(build: &mut Build, decay: f32) -> Result<()> {
-    build.enter("ema");
-    for (from, to) in AVERAGES {
+/// Updates a copy of the weights after the update of the weights, or both.
+fn update_copy(build: &mut Build, recipe: &Recipe, copy: WeightCopy) -> Result<()> {
+    for (from, to) in [PARAMS, STATISTICS].into_iter().zip(copy.buffers) {
         let Some(len) = build.buffers().get(from).map(|buffer| buffer.len) else { continue };
         let weights = build.leaf(from, 0, TensorType::f32([len]))?;
-        let averages = build.leaf(to, 0, TensorType::f32([len]))?;
-        build.update(Average { decay }, &[], &[weights, averages])?;
+        let copied = build.leaf(to, 0, TensorType::f32([len]))?;
+        match recipe.training.ema {
+            Some(decay) => build.update(Average { decay: decay as f32 }, &[], &[weights, copied])?,
+            None => build.update(Lookahead, &[], &[weights, copied])?,
+        };
     }
-    build.leave();
     Ok(())
 }
 

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::tta::Tta;
+use super::training::Training;
 use crate::data::{Fit, ImageOptions, Size};
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
 use crate::ops::augment::Augment;
-use crate::ops::batch::Reduction;
 use crate::optim::{Optimizer, Schedule};
 use crate::{Error, Result};
 
@@ -111,75 +110,8 @@ impl Data {
     }
 }
 
-/// The settings of the training loop.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Training {
-    /// The number of epochs, at least 1.
-    pub epochs: u32,
-    /// The number of images in a batch, at least 1.
-    pub batch_size: usize,
-    /// How the losses of a batch are reduced to one number. The default is the mean.
-    #[serde(default = "default_reduction")]
-    pub reduction: Reduction,
-    /// Whether the last batch of an epoch is left out if it is not full.
-    #[serde(default)]
-    pub drop_last: bool,
-    /// The share of the target that is spread evenly over all classes, from 0 to below 1. The default is 0.
-    #[serde(default)]
-    pub label_smoothing: f32,
-    /// The decay per step of a moving average of the weights, from 0 to below 1. Evaluation and prediction use the average.
-    /// Without a value there is no average.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ema: Option<f64>,
-    /// Test-time augmentation: the views whose logits are averaged in evaluation and prediction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tta: Option<Tta>,
-    /// Whether the output of the frozen layers at the network's start is computed once per image and kept. The images are
-    /// then as in evaluation, without random changes. Without a value, the outputs are kept if this does not change the
-    /// result, the images are not streamed, and all outputs together take at most 1 GiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_features: Option<bool>,
-    /// The precision of the training steps' products on a GPU: `f32`, the default, or `f16`. Evaluation is always in f32.
-    #[serde(default, skip_serializing_if = "Precision::is_single")]
-    pub precision: Precision,
-    /// The number of epochs without a better result on the validation split after which the run ends, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub patience: Option<u32>,
-}
-
-/// The precision of a GPU's products.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// Single precision.
-    #[default]
-    F32,
-    /// Large matrix products and convolutions take their operands in half precision and add in single precision, if the GPU has
-    /// matrix units. Weights and all other values stay in single precision.
-    F16,
-}
-
-impl Precision {
-    /// Whether it is single precision.
-    pub fn is_single(&self) -> bool {
-        *self == Self::F32
-    }
-}
-
-impl std::str::FromStr for Precision {
-    type Err = Error;
-    /// Reads `f32` or `f16`. Other words give an [`Error::Usage`] with the nearest name.
-    fn from_str(word: &str) -> Result<Self> {
-        crate::error::named("precision", &word.to_lowercase(), &[("f32", Self::F32), ("f16", Self::F16)])
-    }
-}
-
 fn default_seed() -> u64 {
     1
-}
-fn default_reduction() -> Reduction {
-    Reduction::Mean
 }
 
 /// The names of the built-in recipes. The first one is the default.
@@ -284,17 +216,10 @@ impl Recipe {
         self.model.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
-        if self.training.epochs == 0 {
-            return wrong("0 epochs train nothing; use at least 1.".into());
+        self.training.validate()?;
+        if let Some(augment) = &self.augment {
+            augment.validate()?;
         }
-        if self.training.batch_size == 0 {
-            return wrong("A batch of 0 images trains nothing; use a batch size of at least 1.".into());
-        }
-        if !(0.0..1.0).contains(&self.training.label_smoothing) {
-            let smoothing = self.training.label_smoothing;
-            return Err(Error::out_of_range("The label smoothing", smoothing, "from 0 to below 1"));
-        }
-        self.validate_measures()?;
         self.validate_task(self.model.task()?)?;
         self.data.asked().validate()?;
         if self.data.limit_train == Some(0) {
@@ -308,22 +233,6 @@ impl Recipe {
         }
         if self.name.is_empty() || self.name.contains(['/', '\\']) {
             return wrong(format!("A recipe cannot be named `{}`: run directories are named after it.", self.name));
-        }
-        Ok(())
-    }
-
-    /// Checks the augmentation, the moving average and the patience.
-    fn validate_measures(&self) -> Result<()> {
-        let wrong = |sentence: String| Err(Error::Usage(sentence));
-        if let Some(augment) = &self.augment {
-            augment.validate()?;
-        }
-        if let Some(decay) = self.training.ema.filter(|decay| !(0.0..1.0).contains(&(*decay as f32))) {
-            let what = "The decay of the weights' moving average (ema)";
-            return Err(Error::out_of_range(what, decay, "from 0 to below 1"));
-        }
-        if self.training.patience == Some(0) {
-            return wrong("A patience of 0 epochs ends a run before its first epoch; use at least 1.".into());
         }
         Ok(())
     }

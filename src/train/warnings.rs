@@ -26,11 +26,11 @@ impl Recipe {
     /// For a warm-up that does not end.
     fn warmup_warning(&self) -> Option<String> {
         let (warmup, epochs) = (self.schedule.warmup, self.training.epochs);
-        (warmup > f64::from(epochs)).then(|| {
+        (warmup > epochs).then(|| {
             format!(
                 "the warm-up of {warmup} epochs is longer than the training ({epochs}), so the learning rate reaches only {:.2} % \
                  of its value; choose a shorter --warmup or more --epochs",
-                100.0 * f64::from(epochs) / warmup
+                100.0 * epochs / warmup
             )
         })
     }
@@ -70,7 +70,7 @@ mod tests {
             recipe.optimizer = optimizer;
             assert_eq!(recipe.warnings().len(), count, "{:?}", recipe.optimizer);
         }
-        recipe.training.epochs = 5;
+        recipe.training.epochs = 5.0;
         for (warmup, count) in [(5.0, 1), (5.1, 2)] {
             recipe.schedule.warmup = warmup;
             assert_eq!(recipe.warnings().len(), count, "{warmup}");

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use gpunn::Engine;
 use gpunn::data::Dataset;
-use gpunn::optim::{Method, Optimizer};
+use gpunn::nn::ParameterKind;
+use gpunn::optim::{Method, Optimizer, OptimizerGroup};
 use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
-use gpunn::train::{EpochLine, EpochProgress, Recipe, Summary, Trainer, TrainerOptions};
+use gpunn::train::{EpochLine, EpochProgress, Lookahead, Recipe, Summary, Trainer, TrainerOptions};
 
 /// The network of the complete example in the documentation.
 pub fn documented() -> String {
@@ -18,7 +19,7 @@ pub fn documented() -> String {
 pub fn small(images: usize, epochs: u32, change: impl Fn(&mut Recipe)) -> (Recipe, Dataset) {
     let mut recipe = Recipe::find("glyphs-mlp").expect("built in");
     recipe.data.limit_train = Some(images);
-    recipe.training.epochs = epochs;
+    recipe.training.epochs = epochs.into();
     recipe.training.batch_size = 16;
     change(&mut recipe);
     recipe.validate().expect("a recipe that can train");
@@ -36,6 +37,23 @@ pub fn with_a_schedule(recipe: &mut Recipe) {
 pub fn with_adamw_and_dropout(recipe: &mut Recipe) {
     recipe.model.dropout = 0.2;
     recipe.optimizer = Optimizer { name: Method::AdamW, weight_decay: 0.01, ..Optimizer::sgd(1e-3) };
+}
+
+/// Trains with SGD and Muon, with groups, Lookahead and half an epoch less.
+pub fn with_muon_and_lookahead(recipe: &mut Recipe) {
+    let biases = OptimizerGroup {
+        learning_rate: Some(0.05),
+        weight_decay: Some(0.01),
+        until: Some(1.5),
+        schedule: Some("linear".parse().expect("a schedule")),
+        ..OptimizerGroup::of(ParameterKind::Biases)
+    };
+    let groups = vec![OptimizerGroup::muon(ParameterKind::Weights, 0.05, 0.6), biases];
+    recipe.optimizer = Optimizer { groups, nesterov: true, ..Optimizer::sgd_momentum(0.05, 0.85) };
+    recipe.schedule = "triangular:0.2:0.3:0.1".parse().expect("a schedule");
+    recipe.training.lookahead = Some(Lookahead { every: 4, decay: 0.9, ramp: 1.0 });
+    recipe.training.drop_last = true;
+    recipe.training.epochs -= 0.5;
 }
 
 /// A trainer with the usual options.

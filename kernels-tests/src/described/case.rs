@@ -5,12 +5,13 @@ use gpunn::ops::augment::{Augment, AugmentMode, Augmented, ResizedCrop, View};
 use gpunn::ops::average::Average;
 use gpunn::ops::batch::{Accumulate, Reduction};
 use gpunn::ops::conv2d::Geometry;
+use gpunn::ops::lookahead::Lookahead;
 use gpunn::ops::pack::Pack;
 use gpunn::ops::pool2d::{AveragePool2d, Window};
 use gpunn::ops::resize2d::Resize;
 use gpunn::ops::strided::Pad;
 use gpunn::ops::update::BLOCK;
-use gpunn::optim::Optimizer;
+use gpunn::optim::{Optimizer, OptimizerGroup};
 
 /// One op and its numbers, as the scripts write them.
 #[allow(missing_docs)]
@@ -139,6 +140,13 @@ pub enum Case {
         optimizer: Optimizer,
         rates: Vec<f64>,
     },
+    Orthogonalised {
+        iterations: u32,
+    },
+    /// Some steps of Lookahead, each with its share of the slow weights.
+    Lookahead {
+        shares: Vec<f32>,
+    },
     /// Some steps of the moving average of weights, from step `first` of a run on.
     Average {
         decay: f32,
@@ -155,6 +163,7 @@ impl Case {
         let name = match self {
             Self::Function { name } | Self::Pair { name } => name,
             Self::ConvTranspose2d { .. } => "conv2d_backward_input",
+            Self::Optimizer { optimizer, .. } if optimizer.groups.iter().any(OptimizerGroup::is_muon) => "muon",
             Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::Sgd => "sgd",
             Self::Optimizer { .. } => "adam",
             other => {
@@ -186,7 +195,7 @@ impl Case {
             Self::CrossEntropy { .. } | Self::Correct {} => &["x", "labels"],
             Self::Concat { .. } | Self::Pack {} => &["x", "other", "third"],
             Self::Gather { .. } | Self::Augment { .. } => &["x", ORDER],
-            Self::Optimizer { .. } | Self::Average { .. } => &[],
+            Self::Optimizer { .. } | Self::Average { .. } | Self::Lookahead { .. } => &[],
             _ => &["x"],
         }
     }
@@ -209,6 +218,7 @@ impl Case {
             Self::UpdateRunning { .. } => &["running_mean", "running_variance"],
             Self::Accumulate {} => &["totals"],
             Self::Average { .. } => &["weights", "average"],
+            Self::Lookahead { .. } => &["weights", "slow"],
             _ => &[],
         }
     }
@@ -296,6 +306,8 @@ impl Case {
                 graph.gather_augmented(at, order, Augmented { batch, augment, mode: AugmentMode::Random, ring: false })
             }
             Self::Average { decay, .. } => graph.update(Average { decay }, &[], states),
+            Self::Lookahead { .. } => graph.update(Lookahead, &[], states),
+            Self::Orthogonalised { iterations } => graph.orthogonalised(at[0], iterations),
             Self::Optimizer { .. } => unreachable!("built by `Setup::of_optimizer`"),
         }
     }

@@ -18,7 +18,7 @@ use gpunn::cpu::{Oracle, Value};
 use gpunn::graph::{DType, Graph, NodeId, Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::nn::{Build, GROUP_NO_DECAY, GROUP_WEIGHTS, Initialiser, Mode as BuildMode, PARAMS, Parameters};
 use gpunn::ops::Step;
-use gpunn::optim::Optimizer;
+use gpunn::optim::{Optimizer, Schedule, TrainingProgress};
 use safetensors::tensor::{Dtype, SafeTensors};
 
 /// Errors of files and of devices.
@@ -122,14 +122,18 @@ impl Setup {
             buffers.push((ORDER.into(), Value::U32((0..rows).collect())));
         }
         let mut steps = vec![(Step::new(0, rows, 1), Vec::new())];
+        // Each step sees the weights of its row.
+        let weighted = |step: Step, row: usize| -> Result<_, Failure> {
+            Ok((step, vec![row_of(find("weights.after")?, row, "weights")]))
+        };
         if let Case::Average { first, .. } = case {
-            // Each step sees the weights of its row.
-            let (shape, _) = find("weights.after")?;
-            steps = (0..shape[0])
-                .map(|step| {
-                    Ok((Step::new(first + step as u32, 1, 1), vec![row_of(find("weights.after")?, step, "weights")]))
-                })
-                .collect::<Result<_, Failure>>()?;
+            let rows = find("weights.after")?.0[0];
+            let step = |row: usize| weighted(Step::new(first + row as u32, 1, 1), row);
+            steps = (0..rows).map(step).collect::<Result<_, _>>()?;
+        }
+        if let Case::Lookahead { shares } = case {
+            let step = |(row, &lookahead)| weighted(Step { lookahead, ..Step::new(row as u32, 1, 1) }, row);
+            steps = shares.iter().enumerate().map(step).collect::<Result<_, _>>()?;
         }
         let read = |name: &&str| {
             ((*name).to_owned(), (*name).to_owned(), 0..find(name).map_or(0, |(shape, _)| shape.iter().product()))
@@ -177,7 +181,9 @@ impl Setup {
         let mut steps = Vec::new();
         for (number, &rate) in rates.iter().enumerate() {
             let mut step = Step::new(number as u32, 1, 1);
-            optimizer.fill(&mut step, rate, optimizer.momentum());
+            let at = TrainingProgress { epoch: 0, step: number as u32, steps: rates.len() as u32, epochs: 1.0 };
+            let with_rate = Optimizer { learning_rate: rate, ..optimizer.clone() };
+            with_rate.fill(&mut step, &Schedule::default(), at);
             let gradient =
                 |name: &str| Ok(row_of(find(&format!("gradient.{name}"))?, number, &format!("gradient.{name}")));
             steps.push((step, NAMES.map(|(name, _)| gradient(name)).into_iter().collect::<Result<_, String>>()?));

@@ -6,7 +6,6 @@ use std::ops::Range;
 use super::{Stage, Trainer};
 use crate::data::{SplitName, epoch_order};
 use crate::ops::Step;
-use crate::optim::TrainingProgress;
 use crate::train::checkpoint::Counters;
 use crate::train::graphs::SCORES;
 use crate::train::loader::Loader;
@@ -18,21 +17,22 @@ use crate::{Error, Result};
 impl Trainer {
     /// The step numbers and hyperparameters of all steps of the next epoch.
     pub(super) fn epoch_steps(&self) -> Vec<Step> {
-        let steps = self.steps();
         let epoch = self.counters.epoch;
         let before = self.counters.number - self.counters.step;
         let (optimizer, schedule) = (&self.recipe.optimizer, &self.recipe.schedule);
         let step = |number: u32| {
             let first = number as usize * self.train.batch;
             let valid = self.train.batch.min(self.train.data.rows - first);
-            let at = TrainingProgress { epoch, step: number, steps, epochs: self.recipe.training.epochs };
+            let at = self.progress(number);
             let mut step = Step::new(before + number, valid as u32, self.recipe.seed);
             (step.first, step.epoch) = (first as u32, epoch);
-            let rate = optimizer.learning_rate * schedule.factor(at);
-            optimizer.fill(&mut step, rate, schedule.momentum(at, optimizer.momentum()));
+            optimizer.fill(&mut step, schedule, at);
+            if let Some(lookahead) = self.recipe.training.lookahead {
+                step.lookahead = lookahead.share(at.number() + 1, at.total());
+            }
             step
         };
-        (0..steps).map(step).collect()
+        (0..self.steps_now()).map(step).collect()
     }
 
     /// Uploads the order of the images and the steps of the next epoch. If the images are streamed, also sends the first of
@@ -56,21 +56,21 @@ impl Trainer {
         self.engine.schedule(self.train.program, &steps)?;
         self.loader = match self.ahead.take() {
             Some((begun, loader)) if begun == epoch && step == 0 => Some(loader),
-            _ => self.loader_of(order, step)?,
+            _ => self.loader_of(order, step..self.steps_now())?,
         };
         self.waited = 0.0;
         // An epoch that was interrupted in its validation has no step left.
-        if step < self.steps() {
+        if step < self.steps_now() {
             self.feed()?;
         }
         Ok(true)
     }
 
-    /// The loader for the images of an epoch from step `first` on, in the given order. `None` if images are not streamed.
-    pub(super) fn loader_of(&self, order: Vec<u32>, first: u32) -> Result<Option<Loader>> {
+    /// The loader for the images of these steps of an epoch, in the given order. `None` if images are not streamed.
+    pub(super) fn loader_of(&self, order: Vec<u32>, steps: Range<u32>) -> Result<Option<Loader>> {
         let Stage { data, batch, .. } = self.train;
         match self.streamed.get(data.name) {
-            Some(pixels) => data.loader(pixels, order, batch, first as usize..self.steps() as usize),
+            Some(pixels) => data.loader(pixels, order, batch, steps.start as usize..steps.end as usize),
             None => Ok(None),
         }
     }
@@ -78,9 +78,11 @@ impl Trainer {
     /// Starts the loader of the next epoch, if there is one, so that images are ready after the evaluation.
     pub(super) fn begin_next(&mut self) -> Result<()> {
         let next = self.counters.epoch + 1;
-        if self.loader.is_some() && next < self.recipe.training.epochs {
+        let training = &self.recipe.training;
+        if self.loader.is_some() && next < training.begun_epochs() {
+            let steps = training.steps_of(next, self.steps());
             let order = epoch_order(self.train.data.rows, self.recipe.seed, next);
-            self.ahead = self.loader_of(order, 0)?.map(|loader| (next, loader));
+            self.ahead = self.loader_of(order, 0..steps)?.map(|loader| (next, loader));
         }
         Ok(())
     }
@@ -89,7 +91,7 @@ impl Trainer {
     pub(super) fn next_submit(&self) -> Range<usize> {
         self.train.data.submit(
             self.counters.step as usize,
-            self.steps() as usize,
+            self.steps_now() as usize,
             self.engine.steps_at_once(self.train.program),
         )
     }
@@ -114,7 +116,7 @@ impl Trainer {
         if !self.prepare_while(progress).await? {
             return Ok(None);
         }
-        let steps = self.steps();
+        let steps = self.steps_now();
         if self.counters.step == 0 {
             self.engine.write(&self.train.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         }
@@ -151,7 +153,6 @@ impl Trainer {
             None => None,
         };
         let seconds = self.counters.epoch_seconds + (self.clock)() - start;
-        let at = TrainingProgress { epoch: self.counters.epoch, step: 0, steps, epochs: self.recipe.training.epochs };
         let line = EpochLine {
             epoch: self.counters.epoch + 1,
             train_loss: measured.loss,
@@ -159,7 +160,7 @@ impl Trainer {
             val_loss: val.map(|val| val.loss),
             val_accuracy: val.and_then(|val| val.accuracy),
             val_psnr: val.and_then(|val| val.psnr),
-            lr: self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(at),
+            lr: self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(self.progress(0)),
             seconds,
             images_per_second: if trained > 0.0 { measured.images as f64 / trained.max(1e-9) } else { 0.0 },
             loader_wait: self.loader.as_ref().map(|_| self.waited),

@@ -63,7 +63,7 @@ impl Trainer {
         let (counters, training) = (&self.counters, &self.recipe.training);
         let highest = counters.highest_epoch.or(counters.best_epoch);
         let since_best = highest.map_or(0, |highest| counters.epoch - highest);
-        counters.epoch >= training.epochs || training.patience.is_some_and(|patience| since_best >= patience)
+        counters.epoch >= training.begun_epochs() || training.patience.is_some_and(|patience| since_best >= patience)
     }
 
     /// The checkpoint of the epoch of [`Trainer::fit`] with the best result on the validation split: the last epoch

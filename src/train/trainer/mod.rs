@@ -14,7 +14,8 @@ use crate::graph::{Plan, PlanOptions, PlannedNode};
 use crate::nn::Model;
 use crate::nn::models::{ModelConfig, Task};
 use crate::ops::half;
-use crate::train::buffers::{write_averages, write_weights};
+use crate::optim::TrainingProgress;
+use crate::train::buffers::{write_copy, write_weights};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::checkpoint::Counters;
 use crate::train::device_data::DeviceData;
@@ -120,12 +121,12 @@ fn upload(engine: &mut Engine, task: Task, stages: &[Staged]) -> Result<BTreeMap
     Ok(streamed)
 }
 
-/// Writes the initial weights, their averages, and the tables of the optimizer.
+/// Writes the initial weights, their averages or slow weights, and the tables of the optimizer.
 fn write_initial_state(engine: &mut Engine, recipe: &Recipe, model: &Model, dataset: &Dataset) -> Result<()> {
     let weights = inputs::first_weights(model, recipe, Some(dataset))?;
     write_weights(engine, model.parameters(), &weights)?;
-    if recipe.training.ema.is_some() {
-        write_averages(engine, model.parameters(), &weights)?;
+    for copy in graphs::copies(recipe) {
+        write_copy(engine, copy.buffers, model.parameters(), &weights)?;
     }
     for (name, table) in recipe.optimizer.tables(model.parameters()) {
         engine.write(name, 0, &table)?;
@@ -201,7 +202,12 @@ impl Trainer {
         let batch = recipe.training.batch_size;
         let model = match model {
             Some(model) => model,
-            None => recipe.build_model(dataset.input, dataset.classes.len())?,
+            None => {
+                // A given model may be the trained part of a network, which lacks what is frozen.
+                let built = recipe.build_model(dataset.input, dataset.classes.len())?;
+                recipe.optimizer.check_model(&built)?;
+                built
+            }
         };
         let target = engine.target().in_single_precision();
         let training_target = if recipe.training.precision.is_single() { target.clone() } else { engine.target() };
@@ -395,9 +401,20 @@ impl Trainer {
         self.engine
     }
 
-    /// The number of steps in an epoch.
+    /// The number of steps in a whole epoch.
     pub fn steps(&self) -> u32 {
         let (rows, batch) = (self.train.data.rows, self.train.batch);
         (if self.recipe.training.drop_last { rows / batch } else { rows.div_ceil(batch) }) as u32
+    }
+
+    /// The number of steps in the next epoch, which is the last one and ends early if the recipe's epochs have a fraction.
+    pub(super) fn steps_now(&self) -> u32 {
+        self.recipe.training.steps_of(self.counters.epoch, self.steps())
+    }
+
+    /// The progress of the run before a step of the next epoch.
+    fn progress(&self, step: u32) -> TrainingProgress {
+        let epochs = self.recipe.training.epochs;
+        TrainingProgress { epoch: self.counters.epoch, step, steps: self.steps(), epochs }
     }
 }

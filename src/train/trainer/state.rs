@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Trainer;
 use crate::nn::{PARAMS, STATISTICS, Weights};
-use crate::train::buffers::{write_averages, write_weights};
-use crate::train::checkpoint::{AVERAGED, Checkpoint, SUMS};
-use crate::train::graphs::AVERAGES;
+use crate::train::buffers::{write_copy, write_weights};
+use crate::train::checkpoint::{Checkpoint, SUMS};
+use crate::train::graphs::copies;
 use crate::{Error, Result};
 
 impl Trainer {
-    /// Replaces the weights, and their moving average if the recipe has one. Optimizer state and counters do not change.
+    /// Replaces the weights, and their moving average or Lookahead's slow weights if the recipe has them. Optimizer state and counters do not change.
     ///
     /// # Errors
     /// When the weights belong to another model, or the device is lost.
@@ -31,10 +31,10 @@ impl Trainer {
         if let Some(features) = &mut self.features {
             features.forget();
         }
-        match self.recipe.training.ema {
-            Some(_) => write_averages(&mut self.engine, parameters, weights),
-            None => Ok(()),
+        for copy in copies(&self.recipe) {
+            write_copy(&mut self.engine, copy.buffers, parameters, weights)?;
         }
+        Ok(())
     }
 
     /// The current weights, not their moving average.
@@ -68,11 +68,11 @@ impl Trainer {
         };
         let weights = self.weights().await?;
         checkpoint.put_weights("", self.model.parameters(), &weights);
-        if self.recipe.training.ema.is_some() {
-            let averages = self.read_weights(AVERAGES.map(|(_, to)| to)).await?;
-            checkpoint.put_weights(AVERAGED, self.model.parameters(), &averages);
+        for copy in copies(&self.recipe) {
+            let weights = self.read_weights(copy.buffers).await?;
+            checkpoint.put_weights(copy.prefix, self.model.parameters(), &weights);
         }
-        for &state in self.recipe.optimizer.states() {
+        for state in self.recipe.optimizer.states() {
             let flat = self.engine.read(state).await?;
             checkpoint.put_state(state, self.model.parameters(), &flat);
         }
@@ -88,9 +88,12 @@ impl Trainer {
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let parameters = self.model.parameters();
         let weights = checkpoint.weights("", parameters)?;
-        let averages = self.recipe.training.ema.map(|_| checkpoint.weights(AVERAGED, parameters)).transpose()?;
+        let mut copied = Vec::new();
+        for copy in copies(&self.recipe) {
+            copied.push((copy.buffers, checkpoint.weights(copy.prefix, parameters)?));
+        }
         let mut states = Vec::new();
-        for &state in self.recipe.optimizer.states() {
+        for state in self.recipe.optimizer.states() {
             states.push((state, checkpoint.state(state, parameters)?));
         }
         if checkpoint.counters.step > self.steps() || checkpoint.counters.number < checkpoint.counters.step {
@@ -106,8 +109,8 @@ impl Trainer {
         if let Some(features) = &mut self.features {
             features.forget();
         }
-        if let Some(averages) = averages {
-            write_averages(&mut self.engine, parameters, &averages)?;
+        for (buffers, weights) in copied {
+            write_copy(&mut self.engine, buffers, parameters, &weights)?;
         }
         for (state, flat) in states {
             self.engine.write(state, 0, &flat)?;
