@@ -195,6 +195,18 @@ fn an_airbench_has_the_layers_and_the_size_of_the_original() {
         model.is_initialised_from_images()
             && !built(ModelConfig::named("cnn"), [3, 32, 32], 10).is_initialised_from_images()
     );
+    let deep = ModelConfig { depth: Some(3), channels: Some(vec![128, 512, 512]), ..ModelConfig::named("airbench") };
+    let deep = built(deep, [3, 32, 32], 10);
+    // airbench96: 24 to 128, 128 to 512, 512 to 512, and two more convolutions in each block.
+    let filters = 9 * (24 * 128 + 2 * 128 * 128 + 128 * 512 + 5 * 512 * 512);
+    let norms = 2 * 3 * (128 + 512 + 512);
+    assert_eq!(deep.parameters().count(), 288 + 24 + filters + norms + 5120);
+    assert!(deep.parameters().find("block3.residual.conv3.weight").is_some());
+    for depth in [0, 1, 4] {
+        let config = ModelConfig { depth: Some(depth), ..ModelConfig::named("airbench") };
+        let sentence = config.build([3, 32, 32], 10).expect_err("refused").to_string();
+        assert!(sentence.contains("2 or 3"), "{sentence}");
+    }
     let sentence = ModelConfig::named("airbench").build([3, 8, 8], 10).expect_err("too small").to_string();
     assert!(sentence.contains("block"), "{sentence}");
 }

@@ -20,7 +20,7 @@ pub const DEFAULT: &str = "glyphs-mlp";
 pub const FOLDER: &str = "FOLDER";
 
 /// The name and the text of each built-in recipe.
-const BUILT_IN: [(&str, &str); 17] = [
+const BUILT_IN: [(&str, &str); 19] = [
     ("glyphs-mlp", include_str!("../../recipes/glyphs-mlp.toml")),
     ("nist36-mlp", include_str!("../../recipes/nist36-mlp.toml")),
     ("nist36-mlp-momentum", include_str!("../../recipes/nist36-mlp-momentum.toml")),
@@ -33,6 +33,8 @@ const BUILT_IN: [(&str, &str); 17] = [
     ("flowers17-best", include_str!("../../recipes/flowers17-best.toml")),
     ("cifar10-fast", include_str!("../../recipes/cifar10-fast.toml")),
     ("cifar10-best", include_str!("../../recipes/cifar10-best.toml")),
+    ("cifar10-94", include_str!("../../recipes/cifar10-94.toml")),
+    ("cifar10-96", include_str!("../../recipes/cifar10-96.toml")),
     ("nist36-best", include_str!("../../recipes/nist36-best.toml")),
     ("sun8-best", include_str!("../../recipes/sun8-best.toml")),
     ("photos", include_str!("../../recipes/photos.toml")),

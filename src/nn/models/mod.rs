@@ -29,7 +29,7 @@
 //! | `squeezenet`, version 1.1 | `kernel = 1`, `dropout = 0.0` |
 //! | `squeezenet1_0` | `kernel = 1`, `dropout = 0.0` |
 //! | `mobilenet_v2` | `dropout = 0.0` |
-//! | `airbench` | `channels = [64, 256, 256]`, `activation = "gelu"`, `logit_scale = 0.11111111`, `dropout = 0.0` |
+//! | `airbench` | `channels = [64, 256, 256]`, `depth = 2`, `activation = "gelu"`, `logit_scale = 0.11111111`, `dropout = 0.0` |
 
 mod airbench;
 mod autoencoder;
@@ -54,6 +54,9 @@ pub struct ModelConfig {
     /// Channels of each convolution or each stage. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
+    /// Convolutions in each block. `None` means the model's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
     /// Height and width of the kernels; for a SqueezeNet, only of its classifier. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<usize>,
@@ -209,7 +212,7 @@ const KNOWN_MODELS: [KnownModel; 11] = [
     KnownModel {
         name: "airbench",
         task: Task::Classify,
-        takes: &["channels", "activation", "logit_scale", "dropout"],
+        takes: &["channels", "depth", "activation", "logit_scale", "dropout"],
         published: None,
         build: airbench::airbench,
     },
@@ -246,6 +249,7 @@ impl ModelConfig {
         Self {
             name: name.into(),
             channels: None,
+            depth: None,
             kernel: None,
             padding: None,
             hidden: None,
@@ -290,6 +294,7 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<()> {
         let given = [
             ("channels", self.channels.is_some()),
+            ("depth", self.depth.is_some()),
             ("kernel", self.kernel.is_some()),
             ("padding", self.padding.is_some()),
             ("hidden", self.hidden.is_some()),
