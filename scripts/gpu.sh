@@ -62,10 +62,13 @@ if [[ -n ${GPUNN_DATA:-} ]]; then
   for recipe in cifar10-cnn cifar10-best sun8-cnn flowers17-squeezenet; do
     train "$recipe" --recipe "$recipe" --epochs 1 --limit-train 600
   done
+  # Both precisions take turns, so that a short budget has figures of both.
   seed=1
   while (($(left) > 20)); do
-    step "cifar10-fast, seed $seed" "$(left)" "$gpunn" train --recipe cifar10-fast --seed "$seed" --device "$device" --no-report --json \
-      --out "$work/cifar10-$seed"
+    for precision in f32 f16; do
+      step "cifar10-94 in $precision, seed $seed" "$(left)" "$gpunn" train --recipe cifar10-94 --precision "$precision" --seed "$seed" \
+        --device "$device" --no-report --json --out "$work/cifar10-$precision-$seed"
+    done
     seed=$((seed + 1))
   done
 fi

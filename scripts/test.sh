@@ -3,7 +3,7 @@
 # If no adapter is found, installs a software Vulkan driver on Debian and Ubuntu.
 # Usage: scripts/test.sh [--slow] [--pytorch]
 #   --slow     also opens reports in a browser, trains some recipes for all their epochs, and runs every kernel variant with shader
-#              checks and watches its memory
+#              checks and watches its memory, and tests the kernels on other drivers (scripts/drivers.sh)
 #   --pytorch  also compares a training step with PyTorch; `python3` must have torch and safetensors, which this script does not install
 # Runs in bash on Linux and macOS, and in Git's bash on Windows. If the environment variable CI is set, a skipped part is a failure.
 set -euo pipefail
@@ -144,6 +144,14 @@ if $slow; then
     done
     "$gpunn" report --compare "$work"/page-{mlp,cnn,autoencoder} --out "$work/compare.html"
     scripts/check_report.sh "$work/compare.html" results curves differences
+  fi
+  stage "other drivers"
+  lab=$PWD/../shared/gpu-lab/setup
+  if [[ -f $lab ]]; then
+    bash "$lab" "$work/lab" >/dev/null
+    scripts/drivers.sh "$work/lab"
+  else
+    skipped "other drivers, there is no laboratory"
   fi
   stage "recipes in full"
   for recipe in glyphs-mlp nist36-mlp nist36-mlp-momentum; do

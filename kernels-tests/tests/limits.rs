@@ -50,7 +50,7 @@ fn long_work_is_several_submissions() {
         // Before the first run its speed is a guess, so these steps are expected to take a quarter of a second.
         let steps = 5 * engine.steps_at_once(program);
         mlp.fill(&mut engine, 0.3).expect("it fits");
-        let step = |number: usize| Step { learning_rate: 0.5, first: 0, ..Step::new(number as u32, 16, 5) };
+        let step = |number: usize| Step::new(number as u32, 16, 5).with_rate(0.5, 0.0);
         engine.schedule(program, &(0..steps).map(step).collect::<Vec<_>>()).expect("it fits");
         let before = submits(&engine);
         let group = group.unwrap_or(steps);

@@ -179,13 +179,17 @@ mod tests {
 
     #[test]
     fn short_work_is_one_submission_and_long_work_is_cut_between_dispatches() {
-        let pace = known(1000.0);
-        assert_eq!(pace.pieces(0, [20.0; 5]), [0..5]);
-        assert_eq!(pace.pieces(0, [20.0; 6]), [0..2, 2..4, 4..6]);
+        let lengths = |work: &[f64]| {
+            let pieces = known(1000.0).pieces(0, work.iter().copied());
+            assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start));
+            pieces.iter().map(Range::len).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&[20.0; 5]), [5]);
+        assert_eq!(lengths(&[20.0; 6]), [2, 2, 2]);
         // A dispatch cannot be cut.
-        assert_eq!(pace.pieces(0, [10.0, 300.0, 10.0, 10.0]), [0..1, 1..2, 2..4]);
-        assert_eq!(pace.pieces(0, [0.0; 2 * MOST_DISPATCHES]).len(), 2);
-        assert!(pace.pieces(0, []).is_empty());
+        assert_eq!(lengths(&[10.0, 300.0, 10.0, 10.0]), [1, 1, 2]);
+        assert_eq!(lengths(&[0.0; 2 * MOST_DISPATCHES]), [MOST_DISPATCHES; 2]);
+        assert!(lengths(&[]).is_empty());
     }
 
     #[test]

@@ -51,16 +51,16 @@ impl Images {
 
 /// The padding of the product's images. For the gradient of the image they are the gradients of the outputs.
 fn padding(direction: Direction, sizes: &Conv2dShape) -> Option<[usize; 2]> {
-    let mut padding = sizes.geometry.padding;
-    for axis in 0..2 {
+    let mut own = sizes.geometry.padding;
+    for (axis, padding) in own.iter_mut().enumerate() {
         let reach = sizes.geometry.dilation[axis] * (sizes.kernel[axis] - 1);
         // Zeros between two rows are used for both, so there must not be more of them than the kernel reaches over.
-        let other = reach.checked_sub(padding[axis])?;
+        let other = reach.checked_sub(*padding)?;
         if direction == Direction::BackwardInput {
-            padding[axis] = other;
+            *padding = other;
         }
     }
-    Some(padding)
+    Some(own)
 }
 
 /// The images that are multiplied by the kernel.
