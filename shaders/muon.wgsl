@@ -11,8 +11,8 @@ struct Dims {
 @group(0) @binding(3) var<storage, read_write> parameters: array<f32>;
 
 fn each(index: u32) {
-    // A parameter of zeros has no direction to scale, and stays as it is before the step.
-    let scale = select(1.0, dims.norm / sqrt(squares[0]), squares[0] > 0.0);
     let rate = step.groups[dims.group].x * dims.factor;
+    // A parameter of zeros has no direction to scale. Without a rate the group has ended, and its parameters stay as they are.
+    let scale = select(1.0, dims.norm / sqrt(squares[0]), squares[0] > 0.0 && rate != 0.0);
     parameters[index] = scale * parameters[index] - rate * directions[index];
 }

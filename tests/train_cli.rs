@@ -309,3 +309,18 @@ fn a_profile_on_the_cpu_is_a_table_and_a_trace_and_leaves_the_run_as_it_was() {
     let start = |event: &serde_json::Value| event["ts"].as_f64().expect("a number");
     assert!(events.len() > 20 && start(&events[0]) == 0.0 && events.is_sorted_by(|a, b| start(a) <= start(b)));
 }
+
+/// Half precision needs matrix units. Without them the run says so, and is the run in single precision.
+#[test]
+fn half_precision_without_matrix_units_is_single_precision_and_says_so() {
+    refused(&small(&["--precision", "f61"]), 2, "did you mean `f16`?");
+    let folder = tempfile::tempdir().expect("a folder");
+    let single = json(&gpunn(folder.path(), &small(&["--json", "--no-report"])));
+    let mut args = small(&["--json", "--no-report", "--precision", "f16"]);
+    args[8] = "half";
+    let output = gpunn(folder.path(), &args);
+    assert!(text(&output.stderr).contains("f16 was asked for, but CPU"), "{}", text(&output.stderr));
+    assert_eq!(json(&output)["weights_hash"], single["weights_hash"]);
+    let recipe = std::fs::read_to_string(folder.path().join("half/recipe.toml")).expect("written");
+    assert!(recipe.contains("precision = \"f16\""), "{recipe}");
+}

@@ -51,7 +51,9 @@ fn every_case_keeps_to_its_own_memory() {
 /// Those of real GPUs; in slow tests every variant.
 #[test]
 fn every_choice_of_kernels_keeps_to_its_own_memory() {
-    let wanted = |choice: &KernelChoice| !choice.options.checks && (slow() || choice.name == "discrete");
+    let units = kernels_tests::adapter().is_some_and(|adapter| adapter.matrix_units().is_some());
+    let always = |name: &str| name == "discrete" || (name == "half" && units);
+    let wanted = |choice: &KernelChoice| !choice.options.checks && (slow() || always(&choice.name));
     for choice in every_choice().into_iter().filter(wanted) {
         let Some(mut executor) = kernels_tests::executor(choice.options) else { return };
         let start = std::time::Instant::now();

@@ -4,7 +4,7 @@
 //
 // Half precision has no numbers above 65504, and loses digits below 6e-5. Gradients are often smaller. A power of two changes no
 // digit, and the product is divided by it again in single precision. The largest number comes between 2^14 and 2^15. Then only
-// numbers a billion times smaller than it lose digits.
+// numbers 200 million times smaller than it lose digits.
 //
 // Division of work: one invocation, as there are few parts.
 

@@ -7,7 +7,7 @@ use gpunn::blocking::block_on;
 use gpunn::data::Dataset;
 use gpunn::gpu::Adapter;
 use gpunn::train::{Recipe, Trial, time_step};
-use gpunn::{Engine, Result};
+use gpunn::{Engine, Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The time for the steps on each device, in seconds.
@@ -37,9 +37,9 @@ pub fn faster(
     let remembered = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
     let (times, engine): (Times, Option<Engine>) = match remembered {
         Some(times) => (times, None),
-        None => match measure(open()?, recipe, dataset) {
+        None => match open().and_then(|engine| measure(engine, recipe, dataset)) {
             Ok((times, engine)) => (times, Some(engine)),
-            Err(error) => return Ok((Engine::cpu(), format!("a step on {name} failed: {error}"))),
+            Err(error) => return on_cpu(&name, error),
         },
     };
     if let (Some(file), Some(_)) = (&file, &engine)
@@ -52,12 +52,20 @@ pub fn faster(
     let when = if engine.is_some() { "" } else { ", as measured earlier" };
     let [gpu, cpu] = [times.gpu, times.cpu].map(|seconds| format!("{:.3} ms", 1e3 * seconds));
     Ok(match times.gpu <= times.cpu {
-        true => {
-            let engine = engine.map_or_else(open, Ok)?;
-            (engine, format!("a training step takes {gpu} here and {cpu} on the CPU{when}"))
-        }
+        true => match engine.map_or_else(open, Ok) {
+            Ok(engine) => (engine, format!("a training step takes {gpu} here and {cpu} on the CPU{when}")),
+            Err(error) => return on_cpu(&name, error),
+        },
         false => (Engine::cpu(), format!("a training step takes {cpu} here and {gpu} on {name}{when}")),
     })
+}
+
+/// The CPU in place of a GPU that fails or has too little memory. Other errors are not the GPU's.
+fn on_cpu(name: &str, error: Error) -> Result<(Engine, String)> {
+    match error {
+        Error::Device(_) | Error::Memory(_) => Ok((Engine::cpu(), format!("a step on {name} failed: {error}"))),
+        other => Err(other),
+    }
 }
 
 /// Times a step on the engine of a GPU and on the CPU.
@@ -75,7 +83,8 @@ fn key(adapter: &Adapter, recipe: &Recipe, dataset: &Dataset) -> String {
     let mut recipe = recipe.clone();
     (recipe.name, recipe.seed, recipe.data.folder) = (String::new(), 1, None);
     (recipe.training.epochs, recipe.training.patience) = (1.0, None);
-    let of_data = (dataset.input, dataset.classes.len());
+    let images = recipe.training.batch_size.min(dataset.train.len());
+    let of_data = (dataset.input, dataset.classes.len(), images);
     let machine = (adapter.description(), rayon::current_num_threads(), env!("CARGO_PKG_VERSION"));
     format!("{machine:?} {of_data:?} {recipe:?}")
 }

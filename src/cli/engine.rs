@@ -11,7 +11,7 @@ use super::auto_device;
 /// The device flags of every command that computes.
 #[derive(Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// The device: `auto` (a hardware GPU, for training only if it is faster than the CPU; else the CPU), `gpu` (the first adapter, even a software one), `cpu`, or an adapter
+    /// The device: `auto` (a hardware GPU, else the CPU; `gpunn train` takes the faster one), `gpu` (the first adapter, even a software one), `cpu`, or an adapter
     /// by index or part of its name, see `gpunn devices`
     #[arg(long, default_value = "auto", value_name = "auto|gpu|cpu|INDEX|NAME")]
     pub device: String,

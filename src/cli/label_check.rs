@@ -52,7 +52,9 @@ pub(super) fn run(
     let run = RunDirectory::open(path)?;
     let (mut recipe, dataset) = load(&run, data_dir)?;
     let pretrained = recipe.open_pretrained(data_dir)?;
-    let open = |quiet: bool| compute.device.open(gpu::DeviceOptions::default(), quiet);
+    let half = !recipe.training.precision.is_single();
+    let device = gpu::DeviceOptions { half, ..gpu::DeviceOptions::default() };
+    let open = |quiet: bool| compute.device.open(device.clone(), quiet);
     let options = TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() };
     let epochs = recipe.training.epochs;
     let mut trainer = Trainer::new(open(compute.quiet)?, recipe, &dataset, options)?;

@@ -109,7 +109,7 @@ impl Progress {
 impl Observer for Progress {
     fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool {
         let (part, done, of) = match at {
-            EpochProgress::Trained(step) => (None, step, self.steps),
+            EpochProgress::Trained(step) => (None, step, self.training.steps_of(epoch - 1, self.steps)),
             EpochProgress::Features { split, batches, of } => (Some(format!("features of {split}")), batches, of),
             EpochProgress::Evaluated { split, batches, of } => (Some(format!("evaluating {split}")), batches, of),
         };

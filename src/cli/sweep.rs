@@ -104,6 +104,11 @@ struct SweepJob {
     path: PathBuf,
 }
 
+/// Whether a run computes products in half precision.
+fn recipes_in_half(jobs: &[SweepJob]) -> bool {
+    jobs.iter().any(|job| !job.recipe.training.precision.is_single())
+}
+
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     let points = args.points()?;
@@ -115,10 +120,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("sweep-{name}")));
     let paths = points.iter().map(|point| out.join(args.folder(point)));
     let jobs: Vec<SweepJob> = recipes.into_iter().zip(paths).map(|(recipe, path)| SweepJob { recipe, path }).collect();
+    let half = recipes_in_half(&jobs);
+    let options = gpu::DeviceOptions { half, ..gpu::DeviceOptions::default() };
     let mut sweep = Sweep {
         args: &args,
         stop: StopFlag::on_ctrl_c(),
-        engine: args.device.open(gpu::DeviceOptions::default(), args.output.quiet)?,
+        engine: args.device.open(options, args.output.quiet)?,
         data: None,
     };
     let count = jobs.len();

@@ -232,16 +232,21 @@ impl Device {
             class: self.options.class.unwrap_or(class(info.device_type)),
             subgroup: (fixed && has && !self.options.without_subgroups).then_some(info.subgroup_min_size),
             max_groups: self.limits.max_compute_workgroups_per_dimension,
+            max_binding: self.max_binding(),
             matrix_units: self.matrix_units,
             forced: self.options.forced.clone(),
         }
+    }
+
+    fn max_binding(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(MAX_BINDING)
     }
 
     /// The target for which plans must be made.
     pub fn target(&self) -> Target {
         Target {
             alignment: self.limits.min_storage_buffer_offset_alignment.max(64) as usize,
-            max_binding: self.limits.max_storage_buffer_binding_size.min(MAX_BINDING) as usize,
+            max_binding: self.max_binding() as usize,
             max_buffer: self.limits.max_buffer_size as usize,
             device: Some(self.capabilities()),
         }

@@ -30,7 +30,10 @@ const FLOPS_PER_BYTE: f64 = 16.0;
 /// The cost of a dispatch beside its work, in bytes of memory traffic.
 const LAUNCH: f64 = 1e5;
 /// A slower measurement lowers the speed by at most this factor. The host may have noticed the end late.
-const LEAST_CHANGE: f64 = 0.8;
+const SLOWER: f64 = 0.8;
+/// A faster measurement of work that was queued behind other work raises the speed by at most this factor. The host may have noticed
+/// the end of the other work late, and this work began before that.
+const FASTER: f64 = 1.25;
 
 /// The work of a dispatch: the memory traffic, in bytes, that takes about as long.
 pub(super) fn work(dispatch: &Dispatch) -> f64 {
@@ -146,9 +149,14 @@ impl Pace {
         if self.speeds.len() <= program {
             self.speeds.resize(program + 1, None);
         }
+        let (measured, queued) = (work / seconds, began > submitted);
         let speed = &mut self.speeds[program];
-        let measured = work / seconds;
-        *speed = Some(speed.map_or(measured, |before| measured.max(LEAST_CHANGE * before)));
+        *speed = match *speed {
+            // The executor waits for the first submission of a program, so the next one may be measured alone.
+            None => (!queued).then_some(measured),
+            Some(before) if queued => Some(measured.clamp(SLOWER * before, FASTER * before)),
+            Some(before) => Some(measured.max(SLOWER * before)),
+        };
     }
 
     /// Whether too much is pending for another submission. A program whose speed is not known may have nothing pending.
@@ -203,17 +211,21 @@ mod tests {
     }
 
     #[test]
-    fn the_speed_follows_faster_measurements_at_once_and_slower_ones_slowly() {
+    fn the_speed_follows_what_is_certain_at_once_and_the_rest_slowly() {
         let start = Instant::now();
         let after = |seconds: f64| start + std::time::Duration::from_secs_f64(seconds);
         let mut pace = Pace::new(DeviceClass::Discrete);
         pace.learn(100.0, Some(start), Some((0, after(0.1))));
         assert!((pace.speed(0) - 1000.0).abs() < 1e-6);
-        // It was submitted before the last one was done, so it began when that was done.
-        pace.learn(100.0, Some(start), Some((0, after(0.15))));
+        // It was submitted before the last one was done, which may have been long before that was seen.
+        pace.learn(100.0, Some(start), Some((0, after(0.101))));
+        assert!((pace.speed(0) - 1250.0).abs() < 1e-6);
+        pace.learn(100.0, Some(after(1.0)), Some((0, after(1.05))));
         assert!((pace.speed(0) - 2000.0).abs() < 1e-6);
-        pace.learn(100.0, Some(after(1.0)), Some((0, after(2.0))));
+        pace.learn(100.0, Some(after(2.0)), Some((0, after(3.0))));
         assert!((pace.speed(0) - 1600.0).abs() < 1e-6);
+        // A program's first submission that was queued behind another program's says nothing.
+        pace.learn(1e9, Some(after(2.5)), Some((1, after(3.001))));
         assert!((pace.speed(1) - guess(DeviceClass::Discrete)).abs() < 1.0);
     }
 }

@@ -23,6 +23,8 @@ pub struct Capabilities {
     pub subgroup: Option<u32>,
     /// The largest number of workgroups along one axis of a dispatch. Larger grids are folded.
     pub max_groups: u32,
+    /// The largest binding, in bytes. A kernel that needs a larger scratch tensor is not chosen.
+    pub max_binding: u64,
     /// The side of the square matrices that the device's matrix units multiply, in half precision with sums in single precision, if
     /// they are to be used. The subgroup size is fixed then.
     pub matrix_units: Option<u32>,
@@ -51,6 +53,7 @@ impl Capabilities {
             class: DeviceClass::Discrete,
             subgroup: None,
             max_groups: 65_535,
+            max_binding: 128 << 20,
             matrix_units: None,
             forced: Vec::new(),
         }

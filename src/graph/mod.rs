@@ -26,10 +26,12 @@ mod placement;
 mod plan;
 mod program;
 mod shape;
+mod target;
 
 pub use network::{BufferType, Graph, Node, NodeId, NodeSource};
 pub use op::{Call, Differentiate, DynEq, Lower, Op, Step, StepGroup, TensorData, TensorOut, Types};
 pub use passes::{Neighbours, Passes, Replacement, optimize};
-pub use plan::{Buffer, BufferKind, Place, Plan, PlanOptions, PlannedNode, Target};
+pub use plan::{Buffer, BufferKind, Place, Plan, PlanOptions, PlannedNode};
 pub use program::{Argument, Function, FunctionCall, Program};
 pub use shape::{DType, Shape, TensorType};
+pub use target::Target;

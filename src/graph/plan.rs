@@ -1,43 +1,14 @@
 //! The plan: the order in which nodes run, and the memory of each tensor in a few buffers. The peak memory is known
 //! before anything runs.
 
-use super::kernel::{Capabilities, Lowering};
+use super::kernel::Lowering;
 use super::network::{Graph, NodeId, NodeSource};
 use super::op::{Lower, Types};
 use super::order::order;
 use super::placement::{Pools, Range};
 use super::shape::{DType, TensorType};
+use super::target::Target;
 use crate::{Error, Result};
-
-/// The limits of the device that a plan is made for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// The alignment of a tensor's offset, in bytes.
-    pub alignment: usize,
-    /// The largest tensor, in bytes. For a GPU it is below 2^31, so that the index of every element fits 32 bits.
-    pub max_binding: usize,
-    /// The largest buffer, in bytes. A pool of tensors that would be larger is divided.
-    pub max_buffer: usize,
-    /// The device's capabilities, by which kernels are chosen. `None` for the CPU, whose plans have no dispatches.
-    pub device: Option<Capabilities>,
-}
-
-impl Target {
-    /// The CPU executor.
-    pub fn cpu() -> Self {
-        Self { alignment: 64, max_binding: usize::MAX, max_buffer: usize::MAX, device: None }
-    }
-    /// The target without matrix units: all products are in single precision.
-    #[must_use]
-    pub fn in_single_precision(&self) -> Self {
-        let device = self.device.clone().map(|device| Capabilities { matrix_units: None, ..device });
-        Self { device, ..self.clone() }
-    }
-    /// A GPU with WebGPU's default limits.
-    pub fn portable() -> Self {
-        Self { alignment: 256, max_binding: 128 << 20, max_buffer: 256 << 20, device: Some(Capabilities::portable()) }
-    }
-}
 
 /// How tensors share memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

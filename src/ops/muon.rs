@@ -87,8 +87,10 @@ impl Muon {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (directions, squares) = (call.real(0), call.real(1)[0]);
         let of = |value: f32| T::of(f64::from(value));
-        let scale = if squares > T::zero() { of(self.norm) / squares.sqrt() } else { T::one() };
         let rate = of(call.step.groups[self.group].rate) * of(self.factor);
+        // Without a rate the parameter stays as it is: the group has ended.
+        let scales = squares > T::zero() && rate != T::zero();
+        let scale = if scales { of(self.norm) / squares.sqrt() } else { T::one() };
         in_pieces(call.states[0], 1, |first, parameters| {
             for (parameter, &direction) in parameters.iter_mut().zip(&directions[first..]) {
                 *parameter = scale * *parameter - rate * direction;

@@ -8,6 +8,9 @@ use crate::ops::elementwise::epilogue;
 /// The number of workgroups that keeps a large device busy: two for each of 132 multiprocessors.
 pub(crate) const WORKGROUPS: usize = 264;
 
+/// The number of workgroups of 64 lanes that keep the memory of a large device busy: 16 for each of 132 multiprocessors.
+pub(crate) const BUSY: usize = 2112;
+
 /// Partial sums `[splits, rows, pitch]` in memory, of an output `[rows, columns]`; a split may have more rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PartialSums {

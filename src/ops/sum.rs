@@ -1,11 +1,12 @@
 //! Sums over adjacent axes, and ops built from them: means, and the gradient of broadcasting.
 
 use crate::Result;
-use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot, word};
+use crate::graph::kernel::{DeviceClass, Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{DType, Differentiate, Graph, NodeId, Shape, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::elementwise::Pattern;
 use crate::ops::op::defined_by;
+use crate::ops::splits::BUSY;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs, total};
 
 /// The sum over the axes `first..=last`. These axes stay, with size 1.
@@ -69,9 +70,13 @@ impl Op for Sum {
 
     defined_by!(define);
 
-    /// One invocation per sum, in order. A long sum is computed in pieces, whose sums are then added in order.
+    /// One invocation per sum, in order; on hardware, one workgroup per sum of a long row. A long sum is computed in pieces, whose sums
+    /// are then added in order.
     fn lower(&self, at: &Lower) -> Lowering {
         let [outer, reduced, inner] = self.parts(at.types.inputs[0].dims());
+        if inner == 1 && outer > 0 && reduced >= 64 && at.device.class != DeviceClass::Software {
+            return by_rows(at, outer, reduced);
+        }
         let pieces = if reduced > 2 * RUN && outer * inner < 4096 { reduced.div_ceil(RUN) } else { 1 };
         let stage = |reduced: usize, pieces: usize, slots: [Slot; 2]| {
             let outputs = outer * pieces * inner;
@@ -99,6 +104,29 @@ impl Op for Sum {
 
     fn flops(&self, types: &Types) -> u64 {
         types.inputs[0].elements() as u64
+    }
+}
+
+/// The sums of rows, with a workgroup for each row or for each of its pieces.
+fn by_rows(at: &Lower, rows: usize, reduced: usize) -> Lowering {
+    let pieces = reduced.div_ceil(RUN).min(BUSY.div_ceil(rows.max(1))).max(1);
+    let stage = |reduced: usize, pieces: usize, slots: [Slot; 2]| Dispatch {
+        kernel: Kernel::built_in("sum_rows", include_str!("../../shaders/sum_rows.wgsl"), &[]),
+        slots: slots.to_vec(),
+        dims: [rows * pieces, reduced, pieces, reduced.div_ceil(pieces)].map(word).to_vec(),
+        groups: at.device.fold(rows * pieces),
+        flops: (rows * reduced) as u64,
+        bytes: 4 * (rows * (reduced + pieces)) as u64,
+    };
+    if pieces == 1 {
+        return stage(reduced, 1, [Slot::Input(0), Slot::Output]).into();
+    }
+    Lowering {
+        dispatches: vec![
+            stage(reduced, pieces, [Slot::Input(0), Slot::Scratch(0)]),
+            stage(pieces, 1, [Slot::Scratch(0), Slot::Output]),
+        ],
+        scratch: vec![rows * pieces],
     }
 }
 

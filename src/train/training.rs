@@ -144,14 +144,15 @@ const MOST_EPOCHS: f64 = 1e9;
 impl Training {
     /// The number of epochs, of which the last one may end early.
     pub fn begun_epochs(&self) -> u32 {
-        self.epochs.ceil() as u32
+        // A computed number may be slightly too large, as 1.1 x 10.
+        (self.epochs - 1e-9).ceil().max(1.0) as u32
     }
 
     /// The number of steps of an epoch, counted from 0, if a whole one has `whole` steps. Only the last one may have fewer.
     pub fn steps_of(&self, epoch: u32, whole: u32) -> u32 {
         let before = u64::from(epoch) * u64::from(whole);
         match epoch + 1 == self.begun_epochs() {
-            true => total_steps(self.epochs, whole).saturating_sub(before) as u32,
+            true => total_steps(self.epochs, whole).saturating_sub(before).clamp(1, u64::from(whole.max(1))) as u32,
             false => whole,
         }
     }
@@ -183,6 +184,11 @@ impl Training {
             if self.ema.is_some() {
                 return wrong("Lookahead already averages the weights; leave either ema or lookahead out.");
             }
+        }
+        if self.lookahead.is_some() && self.patience.is_some() {
+            return wrong(
+                "Lookahead takes its average after the last step, but early stopping (patience) ends a run before it; leave one out.",
+            );
         }
         if self.patience == Some(0) {
             return wrong("A patience of 0 epochs ends a run before its first epoch; use at least 1.");
@@ -227,6 +233,7 @@ mod tests {
             (with(Lookahead { decay: 1.0, ..good }), "lookahead.decay"),
             (with(Lookahead { ramp: -1.0, ..good }), "lookahead.ramp"),
             (Training { ema: Some(0.9), ..with(good) }, "ema or lookahead"),
+            (Training { patience: Some(3), ..with(good) }, "leave one out"),
         ];
         assert!(with(good).validate().is_ok());
         for (training, part) in cases {

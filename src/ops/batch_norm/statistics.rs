@@ -6,8 +6,9 @@ use crate::parallel::*;
 use super::{Channels, share};
 use crate::Result;
 use crate::graph::TensorType;
-use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
+use crate::graph::kernel::{Constant, DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::op::{PIECE, defined_by, total_of};
+use crate::ops::splits::BUSY;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// The quantity that is summed.
@@ -101,7 +102,8 @@ impl Op for ChannelStatistic {
         let vector = pixels.is_multiple_of(4);
         let pixels_each = if vector { pixels / 4 } else { pixels };
         let elements = batch * pixels_each;
-        let pieces = elements.div_ceil(1024).min(256_usize.div_ceil(channels)).max(1);
+        let busy = if at.device.class == DeviceClass::Software { 256 } else { BUSY };
+        let pieces = elements.div_ceil(1024).min(busy.div_ceil(channels)).max(1);
         let (what, slots, epsilon) = match self.what {
             Statistic::Mean | Statistic::Sum => (0_u32, [0, 0, 0, 0], 0.0),
             Statistic::Variance => (1, [0, 0, 1, 1], 0.0),

@@ -27,13 +27,15 @@ pub(crate) struct Units {
     side: usize,
     /// The lanes of a subgroup.
     lanes: u32,
+    /// The most bytes of a scratch tensor.
+    most_bytes: usize,
 }
 
 impl Units {
     /// The device's units, if they are to be used.
     pub fn of(device: &Capabilities) -> Option<Self> {
         let (side, lanes) = device.matrix_units.zip(device.subgroup)?;
-        Some(Self { side: side as usize, lanes })
+        Some(Self { side: side as usize, lanes, most_bytes: MOST_BYTES.min(device.max_binding as usize) })
     }
 
     /// The side of a subgroup's tile.
@@ -145,16 +147,15 @@ impl Packed {
     fn fits(&self, units: Units) -> bool {
         let sums = 4 * self.product.planes() * self.product.plane(units.tile());
         let operands = self.operands.map(|operand| 2 * operand.elements());
-        operands.into_iter().chain([sums]).all(|bytes| bytes <= MOST_BYTES)
+        operands.into_iter().chain([sums]).all(|bytes| bytes <= units.most_bytes)
     }
 
     /// The dispatches that compute the sums, in a scratch tensor. `flops` are those of the product.
     fn lower(&self, at: &Lower, units: Units, flops: u64) -> (Lowering, Slot) {
         let mut lowering = Lowering::default();
-        let parts = scratch(&mut lowering, PARTS);
         let mut slots = Vec::new();
         for (index, operand) in self.operands.iter().enumerate() {
-            slots.push(pack(&mut lowering, at, index, operand, parts));
+            slots.push(pack(&mut lowering, at, index, operand));
         }
         let [(a, scale_a), (b, scale_b)] = slots[..] else { unreachable!("two operands") };
         let (tile, product) = (units.tile(), &self.product);
@@ -188,11 +189,12 @@ fn scratch(lowering: &mut Lowering, floats: usize) -> Slot {
 }
 
 /// Packs input number `index`. Returns where it is then, and where its scale is.
-fn pack(lowering: &mut Lowering, at: &Lower, index: usize, operand: &Packing, parts: Slot) -> (Slot, Slot) {
+fn pack(lowering: &mut Lowering, at: &Lower, index: usize, operand: &Packing) -> (Slot, Slot) {
     let (input, ty) = (Slot::Input(index), &at.types.inputs[index]);
     let count = ty.elements();
     let share = count.div_ceil(PARTS).max(LEAST_PART);
     let used = count.div_ceil(share).max(1);
+    let parts = scratch(lowering, used);
     let scale = scratch(lowering, 1);
     let packed = scratch(lowering, operand.elements() / 2);
     let invocations = operand.elements() / BLOCK;

@@ -103,6 +103,15 @@ impl Trainer {
                 self.steps()
             )));
         }
+        let steps = self.recipe.training.steps_of(checkpoint.counters.epoch, self.steps());
+        if checkpoint.counters.step > steps {
+            return Err(Error::usage(format!(
+                "{} epochs end before step {} of epoch {}, where the run is; resume it with more epochs.",
+                self.recipe.training.epochs,
+                checkpoint.counters.step,
+                checkpoint.counters.epoch + 1
+            )));
+        }
         let sums = checkpoint.tensors.get(SUMS).filter(|(shape, _)| shape == &[3]);
         let (_, sums) = sums.ok_or_else(|| Error::data(format!("The checkpoint has no running sums (`{SUMS}`).")))?;
         write_weights(&mut self.engine, parameters, &weights)?;
