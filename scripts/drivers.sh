@@ -10,7 +10,7 @@ lab=${1:?usage: scripts/drivers.sh LAB}
 
 cargo test --release -p kernels-tests --test kernels --no-run 2>&1 | tail -1
 kernels=$(cargo test --release -p kernels-tests --test kernels --no-run 2>&1 | sed -n 's/.*(\(.*\)).*/\1/p' | tail -1)
-tests=(limits:: half:: parity::gpu_as_shipped parity::choice::discrete memory::)
+tests=(limits:: half:: parity::gpu_as_shipped parity::choice::discrete parity::choice::half memory::)
 failed=0 absent=0
 
 # on NAME FILE COMMAND...: runs the tests, if the driver's file is there.
