@@ -46,8 +46,11 @@ fn gpu_with_shader_checks() {
 }
 
 /// Runs the cases with a choice of kernels that the adapter's own table does not make. Where the adapter cannot run a variant, the
-/// table's choice runs once more.
+/// table's choice runs once more; but not for matrix units, which most software adapters lack.
 fn with_choice(name: &str) {
+    if name == "half" && kernels_tests::adapter().is_some_and(|adapter| adapter.matrix_units().is_none()) {
+        return kernels_tests::skip::note("the adapter has no matrix units");
+    }
     for choice in kernels_tests::every_choice().into_iter().filter(|choice| choice.name == name) {
         if let Some(mut engine) = kernels_tests::gpu(choice.options.clone()) {
             // The large cases, which serve benchmarks, take minutes.
