@@ -1,5 +1,5 @@
 //! Products by matrix units, from operands in half precision. They run only on adapters that have such units: NVIDIA's, and lavapipe
-//! of Mesa 25 and later.
+//! of Mesa 26.
 
 use std::collections::BTreeMap;
 
