@@ -11,7 +11,8 @@ use super::auto_device;
 /// The device flags of every command that computes.
 #[derive(Debug, clap::Args)]
 pub struct DeviceArgs {
-    /// The device: `auto` (a hardware GPU, else the CPU; `gpunn train` takes the faster one), `gpu` (the first adapter, even a software one), `cpu`, or an adapter
+    /// The device: `auto` (a hardware GPU, else the CPU; `gpunn train` takes the faster one), `gpu` (the first adapter, even a
+    /// software one), `cpu`, or an adapter
     /// by index or part of its name, see `gpunn devices`
     #[arg(long, default_value = "auto", value_name = "auto|gpu|cpu|INDEX|NAME")]
     pub device: String,
@@ -61,6 +62,12 @@ impl DeviceArgs {
         let (engine, why) = gpunn::blocking::block_on(open(name, options))?;
         Ok(announced(engine, why, quiet))
     }
+}
+
+/// The options of a device that trains these recipes: with matrix units if one of them asks for half precision.
+pub fn options_to_train<'a>(recipes: impl IntoIterator<Item = &'a Recipe>) -> gpu::DeviceOptions {
+    let half = recipes.into_iter().any(|recipe| !recipe.training.precision.is_single());
+    gpu::DeviceOptions { half, ..gpu::DeviceOptions::default() }
 }
 
 /// Prints the engine's name and why it was chosen, unless `quiet`.

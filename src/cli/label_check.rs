@@ -8,10 +8,11 @@ use gpunn::blocking::block_on;
 use gpunn::data::Dataset;
 use gpunn::runs::RunDirectory;
 use gpunn::train::{Folds, Recipe, Suspect, Trainer, TrainerOptions, cross_validate, suspects};
-use gpunn::{Engine, Error, Result, gpu};
+use gpunn::{Engine, Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::data_check::list;
+use super::engine::options_to_train;
 use super::flags::ComputeArgs;
 use super::progress::StopFlag;
 
@@ -52,8 +53,7 @@ pub(super) fn run(
     let run = RunDirectory::open(path)?;
     let (mut recipe, dataset) = load(&run, data_dir)?;
     let pretrained = recipe.open_pretrained(data_dir)?;
-    let half = !recipe.training.precision.is_single();
-    let device = gpu::DeviceOptions { half, ..gpu::DeviceOptions::default() };
+    let device = options_to_train([&recipe]);
     let open = |quiet: bool| compute.device.open(device.clone(), quiet);
     let options = TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() };
     let epochs = recipe.training.epochs;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use gpunn::bench::peak::{self, Peak};
 use gpunn::bench::{self, Effort};
+use gpunn::graph::kernel::ForcedVariant;
 use gpunn::ops::case::Case;
 use gpunn::ops::table::force;
 use gpunn::{Error, Result, gpu};
@@ -14,8 +15,6 @@ use super::flags::ComputeArgs;
 pub const MATMUL: &[&str] = &["plain", "tiled", "registers", "prefetched", "prefetched_large", "split", "half"];
 /// The kernels of convolutions.
 pub const CONV2D: &[&str] = &["plain", "tiled", "prefetched", "prefetched_wide", "prefetched_large", "half"];
-/// The kernel for matrix units.
-const HALF: &str = "half";
 /// The column of the kernel that the op's own table chooses.
 const CHOSEN: &str = "chosen";
 
@@ -49,10 +48,11 @@ pub fn run(
         cases.iter().map(|(name, _)| LadderRow { name: name.clone(), gflops: Vec::new() }).collect();
     let mut measured: Option<(String, Peak)> = None;
     for &kernel in &kernels {
-        let forced = match kernel {
+        let forced: Vec<ForcedVariant> = match kernel {
             CHOSEN => Vec::new(),
             _ => ops.iter().map(|op| force(op, kernel)).collect::<Result<_>>()?,
         };
+        let needs_units = forced.iter().any(ForcedVariant::needs_matrix_units);
         let options = gpu::DeviceOptions { forced, ..gpu::DeviceOptions::default() };
         let mut engine = compute.device.open_any(options, compute.quiet || measured.is_some())?;
         if engine.kind() == "cpu" {
@@ -63,7 +63,7 @@ pub fn run(
         }
         let units = engine.target().device.is_some_and(|device| device.matrix_units.is_some());
         for ((name, case), row) in cases.iter().zip(&mut rows) {
-            if kernel == HALF && !units {
+            if needs_units && !units {
                 row.gflops.push(None);
                 continue;
             }

@@ -7,9 +7,9 @@ use gpunn::data::Dataset;
 use gpunn::report;
 use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
 use gpunn::train::{Recipe, Summary, Trainer, TrainerOptions};
-use gpunn::{Engine, Error, Result, gpu};
+use gpunn::{Engine, Error, Result};
 
-use super::engine::DeviceArgs;
+use super::engine::{DeviceArgs, options_to_train};
 use super::images::print_skipped;
 use super::numbers::{real, whole};
 use super::progress::StopFlag;
@@ -104,11 +104,6 @@ struct SweepJob {
     path: PathBuf,
 }
 
-/// Whether a run computes products in half precision.
-fn recipes_in_half(jobs: &[SweepJob]) -> bool {
-    jobs.iter().any(|job| !job.recipe.training.precision.is_single())
-}
-
 pub fn run(args: Args) -> Result<ExitCode> {
     args.device.set_threads()?;
     let points = args.points()?;
@@ -120,8 +115,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("sweep-{name}")));
     let paths = points.iter().map(|point| out.join(args.folder(point)));
     let jobs: Vec<SweepJob> = recipes.into_iter().zip(paths).map(|(recipe, path)| SweepJob { recipe, path }).collect();
-    let half = recipes_in_half(&jobs);
-    let options = gpu::DeviceOptions { half, ..gpu::DeviceOptions::default() };
+    let options = options_to_train(jobs.iter().map(|job| &job.recipe));
     let mut sweep = Sweep {
         args: &args,
         stop: StopFlag::on_ctrl_c(),

@@ -11,7 +11,7 @@ use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
 use gpunn::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
 use gpunn::{Engine, Error, Result, gpu};
 
-use super::engine::DeviceArgs;
+use super::engine::{DeviceArgs, options_to_train};
 use super::flags::{JsonArgs, NewRunArgs};
 use super::images::print_skipped;
 use super::progress::{Progress, StopFlag};
@@ -144,8 +144,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some((_, checkpoint)) = &resumed {
         checkpoint.check_data(&dataset)?;
     }
-    let half = !recipe.training.precision.is_single();
-    let options = gpu::DeviceOptions { profile: args.profile, half, ..gpu::DeviceOptions::default() };
+    let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
     let engine = args.device.open_to_train(&recipe, &dataset, options, args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan, clock: Some(gpunn::runs::clock) })?;

@@ -1,4 +1,4 @@
-//! Runs plans on a GPU. Loading a plan makes its pipelines, buffers and bind groups. A run is one encoder, one pass
+//! Runs plans on a GPU. Loading a plan makes its pipelines, buffers and bind groups. A run is usually one encoder, one pass
 //! and one submit, and does not wait.
 
 use std::collections::HashMap;

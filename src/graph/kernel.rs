@@ -37,12 +37,13 @@ pub struct Capabilities {
 pub struct ForcedVariant {
     pub(crate) op: &'static str,
     pub(crate) variant: &'static str,
+    pub(crate) needs_matrix_units: bool,
 }
 
 impl ForcedVariant {
     /// Whether only matrix units can run the variant.
-    pub(crate) fn needs_matrix_units(&self) -> bool {
-        self.variant == "half"
+    pub fn needs_matrix_units(&self) -> bool {
+        self.needs_matrix_units
     }
 }
 

@@ -78,28 +78,18 @@ impl Op for Sum {
             return by_rows(at, outer, reduced);
         }
         let pieces = if reduced > 2 * RUN && outer * inner < 4096 { reduced.div_ceil(RUN) } else { 1 };
-        let stage = |reduced: usize, pieces: usize, slots: [Slot; 2]| {
+        in_stages(outer * inner, reduced, pieces, |reduced, pieces| {
             let outputs = outer * pieces * inner;
             let run = reduced.div_ceil(pieces);
             Dispatch {
                 kernel: Kernel::built_in("sum", include_str!("../../shaders/sum.wgsl"), &[]),
-                slots: slots.to_vec(),
+                slots: Vec::new(),
                 dims: [outputs, reduced, inner, pieces, run].map(word).to_vec(),
                 groups: at.device.fold(outputs.div_ceil(64)),
                 flops: (outer * reduced * inner) as u64,
                 bytes: 4 * (outer * inner * (reduced + pieces)) as u64,
             }
-        };
-        if pieces == 1 {
-            return stage(reduced, 1, [Slot::Input(0), Slot::Output]).into();
-        }
-        Lowering {
-            dispatches: vec![
-                stage(reduced, pieces, [Slot::Input(0), Slot::Scratch(0)]),
-                stage(pieces, 1, [Slot::Scratch(0), Slot::Output]),
-            ],
-            scratch: vec![outer * pieces * inner],
-        }
+        })
     }
 
     fn flops(&self, types: &Types) -> u64 {
@@ -109,25 +99,27 @@ impl Op for Sum {
 
 /// The sums of rows, with a workgroup for each row or for each of its pieces.
 fn by_rows(at: &Lower, rows: usize, reduced: usize) -> Lowering {
-    let pieces = reduced.div_ceil(RUN).min(BUSY.div_ceil(rows.max(1))).max(1);
-    let stage = |reduced: usize, pieces: usize, slots: [Slot; 2]| Dispatch {
+    let pieces = reduced.div_ceil(RUN).min(BUSY.div_ceil(rows)).max(1);
+    in_stages(rows, reduced, pieces, |reduced, pieces| Dispatch {
         kernel: Kernel::built_in("sum_rows", include_str!("../../shaders/sum_rows.wgsl"), &[]),
-        slots: slots.to_vec(),
+        slots: Vec::new(),
         dims: [rows * pieces, reduced, pieces, reduced.div_ceil(pieces)].map(word).to_vec(),
         groups: at.device.fold(rows * pieces),
         flops: (rows * reduced) as u64,
         bytes: 4 * (rows * (reduced + pieces)) as u64,
-    };
+    })
+}
+
+/// Adds `reduced` numbers for each of `outputs` sums: at once, or in pieces whose sums are added after that. `stage` makes the dispatch,
+/// without its bindings, that adds so many numbers in so many pieces.
+fn in_stages(outputs: usize, reduced: usize, pieces: usize, stage: impl Fn(usize, usize) -> Dispatch) -> Lowering {
+    let bound = |dispatch: Dispatch, from: Slot, to: Slot| Dispatch { slots: vec![from, to], ..dispatch };
     if pieces == 1 {
-        return stage(reduced, 1, [Slot::Input(0), Slot::Output]).into();
+        return bound(stage(reduced, 1), Slot::Input(0), Slot::Output).into();
     }
-    Lowering {
-        dispatches: vec![
-            stage(reduced, pieces, [Slot::Input(0), Slot::Scratch(0)]),
-            stage(pieces, 1, [Slot::Scratch(0), Slot::Output]),
-        ],
-        scratch: vec![rows * pieces],
-    }
+    let first = bound(stage(reduced, pieces), Slot::Input(0), Slot::Scratch(0));
+    let second = bound(stage(pieces, 1), Slot::Scratch(0), Slot::Output);
+    Lowering { dispatches: vec![first, second], scratch: vec![outputs * pieces] }
 }
 
 impl Graph {

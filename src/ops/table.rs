@@ -49,7 +49,7 @@ pub fn force(op: &str, variant: &str) -> Result<ForcedVariant> {
     };
     let variants = (entry.variants)();
     match variants.iter().find(|name| **name == variant) {
-        Some(variant) => Ok(ForcedVariant { op: entry.name, variant }),
+        Some(&variant) => Ok(ForcedVariant { op: entry.name, variant, needs_matrix_units: variant == half::VARIANT }),
         None => Err(Error::usage(format!("{op} has no kernel variant '{variant}'; it has: {}.", variants.join(", ")))),
     }
 }

@@ -63,7 +63,7 @@ impl Variant for Conv2dVariant {
         ("prefetched", Self::Prefetched),
         ("prefetched_wide", Self::PrefetchedWide),
         ("prefetched_large", Self::PrefetchedLarge),
-        ("half", Self::Half),
+        (half::VARIANT, Self::Half),
         ("strip", Self::Strip),
         ("subgroup", Self::Subgroup),
     ];

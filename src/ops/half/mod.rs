@@ -52,6 +52,9 @@ fn is_worth_packing(flops: u64, sides: [usize; 3]) -> bool {
 /// The ops that matrix units may compute.
 pub(crate) const PRODUCTS: [&str; 4] = ["matmul", "conv2d", "conv2d_backward_input", "conv2d_backward_weight"];
 
+/// The name of the kernel variant.
+pub(crate) const VARIANT: &str = "half";
+
 /// The name of the kernel that multiplies.
 const PRODUCT: &str = "half_product";
 

@@ -46,7 +46,7 @@ impl Variant for MatmulVariant {
         ("prefetched", Self::Prefetched),
         ("prefetched_large", Self::PrefetchedLarge),
         ("split", Self::Split),
-        ("half", Self::Half),
+        (half::VARIANT, Self::Half),
         ("strip", Self::Strip),
         ("strip_scalar", Self::StripScalar),
         ("subgroup", Self::Subgroup),
