@@ -46,22 +46,30 @@ def count(lines):
     return dict(all=len(lines), multiply_adds=adds, lds_reads=sum(name.startswith(("ds_load", "ds_read")) for name in names))
 
 
-def loops(text):
-    """The counts of the innermost loop with the most multiply-adds, and of the loop around it with the fewest others, or None."""
+def loop_places(text):
+    """The innermost loop with the most multiply-adds, as (first line, end, multiply-adds), and the largest loop around it that has no
+    more of them, as (first line, end). Either may be None."""
     lines, blocks = instructions(text)
     found = []
     for number, line in enumerate(lines):
         target = re.search(r"\b(BB\d+)\b", line)
         if target and "branch" in line.split()[0] and blocks.get(target.group(1), number + 1) <= number:
             found.append((blocks[target.group(1)], number + 1))
-    counted = [(count(lines[first:end]), first, end) for first, end in found]
+    counted = [(first, end, count(lines[first:end])["multiply_adds"]) for first, end in found]
     if not counted:
         return None, None
-    most = max(counts["multiply_adds"] for counts, *_ in counted)
-    best = [loop for loop in counted if loop[0]["multiply_adds"] == most]
-    inner = min(best, key=lambda loop: loop[0]["all"])
-    around = [loop for loop in best if loop[1] <= inner[1] and loop[2] >= inner[2] and loop is not inner]
-    return inner[0], max(around, key=lambda loop: loop[0]["all"])[0] if around else None
+    most = max(adds for *_, adds in counted)
+    best = [loop for loop in counted if loop[2] == most]
+    inner = min(best, key=lambda loop: loop[1] - loop[0])
+    around = [loop[:2] for loop in best if loop[0] <= inner[0] and loop[1] >= inner[1] and loop is not inner]
+    return inner, max(around, key=lambda loop: loop[1] - loop[0]) if around else None
+
+
+def loops(text):
+    """The counts of both loops of `loop_places`."""
+    lines, _ = instructions(text)
+    inner, around = loop_places(text)
+    return tuple(loop and count(lines[loop[0] : loop[1]]) for loop in (inner, around))
 
 
 def whole_share(inner, around, source):

@@ -18,12 +18,12 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> sums: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 fn term(i: u32) -> f32 { return sums[i]; }
 
 fn each(index: u32) {
     let row = index / dims.columns;
-    let first = row * dims.pitch + index - row * dims.columns;
-    y[index] = epilogue(ordered_sum(first, dims.plane, dims.splits), index);
+    let column = index - row * dims.columns;
+    y[index] = epilogue(ordered_sum(row * dims.pitch + column, dims.plane, dims.splits), index, column);
 }

@@ -1,10 +1,13 @@
 //! The kernels for hardware, each for a shape that training meets, to be judged by a GPU's compiler.
 
-use gpunn::graph::kernel::{Capabilities, Kernel};
-use gpunn::graph::{Graph, Plan, PlanOptions, Target};
+use gpunn::Result;
+use gpunn::bench::BenchNetwork;
+use gpunn::graph::kernel::{Capabilities, Dispatch, ForcedVariant, Kernel};
+use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimize};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::conv2d::Geometry;
 use gpunn::ops::table::force;
+use gpunn::train::graphs::{DeviceData, training};
 
 /// A kernel with its name in tables.
 #[derive(Debug)]
@@ -15,13 +18,30 @@ pub struct NamedKernel {
     pub kernel: Kernel,
 }
 
+/// What a GPU with these variants runs for a graph.
+fn dispatches(graph: Graph, forced: Vec<ForcedVariant>) -> Result<Vec<Dispatch>> {
+    let device = Some(Capabilities { forced, ..Capabilities::portable() });
+    let plan = Plan::new(graph, &Target { device, ..Target::portable() }, PlanOptions::default())?;
+    Ok(plan.work.into_iter().flat_map(|work| work.lowering.dispatches).collect())
+}
+
+/// What a GPU runs in a training step of the convolutional network of `gpunn bench train`, with some variants forced.
+///
+/// # Errors
+/// When the step cannot be planned.
+pub fn step(batch: usize, forced: Vec<ForcedVariant>) -> Result<Vec<Dispatch>> {
+    let recipe = BenchNetwork::Cnn.recipe()?;
+    let input = [3, 32, 32];
+    let model = recipe.model.build(input, 10)?;
+    let data = DeviceData::whole("train", batch, true, input);
+    dispatches(optimize(&training(&model, &recipe, data, batch)?, Passes::default())?, forced)
+}
+
 fn first_kernel(op: &str, variant: &str, case: &Case) -> Kernel {
     let forced = vec![force(op, variant).expect("the op has this variant")];
-    let device = Some(Capabilities { forced, ..Capabilities::portable() });
     let graph: Graph = case.graph().expect("it builds").0;
-    let plan = Plan::new(graph, &Target { device, ..Target::portable() }, PlanOptions::default()).expect("it plans");
-    let mut dispatches = plan.work.iter().flat_map(|work| &work.lowering.dispatches);
-    dispatches.next().expect("it has a dispatch").kernel.clone()
+    let dispatches = dispatches(graph, forced).expect("it plans");
+    dispatches.into_iter().next().expect("it has a dispatch").kernel
 }
 
 /// The kernels of matrix products and convolutions: every rung of the ladders.
@@ -52,13 +72,14 @@ fn products() -> Vec<NamedKernel> {
     kernels
 }
 
-/// A middle layer of 64 and a deep layer of 256 channels, a layer with stride 2, and a first layer.
+/// Layers of 32, 64 and 256 channels, a layer with stride 2, and a first layer.
 fn convolutions() -> Vec<NamedKernel> {
     let padded = Geometry::padded(1);
     let halving = Geometry { stride: [2, 2], ..padded };
     let shapes = [
         ("256-256", [256, 256, 8, 8], [256, 3, 3], padded),
         ("64-64", [256, 64, 16, 16], [64, 3, 3], padded),
+        ("32-32", [256, 32, 32, 32], [32, 3, 3], padded),
         ("64-128-stride2", [256, 64, 16, 16], [128, 3, 3], halving),
         ("3-64", [256, 3, 32, 32], [64, 3, 3], padded),
     ];
@@ -93,6 +114,7 @@ fn convolutions() -> Vec<NamedKernel> {
         let rungs: &[&str] = match label {
             "256-256" => &["plain", "tiled", "prefetched_large"],
             "64-64" => &["prefetched", "prefetched_wide"],
+            "32-32" => &["prefetched_tiny", "prefetched_narrow"],
             _ => &["prefetched"],
         };
         for variant in rungs {

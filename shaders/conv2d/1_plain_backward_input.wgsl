@@ -15,7 +15,7 @@
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> d_x: array<f32>;
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 @compute @workgroup_size(64)
 fn main(invocation: Invocation) {
@@ -51,5 +51,5 @@ fn main(invocation: Invocation) {
             }
         }
     }
-    d_x[index] = epilogue(sum, index);
+    d_x[index] = epilogue(sum, index, channel);
 }

@@ -17,7 +17,7 @@
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 @compute @workgroup_size(64)
 fn main(invocation: Invocation) {
@@ -50,5 +50,5 @@ fn main(invocation: Invocation) {
             }
         }
     }
-    y[index] = epilogue(sum, index);
+    y[index] = epilogue(sum, index, out_channel);
 }

@@ -36,7 +36,7 @@ const PAD: u32 = 1u; // unused vec4s at the end of a tile's row
 var<workgroup> w_tile: array<array<vec4f, VECTORS + PAD>, DEPTH>;
 var<workgroup> x_tile: array<array<vec4f, VECTORS + PAD>, DEPTH>;
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 // A step of the sum: a channel of X within its group, and a tap.
 struct Step {
@@ -144,13 +144,14 @@ fn main(invocation: Invocation) {
     }
 
     let map = size_y().x * size_y().y;
+    let channel_y = (channel_group * channels_y()) + channel; // counted over all groups
     for (var p = 0u; p < 4u; p++) {
         let pixel = pixel_of(first_pixel + (4u * across) + p);
-        let plane = (((pixel.image * dims.groups) + channel_group) * channels_y()) + channel;
+        let plane = (pixel.image * dims.groups * channels_y()) + channel_y;
         for (var c = 0u; c < 4u; c++) {
             if (channel + c < channels_y() && pixel.image < dims.batch) {
                 let index = ((plane + c) * map) + pixel.place;
-                y[index] = epilogue(sums[c][p], index);
+                y[index] = epilogue(sums[c][p], index, channel_y + c);
             }
         }
     }

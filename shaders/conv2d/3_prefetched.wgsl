@@ -30,7 +30,7 @@ const RIGHT_ALONG: bool = false;
 @group(0) @binding(2) var<storage, read> w: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 struct Tile {
     group: u32,   // of channels
@@ -53,8 +53,7 @@ struct Cursor {
     columns: vec4u,
 }
 
-fn first_block(lane: u32, tile: Tile) -> Cursor {
-    let place = place_of(lane);
+fn first_block(place: Place, tile: Tile) -> Cursor {
     let taps = dims.kernel_height * dims.kernel_width;
     let inputs = dims.in_channels / dims.groups;
     let size = size_x();
@@ -179,13 +178,14 @@ fn pixels(at: vec4u) -> vec4f { return vec4f(x[at.x], x[at.y], x[at.z], x[at.w])
 // Stores 4 x 4 sums: four channels from `channel` on, and the four pixels of the vector `first`.
 fn store(sums: mat4x4f, tile: Tile, channel: u32, first: u32) {
     let map = size_y().x * size_y().y;
+    let channel_y = (tile.group * channels_y()) + channel; // counted over all groups
     for (var p = 0u; p < 4u; p++) {
         let pixel = pixel_of(tile.pixel + first + (p * COLUMN_VECTORS));
-        let plane = (((pixel.image * dims.groups) + tile.group) * channels_y()) + channel;
+        let plane = (pixel.image * dims.groups * channels_y()) + channel_y;
         for (var c = 0u; c < 4u; c++) {
             if (channel + c < channels_y() && pixel.image < dims.batch) {
                 let index = ((plane + c) * map) + pixel.place;
-                y[index] = epilogue(sums[c][p], index);
+                y[index] = epilogue(sums[c][p], index, channel_y + c);
             }
         }
     }
@@ -201,7 +201,9 @@ fn main(invocation: Invocation) {
     let tile = Tile(rest % dims.groups, (number % tiles) * TILE_ROWS, (rest / dims.groups) * TILE_COLUMNS);
 
     let steps = dims.kernel_height * dims.kernel_width * padded_channels();
-    let sums = product(first_block(lane, tile), steps, lane);
+    let first = first_block(place_of(lane, false), tile);
+    let second = first_block(place_of(lane, true), tile);
+    let sums = product(first, second, steps, lane);
 
     let at = vectors_of(lane);
     let channel = tile.channel + (4u * at.x);

@@ -65,8 +65,7 @@ struct Cursor {
     taps_x: vec4u,
 }
 
-fn first_block(lane: u32, tile: Tile) -> Cursor {
-    let place = place_of(lane);
+fn first_block(place: Place, tile: Tile) -> Cursor {
     let pixel = (tile.split * dims.share) + place.step;
     let rows = pixel / dims.columns;
     let image = rows / dims.rows;
@@ -203,7 +202,9 @@ fn main(invocation: Invocation) {
         return; // a folded grid may be larger
     }
 
-    let total = product(first_block(lane, tile), dims.share, lane);
+    let first = first_block(place_of(lane, false), tile);
+    let second = first_block(place_of(lane, true), tile);
+    let total = product(first, second, dims.share, lane);
 
     let vectors = vectors_of(lane);
     let out_channel = tile.out_channel + (4u * vectors.x);

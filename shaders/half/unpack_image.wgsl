@@ -21,7 +21,7 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> sums: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 @compute @workgroup_size(64)
 fn main(invocation: Invocation) {
@@ -38,6 +38,6 @@ fn main(invocation: Invocation) {
     let end = min((8u * block) + 8u, dims.channels);
     for (var channel = 8u * block; channel < end; channel++) {
         let index = (((((image * dims.channels) + channel) * dims.rows) + row) * dims.columns) + column;
-        y[index] = epilogue(sums[(pixel * dims.stride) + channel], index);
+        y[index] = epilogue(sums[(pixel * dims.stride) + channel], index, channel);
     }
 }

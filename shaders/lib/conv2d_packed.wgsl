@@ -25,7 +25,7 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> w: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // spliced
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 // Four numbers of Y from `index` on, of which `count` exist. If all rows are whole vectors, the host replaces these functions
 // and Y by versions for vec4f (in_vectors in src/ops/software/conv2d).
@@ -41,13 +41,13 @@ fn store_y(index: u32, count: u32, value: vec4f) {
 }
 // end of what is spliced
 
-fn finish(sum: vec4f, index: u32, count: u32) -> vec4f {
+fn finish(sum: vec4f, index: u32, count: u32, channel: u32) -> vec4f {
     let last = index + min(count, 4u) - 1u;
     return vec4f(
-        epilogue(sum.x, index),
-        epilogue(sum.y, min(index + 1u, last)),
-        epilogue(sum.z, min(index + 2u, last)),
-        epilogue(sum.w, min(index + 3u, last)),
+        epilogue(sum.x, index, channel),
+        epilogue(sum.y, min(index + 1u, last), channel),
+        epilogue(sum.z, min(index + 2u, last), channel),
+        epilogue(sum.w, min(index + 3u, last), channel),
     );
 }
 
@@ -59,7 +59,8 @@ fn apply_epilogue(pixels: Pixels, outputs: u32) {
     }
     for (var out_channel = 0u; out_channel < outputs; out_channel++) {
         let index = pixels.to + (out_channel * dims.rows * dims.columns);
-        store_y(index, pixels.count, finish(load_y(index, pixels.count), index, pixels.count));
+        let value = finish(load_y(index, pixels.count), index, pixels.count, pixels.channel + out_channel);
+        store_y(index, pixels.count, value);
     }
 }
 
@@ -69,6 +70,7 @@ struct Pixels {
     base: u32,  // their first index in X, for the first step
     to: u32,    // their first index in Y, for the first output channel
     count: u32, // how many of the four exist
+    channel: u32, // the first output channel
 }
 
 fn pixels_of(number: u32, channel_group: u32, first_output: u32) -> Pixels {
@@ -79,9 +81,10 @@ fn pixels_of(number: u32, channel_group: u32, first_output: u32) -> Pixels {
     let row = row_index - (image * dims.rows);
     let plane = (((dims.first_x + image) * dims.groups) + channel_group) * dims.steps;
     let base = (((plane * dims.packed_rows) + (row * dims.stride_y)) * dims.vectors) + vec_index;
-    let out_channel = ((((dims.first_y + image) * dims.groups) + channel_group) * dims.outputs) + first_output;
-    let to = (((out_channel * dims.rows) + row) * dims.columns) + (4u * vec_index);
-    return Pixels(base, to, select(0u, dims.columns - (4u * vec_index), number < dims.pixels));
+    let channel = (channel_group * dims.outputs) + first_output;
+    let out_plane = ((dims.first_y + image) * dims.groups * dims.outputs) + channel;
+    let to = (((out_plane * dims.rows) + row) * dims.columns) + (4u * vec_index);
+    return Pixels(base, to, select(0u, dims.columns - (4u * vec_index), number < dims.pixels), channel);
 }
 
 // The distances in X from a pixel's first step to four steps under the tap ky. For steps beyond the last, W is zero, so that

@@ -14,15 +14,15 @@ struct Dims {
 
 @group(0) @binding(0) var<uniform> dims: Dims;
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 // The epilogue of four neighbouring elements.
-fn finish(sum: vec4f, index: u32) -> vec4f {
+fn finish(sum: vec4f, index: u32, column: u32) -> vec4f {
     return vec4f(
-        epilogue(sum.x, index),
-        epilogue(sum.y, index + 1u),
-        epilogue(sum.z, index + 2u),
-        epilogue(sum.w, index + 3u),
+        epilogue(sum.x, index, column),
+        epilogue(sum.y, index + 1u, column + 1u),
+        epilogue(sum.z, index + 2u, column + 2u),
+        epilogue(sum.w, index + 3u, column + 3u),
     );
 }
 

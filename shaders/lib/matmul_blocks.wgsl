@@ -22,9 +22,8 @@ struct Cursor {
     at: vec4u,
 }
 
-// The block of the lane in the steps from `begin` on, for the tile whose first output is at (row, column).
-fn first_block(lane: u32, row: u32, column: u32, begin: u32) -> Cursor {
-    let place = place_of(lane);
+// The block at a place of the tile, in the steps from `begin` on, for the tile whose first output is at (row, column).
+fn first_block(place: Place, row: u32, column: u32, begin: u32) -> Cursor {
     let step = begin + place.step;
     let first = select(column, row, place.is_left) + (4u * place.first_vector);
     let count = select(dims.columns, dims.rows, place.is_left);
@@ -70,6 +69,6 @@ fn arrange(place: Place, block: Block) -> mat4x4f {
 fn store_row(sums: vec4f, split: u32, row: u32, column: u32) {
     if (row < dims.rows && column < dims.columns) {
         let index = (row * dims.columns) + column;
-        y[((split * dims.rows * dims.columns) + index) / 4u] = finish(sums, index);
+        y[((split * dims.rows * dims.columns) + index) / 4u] = finish(sums, index, column);
     }
 }

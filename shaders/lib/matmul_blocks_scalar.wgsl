@@ -10,8 +10,7 @@ struct Cursor {
     first: u32, // row of A or column of B
 }
 
-fn first_block(lane: u32, row: u32, column: u32, begin: u32) -> Cursor {
-    let place = place_of(lane);
+fn first_block(place: Place, row: u32, column: u32, begin: u32) -> Cursor {
     return Cursor(place, begin + place.step, select(column, row, place.is_left) + (4u * place.first_vector));
 }
 
@@ -52,7 +51,7 @@ fn store_row(sums: vec4f, split: u32, row: u32, column: u32) {
     for (var c = 0u; c < 4u; c++) {
         if (row < dims.rows && column + c < dims.columns) {
             let index = (row * dims.columns) + column + c;
-            y[(split * dims.rows * dims.columns) + index] = epilogue(sums[c], index);
+            y[(split * dims.rows * dims.columns) + index] = epilogue(sums[c], index, column + c);
         }
     }
 }

@@ -44,7 +44,7 @@ fn apply_epilogue(first_row: u32, rows: u32, first_column: u32, vectors: u32, st
             let column = first_column + ((c / 4u) * stride) + (c % 4u);
             if (inside(row, column)) {
                 let index = (row * dims.columns) + column;
-                y[index] = epilogue(y[index], index);
+                y[index] = epilogue(y[index], index, column);
             }
         }
     }

@@ -35,7 +35,7 @@ fn apply_epilogue(first_row: u32, rows: u32, first_column: u32, vectors: u32, st
             let column = first_column + (v * stride);
             if (inside(row, column)) {
                 let index = (row * dims.columns) + column;
-                y[index >> 2u] = finish(y[index >> 2u], index);
+                y[index >> 2u] = finish(y[index >> 2u], index, column);
             }
         }
     }

@@ -6,14 +6,15 @@
 // matrices at a time, in vec4s: four rows of one step of the left matrix, or four columns of one step of the right one. A lane
 // has two such vectors of rows and two of columns. So in each step it reads four vec4s for 64 multiply-adds.
 //
-// Each lane also fetches one block of 16 numbers for the tiles, the first LEFT_BLOCKS lanes from the left matrix, the next ones
-// from the right. The kernel says what a block is:
+// Each lane also fetches one or two blocks of 16 numbers for the tiles. With one, the first LEFT_BLOCKS lanes fetch from the left
+// matrix, the next ones from the right. With two (TWO_BLOCKS), the first is from the right matrix and the second from the left. The
+// kernel says what a block is:
 //   BLOCK_STEPS = 4: four steps of one vector. Lanes take neighbouring vectors, or, with LEFT_ALONG or RIGHT_ALONG,
 //     neighbouring steps: whichever are neighbours in memory.
 //   BLOCK_STEPS = 1: one step of four vectors. Neighbouring lanes take neighbouring steps.
 //
-// Conditions: TILE_DEPTH is 8 or 16, the sides are multiples of 16, and there is a lane for each block: TILE_DEPTH is 16 only for
-// 128 x 128.
+// Conditions: TILE_DEPTH is 8 or 16, and the sides are multiples of 16. There is a lane for each block, or as many lanes as blocks of the
+// right matrix.
 // Needs: 4 * TILE_DEPTH * (TILE_ROWS + TILE_COLUMNS) bytes of workgroup memory, 16 KiB with these constants.
 const TILE_ROWS: u32 = 128u;
 const TILE_COLUMNS: u32 = 128u;
@@ -25,8 +26,10 @@ const LANES_DOWN: u32 = TILE_ROWS / 8u;
 const LANES_ACROSS: u32 = TILE_COLUMNS / 8u;
 const LANES: u32 = LANES_DOWN * LANES_ACROSS;
 const LEFT_BLOCKS: u32 = ROW_VECTORS * (TILE_DEPTH / 4u);
-const BLOCKS: u32 = LEFT_BLOCKS + (COLUMN_VECTORS * (TILE_DEPTH / 4u));
-const_assert BLOCKS <= LANES;
+const RIGHT_BLOCKS: u32 = COLUMN_VECTORS * (TILE_DEPTH / 4u);
+const BLOCKS: u32 = LEFT_BLOCKS + RIGHT_BLOCKS;
+const TWO_BLOCKS: bool = BLOCKS > LANES;
+const_assert !TWO_BLOCKS || (RIGHT_BLOCKS == LANES && LEFT_BLOCKS <= LANES);
 
 var<workgroup> left_tile: array<array<vec4f, ROW_VECTORS>, TILE_DEPTH>;
 var<workgroup> right_tile: array<array<vec4f, COLUMN_VECTORS>, TILE_DEPTH>;
@@ -39,10 +42,11 @@ struct Place {
     step: u32,
 }
 
-fn place_of(lane: u32) -> Place {
-    let is_left = lane < LEFT_BLOCKS;
-    let exists = BLOCKS == LANES || lane < BLOCKS;
-    let number = select(lane - LEFT_BLOCKS, lane, is_left);
+// `second` is whether it is the second block of the lane.
+fn place_of(lane: u32, second: bool) -> Place {
+    let is_left = select(lane < LEFT_BLOCKS, second, TWO_BLOCKS);
+    let number = select(lane - LEFT_BLOCKS, lane, is_left || TWO_BLOCKS);
+    let exists = select(BLOCKS == LANES || lane < BLOCKS, !second || LEFT_BLOCKS == LANES || lane < LEFT_BLOCKS, TWO_BLOCKS);
     if (BLOCK_STEPS == 1u) {
         return Place(is_left, exists, 4u * (number / TILE_DEPTH), number % TILE_DEPTH);
     }
@@ -77,12 +81,15 @@ fn store_block(place: Place, block: mat4x4f) {
     let next = select(vec2u(0u, 1u), vec2u(1u, 0u), BLOCK_STEPS == 4u); // step, vector
     let s = place.step;
     let v = place.first_vector;
+    if (!place.exists) {
+        return;
+    }
     if (place.is_left) {
         left_tile[s][v] = block[0];
         left_tile[s + next.x][v + next.y] = block[1];
         left_tile[s + (2u * next.x)][v + (2u * next.y)] = block[2];
         left_tile[s + (3u * next.x)][v + (3u * next.y)] = block[3];
-    } else if (place.exists) {
+    } else {
         right_tile[s][v] = block[0];
         right_tile[s + next.x][v + next.y] = block[1];
         right_tile[s + (2u * next.x)][v + (2u * next.y)] = block[2];

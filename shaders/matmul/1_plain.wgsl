@@ -39,5 +39,5 @@ fn main(
         sum += a[a_start + (k * a_stride)] * b[b_start + (k * b_stride)];
     }
     let index = (row * dims.columns) + column;
-    y[index] = epilogue(sum, index);
+    y[index] = epilogue(sum, index, column);
 }

@@ -44,6 +44,6 @@ fn main(
     let column = tile_column + local.x;
     if (inside(row, column)) {
         let index = (row * dims.columns) + column;
-        y[index] = epilogue(sum, index);
+        y[index] = epilogue(sum, index, column);
     }
 }

@@ -20,8 +20,8 @@ fn main(invocation: Invocation) {
     if (!tile.exists) {
         return;
     }
-    let place = place_of(lane);
-    var cursor = first_block(lane, tile.row, tile.column, 0u);
+    let place = place_of(lane, false);
+    var cursor = first_block(place, tile.row, tile.column, 0u);
     var sums: Sums;
     for (var k = 0u; k < dims.depth; k += TILE_DEPTH) {
         store_block(place, arrange(place, fetch(cursor)));

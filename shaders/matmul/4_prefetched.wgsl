@@ -17,6 +17,8 @@ fn main(invocation: Invocation) {
     if (!tile.exists) {
         return;
     }
-    let sums = product(first_block(lane, tile.row, tile.column, 0u), dims.depth, lane);
+    let first = first_block(place_of(lane, false), tile.row, tile.column, 0u);
+    let second = first_block(place_of(lane, true), tile.row, tile.column, 0u);
+    let sums = product(first, second, dims.depth, lane);
     store_sums(sums, tile, lane);
 }

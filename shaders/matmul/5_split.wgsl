@@ -19,6 +19,8 @@ fn main(invocation: Invocation) {
     }
     let begin = tile.split * dims.share;
     let steps = min(dims.share, dims.depth - min(begin, dims.depth));
-    let sums = product(first_block(lane, tile.row, tile.column, begin), steps, lane);
+    let first = first_block(place_of(lane, false), tile.row, tile.column, begin);
+    let second = first_block(place_of(lane, true), tile.row, tile.column, begin);
+    let sums = product(first, second, steps, lane);
     store_sums(sums, tile, lane);
 }

@@ -32,7 +32,7 @@ struct Dims {
 @group(0) @binding(1) var<storage, read> taps: array<f32>;
 @group(0) @binding(2) var<storage, read_write> d_x: array<f32>;
 
-fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced
+fn epilogue(value: f32, index: u32, channel: u32) -> f32 { return value; } // spliced
 
 fn each(pixel: u32) {
     let row_index = pixel / dims.width;
@@ -57,5 +57,5 @@ fn each(pixel: u32) {
         }
     }
     let index = (dims.first * dims.in_channels * dims.height * dims.width) + pixel;
-    d_x[index] = epilogue(sum, index);
+    d_x[index] = epilogue(sum, index, plane % dims.in_channels);
 }

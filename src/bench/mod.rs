@@ -163,7 +163,11 @@ pub enum BenchNetwork {
 }
 
 impl BenchNetwork {
-    fn recipe(self) -> Result<Recipe> {
+    /// How it is trained.
+    ///
+    /// # Errors
+    /// When a recipe of the library does not exist, which would be a bug.
+    pub fn recipe(self) -> Result<Recipe> {
         let Self::Cnn = self else { return Recipe::find("nist36-mlp") };
         let mut recipe = Recipe::find("cifar10-cnn")?;
         recipe.model = models::ModelConfig {

@@ -14,7 +14,16 @@ use super::flags::ComputeArgs;
 /// The kernels of matrix products, from the plain one up.
 pub const MATMUL: &[&str] = &["plain", "tiled", "registers", "prefetched", "prefetched_large", "split", "half"];
 /// The kernels of convolutions.
-pub const CONV2D: &[&str] = &["plain", "tiled", "prefetched", "prefetched_wide", "prefetched_large", "half"];
+pub const CONV2D: &[&str] = &[
+    "plain",
+    "tiled",
+    "prefetched",
+    "prefetched_tiny",
+    "prefetched_narrow",
+    "prefetched_wide",
+    "prefetched_large",
+    "half",
+];
 /// The column of the kernel that the op's own table chooses.
 const CHOSEN: &str = "chosen";
 

@@ -18,6 +18,10 @@ pub(super) struct TileSize {
     columns: usize,
 }
 
+/// For up to 32 channels, and a first layer's gradient by its weights, which has few taps.
+pub(super) const TINY: TileSize = TileSize { rows: 32, columns: 64 };
+/// For up to 32 channels.
+pub(super) const NARROW: TileSize = TileSize { rows: 32, columns: 128 };
 /// More workgroups.
 pub(super) const SMALL: TileSize = TileSize { rows: 64, columns: 64 };
 /// For 64 channels.
@@ -29,9 +33,19 @@ impl TileSize {
     fn count(self, [rows, columns]: [usize; 2]) -> usize {
         rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
     }
-    /// The steps of the sum that workgroup memory holds. Each lane fetches one block, so a smaller tile has fewer.
+    /// The steps of the sum that workgroup memory holds. A lane fetches two blocks at most, so tiles of few rows have fewer.
     fn depth(self) -> usize {
-        if self == LARGE { 16 } else { 8 }
+        if self.rows == 32 { 8 } else { 16 }
+    }
+    /// The work for a product, with the outputs of tiles that do not exist, in units of a multiply-add of the large tile. AMD's compiler
+    /// gives the cost of the others: `docs/kernel-ladder.md`.
+    fn work(self, product: [usize; 2]) -> f64 {
+        let cost = match self {
+            NARROW | TINY => 1.25,
+            LARGE => 1.0,
+            _ => 1.1,
+        };
+        cost * (self.count(product) * self.rows * self.columns) as f64
     }
     /// The constants of the kernels. `steps` is the length of the sums of a workgroup.
     fn constants(self, steps: usize) -> [(&'static str, Constant); 4] {
@@ -52,17 +66,16 @@ fn product(direction: Direction, sizes: &Conv2dShape) -> [usize; 2] {
     }
 }
 
-/// The largest tile of which no half is empty, and of which there are enough to keep the device busy.
+/// The tile with the least work, of those of which there are enough to keep the device busy.
 pub(super) fn tile(direction: Direction, sizes: &Conv2dShape) -> TileSize {
     let product = product(direction, sizes);
-    let whole = |length: usize| length.next_multiple_of(128) == length.next_multiple_of(64);
-    let fits = |tile: &TileSize| (tile.rows == 64 || whole(product[0])) && (tile.columns == 64 || whole(product[1]));
     let splits = match direction {
         Direction::BackwardWeight => (sizes.batch * sizes.outputs[0] * sizes.outputs[1]).div_ceil(SHARE),
         _ => 1,
     };
     let busy = |tile: &TileSize| tile.count(product) * splits * sizes.geometry.groups >= WORKGROUPS / 2;
-    [LARGE, WIDE].into_iter().find(|tile| fits(tile) && busy(tile)).unwrap_or(SMALL)
+    let tiles = [LARGE, WIDE].into_iter().filter(busy).chain([SMALL, NARROW, TINY]);
+    tiles.min_by(|a, b| a.work(product).total_cmp(&b.work(product))).unwrap_or(SMALL)
 }
 
 /// Forward, or the gradient with respect to the image.

@@ -44,6 +44,10 @@ pub enum Conv2dVariant {
     /// 8 x 8 outputs in the registers of each lane; the next tile is fetched while a tile is multiplied. For hardware. A
     /// workgroup computes 64 channels of 64 pixels or taps.
     Prefetched,
+    /// The same with 32 x 64.
+    PrefetchedTiny,
+    /// The same with 32 x 128.
+    PrefetchedNarrow,
     /// The same with 64 x 128.
     PrefetchedWide,
     /// The same with 128 x 128.
@@ -61,6 +65,8 @@ impl Variant for Conv2dVariant {
         ("plain", Self::Plain),
         ("tiled", Self::Tiled),
         ("prefetched", Self::Prefetched),
+        ("prefetched_tiny", Self::PrefetchedTiny),
+        ("prefetched_narrow", Self::PrefetchedNarrow),
         ("prefetched_wide", Self::PrefetchedWide),
         ("prefetched_large", Self::PrefetchedLarge),
         (half::VARIANT, Self::Half),
@@ -94,6 +100,8 @@ fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> C
         _ if narrow => Conv2dVariant::Plain,
         _ => match prefetched::tile(direction, sizes) {
             prefetched::LARGE => Conv2dVariant::PrefetchedLarge,
+            prefetched::TINY => Conv2dVariant::PrefetchedTiny,
+            prefetched::NARROW => Conv2dVariant::PrefetchedNarrow,
             prefetched::WIDE => Conv2dVariant::PrefetchedWide,
             _ => Conv2dVariant::Prefetched,
         },
@@ -112,6 +120,8 @@ pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
         Conv2dVariant::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
         Conv2dVariant::Tiled => tiled::image(direction, at, sizes, program).into(),
         Conv2dVariant::Prefetched => by_tiles(prefetched::SMALL),
+        Conv2dVariant::PrefetchedTiny => by_tiles(prefetched::TINY),
+        Conv2dVariant::PrefetchedNarrow => by_tiles(prefetched::NARROW),
         Conv2dVariant::PrefetchedWide => by_tiles(prefetched::WIDE),
         Conv2dVariant::PrefetchedLarge => by_tiles(prefetched::LARGE),
         Conv2dVariant::Half => Units::of(at.device)

@@ -57,7 +57,15 @@ pub(crate) fn on_whole<T: Chunked>(
 /// The kernel with the program spliced in, and the words that the program adds to the kernel's `Dims`.
 pub(crate) fn splice(program: &Program, kernel: Kernel, types: &Types, own: usize) -> (Kernel, Vec<u32>) {
     let patterns = extras(types, own);
-    Splice::new(program, patterns.len() + 1).into_epilogue(kernel, &patterns, types.output.elements())
+    Splice::new(program, patterns.len() + 1).into_epilogue(kernel, &patterns, types.output.elements(), channels(types))
+}
+
+/// The pattern of an operand with a number for each channel. The channels are axis 1 of images, and the last axis of a matrix.
+fn channels(types: &Types) -> Pattern {
+    match *types.output.dims() {
+        [_, channels, height, width] => Pattern { inner: height * width, len: channels, row: 1 },
+        ref dims => Pattern { inner: 1, len: dims.last().copied().unwrap_or(1), row: 1 },
+    }
 }
 
 /// Implements [`Op::epilogue`](crate::ops::Op::epilogue) and [`Op::with_epilogue`](crate::ops::Op::with_epilogue) for

@@ -81,21 +81,36 @@ impl Splice {
     }
 
     /// Splices the program into another kernel as its epilogue. Operand 0 is the value. The other operands are
-    /// `extras`, which are bound before the output.
-    pub fn into_epilogue(mut self, kernel: Kernel, extras: &[Pattern], count: usize) -> (Kernel, Vec<u32>) {
+    /// `extras`, which are bound before the output. A kernel may know the channel of its values. Then operands of the pattern `channels`
+    /// are read without a division for each value.
+    pub fn into_epilogue(
+        mut self,
+        kernel: Kernel,
+        extras: &[Pattern],
+        count: usize,
+        channels: Pattern,
+    ) -> (Kernel, Vec<u32>) {
         if self.label.is_empty() {
             return (kernel, Vec::new());
         }
+        let of_channel = "fn epilogue(value: f32, index: u32, channel: u32) -> f32";
+        let knows_channel = kernel.wgsl.contains(of_channel);
+        let signature = if knows_channel { of_channel } else { "fn epilogue(value: f32, index: u32) -> f32" };
         let mut arguments = vec!["value".to_owned()];
         for (number, &pattern) in extras.iter().enumerate() {
-            arguments.push(self.read(number + 1, pattern, count, "index"));
+            let by_channel = knows_channel && pattern == channels && pattern.len > 1 && !pattern.is_full(count);
+            let read = if by_channel {
+                format!("x{}[channel]", number + 1)
+            } else {
+                self.read(number + 1, pattern, count, "index")
+            };
+            arguments.push(read);
         }
-        let code =
-            format!("fn epilogue(value: f32, index: u32) -> f32 {{ return element({}); }}", arguments.join(", "));
+        let code = format!("{signature} {{ return element({}); }}", arguments.join(", "));
         let types = vec!["f32"; extras.len()];
-        let point = "fn epilogue(value: f32, index: u32) -> f32 { return value; } // spliced";
+        let point = format!("{signature} {{ return value; }} // spliced");
         let functions = std::mem::take(&mut self.functions);
-        let kernel = bind_operands(kernel, &self.fields, 1, &types).splice(point, &format!("{functions}{code}"));
+        let kernel = bind_operands(kernel, &self.fields, 1, &types).splice(&point, &format!("{functions}{code}"));
         (Kernel { label: format!("{} + {}", kernel.label, self.label), ..kernel }, self.words)
     }
 

@@ -2,13 +2,13 @@
 
 use super::MatmulShape;
 use super::variants::KernelTemplate;
-use crate::graph::kernel::Constant;
+use crate::graph::kernel::{Constant, word};
 use crate::ops::splits::WORKGROUPS;
 
 /// The minimum number of steps of a split. With less, adding the splits costs more than they gain.
 const MIN_SHARE: usize = 128;
-/// A share is a multiple of this number of steps, which is TILE_DEPTH in `shaders/lib/register_tiles.wgsl`.
-const SHARE_STEPS: usize = 8;
+/// The steps of a tile: TILE_DEPTH in `shaders/lib/register_tiles.wgsl`. A share is a multiple of it.
+const DEPTH: usize = 16;
 
 /// Rung 1.
 pub(super) fn plain() -> KernelTemplate {
@@ -46,10 +46,11 @@ impl Side {
     }
 }
 
-/// Rung 3. `vectors` is whether the operands can be read as vectors of four.
+/// Rung 3: always large tiles, because its loop fetches one block a lane. `vectors` is whether the operands can be read as vectors of
+/// four.
 pub(super) fn registers(sizes: MatmulShape, vectors: bool) -> KernelTemplate {
     let source = include_str!("../../../shaders/matmul/3_registers.wgsl");
-    register_tiles("matmul_registers", source, Side::of(sizes), sizes, vectors)
+    register_tiles("matmul_registers", source, Side::Large, sizes, vectors)
 }
 
 /// Rung 4.
@@ -60,7 +61,7 @@ pub(super) fn prefetched(sizes: MatmulShape, vectors: bool, side: Side) -> Kerne
 
 /// Rung 5. A sum that is too short to be split is one share.
 pub(super) fn split(sizes: MatmulShape, vectors: bool) -> KernelTemplate {
-    let share = sizes.depth.div_ceil(splits(sizes)).next_multiple_of(SHARE_STEPS);
+    let share = sizes.depth.div_ceil(splits(sizes)).next_multiple_of(DEPTH);
     let source = include_str!("../../../shaders/matmul/5_split.wgsl");
     KernelTemplate { share: Some(share), ..register_tiles("matmul_split", source, Side::Small, sizes, vectors) }
 }
@@ -82,13 +83,11 @@ fn register_tiles(
     sizes: MatmulShape,
     vectors: bool,
 ) -> KernelTemplate {
-    // Each lane fetches one block, so a smaller tile has fewer steps.
-    let depth: u32 = if side == Side::Large { 16 } else { 8 };
     let side = side as u32;
     let mut constants: Vec<(&str, Constant)> =
-        vec![("TILE_ROWS", side.into()), ("TILE_COLUMNS", side.into()), ("TILE_DEPTH", depth.into())];
+        vec![("TILE_ROWS", side.into()), ("TILE_COLUMNS", side.into()), ("TILE_DEPTH", word(DEPTH).into())];
     if vectors {
-        constants.push(("RAGGED_TILES", (!sizes.depth.is_multiple_of(depth as usize)).into()));
+        constants.push(("RAGGED_TILES", (!sizes.depth.is_multiple_of(DEPTH)).into()));
     }
     KernelTemplate {
         name,
