@@ -106,6 +106,25 @@ pub fn every_choice() -> Vec<KernelChoice> {
     choices
 }
 
+/// Runs a check on the adapter's own choice of kernels and on the kernels of a discrete GPU and of matrix units; in slow tests on
+/// every choice of [`every_choice`].
+///
+/// # Panics
+/// If a device cannot be opened.
+pub fn for_every_variant(mut check: impl FnMut(&KernelChoice, Device)) {
+    let Some(adapter) = adapter() else { return };
+    let ops = TABLE.iter().map(|entry| entry.name).collect();
+    let own = KernelChoice { name: "the adapter's own".into(), options: DeviceOptions::default(), ops };
+    let always = |name: &str| name == "discrete" || name == "half";
+    let wanted = |choice: &KernelChoice| slow() || (always(&choice.name) && !choice.options.checks);
+    let runs = |choice: &KernelChoice| choice.name != "half" || adapter.matrix_units().is_some();
+    for choice in std::iter::once(own).chain(every_choice().into_iter().filter(wanted)).filter(runs) {
+        let start = std::time::Instant::now();
+        check(&choice, gpunn::blocking::block_on(Device::open(&adapter, choice.options.clone())).expect("it opens"));
+        println!("{}, checks {}: {:.1} s", choice.name, choice.options.checks, start.elapsed().as_secs_f32());
+    }
+}
+
 /// The CPU's engine and, if there is an adapter, the GPU's.
 pub fn engines() -> Vec<Engine> {
     std::iter::once(Engine::cpu()).chain(gpu(DeviceOptions::default())).collect()

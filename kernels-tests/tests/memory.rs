@@ -8,10 +8,10 @@ use gpunn::graph::kernel::{Dispatch, Kernel, Lowering, Slot};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::table::TABLE;
 use gpunn::ops::{Call, Lower, Op};
+use kernels_tests::for_every_variant;
 use kernels_tests::memory::faults;
 use kernels_tests::mlp::Mlp;
 use kernels_tests::random_graph::random_graph;
-use kernels_tests::{KernelChoice, every_choice, slow};
 
 /// Large cases run the same kernels as small ones, but it takes long to read their memory.
 fn is_small(case: &Case) -> bool {
@@ -51,34 +51,39 @@ fn every_case_keeps_to_its_own_memory() {
 /// Those of real GPUs; in slow tests every variant.
 #[test]
 fn every_choice_of_kernels_keeps_to_its_own_memory() {
-    let units = kernels_tests::adapter().is_some_and(|adapter| adapter.matrix_units().is_some());
-    let always = |name: &str| name == "discrete" || (name == "half" && units);
-    let wanted = |choice: &KernelChoice| !choice.options.checks && (slow() || always(&choice.name));
-    for choice in every_choice().into_iter().filter(wanted) {
-        let Some(mut executor) = kernels_tests::executor(choice.options) else { return };
-        let start = std::time::Instant::now();
-        let graphs = watch(&mut executor, &choice.name, |op| choice.ops.contains(op));
-        println!("{}: {graphs} graphs watched, {:.1} s", choice.name, start.elapsed().as_secs_f32());
-    }
+    for_every_variant(|choice, device| {
+        let is_own = choice.name == "the adapter's own";
+        if !is_own && !choice.options.checks {
+            let graphs = watch(&mut Executor::new(device), &choice.name, |op| choice.ops.contains(op));
+            println!("{graphs} graphs watched");
+        }
+    });
 }
 
 #[test]
 fn random_networks_keep_to_their_own_memory() {
-    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
-    for seed in (0..200).step_by(8) {
-        let (graph, inputs) = random_graph(seed, 5 + (seed as usize * 7) % 36).expect("it builds");
-        assert_eq!(faults(&mut executor, &graph, &inputs).expect("it runs"), Vec::<String>::new(), "graph {seed}");
-    }
+    for_every_variant(|choice, device| {
+        let mut executor = Executor::new(device);
+        let step = if choice.name == "the adapter's own" { 8 } else { 24 };
+        for seed in (0..200).step_by(step) {
+            let (graph, inputs) = random_graph(seed, 5 + (seed as usize * 7) % 36).expect("it builds");
+            let faults = faults(&mut executor, &graph, &inputs).expect("it runs");
+            assert_eq!(faults, Vec::<String>::new(), "{}: graph {seed}", choice.name);
+        }
+    });
 }
 
 /// The gaps between the packed gradients keep the poison value, which must not reach the parameters.
 #[test]
 fn a_training_step_keeps_to_its_own_memory() {
-    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return };
-    for mlp in [Mlp::default(), Mlp { batch: 7, inputs: 33, hidden: 5, classes: 3, ..Mlp::default() }] {
-        let graph = mlp.training().expect("it builds");
-        assert_eq!(faults(&mut executor, &graph, &mlp.values(0.3)).expect("it runs"), Vec::<String>::new());
-    }
+    for_every_variant(|choice, device| {
+        let mut executor = Executor::new(device);
+        for mlp in [Mlp::default(), Mlp { batch: 7, inputs: 33, hidden: 5, classes: 3, ..Mlp::default() }] {
+            let graph = mlp.training().expect("it builds");
+            let faults = faults(&mut executor, &graph, &mlp.values(0.3)).expect("it runs");
+            assert_eq!(faults, Vec::<String>::new(), "{}", choice.name);
+        }
+    });
 }
 
 /// An op that doubles its input, with a kernel from the test.

@@ -2,14 +2,13 @@
 
 use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, Split, SplitName};
-use gpunn::gpu::DeviceOptions;
 use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::nn::{BatchNorm2d, Build, Mode, Model, PARAMS, ParameterKind, STATISTICS, Sequence};
 use gpunn::ops::Step;
 use gpunn::optim::{Optimizer, OptimizerGroup};
 use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
 use gpunn::train::{Lookahead, Recipe, Trainer};
-use kernels_tests::gpu;
+use kernels_tests::for_every_variant;
 use kernels_tests::numbers::assert_close;
 use kernels_tests::training::{self, Until, begin, documented, finish, trainer};
 
@@ -82,11 +81,13 @@ fn learns_on_both(recipe: &Recipe) {
     assert!(cpu[2] < 0.6 * cpu[0] && cpu[2] < 0.4, "{cpu:?}");
     let val = gpunn::blocking::block_on(on_cpu.evaluate(SplitName::Val)).expect("measured");
     assert!(val.accuracy.expect("an accuracy") > 0.9, "{val:?}");
-    let Some(engine) = gpu(DeviceOptions::default()) else { return };
-    let on_gpu = losses(&mut trainer(engine, recipe, &dataset));
-    for (cpu, on_gpu) in cpu.iter().zip(&on_gpu) {
-        assert!((cpu - on_gpu).abs() < 1e-3 * cpu.abs().max(0.1), "{cpu} and {on_gpu}");
-    }
+    for_every_variant(|choice, device| {
+        let on_gpu = losses(&mut trainer(Engine::gpu(device), recipe, &dataset));
+        let off = if choice.name == "half" { 0.03 } else { 1e-3 };
+        for (cpu, on_gpu) in cpu.iter().zip(&on_gpu) {
+            assert!((cpu - on_gpu).abs() < off * cpu.abs().max(0.1), "{}: {cpu} and {on_gpu}", choice.name);
+        }
+    });
 }
 
 #[test]

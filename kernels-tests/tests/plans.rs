@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use gpunn::check::Inputs;
 use gpunn::check::compare;
-use gpunn::gpu::DeviceOptions;
 use gpunn::graph::{Graph, NodeId, Passes, Place, Plan, PlanOptions, Target, TensorType, optimize};
 use gpunn::ops::pack::Pack;
 use gpunn::ops::tolerance::Tolerance;
@@ -140,9 +139,13 @@ fn reuse_changes_no_bit_on_the_cpu() {
 /// A software adapter takes long to compile each fused chain, so only some graphs run fused there.
 #[test]
 fn reuse_changes_no_bit_on_the_gpu() {
-    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
-    reuse_changes_nothing(&mut engine, 0..GRAPHS, Passes { chains: false, epilogues: false, ..Passes::default() });
-    reuse_changes_nothing(&mut engine, (0..GRAPHS).step_by(10), Passes::default());
+    let unfused = Passes { chains: false, epilogues: false, ..Passes::default() };
+    kernels_tests::for_every_variant(|choice, device| {
+        let mut engine = Engine::gpu(device);
+        let step = if choice.name == "the adapter's own" { 1 } else { 10 };
+        reuse_changes_nothing(&mut engine, (0..GRAPHS).step_by(step), unfused);
+        reuse_changes_nothing(&mut engine, (0..GRAPHS).step_by(10 * step), Passes::default());
+    });
 }
 
 fn close(found: &BTreeMap<String, Vec<u32>>, wanted: &BTreeMap<String, Vec<u32>>) -> Result<(), String> {
@@ -184,8 +187,10 @@ fn passes_change_no_result_on_the_cpu() {
 
 #[test]
 fn passes_change_no_result_on_the_gpu() {
-    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
-    passes_change_nothing(&mut engine, (0..GRAPHS).step_by(20));
+    kernels_tests::for_every_variant(|choice, device| {
+        let step = if choice.name == "the adapter's own" { 20 } else { 40 };
+        passes_change_nothing(&mut Engine::gpu(device), (0..GRAPHS).step_by(step));
+    });
 }
 
 /// The nodes in the order of the plan. Each view is just before the first node that needs it; views that are outputs are
