@@ -53,6 +53,11 @@ impl Engine {
         Self::Cpu(cpu::Executor::new())
     }
 
+    /// The CPU executor, for plans whose buffers have at most so many bytes together. Plans for its target that need more are refused.
+    pub fn cpu_within(max_memory: usize) -> Self {
+        Self::Cpu(cpu::Executor::within(max_memory))
+    }
+
     /// The executor of an opened device.
     pub fn gpu(device: gpu::Device) -> Self {
         Self::Gpu(Box::new(gpu::Executor::new(device)))

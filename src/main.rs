@@ -2,6 +2,9 @@
 
 mod cli;
 
+#[global_allocator]
+static ALLOCATOR: cli::memory::OrEnd = cli::memory::OrEnd;
+
 fn main() -> std::process::ExitCode {
     quiet_device_selection();
     cli::main()

@@ -56,14 +56,14 @@ pub fn faster(
             Ok(engine) => (engine, format!("a training step takes {gpu} here and {cpu} on the CPU{when}")),
             Err(error) => return on_cpu(&name, error),
         },
-        false => (Engine::cpu(), format!("a training step takes {cpu} here and {gpu} on {name}{when}")),
+        false => (super::engine::cpu(), format!("a training step takes {cpu} here and {gpu} on {name}{when}")),
     })
 }
 
 /// The CPU in place of a GPU that fails or has too little memory. Other errors are not the GPU's.
 fn on_cpu(name: &str, error: Error) -> Result<(Engine, String)> {
     match error {
-        Error::Device(_) | Error::Memory(_) => Ok((Engine::cpu(), format!("a step on {name} failed: {error}"))),
+        Error::Device(_) | Error::Memory(_) => Ok((super::engine::cpu(), format!("a step on {name} failed: {error}"))),
         other => Err(other),
     }
 }

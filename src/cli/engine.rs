@@ -84,17 +84,22 @@ fn hardware(adapters: &[Adapter]) -> Option<&Adapter> {
     adapters.iter().find(|adapter| adapter.class() != DeviceClass::Software)
 }
 
+/// The CPU's engine, for plans that fit the memory that is free.
+pub fn cpu() -> Engine {
+    Engine::cpu_within(super::memory::free())
+}
+
 /// Opens the engine of this name; returns also why `auto` chose it.
 async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'static str)> {
     let lower = name.to_lowercase();
     if lower == "cpu" {
-        return Ok((Engine::cpu(), ""));
+        return Ok((cpu(), ""));
     }
     let adapters = gpu::adapters().await;
     let (adapter, why) = match lower.as_str() {
         "auto" => match hardware(&adapters) {
             Some(adapter) => (adapter, "the first hardware GPU"),
-            None => return Ok((Engine::cpu(), "no hardware GPU was found")),
+            None => return Ok((cpu(), "no hardware GPU was found")),
         },
         "gpu" => match adapters.first() {
             Some(adapter) => (adapter, ""),

@@ -20,6 +20,7 @@ mod import;
 mod info;
 mod label_check;
 mod ladder;
+pub mod memory;
 mod numbers;
 mod outputs;
 mod predict;

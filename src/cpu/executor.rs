@@ -70,10 +70,17 @@ struct Loaded {
 }
 
 /// Executes plans made for [`Target::cpu`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Executor {
     persistent: HashMap<String, Values>,
     loaded: Vec<Loaded>,
+    max_memory: usize,
+}
+
+impl Default for Executor {
+    fn default() -> Self {
+        Self::within(usize::MAX)
+    }
 }
 
 impl Executor {
@@ -82,9 +89,14 @@ impl Executor {
         Self::default()
     }
 
+    /// The same, for plans whose buffers have at most so many bytes together.
+    pub fn within(max_memory: usize) -> Self {
+        Self { persistent: HashMap::new(), loaded: Vec::new(), max_memory }
+    }
+
     /// The target for which plans must be made.
     pub fn target(&self) -> Target {
-        Target::cpu()
+        Target { max_memory: self.max_memory, ..Target::cpu() }
     }
 
     /// Loads a plan and makes its buffers, zeroed. Persistent buffers that exist already keep their content.

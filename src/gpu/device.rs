@@ -248,6 +248,7 @@ impl Device {
             alignment: self.limits.min_storage_buffer_offset_alignment.max(64) as usize,
             max_binding: self.max_binding() as usize,
             max_buffer: self.limits.max_buffer_size as usize,
+            max_memory: usize::MAX,
             device: Some(self.capabilities()),
         }
     }

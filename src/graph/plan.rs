@@ -398,7 +398,14 @@ impl<'a> Planner<'a> {
                 )));
             }
         }
-        Ok(())
+        let all = self.buffers.iter().fold(0, |sum: usize, buffer| sum.saturating_add(buffer.bytes));
+        match all <= self.target.max_memory {
+            true => Ok(()),
+            false => Err(Error::Memory(format!(
+                "its buffers take {all} bytes together, but there are only {} bytes of memory",
+                self.target.max_memory
+            ))),
+        }
     }
 }
 

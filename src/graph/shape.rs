@@ -20,9 +20,9 @@ impl Shape {
     pub fn rank(&self) -> usize {
         self.0.len()
     }
-    /// The number of elements: the product of the axis sizes.
+    /// The number of elements: the product of the axis sizes, or the largest number if the product is larger.
     pub fn elements(&self) -> usize {
-        self.0.iter().product()
+        self.0.iter().fold(1, |product, &size| product.saturating_mul(size))
     }
     /// The stride of each axis, in elements.
     pub fn strides(&self) -> Vec<usize> {
@@ -137,7 +137,7 @@ impl TensorType {
     }
     /// Its size in bytes, rounded up to whole 32-bit words.
     pub fn bytes(&self) -> usize {
-        (self.elements() * self.dtype.bytes()).next_multiple_of(4)
+        self.elements().saturating_mul(self.dtype.bytes()).div_ceil(4).saturating_mul(4)
     }
     /// The axis sizes.
     pub fn dims(&self) -> &[usize] {

@@ -11,6 +11,8 @@ pub struct Target {
     pub max_binding: usize,
     /// The largest buffer, in bytes. A pool of tensors that would be larger is divided.
     pub max_buffer: usize,
+    /// The most bytes that all buffers of a plan may have together.
+    pub max_memory: usize,
     /// The device's capabilities, by which kernels are chosen. `None` for the CPU, whose plans have no dispatches.
     pub device: Option<Capabilities>,
 }
@@ -18,7 +20,8 @@ pub struct Target {
 impl Target {
     /// The CPU executor.
     pub fn cpu() -> Self {
-        Self { alignment: 64, max_binding: usize::MAX, max_buffer: usize::MAX, device: None }
+        let most = usize::MAX;
+        Self { alignment: 64, max_binding: most, max_buffer: most, max_memory: most, device: None }
     }
     /// The target without matrix units: all products are in single precision.
     #[must_use]
@@ -28,6 +31,12 @@ impl Target {
     }
     /// A GPU with WebGPU's default limits.
     pub fn portable() -> Self {
-        Self { alignment: 256, max_binding: 128 << 20, max_buffer: 256 << 20, device: Some(Capabilities::portable()) }
+        Self {
+            alignment: 256,
+            max_binding: 128 << 20,
+            max_buffer: 256 << 20,
+            max_memory: usize::MAX,
+            device: Some(Capabilities::portable()),
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Reconstructor {
     /// When the checkpoint is not an autoencoder, or the device fails.
     pub fn new(mut engine: Engine, checkpoint: Checkpoint, images: usize) -> Result<Self> {
         let recipe = &checkpoint.recipe;
-        let model = recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+        let model = checkpoint.model()?;
         let (Task::Reconstruct, Some(bottleneck)) = (recipe.model.task()?, model.bottleneck()) else {
             let name = &recipe.model.name;
             return Err(Error::usage(format!("The run trained {name}, which is not an autoencoder.")));

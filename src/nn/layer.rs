@@ -83,6 +83,21 @@ pub(super) fn yes() -> bool {
 /// The largest size that a layer may have along any axis.
 pub(super) const MAX_SIZE: usize = 65_536;
 
+/// The largest number of values of an image, of a layer's output for it, or of all parameters: with one more, their buffer would have
+/// 2 GiB, which GPUs do not bind.
+pub(super) const MAX_VALUES: usize = (1 << 29) - 1;
+
+/// Checks that a shape has at most [`MAX_VALUES`] values.
+///
+/// # Errors
+/// The reason, as part of a sentence.
+pub(super) fn check_values(what: &str, shape: &[usize]) -> Result<(), String> {
+    match shape.iter().fold(1, |values: usize, &size| values.saturating_mul(size)) {
+        0..=MAX_VALUES => Ok(()),
+        _ => Err(format!("{what} {shape:?} has more than {MAX_VALUES} values")),
+    }
+}
+
 /// Checks that a layer has at least one output and at most [`MAX_SIZE`].
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! A model: its layers, their shapes and their parameters.
 
 use super::build::{Build, Mode};
-use super::layer::Layer;
+use super::layer::{Layer, MAX_VALUES, check_values};
 use super::models::Task;
 use super::parameters::{Parameters, Weights};
 use super::sequence::{Sequence, does_not_fit, join, walk};
@@ -55,6 +55,8 @@ impl Model {
     /// images is not the first one.
     pub fn new(name: impl Into<String>, input: &[usize], layers: Sequence) -> Result<Self> {
         let name = name.into();
+        check_values("an image", input)
+            .map_err(|reason| Error::Shape(format!("The model {name} does not fit its input: {reason}.")))?;
         let output = layers.output(input).map_err(|reason| does_not_fit(&name, &reason))?;
         let misplaced = (1..).zip(layers.iter()).find_map(|(number, (inner, layer))| match number {
             1 if layer.is_initialised_from_images() => None,
@@ -65,6 +67,12 @@ impl Model {
         }
         let mut parameters = Parameters::default();
         layers.declare("", input, &mut parameters);
+        if parameters.flat_len() > MAX_VALUES {
+            return Err(Error::Shape(format!(
+                "The model {name} has {} parameters, but may have {MAX_VALUES} at most.",
+                parameters.count()
+            )));
+        }
         if let Some(repeated) = parameters.repeated() {
             return Err(Error::Shape(format!(
                 "The model {name} has two parameters '{repeated}'; give its layers other names."

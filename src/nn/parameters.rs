@@ -75,7 +75,8 @@ impl ParameterLayout {
     /// Appends a tensor.
     fn add(&mut self, name: String, shape: Shape, initialiser: Initialiser, group: u32) {
         let offset = self.len;
-        self.len = (offset + shape.elements()).next_multiple_of(BLOCK);
+        // A model with too many parameters is refused when all of them are known.
+        self.len = offset.saturating_add(shape.elements()).div_ceil(BLOCK).saturating_mul(BLOCK);
         let kind = ParameterKind::of(group, shape.rank());
         self.list.push(Parameter { name, shape, initialiser, group, kind, offset });
     }
@@ -97,7 +98,7 @@ impl ParameterLayout {
 
     /// The number of elements of all tensors.
     pub fn count(&self) -> usize {
-        self.list.iter().map(|parameter| parameter.shape.elements()).sum()
+        self.list.iter().fold(0, |sum, parameter| sum.saturating_add(parameter.shape.elements()))
     }
 
     /// Assigns new offsets: first to the tensors that `first` selects, then to the others, in order.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::build::Build;
-use super::layer::{Child, Layer};
+use super::layer::{Child, Layer, check_values};
 use super::parameters::Parameters;
 use crate::graph::NodeId;
 use crate::{Error, Result};
@@ -74,7 +74,8 @@ pub(super) fn walk<'a>(
 ) -> Result<Vec<usize>, String> {
     let mut shape = shape.to_vec();
     for (name, layer) in layers {
-        let output = layer.output(&shape).map_err(|reason| format!("'{name}' ({}): {reason}", layer.label()))?;
+        let output = layer.output(&shape).and_then(|output| check_values("its output", &output).map(|()| output));
+        let output = output.map_err(|reason| format!("'{name}' ({}): {reason}", layer.label()))?;
         visit(name, layer, &shape, &output);
         shape = output;
     }

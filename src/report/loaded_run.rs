@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use crate::data::Dataset;
-use crate::nn::Model;
 use crate::runs::RunDirectory;
 use crate::train::{Checkpoint, EpochLine, Recipe, Summary};
 use crate::{Error, Result};
@@ -79,18 +78,14 @@ impl LoadedRun {
         Ok(Self { run, recipe, metrics, summary, checkpoint, imported, has_recipe, left_out })
     }
 
-    /// Builds the checkpoint's network.
-    ///
-    /// # Errors
-    /// When the recipe is invalid.
-    pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
-        checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())
-    }
-
     /// The run's dataset, and what changed in its files since the run began. If it cannot be loaded, the sentence that says why.
     pub fn dataset(&self, data_dir: Option<&Path>) -> std::result::Result<(Dataset, Option<String>), String> {
         let recipe = self.checkpoint.as_ref().map_or(&self.recipe, |checkpoint| &checkpoint.recipe);
-        self.run.load_data(&mut recipe.clone(), data_dir).map_err(|error| error.to_string())
+        let loaded = self.run.load_data(&mut recipe.clone(), data_dir).map_err(|error| error.to_string())?;
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.check_shape(&loaded.0).map_err(|error| error.to_string())?;
+        }
+        Ok(loaded)
     }
 
     /// The epoch whose weights are in `best.safetensors`, counted from 1. `None` for imported weights.

@@ -10,8 +10,6 @@ use crate::nn::models::Task;
 use crate::train::{Checkpoint, ImagePrediction, Measures, evaluate_each, psnr};
 use crate::{Engine, Error, Result};
 
-use super::loaded_run::LoadedRun;
-
 /// Floating-point operations that a report may spend on evaluation without a hardware GPU: about half a second on two cores.
 pub const MAX_OPERATIONS: u64 = 20_000_000_000;
 /// The smallest number of images that are evaluated.
@@ -88,7 +86,7 @@ pub async fn predict_split(
     let split_name =
         split_name.or_else(|| [SplitName::Test, SplitName::Val].into_iter().find(exists)).unwrap_or(SplitName::Train);
     let all = dataset.split(split_name)?;
-    let model = LoadedRun::model(checkpoint)?;
+    let model = checkpoint.model()?;
     let weights_hash = model.parameters().hash(&checkpoint.weights_in_use(model.parameters())?);
     if let Some(each) = read_stored(kept, &weights_hash, split_name, all) {
         return Ok(Predictions { split_name, split: all.clone(), split_images: all.len(), each });
@@ -190,7 +188,7 @@ pub fn affordable_images(engine: &Engine, checkpoint: &Checkpoint, operations: u
     if engine.target().device.is_some_and(|device| device.class != DeviceClass::Software) {
         return Ok(usize::MAX);
     }
-    let layers = LoadedRun::model(checkpoint)?.describe()?;
+    let layers = checkpoint.model()?.describe()?;
     let flops: u64 = layers.iter().filter(|layer| layer.depth == 0).map(|layer| layer.flops).sum();
     let views = checkpoint.recipe.training.tta.map_or(1, |tta| tta.views() as u64);
     Ok((operations / (flops * views).max(1)) as usize)

@@ -96,7 +96,7 @@ async fn gather(loaded: LoadedRun, engine: &mut Engine, options: ReportOptions<'
         Some(_) => None,
     };
     let dataset = options.dataset.or(loaded.as_ref());
-    let model = LoadedRun::model(&checkpoint)?;
+    let model = checkpoint.model()?;
     if let Some(dataset) = dataset {
         let evaluated = content.evaluate(engine, &checkpoint, dataset, options).await;
         content.note_error("The evaluation", evaluated);

@@ -8,7 +8,6 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::draw::{
     Area, CAPTION_COLOR, CURVE_COLORS, Drawing, Drawn, GRID_COLOR, LETTERS, SCALE, TEXT_COLOR, Tooltip, text,
 };
-use super::loaded_run::LoadedRun;
 use super::predictions::affordable_images;
 use crate::data::{Dataset, Split, SplitName};
 use crate::graph::{BufferKind, Plan, PlanOptions};
@@ -92,7 +91,7 @@ impl<'a> TimedStep<'a> {
     /// # Errors
     /// When the plan does not fit the device.
     pub fn plan(&self, engine: &Engine) -> Result<Plan> {
-        let model = LoadedRun::model(self.checkpoint)?;
+        let model = self.checkpoint.model()?;
         let graph = training(&model, &self.checkpoint.recipe, self.resident(), self.rows)?;
         plan(&graph, &engine.target(), PlanOptions::default())
     }
@@ -113,7 +112,7 @@ impl<'a> TimedStep<'a> {
     /// Loads the plan and the run's weights.
     fn load(&self, engine: &mut Engine) -> Result<Program> {
         let recipe = &self.checkpoint.recipe;
-        let model = LoadedRun::model(self.checkpoint)?;
+        let model = self.checkpoint.model()?;
         let program = engine.load(self.plan(engine)?)?;
         if let Some(images) = self.images {
             let batch = images.select(&(0..self.rows as u32).collect::<Vec<u32>>());

@@ -307,7 +307,7 @@ fn classifier(file: &TensorFile, model: &Model) -> Result<Vec<usize>> {
 /// # Errors
 /// When the checkpoint does not match its model, or a value is too large for F16.
 pub fn export(checkpoint: &Checkpoint, halves: bool) -> Result<Vec<u8>> {
-    let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+    let model = checkpoint.model()?;
     let parameters = model.parameters();
     let weights = checkpoint.weights_in_use(parameters)?;
     let mut written = BTreeMap::new();

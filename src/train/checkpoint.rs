@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::metrics::EpochLine;
 use super::recipe::Recipe;
 use crate::data::Dataset;
-use crate::nn::{Parameter, Parameters, Weights};
+use crate::nn::{Model, Parameter, Parameters, Weights};
 use crate::{Error, Result};
 
 /// The tensor of the running sums of an incomplete epoch, `[3]`.
@@ -134,26 +134,48 @@ impl Checkpoint {
 
     /// The flat buffer of the values that [`Checkpoint::put`] stored with this prefix. Gaps between parameters are 0.
     fn flat<'a>(&self, prefix: &str, parameters: impl Iterator<Item = &'a Parameter>, len: usize) -> Result<Vec<f32>> {
+        // The lengths come from a recipe, which may be wrong. So nothing is allocated before all tensors are known to have them.
+        let stored = parameters.map(|parameter| Ok((parameter.range(), self.stored(prefix, parameter)?)));
+        let stored = stored.collect::<Result<Vec<_>>>()?;
         let mut flat = vec![0.0; len];
-        for parameter in parameters {
-            let name = format!("{prefix}{}", parameter.name);
-            let wanted = &parameter.shape;
-            let Some((shape, values)) = self.tensors.get(&name) else {
-                return Err(Error::data(format!(
-                    "The checkpoint is of another model: it has no tensor `{name}` ({wanted}), which the model {} needs.",
-                    self.recipe.model.name
-                )));
-            };
-            if shape.as_slice() != wanted.dims() {
-                return Err(Error::data(format!(
-                    "The checkpoint is of another model: its `{name}` is {shape:?}, but the model {} needs {:?}.",
-                    self.recipe.model.name,
-                    wanted.dims()
-                )));
-            }
-            flat[parameter.range()].copy_from_slice(values);
+        for (range, values) in stored {
+            flat[range].copy_from_slice(values);
         }
         Ok(flat)
+    }
+
+    /// The values of a parameter, which [`Checkpoint::put`] stored with this prefix.
+    fn stored(&self, prefix: &str, parameter: &Parameter) -> Result<&[f32]> {
+        let (name, wanted) = (format!("{prefix}{}", parameter.name), &parameter.shape);
+        let Some((shape, values)) = self.tensors.get(&name) else {
+            return Err(Error::data(format!(
+                "The checkpoint is of another model: it has no tensor `{name}` ({wanted}), which the model {} needs.",
+                self.recipe.model.name
+            )));
+        };
+        if shape.as_slice() != wanted.dims() {
+            return Err(Error::data(format!(
+                "The checkpoint is of another model: its `{name}` is {shape:?}, but the model {} needs {:?}.",
+                self.recipe.model.name,
+                wanted.dims()
+            )));
+        }
+        Ok(values)
+    }
+
+    /// Builds the network that the recipe names.
+    ///
+    /// # Errors
+    /// When the recipe is invalid, or the checkpoint's weights in use are those of another network.
+    pub fn model(&self) -> Result<Model> {
+        let model = self.recipe.build_model(self.input, self.classes.len())?;
+        let prefix = if self.recipe.training.ema.is_some() { AVERAGED } else { "" };
+        let parameters = model.parameters();
+        parameters
+            .iter()
+            .chain(parameters.statistics().iter())
+            .try_for_each(|parameter| self.stored(prefix, parameter).map(|_| ()))?;
+        Ok(model)
     }
 
     /// Checks that a dataset has the image shape and the classes of the checkpoint.
@@ -171,7 +193,11 @@ impl Checkpoint {
         }
     }
 
-    fn check_shape(&self, dataset: &Dataset) -> Result<()> {
+    /// Checks that a dataset has the image shape of the checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it has another one.
+    pub fn check_shape(&self, dataset: &Dataset) -> Result<()> {
         if dataset.input == self.input {
             return Ok(());
         }

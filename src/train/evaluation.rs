@@ -71,7 +71,7 @@ pub async fn evaluate_each(
     checkpoint.check_data(dataset)?;
     let split = dataset.split(part)?;
     dataset.validate()?;
-    let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+    let model = checkpoint.model()?;
     let task = model.task();
     let weights = checkpoint.weights_in_use(model.parameters())?;
     let name = part.name();

@@ -58,7 +58,7 @@ impl Explainer {
     /// # Errors
     /// When the recipe is invalid.
     pub fn can_explain(checkpoint: &Checkpoint) -> Result<bool> {
-        let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+        let model = checkpoint.model()?;
         let classifies = model.task() == Task::Classify;
         Ok(classifies && graphs::explaining(&model, &checkpoint.recipe, checkpoint.input)?.is_some())
     }
@@ -68,7 +68,7 @@ impl Explainer {
     /// # Errors
     /// When the checkpoint is not a classifier, has no convolution, or the device fails.
     pub fn new(engine: Engine, checkpoint: &Checkpoint) -> Result<Self> {
-        let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+        let model = checkpoint.model()?;
         Self::with_model(engine, &model, checkpoint)
     }
 

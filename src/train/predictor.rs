@@ -147,7 +147,7 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::new`].
     pub fn with_batch(engine: Engine, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
-        let model = checkpoint.recipe.build_model(checkpoint.input, checkpoint.classes.len())?;
+        let model = checkpoint.model()?;
         Self::with_model(engine, &model, checkpoint, batch)
     }
 
