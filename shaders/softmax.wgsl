@@ -1,6 +1,6 @@
-// needs: each, softmax_row
-// Softmax of each row of x [rows, columns], or its logarithm. One invocation for each row: the largest logit is subtracted
-// first, so that no exponential overflows.
+// needs: softmax_row
+// Softmax of each row of x [rows, columns], or its logarithm. The largest logit is subtracted first, so that no exponential
+// overflows. One lane for each row, or a workgroup: lib/row.wgsl.
 struct Dims {
     count: u32, // rows
     columns: u32,
@@ -9,13 +9,11 @@ struct Dims {
 
 const LOG: bool = false;
 
-fn each(row: u32) {
-    let first = row * dims.columns;
-    let last = first + dims.columns;
-    let sums = softmax_row(first, last);
+fn each_row(row: Row) {
+    let sums = softmax_row(row);
     let log_sum = log(sums.sum);
     let inverse = 1.0 / sums.sum;
-    for (var i = first; i < last; i++) {
+    for (var i = row.first + row.lane; i < row.last; i += LANES) {
         if LOG {
             y[i] = (x[i] - sums.largest) - log_sum; // their sum would lose the logarithm's digits
         } else {

@@ -1,6 +1,6 @@
-// needs: each, ordered_sum
+// needs: row_by_lane
 // The gradient by the logits of softmax or its logarithm, from the result y and the incoming gradient d_y, row by row:
-// y (d_y - sum(y d_y)), or d_y - e^y sum(d_y). One invocation a row.
+// y (d_y - sum(y d_y)), or d_y - e^y sum(d_y). One lane for each row, or a workgroup: lib/row.wgsl.
 struct Dims {
     count: u32, // rows
     columns: u32,
@@ -11,17 +11,17 @@ struct Dims {
 
 const LOG: bool = false;
 
-fn term(i: u32) -> f32 {
-    if LOG {
-        return d_y[i];
+fn each_row(row: Row) {
+    var sum = 0.0;
+    for (var i = row.first + row.lane; i < row.last; i += LANES) {
+        if LOG {
+            sum += d_y[i];
+        } else {
+            sum += y[i] * d_y[i];
+        }
     }
-    return y[i] * d_y[i];
-}
-
-fn each(row: u32) {
-    let first = row * dims.columns;
-    let sum = ordered_sum(first, 1u, dims.columns);
-    for (var i = first; i < first + dims.columns; i++) {
+    sum = row_sum(row.lane, sum);
+    for (var i = row.first + row.lane; i < row.last; i += LANES) {
         if LOG {
             d_x[i] = d_y[i] - exp(y[i]) * sum;
         } else {

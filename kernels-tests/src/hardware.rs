@@ -72,7 +72,7 @@ fn products() -> Vec<NamedKernel> {
     kernels
 }
 
-/// Layers of 32, 64 and 256 channels, a layer with stride 2, and a first layer.
+/// Layers of 32, 64 and 256 channels, a layer with stride 2, a first layer, and a depthwise one.
 fn convolutions() -> Vec<NamedKernel> {
     let padded = Geometry::padded(1);
     let halving = Geometry { stride: [2, 2], ..padded };
@@ -82,13 +82,14 @@ fn convolutions() -> Vec<NamedKernel> {
         ("32-32", [256, 32, 32, 32], [32, 3, 3], padded),
         ("64-128-stride2", [256, 64, 16, 16], [128, 3, 3], halving),
         ("3-64", [256, 3, 32, 32], [64, 3, 3], padded),
+        ("64", [256, 64, 16, 16], [64, 3, 3], Geometry { groups: 64, ..padded }),
     ];
     let mut kernels = Vec::new();
     for (label, x, [outputs, kh, kw], geometry) in shapes {
         let [batch, channels, height, width] = x;
         let size = |axis: usize| geometry.outputs(axis, x[2 + axis], [kh, kw][axis]).expect("the shapes fit");
         let dy = Sample::floats(&[batch, outputs, size(0), size(1)]);
-        let weight = Sample::floats(&[outputs, channels, kh, kw]);
+        let weight = Sample::floats(&[outputs, channels / geometry.groups, kh, kw]);
         let image = Sample::floats(&x);
         let cases = [
             (
@@ -115,10 +116,12 @@ fn convolutions() -> Vec<NamedKernel> {
             "256-256" => &["plain", "tiled", "prefetched_large"],
             "64-64" => &["prefetched", "prefetched_wide"],
             "32-32" => &["prefetched_tiny", "prefetched_narrow"],
+            "64" => &["depthwise"],
             _ => &["prefetched"],
         };
         for variant in rungs {
-            for (op, result, case) in &cases {
+            let having = |(op, ..): &&(&str, &str, Case)| force(op, variant).is_ok();
+            for (op, result, case) in cases.iter().filter(having) {
                 let name = format!("conv2d-{variant}-{label}-{result}");
                 kernels.push(NamedKernel { name, kernel: first_kernel(op, variant, case) });
             }

@@ -14,12 +14,14 @@ pub mod skip;
 pub mod training;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use gpunn::check::Inputs;
 use gpunn::gpu::{Adapter, Device, DeviceOptions, adapters};
-use gpunn::graph::Plan;
-use gpunn::graph::kernel::DeviceClass;
-use gpunn::ops::table::{TABLE, force};
+use gpunn::graph::kernel::{Capabilities, DeviceClass, Kernel};
+use gpunn::graph::{Plan, PlanOptions, Target};
+use gpunn::ops::case::Case;
+use gpunn::ops::table::{OpEntry, TABLE, force};
 use gpunn::{Engine, Result};
 
 /// The adapter for tests: the first, or the one that `GPUNN_ADAPTER` names by its number or a part of its name.
@@ -72,13 +74,36 @@ pub struct KernelChoice {
     pub ops: BTreeSet<&'static str>,
 }
 
+/// Whether a device of this class has other kernels for an op without variants than the adapter for tests.
+fn differs(entry: &OpEntry, class: Option<DeviceClass>) -> bool {
+    let Some((adapter, class)) = adapter().zip(class) else { return false };
+    let kernels = |case: &Case, class| -> Vec<Kernel> {
+        let device = Some(Capabilities { class, ..Capabilities::portable() });
+        let graph = case.graph().expect("it builds").0;
+        let plan = Plan::new(graph, &Target { device, ..Target::portable() }, PlanOptions::default());
+        let work = plan.expect("it plans").work;
+        work.into_iter().flat_map(|work| work.lowering.dispatches).map(|dispatch| dispatch.kernel).collect()
+    };
+    let cases = (entry.cases)().into_iter().filter(|case| !case.timed);
+    cases.into_iter().any(|case| kernels(&case, class) != kernels(&case, adapter.class()))
+}
+
 /// Every class of device that the adapter is not, and every kernel variant of every op. The classes have shader checks off and on.
 /// The variants have them off, in slow tests also on.
 pub fn every_choice() -> Vec<KernelChoice> {
+    static CHOICES: LazyLock<Vec<KernelChoice>> = LazyLock::new(choices);
+    CHOICES.clone()
+}
+
+fn choices() -> Vec<KernelChoice> {
     let class = |name: &str, options: DeviceOptions| KernelChoice {
         name: name.into(),
+        ops: TABLE
+            .iter()
+            .filter(|entry| !(entry.variants)().is_empty() || differs(entry, options.class))
+            .map(|entry| entry.name)
+            .collect(),
         options,
-        ops: TABLE.iter().filter(|entry| !(entry.variants)().is_empty()).map(|entry| entry.name).collect(),
     };
     let of = |class| DeviceOptions { class: Some(class), ..DeviceOptions::default() };
     let mut choices = vec![

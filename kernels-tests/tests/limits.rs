@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use gpunn::blocking::block_on;
 use gpunn::check::Inputs;
 use gpunn::gpu::DeviceOptions;
-use gpunn::graph::kernel::Capabilities;
+use gpunn::graph::kernel::{Capabilities, DeviceClass};
 use gpunn::graph::{BufferKind, Graph, Passes, Plan, PlanOptions, Target, TensorType, optimize};
 use gpunn::ops::Step;
 use gpunn::ops::conv2d::Geometry;
@@ -181,33 +181,57 @@ fn sizes_beyond_32_bits_are_refused_in_a_sentence() {
     assert!(sentence.contains("stride, dilation and padding can be at most 1048576"), "{sentence}");
 }
 
+/// Compares the bits of an op's small cases with those in a folded grid. Returns how many were folded, or nothing without an adapter.
+fn folded(op: &str, options: DeviceOptions) -> Option<usize> {
+    let entry = TABLE.iter().find(|entry| entry.name == op).expect("it is in the table");
+    let mut engine = kernels_tests::gpu(options)?;
+    let Target { device: Some(device), .. } = engine.target() else { unreachable!("a GPU's target") };
+    let narrow = Target { device: Some(Capabilities { max_groups: 2, ..device.clone() }), ..engine.target() };
+    let few = |case: &gpunn::ops::case::Case| case.inputs.iter().all(|input| input.ty.elements() <= 40_000);
+    let mut folded = 0;
+    for case in (entry.cases)().iter().filter(|case| few(case)).take(24) {
+        let graph = optimize(&case.graph().expect("it builds").0, Passes::default()).expect("it builds");
+        let plan = Plan::new(graph.clone(), &narrow, PlanOptions::default()).expect("it fits");
+        let mut groups = plan.work.iter().flat_map(|work| &work.lowering.dispatches).map(|dispatch| dispatch.groups);
+        if groups.any(|groups| groups[1] > 1) {
+            folded += 1;
+            let whole = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it fits");
+            let inputs = Inputs::of(case);
+            let [whole, plan] = [whole, plan].map(|plan| results(&mut engine, plan, &inputs).expect("it runs"));
+            assert!(whole == plan, "{op} [{}] gives other bits when folded ({device:?})", case.label);
+        }
+    }
+    Some(folded)
+}
+
+fn forcing(op: &str, variant: &str) -> DeviceOptions {
+    DeviceOptions { forced: vec![force(op, variant).expect("a variant")], ..DeviceOptions::default() }
+}
+
 /// Every kernel of the matrix product gives the same bits in a folded grid.
 #[test]
 fn every_matrix_product_folds() {
     let entry = TABLE.iter().find(|entry| entry.name == "matmul").expect("it is in the table");
-    let mut folded = 0;
-    for &variant in &(entry.variants)() {
-        let forced = vec![force("matmul", variant).expect("a variant")];
-        let options = DeviceOptions { forced, ..DeviceOptions::default() };
-        let Some(mut engine) = kernels_tests::gpu(options) else { return };
-        let Target { device: Some(device), .. } = engine.target() else { unreachable!("a GPU's target") };
-        let narrow = Target { device: Some(Capabilities { max_groups: 2, ..device }), ..engine.target() };
-        let few = |case: &gpunn::ops::case::Case| case.inputs.iter().all(|input| input.ty.elements() <= 40_000);
-        for case in (entry.cases)().iter().filter(|case| few(case)).take(24) {
-            let graph = optimize(&case.graph().expect("it builds").0, Passes::default()).expect("it builds");
-            let plan = Plan::new(graph.clone(), &narrow, PlanOptions::default()).expect("it fits");
-            let mut groups =
-                plan.work.iter().flat_map(|work| &work.lowering.dispatches).map(|dispatch| dispatch.groups);
-            if groups.any(|groups| groups[1] > 1) {
-                folded += 1;
-                let whole = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it fits");
-                let inputs = Inputs::of(case);
-                let [whole, plan] = [whole, plan].map(|plan| results(&mut engine, plan, &inputs).expect("it runs"));
-                assert!(whole == plan, "{variant} [{}] gives other bits when folded", case.label);
-            }
-        }
+    let counts: Vec<_> =
+        (entry.variants)().iter().filter_map(|variant| folded("matmul", forcing("matmul", variant))).collect();
+    let count: usize = counts.iter().sum();
+    assert!(counts.is_empty() || count >= 20, "only {count} products were folded");
+}
+
+/// So do the kernels with a workgroup for a row or for a pair of channels. A workgroup beyond the last one must meet their barriers
+/// and store nothing.
+#[test]
+fn kernels_of_long_sums_fold() {
+    let hardware = || DeviceOptions { class: Some(DeviceClass::Discrete), ..DeviceOptions::default() };
+    for (op, options) in [
+        ("softmax", hardware()),
+        ("cross_entropy", hardware()),
+        ("correct", hardware()),
+        ("conv2d_backward_weight", forcing("conv2d_backward_weight", "depthwise")),
+    ] {
+        let Some(count) = folded(op, options) else { return };
+        assert!(count >= 8, "{op}: only {count} cases were folded");
     }
-    assert!(folded >= 20, "only {folded} products were folded");
 }
 
 #[test]

@@ -78,7 +78,7 @@ macro_rules! choices {
 }
 choices! {
     discrete software
-    plain tiled registers prefetched prefetched_tiny prefetched_narrow prefetched_wide prefetched_large split half
+    plain tiled registers prefetched prefetched_tiny prefetched_narrow prefetched_wide prefetched_large depthwise split half
     strip strip_scalar subgroup subgroup_scalar
     pairs patches windows gather
 }

@@ -1,4 +1,4 @@
-// needs: each, step, softmax_row
+// needs: step, softmax_row
 // The sizes and the labels of softmax with cross-entropy, over logits X [rows, columns].
 struct Dims {
     count: u32, // rows

@@ -1,4 +1,5 @@
-// The sums of each row for softmax and cross-entropy, over logits X [rows, columns]. One invocation for each row.
+// needs: row_by_lane
+// The sums of each row for softmax and cross-entropy, over logits X [rows, columns].
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 
 struct SoftmaxRow {
@@ -6,16 +7,16 @@ struct SoftmaxRow {
     sum: f32,     // of the exponentials of all logits less the largest
 }
 
-// The sums of the row with the elements `first..last`.
-fn softmax_row(first: u32, last: u32) -> SoftmaxRow {
-    var largest = x[first];
-    for (var i = first + 1u; i < last; i++) {
+fn softmax_row(row: Row) -> SoftmaxRow {
+    var largest = x[row.first];
+    for (var i = row.first + row.lane; i < row.last; i += LANES) {
         largest = max(largest, x[i]);
     }
+    largest = row_maximum(row.lane, largest);
     var sum = 0.0;
-    for (var i = first; i < last; i++) {
+    for (var i = row.first + row.lane; i < row.last; i += LANES) {
         sum += exp(x[i] - largest);
     }
-    return SoftmaxRow(largest, sum);
+    return SoftmaxRow(largest, row_sum(row.lane, sum));
 }
 

@@ -132,7 +132,13 @@ fn forced(args: &Args) -> Result<Vec<ForcedVariant>> {
             "--variant {variant} was given, but only `bench matmul` and `bench conv2d` have variants."
         )));
     }
-    args.what.ops().iter().map(|op| force(op, variant)).collect()
+    // Not every op has every variant.
+    let forced: Vec<_> = args.what.ops().iter().map(|op| force(op, variant)).collect();
+    if forced.iter().any(Result::is_ok) {
+        Ok(forced.into_iter().flatten().collect())
+    } else {
+        forced.into_iter().collect()
+    }
 }
 
 /// Times every kernel of the ladder of an op.

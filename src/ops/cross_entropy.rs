@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use crate::Result;
-use crate::graph::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Lowering, Slot};
 use crate::graph::{Differentiate, Graph, Neighbours, NodeId, Replacement, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
+use crate::ops::rows::RowKernel;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 use crate::graph::DType;
@@ -150,13 +151,13 @@ impl Op for CrossEntropy {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::built_in(
-            "cross_entropy",
-            include_str!("../../shaders/cross_entropy.wgsl"),
-            &[("LOG_PROBABILITIES", (self.input == Input::LogProbabilities).into())],
-        );
-        let dims = dims_with_smoothing(at, self.smoothing);
-        at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], &dims, dims[0]).into()
+        let kernel = RowKernel {
+            name: "cross_entropy",
+            source: include_str!("../../shaders/cross_entropy.wgsl"),
+            constants: &[("LOG_PROBABILITIES", (self.input == Input::LogProbabilities).into())],
+        };
+        let slots = [Slot::Input(0), Slot::Input(1), Slot::Output];
+        kernel.lower(self, at, &slots, &dims_with_smoothing(at, self.smoothing))
     }
     fn flops(&self, types: &Types) -> u64 {
         4 * types.inputs[0].elements() as u64
@@ -187,14 +188,13 @@ impl Op for CrossEntropyBackward {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::built_in(
-            "cross_entropy_backward",
-            include_str!("../../shaders/cross_entropy_backward.wgsl"),
-            &[("LOG_PROBABILITIES", (self.input == Input::LogProbabilities).into())],
-        );
-        let dims = dims_with_smoothing(at, self.smoothing);
+        let kernel = RowKernel {
+            name: "cross_entropy_backward",
+            source: include_str!("../../shaders/cross_entropy_backward.wgsl"),
+            constants: &[("LOG_PROBABILITIES", (self.input == Input::LogProbabilities).into())],
+        };
         let slots = [Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Output];
-        at.linear(self, kernel, &slots, &dims, dims[0]).into()
+        kernel.lower(self, at, &slots, &dims_with_smoothing(at, self.smoothing))
     }
     fn flops(&self, types: &Types) -> u64 {
         6 * types.output.elements() as u64
@@ -211,9 +211,9 @@ impl Op for Correct {
     }
     defined_by!(define);
     fn lower(&self, at: &Lower) -> Lowering {
-        let kernel = Kernel::built_in("correct", include_str!("../../shaders/correct.wgsl"), &[]);
-        let dims = at.types.inputs[0].dims();
-        at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], dims, dims[0]).into()
+        let source = include_str!("../../shaders/correct.wgsl");
+        let kernel = RowKernel { name: "correct", source, constants: &[] };
+        kernel.lower(self, at, &[Slot::Input(0), Slot::Input(1), Slot::Output], at.types.inputs[0].dims())
     }
 }
 
@@ -248,10 +248,21 @@ pub fn cases() -> Vec<Case> {
             cases.push(case.labelled(&format!("{input:?} smoothing {smoothing}")));
         }
         let op = CrossEntropy { input, smoothing: 0.1 };
-        cases.push(Case::new(inputs(9, 4), move |graph, x| graph.apply(op.clone(), x)).valid(6));
+        // Around the shortest row of a workgroup, its number of lanes, and many times that; masked rows.
+        for (rows, columns) in [(9, 4), (3, 32), (3, 33), (4, 64), (4, 65), (4, 1000)] {
+            let op = op.clone();
+            let case = Case::new(inputs(rows, columns), move |graph, x| graph.apply(op.clone(), x));
+            cases.push(case.labelled(&format!("{input:?}")).valid(2));
+        }
     }
     let op = CrossEntropy { input: Input::Logits, smoothing: 0.0 };
-    cases.push(Case::new(inputs(1024, 100), move |graph, x| graph.apply(op.clone(), x)).timed());
+    let large = vec![Sample::between(&[3, 1000], -1e4, 1e4), Sample::integers(&[3], 1000)];
+    let of = |inputs| {
+        let op = op.clone();
+        Case::new(inputs, move |graph, x| graph.apply(op.clone(), x))
+    };
+    cases.push(of(large).differentiable(&[]).labelled("logits to 1e4"));
+    cases.push(of(inputs(1024, 100)).timed());
     cases
 }
 
@@ -261,5 +272,17 @@ pub fn correct_cases() -> Vec<Case> {
         let inputs = vec![Sample::floats(&[rows, columns]), Sample::integers(&[rows], columns as u32)];
         Case::new(inputs, |graph, x| graph.correct(x[0], x[1])).differentiable(&[])
     };
-    vec![of(1, 1), of(7, 2), of(64, 36), of(131, 3), of(70, 10).valid(65)]
+    let mut cases = vec![of(1, 1), of(7, 2), of(64, 36), of(131, 3), of(70, 10).valid(65)];
+    cases.extend([32, 33, 64, 65, 1000].map(|columns| of(9, columns).valid(7)));
+    // Half of the logits are 0 and the others smaller, and the label is one of the first columns.
+    cases.extend([5, 32, 65, 300].map(|columns| {
+        let inputs = vec![Sample::floats(&[40, columns]), Sample::integers(&[40], 3)];
+        let case = Case::new(inputs, |graph, x| {
+            let positive = graph.relu(x[0])?;
+            let logits = graph.scale(positive, -1.0)?;
+            graph.correct(logits, x[1])
+        });
+        case.labelled("ties").differentiable(&[])
+    }));
+    cases
 }

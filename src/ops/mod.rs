@@ -17,6 +17,7 @@
 pub mod case;
 pub mod elementwise;
 pub(crate) mod op;
+pub(crate) mod rows;
 pub mod shards;
 pub(crate) mod software;
 pub(crate) mod splits;

@@ -1,10 +1,11 @@
 //! Softmax and log-softmax over the last axis. The row's maximum is subtracted first, so no exponential overflows.
 
 use crate::Result;
-use crate::graph::kernel::{Kernel, Lowering, Slot};
+use crate::graph::kernel::{Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::{defined_by, in_pieces, total_of};
+use crate::ops::rows::RowKernel;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
 /// Softmax or log-softmax of each row.
@@ -84,8 +85,8 @@ impl Op for Softmax {
     fn lower(&self, at: &Lower) -> Lowering {
         let (rows, columns) = at.types.output.shape.as_matrix();
         let source = include_str!("../../shaders/softmax.wgsl");
-        let kernel = Kernel::built_in("softmax", source, &[("LOG", self.log.into())]);
-        at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &[rows, columns], rows).into()
+        let kernel = RowKernel { name: "softmax", source, constants: &[("LOG", self.log.into())] };
+        kernel.lower(self, at, &[Slot::Input(0), Slot::Output], &[rows, columns])
     }
     fn flops(&self, types: &Types) -> u64 {
         4 * types.output.elements() as u64
@@ -103,8 +104,8 @@ impl Op for SoftmaxBackward {
     fn lower(&self, at: &Lower) -> Lowering {
         let (rows, columns) = at.types.output.shape.as_matrix();
         let source = include_str!("../../shaders/softmax_backward.wgsl");
-        let kernel = Kernel::built_in("softmax_backward", source, &[("LOG", self.log.into())]);
-        at.linear(self, kernel, &[Slot::Input(0), Slot::Input(1), Slot::Output], &[rows, columns], rows).into()
+        let kernel = RowKernel { name: "softmax_backward", source, constants: &[("LOG", self.log.into())] };
+        kernel.lower(self, at, &[Slot::Input(0), Slot::Input(1), Slot::Output], &[rows, columns])
     }
     fn flops(&self, types: &Types) -> u64 {
         4 * types.output.elements() as u64
@@ -139,6 +140,9 @@ pub fn cases() -> Vec<Case> {
         };
         cases.extend([of(&[1, 1], 3.0), of(&[7, 5], 3.0), of(&[64, 36], 3.0), of(&[3, 101], 3.0), of(&[131, 10], 3.0)]);
         cases.push(of(&[5, 4], 1e4).differentiable(&[]).labelled("logits to 1e4"));
+        // Around the shortest row of a workgroup, its number of lanes, and many times that.
+        cases.extend([31, 32, 33, 64, 65].map(|columns| of(&[3, columns], 3.0)));
+        cases.push(of(&[2, 1000], 1e4).differentiable(&[]).labelled("logits to 1e4"));
         cases.push(of(&[1024, 100], 3.0).timed());
     }
     cases

@@ -64,14 +64,14 @@ pub const TABLE: &[OpEntry] = &[
         SUMMED,
         conv2d::cases::forward,
     )
-    .choosing(names::<conv2d::variants::Conv2dVariant>),
+    .choosing(conv2d::variants::names_for_images),
     op(
         "conv2d_backward_input",
         "gradient of conv2d with respect to the image; also transposed convolution",
         SUMMED,
         conv2d::cases::backward_input,
     )
-    .choosing(names::<conv2d::variants::Conv2dVariant>),
+    .choosing(conv2d::variants::names_for_images),
     op(
         "conv2d_backward_weight",
         "gradient of conv2d with respect to the weight",

@@ -50,9 +50,10 @@ pub(super) fn plan_training(
             Err(other) => return Err(other),
         }
     }
+    let other_device = if target.device.is_some() { "--device cpu or " } else { "" };
     Err(Error::Memory(match fits {
         0 => format!(
-            "A step does not fit the device even with a batch of 1: {reason}. Try --device cpu or a smaller model."
+            "A step does not fit the device even with a batch of 1: {reason}. Try {other_device}a smaller model."
         ),
         _ => format!(
             "A step with a batch of {batch} does not fit the device: {reason}. The largest batch that fits is {fits}: \

@@ -30,6 +30,10 @@ fn shapes() -> Vec<(&'static str, Shape)> {
         ("column kernel, as it stands", ([2, 3, 9, 8], [5, 3, 1], plain)),
         ("groups 2, stride 2", ([2, 8, 9, 9], [20, 3, 3], with([2, 2], [1, 1], [1, 1], 2))),
         ("wide kernel", ([5, 4, 5, 300], [4, 2, 300], Geometry::padded(2))),
+        ("depthwise 5x5 pad 2", ([2, 3, 9, 11], [3, 5, 5], with([1, 1], [2, 2], [1, 1], 3))),
+        ("depthwise 7x7 dilation 2 stride 2x1", ([1, 2, 15, 17], [2, 7, 7], with([2, 1], [3, 5], [2, 2], 2))),
+        ("groups of 2, stride 2", ([3, 6, 13, 7], [6, 3, 2], with([2, 2], [1, 0], [1, 1], 3))),
+        ("depthwise, several splits", ([9, 2, 15, 17], [2, 3, 3], with([1, 1], [1, 1], [1, 1], 2))),
         ("tiles", ([3, 16, 16, 16], [32, 3, 3], Geometry::padded(1))),
         ("more channels than a tile", ([2, 34, 9, 9], [150, 2, 2], Geometry::padded(1))),
     ]

@@ -5,6 +5,7 @@
 mod backward_input;
 mod backward_weight;
 pub mod cases;
+mod depthwise;
 mod patches;
 mod prefetched;
 mod product;

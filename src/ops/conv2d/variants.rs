@@ -2,7 +2,7 @@
 //! reasons are in `docs/conv2d-variants.md`.
 
 use super::prefetched::{self, TileSize};
-use super::{Conv2dShape, tiled};
+use super::{Conv2dShape, depthwise, tiled};
 use crate::graph::kernel::{Capabilities, DeviceClass, Dispatch, Kernel, Lowering, Slot};
 use crate::ops::Lower;
 use crate::ops::elementwise::{Program, epilogue};
@@ -33,8 +33,8 @@ impl Direction {
     }
 }
 
-/// A variant of a convolution or one of its gradients. Every variant but `Half` supports every shape. The op table uses the same
-/// names.
+/// A variant of a convolution or one of its gradients. Every variant but `Half` supports every shape of its ops. The op table uses
+/// the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Conv2dVariant {
     /// One invocation per output: the definition.
@@ -52,6 +52,8 @@ pub enum Conv2dVariant {
     PrefetchedWide,
     /// The same with 128 x 128.
     PrefetchedLarge,
+    /// A workgroup for the weights of a pair of channels, for groups of few channels on hardware. Only for the gradient by the weight.
+    Depthwise,
     /// Matrix units, from operands in half precision, for stride 1 and one group.
     Half,
     /// Packed operands and large register tiles, for software rasterisers.
@@ -69,10 +71,17 @@ impl Variant for Conv2dVariant {
         ("prefetched_narrow", Self::PrefetchedNarrow),
         ("prefetched_wide", Self::PrefetchedWide),
         ("prefetched_large", Self::PrefetchedLarge),
+        ("depthwise", Self::Depthwise),
         (half::VARIANT, Self::Half),
         ("strip", Self::Strip),
         ("subgroup", Self::Subgroup),
     ];
+}
+
+/// The names of the variants of the two ops that compute images: all but `Depthwise`.
+pub(crate) fn names_for_images() -> Vec<&'static str> {
+    let named = Conv2dVariant::NAMED.iter().filter(|(_, variant)| *variant != Conv2dVariant::Depthwise);
+    named.map(|(name, _)| *name).collect()
 }
 
 /// The table. If a requested variant cannot run on the device, the table chooses.
@@ -97,6 +106,7 @@ fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> C
         DeviceClass::Software if narrow && direction == Direction::BackwardWeight => Conv2dVariant::Plain,
         DeviceClass::Software if subgroups => Conv2dVariant::Subgroup,
         DeviceClass::Software => Conv2dVariant::Strip,
+        _ if narrow && direction == Direction::BackwardWeight => Conv2dVariant::Depthwise,
         _ if narrow => Conv2dVariant::Plain,
         _ => match prefetched::tile(direction, sizes) {
             prefetched::LARGE => Conv2dVariant::PrefetchedLarge,
@@ -117,6 +127,7 @@ pub(super) fn lower(direction: Direction, at: &Lower, sizes: Conv2dShape, progra
     match choose(at.device, direction, &sizes) {
         Conv2dVariant::Plain if direction == Direction::BackwardWeight => plain_weight(at, sizes),
         Conv2dVariant::Plain => plain(direction, at, sizes, program).into(),
+        Conv2dVariant::Depthwise => depthwise::weight(at, sizes),
         Conv2dVariant::Tiled if direction == Direction::BackwardWeight => tiled::weight(at, sizes),
         Conv2dVariant::Tiled => tiled::image(direction, at, sizes, program).into(),
         Conv2dVariant::Prefetched => by_tiles(prefetched::SMALL),
