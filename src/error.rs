@@ -7,6 +7,8 @@
 //! assert!(error.to_string().contains("did you mean `mlp`?"));
 //! ```
 
+use std::cell::Cell;
+
 /// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -79,6 +81,28 @@ impl Error {
             _ => 1,
         }
     }
+}
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs code of another library on data from outside. If it panics, the message of the panic is the error.
+#[cfg(feature = "images")]
+pub(crate) fn without_panic<T>(run: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let before = GUARDED.replace(true);
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+    GUARDED.set(before);
+    result.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it panicked".into())
+    })
+}
+
+/// Whether a panic of this thread is going to be an [`Error`], because it is in another library's code on data from outside. A
+/// program's panic hook should say nothing of it.
+pub fn panic_is_handled() -> bool {
+    GUARDED.get()
 }
 
 /// All values, or the first error in the order of the list. Rayon's own collection into a `Result` keeps the error

@@ -36,6 +36,20 @@ pub(crate) fn map(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
     unsafe { memmap2::Mmap::map(file) }
 }
 
+/// The beginning of the names of temporary files.
+const TEMPORARY: &str = ".gpunn-";
+
+/// Removes the temporary files that killed processes left in a folder. No other process may be writing there. Errors are ignored: such
+/// files only take space.
+pub(crate) fn remove_temporaries(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Writes a file under a temporary name beside it, flushes it to the disk and renames it.
 ///
 /// # Errors
@@ -62,7 +76,7 @@ impl AtomicFile {
     pub fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
-        let file = tempfile::Builder::new().prefix(".gpunn-").tempfile_in(folder);
+        let file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder);
         // The original error names the temporary file, which means nothing to the user.
         let file = file.map_err(|error| Error::file("cannot write", path)(error.kind().into()))?;
         Ok(Self { file, path: path.to_owned() })

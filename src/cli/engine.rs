@@ -17,7 +17,7 @@ pub struct DeviceArgs {
     #[arg(long, default_value = "auto", value_name = "auto|gpu|cpu|INDEX|NAME")]
     pub device: String,
     /// Number of CPU threads; results do not depend on it [default: one per core]
-    #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>(1))]
+    #[arg(long, value_name = "N", value_parser = super::numbers::threads)]
     pub threads: Option<usize>,
 }
 
@@ -91,14 +91,17 @@ pub fn cpu() -> Engine {
 
 /// Opens the engine of this name; returns also why `auto` chose it.
 async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'static str)> {
-    let lower = name.to_lowercase();
+    let lower = name.trim().to_lowercase();
+    if lower.is_empty() {
+        return Err(Error::usage("--device has no value: it takes auto, gpu, cpu, or an adapter's number or name."));
+    }
     if lower == "cpu" {
         return Ok((cpu(), ""));
     }
     let adapters = gpu::adapters().await;
     let (adapter, why) = match lower.as_str() {
         "auto" => match hardware(&adapters) {
-            Some(adapter) => (adapter, "the first hardware GPU"),
+            Some(_) => return first_that_opens(&adapters, options).await,
             None => return Ok((cpu(), "no hardware GPU was found")),
         },
         "gpu" => match adapters.first() {
@@ -114,6 +117,17 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
         _ => (find(name, &lower, &adapters)?, ""),
     };
     Ok((open_adapter(adapter, options).await?, why))
+}
+
+/// The first hardware GPU that can be opened, else the CPU. A warning says why an adapter was passed over.
+async fn first_that_opens(adapters: &[Adapter], options: gpu::DeviceOptions) -> Result<(Engine, &'static str)> {
+    for adapter in adapters.iter().filter(|adapter| adapter.class() != DeviceClass::Software) {
+        match open_adapter(adapter, options.clone()).await {
+            Ok(engine) => return Ok((engine, "the first hardware GPU")),
+            Err(error) => eprintln!("warning: {} cannot be opened: {error}", adapter.description()),
+        }
+    }
+    Ok((cpu(), "no hardware GPU can be opened"))
 }
 
 /// Opens an adapter. Matrix units that compute a wrong product are not used.

@@ -1,5 +1,13 @@
 //! The command line. Each subcommand has a file with its `Args` and `run`; shared flags have files of their own.
 
+/// Prints a line to standard error. std's macro of this name panics if the reader of a pipe has gone, and would end a training.
+macro_rules! eprintln {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod augment;
 mod auto_device;
 mod bench;
@@ -29,6 +37,7 @@ mod read;
 mod recipe;
 mod reconstruct;
 mod report;
+mod streams;
 mod summary;
 mod sweep;
 mod train;
@@ -37,6 +46,8 @@ mod weights;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use streams::print_line;
+
 use gpunn::Result;
 use gpunn::data::{Dataset, SplitName};
 use gpunn::report::bytes;
@@ -50,6 +61,9 @@ use gpunn::report::bytes;
     after_help = "Example:\n  gpunn train        trains a character classifier on the dataset inside the program"
 )]
 struct Cli {
+    /// The most pixels of an image file; one that claims more is refused [default: 128 million]
+    #[arg(long, global = true, value_name = "N", value_parser = numbers::whole::<u64>(1), help_heading = "Limits")]
+    max_pixels: Option<u64>,
     #[command(subcommand)]
     command: CliCommand,
 }
@@ -100,7 +114,10 @@ enum CliCommand {
 
 /// Parses the arguments and runs the command; prints errors to standard error.
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse_from(numbers::with_negative_numbers(std::env::args_os())).command {
+    let Cli { max_pixels, command } = Cli::parse_from(numbers::with_negative_numbers(std::env::args_os()));
+    max_pixels.into_iter().for_each(gpunn::images::set_most_pixels);
+    streams::quiet_handled_panics();
+    let outcome = match command {
         CliCommand::Train(args) => train::run(*args),
         CliCommand::Sweep(args) => sweep::run(*args),
         CliCommand::Eval(args) => eval::run(args),
@@ -122,7 +139,7 @@ pub fn main() -> ExitCode {
         CliCommand::Completions(args) => completions::run(args),
         CliCommand::Summary(args) => summary::run(args),
     };
-    match outcome {
+    match outcome.and_then(|code| streams::written().map(|()| code)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error}");
@@ -142,12 +159,6 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
         .map_err(|error| gpunn::Error::data(format!("The result cannot be written as JSON: {error}.")))?;
     print_line(&line);
     Ok(())
-}
-
-/// Prints a line to standard output. Unlike `println!`, it does not panic if the pipe is closed.
-fn print_line(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// A fraction as percent.

@@ -15,6 +15,17 @@ pub fn whole<T: TryFrom<u64>>(least: u64) -> impl Fn(&str) -> Result<T, String> 
     }
 }
 
+/// The most threads that are started: more than a machine has cores. Each of them takes memory.
+const MOST_THREADS: usize = 1024;
+
+/// Parses a number of threads.
+pub fn threads(word: &str) -> Result<usize, String> {
+    match whole::<usize>(1)(word)? {
+        threads if threads <= MOST_THREADS => Ok(threads),
+        _ => Err(format!("at most {MOST_THREADS} threads are started")),
+    }
+}
+
 /// Parses a number of epochs: a whole number from 1, or one with a decimal point above 0.
 pub fn epochs(word: &str) -> Result<f64, String> {
     if !word.contains('.') {

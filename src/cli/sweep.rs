@@ -255,7 +255,8 @@ fn existing_run(path: &Path, recipe: &Recipe) -> Result<Option<RunDirectory>> {
     }
     let run = RunDirectory::open(path)?;
     match run.recipe()? == *recipe {
-        true => Ok(Some(run)),
+        true if run.summary()?.is_some() => Ok(Some(run)),
+        true => Ok(Some(RunDirectory::open_to_train(path)?)),
         false => Err(Error::usage(format!(
             "{} holds a run of another recipe than this sweep's. Give another folder with --out, or remove that run.",
             path.display()

@@ -111,7 +111,7 @@ pub(super) struct OutputArgs {
 pub fn run(args: Args) -> Result<ExitCode> {
     let (mut recipe, resumed) = match &args.resume {
         Some(path) => {
-            let run = RunDirectory::open(path)?;
+            let run = RunDirectory::open_to_train(path)?;
             let checkpoint = run.resumable()?;
             (resumed_recipe(&args, &checkpoint)?, Some((run, checkpoint)))
         }

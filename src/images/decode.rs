@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
@@ -9,8 +10,16 @@ use super::formats::{CONVERT, FORMATS, FileKind};
 use super::jpeg;
 use crate::{Error, Result};
 
-/// The largest number of pixels of an image: more than any camera has.
-const MOST_PIXELS: u64 = 250_000_000;
+/// The largest number of pixels of an image, unless [`set_most_pixels`] gives another: more than usual cameras have.
+pub const MOST_PIXELS: u64 = 128_000_000;
+
+static MOST: AtomicU64 = AtomicU64::new(MOST_PIXELS);
+
+/// Sets the largest number of pixels of an image, for the whole program. An image that claims more is refused before memory is taken
+/// for it.
+pub fn set_most_pixels(most: u64) {
+    MOST.store(most, Ordering::Relaxed);
+}
 
 /// Decodes an image file. Its content decides the format, not its name. The EXIF orientation is applied.
 ///
@@ -40,7 +49,7 @@ pub fn size(path: &Path) -> Result<[u32; 2]> {
 /// decoder mixes up.
 pub fn decode(bytes: Vec<u8>, name: &str) -> Result<DynamicImage> {
     let sentence = match FileKind::of(&bytes) {
-        FileKind::Image(_) => return upright(&bytes).map_err(|reason| not_decoded(name, &reason)),
+        FileKind::Image(_) => return guarded(&bytes).map_err(|reason| not_decoded(name, &reason)),
         FileKind::Empty => format!("{name} is empty, so it is not an image."),
         FileKind::OtherImage(format) => {
             format!("{name} has the format {format}, which is not read ({FORMATS}): {CONVERT}.")
@@ -57,6 +66,11 @@ fn not_decoded(name: &str, reason: &str) -> Error {
     Error::data(format!("{name} is not an image that can be decoded: {}.", reason.trim_end_matches([' ', '.'])))
 }
 
+/// As [`upright`]. A fault of a decoder, which would end the program, is an error of this file.
+fn guarded(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
+    crate::error::without_panic(|| upright(bytes)).unwrap_or_else(|said| Err(format!("the decoder failed: {said}")))
+}
+
 /// Decodes an image and applies its orientation. An error is a clause.
 fn upright(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
     let reason = |error: image::ImageError| error.to_string();
@@ -65,8 +79,9 @@ fn upright(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
     let mut decoder = reader.into_decoder().map_err(reason)?;
     // A file of few bytes may claim any size, and the decoder would ask for that much memory.
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS {
-        return Err(format!("it claims {width} x {height} pixels, but at most {MOST_PIXELS} pixels are read"));
+    let most = MOST.load(Ordering::Relaxed);
+    if u64::from(width) * u64::from(height) > most {
+        return Err(format!("it claims {width} x {height} pixels, but at most {most} pixels are read"));
     }
     let orientation = decoder.orientation().map_err(reason)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(reason)?;

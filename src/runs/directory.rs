@@ -1,9 +1,11 @@
 //! Run directories: everything needed to repeat, resume, evaluate and plot a run.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::events::EventWriter;
+use super::lock::{LOCK, RunLock};
 use crate::files::write_atomic;
 use crate::train::{Checkpoint, EpochLine, Recipe, Summary};
 use crate::{Error, Result};
@@ -36,9 +38,11 @@ pub struct ImportedFrom {
 }
 
 /// A run's directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RunDirectory {
     path: PathBuf,
+    /// Held while this process trains there.
+    _lock: Option<Arc<RunLock>>,
 }
 
 impl RunDirectory {
@@ -55,7 +59,7 @@ impl RunDirectory {
             )))
         };
         match std::fs::read_dir(path) {
-            Ok(mut entries) => match entries.next() {
+            Ok(entries) => match entries.flatten().find(|entry| entry.file_name() != LOCK) {
                 Some(_) if !force => refuse("is already in use"),
                 _ => Ok(()),
             },
@@ -66,16 +70,17 @@ impl RunDirectory {
         }
     }
 
-    /// Creates the directory of a new run. With `force`, the files of an earlier run are removed.
+    /// Creates the directory of a new run. With `force`, the files of an earlier run are removed. No other process can train there while
+    /// the result or a copy of it exists.
     ///
     /// # Errors
-    /// As [`RunDirectory::check`]; [`Error::File`] when the system refuses.
+    /// As [`RunDirectory::check`]; [`Error::Usage`] when another process trains there; [`Error::File`] when the system refuses.
     pub fn create(path: &Path, recipe: &Recipe, force: bool) -> Result<Self> {
         Self::check(path, force)?;
         let text = recipe.to_toml()?;
         std::fs::create_dir_all(path).map_err(Error::file("cannot make the run directory", path))?;
+        let run = Self { path: path.to_owned(), _lock: Some(Arc::new(RunLock::of(path)?)) };
         // This is done before anything is removed, so that a read-only directory keeps its files.
-        let run = Self { path: path.to_owned() };
         write_atomic(&run.path.join(RECIPE), text.as_bytes())?;
         for name in [INITIAL, LAST, BEST, SUMMARY, OUTCOMES, IMAGES, IMPORT, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
@@ -106,7 +111,16 @@ impl RunDirectory {
         if !path.join(RECIPE).is_file() {
             return Err(Error::usage(format!("{} is not a run directory: it has no {RECIPE}.", path.display())));
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), _lock: None })
+    }
+
+    /// Opens the directory of an existing run to train it further. No other process can do so while the result or a copy of it exists.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::open`]; [`Error::Usage`] when another process trains there.
+    pub fn open_to_train(path: &Path) -> Result<Self> {
+        let run = Self::open(path)?;
+        Ok(Self { _lock: Some(Arc::new(RunLock::of(path)?)), ..run })
     }
 
     /// The path of the directory.

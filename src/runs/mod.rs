@@ -27,6 +27,7 @@ mod clock;
 mod directory;
 mod events;
 mod experiment;
+mod lock;
 mod names;
 mod recipe;
 mod run_images;
