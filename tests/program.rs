@@ -6,6 +6,7 @@ mod data_fetch;
 mod data_files;
 mod data_images;
 mod data_layout;
+mod faults;
 mod image_formats;
 mod library;
 mod matlab;

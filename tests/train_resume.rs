@@ -1,12 +1,15 @@
 //! A run that is stopped and resumed ends with the same bits as one that is not.
 
+use std::time::Duration;
+
 use crate::common::training::{self, epoch, hash, small, trainer};
 use gpunn::Engine;
 use gpunn::data::{Dataset, Pixels, Split, epoch_order};
 use gpunn::graph::PlanOptions;
 use gpunn::ops::augment::{Augment, Flip};
 use gpunn::ops::batch::Reduction;
-use gpunn::train::{Recipe, Trainer, TrainerOptions, Tta};
+use gpunn::runs::{Observer, RunDirectory, RunOutcome};
+use gpunn::train::{EpochLine, EpochProgress, Recipe, Trainer, TrainerOptions, Tta};
 
 fn stops_and_resumes(change: impl Fn(&mut Recipe)) {
     let (recipe, dataset) = small(1500, 3, change);
@@ -28,6 +31,40 @@ fn with_adamw_and_dropout() {
 #[test]
 fn with_muon_and_lookahead() {
     stops_and_resumes(training::with_muon_and_lookahead);
+}
+
+/// Sees the checkpoint that is on the disk whenever training goes on.
+struct Watcher {
+    run: RunDirectory,
+    steps_saved: Vec<u32>,
+}
+
+impl Observer for Watcher {
+    fn progress(&mut self, _: u32, _: EpochProgress) -> bool {
+        if self.run.has_last() {
+            self.steps_saved.push(self.run.last().expect("whole").counters.step);
+        }
+        true
+    }
+    fn epoch(&mut self, _: &EpochLine) -> bool {
+        true
+    }
+}
+
+#[test]
+fn checkpoints_within_an_epoch_change_no_bit_and_are_resumed() {
+    let (recipe, dataset) = small(1500, 2, training::with_a_schedule);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let wanted = training::finish(&mut training::begin(trainer(Engine::cpu(), &recipe, &dataset), &path("whole")));
+
+    let mut saving = training::begin(trainer(Engine::cpu(), &recipe, &dataset), &path("saving"));
+    saving.save_every = Duration::ZERO;
+    let mut watcher = Watcher { run: RunDirectory::open(&path("saving")).expect("a run"), steps_saved: Vec::new() };
+    let outcome = gpunn::blocking::block_on(saving.run(&mut watcher)).expect("trained");
+    let RunOutcome::Finished(summary) = outcome else { panic!("nothing interrupts it") };
+    assert_eq!(summary.weights_hash, wanted.weights_hash);
+    assert!(watcher.steps_saved.iter().any(|&steps| steps > 0), "{:?}", watcher.steps_saved);
 }
 
 /// 1500 images are 93 steps of an epoch, and 2.5 epochs are 233 steps: 47 of the last epoch.

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::data_check::list;
 use super::engine::options_to_train;
 use super::flags::ComputeArgs;
-use super::progress::StopFlag;
+use super::stop::StopFlag;
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
@@ -70,8 +70,10 @@ pub(super) fn run(
             dataset.train.len()
         );
     }
-    let Some(probabilities) = probabilities((trainer, &dataset), folds, &mut || open(true), compute.quiet)? else {
-        return Ok(ExitCode::from(130));
+    let stop = StopFlag::on_signals();
+    let Some(probabilities) = probabilities((trainer, &dataset), folds, &mut || open(true), (compute.quiet, &stop))?
+    else {
+        return Ok(stop.exit_code());
     };
     let check = LabelCheck::of(&dataset, folds, &probabilities);
     compute.output.print(&check, |check| print(check, &dataset.name, most))?;
@@ -99,9 +101,8 @@ fn probabilities(
     (trainer, dataset): (Trainer, &Dataset),
     folds: usize,
     open: &mut dyn FnMut() -> Result<Engine>,
-    quiet: bool,
+    (quiet, stop): (bool, &StopFlag),
 ) -> Result<Option<Vec<Vec<f64>>>> {
-    let stop = StopFlag::on_ctrl_c();
     let bar = if !quiet && std::io::stderr().is_terminal() { ProgressBar::new(1000) } else { ProgressBar::hidden() };
     let style = ProgressStyle::with_template("{msg} {bar:20} {percent:>3} %  {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));

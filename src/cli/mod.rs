@@ -37,6 +37,7 @@ mod read;
 mod recipe;
 mod reconstruct;
 mod report;
+mod stop;
 mod streams;
 mod summary;
 mod sweep;
@@ -117,6 +118,7 @@ pub fn main() -> ExitCode {
     let Cli { max_pixels, command } = Cli::parse_from(numbers::with_negative_numbers(std::env::args_os()));
     max_pixels.into_iter().for_each(gpunn::images::set_most_pixels);
     streams::quiet_handled_panics();
+    stop::survive_file_limit();
     let outcome = match command {
         CliCommand::Train(args) => train::run(*args),
         CliCommand::Sweep(args) => sweep::run(*args),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// A parser of whole numbers from `least`.
 pub fn whole<T: TryFrom<u64>>(least: u64) -> impl Fn(&str) -> Result<T, String> + Clone {
@@ -33,6 +34,13 @@ pub fn epochs(word: &str) -> Result<f64, String> {
     }
     let parsed = real(word).ok().filter(|epochs: &f64| *epochs > 0.0);
     parsed.ok_or_else(|| "a number above 0 is needed, as in 8 or 9.9".into())
+}
+
+/// Parses a time in minutes.
+pub fn minutes(word: &str) -> Result<Duration, String> {
+    let minutes = real::<f64>(word).ok().filter(|minutes| *minutes >= 0.0);
+    let time = minutes.and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok());
+    time.ok_or_else(|| "a number of minutes is needed, as in 5 or 0.5".into())
 }
 
 /// Parses a number with a decimal point. The recipe checks its range.

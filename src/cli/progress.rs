@@ -1,10 +1,9 @@
-//! Training progress: a line per epoch, and on a terminal a progress bar; and the handler of Ctrl-C.
+//! Training progress: a line per epoch, and on a terminal a progress bar.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::stop::StopFlag;
 use console::Term;
 use gpunn::runs::Observer;
 use gpunn::train::{EpochLine, EpochProgress, Training};
@@ -16,39 +15,6 @@ const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 const SPARK_WIDTH: usize = 24;
 /// Terminals with fewer columns get a short bar.
 const WIDE_COLUMNS: usize = 80;
-
-/// Whether Ctrl-C was pressed. Pressing it again ends the process.
-#[derive(Clone, Debug)]
-pub struct StopFlag {
-    pressed: Arc<AtomicBool>,
-    /// Whether Ctrl-C ends the process at once, because no training is under way.
-    at_once: Arc<AtomicBool>,
-}
-
-impl StopFlag {
-    /// Installs the handler: Ctrl-C stops training after the current step. Call it once per process.
-    pub fn on_ctrl_c() -> Self {
-        let stop = Self { pressed: Arc::default(), at_once: Arc::default() };
-        let Self { pressed, at_once } = stop.clone();
-        // If the handler cannot be installed, Ctrl-C ends the process; the last epoch's checkpoint remains.
-        let _ = ctrlc::set_handler(move || {
-            if pressed.swap(true, Ordering::SeqCst) || at_once.load(Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-            eprintln!("\nstopping after the steps that are under way; press Ctrl-C again to stop at once");
-        });
-        stop
-    }
-
-    pub fn is_set(&self) -> bool {
-        self.pressed.load(Ordering::SeqCst)
-    }
-
-    /// From now on, Ctrl-C ends the process at once.
-    pub fn end_at_once(&self) {
-        self.at_once.store(true, Ordering::SeqCst);
-    }
-}
 
 /// The progress display of a run.
 pub struct Progress {

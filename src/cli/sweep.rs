@@ -12,8 +12,8 @@ use gpunn::{Engine, Error, Result};
 use super::engine::{DeviceArgs, options_to_train};
 use super::images::print_skipped;
 use super::numbers::{real, whole};
-use super::progress::StopFlag;
 use super::recipe::{GridPoint, RecipeArgs, print_warnings};
+use super::stop::StopFlag;
 use super::train::{OutputArgs, RUN_HEADING, print_plan, train_with_progress};
 
 /// The largest number of runs of a sweep: more are probably a typing mistake.
@@ -118,7 +118,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options = options_to_train(jobs.iter().map(|job| &job.recipe));
     let mut sweep = Sweep {
         args: &args,
-        stop: StopFlag::on_ctrl_c(),
+        stop: StopFlag::on_signals(),
         engine: args.device.open(options, args.output.quiet)?,
         data: None,
     };
@@ -133,7 +133,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             Some(done) => done,
             None => {
                 eprintln!("the sweep was stopped; run the same command again to resume it");
-                return Ok(ExitCode::from(130));
+                return Ok(sweep.stop.exit_code());
             }
         };
         sweep.engine = returned;

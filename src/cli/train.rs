@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
@@ -14,8 +14,9 @@ use gpunn::{Engine, Error, Result, gpu};
 use super::engine::{DeviceArgs, options_to_train};
 use super::flags::{JsonArgs, NewRunArgs};
 use super::images::print_skipped;
-use super::progress::{Progress, StopFlag};
+use super::progress::Progress;
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
+use super::stop::StopFlag;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
 const NOT_WITH_RESUME: [&str; 35] = [
@@ -79,6 +80,9 @@ pub struct Args {
     /// is the same as without a stop
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESUME)]
     resume: Option<PathBuf>,
+    /// Write a checkpoint this often within an epoch, in minutes; each epoch ends with one in any case [default: 5]
+    #[arg(long, value_name = "MINUTES", value_parser = super::numbers::minutes, help_heading = RUN_HEADING)]
+    save_every: Option<Duration>,
     #[command(flatten)]
     output: OutputArgs,
     /// Give every tensor its own memory, for testing the memory planner
@@ -162,6 +166,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         verify(&mut trainer)?;
     }
     let mut experiment = experiment((trainer, &dataset), resumed, &args.new)?;
+    experiment.save_every = args.save_every.unwrap_or(experiment.save_every);
     if args.profile {
         profile(&mut experiment)?;
     }
@@ -266,7 +271,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
             ),
         }
     }
-    let stop = StopFlag::on_ctrl_c();
+    let stop = StopFlag::on_signals();
     let outcome = train_with_progress(&mut experiment, args.output.quiet, &stop)?;
     stop.end_at_once();
     match outcome {
@@ -287,7 +292,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
         RunOutcome::Interrupted { epochs, steps } => {
             let path = experiment.run.path().display();
             eprintln!("stopped after epoch {epochs} and {steps} steps; resume with: gpunn train --resume {path}");
-            return Ok(ExitCode::from(130));
+            return Ok(stop.exit_code());
         }
     }
     Ok(ExitCode::SUCCESS)

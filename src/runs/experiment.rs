@@ -1,5 +1,7 @@
 //! A complete training run, stored in a run directory.
 
+use std::time::{Duration, Instant};
+
 use super::directory::RunDirectory;
 use super::events::EventWriter;
 use crate::Result;
@@ -38,7 +40,12 @@ pub struct Experiment {
     pub run: RunDirectory,
     /// A writer for TensorBoard: [`RunDirectory::events`].
     pub events: Option<EventWriter>,
+    /// How often a checkpoint is written within an epoch. Each epoch ends with one in any case.
+    pub save_every: Duration,
 }
+
+/// The usual time between two checkpoints within an epoch.
+pub const SAVE_EVERY: Duration = Duration::from_secs(300);
 
 impl Experiment {
     /// Begins a run in a new directory, which keeps a list of the dataset's image files.
@@ -47,7 +54,7 @@ impl Experiment {
     /// [`Error::File`](crate::Error::File) when the system refuses.
     pub fn new(trainer: Trainer, run: RunDirectory, dataset: &Dataset) -> Result<Self> {
         run.write_images(dataset)?;
-        Ok(Self { trainer, run, events: None })
+        Ok(Self { trainer, run, events: None, save_every: SAVE_EVERY })
     }
 
     /// Resumes from a checkpoint.
@@ -65,7 +72,7 @@ impl Experiment {
         Self::new(trainer, run, dataset)
     }
 
-    /// Trains to the last epoch, writes a checkpoint after each, and evaluates the result.
+    /// Trains to the last epoch, writes a checkpoint after each and within long ones, and evaluates the result.
     ///
     /// # Errors
     /// When the device or the disk fails, or the loss or a weight is no longer finite.
@@ -74,15 +81,30 @@ impl Experiment {
             let checkpoint = self.trainer.checkpoint().await?;
             self.run.write_initial(&checkpoint)?;
         }
+        let mut saved = Instant::now();
         while !self.trainer.is_over() {
             let epoch = self.trainer.counters().epoch + 1;
-            let line = self.trainer.epoch(&mut |at| observer.progress(epoch, at)).await?;
+            let (mut stopped, save_every) = (false, self.save_every);
+            let line = self
+                .trainer
+                .epoch(&mut |at| {
+                    stopped = !observer.progress(epoch, at);
+                    let due = matches!(at, EpochProgress::Trained(_)) && saved.elapsed() >= save_every;
+                    !stopped && !due
+                })
+                .await?;
             let Some(line) = line else {
+                self.trainer.check_so_far().await?;
                 let checkpoint = self.trainer.checkpoint().await?;
                 self.run.write_last(&checkpoint)?;
-                return Ok(self.interrupted());
+                saved = Instant::now();
+                if stopped {
+                    return Ok(self.interrupted());
+                }
+                continue;
             };
             self.keep(&line).await?;
+            saved = Instant::now();
             if !observer.epoch(&line) && !self.trainer.is_over() {
                 return Ok(self.interrupted());
             }

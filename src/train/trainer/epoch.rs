@@ -194,6 +194,18 @@ impl Trainer {
         }
     }
 
+    /// Checks that the loss of the epoch so far and all weights are finite.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when one is not; [`Error::Device`] when the device is lost.
+    pub async fn check_so_far(&mut self) -> Result<()> {
+        if self.counters.step == 0 {
+            return Ok(());
+        }
+        let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
+        self.check_finite(Measured::from_sums(self.task, &sums).loss).await
+    }
+
     /// Checks that the loss and all weights are finite after an epoch. The loss alone is not enough: an activation may turn
     /// the result of a NaN weight into 0.
     async fn check_finite(&mut self, loss: f64) -> Result<()> {
