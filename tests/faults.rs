@@ -139,6 +139,71 @@ fn too_little_memory_is_a_sentence() {
     is_refusal(&limit, 1, &["it claims 11000 x 11000 pixels, but at most 1000000 pixels are read"]);
 }
 
+#[cfg(unix)]
+#[test]
+fn training_goes_on_when_a_file_cannot_be_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Before the first epoch nothing is lost, so the run ends.
+    let args =
+        ["train", "--epochs", "1", "--limit-train", "72", "--out", "new", "--device", "cpu", "--quiet", "--no-report"];
+    is_refusal(&limited(folder.path(), "ulimit -f 100", &args), 1, &["cannot write", "initial.safetensors"]);
+    // Later the best checkpoint cannot be written, because a folder is in its place.
+    train(folder.path());
+    let path = folder.path().join("run/best.safetensors");
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::create_dir(&path).expect("made");
+    let resumed = gpunn_on_cpu(folder.path(), &["train", "--resume", "run", "--epochs", "3", "--quiet", "--no-report"]);
+    let error = text(&resumed.stderr);
+    assert_eq!(resumed.status.code(), Some(1), "{error}");
+    assert!(error.contains("training goes on") && error.contains("The best checkpoint is missing"), "{error}");
+    let run = RunDirectory::open(&folder.path().join("run")).expect("a run");
+    assert_eq!(run.last().expect("a checkpoint").counters.epoch, 3);
+    assert!(folder.path().join("run/summary.json").is_file());
+}
+
+#[test]
+fn a_run_without_its_metrics_is_resumed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    train(folder.path());
+    let metrics = folder.path().join("run/metrics.jsonl");
+    let resume = |epochs: &str| {
+        gpunn_on_cpu(
+            folder.path(),
+            &["train", "--resume", "run", "--epochs", epochs, "--quiet", "--no-report", "--json"],
+        )
+    };
+    std::fs::remove_file(&metrics).expect("removed");
+    let resumed = resume("2");
+    assert_eq!(json(&resumed)["epochs"], 2);
+    assert!(text(&resumed.stderr).contains("metrics.jsonl has 0 of the 1 epochs"), "{}", text(&resumed.stderr));
+    // A line that was cut in the middle.
+    let whole = std::fs::read(&metrics).expect("it reads");
+    std::fs::write(&metrics, &whole[..whole.len() - 9]).expect("written");
+    assert_eq!(json(&resume("3"))["epochs"], 3);
+    let lines = RunDirectory::open(&folder.path().join("run")).expect("a run").metrics().expect("whole lines");
+    assert_eq!(lines.iter().map(|line| line.epoch).collect::<Vec<_>>(), [3]);
+}
+
+/// A run directory that is removed under a running training comes back.
+#[test]
+fn a_removed_run_directory_is_made_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let mut train = command(folder.path());
+    train.args(["train", "--epochs", "30", "--out", "run", "--device", "cpu", "--no-report"]);
+    let child = train.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    while !run.join("last.safetensors").is_file() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // A file may appear while the folder is being emptied.
+    while std::fs::remove_dir_all(&run).is_err() {}
+    let output = child.wait_with_output().expect("it ends");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("The beginning of the metrics is missing"), "{error}");
+    assert_eq!(RunDirectory::open(&run).expect("a run").last().expect("a checkpoint").counters.epoch, 30);
+}
+
 /// `timeout` sends SIGTERM twice at once: to the program and to its group.
 #[cfg(target_os = "linux")]
 #[test]

@@ -49,6 +49,9 @@ impl Observer for Watcher {
     fn epoch(&mut self, _: &EpochLine) -> bool {
         true
     }
+    fn not_written(&mut self, error: &gpunn::Error) {
+        panic!("{error}");
+    }
 }
 
 #[test]

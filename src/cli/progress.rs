@@ -109,6 +109,14 @@ impl Observer for Progress {
         }
         !self.stop.is_set()
     }
+
+    fn not_written(&mut self, error: &gpunn::Error) {
+        let warning = format!("warning: {error}; training goes on");
+        match &self.bar {
+            Some(bar) => bar.println(warning),
+            None => eprintln!("{warning}"),
+        }
+    }
 }
 
 /// Width of the terminal in columns.

@@ -218,7 +218,12 @@ impl Sweep<'_> {
             experiment.events = Some(experiment.run.events()?);
         }
         let row = match train_with_progress(&mut experiment, args.output.quiet, &stop) {
-            Ok(RunOutcome::Finished(summary)) => SweepRow::new(path, &recipe, Some(&summary)),
+            Ok(RunOutcome::Finished(summary)) => {
+                if let Some(lost) = experiment.lost().next() {
+                    return Err(Error::data(format!("{}: {lost}", path.display())));
+                }
+                SweepRow::new(path, &recipe, Some(&summary))
+            }
             Ok(RunOutcome::Interrupted { .. }) => return Ok(None),
             Err(Error::Diverged(sentence)) => {
                 eprintln!("{sentence}");

@@ -185,6 +185,12 @@ fn experiment(
     if let Some((run, checkpoint)) = resumed {
         let experiment = Experiment::resumed(trainer, run, dataset, &checkpoint)?;
         experiment.run.write_recipe(experiment.trainer.recipe())?;
+        let (known, done) = (experiment.run.metrics()?.len(), experiment.trainer.counters().epoch as usize);
+        if known < done {
+            eprintln!(
+                "warning: metrics.jsonl has {known} of the {done} epochs so far; the others will be missing in curves"
+            );
+        }
         return Ok(experiment);
     }
     let run = new.create(trainer.recipe())?;
@@ -276,6 +282,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
     stop.end_at_once();
     match outcome {
         RunOutcome::Finished(summary) => {
+            let lost: Vec<String> = experiment.lost().collect();
             if !args.output.quiet {
                 warn_of_guessing(&summary, &dataset.train.labels);
             }
@@ -287,6 +294,12 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
                 super::print_json(&summary)?;
             } else {
                 print_summary(&summary, page.as_deref());
+            }
+            if !lost.is_empty() {
+                return Err(Error::data(format!(
+                    "The training is done, but not all of it is on the disk. {}",
+                    lost.join(" ")
+                )));
             }
         }
         RunOutcome::Interrupted { epochs, steps } => {

@@ -214,16 +214,21 @@ impl RunDirectory {
         let text = serde_json::to_string(line).map_err(|error| Error::data(format!("an epoch's line: {error}")))?;
         let file = std::fs::OpenOptions::new().append(true).create(true).open(&path);
         let mut file = file.map_err(Error::file("cannot open", &path))?;
-        file.write_all(format!("{text}\n").as_bytes()).map_err(Error::file("cannot write", &path))
+        let whole = file.metadata().map(|metadata| metadata.len());
+        file.write_all(format!("{text}\n").as_bytes()).map_err(|error| {
+            // On a full disk a part of the line may have been written.
+            let _ = whole.and_then(|whole| file.set_len(whole));
+            Error::file("cannot write", &path)(error)
+        })
     }
 
-    /// Reads the metrics of all epochs.
+    /// Reads the metrics of all epochs; none if the file is missing.
     ///
     /// # Errors
     /// When they cannot be read or a line is damaged.
     pub fn metrics(&self) -> Result<Vec<EpochLine>> {
+        let text = self.metrics_text()?;
         let path = self.path.join(METRICS);
-        let text = std::fs::read_to_string(&path).map_err(Error::file("cannot read", &path))?;
         let parse = |(number, line): (usize, &str)| {
             serde_json::from_str(line)
                 .map_err(|error| Error::data(format!("{}, line {}: {error}.", path.display(), number + 1)))
@@ -231,19 +236,28 @@ impl RunDirectory {
         text.lines().enumerate().map(parse).collect()
     }
 
-    /// Truncates the metrics to the first `epochs`, when a run is resumed from an older checkpoint.
+    /// Keeps the whole lines of the first `epochs` of the metrics, when a run is resumed.
     ///
     /// # Errors
     /// [`Error::File`] when the system refuses.
     pub fn cut_metrics(&self, epochs: u32) -> Result<()> {
-        let path = self.path.join(METRICS);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Error::file("cannot read", &path)(error)),
+        let text = self.metrics_text()?;
+        let is_kept = |line: &&str| {
+            let line: Option<EpochLine> = serde_json::from_str(line).ok();
+            line.is_some_and(|line| line.epoch <= epochs)
         };
-        let kept: String = text.split_inclusive('\n').take(epochs as usize).collect();
-        if kept.len() == text.len() { Ok(()) } else { write_atomic(&path, kept.as_bytes()) }
+        let kept: String = text.split_inclusive('\n').filter(|line| line.ends_with('\n')).filter(is_kept).collect();
+        if kept.len() == text.len() { Ok(()) } else { write_atomic(&self.path.join(METRICS), kept.as_bytes()) }
+    }
+
+    fn metrics_text(&self) -> Result<String> {
+        let path = self.path.join(METRICS);
+        match std::fs::read(&path) {
+            // A damaged byte damages its own line only.
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            Err(error) => Err(Error::file("cannot read", &path)(error)),
+        }
     }
 
     /// Reads the summary. `None` when the run has not ended.
@@ -286,6 +300,10 @@ impl RunDirectory {
     /// The path of the file in which reports store the predictions for each image of a split.
     pub fn outcomes(&self) -> PathBuf {
         self.path.join(OUTCOMES)
+    }
+    /// Whether the recipe exists, without which the directory is no run.
+    pub fn has_recipe(&self) -> bool {
+        self.path.join(RECIPE).is_file()
     }
     /// Whether the metrics file exists.
     pub fn has_metrics(&self) -> bool {

@@ -1,12 +1,13 @@
 //! A complete training run, stored in a run directory.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::directory::RunDirectory;
 use super::events::EventWriter;
-use crate::Result;
 use crate::data::{Dataset, SplitName};
 use crate::train::{Checkpoint, EpochLine, EpochProgress, Summary, Trainer};
+use crate::{Error, Result};
 
 /// Receives the progress of a run, and can stop it.
 pub trait Observer {
@@ -15,6 +16,8 @@ pub trait Observer {
     fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool;
     /// Called when an epoch is done. Returns whether to continue.
     fn epoch(&mut self, line: &EpochLine) -> bool;
+    /// Called when a file of the run cannot be written. Training goes on: see [`Experiment::lost`].
+    fn not_written(&mut self, error: &Error);
 }
 
 /// How a run ended.
@@ -42,7 +45,12 @@ pub struct Experiment {
     pub events: Option<EventWriter>,
     /// How often a checkpoint is written within an epoch. Each epoch ends with one in any case.
     pub save_every: Duration,
+    /// The files that could not be written and what kept them from it. What is written later is removed from the list.
+    lost: BTreeMap<String, String>,
 }
+
+/// The name of the last checkpoint in messages.
+const LAST: &str = "last checkpoint";
 
 /// The usual time between two checkpoints within an epoch.
 pub const SAVE_EVERY: Duration = Duration::from_secs(300);
@@ -54,7 +62,32 @@ impl Experiment {
     /// [`Error::File`](crate::Error::File) when the system refuses.
     pub fn new(trainer: Trainer, run: RunDirectory, dataset: &Dataset) -> Result<Self> {
         run.write_images(dataset)?;
-        Ok(Self { trainer, run, events: None, save_every: SAVE_EVERY })
+        Ok(Self::without_images(trainer, run))
+    }
+
+    /// Begins a run in a new directory, for a dataset that is not in image files.
+    pub fn without_images(trainer: Trainer, run: RunDirectory) -> Self {
+        Self { trainer, run, events: None, save_every: SAVE_EVERY, lost: BTreeMap::new() }
+    }
+
+    /// What is missing on the disk at the end of a run, each as a sentence.
+    pub fn lost(&self) -> impl Iterator<Item = String> {
+        self.lost.iter().map(|(what, why)| format!("The {what} is missing: {why}."))
+    }
+
+    /// Notes whether a file of the run was written. A full or vanished disk does not end the training; later files may be written again.
+    fn note(&mut self, what: &str, written: Result<()>, observer: &mut dyn Observer) -> Result<()> {
+        match written {
+            Ok(()) => {
+                self.lost.remove(what);
+            }
+            Err(error @ Error::File { .. }) => {
+                observer.not_written(&error);
+                self.lost.insert(what.into(), error.to_string());
+            }
+            Err(other) => return Err(other),
+        }
+        Ok(())
     }
 
     /// Resumes from a checkpoint.
@@ -96,21 +129,23 @@ impl Experiment {
             let Some(line) = line else {
                 self.trainer.check_so_far().await?;
                 let checkpoint = self.trainer.checkpoint().await?;
-                self.run.write_last(&checkpoint)?;
+                let written = self.run.write_last(&checkpoint);
                 saved = Instant::now();
                 if stopped {
-                    return Ok(self.interrupted());
+                    return written.map(|()| self.interrupted());
                 }
+                self.note(LAST, written, observer)?;
                 continue;
             };
-            self.keep(&line).await?;
+            self.keep(&line, observer).await?;
             saved = Instant::now();
             if !observer.epoch(&line) && !self.trainer.is_over() {
                 return Ok(self.interrupted());
             }
         }
         let Some(summary) = self.summary_while(observer).await? else { return Ok(self.interrupted()) };
-        self.run.write_summary(&summary)?;
+        let written = self.run.write_summary(&summary);
+        self.note("summary of the run", written, observer)?;
         Ok(RunOutcome::Finished(Box::new(summary)))
     }
 
@@ -119,18 +154,34 @@ impl Experiment {
         RunOutcome::Interrupted { epochs: counters.epoch, steps: counters.step }
     }
 
+    /// Makes a run directory that somebody removed again, for the epochs that follow.
+    fn put_back(&mut self, epoch: u32, observer: &mut dyn Observer) -> Result<()> {
+        let path = self.run.path().to_owned();
+        let gone = std::io::Error::other("somebody removed it");
+        self.note("beginning of the metrics", Err(Error::file("lost the run directory", path)(gone)), observer)?;
+        let written = self.run.write_recipe(self.trainer.recipe());
+        self.note(&format!("recipe at epoch {epoch}"), written, observer)
+    }
+
     /// Stores an epoch. The last checkpoint is written last, so that after a crash the run can be resumed from it.
-    async fn keep(&mut self, line: &EpochLine) -> Result<()> {
-        self.run.append(line)?;
+    async fn keep(&mut self, line: &EpochLine, observer: &mut dyn Observer) -> Result<()> {
+        if !self.run.has_recipe() {
+            self.put_back(line.epoch, observer)?;
+        }
+        let appended = self.run.append(line);
+        self.note(&format!("line of epoch {} in the metrics", line.epoch), appended, observer)?;
         if let Some(events) = &mut self.events {
-            events.write_epoch(line)?;
+            let written = events.write_epoch(line);
+            self.note(&format!("point of epoch {} for TensorBoard", line.epoch), written, observer)?;
         }
         let best = self.trainer.counters().best_epoch == Some(line.epoch);
         let checkpoint = self.trainer.checkpoint().await?;
         if best {
-            self.run.write_best(&checkpoint)?;
+            let written = self.run.write_best(&checkpoint);
+            self.note("best checkpoint", written, observer)?;
         }
-        self.run.write_last(&checkpoint)
+        let written = self.run.write_last(&checkpoint);
+        self.note(LAST, written, observer)
     }
 
     /// Evaluates the test split with the last weights and summarises the run. `None` if the observer stopped it.

@@ -6,7 +6,7 @@ use gpunn::Engine;
 use gpunn::data::Dataset;
 use gpunn::nn::ParameterKind;
 use gpunn::optim::{Method, Optimizer, OptimizerGroup};
-use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome, SAVE_EVERY};
+use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
 use gpunn::train::{EpochLine, EpochProgress, Lookahead, Recipe, Summary, Trainer, TrainerOptions};
 
 /// The network of the complete example in the documentation.
@@ -98,12 +98,15 @@ impl Observer for Until {
     fn epoch(&mut self, _: &EpochLine) -> bool {
         self.left > 0
     }
+    fn not_written(&mut self, error: &gpunn::Error) {
+        panic!("{error}");
+    }
 }
 
 /// A run that has not begun, in a new folder.
 pub fn begin(trainer: Trainer, path: &Path) -> Experiment {
     let run = RunDirectory::create(path, trainer.recipe(), false).expect("a directory");
-    Experiment { trainer, run, events: None, save_every: SAVE_EVERY }
+    Experiment::without_images(trainer, run)
 }
 
 /// Trains a run to its end.
