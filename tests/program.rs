@@ -7,6 +7,7 @@ mod data_files;
 mod data_images;
 mod data_layout;
 mod faults;
+mod fuzz;
 mod image_formats;
 mod library;
 mod matlab;
