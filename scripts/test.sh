@@ -3,7 +3,7 @@
 # If no adapter is found, installs a software Vulkan driver on Debian and Ubuntu.
 # Usage: scripts/test.sh [--slow] [--pytorch]
 #   --slow     also opens reports in a browser, trains some recipes for all their epochs, and runs every kernel variant with shader
-#              checks and watches its memory, and tests the kernels on other drivers (scripts/drivers.sh)
+#              checks and watches its memory, tests the kernels on other drivers (scripts/drivers.sh), and kills trainings
 #   --pytorch  also compares a training step with PyTorch; `python3` must have torch and safetensors, which this script does not install
 # Runs in bash on Linux and macOS, and in Git's bash on Windows. If the environment variable CI is set, a skipped part is a failure.
 set -euo pipefail
@@ -153,6 +153,8 @@ if $slow; then
   else
     skipped "other drivers, there is no laboratory"
   fi
+  stage "killed trainings"
+  scripts/endure.sh 60
   stage "recipes in full"
   for recipe in glyphs-mlp nist36-mlp nist36-mlp-momentum; do
     dataset=()
