@@ -42,6 +42,8 @@ def sizes(source, words):
 def steps_of(name, source, dims):
     """How many numbers a lane adds up for each of its outputs."""
     if "conv2d" in name:
+        if "depthwise" in name:
+            return -(-dims["share"] // 64)
         if "weight" in name:
             return dims["share"]
         channels = dims["out_channels" if constant(source, "BACKWARD") else "in_channels"] // dims["groups"]
@@ -51,7 +53,7 @@ def steps_of(name, source, dims):
         return dims["share"] if "split" in name else dims["depth"]
     known = {"sum_splits": "splits", "sum_rows": "run", "sum": "run", "softmax": "columns", "cross_entropy": "columns"}
     steps = next((dims[size] for kernel, size in known.items() if kernel in name and size in dims), 1)
-    return -(-steps // 64) if "sum_rows" in name else steps
+    return -(-steps // 64) if "_rows" in name else steps
 
 
 def executed(assembly, steps, depth):

@@ -10,6 +10,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::{Error, Result};
 
@@ -39,12 +40,14 @@ pub(crate) fn map(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
 /// The beginning of the names of temporary files.
 const TEMPORARY: &str = ".gpunn-";
 
-/// Removes the temporary files that killed processes left in a folder. No other process may be writing there. Errors are ignored: such
-/// files only take space.
-pub(crate) fn remove_temporaries(folder: &Path) {
+/// Removes the temporary files in a folder that nobody has written to for this time: killed processes left them. Errors are ignored:
+/// such files only take space.
+pub(crate) fn remove_temporaries(folder: &Path, age: Duration) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old = modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age));
+        if is_old && entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
             let _ = std::fs::remove_file(entry.path());
         }
     }

@@ -155,7 +155,7 @@ fn training_goes_on_when_a_file_cannot_be_written() {
     let resumed = gpunn_on_cpu(folder.path(), &["train", "--resume", "run", "--epochs", "3", "--quiet", "--no-report"]);
     let error = text(&resumed.stderr);
     assert_eq!(resumed.status.code(), Some(1), "{error}");
-    assert!(error.contains("training goes on") && error.contains("The best checkpoint is missing"), "{error}");
+    assert!(error.contains("training goes on") && error.contains("The best checkpoint was not written"), "{error}");
     let run = RunDirectory::open(&folder.path().join("run")).expect("a run");
     assert_eq!(run.last().expect("a checkpoint").counters.epoch, 3);
     assert!(folder.path().join("run/summary.json").is_file());
@@ -200,8 +200,34 @@ fn a_removed_run_directory_is_made_again() {
     let output = child.wait_with_output().expect("it ends");
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains("The beginning of the metrics is missing"), "{error}");
+    assert!(error.contains("The beginning of the metrics was not written"), "{error}");
     assert_eq!(RunDirectory::open(&run).expect("a run").last().expect("a checkpoint").counters.epoch, 30);
+}
+
+/// One that is replaced belongs to the run that replaced it.
+#[cfg(unix)]
+#[test]
+fn a_replaced_run_directory_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = folder.path().join("run");
+    let mut long = command(folder.path());
+    long.args(["train", "--epochs", "100000", "--out", "run", "--device", "cpu", "--quiet"]);
+    let child = long.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    while !run.join("last.safetensors").is_file() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let other = tempfile::tempdir().expect("a folder");
+    train(other.path());
+    std::fs::rename(&run, folder.path().join("moved")).expect("moved");
+    let replaced = std::fs::rename(other.path().join("run"), &run);
+    let output = child.wait_with_output().expect("it ends");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    // The training may have made the directory again before the other came.
+    if replaced.is_ok() {
+        assert!(error.contains("began another run there"), "{error}");
+        assert_eq!(RunDirectory::open(&run).expect("a run").last().expect("a checkpoint").counters.epoch, 1);
+    }
 }
 
 /// `timeout` sends SIGTERM twice at once: to the program and to its group.

@@ -50,8 +50,8 @@ fn each<T>(name: &str, seeds: &[T], change: impl Fn(&T, &mut Dice) -> T, mut run
 }
 
 /// Changes bytes, mostly in the first 400, which hold lengths and types; cuts; repeats a part.
-fn changed_bytes(bytes: &Vec<u8>, dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = bytes.clone();
+fn changed_bytes(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
     for _ in 0..=dice.below(4) {
         let near = dice.below(3) > 0;
         let place = dice.below(if near { bytes.len().min(400) } else { bytes.len() });
@@ -80,7 +80,7 @@ fn changed_bytes(bytes: &Vec<u8>, dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Changes numbers and words, removes and repeats lines.
-fn changed_text(text: &String, dice: &mut Dice) -> String {
+fn changed_text(text: &str, dice: &mut Dice) -> String {
     const VALUES: [&str; 20] = [
         "0",
         "1",
@@ -139,23 +139,33 @@ fn files(folder: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn images() {
-    each("images", &files("tests/images"), changed_bytes, |bytes| {
-        let _ = gpunn::images::decode(bytes.clone(), "an image");
-    });
+    each(
+        "images",
+        &files("tests/images"),
+        |bytes, dice| changed_bytes(bytes, dice),
+        |bytes| {
+            let _ = gpunn::images::decode(bytes.clone(), "an image");
+        },
+    );
 }
 
 #[test]
 fn weights() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    each("weights", &files("tests/weights"), changed_bytes, |bytes| {
-        std::fs::write(file.path(), bytes).expect("written");
-        if let Ok(tensors) = TensorFile::open(file.path()) {
-            for name in tensors.tensors().keys() {
-                let _ = tensors.values(name);
+    each(
+        "weights",
+        &files("tests/weights"),
+        |bytes, dice| changed_bytes(bytes, dice),
+        |bytes| {
+            std::fs::write(file.path(), bytes).expect("written");
+            if let Ok(tensors) = TensorFile::open(file.path()) {
+                for name in tensors.tensors().keys() {
+                    let _ = tensors.values(name);
+                }
+                let _ = gpunn::runs::weights::import(&tensors, None);
             }
-            let _ = gpunn::runs::weights::import(&tensors, None);
-        }
-    });
+        },
+    );
 }
 
 #[test]
@@ -165,11 +175,16 @@ fn checkpoints() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     checkpoint.expect("a checkpoint").write(file.path()).expect("written");
     let seeds = [std::fs::read(file.path()).expect("it reads")];
-    each("checkpoints", &seeds, changed_bytes, |bytes| {
-        if let Ok(checkpoint) = Checkpoint::parse(bytes, "it") {
-            let _ = checkpoint.model();
-        }
-    });
+    each(
+        "checkpoints",
+        &seeds,
+        |bytes, dice| changed_bytes(bytes, dice),
+        |bytes| {
+            if let Ok(checkpoint) = Checkpoint::parse(bytes, "it") {
+                let _ = checkpoint.model();
+            }
+        },
+    );
 }
 
 /// A network that can be built is planned, for the CPU and for a GPU, or refused.
@@ -191,25 +206,35 @@ fn plans(recipe: &Recipe) {
 fn recipes() {
     let seeds: Vec<String> =
         files("recipes").into_iter().map(|bytes| String::from_utf8(bytes).expect("text")).collect();
-    each("recipes", &seeds, changed_text, |text| {
-        if let Ok(recipe) = Recipe::parse(text, "in it")
-            && recipe.validate().is_ok()
-        {
-            plans(&recipe);
-        }
-    });
+    each(
+        "recipes",
+        &seeds,
+        |text, dice| changed_text(text, dice),
+        |text| {
+            if let Ok(recipe) = Recipe::parse(text, "in it")
+                && recipe.validate().is_ok()
+            {
+                plans(&recipe);
+            }
+        },
+    );
 }
 
 #[test]
 fn networks() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("net.toml");
-    each("networks", &[documented()], changed_text, |text| {
-        std::fs::write(&path, text).expect("written");
-        if let Ok(model) = gpunn::runs::model(&path.display().to_string())
-            && let Ok(recipe) = gpunn::runs::choose(None, Some(model), None)
-        {
-            plans(&recipe);
-        }
-    });
+    each(
+        "networks",
+        &[documented()],
+        |text, dice| changed_text(text, dice),
+        |text| {
+            std::fs::write(&path, text).expect("written");
+            if let Ok(model) = gpunn::runs::model(&path.display().to_string())
+                && let Ok(recipe) = gpunn::runs::choose(None, Some(model), None)
+            {
+                plans(&recipe);
+            }
+        },
+    );
 }

@@ -8,8 +8,8 @@ use gpunn::data::{Dataset, Pixels, Split, epoch_order};
 use gpunn::graph::PlanOptions;
 use gpunn::ops::augment::{Augment, Flip};
 use gpunn::ops::batch::Reduction;
-use gpunn::runs::{Observer, RunDirectory, RunOutcome};
-use gpunn::train::{EpochLine, EpochProgress, Recipe, Trainer, TrainerOptions, Tta};
+use gpunn::runs::{Experiment, Observer, RunDirectory, RunOutcome};
+use gpunn::train::{Checkpoint, EpochLine, EpochProgress, Recipe, Trainer, TrainerOptions, Tta};
 
 fn stops_and_resumes(change: impl Fn(&mut Recipe)) {
     let (recipe, dataset) = small(1500, 3, change);
@@ -37,12 +37,20 @@ fn with_muon_and_lookahead() {
 struct Watcher {
     run: RunDirectory,
     steps_saved: Vec<u32>,
+    /// The first checkpoint within the latest epoch.
+    within: Option<Checkpoint>,
 }
 
 impl Observer for Watcher {
     fn progress(&mut self, _: u32, _: EpochProgress) -> bool {
         if self.run.has_last() {
-            self.steps_saved.push(self.run.last().expect("whole").counters.step);
+            let last = self.run.last().expect("whole");
+            self.steps_saved.push(last.counters.step);
+            if last.counters.step > 0
+                && self.within.as_ref().is_none_or(|kept| kept.counters.epoch < last.counters.epoch)
+            {
+                self.within = Some(last);
+            }
         }
         true
     }
@@ -56,18 +64,38 @@ impl Observer for Watcher {
 
 #[test]
 fn checkpoints_within_an_epoch_change_no_bit_and_are_resumed() {
-    let (recipe, dataset) = small(1500, 2, training::with_a_schedule);
+    saves_within_epochs(training::with_a_schedule);
+    saves_within_epochs(training::with_muon_and_lookahead);
+    saves_within_epochs(|recipe| {
+        (recipe.training.ema, recipe.data.stream) = (Some(0.95), true);
+    });
+}
+
+fn saves_within_epochs(change: impl Fn(&mut Recipe)) {
+    let (recipe, dataset) = small(1500, 3, change);
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     let wanted = training::finish(&mut training::begin(trainer(Engine::cpu(), &recipe, &dataset), &path("whole")));
 
     let mut saving = training::begin(trainer(Engine::cpu(), &recipe, &dataset), &path("saving"));
     saving.save_every = Duration::ZERO;
-    let mut watcher = Watcher { run: RunDirectory::open(&path("saving")).expect("a run"), steps_saved: Vec::new() };
+    let run = RunDirectory::open(&path("saving")).expect("a run");
+    let mut watcher = Watcher { run, steps_saved: Vec::new(), within: None };
     let outcome = gpunn::blocking::block_on(saving.run(&mut watcher)).expect("trained");
     let RunOutcome::Finished(summary) = outcome else { panic!("nothing interrupts it") };
     assert_eq!(summary.weights_hash, wanted.weights_hash);
     assert!(watcher.steps_saved.iter().any(|&steps| steps > 0), "{:?}", watcher.steps_saved);
+
+    let within = watcher.within.expect("a checkpoint within an epoch");
+    let run = RunDirectory::create(&path("resumed"), &recipe, false).expect("a run");
+    let mut resumed =
+        Experiment::resumed(trainer(Engine::cpu(), &recipe, &dataset), run, &dataset, &within).expect("resumed");
+    assert_eq!(
+        training::finish(&mut resumed).weights_hash,
+        wanted.weights_hash,
+        "from step {}",
+        within.counters.number
+    );
 }
 
 /// 1500 images are 93 steps of an epoch, and 2.5 epochs are 233 steps: 47 of the last epoch.

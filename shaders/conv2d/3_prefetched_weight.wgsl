@@ -204,7 +204,10 @@ fn main(invocation: Invocation) {
 
     let first = first_block(place_of(lane, false), tile);
     let second = first_block(place_of(lane, true), tile);
-    let total = product(first, second, dims.share, lane);
+    // The last split may have fewer pixels.
+    let pixels = dims.batch * dims.rows * dims.columns;
+    let steps = min(dims.share, pixels - min(tile.split * dims.share, pixels));
+    let total = product(first, second, steps, lane);
 
     let vectors = vectors_of(lane);
     let out_channel = tile.out_channel + (4u * vectors.x);

@@ -6,11 +6,14 @@ use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System};
 pub fn free() -> usize {
     let mut system = System::new();
     system.refresh_memory_specifics(MemoryRefreshKind::everything());
-    let unswapped = match system.cgroup_limits() {
-        Some(limits) if limits.total_memory < system.total_memory() => limits.free_memory,
-        _ => system.available_memory(),
+    let available = system.available_memory();
+    let system_leaves = match system.cgroup_limits() {
+        // What the group's files take in the cache is free again when it is needed, so it does not count.
+        Some(limits) if limits.total_memory < system.total_memory() => {
+            available.min(limits.total_memory.saturating_sub(limits.rss))
+        }
+        _ => available.saturating_add(system.free_swap()),
     };
-    let system_leaves = unswapped.saturating_add(system.free_swap());
     let free = address_space(&mut system).map_or(system_leaves, |space| space.min(system_leaves));
     // Where nothing can be learned, nothing is refused.
     if system.total_memory() == 0 { usize::MAX } else { usize::try_from(free).unwrap_or(usize::MAX) }

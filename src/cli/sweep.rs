@@ -121,6 +121,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         stop: StopFlag::on_signals(),
         engine: args.device.open(options, args.output.quiet)?,
         data: None,
+        lost: Vec::new(),
     };
     let count = jobs.len();
     let mut rows = Vec::new();
@@ -139,7 +140,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         sweep.engine = returned;
         rows.push(row);
     }
-    finish(&args, &name, &out, rows)
+    let lost = std::mem::take(&mut sweep.lost);
+    let code = finish(&args, &name, &out, rows)?;
+    match lost.is_empty() {
+        true => Ok(code),
+        false => Err(Error::data(format!("Not all of the runs is on the disk. {}", lost.join(" ")))),
+    }
 }
 
 /// Writes the tables and the report, and prints the table.
@@ -176,6 +182,8 @@ struct Sweep<'a> {
     engine: Engine,
     /// Seed, dataset for that seed, and the recipe section that describes it.
     data: Option<(u64, Dataset, gpunn::train::recipe::Data)>,
+    /// What could not be written, each as a sentence.
+    lost: Vec<String>,
 }
 
 impl Sweep<'_> {
@@ -219,9 +227,7 @@ impl Sweep<'_> {
         }
         let row = match train_with_progress(&mut experiment, args.output.quiet, &stop) {
             Ok(RunOutcome::Finished(summary)) => {
-                if let Some(lost) = experiment.lost().next() {
-                    return Err(Error::data(format!("{}: {lost}", path.display())));
-                }
+                self.lost.extend(experiment.lost().map(|lost| format!("{}: {lost}", path.display())));
                 SweepRow::new(path, &recipe, Some(&summary))
             }
             Ok(RunOutcome::Interrupted { .. }) => return Ok(None),

@@ -21,6 +21,11 @@ pub fn set_most_pixels(most: u64) {
     MOST.store(most, Ordering::Relaxed);
 }
 
+/// The largest number of pixels of an image.
+pub fn most_pixels() -> u64 {
+    MOST.load(Ordering::Relaxed)
+}
+
 /// Decodes an image file. Its content decides the format, not its name. The EXIF orientation is applied.
 ///
 /// # Errors
@@ -79,9 +84,9 @@ fn upright(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
     let mut decoder = reader.into_decoder().map_err(reason)?;
     // A file of few bytes may claim any size, and the decoder would ask for that much memory.
     let (width, height) = decoder.dimensions();
-    let most = MOST.load(Ordering::Relaxed);
+    let most = most_pixels();
     if u64::from(width) * u64::from(height) > most {
-        return Err(format!("it claims {width} x {height} pixels, but at most {most} pixels are read"));
+        return Err(format!("it claims {width} x {height} pixels, but at most {most} pixels are read (--max-pixels)"));
     }
     let orientation = decoder.orientation().map_err(reason)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(reason)?;

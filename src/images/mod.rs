@@ -26,7 +26,7 @@ mod sheet;
 mod system_fonts;
 pub(crate) mod text;
 
-pub use decode::{MOST_PIXELS, decode, open, set_most_pixels, size};
+pub use decode::{MOST_PIXELS, decode, most_pixels, open, set_most_pixels, size};
 #[cfg(feature = "reports")]
 pub use encode::data_uri;
 #[cfg(feature = "files")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::events::EventWriter;
-use super::lock::{LOCK, RunLock};
+use super::lock::{LOCK, RunLock, Standing};
 use crate::files::write_atomic;
 use crate::train::{Checkpoint, EpochLine, Recipe, Summary};
 use crate::{Error, Result};
@@ -42,7 +42,7 @@ pub struct ImportedFrom {
 pub struct RunDirectory {
     path: PathBuf,
     /// Held while this process trains there.
-    _lock: Option<Arc<RunLock>>,
+    lock: Option<Arc<RunLock>>,
 }
 
 impl RunDirectory {
@@ -79,7 +79,7 @@ impl RunDirectory {
         Self::check(path, force)?;
         let text = recipe.to_toml()?;
         std::fs::create_dir_all(path).map_err(Error::file("cannot make the run directory", path))?;
-        let run = Self { path: path.to_owned(), _lock: Some(Arc::new(RunLock::of(path)?)) };
+        let run = Self { path: path.to_owned(), lock: Some(Arc::new(RunLock::of(path)?)) };
         // This is done before anything is removed, so that a read-only directory keeps its files.
         write_atomic(&run.path.join(RECIPE), text.as_bytes())?;
         for name in [INITIAL, LAST, BEST, SUMMARY, OUTCOMES, IMAGES, IMPORT, REPORT] {
@@ -111,7 +111,7 @@ impl RunDirectory {
         if !path.join(RECIPE).is_file() {
             return Err(Error::usage(format!("{} is not a run directory: it has no {RECIPE}.", path.display())));
         }
-        Ok(Self { path: path.to_owned(), _lock: None })
+        Ok(Self { path: path.to_owned(), lock: None })
     }
 
     /// Opens the directory of an existing run to train it further. No other process can do so while the result or a copy of it exists.
@@ -120,7 +120,22 @@ impl RunDirectory {
     /// As [`RunDirectory::open`]; [`Error::Usage`] when another process trains there.
     pub fn open_to_train(path: &Path) -> Result<Self> {
         let run = Self::open(path)?;
-        Ok(Self { _lock: Some(Arc::new(RunLock::of(path)?)), ..run })
+        Ok(Self { lock: Some(Arc::new(RunLock::of(path)?)), ..run })
+    }
+
+    /// What became of the directory since it was locked.
+    pub(super) fn standing(&self) -> Standing {
+        self.lock.as_ref().map_or(Standing::Own, |lock| lock.standing(&self.path))
+    }
+
+    /// Makes the directory again after somebody removed it, with the recipe and a new lock.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the system refuses.
+    pub(super) fn put_back(&mut self, recipe: &Recipe) -> Result<()> {
+        std::fs::create_dir_all(&self.path).map_err(Error::file("cannot make the run directory", &self.path))?;
+        self.lock = Some(Arc::new(RunLock::of(&self.path)?));
+        self.write_recipe(recipe)
     }
 
     /// The path of the directory.
@@ -233,7 +248,9 @@ impl RunDirectory {
             serde_json::from_str(line)
                 .map_err(|error| Error::data(format!("{}, line {}: {error}.", path.display(), number + 1)))
         };
-        text.lines().enumerate().map(parse).collect()
+        // A line without an end was being written when a process was killed.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        text[..whole].lines().enumerate().map(parse).collect()
     }
 
     /// Keeps the whole lines of the first `epochs` of the metrics, when a run is resumed.
@@ -300,10 +317,6 @@ impl RunDirectory {
     /// The path of the file in which reports store the predictions for each image of a split.
     pub fn outcomes(&self) -> PathBuf {
         self.path.join(OUTCOMES)
-    }
-    /// Whether the recipe exists, without which the directory is no run.
-    pub fn has_recipe(&self) -> bool {
-        self.path.join(RECIPE).is_file()
     }
     /// Whether the metrics file exists.
     pub fn has_metrics(&self) -> bool {

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::directory::RunDirectory;
 use super::events::EventWriter;
+use super::lock::Standing;
+use super::run_images::RunImages;
 use crate::data::{Dataset, SplitName};
 use crate::train::{Checkpoint, EpochLine, EpochProgress, Summary, Trainer};
 use crate::{Error, Result};
@@ -47,10 +49,14 @@ pub struct Experiment {
     pub save_every: Duration,
     /// The files that could not be written and what kept them from it. What is written later is removed from the list.
     lost: BTreeMap<String, String>,
+    /// The list of the dataset's image files.
+    images: Option<RunImages>,
 }
 
 /// The name of the last checkpoint in messages.
 const LAST: &str = "last checkpoint";
+/// The name of the best epoch's checkpoint in messages.
+const BEST: &str = "best checkpoint";
 
 /// The usual time between two checkpoints within an epoch.
 pub const SAVE_EVERY: Duration = Duration::from_secs(300);
@@ -62,17 +68,17 @@ impl Experiment {
     /// [`Error::File`](crate::Error::File) when the system refuses.
     pub fn new(trainer: Trainer, run: RunDirectory, dataset: &Dataset) -> Result<Self> {
         run.write_images(dataset)?;
-        Ok(Self::without_images(trainer, run))
+        Ok(Self { images: RunImages::of(dataset), ..Self::without_images(trainer, run) })
     }
 
     /// Begins a run in a new directory, for a dataset that is not in image files.
     pub fn without_images(trainer: Trainer, run: RunDirectory) -> Self {
-        Self { trainer, run, events: None, save_every: SAVE_EVERY, lost: BTreeMap::new() }
+        Self { trainer, run, events: None, save_every: SAVE_EVERY, lost: BTreeMap::new(), images: None }
     }
 
-    /// What is missing on the disk at the end of a run, each as a sentence.
+    /// What could not be written to the disk until now, each as a sentence.
     pub fn lost(&self) -> impl Iterator<Item = String> {
-        self.lost.iter().map(|(what, why)| format!("The {what} is missing: {why}."))
+        self.lost.iter().map(|(what, why)| format!("The {what} was not written: {why}."))
     }
 
     /// Notes whether a file of the run was written. A full or vanished disk does not end the training; later files may be written again.
@@ -129,45 +135,75 @@ impl Experiment {
             let Some(line) = line else {
                 self.trainer.check_so_far().await?;
                 let checkpoint = self.trainer.checkpoint().await?;
+                self.secure(observer)?;
                 let written = self.run.write_last(&checkpoint);
                 saved = Instant::now();
-                if stopped {
-                    return written.map(|()| self.interrupted());
-                }
                 self.note(LAST, written, observer)?;
+                if stopped {
+                    return self.interrupted();
+                }
                 continue;
             };
             self.keep(&line, observer).await?;
             saved = Instant::now();
             if !observer.epoch(&line) && !self.trainer.is_over() {
-                return Ok(self.interrupted());
+                return self.interrupted();
             }
         }
-        let Some(summary) = self.summary_while(observer).await? else { return Ok(self.interrupted()) };
+        let Some(summary) = self.summary_while(observer).await? else { return self.interrupted() };
+        self.secure(observer)?;
         let written = self.run.write_summary(&summary);
         self.note("summary of the run", written, observer)?;
         Ok(RunOutcome::Finished(Box::new(summary)))
     }
 
-    fn interrupted(&self) -> RunOutcome {
+    /// The outcome of a run that was stopped, which can be resumed if its last checkpoint was written.
+    fn interrupted(&self) -> Result<RunOutcome> {
         let counters = self.trainer.counters();
-        RunOutcome::Interrupted { epochs: counters.epoch, steps: counters.step }
+        match self.lost.get(LAST) {
+            None => Ok(RunOutcome::Interrupted { epochs: counters.epoch, steps: counters.step }),
+            Some(why) => Err(Error::data(format!(
+                "The training was stopped, but its last checkpoint was not written: {why}. An earlier one may be there."
+            ))),
+        }
     }
 
-    /// Makes a run directory that somebody removed again, for the epochs that follow.
-    fn put_back(&mut self, epoch: u32, observer: &mut dyn Observer) -> Result<()> {
+    /// Sees to it that the run directory is this run's before something is written. One that somebody removed is made again.
+    fn secure(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        match self.run.standing() {
+            Standing::Own => Ok(()),
+            Standing::Others => Err(Error::data(format!(
+                "Somebody removed the run directory {} and began another run there. This training ends and writes nothing there.",
+                self.run.path().display()
+            ))),
+            Standing::Gone => self.put_back(observer),
+        }
+    }
+
+    fn put_back(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let path = self.run.path().to_owned();
-        let gone = std::io::Error::other("somebody removed it");
-        self.note("beginning of the metrics", Err(Error::file("lost the run directory", path)(gone)), observer)?;
-        let written = self.run.write_recipe(self.trainer.recipe());
-        self.note(&format!("recipe at epoch {epoch}"), written, observer)
+        let gone = || {
+            let reason = std::io::Error::other("somebody removed it");
+            Err(Error::file("lost the run directory", path.clone())(reason))
+        };
+        self.note("beginning of the metrics", gone(), observer)?;
+        if let Some(best) = self.trainer.counters().best_epoch {
+            self.lost.insert(BEST.into(), format!("that of epoch {best} was in the removed run directory"));
+        }
+        let written = self.run.put_back(self.trainer.recipe());
+        self.note("recipe", written, observer)?;
+        let listed = self.images.as_ref().map_or(Ok(()), |images| self.run.write_list(images));
+        self.note("list of the run's images", listed, observer)?;
+        if self.events.take().is_some() {
+            let opened = self.run.events().map(|events| self.events = Some(events));
+            self.note("file for TensorBoard", opened, observer)?;
+        }
+        Ok(())
     }
 
     /// Stores an epoch. The last checkpoint is written last, so that after a crash the run can be resumed from it.
     async fn keep(&mut self, line: &EpochLine, observer: &mut dyn Observer) -> Result<()> {
-        if !self.run.has_recipe() {
-            self.put_back(line.epoch, observer)?;
-        }
+        self.secure(observer)?;
         let appended = self.run.append(line);
         self.note(&format!("line of epoch {} in the metrics", line.epoch), appended, observer)?;
         if let Some(events) = &mut self.events {
@@ -178,7 +214,7 @@ impl Experiment {
         let checkpoint = self.trainer.checkpoint().await?;
         if best {
             let written = self.run.write_best(&checkpoint);
-            self.note("best checkpoint", written, observer)?;
+            self.note(BEST, written, observer)?;
         }
         let written = self.run.write_last(&checkpoint);
         self.note(LAST, written, observer)

@@ -37,7 +37,12 @@ impl StoreKey {
     /// its old store.
     pub fn file(&self, cache: &Path) -> PathBuf {
         let Self { path, preprocessing: Preprocessing { size: [height, width], fit, channels }, skip_bad, .. } = self;
-        let name = format!("{path}\n{channels} {height} {width} {fit:?} {skip_bad}");
+        // With another limit, other images may have been skipped.
+        let limit = match crate::images::most_pixels() {
+            crate::images::MOST_PIXELS => String::new(),
+            limit => format!(" {limit}"),
+        };
+        let name = format!("{path}\n{channels} {height} {width} {fit:?} {skip_bad}{limit}");
         cache.join("pictures").join(format!("{:x}.store", md5::compute(name)))
     }
 }

@@ -34,6 +34,8 @@ fn shapes() -> Vec<(&'static str, Shape)> {
         ("depthwise 7x7 dilation 2 stride 2x1", ([1, 2, 15, 17], [2, 7, 7], with([2, 1], [3, 5], [2, 2], 2))),
         ("groups of 2, stride 2", ([3, 6, 13, 7], [6, 3, 2], with([2, 2], [1, 0], [1, 1], 3))),
         ("depthwise, several splits", ([9, 2, 15, 17], [2, 3, 3], with([1, 1], [1, 1], [1, 1], 2))),
+        // 1056 pixels are a multiple of a tile's depth, but no multiple of a split.
+        ("a short last split", ([66, 4, 4, 4], [4, 3, 3], Geometry::padded(1))),
         ("tiles", ([3, 16, 16, 16], [32, 3, 3], Geometry::padded(1))),
         ("more channels than a tile", ([2, 34, 9, 9], [150, 2, 2], Geometry::padded(1))),
     ]

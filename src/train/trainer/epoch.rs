@@ -58,7 +58,9 @@ impl Trainer {
             Some((begun, loader)) if begun == epoch && step == 0 => Some(loader),
             _ => self.loader_of(order, step..self.steps_now())?,
         };
-        self.waited = 0.0;
+        if step == 0 {
+            self.waited = 0.0;
+        }
         // An epoch that was interrupted in its validation has no step left.
         if step < self.steps_now() {
             self.feed()?;
@@ -214,7 +216,7 @@ impl Trainer {
             true => "A weight",
             false => "The training loss",
         };
-        let kept = if self.counters.epoch > 0 { "; the checkpoint of the previous epoch is kept" } else { "" };
+        let kept = if self.counters.epoch > 0 { "; the last checkpoint is kept" } else { "" };
         Err(Error::Diverged(format!(
             "{what} was no longer a finite number in epoch {}: the run has diverged. Try a learning rate below {}, or clip the \
              gradients{kept}.",
