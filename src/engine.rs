@@ -89,6 +89,14 @@ impl Engine {
         Self::Gpu(Box::new(gpu::Executor::with_kernels(device, Some(kept))))
     }
 
+    /// Whether it is a GPU that was lost. Then a new engine can be opened, on the same adapter or another.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Cpu(_) => false,
+            Self::Gpu(executor) => executor.device().is_lost(),
+        }
+    }
+
     /// `"cpu"` or `"gpu"`.
     pub fn kind(&self) -> &'static str {
         match self {

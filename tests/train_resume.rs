@@ -60,6 +60,9 @@ impl Observer for Watcher {
     fn not_written(&mut self, error: &gpunn::Error) {
         panic!("{error}");
     }
+    fn device_lost(&mut self, error: &gpunn::Error, _: &str) {
+        panic!("{error}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod kept_kernels;
 mod laboratory;
 mod layout;
 mod limits;
+mod lost;
 mod memory;
 mod names;
 mod networks;

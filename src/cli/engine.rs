@@ -58,6 +58,18 @@ impl DeviceArgs {
         Ok(announced(engine, &why, quiet))
     }
 
+    /// Opens a device again that was lost for so many times. After the third time `auto` takes the CPU; else the run ends.
+    pub fn reopen(&self, losses: u32, options: gpu::DeviceOptions) -> Option<Result<Engine>> {
+        let auto = self.device.eq_ignore_ascii_case("auto");
+        match losses {
+            1..=3 => match self.open(options, true) {
+                Err(_) if auto => Some(Ok(cpu())),
+                opened => Some(opened),
+            },
+            _ => auto.then(|| Ok(cpu())),
+        }
+    }
+
     fn open_named(&self, name: &str, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         let (engine, why) = gpunn::blocking::block_on(open(name, options))?;
         Ok(announced(engine, why, quiet))

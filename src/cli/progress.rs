@@ -72,6 +72,16 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Prints a line above the bar.
+    fn say(&self, line: String) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+}
+
 impl Observer for Progress {
     fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool {
         let (part, done, of) = match at {
@@ -111,11 +121,11 @@ impl Observer for Progress {
     }
 
     fn not_written(&mut self, error: &gpunn::Error) {
-        let warning = format!("warning: {error}; training goes on");
-        match &self.bar {
-            Some(bar) => bar.println(warning),
-            None => eprintln!("{warning}"),
-        }
+        self.say(format!("warning: {error}; training goes on"));
+    }
+
+    fn device_lost(&mut self, error: &gpunn::Error, now_on: &str) {
+        self.say(format!("warning: {error}. Training goes on from the last checkpoint on {now_on}"));
     }
 }
 

@@ -200,12 +200,8 @@ impl Sweep<'_> {
             }
             return Ok(Some((SweepRow::new(path, &recipe, Some(&summary)), engine)));
         }
-        let mut trainer = Trainer::new(
-            engine,
-            recipe.clone(),
-            dataset,
-            TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() },
-        )?;
+        let trainer_options = TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() };
+        let mut trainer = Trainer::new(engine, recipe.clone(), dataset, trainer_options)?;
         if !args.output.quiet {
             print_plan(&trainer);
         }
@@ -225,7 +221,10 @@ impl Sweep<'_> {
         if args.output.tensorboard {
             experiment.events = Some(experiment.run.events()?);
         }
-        let row = match train_with_progress(&mut experiment, args.output.quiet, &stop) {
+        let options = options_to_train([&recipe]);
+        let mut reopen = |losses| args.device.reopen(losses, options.clone());
+        let told = (args.output.quiet, &stop);
+        let row = match train_with_progress(&mut experiment, (dataset, trainer_options), told, &mut reopen) {
             Ok(RunOutcome::Finished(summary)) => {
                 self.lost.extend(experiment.lost().map(|lost| format!("{}: {lost}", path.display())));
                 SweepRow::new(path, &recipe, Some(&summary))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gpunn::data::Dataset;
 use gpunn::graph::PlanOptions;
 use gpunn::profile::by_kernel;
-use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
+use gpunn::runs::{Experiment, Reopen, RunDirectory, RunOutcome};
 use gpunn::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
 use gpunn::{Engine, Error, Result, gpu};
 
@@ -149,9 +149,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
         checkpoint.check_data(&dataset)?;
     }
     let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
-    let engine = args.device.open_to_train(&recipe, &dataset, options, args.output.quiet)?;
+    let engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
-    let mut trainer = Trainer::new(engine, recipe, &dataset, TrainerOptions { plan, clock: Some(gpunn::runs::clock) })?;
+    let trainer_options = TrainerOptions { plan, clock: Some(gpunn::runs::clock) };
+    let mut trainer = Trainer::new(engine, recipe, &dataset, trainer_options)?;
     if let Some(file) = &pretrained {
         gpunn::blocking::block_on(trainer.load_pretrained(file))?;
         if !args.output.quiet {
@@ -173,7 +174,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.output.tensorboard {
         experiment.events = Some(experiment.run.events()?);
     }
-    train(&args, experiment, &dataset)
+    let mut reopen = |losses| args.device.reopen(losses, options.clone());
+    train(&args, experiment, (&dataset, trainer_options), &mut reopen)
 }
 
 /// Opens the run directory: the resumed one, or a new one.
@@ -256,16 +258,26 @@ fn print_precision(trainer: &Trainer) {
 }
 
 /// Trains with a progress display.
-pub(super) fn train_with_progress(experiment: &mut Experiment, quiet: bool, stop: &StopFlag) -> Result<RunOutcome> {
+pub(super) fn train_with_progress(
+    experiment: &mut Experiment,
+    (dataset, options): (&Dataset, TrainerOptions),
+    (quiet, stop): (bool, &StopFlag),
+    reopen: &mut Reopen<'_>,
+) -> Result<RunOutcome> {
     let (training, steps) = (experiment.trainer.recipe().training.clone(), experiment.trainer.steps());
     let mut progress = Progress::new(training, steps, &experiment.run.metrics()?, quiet, stop);
-    let outcome = gpunn::blocking::block_on(experiment.run(&mut progress));
+    let outcome = gpunn::blocking::block_on(experiment.run_on(&mut progress, (dataset, options), reopen));
     progress.finish();
     outcome
 }
 
 /// Trains, writes the report and prints the results.
-fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<ExitCode> {
+fn train(
+    args: &Args,
+    mut experiment: Experiment,
+    (dataset, options): (&Dataset, TrainerOptions),
+    reopen: &mut Reopen<'_>,
+) -> Result<ExitCode> {
     let epochs = experiment.trainer.recipe().training.epochs;
     let done = experiment.trainer.counters().epoch;
     if args.resume.is_some() && experiment.trainer.is_over() && !args.output.quiet {
@@ -278,7 +290,7 @@ fn train(args: &Args, mut experiment: Experiment, dataset: &Dataset) -> Result<E
         }
     }
     let stop = StopFlag::on_signals();
-    let outcome = train_with_progress(&mut experiment, args.output.quiet, &stop)?;
+    let outcome = train_with_progress(&mut experiment, (dataset, options), (args.output.quiet, &stop), reopen)?;
     stop.end_at_once();
     match outcome {
         RunOutcome::Finished(summary) => {

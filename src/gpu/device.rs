@@ -329,17 +329,32 @@ impl Device {
 
     /// An error if the device was lost or refused something.
     pub(super) fn check(&self) -> Result<()> {
-        if let Some(error) = self.errors.lock().ok().and_then(|list| list.first().cloned()) {
-            return Err(Error::Device(format!("{} refused: {error}", self.description())));
-        }
-        if self.lost.load(SeqCst) {
+        // A lost device also refuses whatever is asked of it.
+        if self.is_lost() {
             return Err(Error::Device(format!(
                 "{} was lost, perhaps reset by its driver; results since the last checkpoint are gone. \
                  Try a smaller batch, or --device cpu",
                 self.description()
             )));
         }
-        Ok(())
+        match self.errors.lock().ok().and_then(|list| list.first().cloned()) {
+            Some(error) => Err(Error::Device(format!("{} refused: {error}", self.description()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it was lost: its driver was reset, or the GPU is gone.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(SeqCst)
+    }
+
+    /// A function that makes the device lost, as the reset of a driver does: for tests.
+    pub fn breaker(&self) -> impl Fn() + Send + 'static {
+        let (device, lost) = (self.device.clone(), self.lost.clone());
+        move || {
+            lost.store(true, SeqCst);
+            device.destroy();
+        }
     }
 
     /// Reads a range of a buffer.

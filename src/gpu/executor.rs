@@ -293,7 +293,8 @@ impl Executor {
         if self.submitted.is_multiple_of(FREE_INTERVAL) {
             self.device.free_finished()?;
         }
-        Ok(())
+        // A lost device takes work and does nothing.
+        self.device.check()
     }
 
     /// Runs one node of a scheduled step, for comparisons node by node.

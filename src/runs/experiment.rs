@@ -8,8 +8,8 @@ use super::events::EventWriter;
 use super::lock::Standing;
 use super::run_images::RunImages;
 use crate::data::{Dataset, SplitName};
-use crate::train::{Checkpoint, EpochLine, EpochProgress, Summary, Trainer};
-use crate::{Error, Result};
+use crate::train::{Checkpoint, EpochLine, EpochProgress, Summary, Trainer, TrainerOptions};
+use crate::{Engine, Error, Result};
 
 /// Receives the progress of a run, and can stop it.
 pub trait Observer {
@@ -20,7 +20,12 @@ pub trait Observer {
     fn epoch(&mut self, line: &EpochLine) -> bool;
     /// Called when a file of the run cannot be written. Training goes on: see [`Experiment::lost`].
     fn not_written(&mut self, error: &Error);
+    /// Called when the device was lost and training goes on, on this device, from the last checkpoint.
+    fn device_lost(&mut self, error: &Error, now_on: &str);
 }
+
+/// Opens an engine for a run whose device was lost for so many times without an epoch between. `None` ends the run.
+pub type Reopen<'a> = dyn FnMut(u32) -> Option<Result<Engine>> + 'a;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -155,6 +160,37 @@ impl Experiment {
         let written = self.run.write_summary(&summary);
         self.note("summary of the run", written, observer)?;
         Ok(RunOutcome::Finished(Box::new(summary)))
+    }
+
+    /// As [`Experiment::run`]. A device that is lost is replaced by the engine that `reopen` opens, and training goes on from the last
+    /// checkpoint. On the same device the result has the same bits.
+    ///
+    /// # Errors
+    /// As [`Experiment::run`], and when no engine can be opened.
+    pub async fn run_on(
+        &mut self,
+        observer: &mut dyn Observer,
+        (dataset, options): (&Dataset, TrainerOptions),
+        reopen: &mut Reopen<'_>,
+    ) -> Result<RunOutcome> {
+        let (mut losses, mut epoch) = (0, self.trainer.counters().epoch);
+        loop {
+            let error = match self.run(observer).await {
+                Err(error) if self.trainer.engine().is_lost() => error,
+                outcome => return outcome,
+            };
+            let now = self.trainer.counters().epoch;
+            losses = if now > epoch { 1 } else { losses + 1 };
+            epoch = now;
+            let Some(engine) = reopen(losses) else { return Err(error) };
+            let engine = engine?;
+            observer.device_lost(&error, &engine.device_name());
+            let checkpoint = self.run.resumable()?;
+            self.run.cut_metrics(checkpoint.counters.epoch)?;
+            let recipe = self.trainer.recipe().clone();
+            self.trainer = Trainer::new(engine, recipe, dataset, options)?;
+            self.trainer.restore(&checkpoint)?;
+        }
     }
 
     /// The outcome of a run that was stopped, which can be resumed if its last checkpoint was written.

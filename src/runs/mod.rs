@@ -41,7 +41,7 @@ pub use directory::{ImportedFrom, RunDirectory};
 #[cfg(feature = "reports")]
 pub(crate) use directory::{PLOTS, REPORT};
 pub use events::EventWriter;
-pub use experiment::{Experiment, Observer, RunOutcome, SAVE_EVERY};
+pub use experiment::{Experiment, Observer, Reopen, RunOutcome, SAVE_EVERY};
 pub use recipe::load_other;
 pub use run_images::RunImages;
 pub use trace::trace;

@@ -101,6 +101,9 @@ impl Observer for Until {
     fn not_written(&mut self, error: &gpunn::Error) {
         panic!("{error}");
     }
+    fn device_lost(&mut self, error: &gpunn::Error, _: &str) {
+        panic!("{error}");
+    }
 }
 
 /// A run that has not begun, in a new folder.

@@ -1,0 +1,90 @@
+//! A device that is lost within a run: it is opened again, and no bit of the result changes.
+
+use std::sync::{Arc, Mutex};
+
+use gpunn::gpu::DeviceOptions;
+use gpunn::runs::{Observer, RunOutcome};
+use gpunn::train::{EpochLine, EpochProgress, TrainerOptions};
+use gpunn::{Engine, Error};
+use kernels_tests::gpu;
+use kernels_tests::training::{begin, finish, small, trainer, with_a_schedule};
+
+/// Breaks the device that is in use.
+type Breaker = Arc<Mutex<Option<Box<dyn Fn() + Send>>>>;
+
+/// Breaks the device after these numbers of reports of progress, each counted from the loss before.
+struct Breaking {
+    breaker: Breaker,
+    after: Vec<u32>,
+    seen: u32,
+    losses: u32,
+}
+
+impl Observer for Breaking {
+    fn progress(&mut self, _: u32, _: EpochProgress) -> bool {
+        self.seen += 1;
+        if self.after.first() == Some(&self.seen) {
+            self.after.remove(0);
+            self.seen = 0;
+            self.breaker.lock().expect("no panic").as_ref().expect("a device")();
+        }
+        true
+    }
+    fn epoch(&mut self, _: &EpochLine) -> bool {
+        true
+    }
+    fn not_written(&mut self, error: &Error) {
+        panic!("{error}");
+    }
+    fn device_lost(&mut self, error: &Error, _: &str) {
+        assert!(error.to_string().contains("was lost"), "{error}");
+        self.losses += 1;
+    }
+}
+
+/// Opens the adapter, and keeps what breaks it.
+fn opened(breaker: &Breaker) -> Option<Engine> {
+    let engine = gpu(DeviceOptions::default())?;
+    if let Engine::Gpu(executor) = &engine {
+        *breaker.lock().expect("no panic") = Some(Box::new(executor.device().breaker()));
+    }
+    Some(engine)
+}
+
+#[test]
+fn a_lost_device_is_opened_again_and_no_bit_is_lost() {
+    let breaker = Breaker::default();
+    let Some(engine) = opened(&breaker) else { return };
+    let (recipe, dataset) = small(1500, 3, with_a_schedule);
+    let folder = tempfile::tempdir().expect("a folder");
+    let wanted = finish(&mut begin(trainer(engine, &recipe, &dataset), &folder.path().join("whole"))).weights_hash;
+
+    for save_every in [std::time::Duration::ZERO, gpunn::runs::SAVE_EVERY] {
+        let path = folder.path().join(format!("broken-{}", save_every.as_secs()));
+        let engine = opened(&breaker).expect("as before");
+        let mut run = begin(trainer(engine, &recipe, &dataset), &path);
+        run.save_every = save_every;
+        // In the first epoch, before and in a validation, and twice in a row.
+        let mut observer = Breaking { breaker: breaker.clone(), after: vec![1, 3, 1, 2], seen: 0, losses: 0 };
+        let mut reopen = |losses: u32| (losses <= 4).then(|| Ok(opened(&breaker).expect("as before")));
+        let on = (&dataset, TrainerOptions::default());
+        let outcome = gpunn::blocking::block_on(run.run_on(&mut observer, on, &mut reopen));
+        let RunOutcome::Finished(summary) = outcome.expect("trained") else { panic!("nothing interrupts it") };
+        assert_eq!((summary.weights_hash, observer.losses), (wanted.clone(), 4));
+    }
+}
+
+#[test]
+fn a_device_that_is_lost_again_and_again_ends_the_run_with_a_checkpoint() {
+    let breaker = Breaker::default();
+    let Some(engine) = opened(&breaker) else { return };
+    let (recipe, dataset) = small(1500, 3, with_a_schedule);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = begin(trainer(engine, &recipe, &dataset), &folder.path().join("run"));
+    let mut observer = Breaking { breaker: breaker.clone(), after: vec![1; 9], seen: 0, losses: 0 };
+    let mut reopen = |losses: u32| (losses <= 3).then(|| Ok(opened(&breaker).expect("as before")));
+    let on = (&dataset, TrainerOptions::default());
+    let error = gpunn::blocking::block_on(run.run_on(&mut observer, on, &mut reopen)).expect_err("it ends");
+    assert!(matches!(error, Error::Device(_)) && observer.losses == 3, "{error}, {} losses", observer.losses);
+    run.run.resumable().expect("it can be resumed");
+}
