@@ -5,7 +5,8 @@
 #
 # Usage: scripts/gpu.sh OUT [SECONDS]        writes OUT/gpu.json and OUT/gpu.md; 480 seconds if none are given
 # GPUNN names the program [default: target/release/gpunn], GPUNN_DATA the datasets; without these, only the embedded dataset is trained
-# on. DEVICE is what `--device` gets [default: gpu].
+# on. DEVICE is what `--device` gets [default: gpu]. TRAIN_FLAGS are more flags for every training: a software adapter with small buffers
+# needs --batch-size 16.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +14,7 @@ out=${1:?usage: scripts/gpu.sh OUT [SECONDS]}
 budget=${2:-480}
 gpunn=${GPUNN:-target/release/gpunn}
 device=${DEVICE:-gpu}
+read -ra more <<< "${TRAIN_FLAGS:-}"
 [[ -x $gpunn ]] || { echo "there is no program $gpunn; build it with cargo build --release, or name it in GPUNN" >&2; exit 2; }
 mkdir -p "$out"
 work=$(mktemp -d)
@@ -45,6 +47,7 @@ step() {
   { printf '\n## %s\n\n`%s`\n\n```\n' "$name" "$*"; tr '\r' '\n' < "$work/err" | grep -v '^epoch .*%.*left' | tail -60; echo '```'; } >> "$work/texts"
   echo "$name: $seconds s, exit $status"
   ((status == 0)) || failed=1
+  return "$status"
 }
 
 step devices 30 "$gpunn" devices --json
@@ -53,7 +56,7 @@ step "ladder of matrix products" 60 "$gpunn" bench matmul --ladder --device "$de
 step "ladder of convolutions" 60 "$gpunn" bench conv2d --ladder --device "$device" --seconds 0.05 --repeats 5 --json
 step "training steps" 60 "$gpunn" bench train --device "$device" --seconds 0.2 --repeats 5 --json
 
-train() { local name=$1; shift; step "$name" 60 "$gpunn" train --device "$device" --no-report --json --out "$work/$name" "$@"; }
+train() { local name=$1; shift; step "$name" 60 "$gpunn" train --device "$device" --no-report --json --out "$work/$name" "$@" ${more[@]+"${more[@]}"}; }
 train glyphs-mlp --recipe glyphs-mlp --epochs 5
 if [[ -n ${GPUNN_DATA:-} ]]; then
   for recipe in nist36-mlp nist36-cnn nist36-autoencoder nist36-best; do
@@ -62,12 +65,12 @@ if [[ -n ${GPUNN_DATA:-} ]]; then
   for recipe in cifar10-cnn cifar10-best sun8-cnn flowers17-squeezenet; do
     train "$recipe" --recipe "$recipe" --epochs 1 --limit-train 600
   done
-  # Both precisions take turns, so that a short budget has figures of both.
-  seed=1
-  while (($(left) > 20)); do
+  # Both precisions take turns, so that a short budget has figures of both. A training that fails would fail again.
+  seed=1 going=true
+  while $going && (($(left) > 20)); do
     for precision in f32 f16; do
       step "cifar10-94 in $precision, seed $seed" "$(left)" "$gpunn" train --recipe cifar10-94 --precision "$precision" --seed "$seed" \
-        --device "$device" --no-report --json --out "$work/cifar10-$precision-$seed"
+        --device "$device" --no-report --json --out "$work/cifar10-$precision-$seed" ${more[@]+"${more[@]}"} || going=false
     done
     seed=$((seed + 1))
   done
