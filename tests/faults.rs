@@ -221,7 +221,9 @@ fn a_replaced_run_directory_is_left_alone() {
     std::fs::rename(&run, folder.path().join("moved")).expect("moved");
     if std::fs::rename(other.path().join("run"), &run).is_err() {
         // The training made the directory again before the other came.
-        return child.kill().expect("it is killed");
+        child.kill().expect("it is killed");
+        child.wait().expect("it ends");
+        return;
     }
     let output = child.wait_with_output().expect("it ends");
     let error = text(&output.stderr);
