@@ -349,7 +349,7 @@ impl Device {
     }
 
     /// A function that makes the device lost, as the reset of a driver does: for tests.
-    pub fn breaker(&self) -> impl Fn() + Send + 'static {
+    pub fn breaker(&self) -> impl Fn() + 'static {
         let (device, lost) = (self.device.clone(), self.lost.clone());
         move || {
             lost.store(true, SeqCst);
