@@ -21,7 +21,17 @@ recipes=(
   "--ema 0.99 --flip=alternate --translate 1 --epochs 12 --limit-train 1500"
   "--model cnn --dataset glyphs --epochs 2 --limit-train 360"
 )
-hash() { "$gpunn" train --resume "$1" --device "$2" --no-report --quiet --json 2> /dev/null | grep -o '"weights_hash":"[0-9a-f]*"'; }
+# Trains with these flags and prints the hash of the weights, or nothing if that fails.
+hash_of() { "$gpunn" train "$@" --no-report --quiet --json 2> /dev/null | grep -o '"weights_hash":"[0-9a-f]*"' || true; }
+
+# The flags that go on with a run, or begin it if it was killed before its first checkpoint. No path or flag has a space.
+start() {
+  if [[ -f $run/last.safetensors || -f $run/initial.safetensors ]]; then
+    echo "--resume $run --device $device"
+  else
+    echo "${common[*]} --out $run --force"
+  fi
+}
 
 done_kills=0 failed=0 runs=0
 declare -A wanted took
@@ -29,11 +39,12 @@ while ((done_kills < kills)); do
   for device in "${devices[@]}"; do
     for number in "${!recipes[@]}"; do
       read -ra flags <<< "${recipes[number]}"
-      common=("${flags[@]}" --device "$device" --no-report --quiet --seed 7)
+      common=("${flags[@]}" --device "$device" --seed 7)
       key=$device-$number
       if [[ -z ${wanted[$key]:-} ]]; then
         begun=$(date +%s%N)
-        wanted[$key]=$("$gpunn" train "${common[@]}" --out "$work/whole-$key" --json 2> /dev/null | grep -o '"weights_hash":"[0-9a-f]*"')
+        wanted[$key]=$(hash_of "${common[@]}" --out "$work/whole-$key")
+        [[ -n ${wanted[$key]} ]] || { echo "gpunn train ${common[*]} fails" >&2; exit 1; }
         took[$key]=$((($(date +%s%N) - begun) / 1000000 + 1))
       fi
       run=$work/run
@@ -41,25 +52,18 @@ while ((done_kills < kills)); do
       ((runs += 1))
       for attempt in 1 2 3 4 5; do
         # A checkpoint after each submission, so that most kills meet one that is being written.
-        command=("$gpunn" train "${common[@]}" --out "$run" --save-every 0)
-        [[ -f $run/last.safetensors || -f $run/initial.safetensors ]] && command=("$gpunn" train --resume "$run" --device "$device" --no-report --quiet --save-every 0)
-        [[ ${command[2]} == --resume ]] || rm -rf "$run"
-        "${command[@]}" > /dev/null 2>&1 &
+        "$gpunn" train $(start) --no-report --quiet --save-every 0 > /dev/null 2>&1 &
         child=$!
         sleep "$(printf '%d.%03d' $((RANDOM % took[$key] / 1000)) $((RANDOM % took[$key] % 1000)))"
         kill -9 "$child" 2> /dev/null && ((done_kills += 1))
         wait "$child" 2> /dev/null || true
       done
-      found=
-      if [[ -f $run/last.safetensors || -f $run/initial.safetensors ]]; then
-        found=$(hash "$run" "$device" || true)
-      else
-        rm -rf "$run"
-        found=${wanted[$key]} # killed before anything was written, five times
-      fi
+      found=$(hash_of $(start))
       if [[ $found != "${wanted[$key]}" ]]; then
         echo "${recipes[number]} on $device: ${found:-no result} instead of ${wanted[$key]}" >&2
-        cp -r "$run" "./endure-$key" 2> /dev/null || true
+        kept=$(mktemp -d)
+        mv "$run" "$kept"
+        echo "the run is kept in $kept" >&2
         failed=1
       fi
     done

@@ -28,8 +28,11 @@ def dispatches(folder, batch, forced):
 
 
 def constant(source, name, missing=None):
-    found = re.search(rf"const {name}(?:: \w+)? = (\w+?)u?;", source)
-    return {"true": 1, "false": 0}.get(found[1]) if found and found[1] in ("true", "false") else int(found[1]) if found else missing
+    """The value of a number or a truth value."""
+    found = re.search(rf"const {name}(?:: \w+)? = (true|false|\d+)u?;", source)
+    if not found:
+        return missing
+    return found[1] == "true" if found[1] in ("true", "false") else int(found[1])
 
 
 def sizes(source, words):

@@ -50,7 +50,7 @@ impl DeviceArgs {
         quiet: bool,
     ) -> Result<Engine> {
         let adapters = gpunn::blocking::block_on(gpu::adapters());
-        let adapter = hardware(&adapters).filter(|_| self.device.eq_ignore_ascii_case("auto"));
+        let adapter = hardware(&adapters).next().filter(|_| self.device.eq_ignore_ascii_case("auto"));
         let Some(adapter) = adapter else { return self.open(options, quiet) };
         let cache = gpunn::datasets::cache_dir();
         let open = || gpunn::blocking::block_on(open_adapter(adapter, options.clone()));
@@ -91,9 +91,9 @@ fn announced(engine: Engine, why: &str, quiet: bool) -> Engine {
     engine
 }
 
-/// The first adapter that is a hardware GPU.
-fn hardware(adapters: &[Adapter]) -> Option<&Adapter> {
-    adapters.iter().find(|adapter| adapter.class() != DeviceClass::Software)
+/// The adapters that are hardware GPUs.
+fn hardware(adapters: &[Adapter]) -> impl Iterator<Item = &Adapter> {
+    adapters.iter().filter(|adapter| adapter.class() != DeviceClass::Software)
 }
 
 /// The CPU's engine, for plans that fit the memory that is free.
@@ -112,7 +112,7 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
     }
     let adapters = gpu::adapters().await;
     let (adapter, why) = match lower.as_str() {
-        "auto" => match hardware(&adapters) {
+        "auto" => match hardware(&adapters).next() {
             Some(_) => return first_that_opens(&adapters, options).await,
             None => return Ok((cpu(), "no hardware GPU was found")),
         },
@@ -133,7 +133,7 @@ async fn open(name: &str, options: gpu::DeviceOptions) -> Result<(Engine, &'stat
 
 /// The first hardware GPU that can be opened, else the CPU. A warning says why an adapter was passed over.
 async fn first_that_opens(adapters: &[Adapter], options: gpu::DeviceOptions) -> Result<(Engine, &'static str)> {
-    for adapter in adapters.iter().filter(|adapter| adapter.class() != DeviceClass::Software) {
+    for adapter in hardware(adapters) {
         match open_adapter(adapter, options.clone()).await {
             Ok(engine) => return Ok((engine, "the first hardware GPU")),
             Err(error) => eprintln!("warning: {} cannot be opened: {error}", adapter.description()),

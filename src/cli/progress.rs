@@ -70,9 +70,7 @@ impl Progress {
         let width = if columns() < WIDE_COLUMNS { SPARK_WIDTH / 2 } else { SPARK_WIDTH };
         bar.set_message(format!("{all}{}", spark_line(&self.losses, width)));
     }
-}
 
-impl Progress {
     /// Prints a line above the bar.
     fn say(&self, line: String) {
         match &self.bar {

@@ -1,4 +1,5 @@
-//! Standard output, and panics that are not printed. A line that cannot be written is an error at the end of the program, unless its reader has gone: `gpunn ... | head`.
+//! Standard output, and panics that are not printed. A line that cannot be written is an error at the end of the program, unless its
+//! reader has gone: `gpunn ... | head`.
 
 use std::io::{ErrorKind, Write};
 use std::sync::OnceLock;
