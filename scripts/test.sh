@@ -154,7 +154,7 @@ if $slow; then
     skipped "other drivers, there is no laboratory"
   fi
   stage "killed trainings"
-  scripts/endure.sh 60
+  scripts/endure.sh kills 60
   stage "recipes in full"
   for recipe in glyphs-mlp nist36-mlp nist36-mlp-momentum; do
     dataset=()

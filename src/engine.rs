@@ -22,7 +22,7 @@
 
 use crate::cpu::{self, Value};
 use crate::gpu;
-use crate::graph::{Plan, Target};
+use crate::graph::{NodeId, Place, Plan, Target};
 use crate::ops::Step;
 use crate::{Error, Result};
 
@@ -89,11 +89,11 @@ impl Engine {
         Self::Gpu(Box::new(gpu::Executor::with_kernels(device, Some(kept))))
     }
 
-    /// Whether it is a GPU that was lost. Then a new engine can be opened, on the same adapter or another.
-    pub fn is_lost(&self) -> bool {
+    /// Why it cannot go on, if it is a GPU that failed. Then a new engine can be opened, on the same adapter or another.
+    pub fn failure(&self) -> Option<gpu::Failure> {
         match self {
-            Self::Cpu(_) => false,
-            Self::Gpu(executor) => executor.device().is_lost(),
+            Self::Cpu(_) => None,
+            Self::Gpu(executor) => executor.device().failure(),
         }
     }
 
@@ -191,6 +191,38 @@ impl Engine {
         Ok(())
     }
 
+    /// The scheduled steps of a program.
+    pub fn steps(&self, program: Program) -> &[Step] {
+        match self {
+            Self::Cpu(executor) => executor.steps(program.0),
+            Self::Gpu(executor) => executor.steps(program.0),
+        }
+    }
+
+    /// Runs one node of a scheduled step. `node` is its index in [`Plan::work`].
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn run_node(&mut self, program: Program, node: usize, step: usize) -> Result<()> {
+        match self {
+            Self::Cpu(executor) => executor.run_node(program.0, node, step),
+            Self::Gpu(executor) => executor.run_node(program.0, node, step)?,
+        }
+        Ok(())
+    }
+
+    /// The bytes of a node's value, after all submitted work is done: as long as no later node of the step has overwritten it. A
+    /// value without memory has none.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn read_node(&mut self, program: Program, id: NodeId) -> Result<Vec<u8>> {
+        match self.plan(program).place(id) {
+            Some(place) => self.read_place(program, place).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Writes into a persistent buffer, starting at an element. `values` must have the buffer's element type: `f32`,
     /// `u32` or `u8`. Bytes must start at a multiple of 4. They must also end at a multiple of 4 or at the end of the
     /// buffer.
@@ -273,6 +305,10 @@ impl Engine {
         let plan = self.plan(program);
         let id = plan.output(name)?;
         let place = plan.place(id).ok_or_else(|| Error::Usage(format!("the output '{name}' is empty")))?;
+        self.read_place(program, place).await
+    }
+
+    async fn read_place(&mut self, program: Program, place: Place) -> Result<Vec<u8>> {
         match self {
             Self::Cpu(executor) => Ok(executor.read_place(program.0, place)),
             Self::Gpu(executor) => executor.read_place(program.0, place).await,

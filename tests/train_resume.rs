@@ -60,7 +60,10 @@ impl Observer for Watcher {
     fn not_written(&mut self, error: &gpunn::Error) {
         panic!("{error}");
     }
-    fn device_lost(&mut self, error: &gpunn::Error, _: &str) {
+    fn not_finite(&mut self, what: &str) {
+        panic!("{what}");
+    }
+    fn device_failed(&mut self, error: &gpunn::Error, _: &str) {
         panic!("{error}");
     }
 }

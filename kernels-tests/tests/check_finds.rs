@@ -148,7 +148,7 @@ fn a_wrong_backward_kernel_is_found() {
 /// The debug mode compares each node for the device's own inputs: what follows a wrong node is not blamed.
 #[test]
 fn the_debug_mode_names_the_wrong_node() -> Result<()> {
-    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return Ok(()) };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return Ok(()) };
     let mut graph = Graph::new();
     let x = graph.leaf("x", 0, TensorType::f32([8, 12]))?;
     let mut weights = |name: &str, dims: [usize; 2]| graph.leaf(name, 0, TensorType::f32(dims));
@@ -163,13 +163,13 @@ fn the_debug_mode_names_the_wrong_node() -> Result<()> {
         graph.softmax(product)
     })?;
     graph.output("y", y);
-    let program = executor.load(Plan::new(graph, &executor.target(), PlanOptions::default())?)?;
+    let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
     let values = |count: usize| (0..count).flat_map(|i| (0.1 * ((i * 7 % 13) as f32 - 6.0)).to_le_bytes());
     for (name, count) in [("x", 8 * 12), ("w1", 12 * 20), ("w2", 20 * 5)] {
-        executor.write(name, 0, &values(count).collect::<Vec<u8>>())?;
+        engine.write(name, 0, &values(count).collect::<Vec<u8>>())?;
     }
-    executor.schedule(program, &[Step::new(0, 8, 1)])?;
-    let checks = gpunn::blocking::block_on(gpunn::check::verify(&mut executor, program, 0))?;
+    engine.schedule(program, &[Step::new(0, 8, 1)])?;
+    let checks = gpunn::blocking::block_on(gpunn::check::verify(&mut engine, program, 0))?;
     assert_eq!(checks.len(), 5);
     let wrong: Vec<_> = checks.iter().filter(|check| check.worst.excess > 1.0).collect();
     assert_eq!(wrong.len(), 1, "{wrong:?}");
@@ -181,18 +181,18 @@ fn the_debug_mode_names_the_wrong_node() -> Result<()> {
 /// Nothing is blamed in a whole training step that is right, with nodes fused and updates among them.
 #[test]
 fn the_debug_mode_has_nothing_to_say_of_a_right_step() -> Result<()> {
-    let Some(mut executor) = kernels_tests::executor(DeviceOptions::default()) else { return Ok(()) };
+    let Some(mut engine) = kernels_tests::gpu(DeviceOptions::default()) else { return Ok(()) };
     let mlp = Mlp::default();
     for passes in [Passes::default(), Passes::NONE] {
-        executor.forget();
+        engine.forget();
         let graph = optimize(&mlp.training()?, passes)?;
-        let program = executor.load(Plan::new(graph, &executor.target(), PlanOptions::default())?)?;
+        let program = engine.load(Plan::new(graph, &engine.target(), PlanOptions::default())?)?;
         for (name, value) in &mlp.values(0.3).buffers {
-            executor.write(name, 0, &value.to_bytes())?;
+            engine.write(name, 0, &value.to_bytes())?;
         }
-        executor.schedule(program, &mlp.schedule(0.5))?;
+        engine.schedule(program, &mlp.schedule(0.5))?;
         for step in 0..3 {
-            for check in gpunn::blocking::block_on(gpunn::check::verify(&mut executor, program, step))? {
+            for check in gpunn::blocking::block_on(gpunn::check::verify(&mut engine, program, step))? {
                 assert!(check.worst.excess <= 1.0, "step {step}: {check:?}");
             }
         }

@@ -12,6 +12,7 @@ mod lost;
 mod memory;
 mod names;
 mod networks;
+mod nonfinite;
 mod parity;
 mod plans;
 mod portability;

@@ -13,12 +13,15 @@
 mod compare;
 mod gradient;
 mod half;
+mod node;
+mod nonfinite;
 mod parity;
 mod verify;
 
 pub use compare::{Worst, compare};
 pub use gradient::{central_difference, check_gradient, gradient_graph};
 pub use half::half_precision;
+pub use nonfinite::{NonFinite, first_nonfinite};
 pub use parity::{Inputs, check_value};
 pub use verify::{NodeCheck, verify};
 

@@ -2,11 +2,10 @@
 //! inputs. So an error is reported at the node that causes it.
 
 use super::compare::{Worst, compare};
-use crate::Result;
-use crate::cpu::{Value, evaluate};
-use crate::gpu::Executor;
+use super::node::NodeRun;
 use crate::graph::NodeId;
 use crate::ops::tolerance::{HALF, tolerance};
+use crate::{Engine, Program, Result};
 
 /// The result of the debug mode for one node.
 #[derive(Clone, Debug)]
@@ -25,49 +24,30 @@ pub struct NodeCheck {
 ///
 /// # Errors
 /// When the device is lost.
-pub async fn verify(executor: &mut Executor, program: usize, step: usize) -> Result<Vec<NodeCheck>> {
+pub async fn verify(engine: &mut Engine, program: Program, step: usize) -> Result<Vec<NodeCheck>> {
     let mut checks = Vec::new();
-    for number in 0..executor.plan(program).work.len() {
-        checks.push(verify_node(executor, program, number, step).await?);
+    for number in 0..engine.plan(program).work.len() {
+        let run = NodeRun::new(engine, program, number, step).await?;
+        checks.push(compared(engine, program, &run));
     }
     Ok(checks)
 }
 
-async fn verify_node(executor: &mut Executor, program: usize, number: usize, step: usize) -> Result<NodeCheck> {
-    let graph = executor.plan(program).graph.clone();
-    let id = executor.plan(program).work[number].node;
-    let node = graph.node(id);
-    let placed = executor.plan(program).work[number].placed.clone();
-    let mut inputs = Vec::new();
-    for &input in node.inputs() {
-        inputs.push(value(executor, program, input).await?);
-    }
-    let mut states = Vec::new();
-    for &state in node.states() {
-        states.push(value(executor, program, state).await?.numbers());
-    }
-    executor.run_node(program, number, step)?;
-    let reference = evaluate(&graph, id, &inputs, &mut states, &executor.steps(program)[step]);
-    let op = node.op().map_or("", |op| op.name());
-    let allowed = tolerance(op).on(&executor.target(), op, HALF);
-    let found = value(executor, program, id).await?;
-    let mut worst = compare(&found.numbers(), &reference.numbers(), allowed);
-    if placed.iter().any(|&placed| placed) || op == "pack" {
-        // The gaps between a pack's inputs are undefined. The inputs are compared at the nodes that compute them.
+fn compared(engine: &Engine, program: Program, run: &NodeRun) -> NodeCheck {
+    let (reference, states) = run.reference(engine, program);
+    let op = run.op(engine, program);
+    let allowed = tolerance(op).on(&engine.target(), op, HALF);
+    let mut worst = compare(&run.value.numbers(), &reference.numbers(), allowed);
+    if run.has_gaps(engine, program) {
+        // The inputs are compared at the nodes that compute them.
         worst = Worst { index: 0, value: 0.0, reference: 0.0, excess: 0.0 };
     }
-    for (&state, reference) in node.states().iter().zip(states) {
-        let of_state = compare(&value(executor, program, state).await?.numbers(), &reference, allowed);
+    for (found, reference) in run.states.iter().zip(states) {
+        let of_state = compare(&found.numbers(), &reference, allowed);
         if of_state.excess > worst.excess {
             worst = of_state;
         }
     }
-    Ok(NodeCheck { node: id, name: node.name.clone(), op, worst })
-}
-
-/// The current value of a node on the device.
-async fn value(executor: &mut Executor, program: usize, id: NodeId) -> Result<Value> {
-    let bytes = executor.read_node(program, id).await?;
-    let ty = executor.plan(program).graph.ty(id);
-    Ok(Value::from_bytes(ty.dtype, &bytes, ty.elements()))
+    let name = engine.plan(program).graph.node(run.node).name.clone();
+    NodeCheck { node: run.node, name, op, worst }
 }

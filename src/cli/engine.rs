@@ -1,7 +1,7 @@
 //! `--device` and `--threads`: the engine of a command.
 
 use gpunn::data::Dataset;
-use gpunn::gpu::{self, Adapter};
+use gpunn::gpu::{self, Adapter, Failure};
 use gpunn::graph::kernel::DeviceClass;
 use gpunn::train::Recipe;
 use gpunn::{Engine, Error, Result};
@@ -58,16 +58,27 @@ impl DeviceArgs {
         Ok(announced(engine, &why, quiet))
     }
 
-    /// Opens a device again that was lost for so many times. After the third time `auto` takes the CPU; else the run ends.
-    pub fn reopen(&self, losses: u32, options: gpu::DeviceOptions) -> Option<Result<Engine>> {
+    /// Opens a device again that failed so many times. After the third time, and after a hang, `auto` takes the CPU; else the run
+    /// ends.
+    pub fn reopen(&self, failure: Failure, times: u32, options: gpu::DeviceOptions) -> Option<Result<Engine>> {
         let auto = self.device.eq_ignore_ascii_case("auto");
-        match losses {
-            1..=3 => match self.open(options, true) {
+        match (failure, times) {
+            (Failure::Lost | Failure::OutOfMemory, 1..=3) => match self.open(options, true) {
                 Err(_) if auto => Some(Ok(cpu())),
                 opened => Some(opened),
             },
             _ => auto.then(|| Ok(cpu())),
         }
+    }
+
+    /// The CPU in place of an engine of this kind that failed with this error, if `auto` chose a GPU. Else the error.
+    pub fn fall_back(&self, kind: &str, error: Error) -> Result<Engine> {
+        let of_gpu = kind == "gpu" && matches!(error, Error::Device(_) | Error::Memory(_));
+        if !(of_gpu && self.device.eq_ignore_ascii_case("auto")) {
+            return Err(error);
+        }
+        eprintln!("warning: {error}. The CPU is used instead");
+        Ok(cpu())
     }
 
     fn open_named(&self, name: &str, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {

@@ -84,6 +84,10 @@ impl Observer for Progress {
     fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool {
         let (part, done, of) = match at {
             EpochProgress::Trained(step) => (None, step, self.training.steps_of(epoch - 1, self.steps)),
+            EpochProgress::Repeated(step) => {
+                (Some("repeating".into()), step, self.training.steps_of(epoch - 1, self.steps))
+            }
+            EpochProgress::Recovered => return !self.stop.is_set(),
             EpochProgress::Features { split, batches, of } => (Some(format!("features of {split}")), batches, of),
             EpochProgress::Evaluated { split, batches, of } => (Some(format!("evaluating {split}")), batches, of),
         };
@@ -122,7 +126,11 @@ impl Observer for Progress {
         self.say(format!("warning: {error}; training goes on"));
     }
 
-    fn device_lost(&mut self, error: &gpunn::Error, now_on: &str) {
+    fn not_finite(&mut self, what: &str) {
+        self.say(format!("warning: {what}"));
+    }
+
+    fn device_failed(&mut self, error: &gpunn::Error, now_on: &str) {
         self.say(format!("warning: {error}. Training goes on from the last checkpoint on {now_on}"));
     }
 }

@@ -7,7 +7,7 @@ use gpunn::nn::models::{self, ModelConfig};
 use gpunn::nn::{Activation, Scheme, Unfreeze};
 use gpunn::optim::{Method, Schedule};
 use gpunn::runs::{Choice, Start};
-use gpunn::train::{Precision, Recipe};
+use gpunn::train::{OnNonFinite, Precision, Recipe, Training};
 use gpunn::{Error, Result};
 
 use super::augment::AugmentArgs;
@@ -98,7 +98,11 @@ pub(super) struct RecipeArgs {
     precision: Option<Precision>,
     /// Early stopping: end the run after this many epochs without a better validation result
     #[arg(long, value_name = "EPOCHS", value_parser = whole::<u32>(1), help_heading = TRAINING_HEADING)]
-    pub patience: Option<u32>,
+    patience: Option<u32>,
+    /// If the loss, a weight or the optimizer's state is no longer a finite number after a step: stop the run; skip, which leaves the
+    /// step out; or halve-lr, which begins the epoch again with half the learning rate [default: stop]
+    #[arg(long, value_name = "stop|skip|halve-lr", help_heading = TRAINING_HEADING)]
+    on_nonfinite: Option<OnNonFinite>,
     /// Send each batch to the device when it is needed, instead of keeping all images there: from disk for a folder of images,
     /// else from memory [default: only if the images do not fit]
     #[arg(long)]
@@ -132,6 +136,12 @@ pub(super) struct RecipeArgs {
 }
 
 impl RecipeArgs {
+    /// Sets what may also change when a run is resumed, except its length.
+    pub fn set_limits(&self, training: &mut Training) {
+        training.patience = self.patience.or(training.patience);
+        training.on_nonfinite = self.on_nonfinite.unwrap_or(training.on_nonfinite);
+    }
+
     /// The recipe with the changes of the flags.
     pub fn recipe(&self, point: &GridPoint, quiet: bool) -> Result<Recipe> {
         let mut recipe = self.base(quiet)?;
@@ -160,7 +170,7 @@ impl RecipeArgs {
         set(&mut recipe.training.precision, self.precision);
         recipe.training.ema = self.ema.or(recipe.training.ema);
         recipe.training.tta = self.views.tta.or(recipe.training.tta);
-        recipe.training.patience = self.patience.or(recipe.training.patience);
+        self.set_limits(&mut recipe.training);
         recipe.training.cache_features = self.cache_features.or(recipe.training.cache_features);
         recipe.data.stream |= self.stream;
         set(&mut recipe.seed, point.seed);

@@ -222,7 +222,7 @@ impl Sweep<'_> {
             experiment.events = Some(experiment.run.events()?);
         }
         let options = options_to_train([&recipe]);
-        let mut reopen = |losses| args.device.reopen(losses, options.clone());
+        let mut reopen = |failure, times| args.device.reopen(failure, times, options.clone());
         let told = (args.output.quiet, &stop);
         let row = match train_with_progress(&mut experiment, (dataset, trainer_options), told, &mut reopen) {
             Ok(RunOutcome::Finished(summary)) => {

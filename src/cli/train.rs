@@ -152,7 +152,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let trainer_options = TrainerOptions { plan, clock: Some(gpunn::runs::clock) };
-    let mut trainer = Trainer::new(engine, recipe, &dataset, trainer_options)?;
+    let kind = engine.kind();
+    let mut trainer = Trainer::new(engine, recipe.clone(), &dataset, trainer_options)
+        .or_else(|error| Trainer::new(args.device.fall_back(kind, error)?, recipe, &dataset, trainer_options))?;
     if let Some(file) = &pretrained {
         gpunn::blocking::block_on(trainer.load_pretrained(file))?;
         if !args.output.quiet {
@@ -174,7 +176,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.output.tensorboard {
         experiment.events = Some(experiment.run.events()?);
     }
-    let mut reopen = |losses| args.device.reopen(losses, options.clone());
+    let mut reopen = |failure, times| args.device.reopen(failure, times, options.clone());
     train(&args, experiment, (&dataset, trainer_options), &mut reopen)
 }
 
@@ -372,7 +374,7 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
     }
 }
 
-/// A resumed run's recipe: its own, with --epochs and --patience.
+/// A resumed run's recipe: its own, with --epochs, --patience and --on-nonfinite.
 fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
     let mut recipe = checkpoint.recipe.clone();
     if let Some(epochs) = args.recipe_args.epochs {
@@ -384,7 +386,7 @@ fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
         }
         recipe.training.epochs = epochs;
     }
-    recipe.training.patience = args.recipe_args.patience.or(recipe.training.patience);
+    args.recipe_args.set_limits(&mut recipe.training);
     Ok(recipe)
 }
 
@@ -393,12 +395,12 @@ fn verify(trainer: &mut Trainer) -> Result<()> {
     let before = gpunn::blocking::block_on(trainer.checkpoint())?;
     gpunn::blocking::block_on(trainer.prepare_epoch())?;
     let (engine, program) = trainer.engine_mut();
-    let Engine::Gpu(executor) = engine else {
+    if engine.kind() == "cpu" {
         return Err(Error::usage(
             "--verify compares a GPU with the CPU, but the run is on the CPU. Choose a GPU with --device.",
         ));
-    };
-    let checks = gpunn::blocking::block_on(gpunn::check::verify(executor, program.index(), 0))?;
+    }
+    let checks = gpunn::blocking::block_on(gpunn::check::verify(engine, program, 0))?;
     let worst = checks.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
     if let Some(check) = worst {
         let gpunn::check::Worst { index, value, reference, excess } = check.worst;

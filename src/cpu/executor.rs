@@ -184,6 +184,16 @@ impl Executor {
         self.each_node(program, range, |_, _, _, run| run());
     }
 
+    /// Runs one node of a scheduled step. `node` is its index in [`Plan::work`].
+    pub fn run_node(&mut self, program: usize, node: usize, step: usize) {
+        let wanted = self.loaded[program].plan.work[node].node;
+        self.each_node(program, step..step + 1, |_, _, work, run| {
+            if work.node == wanted {
+                run();
+            }
+        });
+    }
+
     /// Runs steps of the schedule and measures the time of each node. `clock` returns nanoseconds.
     pub fn profile(&mut self, program: usize, range: Range<usize>, clock: impl Fn() -> f64 + Sync) -> Vec<Timed> {
         let mut timed = Vec::new();

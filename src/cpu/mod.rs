@@ -18,6 +18,8 @@
 
 mod executor;
 mod oracle;
+mod single;
 
 pub use executor::Executor;
 pub use oracle::{Oracle, Value, evaluate};
+pub use single::evaluate_in_single;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use web_time::Instant;
 
+use super::failure::Failures;
+
 /// The longest time in which no submission is completed. After that the device counts as hung.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -19,6 +21,7 @@ pub(super) struct Waiting {
     /// The number of completions so far.
     pub completed: Arc<AtomicU64>,
     pub timeout: Duration,
+    pub failures: Failures,
 }
 
 #[derive(Debug)]
@@ -102,13 +105,14 @@ impl<T: Send + 'static> Completion<T> {
     /// Lets the thread wait in the driver, if it is a thread that may wait. A device that completes other submissions meanwhile is
     /// slow, not hung: the future is then polled again, and waits again.
     fn wait_in_driver(&self) -> bool {
-        let (Waiting { device, completed, timeout }, state) = (self.waiting.clone(), self.state.clone());
+        let (Waiting { device, completed, timeout, failures }, state) = (self.waiting.clone(), self.state.clone());
         let submission_index = self.index.clone();
         crate::blocking::leave(move || {
             let before = completed.load(SeqCst);
             if let Err(error) = device.poll(wgpu::PollType::Wait { submission_index, timeout: Some(timeout) }) {
                 let _ = device.poll(wgpu::PollType::Poll);
                 if completed.load(SeqCst) == before {
+                    failures.note(super::failure::Failure::Hung);
                     let seconds = timeout.as_secs_f64();
                     finish(
                         &state,

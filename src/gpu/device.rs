@@ -1,11 +1,12 @@
 //! Adapters and devices: lists the adapters, opens a device, and counts every request to it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::completion::{Completion, TIMEOUT, Waiting};
 use super::counters::{Counters, Counts};
+use super::failure::{Failure, Failures, refused};
 use crate::graph::Target;
 use crate::graph::kernel::{Capabilities, DeviceClass, ForcedVariant};
 use crate::{Error, Result};
@@ -129,8 +130,7 @@ pub struct Device {
     limits: wgpu::Limits,
     features: wgpu::Features,
     matrix_units: Option<u32>,
-    lost: Arc<AtomicBool>,
-    errors: Arc<Mutex<Vec<String>>>,
+    failures: Failures,
     waiting: Waiting,
 }
 
@@ -170,23 +170,12 @@ impl Device {
         let opened = adapter.inner.request_device(&descriptor).await;
         let (device, queue) =
             opened.map_err(|error| Error::Device(format!("cannot open {}: {error}", adapter.description())))?;
-        let lost = Arc::new(AtomicBool::new(false));
-        let errors = Arc::new(Mutex::new(Vec::new()));
-        let (flag, list) = (lost.clone(), errors.clone());
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                flag.store(true, SeqCst);
-            }
-            drop(message);
-        });
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            if let Ok(mut list) = list.lock() {
-                list.push(error.to_string());
-            }
-        }));
+        let failures = Failures::default();
+        failures.watch(&device);
         let counters = Counters::default();
         let timeout = options.timeout.unwrap_or(TIMEOUT);
-        let waiting = Waiting { device: device.clone(), completed: Arc::new(AtomicU64::new(0)), timeout };
+        let completed = Arc::new(AtomicU64::new(0));
+        let waiting = Waiting { device: device.clone(), completed, timeout, failures: failures.clone() };
         Ok(Self {
             device,
             queue,
@@ -196,8 +185,7 @@ impl Device {
             limits,
             features,
             matrix_units,
-            lost,
-            errors,
+            failures,
             waiting,
         })
     }
@@ -308,8 +296,12 @@ impl Device {
     pub(super) async fn wait_for<T>(&self, completion: impl Future<Output = Result<T, String>>) -> Result<T> {
         Counters::add(&self.counters.waits);
         let result = completion.await;
-        self.check()?;
-        result.map_err(|reason| Error::Device(format!("{} {reason}", self.description())))
+        let failed = result.map_err(|reason| Error::Device(format!("{} {reason}", self.description())));
+        match self.failure() {
+            // Its own error names the time limit.
+            Some(Failure::Hung) if failed.is_err() => failed,
+            _ => self.check().and(failed),
+        }
     }
 
     /// Lets wgpu free the resources of finished work, without waiting.
@@ -320,40 +312,31 @@ impl Device {
 
     /// An error if the device refused a kernel that was just compiled. The device stays usable: nothing has run yet.
     pub(super) fn compiled(&self) -> Result<()> {
-        let errors = self.errors.lock().map(|mut list| std::mem::take(&mut *list)).unwrap_or_default();
-        match errors.into_iter().next() {
-            Some(error) => Err(Error::Device(format!("{} refused: {error}", self.description()))),
+        match self.failures.take_refused() {
+            Some(error) => Err(refused(&self.description(), &error)),
             None => self.check(),
         }
     }
 
-    /// An error if the device was lost or refused something.
+    /// An error if the device cannot go on, or refused something.
     pub(super) fn check(&self) -> Result<()> {
-        // A lost device also refuses whatever is asked of it.
-        if self.is_lost() {
-            return Err(Error::Device(format!(
-                "{} was lost, perhaps reset by its driver; results since the last checkpoint are gone. \
-                 Try a smaller batch, or --device cpu",
-                self.description()
-            )));
-        }
-        match self.errors.lock().ok().and_then(|list| list.first().cloned()) {
-            Some(error) => Err(Error::Device(format!("{} refused: {error}", self.description()))),
-            None => Ok(()),
-        }
+        self.failures.check(&self.description())
     }
 
-    /// Whether it was lost: its driver was reset, or the GPU is gone.
-    pub fn is_lost(&self) -> bool {
-        self.lost.load(SeqCst)
+    /// Why it cannot go on, if so.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failures.last()
     }
 
-    /// A function that makes the device lost, as the reset of a driver does: for tests.
-    pub fn breaker(&self) -> impl Fn() + 'static {
-        let (device, lost) = (self.device.clone(), self.lost.clone());
-        move || {
-            lost.store(true, SeqCst);
-            device.destroy();
+    /// A function that makes the device fail: for tests. It loses the device as the reset of a driver does; of a hang or of missing
+    /// memory there is only the note.
+    pub fn breaker(&self) -> impl Fn(Failure) + 'static {
+        let (device, failures) = (self.device.clone(), self.failures.clone());
+        move |failure| {
+            failures.note(failure);
+            if failure == Failure::Lost {
+                device.destroy();
+            }
         }
     }
 
@@ -380,6 +363,15 @@ impl Device {
         self.wait_for(completion).await?;
         let view = staging.get_mapped_range(..).map_err(|error| Error::Device(format!("cannot read back: {error}")))?;
         Ok(view[..bytes].to_vec())
+    }
+}
+
+/// wgpu's queue waits for its work when it is dropped. The work of a hung device never ends, so the queue is kept.
+impl Drop for Device {
+    fn drop(&mut self) {
+        if self.failure() == Some(Failure::Hung) {
+            std::mem::forget((self.device.clone(), self.queue.clone()));
+        }
     }
 }
 

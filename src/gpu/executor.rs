@@ -10,7 +10,7 @@ use super::device::Device;
 use super::pace::{self, Pace};
 use super::pipelines::{KeptKernels, Pipeline, Pipelines};
 use crate::graph::kernel::{Dispatch, Slot};
-use crate::graph::{BufferKind, NodeId, NodeSource, Place, Plan, PlannedNode, Target};
+use crate::graph::{BufferKind, NodeSource, Place, Plan, PlannedNode, Target};
 use crate::ops::Step;
 use crate::{Error, Result};
 
@@ -269,17 +269,6 @@ impl Executor {
     /// When the device is lost.
     pub async fn read_place(&mut self, program: usize, place: Place) -> Result<Vec<u8>> {
         self.device.read(&self.loaded[program].buffers[place.buffer], place.offset, place.bytes).await
-    }
-
-    /// The bytes of a node's current value on the device. Empty for a value without elements.
-    ///
-    /// # Errors
-    /// When the device is lost.
-    pub async fn read_node(&mut self, program: usize, id: NodeId) -> Result<Vec<u8>> {
-        match self.plan(program).place(id) {
-            Some(place) => self.read_place(program, place).await,
-            None => Ok(Vec::new()),
-        }
     }
 
     /// Runs steps of the schedule. It does not wait. Usually this is one submit; work that is expected to take longer than a tenth

@@ -180,6 +180,11 @@ impl Step {
     pub fn set_group(&mut self, group: usize, rate: f32, momentum: f32) {
         self.groups[group] = StepGroup { rate, momentum, padding: [0.0; 2] };
     }
+    /// Halves the learning rates of all groups so many times.
+    pub fn halve_rates(&mut self, times: u32) {
+        let factor = 0.5_f32.powi(times as i32);
+        self.groups.iter_mut().for_each(|group| group.rate *= factor);
+    }
     /// The 64-bit seed.
     pub fn seed(&self) -> u64 {
         u64::from(self.seed_high) << 32 | u64::from(self.seed_low)

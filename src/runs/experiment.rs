@@ -8,6 +8,7 @@ use super::events::EventWriter;
 use super::lock::Standing;
 use super::run_images::RunImages;
 use crate::data::{Dataset, SplitName};
+use crate::gpu::Failure;
 use crate::train::{Checkpoint, EpochLine, EpochProgress, Summary, Trainer, TrainerOptions};
 use crate::{Engine, Error, Result};
 
@@ -20,12 +21,14 @@ pub trait Observer {
     fn epoch(&mut self, line: &EpochLine) -> bool;
     /// Called when a file of the run cannot be written. Training goes on: see [`Experiment::lost`].
     fn not_written(&mut self, error: &Error);
-    /// Called when the device was lost and training goes on, on this device, from the last checkpoint.
-    fn device_lost(&mut self, error: &Error, now_on: &str);
+    /// Called when the trainer has done something about numbers that were not finite, which this sentence tells.
+    fn not_finite(&mut self, what: &str);
+    /// Called when the device failed and training goes on, on this device, from the last checkpoint.
+    fn device_failed(&mut self, error: &Error, now_on: &str);
 }
 
-/// Opens an engine for a run whose device was lost for so many times without an epoch between. `None` ends the run.
-pub type Reopen<'a> = dyn FnMut(u32) -> Option<Result<Engine>> + 'a;
+/// Opens an engine for a run whose device failed in this way, for so many times without an epoch between. `None` ends the run.
+pub type Reopen<'a> = dyn FnMut(Failure, u32) -> Option<Result<Engine>> + 'a;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,12 +136,16 @@ impl Experiment {
                 .trainer
                 .epoch(&mut |at| {
                     stopped = !observer.progress(epoch, at);
-                    let due = matches!(at, EpochProgress::Trained(_)) && saved.elapsed() >= save_every;
+                    let due = match at {
+                        EpochProgress::Trained(_) => saved.elapsed() >= save_every,
+                        EpochProgress::Recovered => true,
+                        _ => false,
+                    };
                     !stopped && !due
                 })
                 .await?;
+            self.trainer.take_warnings().iter().for_each(|warning| observer.not_finite(warning));
             let Some(line) = line else {
-                self.trainer.check_so_far().await?;
                 let checkpoint = self.trainer.checkpoint().await?;
                 self.secure(observer)?;
                 let written = self.run.write_last(&checkpoint);
@@ -162,7 +169,7 @@ impl Experiment {
         Ok(RunOutcome::Finished(Box::new(summary)))
     }
 
-    /// As [`Experiment::run`]. A device that is lost is replaced by the engine that `reopen` opens, and training goes on from the last
+    /// As [`Experiment::run`]. A device that fails is replaced by the engine that `reopen` opens, and training goes on from the last
     /// checkpoint. On the same device the result has the same bits.
     ///
     /// # Errors
@@ -173,19 +180,21 @@ impl Experiment {
         (dataset, options): (&Dataset, TrainerOptions),
         reopen: &mut Reopen<'_>,
     ) -> Result<RunOutcome> {
-        let (mut losses, mut epoch) = (0, self.trainer.counters().epoch);
+        let (mut failures, mut epoch) = (0, self.trainer.counters().epoch);
         loop {
-            let error = match self.run(observer).await {
-                Err(error) if self.trainer.engine().is_lost() => error,
-                outcome => return outcome,
+            let outcome = self.run(observer).await;
+            let (error, failure) = match (outcome, self.trainer.engine().failure()) {
+                (Err(error), Some(failure)) => (error, failure),
+                (outcome, _) => return outcome,
             };
             let now = self.trainer.counters().epoch;
-            losses = if now > epoch { 1 } else { losses + 1 };
+            failures = if now > epoch { 1 } else { failures + 1 };
             epoch = now;
-            let Some(engine) = reopen(losses) else { return Err(error) };
+            // Without a checkpoint there is nothing to go on from.
+            let Ok(checkpoint) = self.run.resumable() else { return Err(error) };
+            let Some(engine) = reopen(failure, failures) else { return Err(error) };
             let engine = engine?;
-            observer.device_lost(&error, &engine.device_name());
-            let checkpoint = self.run.resumable()?;
+            observer.device_failed(&error, &engine.device_name());
             self.run.cut_metrics(checkpoint.counters.epoch)?;
             let recipe = self.trainer.recipe().clone();
             self.trainer = Trainer::new(engine, recipe, dataset, options)?;

@@ -2,7 +2,7 @@
 
 use super::recipe::{Data, FORMAT, Recipe};
 use super::trainer::{Trainer, TrainerOptions};
-use super::training::{Lookahead, Precision, Training};
+use super::training::{Lookahead, OnNonFinite, Precision, Training};
 use super::tta::Tta;
 use crate::data::Dataset;
 use crate::nn::Model;
@@ -68,6 +68,7 @@ impl Recipe {
                 cache_features: None,
                 precision: Precision::F32,
                 patience: None,
+                on_nonfinite: OnNonFinite::Stop,
                 lookahead: None,
             },
             optimizer: Optimizer::adam(0.001),
@@ -172,6 +173,13 @@ impl Recipe {
     #[must_use]
     pub fn patience(mut self, epochs: u32) -> Self {
         self.training.patience = Some(epochs);
+        self
+    }
+
+    /// Sets what is done with a step after which a number is not finite. The default is [`OnNonFinite::Stop`].
+    #[must_use]
+    pub fn on_nonfinite(mut self, reaction: OnNonFinite) -> Self {
+        self.training.on_nonfinite = reaction;
         self
     }
 

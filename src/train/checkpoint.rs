@@ -42,8 +42,18 @@ pub struct Counters {
     pub highest_epoch: Option<u32>,
     /// The best epoch's validation accuracy.
     pub best_val_accuracy: Option<f64>,
+    /// The number of steps that were left out, because numbers were not finite after them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub skipped: u32,
+    /// How often the learning rate was halved, because numbers were not finite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub halved: u32,
     /// The metrics of the last complete epoch.
     pub last: Option<EpochLine>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A tensor: its shape and values.
@@ -83,6 +93,13 @@ impl Checkpoint {
         }
         checkpoint.tensors.insert(SUMS.into(), (vec![3], vec![0.0; 3]));
         checkpoint
+    }
+
+    /// Whether all its numbers are finite: weights, the optimizer's state and the running sums.
+    pub fn is_finite(&self) -> bool {
+        // Without an early end within a piece, a compiler can compare several numbers at once.
+        let piece = |values: &[f32]| values.iter().fold(true, |finite, value| finite & value.is_finite());
+        self.tensors.values().all(|(_, values)| values.chunks(4096).all(piece))
     }
 
     /// Stores all weights under their names with a prefix: the empty string, [`AVERAGED`] or [`SLOW`].

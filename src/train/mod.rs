@@ -64,7 +64,7 @@ pub use recipe::Recipe;
 pub(crate) use steps::EVALUATION_BATCH;
 pub use suspects::{Suspect, suspects};
 pub use trainer::{Flow, Trainer, TrainerOptions};
-pub use training::{Lookahead, Precision, Training};
+pub use training::{Lookahead, OnNonFinite, Precision, Training};
 pub use trial::{StepTime, Trial, time_step};
 pub use tta::Tta;
 pub use warnings::guessing;

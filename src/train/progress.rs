@@ -7,6 +7,10 @@ use crate::data::SplitName;
 pub enum EpochProgress {
     /// This number of training steps is done.
     Trained(u32),
+    /// A number was not finite: the steps from this one on run again, to find the first wrong one.
+    Repeated(u32),
+    /// The sentinel has done something about a number that was not finite: see [`Trainer::take_warnings`](super::Trainer::take_warnings).
+    Recovered,
     /// The outputs of the frozen layers are computed for a number of batches of a split.
     Features {
         /// The split.

@@ -93,10 +93,44 @@ pub struct Training {
     /// The number of epochs without a better result on the validation split after which the run ends, at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u32>,
+    /// What is done with a step after which the loss, a weight or the optimizer's state is not finite: `stop`, the default, `skip` or
+    /// `halve-lr`.
+    #[serde(default, skip_serializing_if = "OnNonFinite::is_stop")]
+    pub on_nonfinite: OnNonFinite,
     /// Lookahead: every few steps the weights go back towards their average, and the run ends with the average. Without a
     /// table there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookahead: Option<Lookahead>,
+}
+
+/// What is done with a step after which a number is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNonFinite {
+    /// The run ends.
+    #[default]
+    Stop,
+    /// The step changes nothing: neither weights nor the optimizer's state, nor the metrics of the epoch. It counts as a step for the
+    /// schedule and for Adam. After ten in a row the run ends.
+    Skip,
+    /// The epoch begins again with half the learning rate, for the rest of the run. After ten times the run ends.
+    HalveLr,
+}
+
+impl OnNonFinite {
+    /// Whether the run ends.
+    pub fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
+}
+
+impl std::str::FromStr for OnNonFinite {
+    type Err = Error;
+    /// Reads `stop`, `skip` or `halve-lr`. Other words give an [`Error::Usage`] with the nearest name.
+    fn from_str(word: &str) -> Result<Self> {
+        let known = [("stop", Self::Stop), ("skip", Self::Skip), ("halve-lr", Self::HalveLr)];
+        crate::error::named("reaction to numbers that are not finite", &word.to_lowercase(), &known)
+    }
 }
 
 /// The precision of a GPU's products.

@@ -27,6 +27,7 @@ impl Trainer {
             let mut step = Step::new(before + number, valid as u32, self.recipe.seed);
             (step.first, step.epoch) = (first as u32, epoch);
             optimizer.fill(&mut step, schedule, at);
+            step.halve_rates(self.counters.halved);
             if let Some(lookahead) = self.recipe.training.lookahead {
                 step.lookahead = lookahead.share(at.number() + 1, at.total());
             }
@@ -45,7 +46,7 @@ impl Trainer {
     }
 
     /// As [`Trainer::prepare_epoch`]. Returns whether it came to its end, while `progress` returned true.
-    async fn prepare_while(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
+    pub(super) async fn prepare_while(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
         if !self.make_features(SplitName::Train, progress).await? {
             return Ok(false);
         }
@@ -89,15 +90,6 @@ impl Trainer {
         Ok(())
     }
 
-    /// The steps of the next submit.
-    pub(super) fn next_submit(&self) -> Range<usize> {
-        self.train.data.submit(
-            self.counters.step as usize,
-            self.steps_now() as usize,
-            self.engine.steps_at_once(self.train.program),
-        )
-    }
-
     /// Sends the images of the next submit to the device, if images are streamed.
     pub(super) fn feed(&mut self) -> Result<()> {
         let Some(loader) = &mut self.loader else { return Ok(()) };
@@ -118,32 +110,18 @@ impl Trainer {
         if !self.prepare_while(progress).await? {
             return Ok(None);
         }
-        let steps = self.steps_now();
         if self.counters.step == 0 {
             self.engine.write(&self.train.data.buffer("sums"), 0, &[0.0_f32; 3])?;
         }
-        while self.counters.step < steps {
-            self.engine.ready().await?;
-            let range = self.next_submit();
-            self.engine.run(self.train.program, range.clone())?;
-            self.counters.number += range.len() as u32;
-            self.counters.step = range.end as u32;
-            // The next images are sent while a GPU computes.
-            if self.counters.step < steps {
-                self.feed()?;
-            }
-            if !progress(EpochProgress::Trained(self.counters.step)) && self.counters.step < steps {
-                // This waits for the submitted steps, so that the time includes them.
-                self.engine.read(&self.train.data.buffer("sums")).await?;
-                self.counters.epoch_seconds += (self.clock)() - start;
-                return Ok(None);
-            }
+        self.guard().await?;
+        if !self.train_while(progress).await? {
+            self.counters.epoch_seconds += (self.clock)() - start;
+            return Ok(None);
         }
         self.begin_next()?;
         let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
         let trained = self.counters.epoch_seconds + (self.clock)() - start;
         let measured = Measured::from_sums(self.task, &sums);
-        self.check_finite(measured.loss).await?;
         let val = match self.stage(SplitName::Val) {
             Some(stage) => {
                 let Some(val) = self.evaluate_while((SplitName::Val, stage), progress).await? else {
@@ -162,7 +140,7 @@ impl Trainer {
             val_loss: val.map(|val| val.loss),
             val_accuracy: val.and_then(|val| val.accuracy),
             val_psnr: val.and_then(|val| val.psnr),
-            lr: self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(self.progress(0)),
+            lr: self.learning_rate(),
             seconds,
             images_per_second: if trained > 0.0 { measured.images as f64 / trained.max(1e-9) } else { 0.0 },
             loader_wait: self.loader.as_ref().map(|_| self.waited),
@@ -174,6 +152,50 @@ impl Trainer {
         counters.last = Some(line.clone());
         self.note_best(&line);
         Ok(Some(line))
+    }
+
+    /// Runs the rest of the epoch's steps. Returns whether `progress` returned true until then. All numbers are finite afterwards,
+    /// in any case.
+    async fn train_while(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
+        loop {
+            let mut going = true;
+            while going && self.counters.step < self.steps_now() && !self.look_is_due() {
+                self.submit_before(self.steps_now()).await?;
+                going = progress(EpochProgress::Trained(self.counters.step)) || self.counters.step == self.steps_now();
+            }
+            // This waits for the submitted steps, so that the time of an epoch includes them.
+            let finite = self.look().await?;
+            if !finite && !(self.recover(progress).await? && progress(EpochProgress::Recovered)) {
+                return Ok(false);
+            }
+            if finite && (!going || self.counters.step == self.steps_now()) {
+                return Ok(going);
+            }
+        }
+    }
+
+    /// Submits the next steps, at most up to step `end`, and sends the images of the submit after it, if there is one.
+    pub(super) async fn submit_before(&mut self, end: u32) -> Result<()> {
+        self.engine.ready().await?;
+        let range = self.train.data.submit(
+            self.counters.step as usize,
+            end as usize,
+            self.engine.steps_at_once(self.train.program),
+        );
+        self.engine.run(self.train.program, range.clone())?;
+        self.counters.number += range.len() as u32;
+        self.counters.step = range.end as u32;
+        // The next images are sent while a GPU computes.
+        if self.counters.step < end {
+            self.feed()?;
+        }
+        Ok(())
+    }
+
+    /// The learning rate at the epoch's first step.
+    fn learning_rate(&self) -> f64 {
+        let factor = self.recipe.schedule.factor(self.progress(0)) * 0.5_f64.powi(self.counters.halved as i32);
+        self.recipe.optimizer.learning_rate * factor
     }
 
     /// Stores the epoch as the best one, if it is. Accuracies on few images differ by chance. So an epoch is not worse than an
@@ -194,35 +216,6 @@ impl Trainer {
         if highest || line.val_accuracy.zip(counters.best_figure).is_some_and(as_good) {
             (counters.best_epoch, counters.best_val_accuracy) = (Some(line.epoch), line.val_accuracy);
         }
-    }
-
-    /// Checks that the loss of the epoch so far and all weights are finite.
-    ///
-    /// # Errors
-    /// [`Error::Diverged`] when one is not; [`Error::Device`] when the device is lost.
-    pub async fn check_so_far(&mut self) -> Result<()> {
-        if self.counters.step == 0 {
-            return Ok(());
-        }
-        let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
-        self.check_finite(Measured::from_sums(self.task, &sums).loss).await
-    }
-
-    /// Checks that the loss and all weights are finite after an epoch. The loss alone is not enough: an activation may turn
-    /// the result of a NaN weight into 0.
-    async fn check_finite(&mut self, loss: f64) -> Result<()> {
-        let what = match loss.is_finite() {
-            true if self.weights().await?.are_finite() => return Ok(()),
-            true => "A weight",
-            false => "The training loss",
-        };
-        let kept = if self.counters.epoch > 0 { "; the last checkpoint is kept" } else { "" };
-        Err(Error::Diverged(format!(
-            "{what} was no longer a finite number in epoch {}: the run has diverged. Try a learning rate below {}, or clip the \
-             gradients{kept}.",
-            self.counters.epoch + 1,
-            self.recipe.optimizer.learning_rate
-        )))
     }
 
     /// Evaluates the validation or test split with the current weights, or with their moving average if the recipe has one.

@@ -2,6 +2,7 @@
 
 mod epoch;
 mod fit;
+mod sentinel;
 mod state;
 
 pub use fit::Flow;
@@ -74,6 +75,7 @@ pub struct Trainer {
     ahead: Option<(u32, Loader)>,
     /// See [`Trainer::best`].
     best: Option<Box<Checkpoint>>,
+    sentinel: sentinel::Sentinel,
     /// The loaded programs for prediction, by batch size.
     classifiers: BTreeMap<usize, Classifier>,
 }
@@ -277,6 +279,7 @@ impl Trainer {
             loader: None,
             ahead: None,
             best: None,
+            sentinel: sentinel::Sentinel::default(),
             classifiers: BTreeMap::new(),
         })
     }

@@ -28,13 +28,19 @@ impl Trainer {
             )));
         }
         write_weights(&mut self.engine, parameters, weights)?;
-        if let Some(features) = &mut self.features {
-            features.forget();
-        }
         for copy in copies(&self.recipe) {
             write_copy(&mut self.engine, copy.buffers, parameters, weights)?;
         }
+        self.replaced();
         Ok(())
+    }
+
+    /// Forgets what was kept of the state that is replaced now.
+    fn replaced(&mut self) {
+        self.sentinel.forget();
+        if let Some(features) = &mut self.features {
+            features.forget();
+        }
     }
 
     /// The current weights, not their moving average.
@@ -86,6 +92,13 @@ impl Trainer {
     /// # Errors
     /// When it is of another model or optimizer, or was taken with other steps in an epoch.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.write_state(checkpoint)?;
+        self.replaced();
+        Ok(())
+    }
+
+    /// [`Trainer::restore`] for a checkpoint of this trainer: what was computed from its frozen layers stays right.
+    pub(super) fn write_state(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         let parameters = self.model.parameters();
         let weights = checkpoint.weights("", parameters)?;
         let mut copied = Vec::new();
@@ -115,9 +128,6 @@ impl Trainer {
         let sums = checkpoint.tensors.get(SUMS).filter(|(shape, _)| shape == &[3]);
         let (_, sums) = sums.ok_or_else(|| Error::data(format!("The checkpoint has no running sums (`{SUMS}`).")))?;
         write_weights(&mut self.engine, parameters, &weights)?;
-        if let Some(features) = &mut self.features {
-            features.forget();
-        }
         for (buffers, weights) in copied {
             write_copy(&mut self.engine, buffers, parameters, &weights)?;
         }

@@ -1,0 +1,225 @@
+//! The sentinel: finds the first step after which the loss, a weight or the optimizer's state is not finite, and the number with
+//! which it began.
+//!
+//! It looks at the whole state from time to time, and keeps the last one that was finite. Steps give the same bits each time. So when
+//! a state is not finite, the steps since the kept one are run again, half of them at a time, until the first wrong step is found, and
+//! that step is run node by node.
+
+use super::Trainer;
+use crate::check::{NonFinite, first_nonfinite};
+use crate::train::checkpoint::{Checkpoint, SUMS};
+use crate::train::progress::{EpochProgress, Watch};
+use crate::train::training::OnNonFinite;
+use crate::{Error, Result};
+
+/// The share of the time that may be spent on looking.
+const SHARE: f64 = 0.01;
+/// The shortest time between two looks within an epoch, in seconds.
+const SHORTEST: f64 = 1.0;
+/// The number of steps in a row that are skipped before the run ends.
+const MOST_SKIPPED: u32 = 10;
+/// How often the learning rate is halved before the run ends.
+const MOST_HALVED: u32 = 10;
+
+/// What the sentinel keeps.
+#[derive(Debug, Default)]
+pub(super) struct Sentinel {
+    /// The last state that was finite.
+    good: Option<Box<Checkpoint>>,
+    /// The state at the epoch's start, or where this process took the epoch up, if the run may go back to it.
+    epoch_start: Option<Box<Checkpoint>>,
+    /// When the next look within an epoch is due, by the trainer's clock.
+    next: f64,
+    /// The number of the last skipped step, and how many were skipped in a row up to it.
+    skipped: (u32, u32),
+    warnings: Vec<String>,
+}
+
+impl Sentinel {
+    /// Forgets the kept states, because the trainer's state was replaced.
+    pub fn forget(&mut self) {
+        (self.good, self.epoch_start) = (None, None);
+    }
+
+    fn good(&self) -> &Checkpoint {
+        self.good.as_deref().expect("a state is kept before the first step of an epoch")
+    }
+
+    fn good_mut(&mut self) -> &mut Checkpoint {
+        self.good.as_deref_mut().expect("a state is kept before the first step of an epoch")
+    }
+}
+
+impl Trainer {
+    /// What the trainer did since the last call because a number was not finite, each as a sentence.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.sentinel.warnings)
+    }
+
+    /// Keeps the state before the epoch's next step, if it is not kept yet.
+    pub(super) async fn guard(&mut self) -> Result<()> {
+        let kept = self.sentinel.good.as_ref().is_some_and(|good| good.counters.number == self.counters.number);
+        if kept {
+            self.sentinel.good_mut().counters = self.counters.clone();
+            if self.counters.step == 0 {
+                self.sentinel.good_mut().tensors.insert(SUMS.into(), (vec![3], vec![0.0; 3]));
+            }
+        } else if !self.look().await? {
+            return Err(Error::Diverged(format!(
+                "The weights or the optimizer's state are not finite numbers before step {} of epoch {}: they were so in the file \
+                 that was loaded.",
+                self.counters.step + 1,
+                self.counters.epoch + 1
+            )));
+        }
+        if self.recipe.training.on_nonfinite == OnNonFinite::HalveLr {
+            self.sentinel.epoch_start = self.sentinel.good.clone();
+        }
+        Ok(())
+    }
+
+    /// Whether it is time for a look at the state within an epoch.
+    pub(super) fn look_is_due(&self) -> bool {
+        (self.clock)() > self.sentinel.next
+    }
+
+    /// Waits for the submitted steps, and reads the state after them. It is kept if it is finite. Returns whether it is.
+    pub(super) async fn look(&mut self) -> Result<bool> {
+        self.engine.wait().await?;
+        let begun = (self.clock)();
+        let state = self.checkpoint().await?;
+        let finite = state.is_finite();
+        if finite {
+            self.sentinel.good = Some(Box::new(state));
+        }
+        let now = (self.clock)();
+        self.sentinel.next = now + ((now - begun) / SHARE).max(SHORTEST);
+        Ok(finite)
+    }
+
+    /// Goes back to the last finite state, with the images of its next step sent to the device. Returns whether `progress`
+    /// returned true until then.
+    async fn go_back(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
+        let spent = (self.counters.seconds, self.counters.epoch_seconds);
+        let good = self.sentinel.good.take().expect("a state is kept before the first step of an epoch");
+        let written = self.write_state(&good);
+        self.sentinel.good = Some(good);
+        written?;
+        (self.counters.seconds, self.counters.epoch_seconds) = spent;
+        self.prepare_while(progress).await
+    }
+
+    /// Finds the first step after the kept state that leads to numbers that are not finite, and does with it what the recipe says.
+    /// Training can then go on. Returns false if `progress` did: the state is then a finite one, before the wrong step.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if the run has to end, with the finite state before the wrong step.
+    pub(super) async fn recover(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
+        let seen = self.counters.step;
+        let Some(finding) = self.first_wrong_step(seen, progress).await? else {
+            return Ok(false);
+        };
+        let (epoch, step) = (self.counters.epoch + 1, self.counters.step + 1);
+        let place = format!("step {step} of epoch {epoch}");
+        match finding {
+            Finding::Repeated => self.sentinel.warnings.push(format!(
+                "numbers were not finite by step {seen} of epoch {epoch}, but all were when the same steps ran again on {}: it \
+                 computed wrongly once. Training goes on with the second result",
+                self.engine.device_name()
+            )),
+            Finding::Wrong(first) => {
+                let what = first.map_or_else(String::new, |first| format!(" {}.", first.sentence()));
+                let found = format!("numbers are no longer finite after {place}.{what}");
+                self.react(&found)?;
+            }
+        }
+        self.go_back(progress).await
+    }
+
+    /// Skips the next step or goes back to the epoch's start with half the learning rate, as the recipe says.
+    fn react(&mut self, found: &str) -> Result<()> {
+        let wrong = self.counters.number;
+        let (last, in_row) = self.sentinel.skipped;
+        let in_row = if last + 1 == wrong { in_row + 1 } else { 1 };
+        let halved = self.counters.halved;
+        let sentinel = &mut self.sentinel;
+        match self.recipe.training.on_nonfinite {
+            OnNonFinite::Skip if in_row <= MOST_SKIPPED => {
+                sentinel.skipped = (wrong, in_row);
+                let counters = &mut sentinel.good_mut().counters;
+                (counters.step, counters.number) = (counters.step + 1, counters.number + 1);
+                counters.skipped += 1;
+                sentinel.warnings.push(format!("{found} This step is left out"));
+            }
+            OnNonFinite::HalveLr if halved < MOST_HALVED && sentinel.epoch_start.is_some() => {
+                sentinel.good = sentinel.epoch_start.clone();
+                sentinel.good_mut().counters.halved = halved + 1;
+                let rate = self.recipe.optimizer.learning_rate * 0.5_f64.powi(halved as i32 + 1);
+                self.sentinel.warnings.push(format!(
+                    "{found} The epoch begins again with half the learning rate: it is {rate:?} times the schedule now"
+                ));
+            }
+            policy => {
+                let tried = match policy {
+                    OnNonFinite::Stop => String::new(),
+                    OnNonFinite::Skip => format!(" {MOST_SKIPPED} steps before it were left out already."),
+                    OnNonFinite::HalveLr => format!(" The learning rate was halved {halved} times already."),
+                };
+                let kept = if self.counters.epoch > 0 { " The last checkpoint is kept." } else { "" };
+                return Err(Error::Diverged(format!(
+                    "The run has diverged: {found}{tried} Try a learning rate below {:?}, or clip the gradients; \
+                     --on-nonfinite skip leaves such steps out, --on-nonfinite halve-lr repeats the epoch with half the learning \
+                     rate.{kept}",
+                    self.recipe.optimizer.learning_rate * 0.5_f64.powi(halved as i32)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the first wrong step, of those after the kept state and up to `seen`. The state is then the one before it. `None` if
+    /// `progress` returned false.
+    async fn first_wrong_step(&mut self, seen: u32, progress: &mut Watch<'_>) -> Result<Option<Finding>> {
+        let mut wrong_by = seen;
+        while wrong_by > self.sentinel.good().counters.step + 1 {
+            let from = self.sentinel.good().counters.step;
+            if !self.go_back(progress).await? || !progress(EpochProgress::Repeated(from)) {
+                return Ok(None);
+            }
+            self.run_to(from + (wrong_by - from) / 2).await?;
+            let middle = self.counters.step;
+            if !self.look().await? {
+                wrong_by = middle;
+            }
+        }
+        if !self.go_back(progress).await? {
+            return Ok(None);
+        }
+        self.run_to(wrong_by).await?;
+        if self.look().await? {
+            return Ok(Some(Finding::Repeated));
+        }
+        if !self.go_back(progress).await? {
+            return Ok(None);
+        }
+        let (program, step) = (self.train.program, self.counters.step as usize);
+        let first = first_nonfinite(&mut self.engine, program, step).await?;
+        Ok(self.go_back(progress).await?.then_some(Finding::Wrong(first)))
+    }
+
+    /// Runs the steps of the epoch before step `end`.
+    async fn run_to(&mut self, end: u32) -> Result<()> {
+        while self.counters.step < end {
+            self.submit_before(end).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What running the steps again shows.
+enum Finding {
+    /// This step is wrong each time, from this number on, if it was found.
+    Wrong(Option<NonFinite>),
+    /// Nothing was wrong the second time.
+    Repeated,
+}
