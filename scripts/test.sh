@@ -83,6 +83,14 @@ RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib --no-default-features
 stage "layers"
 python3 scripts/check_layers.py
+stage "dependencies"
+allowed=0
+scripts/deny.sh || allowed=$?
+case $allowed in
+  0) ;;
+  3) skipped "licences and versions of crates, there is no cargo-deny" ;;
+  *) exit "$allowed" ;;
+esac
 stage "the core for the browser"
 built=0
 scripts/build_wasm.sh || built=$?
