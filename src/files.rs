@@ -8,6 +8,11 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+pub(crate) mod kept;
+pub(crate) mod sha256;
+
+pub use kept::KeptFile;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

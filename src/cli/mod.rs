@@ -1,10 +1,11 @@
 //! The command line. Each subcommand has a file with its `Args` and `run`; shared flags have files of their own.
 
-/// Prints a line to standard error. std's macro of this name panics if the reader of a pipe has gone, and would end a training.
+/// Prints a line to standard error, as [`streams::visible`] shows it. std's macro of this name panics if the reader of a pipe has gone, and would end a training.
 macro_rules! eprintln {
     ($($words:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($words)*);
+        let words = format!($($words)*);
+        let _ = writeln!(std::io::stderr(), "{}", $crate::cli::streams::visible(&words));
     }};
 }
 
@@ -26,6 +27,7 @@ mod flags;
 mod images;
 mod import;
 mod info;
+mod kept;
 mod label_check;
 mod ladder;
 pub mod memory;

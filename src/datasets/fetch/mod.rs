@@ -3,7 +3,6 @@
 mod emnist36;
 mod layout;
 mod pretrained;
-mod sha256;
 mod transfer;
 
 pub use layout::lay_out;

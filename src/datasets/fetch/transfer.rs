@@ -1,8 +1,8 @@
 //! Downloads one file over HTTP into a `.part` file, continuing an interrupted download. The file is renamed when its digest
 //! is correct.
 
-use super::sha256::Sha256;
 use crate::datasets::sources::PublishedFile;
+use crate::files::sha256::Sha256;
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

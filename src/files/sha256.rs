@@ -1,4 +1,4 @@
-//! SHA-256 (FIPS 180-4), for the digests in the names of PyTorch's files.
+//! SHA-256 (FIPS 180-4), for downloads and for files of the cache. The crate sha2 would bring seven packages for these 70 lines.
 
 /// The square roots' fractions of the first eight primes.
 const INITIAL: [u32; 8] =
@@ -19,7 +19,7 @@ const ROUNDS: [u32; 64] = [
 const BLOCK: usize = 64;
 
 /// A running digest.
-pub(super) struct Sha256 {
+pub(crate) struct Sha256 {
     state: [u32; 8],
     /// The bytes that do not fill a block yet.
     rest: Vec<u8>,
@@ -44,13 +44,23 @@ impl Sha256 {
         self.rest.drain(..whole);
     }
 
-    /// The digest as 64 hexadecimal digits.
-    pub fn hex(mut self) -> String {
+    /// The digest.
+    pub fn bytes(mut self) -> [u8; 32] {
         let bits = self.length * 8;
         let zeros = (2 * BLOCK - 9 - self.rest.len()) % BLOCK;
         let padding = [&[0x80][..], &vec![0; zeros], &bits.to_be_bytes()].concat();
         self.add(&padding);
-        self.state.iter().map(|word| format!("{word:08x}")).collect()
+        let mut bytes = [0; 32];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(self.state) {
+            place.copy_from_slice(&word.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// The digest as 64 hexadecimal digits.
+    #[cfg(feature = "download")]
+    pub fn hex(self) -> String {
+        self.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -84,6 +94,10 @@ fn compress(state: &mut [u32; 8], block: &[u8]) {
 mod tests {
     use super::*;
 
+    fn hex(digest: Sha256) -> String {
+        digest.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The examples of FIPS 180-4, and the digest of nothing.
     #[test]
     fn sha256_gives_the_published_answers() {
@@ -97,10 +111,10 @@ mod tests {
         ] {
             let mut whole = Sha256::new();
             whole.add(text.as_bytes());
-            assert_eq!(whole.hex(), expected);
+            assert_eq!(hex(whole), expected);
             let mut pieces = Sha256::new();
             text.as_bytes().chunks(7).for_each(|piece| pieces.add(piece));
-            assert_eq!(pieces.hex(), expected);
+            assert_eq!(hex(pieces), expected);
         }
     }
 }
