@@ -12,6 +12,7 @@ pub(crate) mod kept;
 pub(crate) mod sha256;
 
 pub use kept::KeptFile;
+pub use sha256::sha256;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -18,6 +18,13 @@ const ROUNDS: [u32; 64] = [
 /// The bytes of a block.
 const BLOCK: usize = 64;
 
+/// The SHA-256 digest of bytes as 64 hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    let mut digest = Sha256::new();
+    digest.add(bytes);
+    digest.hex()
+}
+
 /// A running digest.
 pub(crate) struct Sha256 {
     state: [u32; 8],
@@ -58,7 +65,6 @@ impl Sha256 {
     }
 
     /// The digest as 64 hexadecimal digits.
-    #[cfg(feature = "download")]
     pub fn hex(self) -> String {
         self.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -94,10 +100,6 @@ fn compress(state: &mut [u32; 8], block: &[u8]) {
 mod tests {
     use super::*;
 
-    fn hex(digest: Sha256) -> String {
-        digest.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     /// The examples of FIPS 180-4, and the digest of nothing.
     #[test]
     fn sha256_gives_the_published_answers() {
@@ -109,12 +111,10 @@ mod tests {
                 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
             ),
         ] {
-            let mut whole = Sha256::new();
-            whole.add(text.as_bytes());
-            assert_eq!(hex(whole), expected);
+            assert_eq!(sha256(text.as_bytes()), expected);
             let mut pieces = Sha256::new();
             text.as_bytes().chunks(7).for_each(|piece| pieces.add(piece));
-            assert_eq!(hex(pieces), expected);
+            assert_eq!(pieces.hex(), expected);
         }
     }
 }
