@@ -83,6 +83,7 @@ RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib --no-default-features
 stage "layers"
 python3 scripts/check_layers.py
+python3 scripts/check_unsafe.py
 stage "dependencies"
 allowed=0
 scripts/deny.sh || allowed=$?

@@ -37,6 +37,7 @@ pub(crate) fn read_text(path: &Path, what: &str) -> Result<String> {
 ///
 /// # Errors
 /// As the system says.
+#[expect(unsafe_code, reason = "a memory map")]
 pub(crate) fn map(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
     // SAFETY: the map is only read. Another program that truncates the file meanwhile would crash this one. This program
     // never does so: `write_atomic` replaces a file and leaves the mapped one intact. Systems replace their fonts likewise.
