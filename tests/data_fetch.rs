@@ -325,3 +325,57 @@ fn addresses_without_tls_are_refused() {
     assert!(sentence.contains("answers 302 (Found)"), "{sentence}");
     assert_eq!(server.requests().len(), 1);
 }
+
+/// An archive whose paths and links lead elsewhere, with the digest that is expected: only the dataset's own files are written.
+#[test]
+fn a_hostile_archive_writes_nothing_outside() {
+    use flate2::{Compression, write::GzEncoder};
+    use tar::EntryType::{Link, Regular, Symlink};
+    let to = directory();
+    let outside = to.path().join("outside");
+    std::fs::write(&outside, b"as it was").expect("written");
+    let elsewhere = outside.to_str().expect("UTF-8");
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let own = |name: &str| format!("cifar-10-batches-bin/{name}");
+    let whole = archive();
+    let mut entries = vec![
+        (Regular, "../outside".to_owned(), ""),
+        (Regular, own("../../outside"), ""),
+        (Regular, own("../cifar-10-batches-bin/../../outside"), ""),
+        (Regular, elsewhere.to_owned(), ""),
+        (Regular, own("evil.bin"), ""),
+        (Regular, own("evil\\..\\..\\outside"), ""),
+        (Symlink, own("data_batch_1.bin"), elsewhere),
+        (Link, own("data_batch_2.bin"), elsewhere),
+        (Symlink, "cifar-10-batches-bin".to_owned(), ".."),
+    ];
+    let batches = (1..=5).map(|number| own(&format!("data_batch_{number}.bin")));
+    entries.extend(batches.map(|name| (Regular, name, "")));
+    entries.extend(["test_batch.bin", "batches.meta.txt"].map(|name| (Regular, own(name), "")));
+    for (kind, name, target) in &entries {
+        let content: &[u8] = if *kind == Regular { &whole[..100] } else { b"" };
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_mode(0o644);
+        header.set_size(content.len() as u64);
+        // Not `set_path`, which refuses such paths.
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_mut_bytes()[157..157 + target.len()].copy_from_slice(target.as_bytes());
+        header.set_cksum();
+        tar.append(&header, content).expect("writing to memory");
+    }
+    let hostile = tar.into_inner().and_then(GzEncoder::finish).expect("writing to memory");
+    let server = Server::new(hostile.clone(), Manner::Good);
+    let inside = to.path().join("data");
+    fetch(&[&server.address], &hostile, &inside).expect("its own files are there");
+    assert_eq!(names(to.path()), ["data", "outside"]);
+    assert_eq!(names(&inside), ["cifar-10-batches-bin"]);
+    let written = names(&inside.join("cifar-10-batches-bin"));
+    assert_eq!(written.len(), 7, "{written:?}");
+    assert!(
+        written
+            .iter()
+            .all(|name| std::fs::read(inside.join("cifar-10-batches-bin").join(name)).expect("a file").len() == 100)
+    );
+    assert_eq!(std::fs::read(&outside).expect("there"), b"as it was");
+}

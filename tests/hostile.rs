@@ -124,12 +124,14 @@ fn names_do_not_command_the_terminal() {
         (&["data", "check", &set], false),
         (&["eval", &run], true),
         (&["predict", &run, file], true),
-        (&["predict", &run, &set], true),
+        (&["predict", &run, &set], false),
         (&["predict", &run, &missing], false),
         (&["report", &run], true),
         (&["info", &format!("{run}/last.safetensors")], true),
         (&["train", "--dataset", &missing], false),
         (&["train", "--recipe", &missing], false),
+        (&["predict", &run, file, &format!("--{missing}")], false),
+        (&[&missing], false),
     ] {
         let output = gpunn(at, args);
         for stream in [&output.stdout, &output.stderr] {

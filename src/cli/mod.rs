@@ -117,7 +117,8 @@ enum CliCommand {
 
 /// Parses the arguments and runs the command; prints errors to standard error.
 pub fn main() -> ExitCode {
-    let Cli { max_pixels, command } = Cli::parse_from(numbers::with_negative_numbers(std::env::args_os()));
+    let Cli { max_pixels, command } = Cli::try_parse_from(numbers::with_negative_numbers(std::env::args_os()))
+        .unwrap_or_else(|error| streams::refuse(&error));
     max_pixels.into_iter().for_each(gpunn::images::set_most_pixels);
     streams::quiet_handled_panics();
     stop::survive_file_limit();

@@ -15,6 +15,15 @@ pub fn print_line(line: &str) {
     note(writeln!(std::io::stdout(), "{}", visible(line)));
 }
 
+/// Ends the program with what clap says of the arguments: an error, or the help that was asked for.
+pub fn refuse(error: &clap::Error) -> ! {
+    if error.use_stderr() {
+        eprintln!("{}", error.render().to_string().trim_end());
+        std::process::exit(error.exit_code())
+    }
+    error.exit()
+}
+
 /// A text without what a terminal would obey: a name of a file or class must not move the cursor, set the window's title or turn the
 /// order of letters. Such characters are written as in JSON, `\u001b` for escape, so a line of JSON keeps its meaning. Line ends and
 /// tabs stay.
