@@ -133,7 +133,7 @@ fn names_do_not_command_the_terminal() {
         (&["predict", &run, file, &format!("--{missing}")], false),
         (&[&missing], false),
     ] {
-        let output = gpunn(at, args);
+        let output = crate::common::gpunn(at, args);
         for stream in [&output.stdout, &output.stderr] {
             let said = String::from_utf8(stream.clone()).expect("UTF-8");
             let command = said.chars().find(|&c| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}');
@@ -144,7 +144,7 @@ fn names_do_not_command_the_terminal() {
     }
     let visible = "bright\\u001b]0;owned\\u0007\\u001b[2J\\u009b31m\\u202e\\u000d";
     assert!(shown.contains(visible), "{shown}");
-    let answer = gpunn(at, &["predict", &run, file, "--json"]);
+    let answer = crate::common::gpunn(at, &["predict", &run, file, "--json"]);
     let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).expect("JSON");
     assert!(answer.to_string().contains(&serde_json::to_string(&class).expect("a text")), "{answer}");
 }
