@@ -70,6 +70,12 @@ if [[ -n ${CI:-} ]]; then
   has_adapter || { echo "CI needs an adapter" >&2; exit 1; }
 fi
 
+# A test opens pages with hostile names in it. Where there is none, that test is skipped.
+has_browser() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
+stage "browser"
+has_browser || { may_install && { $as_root apt-get update -qq; $as_root apt-get install -y -qq chromium >/dev/null; }; } || true
+has_browser || echo "There is no Chromium, and it cannot be installed here."
+
 stage "format"
 cargo fmt --all -- --check
 stage "lints"
@@ -83,6 +89,15 @@ RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps
 RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib --no-default-features
 stage "layers"
 python3 scripts/check_layers.py
+python3 scripts/check_unsafe.py
+stage "dependencies"
+allowed=0
+scripts/deny.sh || allowed=$?
+case $allowed in
+  0) ;;
+  3) skipped "licences and versions of crates, there is no cargo-deny" ;;
+  *) exit "$allowed" ;;
+esac
 stage "the core for the browser"
 built=0
 scripts/build_wasm.sh || built=$?
@@ -131,8 +146,6 @@ fi
 if $slow; then
   stage "reports in a browser"
   common=(results curves weights recipe device timings memory repeat)
-  has_browser() { command -v chromium chromium-browser google-chrome >/dev/null; }
-  has_browser || { may_install && { $as_root apt-get update -qq; $as_root apt-get install -y -qq chromium >/dev/null; }; } || true
   if ! has_browser; then
     skipped "reports in a browser, there is no Chromium, and it cannot be installed here"
   else

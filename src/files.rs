@@ -8,6 +8,12 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+pub(crate) mod kept;
+pub(crate) mod sha256;
+
+pub use kept::KeptFile;
+pub use sha256::sha256;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +37,7 @@ pub(crate) fn read_text(path: &Path, what: &str) -> Result<String> {
 ///
 /// # Errors
 /// As the system says.
+#[expect(unsafe_code, reason = "a memory map")]
 pub(crate) fn map(file: &std::fs::File) -> std::io::Result<memmap2::Mmap> {
     // SAFETY: the map is only read. Another program that truncates the file meanwhile would crash this one. This program
     // never does so: `write_atomic` replaces a file and leaves the mapped one intact. Systems replace their fonts likewise.

@@ -11,6 +11,7 @@ fn main() -> std::process::ExitCode {
 }
 
 /// Keeps Mesa's device-selection layer from printing warnings on machines without a display.
+#[expect(unsafe_code, reason = "Mesa's layer has no other switch than the environment")]
 fn quiet_device_selection() {
     if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         // SAFETY: no other thread runs yet, so nothing reads the environment at the same time.

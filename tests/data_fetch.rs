@@ -23,6 +23,10 @@ enum Manner {
     HangsUpOnce,
     /// Answers that there is no such file.
     Missing,
+    /// Says that the file is at another address, on this machine too.
+    Elsewhere,
+    /// States no length, and sends the file again and again.
+    Endless,
 }
 
 /// The path of a request and its range.
@@ -74,7 +78,14 @@ fn answer(mut stream: TcpStream, content: &[u8], manner: Manner, seen: &Mutex<Ve
     };
     let from =
         range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    if manner == Manner::Endless {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+        loop {
+            stream.write_all(content)?;
+        }
+    }
     let (status, extra, body) = match (manner, from) {
+        (Manner::Elsewhere, _) => ("302 Found", "Location: /elsewhere/net.pth\r\n".to_owned(), &b"moved"[..]),
         (Manner::Missing, _) => ("404 Not Found", String::new(), &b"no"[..]),
         (Manner::NoRanges, _) | (_, None) => ("200 OK", String::new(), content),
         (_, Some(from)) if from >= content.len() => ("416 Range Not Satisfiable", String::new(), &b""[..]),
@@ -100,8 +111,8 @@ fn archive() -> Vec<u8> {
 
 /// Downloads a file into `directory` from the first of `addresses` that works. Its digest must be that of `published`.
 fn fetch(addresses: &[&str], published: &[u8], directory: &Path) -> Result<FetchOutcome> {
-    let md5 = format!("{:x}", md5::compute(published));
-    let files = [PublishedFile { name: "cifar-10-binary.tar.gz", bytes: published.len() as u64, md5: &md5 }];
+    let sha256 = gpunn::files::sha256(published);
+    let files = [PublishedFile { name: "cifar-10-binary.tar.gz", bytes: published.len() as u64, sha256: &sha256 }];
     let source = Source { name: "cifar10", addresses, files: &files, content: Content::Folder };
     let mut last = 0;
     let got = get_from(&source, directory, &mut |name, done, total| {
@@ -124,7 +135,8 @@ fn a_set_is_fetched_checked_and_unpacked_and_not_fetched_again() {
     let folder = to.join("cifar-10-batches-bin");
     assert_eq!(fetch(&[&server.address], &archive(), &to).expect("fetched"), FetchOutcome::Fetched(folder.clone()));
     assert_eq!(names(&to), ["cifar-10-batches-bin"]);
-    assert_eq!(names(&folder).len(), 8);
+    // Its page, which is no part of the dataset, is left out.
+    assert_eq!(names(&folder).len(), 7);
     assert_eq!(std::fs::metadata(folder.join("data_batch_3.bin")).expect("there").len(), 20_000);
     assert_eq!(fetch(&[&server.address], &archive(), &to).expect("there"), FetchOutcome::AlreadyPresent(folder));
     assert_eq!(server.requests(), [("/sets/cifar-10-binary.tar.gz".into(), None)]);
@@ -163,11 +175,11 @@ fn what_is_not_as_published_is_refused_and_removed() {
     other[5000] ^= 1;
     let short = archive()[..archive().len() - 1].to_vec();
     let long = [archive(), vec![0; 100]].concat();
-    for (content, says) in [(other, "MD5 digest"), (long, "MD5 digest"), (short, "it ended after")] {
+    for (content, says) in [(other, "SHA-256 digest"), (long, "SHA-256 digest"), (short, "it ended after")] {
         let (server, to) = (Server::new(content, Manner::Good), directory());
         let sentence = fetch(&[&server.address], &archive(), to.path()).expect_err("refused").to_string();
         assert!(sentence.contains(says) && sentence.contains(&server.address), "{sentence}");
-        let kept = if says == "MD5 digest" { vec![] } else { vec!["cifar-10-binary.tar.gz.part".to_owned()] };
+        let kept = if says == "SHA-256 digest" { vec![] } else { vec!["cifar-10-binary.tar.gz.part".to_owned()] };
         assert_eq!(names(to.path()), kept, "{sentence}");
     }
 }
@@ -197,9 +209,9 @@ fn files_that_need_no_unpacking_are_fetched_each() {
     ];
     let to = directory();
     for (name, content) in &contents {
-        let md5 = format!("{:x}", md5::compute(content));
+        let sha256 = gpunn::files::sha256(content);
         let server = Server::new(content.clone(), Manner::Good);
-        let files = [PublishedFile { name, bytes: content.len() as u64, md5: &md5 }];
+        let files = [PublishedFile { name, bytes: content.len() as u64, sha256: &sha256 }];
         let source = Source { name: "mnist", addresses: &[&server.address], files: &files, content: Content::Files };
         get_from(&source, to.path(), &mut |_, _, _| {}).expect("fetched");
     }
@@ -225,6 +237,7 @@ fn fetch_weights(address: &str, directory: &Path) -> Result<FetchOutcome> {
         function: "net",
         folder: "nets",
         file: "net-ba7816bf.pth",
+        sha256: "ba7816bf",
         mebibytes: 0.0,
         addresses: &[address],
     };
@@ -269,4 +282,100 @@ fn weights_with_another_digest_are_refused_and_removed() {
     let sentence = fetch_weights(&server.address, to.path()).expect_err("it hung up").to_string();
     assert!(sentence.contains("the same command again"), "{sentence}");
     fetch_weights(&server.address, to.path()).expect("the rest");
+}
+
+/// A server that never ends sends no more than the file can have. Nothing of it is kept.
+#[test]
+fn an_endless_answer_is_cut_off() {
+    for content in [vec![7; 1 << 16], b"abc".to_vec()] {
+        let (server, to) = (Server::new(content, Manner::Endless), directory());
+        let weights = PublishedWeights {
+            model: "squeezenet",
+            function: "net",
+            folder: "nets",
+            file: "net-ba7816bf.pth",
+            sha256: "ba7816bf",
+            mebibytes: 0.5,
+            addresses: &[&server.address],
+        };
+        let mut most = 0;
+        let got = get_weights_from(&weights, to.path(), &mut |_, done, _| most = most.max(done));
+        assert!(got.expect_err("endless").to_string().contains("SHA-256 digest is "));
+        assert_eq!(most, (3 << 19) + 1);
+        assert!(names(&to.path().join("nets")).is_empty());
+        // The length of a dataset's file is known.
+        let sentence = fetch(&[&server.address], &archive(), to.path()).expect_err("endless").to_string();
+        assert!(sentence.contains("SHA-256 digest is "), "{sentence}");
+        assert_eq!(names(to.path()), ["nets"]);
+    }
+}
+
+/// Nothing is asked for without TLS, but of this machine, and that cannot send the request elsewhere.
+#[test]
+fn addresses_without_tls_are_refused() {
+    let to = directory();
+    for address in
+        ["http://example.invalid/", "http://192.0.2.1/", "http://localhost.example.invalid/", "ftp://127.0.0.1/"]
+    {
+        let sentence = fetch(&[address], &archive(), to.path()).expect_err("no TLS").to_string();
+        assert!(sentence.contains(address) && sentence.contains("is not asked for: "), "{sentence}");
+    }
+    let server = Server::new(b"abc".to_vec(), Manner::Elsewhere);
+    let sentence = fetch_weights(&server.address, to.path()).expect_err("it sends elsewhere").to_string();
+    assert!(sentence.contains("answers 302 (Found)"), "{sentence}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// An archive whose paths and links lead elsewhere, with the digest that is expected: only the dataset's own files are written.
+#[test]
+fn a_hostile_archive_writes_nothing_outside() {
+    use flate2::{Compression, write::GzEncoder};
+    use tar::EntryType::{Link, Regular, Symlink};
+    let to = directory();
+    let outside = to.path().join("outside");
+    std::fs::write(&outside, b"as it was").expect("written");
+    let elsewhere = outside.to_str().expect("UTF-8");
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    let own = |name: &str| format!("cifar-10-batches-bin/{name}");
+    let whole = archive();
+    let mut entries = vec![
+        (Regular, "../outside".to_owned(), ""),
+        (Regular, own("../../outside"), ""),
+        (Regular, own("../cifar-10-batches-bin/../../outside"), ""),
+        (Regular, elsewhere.to_owned(), ""),
+        (Regular, own("evil.bin"), ""),
+        (Regular, own("evil\\..\\..\\outside"), ""),
+        (Symlink, own("data_batch_1.bin"), elsewhere),
+        (Link, own("data_batch_2.bin"), elsewhere),
+        (Symlink, "cifar-10-batches-bin".to_owned(), ".."),
+    ];
+    let batches = (1..=5).map(|number| own(&format!("data_batch_{number}.bin")));
+    entries.extend(batches.map(|name| (Regular, name, "")));
+    entries.extend(["test_batch.bin", "batches.meta.txt"].map(|name| (Regular, own(name), "")));
+    for (kind, name, target) in &entries {
+        let content: &[u8] = if *kind == Regular { &whole[..100] } else { b"" };
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(*kind);
+        header.set_mode(0o644);
+        header.set_size(content.len() as u64);
+        // Not `set_path`, which refuses such paths.
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_mut_bytes()[157..157 + target.len()].copy_from_slice(target.as_bytes());
+        header.set_cksum();
+        tar.append(&header, content).expect("writing to memory");
+    }
+    let hostile = tar.into_inner().and_then(GzEncoder::finish).expect("writing to memory");
+    let server = Server::new(hostile.clone(), Manner::Good);
+    let inside = to.path().join("data");
+    fetch(&[&server.address], &hostile, &inside).expect("its own files are there");
+    assert_eq!(names(to.path()), ["data", "outside"]);
+    assert_eq!(names(&inside), ["cifar-10-batches-bin"]);
+    let written = names(&inside.join("cifar-10-batches-bin"));
+    assert_eq!(written.len(), 7, "{written:?}");
+    assert!(
+        written
+            .iter()
+            .all(|name| std::fs::read(inside.join("cifar-10-batches-bin").join(name)).expect("a file").len() == 100)
+    );
+    assert_eq!(std::fs::read(&outside).expect("there"), b"as it was");
 }

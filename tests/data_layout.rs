@@ -162,8 +162,8 @@ fn the_characters_are_made_from_emnist_and_mnist() {
         write(&at.join("fetched/mnist").join(&name), &got(&name));
     }
     write(&at.join("fetched/gzip.zip"), &archive);
-    let md5 = format!("{:x}", md5::compute(&archive));
-    let files = [PublishedFile { name: "gzip.zip", bytes: archive.len() as u64, md5: &md5 }];
+    let sha256 = gpunn::files::sha256(&archive);
+    let files = [PublishedFile { name: "gzip.zip", bytes: archive.len() as u64, sha256: &sha256 }];
     let source = Source { files: &files, addresses: &[], ..*source("emnist36").expect("it has an address") };
     let fetched = at.join("fetched");
     let get = || fetch::get_from(&source, &fetched, &mut |_, _, _| {}).expect("made");

@@ -8,6 +8,7 @@ mod data_images;
 mod data_layout;
 mod faults;
 mod fuzz;
+mod hostile;
 mod image_formats;
 mod library;
 mod matlab;

@@ -64,8 +64,8 @@ fn damaged_kernels_are_refused_without_harm() {
     let Some((first, bytes)) = first() else { return };
     let lengths = [0, 1, 31, 64, bytes.len() / 2, bytes.len() - 1];
     let cut = lengths.map(|length| (format!("cut to {length}"), bytes[..length].to_vec()));
-    // Bytes of wgpu's header (backend, adapter, driver), of the driver's header, and some of the rest.
-    let places = (0..100).step_by(6).chain((100..bytes.len()).step_by(bytes.len().div_ceil(8)));
+    // All bytes of wgpu's header that name the backend and the adapter; some of the rest of it, of the driver's header, and of the kernels.
+    let places = (16..32).chain((0..100).step_by(6)).chain((100..bytes.len()).step_by(bytes.len().div_ceil(8)));
     let flipped = places.filter(|&place| place < bytes.len()).map(|place| {
         let mut bytes = bytes.clone();
         bytes[place] ^= 0xff;

@@ -127,6 +127,7 @@ fn main(invocation: Invocation) {{
         );
         let count = at.types.output.elements();
         Dispatch {
+            #[expect(unsafe_code, reason = "its kernels are wrong on purpose")]
             // SAFETY: none. The kernels are wrong on purpose; a software rasteriser keeps their writes within the buffers.
             kernel: unsafe { Kernel::new(self.name, &source, &[]).without_checks() },
             slots: vec![Slot::Input(0), Slot::Output],

@@ -284,8 +284,7 @@ fn main(invocation: Invocation) {
 }
 ";
         Dispatch {
-            // SAFETY: it returns where its number is not below the count.
-            kernel: unsafe { Kernel::new("words", WGSL, &[]).without_checks() },
+            kernel: Kernel::new("words", WGSL, &[]),
             slots: vec![Slot::Output],
             dims: vec![self.blocks as u32, self.stream],
             groups: at.device.fold(self.blocks.div_ceil(64)),

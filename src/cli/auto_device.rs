@@ -1,10 +1,11 @@
 //! `--device auto` for training: times a step on the GPU and on the CPU, and takes the faster one. The times are remembered for
 //! each device and recipe.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gpunn::blocking::block_on;
 use gpunn::data::Dataset;
+use gpunn::files::KeptFile;
 use gpunn::gpu::Adapter;
 use gpunn::train::{Recipe, Trial, time_step};
 use gpunn::{Engine, Error, Result};
@@ -33,8 +34,8 @@ pub fn faster(
     open: impl Fn() -> Result<Engine>,
 ) -> Result<(Engine, String)> {
     let name = adapter.info().name;
-    let file = cache.map(|cache| record(cache, &key(adapter, recipe, dataset)));
-    let remembered = file.as_ref().and_then(|file| serde_json::from_slice(&std::fs::read(file).ok()?).ok());
+    let file = cache.map(|cache| record(cache, key(adapter, recipe, dataset)));
+    let remembered = file.as_ref().and_then(|file| serde_json::from_slice(&super::kept::read(file)?).ok());
     let (times, engine): (Times, Option<Engine>) = match remembered {
         Some(times) => (times, None),
         None => match open().and_then(|engine| measure(engine, recipe, dataset)) {
@@ -44,10 +45,9 @@ pub fn faster(
     };
     if let (Some(file), Some(_)) = (&file, &engine)
         && let Ok(text) = serde_json::to_vec(&times)
-        && file.parent().is_some_and(|folder| std::fs::create_dir_all(folder).is_ok())
     {
         // Without the file, the times are measured again.
-        let _ = gpunn::files::write_atomic(file, &text);
+        let _ = file.write(&text);
     }
     let when = if engine.is_some() { "" } else { ", as measured earlier" };
     let [gpu, cpu] = [times.gpu, times.cpu].map(|seconds| format!("{:.3} ms", 1e3 * seconds));
@@ -90,8 +90,8 @@ fn key(adapter: &Adapter, recipe: &Recipe, dataset: &Dataset) -> String {
 }
 
 /// The file of the times.
-fn record(cache: &Path, key: &str) -> PathBuf {
-    cache.join("steps").join(format!("{:x}.json", md5::compute(key)))
+fn record(cache: &Path, key: String) -> KeptFile {
+    KeptFile::new(cache.join("steps").join(format!("{:x}", md5::compute(&key))), key)
 }
 
 #[cfg(test)]
@@ -123,15 +123,15 @@ mod tests {
         larger.training.batch_size *= 2;
         assert!(!again(&larger).1.contains("earlier"));
         // What is remembered decides.
-        let file = record(cache.path(), &key(adapter, &recipe, &dataset));
-        std::fs::write(&file, r#"{"gpu":0.001,"cpu":0.002}"#).expect("written");
+        let file = record(cache.path(), key(adapter, &recipe, &dataset));
+        file.write(br#"{"gpu":0.001,"cpu":0.002}"#).expect("written");
         let (engine, why) = again(&recipe);
         assert_eq!(
             (engine.kind(), why.as_str()),
             ("gpu", "a training step takes 1.000 ms here and 2.000 ms on the CPU, as measured earlier")
         );
-        // A damaged file is measured again.
-        std::fs::write(&file, "{").expect("written");
+        // A file that is no such times is measured again.
+        file.write(b"{").expect("written");
         assert!(!again(&recipe).1.contains("earlier"));
     }
 

@@ -1,6 +1,7 @@
 //! `--device` and `--threads`: the engine of a command.
 
 use gpunn::data::Dataset;
+use gpunn::files::KeptFile;
 use gpunn::gpu::{self, Adapter, Failure};
 use gpunn::graph::kernel::DeviceClass;
 use gpunn::train::Recipe;
@@ -172,16 +173,13 @@ async fn open_unchecked(adapter: &Adapter, options: gpu::DeviceOptions) -> Resul
     })
 }
 
-/// The cache of compiled kernels in the user's cache folder. Errors are ignored: they cost only compile time.
+/// The cache of compiled kernels in the user's cache folder. If it cannot be written, that costs only compile time.
 fn kept_kernels(adapter: &Adapter) -> Option<gpu::KeptKernels> {
-    let file = gpunn::datasets::cache_dir()?.join("kernels").join(adapter.kernels_key()?);
-    let bytes = std::fs::read(&file).ok();
-    let keep = move |bytes: &[u8]| {
-        let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
-        if folder.is_ok() {
-            let _ = gpunn::files::write_atomic(&file, bytes);
-        }
-    };
+    let name = adapter.kernels_key()?;
+    let key = format!("kernels of {name}, {}", env!("CARGO_PKG_VERSION"));
+    let file = KeptFile::new(gpunn::datasets::cache_dir()?.join("kernels").join(name), key);
+    let bytes = super::kept::read(&file);
+    let keep = move |bytes: &[u8]| drop(file.write(bytes));
     Some(gpu::KeptKernels { bytes, keep: Box::new(keep) })
 }
 

@@ -41,17 +41,22 @@ fn address_space(_: &mut System) -> Option<u64> {
 pub struct OrEnd;
 
 // SAFETY: every call is passed on to the system's allocator, with the same arguments.
+#[expect(unsafe_code, reason = "the interface of allocators")]
 unsafe impl std::alloc::GlobalAlloc for OrEnd {
     unsafe fn alloc(&self, layout: std::alloc::Layout) -> *mut u8 {
+        // SAFETY: as the caller promises.
         or_end(unsafe { std::alloc::System.alloc(layout) }, layout.size())
     }
     unsafe fn alloc_zeroed(&self, layout: std::alloc::Layout) -> *mut u8 {
+        // SAFETY: as the caller promises.
         or_end(unsafe { std::alloc::System.alloc_zeroed(layout) }, layout.size())
     }
     unsafe fn realloc(&self, pointer: *mut u8, layout: std::alloc::Layout, size: usize) -> *mut u8 {
+        // SAFETY: as the caller promises.
         or_end(unsafe { std::alloc::System.realloc(pointer, layout, size) }, size)
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: std::alloc::Layout) {
+        // SAFETY: as the caller promises.
         unsafe { std::alloc::System.dealloc(pointer, layout) }
     }
 }

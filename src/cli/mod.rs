@@ -1,10 +1,11 @@
 //! The command line. Each subcommand has a file with its `Args` and `run`; shared flags have files of their own.
 
-/// Prints a line to standard error. std's macro of this name panics if the reader of a pipe has gone, and would end a training.
+/// Prints a line to standard error, as [`streams::visible`] shows it. std's macro of this name panics if the reader of a pipe has gone, and would end a training.
 macro_rules! eprintln {
     ($($words:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($words)*);
+        let words = format!($($words)*);
+        let _ = writeln!(std::io::stderr(), "{}", $crate::cli::streams::visible(&words));
     }};
 }
 
@@ -26,6 +27,7 @@ mod flags;
 mod images;
 mod import;
 mod info;
+mod kept;
 mod label_check;
 mod ladder;
 pub mod memory;
@@ -115,7 +117,8 @@ enum CliCommand {
 
 /// Parses the arguments and runs the command; prints errors to standard error.
 pub fn main() -> ExitCode {
-    let Cli { max_pixels, command } = Cli::parse_from(numbers::with_negative_numbers(std::env::args_os()));
+    let Cli { max_pixels, command } = Cli::try_parse_from(numbers::with_negative_numbers(std::env::args_os()))
+        .unwrap_or_else(|error| streams::refuse(&error));
     max_pixels.into_iter().for_each(gpunn::images::set_most_pixels);
     streams::quiet_handled_panics();
     stop::survive_file_limit();

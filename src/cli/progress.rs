@@ -74,7 +74,7 @@ impl Progress {
     /// Prints a line above the bar.
     fn say(&self, line: String) {
         match &self.bar {
-            Some(bar) => bar.println(line),
+            Some(bar) => bar.println(super::streams::visible(&line)),
             None => eprintln!("{line}"),
         }
     }

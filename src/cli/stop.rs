@@ -64,6 +64,7 @@ fn listen(mut asked: impl FnMut(u8) + Send + 'static) {
 }
 
 #[cfg(unix)]
+#[expect(unsafe_code, reason = "no safe interface tells whether a signal is ignored")]
 fn is_ignored(signal: i32) -> bool {
     // SAFETY: a null action changes nothing. `sigaction` fills the other argument, for which all zeros are a valid value.
     unsafe {

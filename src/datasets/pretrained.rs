@@ -14,6 +14,8 @@ pub struct PublishedWeights<'a> {
     pub folder: &'a str,
     /// The name of the file, both at the source and on disk. Before its ending are the first digits of its SHA-256 digest.
     pub file: &'a str,
+    /// Its SHA-256 digest in hexadecimal, or the beginning of it.
+    pub sha256: &'a str,
     /// The length in MiB, as torchvision states it.
     pub mebibytes: f64,
     /// The base addresses, tried in this order. The file's name is appended to them.
@@ -29,6 +31,7 @@ pub const PUBLISHED: [PublishedWeights<'static>; 4] = [
         function: "squeezenet1_1",
         folder: "squeezenet",
         file: "squeezenet1_1-b8a52dc0.pth",
+        sha256: "b8a52dc049b60e4b6ab68ad0df457362afab8b6304b2febdc1650a5dab4d7e7b",
         mebibytes: 4.729,
         addresses: ADDRESSES,
     },
@@ -37,6 +40,8 @@ pub const PUBLISHED: [PublishedWeights<'static>; 4] = [
         function: "squeezenet1_0",
         folder: "squeezenet",
         file: "squeezenet1_0-b66bff10.pth",
+        // More of it is not published.
+        sha256: "b66bff10",
         mebibytes: 4.778,
         addresses: ADDRESSES,
     },
@@ -45,6 +50,7 @@ pub const PUBLISHED: [PublishedWeights<'static>; 4] = [
         function: "resnet18",
         folder: "resnet",
         file: "resnet18-f37072fd.pth",
+        sha256: "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
         mebibytes: 44.661,
         addresses: ADDRESSES,
     },
@@ -53,6 +59,7 @@ pub const PUBLISHED: [PublishedWeights<'static>; 4] = [
         function: "mobilenet_v2",
         folder: "mobilenet",
         file: "mobilenet_v2-7ebf99e0.pth",
+        sha256: "7ebf99e03e254b273379b23edca7ec0da9f48273b23a332b93c1c99d49e86e8f",
         mebibytes: 13.598,
         addresses: ADDRESSES,
     },
@@ -62,12 +69,6 @@ impl<'a> PublishedWeights<'a> {
     /// The place of the file in a data directory.
     pub fn path(&self, directory: &Path) -> PathBuf {
         directory.join(self.folder).join(self.file)
-    }
-
-    /// The first digits of the SHA-256 digest, from the file's name. `None` if the name has none.
-    pub fn digest(&self) -> Option<&'a str> {
-        let (_, digits) = self.file.strip_suffix(".pth")?.rsplit_once('-')?;
-        (digits.len() >= 8 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))).then_some(digits)
     }
 }
 
@@ -92,7 +93,9 @@ mod tests {
             let weights = find(model).expect("published");
             let file = models::published(model).expect("a file");
             assert_eq!(file, format!("{}/{}.safetensors", weights.folder, weights.function));
-            assert_eq!(weights.digest().map(str::len), Some(8));
+            assert!(weights.file.ends_with(&format!("-{}.pth", &weights.sha256[..8])), "{}", weights.file);
+            assert!(weights.sha256.len() == if model == "squeezenet1_0" { 8 } else { 64 }, "{}", weights.file);
+            assert!(weights.addresses.iter().all(|address| address.starts_with("https://") && address.ends_with('/')));
             assert!(weights.file.starts_with(weights.function));
         }
         assert_eq!(PUBLISHED.len(), models::torchvision_models().len());

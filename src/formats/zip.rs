@@ -49,7 +49,8 @@ impl<'a> Archive<'a> {
 
     /// Reads the directory. The error is a clause.
     pub fn read(bytes: &'a [u8]) -> Result<Self, String> {
-        let members = directory(bytes).ok_or("its zip directory is damaged; the file may have been cut short")?;
+        let members = directory(bytes)
+            .ok_or("its zip directory is damaged; the file may have been cut short, or has two files of one name")?;
         Ok(Self { bytes, members })
     }
 
@@ -103,7 +104,10 @@ fn directory(bytes: &[u8]) -> Option<BTreeMap<&str, Member>> {
         let (name, extra, comment) = (name? as usize, extra? as usize, comment? as usize);
         let name_at = at + CENTRAL_LENGTH;
         let text = std::str::from_utf8(part(bytes, name_at, name)?).ok()?;
-        members.insert(text, member(fixed, part(bytes, name_at + name, extra)?)?);
+        // Two files of one name: which of them is read would depend on the reader.
+        if members.insert(text, member(fixed, part(bytes, name_at + name, extra)?)?).is_some() {
+            return None;
+        }
         at = name_at + name + extra + comment;
     }
     Some(members)
@@ -170,4 +174,30 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<u64> {
     let mut whole = [0; 8];
     whole[..N].copy_from_slice(part(bytes, at, N)?);
     Some(u64::from_le_bytes(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive of files stored without compression.
+    fn archive(names: [&str; 2]) -> Vec<u8> {
+        let (mut files, mut central) = (Vec::new(), Vec::new());
+        for name in names {
+            let length = [name.len() as u8, 0];
+            let place = (files.len() as u32).to_le_bytes();
+            files.extend([LOCAL, &[0; 22], &length, &[0; 2], name.as_bytes()].concat());
+            central.extend([CENTRAL, &[0; 24], &length, &[0; 12], &place, name.as_bytes()].concat());
+        }
+        let place = (files.len() as u32).to_le_bytes();
+        [&files, &central, END, &[0; 12], &place, &[0; 2]].concat()
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_refused() {
+        let bytes = archive(["a/data.pkl", "b/data.pkl"]);
+        assert_eq!(Archive::read(&bytes).expect("whole").names().collect::<Vec<_>>(), ["a/data.pkl", "b/data.pkl"]);
+        let bytes = archive(["a/data.pkl", "a/data.pkl"]);
+        assert!(Archive::read(&bytes).expect_err("twice").contains("two files of one name"));
+    }
 }

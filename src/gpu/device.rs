@@ -161,6 +161,7 @@ impl Device {
             required_limits: limits.clone(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             experimental_features: match matrix_units {
+                #[expect(unsafe_code, reason = "wgpu asks for a promise")]
                 // SAFETY: wgpu asks for care with features that may have bugs. Only the kernels of `ops/half` use this one.
                 Some(_) => unsafe { wgpu::ExperimentalFeatures::enabled() },
                 None => wgpu::ExperimentalFeatures::disabled(),

@@ -49,11 +49,34 @@ fn with_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 /// The bytes without the checksum of [`with_checksum`]. `None` if a byte was changed or is missing. wgpu and the driver
-/// check only a header. If the header names another device, wgpu reports a program error, and the device then refuses
-/// all other requests.
+/// check only a header.
 fn without_checksum(bytes: &[u8]) -> Option<&[u8]> {
     let (bytes, checksum) = bytes.split_last_chunk()?;
     (CHECKSUM.checksum(bytes) == u32::from_le_bytes(*checksum)).then_some(bytes)
+}
+
+/// The length of the part of wgpu's header that is the same for all caches of a device and its driver.
+const OF_DEVICE: usize = 48;
+
+/// The backend's cache, with these bytes if they are of this device. wgpu reports bytes of another one as a program error, and the
+/// device then refuses all other requests.
+fn pipeline_cache(device: &wgpu::Device, kept: Option<&[u8]>) -> wgpu::PipelineCache {
+    let with = |data| {
+        let descriptor = wgpu::PipelineCacheDescriptor { label: Some("gpunn"), data, fallback: true };
+        #[expect(unsafe_code, reason = "wgpu believes the bytes of a pipeline cache")]
+        // SAFETY: the bytes come complete from `PipelineCache::get_data`, which the checksum proves. With `fallback`, the driver may
+        // refuse bytes of another version.
+        unsafe {
+            device.create_pipeline_cache(&descriptor)
+        }
+    };
+    let empty = with(None);
+    let header = empty.get_data().unwrap_or_default();
+    let is_of_device = |kept: &&[u8]| header.len() >= OF_DEVICE && kept.starts_with(&header[..OF_DEVICE]);
+    match kept.filter(is_of_device) {
+        Some(kept) => with(Some(kept)),
+        None => empty,
+    }
 }
 
 impl std::fmt::Debug for Pipelines {
@@ -71,17 +94,8 @@ impl Pipelines {
             label: Some("step"),
             entries: &[uniform_entry(0, true)],
         });
-        let cache = device.device.features().contains(wgpu::Features::PIPELINE_CACHE).then(|| {
-            // SAFETY: the bytes come complete from `PipelineCache::get_data`, which the checksum proves. With
-            // `fallback`, the driver may refuse bytes of another version.
-            unsafe {
-                device.device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor {
-                    label: Some("gpunn"),
-                    data: kept,
-                    fallback: true,
-                })
-            }
-        });
+        let supported = device.device.features().contains(wgpu::Features::PIPELINE_CACHE);
+        let cache = supported.then(|| pipeline_cache(&device.device, kept));
         Self { known: HashMap::new(), step_layout, cache, keep }
     }
 
@@ -132,9 +146,12 @@ impl Pipelines {
         let module = if checks {
             device.device.create_shader_module(descriptor)
         } else {
+            #[expect(unsafe_code, reason = "wgpu compiles without checks only what is promised to need none")]
             // SAFETY: the kernel is part of this crate, or its author promised that it needs no checks. The tests run each kernel of
             // this crate with and without checks, with exact bindings, and check the memory around every tensor.
-            unsafe { device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+            unsafe {
+                device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            }
         };
         let mut entries = vec![uniform_entry(0, false)];
         for (index, access) in kernel.bindings.iter().enumerate() {
@@ -188,6 +205,39 @@ fn entry(binding: u32, ty: wgpu::BufferBindingType, has_dynamic_offset: bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blocking::block_on;
+    use crate::gpu::DeviceOptions;
+    use std::sync::Mutex;
+
+    /// A header that names another device, with a right checksum: the bytes are dropped, and the device works.
+    #[test]
+    fn kept_bytes_of_another_device_or_driver_are_dropped() {
+        let adapters = block_on(crate::gpu::adapters());
+        let Some(adapter) = adapters.iter().find(|adapter| adapter.kernels_key().is_some()) else { return };
+        let device = block_on(Device::open(adapter, DeviceOptions::default())).expect("it opens");
+        let kernel = Kernel::new(
+            "store",
+            "@group(0) @binding(1) var<storage, read_write> y: array<f32>;\n\
+             @compute @workgroup_size(1) fn main() { y[0] = 1.0; }",
+            &[],
+        );
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let compiled = |bytes: Option<Vec<u8>>| {
+            let all = kept.clone();
+            let keep: Keep = Box::new(move |bytes: &[u8]| *all.lock().expect("no panic") = bytes.to_vec());
+            let mut pipelines = Pipelines::new(&device, Some(KeptKernels { bytes, keep }));
+            pipelines.compile(&device, std::iter::once(&kernel))
+        };
+        compiled(None).expect("it compiles");
+        let whole = kept.lock().expect("no panic").clone();
+        let sound = without_checksum(&whole).expect("whole").to_vec();
+        for place in 0..64 {
+            let mut other = sound.clone();
+            other[place] ^= 1;
+            compiled(Some(with_checksum(other))).unwrap_or_else(|error| panic!("byte {place}: {error}"));
+        }
+        compiled(Some(whole)).expect("as before");
+    }
 
     #[test]
     fn what_is_kept_is_taken_back_only_whole() {

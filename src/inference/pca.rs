@@ -108,6 +108,7 @@ fn covariance(split: &Split, mean: &[f64]) -> DMatrix<f64> {
 ///
 /// # Panics
 /// When the sizes do not fit: a bug in this file.
+#[expect(unsafe_code, reason = "matrixmultiply takes pointers")]
 fn add_product(to: &mut DMatrix<f64>, factor: f64, a: &DMatrix<f64>, b: &DMatrix<f64>) {
     let ([m, n], k) = ([a.nrows(), b.ncols()], a.ncols());
     assert!(b.nrows() == k && to.shape() == (m, n));

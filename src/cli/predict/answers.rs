@@ -118,9 +118,15 @@ impl Sorted {
     }
 }
 
-/// A class name without the letters that no file system allows in a name.
+/// The name of a class's folder: without the letters that no file system allows in a name, and never the folder above. The names of the
+/// classes come from a file.
 fn folder_name(class: &str) -> String {
-    class.chars().map(|letter| if r#"/\:*?"<>|"#.contains(letter) { '_' } else { letter }).collect()
+    let refused = |letter: char| r#"/\:*?"<>|"#.contains(letter) || letter.is_control();
+    let name: String = class.chars().map(|letter| if refused(letter) { '_' } else { letter }).collect();
+    match name.trim_end_matches(['.', ' ']) {
+        "" => "_".repeat(name.len().max(1)),
+        _ => name,
+    }
 }
 
 /// A path in `folder` with the file's name, or with a number added if that is in use.
@@ -170,5 +176,12 @@ mod tests {
         assert_eq!(unused(root.path(), Path::new("x/a.jpg")), root.path().join("a-2.jpg"));
         assert_eq!(unused(root.path(), Path::new("x/b.jpg")), root.path().join("b.jpg"));
         assert_eq!(folder_name("tench/fish"), "tench_fish");
+    }
+
+    #[test]
+    fn no_class_has_a_folder_elsewhere() {
+        let classes = ["..", ".", "", "../..", "/etc", r"..\..", "C:x", "a\0\u{1b}b", ". .", "..a"];
+        let folders = ["__", "_", "_", ".._..", "_etc", ".._..", "C_x", "a__b", "___", "..a"];
+        assert_eq!(classes.map(folder_name), folders);
     }
 }

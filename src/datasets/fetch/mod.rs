@@ -3,7 +3,6 @@
 mod emnist36;
 mod layout;
 mod pretrained;
-mod sha256;
 mod transfer;
 
 pub use layout::lay_out;
@@ -91,9 +90,12 @@ fn make(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))
 }
 
-/// Extracts the files of the dataset's folder, each as an atomic write.
+/// Extracts the files of the dataset, each as an atomic write. Other files of the archive are left out.
 fn unpack(info: &DatasetInfo, archive: &Path, folder: &Path) -> Result<()> {
     tar_gz::each(archive, info.folder, |name, content| {
+        if !info.files.contains(&name) {
+            return Ok(());
+        }
         let path = folder.join(name);
         let mut file = AtomicFile::create(&path)?;
         std::io::copy(content, &mut file).map_err(|error| tar_gz::damaged(archive, &error))?;

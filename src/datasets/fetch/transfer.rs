@@ -1,8 +1,8 @@
 //! Downloads one file over HTTP into a `.part` file, continuing an interrupted download. The file is renamed when its digest
 //! is correct.
 
-use super::sha256::Sha256;
 use crate::datasets::sources::PublishedFile;
+use crate::files::sha256::Sha256;
 use crate::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -14,9 +14,6 @@ use ureq::{Agent, Body, http::Response};
 /// The timeout for a server to respond. The transfer itself has no timeout.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The maximum length of a file whose length is not published and that no server states.
-const MAX_LENGTH: u64 = 1 << 30;
-
 /// A file to download.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
@@ -24,59 +21,22 @@ pub(super) struct Wanted<'a> {
     pub name: &'a str,
     /// Its length, if it is published.
     pub bytes: Option<u64>,
-    /// Its digest.
-    pub digest: Digest<'a>,
+    /// No more than so many bytes are taken from a server.
+    pub most: u64,
+    /// Its SHA-256 digest in hexadecimal, or the beginning of it.
+    pub sha256: &'a str,
 }
 
 impl<'a> From<&PublishedFile<'a>> for Wanted<'a> {
     fn from(file: &PublishedFile<'a>) -> Self {
-        Self { name: file.name, bytes: Some(file.bytes), digest: Digest::Md5(file.md5) }
+        Self { name: file.name, bytes: Some(file.bytes), most: file.bytes, sha256: file.sha256 }
     }
 }
 
-/// A published digest, in hexadecimal.
-#[derive(Clone, Copy)]
-pub(super) enum Digest<'a> {
-    Md5(&'a str),
-    /// The first digits of the SHA-256 digest, which PyTorch puts into the names of its files.
-    Sha256Start(&'a str),
-}
-
-impl Digest<'_> {
-    /// Whether a file that exists has this digest.
-    pub fn is_of(self, path: &Path) -> Result<bool> {
-        Ok(path.is_file() && self.agrees(&self.compute(path)?))
-    }
-
-    fn agrees(self, found: &str) -> bool {
-        match self {
-            Self::Md5(md5) => found == md5,
-            Self::Sha256Start(start) => found.starts_with(start),
-        }
-    }
-
-    /// The digest of this kind of a file.
-    fn compute(self, path: &Path) -> Result<String> {
-        match self {
-            Self::Md5(_) => {
-                let mut context = md5::Context::new();
-                each_piece(path, |bytes| context.consume(bytes))?;
-                Ok(format!("{:x}", context.finalize()))
-            }
-            Self::Sha256Start(_) => {
-                let mut digest = Sha256::new();
-                each_piece(path, |bytes| digest.add(bytes))?;
-                Ok(digest.hex())
-            }
-        }
-    }
-
-    /// What is wrong with a file that has another digest.
-    fn mismatch(self, found: &str) -> String {
-        match self {
-            Self::Md5(md5) => format!("its MD5 digest is {found}, but must be {md5}"),
-            Self::Sha256Start(start) => format!("its SHA-256 digest is {found}, but must begin with {start}"),
-        }
+impl Wanted<'_> {
+    /// Whether this file exists at `path`.
+    pub fn is_at(&self, path: &Path) -> Result<bool> {
+        Ok(path.is_file() && digest(path)?.starts_with(self.sha256))
     }
 }
 
@@ -89,7 +49,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 /// [`Error::Network`] when no address has the file or the connection breaks; [`Error::Data`] when the digest is wrong;
 /// [`Error::File`] when the file cannot be written.
 pub(super) fn fetch(addresses: &[&str], file: &Wanted, path: &Path, progress: Progress) -> Result<()> {
-    if file.digest.is_of(path)? {
+    if file.is_at(path)? {
         return Ok(());
     }
     let part = part_of(path);
@@ -115,19 +75,21 @@ fn part_of(path: &Path) -> PathBuf {
 /// downloaded again from its beginning.
 fn fetch_from(address: &str, file: &Wanted, part: &Path, progress: Progress) -> Result<()> {
     let resumed = complete(address, file, part, progress)?;
-    let mut found = file.digest.compute(part)?;
-    if !file.digest.agrees(&found) && resumed {
+    let mut found = digest(part)?;
+    if !found.starts_with(file.sha256) && resumed {
         remove(part)?;
         complete(address, file, part, progress)?;
-        found = file.digest.compute(part)?;
+        found = digest(part)?;
     }
-    if file.digest.agrees(&found) {
+    if found.starts_with(file.sha256) {
         return Ok(());
     }
     remove(part)?;
     Err(Error::data(format!(
-        "The file from {address} is not the published file: {}. It was deleted; try again later, or download it by other means.",
-        file.digest.mismatch(&found)
+        "The file from {address} is not the published file: its SHA-256 digest is {found}, but must {} {}. It was deleted; try again \
+         later, or download it by other means.",
+        if file.sha256.len() == found.len() { "be" } else { "begin with" },
+        file.sha256
     )))
 }
 
@@ -154,9 +116,9 @@ fn complete(address: &str, file: &Wanted, part: &Path, progress: Progress) -> Re
     }
     let opened = OpenOptions::new().create(true).write(true).append(append).truncate(!append).open(part);
     let mut into = opened.map_err(Error::file("cannot write", part))?;
-    let length = file.bytes.or_else(|| stated_length(&answer, have));
+    let length = file.bytes.or_else(|| stated_length(&answer, have, file.most));
     // One more byte shows a file that is too long. Further bytes are not stored.
-    let mut body = answer.body_mut().as_reader().take(length.unwrap_or(MAX_LENGTH).saturating_sub(have) + 1);
+    let mut body = answer.body_mut().as_reader().take(length.unwrap_or(file.most).saturating_sub(have) + 1);
     copy(&mut body, &mut into, part, |bytes| {
         have += bytes;
         progress(file.name, have, length.unwrap_or(have));
@@ -187,15 +149,23 @@ fn request(address: &str, from: u64) -> Result<Response<Body>> {
         Error::Network(format!("{address} cannot be reached: {}.", error.to_string().trim_end_matches('.')))
     };
     let uri: Uri = address.parse().map_err(|error| unreachable(&error))?;
-    // Requests to this machine do not use a proxy.
-    let here = uri.host().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    let here = uri.scheme_str() == Some("http")
+        && uri.host().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    if !here && uri.scheme_str() != Some("https") {
+        return Err(Error::Network(format!(
+            "{address} is not asked for: downloads are made over TLS only, from https addresses."
+        )));
+    }
+    // So is a request that an answer redirects to.
     let mut config = Agent::config_builder()
+        .https_only(!here)
         .http_status_as_error(false)
         .timeout_connect(Some(TIMEOUT))
         .timeout_recv_response(Some(TIMEOUT))
         .user_agent(concat!("gpunn/", env!("CARGO_PKG_VERSION")));
     if here {
-        config = config.proxy(None);
+        // This machine is asked without a proxy, and cannot send the request elsewhere.
+        config = config.proxy(None).max_redirects(0);
     }
     let agent = Agent::new_with_config(config.build());
     let mut request = agent.get(uri);
@@ -211,10 +181,10 @@ fn continues(answer: &Response<Body>, from: u64) -> bool {
     range.and_then(|range| range.strip_prefix("bytes ")).is_some_and(|range| range.starts_with(&format!("{from}-")))
 }
 
-/// The length of the whole file that a response states, if it is credible. The response begins at byte `from`.
-fn stated_length(answer: &Response<Body>, from: u64) -> Option<u64> {
+/// The length of the whole file that a response states, if it is no more than `most`. The response begins at byte `from`.
+fn stated_length(answer: &Response<Body>, from: u64, most: u64) -> Option<u64> {
     let rest: u64 = answer.headers().get("Content-Length")?.to_str().ok()?.parse().ok()?;
-    rest.checked_add(from).filter(|&length| length <= MAX_LENGTH)
+    rest.checked_add(from).filter(|&length| length <= most)
 }
 
 /// Copies a response body to a file and reports progress. Read errors are network errors, write errors are file errors.
@@ -232,15 +202,16 @@ fn copy(from: &mut impl Read, into: &mut File, path: &Path, mut said: impl FnMut
     }
 }
 
-/// Reads a file in pieces.
-fn each_piece(path: &Path, mut add: impl FnMut(&[u8])) -> Result<()> {
+/// The SHA-256 digest of a file, in hexadecimal.
+fn digest(path: &Path) -> Result<String> {
     let cannot = || Error::file("cannot read", path);
     let mut file = File::open(path).map_err(cannot())?;
+    let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
         match file.read(&mut buffer).map_err(cannot())? {
-            0 => return Ok(()),
-            count => add(&buffer[..count]),
+            0 => return Ok(digest.hex()),
+            count => digest.add(&buffer[..count]),
         }
     }
 }

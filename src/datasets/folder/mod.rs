@@ -50,7 +50,7 @@ pub(super) fn load(image_folder: &ImageFolder, preprocessing: Preprocessing, opt
     }
     let key = StoreKey::new(&image_folder.path, preprocessing, options.skip_bad, &listing);
     let file = options.cache.as_ref().map(|cache| key.file(cache));
-    if let Some(mut store) = file.as_ref().and_then(|file| Store::open(file, &key)) {
+    if let Some(mut store) = file.as_ref().and_then(|file| Store::kept(file, &key)) {
         // If the store cannot be read, the images are decoded again.
         if let Ok(set) = store.dataset(&image_folder.name, image_folder.directory.clone()) {
             return Ok(set);
@@ -103,7 +103,7 @@ pub(super) fn store(image_folder: &ImageFolder, preprocessing: Preprocessing, op
     let listing = Listing::scan(&image_folder.path)?;
     let key = StoreKey::new(&image_folder.path, preprocessing, options.skip_bad, &listing);
     let file = key.file(cache);
-    if let Some(store) = Store::open(&file, &key) {
+    if let Some(store) = Store::kept(&file, &key) {
         return Ok(store);
     }
     let mut writer = StoreWriter::create(&file)?;

@@ -1,11 +1,14 @@
 //! The cache of decoded images: a file of images of one size that can be read image by image.
 //!
-//! The file is `MAGIC`, the images' bytes (train split, then validation, then test), the index as JSON, the index's length as
-//! a 64-bit number, and `MAGIC` again. The index has a key of the source images. A store with another key is ignored.
+//! The file is `MAGIC`, the images' bytes (train split, then validation, then test), the index as JSON, the index's SHA-256 digest, its
+//! length as a 64-bit number, and `MAGIC` again. The index has a key of the source images. A store with another key is ignored, and so
+//! is one that others could have written.
 
 use super::listing::Listing;
 use crate::data::{Dataset, ImageFile, ImageStore, Pixels, Split, SplitName, Stored};
 use crate::files::AtomicFile;
+use crate::files::kept::{make_own_folder, own};
+use crate::files::sha256::Sha256;
 use crate::images::Preprocessing;
 use crate::{Error, Result};
 use std::fs::File;
@@ -14,9 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The first and last bytes of a store. They include the version of the format.
-const MAGIC: &[u8; 16] = b"gpunn pictures 2";
-/// The length of the footer: the index length and `MAGIC`.
-const FOOTER: u64 = 8 + MAGIC.len() as u64;
+const MAGIC: &[u8; 16] = b"gpunn pictures 3";
+/// The length of the index's digest.
+const DIGEST: usize = 32;
+/// The length of the footer: the index's digest, its length and `MAGIC`.
+const FOOTER: u64 = DIGEST as u64 + 8 + MAGIC.len() as u64;
 
 /// Identifies the source images of a store and their preprocessing.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -66,7 +71,7 @@ pub(super) struct StoreWriter(AtomicFile);
 impl StoreWriter {
     pub fn create(path: &Path) -> Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
+        make_own_folder(folder)?;
         let mut file = AtomicFile::create(path)?;
         file.write_all(MAGIC).map_err(Error::file("cannot write", path))?;
         Ok(Self(file))
@@ -78,7 +83,7 @@ impl StoreWriter {
 
     pub fn finish(mut self, index: &StoreIndex) -> Result<()> {
         let json = serde_json::to_vec(index).map_err(|error| Error::data(format!("no JSON: {error}")))?;
-        let end = [&json[..], &(json.len() as u64).to_le_bytes(), MAGIC].concat();
+        let end = [&json[..], &digest(&json), &(json.len() as u64).to_le_bytes(), MAGIC].concat();
         self.0.write_all(&end).map_err(Error::file("cannot write", "the images' index"))?;
         self.0.commit()
     }
@@ -93,6 +98,12 @@ pub struct Store {
 }
 
 impl Store {
+    /// Opens the store that an earlier run left at `path`. `None` when it is incomplete, has another key, or others could have
+    /// written it.
+    pub(super) fn kept(path: &Path, key: &StoreKey) -> Option<Self> {
+        own(path).is_ok().then(|| Self::open(path, key))?
+    }
+
     /// Opens the store at `path`. `None` when it is incomplete or has another key.
     pub(super) fn open(path: &Path, key: &StoreKey) -> Option<Self> {
         let mut file = File::open(path).ok()?;
@@ -100,7 +111,8 @@ impl Store {
         file.seek(SeekFrom::Start(length.checked_sub(FOOTER)?)).ok()?;
         let mut footer = [0; FOOTER as usize];
         file.read_exact(&mut footer).ok()?;
-        let (json_length, magic) = footer.split_first_chunk::<8>()?;
+        let (stated, rest) = footer.split_first_chunk::<DIGEST>()?;
+        let (json_length, magic) = rest.split_first_chunk::<8>()?;
         let json_length = u64::from_le_bytes(*json_length);
         if magic != MAGIC {
             return None;
@@ -109,6 +121,9 @@ impl Store {
         file.seek(SeekFrom::Start(start)).ok()?;
         let mut json = Vec::new();
         (&mut file).take(json_length).read_to_end(&mut json).ok()?;
+        if digest(&json) != *stated {
+            return None;
+        }
         let index: StoreIndex = serde_json::from_slice(&json).ok()?;
         let store = Self { file, path: path.to_owned(), index };
         let images: usize = store.index.labels.iter().map(Vec::len).sum();
@@ -208,6 +223,12 @@ impl ImageStore for Mutex<Store> {
     fn read(&self, split: SplitName, number: usize, bytes: &mut [u8]) -> Result<()> {
         self.lock().unwrap_or_else(PoisonError::into_inner).read(split, number, bytes)
     }
+}
+
+fn digest(json: &[u8]) -> [u8; DIGEST] {
+    let mut digest = Sha256::new();
+    digest.add(json);
+    digest.bytes()
 }
 
 /// The index of a split.

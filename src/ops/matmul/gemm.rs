@@ -30,6 +30,7 @@ impl<'a> StridedMatrix<'a> {
 ///
 /// # Panics
 /// When a slice is too short for its sizes: a bug in this crate.
+#[expect(unsafe_code, reason = "matrixmultiply takes pointers")]
 pub(crate) fn multiply(
     [m, k, n]: [usize; 3],
     a: StridedMatrix,

@@ -1,4 +1,4 @@
-//! SHA-256 (FIPS 180-4), for the digests in the names of PyTorch's files.
+//! SHA-256 (FIPS 180-4), for downloads and for files of the cache. The crate sha2 would bring seven packages for these 70 lines.
 
 /// The square roots' fractions of the first eight primes.
 const INITIAL: [u32; 8] =
@@ -18,8 +18,15 @@ const ROUNDS: [u32; 64] = [
 /// The bytes of a block.
 const BLOCK: usize = 64;
 
+/// The SHA-256 digest of bytes as 64 hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    let mut digest = Sha256::new();
+    digest.add(bytes);
+    digest.hex()
+}
+
 /// A running digest.
-pub(super) struct Sha256 {
+pub(crate) struct Sha256 {
     state: [u32; 8],
     /// The bytes that do not fill a block yet.
     rest: Vec<u8>,
@@ -44,13 +51,22 @@ impl Sha256 {
         self.rest.drain(..whole);
     }
 
-    /// The digest as 64 hexadecimal digits.
-    pub fn hex(mut self) -> String {
+    /// The digest.
+    pub fn bytes(mut self) -> [u8; 32] {
         let bits = self.length * 8;
         let zeros = (2 * BLOCK - 9 - self.rest.len()) % BLOCK;
         let padding = [&[0x80][..], &vec![0; zeros], &bits.to_be_bytes()].concat();
         self.add(&padding);
-        self.state.iter().map(|word| format!("{word:08x}")).collect()
+        let mut bytes = [0; 32];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(self.state) {
+            place.copy_from_slice(&word.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// The digest as 64 hexadecimal digits.
+    pub fn hex(self) -> String {
+        self.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -95,9 +111,7 @@ mod tests {
                 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
             ),
         ] {
-            let mut whole = Sha256::new();
-            whole.add(text.as_bytes());
-            assert_eq!(whole.hex(), expected);
+            assert_eq!(sha256(text.as_bytes()), expected);
             let mut pieces = Sha256::new();
             text.as_bytes().chunks(7).for_each(|piece| pieces.add(piece));
             assert_eq!(pieces.hex(), expected);
