@@ -10,6 +10,8 @@ use gpunn::train::{Recipe, Trial, time_step};
 use gpunn::{Engine, Error, Result};
 use serde::{Deserialize, Serialize};
 
+use super::verdict::Verdict;
+
 /// The time for the steps on each device, in seconds.
 const SECONDS: f64 = 0.25;
 /// A slow CPU's floating-point operations per second. They decide how many images are enough to time it.
@@ -86,7 +88,8 @@ fn key(adapter: &Adapter, recipe: &Recipe, dataset: &Dataset) -> String {
     let images = recipe.training.batch_size.min(dataset.train.len());
     let of_data = (dataset.input, dataset.classes.len(), images);
     let machine = (adapter.description(), rayon::current_num_threads(), env!("CARGO_PKG_VERSION"));
-    format!("{machine:?} {of_data:?} {recipe:?}")
+    let avoided = Verdict::of(adapter).avoided();
+    format!("{machine:?} {avoided:?} {of_data:?} {recipe:?}")
 }
 
 /// The file of the times.

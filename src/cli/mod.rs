@@ -12,6 +12,7 @@ mod augment;
 mod auto_device;
 mod bench;
 mod check;
+mod checking;
 mod codes;
 mod completions;
 mod data;
@@ -42,7 +43,9 @@ mod streams;
 mod summary;
 mod sweep;
 mod train;
+mod verdict;
 mod weights;
+mod working;
 
 use std::process::ExitCode;
 
@@ -111,6 +114,8 @@ enum CliCommand {
     Completions(completions::Args),
     /// Show a model's layers, shapes, parameters, FLOPs and planned memory
     Summary(summary::Args),
+    #[command(name = drivers::trial::COMMAND, hide = true)]
+    TryDrivers(drivers::trial::Args),
 }
 
 /// Parses the arguments and runs the command; prints errors to standard error.
@@ -140,6 +145,7 @@ pub fn main() -> ExitCode {
         CliCommand::Weights(args) => weights::run(args),
         CliCommand::Completions(args) => completions::run(args),
         CliCommand::Summary(args) => summary::run(args),
+        CliCommand::TryDrivers(args) => drivers::trial::run(args),
     };
     match outcome.and_then(|code| streams::written().map(|()| code)) {
         Ok(code) => code,
