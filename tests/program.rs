@@ -14,6 +14,7 @@ mod matlab;
 mod messages;
 mod models;
 mod networks;
+mod odd_devices;
 mod own_images;
 mod predict_cli;
 mod read_cli;

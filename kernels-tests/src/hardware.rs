@@ -1,12 +1,15 @@
 //! The kernels for hardware, each for a shape that training meets, to be judged by a GPU's compiler.
 
+use std::collections::BTreeSet;
+
 use gpunn::Result;
 use gpunn::bench::BenchNetwork;
+use gpunn::check::gradient_graph;
 use gpunn::graph::kernel::{Capabilities, Dispatch, ForcedVariant, Kernel};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimize};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::conv2d::Geometry;
-use gpunn::ops::table::force;
+use gpunn::ops::table::{TABLE, force};
 use gpunn::train::graphs::{DeviceData, training};
 
 /// A kernel with its name in tables.
@@ -47,6 +50,36 @@ fn first_kernel(op: &str, variant: &str, case: &Case) -> Kernel {
 /// The kernels of matrix products and convolutions: every rung of the ladders.
 pub fn kernels() -> Vec<NamedKernel> {
     products().into_iter().chain(convolutions()).collect()
+}
+
+/// Every kernel that a GPU runs for the cases of the op table and their gradients, by its own choice and with each variant forced; each
+/// once. Kernels for subgroups of another size than the GPU's and for matrix units are not among them: not every GPU has these.
+pub fn every_variant() -> Vec<NamedKernel> {
+    let mut texts = BTreeSet::new();
+    let mut kernels = Vec::new();
+    for entry in TABLE {
+        let variants = (entry.variants)().into_iter().filter(|variant| *variant != "half");
+        let forced = variants.map(|variant| vec![force(entry.name, variant).expect("it has the variant")]);
+        for forced in std::iter::once(Vec::new()).chain(forced) {
+            for case in (entry.cases)() {
+                let mut graphs: Vec<Graph> = vec![case.graph().expect("it builds").0];
+                if !case.differentiable.is_empty() {
+                    graphs.push(gradient_graph(&case).expect("it builds").0);
+                }
+                for graph in graphs {
+                    let graph = optimize(&graph, Passes::default()).expect("it builds");
+                    for dispatch in dispatches(graph, forced.clone()).expect("it plans") {
+                        let kernel = dispatch.kernel;
+                        if texts.insert(kernel.wgsl.clone()) {
+                            let word = kernel.label.split(' ').next().unwrap_or_default();
+                            kernels.push(NamedKernel { name: format!("{:04}-{word}", texts.len()), kernel });
+                        }
+                    }
+                }
+            }
+        }
+    }
+    kernels
 }
 
 fn products() -> Vec<NamedKernel> {

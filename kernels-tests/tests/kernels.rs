@@ -19,3 +19,4 @@ mod pytorch_values;
 mod theory;
 mod threads;
 mod training;
+mod webgpu_limits;

@@ -1,10 +1,11 @@
 //! AMD's compiler on every kernel for hardware, without a GPU: no kernel may keep registers in memory. Where `GPUNN_LAB` names a
 //! folder with the program `kernel-stats` (see `scripts/kernel_table.py`), else only the kernels' texts are made.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use kernels_tests::hardware::kernels;
+use kernels_tests::hardware::{NamedKernel, every_variant, kernels};
 
 /// The number after a name in a line of statistics.
 fn number(line: &str, name: &str) -> Option<u64> {
@@ -12,27 +13,51 @@ fn number(line: &str, name: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-#[test]
-fn no_kernel_for_hardware_spills_registers() {
+/// Has each family's compiler judge kernels, and asserts that none spills.
+fn judge(kernels: &[NamedKernel]) {
     let folder = tempfile::tempdir().expect("a folder");
-    let kernels = kernels();
     let paths: Vec<PathBuf> =
         kernels.iter().map(|kernel| folder.path().join(format!("{}.wgsl", kernel.name))).collect();
     for (kernel, path) in kernels.iter().zip(&paths) {
         assert!(!path.exists(), "{} is there twice", kernel.name);
         std::fs::write(path, &kernel.kernel.wgsl).expect("written");
     }
-    assert!(kernels.len() >= 25, "only {}", kernels.len());
     let Some(laboratory) = std::env::var_os("GPUNN_LAB").map(PathBuf::from) else { return };
     for family in ["navi31", "navi21", "mi200"] {
         let output = Command::new(laboratory.join("kernel-stats")).arg(family).args(&paths).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stdout);
-        for kernel in &kernels {
-            let line = said.lines().find(|line| line.starts_with(&format!("{}.wgsl ", kernel.name)));
-            let line = line.unwrap_or_else(|| panic!("{family} says nothing of {}:\n{said}", kernel.name));
+        let lines: HashMap<&str, &str> =
+            said.lines().filter_map(|line| Some((line.split_once(".wgsl ")?.0, line))).collect();
+        let mut most = 0;
+        for kernel in kernels {
+            let line = lines.get(kernel.name.as_str());
+            let line = line.unwrap_or_else(|| {
+                let error = String::from_utf8_lossy(&output.stderr);
+                panic!("{family} says nothing of {} ({}):\n{said}{error}", kernel.name, kernel.kernel.label)
+            });
             for spilled in ["Spilled VGPRs", "Spilled SGPRs", "Scratch size"] {
-                assert_eq!(number(line, spilled), Some(0), "{spilled} on {family}: {line}");
+                assert_eq!(number(line, spilled), Some(0), "{spilled} on {family}: {} {line}", kernel.kernel.label);
             }
+            most = most.max(number(line, "VGPRs").unwrap_or(0));
         }
+        println!("{family}: {} kernels, no spill, at most {most} VGPRs", kernels.len());
     }
+}
+
+#[test]
+fn no_kernel_for_hardware_spills_registers() {
+    let kernels = kernels();
+    assert!(kernels.len() >= 25, "only {}", kernels.len());
+    judge(&kernels);
+}
+
+/// In the slow part: every kernel of every op, with each variant.
+#[test]
+fn no_variant_of_the_op_table_spills_registers() {
+    if !kernels_tests::slow() {
+        return;
+    }
+    let kernels = every_variant();
+    assert!(kernels.len() >= 200, "only {}", kernels.len());
+    judge(&kernels);
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::drivers::missing::{Machine, missing};
 use super::drivers::{self, Usable};
 use super::flags::JsonArgs;
+use super::working::Working;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn devices --json")]
@@ -76,7 +77,9 @@ fn device(adapter: &Adapter) -> AdapterOutput {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    let work = Working::new("trying the GPU drivers", args.output.json);
     let Usable { adapters: found, left_out } = drivers::again();
+    drop(work);
     let auto = found.iter().find(|adapter| adapter.class() != DeviceClass::Software).map(|adapter| adapter.index);
     let why = match (auto, found.is_empty()) {
         (Some(_), _) => "the first hardware GPU (gpunn train takes the CPU if a step is faster there)",
@@ -122,7 +125,7 @@ fn print(report: &DevicesOutput) {
     let auto = report.auto.map_or("cpu".to_owned(), |index| index.to_string());
     super::print_line(&format!("--device auto takes {auto}: {}", report.why));
     report.left_out.iter().chain(&report.missing).for_each(|sentence| super::print_line(sentence));
-    if report.devices.is_empty() && cfg!(target_os = "linux") {
+    if report.devices.is_empty() && report.left_out.is_empty() && cfg!(target_os = "linux") {
         super::print_line("The package mesa-vulkan-drivers installs a software adapter, for testing.");
     }
 }

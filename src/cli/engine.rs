@@ -9,6 +9,7 @@ use gpunn::{Engine, Error, Result};
 use super::auto_device;
 use super::drivers::{Usable, usable};
 use super::verdict::{Verdict, avoided_sentence};
+use super::working::Working;
 
 /// The device flags of every command that computes.
 #[derive(Debug, clap::Args)]
@@ -73,11 +74,14 @@ impl DeviceArgs {
         if !self.device.eq_ignore_ascii_case("auto") {
             return self.open(options, quiet);
         }
-        let adapters = usable().adapters;
-        let Some(adapter) = hardware(&adapters).next() else { return self.open(options, quiet) };
+        let found = usable();
+        let Some(adapter) = hardware(&found.adapters).next() else { return self.open(options, quiet) };
+        found.warn();
         let cache = gpunn::datasets::cache_dir();
         let open = || gpunn::blocking::block_on(open_adapter(adapter, (options.clone(), self.heed())));
+        let work = Working::new("timing a step on the GPU and on the CPU", quiet);
         let (engine, why) = auto_device::faster(adapter, (recipe, dataset), cache.as_deref(), open)?;
+        drop(work);
         Ok(announced(engine, &why, quiet))
     }
 
@@ -94,7 +98,9 @@ impl DeviceArgs {
     }
 
     fn open_named(&self, name: &str, wanted: (gpu::DeviceOptions, Heed), quiet: bool) -> Result<Engine> {
+        let work = Working::new("opening the device", quiet);
         let (engine, why) = gpunn::blocking::block_on(open(name, wanted))?;
+        drop(work);
         Ok(announced(engine, why, quiet))
     }
 }
@@ -191,15 +197,7 @@ async fn first_that_opens(
 
 /// Opens an adapter. Kernels that `gpunn check` found wrong and matrix units that compute a wrong product are not used.
 async fn open_adapter(adapter: &Adapter, (options, heed): (gpu::DeviceOptions, Heed)) -> Result<Engine> {
-    let verdict = if heed == Heed::Nothing { Verdict::default() } else { Verdict::of(adapter) };
-    if let (Heed::All, Some((op, sentence))) = (heed, verdict.wrong_op()) {
-        return Err(Error::Device(format!(
-            "{} computes the op '{op}' wrongly, as `gpunn check` found: {sentence}. Use --device cpu, or --despite-check to use it \
-             all the same. A `gpunn check` that passes lifts this.",
-            adapter.description()
-        )));
-    }
-    let options = gpu::DeviceOptions { avoided: verdict.avoided(), ..options };
+    let options = heeding(&Verdict::of(adapter), heed, &adapter.description(), options)?;
     let half = options.half;
     let mut engine = open_unchecked(adapter, options.clone()).await?;
     if half && let Err(error) = gpunn::check::half_precision(&mut engine).await {
@@ -207,6 +205,18 @@ async fn open_adapter(adapter: &Adapter, (options, heed): (gpu::DeviceOptions, H
         return open_unchecked(adapter, gpu::DeviceOptions { half: false, ..options }).await;
     }
     Ok(engine)
+}
+
+/// The options with which an adapter of this description is opened after a verdict. An error if it is not to be used.
+fn heeding(verdict: &Verdict, heed: Heed, adapter: &str, options: gpu::DeviceOptions) -> Result<gpu::DeviceOptions> {
+    if let (Heed::All, Some((op, sentence))) = (heed, verdict.wrong_op()) {
+        return Err(Error::Device(format!(
+            "{adapter} computes the op '{op}' wrongly, as `gpunn check` found: {sentence}. Use --device cpu, or --despite-check to \
+             use it all the same. A `gpunn check` that passes lifts this."
+        )));
+    }
+    let avoided = if heed == Heed::Nothing { Vec::new() } else { verdict.avoided() };
+    Ok(gpu::DeviceOptions { avoided, ..options })
 }
 
 async fn open_unchecked(adapter: &Adapter, options: gpu::DeviceOptions) -> Result<Engine> {
@@ -270,4 +280,30 @@ fn find<'a>(name: &str, lower: &str, adapters: &'a [Adapter]) -> Result<&'a Adap
     let names: Vec<String> = adapters.iter().map(|adapter| adapter.info().name).collect();
     let known: Vec<&str> = ["auto", "gpu", "cpu"].into_iter().chain(names.iter().map(String::as_str)).collect();
     Err(gpunn::error::unknown("device", name, &known))
+}
+
+#[cfg(test)]
+mod tests {
+    use gpunn::ops::table::force;
+
+    use super::*;
+
+    #[test]
+    fn a_verdict_decides_which_kernels_and_whether_a_device_is_used() {
+        let variant = force("matmul", "strip").expect("a variant");
+        let mut verdict = Verdict::default();
+        verdict.add_variant(variant);
+        let open = |verdict: &Verdict, heed| heeding(verdict, heed, "An adapter", gpu::DeviceOptions::default());
+        assert_eq!(open(&verdict, Heed::All).expect("used").avoided, [variant]);
+        assert!(open(&verdict, Heed::Nothing).expect("used").avoided.is_empty());
+        verdict.add_op("exp", "exp [a case] is wrong".into());
+        let sentence = open(&verdict, Heed::All).expect_err("refused").to_string();
+        for part in
+            ["An adapter computes the op 'exp' wrongly", "exp [a case] is wrong", "--device cpu", "--despite-check"]
+        {
+            assert!(sentence.contains(part), "{part}: {sentence}");
+        }
+        assert_eq!(open(&verdict, Heed::Variants).expect("used").avoided, [variant]);
+        assert!(open(&verdict, Heed::Nothing).is_ok());
+    }
 }

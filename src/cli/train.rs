@@ -17,6 +17,7 @@ use super::images::print_skipped;
 use super::progress::Progress;
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
+use super::working::Working;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
 const NOT_WITH_RESUME: [&str; 35] = [
@@ -152,7 +153,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let trainer_options = TrainerOptions { plan, clock: Some(gpunn::runs::clock) };
+    let work = Working::new("preparing the training", args.output.quiet);
     let mut trainer = Trainer::new(engine, recipe, &dataset, trainer_options)?;
+    drop(work);
     if let Some(file) = &pretrained {
         gpunn::blocking::block_on(trainer.load_pretrained(file))?;
         if !args.output.quiet {
@@ -300,7 +303,7 @@ fn train(
             }
             let mut engine = experiment.trainer.into_engine();
             let run = experiment.run.path();
-            let report = || super::report::after_training(run, &mut engine, dataset);
+            let report = || super::report::after_training(run, &mut engine, dataset, args.output.quiet);
             let page = (!args.no_report).then(report).flatten();
             if args.output.format.json {
                 super::print_json(&summary)?;

@@ -54,10 +54,14 @@ impl Verdict {
         gpunn::files::write_atomic(file, &text)
     }
 
-    /// Forgets what is known of an op.
-    pub fn forget(&mut self, op: &str) {
-        self.variants.retain(|(own, _)| own != op);
+    /// Forgets that an op is wrong.
+    pub fn forget_op(&mut self, op: &str) {
         self.ops.remove(op);
+    }
+
+    /// Forgets the wrong variants of an op.
+    pub fn forget_variants(&mut self, op: &str) {
+        self.variants.retain(|(own, _)| own != op);
     }
 
     /// Notes a variant that is wrong.
@@ -125,10 +129,10 @@ mod tests {
         assert_eq!((known.avoided(), known.wrong_op()), (vec![variant], Some(("softmax", "a sentence"))));
         // A name of another version is passed over.
         std::fs::write(&file, r#"{"variants":[["matmul","telepathy"]],"ops":{}}"#).expect("written");
-        assert_eq!(Verdict::read(&file).avoided(), []);
-        verdict.forget("softmax");
+        assert!(Verdict::read(&file).avoided().is_empty());
+        verdict.forget_op("softmax");
         assert_eq!((verdict.avoided(), verdict.wrong_op()), (vec![variant], None));
-        verdict.forget("matmul");
+        verdict.forget_variants("matmul");
         verdict.write(&file).expect("removed");
         assert!(!file.exists());
         std::fs::write(&file, "{").expect("written");

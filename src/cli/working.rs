@@ -10,7 +10,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 /// Work that is shorter needs no word.
 const SHORT: Duration = Duration::from_millis(1500);
 /// The time between two states of the line at a terminal.
-const TICK: Duration = Duration::from_millis(500);
+pub const TICK: Duration = Duration::from_millis(500);
 /// Elsewhere: the silence before the first line, and before each further one.
 const SILENCE: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 

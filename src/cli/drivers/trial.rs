@@ -1,6 +1,5 @@
 //! Drivers tried in a process of its own, which may crash or hang: a hidden subcommand opens every adapter.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -14,8 +13,6 @@ use super::identity::{ADD_VARIABLE, BY_FILES, LIST_VARIABLES, Part};
 
 /// The name of the hidden subcommand.
 pub const COMMAND: &str = "try-drivers";
-/// Silence of this length gets a word.
-const SILENCE: Duration = Duration::from_secs(2);
 /// A child that no longer has a parent ends itself so long after its time.
 const ORPHAN: Duration = Duration::from_secs(10);
 
@@ -112,7 +109,7 @@ impl Trial {
             bad.into_iter().filter_map(|(part, did)| did.map(|did| LeftOut { part: part.clone(), did })).collect();
         let good: Vec<Part> = good.into_iter().map(|(part, _)| part.clone()).collect();
         if !good.is_empty()
-            && let Some(did) = self.outcomes(&[good.clone()])?.remove(0)
+            && let Some(did) = self.outcomes(std::slice::from_ref(&good))?.remove(0)
         {
             let did = format!("{did}, together with others");
             left_out.extend(good.into_iter().map(|part| LeftOut { part, did: did.clone() }));
@@ -125,17 +122,9 @@ impl Trial {
         let start = Instant::now();
         let mut children: Vec<Child> = choices.iter().map(|parts| self.start(parts)).collect::<Result<_>>()?;
         let mut ended: Vec<Option<Option<String>>> = vec![None; children.len()];
-        let mut said = !std::io::stderr().is_terminal();
         while ended.contains(&None) && start.elapsed() < self.limit {
             for (child, ended) in children.iter_mut().zip(&mut ended).filter(|(_, ended)| ended.is_none()) {
                 *ended = child.try_wait().ok().flatten().map(fault);
-            }
-            if !said && start.elapsed() > SILENCE {
-                eprintln!(
-                    "trying the GPU drivers, which is done once for each version; they get {} s",
-                    self.limit.as_secs_f64()
-                );
-                said = true;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
