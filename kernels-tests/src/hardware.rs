@@ -53,14 +53,17 @@ pub fn kernels() -> Vec<NamedKernel> {
 }
 
 /// Every kernel that a GPU runs for the cases of the op table and their gradients, by its own choice and with each variant forced; each
-/// once. Kernels for subgroups of another size than the GPU's and for matrix units are not among them: not every GPU has these.
-pub fn every_variant() -> Vec<NamedKernel> {
+/// once, and whether it is for GPUs: kernels of software rasterisers keep larger tiles than a GPU has registers. Kernels for subgroups
+/// of another size than the GPU's and for matrix units are not among them: not every GPU has these.
+pub fn every_variant() -> Vec<(NamedKernel, bool)> {
     let mut texts = BTreeSet::new();
     let mut kernels = Vec::new();
     for entry in TABLE {
-        let variants = (entry.variants)().into_iter().filter(|variant| *variant != "half");
-        let forced = variants.map(|variant| vec![force(entry.name, variant).expect("it has the variant")]);
-        for forced in std::iter::once(Vec::new()).chain(forced) {
+        let variants = (entry.variants)().into_iter().filter(|variant| *variant != "half").map(Some);
+        for variant in std::iter::once(None).chain(variants) {
+            let forced = variant.map(|variant| force(entry.name, variant).expect("it has the variant"));
+            let forced: Vec<ForcedVariant> = forced.into_iter().collect();
+            let is_for_gpus = !variant.is_some_and(|variant| variant.starts_with("strip"));
             for case in (entry.cases)() {
                 let mut graphs: Vec<Graph> = vec![case.graph().expect("it builds").0];
                 if !case.differentiable.is_empty() {
@@ -72,7 +75,8 @@ pub fn every_variant() -> Vec<NamedKernel> {
                         let kernel = dispatch.kernel;
                         if texts.insert(kernel.wgsl.clone()) {
                             let word = kernel.label.split(' ').next().unwrap_or_default();
-                            kernels.push(NamedKernel { name: format!("{:04}-{word}", texts.len()), kernel });
+                            let name = format!("{:04}-{word}", texts.len());
+                            kernels.push((NamedKernel { name, kernel }, is_for_gpus));
                         }
                     }
                 }

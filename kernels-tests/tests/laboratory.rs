@@ -13,12 +13,12 @@ fn number(line: &str, name: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// Has each family's compiler judge kernels, and asserts that none spills.
-fn judge(kernels: &[NamedKernel]) {
+/// Has each family's compiler judge kernels, and asserts that none spills of those that must not.
+fn judge(kernels: &[(NamedKernel, bool)]) {
     let folder = tempfile::tempdir().expect("a folder");
-    let paths: Vec<PathBuf> =
-        kernels.iter().map(|kernel| folder.path().join(format!("{}.wgsl", kernel.name))).collect();
-    for (kernel, path) in kernels.iter().zip(&paths) {
+    let path = |(kernel, _): &(NamedKernel, bool)| folder.path().join(format!("{}.wgsl", kernel.name));
+    let paths: Vec<PathBuf> = kernels.iter().map(path).collect();
+    for ((kernel, _), path) in kernels.iter().zip(&paths) {
         assert!(!path.exists(), "{} is there twice", kernel.name);
         std::fs::write(path, &kernel.kernel.wgsl).expect("written");
     }
@@ -26,32 +26,35 @@ fn judge(kernels: &[NamedKernel]) {
     for family in ["navi31", "navi21", "mi200"] {
         let output = Command::new(laboratory.join("kernel-stats")).arg(family).args(&paths).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stdout);
-        let lines: HashMap<&str, &str> =
-            said.lines().filter_map(|line| Some((line.split_once(".wgsl ")?.0, line))).collect();
-        let mut most = 0;
-        for kernel in kernels {
-            let line = lines.get(kernel.name.as_str());
-            let line = line.unwrap_or_else(|| {
+        let named = |line: &'_ str| line.split_once(".wgsl ").map(|(name, _)| name.to_owned());
+        let lines: HashMap<String, &str> = said.lines().filter_map(|line| Some((named(line)?, line))).collect();
+        let (mut most, mut spilling) = (0, 0);
+        for (kernel, must_not) in kernels {
+            let line = lines.get(&kernel.name).unwrap_or_else(|| {
                 let error = String::from_utf8_lossy(&output.stderr);
                 panic!("{family} says nothing of {} ({}):\n{said}{error}", kernel.name, kernel.kernel.label)
             });
-            for spilled in ["Spilled VGPRs", "Spilled SGPRs", "Scratch size"] {
-                assert_eq!(number(line, spilled), Some(0), "{spilled} on {family}: {} {line}", kernel.kernel.label);
+            let figures = ["Spilled VGPRs", "Spilled SGPRs", "Scratch size"].map(|spilled| number(line, spilled));
+            if figures == [Some(0); 3] {
+                most = most.max(number(line, "VGPRs").unwrap_or(0));
+                continue;
             }
-            most = most.max(number(line, "VGPRs").unwrap_or(0));
+            spilling += 1;
+            assert!(!must_not, "{family} spills: {} {line}", kernel.kernel.label);
         }
-        println!("{family}: {} kernels, no spill, at most {most} VGPRs", kernels.len());
+        let count = kernels.len() - spilling;
+        println!("{family}: {count} kernels without a spill, at most {most} VGPRs; {spilling} for software spill");
     }
 }
 
 #[test]
 fn no_kernel_for_hardware_spills_registers() {
-    let kernels = kernels();
+    let kernels: Vec<_> = kernels().into_iter().map(|kernel| (kernel, true)).collect();
     assert!(kernels.len() >= 25, "only {}", kernels.len());
     judge(&kernels);
 }
 
-/// In the slow part: every kernel of every op, with each variant.
+/// In the slow part: every kernel of every op, with each variant, compiles, and only those for software rasterisers spill.
 #[test]
 fn no_variant_of_the_op_table_spills_registers() {
     if !kernels_tests::slow() {
