@@ -213,3 +213,44 @@ fn no_adapter() {
         text(&checked.stderr)
     );
 }
+
+/// What `gpunn check` found on an adapter, as it remembers it in its cache.
+fn remember(folder: &Path, adapter: &serde_json::Value, verdict: &str) {
+    let word = |name: &str| adapter[name].as_str().expect("a text").to_owned();
+    let id = |place: usize| adapter["ids"][place].as_u64().expect("a number");
+    let description = format!("{} ({}, {})", word("name"), word("backend"), word("driver"));
+    let key = format!("{description} {:x} {:x} {}", id(0), id(1), env!("CARGO_PKG_VERSION"));
+    let checked = folder.join("cache/gpunn/checked");
+    std::fs::create_dir_all(&checked).expect("made");
+    std::fs::write(checked.join(format!("{:x}.json", md5::compute(key))), verdict).expect("written");
+}
+
+#[test]
+fn what_check_found_wrong_is_not_used_until_a_check_passes() {
+    let Some((right, _)) = lavapipe() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let lavapipe = [right.as_path()];
+    let adapter = &json(&with(&lavapipe, folder, &["devices", "--json"]))["devices"][0];
+    let (_, heard) = trained(&lavapipe, folder, "gpu");
+    assert!(!heard.contains("found it wrong"), "{heard}");
+
+    remember(folder, adapter, r#"{"variants":[["softmax","none"],["max_pool2d","pairs"]],"ops":{}}"#);
+    let (_, heard) = trained(&lavapipe, folder, "gpu");
+    let sentence =
+        "not used here, because `gpunn check` found it wrong: max_pool2d/pairs; plain kernels take its place";
+    assert!(heard.contains(sentence), "{heard}");
+    let checked = with(&lavapipe, folder, &["check", "--op", "max_pool2d", "--device", "gpu"]);
+    assert!(text(&checked.stderr).contains("is right now, and is used again"), "{}", text(&checked.stderr));
+    let (_, heard) = trained(&lavapipe, folder, "gpu");
+    assert!(!heard.contains("found it wrong"), "{heard}");
+
+    remember(folder, adapter, r#"{"variants":[],"ops":{"relu":"relu [a case] value: element 3"}}"#);
+    let refused = with(&lavapipe, folder, &[&TRAIN[..], &["gpu"]].concat());
+    is_refusal(&refused, 1, &["computes the op 'relu' wrongly", "element 3", "--device cpu", "--despite-check"]);
+    let despite = with(&lavapipe, folder, &[&TRAIN[..], &["gpu", "--despite-check"]].concat());
+    assert!(despite.status.success(), "{}", text(&despite.stderr));
+    let checked = with(&lavapipe, folder, &["check", "--op", "relu", "--device", "gpu"]);
+    assert!(checked.status.success(), "{}", text(&checked.stderr));
+    assert!(trained(&lavapipe, folder, "gpu").0.contains("llvmpipe"));
+}

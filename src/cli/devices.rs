@@ -14,7 +14,9 @@ use super::flags::JsonArgs;
 use super::working::Working;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  gpunn devices --json")]
+#[command(after_help = "Example:\n  gpunn devices --json\n\n\
+    Drivers are tried in a process of their own, once for each version of them, so that one that crashes or hangs is left out. They get\n\
+    30 seconds, or as many as GPUNN_DRIVER_SECONDS says.")]
 pub struct Args {
     #[command(flatten)]
     output: JsonArgs,
@@ -27,6 +29,8 @@ struct AdapterOutput {
     name: String,
     backend: String,
     driver: String,
+    /// The numbers of the maker and the model, on PCI.
+    ids: [u32; 2],
     class: &'static str,
     max_binding_bytes: u64,
     max_buffer_bytes: u64,
@@ -57,6 +61,7 @@ fn device(adapter: &Adapter) -> AdapterOutput {
     let subgroups = features.contains(gpu::Features::SUBGROUP);
     AdapterOutput {
         index: adapter.index,
+        ids: [info.vendor, info.device],
         name: info.name,
         backend: info.backend.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),

@@ -135,10 +135,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some(_) => None,
     };
     let data_dir = args.recipe_args.data_dir.path();
+    let work = Working::new("loading the images", args.output.quiet);
     let (dataset, changes) = match &resumed {
         Some((run, _)) => run.load_data(&mut recipe, data_dir)?,
         None => (recipe.load_data(data_dir)?, None),
     };
+    drop(work);
     print_skipped(&dataset);
     if !args.output.quiet {
         gpunn::datasets::folder_notes(&dataset)?.iter().for_each(|note| eprintln!("warning: {note}"));
