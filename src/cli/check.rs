@@ -129,8 +129,9 @@ fn remember(adapter: &gpu::Adapter, (before, now): (&Verdict, &Verdict)) -> Resu
         return Ok(());
     }
     now.keep(adapter)?;
-    if *now == Verdict::default() {
-        eprintln!("what an earlier check found wrong is right now, and is used again");
+    let right: Vec<String> = before.names().difference(&now.names()).cloned().collect();
+    if !right.is_empty() {
+        eprintln!("found wrong by an earlier check, right now and used again: {}", right.join(", "));
     }
     Ok(())
 }

@@ -86,6 +86,12 @@ impl Verdict {
         self.ops.contains_key(op)
     }
 
+    /// What is wrong, as OP/VARIANT, or OP for a plain kernel.
+    pub fn names(&self) -> BTreeSet<String> {
+        let variants = self.variants.iter().map(|(op, variant)| format!("{op}/{variant}"));
+        variants.chain(self.ops.keys().cloned()).collect()
+    }
+
     /// The variants to avoid. Names that this version does not know are left out.
     pub fn avoided(&self) -> Vec<ForcedVariant> {
         self.variants.iter().filter_map(|(op, variant)| force(op, variant).ok()).collect()
