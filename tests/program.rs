@@ -16,6 +16,7 @@ mod messages;
 mod models;
 mod networks;
 mod nonfinite;
+mod odd_devices;
 mod own_images;
 mod predict_cli;
 mod read_cli;

@@ -14,7 +14,8 @@ fn fields(value: &serde_json::Value) -> Vec<&str> {
 fn refused(args: &[&str], code: i32, part: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     refused_in(folder.path(), args, code, part);
-    assert!(names(folder.path()).is_empty(), "{args:?} left something");
+    // The cache remembers that the drivers of GPUs were tried.
+    assert!(names(folder.path()).iter().all(|name| name == "cache"), "{args:?} left something");
 }
 
 #[track_caller]

@@ -1,12 +1,15 @@
 //! The kernels for hardware, each for a shape that training meets, to be judged by a GPU's compiler.
 
+use std::collections::BTreeSet;
+
 use gpunn::Result;
 use gpunn::bench::BenchNetwork;
+use gpunn::check::gradient_graph;
 use gpunn::graph::kernel::{Capabilities, Dispatch, ForcedVariant, Kernel};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimize};
 use gpunn::ops::case::{Case, Sample};
 use gpunn::ops::conv2d::Geometry;
-use gpunn::ops::table::force;
+use gpunn::ops::table::{TABLE, force};
 use gpunn::train::graphs::{DeviceData, training};
 
 /// A kernel with its name in tables.
@@ -47,6 +50,40 @@ fn first_kernel(op: &str, variant: &str, case: &Case) -> Kernel {
 /// The kernels of matrix products and convolutions: every rung of the ladders.
 pub fn kernels() -> Vec<NamedKernel> {
     products().into_iter().chain(convolutions()).collect()
+}
+
+/// Every kernel that a GPU runs for the cases of the op table and their gradients, by its own choice and with each variant forced; each
+/// once, and whether it is for GPUs: kernels of software rasterisers keep larger tiles than a GPU has registers. Kernels for subgroups
+/// of another size than the GPU's and for matrix units are not among them: not every GPU has these.
+pub fn every_variant() -> Vec<(NamedKernel, bool)> {
+    let mut texts = BTreeSet::new();
+    let mut kernels = Vec::new();
+    for entry in TABLE {
+        let variants = (entry.variants)().into_iter().filter(|variant| *variant != "half").map(Some);
+        for variant in std::iter::once(None).chain(variants) {
+            let forced = variant.map(|variant| force(entry.name, variant).expect("it has the variant"));
+            let forced: Vec<ForcedVariant> = forced.into_iter().collect();
+            let is_for_gpus = !variant.is_some_and(|variant| variant.starts_with("strip"));
+            for case in (entry.cases)() {
+                let mut graphs: Vec<Graph> = vec![case.graph().expect("it builds").0];
+                if !case.differentiable.is_empty() {
+                    graphs.push(gradient_graph(&case).expect("it builds").0);
+                }
+                for graph in graphs {
+                    let graph = optimize(&graph, Passes::default()).expect("it builds");
+                    for dispatch in dispatches(graph, forced.clone()).expect("it plans") {
+                        let kernel = dispatch.kernel;
+                        if texts.insert(kernel.wgsl.clone()) {
+                            let word = kernel.label.split(' ').next().unwrap_or_default();
+                            let name = format!("{:04}-{word}", texts.len());
+                            kernels.push((NamedKernel { name, kernel }, is_for_gpus));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    kernels
 }
 
 fn products() -> Vec<NamedKernel> {

@@ -20,3 +20,4 @@ mod pytorch_values;
 mod theory;
 mod threads;
 mod training;
+mod webgpu_limits;

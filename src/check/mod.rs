@@ -10,17 +10,21 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+mod blame;
 mod compare;
 mod gradient;
 mod half;
+mod known;
 mod node;
 mod nonfinite;
 mod parity;
 mod verify;
 
+pub use blame::{Blame, blame};
 pub use compare::{Worst, compare};
 pub use gradient::{central_difference, check_gradient, gradient_graph};
 pub use half::half_precision;
+pub use known::{KnownFailure, known_failures, parse_known_failures};
 pub use nonfinite::{NonFinite, first_nonfinite};
 pub use parity::{Inputs, check_value};
 pub use verify::{NodeCheck, verify};

@@ -5,11 +5,13 @@ use std::path::Path;
 
 use gpunn::blocking::block_on;
 use gpunn::data::Dataset;
-use gpunn::files::KeptFile;
 use gpunn::gpu::Adapter;
 use gpunn::train::{Recipe, Trial, time_step};
 use gpunn::{Engine, Error, Result};
 use serde::{Deserialize, Serialize};
+
+use super::kept;
+use super::verdict::Verdict;
 
 /// The time for the steps on each device, in seconds.
 const SECONDS: f64 = 0.25;
@@ -34,7 +36,7 @@ pub fn faster(
     open: impl Fn() -> Result<Engine>,
 ) -> Result<(Engine, String)> {
     let name = adapter.info().name;
-    let file = cache.map(|cache| record(cache, key(adapter, recipe, dataset)));
+    let file = cache.map(|cache| kept::file(cache, "steps", key(adapter, recipe, dataset)));
     let remembered = file.as_ref().and_then(|file| serde_json::from_slice(&super::kept::read(file)?).ok());
     let (times, engine): (Times, Option<Engine>) = match remembered {
         Some(times) => (times, None),
@@ -86,12 +88,8 @@ fn key(adapter: &Adapter, recipe: &Recipe, dataset: &Dataset) -> String {
     let images = recipe.training.batch_size.min(dataset.train.len());
     let of_data = (dataset.input, dataset.classes.len(), images);
     let machine = (adapter.description(), rayon::current_num_threads(), env!("CARGO_PKG_VERSION"));
-    format!("{machine:?} {of_data:?} {recipe:?}")
-}
-
-/// The file of the times.
-fn record(cache: &Path, key: String) -> KeptFile {
-    KeptFile::new(cache.join("steps").join(format!("{:x}", md5::compute(&key))), key)
+    let avoided = Verdict::of(adapter).avoided();
+    format!("{machine:?} {avoided:?} {of_data:?} {recipe:?}")
 }
 
 #[cfg(test)]
@@ -123,7 +121,7 @@ mod tests {
         larger.training.batch_size *= 2;
         assert!(!again(&larger).1.contains("earlier"));
         // What is remembered decides.
-        let file = record(cache.path(), key(adapter, &recipe, &dataset));
+        let file = kept::file(cache.path(), "steps", key(adapter, &recipe, &dataset));
         file.write(br#"{"gpu":0.001,"cpu":0.002}"#).expect("written");
         let (engine, why) = again(&recipe);
         assert_eq!(

@@ -2,19 +2,22 @@
 
 use std::process::ExitCode;
 
-use gpunn::check::{CheckResult, central_difference, check_case};
-use gpunn::ops::table::{OpEntry, TABLE, force};
-use gpunn::{Engine, Error, Result, gpu};
+use gpunn::check::{CheckResult, KnownFailure, known_failures};
+use gpunn::ops::table::{OpEntry, TABLE};
+use gpunn::{Engine, Result, gpu};
 use serde::Serialize;
 
-use super::engine::DeviceArgs;
+use super::checking::Checking;
 use super::flags::ComputeArgs;
+use super::verdict::{Verdict, avoided_sentence};
+use super::working::Working;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn check --device gpu --op matmul\n\n\
     The output and gradients of each case are compared with plain loops in double precision. On a GPU every case runs\n\
     twice: with the normal kernels, and with all shader checks on. Gradients are also compared with central differences.\n\
-    `auto` takes a software adapter if there is no hardware GPU.",
+    `auto` takes a software adapter if there is no hardware GPU. A kernel that is found wrong is remembered: other commands use a plain\n\
+    kernel in its place, until a check passes.",
     mut_arg("quiet", |quiet| quiet.help("Print only failures")))]
 pub struct Args {
     /// Check only this op [default: all ops]
@@ -37,6 +40,9 @@ struct CheckOutputCase {
     case: String,
     kind: &'static str,
     passed: bool,
+    /// Why it is known to fail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<String>,
     /// The worst element's error divided by the tolerance; none if it is not finite.
     error_share: Option<f64>,
     tensor: String,
@@ -51,12 +57,16 @@ struct CheckOutput {
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// Failures that are known for this adapter and driver.
+    expected: usize,
+    /// Known failures that did not fail.
+    unexpected_passes: Vec<String>,
+    /// Kernel variants that other commands do not use on this device from now on, as OP/VARIANT.
+    avoided: Vec<String>,
+    /// An op whose plain kernel is wrong: other commands do not use this device.
+    wrong_op: Option<String>,
     cases: Vec<CheckOutputCase>,
 }
-
-/// Central differences are computed only for inputs with at most this many elements, because they evaluate the graph many
-/// times.
-const MAX_DIFFERENCE_ELEMENTS: usize = 3000;
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let ComputeArgs { device, output, quiet } = &args.compute;
@@ -66,44 +76,39 @@ pub fn run(args: Args) -> Result<ExitCode> {
         entries.iter().for_each(|entry| super::print_line(&format!("{:<14} {}", entry.name, entry.summary)));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut engine = device.open_any(gpu::DeviceOptions::default(), *quiet)?;
-    let mut checked = match engine {
-        Engine::Gpu(_) => {
-            Some(device.open_any(gpu::DeviceOptions { checks: true, ..gpu::DeviceOptions::default() }, true)?)
-        }
-        Engine::Cpu(_) => None,
-    };
-    let mut report = CheckOutput { device: engine.device_name(), passed: 0, failed: 0, skipped: 0, cases: Vec::new() };
-    for entry in entries {
-        let mut checks = differences(entry)?;
-        for case in (entry.cases)() {
-            for (engine, what) in [(Some(&mut engine), ""), (checked.as_mut(), " (checked)")] {
-                let Some(engine) = engine else { continue };
-                for mut check in gpunn::blocking::block_on(check_case(engine, entry, &case))? {
-                    check.case.push_str(what);
-                    checks.push(check);
-                }
-            }
-        }
-        if args.variants && checked.is_some() {
-            checks.extend(by_every_variant(device, entry)?);
-        }
+    let adapter = adapter_of(&device.open_any(gpu::DeviceOptions::default(), *quiet)?);
+    let open = |options| device.open_any(options, true);
+    let before = adapter.as_ref().map(Verdict::of).unwrap_or_default();
+    let mut checking =
+        Checking::new(&open, gpu::DeviceOptions::default(), (args.variants, before.clone()), known_failures())?;
+    let mut report = CheckOutput::of(checking.engine().device_name());
+    let work = Working::new("checking", *quiet);
+    for (number, entry) in entries.iter().enumerate() {
+        work.at(&format!("checking {}", entry.name), number, entries.len());
+        let results = checking.op(entry)?;
         if !quiet {
-            print(entry, &checks, output.json);
+            work.above(|| print(entry, &results, output.json));
         }
-        for check in checks {
-            if !check.passed() {
-                eprintln!("FAILED {}", check.sentence());
-            }
-            report.add(check);
+        for failure in checking.unexpected_passes(entry.name, &results) {
+            let KnownFailure { op, case, reason, .. } = failure;
+            report.unexpected_passes.push(format!("{op} [{case}] ({reason})"));
+        }
+        for result in results {
+            let known = checking.expected(&result);
+            work.above(|| match known {
+                Some(known) => eprintln!("expected to fail, because {}: {}", known.reason, result.sentence()),
+                None if !result.passed() => eprintln!("FAILED {}", result.sentence()),
+                None => {}
+            });
+            report.add(result, known);
         }
     }
-    if report.failed > 0 || !quiet {
-        eprintln!(
-            "{} passed, {} failed, {} skipped on {}",
-            report.passed, report.failed, report.skipped, report.device
-        );
+    drop(work);
+    let verdict = checking.verdict();
+    if let Some(adapter) = &adapter {
+        remember(adapter, (&before, &verdict))?;
     }
+    report.conclude(&verdict, *quiet);
     let code = if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if output.json {
         super::print_json(&report)?;
@@ -111,21 +116,24 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Checks the small cases of an op with each of its kernel variants. Where the device cannot run a variant, its own choice runs once
-/// more.
-fn by_every_variant(device: &DeviceArgs, entry: &OpEntry) -> Result<Vec<CheckResult>> {
-    let mut checks = Vec::new();
-    for variant in (entry.variants)() {
-        let options = gpu::DeviceOptions { forced: vec![force(entry.name, variant)?], ..gpu::DeviceOptions::default() };
-        let mut engine = device.open_any(options, true)?;
-        for case in (entry.cases)().into_iter().filter(|case| !case.timed) {
-            for mut check in gpunn::blocking::block_on(check_case(&mut engine, entry, &case))? {
-                check.case.push_str(&format!(" ({variant})"));
-                checks.push(check);
-            }
-        }
+fn adapter_of(engine: &Engine) -> Option<gpu::Adapter> {
+    match engine {
+        Engine::Gpu(executor) => Some(executor.device().adapter().clone()),
+        Engine::Cpu(_) => None,
     }
-    Ok(checks)
+}
+
+/// Remembers what is wrong on an adapter, and says what changes by that.
+fn remember(adapter: &gpu::Adapter, (before, now): (&Verdict, &Verdict)) -> Result<()> {
+    if before == now {
+        return Ok(());
+    }
+    now.keep(adapter)?;
+    let right: Vec<String> = before.names().difference(&now.names()).cloned().collect();
+    if !right.is_empty() {
+        eprintln!("found wrong by an earlier check, right now and used again: {}", right.join(", "));
+    }
+    Ok(())
 }
 
 fn entries(op: Option<&str>) -> Result<Vec<&'static OpEntry>> {
@@ -137,20 +145,6 @@ fn entries(op: Option<&str>) -> Result<Vec<&'static OpEntry>> {
             Err(gpunn::error::unknown("op", op, &names))
         }
     }
-}
-
-/// Compares the gradients with central differences, in double precision on the CPU.
-fn differences(entry: &OpEntry) -> Result<Vec<CheckResult>, Error> {
-    let mut checks = Vec::new();
-    for case in (entry.cases)() {
-        let small = case.inputs.iter().all(|input| input.ty.elements() <= MAX_DIFFERENCE_ELEMENTS);
-        if small && !case.differentiable.is_empty() {
-            let mut check = central_difference(entry.name, &case)?;
-            check.case.push_str(" (difference)");
-            checks.push(check);
-        }
-    }
-    Ok(checks)
 }
 
 fn print(entry: &OpEntry, checks: &[CheckResult], to_error: bool) {
@@ -176,14 +170,33 @@ fn print(entry: &OpEntry, checks: &[CheckResult], to_error: bool) {
 }
 
 impl CheckOutput {
-    fn add(&mut self, check: CheckResult) {
+    fn of(device: String) -> Self {
+        Self {
+            device,
+            passed: 0,
+            failed: 0,
+            skipped: 0,
+            expected: 0,
+            unexpected_passes: Vec::new(),
+            avoided: Vec::new(),
+            wrong_op: None,
+            cases: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, check: CheckResult, known: Option<&KnownFailure>) {
         let passed = check.passed();
-        *(if passed { &mut self.passed } else { &mut self.failed }) += 1;
+        *match (passed, known) {
+            (true, _) => &mut self.passed,
+            (false, Some(_)) => &mut self.expected,
+            (false, None) => &mut self.failed,
+        } += 1;
         let excess = check.worst.excess;
         self.cases.push(CheckOutputCase {
             op: check.op,
             kind: check.kind.name(),
             passed,
+            expected: known.map(|known| known.reason.clone()),
             error_share: excess.is_finite().then_some(excess),
             index: check.worst.index,
             value: check.worst.value,
@@ -191,5 +204,34 @@ impl CheckOutput {
             case: check.case,
             tensor: check.tensor,
         });
+    }
+
+    /// Prints the sums, and what follows from them.
+    fn conclude(&mut self, verdict: &Verdict, quiet: bool) {
+        self.avoided = verdict.avoided().iter().map(|variant| variant.names().join("/")).collect();
+        self.wrong_op = verdict.wrong_op().map(|(op, _)| op.to_owned());
+        for known in &self.unexpected_passes {
+            eprintln!("{known} was expected to fail, and passes: remove it from src/check/known-failures.toml");
+        }
+        if !self.avoided.is_empty() {
+            eprintln!("{}", avoided_sentence(&verdict.avoided()));
+        }
+        if let Some(op) = &self.wrong_op {
+            eprintln!(
+                "{} computes the op '{op}' wrongly by its plain kernel, so that no other command uses this device from now on; \
+                 --despite-check uses it all the same",
+                self.device
+            );
+        }
+        if self.failed > 0 || !quiet {
+            let expected = match self.expected {
+                0 => String::new(),
+                expected => format!("{expected} failed as expected, "),
+            };
+            eprintln!(
+                "{} passed, {} failed, {expected}{} skipped on {}",
+                self.passed, self.failed, self.skipped, self.device
+            );
+        }
     }
 }

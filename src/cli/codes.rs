@@ -13,6 +13,7 @@ use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::flags::{ComputeArgs, RunArgs};
 use super::outputs;
+use super::working::Working;
 
 /// Encodes images with an autoencoder: writes its bottleneck values for each image. Images of another size than the run's are
 /// prepared as `gpunn predict` does. An image counts one byte per value, a code four bytes per value.
@@ -53,10 +54,13 @@ pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
     let checkpoint = args.run.checkpoint()?;
     let images: Vec<Vec<f32>> = args.images.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
     let count = images.len();
-    let mut reconstructor = Reconstructor::new(args.compute.open()?, checkpoint, count)?;
+    let engine = args.compute.open()?;
+    let work = Working::new("encoding", args.compute.quiet);
+    let mut reconstructor = Reconstructor::new(engine, checkpoint, count)?;
     let pixels = images.concat();
     let codes = gpunn::blocking::block_on(reconstructor.encode(&pixels))?;
     let psnr = quality(&mut reconstructor, &codes, &pixels)?;
+    drop(work);
     let width = reconstructor.width();
     let bytes_out = codes.len() * size_of::<f32>();
     Npy { dims: vec![count, width], values: codes }.write(&args.out)?;
@@ -123,7 +127,9 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
     let Npy { dims, values } = npy::read(&args.codes)?;
     let count = if dims.len() == 1 { 1 } else { dims.first().copied().unwrap_or(0) };
     let originals: Vec<Vec<f32>> = args.originals.iter().map(|path| read(path, &checkpoint)).collect::<Result<_>>()?;
-    let mut reconstructor = Reconstructor::new(args.compute.open()?, checkpoint, count)?;
+    let engine = args.compute.open()?;
+    let work = Working::new("decoding", args.compute.quiet);
+    let mut reconstructor = Reconstructor::new(engine, checkpoint, count)?;
     let width = reconstructor.width();
     if dims.is_empty() || dims.len() > 2 || dims.last() != Some(&width) {
         return Err(Error::data(format!(
@@ -139,6 +145,7 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
     }
     let psnr = if originals.is_empty() { None } else { quality(&mut reconstructor, &values, &originals.concat())? };
     let pixels = gpunn::blocking::block_on(reconstructor.decode(&values))?;
+    drop(work);
     write(&pixels, reconstructor.shape(), &args.out)?;
     let bytes_in = values.len() * size_of::<f32>();
     let out = args.out.display().to_string();

@@ -3,16 +3,20 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use gpunn::gpu::{Adapter, adapters};
+use gpunn::gpu::Adapter;
 use gpunn::graph::kernel::DeviceClass;
 use gpunn::{Result, gpu};
 use serde::Serialize;
 
-use super::drivers::{self, Machine};
+use super::drivers::missing::{Machine, missing};
+use super::drivers::{self, Usable};
 use super::flags::JsonArgs;
+use super::working::Working;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  gpunn devices --json")]
+#[command(after_help = "Example:\n  gpunn devices --json\n\n\
+    Drivers are tried in a process of their own, once for each version of them, so that one that crashes or hangs is left out. They get\n\
+    30 seconds, or as many as GPUNN_DRIVER_SECONDS says.")]
 pub struct Args {
     #[command(flatten)]
     output: JsonArgs,
@@ -25,6 +29,8 @@ struct AdapterOutput {
     name: String,
     backend: String,
     driver: String,
+    /// The numbers of the maker and the model, on PCI.
+    ids: [u32; 2],
     class: &'static str,
     max_binding_bytes: u64,
     max_buffer_bytes: u64,
@@ -45,6 +51,8 @@ struct DevicesOutput {
     why: &'static str,
     /// GPUs that are there, but whose driver cannot be used, and why.
     missing: Vec<String>,
+    /// Drivers that crashed or hung when they were tried.
+    left_out: Vec<String>,
     threads: usize,
 }
 
@@ -53,6 +61,7 @@ fn device(adapter: &Adapter) -> AdapterOutput {
     let subgroups = features.contains(gpu::Features::SUBGROUP);
     AdapterOutput {
         index: adapter.index,
+        ids: [info.vendor, info.device],
         name: info.name,
         backend: info.backend.to_string(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
@@ -73,7 +82,9 @@ fn device(adapter: &Adapter) -> AdapterOutput {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let found = gpunn::blocking::block_on(adapters());
+    let work = Working::new("trying the GPU drivers", args.output.json);
+    let Usable { adapters: found, left_out } = drivers::again();
+    drop(work);
     let auto = found.iter().find(|adapter| adapter.class() != DeviceClass::Software).map(|adapter| adapter.index);
     let why = match (auto, found.is_empty()) {
         (Some(_), _) => "the first hardware GPU (gpunn train takes the CPU if a step is faster there)",
@@ -83,8 +94,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let devices = found.iter().map(device).collect();
     let vendors: Vec<u32> = found.iter().map(|adapter| adapter.info().vendor).collect();
     let machine = Machine { root: Path::new("/"), variable: &|name| std::env::var(name).ok() };
-    let missing = if cfg!(target_os = "linux") { drivers::missing(&machine, &vendors) } else { Vec::new() };
-    let report = DevicesOutput { devices, auto, why, missing, threads: rayon::current_num_threads() };
+    // The GPU of a driver that is left out is not missing.
+    let missing =
+        if left_out.is_empty() && cfg!(target_os = "linux") { missing(&machine, &vendors) } else { Vec::new() };
+    let report = DevicesOutput { devices, auto, why, missing, left_out, threads: rayon::current_num_threads() };
     args.output.print(&report, print)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -116,8 +129,8 @@ fn print(report: &DevicesOutput) {
     super::print_line(&format!("cpu  {} threads", report.threads));
     let auto = report.auto.map_or("cpu".to_owned(), |index| index.to_string());
     super::print_line(&format!("--device auto takes {auto}: {}", report.why));
-    report.missing.iter().for_each(|sentence| super::print_line(sentence));
-    if report.devices.is_empty() && cfg!(target_os = "linux") {
+    report.left_out.iter().chain(&report.missing).for_each(|sentence| super::print_line(sentence));
+    if report.devices.is_empty() && report.left_out.is_empty() && cfg!(target_os = "linux") {
         super::print_line("The package mesa-vulkan-drivers installs a software adapter, for testing.");
     }
 }

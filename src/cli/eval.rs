@@ -7,6 +7,7 @@ use gpunn::data::{Split, SplitName};
 use gpunn::train::{Evaluation, ImagePrediction, Measures, evaluate_each};
 
 use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs, ViewArgs};
+use super::working::Working;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn eval runs/glyphs-mlp-20260101-1 --split test --json")]
@@ -30,10 +31,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut engine = args.compute.open()?;
     let images = dataset.split(split)?;
     let mut mistakes = Vec::new();
-    let mut note =
-        |number: usize, logits: &[f32]| mistakes.extend(mistake(images, number, logits, &checkpoint.classes));
+    let what = format!("evaluating {split}");
+    let work = Working::new(&what, args.compute.quiet);
+    let mut note = |number: usize, logits: &[f32]| {
+        mistakes.extend(mistake(images, number, logits, &checkpoint.classes));
+        work.at(&what, number + 1, images.len());
+    };
     let evaluation = evaluate_each(&mut engine, &checkpoint, &dataset, split, &mut note);
     let evaluation = gpunn::blocking::block_on(evaluation)?;
+    drop(work);
     let output = EvalOutput { dataset: dataset.name.clone(), evaluation, epoch: checkpoint.counters.epoch, mistakes };
     args.compute
         .output

@@ -11,6 +11,7 @@ use gpunn::{Error, Result};
 use super::flags::{ComputeArgs, EpochArgs};
 use super::outputs;
 use super::predict::inputs::{Source, sources};
+use super::working::Working;
 
 /// Draws which places of an image decided the network's answer (Grad-CAM): each image beside a copy with a heat map, in which
 /// light places speak for the class and dark places do not. The network has to have a convolution.
@@ -62,9 +63,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let checkpoint = args.epoch.checkpoint(&args.run)?;
     let class = args.class.as_deref().map(|name| class_index(name, &checkpoint.classes)).transpose()?;
     let sources = sources(&args.images)?;
-    let mut explainer = Explainer::new(args.compute.open()?, &checkpoint)?;
+    let engine = args.compute.open()?;
+    let work = Working::new("explaining", args.compute.quiet);
+    let mut explainer = Explainer::new(engine, &checkpoint)?;
     let (mut explained, mut drawn) = (Vec::new(), Vec::new());
-    for source in sources {
+    let count = sources.len();
+    for (number, source) in sources.into_iter().enumerate() {
+        work.at("explaining", number, count);
         let values = prepare_for(&source.open()?, &checkpoint);
         let explanation = explainer.explain_blocking(&values, class)?;
         let of_image = Explained::of(&source, explanation.clone(), &checkpoint.classes);
@@ -73,6 +78,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         explained.push(of_image);
     }
+    drop(work);
     if let Some(out) = &args.out {
         images::write(&explanation_sheet(&drawn).into(), out)?;
     }

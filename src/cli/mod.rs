@@ -13,6 +13,7 @@ mod augment;
 mod auto_device;
 mod bench;
 mod check;
+mod checking;
 mod codes;
 mod completions;
 mod data;
@@ -44,7 +45,9 @@ mod streams;
 mod summary;
 mod sweep;
 mod train;
+mod verdict;
 mod weights;
+mod working;
 
 use std::process::ExitCode;
 
@@ -113,6 +116,8 @@ enum CliCommand {
     Completions(completions::Args),
     /// Show a model's layers, shapes, parameters, FLOPs and planned memory
     Summary(summary::Args),
+    #[command(name = drivers::trial::COMMAND, hide = true)]
+    TryDrivers(drivers::trial::Args),
 }
 
 /// Parses the arguments and runs the command; prints errors to standard error.
@@ -143,6 +148,7 @@ pub fn main() -> ExitCode {
         CliCommand::Weights(args) => weights::run(args),
         CliCommand::Completions(args) => completions::run(args),
         CliCommand::Summary(args) => summary::run(args),
+        CliCommand::TryDrivers(args) => drivers::trial::run(args),
     };
     match outcome.and_then(|code| streams::written().map(|()| code)) {
         Ok(code) => code,

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::stop::StopFlag;
+use super::working::{TICK, Working};
 use console::Term;
 use gpunn::runs::Observer;
 use gpunn::train::{EpochLine, EpochProgress, Training};
@@ -19,7 +20,8 @@ const WIDE_COLUMNS: usize = 80;
 /// The progress display of a run.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    quiet: bool,
+    /// Without a terminal, a line now and then in epochs that take long.
+    lines: Option<Working>,
     training: Training,
     /// Steps of an epoch.
     steps: u32,
@@ -36,13 +38,17 @@ impl Progress {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             // No colors, so NO_COLOR needs no handling.
             let width = if columns() < WIDE_COLUMNS { 10 } else { 20 };
-            let template = format!("{{prefix}} {{bar:{width}}} {{percent:>3}} %  {{eta}} left  {{wide_msg}}");
+            let template =
+                format!("{{spinner}} {{prefix}} {{bar:{width}}} {{percent:>3}} %  {{eta}} left  {{wide_msg}}");
             let bar = ProgressBar::new(u64::from(steps));
             bar.set_style(ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            // It moves within a step that takes long, too.
+            bar.enable_steady_tick(TICK);
             bar
         });
+        let lines = (!quiet && bar.is_none()).then(|| Working::new("training", quiet));
         let losses: Vec<f64> = before.iter().map(|line| line.train_loss).collect();
-        let progress = Self { bar, quiet, training, steps, stop: stop.clone(), losses, took: (0.0, 0) };
+        let progress = Self { bar, lines, training, steps, stop: stop.clone(), losses, took: (0.0, 0) };
         progress.begin(before.len() as u32 + 1);
         progress
     }
@@ -100,6 +106,9 @@ impl Observer for Progress {
                 bar.set_prefix(prefix);
             }
             bar.set_position(u64::from(done));
+        } else if let Some(lines) = &self.lines {
+            let part = part.map_or_else(String::new, |part| format!(", {part}"));
+            lines.at(&format!("epoch {epoch}/{}{part}", self.training.begun_epochs()), done as usize, of as usize);
         }
         !self.stop.is_set()
     }
@@ -114,10 +123,12 @@ impl Observer for Progress {
                     self.begin(line.epoch + 1);
                 }
             }
-            None if !self.quiet => {
-                eprintln!("{}", joined_to_fit(&fields(line, self.training.begun_epochs()), usize::MAX))
+            None => {
+                if let Some(lines) = &self.lines {
+                    let line = joined_to_fit(&fields(line, self.training.begun_epochs()), usize::MAX);
+                    lines.above(|| eprintln!("{line}"));
+                }
             }
-            None => {}
         }
         !self.stop.is_set()
     }

@@ -11,6 +11,7 @@ use gpunn::{Error, Result};
 use image::DynamicImage;
 
 use super::flags::{ComputeArgs, EpochArgs};
+use super::working::Working;
 
 /// Reads handwritten capitals and digits in photos, and prints the text line by line. The writing may be dark or light, on plain
 /// or lined paper, in uneven light; photos turned by any angle are turned upright. Lowercase letters and connected handwriting
@@ -65,14 +66,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
     // All images are read first, so that an unreadable image leaves no partial output.
     let images: Vec<(String, DynamicImage)> = args.images.iter().map(|path| open(path)).collect::<Result<_>>()?;
     let engine = args.compute.open()?;
+    let work = Working::new("reading", args.compute.quiet);
     let mut reader = match &args.run {
         Some(run) => Reader::of(engine, &EpochArgs::default().checkpoint(run)?)?,
         None => Reader::new(engine)?,
     };
     let options = ocr::ReadOptions { raw: args.raw };
-    let read =
-        |(_, image): &(String, DynamicImage)| gpunn::blocking::block_on(ocr::read_with(image, &mut reader, options));
-    let pages: Vec<PageText> = images.iter().map(read).collect::<Result<_>>()?;
+    let read = |(number, (name, image)): (usize, &(String, DynamicImage))| {
+        work.at(&format!("reading {name}"), number, images.len());
+        gpunn::blocking::block_on(ocr::read_with(image, &mut reader, options))
+    };
+    let pages: Vec<PageText> = images.iter().enumerate().map(read).collect::<Result<_>>()?;
+    drop(work);
     if let Some(path) = &args.overlay {
         write_overlays(path, &images, &pages)?;
     }

@@ -10,6 +10,7 @@ use gpunn::inference::{Baseline, Reconstruction, Reconstructor};
 
 use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs};
 use super::outputs;
+use super::working::Working;
 
 /// Classes drawn by default: those of the NIST36 assignment's report.
 const DEFAULT_CLASSES: [&str; 5] = ["A", "E", "K", "U", "8"];
@@ -59,15 +60,17 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let split = dataset.split(split_name)?;
     checkpoint.check_data(&dataset)?;
     let engine = args.compute.open()?;
+    let work = Working::new("reconstructing", args.compute.quiet);
     let mut reconstructor = Reconstructor::new(engine, checkpoint, split.len())?;
     let whole = gpunn::blocking::block_on(reconstructor.reconstruct(split))?;
     let baseline = match reconstructor.baseline(dataset.split(SplitName::Train)?, &whole) {
         Ok(baseline) => Some(baseline),
         Err(error) => {
-            eprintln!("warning: no comparison with principal components: {error}");
+            work.above(|| eprintln!("warning: no comparison with principal components: {error}"));
             None
         }
     };
+    drop(work);
     if let Some(out) = &args.out {
         let image = draw(&whole, baseline.as_ref(), split, &named, &reconstructor.checkpoint().classes);
         gpunn::images::write(&image.into(), out)?;

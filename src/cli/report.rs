@@ -9,6 +9,7 @@ use gpunn::runs::RunDirectory;
 use gpunn::{Engine, Error, Result, gpu};
 
 use super::flags::{ComputeArgs, EpochArgs, EvaluatedArgs};
+use super::working::Working;
 
 /// Default of `--out` with `--compare`.
 const COMPARE_PAGE: &str = "compare.html";
@@ -90,16 +91,21 @@ fn one(args: &Args) -> Result<WrittenReport> {
     let (out, data_dir) = (args.out.as_deref(), args.data.data_dir.as_deref());
     let options =
         ReportOptions { out, data_dir, split, all_images: args.all, last: args.epoch.last, ..ReportOptions::default() };
+    let work = Working::new("measuring for the report", args.compute.quiet);
     let written = gpunn::blocking::block_on(report::write(run, &mut engine, options))?;
+    drop(work);
     print_left_out(&written);
     Ok(written)
 }
 
 /// Writes the report of a run that has just ended, with its engine and dataset. An error is only a warning, because the run is
 /// complete.
-pub fn after_training(run: &Path, engine: &mut Engine, dataset: &Dataset) -> Option<PathBuf> {
+pub fn after_training(run: &Path, engine: &mut Engine, dataset: &Dataset, quiet: bool) -> Option<PathBuf> {
     let options = ReportOptions { dataset: Some(dataset), all_images: true, ..ReportOptions::default() };
-    match gpunn::blocking::block_on(report::write(run, engine, options)) {
+    let work = Working::new("measuring for the report", quiet);
+    let written = gpunn::blocking::block_on(report::write(run, engine, options));
+    drop(work);
+    match written {
         Ok(written) => {
             print_left_out(&written);
             Some(written.page)

@@ -15,6 +15,7 @@ use super::numbers::{real, whole};
 use super::recipe::{GridPoint, RecipeArgs, print_warnings};
 use super::stop::StopFlag;
 use super::train::{OutputArgs, RUN_HEADING, print_plan, train_with_progress};
+use super::working::Working;
 
 /// The largest number of runs of a sweep: more are probably a typing mistake.
 const MAX_RUNS: usize = 1000;
@@ -201,7 +202,9 @@ impl Sweep<'_> {
             return Ok(Some((SweepRow::new(path, &recipe, Some(&summary)), engine)));
         }
         let trainer_options = TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() };
+        let work = Working::new("preparing the training", args.output.quiet);
         let mut trainer = Trainer::new(engine, recipe.clone(), dataset, trainer_options)?;
+        drop(work);
         if !args.output.quiet {
             print_plan(&trainer);
         }

@@ -17,6 +17,7 @@ use super::images::print_skipped;
 use super::progress::Progress;
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
+use super::working::Working;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
 const NOT_WITH_RESUME: [&str; 35] = [
@@ -134,10 +135,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some(_) => None,
     };
     let data_dir = args.recipe_args.data_dir.path();
+    let work = Working::new("loading the images", args.output.quiet);
     let (dataset, changes) = match &resumed {
         Some((run, _)) => run.load_data(&mut recipe, data_dir)?,
         None => (recipe.load_data(data_dir)?, None),
     };
+    drop(work);
     print_skipped(&dataset);
     if !args.output.quiet {
         gpunn::datasets::folder_notes(&dataset)?.iter().for_each(|note| eprintln!("warning: {note}"));
@@ -153,8 +156,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
     let trainer_options = TrainerOptions { plan, clock: Some(gpunn::runs::clock) };
     let kind = engine.kind();
+    let work = Working::new("preparing the training", args.output.quiet);
     let mut trainer = Trainer::new(engine, recipe.clone(), &dataset, trainer_options)
         .or_else(|error| Trainer::new(args.device.fall_back(kind, error)?, recipe, &dataset, trainer_options))?;
+    drop(work);
     if let Some(file) = &pretrained {
         gpunn::blocking::block_on(trainer.load_pretrained(file))?;
         if !args.output.quiet {
@@ -302,7 +307,7 @@ fn train(
             }
             let mut engine = experiment.trainer.into_engine();
             let run = experiment.run.path();
-            let report = || super::report::after_training(run, &mut engine, dataset);
+            let report = || super::report::after_training(run, &mut engine, dataset, args.output.quiet);
             let page = (!args.no_report).then(report).flatten();
             if args.output.format.json {
                 super::print_json(&summary)?;

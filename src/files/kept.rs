@@ -26,6 +26,11 @@ impl KeptFile {
         Self { path, key }
     }
 
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The content that an earlier run left. `None` if there is no file.
     ///
     /// # Errors

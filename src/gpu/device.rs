@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::completion::{Completion, TIMEOUT, Waiting};
 use super::counters::{Counters, Counts};
 use super::failure::{Failure, Failures, refused};
+use super::pipelines::Planted;
 use crate::graph::Target;
 use crate::graph::kernel::{Capabilities, DeviceClass, ForcedVariant};
 use crate::{Error, Result};
@@ -85,10 +86,16 @@ fn class(device_type: wgpu::DeviceType) -> DeviceClass {
 
 /// All adapters of the compiled-in backends. Hardware comes first.
 pub async fn adapters() -> Vec<Adapter> {
+    adapters_of(wgpu::Backends::all()).await
+}
+
+/// As [`adapters`], of some backends. The drivers of others are not loaded.
+pub async fn adapters_of(backends: wgpu::Backends) -> Vec<Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.flags = wgpu::InstanceFlags::empty();
+    descriptor.backends = backends;
     let instance = wgpu::Instance::new(descriptor);
-    let mut found = instance.enumerate_adapters(wgpu::Backends::all()).await;
+    let mut found = instance.enumerate_adapters(backends).await;
     found.retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS));
     found.sort_by_key(|adapter| match class(adapter.get_info().device_type) {
         DeviceClass::Discrete => 0,
@@ -111,12 +118,20 @@ pub struct DeviceOptions {
     pub without_subgroups: bool,
     /// Kernel variants that ops must use, from [`force`](crate::ops::table::force): for tests and comparisons.
     pub forced: Vec<ForcedVariant>,
+    /// Kernel variants that this device computes wrongly, as [`blame`](crate::check::blame) found: ops use their plain kernels.
+    pub avoided: Vec<ForcedVariant>,
+    /// Mistakes in kernels: for tests of what finds them.
+    pub planted: Vec<Planted>,
     /// Large products and convolutions are computed by matrix units, from numbers in half precision with sums in single precision,
     /// if the device has such units, and subgroups of one fixed size. [`half_precision`](crate::check::half_precision) checks them:
     /// they are an experimental feature of wgpu.
     pub half: bool,
     /// The longest time in which the device completes no submission, before it counts as hung. The default is two minutes.
     pub timeout: Option<Duration>,
+    /// The limits to open the device with, in place of all that the adapter supports: for tests.
+    pub limits: Option<wgpu::Limits>,
+    /// Opens the device without subgroups, timestamps and a pipeline cache: for tests.
+    pub without_features: bool,
 }
 
 /// An opened device. All requests go through it and are counted.
@@ -153,8 +168,11 @@ impl Device {
         let half = options.half || options.forced.iter().any(ForcedVariant::needs_matrix_units);
         let matrix_units = adapter.matrix_units().filter(|_| half);
         let units = if matrix_units.is_some() { MATRIX_UNITS } else { wgpu::Features::empty() };
-        let features = offered & (wanted | timed | units);
-        let limits = adapter.inner.limits();
+        let features = match options.without_features {
+            true => wgpu::Features::empty(),
+            false => offered & (wanted | timed | units),
+        };
+        let limits = options.limits.clone().unwrap_or_else(|| adapter.inner.limits());
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("gpunn"),
             required_features: features,
@@ -224,6 +242,7 @@ impl Device {
             max_binding: self.max_binding(),
             matrix_units: self.matrix_units,
             forced: self.options.forced.clone(),
+            avoided: self.options.avoided.clone(),
         }
     }
 

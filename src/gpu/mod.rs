@@ -24,8 +24,8 @@ mod pipelines;
 pub mod profile;
 
 pub use counters::Counts;
-pub use device::{Adapter, Device, DeviceOptions, adapters};
+pub use device::{Adapter, Device, DeviceOptions, adapters, adapters_of};
 pub use executor::Executor;
 pub use failure::Failure;
-pub use pipelines::{Keep, KeptKernels};
-pub use wgpu::Features;
+pub use pipelines::{Keep, KeptKernels, Planted};
+pub use wgpu::{Backends, Features, Limits};

@@ -39,6 +39,25 @@ pub struct KeptKernels {
     pub keep: Keep,
 }
 
+/// A mistake in a kernel: a text of its module is replaced when it is compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planted {
+    /// The kernel's name: the first word of its label.
+    pub kernel: String,
+    /// The text.
+    pub text: String,
+    /// What replaces it.
+    pub instead: String,
+}
+
+impl Planted {
+    /// The module of a kernel with these mistakes.
+    fn into(planted: &[Self], kernel: &Kernel) -> String {
+        let of_kernel = planted.iter().filter(|planted| kernel.label.split(' ').next() == Some(&planted.kernel));
+        of_kernel.fold(kernel.wgsl.clone(), |wgsl, planted| wgsl.replace(&planted.text, &planted.instead))
+    }
+}
+
 const CHECKSUM: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);
 
 /// The bytes followed by their checksum.
@@ -139,10 +158,9 @@ impl Pipelines {
         }
         Counters::add(&device.counters.pipelines);
         let checks = device.options.checks || kernel.checked;
-        let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(&kernel.label),
-            source: wgpu::ShaderSource::Wgsl(kernel.wgsl.as_str().into()),
-        };
+        let wgsl = Planted::into(&device.options.planted, kernel);
+        let descriptor =
+            wgpu::ShaderModuleDescriptor { label: Some(&kernel.label), source: wgpu::ShaderSource::Wgsl(wgsl.into()) };
         let module = if checks {
             device.device.create_shader_module(descriptor)
         } else {

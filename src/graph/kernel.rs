@@ -30,10 +30,13 @@ pub struct Capabilities {
     pub matrix_units: Option<u32>,
     /// Kernel variants that ops must use instead of their tables' choice: for tests and comparisons.
     pub forced: Vec<ForcedVariant>,
+    /// Kernel variants that ops must not choose, because the device computes them wrongly: the plain kernel takes their place.
+    pub avoided: Vec<ForcedVariant>,
 }
 
-/// A kernel variant that an op must use where it can run. `ops::table::force` checks the names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A kernel variant of an op: one that it must use where it can run, or one that it must avoid. `ops::table::force` checks the
+/// names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ForcedVariant {
     pub(crate) op: &'static str,
     pub(crate) variant: &'static str,
@@ -41,6 +44,10 @@ pub struct ForcedVariant {
 }
 
 impl ForcedVariant {
+    /// The op and the variant.
+    pub fn names(&self) -> [&'static str; 2] {
+        [self.op, self.variant]
+    }
     /// Whether only matrix units can run the variant.
     pub fn needs_matrix_units(&self) -> bool {
         self.needs_matrix_units
@@ -57,11 +64,16 @@ impl Capabilities {
             max_binding: 128 << 20,
             matrix_units: None,
             forced: Vec::new(),
+            avoided: Vec::new(),
         }
     }
     /// The name of the variant that an op must use, if one is forced.
     pub(crate) fn forced_variant(&self, op: &str) -> Option<&'static str> {
         self.forced.iter().find(|forced| forced.op == op).map(|forced| forced.variant)
+    }
+    /// Whether an op must not choose a variant.
+    pub(crate) fn avoids(&self, op: &str, variant: &str) -> bool {
+        self.avoided.iter().any(|avoided| (avoided.op, avoided.variant) == (op, variant))
     }
     /// A linear grid of `groups` workgroups. If one axis is too short, the grid is folded into two. Kernels compute
     /// the linear workgroup number with `shaders/lib/grid.wgsl`.

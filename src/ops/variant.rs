@@ -13,6 +13,11 @@ pub(crate) trait Variant: Copy + PartialEq + 'static {
         let wanted = device.forced_variant(op)?;
         Self::NAMED.iter().find(|(name, _)| *name == wanted).map(|(_, variant)| *variant)
     }
+
+    /// Whether the op's table may choose the variant: not where the device computes it wrongly.
+    fn allowed(self, device: &Capabilities, op: &str) -> bool {
+        !Self::NAMED.iter().any(|(name, variant)| *variant == self && device.avoids(op, name))
+    }
 }
 
 /// The names of the variants, for the op table.

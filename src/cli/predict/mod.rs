@@ -20,6 +20,7 @@ use rayon::prelude::*;
 use super::flags::{ComputeArgs, EpochArgs, ViewArgs};
 use super::numbers::{real, whole};
 use super::outputs::ending;
+use super::working::{TICK, Working};
 use answers::{Answer, Counts, Csv, Sorted};
 use inputs::{Source, sources};
 
@@ -104,7 +105,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let mut output = Output::new(&args, top.min(checkpoint.classes.len()), sources.len())?;
     let engine = args.compute.open()?;
     let batch = if sources.len() == 1 { 1 } else { BATCH };
+    let work = Working::new("preparing the network", args.compute.quiet);
     let mut predictor = Predictor::with_batch(engine, &checkpoint, batch)?;
+    drop(work);
     std::thread::scope(|scope| {
         let (sender, loaded) = sync_channel(1);
         scope.spawn(|| load_ahead(sources, &checkpoint, sender));
@@ -159,6 +162,10 @@ impl<'a> Output<'a> {
             )));
         }
         let shows = !args.compute.quiet && images > BATCH && std::io::stderr().is_terminal();
+        let bar = if shows { ProgressBar::new(images as u64) } else { ProgressBar::hidden() };
+        if shows {
+            bar.enable_steady_tick(TICK);
+        }
         Ok(Self {
             args,
             top,
@@ -167,7 +174,7 @@ impl<'a> Output<'a> {
             counts: Counts::default(),
             skipped: 0,
             all: Vec::new(),
-            bar: if shows { ProgressBar::new(images as u64) } else { ProgressBar::hidden() },
+            bar,
         })
     }
 
@@ -192,7 +199,9 @@ impl<'a> Output<'a> {
                 }
             }
         }
+        let work = Working::new("classifying", self.args.compute.quiet || !self.bar.is_hidden());
         let predictions = gpunn::blocking::block_on(predictor.predict_all(&images))?;
+        drop(work);
         for (source, prediction) in sources.iter().zip(predictions) {
             let likeliest = if self.top > 1 { prediction.likeliest(self.top, classes) } else { Vec::new() };
             self.answer(source, Answer::new(source.name(), &prediction, likeliest, self.args.min_confidence))?;

@@ -84,7 +84,8 @@ pub(crate) fn names_for_images() -> Vec<&'static str> {
     named.map(|(name, _)| *name).collect()
 }
 
-/// The table. If a requested variant cannot run on the device, the table chooses.
+/// The table. If a requested variant cannot run on the device, the table chooses. `Plain` takes the place of a variant that the device
+/// computes wrongly.
 fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> Conv2dVariant {
     let subgroups = device.subgroup == Some(software::SUBGROUP);
     let by_units = || half::conv2d::runs(direction, sizes, Units::of(device));
@@ -96,13 +97,14 @@ fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> C
     if let Some(variant) = Conv2dVariant::forced(device, direction.op()).filter(runs) {
         return variant;
     }
-    if half::conv2d::pays(sizes) && by_units() {
+    let allowed = |variant: &Conv2dVariant| variant.allowed(device, direction.op());
+    if half::conv2d::pays(sizes) && by_units() && allowed(&Conv2dVariant::Half) {
         return Conv2dVariant::Half;
     }
     // Groups of few channels use a small part of any tile. Packed operands are still twice as fast as `Plain`, except
     // for the gradient with respect to the weight.
     let narrow = sizes.geometry.groups > 1 && sizes.group_outputs().min(sizes.group_inputs()) < 4;
-    match device.class {
+    let chosen = match device.class {
         DeviceClass::Software if narrow && direction == Direction::BackwardWeight => Conv2dVariant::Plain,
         DeviceClass::Software if subgroups => Conv2dVariant::Subgroup,
         DeviceClass::Software => Conv2dVariant::Strip,
@@ -115,7 +117,8 @@ fn choose(device: &Capabilities, direction: Direction, sizes: &Conv2dShape) -> C
             prefetched::WIDE => Conv2dVariant::PrefetchedWide,
             _ => Conv2dVariant::Prefetched,
         },
-    }
+    };
+    if allowed(&chosen) { chosen } else { Conv2dVariant::Plain }
 }
 
 /// The dispatches of one convolution with its epilogue.

@@ -110,14 +110,18 @@ fn reads_vectors(sizes: MatmulShape, op: &Matmul) -> bool {
     [columns, run_a, run_b].iter().all(|run| run.is_multiple_of(4))
 }
 
-/// The table. If a requested variant cannot run on the device or with the shape, the table chooses.
+/// The table. If a requested variant cannot run on the device or with the shape, the table chooses. `Plain` takes the place of a
+/// variant that the device computes wrongly.
 fn choose(device: &Capabilities, (op, sizes): (&Matmul, MatmulShape), vectors: bool) -> MatmulVariant {
     let runs = |variant: &MatmulVariant| variant.runs(device, (op, sizes), vectors);
     if let Some(variant) = MatmulVariant::forced(device, "matmul").filter(runs) {
         return variant;
     }
-    match device.class {
-        _ if half::matmul::pays(sizes) && runs(&MatmulVariant::Half) => MatmulVariant::Half,
+    let allowed = |variant: &MatmulVariant| variant.allowed(device, "matmul");
+    let chosen = match device.class {
+        _ if half::matmul::pays(sizes) && runs(&MatmulVariant::Half) && allowed(&MatmulVariant::Half) => {
+            MatmulVariant::Half
+        }
         DeviceClass::Software => software::matmul::choose(device, vectors),
         // With less than one row of outputs per lane, most of a tile would be idle.
         _ if sizes.rows < 4 || sizes.columns < 4 => MatmulVariant::Plain,
@@ -126,7 +130,8 @@ fn choose(device: &Capabilities, (op, sizes): (&Matmul, MatmulShape), vectors: b
             Side::Small => MatmulVariant::Prefetched,
             Side::Large => MatmulVariant::PrefetchedLarge,
         },
-    }
+    };
+    if allowed(&chosen) { chosen } else { MatmulVariant::Plain }
 }
 
 /// The dispatches of a product: one, or two if its sums are split over workgroups.

@@ -20,7 +20,8 @@ impl Variant for MaxPool2dVariant {
 
 impl MaxPool2dVariant {
     pub(super) fn choose(device: &Capabilities, sizes: &PoolShape) -> Self {
-        let table = if sizes.pairs() { Self::Pairs } else { Self::Windows };
+        let pairs = sizes.pairs() && Self::Pairs.allowed(device, "max_pool2d");
+        let table = if pairs { Self::Pairs } else { Self::Windows };
         Self::forced(device, "max_pool2d").filter(|&variant| variant == Self::Windows || sizes.pairs()).unwrap_or(table)
     }
 }
@@ -50,7 +51,8 @@ impl MaxPool2dBackwardVariant {
             Self::Patches => sizes.apart(),
             Self::Gather => true,
         };
-        let table = [Self::Pairs, Self::Patches, Self::Gather];
+        let right = |variant: &Self| *variant == Self::Gather || variant.allowed(device, "max_pool2d_backward");
+        let table = [Self::Pairs, Self::Patches, Self::Gather].into_iter().filter(right);
         let mut wanted = Self::forced(device, "max_pool2d_backward").into_iter().chain(table);
         wanted.find(runs).expect("gathering runs everywhere")
     }

@@ -10,7 +10,7 @@ const MAKERS: [(u32, &str); 3] = [(NVIDIA, "NVIDIA"), (0x1002, "AMD"), (0x8086, 
 const NVIDIA: u32 = 0x10de;
 
 /// The folders of shared libraries, of all distributions.
-const LIBRARIES: [&str; 9] = [
+pub const LIBRARIES: [&str; 9] = [
     "usr/lib",
     "usr/lib64",
     "usr/lib/x86_64-linux-gnu",
@@ -52,6 +52,12 @@ pub fn missing(machine: &Machine, vendors: &[u32]) -> Vec<String> {
         .collect()
 }
 
+/// The hexadecimal number in a file of the kernel.
+pub fn number(path: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(path).ok()?;
+    u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()
+}
+
 impl Machine<'_> {
     fn has(&self, path: &str) -> bool {
         self.root.join(path).exists()
@@ -63,19 +69,18 @@ impl Machine<'_> {
         entries.flatten().map(|entry| entry.path()).collect()
     }
 
+    /// The GPUs on the PCI bus: the folders of display controllers, and of accelerators without a display.
+    pub fn gpus(&self) -> Vec<PathBuf> {
+        let mut devices = self.names("sys/bus/pci/devices");
+        devices.retain(|device| number(&device.join("class")).is_some_and(|class| matches!(class >> 16, 0x03 | 0x12)));
+        devices.sort();
+        devices
+    }
+
     /// The makers of the GPUs on the PCI bus, and of those whose driver a container sees.
     fn makers(&self) -> BTreeSet<u32> {
-        let number = |path: PathBuf| {
-            let text = std::fs::read_to_string(path).ok()?;
-            u32::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok()
-        };
-        let devices = self.names("sys/bus/pci/devices");
-        let mut makers: BTreeSet<u32> = devices
-            .iter()
-            // Display controllers, and accelerators without a display.
-            .filter(|device| number(device.join("class")).is_some_and(|class| matches!(class >> 16, 0x03 | 0x12)))
-            .filter_map(|device| number(device.join("vendor")))
-            .collect();
+        let mut makers: BTreeSet<u32> =
+            self.gpus().iter().filter_map(|device| number(&device.join("vendor"))).collect();
         if self.has("dev/nvidiactl") || self.has("proc/driver/nvidia/version") {
             makers.insert(NVIDIA);
         }
