@@ -1,0 +1,194 @@
+//! The harness of the fuzz tests: random inputs of a seed, each in bounded time and memory. A test runs for a second, or for as many as
+//! GPUNN_FUZZ_SECONDS says. Its seed is a constant, or GPUNN_FUZZ_SEED.
+//!
+//! Each test runs in a process of its own, which has nothing else to do. So its memory can be counted, and an input that ends the process
+//! or never ends is named.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// The longest time for one input. Most take microseconds; a large image takes seconds on a busy machine.
+pub const LONGEST: Duration = Duration::from_secs(20);
+/// The most memory of all that an input takes, in bytes.
+pub const MOST_MEMORY: usize = 512 << 20;
+/// The fewest inputs of a test, however slow they are.
+const FEWEST: u64 = 5;
+
+/// The file to which the process of a test writes the state of each input, for the process that waits for it.
+const CHILD: &str = "GPUNN_FUZZ_STATE_FILE";
+
+fn variable(name: &str, missing: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(missing)
+}
+
+/// A linear congruential generator: the inputs of a seed are always the same.
+#[derive(Clone, Debug)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// A number below a bound; 0 if there is none.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) % bound.max(1) as u64) as usize
+    }
+    /// A byte.
+    pub fn byte(&mut self) -> u8 {
+        self.below(256) as u8
+    }
+    /// True once in so many times.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+    /// One of a list.
+    pub fn one_of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.below(list.len())]
+    }
+}
+
+/// Runs `run` on one input of `make` after another until the time is over. `test` is the name of the calling test. Fails where an input
+/// panics, takes too long or too much memory, or ends the process. The message says with which seed the input comes first.
+///
+/// # Panics
+/// Where an input fails.
+pub fn inputs<T>(test: &str, make: impl FnMut(&mut Dice) -> T, run: impl FnMut(T)) {
+    match std::env::var_os(CHILD) {
+        Some(file) => each(test, Path::new(&file), make, run),
+        None => in_a_process(test),
+    }
+}
+
+/// Whether this is the process of one fuzz test.
+pub fn is_alone() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Runs this one test in a new process.
+fn in_a_process(test: &str) {
+    let state = tempfile::NamedTempFile::new().expect("a file");
+    let cache = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.env_remove("GPUNN_DATA").env("XDG_CACHE_HOME", cache.path());
+    command.args([test, "--exact", "--nocapture", "--test-threads", "1"]).env(CHILD, state.path());
+    let output = command.output().expect("it starts");
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    println!("{said}");
+    let seed = std::fs::read_to_string(state.path()).unwrap_or_default();
+    assert!(output.status.success(), "{test} fails ({}): GPUNN_FUZZ_SEED={seed} begins with that input", output.status);
+    assert!(said.contains(&format!("{test}: ")), "there is no test {test}");
+}
+
+fn each<T>(test: &str, file: &Path, mut make: impl FnMut(&mut Dice) -> T, mut run: impl FnMut(T)) {
+    // A panic that becomes an error of the file is no fault, but it is said.
+    static HANDLED: AtomicU64 = AtomicU64::new(0);
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !gpunn::error::panic_is_handled() || HANDLED.fetch_add(1, Relaxed) == 0 {
+            usual(panic);
+        }
+    }));
+    let mut file = std::fs::File::create(file).expect("a file");
+    let end = Instant::now() + Duration::from_secs(variable("GPUNN_FUZZ_SECONDS", 1));
+    let mut dice = Dice(variable("GPUNN_FUZZ_SEED", 1));
+    watch();
+    let (mut count, mut slowest) = (0, Duration::ZERO);
+    while Instant::now() < end || count < FEWEST {
+        let state = format!("{:<20}", dice.0);
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(state.as_bytes())).expect("written");
+        let input = make(&mut dice);
+        NUMBER.fetch_add(1, Relaxed);
+        let begun = Instant::now();
+        run(input);
+        slowest = slowest.max(begun.elapsed());
+        assert!(REFUSED.load(Relaxed) == 0, "an input takes too much memory");
+        count += 1;
+    }
+    LIMIT.store(usize::MAX, Relaxed);
+    let (handled, most) = (HANDLED.load(Relaxed), PEAK.load(Relaxed) >> 20);
+    let handled = if handled == 0 { String::new() } else { format!(", {handled} handled panics") };
+    println!("{test}: {count} inputs, the slowest took {slowest:.1?}, {most} MiB at most{handled}");
+}
+
+/// The number of the input that runs.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// Begins to count memory, and ends the process where one input takes too long.
+fn watch() {
+    HELD.store(0, Relaxed);
+    LIMIT.store(MOST_MEMORY, Relaxed);
+    std::thread::spawn(|| {
+        let (mut last, mut since) = (0, Instant::now());
+        loop {
+            std::thread::sleep(Duration::from_millis(250));
+            let now = NUMBER.load(Relaxed);
+            if now != last {
+                (last, since) = (now, Instant::now());
+            } else if since.elapsed() > LONGEST {
+                eprintln!("an input takes longer than {LONGEST:?}");
+                std::process::exit(101);
+            }
+        }
+    });
+}
+
+/// The system's allocator, which counts while a fuzz test runs and gives no more than [`MOST_MEMORY`] then.
+pub struct Counting;
+
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// What is held. What was allocated before counting began and is freed later makes it wrap below 0, so it is read as signed.
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// The size of the first allocation that was refused.
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
+
+impl Counting {
+    fn take(bytes: usize) -> bool {
+        let limit = LIMIT.load(Relaxed);
+        if limit == usize::MAX {
+            return true;
+        }
+        let held = HELD.fetch_add(bytes, Relaxed).wrapping_add(bytes);
+        let held = if held > isize::MAX as usize { 0 } else { held };
+        if bytes <= limit && held <= limit {
+            PEAK.fetch_max(held, Relaxed);
+            return true;
+        }
+        HELD.fetch_sub(bytes, Relaxed);
+        if REFUSED.swap(bytes, Relaxed) == 0 {
+            // Standard error has no buffer, so nothing is allocated here.
+            let _ = writeln!(std::io::stderr(), "{bytes} bytes more than {held} are asked for, the limit is {limit}");
+        }
+        false
+    }
+
+    fn give(bytes: usize) {
+        if LIMIT.load(Relaxed) != usize::MAX {
+            HELD.fetch_sub(bytes, Relaxed);
+        }
+    }
+}
+
+// SAFETY: every call is passed on to the system's allocator with the same arguments, or answered with a null pointer.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if Self::take(layout.size()) { unsafe { System.alloc(layout) } } else { std::ptr::null_mut() }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if Self::take(layout.size()) { unsafe { System.alloc_zeroed(layout) } } else { std::ptr::null_mut() }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let more = size.saturating_sub(layout.size());
+        if !Self::take(more) {
+            return std::ptr::null_mut();
+        }
+        Self::give(layout.size().saturating_sub(size));
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        Self::give(layout.size());
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
