@@ -2,6 +2,9 @@
 
 mod check_finds;
 mod executor;
+mod fuzz;
+#[path = "../../tests/common/fuzz.rs"]
+mod fuzzing;
 mod gradients;
 mod half;
 mod kept_kernels;
@@ -19,3 +22,6 @@ mod pytorch_values;
 mod theory;
 mod threads;
 mod training;
+
+#[global_allocator]
+static ALLOCATOR: fuzzing::Counting = fuzzing::Counting;

@@ -6,7 +6,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -35,10 +34,6 @@ impl Dice {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % bound.max(1) as u64) as usize
     }
-    /// A byte.
-    pub fn byte(&mut self) -> u8 {
-        self.below(256) as u8
-    }
     /// True once in so many times.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
@@ -49,21 +44,69 @@ impl Dice {
     }
 }
 
-/// Runs `run` on one input of `make` after another until the time is over. `test` is the name of the calling test. Fails where an input
-/// panics, takes too long or too much memory, or ends the process. The message says with which seed the input comes first.
-///
-/// # Panics
-/// Where an input fails.
-pub fn inputs<T>(test: &str, make: impl FnMut(&mut Dice) -> T, run: impl FnMut(T)) {
-    match std::env::var_os(CHILD) {
-        Some(file) => each(test, Path::new(&file), make, run),
-        None => in_a_process(test),
+/// A fuzz test in its own process.
+pub struct Fuzz {
+    test: &'static str,
+    /// Where the state of each input is written.
+    state: std::fs::File,
+}
+
+impl Fuzz {
+    /// Runs the calling test, which has this name, in a process of its own. There it is returned; here is nothing more to do.
+    ///
+    /// # Panics
+    /// Where the test fails there. The message says with which seed the input that failed comes first.
+    pub fn alone(test: &'static str) -> Option<Self> {
+        let Some(path) = std::env::var_os(CHILD) else {
+            in_a_process(test);
+            return None;
+        };
+        Some(Self { test, state: std::fs::File::create(path).expect("a file") })
+    }
+
+    /// Runs `run` on one input of `make` after another until the time is over.
+    ///
+    /// # Panics
+    /// Where an input panics, or takes too much memory. One that takes too long ends the process.
+    pub fn inputs<T>(mut self, mut make: impl FnMut(&mut Dice) -> T, mut run: impl FnMut(T)) {
+        let handled = count_handled_panics();
+        let end = Instant::now() + Duration::from_secs(variable("GPUNN_FUZZ_SECONDS", 1));
+        let mut dice = Dice(variable("GPUNN_FUZZ_SEED", 1));
+        watch();
+        let (mut count, mut slowest) = (0, (Duration::ZERO, 0));
+        while Instant::now() < end || count < FEWEST {
+            let seed = dice.0;
+            self.state.seek(SeekFrom::Start(0)).expect("a place");
+            self.state.write_all(format!("{seed:<20}").as_bytes()).expect("written");
+            let input = make(&mut dice);
+            NUMBER.fetch_add(1, Relaxed);
+            let begun = Instant::now();
+            run(input);
+            slowest = slowest.max((begun.elapsed(), seed));
+            assert!(REFUSED.load(Relaxed) == 0, "an input takes too much memory");
+            count += 1;
+        }
+        LIMIT.store(usize::MAX, Relaxed);
+        let (handled, most) = (handled.load(Relaxed), PEAK.load(Relaxed) >> 20);
+        let handled = if handled == 0 { String::new() } else { format!(", {handled} handled panics") };
+        let (slowest, seed) = slowest;
+        println!(
+            "{}: {count} inputs, the slowest (seed {seed}) took {slowest:.1?}, {most} MiB at most{handled}",
+            self.test
+        );
     }
 }
 
-/// Whether this is the process of one fuzz test.
-pub fn is_alone() -> bool {
-    std::env::var_os(CHILD).is_some()
+/// The number of panics that become an error of a file. They are no fault, but the first one is printed.
+fn count_handled_panics() -> &'static AtomicU64 {
+    static HANDLED: AtomicU64 = AtomicU64::new(0);
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !gpunn::error::panic_is_handled() || HANDLED.fetch_add(1, Relaxed) == 0 {
+            usual(panic);
+        }
+    }));
+    &HANDLED
 }
 
 /// Runs this one test in a new process.
@@ -79,37 +122,6 @@ fn in_a_process(test: &str) {
     let seed = std::fs::read_to_string(state.path()).unwrap_or_default();
     assert!(output.status.success(), "{test} fails ({}): GPUNN_FUZZ_SEED={seed} begins with that input", output.status);
     assert!(said.contains(&format!("{test}: ")), "there is no test {test}");
-}
-
-fn each<T>(test: &str, file: &Path, mut make: impl FnMut(&mut Dice) -> T, mut run: impl FnMut(T)) {
-    // A panic that becomes an error of the file is no fault, but it is said.
-    static HANDLED: AtomicU64 = AtomicU64::new(0);
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !gpunn::error::panic_is_handled() || HANDLED.fetch_add(1, Relaxed) == 0 {
-            usual(panic);
-        }
-    }));
-    let mut file = std::fs::File::create(file).expect("a file");
-    let end = Instant::now() + Duration::from_secs(variable("GPUNN_FUZZ_SECONDS", 1));
-    let mut dice = Dice(variable("GPUNN_FUZZ_SEED", 1));
-    watch();
-    let (mut count, mut slowest) = (0, Duration::ZERO);
-    while Instant::now() < end || count < FEWEST {
-        let state = format!("{:<20}", dice.0);
-        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(state.as_bytes())).expect("written");
-        let input = make(&mut dice);
-        NUMBER.fetch_add(1, Relaxed);
-        let begun = Instant::now();
-        run(input);
-        slowest = slowest.max(begun.elapsed());
-        assert!(REFUSED.load(Relaxed) == 0, "an input takes too much memory");
-        count += 1;
-    }
-    LIMIT.store(usize::MAX, Relaxed);
-    let (handled, most) = (HANDLED.load(Relaxed), PEAK.load(Relaxed) >> 20);
-    let handled = if handled == 0 { String::new() } else { format!(", {handled} handled panics") };
-    println!("{test}: {count} inputs, the slowest took {slowest:.1?}, {most} MiB at most{handled}");
 }
 
 /// The number of the input that runs.

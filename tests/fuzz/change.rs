@@ -40,7 +40,7 @@ pub fn bytes(whole: &[u8], dice: &mut Dice) -> Vec<u8> {
                 bytes.splice(place.min(end)..end, value);
             }
             _ => {
-                let other = dice.byte();
+                let other = dice.below(256) as u8;
                 let value = *dice.one_of(&[0, 1, 0x7f, 0x80, 0xff, other]);
                 if let Some(byte) = bytes.get_mut(place) {
                     *byte = value;

@@ -10,7 +10,7 @@ use gpunn::formats::{idx, mat, tar_gz, tfrecord};
 
 use super::change;
 use crate::common::files::{gzip, idx as idx_file};
-use crate::common::fuzz::{Dice, inputs};
+use crate::common::fuzz::{Dice, Fuzz};
 
 /// Writes files into a folder of this name and loads the dataset of this name.
 fn load(directory: &Path, name: &str, files: &[(&str, Vec<u8>)]) {
@@ -44,7 +44,7 @@ fn array(name: &str, dims: &[usize], bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     if dice.once_in(25) {
         words.push(*dice.one_of(&change::HOSTILE) as u32);
     }
-    let class = if dice.once_in(25) { dice.byte() } else { 9 };
+    let class = if dice.once_in(25) { dice.below(256) as u8 } else { 9 };
     let dims: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let flags = element(6, &[class, 0, 0, 0, 0, 0, 0, 0], dice);
     let (dims, name) = (element(5, &dims, dice), element(1, name.as_bytes(), dice));
@@ -65,12 +65,12 @@ fn array(name: &str, dims: &[usize], bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
 
 #[test]
 fn mat() {
+    let Some(fuzz) = Fuzz::alone("fuzz::datasets::mat") else { return };
     let directory = tempfile::tempdir().expect("a folder");
-    inputs(
-        "fuzz::datasets::mat",
+    fuzz.inputs(
         |dice| {
             let images = dice.below(4);
-            let pixels: Vec<u8> = (0..images * 1024).map(|_| dice.byte()).collect();
+            let pixels: Vec<u8> = (0..images * 1024).map(|_| dice.below(256) as u8).collect();
             let (labels, shape) = match dice.below(3) {
                 0 => ((0..images).map(|_| dice.below(28) as u8).collect::<Vec<_>>(), [images, 1]),
                 1 => ((0..images).map(|_| dice.below(28) as u8).collect(), [1, images]),
@@ -92,9 +92,9 @@ fn mat() {
 
 #[test]
 fn idx() {
+    let Some(fuzz) = Fuzz::alone("fuzz::datasets::idx") else { return };
     let directory = tempfile::tempdir().expect("a folder");
-    inputs(
-        "fuzz::datasets::idx",
+    fuzz.inputs(
         |dice| {
             let mut file = |dims: &[u32], most: usize| {
                 let mut dims = dims.to_vec();
@@ -128,8 +128,8 @@ fn idx() {
 
 #[test]
 fn numpy() {
-    inputs(
-        "fuzz::datasets::numpy",
+    let Some(fuzz) = Fuzz::alone("fuzz::datasets::numpy") else { return };
+    fuzz.inputs(
         |dice| {
             let dims = vec![dice.below(4), dice.below(4)];
             let values = (0..dims.iter().product::<usize>()).map(|value| value as f32).collect();
@@ -166,7 +166,7 @@ fn tar(files: &[(&str, Vec<u8>)], dice: &mut Dice) -> Vec<u8> {
         }
         if dice.once_in(8) {
             let place = dice.below(512);
-            header.as_mut_bytes()[place] = dice.byte();
+            header.as_mut_bytes()[place] = dice.below(256) as u8;
         }
         header.set_cksum();
         tar.extend(header.as_bytes());
@@ -179,11 +179,11 @@ fn tar(files: &[(&str, Vec<u8>)], dice: &mut Dice) -> Vec<u8> {
 
 #[test]
 fn archives() {
+    let Some(fuzz) = Fuzz::alone("fuzz::datasets::archives") else { return };
     let directory = tempfile::tempdir().expect("a folder");
     let layout = CifarLayout { records: 2, labels: 1, classes: 10 };
     let seeds = tar_seeds();
-    inputs(
-        "fuzz::datasets::archives",
+    fuzz.inputs(
         |dice| {
             if dice.once_in(100) {
                 return dice.one_of(&seeds).clone();
@@ -234,13 +234,13 @@ fn tar_seeds() -> Vec<Vec<u8>> {
 
 #[test]
 fn records() {
-    inputs(
-        "fuzz::datasets::records",
+    let Some(fuzz) = Fuzz::alone("fuzz::datasets::records") else { return };
+    fuzz.inputs(
         |dice| {
             let mut bytes = Vec::new();
             for _ in 0..dice.below(4) {
                 let length = dice.below(40);
-                bytes.extend(tfrecord::record(&vec![dice.byte(); length]));
+                bytes.extend(tfrecord::record(&vec![dice.below(256) as u8; length]));
             }
             if dice.once_in(3) {
                 // A length whose sum is right: the beginning of a record of so many bytes.

@@ -5,9 +5,9 @@ use std::path::Path;
 use gpunn::data::{ImageOptions, Size, SplitName};
 use gpunn::datasets::{Listing, LoadOptions, check_folder, folder_notes, load_with, open_store, outline};
 
-use super::images::limit_pixels;
+use super::images::MOST_PIXELS;
 use super::{change, files};
-use crate::common::fuzz::{Dice, inputs};
+use crate::common::fuzz::{Dice, Fuzz};
 
 /// Names of folders and files: of splits and classes, and odd ones.
 const NAMES: [&str; 24] = [
@@ -100,11 +100,11 @@ fn link(_: &str, _: &Path) {}
 
 #[test]
 fn folders() {
-    limit_pixels();
+    let Some(fuzz) = Fuzz::alone("fuzz::folders::folders") else { return };
+    gpunn::images::set_most_pixels(MOST_PIXELS);
     let images = files("tests/images");
     let cache = tempfile::tempdir().expect("a folder");
-    inputs(
-        "fuzz::folders::folders",
+    fuzz.inputs(
         |dice| {
             // Two classes at least, so that many folders are taken.
             let mut top = entries(2, &images, dice);

@@ -4,21 +4,17 @@ use gpunn::data::{Fit, ImageOptions, Size};
 use gpunn::images::{self, Preprocessing};
 
 use super::{change, files};
-use crate::common::fuzz::{inputs, is_alone};
+use crate::common::fuzz::Fuzz;
 
-/// Refuses images of more than eight million pixels in the process of a fuzz test. The default allows a gigabyte for one image.
-pub fn limit_pixels() {
-    if is_alone() {
-        images::set_most_pixels(8_000_000);
-    }
-}
+/// The most pixels of an image here. The default allows a gigabyte for one image.
+pub const MOST_PIXELS: u64 = 8_000_000;
 
 #[test]
 fn images() {
-    limit_pixels();
+    let Some(fuzz) = Fuzz::alone("fuzz::images::images") else { return };
+    images::set_most_pixels(MOST_PIXELS);
     let seeds = files("tests/images");
-    inputs(
-        "fuzz::images::images",
+    fuzz.inputs(
         |dice| {
             let mut bytes = change::bytes(dice.one_of::<Vec<u8>>(&seeds), dice);
             if !dice.once_in(4) {

@@ -7,11 +7,12 @@ use gpunn::train::graphs::{DeviceData, training};
 use gpunn::train::{Checkpoint, Predictor, Recipe};
 
 use super::{change, files};
-use crate::common::fuzz::inputs;
+use crate::common::fuzz::Fuzz;
 use crate::common::training::{documented, small, trainer};
 
 #[test]
 fn weights() {
+    let Some(fuzz) = Fuzz::alone("fuzz::models::weights") else { return };
     let file = tempfile::NamedTempFile::new().expect("a file");
     let mut seeds = files("tests/weights");
     let tensor = |values| (vec![2, 3], values);
@@ -23,8 +24,7 @@ fn weights() {
     ];
     let safetensors: Vec<u8> = tensors::bytes(&tensors.into(), Some(("note", "text".into()))).expect("bytes");
     seeds.push(safetensors.clone());
-    inputs(
-        "fuzz::models::weights",
+    fuzz.inputs(
         |dice| {
             if dice.once_in(6) {
                 return change::header(&safetensors, dice);
@@ -49,13 +49,13 @@ fn weights() {
 
 #[test]
 fn checkpoints() {
+    let Some(fuzz) = Fuzz::alone("fuzz::models::checkpoints") else { return };
     let (recipe, dataset) = small(40, 1, |_| {});
     let checkpoint = gpunn::blocking::block_on(trainer(gpunn::Engine::cpu(), &recipe, &dataset).checkpoint());
     let file = tempfile::NamedTempFile::new().expect("a file");
     checkpoint.expect("a checkpoint").write(file.path()).expect("written");
     let seed = std::fs::read(file.path()).expect("it reads");
-    inputs(
-        "fuzz::models::checkpoints",
+    fuzz.inputs(
         |dice| if dice.once_in(2) { change::bytes(&seed, dice) } else { change::header(&seed, dice) },
         |bytes| {
             if let Ok(checkpoint) = Checkpoint::parse(&bytes, "it") {
@@ -83,10 +83,10 @@ fn plans(recipe: &Recipe) {
 
 #[test]
 fn recipes() {
+    let Some(fuzz) = Fuzz::alone("fuzz::models::recipes") else { return };
     let seeds: Vec<String> =
         files("recipes").into_iter().map(|bytes| String::from_utf8(bytes).expect("text")).collect();
-    inputs(
-        "fuzz::models::recipes",
+    fuzz.inputs(
         |dice| change::text(dice.one_of::<String>(&seeds), "= ", dice),
         |text| {
             if let Ok(recipe) = Recipe::parse(&text, "in it")
@@ -100,11 +100,11 @@ fn recipes() {
 
 #[test]
 fn networks() {
+    let Some(fuzz) = Fuzz::alone("fuzz::models::networks") else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("net.toml");
     let seed = documented();
-    inputs(
-        "fuzz::models::networks",
+    fuzz.inputs(
         |dice| change::text(&seed, "= ", dice),
         |text| {
             std::fs::write(&path, text).expect("written");

@@ -7,7 +7,7 @@ use gpunn::ocr::{Reader, read};
 use image::{DynamicImage, GrayImage, Luma, RgbImage};
 
 use super::{change, files, images};
-use crate::common::fuzz::{Dice, inputs};
+use crate::common::fuzz::{Dice, Fuzz};
 
 /// A size: usual, of one row or column, or extreme.
 fn size(dice: &mut Dice) -> (u32, u32) {
@@ -26,7 +26,7 @@ fn size(dice: &mut Dice) -> (u32, u32) {
 /// A grey image of a pattern.
 fn pattern(dice: &mut Dice) -> GrayImage {
     let (width, height) = size(dice);
-    let (low, high) = (dice.byte(), dice.byte());
+    let (low, high) = (dice.below(256) as u8, dice.below(256) as u8);
     let (right, down) = (1 + dice.below(40) as u32, 1 + dice.below(40) as u32);
     let seed = dice.below(1 << 20) as u32;
     let random = move |x: u32, y: u32| {
@@ -61,7 +61,7 @@ fn spoilt(mut image: GrayImage, dice: &mut Dice) -> DynamicImage {
     for _ in 0..dice.below(20) {
         let (left, top) = (dice.below(width as usize) as u32, dice.below(height as usize) as u32);
         let (right, bottom) = (left + dice.below(200) as u32, top + dice.below(60) as u32);
-        let value = dice.byte();
+        let value = dice.below(256) as u8;
         for y in top..bottom.min(height) {
             (left..right.min(width)).for_each(|x| image.put_pixel(x, y, Luma([value])));
         }
@@ -80,14 +80,14 @@ fn spoilt(mut image: GrayImage, dice: &mut Dice) -> DynamicImage {
 
 #[test]
 fn reading() {
-    images::limit_pixels();
+    let Some(fuzz) = Fuzz::alone("fuzz::reading::reading") else { return };
+    gpunn::images::set_most_pixels(images::MOST_PIXELS);
     let dataset = glyphs::dataset();
     let letters = Glyphs::of(&dataset, &dataset.train).expect("letters");
     let pages: Vec<GrayImage> = (0..3).map(|number| draw(&letters, 5, number).image).collect();
     let photos = [files("tests/reading"), files("tests/images")].concat();
     let mut reader = Reader::new(Engine::cpu()).expect("a reader");
-    inputs(
-        "fuzz::reading::reading",
+    fuzz.inputs(
         |dice| match dice.below(8) {
             0 => {
                 let bytes = change::bytes(dice.one_of::<Vec<u8>>(&photos), dice);

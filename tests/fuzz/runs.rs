@@ -6,14 +6,14 @@ use std::path::Path;
 use gpunn::blocking::block_on;
 use gpunn::data::{Size, SplitName};
 use gpunn::report::{ReportOptions, compare, write};
-use gpunn::runs::{Experiment, RunDirectory};
-use gpunn::train::{Recipe, Trainer, TrainerOptions, evaluate};
+use gpunn::runs::{Experiment, Observer, RunDirectory};
+use gpunn::train::{EpochLine, EpochProgress, Recipe, Trainer, TrainerOptions, evaluate};
 use gpunn::{Engine, Result};
 
 use super::change;
 use crate::common::files::pictures;
-use crate::common::fuzz::{Dice, inputs};
-use crate::common::training::{Until, finish};
+use crate::common::fuzz::{Dice, Fuzz};
+use crate::common::training::finish;
 
 /// The recipe of the run: a small network, trained for two epochs on a folder of images, some of them held out.
 fn recipe(folder: &Path) -> Recipe {
@@ -72,6 +72,29 @@ fn evaluated(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Stops a training after this number of submissions or epochs.
+struct Briefly(u32);
+
+impl Briefly {
+    fn goes_on(&mut self) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 > 0
+    }
+}
+
+impl Observer for Briefly {
+    fn progress(&mut self, _: u32, _: EpochProgress) -> bool {
+        self.goes_on()
+    }
+    fn epoch(&mut self, _: &EpochLine) -> bool {
+        self.goes_on()
+    }
+    fn not_written(&mut self, _: &gpunn::Error) {}
+    fn device_lost(&mut self, error: &gpunn::Error, _: &str) {
+        panic!("{error}");
+    }
+}
+
 /// What `gpunn train --resume` does, for some submissions.
 fn resumed(path: &Path) -> Result<()> {
     let run = RunDirectory::open_to_train(path)?;
@@ -83,16 +106,16 @@ fn resumed(path: &Path) -> Result<()> {
     let trainer = Trainer::new(Engine::cpu(), recipe, &dataset, TrainerOptions::default())?;
     let mut experiment = Experiment::resumed(trainer, run, &dataset, &checkpoint)?;
     experiment.events = Some(experiment.run.events()?);
-    block_on(experiment.run(&mut Until { left: 4 })).map(drop)
+    block_on(experiment.run(&mut Briefly(4))).map(drop)
 }
 
 #[test]
 fn runs() {
+    let Some(fuzz) = Fuzz::alone("fuzz::runs::runs") else { return };
     let folder = pictures(6);
     let files = run_files(folder.path());
     let names: Vec<&String> = files.keys().collect();
-    inputs(
-        "fuzz::runs::runs",
+    fuzz.inputs(
         |dice| {
             let mut damaged: BTreeMap<String, Option<Vec<u8>>> =
                 files.iter().map(|(name, bytes)| (name.clone(), Some(bytes.clone()))).collect();
