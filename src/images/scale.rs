@@ -57,9 +57,10 @@ mod tests {
         assert!(width_first((8_000_000, 1), (64, 64)) && !width_first((1, 8_000_000), (64, 64)));
         // Photos are scaled as ever.
         assert!(!width_first((16_000, 8_000), (224, 224)) && !width_first((4000, 3000), (4096, 4096)));
-        let strip = GrayImage::from_fn(6_000_000, 1, |x, _| Luma([if x < 3_000_000 { 10 } else { 200 }]));
-        let wanted = [10, 200, 10, 200, 10, 200].to_vec();
-        assert_eq!(resized_pixels(&strip, (2, 3)).into_raw(), wanted);
-        assert_eq!(resized(&DynamicImage::ImageLuma8(strip), (2, 3)).into_luma8().into_raw(), wanted);
+        // Of the triangle over the half of a pixel, a seventh is over the other half.
+        let strip = GrayImage::from_fn(200_000, 1, |x, _| Luma([if x < 100_000 { 10 } else { 200 }]));
+        let wanted = [37, 173].repeat(100);
+        assert_eq!(resized_pixels(&strip, (2, 100)).into_raw(), wanted);
+        assert_eq!(resized(&DynamicImage::ImageLuma8(strip), (2, 100)).into_luma8().into_raw(), wanted);
     }
 }

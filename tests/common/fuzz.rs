@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// The longest time for one input. Most take microseconds; a large image takes seconds on a busy machine.
-pub const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(20);
 /// The most memory of all that an input takes, in bytes.
-pub const MOST_MEMORY: usize = 512 << 20;
+const MOST_MEMORY: usize = 512 << 20;
 /// The fewest inputs of a test, however slow they are.
 const FEWEST: u64 = 5;
 
@@ -49,6 +49,8 @@ pub struct Fuzz {
     test: &'static str,
     /// Where the state of each input is written.
     state: std::fs::File,
+    /// The longest time for one input.
+    pub longest: Duration,
 }
 
 impl Fuzz {
@@ -61,7 +63,7 @@ impl Fuzz {
             in_a_process(test);
             return None;
         };
-        Some(Self { test, state: std::fs::File::create(path).expect("a file") })
+        Some(Self { test, state: std::fs::File::create(path).expect("a file"), longest: LONGEST })
     }
 
     /// Runs `run` on one input of `make` after another until the time is over.
@@ -72,7 +74,7 @@ impl Fuzz {
         let handled = count_handled_panics();
         let end = Instant::now() + Duration::from_secs(variable("GPUNN_FUZZ_SECONDS", 1));
         let mut dice = Dice(variable("GPUNN_FUZZ_SEED", 1));
-        watch();
+        watch(self.longest);
         let (mut count, mut slowest) = (0, (Duration::ZERO, 0));
         while Instant::now() < end || count < FEWEST {
             let seed = dice.0;
@@ -128,18 +130,18 @@ fn in_a_process(test: &str) {
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// Begins to count memory, and ends the process where one input takes too long.
-fn watch() {
+fn watch(longest: Duration) {
     HELD.store(0, Relaxed);
     LIMIT.store(MOST_MEMORY, Relaxed);
-    std::thread::spawn(|| {
+    std::thread::spawn(move || {
         let (mut last, mut since) = (0, Instant::now());
         loop {
             std::thread::sleep(Duration::from_millis(250));
             let now = NUMBER.load(Relaxed);
             if now != last {
                 (last, since) = (now, Instant::now());
-            } else if since.elapsed() > LONGEST {
-                eprintln!("an input takes longer than {LONGEST:?}");
+            } else if since.elapsed() > longest {
+                eprintln!("an input takes longer than {longest:?}");
                 std::process::exit(101);
             }
         }

@@ -7,7 +7,7 @@ use super::{change, files};
 use crate::common::fuzz::Fuzz;
 
 /// The most pixels of an image here. The default allows a gigabyte for one image.
-pub const MOST_PIXELS: u64 = 8_000_000;
+pub const MOST_PIXELS: u64 = 4_000_000;
 
 #[test]
 fn images() {

@@ -4,6 +4,7 @@
 mod network;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use gpunn::Engine;
 use gpunn::check::{Inputs, compare, verify};
@@ -156,7 +157,9 @@ fn trains_alike(recipe: &Recipe, dataset: &Dataset) {
 
 #[test]
 fn networks() {
-    let Some(fuzz) = Fuzz::alone("fuzz::networks") else { return };
+    let Some(mut fuzz) = Fuzz::alone("fuzz::networks") else { return };
+    // A software adapter compiles some hundred kernels for a large network.
+    fuzz.longest = Duration::from_secs(300);
     fuzz.inputs(
         |dice| loop {
             let network = Network::of(dice);
