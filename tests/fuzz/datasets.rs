@@ -136,7 +136,7 @@ fn numpy() {
             let mut bytes = Npy { dims, values }.to_bytes();
             if dice.once_in(2) {
                 let header = String::from_utf8_lossy(&bytes[10..128]).into_owned();
-                let header = change::text(&header, *dice.one_of(&["(", ", ", ": "]), dice);
+                let header = change::text(&header, dice.one_of::<&str>(&["(", ", ", ": "]), dice);
                 bytes.splice(10..128, header.into_bytes());
             }
             if dice.once_in(2) { change::bytes(&bytes, dice) } else { bytes }
@@ -229,7 +229,7 @@ fn tar_seeds() -> Vec<Vec<u8>> {
         (0..1024).for_each(|_| packed.write_all(&zeros).expect("writing to memory"));
         packed.finish().expect("writing to memory")
     };
-    b"Lx".map(|kind| seed(kind)).to_vec()
+    b"Lx".map(seed).to_vec()
 }
 
 #[test]

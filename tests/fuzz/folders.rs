@@ -57,7 +57,7 @@ fn name(dice: &mut Dice) -> String {
 
 fn entries(depth: usize, images: &[Vec<u8>], dice: &mut Dice) -> Vec<Entry> {
     let mut entry = |_| match dice.below(12) {
-        0 => Entry::Link(name(dice), *dice.one_of(&[".", "..", "../..", "nowhere", "a", "/dev/null", "/"])),
+        0 => Entry::Link(name(dice), dice.one_of::<&str>(&[".", "..", "../..", "nowhere", "a", "/dev/null", "/"])),
         1..5 if depth > 0 => Entry::Folder(name(dice), entries(depth - 1, images, dice)),
         _ => {
             let image = dice.one_of(images);
@@ -67,7 +67,7 @@ fn entries(depth: usize, images: &[Vec<u8>], dice: &mut Dice) -> Vec<Entry> {
                 2 => b"no image".to_vec(),
                 _ => image.clone(),
             };
-            Entry::File(name(dice) + *dice.one_of(&ENDINGS), bytes)
+            Entry::File(name(dice) + dice.one_of::<&str>(&ENDINGS), bytes)
         }
     };
     let count = *[0, 1, 2, 4].get(depth).unwrap_or(&4);

@@ -22,6 +22,9 @@ use network::Network;
 
 /// Allowance for rounding through the nodes of a random graph and of its gradients, whose values are near 1.
 const ROUNDING: Tolerance = Tolerance { absolute: 1e-4, relative: 1e-4, reason: "forty nodes one after another" };
+/// The tolerances of ops are for numbers near 1. In a random network partial sums of numbers of one sign are larger, and cancel later. A
+/// wrong kernel is off by thousands of tolerances.
+const LARGER: f64 = 16.0;
 /// How far the updates of the CPU and of a GPU may be apart, of their length.
 const APART: f64 = 1e-3;
 
@@ -145,7 +148,7 @@ fn trains_alike(recipe: &Recipe, dataset: &Dataset) {
     let (engine, program) = trainer.engine_mut();
     let Engine::Gpu(executor) = engine else { panic!("a GPU") };
     for check in gpunn::blocking::block_on(verify(executor, program.index(), 0)).expect("it runs") {
-        assert!(check.worst.excess <= 1.0, "{check:?}");
+        assert!(check.worst.excess <= LARGER, "{check:?}");
     }
     let mut engine = trainer.into_engine();
     engine.forget();

@@ -21,7 +21,7 @@ impl Network {
             layers.any(2);
         }
         let mut list = layers.list;
-        list.push(kind(*dice.one_of(&["flatten", "global-average-pool", "global-max-pool"])));
+        list.push(kind(dice.one_of::<&str>(&["flatten", "global-average-pool", "global-max-pool"])));
         list.push("{ kind = \"classes\" }".into());
         let init = *dice.one_of(&["pytorch", "xavier", "he", "dirac"]);
         let toml = format!("init = \"{init}\"\nlayer = [\n    {},\n]\n", list.join(",\n    "));
@@ -100,7 +100,7 @@ impl Layers<'_> {
 
     fn activation(&mut self) {
         let names = ["relu", "relu6", "leaky-relu", "silu", "gelu", "sigmoid", "tanh"];
-        let name = kind(*self.dice.one_of(&names));
+        let name = kind(self.dice.one_of::<&str>(&names));
         self.list.push(name);
     }
 
