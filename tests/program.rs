@@ -27,3 +27,6 @@ mod train_features;
 mod train_resume;
 mod weights_files;
 mod whitening;
+
+#[global_allocator]
+static ALLOCATOR: common::fuzz::Counting = common::fuzz::Counting;

@@ -75,6 +75,14 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
     std::fs::write(at.join("run/outcomes.json"), kept.replace(hash, "0000000000000000")).expect("written");
     assert!(gpunn(at, &["report", "run", "--quiet"]).status.success());
     assert_eq!(confusion(&read(&at.join("run/report.html"))), confusion(&again));
+    // Nor are those that are damaged: a class that does not exist, a probability beyond all.
+    for (place, value) in [(1, serde_json::json!(999)), (2, 1e30.into())] {
+        let mut damaged: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+        damaged["pictures"][0][place] = value;
+        std::fs::write(at.join("run/outcomes.json"), damaged.to_string()).expect("written");
+        assert!(gpunn(at, &["report", "run", "--quiet"]).status.success(), "{place}");
+        assert_eq!(confusion(&read(&at.join("run/report.html"))), confusion(&again), "{place}");
+    }
 
     train(at, "bare", &["--no-report"]);
     assert!(!at.join("bare/report.html").exists() && !at.join("bare/plots").exists());

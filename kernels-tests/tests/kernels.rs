@@ -2,6 +2,9 @@
 
 mod check_finds;
 mod executor;
+mod fuzz;
+#[path = "../../tests/common/fuzz.rs"]
+mod fuzzing;
 mod gradients;
 mod half;
 mod kept_kernels;
@@ -21,3 +24,6 @@ mod theory;
 mod threads;
 mod training;
 mod webgpu_limits;
+
+#[global_allocator]
+static ALLOCATOR: fuzzing::Counting = fuzzing::Counting;

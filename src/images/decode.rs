@@ -13,6 +13,9 @@ use crate::{Error, Result};
 /// The largest number of pixels of an image, unless [`set_most_pixels`] gives another: more than usual cameras have.
 pub const MOST_PIXELS: u64 = 128_000_000;
 
+/// The reason why an image is refused that has no pixels. Some formats can say so.
+const NO_PIXELS: &str = "it has no pixels";
+
 static MOST: AtomicU64 = AtomicU64::new(MOST_PIXELS);
 
 /// Sets the largest number of pixels of an image, for the whole program. An image that claims more is refused before memory is taken
@@ -44,6 +47,9 @@ pub fn size(path: &Path) -> Result<[u32; 2]> {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let dimensions = reader.map_err(Error::file("cannot read the image", path))?.into_dimensions();
     let (width, height) = dimensions.map_err(|error| not_decoded(&path.display().to_string(), &error.to_string()))?;
+    if width == 0 || height == 0 {
+        return Err(not_decoded(&path.display().to_string(), NO_PIXELS));
+    }
     Ok([height, width])
 }
 
@@ -88,6 +94,9 @@ fn upright(bytes: &[u8]) -> std::result::Result<DynamicImage, String> {
     if u64::from(width) * u64::from(height) > most {
         return Err(format!("it claims {width} x {height} pixels, but at most {most} pixels are read (--max-pixels)"));
     }
+    if width == 0 || height == 0 {
+        return Err(NO_PIXELS.into());
+    }
     let orientation = decoder.orientation().map_err(reason)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(reason)?;
     if let Some(fault) = jpeg::fault(bytes).filter(|_| is_jpeg) {
@@ -119,6 +128,25 @@ mod tests {
         let turned = [&plain[..2], &[0xff, 0xe1], &length, &exif, &plain[2..]].concat();
         let seen = decode(turned, "photo.jpg").expect("an image");
         assert_eq!((seen.width(), seen.height()), (16, 8));
+    }
+
+    /// Each two and four bytes of each test image are set to 0, the width and the height among them.
+    #[test]
+    fn images_without_pixels_are_refused() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images");
+        let mut refused = 0;
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let whole = std::fs::read(entry.expect("an entry").path()).expect("it reads");
+            for (at, width) in (0..whole.len().min(400) - 4).flat_map(|at| [(at, 2), (at, 4)]) {
+                let mut changed = whole.clone();
+                changed[at..at + width].fill(0);
+                match decode(changed, "it") {
+                    Ok(image) => assert!(image.width() > 0 && image.height() > 0),
+                    Err(error) => refused += u32::from(error.to_string().contains(NO_PIXELS)),
+                }
+            }
+        }
+        assert!(refused > 0, "no decoder gives images without pixels any more");
     }
 
     #[test]

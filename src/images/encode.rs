@@ -3,9 +3,9 @@
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, RgbImage};
 
+use super::scale::resized_pixels;
 use crate::{Error, Result};
 
 fn not_encoded(error: &image::ImageError) -> Error {
@@ -86,7 +86,7 @@ pub fn jpeg(image: &RgbImage, quality: u8) -> Result<Vec<u8>> {
 pub fn resize_longer_side(image: &RgbImage, longest: u32) -> RgbImage {
     let longer = image.width().max(image.height()).max(1);
     let side = |side: u32| (u64::from(side) * u64::from(longest) / u64::from(longer)).max(1) as u32;
-    imageops::resize(image, side(image.width()), side(image.height()), FilterType::Triangle)
+    resized_pixels(image, (side(image.width()), side(image.height())))
 }
 
 /// An image file's bytes as a `data:` URI, so that an HTML page needs no other file. `format` is `png` or `jpeg`.

@@ -21,6 +21,7 @@ mod heat;
 mod jpeg;
 mod prepare;
 mod preprocessing;
+pub(crate) mod scale;
 mod sheet;
 #[cfg(feature = "files")]
 mod system_fonts;

@@ -2,10 +2,13 @@
 
 use super::grey::{INK_MARGIN, bounds_above, centred, grey_on_white};
 use super::preprocessing::on_white;
+use super::scale::{resized, resized_pixels};
 use image::{DynamicImage, GrayImage, imageops};
 
 /// A pixel is ink when its brightness exceeds the darkest one by this fraction of the range.
 const INK: f32 = 0.25;
+/// The longest side of ink in pixels that is centred at its size.
+const LONGEST_INK: u64 = 6000;
 
 /// Converts an image into a network's input: channels x height x width values from 0 to 1.
 ///
@@ -16,8 +19,7 @@ pub fn prepare(image: &DynamicImage, input: [usize; 3]) -> Vec<f32> {
     let [channels, height, width] = input;
     let (to_width, to_height) = (width as u32, height as u32);
     if channels != 1 {
-        let resized =
-            on_white(image.clone()).resize_exact(to_width, to_height, imageops::FilterType::Triangle).to_rgb8();
+        let resized = resized(&on_white(image.clone()), (to_width, to_height)).to_rgb8();
         let plane = |channel: usize| resized.pixels().map(move |pixel| f32::from(pixel.0[channel.min(2)]) / 255.0);
         return (0..channels).flat_map(plane).collect();
     }
@@ -26,14 +28,30 @@ pub fn prepare(image: &DynamicImage, input: [usize; 3]) -> Vec<f32> {
         imageops::invert(&mut grey);
     }
     let resized = match ink_box(&grey) {
-        Some(ink @ [left, top, right, bottom]) => {
+        Some(ink) => {
+            let (grey, ink) = reduced(grey, ink);
+            let [left, top, right, bottom] = ink;
             let longer = (right - left).max(bottom - top);
             let side = ((longer as f32 * INK_MARGIN).round() as u32).max(1);
-            imageops::resize(&centred(&grey, ink, side), to_width, to_height, imageops::FilterType::Triangle)
+            resized_pixels(&centred(&grey, ink, side), (to_width, to_height))
         }
-        None => imageops::resize(&grey, to_width, to_height, imageops::FilterType::Triangle),
+        None => resized_pixels(&grey, (to_width, to_height)),
     };
     resized.pixels().map(|pixel| f32::from(pixel.0[0]) / 255.0).collect()
+}
+
+/// Reduces ink whose longer side exceeds [`LONGEST_INK`], because a square of that side is allocated. The box is that of the result.
+fn reduced(grey: GrayImage, ink: [u32; 4]) -> (GrayImage, [u32; 4]) {
+    let [left, top, right, bottom] = ink;
+    let (width, height) = (right - left, bottom - top);
+    let longer = u64::from(width.max(height));
+    if longer <= LONGEST_INK {
+        return (grey, ink);
+    }
+    let side = |side: u32| (u64::from(side) * LONGEST_INK / longer).max(1) as u32;
+    let (to_width, to_height) = (side(width), side(height));
+    let cropped = imageops::crop_imm(&grey, left, top, width, height);
+    (imageops::thumbnail(&*cropped, to_width, to_height), [0, 0, to_width, to_height])
 }
 
 /// The mean of the pixels at the edge of an image.
@@ -73,6 +91,19 @@ mod tests {
         assert!(column(16) > 15.0 && column(4) < 1.0 && column(28) < 1.0, "{} {}", column(16), column(4));
         let top: f32 = values[..96].iter().sum();
         assert!(top < 0.5, "{top}");
+    }
+
+    #[test]
+    fn ink_of_extreme_shape_takes_little_memory() {
+        let strip = GrayImage::from_fn(60_000, 40, |_, y| image::Luma([if y < 20 { 200 } else { 0 }]));
+        let (image, ink) = reduced(strip.clone(), [0, 0, 60_000, 20]);
+        assert_eq!((image.dimensions(), ink), ((6000, 2), [0, 0, 6000, 2]));
+        assert!(image.pixels().all(|pixel| pixel.0 == [200]));
+        // Letters of photos stay as they are.
+        assert_eq!(reduced(strip.clone(), [0, 0, 6000, 20]), (strip, [0, 0, 6000, 20]));
+        // The square around this line of ink would have 10^14 pixels.
+        let line = GrayImage::from_fn(9_000_000, 2, |_, y| image::Luma([if y == 0 { 20 } else { 250 }]));
+        assert_eq!(prepare(&DynamicImage::ImageLuma8(line), [1, 32, 32]).len(), 1024);
     }
 
     #[test]

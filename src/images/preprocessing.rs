@@ -1,8 +1,8 @@
 //! Bringing images of any size to one size.
 
-use image::imageops::FilterType;
 use image::{DynamicImage, GenericImageView};
 
+use super::scale::resized;
 use crate::data::{Fit, ImageOptions, Size};
 
 /// How the images of a dataset are brought to one size.
@@ -42,7 +42,7 @@ impl Preprocessing {
         if self.fit == Fit::ResizeMiddle {
             scaled = middle_of(scaled, (width, height));
         } else if scaled.dimensions() != (width, height) {
-            scaled = scaled.resize_exact(width, height, FilterType::Triangle);
+            scaled = resized(&scaled, (width, height));
         }
         if self.channels == 1 {
             return scaled.into_luma8().into_raw();
@@ -91,7 +91,7 @@ fn middle_of(image: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
     let (scaled_width, scaled_height) = (scaled_width as u32, scaled_height as u32);
     let scaled = match image.dimensions() == (scaled_width, scaled_height) {
         true => image,
-        false => image.resize_exact(scaled_width, scaled_height, FilterType::Triangle),
+        false => resized(&image, (scaled_width, scaled_height)),
     };
     let offset = |side: u32, cut: u32| {
         let rest = side - cut;

@@ -54,11 +54,20 @@ pub(super) fn letter_height(
     middle.map(|&(height, _)| height as f32)
 }
 
+/// Whether ink is too small to be a letter or a mark.
+fn is_speck(component: &Component, letter_height: f32) -> bool {
+    (component.bounds.width.max(component.bounds.height) as f32) < (SPECK * letter_height).max(2.0)
+}
+
+/// The number of components that [`rows`] assigns to lines or leaves out one by one.
+pub(super) fn pieces(components: &[Component], letter_height: f32) -> usize {
+    components.iter().filter(|component| !is_speck(component, letter_height)).count()
+}
+
 /// Assigns the components of a page to lines, from top to bottom.
 pub(super) fn rows(components: Vec<Component>, letter_height: f32) -> Vec<LineComponents> {
-    let is_speck = |bounds: &BoundingBox| (bounds.width.max(bounds.height) as f32) < (SPECK * letter_height).max(2.0);
     let (mut letters, others): (Vec<Component>, Vec<Component>) =
-        components.into_iter().filter(|component| !is_speck(&component.bounds)).partition(|component| {
+        components.into_iter().filter(|component| !is_speck(component, letter_height)).partition(|component| {
             let bounds = &component.bounds;
             LETTERS.contains(&(bounds.height as f32 / letter_height)) && (bounds.width as f32) < 12.0 * letter_height
         });

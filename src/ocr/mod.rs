@@ -55,6 +55,9 @@ use image::DynamicImage;
 use crate::Result;
 use sheet::Sheet;
 
+/// The most pieces of ink of a page. A densely written one has some thousands. Noise may have a hundred thousand, and each would be drawn
+/// and read several times.
+const MOST_PIECES: usize = 8000;
 /// The minimum mean confidence of a page for [`is_writing`]. Lines of synthetic pages have at least 0.66, photos of scenes
 /// mostly less than 0.5.
 const MIN_PAGE: f64 = 0.6;
@@ -97,6 +100,10 @@ pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: ReadO
     let Some(ink) = ink::find(image) else { return Ok(empty) };
     let light_ink = ink.light;
     let Some(mut sheet) = Sheet::upright(ink, reader).await? else { return Ok(empty) };
+    let pieces = lines::pieces(&sheet.components, sheet.letter_height);
+    if pieces > MOST_PIECES {
+        return Ok(PageText { unreadable: Some(Unreadable { characters: pieces, confidence: 0.0 }), ..empty });
+    }
     let rows = lines::rows(std::mem::take(&mut sheet.components), sheet.letter_height);
     let letters = letters::find(rows, sheet.letter_height, reader).await?;
     let lines = words::lines(&letters, reader, options.raw, |component| sheet.place(component, size));
@@ -127,4 +134,28 @@ fn have_similar_heights<'a>(characters: impl Iterator<Item = &'a Character>) -> 
     let Some(median) = heights.get(heights.len() / 2) else { return false };
     let similar = heights.iter().filter(|&height| (height / median).max(median / height) < SIMILAR);
     similar.count() as f64 >= MIN_SIMILAR * heights.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Engine;
+    use image::{GrayImage, Luma};
+
+    /// A photo of noise has more ink than a page can have letters. Reading all of it took minutes.
+    #[test]
+    fn noise_is_not_read_piece_by_piece() {
+        let dot = |x: u32, y: u32| {
+            (x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77)).wrapping_mul(0x2c1b_3c6d) >> 27 == 0
+        };
+        let noise = GrayImage::from_fn(1500, 1500, |x, y| Luma([if dot(x, y) { 20 } else { 250 }]));
+        let mut reader = Reader::new(Engine::cpu()).expect("a reader");
+        let page =
+            crate::blocking::block_on(read(&DynamicImage::ImageLuma8(noise), &mut reader)).expect("no device fails");
+        let unreadable = page.unreadable.expect("too many pieces");
+        assert!(
+            page.is_empty() && unreadable.characters > MOST_PIECES && unreadable.confidence == 0.0,
+            "{unreadable:?}"
+        );
+    }
 }

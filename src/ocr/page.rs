@@ -125,7 +125,7 @@ pub struct PageText {
 pub struct Unreadable {
     /// The number of possible characters.
     pub characters: usize,
-    /// The mean confidence in them, from 0 to 1.
+    /// The mean confidence in them, from 0 to 1; 0 if there are so many that none was read.
     pub confidence: f64,
 }
 

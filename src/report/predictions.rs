@@ -88,7 +88,8 @@ pub async fn predict_split(
     let all = dataset.split(split_name)?;
     let model = checkpoint.model()?;
     let weights_hash = model.parameters().hash(&checkpoint.weights_in_use(model.parameters())?);
-    if let Some(each) = read_stored(kept, &weights_hash, split_name, all) {
+    let classes = checkpoint.classes.len();
+    if let Some(each) = read_stored(kept, &weights_hash, (split_name, all), classes) {
         return Ok(Predictions { split_name, split: all.clone(), split_images: all.len(), each });
     }
     let most =
@@ -115,13 +116,24 @@ pub async fn predict_split(
 }
 
 /// Stored predictions, if they belong to these weights and images. A missing or damaged file counts as no predictions.
-fn read_stored(file: &Path, weights_hash: &str, split_name: SplitName, split: &Split) -> Option<Vec<ImagePrediction>> {
+fn read_stored(
+    file: &Path,
+    weights_hash: &str,
+    (split_name, split): (SplitName, &Split),
+    classes: usize,
+) -> Option<Vec<ImagePrediction>> {
+    // Scores are probabilities or dB.
+    let is_score = |score: f32| score.abs() <= 1000.0;
+    let is_possible = |prediction: &ImagePrediction| {
+        prediction.guess < classes && is_score(prediction.label_score) && is_score(prediction.guess_score)
+    };
     let kept: StoredPredictions = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     let labels = split.labels.iter().map(|&label| label as usize);
     let fits = kept.weights_hash == weights_hash
         && kept.split == split_name.to_string()
         && kept.files.iter().eq(split.files.iter().map(|file| &file.path))
-        && labels.eq(kept.images.iter().map(|prediction| prediction.label));
+        && labels.eq(kept.images.iter().map(|prediction| prediction.label))
+        && kept.images.iter().all(is_possible);
     fits.then_some(kept.images)
 }
 

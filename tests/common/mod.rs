@@ -1,6 +1,7 @@
 //! Helpers of several tests.
 
 pub mod files;
+pub mod fuzz;
 pub mod numbers;
 pub mod skip;
 pub mod training;

@@ -5,13 +5,13 @@ use std::io::Read;
 use std::path::Path;
 
 use image::DynamicImage;
-use image::imageops::FilterType;
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::listing::{Image, Listing, within};
 use crate::data::SplitName;
 use crate::hash::Fnv1a;
+use crate::images::scale::resized;
 use crate::images::{CONVERT, FileKind, decode, has_image_extension};
 use crate::{Error, Result};
 
@@ -148,7 +148,7 @@ impl Look {
 }
 
 fn perceptual_hash(image: &DynamicImage) -> ([u64; BITS / 64], bool) {
-    let small = image.resize_exact(GRID + 1, GRID, FilterType::Triangle).to_luma8();
+    let small = resized(image, (GRID + 1, GRID)).to_luma8();
     let mut bits = [0; BITS / 64];
     let cells = (0..GRID).flat_map(|y| (0..GRID).map(move |x| (x, y)));
     for (number, (x, y)) in cells.enumerate() {
