@@ -45,7 +45,12 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::File`] when the file cannot be written. An earlier file is then unchanged.
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_atomic(path, &self.to_bytes(path, Dtype::F32)?)
+        write_atomic(path, &self.encoded(path)?)
+    }
+
+    /// The bytes of the file `path`.
+    pub(super) fn encoded(&self, path: &Path) -> Result<Vec<u8>> {
+        self.to_bytes(path, Dtype::F32)
     }
 
     /// Writes a smaller checkpoint for inference: only [`Checkpoint::weights_in_use`] in F16, without the path of the data.

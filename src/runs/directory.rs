@@ -128,6 +128,26 @@ impl RunDirectory {
         self.lock.as_ref().map_or(Standing::Own, |lock| lock.standing(&self.path))
     }
 
+    /// An error if another run took the directory's place since it was locked. What is to be written has to be ready before: the time
+    /// between this check and the writing must be short.
+    pub(super) fn check_own(&self) -> Result<()> {
+        match self.standing() {
+            Standing::Others => Err(Error::data(format!(
+                "Somebody removed the run directory {} and began another run there. This training ends and writes nothing there.",
+                self.path.display()
+            ))),
+            Standing::Own | Standing::Gone => Ok(()),
+        }
+    }
+
+    /// Replaces a checkpoint.
+    fn write_checkpoint(&self, name: &str, checkpoint: &Checkpoint) -> Result<()> {
+        let path = self.path.join(name);
+        let bytes = checkpoint.encoded(&path)?;
+        self.check_own()?;
+        write_atomic(&path, &bytes)
+    }
+
     /// Makes the directory again after somebody removed it, with the recipe and a new lock.
     ///
     /// # Errors
@@ -201,14 +221,14 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::File`] when the system refuses.
     pub fn write_initial(&self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.write(&self.path.join(INITIAL))
+        self.write_checkpoint(INITIAL, checkpoint)
     }
     /// Replaces the last checkpoint.
     ///
     /// # Errors
     /// [`Error::File`] when the system refuses.
     pub fn write_last(&self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.write(&self.path.join(LAST))?;
+        self.write_checkpoint(LAST, checkpoint)?;
         remove(&self.path.join(INITIAL), |path| std::fs::remove_file(path))
     }
     /// Replaces the best checkpoint.
@@ -216,7 +236,7 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::File`] when the system refuses.
     pub fn write_best(&self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.write(&self.path.join(BEST))
+        self.write_checkpoint(BEST, checkpoint)
     }
 
     /// Appends an epoch to the metrics.
@@ -227,6 +247,7 @@ impl RunDirectory {
         use std::io::Write;
         let path = self.path.join(METRICS);
         let text = serde_json::to_string(line).map_err(|error| Error::data(format!("an epoch's line: {error}")))?;
+        self.check_own()?;
         let file = std::fs::OpenOptions::new().append(true).create(true).open(&path);
         let mut file = file.map_err(Error::file("cannot open", &path))?;
         let whole = file.metadata().map(|metadata| metadata.len());
@@ -345,6 +366,7 @@ impl RunDirectory {
     /// [`Error::File`] when the system refuses.
     pub fn write_summary(&self, summary: &Summary) -> Result<()> {
         let text = serde_json::to_string_pretty(summary).map_err(|error| Error::data(format!("a summary: {error}")))?;
+        self.check_own()?;
         write_atomic(&self.path.join(SUMMARY), format!("{text}\n").as_bytes())
     }
 }

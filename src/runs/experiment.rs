@@ -215,13 +215,10 @@ impl Experiment {
 
     /// Sees to it that the run directory is this run's before something is written. One that somebody removed is made again.
     fn secure(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        self.run.check_own()?;
         match self.run.standing() {
-            Standing::Own => Ok(()),
-            Standing::Others => Err(Error::data(format!(
-                "Somebody removed the run directory {} and began another run there. This training ends and writes nothing there.",
-                self.run.path().display()
-            ))),
             Standing::Gone => self.put_back(observer),
+            Standing::Own | Standing::Others => Ok(()),
         }
     }
 
