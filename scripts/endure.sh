@@ -80,8 +80,10 @@ kills() {
 }
 
 fuzz() {
-  GPUNN_FUZZ_SECONDS=$1 cargo test --release --test program fuzz -- --test-threads 2
-  GPUNN_FUZZ_SECONDS=$1 cargo test --release -p kernels-tests --test kernels fuzz -- --test-threads 2
+  local failed=0
+  GPUNN_FUZZ_SECONDS=$1 cargo test --release --test program fuzz -- --test-threads 2 || failed=1
+  GPUNN_FUZZ_SECONDS=$1 cargo test --release -p kernels-tests --test kernels fuzz -- --test-threads 2 || failed=1
+  return $failed
 }
 
 # The largest memory of a training with these flags, in KiB.
@@ -97,8 +99,8 @@ END
 memory() {
   local failed=0 device short long
   for device in "${devices[@]}"; do
-    short=$(peak --device "$device" --epochs 2)
-    long=$(peak --device "$device" --epochs 60)
+    short=$(peak --device "$device" --epochs 2) || return 1
+    long=$(peak --device "$device" --epochs 60) || return 1
     echo "memory on $device: $short KiB after 676 steps, $long KiB after 20,280 steps"
     ((long * 10 <= short * 11)) || failed=1
   done

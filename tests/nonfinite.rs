@@ -142,6 +142,13 @@ fn half_the_learning_rate_is_that_of_a_recipe_with_half_of_it() {
     let mut whole = trainer(Engine::cpu(), &slow, &dataset);
     let expected = epoch(&mut whole);
     assert_eq!(hash(&mut halved), hash(&mut whole));
+    // Where the epoch was interrupted does not matter.
+    let mut stepwise = trainer(Engine::cpu(), &recipe, &dataset);
+    while stepwise.counters().epoch == 0 {
+        let stop = |at| !matches!(at, EpochProgress::Trained(_) | EpochProgress::Recovered);
+        block_on(stepwise.epoch(&mut { stop })).expect("trained");
+    }
+    assert_eq!((hash(&mut stepwise), stepwise.counters().halved), (hash(&mut whole), times));
     assert_eq!((line.train_loss, line.lr), (expected.train_loss, expected.lr));
 }
 

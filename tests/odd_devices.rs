@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::SystemTime;
 
+use gpunn::files::KeptFile;
+
 use super::common::{command, is_refusal, json, skip, text};
 
 /// The time that a driver has, in seconds. On a busy machine, a driver that is right takes a second.
@@ -221,8 +223,8 @@ fn remember(folder: &Path, adapter: &serde_json::Value, verdict: &str) {
     let description = format!("{} ({}, {})", word("name"), word("backend"), word("driver"));
     let key = format!("{description} {:x} {:x} {}", id(0), id(1), env!("CARGO_PKG_VERSION"));
     let checked = folder.join("cache/gpunn/checked");
-    std::fs::create_dir_all(&checked).expect("made");
-    std::fs::write(checked.join(format!("{:x}.json", md5::compute(key))), verdict).expect("written");
+    let file = KeptFile::new(checked.join(format!("{:x}", md5::compute(&key))), key);
+    file.write(verdict.as_bytes()).expect("written");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn first_of(engine: &mut Engine, by: &str, x: f32) -> Result<Option<NonFinite>> 
     engine.write("x", 0, &[1.0, 2.0, 3.0, 1.0, x, 1.0])?;
     engine.write("w", 0, &[1.0_f32; 6])?;
     engine.schedule(program, &[Step::new(0, 2, 1)])?;
-    gpunn::blocking::block_on(first_nonfinite(engine, program, 0))
+    gpunn::blocking::block_on(first_nonfinite(engine, program, 0, &mut || true))
 }
 
 #[test]

@@ -46,13 +46,21 @@ impl NonFinite {
     }
 }
 
-/// Runs one scheduled step node by node, until a number is not finite. `None` if all are. The engine's state is then that of a
-/// step that ended at this node.
+/// Runs one scheduled step node by node, until a number is not finite. `None` if all are, or if `going` returned false, which is called
+/// before each node. The engine's state is then that of a step that ended there.
 ///
 /// # Errors
 /// When the device is lost.
-pub async fn first_nonfinite(engine: &mut Engine, program: Program, step: usize) -> Result<Option<NonFinite>> {
+pub async fn first_nonfinite(
+    engine: &mut Engine,
+    program: Program,
+    step: usize,
+    going: &mut dyn FnMut() -> bool,
+) -> Result<Option<NonFinite>> {
     for number in 0..engine.plan(program).work.len() {
+        if !going() {
+            return Ok(None);
+        }
         let run = NodeRun::new(engine, program, number, step).await?;
         let of_value = if run.has_gaps(engine, program) { None } else { position(&run.value) };
         let of_states = run.states.iter().enumerate().find_map(|(state, value)| Some((state, position(value)?)));
@@ -79,9 +87,10 @@ fn explained(
     (of_value, of_states): (Option<usize>, Option<(usize, usize)>),
 ) -> NonFinite {
     // All nodes before this one computed finite numbers. So an input that is not finite is an input of the step.
-    for (number, input) in run.inputs.iter().enumerate() {
-        if let Some(index) = position(input) {
-            let id = engine.plan(program).graph.node(run.node).inputs()[number];
+    let graph = &engine.plan(program).graph;
+    for (&id, input) in graph.node(run.node).inputs().iter().zip(&run.inputs) {
+        let of_the_step = graph.node(id).op().is_none();
+        if let Some(index) = position(input).filter(|_| of_the_step) {
             let (tensor, ty) = named(engine, program, id);
             let value = input.numbers()[index];
             return NonFinite { tensor, op: None, shape: ty.to_string(), index, value, on_cpu: None };

@@ -1,5 +1,7 @@
 //! `--device` and `--threads`: the engine of a command.
 
+use std::time::Duration;
+
 use gpunn::data::Dataset;
 use gpunn::files::KeptFile;
 use gpunn::gpu::{self, Adapter, Failure};
@@ -56,7 +58,9 @@ impl DeviceArgs {
     /// commands that test or time kernels.
     pub fn open_any(&self, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         let auto = self.device.eq_ignore_ascii_case("auto");
+        let work = Working::new("trying the GPU drivers", quiet);
         let adapter = auto && !usable().adapters.is_empty();
+        drop(work);
         self.open_named(if adapter { "gpu" } else { &self.device }, (options, Heed::Nothing), quiet)
     }
 
@@ -75,7 +79,9 @@ impl DeviceArgs {
         if !self.device.eq_ignore_ascii_case("auto") {
             return self.open(options, quiet);
         }
+        let work = Working::new("trying the GPU drivers", quiet);
         let found = usable();
+        drop(work);
         let Some(adapter) = hardware(&found.adapters).next() else { return self.open(options, quiet) };
         found.warn();
         let cache = gpunn::datasets::cache_dir();
@@ -91,10 +97,11 @@ impl DeviceArgs {
     pub fn reopen(&self, failure: Failure, times: u32, options: gpu::DeviceOptions) -> Option<Result<Engine>> {
         let auto = self.device.eq_ignore_ascii_case("auto");
         match (failure, times) {
-            (Failure::Lost | Failure::OutOfMemory, 1..=3) => match self.open(options, true) {
-                Err(_) if auto => Some(Ok(cpu())),
-                opened => Some(opened),
-            },
+            (Failure::Lost | Failure::OutOfMemory, 1..=3) => {
+                // A driver that resets needs a while.
+                std::thread::sleep(Duration::from_secs(2) * (times - 1));
+                Some(self.open(options, true))
+            }
             _ => auto.then(|| Ok(cpu())),
         }
     }

@@ -37,9 +37,14 @@ impl Verdict {
         self.write(&record(&cache, adapter))
     }
 
-    /// A file that cannot be believed is none.
+    /// A file that cannot be believed is removed: only `gpunn check` makes it anew.
     fn read(file: &KeptFile) -> Self {
-        kept::read(file).and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        let known = file.read().unwrap_or_else(|error| {
+            eprintln!("warning: {error}. It is removed; `gpunn check` finds again what is wrong on the device.");
+            let _ = std::fs::remove_file(file.path());
+            None
+        });
+        known.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
 
     fn write(&self, file: &KeptFile) -> Result<()> {

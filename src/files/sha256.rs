@@ -20,9 +20,7 @@ const BLOCK: usize = 64;
 
 /// The SHA-256 digest of bytes as 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    let mut digest = Sha256::new();
-    digest.add(bytes);
-    digest.hex()
+    Sha256::of(bytes).hex()
 }
 
 /// A running digest.
@@ -38,6 +36,13 @@ impl Sha256 {
     /// The digest of no bytes.
     pub fn new() -> Self {
         Self { state: INITIAL, rest: Vec::new(), length: 0 }
+    }
+
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut digest = Self::new();
+        digest.add(bytes);
+        digest
     }
 
     /// Adds bytes.

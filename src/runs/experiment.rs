@@ -143,9 +143,9 @@ impl Experiment {
                     };
                     !stopped && !due
                 })
-                .await?;
+                .await;
             self.trainer.take_warnings().iter().for_each(|warning| observer.not_finite(warning));
-            let Some(line) = line else {
+            let Some(line) = line? else {
                 let checkpoint = self.trainer.checkpoint().await?;
                 self.secure(observer)?;
                 let written = self.run.write_last(&checkpoint);
@@ -183,23 +183,43 @@ impl Experiment {
         let (mut failures, mut epoch) = (0, self.trainer.counters().epoch);
         loop {
             let outcome = self.run(observer).await;
-            let (error, failure) = match (outcome, self.trainer.engine().failure()) {
+            let (mut error, mut failure) = match (outcome, self.trainer.engine().failure()) {
                 (Err(error), Some(failure)) => (error, failure),
                 (outcome, _) => return outcome,
             };
             let now = self.trainer.counters().epoch;
-            failures = if now > epoch { 1 } else { failures + 1 };
+            failures = if now > epoch { 0 } else { failures };
             epoch = now;
             // Without a checkpoint there is nothing to go on from.
             let Ok(checkpoint) = self.run.resumable() else { return Err(error) };
-            let Some(engine) = reopen(failure, failures) else { return Err(error) };
-            let engine = engine?;
-            observer.device_failed(&error, &engine.device_name());
-            self.run.cut_metrics(checkpoint.counters.epoch)?;
-            let recipe = self.trainer.recipe().clone();
-            self.trainer = Trainer::new(engine, recipe, dataset, options)?;
-            self.trainer.restore(&checkpoint)?;
+            // The memory of the failed device is free before another is opened.
+            self.trainer.leave_engine();
+            loop {
+                failures += 1;
+                let Some(engine) = reopen(failure, failures) else { return Err(error) };
+                match engine.and_then(|engine| self.go_on(engine, &checkpoint, (dataset, options))) {
+                    Ok(()) => break,
+                    Err(again @ Error::Memory(_)) => (error, failure) = (again, Failure::OutOfMemory),
+                    Err(again @ Error::Device(_)) => (error, failure) = (again, Failure::Lost),
+                    Err(other) => return Err(other),
+                }
+            }
+            observer.device_failed(&error, &self.trainer.engine().device_name());
         }
+    }
+
+    /// Trains on another engine from a checkpoint on.
+    fn go_on(
+        &mut self,
+        engine: Engine,
+        checkpoint: &Checkpoint,
+        (dataset, options): (&Dataset, TrainerOptions),
+    ) -> Result<()> {
+        let mut trainer = Trainer::new(engine, self.trainer.recipe().clone(), dataset, options)?;
+        trainer.restore(checkpoint)?;
+        self.run.cut_metrics(checkpoint.counters.epoch)?;
+        self.trainer = trainer;
+        Ok(())
     }
 
     /// The outcome of a run that was stopped, which can be resumed if its last checkpoint was written.

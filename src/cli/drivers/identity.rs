@@ -13,10 +13,9 @@ pub const BY_FILES: bool = cfg!(all(unix, not(target_vendor = "apple")));
 pub const LIST_VARIABLES: [&str; 2] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
 /// The variable that adds to the loader's own list.
 pub const ADD_VARIABLE: &str = "VK_ADD_DRIVER_FILES";
-/// Drivers, their loader and the system's linker read variables that begin so.
-const VARIABLES: [&str; 18] = [
+/// Drivers, their loader and the system's linker read variables that begin so. The folders of XDG count by the files in them.
+const VARIABLES: [&str; 17] = [
     "VK_",
-    "XDG_",
     "LD_",
     "DRI_",
     "MESA_",
@@ -118,7 +117,8 @@ fn json_of(path: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// A text that changes when a driver, a GPU, the system or this program does.
+/// A digest that changes when a driver, a GPU, the system or this program does. Variables may hold secrets, so the text itself is not
+/// kept.
 pub fn identity(parts: &[Part]) -> String {
     let mut lines = Vec::new();
     let mut add = |line: String| lines.push(line);
@@ -149,7 +149,7 @@ pub fn identity(parts: &[Part]) -> String {
         let days = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 86_400);
         add(format!("{:?} week {}", sysinfo::System::long_os_version(), days / 7));
     }
-    lines.join("\n")
+    gpunn::files::sha256(lines.join("\n").as_bytes())
 }
 
 /// A file's real path, length and time.

@@ -69,7 +69,7 @@ fn of(again: bool) -> Usable {
 #[expect(unsafe_code, reason = "Vulkan's loader takes the list of drivers from the environment only")]
 fn restrict(used: &[Part]) {
     if BY_FILES {
-        // SAFETY: no driver is loaded yet. Of this program's own threads none reads the environment while a device is chosen.
+        // SAFETY: no driver is loaded yet. Threads of this program that read the environment do so by the standard library, which locks it.
         unsafe {
             LIST_VARIABLES.iter().for_each(|name| std::env::set_var(name, list(used)));
             std::env::remove_var(ADD_VARIABLE);
@@ -91,10 +91,19 @@ fn verdict(parts: &[Part], again: bool) -> Vec<LeftOut> {
     if let Some(file) = &file
         && let Ok(text) = serde_json::to_vec(&left_out)
     {
+        remove_others(file.path());
         // Without the file, the drivers are tried by each start.
         let _ = file.write(&text);
     }
     left_out
+}
+
+/// Removes what is known of other parts: drivers that were there before. Errors are ignored, as such files only take space.
+fn remove_others(file: &Path) {
+    let entries = file.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    for entry in entries.into_iter().flatten().flatten().filter(|entry| entry.path() != file) {
+        let _ = std::fs::remove_file(entry.path());
+    }
 }
 
 /// The file of what is known of these parts.

@@ -83,7 +83,7 @@ impl StoreWriter {
 
     pub fn finish(mut self, index: &StoreIndex) -> Result<()> {
         let json = serde_json::to_vec(index).map_err(|error| Error::data(format!("no JSON: {error}")))?;
-        let end = [&json[..], &digest(&json), &(json.len() as u64).to_le_bytes(), MAGIC].concat();
+        let end = [&json[..], &Sha256::of(&json).bytes(), &(json.len() as u64).to_le_bytes(), MAGIC].concat();
         self.0.write_all(&end).map_err(Error::file("cannot write", "the images' index"))?;
         self.0.commit()
     }
@@ -121,7 +121,7 @@ impl Store {
         file.seek(SeekFrom::Start(start)).ok()?;
         let mut json = Vec::new();
         (&mut file).take(json_length).read_to_end(&mut json).ok()?;
-        if digest(&json) != *stated {
+        if Sha256::of(&json).bytes() != *stated {
             return None;
         }
         let index: StoreIndex = serde_json::from_slice(&json).ok()?;
@@ -223,12 +223,6 @@ impl ImageStore for Mutex<Store> {
     fn read(&self, split: SplitName, number: usize, bytes: &mut [u8]) -> Result<()> {
         self.lock().unwrap_or_else(PoisonError::into_inner).read(split, number, bytes)
     }
-}
-
-fn digest(json: &[u8]) -> [u8; DIGEST] {
-    let mut digest = Sha256::new();
-    digest.add(json);
-    digest.bytes()
 }
 
 /// The index of a split.

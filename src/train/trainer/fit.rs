@@ -38,7 +38,8 @@ impl Trainer {
     /// each epoch and may end training with [`Flow::Stop`]. The result is the metrics of all epochs of this call.
     ///
     /// The trainer then has the last epoch's weights. If there is a validation split, [`Trainer::best`] is the checkpoint of
-    /// the best epoch, and [`Trainer::restore_best`] restores it. After a stop, another call trains the remaining epochs.
+    /// the best epoch, and [`Trainer::restore_best`] restores it. After a stop, another call trains the remaining epochs. What was done
+    /// about numbers that were not finite is in [`Trainer::take_warnings`].
     ///
     /// # Errors
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.

@@ -399,6 +399,11 @@ impl Trainer {
         self.engine.wait().await
     }
 
+    /// Leaves an engine that failed, with its memory. The trainer is only good for its counters and its recipe then.
+    pub(crate) fn leave_engine(&mut self) {
+        self.engine = Engine::cpu();
+    }
+
     /// Returns the engine. It keeps the run's plans and buffers.
     pub fn into_engine(self) -> Engine {
         self.engine

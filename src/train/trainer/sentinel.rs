@@ -18,6 +18,8 @@ const SHARE: f64 = 0.01;
 const SHORTEST: f64 = 1.0;
 /// The number of steps in a row that are skipped before the run ends.
 const MOST_SKIPPED: u32 = 10;
+/// The share of all steps that are skipped before the run ends, if they are more than [`MOST_SKIPPED`].
+const MOST_OF_ALL: f64 = 0.25;
 /// How often the learning rate is halved before the run ends.
 const MOST_HALVED: u32 = 10;
 
@@ -41,6 +43,11 @@ impl Sentinel {
         (self.good, self.epoch_start) = (None, None);
     }
 
+    /// The kept state, if it is the one after so many steps of the run.
+    pub fn state_after(&self, steps: u32) -> Option<&Checkpoint> {
+        self.good.as_deref().filter(|good| good.counters.number == steps)
+    }
+
     fn good(&self) -> &Checkpoint {
         self.good.as_deref().expect("a state is kept before the first step of an epoch")
     }
@@ -58,21 +65,22 @@ impl Trainer {
 
     /// Keeps the state before the epoch's next step, if it is not kept yet.
     pub(super) async fn guard(&mut self) -> Result<()> {
-        let kept = self.sentinel.good.as_ref().is_some_and(|good| good.counters.number == self.counters.number);
-        if kept {
+        let has_start =
+            self.sentinel.epoch_start.as_ref().is_some_and(|start| start.counters.epoch == self.counters.epoch);
+        if self.sentinel.state_after(self.counters.number).is_some() {
+            self.sentinel.next = self.sentinel.next.max((self.clock)() + SHORTEST);
             self.sentinel.good_mut().counters = self.counters.clone();
             if self.counters.step == 0 {
                 self.sentinel.good_mut().tensors.insert(SUMS.into(), (vec![3], vec![0.0; 3]));
             }
         } else if !self.look().await? {
             return Err(Error::Diverged(format!(
-                "The weights or the optimizer's state are not finite numbers before step {} of epoch {}: they were so in the file \
-                 that was loaded.",
+                "The weights or the optimizer's state that training begins with are not finite numbers, before step {} of epoch {}.",
                 self.counters.step + 1,
                 self.counters.epoch + 1
             )));
         }
-        if self.recipe.training.on_nonfinite == OnNonFinite::HalveLr {
+        if self.recipe.training.on_nonfinite == OnNonFinite::HalveLr && (self.counters.step == 0 || !has_start) {
             self.sentinel.epoch_start = self.sentinel.good.clone();
         }
         Ok(())
@@ -87,7 +95,7 @@ impl Trainer {
     pub(super) async fn look(&mut self) -> Result<bool> {
         self.engine.wait().await?;
         let begun = (self.clock)();
-        let state = self.checkpoint().await?;
+        let state = self.read_state().await?;
         let finite = state.is_finite();
         if finite {
             self.sentinel.good = Some(Box::new(state));
@@ -128,30 +136,35 @@ impl Trainer {
                 self.engine.device_name()
             )),
             Finding::Wrong(first) => {
-                let what = first.map_or_else(String::new, |first| format!(" {}.", first.sentence()));
+                let what = first.as_ref().map_or_else(String::new, |first| format!(" {}.", first.sentence()));
                 let found = format!("numbers are no longer finite after {place}.{what}");
-                self.react(&found)?;
+                self.react(&found, first.as_ref())?;
             }
         }
         self.go_back(progress).await
     }
 
     /// Skips the next step or goes back to the epoch's start with half the learning rate, as the recipe says.
-    fn react(&mut self, found: &str) -> Result<()> {
+    fn react(&mut self, found: &str, first: Option<&NonFinite>) -> Result<()> {
         let wrong = self.counters.number;
         let (last, in_row) = self.sentinel.skipped;
         let in_row = if last + 1 == wrong { in_row + 1 } else { 1 };
-        let halved = self.counters.halved;
+        let (halved, skipped) = (self.counters.halved, self.counters.skipped);
+        let most = (f64::from(wrong) * MOST_OF_ALL) as u32;
+        let may_skip = in_row <= MOST_SKIPPED && skipped <= most.max(MOST_SKIPPED);
+        // Another learning rate changes neither the data nor the device.
+        let by_the_rate = first.is_none_or(|first| first.op.is_some() && first.cpu_agrees());
+        let may_halve = by_the_rate && halved < MOST_HALVED;
         let sentinel = &mut self.sentinel;
         match self.recipe.training.on_nonfinite {
-            OnNonFinite::Skip if in_row <= MOST_SKIPPED => {
+            OnNonFinite::Skip if may_skip => {
                 sentinel.skipped = (wrong, in_row);
                 let counters = &mut sentinel.good_mut().counters;
                 (counters.step, counters.number) = (counters.step + 1, counters.number + 1);
                 counters.skipped += 1;
                 sentinel.warnings.push(format!("{found} This step is left out"));
             }
-            OnNonFinite::HalveLr if halved < MOST_HALVED && sentinel.epoch_start.is_some() => {
+            OnNonFinite::HalveLr if may_halve && sentinel.epoch_start.is_some() => {
                 sentinel.good = sentinel.epoch_start.clone();
                 sentinel.good_mut().counters.halved = halved + 1;
                 let rate = self.recipe.optimizer.learning_rate * 0.5_f64.powi(halved as i32 + 1);
@@ -162,16 +175,21 @@ impl Trainer {
             policy => {
                 let tried = match policy {
                     OnNonFinite::Stop => String::new(),
-                    OnNonFinite::Skip => format!(" {MOST_SKIPPED} steps before it were left out already."),
+                    OnNonFinite::Skip => format!(" {skipped} steps before it were left out already."),
+                    OnNonFinite::HalveLr if may_halve || halved == 0 => String::new(),
                     OnNonFinite::HalveLr => format!(" The learning rate was halved {halved} times already."),
                 };
+                let advice = match first {
+                    Some(NonFinite { op: None, .. }) => "Look at the images and labels".into(),
+                    Some(first) if !first.cpu_agrees() => "Try --device cpu, or another driver".into(),
+                    _ => format!(
+                        "Try a learning rate below {:?}, or clip the gradients; --on-nonfinite skip leaves such steps out, \
+                         --on-nonfinite halve-lr repeats the epoch with half the learning rate",
+                        self.recipe.optimizer.learning_rate * 0.5_f64.powi(halved as i32)
+                    ),
+                };
                 let kept = if self.counters.epoch > 0 { " The last checkpoint is kept." } else { "" };
-                return Err(Error::Diverged(format!(
-                    "The run has diverged: {found}{tried} Try a learning rate below {:?}, or clip the gradients; \
-                     --on-nonfinite skip leaves such steps out, --on-nonfinite halve-lr repeats the epoch with half the learning \
-                     rate.{kept}",
-                    self.recipe.optimizer.learning_rate * 0.5_f64.powi(halved as i32)
-                )));
+                return Err(Error::Diverged(format!("The run has diverged: {found}{tried} {advice}.{kept}")));
             }
         }
         Ok(())
@@ -183,36 +201,47 @@ impl Trainer {
         let mut wrong_by = seen;
         while wrong_by > self.sentinel.good().counters.step + 1 {
             let from = self.sentinel.good().counters.step;
-            if !self.go_back(progress).await? || !progress(EpochProgress::Repeated(from)) {
+            let middle = from + (wrong_by - from) / 2;
+            if !self.repeat_to(middle, progress).await? {
                 return Ok(None);
             }
-            self.run_to(from + (wrong_by - from) / 2).await?;
-            let middle = self.counters.step;
             if !self.look().await? {
                 wrong_by = middle;
             }
         }
-        if !self.go_back(progress).await? {
+        if !self.repeat_to(wrong_by, progress).await? {
             return Ok(None);
         }
-        self.run_to(wrong_by).await?;
         if self.look().await? {
             return Ok(Some(Finding::Repeated));
         }
         if !self.go_back(progress).await? {
             return Ok(None);
         }
-        let (program, step) = (self.train.program, self.counters.step as usize);
-        let first = first_nonfinite(&mut self.engine, program, step).await?;
-        Ok(self.go_back(progress).await?.then_some(Finding::Wrong(first)))
+        let (program, step, mut going) = (self.train.program, self.counters.step, true);
+        let mut ask = || {
+            going = progress(EpochProgress::Repeated(step));
+            going
+        };
+        let first = first_nonfinite(&mut self.engine, program, step as usize, &mut ask).await?;
+        let prepared = self.go_back(progress).await?;
+        Ok((going && prepared).then_some(Finding::Wrong(first)))
     }
 
-    /// Runs the steps of the epoch before step `end`.
-    async fn run_to(&mut self, end: u32) -> Result<()> {
+    /// Runs the steps from the kept state to step `end` again. Returns whether `progress` returned true until then; else the state is
+    /// the kept one.
+    async fn repeat_to(&mut self, end: u32, progress: &mut Watch<'_>) -> Result<bool> {
+        if !self.go_back(progress).await? {
+            return Ok(false);
+        }
         while self.counters.step < end {
             self.submit_before(end).await?;
+            if !progress(EpochProgress::Repeated(self.counters.step)) {
+                self.go_back(progress).await?;
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -65,6 +65,14 @@ impl Trainer {
     /// # Errors
     /// When the device is lost.
     pub async fn checkpoint(&mut self) -> Result<Checkpoint> {
+        match self.sentinel.state_after(self.counters.number) {
+            Some(kept) => Ok(Checkpoint { counters: self.counters.clone(), ..kept.clone() }),
+            None => self.read_state().await,
+        }
+    }
+
+    /// Reads the state from the device.
+    pub(super) async fn read_state(&mut self) -> Result<Checkpoint> {
         let mut checkpoint = Checkpoint {
             recipe: self.recipe.clone(),
             counters: self.counters.clone(),
