@@ -4,6 +4,7 @@ mod check_finds;
 mod executor;
 mod gradients;
 mod half;
+mod hlsl;
 mod kept_kernels;
 mod laboratory;
 mod layout;
