@@ -3,7 +3,8 @@
 # If no adapter is found, installs a software Vulkan driver on Debian and Ubuntu.
 # Usage: scripts/test.sh [--slow] [--pytorch]
 #   --slow     also opens reports in a browser, trains some recipes for all their epochs, and runs every kernel variant with shader
-#              checks and watches its memory, tests the kernels on other drivers (scripts/drivers.sh), and kills trainings
+#              checks and watches its memory, tests the kernels on other drivers (scripts/drivers.sh), runs the program on DX12 under
+#              Wine (scripts/dx12.sh), and kills trainings
 #   --pytorch  also compares a training step with PyTorch; `python3` must have torch and safetensors, which this script does not install
 # Runs in bash on Linux and macOS, and in Git's bash on Windows. If the environment variable CI is set, a skipped part is a failure.
 set -euo pipefail
@@ -111,6 +112,19 @@ stage "tests"
 if $slow; then export GPUNN_SLOW=1; fi
 cargo test --release --workspace 2>&1 | tee "$work/tests.log"
 
+# DX12 under Wine, where that is. CI has DX12 on a machine of its own.
+dx12() {
+  local done=0
+  scripts/dx12.sh "$@" || done=$?
+  case $done in
+    0) ;;
+    3) echo "skipped: scripts/dx12.sh $*"; printf 'test.sh\tscripts/dx12.sh %s\n' "$*" >> "$GPUNN_SKIPPED" ;;
+    *) exit "$done" ;;
+  esac
+}
+stage "HLSL with Microsoft's compilers"
+if ! $slow; then dx12 compile quick; else dx12 compile; fi
+
 stage "the program"
 # Reads the whole output of a command before it searches it: a closed pipe would look like a failure.
 holds() { local what=$1; shift; local out; out=$("$@"); grep -q -- "$what" <<<"$out" || { echo "'$what' is not in the output of: $*" >&2; exit 1; }; }
@@ -166,6 +180,8 @@ if $slow; then
   else
     skipped "other drivers, there is no laboratory"
   fi
+  stage "DX12"
+  dx12 run
   stage "killed trainings"
   scripts/endure.sh kills 60
   stage "recipes in full"

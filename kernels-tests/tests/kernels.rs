@@ -7,6 +7,7 @@ mod fuzz;
 mod fuzzing;
 mod gradients;
 mod half;
+mod hlsl;
 mod kept_kernels;
 mod laboratory;
 mod layout;

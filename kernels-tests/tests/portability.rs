@@ -8,7 +8,7 @@ use gpunn::check::gradient_graph;
 use gpunn::graph::kernel::{Access, Capabilities, DeviceClass, Dispatch, Kernel};
 use gpunn::graph::{Graph, Passes, Plan, PlanOptions, Target, optimize};
 use gpunn::ops::table::{TABLE, force};
-use naga::back::{PipelineConstants, hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::back::{PipelineConstants, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities as NagaCapabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
@@ -98,8 +98,8 @@ fn collect(graph: &Graph, kernels: &mut HashMap<Kernel, Dispatch>) {
     }
 }
 
-const HALF: &str = "enable f16;";
-const MATRIX_UNITS: &str = "enable wgpu_cooperative_matrix;";
+pub const HALF: &str = "enable f16;";
+pub const MATRIX_UNITS: &str = "enable wgpu_cooperative_matrix;";
 
 /// Parses and validates. No capability is there but subgroups, and those only where the kernel says that it needs them, and what it
 /// enables.
@@ -184,13 +184,20 @@ fn words_of(module: &Module, ty: naga::Handle<naga::Type>) -> Result<usize, Stri
     Ok(members.len())
 }
 
-/// Translates as wgpu's backends would, with checks in the shader and without. Bytes of all translations together.
-fn translate(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Result<usize, String> {
+#[derive(Debug)]
+struct Translated {
+    /// Of all translations together.
+    bytes: usize,
+    hlsl: Vec<crate::hlsl::Source>,
+}
+
+/// Translates as wgpu's backends would, with checks in the shader and without.
+fn translate(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Result<Translated, String> {
     let entry = Some((ShaderStage::Compute, "main"));
     let overrides = PipelineConstants::default();
     let (module, info) =
         process_overrides(module, info, entry, &overrides).map_err(|error| format!("overrides: {error}"))?;
-    let mut written = 0;
+    let (mut bytes, mut hlsl) = (0, Vec::new());
     for checks in [true, false] {
         let policy = if checks { BoundsCheckPolicy::Restrict } else { BoundsCheckPolicy::Unchecked };
         let policies = BoundsCheckPolicies { index: policy, buffer: policy, image_load: policy, binding_array: policy };
@@ -206,56 +213,41 @@ fn translate(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Result<usiz
         let metal = msl::Options {
             lang_version: (2, 4),
             bounds_check_policies: policies,
-            zero_initialize_workgroup_memory: checks,
+            zero_initialize_workgroup_memory: false,
             force_loop_bounding: checks,
             ..msl::Options::default()
         };
         let (metal, _) = msl::write_string(&module, &info, &metal, &msl::PipelineOptions::default())
             .map_err(|error| format!("MSL: {error}"))?;
-        written += 4 * words.len() + metal.len();
-        // FXC compiles shader model 5.1 and has no subgroups; DXC takes 6.0, and 6.2 for half precision. HLSL has no matrix units.
-        let models = match &kernel.wgsl {
-            wgsl if wgsl.contains(MATRIX_UNITS) => &[][..],
-            wgsl if wgsl.contains(HALF) => &[hlsl::ShaderModel::V6_2],
-            _ if kernel.subgroup.is_some() => &[hlsl::ShaderModel::V6_0],
-            _ => &HLSL_MODELS,
-        };
-        for &shader_model in models {
-            let options = hlsl::Options {
-                shader_model,
-                restrict_indexing: checks,
-                zero_initialize_workgroup_memory: checks,
-                force_loop_bounding: checks,
-                ..hlsl::Options::default()
-            };
-            let mut text = String::new();
-            let pipeline = hlsl::PipelineOptions::default();
-            hlsl::Writer::new(&mut text, &options, &pipeline)
-                .write(&module, &info, None)
-                .map_err(|error| format!("HLSL {shader_model:?}: {error}"))?;
-            written += text.len();
-        }
+        bytes += 4 * words.len() + metal.len();
+        hlsl.extend(crate::hlsl::sources(kernel, &module, &info, checks)?);
     }
-    Ok(written)
+    bytes += hlsl.iter().map(|source| source.text.len()).sum::<usize>();
+    Ok(Translated { bytes, hlsl })
 }
 
-const HLSL_MODELS: [hlsl::ShaderModel; 2] = [hlsl::ShaderModel::V5_1, hlsl::ShaderModel::V6_0];
-
-fn check(kernel: &Kernel, dispatch: &Dispatch) -> Result<usize, String> {
+fn check(kernel: &Kernel, dispatch: &Dispatch) -> Result<Translated, String> {
     let (module, info) = valid(&kernel.wgsl, kernel.subgroup.is_some())?;
     check_limits(kernel, dispatch, &module)?;
     crate::names::check(&module)?;
     translate(kernel, &module, &info)
 }
 
+/// Where `GPUNN_HLSL_DIR` names a folder, the HLSL is kept there.
 #[test]
 fn every_variant_is_valid_everywhere() {
+    let folder = std::env::var_os("GPUNN_HLSL_DIR").map(PathBuf::from);
     let kernels = kernels();
     let mut failed = Vec::new();
     let mut written = 0;
     for (kernel, dispatch) in &kernels {
         match check(kernel, dispatch) {
-            Ok(bytes) => written += bytes,
+            Ok(translated) => {
+                written += translated.bytes;
+                if let Some(folder) = &folder {
+                    crate::hlsl::keep(folder, kernel, &translated.hlsl);
+                }
+            }
             Err(error) => failed.push(format!("{}: {error}", kernel.label)),
         }
     }

@@ -108,7 +108,7 @@ pub async fn adapters_of(backends: wgpu::Backends) -> Vec<Adapter> {
 /// How kernels are compiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceOptions {
-    /// Bounds checks and loop limits in every kernel, and zeroed workgroup memory: for tests.
+    /// Bounds checks and loop limits in every kernel: for tests.
     pub checks: bool,
     /// Timestamps around every dispatch, if the device supports them.
     pub profile: bool,

@@ -194,7 +194,8 @@ impl Pipelines {
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                zero_initialize_workgroup_memory: checks,
+                // A kernel of this crate writes what it reads. FXC takes a minute for the zeros of a large tile.
+                zero_initialize_workgroup_memory: kernel.checked,
                 ..wgpu::PipelineCompilationOptions::default()
             },
             cache: self.cache.as_ref(),
