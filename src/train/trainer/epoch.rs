@@ -164,12 +164,12 @@ impl Trainer {
                 going = progress(EpochProgress::Trained(self.counters.step)) || self.counters.step == self.steps_now();
             }
             // This waits for the submitted steps, so that the time of an epoch includes them.
-            let finite = self.look().await?;
-            if !finite && !(self.recover(progress).await? && progress(EpochProgress::Recovered)) {
+            if self.look().await? {
+                if !going || self.counters.step == self.steps_now() {
+                    return Ok(going);
+                }
+            } else if !self.recover(progress).await? || !progress(EpochProgress::Recovered) {
                 return Ok(false);
-            }
-            if finite && (!going || self.counters.step == self.steps_now()) {
-                return Ok(going);
             }
         }
     }

@@ -400,6 +400,7 @@ impl Trainer {
     }
 
     /// Leaves an engine that failed, with its memory. The trainer is only good for its counters and its recipe then.
+    #[cfg(feature = "files")]
     pub(crate) fn leave_engine(&mut self) {
         self.engine = Engine::cpu();
     }
