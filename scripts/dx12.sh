@@ -9,6 +9,8 @@
 # has no bcryptprimitives.dll, which programs of Rust load, so Debian sid's is put into a folder of its own, with Mesa's lavapipe.
 # This tests wgpu's DX12 code, naga's HLSL and Microsoft's compilers; not Microsoft's runtime, nor a driver for Windows.
 # Microsoft's compilers are fetched by npm and kept, like the folder of Wine (2.4 GB), in the cache folder gpunn-dx12.
+# On two quiet cores `compile` takes about a quarter of an hour, `compile quick` two minutes, `run` twelve after the build.
+# How far both have been tried is in docs/reliability.md.
 # Exits with 1 if something fails, with 3 if something is not there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +19,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/gpunn-dx12
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # The most processor time that a compiler may take for a variant, in seconds.
-most_seconds=30
+most_seconds=20
 export WINEDEBUG=-all WINEDLLOVERRIDES='mscoree,mshtml=;d3dcompiler_47=n,b'
 
 absent() { echo "scripts/dx12.sh: $*" >&2; exit 3; }
@@ -88,9 +90,10 @@ windows() {
   [[ -x $root/usr/bin/wine ]] && return
   local mirror
   mirror=$(sed -n 's/^URIs: *\(http[^ ]*\/debian\)\/* *$/\1/p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -1)
+  [[ -n $mirror ]] || absent "no mirror of Debian is in /etc/apt/sources.list.d/debian.sources"
   rm -rf "$root" "$root.part"
   debootstrap --variant=minbase --include=ca-certificates,wine,wine64,libvulkan1,mesa-vulkan-drivers,xvfb,xauth sid "$root.part" \
-    "${mirror:-http://deb.debian.org/debian}" > "$cache/debootstrap.log" || absent "no Debian sid: see $cache/debootstrap.log"
+    "$mirror" > "$cache/debootstrap.log" || absent "no Debian sid: see $cache/debootstrap.log"
   mv "$root.part" "$root"
 }
 

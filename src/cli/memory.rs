@@ -1,6 +1,6 @@
 //! The memory that the program may take, and how it ends where it gets none.
 
-use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, System};
+use sysinfo::{MemoryRefreshKind, System};
 
 /// The memory that the system, the program's control group and `ulimit -v` still leave, in bytes.
 pub fn free() -> usize {
@@ -22,6 +22,7 @@ pub fn free() -> usize {
 /// What `ulimit -v` leaves.
 #[cfg(unix)]
 fn address_space(system: &mut System) -> Option<u64> {
+    use sysinfo::{ProcessRefreshKind, ProcessesToUpdate};
     let most = rustix::process::getrlimit(rustix::process::Resource::As).current?;
     let own = sysinfo::get_current_pid().ok()?;
     system.refresh_processes_specifics(
