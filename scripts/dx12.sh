@@ -9,7 +9,8 @@
 # has no bcryptprimitives.dll, which programs of Rust load, so Debian sid's is put into a folder of its own, with Mesa's lavapipe.
 # This tests wgpu's DX12 code, naga's HLSL and Microsoft's compilers; not Microsoft's runtime, nor a driver for Windows.
 # Microsoft's compilers are fetched by npm and kept, like the folder of Wine (2.4 GB), in the cache folder gpunn-dx12.
-# On two quiet cores `compile` takes about a quarter of an hour, `compile quick` two minutes, `run` twelve after the build.
+# By their processor time, on two cores `compile` takes a quarter of an hour and `compile quick` two minutes; `run` takes ten minutes
+# and the build.
 # How far both have been tried is in docs/reliability.md.
 # Exits with 1 if something fails, with 3 if something is not there.
 set -euo pipefail
