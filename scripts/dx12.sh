@@ -15,7 +15,6 @@
 # Exits with 1 if something fails, with 3 if something is not there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source=$PWD
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/gpunn-dx12
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
