@@ -67,7 +67,7 @@ compile() {
   for name in wine wine64 /usr/lib/wine/wine64; do ! command -v "$name" >/dev/null || wine=$name; done
   [[ -n $wine ]] || absent "there is no wine"
   compilers
-  export WINEPREFIX=$work/prefix
+  export WINEPREFIX=$cache/prefix
   x86_64-w64-mingw32-gcc -O1 -Wall -Wextra -o "$work/dx12_compile.exe" scripts/dx12_compile.c
   "$wine" wineboot --init >/dev/null 2>&1 || true
   GPUNN_HLSL_DIR=$work/hlsl cargo test --release -p kernels-tests --test kernels every_variant_is_valid_everywhere 2>&1 | tail -3
