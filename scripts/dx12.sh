@@ -9,12 +9,12 @@
 # has no bcryptprimitives.dll, which programs of Rust load, so Debian sid's is put into a folder of its own, with Mesa's lavapipe.
 # This tests wgpu's DX12 code, naga's HLSL and Microsoft's compilers; not Microsoft's runtime, nor a driver for Windows.
 # Microsoft's compilers are fetched by npm and kept, like the folder of Wine (2.4 GB), in the cache folder gpunn-dx12.
-# On two quiet cores `compile` takes about a quarter of an hour, `compile quick` two minutes, `run` twelve after the build.
+# By their processor time, on two cores `compile` takes a quarter of an hour and `compile quick` two minutes; `run` takes ten minutes
+# and the build.
 # How far both have been tried is in docs/reliability.md.
 # Exits with 1 if something fails, with 3 if something is not there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source=$PWD
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/gpunn-dx12
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -67,7 +67,7 @@ compile() {
   for name in wine wine64 /usr/lib/wine/wine64; do ! command -v "$name" >/dev/null || wine=$name; done
   [[ -n $wine ]] || absent "there is no wine"
   compilers
-  export WINEPREFIX=$work/prefix
+  export WINEPREFIX=$cache/prefix
   x86_64-w64-mingw32-gcc -O1 -Wall -Wextra -o "$work/dx12_compile.exe" scripts/dx12_compile.c
   "$wine" wineboot --init >/dev/null 2>&1 || true
   GPUNN_HLSL_DIR=$work/hlsl cargo test --release -p kernels-tests --test kernels every_variant_is_valid_everywhere 2>&1 | tail -3
