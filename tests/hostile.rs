@@ -87,7 +87,8 @@ fn names_in_pages_and_plots_run_no_script_and_are_shown_as_they_are() {
     // A page whose name runs its script shows that the browser would have run the others.
     std::fs::write(at.join("careless.html"), format!("<p>{class}</p>")).expect("written");
     let Some(careless) = opened(&at.join("careless.html")) else {
-        return crate::common::skip::skipped("there is no Chromium");
+        // A browser is a large thing to ask for, also of CI.
+        return crate::common::skip::note("there is no Chromium");
     };
     assert!(careless.contains(RAN), "{careless}");
     for page in &pages {
