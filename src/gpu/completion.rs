@@ -20,7 +20,9 @@ pub(super) struct Waiting {
     pub device: wgpu::Device,
     /// The number of completions so far.
     pub completed: Arc<AtomicU64>,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "no thread waits in a browser"))]
     pub timeout: Duration,
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "no thread waits in a browser"))]
     pub failures: Failures,
 }
 
@@ -36,6 +38,7 @@ struct State<T> {
 pub(super) struct Completion<T> {
     waiting: Waiting,
     /// The submission of the work.
+    #[cfg_attr(target_arch = "wasm32", expect(dead_code, reason = "no thread waits in a browser"))]
     index: Option<wgpu::SubmissionIndex>,
     state: Arc<Mutex<State<T>>>,
 }
