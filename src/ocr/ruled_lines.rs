@@ -12,6 +12,8 @@ const STEEPEST: f32 = 0.12;
 const SLOPES: i32 = 48;
 /// A ruled line is not thicker than the image's shorter side divided by this.
 const THINNEST: u32 = 150;
+/// Paper has fewer lines. More are a pattern, and each would cost a pass over the ink.
+const MOST: usize = 400;
 /// The height in rows of the histogram bins for crossings along a slope.
 const BIN: f32 = 3.0;
 
@@ -51,6 +53,9 @@ fn remove_horizontal(contrast: &mut GrayImage, weak: u8, thickest: u32) -> usize
     let slope = slope(&crossings, contrast.height());
     let bins = Bins::of(&crossings, slope, contrast.height());
     let lines = bins.peaks(wanted);
+    if lines.len() > MOST {
+        return 0;
+    }
     for &row in &lines {
         erase(contrast, &crossings, slope, row);
     }
@@ -175,6 +180,22 @@ mod tests {
             (from..to).map(|x| (0..120).filter(|&y| ink.contrast[(x, y)].0[0] > 0).count()).sum::<usize>()
         };
         assert_eq!((left(0, 100), left(100, 105), left(105, 400)), (0, 300, 0));
+    }
+
+    /// Lines of two rows, a few rows apart.
+    fn ruled(width: u32, lines: u32) -> InkMap {
+        let contrast = GrayImage::from_fn(width, 20 * lines, |_, y| Luma([if y % 20 < 2 { 200 } else { 0 }]));
+        InkMap { contrast, weak: 50, strong: 90, light: false, scale: 1.0 }
+    }
+
+    #[test]
+    fn a_pattern_of_too_many_lines_stays() {
+        assert_eq!(remove(&mut ruled(400, 60)), 60);
+        // For each line a pass over all of them would take minutes.
+        let mut strip = ruled(4, 100_000);
+        let before = strip.contrast.clone();
+        assert_eq!(remove(&mut strip), 0);
+        assert_eq!(strip.contrast, before);
     }
 
     #[test]
