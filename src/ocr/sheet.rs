@@ -44,9 +44,12 @@ impl Sheet {
         Ok(best.turned())
     }
 
-    /// Turns the ink of a page back by a skew in degrees.
+    /// Turns the ink of a page back by a skew in degrees. `None` without components, and for a strip that would become too large.
     fn straightened(ink: &InkMap, skew: f32) -> Option<Self> {
         let turn = Turn::new(skew, ink.contrast.width(), ink.contrast.height());
+        if !turn.is_moderate() {
+            return None;
+        }
         let mut ink = InkMap { contrast: turn.straighten(&ink.contrast), ..*ink };
         ruled_lines::remove(&mut ink);
         Self::of(ink, turn)

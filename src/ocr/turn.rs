@@ -10,6 +10,10 @@ use super::page::BoundingBox;
 /// A component is cut off by the edge of the image if it is this close to it, in pixels.
 const EDGE: f32 = 1.5;
 
+/// A page that is turned back may have so many times the pixels of its image, or as many pixels as this.
+const MOST_GROWTH: f32 = 4.0;
+const MODERATE: f32 = 16e6;
+
 /// How an image is turned to be read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Turn {
@@ -31,6 +35,12 @@ impl Turn {
         let side = |along: f32, across: f32| (along * cos.abs() + across * sin.abs()).ceil();
         let straight = if skew == 0.0 { image } else { [side(image[0], image[1]), side(image[1], image[0])] };
         Self { skew, orientation: Orientation::Upright, image, straight }
+    }
+
+    /// Whether the page that is turned back takes little more memory than the image, or little at all. A strip would fill a square.
+    pub fn is_moderate(&self) -> bool {
+        let area = |[width, height]: [f32; 2]| width * height;
+        area(self.straight) <= (MOST_GROWTH * area(self.image)).max(MODERATE)
     }
 
     /// The clockwise rotation in degrees that makes the image upright, from 0 to 360.
@@ -121,6 +131,14 @@ mod tests {
     use super::super::components::PixelRun;
     use super::*;
     use image::Luma;
+
+    #[test]
+    fn a_strip_is_not_turned_into_a_square() {
+        let is_moderate = |width, height| Turn::new(45.0, width, height).is_moderate();
+        assert!(is_moderate(3000, 30) && is_moderate(12_000, 9000) && is_moderate(9000, 2000));
+        assert!(!is_moderate(2_000_000, 1) && !is_moderate(3, 500_000));
+        assert!(Turn::new(0.0, 2_000_000, 1).is_moderate());
+    }
 
     #[test]
     fn an_image_is_straightened_and_its_ink_is_mapped_back() {
