@@ -44,6 +44,7 @@ batch() {
   # By their hashes, so that the slow ones of a kernel are spread over the processes.
   files=$(cd "$work" && find hlsl -name "*-$kind-$profile.hlsl" | sort | awk -F - -v most="$variants" '++seen[$2] <= most')
   [[ -n $files ]] || { echo "there is no HLSL for $kind, $profile" >&2; return 1; }
+  # A compiler that crashes leaves out results; they are counted below.
   (cd "$work" && xargs -P "$(nproc)" -n 20 "$wine" dx12_compile.exe "$compiler" "$profile" <<<"$files" > "$results") || true
   awk -F '\t' -v name="$compiler, $profile, $kind" -v of="$(wc -l <<<"$files")" -v most="$most_seconds" '
     { sub(/\r$/, "") }
@@ -69,6 +70,7 @@ compile() {
   compilers
   export WINEPREFIX=$cache/prefix
   x86_64-w64-mingw32-gcc -O1 -Wall -Wextra -o "$work/dx12_compile.exe" scripts/dx12_compile.c
+  # It complains of parts that no compiler needs. Without a prefix, the compilers fail.
   "$wine" wineboot --init >/dev/null 2>&1 || true
   GPUNN_HLSL_DIR=$work/hlsl cargo test --release -p kernels-tests --test kernels every_variant_is_valid_everywhere 2>&1 | tail -3
   local failed=0 kind kinds=(plain checked) variants=()

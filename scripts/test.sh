@@ -40,6 +40,17 @@ skipped() {
   noted "$*"
   [[ -z ${CI:-} ]] || { echo "in CI nothing may be skipped" >&2; exit 1; }
 }
+# may_lack noted|skipped REASON COMMAND...: runs a command, whose exit code 3 says that something is not there.
+may_lack() {
+  local how=$1 reason=$2 code=0
+  shift 2
+  "$@" || code=$?
+  case $code in
+    0) ;;
+    3) "$how" "$reason" ;;
+    *) exit "$code" ;;
+  esac
+}
 
 # Some developers have the datasets beside the checkout. Without datasets, the tests that need them are skipped.
 unpack=$PWD/../shared/data/unpack
@@ -93,36 +104,16 @@ stage "layers"
 python3 scripts/check_layers.py
 python3 scripts/check_unsafe.py
 stage "dependencies"
-allowed=0
-scripts/deny.sh || allowed=$?
-case $allowed in
-  0) ;;
-  3) noted "licences and versions of crates, there is no cargo-deny" ;;
-  *) exit "$allowed" ;;
-esac
+may_lack noted "licences and versions of crates, there is no cargo-deny" scripts/deny.sh
 stage "the core for the browser"
-built=0
-scripts/build_wasm.sh || built=$?
-case $built in
-  0) ;;
-  3) skipped "the core for wasm32" ;;
-  *) exit "$built" ;;
-esac
+may_lack skipped "the core for wasm32" scripts/build_wasm.sh
 
 stage "tests"
 if $slow; then export GPUNN_SLOW=1; fi
 cargo test --release --workspace 2>&1 | tee "$work/tests.log"
 
 # DX12 under Wine, where that is. CI has DX12 on a machine of its own.
-dx12() {
-  local done=0
-  scripts/dx12.sh "$@" || done=$?
-  case $done in
-    0) ;;
-    3) noted "scripts/dx12.sh $*" ;;
-    *) exit "$done" ;;
-  esac
-}
+dx12() { may_lack noted "scripts/dx12.sh $*" scripts/dx12.sh "$@"; }
 stage "HLSL with Microsoft's compilers"
 if ! $slow; then dx12 compile quick; else dx12 compile; fi
 

@@ -230,18 +230,22 @@ fn a_set_without_an_address_says_where_it_is_published() {
     assert!(names(to.path()).is_empty());
 }
 
-/// Downloads a file of weights, whose SHA-256 digest must begin as that of `abc` does.
-fn fetch_weights(address: &str, directory: &Path) -> Result<FetchOutcome> {
-    let weights = PublishedWeights {
+/// A file of weights whose SHA-256 digest begins as that of `abc` does.
+fn weights<'a>(addresses: &'a [&'a str], mebibytes: f64) -> PublishedWeights<'a> {
+    PublishedWeights {
         model: "squeezenet",
         function: "net",
         folder: "nets",
         file: "net-ba7816bf.pth",
         sha256: "ba7816bf",
-        mebibytes: 0.0,
-        addresses: &[address],
-    };
-    get_weights_from(&weights, directory, &mut |name, done, total| {
+        mebibytes,
+        addresses,
+    }
+}
+
+/// Downloads a file of weights, whose SHA-256 digest must begin as that of `abc` does.
+fn fetch_weights(address: &str, directory: &Path) -> Result<FetchOutcome> {
+    get_weights_from(&weights(&[address], 0.0), directory, &mut |name, done, total| {
         assert_eq!((name, total), ("net-ba7816bf.pth", 3));
         assert!(done <= 3, "{done} bytes");
     })
@@ -289,17 +293,9 @@ fn weights_with_another_digest_are_refused_and_removed() {
 fn an_endless_answer_is_cut_off() {
     for content in [vec![7; 1 << 16], b"abc".to_vec()] {
         let (server, to) = (Server::new(content, Manner::Endless), directory());
-        let weights = PublishedWeights {
-            model: "squeezenet",
-            function: "net",
-            folder: "nets",
-            file: "net-ba7816bf.pth",
-            sha256: "ba7816bf",
-            mebibytes: 0.5,
-            addresses: &[&server.address],
-        };
         let mut most = 0;
-        let got = get_weights_from(&weights, to.path(), &mut |_, done, _| most = most.max(done));
+        let got =
+            get_weights_from(&weights(&[&server.address], 0.5), to.path(), &mut |_, done, _| most = most.max(done));
         assert!(got.expect_err("endless").to_string().contains("SHA-256 digest is "));
         assert_eq!(most, (3 << 19) + 1);
         assert!(names(&to.path().join("nets")).is_empty());

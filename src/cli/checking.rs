@@ -122,21 +122,17 @@ impl<'a> Checking<'a> {
     fn judge(
         &mut self,
         (entry, case): (&'static OpEntry, &Case),
-        options: DeviceOptions,
+        mut options: DeviceOptions,
         checks: &[CheckResult],
     ) -> Result<()> {
         let Some(failed) = checks.iter().find(|check| !check.passed()) else { return Ok(()) };
         // No other command compiles the kernels with checks, so a fault of such kernels alone changes nothing.
-        if options.checks {
+        if options.checks || self.engine().kind() == "cpu" || self.found.is_wrong(entry.name) {
             return Ok(());
         }
         let found = self.found.avoided();
-        let mut options = options;
         options.forced.retain(|forced| !found.contains(forced));
         options.avoided.extend(found);
-        if self.engine().kind() == "cpu" || self.found.is_wrong(entry.name) {
-            return Ok(());
-        }
         match block_on(blame(async |options| (self.open)(options), &options, (entry, case)))? {
             Blame::Variants(variants) => variants.into_iter().for_each(|variant| self.found.add_variant(variant)),
             // What is known is accepted.

@@ -58,9 +58,7 @@ impl DeviceArgs {
     /// commands that test or time kernels.
     pub fn open_any(&self, options: gpu::DeviceOptions, quiet: bool) -> Result<Engine> {
         let auto = self.device.eq_ignore_ascii_case("auto");
-        let work = Working::new("trying the GPU drivers", quiet);
-        let adapter = auto && !usable().adapters.is_empty();
-        drop(work);
+        let adapter = auto && !tried(quiet).adapters.is_empty();
         self.open_named(if adapter { "gpu" } else { &self.device }, (options, Heed::Nothing), quiet)
     }
 
@@ -79,9 +77,7 @@ impl DeviceArgs {
         if !self.device.eq_ignore_ascii_case("auto") {
             return self.open(options, quiet);
         }
-        let work = Working::new("trying the GPU drivers", quiet);
-        let found = usable();
-        drop(work);
+        let found = tried(quiet);
         let Some(adapter) = hardware(&found.adapters).next() else { return self.open(options, quiet) };
         found.warn();
         let cache = gpunn::datasets::cache_dir();
@@ -122,6 +118,12 @@ impl DeviceArgs {
         drop(work);
         Ok(announced(engine, why, quiet))
     }
+}
+
+/// The usable adapters. The first call in a process may try drivers, with a word unless `quiet`.
+fn tried(quiet: bool) -> Usable {
+    let _work = Working::new("trying the GPU drivers", quiet);
+    usable()
 }
 
 /// The options of a device that trains these recipes: with matrix units if one of them asks for half precision.

@@ -345,7 +345,7 @@ impl Device {
 
     /// Why it cannot go on, if so.
     pub fn failure(&self) -> Option<Failure> {
-        self.failures.last()
+        self.failures.gravest()
     }
 
     /// A function that makes the device fail: for tests. It loses the device as the reset of a driver does; of a hang or of missing

@@ -60,8 +60,8 @@ impl Failures {
         }
     }
 
-    /// The failure that keeps the device from going on, if there is one.
-    pub fn last(&self) -> Option<Failure> {
+    /// The failure that keeps the device from going on, if there is one; of several the one that explains the others.
+    pub fn gravest(&self) -> Option<Failure> {
         // A lost device completes nothing, and refuses whatever is asked of it.
         [Failure::Lost, Failure::Hung, Failure::OutOfMemory]
             .into_iter()
@@ -75,7 +75,7 @@ impl Failures {
 
     /// An error if something went wrong with the device of this description.
     pub fn check(&self, description: &str) -> Result<()> {
-        match self.last() {
+        match self.gravest() {
             Some(Failure::Lost) => {
                 return Err(Error::Device(format!(
                     "{description} was lost, perhaps reset by its driver; results since the last checkpoint are gone. Try a smaller \

@@ -194,8 +194,7 @@ impl Trainer {
 
     /// The learning rate at the epoch's first step.
     fn learning_rate(&self) -> f64 {
-        let factor = self.recipe.schedule.factor(self.progress(0)) * 0.5_f64.powi(self.counters.halved as i32);
-        self.recipe.optimizer.learning_rate * factor
+        self.recipe.schedule.factor(self.progress(0)) * self.rate_halved(self.counters.halved)
     }
 
     /// Stores the epoch as the best one, if it is. Accuracies on few images differ by chance. So an epoch is not worse than an

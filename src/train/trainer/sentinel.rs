@@ -167,32 +167,43 @@ impl Trainer {
             OnNonFinite::HalveLr if may_halve && sentinel.epoch_start.is_some() => {
                 sentinel.good = sentinel.epoch_start.clone();
                 sentinel.good_mut().counters.halved = halved + 1;
-                let rate = self.recipe.optimizer.learning_rate * 0.5_f64.powi(halved as i32 + 1);
+                let rate = self.rate_halved(halved + 1);
                 self.sentinel.warnings.push(format!(
                     "{found} The epoch begins again with half the learning rate: it is {rate:?} times the schedule now"
                 ));
             }
-            policy => {
-                let tried = match policy {
-                    OnNonFinite::Stop => String::new(),
-                    OnNonFinite::Skip => format!(" {skipped} steps before it were left out already."),
-                    OnNonFinite::HalveLr if may_halve || halved == 0 => String::new(),
-                    OnNonFinite::HalveLr => format!(" The learning rate was halved {halved} times already."),
-                };
-                let advice = match first {
-                    Some(NonFinite { op: None, .. }) => "Look at the images and labels".into(),
-                    Some(first) if !first.cpu_agrees() => "Try --device cpu, or another driver".into(),
-                    _ => format!(
-                        "Try a learning rate below {:?}, or clip the gradients; --on-nonfinite skip leaves such steps out, \
-                         --on-nonfinite halve-lr repeats the epoch with half the learning rate",
-                        self.recipe.optimizer.learning_rate * 0.5_f64.powi(halved as i32)
-                    ),
-                };
-                let kept = if self.counters.epoch > 0 { " The last checkpoint is kept." } else { "" };
-                return Err(Error::Diverged(format!("The run has diverged: {found}{tried} {advice}.{kept}")));
+            OnNonFinite::Stop => return Err(self.diverged(found, "", first)),
+            OnNonFinite::Skip => {
+                let tried = format!(" {skipped} steps before it were left out already.");
+                return Err(self.diverged(found, &tried, first));
+            }
+            OnNonFinite::HalveLr if may_halve || halved == 0 => return Err(self.diverged(found, "", first)),
+            OnNonFinite::HalveLr => {
+                let tried = format!(" The learning rate was halved {halved} times already.");
+                return Err(self.diverged(found, &tried, first));
             }
         }
         Ok(())
+    }
+
+    /// The error that ends the run: what was found and tried, and what may help.
+    fn diverged(&self, found: &str, tried: &str, first: Option<&NonFinite>) -> Error {
+        let advice = match first {
+            Some(NonFinite { op: None, .. }) => "Look at the images and labels".into(),
+            Some(first) if !first.cpu_agrees() => "Try --device cpu, or another driver".into(),
+            _ => format!(
+                "Try a learning rate below {:?}, or clip the gradients; --on-nonfinite skip leaves such steps out, --on-nonfinite \
+                 halve-lr repeats the epoch with half the learning rate",
+                self.rate_halved(self.counters.halved)
+            ),
+        };
+        let kept = if self.counters.epoch > 0 { " The last checkpoint is kept." } else { "" };
+        Error::Diverged(format!("The run has diverged: {found}{tried} {advice}.{kept}"))
+    }
+
+    /// The recipe's learning rate after it was halved so many times.
+    pub(super) fn rate_halved(&self, times: u32) -> f64 {
+        self.recipe.optimizer.learning_rate * 0.5_f64.powi(times as i32)
     }
 
     /// Finds the first wrong step, of those after the kept state and up to `seen`. The state is then the one before it. `None` if
