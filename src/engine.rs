@@ -20,6 +20,8 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+use std::ops::Range;
+
 use crate::cpu::{self, Value};
 use crate::gpu;
 use crate::graph::{NodeId, Place, Plan, Target};
@@ -173,7 +175,34 @@ impl Engine {
     ///
     /// # Errors
     /// When the schedule is shorter than the range, or the device is lost.
-    pub fn run(&mut self, program: Program, steps: std::ops::Range<usize>) -> Result<()> {
+    pub fn run(&mut self, program: Program, steps: Range<usize>) -> Result<()> {
+        self.check_scheduled(program, &steps)?;
+        match self {
+            Self::Cpu(executor) => executor.run(program.0, steps),
+            Self::Gpu(executor) => executor.run(program.0, steps)?,
+        }
+        Ok(())
+    }
+
+    /// As [`Engine::run`], for work that may take long. After each tenth of a second, or less, it asks `going` whether to go on. Where
+    /// that is false, the rest is left out; what the step writes is then partly old and partly new. Returns whether all was run.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub async fn run_while(
+        &mut self,
+        program: Program,
+        steps: Range<usize>,
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<bool> {
+        self.check_scheduled(program, &steps)?;
+        match self {
+            Self::Cpu(executor) => Ok(executor.run_while(program.0, steps, going)),
+            Self::Gpu(executor) => executor.run_while(program.0, steps, going).await,
+        }
+    }
+
+    fn check_scheduled(&self, program: Program, steps: &Range<usize>) -> Result<()> {
         let scheduled = match self {
             Self::Cpu(executor) => executor.steps(program.0).len(),
             Self::Gpu(executor) => executor.steps(program.0).len(),
@@ -183,10 +212,6 @@ impl Engine {
                 "steps {} to {} were asked for, but {scheduled} are scheduled; call schedule first",
                 steps.start, steps.end
             )));
-        }
-        match self {
-            Self::Cpu(executor) => executor.run(program.0, steps),
-            Self::Gpu(executor) => executor.run(program.0, steps)?,
         }
         Ok(())
     }

@@ -33,6 +33,11 @@ fn with_muon_and_lookahead() {
     stops_and_resumes(training::with_muon_and_lookahead);
 }
 
+#[test]
+fn a_step_that_takes_long_is_given_up_and_run_again() {
+    training::gives_up_long_steps(&mut Engine::cpu);
+}
+
 /// Sees the checkpoint that is on the disk whenever training goes on.
 struct Watcher {
     run: RunDirectory,

@@ -12,8 +12,8 @@ use gpunn::train::{Checkpoint, Recipe, Trainer, Tta, evaluate};
 use kernels_tests::gpu;
 use kernels_tests::numbers::assert_close;
 use kernels_tests::training::{
-    epoch, epochs, hash, small, stops_and_resumes, trainer, with_a_schedule, with_adamw_and_dropout,
-    with_muon_and_lookahead,
+    epoch, epochs, gives_up_long_steps, hash, small, stops_and_resumes, trainer, with_a_schedule,
+    with_adamw_and_dropout, with_muon_and_lookahead,
 };
 use kernels_tests::unsupported;
 
@@ -48,6 +48,17 @@ fn a_run_with_adamw_and_dropout_resumes_bit_for_bit() {
 #[test]
 fn a_run_with_muon_and_lookahead_resumes_bit_for_bit() {
     stops_and_resumes_on_a_gpu(with_muon_and_lookahead);
+}
+
+/// On hardware no step of the test takes a tenth of a second.
+#[test]
+fn a_step_that_takes_long_is_given_up_and_run_again() {
+    let Some(engine) = gpu(DeviceOptions::default()) else { return };
+    let class = engine.target().device.expect("a GPU").class;
+    if class != DeviceClass::Software {
+        return unsupported("only a software rasteriser takes a tenth of a second for this step");
+    }
+    gives_up_long_steps(&mut || gpu(DeviceOptions::default()).expect("as before"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! mutably and its inputs shared, and the borrow checker verifies that rule.
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Range, RangeBounds};
 
 use crate::graph::{BufferKind, DType, NodeSource, Place, Plan, PlannedNode, Target};
 use crate::ops::{Call, Step, TensorData, TensorOut};
@@ -61,12 +61,40 @@ impl Values {
     }
 }
 
+/// The time in seconds that the nodes of a piece are expected to take together. Between pieces [`Executor::run_while`] can stop.
+const PIECE: f64 = 0.1;
+/// Speeds of a slow CPU, in floating-point operations and bytes a second.
+const SPEEDS: [f64; 2] = [2e10, 5e9];
+
+/// Cuts the nodes of a plan into pieces.
+fn pieces(plan: &Plan) -> Vec<Range<usize>> {
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    let mut seconds = 0.0;
+    for (index, work) in plan.work.iter().enumerate() {
+        let flops = plan.graph.node(work.node).op().map_or(0, |op| op.flops(&work.types));
+        let of_this = flops as f64 / SPEEDS[0] + work.types.bytes() as f64 / SPEEDS[1];
+        match pieces.last_mut() {
+            Some(piece) if seconds + of_this <= PIECE => {
+                piece.end += 1;
+                seconds += of_this;
+            }
+            _ => {
+                pieces.push(index..index + 1);
+                seconds = of_this;
+            }
+        }
+    }
+    pieces
+}
+
 /// A loaded plan with its own buffers. The entries of persistent buffers are empty while the plan does not run.
 #[derive(Debug)]
 struct Loaded {
     plan: Plan,
     buffers: Vec<Values>,
     steps: Vec<Step>,
+    /// The nodes, in pieces that take about [`PIECE`].
+    pieces: Vec<Range<usize>>,
 }
 
 /// Executes plans made for [`Target::cpu`].
@@ -128,7 +156,8 @@ impl Executor {
                 bytes.copy_from_slice(bytemuck::cast_slice(values));
             }
         }
-        self.loaded.push(Loaded { plan, buffers, steps: Vec::new() });
+        let pieces = pieces(&plan);
+        self.loaded.push(Loaded { plan, buffers, steps: Vec::new(), pieces });
         Ok(self.loaded.len() - 1)
     }
 
@@ -181,23 +210,36 @@ impl Executor {
 
     /// Runs steps of the schedule.
     pub fn run(&mut self, program: usize, range: Range<usize>) {
-        self.each_node(program, range, |_, _, _, run| run());
+        self.each_node(program, range, .., |_, _, _, run| run());
+    }
+
+    /// Runs steps of the schedule. Within a step that takes longer than a tenth of a second, it asks `going` from time to time whether
+    /// to go on. Returns whether all was run.
+    pub fn run_while(&mut self, program: usize, range: Range<usize>, going: &mut dyn FnMut() -> bool) -> bool {
+        let pieces = self.loaded[program].pieces.clone();
+        if pieces.len() < 2 {
+            self.run(program, range);
+            return true;
+        }
+        let all = range.flat_map(|step| pieces.iter().map(move |piece| (step, piece)));
+        for (index, (step, piece)) in all.enumerate() {
+            if index > 0 && !going() {
+                return false;
+            }
+            self.each_node(program, step..step + 1, piece.clone(), |_, _, _, run| run());
+        }
+        true
     }
 
     /// Runs one node of a scheduled step. `node` is its index in [`Plan::work`].
     pub fn run_node(&mut self, program: usize, node: usize, step: usize) {
-        let wanted = self.loaded[program].plan.work[node].node;
-        self.each_node(program, step..step + 1, |_, _, work, run| {
-            if work.node == wanted {
-                run();
-            }
-        });
+        self.each_node(program, step..step + 1, node..=node, |_, _, _, run| run());
     }
 
     /// Runs steps of the schedule and measures the time of each node. `clock` returns nanoseconds.
     pub fn profile(&mut self, program: usize, range: Range<usize>, clock: impl Fn() -> f64 + Sync) -> Vec<Timed> {
         let mut timed = Vec::new();
-        self.each_node(program, range, |step, plan, work, run| {
+        self.each_node(program, range, .., |step, plan, work, run| {
             let start = clock();
             run();
             let duration = clock() - start;
@@ -218,23 +260,25 @@ impl Executor {
         timed
     }
 
-    /// Calls `around` for each node of each step, with the step's number, the plan, the node and a function that runs
-    /// it.
+    /// Calls `around` for each of these nodes of each step, with the step's number, the plan, the node and a function that runs
+    /// it. A node is its index in [`Plan::work`].
     fn each_node(
         &mut self,
         program: usize,
         range: Range<usize>,
+        nodes: impl RangeBounds<usize>,
         mut around: impl FnMut(usize, &Plan, &PlannedNode, &mut dyn FnMut()) + Send,
     ) {
-        let Loaded { plan, buffers, steps } = &mut self.loaded[program];
+        let Loaded { plan, buffers, steps, .. } = &mut self.loaded[program];
         for (buffer, values) in plan.buffers.iter().zip(buffers.iter_mut()) {
             if buffer.kind == BufferKind::Persistent {
                 *values = std::mem::take(self.persistent.get_mut(&buffer.name).expect("made when loaded"));
             }
         }
+        let nodes = &plan.work[(nodes.start_bound().cloned(), nodes.end_bound().cloned())];
         crate::parallel::within(|| {
             for step in range {
-                for work in &plan.work {
+                for work in nodes {
                     around(step, plan, work, &mut || run_node(plan, work, buffers, &steps[step]));
                 }
             }

@@ -278,7 +278,39 @@ impl Executor {
     /// # Errors
     /// When the device is lost.
     pub fn run(&mut self, program: usize, steps: Range<usize>) -> Result<()> {
-        self.submit(program, steps, |_| true);
+        let mut rest = &self.dispatches(program, steps, |_| true)[..];
+        while !rest.is_empty() {
+            rest = self.submit(program, rest);
+        }
+        self.after_submit()
+    }
+
+    /// As [`Executor::run`]. Before each submit but the first it waits for [`Executor::ready`], and asks `going` whether to go on.
+    /// Returns whether all was run.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn run_while(
+        &mut self,
+        program: usize,
+        steps: Range<usize>,
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<bool> {
+        let mut rest = &self.dispatches(program, steps, |_| true)[..];
+        while !rest.is_empty() {
+            rest = self.submit(program, rest);
+            self.after_submit()?;
+            if !rest.is_empty() {
+                self.ready().await?;
+                if !going() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn after_submit(&mut self) -> Result<()> {
         if self.submitted.is_multiple_of(FREE_INTERVAL) {
             self.device.free_finished()?;
         }
@@ -291,7 +323,10 @@ impl Executor {
     /// # Errors
     /// When the device is lost.
     pub fn run_node(&mut self, program: usize, node: usize, step: usize) -> Result<()> {
-        self.submit(program, step..step + 1, |ready| ready.work == node);
+        let mut rest = &self.dispatches(program, step..step + 1, |ready| ready.work == node)[..];
+        while !rest.is_empty() {
+            rest = self.submit(program, rest);
+        }
         self.device.free_finished()
     }
 
@@ -302,28 +337,33 @@ impl Executor {
 
     /// The dispatches of a step, cut into submissions.
     pub(super) fn submissions(&self, program: usize) -> Vec<Range<usize>> {
-        self.pace.pieces(program, self.loaded[program].work.iter().copied())
+        self.pace.pieces(program, &self.loaded[program].work)
     }
 
-    /// Submits the dispatches of steps that `wanted` selects.
-    fn submit(&mut self, program: usize, steps: Range<usize>, wanted: impl Fn(&Ready) -> bool) {
-        let loaded = &self.loaded[program];
-        let of_a_step = || loaded.ready.iter().zip(&loaded.work).filter(|(ready, _)| wanted(ready));
-        let chosen: Vec<_> =
-            steps.flat_map(|step| of_a_step().map(move |(ready, work)| (step, ready, *work))).collect();
-        for piece in self.pace.pieces(program, chosen.iter().map(|(.., work)| *work)) {
-            let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                for (step, ready, _) in &chosen[piece.clone()] {
-                    self.encode(&mut pass, program, ready, *step);
-                }
+    /// The dispatches of steps that `wanted` selects, each as the number of its step and its index.
+    fn dispatches(&self, program: usize, steps: Range<usize>, wanted: impl Fn(&Ready) -> bool) -> Vec<(usize, usize)> {
+        let ready = &self.loaded[program].ready;
+        let chosen: Vec<usize> = (0..ready.len()).filter(|&index| wanted(&ready[index])).collect();
+        steps.flat_map(|step| chosen.iter().map(move |&index| (step, index))).collect()
+    }
+
+    /// Submits the first of these dispatches. Returns the others.
+    fn submit<'a>(&mut self, program: usize, dispatches: &'a [(usize, usize)]) -> &'a [(usize, usize)] {
+        let Loaded { ready, work, .. } = &self.loaded[program];
+        let count = self.pace.piece(program, dispatches.iter().map(|&(_, index)| work[index]));
+        let (piece, rest) = dispatches.split_at(count);
+        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for &(step, index) in piece {
+                self.encode(&mut pass, program, &ready[index], step);
             }
-            let work = chosen[piece].iter().map(|(.., work)| work).sum();
-            let done = self.device.submit(encoder);
-            self.pace.submitted(program, work, std::mem::take(&mut self.staged), done);
-            self.submitted += 1;
         }
+        let work = piece.iter().map(|&(_, index)| work[index]).sum();
+        let done = self.device.submit(encoder);
+        self.pace.submitted(program, work, std::mem::take(&mut self.staged), done);
+        self.submitted += 1;
+        rest
     }
 
     /// Waits until few enough submissions are pending, with few enough bytes written for them.

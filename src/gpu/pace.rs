@@ -92,24 +92,27 @@ impl Pace {
         ((AIM / seconds.max(1e-9)) as usize).clamp(1, most.max(1))
     }
 
-    /// Cuts dispatches with this work into submissions: one, if all are expected to take less than [`LONGEST`], else of about
-    /// [`AIM`] each.
-    pub fn pieces(&self, program: usize, work: impl IntoIterator<Item = f64>) -> Vec<Range<usize>> {
-        let work: Vec<f64> = work.into_iter().map(|work| work / self.speed(program)).collect();
-        let limit = if work.iter().sum::<f64>() <= LONGEST { f64::INFINITY } else { AIM };
-        let mut pieces: Vec<Range<usize>> = Vec::new();
+    /// How many of these dispatches the next submission takes: all, if they are expected to take less than [`LONGEST`], else about
+    /// as many as take [`AIM`].
+    pub fn piece(&self, program: usize, work: impl Iterator<Item = f64> + Clone) -> usize {
+        let speed = self.speed(program);
+        let limit = if work.clone().sum::<f64>() / speed <= LONGEST { f64::INFINITY } else { AIM };
         let mut seconds = 0.0;
-        for (index, of_this) in work.into_iter().enumerate() {
-            match pieces.last_mut() {
-                Some(piece) if seconds + of_this <= limit && piece.len() < MOST_DISPATCHES => {
-                    piece.end += 1;
-                    seconds += of_this;
-                }
-                _ => {
-                    pieces.push(index..index + 1);
-                    seconds = of_this;
-                }
-            }
+        let fits = |(index, work): &(usize, f64)| {
+            seconds += work / speed;
+            *index == 0 || seconds <= limit
+        };
+        work.take(MOST_DISPATCHES).enumerate().take_while(fits).count()
+    }
+
+    /// Cuts dispatches with this work into submissions.
+    pub fn pieces(&self, program: usize, work: &[f64]) -> Vec<Range<usize>> {
+        let mut pieces: Vec<Range<usize>> = Vec::new();
+        let mut start = 0;
+        while start < work.len() {
+            let end = start + self.piece(program, work[start..].iter().copied());
+            pieces.push(start..end);
+            start = end;
         }
         pieces
     }
@@ -188,7 +191,7 @@ mod tests {
     #[test]
     fn short_work_is_one_submission_and_long_work_is_cut_between_dispatches() {
         let lengths = |work: &[f64]| {
-            let pieces = known(1000.0).pieces(0, work.iter().copied());
+            let pieces = known(1000.0).pieces(0, work);
             assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start));
             pieces.iter().map(Range::len).collect::<Vec<_>>()
         };

@@ -175,7 +175,8 @@ impl DeviceData {
     }
 
     /// Runs the first `steps` scheduled steps. If `output` names an output, calls `each` with the number of each step and its
-    /// output. Returns whether it came to the end: not if `each` returned false.
+    /// output, and also without an output while a long step computes. Returns whether it came to the end: not if `each` returned
+    /// false.
     ///
     /// # Errors
     /// As [`DeviceData::feed`].
@@ -186,7 +187,7 @@ impl DeviceData {
         mut loader: Option<Loader>,
         steps: usize,
         output: Option<&str>,
-        mut each: impl FnMut(usize, &[f32]) -> bool,
+        mut each: impl FnMut(usize, Option<&[f32]>) -> bool,
     ) -> Result<bool> {
         let mut done = 0;
         while done < steps {
@@ -195,9 +196,11 @@ impl DeviceData {
             done = submit.end;
             for number in submit {
                 engine.ready().await?;
-                engine.run(program, number..number + 1)?;
+                if !engine.run_while(program, number..number + 1, &mut || each(number, None)).await? {
+                    return Ok(false);
+                }
                 if let Some(output) = output
-                    && !each(number, &engine.read_output(program, output).await?)
+                    && !each(number, Some(&engine.read_output(program, output).await?))
                 {
                     return Ok(false);
                 }

@@ -94,7 +94,8 @@ pub async fn evaluate_each(
         Some(_) => data.loader(&Arc::new(split.pixels.clone()), order, batch, 0..steps.len())?,
         None => None,
     };
-    let count = |number: usize, scores: &[f32]| {
+    let count = |number: usize, scores: Option<&[f32]>| {
+        let Some(scores) = scores else { return true };
         let first = steps[number].first as usize;
         let labels = &split.labels[first..][..steps[number].valid as usize];
         for (image, (row, &label)) in (first..).zip(scores.chunks(classes).zip(labels)) {

@@ -1,6 +1,7 @@
 //! Small runs on glyphs, for tests on either engine.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use gpunn::Engine;
 use gpunn::data::Dataset;
@@ -153,4 +154,41 @@ pub fn stops_and_resumes(
         lines.into_iter().map(of).collect::<Vec<_>>()
     };
     assert_eq!(figures(&whole), figures(&parts));
+}
+
+/// Stops an epoch of two long steps at each moment at which it can be stopped, also within a step, and goes on. Asserts that the weights
+/// at its end have the same bits as without a stop, and that a step was given up only where it would have taken too long: by a clock
+/// that moves a second at each look, or by one that stands.
+pub fn gives_up_long_steps(engine: &mut dyn FnMut() -> Engine) {
+    static SECONDS: AtomicU32 = AtomicU32::new(0);
+    let fast = || f64::from(SECONDS.fetch_add(1, Ordering::Relaxed));
+    let (recipe, dataset) = small(512, 1, |recipe| {
+        recipe.model.hidden = Some(vec![3072]);
+        recipe.training.batch_size = 256;
+    });
+    for (clock, gives_up) in [(fast as fn() -> f64, true), (|| 0.0, false)] {
+        let mut begin = || {
+            let options = TrainerOptions { clock: Some(clock), ..TrainerOptions::default() };
+            Trainer::new(engine(), recipe.clone(), &dataset, options).expect("a trainer")
+        };
+        let (mut whole, mut moments) = (begin(), Vec::new());
+        let all = &mut |at: EpochProgress| {
+            moments.push(at);
+            true
+        };
+        gpunn::blocking::block_on(whole.epoch(all)).expect("trained").expect("whole");
+        let wanted = hash(&mut whole);
+        assert!(moments.contains(&EpochProgress::Trained(0)), "a step is not asked within: {moments:?}");
+        for stop in (0..moments.len()).filter(|&stop| moments[stop] == EpochProgress::Trained(0)).take(2) {
+            let (mut parts, mut asked) = (begin(), 0);
+            let until = &mut |_: EpochProgress| {
+                asked += 1;
+                asked <= stop
+            };
+            assert!(gpunn::blocking::block_on(parts.epoch(until)).expect("trained").is_none());
+            assert_eq!(parts.counters().step, u32::from(!gives_up), "stopped at {stop}");
+            epoch(&mut parts);
+            assert_eq!(hash(&mut parts), wanted, "stopped at {stop}");
+        }
+    }
 }

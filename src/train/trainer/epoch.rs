@@ -14,6 +14,9 @@ use crate::train::progress::{EpochProgress, Watch};
 use crate::train::steps::evaluation_steps;
 use crate::{Error, Result};
 
+/// The time in seconds that a step may go on after the wish to stop. If it takes longer, it is given up.
+const PATIENCE: f64 = 0.25;
+
 impl Trainer {
     /// The step numbers and hyperparameters of all steps of the next epoch.
     pub(super) fn epoch_steps(&self) -> Vec<Step> {
@@ -101,7 +104,8 @@ impl Trainer {
 
     /// Trains the next epoch, or the rest of it, and evaluates the validation split. After each submit, `progress` gets how far
     /// the epoch is, and returns whether to continue. When it returns false before the end, the result is `None`, and the next
-    /// call continues the epoch. A validation that was interrupted begins again.
+    /// call continues the epoch. A step that would take long to end is given up, and the state is an earlier one then. A validation
+    /// that was interrupted begins again.
     ///
     /// # Errors
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
@@ -160,7 +164,10 @@ impl Trainer {
         loop {
             let mut going = true;
             while going && self.counters.step < self.steps_now() && !self.look_is_due() {
-                self.submit_before(self.steps_now()).await?;
+                if !self.submit_before(self.steps_now(), progress, EpochProgress::Trained).await? {
+                    self.go_back(progress).await?;
+                    return Ok(false);
+                }
                 going = progress(EpochProgress::Trained(self.counters.step)) || self.counters.step == self.steps_now();
             }
             // This waits for the submitted steps, so that the time of an epoch includes them.
@@ -174,22 +181,38 @@ impl Trainer {
         }
     }
 
-    /// Submits the next steps, at most up to step `end`, and sends the images of the submit after it, if there is one.
-    pub(super) async fn submit_before(&mut self, end: u32) -> Result<()> {
+    /// Submits the next steps, at most up to step `end`, and sends the images of the submit after it, if there is one. Returns false
+    /// if `progress`, which gets the number of steps as `at` says, returned false long before the end of a step. The state is that of
+    /// no step then.
+    pub(super) async fn submit_before(
+        &mut self,
+        end: u32,
+        progress: &mut Watch<'_>,
+        at: impl Fn(u32) -> EpochProgress,
+    ) -> Result<bool> {
         self.engine.ready().await?;
         let range = self.train.data.submit(
             self.counters.step as usize,
             end as usize,
             self.engine.steps_at_once(self.train.program),
         );
-        self.engine.run(self.train.program, range.clone())?;
+        let (clock, done, mut asked_to_stop) = (self.clock, self.counters.step, None);
+        let mut going = || {
+            if asked_to_stop.is_none() && !progress(at(done)) {
+                asked_to_stop = Some(clock());
+            }
+            asked_to_stop.is_none_or(|since| clock() < since + PATIENCE)
+        };
+        if !self.engine.run_while(self.train.program, range.clone(), &mut going).await? {
+            return Ok(false);
+        }
         self.counters.number += range.len() as u32;
         self.counters.step = range.end as u32;
         // The next images are sent while a GPU computes.
         if self.counters.step < end {
             self.feed()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The learning rate at the epoch's first step.
@@ -249,7 +272,8 @@ impl Trainer {
         self.engine.schedule(program, &steps)?;
         let loader = self.evaluation_loader(&stage, steps.len())?;
         let (mut all, classes) = (Vec::new(), self.classes.len());
-        let keep = |number: usize, scores: &[f32]| {
+        let keep = |number: usize, scores: Option<&[f32]>| {
+            let Some(scores) = scores else { return true };
             all.extend(scores.chunks(classes).take(steps[number].valid as usize).map(softmax));
             true
         };
@@ -284,10 +308,11 @@ impl Trainer {
             self.engine.ready().await?;
             let range = stage.data.submit(done, steps.len(), self.engine.steps_at_once(stage.program));
             stage.data.feed(&mut self.engine, loader.as_mut())?;
+            let of = steps.len() as u32;
+            let mut at = |batches: usize| progress(EpochProgress::Evaluated { split, batches: batches as u32, of });
+            let whole = self.engine.run_while(stage.program, range.clone(), &mut || at(done)).await?;
             done = range.end;
-            self.engine.run(stage.program, range)?;
-            let (batches, of) = (done as u32, steps.len() as u32);
-            if !progress(EpochProgress::Evaluated { split, batches, of }) && batches < of {
+            if !whole || !at(done) && done < steps.len() {
                 return Ok(None);
             }
         }

@@ -107,7 +107,7 @@ impl Trainer {
 
     /// Goes back to the last finite state, with the images of its next step sent to the device. Returns whether `progress`
     /// returned true until then.
-    async fn go_back(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
+    pub(super) async fn go_back(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
         let spent = (self.counters.seconds, self.counters.epoch_seconds);
         let good = self.sentinel.good.take().expect("a state is kept before the first step of an epoch");
         let written = self.write_state(&good);
@@ -246,8 +246,8 @@ impl Trainer {
             return Ok(false);
         }
         while self.counters.step < end {
-            self.submit_before(end).await?;
-            if !progress(EpochProgress::Repeated(self.counters.step)) {
+            let whole = self.submit_before(end, progress, EpochProgress::Repeated).await?;
+            if !whole || !progress(EpochProgress::Repeated(self.counters.step)) {
                 self.go_back(progress).await?;
                 return Ok(false);
             }
