@@ -55,6 +55,16 @@ mod serial {
         }
     }
 
+    /// Loops over the elements of a list.
+    pub(crate) trait List<T> {
+        fn into_par_iter(self) -> std::vec::IntoIter<T>;
+    }
+    impl<T> List<T> for Vec<T> {
+        fn into_par_iter(self) -> std::vec::IntoIter<T> {
+            self.into_iter()
+        }
+    }
+
     /// Methods that rayon's iterators have in addition to those of the standard library.
     pub(crate) trait Loops: Iterator + Sized {
         fn par_bridge(self) -> Self {

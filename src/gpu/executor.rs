@@ -278,10 +278,7 @@ impl Executor {
     /// # Errors
     /// When the device is lost.
     pub fn run(&mut self, program: usize, steps: Range<usize>) -> Result<()> {
-        let mut rest = &self.dispatches(program, steps, |_| true)[..];
-        while !rest.is_empty() {
-            rest = self.submit(program, rest);
-        }
+        self.submit_all(program, &self.dispatches(program, steps, |_| true));
         self.after_submit()
     }
 
@@ -296,16 +293,17 @@ impl Executor {
         steps: Range<usize>,
         going: &mut dyn FnMut() -> bool,
     ) -> Result<bool> {
-        let mut rest = &self.dispatches(program, steps, |_| true)[..];
-        while !rest.is_empty() {
-            rest = self.submit(program, rest);
-            self.after_submit()?;
-            if !rest.is_empty() {
+        let all = self.dispatches(program, steps, |_| true);
+        let mut done = 0;
+        while done < all.len() {
+            if done > 0 {
                 self.ready().await?;
                 if !going() {
                     return Ok(false);
                 }
             }
+            done += self.submit(program, &all[done..], done > 0);
+            self.after_submit()?;
         }
         Ok(true)
     }
@@ -323,10 +321,7 @@ impl Executor {
     /// # Errors
     /// When the device is lost.
     pub fn run_node(&mut self, program: usize, node: usize, step: usize) -> Result<()> {
-        let mut rest = &self.dispatches(program, step..step + 1, |ready| ready.work == node)[..];
-        while !rest.is_empty() {
-            rest = self.submit(program, rest);
-        }
+        self.submit_all(program, &self.dispatches(program, step..step + 1, |ready| ready.work == node));
         self.device.free_finished()
     }
 
@@ -347,11 +342,18 @@ impl Executor {
         steps.flat_map(|step| chosen.iter().map(move |&index| (step, index))).collect()
     }
 
-    /// Submits the first of these dispatches. Returns the others.
-    fn submit<'a>(&mut self, program: usize, dispatches: &'a [(usize, usize)]) -> &'a [(usize, usize)] {
+    fn submit_all(&mut self, program: usize, dispatches: &[(usize, usize)]) {
+        let mut done = 0;
+        while done < dispatches.len() {
+            done += self.submit(program, &dispatches[done..], done > 0);
+        }
+    }
+
+    /// Submits the first of these dispatches, which may be the rest of what was cut. Returns how many.
+    fn submit(&mut self, program: usize, dispatches: &[(usize, usize)], is_rest: bool) -> usize {
         let Loaded { ready, work, .. } = &self.loaded[program];
-        let count = self.pace.piece(program, dispatches.iter().map(|&(_, index)| work[index]));
-        let (piece, rest) = dispatches.split_at(count);
+        let count = self.pace.piece(program, dispatches.iter().map(|&(_, index)| work[index]), is_rest);
+        let piece = &dispatches[..count];
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -363,7 +365,7 @@ impl Executor {
         let done = self.device.submit(encoder);
         self.pace.submitted(program, work, std::mem::take(&mut self.staged), done);
         self.submitted += 1;
-        rest
+        count
     }
 
     /// Waits until few enough submissions are pending, with few enough bytes written for them.

@@ -93,10 +93,10 @@ impl Pace {
     }
 
     /// How many of these dispatches the next submission takes: all, if they are expected to take less than [`LONGEST`], else about
-    /// as many as take [`AIM`].
-    pub fn piece(&self, program: usize, work: impl Iterator<Item = f64> + Clone) -> usize {
+    /// as many as take [`AIM`]. Of the rest of what was cut already it takes as many as take that.
+    pub fn piece(&self, program: usize, work: impl Iterator<Item = f64> + Clone, is_rest: bool) -> usize {
         let speed = self.speed(program);
-        let limit = if work.clone().sum::<f64>() / speed <= LONGEST { f64::INFINITY } else { AIM };
+        let limit = if !is_rest && work.clone().sum::<f64>() / speed <= LONGEST { f64::INFINITY } else { AIM };
         let mut seconds = 0.0;
         let fits = |(index, work): &(usize, f64)| {
             seconds += work / speed;
@@ -110,7 +110,7 @@ impl Pace {
         let mut pieces: Vec<Range<usize>> = Vec::new();
         let mut start = 0;
         while start < work.len() {
-            let end = start + self.piece(program, work[start..].iter().copied());
+            let end = start + self.piece(program, work[start..].iter().copied(), start > 0);
             pieces.push(start..end);
             start = end;
         }

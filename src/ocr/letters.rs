@@ -44,6 +44,12 @@ const NO_LETTER: f32 = 0.1;
 const STEM: f32 = 0.35;
 const DOT_BELOW: f32 = 0.5;
 
+/// So many pieces with a mean certainty below [`NOISE`] are no writing, and are not joined and cut. That takes ten times as long as to
+/// read each once.
+const MANY: usize = 300;
+/// Pages of writing have 0.6 and more, patterns less than 0.4.
+const NOISE: f64 = 0.4;
+
 /// A letter that was found.
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
@@ -69,14 +75,23 @@ struct Chain {
     read: BTreeMap<(usize, usize), Letter>,
 }
 
-/// Finds the letters of all lines, each line's from left to right.
-pub(super) async fn find(
-    rows: Vec<LineComponents>,
-    letter_height: f32,
-    reader: &mut Reader,
-) -> Result<Vec<Vec<Letter>>> {
+/// What is found in lines of ink.
+pub(super) enum Found {
+    /// The letters of each line, from left to right.
+    Letters(Vec<Vec<Letter>>),
+    /// Many pieces that are like no letters, with their number and mean certainty.
+    Noise(usize, f64),
+}
+
+/// Finds the letters of all lines.
+pub(super) async fn find(rows: Vec<LineComponents>, letter_height: f32, reader: &mut Reader) -> Result<Found> {
     let lines: Vec<Vec<Piece>> = rows.into_iter().map(|row| pieces(row, letter_height)).collect();
     let known = read_pieces(&lines, reader).await?;
+    let certainties = known.iter().flatten().flatten().map(|letter| reader.certainty(&letter.probabilities));
+    let (count, sum) = certainties.fold((0, 0.0), |(count, sum), certainty| (count + 1, sum + f64::from(certainty)));
+    if count > MANY && sum < NOISE * count as f64 {
+        return Ok(Found::Noise(count, sum / count as f64));
+    }
     let mut letters: Vec<Vec<Letter>> = vec![Vec::new(); lines.len()];
     let mut chains = Vec::new();
     for (line, (pieces, known)) in lines.into_iter().zip(known).enumerate() {
@@ -86,7 +101,7 @@ pub(super) async fn find(
     for chain in chains {
         letters[chain.line].extend(chain.best(letter_height, reader));
     }
-    Ok(letters)
+    Ok(Found::Letters(letters))
 }
 
 /// The pieces of a line. Pieces above one another are joined, and marks are joined to the letters above, below or around them.

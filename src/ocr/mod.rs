@@ -53,6 +53,7 @@ pub use web::{ReadImage, html};
 use image::DynamicImage;
 
 use crate::Result;
+use letters::Found;
 use sheet::Sheet;
 
 /// The most pieces of ink of a page. A densely written one has some thousands. Noise may have a hundred thousand, and each would be drawn
@@ -105,7 +106,12 @@ pub async fn read_with(image: &DynamicImage, reader: &mut Reader, options: ReadO
         return Ok(PageText { unreadable: Some(Unreadable { characters: pieces, confidence: 0.0 }), ..empty });
     }
     let rows = lines::rows(std::mem::take(&mut sheet.components), sheet.letter_height);
-    let letters = letters::find(rows, sheet.letter_height, reader).await?;
+    let letters = match letters::find(rows, sheet.letter_height, reader).await? {
+        Found::Letters(letters) => letters,
+        Found::Noise(characters, confidence) => {
+            return Ok(PageText { unreadable: Some(Unreadable { characters, confidence }), ..empty });
+        }
+    };
     let lines = words::lines(&letters, reader, options.raw, |component| sheet.place(component, size));
     let mut page = PageText { turned: sheet.degrees(), light_ink, lines, ..empty.clone() };
     let found = Unreadable { characters: page.characters().count(), confidence: page.confidence() };

@@ -47,6 +47,7 @@ pub mod multiply;
 pub mod muon;
 pub mod pack;
 pub mod pool2d;
+pub(crate) mod product;
 pub mod relu;
 pub mod relu6;
 pub mod resize2d;

@@ -5,13 +5,13 @@
 //! belong to a parameter. A second table has a row for each parameter group: see [`group_row`].
 
 use crate::Result;
+use crate::graph::DType;
 use crate::graph::kernel::{Constant, Dispatch, Kernel, Lowering, Slot};
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
 use crate::ops::op::defined_by;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
-
-use crate::graph::DType;
+use crate::parallel::*;
 
 /// Elements per block of the table.
 pub const BLOCK: usize = 64;
@@ -79,18 +79,38 @@ impl<T> Block<'_, T> {
     }
 }
 
+/// The number of blocks of a piece of the work: a large part of a second-level cache for the parameters, the gradients and two states.
+const PIECE: usize = 256;
+
+/// The most blocks that one thread updates alone. To wake another takes longer.
+const SMALL: usize = 16 * PIECE;
+
 /// Calls `update` for each block.
-fn each<T: Real>(call: &mut Call<T>, clip: Option<f32>, update: impl Fn(&mut [&mut [T]], Block<T>)) {
+fn each<T: Real>(call: &mut Call<T>, clip: Option<f32>, update: impl Fn(&mut [&mut [T]], Block<T>) + Sync) {
     let (gradients, table, groups) = (call.real(0), call.integers(1), call.real(2));
     let scale = clip.map_or(T::one(), |most| T::one().min(T::of(f64::from(most)) / (call.real(3)[0] + T::of(1e-6))));
-    for (block, entry) in table.iter().enumerate() {
-        let row = &groups[(entry >> 8) as usize * GROUP_FLOATS..][..GROUP_FLOATS];
-        let numbers = call.step.groups[row[2].to_usize().unwrap_or(0)];
-        let (rate, momentum) = (T::of(f64::from(numbers.rate)) * row[0], T::of(f64::from(numbers.momentum)));
-        let first = block * BLOCK;
-        let gradients = &gradients[first..first + (entry & 0xff) as usize];
-        update(call.states, Block { first, gradients, scale, rate, momentum, decay: row[1] });
+    let step = call.step;
+    let of_piece = |number: usize, states: &mut [&mut [T]]| {
+        for (block, entry) in table[number * PIECE..].iter().take(PIECE).enumerate() {
+            let row = &groups[(entry >> 8) as usize * GROUP_FLOATS..][..GROUP_FLOATS];
+            let numbers = step.groups[row[2].to_usize().unwrap_or(0)];
+            let (rate, momentum) = (T::of(f64::from(numbers.rate)) * row[0], T::of(f64::from(numbers.momentum)));
+            let gradients = &gradients[(number * PIECE + block) * BLOCK..][..(entry & 0xff) as usize];
+            update(states, Block { first: block * BLOCK, gradients, scale, rate, momentum, decay: row[1] });
+        }
+    };
+    if table.len() <= SMALL {
+        return (0..table.len().div_ceil(PIECE)).for_each(|number| {
+            let first = number * PIECE * BLOCK;
+            let mut states: Vec<&mut [T]> = call.states.iter_mut().map(|state| &mut state[first..]).collect();
+            of_piece(number, &mut states);
+        });
     }
+    let mut pieces: Vec<Vec<&mut [T]>> = (0..table.len().div_ceil(PIECE)).map(|_| Vec::new()).collect();
+    for state in call.states.iter_mut() {
+        pieces.iter_mut().zip(state.chunks_mut(PIECE * BLOCK)).for_each(|(piece, part)| piece.push(part));
+    }
+    pieces.into_par_iter().enumerate().for_each(|(number, mut states)| of_piece(number, &mut states));
 }
 
 impl Sgd {

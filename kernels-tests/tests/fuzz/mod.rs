@@ -27,6 +27,8 @@ const ROUNDING: Tolerance = Tolerance { absolute: 1e-4, relative: 1e-4, reason: 
 const LARGER: f64 = 16.0;
 /// How far the updates of the CPU and of a GPU may be apart, of their length.
 const APART: f64 = 1e-3;
+/// How far they may be apart, of what rounding the first weights changes. Every op of a step rounds, too.
+const NUDGED: f64 = 16.0;
 
 /// The leaves that a node depends on.
 fn leaves_below(graph: &Graph, node: NodeId) -> Vec<NodeId> {
@@ -120,9 +122,16 @@ fn training_of(network: &Network) -> Option<(Recipe, Dataset)> {
     Some((recipe, dataset))
 }
 
-/// The weights and the running statistics after an epoch, and how much they changed.
-fn trained(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> [Vec<f32>; 2] {
+/// The weights and the running statistics after an epoch, and how much they changed. All weights are changed by this share of them before.
+fn trained(engine: Engine, recipe: &Recipe, dataset: &Dataset, nudge: f32) -> [Vec<f32>; 2] {
     let mut trainer = Trainer::new(engine, recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer");
+    if nudge > 0.0 {
+        let mut weights = gpunn::blocking::block_on(trainer.weights()).expect("weights");
+        for (number, weight) in weights.learned.iter_mut().enumerate() {
+            *weight *= 1.0 + if number % 3 == 0 { nudge } else { -nudge };
+        }
+        trainer.set_weights(&weights).expect("the same number of them");
+    }
     let mut weights = || {
         let weights = gpunn::blocking::block_on(trainer.weights()).expect("weights");
         [weights.learned, weights.statistics].concat()
@@ -140,7 +149,7 @@ fn length(values: impl Iterator<Item = f32>) -> f64 {
 
 /// Every node of a step against the oracle, and the weights after an epoch of two steps against those of the CPU.
 fn trains_alike(recipe: &Recipe, dataset: &Dataset) {
-    let [on_cpu, changed] = trained(Engine::cpu(), recipe, dataset);
+    let [on_cpu, changed] = trained(Engine::cpu(), recipe, dataset, 0.0);
     assert!(on_cpu.iter().all(|weight| weight.is_finite()), "the CPU has weights that are not finite");
     let Some(engine) = kernels_tests::gpu(DeviceOptions::default()) else { return };
     let mut trainer = Trainer::new(engine, recipe.clone(), dataset, TrainerOptions::default()).expect("a trainer");
@@ -151,10 +160,20 @@ fn trains_alike(recipe: &Recipe, dataset: &Dataset) {
     }
     let mut engine = trainer.into_engine();
     engine.forget();
-    let [on_gpu, _] = trained(engine, recipe, dataset);
+    let [on_gpu, _] = trained(engine, recipe, dataset, 0.0);
     let apart = length(on_cpu.iter().zip(&on_gpu).map(|(a, b)| a - b));
     let (whole, update) = (length(on_cpu.iter().copied()), length(changed.into_iter()));
-    assert!(apart <= APART * update + 1e-6 * whole, "the weights are {apart:e} apart after an update of {update:e}");
+    if apart <= APART * update + 1e-6 * whole {
+        return;
+    }
+    // A network may make much of little, for instance a batch norm of numbers that are nearly equal. No device can be nearer than what
+    // rounding the first weights changes on the CPU.
+    let [nudged, _] = trained(Engine::cpu(), recipe, dataset, f32::EPSILON);
+    let least = length(on_cpu.iter().zip(&nudged).map(|(a, b)| a - b));
+    assert!(
+        apart <= NUDGED * least,
+        "the weights are {apart:e} apart after an update of {update:e}; rounding moves them by {least:e}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The gradient of a convolution with respect to its image. As an op of its own, it is a transposed convolution.
 
-use super::{Conv2dShape, Geometry, product, variants};
+use super::{Conv2dShape, Geometry, cpu, variants};
 use crate::Result;
 use crate::graph::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -58,7 +58,7 @@ impl Op for Conv2dBackwardInput {
         let sizes = self.sizes(call.types);
         epilogue::with_output(call, |call, dx| {
             let finish = |start: usize, piece: &mut [f32]| epilogue::run(&self.epilogue, call, 2, start, piece);
-            product::backward_input(&sizes, call.real(0), call.real(1), dx, finish);
+            cpu::backward_input(&sizes, call.real(0), call.real(1), dx, finish);
         });
     }
 

@@ -1,6 +1,6 @@
 //! The gradient of a convolution with respect to its weight.
 
-use super::{Conv2dShape, Geometry, product, variants};
+use super::{Conv2dShape, Geometry, cpu, variants};
 use crate::Result;
 use crate::graph::kernel::Lowering;
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
@@ -53,7 +53,7 @@ impl Op for Conv2dBackwardWeight {
 
     fn run(&self, call: &mut Call<f32>) {
         let (x, dy, sizes) = (call.real(0), call.real(1), self.sizes(call.types));
-        product::backward_weight(&sizes, x, dy, call.out());
+        cpu::backward_weight(&sizes, x, dy, call.out());
     }
 
     fn lower(&self, at: &Lower) -> Lowering {

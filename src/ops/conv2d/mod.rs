@@ -5,11 +5,9 @@
 mod backward_input;
 mod backward_weight;
 pub mod cases;
+mod cpu;
 mod depthwise;
-mod patches;
 mod prefetched;
-mod product;
-mod rows;
 mod sizes;
 mod tiled;
 pub(crate) mod variants;
@@ -76,7 +74,7 @@ impl Op for Conv2d {
         let sizes = self.sizes(call.types);
         epilogue::with_output(call, |call, y| {
             let finish = |start: usize, piece: &mut [f32]| epilogue::run(&self.epilogue, call, 2, start, piece);
-            product::forward(&sizes, call.real(0), call.real(1), y, finish);
+            cpu::forward(&sizes, call.real(0), call.real(1), y, finish);
         });
     }
 

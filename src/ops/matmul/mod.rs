@@ -1,7 +1,6 @@
 //! Matrix product y = op(a) op(b), where op optionally transposes. An element-wise epilogue may follow: bias,
 //! activation, residual.
 
-pub(crate) mod gemm;
 mod ladder;
 mod product;
 pub(crate) mod variants;

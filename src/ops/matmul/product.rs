@@ -1,12 +1,8 @@
-//! Matrix products in f32 on the CPU by the `matrixmultiply` crate. The sizes of pieces depend only on the shapes, so
-//! the bits do not depend on the number of threads.
-
-use std::ops::Range;
-
-use crate::parallel::*;
+//! Matrix products in f32 on the CPU. The sizes of pieces depend only on the shapes, so the bits do not depend on the number of threads.
 
 use super::MatmulShape;
-use super::gemm::{self, StridedMatrix, turn};
+use crate::ops::product::{Columns, Copies, Inner, Outer, Run, Scratch, WHOLE, dispatch, pack, turn};
+use crate::parallel::*;
 
 /// The operands of a product, as in [`Matmul`](super::Matmul).
 #[derive(Clone, Copy, Debug)]
@@ -25,69 +21,17 @@ pub struct CpuProduct<'a> {
 
 /// The minimum number of multiplications per thread: about ten microseconds of work, the cost of waking a thread.
 const PIECE: usize = 1 << 20;
-/// The number of rows of a piece of a large product. Each piece packs the right matrix again, so it needs many rows.
+/// The number of rows of a piece of a large product. Each piece reads the whole right matrix, so it needs many rows.
 const PIECE_ROWS: usize = 128;
-/// The depth of a slice of a deep product, whose operands are much larger than its result. If the rows were split,
-/// each piece would pack the whole right matrix. If the depth is split, each number is packed once.
-const SLICE: usize = 256;
-/// The maximum number of slices. Each slice has its own result before they are added.
-const MAX_SLICES: usize = 16;
-/// The minimum number of multiplications of a product that is sliced.
-const SLICED_WORK: usize = 1 << 18;
-/// The maximum number of elements of the result of a product that is sliced.
-const SLICED_RESULT: usize = 1 << 14;
+/// The minimum depth of inner products. In less, adding the lanes of each sum costs too much.
+const INNER_DEPTH: usize = 256;
+/// The maximum number of rows of inner products. With more rows it is faster to transpose the right matrix.
+const INNER_ROWS: usize = 64;
+/// The minimum number of rows for which copies of the right matrix's columns pay, and the size in floats from which its parts displace
+/// each other in the cache.
+const COPIED: [usize; 2] = [64, 1 << 16];
 
-/// The memory layout of one operand.
-#[derive(Clone, Copy)]
-struct StridedOperand<'a> {
-    values: &'a [f32],
-    /// The stride between rows or columns of the result, in elements.
-    across: usize,
-    /// The stride along the depth, in elements.
-    along: usize,
-}
-
-impl<'a> StridedOperand<'a> {
-    /// The operand from row or column `first` on.
-    fn from(self, first: usize) -> Self {
-        Self { values: &self.values[first * self.across..], ..self }
-    }
-
-    /// The `count` rows or columns that a slice of the depth reads. Numbers that are contiguous along the depth are
-    /// copied, so that they are contiguous across it. The crate packs those in vectors. It packs the others one by
-    /// one, which takes twice as long as the copy and the vector packing together.
-    fn slice(self, count: usize, depths: Range<usize>, buffer: &'a mut Vec<f32>) -> Self {
-        let part = Self { values: &self.values[depths.start * self.along..], ..self };
-        if self.along != 1 || self.across == 1 {
-            return part;
-        }
-        buffer.resize(count * depths.len(), 0.0);
-        turn(part.values, self.across, [count, depths.len()], buffer);
-        Self { values: buffer, across: 1, along: count }
-    }
-}
-
-/// Writes the product of two operands into `out`, `[rows, columns]`.
-fn multiply(a: StridedOperand, b: StridedOperand, sizes: MatmulShape, out: &mut [f32]) {
-    let MatmulShape { rows, columns, depth } = sizes;
-    let a = StridedMatrix { values: a.values, row: a.across, column: a.along };
-    let b = StridedMatrix { values: b.values, row: b.along, column: b.across };
-    gemm::multiply([rows, depth, columns], a, b, 0.0, out, columns);
-}
-
-impl<'a> CpuProduct<'a> {
-    fn left(&self) -> StridedOperand<'a> {
-        let MatmulShape { rows, depth, .. } = self.sizes;
-        let (across, along) = if self.transpose_a { (1, rows) } else { (depth, 1) };
-        StridedOperand { values: self.a, across, along }
-    }
-
-    fn right(&self) -> StridedOperand<'a> {
-        let MatmulShape { columns, depth, .. } = self.sizes;
-        let (across, along) = if self.transpose_b { (depth, 1) } else { (1, columns) };
-        StridedOperand { values: self.b, across, along }
-    }
-
+impl CpuProduct<'_> {
     /// Writes the product into `out`. Calls `epilogue` on each finished piece with the index of its first element.
     pub fn run(&self, out: &mut [f32], epilogue: impl Fn(usize, &mut [f32]) + Sync) {
         let MatmulShape { rows, columns, depth } = self.sizes;
@@ -95,15 +39,65 @@ impl<'a> CpuProduct<'a> {
         if out.is_empty() {
             return;
         }
-        if depth >= 2 * SLICE && rows * columns <= SLICED_RESULT && rows * columns * depth >= SLICED_WORK {
-            self.by_depth(out);
-            return epilogue(0, out);
+        let along_depth = self.transpose_b && !self.transpose_a;
+        if along_depth && depth >= INNER_DEPTH && depth.is_multiple_of(WHOLE) && rows <= INNER_ROWS {
+            return self.inner(out, epilogue);
         }
+        let mut turned = Scratch::new(if self.transpose_b { self.b.len() } else { 0 });
+        let right = match self.transpose_b {
+            true => {
+                self.turn_right(&mut turned);
+                &turned
+            }
+            false => self.b,
+        };
+        let left = pack(rows, depth, |first, height, panel| self.pack_left(first, height, panel));
+        let offsets: Vec<u32> = (0..depth).map(|k| (k * columns) as u32).collect();
+        let is_copied = rows >= COPIED[0] && self.b.len() >= COPIED[1];
+        let copies = is_copied.then(|| Copies::new(right, &offsets, columns));
+        self.each_piece(out, epilogue, |first, out| {
+            dispatch(Outer {
+                left: &left[first * depth..],
+                rows: out.len() / columns,
+                right,
+                offsets: &offsets,
+                columns: Columns::run(columns),
+                copies: copies.as_ref(),
+                out,
+                out_row: columns,
+            });
+        });
+    }
+
+    /// The product of matrices that are both stored along the depth.
+    fn inner(&self, out: &mut [f32], epilogue: impl Fn(usize, &mut [f32]) + Sync) {
+        let MatmulShape { columns, depth, .. } = self.sizes;
+        let starts: Vec<u32> = (0..columns).map(|column| (column * depth) as u32).collect();
+        self.each_piece(out, epilogue, |first, out| {
+            dispatch(Inner {
+                left: &self.a[first * depth..],
+                rows: [out.len() / columns, depth],
+                right: self.b,
+                columns: &starts,
+                runs: &[Run { left: 0, right: 0, len: depth }],
+                out,
+                out_row: columns,
+            });
+        });
+    }
+
+    /// Calls `compute` on pieces of the result, with the number of their first row, then `epilogue`.
+    fn each_piece(
+        &self,
+        out: &mut [f32],
+        epilogue: impl Fn(usize, &mut [f32]) + Sync,
+        compute: impl Fn(usize, &mut [f32]) + Sync,
+    ) {
+        let MatmulShape { rows, columns, depth } = self.sizes;
         let pieces = (rows * columns * depth / PIECE).min(rows.div_ceil(PIECE_ROWS).max(2)).max(1);
         let piece_rows = rows.div_ceil(pieces).next_multiple_of(8).min(rows);
         let piece = |(index, out): (usize, &mut [f32])| {
-            let sizes = MatmulShape { rows: out.len() / columns, ..self.sizes };
-            multiply(self.left().from(index * piece_rows), self.right(), sizes, out);
+            compute(index * piece_rows, out);
             epilogue(index * piece_rows * columns, out);
         };
         if piece_rows == rows {
@@ -113,25 +107,27 @@ impl<'a> CpuProduct<'a> {
         }
     }
 
-    /// Computes the product as the sum of the products of slices of the depth, added in order.
-    fn by_depth(&self, out: &mut [f32]) {
-        let MatmulShape { rows, columns, depth } = self.sizes;
-        let slice = depth.div_ceil(depth.div_ceil(SLICE).min(MAX_SLICES));
-        let mut parts = vec![0.0; depth.div_ceil(slice) * out.len()];
-        let compute = |(index, part): (usize, &mut [f32])| {
-            let depths = index * slice..depth.min((index + 1) * slice);
-            let (mut left, mut right) = (Vec::new(), Vec::new());
-            let a = self.left().slice(rows, depths.clone(), &mut left);
-            let b = self.right().slice(columns, depths.clone(), &mut right);
-            multiply(a, b, MatmulShape { depth: depths.len(), ..self.sizes }, part);
-        };
-        match rows * columns * depth < 2 * PIECE {
-            true => parts.chunks_mut(out.len()).enumerate().for_each(compute),
-            false => parts.par_chunks_mut(out.len()).enumerate().for_each(compute),
+    /// Packs rows of the left matrix.
+    fn pack_left(&self, first: usize, height: usize, panel: &mut [f32]) {
+        let MatmulShape { rows, depth, .. } = self.sizes;
+        if !self.transpose_a {
+            return turn(&self.a[first * depth..], depth, [height, depth], panel, height);
         }
-        out.fill(0.0);
-        for part in parts.chunks(out.len()) {
-            out.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+        for (to, from) in panel.chunks_exact_mut(height).zip(self.a.chunks_exact(rows)) {
+            to.copy_from_slice(&from[first..][..height]);
+        }
+    }
+
+    /// Writes the right matrix, which is stored transposed, as `[depth, columns]`.
+    fn turn_right(&self, turned: &mut [f32]) {
+        let MatmulShape { columns, depth, .. } = self.sizes;
+        let piece = (PIECE / 16 / columns).next_multiple_of(16);
+        let part = |(index, to): (usize, &mut [f32])| {
+            turn(&self.b[index * piece..], depth, [columns, to.len() / columns], to, columns);
+        };
+        match turned.len() <= piece * columns {
+            true => turned.chunks_mut(piece * columns).enumerate().for_each(part),
+            false => turned.par_chunks_mut(piece * columns).enumerate().for_each(part),
         }
     }
 }

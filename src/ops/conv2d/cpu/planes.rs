@@ -1,0 +1,134 @@
+//! Pixels laid out for the kernels. A tensor becomes planes of cells with the padding around them. A cell is one pixel of one image, or
+//! the same pixel of several images side by side, for images so small that a row is shorter than a vector. If outputs are several pixels
+//! apart, the pixels are sorted by their remainder, so that what one tap reads for neighbouring outputs lies side by side again.
+
+use std::ops::Range;
+
+use crate::ops::conv2d::{Conv2dShape, Geometry};
+use crate::ops::product::{Scratch, copy, turn};
+
+/// Floats after the last plane, so that a vector may begin at any cell.
+const SLACK: usize = 16;
+
+/// The layout of images of one size.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Planes {
+    /// The number of channels.
+    pub channels: usize,
+    /// Height and width of an image.
+    pub image: [usize; 2],
+    /// The distance in pixels of neighbouring cells, and the number of planes of a channel: vertical, then horizontal.
+    pub stride: [usize; 2],
+    /// The row and column of the image at the first cell. They are negative in the padding.
+    pub first: [isize; 2],
+    /// The rows and columns of cells of a plane.
+    pub cells: [usize; 2],
+    /// The number of images in a cell.
+    pub cell: usize,
+}
+
+impl Planes {
+    /// The layout of the images that a convolution reads, in cells of one image.
+    pub fn read_by(sizes: &Conv2dShape) -> Self {
+        let Geometry { stride, padding, dilation, .. } = sizes.geometry;
+        let cells = [0, 1].map(|axis| sizes.outputs[axis] + (sizes.kernel[axis] - 1) * dilation[axis] / stride[axis]);
+        let first = padding.map(|padding| -(padding as isize));
+        Self { channels: sizes.in_channels, image: sizes.image, stride, first, cells, cell: 1 }
+    }
+
+    /// Where each tap of a convolution reads for the first output, channel by channel.
+    pub fn taps(&self, sizes: &Conv2dShape, channels: usize) -> Vec<u32> {
+        let [rows, columns] = sizes.kernel;
+        let dilation = sizes.geometry.dilation;
+        let pixels = || (0..rows * columns).map(|tap| [tap / columns * dilation[0], tap % columns * dilation[1]]);
+        (0..channels).flat_map(|channel| pixels().map(move |pixel| self.at(channel, pixel))).collect()
+    }
+
+    /// The floats of a plane.
+    fn plane(&self) -> usize {
+        self.cells[0] * self.cells[1] * self.cell
+    }
+    /// The floats of a channel: its planes.
+    pub fn channel(&self) -> usize {
+        self.stride[0] * self.stride[1] * self.plane()
+    }
+    /// The floats of the images of a cell.
+    pub fn len(&self) -> usize {
+        self.channels * self.channel() + SLACK
+    }
+    /// The floats from one row of cells to the next.
+    pub fn row(&self) -> usize {
+        self.cells[1] * self.cell
+    }
+
+    /// Where the pixel that is `[down, right]` pixels after the first cell's lies, in a channel.
+    pub fn at(&self, channel: usize, [down, right]: [usize; 2]) -> u32 {
+        let ([sy, sx], [rows, columns]) = (self.stride, self.cells);
+        let plane = (channel * sy + down % sy) * sx + right % sx;
+        (((plane * rows + down / sy) * columns + right / sx) * self.cell) as u32
+    }
+
+    /// The cells along an axis, of plane `phase`, whose pixels are in the image, and the first of these pixels.
+    fn inside(&self, axis: usize, phase: usize) -> (Range<usize>, usize) {
+        let (stride, first) = (self.stride[axis] as isize, self.first[axis] + phase as isize);
+        let until =
+            |pixel: isize| (pixel - first + stride - 1).div_euclid(stride).clamp(0, self.cells[axis] as isize) as usize;
+        let (start, end) = (until(0), until(self.image[axis] as isize));
+        (start..end.max(start), (first + start as isize * stride).max(0) as usize)
+    }
+
+    /// Lays out some images, at most as many as a cell has.
+    pub fn fill(&self, images: &[f32], to: &mut [f32]) {
+        let [height, width] = self.image;
+        let image = self.channels * height * width;
+        let count = images.len() / image.max(1);
+        let (planes, slack) = to[..self.len()].split_at_mut(self.channels * self.channel());
+        slack.fill(0.0);
+        if self.cell > 1 && self.stride != [1, 1] {
+            planes.fill(0.0);
+            return self.fill_sorted(images, image, count, planes);
+        }
+        if count < self.cell {
+            planes.fill(0.0);
+        }
+        let phases = self.stride[0] * self.stride[1];
+        for (number, plane) in planes.chunks_exact_mut(self.plane().max(1)).enumerate() {
+            let (channel, phase) = (number / phases, number % phases);
+            let (rows, top) = self.inside(0, phase / self.stride[1]);
+            let (columns, left) = self.inside(1, phase % self.stride[1]);
+            for (row, to) in plane.chunks_exact_mut(self.row()).enumerate() {
+                if !rows.contains(&row) || columns.is_empty() {
+                    to.fill(0.0);
+                    continue;
+                }
+                let pixel = (channel * height + top + (row - rows.start) * self.stride[0]) * width + left;
+                to[..columns.start * self.cell].fill(0.0);
+                to[columns.end * self.cell..].fill(0.0);
+                let to = &mut to[columns.start * self.cell..columns.end * self.cell];
+                let (pixels, stride) = (&images[pixel..], self.stride[1]);
+                match (self.cell, stride) {
+                    (1, 1) => copy(&pixels[..to.len()], to),
+                    (1, _) => to.iter_mut().zip(pixels.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
+                    (cell, _) => turn(pixels, image, [count, to.len() / cell], to, cell),
+                }
+            }
+        }
+    }
+
+    /// Fills the cells of several images, sorted by remainders. Each row of pixels is brought into cells once, and then sorted.
+    fn fill_sorted(&self, images: &[f32], image: usize, count: usize, planes: &mut [f32]) {
+        let [height, width] = self.image;
+        let after_first = |axis: usize, pixel: usize| usize::try_from(pixel as isize - self.first[axis]).ok();
+        let mut cells = Scratch::new(width * self.cell);
+        for (channel, y) in (0..self.channels).flat_map(|channel| (0..height).map(move |y| (channel, y))) {
+            let Some(down) = after_first(0, y).filter(|down| down / self.stride[0] < self.cells[0]) else { continue };
+            turn(&images[(channel * height + y) * width..], image, [count, width], &mut cells, self.cell);
+            for (x, cell) in cells.chunks_exact(self.cell).enumerate() {
+                let right = after_first(1, x).filter(|right| right / self.stride[1] < self.cells[1]);
+                let Some(right) = right else { continue };
+                let at = self.at(channel, [down, right]) as usize;
+                copy(&cell[..count], &mut planes[at..at + count]);
+            }
+        }
+    }
+}
