@@ -38,6 +38,19 @@ fn a_step_that_takes_long_is_given_up_and_run_again() {
     training::gives_up_long_steps(&mut Engine::cpu);
 }
 
+#[test]
+fn a_checkpoint_that_is_due_gives_no_step_up() {
+    let (recipe, dataset) = training::long_steps();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let wanted = training::finish(&mut training::begin(trainer(Engine::cpu(), &recipe, &dataset), &path("whole")));
+    let options = TrainerOptions { clock: Some(training::fast_clock), ..TrainerOptions::default() };
+    let trainer = Trainer::new(Engine::cpu(), recipe, &dataset, options).expect("a trainer");
+    let mut saving = training::begin(trainer, &path("saving"));
+    saving.save_every = Duration::ZERO;
+    assert_eq!(training::finish(&mut saving).weights_hash, wanted.weights_hash);
+}
+
 /// Sees the checkpoint that is on the disk whenever training goes on.
 struct Watcher {
     run: RunDirectory,

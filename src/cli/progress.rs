@@ -93,7 +93,7 @@ impl Observer for Progress {
             EpochProgress::Repeated(step) => {
                 (Some("repeating".into()), step, self.training.steps_of(epoch - 1, self.steps))
             }
-            EpochProgress::Recovered => return !self.stop.is_set(),
+            EpochProgress::Recovered | EpochProgress::Computing => return !self.stop.is_set(),
             EpochProgress::Features { split, batches, of } => (Some(format!("features of {split}")), batches, of),
             EpochProgress::Evaluated { split, batches, of } => (Some(format!("evaluating {split}")), batches, of),
         };

@@ -217,7 +217,7 @@ impl Executor {
     /// to go on. Returns whether all was run.
     pub fn run_while(&mut self, program: usize, range: Range<usize>, going: &mut dyn FnMut() -> bool) -> bool {
         let pieces = self.loaded[program].pieces.clone();
-        if pieces.len() < 2 {
+        if pieces.len() < 2 && range.len() < 2 {
             self.run(program, range);
             return true;
         }

@@ -209,11 +209,10 @@ impl Maker {
         let loader = data.loader(&Arc::new(split.pixels.clone()), order, *batch, 0..steps.len())?;
         let mut all = Vec::new();
         let keep = |number: usize, features: Option<&[f32]>| {
-            if let Some(features) = features {
-                let each = features.len() / batch;
-                all.extend_from_slice(&features[..steps[number].valid as usize * each]);
-            }
-            let (batches, of) = (number as u32 + u32::from(features.is_some()), steps.len() as u32);
+            let Some(features) = features else { return progress(EpochProgress::Computing) };
+            let each = features.len() / batch;
+            all.extend_from_slice(&features[..steps[number].valid as usize * each]);
+            let (batches, of) = (number as u32 + 1, steps.len() as u32);
             progress(EpochProgress::Features { split: self.part, batches, of }) || batches == of
         };
         let whole = data.run_each(engine, program, loader, steps.len(), Some(FEATURES), keep).await?;

@@ -7,6 +7,8 @@ use crate::data::SplitName;
 pub enum EpochProgress {
     /// This number of training steps is done.
     Trained(u32),
+    /// Steps or a batch compute, and take long. False gives them up.
+    Computing,
     /// A number was not finite: the steps from this one on run again, to find the first wrong one.
     Repeated(u32),
     /// The sentinel has done something about a number that was not finite: see [`Trainer::take_warnings`](super::Trainer::take_warnings).

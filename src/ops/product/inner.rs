@@ -17,9 +17,11 @@ pub(crate) struct Run {
     pub len: usize,
 }
 
-/// The rows of left times the rows of right.
+/// The rows of left times the rows of right: one product, or several alike.
 #[derive(Debug)]
 pub(crate) struct Inner<'a> {
+    /// The number of products, and the distances between their left and right matrices in floats. Their results follow each other.
+    pub groups: [usize; 3],
     /// The left matrix.
     pub left: &'a [f32],
     /// The number of its rows, and the distance between them in floats.
@@ -34,6 +36,8 @@ pub(crate) struct Inner<'a> {
     pub out: &'a mut [f32],
     /// The distance between its rows, in floats.
     pub out_row: usize,
+    /// Whether the product is added to what the result holds.
+    pub add: bool,
 }
 
 impl Inner<'_> {
@@ -64,7 +68,8 @@ impl Inner<'_> {
         }
         for (i, sums) in sums.iter().enumerate() {
             let out = &mut self.out[(row + i) * self.out_row + column..][..N];
-            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = lanes.sum(sum));
+            let before = |out: f32| if self.add { out } else { 0.0 };
+            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = before(*out) + lanes.sum(sum));
         }
     }
 
@@ -93,15 +98,10 @@ impl Inner<'_> {
 /// The number of floats of the right matrix that are used by all rows before the next ones: a part of the second-level cache.
 const BLOCK: usize = 48 * 1024;
 
-impl Work for Inner<'_> {
-    type Output = ();
-
+impl Inner<'_> {
+    /// Computes one product.
     #[inline(always)]
-    fn run<L: Lanes>(mut self, lanes: L) {
-        assert!(
-            self.runs.iter().all(|run| run.len.is_multiple_of(WHOLE)) && WHOLE.is_multiple_of(L::LANES),
-            "whole vectors"
-        );
+    fn product<L: Lanes>(&mut self, lanes: L) {
         let depth: usize = self.runs.iter().map(|run| run.len).sum();
         let block = (BLOCK / depth.max(1)).max(6) / 6 * 6;
         for first in (0..self.columns.len()).step_by(block) {
@@ -124,6 +124,29 @@ impl Work for Inner<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+impl Work for Inner<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        assert!(
+            self.runs.iter().all(|run| run.len.is_multiple_of(WHOLE)) && WHOLE.is_multiple_of(L::LANES),
+            "whole vectors"
+        );
+        let [groups, left, right] = self.groups;
+        for group in 0..groups {
+            let mut one = Inner {
+                groups: [1, 0, 0],
+                left: &self.left[group * left..],
+                right: &self.right[group * right..],
+                out: &mut self.out[group * self.rows[0] * self.out_row..],
+                ..self
+            };
+            one.product(lanes);
         }
     }
 }

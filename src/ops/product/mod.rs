@@ -13,7 +13,7 @@ pub(crate) use gathered::Gathered;
 pub(crate) use inner::{Inner, Run, WHOLE};
 pub(crate) use lanes::{dispatch, lanes};
 pub(crate) use outer::{Columns, Copies, Outer};
-pub(crate) use panels::{copy, pack, turn};
+pub(crate) use panels::{copy, pack, pack_into, turn};
 pub(crate) use scratch::Scratch;
 
 #[cfg(test)]

@@ -33,20 +33,25 @@ impl Columns {
     }
 }
 
-/// A product. Each sum is computed in the order of the depth, so its bits do not depend on the width of vectors or the place in a tile.
+/// One product, or several alike. Each sum is computed in the order of the depth, so its bits do not depend on the width of vectors or
+/// the place in a tile, on CPUs that round a multiplication and an addition together.
 #[derive(Debug)]
 pub(crate) struct Outer<'a> {
+    /// The number of products. What belongs to them lies one after another.
+    pub groups: usize,
     /// The left matrix, packed by [`pack`](super::panels::pack).
     pub left: &'a [f32],
     /// The number of rows of the left matrix and of the result.
     pub rows: usize,
     /// The right matrix.
     pub right: &'a [f32],
+    /// The distance between the right matrices of two products, in floats.
+    pub right_group: usize,
     /// Where each row of the right matrix begins.
     pub offsets: &'a [u32],
     /// Its columns.
     pub columns: Columns,
-    /// The right matrix again, copied by [`Copies`], if that is done.
+    /// The right matrix again, copied by [`Copies`], if that is done. Then there is one product.
     pub copies: Option<&'a Copies>,
     /// The result.
     pub out: &'a mut [f32],
@@ -168,7 +173,19 @@ fn tile<L: Lanes, const M: usize, const N: usize>(
     }
 }
 
-impl Outer<'_> {
+/// One of the products.
+struct Product<'a> {
+    left: &'a [f32],
+    rows: usize,
+    right: &'a [f32],
+    offsets: &'a [u32],
+    columns: Columns,
+    copies: Option<&'a Copies>,
+    out: &'a mut [f32],
+    out_row: usize,
+}
+
+impl Product<'_> {
     /// Where a vector of columns begins in each row of the right matrix.
     #[inline(always)]
     fn start<L: Lanes>(&self, vector: usize) -> usize {
@@ -210,17 +227,11 @@ impl Outer<'_> {
             }
         }
     }
-}
 
-impl Work for Outer<'_> {
-    type Output = ();
-
+    /// Computes all columns.
     #[inline(always)]
-    fn run<L: Lanes>(mut self, lanes: L) {
-        self.columns = self.columns.joined();
+    fn run<L: Lanes>(&mut self, lanes: L) {
         let Columns { lines, width, .. } = self.columns;
-        assert!(self.copies.is_none() || lines == 1, "only a matrix is copied");
-        assert!(lines == 1 || width.is_multiple_of(L::LANES), "runs of whole vectors");
         let vectors = lines * width.div_ceil(L::LANES);
         for (first, count) in tiles(vectors) {
             let last = if first + count == vectors { width - (width - 1) / L::LANES * L::LANES } else { L::LANES };
@@ -229,6 +240,31 @@ impl Work for Outer<'_> {
                 2 => self.vectors::<L, 2>(lanes, first, last),
                 _ => self.vectors::<L, 1>(lanes, first, last),
             }
+        }
+    }
+}
+
+impl Work for Outer<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Self { left, rows, right, offsets, copies, out, out_row, .. } = self;
+        let columns = self.columns.joined();
+        assert!(copies.is_none() || columns.lines == 1 && self.groups == 1, "only a matrix is copied");
+        assert!(columns.lines == 1 || columns.width.is_multiple_of(L::LANES), "runs of whole vectors");
+        for group in 0..self.groups {
+            let mut product = Product {
+                left: &left[group * rows * offsets.len()..],
+                rows,
+                right: &right[group * self.right_group..],
+                offsets,
+                columns,
+                copies,
+                out: &mut out[group * rows * out_row..],
+                out_row,
+            };
+            product.run(lanes);
         }
     }
 }

@@ -37,8 +37,14 @@ pub(crate) fn panel_height() -> usize {
 /// Packs a matrix of `rows` x `depth`. `fill` gets the first row of each panel, its height, and the panel `[depth, height]`.
 pub(crate) fn pack(rows: usize, depth: usize, fill: impl Fn(usize, usize, &mut [f32]) + Sync) -> Scratch {
     let mut packed = Scratch::new(rows * depth);
+    pack_into(&mut packed, rows, depth, fill);
+    packed
+}
+
+/// Packs a matrix, as [`pack`].
+pub(crate) fn pack_into(packed: &mut [f32], rows: usize, depth: usize, fill: impl Fn(usize, usize, &mut [f32]) + Sync) {
     if depth == 0 {
-        return packed;
+        return;
     }
     let whole = panel_height();
     let (panels, rest) = packed.split_at_mut(rows / whole * whole * depth);
@@ -53,7 +59,6 @@ pub(crate) fn pack(rows: usize, depth: usize, fill: impl Fn(usize, usize, &mut [
         fill(first, height, panel);
         (first, rest) = (first + height, after);
     }
-    packed
 }
 
 /// Writes the transpose of `rows` rows of `columns` numbers, `stride` apart, into `to`, whose rows are `to_stride` apart.

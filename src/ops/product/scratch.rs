@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-/// The most floats that a thread keeps.
-const KEPT: usize = 16 << 20;
+/// The most floats that a thread keeps, and the most pieces of memory.
+const KEPT: [usize; 2] = [8 << 20, 16];
 
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
@@ -20,14 +20,14 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// Memory for `len` floats.
     pub fn new(len: usize) -> Self {
-        let mut values = FREE.with_borrow_mut(|free| {
-            let fits = free.iter().position(|values| values.len() >= len);
-            fits.map(|at| free.swap_remove(at)).or_else(|| free.pop()).unwrap_or_default()
-        });
-        if values.len() < len {
-            values.resize(len, 0.0);
+        if len == 0 {
+            return Self { values: Vec::new(), len };
         }
-        Self { values, len }
+        let kept = FREE.with_borrow_mut(|free| {
+            let fitting = (0..free.len()).filter(|&at| free[at].len() >= len);
+            fitting.min_by_key(|&at| free[at].len()).map(|at| free.swap_remove(at))
+        });
+        Self { values: kept.unwrap_or_else(|| vec![0.0; len]), len }
     }
 }
 
@@ -47,11 +47,16 @@ impl DerefMut for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
+        if values.is_empty() {
+            return;
+        }
         // A thread that ends has freed what it kept.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            if free.iter().map(Vec::len).sum::<usize>() + values.len() <= KEPT {
-                free.push(values);
+            free.push(values);
+            // The last ones are those that are used now.
+            while free.len() > KEPT[1] || free.iter().map(Vec::len).sum::<usize>() > KEPT[0] {
+                free.remove(0);
             }
         });
     }

@@ -36,7 +36,18 @@ fn check_outer(rows: usize, columns: Columns, offsets: &[u32]) {
         let copies = copies.as_ref();
         let left = packed_for(four);
         let mut out = vec![7.0; rows * out_row];
-        let product = Outer { left: &left, rows, right: &right, offsets, columns, copies, out: &mut out, out_row };
+        let product = Outer {
+            groups: 1,
+            left: &left,
+            rows,
+            right: &right,
+            right_group: 0,
+            offsets,
+            columns,
+            copies,
+            out: &mut out,
+            out_row,
+        };
         if four {
             with_four(product)
         } else {
@@ -69,6 +80,42 @@ fn outer_products_have_every_height_width_and_tail() {
 }
 
 #[test]
+fn several_products_lie_one_after_another() {
+    let (rows, depth, width) = (3, 9, 21);
+    let matrices: Vec<Vec<f32>> = (0..4).map(|group| numbers(rows * depth, group)).collect();
+    let left: Vec<f32> = matrices
+        .iter()
+        .flat_map(|matrix| {
+            let fill = |first: usize, height: usize, panel: &mut [f32]| {
+                turn(&matrix[first * depth..], depth, [height, depth], panel, height)
+            };
+            pack(rows, depth, fill).to_vec()
+        })
+        .collect();
+    let right = numbers(4 * 200, 9);
+    let offsets: Vec<u32> = (0..depth as u32).map(|k| k * 20).collect();
+    let product = |groups: usize, group: usize| {
+        let mut out = vec![0.0; groups * rows * width];
+        let (left, right) = (&left[group * rows * depth..], &right[group * 200..]);
+        let columns = Columns::run(width);
+        dispatch(Outer {
+            groups,
+            left,
+            rows,
+            right,
+            right_group: 200,
+            offsets: &offsets,
+            columns,
+            copies: None,
+            out: &mut out,
+            out_row: width,
+        });
+        out
+    };
+    assert_eq!(product(4, 0), (0..4).flat_map(|group| product(1, group)).collect::<Vec<_>>());
+}
+
+#[test]
 fn rows_of_the_right_matrix_may_begin_anywhere_and_lie_in_several_runs() {
     let offsets = [40, 0, 3, 3, 1, 77];
     check_outer(9, Columns { lines: 5, width: 32, stride: 35 }, &offsets);
@@ -87,6 +134,7 @@ fn inner_products_sum_over_all_runs() {
         for four in [false, true] {
             let mut out = vec![0.0; rows * columns];
             let product = Inner {
+                groups: [1, 0, 0],
                 left: &left,
                 rows: [rows, left_row],
                 right: &right,
@@ -94,6 +142,7 @@ fn inner_products_sum_over_all_runs() {
                 runs: &runs,
                 out: &mut out,
                 out_row: columns,
+                add: false,
             };
             if four {
                 with_four(product)
@@ -154,9 +203,11 @@ fn a_sum_has_the_same_bits_wherever_its_column_lies() {
         let copies = copy.then(|| Copies::new(right, &offsets, columns));
         let (columns, copies) = (Columns::run(columns), copies.as_ref());
         dispatch(Outer {
+            groups: 1,
             left: &left,
             rows,
             right,
+            right_group: 0,
             offsets: &offsets,
             columns,
             copies,

@@ -16,6 +16,19 @@ use crate::{Error, Result};
 
 /// The time in seconds that a step may go on after the wish to stop. If it takes longer, it is given up.
 const PATIENCE: f64 = 0.25;
+/// The time in seconds of finished steps that may be lost with a step that is given up.
+const MOST_LOST: f64 = 10.0;
+
+/// What became of submitted steps.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Submitted {
+    /// They are run.
+    GoOn,
+    /// They are run, but no more are wanted.
+    Stop,
+    /// The state is that of no step.
+    GivenUp,
+}
 
 impl Trainer {
     /// The step numbers and hyperparameters of all steps of the next epoch.
@@ -164,11 +177,15 @@ impl Trainer {
         loop {
             let mut going = true;
             while going && self.counters.step < self.steps_now() && !self.look_is_due() {
-                if !self.submit_before(self.steps_now(), progress, EpochProgress::Trained).await? {
-                    self.go_back(progress).await?;
-                    return Ok(false);
+                match self.submit_before(self.steps_now(), progress).await? {
+                    Submitted::GivenUp => {
+                        self.go_back(progress).await?;
+                        return Ok(false);
+                    }
+                    Submitted::Stop => going = false,
+                    Submitted::GoOn => going = progress(EpochProgress::Trained(self.counters.step)),
                 }
-                going = progress(EpochProgress::Trained(self.counters.step)) || self.counters.step == self.steps_now();
+                going |= self.counters.step == self.steps_now();
             }
             // This waits for the submitted steps, so that the time of an epoch includes them.
             if self.look().await? {
@@ -181,30 +198,26 @@ impl Trainer {
         }
     }
 
-    /// Submits the next steps, at most up to step `end`, and sends the images of the submit after it, if there is one. Returns false
-    /// if `progress`, which gets the number of steps as `at` says, returned false long before the end of a step. The state is that of
-    /// no step then.
-    pub(super) async fn submit_before(
-        &mut self,
-        end: u32,
-        progress: &mut Watch<'_>,
-        at: impl Fn(u32) -> EpochProgress,
-    ) -> Result<bool> {
+    /// Submits the next steps, at most up to step `end`, and sends the images of the submit after it, if there is one. Where
+    /// `progress` returns false long before the end of a step, it is given up, and the state is that of no step.
+    pub(super) async fn submit_before(&mut self, end: u32, progress: &mut Watch<'_>) -> Result<Submitted> {
         self.engine.ready().await?;
         let range = self.train.data.submit(
             self.counters.step as usize,
             end as usize,
             self.engine.steps_at_once(self.train.program),
         );
-        let (clock, done, mut asked_to_stop) = (self.clock, self.counters.step, None);
+        let (clock, mut asked_to_stop) = (self.clock, None);
+        // Going back loses these steps, too.
+        let patience = if self.lost_by_going_back() > MOST_LOST { f64::INFINITY } else { PATIENCE };
         let mut going = || {
-            if asked_to_stop.is_none() && !progress(at(done)) {
+            if asked_to_stop.is_none() && !progress(EpochProgress::Computing) {
                 asked_to_stop = Some(clock());
             }
-            asked_to_stop.is_none_or(|since| clock() < since + PATIENCE)
+            asked_to_stop.is_none_or(|since| clock() < since + patience)
         };
         if !self.engine.run_while(self.train.program, range.clone(), &mut going).await? {
-            return Ok(false);
+            return Ok(Submitted::GivenUp);
         }
         self.counters.number += range.len() as u32;
         self.counters.step = range.end as u32;
@@ -212,7 +225,7 @@ impl Trainer {
         if self.counters.step < end {
             self.feed()?;
         }
-        Ok(true)
+        Ok(if asked_to_stop.is_some() { Submitted::Stop } else { Submitted::GoOn })
     }
 
     /// The learning rate at the epoch's first step.
@@ -309,10 +322,11 @@ impl Trainer {
             let range = stage.data.submit(done, steps.len(), self.engine.steps_at_once(stage.program));
             stage.data.feed(&mut self.engine, loader.as_mut())?;
             let of = steps.len() as u32;
-            let mut at = |batches: usize| progress(EpochProgress::Evaluated { split, batches: batches as u32, of });
-            let whole = self.engine.run_while(stage.program, range.clone(), &mut || at(done)).await?;
             done = range.end;
-            if !whole || !at(done) && done < steps.len() {
+            let mut going = || progress(EpochProgress::Computing);
+            let whole = self.engine.run_while(stage.program, range, &mut going).await?;
+            let at = EpochProgress::Evaluated { split, batches: done as u32, of };
+            if !whole || !progress(at) && done < steps.len() {
                 return Ok(None);
             }
         }

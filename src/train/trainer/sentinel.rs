@@ -6,6 +6,7 @@
 //! that step is run node by node.
 
 use super::Trainer;
+use super::epoch::Submitted;
 use crate::check::{NonFinite, first_nonfinite};
 use crate::train::checkpoint::{Checkpoint, SUMS};
 use crate::train::progress::{EpochProgress, Watch};
@@ -30,7 +31,8 @@ pub(super) struct Sentinel {
     good: Option<Box<Checkpoint>>,
     /// The state at the epoch's start, or where this process took the epoch up, if the run may go back to it.
     epoch_start: Option<Box<Checkpoint>>,
-    /// When the next look within an epoch is due, by the trainer's clock.
+    /// When the good state was kept, and when the next look within an epoch is due, by the trainer's clock.
+    kept: f64,
     next: f64,
     /// The number of the last skipped step, and how many were skipped in a row up to it.
     skipped: (u32, u32),
@@ -101,8 +103,20 @@ impl Trainer {
             self.sentinel.good = Some(Box::new(state));
         }
         let now = (self.clock)();
+        if finite {
+            self.sentinel.kept = now;
+        }
         self.sentinel.next = now + ((now - begun) / SHARE).max(SHORTEST);
         Ok(finite)
+    }
+
+    /// The time in seconds of the steps since the last finite state that was kept.
+    pub(super) fn lost_by_going_back(&self) -> f64 {
+        if self.sentinel.state_after(self.counters.number).is_some() {
+            0.0
+        } else {
+            (self.clock)() - self.sentinel.kept
+        }
     }
 
     /// Goes back to the last finite state, with the images of its next step sent to the device. Returns whether `progress`
@@ -246,7 +260,7 @@ impl Trainer {
             return Ok(false);
         }
         while self.counters.step < end {
-            let whole = self.submit_before(end, progress, EpochProgress::Repeated).await?;
+            let whole = self.submit_before(end, progress).await? == Submitted::GoOn;
             if !whole || !progress(EpochProgress::Repeated(self.counters.step)) {
                 self.go_back(progress).await?;
                 return Ok(false);

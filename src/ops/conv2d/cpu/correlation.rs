@@ -2,13 +2,17 @@
 
 use super::planes::Planes;
 use crate::ops::conv2d::{Conv2dShape, Geometry};
-use crate::ops::product::{Columns, Outer, Scratch, copy, dispatch, lanes, pack, turn};
+use crate::ops::product::{Columns, Outer, Scratch, copy, dispatch, lanes, pack_into, turn};
 use crate::parallel::*;
 
 /// The maximum number of pieces of a batch.
 const PIECES: usize = 16;
 /// The minimum number of output channels of a piece of an image.
 const PIECE_CHANNELS: usize = 32;
+/// The number of results that are computed before they are brought to their places and finished: a part of the second-level cache.
+const BLOCK: usize = 1 << 16;
+/// The channels of the result that are computed together are a multiple of this: of the rows of a packed panel.
+const BLOCK_CHANNELS: usize = 8;
 /// What it costs to lay out a float or to bring a result to its place, in multiplications of a vector: in cells of one image, in cells
 /// of several, and to lay out one in cells of several that are sorted by remainders.
 const COSTS: [f64; 3] = [0.5, 1.5, 8.0];
@@ -117,13 +121,18 @@ impl Job {
         }
     }
 
+    /// Whether too little of what would be laid out is pixels.
+    pub fn is_sparse(&self) -> bool {
+        self.planes.is_sparse()
+    }
+
     /// The floats of an image's channel in the result.
     fn plane(&self) -> usize {
         self.image[0] * self.image[1]
     }
 
     /// The number of images in a cell: one, or a vector of them where that takes less time.
-    fn cell(&self) -> usize {
+    pub fn cell(&self) -> usize {
         let lanes = lanes();
         let (read, written) =
             (self.planes.channels * self.planes.channel(), self.groups * self.channels[1] * self.plane());
@@ -137,7 +146,9 @@ impl Job {
         let filled = self.batch as f64 / self.batch.next_multiple_of(lanes).max(1) as f64;
         let together =
             work(&|part| part.outputs[0] * part.outputs[1]) / lanes as f64 / filled + cost([reading, COSTS[1]]);
-        if together < alone { lanes } else { 1 }
+        // Groups are not cut into pieces, so there have to be enough images.
+        let enough = self.groups == 1 || self.batch >= 4 * lanes;
+        if enough && together < alone { lanes } else { 1 }
     }
 
     /// The columns of the product for a part: its outputs. If rows of outputs are not whole vectors, the cells between them are columns,
@@ -152,9 +163,9 @@ impl Job {
     }
 }
 
-/// The weights of a part for one group, packed, and where its taps begin in the group's planes.
+/// The weights of a part, packed, one group after another, and where its taps begin in a group's planes.
 struct Packed {
-    left: Vec<Scratch>,
+    left: Scratch,
     offsets: Vec<u32>,
 }
 
@@ -165,9 +176,9 @@ impl Packed {
         let offsets = (0..read).flat_map(|c| part.taps.iter().map(move |tap| planes.at(c, tap.pixel))).collect();
         let of_group = w.len() / job.groups;
         let whole = part.taps.len() == row.min(channel);
-        let left = (0..job.groups).map(|group| {
-            let w = &w[group * of_group..][..of_group];
-            pack(made, depth, |first, height, panel| {
+        let mut left = Scratch::new(job.groups * made * depth);
+        for (left, w) in left.chunks_exact_mut((made * depth).max(1)).zip(w.chunks_exact(of_group)) {
+            pack_into(left, made, depth, |first, height, panel| {
                 if whole && row > channel {
                     // All taps of a row lie side by side.
                     return turn(&w[first * row..], row, [height, depth], panel, height);
@@ -182,9 +193,9 @@ impl Packed {
                         to.iter_mut().enumerate().for_each(|(i, to)| *to = w[i * row + tap.index]);
                     }
                 }
-            })
-        });
-        Self { left: left.collect(), offsets }
+            });
+        }
+        Self { left, offsets }
     }
 }
 
@@ -215,38 +226,86 @@ fn pieces<'a>(job: &Job, out: &'a mut [f32], images: usize, channels: usize) -> 
     pieces
 }
 
-/// Computes the result of a job from what it reads and the weights.
-pub(super) fn run(job: &Job, from: &[f32], w: &[f32], out: &mut [f32], finish: impl Fn(usize, &mut [f32]) + Sync) {
-    if out.is_empty() {
-        return;
+/// Computes the result of a job from what it reads and the weights. Each cell has one image, or a vector of them.
+pub(super) fn run(
+    job: &Job,
+    cell: usize,
+    (from, w): (&[f32], &[f32]),
+    out: &mut [f32],
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    if out.is_empty() || from.is_empty() || w.is_empty() {
+        out.fill(0.0);
+        return finish(0, out);
     }
-    let cell = job.cell();
     let planes = Planes { cell, ..job.planes };
     let packed: Vec<Packed> = job.parts.iter().map(|part| Packed::new(job, &planes, part, w)).collect();
     let made = job.groups * job.channels[1];
-    // Pieces of images, and if these are few, of channels, too. A piece of channels lays out the images again.
+    // Pieces of images, and if these are few, of channels, too.
     let images = job.batch.div_ceil(PIECES).next_multiple_of(cell);
     let cuts = if job.groups == 1 { (PIECES / job.batch.div_ceil(images)).max(1) } else { 1 };
     let channels = made.div_ceil(cuts).next_multiple_of(PIECE_CHANNELS).min(made);
     let image = from.len() / job.batch;
-    pieces(job, out, images, channels).into_par_iter().for_each(|mut piece| {
-        let mut laid_out = Scratch::new(planes.len());
-        for first in (0..piece.parts.len()).step_by(cell) {
-            let last = (first + cell).min(piece.parts.len());
-            let start = piece.images.start + first;
-            planes.fill(&from[start * image..(piece.images.start + last) * image], &mut laid_out);
-            let parts = &mut piece.parts[first..last];
-            for (part, packed) in job.parts.iter().zip(&packed) {
-                compute(job, &planes, part, packed, (&laid_out, piece.channel), parts);
+    let lay_out = |images: std::ops::Range<usize>, to: &mut [f32]| {
+        planes.fill(&from[images.start * image..images.end * image], to);
+    };
+    // Of a piece, the images of one cell.
+    let compute = |piece: &mut Piece, images: std::ops::Range<usize>, laid_out: &[f32]| {
+        let parts = &mut piece.parts[images.start - piece.images.start..images.end - piece.images.start];
+        in_blocks(job, &planes, &packed, laid_out, (images.start, piece.channel), parts, &finish);
+    };
+    let cells = |all: &std::ops::Range<usize>| {
+        let all = all.clone();
+        all.clone().step_by(cell).map(move |first| first..(first + cell).min(all.end))
+    };
+    let mut pieces = pieces(job, out, images, channels);
+    if made <= channels {
+        return pieces.into_par_iter().for_each(|mut piece| {
+            let mut laid_out = Scratch::new(planes.len());
+            for images in cells(&piece.images) {
+                lay_out(images.clone(), &mut laid_out);
+                compute(&mut piece, images, &laid_out);
             }
-            for (number, part) in parts.iter_mut().enumerate() {
-                finish(((start + number) * made + piece.channel) * job.plane(), part);
-            }
+        });
+    }
+    // The pieces of channels share what is laid out.
+    let mut laid_out = Scratch::new(planes.len());
+    for pieces in pieces.chunks_mut(made.div_ceil(channels)) {
+        for images in cells(&pieces[0].images.clone()) {
+            lay_out(images.clone(), &mut laid_out);
+            pieces.par_iter_mut().for_each(|piece| compute(piece, images.clone(), &laid_out));
         }
-    });
+    }
 }
 
-/// Computes a part of some channels of the images of a cell.
+/// Computes the channels of a piece from `channel` on, of the images of a cell, from image `first` on, in blocks that stay in the cache
+/// until they are finished.
+fn in_blocks(
+    job: &Job,
+    planes: &Planes,
+    packed: &[Packed],
+    laid_out: &[f32],
+    (first, channel): (usize, usize),
+    images: &mut [&mut [f32]],
+    finish: &(impl Fn(usize, &mut [f32]) + Sync),
+) {
+    let (plane, made) = (job.plane(), job.groups * job.channels[1]);
+    let unit = if job.groups == 1 { BLOCK_CHANNELS } else { job.channels[1] };
+    let block = (BLOCK / (plane * planes.cell * unit)).max(1) * unit;
+    let count = images[0].len() / plane;
+    for start in (0..count).step_by(block) {
+        let range = start * plane..(start + block).min(count) * plane;
+        let mut parts: Vec<&mut [f32]> = images.iter_mut().map(|image| &mut image[range.clone()]).collect();
+        for (part, packed) in job.parts.iter().zip(packed) {
+            compute(job, planes, part, packed, (laid_out, channel + start), &mut parts);
+        }
+        for (number, part) in parts.iter_mut().enumerate() {
+            finish(((first + number) * made + channel + start) * plane, part);
+        }
+    }
+}
+
+/// Computes a part of some channels, from `channel` on, of the images of a cell.
 fn compute(
     job: &Job,
     planes: &Planes,
@@ -256,30 +315,30 @@ fn compute(
     images: &mut [&mut [f32]],
 ) {
     let (plane, columns) = (job.plane(), job.columns(planes, part));
-    let made = images[0].len() / plane / job.groups;
-    let direct = planes.cell == 1 && job.step == [1, 1] && columns.len() == plane;
-    let mut computed = Scratch::new(if direct { 0 } else { made * columns.len() });
-    for (group, left) in packed.left.iter().enumerate() {
-        let product = |out: &mut [f32]| {
-            dispatch(Outer {
-                left: &left[channel * packed.offsets.len()..],
-                rows: made,
-                right: &laid_out[group * job.channels[0] * planes.channel()..],
-                offsets: &packed.offsets,
-                columns,
-                copies: None,
-                out,
-                out_row: columns.len(),
-            });
-        };
-        if direct {
-            product(&mut images[0][group * made * plane..][..made * plane]);
-            continue;
-        }
-        product(&mut computed);
-        for (row, values) in computed.chunks_exact(columns.len()).enumerate() {
-            place(job, planes, part, values, images, (group * made + row) * plane);
-        }
+    let count = images[0].len() / plane;
+    let groups = if job.groups == 1 { 1 } else { count / job.channels[1] };
+    let right_group = job.channels[0] * planes.channel();
+    let product = |out: &mut [f32]| {
+        dispatch(Outer {
+            groups,
+            left: &packed.left[channel * packed.offsets.len()..],
+            rows: count / groups,
+            right: &laid_out[if job.groups == 1 { 0 } else { channel / job.channels[1] * right_group }..],
+            right_group,
+            offsets: &packed.offsets,
+            columns,
+            copies: None,
+            out,
+            out_row: columns.len(),
+        });
+    };
+    if planes.cell == 1 && job.step == [1, 1] && columns.len() == plane {
+        return product(images[0]);
+    }
+    let mut computed = Scratch::new(count * columns.len());
+    product(&mut computed);
+    for (row, values) in computed.chunks_exact(columns.len()).enumerate() {
+        place(job, planes, part, values, images, row * plane);
     }
 }
 

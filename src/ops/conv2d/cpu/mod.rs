@@ -11,8 +11,8 @@ mod planes;
 mod weight;
 
 use super::Conv2dShape;
-
-pub(super) use weight::backward_weight;
+use correlation::Job;
+use planes::Planes;
 
 /// Computes y from x and w. `finish` is called on each finished piece of y with the index of its first element, while the piece is in
 /// the cache.
@@ -23,7 +23,13 @@ pub(super) fn forward(
     y: &mut [f32],
     finish: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    correlation::run(&correlation::Job::forward(sizes), x, w, y, finish);
+    let job = Job::forward(sizes);
+    if job.is_sparse() {
+        y.fill(0.0);
+        sizes.each_product(|ix, iw, iy| y[iy] += x[ix] * w[iw]);
+        return finish(0, y);
+    }
+    correlation::run(&job, job.cell(), (x, w), y, finish);
 }
 
 /// Computes dx from dy and w.
@@ -34,5 +40,23 @@ pub(super) fn backward_input(
     dx: &mut [f32],
     finish: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    correlation::run(&correlation::Job::backward_input(sizes), dy, w, dx, finish);
+    let job = Job::backward_input(sizes);
+    if job.is_sparse() {
+        dx.fill(0.0);
+        sizes.each_product(|ix, iw, iy| dx[ix] += dy[iy] * w[iw]);
+        return finish(0, dx);
+    }
+    correlation::run(&job, job.cell(), (dy, w), dx, finish);
 }
+
+/// Computes dw from x and dy.
+pub(super) fn backward_weight(sizes: &Conv2dShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+    if Planes::read_by(sizes).is_sparse() {
+        dw.fill(0.0);
+        return sizes.each_product(|ix, iw, iy| dw[iw] += x[ix] * dy[iy]);
+    }
+    weight::run(sizes, x, dy, dw);
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ use crate::parallel::*;
 
 /// The maximum number of pieces of a batch.
 const PIECES: usize = 16;
+/// The number of floats that are laid out at once, if an image has not more.
+const LAID_OUT: usize = 1 << 20;
 /// The maximum number of floats of all partial sums of a weight's gradient together.
 const PARTIAL_FLOATS: usize = 4 << 20;
 
@@ -28,7 +30,9 @@ impl Layouts {
         // In cells of several images nothing between rows is multiplied, in cells of one image the padding of dy is.
         let alone = (((rows - 1) * cells[1] + columns).next_multiple_of(WHOLE), 1);
         let together = (rows * columns * sizes.batch.next_multiple_of(WHOLE), sizes.batch);
-        let cell = if together.0 * alone.1 < alone.0 * together.1 { WHOLE } else { 1 };
+        // Cells of many images leave few pieces.
+        let enough = sizes.batch >= 4 * WHOLE;
+        let cell = if enough && together.0 * alone.1 < alone.0 * together.1 { WHOLE } else { 1 };
         let x = Planes { cell, ..read };
         let (width, len) = match cell {
             1 => (cells[1], ((rows - 1) * cells[1] + columns).next_multiple_of(WHOLE)),
@@ -79,36 +83,35 @@ fn of_images(
     dw: &mut [f32],
 ) {
     let Layouts { x: x_planes, dy: dy_planes, runs } = layouts;
-    let cell = x_planes.cell;
     let lengths = [x_planes.len(), dy_planes.len()];
-    let count = images.len().div_ceil(cell);
-    let mut laid_out = lengths.map(|len| Scratch::new(count * len));
-    for number in 0..count {
-        let images = images.start + number * cell..(images.start + (number + 1) * cell).min(images.end);
-        for (side, (planes, from)) in [(x_planes, x), (dy_planes, dy)].into_iter().enumerate() {
-            let image = planes.channels * planes.image[0] * planes.image[1];
-            let to = &mut laid_out[side][number * lengths[side]..];
-            planes.fill(&from[images.start * image..images.end * image], to);
+    let at_once = (LAID_OUT / (lengths[0] + lengths[1])).clamp(1, images.len().div_ceil(x_planes.cell));
+    let mut laid_out = lengths.map(|len| Scratch::new(at_once * len));
+    for first in images.clone().step_by(at_once * x_planes.cell) {
+        let cells = (first..images.end).step_by(x_planes.cell).take(at_once);
+        for (number, start) in cells.clone().enumerate() {
+            let images = start..(start + x_planes.cell).min(images.end);
+            for (side, (planes, from)) in [(x_planes, x), (dy_planes, dy)].into_iter().enumerate() {
+                let image = planes.channels * planes.image[0] * planes.image[1];
+                let to = &mut laid_out[side][number * lengths[side]..];
+                planes.fill(&from[images.start * image..images.end * image], to);
+            }
         }
-    }
-    let of_cell = |number: usize| {
-        runs.iter().map(move |run| Run {
-            left: number * lengths[1] + run.left,
-            right: number * lengths[0] + run.right,
-            len: run.len,
-        })
-    };
-    let runs: Vec<Run> = (0..count).flat_map(of_cell).collect();
-    let (outputs, inputs) = (sizes.group_outputs(), sizes.group_inputs());
-    for (group, dw) in dw.chunks_mut(outputs * columns.len()).enumerate() {
+        let of_cell = |number: usize| {
+            let [x, dy] = lengths.map(|len| number * len);
+            runs.iter().map(move |run| Run { left: dy + run.left, right: x + run.right, len: run.len })
+        };
+        let runs: Vec<Run> = (0..cells.count()).flat_map(of_cell).collect();
+        let (outputs, inputs) = (sizes.group_outputs(), sizes.group_inputs());
         dispatch(Inner {
-            left: &laid_out[1][group * outputs * dy_planes.channel()..],
+            groups: [sizes.geometry.groups, outputs * dy_planes.channel(), inputs * x_planes.channel()],
+            left: &laid_out[1],
             rows: [outputs, dy_planes.channel()],
-            right: &laid_out[0][group * inputs * x_planes.channel()..],
+            right: &laid_out[0],
             columns,
             runs: &runs,
             out: dw,
             out_row: columns.len(),
+            add: first > images.start,
         });
     }
 }

@@ -10,6 +10,9 @@ use crate::ops::product::{Scratch, copy, turn};
 /// Floats after the last plane, so that a vector may begin at any cell.
 const SLACK: usize = 16;
 
+/// The most floats of a channel: so many for a pixel, and so many more.
+const MOST_PADDING: (f64, f64) = (16.0, 65536.0);
+
 /// The layout of images of one size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Planes {
@@ -42,6 +45,13 @@ impl Planes {
         let dilation = sizes.geometry.dilation;
         let pixels = || (0..rows * columns).map(|tap| [tap / columns * dilation[0], tap % columns * dilation[1]]);
         (0..channels).flat_map(|channel| pixels().map(move |pixel| self.at(channel, pixel))).collect()
+    }
+
+    /// Whether the layout would be much larger than the images: with a padding or a dilation that is much larger than they are.
+    pub fn is_sparse(&self) -> bool {
+        let floats = self.stride.iter().chain(&self.cells).map(|&size| size as f64).product::<f64>();
+        let pixels = (self.image[0] * self.image[1]) as f64;
+        floats > MOST_PADDING.0 * pixels + MOST_PADDING.1 || floats * self.channels as f64 > f64::from(u32::MAX)
     }
 
     /// The floats of a plane.
@@ -84,26 +94,24 @@ impl Planes {
         let count = images.len() / image.max(1);
         let (planes, slack) = to[..self.len()].split_at_mut(self.channels * self.channel());
         slack.fill(0.0);
-        if self.cell > 1 && self.stride != [1, 1] {
+        let are_pixels = self.stride == [1, 1] && self.first == [0, 0] && self.cells == self.image;
+        if !are_pixels || count < self.cell {
             planes.fill(0.0);
-            return self.fill_sorted(images, image, count, planes);
         }
-        if count < self.cell {
-            planes.fill(0.0);
+        if self.cell > 1 && self.stride != [1, 1] {
+            return self.fill_sorted(images, image, count, planes);
         }
         let phases = self.stride[0] * self.stride[1];
         for (number, plane) in planes.chunks_exact_mut(self.plane().max(1)).enumerate() {
             let (channel, phase) = (number / phases, number % phases);
             let (rows, top) = self.inside(0, phase / self.stride[1]);
             let (columns, left) = self.inside(1, phase % self.stride[1]);
-            for (row, to) in plane.chunks_exact_mut(self.row()).enumerate() {
-                if !rows.contains(&row) || columns.is_empty() {
-                    to.fill(0.0);
-                    continue;
-                }
-                let pixel = (channel * height + top + (row - rows.start) * self.stride[0]) * width + left;
-                to[..columns.start * self.cell].fill(0.0);
-                to[columns.end * self.cell..].fill(0.0);
+            if columns.is_empty() {
+                continue;
+            }
+            let lines = plane.chunks_exact_mut(self.row()).skip(rows.start).take(rows.len());
+            for (line, to) in lines.enumerate() {
+                let pixel = (channel * height + top + line * self.stride[0]) * width + left;
                 let to = &mut to[columns.start * self.cell..columns.end * self.cell];
                 let (pixels, stride) = (&images[pixel..], self.stride[1]);
                 match (self.cell, stride) {

@@ -19,7 +19,7 @@ const FEW_OUTPUTS: usize = 8;
 const TURNED: usize = 16;
 
 /// Computes dw from x and dy.
-pub(in crate::ops::conv2d) fn backward_weight(sizes: &Conv2dShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+pub(super) fn run(sizes: &Conv2dShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     if dw.is_empty() || dy.is_empty() {
         return dw.fill(0.0);
     }
