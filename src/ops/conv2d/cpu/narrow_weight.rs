@@ -30,9 +30,10 @@ impl Layouts {
         // In cells of several images nothing between rows is multiplied, in cells of one image the padding of dy is.
         let alone = (((rows - 1) * cells[1] + columns).next_multiple_of(WHOLE), 1);
         let together = (rows * columns * sizes.batch.next_multiple_of(WHOLE), sizes.batch);
-        // Cells of many images leave few pieces.
+        // Cells of many images leave few pieces, and with few channels it takes longer to lay them out than to multiply.
         let enough = sizes.batch >= 4 * WHOLE;
-        let cell = if enough && together.0 * alone.1 < alone.0 * together.1 { WHOLE } else { 1 };
+        let is_shorter = 3 * together.0 * alone.1 < 2 * alone.0 * together.1;
+        let cell = if enough && is_shorter { WHOLE } else { 1 };
         let x = Planes { cell, ..read };
         let (width, len) = match cell {
             1 => (cells[1], ((rows - 1) * cells[1] + columns).next_multiple_of(WHOLE)),
