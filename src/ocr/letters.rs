@@ -47,7 +47,7 @@ const DOT_BELOW: f32 = 0.5;
 /// So many pieces with a mean certainty below [`NOISE`] are no writing, and are not joined and cut. That takes ten times as long as to
 /// read each once.
 const MANY: usize = 300;
-/// Pages of writing have 0.6 and more, patterns less than 0.4.
+/// The photos of writing in the tests have 0.85 and more; a pattern of the fuzz tests that took 20 s had 0.36.
 const NOISE: f64 = 0.4;
 
 /// A letter that was found.

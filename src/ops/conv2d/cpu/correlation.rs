@@ -1,12 +1,11 @@
 //! Convolutions and their gradients by the image, as products of the weights with planes of pixels.
 
+use super::PIECES;
 use super::planes::Planes;
 use crate::ops::conv2d::{Conv2dShape, Geometry};
 use crate::ops::product::{Columns, Outer, Scratch, copy, dispatch, lanes, pack_into, turn};
 use crate::parallel::*;
 
-/// The maximum number of pieces of a batch.
-const PIECES: usize = 16;
 /// The minimum number of output channels of a piece of an image.
 const PIECE_CHANNELS: usize = 32;
 /// The number of results that are computed before they are brought to their places and finished: a part of the second-level cache.
@@ -202,13 +201,13 @@ impl Packed {
 /// Some images, and some of the channels, of the result.
 struct Piece<'a> {
     images: std::ops::Range<usize>,
-    /// The first channel of the result, counted in the group if there is one group.
+    /// The first of its channels.
     channel: usize,
     /// Its channels of each image.
     parts: Vec<&'a mut [f32]>,
 }
 
-/// Cuts the result into pieces: of `cell` images or more, and of `channels` channels.
+/// Cuts the result into pieces of so many images and channels.
 fn pieces<'a>(job: &Job, out: &'a mut [f32], images: usize, channels: usize) -> Vec<Piece<'a>> {
     let blocks = (job.groups * job.channels[1]).div_ceil(channels);
     let mut pieces: Vec<Piece> = Vec::new();

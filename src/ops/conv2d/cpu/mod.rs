@@ -14,6 +14,9 @@ use super::Conv2dShape;
 use correlation::Job;
 use planes::Planes;
 
+/// The number of pieces of the work, if there are enough images or channels.
+const PIECES: usize = 16;
+
 /// Computes y from x and w. `finish` is called on each finished piece of y with the index of its first element, while the piece is in
 /// the cache.
 pub(super) fn forward(

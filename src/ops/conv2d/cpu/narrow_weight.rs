@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
+use super::PIECES;
 use super::planes::Planes;
 use crate::ops::conv2d::Conv2dShape;
 use crate::ops::product::{Inner, Run, Scratch, WHOLE, dispatch};
 use crate::parallel::*;
 
-/// The maximum number of pieces of a batch.
-const PIECES: usize = 16;
 /// The number of floats that are laid out at once, if an image has not more.
 const LAID_OUT: usize = 1 << 20;
 /// The maximum number of floats of all partial sums of a weight's gradient together.
@@ -27,16 +26,17 @@ impl Layouts {
         let [rows, columns] = sizes.outputs;
         let read = Planes::read_by(sizes);
         let cells = read.cells;
-        // In cells of several images nothing between rows is multiplied, in cells of one image the padding of dy is.
-        let alone = (((rows - 1) * cells[1] + columns).next_multiple_of(WHOLE), 1);
-        let together = (rows * columns * sizes.batch.next_multiple_of(WHOLE), sizes.batch);
+        // The depth for one image in cells of one image, where the padding between rows is multiplied, too, and for all images in cells
+        // of several.
+        let alone = ((rows - 1) * cells[1] + columns).next_multiple_of(WHOLE);
+        let together = rows * columns * sizes.batch.next_multiple_of(WHOLE);
         // Cells of many images leave few pieces, and with few channels it takes longer to lay them out than to multiply.
         let enough = sizes.batch >= 4 * WHOLE;
-        let is_shorter = 3 * together.0 * alone.1 < 2 * alone.0 * together.1;
+        let is_shorter = 3 * together < 2 * alone * sizes.batch;
         let cell = if enough && is_shorter { WHOLE } else { 1 };
         let x = Planes { cell, ..read };
         let (width, len) = match cell {
-            1 => (cells[1], ((rows - 1) * cells[1] + columns).next_multiple_of(WHOLE)),
+            1 => (cells[1], alone),
             _ => (columns, columns * cell),
         };
         let runs = match cell {

@@ -5,10 +5,7 @@
 use std::ops::Range;
 
 use crate::ops::conv2d::{Conv2dShape, Geometry};
-use crate::ops::product::{Scratch, copy, turn};
-
-/// Floats after the last plane, so that a vector may begin at any cell.
-const SLACK: usize = 16;
+use crate::ops::product::{Scratch, WHOLE, copy, turn};
 
 /// The most floats of a channel: so many for a pixel, and so many more.
 const MOST_PADDING: (f64, f64) = (16.0, 65536.0);
@@ -62,9 +59,9 @@ impl Planes {
     pub fn channel(&self) -> usize {
         self.stride[0] * self.stride[1] * self.plane()
     }
-    /// The floats of the images of a cell.
+    /// The floats of the images of a cell, and of a vector after them, which may begin at any cell.
     pub fn len(&self) -> usize {
-        self.channels * self.channel() + SLACK
+        self.channels * self.channel() + WHOLE
     }
     /// The floats from one row of cells to the next.
     pub fn row(&self) -> usize {

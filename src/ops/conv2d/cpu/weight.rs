@@ -3,14 +3,12 @@
 
 use std::ops::Range;
 
-use super::narrow_weight;
 use super::planes::Planes;
+use super::{PIECES, narrow_weight};
 use crate::ops::conv2d::Conv2dShape;
 use crate::ops::product::{Gathered, Scratch, WHOLE, dispatch, turn};
 use crate::parallel::*;
 
-/// The number of pieces.
-const PIECES: usize = 16;
 /// The least number of outputs of a product. Each product reads and writes all sums.
 const POSITIONS: usize = 1024;
 /// Below this number of output channels of a group, vectors would lie across too few of them.
