@@ -6,7 +6,7 @@ whether the ratio is within the row's reach: that of the minima, unless the row 
     PYTHON scripts/compare_speed.py [--rounds N] [--threads N] [--rows PATTERN] [--markdown] [--malloc default] [--gpunn PATH]
     PYTHON scripts/compare_speed.py --long [--data-dir DIR]        also whole trainings; a round takes many minutes
 
-PYTHON has torch; for --long also torchvision, scipy, Pillow, safetensors. DIR has emnist36, cifar-10-batches-bin, flowers17 and squeezenet.
+PYTHON has torch and torchvision; for --long also scipy, Pillow, safetensors. DIR has emnist36, cifar-10-batches-bin, flowers17 and squeezenet.
 Ops and steps: short measurements, each the mean of some calls. gpunn's are of `gpunn bench`. Its steps also gather a batch's images and
 turn bytes into floats. It prints only the median time of 1024x1024x1024, so that row uses the rounds' medians for both. By default, glibc
 gives the memory of large tensors back to the system, and PyTorch pays for page faults in each call: here it keeps it (see --malloc).
@@ -172,6 +172,21 @@ def flowers(data):
     return network, take, labels, [(torch.stack([known.middle(photo) for photo in x]), y) for x, y in others]
 
 
+PHOTOS = {"squeezenet": "squeezenet1_1", "resnet18": "resnet18", "mobilenet_v2": "mobilenet_v2"}  # torchvision's names
+prediction = lambda network, batch: f"{network} on 224x224 prediction, batch {batch}"
+
+
+def predictions():
+    """torchvision's networks with random weights, with softmax at the end as in `gpunn bench predict`."""
+    import torchvision.models as models
+
+    found = {}
+    for ours, name in PHOTOS.items():
+        network = nn.Sequential(getattr(models, name)(weights=None), nn.Softmax(1)).eval()
+        found |= {prediction(ours, batch): functools.partial(network, torch.rand(batch, 3, 224, 224)) for batch in (32, 1)}
+    return found
+
+
 Recipe = namedtuple("Recipe", "reach dataset epochs load batch reduction optimizer", defaults=(32, "mean", None))
 RECIPES = {
     "cifar10-cnn": Recipe(0.95, "cifar10", 1, lambda data: cifar(data, cnn([3, 32, 64, 16], 4, 1, 144, 50, 10, 0.05))),
@@ -224,10 +239,12 @@ def jobs(options):
     same = lambda name, *reach: Row(name, [name], [name], *reach)
     networks = [same(f"{CNN} 64", 0.7, "medians"), same(f"{MLP} 64", 0.7, "medians"), same(f"{MLP} 8", 0.4, "medians")]
     convolutions = lambda: convolution(CONV, 32, 64, 1) | convolution(DEPTHWISE, 64, 64, 64)
+    photos = [(network, batch, 1.0 if batch > 1 and network != "mobilenet_v2" else None) for network in PHOTOS for batch in (32, 1)]
     found = [
         bench("matmul", [same(SMALL, 1.1), same(PEAK, 1.1)], lambda: {SMALL: product(512), PEAK: product(1024)}),
         bench("conv2d", directions(CONV, 1.15, 1.15) + directions(DEPTHWISE, None, 1.0), convolutions),
         bench("train", networks, steps, learns=True),
+        bench("predict", [same(prediction(network, batch), reach) for network, batch, reach in photos], predictions),
     ]
     found += [training(name, recipe) for name, recipe in RECIPES.items()] if options.long else []
     wanted = [job._replace(rows=[row for row in job.rows if fnmatch.fnmatch(row.name, f"*{options.rows}*")]) for job in found]

@@ -54,6 +54,7 @@ step devices 30 "$gpunn" devices --json
 step check 150 "$gpunn" check --variants --device "$device" --json
 step "ladder of matrix products" 60 "$gpunn" bench matmul --ladder --device "$device" --seconds 0.05 --repeats 5 --json
 step "ladder of convolutions" 60 "$gpunn" bench conv2d --ladder --device "$device" --seconds 0.05 --repeats 5 --json
+step "classification of photos" 60 "$gpunn" bench predict --device "$device" --seconds 0.2 --repeats 5 --json
 step "training steps" 60 "$gpunn" bench train --device "$device" --seconds 0.2 --repeats 5 --json
 
 train() { local name=$1; shift; step "$name" 60 "$gpunn" train --device "$device" --no-report --json --out "$work/$name" "$@" ${more[@]+"${more[@]}"}; }

@@ -18,14 +18,22 @@ const ROUNDS: usize = 10;
 
 /// Philox4x32-10: four random words for a 128-bit counter and a 64-bit key (Salmon et al. 2011, section 3.3).
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let (mut c, mut k) = (counter, key);
+    philox_of([counter], key)[0]
+}
+
+/// [`philox`] of several counters. The compiler can make vectors of it.
+#[inline(always)]
+fn philox_of<const N: usize>(mut counters: [[u32; 4]; N], key: [u32; 2]) -> [[u32; 4]; N] {
+    let mut k = key;
     for _ in 0..ROUNDS {
-        let a = u64::from(MULTIPLIERS[0]) * u64::from(c[0]);
-        let b = u64::from(MULTIPLIERS[1]) * u64::from(c[2]);
-        c = [(b >> 32) as u32 ^ c[1] ^ k[0], b as u32, (a >> 32) as u32 ^ c[3] ^ k[1], a as u32];
+        for c in &mut counters {
+            let a = u64::from(MULTIPLIERS[0]) * u64::from(c[0]);
+            let b = u64::from(MULTIPLIERS[1]) * u64::from(c[2]);
+            *c = [(b >> 32) as u32 ^ c[1] ^ k[0], b as u32, (a >> 32) as u32 ^ c[3] ^ k[1], a as u32];
+        }
         k = [k[0].wrapping_add(KEY_STEPS[0]), k[1].wrapping_add(KEY_STEPS[1])];
     }
-    c
+    counters
 }
 
 /// The purpose of random numbers. Different purposes get different numbers, even with the same seed, stream and step.
@@ -72,8 +80,15 @@ impl CounterRng {
     /// The four words of elements `4 * block` to `4 * block + 3`. The counter is `[block, stream, step, purpose]`.
     /// The key is `[lower word of the seed, upper word]`.
     pub fn block(&self, block: u32) -> [u32; 4] {
+        self.blocks::<1>(block)[0]
+    }
+
+    /// The words of `N` adjacent blocks from `first` on. The compiler can make vectors of it.
+    #[inline(always)]
+    pub(crate) fn blocks<const N: usize>(&self, first: u32) -> [[u32; 4]; N] {
         let key = [self.seed as u32, (self.seed >> 32) as u32];
-        philox([block, self.stream, self.step, self.purpose as u32], key)
+        let counter = |i| [first.wrapping_add(i as u32), self.stream, self.step, self.purpose as u32];
+        philox_of(std::array::from_fn(counter), key)
     }
 
     /// Element `element` as 32 random bits.

@@ -127,7 +127,9 @@ fn a_hung_device_is_left_behind() {
 fn a_device_that_hangs_at_once_is_named() {
     let timeout = Some(std::time::Duration::from_micros(1));
     let Some(engine) = gpu(DeviceOptions { timeout, ..DeviceOptions::default() }) else { return };
-    let (recipe, dataset) = small(1500, 3, with_a_schedule);
+    // Wide layers, so that the first steps take long even if this thread has to wait for a core.
+    let wide = |recipe: &mut gpunn::train::Recipe| recipe.model.hidden = Some(vec![4096]);
+    let (recipe, dataset) = small(1500, 3, wide);
     let folder = tempfile::tempdir().expect("a folder");
     let mut run = begin(trainer(engine, &recipe, &dataset), &folder.path().join("run"));
     let how = (Failure::Hung, "");

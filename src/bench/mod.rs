@@ -1,4 +1,4 @@
-//! Times of kernels, matrix products and training steps on an engine, compared with the engine's measured peak.
+//! Times of kernels, matrix products, training steps and predictions on an engine, compared with the engine's measured peak.
 //!
 //! ```
 //! use gpunn::{Engine, bench, ops};
@@ -17,10 +17,11 @@ use std::time::Instant;
 use crate::check::Inputs;
 use crate::data::{Dataset, Pixels, Split};
 use crate::graph::{Graph, Passes, Plan, PlanOptions, optimize};
-use crate::nn::models;
+use crate::nn::models::ModelConfig;
+use crate::ops::Step;
 use crate::ops::case::Case;
 use crate::optim::Optimizer;
-use crate::train::{self, Recipe, Trainer};
+use crate::train::{self, Checkpoint, Predictor, Recipe, Trainer};
 use crate::{Engine, Program, Result};
 
 /// How long one measurement takes, and how many are made.
@@ -130,7 +131,7 @@ fn time_graph(
 ) -> Result<BenchResult> {
     let graph = optimize(graph, Passes::default())?;
     let plan = Plan::new(graph, &engine.target(), PlanOptions::default())?;
-    let (flops, bytes) = (plan.flops(), plan.work.iter().map(|work| work.types.bytes()).sum());
+    let (flops, bytes) = (plan.flops(), plan.traffic());
     engine.forget();
     let program = engine.load(plan)?;
     inputs.write(engine)?;
@@ -170,12 +171,12 @@ impl BenchNetwork {
     pub fn recipe(self) -> Result<Recipe> {
         let Self::Cnn = self else { return Recipe::find("nist36-mlp") };
         let mut recipe = Recipe::find("cifar10-cnn")?;
-        recipe.model = models::ModelConfig {
+        recipe.model = ModelConfig {
             channels: Some(vec![32, 64]),
             kernel: Some(3),
             padding: Some(1),
             hidden: Some(vec![128]),
-            ..models::ModelConfig::named("cnn")
+            ..ModelConfig::named("cnn")
         };
         recipe.optimizer = Optimizer::sgd(0.01);
         recipe.augment = None;
@@ -225,4 +226,47 @@ pub fn time_step(engine: Engine, network: BenchNetwork, batch: usize, effort: Ef
     let timing = TimeStats::measure(effort, |runs| crate::blocking::block_on(trainer.repeat_steps(runs)))?;
     let result = BenchResult::new(format!("{} step, batch {batch}", network.title()), timing, flops, bytes);
     Ok((result, trainer.into_engine()))
+}
+
+/// Times the classification of a batch of photos of 3 x 224 x 224 by a network with a thousand classes and random weights, without
+/// reading files. The photos stay in the device's memory.
+///
+/// # Errors
+/// When there is no such network, it cannot be planned or the device fails.
+pub fn time_prediction(
+    mut engine: Engine,
+    network: &str,
+    batch: usize,
+    effort: Effort,
+) -> Result<(BenchResult, Engine)> {
+    let mut recipe = Recipe::find("photos")?;
+    recipe.model = ModelConfig::named(network);
+    let (input, classes) = ([3, 224, 224], (0..1000).map(|class| class.to_string()).collect::<Vec<_>>());
+    let model = recipe.model.build(input, classes.len())?;
+    let parameters = model.parameters();
+    let start = Checkpoint::at_start(recipe, (input, classes), parameters, &parameters.initial_weights(1));
+    engine.forget();
+    let mut predictor = Predictor::with_model(engine, &model, &start, batch)?;
+    let (engine, program) = predictor.parts();
+    let (flops, bytes) = (engine.plan(program).flops(), engine.plan(program).traffic());
+    engine.schedule(program, &[Step::new(0, batch as u32, 0); MAX_RUNS_PER_SUBMIT])?;
+    let timing = TimeStats::measure(effort, |runs| repeat(engine, program, runs))?;
+    let result = BenchResult::new(format!("{network} on 224x224 prediction, batch {batch}"), timing, flops, bytes);
+    Ok((result, predictor.into_engine()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An untrained SqueezeNet 1.1 needs 0.35 thousand million multiplications and as many additions for a photo of 224 x 224
+    /// (F. N. Iandola and others, 2016; torchvision's table of models).
+    #[test]
+    fn a_prediction_counts_the_arithmetic_of_a_batch() {
+        let effort = Effort { seconds: 0.001, repeats: 1 };
+        let (result, _) = time_prediction(Engine::cpu(), "squeezenet", 2, effort).expect("timed");
+        let flops = result.gflops.expect("counted") * 1e3 * result.timing.median_us;
+        assert!((1.35e9..1.55e9).contains(&flops), "{flops}");
+        assert!(time_prediction(Engine::cpu(), "no-such-network", 1, effort).is_err());
+    }
 }

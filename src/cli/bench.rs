@@ -25,6 +25,8 @@ enum BenchTarget {
     Ops,
     /// Training steps of the MLP 1024-64-36 at batch 64 and 8, and of a small CNN on 32x32 at batch 64
     Train,
+    /// Classification of photos of 224x224 by SqueezeNet, ResNet-18 and MobileNetV2 at batch 32 and 1
+    Predict,
     /// All of these
     All,
 }
@@ -116,7 +118,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
     }
     if matches!(args.what, BenchTarget::Train | BenchTarget::All) {
-        steps(engine, effort, &mut add)?;
+        engine = steps(engine, effort, &mut add)?;
+    }
+    if matches!(args.what, BenchTarget::Predict | BenchTarget::All) {
+        for (network, batch) in
+            ["squeezenet", "resnet18", "mobilenet_v2"].into_iter().flat_map(|name| [(name, 32), (name, 1)])
+        {
+            let (result, back) = bench::time_prediction(engine, network, batch, effort)?;
+            engine = back;
+            add(result);
+        }
     }
     if args.compute.output.json {
         super::print_json(&report)?;
@@ -159,14 +170,14 @@ fn ladder(args: &Args, effort: Effort) -> Result<ExitCode> {
     ladder::run(&args.compute, args.what.ops(), kernels, &cases, effort)
 }
 
-fn steps(mut engine: Engine, effort: Effort, add: &mut impl FnMut(BenchResult)) -> Result<()> {
+fn steps(mut engine: Engine, effort: Effort, add: &mut impl FnMut(BenchResult)) -> Result<Engine> {
     for (network, batch) in [(BenchNetwork::Mlp, 64), (BenchNetwork::Mlp, 8), (BenchNetwork::Cnn, 64)] {
         engine.forget();
         let (result, back) = bench::time_step(engine, network, batch, effort)?;
         engine = back;
         add(result);
     }
-    Ok(())
+    Ok(engine)
 }
 
 /// Whether the engine's device is a real GPU.

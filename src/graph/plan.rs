@@ -117,6 +117,11 @@ impl Plan {
         self.work.iter().map(of).sum()
     }
 
+    /// Bytes that one run reads and writes, each operand of each node counted once.
+    pub fn traffic(&self) -> u64 {
+        self.work.iter().map(|work| work.types.bytes()).sum()
+    }
+
     /// The memory of a node's value. `None` if the value is empty.
     pub fn place(&self, id: NodeId) -> Option<Place> {
         self.places[id.index()]

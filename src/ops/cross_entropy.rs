@@ -7,7 +7,8 @@ use crate::Result;
 use crate::graph::kernel::{Lowering, Slot};
 use crate::graph::{Differentiate, Graph, Neighbours, NodeId, Replacement, TensorType};
 use crate::ops::case::{Case, Sample};
-use crate::ops::op::defined_by;
+use crate::ops::lanes::widest;
+use crate::ops::op::{defined_by, total_of};
 use crate::ops::rows::RowKernel;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
@@ -50,6 +51,7 @@ pub struct Correct;
 impl Input {
     /// The maximum of a row's logits, and the logarithm of the sum of exp(logit - maximum). Both are 0 for
     /// log-probabilities.
+    #[inline(always)]
     fn shift_and_log_sum<T: Real>(self, row: &[T]) -> (T, T) {
         if self == Self::Logits { largest_and_log_sum(row) } else { (T::zero(), T::zero()) }
     }
@@ -69,8 +71,13 @@ impl CrossEntropy {
         for (row, loss) in call.out().iter_mut().enumerate() {
             let x = &x[row * columns..][..columns];
             let label = (labels[row] as usize).min(columns - 1);
-            let (shift, log_sum) = self.input.shift_and_log_sum(x);
-            let mean = x.iter().fold(T::zero(), |sum, &x| sum + (x - shift)) / T::count(columns);
+            let (shift, log_sum, mean) = widest(
+                #[inline(always)]
+                || {
+                    let (shift, log_sum) = self.input.shift_and_log_sum(x);
+                    (shift, log_sum, total_of(x, x, |x, _| x - shift) / T::count(columns))
+                },
+            );
             let value = log_sum - (T::one() - smoothing) * (x[label] - shift) - smoothing * mean;
             *loss = if row < valid { value } else { T::zero() };
         }
@@ -89,14 +96,19 @@ impl CrossEntropyBackward {
                 continue;
             }
             let x = &x[row * columns..][..columns];
-            let (shift, log_sum) = self.input.shift_and_log_sum(x);
             let label = (labels[row] as usize).min(columns - 1);
-            for (column, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
-                let probability =
-                    if self.input == Input::Logits { ((x - shift) - log_sum).exponential() } else { T::zero() };
-                let target = everywhere + if column == label { at_label } else { T::zero() };
-                *dx = (probability - target) * dloss[row];
-            }
+            widest(
+                #[inline(always)]
+                || {
+                    let (shift, log_sum) = self.input.shift_and_log_sum(x);
+                    for (column, (dx, &x)) in dx.iter_mut().zip(x).enumerate() {
+                        let probability =
+                            if self.input == Input::Logits { ((x - shift) - log_sum).exponential() } else { T::zero() };
+                        let target = everywhere + if column == label { at_label } else { T::zero() };
+                        *dx = (probability - target) * dloss[row];
+                    }
+                },
+            );
         }
     }
 }

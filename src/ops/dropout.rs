@@ -5,14 +5,17 @@ use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
+use crate::ops::lanes::widest;
 use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, expect_inputs};
 
 use crate::graph::DType;
 use crate::random::{CounterRng, Purpose};
 
-/// The number of random words drawn at once.
+/// The number of random words in a block.
 const BLOCK: usize = 4;
+/// The number of blocks drawn at once.
+const BLOCKS: usize = 32;
 
 /// Each element is zero with probability `rate`. Other elements are divided by 1 - `rate`.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,11 +37,18 @@ impl Dropout {
         let (x, threshold) = (call.real(0), self.threshold());
         let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
         in_pieces(call.out(), BLOCK, |first, out| {
-            for (block, (y, x)) in (first..).zip(out.chunks_mut(BLOCK).zip(x[first * BLOCK..].chunks(BLOCK))) {
-                for ((y, &x), word) in y.iter_mut().zip(x).zip(rng.block(block as u32)) {
-                    *y = if word < threshold { T::zero() } else { factor * x };
-                }
-            }
+            let x = x[first * BLOCK..].chunks(BLOCKS * BLOCK);
+            widest(
+                #[inline(always)]
+                || {
+                    for (number, (y, x)) in out.chunks_mut(BLOCKS * BLOCK).zip(x).enumerate() {
+                        let words = rng.blocks::<BLOCKS>((first + number * BLOCKS) as u32);
+                        for ((y, &x), &word) in y.iter_mut().zip(x).zip(words.as_flattened()) {
+                            *y = if word < threshold { T::zero() } else { factor * x };
+                        }
+                    }
+                },
+            );
         });
     }
 }

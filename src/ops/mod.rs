@@ -16,6 +16,7 @@
 
 pub mod case;
 pub mod elementwise;
+pub(crate) mod lanes;
 pub(crate) mod op;
 pub(crate) mod rows;
 pub mod shards;

@@ -33,9 +33,11 @@ impl Real for f32 {
     fn of_byte(value: u8) -> Self {
         Self::from(value) / 255.0
     }
+    #[inline(always)]
     fn exponential(self) -> Self {
         single::exp(self)
     }
+    #[inline(always)]
     fn hyperbolic_tangent(self) -> Self {
         single::tanh(self)
     }
@@ -74,11 +76,13 @@ pub use defined_by;
 
 /// The sum of a list: sixteen interleaved sums, then their sum. The compiler can vectorise it, and the bits are
 /// always the same.
+#[inline(always)]
 pub fn total<T: Real>(values: &[T]) -> T {
     total_of(values, values, |value, _| value)
 }
 
 /// The sum of a function of two lists of equal length, added as [`total`] does.
+#[inline(always)]
 pub(crate) fn total_of<T: Real>(a: &[T], b: &[T], term: impl Fn(T, T) -> T) -> T {
     let mut sums = [T::zero(); 16];
     let (whole_a, whole_b) = (a.chunks_exact(16), b.chunks_exact(16));

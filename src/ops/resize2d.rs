@@ -7,6 +7,7 @@ use crate::Result;
 use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
+use crate::ops::lanes::widest;
 use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
@@ -73,6 +74,15 @@ impl Axis {
         }
     }
 
+    /// For each source pixel, the pixels of the result to which it contributes, and its weight in each.
+    fn weights<T: Real>(&self) -> Vec<Vec<(usize, T)>> {
+        let of = |source| {
+            let places = self.places(source).map(|place| (place, self.weight::<T>(place, source)));
+            places.filter(|(_, weight)| *weight > T::zero()).collect()
+        };
+        (0..self.from).map(of).collect()
+    }
+
     /// The weight of source pixel `source` in pixel `place` of the result.
     fn weight<T: Real>(&self, place: usize, source: usize) -> T {
         let (before, after, rest) = self.sources::<T>(place);
@@ -122,16 +132,24 @@ impl Resize2d {
         let x = call.real(0);
         let across: Vec<(usize, usize, T)> = (0..columns.to).map(|place| columns.sources(place)).collect();
         in_pieces(call.out(), columns.to, |first, piece| {
+            let mut mixed = vec![T::zero(); columns.from];
             for (line, y) in (first..).zip(piece.chunks_mut(columns.to)) {
                 let (above, under, down) = rows.sources::<T>(line % rows.to);
                 let plane = line / rows.to * rows.from;
                 let source = |row: usize| &x[(plane + row) * columns.from..][..columns.from];
-                let (above, under) = (source(above), source(under));
-                for (y, &(left, right, part)) in y.iter_mut().zip(&across) {
-                    let upper = above[left] * (T::one() - part) + above[right] * part;
-                    let lower = under[left] * (T::one() - part) + under[right] * part;
-                    *y = upper * (T::one() - down) + lower * down;
-                }
+                let both = source(above).iter().zip(source(under));
+                widest(
+                    #[inline(always)]
+                    || {
+                        let mix = |(mixed, (&above, &under)): (&mut T, (&T, &T))| {
+                            *mixed = above * (T::one() - down) + under * down;
+                        };
+                        mixed.iter_mut().zip(both).for_each(mix);
+                        for (y, &(left, right, part)) in y.iter_mut().zip(&across) {
+                            *y = mixed[left] * (T::one() - part) + mixed[right] * part;
+                        }
+                    },
+                );
             }
         });
     }
@@ -172,21 +190,25 @@ impl Resize2dBackward {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let [rows, columns] = self.axes(call.types);
         let dy = call.real(0);
+        let (down, across) = (rows.weights::<T>(), columns.weights::<T>());
         in_pieces(call.out(), columns.from, |first, piece| {
+            let mut summed = vec![T::zero(); columns.to];
             for (line, dx) in (first..).zip(piece.chunks_mut(columns.from)) {
                 let plane = line / rows.from * rows.to;
-                let weights = rows.places(line % rows.from).map(|row| (row, rows.weight::<T>(row, line % rows.from)));
-                let weights: Vec<(usize, T)> = weights.filter(|(_, weight)| *weight > T::zero()).collect();
-                for (source, dx) in dx.iter_mut().enumerate() {
-                    *dx = T::zero();
-                    for column in columns.places(source) {
-                        let across = columns.weight::<T>(column, source);
-                        if across > T::zero() {
-                            let part = |&(row, down): &(usize, T)| down * dy[(plane + row) * columns.to + column];
-                            *dx += across * weights.iter().map(part).fold(T::zero(), |sum, part| sum + part);
+                summed.fill(T::zero());
+                widest(
+                    #[inline(always)]
+                    || {
+                        for &(row, weight) in &down[line % rows.from] {
+                            let dy = &dy[(plane + row) * columns.to..];
+                            summed.iter_mut().zip(dy).for_each(|(sum, &dy)| *sum += weight * dy);
                         }
-                    }
-                }
+                        for (dx, weights) in dx.iter_mut().zip(&across) {
+                            *dx =
+                                weights.iter().fold(T::zero(), |sum, &(column, weight)| sum + weight * summed[column]);
+                        }
+                    },
+                );
             }
         });
     }

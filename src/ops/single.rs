@@ -5,7 +5,7 @@
 
 /// e^x, with an error of at most two units in the last place. If the result is subnormal, the unit is the smallest
 /// number.
-#[inline]
+#[inline(always)]
 pub fn exp(x: f32) -> f32 {
     // Adding and subtracting 1.5 * 2^23 rounds to an integer, which is then in the low bits.
     const WHOLE: f32 = 12_582_912.0;
@@ -29,13 +29,13 @@ pub fn exp(x: f32) -> f32 {
 }
 
 /// 2^exponent, for exponents of normal numbers.
-#[inline]
+#[inline(always)]
 fn power_of_two(exponent: i32) -> f32 {
     f32::from_bits(exponent.wrapping_add(127).cast_unsigned() << 23)
 }
 
 /// tanh(x), with an error of at most three units in the last place.
-#[inline]
+#[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let square = x * x;
     let p = -5.704_988_6e-3;

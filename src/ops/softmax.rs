@@ -4,6 +4,7 @@ use crate::Result;
 use crate::graph::kernel::{Lowering, Slot};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::case::{Case, Sample};
+use crate::ops::lanes::widest;
 use crate::ops::op::{defined_by, in_pieces, total_of};
 use crate::ops::rows::RowKernel;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
@@ -25,9 +26,21 @@ pub struct SoftmaxBackward {
 
 /// A row's maximum, and the logarithm of the sum of exp(x - maximum). The two are not added: next to a maximum of
 /// 1e4, the logarithm would lose most of its digits.
+#[inline(always)]
 pub(crate) fn largest_and_log_sum<T: Real>(row: &[T]) -> (T, T) {
-    let largest = row.iter().copied().fold(row[0], T::max);
+    let largest = largest(row);
     (largest, total_of(row, row, |x, _| (x - largest).exponential()).ln())
+}
+
+/// The largest of a row's numbers: sixteen interleaved maxima, then their maximum.
+#[inline(always)]
+fn largest<T: Real>(row: &[T]) -> T {
+    let (whole, rest) = row.as_chunks::<16>();
+    let mut found = [row[0]; 16];
+    for numbers in whole {
+        found.iter_mut().zip(numbers).for_each(|(largest, &x)| *largest = if x > *largest { x } else { *largest });
+    }
+    found.iter().chain(rest).copied().fold(row[0], T::max)
 }
 
 impl Softmax {
@@ -36,11 +49,16 @@ impl Softmax {
         let x = call.real(0);
         in_pieces(call.out(), columns, |first, out| {
             for (x, y) in x[first * columns..].chunks(columns).zip(out.chunks_mut(columns)) {
-                let (largest, log_sum) = largest_and_log_sum(x);
-                for (y, &x) in y.iter_mut().zip(x) {
-                    let log = (x - largest) - log_sum;
-                    *y = if self.log { log } else { log.exponential() };
-                }
+                widest(
+                    #[inline(always)]
+                    || {
+                        let (largest, log_sum) = largest_and_log_sum(x);
+                        y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - largest) - log_sum);
+                        if !self.log {
+                            y.iter_mut().for_each(|y| *y = y.exponential());
+                        }
+                    },
+                );
             }
         });
     }
@@ -53,11 +71,15 @@ impl SoftmaxBackward {
         in_pieces(call.out(), columns, |first, out| {
             let (y, dy) = (&y[first * columns..], &dy[first * columns..]);
             for ((y, dy), dx) in y.chunks(columns).zip(dy.chunks(columns)).zip(out.chunks_mut(columns)) {
-                let weigh = |(&y, &dy): (&T, &T)| if self.log { dy } else { y * dy };
-                let sum = y.iter().zip(dy).map(weigh).fold(T::zero(), |a, b| a + b);
-                for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
-                    *dx = if self.log { dy - y.exponential() * sum } else { y * (dy - sum) };
-                }
+                widest(
+                    #[inline(always)]
+                    || {
+                        let sum = total_of(y, dy, |y, dy| if self.log { dy } else { y * dy });
+                        for ((dx, &y), &dy) in dx.iter_mut().zip(y).zip(dy) {
+                            *dx = if self.log { dy - y.exponential() * sum } else { y * (dy - sum) };
+                        }
+                    },
+                );
             }
         });
     }

@@ -174,6 +174,16 @@ impl Predictor {
         &self.classes
     }
 
+    /// The engine, and the program that classifies a batch. For benchmarks.
+    pub(crate) fn parts(&mut self) -> (&mut Engine, Program) {
+        (&mut self.engine, self.classifier.program)
+    }
+
+    /// Takes the engine out.
+    pub fn into_engine(self) -> Engine {
+        self.engine
+    }
+
     /// Classifies an image, given as values in the order channels, rows, columns, in the same range as the training images.
     ///
     /// # Errors

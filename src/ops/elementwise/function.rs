@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use crate::Result;
 use crate::graph::{Differentiate, Function, Graph, NodeId};
 use crate::ops::Real;
+use crate::ops::lanes::widest;
 
 /// A function of up to three numbers. It is written once in Rust for both precisions, and once in WGSL.
 pub trait Formula: Debug + Clone + PartialEq + Send + Sync + 'static {
@@ -66,11 +67,15 @@ impl<F: Formula> Function for F {
         map(self, arguments, out);
     }
     fn map_f32(&self, arguments: &[&[f32]], out: &mut [f32]) {
-        map(self, arguments, out);
+        widest(
+            #[inline(always)]
+            || map(self, arguments, out),
+        );
     }
 }
 
 /// One loop for each arity, so that the compiler can vectorise it.
+#[inline(always)]
 fn map<T: Real, F: Formula>(formula: &F, arguments: &[&[T]], out: &mut [T]) {
     let zero = T::zero();
     let length = out.len();

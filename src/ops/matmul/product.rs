@@ -1,7 +1,8 @@
 //! Matrix products in f32 on the CPU. The sizes of pieces depend only on the shapes, so the bits do not depend on the number of threads.
 
 use super::MatmulShape;
-use crate::ops::product::{Columns, Copies, Inner, Outer, Run, Scratch, WHOLE, dispatch, pack, turn};
+use crate::ops::lanes::dispatch;
+use crate::ops::product::{Columns, Copies, Inner, Outer, Run, Scratch, WHOLE, pack, turn};
 use crate::parallel::*;
 
 /// The operands of a product, as in [`Matmul`](super::Matmul).

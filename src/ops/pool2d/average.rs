@@ -1,10 +1,12 @@
 //! The mean of each window, and its gradient. Both are linear, so each is the gradient of the other.
 
+use super::rows::{Across, pick, spread};
 use super::{PoolShape, Window};
 use crate::Result;
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
+use crate::ops::lanes::widest;
 use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
@@ -41,9 +43,70 @@ impl PoolShape {
         self.window.kernel[axis].min(self.image[axis] + 2 * self.window.padding[axis] - start)
     }
 
-    /// 1 / the number of pixels that count in a window's mean.
-    fn share<T: Real>(&self, row: usize, column: usize, include_padding: bool) -> T {
-        T::one() / T::count(self.count(0, row, include_padding) * self.count(1, column, include_padding))
+    /// The sum of each column of pixels under a row of windows.
+    #[inline(always)]
+    fn sum_down<T: Real>(&self, x: &[T], row: usize, down: &mut [T]) {
+        down.fill(T::zero());
+        for iy in self.span(0, row) {
+            down.iter_mut().zip(&x[iy * self.image[1]..]).for_each(|(sum, &x)| *sum += x);
+        }
+    }
+
+    /// The sum of each window of a row, from the sums of the columns. `picked` is memory for a row of windows.
+    #[inline(always)]
+    fn sum_across<T: Real>(across: &Across, down: &[T], picked: &mut [T], y: &mut [T]) {
+        y.fill(T::zero());
+        for (windows, column) in &across.taps {
+            let picked = &mut picked[..windows.len()];
+            pick(&down[*column..], across.stride, picked);
+            y[windows.clone()].iter_mut().zip(picked).for_each(|(sum, part)| *sum += *part);
+        }
+    }
+
+    /// The sum that each column of pixels gets from a row of windows.
+    #[inline(always)]
+    fn spread_across<T: Real>(across: &Across, shared: &[T], spread_out: &mut [T]) {
+        spread_out.fill(T::zero());
+        for (windows, column) in &across.taps {
+            spread(&shared[windows.clone()], across.stride, &mut spread_out[*column..]);
+        }
+    }
+
+    /// Adds the sums of the columns to each row of pixels under a row of windows.
+    #[inline(always)]
+    fn spread_down<T: Real>(&self, spread_out: &[T], row: usize, dx: &mut [T]) {
+        for iy in self.span(0, row) {
+            dx[iy * self.image[1]..].iter_mut().zip(spread_out).for_each(|(dx, &part)| *dx += part);
+        }
+    }
+}
+
+/// 1 / the number of pixels that count in each window's mean, for each row of windows.
+struct Shares<T> {
+    /// The shares of a row of windows, for each number of rows of pixels that windows have.
+    rows: Vec<(usize, Vec<T>)>,
+    /// The index in `rows` of each row of windows.
+    of: Vec<usize>,
+}
+
+impl<T: Real> Shares<T> {
+    fn new(sizes: &PoolShape, include_padding: bool) -> Self {
+        let (mut rows, mut of) = (Vec::<(usize, Vec<T>)>::new(), Vec::new());
+        for row in 0..sizes.outputs[0] {
+            let high = sizes.count(0, row, include_padding);
+            let known = rows.iter().position(|(known, _)| *known == high).unwrap_or_else(|| {
+                let share = |column| T::one() / T::count(high * sizes.count(1, column, include_padding));
+                rows.push((high, (0..sizes.outputs[1]).map(share).collect()));
+                rows.len() - 1
+            });
+            of.push(known);
+        }
+        Self { rows, of }
+    }
+
+    #[inline(always)]
+    fn of(&self, row: usize) -> &[T] {
+        &self.rows[self.of[row]].1
     }
 }
 
@@ -53,14 +116,20 @@ impl AveragePool2d {
     }
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (sizes, x) = (self.sizes(call.types), call.real(0));
+        let (across, shares) = (Across::new(&sizes), Shares::new(&sizes, self.include_padding));
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
+            let (mut down, mut picked) = (vec![T::zero(); sizes.image[1]], vec![T::zero(); sizes.outputs[1]]);
             for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
-                for (y, (row, column)) in y.iter_mut().zip(sizes.places()) {
-                    let columns = sizes.span(1, column);
-                    let rows = sizes.span(0, row).map(|iy| &x[iy * sizes.image[1]..][columns.clone()]);
-                    let sum = rows.flatten().fold(T::zero(), |sum, &x| sum + x);
-                    *y = sum * sizes.share(row, column, self.include_padding);
-                }
+                widest(
+                    #[inline(always)]
+                    || {
+                        for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
+                            sizes.sum_down(x, row, &mut down);
+                            PoolShape::sum_across(&across, &down, &mut picked, y);
+                            y.iter_mut().zip(shares.of(row)).for_each(|(y, &share)| *y *= share);
+                        }
+                    },
+                );
             }
         });
     }
@@ -118,17 +187,23 @@ impl AveragePool2dBackward {
         let sizes = self.sizes(&call.types.inputs[0]).expect("checked when the node was built");
         epilogue::with_output(call, |call, dx| {
             let dy = call.real(0);
+            let (across, shares) = (Across::new(&sizes), Shares::new(&sizes, self.include_padding));
             in_pieces(dx, sizes.plane(), |first, piece| {
+                let (mut spread_out, mut shared) = (vec![T::zero(); sizes.image[1]], vec![T::zero(); sizes.outputs[1]]);
                 let planes = dy[first * sizes.output_plane()..].chunks(sizes.output_plane());
                 for (dx, dy) in piece.chunks_mut(sizes.plane()).zip(planes) {
                     dx.fill(T::zero());
-                    for (&dy, (row, column)) in dy.iter().zip(sizes.places()) {
-                        let share = dy * sizes.share(row, column, self.include_padding);
-                        for iy in sizes.span(0, row) {
-                            let pixels = &mut dx[iy * sizes.image[1]..][sizes.span(1, column)];
-                            pixels.iter_mut().for_each(|dx| *dx += share);
-                        }
-                    }
+                    widest(
+                        #[inline(always)]
+                        || {
+                            for (row, dy) in dy.chunks(sizes.outputs[1]).enumerate() {
+                                let parts = dy.iter().zip(shares.of(row));
+                                shared.iter_mut().zip(parts).for_each(|(shared, (&dy, &share))| *shared = dy * share);
+                                PoolShape::spread_across(&across, &shared, &mut spread_out);
+                                sizes.spread_down(&spread_out, row, dx);
+                            }
+                        },
+                    );
                 }
                 epilogue::run(&self.epilogue, call, 1, first * sizes.plane(), piece);
             });

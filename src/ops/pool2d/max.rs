@@ -1,12 +1,12 @@
 //! The maximum of each window, and its gradient. The gradient finds the maximum again, so its position is not stored.
 
-use std::ops::Range;
-
+use super::rows::{Across, pick};
 use super::{MaxPool2dBackwardVariant, MaxPool2dVariant, PoolShape, Window};
 use crate::Result;
 use crate::graph::kernel::{Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
+use crate::ops::lanes::widest;
 use crate::ops::op::in_pieces;
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
 
@@ -43,6 +43,7 @@ impl PoolShape {
     }
 
     /// The maximum of each column of pixels under a row of windows.
+    #[inline(always)]
     fn tallest(&self, x: &[f32], row: usize, tallest: &mut [f32]) {
         let rows = self.span(0, row);
         let line = |iy: usize| &x[iy * self.image[1]..][..self.image[1]];
@@ -52,23 +53,15 @@ impl PoolShape {
         }
     }
 
-    /// The maximum of each window of a row, from the maxima of the columns.
-    fn largest(&self, tallest: &[f32], y: &mut [f32]) {
-        let stride = self.window.stride[1];
-        y.iter_mut().enumerate().for_each(|(column, y)| *y = tallest[self.span(1, column).start]);
-        for tap in 0..self.window.kernel[1] {
-            let (windows, column) = self.reached(tap);
-            let pixels = tallest[column..].iter().step_by(stride);
-            y[windows].iter_mut().zip(pixels).for_each(|(best, &pixel)| *best = larger(pixel, *best));
+    /// The maximum of each window of a row, from the maxima of the columns. `picked` is memory for a row of windows.
+    #[inline(always)]
+    fn largest(across: &Across, tallest: &[f32], picked: &mut [f32], y: &mut [f32]) {
+        y.iter_mut().zip(&across.first).for_each(|(y, &column)| *y = tallest[column]);
+        for (windows, column) in &across.taps {
+            let picked = &mut picked[..windows.len()];
+            pick(&tallest[*column..], across.stride, picked);
+            y[windows.clone()].iter_mut().zip(picked).for_each(|(best, pixel)| *best = larger(*pixel, *best));
         }
-    }
-
-    /// The windows of a row whose column at this tap is inside the image, and the column of the first such window.
-    fn reached(&self, tap: usize) -> (Range<usize>, usize) {
-        let (stride, padding, width) = (self.window.stride[1], self.window.padding[1], self.image[1]);
-        let from = padding.saturating_sub(tap).div_ceil(stride);
-        let to = (width + padding).saturating_sub(tap).div_ceil(stride).min(self.outputs[1]).max(from);
-        (from..to, (from * stride + tap).saturating_sub(padding).min(width))
     }
 
     /// Whether the windows are 2 x 2, adjacent, and inside the image, as in most networks.
@@ -97,71 +90,60 @@ impl PoolShape {
     }
 }
 
-/// The largest pixels of a row of windows and their positions in the plane. The memory is reused for each row. The
-/// maximum is taken down each column first, then across. Pixels are handled as bits. For floats, the compiler would
-/// generate branches that depend on the pixels, and half of them would be mispredicted.
+/// The positions of the largest pixels of a row of windows. The memory is reused for each row. A pixel and its position are one integer,
+/// which is larger for a larger pixel, and of equal pixels for the first. So a maximum finds both, down each column first, then across.
 struct Winners {
+    across: Across,
     /// The maxima of the columns of pixels under the row of windows.
-    tallest: Vec<u32>,
-    /// The positions of these maxima.
-    places_down: Vec<u32>,
+    tallest: Vec<i64>,
     /// The maxima of the windows.
-    largest: Vec<u32>,
-    /// The positions of these maxima.
-    places: Vec<u32>,
+    largest: Vec<i64>,
+    /// The maxima of columns that windows have at one tap.
+    picked: Vec<i64>,
 }
 
 impl Winners {
     fn new(sizes: &PoolShape) -> Self {
         let (columns, windows) = (vec![0; sizes.image[1]], vec![0; sizes.outputs[1]]);
-        Self { tallest: columns.clone(), places_down: columns, largest: windows.clone(), places: windows }
+        Self { across: Across::new(sizes), tallest: columns, largest: windows.clone(), picked: windows }
     }
 
+    #[inline(always)]
     fn find(&mut self, sizes: &PoolShape, x: &[f32], row: usize) {
-        let (width, rows) = (sizes.image[1], sizes.span(0, row));
-        let line = |iy: usize| bytemuck::cast_slice::<f32, u32>(&x[iy * width..][..width]);
-        let first = rows.start * width;
-        self.tallest.copy_from_slice(line(rows.start));
-        self.places_down.iter_mut().zip(first as u32..).for_each(|(place, at)| *place = at);
-        for iy in rows.skip(1) {
-            take_larger(line(iy), (iy * width) as u32, &mut self.tallest, &mut self.places_down);
+        let width = sizes.image[1];
+        self.tallest.fill(i64::MIN);
+        for iy in sizes.span(0, row) {
+            let pixels = x[iy * width..].iter().zip((iy * width) as u32..);
+            self.tallest.iter_mut().zip(pixels).for_each(|(best, (&x, at))| *best = (*best).max(with_place(x, at)));
         }
-        let stride = sizes.window.stride[1];
-        for (column, (largest, place)) in self.largest.iter_mut().zip(&mut self.places).enumerate() {
-            let first = sizes.span(1, column).start;
-            (*largest, *place) = (self.tallest[first], self.places_down[first]);
-        }
-        for tap in 0..sizes.window.kernel[1] {
-            let (reached, column) = sizes.reached(tap);
-            let (tallest, places_down) = (&self.tallest[column..], &self.places_down[column..]);
-            let windows = self.largest[reached.clone()].iter_mut().zip(&mut self.places[reached]);
-            for (window, (largest, place)) in windows.enumerate() {
-                let (pixel, at) = (tallest[window * stride], places_down[window * stride]);
-                let (new, old) = (f32::from_bits(pixel), f32::from_bits(*largest));
-                // Of equal pixels, the first in row-major order wins.
-                let wins = (new > old) | ((new == old) & (at < *place));
-                (*largest, *place) = (chosen(wins, pixel, *largest), chosen(wins, at, *place));
-            }
+        self.largest.fill(i64::MIN);
+        for (windows, column) in &self.across.taps {
+            let picked = &mut self.picked[..windows.len()];
+            pick(&self.tallest[*column..], self.across.stride, picked);
+            self.largest[windows.clone()].iter_mut().zip(picked).for_each(|(best, other)| *best = (*best).max(*other));
         }
     }
+
+    /// The position in the plane of the largest pixel of each window.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.largest.iter().map(|&largest| !(largest as u32) as usize)
+    }
+}
+
+/// A pixel and its position as one integer.
+#[inline(always)]
+fn with_place(pixel: f32, at: u32) -> i64 {
+    // Adding 0 turns -0 into 0, which is equal. The bits of negative numbers, other than the sign, are turned round, so that integers
+    // are ordered as the numbers.
+    let bits = (pixel + 0.0).to_bits().cast_signed();
+    let ordered = bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed();
+    i64::from(ordered) << 32 | i64::from(!at)
 }
 
 /// The first value if it is larger, otherwise the second.
+#[inline(always)]
 fn larger(first: f32, second: f32) -> f32 {
     if first > second { first } else { second }
-}
-
-/// Updates the maxima with a row of pixels. The first pixel has the position `first`.
-fn take_larger(line: &[u32], first: u32, largest: &mut [u32], places: &mut [u32]) {
-    for (((&pixel, at), largest), place) in line.iter().zip(first..).zip(largest).zip(places) {
-        let wins = f32::from_bits(pixel) > f32::from_bits(*largest);
-        (*largest, *place) = (chosen(wins, pixel, *largest), chosen(wins, at, *place));
-    }
-}
-
-/// The first word if it won, otherwise the second, without a branch.
-fn chosen(won: bool, first: u32, second: u32) -> u32 {
-    second ^ ((first ^ second) & u32::from(won).wrapping_neg())
 }
 
 /// Two rows of a plane as windows of 2 x 2, each as its four pixels.
@@ -207,14 +189,19 @@ impl MaxPool2d {
     }
     /// The same by rows of windows: down each column first, then across.
     fn by_rows(&self, sizes: PoolShape, call: &mut Call<f32>) {
-        let x = call.real(0);
+        let (x, across) = (call.real(0), Across::new(&sizes));
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
-            let mut tallest = vec![0.0; sizes.image[1]];
+            let (mut tallest, mut picked) = (vec![0.0; sizes.image[1]], vec![0.0; sizes.outputs[1]]);
             for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
-                for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
-                    sizes.tallest(x, row, &mut tallest);
-                    sizes.largest(&tallest, y);
-                }
+                widest(
+                    #[inline(always)]
+                    || {
+                        for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
+                            sizes.tallest(x, row, &mut tallest);
+                            PoolShape::largest(&across, &tallest, &mut picked, y);
+                        }
+                    },
+                );
             }
         });
     }
@@ -307,8 +294,11 @@ impl MaxPool2dBackward {
         let mut winners = Winners::new(&sizes);
         dx.fill(0.0);
         for (row, dy) in dy.chunks(sizes.outputs[1]).enumerate() {
-            winners.find(&sizes, x, row);
-            dy.iter().zip(&winners.places).for_each(|(&dy, &place)| dx[place as usize] += dy);
+            widest(
+                #[inline(always)]
+                || winners.find(&sizes, x, row),
+            );
+            dy.iter().zip(winners.places()).for_each(|(&dy, place)| dx[place] += dy);
         }
     }
 
@@ -393,5 +383,23 @@ impl Op for MaxPool2dBackward {
     fn flops(&self, types: &Types) -> u64 {
         let windows = types.inputs[1].elements() * self.window.kernel[0] * self.window.kernel[1];
         windows as u64 + types.output.elements() as u64 * self.epilogue.flops()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_with_places_are_ordered_as_pixels_and_equal_ones_by_their_places() {
+        let rising = [f32::NEG_INFINITY, -2.0, -1.0, -f32::MIN_POSITIVE, 0.0, 1e-45, 1.0, 1.5, f32::MAX, f32::INFINITY];
+        for (i, &a) in rising.iter().enumerate() {
+            for (j, &b) in rising.iter().enumerate() {
+                let expected = a.total_cmp(&b).then(j.cmp(&i));
+                assert_eq!(with_place(a, i as u32).cmp(&with_place(b, j as u32)), expected, "{a} {b}");
+            }
+        }
+        assert_eq!(with_place(-0.0, 3), with_place(0.0, 3));
+        assert!(with_place(7.0, 3) > with_place(7.0, u32::MAX));
     }
 }

@@ -4,6 +4,7 @@
 mod average;
 pub mod cases;
 mod max;
+mod rows;
 mod variants;
 
 pub use average::{AveragePool2d, AveragePool2dBackward};

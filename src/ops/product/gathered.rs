@@ -1,8 +1,8 @@
 //! Products as sums of outer products, whose left numbers are read one by one from where they lie: the pixels of an image that belong to
 //! a tap, for one output after another. The right matrix holds the outputs' gradients, with the channels side by side.
 
-use super::lanes::{Lanes, Work};
 use super::outer::tiles;
+use crate::ops::lanes::{Lanes, Work};
 
 /// Adds left times right to the result.
 #[derive(Debug)]

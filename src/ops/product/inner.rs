@@ -1,7 +1,7 @@
 //! Products as inner products: both matrices are stored along the depth, and the vectors lie along it, too. Nothing is packed. The
 //! lanes of each sum are added at the end.
 
-use super::lanes::{Lanes, Work};
+use crate::ops::lanes::{Lanes, Work};
 
 /// The length of every run is a multiple of this: of the lanes of every CPU.
 pub(crate) const WHOLE: usize = 16;

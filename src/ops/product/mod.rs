@@ -1,17 +1,15 @@
 //! Products of matrices in f32 on the CPU: the kernels of matrix products and convolutions. They are written with vectors of any width
-//! ([`lanes`]). A product whose right matrix is stored along its columns is a sum of outer products ([`outer`]); one whose matrices are
+//! ([`crate::ops::lanes`]). A product whose right matrix is stored along its columns is a sum of outer products ([`outer`]); one whose matrices are
 //! both stored along the depth is made of inner products ([`inner`]).
 
 mod gathered;
 mod inner;
-mod lanes;
 mod outer;
 mod panels;
 mod scratch;
 
 pub(crate) use gathered::Gathered;
 pub(crate) use inner::{Inner, Run, WHOLE};
-pub(crate) use lanes::{dispatch, lanes};
 pub(crate) use outer::{Columns, Copies, Outer};
 pub(crate) use panels::{copy, pack, pack_into, turn};
 pub(crate) use scratch::Scratch;

@@ -2,9 +2,9 @@
 //! the right one. The right matrix is read where it lies. Its rows may begin anywhere, so it can also be the pixels of an image that the
 //! taps of a convolution read.
 
-use super::lanes::{Lanes, Work, lanes};
 use super::panels::heights;
 use super::scratch::Scratch;
+use crate::ops::lanes::{Lanes, Work, lanes};
 use crate::parallel::*;
 
 /// The columns of the right matrix: `lines` runs of `width` numbers, `stride` apart. In the result they follow each other.

@@ -1,7 +1,7 @@
 //! Left matrices packed in panels: for each step of the depth, the numbers of a few rows side by side.
 
-use super::lanes::{Lanes, Work, dispatch};
 use super::scratch::Scratch;
+use crate::ops::lanes::{Lanes, Work, dispatch};
 use crate::parallel::*;
 
 /// The least number of floats that are packed on several threads.

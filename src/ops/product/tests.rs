@@ -1,7 +1,7 @@
 //! The products against sums in double precision, with the widest vectors of this CPU and with four lanes.
 
-use super::lanes::{Lanes, Work, dispatch, with_four};
 use super::*;
+use crate::ops::lanes::{Lanes, Work, dispatch, lanes, with_four};
 
 /// Numbers that are different for each index, of both signs.
 fn numbers(count: usize, salt: usize) -> Vec<f32> {

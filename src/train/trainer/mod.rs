@@ -377,7 +377,7 @@ impl Trainer {
     /// The floating-point operations of a training step, and the bytes that its nodes read and write.
     pub fn step_cost(&self) -> (u64, u64) {
         let plan = self.engine.plan(self.train.program);
-        (plan.flops(), plan.work.iter().map(|work| work.types.bytes()).sum())
+        (plan.flops(), plan.traffic())
     }
 
     /// Runs `count` training steps with the numbers of the next epoch's steps, repeated if necessary, and waits for them. For

@@ -3,7 +3,8 @@
 use super::PIECES;
 use super::planes::Planes;
 use crate::ops::conv2d::{Conv2dShape, Geometry};
-use crate::ops::product::{Columns, Outer, Scratch, copy, dispatch, lanes, pack_into, turn};
+use crate::ops::lanes::{dispatch, lanes};
+use crate::ops::product::{Columns, Outer, Scratch, copy, pack_into, turn};
 use crate::parallel::*;
 
 /// The minimum number of output channels of a piece of an image.

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::PIECES;
 use super::planes::Planes;
 use crate::ops::conv2d::Conv2dShape;
-use crate::ops::product::{Inner, Run, Scratch, WHOLE, dispatch};
+use crate::ops::lanes::dispatch;
+use crate::ops::product::{Inner, Run, Scratch, WHOLE};
 use crate::parallel::*;
 
 /// The number of floats that are laid out at once, if an image has not more.

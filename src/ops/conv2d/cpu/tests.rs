@@ -3,7 +3,8 @@
 use super::*;
 use crate::graph::TensorType;
 use crate::ops::conv2d::Geometry;
-use crate::ops::product::{Scratch, lanes};
+use crate::ops::lanes::lanes;
+use crate::ops::product::Scratch;
 
 fn numbers(count: usize, salt: usize) -> Vec<f32> {
     (0..count).map(|i| ((i * 37 + salt * 11) % 101) as f32 / 50.0 - 1.0).collect()

@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::planes::Planes;
 use super::{PIECES, narrow_weight};
 use crate::ops::conv2d::Conv2dShape;
-use crate::ops::product::{Gathered, Scratch, WHOLE, dispatch, turn};
+use crate::ops::lanes::dispatch;
+use crate::ops::product::{Gathered, Scratch, WHOLE, turn};
 use crate::parallel::*;
 
 /// The least number of outputs of a product. Each product reads and writes all sums.

@@ -129,9 +129,17 @@ pub(crate) fn dispatch<W: Work>(work: W) -> W::Output {
     Arch::new().dispatch(Dispatched(work))
 }
 
+/// Runs loops that the compiler turns into vectors, compiled for each kind of CPU, with the widest vectors of this one. All that they
+/// call is `#[inline(always)]`: what is not part of the closure's own code keeps the vectors that every CPU has. Sums keep their order
+/// and no multiplication is joined with an addition, so the bits are the same on each kind.
+#[inline(always)]
+pub(crate) fn widest<R>(loops: impl FnOnce() -> R) -> R {
+    Arch::new().dispatch(loops)
+}
+
 /// Does the work with four lanes, for tests.
 #[cfg(test)]
-pub(super) fn with_four<W: Work>(work: W) -> W::Output {
+pub(crate) fn with_four<W: Work>(work: W) -> W::Output {
     work.run(Four)
 }
 
