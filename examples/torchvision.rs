@@ -2,6 +2,7 @@
 //! images, and images as a network of ImageNet gets them.
 //!
 //!     cargo run --release --example torchvision -- logits WEIGHTS MODEL IMAGES OUT cpu     # IMAGES holds `x`, OUT `logits`
+//!                                                         own                          # the model that the file names
 //!     cargo run --release --example torchvision -- prepare OUT IMAGE...                    # bytes 0 to 255 by their paths
 
 use std::collections::BTreeMap;
@@ -33,14 +34,14 @@ fn write(path: &str, tensors: &Tensors) -> Result<()> {
 
 /// Logits `[images, classes]` for `x` `[images, channels, height, width]`, a multiple of [`AT_ONCE`].
 async fn logits(weights: &str, model: &str, images: &str, out: &str, device: &str) -> Result<()> {
-    let named = gpunn::runs::model(model)?;
+    let named = if model == "own" { None } else { Some(gpunn::runs::model(model)?) };
     let file = TensorFile::open(Path::new(weights))?;
     let images = TensorFile::open(Path::new(images))?;
     let x = images.values("x")?;
     let shape = images.tensors()["x"].shape.clone();
     let &[count, channels, height, width] = &shape[..] else { return Err(Error::Usage(USAGE.into())) };
     // A network of this program's own says for which images it is; a torchvision model takes those of ImageNet.
-    let checkpoint = weights::import(&file, Some(named))?.checkpoint;
+    let checkpoint = weights::import(&file, named)?.checkpoint;
     let recipe = Recipe { augment: None, ..checkpoint.recipe.clone() };
     let model = recipe.build_model([channels, height, width], checkpoint.classes.len())?;
     let parameters = model.parameters();

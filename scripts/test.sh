@@ -149,6 +149,16 @@ else
   skipped "the program on a GPU, there is no adapter"
 fi
 
+stage "ONNX Runtime"
+if python3 -m venv "$work/onnx" 2>/dev/null && onnx=$(ls "$work"/onnx/{bin,Scripts}/python* 2>/dev/null | head -1) \
+  && "$onnx" -m pip install -q onnx onnxruntime numpy pillow safetensors 2>/dev/null; then
+  # Some recipes need pretrained weights.
+  if $slow && [[ -n ${GPUNN_DATA:-} ]]; then "$onnx" scripts/compare_onnx.py
+  else "$onnx" scripts/compare_onnx.py --opsets 13,17,21 layers glyphs-mlp nist36-autoencoder-conv cifar10-fast sun8-cnn; fi
+else
+  noted "exported ONNX files in ONNX Runtime, which cannot be installed here"
+fi
+
 if $slow; then
   stage "reports in a browser"
   common=(results curves weights recipe device timings memory repeat)

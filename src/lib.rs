@@ -90,6 +90,8 @@ pub mod formats;
 #[cfg(feature = "files")]
 pub mod inference;
 #[cfg(feature = "files")]
+pub mod onnx;
+#[cfg(feature = "files")]
 pub mod runs;
 
 #[cfg(feature = "images")]

@@ -17,6 +17,7 @@ mod models;
 mod networks;
 mod nonfinite;
 mod odd_devices;
+mod onnx_files;
 mod own_images;
 mod predict_cli;
 mod read_cli;

@@ -13,6 +13,7 @@ pub mod cifar;
 pub mod idx;
 pub mod mat;
 pub mod npy;
+pub mod onnx;
 mod pickle;
 mod pth;
 pub mod tar_gz;

@@ -29,6 +29,7 @@ mod events;
 mod experiment;
 mod lock;
 mod names;
+pub mod onnx;
 mod recipe;
 mod run_images;
 mod trace;

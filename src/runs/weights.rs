@@ -16,7 +16,7 @@ use super::names::NamedTensors;
 /// The version of the metadata in exported files.
 const FORMAT: u32 = 1;
 /// The only key of the metadata.
-const KEY: &str = "gpunn.model";
+pub(super) const KEY: &str = "gpunn.model";
 /// PyTorch's name for the number of batches that a batch norm has seen. It is ignored on import.
 const TRACKED: &str = "num_batches_tracked";
 /// The maximum number of tensors in one list of an error message.
@@ -300,6 +300,18 @@ fn classifier(file: &TensorFile, model: &Model) -> Result<Vec<usize>> {
     })
 }
 
+/// What a file says of the run whose weights it holds, under [`KEY`]: the recipe, the image shape and the class names.
+pub(super) fn card_of(checkpoint: &Checkpoint) -> Result<String> {
+    let mut recipe = checkpoint.recipe.clone();
+    // Paths of this machine are private.
+    (recipe.data.folder, recipe.model.pretrained_file) = (None, None);
+    let name_of = |file: &String| Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned());
+    recipe.model.pretrained = recipe.model.pretrained.as_ref().and_then(name_of);
+    let (recipe, classes) = (recipe.to_toml()?, checkpoint.classes.clone());
+    let card = ModelCard { format: FORMAT, recipe, input: checkpoint.input, classes };
+    serde_json::to_string(&card).map_err(|error| Error::data(format!("The metadata cannot be encoded: {error}.")))
+}
+
 /// Encodes the weights of a checkpoint that are used for inference as a safetensors file, with PyTorch's tensor names. With
 /// `halves`, parameters are F16; statistics are always F32. The metadata have the recipe, the image shape and the class
 /// names.
@@ -324,16 +336,7 @@ pub fn export(checkpoint: &Checkpoint, halves: bool) -> Result<Vec<u8>> {
             written.insert(format!("{layer}{TRACKED}"), (Vec::new(), steps));
         }
     }
-    let mut recipe = checkpoint.recipe.clone();
-    // Paths of this machine are private.
-    (recipe.data.folder, recipe.model.pretrained_file) = (None, None);
-    let name_of = |file: &String| Path::new(file).file_name().map(|name| name.to_string_lossy().into_owned());
-    recipe.model.pretrained = recipe.model.pretrained.as_ref().and_then(name_of);
-    let (recipe, classes) = (recipe.to_toml()?, checkpoint.classes.clone());
-    let card = ModelCard { format: FORMAT, recipe, input: checkpoint.input, classes };
-    let card = serde_json::to_string(&card)
-        .map_err(|error| Error::data(format!("The metadata cannot be encoded: {error}.")))?;
-    tensors::bytes(&written, Some((KEY, card)))
+    tensors::bytes(&written, Some((KEY, card_of(checkpoint)?)))
 }
 
 #[cfg(test)]

@@ -175,6 +175,7 @@ impl Predictor {
     }
 
     /// The engine, and the program that classifies a batch. For benchmarks.
+    #[cfg(feature = "cli")]
     pub(crate) fn parts(&mut self) -> (&mut Engine, Program) {
         (&mut self.engine, self.classifier.program)
     }
