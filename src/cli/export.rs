@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Safetensors: write weights as 16-bit floats; batch-norm statistics stay 32-bit
-    #[arg(long, conflicts_with_all = ["fold_batch_norm", "softmax", "opset"])]
+    #[arg(long)]
     f16: bool,
     /// ONNX: make batch norm a part of the convolution before it
     #[arg(long)]
@@ -66,8 +66,9 @@ impl Args {
         let (name, of_onnx) = (format.ending(), self.fold_batch_norm || self.softmax || self.opset.is_some());
         if ending.is_some() && by_ending != Some(format) {
             let file = self.out.display();
+            let other = if self.format.is_none() { " or .onnx" } else { "" };
             return Err(Error::usage(format!(
-                "{file} would be written as {name}; choose a name that ends in .{name}."
+                "{file} would be written as {name}; choose a name that ends in .{name}{other}."
             )));
         }
         match format {
@@ -98,8 +99,8 @@ impl Args {
         );
         if options.fold_batch_norm && batch_norms > 0 {
             told += &match batch_norms {
-                1 => "\n1 batch norm does not follow a convolution, and stays".to_owned(),
-                _ => format!("\n{batch_norms} batch norms do not follow a convolution, and stay"),
+                1 => "\n1 batch norm could not become a part of a convolution, and stays".to_owned(),
+                _ => format!("\n{batch_norms} batch norms could not become a part of a convolution, and stay"),
             };
         }
         if checkpoint.recipe.training.tta.is_some() {

@@ -101,9 +101,9 @@ pub(super) async fn find(rows: Vec<LineComponents>, letter_height: f32, reader: 
     for (line, (pieces, known)) in lines.into_iter().zip(known).enumerate() {
         chains.extend(chained(line, pieces, known, letter_height, reader));
     }
-    let spans = spans(&chains, letter_height);
-    let segmented = spans.len() <= MOST_SPANS;
-    if segmented {
+    let spans = spans(&chains, letter_height, MOST_SPANS);
+    let segmented = spans.is_some();
+    if let Some(spans) = spans {
         read_spans(&mut chains, spans, reader).await?;
     }
     for chain in chains {
@@ -259,8 +259,8 @@ struct Span {
     component: Component,
 }
 
-/// All ranges of pieces in the chains that may be one letter and were not read yet.
-fn spans(chains: &[Chain], letter_height: f32) -> Vec<Span> {
+/// All ranges of pieces in the chains that may be one letter and were not read yet. `None` if there are more than `most`.
+fn spans(chains: &[Chain], letter_height: f32, most: usize) -> Option<Vec<Span>> {
     let mut found = Vec::new();
     for (number, chain) in chains.iter().enumerate() {
         for range in chain.ranges() {
@@ -272,11 +272,14 @@ fn spans(chains: &[Chain], letter_height: f32) -> Vec<Span> {
             let fits = |component: &Component| component.bounds.width as f32 <= WIDEST * letter_height;
             let letters = pieces.iter().any(|piece| !piece.mark);
             if let Some(component) = joined.filter(|component| letters && fits(component)) {
+                if found.len() == most {
+                    return None;
+                }
                 found.push(Span { chain: number, range, component });
             }
         }
     }
-    found
+    Some(found)
 }
 
 /// Reads ranges of pieces as one letter each.
@@ -381,5 +384,16 @@ mod tests {
         assert!(cuts.iter().any(|cut| (32..38).contains(cut)), "{cuts:?}");
         let pieces = divided(Piece { component: component.clone(), mark: false }, &cuts);
         assert_eq!(pieces.iter().map(|piece| piece.component.ink).sum::<u32>(), component.ink);
+    }
+
+    #[test]
+    fn ranges_of_pieces_are_listed_up_to_a_number() {
+        let piece = |left| Piece { component: Component::of(block(left, 0, 8, 40)).expect("ink"), mark: false };
+        let chain = Chain { line: 0, pieces: (0..5).map(|i| piece(12 * i)).collect(), read: BTreeMap::new() };
+        // Five pieces: 5 + 4 + 3 + 2 ranges of up to four, of which the letter height allows all.
+        let all = spans(std::slice::from_ref(&chain), 50.0, 14).expect("not too many");
+        assert_eq!(all.len(), 14);
+        assert_eq!(all.iter().map(|span| span.range.len()).max(), Some(PIECES));
+        assert!(spans(&[chain], 50.0, 13).is_none());
     }
 }

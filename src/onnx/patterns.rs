@@ -58,9 +58,9 @@ impl<'a> Finder<'a> {
     /// The pattern that a node ends.
     pub fn at(&self, id: NodeId) -> Pattern {
         if let Some(norm) = self.batch_norm(id) {
-            let before = self.biased(norm.x).filter(|before| {
-                self.fold && self.alone(norm.x) && self.graph.node(before.product).op_as::<Conv2d>().is_some()
-            });
+            let before = self
+                .biased(norm.x)
+                .filter(|before| self.fold && self.alone(norm.x) && self.is_foldable(before.product));
             return before.map_or(Pattern::BatchNorm(norm), |before| Pattern::Folded(before, norm));
         }
         if let Some(biased) = self.biased(id) {
@@ -87,6 +87,13 @@ impl<'a> Finder<'a> {
     /// Whether only one node reads a value.
     fn alone(&self, id: NodeId) -> bool {
         self.readers[id.index()] == 1
+    }
+
+    /// Whether the factors of batch norm can become a part of a convolution's weights.
+    fn is_foldable(&self, product: NodeId) -> bool {
+        let node = self.graph.node(product);
+        let transposed = node.op_as::<Conv2dBackwardInput>();
+        node.op_as::<Conv2d>().is_some() || transposed.is_some_and(|conv| conv.geometry.groups == 1)
     }
 
     /// A node's function of its inputs in their order, if it is of this name.

@@ -57,6 +57,9 @@ pub fn write<'a>(network: &'a Network<'a>) -> Result<Written> {
     let finder = Finder::new(network.graph, network.fold);
     let (name, output) =
         network.graph.outputs().first().cloned().ok_or_else(|| Error::usage("The graph has no output."))?;
+    if network.graph.dims(output).first() != Some(&network.batch) {
+        return Err(Error::usage("The first axis of the graph's output is not the batch."));
+    }
     let mut needed = vec![false; network.graph.nodes().len()];
     needed[output.index()] = true;
     for id in network.graph.ids().rev() {
@@ -207,6 +210,12 @@ impl<'a> Writer<'a> {
         let node = self.graph().node(product);
         let mut inputs = node.inputs().iter().map(|&id| self.value(id)).collect::<Result<Vec<_>, _>>()?;
         inputs.extend(bias.map(|bias| self.value(bias)).transpose()?);
+        self.product(id, product, inputs)
+    }
+
+    /// A convolution, a transposed one or a matrix product of these values.
+    fn product(&mut self, id: NodeId, product: NodeId, inputs: Vec<String>) -> Result<String, String> {
+        let node = self.graph().node(product);
         if let Some(conv) = node.op_as::<Conv2d>() {
             let kernel = self.graph().dims(node.inputs()[1])[2..].to_vec();
             return Ok(self.push(id, "Conv", inputs, geometry(&kernel, conv.geometry)));
@@ -214,9 +223,10 @@ impl<'a> Writer<'a> {
         if let Some(conv) = node.op_as::<Conv2dBackwardInput>() {
             let (y, kernel) = (self.graph().dims(node.inputs()[0]), &self.graph().dims(node.inputs()[1])[2..]);
             let Geometry { stride, padding, dilation, .. } = conv.geometry;
-            let smallest = |i: usize| stride[i] * (y[2 + i] - 1) + dilation[i] * (kernel[i] - 1) + 1 - 2 * padding[i];
+            let reached = |i: usize| stride[i] * (y[2 + i] - 1) + dilation[i] * (kernel[i] - 1) + 1;
             let mut attributes = geometry(kernel, conv.geometry);
-            attributes.push(Attribute::ints("output_padding", [0, 1].map(|i| conv.image[i] - smallest(i))));
+            let more = [0, 1].map(|i| conv.image[i] + 2 * padding[i] - reached(i));
+            attributes.push(Attribute::ints("output_padding", more));
             return Ok(self.push(id, "ConvTranspose", inputs, attributes));
         }
         let Some(matmul) = node.op_as::<Matmul>() else { return Err("it is no product".into()) };
@@ -228,7 +238,6 @@ impl<'a> Writer<'a> {
     /// A convolution with batch norm as a part of its weights: w factor, and (bias - mean) factor + beta, in double precision.
     fn folded(&mut self, id: NodeId, Biased { product, bias }: Biased, norm: BatchNorm) -> Result<String, String> {
         let node = self.graph().node(product);
-        let conv = node.op_as::<Conv2d>().ok_or("it is no convolution")?;
         let (&[x, weight], missing) = (node.inputs(), "its weights are computed") else {
             return Err("it has other inputs".into());
         };
@@ -237,22 +246,24 @@ impl<'a> Writer<'a> {
         let [gamma, beta, mean, variance] = [of(norm.gamma)?, of(norm.beta)?, of(norm.mean)?, of(norm.variance)?];
         let biases = bias.map(of).transpose()?;
         let factor = |c: usize| f64::from(gamma[c]) / (f64::from(variance[c]) + f64::from(norm.epsilon)).sqrt();
-        let taps: usize = dims[1..].iter().product();
-        let scaled = weights.chunks(taps.max(1)).enumerate();
+        // Weights are `[outputs, inputs, ...]`, those of a transposed convolution `[inputs, outputs, ...]`.
+        let axis = usize::from(node.op_as::<Conv2dBackwardInput>().is_some());
+        let inner: usize = dims[axis + 1..].iter().product();
+        let channel = |at: usize| at / inner % dims[axis];
         let scaled: Vec<f32> =
-            scaled.flat_map(|(c, filter)| filter.iter().map(move |&w| (f64::from(w) * factor(c)) as f32)).collect();
+            weights.iter().enumerate().map(|(at, &w)| (f64::from(w) * factor(channel(at))) as f32).collect();
         let shifted = |c: usize| {
             let before = biases.map_or(0.0, |biases| f64::from(biases[c]));
             ((before - f64::from(mean[c])) * factor(c) + f64::from(beta[c])) as f32
         };
-        let shifted: Vec<f32> = (0..dims[0]).map(shifted).collect();
+        let shifted: Vec<f32> = (0..dims[axis]).map(shifted).collect();
         let bias_name = format!("{}.bias", weight_name.strip_suffix(".weight").unwrap_or(&weight_name));
         let inputs = vec![
             self.value(x)?,
             self.floats(&weight_name, dims, &scaled),
-            self.floats(&bias_name, &[dims[0]], &shifted),
+            self.floats(&bias_name, &[dims[axis]], &shifted),
         ];
-        Ok(self.push(id, "Conv", inputs, geometry(&dims[2..], conv.geometry)))
+        self.product(id, product, inputs)
     }
 
     /// An op by itself, a leaf or a constant.
@@ -271,10 +282,10 @@ impl<'a> Writer<'a> {
             |axis: usize| if axis == 0 { Err("it changes the batch".to_owned()) } else { Ok(axis as i64) };
         let op: &dyn std::any::Any = op;
         if let Some(pool) = op.downcast_ref::<MaxPool2d>() {
-            Ok(self.push(id, "MaxPool", inputs, window(pool.window)))
+            let beyond = self.beyond(id, pool.window);
+            Ok(self.push(id, "MaxPool", inputs, window(pool.window, beyond)))
         } else if let Some(pool) = op.downcast_ref::<AveragePool2d>() {
-            let padding = Attribute::int("count_include_pad", pool.include_padding.into());
-            Ok(self.push(id, "AveragePool", inputs, [window(pool.window), vec![padding]].concat()))
+            self.average(id, pool, inputs)
         } else if let Some(softmax) = op.downcast_ref::<Softmax>() {
             let kind = if softmax.log { "LogSoftmax" } else { "Softmax" };
             Ok(self.push(id, kind, inputs, vec![Attribute::int("axis", rank as i64 - 1)]))
@@ -306,6 +317,42 @@ impl<'a> Writer<'a> {
         } else {
             Err(format!("ONNX has no op for {}", node.op().map_or("", |op| op.name())))
         }
+    }
+
+    /// The pixels below and right of an image that the windows of a pooling reach: the padding, and in ceil mode more.
+    fn beyond(&self, id: NodeId, Window { kernel, stride, padding, .. }: Window) -> [usize; 2] {
+        let (from, to) = (self.graph().dims(self.graph().node(id).inputs()[0]), self.graph().dims(id));
+        [0, 1].map(|i| ((to[2 + i] - 1) * stride[i] + kernel[i]).saturating_sub(from[2 + i] + padding[i]))
+    }
+
+    /// Where windows reach beyond the padding, programs differ in what they divide by. There, sums over all of a window are divided by
+    /// the right number.
+    fn average(&mut self, id: NodeId, pool: &AveragePool2d, inputs: Vec<String>) -> Result<String, String> {
+        let (Window { kernel, stride, padding, .. }, beyond) = (pool.window, self.beyond(id, pool.window));
+        if (0..2).all(|i| beyond[i] <= padding[i]) {
+            let padding = Attribute::int("count_include_pad", pool.include_padding.into());
+            return Ok(self.push(id, "AveragePool", inputs, [window(pool.window, beyond), vec![padding]].concat()));
+        }
+        let (from, to) = (self.graph().dims(self.graph().node(id).inputs()[0]), self.graph().dims(id));
+        let counted = |i: usize, output: usize| {
+            let (start, padding) = (output * stride[i], padding[i]);
+            let (first, end) =
+                if pool.include_padding { (0, from[2 + i] + 2 * padding) } else { (padding, from[2 + i] + padding) };
+            (start + kernel[i]).min(end) - start.max(first)
+        };
+        let all = (kernel[0] * kernel[1]) as f32;
+        let parts: Vec<f32> = (0..to[2])
+            .flat_map(|row| (0..to[3]).map(move |column| all / (counted(0, row) * counted(1, column)) as f32))
+            .collect();
+        let pads = [0, 0, padding[0], padding[1], 0, 0, beyond[0], beyond[1]].map(|n| n as i64);
+        let (pads, parts) = (self.ints(id, "pads", &pads), {
+            let name = format!("{}/parts", self.graph().node(id).name);
+            self.floats(&name, &[1, 1, to[2], to[3]], &parts)
+        });
+        let padded = self.push(id, "Pad", [inputs, vec![pads]].concat(), Vec::new());
+        let inside = Window { padding: [0; 2], ..pool.window };
+        let means = self.push(id, "AveragePool", vec![padded], window(inside, [0; 2]));
+        Ok(self.push(id, "Mul", vec![means, parts], Vec::new()))
     }
 
     fn leaf(&mut self, id: NodeId) -> Result<String, String> {
@@ -342,21 +389,34 @@ impl<'a> Writer<'a> {
         Ok(self.push(id, "Reshape", vec![input, sizes], Vec::new()))
     }
 
-    /// Bilinear resizing maps the middles of pixels, nearest takes the pixel at or before the position, as in PyTorch.
+    /// Bilinear resizing maps the middles of pixels. Nearest takes the pixel at or before the position. Except for whole factors, programs
+    /// differ in how they round this position, so the rows and columns are listed.
     fn resize(&mut self, id: NodeId, resize: &Resize2d, inputs: Vec<String>) -> Result<String, String> {
-        let from = self.graph().dims(self.graph().node(id).inputs()[0]);
-        let scales = [1.0, 1.0, resize.size[0] as f32 / from[2] as f32, resize.size[1] as f32 / from[3] as f32];
-        let name = format!("{}/scales", self.graph().node(id).name);
-        let scales = self.floats(&name, &[4], &scales);
-        let attributes = match resize.mode {
-            Resize::Nearest => {
-                [("mode", "nearest"), ("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")]
-                    .to_vec()
-            }
-            Resize::Bilinear => [("mode", "linear"), ("coordinate_transformation_mode", "half_pixel")].to_vec(),
-        };
-        let attributes = attributes.into_iter().map(|(name, value)| Attribute::text(name, value)).collect();
+        let from = &self.graph().dims(self.graph().node(id).inputs()[0])[2..];
+        let whole = (0..2).all(|i| resize.size[i].is_multiple_of(from[i]));
         let [x] = inputs.try_into().map_err(|_| "it has several inputs")?;
+        if resize.mode == Resize::Nearest && !whole {
+            let [rows, columns] =
+                resize.sources([from[0], from[1]]).map(|of| of.into_iter().map(|n| n as i64).collect::<Vec<_>>());
+            let (rows, columns) = (self.ints(id, "rows", &rows), self.ints(id, "columns", &columns));
+            let tall = self.push(id, "Gather", vec![x, rows], vec![Attribute::int("axis", 2)]);
+            return Ok(self.push(id, "Gather", vec![tall, columns], vec![Attribute::int("axis", 3)]));
+        }
+        let modes = match resize.mode {
+            Resize::Nearest => {
+                &[("mode", "nearest"), ("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")][..]
+            }
+            Resize::Bilinear => &[("mode", "linear"), ("coordinate_transformation_mode", "half_pixel")],
+        };
+        let mut attributes: Vec<_> = modes.iter().map(|(name, value)| Attribute::text(name, value)).collect();
+        if self.network.opset >= 18 {
+            let sizes = self.ints(id, "sizes", &resize.size.map(|size| size as i64));
+            attributes.push(Attribute::ints("axes", [2, 3]));
+            return Ok(self.push(id, "Resize", vec![x, String::new(), String::new(), sizes], attributes));
+        }
+        let factors = [0, 1].map(|i| factor(from[i], resize.size[i]));
+        let name = format!("{}/scales", self.graph().node(id).name);
+        let scales = self.floats(&name, &[4], &[1.0, 1.0, factors[0], factors[1]]);
         Ok(self.push(id, "Resize", vec![x, String::new(), scales], attributes))
     }
 
@@ -365,21 +425,19 @@ impl<'a> Writer<'a> {
         let [call] = map.program.calls.as_slice() else { return Err("it repeats a value".into()) };
         let parameter = call.function.parameters().first().copied().unwrap_or_default();
         let x = inputs[0].clone();
-        let plain = |kind: &'static str| Some(kind);
-        let kind = match call.function.name() {
-            "add" => plain("Add"),
-            "subtract" => plain("Sub"),
-            "multiply" => plain("Mul"),
-            "exp" => plain("Exp"),
-            "log" => plain("Log"),
-            "sqrt" => plain("Sqrt"),
-            "sigmoid" => plain("Sigmoid"),
-            "tanh" => plain("Tanh"),
-            "relu" => plain("Relu"),
-            "softplus" => plain("Softplus"),
-            _ => None,
-        };
-        if let Some(kind) = kind {
+        const SAME: [(&str, &str); 10] = [
+            ("add", "Add"),
+            ("subtract", "Sub"),
+            ("multiply", "Mul"),
+            ("exp", "Exp"),
+            ("log", "Log"),
+            ("sqrt", "Sqrt"),
+            ("sigmoid", "Sigmoid"),
+            ("tanh", "Tanh"),
+            ("relu", "Relu"),
+            ("softplus", "Softplus"),
+        ];
+        if let Some((_, kind)) = SAME.iter().find(|(name, _)| *name == call.function.name()) {
             return Ok(self.push(id, kind, inputs, Vec::new()));
         }
         match call.function.name() {
@@ -423,6 +481,15 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// The smallest factor from one size to another that is not rounded to a smaller size: programs take the whole part of `from` times it.
+fn factor(from: usize, to: usize) -> f32 {
+    let mut factor = to as f32 / from as f32;
+    while ((from as f32 * factor) as usize) < to {
+        factor = factor.next_up();
+    }
+    factor
+}
+
 /// The attributes of a convolution.
 fn geometry(kernel: &[usize], Geometry { stride, padding, dilation, groups }: Geometry) -> Vec<Attribute> {
     vec![
@@ -434,12 +501,11 @@ fn geometry(kernel: &[usize], Geometry { stride, padding, dilation, groups }: Ge
     ]
 }
 
-/// The attributes of a pooling.
-fn window(Window { kernel, stride, padding, ceil }: Window) -> Vec<Attribute> {
+/// The attributes of a pooling with so much padding after the image. With it, ceil mode is not needed.
+fn window(Window { kernel, stride, padding, .. }: Window, beyond: [usize; 2]) -> Vec<Attribute> {
     vec![
         Attribute::ints("kernel_shape", kernel),
         Attribute::ints("strides", stride),
-        Attribute::ints("pads", [padding, padding].concat()),
-        Attribute::int("ceil_mode", ceil.into()),
+        Attribute::ints("pads", [padding, beyond].concat()),
     ]
 }

@@ -122,6 +122,13 @@ fn words([rows, columns]: [Axis; 2]) -> [usize; 4] {
 }
 
 impl Resize2d {
+    /// The rows and columns of an image of this size that nearest-neighbour resizing takes.
+    #[cfg(feature = "files")]
+    pub(crate) fn sources(&self, image: [usize; 2]) -> [Vec<usize>; 2] {
+        let of = |axis: Axis| (0..axis.to).map(|place| axis.sources::<f32>(place).0).collect();
+        Axis::pair(image, self.size, Resize::Nearest).map(of)
+    }
+
     fn axes(&self, types: &Types) -> [Axis; 2] {
         let dims = types.inputs[0].dims();
         Axis::pair([dims[2], dims[3]], self.size, self.mode)

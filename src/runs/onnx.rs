@@ -20,6 +20,9 @@ pub const OPSET: i64 = 17;
 /// A number that no size of a network is a multiple of: the batch while the graph is built.
 const BATCH: usize = 99_991;
 
+/// The largest protocol buffer.
+const MOST_BYTES: usize = i32::MAX as usize;
+
 /// How a network is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OnnxOptions {
@@ -70,7 +73,7 @@ pub fn export(checkpoint: &Checkpoint, options: OnnxOptions) -> Result<OnnxNetwo
     let mut x = build.leaf(INPUT, 0, TensorType::f32([BATCH, channels, height, width]))?;
     build.enter("normalise");
     let augment = checkpoint.recipe.augment.as_ref();
-    if let Some((means, factors)) = augment.and_then(|augment| normalisation(augment, channels)) {
+    if let Some((means, factors)) = augment.and_then(normalisation) {
         let channels = TensorType::f32([channels, 1, 1]);
         let means = build.constant(channels.clone(), means);
         let factors = build.constant(channels, factors);
@@ -80,7 +83,10 @@ pub fn export(checkpoint: &Checkpoint, options: OnnxOptions) -> Result<OnnxNetwo
     build.leave();
     let mut scores = model.forward(&mut build, x)?;
     let output = match (model.task(), options.softmax) {
-        (Task::Reconstruct, _) => "reconstruction",
+        (Task::Reconstruct, false) => "reconstruction",
+        (Task::Reconstruct, true) => {
+            return Err(Error::usage("An autoencoder has no probabilities; leave out --softmax."));
+        }
         (Task::Classify, false) => "logits",
         (Task::Classify, true) => {
             scores = build.softmax(scores)?;
@@ -108,18 +114,18 @@ pub fn export(checkpoint: &Checkpoint, options: OnnxOptions) -> Result<OnnxNetwo
         opset_import: vec![OperatorSet { domain: String::new(), version: opset }],
         metadata_props: metadata(checkpoint, [channels, height, width])?,
     };
+    if file.encoded_len() > MOST_BYTES {
+        return Err(Error::usage("The network is larger than 2 GiB, the most that one ONNX file can hold."));
+    }
     let (image, batch_norms) = ([channels, height, width], written.unfolded);
     Ok(OnnxNetwork { bytes: file.encode_to_vec(), image, output, batch_norms })
 }
 
 /// The mean and 1 / the standard deviation of each channel, if the recipe normalises images.
-fn normalisation(augment: &Augment, channels: usize) -> Option<(Vec<f32>, Vec<f32>)> {
-    let floats = |values: &Option<Vec<f64>>, missing: f64, of: fn(f64) -> f64| {
-        let values = values.clone().unwrap_or_else(|| vec![missing; channels]);
-        values.into_iter().map(|value| of(value) as f32).collect()
-    };
-    (augment.mean.is_some() || augment.std.is_some())
-        .then(|| (floats(&augment.mean, 0.0, |mean| mean), floats(&augment.std, 1.0, |std| 1.0 / std)))
+fn normalisation(augment: &Augment) -> Option<(Vec<f32>, Vec<f32>)> {
+    let (means, deviations) = augment.mean.as_ref().zip(augment.std.as_ref())?;
+    let factors = deviations.iter().map(|deviation| (1.0 / deviation) as f32);
+    Some((means.iter().map(|&mean| mean as f32).collect(), factors.collect()))
 }
 
 /// The name and values of the weight at an offset of a buffer.

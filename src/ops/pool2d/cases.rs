@@ -26,6 +26,9 @@ fn shapes() -> Vec<(&'static str, [usize; 4], Window)> {
         ("2 at 3, apart", [1, 2, 11, 9], window([2, 2], [3, 3], [0, 0], false)),
         ("2 at 3, ceil", [1, 2, 10, 8], window([2, 2], [3, 3], [0, 0], true)),
         ("whole", [3, 4, 5, 4], window([5, 4], [1, 1], [0, 0], false)),
+        ("5 at 1, pad 2, one pixel", [1, 2, 1, 1], window([5, 5], [1, 1], [2, 2], false)),
+        ("7 at 1, pad 3, narrow", [2, 1, 6, 2], window([7, 7], [1, 1], [3, 3], false)),
+        ("7 at 2, pad 3, ceil, narrow", [1, 2, 2, 1], window([7, 7], [2, 2], [3, 3], true)),
         ("2, many planes", [33, 7, 4, 4], square(2)),
     ]
 }

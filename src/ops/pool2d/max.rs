@@ -130,7 +130,7 @@ impl Winners {
     }
 }
 
-/// A pixel and its position as one integer.
+/// A pixel and its position as one integer. NaN is above infinity if its sign is positive, else below all numbers.
 #[inline(always)]
 fn with_place(pixel: f32, at: u32) -> i64 {
     // Adding 0 turns -0 into 0, which is equal. The bits of negative numbers, other than the sign, are turned round, so that integers

@@ -17,8 +17,9 @@ impl Across {
     pub fn new(sizes: &PoolShape) -> Self {
         let (stride, padding, width) = (sizes.window.stride[1], sizes.window.padding[1], sizes.image[1]);
         let reached = |tap: usize| {
-            let from = padding.saturating_sub(tap).div_ceil(stride);
-            let to = (width + padding).saturating_sub(tap).div_ceil(stride).min(sizes.outputs[1]).max(from);
+            // A tap of a narrow image may reach no window.
+            let from = padding.saturating_sub(tap).div_ceil(stride).min(sizes.outputs[1]);
+            let to = (width + padding).saturating_sub(tap).div_ceil(stride).clamp(from, sizes.outputs[1]);
             (from..to, (from * stride + tap).saturating_sub(padding).min(width))
         };
         let first = (0..sizes.outputs[1]).map(|column| sizes.span(1, column).start).collect();
