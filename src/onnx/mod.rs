@@ -3,6 +3,7 @@
 //!
 //! [`runs::onnx`](crate::runs::onnx) adds what a run knows of images and classes.
 
+mod functions;
 mod patterns;
 mod write;
 

@@ -89,8 +89,8 @@ pub fn write<'a>(network: &'a Network<'a>) -> Result<Written> {
     Ok(Written { graph: writer.file, unfolded: writer.unfolded })
 }
 
-struct Writer<'a> {
-    network: &'a Network<'a>,
+pub(super) struct Writer<'a> {
+    pub(super) network: &'a Network<'a>,
     file: File,
     /// The names of the values that were written.
     values: BTreeMap<NodeId, String>,
@@ -117,7 +117,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds an operator. Returns the name of its result.
-    fn push(&mut self, id: NodeId, kind: &str, input: Vec<String>, attribute: Vec<Attribute>) -> String {
+    pub(super) fn push(&mut self, id: NodeId, kind: &str, input: Vec<String>, attribute: Vec<Attribute>) -> String {
         let name = self.fresh(&self.graph().node(id).name.clone());
         self.file.node.push(Operator {
             input,
@@ -145,7 +145,7 @@ impl<'a> Writer<'a> {
     }
 
     /// A number that an operator reads.
-    fn number(&mut self, id: NodeId, what: &str, value: f32) -> String {
+    pub(super) fn number(&mut self, id: NodeId, what: &str, value: f32) -> String {
         let name = format!("{}/{what}", self.graph().node(id).name);
         self.floats(&name, &[], &[value])
     }
@@ -418,66 +418,6 @@ impl<'a> Writer<'a> {
         let name = format!("{}/scales", self.graph().node(id).name);
         let scales = self.floats(&name, &[4], &[1.0, 1.0, factors[0], factors[1]]);
         Ok(self.push(id, "Resize", vec![x, String::new(), scales], attributes))
-    }
-
-    /// A function of each element.
-    fn function(&mut self, id: NodeId, map: &Map, inputs: Vec<String>) -> Result<String, String> {
-        let [call] = map.program.calls.as_slice() else { return Err("it repeats a value".into()) };
-        let parameter = call.function.parameters().first().copied().unwrap_or_default();
-        let x = inputs[0].clone();
-        const SAME: [(&str, &str); 10] = [
-            ("add", "Add"),
-            ("subtract", "Sub"),
-            ("multiply", "Mul"),
-            ("exp", "Exp"),
-            ("log", "Log"),
-            ("sqrt", "Sqrt"),
-            ("sigmoid", "Sigmoid"),
-            ("tanh", "Tanh"),
-            ("relu", "Relu"),
-            ("softplus", "Softplus"),
-        ];
-        if let Some((_, kind)) = SAME.iter().find(|(name, _)| *name == call.function.name()) {
-            return Ok(self.push(id, kind, inputs, Vec::new()));
-        }
-        match call.function.name() {
-            "leaky_relu" => Ok(self.push(id, "LeakyRelu", inputs, vec![Attribute::float("alpha", parameter)])),
-            "scale" => {
-                let factor = self.number(id, "factor", parameter);
-                Ok(self.push(id, "Mul", vec![x, factor], Vec::new()))
-            }
-            "square" => Ok(self.push(id, "Mul", vec![x.clone(), x], Vec::new())),
-            "relu6" => {
-                let limits = [("least", 0.0), ("most", 6.0)].map(|(what, value)| self.number(id, what, value));
-                Ok(self.push(id, "Clip", [vec![x], limits.into()].concat(), Vec::new()))
-            }
-            "silu" => {
-                let sigmoid = self.push(id, "Sigmoid", vec![x.clone()], Vec::new());
-                Ok(self.push(id, "Mul", vec![x, sigmoid], Vec::new()))
-            }
-            "gelu" if self.network.opset >= 20 => {
-                Ok(self.push(id, "Gelu", inputs, vec![Attribute::text("approximate", "tanh")]))
-            }
-            "gelu" => Ok(self.gelu(id, &x)),
-            other => Err(format!("ONNX has no function for {other}")),
-        }
-    }
-
-    /// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), for versions of ONNX without `Gelu`.
-    fn gelu(&mut self, id: NodeId, x: &str) -> String {
-        let times = |writer: &mut Self, a: &str, b: &str| writer.push(id, "Mul", vec![a.into(), b.into()], Vec::new());
-        let root = (2.0 / std::f64::consts::PI).sqrt();
-        let [cubic, root, one, half] = [("cubic", 0.044_715), ("root", root), ("one", 1.0), ("half", 0.5)]
-            .map(|(what, value)| self.number(id, what, value as f32));
-        let square = times(self, x, x);
-        let cube = times(self, &square, x);
-        let cube = times(self, &cube, &cubic);
-        let sum = self.push(id, "Add", vec![x.into(), cube], Vec::new());
-        let sum = times(self, &sum, &root);
-        let tanh = self.push(id, "Tanh", vec![sum], Vec::new());
-        let gate = self.push(id, "Add", vec![tanh, one], Vec::new());
-        let gated = times(self, x, &gate);
-        times(self, &gated, &half)
     }
 }
 
