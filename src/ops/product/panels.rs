@@ -100,9 +100,28 @@ fn turn_tile(values: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
     }
 }
 
-/// Copies a short row of numbers. For rows of a few vectors this takes less time than a call of `memcpy`.
+/// Copies a row of numbers. For rows of a few vectors this takes less time than a call of `memcpy`, which the compiler makes of a loop.
 pub(crate) fn copy(from: &[f32], to: &mut [f32]) {
-    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<8>(), to.as_chunks_mut::<8>());
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-    to_rest.iter_mut().zip(from_rest).for_each(|(to, from)| *to = *from);
+    if to.len() >= 64 {
+        return to.copy_from_slice(from);
+    }
+    let rest = copy_first::<32>((from, to));
+    let rest = copy_first::<16>(rest);
+    let rest = copy_first::<8>(rest);
+    let rest = copy_first::<4>(rest);
+    let rest = copy_first::<2>(rest);
+    copy_first::<1>(rest);
+}
+
+/// Copies the first `N` numbers, if there are so many. Returns the others.
+#[inline(always)]
+fn copy_first<'a, const N: usize>((from, to): (&'a [f32], &'a mut [f32])) -> (&'a [f32], &'a mut [f32]) {
+    match from.split_first_chunk::<N>() {
+        Some((first, others)) if to.len() >= N => {
+            let (place, rest) = to.split_at_mut(N);
+            place.copy_from_slice(first);
+            (others, rest)
+        }
+        _ => (from, to),
+    }
 }
