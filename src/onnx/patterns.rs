@@ -60,7 +60,7 @@ impl<'a> Finder<'a> {
         if let Some(norm) = self.batch_norm(id) {
             let before = self
                 .biased(norm.x)
-                .filter(|before| self.fold && self.alone(norm.x) && self.is_foldable(before.product));
+                .filter(|before| self.fold && self.read_once(norm.x) && self.is_foldable(before.product));
             return before.map_or(Pattern::BatchNorm(norm), |before| Pattern::Folded(before, norm));
         }
         if let Some(biased) = self.biased(id) {
@@ -85,7 +85,7 @@ impl<'a> Finder<'a> {
     }
 
     /// Whether only one node reads a value.
-    fn alone(&self, id: NodeId) -> bool {
+    fn read_once(&self, id: NodeId) -> bool {
         self.readers[id.index()] == 1
     }
 
@@ -126,7 +126,14 @@ impl<'a> Finder<'a> {
         let (norm, &[gamma, variance]) = self.function(self.reshaped(factor), "norm_factor")? else { return None };
         let [beta, mean] = [self.by_channel(beta)?, self.by_channel(mean)?];
         let epsilon = *norm.parameters().first()?;
-        (self.alone(scaled) && self.alone(centred)).then_some(BatchNorm { x, gamma, beta, mean, variance, epsilon })
+        (self.read_once(scaled) && self.read_once(centred)).then_some(BatchNorm {
+            x,
+            gamma,
+            beta,
+            mean,
+            variance,
+            epsilon,
+        })
     }
 
     fn biased(&self, id: NodeId) -> Option<Biased> {
@@ -141,7 +148,7 @@ impl<'a> Finder<'a> {
         }
         let (_, &[product, bias]) = self.function(id, "add")? else { return None };
         let (images, bias_axes) = (self.graph.dims(product).len() == 4, self.graph.dims(bias).len());
-        if !is_product(product) || !self.alone(product) || bias_axes != if images { 3 } else { 1 } {
+        if !is_product(product) || !self.read_once(product) || bias_axes != if images { 3 } else { 1 } {
             return None;
         }
         let bias = self.by_channel(bias)?;
@@ -164,6 +171,6 @@ impl<'a> Finder<'a> {
         let is_mean = (axes.first, axes.last) == (2, 2) && pixels == height * width;
         let is_mean =
             is_mean && scale.parameters() == [1.0 / pixels as f32] && *self.graph.dims(id) == [batch, channels];
-        (is_mean && self.alone(scaled) && self.alone(sum) && self.alone(planes)).then_some(images)
+        (is_mean && self.read_once(scaled) && self.read_once(sum) && self.read_once(planes)).then_some(images)
     }
 }

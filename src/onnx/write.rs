@@ -30,7 +30,7 @@ pub struct Network<'a> {
     pub graph: &'a Graph,
     /// The buffer of its images, `[batch, ...]`.
     pub input: &'a str,
-    /// The size of the batch with which it was built. It becomes any size, so it should be a number that no other axis has.
+    /// The size of the batch with which it was built. It becomes any size, so no other axis may be a multiple of it.
     pub batch: usize,
     /// Finds weights.
     pub weight: FindWeight<'a>,
@@ -45,8 +45,8 @@ pub struct Network<'a> {
 pub struct Written {
     /// The network.
     pub graph: File,
-    /// The nodes whose batch norm could not become a part of a convolution.
-    pub unfolded: usize,
+    /// The number of batch norms that are operators of their own.
+    pub batch_norms: usize,
 }
 
 /// Writes a network. Its input and output have the names of the graph's input and output.
@@ -73,7 +73,7 @@ pub fn write<'a>(network: &'a Network<'a>) -> Result<Written> {
         values: BTreeMap::new(),
         names: [network.input, &name].map(str::to_owned).into(),
         output: (output, name),
-        unfolded: 0,
+        batch_norms: 0,
     };
     let mut unknown = Vec::new();
     for id in network.graph.ids().filter(|id| needed[id.index()]) {
@@ -86,7 +86,7 @@ pub fn write<'a>(network: &'a Network<'a>) -> Result<Written> {
     }
     let (output, name) = writer.output.clone();
     writer.file.output.push(Value::batch_of(&name, &network.graph.dims(output)[1..]));
-    Ok(Written { graph: writer.file, unfolded: writer.unfolded })
+    Ok(Written { graph: writer.file, batch_norms: writer.batch_norms })
 }
 
 pub(super) struct Writer<'a> {
@@ -97,7 +97,7 @@ pub(super) struct Writer<'a> {
     /// All names of values.
     names: BTreeSet<String>,
     output: (NodeId, String),
-    unfolded: usize,
+    batch_norms: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -171,7 +171,7 @@ impl<'a> Writer<'a> {
         let name = match pattern {
             Pattern::Biased(biased) => self.biased(id, biased)?,
             Pattern::BatchNorm(norm) => {
-                self.unfolded += 1;
+                self.batch_norms += 1;
                 let BatchNorm { x, gamma, beta, mean, variance, epsilon } = norm;
                 let inputs =
                     [x, gamma, beta, mean, variance].map(|id| self.value(id)).into_iter().collect::<Result<_, _>>()?;

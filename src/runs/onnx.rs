@@ -117,7 +117,7 @@ pub fn export(checkpoint: &Checkpoint, options: OnnxOptions) -> Result<OnnxNetwo
     if file.encoded_len() > MOST_BYTES {
         return Err(Error::usage("The network is larger than 2 GiB, the most that one ONNX file can hold."));
     }
-    let (image, batch_norms) = ([channels, height, width], written.unfolded);
+    let (image, batch_norms) = ([channels, height, width], written.batch_norms);
     Ok(OnnxNetwork { bytes: file.encode_to_vec(), image, output, batch_norms })
 }
 

@@ -119,7 +119,7 @@ impl AveragePool2d {
         let (across, shares) = (Across::new(&sizes), Shares::new(&sizes, self.include_padding));
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
             let (mut down, mut picked) = (vec![T::zero(); sizes.image[1]], vec![T::zero(); sizes.outputs[1]]);
-            for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
+            for (x, y) in sizes.planes(x, first, y) {
                 widest(
                     #[inline(always)]
                     || {

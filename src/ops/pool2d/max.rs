@@ -182,7 +182,7 @@ impl MaxPool2d {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let (sizes, x) = (self.sizes(call.types), call.real(0));
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
-            for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
+            for (x, y) in sizes.planes(x, first, y) {
                 y.iter_mut().zip(sizes.places()).for_each(|(y, (row, column))| *y = x[sizes.winner(x, row, column)]);
             }
         });
@@ -192,7 +192,7 @@ impl MaxPool2d {
         let (x, across) = (call.real(0), Across::new(&sizes));
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
             let (mut tallest, mut picked) = (vec![0.0; sizes.image[1]], vec![0.0; sizes.outputs[1]]);
-            for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
+            for (x, y) in sizes.planes(x, first, y) {
                 widest(
                     #[inline(always)]
                     || {
@@ -209,7 +209,7 @@ impl MaxPool2d {
     fn halve(&self, sizes: PoolShape, call: &mut Call<f32>) {
         let x = call.real(0);
         in_pieces(call.out(), sizes.output_plane(), |first, y| {
-            for (x, y) in x[first * sizes.plane()..].chunks(sizes.plane()).zip(y.chunks_mut(sizes.output_plane())) {
+            for (x, y) in sizes.planes(x, first, y) {
                 for (row, y) in y.chunks_mut(sizes.outputs[1]).enumerate() {
                     for (y, [a, b, c, d]) in y.iter_mut().zip(squares(x, sizes.image[1], row)) {
                         let (top, bottom) = (if b > a { b } else { a }, if d > c { d } else { c });

@@ -111,6 +111,11 @@ impl PoolShape {
         self.outputs[0] * self.outputs[1]
     }
 
+    /// The planes of a piece of y, whose first plane is number `first`, each with its plane of x.
+    fn planes<'a, T>(&self, x: &'a [T], first: usize, y: &'a mut [T]) -> impl Iterator<Item = (&'a [T], &'a mut [T])> {
+        x[first * self.plane()..].chunks(self.plane()).zip(y.chunks_mut(self.output_plane()))
+    }
+
     /// The positions of the outputs, in row-major order.
     fn places(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let [rows, columns] = self.outputs;
