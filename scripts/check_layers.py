@@ -15,8 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
-# These belong to the program, not to the library, and import the library as `gpunn`.
-PROGRAM = {"cli", "main"}
+# This is the program, not the library, and imports the library as `gpunn`.
+PROGRAM = {"main"}
 
 COMMENT_OR_TEXT = re.compile(
     r"""//[^\n]*

@@ -105,6 +105,8 @@ pub mod report;
 
 #[cfg(feature = "cli")]
 pub mod bench;
+#[cfg(feature = "cli")]
+pub mod cli;
 
 pub use engine::{Engine, Program};
 pub use error::{Error, Result};

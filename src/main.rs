@@ -1,6 +1,6 @@
 //! The program `gpunn`.
 
-mod cli;
+use gpunn::cli;
 
 #[global_allocator]
 static ALLOCATOR: cli::memory::OrEnd = cli::memory::OrEnd;

@@ -1,8 +1,8 @@
 //! The augmentation flags: a recipe's section `[augment]`, except `mean` and `std`.
 
-use gpunn::data::Size;
-use gpunn::ops::augment::{Augment, CutoutFill, Flip, Padding, ResizedCrop};
-use gpunn::{Error, Result};
+use crate::data::Size;
+use crate::ops::augment::{Augment, CutoutFill, Flip, Padding, ResizedCrop};
+use crate::{Error, Result};
 
 use super::numbers::{real, whole};
 

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use gpunn::blocking::block_on;
-use gpunn::data::Dataset;
-use gpunn::gpu::Adapter;
-use gpunn::train::{Recipe, Trial, time_step};
-use gpunn::{Engine, Error, Result};
+use crate::blocking::block_on;
+use crate::data::Dataset;
+use crate::gpu::Adapter;
+use crate::train::{Recipe, Trial, time_step};
+use crate::{Engine, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::kept;
@@ -72,7 +72,7 @@ fn on_cpu(name: &str, error: Error) -> Result<(Engine, String)> {
 
 /// Times a step on the engine of a GPU and on the CPU.
 fn measure(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Result<(Times, Engine)> {
-    let trial = Trial { clock: gpunn::runs::clock, seconds: SECONDS, images: usize::MAX };
+    let trial = Trial { clock: crate::runs::clock, seconds: SECONDS, images: usize::MAX };
     let (gpu, engine) = block_on(time_step(engine, recipe, dataset, trial))?;
     let images = (SECONDS * SLOW_CPU / gpu.flops.max(1) as f64) as usize;
     let trial = Trial { images: images.max(LEAST_IMAGES), ..trial };
@@ -94,9 +94,9 @@ fn key(adapter: &Adapter, recipe: &Recipe, dataset: &Dataset) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gpunn::graph::kernel::DeviceClass;
+    use crate::graph::kernel::DeviceClass;
 
-    use gpunn::gpu;
+    use crate::gpu;
 
     use super::*;
 
@@ -107,7 +107,7 @@ mod tests {
         let Some(adapter) = adapters.iter().find(|adapter| adapter.class() == DeviceClass::Software) else { return };
         let cache = tempfile::tempdir().expect("a folder");
         let recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
-        let dataset = gpunn::data::glyphs::dataset();
+        let dataset = crate::data::glyphs::dataset();
         let open = || Ok(Engine::gpu(block_on(gpu::Device::open(adapter, gpu::DeviceOptions::default()))?));
         let again =
             |recipe: &Recipe| faster(adapter, (recipe, &dataset), Some(cache.path()), open).expect("it is timed");
@@ -138,7 +138,7 @@ mod tests {
         let adapters = block_on(gpu::adapters());
         let Some(adapter) = adapters.first() else { return };
         let recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
-        let dataset = gpunn::data::glyphs::dataset();
+        let dataset = crate::data::glyphs::dataset();
         let timeout = Some(std::time::Duration::ZERO);
         let options = gpu::DeviceOptions { timeout, ..gpu::DeviceOptions::default() };
         let open = || Ok(Engine::gpu(block_on(gpu::Device::open(adapter, options.clone()))?));

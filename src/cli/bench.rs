@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use gpunn::bench::peak::{self, Peak};
-use gpunn::bench::{self, BenchNetwork, BenchResult, Effort};
-use gpunn::graph::kernel::{DeviceClass, ForcedVariant};
-use gpunn::ops::case::{Case, Sample};
-use gpunn::ops::conv2d::Geometry;
-use gpunn::ops::table::{TABLE, force};
-use gpunn::{Engine, Result, gpu};
+use crate::bench::peak::{self, Peak};
+use crate::bench::{self, BenchNetwork, BenchResult, Effort};
+use crate::graph::kernel::{DeviceClass, ForcedVariant};
+use crate::ops::case::{Case, Sample};
+use crate::ops::conv2d::Geometry;
+use crate::ops::table::{TABLE, force};
+use crate::{Engine, Result, gpu};
 
 use super::flags::ComputeArgs;
 use super::ladder;
@@ -79,7 +79,7 @@ struct BenchOutput {
 pub fn run(args: Args) -> Result<ExitCode> {
     args.compute.device.set_threads()?;
     if !(args.seconds > 0.0 && args.seconds <= 60.0) {
-        return Err(gpunn::Error::usage(format!(
+        return Err(crate::Error::usage(format!(
             "--seconds is {}, but has to be more than 0 and at most 60.",
             args.seconds
         )));
@@ -139,7 +139,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 fn forced(args: &Args) -> Result<Vec<ForcedVariant>> {
     let Some(variant) = &args.variant else { return Ok(Vec::new()) };
     if args.what.ops().is_empty() {
-        return Err(gpunn::Error::usage(format!(
+        return Err(crate::Error::usage(format!(
             "--variant {variant} was given, but only `bench matmul` and `bench conv2d` have variants."
         )));
     }
@@ -162,7 +162,7 @@ fn ladder(args: &Args, effort: Effort) -> Result<ExitCode> {
         }
         BenchTarget::Conv2d => (ladder::CONV2D, convolutions()),
         _ => {
-            return Err(gpunn::Error::usage(
+            return Err(crate::Error::usage(
                 "--ladder was given, but only `bench matmul` and `bench conv2d` have a ladder of kernels.",
             ));
         }

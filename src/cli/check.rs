@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use gpunn::check::{CheckResult, KnownFailure, known_failures};
-use gpunn::ops::table::{OpEntry, TABLE};
-use gpunn::{Engine, Result, gpu};
+use crate::check::{CheckResult, KnownFailure, known_failures};
+use crate::ops::table::{OpEntry, TABLE};
+use crate::{Engine, Result, gpu};
 use serde::Serialize;
 
 use super::checking::Checking;
@@ -142,7 +142,7 @@ fn entries(op: Option<&str>) -> Result<Vec<&'static OpEntry>> {
         Some(entry) => Ok(vec![entry]),
         None => {
             let names: Vec<&str> = TABLE.iter().map(|entry| entry.name).collect();
-            Err(gpunn::error::unknown("op", op, &names))
+            Err(crate::error::unknown("op", op, &names))
         }
     }
 }

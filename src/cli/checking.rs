@@ -1,11 +1,11 @@
 //! Checks ops on a device, and finds what is to blame for a failure: a kernel variant, or the device.
 
-use gpunn::blocking::block_on;
-use gpunn::check::{Blame, CheckResult, KnownFailure, blame, central_difference, check_case};
-use gpunn::gpu::DeviceOptions;
-use gpunn::ops::case::Case;
-use gpunn::ops::table::{OpEntry, TABLE, force};
-use gpunn::{Engine, Result};
+use crate::blocking::block_on;
+use crate::check::{Blame, CheckResult, KnownFailure, blame, central_difference, check_case};
+use crate::gpu::DeviceOptions;
+use crate::ops::case::Case;
+use crate::ops::table::{OpEntry, TABLE, force};
+use crate::{Engine, Result};
 
 use super::verdict::Verdict;
 
@@ -183,7 +183,7 @@ fn differences(entry: &OpEntry) -> Result<Vec<CheckResult>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gpunn::gpu::{Device, Planted, adapters};
+    use crate::gpu::{Device, Planted, adapters};
 
     fn entry(op: &str) -> &'static OpEntry {
         TABLE.iter().find(|entry| entry.name == op).expect("an op")
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn a_known_failure_is_expected_and_a_pass_of_one_is_told() {
         let list = "[[failure]]\nadapter = \"\"\ndriver = \"\"\nop = \"softmax\"\nreason = \"a double\"\n";
-        let known = gpunn::check::parse_known_failures(list).expect("a list");
+        let known = crate::check::parse_known_failures(list).expect("a list");
         let wrong = planted("softmax", "exp(", "exp2(");
         let Some((failed, passes, verdict)) = checked("softmax", wrong, Verdict::default(), &known) else { return };
         assert!(!failed.is_empty() && failed.iter().all(|&expected| expected) && passes == 0);

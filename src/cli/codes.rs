@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::Fit;
-use gpunn::formats::npy::{self, Npy};
-use gpunn::images::{self, Preprocessing, open};
-use gpunn::inference::{Reconstructor, prepare_for};
-use gpunn::train::{Checkpoint, mean_psnr};
-use gpunn::{Error, Result};
+use crate::data::Fit;
+use crate::formats::npy::{self, Npy};
+use crate::images::{self, Preprocessing, open};
+use crate::inference::{Reconstructor, prepare_for};
+use crate::train::{Checkpoint, mean_psnr};
+use crate::{Error, Result};
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::flags::{ComputeArgs, RunArgs};
@@ -58,7 +58,7 @@ pub fn encode(args: EncodeArgs) -> Result<ExitCode> {
     let work = Working::new("encoding", args.compute.quiet);
     let mut reconstructor = Reconstructor::new(engine, checkpoint, count)?;
     let pixels = images.concat();
-    let codes = gpunn::blocking::block_on(reconstructor.encode(&pixels))?;
+    let codes = crate::blocking::block_on(reconstructor.encode(&pixels))?;
     let psnr = quality(&mut reconstructor, &codes, &pixels)?;
     drop(work);
     let width = reconstructor.width();
@@ -88,7 +88,7 @@ fn quality(reconstructor: &mut Reconstructor, codes: &[f32], images: &[f32]) -> 
     if shape != reconstructor.checkpoint().input {
         return Ok(None);
     }
-    let back = gpunn::blocking::block_on(reconstructor.decode(codes))?;
+    let back = crate::blocking::block_on(reconstructor.decode(codes))?;
     Ok(mean_psnr(images, &back, shape.iter().product()))
 }
 
@@ -144,7 +144,7 @@ pub fn decode(args: DecodeArgs) -> Result<ExitCode> {
         )));
     }
     let psnr = if originals.is_empty() { None } else { quality(&mut reconstructor, &values, &originals.concat())? };
-    let pixels = gpunn::blocking::block_on(reconstructor.decode(&values))?;
+    let pixels = crate::blocking::block_on(reconstructor.decode(&values))?;
     drop(work);
     write(&pixels, reconstructor.shape(), &args.out)?;
     let bytes_in = values.len() * size_of::<f32>();

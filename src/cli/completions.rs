@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::Result;
 use clap::CommandFactory;
 use clap_complete::Shell;
-use gpunn::Result;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  gpunn completions bash > ~/.local/share/bash-completion/completions/gpunn")]

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::ImageOptions;
-use gpunn::data::{Dataset, SplitName};
-use gpunn::datasets::DatasetInfo;
-use gpunn::datasets::fetch::FetchOutcome;
-use gpunn::ops::augment::Augment;
-use gpunn::{Error, Result, train};
+use crate::data::ImageOptions;
+use crate::data::{Dataset, SplitName};
+use crate::datasets::DatasetInfo;
+use crate::datasets::fetch::FetchOutcome;
+use crate::ops::augment::Augment;
+use crate::{Error, Result, train};
 use serde::Serialize;
 
 use super::augment::AugmentArgs;
@@ -138,7 +138,7 @@ impl<'a> DatasetOutput<'a> {
             classes: info.classes,
             input: info.input,
             splits: info.splits,
-            fetched: gpunn::datasets::sources::source(info.name).is_some(),
+            fetched: crate::datasets::sources::source(info.name).is_some(),
             images: here.map(ImageCounts::of),
         }
     }
@@ -157,18 +157,18 @@ pub fn run(args: Args) -> Result<ExitCode> {
         DataCommand::List { output } => list(&output)?,
         DataCommand::Info { name, folder, output } => info(&name, folder.path(), &output)?,
         DataCommand::Get { name, data_dir, from: Some(from), .. } => {
-            print_outcome(&name, &gpunn::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
+            print_outcome(&name, &crate::datasets::fetch::lay_out(&name, &from, data_dir.as_deref())?);
         }
         DataCommand::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
         DataCommand::Check(args) => return super::data_check::run(args),
         DataCommand::Preview { name, out, split, per_class, folder, images, augment, recipe, changes } => {
             let asked = images.or(ImageOptions::default());
-            let options = gpunn::datasets::LoadOptions {
+            let options = crate::datasets::LoadOptions {
                 image_options: asked,
                 skip_bad: images.skip_bad,
-                ..gpunn::datasets::LoadOptions::default()
+                ..crate::datasets::LoadOptions::default()
             };
-            let dataset = gpunn::datasets::load_with(&name, folder.path(), &options)?;
+            let dataset = crate::datasets::load_with(&name, folder.path(), &options)?;
             print_skipped(&dataset);
             let augment = (augment || changes.or(None).is_some())
                 .then(|| augmentation(recipe.as_deref(), &changes, &dataset))
@@ -180,7 +180,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 }
 
 fn list(output: &JsonArgs) -> Result<()> {
-    let all: Vec<DatasetOutput> = gpunn::datasets::known().iter().map(|info| DatasetOutput::of(info, None)).collect();
+    let all: Vec<DatasetOutput> = crate::datasets::known().iter().map(|info| DatasetOutput::of(info, None)).collect();
     output.print(&all, |all| {
         for info in all {
             let fetched = if info.fetched { "; `gpunn data get` downloads it" } else { "" };
@@ -191,10 +191,10 @@ fn list(output: &JsonArgs) -> Result<()> {
 }
 
 fn info(name: &str, data_dir: Option<&Path>, output: &JsonArgs) -> Result<()> {
-    let Ok(info) = gpunn::datasets::find(name) else {
-        return info_of_folder(&gpunn::datasets::load(name, data_dir)?, output);
+    let Ok(info) = crate::datasets::find(name) else {
+        return info_of_folder(&crate::datasets::load(name, data_dir)?, output);
     };
-    let here = gpunn::datasets::load(name, data_dir);
+    let here = crate::datasets::load(name, data_dir);
     let described = DatasetOutput::of(info, here.as_ref().ok());
     output.print(&described, |described| {
         described.print();
@@ -247,20 +247,20 @@ fn where_the_files_are(info: &DatasetInfo) -> String {
         return "none".into();
     }
     let archive = info.archive.map_or_else(String::new, |archive| format!("; or {archive} next to that folder"));
-    let get = gpunn::datasets::sources::source(info.name)
+    let get = crate::datasets::sources::source(info.name)
         .map_or_else(String::new, |_| format!("; `gpunn data get {}` downloads them", info.name));
     format!("{} in the folder {}{archive}{get}", info.files.join(", "), info.folder)
 }
 
 /// Downloads a dataset: with a progress bar on a terminal, else with one line per file.
 fn get(name: &str, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
-    if gpunn::datasets::pretrained::find(name).is_ok() {
+    if crate::datasets::pretrained::find(name).is_ok() {
         return Err(Error::usage(format!(
             "{name} is a network, not a dataset; `gpunn weights get {name}` downloads its ImageNet weights."
         )));
     }
     let mut progress = DownloadProgress::new(quiet);
-    let got = gpunn::datasets::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
+    let got = crate::datasets::fetch::get(name, data_dir, &mut |file, done, total| progress.show(file, done, total));
     progress.finish();
     print_outcome(name, &got?);
     Ok(())
@@ -276,7 +276,7 @@ pub(super) fn print_outcome(what: &str, got: &FetchOutcome) {
 
 /// The augmentation of the named recipe, else of the dataset's recipe, with the changes of the flags; and the recipe's seed.
 fn augmentation(named: Option<&str>, changes: &AugmentArgs, dataset: &Dataset) -> Result<(Augment, u64)> {
-    let recipe = gpunn::runs::choose(named, None, Some(&dataset.name))?;
+    let recipe = crate::runs::choose(named, None, Some(&dataset.name))?;
     let augment = changes.or(recipe.augment).ok_or_else(|| {
         let taken = if named.is_some() { "" } else { ", the default for this dataset," };
         Error::usage(format!(
@@ -299,14 +299,14 @@ fn preview(
     let order = [SplitName::Train, SplitName::Val, SplitName::Test];
     let split = dataset.split(asked.unwrap_or_else(|| super::first_split(dataset, order)))?;
     let sheet = match augment {
-        None => gpunn::images::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
+        None => crate::images::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {
             let (split, input) = train::augmented(augment, split, dataset.input, per_class, *seed)?;
-            gpunn::images::sheet(&dataset.without_images(input), &split, per_class)
+            crate::images::sheet(&dataset.without_images(input), &split, per_class)
         }
     };
     let (width, height) = sheet.dimensions();
-    gpunn::images::write(&sheet.into(), out)?;
+    crate::images::write(&sheet.into(), out)?;
     super::print_line(&format!("{} ({width} x {height} pixels)", out.display()));
     Ok(())
 }

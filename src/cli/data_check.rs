@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::datasets::{FolderCheck, LeftOut, Place};
-use gpunn::{Error, Result};
+use crate::datasets::{FolderCheck, LeftOut, Place};
+use crate::{Error, Result};
 
 use super::flags::{ComputeArgs, DataDirArgs};
 use super::label_check;
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         return label_check::run(run, args.folds, args.data_dir.path(), &args.compute, most);
     }
     let folder = args.folder.as_deref().ok_or_else(|| Error::usage("Name a folder of images, or a run with --run."))?;
-    let check = gpunn::datasets::check_folder(folder, args.data_dir.path())?;
+    let check = crate::datasets::check_folder(folder, args.data_dir.path())?;
     args.compute.output.print(&check, |check| print(check, folder, most))?;
     let bad = !check.broken.is_empty() || !check.across_splits().is_empty() || !check.across_classes().is_empty();
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })

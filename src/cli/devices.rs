@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use gpunn::gpu::Adapter;
-use gpunn::graph::kernel::DeviceClass;
-use gpunn::{Result, gpu};
+use crate::gpu::Adapter;
+use crate::graph::kernel::DeviceClass;
+use crate::{Result, gpu};
 use serde::Serialize;
 
 use super::drivers::missing::{Machine, missing};

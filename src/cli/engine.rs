@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gpunn::data::Dataset;
-use gpunn::files::KeptFile;
-use gpunn::gpu::{self, Adapter, Failure};
-use gpunn::graph::kernel::DeviceClass;
-use gpunn::train::Recipe;
-use gpunn::{Engine, Error, Result};
+use crate::data::Dataset;
+use crate::files::KeptFile;
+use crate::gpu::{self, Adapter, Failure};
+use crate::graph::kernel::DeviceClass;
+use crate::train::Recipe;
+use crate::{Engine, Error, Result};
 
 use super::auto_device;
 use super::drivers::{Usable, usable};
@@ -80,8 +80,8 @@ impl DeviceArgs {
         let found = tried(quiet);
         let Some(adapter) = hardware(&found.adapters).next() else { return self.open(options, quiet) };
         found.warn();
-        let cache = gpunn::datasets::cache_dir();
-        let open = || gpunn::blocking::block_on(open_adapter(adapter, (options.clone(), self.heed())));
+        let cache = crate::datasets::cache_dir();
+        let open = || crate::blocking::block_on(open_adapter(adapter, (options.clone(), self.heed())));
         let work = Working::new("timing a step on the GPU and on the CPU", quiet);
         let (engine, why) = auto_device::faster(adapter, (recipe, dataset), cache.as_deref(), open)?;
         drop(work);
@@ -114,7 +114,7 @@ impl DeviceArgs {
 
     fn open_named(&self, name: &str, wanted: (gpu::DeviceOptions, Heed), quiet: bool) -> Result<Engine> {
         let work = Working::new("opening the device", quiet);
-        let (engine, why) = gpunn::blocking::block_on(open(name, wanted))?;
+        let (engine, why) = crate::blocking::block_on(open(name, wanted))?;
         drop(work);
         Ok(announced(engine, why, quiet))
     }
@@ -221,7 +221,7 @@ async fn open_adapter(adapter: &Adapter, (options, heed): (gpu::DeviceOptions, H
     let options = heeding(&Verdict::of(adapter), heed, &adapter.description(), options)?;
     let half = options.half;
     let mut engine = open_unchecked(adapter, options.clone()).await?;
-    if half && let Err(error) = gpunn::check::half_precision(&mut engine).await {
+    if half && let Err(error) = crate::check::half_precision(&mut engine).await {
         eprintln!("warning: {error}; all is computed in f32");
         return open_unchecked(adapter, gpu::DeviceOptions { half: false, ..options }).await;
     }
@@ -252,7 +252,7 @@ async fn open_unchecked(adapter: &Adapter, options: gpu::DeviceOptions) -> Resul
 fn kept_kernels(adapter: &Adapter) -> Option<gpu::KeptKernels> {
     let name = adapter.kernels_key()?;
     let key = format!("kernels of {name}, {}", env!("CARGO_PKG_VERSION"));
-    let file = KeptFile::new(gpunn::datasets::cache_dir()?.join("kernels").join(name), key);
+    let file = KeptFile::new(crate::datasets::cache_dir()?.join("kernels").join(name), key);
     let bytes = super::kept::read(&file);
     let keep = move |bytes: &[u8]| drop(file.write(bytes));
     Some(gpu::KeptKernels { bytes, keep: Box::new(keep) })
@@ -297,12 +297,12 @@ fn find<'a>(name: &str, lower: &str, adapters: &'a [Adapter]) -> Result<&'a Adap
     }
     let names: Vec<String> = adapters.iter().map(|adapter| adapter.info().name).collect();
     let known: Vec<&str> = ["auto", "gpu", "cpu"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    Err(gpunn::error::unknown("device", name, &known))
+    Err(crate::error::unknown("device", name, &known))
 }
 
 #[cfg(test)]
 mod tests {
-    use gpunn::ops::table::force;
+    use crate::ops::table::force;
 
     use super::*;
 

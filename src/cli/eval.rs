@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use gpunn::Result;
-use gpunn::data::{Split, SplitName};
-use gpunn::train::{Evaluation, ImagePrediction, Measures, evaluate_each};
+use crate::Result;
+use crate::data::{Split, SplitName};
+use crate::train::{Evaluation, ImagePrediction, Measures, evaluate_each};
 
 use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs, ViewArgs};
 use super::working::Working;
@@ -38,7 +38,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         work.at(&what, number + 1, images.len());
     };
     let evaluation = evaluate_each(&mut engine, &checkpoint, &dataset, split, &mut note);
-    let evaluation = gpunn::blocking::block_on(evaluation)?;
+    let evaluation = crate::blocking::block_on(evaluation)?;
     drop(work);
     let output = EvalOutput { dataset: dataset.name.clone(), evaluation, epoch: checkpoint.counters.epoch, mistakes };
     args.compute

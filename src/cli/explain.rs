@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::images::{self, ExplainedImage, explanation_sheet, heat_over};
-use gpunn::inference::{Explainer, Explanation, prepare_for};
-use gpunn::train::Checkpoint;
-use gpunn::{Error, Result};
+use crate::images::{self, ExplainedImage, explanation_sheet, heat_over};
+use crate::inference::{Explainer, Explanation, prepare_for};
+use crate::train::Checkpoint;
+use crate::{Error, Result};
 
 use super::flags::{ComputeArgs, EpochArgs};
 use super::outputs;

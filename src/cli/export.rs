@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::onnx::{NEWEST_OPSET, OLDEST_OPSET};
-use gpunn::runs::onnx::{self, OPSET, OnnxOptions};
-use gpunn::train::Checkpoint;
-use gpunn::{Error, Result, files, runs::weights};
+use crate::onnx::{NEWEST_OPSET, OLDEST_OPSET};
+use crate::runs::onnx::{self, OPSET, OnnxOptions};
+use crate::train::Checkpoint;
+use crate::{Error, Result, files, runs::weights};
 
 use super::flags::RunArgs;
 

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use gpunn::data::{Dataset, SplitName};
-use gpunn::runs::RunDirectory;
-use gpunn::train::{Checkpoint, Recipe, Tta};
-use gpunn::{Engine, Result, gpu};
+use crate::data::{Dataset, SplitName};
+use crate::runs::RunDirectory;
+use crate::train::{Checkpoint, Recipe, Tta};
+use crate::{Engine, Result, gpu};
 
 use super::engine::DeviceArgs;
 
@@ -150,7 +150,7 @@ impl EvaluatedArgs {
     ) -> Result<(Dataset, SplitName)> {
         let dataset = match &self.dataset {
             None => run.load_data(checkpoint, self.data_dir.as_deref())?,
-            Some(other) => gpunn::runs::load_other(checkpoint, other, self.data_dir.as_deref())?,
+            Some(other) => crate::runs::load_other(checkpoint, other, self.data_dir.as_deref())?,
         };
         super::images::print_skipped(&dataset);
         let name = asked.unwrap_or_else(|| super::first_split(&dataset, order));

@@ -1,7 +1,7 @@
 //! The flags for folders of images, and warnings about skipped images.
 
-use gpunn::data::Dataset;
-use gpunn::data::{Fit, ImageOptions, Size};
+use crate::data::Dataset;
+use crate::data::{Fit, ImageOptions, Size};
 
 #[derive(Debug, clap::Args)]
 pub struct ImageArgs {

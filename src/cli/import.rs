@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::formats::tensors::TensorFile;
-use gpunn::nn::models::ModelConfig;
-use gpunn::ops::augment::Augment;
-use gpunn::runs::ImportedFrom;
-use gpunn::runs::weights::{self, Imported};
-use gpunn::train::{Checkpoint, Recipe};
-use gpunn::{Error, Result};
+use crate::formats::tensors::TensorFile;
+use crate::nn::models::ModelConfig;
+use crate::ops::augment::Augment;
+use crate::runs::ImportedFrom;
+use crate::runs::weights::{self, Imported};
+use crate::train::{Checkpoint, Recipe};
+use crate::{Error, Result};
 
 use super::flags::{DataDirArgs, NewRunArgs};
 use super::images::ImageArgs;
@@ -43,7 +43,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     let file = TensorFile::open(&args.file)?;
-    let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
+    let model = args.model.as_deref().map(crate::runs::model).transpose()?;
     let (checkpoint, has_recipe) = match &args.dataset {
         Some(name) => (import_for(&args, &file, model, name)?, false),
         None => {
@@ -82,7 +82,7 @@ fn know_places(recipe: &mut Recipe, data_dir: Option<&Path>) -> Result<()> {
 /// Imports weights for the images of a dataset. How the images are prepared is what the flags say, else what the recipe in the file
 /// says, else the recipe for the model. It is printed, because few files say for which images their weights are.
 fn import_for(args: &Args, file: &TensorFile, model: Option<ModelConfig>, dataset: &str) -> Result<Checkpoint> {
-    let dataset = gpunn::datasets::name_of(dataset, args.data_dir.path())?;
+    let dataset = crate::datasets::name_of(dataset, args.data_dir.path())?;
     let mut recipe = weights::recipe_for(file, model, &dataset)?;
     recipe.set_images(args.images.or(recipe.data.asked()));
     recipe.data.skip_bad |= args.images.skip_bad;

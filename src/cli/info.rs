@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::Result;
-use gpunn::formats::tensors::{TensorEntry, TensorFile};
+use crate::Result;
+use crate::formats::tensors::{TensorEntry, TensorFile};
 
 use super::flags::JsonArgs;
 
@@ -35,7 +35,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let floats = file.tensors().values().filter(|tensor| tensor.is_float());
     let info = WeightFileOutput {
         file: args.file.display().to_string(),
-        model: gpunn::runs::weights::architecture_of(&file),
+        model: crate::runs::weights::architecture_of(&file),
         tensors: file.tensors(),
         parameters: floats.map(TensorEntry::elements).sum(),
         metadata: file.metadata(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gpunn::files::KeptFile;
+use crate::files::KeptFile;
 
 /// The file for a key in a folder of the cache.
 pub fn file(cache: &Path, folder: &str, key: String) -> KeptFile {

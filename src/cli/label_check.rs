@@ -4,11 +4,11 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
-use gpunn::blocking::block_on;
-use gpunn::data::Dataset;
-use gpunn::runs::RunDirectory;
-use gpunn::train::{Folds, Recipe, Suspect, Trainer, TrainerOptions, cross_validate, suspects};
-use gpunn::{Engine, Error, Result};
+use crate::blocking::block_on;
+use crate::data::Dataset;
+use crate::runs::RunDirectory;
+use crate::train::{Folds, Recipe, Suspect, Trainer, TrainerOptions, cross_validate, suspects};
+use crate::{Engine, Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::data_check::list;
@@ -55,7 +55,7 @@ pub(super) fn run(
     let pretrained = recipe.open_pretrained(data_dir)?;
     let device = options_to_train([&recipe]);
     let open = |quiet: bool| compute.device.open(device.clone(), quiet);
-    let options = TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() };
+    let options = TrainerOptions { clock: Some(crate::runs::clock), ..TrainerOptions::default() };
     let epochs = recipe.training.epochs;
     let mut trainer = Trainer::new(open(compute.quiet)?, recipe, &dataset, options)?;
     if let Some(file) = &pretrained {

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use gpunn::bench::peak::{self, Peak};
-use gpunn::bench::{self, Effort};
-use gpunn::graph::kernel::ForcedVariant;
-use gpunn::ops::case::Case;
-use gpunn::ops::table::force;
-use gpunn::{Error, Result, gpu};
+use crate::bench::peak::{self, Peak};
+use crate::bench::{self, Effort};
+use crate::graph::kernel::ForcedVariant;
+use crate::ops::case::Case;
+use crate::ops::table::force;
+use crate::{Error, Result, gpu};
 
 use super::flags::ComputeArgs;
 

@@ -54,9 +54,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use streams::print_line;
 
-use gpunn::Result;
-use gpunn::data::{Dataset, SplitName};
-use gpunn::report::bytes;
+use crate::Result;
+use crate::data::{Dataset, SplitName};
+use crate::report::bytes;
 
 /// Train and run small image networks on any GPU, through wgpu and handwritten WGSL shaders, or on the CPU.
 #[derive(Debug, Parser)]
@@ -124,7 +124,7 @@ enum CliCommand {
 pub fn main() -> ExitCode {
     let Cli { max_pixels, command } = Cli::try_parse_from(numbers::with_negative_numbers(std::env::args_os()))
         .unwrap_or_else(|error| streams::refuse(&error));
-    max_pixels.into_iter().for_each(gpunn::images::set_most_pixels);
+    max_pixels.into_iter().for_each(crate::images::set_most_pixels);
     streams::quiet_handled_panics();
     stop::survive_file_limit();
     let outcome = match command {
@@ -167,7 +167,7 @@ fn first_split(dataset: &Dataset, order: [SplitName; 3]) -> SplitName {
 /// Prints a value as one line of JSON; with `--json` this is the last line of standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let line = serde_json::to_string(value)
-        .map_err(|error| gpunn::Error::data(format!("The result cannot be written as JSON: {error}.")))?;
+        .map_err(|error| crate::Error::data(format!("The result cannot be written as JSON: {error}.")))?;
     print_line(&line);
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! The files that `--out` and similar flags name. The ending of a name has to be that of the format that is written. Missing
-//! folders are made when the file is written ([`gpunn::files::AtomicFile::create`]).
+//! folders are made when the file is written ([`crate::files::AtomicFile::create`]).
 
 use std::path::PathBuf;
 
@@ -17,5 +17,5 @@ pub fn ending(ending: &'static str) -> impl TypedValueParser<Value = PathBuf> {
 
 /// A parser of the name of an image file.
 pub fn image() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| gpunn::images::check_name(&path).map(|()| path))
+    PathBufValueParser::new().try_map(|path| crate::images::check_name(&path).map(|()| path))
 }

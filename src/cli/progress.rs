@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::stop::StopFlag;
 use super::working::{TICK, Working};
+use crate::runs::Observer;
+use crate::train::{EpochLine, EpochProgress, Training};
 use console::Term;
-use gpunn::runs::Observer;
-use gpunn::train::{EpochLine, EpochProgress, Training};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 /// Characters of a sparkline, from low to high.
@@ -133,7 +133,7 @@ impl Observer for Progress {
         !self.stop.is_set()
     }
 
-    fn not_written(&mut self, error: &gpunn::Error) {
+    fn not_written(&mut self, error: &crate::Error) {
         self.say(format!("warning: {error}; training goes on"));
     }
 
@@ -141,7 +141,7 @@ impl Observer for Progress {
         self.say(format!("warning: {what}"));
     }
 
-    fn device_failed(&mut self, error: &gpunn::Error, now_on: &str) {
+    fn device_failed(&mut self, error: &crate::Error, now_on: &str) {
         self.say(format!("warning: {error}. Training goes on from the last checkpoint on {now_on}"));
     }
 }

@@ -4,10 +4,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::files::write_atomic;
-use gpunn::images;
-use gpunn::ocr::{self, PageText, Reader};
-use gpunn::{Error, Result};
+use crate::files::write_atomic;
+use crate::images;
+use crate::ocr::{self, PageText, Reader};
+use crate::{Error, Result};
 use image::DynamicImage;
 
 use super::flags::{ComputeArgs, EpochArgs};
@@ -74,7 +74,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options = ocr::ReadOptions { raw: args.raw };
     let read = |(number, (name, image)): (usize, &(String, DynamicImage))| {
         work.at(&format!("reading {name}"), number, images.len());
-        gpunn::blocking::block_on(ocr::read_with(image, &mut reader, options))
+        crate::blocking::block_on(ocr::read_with(image, &mut reader, options))
     };
     let pages: Vec<PageText> = images.iter().enumerate().map(read).collect::<Result<_>>()?;
     drop(work);

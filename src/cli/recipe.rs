@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use gpunn::datasets::Listing;
-use gpunn::nn::models::{self, ModelConfig};
-use gpunn::nn::{Activation, Scheme, Unfreeze};
-use gpunn::optim::{Method, Schedule};
-use gpunn::runs::{Choice, Start};
-use gpunn::train::{OnNonFinite, Precision, Recipe, Training};
-use gpunn::{Error, Result};
+use crate::datasets::Listing;
+use crate::nn::models::{self, ModelConfig};
+use crate::nn::{Activation, Scheme, Unfreeze};
+use crate::optim::{Method, Schedule};
+use crate::runs::{Choice, Start};
+use crate::train::{OnNonFinite, Precision, Recipe, Training};
+use crate::{Error, Result};
 
 use super::augment::AugmentArgs;
 use super::flags::{DataDirArgs, ViewArgs};
@@ -184,7 +184,7 @@ impl RecipeArgs {
 
     /// The recipe before the changes: the named one, else the one for the model and dataset, else the default.
     fn base(&self, quiet: bool) -> Result<Recipe> {
-        let model = self.model.as_deref().map(gpunn::runs::model).transpose()?;
+        let model = self.model.as_deref().map(crate::runs::model).transpose()?;
         let asked = self.dataset.as_deref().or(self.images_of.as_deref());
         let embedded = self.embedded(model.as_ref());
         // Otherwise the dataset of the recipe is in this folder.
@@ -192,8 +192,8 @@ impl RecipeArgs {
             self.check_data_dir()?;
         }
         let asked = asked.or(embedded);
-        let dataset = asked.map(|dataset| gpunn::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
-        let list = |dataset: &String| gpunn::datasets::list_folder(dataset, self.data_dir.path());
+        let dataset = asked.map(|dataset| crate::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
+        let list = |dataset: &String| crate::datasets::list_folder(dataset, self.data_dir.path());
         let folder = dataset.as_ref().map(list).transpose()?.flatten();
         if let (Some(unlabelled), false) = (folder.as_ref().and_then(|listing| listing.unlabelled.as_ref()), quiet) {
             let path = unlabelled.display();
@@ -201,13 +201,13 @@ impl RecipeArgs {
         }
         if let (None, None, Some(name), Some(listing)) = (&self.recipe, &model, &dataset, &folder) {
             let Choice { recipe, reasons } =
-                gpunn::runs::for_folder(name, listing, self.data_dir.path(), self.start())?;
+                crate::runs::for_folder(name, listing, self.data_dir.path(), self.start())?;
             if !quiet {
                 reasons.iter().for_each(|reason| eprintln!("{reason}"));
             }
             return Ok(recipe);
         }
-        let mut recipe = gpunn::runs::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
+        let mut recipe = crate::runs::choose(self.recipe.as_deref(), model, dataset.as_deref())?;
         if self.recipe.is_none() && (self.model.is_some() || asked.is_some()) && !quiet {
             eprintln!("no --recipe was given; using the recipe {}", recipe.name);
         }
@@ -215,9 +215,9 @@ impl RecipeArgs {
             eprintln!("no dataset was given; using {}, which is inside the program", recipe.data.name);
         }
         if let (Some(name), Some(listing)) = (&dataset, &folder) {
-            recipe.data.val_fraction = recipe.data.val_fraction.or(gpunn::runs::val_fraction(listing));
+            recipe.data.val_fraction = recipe.data.val_fraction.or(crate::runs::val_fraction(listing));
             if self.recipe.is_none() {
-                recipe.name = gpunn::runs::run_name(name);
+                recipe.name = crate::runs::run_name(name);
             }
         }
         Ok(recipe)
@@ -229,7 +229,7 @@ impl RecipeArgs {
         let named = self.model.is_some() && self.recipe.is_none() && self.dataset.is_none() && self.images_of.is_none();
         model.filter(|model| named && models::published(&model.name).is_none())?;
         // The embedded dataset is the first one.
-        gpunn::datasets::known().first().map(|info| info.name)
+        crate::datasets::known().first().map(|info| info.name)
     }
 
     /// Checks the folder of --data-dir when the embedded dataset is taken: a folder of images is probably meant as the dataset.

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use gpunn::Result;
-use gpunn::data::{Split, SplitName};
-use gpunn::images::comparison_sheet;
-use gpunn::inference::{Baseline, Reconstruction, Reconstructor};
+use crate::Result;
+use crate::data::{Split, SplitName};
+use crate::images::comparison_sheet;
+use crate::inference::{Baseline, Reconstruction, Reconstructor};
 
 use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs};
 use super::outputs;
@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let engine = args.compute.open()?;
     let work = Working::new("reconstructing", args.compute.quiet);
     let mut reconstructor = Reconstructor::new(engine, checkpoint, split.len())?;
-    let whole = gpunn::blocking::block_on(reconstructor.reconstruct(split))?;
+    let whole = crate::blocking::block_on(reconstructor.reconstruct(split))?;
     let baseline = match reconstructor.baseline(dataset.split(SplitName::Train)?, &whole) {
         Ok(baseline) => Some(baseline),
         Err(error) => {
@@ -73,7 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     drop(work);
     if let Some(out) = &args.out {
         let image = draw(&whole, baseline.as_ref(), split, &named, &reconstructor.checkpoint().classes);
-        gpunn::images::write(&image.into(), out)?;
+        crate::images::write(&image.into(), out)?;
         eprintln!("images written to {}", out.display());
     }
     let output = ReconstructOutput {
@@ -94,7 +94,7 @@ fn chosen(classes: &[String], asked: Option<&[String]>) -> Result<Vec<usize>> {
     let known: Vec<&str> = classes.iter().map(String::as_str).collect();
     match asked {
         Some(asked) => {
-            asked.iter().map(|name| number(name).ok_or_else(|| gpunn::error::unknown("class", name, &known))).collect()
+            asked.iter().map(|name| number(name).ok_or_else(|| crate::error::unknown("class", name, &known))).collect()
         }
         None => {
             let shown: Option<Vec<usize>> = DEFAULT_CLASSES.into_iter().map(number).collect();

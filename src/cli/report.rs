@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::Dataset;
-use gpunn::report::{self, ReportOptions, WrittenReport};
-use gpunn::runs::RunDirectory;
-use gpunn::{Engine, Error, Result, gpu};
+use crate::data::Dataset;
+use crate::report::{self, ReportOptions, WrittenReport};
+use crate::runs::RunDirectory;
+use crate::{Engine, Error, Result, gpu};
 
 use super::flags::{ComputeArgs, EpochArgs, EvaluatedArgs};
 use super::working::Working;
@@ -92,7 +92,7 @@ fn one(args: &Args) -> Result<WrittenReport> {
     let options =
         ReportOptions { out, data_dir, split, all_images: args.all, last: args.epoch.last, ..ReportOptions::default() };
     let work = Working::new("measuring for the report", args.compute.quiet);
-    let written = gpunn::blocking::block_on(report::write(run, &mut engine, options))?;
+    let written = crate::blocking::block_on(report::write(run, &mut engine, options))?;
     drop(work);
     print_left_out(&written);
     Ok(written)
@@ -103,7 +103,7 @@ fn one(args: &Args) -> Result<WrittenReport> {
 pub fn after_training(run: &Path, engine: &mut Engine, dataset: &Dataset, quiet: bool) -> Option<PathBuf> {
     let options = ReportOptions { dataset: Some(dataset), all_images: true, ..ReportOptions::default() };
     let work = Working::new("measuring for the report", quiet);
-    let written = gpunn::blocking::block_on(report::write(run, engine, options));
+    let written = crate::blocking::block_on(report::write(run, engine, options));
     drop(work);
     match written {
         Ok(written) => {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 use std::sync::OnceLock;
 
-use gpunn::{Error, Result};
+use crate::{Error, Result};
 
 /// Why the first line that was lost could not be written.
 static LOST: OnceLock<std::io::Error> = OnceLock::new();
@@ -53,7 +53,7 @@ fn note(written: std::io::Result<()>) {
 pub fn quiet_handled_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if !gpunn::error::panic_is_handled() {
+        if !crate::error::panic_is_handled() {
             print(panic);
         }
     }));

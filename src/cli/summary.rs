@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use gpunn::datasets::Outline;
-use gpunn::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimize};
-use gpunn::nn::{Description, Model, ParameterKind, Unfreeze};
-use gpunn::optim::OptimizerGroup;
-use gpunn::train::Recipe;
-use gpunn::train::graphs::{DeviceData, training};
-use gpunn::{Error, Result};
+use crate::datasets::Outline;
+use crate::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimize};
+use crate::nn::{Description, Model, ParameterKind, Unfreeze};
+use crate::optim::OptimizerGroup;
+use crate::train::Recipe;
+use crate::train::graphs::{DeviceData, training};
+use crate::{Error, Result};
 
 use super::flags::JsonArgs;
 use super::numbers::whole;
@@ -133,7 +133,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         Some(input) => {
             Outline { name: "no dataset".into(), input: parse_size(input)?, classes: args.classes.unwrap_or(10) }
         }
-        None => gpunn::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
+        None => crate::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
     };
     let summary = summarize(&recipe, info)?;
     args.output.print(&summary, print)?;
@@ -142,10 +142,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
 
 /// The recipe with the changes of the flags.
 fn recipe(args: &Args) -> Result<Recipe> {
-    let named = args.model.as_deref().map(gpunn::runs::model).transpose()?;
-    let name_of = |dataset| gpunn::datasets::name_of(dataset, None);
+    let named = args.model.as_deref().map(crate::runs::model).transpose()?;
+    let name_of = |dataset| crate::datasets::name_of(dataset, None);
     let dataset = args.dataset.as_deref().map(name_of).transpose()?;
-    let mut recipe = gpunn::runs::choose(args.recipe.as_deref(), named.clone(), dataset.as_deref())?;
+    let mut recipe = crate::runs::choose(args.recipe.as_deref(), named.clone(), dataset.as_deref())?;
     if let (Some(named), Some(_), None) = (named, &args.input, &args.recipe) {
         // With another input size than the recipe's, use the model's own defaults.
         recipe.model = named;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::data::Dataset;
-use gpunn::report;
-use gpunn::runs::{Experiment, RunDirectory, RunOutcome};
-use gpunn::train::{Recipe, Summary, Trainer, TrainerOptions};
-use gpunn::{Engine, Error, Result};
+use crate::data::Dataset;
+use crate::report;
+use crate::runs::{Experiment, RunDirectory, RunOutcome};
+use crate::train::{Recipe, Summary, Trainer, TrainerOptions};
+use crate::{Engine, Error, Result};
 
 use super::engine::{DeviceArgs, options_to_train};
 use super::images::print_skipped;
@@ -157,8 +157,8 @@ fn finish(args: &Args, name: &str, out: &Path, mut rows: Vec<SweepRow>) -> Resul
     let table = SweepOutput { recipe: name, dataset: &dataset, out, runs: &rows };
     let text = serde_json::to_string_pretty(&table)
         .map_err(|error| Error::data(format!("The table cannot be written as JSON: {error}.")))?;
-    gpunn::files::write_atomic(&out.join("sweep.json"), format!("{text}\n").as_bytes())?;
-    gpunn::files::write_atomic(&out.join("sweep.csv"), csv(&rows).as_bytes())?;
+    crate::files::write_atomic(&out.join("sweep.json"), format!("{text}\n").as_bytes())?;
+    crate::files::write_atomic(&out.join("sweep.csv"), csv(&rows).as_bytes())?;
     let compared: Vec<PathBuf> = rows.iter().filter(|row| !row.diverged).map(|row| row.run.clone()).collect();
     let page = out.join("sweep.html");
     if !compared.is_empty() {
@@ -182,7 +182,7 @@ struct Sweep<'a> {
     stop: StopFlag,
     engine: Engine,
     /// Seed, dataset for that seed, and the recipe section that describes it.
-    data: Option<(u64, Dataset, gpunn::train::recipe::Data)>,
+    data: Option<(u64, Dataset, crate::train::recipe::Data)>,
     /// What could not be written, each as a sentence.
     lost: Vec<String>,
 }
@@ -201,7 +201,7 @@ impl Sweep<'_> {
             }
             return Ok(Some((SweepRow::new(path, &recipe, Some(&summary)), engine)));
         }
-        let trainer_options = TrainerOptions { clock: Some(gpunn::runs::clock), ..TrainerOptions::default() };
+        let trainer_options = TrainerOptions { clock: Some(crate::runs::clock), ..TrainerOptions::default() };
         let work = Working::new("preparing the training", args.output.quiet);
         let mut trainer = Trainer::new(engine, recipe.clone(), dataset, trainer_options)?;
         drop(work);
@@ -216,7 +216,7 @@ impl Sweep<'_> {
             // A run without a checkpoint was interrupted in its first epoch.
             None => {
                 if let Some(file) = &pretrained {
-                    gpunn::blocking::block_on(trainer.load_pretrained(file))?;
+                    crate::blocking::block_on(trainer.load_pretrained(file))?;
                 }
                 Experiment::new(trainer, RunDirectory::create(&path, &recipe, true)?, dataset)?
             }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use gpunn::data::Dataset;
-use gpunn::graph::PlanOptions;
-use gpunn::profile::by_kernel;
-use gpunn::runs::{Experiment, Reopen, RunDirectory, RunOutcome};
-use gpunn::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
-use gpunn::{Engine, Error, Result, gpu};
+use crate::data::Dataset;
+use crate::graph::PlanOptions;
+use crate::profile::by_kernel;
+use crate::runs::{Experiment, Reopen, RunDirectory, RunOutcome};
+use crate::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
+use crate::{Engine, Error, Result, gpu};
 
 use super::engine::{DeviceArgs, options_to_train};
 use super::flags::{JsonArgs, NewRunArgs};
@@ -143,7 +143,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     drop(work);
     print_skipped(&dataset);
     if !args.output.quiet {
-        gpunn::datasets::folder_notes(&dataset)?.iter().for_each(|note| eprintln!("warning: {note}"));
+        crate::datasets::folder_notes(&dataset)?.iter().for_each(|note| eprintln!("warning: {note}"));
     }
     if let Some(changes) = changes {
         eprintln!("{changes}");
@@ -154,14 +154,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
     let engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
     let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
-    let trainer_options = TrainerOptions { plan, clock: Some(gpunn::runs::clock) };
+    let trainer_options = TrainerOptions { plan, clock: Some(crate::runs::clock) };
     let kind = engine.kind();
     let work = Working::new("preparing the training", args.output.quiet);
     let mut trainer = Trainer::new(engine, recipe.clone(), &dataset, trainer_options)
         .or_else(|error| Trainer::new(args.device.fall_back(kind, error)?, recipe, &dataset, trainer_options))?;
     drop(work);
     if let Some(file) = &pretrained {
-        gpunn::blocking::block_on(trainer.load_pretrained(file))?;
+        crate::blocking::block_on(trainer.load_pretrained(file))?;
         if !args.output.quiet {
             eprintln!("starting from the weights in {}", file.path().display());
         }
@@ -212,7 +212,7 @@ fn print_validation(trainer: &Trainer, dataset: &Dataset) {
         (None, _) => eprintln!(
             "warning: no images are held out for validation, so overfitting cannot be seen; --val-fraction {} holds some \
              out",
-            gpunn::runs::VAL_FRACTION
+            crate::runs::VAL_FRACTION
         ),
         (Some(val), Some(fraction)) => eprintln!(
             "validation: {} of {} images held out ({} of each class, at least one; equal images stay together)",
@@ -273,7 +273,7 @@ pub(super) fn train_with_progress(
 ) -> Result<RunOutcome> {
     let (training, steps) = (experiment.trainer.recipe().training.clone(), experiment.trainer.steps());
     let mut progress = Progress::new(training, steps, &experiment.run.metrics()?, quiet, stop);
-    let outcome = gpunn::blocking::block_on(experiment.run_on(&mut progress, (dataset, options), reopen));
+    let outcome = crate::blocking::block_on(experiment.run_on(&mut progress, (dataset, options), reopen));
     progress.finish();
     outcome
 }
@@ -397,18 +397,18 @@ fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
 
 /// Runs one step, compares every node with the oracle and prints the worst node. Restores the weights afterwards.
 fn verify(trainer: &mut Trainer) -> Result<()> {
-    let before = gpunn::blocking::block_on(trainer.checkpoint())?;
-    gpunn::blocking::block_on(trainer.prepare_epoch())?;
+    let before = crate::blocking::block_on(trainer.checkpoint())?;
+    crate::blocking::block_on(trainer.prepare_epoch())?;
     let (engine, program) = trainer.engine_mut();
     if engine.kind() == "cpu" {
         return Err(Error::usage(
             "--verify compares a GPU with the CPU, but the run is on the CPU. Choose a GPU with --device.",
         ));
     }
-    let checks = gpunn::blocking::block_on(gpunn::check::verify(engine, program, 0))?;
+    let checks = crate::blocking::block_on(crate::check::verify(engine, program, 0))?;
     let worst = checks.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
     if let Some(check) = worst {
-        let gpunn::check::Worst { index, value, reference, excess } = check.worst;
+        let crate::check::Worst { index, value, reference, excess } = check.worst;
         eprintln!(
             "verified {} nodes; the worst is '{}' ({}), element {index}: {value:e}, expected {reference:e}, error {:.1} % of the \
              tolerance",
@@ -431,12 +431,12 @@ fn verify(trainer: &mut Trainer) -> Result<()> {
 /// Times the kernels of some steps, prints the table and writes the trace. Restores the weights afterwards.
 fn profile(experiment: &mut Experiment) -> Result<()> {
     let trainer = &mut experiment.trainer;
-    let before = gpunn::blocking::block_on(trainer.checkpoint())?;
-    gpunn::blocking::block_on(trainer.prepare_epoch())?;
+    let before = crate::blocking::block_on(trainer.checkpoint())?;
+    crate::blocking::block_on(trainer.prepare_epoch())?;
     let steps = trainer.steps().min(10) as usize;
     let (engine, program) = trainer.engine_mut();
     let timed = match engine {
-        Engine::Gpu(executor) => gpunn::blocking::block_on(executor.profile(program.index(), 0..steps))?,
+        Engine::Gpu(executor) => crate::blocking::block_on(executor.profile(program.index(), 0..steps))?,
         Engine::Cpu(executor) => {
             executor.run(program.index(), 0..1); // warm-up
             let start = Instant::now();
@@ -456,6 +456,6 @@ fn profile(experiment: &mut Experiment) -> Result<()> {
         );
     }
     let path: &Path = experiment.run.path();
-    gpunn::files::write_atomic(&path.join("trace.json"), gpunn::runs::trace(&timed).as_bytes())?;
+    crate::files::write_atomic(&path.join("trace.json"), crate::runs::trace(&timed).as_bytes())?;
     experiment.trainer.restore(&before)
 }

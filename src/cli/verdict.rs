@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use gpunn::files::KeptFile;
-use gpunn::gpu::Adapter;
-use gpunn::graph::kernel::ForcedVariant;
-use gpunn::ops::table::force;
-use gpunn::{Error, Result};
+use crate::files::KeptFile;
+use crate::gpu::Adapter;
+use crate::graph::kernel::ForcedVariant;
+use crate::ops::table::force;
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::kept;
@@ -25,7 +25,7 @@ pub struct Verdict {
 impl Verdict {
     /// What is remembered of an adapter in the user's cache folder.
     pub fn of(adapter: &Adapter) -> Self {
-        gpunn::datasets::cache_dir().map(|cache| Self::read(&record(&cache, adapter))).unwrap_or_default()
+        crate::datasets::cache_dir().map(|cache| Self::read(&record(&cache, adapter))).unwrap_or_default()
     }
 
     /// Remembers it of an adapter, in the user's cache folder. Where nothing is wrong, no file is left.
@@ -33,7 +33,7 @@ impl Verdict {
     /// # Errors
     /// When the file cannot be written or removed.
     pub fn keep(&self, adapter: &Adapter) -> Result<()> {
-        let Some(cache) = gpunn::datasets::cache_dir() else { return Ok(()) };
+        let Some(cache) = crate::datasets::cache_dir() else { return Ok(()) };
         self.write(&record(&cache, adapter))
     }
 

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpunn::Result;
-use gpunn::datasets::fetch;
-use gpunn::datasets::pretrained::{PUBLISHED, PublishedWeights};
-use gpunn::datasets::weights_file;
-use gpunn::nn::models;
+use crate::Result;
+use crate::datasets::fetch;
+use crate::datasets::pretrained::{PUBLISHED, PublishedWeights};
+use crate::datasets::weights_file;
+use crate::nn::models;
 use serde::Serialize;
 
 use super::data::print_outcome;

@@ -149,7 +149,7 @@ pub fn identity(parts: &[Part]) -> String {
         let days = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 86_400);
         add(format!("{:?} week {}", sysinfo::System::long_os_version(), days / 7));
     }
-    gpunn::files::sha256(lines.join("\n").as_bytes())
+    crate::files::sha256(lines.join("\n").as_bytes())
 }
 
 /// A file's real path, length and time.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use gpunn::blocking::block_on;
-use gpunn::gpu::{Backends, Device, DeviceOptions, adapters_of};
-use gpunn::{Error, Result};
+use crate::blocking::block_on;
+use crate::gpu::{Backends, Device, DeviceOptions, adapters_of};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::identity::{ADD_VARIABLE, BY_FILES, LIST_VARIABLES, Part};

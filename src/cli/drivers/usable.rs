@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use gpunn::blocking::block_on;
-use gpunn::files::KeptFile;
-use gpunn::gpu::{Adapter, adapters_of};
+use crate::blocking::block_on;
+use crate::files::KeptFile;
+use crate::gpu::{Adapter, adapters_of};
 
 use super::identity::{ADD_VARIABLE, BY_FILES, LIST_VARIABLES, Part, identity, parts};
 use super::trial::{LeftOut, Trial, backends, list, names, this_program};
@@ -82,7 +82,7 @@ fn verdict(parts: &[Part], again: bool) -> Vec<LeftOut> {
     if parts.is_empty() {
         return Vec::new();
     }
-    let file = gpunn::datasets::cache_dir().map(|cache| record(&cache, parts));
+    let file = crate::datasets::cache_dir().map(|cache| record(&cache, parts));
     if let Some(known) = file.as_ref().and_then(remembered).filter(|known| known.is_empty() || !again) {
         return known;
     }

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use gpunn::inference::Prediction;
-use gpunn::{Error, Result};
+use crate::inference::Prediction;
+use crate::{Error, Result};
 
 use super::inputs::Source;
 

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use gpunn::images::{self, FileKind, Found, has_image_extension};
-use gpunn::{Error, Result};
+use crate::images::{self, FileKind, Found, has_image_extension};
+use crate::{Error, Result};
 use image::DynamicImage;
 
 /// The path that stands for standard input.

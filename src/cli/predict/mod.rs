@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use gpunn::formats::tensors::TensorFile;
-use gpunn::inference::{Predictor, prepare_for};
-use gpunn::nn::models::{self, IMAGENET, ModelConfig};
-use gpunn::runs::weights;
-use gpunn::train::{Checkpoint, Recipe};
-use gpunn::{Error, Result};
+use crate::formats::tensors::TensorFile;
+use crate::inference::{Predictor, prepare_for};
+use crate::nn::models::{self, IMAGENET, ModelConfig};
+use crate::runs::weights;
+use crate::train::{Checkpoint, Recipe};
+use crate::{Error, Result};
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 
@@ -200,7 +200,7 @@ impl<'a> Output<'a> {
             }
         }
         let work = Working::new("classifying", self.args.compute.quiet || !self.bar.is_hidden());
-        let predictions = gpunn::blocking::block_on(predictor.predict_all(&images))?;
+        let predictions = crate::blocking::block_on(predictor.predict_all(&images))?;
         drop(work);
         for (source, prediction) in sources.iter().zip(predictions) {
             let likeliest = if self.top > 1 { prediction.likeliest(self.top, classes) } else { Vec::new() };
@@ -247,7 +247,7 @@ impl<'a> Output<'a> {
 
 /// The checkpoint to use, and the paths of the images.
 fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
-    let model = args.model.as_deref().map(gpunn::runs::model).transpose()?;
+    let model = args.model.as_deref().map(crate::runs::model).transpose()?;
     let file = match (&args.pretrained, &model) {
         (Some(path), _) => Some(TensorFile::open(path)?),
         (None, Some(model)) => published(model, args.data_dir.as_deref())?,
@@ -276,7 +276,7 @@ fn published(model: &ModelConfig, data_dir: Option<&Path>) -> Result<Option<Tens
             model.name
         )));
     }
-    let mut recipe = Recipe::find(gpunn::train::recipe::DEFAULT)?;
+    let mut recipe = Recipe::find(crate::train::recipe::DEFAULT)?;
     recipe.model = ModelConfig { pretrained: Some(IMAGENET.into()), ..model.clone() };
     recipe.open_pretrained(data_dir)
 }
