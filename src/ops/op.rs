@@ -24,6 +24,17 @@ pub trait Real:
     fn exponential(self) -> Self;
     /// The hyperbolic tangent. In single precision it uses only operations that the compiler can vectorise.
     fn hyperbolic_tangent(self) -> Self;
+    /// e^self - 1, with all its digits near 0. In single precision it uses only operations that the compiler can vectorise.
+    fn exponential_less_one(self) -> Self;
+    /// The error function. In single precision it uses only operations that the compiler can vectorise.
+    fn error_function(self) -> Self;
+    /// The nearest whole number, in the middle between two the even one.
+    fn round_to_even(self) -> Self;
+    /// 1 of a positive number, -1 of a negative one, otherwise 0.
+    fn sign(self) -> Self {
+        let negative = if self < Self::zero() { -Self::one() } else { Self::zero() };
+        if self > Self::zero() { Self::one() } else { negative }
+    }
     /// Converts a count or a size.
     fn count(value: usize) -> Self {
         Self::from_usize(value).unwrap_or_default()
@@ -41,6 +52,18 @@ impl Real for f32 {
     fn hyperbolic_tangent(self) -> Self {
         single::tanh(self)
     }
+    #[inline(always)]
+    fn exponential_less_one(self) -> Self {
+        single::exp_less_one(self)
+    }
+    #[inline(always)]
+    fn error_function(self) -> Self {
+        single::erf(self)
+    }
+    #[inline(always)]
+    fn round_to_even(self) -> Self {
+        self.round_ties_even()
+    }
 }
 impl Real for f64 {
     fn of_byte(value: u8) -> Self {
@@ -51,6 +74,15 @@ impl Real for f64 {
     }
     fn hyperbolic_tangent(self) -> Self {
         self.tanh()
+    }
+    fn exponential_less_one(self) -> Self {
+        self.exp_m1()
+    }
+    fn error_function(self) -> Self {
+        libm::erf(self)
+    }
+    fn round_to_even(self) -> Self {
+        self.round_ties_even()
     }
 }
 

@@ -1,7 +1,8 @@
-//! The exponential and the hyperbolic tangent in single precision. They use only additions, multiplications and
+//! The exponential, the hyperbolic tangent and the error function in single precision. They use only additions, multiplications and
 //! integer operations. So the compiler can vectorise loops over them, and every machine gives the same bits. The
 //! platform's library would compute one number per call. The polynomials come from S. L. Moshier's Cephes library
-//! (`expf`, `tanhf`, 1984 to 1995).
+//! (`expf`, `tanhf`, 1984 to 1995); those of the error function are
+//! fitted so that the largest relative error is smallest.
 
 /// e^x, with an error of at most two units in the last place. If the result is subnormal, the unit is the smallest
 /// number.
@@ -16,16 +17,28 @@ pub fn exp(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + WHOLE;
     let (power, exponent) = (shifted - WHOLE, shifted.to_bits().wrapping_sub(WHOLE.to_bits()).cast_signed());
     let r = (x - power * LN_2[0]) - power * LN_2[1];
+    let p = series(r) + 1.0;
+    // Two factors, because the result may be subnormal, or 2^128 times a number below 1.
+    let half = exponent >> 1;
+    p * power_of_two(half) * power_of_two(exponent.wrapping_sub(half))
+}
+
+/// e^r - 1, for numbers between -ln(2) / 2 and ln(2) / 2.
+#[inline(always)]
+fn series(r: f32) -> f32 {
     let p = 1.987_569_1e-4;
     let p = p * r + 1.398_2e-3;
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_5e-1;
     let p = p * r + 0.5;
-    let p = p * (r * r) + r + 1.0;
-    // Two factors, because the result may be subnormal, or 2^128 times a number below 1.
-    let half = exponent >> 1;
-    p * power_of_two(half) * power_of_two(exponent.wrapping_sub(half))
+    p * (r * r) + r
+}
+
+/// e^x - 1, with an error of at most five units in the last place.
+#[inline(always)]
+pub fn exp_less_one(x: f32) -> f32 {
+    if x.abs() < 0.34 { series(x) } else { exp(x) - 1.0 }
 }
 
 /// 2^exponent, for exponents of normal numbers.
@@ -46,6 +59,30 @@ pub fn tanh(x: f32) -> f32 {
     let near = p * square * x + x;
     let far = (1.0 - 2.0 / (exp(2.0 * x.abs()) + 1.0)).copysign(x);
     if x.abs() < 0.625 { near.copysign(x) } else { far }
+}
+
+/// The error function, with an error of at most two units in the last place. Near zero, erf(x) / x is a polynomial of x^2; elsewhere
+/// ln(1 - erf(x)) is one of x. Beyond 4 the result is 1.
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    let square = x * x;
+    let p = -5.862_107e-4;
+    let p = p * square + 4.967_513e-3;
+    let p = p * square - 2.674_887e-2;
+    let p = p * square + 1.128_132_1e-1;
+    let p = p * square - 3.761_244_7e-1;
+    let p = p * square + 1.283_791_4e-1;
+    let near = p * x + x;
+    // `f32::min` would make a number of what is none.
+    let t = if x.abs() > 4.0 { 4.0 } else { x.abs() };
+    let p = 2.128_966_6e-4;
+    let p = p * t - 3.205_924_5e-3;
+    let p = p * t + 2.286_078_4e-2;
+    let p = p * t - 1.052_159_44e-1;
+    let p = p * t - 6.357_535e-1;
+    let p = p * t - 1.128_503_8;
+    let far = (1.0 - exp(p * t)).copysign(x);
+    if t < 0.95 { near } else { far }
 }
 
 #[cfg(test)]
@@ -74,6 +111,22 @@ mod tests {
         assert_eq!([exp(0.0), exp(-0.0), exp(f32::NEG_INFINITY), exp(f32::INFINITY)], [1.0, 1.0, 0.0, f32::INFINITY]);
         assert_eq!([exp(-104.0), exp(88.8), exp(-103.0)], [0.0, f32::INFINITY, f32::from_bits(1)]);
         assert!(exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn the_exponential_less_one_is_that_of_double_precision() {
+        let (units, x) = worst(exp_less_one, f64::exp_m1);
+        assert!(units <= 5, "e^{x} - 1 is {units} units off");
+        assert_eq!([exp_less_one(f32::NEG_INFINITY), exp_less_one(f32::INFINITY)], [-1.0, f32::INFINITY]);
+        assert!(exp_less_one(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn the_error_function_is_that_of_double_precision() {
+        let (units, x) = worst(erf, libm::erf);
+        assert!(units <= 2, "erf {x} is {units} units off");
+        assert_eq!([erf(f32::INFINITY), erf(f32::NEG_INFINITY), erf(4.0)], [1.0, -1.0, 1.0]);
+        assert!(erf(-0.0).is_sign_negative() && erf(f32::NAN).is_nan());
     }
 
     #[test]
