@@ -125,6 +125,28 @@ def functions():
     op("leaky_relu", [3, 7], slope=single(0.01))
 
 
+def more_functions():
+    """After all others, so that the numbers drawn for those stay. Functions with steps and kinks get these places, too."""
+    for name in ("abs", "sign", "floor", "ceil", "round", "sin", "cos", "erf"):
+        op("function", dict(x=between([4, 6], -4, 4)), name=name)
+    for name in ("abs", "sign", "floor", "ceil", "round"):
+        op("function", dict(x=torch.tensor([-2.5, -2.0, -1.5, -0.5, 0.0, 0.5, 1.0, 1.5, 2.5])), name=name)
+    op("function", dict(x=torch.tensor([-1e30, -9.0, -3.0, 1e-3, 3.0, 9.0, 1e30])), name="erf")
+    for name in ("sin", "cos"):
+        op("function", dict(x=torch.tensor([-5e4, -900.0, -30.0, 30.0, 900.0, 5e4])), name=name)
+    for name in ("divide", "maximum", "minimum", "power"):
+        for other in ([2, 3, 5], [5], [3, 1], [2, 1, 5]):
+            low = -1 if name.endswith("imum") else 0.5
+            op("pair", dict(x=between([2, 3, 5], low, 2), other=between(other, low, 3)), name=name)
+    for name in ("maximum", "minimum"):
+        op("pair", dict(x=torch.tensor([-1.0, 0.0, 1.0, 2.0]), other=torch.tensor([-1.0, 0.0, 0.5, 3.0])), name=name)
+    op("pair", dict(x=torch.tensor([0.0, 0.0, 0.0, 0.0, 2.0]), other=torch.tensor([0.0, 1.0, 1.5, 2.0, 0.0])), name="power")
+    for alpha in (1.0, 0.5, -1.5):
+        op("elu", dict(x=torch.cat([between([23], -4, 4), torch.tensor([-90.0, -1e-4, 0.0, 1e-4, 90.0])])), alpha=alpha)
+    for least, most in ((-1.0, 2.0), (0.0, 0.5), (1.0, -1.0)):
+        op("clip", dict(x=torch.cat([between([21], -3, 3), torch.tensor([-1.0, 0.0, 0.5, 2.0])])), least=least, most=most)
+
+
 def losses():
     for log in (False, True):
         op("softmax", dict(x=between([4, 7], -5, 5)), log=log)
@@ -311,7 +333,7 @@ def lookahead():
 
 def main():
     torch.manual_seed(16)
-    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead):
+    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions):
         part()
     made = f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}"
     file = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else FILE

@@ -17,8 +17,8 @@ from torchvision.transforms import functional as TF
 from muon import orthogonalised
 
 # PyTorch's names of functions of one tensor, where they are not ours.
-FUNCTIONS = dict(silu=F.silu, softplus=F.softplus, relu6=F.relu6, gelu=lambda x: F.gelu(x, approximate="tanh"))
-PAIRS = dict(add=torch.add, subtract=torch.subtract, multiply=torch.multiply)
+FUNCTIONS = dict(silu=F.silu, softplus=F.softplus, relu6=F.relu6, gelu=lambda x: F.gelu(x, approximate="tanh"), gelu_erf=F.gelu)
+PAIRS = dict(power=torch.pow)
 
 
 def matmul(case, a, b):
@@ -130,9 +130,11 @@ OPS = dict(
     batch_norm_inference=batch_norm_inference,
     function=lambda case, x: FUNCTIONS.get(case["name"], getattr(torch, case["name"], None))(x),
     orthogonalised=lambda case, x: orthogonalised(x, case["iterations"]),
-    pair=lambda case, x, other: PAIRS[case["name"]](x, other),
+    pair=lambda case, x, other: PAIRS.get(case["name"], getattr(torch, case["name"], None))(x, other),
     scale=lambda case, x: x * case["factor"],
     leaky_relu=lambda case, x: F.leaky_relu(x, case["slope"]),
+    elu=lambda case, x: F.elu(x, case["alpha"]),
+    clip=lambda case, x: torch.clamp(x, case["least"], case["most"]),
     softmax=lambda case, x: F.log_softmax(x, -1) if case["log"] else F.softmax(x, -1),
     cross_entropy=cross_entropy,
     squared_error=squared_error,

@@ -150,12 +150,17 @@ impl Random {
 
     fn function(&mut self, x: NodeId) -> Result<NodeId> {
         let graph = &mut self.graph;
-        match self.draws.number(0..7) {
+        match self.draws.number(0..12) {
             0 => graph.sigmoid(x),
             1 => graph.tanh(x),
             2 => graph.relu(x),
             3 => graph.leaky_relu(x, 0.1),
             4 => graph.square(x),
+            6 => graph.sin(x),
+            7 => graph.cos(x),
+            8 => graph.erf(x),
+            9 => graph.elu(x, 0.5),
+            10 => graph.clip(x, -0.4, 0.6),
             5 => {
                 let kept = graph.dropout(x, 0.25, 2)?;
                 graph.scale(kept, 0.75)
@@ -176,8 +181,10 @@ impl Random {
             _ => self.of_dims(dims)?,
         };
         let graph = &mut self.graph;
-        match self.draws.number(0..3) {
+        match self.draws.number(0..5) {
             0 => graph.mul(x, other),
+            3 => graph.maximum(x, other),
+            4 => graph.minimum(other, x),
             1 => {
                 let sum = graph.add(x, other)?;
                 graph.scale(sum, 0.5)

@@ -70,6 +70,13 @@ pub enum Case {
     LeakyRelu {
         slope: f32,
     },
+    Elu {
+        alpha: f32,
+    },
+    Clip {
+        least: f32,
+        most: f32,
+    },
     Softmax {
         log: bool,
     },
@@ -161,6 +168,7 @@ impl Case {
     /// The line of the op table whose value this is first of all.
     pub fn row(&self) -> String {
         let name = match self {
+            Self::Function { name } if name == "relu6" => "clip",
             Self::Function { name } | Self::Pair { name } => name,
             Self::ConvTranspose2d { .. } => "conv2d_backward_input",
             Self::Optimizer { optimizer, .. } if optimizer.groups.iter().any(OptimizerGroup::is_muon) => "muon",
@@ -260,10 +268,16 @@ impl Case {
                 "add" => graph.add(at[0], at[1]),
                 "subtract" => graph.sub(at[0], at[1]),
                 "multiply" => graph.mul(at[0], at[1]),
+                "divide" => graph.div(at[0], at[1]),
+                "power" => graph.pow(at[0], at[1]),
+                "maximum" => graph.maximum(at[0], at[1]),
+                "minimum" => graph.minimum(at[0], at[1]),
                 _ => Err(gpunn::Error::Usage(format!("no function of two tensors is '{name}'"))),
             },
             Self::Scale { factor } => graph.scale(at[0], factor),
             Self::LeakyRelu { slope } => graph.leaky_relu(at[0], slope),
+            Self::Elu { alpha } => graph.elu(at[0], alpha),
+            Self::Clip { least, most } => graph.clip(at[0], least, most),
             Self::Softmax { log: false } => graph.softmax(at[0]),
             Self::Softmax { log: true } => graph.log_softmax(at[0]),
             Self::CrossEntropy { smoothing, reduction, .. } => {
@@ -326,6 +340,15 @@ fn function(graph: &mut Graph, name: &str, x: NodeId) -> gpunn::Result<NodeId> {
         "silu" => graph.silu(x),
         "softplus" => graph.softplus(x),
         "gelu" => graph.gelu(x),
+        "gelu_erf" => graph.gelu_erf(x),
+        "abs" => graph.abs(x),
+        "sign" => graph.sign(x),
+        "floor" => graph.floor(x),
+        "ceil" => graph.ceil(x),
+        "round" => graph.round(x),
+        "sin" => graph.sin(x),
+        "cos" => graph.cos(x),
+        "erf" => graph.erf(x),
         _ => Err(gpunn::Error::Usage(format!("no function of one tensor is '{name}'"))),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::Result;
-use crate::graph::{Differentiate, Function, Graph, NodeId};
+use crate::graph::{Differentiate, Function, Graph, NodeId, TensorType};
 use crate::ops::Real;
 use crate::ops::lanes::widest;
 
@@ -39,6 +39,14 @@ pub trait Formula: Debug + Clone + PartialEq + Send + Sync + 'static {
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         Err(crate::Error::Shape(format!("{} has no gradient (at node '{}')", Self::NAME, graph.node(at.y).name)))
     }
+}
+
+/// The gradient of a function of one number that is constant but for its steps: zeros. With no gradient at all, nothing could be
+/// differentiated with respect to what only such a function reads.
+pub(crate) fn zeros(graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
+    let zero = graph.constant(TensorType::f32([1]), vec![0.0]);
+    let shape = graph.ty(at.y).shape.clone();
+    Ok(vec![Some(graph.broadcast_to(zero, shape)?)])
 }
 
 impl<F: Formula> Function for F {

@@ -85,6 +85,7 @@ mod unary;
 
 pub use crate::graph::{Argument, Function, FunctionCall, Program};
 pub use function::Formula;
+pub(crate) use function::zeros;
 pub use map::Map;
 pub(crate) use program::Chunked;
 pub use program::Pattern;

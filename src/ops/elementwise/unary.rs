@@ -6,7 +6,9 @@ use super::{Formula, Map};
 use crate::Result;
 use crate::graph::{Differentiate, Graph, NodeId};
 use crate::ops::Real;
-use crate::ops::{exp, gelu, log, relu, relu6, sigmoid, silu, softplus, sqrt, square, tanh};
+use crate::ops::{
+    abs, ceil, cos, erf, exp, floor, gelu, log, relu, round, sigmoid, sign, silu, sin, softplus, sqrt, square, tanh,
+};
 
 /// A function of one number, and its derivative. Both are written once in Rust for both precisions, and once in WGSL. Every
 /// such function is a [`Formula`]. The [module](super) has a complete example.
@@ -107,12 +109,26 @@ methods! {
     tanh => tanh::Tanh;
     /// max(x, 0) of each element.
     relu => relu::Relu;
-    /// min(max(x, 0), 6) of each element.
-    relu6 => relu6::Relu6;
     /// The sigmoid linear unit of each element.
     silu => silu::Silu;
     /// ln(1 + e^x) of each element.
     softplus => softplus::Softplus;
     /// The Gaussian error linear unit of each element, in its tanh form.
     gelu => gelu::Gelu;
+    /// The error function of each element.
+    erf => erf::Erf;
+    /// The sine of each element, in radians.
+    sin => sin::Sin;
+    /// The cosine of each element, in radians.
+    cos => cos::Cos;
+    /// The absolute value of each element.
+    abs => abs::Abs;
+    /// 1 for each positive element, -1 for each negative one, otherwise 0.
+    sign => sign::Sign;
+    /// Each element rounded down to a whole number.
+    floor => floor::Floor;
+    /// Each element rounded up to a whole number.
+    ceil => ceil::Ceil;
+    /// Each element rounded to the nearest whole number, in the middle between two to the even one.
+    round => round::Round;
 }
