@@ -27,7 +27,11 @@ ACTIVATIONS = {
     "relu6": torch.nn.ReLU6,
     "leaky-relu": torch.nn.LeakyReLU,
     "gelu": lambda: torch.nn.GELU(approximate="tanh"),
+    "gelu-erf": torch.nn.GELU,
     "silu": torch.nn.SiLU,
+    "elu": torch.nn.ELU,
+    "hardsigmoid": torch.nn.Hardsigmoid,
+    "hardswish": torch.nn.Hardswish,
 }
 
 

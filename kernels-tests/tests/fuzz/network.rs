@@ -1,5 +1,7 @@
 //! Random networks as TOML.
 
+use gpunn::nn::Activation;
+
 use crate::fuzzing::Dice;
 
 /// A network, and the images for it.
@@ -99,7 +101,7 @@ impl Layers<'_> {
     }
 
     fn activation(&mut self) {
-        let names = ["relu", "relu6", "leaky-relu", "silu", "gelu", "sigmoid", "tanh"];
+        let names = Activation::NAMES.map(|(name, _)| name);
         let name = kind(self.dice.one_of::<&str>(&names));
         self.list.push(name);
     }
