@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares gpunn's convolutions, pools, batch norms and the like, with their gradients, with PyTorch's on random configurations.
+"""Compares gpunn's convolutions, pools, batch norms, functions and the like, with their gradients, with PyTorch's on random configurations.
 
 Usage: PYTHON scripts/compare_pytorch_ops.py [--cases N] [--seed S] [--devices cpu,gpu]
 
@@ -115,10 +115,38 @@ def concat(rng):
 def resized_crop(rng):
     """The largest part of a proportion that the image has not."""
     height, width = pair(rng, 6, 60)
-    size = [rng.randint(1, height), rng.randint(1, width)]
+    # Of images that become one pixel wide, PyTorch 2.15 makes all rows the same.
+    size = [rng.randint(1, height), rng.randint(2, width)]
     ratio = width / height * rng.choice([0.4, 0.6] if width > height else [1.5, 2.5])
     shape = [rng.randint(1, 3), rng.randint(1, 3), height, width]
     return dict(op="resized_crop", size=size, ratio=ratio), dict(x=shape)
+
+
+def broadcast(rng):
+    """A shape, and one that is broadcast to it."""
+    shape = [rng.randint(1, 6) for _ in range(rng.randint(1, 4))]
+    kept = rng.randint(0, len(shape))  # the axes from this one on are whole
+    return shape, [n if axis >= kept else 1 for axis, n in enumerate(shape)]
+
+
+def function(rng):
+    names = ["abs", "sign", "floor", "ceil", "round", "sin", "cos", "erf", "gelu_erf", "exp", "sigmoid", "tanh", "softplus", "silu", "gelu"]
+    return dict(op="function", name=rng.choice(names)), dict(x=broadcast(rng)[0])
+
+
+def pair_of_tensors(rng):
+    shape, other = broadcast(rng)
+    name = rng.choice(["add", "subtract", "multiply", "divide", "power", "maximum", "minimum"])
+    return dict(op="pair", name=name), dict(x=shape, other=other)
+
+
+def elu(rng):
+    return dict(op="elu", alpha=rng.choice([0.5, 1.0, -1.5])), dict(x=broadcast(rng)[0])
+
+
+def clip(rng):
+    least, most = rng.choice([(-1.0, 2.0), (0.0, 0.5), (1.0, -1.0)])
+    return dict(op="clip", least=least, most=most), dict(x=broadcast(rng)[0])
 
 
 # Of as many cases in turn as these add up to, so many of each kind.
@@ -133,6 +161,10 @@ KINDS = [
     (resize2d, 2),
     (concat, 1),
     (resized_crop, 2),
+    (function, 8),
+    (pair_of_tensors, 6),
+    (elu, 1),
+    (clip, 1),
 ]
 
 
@@ -147,6 +179,10 @@ def make(count, seed):
         inputs = {name: torch.rand(shape) * 2 - 1 for name, shape in shapes.items()}
         if "variance" in inputs:
             inputs["variance"] = inputs["variance"].abs() + 0.1
+        if case["op"] in ("function", "elu", "clip"):
+            inputs["x"] *= 4
+        if case.get("name") in ("divide", "power"):
+            inputs = {name: value.abs() * 2 + 0.5 for name, value in inputs.items()}
         results = evaluate(case, inputs)
         if "dy" in results:
             inputs["dy"] = results.pop("dy")
@@ -172,7 +208,7 @@ def is_wrong(error, case, tensor, given, wanted, number):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--cases", type=int, default=480)
+    arguments.add_argument("--cases", type=int, default=800)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--devices", default="cpu,gpu")
     options = arguments.parse_args()
