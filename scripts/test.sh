@@ -5,7 +5,8 @@
 #   --slow     also opens reports in a browser, trains some recipes for all their epochs, and runs every kernel variant with shader
 #              checks and watches its memory, tests the kernels on other drivers (scripts/drivers.sh), runs the program on DX12 under
 #              Wine (scripts/dx12.sh), and kills trainings
-#   --pytorch  also compares a training step with PyTorch; `python3` must have torch and safetensors, which this script does not install
+#   --pytorch  also compares a training step, and networks that PyTorch exports, with PyTorch; `python3` must have torch, torchvision,
+#              onnxscript, onnxruntime and safetensors, which this script does not install
 # Runs in bash on Linux and macOS, and in Git's bash on Windows. If the environment variable CI is set, a skipped part is a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -127,7 +128,10 @@ holds 'preview.png' "$gpunn" data preview glyphs --out "$work/preview.png" --per
 examples=$(dirname "$gpunn")/examples
 for example in one_kernel own_op train_mlp; do "$examples/$example"; done
 "$examples/dump_step" "$work/step.safetensors"
-if $pytorch; then python3 scripts/compare_pytorch_step.py "$work/step.safetensors"; fi
+if $pytorch; then
+  python3 scripts/compare_pytorch_step.py "$work/step.safetensors"
+  python3 scripts/compare_onnx_import.py
+fi
 if [[ -n ${GPUNN_DATA:-} ]]; then
   holds '"weights_hash"' "$gpunn" train --model cnn --dataset cifar10 --epochs 1 --limit-train 2000 --device cpu --out "$work/cnn" --json
 else
@@ -156,6 +160,8 @@ if python3 -m venv "$work/onnx" && "$onnx" -m pip install -q --disable-pip-versi
   # Some recipes need pretrained weights.
   if $slow && [[ -n ${GPUNN_DATA:-} ]]; then "$onnx" scripts/compare_onnx.py
   else "$onnx" scripts/compare_onnx.py --opsets 13,17,21 layers glyphs-mlp nist36-autoencoder-conv cifar10-fast sun8-cnn; fi
+  if [[ -n ${GPUNN_DATA:-} ]]; then "$onnx" scripts/check_onnx_int8.py; else skipped "8-bit integers, GPUNN_DATA is not set"; fi
+  if has_adapter; then "$onnx" scripts/onnx_cases.py; else "$onnx" scripts/onnx_cases.py --devices cpu; fi
 else
   noted "exported ONNX files in ONNX Runtime, which cannot be installed here"
 fi

@@ -18,6 +18,7 @@ mod networks;
 mod nonfinite;
 mod odd_devices;
 mod onnx_files;
+mod onnx_import;
 mod own_images;
 mod predict_cli;
 mod read_cli;

@@ -63,7 +63,7 @@ impl RunArgs {
     }
 
     /// The dataset of the run. Prints what changed in it since the run began.
-    fn load_data(&self, checkpoint: &Checkpoint, data_dir: Option<&Path>) -> Result<Dataset> {
+    pub fn load_data(&self, checkpoint: &Checkpoint, data_dir: Option<&Path>) -> Result<Dataset> {
         let mut recipe = checkpoint.recipe.clone();
         if self.run.is_file() {
             return recipe.load_data(data_dir);

@@ -6,6 +6,7 @@ use crate::datasets::Listing;
 use crate::nn::models::{self, ModelConfig};
 use crate::nn::{Activation, Scheme, Unfreeze};
 use crate::optim::{Method, Schedule};
+use crate::runs::onnx::{OnnxFile, is_onnx};
 use crate::runs::{Choice, Start};
 use crate::train::{OnNonFinite, Precision, Recipe, Training};
 use crate::{Error, Result};
@@ -47,7 +48,7 @@ pub(super) struct RecipeArgs {
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18,
-    /// mobilenet_v2 or airbench, or a TOML file that describes a network
+    /// mobilenet_v2 or airbench, a TOML file that describes a network, or an ONNX file, whose weights the training starts from
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// The dataset, see `gpunn data list`, or the path of a folder of images with one subfolder per class
@@ -158,6 +159,10 @@ impl RecipeArgs {
             (recipe.model.pretrained, recipe.model.unfreeze) = (None, None);
         }
         recipe.model.pretrained = self.pretrained.clone().or(recipe.model.pretrained);
+        if self.unfreeze.is_some() {
+            // What the recipe says of the features of frozen layers is for the layers that it freezes.
+            recipe.training.cache_features = None;
+        }
         recipe.model.unfreeze = self.unfreeze.or(recipe.model.unfreeze);
         self.change_optimizer(&mut recipe, point.lr, quiet)?;
         if let Some(schedule) = &self.schedule {
@@ -184,7 +189,15 @@ impl RecipeArgs {
 
     /// The recipe before the changes: the named one, else the one for the model and dataset, else the default.
     fn base(&self, quiet: bool) -> Result<Recipe> {
-        let model = self.model.as_deref().map(crate::runs::model).transpose()?;
+        let onnx = self.model.as_deref().map(Path::new).filter(|path| is_onnx(path));
+        let onnx = onnx.map(|path| OnnxFile::open(path, None)).transpose()?;
+        if let (Some(file), false) = (&onnx, quiet) {
+            file.notes.iter().for_each(|note| eprintln!("{}: {note}", file.weights.path().display()));
+        }
+        let model = match (&onnx, &self.model) {
+            (Some(file), _) => Some(file.model.clone()),
+            (None, name) => name.as_deref().map(crate::runs::model).transpose()?,
+        };
         let asked = self.dataset.as_deref().or(self.images_of.as_deref());
         let embedded = self.embedded(model.as_ref());
         // Otherwise the dataset of the recipe is in this folder.
@@ -199,9 +212,10 @@ impl RecipeArgs {
             let path = unlabelled.display();
             eprintln!("{path} has images, but no class folders: they have no labels and are left out");
         }
-        if let (None, None, Some(name), Some(listing)) = (&self.recipe, &model, &dataset, &folder) {
-            let Choice { recipe, reasons } =
-                crate::runs::for_folder(name, listing, self.data_dir.path(), self.start())?;
+        let is_chosen = self.recipe.is_none() && (model.is_none() || onnx.is_some());
+        if let (true, Some(name), Some(listing)) = (is_chosen, &dataset, &folder) {
+            let start = onnx.as_ref().map_or_else(|| self.start(), Start::Onnx);
+            let Choice { recipe, reasons } = crate::runs::for_folder(name, listing, self.data_dir.path(), start)?;
             if !quiet {
                 reasons.iter().for_each(|reason| eprintln!("{reason}"));
             }

@@ -1,11 +1,14 @@
 //! `gpunn summary`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::datasets::Outline;
 use crate::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimize};
+use crate::nn::models::ModelConfig;
 use crate::nn::{Description, Model, ParameterKind, Unfreeze};
 use crate::optim::OptimizerGroup;
+use crate::runs::onnx::{OnnxFile, is_onnx};
 use crate::train::Recipe;
 use crate::train::graphs::{DeviceData, training};
 use crate::{Error, Result};
@@ -20,7 +23,7 @@ use super::numbers::whole;
     gpunn summary --model my-network.toml --input 3x32x32 --classes 10")]
 pub struct Args {
     /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18,
-    /// mobilenet_v2 or airbench, or a TOML file that describes a network
+    /// mobilenet_v2 or airbench, or a TOML or ONNX file with a network
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// A built-in recipe's name or a recipe file: its model, dataset and batch size are used
@@ -128,25 +131,35 @@ fn groups(recipe: &Recipe, model: &Model) -> Vec<GroupOutput> {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let recipe = recipe(&args)?;
-    let info = match &args.input {
-        Some(input) => {
+    let (recipe, own) = recipe(&args)?;
+    let info = match (&args.input, own) {
+        (Some(input), _) => {
             Outline { name: "no dataset".into(), input: parse_size(input)?, classes: args.classes.unwrap_or(10) }
         }
-        None => crate::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?,
+        (None, Some(own)) => own,
+        (None, None) => {
+            crate::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?
+        }
     };
     let summary = summarize(&recipe, info)?;
     args.output.print(&summary, print)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The recipe with the changes of the flags.
-fn recipe(args: &Args) -> Result<Recipe> {
-    let named = args.model.as_deref().map(crate::runs::model).transpose()?;
+/// The recipe with the changes of the flags. Without a dataset, an ONNX file says for which images and classes its network is.
+fn recipe(args: &Args) -> Result<(Recipe, Option<Outline>)> {
+    let onnx = args.model.as_deref().map(Path::new).filter(|path| is_onnx(path));
+    let onnx = onnx.map(|path| OnnxFile::open(path, None)).transpose()?;
+    let named = match (&onnx, &args.model) {
+        (Some(file), _) => Some(ModelConfig { pretrained: None, ..file.model.clone() }),
+        (None, name) => name.as_deref().map(crate::runs::model).transpose()?,
+    };
+    let own = onnx.filter(|_| args.dataset.is_none() && args.recipe.is_none());
+    let own = own.map(|file| Outline { name: "its own images".into(), input: file.image, classes: file.classes.len() });
     let name_of = |dataset| crate::datasets::name_of(dataset, None);
     let dataset = args.dataset.as_deref().map(name_of).transpose()?;
     let mut recipe = crate::runs::choose(args.recipe.as_deref(), named.clone(), dataset.as_deref())?;
-    if let (Some(named), Some(_), None) = (named, &args.input, &args.recipe) {
+    if let (Some(named), true, None) = (named, args.input.is_some() || own.is_some(), &args.recipe) {
         // With another input size than the recipe's, use the model's own defaults.
         recipe.model = named;
         recipe.augment = None;
@@ -156,7 +169,7 @@ fn recipe(args: &Args) -> Result<Recipe> {
     recipe.model.hidden = args.hidden.clone().or(recipe.model.hidden);
     recipe.training.batch_size = args.batch_size.unwrap_or(recipe.training.batch_size);
     recipe.validate()?;
-    Ok(recipe)
+    Ok((recipe, own))
 }
 
 /// Builds the network and plans its training step, as the recipe says and with all layers trained.

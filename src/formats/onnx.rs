@@ -7,8 +7,34 @@ pub use prost::Message;
 pub mod element {
     /// 32-bit floats.
     pub const FLOAT: i32 = 1;
+    /// Bytes.
+    pub const UINT8: i32 = 2;
+    /// Bytes with a sign.
+    pub const INT8: i32 = 3;
+    /// 16-bit integers without a sign.
+    pub const UINT16: i32 = 4;
+    /// 16-bit integers.
+    pub const INT16: i32 = 5;
+    /// 32-bit integers.
+    pub const INT32: i32 = 6;
     /// 64-bit integers.
     pub const INT64: i32 = 7;
+    /// Truth values.
+    pub const BOOL: i32 = 9;
+    /// 16-bit floats.
+    pub const FLOAT16: i32 = 10;
+    /// 64-bit floats.
+    pub const DOUBLE: i32 = 11;
+    /// 32-bit integers without a sign.
+    pub const UINT32: i32 = 12;
+    /// 64-bit integers without a sign.
+    pub const UINT64: i32 = 13;
+    /// 16-bit floats with the range of 32-bit ones.
+    pub const BFLOAT16: i32 = 16;
+    /// Integers from 0 to 15, two in a byte.
+    pub const UINT4: i32 = 21;
+    /// Integers from -8 to 7, two in a byte.
+    pub const INT4: i32 = 22;
 }
 
 /// A file: a graph, and the version of the operators that it uses (`ModelProto`).
@@ -32,6 +58,17 @@ pub struct Model {
     /// Further data, as pairs.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<Entry>,
+    /// Operators that the file defines by others.
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<FunctionName>,
+}
+
+/// The name of an operator that a file defines (`FunctionProto`).
+#[derive(Clone, PartialEq, Message)]
+pub struct FunctionName {
+    /// The name.
+    #[prost(string, tag = "1")]
+    pub name: String,
 }
 
 /// The version of a set of operators (`OperatorSetIdProto`).
@@ -68,6 +105,9 @@ pub struct Graph {
     /// Tensors with known values: weights and constants.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<Tensor>,
+    /// The same with most values zero. They are not read.
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<Sparse>,
     /// The inputs.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<Value>,
@@ -78,6 +118,10 @@ pub struct Graph {
     #[prost(message, repeated, tag = "13")]
     pub value_info: Vec<Value>,
 }
+
+/// A tensor with most values zero (`SparseTensorProto`), of which nothing is read.
+#[derive(Clone, PartialEq, Message)]
+pub struct Sparse {}
 
 /// An operator with its inputs and outputs (`NodeProto`).
 #[derive(Clone, PartialEq, Message)]
@@ -150,7 +194,7 @@ impl Attribute {
     }
 }
 
-/// A tensor with its values (`TensorProto`).
+/// A tensor with its values (`TensorProto`). They are in `raw_data`, in the field for the type, or in another file.
 #[derive(Clone, PartialEq, Message)]
 pub struct Tensor {
     /// The shape.
@@ -159,25 +203,50 @@ pub struct Tensor {
     /// One of [`element`].
     #[prost(int32, tag = "2")]
     pub data_type: i32,
+    /// Values of type float.
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    /// Values of types of at most 32 bits, except floats of 32 bits.
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    /// Values of 64-bit integers.
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     /// The name.
     #[prost(string, tag = "8")]
     pub name: String,
     /// The values, little-endian.
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
+    /// Values of type double.
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
+    /// Values of integers of 32 and 64 bits without a sign.
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
+    /// Where in another file the values are: `location`, `offset`, `length`.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Entry>,
+    /// 1 if the values are in another file.
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
 }
 
 impl Tensor {
     /// A tensor of floats.
     pub fn floats(name: impl Into<String>, dims: &[usize], values: &[f32]) -> Self {
         let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::bytes(name, dims, element::FLOAT, raw_data)
+    }
+    /// A tensor of a type, with the bytes of its values.
+    pub fn bytes(name: impl Into<String>, dims: &[usize], data_type: i32, raw_data: Vec<u8>) -> Self {
         let dims = dims.iter().map(|&size| size as i64).collect();
-        Self { dims, data_type: element::FLOAT, name: name.into(), raw_data }
+        Self { dims, data_type, name: name.into(), raw_data, ..Self::default() }
     }
     /// A list of integers.
     pub fn ints(name: impl Into<String>, values: &[i64]) -> Self {
         let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Self { dims: vec![values.len() as i64], data_type: element::INT64, name: name.into(), raw_data }
+        Self::bytes(name, &[values.len()], element::INT64, raw_data)
     }
 }
 

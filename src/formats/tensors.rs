@@ -19,9 +19,26 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
-    bytes: Mmap,
+    bytes: Content,
     tensors: BTreeMap<String, TensorEntry>,
     metadata: BTreeMap<String, String>,
+}
+
+/// The bytes of a file, or of tensors that another reader has found in one.
+#[derive(Debug)]
+enum Content {
+    Mapped(Mmap),
+    Own(Vec<u8>),
+}
+
+impl std::ops::Deref for Content {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
 }
 
 /// A tensor in a file.
@@ -127,10 +144,24 @@ impl TensorFile {
         let path = path.to_owned();
         if pth::recognised(&bytes) {
             let tensors = pth::read(&bytes, &path)?;
-            return Ok(Self { path, bytes, tensors, metadata: BTreeMap::new() });
+            return Ok(Self { path, bytes: Content::Mapped(bytes), tensors, metadata: BTreeMap::new() });
         }
         let (tensors, metadata) = header(&bytes, &path)?;
-        Ok(Self { path, bytes, tensors, metadata })
+        Ok(Self { path, bytes: Content::Mapped(bytes), tensors, metadata })
+    }
+
+    /// Tensors that were read from a file of another format, each with its shape and values.
+    pub fn of_floats(
+        path: &Path,
+        tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+        metadata: BTreeMap<String, String>,
+    ) -> Self {
+        let (mut bytes, mut entries) = (Vec::new(), BTreeMap::new());
+        for (name, (shape, values)) in tensors {
+            entries.insert(name, TensorEntry::contiguous(Dtype::F32, shape, bytes.len()));
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        Self { path: path.to_owned(), bytes: Content::Own(bytes), tensors: entries, metadata }
     }
 
     /// The path of the file.

@@ -51,6 +51,7 @@ mod linear;
 mod model;
 pub mod models;
 pub mod network;
+pub mod operators;
 mod pair;
 mod parameters;
 mod pool;

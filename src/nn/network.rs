@@ -7,6 +7,7 @@ use serde::ser::SerializeMap;
 use toml::{Table, Value};
 
 use super::layer::Layer;
+use super::operators::OperatorsConfig;
 use super::{
     Activation, BatchNorm2d, Branches, Conv2d, ConvTranspose2d, Dropout, Flatten, GlobalPool, Linear, Pool2d, Pooling,
     Residual, Resize, Scale, Scheme, Sequence, Whitening,
@@ -55,6 +56,8 @@ pub enum LayerKind {
     Residual(ResidualConfig),
     /// `branches`.
     Branches(BranchesConfig),
+    /// `operators`: operators of ONNX.
+    Operators(Box<OperatorsConfig>),
 }
 
 /// The fields of `classes`.
@@ -98,7 +101,7 @@ pub struct BranchesConfig {
 struct NoFields {}
 
 /// The kinds other than activations.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
     "conv2d",
     "conv-transpose2d",
     "whitening",
@@ -115,6 +118,7 @@ const KINDS: [&str; 16] = [
     "resize",
     "residual",
     "branches",
+    "operators",
 ];
 
 impl LayerKind {
@@ -143,6 +147,7 @@ impl LayerKind {
             "resize" => Self::Resize(typed(kind, fields)?),
             "residual" => Self::Residual(typed(kind, fields)?),
             "branches" => Self::Branches(typed(kind, fields)?),
+            "operators" => Self::Operators(Box::new(typed(kind, fields)?)),
             other => {
                 let known: Vec<&str> = KINDS.into_iter().chain(Activation::NAMES.map(|(name, _)| name)).collect();
                 return Err(crate::error::unknown("layer", other, &known).to_string());
@@ -169,6 +174,7 @@ impl LayerKind {
             Self::Activation(activation) => (activation.name(), Table::new()),
             Self::Residual(layer) => ("residual", Table::try_from(layer)?),
             Self::Branches(layer) => ("branches", Table::try_from(layer)?),
+            Self::Operators(layer) => ("operators", Table::try_from(layer)?),
         })
     }
 
@@ -187,6 +193,7 @@ impl LayerKind {
             Self::Activation(_) => "act",
             Self::Residual(_) => "res",
             Self::Branches(_) => "branches",
+            Self::Operators(_) => "operators",
         }
     }
 
@@ -219,6 +226,7 @@ impl LayerKind {
                 let branches = entry.branches.iter().map(|branch| inside(branch)).collect::<Result<_>>()?;
                 Box::new(Branches { trunk, branches })
             }
+            Self::Operators(config) => Box::new(config.layer(scheme, classes).map_err(Error::Usage)?),
         })
     }
 }

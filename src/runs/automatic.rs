@@ -9,6 +9,7 @@ use crate::formats::tensors::TensorFile;
 use crate::images::{self, Preprocessing};
 use crate::nn::models::{self, ModelConfig};
 use crate::ops::augment::Flip;
+use crate::runs::onnx::OnnxFile;
 use crate::runs::weights::architecture_of;
 use crate::train::Recipe;
 use crate::train::recipe::FOLDER;
@@ -36,12 +37,14 @@ pub struct Choice {
 }
 
 /// What a training on a folder starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Start<'a> {
     /// The ImageNet weights in a data directory, if there are some.
     WeightsAtHand,
     /// This file of weights.
     File(&'a Path),
+    /// The network and the weights of this ONNX file.
+    Onnx(&'a OnnxFile),
     /// Random weights.
     Scratch,
 }
@@ -78,6 +81,9 @@ pub fn for_folder(name: &str, listing: &Listing, data_dir: Option<&Path>, start:
     let mut recipe = Recipe::built_in(found.name)?;
     if let Some(model) = weights.filter(|model| recipe.model.name != *model) {
         recipe.model = ModelConfig { name: model.into(), kernel: None, ..recipe.model };
+    }
+    if let Start::Onnx(file) = start {
+        file.put_into(&mut recipe);
     }
     let train = listing.splits[0].len();
     recipe.name = run_name(name);
@@ -141,12 +147,16 @@ fn network(
         let model = architecture(file)?;
         return Ok((PHOTOS, Some(model), format!("{model} with the weights in {}", file.display())));
     }
+    if let Start::Onnx(file) = start {
+        let reason = format!("the network and its weights in {}", file.weights.path().display());
+        return Ok((PHOTOS, None, reason));
+    }
     let size = typical_size(listing)?;
     if size < SMALL {
         let reason = format!("the images are small (the median of their shorter sides is {size} pixels)");
         return Ok((SMALL_IMAGES, None, reason));
     }
-    if start == Start::Scratch {
+    if matches!(start, Start::Scratch) {
         return Ok((PHOTOS_SCRATCH, None, "random weights, because of --scratch".into()));
     }
     Ok(match pretrained(data_dir) {

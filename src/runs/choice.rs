@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::onnx::{OnnxFile, is_onnx};
 use crate::data::ImageOptions;
 use crate::datasets::preprocessing;
 use crate::files::read_text;
@@ -28,7 +29,7 @@ struct NetworkFile {
     layer: Vec<LayerConfig>,
 }
 
-/// Finds a model by its name, or reads the network in a TOML file. A network without a name is named after its file.
+/// Finds a model by its name, or reads the network in a TOML or ONNX file. A network without a name is named after its file.
 ///
 /// # Errors
 /// When there is neither, or the file is not a valid network. The message suggests the most similar name.
@@ -38,10 +39,13 @@ pub fn model(name_or_file: &str) -> Result<ModelConfig> {
         return Ok(ModelConfig::named(name_or_file));
     }
     if !path.exists() {
-        return Err(match path.extension().is_some_and(|extension| extension == "toml") {
+        return Err(match is_onnx(path) || path.extension().is_some_and(|extension| extension == "toml") {
             true => Error::usage(format!("There is no network file {}.", path.display())),
             false => crate::error::unknown("model", name_or_file, &models::names()),
         });
+    }
+    if is_onnx(path) {
+        return OnnxFile::open(path, None).map(|file| file.model);
     }
     let text = read_text(path, "network")?;
     let stem = path.file_stem().map_or_else(|| "network".into(), |stem| stem.to_string_lossy().into_owned());

@@ -45,7 +45,7 @@ impl Recipe {
     /// directory. Stores where the ImageNet weights were found in the recipe. With the feature `files`.
     ///
     /// # Errors
-    /// When the file does not exist, and as [`TensorFile::open`].
+    /// When the file does not exist, and as [`open_weights`](super::onnx::open_weights).
     pub fn open_pretrained(&mut self, data_dir: Option<&Path>) -> Result<Option<TensorFile>> {
         let Some(named) = &self.model.pretrained else { return Ok(None) };
         let path = match models::published(&self.model.name) {
@@ -59,7 +59,7 @@ impl Recipe {
             }
             _ => PathBuf::from(named),
         };
-        TensorFile::open(&path).map(Some)
+        super::onnx::open_weights(&path).map(Some)
     }
 
     /// Loads the recipe's dataset, limited and split as the recipe says. Stores the dataset's folder in the recipe. With the

@@ -229,7 +229,13 @@ fn own_card(file: &TensorFile, named: Option<&ModelConfig>) -> Result<Option<(Re
     Ok(card(file)?.filter(|(recipe, _)| named.is_none_or(|model| model.name == recipe.model.name)))
 }
 
-fn with_weights(file: &TensorFile, recipe: Recipe, input: [usize; 3], classes: Vec<String>) -> Result<Checkpoint> {
+/// Makes a checkpoint before its first epoch from all weights in a file.
+pub(super) fn with_weights(
+    file: &TensorFile,
+    recipe: Recipe,
+    input: [usize; 3],
+    classes: Vec<String>,
+) -> Result<Checkpoint> {
     let model = recipe.build_model(input, classes.len())?;
     let mut weights = model.parameters().initial_weights(recipe.seed);
     load_tensors(file, &model, &mut weights, |_| true)?;
@@ -248,10 +254,23 @@ fn known_model(file: &TensorFile, named: Option<ModelConfig>) -> Result<ModelCon
 
 /// Reads the metadata of a file that this program exported. `None` for other files.
 fn card(file: &TensorFile) -> Result<Option<(Recipe, ModelCard)>> {
-    let Some(text) = file.metadata().get(KEY) else { return Ok(None) };
-    let wrong = |reason: &dyn std::fmt::Display| {
-        Error::data(format!("{} has invalid metadata: {reason}.", file.path().display()))
-    };
+    card_in(file.metadata(), file.path())
+}
+
+/// The recipe in the metadata of a file that this program exported.
+pub(super) fn recipe_in(metadata: &BTreeMap<String, String>, path: &Path) -> Result<Option<Recipe>> {
+    Ok(card_in(metadata, path)?.map(|(recipe, _)| recipe))
+}
+
+/// The shape of the images of the run, in the metadata of a file that this program exported.
+pub(super) fn input_in(metadata: &BTreeMap<String, String>) -> Option<[usize; 3]> {
+    metadata.get(KEY).and_then(|text| serde_json::from_str::<ModelCard>(text).ok()).map(|card| card.input)
+}
+
+fn card_in(metadata: &BTreeMap<String, String>, path: &Path) -> Result<Option<(Recipe, ModelCard)>> {
+    let Some(text) = metadata.get(KEY) else { return Ok(None) };
+    let wrong =
+        |reason: &dyn std::fmt::Display| Error::data(format!("{} has invalid metadata: {reason}.", path.display()));
     let card: ModelCard = serde_json::from_str(text).map_err(|error| wrong(&error))?;
     if card.format != FORMAT {
         return Err(wrong(&format!("its format is {}, but this gpunn reads {FORMAT}", card.format)));

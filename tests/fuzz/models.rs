@@ -3,6 +3,8 @@
 use gpunn::Engine;
 use gpunn::formats::tensors::{self, TensorFile, TensorValues};
 use gpunn::graph::{Passes, Plan, PlanOptions, Target, optimize};
+use gpunn::nn::models::ModelConfig;
+use gpunn::runs::onnx::{self, OnnxFile, OnnxOptions};
 use gpunn::train::graphs::{DeviceData, training};
 use gpunn::train::{Checkpoint, Predictor, Recipe};
 
@@ -112,6 +114,36 @@ fn networks() {
                 && let Ok(recipe) = gpunn::runs::choose(None, Some(model), None)
             {
                 plans(&recipe);
+            }
+        },
+    );
+}
+
+#[test]
+fn onnx_files() {
+    let Some(fuzz) = Fuzz::alone("fuzz::models::onnx_files") else { return };
+    let seeds: Vec<Vec<u8>> = ["cnn", "resnet9", "mlp"]
+        .into_iter()
+        .map(|name| {
+            let (mut recipe, dataset) = small(40, 1, |_| {});
+            recipe.model = ModelConfig { channels: None, hidden: None, ..ModelConfig::named(name) };
+            if name == "resnet9" {
+                recipe.model.channels = Some(vec![4, 4, 4, 4]);
+            }
+            let checkpoint = gpunn::blocking::block_on(trainer(Engine::cpu(), &recipe, &dataset).checkpoint());
+            onnx::export(&checkpoint.expect("a checkpoint"), OnnxOptions::default()).expect("a file").bytes
+        })
+        .collect();
+    let file = tempfile::Builder::new().suffix(".onnx").tempfile().expect("a file");
+    fuzz.inputs(
+        |dice| change::bytes(dice.one_of::<Vec<u8>>(&seeds), dice),
+        |bytes| {
+            std::fs::write(file.path(), bytes).expect("written");
+            if let Ok(file) = OnnxFile::open(file.path(), None)
+                && let Ok(checkpoint) = file.checkpoint()
+            {
+                let _ = checkpoint.model();
+                plans(&checkpoint.recipe);
             }
         },
     );

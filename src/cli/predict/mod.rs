@@ -11,6 +11,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use crate::formats::tensors::TensorFile;
 use crate::inference::{Predictor, prepare_for};
 use crate::nn::models::{self, IMAGENET, ModelConfig};
+use crate::runs::onnx::{OnnxFile, is_onnx};
 use crate::runs::weights;
 use crate::train::{Checkpoint, Recipe};
 use crate::{Error, Result};
@@ -41,7 +42,8 @@ const OUTPUT_HEADING: &str = "Answers";
     override_usage = "gpunn predict [OPTIONS] RUN IMAGE...\n       gpunn predict [OPTIONS] --pretrained FILE IMAGE...",
     after_help = "Examples:\n  gpunn predict runs/glyphs-mlp-20260101-1 letter.png\n  \
         gpunn predict runs/pets-20260101-1 camera/ --csv answers.csv --min-confidence 0.8\n  \
-        gpunn predict --model squeezenet --pretrained squeezenet1_1.safetensors photo.jpg"
+        gpunn predict --model squeezenet --pretrained squeezenet1_1.safetensors photo.jpg\n  \
+        gpunn predict --model network.onnx photo.jpg"
 )]
 pub struct Args {
     /// A run directory or a checkpoint file, then images of one character or object each: files, folders (with the folders in
@@ -53,8 +55,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pretrained: Option<PathBuf>,
     /// The model of the weights [default: recognized by tensor names]; without --pretrained, its ImageNet weights are loaded
-    /// from the folder of --data-dir
-    #[arg(long, value_name = "NAME")]
+    /// from the folder of --data-dir. Or an ONNX file, which has weights of its own
+    #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// The folder with the datasets, and with ImageNet weights such as squeezenet/squeezenet1_1.safetensors
     /// [default: GPUNN_DATA, else the user's cache folder]
@@ -247,6 +249,20 @@ impl<'a> Output<'a> {
 
 /// The checkpoint to use, and the paths of the images.
 fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
+    if let Some(path) = args.model.as_deref().map(Path::new).filter(|path| is_onnx(path)) {
+        if let Some(weights) = &args.pretrained {
+            return Err(Error::usage(format!(
+                "{} has its own weights; leave out --pretrained {}.",
+                path.display(),
+                weights.display()
+            )));
+        }
+        let file = OnnxFile::open(path, None)?;
+        if !args.compute.quiet {
+            file.notes.iter().for_each(|note| eprintln!("{}: {note}", path.display()));
+        }
+        return Ok((args.views.with(file.checkpoint()?)?, &args.paths));
+    }
     let model = args.model.as_deref().map(crate::runs::model).transpose()?;
     let file = match (&args.pretrained, &model) {
         (Some(path), _) => Some(TensorFile::open(path)?),

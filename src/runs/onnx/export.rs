@@ -10,7 +10,7 @@ use crate::ops::augment::Augment;
 use crate::train::Checkpoint;
 use crate::{Error, Result};
 
-use super::weights;
+use crate::runs::weights;
 
 /// The name of the network's input.
 pub const INPUT: &str = "image";
@@ -113,6 +113,7 @@ pub fn export(checkpoint: &Checkpoint, options: OnnxOptions) -> Result<OnnxNetwo
         graph: Some(graph),
         opset_import: vec![OperatorSet { domain: String::new(), version: opset }],
         metadata_props: metadata(checkpoint, [channels, height, width])?,
+        functions: Vec::new(),
     };
     if file.encoded_len() > MOST_BYTES {
         return Err(Error::usage("The network is larger than 2 GiB, the most that one ONNX file can hold."));
