@@ -1,4 +1,4 @@
-//! Inference with trained networks: classifiers, and autoencoders as an encoder and a decoder.
+//! Inference with trained networks: classifiers, what they know of an image, and autoencoders as an encoder and a decoder.
 //!
 //! ```no_run
 //! use gpunn::Engine;
@@ -11,12 +11,17 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+mod embedder;
 mod pca;
 mod prepare;
 mod reconstructor;
 
+pub use embedder::Embedder;
 pub use pca::Pca;
 pub use prepare::prepare_for;
 pub use reconstructor::{Baseline, Reconstruction, Reconstructor};
+
+/// The number of images that are decoded and computed at a time, where there are several.
+pub const IMAGES_AT_ONCE: usize = 8;
 
 pub use crate::train::{Explainer, Explanation, HeatMap, Prediction, Predictor};

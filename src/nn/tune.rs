@@ -80,6 +80,12 @@ impl Model {
         self.learning_layers().last().is_some_and(|last| is_of(parameter, last))
     }
 
+    /// The number of layers before the classifier.
+    pub fn layers_before_classifier(&self) -> usize {
+        let classifier = self.learning_layers().last().copied();
+        self.layers().iter().take_while(|&(name, _)| Some(name) != classifier).count()
+    }
+
     /// Makes the parameters of the classifier those of the head.
     pub(super) fn mark_head(&mut self) {
         if let Some(last) = self.learning_layers().last().map(|&last| last.to_owned()) {

@@ -278,11 +278,7 @@ pub struct Explaining {
 /// When the shapes do not fit.
 pub fn explaining(model: &Model, recipe: &Recipe, input: [usize; 3]) -> Result<Option<Explaining>> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
-    let (images, source) = outside(&mut build, input, 1, recipe.augment.is_some())?;
-    let x = match source {
-        Some(source) => source.batch(&mut build, recipe.augment.as_ref(), augment::AugmentMode::MIDDLE)?,
-        None => images,
-    };
+    let x = still(&mut build, recipe, input, 1)?;
     let logits = model.forward(&mut build, x)?;
     let Some(features) = last_feature_map(&build) else { return Ok(None) };
     let shape = build.ty(logits).clone();
@@ -314,16 +310,41 @@ fn last_feature_map(graph: &Graph) -> Option<NodeId> {
     Some(map)
 }
 
+/// What a network knows of images `[channels, height, width]` from [`INPUT`], as the output [`CODES`], `[batch, width]`: an
+/// autoencoder's code, or what reaches the classifier, as the mean over the places of an image.
+///
+/// # Errors
+/// When the model cannot be built for the batch.
+pub fn embedding(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<Graph> {
+    if model.task() == Task::Reconstruct {
+        return encoding(model, recipe, input, batch);
+    }
+    let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
+    let images = still(&mut build, recipe, input, batch)?;
+    let found = model.forward_first(model.layers_before_classifier(), &mut build, images)?;
+    let codes = match build.dims(found).len() {
+        4 => build.global_average_pool(found)?,
+        _ => found,
+    };
+    build.output(CODES, codes);
+    Ok(build.graph)
+}
+
+/// The images `[channels, height, width]` of [`INPUT`] as the network sees them, without test-time augmentation.
+fn still(build: &mut Build, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<NodeId> {
+    match outside(build, input, batch, recipe.augment.is_some())? {
+        (_, Some(source)) => source.batch(build, recipe.augment.as_ref(), augment::AugmentMode::MIDDLE),
+        (images, None) => Ok(images),
+    }
+}
+
 /// The encoder of an autoencoder on images `[channels, height, width]` from [`INPUT`], with the output [`CODES`].
 ///
 /// # Errors
 /// When the model is no autoencoder.
 pub fn encoding(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
-    let (mut images, source) = outside(&mut build, input, batch, recipe.augment.is_some())?;
-    if let Some(source) = source {
-        images = source.batch(&mut build, recipe.augment.as_ref(), augment::AugmentMode::MIDDLE)?;
-    }
+    let images = still(&mut build, recipe, input, batch)?;
     let codes = model.encode(&mut build, images)?;
     build.output(CODES, codes);
     Ok(build.graph)

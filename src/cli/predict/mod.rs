@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::formats::tensors::TensorFile;
-use crate::inference::{Predictor, prepare_for};
+use crate::inference::{IMAGES_AT_ONCE as BATCH, Predictor, prepare_for};
 use crate::nn::models::{self, IMAGENET, ModelConfig};
 use crate::runs::onnx::{OnnxFile, is_onnx};
 use crate::runs::weights;
@@ -27,8 +27,6 @@ use inputs::{Source, sources};
 
 /// Default of --top for imported weights, because ImageNet has many classes.
 const TOP_CLASSES: usize = 5;
-/// The number of images that are decoded and classified at a time.
-const BATCH: usize = 8;
 /// Help heading of the flags for the answers.
 const OUTPUT_HEADING: &str = "Answers";
 

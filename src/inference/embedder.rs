@@ -1,0 +1,105 @@
+//! What a trained network knows of an image, as a list of numbers.
+
+use crate::graph::PlanOptions;
+use crate::ops::Step;
+use crate::train::graphs::{self, CODES, INPUT, INPUT_ORDER};
+use crate::train::{Checkpoint, plan, write_weights};
+use crate::{Engine, Error, Program, Result};
+
+/// A trained network on an engine, without its last part. Of a classifier it gives what reaches the last layer, as the mean over the
+/// places of an image; of an autoencoder the code. Similar images have similar numbers. It uses one view of an image, without
+/// test-time augmentation.
+#[derive(Debug)]
+pub struct Embedder {
+    engine: Engine,
+    program: Program,
+    input: [usize; 3],
+    batch: usize,
+}
+
+impl Embedder {
+    /// Loads a checkpoint, for so many images at a time.
+    ///
+    /// # Errors
+    /// When the plan does not fit the device, or the device fails.
+    pub fn new(mut engine: Engine, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
+        let (recipe, input) = (&checkpoint.recipe, checkpoint.input);
+        let model = checkpoint.model()?;
+        let weights = checkpoint.weights_in_use(model.parameters())?;
+        let graph = graphs::embedding(&model, recipe, input, batch)?;
+        let program = engine.load(plan(&graph, &engine.target(), PlanOptions::default())?)?;
+        write_weights(&mut engine, model.parameters(), &weights)?;
+        if recipe.augment.is_some() {
+            engine.write(INPUT_ORDER, 0, &(0..batch as u32).collect::<Vec<u32>>())?;
+        }
+        engine.schedule(program, &[Step::new(0, batch as u32, 0)])?;
+        Ok(Self { engine, program, input, batch })
+    }
+
+    /// The numbers of each image, prepared as for a [`Predictor`](super::Predictor).
+    ///
+    /// # Errors
+    /// When the number of values of an image differs from the network's input, or the device is lost.
+    pub async fn embed(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
+        let wanted: usize = self.input.iter().product();
+        let mut all = Vec::with_capacity(images.len());
+        for chunk in images.chunks(self.batch) {
+            for (place, image) in chunk.iter().map(AsRef::as_ref).enumerate() {
+                if image.len() != wanted {
+                    let message =
+                        format!("the image has {} values, but the input of the network has {wanted}", image.len());
+                    return Err(Error::Shape(message));
+                }
+                self.engine.write(INPUT, place * wanted, image)?;
+            }
+            // Unused rows of the batch keep earlier images. Their numbers are ignored.
+            self.engine.run(self.program, 0..1)?;
+            let codes = self.engine.read_output(self.program, CODES).await?;
+            let width = codes.len() / self.batch;
+            all.extend(codes.chunks_exact(width.max(1)).take(chunk.len()).map(<[f32]>::to_vec));
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::block_on;
+    use crate::data::{SplitName, glyphs};
+    use crate::inference::Reconstructor;
+    use crate::train::Recipe;
+
+    /// A new checkpoint of this model on the embedded dataset, and images of that dataset.
+    fn fresh(model: &str) -> (Checkpoint, Vec<Vec<f32>>) {
+        let dataset = glyphs::dataset();
+        let mut trainer = Recipe::new(model).trainer(&dataset).expect("a trainer");
+        let split = dataset.split(SplitName::Test).expect("a split");
+        let images = (0..3).map(|number| split.image(number).expect("an image")).collect();
+        (block_on(trainer.checkpoint()).expect("a checkpoint"), images)
+    }
+
+    #[test]
+    fn a_classifier_gives_what_reaches_its_last_layer() {
+        // 20 channels of the last convolution, 64 features of the layer before the last.
+        for (model, width) in [("mlp", 64), ("cnn", 64), ("resnet18-small", 512)] {
+            let (checkpoint, images) = fresh(model);
+            let mut embedder = Embedder::new(Engine::cpu(), &checkpoint, 2).expect("loaded");
+            let codes = block_on(embedder.embed(&images)).expect("numbers");
+            assert_eq!(codes.iter().map(Vec::len).collect::<Vec<_>>(), [width; 3], "{model}");
+            assert_ne!(codes[0], codes[1]);
+            let alone = block_on(embedder.embed(&images[2..])).expect("numbers");
+            assert_eq!(alone[0], codes[2], "{model}");
+            assert!(block_on(embedder.embed(&[[0.0; 5]])).is_err());
+        }
+    }
+
+    #[test]
+    fn an_autoencoder_gives_its_code() {
+        let (checkpoint, images) = fresh("autoencoder");
+        let mut embedder = Embedder::new(Engine::cpu(), &checkpoint, 3).expect("loaded");
+        let codes = block_on(embedder.embed(&images)).expect("numbers").concat();
+        let mut reconstructor = Reconstructor::new(Engine::cpu(), checkpoint, 3).expect("loaded");
+        assert_eq!(codes, block_on(reconstructor.encode(&images.concat())).expect("codes"));
+    }
+}
