@@ -7,7 +7,7 @@ static ALLOCATOR: cli::memory::OrEnd = cli::memory::OrEnd;
 
 fn main() -> std::process::ExitCode {
     quiet_device_selection();
-    cli::main()
+    cli::main(std::env::args_os())
 }
 
 /// Keeps Mesa's device-selection layer from printing warnings on machines without a display.

@@ -46,7 +46,13 @@ impl DeviceArgs {
     pub fn set_threads(&self) -> Result<()> {
         let Some(threads) = self.threads else { return Ok(()) };
         let built = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        built.map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))
+        built.or_else(|error| match rayon::current_num_threads() {
+            // An earlier call in this process started them.
+            there if there == threads => Ok(()),
+            there => Err(Error::Device(format!(
+                "cannot start {threads} threads ({error}): this process already has {there}"
+            ))),
+        })
     }
 
     /// Opens the device that `--device` names, and prints its name unless `quiet`.

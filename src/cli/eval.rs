@@ -23,6 +23,14 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    let output = evaluated(&args)?;
+    let other = args.data.other_dataset().is_some();
+    args.compute.output.print(&output, |output| print(output, other))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Evaluates as the arguments say.
+pub fn evaluated(args: &Args) -> Result<EvalOutput> {
     args.compute.device.set_threads()?;
     let asked = args.data.split()?;
     let checkpoint = args.views.with(args.run.checkpoint()?)?;
@@ -40,16 +48,13 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let evaluation = evaluate_each(&mut engine, &checkpoint, &dataset, split, &mut note);
     let evaluation = crate::blocking::block_on(evaluation)?;
     drop(work);
-    let output = EvalOutput { dataset: dataset.name.clone(), evaluation, epoch: checkpoint.counters.epoch, mistakes };
-    args.compute
-        .output
-        .print(&output, |output| print(output, &checkpoint.classes, args.data.other_dataset().is_some()))?;
-    Ok(ExitCode::SUCCESS)
+    let (dataset, epoch) = (dataset.name.clone(), checkpoint.counters.epoch);
+    Ok(EvalOutput { dataset, evaluation, epoch, mistakes, classes: checkpoint.classes })
 }
 
 /// What `--json` prints.
 #[derive(serde::Serialize)]
-struct EvalOutput {
+pub struct EvalOutput {
     /// The name of the dataset.
     dataset: String,
     #[serde(flatten)]
@@ -58,6 +63,9 @@ struct EvalOutput {
     epoch: u32,
     /// The images that were classified wrongly. Empty for an autoencoder.
     mistakes: Vec<Mistake>,
+    /// The names of the classes, in index order.
+    #[serde(skip)]
+    classes: Vec<String>,
 }
 
 /// An image that was classified wrongly.
@@ -95,7 +103,8 @@ fn beside(measures: &Measures) -> String {
 }
 
 /// Prints the result. `other` says that the images are not of the run's dataset.
-fn print(output: &EvalOutput, classes: &[String], other: bool) {
+fn print(output: &EvalOutput, other: bool) {
+    let classes = &output.classes;
     let Evaluation { split, images, loss, accuracy, psnr, per_class, measures, .. } = &output.evaluation;
     let evaluation = &output.evaluation;
     let weights = if output.epoch == 0 { String::new() } else { format!(", weights of epoch {}", output.epoch) };

@@ -128,16 +128,21 @@ impl Args {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    super::print_line(&written(&args)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the file, and says what it is.
+pub fn written(args: &Args) -> Result<String> {
     let format = args.format()?;
     let checkpoint = args.run.checkpoint()?;
     let (bytes, told) = args.bytes(format, &checkpoint)?;
     files::write_atomic(&args.out, &bytes)?;
-    super::print_line(&format!(
+    Ok(format!(
         "{} with {} classes written to {}, {}{told}",
         checkpoint.recipe.model.name,
         checkpoint.classes.len(),
         args.out.display(),
         super::bytes(bytes.len())
-    ));
-    Ok(ExitCode::SUCCESS)
+    ))
 }

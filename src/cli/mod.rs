@@ -1,17 +1,16 @@
 //! The command line. Each subcommand has a file with its `Args` and `run`; shared flags have files of their own.
 
-/// Prints a line to standard error, as [`streams::visible`] shows it. std's macro of this name panics if the reader of a pipe has gone, and would end a training.
+/// Prints a line to standard error, by [`streams::note`]. std's macro of this name panics if the reader of a pipe has gone, and would end a training.
 macro_rules! eprintln {
-    ($($words:tt)*) => {{
-        use std::io::Write as _;
-        let words = format!($($words)*);
-        let _ = writeln!(std::io::stderr(), "{}", $crate::cli::streams::visible(&words));
-    }};
+    ($($words:tt)*) => {
+        $crate::cli::streams::note(&format!($($words)*))
+    };
 }
 
 mod augment;
 mod auto_device;
 mod bench;
+pub mod calls;
 mod check;
 mod checking;
 mod codes;
@@ -24,6 +23,7 @@ mod engine;
 mod eval;
 mod explain;
 mod export;
+mod first_steps;
 mod flags;
 mod images;
 mod import;
@@ -35,13 +35,14 @@ pub mod memory;
 mod numbers;
 mod outputs;
 mod predict;
+pub mod program;
 mod progress;
 mod read;
 mod recipe;
 mod reconstruct;
 mod report;
-mod stop;
-mod streams;
+pub mod stop;
+pub mod streams;
 mod summary;
 mod sweep;
 mod train;
@@ -120,10 +121,10 @@ enum CliCommand {
     TryDrivers(drivers::trial::Args),
 }
 
-/// Parses the arguments and runs the command; prints errors to standard error.
-pub fn main() -> ExitCode {
-    let Cli { max_pixels, command } = Cli::try_parse_from(numbers::with_negative_numbers(std::env::args_os()))
-        .unwrap_or_else(|error| streams::refuse(&error));
+/// Parses the words of a command line, of which the first names the program, and runs the command; prints errors to standard error.
+pub fn main(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+    let Cli { max_pixels, command } =
+        Cli::try_parse_from(numbers::with_negative_numbers(words)).unwrap_or_else(|error| streams::refuse(&error));
     max_pixels.into_iter().for_each(crate::images::set_most_pixels);
     streams::quiet_handled_panics();
     stop::survive_file_limit();
@@ -166,10 +167,14 @@ fn first_split(dataset: &Dataset, order: [SplitName; 3]) -> SplitName {
 
 /// Prints a value as one line of JSON; with `--json` this is the last line of standard output.
 fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let line = serde_json::to_string(value)
-        .map_err(|error| crate::Error::data(format!("The result cannot be written as JSON: {error}.")))?;
-    print_line(&line);
+    print_line(&json_line(value)?);
     Ok(())
+}
+
+/// A value as one line of JSON.
+fn json_line(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| crate::Error::data(format!("The result cannot be written as JSON: {error}.")))
 }
 
 /// A fraction as percent.

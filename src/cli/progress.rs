@@ -1,9 +1,9 @@
 //! Training progress: a line per epoch, and on a terminal a progress bar.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::stop::StopFlag;
+use super::streams::at_terminal;
 use super::working::{TICK, Working};
 use crate::runs::Observer;
 use crate::train::{EpochLine, EpochProgress, Training};
@@ -35,7 +35,7 @@ pub struct Progress {
 impl Progress {
     /// Progress of a run of this length with so many steps in a whole epoch; `before` are the epochs already done.
     pub fn new(training: Training, steps: u32, before: &[EpochLine], quiet: bool, stop: &StopFlag) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+        let bar = (!quiet && at_terminal()).then(|| {
             // No colors, so NO_COLOR needs no handling.
             let width = if columns() < WIDE_COLUMNS { 10 } else { 20 };
             let template =
@@ -146,6 +146,39 @@ impl Observer for Progress {
     }
 }
 
+/// A display beside which another observer watches. Either can stop the run.
+pub struct Watched<'a> {
+    /// The display.
+    pub shown: &'a mut Progress,
+    /// The other one.
+    pub watch: &'a mut dyn Observer,
+}
+
+impl Observer for Watched<'_> {
+    fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool {
+        self.shown.progress(epoch, at) & self.watch.progress(epoch, at)
+    }
+
+    fn epoch(&mut self, line: &EpochLine) -> bool {
+        self.shown.epoch(line) & self.watch.epoch(line)
+    }
+
+    fn not_written(&mut self, error: &crate::Error) {
+        self.shown.not_written(error);
+        self.watch.not_written(error);
+    }
+
+    fn not_finite(&mut self, what: &str) {
+        self.shown.not_finite(what);
+        self.watch.not_finite(what);
+    }
+
+    fn device_failed(&mut self, error: &crate::Error, now_on: &str) {
+        self.shown.device_failed(error, now_on);
+        self.watch.device_failed(error, now_on);
+    }
+}
+
 /// Width of the terminal in columns.
 fn columns() -> usize {
     usize::from(Term::stderr().size().1)
@@ -171,7 +204,7 @@ pub struct DownloadProgress {
 impl DownloadProgress {
     /// Shows nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+        let bar = (!quiet && at_terminal()).then(|| {
             let template = "{msg}  {bar:30} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta}";
             let bar = ProgressBar::new(0);
             bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));

@@ -106,11 +106,8 @@ fn open(path: &Path) -> Result<(String, DynamicImage)> {
 fn print(args: &Args, images: &[(String, DynamicImage)], pages: &[PageText]) -> Result<()> {
     let read = || images.iter().map(|(name, _)| name.as_str()).zip(pages);
     for (name, page) in read().filter(|(_, page)| page.is_empty()) {
-        match page.unreadable {
-            Some(found) => eprintln!(
-                "error: Cannot read {name}: {found}. Only separate capitals and digits can be read; take a closer and sharper \
-                 photo of them."
-            ),
+        match page.fault(name) {
+            Some(fault) => eprintln!("error: {fault}"),
             None if args.compute.quiet => {}
             None => eprintln!("{name} shows no writing ({}x{} pixels)", page.width, page.height),
         }

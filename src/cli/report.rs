@@ -70,7 +70,8 @@ fn compare(args: &Args) -> Result<WrittenReport> {
     Ok(WrittenReport { page, left_out: Vec::new(), changed: None })
 }
 
-fn one(args: &Args) -> Result<WrittenReport> {
+/// Writes the report of one run.
+pub fn one(args: &Args) -> Result<WrittenReport> {
     let [run] = args.runs.as_slice() else {
         return Err(Error::usage(format!(
             "{} runs were given, but a report is about one run. Add --compare to compare several runs on one page.",

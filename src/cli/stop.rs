@@ -37,6 +37,12 @@ impl StopFlag {
         stop
     }
 
+    /// Asks the training to stop, as Ctrl-C does.
+    pub fn ask(&self) {
+        self.code.store(130, Ordering::SeqCst);
+    }
+
+    /// Whether the training was asked to stop.
     pub fn is_set(&self) -> bool {
         self.code.load(Ordering::SeqCst) != 0
     }

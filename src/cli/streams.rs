@@ -1,18 +1,48 @@
-//! Standard output, and panics that are not printed. A line that cannot be written is an error at the end of the program, unless its
+//! Standard output, notes beside it, and panics that are not printed. A line that cannot be written is an error at the end of the program, unless its
 //! reader has gone: `gpunn ... | head`.
 
 use std::borrow::Cow;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use crate::{Error, Result};
 
 /// Why the first line that was lost could not be written.
 static LOST: OnceLock<std::io::Error> = OnceLock::new();
+/// Who gets the notes instead of standard error.
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// Gets what a command says beside its result, where standard error is not the place: in a notebook.
+#[derive(Clone, Copy, Debug)]
+pub struct Listener {
+    /// Gets a line. Any thread calls it.
+    pub hear: fn(&str),
+    /// Whether the lines go to the terminal of this process, so that a bar can be drawn there.
+    pub at_terminal: fn() -> bool,
+}
+
+/// Sends all notes of this process to a listener. The first one counts.
+pub fn listen(listener: Listener) {
+    let _ = LISTENER.set(listener);
+}
+
+/// Says a line on standard error, or to the [`Listener`], as [`visible`] shows it.
+pub fn note(words: &str) {
+    let shown = visible(words);
+    match LISTENER.get() {
+        Some(listener) => (listener.hear)(&shown),
+        None => drop(writeln!(std::io::stderr(), "{shown}")),
+    }
+}
+
+/// Whether notes go to a terminal.
+pub fn at_terminal() -> bool {
+    LISTENER.get().map_or_else(|| std::io::stderr().is_terminal(), |listener| (listener.at_terminal)())
+}
 
 /// Prints a line to standard output, as [`visible`] shows it. Unlike `println!`, it does not panic.
 pub fn print_line(line: &str) {
-    note(writeln!(std::io::stdout(), "{}", visible(line)));
+    keep(writeln!(std::io::stdout(), "{}", visible(line)));
 }
 
 /// Ends the program with what clap says of the arguments: an error, or the help that was asked for.
@@ -41,7 +71,7 @@ fn turns(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn note(written: std::io::Result<()>) {
+fn keep(written: std::io::Result<()>) {
     if let Err(error) = written
         && error.kind() != ErrorKind::BrokenPipe
     {
@@ -64,7 +94,7 @@ pub fn quiet_handled_panics() {
 /// # Errors
 /// [`Error::Data`] when one was lost.
 pub fn written() -> Result<()> {
-    note(std::io::stdout().flush());
+    keep(std::io::stdout().flush());
     match LOST.get() {
         None => Ok(()),
         Some(error) => Err(Error::data(format!("Standard output cannot be written: {error}. A part of it is lost."))),

@@ -226,7 +226,7 @@ impl Sweep<'_> {
         }
         let options = options_to_train([&recipe]);
         let mut reopen = |failure, times| args.device.reopen(failure, times, options.clone());
-        let told = (args.output.quiet, &stop);
+        let told = (args.output.quiet, &stop, None);
         let row = match train_with_progress(&mut experiment, (dataset, trainer_options), told, &mut reopen) {
             Ok(RunOutcome::Finished(summary)) => {
                 self.lost.extend(experiment.lost().map(|lost| format!("{}: {lost}", path.display())));

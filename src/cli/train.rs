@@ -2,19 +2,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::data::Dataset;
 use crate::graph::PlanOptions;
-use crate::profile::by_kernel;
-use crate::runs::{Experiment, Reopen, RunDirectory, RunOutcome};
+use crate::runs::{Experiment, Observer, Reopen, RunDirectory, RunOutcome};
 use crate::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
-use crate::{Engine, Error, Result, gpu};
+use crate::{Error, Result, gpu};
 
 use super::engine::{DeviceArgs, options_to_train};
+use super::first_steps;
 use super::flags::{JsonArgs, NewRunArgs};
 use super::images::print_skipped;
-use super::progress::Progress;
+use super::progress::{Progress, Watched};
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
 use super::working::Working;
@@ -114,75 +114,129 @@ pub(super) struct OutputArgs {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
-    let (mut recipe, resumed) = match &args.resume {
-        Some(path) => {
-            let run = RunDirectory::open_to_train(path)?;
-            let checkpoint = run.resumable()?;
-            (resumed_recipe(&args, &checkpoint)?, Some((run, checkpoint)))
+    let trained = train(&args, StopFlag::on_signals, None)?;
+    let summary = match trained.outcome {
+        RunOutcome::Finished(summary) => summary,
+        RunOutcome::Interrupted { .. } => return Ok(trained.stop.exit_code()),
+    };
+    if args.output.format.json {
+        super::print_json(&summary)?;
+    } else {
+        print_summary(&summary, trained.page.as_deref());
+    }
+    written(&trained.lost)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a training leaves.
+pub struct Trained {
+    /// The run directory.
+    pub run: PathBuf,
+    /// How the run ended.
+    pub outcome: RunOutcome,
+    /// The report, if it was written.
+    pub page: Option<PathBuf>,
+    /// What could not be written, each as a sentence.
+    pub lost: Vec<String>,
+    /// What stopped the run.
+    pub stop: StopFlag,
+}
+
+/// An error if something of a finished run could not be written.
+pub fn written(lost: &[String]) -> Result<()> {
+    match lost {
+        [] => Ok(()),
+        _ => Err(Error::data(format!("The training is done, but not all of it is on the disk. {}", lost.join(" ")))),
+    }
+}
+
+/// Trains as the arguments say, and writes the report. `stop` is called when all is prepared. `watch` watches beside the display.
+pub fn train(args: &Args, stop: impl FnOnce() -> StopFlag, watch: Option<&mut dyn Observer>) -> Result<Trained> {
+    let Prepared { experiment, dataset, options, device } = Prepared::by(args)?;
+    let mut reopen = |failure, times| args.device.reopen(failure, times, device.clone());
+    finish(args, experiment, (&dataset, options), (stop(), watch), &mut reopen)
+}
+
+/// A training that is prepared: its images are loaded, its device and its run directory are open.
+struct Prepared {
+    experiment: Experiment,
+    dataset: Dataset,
+    options: TrainerOptions,
+    /// How its device is opened again.
+    device: gpu::DeviceOptions,
+}
+
+impl Prepared {
+    fn by(args: &Args) -> Result<Self> {
+        let (mut recipe, resumed) = match &args.resume {
+            Some(path) => {
+                let run = RunDirectory::open_to_train(path)?;
+                let checkpoint = run.resumable()?;
+                (resumed_recipe(args, &checkpoint)?, Some((run, checkpoint)))
+            }
+            None => (args.recipe_args.recipe(&args.point, args.output.quiet)?, None),
+        };
+        recipe.validate()?;
+        args.device.set_threads()?;
+        if resumed.is_none() {
+            args.new.check()?;
         }
-        None => (args.recipe_args.recipe(&args.point, args.output.quiet)?, None),
-    };
-    recipe.validate()?;
-    args.device.set_threads()?;
-    if resumed.is_none() {
-        args.new.check()?;
-    }
-    if !args.output.quiet {
-        print_warnings(&recipe);
-    }
-    let pretrained = match &resumed {
-        None => recipe.open_pretrained(args.recipe_args.data_dir.path())?,
-        Some(_) => None,
-    };
-    let data_dir = args.recipe_args.data_dir.path();
-    let work = Working::new("loading the images", args.output.quiet);
-    let (dataset, changes) = match &resumed {
-        Some((run, _)) => run.load_data(&mut recipe, data_dir)?,
-        None => (recipe.load_data(data_dir)?, None),
-    };
-    drop(work);
-    print_skipped(&dataset);
-    if !args.output.quiet {
-        crate::datasets::folder_notes(&dataset)?.iter().for_each(|note| eprintln!("warning: {note}"));
-    }
-    if let Some(changes) = changes {
-        eprintln!("{changes}");
-    }
-    if let Some((_, checkpoint)) = &resumed {
-        checkpoint.check_data(&dataset)?;
-    }
-    let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
-    let engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
-    let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
-    let trainer_options = TrainerOptions { plan, clock: Some(crate::runs::clock) };
-    let kind = engine.kind();
-    let work = Working::new("preparing the training", args.output.quiet);
-    let mut trainer = Trainer::new(engine, recipe.clone(), &dataset, trainer_options)
-        .or_else(|error| Trainer::new(args.device.fall_back(kind, error)?, recipe, &dataset, trainer_options))?;
-    drop(work);
-    if let Some(file) = &pretrained {
-        crate::blocking::block_on(trainer.load_pretrained(file))?;
         if !args.output.quiet {
-            eprintln!("starting from the weights in {}", file.path().display());
+            print_warnings(&recipe);
         }
+        let pretrained = match &resumed {
+            None => recipe.open_pretrained(args.recipe_args.data_dir.path())?,
+            Some(_) => None,
+        };
+        let data_dir = args.recipe_args.data_dir.path();
+        let work = Working::new("loading the images", args.output.quiet);
+        let (dataset, changes) = match &resumed {
+            Some((run, _)) => run.load_data(&mut recipe, data_dir)?,
+            None => (recipe.load_data(data_dir)?, None),
+        };
+        drop(work);
+        print_skipped(&dataset);
+        if !args.output.quiet {
+            crate::datasets::folder_notes(&dataset)?.iter().for_each(|note| eprintln!("warning: {note}"));
+        }
+        if let Some(changes) = changes {
+            eprintln!("{changes}");
+        }
+        if let Some((_, checkpoint)) = &resumed {
+            checkpoint.check_data(&dataset)?;
+        }
+        let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
+        let engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
+        let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
+        let trainer_options = TrainerOptions { plan, clock: Some(crate::runs::clock) };
+        let kind = engine.kind();
+        let work = Working::new("preparing the training", args.output.quiet);
+        let mut trainer = Trainer::new(engine, recipe.clone(), &dataset, trainer_options)
+            .or_else(|error| Trainer::new(args.device.fall_back(kind, error)?, recipe, &dataset, trainer_options))?;
+        drop(work);
+        if let Some(file) = &pretrained {
+            crate::blocking::block_on(trainer.load_pretrained(file))?;
+            if !args.output.quiet {
+                eprintln!("starting from the weights in {}", file.path().display());
+            }
+        }
+        if !args.output.quiet {
+            print_validation(&trainer, &dataset);
+            print_plan(&trainer);
+        }
+        if args.verify {
+            first_steps::verify(&mut trainer)?;
+        }
+        let mut experiment = experiment((trainer, &dataset), resumed, &args.new)?;
+        experiment.save_every = args.save_every.unwrap_or(experiment.save_every);
+        if args.profile {
+            first_steps::profile(&mut experiment)?;
+        }
+        if args.output.tensorboard {
+            experiment.events = Some(experiment.run.events()?);
+        }
+        Ok(Self { experiment, dataset, options: trainer_options, device: options })
     }
-    if !args.output.quiet {
-        print_validation(&trainer, &dataset);
-        print_plan(&trainer);
-    }
-    if args.verify {
-        verify(&mut trainer)?;
-    }
-    let mut experiment = experiment((trainer, &dataset), resumed, &args.new)?;
-    experiment.save_every = args.save_every.unwrap_or(experiment.save_every);
-    if args.profile {
-        profile(&mut experiment)?;
-    }
-    if args.output.tensorboard {
-        experiment.events = Some(experiment.run.events()?);
-    }
-    let mut reopen = |failure, times| args.device.reopen(failure, times, options.clone());
-    train(&args, experiment, (&dataset, trainer_options), &mut reopen)
 }
 
 /// Opens the run directory: the resumed one, or a new one.
@@ -268,23 +322,32 @@ fn print_precision(trainer: &Trainer) {
 pub(super) fn train_with_progress(
     experiment: &mut Experiment,
     (dataset, options): (&Dataset, TrainerOptions),
-    (quiet, stop): (bool, &StopFlag),
+    (quiet, stop, watch): (bool, &StopFlag, Option<&mut dyn Observer>),
     reopen: &mut Reopen<'_>,
 ) -> Result<RunOutcome> {
     let (training, steps) = (experiment.trainer.recipe().training.clone(), experiment.trainer.steps());
     let mut progress = Progress::new(training, steps, &experiment.run.metrics()?, quiet, stop);
-    let outcome = crate::blocking::block_on(experiment.run_on(&mut progress, (dataset, options), reopen));
+    let mut both;
+    let observer: &mut dyn Observer = match watch {
+        None => &mut progress,
+        Some(watch) => {
+            both = Watched { shown: &mut progress, watch };
+            &mut both
+        }
+    };
+    let outcome = crate::blocking::block_on(experiment.run_on(observer, (dataset, options), reopen));
     progress.finish();
     outcome
 }
 
-/// Trains, writes the report and prints the results.
-fn train(
+/// Trains what is prepared, and writes the report.
+fn finish(
     args: &Args,
     mut experiment: Experiment,
     (dataset, options): (&Dataset, TrainerOptions),
+    (stop, watch): (StopFlag, Option<&mut dyn Observer>),
     reopen: &mut Reopen<'_>,
-) -> Result<ExitCode> {
+) -> Result<Trained> {
     let epochs = experiment.trainer.recipe().training.epochs;
     let done = experiment.trainer.counters().epoch;
     if args.resume.is_some() && experiment.trainer.is_over() && !args.output.quiet {
@@ -296,38 +359,26 @@ fn train(
             ),
         }
     }
-    let stop = StopFlag::on_signals();
-    let outcome = train_with_progress(&mut experiment, (dataset, options), (args.output.quiet, &stop), reopen)?;
+    let told = (args.output.quiet, &stop, watch);
+    let outcome = train_with_progress(&mut experiment, (dataset, options), told, reopen)?;
     stop.end_at_once();
-    match outcome {
+    let (run, lost) = (experiment.run.path().to_owned(), experiment.lost().collect());
+    let page = match &outcome {
         RunOutcome::Finished(summary) => {
-            let lost: Vec<String> = experiment.lost().collect();
             if !args.output.quiet {
-                warn_of_guessing(&summary, &dataset.train.labels);
+                warn_of_guessing(summary, &dataset.train.labels);
             }
             let mut engine = experiment.trainer.into_engine();
-            let run = experiment.run.path();
-            let report = || super::report::after_training(run, &mut engine, dataset, args.output.quiet);
-            let page = (!args.no_report).then(report).flatten();
-            if args.output.format.json {
-                super::print_json(&summary)?;
-            } else {
-                print_summary(&summary, page.as_deref());
-            }
-            if !lost.is_empty() {
-                return Err(Error::data(format!(
-                    "The training is done, but not all of it is on the disk. {}",
-                    lost.join(" ")
-                )));
-            }
+            let report = || super::report::after_training(&run, &mut engine, dataset, args.output.quiet);
+            (!args.no_report).then(report).flatten()
         }
         RunOutcome::Interrupted { epochs, steps } => {
-            let path = experiment.run.path().display();
+            let path = run.display();
             eprintln!("stopped after epoch {epochs} and {steps} steps; resume with: gpunn train --resume {path}");
-            return Ok(stop.exit_code());
+            None
         }
-    }
-    Ok(ExitCode::SUCCESS)
+    };
+    Ok(Trained { run, outcome, page, lost, stop })
 }
 
 /// Warns of a network that answers no better than always with the most frequent class.
@@ -393,69 +444,4 @@ fn resumed_recipe(args: &Args, checkpoint: &Checkpoint) -> Result<Recipe> {
     }
     args.recipe_args.set_limits(&mut recipe.training);
     Ok(recipe)
-}
-
-/// Runs one step, compares every node with the oracle and prints the worst node. Restores the weights afterwards.
-fn verify(trainer: &mut Trainer) -> Result<()> {
-    let before = crate::blocking::block_on(trainer.checkpoint())?;
-    crate::blocking::block_on(trainer.prepare_epoch())?;
-    let (engine, program) = trainer.engine_mut();
-    if engine.kind() == "cpu" {
-        return Err(Error::usage(
-            "--verify compares a GPU with the CPU, but the run is on the CPU. Choose a GPU with --device.",
-        ));
-    }
-    let checks = crate::blocking::block_on(crate::check::verify(engine, program, 0))?;
-    let worst = checks.iter().max_by(|a, b| a.worst.excess.total_cmp(&b.worst.excess));
-    if let Some(check) = worst {
-        let crate::check::Worst { index, value, reference, excess } = check.worst;
-        eprintln!(
-            "verified {} nodes; the worst is '{}' ({}), element {index}: {value:e}, expected {reference:e}, error {:.1} % of the \
-             tolerance",
-            checks.len(),
-            check.name,
-            check.op,
-            100.0 * excess
-        );
-        if excess > 1.0 {
-            return Err(Error::Device(format!(
-                "{} computes a wrong result for '{}'; `gpunn check` tests each op",
-                trainer.engine().device_name(),
-                check.name
-            )));
-        }
-    }
-    trainer.restore(&before)
-}
-
-/// Times the kernels of some steps, prints the table and writes the trace. Restores the weights afterwards.
-fn profile(experiment: &mut Experiment) -> Result<()> {
-    let trainer = &mut experiment.trainer;
-    let before = crate::blocking::block_on(trainer.checkpoint())?;
-    crate::blocking::block_on(trainer.prepare_epoch())?;
-    let steps = trainer.steps().min(10) as usize;
-    let (engine, program) = trainer.engine_mut();
-    let timed = match engine {
-        Engine::Gpu(executor) => crate::blocking::block_on(executor.profile(program.index(), 0..steps))?,
-        Engine::Cpu(executor) => {
-            executor.run(program.index(), 0..1); // warm-up
-            let start = Instant::now();
-            executor.profile(program.index(), 0..steps, || start.elapsed().as_secs_f64() * 1e9)
-        }
-    };
-    eprintln!("{:<44} {:>6} {:>10} {:>7} {:>9} {:>8}", "kernel", "calls", "ms", "share", "GFLOP/s", "GB/s");
-    for line in by_kernel(&timed) {
-        eprintln!(
-            "{:<44} {:>6} {:>10.3} {:>5.1} % {:>9.2} {:>8.2}",
-            line.kernel,
-            line.calls,
-            line.milliseconds,
-            100.0 * line.share,
-            line.gflops,
-            line.gbytes
-        );
-    }
-    let path: &Path = experiment.run.path();
-    crate::files::write_atomic(&path.join("trace.json"), crate::runs::trace(&timed).as_bytes())?;
-    experiment.trainer.restore(&before)
 }

@@ -1,6 +1,5 @@
 //! A word while something takes long: at a terminal a line that moves, elsewhere a line now and then.
 
-use std::io::IsTerminal;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -45,7 +44,7 @@ impl Working {
         let shared = Arc::new(Shared { state: Mutex::new(state), ended: Condvar::new() });
         let thread = (!quiet).then(|| {
             let shared = shared.clone();
-            let terminal = std::io::stderr().is_terminal();
+            let terminal = super::streams::at_terminal();
             std::thread::spawn(move || if terminal { shared.at_terminal() } else { shared.in_lines(SILENCE) })
         });
         Self { shared, thread }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Error;
+
 /// A rectangle of pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BoundingBox {
@@ -175,6 +177,18 @@ impl PageText {
 }
 
 /// What was found, as the end of a sentence.
+impl PageText {
+    /// Why the writing on an image of this name cannot be read, as an error; none if it can.
+    pub fn fault(&self, name: &str) -> Option<Error> {
+        self.unreadable.map(|found| {
+            Error::data(format!(
+                "Cannot read {name}: {found}. Only separate capitals and digits can be read; take a closer and sharper photo of \
+                 them."
+            ))
+        })
+    }
+}
+
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { characters, confidence } = self;

@@ -335,6 +335,11 @@ impl RunDirectory {
         serde_json::from_slice(&text).map(Some).map_err(damaged)
     }
 
+    /// The path of the report's page, whether or not it is there.
+    pub fn report_page(&self) -> PathBuf {
+        self.path.join(REPORT)
+    }
+
     /// The path of the file in which reports store the predictions for each image of a split.
     pub fn outcomes(&self) -> PathBuf {
         self.path.join(OUTCOMES)

@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use super::missing::{LIBRARIES, Machine, number};
+use crate::cli::program;
 
 /// Whether Vulkan's loader finds drivers by files, and takes others from variables of the environment.
 pub const BY_FILES: bool = cfg!(all(unix, not(target_vendor = "apple")));
@@ -123,7 +124,7 @@ pub fn identity(parts: &[Part]) -> String {
     let mut lines = Vec::new();
     let mut add = |line: String| lines.push(line);
     // The program stands for the versions of itself and of wgpu.
-    add(std::env::current_exe().map_or_else(|_| env!("CARGO_PKG_VERSION").into(), |program| stamp(&program)));
+    add(program::this().map_or_else(|| env!("CARGO_PKG_VERSION").into(), |program| stamp(&program.file)));
     for part in parts {
         add(format!("{part:?}"));
         if let Part::File(path) = part {

@@ -1,6 +1,5 @@
 //! Drivers tried in a process of its own, which may crash or hang: a hidden subcommand opens every adapter.
 
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::identity::{ADD_VARIABLE, BY_FILES, LIST_VARIABLES, Part};
+use crate::cli::program::Program;
 
 /// The name of the hidden subcommand.
 pub const COMMAND: &str = "try-drivers";
@@ -75,7 +75,7 @@ impl LeftOut {
 #[derive(Debug)]
 pub struct Trial {
     /// This program.
-    pub program: PathBuf,
+    pub program: Program,
     /// The time that a driver has.
     pub limit: Duration,
 }
@@ -141,15 +141,18 @@ impl Trial {
 
     /// Starts a process that uses only these parts.
     fn start(&self, parts: &[Part]) -> Result<Child> {
-        let mut command = Command::new(&self.program);
-        command.arg(COMMAND).arg("--within").arg(self.limit.as_millis().to_string());
+        let [file, before @ ..] = &self.program.command[..] else {
+            return Err(Error::Device("it is not known how this program is started".into()));
+        };
+        let mut command = Command::new(file);
+        command.args(before).arg(COMMAND).arg("--within").arg(self.limit.as_millis().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if BY_FILES {
             command.envs(LIST_VARIABLES.map(|name| (name, list(parts)))).env_remove(ADD_VARIABLE);
         } else {
             command.args(names(parts));
         }
-        command.spawn().map_err(|error| Error::Device(format!("cannot start {}: {error}", self.program.display())))
+        command.spawn().map_err(|error| Error::Device(format!("cannot start {}: {error}", file.display())))
     }
 }
 
@@ -191,9 +194,4 @@ fn fault(status: ExitStatus) -> Option<String> {
         return Some(format!("crashed (signal {signal}{name}) when it was tried"));
     }
     Some(format!("ended the program ({status}) when it was tried"))
-}
-
-/// Whether a path names a program that can be started again: the one of this process, if it has not been replaced.
-pub fn this_program() -> Option<PathBuf> {
-    std::env::current_exe().ok().filter(|path| Path::new(path).exists())
 }

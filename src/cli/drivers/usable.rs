@@ -9,8 +9,8 @@ use crate::files::KeptFile;
 use crate::gpu::{Adapter, adapters_of};
 
 use super::identity::{ADD_VARIABLE, BY_FILES, LIST_VARIABLES, Part, identity, parts};
-use super::trial::{LeftOut, Trial, backends, list, names, this_program};
-use crate::cli::kept;
+use super::trial::{LeftOut, Trial, backends, list, names};
+use crate::cli::{kept, program};
 
 /// The variable that sets how long a driver may take to open its adapters, in seconds.
 pub const SECONDS_VARIABLE: &str = "GPUNN_DRIVER_SECONDS";
@@ -70,6 +70,7 @@ fn of(again: bool) -> Usable {
 fn restrict(used: &[Part]) {
     if BY_FILES {
         // SAFETY: no driver is loaded yet. Threads of this program that read the environment do so by the standard library, which locks it.
+        // In a process of Python, its own threads read a copy of the environment.
         unsafe {
             LIST_VARIABLES.iter().for_each(|name| std::env::set_var(name, list(used)));
             std::env::remove_var(ADD_VARIABLE);
@@ -86,7 +87,7 @@ fn verdict(parts: &[Part], again: bool) -> Vec<LeftOut> {
     if let Some(known) = file.as_ref().and_then(remembered).filter(|known| known.is_empty() || !again) {
         return known;
     }
-    let Some(program) = this_program() else { return Vec::new() };
+    let Some(program) = program::this() else { return Vec::new() };
     let Ok(left_out) = (Trial { program, limit: limit() }).left_out(parts) else { return Vec::new() };
     if let Some(file) = &file
         && let Ok(text) = serde_json::to_vec(&left_out)
