@@ -66,10 +66,19 @@ impl Inner<'_> {
                 at += L::LANES;
             }
         }
-        for (i, sums) in sums.iter().enumerate() {
+        // Sums of which a reference is taken would stay in memory, and be stored after each step of the loop above.
+        let mut ended = [[zero; N]; M];
+        for i in 0..M {
+            for j in 0..N {
+                ended[i][j] = lanes.add(sums[i][j], zero);
+            }
+        }
+        for i in 0..M {
             let out = &mut self.out[(row + i) * self.out_row + column..][..N];
-            let before = |out: f32| if self.add { out } else { 0.0 };
-            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = before(*out) + lanes.sum(sum));
+            for j in 0..N {
+                let before = if self.add { out[j] } else { 0.0 };
+                out[j] = before + lanes.sum(ended[i][j]);
+            }
         }
     }
 
