@@ -21,12 +21,12 @@ deny=$(command -v cargo-deny) || {
 }
 
 # An exception that nothing needs any more is a failure, too.
-"$deny" check --hide-inclusion-graph -D unmatched-skip -D license-not-encountered -D license-exception-not-encountered \
+"$deny" --workspace check --hide-inclusion-graph -D unmatched-skip -D license-not-encountered -D license-exception-not-encountered \
   licenses bans sources
 
 database=https://github.com/RustSec/advisory-db
 if timeout 20 git ls-remote --exit-code "$database" HEAD >/dev/null 2>&1; then
-  "$deny" check --hide-inclusion-graph advisories
+  "$deny" --workspace check --hide-inclusion-graph advisories
 else
   echo "skipped: advisories, $database cannot be reached"
   [[ -z ${GPUNN_SKIPPED:-} ]] || printf 'test.sh\tadvisories of crates, %s cannot be reached\n' "$database" >> "$GPUNN_SKIPPED"

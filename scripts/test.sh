@@ -166,6 +166,9 @@ else
   noted "exported ONNX files in ONNX Runtime, which cannot be installed here"
 fi
 
+stage "the Python module"
+may_lack noted "the Python module, maturin cannot be installed here, or Python is older than 3.10" scripts/python.sh
+
 if $slow; then
   stage "reports in a browser"
   common=(results curves weights recipe device timings memory repeat)
