@@ -121,6 +121,9 @@ def main():
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     devices = arguments.devices.split(",")
+    is_whole = arguments.kinds == ",".join(KINDS) and not arguments.only
+    if arguments.write and not is_whole:
+        parser.error("--write needs all cases: leave out --only and --kinds")
     cases = {name: case for name, case in load(arguments.kinds.split(",")).items() if arguments.only in name}
     results = {}  # name -> {device: (outcome, reason, ulp)}
     with tempfile.TemporaryDirectory() as work:
@@ -150,7 +153,7 @@ def main():
         write(results, cases)
     if arguments.table:
         table(results, cases, devices)
-    return report(results, cases, devices)
+    return report(results, cases, devices, is_whole)
 
 
 def lacking(results, cases):
@@ -220,7 +223,7 @@ def table(results, cases, devices):
             print(f"| {op} | {passed} | {total} | " + " | ".join(f"{worst[device]:.0f}" for device in devices) + " |")
 
 
-def report(results, cases, devices):
+def report(results, cases, devices, is_whole):
     expected = tomllib.loads(EXPECTED.read_text()) if EXPECTED.exists() else {}
     missing = set(expected.get("operators", []))
     surprises = []
@@ -234,6 +237,11 @@ def report(results, cases, devices):
                 pass
             elif not stated or stated[0] != found:
                 surprises.append(f"{name} on {device} {found}: {reason}")
+    if is_whole:
+        # The file must not say more than is true.
+        stated = [name for outcome in ("fails", "unsupported") for name in expected.get(outcome, {})]
+        surprises += [f"{name} is expected not to pass, but there is no such case" for name in stated if name not in results]
+        surprises += [f"no case is refused for the operator {op} any more" for op in sorted(missing - set(lacking(results, cases)))]
     have = [name for name, of in results.items() if not any(reason.endswith(NO_OPERATOR) for _, reason, _ in of.values())]
     for device in devices:
         passed = [name for name in results if results[name][device][0] == "passed"]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::data::Dataset;
+use crate::data::{Dataset, ImageOptions};
 use crate::formats::tensors::TensorFile;
 use crate::nn::models::ModelConfig;
 use crate::ops::augment::Augment;
@@ -77,7 +77,7 @@ fn from_onnx(args: &Args) -> Result<(Checkpoint, bool)> {
     if let Some(model) = &args.model {
         return Err(Error::usage(format!("{} has its own network; leave out --model {model}.", args.file.display())));
     }
-    let file = OnnxFile::open(&args.file, None)?;
+    let file = OnnxFile::open(&args.file, &args.images.or(ImageOptions::default()))?;
     file.notes.iter().for_each(|note| eprintln!("{}: {note}", args.file.display()));
     let Some(name) = &args.dataset else {
         let checkpoint = file.checkpoint()?;

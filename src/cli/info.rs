@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::Result;
+use crate::data::ImageOptions;
 use crate::formats::tensors::{TensorEntry, TensorFile};
 
 use crate::nn::operators::Known;
-use crate::onnx::read::{Program, layered};
-use crate::runs::onnx::is_onnx;
+use crate::onnx::read::Program;
+use crate::runs::onnx::{OnnxFile, is_onnx};
 
 use super::flags::JsonArgs;
 
@@ -74,7 +75,8 @@ fn of_onnx(args: &Args) -> Result<ExitCode> {
     let program = Program::open(&args.file)?;
     let mut operators = BTreeMap::new();
     program.nodes.iter().for_each(|node| *operators.entry(node.op.as_str()).or_insert(0) += 1);
-    let reason = layered(program.clone(), &args.file.display().to_string(), None).err();
+    let file = OnnxFile::open(&args.file, &ImageOptions::default());
+    let reason = file.and_then(|file| file.checkpoint()?.model()).err();
     let info = OnnxOutput {
         file: args.file.display().to_string(),
         producer: &program.producer,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::data::ImageOptions;
 use crate::datasets::Listing;
 use crate::nn::models::{self, ModelConfig};
 use crate::nn::{Activation, Scheme, Unfreeze};
@@ -190,7 +191,7 @@ impl RecipeArgs {
     /// The recipe before the changes: the named one, else the one for the model and dataset, else the default.
     fn base(&self, quiet: bool) -> Result<Recipe> {
         let onnx = self.model.as_deref().map(Path::new).filter(|path| is_onnx(path));
-        let onnx = onnx.map(|path| OnnxFile::open(path, None)).transpose()?;
+        let onnx = onnx.map(|path| OnnxFile::open(path, &self.images.or(ImageOptions::default()))).transpose()?;
         if let (Some(file), false) = (&onnx, quiet) {
             file.notes.iter().for_each(|note| eprintln!("{}: {note}", file.weights.path().display()));
         }

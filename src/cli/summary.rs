@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::data::ImageOptions;
 use crate::datasets::Outline;
 use crate::graph::{BufferKind, Passes, Plan, PlanOptions, Target, optimize};
 use crate::nn::models::ModelConfig;
@@ -149,7 +150,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
 /// The recipe with the changes of the flags. Without a dataset, an ONNX file says for which images and classes its network is.
 fn recipe(args: &Args) -> Result<(Recipe, Option<Outline>)> {
     let onnx = args.model.as_deref().map(Path::new).filter(|path| is_onnx(path));
-    let onnx = onnx.map(|path| OnnxFile::open(path, None)).transpose()?;
+    let onnx = onnx.map(|path| OnnxFile::open(path, &ImageOptions::default())).transpose()?;
     let named = match (&onnx, &args.model) {
         (Some(file), _) => Some(ModelConfig { pretrained: None, ..file.model.clone() }),
         (None, name) => name.as_deref().map(crate::runs::model).transpose()?,

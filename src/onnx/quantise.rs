@@ -7,6 +7,8 @@ use crate::formats::onnx::{Attribute, Graph, Node, Tensor, element};
 
 /// The largest absolute value of a weight.
 const MOST: f32 = 127.0;
+/// The largest absolute value of a bias.
+const MOST_BIAS: f32 = (1 << 30) as f32;
 /// The largest value of an activation, whose least is 0.
 const STEPS: f32 = 255.0;
 
@@ -73,9 +75,21 @@ fn linear(kind: &str, from: &str, [scale, zero]: [&str; 2], to: String, attribut
 impl Quantiser {
     /// An operator with its weight, its bias and what it reads as integers.
     fn operator(&mut self, mut node: Node, axis: usize, ranges: &BTreeMap<String, [f32; 2]>) -> Result<(), String> {
-        let scale = self.activation(&node.input[0], ranges)?;
-        let scales = self.weight(&node.input[1], axis)?;
+        // A weight that several operators read has the scales of one bias only.
+        let is_done = |name: &String| self.nodes.iter().any(|node| node.output[0] == after(name));
         let bias = node.input.get(2).filter(|name| !name.is_empty()).cloned();
+        if is_done(&node.input[1]) || bias.as_ref().is_some_and(is_done) {
+            self.nodes.push(node);
+            return Ok(());
+        }
+        let scale = self.activation(&node.input[0], ranges)?;
+        // A bias is an integer in units of weight times activation, so the unit must not be too small.
+        let least = |bias: &f32| bias.abs() / (scale * MOST_BIAS);
+        let least: Vec<f32> = match &bias {
+            Some(bias) => self.tensor(bias)?.1.iter().map(least).collect(),
+            None => Vec::new(),
+        };
+        let scales = self.weight(&node.input[1], axis, &least)?;
         node.input[0] = after(&node.input[0]);
         node.input[1] = after(&node.input[1]);
         if let Some(bias) = bias {
@@ -114,12 +128,14 @@ impl Quantiser {
         Ok((tensor.dims.iter().map(|&size| size as usize).collect(), values))
     }
 
-    /// Stores a weight as integers. Returns the scale of each output.
-    fn weight(&mut self, name: &str, axis: usize) -> Result<Vec<f32>, String> {
+    /// Stores a weight as integers. Returns the scale of each output, which is not below `least`.
+    fn weight(&mut self, name: &str, axis: usize, least: &[f32]) -> Result<Vec<f32>, String> {
         let (dims, values) = self.tensor(name)?;
+        let outputs = *dims.get(axis).ok_or_else(|| format!("`{name}` has no axis {axis}"))?;
         let inner: usize = dims[axis + 1..].iter().product();
-        let output = |index: usize| index / inner % dims[axis];
-        let mut scales = vec![f32::MIN_POSITIVE; dims[axis]];
+        let output = |index: usize| index / inner % outputs;
+        let least = least.iter().chain(std::iter::repeat(&0.0));
+        let mut scales: Vec<f32> = least.take(outputs).map(|least| least.max(f32::MIN_POSITIVE)).collect();
         for (index, value) in values.iter().enumerate() {
             let scale = &mut scales[output(index)];
             *scale = scale.max(value.abs() / MOST);
@@ -148,10 +164,6 @@ impl Quantiser {
         scales: &[f32],
         axis: Option<usize>,
     ) {
-        // A tensor that several operators read is stored once.
-        if self.nodes.iter().any(|node| node.output[0] == after(name)) {
-            return;
-        }
         let [quantised, scale] = ["quantised", "scale"].map(|what| format!("{name}/{what}"));
         self.added.push(Tensor::bytes(quantised.clone(), dims, data_type, bytes));
         self.added.push(Tensor::floats(scale.clone(), &[scales.len()], scales));

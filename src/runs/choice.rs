@@ -45,7 +45,7 @@ pub fn model(name_or_file: &str) -> Result<ModelConfig> {
         });
     }
     if is_onnx(path) {
-        return OnnxFile::open(path, None).map(|file| file.model);
+        return OnnxFile::open(path, &ImageOptions::default()).map(|file| file.model);
     }
     let text = read_text(path, "network")?;
     let stem = path.file_stem().map_or_else(|| "network".into(), |stem| stem.to_string_lossy().into_owned());

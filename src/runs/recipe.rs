@@ -59,7 +59,7 @@ impl Recipe {
             }
             _ => PathBuf::from(named),
         };
-        super::onnx::open_weights(&path).map(Some)
+        super::onnx::open_weights(&path, &self.data.asked()).map(Some)
     }
 
     /// Loads the recipe's dataset, limited and split as the recipe says. Stores the dataset's folder in the recipe. With the

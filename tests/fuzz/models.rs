@@ -1,6 +1,7 @@
 //! Weights, checkpoints, recipes and networks. What can be built is planned, for the CPU and for a GPU.
 
 use gpunn::Engine;
+use gpunn::data::ImageOptions;
 use gpunn::formats::tensors::{self, TensorFile, TensorValues};
 use gpunn::graph::{Passes, Plan, PlanOptions, Target, optimize};
 use gpunn::nn::models::ModelConfig;
@@ -139,7 +140,7 @@ fn onnx_files() {
         |dice| change::bytes(dice.one_of::<Vec<u8>>(&seeds), dice),
         |bytes| {
             std::fs::write(file.path(), bytes).expect("written");
-            if let Ok(file) = OnnxFile::open(file.path(), None)
+            if let Ok(file) = OnnxFile::open(file.path(), &ImageOptions::default())
                 && let Ok(checkpoint) = file.checkpoint()
             {
                 let _ = checkpoint.model();

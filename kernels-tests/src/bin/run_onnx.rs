@@ -9,6 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 use gpunn::blocking::block_on;
+use gpunn::data::ImageOptions;
 use gpunn::formats::onnx::{Message, Tensor, element};
 use gpunn::graph::{Passes, Plan, PlanOptions, TensorType, optimize};
 use gpunn::nn::operators::{Fault, Known, Scope, Value};
@@ -104,7 +105,7 @@ fn run(engine: &mut Engine, case: &Path) -> Result<Result<Outputs, String>, Box<
 
 /// Runs a network of layers on one batch.
 fn layers(engine: &mut Engine, case: &Path) -> Result<Result<Outputs, String>, Box<dyn Error>> {
-    let file = match OnnxFile::open(&case.join("model.onnx"), None) {
+    let file = match OnnxFile::open(&case.join("model.onnx"), &ImageOptions::default()) {
         Ok(file) => file,
         Err(error) => return Ok(Err(error.to_string())),
     };

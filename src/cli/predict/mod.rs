@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use crate::data::ImageOptions;
 use crate::formats::tensors::TensorFile;
 use crate::inference::{IMAGES_AT_ONCE as BATCH, Predictor, prepare_for};
 use crate::nn::models::{self, IMAGENET, ModelConfig};
@@ -255,7 +256,7 @@ fn checkpoint(args: &Args) -> Result<(Checkpoint, &[PathBuf])> {
                 weights.display()
             )));
         }
-        let file = OnnxFile::open(path, None)?;
+        let file = OnnxFile::open(path, &ImageOptions::default())?;
         if !args.compute.quiet {
             file.notes.iter().for_each(|note| eprintln!("{}: {note}", path.display()));
         }

@@ -41,7 +41,7 @@ mod squeezenet;
 
 use std::path::PathBuf;
 
-use super::network::LayerConfig;
+use super::network::{LayerConfig, LayerKind};
 use super::{Activation, Dropout, Layer, Model, Scheme, Sequence, Unfreeze};
 use crate::{Error, Result};
 
@@ -368,8 +368,14 @@ impl ModelConfig {
             return (self.known()?.build)(self, input, classes);
         }
         let model = Model::new(&self.name, &input, super::network::layers(&self.layer, self.init, classes)?)?;
+        let has_operators = self.layer.iter().any(|layer| matches!(layer.kind, LayerKind::Operators(_)));
         match model.output() == [classes] {
             true => Ok(model),
+            false if has_operators => Err(Error::Shape(format!(
+                "The network {} has {} outputs for {classes} classes, and its last layer cannot be replaced by one with as many.",
+                self.name,
+                super::layer::dims(model.output())
+            ))),
             false => Err(Error::Shape(format!(
                 "The network {} ends with {}, but there are {classes} classes; end it with a layer of kind = \"classes\", which \
                  has as many outputs as there are classes{}.",

@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::known::common;
 use super::scope::{Scope, one};
-use super::value::{Fault, Value};
+use super::value::{Fault, Known, Numbers, Value};
 use crate::Result as Built;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::ops::elementwise::Pattern;
@@ -61,7 +61,15 @@ pub(super) fn two(scope: &mut Scope, call: &Call, of: Function) -> Result<Vec<Va
             return Ok(one(own(scope.build, x)?));
         }
     }
-    let (a, mut b) = (scope.input(call, 0)?, scope.input(call, 1)?);
+    let a = scope.input(call, 0)?;
+    let mut b = match (call.operator.op.as_str(), call.input(1)?) {
+        // An exponent may be an integer where the base is a float.
+        ("Pow", Value::Known(exponent)) => {
+            let numbers = Numbers::Floats(exponent.to_floats());
+            scope.floats(&Value::Known(Known { dims: exponent.dims.clone(), numbers }))?
+        }
+        (_, value) => scope.floats(value)?,
+    };
     // Before version 7, the second tensor's axes could be any neighbouring ones of the first's.
     if call.opset < 7 && call.flag("broadcast", false)? {
         let axis = call.int("axis", scope.rank(a) as i64 - scope.rank(b) as i64)?;

@@ -132,7 +132,7 @@ impl<'a> Call<'a> {
             Some(Numbers::Ints(values)) if values.iter().all(|value| value.abs() <= LARGEST || is_open_end(*value)) => {
                 Ok(Some(values))
             }
-            Some(_) => Fault::wrong(format!("`{}` must hold integers below 2^40", self.operator.inputs[index])),
+            Some(_) => Fault::wrong(format!("`{}` must hold integers, below 2^40", self.operator.inputs[index])),
         }
     }
 

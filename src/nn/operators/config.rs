@@ -1,6 +1,6 @@
 //! Operators as data: what a recipe holds of a network from an ONNX file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::Operators;
 use super::value::{Known, Numbers};
@@ -198,6 +198,18 @@ impl ConstantConfig {
 }
 
 impl OperatorsConfig {
+    /// Checks that no two values have one name.
+    fn check_names(&self) -> Result<(), String> {
+        let outputs = self.nodes.iter().flat_map(|node| &node.outputs).filter(|name| !name.is_empty());
+        let held = self.parameters.iter().map(|parameter| &parameter.name);
+        let held = held.chain(self.constants.iter().map(|constant| &constant.name));
+        let mut seen = BTreeSet::new();
+        match outputs.chain(held).chain([&self.input]).find(|name| !seen.insert(name.as_str())) {
+            None => Ok(()),
+            Some(name) => Err(format!("two values of a layer of operators are named `{name}`")),
+        }
+    }
+
     /// The layer for so many classes.
     ///
     /// # Errors
@@ -210,6 +222,7 @@ impl OperatorsConfig {
             Ok((parameter.name.clone(), shape, parameter.kind))
         });
         let constants = self.constants.iter().map(|constant| Ok((constant.name.clone(), constant.known(classes)?)));
+        self.check_names()?;
         Ok(Operators {
             opset: self.opset,
             input: self.input.clone(),

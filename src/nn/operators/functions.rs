@@ -86,8 +86,8 @@ fn sloped(scope: &mut Scope, x: NodeId, slope: NodeId) -> Result<NodeId, Fault> 
 
 pub(super) fn prelu(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let (x, mut slope) = (scope.input(call, 0)?, scope.input(call, 1)?);
-    // Before version 9, a list belongs to the channels, not to the last axis.
-    if call.opset < 9 && scope.rank(slope) == 1 && scope.build.dims(slope) != [1] {
+    // Before version 7, a list belongs to the channels, not to the last axis.
+    if call.opset < 7 && scope.rank(slope) == 1 && scope.build.dims(slope) != [1] {
         let channels = scope.build.dims(slope)[0];
         let after = vec![1; scope.rank(x).saturating_sub(2)];
         slope = scope.reshape(slope, &[vec![channels], after].concat())?;
@@ -102,6 +102,9 @@ pub(super) fn elu(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
 
 pub(super) fn celu(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let (x, alpha) = (scope.input(call, 0)?, call.float("alpha", 1.0)?);
+    if alpha <= 0.0 {
+        return Fault::unsupported(format!("alpha = {alpha} is not supported"));
+    }
     let smaller = scope.build.scale(x, 1.0 / alpha)?;
     let y = scope.build.elu(smaller, 1.0)?;
     Ok(one(scope.build.scale(y, alpha)?))
@@ -159,6 +162,9 @@ pub(super) fn dropout(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Faul
     let _ = (call.int("seed", 0)?, call.flag("is_test", true)?, call.flag("consumed_inputs", false)?);
     let rate = call.float("ratio", 0.5)?;
     let rate = call.known_number(1)?.unwrap_or(rate);
+    if !(0.0..=1.0).contains(&rate) {
+        return Fault::wrong(format!("its ratio is {rate}"));
+    }
     let stream = scope.build.next_dropout();
     // Some exporters store the mode of the export. Whether the network is trained is known here.
     let _ = call.known(2)?;
@@ -174,13 +180,13 @@ pub(super) fn dropout(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Faul
     Ok(outputs)
 }
 
-/// Between types of floats there is nothing to do.
+/// Between types of floats there is nothing to do: halves are computed in single precision.
 pub(super) fn cast(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let (to, _) = (call.int("to", 1)?, call.flag("saturate", true)?);
     let _ = call.text("round_mode", "up")?;
     let x = scope.input(call, 0)?;
     match to {
-        1 | 11 => Ok(one(x)),
+        1 | 10 | 11 => Ok(one(x)),
         _ => Fault::unsupported(format!("a cast of computed floats to the type {to} is not supported")),
     }
 }

@@ -6,13 +6,15 @@ use crate::graph::Shape;
 
 /// The value of an operator whose inputs are all known. `None` if the operator is not one of those that compute shapes.
 pub(super) fn evaluate(call: &Call) -> Option<Result<Vec<Value>, Fault>> {
-    let inputs: Vec<&Known> = call
-        .given()
-        .map(|value| match value {
-            Value::Known(known) => Some(known),
-            _ => None,
-        })
-        .collect::<Option<_>>()?;
+    let mut given = call.inputs.as_slice();
+    while let [before @ .., None] = given {
+        given = before;
+    }
+    let known = given.iter().map(|value| match value {
+        Some(Value::Known(known)) => Some(known),
+        _ => None,
+    });
+    let inputs: Vec<&Known> = known.collect::<Option<_>>()?;
     let first = inputs.first().copied();
     let result = match (call.operator.op.as_str(), first) {
         ("ConstantOfShape", Some(shape)) => constant_of_shape(call, shape),
@@ -26,10 +28,16 @@ pub(super) fn evaluate(call: &Call) -> Option<Result<Vec<Value>, Fault>> {
         ("Expand", Some(x)) => inputs.get(1).map_or_else(|| Fault::wrong("it has no input 1"), |dims| expand(x, dims)),
         ("ReduceProd" | "ReduceSum" | "ReduceMax" | "ReduceMin", Some(x)) if is_ints(x) => reduce(call, x),
         ("Not" | "Neg" | "Abs" | "Floor" | "Ceil" | "Sqrt", Some(x)) => unary(&call.operator.op, x),
-        (op, Some(a)) => {
+        (op, Some(first)) => {
             let function = binary(op)?;
-            let b = inputs.get(1)?;
-            broadcast(&[a, b]).and_then(|parts| apply(function, &parts[0], &parts[1]))
+            let several = matches!(op, "Max" | "Min");
+            if !several && inputs.len() != 2 {
+                return Some(Fault::wrong("it takes two inputs"));
+            }
+            inputs[1..].iter().try_fold(first.clone(), |a, b| {
+                let parts = broadcast(&[&a, b])?;
+                apply(function, &parts[0], &parts[1])
+            })
         }
         _ => return None,
     };
@@ -141,22 +149,28 @@ fn concat(call: &Call, inputs: &[&Known]) -> Result<Known, Fault> {
     if (inputs.iter().zip(&runs)).any(|(input, run)| input.elements() != outer * run) {
         return Fault::wrong("its inputs have different sizes");
     }
-    let blocks =
-        (0..outer).flat_map(|block| inputs.iter().zip(&runs).map(move |(input, run)| (input, block * run, *run)));
     let numbers = match &inputs[0].numbers {
-        Numbers::Ints(_) => Numbers::Ints(
-            blocks
-                .flat_map(|(input, at, run)| match &input.numbers {
-                    Numbers::Ints(values) => values[at..at + run].to_vec(),
-                    Numbers::Floats(_) => Vec::new(),
-                })
-                .collect(),
-        ),
-        Numbers::Floats(_) => {
-            Numbers::Floats(blocks.flat_map(|(input, at, run)| input.to_floats()[at..at + run].to_vec()).collect())
-        }
+        Numbers::Ints(_) => Numbers::Ints(interleaved(outer, &runs, |input| match &inputs[input].numbers {
+            Numbers::Ints(values) => values,
+            Numbers::Floats(_) => &[],
+        })),
+        Numbers::Floats(_) => Numbers::Floats(interleaved(outer, &runs, |input| match &inputs[input].numbers {
+            Numbers::Floats(values) => values,
+            Numbers::Ints(_) => &[],
+        })),
     };
     Ok(Known { dims, numbers })
+}
+
+/// Blocks of lists in turn: of each list so many elements.
+fn interleaved<'a, T: Copy + 'a>(blocks: usize, runs: &[usize], list: impl Fn(usize) -> &'a [T]) -> Vec<T> {
+    let mut all = Vec::new();
+    for block in 0..blocks {
+        for (number, &run) in runs.iter().enumerate() {
+            all.extend_from_slice(&list(number)[block * run..][..run]);
+        }
+    }
+    all
 }
 
 /// The sizes to which all of these broadcast, as in NumPy.

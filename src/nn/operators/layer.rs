@@ -12,7 +12,7 @@ use crate::nn::{
 use crate::{Error, Result};
 
 /// The batch for which shapes are found. As a prime, it is no part of a size by chance.
-const BATCH: usize = 13;
+pub const TRIAL_BATCH: usize = 13;
 
 /// Operators that compute one value from one value, with their parameters and constants.
 #[derive(Clone, Debug)]
@@ -78,12 +78,12 @@ impl Layer for Operators {
         let mut parameters = Parameters::default();
         self.declare("", shape, &mut parameters);
         let mut build = Build::new(&parameters, Mode::Evaluation).map_err(|error| error.to_string())?;
-        let dims = [&[BATCH], shape].concat();
+        let dims = [&[TRIAL_BATCH], shape].concat();
         let x = build.leaf("x", 0, TensorType::f32(dims)).map_err(|error| error.to_string())?;
         let y = self.add_to(&mut build, "", x)?;
         match build.dims(y) {
-            [BATCH, rest @ ..] => Ok(rest.to_vec()),
-            other => Err(format!("its output for {BATCH} images is {}", crate::nn::layer::dims(other))),
+            [TRIAL_BATCH, rest @ ..] => Ok(rest.to_vec()),
+            other => Err(format!("its output for {TRIAL_BATCH} images is {}", crate::nn::layer::dims(other))),
         }
     }
 

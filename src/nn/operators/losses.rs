@@ -9,8 +9,7 @@ use crate::graph::{Graph, NodeId, TensorType};
 
 /// The negative logarithms of the labels' probabilities, from logits `[batch, classes, ...]`.
 pub(super) fn softmax_cross_entropy(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
-    let x = scope.input(call, 0)?;
-    let last = scope.rank(x) - 1;
+    let (x, last) = scores(scope, call)?;
     let x = scope.move_axis(x, 1, last)?;
     let logs = scope.build.log_softmax(x)?;
     let loss = picked(scope, call, logs)?;
@@ -20,10 +19,18 @@ pub(super) fn softmax_cross_entropy(scope: &mut Scope, call: &Call) -> Result<Ve
 
 /// As [`softmax_cross_entropy`], from the logarithms of probabilities.
 pub(super) fn negative_log_likelihood(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
-    let x = scope.input(call, 0)?;
-    let last = scope.rank(x) - 1;
+    let (x, last) = scores(scope, call)?;
     let logs = scope.move_axis(x, 1, last)?;
     Ok(vec![Value::Tensor(picked(scope, call, logs)?)])
+}
+
+/// The numbers `[batch, classes, ...]`, and their last axis.
+fn scores(scope: &mut Scope, call: &Call) -> Result<(NodeId, usize), Fault> {
+    let x = scope.input(call, 0)?;
+    match scope.rank(x) {
+        0 | 1 => Fault::wrong("it takes numbers for each class of a batch"),
+        rank => Ok((x, rank - 1)),
+    }
 }
 
 /// Minus the numbers of the labels, each times its class's weight, as the reduction says. The classes are the last axis.

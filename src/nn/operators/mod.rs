@@ -51,6 +51,6 @@ pub mod table;
 mod value;
 
 pub use config::{Attribute, ConstantConfig, Operator, OperatorsConfig, ParameterConfig, Role, Size};
-pub use layer::Operators;
+pub use layer::{Operators, TRIAL_BATCH};
 pub use scope::Scope;
 pub use value::{Fault, Known, Numbers, Value};

@@ -1,6 +1,6 @@
 //! Operators that take parts of tensors, and put tensors together.
 
-use super::call::{Call, axis, size};
+use super::call::{Call, axes, axis, size};
 use super::known::bounded;
 use super::scope::{Kind, Scope};
 use super::value::{Fault, Known, Value, coordinates};
@@ -39,6 +39,9 @@ pub(super) fn split(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault>
         0 => call.outputs(),
         count => size(count, "num_outputs")?,
     };
+    if count > whole {
+        return Fault::wrong(format!("an axis of {whole} cannot be split into {count} parts"));
+    }
     let sizes = match call.ints_of(1, "split")? {
         Some(sizes) => sizes.iter().map(|&number| size(number, "a size")).collect::<Result<Vec<_>, _>>()?,
         None => {
@@ -56,6 +59,12 @@ pub(super) fn split(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault>
         start += size;
     }
     Ok(parts)
+}
+
+/// The axes that numbers mean, in their order, none of them twice.
+pub(super) fn each_axis(numbers: &[i64], rank: usize) -> Result<Vec<usize>, Fault> {
+    axes(numbers, rank)?;
+    numbers.iter().map(|&number| axis(number, rank)).collect()
 }
 
 /// The elements of an axis that a slice takes: the first one, the step, and how many.
@@ -97,8 +106,9 @@ fn taken(call: &Call, dims: &[usize]) -> Result<Vec<Taken>, Fault> {
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Fault::wrong("it has not as many starts as ends, axes and steps");
     }
+    let axes = each_axis(&axes, dims.len())?;
     let of = |place: usize| {
-        let axis = axis(axes[place], dims.len())?;
+        let axis = axes[place];
         Taken::new(axis, dims[axis], [starts[place], ends[place], steps[place]])
     };
     (0..starts.len()).map(of).collect()
@@ -224,6 +234,7 @@ pub(super) fn tile(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> 
 
 /// Zeros, a number, the mirrored or the nearest elements around a tensor. Negative padding removes elements.
 pub(super) fn pad(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
+    const MOST: i64 = 1 << 20;
     let (mut x, kind) = scope.moved(call.input(0)?)?;
     let rank = scope.rank(x);
     let (mode, value) = (call.text("mode", "constant")?, call.float("value", 0.0)?);
@@ -231,9 +242,12 @@ pub(super) fn pad(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let older = call.ints("paddings")?;
     let Some(pads) = call.ints_of(1, "pads")?.or(older) else { return Fault::wrong("it has no pads") };
     let axes = match call.known_ints(3)? {
-        Some(numbers) => numbers.iter().map(|&number| axis(number, rank)).collect::<Result<Vec<_>, _>>()?,
+        Some(numbers) => each_axis(numbers, rank)?,
         None => (0..rank).collect(),
     };
+    if pads.iter().any(|pad| pad.abs() > MOST) {
+        return Fault::wrong(format!("one of its pads {pads:?} is above {MOST}"));
+    }
     if pads.len() != 2 * axes.len() {
         return Fault::wrong(format!("it has {} pads for {} axes", pads.len(), axes.len()));
     }

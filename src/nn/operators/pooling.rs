@@ -80,7 +80,7 @@ pub(super) fn max_pool(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fau
     let mut x = x;
     for line in lines {
         let around = [line.before, line.after];
-        // The number below all others never wins.
+        // No finite number is below this one.
         x = padded(scope, x, line.axis, around, f32::MIN)?;
         x = along(scope, x, line, Graph::maximum, |scope, x, window| Ok(scope.build.max_pool2d(x, window)?))?;
     }
@@ -164,8 +164,9 @@ pub(super) fn average_pool(scope: &mut Scope, call: &Call) -> Result<Vec<Value>,
             false => (line.before, line.before + image[number]),
         };
         let factor = |output: usize| {
-            let taps = (0..line.kernel).map(|tap| output * line.stride + tap * line.dilation);
-            1.0 / taps.filter(|tap| (first..last).contains(tap)).count().max(1) as f32
+            let start = output * line.stride;
+            let before = |place: usize| place.saturating_sub(start).div_ceil(line.dilation).min(line.kernel);
+            1.0 / (before(last) - before(first)).max(1) as f32
         };
         let mut dims = vec![1; lines.len() + 2 - line.axis];
         dims[0] = line.outputs;
@@ -239,7 +240,10 @@ pub(super) fn global_lp(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fa
 pub(super) fn lrn(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let x = scope.input(call, 0)?;
     let (alpha, beta, bias) = (call.float("alpha", 0.0001)?, call.float("beta", 0.75)?, call.float("bias", 1.0)?);
-    let size = super::call::size(call.int("size", 1)?, "its size")?.clamp(1, 1 << 20);
+    let size = super::call::size(call.int("size", 1)?, "its size")?;
+    if !(1..=1 << 20).contains(&size) {
+        return Fault::wrong(format!("its size is {size}"));
+    }
     let (x, axes) = as_image(scope, x)?;
     let &[batch, channels, height, width] = scope.build.dims(x) else {
         return Fault::wrong("it takes a batch of images");

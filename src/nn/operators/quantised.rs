@@ -84,10 +84,17 @@ pub(super) fn dequantize_known(call: &Call) -> Result<Vec<Value>, Fault> {
     call.only_int("block_size", 0)?;
     let (along, _) = (call.int("axis", 1)?, call.int("output_dtype", 0)?);
     let (values, scales, zeros) = (x.to_floats(), scale.to_floats(), zero.map(Known::to_floats));
-    let inner: usize = match scales.len() {
-        1 => values.len(),
-        _ => x.dims[axis(along, x.dims.len())? + 1..].iter().product(),
+    let (inner, count): (usize, usize) = match scales.len() {
+        1 => (values.len(), 1),
+        _ => {
+            let along = axis(along, x.dims.len())?;
+            (x.dims[along + 1..].iter().product(), x.dims[along])
+        }
     };
+    let fits = |known: &Known| known.dims.len() < 2 && known.elements() == count;
+    if !fits(scale) || !zero.is_none_or(|zero| fits(zero) || zero.elements() == 1) {
+        return Fault::wrong("it has not one scale and one zero point for each place of its axis");
+    }
     let place = |index: usize, count: usize| (index / inner.max(1)) % count.max(1);
     let number = |index: usize| {
         let zero = zeros.as_ref().map_or(0.0, |zeros| zeros[place(index, zeros.len())]);

@@ -1,9 +1,10 @@
 //! Resizing of images. Each axis is a matrix product with a table of weights, which the modes of ONNX differ in. What a kernel
 //! of this program does is done by that kernel.
 
-use super::call::{Call, axis, size};
+use super::call::{Call, size};
+use super::movement::each_axis;
 use super::scope::{Scope, one};
-use super::value::{Fault, Value};
+use super::value::{Fault, Known, Value};
 use crate::graph::{NodeId, TensorType};
 use crate::ops::resize2d::Resize;
 
@@ -40,7 +41,7 @@ impl Line {
         let (x, from, to) = (place as f64, self.from as f64, self.to as f64);
         // The length before it is rounded to a size.
         let exact = self.scale * from;
-        Ok(match rule.coordinates {
+        let position = match rule.coordinates {
             "half_pixel" => (x + 0.5) / self.scale - 0.5,
             "half_pixel_symmetric" => {
                 let adjustment = to / exact;
@@ -60,7 +61,9 @@ impl Line {
                 }
             }
             other => return Fault::unsupported(format!("coordinate_transformation_mode = {other} is not supported")),
-        })
+        };
+        // A factor in single precision would put whole positions a little beside.
+        Ok(f64::from(position as f32))
     }
 
     /// The weights of the input's elements for an output at this position, from an element on that may be outside.
@@ -131,75 +134,116 @@ fn cubic(distance: f64, a: f64) -> f64 {
 
 pub(super) fn resize(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let x = scope.input(call, 0)?;
-    let is_old = call.opset < 11;
-    let rule = Rule {
-        mode: call.text("mode", "nearest")?,
-        coordinates: call.text("coordinate_transformation_mode", if is_old { "asymmetric" } else { "half_pixel" })?,
-        nearest: call.text("nearest_mode", if is_old { "floor" } else { "round_prefer_floor" })?,
-        cubic: call.float("cubic_coeff_a", -0.75)?.into(),
-        excludes_outside: call.flag("exclude_outside", false)?,
-        antialias: call.flag("antialias", false)?,
-        extrapolation: call.float("extrapolation_value", 0.0)?,
-    };
+    let rule = Rule::of(call)?;
     let own = scope.build.dims(x).to_vec();
-    let axes = match call.ints("axes")? {
-        Some(numbers) => numbers.iter().map(|&number| axis(number, own.len())).collect::<Result<Vec<_>, _>>()?,
-        None => (0..own.len()).collect(),
-    };
-    let given = |index: usize| -> Result<Option<Vec<f32>>, Fault> {
-        Ok(call.known(index)?.map(super::value::Known::to_floats).filter(|values| !values.is_empty()))
-    };
-    let (region, scales, sizes) = if is_old { (None, given(1)?, None) } else { (given(1)?, given(2)?, given(3)?) };
-    let policy = call.text("keep_aspect_ratio_policy", "stretch")?;
     let mut lines = Vec::new();
-    let ratios = match (&scales, &sizes) {
-        (Some(scales), _) => scales.iter().map(|&scale| f64::from(scale)).collect::<Vec<_>>(),
-        (None, Some(sizes)) => {
-            sizes.iter().zip(&axes).map(|(&size, &axis)| f64::from(size) / own[axis] as f64).collect()
-        }
-        (None, None) => return Fault::wrong("it has neither scales nor sizes"),
-    };
-    if ratios.len() != axes.len() || ratios.iter().any(|ratio| !(ratio.is_finite() && *ratio > 0.0)) {
-        return Fault::wrong(format!("its factors {ratios:?} are not for {} axes", axes.len()));
-    }
-    let common = match policy {
-        "stretch" => None,
-        "not_larger" => ratios.iter().copied().reduce(f64::min),
-        "not_smaller" => ratios.iter().copied().reduce(f64::max),
-        other => return Fault::wrong(format!("its keep_aspect_ratio_policy is {other}")),
-    };
-    let common = common.filter(|_| scales.is_none());
-    for (number, &axis) in axes.iter().enumerate() {
-        let (from, ratio) = (own[axis], common.unwrap_or(ratios[number]));
-        let to = match (&scales, &sizes, common) {
-            (None, Some(sizes), None) => size(sizes[number] as i64, "a size")?,
-            (None, _, Some(ratio)) => (ratio * from as f64 + 0.5).floor() as usize,
-            // In single precision, as other programs do.
-            _ => (from as f32 * ratio as f32).floor() as usize,
-        };
-        let region = match &region {
-            Some(region) if region.len() == 2 * axes.len() => {
-                [f64::from(region[number]), f64::from(region[number + axes.len()])]
-            }
-            _ => [0.0, 1.0],
-        };
-        // The kernel's form checks sizes of other ops; this one is a table.
-        if to == 0 || to > 1 << 24 {
-            return Fault::wrong(format!("axis {axis} would have {to} elements"));
-        }
-        let is_same = from == to && (ratio - 1.0).abs() < 1e-12 && rule.coordinates != "tf_crop_and_resize";
-        if !is_same {
-            lines.push(Line { axis, from, to, scale: ratio, region });
+    for line in Sizes::of(call, &own)?.lines(&own)? {
+        let is_same = line.from == line.to && (line.scale - 1.0).abs() < 1e-12;
+        if !is_same || rule.coordinates == "tf_crop_and_resize" {
+            lines.push(line);
         }
     }
     resized(scope, x, &rule, &lines).map(one)
+}
+
+impl<'a> Rule<'a> {
+    fn of(call: &Call<'a>) -> Result<Self, Fault> {
+        let is_old = call.opset < 11;
+        Ok(Self {
+            mode: call.text("mode", "nearest")?,
+            coordinates: call
+                .text("coordinate_transformation_mode", if is_old { "asymmetric" } else { "half_pixel" })?,
+            nearest: call.text("nearest_mode", if is_old { "floor" } else { "round_prefer_floor" })?,
+            cubic: call.float("cubic_coeff_a", -0.75)?.into(),
+            excludes_outside: call.flag("exclude_outside", false)?,
+            antialias: call.flag("antialias", false)?,
+            extrapolation: call.float("extrapolation_value", 0.0)?,
+        })
+    }
+}
+
+/// What a `Resize` says of the sizes of its result.
+struct Sizes {
+    /// The axes that it names.
+    axes: Vec<usize>,
+    /// The factor of each.
+    ratios: Vec<f64>,
+    /// The size of each, if it says sizes and keeps no ratio between them.
+    sizes: Option<Vec<f32>>,
+    /// Whether sizes were rounded to keep the ratio between them.
+    keeps_ratio: bool,
+    /// The part of each axis that is taken: all starts, then all ends.
+    region: Option<Vec<f32>>,
+}
+
+impl Sizes {
+    fn of(call: &Call, own: &[usize]) -> Result<Self, Fault> {
+        let axes = match call.ints("axes")? {
+            Some(numbers) => each_axis(&numbers, own.len())?,
+            None => (0..own.len()).collect(),
+        };
+        let given = |index: usize| -> Result<Option<Vec<f32>>, Fault> {
+            Ok(call.known(index)?.map(Known::to_floats).filter(|values| !values.is_empty()))
+        };
+        // Before version 11, the second input has the factors.
+        let (region, scales, sizes) =
+            if call.opset < 11 { (None, given(1)?, None) } else { (given(1)?, given(2)?, given(3)?) };
+        let policy = call.text("keep_aspect_ratio_policy", "stretch")?;
+        let mut ratios: Vec<f64> = match (&scales, &sizes) {
+            (Some(scales), _) => scales.iter().map(|&scale| scale.into()).collect(),
+            (None, Some(sizes)) => {
+                sizes.iter().zip(&axes).map(|(&size, &axis)| f64::from(size) / own[axis] as f64).collect()
+            }
+            (None, None) => return Fault::wrong("it has neither scales nor sizes"),
+        };
+        if ratios.len() != axes.len() || ratios.iter().any(|ratio| !(ratio.is_finite() && *ratio > 0.0)) {
+            return Fault::wrong(format!("its factors {ratios:?} are not for {} axes", axes.len()));
+        }
+        let sizes = sizes.filter(|_| scales.is_none());
+        let common = match policy {
+            "stretch" => None,
+            "not_larger" => ratios.iter().copied().reduce(f64::min),
+            "not_smaller" => ratios.iter().copied().reduce(f64::max),
+            other => return Fault::wrong(format!("its keep_aspect_ratio_policy is {other}")),
+        };
+        let common = common.filter(|_| sizes.is_some());
+        if let Some(common) = common {
+            ratios.fill(common);
+        }
+        // NaN is not within, either.
+        if !region.iter().flatten().all(|place| place.abs() < 1e6) {
+            return Fault::wrong("its region is not within finite numbers");
+        }
+        let region = region.filter(|region| region.len() == 2 * axes.len());
+        Ok(Self { axes, ratios, sizes: sizes.filter(|_| common.is_none()), keeps_ratio: common.is_some(), region })
+    }
+
+    /// Each axis that it names, with its size after it.
+    fn lines(&self, own: &[usize]) -> Result<Vec<Line>, Fault> {
+        let line = |(number, &axis): (usize, &usize)| {
+            let (from, scale) = (own[axis], self.ratios[number]);
+            let to = match &self.sizes {
+                Some(sizes) => size(sizes[number] as i64, "a size")?,
+                None if self.keeps_ratio => (scale * from as f64 + 0.5).floor() as usize,
+                // In single precision, as other programs do.
+                None => (from as f32 * scale as f32).floor() as usize,
+            };
+            if to == 0 || to > 1 << 24 {
+                return Fault::wrong(format!("axis {axis} would have {to} elements"));
+            }
+            let end = |place: usize, whole: f64| self.region.as_ref().map_or(whole, |region| region[place].into());
+            let region = [end(number, 0.0), end(number + self.axes.len(), 1.0)];
+            Ok(Line { axis, from, to, scale, region })
+        };
+        self.axes.iter().enumerate().map(line).collect()
+    }
 }
 
 /// `Upsample`, which `Resize` replaced.
 pub(super) fn upsample(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let x = scope.input(call, 0)?;
     let attribute = call.floats("scales")?;
-    let scales = call.known(1)?.map(super::value::Known::to_floats).or(attribute).unwrap_or_default();
+    let scales = call.known(1)?.map(Known::to_floats).or(attribute).unwrap_or_default();
     let mode = match call.text("mode", "nearest")? {
         "linear" | "bilinear" => "linear",
         "nearest" => "nearest",

@@ -9,6 +9,9 @@ use super::value::{Fault, Known, Numbers, Value};
 use crate::graph::{NodeId, TensorType};
 use crate::nn::Build;
 
+/// The most elements of all values that are computed while a graph is built.
+const MOST_COMPUTED: usize = 1 << 25;
+
 /// Makes a value of a node: floats or integers.
 pub(super) type Kind = fn(NodeId) -> Value;
 
@@ -19,6 +22,8 @@ pub struct Scope<'b, 'a> {
     /// The version of ONNX's operators.
     opset: i64,
     values: HashMap<String, Value>,
+    /// The number of elements of all values that were computed while the graph was built.
+    computed: usize,
     /// The full names of the values that are parameters.
     pub(super) parameters: HashMap<NodeId, String>,
 }
@@ -26,7 +31,7 @@ pub struct Scope<'b, 'a> {
 impl<'b, 'a> Scope<'b, 'a> {
     /// No values yet.
     pub fn new(build: &'b mut Build<'a>, opset: i64) -> Self {
-        Self { build, opset, values: HashMap::new(), parameters: HashMap::new() }
+        Self { build, opset, values: HashMap::new(), computed: 0, parameters: HashMap::new() }
     }
 
     /// Gives a value a name.
@@ -72,6 +77,12 @@ impl<'b, 'a> Scope<'b, 'a> {
             }
             if self.dims(&value).contains(&0) && !matches!(value, Value::Known(_)) {
                 return Fault::unsupported("its output has no elements");
+            }
+            if let Value::Known(known) = &value {
+                self.computed += known.elements();
+                if self.computed > MOST_COMPUTED {
+                    return Fault::unsupported(format!("constants of more than {MOST_COMPUTED} elements are computed"));
+                }
             }
             self.values.insert(name.clone(), value);
         }

@@ -117,10 +117,17 @@ pub(super) fn transpose(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fa
     Ok(vec![kind(scope.transpose(x, &order)?)])
 }
 
+fn block_size(call: &Call) -> Result<usize, Fault> {
+    match size(call.int("blocksize", 0)?, "its blocksize")? {
+        block @ 1..=65_536 => Ok(block),
+        other => Fault::wrong(format!("its blocksize is {other}")),
+    }
+}
+
 /// Blocks of channels become blocks of pixels.
 pub(super) fn depth_to_space(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let (x, kind) = scope.moved(call.input(0)?)?;
-    let block = size(call.int("blocksize", 0)?, "its blocksize")?.max(1);
+    let block = block_size(call)?;
     let &[batch, channels, height, width] = scope.build.dims(x) else {
         return Fault::wrong("it takes a batch of images");
     };
@@ -138,7 +145,7 @@ pub(super) fn depth_to_space(scope: &mut Scope, call: &Call) -> Result<Vec<Value
 /// Blocks of pixels become blocks of channels.
 pub(super) fn space_to_depth(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let (x, kind) = scope.moved(call.input(0)?)?;
-    let block = size(call.int("blocksize", 0)?, "its blocksize")?.max(1);
+    let block = block_size(call)?;
     let is_dcr = match call.text("mode", "DCR")? {
         "DCR" => true,
         "CRD" => false,

@@ -5,19 +5,62 @@ use crate::nn::operators::{
     Attribute, ConstantConfig, Known, Numbers, Operator, OperatorsConfig, ParameterConfig, Role, Size,
 };
 
-/// Removes a softmax at the end, which only changes logits to probabilities. Returns the name of the logits, and whether there was one.
-pub fn logits(program: &Program, output: &str) -> (String, bool) {
-    let mut output = output.to_owned();
-    let mut found = false;
-    while let Some(last) = program.nodes.iter().find(|node| node.outputs.first() == Some(&output)) {
-        let is_softmax = matches!(last.op.as_str(), "Softmax" | "LogSoftmax");
-        if !is_softmax && last.op != "Identity" {
-            break;
+/// Removes a softmax over the classes at the end, which only changes logits to probabilities. Returns the name of the output, and a note of
+/// what was found.
+pub fn without_softmax(
+    program: &mut Program,
+    output: &str,
+    dims: impl Fn(&str) -> Option<Vec<usize>>,
+) -> (String, Option<String>) {
+    let mut at = output;
+    let last = loop {
+        let Some(place) = program.nodes.iter().position(|node| node.outputs.first().is_some_and(|name| name == at))
+        else {
+            return (output.into(), None);
+        };
+        let node = &program.nodes[place];
+        match (node.op.as_str(), node.inputs.first()) {
+            ("Identity" | "Squeeze" | "Flatten" | "Reshape" | "Cast", Some(input)) => at = input,
+            _ => break place,
         }
-        found |= is_softmax;
-        output.clone_from(&last.inputs[0]);
+    };
+    let node = &program.nodes[last];
+    let note = |text: &str| Some(text.to_owned());
+    match (node.op.as_str(), node.inputs.first()) {
+        ("Sigmoid", _) => (
+            output.into(),
+            note(
+                "It ends with a sigmoid; gpunn takes its outputs for logits, so confidences are not those of the file.",
+            ),
+        ),
+        ("Softmax" | "LogSoftmax", Some(input)) if is_over_classes(node, program.opset, dims(input)) => {
+            let (from, to) = (input.clone(), node.outputs[0].clone());
+            program.nodes.remove(last);
+            for name in program.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|name| **name == to) {
+                name.clone_from(&from);
+            }
+            let output = if to == output { from } else { output.to_owned() };
+            (output, note("The softmax at its end is left out: its output is logits."))
+        }
+        _ => (output.into(), None),
     }
-    (output, found)
+}
+
+/// Whether a softmax of a value with these sizes is over all numbers of each image.
+fn is_over_classes(node: &Operator, opset: i64, dims: Option<Vec<usize>>) -> bool {
+    let Some(dims) = dims else { return false };
+    let default = if opset < 13 { 1 } else { -1 };
+    let axis = match node.attributes.get("axis") {
+        Some(Attribute::Int(axis)) => *axis,
+        _ => default,
+    };
+    let axis = if axis < 0 { axis + dims.len() as i64 } else { axis };
+    // Before version 13, all axes from this one on are one.
+    let others = dims.iter().enumerate().skip(1).filter(|&(place, _)| match opset {
+        ..13 => (place as i64) < axis,
+        _ => place as i64 != axis,
+    });
+    axis > 0 && others.into_iter().all(|(_, &size)| size == 1)
 }
 
 /// Makes reshapes to a batch of a fixed size keep the batch: a file exported for one image then takes any number.
@@ -38,28 +81,38 @@ pub fn free_batch(program: &mut Program, batch: usize, dims: impl Fn(&str) -> Op
 }
 
 /// Makes the last layer with weights have as many outputs as there are classes. Its output has `classes` features in the file.
-/// Whether it could be done.
+/// Whether a weight was found for it.
 pub fn free_classes(layers: &mut [(String, OperatorsConfig)], classes: usize) -> bool {
     let has_weights = |layer: &OperatorsConfig| layer.parameters.iter().any(is_weight);
     let Some(head) = layers.iter().rposition(|(_, layer)| has_weights(layer)) else { return false };
     let layer = &mut layers[head].1;
-    let mut found = false;
-    // The last operator with a weight gives the classes; a bias may be an operator of its own.
+    // The last operator with a weight gives the classes.
     let Some(last) = layer.nodes.iter().rposition(|node| weight_of(layer, node).is_some()) else { return false };
     let of_head: Vec<String> = layer.nodes[last..].iter().flat_map(|node| node.inputs.clone()).collect();
-    for parameter in layer.parameters.iter_mut().filter(|parameter| of_head.contains(&parameter.name)) {
+    let found = free_parameters(layer, classes, |name| of_head.contains(name));
+    // A bias or a factor may be a layer of its own.
+    for (_, layer) in &mut layers[head + 1..] {
+        free_parameters(layer, classes, |_| true);
+    }
+    for (_, layer) in &mut layers[head..] {
+        free_sizes(layer, classes);
+    }
+    found
+}
+
+/// Makes parameters have an output for each class. Whether one of them is a weight.
+fn free_parameters(layer: &mut OperatorsConfig, classes: usize, wanted: impl Fn(&String) -> bool) -> bool {
+    let mut found = false;
+    for parameter in layer.parameters.iter_mut().filter(|parameter| wanted(&parameter.name)) {
         let outputs = match parameter.kind {
             Role::Weight => parameter.shape.first_mut(),
-            Role::Matrix | Role::Bias => parameter.shape.last_mut(),
+            Role::Matrix | Role::Bias | Role::Scale => parameter.shape.last_mut(),
             _ => None,
         };
         if let Some(outputs) = outputs.filter(|size| **size == Size::Of(classes as i64)) {
             *outputs = Size::Classes;
-            found |= parameter.kind != Role::Bias;
+            found |= matches!(parameter.kind, Role::Weight | Role::Matrix);
         }
-    }
-    for (_, layer) in &mut layers[head..] {
-        free_sizes(layer, classes);
     }
     found
 }

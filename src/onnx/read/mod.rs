@@ -3,12 +3,14 @@
 
 mod attributes;
 mod classes;
+mod divide;
 mod layers;
 mod names;
 mod program;
 mod roles;
 mod simplify;
 mod tensors;
+mod trial;
 
 pub use layers::{Layered, layered};
 pub use program::{Input, Program};

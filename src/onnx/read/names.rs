@@ -1,6 +1,6 @@
 //! Names of parameters and layers from those of a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::nn::operators::Operator;
 
@@ -47,7 +47,13 @@ fn of_node(node: &Operator) -> String {
 
 /// The names of layers so far. None is a part of another.
 #[derive(Default)]
-pub struct LayerNames(BTreeSet<String>);
+pub struct LayerNames {
+    taken: BTreeSet<String>,
+    /// What stands before a dot of a name.
+    outer: BTreeSet<String>,
+    /// The last number of names that were wanted more than once.
+    numbers: BTreeMap<String, usize>,
+}
 
 impl LayerNames {
     /// The name of a layer with parameters of these names, else of one with this operator: one that no other has.
@@ -56,19 +62,30 @@ impl LayerNames {
             true => of_node(node).replace('.', "_"),
             false => "block".into(),
         });
-        let taken = |name: &str| self.0.iter().any(|other| is_within(name, other) || is_within(other, name));
         // Within another layer's name, a name with dots would be taken for a part of that layer.
         let flat = wanted.replace('.', "_");
-        let numbered = (2..).map(|number| format!("{flat}_{number}"));
-        let name = [wanted, flat.clone()].into_iter().chain(numbered).find(|name| !taken(name)).unwrap_or_default();
-        self.0.insert(name.clone());
+        let mut name = wanted;
+        if self.is_taken(&name) {
+            name.clone_from(&flat);
+        }
+        while self.is_taken(&name) {
+            let number = self.numbers.entry(flat.clone()).or_insert(1);
+            *number += 1;
+            name = format!("{flat}_{number}");
+        }
+        self.outer.extend(outer(&name).map(str::to_owned));
+        self.taken.insert(name.clone());
         name
+    }
+
+    fn is_taken(&self, name: &str) -> bool {
+        self.taken.contains(name) || self.outer.contains(name) || outer(name).any(|part| self.taken.contains(part))
     }
 }
 
-/// Whether a name is another one, or is within it.
-fn is_within(name: &str, outer: &str) -> bool {
-    name.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+/// What stands before each dot of a name.
+fn outer(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('.').map(|(at, _)| &name[..at])
 }
 
 /// The parts with which all names begin, without any name's last part.

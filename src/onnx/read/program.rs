@@ -11,6 +11,9 @@ use crate::{Error, Result};
 /// The newest version of ONNX's operators whose rules are known.
 const NEWEST_OPSET: i64 = 28;
 
+/// The most elements of all tensors: 4 GiB as 32-bit floats.
+const MOST_ELEMENTS: usize = 1 << 30;
+
 /// An input of a file that it holds no value for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
@@ -95,8 +98,15 @@ impl Program {
             problems: Vec::new(),
         };
         let mut types = BTreeMap::new();
+        let mut elements = 0_usize;
         for tensor in &graph.initializer {
-            let known = tensors::read(tensor, folder);
+            // Several tensors may name the same place of another file.
+            let own = tensor.dims.iter().fold(1_usize, |product, &size| product.saturating_mul(size.max(0) as usize));
+            elements = elements.saturating_add(own);
+            let known = match elements {
+                0..=MOST_ELEMENTS => tensors::read(tensor, folder),
+                _ => Err(format!("with it, the file's tensors have more than {MOST_ELEMENTS} elements")),
+            };
             types.insert(tensor.name.clone(), tensor.data_type);
             match known {
                 Ok(known) => drop(program.tensors.insert(tensor.name.clone(), known)),

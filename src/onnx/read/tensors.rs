@@ -160,8 +160,8 @@ fn external(tensor: &Tensor, elements: usize, folder: Option<&Path>) -> Result<V
     }
     let wanted = bytes_of(tensor.data_type, elements).ok_or_else(|| not_read(tensor.data_type))? as u64;
     let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?.unwrap_or(wanted));
-    let mut file = File::open(&path).map_err(cannot)?;
-    let metadata = file.metadata().map_err(cannot)?;
+    // A pipe would be waited for when it is opened.
+    let metadata = std::fs::metadata(&path).map_err(cannot)?;
     let end = offset.checked_add(length);
     if length != wanted || !metadata.is_file() || end.is_none_or(|end| end > metadata.len()) {
         return Err(format!(
@@ -169,6 +169,7 @@ fn external(tensor: &Tensor, elements: usize, folder: Option<&Path>) -> Result<V
             metadata.len()
         ));
     }
+    let mut file = File::open(&path).map_err(cannot)?;
     let mut bytes = vec![0; wanted as usize];
     file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut bytes)).map_err(cannot)?;
     Ok(bytes)

@@ -73,11 +73,11 @@ impl Inner<'_> {
                 ended[i][j] = lanes.add(sums[i][j], zero);
             }
         }
-        for i in 0..M {
+        for (i, ended) in ended.iter().enumerate() {
             let out = &mut self.out[(row + i) * self.out_row + column..][..N];
             for j in 0..N {
                 let before = if self.add { out[j] } else { 0.0 };
-                out[j] = before + lanes.sum(ended[i][j]);
+                out[j] = before + lanes.sum(ended[j]);
             }
         }
     }

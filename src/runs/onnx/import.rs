@@ -1,5 +1,6 @@
 //! A network from an ONNX file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::Result;
@@ -19,12 +20,12 @@ pub fn is_onnx(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx"))
 }
 
-/// Opens a file of weights: also an ONNX file, whose weights have the names of the layers that are made of it.
+/// Opens a file of weights: also an ONNX file, for these images, whose weights have the names of the layers that are made of it.
 ///
 /// # Errors
 /// As [`TensorFile::open`] and [`OnnxFile::open`].
-pub fn open_weights(path: &Path) -> Result<TensorFile> {
-    if is_onnx(path) { OnnxFile::open(path, None).map(|file| file.weights) } else { TensorFile::open(path) }
+pub fn open_weights(path: &Path, asked: &ImageOptions) -> Result<TensorFile> {
+    if is_onnx(path) { OnnxFile::open(path, asked).map(|file| file.weights) } else { TensorFile::open(path) }
 }
 
 /// A classifier of images from an ONNX file.
@@ -49,16 +50,16 @@ pub struct OnnxFile {
 }
 
 impl OnnxFile {
-    /// Opens a file. `image` is used where the file leaves the size of its images open.
+    /// Opens a file. The size and the channels that are asked for are used where the file leaves them open.
     ///
     /// # Errors
     /// [`Error::Data`](crate::Error::Data) when the file is not an ONNX file, is damaged, or holds what gpunn cannot do. The message lists all of it.
-    pub fn open(path: &Path, image: Option<[usize; 3]>) -> Result<Self> {
+    pub fn open(path: &Path, asked: &ImageOptions) -> Result<Self> {
         let origin = path.display().to_string();
         let program = Program::open(path)?;
         let metadata = program.metadata.clone();
         let normalises = normalises_itself(&program);
-        let Layered { layers, image, classes, tensors, mut notes } = layered(program, &origin, image)?;
+        let Layered { layers, image, classes, tensors, mut notes } = layered(program, &origin, size_of(asked))?;
         let name = model_name(path);
         let model = ModelConfig { pretrained: Some(origin), ..ModelConfig::of_layers(name, layers) };
         model.validate()?;
@@ -141,16 +142,31 @@ impl OnnxFile {
     }
 }
 
+/// Channels, height and width, if at least one of them is asked for.
+fn size_of(asked: &ImageOptions) -> Option<[usize; 3]> {
+    let [height, width] = asked.size.map_or([imagenet::SIDE; 2], Size::sides);
+    (asked.size.is_some() || asked.channels.is_some()).then_some([asked.channels.unwrap_or(3), height, width])
+}
+
 /// The name of the model: the file's, as far as the names of models allow.
 fn model_name(path: &Path) -> String {
     let stem = path.file_stem().map_or_else(|| "network".into(), |stem| stem.to_string_lossy().into_owned());
     if models::names().contains(&stem.as_str()) { format!("{stem}-onnx") } else { stem }
 }
 
-/// Whether the first operators change the images by constants: then the network normalises them itself.
+/// Whether the first operators that compute change the images by constants: then the network normalises them itself.
 fn normalises_itself(program: &Program) -> bool {
-    let Some(input) = program.inputs.first() else { return false };
-    let reads = |node: &&crate::nn::operators::Operator| node.inputs.contains(&input.name);
-    let first = program.nodes.iter().find(reads);
-    first.is_some_and(|node| matches!(node.op.as_str(), "Sub" | "Div" | "Mul" | "Add" | "BatchNormalization"))
+    const MOVE: [&str; 10] =
+        ["Cast", "Concat", "Gather", "Identity", "Pad", "Reshape", "Slice", "Split", "Transpose", "Unsqueeze"];
+    let mut images: BTreeSet<&str> = program.inputs.iter().map(|input| input.name.as_str()).collect();
+    for node in program.nodes.iter().filter(|node| node.op != "Shape") {
+        if !node.inputs.iter().any(|name| images.contains(name.as_str())) {
+            continue;
+        }
+        if !MOVE.contains(&node.op.as_str()) {
+            return matches!(node.op.as_str(), "Sub" | "Div" | "Mul" | "Add" | "BatchNormalization");
+        }
+        images.extend(node.outputs.iter().map(String::as_str));
+    }
+    false
 }
