@@ -127,6 +127,7 @@ impl Observer for Watch {
     }
 
     fn epoch(&mut self, line: &EpochLine) -> bool {
+        self.begun.store(true, Ordering::SeqCst);
         let (heard, answer) = channel::<()>();
         if self.sender.send(Event { line: line.clone(), _heard: heard }).is_ok() {
             // Nothing is ever sent: the other end is dropped when the functions have returned.

@@ -280,6 +280,8 @@ class Run:
         f16: bool = False,
         fold_batch_norm: bool = False,
         softmax: bool = False,
+        quantize: Literal["int8"] | None = None,
+        data_dir: AnyPath | None = None,
         opset: int | None = None,
     ) -> pathlib.Path:
         """Writes the network as a file, as `gpunn export` does: safetensors for PyTorch, or ONNX. The file's ending decides the
