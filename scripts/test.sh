@@ -156,7 +156,8 @@ fi
 stage "ONNX Runtime"
 onnx=$work/onnx/bin/python3
 [[ ${OS:-} != Windows_NT ]] || onnx=$work/onnx/Scripts/python.exe
-if python3 -m venv "$work/onnx" && "$onnx" -m pip install -q --disable-pip-version-check onnx onnxruntime numpy pillow safetensors; then
+# The version of onnx decides which cases of operators there are.
+if python3 -m venv "$work/onnx" && "$onnx" -m pip install -q --disable-pip-version-check onnx==1.23.2 onnxruntime numpy pillow safetensors; then
   # Some recipes need pretrained weights.
   if $slow && [[ -n ${GPUNN_DATA:-} ]]; then "$onnx" scripts/compare_onnx.py
   else "$onnx" scripts/compare_onnx.py --opsets 13,17,21 layers glyphs-mlp nist36-autoencoder-conv cifar10-fast sun8-cnn; fi
