@@ -12,7 +12,7 @@ use crate::nn::Mode;
 type Function = fn(&mut Graph, NodeId) -> Built<NodeId>;
 
 /// ONNX's functions of one tensor that have no settings.
-pub(super) const FUNCTIONS: [(&str, Function); 21] = [
+pub(super) const FUNCTIONS: [(&str, Function); 20] = [
     ("Abs", Graph::abs),
     ("Ceil", Graph::ceil),
     ("Cos", Graph::cos),
@@ -23,7 +23,6 @@ pub(super) const FUNCTIONS: [(&str, Function); 21] = [
         let gate = graph.hard_sigmoid(x, 1.0 / 6.0, 0.5)?;
         graph.mul(x, gate)
     }),
-    ("Identity", |_, x| Ok(x)),
     ("Log", Graph::log),
     ("Mish", |graph, x| {
         let gate = graph.softplus(x)?;
@@ -61,8 +60,7 @@ pub(super) fn function(scope: &mut Scope, call: &Call, of: Function) -> Result<V
     Ok(one(of(scope.build, x)?))
 }
 
-pub(super) fn identity(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
-    let _ = scope;
+pub(super) fn identity(_: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     Ok(vec![call.input(0)?.clone()])
 }
 

@@ -25,9 +25,10 @@
 //! [[layer]]
 //! kind = 'classes'
 //! ";
-//! let model = toml::from_str::<ModelConfig>(network).unwrap().build([3, 16, 16], 10)?;
-//! assert_eq!(model.parameters().find("gate.weight").unwrap().shape.dims(), [8, 3, 3, 3]);
-//! # Ok::<(), gpunn::Error>(())
+//! let model = toml::from_str::<ModelConfig>(network)?.build([3, 16, 16], 10)?;
+//! let weight = model.parameters().find("gate.weight");
+//! assert_eq!(weight.map(|weight| weight.shape.dims()), Some(&[8, 3, 3, 3][..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod arithmetic;

@@ -13,11 +13,12 @@ use crate::nn::Mode;
 pub(super) fn batch_norm(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     call.only_outputs(1)?;
     let (epsilon, momentum) = (call.float("epsilon", 1e-5)?, call.float("momentum", 0.9)?);
-    let _ = (call.flag("training_mode", false)?, call.flag("is_test", true)?, call.only_int("spatial", 1)?);
+    call.only_int("spatial", 1)?;
+    // Old files say these of other ways to compute the same.
+    let _ = (call.flag("is_test", true)?, call.ints("consumed_inputs")?);
     if call.flag("training_mode", false)? {
         return Fault::unsupported("training_mode = 1 is not supported; export the network for inference");
     }
-    let _ = call.ints("consumed_inputs")?;
     let x = scope.input(call, 0)?;
     let given = [1, 2, 3, 4].map(|index| scope.input(call, index));
     let [gamma, beta, average, variance] = given;

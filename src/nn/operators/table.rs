@@ -96,7 +96,7 @@ const KNOWN_ONLY: [&str; 13] = [
 /// The names of all operators, in order. The second is whether it is only evaluated when the graph is built.
 pub fn names() -> Vec<(&'static str, bool)> {
     let own = OPERATORS.iter().chain(&SHAPES).map(|&(name, _)| name);
-    let of_elements = FUNCTIONS.iter().map(|&(name, _)| name).filter(|name| *name != "Identity");
+    let of_elements = FUNCTIONS.iter().map(|&(name, _)| name);
     let of_several = BINARY.iter().chain(&VARIADIC).map(|&(name, _)| name);
     let computed = own.chain(of_elements).chain(of_several).chain(REDUCTIONS.iter().map(|&(name, _)| name));
     let mut all: Vec<_> = computed.map(|name| (name, false)).chain(KNOWN_ONLY.map(|name| (name, true))).collect();

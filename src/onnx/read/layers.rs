@@ -8,7 +8,7 @@ use super::divide::Network;
 use super::program::{Input, Program};
 use super::roles::roles;
 use super::simplify::{fold, keep_needed, own_statistics};
-use super::trial::{check, shapes, try_all};
+use super::trial::{Trial, check, shapes, try_all};
 use crate::data::imagenet;
 use crate::formats::onnx::element;
 use crate::nn::models::ModelConfig;
@@ -79,36 +79,23 @@ pub fn layered(mut program: Program, origin: &str, image: Option<[usize; 3]>) ->
     Ok(Layered { layers: finished(layers), image, classes, tensors, notes })
 }
 
-/// What a network is tried with.
-pub struct Trial<'a> {
-    /// The input that takes images.
-    pub input: &'a Input,
-    /// The sizes of one.
-    pub image: [usize; 3],
-    /// Whether it takes them as lists.
-    pub is_flat: bool,
-}
-
 /// The sizes of the result for one image: a list of classes, whatever axes of size 1 it has.
 fn features(program: &Program, trial: &Trial, output: &str) -> Result<Vec<usize>, String> {
     // Another batch shows what was made for the first one.
-    for batch in [2, TRIAL_BATCH] {
+    let of_batch = |batch: usize| {
         let result = shapes(program, trial, batch).remove(output).unwrap_or_default();
-        if result.first() != Some(&batch) {
-            return Err(format!("its output for {batch} images is {result:?}, so it is made for batches of one size"));
+        match result.split_first() {
+            Some((&first, features)) if first == batch => Ok(features.to_vec()),
+            _ => Err(format!("its output for {batch} images is {result:?}, so it is made for batches of one size")),
         }
-        let features = &result[1..];
-        let classes = features.iter().fold(1_usize, |product, &size| product.saturating_mul(size));
-        if features.iter().filter(|&&size| size > 1).count() > 1 || !(2..=MOST).contains(&classes) {
-            return Err(format!(
-                "its output for one image is {features:?}, which is not a list of 2 to {MOST} classes"
-            ));
-        }
-        if batch == TRIAL_BATCH {
-            return Ok(features.to_vec());
-        }
+    };
+    of_batch(2)?;
+    let features = of_batch(TRIAL_BATCH)?;
+    let classes = features.iter().fold(1_usize, |product, &size| product.saturating_mul(size));
+    if features.iter().filter(|&&size| size > 1).count() > 1 || !(2..=MOST).contains(&classes) {
+        return Err(format!("its output for one image is {features:?}, which is not a list of 2 to {MOST} classes"));
     }
-    Ok(Vec::new())
+    Ok(features)
 }
 
 /// The layers of the operators, by name, and their tensors. The inner result is why there are none.

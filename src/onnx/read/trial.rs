@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layers::Trial;
-use super::program::Program;
+use super::program::{Input, Program};
 use super::roles::roles;
 use crate::graph::TensorType;
 use crate::nn::operators::{Fault, Operator, Scope, TRIAL_BATCH, Value, table};
@@ -12,6 +11,16 @@ use crate::{Error, Result};
 
 /// The most problems that are listed.
 const MOST_PROBLEMS: usize = 40;
+
+/// What a network is tried with.
+pub struct Trial<'a> {
+    /// The input that takes images.
+    pub input: &'a Input,
+    /// The sizes of one.
+    pub image: [usize; 3],
+    /// Whether it takes them as lists.
+    pub is_flat: bool,
+}
 
 /// Adds all operators to a graph, for so many images, with leaves as parameters. `visit` is told what happened to each.
 pub fn try_all(
@@ -32,7 +41,7 @@ pub fn try_all(
         at += known.elements().next_multiple_of(64);
     }
     let mut scope = Scope::new(&mut build, program.opset);
-    for (name, known) in &program.tensors {
+    for (name, known) in program.tensors.iter().filter(|(name, _)| !roles.contains_key(*name)) {
         scope.set(name, Value::Known(known.clone()));
     }
     set.into_iter().for_each(|(name, value)| scope.set(name, value));

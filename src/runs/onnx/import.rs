@@ -50,7 +50,7 @@ pub struct OnnxFile {
 }
 
 impl OnnxFile {
-    /// Opens a file. The size and the channels that are asked for are used where the file leaves them open.
+    /// Opens a file. The size and the channels that are asked for are used where the file leaves them open, the fit in any case.
     ///
     /// # Errors
     /// [`Error::Data`](crate::Error::Data) when the file is not an ONNX file, is damaged, or holds what gpunn cannot do. The message lists all of it.
@@ -65,10 +65,9 @@ impl OnnxFile {
         model.validate()?;
         let own = weights::recipe_in(&metadata, path)?;
         let named = metadata.get(CLASSES).and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
-        let names = named.filter(|names| names.len() == classes).unwrap_or_else(|| {
-            let known = imagenet::classes();
-            let is_imagenet = classes == known.len() && image[0] == 3;
-            if is_imagenet { known } else { (0..classes).map(|number| number.to_string()).collect() }
+        let names = named.filter(|names| names.len() == classes).unwrap_or_else(|| match is_imagenet(classes, image) {
+            true => imagenet::classes(),
+            false => (0..classes).map(|number| number.to_string()).collect(),
         });
         // Networks of photos that do not say otherwise are trained on images that are normalised as ImageNet's are.
         let normalisation = (own.is_none() && !normalises && image[0] == 3).then(|| {
@@ -80,7 +79,7 @@ impl OnnxFile {
         let [channels, height, width] = image;
         let size = if height == width { Size::Square(height) } else { Size::Sides([height, width]) };
         let fit = if image[0] == 3 { Fit::ResizeMiddle } else { Fit::Resize };
-        let images = ImageOptions { size: Some(size), fit: Some(fit), channels: Some(channels) };
+        let images = ImageOptions { size: Some(size), fit: asked.fit.or(Some(fit)), channels: Some(channels) };
         let weights = TensorFile::of_floats(path, tensors, metadata);
         Ok(Self { model, weights, image, classes: names, normalisation, images, recipe: own, notes })
     }
@@ -102,8 +101,10 @@ impl OnnxFile {
             }
             None => {
                 let mut recipe = crate::runs::choose(None, Some(self.model.clone()), None)?;
-                let is_imagenet = self.classes.len() == imagenet::classes().len() && self.image[0] == 3;
-                recipe.data.name = if is_imagenet { IMAGENET.into() } else { self.model.name.clone() };
+                recipe.data.name = match is_imagenet(self.classes.len(), self.image) {
+                    true => IMAGENET.into(),
+                    false => self.model.name.clone(),
+                };
                 recipe.set_images(self.images);
                 recipe.augment.clone_from(&self.normalisation);
                 recipe
@@ -140,6 +141,11 @@ impl OnnxFile {
         (augment.mean, augment.std) = (normalisation.mean, normalisation.std);
         augment.crop = None;
     }
+}
+
+/// Whether a network with so many classes, for these images, is taken for one of ImageNet's.
+fn is_imagenet(classes: usize, image: [usize; 3]) -> bool {
+    classes == imagenet::classes().len() && image[0] == 3
 }
 
 /// Channels, height and width, if at least one of them is asked for.
