@@ -34,7 +34,11 @@ trap 'rm -rf "$work"' EXIT
 # Skipped tests and skipped parts of this script are listed in this file: name, tab, reason. libtest counts a skipped test as passed.
 export GPUNN_SKIPPED=$work/skipped
 : > "$GPUNN_SKIPPED"
-[[ -z ${CI:-} ]] || export GPUNN_REQUIRE_ALL=1
+if [[ -n ${CI:-} ]]; then
+  export GPUNN_REQUIRE_ALL=1
+  # One unit for each crate makes the program smaller, but compiling it longer: that is for what users get.
+  export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+fi
 # What needs a large tool of others may be left out in CI too.
 noted() { echo "skipped: $*"; printf 'test.sh\t%s\n' "$*" >> "$GPUNN_SKIPPED"; }
 skipped() {

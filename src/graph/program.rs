@@ -27,9 +27,9 @@ pub trait Function: DynEq + Debug + Send + Sync {
     /// # Errors
     /// When the function has no gradient.
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>>;
-    /// Applies the function to slices of equal length, in double precision.
+    /// Applies the function to slices of equal length, in double precision. The second of two arguments can be a single number.
     fn map_f64(&self, arguments: &[&[f64]], out: &mut [f64]);
-    /// Applies the function to slices of equal length, in single precision.
+    /// The same in single precision.
     fn map_f32(&self, arguments: &[&[f32]], out: &mut [f32]);
 }
 

@@ -1,10 +1,9 @@
 //! What a trained network knows of an image, as a list of numbers.
 
 use crate::graph::PlanOptions;
-use crate::ops::Step;
 use crate::train::graphs::{self, CODES, INPUT, INPUT_ORDER};
-use crate::train::{Checkpoint, plan, write_weights};
-use crate::{Engine, Error, Program, Result};
+use crate::train::{Batched, Checkpoint, plan, write_weights};
+use crate::{Engine, Result};
 
 /// A trained network on an engine, without its last part. Of a classifier it gives what reaches the last layer, as the mean over the
 /// places of an image; of an autoencoder the code. Similar images have similar numbers. It uses one view of an image, without
@@ -12,9 +11,7 @@ use crate::{Engine, Error, Program, Result};
 #[derive(Debug)]
 pub struct Embedder {
     engine: Engine,
-    program: Program,
-    input: [usize; 3],
-    batch: usize,
+    program: Batched,
 }
 
 impl Embedder {
@@ -27,13 +24,10 @@ impl Embedder {
         let model = checkpoint.model()?;
         let weights = checkpoint.weights_in_use(model.parameters())?;
         let graph = graphs::embedding(&model, recipe, input, batch)?;
-        let program = engine.load(plan(&graph, &engine.target(), PlanOptions::default())?)?;
+        let plan = plan(&graph, &engine.target(), PlanOptions::default())?;
+        let program = Batched::load(&mut engine, plan, (INPUT.into(), INPUT_ORDER), (input, batch), CODES)?;
         write_weights(&mut engine, model.parameters(), &weights)?;
-        if recipe.augment.is_some() {
-            engine.write(INPUT_ORDER, 0, &(0..batch as u32).collect::<Vec<u32>>())?;
-        }
-        engine.schedule(program, &[Step::new(0, batch as u32, 0)])?;
-        Ok(Self { engine, program, input, batch })
+        Ok(Self { engine, program })
     }
 
     /// The numbers of each image, prepared as for a [`Predictor`](super::Predictor).
@@ -41,24 +35,7 @@ impl Embedder {
     /// # Errors
     /// When the number of values of an image differs from the network's input, or the device is lost.
     pub async fn embed(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
-        let wanted: usize = self.input.iter().product();
-        let mut all = Vec::with_capacity(images.len());
-        for chunk in images.chunks(self.batch) {
-            for (place, image) in chunk.iter().map(AsRef::as_ref).enumerate() {
-                if image.len() != wanted {
-                    let message =
-                        format!("the image has {} values, but the input of the network has {wanted}", image.len());
-                    return Err(Error::Shape(message));
-                }
-                self.engine.write(INPUT, place * wanted, image)?;
-            }
-            // Unused rows of the batch keep earlier images. Their numbers are ignored.
-            self.engine.run(self.program, 0..1)?;
-            let codes = self.engine.read_output(self.program, CODES).await?;
-            let width = codes.len() / self.batch;
-            all.extend(codes.chunks_exact(width.max(1)).take(chunk.len()).map(<[f32]>::to_vec));
-        }
-        Ok(all)
+        self.program.run(&mut self.engine, images).await
     }
 }
 

@@ -18,6 +18,7 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+mod batched;
 mod buffers;
 mod builder;
 pub mod checkpoint;
@@ -44,6 +45,7 @@ mod trial;
 mod tta;
 mod warnings;
 
+pub(crate) use batched::Batched;
 #[cfg(feature = "files")]
 pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};

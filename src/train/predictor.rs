@@ -1,14 +1,16 @@
 //! Classifying images with a trained network.
 
+use super::batched::Batched;
 use super::buffers::write_weights;
 use super::evaluation::largest;
 use super::graphs::{self, AVERAGES, INPUT, INPUT_ORDER, SCORES};
 use super::{Checkpoint, Recipe, memory};
+#[cfg(feature = "cli")]
+use crate::Program;
 use crate::graph::PlanOptions;
 use crate::nn::Model;
 use crate::nn::models::Task;
-use crate::ops::Step;
-use crate::{Engine, Error, Program, Result};
+use crate::{Engine, Error, Result};
 
 /// The predicted class of an image.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -49,13 +51,7 @@ impl Prediction {
 
 /// The program of a classifier, loaded into an engine that holds its weights.
 #[derive(Clone, Debug)]
-pub(super) struct Classifier {
-    program: Program,
-    /// The buffer that images are written to.
-    images: String,
-    input: [usize; 3],
-    batch: usize,
-}
+pub(super) struct Classifier(Batched);
 
 impl Classifier {
     /// Plans and loads the program. `prefix` is the prefix of the names of its input buffers. If `averaged` is true, it uses
@@ -78,39 +74,12 @@ impl Classifier {
             graph = graph.on_buffers(&AVERAGES);
         }
         let plan = memory::plan(&graph, &engine.target(), PlanOptions::default())?;
-        let ordered = plan.buffers.iter().any(|buffer| buffer.name == order);
-        let program = engine.load(plan)?;
-        if ordered {
-            engine.write(&order, 0, &(0..batch as u32).collect::<Vec<u32>>())?;
-        }
-        engine.schedule(program, &[Step::new(0, batch as u32, 0)])?;
-        Ok(Self { program, images, input, batch })
+        Ok(Self(Batched::load(engine, plan, (images, &order), (input, batch), SCORES)?))
     }
 
     /// The probabilities of all classes for each image.
-    pub async fn probabilities(
-        &self,
-        engine: &mut Engine,
-        images: &[impl AsRef<[f32]>],
-        classes: usize,
-    ) -> Result<Vec<Vec<f32>>> {
-        let wanted: usize = self.input.iter().product();
-        let mut all = Vec::with_capacity(images.len());
-        for chunk in images.chunks(self.batch) {
-            for (place, image) in chunk.iter().map(AsRef::as_ref).enumerate() {
-                if image.len() != wanted {
-                    let message =
-                        format!("the image has {} values, but the input of the network has {wanted}", image.len());
-                    return Err(Error::Shape(message));
-                }
-                engine.write(&self.images, place * wanted, image)?;
-            }
-            // Unused rows of the batch keep earlier images. Their results are ignored.
-            engine.run(self.program, 0..1)?;
-            let scores = engine.read_output(self.program, SCORES).await?;
-            all.extend(scores.chunks_exact(classes).take(chunk.len()).map(<[f32]>::to_vec));
-        }
-        Ok(all)
+    pub async fn probabilities(&self, engine: &mut Engine, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
+        self.0.run(engine, images).await
     }
 
     /// The prediction for each image.
@@ -120,7 +89,7 @@ impl Classifier {
         images: &[impl AsRef<[f32]>],
         classes: &[String],
     ) -> Result<Vec<Prediction>> {
-        let all = self.probabilities(engine, images, classes.len()).await?;
+        let all = self.probabilities(engine, images).await?;
         Ok(all.into_iter().map(|probabilities| Prediction::of(probabilities, classes)).collect())
     }
 }
@@ -166,7 +135,7 @@ impl Predictor {
 
     /// An image's channels, height and width.
     pub fn input(&self) -> [usize; 3] {
-        self.classifier.input
+        self.classifier.0.input()
     }
 
     /// The class names in index order.
@@ -177,7 +146,7 @@ impl Predictor {
     /// The engine, and the program that classifies a batch. For benchmarks.
     #[cfg(feature = "cli")]
     pub(crate) fn parts(&mut self) -> (&mut Engine, Program) {
-        (&mut self.engine, self.classifier.program)
+        (&mut self.engine, self.classifier.0.program())
     }
 
     /// Takes the engine out.
@@ -215,6 +184,6 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict`].
     pub async fn probabilities(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
-        self.classifier.probabilities(&mut self.engine, images, self.classes.len()).await
+        self.classifier.probabilities(&mut self.engine, images).await
     }
 }

@@ -97,7 +97,7 @@ impl<'a> Call<'a> {
     pub fn only_int(&self, name: &'static str, only: i64) -> Result<(), Fault> {
         match self.int(name, only)? {
             value if value == only => Ok(()),
-            value => Fault::unsupported(format!("{name} = {value} is not supported")),
+            value => Fault::refuse(format!("{name} = {value} is not supported")),
         }
     }
 
@@ -108,7 +108,7 @@ impl<'a> Call<'a> {
 
     /// An input that must be there.
     pub fn input(&self, index: usize) -> Result<&Value, Fault> {
-        self.optional(index).ok_or_else(|| Fault::Wrong(format!("it has no input {index}")))
+        self.optional(index).ok_or_else(|| Fault::Refused(format!("it has no input {index}")))
     }
 
     /// The inputs that are there.
@@ -132,7 +132,7 @@ impl<'a> Call<'a> {
             Some(Numbers::Ints(values)) if values.iter().all(|value| value.abs() <= LARGEST || is_open_end(*value)) => {
                 Ok(Some(values))
             }
-            Some(_) => Fault::wrong(format!("`{}` must hold integers, below 2^40", self.operator.inputs[index])),
+            Some(_) => Fault::refuse(format!("`{}` must hold integers, below 2^40", self.operator.inputs[index])),
         }
     }
 
@@ -149,7 +149,7 @@ impl<'a> Call<'a> {
             [value] => Ok(Some(value)),
             // ONNX allows an empty list for an absent number.
             [] => Ok(None),
-            _ => Fault::wrong(format!("`{}` must be one number", self.operator.inputs[index])),
+            _ => Fault::refuse(format!("`{}` must be one number", self.operator.inputs[index])),
         }
     }
 
@@ -162,7 +162,7 @@ impl<'a> Call<'a> {
     pub fn only_outputs(&self, count: usize) -> Result<(), Fault> {
         match self.operator.outputs.iter().skip(count).find(|name| !name.is_empty()) {
             None => Ok(()),
-            Some(name) => Fault::unsupported(format!("its output `{name}` is not supported")),
+            Some(name) => Fault::refuse(format!("its output `{name}` is not supported")),
         }
     }
 }
@@ -173,7 +173,7 @@ fn is_open_end(value: i64) -> bool {
 }
 
 fn wrong_attribute<T>(name: &str, what: &str, other: &Attribute) -> Result<T, Fault> {
-    Fault::wrong(format!("its attribute {name} must be {what}, but is {other:?}"))
+    Fault::refuse(format!("its attribute {name} must be {what}, but is {other:?}"))
 }
 
 /// The axis that a number means in so many axes: negative numbers count from the end.
@@ -182,7 +182,7 @@ pub(super) fn axis(number: i64, rank: usize) -> Result<usize, Fault> {
     usize::try_from(from_start)
         .ok()
         .filter(|&axis| axis < rank)
-        .ok_or_else(|| Fault::Wrong(format!("there is no axis {number} in {rank} axes")))
+        .ok_or_else(|| Fault::Refused(format!("there is no axis {number} in {rank} axes")))
 }
 
 /// As [`axis`], for a list, without repetitions.
@@ -190,7 +190,7 @@ pub(super) fn axes(numbers: &[i64], rank: usize) -> Result<Vec<usize>, Fault> {
     let axes = numbers.iter().map(|&number| axis(number, rank)).collect::<Result<BTreeSet<_>, _>>()?;
     match axes.len() == numbers.len() {
         true => Ok(axes.into_iter().collect()),
-        false => Fault::wrong(format!("the axes {numbers:?} have one twice")),
+        false => Fault::refuse(format!("the axes {numbers:?} have one twice")),
     }
 }
 
@@ -199,5 +199,5 @@ pub(super) fn size(number: i64, what: &str) -> Result<usize, Fault> {
     usize::try_from(number)
         .ok()
         .filter(|&size| size <= 1 << 30)
-        .ok_or_else(|| Fault::Wrong(format!("{what} is {number}")))
+        .ok_or_else(|| Fault::Refused(format!("{what} is {number}")))
 }

@@ -25,21 +25,21 @@ impl WindowAxes {
         let list = |name: &'static str| -> Result<Option<Vec<usize>>, Fault> {
             let Some(values) = call.ints(name)? else { return Ok(None) };
             if values.len() != rank {
-                return Fault::wrong(format!("its {name} {values:?} is not for images with {rank} axes"));
+                return Fault::refuse(format!("its {name} {values:?} is not for images with {rank} axes"));
             }
             values.iter().map(|&value| size(value, name)).collect::<Result<Vec<_>, _>>().map(Some)
         };
         let stated = list("kernel_shape")?;
         let Some(own) = kernel.map(<[usize]>::to_vec).or(stated.clone()) else {
-            return Fault::wrong("it has no kernel_shape");
+            return Fault::refuse("it has no kernel_shape");
         };
         if stated.is_some_and(|stated| stated != own) || own.len() != rank {
-            return Fault::wrong(format!("its kernel {own:?} is not for images with {rank} axes"));
+            return Fault::refuse(format!("its kernel {own:?} is not for images with {rank} axes"));
         }
         let stride = list("strides")?.unwrap_or_else(|| vec![1; rank]);
         let dilation = list("dilations")?.unwrap_or_else(|| vec![1; rank]);
         if [&own, &stride, &dilation].iter().any(|list| list.iter().any(|&size| size == 0 || size > 1 << 20)) {
-            return Fault::wrong("a kernel, stride or dilation is not from 1 to 2^20");
+            return Fault::refuse("a kernel, stride or dilation is not from 1 to 2^20");
         }
         let mut window = Self { kernel: own, stride, dilation, around: vec![[0; 2]; rank] };
         let pads = call.ints("pads")?;
@@ -47,7 +47,7 @@ impl WindowAxes {
             "NOTSET" => window.pad(pads)?,
             "VALID" => {}
             word @ ("SAME_UPPER" | "SAME_LOWER") => window.pad_same(image, word == "SAME_LOWER"),
-            other => return Fault::wrong(format!("its auto_pad is {other}")),
+            other => return Fault::refuse(format!("its auto_pad is {other}")),
         }
         Ok(window)
     }
@@ -56,12 +56,12 @@ impl WindowAxes {
         let Some(pads) = pads else { return Ok(()) };
         let rank = self.kernel.len();
         if pads.len() != 2 * rank {
-            return Fault::wrong(format!("its pads {pads:?} are not for images with {rank} axes"));
+            return Fault::refuse(format!("its pads {pads:?} are not for images with {rank} axes"));
         }
         for axis in 0..rank {
             self.around[axis] = [size(pads[axis], "a padding")?, size(pads[axis + rank], "a padding")?];
             if self.around[axis].iter().any(|&count| count > 1 << 20) {
-                return Fault::wrong("a padding is above 2^20");
+                return Fault::refuse("a padding is above 2^20");
             }
         }
         Ok(())
@@ -93,7 +93,7 @@ pub(super) fn as_image(scope: &mut Scope, x: NodeId) -> Result<(NodeId, usize), 
     match *scope.build.dims(x) {
         [batch, channels, length] => Ok((scope.reshape(x, &[batch, channels, 1, length])?, 1)),
         [_, _, _, _] => Ok((x, 2)),
-        ref other => Fault::unsupported(format!("images with {} axes are not supported", other.len().max(2) - 2)),
+        ref other => Fault::refuse(format!("images with {} axes are not supported", other.len().max(2) - 2)),
     }
 }
 
@@ -158,7 +158,7 @@ pub(super) fn conv_transpose(scope: &mut Scope, call: &Call) -> Result<Vec<Value
             let last = &values[values.len() - axes..];
             last.iter().map(|&value| size(value, name)).collect::<Result<Vec<_>, _>>().map(Some)
         }
-        Some(values) => Fault::wrong(format!("its {name} {values:?} is not for images with {axes} axes")),
+        Some(values) => Fault::refuse(format!("its {name} {values:?} is not for images with {axes} axes")),
     };
     let mut extra = list("output_padding")?.unwrap_or_else(|| vec![0; axes]);
     let (asked, automatic) = (list("output_shape")?, call.text("auto_pad", "NOTSET")?);
@@ -185,7 +185,7 @@ pub(super) fn conv_transpose(scope: &mut Scope, call: &Call) -> Result<Vec<Value
         let [before, after] = window.around[axis];
         let length = whole[axis] + extra[axis];
         if before + after >= length {
-            return Fault::wrong("its padding leaves nothing of the output");
+            return Fault::refuse("its padding leaves nothing of the output");
         }
         // What is added after the output may be cut off again.
         let added = extra[axis].saturating_sub(after);

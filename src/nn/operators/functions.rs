@@ -101,7 +101,7 @@ pub(super) fn elu(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
 pub(super) fn celu(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let (x, alpha) = (scope.input(call, 0)?, call.float("alpha", 1.0)?);
     if alpha <= 0.0 {
-        return Fault::unsupported(format!("alpha = {alpha} is not supported"));
+        return Fault::refuse(format!("alpha = {alpha} is not supported"));
     }
     let smaller = scope.build.scale(x, 1.0 / alpha)?;
     let y = scope.build.elu(smaller, 1.0)?;
@@ -161,7 +161,7 @@ pub(super) fn dropout(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Faul
     let rate = call.float("ratio", 0.5)?;
     let rate = call.known_number(1)?.unwrap_or(rate);
     if !(0.0..=1.0).contains(&rate) {
-        return Fault::wrong(format!("its ratio is {rate}"));
+        return Fault::refuse(format!("its ratio is {rate}"));
     }
     let stream = scope.build.next_dropout();
     // Some exporters store the mode of the export. Whether the network is trained is known here.
@@ -185,6 +185,6 @@ pub(super) fn cast(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> 
     let x = scope.input(call, 0)?;
     match to {
         1 | 10 | 11 => Ok(one(x)),
-        _ => Fault::unsupported(format!("a cast of computed floats to the type {to} is not supported")),
+        _ => Fault::refuse(format!("a cast of computed floats to the type {to} is not supported")),
     }
 }

@@ -21,18 +21,18 @@ pub(super) fn evaluate(call: &Call) -> Option<Result<Vec<Value>, Fault>> {
         ("Range", Some(_)) => range(&inputs),
         ("Cast", Some(x)) => cast(call, x),
         ("Gather", Some(x)) => {
-            inputs.get(1).map_or_else(|| Fault::wrong("it has no input 1"), |at| gather(call, x, at))
+            inputs.get(1).map_or_else(|| Fault::refuse("it has no input 1"), |at| gather(call, x, at))
         }
         ("Concat", Some(_)) => concat(call, &inputs),
         ("Where", Some(_)) => choose(&inputs),
-        ("Expand", Some(x)) => inputs.get(1).map_or_else(|| Fault::wrong("it has no input 1"), |dims| expand(x, dims)),
+        ("Expand", Some(x)) => inputs.get(1).map_or_else(|| Fault::refuse("it has no input 1"), |dims| expand(x, dims)),
         ("ReduceProd" | "ReduceSum" | "ReduceMax" | "ReduceMin", Some(x)) if is_ints(x) => reduce(call, x),
         ("Not" | "Neg" | "Abs" | "Floor" | "Ceil" | "Sqrt", Some(x)) => unary(&call.operator.op, x),
         (op, Some(first)) => {
             let function = binary(op)?;
             let several = matches!(op, "Max" | "Min");
             if !several && inputs.len() != 2 {
-                return Some(Fault::wrong("it takes two inputs"));
+                return Some(Fault::refuse("it takes two inputs"));
             }
             inputs[1..].iter().try_fold(first.clone(), |a, b| {
                 let parts = broadcast(&[&a, b])?;
@@ -52,14 +52,14 @@ fn is_ints(known: &Known) -> bool {
 pub(super) fn bounded(dims: &[usize]) -> Result<usize, Fault> {
     match Shape::from(dims).elements() {
         elements if elements <= MOST_KNOWN => Ok(elements),
-        elements => Fault::unsupported(format!("a constant of {elements} elements is larger than {MOST_KNOWN}")),
+        elements => Fault::refuse(format!("a constant of {elements} elements is larger than {MOST_KNOWN}")),
     }
 }
 
 fn sizes(known: &Known) -> Result<Vec<usize>, Fault> {
     match &known.numbers {
         Numbers::Ints(values) => values.iter().map(|&value| size(value, "a size")).collect(),
-        Numbers::Floats(_) => Fault::wrong("sizes must be integers"),
+        Numbers::Floats(_) => Fault::refuse("sizes must be integers"),
     }
 }
 
@@ -75,14 +75,14 @@ fn constant_of_shape(call: &Call, shape: &Known) -> Result<Known, Fault> {
 }
 
 fn range(inputs: &[&Known]) -> Result<Known, Fault> {
-    let [start, limit, delta] = inputs else { return Fault::wrong("it takes start, limit and delta") };
+    let [start, limit, delta] = inputs else { return Fault::refuse("it takes start, limit and delta") };
     let number = |known: &Known| match known.to_floats()[..] {
         [value] => Ok(f64::from(value)),
-        _ => Fault::wrong("start, limit and delta must be single numbers"),
+        _ => Fault::refuse("start, limit and delta must be single numbers"),
     };
     let (first, step) = (number(start)?, number(delta)?);
     if step == 0.0 {
-        return Fault::wrong("its delta is 0");
+        return Fault::refuse("its delta is 0");
     }
     let count = ((number(limit)? - first) / step).ceil().max(0.0);
     let count = bounded(&[if count < MOST_KNOWN as f64 { count as usize } else { usize::MAX }])?;
@@ -107,13 +107,13 @@ fn cast(call: &Call, x: &Known) -> Result<Known, Fault> {
         Numbers::Ints(values) => match to {
             9 => Numbers::Ints(values.iter().map(|&value| (value != 0).into()).collect()),
             6 | 7 => Numbers::Ints(values.clone()),
-            _ => return Fault::unsupported(format!("the type {to} is not supported")),
+            _ => return Fault::refuse(format!("the type {to} is not supported")),
         },
         Numbers::Floats(values) => match to {
             9 => Numbers::Ints(values.iter().map(|&value| (value != 0.0).into()).collect()),
             6 | 7 => Numbers::Ints(values.iter().map(|&value| value as i64).collect()),
             to if FLOATS.contains(&to) => Numbers::Floats(values.clone()),
-            _ => return Fault::unsupported(format!("the type {to} is not supported")),
+            _ => return Fault::refuse(format!("the type {to} is not supported")),
         },
     };
     Ok(Known { dims: x.dims.clone(), numbers })
@@ -121,7 +121,7 @@ fn cast(call: &Call, x: &Known) -> Result<Known, Fault> {
 
 fn gather(call: &Call, x: &Known, at: &Known) -> Result<Known, Fault> {
     let along = axis(call.int("axis", 0)?, x.dims.len())?;
-    let Numbers::Ints(indices) = &at.numbers else { return Fault::wrong("its indices must be integers") };
+    let Numbers::Ints(indices) = &at.numbers else { return Fault::refuse("its indices must be integers") };
     let indices = indices.iter().map(|&index| axis(index, x.dims[along])).collect::<Result<Vec<_>, _>>()?;
     let (outer, inner): (usize, usize) = (x.dims[..along].iter().product(), x.dims[along + 1..].iter().product());
     let dims = [&x.dims[..along], &at.dims, &x.dims[along + 1..]].concat();
@@ -140,14 +140,14 @@ fn concat(call: &Call, inputs: &[&Known]) -> Result<Known, Fault> {
     let along = axis(call.int("axis", 0)?, rank)?;
     let mut dims = inputs[0].dims.clone();
     if inputs.iter().any(|input| input.dims.len() != rank || is_ints(input) != is_ints(inputs[0])) {
-        return Fault::wrong("its inputs have different types or numbers of axes");
+        return Fault::refuse("its inputs have different types or numbers of axes");
     }
     dims[along] = inputs.iter().map(|input| input.dims[along]).sum();
     bounded(&dims)?;
     let outer: usize = dims[..along].iter().product();
     let runs: Vec<usize> = inputs.iter().map(|input| input.dims[along..].iter().product()).collect();
     if (inputs.iter().zip(&runs)).any(|(input, run)| input.elements() != outer * run) {
-        return Fault::wrong("its inputs have different sizes");
+        return Fault::refuse("its inputs have different sizes");
     }
     let numbers = match &inputs[0].numbers {
         Numbers::Ints(_) => Numbers::Ints(interleaved(outer, &runs, |input| match &inputs[input].numbers {
@@ -182,7 +182,7 @@ pub(super) fn common(all: &[Vec<usize>]) -> Result<Vec<usize>, Fault> {
             match (*large, size) {
                 (1, size) => *large = size,
                 (large, size) if size == 1 || size == large => {}
-                _ => return Fault::wrong(format!("{all:?} do not broadcast to one shape")),
+                _ => return Fault::refuse(format!("{all:?} do not broadcast to one shape")),
             }
         }
     }
@@ -217,7 +217,7 @@ fn expand(x: &Known, dims: &Known) -> Result<Known, Fault> {
 fn choose(inputs: &[&Known]) -> Result<Known, Fault> {
     let parts = broadcast(inputs)?;
     let [Known { numbers: Numbers::Ints(condition), dims }, a, b] = parts.as_slice() else {
-        return Fault::wrong("it takes a condition and two values");
+        return Fault::refuse("it takes a condition and two values");
     };
     let numbers = match (&a.numbers, &b.numbers) {
         (Numbers::Ints(a), Numbers::Ints(b)) => {
@@ -239,9 +239,9 @@ fn reduce(call: &Call, x: &Known) -> Result<Known, Fault> {
     let keep = call.flag("keepdims", true)?;
     let _ = call.flag("noop_with_empty_axes", false)?;
     let all = axes.is_none_or(|axes| axes.len() == x.dims.len());
-    let Numbers::Ints(values) = &x.numbers else { return Fault::wrong("it takes integers") };
+    let Numbers::Ints(values) = &x.numbers else { return Fault::refuse("it takes integers") };
     if !all {
-        return Fault::unsupported("a reduction of some axes of integers is not supported");
+        return Fault::refuse("a reduction of some axes of integers is not supported");
     }
     let values = values.iter().copied();
     let result = match call.operator.op.as_str() {
@@ -250,7 +250,7 @@ fn reduce(call: &Call, x: &Known) -> Result<Known, Fault> {
         "ReduceMax" => values.max(),
         _ => values.min(),
     };
-    let Some(result) = result else { return Fault::wrong("it has no elements") };
+    let Some(result) = result else { return Fault::refuse("it has no elements") };
     let dims = if keep { vec![1; x.dims.len()] } else { Vec::new() };
     Ok(Known { dims, numbers: Numbers::Ints(vec![result]) })
 }
@@ -262,7 +262,7 @@ fn unary(op: &str, x: &Known) -> Result<Known, Fault> {
                 "Not" => |value| i64::from(value == 0),
                 "Neg" => i64::wrapping_neg,
                 "Abs" => i64::wrapping_abs,
-                _ => return Fault::unsupported("it takes only floats"),
+                _ => return Fault::refuse("it takes only floats"),
             };
             Numbers::Ints(values.iter().copied().map(function).collect())
         }
@@ -273,7 +273,7 @@ fn unary(op: &str, x: &Known) -> Result<Known, Fault> {
                 "Floor" => f32::floor,
                 "Ceil" => f32::ceil,
                 "Sqrt" => f32::sqrt,
-                _ => return Fault::wrong("it takes truth values"),
+                _ => return Fault::refuse("it takes truth values"),
             };
             Numbers::Floats(values.iter().copied().map(function).collect())
         }
@@ -336,7 +336,7 @@ fn apply((ints, floats): Binary, a: &Known, b: &Known) -> Result<Known, Fault> {
                 ),
             }
         }
-        _ => return Fault::wrong("its inputs have different types"),
+        _ => return Fault::refuse("its inputs have different types"),
     };
     Ok(Known { dims: a.dims.clone(), numbers })
 }

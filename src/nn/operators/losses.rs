@@ -28,7 +28,7 @@ pub(super) fn negative_log_likelihood(scope: &mut Scope, call: &Call) -> Result<
 fn scores(scope: &mut Scope, call: &Call) -> Result<(NodeId, usize), Fault> {
     let x = scope.input(call, 0)?;
     match scope.rank(x) {
-        0 | 1 => Fault::wrong("it takes numbers for each class of a batch"),
+        0 | 1 => Fault::refuse("it takes numbers for each class of a batch"),
         rank => Ok((x, rank - 1)),
     }
 }
@@ -51,13 +51,13 @@ fn picked(scope: &mut Scope, call: &Call, logs: NodeId) -> Result<NodeId, Fault>
         }
         let place = usize::try_from(label).ok().filter(|&place| place < classes.min(weights.len()));
         let Some(place) = place else {
-            return Fault::wrong(format!("the label {label} is not one of {classes} classes"));
+            return Fault::refuse(format!("the label {label} is not one of {classes} classes"));
         };
         row[place] = -weights[place];
         total += weights[place];
     }
     if table.len() != dims.iter().product::<usize>() {
-        return Fault::wrong(format!("{} labels are not for {dims:?}", labels.len()));
+        return Fault::refuse(format!("{} labels are not for {dims:?}", labels.len()));
     }
     let table = scope.build.constant(TensorType::f32(dims.clone()), table);
     let terms = binary(scope, logs, table, Graph::mul)?;
@@ -72,6 +72,6 @@ fn picked(scope: &mut Scope, call: &Call, logs: NodeId) -> Result<NodeId, Fault>
             let whole = scope.reshape(whole, &[])?;
             Ok(if word == "mean" { scope.build.scale(whole, 1.0 / total)? } else { whole })
         }
-        other => Fault::wrong(format!("its reduction is {other}")),
+        other => Fault::refuse(format!("its reduction is {other}")),
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn concat(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault
         parts.push(id);
         kind = of;
     }
-    let Some(&first) = parts.first() else { return Fault::wrong("it has no inputs") };
+    let Some(&first) = parts.first() else { return Fault::refuse("it has no inputs") };
     let along = axis(number, scope.rank(first))?;
     Ok(vec![kind(joined(scope, &parts, along)?)])
 }
@@ -40,7 +40,7 @@ pub(super) fn split(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault>
         count => size(count, "num_outputs")?,
     };
     if count > whole {
-        return Fault::wrong(format!("an axis of {whole} cannot be split into {count} parts"));
+        return Fault::refuse(format!("an axis of {whole} cannot be split into {count} parts"));
     }
     let sizes = match call.ints_of(1, "split")? {
         Some(sizes) => sizes.iter().map(|&number| size(number, "a size")).collect::<Result<Vec<_>, _>>()?,
@@ -50,7 +50,7 @@ pub(super) fn split(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault>
         }
     };
     if sizes.iter().sum::<usize>() != whole || sizes.contains(&0) {
-        return Fault::unsupported(format!("parts of {sizes:?} of an axis of {whole} are not supported"));
+        return Fault::refuse(format!("parts of {sizes:?} of an axis of {whole} are not supported"));
     }
     let mut start = 0;
     let mut parts = Vec::new();
@@ -79,7 +79,7 @@ impl Taken {
     /// As in NumPy: positions are brought within the axis.
     fn new(axis: usize, length: usize, [start, end, step]: [i64; 3]) -> Result<Self, Fault> {
         if step == 0 {
-            return Fault::wrong("its step is 0");
+            return Fault::refuse("its step is 0");
         }
         let length = length as i64;
         let (low, high) = if step > 0 { (0, length) } else { (-1, length - 1) };
@@ -100,11 +100,11 @@ impl Taken {
 /// What a `Slice` takes of each axis that it names.
 fn taken(call: &Call, dims: &[usize]) -> Result<Vec<Taken>, Fault> {
     let (starts, ends) = (call.ints_of(1, "starts")?, call.ints_of(2, "ends")?);
-    let (Some(starts), Some(ends)) = (starts, ends) else { return Fault::wrong("it has no starts and ends") };
+    let (Some(starts), Some(ends)) = (starts, ends) else { return Fault::refuse("it has no starts and ends") };
     let axes = call.ints_of(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = call.known_ints(4)?.map_or_else(|| vec![1; starts.len()], <[i64]>::to_vec);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
-        return Fault::wrong("it has not as many starts as ends, axes and steps");
+        return Fault::refuse("it has not as many starts as ends, axes and steps");
     }
     let axes = each_axis(&axes, dims.len())?;
     let of = |place: usize| {
@@ -128,7 +128,7 @@ pub(super) fn slice(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault>
     let (mut x, kind) = scope.moved(value)?;
     for part in parts {
         if part.count == 0 {
-            return Fault::unsupported("its output has no elements");
+            return Fault::refuse("its output has no elements");
         }
         x = match part.step {
             1 => scope.build.slice(x, part.axis, part.start, part.count)?,
@@ -194,7 +194,7 @@ pub(super) fn picked(scope: &mut Scope, x: NodeId, axis: usize, places: &[usize]
         }
     }
     if runs.len() > MOST_PARTS {
-        return Fault::unsupported(format!("a choice of more than {MOST_PARTS} parts of an axis is not supported"));
+        return Fault::refuse(format!("a choice of more than {MOST_PARTS} parts of an axis is not supported"));
     }
     let parts = runs.into_iter().map(|(first, count)| scope.build.slice(x, axis, first, count));
     let parts = parts.collect::<crate::Result<Vec<_>>>()?;
@@ -209,7 +209,7 @@ pub(super) fn gather(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault
     let indices = call.known_ints(1)?.unwrap_or_default();
     let places = indices.iter().map(|&index| axis(index, own[along])).collect::<Result<Vec<_>, _>>()?;
     if places.is_empty() {
-        return Fault::unsupported("its output has no elements");
+        return Fault::refuse("its output has no elements");
     }
     let y = picked(scope, x, along, &places)?;
     let dims = [&own[..along], &scope.dims(call.input(1)?), &own[along + 1..]].concat();
@@ -220,12 +220,12 @@ pub(super) fn tile(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> 
     let (mut x, kind) = scope.moved(call.input(0)?)?;
     let repeats = call.known_ints(1)?.unwrap_or_default().to_vec();
     if repeats.len() != scope.rank(x) {
-        return Fault::unsupported("its repeats are not one for each axis");
+        return Fault::refuse("its repeats are not one for each axis");
     }
     for (axis, &count) in repeats.iter().enumerate() {
         let count = size(count, "a repeat")?;
         if count == 0 || count > MOST_PARTS {
-            return Fault::unsupported(format!("{count} repeats are not supported"));
+            return Fault::refuse(format!("{count} repeats are not supported"));
         }
         x = joined(scope, &vec![x; count], axis)?;
     }
@@ -240,23 +240,23 @@ pub(super) fn pad(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let (mode, value) = (call.text("mode", "constant")?, call.float("value", 0.0)?);
     let value = call.known_number(2)?.unwrap_or(value);
     let older = call.ints("paddings")?;
-    let Some(pads) = call.ints_of(1, "pads")?.or(older) else { return Fault::wrong("it has no pads") };
+    let Some(pads) = call.ints_of(1, "pads")?.or(older) else { return Fault::refuse("it has no pads") };
     let axes = match call.known_ints(3)? {
         Some(numbers) => each_axis(numbers, rank)?,
         None => (0..rank).collect(),
     };
     if pads.iter().any(|pad| pad.abs() > MOST) {
-        return Fault::wrong(format!("one of its pads {pads:?} is above {MOST}"));
+        return Fault::refuse(format!("one of its pads {pads:?} is above {MOST}"));
     }
     if pads.len() != 2 * axes.len() {
-        return Fault::wrong(format!("it has {} pads for {} axes", pads.len(), axes.len()));
+        return Fault::refuse(format!("it has {} pads for {} axes", pads.len(), axes.len()));
     }
     for (place, &axis) in axes.iter().enumerate() {
         let around = [pads[place], pads[place + axes.len()]];
         for (end, &count) in around.iter().enumerate().filter(|(_, count)| **count < 0) {
             let (length, less) = (scope.build.dims(x)[axis], size(-count, "a padding")?);
             if less >= length {
-                return Fault::unsupported("its output has no elements");
+                return Fault::refuse("its output has no elements");
             }
             x = scope.build.slice(x, axis, if end == 0 { less } else { 0 }, length - less)?;
         }
@@ -264,7 +264,7 @@ pub(super) fn pad(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
         x = match mode {
             "constant" => padded(scope, x, axis, [before, after], value)?,
             "reflect" | "edge" | "wrap" => mirrored(scope, x, axis, [before, after], mode)?,
-            other => return Fault::unsupported(format!("mode = {other} is not supported")),
+            other => return Fault::refuse(format!("mode = {other} is not supported")),
         };
     }
     Ok(vec![kind(x)])

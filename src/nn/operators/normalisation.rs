@@ -17,7 +17,7 @@ pub(super) fn batch_norm(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, F
     // Old files say these of other ways to compute the same.
     let _ = (call.flag("is_test", true)?, call.ints("consumed_inputs")?);
     if call.flag("training_mode", false)? {
-        return Fault::unsupported("training_mode = 1 is not supported; export the network for inference");
+        return Fault::refuse("training_mode = 1 is not supported; export the network for inference");
     }
     let x = scope.input(call, 0)?;
     let given = [1, 2, 3, 4].map(|index| scope.input(call, index));
@@ -28,7 +28,7 @@ pub(super) fn batch_norm(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, F
     let x = match own.as_slice() {
         [_, _] | [_, _, _, _] => x,
         [batch, channels, rest @ ..] => scope.reshape(x, &[*batch, *channels, 1, rest.iter().product()])?,
-        _ => return Fault::wrong("it takes a batch with channels"),
+        _ => return Fault::refuse("it takes a batch with channels"),
     };
     let is_stored = |id: NodeId| scope.parameters.contains_key(&id);
     let learns = scope.build.mode == Mode::Training
@@ -83,9 +83,9 @@ pub(super) fn group_norm(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, F
     let (epsilon, groups) = (call.float("epsilon", 1e-5)?, size(call.int("num_groups", 1)?, "num_groups")?);
     let _ = call.int("stash_type", 1)?;
     let own = scope.build.dims(x).to_vec();
-    let [batch, channels, image @ ..] = own.as_slice() else { return Fault::wrong("it takes a batch with channels") };
+    let [batch, channels, image @ ..] = own.as_slice() else { return Fault::refuse("it takes a batch with channels") };
     if groups == 0 || channels % groups != 0 {
-        return Fault::wrong(format!("{channels} channels cannot be divided into {groups} groups"));
+        return Fault::refuse(format!("{channels} channels cannot be divided into {groups} groups"));
     }
     let each = channels / groups;
     let pixels: usize = image.iter().product();

@@ -34,7 +34,7 @@ fn lines(call: &Call, image: &[usize]) -> Result<(WindowAxes, Vec<Line>), Fault>
     for (number, &length) in image.iter().enumerate() {
         let ([before, after], stride, reach) = (window.around[number], window.stride[number], window.reach(number));
         let Some(room) = (length + before + after).checked_sub(reach) else {
-            return Fault::wrong(format!("its window covers {reach} elements, but the padded image has fewer"));
+            return Fault::refuse(format!("its window covers {reach} elements, but the padded image has fewer"));
         };
         let mut outputs = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
         // A window must begin in the image or in the padding before it.
@@ -91,7 +91,7 @@ pub(super) fn max_pool(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fau
 fn image_of(scope: &Scope, x: NodeId) -> Result<Vec<usize>, Fault> {
     match scope.build.dims(x) {
         [_, _, image @ ..] if !image.is_empty() => Ok(image.to_vec()),
-        _ => Fault::wrong("it takes a batch of images with channels"),
+        _ => Fault::refuse("it takes a batch of images with channels"),
     }
 }
 
@@ -122,7 +122,7 @@ fn along(
         return along(scope, x, line, join, pool);
     }
     if line.kernel > MOST_TAPS {
-        return Fault::unsupported(format!("a dilated window of more than {MOST_TAPS} elements is not supported"));
+        return Fault::refuse(format!("a dilated window of more than {MOST_TAPS} elements is not supported"));
     }
     let mut y = strided(scope, x, line.axis, 0, line.stride, line.outputs)?;
     for tap in 1..line.kernel {
@@ -242,11 +242,11 @@ pub(super) fn lrn(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let (alpha, beta, bias) = (call.float("alpha", 0.0001)?, call.float("beta", 0.75)?, call.float("bias", 1.0)?);
     let size = super::call::size(call.int("size", 1)?, "its size")?;
     if !(1..=1 << 20).contains(&size) {
-        return Fault::wrong(format!("its size is {size}"));
+        return Fault::refuse(format!("its size is {size}"));
     }
     let (x, axes) = as_image(scope, x)?;
     let &[batch, channels, height, width] = scope.build.dims(x) else {
-        return Fault::wrong("it takes a batch of images");
+        return Fault::refuse("it takes a batch of images");
     };
     let squares = scope.build.square(x)?;
     let planes = scope.reshape(squares, &[batch, channels, height * width])?;

@@ -39,7 +39,7 @@ pub(super) fn matmul(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault
 fn product(scope: &mut Scope, a: NodeId, b: NodeId) -> Result<NodeId, Fault> {
     let (dims_a, dims_b) = (scope.build.dims(a).to_vec(), scope.build.dims(b).to_vec());
     if dims_a.is_empty() || dims_b.is_empty() {
-        return Fault::wrong("it takes no single numbers");
+        return Fault::refuse("it takes no single numbers");
     }
     // A list is a row on the left and a column on the right; its axis is removed from the result.
     let of_a = if dims_a.len() == 1 { vec![1, dims_a[0]] } else { dims_a.clone() };
@@ -55,9 +55,7 @@ fn product(scope: &mut Scope, a: NodeId, b: NodeId) -> Result<NodeId, Fault> {
     } else {
         let count: usize = batch.iter().product();
         if count > MOST_PRODUCTS {
-            return Fault::unsupported(format!(
-                "a batch of more than {MOST_PRODUCTS} matrix products is not supported"
-            ));
+            return Fault::refuse(format!("a batch of more than {MOST_PRODUCTS} matrix products is not supported"));
         }
         let mut parts = Vec::new();
         let [a, b] = [(a, matrix_a), (b, matrix_b)].map(|(x, matrix)| all_of(scope, x, &batch, matrix));

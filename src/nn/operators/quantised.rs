@@ -32,7 +32,7 @@ fn of_axis(scope: &mut Scope, call: &Call, index: usize, x: NodeId) -> Result<No
         return scope.reshape(id, &[1]);
     }
     if scope.rank(id) != 1 {
-        return Fault::unsupported("scales of blocks are not supported");
+        return Fault::refuse("scales of blocks are not supported");
     }
     let after = vec![1; rank - 1 - axis(number, rank)?];
     scope.reshape(id, &[vec![count], after].concat())
@@ -41,7 +41,7 @@ fn of_axis(scope: &mut Scope, call: &Call, index: usize, x: NodeId) -> Result<No
 /// round(x / scale) + zero point, within the range of the type.
 pub(super) fn quantize(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     if scope.build.mode == Mode::Training {
-        return Fault::unsupported("a network with 8-bit integers can be used, but not trained");
+        return Fault::refuse("a network with 8-bit integers can be used, but not trained");
     }
     let x = scope.input(call, 0)?;
     let _ = (call.flag("saturate", true)?, call.only_int("precision", 0)?);
@@ -51,7 +51,7 @@ pub(super) fn quantize(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fau
         element => element,
     };
     let Some([least, most]) = range(element) else {
-        return Fault::unsupported(format!("integers of ONNX's type {element} are not supported"));
+        return Fault::refuse(format!("integers of ONNX's type {element} are not supported"));
     };
     let scale = of_axis(scope, call, 1, x)?;
     let scaled = binary(scope, x, scale, Graph::div)?;
@@ -79,7 +79,7 @@ pub(super) fn dequantize(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, F
 /// As [`dequantize`], for a constant: so weights in integers become floats when a file is read.
 pub(super) fn dequantize_known(call: &Call) -> Result<Vec<Value>, Fault> {
     let (Some(x), Some(scale), zero) = (call.known(0)?, call.known(1)?, call.known(2)?) else {
-        return Fault::wrong("it takes integers and a scale");
+        return Fault::refuse("it takes integers and a scale");
     };
     call.only_int("block_size", 0)?;
     let (along, _) = (call.int("axis", 1)?, call.int("output_dtype", 0)?);
@@ -93,7 +93,7 @@ pub(super) fn dequantize_known(call: &Call) -> Result<Vec<Value>, Fault> {
     };
     let fits = |known: &Known| known.dims.len() < 2 && known.elements() == count;
     if !fits(scale) || !zero.is_none_or(|zero| fits(zero) || zero.elements() == 1) {
-        return Fault::wrong("it has not one scale and one zero point for each place of its axis");
+        return Fault::refuse("it has not one scale and one zero point for each place of its axis");
     }
     let place = |index: usize, count: usize| (index / inner.max(1)) % count.max(1);
     let number = |index: usize| {

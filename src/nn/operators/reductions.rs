@@ -114,7 +114,7 @@ fn product(scope: &mut Scope, x: NodeId, axes: &[usize]) -> Result<NodeId, Fault
     for &axis in axes {
         let length = scope.build.dims(x)[axis];
         if length > MOST_FACTORS {
-            return Fault::unsupported(format!("a product of more than {MOST_FACTORS} factors is not supported"));
+            return Fault::refuse(format!("a product of more than {MOST_FACTORS} factors is not supported"));
         }
         let mut y = scope.build.slice(x, axis, 0, 1)?;
         for place in 1..length {

@@ -60,7 +60,7 @@ impl Line {
                     false => 0.5 * (start + end) * (from - 1.0),
                 }
             }
-            other => return Fault::unsupported(format!("coordinate_transformation_mode = {other} is not supported")),
+            other => return Fault::refuse(format!("coordinate_transformation_mode = {other} is not supported")),
         };
         // A factor in single precision would put whole positions a little beside.
         Ok(f64::from(position as f32))
@@ -74,7 +74,7 @@ impl Line {
                 "round_prefer_ceil" => (position + 0.5).floor(),
                 "floor" => position.floor(),
                 "ceil" => position.ceil(),
-                other => return Fault::unsupported(format!("nearest_mode = {other} is not supported")),
+                other => return Fault::refuse(format!("nearest_mode = {other} is not supported")),
             };
             return Ok((place as i64, vec![1.0]));
         }
@@ -105,7 +105,7 @@ impl Line {
     /// The table `[to, from]`, and which outputs lie outside of the image.
     fn table(&self, rule: &Rule) -> Result<(Vec<f32>, Vec<bool>), Fault> {
         if self.from.saturating_mul(self.to) > MOST_WEIGHTS {
-            return Fault::unsupported(format!("resizing {} to {} elements is not supported", self.from, self.to));
+            return Fault::refuse(format!("resizing {} to {} elements is not supported", self.from, self.to));
         }
         let mut table = vec![0.0; self.from * self.to];
         let mut outside = vec![false; self.to];
@@ -194,17 +194,17 @@ impl Sizes {
             (None, Some(sizes)) => {
                 sizes.iter().zip(&axes).map(|(&size, &axis)| f64::from(size) / own[axis] as f64).collect()
             }
-            (None, None) => return Fault::wrong("it has neither scales nor sizes"),
+            (None, None) => return Fault::refuse("it has neither scales nor sizes"),
         };
         if ratios.len() != axes.len() || ratios.iter().any(|ratio| !(ratio.is_finite() && *ratio > 0.0)) {
-            return Fault::wrong(format!("its factors {ratios:?} are not for {} axes", axes.len()));
+            return Fault::refuse(format!("its factors {ratios:?} are not for {} axes", axes.len()));
         }
         let sizes = sizes.filter(|_| scales.is_none());
         let common = match policy {
             "stretch" => None,
             "not_larger" => ratios.iter().copied().reduce(f64::min),
             "not_smaller" => ratios.iter().copied().reduce(f64::max),
-            other => return Fault::wrong(format!("its keep_aspect_ratio_policy is {other}")),
+            other => return Fault::refuse(format!("its keep_aspect_ratio_policy is {other}")),
         };
         let common = common.filter(|_| sizes.is_some());
         if let Some(common) = common {
@@ -212,7 +212,7 @@ impl Sizes {
         }
         // NaN is not within, either.
         if !region.iter().flatten().all(|place| place.abs() < 1e6) {
-            return Fault::wrong("its region is not within finite numbers");
+            return Fault::refuse("its region is not within finite numbers");
         }
         let region = region.filter(|region| region.len() == 2 * axes.len());
         Ok(Self { axes, ratios, sizes: sizes.filter(|_| common.is_none()), keeps_ratio: common.is_some(), region })
@@ -229,7 +229,7 @@ impl Sizes {
                 None => (from as f32 * scale as f32).floor() as usize,
             };
             if to == 0 || to > 1 << 24 {
-                return Fault::wrong(format!("axis {axis} would have {to} elements"));
+                return Fault::refuse(format!("axis {axis} would have {to} elements"));
             }
             let end = |place: usize, whole: f64| self.region.as_ref().map_or(whole, |region| region[place].into());
             let region = [end(number, 0.0), end(number + self.axes.len(), 1.0)];
@@ -247,7 +247,7 @@ pub(super) fn upsample(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fau
     let mode = match call.text("mode", "nearest")? {
         "linear" | "bilinear" => "linear",
         "nearest" => "nearest",
-        other => return Fault::unsupported(format!("mode = {other} is not supported")),
+        other => return Fault::refuse(format!("mode = {other} is not supported")),
     };
     let rule = Rule {
         mode,
@@ -260,13 +260,13 @@ pub(super) fn upsample(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fau
     };
     let own = scope.build.dims(x).to_vec();
     if scales.len() != own.len() {
-        return Fault::wrong(format!("its factors {scales:?} are not for {} axes", own.len()));
+        return Fault::refuse(format!("its factors {scales:?} are not for {} axes", own.len()));
     }
     let mut lines = Vec::new();
     for (axis, (&from, &scale)) in own.iter().zip(&scales).enumerate() {
         let to = (from as f32 * scale).floor();
         if !(1.0..16_777_216.0).contains(&to) {
-            return Fault::wrong(format!("axis {axis} would have {to} elements"));
+            return Fault::refuse(format!("axis {axis} would have {to} elements"));
         }
         if scale != 1.0 {
             lines.push(Line { axis, from, to: to as usize, scale: scale.into(), region: [0.0, 1.0] });
@@ -293,7 +293,7 @@ fn own_mode(rule: &Rule, lines: &[Line], rank: usize) -> Option<Resize> {
 
 fn resized(scope: &mut Scope, x: NodeId, rule: &Rule, lines: &[Line]) -> Result<NodeId, Fault> {
     if !["nearest", "linear", "cubic"].contains(&rule.mode) {
-        return Fault::unsupported(format!("mode = {} is not supported", rule.mode));
+        return Fault::refuse(format!("mode = {} is not supported", rule.mode));
     }
     if let Some(mode) = own_mode(rule, lines, scope.rank(x)) {
         let mut size = [scope.build.dims(x)[2], scope.build.dims(x)[3]];

@@ -60,28 +60,28 @@ impl<'b, 'a> Scope<'b, 'a> {
         let inputs = operator.inputs.iter().map(|name| match (name.as_str(), self.values.get(name)) {
             ("", _) => Ok(None),
             (_, Some(value)) => Ok(Some(value.clone())),
-            (_, None) => Fault::wrong(format!("its input `{name}` is not there")),
+            (_, None) => Fault::refuse(format!("its input `{name}` is not there")),
         });
         let call = Call::new(operator, inputs.collect::<Result<_, _>>()?, self.opset);
         let outputs = table::apply(self, &call)?;
         if let Some(name) = call.unknown_attributes().first() {
             let value = &operator.attributes[*name];
-            return Fault::unsupported(format!("its attribute {name} = {value:?} is not known"));
+            return Fault::refuse(format!("its attribute {name} = {value:?} is not known"));
         }
         if outputs.len() < call.outputs() {
-            return Fault::wrong(format!("it has {} outputs, but gives {}", call.outputs(), outputs.len()));
+            return Fault::refuse(format!("it has {} outputs, but gives {}", call.outputs(), outputs.len()));
         }
         for (name, value) in operator.outputs.iter().zip(outputs) {
             if name.is_empty() {
                 continue;
             }
             if self.dims(&value).contains(&0) && !matches!(value, Value::Known(_)) {
-                return Fault::unsupported("its output has no elements");
+                return Fault::refuse("its output has no elements");
             }
             if let Value::Known(known) = &value {
                 self.computed += known.elements();
                 if self.computed > MOST_COMPUTED {
-                    return Fault::unsupported(format!("constants of more than {MOST_COMPUTED} elements are computed"));
+                    return Fault::refuse(format!("constants of more than {MOST_COMPUTED} elements are computed"));
                 }
             }
             self.values.insert(name.clone(), value);
@@ -93,9 +93,9 @@ impl<'b, 'a> Scope<'b, 'a> {
     pub(super) fn floats(&mut self, value: &Value) -> Result<NodeId, Fault> {
         match value {
             Value::Tensor(id) => Ok(*id),
-            Value::Integers(_) => Fault::unsupported("computing with integers is not supported"),
+            Value::Integers(_) => Fault::refuse("computing with integers is not supported"),
             Value::Known(Known { numbers: Numbers::Ints(_), .. }) => {
-                Fault::unsupported("computing with integers is not supported")
+                Fault::refuse("computing with integers is not supported")
             }
             Value::Known(known) => self.constant(known),
         }
@@ -126,7 +126,7 @@ impl<'b, 'a> Scope<'b, 'a> {
 
     fn constant(&mut self, known: &Known) -> Result<NodeId, Fault> {
         if known.elements() == 0 {
-            return Fault::unsupported("tensors without elements are not supported");
+            return Fault::refuse("tensors without elements are not supported");
         }
         Ok(self.build.constant(TensorType::f32(known.dims.clone()), known.to_floats()))
     }

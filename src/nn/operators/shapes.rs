@@ -8,7 +8,7 @@ use crate::graph::Shape;
 /// The same values with other axis sizes.
 fn reshaped(scope: &mut Scope, value: &Value, dims: Vec<usize>) -> Result<Vec<Value>, Fault> {
     if Shape::from(dims.as_slice()).elements() != Shape::from(scope.dims(value)).elements() {
-        return Fault::wrong(format!("{:?} cannot become {dims:?}", scope.dims(value)));
+        return Fault::refuse(format!("{:?} cannot become {dims:?}", scope.dims(value)));
     }
     Ok(vec![match value {
         Value::Known(known) => Value::Known(known.clone().with_dims(dims)),
@@ -22,14 +22,14 @@ pub(super) fn reshape(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Faul
     let x = call.input(0)?;
     let own = scope.dims(x);
     let (keeps_zeros, asked) = (call.flag("allowzero", false)?, call.ints_of(1, "shape")?);
-    let Some(asked) = asked else { return Fault::wrong("it has no shape") };
+    let Some(asked) = asked else { return Fault::refuse("it has no shape") };
     let mut dims = Vec::new();
     let mut open = None;
     for (place, &number) in asked.iter().enumerate() {
         dims.push(match number {
             0 if !keeps_zeros => match own.get(place) {
                 Some(&size) => size,
-                None => return Fault::wrong(format!("{own:?} has no axis {place} to keep")),
+                None => return Fault::refuse(format!("{own:?} has no axis {place} to keep")),
             },
             -1 if open.is_none() => {
                 open = Some(place);
@@ -61,7 +61,7 @@ pub(super) fn squeeze(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Faul
         None => (0..own.len()).filter(|&axis| own[axis] == 1).collect(),
     };
     if let Some(axis) = removed.iter().find(|&&axis| own[axis] != 1) {
-        return Fault::wrong(format!("axis {axis} of {own:?} is not 1"));
+        return Fault::refuse(format!("axis {axis} of {own:?} is not 1"));
     }
     let dims = (0..own.len()).filter(|axis| !removed.contains(axis)).map(|axis| own[axis]).collect();
     reshaped(scope, x, dims)
@@ -69,7 +69,7 @@ pub(super) fn squeeze(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Faul
 
 pub(super) fn unsqueeze(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault> {
     let x = call.input(0)?;
-    let Some(numbers) = call.ints_of(1, "axes")? else { return Fault::wrong("it has no axes") };
+    let Some(numbers) = call.ints_of(1, "axes")? else { return Fault::refuse("it has no axes") };
     let mut own = scope.dims(x).into_iter();
     let rank = own.len() + numbers.len();
     let added = axes(&numbers, rank)?;
@@ -104,7 +104,7 @@ pub(super) fn transpose(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fa
     };
     axes(&order.iter().map(|&axis| axis as i64).collect::<Vec<_>>(), own.len())?;
     if order.len() != own.len() {
-        return Fault::wrong(format!("its order {order:?} is not for {own:?}"));
+        return Fault::refuse(format!("its order {order:?} is not for {own:?}"));
     }
     if let Value::Known(known) = x {
         let dims: Vec<usize> = order.iter().map(|&axis| own[axis]).collect();
@@ -120,7 +120,7 @@ pub(super) fn transpose(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fa
 fn block_size(call: &Call) -> Result<usize, Fault> {
     match size(call.int("blocksize", 0)?, "its blocksize")? {
         block @ 1..=65_536 => Ok(block),
-        other => Fault::wrong(format!("its blocksize is {other}")),
+        other => Fault::refuse(format!("its blocksize is {other}")),
     }
 }
 
@@ -129,13 +129,13 @@ pub(super) fn depth_to_space(scope: &mut Scope, call: &Call) -> Result<Vec<Value
     let (x, kind) = scope.moved(call.input(0)?)?;
     let block = block_size(call)?;
     let &[batch, channels, height, width] = scope.build.dims(x) else {
-        return Fault::wrong("it takes a batch of images");
+        return Fault::refuse("it takes a batch of images");
     };
     let depth = channels / (block * block);
     let (split, order) = match call.text("mode", "DCR")? {
         "DCR" => ([batch, block, block, depth, height, width], [0, 3, 4, 1, 5, 2]),
         "CRD" => ([batch, depth, block, block, height, width], [0, 1, 4, 2, 5, 3]),
-        other => return Fault::wrong(format!("its mode is {other}")),
+        other => return Fault::refuse(format!("its mode is {other}")),
     };
     let x = scope.reshape(x, &split)?;
     let x = scope.transpose(x, &order)?;
@@ -149,10 +149,10 @@ pub(super) fn space_to_depth(scope: &mut Scope, call: &Call) -> Result<Vec<Value
     let is_dcr = match call.text("mode", "DCR")? {
         "DCR" => true,
         "CRD" => false,
-        other => return Fault::wrong(format!("its mode is {other}")),
+        other => return Fault::refuse(format!("its mode is {other}")),
     };
     let &[batch, channels, height, width] = scope.build.dims(x) else {
-        return Fault::wrong("it takes a batch of images");
+        return Fault::refuse("it takes a batch of images");
     };
     let x = scope.reshape(x, &[batch, channels, height / block, block, width / block, block])?;
     let order = if is_dcr { [0, 3, 5, 1, 2, 4] } else { [0, 1, 3, 5, 2, 4] };

@@ -144,8 +144,8 @@ pub(super) fn apply(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, Fault>
         return reductions::reduce(scope, call, *of);
     }
     match KNOWN_ONLY.contains(&op) {
-        true => Fault::unsupported("it is supported only for constants and shapes"),
-        false => Fault::unsupported("gpunn does not have this operator"),
+        true => Fault::refuse("it is supported only for constants and shapes"),
+        false => Fault::refuse("gpunn does not have this operator"),
     }
 }
 

@@ -71,36 +71,30 @@ impl Known {
 /// Why an operator cannot be added to a graph.
 #[derive(Debug)]
 pub enum Fault {
-    /// gpunn cannot do this: the end of a sentence that begins with the operator.
-    Unsupported(String),
+    /// gpunn cannot do this, or the file is wrong: the end of a sentence that begins with the operator.
+    Refused(String),
     /// The value with this name has to be known when the graph is built, but the device computes it.
     MustBeKnown(String),
-    /// The file is wrong: the end of a sentence that begins with the operator.
-    Wrong(String),
 }
 
 impl Fault {
-    /// gpunn cannot do this.
-    pub fn unsupported<T>(reason: impl Into<String>) -> Result<T, Self> {
-        Err(Self::Unsupported(reason.into()))
-    }
-    /// The file is wrong.
-    pub fn wrong<T>(reason: impl Into<String>) -> Result<T, Self> {
-        Err(Self::Wrong(reason.into()))
+    /// The operator cannot be added, with the reason.
+    pub fn refuse<T>(reason: impl Into<String>) -> Result<T, Self> {
+        Err(Self::Refused(reason.into()))
     }
 }
 
 impl From<Error> for Fault {
     /// Ops of the graph refuse only shapes that do not fit.
     fn from(error: Error) -> Self {
-        Self::Wrong(error.to_string())
+        Self::Refused(error.to_string())
     }
 }
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unsupported(reason) | Self::Wrong(reason) => f.write_str(reason),
+            Self::Refused(reason) => f.write_str(reason),
             Self::MustBeKnown(name) => write!(f, "`{name}` has to be a constant"),
         }
     }

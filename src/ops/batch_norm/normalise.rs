@@ -81,6 +81,7 @@ impl BatchNorm {
             let [x, mean, variance, gamma, beta] = [0, 1, 2, 3, 4].map(|i| call.real(i));
             let epsilon = T::of(f64::from(self.epsilon));
             let factors: Vec<T> = gamma.iter().zip(variance).map(|(&g, &v)| g / (v + epsilon).sqrt()).collect();
+            let finish = epilogue::finisher(&self.epilogue, call, 5);
             in_pieces(y, pixels, |first, piece| {
                 for (plane, y) in (first..).zip(piece.chunks_mut(pixels)) {
                     let channel = plane % channels;
@@ -88,7 +89,7 @@ impl BatchNorm {
                     let x = &x[plane * pixels..][..pixels];
                     y.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - mean) * factor + beta);
                 }
-                epilogue::run(&self.epilogue, call, 5, first * pixels, piece);
+                finish(first * pixels, piece);
             });
         });
     }
@@ -191,6 +192,7 @@ impl BatchNormBackward {
         let valid = layout.valid(call.step);
         epilogue::with_output(call, |call, dx| {
             let [dy, x, coefficients] = [0, 1, 2].map(|i| call.real(i));
+            let finish = epilogue::finisher(&self.epilogue, call, 3);
             in_pieces(dx, pixels, |first, piece| {
                 for (plane, dx) in (first..).zip(piece.chunks_mut(pixels)) {
                     if plane / channels >= valid {
@@ -204,7 +206,7 @@ impl BatchNormBackward {
                         .zip(both)
                         .for_each(|(dx, (&dy, &x))| *dx = factor * (dy - sum - (x - mean) * product));
                 }
-                epilogue::run(&self.epilogue, call, 3, first * pixels, piece);
+                finish(first * pixels, piece);
             });
         });
     }

@@ -57,7 +57,7 @@ impl Op for Conv2dBackwardInput {
     fn run(&self, call: &mut Call<f32>) {
         let sizes = self.sizes(call.types);
         epilogue::with_output(call, |call, dx| {
-            let finish = |start: usize, piece: &mut [f32]| epilogue::run(&self.epilogue, call, 2, start, piece);
+            let finish = epilogue::finisher(&self.epilogue, call, 2);
             cpu::backward_input(&sizes, call.real(0), call.real(1), dx, finish);
         });
     }

@@ -21,15 +21,20 @@ fn extras(types: &Types, own: usize) -> Vec<Pattern> {
     types.inputs[own..].iter().map(of).collect()
 }
 
-/// Applies the program to a piece of the output. The piece starts at element `start` of the output.
-pub(crate) fn run<T: Chunked>(program: &Program, call: &Call<T>, own: usize, start: usize, piece: &mut [T]) {
-    if program.calls.is_empty() {
-        return;
-    }
-    let patterns = extras(call.types, own);
-    let others = patterns.iter().enumerate().map(|(i, &pattern)| Some((call.real(own + i), pattern)));
+/// A function that applies the program to a piece of the output. It gets the index of the piece's first element.
+pub(crate) fn finisher<'a, T: Chunked>(
+    program: &'a Program,
+    call: &'a Call<T>,
+    own: usize,
+) -> impl Fn(usize, &mut [T]) + Sync + 'a {
+    let others =
+        extras(call.types, own).into_iter().enumerate().map(|(i, pattern)| Some((call.real(own + i), pattern)));
     let operands: Vec<_> = std::iter::once(None).chain(others).collect();
-    program.run(&operands, start, piece);
+    move |start, piece| {
+        if !program.calls.is_empty() {
+            program.run(&operands, start, piece);
+        }
+    }
 }
 
 /// Takes the output out of the call, so that the op can read its inputs while it writes the output.
@@ -50,7 +55,7 @@ pub(crate) fn on_whole<T: Chunked>(
 ) {
     with_output(call, |call, values| {
         compute(call, values);
-        run(program, call, own, 0, values);
+        finisher(program, call, own)(0, values);
     });
 }
 

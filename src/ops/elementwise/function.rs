@@ -93,6 +93,11 @@ fn map<T: Real, F: Formula>(formula: &F, arguments: &[&[T]], out: &mut [T]) {
                 *y = formula.value([a, zero, zero]);
             }
         }
+        [a, &[b]] if length > 1 => {
+            for (y, &a) in out.iter_mut().zip(&a[..length]) {
+                *y = formula.value([a, b, zero]);
+            }
+        }
         [a, b] => {
             for ((y, &a), &b) in out.iter_mut().zip(&a[..length]).zip(&b[..length]) {
                 *y = formula.value([a, b, zero]);

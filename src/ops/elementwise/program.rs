@@ -1,7 +1,10 @@
 //! Runs programs of element-wise functions on the CPU, in chunks, with broadcast operands.
 
+use std::ops::DerefMut;
+
 use crate::graph::{Argument, Function, Program, TensorType};
 use crate::ops::Real;
+use crate::ops::product::Scratch;
 
 /// The broadcast pattern of an operand. The operand consists of `len / row` rows of `row` elements. Output element
 /// `index` reads the operand's element `((index / inner) % (len / row)) * row + index % row`. If the operand's axes
@@ -81,6 +84,15 @@ impl Pattern {
             (rest, index) = (after, index + count);
         }
     }
+    /// Whether the elements for so many output indices from `first` on lie side by side.
+    fn is_there(self, first: usize, count: usize) -> bool {
+        self.inner == 1 && first + count <= self.len
+    }
+    /// The element that all of these output indices read, if it is one.
+    fn one(self, first: usize, count: usize) -> Option<usize> {
+        let alone = self.row == 1 && first % self.inner + count <= self.inner;
+        (alone || self.len == 1).then(|| self.at(first))
+    }
     /// Whether the operand has one element for each output element.
     pub fn is_full(self, count: usize) -> bool {
         self.inner == 1 && self.len == count && self.row == 1
@@ -89,7 +101,11 @@ impl Pattern {
 
 /// The number of elements that a chain processes at once on the CPU. The intermediate values stay in the first-level
 /// cache.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 512;
+/// From so many elements on, a chunk is worth its calls.
+const LONG: usize = 128;
+/// The most arguments of a function.
+const MOST_ARGUMENTS: usize = 3;
 
 impl Program {
     /// Computes `out`. Its first element is element `start` of the whole output. An operand that is `None` is the
@@ -101,55 +117,89 @@ impl Program {
             }
             return;
         }
-        let mut loaded: Vec<Vec<T>> = vec![Vec::new(); operands.len()];
-        let mut results: Vec<Vec<T>> = vec![vec![T::zero(); CHUNK.min(out.len())]; self.calls.len()];
-        for (number, chunk) in out.chunks_mut(CHUNK).enumerate() {
-            let first = start + number * CHUNK;
-            let (count, whole) =
-                (chunk.len(), |pattern: Pattern| pattern.inner == 1 && first + chunk.len() <= pattern.len);
-            for (operand, buffer) in operands.iter().zip(&mut loaded) {
-                match operand {
-                    Some((_, pattern)) if whole(*pattern) => {}
-                    Some((values, pattern)) => {
-                        buffer.resize(count, T::zero());
-                        pattern.read(values, first, buffer);
+        let (size, last) = (CHUNK.min(out.len()), self.calls.len() - 1);
+        let mut buffers = T::buffer((operands.len() + last) * size);
+        let (loaded, results) = buffers.split_at_mut(operands.len() * size);
+        let is_previous = |argument: &Argument| matches!(*argument, Argument::Operand(i) if operands[i].is_none());
+        // The last function writes over the previous content.
+        let copied = self.calls[last].arguments.iter().any(is_previous);
+        let singles: Vec<bool> = (0..operands.len()).map(|operand| self.can_be_single(operand)).collect();
+        // Chunks end where such an operand's element changes, if that is rarely.
+        let inner = operands.iter().zip(&singles).filter_map(|(operand, single)| operand.filter(|_| *single));
+        let inner = inner.map(|(_, pattern)| pattern.inner).filter(|&inner| inner >= LONG).min().unwrap_or(usize::MAX);
+        // For each operand: the elements of a chunk, or the one, if they need not be loaded.
+        let mut there: Vec<Option<&[T]>> = vec![None; operands.len()];
+        let (mut rest, mut first) = (out, start);
+        while !rest.is_empty() {
+            let count = size.min(inner - first % inner).min(rest.len());
+            let (chunk, after) = rest.split_at_mut(count);
+            for (index, buffer) in loaded.chunks_exact_mut(size).enumerate() {
+                there[index] = None;
+                match operands[index] {
+                    Some((values, pattern)) if pattern.is_there(first, count) => {
+                        there[index] = Some(&values[first..][..count])
                     }
-                    None => {
-                        buffer.clear();
-                        buffer.extend_from_slice(chunk);
-                    }
+                    Some((values, pattern)) => match pattern.one(first, count).filter(|_| singles[index]) {
+                        Some(at) => there[index] = Some(&values[at..=at]),
+                        None => pattern.read(values, first, &mut buffer[..count]),
+                    },
+                    None if copied => buffer[..count].copy_from_slice(chunk),
+                    None => {}
                 }
             }
             for (index, call) in self.calls.iter().enumerate() {
-                let (done, rest) = results.split_at_mut(index);
-                let arguments: Vec<&[T]> = call
-                    .arguments
-                    .iter()
-                    .map(|argument| match *argument {
-                        Argument::Call(i) => &done[i][..count],
-                        Argument::Operand(i) => match operands[i] {
-                            Some((values, pattern)) if whole(pattern) => &values[first..first + count],
-                            _ => &loaded[i],
-                        },
-                    })
-                    .collect();
-                T::call(call.function.as_ref(), &arguments, &mut rest[0][..count]);
+                let (done, results) = results.split_at_mut(index * size);
+                let argument = |argument: &Argument, previous| match *argument {
+                    Argument::Call(i) => &done[i * size..][..count],
+                    Argument::Operand(i) if operands[i].is_none() && index < last => previous,
+                    Argument::Operand(i) => there[i].unwrap_or(&loaded[i * size..][..count]),
+                };
+                let mut arguments: [&[T]; MOST_ARGUMENTS] = [&[]; MOST_ARGUMENTS];
+                let arguments = &mut arguments[..call.arguments.len()];
+                let both = arguments.iter_mut().zip(&call.arguments);
+                if index < last {
+                    both.for_each(|(to, from)| *to = argument(from, &*chunk));
+                    T::call(call.function.as_ref(), arguments, &mut results[..count]);
+                } else {
+                    both.for_each(|(to, from)| *to = argument(from, &[]));
+                    T::call(call.function.as_ref(), arguments, chunk);
+                }
             }
-            chunk.copy_from_slice(&results[self.calls.len() - 1][..count]);
+            (rest, first) = (after, first + count);
         }
+    }
+
+    /// Whether an operand is only ever the second argument of two, which can be a single number.
+    fn can_be_single(&self, operand: usize) -> bool {
+        let is_it = |argument: &Argument| *argument == Argument::Operand(operand);
+        self.calls.iter().all(|call| match call.arguments.as_slice() {
+            [first, _] => !is_it(first),
+            others => !others.iter().any(is_it),
+        })
     }
 }
 
 /// Selects a function's loop by precision.
 pub(crate) trait Chunked: Real {
+    /// Memory for intermediate values.
+    type Buffer: DerefMut<Target = [Self]>;
+    fn buffer(len: usize) -> Self::Buffer;
     fn call(function: &dyn Function, arguments: &[&[Self]], out: &mut [Self]);
 }
 impl Chunked for f32 {
+    type Buffer = Scratch;
+    fn buffer(len: usize) -> Scratch {
+        Scratch::new(len)
+    }
     fn call(function: &dyn Function, arguments: &[&[f32]], out: &mut [f32]) {
         function.map_f32(arguments, out);
     }
 }
 impl Chunked for f64 {
+    type Buffer = Vec<f64>;
+    fn buffer(len: usize) -> Vec<f64> {
+        vec![0.0; len]
+    }
     fn call(function: &dyn Function, arguments: &[&[f64]], out: &mut [f64]) {
         function.map_f64(arguments, out);
     }

@@ -118,7 +118,7 @@ impl Op for Matmul {
                 transpose_a: self.transpose_a,
                 transpose_b: self.transpose_b,
             };
-            product.run(out, |start, piece| epilogue::run(&self.epilogue, call, 2, start, piece));
+            product.run(out, epilogue::finisher(&self.epilogue, call, 2));
         });
     }
 

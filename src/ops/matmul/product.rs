@@ -2,7 +2,7 @@
 
 use super::MatmulShape;
 use crate::ops::lanes::dispatch;
-use crate::ops::product::{Columns, Copies, Inner, Outer, Run, Scratch, WHOLE, pack, turn};
+use crate::ops::product::{Columns, Copies, Inner, Left, Outer, Run, Scratch, WHOLE, pack, turn};
 use crate::parallel::*;
 
 /// The operands of a product, as in [`Matmul`](super::Matmul).
@@ -24,6 +24,8 @@ pub struct CpuProduct<'a> {
 const PIECE: usize = 1 << 20;
 /// The number of rows of a piece of a large product. Each piece reads the whole right matrix, so it needs many rows.
 const PIECE_ROWS: usize = 128;
+/// What it costs to load a number of the right matrix from memory, in multiplications of numbers. It counts where there are few rows.
+const LOAD: usize = 16;
 /// The minimum depth of inner products. In less, adding the lanes of each sum costs too much.
 const INNER_DEPTH: usize = 256;
 /// The maximum number of rows of inner products. With more rows it is faster to transpose the right matrix.
@@ -62,7 +64,7 @@ impl CpuProduct<'_> {
         self.each_piece(out, epilogue, |first, out| {
             dispatch(Outer {
                 groups: 1,
-                left: &left[first * depth..],
+                left: Left::Packed(&left[first * depth..]),
                 rows: out.len() / columns,
                 right,
                 right_group: 0,
@@ -79,7 +81,7 @@ impl CpuProduct<'_> {
     /// into pieces.
     fn inner(&self, out: &mut [f32], epilogue: &(dyn Fn(usize, &mut [f32]) + Sync)) {
         let MatmulShape { rows, columns, depth } = self.sizes;
-        if rows < FEW_ROWS && rows * columns * depth >= 2 * PIECE {
+        if rows < FEW_ROWS && columns > FEW_ROWS && self.work() >= 2 * PIECE {
             let sizes = MatmulShape { rows: columns, columns: rows, depth };
             let mut turned = Scratch::new(out.len());
             Self { sizes, a: self.b, b: self.a, ..*self }.inner(&mut turned, &|_, _| ());
@@ -109,8 +111,8 @@ impl CpuProduct<'_> {
         epilogue: impl Fn(usize, &mut [f32]) + Sync,
         compute: impl Fn(usize, &mut [f32]) + Sync,
     ) {
-        let MatmulShape { rows, columns, depth } = self.sizes;
-        let pieces = (rows * columns * depth / PIECE).min(rows.div_ceil(PIECE_ROWS).max(2)).max(1);
+        let MatmulShape { rows, columns, .. } = self.sizes;
+        let pieces = (self.work() / PIECE).min(rows.div_ceil(PIECE_ROWS).max(2)).max(1);
         let piece_rows = rows.div_ceil(pieces).next_multiple_of(8).min(rows);
         let piece = |(index, out): (usize, &mut [f32])| {
             compute(index * piece_rows, out);
@@ -121,6 +123,12 @@ impl CpuProduct<'_> {
         } else {
             out.par_chunks_mut(piece_rows * columns).enumerate().for_each(piece);
         }
+    }
+
+    /// The work in multiplications.
+    fn work(&self) -> usize {
+        let MatmulShape { rows, columns, depth } = self.sizes;
+        (rows * columns).max(LOAD * rows.max(columns)) * depth
     }
 
     /// Packs rows of the left matrix.

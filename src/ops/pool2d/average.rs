@@ -188,6 +188,7 @@ impl AveragePool2dBackward {
         epilogue::with_output(call, |call, dx| {
             let dy = call.real(0);
             let (across, shares) = (Across::new(&sizes), Shares::new(&sizes, self.include_padding));
+            let finish = epilogue::finisher(&self.epilogue, call, 1);
             in_pieces(dx, sizes.plane(), |first, piece| {
                 let (mut spread_out, mut shared) = (vec![T::zero(); sizes.image[1]], vec![T::zero(); sizes.outputs[1]]);
                 let planes = dy[first * sizes.output_plane()..].chunks(sizes.output_plane());
@@ -205,7 +206,7 @@ impl AveragePool2dBackward {
                         },
                     );
                 }
-                epilogue::run(&self.epilogue, call, 1, first * sizes.plane(), piece);
+                finish(first * sizes.plane(), piece);
             });
         });
     }

@@ -271,13 +271,14 @@ impl MaxPool2dBackward {
         let sizes = self.sizes(call.types);
         epilogue::with_output(call, |call, dx| {
             let (x, dy) = (call.real(0), call.real(1));
+            let finish = epilogue::finisher(&self.epilogue, call, 2);
             in_pieces(dx, sizes.plane(), |first, piece| {
                 let planes = x[first * sizes.plane()..].chunks(sizes.plane());
                 let planes = planes.zip(dy[first * sizes.output_plane()..].chunks(sizes.output_plane()));
                 for (dx, (x, dy)) in piece.chunks_mut(sizes.plane()).zip(planes) {
                     one(sizes, x, dy, dx);
                 }
-                epilogue::run(&self.epilogue, call, 2, first * sizes.plane(), piece);
+                finish(first * sizes.plane(), piece);
             });
         });
     }

@@ -85,7 +85,7 @@ impl Work for Gathered<'_> {
     #[inline(always)]
     fn run<L: Lanes>(mut self, lanes: L) {
         assert!(self.right.len() >= self.positions.len() * self.columns + L::LANES, "room for a vector");
-        for (first, count) in tiles(self.columns.div_ceil(L::LANES)) {
+        for (first, count) in tiles(usize::MAX, self.columns.div_ceil(L::LANES)) {
             match count {
                 3 => self.rows::<L, 3>(lanes, first * L::LANES),
                 2 => self.rows::<L, 2>(lanes, first * L::LANES),

@@ -10,7 +10,7 @@ mod scratch;
 
 pub(crate) use gathered::Gathered;
 pub(crate) use inner::{Inner, Run, WHOLE};
-pub(crate) use outer::{Columns, Copies, Outer};
+pub(crate) use outer::{Columns, Copies, Left, Outer};
 pub(crate) use panels::{copy, pack, pack_into, turn};
 pub(crate) use scratch::Scratch;
 

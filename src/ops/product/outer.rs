@@ -33,14 +33,33 @@ impl Columns {
     }
 }
 
+/// A left matrix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Left<'a> {
+    /// Packed by [`pack`](super::panels::pack).
+    Packed(&'a [f32]),
+    /// As it lies, one row after another. For few columns packing costs more than it saves.
+    There(&'a [f32]),
+}
+
+impl<'a> Left<'a> {
+    /// The matrix from a row of a panel's start on.
+    pub fn at_row(self, row: usize, depth: usize) -> Self {
+        match self {
+            Self::Packed(values) => Self::Packed(&values[row * depth..]),
+            Self::There(values) => Self::There(&values[row * depth..]),
+        }
+    }
+}
+
 /// One product, or several alike. Each sum is computed in the order of the depth, so its bits do not depend on the width of vectors or
 /// the place in a tile, on CPUs that round a multiplication and an addition together.
 #[derive(Debug)]
 pub(crate) struct Outer<'a> {
     /// The number of products. What belongs to them lies one after another.
     pub groups: usize,
-    /// The left matrix, packed by [`pack`](super::panels::pack).
-    pub left: &'a [f32],
+    /// The left matrix.
+    pub left: Left<'a>,
     /// The number of rows of the left matrix and of the result.
     pub rows: usize,
     /// The right matrix.
@@ -59,13 +78,18 @@ pub(crate) struct Outer<'a> {
     pub out_row: usize,
 }
 
-/// The tiles of so many vectors of columns: the first vector of each, and how many it has. Three are best; four are two and two.
+/// The vectors of the widest tiles.
+const WIDEST: usize = 6;
+
+/// The tiles of so many vectors of columns: the first vector of each, and how many it has. Three are best; four are two and two. A
+/// single row has fewer sums, so its tiles are wider.
 #[inline(always)]
-pub(super) fn tiles(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn tiles(rows: usize, vectors: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut next = 0;
     std::iter::from_fn(move || {
         let first = next;
         let count = match vectors - first {
+            WIDEST.. if rows == 1 => WIDEST,
             4 => 2,
             left => left.min(3),
         };
@@ -85,33 +109,66 @@ impl Copies {
         let (lanes, vectors) = (lanes(), columns.div_ceil(lanes()));
         let mut copies = Scratch::new(offsets.len() * vectors * lanes);
         let (mut parts, mut rest) = (Vec::new(), &mut copies[..]);
-        for (first, count) in tiles(vectors) {
+        for (first, count) in tiles(usize::MAX, vectors) {
             let (part, after) = rest.split_at_mut(offsets.len() * count * lanes);
             parts.push((first * lanes, count * lanes, part));
             rest = after;
         }
         parts.into_par_iter().for_each(|(first, width, to)| {
-            copy_columns(right, offsets, first, width.min(columns - first), to, width);
+            let starts: Vec<usize> = (first..first + width).step_by(lanes).collect();
+            copy_rows(right, offsets, &starts, lanes, to);
         });
         Self(copies)
     }
 }
 
-/// Copies `filled` columns of a matrix from column `first` on into rows of `width`, with zeros after them.
-fn copy_columns(right: &[f32], offsets: &[u32], first: usize, filled: usize, to: &mut [f32], width: usize) {
-    for (to, &offset) in to.chunks_exact_mut(width).zip(offsets) {
-        to[..filled].copy_from_slice(&right[offset as usize + first..][..filled]);
-        to[filled..].fill(0.0);
+/// Copies of each row the vectors that begin at these places of it, with zeros after the matrix.
+fn copy_rows(right: &[f32], offsets: &[u32], starts: &[usize], lanes: usize, to: &mut [f32]) {
+    for (to, &offset) in to.chunks_exact_mut(starts.len() * lanes).zip(offsets) {
+        for (to, start) in to.chunks_exact_mut(lanes).zip(starts) {
+            let from = right.get(offset as usize + start..).unwrap_or_default();
+            let (filled, rest) = to.split_at_mut(from.len().min(lanes));
+            filled.copy_from_slice(&from[..filled.len()]);
+            rest.fill(0.0);
+        }
     }
 }
 
-/// Where the columns of a tile are.
+/// The columns of a tile. The depth is that of the rows which are there, and then that of the copied ones.
 #[derive(Clone, Copy)]
-enum Right<'a, const N: usize> {
-    /// In the right matrix, whose rows begin at these offsets; for each vector, from its first element on.
-    There([&'a [f32]; N], &'a [u32]),
-    /// In a copy: the vectors of a row lie side by side.
-    Copied(&'a [f32]),
+struct Right<'a, const N: usize> {
+    /// For each vector, the right matrix from its first element on.
+    there: [&'a [f32]; N],
+    /// Where the rows begin.
+    offsets: &'a [u32],
+    /// Copied rows, one after another.
+    copied: &'a [f32],
+}
+
+impl<const N: usize> Right<'_, N> {
+    /// The vectors of the row that begins at `offset`.
+    // A reference to the vectors would keep them in memory.
+    #[allow(clippy::needless_range_loop)]
+    #[inline(always)]
+    fn row<L: Lanes>(&self, lanes: L, offset: u32) -> [L::Vector; N] {
+        let mut row = [lanes.splat(0.0); N];
+        for j in 0..N {
+            row[j] = lanes.load(&self.there[j][offset as usize..]);
+        }
+        row
+    }
+}
+
+/// The vectors of a copied row.
+#[inline(always)]
+// A reference to the vectors would keep them in memory.
+#[allow(clippy::needless_range_loop)]
+fn copied<L: Lanes, const N: usize>(lanes: L, values: &[f32]) -> [L::Vector; N] {
+    let mut row = [lanes.splat(0.0); N];
+    for j in 0..N {
+        row[j] = lanes.load(&values[j * L::LANES..]);
+    }
+    row
 }
 
 /// Adds a column of the left matrix times a row of the right one.
@@ -130,55 +187,133 @@ fn step<L: Lanes, const M: usize, const N: usize>(
     }
 }
 
-/// Computes `M` rows, one panel of the left matrix, and `N` vectors of columns, of which the last one has `last` columns.
+/// Computes `M` rows, one panel of a packed left matrix, and `N` vectors of columns.
 #[inline(always)]
-fn tile<L: Lanes, const M: usize, const N: usize>(
+fn packed<L: Lanes, const M: usize, const N: usize>(
     lanes: L,
     left: &[f32],
     right: Right<'_, N>,
-    last: usize,
-    (out, out_row): (&mut [f32], usize),
-) {
+) -> [[L::Vector; N]; M] {
     let mut sums = [[lanes.splat(0.0); N]; M];
-    let left = left.as_chunks::<M>().0;
-    match right {
-        Right::There(right, offsets) => {
-            for (left, &offset) in left.iter().zip(offsets) {
-                let mut row = [lanes.splat(0.0); N];
-                for j in 0..N {
-                    row[j] = lanes.load(&right[j][offset as usize..]);
-                }
-                step::<L, M, N>(lanes, &mut sums, left, row);
-            }
-        }
-        Right::Copied(right) => {
-            for (left, right) in left.iter().zip(right.chunks_exact(N * L::LANES)) {
-                let mut row = [lanes.splat(0.0); N];
-                for j in 0..N {
-                    row[j] = lanes.load(&right[j * L::LANES..]);
-                }
-                step::<L, M, N>(lanes, &mut sums, left, row);
+    let (there, after) = left.as_chunks::<M>().0.split_at(right.offsets.len());
+    for (left, &offset) in there.iter().zip(right.offsets) {
+        step::<L, M, N>(lanes, &mut sums, left, right.row(lanes, offset));
+    }
+    for (left, row) in after.iter().zip(right.copied.chunks_exact(N * L::LANES)) {
+        step::<L, M, N>(lanes, &mut sums, left, copied(lanes, row));
+    }
+    sums
+}
+
+/// The same, with the rows of the left matrix one after another.
+#[inline(always)]
+fn there<L: Lanes, const M: usize, const N: usize>(
+    lanes: L,
+    left: [&[f32]; M],
+    right: Right<'_, N>,
+) -> [[L::Vector; N]; M] {
+    let mut sums = [[lanes.splat(0.0); N]; M];
+    for (k, &offset) in right.offsets.iter().enumerate() {
+        let row = right.row(lanes, offset);
+        for i in 0..M {
+            let factor = lanes.splat(left[i][k]);
+            for j in 0..N {
+                sums[i][j] = lanes.mul_add(factor, row[j], sums[i][j]);
             }
         }
     }
-    for (i, sums) in sums.iter().enumerate() {
-        for (j, &sum) in sums.iter().enumerate() {
-            let to = &mut out[i * out_row + j * L::LANES..];
-            if j + 1 < N || last == L::LANES {
-                lanes.store(sum, to);
-            } else {
-                lanes.store_part(sum, &mut to[..last]);
-            }
+    let first = right.offsets.len();
+    for (k, row) in right.copied.chunks_exact(N * L::LANES).enumerate() {
+        let mut column = [0.0; M];
+        for i in 0..M {
+            column[i] = left[i][first + k];
+        }
+        step::<L, M, N>(lanes, &mut sums, &column, copied(lanes, row));
+    }
+    sums
+}
+
+/// Writes a tile, whose vectors lie side by side in each row.
+#[inline(always)]
+fn write<L: Lanes, const M: usize, const N: usize>(
+    lanes: L,
+    sums: [[L::Vector; N]; M],
+    (out, out_row): (&mut [f32], usize),
+) {
+    for i in 0..M {
+        let to = &mut out[i * out_row..][..N * L::LANES];
+        for j in 0..N {
+            lanes.store(sums[i][j], &mut to[j * L::LANES..]);
+        }
+    }
+}
+
+/// Computes the tiles of all rows.
+#[inline(always)]
+fn panels<L: Lanes, const N: usize>(
+    lanes: L,
+    (left, rows, depth): (Left<'_>, usize, usize),
+    right: Right<'_, N>,
+    (out, out_row): (&mut [f32], usize),
+) {
+    for (row, height) in heights::<L>(rows) {
+        let (left, out) = (left.at_row(row, depth), (&mut out[row * out_row..], out_row));
+        match height {
+            8 => panel::<L, 8, N>(lanes, left, depth, right, out),
+            4 => panel::<L, 4, N>(lanes, left, depth, right, out),
+            2 => panel::<L, 2, N>(lanes, left, depth, right, out),
+            _ => panel::<L, 1, N>(lanes, left, depth, right, out),
+        }
+    }
+}
+
+/// Computes the tile of `M` rows.
+#[inline(always)]
+fn panel<L: Lanes, const M: usize, const N: usize>(
+    lanes: L,
+    left: Left<'_>,
+    depth: usize,
+    right: Right<'_, N>,
+    out: (&mut [f32], usize),
+) {
+    match left {
+        Left::Packed(left) => write::<L, M, N>(lanes, packed::<L, M, N>(lanes, &left[..M * depth], right), out),
+        Left::There(left) => {
+            let rows = std::array::from_fn(|i| &left[i * depth..][..depth]);
+            write::<L, M, N>(lanes, there::<L, M, N>(lanes, rows, right), out);
+        }
+    }
+}
+
+/// A vector of columns.
+#[derive(Clone, Copy, Default)]
+struct Cursor {
+    /// Where its line begins in each row of the right matrix, and in each row of the result.
+    start: usize,
+    place: usize,
+    /// Where it begins in its line.
+    in_line: usize,
+}
+
+impl Cursor {
+    /// Goes on to the next vector.
+    #[inline(always)]
+    fn advance(&mut self, lanes: usize, columns: Columns) {
+        self.in_line += lanes;
+        if self.in_line >= columns.width {
+            *self = Self { start: self.start + columns.stride, place: self.place + columns.width, in_line: 0 };
         }
     }
 }
 
 /// One of the products.
 struct Product<'a> {
-    left: &'a [f32],
+    left: Left<'a>,
     rows: usize,
     right: &'a [f32],
     offsets: &'a [u32],
+    /// The largest offset.
+    farthest: usize,
     columns: Columns,
     copies: Option<&'a Copies>,
     out: &'a mut [f32],
@@ -186,44 +321,60 @@ struct Product<'a> {
 }
 
 impl Product<'_> {
-    /// Where a vector of columns begins in each row of the right matrix.
+    /// Computes `N` vectors of columns.
     #[inline(always)]
-    fn start<L: Lanes>(&self, vector: usize) -> usize {
-        let each = self.columns.width.div_ceil(L::LANES);
-        vector / each * self.columns.stride + vector % each * L::LANES
-    }
-
-    /// Computes `N` vectors of columns from vector `first` on. The last of them has `last` columns.
-    #[inline(always)]
-    fn vectors<L: Lanes, const N: usize>(&mut self, lanes: L, first: usize, last: usize) {
-        let depth = self.offsets.len();
-        if let Some(Copies(copies)) = self.copies {
-            let copy = &copies[depth * first * L::LANES..][..depth * N * L::LANES];
-            return self.panels::<L, N>(lanes, Right::Copied(copy), first, last);
+    fn vectors<L: Lanes, const N: usize>(&mut self, lanes: L, cursor: &mut Cursor) {
+        let (mut starts, mut places) = ([0; N], [0; N]);
+        for j in 0..N {
+            (starts[j], places[j]) = (cursor.start + cursor.in_line, cursor.place + cursor.in_line);
+            cursor.advance(L::LANES, self.columns);
         }
-        if last == L::LANES {
-            let right = std::array::from_fn(|j| &self.right[self.start::<L>(first + j)..]);
-            return self.panels::<L, N>(lanes, Right::There(right, self.offsets), first, last);
-        }
-        // Loads of a part of a vector are slow, so these columns are copied, with zeros after them.
-        let width = N * L::LANES;
-        let mut copy = Scratch::new(depth * width);
-        copy_columns(self.right, self.offsets, first * L::LANES, width - L::LANES + last, &mut copy, width);
-        self.panels::<L, N>(lanes, Right::Copied(&copy), first, last);
-    }
-
-    /// Computes all rows of these columns.
-    #[inline(always)]
-    fn panels<L: Lanes, const N: usize>(&mut self, lanes: L, right: Right<'_, N>, first: usize, last: usize) {
         let depth = self.offsets.len();
-        for (row, height) in heights::<L>(self.rows) {
-            let left = &self.left[row * depth..][..height * depth];
-            let out = (&mut self.out[row * self.out_row + first * L::LANES..], self.out_row);
-            match height {
-                8 => tile::<L, 8, N>(lanes, left, right, last, out),
-                4 => tile::<L, 4, N>(lanes, left, right, last, out),
-                2 => tile::<L, 2, N>(lanes, left, right, last, out),
-                _ => tile::<L, 1, N>(lanes, left, right, last, out),
+        let mut copy;
+        let right = if let Some(Copies(copies)) = self.copies {
+            let copied = &copies[depth * places[0]..][..depth * N * L::LANES];
+            Right { there: [&[]; N], offsets: &[], copied }
+        } else if starts[N - 1] + self.farthest + L::LANES <= self.right.len() {
+            // What lies after a line does no harm in the rest of a vector.
+            Right { there: starts.map(|start| &self.right[start..]), offsets: self.offsets, copied: &[] }
+        } else {
+            // After rows at the end of the matrix too little lies. They are copied, because loads of a part of a vector are slow.
+            let end = starts[N - 1] + L::LANES;
+            let whole = self.offsets.iter().position(|&offset| end + offset as usize > self.right.len());
+            let (offsets, after) = self.offsets.split_at(whole.unwrap_or(depth));
+            copy = Scratch::new(after.len() * N * L::LANES);
+            copy_rows(self.right, after, &starts, L::LANES, &mut copy);
+            Right { there: starts.map(|start| self.right.get(start..).unwrap_or_default()), offsets, copied: &copy }
+        };
+        let (width, columns) = (N * L::LANES, self.columns.len());
+        if N == WIDEST || self.rows == 1 {
+            // A packed row is the row.
+            let (Left::Packed(left) | Left::There(left)) = self.left;
+            let [sums] = there::<L, 1, N>(lanes, [&left[..depth]], right);
+            for j in 0..N {
+                let to = &mut self.out[places[j]..columns];
+                match to.len() < L::LANES {
+                    true => lanes.store_part(sums[j], to),
+                    false => lanes.store(sums[j], to),
+                }
+            }
+            return;
+        }
+        let in_one_piece = places[N - 1] == places[0] + (N - 1) * L::LANES && places[0] + width <= columns;
+        let mut tile = Scratch::new(if in_one_piece { 0 } else { self.rows * width });
+        let to = match in_one_piece {
+            true => (&mut self.out[places[0]..], self.out_row),
+            false => (&mut tile[..], width),
+        };
+        panels::<L, N>(lanes, (self.left, self.rows, depth), right, to);
+        // What is more in a vector than in the rest of its line is overwritten by the next line.
+        for (row, values) in tile.chunks_exact(width).enumerate() {
+            for (values, place) in values.chunks_exact(L::LANES).zip(places) {
+                let to = &mut self.out[row * self.out_row + place..][..L::LANES.min(columns - place)];
+                match to.len() == L::LANES {
+                    true => lanes.store(lanes.load(values), to),
+                    false => to.copy_from_slice(&values[..to.len()]),
+                }
             }
         }
     }
@@ -232,13 +383,13 @@ impl Product<'_> {
     #[inline(always)]
     fn run<L: Lanes>(&mut self, lanes: L) {
         let Columns { lines, width, .. } = self.columns;
-        let vectors = lines * width.div_ceil(L::LANES);
-        for (first, count) in tiles(vectors) {
-            let last = if first + count == vectors { width - (width - 1) / L::LANES * L::LANES } else { L::LANES };
+        let mut cursor = Cursor::default();
+        for (_, count) in tiles(self.rows, lines * width.div_ceil(L::LANES)) {
             match count {
-                3 => self.vectors::<L, 3>(lanes, first, last),
-                2 => self.vectors::<L, 2>(lanes, first, last),
-                _ => self.vectors::<L, 1>(lanes, first, last),
+                WIDEST => self.vectors::<L, WIDEST>(lanes, &mut cursor),
+                3 => self.vectors::<L, 3>(lanes, &mut cursor),
+                2 => self.vectors::<L, 2>(lanes, &mut cursor),
+                _ => self.vectors::<L, 1>(lanes, &mut cursor),
             }
         }
     }
@@ -251,14 +402,18 @@ impl Work for Outer<'_> {
     fn run<L: Lanes>(self, lanes: L) {
         let Self { left, rows, right, offsets, copies, out, out_row, .. } = self;
         let columns = self.columns.joined();
-        assert!(copies.is_none() || columns.lines == 1 && self.groups == 1, "only a matrix is copied");
-        assert!(columns.lines == 1 || columns.width.is_multiple_of(L::LANES), "runs of whole vectors");
+        assert!(
+            copies.is_none() || columns.lines == 1 && self.groups == 1 && rows > 1,
+            "only a matrix of several rows is copied"
+        );
+        let farthest = offsets.iter().max().map_or(0, |&offset| offset as usize);
         for group in 0..self.groups {
             let mut product = Product {
-                left: &left[group * rows * offsets.len()..],
+                left: left.at_row(group * rows, offsets.len()),
                 rows,
                 right: &right[group * self.right_group..],
                 offsets,
+                farthest,
                 columns,
                 copies,
                 out: &mut out[group * rows * out_row..],

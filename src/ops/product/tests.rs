@@ -16,7 +16,7 @@ fn assert_close(found: f32, wanted: f64, terms: usize, at: &str) {
 fn check_outer(rows: usize, columns: Columns, offsets: &[u32]) {
     let depth = offsets.len();
     let last = offsets.iter().max().map_or(0, |&offset| offset as usize);
-    let right = numbers(last + columns.lines * columns.stride.max(columns.width), 1);
+    let right = numbers(last + (columns.lines - 1) * columns.stride + columns.width, 1);
     let matrix = numbers(rows * depth, 2);
     let out_row = columns.len() + 3;
     // Panels have another height with four lanes.
@@ -31,14 +31,16 @@ fn check_outer(rows: usize, columns: Columns, offsets: &[u32]) {
         }
         packed
     };
-    for (four, copy) in [(false, false), (false, true), (true, false)] {
-        let copies = (copy && columns.lines == 1).then(|| Copies::new(&right, offsets, columns.width));
+    for (four, copy, there) in
+        [(false, false, false), (false, false, true), (false, true, false), (true, false, false), (true, false, true)]
+    {
+        let copies = (copy && columns.lines == 1 && rows > 1).then(|| Copies::new(&right, offsets, columns.width));
         let copies = copies.as_ref();
         let left = packed_for(four);
         let mut out = vec![7.0; rows * out_row];
         let product = Outer {
             groups: 1,
-            left: &left,
+            left: if there { Left::There(&matrix) } else { Left::Packed(&left) },
             rows,
             right: &right,
             right_group: 0,
@@ -100,7 +102,7 @@ fn several_products_lie_one_after_another() {
         let columns = Columns::run(width);
         dispatch(Outer {
             groups,
-            left,
+            left: Left::Packed(left),
             rows,
             right,
             right_group: 200,
@@ -121,6 +123,11 @@ fn rows_of_the_right_matrix_may_begin_anywhere_and_lie_in_several_runs() {
     check_outer(9, Columns { lines: 5, width: 32, stride: 35 }, &offsets);
     check_outer(4, Columns { lines: 7, width: 16, stride: 16 }, &offsets);
     check_outer(3, Columns { lines: 2, width: 10, stride: 10 }, &offsets);
+    // Lines that are not whole vectors.
+    for (width, stride) in [(1, 4), (7, 9), (21, 40), (33, 34)] {
+        check_outer(1, Columns { lines: 6, width, stride }, &offsets);
+        check_outer(11, Columns { lines: 3, width, stride }, &offsets);
+    }
 }
 
 #[test]
@@ -204,7 +211,7 @@ fn a_sum_has_the_same_bits_wherever_its_column_lies() {
         let (columns, copies) = (Columns::run(columns), copies.as_ref());
         dispatch(Outer {
             groups: 1,
-            left: &left,
+            left: Left::Packed(&left),
             rows,
             right,
             right_group: 0,

@@ -3,18 +3,21 @@
 //! its input channel. A convolution and its gradient by the image are then products whose right matrix begins at another pixel for each
 //! tap ([`correlation`]), and the gradient by the weight is one whose left numbers are pixels ([`weight`]).
 //!
-//! The sizes of pieces depend only on the shapes, so the bits do not depend on the number of threads.
+//! The bits do not depend on the number of threads: each output of a convolution and of its gradient by the image is a sum in the order of
+//! the taps, and the pieces of the gradient by the weight depend only on the shapes.
 
 mod correlation;
+mod job;
 mod narrow_weight;
+mod pieces;
 mod planes;
 mod weight;
 
 use super::Conv2dShape;
-use correlation::Job;
+use job::Job;
 use planes::Planes;
 
-/// The number of pieces of the work, if there are enough images or channels.
+/// The number of pieces of the work, if there are enough images.
 const PIECES: usize = 16;
 
 /// Computes y from x and w. `finish` is called on each finished piece of y with the index of its first element, while the piece is in

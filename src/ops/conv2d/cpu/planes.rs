@@ -5,10 +5,15 @@
 use std::ops::Range;
 
 use crate::ops::conv2d::{Conv2dShape, Geometry};
+use crate::ops::lanes::widest;
 use crate::ops::product::{Scratch, WHOLE, copy, turn};
+use crate::parallel::*;
 
 /// The most floats of a channel: so many for a pixel, and so many more.
 const MOST_PADDING: (f64, f64) = (16.0, 65536.0);
+
+/// The floats of a part of a layout that several threads make.
+const PART: usize = 1 << 14;
 
 /// The layout of images of one size.
 #[derive(Clone, Copy, Debug)]
@@ -84,25 +89,50 @@ impl Planes {
         (start..end.max(start), (first + start as isize * stride).max(0) as usize)
     }
 
+    /// Whether an image is its own layout.
+    pub fn is_image(&self) -> bool {
+        self.cell == 1 && self.are_pixels()
+    }
+    fn are_pixels(&self) -> bool {
+        self.stride == [1, 1] && self.first == [0, 0] && self.cells == self.image
+    }
+
     /// Lays out some images, at most as many as a cell has.
     pub fn fill(&self, images: &[f32], to: &mut [f32]) {
+        self.fill_channels(images, 0, self.split(to));
+    }
+
+    /// The same, on several threads.
+    pub fn fill_on_threads(&self, images: &[f32], to: &mut [f32]) {
+        let channels = (PART / self.channel().max(1)).max(1);
+        let parts = self.split(to).par_chunks_mut((channels * self.channel()).max(1)).enumerate();
+        parts.for_each(|(part, planes)| self.fill_channels(images, part * channels, planes));
+    }
+
+    /// The planes, without the zeros after them.
+    fn split<'a>(&self, to: &'a mut [f32]) -> &'a mut [f32] {
+        let (planes, slack) = to[..self.len()].split_at_mut(self.channels * self.channel());
+        slack.fill(0.0);
+        planes
+    }
+
+    /// Lays out the channels from `first` on, as many as there is place for, without what lies after them.
+    pub fn fill_channels(&self, images: &[f32], first: usize, planes: &mut [f32]) {
         let [height, width] = self.image;
         let image = self.channels * height * width;
         let count = images.len() / image.max(1);
-        let (planes, slack) = to[..self.len()].split_at_mut(self.channels * self.channel());
-        slack.fill(0.0);
-        let are_pixels = self.stride == [1, 1] && self.first == [0, 0] && self.cells == self.image;
-        if !are_pixels || count < self.cell {
+        if !self.are_pixels() || count < self.cell {
             planes.fill(0.0);
         }
         if self.cell > 1 && self.stride != [1, 1] {
-            return self.fill_sorted(images, image, count, planes);
+            return self.fill_sorted(images, first, count, planes);
         }
-        let phases = self.stride[0] * self.stride[1];
+        let phases: Vec<_> = (0..self.stride[0] * self.stride[1])
+            .map(|phase| [self.inside(0, phase / self.stride[1]), self.inside(1, phase % self.stride[1])])
+            .collect();
         for (number, plane) in planes.chunks_exact_mut(self.plane().max(1)).enumerate() {
-            let (channel, phase) = (number / phases, number % phases);
-            let (rows, top) = self.inside(0, phase / self.stride[1]);
-            let (columns, left) = self.inside(1, phase % self.stride[1]);
+            let channel = first + number / phases.len();
+            let [(rows, top), (columns, left)] = &phases[number % phases.len()];
             if columns.is_empty() {
                 continue;
             }
@@ -113,6 +143,7 @@ impl Planes {
                 let (pixels, stride) = (&images[pixel..], self.stride[1]);
                 match (self.cell, stride) {
                     (1, 1) => copy(&pixels[..to.len()], to),
+                    (1, 2) => every_second(pixels, to),
                     (1, _) => to.iter_mut().zip(pixels.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
                     (cell, _) => turn(pixels, image, [count, to.len() / cell], to, cell),
                 }
@@ -121,13 +152,14 @@ impl Planes {
     }
 
     /// Fills the cells of several images, sorted by remainders. Each row of pixels is brought into cells once, and then sorted.
-    fn fill_sorted(&self, images: &[f32], image: usize, count: usize, planes: &mut [f32]) {
+    fn fill_sorted(&self, images: &[f32], first: usize, count: usize, planes: &mut [f32]) {
         let [height, width] = self.image;
+        let (image, channels) = (self.channels * height * width, planes.len() / self.channel().max(1));
         let after_first = |axis: usize, pixel: usize| usize::try_from(pixel as isize - self.first[axis]).ok();
         let mut cells = Scratch::new(width * self.cell);
-        for (channel, y) in (0..self.channels).flat_map(|channel| (0..height).map(move |y| (channel, y))) {
+        for (channel, y) in (0..channels).flat_map(|channel| (0..height).map(move |y| (channel, y))) {
             let Some(down) = after_first(0, y).filter(|down| down / self.stride[0] < self.cells[0]) else { continue };
-            turn(&images[(channel * height + y) * width..], image, [count, width], &mut cells, self.cell);
+            turn(&images[((first + channel) * height + y) * width..], image, [count, width], &mut cells, self.cell);
             for (x, cell) in cells.chunks_exact(self.cell).enumerate() {
                 let right = after_first(1, x).filter(|right| right / self.stride[1] < self.cells[1]);
                 let Some(right) = right else { continue };
@@ -136,4 +168,17 @@ impl Planes {
             }
         }
     }
+}
+
+/// Copies every second number, from the first on.
+fn every_second(from: &[f32], to: &mut [f32]) {
+    widest(
+        #[inline(always)]
+        || {
+            let pairs = from.as_chunks::<2>().0;
+            let whole = to.len().min(pairs.len());
+            to[..whole].iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+            to[whole..].iter_mut().zip(&from[2 * whole..]).for_each(|(to, from)| *to = *from);
+        },
+    );
 }

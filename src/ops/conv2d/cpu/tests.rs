@@ -90,6 +90,7 @@ fn channels_and_groups_of_every_number() {
         check([batch, 6, 5, 8], 6, [3, 3], groups(6, 1));
         check([batch, 6, 5, 8], 12, [3, 3], groups(6, 2));
         check([batch, 8, 5, 6], 18, [3, 3], groups(2, 2));
+        check([batch, 6, 5, 8], 12, [1, 1], Geometry { groups: 6, ..Geometry::default() });
     }
 }
 
@@ -122,5 +123,36 @@ fn nothing_leaks_from_one_image_to_another() {
         correlation::run(&Job::forward(&sizes), cell, (&pixels, &numbers(72, 2)), &mut y, |_, _| ());
         let infinite: Vec<bool> = y.chunks(100).map(|image| image.iter().any(|y| !y.is_finite())).collect();
         assert_eq!(infinite, [false, true, false]);
+    }
+}
+
+#[cfg(feature = "threads")]
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let grouped = Geometry { groups: 20, stride: [2, 2], ..Geometry::padded(1) };
+    let cases = [
+        ([1, 24, 40, 30], 20, [1, 1], Geometry::default()),
+        ([1, 6, 50, 33], 70, [3, 3], Geometry::padded(1)),
+        ([2, 20, 31, 40], 40, [3, 3], grouped),
+    ];
+    for (x, outputs, kernel, geometry) in cases {
+        let w = [outputs, x[1] / geometry.groups, kernel[0], kernel[1]];
+        let sizes = Conv2dShape::forward(&TensorType::f32(x), &TensorType::f32(w), geometry).expect("it fits");
+        let [pixels, weights, dy] = [&x[..], &w, &sizes.output_dims()].map(|dims| numbers(dims.iter().product(), 1));
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads start");
+            pool.install(|| {
+                let (mut y, mut dx) = (vec![f32::NAN; dy.len()], vec![f32::NAN; pixels.len()]);
+                // What is finished is a piece of the output, once.
+                forward(&sizes, &pixels, &weights, &mut y, |_, piece| piece.iter_mut().for_each(|y| *y += 1.0));
+                backward_input(&sizes, &dy, &weights, &mut dx, |_, _| ());
+                (y, dx)
+            })
+        };
+        let alone = with(1);
+        assert!(alone.0.iter().chain(&alone.1).all(|value| value.is_finite()), "{x:?}");
+        for threads in [2, 3, 16] {
+            assert!(alone == with(threads), "{x:?} with {threads} threads");
+        }
     }
 }
