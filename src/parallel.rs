@@ -1,8 +1,8 @@
 //! Loops over pieces of work. With the feature `threads` they run on rayon's threads, without it one piece after
 //! another.
 //!
-//! Results never depend on the feature or on the number of threads, because the sizes of pieces depend only on the
-//! shapes.
+//! Results never depend on the feature or on the number of threads: the sizes of pieces depend only on the shapes, or each
+//! result is computed in the same order in a piece of any size.
 //!
 //! ```
 //! assert!(gpunn::parallel::threads() >= 1);

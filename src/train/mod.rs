@@ -45,6 +45,7 @@ mod trial;
 mod tta;
 mod warnings;
 
+#[cfg(feature = "files")]
 pub(crate) use batched::Batched;
 #[cfg(feature = "files")]
 pub(crate) use buffers::write_weights;

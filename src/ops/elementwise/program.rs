@@ -129,9 +129,11 @@ impl Program {
         let inner = inner.map(|(_, pattern)| pattern.inner).filter(|&inner| inner >= LONG).min().unwrap_or(usize::MAX);
         // For each operand: the elements of a chunk, or the one, if they need not be loaded.
         let mut there: Vec<Option<&[T]>> = vec![None; operands.len()];
+        let part = if inner == usize::MAX { size } else { inner.div_ceil(inner.div_ceil(size)) };
         let (mut rest, mut first) = (out, start);
         while !rest.is_empty() {
-            let count = size.min(inner - first % inner).min(rest.len());
+            let in_run = first % inner;
+            let count = (part - in_run % part).min(inner - in_run).min(rest.len());
             let (chunk, after) = rest.split_at_mut(count);
             for (index, buffer) in loaded.chunks_exact_mut(size).enumerate() {
                 there[index] = None;
@@ -207,7 +209,10 @@ impl Chunked for f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::graph::FunctionCall;
 
     /// The operand's element, found by coordinates axis by axis.
     fn by_coordinates(small: &[usize], large: &[usize], mut index: usize) -> usize {
@@ -220,6 +225,75 @@ mod tests {
             stride *= own;
         }
         at
+    }
+
+    /// Chunks begin and end anywhere; operands are full, one number a channel, or one in all, as the first or the second argument.
+    #[test]
+    fn a_piece_of_a_program_is_what_its_functions_say() {
+        let call = |arguments: &[Argument], product: bool| FunctionCall {
+            function: if product {
+                Arc::new(crate::ops::multiply::Multiply)
+            } else {
+                Arc::new(crate::ops::subtract::Subtract)
+            },
+            arguments: arguments.to_vec(),
+        };
+        let [previous, channel, full, one] = [0, 1, 2, 3].map(Argument::Operand);
+        for (inner, start) in [(49, 0), (129, 5), (513, 700), (784, 1)] {
+            let (channels, len) = (3, 3 * inner);
+            let number = |i: usize| ((i * 37) % 101) as f64 / 16.0 - 3.0;
+            let values = [len, channels, len, 1].map(|count| (0..count).map(number).collect::<Vec<f64>>());
+            let patterns = [
+                Pattern { inner, len: channels, row: 1 },
+                Pattern { inner: 1, len, row: 1 },
+                Pattern { inner: 1, len: 1, row: 1 },
+            ];
+            let operands: Vec<_> = std::iter::once(None)
+                .chain(patterns.iter().enumerate().map(|(i, &pattern)| Some((&values[i + 1][..], pattern))))
+                .collect();
+            let programs: [(Vec<FunctionCall>, fn([f64; 4]) -> f64); 4] = [
+                (
+                    vec![
+                        call(&[previous, channel], false),
+                        call(&[Argument::Call(0), one], true),
+                        call(&[Argument::Call(1), full], false),
+                    ],
+                    |[x, channel, full, one]| (x - channel) * one - full,
+                ),
+                (vec![call(&[channel, previous], false)], |[x, channel, ..]| channel - x),
+                (
+                    vec![
+                        call(&[previous, channel], true),
+                        call(&[channel, channel], true),
+                        call(&[previous, previous], true),
+                    ],
+                    |[x, ..]| x * x,
+                ),
+                (
+                    vec![call(&[one, channel], false), call(&[previous, Argument::Call(0)], true)],
+                    |[x, channel, _, one]| x * (one - channel),
+                ),
+            ];
+            for (calls, wanted) in programs {
+                let program = Program { calls };
+                let mut found = values[0][start.min(len)..].to_vec();
+                program.run(&operands, start.min(len), &mut found);
+                let single =
+                    values.clone().map(|values| values.iter().map(|&value| value as f32).collect::<Vec<f32>>());
+                let operands: Vec<_> = std::iter::once(None)
+                    .chain(patterns.iter().enumerate().map(|(i, &pattern)| Some((&single[i + 1][..], pattern))))
+                    .collect();
+                let mut found_single = single[0][start.min(len)..].to_vec();
+                program.run(&operands, start.min(len), &mut found_single);
+                for (at, (&found, &single)) in (start.min(len)..).zip(found.iter().zip(&found_single)) {
+                    let wanted = wanted([values[0][at], values[1][at / inner], values[2][at], values[3][0]]);
+                    assert!(
+                        found == wanted && (f64::from(single) - wanted).abs() < 1e-4,
+                        "{inner} {start}: element {at}"
+                    );
+                }
+            }
+        }
     }
 
     /// Tests every operand with up to four axes, where each axis has size 1 or the output's size. It must be read by

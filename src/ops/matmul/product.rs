@@ -2,7 +2,7 @@
 
 use super::MatmulShape;
 use crate::ops::lanes::dispatch;
-use crate::ops::product::{Columns, Copies, Inner, Left, Outer, Run, Scratch, WHOLE, pack, turn};
+use crate::ops::product::{Columns, Copies, Inner, Left, Outer, PANEL, Run, Scratch, WHOLE, pack, turn};
 use crate::parallel::*;
 
 /// The operands of a product, as in [`Matmul`](super::Matmul).
@@ -24,7 +24,8 @@ pub struct CpuProduct<'a> {
 const PIECE: usize = 1 << 20;
 /// The number of rows of a piece of a large product. Each piece reads the whole right matrix, so it needs many rows.
 const PIECE_ROWS: usize = 128;
-/// What it costs to load a number of the right matrix from memory, in multiplications of numbers. It counts where there are few rows.
+/// What it costs to load a number of the larger matrix from memory, in multiplications of numbers. It counts where the other has few rows or
+/// columns.
 const LOAD: usize = 16;
 /// The minimum depth of inner products. In less, adding the lanes of each sum costs too much.
 const INNER_DEPTH: usize = 256;
@@ -62,15 +63,17 @@ impl CpuProduct<'_> {
         let is_copied = rows >= COPIED[0] && self.b.len() >= COPIED[1];
         let copies = is_copied.then(|| Copies::new(right, &offsets, columns));
         self.each_piece(out, epilogue, |first, out| {
+            let rows = out.len() / columns;
             dispatch(Outer {
                 groups: 1,
                 left: Left::Packed(&left[first * depth..]),
-                rows: out.len() / columns,
+                rows,
                 right,
                 right_group: 0,
                 offsets: &offsets,
                 columns: Columns::run(columns),
-                copies: copies.as_ref(),
+                // The copies are for the tiles of several rows; the last piece can have one.
+                copies: copies.as_ref().filter(|_| rows > 1),
                 out,
                 out_row: columns,
             });
@@ -113,7 +116,7 @@ impl CpuProduct<'_> {
     ) {
         let MatmulShape { rows, columns, .. } = self.sizes;
         let pieces = (self.work() / PIECE).min(rows.div_ceil(PIECE_ROWS).max(2)).max(1);
-        let piece_rows = rows.div_ceil(pieces).next_multiple_of(8).min(rows);
+        let piece_rows = rows.div_ceil(pieces).next_multiple_of(PANEL).min(rows);
         let piece = |(index, out): (usize, &mut [f32])| {
             compute(index * piece_rows, out);
             epilogue(index * piece_rows * columns, out);
@@ -188,10 +191,16 @@ mod tests {
 
     #[test]
     fn products_of_every_kind() {
-        // No depth; few rows that are cut by columns; many columns; copied columns; rows for inner products.
-        for (rows, columns, depth) in
-            [(2, 40, 0), (1, 9000, 256), (3, 700, 1024), (70, 70_000, 2), (130, 260, 512), (40, 50, 512)]
-        {
+        // No depth; few rows that are cut by columns; many columns; copied columns; rows for inner products; a last piece of one row.
+        for (rows, columns, depth) in [
+            (2, 40, 0),
+            (1, 9000, 256),
+            (3, 700, 1024),
+            (70, 70_000, 2),
+            (130, 260, 512),
+            (40, 50, 512),
+            (1921, 256, 256),
+        ] {
             check(rows, columns, depth);
         }
     }

@@ -11,7 +11,7 @@ mod scratch;
 pub(crate) use gathered::Gathered;
 pub(crate) use inner::{Inner, Run, WHOLE};
 pub(crate) use outer::{Columns, Copies, Left, Outer};
-pub(crate) use panels::{copy, pack, pack_into, turn};
+pub(crate) use panels::{PANEL, copy, pack, pack_into, turn};
 pub(crate) use scratch::Scratch;
 
 #[cfg(test)]

@@ -7,11 +7,14 @@ use crate::parallel::*;
 /// The least number of floats that are packed on several threads.
 const LARGE: usize = 1 << 16;
 
+/// The rows of the highest panels. What is cut between panels has a multiple of this.
+pub(crate) const PANEL: usize = 8;
+
 /// The panels of a matrix with so many rows: the first row of each, and its height. With 32 registers a panel has 8 rows, so that
 /// 8 x 3 vectors of sums stay in registers; with 16 it has 4. The last rows are in lower panels.
 #[inline(always)]
 pub(super) fn heights<L: Lanes>(rows: usize) -> impl Iterator<Item = (usize, usize)> {
-    let most = if L::REGISTERS >= 32 { 8 } else { 4 };
+    let most = if L::REGISTERS >= 32 { PANEL } else { 4 };
     let mut first = 0;
     std::iter::from_fn(move || {
         let left = rows - first;

@@ -6,13 +6,11 @@ use super::job::{Job, Part};
 use super::pieces::{Cuts, Piece, pieces, ranges};
 use super::planes::Planes;
 use crate::ops::lanes::{dispatch, lanes};
-use crate::ops::product::{Columns, Left, Outer, Scratch, WHOLE, copy, pack_into, turn};
+use crate::ops::product::{Columns, Left, Outer, PANEL, Scratch, WHOLE, copy, pack_into, turn};
 use crate::parallel::*;
 
 /// The number of results that are computed before they are brought to their places and finished: a part of the second-level cache.
 const BLOCK: usize = 1 << 16;
-/// The channels of the result that are computed together are a multiple of this: of the rows of a packed panel.
-const BLOCK_CHANNELS: usize = 8;
 /// The floats of the groups that are laid out and computed together.
 const GROUPS: usize = 1 << 14;
 /// The same for cells of several images, of which each has its own pieces to finish.
@@ -103,14 +101,14 @@ pub(super) fn run(
     }
     let planes = Planes { cell, ..job.planes };
     let weights = job.parts.iter().map(|part| Weights::new(job, &planes, part, w)).collect();
-    let cuts = Cuts::new(job, cell);
+    let in_place = planes.is_image() && from.len() <= IN_PLACE;
+    let cuts = Cuts::new(job, cell, job.groups == 1 && !in_place);
     let run = Run { job, weights, finish };
     let image = from.len() / job.batch;
     let pixels = |images: &Range<usize>| &from[images.start * image..images.end * image];
     // The images of each cell.
     let cells = |images: &Range<usize>| ranges(images.clone(), cell);
     let mut pieces = pieces(job, out, &cuts);
-    let in_place = planes.is_image() && from.len() <= IN_PLACE;
     if job.groups == 1 && !in_place && cuts.of_image(job) > 1 {
         // The pieces of an image share what is laid out.
         let mut laid_out = Scratch::new(planes.len());
@@ -160,7 +158,7 @@ impl<F: Fn(usize, &mut [f32]) + Sync> Run<'_, F> {
     /// Computes some channels of a piece, of the images of a cell, in blocks that stay in the cache until they are finished.
     fn channels(&self, read: Read, piece: &mut Piece, channels: Range<usize>, images: &Range<usize>) {
         let job = self.job;
-        let unit = if job.groups == 1 { BLOCK_CHANNELS } else { job.channels[1] };
+        let unit = if job.groups == 1 { PANEL } else { job.channels[1] };
         let outputs = piece.rows.len() * job.image[1] * read.planes.cell;
         for channels in ranges(channels, (BLOCK / (outputs * unit)).max(1) * unit) {
             match piece.is_whole(job) {

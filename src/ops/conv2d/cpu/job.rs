@@ -142,7 +142,7 @@ impl Job {
         let filled = self.batch as f64 / self.batch.next_multiple_of(lanes).max(1) as f64;
         let together =
             work(&|part| part.outputs[0] * part.outputs[1]) / lanes as f64 / filled + cost([reading, COSTS[1]]);
-        // Groups are not cut into pieces, so there have to be enough images.
+        // Cells of several images leave few pieces, so there have to be enough images.
         let enough = self.groups == 1 || self.batch >= 4 * lanes;
         if enough && together < alone { lanes } else { 1 }
     }

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::PIECES;
 use super::job::Job;
+use crate::ops::product::PANEL;
 use crate::parallel::threads;
 
-/// The minimum number of output channels of a piece of an image, and what it is a multiple of: the rows of a packed panel.
+/// The minimum number of output channels of a piece of an image.
 const CHANNELS: usize = 16;
-const PANEL: usize = 8;
 /// The minimum number of outputs of each channel in a piece of an image.
 const OUTPUTS: usize = 192;
 
@@ -22,23 +22,27 @@ pub(super) struct Cuts {
 
 impl Cuts {
     /// Cuts for cells of so many images: pieces of images, and if these are few for the threads, of channels or groups, and then of rows.
-    pub fn new(job: &Job, cell: usize) -> Self {
+    /// If images that are cut are laid out first (`one_by_one`), their pieces wait for those of the image before.
+    pub fn new(job: &Job, cell: usize, one_by_one: bool) -> Self {
         let images = job.batch.div_ceil(PIECES).next_multiple_of(cell);
-        let wanted = if threads() == 1 { 1 } else { (2 * threads()).div_ceil(job.batch.div_ceil(images)) };
+        let (of_images, all) = (job.batch.div_ceil(images), 2 * threads());
+        let wanted = match one_by_one {
+            _ if of_images >= threads() => 1,
+            true => all,
+            false => all.div_ceil(of_images),
+        };
         let (made, rows) = (job.made(), job.image[0]);
         if job.groups > 1 {
             let channels = made.div_ceil(wanted).next_multiple_of(job.channels[1]);
             return Self { images, channels, rows };
         }
-        // Pieces are as many as wanted, or fewer, of one size.
         let most = (made / CHANNELS).max(1);
-        let count = (1..=wanted.min(most)).rfind(|count| wanted.is_multiple_of(*count)).unwrap_or(1);
+        let least = if cell > 1 || !job.has_rows() { rows } else { OUTPUTS.div_ceil(job.image[1]).min(rows) };
+        // Pieces are as many as wanted, or fewer, of one size. What channels leave is cut by rows, if there are enough of them.
+        let divides = |count: &usize| least == rows || wanted.is_multiple_of(*count);
+        let count = (1..=wanted.min(most)).rfind(divides).unwrap_or(1);
         let channels = made.div_ceil(count).next_multiple_of(PANEL);
-        if cell > 1 || !job.has_rows() {
-            return Self { images, channels, rows };
-        }
-        let least = OUTPUTS.div_ceil(job.image[1]);
-        Self { images, channels, rows: rows.div_ceil(wanted / count).max(least).min(rows) }
+        Self { images, channels, rows: rows.div_ceil(wanted / count).max(least) }
     }
 
     /// The number of pieces of an image.
