@@ -111,6 +111,9 @@ impl Program {
     /// Computes `out`. Its first element is element `start` of the whole output. An operand that is `None` is the
     /// previous content of `out`.
     pub(crate) fn run<T: Chunked>(&self, operands: &[Option<(&[T], Pattern)>], start: usize, out: &mut [T]) {
+        if out.is_empty() {
+            return;
+        }
         if self.calls.is_empty() {
             if let [Some((values, pattern)), ..] = operands {
                 pattern.read(values, start, out);
@@ -278,6 +281,7 @@ mod tests {
                 let program = Program { calls };
                 let mut found = values[0][start.min(len)..].to_vec();
                 program.run(&operands, start.min(len), &mut found);
+                program.run(&operands, start, &mut []);
                 let single =
                     values.clone().map(|values| values.iter().map(|&value| value as f32).collect::<Vec<f32>>());
                 let operands: Vec<_> = std::iter::once(None)
