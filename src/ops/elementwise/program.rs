@@ -230,6 +230,9 @@ mod tests {
         at
     }
 
+    /// A result from the previous content, a number of the channel, one of the element, and one of all.
+    type Definition = fn([f64; 4]) -> f64;
+
     /// Chunks begin and end anywhere; operands are full, one number a channel, or one in all, as the first or the second argument.
     #[test]
     fn a_piece_of_a_program_is_what_its_functions_say() {
@@ -254,7 +257,7 @@ mod tests {
             let operands: Vec<_> = std::iter::once(None)
                 .chain(patterns.iter().enumerate().map(|(i, &pattern)| Some((&values[i + 1][..], pattern))))
                 .collect();
-            let programs: [(Vec<FunctionCall>, fn([f64; 4]) -> f64); 4] = [
+            let programs: [(Vec<FunctionCall>, Definition); 4] = [
                 (
                     vec![
                         call(&[previous, channel], false),
