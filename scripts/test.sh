@@ -36,7 +36,7 @@ export GPUNN_SKIPPED=$work/skipped
 : > "$GPUNN_SKIPPED"
 if [[ -n ${CI:-} ]]; then
   export GPUNN_REQUIRE_ALL=1
-  # One unit for each crate makes the program smaller, but compiling it longer: that is for what users get.
+  # Users get crates of one unit, which are smaller but take longer to compile.
   export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 fi
 # What needs a large tool of others may be left out in CI too.

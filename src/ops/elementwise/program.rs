@@ -84,14 +84,26 @@ impl Pattern {
             (rest, index) = (after, index + count);
         }
     }
-    /// Whether the elements for so many output indices from `first` on lie side by side.
-    fn is_there(self, first: usize, count: usize) -> bool {
-        self.inner == 1 && first + count <= self.len
-    }
-    /// The element that all of these output indices read, if it is one.
-    fn one(self, first: usize, count: usize) -> Option<usize> {
-        let alone = self.row == 1 && first % self.inner + count <= self.inner;
-        (alone || self.len == 1).then(|| self.at(first))
+    /// The operand's elements for a chunk of the output from `first` on, if they lie side by side, or if they are one and one is
+    /// enough. Else reads them into `buffer`, which is as long as the chunk.
+    fn chunk<'a, T: Copy>(
+        self,
+        values: &'a [T],
+        first: usize,
+        one_is_enough: bool,
+        buffer: &mut [T],
+    ) -> Option<&'a [T]> {
+        let count = buffer.len();
+        if self.inner == 1 && first + count <= self.len {
+            return Some(&values[first..][..count]);
+        }
+        let is_one = self.len == 1 || self.row == 1 && first % self.inner + count <= self.inner;
+        if is_one && one_is_enough {
+            let at = self.at(first);
+            return Some(&values[at..=at]);
+        }
+        self.read(values, first, buffer);
+        None
     }
     /// Whether the operand has one element for each output element.
     pub fn is_full(self, count: usize) -> bool {
@@ -127,30 +139,22 @@ impl Program {
         // The last function writes over the previous content.
         let copied = self.calls[last].arguments.iter().any(is_previous);
         let singles: Vec<bool> = (0..operands.len()).map(|operand| self.can_be_single(operand)).collect();
-        // Chunks end where such an operand's element changes, if that is rarely.
-        let inner = operands.iter().zip(&singles).filter_map(|(operand, single)| operand.filter(|_| *single));
-        let inner = inner.map(|(_, pattern)| pattern.inner).filter(|&inner| inner >= LONG).min().unwrap_or(usize::MAX);
+        let parts = Parts::new(operands, &singles, size);
         // For each operand: the elements of a chunk, or the one, if they need not be loaded.
         let mut there: Vec<Option<&[T]>> = vec![None; operands.len()];
-        let part = if inner == usize::MAX { size } else { inner.div_ceil(inner.div_ceil(size)) };
         let (mut rest, mut first) = (out, start);
         while !rest.is_empty() {
-            let in_run = first % inner;
-            let count = (part - in_run % part).min(inner - in_run).min(rest.len());
+            let count = parts.from(first).min(rest.len());
             let (chunk, after) = rest.split_at_mut(count);
             for (index, buffer) in loaded.chunks_exact_mut(size).enumerate() {
-                there[index] = None;
-                match operands[index] {
-                    Some((values, pattern)) if pattern.is_there(first, count) => {
-                        there[index] = Some(&values[first..][..count])
+                there[index] = match operands[index] {
+                    Some((values, pattern)) => pattern.chunk(values, first, singles[index], &mut buffer[..count]),
+                    None if copied => {
+                        buffer[..count].copy_from_slice(chunk);
+                        None
                     }
-                    Some((values, pattern)) => match pattern.one(first, count).filter(|_| singles[index]) {
-                        Some(at) => there[index] = Some(&values[at..=at]),
-                        None => pattern.read(values, first, &mut buffer[..count]),
-                    },
-                    None if copied => buffer[..count].copy_from_slice(chunk),
-                    None => {}
-                }
+                    None => None,
+                };
             }
             for (index, call) in self.calls.iter().enumerate() {
                 let (done, results) = results.split_at_mut(index * size);
@@ -181,6 +185,30 @@ impl Program {
             [first, _] => !is_it(first),
             others => !others.iter().any(is_it),
         })
+    }
+}
+
+/// How the output is cut into chunks. They end where an operand's one element changes, if that is rarely.
+struct Parts {
+    /// The elements after which it changes.
+    inner: usize,
+    /// The most elements of a chunk.
+    part: usize,
+}
+
+impl Parts {
+    fn new<T>(operands: &[Option<(&[T], Pattern)>], singles: &[bool], size: usize) -> Self {
+        let of_singles = operands.iter().zip(singles).filter_map(|(operand, single)| operand.filter(|_| *single));
+        let inner = of_singles.map(|(_, pattern)| pattern.inner).filter(|&inner| inner >= LONG).min();
+        inner.map_or(Self { inner: usize::MAX, part: size }, |inner| {
+            // Chunks of one length: a short last one is not worth its calls.
+            Self { inner, part: inner.div_ceil(inner.div_ceil(size)) }
+        })
+    }
+    /// The length of the chunk from an element on.
+    fn from(&self, first: usize) -> usize {
+        let place = first % self.inner;
+        (self.part - place % self.part).min(self.inner - place)
     }
 }
 

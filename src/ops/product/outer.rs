@@ -2,7 +2,7 @@
 //! the right one. The right matrix is read where it lies. Its rows may begin anywhere, so it can also be the pixels of an image that the
 //! taps of a convolution read.
 
-use super::panels::heights;
+use super::panels::{PANEL, heights};
 use super::scratch::Scratch;
 use crate::ops::lanes::{Lanes, Work, lanes};
 use crate::parallel::*;
@@ -215,6 +215,7 @@ fn there<L: Lanes, const M: usize, const N: usize>(
     let mut sums = [[lanes.splat(0.0); N]; M];
     for (k, &offset) in right.offsets.iter().enumerate() {
         let row = right.row(lanes, offset);
+        // As `step`, but each number goes from memory to all lanes at once.
         for i in 0..M {
             let factor = lanes.splat(left[i][k]);
             for j in 0..N {
@@ -259,7 +260,7 @@ fn panels<L: Lanes, const N: usize>(
     for (row, height) in heights::<L>(rows) {
         let (left, out) = (left.at_row(row, depth), (&mut out[row * out_row..], out_row));
         match height {
-            8 => panel::<L, 8, N>(lanes, left, depth, right, out),
+            PANEL => panel::<L, PANEL, N>(lanes, left, depth, right, out),
             4 => panel::<L, 4, N>(lanes, left, depth, right, out),
             2 => panel::<L, 2, N>(lanes, left, depth, right, out),
             _ => panel::<L, 1, N>(lanes, left, depth, right, out),

@@ -11,10 +11,8 @@ use crate::parallel::*;
 
 /// The number of results that are computed before they are brought to their places and finished: a part of the second-level cache.
 const BLOCK: usize = 1 << 16;
-/// The floats of the groups that are laid out and computed together.
+/// The floats of an image in the groups that are laid out and computed together.
 const GROUPS: usize = 1 << 14;
-/// The same for cells of several images, of which each has its own pieces to finish.
-const CELL_GROUPS: usize = 1 << 18;
 /// Up to this number of floats images that need no layout are read where they lie: they are in the cache. To lay an image out, its memory
 /// is read in one go; the products read a little of each channel at a time.
 const IN_PLACE: usize = 1 << 21;
@@ -33,20 +31,25 @@ struct Weights<'a> {
 impl<'a> Weights<'a> {
     fn new(job: &Job, planes: &Planes, part: &'a Part, w: &'a [f32]) -> Self {
         let ([read, made], [row, channel]) = (job.channels, job.weights);
-        let depth = read * part.taps.len();
         let offsets = (0..read).flat_map(|c| part.taps.iter().map(move |tap| planes.at(c, tap.pixel))).collect();
-        let of_group = w.len() / job.groups;
-        let whole = part.taps.len() == row.min(channel);
+        // Whether all taps of a row lie side by side.
+        let is_matrix = part.taps.len() == channel && row > channel;
         let columns = job.batch.div_ceil(planes.cell) * job.columns(planes, part, part.outputs[0]).len();
         let few = columns <= FEW_VECTORS * lanes();
-        if whole && row > channel && (few || made == 1) {
-            return Self { part, there: Some(w), packed: Scratch::new(0), offsets };
-        }
+        let there = (is_matrix && (few || made == 1)).then_some(w);
+        let packed = if there.is_some() { Scratch::new(0) } else { Self::pack(job, part, w, is_matrix) };
+        Self { part, there, packed, offsets }
+    }
+
+    /// Packs the weights of a part.
+    fn pack(job: &Job, part: &Part, w: &[f32], is_matrix: bool) -> Scratch {
+        let ([read, made], [row, channel]) = (job.channels, job.weights);
+        let (depth, of_group) = (read * part.taps.len(), w.len() / job.groups);
+        let whole = part.taps.len() == row.min(channel);
         let mut left = Scratch::new(job.groups * made * depth);
         for (left, w) in left.chunks_exact_mut((made * depth).max(1)).zip(w.chunks_exact(of_group)) {
             pack_into(left, made, depth, |first, height, panel| {
-                if whole && row > channel {
-                    // All taps of a row lie side by side.
+                if is_matrix {
                     return turn(&w[first * row..], row, [height, depth], panel, height);
                 }
                 for (c, panel) in panel.chunks_exact_mut((part.taps.len() * height).max(1)).enumerate() {
@@ -61,7 +64,7 @@ impl<'a> Weights<'a> {
                 }
             });
         }
-        Self { part, there: None, packed: left, offsets }
+        left
     }
 
     /// The left matrix from a channel of the result on.
@@ -81,7 +84,7 @@ struct Read<'a> {
 }
 
 /// A job and what all of its pieces share.
-struct Run<'a, F> {
+struct Correlation<'a, F> {
     job: &'a Job,
     weights: Vec<Weights<'a>>,
     finish: F,
@@ -103,7 +106,7 @@ pub(super) fn run(
     let weights = job.parts.iter().map(|part| Weights::new(job, &planes, part, w)).collect();
     let in_place = planes.is_image() && from.len() <= IN_PLACE;
     let cuts = Cuts::new(job, cell, job.groups == 1 && !in_place);
-    let run = Run { job, weights, finish };
+    let correlation = Correlation { job, weights, finish };
     let image = from.len() / job.batch;
     let pixels = |images: &Range<usize>| &from[images.start * image..images.end * image];
     // The images of each cell.
@@ -116,7 +119,9 @@ pub(super) fn run(
             for images in cells(&pieces[0].images) {
                 planes.fill_on_threads(pixels(&images), &mut laid_out);
                 let read = Read { planes: &planes, values: &laid_out, first: 0 };
-                pieces.par_iter_mut().for_each(|piece| run.channels(read, piece, piece.channels.clone(), &images));
+                pieces
+                    .par_iter_mut()
+                    .for_each(|piece| correlation.channels(read, piece, piece.channels.clone(), &images));
             }
         }
         return;
@@ -125,25 +130,29 @@ pub(super) fn run(
         for images in cells(&piece.images) {
             let channels = piece.channels.clone();
             if in_place {
-                run.channels(Read { planes: &planes, values: pixels(&images), first: 0 }, piece, channels, &images);
+                correlation.channels(
+                    Read { planes: &planes, values: pixels(&images), first: 0 },
+                    piece,
+                    channels,
+                    &images,
+                );
             } else if job.groups > 1 {
-                run.groups(&planes, pixels(&images), piece, &images);
+                correlation.groups(&planes, pixels(&images), piece, &images);
             } else {
                 let mut laid_out = Scratch::new(planes.len());
                 planes.fill(pixels(&images), &mut laid_out);
-                run.channels(Read { planes: &planes, values: &laid_out, first: 0 }, piece, channels, &images);
+                correlation.channels(Read { planes: &planes, values: &laid_out, first: 0 }, piece, channels, &images);
             }
         }
     });
 }
 
-impl<F: Fn(usize, &mut [f32]) + Sync> Run<'_, F> {
+impl<F: Fn(usize, &mut [f32]) + Sync> Correlation<'_, F> {
     /// Lays out and computes the groups of a piece, of the images of a cell, a few at a time, so that they stay in the cache.
     fn groups(&self, planes: &Planes, pixels: &[f32], piece: &mut Piece, images: &Range<usize>) {
         let (job, [read, made]) = (self.job, self.job.channels);
         let each = read * planes.channel();
-        let floats = if planes.cell == 1 { GROUPS } else { CELL_GROUPS };
-        let block = (floats / each.max(made * job.plane() * planes.cell)).max(1);
+        let block = (GROUPS * planes.cell / each.max(made * job.plane() * planes.cell)).max(1);
         let all = piece.channels.start / made..piece.channels.end / made;
         let mut laid_out = Scratch::new(block.min(all.len()) * each + WHOLE);
         for groups in ranges(all, block) {
@@ -171,7 +180,7 @@ impl<F: Fn(usize, &mut [f32]) + Sync> Run<'_, F> {
     /// Computes all outputs of some channels.
     fn whole(&self, read: Read, piece: &mut Piece, channels: Range<usize>, images: &Range<usize>) {
         let Piece { images: all, channels: own, slices, .. } = piece;
-        let (plane, made) = (self.job.plane(), self.job.made());
+        let (plane, made) = (self.job.plane(), self.job.result_channels());
         let range = (channels.start - own.start) * plane..(channels.end - own.start) * plane;
         let slices = &mut slices[images.start - all.start..images.end - all.start];
         let mut outs: Vec<&mut [f32]> = slices.iter_mut().map(|slices| &mut slices[0][range.clone()]).collect();
@@ -199,7 +208,7 @@ impl<F: Fn(usize, &mut [f32]) + Sync> Run<'_, F> {
                 let lines = values.chunks(row).zip(out.chunks_exact_mut(width));
                 lines.for_each(|(values, out)| copy(&values[..width], out));
             }
-            (self.finish)((image * job.made() + channel) * job.plane() + rows.start * width, out);
+            (self.finish)((image * job.result_channels() + channel) * job.plane() + rows.start * width, out);
         }
     }
 

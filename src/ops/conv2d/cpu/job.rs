@@ -148,7 +148,7 @@ impl Job {
     }
 
     /// The number of channels of the result.
-    pub fn made(&self) -> usize {
+    pub fn result_channels(&self) -> usize {
         self.groups * self.channels[1]
     }
 

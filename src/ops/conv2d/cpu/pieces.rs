@@ -31,7 +31,7 @@ impl Cuts {
             true => all,
             false => all.div_ceil(of_images),
         };
-        let (made, rows) = (job.made(), job.image[0]);
+        let (made, rows) = (job.result_channels(), job.image[0]);
         if job.groups > 1 {
             let channels = made.div_ceil(wanted).next_multiple_of(job.channels[1]);
             return Self { images, channels, rows };
@@ -47,7 +47,7 @@ impl Cuts {
 
     /// The number of pieces of an image.
     pub fn of_image(&self, job: &Job) -> usize {
-        job.made().div_ceil(self.channels) * job.image[0].div_ceil(self.rows)
+        job.result_channels().div_ceil(self.channels) * job.image[0].div_ceil(self.rows)
     }
 }
 
@@ -75,7 +75,7 @@ impl Piece<'_> {
 
 /// Cuts the result into pieces. Those of the same images follow each other.
 pub(super) fn pieces<'a>(job: &Job, out: &'a mut [f32], cuts: &Cuts) -> Vec<Piece<'a>> {
-    let (made, [height, width]) = (job.made(), job.image);
+    let (made, [height, width]) = (job.result_channels(), job.image);
     let mut pieces: Vec<Piece> = Vec::new();
     for images in ranges(0..job.batch, cuts.images) {
         for channels in ranges(0..made, cuts.channels) {
