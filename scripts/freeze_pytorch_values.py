@@ -229,6 +229,10 @@ def steps(numbers, rates):
         optimiser = torch.optim.SGD(
             groups, rates[0], momentum=numbers.get("momentum", 0.0), nesterov=numbers.get("nesterov", False)
         )
+    elif numbers["name"] == "rmsprop":
+        optimiser = torch.optim.RMSprop(
+            groups, rates[0], numbers["alpha"], numbers["epsilon"], momentum=numbers.get("momentum", 0.0)
+        )
     else:
         kind = torch.optim.AdamW if numbers["name"] == "adamw" else torch.optim.Adam
         optimiser = kind(groups, rates[0], (numbers["beta1"], numbers["beta2"]), numbers["epsilon"])
@@ -331,9 +335,52 @@ def lookahead():
     keep(dict(op="lookahead", shares=shares), values)
 
 
+def rmsprop():
+    numbers = dict(name="rmsprop", learning_rate=1.0, alpha=0.875, epsilon=single(1e-8))
+    decay = dict(weight_decay=single(0.05))
+    for more in [{}, dict(clip=0.5) | decay, dict(momentum=0.875) | decay]:
+        steps(numbers | more, rates=[0.5, 0.25, 0.125, 0.5])
+
+
+def changes():
+    """Random augmentation with gpunn's draws, and losses with weights, mixed labels and focus."""
+    order = torch.tensor([2, 0, 1, 1, 2, 0], dtype=torch.uint32)
+    normalised = dict(mean=[0.5, 0.25, 0.125], std=[0.25, 0.5, 0.5])
+
+    # Values from 0.3 to 0.7, because torchvision clamps what leaves 0 to 1.
+    def change(numbers, shape=(3, 3, 6, 7)):
+        op("augment", dict(x=between(list(shape), 0.3, 0.7), order=order), augment=numbers, still=False, mirrored=False)
+
+    change(dict(vertical_flip=True))
+    change(dict(perspective=0.6), shape=(3, 1, 9, 8))
+    change(normalised | dict(saturation=0.5))
+    change(normalised | dict(hue=0.5))
+    change(normalised | dict(grey=0.5, hue=0.1))
+    change(dict(blur=1.0))
+    change(normalised | dict(blur=0.6, vertical_flip=True))
+    erase = dict(scale=[0.02, 0.33], ratio=[0.3, 3.3])
+    change(normalised | dict(erase=erase | dict(chance=0.5)))
+    change(normalised | dict(erase=erase | dict(chance=1.0, fill="mean")))
+    change(dict(mixup=0.4))
+    change(dict(cutmix=1.0))
+    change(normalised | dict(perspective=0.3, hue=0.2, blur=0.5, erase=erase | dict(chance=1.0), mixup=1.0))
+
+    def loss(rows, classes, **numbers):
+        inputs = dict(x=between([rows, classes], -3, 3), labels=labels(rows, classes))
+        op("cross_entropy", inputs, **dict(smoothing=0.0, reduction="mean", valid=rows) | numbers)
+
+    weights = [0.5, 2.0, 1.0, 0.25, 3.0]
+    loss(8, 5, weights=weights)
+    loss(8, 5, weights=weights, smoothing=single(0.1), valid=4)
+    loss(8, 5, share=0.75, smoothing=single(0.1))
+    loss(8, 5, share=0.25, weights=weights, valid=4)
+    loss(8, 40, focus=2.0)
+    loss(8, 5, focus=1.5, weights=weights, reduction="sum")
+
+
 def main():
     torch.manual_seed(16)
-    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions):
+    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions, changes, rmsprop):
         part()
     made = f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}"
     file = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else FILE

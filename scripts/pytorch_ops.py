@@ -15,6 +15,7 @@ from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as TF
 
 from muon import orthogonalised
+from pytorch_augment import CHANGES, changed
 
 # PyTorch's names of functions of one tensor, where they are not ours.
 FUNCTIONS = dict(silu=F.silu, softplus=F.softplus, relu6=F.relu6, gelu=lambda x: F.gelu(x, approximate="tanh"), gelu_erf=F.gelu)
@@ -52,10 +53,21 @@ def batch_norm_inference(case, x, mean, variance, gamma, beta):
 
 
 def cross_entropy(case, x, labels):
+    """With weights and mixed labels, the mean divides by the number of rows, not by the sum of weights."""
     rows = case["valid"]
-    return F.cross_entropy(
-        x[:rows], labels.long()[:rows], label_smoothing=case["smoothing"], reduction=case["reduction"]
-    ).reshape(1)
+    x, labels = x[:rows], labels.long()[:rows]
+    weights = torch.tensor(case.get("weights") or [1.0] * x.shape[1], dtype=x.dtype)
+
+    def against(labels):
+        losses = F.cross_entropy(x, labels, label_smoothing=case["smoothing"], reduction="none")
+        if case.get("focus"):
+            losses = losses * (1 - x.softmax(1).gather(1, labels[:, None])[:, 0]) ** case["focus"]
+        return weights[labels] * losses
+
+    losses = against(labels)
+    if "share" in case:
+        losses = case["share"] * losses + (1 - case["share"]) * against(labels.roll(-1))
+    return (losses.mean() if case["reduction"] == "mean" else losses.sum()).reshape(1)
 
 
 def squared_error(case, x, other):
@@ -100,6 +112,8 @@ def gather(case, x, order):
 def augment(case, x, order):
     """Crop from the middle, mirror image and normalisation by torchvision; growth about the middle by a grid."""
     numbers, images = case["augment"], gather(dict(batch=len(order)), x, order)
+    if numbers.keys() & CHANGES:
+        return changed(images, numbers)
     if "scale" in numbers:
         factor = 1 / numbers["scale"][0]
         turn = torch.tensor([[factor, 0, 0], [0, factor, 0]], dtype=images.dtype).expand(len(order), 2, 3)

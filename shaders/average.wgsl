@@ -14,5 +14,7 @@ fn each(index: u32) {
     let time = f32(step.number);
     let decay = min(dims.decay, (1.0 + time) / (10.0 + time));
     let average = averages[index];
-    averages[index] = average + (1.0 - decay) * (weights[index] - average);
+    // Of a batch in parts, only the last one updates.
+    let share = select(0.0, 1.0 - decay, (step.part & 2u) != 0u);
+    averages[index] = average + share * (weights[index] - average);
 }

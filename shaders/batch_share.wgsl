@@ -10,6 +10,6 @@ struct Dims {
 const MEAN: bool = false;
 
 fn each(row: u32) {
-    let share = select(x[0], x[0] * step.inverse_valid, MEAN);
+    let share = select(x[0], x[0] * step.inverse_rows, MEAN);
     y[row] = select(0.0, share, row < step.valid);
 }

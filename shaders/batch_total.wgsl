@@ -15,6 +15,6 @@ fn term(row: u32) -> f32 { return x[row]; }
 fn main(@builtin(local_invocation_index) local: u32) {
     let sum = workgroup_sum(local, 0u, min(step.valid, dims.rows));
     if local == 0u {
-        y[0] = select(sum, sum * step.inverse_valid, MEAN);
+        y[0] = select(sum, sum * step.inverse_rows, MEAN);
     }
 }

@@ -14,5 +14,8 @@ fn each(index: u32) {
     let rate = step.groups[dims.group].x * dims.factor;
     // A parameter of zeros has no direction to scale. Without a rate the group has ended, and its parameters stay as they are.
     let scale = select(1.0, dims.norm / sqrt(squares[0]), squares[0] > 0.0 && rate != 0.0);
-    parameters[index] = scale * parameters[index] - rate * directions[index];
+    // Of a batch in parts, only the last one updates.
+    if (step.part & 2u) != 0u {
+        parameters[index] = scale * parameters[index] - rate * directions[index];
+    }
 }

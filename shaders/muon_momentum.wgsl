@@ -12,7 +12,9 @@ struct Dims {
 fn each(index: u32) {
     let momentum = step.groups[dims.group].y;
     let gradient = gradients[index];
-    let velocity = momentum * velocities[index] + gradient;
+    // Of a batch in parts, only the last one changes the velocity; the directions of the others are not used.
+    let before = velocities[index];
+    let velocity = select(before, momentum * before + gradient, (step.part & 2u) != 0u);
     velocities[index] = velocity;
     y[index] = gradient + momentum * velocity;
 }

@@ -1,4 +1,4 @@
-// needs: augment
+// needs: augment, rectangles
 // y[row] = a random crop of the image with index order[step.first + row], resized to the size of the result; 0 for masked
 // rows. The crop's area, aspect ratio and position are drawn at random.
 // x [N, CHANNELS, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
@@ -35,12 +35,11 @@ const CHANNELS: u32 = 3u;
 const SATURATED: bool = true; // whether colours are drawn towards their grey
 
 const FIRST_TRY: u32 = 4u;  // the block of the first draw of a part
-const TRIES: u32 = 10u;
 const SATURATION: u32 = 14u;
 const GREY: array<f32, 3> = array<f32, 3>(0.299, 0.587, 0.114); // ITU-R BT.601
 
 fn drawn(block: u32, row: u32) -> vec4u {
-    return philox(vec4u(block, row, step.number, PURPOSE_AUGMENT), vec2u(step.seed_low, step.seed_high));
+    return philox(vec4u(block, row + step.row_offset, step.number, PURPOSE_AUGMENT), vec2u(step.seed_low, step.seed_high));
 }
 
 fn around(word: u32, by: f32) -> f32 {
@@ -50,13 +49,10 @@ fn around(word: u32, by: f32) -> f32 {
 // Top, left, height and width of the crop of a row.
 fn part_of(row: u32) -> vec4u {
     for (var attempt = 0u; attempt < TRIES; attempt++) {
-        let words = drawn(FIRST_TRY + attempt, row);
-        let area = u32(roots[words.x >> 22u]);
-        let wide = (area * u32(roots[1024u + (words.y >> 22u)]) + 131072u) >> 18u;
-        let high = (area * u32(roots[2048u + (words.y >> 22u)]) + 131072u) >> 18u;
-        if wide > 0u && wide <= dims.width && high > 0u && high <= dims.height {
-            let top = multiply_high(words.z, dims.height - high + 1u);
-            return vec4u(top, multiply_high(words.w, dims.width - wide + 1u), high, wide);
+        let image = vec2u(dims.height, dims.width);
+        let found = rectangle(drawn(FIRST_TRY + attempt, row), image, image);
+        if found.z > 0u {
+            return found;
         }
     }
     return vec4u(dims.fall_top, dims.fall_left, dims.fall_height, dims.fall_width);
@@ -98,7 +94,8 @@ fn each(index: u32) {
     if SATURATED {
         saturation = around(drawn(SATURATION, strip.row).x, dims.saturation);
     }
-    let rows = taps(strip.down, part.z, dims.out_height);
+    let upside_down = is_upside_down(words.x);
+    let rows = taps(select(strip.down, dims.out_height - 1u - strip.down, upside_down), part.z, dims.out_height);
     for (var i = 0u; i < 4u; i++) {
         let x = min(strip.left + i, dims.out_width - 1u);
         let columns = taps(select(x, dims.out_width - 1u - x, mirrored), part.w, dims.out_width);

@@ -29,7 +29,7 @@ const DRAWN: u32 = 15u;       // the block of an image's own draws
 const FIRST_NOISE: u32 = 16u; // the block of its first four pixels
 
 fn words_of(block: u32, row: u32) -> vec4u {
-    return philox(vec4u(block, row, step.number, PURPOSE_AUGMENT), vec2u(step.seed_low, step.seed_high));
+    return philox(vec4u(block, row + step.row_offset, step.number, PURPOSE_AUGMENT), vec2u(step.seed_low, step.seed_high));
 }
 
 fn unit(word: u32) -> f32 {

@@ -56,6 +56,8 @@ pub enum Purpose {
     Split = 5,
     /// Generated pages of handwriting, on which reading is evaluated. The step is the page.
     Pages = 6,
+    /// More of augmentation: perspective, colours, blur, erasing, and the mixing of images. The step is the training step.
+    AugmentMore = 7,
 }
 
 /// One sequence of random numbers, indexed by element.
@@ -226,6 +228,7 @@ mod tests {
                     let expected = match name {
                         "DROPOUT" => Purpose::Dropout,
                         "AUGMENT" => Purpose::Augment,
+                        "AUGMENTMORE" => Purpose::AugmentMore,
                         _ => panic!("{}: add PURPOSE_{name} to this test", path.display()),
                     };
                     assert_eq!(value, expected as u32, "{}: PURPOSE_{name}", path.display());
@@ -234,6 +237,6 @@ mod tests {
             }
         }
         let names: Vec<&str> = seen.keys().map(String::as_str).collect();
-        assert_eq!(names, ["AUGMENT", "DROPOUT"], "the shaders declare the constants");
+        assert_eq!(names, ["AUGMENT", "AUGMENTMORE", "DROPOUT"], "the shaders declare the constants");
     }
 }

@@ -20,6 +20,7 @@ mod odd_devices;
 mod onnx_files;
 mod onnx_import;
 mod own_images;
+mod practice;
 mod predict_cli;
 mod read_cli;
 mod report;

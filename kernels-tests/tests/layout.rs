@@ -5,8 +5,8 @@ use std::mem::{offset_of, size_of};
 use gpunn::ops::{Step, StepGroup};
 use naga::{ArraySize, ScalarKind, TypeInner, VectorSize};
 
-/// WGSL's `vec2u`.
-type Two = [u32; 2];
+/// WGSL's `vec4u`.
+type Four = [u32; 4];
 /// WGSL's `array<vec4f, 8>`.
 type Groups = [StepGroup; 8];
 
@@ -33,7 +33,13 @@ fn step_is_laid_out_as_in_wgsl() {
         correction2: f32,
         inverse_valid: f32,
         lookahead: f32,
-        padding: Two,
+        share: f32,
+        blend: f32,
+        hole: Four,
+        row_offset: u32,
+        rows: u32,
+        inverse_rows: f32,
+        part: u32,
         groups: Groups,
     };
     rust.sort_by_key(|(_, _, offset)| *offset);
@@ -47,7 +53,7 @@ fn step_is_laid_out_as_in_wgsl() {
             let ty = match module.types[member.ty].inner {
                 TypeInner::Scalar(scalar) if scalar.width == 4 && scalar.kind == ScalarKind::Uint => "u32",
                 TypeInner::Scalar(scalar) if scalar.width == 4 && scalar.kind == ScalarKind::Float => "f32",
-                TypeInner::Vector { size: VectorSize::Bi, scalar } if scalar.kind == ScalarKind::Uint => "Two",
+                TypeInner::Vector { size: VectorSize::Quad, scalar } if scalar.kind == ScalarKind::Uint => "Four",
                 TypeInner::Array { size: ArraySize::Constant(size), stride: 16, .. } if size.get() == 8 => "Groups",
                 _ => "another type",
             };

@@ -14,8 +14,10 @@ use kernels_tests::described::{Case, Setup, Tensors, read};
 const FILE: &[u8] = include_bytes!("../values/pytorch.safetensors");
 
 /// Lines of the op table that PyTorch has no value of, and why. Their definitions have tests of their own.
-const WITHOUT: [(&str, &str); 1] =
-    [("roughen", "strokes and noise are drawn from counted random numbers, and PyTorch has no such op")];
+const WITHOUT: [(&str, &str); 2] = [
+    ("roughen", "strokes and noise are drawn from counted random numbers, and PyTorch has no such op"),
+    ("accumulate_gradient", "a sum; tests/practice.rs holds batches in parts against whole ones"),
+];
 
 /// How far a definition may be from PyTorch, as a part of the tensor's largest number: both are in double precision, but
 /// add up in other orders.

@@ -9,6 +9,7 @@ alias Stored = u32;
 const BYTES: bool = true; // whether images are bytes
 const RING: bool = false; // whether the data are a ring
 const FLIP: u32 = 1u;     // never, at random, in turn by epoch, always
+const VERTICAL_FLIP: bool = false;
 
 const PURPOSE_AUGMENT: u32 = 3u;
 const ALTERNATE: u32 = 3u; // the block that says which images are mirrored in even epochs
@@ -53,3 +54,7 @@ fn is_mirrored(word: u32, image: u32) -> bool {
     return FLIP == 3u || (FLIP == 1u && (word >> 31u) == 1u);
 }
 
+// Whether an image is turned upside down.
+fn is_upside_down(word: u32) -> bool {
+    return VERTICAL_FLIP && ((word >> 30u) & 1u) == 1u;
+}

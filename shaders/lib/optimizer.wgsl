@@ -22,7 +22,8 @@ fn gradient_of(index: u32) -> Gradient {
     let row = groups[entry >> 8u];
     let numbers = step.groups[u32(row.z)];
     let place = 4u * (index % 16u) + vec4u(0u, 1u, 2u, 3u);
-    let inside = place < vec4u(entry & 0xffu);
+    // Of a batch in parts, only the last one updates.
+    let inside = place < vec4u(select(0u, entry & 0xffu, (step.part & 2u) != 0u));
     var value = select(vec4f(0.0), gradients[index], inside);
     if CLIP {
         value *= min(1.0, dims.clip / (norm[0] + 1e-6));

@@ -35,6 +35,9 @@ impl Inputs {
             step.set_group(group, 0.1 + 0.05 * group as f32, 0.9 - 0.1 * group as f32);
         }
         step.lookahead = 0.7;
+        (step.share, step.blend, step.hole) = (0.7, 0.8, [1, 2, 4, 5]);
+        // The last part of a batch.
+        step.set_part(8, 8 + step.valid);
         step.correction1 = 0.19;
         step.correction2 = 0.002;
         Self { buffers, step }

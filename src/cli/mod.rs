@@ -31,6 +31,7 @@ mod info;
 mod kept;
 mod label_check;
 mod ladder;
+mod lr_find;
 pub mod memory;
 mod numbers;
 mod outputs;
@@ -85,6 +86,8 @@ enum CliCommand {
     Eval(eval::Args),
     /// Classify images with a trained run
     Predict(predict::Args),
+    /// Suggest a learning rate, from some steps at rates that grow
+    LrFind(lr_find::Args),
     /// Draw heat maps of the places in images that decided the answers of a convolutional network
     Explain(explain::Args),
     /// Write an HTML report of a run (curves, mistakes, weights), or one that compares runs
@@ -133,6 +136,7 @@ pub fn main(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         CliCommand::Sweep(args) => sweep::run(*args),
         CliCommand::Eval(args) => eval::run(args),
         CliCommand::Predict(args) => predict::run(args),
+        CliCommand::LrFind(args) => lr_find::run(args),
         CliCommand::Explain(args) => explain::run(args),
         CliCommand::Report(args) => report::run(args),
         CliCommand::Read(args) => read::run(args),

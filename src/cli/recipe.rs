@@ -9,7 +9,7 @@ use crate::nn::{Activation, Scheme, Unfreeze};
 use crate::optim::{Method, Schedule};
 use crate::runs::onnx::{OnnxFile, is_onnx};
 use crate::runs::{Choice, Start};
-use crate::train::{OnNonFinite, Precision, Recipe, Training};
+use crate::train::{OnNonFinite, Precision, Recipe, Sampler, Training};
 use crate::{Error, Result};
 
 use super::augment::AugmentArgs;
@@ -68,10 +68,10 @@ pub(super) struct RecipeArgs {
     /// Number of epochs; may have a fraction, as in 9.9
     #[arg(long, value_name = "N", value_parser = epochs, help_heading = TRAINING_HEADING)]
     pub epochs: Option<f64>,
-    /// The optimizer: sgd, adam or adamw
+    /// The optimizer: sgd, adam, adamw or rmsprop
     #[arg(long, value_name = "NAME", help_heading = TRAINING_HEADING)]
     optimizer: Option<String>,
-    /// Momentum of SGD
+    /// Momentum of SGD and RMSProp
     #[arg(long, value_name = "X", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     momentum: Option<f64>,
     /// Use Nesterov momentum, with SGD
@@ -83,9 +83,22 @@ pub(super) struct RecipeArgs {
     /// Clip the gradients to this total norm
     #[arg(long, value_name = "X", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     clip: Option<f64>,
+    /// Gradient accumulation: sum the gradients of N batches before each update, which is then that of a batch N times as large
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1), help_heading = TRAINING_HEADING)]
+    accumulate: Option<usize>,
     /// Label smoothing, from 0 to 1: the share of the target that is spread over all classes
     #[arg(long, value_name = "X", value_parser = real::<f32>, help_heading = TRAINING_HEADING)]
     label_smoothing: Option<f32>,
+    /// Focal loss: multiply each loss by (1 - p)^X, where p is the probability of the label; X is from 1 to 10, or 0 for none
+    #[arg(long, value_name = "X", value_parser = real::<f32>, help_heading = TRAINING_HEADING)]
+    focal: Option<f32>,
+    /// Weight the losses of each class: balanced gives small classes as much weight as large ones; FILE has a line CLASS,WEIGHT for each
+    /// class whose weight is not 1
+    #[arg(long, value_name = "balanced|FILE", help_heading = TRAINING_HEADING)]
+    class_weights: Option<String>,
+    /// How the images of an epoch are drawn: shuffled (each once), or balanced (as many of each class)
+    #[arg(long, value_name = "NAME", help_heading = TRAINING_HEADING)]
+    sampler: Option<Sampler>,
     /// Learning-rate schedule: constant, step:EVERY:FACTOR, exponential:FACTOR, cosine[:FLOOR] or one-cycle
     #[arg(long, value_name = "S", help_heading = TRAINING_HEADING)]
     schedule: Option<String>,
@@ -172,7 +185,13 @@ impl RecipeArgs {
         set(&mut recipe.schedule.warmup, self.warmup);
         set(&mut recipe.training.epochs, self.epochs);
         set(&mut recipe.training.batch_size, point.batch_size);
+        set(&mut recipe.training.accumulate, self.accumulate);
         set(&mut recipe.training.label_smoothing, self.label_smoothing);
+        set(&mut recipe.training.focal, self.focal);
+        set(&mut recipe.training.sampler, self.sampler);
+        if let Some(weights) = &self.class_weights {
+            recipe.training.class_weights = Some(crate::runs::class_weights(weights)?);
+        }
         set(&mut recipe.training.precision, self.precision);
         recipe.training.ema = self.ema.or(recipe.training.ema);
         recipe.training.tta = self.views.tta.or(recipe.training.tta);
@@ -278,7 +297,7 @@ impl RecipeArgs {
         if let Some(name) = &self.optimizer {
             let method: Method = name.parse()?;
             if method != optimizer.name && method != Method::Sgd {
-                // SGD and Adam need different learning rates.
+                // SGD and the others need different learning rates.
                 (optimizer.momentum, optimizer.nesterov) = (0.0, false);
                 optimizer.learning_rate = 1e-3;
                 if rate.is_none() && !quiet {

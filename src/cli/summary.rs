@@ -221,7 +221,7 @@ fn learning_bytes(plan: &Plan, recipe: &Recipe) -> (usize, usize) {
     let of_states =
         |name: &str| plan.buffers.iter().filter(|buffer| buffer.name == name).map(|b| b.bytes).sum::<usize>();
     let gradients = packs.map(|work| plan.graph.ty(work.node).bytes()).sum();
-    (gradients, recipe.optimizer.states().iter().map(|state| of_states(state)).sum())
+    (gradients, recipe.optimizer.states(recipe.training.accumulate > 1).iter().map(|state| of_states(state)).sum())
 }
 
 /// Parses a size such as `3x32x32`.

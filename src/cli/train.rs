@@ -20,7 +20,7 @@ use super::stop::StopFlag;
 use super::working::Working;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
-const NOT_WITH_RESUME: [&str; 35] = [
+const NOT_WITH_RESUME: [&str; 39] = [
     "recipe",
     "model",
     "dataset",
@@ -46,7 +46,11 @@ const NOT_WITH_RESUME: [&str; 35] = [
     "out",
     "force",
     "nesterov",
+    "accumulate",
     "label_smoothing",
+    "focal",
+    "class_weights",
+    "sampler",
     "precision",
     "ema",
     "tta",

@@ -124,13 +124,26 @@ pub struct Step {
     pub correction1: f32,
     /// Adam's 1 - beta2^t of this step.
     pub correction2: f32,
-    /// 1 / valid, or 0 if no row is valid: the factor of a mean over the batch.
+    /// 1 / valid, or 0 if no row is valid: the factor of a mean over the rows of this step.
     pub inverse_valid: f32,
     /// The share of the slow weights that remains when Lookahead joins them with the weights in this step. Below 0 for a
     /// step that does not join them.
     pub lookahead: f32,
-    /// Pads the struct, so that the groups start at a multiple of 16 bytes.
-    pub padding: [u32; 2],
+    /// For mixed images: the share of a row's own label in its target. The rest is the next row's.
+    pub share: f32,
+    /// For mixed images: the share of a row's own image outside [`Step::hole`]. The rest is the next row's.
+    pub blend: f32,
+    /// For mixed images: the first row, the first column, the row after the last, and the column after the last of the rectangle
+    /// that is the next row's alone.
+    pub hole: [u32; 4],
+    /// The rows of the batch's earlier parts, if it is computed in several steps. Random numbers are those of the row in the whole batch.
+    pub row_offset: u32,
+    /// The valid rows of all parts of the batch.
+    pub rows: u32,
+    /// 1 / rows, or 0 if no row is valid: the factor of the mean of the batch's losses.
+    pub inverse_rows: f32,
+    /// [`Step::FIRST_PART`] and [`Step::LAST_PART`].
+    pub part: u32,
     /// The numbers of each group of parameters. Group 0 has the parameters of no other group.
     pub groups: [StepGroup; Step::GROUPS],
 }
@@ -152,9 +165,14 @@ impl Step {
     pub const STRIDE: usize = 256;
     /// The largest number of groups of parameters.
     pub const GROUPS: usize = 8;
+    /// The bit of [`Step::part`] for the first part of a batch, or the whole one.
+    pub const FIRST_PART: u32 = 1;
+    /// The bit of [`Step::part`] for the last part of a batch, or the whole one: then the parameters are updated.
+    pub const LAST_PART: u32 = 2;
 
     /// Step `number` of a batch with `valid` rows. The other values are neutral.
     pub fn new(number: u32, valid: u32, seed: u64) -> Self {
+        let inverse_valid = if valid == 0 { 0.0 } else { 1.0 / valid as f32 };
         Self {
             number,
             first: 0,
@@ -164,9 +182,15 @@ impl Step {
             seed_high: (seed >> 32) as u32,
             correction1: 1.0,
             correction2: 1.0,
-            inverse_valid: if valid == 0 { 0.0 } else { 1.0 / valid as f32 },
+            inverse_valid,
             lookahead: -1.0,
-            padding: [0; 2],
+            share: 1.0,
+            blend: 1.0,
+            hole: [0; 4],
+            row_offset: 0,
+            rows: valid,
+            inverse_rows: inverse_valid,
+            part: Self::FIRST_PART | Self::LAST_PART,
             groups: [StepGroup::default(); Self::GROUPS],
         }
     }
@@ -184,6 +208,21 @@ impl Step {
     pub fn halve_rates(&mut self, times: u32) {
         let factor = 0.5_f32.powi(times as i32);
         self.groups.iter_mut().for_each(|group| group.rate *= factor);
+    }
+    /// Whether the parameters are updated.
+    pub fn updates(&self) -> bool {
+        self.part & Self::LAST_PART != 0
+    }
+    /// Makes it a part of a batch with so many valid rows, of which `before` are in earlier parts.
+    pub fn set_part(&mut self, before: u32, rows: u32) {
+        (self.row_offset, self.rows) = (before, rows);
+        self.inverse_rows = if rows == 0 { 0.0 } else { 1.0 / rows as f32 };
+        let last = before + self.valid >= rows;
+        self.part = if before == 0 { Self::FIRST_PART } else { 0 } | if last { Self::LAST_PART } else { 0 };
+    }
+    /// The number of a row in the whole batch.
+    pub fn row(&self, row: usize) -> u32 {
+        self.row_offset + row as u32
     }
     /// The 64-bit seed.
     pub fn seed(&self) -> u64 {

@@ -22,6 +22,9 @@ impl Average {
         let time = T::count(call.step.number as usize);
         let decay = T::of(f64::from(self.decay)).min((T::one() + time) / (T::of(10.0) + time));
         let [weights, averages] = call.states else { return };
+        if !call.step.updates() {
+            return;
+        }
         for (average, &weight) in averages.iter_mut().zip(weights.iter()) {
             *average += (T::one() - decay) * (weight - *average);
         }

@@ -22,8 +22,8 @@ impl Reduction {
     fn weight<T: Real>(self, step: &crate::ops::Step) -> T {
         match self {
             Self::Sum => T::one(),
-            Self::Mean if step.valid == 0 => T::zero(),
-            Self::Mean => T::one() / T::count(step.valid as usize),
+            Self::Mean if step.rows == 0 => T::zero(),
+            Self::Mean => T::one() / T::count(step.rows as usize),
         }
     }
 }

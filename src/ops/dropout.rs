@@ -35,6 +35,8 @@ impl Dropout {
         let step = call.step;
         let rng = CounterRng { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
         let (x, threshold) = (call.real(0), self.threshold());
+        // The blocks of the batch's earlier parts.
+        let before = step.row_offset.wrapping_mul(row_of(call.dims(0)) as u32) / BLOCK as u32;
         let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
         in_pieces(call.out(), BLOCK, |first, out| {
             let x = x[first * BLOCK..].chunks(BLOCKS * BLOCK);
@@ -42,7 +44,8 @@ impl Dropout {
                 #[inline(always)]
                 || {
                     for (number, (y, x)) in out.chunks_mut(BLOCKS * BLOCK).zip(x).enumerate() {
-                        let words = rng.blocks::<BLOCKS>((first + number * BLOCKS) as u32);
+                        let block = before.wrapping_add((first + number * BLOCKS) as u32);
+                        let words = rng.blocks::<BLOCKS>(block);
                         for ((y, &x), &word) in y.iter_mut().zip(x).zip(words.as_flattened()) {
                             *y = if word < threshold { T::zero() } else { factor * x };
                         }
@@ -51,6 +54,11 @@ impl Dropout {
             );
         });
     }
+}
+
+/// The number of elements of a row of the batch.
+fn row_of(dims: &[usize]) -> usize {
+    dims.iter().skip(1).product()
 }
 
 impl Op for Dropout {
@@ -75,7 +83,8 @@ impl Op for Dropout {
         let count = at.types.output.elements();
         let factor = (1.0 / (1.0 - f64::from(self.rate))) as f32;
         let fours = count.div_ceil(4);
-        let dims = [fours, count, self.threshold() as usize, self.stream as usize, factor.to_bits() as usize];
+        let row = row_of(at.types.output.dims());
+        let dims = [fours, count, self.threshold() as usize, self.stream as usize, factor.to_bits() as usize, row];
         let kernel = Kernel::built_in("dropout", include_str!("../../shaders/dropout.wgsl"), &[]);
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, fours).into()
     }

@@ -27,6 +27,7 @@ pub mod tolerance;
 pub(crate) mod variant;
 
 pub mod abs;
+pub mod accumulate_gradient;
 pub mod add;
 pub mod augment;
 pub mod average;
@@ -62,6 +63,7 @@ pub mod power;
 pub(crate) mod product;
 pub mod relu;
 pub mod resize2d;
+pub mod rmsprop;
 pub mod round;
 pub mod scale;
 pub mod sigmoid;

@@ -47,7 +47,9 @@ impl MuonMomentum {
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let momentum = T::of(f64::from(call.step.groups[self.group].momentum));
         let gradients = call.real(0);
-        for (velocity, &gradient) in call.states[0].iter_mut().zip(gradients) {
+        // Of a batch in parts, only the last one changes the velocity; the directions of the others are not used.
+        let updated = if call.step.updates() { gradients } else { &[] };
+        for (velocity, &gradient) in call.states[0].iter_mut().zip(updated) {
             *velocity = momentum * *velocity + gradient;
         }
         let velocities: &[T] = call.states[0];
@@ -85,6 +87,9 @@ impl Op for MuonMomentum {
 
 impl Muon {
     fn define<T: Real>(&self, call: &mut Call<T>) {
+        if !call.step.updates() {
+            return;
+        }
         let (directions, squares) = (call.real(0), call.real(1)[0]);
         let of = |value: f32| T::of(f64::from(value));
         let rate = of(call.step.groups[self.group].rate) * of(self.factor);

@@ -63,18 +63,18 @@ pub struct Adam {
 pub struct Norm;
 
 /// One block of everything that an update reads, with its group's learning rate, momentum and decay.
-struct Block<'a, T> {
+pub(super) struct Block<'a, T> {
     first: usize,
-    gradients: &'a [T],
-    scale: T,
-    rate: T,
-    momentum: T,
-    decay: T,
+    pub gradients: &'a [T],
+    pub scale: T,
+    pub rate: T,
+    pub momentum: T,
+    pub decay: T,
 }
 
 impl<T> Block<'_, T> {
     /// The block of a state.
-    fn of<'s>(&self, state: &'s mut [T]) -> &'s mut [T] {
+    pub fn of<'s>(&self, state: &'s mut [T]) -> &'s mut [T] {
         &mut state[self.first..self.first + self.gradients.len()]
     }
 }
@@ -86,7 +86,11 @@ const PIECE: usize = 256;
 const SMALL: usize = 16 * PIECE;
 
 /// Calls `update` for each block.
-fn each<T: Real>(call: &mut Call<T>, clip: Option<f32>, update: impl Fn(&mut [&mut [T]], Block<T>) + Sync) {
+pub(super) fn each<T: Real>(call: &mut Call<T>, clip: Option<f32>, update: impl Fn(&mut [&mut [T]], Block<T>) + Sync) {
+    // Of a batch in parts, only the last one updates.
+    if !call.step.updates() {
+        return;
+    }
     let (gradients, table, groups) = (call.real(0), call.integers(1), call.real(2));
     let scale = clip.map_or(T::one(), |most| T::one().min(T::of(f64::from(most)) / (call.real(3)[0] + T::of(1e-6))));
     let step = call.step;
@@ -176,7 +180,12 @@ impl Norm {
     }
 }
 
-fn check_flat(inputs: &[TensorType], states: &[TensorType], clip: Option<f32>, count: usize) -> Result<(), String> {
+pub(super) fn check_flat(
+    inputs: &[TensorType],
+    states: &[TensorType],
+    clip: Option<f32>,
+    count: usize,
+) -> Result<(), String> {
     expect_inputs(inputs, if clip.is_some() { 4 } else { 3 })?;
     check_blocks(inputs)?;
     if states.len() != count || states.iter().any(|state| *state != inputs[0]) {
@@ -198,12 +207,12 @@ fn check_blocks(inputs: &[TensorType]) -> Result<(), String> {
 
 /// Whether the last workgroup, of 64 times four elements, runs past the end. Loads under that condition are slow on
 /// software rasterisers. So parameters should be padded to a multiple of 256.
-fn edges(at: &Lower) -> (&'static str, Constant) {
+pub(super) fn edges(at: &Lower) -> (&'static str, Constant) {
     at.edges(at.types.inputs[0].elements() / 4)
 }
 
 /// The dispatch of an update, with one invocation for four elements.
-fn lower_update(op: &dyn Op, at: &Lower, kernel: Kernel, clip: Option<f32>, words: &[f32]) -> Lowering {
+pub(super) fn lower_update(op: &dyn Op, at: &Lower, kernel: Kernel, clip: Option<f32>, words: &[f32]) -> Lowering {
     // Without clipping, the group table is bound in place of the norm and is not used.
     let norm = if clip.is_some() { 3 } else { 2 };
     let mut slots = vec![Slot::Input(0), Slot::Input(1), Slot::Input(2), Slot::Input(norm)];
@@ -299,9 +308,9 @@ impl Graph {
 }
 
 /// Sizes in blocks to test on. An entry below 256 is a block of group 0 with as many elements, up to 63.
-const BLOCKS: [usize; 5] = [1, 2, 7, 64, 301];
+pub(super) const BLOCKS: [usize; 5] = [1, 2, 7, 64, 301];
 
-fn updating(blocks: usize, states: usize, clip: bool, op: impl Op + Clone) -> Case {
+pub(super) fn updating(blocks: usize, states: usize, clip: bool, op: impl Op + Clone) -> Case {
     let flat = [blocks * BLOCK];
     let mut inputs =
         vec![Sample::floats(&flat), Sample::integers(&[blocks], 64), Sample::between(&[GROUP_FLOATS], 0.5, 2.0)];

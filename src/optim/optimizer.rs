@@ -5,8 +5,10 @@ use super::schedule::{Schedule, TrainingProgress};
 use crate::graph::{NodeId, TensorType};
 use crate::nn::{Build, Model, PARAMS, Parameter, ParameterKind, Parameters};
 use crate::ops::Step;
+use crate::ops::accumulate_gradient::AccumulateGradient;
 use crate::ops::muon::{Muon, MuonMomentum};
 use crate::ops::pack::Pack;
+use crate::ops::rmsprop::RmsProp;
 use crate::ops::update::{Adam, BLOCK, GROUP_FLOATS, Sgd, group_row};
 use crate::{Error, Result};
 
@@ -20,13 +22,23 @@ pub enum Method {
     Adam,
     /// I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
     AdamW,
+    /// T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", 2012; with momentum if it is not 0.
+    RmsProp,
 }
 
-const METHODS: [(&str, Method); 3] = [("sgd", Method::Sgd), ("adam", Method::Adam), ("adamw", Method::AdamW)];
+const METHODS: [(&str, Method); 4] =
+    [("sgd", Method::Sgd), ("adam", Method::Adam), ("adamw", Method::AdamW), ("rmsprop", Method::RmsProp)];
+
+impl Method {
+    /// Whether it is Adam or AdamW.
+    pub fn is_adam(self) -> bool {
+        matches!(self, Self::Adam | Self::AdamW)
+    }
+}
 
 impl std::str::FromStr for Method {
     type Err = Error;
-    /// Reads `sgd`, `adam` or `adamw`. Other words give an [`Error::Usage`] with the nearest name.
+    /// Reads `sgd`, `adam`, `adamw` or `rmsprop`. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
         crate::error::named("optimizer", &word.to_lowercase(), &METHODS)
     }
@@ -47,7 +59,7 @@ pub struct Optimizer {
     pub name: Method,
     /// The learning rate, before the schedule.
     pub learning_rate: f64,
-    /// Momentum of SGD; 0 means none.
+    /// Momentum of SGD and RMSProp; 0 means none.
     #[serde(default)]
     pub momentum: f64,
     /// Whether to use Nesterov momentum.
@@ -70,7 +82,10 @@ pub struct Optimizer {
     /// Adam's decay of the second moment.
     #[serde(default = "default_beta2")]
     pub beta2: f64,
-    /// Added to the root of Adam's second moment.
+    /// RMSProp's decay of the average of squares.
+    #[serde(default = "default_alpha", skip_serializing_if = "is_default_alpha")]
+    pub alpha: f64,
+    /// Added to the root of Adam's second moment, and of RMSProp's average.
     #[serde(default = "default_epsilon")]
     pub epsilon: f64,
     /// Kinds of parameters that are trained with other numbers, or by Muon. In a recipe, each is a table
@@ -88,11 +103,21 @@ fn default_beta2() -> f64 {
 fn default_epsilon() -> f64 {
     1e-8
 }
+fn default_alpha() -> f64 {
+    0.99
+}
+fn is_default_alpha(alpha: &f64) -> bool {
+    *alpha == default_alpha()
+}
 
 /// The persistent buffer of the update's block table.
 const BLOCKS: &str = "update.blocks";
 /// The persistent buffer of the velocities of SGD and Muon.
 const MOMENTUM: &str = "optimizer.momentum";
+/// The persistent buffer of RMSProp's averages of squares.
+const SQUARES: &str = "optimizer.squares";
+/// The persistent buffers of the sums of gradients over the parts of a batch: for the optimizer's own algorithm, and for Muon.
+const SUMS: [&str; 2] = ["optimizer.gradient", "optimizer.muon_gradient"];
 
 impl Optimizer {
     /// Plain SGD.
@@ -107,6 +132,7 @@ impl Optimizer {
             clip: None,
             beta1: default_beta1(),
             beta2: default_beta2(),
+            alpha: default_alpha(),
             epsilon: default_epsilon(),
             groups: Vec::new(),
         }
@@ -115,6 +141,11 @@ impl Optimizer {
     /// SGD with momentum, usually 0.9.
     pub fn sgd_momentum(learning_rate: f64, momentum: f64) -> Self {
         Self { momentum, ..Self::sgd(learning_rate) }
+    }
+
+    /// RMSProp with alpha 0.99 and epsilon 1e-8, as PyTorch has them.
+    pub fn rmsprop(learning_rate: f64) -> Self {
+        Self { name: Method::RmsProp, ..Self::sgd(learning_rate) }
     }
 
     /// Adam with beta1 0.9, beta2 0.999 and epsilon 1e-8, as PyTorch has them.
@@ -162,12 +193,13 @@ impl Optimizer {
         }
         check("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), "from 0 to below 1")?;
         check("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), "from 0 to below 1")?;
+        check("alpha", self.alpha, (0.0..1.0).contains(&self.alpha), "from 0 to below 1")?;
         check("epsilon", self.epsilon, self.epsilon > 0.0, "a finite number above 0")?;
         self.validate_groups()?;
         if self.nesterov && (self.name != Method::Sgd || !self.has_velocity()) {
             return Err(Error::usage("Nesterov momentum (nesterov) needs SGD with a momentum above 0."));
         }
-        if self.name != Method::Sgd && momentum != 0.0 {
+        if self.name.is_adam() && momentum != 0.0 {
             return Err(Error::usage("Adam has no momentum; use beta1 instead, and leave momentum out."));
         }
         Ok(())
@@ -186,8 +218,10 @@ impl Optimizer {
             if self.groups[..number].iter().any(|other| other.parameters == kind) {
                 return wrong(format!("The optimizer has two groups `{kind}`; join them."));
             }
-            if group.momentum.is_some() && !group.is_muon() && self.name != Method::Sgd {
-                return wrong(format!("The optimizer's group `{kind}` has a momentum, which only SGD and Muon take."));
+            if group.momentum.is_some() && !group.is_muon() && self.name.is_adam() {
+                return wrong(format!(
+                    "The optimizer's group `{kind}` has a momentum, which only SGD, RMSProp and Muon take."
+                ));
             }
             if group.is_muon() && self.clip.is_some() {
                 return wrong(
@@ -211,11 +245,11 @@ impl Optimizer {
         groups::check_model(&self.groups, model.name(), model.parameters())
     }
 
-    /// Whether SGD has momentum in a group that it trains.
+    /// Whether SGD or RMSProp has momentum in a group that it trains.
     fn has_velocity(&self) -> bool {
         let of_group =
             |group: &OptimizerGroup| !group.is_muon() && group.momentum.is_some_and(|momentum| momentum > 0.0);
-        self.name == Method::Sgd && (self.momentum > 0.0 || self.groups.iter().any(of_group))
+        !self.name.is_adam() && (self.momentum > 0.0 || self.groups.iter().any(of_group))
     }
 
     /// The persistent buffers of the state of the optimizer's own algorithm.
@@ -224,14 +258,22 @@ impl Optimizer {
             Method::Sgd if !self.has_velocity() => &[],
             Method::Sgd => &[MOMENTUM],
             Method::Adam | Method::AdamW => &["optimizer.first_moment", "optimizer.second_moment"],
+            Method::RmsProp if !self.has_velocity() => &[SQUARES],
+            Method::RmsProp => &[SQUARES, MOMENTUM],
         }
     }
 
     /// The persistent buffers of the optimizer's state. Each has the layout of the updated parameters and is initialised to 0.
-    pub fn states(&self) -> Vec<&'static str> {
+    /// `in_parts` says whether a batch has several parts.
+    pub fn states(&self, in_parts: bool) -> Vec<&'static str> {
         let own = self.own_states();
-        let more = self.groups.iter().any(OptimizerGroup::is_muon) && !own.contains(&MOMENTUM);
-        own.iter().copied().chain(more.then_some(MOMENTUM)).collect()
+        let has_muon = self.groups.iter().any(OptimizerGroup::is_muon);
+        let more = has_muon && !own.contains(&MOMENTUM);
+        let sums = SUMS
+            .into_iter()
+            .zip([in_parts, in_parts && has_muon])
+            .filter_map(|(name, is_there)| is_there.then_some(name));
+        own.iter().copied().chain(more.then_some(MOMENTUM)).chain(sums).collect()
     }
 
     /// The persistent buffers of u32 that must be written once before training, besides the parameters. None if Muon trains
@@ -271,11 +313,12 @@ impl Optimizer {
         })
     }
 
-    /// Builds the update of all parameters from the gradient of `loss`.
+    /// Builds the update of all parameters from the gradient of `loss`. If the batch is computed `in_parts`, the gradients of its parts
+    /// are summed, and the update takes place with the last one.
     ///
     /// # Errors
     /// When the loss is not a scalar, does not depend on a parameter, or no parameter is trained.
-    pub fn update(&self, build: &mut Build, loss: NodeId) -> Result<()> {
+    pub fn update(&self, build: &mut Build, loss: NodeId, in_parts: bool) -> Result<()> {
         let (learned, leaves): (Vec<_>, Vec<_>) = build.learned()?.into_iter().unzip();
         if learned.is_empty() {
             return Err(Error::usage("The model cannot be trained: it has no parameters, or all are frozen."));
@@ -290,16 +333,16 @@ impl Optimizer {
         }
         // Muon's nodes need the whole length of these buffers, also where nothing else declares it.
         let len = build.parameters().updated_len();
-        for state in self.states() {
+        for state in self.states(in_parts) {
             build.leaf(state, 0, TensorType::f32([len]))?;
         }
         build.enter("update");
-        let built = self.update_by(build, &own);
+        let built = self.update_by(build, &own, in_parts);
         build.leave();
         built?;
         for (index, group, parameter, gradient) in of_muon {
             build.enter(&format!("muon/{}", parameter.name));
-            let built = update_by_muon(build, (index, group), parameter, gradient);
+            let built = update_by_muon(build, (index, group), parameter, (gradient, in_parts));
             build.leave();
             built?;
         }
@@ -307,14 +350,18 @@ impl Optimizer {
     }
 
     /// Builds one update of all parameters that the optimizer's own algorithm trains.
-    fn update_by(&self, build: &mut Build, own: &[(&Parameter, NodeId)]) -> Result<()> {
+    fn update_by(&self, build: &mut Build, own: &[(&Parameter, NodeId)], in_parts: bool) -> Result<()> {
         if own.is_empty() {
             return Ok(());
         }
         let parameters = build.parameters();
         let len = parameters.updated_len();
         let (offsets, gradients): (_, Vec<NodeId>) = own.iter().map(|(parameter, id)| (parameter.offset, *id)).unzip();
-        let flat = build.apply(Pack { offsets, len }, &gradients)?;
+        let mut flat = build.apply(Pack { offsets, len }, &gradients)?;
+        if in_parts {
+            let sum = build.leaf(SUMS[0], 0, TensorType::f32([len]))?;
+            flat = build.update(AccumulateGradient, &[flat], &[sum])?;
+        }
         let blocks = build.leaf(BLOCKS, 0, TensorType::u32([len / BLOCK]))?;
         let rows = self.rows(parameters).concat();
         let groups = build.constant(TensorType::f32([rows.len()]), rows);
@@ -337,13 +384,17 @@ impl Optimizer {
                 let decoupled = self.name == Method::AdamW;
                 build.update(Adam { beta2, epsilon, decoupled, clip }, &inputs, &states)?;
             }
+            Method::RmsProp => {
+                let (alpha, epsilon) = (self.alpha as f32, self.epsilon as f32);
+                build.update(RmsProp { alpha, epsilon, momentum: self.has_velocity(), clip }, &inputs, &states)?;
+            }
         }
         Ok(())
     }
 
     /// The momentum (or beta1), before the schedule.
     pub fn momentum(&self) -> f64 {
-        if self.name == Method::Sgd { self.momentum } else { self.beta1 }
+        if self.name.is_adam() { self.beta1 } else { self.momentum }
     }
 
     /// Sets the learning rates and the momenta of all groups, and Adam's bias corrections, of the step at `at`. `step.number`
@@ -356,7 +407,7 @@ impl Optimizer {
             let usual = group.momentum.unwrap_or(self.momentum());
             step.set_group(index, rate as f32, schedule.momentum(at, usual) as f32);
         }
-        if self.name != Method::Sgd {
+        if self.name.is_adam() {
             let time = f64::from(step.number) + 1.0;
             step.correction1 = (1.0 - momentum.powf(time)) as f32;
             step.correction2 = (1.0 - self.beta2.powf(time)) as f32;
@@ -369,11 +420,15 @@ fn update_by_muon(
     build: &mut Build,
     (index, group): (usize, &OptimizerGroup),
     parameter: &Parameter,
-    gradient: NodeId,
+    (gradient, in_parts): (NodeId, bool),
 ) -> Result<()> {
     let (rows, elements) = (parameter.shape.dims()[0], parameter.shape.elements());
     let ty = TensorType::f32([rows, elements / rows]);
-    let gradient = build.reshape(gradient, ty.shape.clone())?;
+    let mut gradient = build.reshape(gradient, ty.shape.clone())?;
+    if in_parts {
+        let sum = build.leaf(SUMS[1], parameter.offset, ty.clone())?;
+        gradient = build.update(AccumulateGradient, &[gradient], &[sum])?;
+    }
     let velocity = build.leaf(MOMENTUM, parameter.offset, ty.clone())?;
     let direction = build.update(MuonMomentum { group: index }, &[gradient], &[velocity])?;
     let direction = build.orthogonalised(direction, group.iterations())?;
@@ -455,7 +510,7 @@ mod tests {
         };
         let cases = [
             (with(Optimizer::sgd(0.1), vec![&shifts, &shifts]), "two groups `shifts`"),
-            (with(Optimizer::adam(0.1), vec![&quick]), "only SGD and Muon"),
+            (with(Optimizer::adam(0.1), vec![&quick]), "only SGD, RMSProp and Muon"),
             (Optimizer { clip: Some(1.0), ..with(Optimizer::sgd(0.1), vec![&muon]) }, "clip"),
             (Optimizer { shift_rate: Some(2.0), ..with(Optimizer::sgd(0.1), vec![&shifts]) }, "shift_rate"),
         ];
@@ -464,9 +519,10 @@ mod tests {
             assert!(sentence.contains(part), "{sentence}");
         }
         assert!(with(Optimizer::adam(0.1), vec![&muon]).validate().is_ok());
-        assert_eq!(with(Optimizer::sgd(0.1), vec![&muon]).states(), [MOMENTUM]);
-        assert_eq!(with(Optimizer::sgd(0.1), vec![&quick]).states(), [MOMENTUM]);
-        assert_eq!(Optimizer::sgd(0.1).states(), [""; 0]);
+        assert_eq!(with(Optimizer::sgd(0.1), vec![&muon]).states(false), [MOMENTUM]);
+        assert_eq!(with(Optimizer::sgd(0.1), vec![&muon]).states(true), [MOMENTUM, SUMS[0], SUMS[1]]);
+        assert_eq!(with(Optimizer::sgd(0.1), vec![&quick]).states(false), [MOMENTUM]);
+        assert_eq!(Optimizer::sgd(0.1).states(false), [""; 0]);
     }
 
     #[test]

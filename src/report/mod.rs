@@ -35,5 +35,7 @@ mod swept;
 mod weights;
 
 pub use compare::compare;
+pub use curves::{Across, Curve, CurvePlot, Unit};
+pub use draw::svg;
 pub use run::{ReportOptions, WrittenReport, write};
 pub use step::bytes;

@@ -23,6 +23,7 @@
 mod automatic;
 mod checkpoint;
 mod choice;
+mod class_weights;
 mod clock;
 mod directory;
 mod events;
@@ -37,6 +38,7 @@ pub mod weights;
 
 pub use automatic::{Choice, Start, VAL_FRACTION, for_folder, run_name, val_fraction};
 pub use choice::{choose, model};
+pub use class_weights::class_weights;
 pub use clock::clock;
 pub use directory::{ImportedFrom, RunDirectory};
 #[cfg(feature = "reports")]

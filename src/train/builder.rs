@@ -1,5 +1,6 @@
 //! Recipes written in Rust: default values, and a setter for each field that programs often change.
 
+use super::imbalance::Sampler;
 use super::recipe::{Data, FORMAT, Recipe};
 use super::trainer::{Trainer, TrainerOptions};
 use super::training::{Lookahead, OnNonFinite, Precision, Training};
@@ -63,6 +64,10 @@ impl Recipe {
                 reduction: Reduction::Mean,
                 drop_last: false,
                 label_smoothing: 0.0,
+                accumulate: 1,
+                focal: 0.0,
+                class_weights: None,
+                sampler: Sampler::Shuffled,
                 ema: None,
                 tta: None,
                 cache_features: None,

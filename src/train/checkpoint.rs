@@ -82,7 +82,7 @@ impl Checkpoint {
         parameters: &Parameters,
         weights: &Weights,
     ) -> Self {
-        let states = recipe.optimizer.states();
+        let states = recipe.optimizer.states(recipe.training.accumulate > 1);
         let mut checkpoint = Self { recipe, counters: Counters::default(), input, classes, tensors: BTreeMap::new() };
         checkpoint.put_weights("", parameters, weights);
         for copy in super::graphs::copies(&checkpoint.recipe) {

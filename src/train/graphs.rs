@@ -8,6 +8,7 @@ use crate::ops::augment::{self, Augment, Augmented, View};
 use crate::ops::average::Average;
 use crate::ops::batch::{Accumulate, Reduction};
 use crate::ops::conv2d::Conv2d;
+use crate::ops::cross_entropy::{Correct, Objective};
 use crate::ops::gather::Gather;
 use crate::ops::lookahead::Lookahead;
 use crate::train::checkpoint::{AVERAGED, SLOW};
@@ -116,6 +117,9 @@ impl Source {
     }
 }
 
+/// The buffer of the weights of the classes in a training step, `[classes]`.
+pub const WEIGHTS: &str = "train.weights";
+
 /// Computes the losses and scores of a batch from the network's output, and adds them to the split's running sums. `x` is the
 /// network's input.
 fn head(
@@ -124,7 +128,7 @@ fn head(
     data: DeviceData,
     source: &Source,
     (scores, x): (NodeId, NodeId),
-    smoothing: f32,
+    (objective, weighted): (Objective, bool),
 ) -> Result<Head> {
     let (order, batch) = (source.order, source.batch);
     build.enter("loss");
@@ -133,8 +137,10 @@ fn head(
         Task::Classify => {
             let labels = build.leaf(data.buffer("labels"), 0, TensorType::u32([data.rows]))?;
             let labels = build.gather(labels, order, batch)?;
-            let losses = build.cross_entropy(scores, labels, smoothing)?;
-            let correct = build.correct(scores, labels)?;
+            let classes = build.dims(scores).last().copied().unwrap_or(0);
+            let weights = weighted.then(|| build.leaf(WEIGHTS, 0, TensorType::f32([classes])));
+            let losses = build.cross_entropy_of(scores, labels, objective, weights.transpose()?)?;
+            let correct = build.apply(Correct { mixed: objective.mixed }, &[scores, labels])?;
             build.update(Accumulate, &[losses, correct], &[sums])?;
             losses
         }
@@ -174,11 +180,13 @@ pub fn training(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) 
     let source = Source::of(&mut build, data, batch)?;
     let x = source.batch(&mut build, recipe.augment.as_ref(), augment::AugmentMode::Random)?;
     let scores = model.forward(&mut build, x)?;
-    let head = head(&mut build, model.task(), data, &source, (scores, x), recipe.training.label_smoothing)?;
+    let objective = recipe.training.objective(recipe.is_mixed());
+    let weighted = recipe.training.class_weights.is_some();
+    let head = head(&mut build, model.task(), data, &source, (scores, x), (objective, weighted))?;
     build.enter("loss");
     let loss = build.batch_total(head.losses, recipe.training.reduction)?;
     build.leave();
-    recipe.optimizer.update(&mut build, loss)?;
+    recipe.optimizer.update(&mut build, loss, recipe.training.accumulate > 1)?;
     for copy in copies(recipe) {
         build.enter(copy.buffers[0]);
         update_copy(&mut build, recipe, copy)?;
@@ -209,7 +217,7 @@ pub fn evaluation(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let source = Source::of(&mut build, data, batch)?;
     let measured = source.measured(&mut build, model, recipe)?;
-    let head = head(&mut build, model.task(), data, &source, measured, 0.0)?;
+    let head = head(&mut build, model.task(), data, &source, measured, (Objective::default(), false))?;
     build.output(SCORES, head.scores);
     Ok(build.graph)
 }

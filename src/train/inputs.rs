@@ -45,7 +45,10 @@ pub(crate) fn seen(
     let program = executor.load(memory::plan(&graph, &executor.target(), PlanOptions::default())?)?;
     executor.write("pixels", 0, bytes)?;
     executor.write("order", 0, bytemuck::cast_slice(&(0..rows as u32).collect::<Vec<u32>>()))?;
-    executor.schedule(program, &[Step::new(0, rows as u32, seed)]);
+    let mut step = Step::new(0, rows as u32, seed);
+    let [_, height, width] = augment.output(input)?;
+    augment.mix(&mut step, [height, width]);
+    executor.schedule(program, &[step]);
     executor.run(program, 0..1);
     let plan = executor.plan(program);
     let place = plan.place(plan.output("images")?);

@@ -28,6 +28,7 @@ mod evaluation;
 mod explainer;
 mod features;
 pub mod graphs;
+mod imbalance;
 pub(crate) mod inputs;
 mod loader;
 mod measures;
@@ -36,6 +37,7 @@ mod metrics;
 mod predictor;
 mod preview;
 mod progress;
+mod rate_finder;
 pub mod recipe;
 mod steps;
 mod suspects;
@@ -53,6 +55,7 @@ pub use checkpoint::{Checkpoint, Counters};
 pub use cross_validation::{Folds, cross_validate};
 pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
 pub use explainer::{Explainer, Explanation, HeatMap};
+pub use imbalance::{ClassWeights, Sampler, WeightRule};
 pub use measures::{
     CALIBRATION_BINS, CalibrationBin, ClassMeasures, ClassScores, ImagePrediction, Measures, wilson_interval,
 };
@@ -62,6 +65,7 @@ pub use metrics::{EpochLine, Measured, PERFECT, Summary, mean_psnr, psnr};
 pub use predictor::{Prediction, Predictor};
 pub use preview::augmented;
 pub use progress::EpochProgress;
+pub use rate_finder::{FoundRate, RateRange, find_rate, recipe_to_find_rate};
 pub use recipe::Recipe;
 #[cfg(feature = "files")]
 pub(crate) use steps::EVALUATION_BATCH;

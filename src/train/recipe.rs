@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::training::Training;
-use crate::data::{Fit, ImageOptions, Size};
+use crate::data::{Dataset, Fit, ImageOptions, Size};
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
+use crate::ops::Step;
 use crate::ops::augment::Augment;
 use crate::optim::{Optimizer, Schedule};
 use crate::{Error, Result};
@@ -222,6 +223,9 @@ impl Recipe {
         if let Some(augment) = &self.augment {
             augment.validate()?;
         }
+        if self.training.focal > 0.0 && self.is_mixed() {
+            return wrong("Focal loss is for one label an image; leave either focal or mixup and cutmix out.".into());
+        }
         self.validate_task(self.model.task()?)?;
         self.data.asked().validate()?;
         if self.data.limit_train == Some(0) {
@@ -248,6 +252,12 @@ impl Recipe {
                     "Test-time augmentation (tta) is for classifiers, but this model is an autoencoder.".into(),
                 );
             }
+            let Training { focal, class_weights, sampler, .. } = &self.training;
+            if *focal > 0.0 || class_weights.is_some() || !sampler.is_shuffled() {
+                return wrong(
+                    "An autoencoder does not look at classes: leave focal, class_weights and sampler out of [training].".into(),
+                );
+            }
             if self.augment.as_ref().is_some_and(|augment| augment.mean.is_some()) {
                 return wrong(
                     "An autoencoder takes images without normalisation: leave mean and std out of [augment].".into(),
@@ -255,6 +265,28 @@ impl Recipe {
             }
         }
         Ok(())
+    }
+
+    /// Whether the images of a training step are mixed.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.augment.as_ref().is_some_and(Augment::is_mixed)
+    }
+
+    /// Draws how the images `[channels, height, width]` of a training step are mixed.
+    pub(super) fn mix(&self, step: &mut Step, input: [usize; 3]) {
+        let Some(augment) = &self.augment else { return };
+        if let Ok([_, height, width]) = augment.output(input) {
+            augment.mix(step, [height, width]);
+        }
+    }
+
+    /// The weight of each class, if the recipe has weights.
+    ///
+    /// # Errors
+    /// When a class is named that the dataset does not have.
+    pub(super) fn class_weights(&self, dataset: &Dataset) -> Result<Option<Vec<f32>>> {
+        let weights = self.training.class_weights.as_ref();
+        weights.map(|weights| weights.of(&dataset.classes, &dataset.train.labels)).transpose()
     }
 
     /// The network for images `[channels, height, width]` of a dataset. Its input has the shape of the augmented images.

@@ -1,7 +1,9 @@
 //! The settings of the training loop: its length, its batches, and the averages of its weights.
 
+use super::imbalance::{ClassWeights, Sampler};
 use super::tta::Tta;
 use crate::ops::batch::Reduction;
+use crate::ops::cross_entropy::Objective;
 use crate::optim::total_steps;
 use crate::{Error, Result};
 
@@ -66,6 +68,10 @@ pub struct Training {
     pub epochs: f64,
     /// The number of images in a batch, at least 1.
     pub batch_size: usize,
+    /// The number of batches whose gradients are summed before an update, at least 1. The update is that of one batch so many times as
+    /// large. With more than 1, the batch size is a multiple of 4.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// How the losses of a batch are reduced to one number. The default is the mean.
     #[serde(default = "default_reduction")]
     pub reduction: Reduction,
@@ -75,6 +81,16 @@ pub struct Training {
     /// The share of the target that is spread evenly over all classes, from 0 to below 1. The default is 0.
     #[serde(default)]
     pub label_smoothing: f32,
+    /// The exponent of focal loss: a row's loss is multiplied by (1 - p)^focal, where p is the probability of its label. 0, the default,
+    /// for none, else from 1 to 10, and then without label smoothing and mixed images.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub focal: f32,
+    /// The factor of the losses of each class: `"balanced"`, or a table with numbers by the classes' names. The default is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
+    /// How the training images of an epoch are drawn: `shuffled`, the default, or `balanced`.
+    #[serde(default, skip_serializing_if = "Sampler::is_shuffled")]
+    pub sampler: Sampler,
     /// The decay per step of a moving average of the weights, from 0 to below 1. Evaluation and prediction use the average.
     /// Without a value there is no average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -160,6 +176,18 @@ impl std::str::FromStr for Precision {
     }
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(number: &usize) -> bool {
+    *number == 1
+}
+
+fn is_zero(number: &f32) -> bool {
+    *number == 0.0
+}
+
 fn default_reduction() -> Reduction {
     Reduction::Mean
 }
@@ -175,20 +203,36 @@ fn whole_if_possible<S: serde::Serializer>(epochs: &f64, serializer: S) -> Resul
 /// More epochs than this are refused. Steps are counted in 32 bits.
 const MOST_EPOCHS: f64 = 1e9;
 
+/// The largest number of batches of an update.
+const MOST_PARTS: usize = 4096;
+
 impl Training {
+    /// The number of updates of an epoch with so many steps.
+    pub fn updates(&self, steps: u32) -> u32 {
+        steps.div_ceil(self.accumulate as u32)
+    }
+
     /// The number of epochs, of which the last one may end early.
     pub fn begun_epochs(&self) -> u32 {
         // A computed number may be slightly too large, as 1.1 x 10.
         (self.epochs - 1e-9).ceil().max(1.0) as u32
     }
 
-    /// The number of steps of an epoch, counted from 0, if a whole one has `whole` steps. Only the last one may have fewer.
+    /// The number of steps of an epoch, counted from 0, if a whole one has `whole` steps. Only the last one may have fewer, and ends
+    /// after an update.
     pub fn steps_of(&self, epoch: u32, whole: u32) -> u32 {
-        let before = u64::from(epoch) * u64::from(whole);
-        match epoch + 1 == self.begun_epochs() {
-            true => total_steps(self.epochs, whole).saturating_sub(before).clamp(1, u64::from(whole.max(1))) as u32,
-            false => whole,
+        if epoch + 1 != self.begun_epochs() {
+            return whole;
         }
+        let updates = self.updates(whole);
+        let before = u64::from(epoch) * u64::from(updates);
+        let left = total_steps(self.epochs, updates).saturating_sub(before).clamp(1, u64::from(updates.max(1)));
+        (left as u32 * self.accumulate as u32).min(whole)
+    }
+
+    /// What the logits of a training step are held against. `mixed` says whether its images are mixed.
+    pub fn objective(&self, mixed: bool) -> Objective {
+        Objective { smoothing: self.label_smoothing, focus: self.focal, mixed }
     }
 
     /// Checks that all numbers are in range.
@@ -209,6 +253,29 @@ impl Training {
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return Err(Error::out_of_range("The label smoothing", self.label_smoothing, "from 0 to below 1"));
         }
+        if !(1..=MOST_PARTS).contains(&self.accumulate) {
+            return Err(Error::out_of_range(
+                "The number of batches of an update (accumulate)",
+                self.accumulate,
+                "from 1 to 4096",
+            ));
+        }
+        if self.accumulate > 1 && !self.batch_size.is_multiple_of(4) {
+            return Err(Error::usage(format!(
+                "With gradient accumulation (accumulate) the batch size is a multiple of 4, so that random numbers are those of a large \
+                 batch, but it is {}.",
+                self.batch_size
+            )));
+        }
+        if self.focal != 0.0 && !(1.0..=10.0).contains(&self.focal) {
+            return Err(Error::out_of_range("The exponent of focal loss (focal)", self.focal, "0, or from 1 to 10"));
+        }
+        if self.focal > 0.0 && self.label_smoothing > 0.0 {
+            return wrong(
+                "Focal loss and label smoothing pull in opposite directions; leave either focal or label_smoothing out.",
+            );
+        }
+        self.class_weights.as_ref().map_or(Ok(()), ClassWeights::validate)?;
         if let Some(decay) = self.ema.filter(|decay| !(0.0..1.0).contains(&(*decay as f32))) {
             let what = "The decay of the weights' moving average (ema)";
             return Err(Error::out_of_range(what, decay, "from 0 to below 1"));
@@ -246,6 +313,8 @@ mod tests {
         assert_eq!((steps(2.45), training(2.45).begun_epochs()), (vec![10, 10, 5, 10], 3));
         assert_eq!((steps(3.0), training(3.0).begun_epochs()), (vec![10, 10, 10, 10], 3));
         assert_eq!((steps(0.01), training(0.01).begun_epochs()), (vec![1, 10, 10, 10], 1));
+        let in_parts = Training { accumulate: 4, ..training(1.5) };
+        assert_eq!([in_parts.steps_of(0, 10), in_parts.steps_of(1, 10)], [10, 8]);
     }
 
     #[test]
@@ -261,6 +330,10 @@ mod tests {
         let with = |lookahead: Lookahead| Training { lookahead: Some(lookahead), ..training(1.0) };
         let cases = [
             (training(-1.0), "number of epochs"),
+            (Training { focal: 0.5, ..training(1.0) }, "focal"),
+            (Training { accumulate: 0, ..training(1.0) }, "accumulate"),
+            (Training { accumulate: 2, batch_size: 6, ..training(1.0) }, "multiple of 4"),
+            (Training { focal: 2.0, label_smoothing: 0.1, ..training(1.0) }, "label_smoothing"),
             (training(f64::NAN), "number of epochs"),
             (training(f64::INFINITY), "number of epochs"),
             (with(Lookahead { every: 0, ..good }), "lookahead.every"),

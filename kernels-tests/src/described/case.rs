@@ -5,6 +5,7 @@ use gpunn::ops::augment::{Augment, AugmentMode, Augmented, ResizedCrop, View};
 use gpunn::ops::average::Average;
 use gpunn::ops::batch::{Accumulate, Reduction};
 use gpunn::ops::conv2d::Geometry;
+use gpunn::ops::cross_entropy::Objective;
 use gpunn::ops::lookahead::Lookahead;
 use gpunn::ops::pack::Pack;
 use gpunn::ops::pool2d::{AveragePool2d, Window};
@@ -84,6 +85,14 @@ pub enum Case {
         smoothing: f32,
         reduction: Reduction,
         valid: u32,
+        /// The weight of each class; none means 1.
+        #[serde(default)]
+        weights: Vec<f32>,
+        /// The share of a row's own label if images are mixed.
+        #[serde(default)]
+        share: Option<f32>,
+        #[serde(default)]
+        focus: f32,
     },
     SquaredError {
         mean: bool,
@@ -129,9 +138,9 @@ pub enum Case {
     Gather {
         batch: usize,
     },
-    /// Without draws (`still`), or with those that can come out in one way only.
+    /// Without draws (`still`), or with those of the first step.
     Augment {
-        augment: Augment,
+        augment: Box<Augment>,
         still: bool,
         mirrored: bool,
     },
@@ -173,7 +182,13 @@ impl Case {
             Self::ConvTranspose2d { .. } => "conv2d_backward_input",
             Self::Optimizer { optimizer, .. } if optimizer.groups.iter().any(OptimizerGroup::is_muon) => "muon",
             Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::Sgd => "sgd",
+            Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::RmsProp => "rmsprop",
             Self::Optimizer { .. } => "adam",
+            // Of several changes, the last one.
+            Self::Augment { augment, .. } if augment.is_mixed() => "mix",
+            Self::Augment { augment, .. } if augment.erase.is_some() => "erase",
+            Self::Augment { augment, .. } if augment.blur > 0.0 => "blur",
+            Self::Augment { augment, .. } if augment.hue + augment.grey + augment.saturation > 0.0 => "recolour",
             other => {
                 // `MaxPool2d { .. }` as `max_pool2d`.
                 let print = format!("{other:?}");
@@ -280,8 +295,10 @@ impl Case {
             Self::Clip { least, most } => graph.clip(at[0], least, most),
             Self::Softmax { log: false } => graph.softmax(at[0]),
             Self::Softmax { log: true } => graph.log_softmax(at[0]),
-            Self::CrossEntropy { smoothing, reduction, .. } => {
-                let losses = graph.cross_entropy(at[0], at[1], smoothing)?;
+            Self::CrossEntropy { smoothing, reduction, weights, share, focus, .. } => {
+                let objective = Objective { smoothing, focus, mixed: share.is_some() };
+                let weights = (!weights.is_empty()).then(|| graph.constant(TensorType::f32([weights.len()]), weights));
+                let losses = graph.cross_entropy_of(at[0], at[1], objective, weights)?;
                 graph.batch_total(losses, reduction)
             }
             Self::SquaredError { mean, reduction } => {
@@ -310,7 +327,7 @@ impl Case {
             Self::Augment { augment, still, mirrored } => {
                 let mode = if still { AugmentMode::Still(View { mirrored, shift: 0 }) } else { AugmentMode::Random };
                 let batch = graph.dims(at[1])[0];
-                graph.gather_augmented(&at[..1], at[1], Augmented { batch, augment, mode, ring: false })
+                graph.gather_augmented(&at[..1], at[1], Augmented { batch, augment: *augment, mode, ring: false })
             }
             Self::ResizedCrop { size, ratio } => {
                 let crop = ResizedCrop { scale: [1.0; 2], ratio: [ratio; 2] };

@@ -121,7 +121,14 @@ impl Setup {
         if matches!(case, Case::ResizedCrop { .. }) {
             buffers.push((ORDER.into(), Value::U32((0..rows).collect())));
         }
-        let mut steps = vec![(Step::new(0, rows, 1), Vec::new())];
+        let mut first = Step::new(0, rows, 1);
+        if let Case::Augment { augment, .. } = case {
+            augment.mix(&mut first, [graph.dims(y)[2], graph.dims(y)[3]]);
+        }
+        if let Case::CrossEntropy { share: Some(share), .. } = case {
+            first.share = *share;
+        }
+        let mut steps = vec![(first, Vec::new())];
         // Each step sees the weights of its row.
         let weighted = |step: Step, row: usize| -> Result<_, Failure> {
             Ok((step, vec![row_of(find("weights.after")?, row, "weights")]))
@@ -166,7 +173,7 @@ impl Setup {
             losses.push(build.sum(flat, 0, 0)?);
         }
         let loss = build.add(losses[0], losses[1])?;
-        optimizer.update(&mut build, loss)?;
+        optimizer.update(&mut build, loss, false)?;
         let mut flat = vec![0.0; parameters.flat_len()];
         let mut read = Vec::new();
         for (name, _) in NAMES {

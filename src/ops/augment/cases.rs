@@ -62,6 +62,13 @@ pub fn cases() -> Vec<Case> {
         ),
         from(floats(), random(&Augment { shear: 40.0, ..none() }), "shear"),
         from(bytes(), random(&Augment { rotate: 90.0, affine_chance: Some(0.5), ..none() }), "rotate some"),
+        from(floats(), random(&Augment { vertical_flip: true, ..none() }), "vertical flip"),
+        from(bytes(), random(&Augment { perspective: 0.5, ..none() }), "perspective"),
+        from(
+            bytes(),
+            random(&Augment { perspective: 0.3, affine_chance: Some(0.5), vertical_flip: true, ..all.clone() }),
+            "all warped",
+        ),
         from(bytes(), random(&all), "all"),
         from(vec![Sample::bytes(&[4, 3, 12, 13]), Sample::bytes(&[3, 3, 12, 13])], random(&all), "all"),
         from(bytes(), Augmented { ring: true, ..random(&all) }, "all ring").valid(5),

@@ -58,12 +58,22 @@ impl<T: Real, F: Fn(usize) -> T> Plane<'_, T, F> {
 
     /// Samples the image where the affine map takes the integer position (y, x) of the result's grid. Bilinear
     /// interpolation between the four neighbouring pixels.
-    fn mapped(&self, y: i64, x: i64, inverse: Option<[T; 4]>) -> T {
-        let Some([a, b, c, d]) = inverse else { return self.at(y, x) };
+    fn mapped(&self, y: i64, x: i64, drawn: &Drawn<T>) -> T {
+        if !drawn.is_warped() {
+            return self.at(y, x);
+        }
         let real = |n: i64| T::from_i64(n).unwrap_or_default();
-        let middle = self.size.map(|size| T::count(size - 1) / T::of(2.0));
-        let (dy, dx) = (real(y) - middle[0], real(x) - middle[1]);
-        let (y, x) = (middle[0] + c * dx + d * dy, middle[1] + a * dx + b * dy);
+        let (mut y, mut x) = (real(y), real(x));
+        if let Some([a, b, c, d]) = drawn.inverse {
+            let middle = self.size.map(|size| T::count(size - 1) / T::of(2.0));
+            let (dy, dx) = (y - middle[0], x - middle[1]);
+            (y, x) = (middle[0] + c * dx + d * dy, middle[1] + a * dx + b * dy);
+        }
+        if let Some(map) = drawn.perspective {
+            let [high, wide] = self.size.map(|size| T::count(size.max(2) - 1));
+            let line = |row: usize| map[3 * row] * (x / wide) + map[3 * row + 1] * (y / high) + map[3 * row + 2];
+            (y, x) = (high * line(1) / line(2), wide * line(0) / line(2));
+        }
         let (y0, x0) = (y.floor(), x.floor());
         let (down, right) = (y - y0, x - x0);
         let (y0, x0) = (y0.to_i64().unwrap_or_default(), x0.to_i64().unwrap_or_default());
@@ -125,17 +135,17 @@ impl Augmented {
         result: &mut [T],
     ) {
         let [height, width] = sizes.to;
-        for (channel, (plane, line)) in result.chunks_mut(sizes.plane()).zip(table.chunks(4)).enumerate() {
-            let (gain, lift) = drawn.levels(line);
+        for (channel, (plane, levels)) in result.chunks_mut(sizes.plane()).zip(table.chunks(4)).enumerate() {
+            let (gain, lift) = drawn.levels(levels);
             let first = channel * sizes.from[0] * sizes.from[1];
             let value = |i: usize| value(first + i);
             let image = Plane { size: sizes.from, padding: self.padding(), value: &value };
             for y in 0..height {
                 for x in 0..width {
-                    let column = if drawn.flip { width - 1 - x } else { x };
-                    let (down, right) = (y as i64 + drawn.corner[0], column as i64 + drawn.corner[1]);
-                    let seen = gain * image.mapped(down, right, drawn.inverse) + lift;
-                    plane[y * width + x] = if self.covers(drawn, y, x) { line[3] } else { seen };
+                    let [line, column] = drawn.mirrored([y, x], sizes.to).map(|at| at as i64);
+                    let (down, right) = (line + drawn.corner[0], column + drawn.corner[1]);
+                    let seen = gain * image.mapped(down, right, drawn) + lift;
+                    plane[y * width + x] = if self.covers(drawn, y, x) { levels[3] } else { seen };
                 }
             }
         }
@@ -179,14 +189,15 @@ impl Augmented {
         convert: impl Fn(S) -> f32 + Copy,
         result: &mut [f32],
     ) {
-        if drawn.inverse.is_some() {
+        if drawn.is_warped() {
             return self.image(sizes, drawn, table, |i| convert(pixels[i]), result);
         }
         let [height, width] = sizes.from;
         for (channel, (plane, line)) in result.chunks_mut(sizes.plane()).zip(table.chunks(4)).enumerate() {
             let (gain, lift) = drawn.levels(line);
             for (y, to) in plane.chunks_mut(sizes.to[1]).enumerate() {
-                let from = within(y as i64 + drawn.corner[0], height, self.padding());
+                let [line, _] = drawn.mirrored([y, 0], sizes.to);
+                let from = within(line as i64 + drawn.corner[0], height, self.padding());
                 let Some(from) = from.map(|y| &pixels[(channel * height + y) * width..][..width]) else {
                     to.fill(lift);
                     continue;

@@ -11,11 +11,24 @@ const ALTERNATE: u32 = 3;
 /// The word for saturation. It follows the blocks that draw crops.
 const SATURATION: u32 = 4 * 14;
 
+/// The blocks of [`more`], as in `shaders/lib/augment_more.wgsl`: of hue, grey, saturation and blur; of the corners of a perspective
+/// (two blocks); and of erasing, whose attempts follow.
+pub(super) const COLOURS: u32 = 0;
+const PERSPECTIVE: u32 = 1;
+pub(super) const ERASED: u32 = 3;
+
+/// The words of a row for what the words of [`Purpose::Augment`] do not draw.
+pub(super) fn more(step: &Step, row: u32) -> CounterRng {
+    CounterRng::new(step.seed(), Purpose::AugmentMore, step.row(row as usize), step.number)
+}
+
 /// The draws of one row.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Drawn<T> {
-    /// Whether the image is mirrored.
+    /// Whether the image is mirrored left to right.
     pub flip: bool,
+    /// Whether the image is turned upside down.
+    pub upside_down: bool,
     /// The image position (row, column) of the result's first pixel, before the affine map, in pixels.
     pub corner: [i64; 2],
     /// The first row and column of the cutout square, in pixels.
@@ -29,6 +42,9 @@ pub(super) struct Drawn<T> {
     /// The 2x2 matrix, row by row, from offsets (x, y) from the middle of the result to offsets in the image. `None`
     /// for the identity.
     pub inverse: Option<[T; 4]>,
+    /// The 3x3 matrix, row by row, from places (x, y, 1) in the result to places in the image, as fractions of its size. `None` for
+    /// the identity.
+    pub perspective: Option<[T; 9]>,
 }
 
 /// A number from 0 to `count` - 1, by multiply-and-shift.
@@ -53,10 +69,12 @@ impl<T: Real> Drawn<T> {
             let corner = room.map(|room| (room / 2) as i64 + i64::from(shift));
             let one = T::one();
             let (brightness, contrast, saturation) = (one, one, one);
-            return Self { flip: mirrored, corner, hole: None, brightness, contrast, saturation, inverse: None };
+            let (hole, inverse, perspective) = (None, None, None);
+            let (flip, upside_down) = (mirrored, false);
+            return Self { flip, upside_down, corner, hole, brightness, contrast, saturation, inverse, perspective };
         }
         let rng = |stream, step_number| CounterRng::new(step.seed(), Purpose::Augment, stream, step_number);
-        let words = rng(row, step.number);
+        let words = rng(step.row(row as usize), step.number);
         let flip = match augment.flip {
             Flip::Never => false,
             Flip::Random => words.word(0) >> 31 == 1,
@@ -71,16 +89,33 @@ impl<T: Real> Drawn<T> {
         let between =
             |word: u32, low: f64, high: f64| T::of(low) + T::of(high - low) * T::of(f64::from(words.uniform(word)));
         let around = |word: u32, by: f64| between(word, 1.0 - by, 1.0 + by);
-        // The flip uses only the highest bit of the first word.
-        let stretched = augment.is_affine() && words.word(0) & 0x00ff_ffff < augment.chance();
-        let inverse = stretched.then(|| {
+        // The flips use only the two highest bits of the first word.
+        let upside_down = augment.vertical_flip && words.word(0) >> 30 & 1 == 1;
+        let stretched = words.word(0) & 0x00ff_ffff < augment.chance();
+        let inverse = (augment.is_affine() && stretched).then(|| {
             let either = |word: u32, degrees: f64| between(word, -degrees.to_radians(), degrees.to_radians());
             let [low, high] = augment.scale.unwrap_or([1.0, 1.0]);
             inverse(either(9, augment.rotate), between(10, low, high), either(11, augment.shear))
         });
         let (brightness, contrast) = (around(3, augment.brightness), around(8, augment.contrast));
         let saturation = around(SATURATION, augment.saturation);
-        Self { flip, corner, hole, brightness, contrast, saturation, inverse }
+        let perspective = (augment.perspective > 0.0 && stretched).then(|| {
+            let rng = more(step, row);
+            let far = |word: u32| T::of(0.5 * augment.perspective) * T::of(rng.uniform(4 * PERSPECTIVE + word).into());
+            perspective(std::array::from_fn(|word| far(word as u32)))
+        });
+        Self { flip, upside_down, corner, hole, brightness, contrast, saturation, inverse, perspective }
+    }
+
+    /// Whether the image is resampled.
+    pub fn is_warped(&self) -> bool {
+        self.inverse.is_some() || self.perspective.is_some()
+    }
+
+    /// The row and column before mirroring of a pixel of a result of height and width `size`.
+    pub fn mirrored(&self, [y, x]: [usize; 2], size: [usize; 2]) -> [usize; 2] {
+        let y = if self.upside_down { size[0] - 1 - y } else { y };
+        [y, if self.flip { size[1] - 1 - x } else { x }]
     }
 
     /// A channel's factor and the value added afterwards, from its row of [`Augment::table`].
@@ -94,6 +129,32 @@ impl<T: Real> Drawn<T> {
 fn inverse<T: Real>(angle: T, scale: T, shear: T) -> [T; 4] {
     let ((sine, cosine), slant) = (angle.sin_cos(), shear.tan());
     [cosine + slant * sine, sine - slant * cosine, -sine, cosine].map(|entry| entry / scale)
+}
+
+/// The map from the result to the image for an image whose corners move inwards. All lengths are fractions of the image's: of x and y, for
+/// the top left corner, then clockwise. It is the inverse of the map from the unit square to the quadrilateral (P. S. Heckbert,
+/// "Fundamentals of texture mapping and image warping", 1989, section 2.2.3).
+fn perspective<T: Real>(moved: [T; 8]) -> [T; 9] {
+    let one = T::one();
+    let (x, y) =
+        ([moved[0], one - moved[2], one - moved[4], moved[6]], [moved[1], moved[3], one - moved[5], one - moved[7]]);
+    let sum = |at: [T; 4]| at[0] - at[1] + at[2] - at[3];
+    let ([x1, x2], [y1, y2]) = ([x[1] - x[2], x[3] - x[2]], [y[1] - y[2], y[3] - y[2]]);
+    let area = x1 * y2 - x2 * y1;
+    let (g, h) = ((sum(x) * y2 - x2 * sum(y)) / area, (x1 * sum(y) - sum(x) * y1) / area);
+    let (a, b, c) = (x[1] - x[0] + g * x[1], x[3] - x[0] + h * x[3], x[0]);
+    let (d, e, f) = (y[1] - y[0] + g * y[1], y[3] - y[0] + h * y[3], y[0]);
+    [
+        e - f * h,
+        c * h - b,
+        b * f - c * e,
+        f * g - d,
+        a - c * g,
+        c * d - a * f,
+        d * h - e * g,
+        b * g - a * h,
+        a * e - b * d,
+    ]
 }
 
 #[cfg(test)]
@@ -157,6 +218,19 @@ mod tests {
             let augment = Augment { affine_chance: chance, ..half.clone() };
             let turned = (0..1000).filter(|&row| drawn(&augment, 3, 0, (row, row)).inverse.is_some());
             assert_eq!(turned.count(), count);
+        }
+    }
+
+    /// The four corners, moved inwards, are read at the image's corners.
+    #[test]
+    fn a_perspective_takes_moved_corners_back() {
+        let moved = [0.1, 0.05, 0.2, 0.15, 0.02, 0.25, 0.12, 0.0];
+        let m = perspective(moved);
+        let corners = [(0.1, 0.05), (0.8, 0.15), (0.98, 0.75), (0.12, 1.0)];
+        for ((x, y), right) in corners.into_iter().zip([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]) {
+            let line = |row: usize| m[3 * row] * x + m[3 * row + 1] * y + m[3 * row + 2];
+            let found: [f64; 2] = [line(0) / line(2), line(1) / line(2)];
+            assert!((0..2).all(|axis| (found[axis] - right[axis]).abs() < 1e-12), "{found:?} {right:?}");
         }
     }
 

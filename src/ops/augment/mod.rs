@@ -1,141 +1,47 @@
 //! Augmentation: random changes of an image before the network sees it. One op gathers the batch and augments it.
 //!
-//! The order is: a small affine map about the image's middle (rotation, scale, shear), a translation, a crop,
+//! The order is: a perspective, a small affine map about the image's middle (rotation, scale, shear), a translation, a crop,
 //! mirroring. Then follow brightness and contrast, normalisation by channel, and cutout. Instead of the geometric
-//! changes, a random crop may be resized ([`resized`]). Changes of stroke width and noise come last ([`roughen`]).
+//! changes, a random crop may be resized ([`resized`]). Further ops follow: saturation, hue and grey ([`recolour`]), blur ([`blur`]),
+//! changes of stroke width and noise ([`roughen`]), erasing ([`erase`]), and at last the mixing of images ([`mix`]).
 //! Random numbers are counter-based: they depend only on the seed, the training step and the row. So the CPU can
 //! repeat any GPU step.
 
+pub mod blur;
 mod cases;
 mod define;
 mod draw;
+pub mod erase;
+pub mod mix;
 mod op;
+pub mod recolour;
 pub mod resized;
 pub mod roughen;
+mod settings;
+mod validate;
 
 pub use cases::cases;
+pub use erase::Erasing;
 pub use op::Augmented;
+pub use settings::{CutoutFill, Flip, Padding, ResizedCrop};
 
-use std::str::FromStr;
-
+use crate::graph::{DType, TensorType};
 use crate::{Error, Result};
-
-/// Whether images are mirrored left to right.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "WrittenFlip", into = "WrittenFlip")]
-pub enum Flip {
-    /// Never.
-    #[default]
-    Never,
-    /// Each image with probability 1/2, each time it is shown.
-    Random,
-    /// Half of the images in the first epoch, chosen by the image's number. The other half in the next epoch, and so
-    /// on (K. Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024).
-    Alternate,
-}
-
-/// In a recipe: `true`, `false` or `"alternate"`.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(untagged)]
-enum WrittenFlip {
-    Whether(bool),
-    Named(String),
-}
-
-impl TryFrom<WrittenFlip> for Flip {
-    type Error = Error;
-    fn try_from(written: WrittenFlip) -> Result<Self> {
-        match written {
-            WrittenFlip::Whether(true) => Ok(Self::Random),
-            WrittenFlip::Whether(false) => Ok(Self::Never),
-            WrittenFlip::Named(name) if name == "alternate" => Ok(Self::Alternate),
-            WrittenFlip::Named(name) => {
-                Err(Error::out_of_range("[augment] flip", format!("{name:?}"), "true, false or \"alternate\""))
-            }
-        }
-    }
-}
-
-impl FromStr for Flip {
-    type Err = Error;
-    /// In command-line flags: `random`, `alternate` or `never`. Other words give an [`Error::Usage`].
-    fn from_str(word: &str) -> Result<Self> {
-        crate::error::named(
-            "flip",
-            word,
-            &[("random", Self::Random), ("alternate", Self::Alternate), ("never", Self::Never)],
-        )
-    }
-}
-
-impl From<Flip> for WrittenFlip {
-    fn from(flip: Flip) -> Self {
-        match flip {
-            Flip::Never => Self::Whether(false),
-            Flip::Random => Self::Whether(true),
-            Flip::Alternate => Self::Named("alternate".into()),
-        }
-    }
-}
-
-/// Pixel values outside the image's edge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// Black: a value of 0 before normalisation.
-    #[default]
-    Zero,
-    /// Mirrored pixels of the image. The outermost row or column is the axis.
-    Reflect,
-}
-
-impl FromStr for Padding {
-    type Err = Error;
-    /// `zero` or `reflect`. Other words give an [`Error::Usage`].
-    fn from_str(word: &str) -> Result<Self> {
-        crate::error::named("padding", word, &[("zero", Self::Zero), ("reflect", Self::Reflect)])
-    }
-}
-
-/// Pixel values in the cutout square.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CutoutFill {
-    /// Black: a value of 0 before normalisation.
-    #[default]
-    Zero,
-    /// The mean of each channel. Normalisation makes it 0.
-    Mean,
-}
-
-impl FromStr for CutoutFill {
-    type Err = Error;
-    /// `zero` or `mean`. Other words give an [`Error::Usage`].
-    fn from_str(word: &str) -> Result<Self> {
-        crate::error::named("fill", word, &[("zero", Self::Zero), ("mean", Self::Mean)])
-    }
-}
-
-/// The range of the random crops of [`Augment::resized_crop`].
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ResizedCrop {
-    /// Smallest and largest fraction of the image's area.
-    pub scale: [f64; 2],
-    /// Smallest and largest aspect ratio: width divided by height.
-    pub ratio: [f64; 2],
-}
-
-impl Default for ResizedCrop {
-    /// The default values of torchvision.
-    fn default() -> Self {
-        Self { scale: [0.08, 1.0], ratio: [0.75, 4.0 / 3.0] }
-    }
-}
 
 /// The largest height or width of an image, in pixels, for a resized crop. Crop sides are computed in 32-bit
 /// integers.
 const LONGEST_RESIZED: usize = 4096;
+
+/// The shares of red, green and blue in the grey value of a colour: ITU-R BT.601.
+const GREY: [f64; 3] = [0.299, 0.587, 0.114];
+
+/// The axes of images of floats, `[batch, channels, height, width]`.
+fn images_of_floats(ty: &TensorType) -> Result<[usize; 4], String> {
+    match ty.dims() {
+        &[batch, channels, height, width] if ty.dtype == DType::F32 => Ok([batch, channels, height, width]),
+        _ => Err("images must be floats [batch, channels, height, width]".into()),
+    }
+}
 
 /// The augmentation of images: the section `[augment]` of a recipe. The default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -143,6 +49,9 @@ const LONGEST_RESIZED: usize = 4096;
 pub struct Augment {
     /// Mirrors images left to right.
     pub flip: Flip,
+    /// Whether images are turned upside down with probability 1/2.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub vertical_flip: bool,
     /// Shifts each image by up to this many pixels, vertically and horizontally, independently.
     pub translate: usize,
     /// Pixel values where a shifted, rotated or scaled image leaves a gap.
@@ -163,7 +72,10 @@ pub struct Augment {
     pub scale: Option<[f64; 2]>,
     /// Shears each image by up to this many degrees in either direction.
     pub shear: f64,
-    /// The fraction of images that are rotated, scaled and sheared. The default is all. Resampling blurs an image
+    /// Changes the perspective: each corner moves inwards by up to this fraction of half the image's width, and of half its height.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub perspective: f64,
+    /// The fraction of images that are rotated, scaled, sheared and seen in perspective. The default is all. Resampling blurs an image
     /// slightly. A network that sees only resampled images may fail on sharp ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affine_chance: Option<f64>,
@@ -172,9 +84,17 @@ pub struct Augment {
     /// Contrast: scales each image about the channels' means (0.5 if none are given) by a factor between 1 - this and
     /// 1 + this.
     pub contrast: f64,
-    /// Saturation: scales colours about their grey value by a factor between 1 - this and 1 + this. Requires
-    /// `resized_crop`.
+    /// Saturation: scales colours about their grey value by a factor between 1 - this and 1 + this.
     pub saturation: f64,
+    /// Turns the hue by up to this part of the colour circle in either direction; 0.5 reaches every hue.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hue: f64,
+    /// The fraction of images that lose their colours.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub grey: f64,
+    /// Blurs by a Gaussian with a standard deviation between 0.1 and this many pixels, drawn for each image. 0 means no blur.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub blur: f64,
     /// Crops an area of random size, aspect ratio and position, and resizes it to `crop`, or to the image's size
     /// without `crop`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,12 +104,30 @@ pub struct Augment {
     pub stroke: f64,
     /// Adds noise with a standard deviation of up to this, drawn for each image. White is 1. Values are not clamped.
     pub noise: f64,
+    /// Covers a rectangle of random area, aspect ratio and place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erase: Option<Erasing>,
+    /// mixup: adds each image to the next one of the batch, and mixes their labels alike. The share is of the beta distribution with
+    /// this number as both parameters. 0 means none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mixup: f64,
+    /// CutMix: pastes a rectangle of the next image of the batch into each image, and mixes their labels by the area. The share is of
+    /// the beta distribution with this number as both parameters. 0 means none. With `mixup` too, each batch gets one of both.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cutmix: f64,
+    /// The fraction of batches whose images are mixed. The default is all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mix_chance: Option<f64>,
     /// The mean of each channel, subtracted from images with values from 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Vec<f64>>,
     /// The standard deviation of each channel. Values are divided by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// Whether the random part of an augmentation is used.
@@ -217,65 +155,6 @@ impl AugmentMode {
 }
 
 impl Augment {
-    /// Checks that numbers are in range.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] with the field, its value and the allowed range.
-    pub fn validate(&self) -> Result<()> {
-        let check = |field: &str, value: f64, good: bool, range: &str| match good && value.is_finite() {
-            true => Ok(()),
-            false => Err(Error::out_of_range(&format!("[augment] {field}"), value, range)),
-        };
-        check("rotate", self.rotate, (0.0..=180.0).contains(&self.rotate), "from 0 to 180 degrees")?;
-        check("shear", self.shear, (0.0..=60.0).contains(&self.shear), "from 0 to 60 degrees")?;
-        let chance = self.affine_chance.unwrap_or(1.0);
-        check("affine_chance", chance, (0.0..=1.0).contains(&chance), "from 0 to 1")?;
-        check("brightness", self.brightness, (0.0..=1.0).contains(&self.brightness), "from 0 to 1")?;
-        check("contrast", self.contrast, (0.0..=1.0).contains(&self.contrast), "from 0 to 1")?;
-        if let Some([low, high]) = self.scale {
-            check("scale's first number", low, (0.1..=10.0).contains(&low), "from 0.1 to 10")?;
-            check("scale's second number", high, (low..=10.0).contains(&high), "from the first to 10")?;
-        }
-        check("stroke", self.stroke, (0.0..=1.0).contains(&self.stroke), "from 0 to 1")?;
-        check("noise", self.noise, (0.0..=1.0).contains(&self.noise), "from 0 to 1")?;
-        check("saturation", self.saturation, (0.0..=1.0).contains(&self.saturation), "from 0 to 1")?;
-        if let Some(ResizedCrop { scale: [small, large], ratio: [low, high] }) = self.resized_crop {
-            check("resized_crop's first scale", small, small > 0.0 && small <= 1.0, "above 0 and at most 1")?;
-            check("resized_crop's second scale", large, (small..=1.0).contains(&large), "from the first to 1")?;
-            check("resized_crop's first ratio", low, (0.1..=10.0).contains(&low), "from 0.1 to 10")?;
-            check("resized_crop's second ratio", high, (low..=10.0).contains(&high), "from the first to 10")?;
-        }
-        self.validate_together()?;
-        for &value in self.mean.iter().flatten() {
-            check("mean", value, true, "finite numbers")?;
-        }
-        for &value in self.std.iter().flatten() {
-            check("std", value, value > 1e-6, "numbers above 0.000001")?;
-        }
-        if self.mean.is_some() != self.std.is_some() {
-            return Err(Error::usage("[augment] needs mean and std together, or neither."));
-        }
-        if self.cutout_fill == CutoutFill::Mean && self.mean.is_none() {
-            return Err(Error::usage("[augment] cutout_fill = \"mean\" needs the channels' mean and std."));
-        }
-        Ok(())
-    }
-
-    /// Checks that the settings can be combined.
-    fn validate_together(&self) -> Result<()> {
-        let moved = self.translate > 0 || self.cutout > 0 || self.is_affine();
-        if self.resized_crop.is_some() && moved {
-            return Err(Error::usage(
-                "[augment] resized_crop goes with flip, brightness, contrast and saturation; leave translate, cutout, rotate, \
-                 scale and shear out.",
-            ));
-        }
-        if self.resized_crop.is_none() && self.saturation > 0.0 {
-            return Err(Error::usage("[augment] saturation goes with resized_crop; add `resized_crop = {}`."));
-        }
-        Ok(())
-    }
-
     /// Channels, height and width after augmentation of images `[channels, height, width]`.
     ///
     /// # Errors
@@ -300,8 +179,18 @@ impl Augment {
             let side = self.cutout;
             return Err(Error::usage(format!("[augment] cutout covers a square of {side}, but {images}.")));
         }
-        if self.saturation > 0.0 && channels != 3 {
-            return Err(Error::usage(format!("[augment] saturation is for images in colour, but {images}.")));
+        let colours = [("saturation", self.saturation), ("hue", self.hue), ("grey", self.grey)];
+        if let Some((field, _)) = colours.iter().find(|(_, value)| *value > 0.0 && channels != 3) {
+            return Err(Error::usage(format!("[augment] {field} is for images in colour, but {images}.")));
+        }
+        if self.blur > 0.0 && blur::reach(self.blur) >= to_height.min(to_width) {
+            return Err(Error::usage(format!(
+                "[augment] blur reaches {} pixels far, but the images become {to_height}x{to_width}.",
+                blur::reach(self.blur)
+            )));
+        }
+        if self.erase.is_some() && !(2..=LONGEST_RESIZED).contains(&to_height.min(to_width)) {
+            return Err(Error::usage(format!("[augment] erase needs images of 2x2 pixels or more, but {images}.")));
         }
         if self.resized_crop.is_some() && height.max(width) > LONGEST_RESIZED {
             return Err(Error::usage(format!(
@@ -317,6 +206,11 @@ impl Augment {
         let Self { padding, cutout_fill, mean, std, .. } = self.clone();
         let crop = self.crop.filter(|&crop| crop == [height, width]);
         *self != Self { padding, cutout_fill, crop, mean, std, ..Self::default() }
+    }
+
+    /// Whether images are resampled.
+    fn is_warped(&self) -> bool {
+        self.is_affine() || self.perspective > 0.0
     }
 
     /// Whether images are rotated, scaled or sheared.
@@ -366,48 +260,5 @@ mod tests {
         assert_eq!(toml::from_str::<Augment>("").expect("a section"), Augment::default());
         let sentence = toml::from_str::<Augment>("flip = \"alternat\"").expect_err("refused").to_string();
         assert!(sentence.contains("\"alternate\""), "{sentence}");
-    }
-
-    #[test]
-    fn numbers_out_of_range_and_images_that_do_not_fit_are_refused_by_name() {
-        let none = Augment::default;
-        let parts = |scale, ratio| Some(ResizedCrop { scale, ratio });
-        let cases = [
-            (Augment { rotate: -1.0, ..none() }, "rotate"),
-            (Augment { shear: f64::NAN, ..none() }, "shear"),
-            (Augment { affine_chance: Some(80.0), ..none() }, "affine_chance"),
-            (Augment { scale: Some([1.2, 0.8]), ..none() }, "scale"),
-            (Augment { brightness: 1.5, ..none() }, "brightness"),
-            (Augment { mean: Some(vec![0.5]), ..none() }, "together"),
-            (Augment { mean: Some(vec![0.5]), std: Some(vec![0.0]), ..none() }, "std"),
-            (Augment { cutout_fill: CutoutFill::Mean, ..none() }, "cutout_fill"),
-            (Augment { stroke: 1.5, ..none() }, "stroke"),
-            (Augment { noise: -0.1, ..none() }, "noise"),
-            (Augment { saturation: 0.2, ..none() }, "resized_crop"),
-            (Augment { resized_crop: Some(ResizedCrop::default()), translate: 2, ..none() }, "translate"),
-            (Augment { resized_crop: parts([0.0, 1.0], [1.0, 1.0]), ..none() }, "first scale"),
-            (Augment { resized_crop: parts([0.5, 0.4], [1.0, 1.0]), ..none() }, "second scale"),
-            (Augment { resized_crop: parts([0.5, 1.0], [1.0, 11.0]), ..none() }, "second ratio"),
-        ];
-        for (augment, part) in cases {
-            let sentence = augment.validate().expect_err("refused").to_string();
-            assert!(sentence.contains(part), "{sentence}");
-        }
-        let cases = [
-            (Augment { crop: Some([33, 32]), ..none() }, "crop"),
-            (Augment { translate: 32, ..none() }, "translate"),
-            (Augment { cutout: 40, ..none() }, "cutout"),
-            (Augment { mean: Some(vec![0.5]), std: Some(vec![0.2]), ..none() }, "mean"),
-        ];
-        for (augment, part) in cases {
-            let sentence = augment.output([3, 32, 32]).expect_err("refused").to_string();
-            assert!(sentence.contains(part) && sentence.contains("3x32x32"), "{sentence}");
-        }
-        let cropped = Augment { crop: Some([24, 28]), ..none() };
-        assert!(cropped.is_random([3, 32, 32]) && !cropped.is_random([3, 24, 28]) && !none().is_random([3, 32, 32]));
-        let normalised = Augment { mean: Some(vec![0.5]), std: Some(vec![0.25]), padding: Padding::Reflect, ..none() };
-        assert!(!normalised.is_random([1, 8, 8]));
-        assert!(Augment { flip: Flip::Random, ..normalised }.is_random([1, 8, 8]));
-        assert_eq!(cropped.output([3, 32, 32]).expect("a shape"), [3, 24, 28]);
     }
 }

@@ -1,5 +1,8 @@
 //! The op: gathers a batch of images from the dataset and augments it, in one kernel.
 
+use super::blur::Blur;
+use super::mix::Mix;
+use super::recolour::Recolour;
 use super::roughen::Roughen;
 use super::{Augment, AugmentMode, Flip, Padding, View};
 use crate::Result;
@@ -64,6 +67,8 @@ impl Op for Augmented {
                 ("FLIP", self.flip().into()),
                 ("PLACED", (self.augment.crop.is_some() || self.augment.cutout > 0).into()),
                 ("STRETCHED", (self.augment.contrast > 0.0 || self.augment.is_affine()).into()),
+                ("VERTICAL_FLIP", self.augment.vertical_flip.into()),
+                ("WARPED", (self.augment.perspective > 0.0 && self.mode == AugmentMode::Random).into()),
                 ("REFLECT", (self.padding() == Padding::Reflect).into()),
                 ("AFFINE", (self.augment.is_affine() && self.mode == AugmentMode::Random).into()),
                 ("CUTOUT", (self.augment.cutout > 0 && self.mode == AugmentMode::Random).into()),
@@ -75,7 +80,10 @@ impl Op for Augmented {
         let [low, high] = augment.scale.unwrap_or([1.0, 1.0]);
         let sizes = [count, from[1], from[2], from[3], to[2], to[3], shards.rows, shards.each, listed];
         let levels = [augment.brightness, augment.contrast, augment.rotate.to_radians(), augment.shear.to_radians()];
-        let floats = levels.into_iter().chain([low, high - low]).map(|value| (value as f32).to_bits() as usize);
+        let floats = levels
+            .into_iter()
+            .chain([low, high - low, 0.5 * augment.perspective])
+            .map(|value| (value as f32).to_bits() as usize);
         let moved = match self.mode {
             AugmentMode::Random => augment.translate,
             AugmentMode::Still(View { shift, .. }) => shift as u32 as usize,
@@ -87,7 +95,7 @@ impl Op for Augmented {
         dispatch.into()
     }
     fn flops(&self, types: &Types) -> u64 {
-        let each = if self.augment.is_affine() { 20 } else { 2 };
+        let each = if self.augment.is_warped() { 20 } else { 2 };
         each * types.output.elements() as u64
     }
 }
@@ -123,14 +131,37 @@ impl Graph {
         let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
         let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));
         let inputs: Vec<NodeId> = shards.iter().copied().chain([order, table]).collect();
-        let random = augmented.mode == AugmentMode::Random;
-        let Augment { stroke, noise, resized_crop, .. } = augmented.augment;
-        let images = match resized_crop.filter(|_| random) {
+        let augment = augmented.augment.clone();
+        if augmented.mode != AugmentMode::Random {
+            return self.apply(augmented, &inputs);
+        }
+        let images = match augment.resized_crop {
             Some(crop) => self.gather_resized(&inputs, augmented, crop),
             None => self.apply(augmented, &inputs),
         }?;
-        if random && (stroke > 0.0 || noise > 0.0) {
-            return self.apply(Roughen { stroke, noise }, &[images, table]);
+        self.change(images, table, &augment)
+    }
+
+    /// The random changes that follow the gathering of a batch.
+    fn change(&mut self, mut images: NodeId, table: NodeId, augment: &Augment) -> Result<NodeId> {
+        let &Augment { hue, grey, blur: most, stroke, noise, .. } = augment;
+        // Resized crops have changed the saturation.
+        let saturation = if augment.resized_crop.is_some() { 0.0 } else { augment.saturation };
+        if saturation > 0.0 || hue > 0.0 || grey > 0.0 {
+            images = self.apply(Recolour { saturation, hue, grey }, &[images, table])?;
+        }
+        if most > 0.0 {
+            images = self.apply(Blur { most, axis: 2 }, &[images])?;
+            images = self.apply(Blur { most, axis: 3 }, &[images])?;
+        }
+        if stroke > 0.0 || noise > 0.0 {
+            images = self.apply(Roughen { stroke, noise }, &[images, table])?;
+        }
+        if let Some(erasing) = &augment.erase {
+            images = self.erase(images, table, erasing)?;
+        }
+        if augment.is_mixed() {
+            images = self.apply(Mix, &[images])?;
         }
         Ok(images)
     }

@@ -51,7 +51,7 @@ impl Roughen {
             if row >= step.valid as usize {
                 return to.fill(T::zero());
             }
-            let rng = CounterRng::new(step.seed(), Purpose::Augment, row as u32, step.number);
+            let rng = CounterRng::new(step.seed(), Purpose::Augment, step.row(row), step.number);
             let [part, noise, ..] = rng.block(DRAWN).map(|word| T::of(unit(word).into()));
             let part = T::of(self.stroke) * (T::of(2.0) * part - T::one());
             let std = T::of(self.noise / BYTES_STD) * noise * levels[4 * channel + 1];

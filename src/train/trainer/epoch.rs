@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{Stage, Trainer};
-use crate::data::{SplitName, epoch_order};
+use crate::data::SplitName;
 use crate::ops::Step;
 use crate::train::checkpoint::Counters;
 use crate::train::graphs::SCORES;
@@ -34,22 +34,37 @@ impl Trainer {
     /// The step numbers and hyperparameters of all steps of the next epoch.
     pub(super) fn epoch_steps(&self) -> Vec<Step> {
         let epoch = self.counters.epoch;
-        let before = self.counters.number - self.counters.step;
+        let parts = self.recipe.training.accumulate;
+        // The updates before this epoch.
+        let before = match parts {
+            1 => self.counters.number - self.counters.step,
+            _ => epoch * self.recipe.training.updates(self.steps()),
+        };
         let (optimizer, schedule) = (&self.recipe.optimizer, &self.recipe.schedule);
+        let rows = self.train.data.rows.min(self.steps_now() as usize * self.train.batch);
         let step = |number: u32| {
             let first = number as usize * self.train.batch;
             let valid = self.train.batch.min(self.train.data.rows - first);
             let at = self.progress(number);
-            let mut step = Step::new(before + number, valid as u32, self.recipe.seed);
+            let update = number / parts as u32;
+            let mut step = Step::new(before + update, valid as u32, self.recipe.seed);
             (step.first, step.epoch) = (first as u32, epoch);
+            let begun = update as usize * parts * self.train.batch;
+            step.set_part((first - begun) as u32, (rows - begun).min(parts * self.train.batch) as u32);
             optimizer.fill(&mut step, schedule, at);
+            self.recipe.mix(&mut step, self.input);
             step.halve_rates(self.counters.halved);
-            if let Some(lookahead) = self.recipe.training.lookahead {
+            if let Some(lookahead) = self.recipe.training.lookahead.filter(|_| step.updates()) {
                 step.lookahead = lookahead.share(at.number() + 1, at.total());
             }
             step
         };
         (0..self.steps_now()).map(step).collect()
+    }
+
+    /// The order of the training images in an epoch.
+    pub(super) fn order_of(&self, epoch: u32) -> Vec<u32> {
+        self.recipe.training.sampler.order(&self.labels, self.recipe.seed, epoch)
     }
 
     /// Uploads the order of the images and the steps of the next epoch. If the images are streamed, also sends the first of
@@ -67,7 +82,7 @@ impl Trainer {
             return Ok(false);
         }
         let Counters { epoch, step, .. } = self.counters;
-        let order = epoch_order(self.train.data.rows, self.recipe.seed, epoch);
+        let order = self.order_of(epoch);
         self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
         let steps = self.epoch_steps();
         self.engine.schedule(self.train.program, &steps)?;
@@ -100,7 +115,7 @@ impl Trainer {
         let training = &self.recipe.training;
         if self.loader.is_some() && next < training.begun_epochs() {
             let steps = training.steps_of(next, self.steps());
-            let order = epoch_order(self.train.data.rows, self.recipe.seed, next);
+            let order = self.order_of(next);
             self.ahead = self.loader_of(order, 0..steps)?.map(|loader| (next, loader));
         }
         Ok(())

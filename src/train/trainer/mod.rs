@@ -2,6 +2,7 @@
 
 mod epoch;
 mod fit;
+mod range_test;
 mod sentinel;
 mod state;
 
@@ -57,6 +58,8 @@ pub struct Trainer {
     task: Task,
     classes: Vec<String>,
     input: [usize; 3],
+    /// The labels of the training images.
+    labels: Vec<u32>,
     train: Stage,
     val: Option<Stage>,
     test: Option<Stage>,
@@ -89,7 +92,7 @@ fn check_trainable(recipe: &Recipe, task: Task, dataset: &Dataset) -> Result<()>
             dataset.classes.first().map_or("none", String::as_str)
         )));
     }
-    let (batch, train) = (recipe.training.batch_size, &dataset.train);
+    let (batch, train) = (recipe.training.batch_size * recipe.training.accumulate, &dataset.train);
     if recipe.training.drop_last && batch > train.len() {
         return Err(Error::usage(format!(
             "A batch of {batch} is larger than the {} training images, and this recipe leaves out a last batch that is not \
@@ -123,7 +126,7 @@ fn upload(engine: &mut Engine, task: Task, stages: &[Staged]) -> Result<BTreeMap
     Ok(streamed)
 }
 
-/// Writes the initial weights, their averages or slow weights, and the tables of the optimizer.
+/// Writes the initial weights, their averages or slow weights, the tables of the optimizer, and the weights of the classes.
 fn write_initial_state(engine: &mut Engine, recipe: &Recipe, model: &Model, dataset: &Dataset) -> Result<()> {
     let weights = inputs::first_weights(model, recipe, Some(dataset))?;
     write_weights(engine, model.parameters(), &weights)?;
@@ -132,6 +135,9 @@ fn write_initial_state(engine: &mut Engine, recipe: &Recipe, model: &Model, data
     }
     for (name, table) in recipe.optimizer.tables(model.parameters()) {
         engine.write(name, 0, &table)?;
+    }
+    if let Some(weights) = recipe.class_weights(dataset)? {
+        engine.write(graphs::WEIGHTS, 0, &weights)?;
     }
     Ok(())
 }
@@ -267,6 +273,7 @@ impl Trainer {
             task,
             classes: dataset.classes.clone(),
             input: dataset.input,
+            labels: train.labels.clone(),
             train: train_stage,
             val: val_stage,
             test: test_stage,
@@ -412,8 +419,8 @@ impl Trainer {
 
     /// The number of steps in a whole epoch.
     pub fn steps(&self) -> u32 {
-        let (rows, batch) = (self.train.data.rows, self.train.batch);
-        (if self.recipe.training.drop_last { rows / batch } else { rows.div_ceil(batch) }) as u32
+        let (rows, batch, parts) = (self.train.data.rows, self.train.batch, self.recipe.training.accumulate);
+        (if self.recipe.training.drop_last { rows / (parts * batch) * parts } else { rows.div_ceil(batch) }) as u32
     }
 
     /// The number of steps in the next epoch, which is the last one and ends early if the recipe's epochs have a fraction.
@@ -421,9 +428,10 @@ impl Trainer {
         self.recipe.training.steps_of(self.counters.epoch, self.steps())
     }
 
-    /// The progress of the run before a step of the next epoch.
+    /// The progress of the run, in updates, before a step of the next epoch.
     fn progress(&self, step: u32) -> TrainingProgress {
-        let epochs = self.recipe.training.epochs;
-        TrainingProgress { epoch: self.counters.epoch, step, steps: self.steps(), epochs }
+        let training = &self.recipe.training;
+        let (step, steps) = (step / training.accumulate as u32, training.updates(self.steps()));
+        TrainingProgress { epoch: self.counters.epoch, step, steps, epochs: training.epochs }
     }
 }

@@ -86,7 +86,7 @@ impl Trainer {
             let weights = self.read_weights(copy.buffers).await?;
             checkpoint.put_weights(copy.prefix, self.model.parameters(), &weights);
         }
-        for state in self.recipe.optimizer.states() {
+        for state in self.recipe.optimizer.states(self.recipe.training.accumulate > 1) {
             let flat = self.engine.read(state).await?;
             checkpoint.put_state(state, self.model.parameters(), &flat);
         }
@@ -114,7 +114,7 @@ impl Trainer {
             copied.push((copy.buffers, checkpoint.weights(copy.prefix, parameters)?));
         }
         let mut states = Vec::new();
-        for state in self.recipe.optimizer.states() {
+        for state in self.recipe.optimizer.states(self.recipe.training.accumulate > 1) {
             states.push((state, checkpoint.state(state, parameters)?));
         }
         if checkpoint.counters.step > self.steps() || checkpoint.counters.number < checkpoint.counters.step {

@@ -29,7 +29,7 @@ pub fn cases() -> Vec<Case> {
     let bytes = || vec![Sample::bytes(&[6, 3, 12, 13])];
     let floats = || vec![Sample::between(&[5, 1, 23, 17], 0.0, 1.0)];
     let whole = Augment { resized_crop: crop([1.0, 1.0], [3.0, 4.0]), ..plain([8, 8]) };
-    let turns = Augment { flip: Flip::Alternate, ..all([9, 10]) };
+    let turns = Augment { flip: Flip::Alternate, vertical_flip: true, ..all([9, 10]) };
     let timed = Augmented { batch: 8, ..of(&all([224, 224])) };
     vec![
         from(floats(), of(&plain([7, 6])), "resized"),

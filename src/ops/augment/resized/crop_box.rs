@@ -1,11 +1,11 @@
-//! The random crop of an image. `shaders/resized_crop.wgsl` uses the same words in the same order.
+//! The random crop of an image. `shaders/lib/rectangles.wgsl` uses the same words in the same order.
 
 use super::ResizedCrop;
 use crate::ops::Step;
 use crate::random::{CounterRng, Purpose};
 
 /// The number of levels of areas and of aspect ratios, evenly spaced: a power of 2.
-pub(super) const LEVELS: usize = 1024;
+pub(in crate::ops::augment) const LEVELS: usize = 1024;
 /// The number of bits of a word below its level.
 const LEVEL_SHIFT: u32 = 22;
 /// The fixed-point scales of the table. The first is for roots of areas, the second for roots of aspect ratios.
@@ -20,7 +20,7 @@ const TRIES: u32 = 10;
 
 /// A crop of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CropBox {
+pub(in crate::ops::augment) struct CropBox {
     /// Its first row and column.
     pub corner: [usize; 2],
     /// Its height and width.
@@ -30,7 +30,7 @@ pub(super) struct CropBox {
 /// Fixed-point roots of the areas in pixels, of the aspect ratios (width / height) and of their inverses. The product
 /// of an area's root with one of the others is a side of the crop. Integer products are equal on every device, but
 /// exponentials and roots are not. A crop that differs by a pixel would be a different image.
-pub(super) fn roots(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Vec<f32> {
+pub(in crate::ops::augment) fn roots(crop: &ResizedCrop, [height, width]: [usize; 2]) -> Vec<f32> {
     let middle = |level: usize| (level as f64 + 0.5) / LEVELS as f64;
     let area = |level: usize| {
         let share = crop.scale[0] + middle(level) * (crop.scale[1] - crop.scale[0]);
@@ -65,19 +65,29 @@ impl CropBox {
     /// The crop for row `row` of a step's batch, in an image of height and width `from`. `roots` is the table from
     /// [`roots`].
     pub fn drawn(roots: impl Fn(usize) -> u32, fallback: Self, step: &Step, row: u32, from: [usize; 2]) -> Self {
-        let rng = CounterRng::new(step.seed(), Purpose::Augment, row, step.number);
-        for attempt in 0..TRIES {
-            let [area, ratio, top, left] = rng.block(FIRST_TRY + attempt);
+        let rng = CounterRng::new(step.seed(), Purpose::Augment, step.row(row as usize), step.number);
+        Self::found(roots, &rng, FIRST_TRY, from, from).unwrap_or(fallback)
+    }
+
+    /// The first of some random rectangles in an image of height and width `from` that is at most as large as `most`. Each attempt
+    /// takes a block of words, from `first` on.
+    pub fn found(
+        roots: impl Fn(usize) -> u32,
+        rng: &CounterRng,
+        first: u32,
+        from: [usize; 2],
+        most: [usize; 2],
+    ) -> Option<Self> {
+        (first..first + TRIES).find_map(|block| {
+            let [area, ratio, top, left] = rng.block(block);
             let (area, ratio) = (roots((area >> LEVEL_SHIFT) as usize), (ratio >> LEVEL_SHIFT) as usize);
             let side = |root: u32| ((area * root + (1 << (PRODUCT_SHIFT - 1))) >> PRODUCT_SHIFT) as usize;
             let size = [side(roots(2 * LEVELS + ratio)), side(roots(LEVELS + ratio))];
-            if (0..2).all(|axis| size[axis] > 0 && size[axis] <= from[axis]) {
-                let place =
-                    |word: u32, axis: usize| ((u64::from(word) * (from[axis] - size[axis] + 1) as u64) >> 32) as usize;
-                return Self { corner: [place(top, 0), place(left, 1)], size };
-            }
-        }
-        fallback
+            let fits = (0..2).all(|axis| size[axis] > 0 && size[axis] <= most[axis]);
+            let place =
+                |word: u32, axis: usize| ((u64::from(word) * (from[axis] - size[axis] + 1) as u64) >> 32) as usize;
+            fits.then(|| Self { corner: [place(top, 0), place(left, 1)], size })
+        })
     }
 }
 

@@ -6,14 +6,12 @@ use crate::parallel::*;
 
 use super::Resized;
 use super::crop_box::CropBox;
-use crate::ops::augment::AugmentMode;
 use crate::ops::augment::define::AugmentShape;
 use crate::ops::augment::draw::Drawn;
+use crate::ops::augment::{AugmentMode, GREY};
 use crate::ops::shards::Shards;
 use crate::ops::{Call, Real, TensorData};
 
-/// The weights of red, green and blue in grey (ITU-R BT.601).
-const GREY: [f64; 3] = [0.299, 0.587, 0.114];
 /// The maximum number of source pixels per output pixel for the loop with fixed length.
 const FEW: usize = 4;
 
@@ -65,7 +63,7 @@ impl Resized {
                 };
                 for (at, value_to) in result.iter_mut().enumerate() {
                     let (channel, y, x) = (at / plane, at % plane / sizes.to[1], at % sizes.to[1]);
-                    let x = if shown.drawn.flip { sizes.to[1] - 1 - x } else { x };
+                    let [y, x] = shown.drawn.mirrored([y, x], sizes.to);
                     let CropBox { corner, size } = shown.part;
                     let (rows, by_row) = taps::<T>(y, size[0], sizes.to[0]);
                     let (columns, by_column) = taps::<T>(x, size[1], sizes.to[1]);
@@ -134,7 +132,8 @@ impl Shown<f32> {
     fn resize<S: Copy>(&self, sizes: &AugmentShape, pixels: &[S], value: impl Fn(S) -> f32 + Copy, result: &mut [f32]) {
         let CropBox { corner, size } = self.part;
         let [out_height, out_width] = sizes.to;
-        let rows: Vec<_> = (0..out_height).map(|y| taps::<f32>(y, size[0], out_height)).collect();
+        let seen = |y: usize| self.drawn.mirrored([y, 0], sizes.to)[0];
+        let rows: Vec<_> = (0..out_height).map(|y| taps::<f32>(seen(y), size[0], out_height)).collect();
         let columns: Vec<_> = (0..out_width).map(|x| taps::<f32>(x, size[1], out_width)).collect();
         let few: Vec<(usize, [f32; FEW])> = columns.iter().filter_map(padded).collect();
         // Zeros follow the end of the crop. They are multiplied by the zero weights that pad the filter.

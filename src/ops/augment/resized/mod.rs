@@ -18,7 +18,7 @@ use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
 use crate::ops::{Lower, Op, Types, defined_by};
-use crop_box::{CropBox, LEVELS};
+pub(super) use crop_box::{CropBox, LEVELS, roots};
 
 /// [`Augmented`] with random resized crops. Inputs: those of [`Augmented`], then the roots of areas and aspect
 /// ratios, `[3, 1024]`.
@@ -59,6 +59,7 @@ impl Op for Resized {
                 ("BYTES", (at.types.inputs[0].dtype == DType::U8).into()),
                 ("RING", self.of.ring.into()),
                 ("FLIP", self.of.flip().into()),
+                ("VERTICAL_FLIP", augment.vertical_flip.into()),
                 ("CHANNELS", (from[1] as u32).into()),
                 ("SATURATED", (augment.saturation > 0.0).into()),
             ],
@@ -95,7 +96,7 @@ impl Graph {
             Some(&[_, _, height, width]) => [height, width],
             _ => [1, 1],
         };
-        let roots = self.constant(TensorType::f32([3, LEVELS]), crop_box::roots(&crop, size));
+        let roots = self.constant(TensorType::f32([3, LEVELS]), roots(&crop, size));
         let inputs: Vec<NodeId> = inputs.iter().copied().chain([roots]).collect();
         self.apply(Resized { of, crop }, &inputs)
     }

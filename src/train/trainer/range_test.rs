@@ -1,0 +1,54 @@
+//! Training steps at many learning rates, for the choice of one.
+
+use super::Trainer;
+use crate::Result;
+use crate::data::SplitName;
+use crate::train::progress::Watch;
+
+impl Trainer {
+    /// Trains one step at each of these learning rates, from the first weights on, and passes each step's mean loss to `each`, until it
+    /// returns false. Groups of parameters with rates of their own are scaled alike. The trainer is only good for its engine then.
+    ///
+    /// # Errors
+    /// When the device is lost, or images cannot be read.
+    pub(crate) async fn range_test(
+        &mut self,
+        rates: &[f64],
+        each: &mut dyn FnMut(f64) -> bool,
+        progress: &mut Watch<'_>,
+    ) -> Result<()> {
+        if !self.make_features(SplitName::Train, progress).await? {
+            return Ok(());
+        }
+        let whole = self.steps() as usize;
+        for (epoch, rates) in (0..).zip(rates.chunks(whole)) {
+            (self.counters.epoch, self.counters.number) = (epoch, epoch * whole as u32);
+            let mut steps = self.epoch_steps();
+            steps.truncate(rates.len());
+            for (step, rate) in steps.iter_mut().zip(rates) {
+                let factor = (rate / self.recipe.optimizer.learning_rate) as f32;
+                step.groups.iter_mut().for_each(|group| group.rate *= factor);
+            }
+            let order = self.order_of(epoch);
+            self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
+            self.engine.schedule(self.train.program, &steps)?;
+            let mut loader = self.loader_of(order, 0..steps.len() as u32)?;
+            let mut done = 0;
+            while done < steps.len() {
+                let submit = self.train.data.submit(done, steps.len(), 1);
+                done = submit.end;
+                self.train.data.feed(&mut self.engine, loader.as_mut())?;
+                for number in submit {
+                    self.engine.write(&self.train.data.buffer("sums"), 0, &[0.0_f32; 3])?;
+                    self.engine.ready().await?;
+                    self.engine.run(self.train.program, number..number + 1)?;
+                    let sums = self.engine.read(&self.train.data.buffer("sums")).await?;
+                    if !each(f64::from(sums[0]) / f64::from(steps[number].valid.max(1))) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
