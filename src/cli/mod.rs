@@ -19,12 +19,14 @@ mod data;
 mod data_check;
 mod devices;
 mod drivers;
+mod embed;
 mod engine;
 mod eval;
 mod explain;
 mod export;
 mod first_steps;
 mod flags;
+mod image_loop;
 mod images;
 mod import;
 mod info;
@@ -32,6 +34,7 @@ mod kept;
 mod label_check;
 mod ladder;
 pub mod memory;
+mod network;
 mod numbers;
 mod outputs;
 mod predict;
@@ -41,6 +44,7 @@ mod read;
 mod recipe;
 mod reconstruct;
 mod report;
+mod similar;
 pub mod stop;
 pub mod streams;
 mod summary;
@@ -85,6 +89,10 @@ enum CliCommand {
     Eval(eval::Args),
     /// Classify images with a trained run
     Predict(predict::Args),
+    /// Write what a network knows of images as a NumPy file: the features before its classifier
+    Embed(embed::Args),
+    /// Find the images of a folder that are most similar to an image
+    Similar(similar::Args),
     /// Draw heat maps of the places in images that decided the answers of a convolutional network
     Explain(explain::Args),
     /// Write an HTML report of a run (curves, mistakes, weights), or one that compares runs
@@ -133,6 +141,8 @@ pub fn main(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         CliCommand::Sweep(args) => sweep::run(*args),
         CliCommand::Eval(args) => eval::run(args),
         CliCommand::Predict(args) => predict::run(args),
+        CliCommand::Embed(args) => embed::run(args),
+        CliCommand::Similar(args) => similar::run(args),
         CliCommand::Explain(args) => explain::run(args),
         CliCommand::Report(args) => report::run(args),
         CliCommand::Read(args) => read::run(args),
