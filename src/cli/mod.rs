@@ -9,6 +9,7 @@ macro_rules! eprintln {
 
 mod augment;
 mod auto_device;
+mod average;
 mod bench;
 pub mod calls;
 mod check;
@@ -107,6 +108,8 @@ enum CliCommand {
     Decode(codes::DecodeArgs),
     /// Export a run's weights for PyTorch
     Export(export::Args),
+    /// Make one network of several fine-tunings: the mean of their weights
+    Average(average::Args),
     /// Import weights of another program as a run
     Import(import::Args),
     /// List the tensors of a weight file
@@ -150,6 +153,7 @@ pub fn main(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         CliCommand::Encode(args) => codes::encode(args),
         CliCommand::Decode(args) => codes::decode(args),
         CliCommand::Export(args) => export::run(args),
+        CliCommand::Average(args) => average::run(args),
         CliCommand::Import(args) => import::run(args),
         CliCommand::Info(args) => info::run(args),
         CliCommand::Devices(args) => devices::run(args),

@@ -27,7 +27,7 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
-    epoch: EpochArgs,
+    pub epoch: EpochArgs,
 }
 
 impl NetworkArgs {

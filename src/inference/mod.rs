@@ -20,7 +20,7 @@ mod reconstructor;
 pub use embedder::{Embedder, normalize};
 pub use nearest::{Nearest, Neighbor};
 pub use pca::Pca;
-pub use prepare::prepare_for;
+pub use prepare::{difference, prepare_for};
 pub use reconstructor::{Baseline, Reconstruction, Reconstructor};
 
 /// The number of images that are decoded and computed at a time, where there are several.

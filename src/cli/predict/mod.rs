@@ -10,7 +10,7 @@ use crate::inference::{IMAGES_AT_ONCE as BATCH, Predictor};
 use crate::{Error, Result};
 use indicatif::ProgressBar;
 
-use super::flags::{ComputeArgs, ViewArgs};
+use super::flags::{ComputeArgs, EnsembleArgs, ViewArgs};
 use super::image_loop::ImageLoop;
 use super::network::NetworkArgs;
 use super::numbers::{real, whole};
@@ -35,7 +35,8 @@ const OUTPUT_HEADING: &str = "Answers";
     after_help = "Examples:\n  gpunn predict runs/glyphs-mlp-20260101-1 letter.png\n  \
         gpunn predict runs/pets-20260101-1 camera/ --csv answers.csv --min-confidence 0.8\n  \
         gpunn predict --model squeezenet --pretrained squeezenet1_1.safetensors photo.jpg\n  \
-        gpunn predict --model network.onnx photo.jpg"
+        gpunn predict --model network.onnx photo.jpg\n  \
+        gpunn predict runs/a photo.jpg --ensemble runs/b --ensemble runs/c"
 )]
 pub struct Args {
     /// A run directory or a checkpoint file, then images of one character or object each: files, folders (with the folders in
@@ -68,6 +69,8 @@ pub struct Args {
     #[arg(long)]
     skip_bad: bool,
     #[command(flatten)]
+    ensemble: EnsembleArgs,
+    #[command(flatten)]
     views: ViewArgs,
     #[command(flatten)]
     compute: ComputeArgs,
@@ -83,14 +86,16 @@ pub fn run(args: Args) -> Result<ExitCode> {
     args.compute.device.set_threads()?;
     let top = args.top.unwrap_or(if args.network.is_given() { TOP_CLASSES } else { 1 });
     let (checkpoint, paths) = args.network.checkpoint(&args.paths, args.compute.quiet)?;
-    let checkpoint = args.views.with(checkpoint)?;
+    let members = args.ensemble.with(checkpoint, &args.network.epoch)?;
+    let members = members.into_iter().map(|member| args.views.with(member)).collect::<Result<Vec<_>>>()?;
+    let checkpoint = &members[0];
     let sources = sources(paths)?;
-    let mut images = ImageLoop::new(&checkpoint, args.skip_bad, (sources.len(), args.compute.quiet));
+    let mut images = ImageLoop::new(checkpoint, args.skip_bad, (sources.len(), args.compute.quiet));
     let mut output = Output::new(&args, top.min(checkpoint.classes.len()), images.bar())?;
     let engine = args.compute.open()?;
     let batch = if sources.len() == 1 { 1 } else { BATCH };
     let work = Working::new("preparing the network", args.compute.quiet);
-    let mut predictor = Predictor::with_batch(engine, &checkpoint, batch)?;
+    let mut predictor = Predictor::ensemble(engine, &members, batch)?;
     drop(work);
     images.each(sources, |sources, images| output.answers(sources, images, &mut predictor, &checkpoint.classes))?;
     images.end_bar();
