@@ -111,16 +111,16 @@ impl EpochArgs {
 pub struct EnsembleArgs {
     /// Average the probabilities with those of another run or checkpoint file, with the same classes and images. Several: give the
     /// flag several times, or RUN,RUN
-    #[arg(long, value_name = "RUN", value_delimiter = ',')]
-    ensemble: Vec<PathBuf>,
+    #[arg(long, value_name = "RUN")]
+    pub ensemble: Vec<PathBuf>,
 }
 
 impl EnsembleArgs {
     /// The first network's checkpoint and those of the further runs. They have to have the same classes and images.
     pub fn with(&self, first: Checkpoint, epoch: &EpochArgs) -> Result<Vec<Checkpoint>> {
         let mut all = vec![first];
-        for path in &self.ensemble {
-            let other = epoch.checkpoint(path)?;
+        for path in self.ensemble.iter().flat_map(|given| listed(given)) {
+            let other = epoch.checkpoint(&path)?;
             if let Some(difference) = crate::inference::difference(&all[0], &other) {
                 return Err(Error::usage(format!(
                     "The network of {} cannot answer together with the first one: {difference}.",
@@ -130,6 +130,14 @@ impl EnsembleArgs {
             all.push(other);
         }
         Ok(all)
+    }
+}
+
+/// The paths of a list with commas. A path that is there is one, whatever is in its name.
+fn listed(given: &Path) -> Vec<PathBuf> {
+    match given.to_str().filter(|_| !given.exists()) {
+        Some(list) => list.split(',').map(PathBuf::from).collect(),
+        None => vec![given.to_owned()],
     }
 }
 

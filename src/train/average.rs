@@ -194,9 +194,9 @@ mod tests {
         checkpoint.recipe.training.batch_size = 32;
         let split = crate::data::limit(glyphs::dataset().train, 72, 1);
         let mut seen = Vec::new();
-        let count =
-            recompute_statistics(&mut Engine::cpu(), &mut checkpoint, &split, &mut |done, of| seen.push((done, of)));
-        assert_eq!((block_on(count).expect("measured"), &seen[..]), (64, &[(32, 64), (64, 64)][..]));
+        let mut watch = |done: usize, of: usize| seen.push((done, of));
+        let count = block_on(recompute_statistics(&mut Engine::cpu(), &mut checkpoint, &split, &mut watch));
+        assert_eq!((count.expect("measured"), &seen[..]), (64, &[(32, 64), (64, 64)][..]));
         // The first batch norm follows the first convolution, which is computed here again.
         let weight = &checkpoint.tensors["conv1.weight"];
         let order = epoch_order(72, checkpoint.recipe.seed, 0);
