@@ -5,7 +5,7 @@ resizing of image files. Run it from the repository's root:
 
 FOLDER holds photos (jpg, at any depth); without it only random images are compared. `examples/torchvision.rs` computes gpunn's results.
 Weights are random, from a fixed seed, with the running statistics of random batches. SqueezeNet 1.1 is also compared with the weights of the file.
-With photos, the features that `gpunn embed` writes are compared, too, for the same bytes.
+With photos, the features that `gpunn embed` writes are compared, too.
 Prints the tables of docs/parity.md. Exits with 1 if logits differ by more than 1e-4 of the largest or features by more than 1e-5, or if an
 exported file does not load with strict=True.
 """
@@ -91,18 +91,24 @@ def strictly(name, weights, folder):
 
 
 def features(name, network, weights, paths, folder):
-    """One row: the largest relative differences of `gpunn embed` from torchvision in double precision, with and without --normalize."""
-    x = torch.stack([F.normalize(image.float() / 255, MEAN, STD) for image in prepared(paths, folder)]).double()
+    """One row: the number of features, and the largest relative differences of `gpunn embed` from torchvision in double precision, without
+    and with --normalize. The photos are PNG files of 256 x 256, so that nothing is resized."""
+    from PIL import Image
+
+    images, files = [], []
+    for number, path in enumerate(paths):
+        image = Image.open(path).convert("RGB").resize((256, 256))
+        files.append(folder / f"square-{number}.png")
+        image.save(files[-1])
+        images.append(F.normalize(F.pil_to_tensor(F.center_crop(image, 224)).double() / 255, MEAN, STD))
     cut = torch.nn.Sequential(*list(network.children())[:-1]).double()
     with torch.no_grad():
-        theirs = cut(x).mean((2, 3))
-    row = []
+        theirs = cut(torch.stack(images)).mean((2, 3))
+    row, out = [theirs.shape[1]], folder / "features.npy"
     for flags, wanted in ([], theirs), (["--normalize"], torch.nn.functional.normalize(theirs)):
-        out = folder / "features.npy"
-        network_flags = ["--pretrained", weights, "--model", name, "--device", "cpu"]
-        ours(GPUNN, "embed", *paths, "--out", out, *network_flags, *flags)
+        ours(GPUNN, "embed", *files, "--out", out, "--pretrained", weights, "--model", name, "--device", "cpu", *flags)
         row.append(largest(torch.from_numpy(numpy.load(out)), wanted))
-    return [theirs.shape[1], *row]
+    return row
 
 
 def reference(path):

@@ -9,9 +9,9 @@ use gpunn::train::Checkpoint;
 use crate::common::files::pictures;
 use crate::common::{gpunn, gpunn_on_cpu, is_refusal, json, names, text};
 
-/// Trains a run on the images `pics` of a folder.
-fn train(at: &Path, run: &str, more: &[&str]) {
-    let train = ["train", "pics", "--epochs", "3", "--batch-size", "4", "--no-report", "--json", "--out", run];
+/// Trains a run on the images `pics` of a folder, for so many epochs.
+fn train(at: &Path, run: &str, epochs: &str, more: &[&str]) {
+    let train = ["train", "pics", "--epochs", epochs, "--batch-size", "4", "--no-report", "--json", "--out", run];
     json(&gpunn_on_cpu(at, &[&train[..], more].concat()));
 }
 
@@ -30,7 +30,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 fn features_are_an_array_and_a_list_of_images() {
     let folder = pictures(15);
     let at = folder.path();
-    train(at, "run", &[]);
+    train(at, "run", "3", &[]);
     std::fs::rename(at.join("pics/dark/7.png"), at.join("pics/dark/7, or so.png")).expect("renamed");
     let told = json(&gpunn_on_cpu(at, &["embed", "run", "pics", "--out", "made/features.npy", "--json"]));
     let width = told["features"].as_u64().expect("a number") as usize;
@@ -61,7 +61,7 @@ fn features_are_an_array_and_a_list_of_images() {
 fn images_that_cannot_be_decoded_are_left_out_of_both_files_or_end_the_command() {
     let folder = pictures(6);
     let at = folder.path();
-    train(at, "run", &["--epochs", "1"]);
+    train(at, "run", "1", &[]);
     std::fs::write(at.join("pics/bright/2.png"), b"no image").expect("written");
     let embed = ["embed", "run", "pics", "--out", "features.npy"];
     is_refusal(&gpunn_on_cpu(at, &embed), 1, &["2.png is not an image"]);
@@ -82,7 +82,7 @@ fn images_that_cannot_be_decoded_are_left_out_of_both_files_or_end_the_command()
 fn similar_images_are_those_with_similar_features() {
     let folder = pictures(12);
     let at = folder.path();
-    train(at, "run", &[]);
+    train(at, "run", "3", &[]);
     let similar = ["similar", "run", "pics/dark/4.png", "--in", "pics", "--top", "5"];
     let told = json(&gpunn_on_cpu(at, &[&similar[..], &["--json", "--sheet", "made/similar.png"]].concat()));
     assert_eq!((told["compared"].as_u64(), told["image"].as_str()), (Some(23), Some("pics/dark/4.png")));
@@ -134,8 +134,8 @@ fn runs_answer_together() {
     let folder = pictures(12);
     let at = folder.path();
     let few = ["--val-fraction", "0.25", "--lr", "0.0003"];
-    train(at, "a", &[&few[..], &["--seed", "1", "--epochs", "1"]].concat());
-    train(at, "b", &[&few[..], &["--seed", "2", "--epochs", "1"]].concat());
+    train(at, "a", "1", &[&few[..], &["--seed", "1"]].concat());
+    train(at, "b", "1", &[&few[..], &["--seed", "2"]].concat());
     let bright = |args: &[&str]| -> Vec<f64> {
         let told = json(&gpunn_on_cpu(at, &[&["predict"], args, &["pics", "--top", "2", "--json"]].concat()));
         let of = |answer: &serde_json::Value| {
@@ -188,10 +188,10 @@ fn runs_answer_together() {
 fn networks_that_differ_do_not_answer_together() {
     let folder = pictures(6);
     let at = folder.path();
-    train(at, "run", &["--epochs", "1"]);
-    train(at, "small", &["--epochs", "1", "--size", "36"]);
+    train(at, "run", "1", &[]);
+    train(at, "small", "1", &["--size", "36"]);
     std::fs::rename(at.join("pics/dark"), at.join("pics/night")).expect("renamed");
-    train(at, "others", &["--epochs", "1"]);
+    train(at, "others", "1", &[]);
     let image = "pics/night/0.png";
     for command in [&["predict", "run", image][..], &["eval", "run"]] {
         let refused = |other: &str, parts: &[&str]| {
@@ -213,11 +213,11 @@ fn a_mean_of_weights_is_a_run() {
     let folder = pictures(12);
     let at = folder.path();
     // A common start, with batch norm.
-    train(at, "start", &["--model", "resnet9", "--size", "32", "--epochs", "1"]);
+    train(at, "start", "1", &["--model", "resnet9", "--size", "32"]);
+    assert!(gpunn(at, &["export", "start", "--out", "start.safetensors"]).status.success());
     for seed in ["1", "2"] {
-        let tune =
-            ["--model", "resnet9", "--size", "32", "--pretrained", "start/best.safetensors", "--unfreeze", "all"];
-        train(at, seed, &[&tune[..], &["--epochs", "2", "--seed", seed, "--val-fraction", "0"]].concat());
+        let tune = ["--model", "resnet9", "--size", "32", "--pretrained", "start.safetensors", "--unfreeze", "all"];
+        train(at, seed, "2", &[&tune[..], &["--seed", seed, "--val-fraction", "0"]].concat());
     }
     let told = gpunn_on_cpu(at, &["average", "1", "2", "--out", "mean"]);
     assert!(told.status.success() && !text(&told.stderr).contains("warning"), "{}", text(&told.stderr));
@@ -248,7 +248,7 @@ fn a_mean_of_weights_is_a_run() {
     assert_ne!(values(&again, &statistic), values(&mean, &statistic));
 
     // Other starts are warned of.
-    train(at, "3", &["--model", "resnet9", "--size", "32", "--epochs", "1", "--seed", "3", "--val-fraction", "0"]);
+    train(at, "3", "1", &["--model", "resnet9", "--size", "32", "--seed", "3", "--val-fraction", "0"]);
     let told = gpunn_on_cpu(at, &["average", "3", "start", "--out", "guess"]);
     let said = text(&told.stderr);
     assert!(told.status.success() && said.contains("seem to have begun at different random weights"), "{said}");
