@@ -94,14 +94,14 @@ impl NearestImages {
             let values = predictions.split.image(*number).unwrap_or_default();
             let mut figures = vec![(inside(&pixels(&values, input), &line)?, line, predictions.split.file(*number))];
             for NearImage { values, label, file, similarity } in near {
-                let line = format!("{} {similarity:.2}", classes[*label]);
+                let line = format!("{} {similarity:.3}", classes[*label]);
                 figures.push((inside(&pixels(values, input), &line)?, line, file.as_deref()));
             }
             groups.push(figures);
         }
         let [compared, all] = self.compared;
         Ok(Some(html! {
-            p { "The worst mistakes, each before the " (BESIDE) " training images that the network finds most similar, with their classes. The \
+            p { "The worst mistakes, each beside the " (BESIDE) " training images that the network finds most similar, with their classes. The \
                 number is the cosine similarity of the features before the last layer: 1 is the same. Look here for wrong labels, for \
                 classes that look alike, and for what the training images lack."
                 @if compared < all { " They are from " (compared) " of the " (all) " training images." } }
@@ -172,7 +172,11 @@ mod tests {
             assert_eq!(near[0].label, predictions.each[*number].label);
         }
         let page = found.drawn(&predictions, &checkpoint).expect("drawn").expect("mistakes").into_string();
-        assert_eq!((page.matches("<figure>").count(), page.matches(" 1.00<").count()), (8, 2));
+        // A network that was not trained finds other images almost as similar.
+        let near = found.mistakes.iter().flat_map(|(_, near)| near);
+        let rounded = near.filter(|near| format!("{:.3}", near.similarity) == "1.000").count();
+        assert_eq!((page.matches("<figure>").count(), page.matches(" 1.000<").count()), (8, rounded));
+        assert!(rounded >= 2);
         assert!(page.contains("predicted ") && !page.contains(" of the 90"), "{page}");
     }
 
