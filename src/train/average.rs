@@ -178,7 +178,7 @@ mod tests {
         assert!(says(&|other| other.classes.swap(0, 1)).contains("their order differs"));
         let normalised = |other: &mut Checkpoint| other.recipe.augment.get_or_insert_default().mean = Some(vec![0.3]);
         assert!(says(&normalised).contains("normalized otherwise"));
-        assert!(average(&[first.clone()]).expect_err("refused").to_string().contains("at least two"));
+        assert!(average(std::slice::from_ref(&first)).expect_err("refused").to_string().contains("at least two"));
         assert!(!began_alike(&first, &fresh(2)) && began_alike(&first, &first));
         let tuned = |seed: u64| {
             let mut tuned = fresh(seed);
