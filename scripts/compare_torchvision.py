@@ -5,8 +5,9 @@ resizing of image files. Run it from the repository's root:
 
 FOLDER holds photos (jpg, at any depth); without it only random images are compared. `examples/torchvision.rs` computes gpunn's results.
 Weights are random, from a fixed seed, with the running statistics of random batches. SqueezeNet 1.1 is also compared with the weights of the file.
-Prints the tables of docs/parity.md. Exits with 1 if logits differ by more than 1e-4 of the largest, or if an exported file does not load
-with strict=True.
+With photos, the features that `gpunn embed` writes are compared, too.
+Prints the tables of docs/parity.md. Exits with 1 if logits differ by more than 1e-4 of the largest or features by more than 1e-5, or if an
+exported file does not load with strict=True.
 """
 
 import os
@@ -19,6 +20,7 @@ import pathlib
 import subprocess
 import tempfile
 
+import numpy
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
@@ -26,6 +28,7 @@ from torchvision.transforms import functional as F
 
 IMAGES = 32
 ALLOWED = 1e-4
+ALLOWED_FEATURES = 1e-5
 MODELS = {  # by gpunn's names
     "squeezenet": torchvision.models.squeezenet1_1,
     "squeezenet1_0": torchvision.models.squeezenet1_0,
@@ -87,6 +90,27 @@ def strictly(name, weights, folder):
             assert (difference <= allowed * before[key].float().abs() + (6e-8 if allowed else 0)).all(), key
 
 
+def features(name, network, weights, paths, folder):
+    """One row: the number of features, and the largest relative differences of `gpunn embed` from torchvision in double precision, without
+    and with --normalize. The photos are PNG files of 256 x 256, so that nothing is resized."""
+    from PIL import Image
+
+    images, files = [], []
+    for number, path in enumerate(paths):
+        image = Image.open(path).convert("RGB").resize((256, 256))
+        files.append(folder / f"square-{number}.png")
+        image.save(files[-1])
+        images.append(F.normalize(F.pil_to_tensor(F.center_crop(image, 224)).double() / 255, MEAN, STD))
+    cut = torch.nn.Sequential(*list(network.children())[:-1]).double()
+    with torch.no_grad():
+        theirs = cut(torch.stack(images)).mean((2, 3))
+    row, out = [theirs.shape[1]], folder / "features.npy"
+    for flags, wanted in ([], theirs), (["--normalize"], torch.nn.functional.normalize(theirs)):
+        ours(GPUNN, "embed", *files, "--out", out, "--pretrained", weights, "--model", name, "--device", "cpu", *flags)
+        row.append(largest(torch.from_numpy(numpy.load(out)), wanted))
+    return row
+
+
 def reference(path):
     """An image after torchvision's evaluation transform, in bytes."""
     from PIL import Image
@@ -128,7 +152,7 @@ def main():
     weights = arguments.pop(arguments.index("--weights") + 1) if "--weights" in arguments else None
     photos = next((argument for argument in arguments if argument != "--weights"), None)
     subprocess.run(["cargo", "build", "--release", "--quiet", "--bins", "--example", "torchvision"], check=True)
-    worst = 0.0
+    worst, rows, photo_paths = 0.0, [], []
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         x = torch.randn(IMAGES, 3, 224, 224, generator=torch.Generator().manual_seed(2))
@@ -137,6 +161,7 @@ def main():
             print("| from file to input | largest difference | mean difference | share above 1 |\n|---|---|---|---|")
             print("| JPEG with a shorter side of 256: decoding only |", distance(zip(prepared(paths, folder), map(reference, paths))), "|")
             print("| PNG of other sizes: resizing only |", distance(zip(prepared(scaled, folder), map(reference, scaled))), "|")
+            photo_paths = paths
             x = torch.stack([F.normalize(reference(path).float() / 255, MEAN, STD) for path in paths])
         print("\n| network | weights | CPU | lavapipe | torchvision in f32 |\n|---|---|---|---|---|")
         for name, build in MODELS.items():
@@ -147,13 +172,21 @@ def main():
             row = compare(name, network, file, x, folder)
             worst = max(worst, *row[:2])
             print(f"| {name} | random | " + " | ".join(f"{value:.1e}" for value in row) + " |", flush=True)
+            if photo_paths:
+                rows.append((name, "random", *features(name, network, file, photo_paths, folder)))
         if weights:
             network = MODELS["squeezenet"]()
             network.load_state_dict({key: value.float() for key, value in load_file(weights).items()})
             row = compare("squeezenet", network.eval(), pathlib.Path(weights), x, folder)
             worst = max(worst, *row[:2])
             print("| squeezenet | pretrained | " + " | ".join(f"{value:.1e}" for value in row) + " |")
-    sys.exit(worst > ALLOWED)
+            if photo_paths:
+                rows.append(("squeezenet", "pretrained", *features("squeezenet", network, weights, photo_paths, folder)))
+    print("\n| network | weights | features | `embed` | `embed --normalize` |\n|---|---|---|---|---|")
+    for name, kind, width, *row in rows:
+        print(f"| {name} | {kind} | {width} | " + " | ".join(f"{value:.1e}" for value in row) + " |")
+    worst_features = max((value for row in rows for value in row[3:]), default=0.0)
+    sys.exit(worst > ALLOWED or worst_features > ALLOWED_FEATURES)
 
 
 main()

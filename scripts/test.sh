@@ -181,7 +181,7 @@ if $slow; then
     skipped "reports in a browser, there is no Chromium, and it cannot be installed here"
   else
     for model in mlp cnn autoencoder; do
-      own=(measures confusion pairs examples)
+      own=(measures confusion pairs nearest examples)
       [[ $model == autoencoder ]] && own=(reconstructions)
       "$gpunn" train --model "$model" --dataset glyphs --epochs 2 --limit-train 720 --device cpu --out "$work/page-$model" --quiet
       scripts/check_report.sh "$work/page-$model/report.html" "${common[@]}" "${own[@]}"

@@ -56,6 +56,17 @@ fn an_exported_network_comes_back_and_says_the_same() {
         let [a, b] = [&run, &file].map(|answers| answers[place]["confidence"].as_f64().expect("a number"));
         assert!((a - b).abs() < 1e-5, "{a} {b}");
     }
+    // The features before the last layer are the same, too.
+    let features = |network: &[&str], out: &str| {
+        let told = gpunn(at, &[&["embed"], network, &["p.png", "--device", "cpu", "--out", out]].concat());
+        assert!(told.status.success(), "{told:?}");
+        gpunn::formats::npy::read(&at.join(out)).expect("an array")
+    };
+    let (run, file) = (features(&["run"], "a.npy"), features(&["--model", "net.onnx"], "b.npy"));
+    assert_eq!((&run.dims[..], &file.dims), (&[1, 8][..], &run.dims));
+    for (a, b) in run.values.iter().zip(&file.values) {
+        assert!((a - b).abs() <= 1e-5 * a.abs().max(0.01), "{a} {b}");
+    }
     // As a run it is a run like all others, and its parameters have the same names.
     assert!(gpunn(at, &["import", "net.onnx", "--out", "again"]).status.success());
     let told = gpunn(at, &["eval", "again", "--device", "cpu", "--json"]);

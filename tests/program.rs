@@ -7,6 +7,7 @@ mod data_files;
 mod data_images;
 mod data_layout;
 mod faults;
+mod features_cli;
 mod fuzz;
 mod hostile;
 mod image_formats;

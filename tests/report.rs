@@ -43,9 +43,8 @@ fn a_classifiers_page_shows_all_that_the_run_left() {
     let summary = train(at, "run", &[]);
     let page = read(&at.join("run/report.html"));
     stands_alone(&page);
-    let all =
-        ["results", "curves", "measures", "confusion", "pairs", "examples", "weights", "recipe", "device", "timings"];
-    assert_eq!(sections(&page), [&all[..], &["memory", "repeat"]].concat());
+    let all = ["results", "curves", "measures", "confusion", "pairs", "nearest", "examples", "weights", "recipe"];
+    assert_eq!(sections(&page), [&all[..], &["device", "timings", "memory", "repeat"]].concat());
     let hash = summary["weights_hash"].as_str().expect("a hash");
     let accuracy = format!("{:.2} %", 100.0 * summary["test_accuracy"].as_f64().expect("a figure"));
     // On Windows the path has a backslash, which is quoted for the shell.

@@ -1,10 +1,10 @@
 //! A trained network in use.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gpunn::blocking::block_on;
-use gpunn::cli::calls::{checkpoint, open_device};
+use gpunn::cli::calls::{checkpoints, open_device};
 use gpunn::inference::{self, Embedder, IMAGES_AT_ONCE, Predictor, prepare_for};
 use gpunn::train::Checkpoint;
 use gpunn::{Error, Result};
@@ -12,7 +12,7 @@ use numpy::{PyArray1, ToPyArray};
 use pyo3::prelude::*;
 use rayon::prelude::*;
 
-use super::errors::raised;
+use super::errors::{raised, usage};
 use super::given::{Image, Images};
 use super::waiting::notes_to_python;
 
@@ -67,10 +67,11 @@ impl Prediction {
     }
 }
 
-/// A network: its checkpoint, and what was loaded of it onto the device so far.
+/// A network: its checkpoint, and what was loaded of it onto the device so far. Or several that answer together.
 #[derive(Debug)]
 pub struct Network {
-    checkpoint: Arc<Checkpoint>,
+    /// At least one.
+    checkpoints: Vec<Checkpoint>,
     classes: Arc<Vec<String>>,
     device: String,
     quiet: bool,
@@ -80,20 +81,20 @@ pub struct Network {
 }
 
 impl Network {
-    /// The network of a run directory or a checkpoint file.
+    /// The network of a run directory or a checkpoint file, and those that answer together with it.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn open(path: &Path, (last, device, quiet): (bool, &str, bool)) -> Result<Self> {
-        let checkpoint = Arc::new(checkpoint(path, last)?);
-        let classes = Arc::new(checkpoint.classes.clone());
+    /// When there is none, or the classes or images of others differ.
+    pub fn open(path: &Path, others: &[PathBuf], (last, device, quiet): (bool, &str, bool)) -> Result<Self> {
+        let checkpoints = checkpoints(path, others, last)?;
+        let classes = Arc::new(checkpoints[0].classes.clone());
         let (predictors, embedders) = Default::default();
-        Ok(Self { checkpoint, classes, device: device.into(), quiet, predictors, embedders })
+        Ok(Self { checkpoints, classes, device: device.into(), quiet, predictors, embedders })
     }
 
-    /// The checkpoint.
+    /// The checkpoint of the first network.
     pub fn checkpoint(&self) -> &Checkpoint {
-        &self.checkpoint
+        &self.checkpoints[0]
     }
 
     /// The answer for each image.
@@ -103,7 +104,7 @@ impl Network {
         let found = self.each_batch(py, images, |images| {
             let mut loaded = locked(&self.predictors);
             let predictor =
-                loaded_for(&mut loaded, batch, || Predictor::with_batch(self.engine()?, &self.checkpoint, batch))?;
+                loaded_for(&mut loaded, batch, || Predictor::ensemble(self.engine()?, &self.checkpoints, batch))?;
             block_on(predictor.predict_all(images))
         })?;
         let answer = |(found, image)| Prediction { found, classes: self.classes.clone(), image };
@@ -112,10 +113,13 @@ impl Network {
 
     /// The numbers of each image.
     pub fn embed(&self, py: Python<'_>, images: Images) -> PyResult<Vec<Vec<f32>>> {
+        if self.checkpoints.len() > 1 {
+            return Err(usage("An ensemble has no features of its own. Load one of its runs alone to embed images."));
+        }
         let batch = batch_of(&images);
         self.each_batch(py, images, |images| {
             let mut loaded = locked(&self.embedders);
-            let embedder = loaded_for(&mut loaded, batch, || Embedder::new(self.engine()?, &self.checkpoint, batch))?;
+            let embedder = loaded_for(&mut loaded, batch, || Embedder::new(self.engine()?, self.checkpoint(), batch))?;
             block_on(embedder.embed(images))
         })
     }
@@ -148,7 +152,7 @@ impl Network {
 
     /// The values of each image that the network takes. Of several errors the first image's is told.
     fn prepared(&self, images: Vec<Image>) -> Result<Vec<Vec<f32>>> {
-        let prepare = |image: Image| image.open().map(|image| prepare_for(&image, &self.checkpoint));
+        let prepare = |image: Image| image.open().map(|image| prepare_for(&image, self.checkpoint()));
         let all: Vec<Result<Vec<f32>>> = images.into_par_iter().map(prepare).collect();
         all.into_iter().collect()
     }

@@ -26,6 +26,8 @@ const FRAME: u32 = 640;
 #[derive(Debug)]
 pub struct Run {
     path: PathBuf,
+    /// Further runs, which answer together with this one.
+    ensemble: Vec<PathBuf>,
     last: bool,
     device: String,
     quiet: bool,
@@ -34,11 +36,21 @@ pub struct Run {
 
 /// Opens a run directory or a checkpoint file.
 #[pyfunction]
-#[pyo3(signature = (path, *, last = false, device = "auto", quiet = false))]
-pub fn load(path: PathBuf, last: bool, device: &str, quiet: bool) -> PyResult<Run> {
-    let run = Run::at(path, last, (device, quiet));
-    if !run.path.is_file() {
-        RunDirectory::open(&run.path).map_err(raised)?;
+#[pyo3(signature = (path, *, ensemble = None, last = false, device = "auto", quiet = false))]
+pub fn load(
+    path: PathBuf,
+    ensemble: Option<&Bound<'_, PyAny>>,
+    last: bool,
+    device: &str,
+    quiet: bool,
+) -> PyResult<Run> {
+    let mut run = Run::at(path, last, (device, quiet));
+    run.ensemble = match ensemble {
+        None => Vec::new(),
+        Some(given) => given.extract().map(|one: PathBuf| vec![one]).or_else(|_| given.extract())?,
+    };
+    for path in [&run.path].into_iter().chain(&run.ensemble).filter(|path| !path.is_file()) {
+        RunDirectory::open(path).map_err(raised)?;
     }
     Ok(run)
 }
@@ -46,13 +58,14 @@ pub fn load(path: PathBuf, last: bool, device: &str, quiet: bool) -> PyResult<Ru
 impl Run {
     /// The run of a directory that is there.
     pub fn at(path: PathBuf, last: bool, (device, quiet): (&str, bool)) -> Self {
-        Self { path, last, device: device.into(), quiet, network: OnceLock::new() }
+        let (device, ensemble) = (device.into(), Vec::new());
+        Self { path, ensemble, last, device, quiet, network: OnceLock::new() }
     }
 
     /// The trained network. The first use reads it.
     fn network(&self, py: Python<'_>) -> PyResult<&Network> {
         if self.network.get().is_none() {
-            let open = || Network::open(&self.path, (self.last, &self.device, self.quiet));
+            let open = || Network::open(&self.path, &self.ensemble, (self.last, &self.device, self.quiet));
             let network = py.detach(open).map_err(raised)?;
             // Another thread may have been faster.
             let _ = self.network.set(network);
@@ -172,6 +185,11 @@ impl Run {
         settings: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let mut words = self.words("eval", settings)?;
+        words.extend(self.ensemble.iter().map(|path| {
+            let mut word = OsString::from("--ensemble=");
+            word.push(path);
+            word
+        }));
         words.extend(split.map(|split| format!("--split={split}").into()));
         let found = away(py, move || calls::evaluate(words))?;
         to_python(py, &found)

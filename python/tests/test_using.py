@@ -121,3 +121,19 @@ def test_photos_are_read(tmp_path):
     assert page.size == (wanted["width"], wanted["height"])
     pages = gpunn.read([Image.open(tmp_path / "glyphs.png")] * 2, device="cpu", quiet=True)
     assert [one.text for one in pages] == [wanted["text"]] * 2
+
+
+def test_an_ensemble_answers_with_the_mean(run, tmp_path, images):
+    other = gpunn.train(recipe="glyphs-mlp", epochs=1, seed=5, device="cpu", out=tmp_path / "other", quiet=True, report=False)
+    for given in [other.path, [other.path], (str(other.path),)]:
+        both = gpunn.load(run.path, ensemble=given, device="cpu", quiet=True)
+        answers = zip(run.predict(images), other.predict(images), both.predict(images))
+        for a, b, mean in answers:
+            assert np.allclose(mean.probabilities, (a.probabilities + b.probabilities) / 2, atol=1e-6)
+    wanted = program("eval", run.path, "--ensemble", other.path, "--device", "cpu", "--json")
+    assert wanted["networks"] == 2 and both.evaluate() == wanted == run.evaluate(ensemble=[other.path])
+    assert run.evaluate()["networks"] == 1
+    with pytest.raises(gpunn.UsageError, match="An ensemble has no features"):
+        both.embed(images)
+    with pytest.raises(gpunn.UsageError, match="There is no run directory nowhere"):
+        gpunn.load(run.path, ensemble="nowhere")

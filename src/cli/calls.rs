@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, CommandFactory, Parser};
 
 use super::engine::DeviceArgs;
-use super::flags::EpochArgs;
+use super::flags::{EnsembleArgs, EpochArgs};
 use super::predict::inputs::{Source, sources};
 use super::stop::StopFlag;
 use super::{Cli, CliCommand, eval, export, report, train};
@@ -165,6 +165,15 @@ pub fn set_threads(count: usize) -> Result<()> {
 /// When it cannot be read.
 pub fn checkpoint(path: &Path, last: bool) -> Result<Checkpoint> {
     EpochArgs { last }.checkpoint(path)
+}
+
+/// As [`checkpoint`], and those of further runs, which answer together with the first one.
+///
+/// # Errors
+/// As [`checkpoint`], and when their classes or images differ.
+pub fn checkpoints(path: &Path, others: &[PathBuf], last: bool) -> Result<Vec<Checkpoint>> {
+    let epoch = EpochArgs { last };
+    EnsembleArgs { ensemble: others.to_vec() }.with(epoch.checkpoint(path)?, &epoch)
 }
 
 /// The image files that a path stands for: itself, all in a folder and its folders, or all that match a pattern.

@@ -4,18 +4,21 @@ use std::process::ExitCode;
 
 use crate::Result;
 use crate::data::{Split, SplitName};
-use crate::train::{Evaluation, ImagePrediction, Measures, evaluate_each};
+use crate::train::{Checkpoint, Evaluation, ImagePrediction, Measures, evaluate_ensemble};
 
-use super::flags::{ComputeArgs, EvaluatedArgs, RunArgs, ViewArgs};
+use super::flags::{ComputeArgs, EnsembleArgs, EvaluatedArgs, RunArgs, ViewArgs, held_out_otherwise};
 use super::working::Working;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  gpunn eval runs/glyphs-mlp-20260101-1 --split test --json")]
+#[command(after_help = "Examples:\n  gpunn eval runs/glyphs-mlp-20260101-1 --split test --json\n  \
+    gpunn eval runs/a --ensemble runs/b --ensemble runs/c")]
 pub struct Args {
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
     data: EvaluatedArgs,
+    #[command(flatten)]
+    ensemble: EnsembleArgs,
     #[command(flatten)]
     views: ViewArgs,
     #[command(flatten)]
@@ -33,9 +36,14 @@ pub fn run(args: Args) -> Result<ExitCode> {
 pub fn evaluated(args: &Args) -> Result<EvalOutput> {
     args.compute.device.set_threads()?;
     let asked = args.data.split()?;
-    let checkpoint = args.views.with(args.run.checkpoint()?)?;
+    let members = args.ensemble.with(args.run.checkpoint()?, &args.run.epoch)?;
+    let members = members.into_iter().map(|member| args.views.with(member)).collect::<Result<Vec<_>>>()?;
+    let checkpoint = &members[0];
     let order = [SplitName::Test, SplitName::Val, SplitName::Train];
-    let (dataset, split) = args.data.load(&args.run, &checkpoint, asked, order)?;
+    let (dataset, split) = args.data.load(&args.run, checkpoint, asked, order)?;
+    if !args.compute.quiet && args.data.other_dataset().is_none() {
+        members[1..].iter().filter_map(|other| seen_by(checkpoint, other, split)).for_each(|note| eprintln!("{note}"));
+    }
     let mut engine = args.compute.open()?;
     let images = dataset.split(split)?;
     let mut mistakes = Vec::new();
@@ -45,11 +53,23 @@ pub fn evaluated(args: &Args) -> Result<EvalOutput> {
         mistakes.extend(mistake(images, number, logits, &checkpoint.classes));
         work.at(&what, number + 1, images.len());
     };
-    let evaluation = evaluate_each(&mut engine, &checkpoint, &dataset, split, &mut note);
+    let evaluation = evaluate_ensemble(&mut engine, &members, &dataset, split, &mut note);
     let evaluation = crate::blocking::block_on(evaluation)?;
     drop(work);
     let (dataset, epoch) = (dataset.name.clone(), checkpoint.counters.epoch);
-    Ok(EvalOutput { dataset, evaluation, epoch, mistakes, classes: checkpoint.classes })
+    let (networks, classes) = (members.len(), checkpoint.classes.clone());
+    Ok(EvalOutput { dataset, evaluation, epoch, networks, mistakes, classes })
+}
+
+/// A note if another run was trained on images that the first one held out.
+fn seen_by(first: &Checkpoint, other: &Checkpoint, split: SplitName) -> Option<String> {
+    (split == SplitName::Val && held_out_otherwise(first, other)).then(|| {
+        format!(
+            "warning: a run with the seed {} held out other images than the first one, with {}, so it was trained on some of those that \
+             are evaluated; use images that none of them saw",
+            other.recipe.seed, first.recipe.seed
+        )
+    })
 }
 
 /// What `--json` prints.
@@ -61,6 +81,8 @@ pub struct EvalOutput {
     evaluation: Evaluation,
     /// The epoch of the weights; 0 for imported ones.
     epoch: u32,
+    /// The number of networks whose probabilities were averaged.
+    networks: usize,
     /// The images that were classified wrongly. Empty for an autoencoder.
     mistakes: Vec<Mistake>,
     /// The names of the classes, in index order.
@@ -107,7 +129,11 @@ fn print(output: &EvalOutput, other: bool) {
     let classes = &output.classes;
     let Evaluation { split, images, loss, accuracy, psnr, per_class, measures, .. } = &output.evaluation;
     let evaluation = &output.evaluation;
-    let weights = if output.epoch == 0 { String::new() } else { format!(", weights of epoch {}", output.epoch) };
+    let weights = match (output.networks, output.epoch) {
+        (1, 0) => String::new(),
+        (1, epoch) => format!(", weights of epoch {epoch}"),
+        (networks, _) => format!(", mean of {networks} networks"),
+    };
     // A folder without splits is read as one for training, but its images were not trained on.
     let of = match other {
         true if *split == SplitName::Train.to_string() => output.dataset.clone(),

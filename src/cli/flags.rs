@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::data::{Dataset, SplitName};
 use crate::runs::RunDirectory;
 use crate::train::{Checkpoint, Recipe, Tta};
-use crate::{Engine, Result, gpu};
+use crate::{Engine, Error, Result, gpu};
 
 use super::engine::DeviceArgs;
 
@@ -53,7 +53,7 @@ pub struct RunArgs {
     /// A run directory or a checkpoint file
     run: PathBuf,
     #[command(flatten)]
-    epoch: EpochArgs,
+    pub epoch: EpochArgs,
 }
 
 impl RunArgs {
@@ -64,16 +64,27 @@ impl RunArgs {
 
     /// The dataset of the run. Prints what changed in it since the run began.
     pub fn load_data(&self, checkpoint: &Checkpoint, data_dir: Option<&Path>) -> Result<Dataset> {
-        let mut recipe = checkpoint.recipe.clone();
-        if self.run.is_file() {
-            return recipe.load_data(data_dir);
-        }
-        let (dataset, changes) = RunDirectory::open(&self.run)?.load_data(&mut recipe, data_dir)?;
-        if let Some(changes) = changes {
-            eprintln!("{changes}");
-        }
-        Ok(dataset)
+        load_data_of(&self.run, checkpoint, data_dir)
     }
+}
+
+/// The dataset of a run directory or checkpoint file. Prints what changed in it since the run began.
+pub fn load_data_of(run: &Path, checkpoint: &Checkpoint, data_dir: Option<&Path>) -> Result<Dataset> {
+    let mut recipe = checkpoint.recipe.clone();
+    if run.is_file() {
+        return recipe.load_data(data_dir);
+    }
+    let (dataset, changes) = RunDirectory::open(run)?.load_data(&mut recipe, data_dir)?;
+    if let Some(changes) = changes {
+        eprintln!("{changes}");
+    }
+    Ok(dataset)
+}
+
+/// Whether two runs on the same images held out different ones for validation.
+pub fn held_out_otherwise(first: &Checkpoint, other: &Checkpoint) -> bool {
+    let rule = |checkpoint: &Checkpoint| (checkpoint.recipe.data.val_fraction, checkpoint.recipe.seed);
+    first.recipe.data.val_fraction.is_some() && rule(first) != rule(other)
 }
 
 /// The choice between the two checkpoints of a run.
@@ -92,6 +103,41 @@ impl EpochArgs {
         }
         let run = RunDirectory::open(path)?;
         if self.last { run.last() } else { run.best_or_last() }
+    }
+}
+
+/// Further runs, whose networks answer together with the first one.
+#[derive(Debug, Default, clap::Args)]
+pub struct EnsembleArgs {
+    /// Average the probabilities with those of another run or checkpoint file, with the same classes and images. Several: give the
+    /// flag several times, or RUN,RUN
+    #[arg(long, value_name = "RUN")]
+    pub ensemble: Vec<PathBuf>,
+}
+
+impl EnsembleArgs {
+    /// The first network's checkpoint and those of the further runs. They have to have the same classes and images.
+    pub fn with(&self, first: Checkpoint, epoch: &EpochArgs) -> Result<Vec<Checkpoint>> {
+        let mut all = vec![first];
+        for path in self.ensemble.iter().flat_map(|given| listed(given)) {
+            let other = epoch.checkpoint(&path)?;
+            if let Some(difference) = crate::inference::difference(&all[0], &other) {
+                return Err(Error::usage(format!(
+                    "The network of {} cannot answer together with the first one: {difference}.",
+                    path.display()
+                )));
+            }
+            all.push(other);
+        }
+        Ok(all)
+    }
+}
+
+/// The paths of a list with commas. A path that is there is one, whatever is in its name.
+fn listed(given: &Path) -> Vec<PathBuf> {
+    match given.to_str().filter(|_| !given.exists()) {
+        Some(list) => list.split(',').map(PathBuf::from).collect(),
+        None => vec![given.to_owned()],
     }
 }
 

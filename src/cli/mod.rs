@@ -9,6 +9,7 @@ macro_rules! eprintln {
 
 mod augment;
 mod auto_device;
+mod average;
 mod bench;
 pub mod calls;
 mod check;
@@ -19,12 +20,14 @@ mod data;
 mod data_check;
 mod devices;
 mod drivers;
+mod embed;
 mod engine;
 mod eval;
 mod explain;
 mod export;
 mod first_steps;
 mod flags;
+mod image_loop;
 mod images;
 mod import;
 mod info;
@@ -33,6 +36,7 @@ mod label_check;
 mod ladder;
 mod lr_find;
 pub mod memory;
+mod network;
 mod numbers;
 mod outputs;
 mod predict;
@@ -42,6 +46,7 @@ mod read;
 mod recipe;
 mod reconstruct;
 mod report;
+mod similar;
 pub mod stop;
 pub mod streams;
 mod summary;
@@ -88,6 +93,10 @@ enum CliCommand {
     Predict(predict::Args),
     /// Suggest a learning rate, from some steps at rates that grow
     LrFind(lr_find::Args),
+    /// Write what a network knows of images as a NumPy file: the features before its classifier
+    Embed(embed::Args),
+    /// Find the images of a folder that are most similar to an image
+    Similar(similar::Args),
     /// Draw heat maps of the places in images that decided the answers of a convolutional network
     Explain(explain::Args),
     /// Write an HTML report of a run (curves, mistakes, weights), or one that compares runs
@@ -102,6 +111,8 @@ enum CliCommand {
     Decode(codes::DecodeArgs),
     /// Export a run's weights for PyTorch
     Export(export::Args),
+    /// Make one network of several fine-tunings: the mean of their weights
+    Average(average::Args),
     /// Import weights of another program as a run
     Import(import::Args),
     /// List the tensors of a weight file
@@ -137,6 +148,8 @@ pub fn main(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         CliCommand::Eval(args) => eval::run(args),
         CliCommand::Predict(args) => predict::run(args),
         CliCommand::LrFind(args) => lr_find::run(args),
+        CliCommand::Embed(args) => embed::run(args),
+        CliCommand::Similar(args) => similar::run(args),
         CliCommand::Explain(args) => explain::run(args),
         CliCommand::Report(args) => report::run(args),
         CliCommand::Read(args) => read::run(args),
@@ -144,6 +157,7 @@ pub fn main(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         CliCommand::Encode(args) => codes::encode(args),
         CliCommand::Decode(args) => codes::decode(args),
         CliCommand::Export(args) => export::run(args),
+        CliCommand::Average(args) => average::run(args),
         CliCommand::Import(args) => import::run(args),
         CliCommand::Info(args) => info::run(args),
         CliCommand::Devices(args) => devices::run(args),

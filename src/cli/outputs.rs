@@ -1,4 +1,4 @@
-//! The files that `--out` and similar flags name. The ending of a name has to be that of the format that is written. Missing
+//! The files that `--out` and similar flags name, and the rows of CSV files. The ending of a name has to be that of the format that is written. Missing
 //! folders are made when the file is written ([`crate::files::AtomicFile::create`]).
 
 use std::path::PathBuf;
@@ -18,4 +18,25 @@ pub fn ending(ending: &'static str) -> impl TypedValueParser<Value = PathBuf> {
 /// A parser of the name of an image file.
 pub fn image() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| crate::images::check_name(&path).map(|()| path))
+}
+
+/// A row of a CSV file (RFC 4180), with its end.
+pub fn csv_row(fields: &[impl AsRef<str>]) -> String {
+    let fields: Vec<String> = fields.iter().map(|field| quoted(field.as_ref())).collect();
+    fields.join(",") + "\n"
+}
+
+/// A field of a CSV file.
+fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted_as_the_standard_says() {
+        assert_eq!(csv_row(&["a b", "tench, fish", "5\" nail"]), "a b,\"tench, fish\",\"5\"\" nail\"\n");
+    }
 }

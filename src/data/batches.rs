@@ -20,15 +20,20 @@ const LIMITED: u32 = 1;
 /// The images of each class are shuffled by `seed`. Then one image of each class is selected in turn until there are `n`. The
 /// selected images keep their order. A larger `n` selects the same images and more.
 pub fn limit(split: Split, n: usize, seed: u64) -> Split {
+    if n >= split.len() { split } else { split.select(&limited(&split, n, seed)) }
+}
+
+/// The numbers of the images that [`limit`] selects, in ascending order.
+pub fn limited(split: &Split, n: usize, seed: u64) -> Vec<u32> {
     if n >= split.len() {
-        return split;
+        return (0..split.len() as u32).collect();
     }
-    let classes = shuffled_classes(&split, LIMITED, seed);
+    let classes = shuffled_classes(split, LIMITED, seed);
     let longest = classes.iter().map(Vec::len).max().unwrap_or(0);
     let in_turn = (0..longest).flat_map(|turn| classes.iter().filter_map(move |class| class.get(turn).copied()));
     let mut chosen: Vec<u32> = in_turn.take(n).collect();
     chosen.sort_unstable();
-    split.select(&chosen)
+    chosen
 }
 
 /// The image numbers of each class, in a random order.

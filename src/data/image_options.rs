@@ -21,18 +21,29 @@ pub enum Fit {
     ResizeMiddle,
 }
 
+impl Fit {
+    /// The ways, with their names.
+    const NAMES: [(&'static str, Self); 4] = [
+        ("centre-crop", Self::CentreCrop),
+        ("resize", Self::Resize),
+        ("resize-crop", Self::ResizeCrop),
+        ("resize-middle", Self::ResizeMiddle),
+    ];
+}
+
+impl std::fmt::Display for Fit {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let name = Self::NAMES.iter().find(|(_, fit)| fit == self).map_or("", |(name, _)| name);
+        f.write_str(name)
+    }
+}
+
 impl std::str::FromStr for Fit {
     type Err = Error;
     /// Reads `centre-crop` (or `center-crop`), `resize`, `resize-crop` or `resize-middle`. Other words give an
     /// [`Error::Usage`].
     fn from_str(word: &str) -> Result<Self> {
-        let names = [
-            ("centre-crop", Self::CentreCrop),
-            ("resize", Self::Resize),
-            ("resize-crop", Self::ResizeCrop),
-            ("resize-middle", Self::ResizeMiddle),
-        ];
-        crate::error::named("fit", if word == "center-crop" { "centre-crop" } else { word }, &names)
+        crate::error::named("fit", if word == "center-crop" { "centre-crop" } else { word }, &Self::NAMES)
     }
 }
 

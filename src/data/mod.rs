@@ -18,7 +18,7 @@ mod image_options;
 pub mod imagenet;
 mod stored;
 
-pub use batches::{epoch_order, limit};
+pub use batches::{epoch_order, limit, limited};
 pub use hold_out::{folds, split_off};
 pub use image_options::{Fit, ImageOptions, Size};
 pub use stored::{ImageStore, Stored};

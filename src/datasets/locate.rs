@@ -53,7 +53,7 @@ pub fn weights_file(model: &str, file: &str, data_dir: Option<&Path>) -> Result<
     let looked = if looked.is_empty() { "no data directory is known".into() } else { looked.join(" and ") };
     Err(Error::usage(format!(
         "The ImageNet weights of {model} were not found (looked for {looked}). `gpunn weights get {model}` downloads them; name \
-         another file with --pretrained, or train without pretrained weights with --scratch."
+         another file with --pretrained. `gpunn train --scratch` trains without them."
     )))
 }
 

@@ -2,8 +2,10 @@
 //! header's length, the header, and then the elements. The header is a Python dictionary with the dtype (`descr`), the
 //! memory order and the shape. Only little-endian 32-bit floats in C order are supported.
 
-use std::path::Path;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
+use crate::files::AtomicFile;
 use crate::{Error, Result};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
@@ -24,15 +26,7 @@ pub struct Npy {
 impl Npy {
     /// Encodes the array as `numpy.save` does.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let dims: String = self.dims.iter().map(|dim| format!("{dim}, ")).collect();
-        // A tuple of one element needs its comma in Python.
-        let dims = if self.dims.len() == 1 { dims.trim_end() } else { dims.trim_end_matches(", ") };
-        let mut header = format!("{{'descr': '{DTYPE}', 'fortran_order': False, 'shape': ({dims}), }}");
-        let before = MAGIC.len() + 4;
-        let whole = (before + header.len() + 1).next_multiple_of(ALIGNMENT);
-        header.extend(std::iter::repeat_n(' ', whole - before - header.len() - 1));
-        header.push('\n');
-        let mut bytes = [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+        let mut bytes = header(&self.dims, 0);
         bytes.extend(self.values.iter().flat_map(|value| value.to_le_bytes()));
         bytes
     }
@@ -43,6 +37,73 @@ impl Npy {
     /// [`Error::File`] when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         crate::files::write_atomic(path, &self.to_bytes())
+    }
+}
+
+/// The bytes before the elements of an array with this shape, at least `room` of them.
+fn header(dims: &[usize], room: usize) -> Vec<u8> {
+    let dims: String = match dims {
+        // A tuple of one element needs its comma in Python.
+        [one] => format!("{one},"),
+        _ => dims.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let before = MAGIC.len() + 4;
+    let mut header = format!("{{'descr': '{DTYPE}', 'fortran_order': False, 'shape': ({dims}), }}");
+    let whole = (before + header.len() + 1).max(room).next_multiple_of(ALIGNMENT);
+    header.extend(std::iter::repeat_n(' ', whole - before - header.len() - 1));
+    header.push('\n');
+    [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat()
+}
+
+/// A matrix that is written row by row, without a limit of their number: `[rows, width]`. The file appears when
+/// [`NpyRows::finish`] is called.
+#[derive(Debug)]
+pub struct NpyRows {
+    file: BufWriter<AtomicFile>,
+    path: PathBuf,
+    rows: usize,
+    width: usize,
+}
+
+impl NpyRows {
+    /// Begins the file, with rows of so many values.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be written.
+    pub fn create(path: &Path, width: usize) -> Result<Self> {
+        let mut file = BufWriter::new(AtomicFile::create(path)?);
+        file.write_all(&Self::head(0, width)).map_err(Error::file("cannot write", path))?;
+        Ok(Self { file, path: path.to_owned(), rows: 0, width })
+    }
+
+    /// The header has the same length for any number of rows, because it is written again at the end.
+    fn head(rows: usize, width: usize) -> Vec<u8> {
+        header(&[rows, width], header(&[usize::MAX, width], 0).len())
+    }
+
+    /// Appends a row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when it has another width; [`Error::File`] when it cannot be written.
+    pub fn push(&mut self, row: &[f32]) -> Result<()> {
+        if row.len() != self.width {
+            return Err(Error::Shape(format!("a row has {} values instead of {}", row.len(), self.width)));
+        }
+        let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.file.write_all(&bytes).map_err(Error::file("cannot write", &self.path))?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Writes the number of rows, and ends the file.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be written. An earlier file of that name is then unchanged.
+    pub fn finish(self) -> Result<()> {
+        let Self { mut file, path, rows, width } = self;
+        let rewound = file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&Self::head(rows, width)));
+        rewound.map_err(Error::file("cannot write", &path))?;
+        file.into_inner().map_err(|error| Error::file("cannot write", &path)(error.into_error()))?.commit()
     }
 }
 
@@ -136,6 +197,22 @@ mod tests {
         assert_eq!(parse(&flat.to_bytes(), "x").expect("whole"), flat);
         let none = Npy { dims: vec![], values: vec![5.0] };
         assert_eq!(parse(&none.to_bytes(), "x").expect("whole"), none);
+    }
+
+    #[test]
+    fn rows_are_the_array() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.npy");
+        let mut rows = NpyRows::create(&path, 3).expect("begun");
+        sample().values.chunks(3).for_each(|row| rows.push(row).expect("a row"));
+        assert!(rows.push(&[1.0]).expect_err("refused").to_string().contains("1 values instead of 3"));
+        assert!(!path.exists());
+        rows.finish().expect("written");
+        assert_eq!(read(&path).expect("whole"), sample());
+        NpyRows::create(&path, 5).and_then(NpyRows::finish).expect("written");
+        assert_eq!(read(&path).expect("whole"), Npy { dims: vec![0, 5], values: vec![] });
+        // NumPy wants the elements at a multiple of 64 bytes.
+        assert!([0, 1, 99_999_999].map(|rows| NpyRows::head(rows, 5).len()).iter().all(|&len| len == 128));
     }
 
     #[test]

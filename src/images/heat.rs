@@ -3,8 +3,7 @@
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Luma, Rgb, RgbImage};
 
-use super::sheet::{GAP, PAPER, write};
-use super::text::LETTER_HEIGHT;
+use super::sheet::{CaptionedImage, GAP, PAPER, captioned_sheet};
 use crate::train::HeatMap;
 
 /// The longer side of an image on a sheet.
@@ -61,24 +60,15 @@ pub struct ExplainedImage {
 /// Draws images of one size, each beside its map and above its lines. Lines that are too long are shortened.
 pub fn explanation_sheet(images: &[ExplainedImage]) -> RgbImage {
     let (width, height) = images.first().map_or((1, 1), |first| shown_size(first.image.dimensions()));
-    let pair_width = 2 * width + GAP;
-    let line_height = LETTER_HEIGHT + GAP;
-    let (cell_width, cell_height) = (pair_width + 3 * GAP, height + LINES as u32 * line_height + 3 * GAP);
-    let columns = images.len().clamp(1, COLUMNS);
-    let rows = images.len().div_ceil(columns) as u32;
-    let mut sheet = RgbImage::from_pixel(columns as u32 * cell_width + GAP, rows * cell_height + GAP, PAPER);
-    for (number, shown) in images.iter().enumerate() {
-        let left = 2 * GAP + (number % columns) as u32 * cell_width;
-        let top = 2 * GAP + (number / columns) as u32 * cell_height;
-        for (image, left) in [(&shown.image, left), (&shown.heat, left + width + GAP)] {
+    let pair = |shown: &ExplainedImage| {
+        let mut pair = RgbImage::from_pixel(2 * width + GAP, height, PAPER);
+        for (image, left) in [(&shown.image, 0), (&shown.heat, width + GAP)] {
             let image = imageops::resize(image, width, height, FilterType::Triangle);
-            imageops::replace(&mut sheet, &image, i64::from(left), i64::from(top));
+            imageops::replace(&mut pair, &image, i64::from(left), 0);
         }
-        for (line, text) in (0..).zip(&shown.lines) {
-            write(&mut sheet, text, pair_width, (left, top + height + GAP + line * line_height));
-        }
-    }
-    sheet
+        CaptionedImage { image: pair, lines: shown.lines.to_vec() }
+    };
+    captioned_sheet(&images.iter().map(pair).collect::<Vec<_>>(), COLUMNS)
 }
 
 /// The width and height at which an image is shown.

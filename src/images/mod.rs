@@ -39,4 +39,4 @@ pub use formats::{CONVERT, FORMATS, FileKind, has_image_extension};
 pub use heat::{ExplainedImage, explanation_sheet, heat_over};
 pub use prepare::prepare;
 pub use preprocessing::Preprocessing;
-pub use sheet::{comparison_sheet, sheet};
+pub use sheet::{CaptionedImage, captioned_sheet, comparison_sheet, sheet};

@@ -74,13 +74,43 @@ pub fn comparison_sheet(input: [usize; 3], columns: &[&str], rows: &[(&str, Vec<
     sheet
 }
 
+/// An image of a sheet, with lines below it.
+#[derive(Clone, Debug)]
+pub struct CaptionedImage {
+    /// The image, at the size at which it is shown.
+    pub image: RgbImage,
+    /// The lines below.
+    pub lines: Vec<String>,
+}
+
+/// Draws images in rows of `columns`, each above its lines. Lines that are too long are shortened.
+pub fn captioned_sheet(images: &[CaptionedImage], columns: usize) -> RgbImage {
+    let most = |of: &dyn Fn(&CaptionedImage) -> u32| images.iter().map(of).max().unwrap_or(1);
+    let (width, height) = (most(&|shown| shown.image.width()), most(&|shown| shown.image.height()));
+    let line_height = LETTER_HEIGHT + GAP;
+    let lines = most(&|shown| shown.lines.len() as u32) * line_height;
+    let (cell_width, cell_height) = (width + 3 * GAP, height + lines + 3 * GAP);
+    let columns = images.len().clamp(1, columns.max(1));
+    let rows = images.len().div_ceil(columns) as u32;
+    let mut sheet = RgbImage::from_pixel(columns as u32 * cell_width + GAP, rows * cell_height + GAP, PAPER);
+    for (number, CaptionedImage { image, lines }) in images.iter().enumerate() {
+        let left = 2 * GAP + (number % columns) as u32 * cell_width;
+        let top = 2 * GAP + (number / columns) as u32 * cell_height;
+        imageops::replace(&mut sheet, image, i64::from(left), i64::from(top + height - image.height()));
+        for (line, text) in (0..).zip(lines) {
+            write(&mut sheet, text, width, (left, top + height + GAP + line * line_height));
+        }
+    }
+    sheet
+}
+
 /// The width of the widest name, as it is written.
 fn names_width<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
     names.map(|name| text::width(&text::shortened(name, SIZE, NAME_WIDTH), SIZE)).max().unwrap_or(0)
 }
 
 /// Writes a name, with at most `width` pixels.
-pub(super) fn write(sheet: &mut RgbImage, name: &str, width: u32, at: (u32, u32)) {
+fn write(sheet: &mut RgbImage, name: &str, width: u32, at: (u32, u32)) {
     text::draw(sheet, &text::shortened(name, SIZE, width), at, LETTER);
 }
 
@@ -141,6 +171,21 @@ mod tests {
         assert_eq!(sheet.dimensions(), (margin + 2 * 12, 16 + 8 + 2 * 20));
         let at = |column: u32, row: u32| sheet.get_pixel(margin + column * 12 + 7, 24 + row * 20 + 5).0[0];
         assert_eq!([at(0, 0), at(1, 0), at(0, 1), at(1, 1)], [0, 255, 0, 128]);
+    }
+
+    #[test]
+    fn captioned_images_stand_on_their_lines() {
+        let cell = |side: u32, lines: usize| CaptionedImage {
+            image: RgbImage::from_pixel(side, side, Rgb([9; 3])),
+            lines: vec!["name".into(); lines],
+        };
+        let sheet = captioned_sheet(&[cell(40, 1), cell(20, 2), cell(40, 0)], 2);
+        let (cell_width, cell_height) = (40 + 12, 40 + 2 * (LETTER_HEIGHT + 4) + 12);
+        assert_eq!(sheet.dimensions(), (2 * cell_width + 4, 2 * cell_height + 4));
+        // The small image stands at the bottom of its row.
+        assert_eq!([27, 28, 47, 48].map(|y| sheet.get_pixel(cell_width + 8, y).0[0]), [24, 9, 9, 24]);
+        assert_eq!(sheet.get_pixel(8, cell_height + 8).0[0], 9);
+        assert_eq!(captioned_sheet(&[], 3).dimensions(), (1 + 12 + 4, 4));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{Engine, Result};
 pub struct Embedder {
     engine: Engine,
     program: Batched,
+    width: usize,
 }
 
 impl Embedder {
@@ -24,10 +25,22 @@ impl Embedder {
         let model = checkpoint.model()?;
         let weights = checkpoint.weights_in_use(model.parameters())?;
         let graph = graphs::embedding(&model, recipe, input, batch)?;
+        let codes = graph.outputs().iter().find(|(name, _)| name == CODES);
+        let width = codes.map_or(0, |&(_, id)| graph.ty(id).elements() / batch.max(1));
         let plan = plan(&graph, &engine.target(), PlanOptions::default())?;
         let program = Batched::load(&mut engine, plan, (INPUT.into(), INPUT_ORDER), (input, batch), CODES)?;
         write_weights(&mut engine, model.parameters(), &weights)?;
-        Ok(Self { engine, program })
+        Ok(Self { engine, program, width })
+    }
+
+    /// The number of features of an image.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Takes the engine out.
+    pub fn into_engine(self) -> Engine {
+        self.engine
     }
 
     /// The numbers of each image, prepared as for a [`Predictor`](super::Predictor).
@@ -36,6 +49,15 @@ impl Embedder {
     /// When the number of values of an image differs from the network's input, or the device is lost.
     pub async fn embed(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
         self.program.run(&mut self.engine, images).await
+    }
+}
+
+/// Divides features by their Euclidean length, so that the dot product of two of them is their cosine similarity. Features that are all
+/// 0 stay so.
+pub fn normalize(features: &mut [f32]) {
+    let length = features.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        features.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
     }
 }
 
@@ -64,11 +86,26 @@ mod tests {
             let mut embedder = Embedder::new(Engine::cpu(), &checkpoint, 2).expect("loaded");
             let codes = block_on(embedder.embed(&images)).expect("numbers");
             assert_eq!(codes.iter().map(Vec::len).collect::<Vec<_>>(), [width; 3], "{model}");
+            assert_eq!(embedder.width(), width);
             assert_ne!(codes[0], codes[1]);
             let alone = block_on(embedder.embed(&images[2..])).expect("numbers");
             assert_eq!(alone[0], codes[2], "{model}");
             assert!(block_on(embedder.embed(&[[0.0; 5]])).is_err());
         }
+    }
+
+    #[test]
+    fn normalized_features_have_length_1() {
+        let mut features = [3.0, 0.0, -4.0];
+        normalize(&mut features);
+        assert_eq!(features, [0.6, 0.0, -0.8]);
+        // Their squares are beyond the range of f32.
+        let mut large = [1e30, 1e30];
+        normalize(&mut large);
+        assert!((large[0] - 0.5_f32.sqrt()).abs() < 1e-6, "{large:?}");
+        let mut none = [0.0; 2];
+        normalize(&mut none);
+        assert_eq!(none, [0.0; 2]);
     }
 
     #[test]

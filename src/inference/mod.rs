@@ -12,13 +12,15 @@
 //! ```
 
 mod embedder;
+mod nearest;
 mod pca;
 mod prepare;
 mod reconstructor;
 
-pub use embedder::Embedder;
+pub use embedder::{Embedder, normalize};
+pub use nearest::{Nearest, Neighbor};
 pub use pca::Pca;
-pub use prepare::prepare_for;
+pub use prepare::{difference, prepare_for};
 pub use reconstructor::{Baseline, Reconstruction, Reconstructor};
 
 /// The number of images that are decoded and computed at a time, where there are several.

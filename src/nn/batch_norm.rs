@@ -63,7 +63,8 @@ impl Layer for BatchNorm2d {
             return build.batch_norm_inference(x, mean, variance, gamma, beta, self.epsilon);
         }
         let normed = build.batch_norm(x, gamma, beta, self.epsilon)?;
-        build.update_running(normed.mean, normed.variance, mean, variance, self.momentum)?;
+        let momentum = build.running_momentum.unwrap_or(self.momentum);
+        build.update_running(normed.mean, normed.variance, mean, variance, momentum)?;
         Ok(normed.y)
     }
 }

@@ -25,6 +25,8 @@ pub struct Build<'a> {
     pub graph: Graph,
     /// The mode of the graph.
     pub mode: Mode,
+    /// The weight of a batch in the running statistics of batch norm, instead of the layers' own.
+    pub running_momentum: Option<f32>,
     /// The flat buffer of all parameters, as one tensor.
     pub params: NodeId,
     parameters: &'a Parameters,
@@ -44,7 +46,8 @@ impl<'a> Build<'a> {
         if !parameters.statistics().is_empty() {
             graph.leaf(STATISTICS, 0, TensorType::f32([parameters.statistics().flat_len()]))?;
         }
-        Ok(Self { graph, mode, params, parameters, leaves: vec![None; parameters.iter().len()], dropouts: 0 })
+        let leaves = vec![None; parameters.iter().len()];
+        Ok(Self { graph, mode, running_momentum: None, params, parameters, leaves, dropouts: 0 })
     }
 
     /// The leaf of a parameter. Repeated calls return the same node.

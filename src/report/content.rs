@@ -4,6 +4,7 @@ use super::confusion::ConfusionMatrix;
 use super::curves::{self, CurvePlot};
 use super::heat::HeatMaps;
 use super::loaded_run::LoadedRun;
+use super::nearest::NearestImages;
 use super::predictions::Predictions;
 use super::step::{StepMemory, StepTimings};
 use super::weights::WeightSheets;
@@ -43,6 +44,8 @@ pub struct PageContent {
     pub worst_and_best: [Vec<usize>; 2],
     /// The Grad-CAM maps of the mistakes that a convolutional classifier's page shows.
     pub heat_maps: HeatMaps,
+    /// The training images that are nearest to the worst mistakes of a classifier.
+    pub nearest: NearestImages,
     /// The examples of an autoencoder.
     pub reconstructed: Option<ReconstructionExamples>,
     /// The first layer's weights.
@@ -74,6 +77,7 @@ impl PageContent {
             matrix: None,
             worst_and_best: Default::default(),
             heat_maps: HeatMaps::default(),
+            nearest: NearestImages::default(),
             reconstructed: None,
             sheets: None,
             memory: None,

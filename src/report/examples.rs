@@ -123,7 +123,7 @@ pub fn captioned_images(
 }
 
 /// The style of images of this shape. Photos need room to be judged; characters do not.
-fn class_for([_, height, width]: [usize; 3]) -> &'static str {
+pub fn class_for([_, height, width]: [usize; 3]) -> &'static str {
     if height.max(width) > EXACT as usize { "images photos" } else { "images" }
 }
 

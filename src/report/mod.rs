@@ -23,6 +23,7 @@ mod examples;
 mod heat;
 mod loaded_run;
 mod measured;
+mod nearest;
 mod page;
 mod predictions;
 mod raster;

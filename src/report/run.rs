@@ -7,6 +7,7 @@ use super::content::{PageContent, ReconstructionExamples};
 use super::draw::{self, Drawing};
 use super::heat::HeatMaps;
 use super::loaded_run::LoadedRun;
+use super::nearest::NearestImages;
 use super::page::HtmlPage;
 use super::predictions::{self, Predictions};
 use super::reliability::ReliabilityDiagram;
@@ -146,9 +147,20 @@ impl PageContent {
             self.matrix = Some(ConfusionMatrix { classes: checkpoint.classes.clone(), counts });
             let explained = self.explain(engine, checkpoint, &predictions, options.all_images).await;
             self.note_error("The heat maps of mistakes", explained);
+            let mistakes = self.worst_mistakes(&predictions);
+            let shown = (&mistakes[..], options.all_images);
+            let nearest = NearestImages::of(engine, checkpoint, &predictions, &dataset.train, shown).await;
+            let nearest = nearest.map(|nearest| self.nearest = nearest);
+            self.note_error("The training images beside mistakes", nearest);
         }
         self.predictions = Some(predictions);
         Ok(())
+    }
+
+    /// The mistakes among the worst predictions.
+    fn worst_mistakes(&self, predictions: &Predictions) -> Vec<usize> {
+        let wrong = |&number: &usize| predictions.each[number].label != predictions.each[number].guess;
+        self.worst_and_best[0].iter().copied().filter(wrong).collect()
     }
 
     /// Computes the heat maps of the mistakes that the page shows: of all with `all`, else of as many as take about half a second.
@@ -162,14 +174,13 @@ impl PageContent {
         if !Explainer::can_explain(checkpoint)? {
             return Ok(());
         }
-        let mut mistakes = self.worst_and_best[0].clone();
+        let mut mistakes = self.worst_mistakes(predictions);
         for pair in self.matrix.iter().flat_map(|matrix| matrix.pairs().into_iter().take(sections::PAIRS)) {
             let shown = examples::mistakes_of_pair(predictions, pair);
             mistakes.extend(shown.iter().flat_map(|side| side.images.iter().map(|(number, _)| *number)));
         }
-        let wrong = |&number: &usize| predictions.each[number].label != predictions.each[number].guess;
         let mut seen = HashSet::new();
-        mistakes.retain(|number| wrong(number) && seen.insert(*number));
+        mistakes.retain(|number| seen.insert(*number));
         if !all {
             mistakes.truncate(predictions::affordable_images(engine, checkpoint, predictions::MAX_OPERATIONS)?.max(1));
         }

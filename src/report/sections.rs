@@ -67,6 +67,7 @@ pub fn all(content: &PageContent) -> Result<Vec<Section>> {
     put("measures", "Measures", measured::measures(content)?);
     put("confusion", "Confusion matrix", measured::confusion(content)?);
     put("pairs", "Most confused pairs", pairs(content)?);
+    put("nearest", "Mistakes beside training images", nearest(content)?);
     put("examples", "Worst and best classified", classified(content)?);
     put("reconstructions", "Reconstructions", reconstructions(content)?);
     put("weights", "First layer's weights", weights(content)?);
@@ -158,6 +159,13 @@ fn pairs(content: &PageContent) -> Result<Option<Markup>> {
         }
         @if others > 0 { p.faint { (others) " other pairs were confused less often." } }
     }))
+}
+
+fn nearest(content: &PageContent) -> Result<Option<Markup>> {
+    let (Some(predictions), Some(checkpoint)) = (&content.predictions, &content.loaded.checkpoint) else {
+        return Ok(None);
+    };
+    content.nearest.drawn(predictions, checkpoint)
 }
 
 fn classified(content: &PageContent) -> Result<Option<Markup>> {

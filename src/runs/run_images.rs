@@ -83,7 +83,11 @@ impl RunDirectory {
         RunImages::of(dataset).map_or(Ok(()), |images| self.write_list(&images))
     }
 
-    pub(super) fn write_list(&self, images: &RunImages) -> Result<()> {
+    /// Writes this list of the run's image files.
+    ///
+    /// # Errors
+    /// [`Error::File`] when the system refuses.
+    pub fn write_list(&self, images: &RunImages) -> Result<()> {
         let text = serde_json::to_string(images)
             .map_err(|error| Error::data(format!("The list of images cannot be written as JSON: {error}.")))?;
         write_atomic(&self.path().join(IMAGES), text.as_bytes())

@@ -210,6 +210,16 @@ impl Checkpoint {
         }
     }
 
+    /// What distinguishes the images and classes of another checkpoint from those of this one, without a full stop. `None` if nothing
+    /// does, so that the probabilities of the two networks can be averaged.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.input != other.input {
+            let (other, own) = (other.input, self.input);
+            return Some(format!("its images are {other:?} instead of {own:?} (channels, height, width)"));
+        }
+        class_difference(&self.classes, &other.classes).map(|difference| format!("its classes differ: {difference}"))
+    }
+
     /// Checks that a dataset has the image shape of the checkpoint.
     ///
     /// # Errors

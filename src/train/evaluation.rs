@@ -8,12 +8,12 @@ use super::device_data::DeviceData;
 use super::graphs::{self, SCORES};
 use super::measures::{ImagePrediction, Measures};
 use super::memory;
-use super::metrics::Measured;
+use super::metrics::{Measured, softmax};
 use super::steps::evaluation_steps;
 use crate::data::{Dataset, SplitName};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
-use crate::{Engine, Result};
+use crate::{Engine, Error, Result};
 
 /// The result of evaluating a model on a split. With `--json`, `gpunn eval` prints it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -86,9 +86,7 @@ pub async fn evaluate_each(
     engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;
     let steps = evaluation_steps(split.len(), batch);
     engine.schedule(program, &steps)?;
-    let classes = checkpoint.classes.len();
-    let mut confusion = vec![vec![0_u64; classes]; classes];
-    let mut predictions = Vec::with_capacity(split.len());
+    let mut tally = Tally::new(&checkpoint.classes, split.len());
     let order: Vec<u32> = (0..split.len() as u32).collect();
     let loader = match data.slots {
         Some(_) => data.loader(&Arc::new(split.pixels.clone()), order, batch, 0..steps.len())?,
@@ -98,10 +96,8 @@ pub async fn evaluate_each(
         let Some(scores) = scores else { return true };
         let first = steps[number].first as usize;
         let labels = &split.labels[first..][..steps[number].valid as usize];
-        for (image, (row, &label)) in (first..).zip(scores.chunks(classes).zip(labels)) {
-            let prediction = ImagePrediction::of(label as usize, row);
-            confusion[prediction.label][prediction.guess] += 1;
-            predictions.push(prediction);
+        for (image, (row, &label)) in (first..).zip(scores.chunks(checkpoint.classes.len()).zip(labels)) {
+            tally.add(label as usize, row);
             each(image, row);
         }
         true
@@ -110,22 +106,99 @@ pub async fn evaluate_each(
     data.run_each(engine, program, loader, steps.len(), scores, count).await?;
     let sums = engine.read(&data.buffer("sums")).await?;
     let measured = Measured::from_sums(task, &sums);
-    let of_class = |(class, row): (usize, &Vec<u64>)| {
-        let images: u64 = row.iter().sum();
-        (images > 0).then(|| row[class] as f64 / images as f64)
-    };
-    let per_class = confusion.iter().enumerate().map(of_class).collect();
-    let classifies = task == Task::Classify;
-    Ok(Evaluation {
-        split: name.into(),
-        images: measured.images,
-        loss: measured.loss,
-        accuracy: measured.accuracy,
-        per_class: classifies.then_some(per_class),
-        confusion: classifies.then_some(confusion),
-        psnr: measured.psnr,
-        measures: classifies.then(|| Measures::of(&predictions, &checkpoint.classes)),
-    })
+    Ok(tally.evaluation(name, task, measured))
+}
+
+/// Evaluates the mean of the probabilities of several checkpoints, as [`evaluate_each`] does. `each` gets the logarithms of the means.
+/// The networks are evaluated one after another.
+///
+/// # Errors
+/// As [`evaluate`]; [`Error::Usage`] for no checkpoint, and when their images or classes differ, or one is an autoencoder.
+pub async fn evaluate_ensemble(
+    engine: &mut Engine,
+    checkpoints: &[Checkpoint],
+    dataset: &Dataset,
+    part: SplitName,
+    each: Each<'_>,
+) -> Result<Evaluation> {
+    let [first, others @ ..] = checkpoints else { return Err(Error::usage("An ensemble needs a network.")) };
+    if others.is_empty() {
+        return evaluate_each(engine, first, dataset, part, each).await;
+    }
+    if let Some(difference) = others.iter().find_map(|other| first.difference(other)) {
+        return Err(Error::usage(format!("A network cannot be averaged with the first one: {difference}.")));
+    }
+    let (split, classes) = (dataset.split(part)?, first.classes.len());
+    let mut sums = vec![0.0_f32; split.len() * classes];
+    for checkpoint in checkpoints {
+        if checkpoint.recipe.model.task()? != Task::Classify {
+            return Err(Error::usage("The answers of an autoencoder are images, which are not averaged."));
+        }
+        let mut add = |image: usize, logits: &[f32]| {
+            let row = &mut sums[image * classes..][..classes];
+            row.iter_mut().zip(softmax(logits)).for_each(|(sum, value)| *sum += value as f32);
+        };
+        evaluate_each(engine, checkpoint, dataset, part, &mut add).await?;
+        engine.forget();
+    }
+    let mut tally = Tally::new(&first.classes, split.len());
+    let mut loss = 0.0;
+    for (image, (row, &label)) in sums.chunks_mut(classes.max(1)).zip(&split.labels).enumerate() {
+        // The logarithm of 0 would make the loss infinite.
+        row.iter_mut().for_each(|sum| *sum = (*sum / checkpoints.len() as f32).max(f32::MIN_POSITIVE).ln());
+        loss -= f64::from(row[label as usize]);
+        tally.add(label as usize, row);
+        each(image, row);
+    }
+    let images = split.len().max(1) as f64;
+    let right = tally.right() as f64 / images;
+    let measured = Measured { images: split.len() as u64, loss: loss / images, accuracy: Some(right), psnr: None };
+    Ok(tally.evaluation(part.name(), Task::Classify, measured))
+}
+
+/// The predictions for the images of a split so far.
+struct Tally<'a> {
+    classes: &'a [String],
+    confusion: Vec<Vec<u64>>,
+    predictions: Vec<ImagePrediction>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(classes: &'a [String], images: usize) -> Self {
+        let confusion = vec![vec![0; classes.len()]; classes.len()];
+        Self { classes, confusion, predictions: Vec::with_capacity(images) }
+    }
+
+    /// Adds an image of a class by its logits.
+    fn add(&mut self, label: usize, logits: &[f32]) {
+        let prediction = ImagePrediction::of(label, logits);
+        self.confusion[prediction.label][prediction.guess] += 1;
+        self.predictions.push(prediction);
+    }
+
+    /// The number of images that were classified correctly.
+    fn right(&self) -> u64 {
+        self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum()
+    }
+
+    fn evaluation(self, split: &str, task: Task, measured: Measured) -> Evaluation {
+        let of_class = |(class, row): (usize, &Vec<u64>)| {
+            let images: u64 = row.iter().sum();
+            (images > 0).then(|| row[class] as f64 / images as f64)
+        };
+        let per_class = self.confusion.iter().enumerate().map(of_class).collect();
+        let classifies = task == Task::Classify;
+        Evaluation {
+            split: split.into(),
+            images: measured.images,
+            loss: measured.loss,
+            accuracy: measured.accuracy,
+            per_class: classifies.then_some(per_class),
+            measures: classifies.then(|| Measures::of(&self.predictions, self.classes)),
+            confusion: classifies.then_some(self.confusion),
+            psnr: measured.psnr,
+        }
+    }
 }
 
 /// The index of the largest value. If several are equal, it is the first of them.

@@ -338,6 +338,20 @@ pub fn embedding(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize
     Ok(build.graph)
 }
 
+/// A network in training mode on images `[channels, height, width]` as in evaluation from [`INPUT`]. Each run replaces the running
+/// statistics of batch norm by those of its batch. The output is [`SCORES`], the logits.
+///
+/// # Errors
+/// When the model cannot be built for the batch.
+pub fn measuring(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<Graph> {
+    let mut build = Build::new(model.parameters(), Mode::Training)?;
+    build.running_momentum = Some(1.0);
+    let images = still(&mut build, recipe, input, batch)?;
+    let scores = model.forward(&mut build, images)?;
+    build.output(SCORES, scores);
+    Ok(build.graph)
+}
+
 /// The images `[channels, height, width]` of [`INPUT`] as the network sees them, without test-time augmentation.
 fn still(build: &mut Build, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<NodeId> {
     match outside(build, input, batch, recipe.augment.is_some())? {

@@ -18,6 +18,7 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+mod average;
 mod batched;
 mod buffers;
 mod builder;
@@ -47,13 +48,14 @@ mod trial;
 mod tta;
 mod warnings;
 
+pub use average::{average, began_alike, network_difference, recompute_statistics};
 #[cfg(feature = "files")]
 pub(crate) use batched::Batched;
 #[cfg(feature = "files")]
 pub(crate) use buffers::write_weights;
 pub use checkpoint::{Checkpoint, Counters};
 pub use cross_validation::{Folds, cross_validate};
-pub use evaluation::{Each, Evaluation, evaluate, evaluate_each};
+pub use evaluation::{Each, Evaluation, evaluate, evaluate_each, evaluate_ensemble};
 pub use explainer::{Explainer, Explanation, HeatMap};
 pub use imbalance::{ClassWeights, Sampler, WeightRule};
 pub use measures::{

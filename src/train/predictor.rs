@@ -1,15 +1,15 @@
 //! Classifying images with a trained network.
 
 use super::batched::Batched;
-use super::buffers::write_weights;
+use super::buffers::{write_copy, write_weights};
 use super::evaluation::largest;
-use super::graphs::{self, AVERAGES, INPUT, INPUT_ORDER, SCORES};
+use super::graphs::{self, INPUT, INPUT_ORDER, SCORES};
 use super::{Checkpoint, Recipe, memory};
 #[cfg(feature = "cli")]
 use crate::Program;
 use crate::graph::PlanOptions;
-use crate::nn::Model;
 use crate::nn::models::Task;
+use crate::nn::{Model, PARAMS, STATISTICS};
 use crate::{Engine, Error, Result};
 
 /// The predicted class of an image.
@@ -54,14 +54,14 @@ impl Prediction {
 pub(super) struct Classifier(Batched);
 
 impl Classifier {
-    /// Plans and loads the program. `prefix` is the prefix of the names of its input buffers. If `averaged` is true, it uses
-    /// the moving averages of the weights, which the engine must have.
+    /// Plans and loads the program. `prefix` is the prefix of the names of its input buffers. `weights` are the buffers of the weights
+    /// that it uses instead of the usual ones, such as [`AVERAGES`](graphs::AVERAGES).
     pub fn load(
         engine: &mut Engine,
         (model, recipe): (&Model, &Recipe),
         (input, batch): ([usize; 3], usize),
         prefix: &str,
-        averaged: bool,
+        weights: &[(&str, &str)],
     ) -> Result<Self> {
         if model.task() != Task::Classify {
             let name = model.name();
@@ -69,10 +69,7 @@ impl Classifier {
         }
         let (images, order) = (format!("{prefix}{INPUT}"), format!("{prefix}{INPUT_ORDER}"));
         let mut graph = graphs::using(model, recipe, input, batch)?;
-        graph = graph.on_buffers(&[(INPUT, &images), (INPUT_ORDER, &order)]);
-        if averaged {
-            graph = graph.on_buffers(&AVERAGES);
-        }
+        graph = graph.on_buffers(&[(INPUT, &images), (INPUT_ORDER, &order)]).on_buffers(weights);
         let plan = memory::plan(&graph, &engine.target(), PlanOptions::default())?;
         Ok(Self(Batched::load(engine, plan, (images, &order), (input, batch), SCORES)?))
     }
@@ -94,11 +91,13 @@ impl Classifier {
     }
 }
 
-/// A classifier on an engine.
+/// A classifier on an engine, or several whose probabilities are averaged.
 #[derive(Debug)]
 pub struct Predictor {
     engine: Engine,
     classifier: Classifier,
+    /// Further members of an ensemble.
+    others: Vec<Classifier>,
     classes: Vec<String>,
 }
 
@@ -128,9 +127,37 @@ impl Predictor {
     pub fn with_model(mut engine: Engine, model: &Model, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
         let weights = checkpoint.weights_in_use(model.parameters())?;
         let at = (checkpoint.input, batch);
-        let classifier = Classifier::load(&mut engine, (model, &checkpoint.recipe), at, "", false)?;
+        let classifier = Classifier::load(&mut engine, (model, &checkpoint.recipe), at, "", &[])?;
         write_weights(&mut engine, model.parameters(), &weights)?;
-        Ok(Self { engine, classifier, classes: checkpoint.classes.clone() })
+        Ok(Self { engine, classifier, others: Vec::new(), classes: checkpoint.classes.clone() })
+    }
+
+    /// Loads several checkpoints with the same images and classes. The answers are the means of their probabilities.
+    ///
+    /// # Errors
+    /// As [`Predictor::new`], and [`Error::Usage`] for no checkpoint, or when the images or classes differ.
+    pub fn ensemble(engine: Engine, checkpoints: &[Checkpoint], batch: usize) -> Result<Self> {
+        let [first, others @ ..] = checkpoints else { return Err(Error::usage("An ensemble needs a network.")) };
+        if let Some(difference) = others.iter().find_map(|other| first.difference(other)) {
+            return Err(Error::usage(format!("A network cannot be averaged with the first one: {difference}.")));
+        }
+        let mut predictor = Self::with_batch(engine, first, batch)?;
+        for (number, checkpoint) in (2..).zip(others) {
+            predictor.add(number, checkpoint, batch)?;
+        }
+        Ok(predictor)
+    }
+
+    /// Adds a member of an ensemble, with buffers of its own.
+    fn add(&mut self, number: usize, checkpoint: &Checkpoint, batch: usize) -> Result<()> {
+        let model = checkpoint.model()?;
+        let weights = checkpoint.weights_in_use(model.parameters())?;
+        let prefix = format!("member.{number}.");
+        let [learned, statistics] = [PARAMS, STATISTICS].map(|buffer| format!("{prefix}{buffer}"));
+        let own = [(PARAMS, &learned[..]), (STATISTICS, &statistics[..])];
+        let at = (checkpoint.input, batch);
+        self.others.push(Classifier::load(&mut self.engine, (&model, &checkpoint.recipe), at, &prefix, &own)?);
+        write_copy(&mut self.engine, [&learned, &statistics], model.parameters(), &weights)
     }
 
     /// An image's channels, height and width.
@@ -176,7 +203,8 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict`].
     pub async fn predict_all(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Prediction>> {
-        self.classifier.predict(&mut self.engine, images, &self.classes).await
+        let all = self.probabilities(images).await?;
+        Ok(all.into_iter().map(|probabilities| Prediction::of(probabilities, &self.classes)).collect())
     }
 
     /// The probabilities of all classes for each image.
@@ -184,6 +212,65 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict`].
     pub async fn probabilities(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
-        self.classifier.probabilities(&mut self.engine, images).await
+        let mut mean = self.classifier.probabilities(&mut self.engine, images).await?;
+        for other in &self.others {
+            let found = other.probabilities(&mut self.engine, images).await?;
+            mean.iter_mut().flatten().zip(found.iter().flatten()).for_each(|(sum, value)| *sum += value);
+        }
+        let members = (1 + self.others.len()) as f32;
+        if members > 1.0 {
+            mean.iter_mut().flatten().for_each(|sum| *sum /= members);
+        }
+        Ok(mean)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::block_on;
+    use crate::data::{SplitName, glyphs};
+
+    /// New networks of different sizes for the embedded dataset, with test-time augmentation or without.
+    fn fresh(model: &str, seed: u64) -> Checkpoint {
+        let recipe = Recipe { seed, ..Recipe::new(model) };
+        block_on(recipe.trainer(&glyphs::dataset()).expect("a trainer").checkpoint()).expect("a checkpoint")
+    }
+
+    #[test]
+    fn an_ensemble_answers_with_the_mean_of_its_members() {
+        let members = [fresh("mlp", 1), fresh("resnet18-small", 2), fresh("cnn", 3)];
+        let dataset = glyphs::dataset();
+        let split = dataset.split(SplitName::Test).expect("a split");
+        let images: Vec<_> = (0..3).map(|number| split.image(number * 40).expect("an image")).collect();
+        let alone = members.each_ref().map(|member| {
+            let mut predictor = Predictor::with_batch(Engine::cpu(), member, 2).expect("loaded");
+            block_on(predictor.probabilities(&images)).expect("probabilities").concat()
+        });
+        let mut together = Predictor::ensemble(Engine::cpu(), &members, 2).expect("loaded");
+        let found = block_on(together.probabilities(&images)).expect("probabilities").concat();
+        for (at, &mean) in found.iter().enumerate() {
+            let wanted = alone.iter().map(|member| member[at]).sum::<f32>() / 3.0;
+            assert!((mean - wanted).abs() < 1e-7, "{mean} {wanted}");
+        }
+        assert_ne!(found, alone[0]);
+        let one = Predictor::ensemble(Engine::cpu(), &members[..1], 2);
+        assert_eq!(block_on(one.expect("loaded").probabilities(&images)).expect("probabilities").concat(), alone[0]);
+    }
+
+    #[test]
+    fn networks_for_other_images_or_classes_are_not_averaged() {
+        let first = fresh("mlp", 1);
+        let mut other = first.clone();
+        other.classes.swap(0, 1);
+        let says = |other: Checkpoint| {
+            Predictor::ensemble(Engine::cpu(), &[first.clone(), other], 1).expect_err("refused").to_string()
+        };
+        assert!(says(other.clone()).contains("its classes differ: their order differs"));
+        other.classes[0] = "new".into();
+        assert!(says(other.clone()).contains("its classes differ: new: new; missing: "));
+        other.input = [3, 32, 32];
+        assert!(says(other).contains("its images are [3, 32, 32] instead of [1, 32, 32]"));
+        assert!(Predictor::ensemble(Engine::cpu(), &[], 1).is_err());
     }
 }

@@ -147,8 +147,16 @@ def train(
 
     Ctrl-C stops the training after the steps that are under way. The run can be resumed: `train(resume=path)`."""
 
-def load(path: AnyPath, *, last: bool = False, device: str = "auto", quiet: bool = False) -> Run:
-    """Opens a run directory or a checkpoint file. `last` uses the last epoch's weights instead of the best epoch's."""
+def load(
+    path: AnyPath,
+    *,
+    ensemble: AnyPath | list[AnyPath] | tuple[AnyPath, ...] | None = None,
+    last: bool = False,
+    device: str = "auto",
+    quiet: bool = False,
+) -> Run:
+    """Opens a run directory or a checkpoint file. `ensemble` are further runs with the same classes and images: `predict` and `evaluate`
+    then average the probabilities of all. `last` uses the last epoch's weights instead of the best epoch's."""
 
 @overload
 def read(
@@ -273,7 +281,7 @@ class Run:
     def embed(self, images: Image) -> NDArray[np.float32]:
         """What the network knows of images, as numbers: of a classifier what reaches its last layer, as the mean over the places of
         the image; of an autoencoder the code. Similar images have similar numbers. One image gives an array of one axis, several
-        give an array with a row for each."""
+        give an array with a row for each. An ensemble has none."""
 
     def evaluate(
         self,
@@ -281,10 +289,12 @@ class Run:
         *,
         dataset: AnyPath | None = None,
         data_dir: AnyPath | None = None,
+        ensemble: AnyPath | list[AnyPath] | tuple[AnyPath, ...] | None = None,
         tta: Literal["flip", "shift", "shift-only", True] | None = None,
     ) -> dict[str, Any]:
         """Evaluates the network, as `gpunn eval` does, on a split of its dataset, or on another dataset with the same classes.
-        Without a name the split is test, else val, else train. The result is the object of `gpunn eval --json`: loss, accuracy,
+        Without a name the split is test, else val, else train. `ensemble` are further runs, whose probabilities are averaged with this
+        one's. The result is the object of `gpunn eval --json`: loss, accuracy,
         accuracy per class, confusion matrix, mistakes."""
 
     def export(

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::Trainer;
 use crate::data::SplitName;
 use crate::train::checkpoint::Checkpoint;
+use crate::train::graphs::AVERAGES;
 use crate::train::metrics::{EpochLine, Measured};
 use crate::train::predictor::{Classifier, Prediction};
 use crate::{Error, Result};
@@ -121,9 +122,10 @@ impl Trainer {
         if let Some(loaded) = self.classifiers.get(&batch) {
             return Ok(loaded.clone());
         }
-        let (network, averaged) = ((&self.model, &self.recipe), self.recipe.training.ema.is_some());
+        let network = (&self.model, &self.recipe);
+        let weights = if self.recipe.training.ema.is_some() { &AVERAGES[..] } else { &[] };
         let prefix = format!("predict.{batch}.");
-        let loaded = Classifier::load(&mut self.engine, network, (self.input, batch), &prefix, averaged)?;
+        let loaded = Classifier::load(&mut self.engine, network, (self.input, batch), &prefix, weights)?;
         self.classifiers.insert(batch, loaded.clone());
         Ok(loaded)
     }
