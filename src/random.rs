@@ -56,6 +56,8 @@ pub enum Purpose {
     Split = 5,
     /// Generated pages of handwriting, on which reading is evaluated. The step is the page.
     Pages = 6,
+    /// The settings of a sweep. The stream is the recipe's key, the step the number of the setting.
+    Sweep = 7,
 }
 
 /// One sequence of random numbers, indexed by element.

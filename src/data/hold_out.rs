@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{Fold, Split};
-use crate::{Error, Result};
 use crate::hash::Fnv1a;
+use crate::{Error, Result};
 
 /// Holds out a fraction (0 to 1) of a training split. Returns the remaining images and the held-out images, both in their old
 /// order.

@@ -60,12 +60,14 @@ pub fn verdict(groups: &[Group]) -> Option<String> {
     let clear = judged.iter().filter(|difference| difference.more_than_noise).count();
     let rest = match others.len() - judged.len() {
         0 => String::new(),
-        unknown => format!("; {unknown} cannot be judged"),
+        unknown => format!(" {unknown} cannot be judged: they have one run, or no spread."),
     };
-    Some(format!(
-        "The best setting is better than {clear} of the {} others by more than noise (Welch's t-test, Holm's correction, p < 0.05){rest}.",
-        others.len()
-    ))
+    let of = "by more than noise (Welch's t-test, Holm's correction, p < 0.05)";
+    Some(match (clear, others.len()) {
+        (0, _) => format!("The best setting is better than no other {of}.{rest}"),
+        (1, 1) => format!("The best setting is better than the other one {of}."),
+        (clear, all) => format!("The best setting is better than {clear} of the {all} others {of}.{rest}"),
+    })
 }
 
 impl Group {
@@ -80,18 +82,17 @@ impl Group {
     }
 }
 
-/// The table of the groups. Nothing if each run has settings of its own.
+/// The table of the groups, and what they say about noise. No table if each run has settings of its own.
 pub(super) fn section(scores: &[(Settings, f64)], unit: Unit) -> Markup {
     let groups = groups(scores);
+    let said = html! { @if let Some(said) = verdict(&groups) { p { (said) } } };
     if groups.iter().all(|group| group.sample.runs == 1) {
-        return html! {};
+        return said;
     }
     let all: Vec<Settings> = groups.iter().map(|group| scores[group.members[0]].0.clone()).collect();
-    let varied: Vec<_> =
-        differences(&all).into_iter().filter(|(name, _)| !OF_NOISE.contains(&name.as_str())).collect();
+    let varied: Vec<_> = differences(&all).into_iter().filter(|(name, _)| !OF_NOISE.contains(&name.as_str())).collect();
     let figures = ["runs", "mean", "standard error", "smallest", "largest", "behind", "Welch's t", "p"];
-    let head: Vec<&str> =
-        varied.iter().map(|(name, _)| name.as_str()).chain(["difference"]).chain(figures).collect();
+    let head: Vec<&str> = varied.iter().map(|(name, _)| name.as_str()).chain(["difference"]).chain(figures).collect();
     let row = |(number, group): (usize, &Group)| {
         let (sample, empty) = (group.sample, String::new);
         let of = |show: &dyn Fn(&Difference) -> String| group.difference.as_ref().map_or_else(empty, show);
@@ -113,7 +114,7 @@ pub(super) fn section(scores: &[(Settings, f64)], unit: Unit) -> Markup {
     html! {
         h3 { "Settings with several runs" }
         (table(&head, varied.len() + 1, &rows))
-        @if let Some(verdict) = verdict(&groups) { p { (verdict) } }
+        (said)
     }
 }
 
@@ -140,7 +141,7 @@ mod tests {
         assert!(groups[0].difference.is_none() && groups[1].difference.is_some_and(|found| found.more_than_noise));
         assert_eq!([groups[0].words(true), groups[1].words(false)], ["best", "more than noise"]);
         let said = verdict(&groups).expect("two groups");
-        assert!(said.contains("better than 1 of the 1 others"), "{said}");
+        assert!(said.contains("better than the other one by more than noise"), "{said}");
         let page = section(&runs, Unit::Percent).into_string();
         assert!(page.contains("more than noise") && page.contains("91.00"), "{page}");
     }
@@ -150,7 +151,7 @@ mod tests {
         let runs = [run("0.1", "1", "", 0.5), run("0.01", "1", "", 0.9)];
         let said = verdict(&groups(&runs)).expect("two groups");
         assert!(said.contains("cannot be judged") && said.contains("--seed 1,2,3"), "{said}");
-        assert!(section(&runs, Unit::Percent).into_string().is_empty());
+        assert_eq!(section(&runs, Unit::Percent).into_string(), format!("<p>{said}</p>"));
         assert_eq!(verdict(&groups(&runs[..1])), None);
     }
 }

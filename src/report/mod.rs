@@ -38,7 +38,7 @@ mod weights;
 
 pub use compare::compare;
 pub use groups::{Group, groups, verdict};
-pub use settings::{Settings, flat};
 pub use noise::{Difference, Sample};
 pub use run::{ReportOptions, WrittenReport, write};
+pub use settings::{Settings, flat};
 pub use step::bytes;

@@ -25,6 +25,7 @@ mod checkpoint;
 mod choice;
 mod clock;
 mod directory;
+mod diverged;
 mod events;
 mod experiment;
 mod lock;
