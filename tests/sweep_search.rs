@@ -298,3 +298,45 @@ fn folds_hold_out_each_image_once() {
     is_refusal(&gpunn(at, &["train", "--folds", "1"]), 2, &["at least 2"]);
     is_refusal(&gpunn(at, &["train", "--folds", "3", "--val-fraction", "0.2"]), 2, &["--val-fraction"]);
 }
+
+/// A run of a fold that goes on after a file was removed holds out what it held out before.
+#[test]
+fn a_fold_keeps_its_images_when_files_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    for (class, level) in [("cats", 40), ("dogs", 200)] {
+        std::fs::create_dir_all(at.join("pets").join(class)).expect("a class");
+        for number in 0..12 {
+            let image = image::RgbImage::from_pixel(16, 16, image::Rgb([level, level + number, 9 * number]));
+            image.save(at.join("pets").join(class).join(format!("{number}.png"))).expect("an image");
+        }
+    }
+    let words = |epochs: &'static str, out: &'static str| {
+        let fixed =
+            ["train", "pets", "--model", "mlp", "--folds", "3", "--size", "16", "--epochs", epochs, "--out", out];
+        gpunn(at, &fixed)
+    };
+    assert!(words("1", "half").status.success() && words("2", "f").status.success());
+    let run = at.join("f/fold-1_3");
+    for name in ["last.safetensors", "metrics.jsonl"] {
+        std::fs::copy(at.join("half/fold-1_3").join(name), run.join(name)).expect("copied");
+    }
+    std::fs::remove_file(run.join("summary.json")).expect("removed");
+    let held = || -> Vec<String> {
+        let images: Value =
+            serde_json::from_slice(&std::fs::read(run.join("images.json")).expect("a list")).expect("JSON");
+        let files = images["val"].as_array().expect("files").iter();
+        files.map(|file| file["path"].as_str().expect("a path").to_owned()).collect()
+    };
+    let before = held();
+    let gone =
+        (0..12).map(|number| format!("cats/{number}.png")).find(|name| !before.iter().any(|path| path.ends_with(name)));
+    std::fs::remove_file(at.join("pets").join(gone.expect("a trained image"))).expect("removed");
+    let output = words("2", "f");
+    assert!(
+        text(&output.stderr).contains("1 image gone; the images that the run held out are still held out"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert_eq!((held(), output.status.success()), (before, true));
+}

@@ -106,6 +106,11 @@ impl<'a> Runner<'a> {
             self.engine = engine;
             return Ok(true);
         }
+        let own = match &found {
+            Found::Begun(run, checkpoint) => changed(run, checkpoint, dataset, means.data_dir)?,
+            _ => None,
+        };
+        let dataset = own.as_ref().unwrap_or(dataset);
         let trainer_options = TrainerOptions { clock: Some(crate::runs::clock), ..TrainerOptions::default() };
         let work = Working::new("preparing the training", quiet);
         let mut trainer = Trainer::new(engine, recipe.clone(), dataset, trainer_options)?;
@@ -186,6 +191,25 @@ fn found(path: &Path, recipe: &Recipe, epochs: Option<u32>) -> Result<Found> {
         true => Ok(Found::Ended),
         false => Ok(Found::Begun(run, Box::new(checkpoint))),
     }
+}
+
+/// The images of a run that goes on, if they are not those of a new run: files came or went since it began, but what it holds out stays
+/// held out.
+fn changed(
+    run: &RunDirectory,
+    checkpoint: &Checkpoint,
+    dataset: &Dataset,
+    data_dir: Option<&Path>,
+) -> Result<Option<Dataset>> {
+    checkpoint.check_data(dataset)?;
+    if run.images()?.is_none_or(|images| images.changes(dataset).is_none()) {
+        return Ok(None);
+    }
+    let (dataset, changes) = run.load_data(&mut run.recipe()?, data_dir)?;
+    if let Some(changes) = changes {
+        eprintln!("{changes}");
+    }
+    Ok(Some(dataset))
 }
 
 /// The error for a folder with another run.
