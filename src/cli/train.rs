@@ -17,7 +17,7 @@ use super::images::print_skipped;
 use super::progress::{Progress, Watched};
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
-use super::sweep::runner::Means;
+use super::sweep::runner::Tools;
 use super::working::Working;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
@@ -123,8 +123,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(count) = args.folds {
         let recipe = args.recipe_args.recipe(&args.point, args.output.quiet)?;
         args.device.set_threads()?;
-        let means = Means { data_dir: args.recipe_args.data_dir.path(), device: &args.device, output: &args.output };
-        return super::sweep::folds::run(recipe, (count, args.new.path()), means);
+        let tools = Tools { data_dir: args.recipe_args.data_dir.path(), device: &args.device, output: &args.output };
+        return super::sweep::folds::run(recipe, (count, args.new.path()), tools);
     }
     let trained = train(&args, StopFlag::on_signals, None)?;
     let summary = match trained.outcome {

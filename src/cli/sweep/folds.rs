@@ -10,7 +10,7 @@ use super::super::percent;
 use super::keys::{self, FOLD};
 use super::points::points;
 use super::rows::SweepRow;
-use super::runner::{Job, Means as Tools, Runner};
+use super::runner::{Job, Runner, Tools};
 use super::table::{Table, print_columns, publish};
 use super::values::{Tried, Values};
 use crate::report::Sample;

@@ -24,7 +24,7 @@ use super::train::{OutputArgs, RUN_HEADING};
 use halving::Halving;
 use points::{Drawn, Point};
 use rows::SweepRow;
-use runner::{Job, Means, Runner};
+use runner::{Job, Runner, Tools};
 use table::{Table, publish};
 use values::{Tried, Values, checked};
 
@@ -137,8 +137,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
     };
     let jobs: Vec<Job> = points.into_iter().map(job).collect::<Result<_>>()?;
     let rungs = args.halving()?.map(|halving| halving.plan(&jobs)).transpose()?;
-    let means = Means { data_dir: args.recipe_args.data_dir.path(), device: &args.device, output: &args.output };
-    let mut runner = Runner::open(means, &jobs)?;
+    let tools = Tools { data_dir: args.recipe_args.data_dir.path(), device: &args.device, output: &args.output };
+    let mut runner = Runner::open(tools, &jobs)?;
     let rows = match &rungs {
         Some(rungs) => halving::run(&mut runner, &jobs, rungs, args.output.quiet)?,
         None => runner.train_all(&args.share(&jobs), None)?.then(|| ended(&jobs)).transpose()?,

@@ -41,6 +41,9 @@ pub struct SweepRow {
     /// All settings of the recipe.
     #[serde(skip)]
     pub all: Settings,
+    /// The number of its setting.
+    #[serde(skip)]
+    pub candidate: usize,
 }
 
 /// What runs are compared by.
@@ -90,7 +93,7 @@ impl SweepRow {
 
     /// A row without results.
     pub fn of(job: &Job) -> Result<Self> {
-        let Job { recipe, path, settings, .. } = job;
+        let Job { recipe, path, settings, candidate } = job;
         Ok(Self {
             run: path.clone(),
             lr: recipe.optimizer.learning_rate,
@@ -111,6 +114,7 @@ impl SweepRow {
             weights_hash: None,
             settings: settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect(),
             all: flat(recipe)?,
+            candidate: *candidate,
         })
     }
 

@@ -30,7 +30,7 @@ pub struct Job {
 
 /// What the runs are trained with.
 #[derive(Clone, Copy)]
-pub struct Means<'a> {
+pub struct Tools<'a> {
     pub data_dir: Option<&'a Path>,
     pub device: &'a DeviceArgs,
     pub output: &'a OutputArgs,
@@ -38,7 +38,7 @@ pub struct Means<'a> {
 
 /// Trains runs on one engine. Runs with the same images share them.
 pub struct Runner<'a> {
-    means: Means<'a>,
+    tools: Tools<'a>,
     pub stop: StopFlag,
     engine: Engine,
     /// Which images they are, the images, and the section of the recipe that is stored with a run.
@@ -62,18 +62,18 @@ enum Found {
 
 impl<'a> Runner<'a> {
     /// Opens the device for these runs.
-    pub fn open(means: Means<'a>, jobs: &[Job]) -> Result<Self> {
+    pub fn open(tools: Tools<'a>, jobs: &[Job]) -> Result<Self> {
         let options = options_to_train(jobs.iter().map(|job| &job.recipe));
         let stop = StopFlag::on_signals();
-        let engine = means.device.open(options, means.output.quiet)?;
-        Ok(Self { means, stop, engine, data: None, lost: Vec::new() })
+        let engine = tools.device.open(options, tools.output.quiet)?;
+        Ok(Self { tools, stop, engine, data: None, lost: Vec::new() })
     }
 
     /// Trains runs, or what is left of them: to the last epoch, or to so many. Returns whether all came there: not if a signal
     /// stopped them.
     pub fn train_all(&mut self, jobs: &[&Job], epochs: Option<u32>) -> Result<bool> {
         for (number, job) in (1..).zip(jobs) {
-            if !self.means.output.quiet {
+            if !self.tools.output.quiet {
                 eprintln!("run {number} of {}: {}", jobs.len(), job.path.display());
             }
             if !self.train(job, epochs)? {
@@ -93,11 +93,11 @@ impl<'a> Runner<'a> {
     }
 
     fn train(&mut self, job: &Job, epochs: Option<u32>) -> Result<bool> {
-        let (means, stop, quiet) = (self.means, self.stop.clone(), self.means.output.quiet);
+        let (tools, stop, quiet) = (self.tools, self.stop.clone(), self.tools.output.quiet);
         let mut recipe = job.recipe.clone();
         let engine = std::mem::replace(&mut self.engine, Engine::cpu());
         let dataset = self.data(&mut recipe)?;
-        let pretrained = recipe.open_pretrained(means.data_dir)?;
+        let pretrained = recipe.open_pretrained(tools.data_dir)?;
         let found = found(&job.path, &recipe, epochs)?;
         if matches!(found, Found::Ended) {
             if !quiet {
@@ -107,7 +107,7 @@ impl<'a> Runner<'a> {
             return Ok(true);
         }
         let own = match &found {
-            Found::Begun(run, checkpoint) => changed(run, checkpoint, dataset, means.data_dir)?,
+            Found::Begun(run, checkpoint) => changed(run, checkpoint, dataset, tools.data_dir)?,
             _ => None,
         };
         let dataset = own.as_ref().unwrap_or(dataset);
@@ -128,11 +128,11 @@ impl<'a> Runner<'a> {
                 Experiment::new(trainer, RunDirectory::create(&job.path, &recipe, true)?, dataset)?
             }
         };
-        if means.output.tensorboard {
+        if tools.output.tensorboard {
             experiment.events = Some(experiment.run.events()?);
         }
         let options = options_to_train([&recipe]);
-        let mut reopen = |failure, times| means.device.reopen(failure, times, options.clone());
+        let mut reopen = |failure, times| tools.device.reopen(failure, times, options.clone());
         let mut until = epochs.map(Until);
         let watch = until.as_mut().map(|until| until as &mut dyn Observer);
         let told = (quiet, &stop, watch);
@@ -160,7 +160,7 @@ impl<'a> Runner<'a> {
         let (_, dataset, named) = match self.data.take() {
             Some(there) if there.0 == wanted => self.data.insert(there),
             _ => {
-                let dataset = recipe.load_data(self.means.data_dir)?;
+                let dataset = recipe.load_data(self.tools.data_dir)?;
                 print_skipped(&dataset);
                 self.data.insert((wanted, dataset, recipe.data.clone()))
             }

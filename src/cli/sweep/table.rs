@@ -1,5 +1,6 @@
 //! The tables of a sweep: as JSON, as CSV and on the terminal, and its page.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::super::{percent, print_json, print_line};
@@ -39,7 +40,7 @@ pub struct SweepOutput<'a> {
 #[derive(serde::Serialize)]
 pub struct GroupOutput<'a> {
     /// The values of the tried keys but for seed and fold.
-    settings: std::collections::BTreeMap<&'a str, &'a Option<toml::Value>>,
+    settings: BTreeMap<&'a str, &'a Option<toml::Value>>,
     #[serde(flatten)]
     group: Group,
 }
@@ -64,7 +65,10 @@ impl Table {
     /// The table of rows in their order.
     pub fn in_order(rows: Vec<SweepRow>) -> Self {
         let measure = rows.iter().find_map(SweepRow::score).map(|(measure, _)| measure);
-        let compared: Vec<usize> = (0..rows.len()).filter(|&row| !rows[row].dropped && !rows[row].diverged).collect();
+        // The mean of the other runs would be too good for a setting of which a run diverged.
+        let diverging: BTreeSet<usize> = rows.iter().filter(|row| row.diverged).map(|row| row.candidate).collect();
+        let is_compared = |row: &SweepRow| !row.dropped && !diverging.contains(&row.candidate);
+        let compared: Vec<usize> = (0..rows.len()).filter(|&row| is_compared(&rows[row])).collect();
         let scores: Vec<_> = compared.iter().map(|&row| (rows[row].all.clone(), rows[row].value())).collect();
         let mut groups = groups(&scores);
         groups.iter_mut().flat_map(|group| &mut group.members).for_each(|member| *member = compared[*member]);
@@ -279,4 +283,60 @@ pub fn publish(table: &Table, output: &SweepOutput, (name, json): (&str, bool)) 
         print_line(&format!("report: {}", at("html").display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::{self, Setting};
+    use super::super::runner::Job;
+    use super::*;
+    use crate::train::Recipe;
+
+    /// A row of a run with this rate and seed; without an accuracy it diverged.
+    fn row(rate: f64, seed: u64, accuracy: Option<f64>) -> SweepRow {
+        let mut recipe = Recipe::find("glyphs-mlp").expect("a recipe");
+        (recipe.optimizer.learning_rate, recipe.seed) = (rate, seed);
+        let settings = vec![Setting { key: keys::RATE.into(), value: Some(rate.into()) }];
+        let job =
+            Job { recipe, path: format!("a,\"{rate}\"-{seed}").into(), candidate: (rate * 10.0) as usize, settings };
+        let loss = accuracy.map(|accuracy| 1.0 - accuracy);
+        SweepRow {
+            val_accuracy: accuracy,
+            val_loss: loss,
+            diverged: accuracy.is_none(),
+            ..SweepRow::of(&job).expect("a row")
+        }
+    }
+
+    #[test]
+    fn the_best_come_first_and_what_diverged_last() {
+        let dropped = SweepRow { dropped: true, epochs: 3, ..row(0.4, 1, Some(0.99)) };
+        let earlier = SweepRow { dropped: true, epochs: 1, ..row(0.5, 1, Some(0.999)) };
+        let rows = vec![row(0.1, 1, None), earlier, dropped, row(0.2, 1, Some(0.5)), row(0.3, 1, Some(0.6))];
+        let table = Table::new(rows);
+        assert_eq!(table.rows.iter().map(|row| row.lr).collect::<Vec<_>>(), [0.3, 0.2, 0.4, 0.5, 0.1]);
+        let csv = table.csv();
+        let lines: Vec<&str> = csv.lines().collect();
+        assert!(lines[1].contains(",0.4000,0.600000,") && lines[1].ends_with(",best,\"a,\"\"0.3\"\"-1\""), "{csv}");
+        assert!(lines[5].contains("diverged") && lines[5].contains(",,,,,,,,\"a,"), "{csv}");
+        let loss_only = |loss: f64| SweepRow { val_accuracy: None, val_loss: Some(loss), ..row(0.1, 1, Some(0.0)) };
+        assert!(loss_only(0.1).value() > loss_only(0.2).value() && loss_only(1e30).value() > row(0.1, 1, None).value());
+    }
+
+    #[test]
+    fn a_setting_of_which_a_run_diverged_is_in_no_group() {
+        let rows = vec![
+            row(0.1, 1, Some(0.9)),
+            row(0.1, 2, None),
+            row(0.2, 1, Some(0.5)),
+            row(0.2, 2, Some(0.6)),
+            row(0.3, 1, Some(0.3)),
+            row(0.3, 2, Some(0.4)),
+        ];
+        let table = Table::new(rows);
+        let members: Vec<Vec<f64>> =
+            table.groups.iter().map(|group| group.members.iter().map(|&row| table.rows[row].lr).collect()).collect();
+        assert_eq!(members, [[0.2, 0.2], [0.3, 0.3]]);
+        assert_eq!(table.groups[0].sample.mean, 0.55);
+    }
 }
