@@ -90,7 +90,8 @@ fn drawn_settings_repeat_and_more_runs_keep_the_first_ones() {
     let mut again = hashes(&sweep(at, "b", &format!("{words} 2")));
     let more = hashes(&sweep(at, "c", &format!("{words} 4")));
     let other = hashes(&sweep(at, "d", &format!("{words} 2 --sweep-seed 2")));
-    (few.sort(), again.sort());
+    few.sort();
+    again.sort();
     assert_eq!(few, again);
     assert!(few.iter().all(|run| more.contains(run)) && more.len() == 4, "{more:?}");
     assert!(other.iter().all(|run| !more.contains(run)), "{other:?}");

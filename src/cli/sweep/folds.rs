@@ -22,6 +22,9 @@ use crate::{Error, Result};
 #[serde(transparent)]
 pub struct Means(BTreeMap<&'static str, Sample>);
 
+/// A figure of a run, if it has it.
+type Figure = fn(&SweepRow) -> Option<f64>;
+
 /// The folds of a cross-validation as values of their key.
 pub fn tried(count: usize) -> Tried {
     let fold = |part: usize| Some(Value::from(format!("{part}/{count}")));
@@ -80,16 +83,16 @@ pub fn not_ended(job: &Job) -> Error {
 
 impl Means {
     fn of(rows: &[SweepRow]) -> Self {
-        let measures: [(&str, &dyn Fn(&SweepRow) -> Option<f64>); 7] = [
-            ("train_loss", &|row| row.train_loss),
-            ("train_accuracy", &|row| row.train_accuracy),
-            ("val_loss", &|row| row.val_loss),
-            ("val_accuracy", &|row| row.val_accuracy),
-            ("val_psnr", &|row| row.val_psnr),
-            ("test_accuracy", &|row| row.test_accuracy),
-            ("test_psnr", &|row| row.test_psnr),
+        let measures: [(&str, Figure); 7] = [
+            ("train_loss", |row| row.train_loss),
+            ("train_accuracy", |row| row.train_accuracy),
+            ("val_loss", |row| row.val_loss),
+            ("val_accuracy", |row| row.val_accuracy),
+            ("val_psnr", |row| row.val_psnr),
+            ("test_accuracy", |row| row.test_accuracy),
+            ("test_psnr", |row| row.test_psnr),
         ];
-        let mean = |(name, of): (&'static str, &dyn Fn(&SweepRow) -> Option<f64>)| {
+        let mean = |(name, of): (&'static str, Figure)| {
             let values: Vec<f64> = rows.iter().filter_map(of).collect();
             Sample::of(&values).map(|sample| (name, sample))
         };

@@ -10,6 +10,9 @@ use super::rows::{Measure, SweepRow};
 use crate::report::{self, Group, groups, verdict};
 use crate::{Error, Result};
 
+/// A column of a table: its name and its cells.
+pub type Column = (String, Vec<String>);
+
 /// What `--json` prints and the JSON file holds.
 #[derive(serde::Serialize)]
 pub struct SweepOutput<'a> {
@@ -102,7 +105,7 @@ impl Table {
     }
 
     /// The columns of the settings: name, and each row's value.
-    fn settings(&self) -> Vec<(String, Vec<String>)> {
+    fn settings(&self) -> Vec<Column> {
         const OWN: [&str; 4] = [super::keys::RATE, super::keys::BATCH, super::keys::HIDDEN, super::keys::SEED];
         let layers = |row: &SweepRow| {
             row.hidden
@@ -129,7 +132,7 @@ impl Table {
     }
 
     /// The columns of the results.
-    fn results(&self, fraction: &dyn Fn(f64) -> String) -> Vec<(String, Vec<String>)> {
+    fn results(&self, fraction: &dyn Fn(f64) -> String) -> Vec<Column> {
         let number =
             |value: Option<f64>, digits: usize| value.map_or_else(String::new, |value| format!("{value:.digits$}"));
         let share = |value: Option<f64>| value.map_or_else(String::new, fraction);
@@ -153,7 +156,7 @@ impl Table {
     }
 
     /// The columns of each row's group.
-    fn of_groups(&self) -> Vec<(String, Vec<String>)> {
+    fn of_groups(&self) -> Vec<Column> {
         let column = |name: &str, of: &dyn Fn(usize, &Group) -> String| {
             let cell = |row: usize| self.group_of(row).map_or_else(String::new, |(rank, group)| of(rank, group));
             (format!("group{name}"), (0..self.rows.len()).map(cell).collect())
@@ -179,7 +182,7 @@ impl Table {
             true => format!("\"{}\"", text.replace('"', "\"\"")),
             false => text.to_owned(),
         };
-        let line = |cell: &dyn Fn(&(String, Vec<String>)) -> String, run: &str| {
+        let line = |cell: &dyn Fn(&Column) -> String, run: &str| {
             let cells = columns.iter().map(|column| quoted(&cell(column)));
             cells.chain([run.to_owned()]).collect::<Vec<_>>().join(",") + "\n"
         };
@@ -237,16 +240,15 @@ impl Table {
             column("p", &|_, group| group.difference.map_or_else(String::new, |found| format!("{:.4}", found.p))),
             column("difference", &|rank, group| group.words(rank == 0).to_owned()),
         ];
-        print_columns(&settings.chain(figures).collect::<Vec<(String, Vec<String>)>>());
+        print_columns(&settings.chain(figures).collect::<Vec<Column>>());
     }
 }
 
 /// Prints columns that are not empty, each as wide as its content; the last one is text.
-pub fn print_columns(columns: &[(String, Vec<String>)]) {
-    let shown: Vec<&(String, Vec<String>)> =
-        columns.iter().filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty())).collect();
-    let line = |cell: &dyn Fn(&(String, Vec<String>)) -> String| {
-        let cell = |(number, column): (usize, &&(String, Vec<String>))| {
+pub fn print_columns(columns: &[Column]) {
+    let shown: Vec<&Column> = columns.iter().filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty())).collect();
+    let line = |cell: &dyn Fn(&Column) -> String| {
+        let cell = |(number, column): (usize, &&Column)| {
             let wide =
                 column.1.iter().map(|cell| cell.chars().count()).max().unwrap_or(0).max(column.0.chars().count());
             if number + 1 == shown.len() { cell(column) } else { format!("{:>wide$}", cell(column)) }
