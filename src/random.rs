@@ -58,6 +58,8 @@ pub enum Purpose {
     Pages = 6,
     /// More of augmentation: perspective, colours, blur, erasing, and the mixing of images. The step is the training step.
     AugmentMore = 7,
+    /// The settings of a sweep. The stream is the recipe's key, the step the number of the setting.
+    Sweep = 8,
 }
 
 /// One sequence of random numbers, indexed by element.

@@ -26,6 +26,7 @@ mod predict_cli;
 mod read_cli;
 mod report;
 mod sweep;
+mod sweep_search;
 mod train_cli;
 mod train_features;
 mod train_resume;

@@ -19,6 +19,9 @@ use crate::{Engine, Error, Result, gpu};
 /// The flags that say how a result is printed. A function returns its result.
 const OF_PRINTING: [&str; 2] = ["json", "help"];
 
+/// The flags of the program alone: a function trains one run and returns it.
+const OF_SEVERAL_RUNS: [&str; 1] = ["folds"];
+
 /// What a program gives for a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -38,7 +41,12 @@ fn flags(command: &str) -> Vec<(String, bool)> {
     let all = Cli::command();
     let Some(command) = all.find_subcommand(command) else { return Vec::new() };
     let flag = |arg: &clap::Arg| Some((arg.get_long()?.to_owned(), matches!(arg.get_action(), ArgAction::SetTrue)));
-    command.get_arguments().filter_map(flag).filter(|(name, _)| !OF_PRINTING.contains(&name.as_str())).collect()
+    command.get_arguments().filter_map(flag).filter(|(name, _)| !is_left_out(name)).collect()
+}
+
+/// Whether a flag is no setting.
+fn is_left_out(name: &str) -> bool {
+    OF_PRINTING.contains(&name) || OF_SEVERAL_RUNS.contains(&name)
 }
 
 /// The words of a command line for settings of a command.

@@ -232,6 +232,11 @@ pub struct NewRunArgs {
 }
 
 impl NewRunArgs {
+    /// The directory, if it was named.
+    pub fn path(&self) -> Option<&Path> {
+        self.out.as_deref()
+    }
+
     /// Checks that a new run may use the directory that was named. Nothing is written.
     pub fn check(&self) -> Result<()> {
         self.out.as_deref().map_or(Ok(()), |out| RunDirectory::check(out, self.force))

@@ -84,7 +84,7 @@ pub(super) fn run(
 fn load(run: &RunDirectory, data_dir: Option<&Path>) -> Result<(Recipe, Dataset)> {
     let checkpoint = run.best_or_last()?;
     let mut recipe = checkpoint.recipe;
-    (recipe.data.val_fraction, recipe.data.limit_train) = (None, None);
+    (recipe.data.val_fraction, recipe.data.fold, recipe.data.limit_train) = (None, None, None);
     let dataset = recipe.load_data(data_dir)?;
     if dataset.classes != checkpoint.classes {
         return Err(Error::usage(format!(

@@ -17,6 +17,7 @@ use super::images::print_skipped;
 use super::progress::{Progress, Watched};
 use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
+use super::sweep::runner::Tools;
 use super::working::Working;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
@@ -88,6 +89,11 @@ pub struct Args {
     /// Write a checkpoint this often within an epoch, in minutes; each epoch ends with one in any case [default: 5]
     #[arg(long, value_name = "MINUTES", value_parser = super::numbers::minutes, help_heading = RUN_HEADING)]
     save_every: Option<Duration>,
+    /// Cross-validation: divide the training images into K parts, train a run for each that holds this part out for validation, and
+    /// print the mean and the standard error of the results. An interrupted one is resumed by the same command
+    #[arg(long, value_name = "K", value_parser = super::sweep::folds::count, help_heading = RUN_HEADING,
+        conflicts_with_all = ["resume", "val_fraction", "force", "save_every", "no_reuse", "no_report", "profile", "verify"])]
+    folds: Option<usize>,
     #[command(flatten)]
     output: OutputArgs,
     /// Give every tensor its own memory, for testing the memory planner
@@ -118,6 +124,12 @@ pub(super) struct OutputArgs {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    if let Some(count) = args.folds {
+        let recipe = args.recipe_args.recipe(&args.point, args.output.quiet)?;
+        args.device.set_threads()?;
+        let tools = Tools { data_dir: args.recipe_args.data_dir.path(), device: &args.device, output: &args.output };
+        return super::sweep::folds::run(recipe, (count, args.new.path()), tools);
+    }
     let trained = train(&args, StopFlag::on_signals, None)?;
     let summary = match trained.outcome {
         RunOutcome::Finished(summary) => summary,

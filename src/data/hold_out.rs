@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::Split;
-use crate::Result;
+use super::{Fold, Split};
 use crate::hash::Fnv1a;
+use crate::{Error, Result};
 
 /// Holds out a fraction (0 to 1) of a training split. Returns the remaining images and the held-out images, both in their old
 /// order.
@@ -67,6 +67,24 @@ pub fn folds(images: &Split, folds: usize, seed: u64) -> Result<Vec<usize>> {
         });
     }
     Ok(parts)
+}
+
+/// Holds out one part of [`folds`]. Returns the remaining images and the held-out images, both in their old order.
+///
+/// # Errors
+/// As [`folds`]; [`Error::Usage`] when there are not enough different images for so many parts.
+pub fn split_fold(images: Split, fold: Fold, seed: u64) -> Result<(Split, Split)> {
+    let parts = folds(&images, fold.of, seed)?;
+    let (held, kept): (Vec<u32>, Vec<u32>) =
+        (0..images.len() as u32).partition(|&number| parts[number as usize] + 1 == fold.part);
+    if held.is_empty() || kept.is_empty() {
+        return Err(Error::usage(format!(
+            "{} images, of which some may be equal, are too few for {} folds; use fewer.",
+            images.len(),
+            fold.of
+        )));
+    }
+    Ok((images.select(&kept), images.select(&held)))
 }
 
 /// How many of a class's images are held out.
@@ -160,6 +178,20 @@ mod tests {
         let parts = folds(&images(&pixels, &(0..40).map(|i| i % 2).collect::<Vec<u32>>()), 4, 1).expect("in memory");
         assert!(parts.chunks(2).all(|pair| pair[0] == pair[1]));
         assert!((0..4).all(|part| parts.iter().filter(|&&of| of == part).count() == 10));
+    }
+
+    #[test]
+    fn each_image_is_held_out_in_one_fold() {
+        let all: Vec<u8> = (1..=5)
+            .flat_map(|part| {
+                let (kept, held) = split_fold(sample(), Fold { part, of: 5 }, 3).expect("in memory");
+                assert_eq!((counts(&kept, 3), counts(&held, 3)), (vec![8, 16, 24], vec![2, 4, 6]));
+                bytes(&held)
+            })
+            .collect();
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 60);
+        let sentence = split_fold(images(&[7, 7, 8], &[0, 0, 1]), Fold { part: 3, of: 3 }, 1).expect_err("two images");
+        assert!(sentence.to_string().contains("too few for 3 folds"), "{sentence}");
     }
 
     #[test]

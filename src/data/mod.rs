@@ -11,6 +11,7 @@
 //! ```
 
 pub mod batches;
+mod fold;
 mod from_images;
 pub mod glyphs;
 mod hold_out;
@@ -19,7 +20,8 @@ pub mod imagenet;
 mod stored;
 
 pub use batches::{epoch_order, limit, limited};
-pub use hold_out::{folds, split_off};
+pub use fold::Fold;
+pub use hold_out::{folds, split_fold, split_off};
 pub use image_options::{Fit, ImageOptions, Size};
 pub use stored::{ImageStore, Stored};
 

@@ -6,6 +6,7 @@ use maud::html;
 
 use super::curves::{Across, CurvePlot, LEARNING_RATE, Unit, curve};
 use super::draw::{self, CURVE_COLORS};
+use super::groups;
 use super::loaded_run::LoadedRun;
 use super::page::{HtmlPage, Section, table};
 use super::run::write_plot;
@@ -79,7 +80,11 @@ pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
             Section {
                 id: "results",
                 title: "Results",
-                body: html! { (results(&compared)) div.plots { @for plot in drawn_swept { div { (plot) } } } },
+                body: html! {
+                    (results(&compared))
+                    (grouped(&compared))
+                    div.plots { @for plot in drawn_swept { div { (plot) } } }
+                },
             },
             Section {
                 id: "curves",
@@ -164,6 +169,18 @@ fn swept_plots(compared: &[ComparedRun]) -> Vec<(String, CurvePlot)> {
     let scores: Vec<SettingScore> = compared.iter().filter_map(scored).collect();
     let what = if unit == Some(Unit::Decibel) { "validation PSNR" } else { "accuracy after the last epoch" };
     unit.map_or_else(Vec::new, |unit| swept::plots(&scores, what, unit))
+}
+
+/// The table of runs that differ only in their seed or fold. Only those that ended can be compared.
+fn grouped(compared: &[ComparedRun]) -> maud::Markup {
+    let ended: Vec<&ComparedRun> = compared.iter().filter(|run| run.loaded.summary.is_some()).collect();
+    let Some(unit) = ended.first().map(|run| run.score().unit) else { return html! {} };
+    // Runs of different tasks have nothing in common.
+    if ended.iter().any(|run| run.score().unit != unit) {
+        return html! {};
+    }
+    let scores: Vec<(Settings, f64)> = ended.iter().map(|run| (run.settings.clone(), run.score().value)).collect();
+    groups::section(&scores, unit)
 }
 
 fn results(compared: &[ComparedRun]) -> maud::Markup {

@@ -259,8 +259,11 @@ fn main_settings(settings: &Settings) -> Vec<(&'static str, String)> {
         let kind = settings.get(&format!("{prefix}kind")).cloned();
         kind.into_iter().chain(asked).collect::<Vec<_>>().join(", ")
     };
-    let data =
-        [unless("data.limit_train", "", "limited to"), unless("data.val_fraction", "", "held out for validation")];
+    let data = [
+        unless("data.limit_train", "", "limited to"),
+        unless("data.val_fraction", "", "held out for validation"),
+        unless("data.fold", "", "held out for validation: fold"),
+    ];
     let momentum = unless("optimizer.momentum", "0", "momentum");
     let rest =
         [unless("optimizer.weight_decay", "0", "weight decay"), unless("optimizer.clip", "", "gradients clipped at")];

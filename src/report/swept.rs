@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::curves::{Across, Curve, CurvePlot, Unit};
+use super::groups::OF_NOISE;
 use super::settings::{Settings, differences};
-
-/// Runs that differ only in this setting are one point, their mean.
-const SEED: &str = "seed";
 
 /// The settings and the result of a run.
 #[derive(Clone, Debug)]
@@ -18,18 +16,18 @@ pub struct SettingScore {
 }
 
 /// A plot for each setting whose values are different numbers: the setting's short name, and the results by its value. Runs that
-/// differ in other settings are on curves of their own.
+/// differ in other settings are on curves of their own. Runs that differ only in seed or fold are one point, their mean.
 pub fn plots(scores: &[SettingScore], what: &str, unit: Unit) -> Vec<(String, CurvePlot)> {
     let all: Vec<Settings> = scores.iter().map(|score| score.settings.clone()).collect();
     let different = differences(&all);
     let numbers = |values: &[String]| values.iter().map(|value| value.parse().ok()).collect::<Option<Vec<f64>>>();
-    let swept = different.iter().filter(|(name, _)| name != SEED);
+    let swept = different.iter().filter(|(name, _)| !OF_NOISE.contains(&name.as_str()));
     let plot = |(name, values): &(String, Vec<String>)| {
         let values = numbers(values)?;
         let short = name.rsplit('.').next().unwrap_or(name).to_owned();
         // The other settings that differ, as the name of a curve.
         let others = |run: usize| {
-            let others = different.iter().filter(|(other, _)| other != name && other != SEED);
+            let others = different.iter().filter(|(other, _)| other != name && !OF_NOISE.contains(&other.as_str()));
             others.map(|(other, values)| format!("{other} {}", values[run])).collect::<Vec<_>>().join(", ")
         };
         let mut curves: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
@@ -59,7 +57,7 @@ mod tests {
 
     fn scores(runs: &[(&str, &str, &str, f64)]) -> Vec<SettingScore> {
         let score = |&(rate, optimizer, seed, value): &(&str, &str, &str, f64)| {
-            let pairs = [("optimizer.learning_rate", rate), ("optimizer.name", optimizer), (SEED, seed)];
+            let pairs = [("optimizer.learning_rate", rate), ("optimizer.name", optimizer), ("seed", seed)];
             let settings = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
             SettingScore { settings, value }
         };

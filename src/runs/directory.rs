@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::diverged::DIVERGED;
 use super::events::EventWriter;
 use super::lock::{LOCK, RunLock, Standing};
 use crate::files::write_atomic;
@@ -82,7 +83,7 @@ impl RunDirectory {
         let run = Self { path: path.to_owned(), lock: Some(Arc::new(RunLock::of(path)?)) };
         // This is done before anything is removed, so that a read-only directory keeps its files.
         write_atomic(&run.path.join(RECIPE), text.as_bytes())?;
-        for name in [INITIAL, LAST, BEST, SUMMARY, OUTCOMES, IMAGES, IMPORT, REPORT] {
+        for name in [INITIAL, LAST, BEST, SUMMARY, DIVERGED, OUTCOMES, IMAGES, IMPORT, REPORT] {
             remove(&run.path.join(name), |path| std::fs::remove_file(path))?;
         }
         for name in [PLOTS, TENSORBOARD] {

@@ -26,6 +26,7 @@ mod choice;
 mod class_weights;
 mod clock;
 mod directory;
+mod diverged;
 mod events;
 mod experiment;
 mod lock;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::run_images::RunImages;
-use crate::data::{self, Dataset, Fit, ImageOptions, Size, Split, split_off};
+use crate::data::{self, Dataset, Fit, ImageOptions, Size, Split, split_fold, split_off};
 use crate::datasets::{self, LoadOptions};
 use crate::files::read_text;
 use crate::formats::tensors::TensorFile;
@@ -83,25 +83,38 @@ impl Recipe {
         let mut dataset = dataset.map_err(|error| self.moved().unwrap_or(error))?;
         self.data.name.clone_from(&dataset.name);
         self.data.folder.clone_from(&dataset.folder);
-        if let Some(fraction) = self.data.val_fraction {
-            if dataset.val.is_some() {
-                return Err(Error::usage(format!(
-                    "The dataset {} has a validation split of its own; leave --val-fraction out.",
-                    dataset.name
-                )));
-            }
-            let train = std::mem::replace(&mut dataset.train, Split::empty());
-            let (train, val) = match images.filter(|_| !train.files.is_empty()) {
-                Some(images) => images.divide(train)?,
-                None => split_off(train, fraction, self.seed)?,
-            };
-            (dataset.train, dataset.val) = (train, Some(val));
-        }
+        self.hold_out(&mut dataset, images)?;
         if let Some(limit) = self.data.limit_train {
             let train = std::mem::replace(&mut dataset.train, Split::empty());
             dataset.train = data::limit(train, limit, self.seed);
         }
         Ok(dataset)
+    }
+
+    /// Holds images out for validation, as the recipe says: those that a run holds out if its images are given.
+    fn hold_out(&self, dataset: &mut Dataset, images: Option<&RunImages>) -> Result<()> {
+        let data = &self.data;
+        if data.fold.is_none() && data.val_fraction.is_none() {
+            return Ok(());
+        }
+        let mut all = std::mem::replace(&mut dataset.train, Split::empty());
+        match (data.fold, dataset.val.take()) {
+            (Some(_), Some(val)) => all = all.followed_by(val)?,
+            (Some(_), None) | (None, None) => {}
+            (None, Some(_)) => {
+                return Err(Error::usage(format!(
+                    "The dataset {} has a validation split of its own; leave --val-fraction out.",
+                    dataset.name
+                )));
+            }
+        }
+        let (train, val) = match (images.filter(|_| !all.files.is_empty()), data.fold, data.val_fraction) {
+            (Some(images), ..) => images.divide(all)?,
+            (None, Some(fold), _) => split_fold(all, fold, self.seed)?,
+            (None, None, fraction) => split_off(all, fraction.unwrap_or_default(), self.seed)?,
+        };
+        (dataset.train, dataset.val) = (train, Some(val));
+        Ok(())
     }
 
     /// The error for a folder of images that was loaded once and does not exist any more. `None` if it does, or the data is

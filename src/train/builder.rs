@@ -51,6 +51,7 @@ impl Recipe {
                 folder: None,
                 limit_train: None,
                 val_fraction: None,
+                fold: None,
                 size: None,
                 fit: None,
                 channels: None,

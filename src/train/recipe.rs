@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::training::Training;
-use crate::data::{Dataset, Fit, ImageOptions, Size};
+use crate::data::{Dataset, Fit, Fold, ImageOptions, Size};
 use crate::nn::Model;
 use crate::nn::models::{self, Task};
 use crate::ops::Step;
@@ -86,6 +86,10 @@ pub struct Data {
     /// Only for datasets without a validation split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_fraction: Option<f64>,
+    /// The part of the images that is held out for validation, such as `"2/5"`: the second of five equal parts of the training
+    /// images and, if there are some, the validation images. The seed decides the parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
     /// The size in pixels that images of a folder are brought to, from 1 to 4096: `64` for a square, or `[height, width]`.
     /// The default depends on the dataset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,6 +237,11 @@ impl Recipe {
         }
         if let Some(fraction) = self.data.val_fraction.filter(|fraction| !(*fraction > 0.0 && *fraction < 1.0)) {
             return Err(Error::out_of_range("The fraction held out for validation", fraction, "between 0 and 1"));
+        }
+        if let (Some(fold), Some(fraction)) = (self.data.fold, self.data.val_fraction) {
+            return wrong(format!(
+                "The fold {fold} and the fraction {fraction} (val_fraction) both say what is held out for validation; leave one out."
+            ));
         }
         if i64::try_from(self.seed).is_err() {
             return wrong(format!("The seed {} is too large; it has to be below 2^63.", self.seed));
