@@ -41,6 +41,7 @@ mod read;
 mod recipe;
 mod reconstruct;
 mod report;
+mod step_time;
 pub mod stop;
 pub mod streams;
 mod summary;
