@@ -101,6 +101,11 @@ def batch_norm_inference(rng):
     return dict(op="batch_norm_inference", epsilon=epsilon), shapes
 
 
+def layer_norm2d(rng):
+    shape, epsilon = [rng.randint(1, 4), rng.randint(2, 70), *pair(rng, 1, 9)], rng.choice([1e-6, 1e-5, 1e-3])
+    return dict(op="layer_norm2d", epsilon=epsilon), dict(x=shape) | {name: [shape[1]] for name in ("gamma", "beta")}
+
+
 def resize2d(rng):
     shape, size, bilinear = [rng.randint(1, 3), rng.randint(1, 6), *pair(rng, 1, 12)], pair(rng, 1, 20), rng.random() < 0.5
     return dict(op="resize2d", size=size, bilinear=bilinear), dict(x=shape)
@@ -130,7 +135,7 @@ def broadcast(rng):
 
 
 def function(rng):
-    names = ["abs", "sign", "floor", "ceil", "round", "sin", "cos", "erf", "gelu_erf", "exp", "sigmoid", "tanh", "softplus", "silu", "gelu"]
+    names = ["abs", "sign", "floor", "ceil", "round", "sin", "cos", "erf", "gelu_erf", "hard_sigmoid", "hard_swish", "exp", "sigmoid", "tanh", "softplus", "silu", "gelu"]
     return dict(op="function", name=rng.choice(names)), dict(x=broadcast(rng)[0])
 
 
@@ -158,6 +163,7 @@ KINDS = [
     (global_average_pool, 1),
     (batch_norm, 3),
     (batch_norm_inference, 1),
+    (layer_norm2d, 1),
     (resize2d, 2),
     (concat, 1),
     (resized_crop, 2),

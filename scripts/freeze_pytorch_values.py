@@ -147,6 +147,20 @@ def more_functions():
         op("clip", dict(x=torch.cat([between([21], -3, 3), torch.tensor([-1.0, 0.0, 0.5, 2.0])])), least=least, most=most)
 
 
+def of_newer_networks():
+    """After all others, too. The hard functions get their corners, and the exact GELU arguments where 1 + erf loses its digits."""
+    corners = torch.tensor([-7.0, -3.0, -2.9999998, 0.0, 2.9999998, 3.0, 7.0])
+    for name in ("hard_sigmoid", "hard_swish"):
+        op("function", dict(x=torch.cat([between([17], -6, 6), corners])), name=name)
+    op("function", dict(x=between([4, 6], -4, 4)), name="gelu_erf")
+    for far in ([-6.0, -5.0, -4.5, -4.0, -3.75, -3.5], [-1e9, -1e-3, 1e-3, 1e9]):
+        op("function", dict(x=torch.tensor(far)), name="gelu_erf")
+    for shape in ([2, 5, 3, 4], [3, 40, 1, 2]):
+        weights = dict(gamma=between(shape[1:2], 0.5, 1.5), beta=between(shape[1:2]))
+        op("layer_norm2d", dict(x=between(shape, -2, 3)) | weights, epsilon=single(1e-6))
+    op("stochastic_depth", dict(x=between([256, 1], 0.5, 1.0)), rate=0.25)
+
+
 def losses():
     for log in (False, True):
         op("softmax", dict(x=between([4, 7], -5, 5)), log=log)
@@ -380,7 +394,7 @@ def changes():
 
 def main():
     torch.manual_seed(16)
-    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions, changes, rmsprop):
+    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions, of_newer_networks, changes, rmsprop):
         part()
     made = f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}"
     file = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else FILE

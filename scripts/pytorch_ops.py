@@ -11,6 +11,7 @@ sys.setdlopenflags(os.RTLD_LAZY | os.RTLD_GLOBAL)  # a torch built for CUDA then
 
 import torch
 import torch.nn.functional as F
+from torchvision.ops import stochastic_depth
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms import functional as TF
 
@@ -18,7 +19,7 @@ from muon import orthogonalised
 from pytorch_augment import CHANGES, changed
 
 # PyTorch's names of functions of one tensor, where they are not ours.
-FUNCTIONS = dict(silu=F.silu, softplus=F.softplus, relu6=F.relu6, gelu=lambda x: F.gelu(x, approximate="tanh"), gelu_erf=F.gelu)
+FUNCTIONS = dict(silu=F.silu, softplus=F.softplus, relu6=F.relu6, gelu=lambda x: F.gelu(x, approximate="tanh"), gelu_erf=F.gelu, hard_sigmoid=F.hardsigmoid, hard_swish=F.hardswish)
 PAIRS = dict(power=torch.pow)
 
 
@@ -95,13 +96,25 @@ def resize2d(case, x):
     return F.interpolate(x, case["size"], **mode)
 
 
-def dropout(case, x):
+def layer_norm2d(case, x, gamma, beta):
+    return F.layer_norm(x.permute(0, 2, 3, 1), gamma.shape, gamma, beta, case["epsilon"]).permute(0, 3, 1, 2)
+
+
+def where_kept(x, draw):
     """What each element becomes where it is kept: drawn again until each was kept once."""
     y = torch.zeros_like(x)
     while (y == 0).any():
-        drawn = F.dropout(x, case["rate"])
+        drawn = draw(x)
         y = torch.where(y == 0, drawn, y)
     return y
+
+
+def dropout(case, x):
+    return where_kept(x, lambda x: F.dropout(x, case["rate"]))
+
+
+def dropped_rows(case, x):
+    return where_kept(x, lambda x: stochastic_depth(x, case["rate"], "row"))
 
 
 def gather(case, x, order):
@@ -142,6 +155,7 @@ OPS = dict(
     global_average_pool=lambda case, x: F.adaptive_avg_pool2d(x, 1).flatten(1),
     batch_norm=batch_norm,
     batch_norm_inference=batch_norm_inference,
+    layer_norm2d=layer_norm2d,
     function=lambda case, x: FUNCTIONS.get(case["name"], getattr(torch, case["name"], None))(x),
     orthogonalised=lambda case, x: orthogonalised(x, case["iterations"]),
     pair=lambda case, x, other: PAIRS.get(case["name"], getattr(torch, case["name"], None))(x, other),
@@ -163,6 +177,7 @@ OPS = dict(
     pack=lambda case, x, other, third: torch.nn.utils.parameters_to_vector([x, other, third]),
     resize2d=resize2d,
     dropout=dropout,
+    stochastic_depth=dropped_rows,
     gather=gather,
     augment=augment,
     resized_crop=resized_crop,

@@ -228,7 +228,29 @@ fn a_summary_counts_what_the_layers_hold() {
     let layers = summary["layers"].as_array().expect("layers");
     let sum: u64 = layers.iter().filter_map(|layer| layer["parameters"].as_u64()).sum();
     assert_eq!(sum, 67_940);
+    assert!(summary["step_time"].is_null());
+    let bytes = |key: &str| summary[key].as_u64().expect(key);
+    // The constants of the graph are neither.
+    assert!(
+        bytes("activation_bytes") > 0
+            && bytes("activation_bytes") + bytes("persistent_bytes") <= bytes("planned_bytes")
+    );
     assert!(text(&gpunn(folder.path(), &["summary"]).stdout).contains("planned memory"));
+}
+
+#[test]
+fn a_summary_times_a_step_on_the_device() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = ["summary", "--time", "--device", "cpu"];
+    let summary = json(&gpunn(folder.path(), &[&at[..], &["--model", "mlp", "--json"]].concat()));
+    let time = &summary["step_time"];
+    assert!(time["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{time}");
+    assert!(time["device"].as_str().is_some_and(|device| device.starts_with("CPU")), "{time}");
+    assert_eq!(time["images"], summary["batch_size"]);
+    // Of a large network, only some images are timed.
+    let large = ["--model", "resnet18", "--input", "3x160x160", "--batch-size", "512"];
+    let lines = text(&gpunn(folder.path(), &[&at[..], &large].concat()).stdout);
+    assert!(lines.contains(" ms on CPU") && lines.contains("estimated from a step of "), "{lines}");
 }
 
 #[test]

@@ -14,11 +14,11 @@ use super::kept;
 use super::verdict::Verdict;
 
 /// The time for the steps on each device, in seconds.
-const SECONDS: f64 = 0.25;
+pub(super) const SECONDS: f64 = 0.25;
 /// A slow CPU's floating-point operations per second. They decide how many images are enough to time it.
-const SLOW_CPU: f64 = 4e10;
+pub(super) const SLOW_CPU: f64 = 4e10;
 /// The least number of images to time the CPU with: with fewer, most cores of a large machine are idle.
-const LEAST_IMAGES: usize = 8;
+pub(super) const LEAST_IMAGES: usize = 8;
 
 /// The times of a training step, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -47,6 +47,7 @@ mod recipe;
 mod reconstruct;
 mod report;
 mod similar;
+mod step_time;
 pub mod stop;
 pub mod streams;
 mod summary;

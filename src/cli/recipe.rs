@@ -49,7 +49,8 @@ pub(super) struct RecipeArgs {
     #[arg(long, value_name = "NAME|FILE")]
     recipe: Option<String>,
     /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18,
-    /// mobilenet_v2 or airbench, a TOML file that describes a network, or an ONNX file, whose weights the training starts from
+    /// resnet34, resnet50, mobilenet_v2, mobilenet_v3_small, mobilenet_v3_large, efficientnet_b0, regnet_y_400mf, convnext_tiny,
+    /// convnext_atto or airbench, a TOML file that describes a network, or an ONNX file, whose weights the training starts from
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// The dataset, see `gpunn data list`, or the path of a folder of images with one subfolder per class

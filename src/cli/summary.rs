@@ -14,17 +14,21 @@ use crate::train::Recipe;
 use crate::train::graphs::{DeviceData, training};
 use crate::{Error, Result};
 
-use super::flags::JsonArgs;
+use super::engine::options_to_train;
+use super::flags::ComputeArgs;
 use super::numbers::whole;
+use super::step_time::{self, StepTime};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     gpunn summary --model mlp --dataset glyphs --batch-size 64\n  \
+    gpunn summary --model resnet50 --input 3x224x224 --time\n  \
     gpunn summary --model squeezenet --input 3x224x224 --classes 17 --freeze\n  \
     gpunn summary --model my-network.toml --input 3x32x32 --classes 10")]
 pub struct Args {
     /// The network: mlp, autoencoder, autoencoder-conv, cnn, resnet9, resnet18-small, squeezenet, squeezenet1_0, resnet18,
-    /// mobilenet_v2 or airbench, or a TOML or ONNX file with a network
+    /// resnet34, resnet50, mobilenet_v2, mobilenet_v3_small, mobilenet_v3_large, efficientnet_b0, regnet_y_400mf, convnext_tiny,
+    /// convnext_atto or airbench, or a TOML or ONNX file with a network
     #[arg(long, value_name = "NAME|FILE")]
     model: Option<String>,
     /// A built-in recipe's name or a recipe file: its model, dataset and batch size are used
@@ -51,8 +55,11 @@ pub struct Args {
     /// Images per training step
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
     batch_size: Option<usize>,
+    /// Time a training step on the device of --device, for a quarter of a second or for two steps
+    #[arg(long)]
+    time: bool,
     #[command(flatten)]
-    output: JsonArgs,
+    compute: ComputeArgs,
 }
 
 /// What `--json` prints.
@@ -71,6 +78,10 @@ struct SummaryOutput {
     /// FLOPs of a training step: forward, backward and update.
     flops_per_step: u64,
     planned_bytes: usize,
+    /// Memory of what a step computes: activations, their gradients and those of parameters.
+    activation_bytes: usize,
+    /// The measured time of a training step. Null without --time.
+    step_time: Option<StepTime>,
     /// Memory of the gradients of all parameters.
     gradient_bytes: usize,
     /// Memory of the optimizer's state.
@@ -142,8 +153,15 @@ pub fn run(args: Args) -> Result<ExitCode> {
             crate::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?
         }
     };
-    let summary = summarize(&recipe, info)?;
-    args.output.print(&summary, print)?;
+    let mut summary = summarize(&recipe, &info)?;
+    if args.time {
+        let ComputeArgs { device, quiet, .. } = &args.compute;
+        device.set_threads()?;
+        let engine = device.open(options_to_train([&recipe]), *quiet)?;
+        let flops = summary.flops_per_step / summary.batch_size as u64;
+        summary.step_time = Some(step_time::measure(engine, &recipe, &info, flops)?);
+    }
+    args.compute.output.print(&summary, print)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -174,7 +192,7 @@ fn recipe(args: &Args) -> Result<(Recipe, Option<Outline>)> {
 }
 
 /// Builds the network and plans its training step, as the recipe says and with all layers trained.
-fn summarize(recipe: &Recipe, info: Outline) -> Result<SummaryOutput> {
+fn summarize(recipe: &Recipe, info: &Outline) -> Result<SummaryOutput> {
     let batch = recipe.training.batch_size;
     let model = recipe.build_model(info.input, info.classes)?;
     recipe.optimizer.check_model(&model)?;
@@ -195,7 +213,7 @@ fn summarize(recipe: &Recipe, info: Outline) -> Result<SummaryOutput> {
     let layers = model.describe()?;
     Ok(SummaryOutput {
         model: recipe.model.name.clone(),
-        dataset: info.name,
+        dataset: info.name.clone(),
         input: info.input,
         classes: info.classes,
         batch_size: batch,
@@ -208,6 +226,8 @@ fn summarize(recipe: &Recipe, info: Outline) -> Result<SummaryOutput> {
         gradient_bytes_unfrozen,
         state_bytes_unfrozen,
         planned_bytes: plan.peak_bytes(),
+        activation_bytes: plan.bytes_of(BufferKind::Pool),
+        step_time: None,
         planned_bytes_unfrozen: unfrozen.peak_bytes(),
         persistent_bytes: plan.bytes_of(BufferKind::Persistent),
         groups: groups(recipe, &model),
@@ -266,13 +286,21 @@ fn print(summary: &SummaryOutput) {
     row("total", "", "", &summary.parameters.to_string(), &summary.flops_per_image.to_string());
     super::print_line(&format!(
         "a training step of {}: {} FLOPs; planned memory {} bytes ({}), {} of them for parameters, optimizer state and one batch \
-         of data",
+         of data, {} for activations and gradients",
         summary.batch_size,
         summary.flops_per_step,
         summary.planned_bytes,
         super::bytes(summary.planned_bytes),
-        summary.persistent_bytes
+        summary.persistent_bytes,
+        summary.activation_bytes
     ));
+    if let Some(StepTime { device, seconds, images }) = &summary.step_time {
+        let estimated = match *images < summary.batch_size {
+            true => format!(", estimated from a step of {images}"),
+            false => String::new(),
+        };
+        super::print_line(&format!("a training step takes about {:.1} ms on {device}{estimated}", 1e3 * seconds));
+    }
     for group in &summary.groups {
         let until = group.until.map_or_else(String::new, |epochs| format!(", for {epochs} epochs"));
         super::print_line(&format!(

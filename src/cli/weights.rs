@@ -36,7 +36,7 @@ enum WeightsCommand {
         An interrupted download is resumed, and the file's digest is checked. `gpunn train my-images` then starts from these \
         weights, and `gpunn predict --model squeezenet photo.jpg` uses them.")]
     Get {
-        /// The network: squeezenet (which is squeezenet1_1), squeezenet1_0, resnet18 or mobilenet_v2
+        /// The network, by a name of `gpunn weights list`; squeezenet is torchvision's squeezenet1_1
         name: String,
         /// The folder to put the file into, in a subfolder [default: GPUNN_DATA, else the user's cache folder]
         #[arg(long, value_name = "DIR")]
@@ -89,7 +89,7 @@ fn list(data_dir: Option<&Path>, output: &JsonArgs) -> Result<()> {
                 Some(path) => format!("here: {}", path.display()),
                 None => format!("not here; `gpunn weights get {model}` downloads it"),
             };
-            super::print_line(&format!("{model:<14} {file:<37} {mebibytes:>5.1} MiB  {here}"));
+            super::print_line(&format!("{model:<18} {file:<50} {mebibytes:>5.1} MiB  {here}"));
         }
     })
 }

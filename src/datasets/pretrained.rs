@@ -1,4 +1,4 @@
-//! The files in which the makers of torchvision publish ImageNet weights.
+//! The files in which the makers of torchvision and timm publish ImageNet weights.
 
 use crate::{Result, error};
 use std::path::{Path, PathBuf};
@@ -8,24 +8,25 @@ use std::path::{Path, PathBuf};
 pub struct PublishedWeights<'a> {
     /// The model's name.
     pub model: &'a str,
-    /// The name of torchvision's function that makes the network.
+    /// The name of torchvision's or timm's function that makes the network.
     pub function: &'a str,
     /// The folder in a data directory.
     pub folder: &'a str,
     /// The name of the file, both at the source and on disk. Before its ending are the first digits of its SHA-256 digest.
     pub file: &'a str,
-    /// Its SHA-256 digest in hexadecimal, or the beginning of it.
+    /// Its SHA-256 digest in hexadecimal, or the beginning of it, as the file's name has it.
     pub sha256: &'a str,
-    /// The length in MiB, as torchvision states it.
+    /// The length in MiB, as its makers state it.
     pub mebibytes: f64,
     /// The base addresses, tried in this order. The file's name is appended to them.
     pub addresses: &'a [&'a str],
 }
 
 const ADDRESSES: &[&str] = &["https://download.pytorch.org/models/"];
+const TIMM: &[&str] = &["https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-rsb-weights/"];
 
-/// The weights that torchvision takes by default, for those of its networks that are known here.
-pub const PUBLISHED: [PublishedWeights<'static>; 4] = [
+/// The weights that torchvision takes by default, or timm, for those of their networks that are known here.
+pub const PUBLISHED: [PublishedWeights<'static>; 12] = [
     PublishedWeights {
         model: "squeezenet",
         function: "squeezenet1_1",
@@ -40,7 +41,6 @@ pub const PUBLISHED: [PublishedWeights<'static>; 4] = [
         function: "squeezenet1_0",
         folder: "squeezenet",
         file: "squeezenet1_0-b66bff10.pth",
-        // More of it is not published.
         sha256: "b66bff10",
         mebibytes: 4.778,
         addresses: ADDRESSES,
@@ -62,6 +62,79 @@ pub const PUBLISHED: [PublishedWeights<'static>; 4] = [
         sha256: "7ebf99e03e254b273379b23edca7ec0da9f48273b23a332b93c1c99d49e86e8f",
         mebibytes: 13.598,
         addresses: ADDRESSES,
+    },
+    PublishedWeights {
+        model: "resnet34",
+        function: "resnet34",
+        folder: "resnet",
+        file: "resnet34-b627a593.pth",
+        sha256: "b627a593",
+        mebibytes: 83.275,
+        addresses: ADDRESSES,
+    },
+    PublishedWeights {
+        model: "resnet50",
+        function: "resnet50",
+        folder: "resnet",
+        file: "resnet50-11ad3fa6.pth",
+        sha256: "11ad3fa6",
+        mebibytes: 97.79,
+        addresses: ADDRESSES,
+    },
+    PublishedWeights {
+        model: "mobilenet_v3_small",
+        function: "mobilenet_v3_small",
+        folder: "mobilenet",
+        file: "mobilenet_v3_small-047dcff4.pth",
+        sha256: "047dcff4",
+        mebibytes: 9.829,
+        addresses: ADDRESSES,
+    },
+    PublishedWeights {
+        model: "mobilenet_v3_large",
+        function: "mobilenet_v3_large",
+        folder: "mobilenet",
+        file: "mobilenet_v3_large-5c1a4163.pth",
+        sha256: "5c1a4163",
+        mebibytes: 21.107,
+        addresses: ADDRESSES,
+    },
+    PublishedWeights {
+        model: "efficientnet_b0",
+        function: "efficientnet_b0",
+        folder: "efficientnet",
+        file: "efficientnet_b0_rwightman-7f5810bc.pth",
+        sha256: "7f5810bc",
+        mebibytes: 20.451,
+        addresses: ADDRESSES,
+    },
+    PublishedWeights {
+        model: "regnet_y_400mf",
+        function: "regnet_y_400mf",
+        folder: "regnet",
+        file: "regnet_y_400mf-e6988f5f.pth",
+        sha256: "e6988f5f",
+        mebibytes: 16.806,
+        addresses: ADDRESSES,
+    },
+    PublishedWeights {
+        model: "convnext_tiny",
+        function: "convnext_tiny",
+        folder: "convnext",
+        file: "convnext_tiny-983f1562.pth",
+        sha256: "983f1562",
+        mebibytes: 109.119,
+        addresses: ADDRESSES,
+    },
+    PublishedWeights {
+        model: "convnext_atto",
+        function: "convnext_atto",
+        folder: "convnext",
+        file: "convnext_atto_d2-01bb0f51.pth",
+        sha256: "01bb0f51",
+        // The size of its tensors; timm states none.
+        mebibytes: 14.1,
+        addresses: TIMM,
     },
 ];
 
@@ -94,7 +167,7 @@ mod tests {
             let file = models::published(model).expect("a file");
             assert_eq!(file, format!("{}/{}.safetensors", weights.folder, weights.function));
             assert!(weights.file.ends_with(&format!("-{}.pth", &weights.sha256[..8])), "{}", weights.file);
-            assert!(weights.sha256.len() == if model == "squeezenet1_0" { 8 } else { 64 }, "{}", weights.file);
+            assert!([8, 64].contains(&weights.sha256.len()), "{}", weights.file);
             assert!(weights.addresses.iter().all(|address| address.starts_with("https://") && address.ends_with('/')));
             assert!(weights.file.starts_with(weights.function));
         }

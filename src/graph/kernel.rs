@@ -185,6 +185,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("conv2d_packed", include_str!("../../shaders/lib/conv2d_packed.wgsl")),
     ("conv2d_weight", include_str!("../../shaders/lib/conv2d_weight.wgsl")),
     ("batch_norm", include_str!("../../shaders/lib/batch_norm.wgsl")),
+    ("layer_norm2d", include_str!("../../shaders/lib/layer_norm2d.wgsl")),
     ("cross_entropy", include_str!("../../shaders/lib/cross_entropy.wgsl")),
     ("softmax_row", include_str!("../../shaders/lib/softmax_row.wgsl")),
     ("subgroup", include_str!("../../shaders/lib/subgroup.wgsl")),

@@ -88,10 +88,7 @@ impl Layer for Activation {
             Self::Gelu => build.gelu(x),
             Self::GeluErf => build.gelu_erf(x),
             Self::Hardsigmoid => build.hard_sigmoid(x, 1.0 / 6.0, 0.5),
-            Self::Hardswish => {
-                let gate = build.hard_sigmoid(x, 1.0 / 6.0, 0.5)?;
-                build.mul(x, gate)
-            }
+            Self::Hardswish => build.hard_swish(x),
         }
     }
 }

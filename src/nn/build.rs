@@ -1,6 +1,6 @@
 //! The graph that layers add their nodes to, with the model's parameters as leaves.
 
-use super::parameters::{Parameter, Parameters};
+use super::parameters::{Parameter, Parameters, is_of};
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::{Error, Result};
 
@@ -76,6 +76,11 @@ impl<'a> Build<'a> {
     /// Whether a parameter is frozen.
     pub fn is_frozen(&self, name: &str) -> bool {
         self.parameters.find(name).is_some_and(|parameter| self.parameters.is_frozen(parameter))
+    }
+
+    /// Whether a parameter of this layer, or of one inside it, is trained.
+    pub fn learns(&self, layer: &str) -> bool {
+        self.parameters.updated().any(|parameter| is_of(&parameter.name, layer))
     }
 
     /// The part of the flat buffer that the optimizer updates.

@@ -3,7 +3,7 @@
 use super::build::{Build, Mode};
 use super::layer::{Layer, MAX_VALUES, check_values};
 use super::models::Task;
-use super::parameters::{Parameters, Weights};
+use super::parameters::{Parameters, Weights, is_of};
 use super::sequence::{Sequence, does_not_fit, join, walk};
 use crate::graph::{NodeId, TensorType};
 use crate::{Error, Result};
@@ -291,11 +291,9 @@ impl Describer<'_> {
         })?;
         for (inner, layer, input, output) in inside {
             let (name, scope) = (join(&outer.name, inner, "."), join(&outer.scope, inner, "/"));
-            let of_layer = |full: &str, name: &str, between: char| {
-                full.strip_prefix(name).is_some_and(|rest| rest.starts_with(between))
-            };
-            let nodes = self.build.ids().filter(|&id| of_layer(&self.build.node(id).name, &scope, '/'));
-            let learned = self.parameters.iter().filter(|parameter| of_layer(&parameter.name, &name, '.'));
+            let in_scope = |full: &str| full.strip_prefix(scope.as_str()).is_some_and(|rest| rest.starts_with('/'));
+            let nodes = self.build.ids().filter(|&id| in_scope(&self.build.node(id).name));
+            let learned = self.parameters.iter().filter(|parameter| is_of(&parameter.name, &name));
             lines.push(Description {
                 name: name.clone(),
                 depth: outer.depth,

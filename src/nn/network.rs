@@ -9,8 +9,8 @@ use toml::{Table, Value};
 use super::layer::Layer;
 use super::operators::OperatorsConfig;
 use super::{
-    Activation, BatchNorm2d, Branches, Conv2d, ConvTranspose2d, Dropout, Flatten, GlobalPool, Linear, Pool2d, Pooling,
-    Residual, Resize, Scale, Scheme, Sequence, Whitening,
+    Activation, BatchNorm2d, Branches, ChannelScale, Conv2d, ConvTranspose2d, Dropout, Flatten, GlobalPool,
+    LayerNorm2d, Linear, Pool2d, Pooling, Residual, Resize, Scale, Scheme, Sequence, SqueezeExcitation, Whitening,
 };
 use crate::{Error, Result};
 
@@ -34,6 +34,12 @@ pub enum LayerKind {
     Whitening(Whitening),
     /// `batch-norm`.
     BatchNorm(BatchNorm2d),
+    /// `layer-norm`.
+    LayerNorm(LayerNorm2d),
+    /// `squeeze-excitation`.
+    SqueezeExcitation(SqueezeExcitation),
+    /// `channel-scale`.
+    ChannelScale(ChannelScale),
     /// `linear`.
     Linear(Linear),
     /// `classes`: a linear layer with as many outputs as there are classes.
@@ -76,6 +82,9 @@ pub struct ResidualConfig {
     /// The activation after the sum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
+    /// The probability that the body is dropped for an image in training.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drop_rate: f32,
     /// The layers whose output is added to the shortcut's.
     #[serde(deserialize_with = "layer_configs")]
     pub layers: Vec<LayerConfig>,
@@ -95,17 +104,24 @@ pub struct BranchesConfig {
     pub branches: Vec<Vec<LayerConfig>>,
 }
 
+fn is_zero(rate: &f32) -> bool {
+    *rate == 0.0
+}
+
 /// A kind without fields.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoFields {}
 
 /// The kinds other than activations.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 20] = [
     "conv2d",
     "conv-transpose2d",
     "whitening",
     "batch-norm",
+    "layer-norm",
+    "squeeze-excitation",
+    "channel-scale",
     "linear",
     "classes",
     "max-pool",
@@ -135,6 +151,9 @@ impl LayerKind {
             "conv-transpose2d" => Self::ConvTranspose2d(typed(kind, fields)?),
             "whitening" => Self::Whitening(typed(kind, fields)?),
             "batch-norm" => Self::BatchNorm(typed(kind, fields)?),
+            "layer-norm" => Self::LayerNorm(typed(kind, fields)?),
+            "squeeze-excitation" => Self::SqueezeExcitation(typed(kind, fields)?),
+            "channel-scale" => Self::ChannelScale(typed(kind, fields)?),
             "linear" => Self::Linear(typed(kind, fields)?),
             "classes" => Self::Classes(typed(kind, fields)?),
             "max-pool" => Self::Pool(typed(kind, fields)?),
@@ -163,6 +182,9 @@ impl LayerKind {
             Self::ConvTranspose2d(layer) => ("conv-transpose2d", Table::try_from(layer)?),
             Self::Whitening(layer) => ("whitening", Table::try_from(layer)?),
             Self::BatchNorm(layer) => ("batch-norm", Table::try_from(layer)?),
+            Self::LayerNorm(layer) => ("layer-norm", Table::try_from(layer)?),
+            Self::SqueezeExcitation(layer) => ("squeeze-excitation", Table::try_from(layer)?),
+            Self::ChannelScale(layer) => ("channel-scale", Table::try_from(layer)?),
             Self::Linear(layer) => ("linear", Table::try_from(layer)?),
             Self::Classes(layer) => ("classes", Table::try_from(layer)?),
             Self::Pool(layer) => (of_pooling(layer.pooling, "max-pool", "average-pool"), Table::try_from(layer)?),
@@ -184,6 +206,9 @@ impl LayerKind {
             Self::Conv2d(_) | Self::ConvTranspose2d(_) => "conv",
             Self::Whitening(_) => "white",
             Self::BatchNorm(_) => "bn",
+            Self::LayerNorm(_) => "norm",
+            Self::SqueezeExcitation(_) => "se",
+            Self::ChannelScale(_) => "gain",
             Self::Linear(_) | Self::Classes(_) => "fc",
             Self::Pool(_) | Self::GlobalPool(_) => "pool",
             Self::Flatten => "flatten",
@@ -205,6 +230,9 @@ impl LayerKind {
             Self::ConvTranspose2d(layer) => Box::new(ConvTranspose2d { scheme, ..*layer }),
             Self::Whitening(layer) => Box::new(Whitening { scheme, ..*layer }),
             Self::BatchNorm(layer) => Box::new(*layer),
+            Self::LayerNorm(layer) => Box::new(*layer),
+            Self::SqueezeExcitation(layer) => Box::new(SqueezeExcitation { scheme, ..*layer }),
+            Self::ChannelScale(layer) => Box::new(*layer),
             Self::Linear(layer) => Box::new(Linear { scheme, ..*layer }),
             Self::Classes(ClassesConfig { bias }) => Box::new(Linear { bias: *bias, ..Linear::new(classes, scheme) }),
             Self::Pool(layer) => Box::new(*layer),
@@ -216,7 +244,8 @@ impl LayerKind {
             Self::Activation(activation) => Box::new(*activation),
             Self::Residual(entry) => {
                 let (body, shortcut) = (inside(&entry.layers)?, inside(&entry.shortcut)?);
-                Box::new(Residual { body, shortcut, activation: entry.activation })
+                let ResidualConfig { activation, drop_rate, .. } = *entry;
+                Box::new(Residual { body, shortcut, activation, drop_rate, ..Residual::default() })
             }
             Self::Branches(entry) => {
                 let mut names = Names::default();

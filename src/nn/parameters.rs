@@ -64,6 +64,11 @@ impl Parameter {
     }
 }
 
+/// Whether a parameter belongs to a layer: its name begins with the layer's name, or is the layer's name.
+pub(super) fn is_of(parameter: &str, layer: &str) -> bool {
+    parameter.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// The layout of named tensors in a flat buffer. Each begins at a multiple of 64 floats, so there can be gaps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ParameterLayout {

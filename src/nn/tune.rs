@@ -2,7 +2,7 @@
 
 use super::layer::{Child, Layer};
 use super::model::Model;
-use super::parameters::Tuning;
+use super::parameters::{Tuning, is_of};
 use crate::{Error, Result};
 
 /// Which layers are trained. Only the network's own layers with parameters count; a block of several layers counts as one.
@@ -132,11 +132,6 @@ fn draws(layer: &dyn Layer, input: &[usize]) -> bool {
     layer.is_random() || parts.iter().any(within)
 }
 
-/// Whether a parameter's name begins with a layer's name.
-fn is_of(parameter: &str, layer: &str) -> bool {
-    parameter.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +152,17 @@ mod tests {
         assert_eq!(frozen(Unfreeze::Last(1)), frozen(Unfreeze::Classifier));
         assert_eq!(frozen(Unfreeze::Last(3)), ["conv1.weight", "conv2.weight"]);
         assert_eq!(frozen(Unfreeze::Last(99)), [""; 0]);
+    }
+
+    /// Their features can be kept: no frozen layer changes an image's features from step to step.
+    #[test]
+    fn all_layers_before_the_classifier_of_pretrained_networks_can_be_frozen() {
+        for name in crate::nn::models::torchvision_models() {
+            let config = ModelConfig { unfreeze: Some(Unfreeze::Classifier), ..ModelConfig::named(name) };
+            let model = config.build([3, 64, 64], 10).expect(name);
+            assert!(model.frozen_layers() > 1, "{name}");
+            assert_eq!(model.frozen_layers(), model.layers_before_classifier(), "{name}");
+        }
     }
 
     #[test]

@@ -60,8 +60,35 @@ impl Writer<'_> {
                 Ok(self.push(id, "Gelu", inputs, vec![Attribute::text("approximate", "tanh")]))
             }
             "gelu" => Ok(self.gelu(id, &x)),
+            "gelu_erf" if self.network.opset >= 20 => {
+                Ok(self.push(id, "Gelu", inputs, vec![Attribute::text("approximate", "none")]))
+            }
+            "gelu_erf" => Ok(self.gelu_erf(id, &x)),
+            "hard_sigmoid" => Ok(self.hard_sigmoid(id, inputs)),
+            "hard_swish" if self.network.opset >= 14 => Ok(self.push(id, "HardSwish", inputs, Vec::new())),
+            "hard_swish" => {
+                let gate = self.hard_sigmoid(id, inputs);
+                Ok(self.push(id, "Mul", vec![x, gate], Vec::new()))
+            }
             other => Err(format!("ONNX has no function for {other}")),
         }
+    }
+
+    /// With PyTorch's slope; the standard's is another one.
+    fn hard_sigmoid(&mut self, id: NodeId, inputs: Vec<String>) -> String {
+        let line = [("alpha", 1.0 / 6.0), ("beta", 0.5)].map(|(name, value)| Attribute::float(name, value));
+        self.push(id, "HardSigmoid", inputs, line.into())
+    }
+
+    /// x / 2 (1 + erf(x / sqrt 2)), for versions of ONNX without `Gelu`.
+    fn gelu_erf(&mut self, id: NodeId, x: &str) -> String {
+        let numbers = [("root", std::f32::consts::FRAC_1_SQRT_2), ("one", 1.0), ("half", 0.5)];
+        let [root, one, half] = numbers.map(|(what, value)| self.number(id, what, value));
+        let scaled = self.push(id, "Mul", vec![x.into(), root], Vec::new());
+        let erf = self.push(id, "Erf", vec![scaled], Vec::new());
+        let gate = self.push(id, "Add", vec![erf, one], Vec::new());
+        let gated = self.push(id, "Mul", vec![x.into(), gate], Vec::new());
+        self.push(id, "Mul", vec![gated, half], Vec::new())
     }
 
     /// x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), for versions of ONNX without `Gelu`.
@@ -92,12 +119,21 @@ mod tests {
 
     /// The operators of a network that is one function of its input.
     fn operators(function: Function) -> Result<Vec<String>> {
+        operators_of(13, function)
+    }
+
+    /// As [`operators`], in a version of ONNX's operators.
+    fn operators_of(opset: i64, function: Function) -> Result<Vec<String>> {
         let mut graph = Graph::new();
         let x = graph.leaf("image", 0, TensorType::f32([2, 3]))?;
         let y = function(&mut graph, x)?;
         graph.output("logits", y);
-        let network = Network { graph: &graph, input: "image", batch: 2, weight: &|_, _| None, fold: false, opset: 13 };
+        let network = Network { graph: &graph, input: "image", batch: 2, weight: &|_, _| None, fold: false, opset };
         Ok(write(&network)?.graph.node.into_iter().map(|node| node.op_type).collect())
+    }
+
+    fn pytorchs(graph: &mut Graph, x: NodeId) -> Result<NodeId> {
+        graph.hard_sigmoid(x, 1.0 / 6.0, 0.5)
     }
 
     #[test]
@@ -122,7 +158,15 @@ mod tests {
         for (kind, function) in alone {
             assert_eq!(operators(function)?, [kind]);
         }
-        assert_eq!(operators(Graph::gelu_erf)?, ["Mul", "Erf", "Mul", "Add", "Mul"]);
+        assert_eq!(operators(Graph::gelu_erf)?, ["Mul", "Erf", "Add", "Mul", "Mul"]);
+        assert_eq!(operators(Graph::hard_swish)?, ["HardSigmoid", "Mul"]);
+        for (opset, kind, function) in [
+            (20, "Gelu", Graph::gelu_erf as Function),
+            (14, "HardSwish", Graph::hard_swish),
+            (13, "HardSigmoid", pytorchs),
+        ] {
+            assert_eq!(operators_of(opset, function)?, [kind]);
+        }
         Ok(())
     }
 }

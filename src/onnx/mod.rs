@@ -6,6 +6,7 @@
 //! [`runs::onnx`](crate::runs::onnx) adds what a run knows of images and classes.
 
 mod functions;
+mod normalise;
 mod patterns;
 pub mod quantise;
 pub mod read;

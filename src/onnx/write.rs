@@ -8,6 +8,7 @@ use crate::graph::{Graph, NodeId, NodeSource};
 use crate::ops::concat::Concat;
 use crate::ops::conv2d::{Conv2d, Conv2dBackwardInput, Geometry};
 use crate::ops::elementwise::Map;
+use crate::ops::layer_norm2d::LayerNorm2d;
 use crate::ops::matmul::Matmul;
 use crate::ops::pool2d::{AveragePool2d, MaxPool2d, Window};
 use crate::ops::resize2d::{Resize, Resize2d};
@@ -131,7 +132,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds a list of integers that an operator reads.
-    fn ints(&mut self, id: NodeId, what: &str, values: &[i64]) -> String {
+    pub(super) fn ints(&mut self, id: NodeId, what: &str, values: &[i64]) -> String {
         let name = self.fresh(&format!("{}/{what}", self.graph().node(id).name));
         self.file.initializer.push(Tensor::ints(name.clone(), values));
         name
@@ -312,6 +313,8 @@ impl<'a> Writer<'a> {
             let axes: Vec<i64> = (sum.first..=sum.last).map(|axis| axis as i64).collect();
             let axes = self.ints(id, "axes", &axes);
             Ok(self.push(id, "ReduceSum", [inputs, vec![axes]].concat(), vec![Attribute::int("keepdims", 1)]))
+        } else if let Some(norm) = op.downcast_ref::<LayerNorm2d>() {
+            Ok(self.layer_norm2d(id, &inputs[0], norm.epsilon))
         } else if let Some(resize) = op.downcast_ref::<Resize2d>() {
             self.resize(id, resize, inputs)
         } else {

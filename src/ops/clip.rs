@@ -1,7 +1,7 @@
 //! Each element between two limits.
 
 use crate::Result;
-use crate::graph::{Graph, NodeId, TensorType};
+use crate::graph::{Graph, NodeId};
 use crate::ops::Real;
 use crate::ops::case::Case;
 use crate::ops::elementwise::{Map, Unary};
@@ -57,17 +57,6 @@ impl Graph {
     /// When `x` does not hold floats.
     pub fn relu6(&mut self, x: NodeId) -> Result<NodeId> {
         self.clip(x, 0.0, 6.0)
-    }
-
-    /// `slope` x + `middle` between 0 and 1, of each element. With 1/6 and 1/2 it is PyTorch's `hardsigmoid`.
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn hard_sigmoid(&mut self, x: NodeId, slope: f32, middle: f32) -> Result<NodeId> {
-        let middle = self.constant(TensorType::f32([1]), vec![middle]);
-        let sloped = self.scale(x, slope)?;
-        let line = self.add(sloped, middle)?;
-        self.clip(line, 0.0, 1.0)
     }
 }
 

@@ -26,15 +26,16 @@ pub struct Dropout {
     pub stream: u32,
 }
 
+/// An element is dropped with probability `rate` if its random word is below this.
+pub(super) fn threshold(rate: f32) -> u32 {
+    (f64::from(rate) * 4_294_967_296.0) as u32
+}
+
 impl Dropout {
-    /// An element is dropped if its random word is below this.
-    fn threshold(&self) -> u32 {
-        (f64::from(self.rate) * 4_294_967_296.0) as u32
-    }
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let step = call.step;
         let rng = CounterRng { seed: step.seed(), purpose: Purpose::Dropout, stream: self.stream, step: step.number };
-        let (x, threshold) = (call.real(0), self.threshold());
+        let (x, threshold) = (call.real(0), threshold(self.rate));
         // The blocks of the batch's earlier parts.
         let before = step.row_offset.wrapping_mul(row_of(call.dims(0)) as u32) / BLOCK as u32;
         let factor = T::of(1.0 / (1.0 - f64::from(self.rate)));
@@ -84,7 +85,7 @@ impl Op for Dropout {
         let factor = (1.0 / (1.0 - f64::from(self.rate))) as f32;
         let fours = count.div_ceil(4);
         let row = row_of(at.types.output.dims());
-        let dims = [fours, count, self.threshold() as usize, self.stream as usize, factor.to_bits() as usize, row];
+        let dims = [fours, count, threshold(self.rate) as usize, self.stream as usize, factor.to_bits() as usize, row];
         let kernel = Kernel::built_in("dropout", include_str!("../../shaders/dropout.wgsl"), &[]);
         at.linear(self, kernel, &[Slot::Input(0), Slot::Output], &dims, fours).into()
     }

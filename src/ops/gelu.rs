@@ -1,8 +1,6 @@
-//! Gaussian error linear unit (Hendrycks and Gimpel 2016), element by element: the tanh form, a function of its own, and the exact
-//! form, which is composed of others.
+//! Gaussian error linear unit in its tanh form, element by element (Hendrycks and Gimpel 2016).
 
-use crate::Result;
-use crate::graph::{Graph, NodeId, TensorType};
+use crate::graph::Graph;
 use crate::ops::Real;
 use crate::ops::case::Case;
 use crate::ops::elementwise::Unary;
@@ -34,21 +32,6 @@ impl Unary for Gelu {
         let open = gate(x);
         let slope = T::of(SLOPE) * (T::one() + T::of(3.0 * CUBE) * x * x);
         dy * (open + x * open * (T::one() - open) * slope)
-    }
-}
-
-impl Graph {
-    /// The Gaussian error linear unit of each element, in its exact form: x / 2 (1 + erf(x / sqrt 2)).
-    ///
-    /// # Errors
-    /// When `x` does not hold floats.
-    pub fn gelu_erf(&mut self, x: NodeId) -> Result<NodeId> {
-        let scaled = self.scale(x, std::f32::consts::FRAC_1_SQRT_2)?;
-        let error = self.erf(scaled)?;
-        let half = self.constant(TensorType::f32([1]), vec![0.5]);
-        let part = self.scale(error, 0.5)?;
-        let gate = self.add(part, half)?;
-        self.mul(x, gate)
     }
 }
 

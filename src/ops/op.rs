@@ -28,6 +28,9 @@ pub trait Real:
     fn exponential_less_one(self) -> Self;
     /// The error function. In single precision it uses only operations that the compiler can vectorise.
     fn error_function(self) -> Self;
+    /// The part of a standard normal distribution below self. In single precision it uses only operations that the compiler can
+    /// vectorise.
+    fn normal_part(self) -> Self;
     /// The nearest whole number, in the middle between two the even one.
     fn round_to_even(self) -> Self;
     /// 1 of a positive number, -1 of a negative one, otherwise 0.
@@ -61,6 +64,10 @@ impl Real for f32 {
         single::erf(self)
     }
     #[inline(always)]
+    fn normal_part(self) -> Self {
+        single::normal_part(self)
+    }
+    #[inline(always)]
     fn round_to_even(self) -> Self {
         self.round_ties_even()
     }
@@ -80,6 +87,9 @@ impl Real for f64 {
     }
     fn error_function(self) -> Self {
         libm::erf(self)
+    }
+    fn normal_part(self) -> Self {
+        0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2)
     }
     fn round_to_even(self) -> Self {
         self.round_ties_even()

@@ -19,7 +19,20 @@ use crate::{Error, Result};
 pub const VAL_FRACTION: f64 = 0.15;
 /// Networks whose pretrained weights are looked for. The first one that is found is used. They are in the order of their time
 /// for a training step.
-const PRETRAINED: [&str; 4] = ["squeezenet", "mobilenet_v2", "resnet18", "squeezenet1_0"];
+const PRETRAINED: [&str; 12] = [
+    "squeezenet",
+    "mobilenet_v2",
+    "resnet18",
+    "squeezenet1_0",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+    "regnet_y_400mf",
+    "convnext_atto",
+    "resnet34",
+    "efficientnet_b0",
+    "resnet50",
+    "convnext_tiny",
+];
 /// The size of all outputs of frozen layers, in bytes, above which they are not kept.
 const MOST_KEPT: usize = 4 << 30;
 /// The number of files whose size is read to tell small images from photos.
@@ -195,7 +208,7 @@ fn architecture(file: &Path) -> Result<&'static str> {
         Error::usage(format!(
             "The tensors of {} are not those of a network that is known by its tensors ({}). Name the network with --model.",
             file.display(),
-            PRETRAINED.join(", ")
+            models::torchvision_models().join(", ")
         ))
     })
 }

@@ -165,7 +165,7 @@ kind = \"classes\"
 
     #[test]
     fn torchvision_models_begin_with_pretrained_weights() {
-        for name in ["squeezenet", "resnet18", "mobilenet_v2"] {
+        for name in models::torchvision_models() {
             let recipe = chosen(name, Some("my-images"));
             assert_eq!((recipe.model.name.as_str(), recipe.data.name.as_str()), (name, "my-images"));
             assert_eq!(recipe.model.pretrained.as_deref(), Some(IMAGENET));

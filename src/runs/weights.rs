@@ -411,6 +411,10 @@ mod tests {
     fn a_torchvision_model_is_known_by_its_names_and_misfits_are_reported_together() {
         let file = opened(&export(&checkpoint(ModelConfig::named("resnet18"), [3, 64, 64], 4), false).expect("bytes"));
         assert_eq!(architecture_of(&file), Some("resnet18"));
+        for name in ["mobilenet_v3_small", "regnet_y_400mf", "convnext_atto"] {
+            let bytes = export(&checkpoint(ModelConfig::named(name), [3, 64, 64], 4), false).expect("bytes");
+            assert_eq!(architecture_of(&opened(&bytes)), Some(name));
+        }
         let model = ModelConfig::named("squeezenet").build([3, 64, 64], 4).expect("a model");
         let mut weights = model.parameters().initial_weights(1);
         let sentence = load_tensors(&file, &model, &mut weights, |_| true).expect_err("refused").to_string();

@@ -56,6 +56,10 @@ pub enum Case {
     BatchNormInference {
         epsilon: f32,
     },
+    #[serde(rename = "layer_norm2d")]
+    LayerNorm2d {
+        epsilon: f32,
+    },
     UpdateRunning {
         momentum: f32,
     },
@@ -135,6 +139,10 @@ pub enum Case {
     Dropout {
         rate: f32,
     },
+    /// Rows of one number each, so that it is compared as dropout is.
+    StochasticDepth {
+        rate: f32,
+    },
     Gather {
         batch: usize,
     },
@@ -212,7 +220,7 @@ impl Case {
             Self::Matmul { .. } => &["a", "b"],
             Self::Conv2d { .. } => &["x", "w", "b"],
             Self::ConvTranspose2d { .. } => &["x", "w"],
-            Self::BatchNorm { .. } => &["x", "gamma", "beta"],
+            Self::BatchNorm { .. } | Self::LayerNorm2d { .. } => &["x", "gamma", "beta"],
             Self::BatchNormInference { .. } => &["x", "mean", "variance", "gamma", "beta"],
             Self::Pair { .. } | Self::SquaredError { .. } | Self::Accumulate {} => &["x", "other"],
             Self::CrossEntropy { .. } | Self::Correct {} => &["x", "labels"],
@@ -271,6 +279,7 @@ impl Case {
             Self::BatchNormInference { epsilon } => {
                 graph.batch_norm_inference(at[0], at[1], at[2], at[3], at[4], epsilon)
             }
+            Self::LayerNorm2d { epsilon } => graph.layer_norm2d(at[0], at[1], at[2], epsilon),
             Self::UpdateRunning { momentum } => {
                 let channels = graph.ty(states[0]).clone();
                 let gamma = graph.constant(channels.clone(), vec![1.0; channels.elements()]);
@@ -323,6 +332,7 @@ impl Case {
                 graph.resize2d(at[0], size, if bilinear { Resize::Bilinear } else { Resize::Nearest })
             }
             Self::Dropout { rate } => graph.dropout(at[0], rate, 3),
+            Self::StochasticDepth { rate } => graph.stochastic_depth(at[0], rate, 3),
             Self::Gather { batch } => graph.gather(at[0], at[1], batch),
             Self::Augment { augment, still, mirrored } => {
                 let mode = if still { AugmentMode::Still(View { mirrored, shift: 0 }) } else { AugmentMode::Random };
@@ -358,6 +368,8 @@ fn function(graph: &mut Graph, name: &str, x: NodeId) -> gpunn::Result<NodeId> {
         "softplus" => graph.softplus(x),
         "gelu" => graph.gelu(x),
         "gelu_erf" => graph.gelu_erf(x),
+        "hard_sigmoid" => graph.hard_sigmoid(x, 1.0 / 6.0, 0.5),
+        "hard_swish" => graph.hard_swish(x),
         "abs" => graph.abs(x),
         "sign" => graph.sign(x),
         "floor" => graph.floor(x),

@@ -52,5 +52,5 @@ fn block(width: usize, depth: usize, scheme: Scheme, activation: Activation) -> 
         return second(first);
     }
     let body = second(Sequence::new()).with("conv3", conv3x3(width, 1, scheme)).with("bn3", norm);
-    first.with("residual", Residual { body, shortcut: Sequence::new(), activation: Some(activation) })
+    first.with("residual", Residual { body, activation: Some(activation), ..Residual::default() })
 }

@@ -1,9 +1,10 @@
 //! MobileNetV2, with the parameter names of torchvision.
 
 use super::ModelConfig;
+use super::inverted::{conv, conv_norm_act, depthwise};
 use crate::Result;
 use crate::nn::{
-    Activation, BatchNorm2d, Conv2d, Dropout, GlobalPool, Layer, Linear, Model, Pooling, Residual, Scheme, Sequence,
+    Activation, BatchNorm2d, Conv2d, Dropout, GlobalPool, Linear, Model, Pooling, Residual, Scheme, Sequence,
 };
 
 /// Stages of blocks: the expansion factor of the channels, output channels, number of blocks, and stride of the first block.
@@ -39,29 +40,20 @@ pub(super) fn mobilenet_v2(config: &ModelConfig, input: [usize; 3], classes: usi
     Model::new("mobilenet_v2", &input, layers.with("classifier.1", Linear::new(classes, scheme)))
 }
 
-/// A convolution that keeps the image's size at stride 1, without a bias: batch norm follows.
-fn conv(outputs: usize, kernel: usize, scheme: Scheme) -> Conv2d {
-    Conv2d { padding: (kernel / 2).into(), bias: false, ..Conv2d::new(outputs, kernel, scheme) }
-}
-
 /// Adds a convolution, its batch norm and a ReLU6: `NAME.0`, `NAME.1`, `NAME.2`.
-fn conv_bn_act(layers: Sequence, name: &str, conv: impl Layer + 'static) -> Sequence {
-    layers
-        .with(format!("{name}.0"), conv)
-        .with(format!("{name}.1"), BatchNorm2d::default())
-        .with(format!("{name}.2"), Activation::Relu6)
+fn conv_bn_act(layers: Sequence, name: &str, conv: Conv2d) -> Sequence {
+    conv_norm_act(layers, name, conv, BatchNorm2d::default(), Some(Activation::Relu6))
 }
 
 /// An inverted residual block: a 1x1 convolution to more channels, a depthwise 3x3 convolution, and a 1x1 convolution to
 /// fewer channels without an activation.
 fn inverted(inputs: usize, expansion: usize, outputs: usize, stride: usize, scheme: Scheme) -> Sequence {
     let wide = inputs * expansion;
-    let depthwise = Conv2d { stride: stride.into(), groups: wide, ..conv(wide, 3, scheme) };
     let (layers, depthwise_at) = match expansion {
         1 => (Sequence::new(), 0),
         _ => (conv_bn_act(Sequence::new(), "conv.0", conv(wide, 1, scheme)), 1),
     };
-    conv_bn_act(layers, &format!("conv.{depthwise_at}"), depthwise)
+    conv_bn_act(layers, &format!("conv.{depthwise_at}"), depthwise(wide, 3, stride, scheme))
         .with(format!("conv.{}", depthwise_at + 1), conv(outputs, 1, scheme))
         .with(format!("conv.{}", depthwise_at + 2), BatchNorm2d::default())
 }

@@ -26,20 +26,36 @@
 //! | `resnet9` | `channels = [64, 128, 256, 512]`, `activation = "relu"`, `logit_scale = 0.125`, `dropout = 0.0` |
 //! | `resnet18-small`, for images of about 32 pixels | `channels = [64, 128, 256, 512]`, `dropout = 0.0` |
 //! | `resnet18` | `channels = [64, 128, 256, 512]`, `dropout = 0.0` |
+//! | `resnet34` | `channels = [64, 128, 256, 512]`, `dropout = 0.0` |
+//! | `resnet50` | `channels = [64, 128, 256, 512]`, `dropout = 0.0` |
 //! | `squeezenet`, version 1.1 | `kernel = 1`, `dropout = 0.0` |
 //! | `squeezenet1_0` | `kernel = 1`, `dropout = 0.0` |
 //! | `mobilenet_v2` | `dropout = 0.0` |
+//! | `mobilenet_v3_small` | `dropout = 0.0` |
+//! | `mobilenet_v3_large` | `dropout = 0.0` |
+//! | `efficientnet_b0` | `stochastic_depth = 0.2`, `dropout = 0.0` |
+//! | `regnet_y_400mf` | `dropout = 0.0` |
+//! | `convnext_tiny` | `stochastic_depth = 0.1`, `dropout = 0.0` |
+//! | `convnext_atto` | `stochastic_depth = 0.0`, `dropout = 0.0` |
 //! | `airbench` | `channels = [64, 256, 256]`, `depth = 2`, `activation = "gelu"`, `logit_scale = 0.11111111`, `dropout = 0.0` |
 
 mod airbench;
 mod autoencoder;
 mod cnn;
+mod convnext;
+mod efficientnet;
 mod fully_connected;
+mod inverted;
 mod mobilenet;
+mod mobilenet_v3;
+mod regnet;
 mod resnet;
 mod squeezenet;
+mod table;
 
 use std::path::PathBuf;
+
+use table::{KNOWN_MODELS, KnownModel};
 
 use super::network::{LayerConfig, LayerKind};
 use super::{Activation, Dropout, Layer, Model, Scheme, Sequence, Unfreeze};
@@ -72,6 +88,10 @@ pub struct ModelConfig {
     /// The factor on the logits. `None` means the model's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logit_scale: Option<f32>,
+    /// The rate of stochastic depth of the last blocks, from 0 to below 1; it grows from 0, block by block. `None` means the
+    /// model's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stochastic_depth: Option<f32>,
     /// How parameters are initialised.
     #[serde(default)]
     pub init: Scheme,
@@ -125,99 +145,6 @@ pub enum Task {
     Reconstruct,
 }
 
-/// A built-in model.
-struct KnownModel {
-    name: &'static str,
-    task: Task,
-    /// The fields of [`ModelConfig`] that the model uses, besides `name`, `init` and those for fine-tuning. The module's docs
-    /// list them with their defaults.
-    takes: &'static [&'static str],
-    /// The path of its ImageNet weights in a data directory, for models with the same architecture as torchvision's. Those
-    /// weights are for images of 224x224.
-    published: Option<&'static str>,
-    build: fn(&ModelConfig, [usize; 3], usize) -> Result<Model>,
-}
-
-const KNOWN_MODELS: [KnownModel; 11] = [
-    KnownModel {
-        name: "mlp",
-        task: Task::Classify,
-        takes: &["hidden", "activation", "dropout"],
-        published: None,
-        build: fully_connected::mlp,
-    },
-    KnownModel {
-        name: "autoencoder",
-        task: Task::Reconstruct,
-        takes: &["hidden", "activation"],
-        published: None,
-        build: autoencoder::autoencoder,
-    },
-    KnownModel {
-        name: "autoencoder-conv",
-        task: Task::Reconstruct,
-        takes: &["channels", "hidden", "activation"],
-        published: None,
-        build: autoencoder::convolutional,
-    },
-    KnownModel {
-        name: "cnn",
-        task: Task::Classify,
-        takes: &["channels", "kernel", "padding", "hidden", "activation", "dropout"],
-        published: None,
-        build: cnn::cnn,
-    },
-    KnownModel {
-        name: "resnet9",
-        task: Task::Classify,
-        takes: &["channels", "activation", "logit_scale", "dropout"],
-        published: None,
-        build: resnet::resnet9,
-    },
-    KnownModel {
-        name: "resnet18-small",
-        task: Task::Classify,
-        takes: &["channels", "dropout"],
-        published: None,
-        build: resnet::resnet18_small,
-    },
-    KnownModel {
-        name: "resnet18",
-        task: Task::Classify,
-        takes: &["channels", "dropout"],
-        published: Some("resnet/resnet18.safetensors"),
-        build: resnet::resnet18,
-    },
-    KnownModel {
-        name: "squeezenet",
-        task: Task::Classify,
-        takes: &["kernel", "dropout"],
-        published: Some("squeezenet/squeezenet1_1.safetensors"),
-        build: squeezenet::squeezenet1_1,
-    },
-    KnownModel {
-        name: "squeezenet1_0",
-        task: Task::Classify,
-        takes: &["kernel", "dropout"],
-        published: Some("squeezenet/squeezenet1_0.safetensors"),
-        build: squeezenet::squeezenet1_0,
-    },
-    KnownModel {
-        name: "mobilenet_v2",
-        task: Task::Classify,
-        takes: &["dropout"],
-        published: Some("mobilenet/mobilenet_v2.safetensors"),
-        build: mobilenet::mobilenet_v2,
-    },
-    KnownModel {
-        name: "airbench",
-        task: Task::Classify,
-        takes: &["channels", "depth", "activation", "logit_scale", "dropout"],
-        published: None,
-        build: airbench::airbench,
-    },
-];
-
 /// Appends dropout, if the configuration has it, and the last layer, `fc`.
 fn head(layers: Sequence, config: &ModelConfig, last: impl Layer + 'static) -> Sequence {
     let layers = match config.dropout > 0.0 {
@@ -232,7 +159,7 @@ pub fn names() -> Vec<&'static str> {
     KNOWN_MODELS.iter().map(|known| known.name).collect()
 }
 
-/// The names of the models with the same architecture as a model of torchvision.
+/// The names of the models with the same architecture and tensor names as a model of torchvision, or of timm.
 pub fn torchvision_models() -> Vec<&'static str> {
     KNOWN_MODELS.iter().filter(|known| known.published.is_some()).map(|known| known.name).collect()
 }
@@ -255,6 +182,7 @@ impl ModelConfig {
             hidden: None,
             activation: None,
             logit_scale: None,
+            stochastic_depth: None,
             init: Scheme::default(),
             dropout: 0.0,
             pretrained: None,
@@ -300,6 +228,7 @@ impl ModelConfig {
             ("hidden", self.hidden.is_some()),
             ("activation", self.activation.is_some()),
             ("logit_scale", self.logit_scale.is_some()),
+            ("stochastic_depth", self.stochastic_depth.is_some()),
             ("dropout", self.dropout != 0.0),
         ];
         let takes = match self.layer.is_empty() && !self.custom {
@@ -330,6 +259,9 @@ impl ModelConfig {
                 self.name,
                 torchvision_models().join(", ")
             )));
+        }
+        if let Some(rate) = self.stochastic_depth.filter(|rate| !(0.0..1.0).contains(rate)) {
+            return Err(Error::out_of_range("The rate of stochastic depth", rate, "from 0 to below 1"));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::out_of_range("The dropout", self.dropout, "from 0 to below 1"));
@@ -424,5 +356,29 @@ mod tests {
         }
         listed.dedup();
         assert_eq!(listed, names());
+    }
+
+    /// As torchvision and timm count them, for the 1000 classes of ImageNet.
+    #[test]
+    fn published_networks_have_as_many_parameters_as_those_of_their_makers() {
+        let counts = [
+            ("resnet18", 11_689_512),
+            ("resnet34", 21_797_672),
+            ("resnet50", 25_557_032),
+            ("squeezenet", 1_235_496),
+            ("squeezenet1_0", 1_248_424),
+            ("mobilenet_v2", 3_504_872),
+            ("mobilenet_v3_small", 2_542_856),
+            ("mobilenet_v3_large", 5_483_032),
+            ("efficientnet_b0", 5_288_548),
+            ("regnet_y_400mf", 4_344_144),
+            ("convnext_tiny", 28_589_128),
+            ("convnext_atto", 3_695_520),
+        ];
+        assert_eq!(counts.map(|(name, _)| name).to_vec(), torchvision_models());
+        for (name, count) in counts {
+            let model = ModelConfig::named(name).build([3, 224, 224], 1000).expect(name);
+            assert_eq!(model.parameters().count(), count, "{name}");
+        }
     }
 }

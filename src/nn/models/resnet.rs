@@ -46,6 +46,20 @@ pub(super) fn resnet9(config: &ModelConfig, input: [usize; 3], classes: usize) -
     Model::new("resnet9", &input, layers)
 }
 
+/// The stages of a ResNet after its first layers.
+struct Stages {
+    /// The number of blocks of each stage.
+    blocks: [usize; 4],
+    /// A block of so many input channels, with this width and stride.
+    block: fn(usize, usize, usize, Scheme) -> Residual,
+    /// The output channels of a block, as a multiple of its width.
+    expansion: usize,
+}
+
+const RESNET18: Stages = Stages { blocks: [2; 4], block: basic_block, expansion: 1 };
+const RESNET34: Stages = Stages { blocks: [3, 4, 6, 3], block: basic_block, expansion: 1 };
+const RESNET50: Stages = Stages { blocks: [3, 4, 6, 3], block: bottleneck, expansion: 4 };
+
 /// ResNet-18 (He et al., CVPR 2016) for images of about 32x32 pixels: the first convolution is 3x3 with stride 1, and no
 /// max-pool follows it. Parameter names are those of torchvision.
 ///
@@ -54,15 +68,35 @@ pub(super) fn resnet9(config: &ModelConfig, input: [usize; 3], classes: usize) -
 pub(super) fn resnet18_small(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let layers = conv_bn_act(Sequence::new(), 1, widths[0], config.init, Activation::Relu);
-    eight_blocks("resnet18-small", layers, widths, config, (input, classes))
+    in_stages("resnet18-small", layers, (&RESNET18, widths), config, (input, classes))
 }
 
-/// ResNet-18 (He et al., CVPR 2016) for photos, with the same architecture as torchvision's: the first convolution is 7x7,
-/// then comes a max-pool, each with stride 2.
+/// ResNet-18, with the same architecture as torchvision's.
 ///
 /// # Errors
 /// When a size is 0.
 pub(super) fn resnet18(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
+    for_photos("resnet18", &RESNET18, config, (input, classes))
+}
+
+/// ResNet-34, with the same architecture as torchvision's.
+///
+/// # Errors
+/// When a size is 0.
+pub(super) fn resnet34(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
+    for_photos("resnet34", &RESNET34, config, (input, classes))
+}
+
+/// ResNet-50, with the same architecture as torchvision's: its blocks have the stride in the 3x3 convolution.
+///
+/// # Errors
+/// When a size is 0.
+pub(super) fn resnet50(config: &ModelConfig, input: [usize; 3], classes: usize) -> Result<Model> {
+    for_photos("resnet50", &RESNET50, config, (input, classes))
+}
+
+/// A ResNet (He et al., CVPR 2016) for photos: the first convolution is 7x7, then comes a max-pool, each with stride 2.
+fn for_photos(name: &str, stages: &Stages, config: &ModelConfig, images: ([usize; 3], usize)) -> Result<Model> {
     let widths = config.stages([64, 128, 256, 512])?;
     let conv = Conv2d { stride: 2.into(), padding: 3.into(), bias: false, ..Conv2d::new(widths[0], 7, config.init) };
     let pool = Pool2d { stride: Some(2.into()), padding: 1.into(), ..Pool2d::new(Pooling::Max, 3) };
@@ -71,23 +105,23 @@ pub(super) fn resnet18(config: &ModelConfig, input: [usize; 3], classes: usize) 
         .with("bn1", BatchNorm2d::default())
         .with("relu", Activation::Relu)
         .with("maxpool", pool);
-    eight_blocks("resnet18", layers, widths, config, (input, classes))
+    in_stages(name, layers, (stages, widths), config, images)
 }
 
-/// The common end of both ResNet-18s: four stages of two blocks, a global average-pool, and `fc`.
-fn eight_blocks(
+/// The common end of all ResNets: four stages of blocks, a global average-pool, and `fc`.
+fn in_stages(
     name: &str,
     mut layers: Sequence,
-    widths: [usize; 4],
+    (stages, widths): (&Stages, [usize; 4]),
     config: &ModelConfig,
     (input, classes): ([usize; 3], usize),
 ) -> Result<Model> {
     let mut inputs = widths[0];
-    for (stage, width) in (1..).zip(widths) {
-        for block in 0..2 {
+    for (stage, width) in (1_usize..).zip(widths) {
+        for block in 0..stages.blocks[stage - 1] {
             let stride = if stage > 1 && block == 0 { 2 } else { 1 };
-            layers = layers.with(format!("layer{stage}.{block}"), basic_block(inputs, width, stride, config.init));
-            inputs = width;
+            layers = layers.with(format!("layer{stage}.{block}"), (stages.block)(inputs, width, stride, config.init));
+            inputs = width * stages.expansion;
         }
     }
     let layers = layers.with("avgpool", GlobalPool(Pooling::Average));
@@ -95,8 +129,7 @@ fn eight_blocks(
     Model::new(name, &input, layers)
 }
 
-/// Two convolutions with batch norm, and a shortcut. Where the shape changes, the shortcut is a 1x1 convolution with batch
-/// norm.
+/// Two convolutions with batch norm, and a shortcut.
 fn basic_block(inputs: usize, outputs: usize, stride: usize, scheme: Scheme) -> Residual {
     let body = Sequence::new()
         .with("conv1", conv3x3(outputs, stride, scheme))
@@ -104,10 +137,32 @@ fn basic_block(inputs: usize, outputs: usize, stride: usize, scheme: Scheme) -> 
         .with("relu", Activation::Relu)
         .with("conv2", conv3x3(outputs, 1, scheme))
         .with("bn2", BatchNorm2d::default());
+    residual(body, [inputs, outputs], stride, scheme)
+}
+
+/// A 1x1 convolution to `width` channels, a 3x3 convolution and a 1x1 convolution to four times as many, each with batch norm, and a
+/// shortcut.
+fn bottleneck(inputs: usize, width: usize, stride: usize, scheme: Scheme) -> Residual {
+    let outputs = width * RESNET50.expansion;
+    let pointwise = |outputs: usize| Conv2d { bias: false, ..Conv2d::new(outputs, 1, scheme) };
+    let body = Sequence::new()
+        .with("conv1", pointwise(width))
+        .with("bn1", BatchNorm2d::default())
+        .with("relu1", Activation::Relu)
+        .with("conv2", conv3x3(width, stride, scheme))
+        .with("bn2", BatchNorm2d::default())
+        .with("relu2", Activation::Relu)
+        .with("conv3", pointwise(outputs))
+        .with("bn3", BatchNorm2d::default());
+    residual(body, [inputs, outputs], stride, scheme)
+}
+
+/// A block with a ReLU after the sum. Where the shape changes, the shortcut is a 1x1 convolution with batch norm.
+fn residual(body: Sequence, [inputs, outputs]: [usize; 2], stride: usize, scheme: Scheme) -> Residual {
     let projection = Conv2d { stride: stride.into(), bias: false, ..Conv2d::new(outputs, 1, scheme) };
     let shortcut = match stride != 1 || inputs != outputs {
         true => Sequence::new().with("0", projection).with("1", BatchNorm2d::default()),
         false => Sequence::new(),
     };
-    Residual { body, shortcut, activation: Some(Activation::Relu) }
+    Residual { body, shortcut, activation: Some(Activation::Relu), ..Residual::default() }
 }

@@ -19,10 +19,7 @@ pub(super) const FUNCTIONS: [(&str, Function); 20] = [
     ("Erf", Graph::erf),
     ("Exp", Graph::exp),
     ("Floor", Graph::floor),
-    ("HardSwish", |graph, x| {
-        let gate = graph.hard_sigmoid(x, 1.0 / 6.0, 0.5)?;
-        graph.mul(x, gate)
-    }),
+    ("HardSwish", Graph::hard_swish),
     ("Log", Graph::log),
     ("Mish", |graph, x| {
         let gate = graph.softplus(x)?;

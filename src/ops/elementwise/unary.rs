@@ -7,7 +7,8 @@ use crate::Result;
 use crate::graph::{Differentiate, Graph, NodeId};
 use crate::ops::Real;
 use crate::ops::{
-    abs, ceil, cos, erf, exp, floor, gelu, log, relu, round, sigmoid, sign, silu, sin, softplus, sqrt, square, tanh,
+    abs, ceil, cos, erf, exp, floor, gelu, gelu_erf, hard_swish, log, relu, round, sigmoid, sign, silu, sin, softplus,
+    sqrt, square, tanh,
 };
 
 /// A function of one number, and its derivative. Both are written once in Rust for both precisions, and once in WGSL. Every
@@ -115,6 +116,10 @@ methods! {
     softplus => softplus::Softplus;
     /// The Gaussian error linear unit of each element, in its tanh form.
     gelu => gelu::Gelu;
+    /// The Gaussian error linear unit of each element, in its exact form: x / 2 (1 + erf(x / sqrt 2)).
+    gelu_erf => gelu_erf::GeluErf;
+    /// x times its hard sigmoid, of each element: PyTorch's `hardswish`.
+    hard_swish => hard_swish::HardSwish;
     /// The error function of each element.
     erf => erf::Erf;
     /// The sine of each element, in radians.
