@@ -64,9 +64,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let engine = args.device.open_to_train(&recipe, &dataset, options_to_train([&recipe]), args.quiet)?;
     let stop = StopFlag::on_signals();
     let range = RateRange { ends: [args.low, args.high], steps: args.steps };
-    let Some((found, _)) = find((engine, pretrained.as_ref()), (&recipe, &dataset), range, (&stop, args.quiet))? else {
-        return Ok(stop.exit_code());
-    };
+    let going = || !stop.is_set();
+    let found = find((engine, pretrained.as_ref()), (&recipe, &dataset), range, (&going, args.quiet))?;
+    let Some((found, _)) = found else { return Ok(stop.exit_code()) };
     if let Some(out) = &args.out {
         write_plot(&found, out)?;
     }
@@ -78,12 +78,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs a range test of a recipe. Returns the engine, too. `None` if it was stopped.
+/// Runs a range test of a recipe. Returns the engine, too. `None` if it was stopped, because `going` returned false.
 pub fn find(
     (engine, pretrained): (Engine, Option<&TensorFile>),
     (recipe, dataset): (&Recipe, &Dataset),
     range: RateRange,
-    (stop, quiet): (&StopFlag, bool),
+    (going, quiet): (&dyn Fn() -> bool, bool),
 ) -> Result<Option<(FoundRate, Engine)>> {
     let work = Working::new("looking for a learning rate", quiet);
     let mut trainer = Trainer::new(engine, recipe_to_find_rate(recipe), dataset, TrainerOptions::default())?;
@@ -94,7 +94,7 @@ pub fn find(
         if let EpochProgress::Trained(step) = at {
             work.at("looking for a learning rate", step as usize, range.steps);
         }
-        !stop.is_set()
+        going()
     };
     let (found, engine) = crate::blocking::block_on(find_rate(trainer, range, &mut progress))?;
     Ok(found.map(|found| (found, engine)))

@@ -34,6 +34,7 @@ mod info;
 mod kept;
 mod label_check;
 mod ladder;
+mod length;
 mod lr_find;
 pub mod memory;
 mod network;
@@ -93,7 +94,7 @@ enum CliCommand {
     /// Classify images with a trained run
     Predict(predict::Args),
     /// Suggest a learning rate, from some steps at rates that grow
-    LrFind(lr_find::Args),
+    LrFind(Box<lr_find::Args>),
     /// Write what a network knows of images as a NumPy file: the features before its classifier
     Embed(embed::Args),
     /// Find the images of a folder that are most similar to an image
@@ -148,7 +149,7 @@ pub fn main(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         CliCommand::Sweep(args) => sweep::run(*args),
         CliCommand::Eval(args) => eval::run(args),
         CliCommand::Predict(args) => predict::run(args),
-        CliCommand::LrFind(args) => lr_find::run(args),
+        CliCommand::LrFind(args) => lr_find::run(*args),
         CliCommand::Embed(args) => embed::run(args),
         CliCommand::Similar(args) => similar::run(args),
         CliCommand::Explain(args) => explain::run(args),

@@ -29,12 +29,25 @@ pub(super) struct GridPoint {
     /// Images per training step
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
     pub batch_size: Option<usize>,
-    /// The learning rate
-    #[arg(long, value_name = "X", value_parser = real::<f64>)]
-    pub lr: Option<f64>,
+    /// The learning rate, or auto: the one that `gpunn lr-find` suggests
+    #[arg(long, value_name = "X|auto", value_parser = rate)]
+    pub lr: Option<Rate>,
     /// Seed of all random numbers
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0))]
     pub seed: Option<u64>,
+}
+
+/// What `--lr` says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Rate {
+    /// A range test finds it before the training.
+    Auto,
+    /// The rate.
+    Of(f64),
+}
+
+fn rate(word: &str) -> Result<Rate, String> {
+    if word == "auto" { Ok(Rate::Auto) } else { real(word).map(Rate::Of) }
 }
 
 /// The help text of `--activation`, with the names that [`Activation`] knows.
@@ -293,7 +306,7 @@ impl RecipeArgs {
         }
     }
 
-    fn change_optimizer(&self, recipe: &mut Recipe, rate: Option<f64>, quiet: bool) -> Result<()> {
+    fn change_optimizer(&self, recipe: &mut Recipe, rate: Option<Rate>, quiet: bool) -> Result<()> {
         let optimizer = &mut recipe.optimizer;
         if let Some(name) = &self.optimizer {
             let method: Method = name.parse()?;
@@ -307,7 +320,9 @@ impl RecipeArgs {
             }
             optimizer.name = method;
         }
-        set(&mut optimizer.learning_rate, rate);
+        if let Some(Rate::Of(rate)) = rate {
+            optimizer.learning_rate = rate;
+        }
         set(&mut optimizer.momentum, self.momentum);
         set(&mut optimizer.weight_decay, self.weight_decay);
         optimizer.nesterov |= self.nesterov;

@@ -5,20 +5,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::data::Dataset;
+use crate::formats::tensors::TensorFile;
 use crate::graph::PlanOptions;
 use crate::runs::{Experiment, Observer, Reopen, RunDirectory, RunOutcome};
-use crate::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
-use crate::{Error, Result, gpu};
+use crate::train::{Checkpoint, RateRange, Recipe, Summary, Trainer, TrainerOptions, guessing};
+use crate::{Engine, Error, Result, gpu};
 
 use super::engine::{DeviceArgs, options_to_train};
 use super::first_steps;
 use super::flags::{JsonArgs, NewRunArgs};
 use super::images::print_skipped;
 use super::progress::{Progress, Watched};
-use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING, print_warnings};
+use super::recipe::{GridPoint, Rate, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
 use super::sweep::runner::Tools;
 use super::working::Working;
+use super::{length, lr_find};
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
 const NOT_WITH_RESUME: [&str; 39] = [
@@ -86,6 +88,9 @@ pub struct Args {
     /// is the same as without a stop
     #[arg(long, value_name = "DIR", conflicts_with_all = NOT_WITH_RESUME)]
     resume: Option<PathBuf>,
+    /// Train for about this time, such as 10m or 1h30m, instead of a number of epochs: a step is measured first, and the schedule fits
+    #[arg(long, value_name = "TIME", value_parser = length::time, conflicts_with_all = ["epochs", "resume", "folds"], help_heading = TRAINING_HEADING)]
+    time: Option<Duration>,
     /// Write a checkpoint this often within an epoch, in minutes; each epoch ends with one in any case [default: 5]
     #[arg(long, value_name = "MINUTES", value_parser = super::numbers::minutes, help_heading = RUN_HEADING)]
     save_every: Option<Duration>,
@@ -222,7 +227,13 @@ impl Prepared {
             checkpoint.check_data(&dataset)?;
         }
         let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
-        let engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
+        let mut engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
+        if args.point.lr == Some(Rate::Auto) {
+            engine = take_found_rate((engine, pretrained.as_ref()), (&mut recipe, &dataset), args.output.quiet)?;
+        }
+        if let Some(time) = args.time {
+            engine = length::fit(engine, (&mut recipe, &dataset), time, args.output.quiet)?;
+        }
         let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
         let trainer_options = TrainerOptions { plan, clock: Some(crate::runs::clock) };
         let kind = engine.kind();
@@ -253,6 +264,21 @@ impl Prepared {
         }
         Ok(Self { experiment, dataset, options: trainer_options, device: options })
     }
+}
+
+/// Sets the learning rate that a range test suggests.
+fn take_found_rate(
+    (engine, pretrained): (Engine, Option<&TensorFile>),
+    (recipe, dataset): (&mut Recipe, &Dataset),
+    quiet: bool,
+) -> Result<Engine> {
+    let found = lr_find::find((engine, pretrained), (recipe, dataset), RateRange::default(), (&|| true, quiet))?;
+    let Some((found, engine)) = found else { return Err(Error::usage("The search for a learning rate was stopped.")) };
+    recipe.optimizer.learning_rate = found.learning_rate;
+    if !quiet {
+        eprintln!("--lr auto: the learning rate is {}", found.learning_rate);
+    }
+    Ok(engine)
 }
 
 /// Opens the run directory: the resumed one, or a new one.

@@ -76,8 +76,9 @@ def train(
     cache_features: bool | None = None,
     # How to learn.
     epochs: float | None = None,
+    time: str | None = None,
     batch_size: int | None = None,
-    lr: float | None = None,
+    lr: float | Literal["auto"] | None = None,
     seed: int | None = None,
     optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] | None = None,
     momentum: float | None = None,

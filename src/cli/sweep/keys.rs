@@ -5,7 +5,7 @@ use serde::de::{Deserializer, Error as _, Visitor};
 use toml::Value;
 
 use crate::nn::models::ModelConfig;
-use crate::ops::augment::{Augment, ResizedCrop};
+use crate::ops::augment::{Augment, Erasing, ResizedCrop};
 use crate::optim::{Optimizer, Schedule};
 use crate::train::recipe::Data;
 use crate::train::{Lookahead, Recipe, Training};
@@ -35,11 +35,12 @@ pub struct Setting {
 
 /// All keys that can be varied: whole sections, then their fields.
 fn known() -> Vec<String> {
-    let sections: [(&str, &[&str]); 7] = [
+    let sections: [(&str, &[&str]); 8] = [
         ("model", fields::<ModelConfig>()),
         ("data", fields::<Data>()),
         ("augment", fields::<Augment>()),
         ("augment.resized_crop", fields::<ResizedCrop>()),
+        ("augment.erase", fields::<Erasing>()),
         ("training", fields::<Training>()),
         ("training.lookahead", fields::<Lookahead>()),
         ("optimizer", fields::<Optimizer>()),
