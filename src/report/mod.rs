@@ -36,7 +36,7 @@ mod step;
 mod swept;
 mod weights;
 
-pub use compare::compare;
+pub use compare::{compare, compare_grouped};
 pub use groups::{Group, groups, verdict};
 pub use noise::{Difference, Sample};
 pub use run::{ReportOptions, WrittenReport, write};
