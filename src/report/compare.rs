@@ -32,6 +32,7 @@ struct ComparedRun {
     name: String,
     loaded: LoadedRun,
     settings: Settings,
+    is_grouped: bool,
 }
 
 /// Writes a page that compares runs to `out`. The plot of their validation metric is written next to it as SVG and PNG,
@@ -41,6 +42,15 @@ struct ComparedRun {
 /// # Errors
 /// When `runs` is empty, a directory is not a run, a run was interrupted in its first epoch, or a file cannot be written.
 pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
+    compare_grouped(runs, &|_| true, out)
+}
+
+/// As [`compare`]. Only the runs for which `is_grouped` is true are in groups with a mean: a setting of which another run diverged would
+/// have a mean that is too good.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_grouped(runs: &[PathBuf], is_grouped: &dyn Fn(&Path) -> bool, out: &Path) -> Result<()> {
     if runs.is_empty() {
         return Err(Error::usage("No run was given to compare; give at least one run directory."));
     }
@@ -48,7 +58,7 @@ pub fn compare(runs: &[PathBuf], out: &Path) -> Result<()> {
     for path in runs {
         let loaded = LoadedRun::read(path, false)?;
         let settings = flat(&loaded.recipe)?;
-        compared.push(ComparedRun { name: loaded.name(), loaded, settings });
+        compared.push(ComparedRun { name: loaded.name(), loaded, settings, is_grouped: is_grouped(path) });
     }
     use_paths_for_equal_names(&mut compared, runs);
     compared.sort_by(|a, b| b.score().value.total_cmp(&a.score().value));
@@ -173,7 +183,8 @@ fn swept_plots(compared: &[ComparedRun]) -> Vec<(String, CurvePlot)> {
 
 /// The table of runs that differ only in their seed or fold. Only those that ended can be compared.
 fn grouped(compared: &[ComparedRun]) -> maud::Markup {
-    let ended: Vec<&ComparedRun> = compared.iter().filter(|run| run.loaded.summary.is_some()).collect();
+    let ended: Vec<&ComparedRun> =
+        compared.iter().filter(|run| run.is_grouped && run.loaded.summary.is_some()).collect();
     let Some(unit) = ended.first().map(|run| run.score().unit) else { return html! {} };
     // Runs of different tasks have nothing in common.
     if ended.iter().any(|run| run.score().unit != unit) {

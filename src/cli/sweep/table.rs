@@ -270,7 +270,9 @@ pub fn publish(table: &Table, output: &SweepOutput, (name, json): (&str, bool)) 
     crate::files::write_atomic(&at("csv"), table.csv().as_bytes())?;
     let compared: Vec<PathBuf> = table.rows.iter().filter(|row| !row.diverged).map(|row| row.run.clone()).collect();
     if !compared.is_empty() {
-        report::compare(&compared, &at("html"))?;
+        let grouped: BTreeSet<&Path> =
+            table.groups.iter().flat_map(|group| &group.members).map(|&row| table.rows[row].run.as_path()).collect();
+        report::compare_grouped(&compared, &|run| grouped.contains(run), &at("html"))?;
     }
     if json {
         return print_json(output);
