@@ -48,9 +48,6 @@ struct Given {
 impl Given {
     fn read(weights: &str, model: &str, images: &str) -> Result<Self> {
         let named = if model == "own" { None } else { Some(gpunn::runs::model(model)?) };
-        // Random numbers of training cannot be compared.
-        let steady = named.clone().map(|named| ModelConfig { stochastic_depth: Some(0.0), ..named });
-        let named = steady.filter(|named| named.validate().is_ok()).or(named);
         let file = TensorFile::open(Path::new(weights))?;
         let images = TensorFile::open(Path::new(images))?;
         let x = images.values("x")?;
@@ -59,7 +56,12 @@ impl Given {
         let labels = images.values("labels").unwrap_or_default().into_iter().map(|label| label as u32).collect();
         // A network of this program's own says for which images it is; a torchvision model takes those of ImageNet.
         let checkpoint = weights::import(&file, named)?.checkpoint;
-        let recipe = Recipe { augment: None, ..checkpoint.recipe.clone() };
+        let mut recipe = Recipe { augment: None, ..checkpoint.recipe.clone() };
+        // Random numbers of training cannot be compared.
+        let steady = ModelConfig { stochastic_depth: Some(0.0), ..recipe.model.clone() };
+        if steady.validate().is_ok() {
+            recipe.model = steady;
+        }
         let model = recipe.build_model([shape[1], shape[2], shape[3]], checkpoint.classes.len())?;
         let kept = checkpoint.weights_in_use(model.parameters())?;
         Ok(Self { model, kept, shape, x, labels })

@@ -37,9 +37,9 @@ mod step;
 mod swept;
 mod weights;
 
+pub use compare::{compare, compare_grouped};
 pub use curves::{Across, Curve, CurvePlot, Unit};
 pub use draw::svg;
-pub use compare::{compare, compare_grouped};
 pub use groups::{Group, groups, verdict};
 pub use noise::{Difference, Sample};
 pub use run::{ReportOptions, WrittenReport, write};
