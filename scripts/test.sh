@@ -98,8 +98,10 @@ stage "format"
 cargo fmt --all -- --check
 stage "lints"
 cargo clippy --release --workspace --all-targets -- -D warnings
-# Each feature alone, and the core without any.
-for feature in "" threads images files download reading reports; do
+# The core without any feature, and the features that have the most code; in the slow part each one alone.
+features=("" images files)
+if $slow; then features+=(threads download reading reports); fi
+for feature in "${features[@]}"; do
   cargo clippy --release --lib --no-default-features --features "$feature" -- -D warnings
 done
 stage "documentation"

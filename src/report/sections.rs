@@ -284,7 +284,11 @@ fn main_settings(settings: &Settings) -> Vec<(&'static str, String)> {
                 + &unless("model.hidden", "", "hidden")
                 + &unless("model.activation", "", "with"),
         ),
-        ("batch", format!("{} images, {} of their losses", of("training.batch_size"), of("training.reduction"))),
+        (
+            "batch",
+            format!("{} images, {} of their losses", of("training.batch_size"), of("training.reduction"))
+                + &unless("training.accumulate", "1", "batches of an update:"),
+        ),
         ("epochs", of("training.epochs").to_owned() + &unless("training.patience", "", "patience")),
         ("optimizer", rate + &momentum + &rest.concat()),
         ("groups of parameters", groups.collect::<Vec<_>>().join("; ")),
@@ -294,6 +298,9 @@ fn main_settings(settings: &Settings) -> Vec<(&'static str, String)> {
         ("Lookahead", under("training.lookahead.")),
         ("test-time augmentation", of("training.tta").to_owned()),
         ("label smoothing", unless("training.label_smoothing", "0", "").trim_start_matches(", ").to_owned()),
+        ("focal loss, exponent", of("training.focal").to_owned()),
+        ("weights of classes", of("training.class_weights").to_owned() + &under("training.class_weights.")),
+        ("sampler", of("training.sampler").to_owned()),
         ("seed", of("seed").to_owned()),
     ];
     rows.into_iter().filter(|(_, value)| !value.is_empty()).collect()
