@@ -8,8 +8,9 @@ import numpy
 import torch
 import torch.nn.functional as F
 from torchvision.transforms import functional as TF
+from torchvision.transforms._functional_tensor import _hsv2rgb, _rgb2hsv
 
-AUGMENT, MORE = 3, 7  # purposes
+AUGMENT, MORE = 3, 8  # purposes
 BATCH = 0xFFFFFFFF  # the row of what is drawn for a whole batch
 LEVELS, TRIES = 1024, 10  # of areas and of aspect ratios; attempts at a rectangle
 GREY = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)  # ITU-R BT.601; torchvision has 0.2989 for red
@@ -52,7 +53,10 @@ def recoloured(image, numbers, row):
     mean = (GREY[:, None, None] * image).sum(0, keepdim=True)
     image = mean + (1 + numbers.get("saturation", 0) * (2 * saturation - 1)) * (image - mean)
     if "hue" in numbers:
-        image = TF.adjust_hue(image, numbers["hue"] * (2 * hue - 1))
+        # As `adjust_hue`, which would compute in single precision.
+        turned = _rgb2hsv(image)
+        turned[0] = (turned[0] + numbers["hue"] * (2 * hue - 1)) % 1
+        image = _hsv2rgb(turned)
     if grey < numbers.get("grey", 0):
         image = (GREY[:, None, None] * image).sum(0, keepdim=True).expand_as(image)
     return image

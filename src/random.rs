@@ -57,9 +57,9 @@ pub enum Purpose {
     /// Generated pages of handwriting, on which reading is evaluated. The step is the page.
     Pages = 6,
     /// More of augmentation: perspective, colours, blur, erasing, and the mixing of images. The step is the training step.
-    AugmentMore = 7,
+    AugmentMore = 8,
     /// The settings of a sweep. The stream is the recipe's key, the step the number of the setting.
-    Sweep = 8,
+    Sweep = 7,
 }
 
 /// One sequence of random numbers, indexed by element.

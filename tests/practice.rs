@@ -2,7 +2,7 @@
 
 use crate::common::numbers::assert_close;
 use crate::common::training::{self, small, with_a_schedule, with_adamw_and_dropout, with_muon_and_lookahead};
-use crate::common::{gpunn_on_cpu, is_refusal, text};
+use crate::common::{gpunn_on_cpu, is_refusal, json, text};
 use gpunn::Engine;
 use gpunn::ops::augment::{Augment, Flip};
 use gpunn::train::{ClassWeights, Recipe, Sampler};
@@ -68,10 +68,12 @@ fn weights_of_classes_and_a_balanced_sampler_change_what_is_learned() {
     let (named, balanced) =
         (of(Some(ClassWeights::Named([("A".into(), 0.0)].into())), Sampler::Shuffled), of(None, Sampler::Balanced));
     assert!(named.1 != plain.1 && balanced.1 != plain.1);
-    // All classes of this set are equally large: every weight is 1.
-    let weighted = of(Some(ClassWeights::BALANCED), Sampler::Shuffled);
-    let right: Vec<f64> = plain.1.iter().map(|&weight| weight.into()).collect();
-    assert_close(&weighted.1, &right, 1e-5, 1e-4);
+    // Classes that are not named have the weight 1.
+    assert_eq!(of(Some(ClassWeights::Named([].into())), Sampler::Shuffled).1, plain.1);
+    // 600 images of 36 classes: the weights are close to 1.
+    let losses = of(Some(ClassWeights::BALANCED), Sampler::Shuffled).0;
+    assert!(losses != plain.0);
+    assert_close(&losses, &plain.0, 0.0, 0.02);
 }
 
 #[test]
@@ -110,4 +112,22 @@ fn the_program_takes_the_flags_and_refuses_what_does_not_go_together() {
     is_refusal(&run(&["--focal", "2", "--mixup"]), 2, &["focal", "mixup"]);
     is_refusal(&run(&["--hue", "0.1"]), 2, &["hue", "colour"]);
     is_refusal(&run(&["--accumulate", "2", "--batch-size", "10"]), 2, &["multiple of 4", "10"]);
+}
+
+#[test]
+fn a_learning_rate_and_a_length_are_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |words: &[&str]| gpunn_on_cpu(folder.path(), words);
+    let found = json(&run(&["lr-find", "--limit-train", "400", "--steps", "80", "--out", "lr.svg", "--json"]));
+    let rate = found["learning_rate"].as_f64().expect("a number");
+    assert!((1e-4..1.0).contains(&rate), "{rate}");
+    assert!(std::fs::read_to_string(folder.path().join("lr.svg")).expect("a plot").contains("learning rate"));
+    let train = ["train", "--limit-train", "400", "--no-report", "--json", "--out", "run"];
+    let trained = json(&run(&[&train[..], &["--lr", "auto", "--time", "1s"]].concat()));
+    assert!(trained["seconds"].as_f64().expect("a number") < 20.0, "{trained}");
+    let recipe = std::fs::read_to_string(folder.path().join("run/recipe.toml")).expect("a recipe");
+    assert!(recipe.contains("learning_rate = 0.") && !recipe.contains("auto"), "{recipe}");
+    is_refusal(&run(&[&train[..], &["--force", "--time", "1s", "--epochs", "2"]].concat()), 2, &["--time", "--epochs"]);
+    is_refusal(&run(&[&train[..], &["--force", "--lr", "much"]].concat()), 2, &["--lr", "much"]);
+    is_refusal(&run(&["lr-find", "--low", "1", "--high", "0.1"]), 2, &["from 1 to 0.1"]);
 }

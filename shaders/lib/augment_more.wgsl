@@ -1,6 +1,6 @@
 // needs: step, philox
 // The random words of the later changes of an image: the blocks are those of src/ops/augment/draw.rs.
-const PURPOSE_AUGMENTMORE: u32 = 7u;
+const PURPOSE_AUGMENTMORE: u32 = 8u;
 const COLOURS: u32 = 0u;     // hue, grey, saturation, blur
 const PERSPECTIVE: u32 = 1u; // two blocks: the corners
 const ERASED: u32 = 3u;      // whether, then each attempt at a rectangle

@@ -185,7 +185,7 @@ impl Augment {
         }
         if self.blur > 0.0 && blur::reach(self.blur) >= to_height.min(to_width) {
             return Err(Error::usage(format!(
-                "[augment] blur reaches {} pixels far, but the images become {to_height}x{to_width}.",
+                "[augment] blur reaches {} pixels far, but {images} and become {to_height}x{to_width}.",
                 blur::reach(self.blur)
             )));
         }
