@@ -38,6 +38,8 @@ if [[ -n ${CI:-} ]]; then
   export GPUNN_REQUIRE_ALL=1
   # Users get crates of one unit, which are smaller but take longer to compile.
   export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+  # Optimising across these units takes longer than the tests gain by it.
+  export CARGO_PROFILE_RELEASE_LTO=off
 fi
 # What needs a large tool of others may be left out in CI too.
 noted() { echo "skipped: $*"; printf 'test.sh\t%s\n' "$*" >> "$GPUNN_SKIPPED"; }

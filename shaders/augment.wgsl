@@ -200,8 +200,8 @@ fn each(index: u32) {
         for (var i = 0u; i < 4u; i++) {
             let x = min(strip.left + i, dims.out_width - 1u);
             let column = select(x, dims.out_width - 1u - x, drawn.flip);
-            let line = select(strip.down, dims.out_height - 1u - strip.down, drawn.upside_down);
-            let at = vec2i(i32(line), i32(column)) + drawn.corner;
+            let down = select(strip.down, dims.out_height - 1u - strip.down, drawn.upside_down);
+            let at = vec2i(i32(down), i32(column)) + drawn.corner;
             var value = gain * mapped(strip.shard, first, at, drawn) + lift;
             if CUTOUT {
                 let inside = vec2i(i32(strip.down), i32(x)) - drawn.hole;

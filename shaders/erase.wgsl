@@ -1,6 +1,6 @@
 // needs: each, augment_more, rectangles
 // y = images x [batch, channels, height, width] with a rectangle covered by the channel's value; 0 for masked rows. `roots` draws the
-// rectangle, levels [channels] have the value as the last component. One invocation copies four neighbouring pixels of a row.
+// rectangle, fills [channels] are these values. One invocation copies four neighbouring pixels of a row.
 struct Dims {
     count: u32, // invocations
     channels: u32,
@@ -9,7 +9,7 @@ struct Dims {
     chance: u32, // of 2^24
 }
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> levels: array<vec4f>;
+@group(0) @binding(2) var<storage, read> fills: array<f32>;
 @group(0) @binding(3) var<storage, read> roots: array<f32>; // [3, 1024]: of areas, of proportions, of their inverses
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;
 
@@ -40,7 +40,7 @@ fn each(index: u32) {
         // Beyond the end of a row the last pixel is copied again.
         let across = min(left + i, dims.width - 1u);
         let inside = vec2u(down, across) - hole.xy; // wraps around above and left of the hole
-        let seen = select(x[first + across], levels[plane % dims.channels].w, all(inside < hole.zw));
+        let seen = select(x[first + across], fills[plane % dims.channels], all(inside < hole.zw));
         y[first + across] = select(0.0, seen, row < step.valid);
     }
 }

@@ -11,10 +11,12 @@
 //! ```
 
 mod groups;
+mod method;
 mod optimizer;
 mod schedule;
 
 pub use groups::{Algorithm, OptimizerGroup};
-pub use optimizer::{Method, Optimizer};
+pub use method::Method;
+pub use optimizer::Optimizer;
 pub(crate) use schedule::total_steps;
 pub use schedule::{Schedule, ScheduleForm, TrainingProgress};

@@ -1,6 +1,7 @@
 //! Optimizers: their configuration, the numbers that change in each step, and the nodes of their update.
 
 use super::groups::{self, OptimizerGroup};
+use super::method::Method;
 use super::schedule::{Schedule, TrainingProgress};
 use crate::graph::{NodeId, TensorType};
 use crate::nn::{Build, Model, PARAMS, Parameter, ParameterKind, Parameters};
@@ -11,45 +12,6 @@ use crate::ops::pack::Pack;
 use crate::ops::rmsprop::RmsProp;
 use crate::ops::update::{Adam, BLOCK, GROUP_FLOATS, Sgd, group_row};
 use crate::{Error, Result};
-
-/// The algorithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Stochastic gradient descent, with momentum if it is not 0.
-    Sgd,
-    /// D. P. Kingma and J. Ba, "Adam: A method for stochastic optimization", ICLR 2015.
-    Adam,
-    /// I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", ICLR 2019.
-    AdamW,
-    /// T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", 2012; with momentum if it is not 0.
-    RmsProp,
-}
-
-const METHODS: [(&str, Method); 4] =
-    [("sgd", Method::Sgd), ("adam", Method::Adam), ("adamw", Method::AdamW), ("rmsprop", Method::RmsProp)];
-
-impl Method {
-    /// Whether it is Adam or AdamW.
-    pub fn is_adam(self) -> bool {
-        matches!(self, Self::Adam | Self::AdamW)
-    }
-}
-
-impl std::str::FromStr for Method {
-    type Err = Error;
-    /// Reads `sgd`, `adam`, `adamw` or `rmsprop`. Other words give an [`Error::Usage`] with the nearest name.
-    fn from_str(word: &str) -> Result<Self> {
-        crate::error::named("optimizer", &word.to_lowercase(), &METHODS)
-    }
-}
-
-impl std::fmt::Display for Method {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = METHODS.iter().find(|(_, method)| method == self).map_or("", |(name, _)| name);
-        f.write_str(name)
-    }
-}
 
 /// The configuration of an optimizer. The numbers have the same meaning as in PyTorch.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

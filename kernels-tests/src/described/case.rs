@@ -192,7 +192,8 @@ impl Case {
             Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::Sgd => "sgd",
             Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::RmsProp => "rmsprop",
             Self::Optimizer { .. } => "adam",
-            // Of several changes, the last one.
+            // Of several changes, the last one, or the one with the largest errors.
+            Self::Augment { augment, .. } if augment.perspective > 0.0 => "augment",
             Self::Augment { augment, .. } if augment.is_mixed() => "mix",
             Self::Augment { augment, .. } if augment.erase.is_some() => "erase",
             Self::Augment { augment, .. } if augment.blur > 0.0 => "blur",

@@ -51,8 +51,8 @@ impl Erasing {
     }
 }
 
-/// Erases rectangles of images `[batch, channels, height, width]`. Inputs: the images, the table of [`Augment`](super::Augment) with
-/// the value of each channel that covers, and the roots of areas and aspect ratios, `[3, 1024]`. Masked rows are 0.
+/// Erases rectangles of images `[batch, channels, height, width]`. Inputs: the images, the value of each channel that covers,
+/// `[channels]`, and the roots of areas and aspect ratios, `[3, 1024]`. Masked rows are 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Erase {
     /// The fraction of images that are erased.
@@ -76,7 +76,7 @@ impl Erase {
 
     fn define<T: Real>(&self, call: &mut Call<T>) {
         let &[_, channels, height, width] = call.types.output.dims() else { panic!("images of another shape") };
-        let (x, table, roots, step, plane) = (call.real(0), call.real(1), call.real(2), call.step, height * width);
+        let (x, fills, roots, step, plane) = (call.real(0), call.real(1), call.real(2), call.step, height * width);
         call.out().par_chunks_mut(channels * plane).zip(x.par_chunks(channels * plane)).enumerate().for_each(
             |(row, (to, from))| {
                 if row >= step.valid as usize {
@@ -86,9 +86,9 @@ impl Erase {
                 let Some(CropBox { corner, size }) = self.drawn(roots, step, row as u32, [height, width]) else {
                     return;
                 };
-                for (to, line) in to.chunks_mut(plane).zip(table.chunks(4)) {
+                for (to, &fill) in to.chunks_mut(plane).zip(fills) {
                     let rows = to.chunks_mut(width).skip(corner[0]).take(size[0]);
-                    rows.for_each(|to| to[corner[1]..][..size[1]].fill(line[3]));
+                    rows.for_each(|to| to[corner[1]..][..size[1]].fill(fill));
                 }
             },
         );
@@ -102,8 +102,8 @@ impl Op for Erase {
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 3)?;
         let [_, channels, height, width] = super::images_of_floats(&inputs[0])?;
-        if inputs[1] != TensorType::f32([channels, 4]) || inputs[2] != TensorType::f32([3, LEVELS]) {
-            return Err(format!("it takes four floats for each channel, and three lists of {LEVELS} floats"));
+        if inputs[1] != TensorType::f32([channels]) || inputs[2] != TensorType::f32([3, LEVELS]) {
+            return Err(format!("it takes a float for each channel, and three lists of {LEVELS} floats"));
         }
         if height.min(width) < 2 || height.max(width) > super::LONGEST_RESIZED {
             return Err(format!("rectangles are erased from images of 2 to {} pixels a side", super::LONGEST_RESIZED));
@@ -130,25 +130,24 @@ impl Op for Erase {
 }
 
 impl Graph {
-    /// Erases rectangles. `table` is that of the augmentation.
-    pub(super) fn erase(&mut self, images: NodeId, table: NodeId, erasing: &Erasing) -> Result<NodeId> {
+    /// Erases rectangles. `levels` has a mean and the inverse of a standard deviation for each channel.
+    pub(super) fn erase(&mut self, images: NodeId, levels: &[[f64; 2]], erasing: &Erasing) -> Result<NodeId> {
         let size = match self.dims(images) {
             &[_, _, height, width] => [height, width],
             _ => [1, 1],
         };
+        let fills = levels.iter().map(|&[mean, inverse]| erasing.fill.normalised(mean, inverse) as f32);
+        let fills = self.constant(TensorType::f32([levels.len()]), fills.collect::<Vec<_>>());
         let roots = self.constant(TensorType::f32([3, LEVELS]), roots(&erasing.ranges(), size));
-        self.apply(Erase { chance: erasing.chance }, &[images, table, roots])
+        self.apply(Erase { chance: erasing.chance }, &[images, fills, roots])
     }
 }
 
 /// Whole and partial batches, and widths that are and are not multiples of four.
 pub fn cases() -> Vec<Case> {
     let of = |dims: [usize; 4], erasing: Erasing| {
-        let levels: Vec<f32> = (0..dims[1]).flat_map(|channel| [0.5, 4.0, 0.5, -2.0 - channel as f32]).collect();
-        let build = move |graph: &mut Graph, x: &[NodeId]| {
-            let levels = graph.constant(TensorType::f32([dims[1], 4]), levels.clone());
-            graph.erase(x[0], levels, &erasing)
-        };
+        let levels: Vec<[f64; 2]> = (0..dims[1]).map(|channel| [0.5, 4.0 + channel as f64]).collect();
+        let build = move |graph: &mut Graph, x: &[NodeId]| graph.erase(x[0], &levels, &erasing);
         Case::new(vec![Sample::floats(&dims)], build).differentiable(&[]).valid(dims[0] as u32)
     };
     let half = Erasing { chance: 0.5, ..Erasing::default() };

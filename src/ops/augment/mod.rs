@@ -223,18 +223,22 @@ impl Augment {
         (self.affine_chance.unwrap_or(1.0) * f64::from(1 << 24)).round() as u32
     }
 
-    /// For each channel, four values: the subtracted value, the factor, the centre of contrast, and the fill of the
-    /// cutout square.
-    fn table(&self, channels: usize) -> Vec<f32> {
+    /// For each channel, the subtracted value and the factor.
+    fn levels(&self, channels: usize) -> Vec<[f64; 2]> {
         let at = |values: &Option<Vec<f64>>, channel: usize, other: f64| {
             values.as_ref().and_then(|values| values.get(channel)).copied().unwrap_or(other)
         };
-        let of = |channel: usize| {
-            let (mean, inverse) = (at(&self.mean, channel, 0.0), 1.0 / at(&self.std, channel, 1.0));
-            let covered = if self.cutout_fill == CutoutFill::Mean { 0.0 } else { -mean * inverse };
-            [mean, inverse, at(&self.mean, channel, 0.5), covered].map(|value| value as f32)
+        (0..channels).map(|channel| [at(&self.mean, channel, 0.0), 1.0 / at(&self.std, channel, 1.0)]).collect()
+    }
+
+    /// For each channel, four values: the subtracted value, the factor, the centre of contrast, and the fill of the
+    /// cutout square.
+    fn table(&self, channels: usize) -> Vec<f32> {
+        let of = |[mean, inverse]: [f64; 2]| {
+            let pivot = if self.mean.is_some() { mean } else { 0.5 };
+            [mean, inverse, pivot, self.cutout_fill.normalised(mean, inverse)].map(|value| value as f32)
         };
-        (0..channels).flat_map(of).collect()
+        self.levels(channels).into_iter().flat_map(of).collect()
     }
 }
 

@@ -158,7 +158,8 @@ impl Graph {
             images = self.apply(Roughen { stroke, noise }, &[images, table])?;
         }
         if let Some(erasing) = &augment.erase {
-            images = self.erase(images, table, erasing)?;
+            let levels = augment.levels(self.dims(images)[1]);
+            images = self.erase(images, &levels, erasing)?;
         }
         if augment.is_mixed() {
             images = self.apply(Mix, &[images])?;

@@ -92,6 +92,13 @@ pub enum CutoutFill {
     Mean,
 }
 
+impl CutoutFill {
+    /// The value after normalisation of a channel with this mean and this inverse of the standard deviation.
+    pub(super) fn normalised(self, mean: f64, inverse: f64) -> f64 {
+        if self == Self::Mean { 0.0 } else { -mean * inverse }
+    }
+}
+
 impl FromStr for CutoutFill {
     type Err = Error;
     /// `zero` or `mean`. Other words give an [`Error::Usage`].
