@@ -107,7 +107,7 @@ impl FromStr for CutoutFill {
     }
 }
 
-/// The range of the random crops of [`Augment::resized_crop`].
+/// The range of the random crops of [`Augment::resized_crop`](super::Augment::resized_crop).
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResizedCrop {
