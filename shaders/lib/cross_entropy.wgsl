@@ -61,6 +61,7 @@ fn focused(log_probability: f32, rest: f32) -> vec2f {
     if !FOCUSED {
         return vec2f(1.0);
     }
-    let less = pow(rest, dims.focus - 1.0);
+    // pow(0, 0) is undefined.
+    let less = select(pow(rest, dims.focus - 1.0), 1.0, dims.focus == 1.0);
     return less * vec2f(rest, rest - dims.focus * exp(log_probability) * log_probability);
 }

@@ -65,9 +65,9 @@ pub fn evaluated(args: &Args) -> Result<EvalOutput> {
 fn seen_by(first: &Checkpoint, other: &Checkpoint, split: SplitName) -> Option<String> {
     (split == SplitName::Val && held_out_otherwise(first, other)).then(|| {
         format!(
-            "warning: a run with the seed {} held out other images than the first one, with {}, so it was trained on some of those that \
-             are evaluated; use images that none of them saw",
-            other.recipe.seed, first.recipe.seed
+            "warning: the run {} with the seed {} held out other images than the first one, so it was probably trained on some of those \
+             that are evaluated; use images that none of them saw",
+            other.recipe.name, other.recipe.seed
         )
     })
 }

@@ -83,8 +83,14 @@ pub fn load_data_of(run: &Path, checkpoint: &Checkpoint, data_dir: Option<&Path>
 
 /// Whether two runs on the same images held out different ones for validation.
 pub fn held_out_otherwise(first: &Checkpoint, other: &Checkpoint) -> bool {
-    let rule = |checkpoint: &Checkpoint| (checkpoint.recipe.data.val_fraction, checkpoint.recipe.seed);
-    first.recipe.data.val_fraction.is_some() && rule(first) != rule(other)
+    let rule = |checkpoint: &Checkpoint| {
+        let data = &checkpoint.recipe.data;
+        (data.val_fraction, data.fold, checkpoint.recipe.seed)
+    };
+    let divides = |checkpoint: &Checkpoint| {
+        checkpoint.recipe.data.val_fraction.is_some() || checkpoint.recipe.data.fold.is_some()
+    };
+    (divides(first) || divides(other)) && rule(first) != rule(other)
 }
 
 /// The choice between the two checkpoints of a run.

@@ -130,6 +130,11 @@ pub(super) struct OutputArgs {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(count) = args.folds {
+        if args.point.lr == Some(Rate::Auto) {
+            return Err(Error::usage(
+                "--folds trains all runs at one learning rate: find it with `gpunn lr-find`, and give it as --lr.",
+            ));
+        }
         let recipe = args.recipe_args.recipe(&args.point, args.output.quiet)?;
         args.device.set_threads()?;
         let tools = Tools { data_dir: args.recipe_args.data_dir.path(), device: &args.device, output: &args.output };

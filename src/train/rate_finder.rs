@@ -22,7 +22,7 @@ const FEWEST: usize = 20;
 pub struct RateRange {
     /// The first and the last learning rate.
     pub ends: [f64; 2],
-    /// The number of steps.
+    /// The number of steps, each with an update.
     pub steps: usize,
 }
 
@@ -72,6 +72,8 @@ pub fn recipe_to_find_rate(recipe: &Recipe) -> Recipe {
     recipe.schedule = Schedule::default();
     recipe.optimizer.groups.iter_mut().for_each(|group| (group.schedule, group.until) = (None, None));
     (recipe.training.patience, recipe.training.lookahead) = (None, None);
+    // No epoch of the test is a last one, which could be shorter.
+    recipe.training.epochs = 1e6;
     recipe
 }
 

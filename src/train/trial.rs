@@ -36,6 +36,8 @@ pub async fn time_step(engine: Engine, recipe: &Recipe, dataset: &Dataset, trial
     let mut recipe = recipe.clone();
     let training = &mut recipe.training;
     (training.batch_size, training.patience, training.cache_features) = (images, None, Some(false));
+    // The sample is one batch, without the classes that weights may name.
+    (training.accumulate, training.drop_last, training.class_weights) = (1, false, None);
     recipe.data.stream = false;
     let first: Vec<u32> = (0..images as u32).collect();
     let sample = Dataset { train: dataset.train.select(&first), ..dataset.without_images(dataset.input) };

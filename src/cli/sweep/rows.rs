@@ -80,11 +80,12 @@ impl SweepRow {
     /// As [`SweepRow::ended`].
     pub fn after(job: &Job, epochs: u32) -> Result<Option<Self>> {
         let Some(run) = directory(job)? else { return Ok(None) };
-        if run.diverged()?.is_some() {
-            return Self::ended(job);
-        }
         let lines = run.metrics()?;
         let line = lines.iter().find(|line| line.epoch == epochs);
+        // A run that diverged later was good then: a sweep that is resumed chooses as before.
+        if line.is_none() && run.diverged()?.is_some() {
+            return Self::ended(job);
+        }
         let is_over = run.summary()?.is_some();
         let Some(line) = line.or_else(|| lines.last().filter(|_| is_over)) else { return Ok(None) };
         let seconds = lines.iter().filter(|other| other.epoch <= line.epoch).map(|line| line.seconds).sum();

@@ -72,7 +72,8 @@ pub struct Augment {
     pub scale: Option<[f64; 2]>,
     /// Shears each image by up to this many degrees in either direction.
     pub shear: f64,
-    /// Changes the perspective: each corner moves inwards by up to this fraction of half the image's width, and of half its height.
+    /// Changes the perspective: each corner moves inwards by up to this fraction of half the image's width, and of half its height. At most
+    /// 0.6: beyond 2/3 the horizon can lie inside the image.
     #[serde(skip_serializing_if = "is_zero")]
     pub perspective: f64,
     /// The fraction of images that are rotated, scaled, sheared and seen in perspective. The default is all. Resampling blurs an image
@@ -189,8 +190,10 @@ impl Augment {
                 blur::reach(self.blur)
             )));
         }
-        if self.erase.is_some() && !(2..=LONGEST_RESIZED).contains(&to_height.min(to_width)) {
-            return Err(Error::usage(format!("[augment] erase needs images of 2x2 pixels or more, but {images}.")));
+        if self.erase.is_some() && (to_height.min(to_width) < 2 || to_height.max(to_width) > LONGEST_RESIZED) {
+            return Err(Error::usage(format!(
+                "[augment] erase takes images of 2 to {LONGEST_RESIZED} pixels a side, but {images}."
+            )));
         }
         if self.resized_crop.is_some() && height.max(width) > LONGEST_RESIZED {
             return Err(Error::usage(format!(

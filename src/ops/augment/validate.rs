@@ -26,7 +26,7 @@ impl Augment {
         check("stroke", self.stroke, (0.0..=1.0).contains(&self.stroke), "from 0 to 1")?;
         check("noise", self.noise, (0.0..=1.0).contains(&self.noise), "from 0 to 1")?;
         check("saturation", self.saturation, (0.0..=1.0).contains(&self.saturation), "from 0 to 1")?;
-        check("perspective", self.perspective, (0.0..=0.9).contains(&self.perspective), "from 0 to 0.9")?;
+        check("perspective", self.perspective, (0.0..=0.6).contains(&self.perspective), "from 0 to 0.6")?;
         check("hue", self.hue, (0.0..=0.5).contains(&self.hue), "from 0 to 0.5")?;
         check("grey", self.grey, (0.0..=1.0).contains(&self.grey), "from 0 to 1")?;
         let is_blur = self.blur == 0.0 || (0.1..=10.0).contains(&self.blur);

@@ -92,7 +92,7 @@ fn check_trainable(recipe: &Recipe, task: Task, dataset: &Dataset) -> Result<()>
             dataset.classes.first().map_or("none", String::as_str)
         )));
     }
-    let (batch, train) = (recipe.training.batch_size * recipe.training.accumulate, &dataset.train);
+    let (batch, train) = (recipe.training.batch_size.saturating_mul(recipe.training.accumulate), &dataset.train);
     if recipe.training.drop_last && batch > train.len() {
         return Err(Error::usage(format!(
             "A batch of {batch} is larger than the {} training images, and this recipe leaves out a last batch that is not \

@@ -169,14 +169,18 @@ impl Trainer {
         // Another learning rate changes neither the data nor the device.
         let by_the_rate = first.is_none_or(|first| first.op.is_some() && first.cpu_agrees());
         let may_halve = by_the_rate && halved < MOST_HALVED;
+        // Of a batch in parts, all that are left go: an update has all parts or none.
+        let parts = self.recipe.training.accumulate as u32;
+        let left = (parts - self.counters.step % parts).min(self.steps_now() - self.counters.step);
         let sentinel = &mut self.sentinel;
         match self.recipe.training.on_nonfinite {
             OnNonFinite::Skip if may_skip => {
-                sentinel.skipped = (wrong, in_row);
+                sentinel.skipped = (wrong + left - 1, in_row);
                 let counters = &mut sentinel.good_mut().counters;
-                (counters.step, counters.number) = (counters.step + 1, counters.number + 1);
+                (counters.step, counters.number) = (counters.step + left, counters.number + left);
                 counters.skipped += 1;
-                sentinel.warnings.push(format!("{found} This step is left out"));
+                let what = if parts == 1 { "step" } else { "batch" };
+                sentinel.warnings.push(format!("{found} This {what} is left out"));
             }
             OnNonFinite::HalveLr if may_halve && sentinel.epoch_start.is_some() => {
                 sentinel.good = sentinel.epoch_start.clone();
