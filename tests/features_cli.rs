@@ -177,7 +177,7 @@ fn runs_answer_together() {
     // Another seed held out other images.
     let val = gpunn_on_cpu(at, &["eval", "a", "--ensemble", "b", "--split", "val"]);
     assert!(
-        text(&val.stderr).contains("warning: a run with the seed 2 held out other images"),
+        text(&val.stderr).contains("with the seed 2 held out other images than the first one"),
         "{}",
         text(&val.stderr)
     );
