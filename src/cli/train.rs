@@ -277,7 +277,9 @@ fn take_found_rate(
     (recipe, dataset): (&mut Recipe, &Dataset),
     quiet: bool,
 ) -> Result<Engine> {
-    let found = lr_find::find((engine, pretrained), (recipe, dataset), RateRange::default(), (&|| true, quiet))?;
+    // There is no run yet that a signal could leave behind, so it ends the program.
+    let going = || true;
+    let found = lr_find::find((engine, pretrained), (recipe, dataset), RateRange::default(), (&going, quiet))?;
     let Some((found, engine)) = found else { return Err(Error::usage("The search for a learning rate was stopped.")) };
     recipe.optimizer.learning_rate = found.learning_rate;
     if !quiet {

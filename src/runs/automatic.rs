@@ -17,8 +17,8 @@ use crate::{Error, Result};
 
 /// The share of the training images that is held out for validation, if the folder has no validation split.
 pub const VAL_FRACTION: f64 = 0.15;
-/// Networks whose pretrained weights are looked for. The first one that is found is used. They are in the order of their time
-/// for a training step.
+/// Networks whose pretrained weights are looked for. The first one that is found is used. The first four are in the
+/// order of their time for a training step; the others were not timed, so they come last.
 const PRETRAINED: [&str; 12] = [
     "squeezenet",
     "mobilenet_v2",

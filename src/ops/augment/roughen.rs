@@ -97,12 +97,7 @@ impl Op for Roughen {
     }
     fn output(&self, inputs: &[TensorType], _: &[TensorType]) -> Result<TensorType, String> {
         expect_inputs(inputs, 2)?;
-        let &[batch, channels, height, width] = inputs[0].dims() else {
-            return Err("images must be [batch, channels, height, width]".into());
-        };
-        if inputs[0] != TensorType::f32([batch, channels, height, width]) {
-            return Err("it takes images of floats".into());
-        }
+        let [_, channels, ..] = super::images_of_floats(&inputs[0])?;
         if inputs[1] != TensorType::f32([channels, 4]) {
             return Err("the table must have four floats per channel".into());
         }
