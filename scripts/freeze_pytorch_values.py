@@ -19,6 +19,7 @@ from muon import Muon
 import numpy
 import torch
 import torch.nn.functional as F
+import timm.optim
 import torchvision
 from safetensors.torch import save_file
 from torch.optim import lr_scheduler
@@ -247,6 +248,13 @@ def steps(numbers, rates):
         optimiser = torch.optim.RMSprop(
             groups, rates[0], numbers["alpha"], numbers["epsilon"], momentum=numbers.get("momentum", 0.0)
         )
+    elif numbers["name"] == "lamb":
+        # gpunn adapts the steps of weights, whether they decay or not.
+        for group, adapts in zip(groups, (True, False)):
+            group["always_adapt"] = adapts
+        optimiser = timm.optim.Lamb(
+            groups, rates[0], betas=(numbers["beta1"], numbers["beta2"]), eps=numbers["epsilon"], max_grad_norm=None
+        )
     else:
         kind = torch.optim.AdamW if numbers["name"] == "adamw" else torch.optim.Adam
         optimiser = kind(groups, rates[0], (numbers["beta1"], numbers["beta2"]), numbers["epsilon"])
@@ -356,6 +364,12 @@ def rmsprop():
         steps(numbers | more, rates=[0.5, 0.25, 0.125, 0.5])
 
 
+def lamb():
+    numbers = dict(name="lamb", learning_rate=1.0, beta1=0.875, beta2=0.96875, epsilon=single(1e-6))
+    for more in [{}, dict(weight_decay=single(0.05)), dict(clip=0.5, weight_decay=single(0.05))]:
+        steps(numbers | more, rates=[0.5, 0.25, 0.125, 0.5])
+
+
 def changes():
     """Random augmentation with gpunn's draws, and losses with weights, mixed labels and focus."""
     order = torch.tensor([2, 0, 1, 1, 2, 0], dtype=torch.uint32)
@@ -377,6 +391,12 @@ def changes():
     change(normalised | dict(erase=erase | dict(chance=1.0, fill="mean")))
     change(dict(mixup=0.4))
     change(dict(cutmix=1.0))
+    # Rows enough for every change, of pixels with all values.
+    many = (torch.arange(45) % 3).to(torch.uint32)
+    photos = torch.randint(0, 256, [3, 3, 20, 19], dtype=torch.uint8)
+    op("augment", dict(x=photos, order=many), augment=normalised | dict(trivial_augment=True), still=False, mirrored=False)
+    grey = torch.randint(40, 200, [3, 1, 17, 23], dtype=torch.uint8)
+    op("augment", dict(x=grey, order=many), augment=dict(trivial_augment=True), still=False, mirrored=False)
     change(normalised | dict(perspective=0.3, hue=0.2, blur=0.5, erase=erase | dict(chance=1.0), mixup=1.0))
 
     def loss(rows, classes, **numbers):
@@ -394,7 +414,7 @@ def changes():
 
 def main():
     torch.manual_seed(16)
-    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions, of_newer_networks, changes, rmsprop):
+    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions, of_newer_networks, changes, rmsprop, lamb):
         part()
     made = f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}"
     file = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else FILE

@@ -7,6 +7,7 @@ import math
 import numpy
 import torch
 import torch.nn.functional as F
+from torchvision.transforms import InterpolationMode, _functional_tensor, autoaugment
 from torchvision.transforms import functional as TF
 from torchvision.transforms._functional_tensor import _hsv2rgb, _rgb2hsv
 
@@ -14,7 +15,10 @@ AUGMENT, MORE = 3, 8  # purposes
 BATCH = 0xFFFFFFFF  # the row of what is drawn for a whole batch
 LEVELS, TRIES = 1024, 10  # of areas and of aspect ratios; attempts at a rectangle
 GREY = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)  # ITU-R BT.601; torchvision has 0.2989 for red
-CHANGES = {"vertical_flip", "perspective", "saturation", "hue", "grey", "blur", "erase", "mixup", "cutmix"}
+CHANGES = {"vertical_flip", "perspective", "trivial_augment", "saturation", "hue", "grey", "blur", "erase", "mixup", "cutmix"}
+
+# The weights of ITU-R BT.601 for changes of contrast and saturation, too.
+_functional_tensor.rgb_to_grayscale = lambda image, channels=1: (GREY[:, None, None] * image).sum(0, keepdim=True)
 
 
 def philox(block, row, purpose, step=0, seed=1):
@@ -46,6 +50,25 @@ def perspective(image, amount, row):
     places = torch.stack([x / (width - 1), y / (height - 1), torch.ones_like(x)], -1) @ m.T
     grid = 2 * places[..., :2] / places[..., 2:] - 1
     return F.grid_sample(image[None], grid[None], mode="bilinear", padding_mode="zeros", align_corners=True)[0]
+
+
+def trivially(image, row):
+    """One change of `TrivialAugmentWide` by torchvision's own functions. Values from 0 to 1; only what is defined for bytes uses bytes."""
+    words = philox(14, row, MORE)
+    kinds = list(autoaugment.TrivialAugmentWide()._augmentation_space(31))
+    kind, level, sign = kinds[words[0] * len(kinds) >> 32], words[1] * 31 >> 32, -1 if words[2] >> 31 else 1
+    strength = {
+        "TranslateX": 32 * level // 30, "TranslateY": 32 * level // 30, "Rotate": 135 * level / 30, "Posterize": 8 - round(level / 5),
+        "Solarize": 255 - 8.5 * level,
+    }.get(kind, 0.99 * level / 30)
+    image = (255 * image).round() / 255
+    if kind in ("Posterize", "Solarize", "Equalize"):
+        bytes = (255 * image).round().to(torch.uint8)
+        return autoaugment._apply_op(bytes, kind, strength, InterpolationMode.BILINEAR, None).double() / 255
+    if kind == "AutoContrast":
+        flat = image.amax((1, 2), keepdim=True) == image.amin((1, 2), keepdim=True)
+        return torch.where(flat, image, TF.autocontrast(image))
+    return autoaugment._apply_op(image, kind, sign * strength, InterpolationMode.BILINEAR, None)
 
 
 def recoloured(image, numbers, row):
@@ -126,6 +149,8 @@ def changed(images, numbers):
             image = perspective(image, numbers["perspective"], row)
         if numbers.get("vertical_flip") and first >> 30 & 1:
             image = TF.vflip(image)
+        if numbers.get("trivial_augment"):
+            image = trivially(image, row)
         if numbers.keys() & {"saturation", "hue", "grey"}:
             image = recoloured(image, numbers, row)
         if "blur" in numbers:

@@ -1,4 +1,4 @@
-// needs: augment, augment_more
+// needs: augment, augment_more, sine_cosine
 // y[row] = the image with index order[step.first + row], augmented and normalised for the network; 0 for masked rows.
 // x [N, channels, height, width], bytes (four in a word) or floats, in one binding or several shards (the host adds their
 // bindings) or a ring of slots; y [batch, channels, out_height, out_width].
@@ -59,17 +59,6 @@ fn below(word: u32, count: u32) -> i32 {
 
 fn between(word: u32, low: f32, span: f32) -> f32 {
     return low + span * (f32(word >> 8u) * (1.0 / 16777216.0));
-}
-
-// Sine and cosine of an angle from -pi to pi: the series for a quarter of the angle, then the angle is doubled twice. The
-// built-in functions may have an error of 2^-11.
-fn sine_cosine(angle: f32) -> vec2f {
-    let q = 0.25 * angle;
-    let s = q * q;
-    let sine = q * (1.0 - s / 6.0 * (1.0 - s / 20.0 * (1.0 - s / 42.0 * (1.0 - s / 72.0))));
-    let cosine = 1.0 - 0.5 * s * (1.0 - s / 12.0 * (1.0 - s / 30.0 * (1.0 - s / 56.0)));
-    let twice = vec2f(2.0 * sine * cosine, 1.0 - 2.0 * sine * sine);
-    return vec2f(2.0 * twice.x * twice.y, 1.0 - 2.0 * twice.x * twice.x);
 }
 
 // The inverse of a shear, then a rotation, then a scaling.

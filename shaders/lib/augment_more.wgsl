@@ -4,6 +4,7 @@ const PURPOSE_AUGMENTMORE: u32 = 8u;
 const COLOURS: u32 = 0u;     // hue, grey, saturation, blur
 const PERSPECTIVE: u32 = 1u; // two blocks: the corners
 const ERASED: u32 = 3u;      // whether, then each attempt at a rectangle
+const TRIVIAL: u32 = 14u;    // the change of TrivialAugment, its strength and sign
 
 fn more_words(block: u32, row: u32) -> vec4u {
     return philox(vec4u(block, row + step.row_offset, step.number, PURPOSE_AUGMENTMORE), vec2u(step.seed_low, step.seed_high));

@@ -63,6 +63,9 @@ pub struct AugmentArgs {
     /// Blur by a Gaussian with a random standard deviation between 0.1 and X pixels
     #[arg(long, value_name = "X", value_parser = real::<f64>)]
     blur: Option<f64>,
+    /// Change each image in one of fourteen ways, with a random strength (TrivialAugment)
+    #[arg(long)]
+    trivial_augment: bool,
     /// Make strokes thicker or thinner: blend each pixel with its largest or smallest neighbor, with a weight of up to X (0 to 1)
     #[arg(long, value_name = "X", value_parser = real::<f64>)]
     stroke: Option<f64>,
@@ -117,6 +120,7 @@ impl AugmentArgs {
             hue: self.hue.unwrap_or(was.hue),
             grey: self.grey.unwrap_or(was.grey),
             blur: self.blur.unwrap_or(was.blur),
+            trivial_augment: self.trivial_augment || was.trivial_augment,
             stroke: self.stroke.unwrap_or(was.stroke),
             noise: self.noise.unwrap_or(was.noise),
             erase: self.erasing(was.erase),

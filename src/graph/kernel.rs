@@ -164,6 +164,8 @@ const LIBRARY: &[(&str, &str)] = &[
     ("ordered_sum", include_str!("../../shaders/lib/ordered_sum.wgsl")),
     ("augment", include_str!("../../shaders/lib/augment.wgsl")),
     ("augment_more", include_str!("../../shaders/lib/augment_more.wgsl")),
+    ("sine_cosine", include_str!("../../shaders/lib/sine_cosine.wgsl")),
+    ("trivial", include_str!("../../shaders/lib/trivial.wgsl")),
     ("rectangles", include_str!("../../shaders/lib/rectangles.wgsl")),
     ("rmsprop", include_str!("../../shaders/lib/rmsprop.wgsl")),
     ("optimizer", include_str!("../../shaders/lib/optimizer.wgsl")),

@@ -52,6 +52,7 @@ mod gradient;
 pub(crate) mod half;
 pub mod hard_sigmoid;
 pub mod hard_swish;
+pub mod lamb;
 pub mod layer_norm2d;
 pub mod leaky_relu;
 pub mod log;

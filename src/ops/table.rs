@@ -2,7 +2,9 @@
 //! printed list of supported ops use it.
 
 use super::case::Case;
-use super::tolerance::{DIVIDED, EXACT, MAPPED, NORMALISED, ROUNDED, SQUARED, SUMMED, TRANSCENDENTAL, Tolerance};
+use super::tolerance::{
+    DIVIDED, EXACT, MAPPED, NORMALISED, ROUNDED, SQUARED, SUMMED, TO_BYTES, TRANSCENDENTAL, Tolerance,
+};
 use super::variant::names;
 use super::*;
 use crate::graph::kernel::ForcedVariant;
@@ -189,6 +191,9 @@ pub const TABLE: &[OpEntry] = &[
         MAPPED,
         augment::resized::cases,
     ),
+    op("to_bytes", "images as bytes, for TrivialAugment", TO_BYTES, augment::trivial::bytes::cases),
+    op("trivial_tables", "what bytes become by TrivialAugment", DIVIDED, augment::trivial::tables::cases),
+    op("trivial", "one change of each image by TrivialAugment", MAPPED, augment::trivial::apply::cases),
     op("recolour", "saturation, hue and grey of images in colour", MAPPED, augment::recolour::cases),
     op("blur", "Gaussian blur along an axis, of a drawn width", TRANSCENDENTAL, augment::blur::cases),
     op("erase", "images with a random rectangle covered", EXACT, augment::erase::cases),
@@ -197,6 +202,7 @@ pub const TABLE: &[OpEntry] = &[
     op("accumulate_gradient", "sum of the gradients of a batch's parts", ROUNDED, accumulate_gradient::cases),
     op("norm", "norm of all gradients", SUMMED, update::norm_cases),
     op("sgd", "SGD with momentum, Nesterov, decay and clipping", ROUNDED, update::sgd_cases),
+    op("lamb", "LAMB: Adam with steps in proportion to each parameter's norm", DIVIDED, lamb::cases),
     op("rmsprop", "RMSProp with momentum, decay and clipping", DIVIDED, rmsprop::cases),
     op("average", "exponential moving average of weights", ROUNDED, average::cases),
     op("lookahead", "Lookahead: weights and slow weights join in some steps", ROUNDED, lookahead::cases),

@@ -57,6 +57,8 @@ tolerances! {
     EXACT: 0.0, 0.0, "moves values without computing";
     /// For ops that add, multiply or compare a few numbers.
     ROUNDED: 1e-6, 1e-6, "a few roundings of 2^-24, and cancellation in a sum";
+    /// For bytes made of floats.
+    TO_BYTES: 1.0, 0.0, "a value in the middle between two bytes may become either";
     /// For ops with an exponential or a logarithm.
     TRANSCENDENTAL: 2e-6, 2e-5,
         "Vulkan allows exp and log errors of 3 + 2|x| units in the last place, and drivers use it";

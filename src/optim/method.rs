@@ -14,21 +14,37 @@ pub enum Method {
     AdamW,
     /// T. Tieleman and G. Hinton, "Lecture 6.5: RMSProp", 2012; with momentum if it is not 0.
     RmsProp,
+    /// Y. You and others, "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020.
+    Lamb,
 }
 
-const METHODS: [(&str, Method); 4] =
-    [("sgd", Method::Sgd), ("adam", Method::Adam), ("adamw", Method::AdamW), ("rmsprop", Method::RmsProp)];
+const METHODS: [(&str, Method); 5] = [
+    ("sgd", Method::Sgd),
+    ("adam", Method::Adam),
+    ("adamw", Method::AdamW),
+    ("rmsprop", Method::RmsProp),
+    ("lamb", Method::Lamb),
+];
 
 impl Method {
-    /// Whether it is Adam or AdamW.
+    /// Whether it has Adam's moments, beta1 and beta2.
     pub fn is_adam(self) -> bool {
-        matches!(self, Self::Adam | Self::AdamW)
+        matches!(self, Self::Adam | Self::AdamW | Self::Lamb)
+    }
+
+    /// A learning rate to begin with.
+    pub fn usual_rate(self) -> f64 {
+        match self {
+            Self::Sgd => 0.01,
+            Self::Adam | Self::AdamW | Self::RmsProp => 1e-3,
+            Self::Lamb => 5e-3,
+        }
     }
 }
 
 impl std::str::FromStr for Method {
     type Err = Error;
-    /// Reads `sgd`, `adam`, `adamw` or `rmsprop`. Other words give an [`Error::Usage`] with the nearest name.
+    /// Reads `sgd`, `adam`, `adamw`, `rmsprop` or `lamb`. Other words give an [`Error::Usage`] with the nearest name.
     fn from_str(word: &str) -> Result<Self> {
         crate::error::named("optimizer", &word.to_lowercase(), &METHODS)
     }

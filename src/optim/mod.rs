@@ -14,6 +14,7 @@ mod groups;
 mod method;
 mod optimizer;
 mod schedule;
+mod update;
 
 pub use groups::{Algorithm, OptimizerGroup};
 pub use method::Method;

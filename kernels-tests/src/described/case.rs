@@ -191,12 +191,14 @@ impl Case {
             Self::Optimizer { optimizer, .. } if optimizer.groups.iter().any(OptimizerGroup::is_muon) => "muon",
             Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::Sgd => "sgd",
             Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::RmsProp => "rmsprop",
+            Self::Optimizer { optimizer, .. } if optimizer.name == gpunn::optim::Method::Lamb => "lamb",
             Self::Optimizer { .. } => "adam",
             // Of several changes, the last one, or the one with the largest errors.
             Self::Augment { augment, .. } if augment.perspective > 0.0 => "augment",
             Self::Augment { augment, .. } if augment.is_mixed() => "mix",
             Self::Augment { augment, .. } if augment.erase.is_some() => "erase",
             Self::Augment { augment, .. } if augment.blur > 0.0 => "blur",
+            Self::Augment { augment, .. } if augment.trivial_augment => "trivial",
             Self::Augment { augment, .. } if augment.hue + augment.grey + augment.saturation > 0.0 => "recolour",
             other => {
                 // `MaxPool2d { .. }` as `max_pool2d`.

@@ -1,5 +1,6 @@
 //! The random draws for one row of a batch. `shaders/augment.wgsl` uses the same words in the same order.
 
+use super::resized::TRIES;
 use super::{Augment, AugmentMode, Flip, View};
 use crate::ops::{Real, Step};
 use crate::random::{CounterRng, Purpose};
@@ -12,10 +13,11 @@ const ALTERNATE: u32 = 3;
 const SATURATION: u32 = 4 * 14;
 
 /// The blocks of [`more`], as in `shaders/lib/augment_more.wgsl`: of hue, grey, saturation and blur; of the corners of a perspective
-/// (two blocks); and of erasing, whose attempts follow.
+/// (two blocks); of erasing, whose attempts follow; and of the change of TrivialAugment.
 pub(super) const COLOURS: u32 = 0;
 const PERSPECTIVE: u32 = 1;
 pub(super) const ERASED: u32 = 3;
+pub(super) const TRIVIAL: u32 = ERASED + 1 + TRIES;
 
 /// The words of a row for what the words of [`Purpose::Augment`] do not draw.
 pub(super) fn more(step: &Step, row: u32) -> CounterRng {
@@ -48,7 +50,7 @@ pub(super) struct Drawn<T> {
 }
 
 /// A number from 0 to `count` - 1, by multiply-and-shift.
-fn below(word: u32, count: usize) -> i64 {
+pub(super) fn below(word: u32, count: usize) -> i64 {
     ((u64::from(word) * count as u64) >> 32) as i64
 }
 

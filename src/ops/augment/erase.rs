@@ -136,7 +136,7 @@ impl Graph {
             &[_, _, height, width] => [height, width],
             _ => [1, 1],
         };
-        let fills = levels.iter().map(|&[mean, inverse]| erasing.fill.normalised(mean, inverse) as f32);
+        let fills = levels.iter().map(|&[mean, inverse]| ((erasing.fill.value(mean) - mean) * inverse) as f32);
         let fills = self.constant(TensorType::f32([levels.len()]), fills.collect::<Vec<_>>());
         let roots = self.constant(TensorType::f32([3, LEVELS]), roots(&erasing.ranges(), size));
         self.apply(Erase { chance: erasing.chance }, &[images, fills, roots])

@@ -2,7 +2,7 @@
 //!
 //! The order is: a perspective, a small affine map about the image's middle (rotation, scale, shear), a translation, a crop,
 //! mirroring. Then follow brightness and contrast, normalisation by channel, and cutout. Instead of the geometric
-//! changes, a random crop may be resized ([`resized`]). Further ops follow: saturation, hue and grey ([`recolour`]), blur ([`blur`]),
+//! changes, a random crop may be resized ([`resized`]). Further ops follow: TrivialAugment ([`trivial`]), saturation, hue and grey ([`recolour`]), blur ([`blur`]),
 //! changes of stroke width and noise ([`roughen`]), erasing ([`erase`]), and at last the mixing of images ([`mix`]).
 //! Random numbers are counter-based: they depend only on the seed, the training step and the row. So the CPU can
 //! repeat any GPU step.
@@ -18,6 +18,7 @@ pub mod recolour;
 pub mod resized;
 pub mod roughen;
 mod settings;
+pub mod trivial;
 mod validate;
 
 pub use cases::cases;
@@ -100,6 +101,9 @@ pub struct Augment {
     /// without `crop`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<ResizedCrop>,
+    /// TrivialAugment: one change of fourteen, of random strength ([`trivial`]).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub trivial_augment: bool,
     /// Makes strokes thicker or thinner. Each pixel moves by up to this fraction towards the maximum or the minimum
     /// of its 3x3 neighbourhood.
     pub stroke: f64,
@@ -237,9 +241,20 @@ impl Augment {
     /// For each channel, four values: the subtracted value, the factor, the centre of contrast, and the fill of the
     /// cutout square.
     fn table(&self, channels: usize) -> Vec<f32> {
+        self.table_of(channels, |levels| levels)
+    }
+
+    /// The same for images that are not normalised yet.
+    fn table_before(&self, channels: usize) -> Vec<f32> {
+        self.table_of(channels, |_| [0.0, 1.0])
+    }
+
+    fn table_of(&self, channels: usize, normalisation: impl Fn([f64; 2]) -> [f64; 2]) -> Vec<f32> {
         let of = |[mean, inverse]: [f64; 2]| {
             let pivot = if self.mean.is_some() { mean } else { 0.5 };
-            [mean, inverse, pivot, self.cutout_fill.normalised(mean, inverse)].map(|value| value as f32)
+            let [subtracted, factor] = normalisation([mean, inverse]);
+            let fill = (self.cutout_fill.value(mean) - subtracted) * factor;
+            [subtracted, factor, pivot, fill].map(|value| value as f32)
         };
         self.levels(channels).into_iter().flat_map(of).collect()
     }

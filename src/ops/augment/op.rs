@@ -129,17 +129,30 @@ impl Graph {
     /// When the shards are not images, the order is not a list of u32, or the images are too small.
     pub fn gather_augmented(&mut self, shards: &[NodeId], order: NodeId, augmented: Augmented) -> Result<NodeId> {
         let channels = shards.first().and_then(|&shard| self.dims(shard).get(1)).copied().unwrap_or(0);
-        let table = self.constant(TensorType::f32([channels, 4]), augmented.augment.table(channels));
-        let inputs: Vec<NodeId> = shards.iter().copied().chain([order, table]).collect();
         let augment = augmented.augment.clone();
+        let table = self.levels_of(&augment, channels);
+        let with = |table: NodeId| -> Vec<NodeId> { shards.iter().copied().chain([order, table]).collect() };
         if augmented.mode != AugmentMode::Random {
-            return self.apply(augmented, &inputs);
+            return self.apply(augmented, &with(table));
         }
-        let images = match augment.resized_crop {
+        // TrivialAugment changes images that are not normalised.
+        let inputs = with(match augment.trivial_augment {
+            true => self.constant(TensorType::f32([channels, 4]), augment.table_before(channels)),
+            false => table,
+        });
+        let mut images = match augment.resized_crop {
             Some(crop) => self.gather_resized(&inputs, augmented, crop),
             None => self.apply(augmented, &inputs),
         }?;
+        if augment.trivial_augment {
+            images = self.change_trivially(images, table)?;
+        }
         self.change(images, table, &augment)
+    }
+
+    /// The table of an augmentation as a constant.
+    pub(super) fn levels_of(&mut self, augment: &Augment, channels: usize) -> NodeId {
+        self.constant(TensorType::f32([channels, 4]), augment.table(channels))
     }
 
     /// The random changes that follow the gathering of a batch.

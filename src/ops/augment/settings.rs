@@ -93,9 +93,9 @@ pub enum CutoutFill {
 }
 
 impl CutoutFill {
-    /// The value after normalisation of a channel with this mean and this inverse of the standard deviation.
-    pub(super) fn normalised(self, mean: f64, inverse: f64) -> f64 {
-        if self == Self::Mean { 0.0 } else { -mean * inverse }
+    /// The value, before normalisation, for a channel with this mean.
+    pub(super) fn value(self, mean: f64) -> f64 {
+        if self == Self::Mean { mean } else { 0.0 }
     }
 }
 

@@ -16,7 +16,7 @@ const PRODUCT_SHIFT: u32 = 18;
 /// The block of the first attempt. Each attempt has its own block.
 const FIRST_TRY: u32 = 4;
 /// The number of attempts before the central crop is used.
-const TRIES: u32 = 10;
+pub(in super::super) const TRIES: u32 = 10;
 
 /// A crop of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

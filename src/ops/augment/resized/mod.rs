@@ -18,7 +18,7 @@ use crate::graph::kernel::{Kernel, Lowering, Slot};
 use crate::graph::{DType, Differentiate, Graph, NodeId, TensorType};
 use crate::ops::shards::Shards;
 use crate::ops::{Lower, Op, Types, defined_by};
-pub(super) use crop_box::{CropBox, LEVELS, roots};
+pub(super) use crop_box::{CropBox, LEVELS, TRIES, roots};
 
 /// [`Augmented`] with random resized crops. Inputs: those of [`Augmented`], then the roots of areas and aspect
 /// ratios, `[3, 1024]`.
