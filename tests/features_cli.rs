@@ -219,6 +219,13 @@ fn a_mean_of_weights_is_a_run() {
         let tune = ["--model", "resnet9", "--size", "32", "--pretrained", "start.safetensors", "--unfreeze", "all"];
         train(at, seed, "2", &[&tune[..], &["--seed", seed, "--val-fraction", "0"]].concat());
     }
+    // A run gives the weights that are exported from it.
+    let of_run = ["--model", "resnet9", "--size", "32", "--pretrained", "start", "--unfreeze", "all"];
+    train(at, "from-run", "2", &[&of_run[..], &["--seed", "1", "--val-fraction", "0"]].concat());
+    let hash = |run: &str| {
+        RunDirectory::open(&at.join(run)).and_then(|run| run.summary()).expect("read").expect("a summary").weights_hash
+    };
+    assert_eq!(hash("from-run"), hash("1"));
     let told = gpunn_on_cpu(at, &["average", "1", "2", "--out", "mean"]);
     assert!(told.status.success() && !text(&told.stderr).contains("warning"), "{}", text(&told.stderr));
     assert_eq!(text(&told.stdout).trim(), "the mean of 2 networks as the run mean");

@@ -9,6 +9,7 @@ use crate::formats::tensors::TensorFile;
 use crate::images::{self, Preprocessing};
 use crate::nn::models::{self, ModelConfig};
 use crate::ops::augment::Flip;
+use crate::runs::directory::weights_file as weights_file_of;
 use crate::runs::onnx::OnnxFile;
 use crate::runs::weights::architecture_of;
 use crate::train::Recipe;
@@ -157,6 +158,7 @@ fn network(
     start: Start,
 ) -> Result<(FolderRecipe, Option<&'static str>, String)> {
     if let Start::File(file) = start {
+        let file = &weights_file_of(file);
         let model = architecture(file)?;
         return Ok((PHOTOS, Some(model), format!("{model} with the weights in {}", file.display())));
     }

@@ -17,7 +17,7 @@ use crate::{Engine, Error, Result};
 /// The version of the metadata format.
 pub const FORMAT: u32 = 1;
 /// The only key of the metadata. With one key, the same checkpoint always gives the same bytes.
-const KEY: &str = "gpunn";
+pub(super) const KEY: &str = "gpunn";
 /// The content of the metadata.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Header {

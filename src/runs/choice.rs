@@ -104,8 +104,8 @@ pub fn choose(recipe: Option<&str>, model: Option<ModelConfig>, dataset: Option<
 
 /// A model with the pretrained weights and the fine-tuning options of another one.
 fn with_pretrained(other: &ModelConfig, model: ModelConfig) -> ModelConfig {
-    let ModelConfig { pretrained, unfreeze, pretrained_rate, .. } = other.clone();
-    ModelConfig { pretrained, unfreeze, pretrained_rate, ..model }
+    let ModelConfig { pretrained, unfreeze, pretrained_rate, layer_decay, .. } = other.clone();
+    ModelConfig { pretrained, unfreeze, pretrained_rate, layer_decay, ..model }
 }
 
 fn for_model(model: &ModelConfig, dataset: Option<&str>) -> Result<Recipe> {

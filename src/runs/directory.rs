@@ -46,6 +46,12 @@ pub struct RunDirectory {
     lock: Option<Arc<RunLock>>,
 }
 
+/// The file of weights that a path means: of a run directory, its best checkpoint, or else the last one.
+pub(super) fn weights_file(path: &Path) -> PathBuf {
+    let of_run = [BEST, LAST].map(|name| path.join(name)).into_iter().find(|file| file.is_file());
+    of_run.unwrap_or_else(|| path.to_owned())
+}
+
 impl RunDirectory {
     /// Checks that a new run may use the path: it does not exist, is an empty folder, or `force` is set.
     ///

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use crate::Result;
 use crate::formats::tensors::{TensorEntry, TensorFile};
 use crate::nn::Model;
+use crate::train::checkpoint::{AVERAGED, SUMS};
+
+use super::checkpoint::KEY as CHECKPOINT;
 
 /// What wrappers of modules put before all names: `DataParallel`, `torch.compile`, and modules with a network as `self.model`.
 const PREFIXES: [&str; 3] = ["module.", "_orig_mod.", "model."];
@@ -23,8 +26,7 @@ pub(super) struct NamedTensors<'a> {
 impl<'a> NamedTensors<'a> {
     /// Translates the names of a file.
     pub fn of(file: &'a TensorFile) -> Self {
-        let mut names: BTreeMap<String, &str> =
-            file.tensors().keys().map(|name| (name.clone(), name.as_str())).collect();
+        let mut names = weights_of(file);
         while let Some(prefix) = PREFIXES.into_iter().find(|prefix| all_begin(&names, prefix)) {
             names = names.into_iter().map(|(name, own)| (name[prefix.len()..].to_owned(), own)).collect();
         }
@@ -39,7 +41,7 @@ impl<'a> NamedTensors<'a> {
         let parameters = model.parameters();
         let mut all = parameters.iter().chain(parameters.statistics().iter());
         match all.any(|parameter| file.tensors().contains_key(&parameter.name)) {
-            true => Self { file, names: file.tensors().keys().map(|name| (name.clone(), name.as_str())).collect() },
+            true => Self { file, names: weights_of(file) },
             false => Self::of(file),
         }
     }
@@ -66,6 +68,19 @@ impl<'a> NamedTensors<'a> {
     pub fn values(&self, name: &str) -> Result<Vec<f32>> {
         self.file.values(self.names.get(name).copied().unwrap_or(name))
     }
+}
+
+/// The names of all tensors; of a run's checkpoint only those of the weights with which it predicts.
+fn weights_of(file: &TensorFile) -> BTreeMap<String, &str> {
+    let all = || file.tensors().keys().map(String::as_str);
+    if !file.metadata().contains_key(CHECKPOINT) {
+        return all().map(|name| (name.to_owned(), name)).collect();
+    }
+    let averaged: BTreeMap<String, &str> =
+        all().filter_map(|name| Some((name.strip_prefix(AVERAGED)?.to_owned(), name))).collect();
+    // States of the optimizer and other copies have a prefix with a slash.
+    let plain = || all().filter(|name| !name.contains('/') && *name != SUMS).map(|name| (name.to_owned(), name));
+    if averaged.is_empty() { plain().collect() } else { averaged }
 }
 
 fn all_begin(names: &BTreeMap<String, &str>, prefix: &str) -> bool {

@@ -57,7 +57,7 @@ impl Recipe {
                 let path = std::fs::canonicalize(&path).map_err(Error::file("cannot find", &path))?;
                 self.model.pretrained_file.insert(path).clone()
             }
-            _ => PathBuf::from(named),
+            _ => super::directory::weights_file(Path::new(named)),
         };
         super::onnx::open_weights(&path, &self.data.asked()).map(Some)
     }

@@ -133,8 +133,8 @@ impl OnnxFile {
 
     /// Changes a recipe for a folder of images so that it trains this network, from its weights.
     pub fn put_into(&self, recipe: &mut Recipe) {
-        let ModelConfig { unfreeze, pretrained_rate, .. } = recipe.model;
-        recipe.model = ModelConfig { unfreeze, pretrained_rate, ..self.model.clone() };
+        let ModelConfig { unfreeze, pretrained_rate, layer_decay, .. } = recipe.model;
+        recipe.model = ModelConfig { unfreeze, pretrained_rate, layer_decay, ..self.model.clone() };
         recipe.set_images(self.images);
         let normalisation = self.normalisation.clone().unwrap_or_default();
         let augment = recipe.augment.get_or_insert_default();
