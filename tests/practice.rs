@@ -5,6 +5,7 @@ use crate::common::training::{self, small, with_a_schedule, with_adamw_and_dropo
 use crate::common::{gpunn_on_cpu, is_refusal, json, text};
 use gpunn::Engine;
 use gpunn::ops::augment::{Augment, Flip};
+use gpunn::optim::Optimizer;
 use gpunn::train::{ClassWeights, Recipe, Sampler};
 
 /// The losses of two epochs, and the weights after them.
@@ -21,13 +22,17 @@ fn trained(batch: usize, parts: usize, change: impl Fn(&mut Recipe)) -> (Vec<f64
 /// 600 images are nine batches of 64 and one of 24, so the last update of an epoch has fewer parts.
 #[test]
 fn a_batch_in_parts_is_as_good_as_a_whole_one() {
-    let changes: [fn(&mut Recipe); 5] = [
+    let changes: [fn(&mut Recipe); 6] = [
         |_| {},
         with_adamw_and_dropout,
         with_muon_and_lookahead,
         |recipe| {
             with_a_schedule(recipe);
             recipe.training.ema = Some(0.9);
+        },
+        |recipe| {
+            recipe.optimizer = Optimizer::lamb(0.01);
+            recipe.augment = Some(Augment { trivial_augment: true, ..Augment::default() });
         },
         |recipe| {
             recipe.augment =
@@ -102,15 +107,42 @@ fn the_program_takes_the_flags_and_refuses_what_does_not_go_together() {
         "0.2",
         "--cutmix",
         "--mixup",
+        "--trivial-augment",
+        "--optimizer",
+        "lamb",
+        "--lookahead",
+        "--layer-decay",
+        "0.75",
     ]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let recipe = std::fs::read_to_string(folder.path().join("run/recipe.toml")).expect("a recipe");
-    for line in ["accumulate = 2", "sampler = \"balanced\"", "A = 2.0", "cutmix = 1.0", "vertical_flip = true"] {
+    for line in [
+        "accumulate = 2",
+        "sampler = \"balanced\"",
+        "A = 2.0",
+        "cutmix = 1.0",
+        "vertical_flip = true",
+        "trivial_augment = true",
+        "name = \"lamb\"",
+        "learning_rate = 0.005",
+        "every = 5",
+        "layer_decay = 0.75",
+    ] {
         assert!(recipe.contains(line), "{line} is not in {recipe}");
     }
     is_refusal(&run(&["--class-weights", "wrong.csv"]), 2, &["Alpha", "class_weights"]);
     is_refusal(&run(&["--focal", "2", "--mixup"]), 2, &["focal", "mixup"]);
     is_refusal(&run(&["--hue", "0.1"]), 2, &["hue", "colour"]);
+    is_refusal(&run(&["--muon"]), 2, &["filters", "mlp has no such parameters"]);
+    is_refusal(&run(&["--optimizer", "lamb", "--momentum", "0.9"]), 2, &["lamb has no momentum"]);
+    is_refusal(&run(&["--layer-decay", "1.5"]), 2, &["layer_decay", "1.5"]);
+    is_refusal(&run(&["--batch-size", "auto", "--folds", "3"]), 2, &["--folds", "--batch-size"]);
+    let whole = run(&["--batch-size", "auto"]);
+    assert!(
+        text(&whole.stderr).contains("--batch-size auto: a batch of 32 fits the device"),
+        "{}",
+        text(&whole.stderr)
+    );
     is_refusal(&run(&["--accumulate", "2", "--batch-size", "10"]), 2, &["multiple of 4", "10"]);
 }
 

@@ -27,6 +27,7 @@ mod explain;
 mod export;
 mod first_steps;
 mod flags;
+mod found;
 mod image_loop;
 mod images;
 mod import;

@@ -5,11 +5,11 @@ use std::path::Path;
 use crate::data::ImageOptions;
 use crate::datasets::Listing;
 use crate::nn::models::{self, ModelConfig};
-use crate::nn::{Activation, Scheme, Unfreeze};
-use crate::optim::{Method, Schedule};
+use crate::nn::{Activation, ParameterKind, Scheme, Unfreeze};
+use crate::optim::{Method, OptimizerGroup, Schedule};
 use crate::runs::onnx::{OnnxFile, is_onnx};
 use crate::runs::{Choice, Start};
-use crate::train::{OnNonFinite, Precision, Recipe, Sampler, Training};
+use crate::train::{Lookahead, OnNonFinite, Precision, Recipe, Sampler, Training};
 use crate::{Error, Result};
 
 use super::augment::AugmentArgs;
@@ -20,34 +20,49 @@ use super::numbers::{epochs, real, whole};
 /// Help heading of the training settings.
 pub(super) const TRAINING_HEADING: &str = "Learning";
 
+/// Muon's momentum with `--muon`, as in the recipe cifar10-94.
+const MUON_MOMENTUM: f64 = 0.6;
+
 /// The settings that a sweep varies.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct GridPoint {
     /// Features of each hidden layer, such as 128,64
     #[arg(long, value_delimiter = ',', value_name = "N,...", value_parser = whole::<usize>(1))]
     pub hidden: Option<Vec<usize>>,
-    /// Images per training step
-    #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
-    pub batch_size: Option<usize>,
+    /// Images per training step, or auto: the recipe's number, computed in as few parts as the device needs
+    #[arg(long, value_name = "N|auto", value_parser = or_auto(whole::<usize>(1)))]
+    pub batch_size: Option<OrAuto<usize>>,
     /// The learning rate, or auto: the one that `gpunn lr-find` suggests
-    #[arg(long, value_name = "X|auto", value_parser = rate)]
-    pub lr: Option<Rate>,
+    #[arg(long, value_name = "X|auto", value_parser = or_auto(real::<f64>))]
+    pub lr: Option<OrAuto<f64>>,
     /// Seed of all random numbers
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0))]
     pub seed: Option<u64>,
 }
 
-/// What `--lr` says.
+/// A number, or the word `auto`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Rate {
-    /// A range test finds it before the training.
+pub(super) enum OrAuto<T> {
+    /// It is found before the training.
     Auto,
-    /// The rate.
-    Of(f64),
+    /// The number.
+    Of(T),
 }
 
-fn rate(word: &str) -> Result<Rate, String> {
-    if word == "auto" { Ok(Rate::Auto) } else { real(word).map(Rate::Of) }
+impl<T> OrAuto<T> {
+    /// The number, if there is one.
+    fn number(self) -> Option<T> {
+        match self {
+            Self::Auto => None,
+            Self::Of(number) => Some(number),
+        }
+    }
+}
+
+fn or_auto<T>(
+    number: impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Result<OrAuto<T>, String> + Clone + Send + Sync + 'static {
+    move |word| if word == "auto" { Ok(OrAuto::Auto) } else { number(word).map(OrAuto::Of) }
 }
 
 /// The help text of `--activation`, with the names that [`Activation`] knows.
@@ -82,7 +97,7 @@ pub(super) struct RecipeArgs {
     /// Number of epochs; may have a fraction, as in 9.9
     #[arg(long, value_name = "N", value_parser = epochs, help_heading = TRAINING_HEADING)]
     pub epochs: Option<f64>,
-    /// The optimizer: sgd, adam, adamw or rmsprop
+    /// The optimizer: sgd, adam, adamw, rmsprop or lamb
     #[arg(long, value_name = "NAME", help_heading = TRAINING_HEADING)]
     optimizer: Option<String>,
     /// Momentum of SGD and RMSProp
@@ -97,6 +112,13 @@ pub(super) struct RecipeArgs {
     /// Clip the gradients to this total norm
     #[arg(long, value_name = "X", value_parser = real::<f64>, help_heading = TRAINING_HEADING)]
     clip: Option<f64>,
+    /// Train the filters of convolutions by Muon with this learning rate, and all else by the optimizer; --muon alone means 0.24. For
+    /// networks with batch norm
+    #[arg(long, value_name = "LR", value_parser = real::<f64>, num_args = 0..=1, require_equals = true, default_missing_value = "0.24", help_heading = TRAINING_HEADING)]
+    muon: Option<f64>,
+    /// Lookahead: keep slow weights, which join the weights halfway every N steps; --lookahead alone means 5
+    #[arg(long, value_name = "N", value_parser = whole::<u32>(1), num_args = 0..=1, require_equals = true, default_missing_value = "5", help_heading = TRAINING_HEADING)]
+    lookahead: Option<u32>,
     /// Gradient accumulation: sum the gradients of N batches before each update, which is then that of a batch N times as large
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1), help_heading = TRAINING_HEADING)]
     accumulate: Option<usize>,
@@ -136,12 +158,15 @@ pub(super) struct RecipeArgs {
     /// else from memory [default: only if the images do not fit]
     #[arg(long)]
     stream: bool,
-    /// Start from the weights in a file (safetensors, or .pth of torch.save), except the classifier
-    #[arg(long, value_name = "FILE", conflicts_with = "scratch")]
+    /// Start from the weights in a file (safetensors, or .pth of torch.save) or a run directory, except the classifier
+    #[arg(long, value_name = "FILE|RUN", conflicts_with = "scratch")]
     pretrained: Option<String>,
     /// The layers to train: all, classifier, or last:N for the last N [default: classifier with pretrained weights, else all]
     #[arg(long, value_name = "LAYERS")]
     unfreeze: Option<Unfreeze>,
+    /// Multiply the learning rate of each layer by X for each layer after it, so that the first layers change least; from 0.000001 to 1
+    #[arg(long, value_name = "X", value_parser = real::<f32>)]
+    layer_decay: Option<f32>,
     /// Compute the outputs of the frozen layers once per image, without random augmentation, and reuse them in every epoch:
     /// true or false [default: true without random augmentation, --tta and --stream, if they take at most 1 GiB]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
@@ -192,13 +217,14 @@ impl RecipeArgs {
             recipe.training.cache_features = None;
         }
         recipe.model.unfreeze = self.unfreeze.or(recipe.model.unfreeze);
+        recipe.model.layer_decay = self.layer_decay.or(recipe.model.layer_decay);
         self.change_optimizer(&mut recipe, point.lr, quiet)?;
         if let Some(schedule) = &self.schedule {
             recipe.schedule = Schedule { warmup: recipe.schedule.warmup, ..schedule.parse()? };
         }
         set(&mut recipe.schedule.warmup, self.warmup);
         set(&mut recipe.training.epochs, self.epochs);
-        set(&mut recipe.training.batch_size, point.batch_size);
+        set(&mut recipe.training.batch_size, point.batch_size.and_then(OrAuto::number));
         set(&mut recipe.training.accumulate, self.accumulate);
         set(&mut recipe.training.label_smoothing, self.label_smoothing);
         set(&mut recipe.training.focal, self.focal);
@@ -209,6 +235,7 @@ impl RecipeArgs {
         set(&mut recipe.training.precision, self.precision);
         recipe.training.ema = self.ema.or(recipe.training.ema);
         recipe.training.tta = self.views.tta.or(recipe.training.tta);
+        recipe.training.lookahead = self.lookahead.map(Lookahead::halfway).or(recipe.training.lookahead);
         self.set_limits(&mut recipe.training);
         recipe.training.cache_features = self.cache_features.or(recipe.training.cache_features);
         recipe.data.stream |= self.stream;
@@ -306,27 +333,31 @@ impl RecipeArgs {
         }
     }
 
-    fn change_optimizer(&self, recipe: &mut Recipe, rate: Option<Rate>, quiet: bool) -> Result<()> {
+    fn change_optimizer(&self, recipe: &mut Recipe, rate: Option<OrAuto<f64>>, quiet: bool) -> Result<()> {
         let optimizer = &mut recipe.optimizer;
         if let Some(name) = &self.optimizer {
             let method: Method = name.parse()?;
             if method != optimizer.name && method != Method::Sgd {
                 // SGD and the others need different learning rates.
                 (optimizer.momentum, optimizer.nesterov) = (0.0, false);
-                optimizer.learning_rate = 1e-3;
+                optimizer.learning_rate = method.usual_rate();
                 if rate.is_none() && !quiet {
-                    eprintln!("the learning rate for {name} is set to 0.001; --lr changes it");
+                    eprintln!("the learning rate for {name} is set to {}; --lr changes it", method.usual_rate());
                 }
             }
             optimizer.name = method;
         }
-        if let Some(Rate::Of(rate)) = rate {
+        if let Some(OrAuto::Of(rate)) = rate {
             optimizer.learning_rate = rate;
         }
         set(&mut optimizer.momentum, self.momentum);
         set(&mut optimizer.weight_decay, self.weight_decay);
         optimizer.nesterov |= self.nesterov;
         optimizer.clip = self.clip.or(optimizer.clip);
+        if let Some(rate) = self.muon {
+            optimizer.groups.retain(|group| group.parameters != ParameterKind::Filters);
+            optimizer.groups.push(OptimizerGroup::muon(ParameterKind::Filters, rate, MUON_MOMENTUM));
+        }
         Ok(())
     }
 }

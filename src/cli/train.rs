@@ -5,25 +5,24 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::data::Dataset;
-use crate::formats::tensors::TensorFile;
 use crate::graph::PlanOptions;
 use crate::runs::{Experiment, Observer, Reopen, RunDirectory, RunOutcome};
-use crate::train::{Checkpoint, RateRange, Recipe, Summary, Trainer, TrainerOptions, guessing};
-use crate::{Engine, Error, Result, gpu};
+use crate::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
+use crate::{Error, Result, gpu};
 
 use super::engine::{DeviceArgs, options_to_train};
 use super::first_steps;
 use super::flags::{JsonArgs, NewRunArgs};
 use super::images::print_skipped;
+use super::length;
 use super::progress::{Progress, Watched};
-use super::recipe::{GridPoint, Rate, RecipeArgs, TRAINING_HEADING, print_warnings};
+use super::recipe::{GridPoint, OrAuto, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
 use super::sweep::runner::Tools;
 use super::working::Working;
-use super::{length, lr_find};
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
-const NOT_WITH_RESUME: [&str; 39] = [
+const NOT_WITH_RESUME: [&str; 42] = [
     "recipe",
     "model",
     "dataset",
@@ -49,6 +48,9 @@ const NOT_WITH_RESUME: [&str; 39] = [
     "out",
     "force",
     "nesterov",
+    "muon",
+    "lookahead",
+    "layer_decay",
     "accumulate",
     "label_smoothing",
     "focal",
@@ -130,9 +132,14 @@ pub(super) struct OutputArgs {
 
 pub fn run(args: Args) -> Result<ExitCode> {
     if let Some(count) = args.folds {
-        if args.point.lr == Some(Rate::Auto) {
+        if args.point.lr == Some(OrAuto::Auto) {
             return Err(Error::usage(
                 "--folds trains all runs at one learning rate: find it with `gpunn lr-find`, and give it as --lr.",
+            ));
+        }
+        if args.point.batch_size == Some(OrAuto::Auto) {
+            return Err(Error::usage(
+                "--folds trains all runs with one batch size: give it as --batch-size, and its parts as --accumulate.",
             ));
         }
         let recipe = args.recipe_args.recipe(&args.point, args.output.quiet)?;
@@ -233,9 +240,7 @@ impl Prepared {
         }
         let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
         let mut engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
-        if args.point.lr == Some(Rate::Auto) {
-            engine = take_found_rate((engine, pretrained.as_ref()), (&mut recipe, &dataset), args.output.quiet)?;
-        }
+        engine = args.point.find((engine, pretrained.as_ref()), (&mut recipe, &dataset), args.output.quiet)?;
         if let Some(time) = args.time {
             engine = length::fit(engine, (&mut recipe, &dataset), time, args.output.quiet)?;
         }
@@ -269,23 +274,6 @@ impl Prepared {
         }
         Ok(Self { experiment, dataset, options: trainer_options, device: options })
     }
-}
-
-/// Sets the learning rate that a range test suggests.
-fn take_found_rate(
-    (engine, pretrained): (Engine, Option<&TensorFile>),
-    (recipe, dataset): (&mut Recipe, &Dataset),
-    quiet: bool,
-) -> Result<Engine> {
-    // There is no run yet that a signal could leave behind, so it ends the program.
-    let going = || true;
-    let found = lr_find::find((engine, pretrained), (recipe, dataset), RateRange::default(), (&going, quiet))?;
-    let Some((found, engine)) = found else { return Err(Error::usage("The search for a learning rate was stopped.")) };
-    recipe.optimizer.learning_rate = found.learning_rate;
-    if !quiet {
-        eprintln!("--lr auto: the learning rate is {}", found.learning_rate);
-    }
-    Ok(engine)
 }
 
 /// Opens the run directory: the resumed one, or a new one.

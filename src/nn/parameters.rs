@@ -240,7 +240,7 @@ impl Parameters {
                 _ if self.is_frozen(parameter) => continue,
                 Tuning::Full => continue,
                 Tuning::Frozen => GROUP_FROZEN,
-                Tuning::Scaled(factor) => *scaled.entry(parameter.group).or_insert_with(|| {
+                Tuning::Scaled(factor) => *scaled.entry((parameter.group, factor.to_bits())).or_insert_with(|| {
                     let ParameterGroup { rate, decay } = self.groups[parameter.group as usize];
                     self.groups.push(ParameterGroup { rate: rate * factor, decay });
                     self.groups.len() as u32 - 1

@@ -109,14 +109,18 @@ impl Model {
     }
 
     /// Freezes all layers except those to train. If `rate` is given, the trained layers are pretrained: the learning rate of
-    /// all but the classifier is multiplied by it.
-    pub(super) fn tune(&mut self, unfreeze: Unfreeze, rate: Option<f32>) {
+    /// all but the classifier is multiplied by it. That of each layer is multiplied by `layer_decay` for each layer after it.
+    pub(super) fn tune(&mut self, unfreeze: Unfreeze, rate: Option<f32>, layer_decay: f32) {
         let layers: Vec<String> = self.learning_layers().into_iter().map(str::to_owned).collect();
         let first = layers.len().saturating_sub(unfreeze.layers());
-        let how = |number: usize| match rate {
-            _ if number < first => Tuning::Frozen,
-            Some(rate) if number + 1 < layers.len() => Tuning::Scaled(rate),
-            _ => Tuning::Full,
+        let how = |number: usize| {
+            let after = layers.len() - 1 - number;
+            let pretrained = if after > 0 { rate.unwrap_or(1.0) } else { 1.0 };
+            match pretrained * layer_decay.powi(after as i32) {
+                _ if number < first => Tuning::Frozen,
+                1.0 => Tuning::Full,
+                factor => Tuning::Scaled(factor),
+            }
         };
         self.parameters_mut().tune(|parameter| {
             let number = layers.iter().position(|layer| is_of(&parameter.name, layer));
@@ -152,6 +156,27 @@ mod tests {
         assert_eq!(frozen(Unfreeze::Last(1)), frozen(Unfreeze::Classifier));
         assert_eq!(frozen(Unfreeze::Last(3)), ["conv1.weight", "conv2.weight"]);
         assert_eq!(frozen(Unfreeze::Last(99)), [""; 0]);
+    }
+
+    /// timm's `layer_decay`: the classifier has the whole rate, the layer before it the factor, the one before that its square.
+    #[test]
+    fn earlier_layers_have_smaller_rates() {
+        let rates = |config: ModelConfig| -> Vec<f32> {
+            let model = config.build([3, 32, 32], 10).expect("a model");
+            let of = |name: &str| {
+                let parameter = model.parameters().find(name).expect(name);
+                model.parameters().group_of(parameter).rate
+            };
+            ["conv1.weight", "conv2.bias", "conv3.weight", "fc1.weight", "fc2.weight"].map(of).to_vec()
+        };
+        let decayed = ModelConfig { layer_decay: Some(0.5), ..ModelConfig::named("cnn") };
+        assert_eq!(rates(decayed.clone()), [0.0625, 0.125, 0.25, 0.5, 1.0]);
+        let file = Some("weights.safetensors".into());
+        let tuned =
+            ModelConfig { pretrained: file, pretrained_rate: Some(0.25), unfreeze: Some(Unfreeze::Last(3)), ..decayed };
+        assert_eq!(rates(tuned), [0.0, 0.0, 0.0625, 0.125, 1.0]);
+        let wrong = ModelConfig { layer_decay: Some(1.5), ..ModelConfig::named("cnn") };
+        assert!(wrong.build([3, 32, 32], 10).expect_err("refused").to_string().contains("layer_decay"));
     }
 
     /// Their features can be kept: no frozen layer changes an image's features from step to step.

@@ -282,7 +282,8 @@ fn main_settings(settings: &Settings) -> Vec<(&'static str, String)> {
             "model",
             of("model.name").to_owned()
                 + &unless("model.hidden", "", "hidden")
-                + &unless("model.activation", "", "with"),
+                + &unless("model.activation", "", "with")
+                + &unless("model.layer_decay", "", "decay of the learning rate by layer"),
         ),
         (
             "batch",

@@ -52,6 +52,7 @@ pub fn network_difference(first: &Checkpoint, other: &Checkpoint) -> Option<Stri
         pretrained_file: None,
         unfreeze: None,
         pretrained_rate: None,
+        layer_decay: None,
         dropout: 0.0,
         init: Default::default(),
         ..checkpoint.recipe.model.clone()

@@ -19,6 +19,7 @@
 //! ```
 
 mod average;
+mod batch_fit;
 mod batched;
 mod buffers;
 mod builder;
@@ -49,6 +50,7 @@ mod tta;
 mod warnings;
 
 pub use average::{average, began_alike, network_difference, recompute_statistics};
+pub use batch_fit::fit_batch;
 #[cfg(feature = "files")]
 pub(crate) use batched::Batched;
 #[cfg(feature = "files")]

@@ -26,6 +26,11 @@ pub struct Lookahead {
 }
 
 impl Lookahead {
+    /// The paper's: every so many steps, half of the slow weights remains.
+    pub fn halfway(every: u32) -> Self {
+        Self { every, decay: 0.5_f64.powf(1.0 / f64::from(every.max(1))), ramp: 0.0 }
+    }
+
     /// [`Step::lookahead`](crate::ops::Step::lookahead) of the step after which `done` of `total` steps are done.
     pub fn share(&self, done: u64, total: u64) -> f32 {
         match done.is_multiple_of(u64::from(self.every)) {

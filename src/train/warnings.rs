@@ -13,7 +13,7 @@ impl Recipe {
     fn rate_warning(&self) -> Option<String> {
         let (most, usual) = match self.optimizer.name {
             Method::Sgd => (10.0, "0.001 to 1"),
-            Method::Adam | Method::AdamW | Method::RmsProp => (1.0, "0.0001 to 0.01"),
+            Method::Adam | Method::AdamW | Method::RmsProp | Method::Lamb => (1.0, "0.0001 to 0.01"),
         };
         let rate = self.optimizer.learning_rate;
         (rate > most).then(|| {

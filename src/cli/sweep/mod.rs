@@ -19,7 +19,7 @@ use crate::{Error, Result};
 
 use super::engine::DeviceArgs;
 use super::numbers::{real, whole};
-use super::recipe::{GridPoint, Rate, RecipeArgs};
+use super::recipe::{GridPoint, OrAuto, RecipeArgs};
 use super::train::{OutputArgs, RUN_HEADING};
 use halving::Halving;
 use points::{Drawn, Point};
@@ -186,7 +186,7 @@ impl Args {
     fn base(&self) -> Result<Recipe> {
         // A learning rate that is tried is not the optimizer's usual one, of which a note would speak.
         let is_rate = self.tried().iter().any(|tried| tried.key == keys::RATE);
-        let point = GridPoint { lr: is_rate.then_some(Rate::Of(1e-3)), ..GridPoint::default() };
+        let point = GridPoint { lr: is_rate.then_some(OrAuto::Of(1e-3)), ..GridPoint::default() };
         let recipe = self.recipe_args.recipe(&point, self.output.quiet)?;
         Ok(if self.folds.is_some() { folds::without_fraction(recipe) } else { recipe })
     }

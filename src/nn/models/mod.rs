@@ -111,6 +111,9 @@ pub struct ModelConfig {
     /// Factor on the learning rate of pretrained layers that are trained; 0.1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained_rate: Option<f32>,
+    /// Factor on the learning rate of a layer for each layer with parameters after it, as timm's `layer_decay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_decay: Option<f32>,
     /// The layers of a network that the user defines.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "super::network::layer_configs")]
     pub layer: Vec<LayerConfig>,
@@ -189,6 +192,7 @@ impl ModelConfig {
             pretrained_file: None,
             unfreeze: None,
             pretrained_rate: None,
+            layer_decay: None,
             layer: Vec::new(),
             custom: false,
         }
@@ -252,6 +256,10 @@ impl ModelConfig {
                  0.000001 to 1; to freeze them, use unfreeze = \"classifier\"."
             )));
         }
+        if let Some(factor) = self.layer_decay.filter(|factor| !(1e-6..=1.0).contains(factor)) {
+            let what = "The factor on the learning rate for each later layer (layer_decay, --layer-decay)";
+            return Err(Error::out_of_range(what, factor, "from 0.000001 to 1"));
+        }
         if self.pretrained.as_deref() == Some(IMAGENET) && published(&self.name).is_none() {
             return Err(Error::usage(format!(
                 "The model {} has no published weights of ImageNet; these models have: {}. Name a file with --pretrained, \
@@ -276,12 +284,13 @@ impl ModelConfig {
     pub fn build(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         self.validate()?;
         let mut model = self.build_untuned(input, classes)?;
+        let layer_decay = self.layer_decay.unwrap_or(1.0);
         match (self.unfreeze, &self.pretrained) {
-            (None, None) => {}
-            (unfreeze, None) => model.tune(unfreeze.unwrap_or(Unfreeze::All), None),
+            (None, None) if self.layer_decay.is_none() => {}
+            (unfreeze, None) => model.tune(unfreeze.unwrap_or(Unfreeze::All), None, layer_decay),
             (unfreeze, Some(_)) => {
                 let rate = self.pretrained_rate.unwrap_or(0.1);
-                model.tune(unfreeze.unwrap_or(Unfreeze::Classifier), Some(rate));
+                model.tune(unfreeze.unwrap_or(Unfreeze::Classifier), Some(rate), layer_decay);
             }
         }
         Ok(model)

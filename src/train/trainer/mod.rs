@@ -17,6 +17,7 @@ use crate::nn::Model;
 use crate::nn::models::{ModelConfig, Task};
 use crate::ops::half;
 use crate::optim::TrainingProgress;
+use crate::train::batch_fit::{plan_step, resident};
 use crate::train::buffers::{write_copy, write_weights};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::checkpoint::Counters;
@@ -218,23 +219,13 @@ impl Trainer {
             }
         };
         let target = engine.target().in_single_precision();
-        let training_target = if recipe.training.precision.is_single() { target.clone() } else { engine.target() };
-        let stream = recipe.data.stream;
         let cut = Cut::of(&recipe, &model, dataset)?;
-        let resident = |name: &'static str, split: &Split, batch: usize| match &cut {
-            Some(cut) => cut.resident(name, split.len(), &target, (batch, stream)),
-            None => DeviceData::of(name, split, dataset.input, &target, (batch, stream)),
-        };
         let (learner, learned_by) = cut.as_ref().map_or((&model, &recipe), |cut| (&cut.rest, &cut.recipe));
-        let data = resident("train", train, batch.min(train.len()));
-        // A batch larger than the training split would only add masked rows.
-        let plan = memory::plan_training(batch, &training_target, options.plan, |batch| {
-            graphs::training(learner, learned_by, data, batch.min(train.len()))
-        })?;
+        let (plan, data) = plan_step((&recipe, &model), cut.as_ref(), dataset, &engine, options.plan)?;
         let measured = |name: &'static str, split: Option<&Split>| {
             let Some(split) = split.filter(|split| !split.is_empty()) else { return Ok(None) };
             memory::plan_evaluation(split.len(), &target, options.plan, |batch| {
-                let data = resident(name, split, batch);
+                let data = resident(cut.as_ref(), (name, split), (&recipe, dataset.input), &target, batch);
                 let mut graph = graphs::evaluation(learner, learned_by, data, batch)?;
                 if recipe.training.ema.is_some() {
                     graph = graph.on_buffers(&AVERAGES);

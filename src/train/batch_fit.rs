@@ -1,0 +1,98 @@
+//! Batches in as few parts as the device needs.
+
+use super::device_data::DeviceData;
+use super::features::Cut;
+use super::graphs;
+use super::memory;
+use super::recipe::Recipe;
+use crate::data::{Dataset, Split, SplitName};
+use crate::engine::Engine;
+use crate::graph::{Plan, PlanOptions, Target};
+use crate::nn::Model;
+use crate::{Error, Result};
+
+/// Divides the batch of a recipe into the fewest equal parts with which a step fits the device: sets the recipe's batch size and
+/// [`accumulate`](super::Training::accumulate), whose product stays. Returns the number of parts.
+///
+/// # Errors
+/// As [`Trainer::new`](super::Trainer::new). [`Error::Memory`] when not even the smallest parts fit.
+pub fn fit_batch(engine: &Engine, recipe: &mut Recipe, dataset: &Dataset) -> Result<usize> {
+    let whole = recipe.training.batch_size.saturating_mul(recipe.training.accumulate);
+    let model = recipe.build_model(dataset.input, dataset.classes.len())?;
+    let mut refused = None;
+    // Parts are multiples of four images; a whole batch may have any number.
+    let are_equal = |parts: &usize| whole.is_multiple_of(*parts) && (*parts == 1 || (whole / parts).is_multiple_of(4));
+    for parts in (recipe.training.accumulate..=whole).filter(are_equal) {
+        (recipe.training.batch_size, recipe.training.accumulate) = (whole / parts, parts);
+        recipe.validate()?;
+        let cut = Cut::of(recipe, &model, dataset)?;
+        match plan_step((recipe, &model), cut.as_ref(), dataset, engine, PlanOptions::default()) {
+            Err(Error::Memory(reason)) => refused = Some(reason),
+            planned => return planned.map(|_| parts),
+        }
+    }
+    Err(Error::Memory(refused.unwrap_or_default()))
+}
+
+/// The images of a split on the device, or their features if the recipe's frozen layers are left out.
+pub(super) fn resident(
+    cut: Option<&Cut>,
+    (name, split): (&'static str, &Split),
+    (recipe, input): (&Recipe, [usize; 3]),
+    target: &Target,
+    batch: usize,
+) -> DeviceData {
+    let how = (batch, recipe.data.stream);
+    match cut {
+        Some(cut) => cut.resident(name, split.len(), target, how),
+        None => DeviceData::of(name, split, input, target, how),
+    }
+}
+
+/// Plans a training step. Returns the plan and the layout of the training images.
+///
+/// # Errors
+/// [`Error::Memory`] when the step does not fit the device; the message names the largest batch that fits.
+pub(super) fn plan_step(
+    (recipe, model): (&Recipe, &Model),
+    cut: Option<&Cut>,
+    dataset: &Dataset,
+    engine: &Engine,
+    options: PlanOptions,
+) -> Result<(Plan, DeviceData)> {
+    let (train, batch) = (dataset.split(SplitName::Train)?, recipe.training.batch_size);
+    let single = engine.target().in_single_precision();
+    let (learner, learned_by) = cut.map_or((model, recipe), |cut| (&cut.rest, &cut.recipe));
+    let data = resident(cut, ("train", train), (recipe, dataset.input), &single, batch.min(train.len()));
+    let target = if recipe.training.precision.is_single() { single } else { engine.target() };
+    // A batch larger than the training split would only add masked rows.
+    let plan = memory::plan_training(batch, &target, options, |batch| {
+        graphs::training(learner, learned_by, data, batch.min(train.len()))
+    })?;
+    Ok((plan, data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_gets_as_few_equal_parts_as_fit() {
+        let dataset = crate::data::glyphs::dataset();
+        let fit = |bytes: usize, accumulate: usize| {
+            let mut recipe = Recipe::find("glyphs-mlp").expect("a recipe");
+            (recipe.training.batch_size, recipe.training.accumulate) = (1536 / accumulate, accumulate);
+            let parts = fit_batch(&Engine::cpu_within(bytes), &mut recipe, &dataset)?;
+            let Recipe { training, .. } = recipe;
+            assert_eq!((parts, training.batch_size * parts), (training.accumulate, 1536));
+            Ok::<usize, Error>(parts)
+        };
+        let images = dataset.train.pixels.len();
+        assert_eq!((fit(usize::MAX, 1).expect("fits"), fit(usize::MAX, 4).expect("fits")), (1, 4));
+        // Besides the images there is room for the parameters, and for few rows of 1024 floats.
+        let parts = fit(images + (2 << 20) + 400 * 4096, 1).expect("fits in parts");
+        assert!((2..=12).contains(&parts), "{parts}");
+        let sentence = fit(images / 2, 1).expect_err("the images do not fit").to_string();
+        assert!(sentence.contains("even with a batch of 1"), "{sentence}");
+    }
+}
