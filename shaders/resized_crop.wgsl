@@ -99,7 +99,8 @@ fn each(index: u32) {
     for (var i = 0u; i < 4u; i++) {
         let x = min(strip.left + i, dims.out_width - 1u);
         let columns = taps(select(x, dims.out_width - 1u - x, mirrored), part.w, dims.out_width);
-        var sums: array<f32, CHANNELS>;
+        // With a value: Chromium sets a variable in a loop without one to zero only once.
+        var sums = array<f32, CHANNELS>();
         var total = 0.0;
         for (var r = rows.first; r < rows.end; r++) {
             let by_row = weight(rows, r);

@@ -3,7 +3,7 @@
 
 use super::case::Case;
 use super::tolerance::{
-    DIVIDED, EXACT, MAPPED, NORMALISED, ROUNDED, SQUARED, SUMMED, TO_BYTES, TRANSCENDENTAL, Tolerance,
+    DIVIDED, EXACT, MAPPED, NORMALISED, OF_BYTES, ROUNDED, SQUARED, SUMMED, TO_BYTES, TRANSCENDENTAL, Tolerance,
 };
 use super::variant::names;
 use super::*;
@@ -192,7 +192,7 @@ pub const TABLE: &[OpEntry] = &[
         augment::resized::cases,
     ),
     op("to_bytes", "images as bytes, for TrivialAugment", TO_BYTES, augment::trivial::bytes::cases),
-    op("trivial_tables", "what bytes become by TrivialAugment", DIVIDED, augment::trivial::tables::cases),
+    op("trivial_tables", "what bytes become by TrivialAugment", OF_BYTES, augment::trivial::tables::cases),
     op("trivial", "one change of each image by TrivialAugment", MAPPED, augment::trivial::apply::cases),
     op("recolour", "saturation, hue and grey of images in colour", MAPPED, augment::recolour::cases),
     op("blur", "Gaussian blur along an axis, of a drawn width", TRANSCENDENTAL, augment::blur::cases),

@@ -59,6 +59,8 @@ tolerances! {
     ROUNDED: 1e-6, 1e-6, "a few roundings of 2^-24, and cancellation in a sum";
     /// For bytes made of floats.
     TO_BYTES: 1.0, 0.0, "a value in the middle between two bytes may become either";
+    /// For values from 0 to 255.
+    OF_BYTES: 1e-4, 1e-6, "numbers up to 255 are rounded at 2^-17, and a contrast subtracts several of them";
     /// For ops with an exponential or a logarithm.
     TRANSCENDENTAL: 2e-6, 2e-5,
         "Vulkan allows exp and log errors of 3 + 2|x| units in the last place, and drivers use it";
