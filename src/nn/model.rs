@@ -129,7 +129,8 @@ impl Model {
         self.bottleneck
     }
 
-    /// What the model is trained for: reconstruction if it has a [`Bottleneck`], else classification.
+    /// What the model is trained for: reconstruction if it has a [`Bottleneck`], else classification. A recipe may say that the answers
+    /// of a classifier are any number of labels: [`Recipe::task_of`](crate::train::Recipe::task_of).
     pub fn task(&self) -> Task {
         if self.bottleneck.is_some() { Task::Reconstruct } else { Task::Classify }
     }

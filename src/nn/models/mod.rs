@@ -141,6 +141,8 @@ pub const IMAGENET: &str = "imagenet";
 pub enum Task {
     /// Classification: the loss is cross-entropy against the image's label.
     Classify,
+    /// Any number of labels for an image: the loss is the mean of the binary cross-entropies of all classes.
+    Tag,
     /// Reconstruction of the image: the loss is the summed squared error against the image.
     Reconstruct,
 }

@@ -1,0 +1,245 @@
+//! Labels from a CSV file, one or several an image, as a user trains on them.
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+
+use crate::common::{gpunn, json, text};
+
+/// The labels of image `number`: whether it has a red square, and whether it has a white line. The two are independent.
+fn has(number: u32) -> [bool; 2] {
+    [number % 2 == 0, (number / 2).is_multiple_of(3)]
+}
+
+/// A folder `photos` of grey images without class folders, some with a red square, a white line, or both, and beside it `tags.csv` with
+/// the labels of all but the last one, and `labels.csv` with the label square or none, and a split.
+fn photos(count: u32) -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("a folder");
+    let folder = root.path().join("photos/some");
+    std::fs::create_dir_all(&folder).expect("made");
+    let (mut tags, mut labels) = (String::from("Path,Tags\r\n"), String::from("label,file,split\n"));
+    for number in 0..count {
+        let [square, line] = has(number);
+        let at = |k: u32| (number * 7 + number / 5 * k) % 20;
+        let image = RgbImage::from_fn(32, 32, |x, y| match (x, y) {
+            _ if square && (at(3)..at(3) + 10).contains(&x) && (at(5)..at(5) + 10).contains(&y) => Rgb([230, 30, 30]),
+            _ if line && (at(11) + 5..at(11) + 8).contains(&y) => Rgb([240; 3]),
+            _ => Rgb([(40 + number % 40) as u8; 3]),
+        });
+        image.save(folder.join(format!("{number}.png"))).expect("saved");
+        let names: Vec<&str> =
+            [(square, "square"), (line, "line")].iter().filter(|(has, _)| *has).map(|(_, n)| *n).collect();
+        if number + 1 < count {
+            tags += &format!("some\\{number}.png,{}\r\n", names.join(";"));
+        }
+        let split = ["train", "train", "val", "test"][number as usize / 2 % 4];
+        labels += &format!("{},some/{number}.png,{split}\n", if square { "square" } else { "none" });
+    }
+    std::fs::write(root.path().join("tags.csv"), tags).expect("written");
+    std::fs::write(root.path().join("labels.csv"), labels).expect("written");
+    root
+}
+
+fn train(at: &Path, words: &[&str]) -> std::process::Output {
+    let usual = [
+        "train",
+        "photos",
+        "--device",
+        "cpu",
+        "--scratch",
+        "--size",
+        "16",
+        "--optimizer",
+        "adam",
+        "--batch-size",
+        "16",
+    ];
+    gpunn(at, &[&usual[..], words].concat())
+}
+
+#[test]
+fn several_labels_are_learned_evaluated_predicted_and_reported() {
+    let root = photos(121);
+    let at = root.path();
+    let words = ["--labels", "tags.csv", "--epochs", "14", "--lr", "0.004", "--out", "run", "--json"];
+    let output = train(at, &words);
+    let (summary, said) = (json(&output), text(&output.stderr));
+    for part in [
+        "120 training images of 2 labels",
+        "18 of 120 images held out",
+        "1 image is left out, because the file of labels does not",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert!(summary["best_val_map"].as_f64().expect("a figure") > 0.9, "{summary}");
+    assert!(summary["val_accuracy"].is_null() && summary["val_exact_match"].is_number(), "{summary}");
+    let metrics = std::fs::read_to_string(at.join("run/metrics.jsonl")).expect("there");
+    let maps: Vec<f64> = metrics
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON")["val_map"].as_f64().expect("mAP"))
+        .collect();
+    let best = maps.iter().copied().fold(0.0, f64::max);
+    assert_eq!((summary["best_val_map"].as_f64(), maps.len()), (Some(best), 14));
+    let first = maps.iter().position(|&map| map == best).expect("one");
+    assert_eq!(summary["best_epoch"].as_u64(), Some(first as u64 + 1));
+
+    // The run knows its labels, and evaluates as it did in training.
+    let eval = ["eval", "run", "--split", "val", "--device", "cpu"];
+    let evaluated = json(&gpunn(at, &[&eval[..], &["--json"]].concat()));
+    let tags = &evaluated["tags"];
+    assert!((tags["mean_average_precision"].as_f64().expect("mAP") - best).abs() < 1e-9, "{evaluated}");
+    assert!(evaluated["confusion"].is_null() && tags["classes"][0]["class"] == "line", "{evaluated}");
+    let wrong = 18.0 * (1.0 - tags["exact_match"].as_f64().expect("a share"));
+    assert_eq!(evaluated["mistakes"].as_array().expect("a list").len() as f64, wrong.round());
+    let said = text(&gpunn(at, &eval).stdout);
+    assert!(said.contains("mAP ") && said.contains("micro F1") && said.contains("  square       AP"), "{said}");
+    let together = json(&gpunn(at, &[&eval[..], &["--json", "--ensemble", "run"]].concat()));
+    let close =
+        |name: &str| (together[name].as_f64().expect("a figure") - evaluated[name].as_f64().expect("a figure")).abs();
+    assert!(close("loss") < 1e-4 && together["tags"]["exact_match"] == tags["exact_match"], "{together}");
+    let other = ["--dataset", "photos", "--labels", "tags.csv", "--json"];
+    assert_eq!(json(&gpunn(at, &[&["eval", "run", "--device", "cpu"][..], &other].concat()))["images"], 120);
+
+    predicts(at);
+    let report = std::fs::read_to_string(at.join("run/report.html")).expect("written");
+    for part in ["Measures of each label", "average precision", "Worst answers", "validation mAP", "labels from"] {
+        assert!(report.contains(part), "{part:?} is not in the report");
+    }
+    assert!(!report.contains("Confusion matrix"), "there is none");
+
+    // A resumed run is as one without a stop.
+    let resumed =
+        gpunn(at, &["train", "--resume", "run", "--epochs", "15", "--device", "cpu", "--json", "--no-report"]);
+    assert_eq!(json(&resumed)["epochs"], 15);
+    let refused = gpunn(at, &["data", "check", "--run", "run", "--device", "cpu"]);
+    assert!(text(&refused.stderr).contains("any number of labels"), "{}", text(&refused.stderr));
+}
+
+/// What `predict` and `explain` say of images of the run.
+fn predicts(at: &Path) {
+    let of = |words: &[&str]| gpunn(at, &[&["predict", "run", "--device", "cpu", "--quiet"][..], words].concat());
+    let all = json(&of(&["photos", "--json"]));
+    let labels = |answer: &serde_json::Value| {
+        answer["labels"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|label| label["class"].as_str().expect("a name").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut right = 0;
+    for answer in all["predictions"].as_array().expect("a list") {
+        let name = answer["image"].as_str().expect("a path");
+        let number: u32 = Path::new(name).file_stem().expect("a name").to_string_lossy().parse().expect("a number");
+        let mut found = labels(answer);
+        found.sort();
+        let wanted = [("line", has(number)[1]), ("square", has(number)[0])];
+        right += u32::from(
+            wanted.iter().filter(|(_, has)| *has).map(|(name, _)| *name).eq(found.iter().map(String::as_str)),
+        );
+    }
+    assert!(right > 100, "{right} of 121");
+    let none = json(&of(&["photos/some/0.png", "--threshold", "1", "--json"]));
+    assert!(labels(&none["predictions"][0]).is_empty(), "{none}");
+    assert_eq!(labels(&json(&of(&["photos/some/0.png", "--top", "2", "--json"]))["predictions"][0]).len(), 2);
+    assert!(text(&of(&["photos/some/0.png", "--threshold", "1"]).stdout).contains("0.png: no label"));
+    of(&["photos", "--csv", "answers.csv", "--threshold", "0"]);
+    let csv = std::fs::read_to_string(at.join("answers.csv")).expect("written");
+    let row = csv.lines().nth(1).expect("a row");
+    assert!(csv.starts_with("image,labels,confidences") && row.matches(';').count() == 2, "{row}");
+    for (words, part) in [
+        (["--min-confidence", "0.5"], "--threshold says"),
+        (["--sort-into", "sorted"], "--csv lists them"),
+        (["--threshold", "1.5"], "has to be from 0 to 1"),
+    ] {
+        let output = of(&[&["photos/some/0.png"][..], &words].concat());
+        assert!(!output.status.success() && text(&output.stderr).contains(part), "{}", text(&output.stderr));
+    }
+    let explain = ["explain", "run", "photos/some/0.png", "--class", "square", "--out", "heat.png", "--device", "cpu"];
+    assert!(gpunn(at, &explain).status.success() && at.join("heat.png").exists());
+    let export = ["export", "run", "--format", "onnx", "--softmax", "--out", "network.onnx"];
+    assert!(gpunn(at, &export).status.success());
+    let bytes = std::fs::read(at.join("network.onnx")).expect("written");
+    let has = |word: &[u8]| bytes.windows(word.len()).any(|bytes| bytes == word);
+    assert!(has(b"Sigmoid") && !has(b"Softmax"));
+}
+
+#[test]
+fn one_label_an_image_needs_no_class_folders() {
+    let root = photos(80);
+    let at = root.path();
+    let output = train(at, &["--labels", "labels.csv", "--epochs", "2", "--out", "run", "--json", "--no-report"]);
+    let (summary, said) = (json(&output), text(&output.stderr));
+    assert!(said.contains("40 training images of 2 classes, 20 of each"), "{said}");
+    assert!(summary["test_accuracy"].is_number() && summary["val_accuracy"].is_number(), "{summary}");
+    let recipe = std::fs::read_to_string(at.join("run/recipe.toml")).expect("there");
+    assert!(recipe.contains("labels.csv") && recipe.contains("multi_label = false"), "{recipe}");
+    let evaluated = json(&gpunn(at, &["eval", "run", "--device", "cpu", "--json"]));
+    assert_eq!(evaluated["accuracy"], summary["test_accuracy"], "the best epoch may be another");
+
+    // The labels are a part of what is cached: changed ones are read.
+    let changed = std::fs::read_to_string(at.join("labels.csv"))
+        .expect("there")
+        .replace("none,some/1.png,train", "square,some/1.png,train");
+    std::fs::write(at.join("labels.csv"), changed).expect("written");
+    let before = json(&gpunn(at, &["eval", "run", "--split", "train", "--device", "cpu", "--json"]));
+    let images = |class: usize| {
+        before["confusion"][class].as_array().expect("a row").iter().filter_map(serde_json::Value::as_u64).sum::<u64>()
+    };
+    assert_eq!([images(0), images(1)], [19, 21]);
+
+    // A moved file is found beside the images.
+    std::fs::create_dir(at.join("elsewhere")).expect("made");
+    std::fs::rename(at.join("photos"), at.join("elsewhere/photos")).expect("moved");
+    std::fs::rename(at.join("labels.csv"), at.join("elsewhere/labels.csv")).expect("moved");
+    let moved = gpunn(at, &["eval", "run", "--device", "cpu", "--data-dir", "elsewhere", "--json"]);
+    assert_eq!(json(&moved)["images"], 20);
+}
+
+#[test]
+fn data_check_and_preview_read_the_labels() {
+    let root = photos(24);
+    let at = root.path();
+    std::fs::copy(at.join("photos/some/0.png"), at.join("photos/some/1.png")).expect("copied");
+    let output = gpunn(at, &["data", "check", "photos", "--labels", "tags.csv", "--device", "cpu"]);
+    let said = text(&output.stdout);
+    for part in [
+        "train  19 labels",
+        "the same image with different labels: 1",
+        "an image that the file of labels does not name",
+    ] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert_eq!(output.status.code(), Some(1));
+    let checked = json(&gpunn(at, &["data", "check", "photos", "--labels", "tags.csv", "--json"]));
+    assert_eq!((&checked["classes"][1], &checked["splits"]["train"][1]), (&"square".into(), &12.into()), "{checked}");
+    let preview = ["data", "preview", "photos", "--labels", "tags.csv", "--out", "sheet.png"];
+    assert!(text(&gpunn(at, &preview).stdout).contains("sheet.png"));
+}
+
+#[test]
+fn settings_for_one_label_are_refused_for_several() {
+    let root = photos(24);
+    let at = root.path();
+    let tags = ["--labels", "tags.csv", "--epochs", "1", "--no-report"];
+    for (words, part) in [
+        (&["--focal", "2"][..], "Focal loss (focal) and the balanced sampler"),
+        (&["--sampler", "balanced"], "Focal loss (focal) and the balanced sampler"),
+        (&["--multi-label", "false"], "has no label"),
+        (&["--model", "autoencoder"], "An autoencoder does not look at labels"),
+        (&["--class-weights", "weights.csv"], "class_weights"),
+    ] {
+        std::fs::write(at.join("weights.csv"), "circle,2\n").expect("written");
+        let output = train(at, &[&tags[..], words].concat());
+        assert!(!output.status.success() && text(&output.stderr).contains(part), "{words:?}: {}", text(&output.stderr));
+    }
+    let says = |words: &[&str]| text(&gpunn(at, words).stderr);
+    assert!(says(&["train", "photos", "--multi-label"]).contains("name the file with --labels"));
+    assert!(says(&["train", "glyphs", "--labels", "tags.csv"]).contains("is for folders of images"));
+    assert!(says(&["train", "photos", "--labels", "none.csv"]).contains("There is no file of labels none.csv"));
+    let options = ["--label-smoothing", "0.1", "--class-weights", "balanced", "--mixup", "0.4", "--limit-train", "15"];
+    let output = train(at, &[&tags[..], &options, &["--json", "--out", "run"]].concat());
+    assert!(json(&output)["train_loss"].is_number(), "{}", text(&output.stderr));
+    let other = gpunn(at, &["eval", "run", "--dataset", "photos", "--labels", "labels.csv", "--device", "cpu"]);
+    assert!(text(&other.stderr).contains("has classes that the run does not have: none"), "{}", text(&other.stderr));
+}
