@@ -91,7 +91,7 @@ mod tests {
     /// three images, and class 4 one.
     fn sample() -> (Split, LabelSets) {
         let classes = |i: u32| {
-            let has = [i % 2 == 0, i % 3 == 0, i % 10 == 1, i % 100 == 7, i == 50];
+            let has = [i % 2 == 1, i % 3 == 1, i % 10 == 1, i % 100 == 7, i == 50];
             (0..).zip(has).filter(|(_, has)| *has).map(|(class, _)| class).collect()
         };
         let (sets, labels) = LabelSets::of((0..300).map(classes));

@@ -124,6 +124,14 @@ impl Model {
         &self.layers
     }
 
+    /// The same model without rectifiers after its last layer with parameters. SqueezeNets end with one, with which no probability of
+    /// a label would be below one half.
+    #[must_use]
+    pub fn with_signed_logits(mut self) -> Self {
+        self.layers.remove_last_rectifiers(&self.input);
+        self
+    }
+
     /// The bottleneck, if the model is an autoencoder.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         self.bottleneck

@@ -31,9 +31,10 @@ pub struct Counters {
     /// The time spent on the next epoch so far, in seconds.
     pub epoch_seconds: f64,
     /// The best epoch so far, counted from 1: the last one whose validation accuracy is at most a standard error below the highest.
-    /// For an autoencoder and without a validation split, the epoch with the highest figure.
+    /// With several labels an image the last epoch with the highest figure; for an autoencoder and without a validation split the first.
     pub best_epoch: Option<u32>,
-    /// The highest figure of an epoch: the accuracy on the validation split, or for an autoencoder the signal-to-noise ratio in dB.
+    /// The highest figure of an epoch: the accuracy on the validation split, with several labels an image the mean average precision, or for
+    /// an autoencoder the signal-to-noise ratio in dB.
     /// Without a validation split it is minus the training loss.
     pub best_figure: Option<f64>,
     /// The first epoch with the highest figure, counted from 1, from which the patience counts. `None` in checkpoints of earlier

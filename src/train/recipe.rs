@@ -354,7 +354,8 @@ impl Recipe {
     /// When the augmentation does not fit the images, or the model cannot be built for their size.
     pub fn build_model(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         let input = self.augment.as_ref().map_or(Ok(input), |augment| augment.output(input))?;
-        self.model.build(input, classes)
+        let model = self.model.build(input, classes)?;
+        Ok(if self.data.is_multi_label() { model.with_signed_logits() } else { model })
     }
 }
 

@@ -21,7 +21,7 @@ impl ExactMatch {
         let (x, targets, step, columns) = (call.real(0), call.real(1), call.step, call.dims(0)[1]);
         for (row, y) in call.out().iter_mut().enumerate() {
             let is_other = self.mixed && step.share < 0.5;
-            let labelled = if is_other { Objective::partner(row, &step) } else { row };
+            let labelled = if is_other { Objective::partner(row, step) } else { row };
             let pairs = x[row * columns..][..columns].iter().zip(&targets[labelled * columns..]);
             // Not a number is no answer.
             let is_right = |(&x, &target): (&T, &T)| if target > T::of(0.5) { x >= T::zero() } else { x < T::zero() };

@@ -62,7 +62,7 @@ impl BinaryCrossEntropy {
             if row >= step.valid as usize {
                 continue;
             }
-            let targets = targets_of((self.smoothing, self.mixed), targets, &step, (row, columns));
+            let targets = targets_of((self.smoothing, self.mixed), targets, step, (row, columns));
             for ((&x, &weight), target) in x[row * columns..].iter().zip(weights).zip(targets) {
                 // Both forms of softplus share this part, so nothing overflows or cancels.
                 let rest = (-x.abs()).exp().ln_1p();
@@ -84,7 +84,7 @@ impl BinaryCrossEntropyBackward {
                 continue;
             }
             let incoming = dloss[row] / T::count(columns);
-            let targets = targets_of((self.smoothing, self.mixed), targets, &step, (row, columns));
+            let targets = targets_of((self.smoothing, self.mixed), targets, step, (row, columns));
             for (((dx, &x), &weight), target) in dx.iter_mut().zip(&x[row * columns..]).zip(weights).zip(targets) {
                 let small = (-x.abs()).exp();
                 let (likely, unlikely) = (T::one() / (T::one() + small), small / (T::one() + small));

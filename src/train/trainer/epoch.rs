@@ -256,7 +256,7 @@ impl Trainer {
     /// Stores the epoch as the best one, if it is. Accuracies on few images differ by chance. So an epoch is not worse than an
     /// earlier one if its accuracy is at most a standard error lower, and the later one is taken, as its learning rate is lower (the
     /// one-standard-error rule of L. Breiman et al., "Classification and Regression Trees", 1984). With several labels an image it is the
-    /// epoch with the highest mean average precision.
+    /// last epoch with the highest mean average precision.
     fn note_best(&mut self, line: &EpochLine) {
         let images = self.stage(SplitName::Val).map_or(0, |stage| stage.data.rows);
         let counters = &mut self.counters;
@@ -269,7 +269,8 @@ impl Trainer {
             let standard_error = (best * (1.0 - best) / images.max(1) as f64).sqrt();
             accuracy >= best - standard_error
         };
-        if highest || line.val_accuracy.zip(counters.best_figure).is_some_and(as_good) {
+        let is_equal = line.val_map.is_some() && counters.best_figure == line.val_map;
+        if highest || is_equal || line.val_accuracy.zip(counters.best_figure).is_some_and(as_good) {
             (counters.best_epoch, counters.best_val_accuracy) = (Some(line.epoch), line.val_accuracy);
         }
     }
