@@ -15,7 +15,7 @@ use crate::common::{gpunn, json, text};
 
 /// The labels of image `number`: whether it has a red square, and whether it has a white line. The two are independent.
 fn has(number: u32) -> [bool; 2] {
-    [number % 2 == 0, (number / 2).is_multiple_of(3)]
+    [number.is_multiple_of(2), (number / 2).is_multiple_of(3)]
 }
 
 /// A folder `photos` of grey images without class folders, some with a red square, a white line, or both, and beside it `tags.csv` with
@@ -162,6 +162,10 @@ fn predicts(at: &Path) {
     let bytes = std::fs::read(at.join("network.onnx")).expect("written");
     let has = |word: &[u8]| bytes.windows(word.len()).any(|bytes| bytes == word);
     assert!(has(b"Sigmoid") && !has(b"Softmax"));
+    // The file says that its labels do not exclude each other.
+    let words = ["predict", "--model", "network.onnx", "photos/some/6.png", "--device", "cpu", "--json"];
+    let (from_file, own) = (json(&gpunn(at, &words)), json(&of(&["photos/some/6.png", "--json"])));
+    assert_eq!(labels(&from_file["predictions"][0]), labels(&own["predictions"][0]));
 }
 
 #[test]
