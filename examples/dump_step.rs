@@ -71,7 +71,7 @@ fn name_outputs(graph: &mut Graph, parameters: &Parameters) {
 /// A batch for the recipe's network: its images, their shape and the number of classes.
 fn batch_for(recipe: &Recipe) -> Result<(Split, [usize; 3], usize)> {
     let batch = recipe.training.batch_size;
-    let outline = gpunn::datasets::outline(&recipe.data.name, None, &recipe.data.asked())?;
+    let outline = gpunn::datasets::outline(&recipe.data.name, None, &recipe.data.asked(), None)?;
     let glyphs = glyphs::dataset();
     if outline.input == glyphs.input {
         let order = epoch_order(glyphs.train.len(), recipe.seed, 0);

@@ -412,9 +412,30 @@ def changes():
     loss(8, 5, focus=1.5, weights=weights, reduction="sum")
 
 
+def tags():
+    """After all others, so that their random numbers stay: losses of several labels an image."""
+
+    def several(rows, classes):
+        return dict(x=between([rows, classes], -3, 3), targets=labels(rows * classes, 2).float().reshape(rows, classes))
+
+    def loss(rows, classes, **numbers):
+        op("binary_cross_entropy", several(rows, classes), **dict(smoothing=0.0, reduction="mean", valid=rows) | numbers)
+
+    weights = [0.5, 2.0, 1.0, 0.25, 3.0]
+    loss(8, 5)
+    loss(8, 40, reduction="sum")
+    loss(8, 5, weights=weights, valid=5)
+    loss(8, 5, smoothing=single(0.1), weights=weights)
+    loss(8, 5, share=0.75)
+    loss(8, 5, share=0.25, smoothing=single(0.1), weights=weights, valid=4)
+    far = dict(x=torch.tensor([[-90.0, 90.0, 0.0], [90.0, -90.0, 1e-4]]), targets=torch.tensor([[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]))
+    op("binary_cross_entropy", far, smoothing=0.0, reduction="mean", valid=2)
+    op("exact_match", several(30, 2))
+
+
 def main():
     torch.manual_seed(16)
-    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions, of_newer_networks, changes, rmsprop, lamb):
+    for part in (matrices, convolutions, pools, normalisations, functions, losses, shapes, images, optimisers, averages, schedules, muon, lookahead, more_functions, of_newer_networks, changes, rmsprop, lamb, tags):
         part()
     made = f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}"
     file = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else FILE

@@ -71,6 +71,19 @@ def cross_entropy(case, x, labels):
     return (losses.mean() if case["reduction"] == "mean" else losses.sum()).reshape(1)
 
 
+def binary_cross_entropy(case, x, targets):
+    """The weights are of the positive part (pos_weight). Smoothing moves each target towards one half, as in Keras."""
+    rows = case["valid"]
+    x, targets = x[:rows], targets[:rows].detach()
+    if "share" in case:
+        targets = case["share"] * targets + (1 - case["share"]) * targets.roll(-1, 0)
+    targets = (1 - case["smoothing"]) * targets + case["smoothing"] / 2
+    weights = torch.tensor(case["weights"], dtype=x.dtype) if "weights" in case else None
+    if case["reduction"] == "mean":
+        return F.binary_cross_entropy_with_logits(x, targets, pos_weight=weights).reshape(1)
+    return F.binary_cross_entropy_with_logits(x, targets, pos_weight=weights, reduction="none").mean(1).sum().reshape(1)
+
+
 def squared_error(case, x, other):
     errors = F.mse_loss(x, other, reduction="none")
     rows = errors.mean(1) if case["mean"] else errors.sum(1)
@@ -165,6 +178,8 @@ OPS = dict(
     clip=lambda case, x: torch.clamp(x, case["least"], case["most"]),
     softmax=lambda case, x: F.log_softmax(x, -1) if case["log"] else F.softmax(x, -1),
     cross_entropy=cross_entropy,
+    binary_cross_entropy=binary_cross_entropy,
+    exact_match=lambda case, x, targets: ((x.sigmoid() >= 0.5) == (targets > 0.5)).all(1).double(),
     squared_error=squared_error,
     correct=lambda case, x, labels: (x.argmax(1) == labels.long()).double(),
     sum=total,

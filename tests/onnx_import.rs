@@ -226,11 +226,11 @@ fn a_file_cut_anywhere_is_refused_or_whole() {
     let whole = classifier().encode_to_vec();
     let usable = (0..whole.len()).filter(|&end| {
         let program = gpunn::onnx::read::Program::parse(&whole[..end], "it", None);
-        program.and_then(|program| gpunn::onnx::read::layered(program, "it", None)).is_ok()
+        program.and_then(|program| gpunn::onnx::read::layered(program, "it", None, false)).is_ok()
     });
     assert!(usable.count() < 3);
     let program = gpunn::onnx::read::Program::parse(&whole, "it", None).expect("a program");
-    assert_eq!(gpunn::onnx::read::layered(program, "it", None).expect("layers").classes, 3);
+    assert_eq!(gpunn::onnx::read::layered(program, "it", None, false).expect("layers").classes, 3);
 }
 
 /// Files from a review: each had a wrong answer, a panic, or needed memory or time without a bound.
@@ -239,7 +239,7 @@ fn odd_files_are_used_as_they_mean_or_refused() {
     let run = |model: &Model| {
         let bytes = model.encode_to_vec();
         gpunn::onnx::read::Program::parse(&bytes, "it", None)
-            .and_then(|program| gpunn::onnx::read::layered(program, "it", None))
+            .and_then(|program| gpunn::onnx::read::layered(program, "it", None, false))
             .map_err(|error| error.to_string())
     };
     let with = |nodes: Vec<Node>, tensors: Vec<Tensor>| {

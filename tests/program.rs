@@ -11,6 +11,7 @@ mod features_cli;
 mod fuzz;
 mod hostile;
 mod image_formats;
+mod labels;
 mod library;
 mod matlab;
 mod messages;

@@ -147,7 +147,8 @@ fn in_shards(recipe: &Recipe, dataset: &Dataset, each: usize) -> Vec<f32> {
     let graph = optimize(&graph, Passes::default()).expect("it builds");
     let plan = Plan::new(graph, &engine.target(), PlanOptions::default()).expect("it plans");
     let program = engine.load(plan).expect("it loads");
-    data.upload(&mut engine, recipe.model.task().expect("a task"), &dataset.train).expect("uploaded");
+    let task = (recipe.task().expect("a task"), dataset.classes.len());
+    data.upload(&mut engine, task, &dataset.train, None).expect("uploaded");
     engine.write(&data.buffer("order"), 0, &epoch_order(data.rows, 5, 0)).expect("written");
     engine.write(PARAMS, 0, &model.parameters().initial_weights(1).learned).expect("written");
     for (name, table) in recipe.optimizer.tables(model.parameters()) {

@@ -160,6 +160,7 @@ fn images(side: usize) -> Dataset {
         name: "mine".into(),
         input: [3, side, side],
         classes,
+        sets: None,
         train: split(6),
         val,
         test: None,

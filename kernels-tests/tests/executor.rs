@@ -212,6 +212,7 @@ fn a_cnn_takes_the_memory_it_says() {
         name: "cifar10".into(),
         input: [3, 32, 32],
         classes: (0..10).map(|class| class.to_string()).collect(),
+        sets: None,
         train: images(512),
         val: None,
         test: Some(images(256)),

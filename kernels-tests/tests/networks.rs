@@ -30,6 +30,7 @@ fn dataset(images: usize) -> Dataset {
         name: "stripes".into(),
         input: [3, 16, 16],
         classes: vec!["above".into(), "below".into()],
+        sets: None,
         train: stripes(images),
         val: Some(stripes(20)),
         test: None,

@@ -54,6 +54,13 @@ impl Prediction {
         self.found.probabilities.to_pyarray(py)
     }
 
+    /// The classes with at least this probability.
+    #[pyo3(signature = (threshold = 0.5))]
+    fn labels(&self, threshold: f64) -> Vec<(String, f64)> {
+        let labels = self.found.labels(threshold, &self.classes);
+        labels.into_iter().map(|class| (class.class, class.confidence)).collect()
+    }
+
     /// The most probable classes, with their probabilities.
     #[pyo3(signature = (count = 5))]
     fn top(&self, count: usize) -> Vec<(String, f64)> {

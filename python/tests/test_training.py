@@ -149,4 +149,4 @@ def test_settings_are_those_of_the_stub():
     # These are the run's.
     own = {"device", "threads", "despite_check", "quiet", "last", "split"}
     assert named("evaluate") == set(known("eval")) - own
-    assert named("report") | {"compare", "dataset"} == set(known("report")) - (own - {"split"})
+    assert named("report") | {"compare", "dataset", "labels"} == set(known("report")) - (own - {"split"})

@@ -204,6 +204,7 @@ impl BenchNetwork {
             name: "bench".into(),
             input,
             classes: (0..classes).map(|class| class.to_string()).collect(),
+            sets: None,
             train: Split::new(Pixels::U8(pixels), labels),
             val: None,
             test: None,

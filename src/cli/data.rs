@@ -12,7 +12,7 @@ use crate::{Error, Result, train};
 use serde::Serialize;
 
 use super::augment::AugmentArgs;
-use super::flags::{DataDirArgs, JsonArgs};
+use super::flags::{DataDirArgs, JsonArgs, LabelArgs};
 use super::images::{ImageArgs, print_skipped};
 use super::numbers::whole;
 use super::outputs;
@@ -80,6 +80,8 @@ enum DataCommand {
         per_class: usize,
         #[command(flatten)]
         folder: DataDirArgs,
+        #[command(flatten)]
+        labels: LabelArgs,
         #[command(flatten)]
         images: ImageArgs,
         /// Draw the images with augmentation, as the network sees them in training
@@ -161,10 +163,11 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         DataCommand::Get { name, data_dir, quiet, .. } => get(&name, data_dir.as_deref(), quiet)?,
         DataCommand::Check(args) => return super::data_check::run(args),
-        DataCommand::Preview { name, out, split, per_class, folder, images, augment, recipe, changes } => {
+        DataCommand::Preview { name, out, split, per_class, folder, labels, images, augment, recipe, changes } => {
             let asked = images.or(ImageOptions::default());
             let options = crate::datasets::LoadOptions {
                 image_options: asked,
+                labels: labels.or(None)?,
                 skip_bad: images.skip_bad,
                 ..crate::datasets::LoadOptions::default()
             };
@@ -298,6 +301,9 @@ fn preview(
     let asked: Option<SplitName> = split.map(|split| split.parse()).transpose()?;
     let order = [SplitName::Train, SplitName::Val, SplitName::Test];
     let split = dataset.split(asked.unwrap_or_else(|| super::first_split(dataset, order)))?;
+    // An image with several labels is drawn with each of them.
+    let spread = dataset.sets.as_ref().map(|sets| sets.spread(split));
+    let split = spread.as_ref().unwrap_or(split);
     let sheet = match augment {
         None => crate::images::sheet(dataset, &split.select(&split.first_of_each(per_class)).in_memory()?, per_class),
         Some((augment, seed)) => {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::datasets::{FolderCheck, LeftOut, Place};
 use crate::{Error, Result};
 
-use super::flags::{ComputeArgs, DataDirArgs};
+use super::flags::{ComputeArgs, DataDirArgs, LabelArgs};
 use super::label_check;
 use super::numbers::whole;
 
@@ -32,6 +32,8 @@ pub struct Args {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
+    labels: LabelArgs,
+    #[command(flatten)]
     data_dir: DataDirArgs,
     #[command(flatten)]
     compute: ComputeArgs,
@@ -40,10 +42,14 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let most = if args.all { usize::MAX } else { LISTED };
     if let Some(run) = &args.run {
+        if args.labels.or(None)?.is_some() {
+            return Err(Error::usage("A run knows its own file of labels; leave --labels out."));
+        }
         return label_check::run(run, args.folds, args.data_dir.path(), &args.compute, most);
     }
     let folder = args.folder.as_deref().ok_or_else(|| Error::usage("Name a folder of images, or a run with --run."))?;
-    let check = crate::datasets::check_folder(folder, args.data_dir.path())?;
+    let labels = args.labels.or(None)?;
+    let check = crate::datasets::check_folder(folder, args.data_dir.path(), labels.as_ref())?;
     args.compute.output.print(&check, |check| print(check, folder, most))?;
     let bad = !check.broken.is_empty() || !check.across_splits().is_empty() || !check.across_classes().is_empty();
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -53,7 +59,11 @@ fn print(check: &FolderCheck, folder: &str, most: usize) {
     let say = |line: String| super::print_line(&line);
     say(format!("{folder}: {} images of {} classes", check.images(), check.classes.len()));
     for (split, counts) in &check.splits {
-        say(format!("  {split:<6} {}", counted(counts, &check.classes)));
+        let what = if check.unlabelled.is_some() { "labels" } else { "images" };
+        say(format!("  {split:<6} {}", counted(counts, &check.classes, what)));
+    }
+    if let Some(without) = check.unlabelled.filter(|&without| without > 0) {
+        say(format!("images without a label: {without}"));
     }
     let formats: Vec<String> = check.formats.iter().map(|(format, count)| format!("{format} {count}")).collect();
     say(format!("formats: {}", formats.join(", ")));
@@ -64,7 +74,11 @@ fn print(check: &FolderCheck, folder: &str, most: usize) {
     list(&say, "broken images", check.broken.iter().map(|file| file.reason.clone()).collect(), most);
     list(&say, "files left out", by_reason(&check.left_out), most);
     let groups = |groups: Vec<&Vec<Place>>| groups.iter().map(|group| joined(group, " = ")).collect::<Vec<_>>();
-    list(&say, "the same image in two classes: one label is wrong", groups(check.across_classes()), most);
+    let title = match check.unlabelled {
+        None => "the same image in two classes: one label is wrong",
+        Some(_) => "the same image with different labels",
+    };
+    list(&say, title, groups(check.across_classes()), most);
     list(&say, "the same image in two splits: it is trained on and measured", groups(check.across_splits()), most);
     let in_one_class =
         |group: &&Vec<Place>| group.iter().all(|place| place.split == group[0].split && place.class == group[0].class);
@@ -78,18 +92,18 @@ fn print(check: &FolderCheck, folder: &str, most: usize) {
     }
 }
 
-/// The images of a split: their number, and the smallest and the largest class if they differ.
-fn counted(counts: &[usize], classes: &[String]) -> String {
+/// The images of a split, or their labels: their number, and the smallest and the largest class if they differ.
+fn counted(counts: &[usize], classes: &[String], what: &str) -> String {
     let all: usize = counts.iter().sum();
     let by_count = |class: &usize| counts[*class];
     let (smallest, largest) = ((0..counts.len()).min_by_key(by_count), (0..counts.len()).max_by_key(by_count));
     match (smallest, largest) {
         (Some(smallest), Some(largest)) if counts[smallest] < counts[largest] => format!(
-            "{all} images, {} of {} to {} of {}",
+            "{all} {what}, {} of {} to {} of {}",
             counts[smallest], classes[smallest], counts[largest], classes[largest]
         ),
-        (Some(class), _) => format!("{all} images, {} of each class", counts[class]),
-        _ => format!("{all} images"),
+        (Some(class), _) => format!("{all} {what}, {} of each class", counts[class]),
+        _ => format!("{all} {what}"),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use crate::Result;
-use crate::data::{Split, SplitName};
-use crate::train::{Checkpoint, Evaluation, ImagePrediction, Measures, evaluate_ensemble};
+use crate::data::{LabelSets, Split, SplitName};
+use crate::train::{Checkpoint, Evaluation, ImagePrediction, Measures, TagMeasures, evaluate_ensemble, is_given};
 
 use super::flags::{ComputeArgs, EnsembleArgs, EvaluatedArgs, RunArgs, ViewArgs, held_out_otherwise};
 use super::working::Working;
@@ -50,7 +50,7 @@ pub fn evaluated(args: &Args) -> Result<EvalOutput> {
     let what = format!("evaluating {split}");
     let work = Working::new(&what, args.compute.quiet);
     let mut note = |number: usize, logits: &[f32]| {
-        mistakes.extend(mistake(images, number, logits, &checkpoint.classes));
+        mistakes.extend(mistake((images, dataset.sets.as_ref()), number, logits, &checkpoint.classes));
         work.at(&what, number + 1, images.len());
     };
     let evaluation = evaluate_ensemble(&mut engine, &members, &dataset, split, &mut note);
@@ -83,7 +83,7 @@ pub struct EvalOutput {
     epoch: u32,
     /// The number of networks whose probabilities were averaged.
     networks: usize,
-    /// The images that were classified wrongly. Empty for an autoencoder.
+    /// The images that were classified wrongly, or of which a label is wrong. Empty for an autoencoder.
     mistakes: Vec<Mistake>,
     /// The names of the classes, in index order.
     #[serde(skip)]
@@ -98,21 +98,42 @@ struct Mistake {
     /// The file in the dataset's folder, if the image is in a file of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
+    /// The class, or the labels with `;` between them.
     class: String,
     predicted: String,
-    /// The probability of the predicted class.
-    confidence: f32,
+    /// The probability of the predicted class. None for several labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f32>,
 }
 
-/// The mistake in an image, if its largest logit is not that of its class.
-fn mistake(images: &Split, number: usize, logits: &[f32], classes: &[String]) -> Option<Mistake> {
+/// The mistake in an image, if its largest logit is not that of its class, or it is not given exactly its labels.
+fn mistake(
+    (images, sets): (&Split, Option<&LabelSets>),
+    number: usize,
+    logits: &[f32],
+    classes: &[String],
+) -> Option<Mistake> {
+    if let Some(sets) = sets {
+        let given: Vec<u32> =
+            (0..).zip(logits).filter(|&(_, &logit)| is_given(logit)).map(|(class, _)| class).collect();
+        let set = images.labels[number];
+        let names =
+            |set: &[u32]| set.iter().map(|&class| classes[class as usize].as_str()).collect::<Vec<_>>().join(";");
+        return (sets.get(set) != given).then(|| Mistake {
+            number,
+            image: images.file(number).map(str::to_owned),
+            class: names(sets.get(set)),
+            predicted: names(&given),
+            confidence: None,
+        });
+    }
     let ImagePrediction { label, guess, guess_score, .. } = ImagePrediction::of(images.labels[number] as usize, logits);
     (guess != label).then(|| Mistake {
         number,
         image: images.file(number).map(str::to_owned),
         class: classes[label].clone(),
         predicted: classes[guess].clone(),
-        confidence: guess_score,
+        confidence: Some(guess_score),
     })
 }
 
@@ -148,6 +169,9 @@ fn print(output: &EvalOutput, other: bool) {
             measures.as_ref().map_or_else(String::new, beside)
         ));
     }
+    if let Some(tags) = &output.evaluation.tags {
+        print_tags(tags);
+    }
     if let Some(psnr) = psnr {
         super::print_line(&format!("PSNR {psnr:.2} dB"));
     }
@@ -159,5 +183,30 @@ fn print(output: &EvalOutput, other: bool) {
         let most = most
             .map_or(String::new(), |(other, count)| format!("  most often confused with {} ({count})", classes[other]));
         super::print_line(&format!("  {class:<12} {:>8}{most}", super::percent(*accuracy)));
+    }
+}
+
+/// Prints the measures of images with any number of labels.
+fn print_tags(tags: &TagMeasures) {
+    let percent = super::percent;
+    let average = |precision: Option<f64>| precision.map_or_else(|| "none".into(), percent);
+    super::print_line(&format!(
+        "mAP {}, micro F1 {}, macro F1 {}, all labels of an image right {}",
+        average(tags.mean_average_precision),
+        percent(tags.micro.f1),
+        percent(tags.class_means.f1),
+        percent(tags.exact_match)
+    ));
+    for label in &tags.classes {
+        super::print_line(&format!(
+            "  {:<12} AP {:>8}  precision {:>8}  recall {:>8}  F1 {:>8}  {} images, given to {}",
+            label.class,
+            average(label.average_precision),
+            percent(label.scores.precision),
+            percent(label.scores.recall),
+            percent(label.scores.f1),
+            label.images,
+            label.predicted
+        ));
     }
 }

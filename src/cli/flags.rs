@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, SplitName};
+use crate::datasets::Labels;
 use crate::runs::RunDirectory;
 use crate::train::{Checkpoint, Recipe, Tta};
 use crate::{Engine, Error, Result, gpu};
@@ -179,6 +180,9 @@ pub struct EvaluatedArgs {
     /// Another dataset or folder of images, instead of the one that the run used; classes are matched by name
     #[arg(long, value_name = "NAME|FOLDER")]
     dataset: Option<String>,
+    /// A CSV file with the labels of the images, as for `gpunn train` [default: the one that the run used; for --dataset the subfolders]
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
 }
 
 impl EvaluatedArgs {
@@ -192,6 +196,27 @@ impl EvaluatedArgs {
         self.dataset.as_deref()
     }
 
+    /// Another file of labels, if one was named.
+    pub fn labels(&self) -> Option<&Path> {
+        self.labels.as_deref()
+    }
+
+    /// The checkpoint with another file of labels, if one was named.
+    pub fn relabelled(&self, checkpoint: &Checkpoint) -> Result<Checkpoint> {
+        let mut checkpoint = checkpoint.clone();
+        let data = &mut checkpoint.recipe.data;
+        match &self.labels {
+            Some(_) if data.labels.is_none() => Err(Error::usage(
+                "The labels of the run are the names of folders, so --labels is only for another folder, which --dataset names.",
+            )),
+            Some(file) => {
+                data.labels = Some(file.clone());
+                Ok(checkpoint)
+            }
+            None => Ok(checkpoint),
+        }
+    }
+
     /// The dataset of a run's checkpoint, and the name of the split: `asked`, else the first one of `order` that the dataset has.
     pub fn load(
         &self,
@@ -201,13 +226,41 @@ impl EvaluatedArgs {
         order: [SplitName; 3],
     ) -> Result<(Dataset, SplitName)> {
         let dataset = match &self.dataset {
-            None => run.load_data(checkpoint, self.data_dir.as_deref())?,
-            Some(other) => crate::runs::load_other(checkpoint, other, self.data_dir.as_deref())?,
+            None => run.load_data(&self.relabelled(checkpoint)?, self.data_dir.as_deref())?,
+            Some(other) => {
+                crate::runs::load_other(checkpoint, other, self.data_dir.as_deref(), self.labels.as_deref())?
+            }
         };
         super::images::print_skipped(&dataset);
         let name = asked.unwrap_or_else(|| super::first_split(&dataset, order));
         dataset.split(name)?;
         Ok((dataset, name))
+    }
+}
+
+/// A file with the labels of a folder of images.
+#[derive(Debug, Default, clap::Args)]
+pub struct LabelArgs {
+    /// Take the labels of a folder of images from a CSV file with the columns file and label, optionally split (train, val or test), instead
+    /// of from its subfolders. A label such as `dog;outdoor` gives an image several
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// With --labels: whether an image has any number of labels, with `;` between them: true or false [default: true if a label has a `;`]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    multi_label: Option<bool>,
+}
+
+impl LabelArgs {
+    /// The labels of a recipe's images with the changes of the flags.
+    pub fn or(&self, before: Option<Labels>) -> Result<Option<Labels>> {
+        match (&self.labels, before) {
+            (Some(file), _) => Ok(Some(Labels { file: file.clone(), multi_label: self.multi_label })),
+            (None, Some(before)) => Ok(Some(Labels { multi_label: self.multi_label.or(before.multi_label), ..before })),
+            (None, None) if self.multi_label.is_some() => {
+                Err(Error::usage("--multi-label says how a file of labels is read; name the file with --labels."))
+            }
+            (None, None) => Ok(None),
+        }
     }
 }
 

@@ -251,11 +251,20 @@ fn fields(line: &EpochLine, epochs: u32) -> Vec<(u8, String)> {
     if let Some(accuracy) = line.train_accuracy {
         fields.push((3, format!("acc {}", super::percent(accuracy))));
     }
+    if let Some(exact) = line.train_exact_match {
+        fields.push((3, format!("exact {}", super::percent(exact))));
+    }
     if let Some(loss) = line.val_loss {
         fields.push((4, format!("val loss {loss:.4}")));
     }
     if let Some(accuracy) = line.val_accuracy {
         fields.push((1, format!("val acc {}", super::percent(accuracy))));
+    }
+    if let Some(exact) = line.val_exact_match {
+        fields.push((3, format!("val exact {}", super::percent(exact))));
+    }
+    if let Some(map) = line.val_map {
+        fields.push((1, format!("val mAP {}", super::percent(map))));
     }
     if let Some(psnr) = line.val_psnr {
         fields.push((1, format!("val {psnr:.2} dB")));

@@ -13,7 +13,7 @@ use crate::train::{Lookahead, OnNonFinite, Precision, Recipe, Sampler, Training}
 use crate::{Error, Result};
 
 use super::augment::AugmentArgs;
-use super::flags::{DataDirArgs, ViewArgs};
+use super::flags::{DataDirArgs, LabelArgs, ViewArgs};
 use super::images::ImageArgs;
 use super::numbers::{epochs, real, whole};
 
@@ -87,6 +87,8 @@ pub(super) struct RecipeArgs {
     /// The same as --dataset
     #[arg(value_name = "NAME|FOLDER", conflicts_with = "dataset")]
     images_of: Option<String>,
+    #[command(flatten)]
+    labels: LabelArgs,
     #[command(flatten)]
     pub data_dir: DataDirArgs,
     #[arg(long, value_name = "NAME", help = activation_help())]
@@ -242,6 +244,7 @@ impl RecipeArgs {
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction).filter(|&fraction| fraction != 0.0);
+        recipe.set_labels(self.labels.or(recipe.labels())?);
         recipe.set_images(self.images.or(recipe.data.asked()));
         recipe.data.skip_bad |= self.images.skip_bad;
         recipe.augment = self.augment.or(recipe.augment.take());
@@ -267,7 +270,9 @@ impl RecipeArgs {
         }
         let asked = asked.or(embedded);
         let dataset = asked.map(|dataset| crate::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
-        let list = |dataset: &String| crate::datasets::list_folder(dataset, self.data_dir.path());
+        let labels =
+            self.labels.or(self.recipe.as_deref().map(Recipe::find).transpose()?.and_then(|recipe| recipe.labels()))?;
+        let list = |dataset: &String| crate::datasets::list_folder(dataset, self.data_dir.path(), labels.as_ref());
         let folder = dataset.as_ref().map(list).transpose()?.flatten();
         if let (Some(unlabelled), false) = (folder.as_ref().and_then(|listing| listing.unlabelled.as_ref()), quiet) {
             let path = unlabelled.display();

@@ -22,6 +22,7 @@ const COMPARE_PAGE: &str = "compare.html";
     gpunn report --compare runs/a runs/b runs/c --out compare.html",
     mut_arg("split", |split| split.conflicts_with("compare")),
     mut_arg("dataset", |dataset| dataset.hide(true)),
+    mut_arg("labels", |labels| labels.hide(true).conflicts_with("compare")),
     mut_arg("data_dir", |folder| folder.conflicts_with("compare")))]
 pub struct Args {
     /// A run directory; with --compare one or more
@@ -84,6 +85,11 @@ pub fn one(args: &Args) -> Result<WrittenReport> {
         return Err(Error::usage(format!(
             "A report is about the dataset that the run used. `gpunn eval RUN --dataset {other}` measures on another one."
         )));
+    }
+    if args.data.labels().is_some() {
+        return Err(Error::usage(
+            "A report is about the labels that the run used. `gpunn eval RUN --labels FILE` measures with other ones.",
+        ));
     }
     // Checked before the device is opened, because a wrong run is the most common error.
     RunDirectory::open(run)?;

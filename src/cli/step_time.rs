@@ -1,7 +1,7 @@
 //! The time of a training step on a device, for `gpunn summary`.
 
 use crate::blocking::block_on;
-use crate::data::Dataset;
+use crate::data::{Dataset, LabelSets};
 use crate::datasets::Outline;
 use crate::graph::kernel::DeviceClass;
 use crate::random::{CounterRng, Purpose};
@@ -34,16 +34,17 @@ pub fn measure(engine: Engine, recipe: &Recipe, of: &Outline, flops: u64) -> Res
     let mut recipe = recipe.clone();
     // The time of a batch is estimated from the images that the dataset has.
     let batch = std::mem::replace(&mut recipe.training.batch_size, images);
-    let (time, _) = block_on(time_step(engine, &recipe, &noise(of, images)?, trial))?;
+    let (time, _) = block_on(time_step(engine, &recipe, &noise(of, images, recipe.data.is_multi_label())?, trial))?;
     Ok(StepTime { device, seconds: time.seconds * batch as f64 / images as f64, images })
 }
 
 /// So many random images, all of the first class.
-fn noise(of: &Outline, images: usize) -> Result<Dataset> {
+fn noise(of: &Outline, images: usize, is_multi_label: bool) -> Result<Dataset> {
     let random = CounterRng::new(0, Purpose::Augment, 0, 0);
     let values = images * of.input.iter().product::<usize>();
     let pixels: Vec<u8> =
         (0..values.div_ceil(4) as u32).flat_map(|block| random.block(block).map(|word| word as u8)).collect();
     let dataset = Dataset::from_images(pixels[..values].to_vec(), of.input, vec![0; images], ["0"])?;
-    Ok(Dataset { classes: (0..of.classes).map(|class| class.to_string()).collect(), ..dataset })
+    let sets = is_multi_label.then(|| LabelSets::singles(1));
+    Ok(Dataset { classes: (0..of.classes).map(|class| class.to_string()).collect(), sets, ..dataset })
 }

@@ -150,7 +150,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         }
         (None, Some(own)) => own,
         (None, None) => {
-            crate::datasets::outline(&recipe.data.name, recipe.data.folder.as_deref(), &recipe.data.asked())?
+            let (folder, labels) = (recipe.data.folder.as_deref(), recipe.labels());
+            crate::datasets::outline(&recipe.data.name, folder, &recipe.data.asked(), labels.as_ref())?
         }
     };
     let mut summary = summarize(&recipe, &info)?;

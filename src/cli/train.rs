@@ -22,11 +22,13 @@ use super::sweep::runner::Tools;
 use super::working::Working;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
-const NOT_WITH_RESUME: [&str; 42] = [
+const NOT_WITH_RESUME: [&str; 44] = [
     "recipe",
     "model",
     "dataset",
     "images_of",
+    "labels",
+    "multi_label",
     "hidden",
     "activation",
     "init",
@@ -230,7 +232,9 @@ impl Prepared {
         drop(work);
         print_skipped(&dataset);
         if !args.output.quiet {
-            crate::datasets::folder_notes(&dataset)?.iter().for_each(|note| eprintln!("warning: {note}"));
+            crate::datasets::folder_notes(&dataset, recipe.labels().as_ref())?
+                .iter()
+                .for_each(|note| eprintln!("warning: {note}"));
         }
         if let Some(changes) = changes {
             eprintln!("{changes}");
@@ -432,6 +436,7 @@ fn warn_of_guessing(summary: &Summary, labels: &[u32]) {
 }
 
 fn print_summary(summary: &Summary, report: Option<&Path>) {
+    let map = |map: Option<f64>| map.map(|map| format!("mAP {}", super::percent(map)));
     let figure = |accuracy: Option<f64>, psnr: Option<f64>| match (accuracy, psnr) {
         (Some(accuracy), _) => Some(super::percent(accuracy)),
         (_, Some(psnr)) => Some(format!("{psnr:.2} dB")),
@@ -443,8 +448,8 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
         }
     };
     line("train", Some(summary.train_loss), figure(summary.train_accuracy, None));
-    line("validation", summary.val_loss, figure(summary.val_accuracy, summary.val_psnr));
-    line("test", summary.test_loss, figure(summary.test_accuracy, summary.test_psnr));
+    line("validation", summary.val_loss, figure(summary.val_accuracy, summary.val_psnr).or(map(summary.val_map)));
+    line("test", summary.test_loss, figure(summary.test_accuracy, summary.test_psnr).or(map(summary.test_map)));
     super::print_line(&format!(
         "{} epochs in {:.1} s, weights {}",
         summary.epochs, summary.seconds, summary.weights_hash
@@ -452,8 +457,8 @@ fn print_summary(summary: &Summary, report: Option<&Path>) {
     if let Some(best) = summary.best_epoch {
         let early =
             if summary.stopped_early { "; stopped early (--patience), because no later epoch was better" } else { "" };
-        let figure =
-            figure(summary.best_val_accuracy, None).map_or_else(String::new, |figure| format!(": validation {figure}"));
+        let figure = figure(summary.best_val_accuracy, None).or(map(summary.best_val_map));
+        let figure = figure.map_or_else(String::new, |figure| format!(": validation {figure}"));
         super::print_line(&format!("best epoch {best}{figure}{early}"));
         if best != summary.epochs {
             super::print_line(

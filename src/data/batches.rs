@@ -1,6 +1,6 @@
 //! The order of the training images, and the selection of images.
 
-use super::Split;
+use super::{LabelSets, Pixels, Split};
 use crate::random::{CounterRng, Purpose};
 
 /// The order of the `n` training images in epoch `epoch` (from 0) of a run with this seed.
@@ -21,6 +21,17 @@ const LIMITED: u32 = 1;
 /// selected images keep their order. A larger `n` selects the same images and more.
 pub fn limit(split: Split, n: usize, seed: u64) -> Split {
     if n >= split.len() { split } else { split.select(&limited(&split, n, seed)) }
+}
+
+/// As [`limit`]. If labels are numbers of sets, images are selected whatever their labels are: those of rare sets would be too many.
+pub fn limit_labelled(split: Split, sets: Option<&LabelSets>, n: usize, seed: u64) -> Split {
+    match sets {
+        Some(_) if n < split.len() => {
+            let alike = Split { labels: vec![0; split.len()], pixels: Pixels::U8(Vec::new()), files: Vec::new() };
+            split.select(&limited(&alike, n, seed))
+        }
+        _ => limit(split, n, seed),
+    }
 }
 
 /// The numbers of the images that [`limit`] selects, in ascending order.
@@ -54,7 +65,6 @@ fn shuffled_classes(split: &Split, stream: u32, seed: u64) -> Vec<Vec<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Pixels;
     use super::*;
 
     /// Images of one pixel: 3 classes of 10, 20 and 30.

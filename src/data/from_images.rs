@@ -1,6 +1,6 @@
 //! Datasets from images in memory, and the checks of every dataset before training.
 
-use super::{Dataset, Pixels, Split, SplitName, split_off};
+use super::{Dataset, LabelSets, Pixels, Split, SplitName, split_off_labelled};
 use crate::{Error, Result};
 
 impl From<Vec<u8>> for Pixels {
@@ -46,31 +46,69 @@ impl Dataset {
         labels: Vec<u32>,
         classes: impl IntoIterator<Item = impl Into<String>>,
     ) -> Result<Self> {
-        let dataset = Self {
+        Self::in_memory(Split::new(pixels.into(), labels), shape, None, classes).checked()
+    }
+
+    /// As [`Dataset::from_images`], for images with any number of classes: `labels` holds the class numbers of each image.
+    ///
+    /// ```
+    /// use gpunn::data::Dataset;
+    ///
+    /// let labels = vec![vec![0], vec![0, 1], vec![]];
+    /// let dataset = Dataset::from_tagged_images(vec![7_u8; 3], [1, 1, 1], labels, ["outdoor", "dog"])?;
+    /// assert_eq!(dataset.training_images_of_each(), [2, 1]);
+    /// # Ok::<(), gpunn::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Dataset::from_images`].
+    pub fn from_tagged_images(
+        pixels: impl Into<Pixels>,
+        shape: [usize; 3],
+        labels: Vec<Vec<u32>>,
+        classes: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Result<Self> {
+        let (sets, labels) = LabelSets::of(labels);
+        Self::in_memory(Split::new(pixels.into(), labels), shape, Some(sets), classes).checked()
+    }
+
+    fn in_memory(
+        train: Split,
+        input: [usize; 3],
+        sets: Option<LabelSets>,
+        classes: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        Self {
             name: "images".into(),
-            input: shape,
+            input,
             classes: classes.into_iter().map(Into::into).collect(),
-            train: Split::new(pixels.into(), labels),
+            sets,
+            train,
             val: None,
             test: None,
             folder: None,
             skipped: Vec::new(),
             absent: Vec::new(),
-        };
+        }
+    }
+
+    /// The checks of images in memory.
+    fn checked(self) -> Result<Self> {
+        let shape = self.input;
         if shape.contains(&0) {
             return Err(Error::data(format!("An image of shape {shape:?} has no pixel.")));
         }
-        for (number, class) in dataset.classes.iter().enumerate() {
-            if dataset.classes[..number].contains(class) {
+        for (number, class) in self.classes.iter().enumerate() {
+            if self.classes[..number].contains(class) {
                 return Err(Error::data(format!("Two classes have the name `{class}`.")));
             }
         }
-        if dataset.train.is_empty() {
+        if self.train.is_empty() {
             return Err(Error::data("There is no image to train on."));
         }
-        dataset.validate()?;
-        dataset.every_class_has_an_image()?;
-        Ok(dataset)
+        self.validate()?;
+        self.every_class_has_an_image()?;
+        Ok(self)
     }
 
     /// The same dataset with another name, which recipes and checkpoints store.
@@ -126,7 +164,10 @@ impl Dataset {
         if place.is_some() {
             return Err(Error::usage(format!("The dataset {} has a {split} split already.", self.name)));
         }
-        let (kept, held) = split_off(std::mem::replace(&mut self.train, Split::empty()), fraction, seed)?;
+        let (kept, held) = {
+            let train = std::mem::replace(&mut self.train, Split::empty());
+            split_off_labelled(train, self.sets.as_ref(), fraction, seed)?
+        };
         if held.is_empty() {
             return Err(Error::data(format!(
                 "No class of {} has two different images, so nothing would be held out.",
@@ -168,12 +209,16 @@ impl Dataset {
                 split.pixels.len()
             ));
         }
-        let classes = self.classes.len();
-        if let Some(image) = split.labels.iter().position(|&label| label as usize >= classes) {
+        let (classes, sets) = (self.classes.len(), self.sets.as_ref());
+        let (labels, what) = sets.map_or((classes, "classes"), |sets| (sets.len(), "sets of classes"));
+        if let Some(image) = split.labels.iter().position(|&label| label as usize >= labels) {
             return Err(format!(
-                "image {image} has the label {}, but there are {classes} classes, numbered from 0",
+                "image {image} has the label {}, but there are {labels} {what}, numbered from 0",
                 split.labels[image]
             ));
+        }
+        if let Some(class) = sets.and_then(LabelSets::largest).filter(|&class| class as usize >= classes) {
+            return Err(format!("a set has the class {class}, but there are {classes} classes, numbered from 0"));
         }
         if let Pixels::F32(values) = &split.pixels
             && let Some(at) = values.iter().position(|value| !value.is_finite())
@@ -183,11 +228,23 @@ impl Dataset {
         Ok(())
     }
 
+    /// The number of training images of each class.
+    pub fn training_images_of_each(&self) -> Vec<usize> {
+        let (labels, classes) = (&self.train.labels, self.classes.len());
+        match &self.sets {
+            Some(sets) => sets.counts(labels, classes),
+            None => {
+                let mut counts = vec![0; classes];
+                labels.iter().for_each(|&label| counts[label as usize] += 1);
+                counts
+            }
+        }
+    }
+
     /// Checks that each class has a training image.
     pub(crate) fn every_class_has_an_image(&self) -> Result<()> {
-        let mut seen = vec![false; self.classes.len()];
-        self.train.labels.iter().for_each(|&label| seen[label as usize] = true);
-        match seen.iter().position(|seen| !seen) {
+        let counts = self.training_images_of_each();
+        match counts.iter().position(|&count| count == 0) {
             Some(class) => Err(Error::data(format!(
                 "The class `{}` (number {class}) has no training image, so it cannot be learned.",
                 self.classes[class]

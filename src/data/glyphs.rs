@@ -40,6 +40,7 @@ pub fn dataset() -> Dataset {
         name: "glyphs".into(),
         input: [1, SIDE, SIDE],
         classes: super::letters_and_digits(),
+        sets: None,
         train: split(0),
         val: Some(split(1)),
         test: Some(split(2)),

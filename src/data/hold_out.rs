@@ -88,7 +88,7 @@ pub fn split_fold(images: Split, fold: Fold, seed: u64) -> Result<(Split, Split)
 }
 
 /// How many of a class's images are held out.
-fn quota(images: usize, fraction: f64) -> usize {
+pub(super) fn quota(images: usize, fraction: f64) -> usize {
     let share = (images as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
     if images < 2 { 0 } else { share.clamp(1, images - 1) }
 }
@@ -100,7 +100,7 @@ fn leaves_every_class(group: &[u32], labels: &[u32], remaining: &[usize]) -> boo
 }
 
 /// A random number for each image, from the seed and the image's pixels. Equal images have equal numbers.
-fn keys(split: &Split, seed: u64) -> Result<Vec<u64>> {
+pub(super) fn keys(split: &Split, seed: u64) -> Result<Vec<u64>> {
     let width = split.pixels.len() / split.len().max(1);
     let mut bytes = vec![0; width * split.pixels.value_bytes()];
     (0..split.len() as u32)

@@ -17,12 +17,15 @@ pub mod glyphs;
 mod hold_out;
 mod image_options;
 pub mod imagenet;
+mod label_sets;
 mod stored;
+mod stratify;
 
-pub use batches::{epoch_order, limit, limited};
+pub use batches::{epoch_order, limit, limit_labelled, limited};
 pub use fold::Fold;
 pub use hold_out::{folds, split_fold, split_off};
 pub use image_options::{Fit, ImageOptions, Size};
+pub use label_sets::LabelSets;
 pub use stored::{ImageStore, Stored};
 
 use crate::{Error, Result};
@@ -106,7 +109,8 @@ pub struct ImageFile {
 pub struct Split {
     /// The N images.
     pub pixels: Pixels,
-    /// The N labels: the class number of each image, from 0.
+    /// The N labels: the class number of each image, from 0. In a dataset with several labels an image, the number of its set of classes
+    /// in [`Dataset::sets`].
     pub labels: Vec<u32>,
     /// The N files of the images. Empty if the images are not in files of their own.
     pub files: Vec<ImageFile>,
@@ -248,6 +252,15 @@ impl std::str::FromStr for SplitName {
 }
 
 impl SplitName {
+    /// Its place in a list of the splits train, val and test.
+    pub(crate) fn slot(self) -> usize {
+        match self {
+            Self::Train => 0,
+            Self::Val => 1,
+            Self::Test => 2,
+        }
+    }
+
     /// `train`, `val` or `test`.
     pub fn name(self) -> &'static str {
         match self {
@@ -264,6 +277,18 @@ impl std::fmt::Display for SplitName {
     }
 }
 
+/// Holds out a fraction of images: by [`split_off`], or if their labels are numbers of sets by iterative stratification
+/// ([`LabelSets`]).
+///
+/// # Errors
+/// When images on the disk cannot be read.
+pub fn split_off_labelled(train: Split, sets: Option<&LabelSets>, fraction: f64, seed: u64) -> Result<(Split, Split)> {
+    match sets {
+        Some(sets) => stratify::split_off_sets(train, sets, fraction, seed),
+        None => split_off(train, fraction, seed),
+    }
+}
+
 /// A dataset. Its images are in memory, except those of a large folder of images, which stay on the disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -273,6 +298,8 @@ pub struct Dataset {
     pub input: [usize; 3],
     /// The class names in index order.
     pub classes: Vec<String>,
+    /// The sets of classes that images have, if each has any number of classes. Then the labels of the splits are indices of sets.
+    pub sets: Option<LabelSets>,
     /// The training split. It is empty if it is missing: see [`Dataset::split`].
     pub train: Split,
     /// The validation split, if there is one.
@@ -293,8 +320,8 @@ impl Dataset {
     #[must_use]
     pub fn without_images(&self, input: [usize; 3]) -> Self {
         let (name, classes, folder) = (self.name.clone(), self.classes.clone(), self.folder.clone());
-        let (skipped, absent) = (Vec::new(), Vec::new());
-        Self { name, input, classes, train: Split::empty(), val: None, test: None, folder, skipped, absent }
+        let (sets, skipped, absent) = (self.sets.clone(), Vec::new(), Vec::new());
+        Self { name, input, classes, sets, train: Split::empty(), val: None, test: None, folder, skipped, absent }
     }
 
     /// The dataset with all its images in the training split: those of the training split, then validation, then test.
@@ -348,6 +375,7 @@ mod tests {
             name: "nist26".into(),
             input: [1, 2, 2],
             classes: letters_and_digits(),
+            sets: None,
             train: Split::empty(),
             val: Some(split(3)),
             test: None,

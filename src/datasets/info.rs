@@ -61,6 +61,7 @@ impl DatasetInfo {
             name: self.name.into(),
             input: self.input,
             classes,
+            sets: None,
             train,
             val: None,
             test: Some(test),

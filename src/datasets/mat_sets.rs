@@ -80,6 +80,7 @@ pub fn load(info: &DatasetInfo, directory: &Path) -> Result<Dataset> {
         name: info.name.into(),
         input: info.input,
         classes,
+        sets: None,
         train: next.next().flatten().unwrap_or_else(Split::empty),
         val: next.next().flatten(),
         test: next.next().flatten(),

@@ -27,9 +27,9 @@ pub use directories::cache_dir;
 pub use folder::{FolderCheck, LeftOut, Listing, Place, Store};
 pub use info::DatasetInfo;
 pub use locate::{name_of, weights_file};
-pub use options::LoadOptions;
+pub use options::{Labels, LoadOptions};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::data::{Dataset, ImageOptions, glyphs};
 use crate::images::Preprocessing;
@@ -48,10 +48,10 @@ pub fn load(name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
 /// The classes and images of a folder of images. `None` if the name is that of a known dataset.
 ///
 /// # Errors
-/// [`Error::Usage`] when there is no such folder, and as [`Listing::scan`].
-pub fn list_folder(name: &str, data_dir: Option<&Path>) -> Result<Option<Listing>> {
+/// [`Error::Usage`] when there is no such folder, and as [`Listing::of`].
+pub fn list_folder(name: &str, data_dir: Option<&Path>, labels: Option<&Labels>) -> Result<Option<Listing>> {
     match (catalogue::lookup(name), locate::locate(name, data_dir)?) {
-        (None, Located::Images(image_folder, _)) => Listing::scan(&image_folder.path).map(Some),
+        (None, Located::Images(image_folder, _)) => Listing::of(&image_folder.path, labels).map(Some),
         _ => Ok(None),
     }
 }
@@ -60,9 +60,9 @@ pub fn list_folder(name: &str, data_dir: Option<&Path>) -> Result<Option<Listing
 ///
 /// # Errors
 /// [`Error::Usage`] for the name of a dataset that is not a folder of images, and as [`Listing::scan`].
-pub fn check_folder(name: &str, data_dir: Option<&Path>) -> Result<FolderCheck> {
+pub fn check_folder(name: &str, data_dir: Option<&Path>, labels: Option<&Labels>) -> Result<FolderCheck> {
     match locate::locate(name, data_dir)? {
-        Located::Images(image_folder, _) => FolderCheck::of(&image_folder.path),
+        Located::Images(image_folder, _) => FolderCheck::of(&image_folder.path, labels),
         Located::Files(info, ..) | Located::Embedded(info) => Err(Error::usage(format!(
             "The dataset {} is not a folder of images, so there is nothing to check.",
             info.name
@@ -75,11 +75,29 @@ pub fn check_folder(name: &str, data_dir: Option<&Path>) -> Result<FolderCheck> 
 ///
 /// # Errors
 /// As [`Listing::scan`].
-pub fn folder_notes(dataset: &Dataset) -> Result<Vec<String>> {
+pub fn folder_notes(dataset: &Dataset, labels: Option<&Labels>) -> Result<Vec<String>> {
     match locate::locate(&dataset.name, dataset.folder.as_deref())? {
-        Located::Images(image_folder, _) => folder::notes(&image_folder.path, dataset),
+        Located::Images(image_folder, _) => folder::notes(&image_folder.path, dataset, labels),
         Located::Files(..) | Located::Embedded(_) => Ok(Vec::new()),
     }
+}
+
+/// The path of the file of labels of a folder of images: as it is named, else in the folder or beside it.
+///
+/// # Errors
+/// [`Error::Usage`] when there is no such file or folder, and for a dataset that is not a folder of images.
+pub fn labels_file(name: &str, data_dir: Option<&Path>, labels: &Labels) -> Result<PathBuf> {
+    match locate::locate(name, data_dir)? {
+        Located::Images(image_folder, _) => folder::find_labels(labels, &image_folder.path),
+        Located::Files(info, ..) | Located::Embedded(info) => Err(no_labels_from_file(info)),
+    }
+}
+
+fn no_labels_from_file(info: &DatasetInfo) -> Error {
+    Error::usage(format!(
+        "The dataset {} has its labels as published; a file of labels (--labels) is for folders of images.",
+        info.name
+    ))
 }
 
 /// Loads a dataset by its name, or a folder of images by its path.
@@ -96,6 +114,9 @@ pub fn load_with(name: &str, data_dir: Option<&Path>, options: &LoadOptions) -> 
     match locate::locate(name, data_dir)? {
         Located::Images(image_folder, preprocessing) => {
             folder::load(&image_folder, preprocessing.with(&options.image_options), options)
+        }
+        Located::Files(info, ..) | Located::Embedded(info) if options.labels.is_some() => {
+            Err(no_labels_from_file(info))
         }
         Located::Files(info, read, directory) => {
             check_fixed_size(info, &options.image_options)?;
@@ -157,9 +178,9 @@ pub struct Outline {
 ///
 /// # Errors
 /// As [`load_with`], except errors that only decoding can find.
-pub fn outline(name: &str, data_dir: Option<&Path>, asked: &ImageOptions) -> Result<Outline> {
+pub fn outline(name: &str, data_dir: Option<&Path>, asked: &ImageOptions, labels: Option<&Labels>) -> Result<Outline> {
     asked.validate()?;
-    if let Some(info) = catalogue::lookup(name) {
+    if let (Some(info), None) = (catalogue::lookup(name), labels) {
         let input = match info.load_method {
             LoadMethod::Images(preprocessing) => preprocessing.with(asked).input(),
             LoadMethod::Embedded | LoadMethod::Files(_) => {
@@ -171,7 +192,7 @@ pub fn outline(name: &str, data_dir: Option<&Path>, asked: &ImageOptions) -> Res
     }
     match locate::locate(name, data_dir)? {
         Located::Images(image_folder, preprocessing) => {
-            let listing = folder::Listing::scan(&image_folder.path)?;
+            let listing = folder::Listing::of(&image_folder.path, labels)?;
             Ok(Outline {
                 name: image_folder.name,
                 input: preprocessing.with(asked).input(),

@@ -192,6 +192,8 @@ const LIBRARY: &[(&str, &str)] = &[
     ("batch_norm", include_str!("../../shaders/lib/batch_norm.wgsl")),
     ("layer_norm2d", include_str!("../../shaders/lib/layer_norm2d.wgsl")),
     ("cross_entropy", include_str!("../../shaders/lib/cross_entropy.wgsl")),
+    ("tags", include_str!("../../shaders/lib/tags.wgsl")),
+    ("binary_cross_entropy", include_str!("../../shaders/lib/binary_cross_entropy.wgsl")),
     ("softmax_row", include_str!("../../shaders/lib/softmax_row.wgsl")),
     ("subgroup", include_str!("../../shaders/lib/subgroup.wgsl")),
 ];

@@ -146,6 +146,7 @@ mod tests {
             name: "x".into(),
             input: [3, 60, 50],
             classes: vec!["A".into(), "cat".into()],
+            sets: None,
             train: Split::new(Pixels::F32(vec![0.0; 3 * 9000]), vec![1, 1, 0]),
             val: None,
             test: None,

@@ -76,6 +76,9 @@ impl Layer for Activation {
     fn output(&self, shape: &[usize]) -> Result<Vec<usize>, String> {
         Ok(shape.to_vec())
     }
+    fn is_rectifier(&self) -> bool {
+        *self == Self::Relu
+    }
     fn forward(&self, build: &mut Build, _: &str, x: NodeId) -> Result<NodeId> {
         match self {
             Self::Sigmoid => build.sigmoid(x),

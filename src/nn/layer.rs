@@ -34,6 +34,11 @@ pub trait Layer: Debug + Send + Sync {
         false
     }
 
+    /// Whether the layer only replaces negative values by 0, so that logits after it have no sign.
+    fn is_rectifier(&self) -> bool {
+        false
+    }
+
     /// Whether some parameters are initialised from the training images: see [`Layer::initialise_from_images`]. Such a
     /// layer has to be the first one of the network, because it reads the images themselves.
     fn is_initialised_from_images(&self) -> bool {

@@ -124,12 +124,21 @@ impl Model {
         &self.layers
     }
 
+    /// The same model without rectifiers after its last layer with parameters. SqueezeNets end with one, with which no probability of
+    /// a label would be below one half.
+    #[must_use]
+    pub fn with_signed_logits(mut self) -> Self {
+        self.layers.remove_last_rectifiers(&self.input);
+        self
+    }
+
     /// The bottleneck, if the model is an autoencoder.
     pub fn bottleneck(&self) -> Option<Bottleneck> {
         self.bottleneck
     }
 
-    /// What the model is trained for: reconstruction if it has a [`Bottleneck`], else classification.
+    /// What the model is trained for: reconstruction if it has a [`Bottleneck`], else classification. A recipe may say that the answers
+    /// of a classifier are any number of labels: [`Recipe::task_of`](crate::train::Recipe::task_of).
     pub fn task(&self) -> Task {
         if self.bottleneck.is_some() { Task::Reconstruct } else { Task::Classify }
     }

@@ -31,6 +31,24 @@ impl Sequence {
         self.layers.push((name.into(), layer));
     }
 
+    /// Removes the rectifiers after the last layer with parameters, for inputs of this shape.
+    pub(super) fn remove_last_rectifiers(&mut self, shape: &[usize]) {
+        let (mut learned, mut number) = (0, 0);
+        let walked = self.walk(shape, |_, layer, input, _| {
+            let mut parameters = Parameters::default();
+            layer.declare("", input, &mut parameters);
+            number += 1;
+            learned = if parameters.count() > 0 { number } else { learned };
+        });
+        // The shapes were checked when the model was made.
+        debug_assert!(walked.is_ok());
+        let mut number = 0;
+        self.layers.retain(|(_, layer)| {
+            number += 1;
+            number <= learned || !layer.is_rectifier()
+        });
+    }
+
     /// All layers with their names, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &dyn Layer)> {
         self.layers.iter().map(|(name, layer)| (name.as_str(), layer.as_ref()))

@@ -60,6 +60,11 @@ impl Reader {
                  channel, as in emnist36; name another run."
             )));
         }
+        if checkpoint.recipe.data.is_multi_label() {
+            return Err(Error::usage(format!(
+                "The run trained {name} to give an image any number of labels; name a run that gives it one character."
+            )));
+        }
         let character = |class: &String| {
             let mut characters = class.chars();
             let one = characters.next().filter(|_| characters.next().is_none());

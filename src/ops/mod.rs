@@ -33,6 +33,7 @@ pub mod augment;
 pub mod average;
 pub mod batch;
 pub mod batch_norm;
+pub mod binary_cross_entropy;
 pub mod ceil;
 pub mod clip;
 pub mod concat;

@@ -158,6 +158,18 @@ pub const TABLE: &[OpEntry] = &[
         cross_entropy::cases,
     ),
     op("correct", "rows whose largest logit is at the label", EXACT, cross_entropy::correct_cases),
+    op(
+        "binary_cross_entropy",
+        "binary cross-entropy with logits, for several labels, with weights, smoothing and mixing",
+        TRANSCENDENTAL,
+        binary_cross_entropy::cases,
+    ),
+    op(
+        "exact_match",
+        "rows whose logits have the right sign for every label",
+        EXACT,
+        binary_cross_entropy::exact_match_cases,
+    ),
     op("squared_error", "sum and mean of squared errors of each row", SQUARED, squared_error::cases),
     op("batch_total", "sum or mean over a batch's valid rows", SUMMED, batch::cases),
     op("accumulate", "running sums of losses and scores", SUMMED, batch::accumulate_cases),
@@ -249,6 +261,7 @@ pub const INTERNAL_OPS: &[(&str, Tolerance)] = &[
     ("softmax_backward", TRANSCENDENTAL),
     ("log_softmax_backward", TRANSCENDENTAL),
     ("cross_entropy_backward", TRANSCENDENTAL),
+    ("binary_cross_entropy_backward", TRANSCENDENTAL),
     ("softmax_cross_entropy", TRANSCENDENTAL),
     ("softmax_cross_entropy_backward", TRANSCENDENTAL),
     // A fused chain of functions: the largest of their tolerances.

@@ -124,7 +124,8 @@ impl ComparedRun {
 
     fn score(&self) -> RunScore {
         let Some(last) = self.last() else { return RunScore { value: f64::NEG_INFINITY, unit: Unit::Plain } };
-        let percent = last.val_accuracy.or(if last.val_psnr.is_some() { None } else { last.train_accuracy });
+        let own = last.val_accuracy.or(last.val_map);
+        let percent = own.or(if last.val_psnr.is_some() { None } else { last.train_accuracy });
         match (percent, last.val_psnr) {
             (Some(value), _) => RunScore { value, unit: Unit::Percent },
             (_, Some(value)) => RunScore { value, unit: Unit::Decibel },
@@ -160,6 +161,7 @@ fn curve_plots(compared: &[ComparedRun]) -> Vec<CurvePlot> {
     };
     let all = [
         curves("validation accuracy", Unit::Percent, &|epoch| epoch.val_accuracy),
+        curves("validation mean average precision", Unit::Percent, &|epoch| epoch.val_map),
         curves("validation PSNR", Unit::Decibel, &|epoch| epoch.val_psnr),
         curves("training accuracy", Unit::Percent, &|epoch| epoch.train_accuracy),
         curves("validation loss per image", Unit::Plain, &|epoch| epoch.val_loss),
@@ -177,7 +179,12 @@ fn swept_plots(compared: &[ComparedRun]) -> Vec<(String, CurvePlot)> {
         (Some(own) == unit).then(|| SettingScore { settings: run.settings.clone(), value })
     };
     let scores: Vec<SettingScore> = compared.iter().filter_map(scored).collect();
-    let what = if unit == Some(Unit::Decibel) { "validation PSNR" } else { "accuracy after the last epoch" };
+    let tags = compared.iter().any(|run| run.last().is_some_and(|last| last.val_map.is_some()));
+    let what = match unit {
+        Some(Unit::Decibel) => "validation PSNR",
+        _ if tags => "mean average precision after the last epoch",
+        _ => "accuracy after the last epoch",
+    };
     unit.map_or_else(Vec::new, |unit| swept::plots(&scores, what, unit))
 }
 
@@ -200,11 +207,12 @@ fn results(compared: &[ComparedRun]) -> maud::Markup {
     let row = |run: &ComparedRun| {
         let (last, summary) = (run.last(), run.loaded.summary.as_ref());
         let recipe = &run.loaded.recipe;
-        let val =
-            last.and_then(|last| decibels(last.val_psnr)).unwrap_or_else(|| percent(last.and_then(|l| l.val_accuracy)));
+        let val = last
+            .and_then(|last| decibels(last.val_psnr))
+            .unwrap_or_else(|| percent(last.and_then(|l| l.val_accuracy.or(l.val_map))));
         let test = summary
             .and_then(|s| decibels(s.test_psnr))
-            .unwrap_or_else(|| percent(summary.and_then(|s| s.test_accuracy)));
+            .unwrap_or_else(|| percent(summary.and_then(|s| s.test_accuracy.or(s.test_map))));
         vec![
             run.name.clone(),
             format!("{} on {}", recipe.model.name, recipe.data.name),

@@ -2,6 +2,7 @@
 
 use super::confusion::ConfusionMatrix;
 use super::curves::{self, CurvePlot};
+use super::examples::CaptionedImages;
 use super::heat::HeatMaps;
 use super::loaded_run::LoadedRun;
 use super::nearest::NearestImages;
@@ -10,7 +11,7 @@ use super::step::{StepMemory, StepTimings};
 use super::weights::WeightSheets;
 use crate::inference::Reconstruction;
 use crate::nn::Model;
-use crate::train::Measures;
+use crate::train::{Measures, TagMeasures};
 
 /// The example reconstructions of an autoencoder's page: image numbers, and the reconstructions.
 #[derive(Clone, Debug)]
@@ -36,8 +37,12 @@ pub struct PageContent {
     pub predictions: Option<Predictions>,
     /// The measures of a classifier.
     pub measures: Option<Measures>,
+    /// The measures of a network that gives images any number of labels.
+    pub tags: Option<TagMeasures>,
+    /// Its worst answers.
+    pub worst_tags: CaptionedImages,
     /// The number of training images of each class of a classifier, if the dataset was found.
-    pub training_images: Vec<u64>,
+    pub training_images: Vec<usize>,
     /// The confusion matrix of a classifier.
     pub matrix: Option<ConfusionMatrix>,
     /// The numbers of the images with the worst and the best predictions of a classifier.
@@ -73,6 +78,8 @@ impl PageContent {
             model: None,
             predictions: None,
             measures: None,
+            tags: None,
+            worst_tags: CaptionedImages::default(),
             training_images: Vec::new(),
             matrix: None,
             worst_and_best: Default::default(),

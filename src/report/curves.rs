@@ -101,10 +101,17 @@ pub fn of_run(metrics: &[EpochLine], best: Option<u32>) -> Vec<(&'static str, Cu
     let val_accuracy = curve("validation", metrics, |epoch| epoch.val_accuracy);
     let (train_loss, val_loss) =
         (curve("train", metrics, |epoch| Some(epoch.train_loss)), curve("validation", metrics, |epoch| epoch.val_loss));
+    let exact = [
+        curve("train", metrics, |epoch| epoch.train_exact_match),
+        curve("validation", metrics, |epoch| epoch.val_exact_match),
+    ];
+    let map = curve("validation", metrics, |epoch| epoch.val_map);
     let psnr = curve("validation", metrics, |epoch| epoch.val_psnr);
     let rate = curve("learning rate", metrics, |epoch| Some(epoch.lr));
     let all = [
         curves("accuracy", "accuracy", Unit::Percent, [train_accuracy, val_accuracy]),
+        curves("map", "mean average precision", Unit::Percent, [None, map]),
+        curves("exact_match", "images with all labels right", Unit::Percent, exact),
         curves("psnr", "peak signal-to-noise ratio", Unit::Decibel, [None, psnr]),
         curves("loss", "loss per image", Unit::Plain, [train_loss, val_loss]),
         curves("learning_rate", LEARNING_RATE, Unit::Plain, [rate, None]),
@@ -342,6 +349,9 @@ mod tests {
             val_loss,
             val_accuracy,
             val_psnr,
+            train_exact_match: None,
+            val_exact_match: None,
+            val_map: None,
             lr,
             seconds: 1.0,
             images_per_second: 1.0,

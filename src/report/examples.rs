@@ -19,7 +19,7 @@ const IMAGES_PER_CLASS: usize = 2;
 const PREFERRED_CLASSES: [&str; CLASSES] = ["A", "E", "K", "U", "8"];
 
 /// Images with a caption each.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CaptionedImages {
     /// Image number and caption.
     pub images: Vec<(usize, String)>,
@@ -174,7 +174,7 @@ mod tests {
             .collect();
         let labels = each.iter().map(|prediction| prediction.label as u32).collect();
         let split = Split::new(Pixels::U8(vec![9; 20]), labels);
-        Predictions { split_name: SplitName::Test, split, split_images: 5, each }
+        Predictions { split_name: SplitName::Test, split, split_images: 5, each, logits: Vec::new() }
     }
 
     #[test]

@@ -16,10 +16,11 @@ pub fn evaluated_images(content: &PageContent) -> String {
     let (split, seen, all) = (predictions.split_name, predictions.each.len(), predictions.split_images);
     let epoch = content.loaded.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.counters.epoch);
     let weights = if epoch == 0 { "the imported weights".into() } else { format!("the weights of epoch {epoch}") };
+    let alike = if content.tags.is_some() { ", chosen at random" } else { ", the same number of each class" };
     match seen == all {
         true => format!("All {all} images of the {split} split, evaluated with {weights}."),
         false => format!(
-            "{seen} of the {all} images of the {split} split, the same number of each class, evaluated with {weights}. \
+            "{seen} of the {all} images of the {split} split{alike}, evaluated with {weights}. \
              gpunn report --all evaluates all images."
         ),
     }
@@ -85,7 +86,7 @@ fn classes(content: &PageContent, measures: &Measures) -> Markup {
     };
     let row = |(number, class): (usize, &crate::train::ClassMeasures)| {
         let ClassScores { precision, recall, f1 } = class.scores;
-        let training = content.training_images.get(number).map_or_else(String::new, u64::to_string);
+        let training = content.training_images.get(number).map_or_else(String::new, usize::to_string);
         let [precision, recall, f1] = [precision, recall, f1].map(percent);
         vec![class.class.clone(), confused(number), training, class.images.to_string(), precision, recall, f1]
     };

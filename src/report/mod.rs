@@ -35,6 +35,7 @@ mod sections;
 mod settings;
 mod step;
 mod swept;
+mod tags;
 mod weights;
 
 pub use compare::{compare, compare_grouped};

@@ -154,7 +154,7 @@ mod tests {
             ..ImagePrediction::default()
         };
         let each = split.labels.iter().map(wrong).collect();
-        let predictions = Predictions { split_name: SplitName::Test, split_images: 2, split, each };
+        let predictions = Predictions { split_name: SplitName::Test, split_images: 2, split, each, logits: Vec::new() };
         (checkpoint.expect("a checkpoint"), dataset, predictions)
     }
 

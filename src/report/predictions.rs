@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::data::{Dataset, Split, SplitName, limit};
+use crate::data::{Dataset, Split, SplitName, limit_labelled};
 use crate::files::write_atomic;
 use crate::graph::kernel::DeviceClass;
 use crate::inference::{Reconstruction, Reconstructor};
 use crate::nn::models::Task;
-use crate::train::{Checkpoint, ImagePrediction, Measures, evaluate_each, psnr};
+use crate::train::{Checkpoint, ImagePrediction, Measures, Tagged, evaluate_each, psnr};
 use crate::{Engine, Error, Result};
 
 /// Floating-point operations that a report may spend on evaluation without a hardware GPU: about half a second on two cores.
@@ -26,8 +26,10 @@ pub struct Predictions {
     pub split: Split,
     /// Images in the whole split.
     pub split_images: usize,
-    /// One for each image of `split`.
+    /// One for each image of `split`. With several labels an image, they have only scores: e to the power of minus the loss.
     pub each: Vec<ImagePrediction>,
+    /// With several labels an image: the logits of all images of `split`.
+    pub logits: Vec<f32>,
 }
 
 /// The predictions for a whole split as the run directory stores them, so that the next report need not evaluate again.
@@ -89,22 +91,32 @@ pub async fn predict_split(
     let model = checkpoint.model()?;
     let weights_hash = model.parameters().hash(&checkpoint.weights_in_use(model.parameters())?);
     let classes = checkpoint.classes.len();
-    if let Some(each) = read_stored(kept, &weights_hash, (split_name, all), classes) {
-        return Ok(Predictions { split_name, split: all.clone(), split_images: all.len(), each });
+    // Sets of labels have other numbers when an image is added.
+    let stored = || read_stored(kept, &weights_hash, (split_name, all), classes);
+    if let Some(each) = dataset.sets.is_none().then(stored).flatten() {
+        return Ok(Predictions { split_name, split: all.clone(), split_images: all.len(), each, logits: Vec::new() });
     }
     let most =
         if all_images { all.len() } else { affordable_images(engine, checkpoint, MAX_OPERATIONS)?.max(MIN_IMAGES) };
-    let split = if most < all.len() { limit(all.clone(), most, checkpoint.recipe.seed) } else { all.clone() };
-    let each = match checkpoint.recipe.model.task()? {
+    let split = limit_labelled(all.clone(), dataset.sets.as_ref(), most, checkpoint.recipe.seed);
+    let task = checkpoint.recipe.task()?;
+    let mut logits = Vec::new();
+    let each = match task {
         Task::Classify => {
             classify(engine, checkpoint, &dataset_with_only(dataset, split_name, split.clone()), split_name).await?
+        }
+        Task::Tag => {
+            let only = dataset_with_only(dataset, split_name, split.clone());
+            logits = tag(engine, checkpoint, &only, split_name).await?;
+            scores(&logits, &split, &only, classes)
         }
         Task::Reconstruct => reconstruct(engine, checkpoint, &split).await?,
     };
     engine.forget();
-    if keep && split.len() == all.len() {
+    // What is kept has one class for each image.
+    if keep && task != Task::Tag && split.len() == all.len() {
         let files = split.files.iter().map(|file| file.path.clone()).collect();
-        let classifies = checkpoint.recipe.model.task()? == Task::Classify;
+        let classifies = task == Task::Classify;
         let measures = classifies.then(|| Measures::of(&each, &checkpoint.classes));
         let images =
             StoredPredictions { weights_hash, split: split_name.to_string(), images: each.clone(), files, measures };
@@ -112,7 +124,29 @@ pub async fn predict_split(
             .map_err(|error| Error::data(format!("The predictions cannot be written as JSON: {error}.")))?;
         write_atomic(kept, text.as_bytes())?;
     }
-    Ok(Predictions { split_name, split, split_images: all.len(), each })
+    Ok(Predictions { split_name, split, split_images: all.len(), each, logits })
+}
+
+/// The logits of all images of a split.
+async fn tag(
+    engine: &mut Engine,
+    checkpoint: &Checkpoint,
+    dataset: &Dataset,
+    split_name: SplitName,
+) -> Result<Vec<f32>> {
+    let mut all = Vec::new();
+    evaluate_each(engine, checkpoint, dataset, split_name, &mut |_, logits| all.extend_from_slice(logits)).await?;
+    Ok(all)
+}
+
+/// The scores of images with several labels: e to the power of minus the loss of each.
+fn scores(logits: &[f32], split: &Split, dataset: &Dataset, classes: usize) -> Vec<ImagePrediction> {
+    let Some(sets) = &dataset.sets else { return Vec::new() };
+    let each = logits.chunks(classes.max(1)).zip(split.labels.chunks(1)).map(|(logits, labels)| {
+        let score = (-Tagged { logits, labels, sets }.loss(classes)).exp() as f32;
+        ImagePrediction { label_score: score, guess_score: score, ..ImagePrediction::default() }
+    });
+    each.collect()
 }
 
 /// Stored predictions, if they belong to these weights and images. A missing or damaged file counts as no predictions.

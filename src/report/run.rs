@@ -13,12 +13,12 @@ use super::predictions::{self, Predictions};
 use super::reliability::ReliabilityDiagram;
 use super::step::{self, TimedStep};
 use super::weights::{self, WeightSheets};
-use super::{confusion::ConfusionMatrix, embed, examples, sections};
+use super::{confusion::ConfusionMatrix, embed, examples, sections, tags};
 use crate::data::{Dataset, SplitName};
 use crate::files::write_atomic;
 use crate::nn::models::Task;
 use crate::runs::{PLOTS, REPORT};
-use crate::train::{Checkpoint, Explainer, Measures};
+use crate::train::{Checkpoint, Explainer, Measures, TagMeasures, Tagged};
 use crate::{Engine, Error, Result};
 
 /// Number of images with the worst predictions, and of images with the best.
@@ -125,36 +125,63 @@ impl PageContent {
         let kept = (file.as_path(), options.out.is_none());
         let predictions =
             predictions::predict_split(engine, checkpoint, dataset, (options.split, options.all_images), kept).await?;
-        if checkpoint.recipe.model.task()? == Task::Reconstruct {
-            let chosen = examples::reconstruction_examples(&predictions, &checkpoint.classes);
-            let [worst, best] = examples::worst_and_best(&predictions, WORST_OR_BEST / 2);
-            let mut reconstructions = Vec::new();
-            for numbers in [chosen, worst, best] {
-                let selected = numbers.iter().map(|&number| number as u32).collect::<Vec<_>>();
-                let back =
-                    predictions::reconstruct_images(engine, checkpoint, &predictions.split.select(&selected)).await?;
-                reconstructions.push((numbers, back));
-            }
-            if let Ok([chosen, worst, best]) = <[_; 3]>::try_from(reconstructions) {
-                self.reconstructed = Some(ReconstructionExamples { chosen, worst, best });
-            }
-        } else {
-            self.worst_and_best = examples::worst_and_best(&predictions, WORST_OR_BEST);
-            let counts = predictions.counts(checkpoint.classes.len());
-            self.measures = Some(Measures::of(&predictions.each, &checkpoint.classes));
-            self.training_images = vec![0; checkpoint.classes.len()];
-            dataset.train.labels.iter().for_each(|&label| self.training_images[label as usize] += 1);
-            self.matrix = Some(ConfusionMatrix { classes: checkpoint.classes.clone(), counts });
-            let explained = self.explain(engine, checkpoint, &predictions, options.all_images).await;
-            self.note_error("The heat maps of mistakes", explained);
-            let mistakes = self.worst_mistakes(&predictions);
-            let shown = (&mistakes[..], options.all_images);
-            let nearest = NearestImages::of(engine, checkpoint, &predictions, &dataset.train, shown).await;
-            let nearest = nearest.map(|nearest| self.nearest = nearest);
-            self.note_error("The training images beside mistakes", nearest);
+        self.training_images = dataset.training_images_of_each();
+        match checkpoint.recipe.task()? {
+            Task::Reconstruct => self.reconstruct(engine, checkpoint, &predictions).await?,
+            Task::Tag => self.tag(checkpoint, &predictions, dataset),
+            Task::Classify => self.classify(engine, checkpoint, &predictions, (dataset, options.all_images)).await,
         }
         self.predictions = Some(predictions);
         Ok(())
+    }
+
+    async fn reconstruct(
+        &mut self,
+        engine: &mut Engine,
+        checkpoint: &Checkpoint,
+        predictions: &Predictions,
+    ) -> Result<()> {
+        let chosen = examples::reconstruction_examples(predictions, &checkpoint.classes);
+        let [worst, best] = examples::worst_and_best(predictions, WORST_OR_BEST / 2);
+        let mut reconstructions = Vec::new();
+        for numbers in [chosen, worst, best] {
+            let selected = numbers.iter().map(|&number| number as u32).collect::<Vec<_>>();
+            let back =
+                predictions::reconstruct_images(engine, checkpoint, &predictions.split.select(&selected)).await?;
+            reconstructions.push((numbers, back));
+        }
+        if let Ok([chosen, worst, best]) = <[_; 3]>::try_from(reconstructions) {
+            self.reconstructed = Some(ReconstructionExamples { chosen, worst, best });
+        }
+        Ok(())
+    }
+
+    fn tag(&mut self, checkpoint: &Checkpoint, predictions: &Predictions, dataset: &Dataset) {
+        let Some(sets) = &dataset.sets else { return };
+        let tagged = Tagged { logits: &predictions.logits, labels: &predictions.split.labels, sets };
+        self.tags = Some(TagMeasures::of(tagged, &checkpoint.classes));
+        let [worst, _] = examples::worst_and_best(predictions, WORST_OR_BEST);
+        self.worst_tags = tags::worst(tagged, &worst, &checkpoint.classes);
+    }
+
+    async fn classify(
+        &mut self,
+        engine: &mut Engine,
+        checkpoint: &Checkpoint,
+        predictions: &Predictions,
+        (dataset, all_images): (&Dataset, bool),
+    ) {
+        self.worst_and_best = examples::worst_and_best(predictions, WORST_OR_BEST);
+        let counts = predictions.counts(checkpoint.classes.len());
+        self.measures = Some(Measures::of(&predictions.each, &checkpoint.classes));
+        self.matrix = Some(ConfusionMatrix { classes: checkpoint.classes.clone(), counts });
+        let explained = self.explain(engine, checkpoint, predictions, all_images).await;
+        self.note_error("The heat maps of mistakes", explained);
+        let mistakes = self.worst_mistakes(predictions);
+        let shown = (&mistakes[..], all_images);
+        let nearest = NearestImages::of(engine, checkpoint, predictions, &dataset.train, shown).await;
+        let nearest = nearest.map(|nearest| self.nearest = nearest);
+        self.note_error("The training images beside mistakes", nearest);
     }
 
     /// The mistakes among the worst predictions.

@@ -8,7 +8,7 @@ use super::page::{Section, facts, table};
 use super::settings::{Settings, flat};
 use super::step::bytes;
 use super::weights::Unchanged;
-use super::{draw, embed, measured};
+use super::{draw, embed, measured, tags};
 use crate::Result;
 use crate::inference::Reconstruction;
 
@@ -47,6 +47,8 @@ pub fn tiles(content: &PageContent) -> Vec<(&'static str, String)> {
     put("test accuracy", summary.and_then(|summary| summary.test_accuracy).map(percent));
     put("validation accuracy", last.and_then(|last| last.val_accuracy).map(percent));
     put("training accuracy", last.and_then(|last| last.train_accuracy).map(percent));
+    put("test mAP", summary.and_then(|summary| summary.test_map).map(percent));
+    put("validation mAP", last.and_then(|last| last.val_map).map(percent));
     put("test PSNR", summary.and_then(|summary| summary.test_psnr).map(decibels));
     put("validation PSNR", last.and_then(|last| last.val_psnr).map(decibels));
     put("training loss", last.map(|last| format!("{:.4}", last.train_loss)));
@@ -65,6 +67,8 @@ pub fn all(content: &PageContent) -> Result<Vec<Section>> {
     let mut put = |id, title, body: Option<Markup>| sections.extend(body.map(|body| Section { id, title, body }));
     put("curves", "Curves", curves(content)?);
     put("measures", "Measures", measured::measures(content)?);
+    put("labels", "Measures of each label", tags::measures(content));
+    put("worst", "Worst answers", tags::worst_answers(content)?);
     put("confusion", "Confusion matrix", measured::confusion(content)?);
     put("pairs", "Most confused pairs", pairs(content)?);
     put("nearest", "Mistakes beside training images", nearest(content)?);
@@ -86,7 +90,16 @@ fn results(content: &PageContent) -> Markup {
         (_, Some(psnr)) => format!("{psnr:.2} dB"),
         _ => String::new(),
     };
-    let decibels = last.is_some_and(|last| last.val_psnr.is_some());
+    let what = match last {
+        Some(last) if last.val_psnr.is_some() => "PSNR",
+        Some(last) if last.train_exact_match.is_some() => "labels",
+        _ => "accuracy",
+    };
+    let labels = |map: Option<f64>, exact: Option<f64>| {
+        let map = map.map(|map| format!("mAP {:.2} %", 100.0 * map));
+        let exact = exact.map(|exact| format!("{:.2} % of the images all right", 100.0 * exact));
+        map.into_iter().chain(exact).collect::<Vec<_>>().join(", ")
+    };
     let mut rows = Vec::new();
     let mut row = |name: &str, loss: Option<f64>, figure: String| {
         if let Some(loss) = loss {
@@ -94,18 +107,22 @@ fn results(content: &PageContent) -> Markup {
         }
     };
     let accuracy = last.and_then(|last| last.train_accuracy);
-    row("training, mean over the last epoch", last.map(|last| last.train_loss), figure(accuracy, None));
+    let exact = labels(None, last.and_then(|last| last.train_exact_match));
+    row("training, mean over the last epoch", last.map(|last| last.train_loss), figure(accuracy, None) + &exact);
     let (accuracy, psnr) = (last.and_then(|last| last.val_accuracy), last.and_then(|last| last.val_psnr));
-    row("validation, after the last epoch", last.and_then(|last| last.val_loss), figure(accuracy, psnr));
+    let tags = last.map_or_else(String::new, |last| labels(last.val_map, last.val_exact_match));
+    row("validation, after the last epoch", last.and_then(|last| last.val_loss), figure(accuracy, psnr) + &tags);
     let of = |of: fn(&crate::train::Summary) -> Option<f64>| summary.and_then(of);
-    row("test", of(|summary| summary.test_loss), figure(of(|s| s.test_accuracy), of(|s| s.test_psnr)));
-    let best = summary.and_then(|summary| Some((summary.best_epoch?, summary.best_val_accuracy)));
+    let tags = labels(of(|s| s.test_map), of(|s| s.test_exact_match));
+    row("test", of(|s| s.test_loss), figure(of(|s| s.test_accuracy), of(|s| s.test_psnr)) + &tags);
+    let best = summary.and_then(|summary| Some((summary.best_epoch?, summary.best_val_accuracy, summary.best_val_map)));
     let early = summary.is_some_and(|summary| summary.stopped_early);
     html! {
-        (table(&["split", "loss per image", if decibels { "PSNR" } else { "accuracy" }], 1, &rows))
-        @if let Some((epoch, accuracy)) = best {
+        (table(&["split", "loss per image", what], 1, &rows))
+        @if let Some((epoch, accuracy, map)) = best {
             p { "The best epoch is " (epoch)
                 @if let Some(accuracy) = accuracy { ", validation accuracy " (figure(Some(accuracy), None)) }
+                @if map.is_some() { ", validation " (labels(map, None)) }
                 ". Its weights are in best.safetensors; predict, eval, export and report use them. The test result above is of the last epoch's \
                  weights." }
         }
@@ -260,6 +277,8 @@ fn main_settings(settings: &Settings) -> Vec<(&'static str, String)> {
         kind.into_iter().chain(asked).collect::<Vec<_>>().join(", ")
     };
     let data = [
+        unless("data.labels", "", "labels from"),
+        unless("data.multi_label", "false", "several labels an image:"),
         unless("data.limit_train", "", "limited to"),
         unless("data.val_fraction", "", "held out for validation"),
         unless("data.fold", "", "held out for validation: fold"),

@@ -9,7 +9,7 @@ use super::draw::{
     Area, CAPTION_COLOR, CURVE_COLORS, Drawing, Drawn, GRID_COLOR, LETTERS, SCALE, TEXT_COLOR, Tooltip, text,
 };
 use super::predictions::affordable_images;
-use crate::data::{Dataset, Split, SplitName};
+use crate::data::{Dataset, LabelSets, Split, SplitName};
 use crate::graph::{BufferKind, Plan, PlanOptions};
 use crate::profile::{KernelTime, Timed, by_kernel};
 use crate::train::graphs::{DeviceData, training};
@@ -68,6 +68,8 @@ pub struct StepTimings {
 pub struct TimedStep<'a> {
     checkpoint: &'a Checkpoint,
     images: Option<&'a Split>,
+    /// The sets of labels of the images.
+    sets: Option<&'a LabelSets>,
     /// Images of a step.
     rows: usize,
 }
@@ -77,7 +79,8 @@ impl<'a> TimedStep<'a> {
     pub fn new(checkpoint: &'a Checkpoint, dataset: Option<&'a Dataset>) -> Self {
         let images = dataset.and_then(|dataset| dataset.split(SplitName::Train).ok());
         let rows = images.map_or(usize::MAX, Split::len).min(checkpoint.recipe.training.batch_size);
-        Self { checkpoint, images, rows }
+        let sets = dataset.and_then(|dataset| dataset.sets.as_ref());
+        Self { checkpoint, images, sets, rows }
     }
 
     /// The layout of the batch on the device.
@@ -116,7 +119,8 @@ impl<'a> TimedStep<'a> {
         let program = engine.load(self.plan(engine)?)?;
         if let Some(images) = self.images {
             let batch = images.select(&(0..self.rows as u32).collect::<Vec<u32>>());
-            self.resident().upload(engine, recipe.model.task()?, &batch)?;
+            let as_what = (recipe.task_of(&model), self.checkpoint.classes.len());
+            self.resident().upload(engine, as_what, &batch, self.sets)?;
         }
         write_weights(engine, model.parameters(), &self.checkpoint.weights("", model.parameters())?)?;
         for (name, table) in recipe.optimizer.tables(model.parameters()) {

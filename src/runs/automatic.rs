@@ -114,8 +114,9 @@ pub fn for_folder(name: &str, listing: &Listing, data_dir: Option<&Path>, start:
         reason =
             format!("{reason}; the frozen layers' outputs are not kept, because they would need {} GiB", kept >> 30);
     }
+    let what = if listing.sets.is_some() { "labels" } else { "classes" };
     let reasons = [
-        format!("{name}: {train} training images of {} classes, {}", listing.classes.len(), of_each_class(listing)),
+        format!("{name}: {train} training images of {} {what}, {}", listing.classes.len(), of_each_class(listing)),
         format!("recipe {}: {reason}", found.name),
         "--recipe, --model, --epochs and --val-fraction choose otherwise; `gpunn train --help` lists all flags".into(),
     ];
@@ -124,8 +125,7 @@ pub fn for_folder(name: &str, listing: &Listing, data_dir: Option<&Path>, start:
 
 /// How many training images the classes have.
 fn of_each_class(listing: &Listing) -> String {
-    let mut counts = vec![0_usize; listing.classes.len()];
-    listing.splits[0].iter().for_each(|image| counts[image.class as usize] += 1);
+    let counts = listing.counts(0);
     let by_count = |class: &usize| counts[*class];
     let ends = ((0..counts.len()).min_by_key(by_count), (0..counts.len()).max_by_key(by_count));
     match ends {

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::run_images::RunImages;
-use crate::data::{self, Dataset, Fit, ImageOptions, Size, Split, split_fold, split_off};
-use crate::datasets::{self, LoadOptions};
+use crate::data::{self, Dataset, Fit, ImageOptions, Size, Split, split_fold, split_off_labelled};
+use crate::datasets::{self, Labels, LoadOptions};
 use crate::files::read_text;
 use crate::formats::tensors::TensorFile;
 use crate::images::Preprocessing;
 use crate::nn::models;
-use crate::train::recipe::names;
+use crate::train::recipe::{Data, names};
 use crate::train::{Checkpoint, Recipe};
 use crate::{Error, Result};
 
@@ -62,6 +62,24 @@ impl Recipe {
         super::onnx::open_weights(&path, &self.data.asked()).map(Some)
     }
 
+    /// The file of the labels of the recipe's images, if there is one. With the feature `files`.
+    pub fn labels(&self) -> Option<Labels> {
+        let file = self.data.labels.clone()?;
+        Some(Labels { file, multi_label: self.data.multi_label })
+    }
+
+    /// Sets the file of the labels of the recipe's images. With the feature `files`.
+    pub fn set_labels(&mut self, labels: Option<Labels>) {
+        let (file, multi_label) = labels.map(|labels| (labels.file, labels.multi_label)).unzip();
+        (self.data.labels, self.data.multi_label) = (file, multi_label.flatten());
+    }
+
+    /// How the recipe's images are loaded.
+    fn load_options(&self) -> LoadOptions {
+        let Data { skip_bad, .. } = self.data;
+        LoadOptions { image_options: self.data.asked(), labels: self.labels(), skip_bad, ..LoadOptions::default() }
+    }
+
     /// Loads the recipe's dataset, limited and split as the recipe says. Stores the dataset's folder in the recipe. With the
     /// feature `files`.
     ///
@@ -73,20 +91,26 @@ impl Recipe {
 
     /// As [`Recipe::load_data`]. If the image files of a run are given, the same images are held out as there.
     pub(super) fn load_data_as(&mut self, images: Option<&RunImages>, data_dir: Option<&Path>) -> Result<Dataset> {
-        let mut options =
-            LoadOptions { image_options: self.data.asked(), skip_bad: self.data.skip_bad, ..LoadOptions::default() };
+        let mut options = self.load_options();
         if self.data.stream {
             options.memory_limit = 0;
         }
-        let directory = data_dir.or(self.data.folder.as_deref());
-        let dataset = datasets::load_with(&self.data.name, directory, &options);
-        let mut dataset = dataset.map_err(|error| self.moved().unwrap_or(error))?;
+        let directory = data_dir.or(self.data.folder.as_deref()).map(Path::to_owned);
+        let gone = |error| self.moved().unwrap_or(error);
+        if let Some(labels) = &mut options.labels {
+            labels.file = datasets::labels_file(&self.data.name, directory.as_deref(), labels).map_err(gone)?;
+        }
+        let mut dataset = datasets::load_with(&self.data.name, directory.as_deref(), &options).map_err(gone)?;
+        self.data.labels = options.labels.map(|labels| labels.file);
+        if self.data.labels.is_some() {
+            self.data.multi_label = Some(dataset.sets.is_some());
+        }
         self.data.name.clone_from(&dataset.name);
         self.data.folder.clone_from(&dataset.folder);
         self.hold_out(&mut dataset, images)?;
         if let Some(limit) = self.data.limit_train {
             let train = std::mem::replace(&mut dataset.train, Split::empty());
-            dataset.train = data::limit(train, limit, self.seed);
+            dataset.train = data::limit_labelled(train, dataset.sets.as_ref(), limit, self.seed);
         }
         Ok(dataset)
     }
@@ -111,7 +135,9 @@ impl Recipe {
         let (train, val) = match (images.filter(|_| !all.files.is_empty()), data.fold, data.val_fraction) {
             (Some(images), ..) => images.divide(all)?,
             (None, Some(fold), _) => split_fold(all, fold, self.seed)?,
-            (None, None, fraction) => split_off(all, fraction.unwrap_or_default(), self.seed)?,
+            (None, None, fraction) => {
+                split_off_labelled(all, dataset.sets.as_ref(), fraction.unwrap_or_default(), self.seed)?
+            }
         };
         (dataset.train, dataset.val) = (train, Some(val));
         Ok(())
@@ -139,7 +165,12 @@ impl Recipe {
 ///
 /// # Errors
 /// As [`datasets::load_with`] and [`Checkpoint::align`].
-pub fn load_other(checkpoint: &Checkpoint, name: &str, data_dir: Option<&Path>) -> Result<Dataset> {
+pub fn load_other(
+    checkpoint: &Checkpoint,
+    name: &str,
+    data_dir: Option<&Path>,
+    labels: Option<&Path>,
+) -> Result<Dataset> {
     let data = &checkpoint.recipe.data;
     let [channels, height, width] = checkpoint.input;
     // Datasets in formats of their own have no rule for images of other sizes.
@@ -148,6 +179,8 @@ pub fn load_other(checkpoint: &Checkpoint, name: &str, data_dir: Option<&Path>) 
     let asked = ImageOptions { size: Some(Size::Sides(rule.size)), fit: Some(rule.fit), channels: Some(rule.channels) };
     let is_folder = datasets::preprocessing(name, &asked).is_some();
     let image_options = if is_folder { asked } else { ImageOptions::default() };
-    let options = LoadOptions { image_options, skip_bad: data.skip_bad, ..LoadOptions::default() };
+    let multi_label = Some(data.is_multi_label());
+    let labels = labels.map(|file| Labels { file: file.to_owned(), multi_label });
+    let options = LoadOptions { image_options, labels, skip_bad: data.skip_bad, ..LoadOptions::default() };
     checkpoint.align(datasets::load_with(name, data_dir, &options)?)
 }

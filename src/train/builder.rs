@@ -49,6 +49,8 @@ impl Recipe {
             data: Data {
                 name: String::new(),
                 folder: None,
+                labels: None,
+                multi_label: None,
                 limit_train: None,
                 val_fraction: None,
                 fold: None,

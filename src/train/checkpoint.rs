@@ -31,9 +31,10 @@ pub struct Counters {
     /// The time spent on the next epoch so far, in seconds.
     pub epoch_seconds: f64,
     /// The best epoch so far, counted from 1: the last one whose validation accuracy is at most a standard error below the highest.
-    /// For an autoencoder and without a validation split, the epoch with the highest figure.
+    /// With several labels an image the last epoch with the highest figure; for an autoencoder and without a validation split the first.
     pub best_epoch: Option<u32>,
-    /// The highest figure of an epoch: the accuracy on the validation split, or for an autoencoder the signal-to-noise ratio in dB.
+    /// The highest figure of an epoch: the accuracy on the validation split, with several labels an image the mean average precision, or for
+    /// an autoencoder the signal-to-noise ratio in dB.
     /// Without a validation split it is minus the training loss.
     pub best_figure: Option<f64>,
     /// The first epoch with the highest figure, counted from 1, from which the patience counts. `None` in checkpoints of earlier
@@ -201,6 +202,7 @@ impl Checkpoint {
     /// [`Error::Usage`] when one of them differs. The message names the classes that were added and removed.
     pub fn check_data(&self, dataset: &Dataset) -> Result<()> {
         self.check_shape(dataset)?;
+        self.check_labels(dataset)?;
         match class_difference(&self.classes, &dataset.classes) {
             None => Ok(()),
             Some(difference) => Err(Error::usage(format!(
@@ -210,12 +212,34 @@ impl Checkpoint {
         }
     }
 
+    /// Checks that an image of a dataset has as many labels as for the checkpoint: one, or any number.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it has not.
+    fn check_labels(&self, dataset: &Dataset) -> Result<()> {
+        let says = |several: bool| if several { "any number of labels" } else { "one label" };
+        let (run, now) = (self.recipe.data.is_multi_label(), dataset.sets.is_some());
+        if run == now {
+            return Ok(());
+        }
+        let hint = if run { " Name a file with them (--labels)." } else { "" };
+        Err(Error::usage(format!(
+            "The run was trained on images with {}, but those of {} have {}.{hint}",
+            says(run),
+            dataset.name,
+            says(now)
+        )))
+    }
+
     /// What distinguishes the images and classes of another checkpoint from those of this one, without a full stop. `None` if nothing
     /// does, so that the probabilities of the two networks can be averaged.
     pub fn difference(&self, other: &Self) -> Option<String> {
         if self.input != other.input {
             let (other, own) = (other.input, self.input);
             return Some(format!("its images are {other:?} instead of {own:?} (channels, height, width)"));
+        }
+        if self.recipe.data.is_multi_label() != other.recipe.data.is_multi_label() {
+            return Some("one of them gives an image one label and the other any number".into());
         }
         class_difference(&self.classes, &other.classes).map(|difference| format!("its classes differ: {difference}"))
     }
@@ -241,6 +265,7 @@ impl Checkpoint {
     /// [`Error::Usage`] when the image shape differs, or the dataset has a class that the checkpoint does not have.
     pub fn align(&self, mut dataset: Dataset) -> Result<Dataset> {
         self.check_shape(&dataset)?;
+        self.check_labels(&dataset)?;
         let place = |name: &String| self.classes.iter().position(|class| class == name);
         let unknown: Vec<&String> = dataset.classes.iter().filter(|name| place(name).is_none()).collect();
         if !unknown.is_empty() {
@@ -252,6 +277,11 @@ impl Checkpoint {
             )));
         }
         let places: Vec<u32> = dataset.classes.iter().filter_map(place).map(|place| place as u32).collect();
+        if let Some(sets) = &mut dataset.sets {
+            *sets = sets.renumbered(&places);
+            dataset.classes.clone_from(&self.classes);
+            return Ok(dataset);
+        }
         for split in [Some(&mut dataset.train), dataset.val.as_mut(), dataset.test.as_mut()].into_iter().flatten() {
             split.labels.iter_mut().for_each(|label| *label = places[*label as usize]);
         }

@@ -28,8 +28,11 @@ pub struct Folds<'a> {
 pub async fn cross_validate(mut trainer: Trainer, dataset: &Dataset, how: Folds<'_>) -> Result<Option<Vec<Vec<f64>>>> {
     if trainer.task() != Task::Classify {
         return Err(Error::usage(format!(
-            "{} is an autoencoder. Only the labels of a classifier's images can be checked.",
-            trainer.model().name()
+            "{}. Only the labels of a classifier's images can be checked, one each.",
+            match trainer.task() {
+                Task::Tag => "These images have any number of labels".into(),
+                _ => format!("{} is an autoencoder", trainer.model().name()),
+            }
         )));
     }
     let Folds { count, open, progress } = how;

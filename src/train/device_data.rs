@@ -6,11 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::loader::{Loader, Work};
-use crate::data::{Pixels, Split};
+use crate::data::{LabelSets, Pixels, Split};
 use crate::graph::Target;
 use crate::nn::models::Task;
 use crate::ops::shards::MAX_SHARDS;
-use crate::{Engine, Program, Result};
+use crate::{Engine, Error, Program, Result};
 
 /// The maximum number of slots of a ring. A slot holds one batch. The steps of a submit use all slots.
 const MOST_SLOTS: usize = 8;
@@ -70,7 +70,7 @@ impl DeviceData {
         Self { each, slots: ring, ..Self::whole(name, rows, bytes, input) }
     }
 
-    /// The name of one of its buffers: `pixels`, `labels`, `order` or `sums`.
+    /// The name of one of its buffers: `pixels`, `labels` or `targets`, `order` or `sums`.
     pub fn buffer(&self, what: &str) -> String {
         format!("{}.{what}", self.name)
     }
@@ -92,11 +92,18 @@ impl DeviceData {
         self.input.iter().product()
     }
 
-    /// Uploads a split: its images if they are not streamed, its labels for a classifier, and an ascending order.
+    /// Uploads a split: its images if they are not streamed, its labels for a classifier or the targets of its `sets`, and an ascending
+    /// order. `classes` is the number of classes.
     ///
     /// # Errors
     /// When the device is lost, or images cannot be read.
-    pub fn upload(&self, engine: &mut Engine, task: Task, split: &Split) -> Result<()> {
+    pub fn upload(
+        &self,
+        engine: &mut Engine,
+        (task, classes): (Task, usize),
+        split: &Split,
+        sets: Option<&LabelSets>,
+    ) -> Result<()> {
         if self.slots.is_none() {
             let mut first = 0;
             for (buffer, rows) in self.shards(0) {
@@ -109,8 +116,13 @@ impl DeviceData {
                 first += rows;
             }
         }
-        if task == Task::Classify {
-            engine.write(&self.buffer("labels"), 0, &split.labels)?;
+        match (task, sets) {
+            (Task::Classify, _) => engine.write(&self.buffer("labels"), 0, &split.labels)?,
+            (Task::Tag, Some(sets)) => {
+                engine.write(&self.buffer("targets"), 0, &sets.targets(&split.labels, classes))?
+            }
+            (Task::Tag, None) => return Err(Error::data("The images have no sets of labels.")),
+            (Task::Reconstruct, _) => {}
         }
         let order: Vec<u32> = (0..split.len() as u32).collect();
         engine.write(&self.buffer("order"), 0, &order)

@@ -10,7 +10,8 @@ use super::measures::{ImagePrediction, Measures};
 use super::memory;
 use super::metrics::{Measured, softmax};
 use super::steps::evaluation_steps;
-use crate::data::{Dataset, SplitName};
+use super::tag_measures::{TagMeasures, Tagged, sigmoid};
+use crate::data::{Dataset, LabelSets, Split, SplitName};
 use crate::graph::PlanOptions;
 use crate::nn::models::Task;
 use crate::{Engine, Error, Result};
@@ -24,7 +25,7 @@ pub struct Evaluation {
     pub images: u64,
     /// The mean loss per image.
     pub loss: f64,
-    /// The fraction of images that were classified correctly, from 0 to 1. `None` for an autoencoder.
+    /// The fraction of images that were classified correctly, from 0 to 1. `None` for an autoencoder, and with several labels an image.
     pub accuracy: Option<f64>,
     /// The accuracy on the images of each class, in index order; `None` for a class without images in the split. No list for an
     /// autoencoder.
@@ -38,6 +39,9 @@ pub struct Evaluation {
     /// Precision, recall and F1 of each class, an interval of the accuracy, and the calibration error. `None` for an autoencoder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measures: Option<Measures>,
+    /// Average precisions, and measures at a probability of one half. `None` if an image has one label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<TagMeasures>,
 }
 
 /// Evaluates a checkpoint on a split of a dataset.
@@ -72,7 +76,7 @@ pub async fn evaluate_each(
     let split = dataset.split(part)?;
     dataset.validate()?;
     let model = checkpoint.model()?;
-    let task = model.task();
+    let task = checkpoint.recipe.task_of(&model);
     let weights = checkpoint.weights_in_use(model.parameters())?;
     let name = part.name();
     let (target, stream) = (engine.target(), checkpoint.recipe.data.stream);
@@ -81,12 +85,12 @@ pub async fn evaluate_each(
         Ok((graphs::evaluation(&model, &checkpoint.recipe, data, batch)?, data))
     })?;
     let program = engine.load(plan)?;
-    data.upload(engine, task, split)?;
+    data.upload(engine, (task, checkpoint.classes.len()), split, dataset.sets.as_ref())?;
     write_weights(engine, model.parameters(), &weights)?;
     engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;
     let steps = evaluation_steps(split.len(), batch);
     engine.schedule(program, &steps)?;
-    let mut tally = Tally::new(&checkpoint.classes, split.len());
+    let mut tally = Tally::new(&checkpoint.classes, split, dataset.sets.as_ref());
     let order: Vec<u32> = (0..split.len() as u32).collect();
     let loader = match data.slots {
         Some(_) => data.loader(&Arc::new(split.pixels.clone()), order, batch, 0..steps.len())?,
@@ -95,9 +99,9 @@ pub async fn evaluate_each(
     let count = |number: usize, scores: Option<&[f32]>| {
         let Some(scores) = scores else { return true };
         let first = steps[number].first as usize;
-        let labels = &split.labels[first..][..steps[number].valid as usize];
-        for (image, (row, &label)) in (first..).zip(scores.chunks(checkpoint.classes.len()).zip(labels)) {
-            tally.add(label as usize, row);
+        let rows = scores.chunks(checkpoint.classes.len()).take(steps[number].valid as usize);
+        for (image, row) in (first..).zip(rows) {
+            tally.add(image, row);
             each(image, row);
         }
         true
@@ -129,49 +133,69 @@ pub async fn evaluate_ensemble(
         return Err(Error::usage(format!("A network cannot be averaged with the first one: {difference}.")));
     }
     let (split, classes) = (dataset.split(part)?, first.classes.len());
+    let task = first.recipe.task()?;
+    let probabilities = |logits: &[f32]| match task {
+        Task::Tag => logits.iter().map(|&logit| sigmoid(logit)).collect(),
+        _ => softmax(logits),
+    };
     let mut sums = vec![0.0_f32; split.len() * classes];
     for checkpoint in checkpoints {
-        if checkpoint.recipe.model.task()? != Task::Classify {
+        if task == Task::Reconstruct {
             return Err(Error::usage("The answers of an autoencoder are images, which are not averaged."));
         }
         let mut add = |image: usize, logits: &[f32]| {
             let row = &mut sums[image * classes..][..classes];
-            row.iter_mut().zip(softmax(logits)).for_each(|(sum, value)| *sum += value as f32);
+            row.iter_mut().zip(probabilities(logits)).for_each(|(sum, value)| *sum += value as f32);
         };
         evaluate_each(engine, checkpoint, dataset, part, &mut add).await?;
         engine.forget();
     }
-    let mut tally = Tally::new(&first.classes, split.len());
+    let mut tally = Tally::new(&first.classes, split, dataset.sets.as_ref());
     let mut loss = 0.0;
-    for (image, (row, &label)) in sums.chunks_mut(classes.max(1)).zip(&split.labels).enumerate() {
-        // The logarithm of 0 would make the loss infinite.
-        row.iter_mut().for_each(|sum| *sum = (*sum / checkpoints.len() as f32).max(f32::MIN_POSITIVE).ln());
-        loss -= f64::from(row[label as usize]);
-        tally.add(label as usize, row);
+    for (image, row) in sums.chunks_mut(classes.max(1)).enumerate() {
+        row.iter_mut().for_each(|sum| *sum = logit_of_mean(task, *sum / checkpoints.len() as f32));
+        loss -= if task == Task::Classify { f64::from(row[split.labels[image] as usize]) } else { 0.0 };
+        tally.add(image, row);
         each(image, row);
     }
     let images = split.len().max(1) as f64;
-    let right = tally.right() as f64 / images;
-    let measured = Measured { images: split.len() as u64, loss: loss / images, accuracy: Some(right), psnr: None };
-    Ok(tally.evaluation(part.name(), Task::Classify, measured))
+    let right = (task == Task::Classify).then(|| tally.right() as f64 / images);
+    let loss = tally.tagged().map_or(loss / images, |tagged| tagged.loss(classes));
+    let measured = Measured { images: split.len() as u64, loss, accuracy: right, ..Measured::default() };
+    Ok(tally.evaluation(part.name(), task, measured))
+}
+
+/// What takes the place of a logit for a mean of probabilities: its logarithm, or the logit of a class that does not exclude others.
+fn logit_of_mean(task: Task, mean: f32) -> f32 {
+    // The logarithm of 0 would make the loss infinite.
+    let log = |probability: f32| probability.max(f32::MIN_POSITIVE).ln();
+    if task == Task::Tag { log(mean) - log(1.0 - mean) } else { log(mean) }
 }
 
 /// The predictions for the images of a split so far.
 struct Tally<'a> {
     classes: &'a [String],
+    labels: &'a [u32],
+    sets: Option<&'a LabelSets>,
     confusion: Vec<Vec<u64>>,
     predictions: Vec<ImagePrediction>,
+    /// With several labels an image: the logits of all images.
+    logits: Vec<f32>,
 }
 
 impl<'a> Tally<'a> {
-    fn new(classes: &'a [String], images: usize) -> Self {
+    fn new(classes: &'a [String], split: &'a Split, sets: Option<&'a LabelSets>) -> Self {
         let confusion = vec![vec![0; classes.len()]; classes.len()];
-        Self { classes, confusion, predictions: Vec::with_capacity(images) }
+        Self { classes, labels: &split.labels, sets, confusion, predictions: Vec::new(), logits: Vec::new() }
     }
 
-    /// Adds an image of a class by its logits.
-    fn add(&mut self, label: usize, logits: &[f32]) {
-        let prediction = ImagePrediction::of(label, logits);
+    /// Adds the image with this number, the next one, by its logits.
+    fn add(&mut self, image: usize, logits: &[f32]) {
+        if self.sets.is_some() {
+            self.logits.extend_from_slice(logits);
+            return;
+        }
+        let prediction = ImagePrediction::of(self.labels[image] as usize, logits);
         self.confusion[prediction.label][prediction.guess] += 1;
         self.predictions.push(prediction);
     }
@@ -181,6 +205,11 @@ impl<'a> Tally<'a> {
         self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum()
     }
 
+    /// The logits of the images, if they have several labels.
+    fn tagged(&self) -> Option<Tagged<'_>> {
+        self.sets.map(|sets| Tagged { logits: &self.logits, labels: self.labels, sets })
+    }
+
     fn evaluation(self, split: &str, task: Task, measured: Measured) -> Evaluation {
         let of_class = |(class, row): (usize, &Vec<u64>)| {
             let images: u64 = row.iter().sum();
@@ -188,6 +217,7 @@ impl<'a> Tally<'a> {
         };
         let per_class = self.confusion.iter().enumerate().map(of_class).collect();
         let classifies = task == Task::Classify;
+        let tags = self.tagged().filter(|_| task == Task::Tag).map(|tagged| TagMeasures::of(tagged, self.classes));
         Evaluation {
             split: split.into(),
             images: measured.images,
@@ -197,6 +227,7 @@ impl<'a> Tally<'a> {
             measures: classifies.then(|| Measures::of(&self.predictions, self.classes)),
             confusion: classifies.then_some(self.confusion),
             psnr: measured.psnr,
+            tags,
         }
     }
 }

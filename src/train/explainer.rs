@@ -59,7 +59,7 @@ impl Explainer {
     /// When the recipe is invalid.
     pub fn can_explain(checkpoint: &Checkpoint) -> Result<bool> {
         let model = checkpoint.model()?;
-        let classifies = model.task() == Task::Classify;
+        let classifies = model.task() != Task::Reconstruct;
         Ok(classifies && graphs::explaining(&model, &checkpoint.recipe, checkpoint.input)?.is_some())
     }
 
@@ -77,7 +77,7 @@ impl Explainer {
     /// # Errors
     /// As [`Explainer::new`], and when the checkpoint belongs to another model.
     pub fn with_model(mut engine: Engine, model: &Model, checkpoint: &Checkpoint) -> Result<Self> {
-        if model.task() != Task::Classify {
+        if model.task() == Task::Reconstruct {
             let name = model.name();
             return Err(Error::usage(format!("The run trained {name}, which is an autoencoder: it answers no class.")));
         }

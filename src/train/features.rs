@@ -51,7 +51,7 @@ impl Cut {
             |reason: &str| Err(Error::usage(format!("Features cannot be cached (--cache-features): {reason}.")));
         let views = recipe.training.tta.is_some();
         match asked {
-            Some(_) if model.task() != Task::Classify => return refused("this model is an autoencoder"),
+            Some(_) if model.task() == Task::Reconstruct => return refused("this model is an autoencoder"),
             Some(_) if layers == 0 => {
                 return refused(
                     "no layer at the network's start is frozen; --unfreeze classifier freezes all but the last",
@@ -64,7 +64,7 @@ impl Cut {
         }
         let augment = recipe.augment.as_ref();
         let drawn = augment.is_some_and(|augment| augment.is_random(dataset.input));
-        if asked.is_none() && (drawn || views || recipe.data.stream || model.task() != Task::Classify) {
+        if asked.is_none() && (drawn || views || recipe.data.stream || model.task() == Task::Reconstruct) {
             return Ok(None);
         }
         let rest = rest_of(recipe, dataset, layers)?;

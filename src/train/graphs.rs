@@ -7,6 +7,7 @@ use crate::nn::{Build, Mode, Model, PARAMS, STATISTICS};
 use crate::ops::augment::{self, Augment, Augmented, View};
 use crate::ops::average::Average;
 use crate::ops::batch::{Accumulate, Reduction};
+use crate::ops::binary_cross_entropy::{BinaryCrossEntropy, ExactMatch};
 use crate::ops::conv2d::Conv2d;
 use crate::ops::cross_entropy::{Correct, Objective};
 use crate::ops::gather::Gather;
@@ -144,6 +145,18 @@ fn head(
             build.update(Accumulate, &[losses, correct], &[sums])?;
             losses
         }
+        Task::Tag => {
+            let classes = build.dims(scores).last().copied().unwrap_or(0);
+            let targets = build.leaf(data.buffer("targets"), 0, TensorType::f32([data.rows, classes]))?;
+            let targets = build.gather(targets, order, batch)?;
+            let weights = weighted.then(|| build.leaf(WEIGHTS, 0, TensorType::f32([classes])));
+            let Objective { smoothing, mixed, .. } = objective;
+            let loss = BinaryCrossEntropy { smoothing, mixed };
+            let losses = build.binary_cross_entropy(loss, scores, targets, weights.transpose()?)?;
+            let exact = build.apply(ExactMatch { mixed }, &[scores, targets])?;
+            build.update(Accumulate, &[losses, exact], &[sums])?;
+            losses
+        }
         Task::Reconstruct => {
             let features = build.ty(x).elements() / batch;
             let images = build.reshape(x, [batch, features])?;
@@ -182,7 +195,7 @@ pub fn training(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) 
     let scores = model.forward(&mut build, x)?;
     let objective = recipe.training.objective(recipe.is_mixed());
     let weighted = recipe.training.class_weights.is_some();
-    let head = head(&mut build, model.task(), data, &source, (scores, x), (objective, weighted))?;
+    let head = head(&mut build, recipe.task_of(model), data, &source, (scores, x), (objective, weighted))?;
     build.enter("loss");
     let loss = build.batch_total(head.losses, recipe.training.reduction)?;
     build.leave();
@@ -217,7 +230,7 @@ pub fn evaluation(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize
     let mut build = Build::new(model.parameters(), Mode::Evaluation)?;
     let source = Source::of(&mut build, data, batch)?;
     let measured = source.measured(&mut build, model, recipe)?;
-    let head = head(&mut build, model.task(), data, &source, measured, (Objective::default(), false))?;
+    let head = head(&mut build, recipe.task_of(model), data, &source, measured, (Objective::default(), false))?;
     build.output(SCORES, head.scores);
     Ok(build.graph)
 }
@@ -249,6 +262,16 @@ fn outside(build: &mut Build, input: [usize; 3], batch: usize, ordered: bool) ->
     Ok((images, source))
 }
 
+/// The answers of a network from its output: the probabilities of classes, which exclude each other or, with any number of labels, do not;
+/// for an autoencoder the output itself.
+pub(crate) fn answers(graph: &mut Graph, task: Task, scores: NodeId) -> Result<NodeId> {
+    match task {
+        Task::Classify => graph.softmax(scores),
+        Task::Tag => graph.sigmoid(scores),
+        Task::Reconstruct => Ok(scores),
+    }
+}
+
 /// Inference on images `[channels, height, width]` from [`INPUT`]. The output [`SCORES`] is the class probabilities or the
 /// reconstructed images.
 ///
@@ -261,9 +284,7 @@ pub fn using(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) ->
         (_, Some(source)) => source.measured(&mut build, model, recipe)?.0,
         (images, None) => model.forward(&mut build, images)?,
     };
-    if model.task() == Task::Classify {
-        scores = build.softmax(scores)?;
-    }
+    scores = answers(&mut build, recipe.task_of(model), scores)?;
     build.output(SCORES, scores);
     Ok(build.graph)
 }
@@ -294,7 +315,7 @@ pub fn explaining(model: &Model, recipe: &Recipe, input: [usize; 3]) -> Result<O
     let chosen = build.mul(logits, weights)?;
     let chosen = build.sum(chosen, 0, 1)?;
     let gradient = build.gradient(chosen, &[features])?[0];
-    let scores = build.softmax(logits)?;
+    let scores = answers(&mut build, recipe.task_of(model), logits)?;
     build.output(SCORES, scores);
     build.output(FEATURES, features);
     build.output(GRADIENT, gradient);

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use crate::random::{CounterRng, Purpose};
 use crate::{Error, Result};
 
-/// The factor of the losses of each class.
+/// The factor of the losses of each class. If an image has any number of classes, it is the factor of the losses of those images that have
+/// the class.
 ///
 /// The loss of a batch is the sum of its weighted losses, divided by the number of images, not by the sum of their weights. So it does not
 /// depend on which images meet in a batch. PyTorch's weighted mean divides by the sum of the weights.
@@ -44,13 +45,23 @@ impl ClassWeights {
                 let weight = |&count: &usize| labels.len() as f64 / (present * count.max(1)) as f64;
                 Ok(counts.iter().map(|count| weight(count) as f32).collect())
             }
-            Self::Named(named) => {
-                let known: Vec<&str> = classes.iter().map(String::as_str).collect();
-                if let Some(name) = named.keys().find(|name| !classes.contains(name)) {
-                    return Err(crate::error::unknown("class of [training] class_weights", name, &known));
-                }
-                Ok(classes.iter().map(|class| named.get(class).copied().unwrap_or(1.0)).collect())
+            Self::Named(named) => by_name(named, classes),
+        }
+    }
+
+    /// The weight of the positive part of each class's loss, if an image has any number of classes: `counts` has the number of the
+    /// training images that have each class. By the rule it is the number of images that do not have the class for each one that has it,
+    /// as PyTorch's documentation of `pos_weight` suggests.
+    ///
+    /// # Errors
+    /// As [`ClassWeights::of`].
+    pub fn of_positives(&self, classes: &[String], (counts, images): (&[usize], usize)) -> Result<Vec<f32>> {
+        match self {
+            Self::Rule(WeightRule::Balanced) => {
+                let weight = |&count: &usize| (images - count).max(1) as f64 / count.max(1) as f64;
+                Ok(counts.iter().map(|count| weight(count) as f32).collect())
             }
+            Self::Named(named) => by_name(named, classes),
         }
     }
 
@@ -64,6 +75,15 @@ impl ClassWeights {
             None => Ok(()),
         }
     }
+}
+
+/// The weights of classes by their names.
+fn by_name(named: &BTreeMap<String, f32>, classes: &[String]) -> Result<Vec<f32>> {
+    let known: Vec<&str> = classes.iter().map(String::as_str).collect();
+    if let Some(name) = named.keys().find(|name| !classes.contains(name)) {
+        return Err(crate::error::unknown("class of [training] class_weights", name, &known));
+    }
+    Ok(classes.iter().map(|class| named.get(class).copied().unwrap_or(1.0)).collect())
 }
 
 /// How the training images of an epoch are drawn.
@@ -164,6 +184,14 @@ mod tests {
         let sentence = named("e").of(&names(), &labels()).expect_err("refused").to_string();
         assert!(sentence.contains('e') && sentence.contains("class_weights"), "{sentence}");
         assert!(ClassWeights::Named([("c".to_owned(), -1.0)].into()).validate().is_err());
+    }
+
+    #[test]
+    fn positives_weigh_as_much_as_negatives() {
+        let weights = ClassWeights::BALANCED.of_positives(&names(), (&[25, 0, 100, 1], 100)).expect("weights");
+        assert_eq!(weights, [3.0, 100.0, 0.01, 99.0]);
+        let named = ClassWeights::Named([("c".to_owned(), 2.5)].into());
+        assert_eq!(named.of_positives(&names(), (&[1; 4], 9)).expect("weights"), [1.0, 1.0, 2.5, 1.0]);
     }
 
     #[test]

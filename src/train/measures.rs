@@ -152,7 +152,7 @@ pub fn wilson_interval(successes: u64, trials: u64) -> [f64; 2] {
     [((middle - half) / whole).max(0.0), ((middle + half) / whole).min(1.0)]
 }
 
-fn fraction(part: u64, whole: u64) -> f64 {
+pub(super) fn fraction(part: u64, whole: u64) -> f64 {
     if whole > 0 { part as f64 / whole as f64 } else { 0.0 }
 }
 

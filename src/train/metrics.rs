@@ -3,12 +3,18 @@
 use crate::nn::models::Task;
 
 /// The metrics of a pass over a split.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Measured {
     /// The mean loss per image.
     pub loss: f64,
-    /// The fraction of images that were classified correctly, from 0 to 1. `None` for an autoencoder.
+    /// The fraction of images that were classified correctly, from 0 to 1. `None` for an autoencoder, and with several labels an image.
     pub accuracy: Option<f64>,
+    /// With several labels an image: the fraction of images whose answers are right for every class, at a probability of one half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact_match: Option<f64>,
+    /// With several labels an image: the mean of the classes' average precisions. `None` in training, and if no image has a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_average_precision: Option<f64>,
     /// The mean peak signal-to-noise ratio of the images in dB. `None` for a classifier.
     pub psnr: Option<f64>,
     /// The number of images.
@@ -17,16 +23,20 @@ pub struct Measured {
 
 impl Measured {
     /// The metrics from the sums that the device keeps: the sum of the losses, the number of correctly classified images (or
-    /// the sum of the ratios in dB), and the number of images.
+    /// the sum of the ratios in dB), and the number of images. The average precision is not among them.
     pub fn from_sums(task: Task, sums: &[f32]) -> Self {
         let at = |index: usize| sums.get(index).copied().map_or(0.0, f64::from);
         let mean = |sum: f64| if at(2) > 0.0 { sum / at(2) } else { 0.0 };
         let score = mean(at(1));
-        let (accuracy, psnr) = match task {
-            Task::Classify => (Some(score), None),
-            Task::Reconstruct => (None, Some(score)),
-        };
-        Self { loss: mean(at(0)), accuracy, psnr, images: at(2) as u64 }
+        let only = |of: Task| (task == of).then_some(score);
+        Self {
+            loss: mean(at(0)),
+            accuracy: only(Task::Classify),
+            exact_match: only(Task::Tag),
+            mean_average_precision: None,
+            psnr: only(Task::Reconstruct),
+            images: at(2) as u64,
+        }
     }
 }
 
@@ -64,12 +74,22 @@ pub struct EpochLine {
     pub epoch: u32,
     /// The mean loss per training image, each computed in its step of the epoch.
     pub train_loss: f64,
-    /// The fraction of training images that were classified correctly, each in its step. `None` for an autoencoder.
+    /// The fraction of training images that were classified correctly, each in its step. `None` for an autoencoder, and with several
+    /// labels an image.
     pub train_accuracy: Option<f64>,
+    /// As [`Measured::exact_match`], of the training images, each in its step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_exact_match: Option<f64>,
     /// The loss on the validation split after the epoch. `None` without a validation split.
     pub val_loss: Option<f64>,
     /// The accuracy on the validation split after the epoch, from 0 to 1. `None` for an autoencoder.
     pub val_accuracy: Option<f64>,
+    /// As [`Measured::exact_match`], on the validation split after the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_exact_match: Option<f64>,
+    /// As [`Measured::mean_average_precision`], on the validation split after the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_map: Option<f64>,
     /// The mean peak signal-to-noise ratio on the validation split after the epoch, in dB. `None` for a classifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_psnr: Option<f64>,
@@ -87,12 +107,17 @@ pub struct EpochLine {
 impl std::fmt::Display for EpochLine {
     /// One readable line, without times.
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let accuracy =
-            |accuracy: Option<f64>| accuracy.map_or_else(String::new, |part| format!(" ({:.2} %)", 100.0 * part));
-        write!(f, "epoch {}: loss {:.4}{}", self.epoch, self.train_loss, accuracy(self.train_accuracy))?;
+        let accuracy = |accuracy: Option<f64>, exact: Option<f64>| match (accuracy, exact) {
+            (Some(part), _) => format!(" ({:.2} %)", 100.0 * part),
+            (None, Some(part)) => format!(" ({:.2} % exact)", 100.0 * part),
+            (None, None) => String::new(),
+        };
+        let own = accuracy(self.train_accuracy, self.train_exact_match);
+        write!(f, "epoch {}: loss {:.4}{own}", self.epoch, self.train_loss)?;
         if let Some(loss) = self.val_loss {
-            write!(f, ", validation loss {loss:.4}{}", accuracy(self.val_accuracy))?;
+            write!(f, ", validation loss {loss:.4}{}", accuracy(self.val_accuracy, self.val_exact_match))?;
         }
+        self.val_map.map_or(Ok(()), |map| write!(f, ", mAP {:.2} %", 100.0 * map))?;
         self.val_psnr.map_or(Ok(()), |psnr| write!(f, ", {psnr:.2} dB"))
     }
 }
@@ -148,6 +173,21 @@ pub struct Summary {
     pub test_psnr: Option<f64>,
     /// A hash of the names, shapes and bits of the last weights, which are not averaged.
     pub weights_hash: String,
+    /// As [`Measured::exact_match`], on the validation split after the last epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_exact_match: Option<f64>,
+    /// As [`Measured::mean_average_precision`], on the validation split after the last epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_map: Option<f64>,
+    /// As [`Measured::exact_match`], on the test split after the last epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_exact_match: Option<f64>,
+    /// As [`Measured::mean_average_precision`], on the test split after the last epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_map: Option<f64>,
+    /// As [`Measured::mean_average_precision`], on the validation split after the best epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_val_map: Option<f64>,
     /// The number of parameters, including frozen ones.
     pub parameters: usize,
     /// The bytes of all buffers: parameters, optimizer state, dataset and tensors of a step.

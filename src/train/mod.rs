@@ -43,6 +43,7 @@ mod rate_finder;
 pub mod recipe;
 mod steps;
 mod suspects;
+mod tag_measures;
 mod trainer;
 mod training;
 mod trial;
@@ -74,6 +75,9 @@ pub use recipe::Recipe;
 #[cfg(feature = "files")]
 pub(crate) use steps::EVALUATION_BATCH;
 pub use suspects::{Suspect, suspects};
+#[cfg(feature = "reports")]
+pub(crate) use tag_measures::sigmoid;
+pub use tag_measures::{TagClassMeasures, TagMeasures, Tagged, is_given};
 pub use trainer::{Flow, Trainer, TrainerOptions};
 pub use training::{Lookahead, OnNonFinite, Precision, Training};
 pub use trial::{StepTime, Trial, time_step};

@@ -47,6 +47,14 @@ impl Prediction {
         };
         order.iter().take(count).map(of).collect()
     }
+
+    /// The classes with at least this probability, sorted by decreasing probability: the labels of an image that has any number of them.
+    /// `classes` are the class names.
+    #[must_use]
+    pub fn labels(&self, threshold: f64, classes: &[String]) -> Vec<Self> {
+        let all = self.likeliest(classes.len(), classes);
+        all.into_iter().take_while(|class| class.confidence >= threshold).collect()
+    }
 }
 
 /// The program of a classifier, loaded into an engine that holds its weights.
@@ -63,7 +71,7 @@ impl Classifier {
         prefix: &str,
         weights: &[(&str, &str)],
     ) -> Result<Self> {
-        if model.task() != Task::Classify {
+        if model.task() == Task::Reconstruct {
             let name = model.name();
             return Err(Error::usage(format!("The run trained {name}, which is an autoencoder, not a classifier.")));
         }

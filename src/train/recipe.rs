@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::imbalance::ClassWeights;
 use super::training::Training;
 use crate::data::{Dataset, Fit, Fold, ImageOptions, Size};
 use crate::nn::Model;
@@ -79,6 +80,14 @@ pub struct Data {
     /// The data directory that contains the dataset. It is set when the dataset is loaded, and stored with the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
+    /// A CSV file with the labels of a folder of images, which then needs no class folders: the columns `file` and `label`, and optionally
+    /// `split`. It is named as it is, or lies in the folder or beside it. The path that was found is stored with the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<PathBuf>,
+    /// Whether an image has any number of labels, with `;` between them in the file. Without a value, the file decides: it does if a
+    /// label has a `;`. The decision is stored with the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_label: Option<bool>,
     /// The number of training images to use, at least 1, the same number from each class. The default is all images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_train: Option<usize>,
@@ -114,6 +123,11 @@ impl Data {
     /// The size, the fit and the channels of images of a folder.
     pub fn asked(&self) -> ImageOptions {
         ImageOptions { size: self.size, fit: self.fit, channels: self.channels }
+    }
+
+    /// Whether an image has any number of labels.
+    pub fn is_multi_label(&self) -> bool {
+        self.multi_label == Some(true)
     }
 }
 
@@ -230,7 +244,7 @@ impl Recipe {
         if self.training.focal > 0.0 && self.is_mixed() {
             return wrong("Focal loss is for one label an image; leave either focal or mixup and cutmix out.".into());
         }
-        self.validate_task(self.model.task()?)?;
+        self.validate_task(self.task()?)?;
         self.data.asked().validate()?;
         if self.data.limit_train == Some(0) {
             return wrong("A limit of 0 training images (limit_train) leaves nothing to train on.".into());
@@ -252,10 +266,39 @@ impl Recipe {
         Ok(())
     }
 
+    /// The task of the recipe's network.
+    ///
+    /// # Errors
+    /// For an unknown model, with the nearest known one.
+    pub fn task(&self) -> Result<Task> {
+        Ok(self.labelled(self.model.task()?))
+    }
+
+    /// The task of a network that the recipe trains.
+    pub fn task_of(&self, model: &Model) -> Task {
+        self.labelled(model.task())
+    }
+
+    fn labelled(&self, task: Task) -> Task {
+        if task == Task::Classify && self.data.is_multi_label() { Task::Tag } else { task }
+    }
+
     /// Checks that the recipe is possible for the network's task.
     pub(super) fn validate_task(&self, task: Task) -> Result<()> {
         let wrong = |sentence: String| Err(Error::Usage(sentence));
+        if task == Task::Tag && (self.training.focal > 0.0 || !self.training.sampler.is_shuffled()) {
+            return wrong(
+                "Focal loss (focal) and the balanced sampler (sampler) are for one label an image, but these images have any number of \
+                 labels: leave them out. `class_weights` weighs rare labels."
+                    .into(),
+            );
+        }
         if task == Task::Reconstruct {
+            if self.data.is_multi_label() {
+                return wrong(
+                    "An autoencoder does not look at labels: leave several labels an image (multi_label) out.".into(),
+                );
+            }
             if self.training.tta.is_some() {
                 return wrong(
                     "Test-time augmentation (tta) is for classifiers, but this model is an autoencoder.".into(),
@@ -295,7 +338,14 @@ impl Recipe {
     /// When a class is named that the dataset does not have.
     pub(super) fn class_weights(&self, dataset: &Dataset) -> Result<Option<Vec<f32>>> {
         let weights = self.training.class_weights.as_ref();
-        weights.map(|weights| weights.of(&dataset.classes, &dataset.train.labels)).transpose()
+        let labels = &dataset.train.labels;
+        let of = |weights: &ClassWeights| match &dataset.sets {
+            Some(sets) => {
+                weights.of_positives(&dataset.classes, (&sets.counts(labels, dataset.classes.len()), labels.len()))
+            }
+            None => weights.of(&dataset.classes, labels),
+        };
+        weights.map(of).transpose()
     }
 
     /// The network for images `[channels, height, width]` of a dataset. Its input has the shape of the augmented images.
@@ -304,7 +354,8 @@ impl Recipe {
     /// When the augmentation does not fit the images, or the model cannot be built for their size.
     pub fn build_model(&self, input: [usize; 3], classes: usize) -> Result<Model> {
         let input = self.augment.as_ref().map_or(Ok(input), |augment| augment.output(input))?;
-        self.model.build(input, classes)
+        let model = self.model.build(input, classes)?;
+        Ok(if self.data.is_multi_label() { model.with_signed_logits() } else { model })
     }
 }
 

@@ -116,7 +116,8 @@ fn folders() {
                 channels: Some(*dice.one_of(&[1, 3])),
             };
             let (skip_bad, memory_limit) = (!dice.once_in(3), if dice.once_in(2) { 0 } else { 1 << 24 });
-            let options = LoadOptions { image_options, skip_bad, memory_limit, cache: Some(cache.path().into()) };
+            let options =
+                LoadOptions { image_options, labels: None, skip_bad, memory_limit, cache: Some(cache.path().into()) };
             (top, options, dice.clone())
         },
         |(entries, options, mut dice)| {
@@ -124,8 +125,8 @@ fn folders() {
             make(folder.path(), &entries);
             let name = folder.path().display().to_string();
             let _ = Listing::scan(folder.path());
-            let _ = outline(&name, None, &options.image_options);
-            let _ = check_folder(&name, None);
+            let _ = outline(&name, None, &options.image_options, None);
+            let _ = check_folder(&name, None, None);
             let _ = open_store(&name, None, &options);
             // Once as it was written, and once damaged.
             for _ in 0..2 {
@@ -133,7 +134,7 @@ fn folders() {
                     dataset.validate().expect("what is loaded can be used");
                     let images = [SplitName::Train, SplitName::Val, SplitName::Test];
                     images.iter().filter_map(|&split| dataset.split(split).ok()).for_each(|split| drop(split.image(0)));
-                    let _ = folder_notes(&dataset);
+                    let _ = folder_notes(&dataset, None);
                 }
                 for store in stores(cache.path()) {
                     let bytes = std::fs::read(&store).expect("it reads");

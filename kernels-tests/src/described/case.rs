@@ -4,6 +4,7 @@ use gpunn::graph::{Graph, NodeId, TensorType};
 use gpunn::ops::augment::{Augment, AugmentMode, Augmented, ResizedCrop, View};
 use gpunn::ops::average::Average;
 use gpunn::ops::batch::{Accumulate, Reduction};
+use gpunn::ops::binary_cross_entropy::{BinaryCrossEntropy, ExactMatch};
 use gpunn::ops::conv2d::Geometry;
 use gpunn::ops::cross_entropy::Objective;
 use gpunn::ops::lookahead::Lookahead;
@@ -98,6 +99,18 @@ pub enum Case {
         #[serde(default)]
         focus: f32,
     },
+    BinaryCrossEntropy {
+        smoothing: f32,
+        reduction: Reduction,
+        valid: u32,
+        /// The weight of the positive part of each class; none means 1.
+        #[serde(default)]
+        weights: Vec<f32>,
+        /// The share of a row's own targets if images are mixed.
+        #[serde(default)]
+        share: Option<f32>,
+    },
+    ExactMatch {},
     SquaredError {
         mean: bool,
         reduction: Reduction,
@@ -227,6 +240,7 @@ impl Case {
             Self::BatchNormInference { .. } => &["x", "mean", "variance", "gamma", "beta"],
             Self::Pair { .. } | Self::SquaredError { .. } | Self::Accumulate {} => &["x", "other"],
             Self::CrossEntropy { .. } | Self::Correct {} => &["x", "labels"],
+            Self::BinaryCrossEntropy { .. } | Self::ExactMatch {} => &["x", "targets"],
             Self::Concat { .. } | Self::Pack {} => &["x", "other", "third"],
             Self::Gather { .. } | Self::Augment { .. } => &["x", ORDER],
             Self::Optimizer { .. } | Self::Average { .. } | Self::Lookahead { .. } => &[],
@@ -239,8 +253,9 @@ impl Case {
         match self {
             // By the statistics there are none: training does not change them so.
             Self::BatchNormInference { .. } => &["x", "gamma", "beta"],
-            Self::CrossEntropy { .. } => &["x"],
+            Self::CrossEntropy { .. } | Self::BinaryCrossEntropy { .. } => &["x"],
             Self::ResizedCrop { .. } | Self::Gather { .. } | Self::Augment { .. } => &[],
+            Self::ExactMatch {} => &[],
             Self::Correct {} | Self::Accumulate {} | Self::UpdateRunning { .. } => &[],
             other => other.inputs(),
         }
@@ -313,6 +328,13 @@ impl Case {
                 let losses = graph.cross_entropy_of(at[0], at[1], objective, weights)?;
                 graph.batch_total(losses, reduction)
             }
+            Self::BinaryCrossEntropy { smoothing, reduction, weights, share, .. } => {
+                let op = BinaryCrossEntropy { smoothing, mixed: share.is_some() };
+                let weights = (!weights.is_empty()).then(|| graph.constant(TensorType::f32([weights.len()]), weights));
+                let losses = graph.binary_cross_entropy(op, at[0], at[1], weights)?;
+                graph.batch_total(losses, reduction)
+            }
+            Self::ExactMatch {} => graph.apply(ExactMatch { mixed: false }, at),
             Self::SquaredError { mean, reduction } => {
                 let errors = match mean {
                     true => graph.mean_squared_error(at[0], at[1]),

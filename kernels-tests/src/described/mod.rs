@@ -113,7 +113,7 @@ impl Setup {
         }
         let axis = |id: Option<&NodeId>| id.and_then(|&id| graph.dims(id).first().copied()).unwrap_or(1) as u32;
         let rows = match case {
-            Case::CrossEntropy { valid, .. } => *valid,
+            Case::CrossEntropy { valid, .. } | Case::BinaryCrossEntropy { valid, .. } => *valid,
             Case::Gather { batch, .. } => *batch as u32,
             Case::Augment { .. } => axis(inputs.last()),
             _ => axis(inputs.first()),
@@ -125,7 +125,9 @@ impl Setup {
         if let Case::Augment { augment, .. } = case {
             augment.mix(&mut first, [graph.dims(y)[2], graph.dims(y)[3]]);
         }
-        if let Case::CrossEntropy { share: Some(share), .. } = case {
+        if let Case::CrossEntropy { share: Some(share), .. } | Case::BinaryCrossEntropy { share: Some(share), .. } =
+            case
+        {
             first.share = *share;
         }
         let mut steps = vec![(first, Vec::new())];

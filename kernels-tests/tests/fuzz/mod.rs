@@ -112,6 +112,7 @@ fn training_of(network: &Network) -> Option<(Recipe, Dataset)> {
         name: "noise".into(),
         input: network.input,
         classes: (0..network.classes).map(|class| class.to_string()).collect(),
+        sets: None,
         train: Split::new(Pixels::U8(pixels), labels),
         val: None,
         test: None,

@@ -34,13 +34,17 @@ Image: TypeAlias = AnyPath | bytes | ImageArray | PillowImage
 uint8 from 0 to 255, or as float32 or float64 from 0 to 1; or an image of Pillow."""
 
 class Epoch(TypedDict, total=False):
-    """The metrics of an epoch: a line of metrics.jsonl in the run directory. Accuracies are from 0 to 1."""
+    """The metrics of an epoch: a line of metrics.jsonl in the run directory. Accuracies are from 0 to 1. With several labels an image there
+    are `val_map`, the mean average precision, and the fractions of images whose labels are all right."""
 
     epoch: int
     train_loss: float
     train_accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
+    train_exact_match: float
+    val_exact_match: float
+    val_map: float
     val_psnr: float
     lr: float
     seconds: float
@@ -59,6 +63,8 @@ def train(
     model: AnyPath | None = None,
     dataset: AnyPath | None = None,
     data_dir: AnyPath | None = None,
+    labels: AnyPath | None = None,
+    multi_label: bool | None = None,
     hidden: Sequence[int] | int | None = None,
     activation: str | None = None,
     init: str | None = None,
@@ -146,8 +152,8 @@ def train(
 ) -> Run:
     """Trains a network, as `gpunn train` does, and returns the run.
 
-    `data` is a folder of images with a folder for each class, or the name of a dataset; without it, characters that gpunn draws
-    itself. Each keyword is the flag of `gpunn train` with that name, with `_` for `-`; `gpunn train --help` describes them all. `report=False`
+    `data` is a folder of images with a folder for each class, or with `labels`, a CSV file, one or several labels for each image; or the
+    name of a dataset; without it, characters that gpunn draws itself. Each keyword is the flag of `gpunn train` with that name, with `_` for `-`; `gpunn train --help` describes them all. `report=False`
     is `--no-report`.
 
     Ctrl-C stops the training after the steps that are under way. The run can be resumed: `train(resume=path)`."""
@@ -213,6 +219,10 @@ class Prediction:
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The most probable classes, with their probabilities."""
+
+    def labels(self, threshold: float = 0.5) -> list[tuple[str, float]]:
+        """The classes with at least this probability, the most probable first: the labels, if the network gives an image any number of
+        them."""
 
 class Page:
     """The text of a photo. `str(page)` is `page.text`."""
@@ -293,6 +303,7 @@ class Run:
         split: Literal["train", "val", "test"] | None = None,
         *,
         dataset: AnyPath | None = None,
+        labels: AnyPath | None = None,
         data_dir: AnyPath | None = None,
         ensemble: AnyPath | list[AnyPath] | tuple[AnyPath, ...] | None = None,
         tta: Literal["flip", "shift", "shift-only", True] | None = None,
@@ -300,7 +311,7 @@ class Run:
         """Evaluates the network, as `gpunn eval` does, on a split of its dataset, or on another dataset with the same classes.
         Without a name the split is test, else val, else train. `ensemble` are further runs, whose probabilities are averaged with this
         one's. The result is the object of `gpunn eval --json`: loss, accuracy,
-        accuracy per class, confusion matrix, mistakes."""
+        accuracy per class, confusion matrix, mistakes; with several labels an image average precisions, F1 and mistakes."""
 
     def export(
         self,

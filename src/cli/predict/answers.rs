@@ -43,6 +43,23 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The head of a CSV file: image, class and confidence, and the further classes of --top.
+    pub fn head(top: usize) -> Vec<String> {
+        let further = (2..=top).flat_map(|number| [format!("class_{number}"), format!("confidence_{number}")]);
+        ["image", "class", "confidence"].map(String::from).into_iter().chain(further).collect()
+    }
+
+    /// Writes a row.
+    pub fn write(&self, csv: &mut Sheet) -> Result<()> {
+        let mut fields = vec![self.image.clone(), self.class.clone(), format!("{:.6}", self.confidence)];
+        for class in self.likeliest.iter().skip(1) {
+            fields.extend([class.class.clone(), format!("{:.6}", class.confidence)]);
+        }
+        csv.write(&fields)
+    }
+}
+
 impl std::fmt::Display for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let one = |class: &str, confidence| format!("{class} ({})", crate::cli::percent(confidence));
@@ -55,38 +72,28 @@ impl std::fmt::Display for Answer {
     }
 }
 
-/// A CSV file (RFC 4180): image, class and confidence in each row, and the further classes of --top.
-pub struct Csv {
+/// A CSV file (RFC 4180) that is written row by row.
+pub struct Sheet {
     file: BufWriter<File>,
     path: PathBuf,
 }
 
-impl Csv {
-    /// Creates the file, with its head. `top` is the number of classes in each row.
-    pub fn create(path: &Path, top: usize) -> Result<Self> {
+impl Sheet {
+    /// Creates the file, with its head.
+    pub fn create(path: &Path, head: &[String]) -> Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(Error::file("cannot make the folder", folder))?;
         }
         let file = File::create(path).map_err(Error::file("cannot write", path))?;
-        let mut csv = Self { file: BufWriter::new(file), path: path.to_owned() };
-        let further = (2..=top).flat_map(|number| [format!("class_{number}"), format!("confidence_{number}")]);
-        let head: Vec<String> = ["image", "class", "confidence"].map(String::from).into_iter().chain(further).collect();
-        csv.row(&head)?;
-        Ok(csv)
+        let mut sheet = Self { file: BufWriter::new(file), path: path.to_owned() };
+        sheet.write(head)?;
+        Ok(sheet)
     }
 
-    /// Writes an answer, so that it is in the file even if the program stops after it.
-    pub fn write(&mut self, answer: &Answer) -> Result<()> {
-        let mut fields = vec![answer.image.clone(), answer.class.clone(), format!("{:.6}", answer.confidence)];
-        for class in answer.likeliest.iter().skip(1) {
-            fields.extend([class.class.clone(), format!("{:.6}", class.confidence)]);
-        }
-        self.row(&fields)?;
-        self.file.flush().map_err(Error::file("cannot write", &self.path))
-    }
-
-    fn row(&mut self, fields: &[String]) -> Result<()> {
-        self.file.write_all(csv_row(fields).as_bytes()).map_err(Error::file("cannot write", &self.path))
+    /// Writes a row, so that it is in the file even if the program stops after it.
+    pub fn write(&mut self, fields: &[String]) -> Result<()> {
+        let written = self.file.write_all(csv_row(fields).as_bytes()).and_then(|()| self.file.flush());
+        written.map_err(Error::file("cannot write", &self.path))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 pub(super) mod inputs;
+mod tags;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,8 +17,9 @@ use super::network::NetworkArgs;
 use super::numbers::{real, whole};
 use super::outputs::ending;
 use super::working::Working;
-use answers::{Answer, Counts, Csv, Sorted};
+use answers::{Answer, Counts, Sheet, Sorted};
 use inputs::{Source, sources};
+use tags::{Given, Labelled};
 
 /// Default of --top for imported weights, because ImageNet has many classes.
 const TOP_CLASSES: usize = 5;
@@ -46,10 +48,10 @@ pub struct Args {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     network: NetworkArgs,
-    /// Print the N most probable classes [default: 5 with --pretrained or --model, else 1]
+    /// Print the N most probable classes [default: 5 with --pretrained or --model, else 1; of several labels those from --threshold on]
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
     top: Option<usize>,
-    /// Write the answers to a CSV file instead of standard output: image, class, confidence
+    /// Write the answers to a CSV file instead of standard output: image, class, confidence; or image, labels, confidences
     #[arg(long, value_name = "FILE", value_parser = ending("csv"), help_heading = OUTPUT_HEADING)]
     csv: Option<PathBuf>,
     /// Copy each image into the folder DIR/CLASS, instead of printing the answers
@@ -65,6 +67,9 @@ pub struct Args {
         help_heading = OUTPUT_HEADING
     )]
     min_confidence: f64,
+    /// For networks that give an image any number of labels: give it those with at least the probability X, from 0 to 1 [default: 0.5]
+    #[arg(long, value_name = "X", value_parser = real::<f64>, conflicts_with = "top", help_heading = OUTPUT_HEADING)]
+    threshold: Option<f64>,
     /// Skip images that cannot be decoded, instead of stopping with an error
     #[arg(long)]
     skip_bad: bool,
@@ -79,7 +84,15 @@ pub struct Args {
 /// What `--json` prints.
 #[derive(serde::Serialize)]
 struct PredictOutput {
-    predictions: Vec<Answer>,
+    predictions: Vec<Shown>,
+}
+
+/// The answer for one image.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Class(Answer),
+    Labels(Labelled),
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
@@ -89,9 +102,10 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let members = args.ensemble.with(checkpoint, &args.network.epoch)?;
     let members = members.into_iter().map(|member| args.views.with(member)).collect::<Result<Vec<_>>>()?;
     let checkpoint = &members[0];
+    let given = Given::of(&args, checkpoint.recipe.data.is_multi_label())?;
     let sources = sources(paths)?;
     let mut images = ImageLoop::new(checkpoint, args.skip_bad, (sources.len(), args.compute.quiet));
-    let mut output = Output::new(&args, top.min(checkpoint.classes.len()), images.bar())?;
+    let mut output = Output::new(&args, (top.min(checkpoint.classes.len()), given), images.bar())?;
     let engine = args.compute.open()?;
     let batch = if sources.len() == 1 { 1 } else { BATCH };
     let work = Working::new("preparing the network", args.compute.quiet);
@@ -108,26 +122,29 @@ pub fn run(args: Args) -> Result<ExitCode> {
 struct Output<'a> {
     args: &'a Args,
     top: usize,
-    csv: Option<Csv>,
+    given: Option<Given>,
+    csv: Option<Sheet>,
     sorted: Option<Sorted>,
     counts: Counts,
     /// All answers, for JSON.
-    all: Vec<Answer>,
+    all: Vec<Shown>,
     bar: ProgressBar,
 }
 
 impl<'a> Output<'a> {
-    fn new(args: &'a Args, top: usize, bar: ProgressBar) -> Result<Self> {
+    fn new(args: &'a Args, (top, given): (usize, Option<Given>), bar: ProgressBar) -> Result<Self> {
         if !(0.0..=1.0).contains(&args.min_confidence) {
             return Err(Error::usage(format!(
                 "--min-confidence is {}, but has to be from 0 to 1, as in 0.8.",
                 args.min_confidence
             )));
         }
+        let head = if given.is_some() { Labelled::head() } else { Answer::head(top) };
         Ok(Self {
             args,
             top,
-            csv: args.csv.as_deref().map(|path| Csv::create(path, top)).transpose()?,
+            given,
+            csv: args.csv.as_deref().map(|path| Sheet::create(path, &head)).transpose()?,
             sorted: args.sort_into.as_deref().map(Sorted::new),
             counts: Counts::default(),
             all: Vec::new(),
@@ -147,26 +164,46 @@ impl<'a> Output<'a> {
         let predictions = crate::blocking::block_on(predictor.predict_all(images))?;
         drop(work);
         for (source, prediction) in sources.iter().zip(predictions) {
-            let likeliest = if self.top > 1 { prediction.likeliest(self.top, classes) } else { Vec::new() };
-            self.answer(source, Answer::new(source.name(), &prediction, likeliest, self.args.min_confidence))?;
+            match self.given {
+                Some(given) => self.labels(Labelled::new(source.name(), &prediction, given, classes))?,
+                None => {
+                    let likeliest = if self.top > 1 { prediction.likeliest(self.top, classes) } else { Vec::new() };
+                    let confidence = self.args.min_confidence;
+                    self.class(source, Answer::new(source.name(), &prediction, likeliest, confidence))?;
+                }
+            }
         }
         Ok(())
     }
 
-    fn answer(&mut self, source: &Source, answer: Answer) -> Result<()> {
+    fn class(&mut self, source: &Source, answer: Answer) -> Result<()> {
         if let Some(sorted) = &self.sorted {
             sorted.copy(source, &answer)?;
         }
         if let Some(csv) = &mut self.csv {
-            csv.write(&answer)?;
+            answer.write(csv)?;
         }
         self.counts.add(&answer.class);
+        self.show(answer.to_string(), Shown::Class(answer));
+        Ok(())
+    }
+
+    fn labels(&mut self, answer: Labelled) -> Result<()> {
+        if let Some(csv) = &mut self.csv {
+            answer.write(csv)?;
+        }
+        answer.labels.iter().for_each(|label| self.counts.add(&label.class));
+        self.show(answer.to_string(), Shown::Labels(answer));
+        Ok(())
+    }
+
+    /// Prints an answer, or keeps it for JSON. What is written to files is not printed.
+    fn show(&mut self, line: String, answer: Shown) {
         match (self.args.compute.output.json, self.csv.is_some() || self.sorted.is_some()) {
             (true, _) => self.all.push(answer),
-            (false, false) => self.bar.suspend(|| crate::cli::print_line(&answer.to_string())),
+            (false, false) => self.bar.suspend(|| crate::cli::print_line(&line)),
             (false, true) => {}
         }
-        Ok(())
     }
 
     fn finish(self) -> Result<()> {

@@ -83,13 +83,15 @@ pub fn not_ended(job: &Job) -> Error {
 
 impl Means {
     fn of(rows: &[SweepRow]) -> Self {
-        let measures: [(&str, Figure); 7] = [
+        let measures: [(&str, Figure); 9] = [
             ("train_loss", |row| row.train_loss),
             ("train_accuracy", |row| row.train_accuracy),
             ("val_loss", |row| row.val_loss),
             ("val_accuracy", |row| row.val_accuracy),
+            ("val_map", |row| row.val_map),
             ("val_psnr", |row| row.val_psnr),
             ("test_accuracy", |row| row.test_accuracy),
+            ("test_map", |row| row.test_map),
             ("test_psnr", |row| row.test_psnr),
         ];
         let mean = |(name, of): (&'static str, Figure)| {
@@ -102,7 +104,7 @@ impl Means {
     /// Prints them as a table.
     pub fn print(&self) {
         let show = |name: &str, value: f64| match name {
-            _ if name.ends_with("accuracy") => percent(value),
+            _ if name.ends_with("accuracy") || name.ends_with("map") => percent(value),
             _ if name.ends_with("psnr") => format!("{value:.2} dB"),
             _ => format!("{value:.4}"),
         };

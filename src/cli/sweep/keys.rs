@@ -24,7 +24,8 @@ pub const EPOCHS: &str = "training.epochs";
 const ALIASES: [(&str, &str); 4] = [("lr", RATE), ("optimizer.lr", RATE), ("batch_size", BATCH), ("hidden", HIDDEN)];
 
 /// Keys that are set while a run is prepared, or that would have no effect.
-const NOT_TRIED: [&str; 4] = ["data.folder", "model.pretrained_file", "model.custom", "model.layer"];
+const NOT_TRIED: [&str; 6] =
+    ["data.folder", "data.labels", "data.multi_label", "model.pretrained_file", "model.custom", "model.layer"];
 
 /// A key with a value. Without one, the key is left out of the recipe.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,6 +29,12 @@ pub struct SweepRow {
     pub test_accuracy: Option<f64>,
     /// Test PSNR in dB, for an autoencoder.
     pub test_psnr: Option<f64>,
+    /// Mean average precision on the validation split, with several labels an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_map: Option<f64>,
+    /// Mean average precision on the test split, with several labels an image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_map: Option<f64>,
     pub seconds: Option<f64>,
     /// Whether the loss or a weight became infinite or NaN; then there are no results.
     pub diverged: bool,
@@ -51,6 +57,7 @@ pub struct SweepRow {
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     ValAccuracy,
+    ValMap,
     ValPsnr,
     /// Smaller is better.
     ValLoss,
@@ -109,6 +116,8 @@ impl SweepRow {
             val_psnr: None,
             test_accuracy: None,
             test_psnr: None,
+            val_map: None,
+            test_map: None,
             seconds: None,
             diverged: false,
             dropped: false,
@@ -129,6 +138,8 @@ impl SweepRow {
             val_psnr: summary.val_psnr,
             test_accuracy: summary.test_accuracy,
             test_psnr: summary.test_psnr,
+            val_map: summary.val_map,
+            test_map: summary.test_map,
             seconds: Some(summary.seconds),
             weights_hash: Some(summary.weights_hash.clone()),
             ..self
@@ -143,6 +154,7 @@ impl SweepRow {
             val_loss: line.val_loss,
             val_accuracy: line.val_accuracy,
             val_psnr: line.val_psnr,
+            val_map: line.val_map,
             ..self
         }
     }
@@ -151,6 +163,7 @@ impl SweepRow {
     pub fn score(&self) -> Option<(Measure, f64)> {
         let figures = [
             (Measure::ValAccuracy, self.val_accuracy),
+            (Measure::ValMap, self.val_map),
             (Measure::ValPsnr, self.val_psnr),
             (Measure::ValLoss, self.val_loss.map(|loss| -loss)),
             (Measure::TrainLoss, self.train_loss.map(|loss| -loss)),
@@ -177,6 +190,9 @@ fn directory(job: &Job) -> Result<Option<RunDirectory>> {
 fn is_of(run: Recipe, job: &Recipe) -> bool {
     let mut wanted = job.clone();
     (wanted.data.name, wanted.data.folder) = (run.data.name.clone(), run.data.folder.clone());
+    if wanted.data.labels.is_some() {
+        (wanted.data.labels, wanted.data.multi_label) = (run.data.labels.clone(), run.data.multi_label);
+    }
     wanted.model.pretrained_file.clone_from(&run.model.pretrained_file);
     wanted == run
 }

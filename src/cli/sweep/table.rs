@@ -142,7 +142,7 @@ impl Table {
         };
         let column =
             |name: &str, of: &dyn Fn(&SweepRow) -> String| (name.to_owned(), self.rows.iter().map(of).collect());
-        vec![
+        let mut columns = vec![
             column("epochs", &|row| row.epochs.to_string()),
             column("train_loss", &state),
             column("train_accuracy", &|row| share(row.train_accuracy)),
@@ -152,7 +152,12 @@ impl Table {
             column("test_accuracy", &|row| share(row.test_accuracy)),
             column("test_psnr", &|row| number(row.test_psnr, 2)),
             column("seconds", &|row| number(row.seconds, 1)),
-        ]
+        ];
+        if self.rows.iter().any(|row| row.val_map.is_some() || row.test_map.is_some()) {
+            columns.push(column("val_map", &|row| share(row.val_map)));
+            columns.push(column("test_map", &|row| share(row.test_map)));
+        }
+        columns
     }
 
     /// The columns of each row's group.

@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 
 use super::listing::{Image, Listing, within};
 use crate::data::SplitName;
+use crate::datasets::Labels;
 use crate::hash::Fnv1a;
 use crate::images::scale::resized;
 use crate::images::{CONVERT, FileKind, decode, has_image_extension};
@@ -31,7 +32,7 @@ pub struct Place {
     pub path: String,
     /// The split.
     pub split: String,
-    /// The class.
+    /// The class, or the classes joined by `;`.
     pub class: String,
 }
 
@@ -51,6 +52,9 @@ pub struct FolderCheck {
     pub classes: Vec<String>,
     /// For each split that exists, the number of images of each class.
     pub splits: BTreeMap<String, Vec<usize>>,
+    /// The number of images without a label. `None` if each image has one class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<usize>,
     /// The number of images of each format.
     pub formats: BTreeMap<String, usize>,
     /// Height and width of the smallest, the median and the largest image, by area. `None` if no image can be decoded.
@@ -69,19 +73,22 @@ impl FolderCheck {
     /// Checks the folder at `path`. All images are decoded, in parallel.
     ///
     /// # Errors
-    /// As [`Listing::scan`].
-    pub fn of(path: &Path) -> Result<Self> {
-        let listing = Listing::scan(path)?;
+    /// As [`Listing::of`].
+    pub fn of(path: &Path, labels: Option<&Labels>) -> Result<Self> {
+        let listing = Listing::of(path, labels)?;
         let mut check = Self { left_out: left_out(path, &listing)?, ..Self::default() };
         let all: Vec<(SplitName, &Image)> = [SplitName::Train, SplitName::Val, SplitName::Test]
             .into_iter()
             .zip(&listing.splits)
             .flat_map(|(split, images)| images.iter().map(move |image| (split, image)))
             .collect();
-        for (split, image) in &all {
-            let counts = check.splits.entry(split.to_string()).or_insert_with(|| vec![0; listing.classes.len()]);
-            counts[image.class as usize] += 1;
+        for split in [SplitName::Train, SplitName::Val, SplitName::Test] {
+            if !listing.splits[split.slot()].is_empty() {
+                check.splits.insert(split.to_string(), listing.counts(split.slot()));
+            }
         }
+        check.unlabelled =
+            listing.sets.as_ref().map(|_| all.iter().filter(|(_, image)| listing.label(image).is_empty()).count());
         let looks: Vec<Result<Look>> = all.par_iter().map(|(_, image)| Look::of(&image.path)).collect();
         let mut seen = Vec::new();
         for ((split, image), look) in all.iter().zip(looks) {
@@ -89,8 +96,7 @@ impl FolderCheck {
             match look {
                 Ok(look) => {
                     *check.formats.entry(look.format.clone()).or_default() += 1;
-                    let class = listing.classes[image.class as usize].clone();
-                    seen.push((Place { path: name, split: split.to_string(), class }, look));
+                    seen.push((Place { path: name, split: split.to_string(), class: listing.label(image) }, look));
                 }
                 Err(error) => check.broken.push(LeftOut { path: name, reason: error.to_string() }),
             }
@@ -207,14 +213,17 @@ pub(super) fn left_out(folder: &Path, listing: &Listing) -> Result<Vec<LeftOut>>
         };
         if !taken.contains(path.as_path()) {
             let name = within(folder, &path);
-            out.push(LeftOut { reason: reason(&path, &name), path: name });
+            out.push(LeftOut { reason: reason(&path, &name, listing.unnamed.is_some()), path: name });
         }
     }
     Ok(out)
 }
 
-/// Why a file is not taken. `name` is its path in the folder.
-fn reason(path: &Path, name: &str) -> String {
+/// Why an image is not taken that a file of labels does not name.
+pub(super) const UNNAMED: &str = "an image that the file of labels does not name";
+
+/// Why a file is not taken. `name` is its path in the folder. `by_file` says that a file of labels names what is taken.
+fn reason(path: &Path, name: &str, by_file: bool) -> String {
     if name.split('/').any(|name| name.starts_with('.')) {
         return "hidden".into();
     }
@@ -223,6 +232,7 @@ fn reason(path: &Path, name: &str) -> String {
     let read = std::fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start));
     match FileKind::of(&start) {
         _ if read.is_err() => "it cannot be read".into(),
+        FileKind::Image(_) if has_image_extension(path) && by_file => UNNAMED.into(),
         FileKind::Image(_) if has_image_extension(path) => "an image outside the class folders".into(),
         FileKind::Image(format) => format!("a {format} image whose name does not say so: rename it"),
         FileKind::OtherImage(format) => format!("{format} is not read: {CONVERT}"),
@@ -275,7 +285,7 @@ mod tests {
         ] {
             std::fs::write(path(name), content).expect("written");
         }
-        let check = FolderCheck::of(root.path()).expect("checked");
+        let check = FolderCheck::of(root.path(), None).expect("checked");
         assert_eq!((check.images(), &check.splits["train"], &check.splits["test"]), (6, &vec![3, 2], &vec![1, 1]));
         assert_eq!(check.sizes, Some([[50, 50], [64, 64], [64, 64]]));
         assert_eq!((check.formats["PNG"], check.formats["BMP"], check.formats["JPEG"]), (4, 1, 1));

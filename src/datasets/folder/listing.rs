@@ -1,6 +1,8 @@
 //! Lists a folder of images: one folder for each class, optionally inside `train`, `val` and `test`.
 
-use crate::data::SplitName;
+use super::labels::LabelFile;
+use crate::data::{LabelSets, SplitName};
+use crate::datasets::Labels;
 use crate::images::{self, FORMATS, Found};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use unicode_normalization::UnicodeNormalization;
 pub struct Image {
     /// Its path.
     pub path: PathBuf,
-    /// The index of its class.
+    /// The index of its class, or of its set of classes in [`Listing::sets`].
     pub class: u32,
     /// Its length in bytes.
     pub bytes: u64,
@@ -20,18 +22,63 @@ pub struct Image {
     pub changed: u128,
 }
 
+impl Image {
+    pub(super) fn of(Found { path, metadata }: &Found, class: u32) -> Self {
+        let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let changed = changed.map_or(0, |since| since.as_nanos());
+        Self { path: path.clone(), class, bytes: metadata.len(), changed }
+    }
+}
+
 /// A folder's classes and images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The class names: the sorted names of the folders, in Unicode's normal form C.
+    /// The class names: the sorted names of the folders or labels, in Unicode's normal form C.
     pub classes: Vec<String>,
+    /// The sets of classes that images have, if a file of labels gives each any number of them.
+    pub sets: Option<LabelSets>,
     /// The images of the train, validation and test split, sorted by class and name. A missing split is empty.
     pub splits: [Vec<Image>; 3],
     /// A folder with the name of a split that has images, but no class folders. They have no labels and are left out.
     pub unlabelled: Option<PathBuf>,
+    /// The number of images that the file of labels does not name. `None` without such a file.
+    pub unnamed: Option<usize>,
 }
 
 impl Listing {
+    /// Lists the folder at `path`, by a file of labels if there is one, else by its folders.
+    ///
+    /// # Errors
+    /// As [`Listing::scan`]; [`Error::Data`] with the number of the record when the file of labels is wrong.
+    pub fn of(path: &Path, labels: Option<&Labels>) -> Result<Self> {
+        match labels {
+            Some(labels) => LabelFile::read(labels, path)?.listing(path),
+            None => Self::scan(path),
+        }
+    }
+
+    fn by_folders(classes: Vec<String>, splits: [Vec<Image>; 3]) -> Self {
+        Self { classes, sets: None, splits, unlabelled: None, unnamed: None }
+    }
+
+    /// The number of images of each class in a split.
+    pub fn counts(&self, slot: usize) -> Vec<usize> {
+        let labels: Vec<u32> = self.splits[slot].iter().map(|image| image.class).collect();
+        let classes = self.classes.len();
+        match &self.sets {
+            Some(sets) => sets.counts(&labels, classes),
+            None => LabelSets::singles(classes).counts(&labels, classes),
+        }
+    }
+
+    /// The classes of an image, joined by `;`.
+    pub fn label(&self, image: &Image) -> String {
+        match &self.sets {
+            Some(sets) => sets.names(image.class, &self.classes),
+            None => self.classes[image.class as usize].clone(),
+        }
+    }
+
     /// Lists the folder at `path`. Folders with the name of a split, as [`SplitName`] reads it, are splits if at least one of
     /// them has folders inside. Otherwise all folders are classes of the train split. Hidden files are ignored.
     ///
@@ -43,16 +90,15 @@ impl Listing {
         let top = Entries::of(path)?;
         let Some(found) = splits(path, &top)? else {
             let (classes, train) = class_folders(path, &top)?;
-            return Ok(Self { classes, splits: [train, Vec::new(), Vec::new()], unlabelled: None });
+            return Ok(Self::by_folders(classes, [train, Vec::new(), Vec::new()]));
         };
         let mut listing: Option<(Self, PathBuf)> = None;
         let Splits { folders, unlabelled } = found;
         for (slot, folder) in folders.into_iter().enumerate() {
             let Some(folder) = folder else { continue };
             let (classes, images) = class_folders(&folder, &Entries::of(&folder)?)?;
-            let (listing, first) = listing.get_or_insert_with(|| {
-                (Self { classes: classes.clone(), splits: Default::default(), unlabelled: None }, folder.clone())
-            });
+            let (listing, first) =
+                listing.get_or_insert_with(|| (Self::by_folders(classes.clone(), Default::default()), folder.clone()));
             same_classes(&listing.classes, first, &classes, &folder)?;
             listing.splits[slot] = images;
         }
@@ -73,6 +119,9 @@ impl Listing {
         }
         for class in &self.classes {
             digest.consume(format!("{class}\n"));
+        }
+        if let Some(sets) = &self.sets {
+            digest.consume(format!("{sets:?}"));
         }
         format!("{:x}", digest.finalize())
     }
@@ -190,11 +239,7 @@ fn class_folders(path: &Path, entries: &Entries) -> Result<(Vec<String>, Vec<Ima
                 folder.display()
             )));
         }
-        all.extend(images.into_iter().map(|Found { path, metadata }| {
-            let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            let changed = changed.map_or(0, |since| since.as_nanos());
-            Image { path, class: class as u32, bytes: metadata.len(), changed }
-        }));
+        all.extend(images.iter().map(|found| Image::of(found, class as u32)));
     }
     Ok((entries.folders.iter().map(|(name, _)| name.clone()).collect(), all))
 }

@@ -2,17 +2,19 @@
 //! brought to one size, and stored in the user's cache.
 
 mod inspect;
+mod labels;
 mod listing;
 mod notes;
 mod store;
 
 pub use inspect::{FolderCheck, LeftOut, Place};
+pub(super) use labels::find as find_labels;
 pub use listing::Listing;
 pub(super) use notes::notes;
 pub use store::Store;
 
 use super::options::LoadOptions;
-use crate::data::{Dataset, ImageFile, Pixels, Split, SplitName};
+use crate::data::{Dataset, ImageFile, LabelSets, Pixels, Split, SplitName};
 use crate::hash::Fnv1a;
 use crate::images::{Preprocessing, decode};
 use crate::{Error, Result};
@@ -38,7 +40,7 @@ pub(super) struct ImageFolder {
 /// Loads a folder of images into memory. If the cache is up to date, it is read; otherwise the images are decoded and the cache
 /// is written. A dataset that exceeds the memory limit stays in the cache.
 pub(super) fn load(image_folder: &ImageFolder, preprocessing: Preprocessing, options: &LoadOptions) -> Result<Dataset> {
-    let listing = Listing::scan(&image_folder.path)?;
+    let listing = Listing::of(&image_folder.path, options.labels.as_ref())?;
     let images: usize = listing.splits.iter().map(Vec::len).sum();
     let bytes = images.saturating_mul(preprocessing.input().iter().product());
     if bytes > options.memory_limit && options.cache.is_some() {
@@ -48,7 +50,7 @@ pub(super) fn load(image_folder: &ImageFolder, preprocessing: Preprocessing, opt
             opened => return Ok(opened?.left_on_disk(&image_folder.name, image_folder.directory.clone())),
         }
     }
-    let key = StoreKey::new(&image_folder.path, preprocessing, options.skip_bad, &listing);
+    let key = StoreKey::new(&image_folder.path, preprocessing, options, &listing);
     let file = options.cache.as_ref().map(|cache| key.file(cache));
     if let Some(mut store) = file.as_ref().and_then(|file| Store::kept(file, &key)) {
         // If the store cannot be read, the images are decoded again.
@@ -70,11 +72,11 @@ pub(super) fn load(image_folder: &ImageFolder, preprocessing: Preprocessing, opt
         }
         Ok(())
     })?;
-    let index = StoreIndex { key, classes: listing.classes, labels, files, skipped };
+    let index = StoreIndex { key, classes: listing.classes, sets: listing.sets, labels, files, skipped };
     if let Some(writer) = writer {
         let _ = writer.finish(&index);
     }
-    let StoreIndex { classes, labels, files, skipped, .. } = index;
+    let StoreIndex { classes, sets, labels, files, skipped, .. } = index;
     let mut parts = splits.into_iter().zip(labels).zip(files);
     let mut next = || parts.next().map(|((pixels, labels), files)| Split { pixels: Pixels::U8(pixels), labels, files });
     let train = next().unwrap_or_else(Split::empty);
@@ -82,6 +84,7 @@ pub(super) fn load(image_folder: &ImageFolder, preprocessing: Preprocessing, opt
         name: image_folder.name.clone(),
         input: preprocessing.input(),
         classes,
+        sets,
         train,
         val: next().filter(|split| !split.is_empty()),
         test: next().filter(|split| !split.is_empty()),
@@ -100,8 +103,8 @@ pub(super) fn store(image_folder: &ImageFolder, preprocessing: Preprocessing, op
             image_folder.name
         )));
     };
-    let listing = Listing::scan(&image_folder.path)?;
-    let key = StoreKey::new(&image_folder.path, preprocessing, options.skip_bad, &listing);
+    let listing = Listing::of(&image_folder.path, options.labels.as_ref())?;
+    let key = StoreKey::new(&image_folder.path, preprocessing, options, &listing);
     let file = key.file(cache);
     if let Some(store) = Store::kept(&file, &key) {
         return Ok(store);
@@ -111,7 +114,8 @@ pub(super) fn store(image_folder: &ImageFolder, preprocessing: Preprocessing, op
     let Decoded { labels, files, skipped } = decode_all(source, preprocessing, options.skip_bad, |_, bytes| {
         writer.images(bytes).map_err(Error::file("cannot write", &file))
     })?;
-    writer.finish(&StoreIndex { key: key.clone(), classes: listing.classes, labels, files, skipped })?;
+    let Listing { classes, sets, .. } = listing;
+    writer.finish(&StoreIndex { key: key.clone(), classes, sets, labels, files, skipped })?;
     Store::open(&file, &key)
         .ok_or_else(|| Error::data(format!("{} was changed while it was written; try again.", file.display())))
 }
@@ -166,14 +170,23 @@ fn decode_all(
                 }
             }
         }
-        let split = [SplitName::Train, SplitName::Val, SplitName::Test][slot];
-        let is_empty = |class: &usize| !labels[slot].contains(&(*class as u32));
-        if let Some(class) = (0..listing.classes.len()).find(is_empty).filter(|_| !images.is_empty()) {
-            return Err(Error::data(format!(
-                "No image of the class {} in the {split} split can be decoded, so the class would be empty.",
-                listing.classes[class]
-            )));
-        }
+        every_class_is_left(listing, slot, &labels[slot])?;
     }
     Ok(Decoded { labels, files, skipped })
+}
+
+/// Checks that some image of each class of a split was decoded. A file of labels may give a class to training images only.
+fn every_class_is_left(listing: &Listing, slot: usize, decoded: &[u32]) -> Result<()> {
+    let split = [SplitName::Train, SplitName::Val, SplitName::Test][slot];
+    let left = match &listing.sets {
+        Some(sets) => sets.counts(decoded, listing.classes.len()),
+        None => LabelSets::singles(listing.classes.len()).counts(decoded, listing.classes.len()),
+    };
+    let mut classes = listing.counts(slot).into_iter().zip(left).zip(&listing.classes);
+    match classes.find(|&((before, left), _)| before > 0 && left == 0) {
+        Some((_, class)) => Err(Error::data(format!(
+            "No image of the class {class} in the {split} split can be decoded, so the class would be empty."
+        ))),
+        None => Ok(()),
+    }
 }

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::inspect::left_out;
+use super::inspect::{LeftOut, UNNAMED, left_out};
+use super::labels::find;
 use super::listing::Listing;
 use crate::Result;
 use crate::data::{Dataset, SplitName};
+use crate::datasets::Labels;
 
 /// An image file: its path, split and class.
 type Known<'a> = (&'a str, SplitName, u32);
@@ -15,12 +17,20 @@ type Known<'a> = (&'a str, SplitName, u32);
 /// Files that are left out, and equal files in several classes or splits, in sentences.
 ///
 /// # Errors
-/// As [`Listing::scan`].
-pub fn notes(folder: &Path, dataset: &Dataset) -> Result<Vec<String>> {
+/// As [`Listing::of`].
+pub fn notes(folder: &Path, dataset: &Dataset, labels: Option<&Labels>) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    let out = left_out(folder, &Listing::scan(folder)?)?;
-    // Systems put hidden files into folders, which nobody means to be images.
-    let out: Vec<_> = out.iter().filter(|file| file.reason != "hidden").collect();
+    let file = labels.map(|labels| find(labels, folder)).transpose()?;
+    let out = left_out(folder, &Listing::of(folder, labels)?)?;
+    // Systems put hidden files into folders, which nobody means to be images. The labels themselves may be in the folder, too.
+    let is_meant =
+        |out: &LeftOut| out.reason == "hidden" || file.as_ref().is_some_and(|file| folder.join(&out.path) == *file);
+    let out: Vec<_> = out.iter().filter(|out| !is_meant(out)).collect();
+    let (unnamed, out): (Vec<_>, Vec<_>) = out.into_iter().partition(|out| out.reason == UNNAMED);
+    if let Some(first) = unnamed.first() {
+        let count = counted(unnamed.len(), "image is", "images are");
+        notes.push(format!("{count} left out, because the file of labels does not name them, such as {}", first.path));
+    }
     if let Some(first) = out.first() {
         notes.push(format!(
             "{} left out, such as {} ({})",
@@ -40,10 +50,18 @@ pub fn notes(folder: &Path, dataset: &Dataset) -> Result<Vec<String>> {
         let count = counted(found.len(), "image is", "images are");
         notes.push(format!("{count} {which}, such as {} = {}", first.0, other.0));
     };
-    add(&|a, b| a.2 != b.2, "in two classes, so one label is wrong");
+    let which = match dataset.sets {
+        None => "in two classes, so one label is wrong",
+        Some(_) => "there twice with different labels",
+    };
+    add(&|a, b| a.2 != b.2, which);
     add(&|a, b| a.1 != b.1, "in two splits, so it is trained on and measured");
     if !notes.is_empty() {
-        notes.push(format!("`gpunn data check {}` lists them, and images that look almost the same", dataset.name));
+        let given = labels.map_or_else(String::new, |labels| format!(" --labels {}", labels.file.display()));
+        notes.push(format!(
+            "`gpunn data check {}{given}` lists them, and images that look almost the same",
+            dataset.name
+        ));
     }
     Ok(notes)
 }

@@ -5,7 +5,8 @@
 //! is one that others could have written.
 
 use super::listing::Listing;
-use crate::data::{Dataset, ImageFile, ImageStore, Pixels, Split, SplitName, Stored};
+use crate::data::{Dataset, ImageFile, ImageStore, LabelSets, Pixels, Split, SplitName, Stored};
+use crate::datasets::LoadOptions;
 use crate::files::AtomicFile;
 use crate::files::kept::{make_own_folder, own};
 use crate::files::sha256::Sha256;
@@ -30,12 +31,21 @@ pub(super) struct StoreKey {
     #[serde(rename = "rule")]
     preprocessing: Preprocessing,
     skip_bad: bool,
+    /// The file of labels, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    labels: Option<String>,
     fingerprint: String,
 }
 
 impl StoreKey {
-    pub fn new(path: &Path, preprocessing: Preprocessing, skip_bad: bool, listing: &Listing) -> Self {
-        Self { path: path.to_string_lossy().into_owned(), preprocessing, skip_bad, fingerprint: listing.fingerprint() }
+    pub fn new(path: &Path, preprocessing: Preprocessing, options: &LoadOptions, listing: &Listing) -> Self {
+        Self {
+            path: path.to_string_lossy().into_owned(),
+            preprocessing,
+            skip_bad: options.skip_bad,
+            labels: options.labels.as_ref().map(|labels| labels.file.to_string_lossy().into_owned()),
+            fingerprint: listing.fingerprint(),
+        }
     }
 
     /// The file of the store in the folder `cache`. There is one for each path and preprocessing, so a changed dataset replaces
@@ -47,7 +57,8 @@ impl StoreKey {
             crate::images::MOST_PIXELS => String::new(),
             limit => format!(" {limit}"),
         };
-        let name = format!("{path}\n{channels} {height} {width} {fit:?} {skip_bad}{limit}");
+        let labels = self.labels.as_ref().map_or_else(String::new, |labels| format!("\n{labels}"));
+        let name = format!("{path}\n{channels} {height} {width} {fit:?} {skip_bad}{limit}{labels}");
         cache.join("pictures").join(format!("{:x}.store", md5::compute(name)))
     }
 }
@@ -57,7 +68,10 @@ impl StoreKey {
 pub(super) struct StoreIndex {
     pub key: StoreKey,
     pub classes: Vec<String>,
-    /// The class of each image, by split.
+    /// As [`Listing::sets`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sets: Option<LabelSets>,
+    /// The class of each image, or the number of its set of classes, by split.
     pub labels: [Vec<u32>; 3],
     /// The file of each image, by split.
     pub files: [Vec<ImageFile>; 3],
@@ -128,7 +142,8 @@ impl Store {
         let store = Self { file, path: path.to_owned(), index };
         let images: usize = store.index.labels.iter().map(Vec::len).sum();
         let whole = MAGIC.len() as u64 + images as u64 * store.image_bytes() as u64 == start;
-        let named = |label: &u32| (*label as usize) < store.index.classes.len();
+        let most = store.index.sets.as_ref().map_or(store.index.classes.len(), LabelSets::len);
+        let named = |label: &u32| (*label as usize) < most;
         let has_files = |(labels, files): (&Vec<u32>, &Vec<ImageFile>)| labels.len() == files.len();
         let whole = whole && store.index.labels.iter().zip(&store.index.files).all(has_files);
         (whole && store.index.key == *key && store.index.labels.iter().flatten().all(named)).then_some(store)
@@ -148,7 +163,7 @@ impl Store {
     }
     /// The class of each image of a split.
     pub fn labels(&self, split: SplitName) -> &[u32] {
-        &self.index.labels[slot(split)]
+        &self.index.labels[split.slot()]
     }
     /// The errors of the files that were skipped.
     pub fn skipped(&self) -> &[String] {
@@ -168,7 +183,7 @@ impl Store {
                 bytes.len()
             )));
         }
-        let before: usize = self.index.labels[..slot(split)].iter().map(Vec::len).sum();
+        let before: usize = self.index.labels[..split.slot()].iter().map(Vec::len).sum();
         let at = MAGIC.len() as u64 + (before + first) as u64 * size as u64;
         let read = self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.read_exact(bytes));
         read.map_err(Error::file("cannot read", &self.path))
@@ -181,7 +196,7 @@ impl Store {
             let mut pixels = allocate(labels.len(), self.index.key.preprocessing, name)?;
             pixels.resize(labels.len() * self.image_bytes(), 0);
             self.read(split, 0, &mut pixels)?;
-            let files = self.index.files[slot(split)].clone();
+            let files = self.index.files[split.slot()].clone();
             Ok::<_, Error>(Split { pixels: Pixels::U8(pixels), labels, files })
         };
         let splits = [read_split(SplitName::Train)?, read_split(SplitName::Val)?, read_split(SplitName::Test)?];
@@ -196,8 +211,8 @@ impl Store {
         let width = self.image_bytes();
         let store: Arc<dyn ImageStore> = Arc::new(Mutex::new(self));
         let stored = |split: SplitName| {
-            let labels = labels[slot(split)].clone();
-            let files = files[slot(split)].clone();
+            let labels = labels[split.slot()].clone();
+            let files = files[split.slot()].clone();
             Split { pixels: Pixels::Stored(Stored::all(&store, split, labels.len(), width)), labels, files }
         };
         let some = |split: SplitName| Some(stored(split)).filter(|split| !split.is_empty());
@@ -209,6 +224,7 @@ impl Store {
             name: name.into(),
             input: self.input(),
             classes: self.classes().to_vec(),
+            sets: self.index.sets.clone(),
             train,
             val: Some(val).filter(|split| !split.is_empty()),
             test: Some(test).filter(|split| !split.is_empty()),
@@ -222,15 +238,6 @@ impl Store {
 impl ImageStore for Mutex<Store> {
     fn read(&self, split: SplitName, number: usize, bytes: &mut [u8]) -> Result<()> {
         self.lock().unwrap_or_else(PoisonError::into_inner).read(split, number, bytes)
-    }
-}
-
-/// The index of a split.
-fn slot(split: SplitName) -> usize {
-    match split {
-        SplitName::Train => 0,
-        SplitName::Val => 1,
-        SplitName::Test => 2,
     }
 }
 

@@ -144,6 +144,8 @@ pub const IMAGENET: &str = "imagenet";
 pub enum Task {
     /// Classification: the loss is cross-entropy against the image's label.
     Classify,
+    /// Any number of labels for an image: the loss is the mean of the binary cross-entropies of all classes.
+    Tag,
     /// Reconstruction of the image: the loss is the summed squared error against the image.
     Reconstruct,
 }
@@ -339,6 +341,23 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_rectifier_of_logits_is_left_out() {
+        let layers = |model: &Model| {
+            let described = model.describe().expect("described");
+            described.into_iter().filter(|line| line.depth == 0).map(|line| line.name).collect::<Vec<_>>()
+        };
+        let squeezenet = ModelConfig::named("squeezenet").build([3, 64, 64], 5).expect("a model");
+        let before = layers(&squeezenet);
+        let after = layers(&squeezenet.with_signed_logits());
+        assert_eq!(after, before.iter().filter(|name| *name != "classifier.2").cloned().collect::<Vec<_>>());
+        assert_eq!(before.len(), after.len() + 1);
+        let mlp = ModelConfig { activation: Some(Activation::Relu), ..ModelConfig::named("mlp") };
+        let mlp = mlp.build([1, 8, 8], 3).expect("a model");
+        let before = layers(&mlp);
+        assert_eq!(layers(&mlp.with_signed_logits()), before);
+    }
 
     #[test]
     fn the_table_of_the_documentation_has_all_fields_and_their_defaults() {

@@ -113,6 +113,10 @@ impl Layer for Operators {
         self.add_to(build, name, x).map_err(|reason| Error::Shape(format!("'{name}' ({}): {reason}", self.label())))
     }
 
+    fn is_rectifier(&self) -> bool {
+        matches!(self.nodes.as_slice(), [only] if only.op == "Relu")
+    }
+
     fn is_random(&self) -> bool {
         self.nodes.iter().any(|node| node.op == "Dropout")
     }

@@ -5,11 +5,12 @@ use crate::nn::operators::{
     Attribute, ConstantConfig, Known, Numbers, Operator, OperatorsConfig, ParameterConfig, Role, Size,
 };
 
-/// Removes a softmax over the classes at the end, which only changes logits to probabilities. Returns the name of the output, and a note of
+/// Removes a softmax over the classes at the end, which only changes logits to probabilities, or a sigmoid if `is_multi_label` says that the
+/// classes do not exclude each other. Returns the name of the output, and a note of
 /// what was found.
 pub fn without_softmax(
     program: &mut Program,
-    output: &str,
+    (output, is_multi_label): (&str, bool),
     dims: impl Fn(&str) -> Option<Vec<usize>>,
 ) -> (String, Option<String>) {
     let mut at = output;
@@ -27,6 +28,10 @@ pub fn without_softmax(
     let node = &program.nodes[last];
     let note = |text: &str| Some(text.to_owned());
     match (node.op.as_str(), node.inputs.first()) {
+        ("Sigmoid", Some(input)) if is_multi_label => {
+            let input = input.clone();
+            (without(program, last, &input, output), note("The sigmoid at its end is left out: its output is logits."))
+        }
         ("Sigmoid", _) => (
             output.into(),
             note(
@@ -34,16 +39,20 @@ pub fn without_softmax(
             ),
         ),
         ("Softmax" | "LogSoftmax", Some(input)) if is_over_classes(node, program.opset, dims(input)) => {
-            let (from, to) = (input.clone(), node.outputs[0].clone());
-            program.nodes.remove(last);
-            for name in program.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|name| **name == to) {
-                name.clone_from(&from);
-            }
-            let output = if to == output { from } else { output.to_owned() };
-            (output, note("The softmax at its end is left out: its output is logits."))
+            let input = input.clone();
+            (without(program, last, &input, output), note("The softmax at its end is left out: its output is logits."))
         }
         _ => (output.into(), None),
     }
+}
+
+/// Removes a node, whose input takes the place of its output. Returns the name of the network's output then.
+fn without(program: &mut Program, place: usize, from: &str, output: &str) -> String {
+    let to = program.nodes.remove(place).outputs[0].clone();
+    for name in program.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|name| **name == to) {
+        from.clone_into(name);
+    }
+    if to == output { from.into() } else { output.into() }
 }
 
 /// Whether a softmax of a value with these sizes is over all numbers of each image.

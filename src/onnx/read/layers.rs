@@ -35,11 +35,12 @@ pub struct Layered {
 }
 
 /// Divides a classifier of images into layers. `image` is used where the file leaves the sizes open, and for a network that takes lists.
+/// `is_multi_label` says that it gives an image any number of classes.
 ///
 /// # Errors
 /// When the network is not one that takes one image and gives one list of numbers, and when it has operators, attributes or
 /// types that are not supported. The message lists all of them.
-pub fn layered(mut program: Program, origin: &str, image: Option<[usize; 3]>) -> Result<Layered> {
+pub fn layered(mut program: Program, origin: &str, image: Option<[usize; 3]>, is_multi_label: bool) -> Result<Layered> {
     let says = |reason: String| Error::data(format!("{origin} cannot be used as a classifier of images: {reason}."));
     let mut notes = Vec::new();
     let (input, image, is_flat) = image_input(&program.inputs, image, &mut notes).map_err(says)?;
@@ -56,7 +57,7 @@ pub fn layered(mut program: Program, origin: &str, image: Option<[usize; 3]>) ->
         free_batch(&mut program, batch, |name| dims.get(name).cloned());
     }
     let dims = shapes(&program, &trial, TRIAL_BATCH);
-    let (output, ending) = without_softmax(&mut program, &named, |name| dims.get(name).cloned());
+    let (output, ending) = without_softmax(&mut program, (&named, is_multi_label), |name| dims.get(name).cloned());
     notes.extend(ending);
     if program.nodes.is_empty() {
         return Err(says("its output does not depend on its input by any operator".into()));

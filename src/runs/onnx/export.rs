@@ -8,6 +8,7 @@ use crate::nn::{Build, Mode, PARAMS, Parameters, Weights};
 use crate::onnx::{NEWEST_OPSET, Network, OLDEST_OPSET, write};
 use crate::ops::augment::Augment;
 use crate::train::Checkpoint;
+use crate::train::graphs::answers;
 use crate::{Error, Result};
 
 use crate::runs::weights;
@@ -82,14 +83,15 @@ pub fn export(checkpoint: &Checkpoint, options: OnnxOptions) -> Result<OnnxNetwo
     }
     build.leave();
     let mut scores = model.forward(&mut build, x)?;
-    let output = match (model.task(), options.softmax) {
+    let task = checkpoint.recipe.task_of(&model);
+    let output = match (task, options.softmax) {
         (Task::Reconstruct, false) => "reconstruction",
         (Task::Reconstruct, true) => {
             return Err(Error::usage("An autoencoder has no probabilities; leave out --softmax."));
         }
-        (Task::Classify, false) => "logits",
-        (Task::Classify, true) => {
-            scores = build.softmax(scores)?;
+        (Task::Classify | Task::Tag, false) => "logits",
+        (Task::Classify | Task::Tag, true) => {
+            scores = answers(&mut build, task, scores)?;
             "probabilities"
         }
     };

@@ -59,11 +59,13 @@ impl OnnxFile {
         let program = Program::open(path)?;
         let metadata = program.metadata.clone();
         let normalises = normalises_itself(&program);
-        let Layered { layers, image, classes, tensors, mut notes } = layered(program, &origin, size_of(asked))?;
+        let own = weights::recipe_in(&metadata, path)?;
+        let is_multi_label = own.as_ref().is_some_and(|recipe| recipe.data.is_multi_label());
+        let read = layered(program, &origin, size_of(asked), is_multi_label)?;
+        let Layered { layers, image, classes, tensors, mut notes } = read;
         let name = model_name(path);
         let model = ModelConfig { pretrained: Some(origin), ..ModelConfig::of_layers(name, layers) };
         model.validate()?;
-        let own = weights::recipe_in(&metadata, path)?;
         let named = metadata.get(CLASSES).and_then(|text| serde_json::from_str::<Vec<String>>(text).ok());
         let names = named.filter(|names| names.len() == classes).unwrap_or_else(|| match is_imagenet(classes, image) {
             true => imagenet::classes(),

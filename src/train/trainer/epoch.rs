@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Stage, Trainer};
 use crate::data::SplitName;
+use crate::nn::models::Task;
 use crate::ops::Step;
 use crate::train::checkpoint::Counters;
 use crate::train::graphs::SCORES;
@@ -12,6 +13,7 @@ use crate::train::loader::Loader;
 use crate::train::metrics::{EpochLine, Measured, softmax};
 use crate::train::progress::{EpochProgress, Watch};
 use crate::train::steps::evaluation_steps;
+use crate::train::tag_measures::Tagged;
 use crate::{Error, Result};
 
 /// The time in seconds that a step may go on after the wish to stop. If it takes longer, it is given up.
@@ -171,6 +173,9 @@ impl Trainer {
             train_accuracy: measured.accuracy,
             val_loss: val.map(|val| val.loss),
             val_accuracy: val.and_then(|val| val.accuracy),
+            train_exact_match: measured.exact_match,
+            val_exact_match: val.and_then(|val| val.exact_match),
+            val_map: val.and_then(|val| val.mean_average_precision),
             val_psnr: val.and_then(|val| val.psnr),
             lr: self.learning_rate(),
             seconds,
@@ -250,11 +255,12 @@ impl Trainer {
 
     /// Stores the epoch as the best one, if it is. Accuracies on few images differ by chance. So an epoch is not worse than an
     /// earlier one if its accuracy is at most a standard error lower, and the later one is taken, as its learning rate is lower (the
-    /// one-standard-error rule of L. Breiman et al., "Classification and Regression Trees", 1984).
+    /// one-standard-error rule of L. Breiman et al., "Classification and Regression Trees", 1984). With several labels an image it is the
+    /// last epoch with the highest mean average precision.
     fn note_best(&mut self, line: &EpochLine) {
         let images = self.stage(SplitName::Val).map_or(0, |stage| stage.data.rows);
         let counters = &mut self.counters;
-        let figure = line.val_accuracy.or(line.val_psnr).unwrap_or(-line.train_loss);
+        let figure = line.val_accuracy.or(line.val_map).or(line.val_psnr).unwrap_or(-line.train_loss);
         let highest = counters.best_figure.is_none_or(|best| figure > best);
         if highest {
             (counters.best_figure, counters.highest_epoch) = (Some(figure), Some(line.epoch));
@@ -263,7 +269,8 @@ impl Trainer {
             let standard_error = (best * (1.0 - best) / images.max(1) as f64).sqrt();
             accuracy >= best - standard_error
         };
-        if highest || line.val_accuracy.zip(counters.best_figure).is_some_and(as_good) {
+        let is_equal = line.val_map.is_some() && counters.best_figure == line.val_map;
+        if highest || is_equal || line.val_accuracy.zip(counters.best_figure).is_some_and(as_good) {
             (counters.best_epoch, counters.best_val_accuracy) = (Some(line.epoch), line.val_accuracy);
         }
     }
@@ -295,18 +302,44 @@ impl Trainer {
     pub(crate) async fn probabilities(&mut self, part: SplitName) -> Result<Vec<Vec<f64>>> {
         let Some(stage) = self.stage(part) else { return Ok(Vec::new()) };
         self.make_features(part, &mut |_| true).await?;
+        let logits = self.logits_while((part, stage), &mut |_| true).await?.unwrap_or_default();
+        Ok(logits.chunks(self.classes.len()).map(softmax).collect())
+    }
+
+    /// The logits of all images of a stage, and its sums on the device. `None` if `progress` returned false before the end.
+    async fn logits_while(
+        &mut self,
+        (split, stage): (SplitName, Stage),
+        progress: &mut Watch<'_>,
+    ) -> Result<Option<Vec<f32>>> {
         let Stage { program, data, batch } = stage;
         let steps = evaluation_steps(data.rows, batch);
+        self.engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;
         self.engine.schedule(program, &steps)?;
         let loader = self.evaluation_loader(&stage, steps.len())?;
         let (mut all, classes) = (Vec::new(), self.classes.len());
         let keep = |number: usize, scores: Option<&[f32]>| {
-            let Some(scores) = scores else { return true };
-            all.extend(scores.chunks(classes).take(steps[number].valid as usize).map(softmax));
-            true
+            let Some(scores) = scores else { return progress(EpochProgress::Computing) };
+            all.extend_from_slice(&scores[..steps[number].valid as usize * classes]);
+            let (batches, of) = (number as u32 + 1, steps.len() as u32);
+            progress(EpochProgress::Evaluated { split, batches, of }) || batches == of
         };
-        data.run_each(&mut self.engine, program, loader, steps.len(), Some(SCORES), keep).await?;
-        Ok(all)
+        let whole = data.run_each(&mut self.engine, program, loader, steps.len(), Some(SCORES), keep).await?;
+        Ok(whole.then_some(all))
+    }
+
+    /// As [`Trainer::evaluate_while`], with several labels an image: the average precision needs the logits of all images.
+    async fn evaluate_tags_while(
+        &mut self,
+        (split, stage): (SplitName, Stage),
+        progress: &mut Watch<'_>,
+    ) -> Result<Option<Measured>> {
+        let Some(logits) = self.logits_while((split, stage), progress).await? else { return Ok(None) };
+        let sums = self.engine.read(&stage.data.buffer("sums")).await?;
+        let labels = self.held_labels.get(stage.data.name);
+        let tagged = self.sets.as_ref().zip(labels).map(|(sets, labels)| Tagged { logits: &logits, labels, sets });
+        let mean_average_precision = tagged.and_then(|tagged| tagged.mean_average_precision(self.classes.len()));
+        Ok(Some(Measured { mean_average_precision, ..Measured::from_sums(self.task, &sums) }))
     }
 
     /// The loader for the first `steps` evaluation steps of a stage. `None` if its images are not streamed.
@@ -326,6 +359,9 @@ impl Trainer {
     ) -> Result<Option<Measured>> {
         if !self.make_features(split, progress).await? {
             return Ok(None);
+        }
+        if self.task == Task::Tag {
+            return self.evaluate_tags_while((split, stage), progress).await;
         }
         let steps = evaluation_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;

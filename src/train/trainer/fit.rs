@@ -69,8 +69,8 @@ impl Trainer {
     }
 
     /// The checkpoint of the epoch of [`Trainer::fit`] with the best result on the validation split: the last epoch
-    /// whose accuracy is at most a standard error below the highest, or for an autoencoder the one with the highest peak
-    /// signal-to-noise ratio. `None` without a validation split.
+    /// whose accuracy is at most a standard error below the highest, with several labels an image the last one with the highest mean average
+    /// precision, or for an autoencoder the one with the highest peak signal-to-noise ratio. `None` without a validation split.
     pub fn best(&self) -> Option<&Checkpoint> {
         self.best.as_deref()
     }

@@ -11,7 +11,7 @@ pub use fit::Flow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::data::{Dataset, Pixels, Split, SplitName};
+use crate::data::{Dataset, LabelSets, Pixels, Split, SplitName};
 use crate::graph::{Plan, PlanOptions, PlannedNode};
 use crate::nn::Model;
 use crate::nn::models::{ModelConfig, Task};
@@ -61,6 +61,10 @@ pub struct Trainer {
     input: [usize; 3],
     /// The labels of the training images.
     labels: Vec<u32>,
+    /// As [`Dataset::sets`].
+    sets: Option<LabelSets>,
+    /// With several labels an image: the labels of the splits that are evaluated, by the name of the split.
+    held_labels: BTreeMap<&'static str, Vec<u32>>,
     train: Stage,
     val: Option<Stage>,
     test: Option<Stage>,
@@ -111,15 +115,49 @@ fn check_trainable(recipe: &Recipe, task: Task, dataset: &Dataset) -> Result<()>
     Ok(())
 }
 
+/// The labels of the splits that are evaluated, by the name of the split, if an image has several.
+fn held_labels(dataset: &Dataset) -> BTreeMap<&'static str, Vec<u32>> {
+    let splits = [("val", dataset.val.as_ref()), ("test", dataset.test.as_ref())];
+    let there = splits.into_iter().filter_map(|(name, split)| Some((name, split?.labels.clone())));
+    if dataset.sets.is_some() { there.collect() } else { BTreeMap::new() }
+}
+
+/// Takes over from a dataset whether its images have several labels, if the recipe does not say so.
+fn take_labels(recipe: &mut Recipe, dataset: &Dataset) -> Result<()> {
+    let several = dataset.sets.is_some();
+    match (recipe.data.multi_label, several) {
+        (None, true) => recipe.data.multi_label = Some(true),
+        (Some(true), false) => {
+            return Err(Error::usage(format!(
+                "The recipe says that an image has any number of labels (multi_label), but the images of {} have one each.",
+                dataset.name
+            )));
+        }
+        (Some(false), true) => {
+            return Err(Error::usage(format!(
+                "The recipe says that an image has one label (multi_label), but the images of {} have any number.",
+                dataset.name
+            )));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// A split on the device, if there is one, and its images.
 type Staged<'a> = (Option<Stage>, Option<&'a Split>);
 
 /// Uploads the images of splits. Returns the images of the splits that are streamed, by the name of the split.
-fn upload(engine: &mut Engine, task: Task, stages: &[Staged]) -> Result<BTreeMap<&'static str, Arc<Pixels>>> {
+fn upload(
+    engine: &mut Engine,
+    task: Task,
+    dataset: &Dataset,
+    stages: &[Staged],
+) -> Result<BTreeMap<&'static str, Arc<Pixels>>> {
     let mut streamed = BTreeMap::new();
     for (stage, split) in stages {
         let (Some(stage), Some(split)) = (stage, split) else { continue };
-        stage.data.upload(engine, task, split)?;
+        stage.data.upload(engine, (task, dataset.classes.len()), split, dataset.sets.as_ref())?;
         if stage.data.slots.is_some() {
             streamed.insert(stage.data.name, Arc::new(split.pixels.clone()));
         }
@@ -180,7 +218,7 @@ impl Trainer {
             )));
         }
         let (wanted, given) = match model.task() {
-            Task::Classify => (dataset.classes.len(), model.output()),
+            Task::Classify | Task::Tag => (dataset.classes.len(), model.output()),
             Task::Reconstruct => (features(&input), &[features(model.output())][..]),
         };
         if given != [wanted] {
@@ -206,7 +244,9 @@ impl Trainer {
         }
         let train = dataset.split(SplitName::Train)?;
         dataset.validate()?;
-        let task = model.as_ref().map_or_else(|| recipe.model.task(), |model| Ok(model.task()))?;
+        take_labels(&mut recipe, dataset)?;
+        let task = model.as_ref().map_or_else(|| recipe.task(), |model| Ok(recipe.task_of(model)))?;
+        recipe.validate_task(task)?;
         check_trainable(&recipe, task, dataset)?;
         let batch = recipe.training.batch_size;
         let model = match model {
@@ -254,7 +294,7 @@ impl Trainer {
             [(Some(train_stage), Some(train)), (val_stage, dataset.val.as_ref()), (test_stage, dataset.test.as_ref())];
         let streamed = match features {
             Some(_) => BTreeMap::new(),
-            None => upload(&mut engine, task, &stages)?,
+            None => upload(&mut engine, task, dataset, &stages)?,
         };
         write_initial_state(&mut engine, &recipe, &model, dataset)?;
         Ok(Self {
@@ -265,6 +305,8 @@ impl Trainer {
             classes: dataset.classes.clone(),
             input: dataset.input,
             labels: train.labels.clone(),
+            sets: dataset.sets.clone(),
+            held_labels: held_labels(dataset),
             train: train_stage,
             val: val_stage,
             test: test_stage,
@@ -352,7 +394,8 @@ impl Trainer {
             Made::Before => return Ok(true),
             Made::Stopped => return Ok(false),
         };
-        stage.data.upload(&mut self.engine, self.task, &split)?;
+        let as_what = (self.task, self.classes.len());
+        stage.data.upload(&mut self.engine, as_what, &split, self.sets.as_ref())?;
         if stage.data.slots.is_some() {
             self.streamed.insert(stage.data.name, Arc::new(split.pixels));
         }
