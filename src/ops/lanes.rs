@@ -58,6 +58,10 @@ impl<S: Simd> Lanes for Native<S> {
     }
     #[inline(always)]
     fn mul_add(self, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+        // WebAssembly has no such instruction, and a function that computes it takes many times as long.
+        if cfg!(target_arch = "wasm32") {
+            return self.0.add_f32s(self.0.mul_f32s(a, b), c);
+        }
         self.0.mul_add_f32s(a, b, c)
     }
     #[inline(always)]

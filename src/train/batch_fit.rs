@@ -5,6 +5,7 @@ use super::features::Cut;
 use super::graphs;
 use super::memory;
 use super::recipe::Recipe;
+use super::trainer::take_labels;
 use crate::data::{Dataset, Split, SplitName};
 use crate::engine::Engine;
 use crate::graph::{Plan, PlanOptions, Target};
@@ -18,6 +19,7 @@ use crate::{Error, Result};
 /// As [`Trainer::new`](super::Trainer::new). [`Error::Memory`] when not even the smallest parts fit.
 pub fn fit_batch(engine: &Engine, recipe: &mut Recipe, dataset: &Dataset) -> Result<usize> {
     let whole = recipe.training.batch_size.saturating_mul(recipe.training.accumulate);
+    take_labels(recipe, dataset)?;
     let model = recipe.build_model(dataset.input, dataset.classes.len())?;
     let mut refused = None;
     // Parts are multiples of four images; a whole batch may have any number.

@@ -123,7 +123,7 @@ fn held_labels(dataset: &Dataset) -> BTreeMap<&'static str, Vec<u32>> {
 }
 
 /// Takes over from a dataset whether its images have several labels, if the recipe does not say so.
-fn take_labels(recipe: &mut Recipe, dataset: &Dataset) -> Result<()> {
+pub(in crate::train) fn take_labels(recipe: &mut Recipe, dataset: &Dataset) -> Result<()> {
     let several = dataset.sets.is_some();
     match (recipe.data.multi_label, several) {
         (None, true) => recipe.data.multi_label = Some(true),
