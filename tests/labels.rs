@@ -230,7 +230,7 @@ fn settings_for_one_label_are_refused_for_several() {
     for (words, part) in [
         (&["--focal", "2", "--label-smoothing", "0"][..], "Focal loss (focal) and the balanced sampler"),
         (&["--sampler", "balanced"], "Focal loss (focal) and the balanced sampler"),
-        (&["--multi-label", "false"], "has no label"),
+        (&["--multi-label=false"], "has no label"),
         (&["--model", "autoencoder"], "An autoencoder does not look at labels"),
         (&["--class-weights", "weights.csv"], "class_weights"),
     ] {
@@ -239,7 +239,7 @@ fn settings_for_one_label_are_refused_for_several() {
         assert!(!output.status.success() && text(&output.stderr).contains(part), "{words:?}: {}", text(&output.stderr));
     }
     let says = |words: &[&str]| text(&gpunn(at, words).stderr);
-    assert!(says(&["train", "photos", "--multi-label"]).contains("name the file with --labels"));
+    assert!(says(&["train", "--multi-label", "photos"]).contains("name the file with --labels"));
     assert!(says(&["train", "glyphs", "--labels", "tags.csv"]).contains("is for folders of images"));
     assert!(says(&["train", "photos", "--labels", "none.csv"]).contains("There is no file of labels none.csv"));
     let options = ["--label-smoothing", "0.1", "--class-weights", "balanced", "--mixup=0.4", "--limit-train", "15"];

@@ -245,8 +245,8 @@ pub struct LabelArgs {
     /// of from its subfolders. A label such as `dog;outdoor` gives an image several
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// With --labels: whether an image has any number of labels, with `;` between them: true or false [default: true if a label has a `;`]
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    /// With --labels: whether an image has any number of labels, with `;` between them: --multi-label, or --multi-label=false [default: true if a label has a `;`]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     multi_label: Option<bool>,
 }
 

@@ -141,7 +141,7 @@ impl Dataset {
     }
 
     /// Moves a fraction of the training images into a new validation or test split. The fraction is the same for each class,
-    /// rounded to whole images: at least one of each class, and not all. [`split_off`] says how `seed` selects them.
+    /// rounded to whole images: at least one of each class, and not all. [`split_off`](super::split_off) says how `seed` selects them.
     ///
     /// # Errors
     /// [`Error::Usage`] when the fraction is not between 0 and 1, the split exists already, or it is the training split.

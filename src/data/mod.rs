@@ -253,6 +253,7 @@ impl std::str::FromStr for SplitName {
 
 impl SplitName {
     /// Its place in a list of the splits train, val and test.
+    #[cfg(feature = "files")]
     pub(crate) fn slot(self) -> usize {
         match self {
             Self::Train => 0,

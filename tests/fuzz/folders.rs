@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gpunn::data::{ImageOptions, Size, SplitName};
-use gpunn::datasets::{Listing, LoadOptions, check_folder, folder_notes, load_with, open_store, outline};
+use gpunn::datasets::{Labels, Listing, LoadOptions, check_folder, folder_notes, load_with, open_store, outline};
 
 use super::images::MOST_PIXELS;
 use super::{change, files};
@@ -158,4 +158,73 @@ fn damaged_store(bytes: &[u8], dice: &mut Dice) -> Vec<u8> {
     let end = bytes.len() - 24;
     let index = change::text(&String::from_utf8_lossy(&bytes[start..end]), ":", dice);
     [&bytes[..start], index.as_bytes(), &(index.len() as u64).to_le_bytes(), &bytes[end + 8..]].concat()
+}
+
+/// Parts of files of labels.
+const CELLS: [&str; 27] = [
+    "file",
+    "label",
+    "tags",
+    "split",
+    "Path",
+    "train",
+    "val",
+    "tset",
+    "a.png",
+    "b/c.png",
+    "b\\c.png",
+    "../a.png",
+    "/a.png",
+    "C:\\a.png",
+    "dog",
+    "cat;dog",
+    ";",
+    ";;",
+    "k\u{fc}che",
+    "\"a,b\"",
+    "\"",
+    "",
+    " ",
+    "\u{feff}",
+    "\0",
+    "x;x",
+    ".",
+];
+const BETWEEN: [&str; 8] = [",", ",", ",", "\n", "\n", "\r\n", "", "\n,"];
+
+#[test]
+fn files_of_labels() {
+    let Some(fuzz) = Fuzz::alone("fuzz::folders::files_of_labels") else { return };
+    let root = tempfile::tempdir().expect("a folder");
+    let folder = root.path().join("images");
+    std::fs::create_dir_all(folder.join("b")).expect("made");
+    for name in ["a.png", "b/c.png", "outside.png"] {
+        let at = if name == "outside.png" { root.path().join(name) } else { folder.join(name) };
+        image::RgbImage::from_pixel(4, 4, image::Rgb([9; 3])).save(at).expect("saved");
+    }
+    let file = root.path().join("labels.csv");
+    fuzz.inputs(
+        |dice| {
+            let head = *dice.one_of(&["file,label\n", "\u{feff}Split,Tags,Filename\r\n", "image,class,split\n", ""]);
+            let mut text = head.as_bytes().to_vec();
+            for _ in 0..dice.below(30) {
+                text.extend(dice.one_of::<&str>(&CELLS).bytes().chain(dice.one_of::<&str>(&BETWEEN).bytes()));
+            }
+            if dice.once_in(4) {
+                text = change::bytes(&text, dice);
+            }
+            (text, *dice.one_of(&[None, Some(true), Some(false)]))
+        },
+        |(text, multi_label)| {
+            std::fs::write(&file, text).expect("written");
+            let labels = Labels { file: file.clone(), multi_label };
+            let Ok(listing) = Listing::of(&folder, Some(&labels)) else { return };
+            let images: Vec<_> = listing.splits.iter().flatten().collect();
+            assert!((1..=2).contains(&images.len()), "{images:?}");
+            assert!(images.iter().all(|image| image.path.starts_with(&folder)), "{images:?}");
+            let options = LoadOptions { labels: Some(labels), cache: None, ..LoadOptions::default() };
+            let dataset = load_with(&folder.display().to_string(), None, &options).expect("two images");
+            dataset.validate().expect("what is loaded can be used");
+        },
+    );
 }
