@@ -193,6 +193,21 @@ if $slow; then
     "$gpunn" report --compare "$work"/page-{mlp,cnn,autoencoder} --out "$work/compare.html"
     scripts/check_report.sh "$work/compare.html" results curves differences
   fi
+  stage "the page in a browser"
+  if ! has_browser; then
+    skipped "the page in a browser, there is no Chromium, and it cannot be installed here"
+  else
+    code=0
+    scripts/web.sh || code=$?
+    if [[ $code == 3 ]]; then
+      skipped "the page in a browser, there is no compiler for wasm32"
+    else
+      ((code == 0))
+      python3 -m venv "$work/playwright"
+      "$work/playwright/bin/pip" install -q playwright
+      "$work/playwright/bin/python" scripts/web_test.py target/page "$gpunn" --all
+    fi
+  fi
   stage "other drivers"
   lab=$PWD/../shared/gpu-lab/setup
   if [[ -f $lab ]]; then

@@ -1,0 +1,181 @@
+// The page that trains.
+import { Engine } from "./calls.js";
+import { drawConfusion, drawCurves, drawWeights } from "./charts.js";
+import { Pad } from "./pad.js";
+
+const at = (id) => document.getElementById(id);
+const percent = (part) => (part == null ? "" : `${(100 * part).toFixed(2)} %`);
+
+let known; // what the worker said of the session
+let lines = [];
+let training = false;
+let redraw = () => {}; // what has the colours of the page
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
+
+const engine = new Engine((step) => {
+  const done = lines.length + step / known.steps;
+  at("progress").value = done / known.epochs;
+  at("status").textContent = `Epoch ${lines.length + 1} of ${known.epochs}: ${step} of ${known.steps} steps.`;
+});
+
+function say(text) {
+  at("status").textContent = text;
+}
+
+function showFacts() {
+  const rows = {
+    device: known.reason ? `${known.device}, because ${known.reason}` : known.device,
+    network: `${known.model}, ${known.parameters.toLocaleString("en")} parameters`,
+    images: `${known.images.toLocaleString("en")} of ${known.dataset}, ${known.classes.length} classes`,
+    memory: `${(known.planned_bytes / 2 ** 20).toFixed(1)} MiB, planned before the start`,
+  };
+  at("facts").replaceChildren(
+    ...Object.entries(rows).flatMap(([term, text]) => {
+      const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
+      [dt.textContent, dd.textContent] = [term, text];
+      return [dt, dd];
+    }),
+  );
+}
+
+function addLine(line) {
+  lines.push(line);
+  const row = at("epochs-table").tBodies[0].insertRow();
+  const cells = [
+    line.epoch, line.train_loss.toFixed(4), percent(line.train_accuracy), line.val_loss?.toFixed(4) ?? "",
+    percent(line.val_accuracy), Math.round(line.images_per_second).toLocaleString("en"),
+  ];
+  cells.forEach((text) => (row.insertCell().textContent = text));
+  const most = Math.max(0.01, ...lines.flatMap((line) => [line.train_loss, line.val_loss ?? 0]));
+  drawCurves(at("losses"), "loss", lines, known.epochs, [["train_loss", "train"], ["val_loss", "val"]], most);
+  drawCurves(at("accuracies"), "accuracy", lines, known.epochs, [["train_accuracy", "train"], ["val_accuracy", "val"]], 1);
+}
+
+function settings() {
+  const own = at("recipe").value === "own";
+  return {
+    recipe: own ? at("text").value + "\n" : at("recipe").value,
+    seed: Number(at("seed").value) || 0,
+    epochs: Number(at("epochs").value) || 0,
+    cpu: at("device").value === "cpu",
+  };
+}
+
+async function train() {
+  lines = [];
+  at("epochs-table").tBodies[0].replaceChildren();
+  say("Opening the device…");
+  known = await engine.call("begin", settings());
+  showFacts();
+  drawWeights(at("weights"), await engine.call("weights"));
+  say("The first step compiles the kernels…");
+  for (;;) {
+    const { line, over } = await engine.call("epoch");
+    if (!line) return say("Stopped. Train begins anew.");
+    addLine(line);
+    drawWeights(at("weights"), await engine.call("weights"));
+    read();
+    if (over || !training) break;
+  }
+  const test = await engine.call("test");
+  redraw = () => drawConfusion(at("confusion"), test.confusion, known.classes);
+  redraw();
+  at("tested").textContent = `Test images: ${percent(test.accuracy)} right. Rows are the classes, columns the answers.`;
+  const last = lines.at(-1);
+  say(`Done: ${percent(test.accuracy)} of the test images right, ${Math.round(last.images_per_second).toLocaleString("en")} images/s.`);
+  document.documentElement.dataset.hash = await engine.call("hash");
+}
+
+at("settings").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (training) return;
+  training = true;
+  [at("start").disabled, at("stop").disabled] = [true, false];
+  document.documentElement.dataset.state = "training";
+  try {
+    await train();
+    document.documentElement.dataset.state = "done";
+  } catch (error) {
+    say(`Error: ${error.message}`);
+    document.documentElement.dataset.state = "error";
+  }
+  training = false;
+  [at("start").disabled, at("stop").disabled] = [false, true];
+});
+
+at("stop").addEventListener("click", () => {
+  training = false;
+  engine.stop();
+  say("Stopping…");
+});
+
+// Drawing and reading.
+let reading = false, again = false;
+async function read() {
+  const image = pad.image();
+  if (!known || !image) return;
+  if (reading) {
+    again = true;
+    return;
+  }
+  reading = true;
+  try {
+    const answer = await engine.call("predict", { image });
+    at("answer").textContent = `This is ${answer.class} (${percent(answer.confidence)}).`;
+    const best = answer.probabilities.map((p, i) => [p, known.classes[i]]).sort((a, b) => b[0] - a[0]).slice(0, 5);
+    at("bars").replaceChildren(
+      ...best.map(([p, name]) => {
+        const [item, label, track, bar, value] = ["li", "span", "span", "div", "span"].map((tag) => document.createElement(tag));
+        [label.textContent, value.textContent, bar.className] = [name, percent(p), "bar"];
+        bar.style.width = `${100 * p}%`;
+        track.append(bar);
+        item.append(label, track, value);
+        return item;
+      }),
+    );
+  } catch (error) {
+    at("answer").textContent = `Error: ${error.message}`;
+  }
+  reading = false;
+  if (again) {
+    again = false;
+    read();
+  }
+}
+const pad = new Pad(at("pad"), read);
+at("clear").addEventListener("click", () => {
+  pad.clear();
+  at("answer").textContent = known ? "" : "Train first.";
+  at("bars").replaceChildren();
+});
+at("example").addEventListener("click", async () => {
+  if (!known) return;
+  pad.show(await engine.call("image", { split: "test", number: Math.floor(1800 * Math.random()) }));
+  read();
+});
+
+// A link holds the settings.
+at("recipe").addEventListener("change", () => (at("text-label").hidden = at("recipe").value !== "own"));
+at("link").addEventListener("click", async () => {
+  const { recipe, seed, epochs, cpu } = settings();
+  const words = new URLSearchParams({ recipe, seed, ...(epochs ? { epochs } : {}), ...(cpu ? { device: "cpu" } : {}) });
+  const link = `${location.origin}${location.pathname}#${words}`;
+  await navigator.clipboard?.writeText(link).catch(() => {});
+  history.replaceState(null, "", link);
+  say("The link is copied, and stands in the address bar.");
+});
+const words = new URLSearchParams(location.hash.slice(1));
+if (words.has("recipe")) {
+  const recipe = words.get("recipe");
+  const listed = [...at("recipe").options].some((option) => option.value === recipe);
+  at("recipe").value = listed ? recipe : "own";
+  if (!listed) at("text").value = recipe.trimEnd();
+  at("text-label").hidden = listed;
+}
+for (const id of ["seed", "epochs", "device"]) if (words.has(id)) at(id).value = words.get(id);
+addEventListener("hashchange", () => location.reload());
+if (words.has("start")) at("settings").requestSubmit();
+if (!navigator.gpu) {
+  at("device").value = "cpu";
+  say("This browser has no WebGPU, so the CPU computes. Chromium, Firefox 141 and Safari 26 or newer have it on most systems.");
+}

@@ -1,0 +1,61 @@
+// The worker: it computes, so that the page stays responsive. A message {id, call, args} is answered by {id, value} or {id, error};
+// {progress} tells how far a call is.
+import init, { Checking, Session } from "./pkg/gpunn_web.js";
+
+const ready = init();
+let session, checking, going = true;
+
+// wgpu knows no name of a browser's adapter; the browser may tell some of it.
+async function named(device) {
+  if (!device.startsWith(" (")) return device;
+  const { vendor, architecture, description } = (await navigator.gpu.requestAdapter())?.info ?? {};
+  return `WebGPU: ${[vendor, architecture, description].filter(Boolean).join(" ") || "an adapter without a name"}`;
+}
+
+const calls = {
+  async begin({ recipe, seed, epochs, cpu }) {
+    session?.free();
+    session = undefined;
+    session = await Session.begin(recipe, seed, epochs, cpu);
+    const known = JSON.parse(session.description());
+    return { ...known, device: await named(known.device) };
+  },
+  async epoch() {
+    going = true;
+    const line = await session.epoch((step) => {
+      postMessage({ progress: step });
+      return going;
+    });
+    return { line: line && JSON.parse(line), over: session.is_over() };
+  },
+  async predict({ image }) { return JSON.parse(await session.predict(image)); },
+  async test() { return JSON.parse(await session.test()); },
+  async weights() { return session.first_weights(); },
+  async hash() { return session.weights_hash(); },
+  async image({ split, number }) { return session.image(split, number); },
+  async check({ cpu }) {
+    checking?.free();
+    checking = await Checking.begin(cpu);
+    return { device: await named(checking.device()), reason: checking.reason(), count: checking.count() };
+  },
+  async checkNext() {
+    const found = await checking.next();
+    return found && JSON.parse(found);
+  },
+};
+
+// One call after the other: each may borrow the session over several turns of the event loop.
+let queue = ready;
+onmessage = ({ data: { id, call, args } }) => {
+  if (call === "stop") {
+    going = false;
+    return;
+  }
+  queue = queue.then(async () => {
+    try {
+      postMessage({ id, value: await calls[call](args ?? {}) });
+    } catch (error) {
+      postMessage({ id, error: error?.message ?? String(error) });
+    }
+  });
+};

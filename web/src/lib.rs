@@ -1,0 +1,58 @@
+//! gpunn in the browser: a worker of the page trains and uses networks through these functions. Values that are not plain come as JSON.
+#![cfg(target_arch = "wasm32")]
+
+mod checking;
+mod session;
+
+use gpunn::gpu::{self, Device, DeviceOptions};
+use gpunn::{Engine, Error};
+use wasm_bindgen::prelude::*;
+
+pub use checking::Checking;
+pub use session::Session;
+
+/// Shows panics in the browser's console.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// An error as JavaScript throws it.
+fn thrown(error: Error) -> JsError {
+    JsError::new(&error.to_string())
+}
+
+/// A value as JSON.
+fn json(value: &impl serde::Serialize) -> Result<String, JsError> {
+    serde_json::to_string(value).map_err(JsError::from)
+}
+
+/// The seconds since some time, for the speed of training.
+fn clock() -> f64 {
+    js_sys::Date::now() / 1000.0
+}
+
+/// The device that computes, and why.
+struct Opened {
+    engine: Engine,
+    /// The adapter's name, or that of the CPU.
+    name: String,
+    /// Why it is the CPU, if it is.
+    reason: String,
+}
+
+/// Opens the browser's GPU, or the CPU if it has none or `cpu` is set.
+async fn open(cpu: bool) -> Opened {
+    let on_cpu = |reason: String| Opened { engine: Engine::cpu(), name: "CPU (WebAssembly)".into(), reason };
+    if cpu {
+        return on_cpu("it was chosen".into());
+    }
+    let adapters = gpu::adapters().await;
+    let Some(adapter) = adapters.first() else {
+        return on_cpu("this browser offers no WebGPU adapter".into());
+    };
+    match Device::open(adapter, DeviceOptions::default()).await {
+        Ok(device) => Opened { name: device.description(), engine: Engine::gpu(device), reason: String::new() },
+        Err(error) => on_cpu(error.to_string()),
+    }
+}
