@@ -1,6 +1,7 @@
 // The page that trains.
 import { Engine } from "./calls.js";
 import { drawConfusion, drawCurves, drawWeights } from "./charts.js";
+import { dropped, pixelsOf, readFolder } from "./folder.js";
 import { Pad } from "./pad.js";
 
 const at = (id) => document.getElementById(id);
@@ -9,6 +10,7 @@ const percent = (part) => (part == null ? "" : `${(100 * part).toFixed(2)} %`);
 let known; // what the worker said of the session
 let lines = [];
 let training = false;
+let own; // the user's images
 let redraw = () => {}; // what has the colours of the page
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 
@@ -52,18 +54,21 @@ function addLine(line) {
 }
 
 function settings() {
-  const own = at("recipe").value === "own";
+  const isText = at("recipe").value === "own";
   return {
-    recipe: own ? at("text").value + "\n" : at("recipe").value,
+    recipe: isText ? at("text").value + "\n" : at("recipe").value,
     seed: Number(at("seed").value) || 0,
-    epochs: Number(at("epochs").value) || 0,
+    epochs: Number(at("epochs").value) || (at("images").value === "folder" ? Number(at("epochs").placeholder) : 0),
     cpu: at("device").value === "cpu",
+    images: at("images").value === "folder" ? own : undefined,
   };
 }
 
 async function train() {
   lines = [];
+  const memory = [];
   at("epochs-table").tBodies[0].replaceChildren();
+  if (at("images").value === "folder" && !own) throw new Error("Choose a folder of images first.");
   say("Opening the device…");
   known = await engine.call("begin", settings());
   showFacts();
@@ -73,6 +78,8 @@ async function train() {
     const { line, over } = await engine.call("epoch");
     if (!line) return say("Stopped. Train begins anew.");
     addLine(line);
+    memory.push(await engine.call("memory"));
+    document.documentElement.dataset.memory = memory.join(" "); // for tests
     drawWeights(at("weights"), await engine.call("weights"));
     read();
     if (over || !training) break;
@@ -80,9 +87,10 @@ async function train() {
   const test = await engine.call("test");
   redraw = () => drawConfusion(at("confusion"), test.confusion, known.classes);
   redraw();
-  at("tested").textContent = `Test images: ${percent(test.accuracy)} right. Rows are the classes, columns the answers.`;
+  const split = test.split === "test" ? "Test images" : "Images held out for validation";
+  at("tested").textContent = `${split}: ${percent(test.accuracy)} right. Rows are the classes, columns the answers.`;
   const last = lines.at(-1);
-  say(`Done: ${percent(test.accuracy)} of the test images right, ${Math.round(last.images_per_second).toLocaleString("en")} images/s.`);
+  say(`Done: ${percent(test.accuracy)} of the ${test.split === "test" ? "test" : "held-out"} images right, ${Math.round(last.images_per_second).toLocaleString("en")} images/s.`);
   document.documentElement.dataset.hash = await engine.call("hash");
 }
 
@@ -111,8 +119,8 @@ at("stop").addEventListener("click", () => {
 
 // Drawing and reading.
 let reading = false, again = false;
-async function read() {
-  const image = pad.image();
+async function read(given) {
+  const image = given ?? (known?.input[0] === 1 ? pad.image() : undefined);
   if (!known || !image) return;
   if (reading) {
     again = true;
@@ -142,7 +150,7 @@ async function read() {
     read();
   }
 }
-const pad = new Pad(at("pad"), read);
+const pad = new Pad(at("pad"), () => read());
 at("clear").addEventListener("click", () => {
   pad.clear();
   at("answer").textContent = known ? "" : "Train first.";
@@ -152,6 +160,49 @@ at("example").addEventListener("click", async () => {
   if (!known) return;
   pad.show(await engine.call("image", { split: "test", number: Math.floor(1800 * Math.random()) }));
   read();
+});
+
+// The user's own images.
+at("images").addEventListener("change", () => {
+  const isFolder = at("images").value === "folder";
+  for (const id of ["drop", "try-text"]) at(id).hidden = !isFolder;
+  for (const id of ["draw-text", "pad-side"]) at(id).hidden = isFolder;
+  if (!isFolder) at("epochs").placeholder = "of the recipe";
+  if (at("recipe").value !== "own") at("recipe").value = isFolder ? "small-images" : "glyphs-mlp";
+});
+async function take(files) {
+  try {
+    own = await readFolder(files, (done, all) => (at("found").textContent = `${done} of ${all} images read.`));
+    const bad = own.broken.length ? `, ${own.broken.length} could not be read: ${own.broken.slice(0, 3).join(", ")}` : "";
+    at("found").textContent = `${own.list.length} images of ${own.classes.length} classes: ${own.classes.join(", ")}${bad}.`;
+    // As many images in all epochs together as `gpunn train` takes.
+    at("epochs").placeholder = String(Math.min(60, Math.max(8, Math.round(60_000 / (0.85 * own.list.length)))));
+  } catch (error) {
+    own = undefined;
+    at("found").textContent = `Error: ${error.message}`;
+  }
+}
+at("folder").addEventListener("change", () => take([...at("folder").files].map((file) => ({ path: file.webkitRelativePath, file }))));
+at("drop").addEventListener("dragover", (event) => {
+  event.preventDefault();
+  at("drop").classList.add("over");
+});
+at("drop").addEventListener("dragleave", () => at("drop").classList.remove("over"));
+at("drop").addEventListener("drop", async (event) => {
+  event.preventDefault();
+  at("drop").classList.remove("over");
+  await take(await dropped(event.dataTransfer.items));
+});
+at("try").addEventListener("change", async () => {
+  const [file] = at("try").files;
+  if (!file || !known) return;
+  try {
+    const rgba = await pixelsOf(file, known.input[1]);
+    const plane = rgba.length / 4;
+    await read(Float32Array.from({ length: 3 * plane }, (_, i) => rgba[4 * (i % plane) + Math.floor(i / plane)] / 255));
+  } catch {
+    at("answer").textContent = `Error: ${file.name} is no image that this browser can read.`;
+  }
 });
 
 // A link holds the settings.

@@ -1,6 +1,6 @@
 // The worker: it computes, so that the page stays responsive. A message {id, call, args} is answered by {id, value} or {id, error};
 // {progress} tells how far a call is.
-import init, { Checking, Session } from "./pkg/gpunn_web.js";
+import init, { Checking, Images, Session } from "./pkg/gpunn_web.js";
 
 const ready = init();
 let session, checking, going = true;
@@ -12,11 +12,18 @@ async function named(device) {
   return `WebGPU: ${[vendor, architecture, description].filter(Boolean).join(" ") || "an adapter without a name"}`;
 }
 
+// The user's images for the library, which takes them over.
+function given({ side, classes, list }) {
+  const images = new Images(side, classes);
+  for (const { pixels, label } of list) images.add(pixels, label);
+  return images;
+}
+
 const calls = {
-  async begin({ recipe, seed, epochs, cpu }) {
+  async begin({ recipe, seed, epochs, cpu, images }) {
     session?.free();
     session = undefined;
-    session = await Session.begin(recipe, seed, epochs, cpu);
+    session = await Session.begin(recipe, seed, epochs, cpu, images && given(images));
     const known = JSON.parse(session.description());
     return { ...known, device: await named(known.device) };
   },
@@ -30,6 +37,7 @@ const calls = {
   },
   async predict({ image }) { return JSON.parse(await session.predict(image)); },
   async test() { return JSON.parse(await session.test()); },
+  async memory() { return (await ready).memory.buffer.byteLength; },
   async weights() { return session.first_weights(); },
   async hash() { return session.weights_hash(); },
   async image({ split, number }) { return session.image(split, number); },

@@ -9,7 +9,7 @@ use gpunn::{Engine, Error};
 use wasm_bindgen::prelude::*;
 
 pub use checking::Checking;
-pub use session::Session;
+pub use session::{Images, Session};
 
 /// Shows panics in the browser's console.
 #[wasm_bindgen(start)]

@@ -16,6 +16,43 @@ pub struct Session {
     reason: String,
 }
 
+/// The share of a user's images that is held out for validation, as in `gpunn train`.
+const HELD_OUT: f64 = 0.15;
+
+/// A user's images, of one size.
+#[wasm_bindgen]
+pub struct Images {
+    side: usize,
+    pixels: Vec<u8>,
+    labels: Vec<u32>,
+    classes: Vec<String>,
+}
+
+#[wasm_bindgen]
+impl Images {
+    /// No images yet, of `side` x `side` pixels in colour, for these classes.
+    #[wasm_bindgen(constructor)]
+    pub fn new(side: usize, classes: Vec<String>) -> Images {
+        Self { side, pixels: Vec::new(), labels: Vec::new(), classes }
+    }
+
+    /// Adds an image of a class: red, green, blue and alpha of each pixel, as a canvas gives them.
+    pub fn add(&mut self, rgba: &[u8], class: u32) {
+        for channel in 0..3 {
+            self.pixels.extend(rgba.chunks_exact(4).map(|pixel| pixel[channel]));
+        }
+        self.labels.push(class);
+    }
+}
+
+impl Images {
+    fn dataset(self, seed: u64) -> gpunn::Result<Dataset> {
+        let mut dataset = Dataset::from_images(self.pixels, [3, self.side, self.side], self.labels, self.classes)?;
+        dataset.name = "your images".into();
+        dataset.hold_out(SplitName::Val, HELD_OUT, seed)
+    }
+}
+
 /// What the page shows before the first epoch.
 #[derive(serde::Serialize)]
 struct Description<'a> {
@@ -46,9 +83,15 @@ struct Answer {
 
 #[wasm_bindgen]
 impl Session {
-    /// Begins a training on the glyphs. `recipe` is the name of a built-in recipe or the text of one, `epochs` the number of epochs
-    /// if it is above 0. `cpu` leaves the GPU alone.
-    pub async fn begin(recipe: String, seed: u32, epochs: f64, cpu: bool) -> Result<Session, JsError> {
+    /// Begins a training. `recipe` is the name of a built-in recipe or the text of one, `epochs` the number of epochs if it is above 0.
+    /// Without `images` it trains on the glyphs. `cpu` leaves the GPU alone.
+    pub async fn begin(
+        recipe: String,
+        seed: u32,
+        epochs: f64,
+        cpu: bool,
+        images: Option<Images>,
+    ) -> Result<Session, JsError> {
         let mut recipe = match recipe.contains('\n') {
             true => toml::from_str::<Recipe>(&recipe).map_err(JsError::from)?,
             false => Recipe::built_in(&recipe).map_err(thrown)?,
@@ -57,7 +100,10 @@ impl Session {
         if epochs > 0.0 {
             recipe.training.epochs = epochs;
         }
-        let dataset = glyphs::dataset();
+        let dataset = match images {
+            Some(images) => images.dataset(recipe.seed).map_err(thrown)?,
+            None => glyphs::dataset(),
+        };
         recipe.data.name.clone_from(&dataset.name);
         let Opened { engine, name, reason } = open(cpu).await;
         let options = TrainerOptions { clock: Some(clock), ..TrainerOptions::default() };
@@ -110,12 +156,14 @@ impl Session {
         json(&Answer { class: found.class, confidence: found.confidence, probabilities: found.probabilities })
     }
 
-    /// Evaluates the test images: the loss, the accuracy, and the confusion matrix, as JSON.
+    /// Evaluates the test images, or where there are none those held out for validation: the split, the loss, the accuracy, and the confusion
+    /// matrix, as JSON.
     pub async fn test(&mut self) -> Result<String, JsError> {
+        let split = if self.dataset.test.is_some() { SplitName::Test } else { SplitName::Val };
         let checkpoint = self.trainer.checkpoint().await.map_err(thrown)?;
         // Few images: a second engine on the CPU would take longer to compile than to compute.
         let mut engine = Engine::cpu();
-        let found = evaluate_each(&mut engine, &checkpoint, &self.dataset, SplitName::Test, &mut |_, _| {}).await;
+        let found = evaluate_each(&mut engine, &checkpoint, &self.dataset, split, &mut |_, _| {}).await;
         json(&found.map_err(thrown)?)
     }
 
