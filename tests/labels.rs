@@ -107,6 +107,25 @@ fn several_labels_are_learned_evaluated_predicted_and_reported() {
     }
     assert!(!report.contains("Confusion matrix"), "there is none");
 
+    // A sweep compares by the mean average precision, and knows its runs again.
+    let sweep = [
+        "sweep",
+        "--recipe",
+        "tags.toml",
+        "--lr",
+        "0.001,0.01",
+        "--seed",
+        "1,2",
+        "--out",
+        "swept",
+        "--device",
+        "cpu",
+        "--json",
+    ];
+    let swept = json(&gpunn(at, &sweep));
+    assert!(swept["measure"] == "val_map" && swept["runs"][0]["val_map"].is_number(), "{swept}");
+    assert_eq!(json(&gpunn(at, &sweep))["runs"], swept["runs"]);
+
     // A resumed run is as one without a stop.
     let resumed =
         gpunn(at, &["train", "--resume", "run", "--epochs", "31", "--device", "cpu", "--json", "--no-report"]);

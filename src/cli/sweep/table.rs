@@ -216,7 +216,7 @@ impl Table {
 
     fn print_groups(&self) {
         let show = |value: f64| match self.measure {
-            Some(Measure::ValAccuracy) => percent(value),
+            Some(Measure::ValAccuracy | Measure::ValMap) => percent(value),
             Some(Measure::ValPsnr) => format!("{value:.2} dB"),
             _ => format!("{value:.4}"),
         };
@@ -231,6 +231,7 @@ impl Table {
             .map(|(name, cells)| (name, self.groups.iter().map(|group| cells[group.members[0]].clone()).collect()));
         let measure = match self.measure {
             Some(Measure::ValAccuracy) => "val accuracy",
+            Some(Measure::ValMap) => "val map",
             Some(Measure::ValPsnr) => "val psnr",
             Some(Measure::ValLoss) => "- val loss",
             _ => "- train loss",
