@@ -33,7 +33,9 @@ impl Checking {
     /// Opens the device. Cases that are made to be timed are left out.
     pub async fn begin(cpu: bool) -> Checking {
         let Opened { engine, name, reason } = open(cpu).await;
-        let of = |entry: &'static OpEntry| (entry.cases)().into_iter().filter(|case| !case.timed).map(move |case| (entry, case));
+        let of = |entry: &'static OpEntry| {
+            (entry.cases)().into_iter().filter(|case| !case.timed).map(move |case| (entry, case))
+        };
         let cases = TABLE.iter().flat_map(of).collect();
         Self { engine, device: name, reason, cases, next: 0 }
     }
