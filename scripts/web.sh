@@ -39,8 +39,8 @@ size() {
 }
 
 case ${1:-build} in
-  build) build && echo "$page: $(size) bytes compressed" ;;
-  serve) build && exec python3 -m http.server --bind 127.0.0.1 --directory "$page" "${2:-8000}" ;;
+  build) build; echo "$page: $(size) bytes compressed" ;;
+  serve) build; exec python3 -m http.server --bind 127.0.0.1 --directory "$page" "${2:-8000}" ;;
   size) size ;;
   *) sed -n '3,5s/^# //p' "$0" >&2; exit 2 ;;
 esac

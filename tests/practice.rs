@@ -136,6 +136,9 @@ fn the_program_takes_the_flags_and_refuses_what_does_not_go_together() {
     is_refusal(&run(&["--muon"]), 2, &["filters", "mlp has no such parameters"]);
     is_refusal(&run(&["--optimizer", "lamb", "--momentum", "0.9"]), 2, &["lamb has no momentum"]);
     is_refusal(&run(&["--layer-decay", "1.5"]), 2, &["layer_decay", "1.5"]);
+    is_refusal(&run(&["--multi-label"]), 2, &["--labels"]);
+    let finds = ["lr-find", "--lr", "auto", "--limit-train", "200"];
+    is_refusal(&gpunn_on_cpu(folder.path(), &finds), 2, &["lr-find", "--lr auto"]);
     is_refusal(&run(&["--batch-size", "auto", "--folds", "3"]), 2, &["--folds", "--batch-size"]);
     let whole = run(&["--batch-size", "auto"]);
     assert!(

@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::blocking::block_on;
 use crate::data::Dataset;
 use crate::gpu::Adapter;
-use crate::train::{Recipe, Trial, time_step};
+use crate::graph::PlanOptions;
+use crate::train::{Recipe, Trial, fit_batch, time_step};
 use crate::{Engine, Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -28,10 +29,10 @@ struct Times {
 }
 
 /// Opens the faster of the adapter, by `open`, and the CPU, for a recipe. Returns also why it was chosen. A GPU that fails leaves the
-/// CPU. `cache` is the folder of the remembered times, if there is one.
+/// CPU. `in_parts` says that a batch is divided into parts that fit. `cache` is the folder of the remembered times, if there is one.
 pub fn faster(
     adapter: &Adapter,
-    (recipe, dataset): (&Recipe, &Dataset),
+    (recipe, dataset, in_parts): (&Recipe, &Dataset, bool),
     cache: Option<&Path>,
     open: impl Fn() -> Result<Engine>,
 ) -> Result<(Engine, String)> {
@@ -40,7 +41,7 @@ pub fn faster(
     let remembered = file.as_ref().and_then(|file| serde_json::from_slice(&super::kept::read(file)?).ok());
     let (times, engine): (Times, Option<Engine>) = match remembered {
         Some(times) => (times, None),
-        None => match open().and_then(|engine| measure(engine, recipe, dataset)) {
+        None => match open().and_then(|engine| measure(engine, recipe, dataset, in_parts)) {
             Ok((times, engine)) => (times, Some(engine)),
             Err(error) => return on_cpu(&name, error),
         },
@@ -71,13 +72,15 @@ fn on_cpu(name: &str, error: Error) -> Result<(Engine, String)> {
 }
 
 /// Times a step on the engine of a GPU and on the CPU.
-fn measure(engine: Engine, recipe: &Recipe, dataset: &Dataset) -> Result<(Times, Engine)> {
+fn measure(engine: Engine, recipe: &Recipe, dataset: &Dataset, in_parts: bool) -> Result<(Times, Engine)> {
     let trial = Trial { clock: crate::runs::clock, seconds: SECONDS, images: usize::MAX };
-    let (gpu, engine) = block_on(time_step(engine, recipe, dataset, trial))?;
+    let mut fitted = recipe.clone();
+    let parts = if in_parts { fit_batch(&engine, &mut fitted, dataset, PlanOptions::default())? } else { 1 };
+    let (gpu, engine) = block_on(time_step(engine, &fitted, dataset, trial))?;
     let images = (SECONDS * SLOW_CPU / gpu.flops.max(1) as f64) as usize;
     let trial = Trial { images: images.max(LEAST_IMAGES), ..trial };
     let (cpu, _) = block_on(time_step(Engine::cpu(), recipe, dataset, trial))?;
-    Ok((Times { gpu: gpu.seconds, cpu: cpu.seconds }, engine))
+    Ok((Times { gpu: gpu.seconds * parts as f64, cpu: cpu.seconds }, engine))
 }
 
 /// What the times depend on.
@@ -110,8 +113,9 @@ mod tests {
         let recipe = Recipe::built_in("glyphs-mlp").expect("a recipe");
         let dataset = crate::data::glyphs::dataset();
         let open = || Ok(Engine::gpu(block_on(gpu::Device::open(adapter, gpu::DeviceOptions::default()))?));
-        let again =
-            |recipe: &Recipe| faster(adapter, (recipe, &dataset), Some(cache.path()), open).expect("it is timed");
+        let again = |recipe: &Recipe| {
+            faster(adapter, (recipe, &dataset, false), Some(cache.path()), open).expect("it is timed")
+        };
         let (engine, why) = again(&recipe);
         let file = kept::file(cache.path(), "steps", key(adapter, &recipe, &dataset));
         let times: Times = serde_json::from_slice(&kept::read(&file).expect("kept")).expect("times");

@@ -167,7 +167,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             let asked = images.or(ImageOptions::default());
             let options = crate::datasets::LoadOptions {
                 image_options: asked,
-                labels: labels.or(None)?,
+                labels: labels.labels()?,
                 skip_bad: images.skip_bad,
                 ..crate::datasets::LoadOptions::default()
             };

@@ -42,13 +42,13 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode> {
     let most = if args.all { usize::MAX } else { LISTED };
     if let Some(run) = &args.run {
-        if args.labels.or(None)?.is_some() {
+        if args.labels.labels()?.is_some() {
             return Err(Error::usage("A run knows its own file of labels; leave --labels out."));
         }
         return label_check::run(run, args.folds, args.data_dir.path(), &args.compute, most);
     }
     let folder = args.folder.as_deref().ok_or_else(|| Error::usage("Name a folder of images, or a run with --run."))?;
-    let labels = args.labels.or(None)?;
+    let labels = args.labels.labels()?;
     let check = crate::datasets::check_folder(folder, args.data_dir.path(), labels.as_ref())?;
     args.compute.output.print(&check, |check| print(check, folder, most))?;
     let bad = !check.broken.is_empty() || !check.across_splits().is_empty() || !check.across_classes().is_empty();

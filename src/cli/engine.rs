@@ -72,11 +72,11 @@ impl DeviceArgs {
         if self.despite_check { Heed::Variants } else { Heed::All }
     }
 
-    /// Opens the device to train a recipe on. `auto` times a step on the GPU and on the CPU.
+    /// Opens the device to train a recipe on. `auto` times a step on the GPU and on the CPU; `in_parts` says that a batch is divided into
+    /// parts that fit.
     pub fn open_to_train(
         &self,
-        recipe: &Recipe,
-        dataset: &Dataset,
+        (recipe, dataset, in_parts): (&Recipe, &Dataset, bool),
         options: gpu::DeviceOptions,
         quiet: bool,
     ) -> Result<Engine> {
@@ -89,7 +89,7 @@ impl DeviceArgs {
         let cache = crate::datasets::cache_dir();
         let open = || crate::blocking::block_on(open_adapter(adapter, (options.clone(), self.heed())));
         let work = Working::new("timing a step on the GPU and on the CPU", quiet);
-        let (engine, why) = auto_device::faster(adapter, (recipe, dataset), cache.as_deref(), open)?;
+        let (engine, why) = auto_device::faster(adapter, (recipe, dataset, in_parts), cache.as_deref(), open)?;
         drop(work);
         Ok(announced(engine, &why, quiet))
     }

@@ -251,15 +251,20 @@ pub struct LabelArgs {
 }
 
 impl LabelArgs {
-    /// The labels of a recipe's images with the changes of the flags.
-    pub fn or(&self, before: Option<Labels>) -> Result<Option<Labels>> {
-        match (&self.labels, before) {
-            (Some(file), _) => Ok(Some(Labels { file: file.clone(), multi_label: self.multi_label })),
-            (None, Some(before)) => Ok(Some(Labels { multi_label: self.multi_label.or(before.multi_label), ..before })),
-            (None, None) if self.multi_label.is_some() => {
-                Err(Error::usage("--multi-label says how a file of labels is read; name the file with --labels."))
-            }
-            (None, None) => Ok(None),
+    /// The labels of the images, as the flags say.
+    pub fn labels(&self) -> Result<Option<Labels>> {
+        self.or((None, None))
+    }
+
+    /// The labels of a recipe's images, its `labels` and `multi_label`, with the changes of the flags.
+    pub fn or(&self, (file, multi_label): (Option<PathBuf>, Option<bool>)) -> Result<Option<Labels>> {
+        let multi_label = self.multi_label.or(multi_label);
+        match self.labels.clone().or(file) {
+            Some(file) => Ok(Some(Labels { file, multi_label })),
+            None if multi_label == Some(true) || self.multi_label.is_some() => Err(Error::usage(
+                "Whether an image has several labels (multi_label, --multi-label) is said of a file of labels: name it with --labels.",
+            )),
+            None => Ok(None),
         }
     }
 }

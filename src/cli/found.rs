@@ -4,6 +4,7 @@ use super::lr_find;
 use super::recipe::{GridPoint, OrAuto};
 use crate::data::Dataset;
 use crate::formats::tensors::TensorFile;
+use crate::graph::PlanOptions;
 use crate::train::{RateRange, Recipe};
 use crate::{Engine, Error, Result};
 
@@ -13,15 +14,42 @@ impl GridPoint {
         &self,
         (mut engine, pretrained): (Engine, Option<&TensorFile>),
         (recipe, dataset): (&mut Recipe, &Dataset),
-        quiet: bool,
+        (options, quiet): (PlanOptions, bool),
     ) -> Result<Engine> {
-        if self.batch_size == Some(OrAuto::Auto) {
-            take_parts_that_fit(&engine, (recipe, dataset), quiet)?;
-        }
+        self.divide(&engine, (recipe, dataset), options, quiet)?;
         if self.lr == Some(OrAuto::Auto) {
             engine = take_found_rate((engine, pretrained), (recipe, dataset), quiet)?;
         }
         Ok(engine)
+    }
+
+    /// Whether a batch is divided into parts that fit the device.
+    pub fn is_divided(&self) -> bool {
+        self.batch_size == Some(OrAuto::Auto)
+    }
+
+    /// Divides the batch into parts that fit the device, if the flag asks for it.
+    pub fn divide(
+        &self,
+        engine: &Engine,
+        (recipe, dataset): (&mut Recipe, &Dataset),
+        options: PlanOptions,
+        quiet: bool,
+    ) -> Result<()> {
+        if !self.is_divided() {
+            return Ok(());
+        }
+        let parts = crate::train::fit_batch(engine, recipe, dataset, options)?;
+        let (part, whole) = (recipe.training.batch_size, recipe.training.batch_size * parts);
+        if !quiet {
+            match parts {
+                1 => eprintln!("--batch-size auto: a batch of {whole} fits the device"),
+                _ => eprintln!(
+                    "--batch-size auto: a batch of {whole} is computed in {parts} parts of {part}, which fit the device"
+                ),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -40,19 +68,4 @@ fn take_found_rate(
         eprintln!("--lr auto: the learning rate is {}", found.learning_rate);
     }
     Ok(engine)
-}
-
-/// Divides the batch into parts that fit the device.
-fn take_parts_that_fit(engine: &Engine, (recipe, dataset): (&mut Recipe, &Dataset), quiet: bool) -> Result<()> {
-    let parts = crate::train::fit_batch(engine, recipe, dataset)?;
-    let (part, whole) = (recipe.training.batch_size, recipe.training.batch_size * parts);
-    if !quiet {
-        match parts {
-            1 => eprintln!("--batch-size auto: a batch of {whole} fits the device"),
-            _ => eprintln!(
-                "--batch-size auto: a batch of {whole} is computed in {parts} parts of {part}, which fit the device"
-            ),
-        }
-    }
-    Ok(())
 }

@@ -5,18 +5,19 @@ use std::process::ExitCode;
 
 use crate::data::Dataset;
 use crate::formats::tensors::TensorFile;
+use crate::graph::PlanOptions;
 use crate::report::{Across, Curve, CurvePlot, Unit, svg};
 use crate::train::{
     EpochProgress, FoundRate, RateRange, Recipe, Trainer, TrainerOptions, find_rate, recipe_to_find_rate,
 };
-use crate::{Engine, Result};
+use crate::{Engine, Error, Result};
 
 use super::engine::{DeviceArgs, options_to_train};
 use super::flags::JsonArgs;
 use super::images::print_skipped;
 use super::numbers::{real, whole};
 use super::outputs;
-use super::recipe::{GridPoint, RecipeArgs, TRAINING_HEADING};
+use super::recipe::{GridPoint, OrAuto, RecipeArgs, TRAINING_HEADING};
 use super::stop::StopFlag;
 use super::train::RUN_HEADING;
 use super::working::Working;
@@ -52,6 +53,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    if args.point.lr == Some(OrAuto::Auto) {
+        return Err(Error::usage("`gpunn lr-find` finds the learning rate: leave --lr auto out."));
+    }
     let recipe_args = &args.recipe_args;
     let mut recipe = recipe_args.recipe(&args.point, args.quiet)?;
     recipe.validate()?;
@@ -61,7 +65,9 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let dataset = recipe.load_data(recipe_args.data_dir.path())?;
     drop(work);
     print_skipped(&dataset);
-    let engine = args.device.open_to_train(&recipe, &dataset, options_to_train([&recipe]), args.quiet)?;
+    let options = options_to_train([&recipe]);
+    let engine = args.device.open_to_train((&recipe, &dataset, args.point.is_divided()), options, args.quiet)?;
+    args.point.divide(&engine, (&mut recipe, &dataset), PlanOptions::default(), args.quiet)?;
     let stop = StopFlag::on_signals();
     let range = RateRange { ends: [args.low, args.high], steps: args.steps };
     let going = || !stop.is_set();

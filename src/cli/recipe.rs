@@ -244,7 +244,7 @@ impl RecipeArgs {
         set(&mut recipe.seed, point.seed);
         recipe.data.limit_train = self.limit_train.or(recipe.data.limit_train);
         recipe.data.val_fraction = self.val_fraction.or(recipe.data.val_fraction).filter(|&fraction| fraction != 0.0);
-        recipe.set_labels(self.labels.or(recipe.labels())?);
+        recipe.set_labels(self.labels.or((recipe.data.labels.clone(), recipe.data.multi_label))?);
         recipe.set_images(self.images.or(recipe.data.asked()));
         recipe.data.skip_bad |= self.images.skip_bad;
         recipe.augment = self.augment.or(recipe.augment.take());
@@ -270,8 +270,9 @@ impl RecipeArgs {
         }
         let asked = asked.or(embedded);
         let dataset = asked.map(|dataset| crate::datasets::name_of(dataset, self.data_dir.path())).transpose()?;
+        let named = self.recipe.as_deref().map(Recipe::find).transpose()?;
         let labels =
-            self.labels.or(self.recipe.as_deref().map(Recipe::find).transpose()?.and_then(|recipe| recipe.labels()))?;
+            self.labels.or(named.map(|recipe| (recipe.data.labels, recipe.data.multi_label)).unwrap_or_default())?;
         let list = |dataset: &String| crate::datasets::list_folder(dataset, self.data_dir.path(), labels.as_ref());
         let folder = dataset.as_ref().map(list).transpose()?.flatten();
         if let (Some(unlabelled), false) = (folder.as_ref().and_then(|listing| listing.unlabelled.as_ref()), quiet) {
@@ -342,12 +343,12 @@ impl RecipeArgs {
         let optimizer = &mut recipe.optimizer;
         if let Some(name) = &self.optimizer {
             let method: Method = name.parse()?;
-            if method != optimizer.name && method != Method::Sgd {
+            if let (true, Some([usual, epsilon])) = (method != optimizer.name, method.usual_numbers()) {
                 // SGD and the others need different learning rates.
                 (optimizer.momentum, optimizer.nesterov) = (0.0, false);
-                optimizer.learning_rate = method.usual_rate();
+                (optimizer.learning_rate, optimizer.epsilon) = (usual, epsilon);
                 if rate.is_none() && !quiet {
-                    eprintln!("the learning rate for {name} is set to {}; --lr changes it", method.usual_rate());
+                    eprintln!("the learning rate for {name} is set to {usual}; --lr changes it");
                 }
             }
             optimizer.name = method;
@@ -360,8 +361,12 @@ impl RecipeArgs {
         optimizer.nesterov |= self.nesterov;
         optimizer.clip = self.clip.or(optimizer.clip);
         if let Some(rate) = self.muon {
-            optimizer.groups.retain(|group| group.parameters != ParameterKind::Filters);
-            optimizer.groups.push(OptimizerGroup::muon(ParameterKind::Filters, rate, MUON_MOMENTUM));
+            // A recipe's own group of Muon keeps its other numbers.
+            match optimizer.groups.iter_mut().find(|group| group.parameters == ParameterKind::Filters) {
+                Some(group) if group.is_muon() => group.learning_rate = Some(rate),
+                Some(group) => *group = OptimizerGroup::muon(ParameterKind::Filters, rate, MUON_MOMENTUM),
+                None => optimizer.groups.push(OptimizerGroup::muon(ParameterKind::Filters, rate, MUON_MOMENTUM)),
+            }
         }
         Ok(())
     }

@@ -243,12 +243,17 @@ impl Prepared {
             checkpoint.check_data(&dataset)?;
         }
         let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
-        let mut engine = args.device.open_to_train(&recipe, &dataset, options.clone(), args.output.quiet)?;
-        engine = args.point.find((engine, pretrained.as_ref()), (&mut recipe, &dataset), args.output.quiet)?;
+        let mut engine = args.device.open_to_train(
+            (&recipe, &dataset, args.point.is_divided()),
+            options.clone(),
+            args.output.quiet,
+        )?;
+        let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
+        let how = (plan, args.output.quiet);
+        engine = args.point.find((engine, pretrained.as_ref()), (&mut recipe, &dataset), how)?;
         if let Some(time) = args.time {
             engine = length::fit(engine, (&mut recipe, &dataset), time, args.output.quiet)?;
         }
-        let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
         let trainer_options = TrainerOptions { plan, clock: Some(crate::runs::clock) };
         let kind = engine.kind();
         let work = Working::new("preparing the training", args.output.quiet);

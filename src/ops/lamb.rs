@@ -9,7 +9,7 @@ use crate::ops::update::{BLOCK, GROUP_FLOATS, check_flat, edges, updating};
 use crate::ops::{Call, Lower, Op, Real, Types};
 use crate::parallel::*;
 
-/// LAMB as in timm: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; d = m' / (sqrt(v') + epsilon) + decay p, where m' and v' are
+/// LAMB as in timm, where `always_adapt` is set for weights: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; d = m' / (sqrt(v') + epsilon) + decay p, where m' and v' are
 /// m and v without their bias; p -= rate |p| / |d| d. Parameters in rows of the group table that do not adapt, such as biases, take the
 /// step rate d. The norms are those of a whole parameter. Inputs: gradients, block table, group table, and the first block and
 /// the number of blocks of each parameter, `[parameters, 2]`; with clipping also the norm of the gradients. States: parameters, first

@@ -169,6 +169,15 @@ pub(super) fn of<'a>(groups: &'a [OptimizerGroup], parameter: &Parameter) -> (us
 /// An [`Error::Usage`] that names the kinds that the model has.
 pub(super) fn check_model(groups: &[OptimizerGroup], model: &str, parameters: &Parameters) -> Result<()> {
     let has = |kind: ParameterKind| parameters.iter().any(|parameter| parameter.kind == kind);
+    let learn = |kind: ParameterKind| parameters.updated().any(|parameter| parameter.kind == kind);
+    if let Some(group) =
+        groups.iter().find(|group| group.is_muon() && has(group.parameters) && !learn(group.parameters))
+    {
+        return Err(Error::usage(format!(
+            "Muon trains the `{}` of the model {model}, but they are frozen (unfreeze): leave Muon out, or train more layers.",
+            group.parameters
+        )));
+    }
     let Some(group) = groups.iter().find(|group| !has(group.parameters)) else { return Ok(()) };
     let kinds: Vec<&str> = ParameterKind::NAMES.iter().filter(|(_, kind)| has(*kind)).map(|(name, _)| *name).collect();
     Err(Error::usage(format!(

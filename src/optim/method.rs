@@ -32,12 +32,12 @@ impl Method {
         matches!(self, Self::Adam | Self::AdamW | Self::Lamb)
     }
 
-    /// A learning rate to begin with.
-    pub fn usual_rate(self) -> f64 {
+    /// A learning rate to begin with, and the epsilon that its papers and libraries have. `None` for SGD, whose rate depends on the task.
+    pub fn usual_numbers(self) -> Option<[f64; 2]> {
         match self {
-            Self::Sgd => 0.01,
-            Self::Adam | Self::AdamW | Self::RmsProp => 1e-3,
-            Self::Lamb => 5e-3,
+            Self::Sgd => None,
+            Self::Adam | Self::AdamW | Self::RmsProp => Some([1e-3, 1e-8]),
+            Self::Lamb => Some([5e-3, 1e-6]),
         }
     }
 }

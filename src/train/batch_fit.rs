@@ -8,7 +8,7 @@ use super::recipe::Recipe;
 use super::trainer::take_labels;
 use crate::data::{Dataset, Split, SplitName};
 use crate::engine::Engine;
-use crate::graph::{Plan, PlanOptions, Target};
+use crate::graph::{Graph, Plan, PlanOptions, Target};
 use crate::nn::Model;
 use crate::{Error, Result};
 
@@ -17,23 +17,30 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// As [`Trainer::new`](super::Trainer::new). [`Error::Memory`] when not even the smallest parts fit.
-pub fn fit_batch(engine: &Engine, recipe: &mut Recipe, dataset: &Dataset) -> Result<usize> {
+pub fn fit_batch(engine: &Engine, recipe: &mut Recipe, dataset: &Dataset, options: PlanOptions) -> Result<usize> {
     let whole = recipe.training.batch_size.saturating_mul(recipe.training.accumulate);
     take_labels(recipe, dataset)?;
     let model = recipe.build_model(dataset.input, dataset.classes.len())?;
-    let mut refused = None;
     // Parts are multiples of four images; a whole batch may have any number.
     let are_equal = |parts: &usize| whole.is_multiple_of(*parts) && (*parts == 1 || (whole / parts).is_multiple_of(4));
     for parts in (recipe.training.accumulate..=whole).filter(are_equal) {
         (recipe.training.batch_size, recipe.training.accumulate) = (whole / parts, parts);
         recipe.validate()?;
         let cut = Cut::of(recipe, &model, dataset)?;
-        match plan_step((recipe, &model), cut.as_ref(), dataset, engine, PlanOptions::default()) {
-            Err(Error::Memory(reason)) => refused = Some(reason),
+        let planned = plan_step((recipe, &model), cut.as_ref(), dataset, engine, |batch, target, graph| {
+            memory::plan(&graph(batch)?, target, options)
+        });
+        match planned {
+            Err(Error::Memory(_)) => {}
             planned => return planned.map(|_| parts),
         }
     }
-    Err(Error::Memory(refused.unwrap_or_default()))
+    // The sentence names what fits, if anything does.
+    let cut = Cut::of(recipe, &model, dataset)?;
+    let planned = plan_step((recipe, &model), cut.as_ref(), dataset, engine, |batch, target, graph| {
+        memory::plan_training(batch, target, options, graph)
+    });
+    planned.map(|_| recipe.training.accumulate)
 }
 
 /// The images of a split on the device, or their features if the recipe's frozen layers are left out.
@@ -51,16 +58,17 @@ pub(super) fn resident(
     }
 }
 
-/// Plans a training step. Returns the plan and the layout of the training images.
+/// Plans a training step by `plan`, which gets the batch size, the device, and what builds the graph for a batch size. Returns the plan and
+/// the layout of the training images.
 ///
 /// # Errors
-/// [`Error::Memory`] when the step does not fit the device; the message names the largest batch that fits.
+/// [`Error::Memory`] when the step does not fit the device.
 pub(super) fn plan_step(
     (recipe, model): (&Recipe, &Model),
     cut: Option<&Cut>,
     dataset: &Dataset,
     engine: &Engine,
-    options: PlanOptions,
+    plan: impl Fn(usize, &Target, &dyn Fn(usize) -> Result<Graph>) -> Result<Plan>,
 ) -> Result<(Plan, DeviceData)> {
     let (train, batch) = (dataset.split(SplitName::Train)?, recipe.training.batch_size);
     let single = engine.target().in_single_precision();
@@ -68,10 +76,8 @@ pub(super) fn plan_step(
     let data = resident(cut, ("train", train), (recipe, dataset.input), &single, batch.min(train.len()));
     let target = if recipe.training.precision.is_single() { single } else { engine.target() };
     // A batch larger than the training split would only add masked rows.
-    let plan = memory::plan_training(batch, &target, options, |batch| {
-        graphs::training(learner, learned_by, data, batch.min(train.len()))
-    })?;
-    Ok((plan, data))
+    let graph = |batch: usize| graphs::training(learner, learned_by, data, batch.min(train.len()));
+    Ok((plan(batch, &target, &graph)?, data))
 }
 
 #[cfg(test)]
@@ -84,7 +90,7 @@ mod tests {
         let fit = |bytes: usize, accumulate: usize| {
             let mut recipe = Recipe::find("glyphs-mlp").expect("a recipe");
             (recipe.training.batch_size, recipe.training.accumulate) = (1536 / accumulate, accumulate);
-            let parts = fit_batch(&Engine::cpu_within(bytes), &mut recipe, &dataset)?;
+            let parts = fit_batch(&Engine::cpu_within(bytes), &mut recipe, &dataset, PlanOptions::default())?;
             let Recipe { training, .. } = recipe;
             assert_eq!((parts, training.batch_size * parts), (training.accumulate, 1536));
             Ok::<usize, Error>(parts)

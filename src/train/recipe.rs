@@ -296,7 +296,8 @@ impl Recipe {
         if task == Task::Reconstruct {
             if self.data.is_multi_label() {
                 return wrong(
-                    "An autoencoder does not look at labels: leave several labels an image (multi_label) out.".into(),
+                    "An autoencoder does not look at labels: leave several labels an image (multi_label) out, or read a file of labels with --multi-label=false."
+                        .into(),
                 );
             }
             if self.training.tta.is_some() {

@@ -20,7 +20,8 @@ export async function dropped(items) {
       for (const one of some) await walk(one, `${path}/${one.name}`);
     }
   }
-  for (const entry of entries) await walk(entry, entry.name);
+  // Several class folders may be dropped together.
+  for (const entry of entries) await walk(entry, entries.length > 1 ? `dropped/${entry.name}` : entry.name);
   return files;
 }
 
@@ -36,23 +37,28 @@ export async function pixelsOf(file, side = SIDE) {
   return new Uint8Array(context.getImageData(0, 0, side, side).data.buffer);
 }
 
-/** The images of files {path, file}: the class of each is the name of its folder. `progress` gets the number of images that are read. */
+/** The images of files {path, file}: the class of each is the folder below the chosen one. `progress` gets the number of images that are read. */
 export async function readFolder(files, progress) {
   const images = files.filter(({ file }) => file.type.startsWith("image/"));
   if (images.length > MOST) throw new Error(`The folder has ${images.length} images; the page takes ${MOST} at most.`);
-  const classOf = ({ path }) => path.split("/").at(-2);
-  const classes = [...new Set(images.map(classOf).filter(Boolean))].sort();
+  // The names of the folders below the chosen one. Of deeper ones, the first is the class.
+  const classOf = ({ path }) => path.split("/").slice(1, -1)[0];
+  const inClasses = images.filter(classOf);
+  const classes = [...new Set(inClasses.map(classOf))].sort();
   if (classes.length < 2) {
     throw new Error("The folder needs at least two folders of images in it, one for each class.");
   }
+  if (classes.some((name) => /^(train|training|val|valid|validation|dev|eval|test|testing)$/i.test(name))) {
+    throw new Error(`The folder has the folders ${classes.join(", ")}: choose one with the class folders, such as the training split.`);
+  }
   const list = [], broken = [];
-  for (const image of images) {
+  for (const image of inClasses) {
     try {
       list.push({ pixels: await pixelsOf(image.file), label: classes.indexOf(classOf(image)) });
     } catch {
       broken.push(image.path);
     }
-    progress(list.length + broken.length, images.length);
+    progress(list.length + broken.length, inClasses.length);
   }
-  return { side: SIDE, classes, list, broken };
+  return { side: SIDE, classes, list, broken, loose: images.length - inClasses.length };
 }

@@ -17,7 +17,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redr
 const engine = new Engine((step) => {
   const done = lines.length + step / known.steps;
   at("progress").value = done / known.epochs;
-  at("status").textContent = `Epoch ${lines.length + 1} of ${known.epochs}: ${step} of ${known.steps} steps.`;
+  if (training) at("status").textContent = `Epoch ${lines.length + 1} of ${known.epochs}: ${step} of ${known.steps} steps.`;
 });
 
 function say(text) {
@@ -70,9 +70,11 @@ async function train() {
   at("epochs-table").tBodies[0].replaceChildren();
   if (at("images").value === "folder" && !own) throw new Error("Choose a folder of images first.");
   say("Opening the device…");
+  known = undefined;
   known = await engine.call("begin", settings());
   showFacts();
   drawWeights(at("weights"), await engine.call("weights"));
+  if (!training) return say("Stopped.");
   say("The first step compiles the kernels…");
   for (;;) {
     const { line, over } = await engine.call("epoch");
@@ -118,12 +120,12 @@ at("stop").addEventListener("click", () => {
 });
 
 // Drawing and reading.
-let reading = false, again = false;
+let reading = false, next; // what to read after that: an image, or "pad"
 async function read(given) {
   const image = given ?? (known?.input[0] === 1 ? pad.image() : undefined);
   if (!known || !image) return;
   if (reading) {
-    again = true;
+    next = given ?? "pad";
     return;
   }
   reading = true;
@@ -145,9 +147,10 @@ async function read(given) {
     at("answer").textContent = `Error: ${error.message}`;
   }
   reading = false;
-  if (again) {
-    again = false;
-    read();
+  if (next) {
+    const image = next === "pad" ? undefined : next;
+    next = undefined;
+    read(image);
   }
 }
 const pad = new Pad(at("pad"), () => read());
@@ -157,9 +160,13 @@ at("clear").addEventListener("click", () => {
   at("bars").replaceChildren();
 });
 at("example").addEventListener("click", async () => {
-  if (!known) return;
-  pad.show(await engine.call("image", { split: "test", number: Math.floor(1800 * Math.random()) }));
-  read();
+  if (!known?.test_images) return;
+  try {
+    pad.show(await engine.call("image", { split: "test", number: Math.floor(known.test_images * Math.random()) }));
+    read();
+  } catch (error) {
+    at("answer").textContent = `Error: ${error.message}`;
+  }
 });
 
 // The user's own images.
@@ -170,16 +177,22 @@ at("images").addEventListener("change", () => {
   if (!isFolder) at("epochs").placeholder = "of the recipe";
   if (at("recipe").value !== "own") at("recipe").value = isFolder ? "small-images" : "glyphs-mlp";
 });
+let taking = 0; // the number of the latest folder: an earlier one that is still being read counts no more
 async function take(files) {
+  own = undefined;
+  const number = ++taking;
+  const tell = (text) => number === taking && (at("found").textContent = text);
   try {
-    own = await readFolder(files, (done, all) => (at("found").textContent = `${done} of ${all} images read.`));
+    const found = await readFolder(files, (done, all) => tell(`${done} of ${all} images read.`));
+    if (number !== taking) return;
+    own = found;
+    const loose = own.loose ? `, ${own.loose} left out because they are in no class folder` : "";
     const bad = own.broken.length ? `, ${own.broken.length} could not be read: ${own.broken.slice(0, 3).join(", ")}` : "";
-    at("found").textContent = `${own.list.length} images of ${own.classes.length} classes: ${own.classes.join(", ")}${bad}.`;
+    at("found").textContent = `${own.list.length} images of ${own.classes.length} classes: ${own.classes.join(", ")}${loose}${bad}.`;
     // As many images in all epochs together as `gpunn train` takes.
     at("epochs").placeholder = String(Math.min(60, Math.max(8, Math.round(60_000 / (0.85 * own.list.length)))));
   } catch (error) {
-    own = undefined;
-    at("found").textContent = `Error: ${error.message}`;
+    tell(`Error: ${error.message}`);
   }
 }
 at("folder").addEventListener("change", () => take([...at("folder").files].map((file) => ({ path: file.webkitRelativePath, file }))));
@@ -209,13 +222,17 @@ at("try").addEventListener("change", async () => {
 at("recipe").addEventListener("change", () => (at("text-label").hidden = at("recipe").value !== "own"));
 at("link").addEventListener("click", async () => {
   const { recipe, seed, epochs, cpu } = settings();
-  const words = new URLSearchParams({ recipe, seed, ...(epochs ? { epochs } : {}), ...(cpu ? { device: "cpu" } : {}) });
+  const words = new URLSearchParams({ images: at("images").value, recipe, seed, ...(epochs ? { epochs } : {}), ...(cpu ? { device: "cpu" } : {}) });
   const link = `${location.origin}${location.pathname}#${words}`;
   await navigator.clipboard?.writeText(link).catch(() => {});
   history.replaceState(null, "", link);
   say("The link is copied, and stands in the address bar.");
 });
 const words = new URLSearchParams(location.hash.slice(1));
+if (words.get("images") === "folder") {
+  at("images").value = "folder";
+  at("images").dispatchEvent(new Event("change"));
+}
 if (words.has("recipe")) {
   const recipe = words.get("recipe");
   const listed = [...at("recipe").options].some((option) => option.value === recipe);

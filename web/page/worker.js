@@ -3,6 +3,7 @@
 import init, { Checking, Images, Session } from "./pkg/gpunn_web.js";
 
 const ready = init();
+const needsSession = new Set(["epoch", "predict", "test", "weights", "hash", "image"]);
 let session, checking, going = true;
 
 // wgpu knows no name of a browser's adapter; the browser may tell some of it.
@@ -53,7 +54,7 @@ const calls = {
 };
 
 // One call after the other: each may borrow the session over several turns of the event loop.
-let queue = ready;
+let queue = Promise.resolve();
 onmessage = ({ data: { id, call, args } }) => {
   if (call === "stop") {
     going = false;
@@ -61,6 +62,8 @@ onmessage = ({ data: { id, call, args } }) => {
   }
   queue = queue.then(async () => {
     try {
+      await ready; // fails where the browser lacks what the module needs
+      if (needsSession.has(call) && !session) throw new Error("There is no trained network yet: train first.");
       postMessage({ id, value: await calls[call](args ?? {}) });
     } catch (error) {
       postMessage({ id, error: error?.message ?? String(error) });

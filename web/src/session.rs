@@ -1,7 +1,8 @@
 //! A training: its network, its images, and what the page shows of it.
 
 use gpunn::Engine;
-use gpunn::data::{Dataset, SplitName, glyphs};
+use gpunn::data::{Dataset, Split, SplitName, glyphs};
+use gpunn::nn::models::Task;
 use gpunn::train::{EpochProgress, Recipe, Trainer, TrainerOptions, evaluate_each};
 use wasm_bindgen::prelude::*;
 
@@ -53,6 +54,25 @@ impl Images {
     }
 }
 
+/// Refuses what a recipe may say and the page does not do.
+fn check(recipe: &Recipe) -> Result<(), JsError> {
+    let data = &recipe.data;
+    let given = [
+        ("data.limit_train", data.limit_train.is_some()),
+        ("data.val_fraction", data.val_fraction.is_some()),
+        ("data.fold", data.fold.is_some()),
+        ("data.labels", data.labels.is_some()),
+        ("model.pretrained", recipe.model.pretrained.is_some()),
+    ];
+    if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
+        return Err(JsError::new(&format!("The page does not have the setting `{key}` of recipes; leave it out.")));
+    }
+    match recipe.model.task().map_err(thrown)? {
+        Task::Classify => Ok(()),
+        _ => Err(JsError::new("The page trains classifiers, but this recipe is of another task.")),
+    }
+}
+
 /// What the page shows before the first epoch.
 #[derive(serde::Serialize)]
 struct Description<'a> {
@@ -67,6 +87,7 @@ struct Description<'a> {
     steps: u32,
     epochs: f64,
     images: usize,
+    test_images: usize,
     classes: &'a [String],
     /// Channels, height and width of an image.
     input: [usize; 3],
@@ -96,6 +117,7 @@ impl Session {
             true => toml::from_str::<Recipe>(&recipe).map_err(JsError::from)?,
             false => Recipe::built_in(&recipe).map_err(thrown)?,
         };
+        check(&recipe)?;
         recipe.seed = seed.into();
         if epochs > 0.0 {
             recipe.training.epochs = epochs;
@@ -125,6 +147,7 @@ impl Session {
             steps: trainer.steps(),
             epochs: recipe.training.epochs,
             images: self.dataset.train.len(),
+            test_images: self.dataset.test.as_ref().map_or(0, Split::len),
             classes: trainer.classes(),
             input: self.dataset.input,
         })

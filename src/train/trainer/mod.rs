@@ -129,13 +129,15 @@ pub(in crate::train) fn take_labels(recipe: &mut Recipe, dataset: &Dataset) -> R
         (None, true) => recipe.data.multi_label = Some(true),
         (Some(true), false) => {
             return Err(Error::usage(format!(
-                "The recipe says that an image has any number of labels (multi_label), but the images of {} have one each.",
+                "The recipe says that an image has any number of labels (multi_label), but the images of {} have one each: \
+                 name a file of labels (`labels`, --labels), or leave multi_label out.",
                 dataset.name
             )));
         }
         (Some(false), true) => {
             return Err(Error::usage(format!(
-                "The recipe says that an image has one label (multi_label), but the images of {} have any number.",
+                "The recipe says that an image has one label (multi_label), but the images of {} have any number: \
+                 leave multi_label out.",
                 dataset.name
             )));
         }
@@ -261,7 +263,9 @@ impl Trainer {
         let target = engine.target().in_single_precision();
         let cut = Cut::of(&recipe, &model, dataset)?;
         let (learner, learned_by) = cut.as_ref().map_or((&model, &recipe), |cut| (&cut.rest, &cut.recipe));
-        let (plan, data) = plan_step((&recipe, &model), cut.as_ref(), dataset, &engine, options.plan)?;
+        let (plan, data) = plan_step((&recipe, &model), cut.as_ref(), dataset, &engine, |batch, target, graph| {
+            memory::plan_training(batch, target, options.plan, graph)
+        })?;
         let measured = |name: &'static str, split: Option<&Split>| {
             let Some(split) = split.filter(|split| !split.is_empty()) else { return Ok(None) };
             memory::plan_evaluation(split.len(), &target, options.plan, |batch| {
