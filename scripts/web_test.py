@@ -138,9 +138,9 @@ def main():
             print(f"{device}: {status} {facts[:80]}")
             assert ("CPU" in facts) == (device == "cpu"), facts
             known = {} if device == "cpu" else {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd)}
-            after = page.evaluate("document.documentElement.dataset.memory").split()
-            # The second epoch is the first that has the state of an earlier one beside it.
-            assert after[1] == after[-1], f"memory grew: {after}"
+            after = [int(bytes) for bytes in page.evaluate("document.documentElement.dataset.memory").split()]
+            # The sentinel keeps a state within an epoch only if a second has passed, so the last memory may be taken late, once.
+            assert after[-1] - after[1] <= 2**20, f"memory grew: {after}"
             compare(rows, by_the_program(arguments.gpunn, EPOCHS, device, known), device)
         # A drawing: an L.
         page.locator("#pad").scroll_into_view_if_needed()

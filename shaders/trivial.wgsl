@@ -61,9 +61,9 @@ fn place_of(change: Change, pixel: vec2f) -> vec2f {
 // The mean of a pixel and its eight neighbours; the pixel has the weight 5.
 fn blurred(first: u32, down: i32, across: i32) -> f32 {
     var sum = 4.0 * byte_at(first, down, across);
-    for (var dy = -1; dy <= 1; dy++) {
-        for (var dx = -1; dx <= 1; dx++) {
-            sum += byte_at(first, down + dy, across + dx);
+    for (var i = -1; i <= 1; i++) {
+        for (var j = -1; j <= 1; j++) {
+            sum += byte_at(first, down + i, across + j);
         }
     }
     return sum / 13.0;
