@@ -150,7 +150,7 @@ mod tests {
         let timeout = Some(std::time::Duration::ZERO);
         let options = gpu::DeviceOptions { timeout, ..gpu::DeviceOptions::default() };
         let open = || Ok(Engine::gpu(block_on(gpu::Device::open(adapter, options.clone()))?));
-        let (engine, why) = faster(adapter, (&recipe, &dataset), None, open).expect("the CPU is there");
+        let (engine, why) = faster(adapter, (&recipe, &dataset, false), None, open).expect("the CPU is there");
         assert_eq!(engine.kind(), "cpu");
         assert!(why.contains("failed: ") && why.contains("did not finish its work"), "{why}");
     }
