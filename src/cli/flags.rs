@@ -262,7 +262,7 @@ impl LabelArgs {
         match self.labels.clone().or(file) {
             Some(file) => Ok(Some(Labels { file, multi_label })),
             None if multi_label == Some(true) || self.multi_label.is_some() => Err(Error::usage(
-                "Whether an image has several labels (multi_label, --multi-label) is said of a file of labels: name it with --labels.",
+                "Whether an image has several labels (multi_label, --multi-label) says how a file of labels is read; name the file with --labels.",
             )),
             None => Ok(None),
         }
