@@ -95,7 +95,9 @@ def test_other_threads_go_on(tmp_path):
 
 
 INTERRUPTED = """
-import sys, gpunn
+import signal, sys, gpunn
+# A shell that starts tests in the background has them ignore Ctrl-C, and Python then leaves it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def began(epoch):
     print("began", flush=True)
 try:
