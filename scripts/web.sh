@@ -4,21 +4,23 @@
 #        scripts/web.sh serve [PORT] builds it and serves it on this machine, at http://localhost:8000/ by default
 #        scripts/web.sh size         what it weighs, compressed
 # Needs `rustup target add wasm32-unknown-unknown` (or Debian's rustc-web), and installs wasm-bindgen's program into target/tools if there is
-# none of the version in Cargo.lock. wasm-opt, of Debian's binaryen, makes the page a quarter smaller where it is installed.
+# none of the version in Cargo.lock.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 page=target/page
 
-version=$(grep -A1 '^name = "wasm-bindgen"$' Cargo.lock | sed -n 's/^version = "\(.*\)"$/\1/p')
-bindgen=$(command -v wasm-bindgen || true)
-if [[ -z $bindgen || $("$bindgen" --version) != "wasm-bindgen $version" ]]; then
-  bindgen=target/tools/bin/wasm-bindgen
-  if [[ ! -x $bindgen || $("$bindgen" --version) != "wasm-bindgen $version" ]]; then
-    cargo install wasm-bindgen-cli --version "$version" --root target/tools --locked
-  fi
-fi
+# The program of the version that Cargo.lock has.
+find_bindgen() {
+  local version
+  version=$(grep -A1 '^name = "wasm-bindgen"$' Cargo.lock | sed -n 's/^version = "\(.*\)"$/\1/p')
+  for bindgen in "$(command -v wasm-bindgen || true)" target/tools/bin/wasm-bindgen; do
+    if [[ -x $bindgen && $("$bindgen" --version) == "wasm-bindgen $version" ]]; then return; fi
+  done
+  cargo install wasm-bindgen-cli --version "$version" --root target/tools
+}
 
 build() {
+  find_bindgen
   source scripts/wasm_cargo.sh
   # One unit, optimised as a whole: the page is loaded more often than it is built. Fixed-width SIMD is in all browsers with WebGPU.
   CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_PANIC=abort RUSTFLAGS="-C target-feature=+simd128" \
@@ -27,11 +29,6 @@ build() {
   mkdir -p "$page"
   cp web/page/* "$page"
   "$bindgen" --target web --no-typescript --out-dir "$page/pkg" "$wasm_output/release/gpunn_web.wasm"
-  if command -v wasm-opt >/dev/null; then
-    wasm-opt -O3 --enable-simd --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals \
-      --enable-reference-types --enable-multivalue "$page/pkg/gpunn_web_bg.wasm" -o "$page/pkg/smaller.wasm" 2>/dev/null &&
-      mv "$page/pkg/smaller.wasm" "$page/pkg/gpunn_web_bg.wasm" || rm -f "$page/pkg/smaller.wasm"
-  fi
 }
 
 size() {

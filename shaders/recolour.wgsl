@@ -13,8 +13,6 @@ struct Dims {
 @group(0) @binding(2) var<storage, read> levels: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 
-const GREY: vec3f = vec3f(0.299, 0.587, 0.114); // ITU-R BT.601
-
 fn turned(colour: vec3f, turn: f32) -> vec3f {
     let most = max(max(colour.x, colour.y), colour.z);
     let chroma = most - min(min(colour.x, colour.y), colour.z);

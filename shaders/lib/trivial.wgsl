@@ -17,7 +17,6 @@ const EQUALIZE: u32 = 13u;
 const KINDS: u32 = 14u;
 const STRENGTHS: u32 = 30u; // above none
 
-const GREY: vec3f = vec3f(0.299, 0.587, 0.114); // ITU-R BT.601
 const WHITE: f32 = 255.0;
 
 struct Change {

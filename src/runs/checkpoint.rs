@@ -10,7 +10,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::data::Dataset;
 use crate::files::write_atomic;
 use crate::images::FileKind;
-use crate::train::checkpoint::{AVERAGED, Checkpoint, Counters, SUMS};
+use crate::train::checkpoint::{Checkpoint, Counters, weight_in_use};
 use crate::train::{Predictor, Recipe, Trainer, TrainerOptions};
 use crate::{Engine, Error, Result};
 
@@ -60,9 +60,8 @@ impl Checkpoint {
     /// [`Error::File`] when the file cannot be written. An earlier file is then unchanged.
     pub fn write_half(&self, path: &Path) -> Result<()> {
         let averaged = self.recipe.training.ema.is_some();
-        let used = |name: &str| if averaged { name.starts_with(AVERAGED) } else { !name.contains('/') && name != SUMS };
         let mut half = self.clone();
-        half.tensors.retain(|name, _| used(name));
+        half.tensors.retain(|name, _| weight_in_use(name, averaged).is_some());
         (half.recipe.data.folder, half.recipe.model.pretrained_file) = (None, None);
         write_atomic(path, &half.to_bytes(path, Dtype::F16)?)
     }
@@ -245,6 +244,7 @@ impl Predictor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::checkpoint::SUMS;
 
     fn sample() -> Checkpoint {
         let recipe = Recipe::find("glyphs-mlp").expect("a recipe");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::Result;
 use crate::formats::tensors::{TensorEntry, TensorFile};
 use crate::nn::Model;
-use crate::train::checkpoint::{AVERAGED, SUMS};
+use crate::train::checkpoint::weight_in_use;
 
 use super::checkpoint::KEY as CHECKPOINT;
 
@@ -76,11 +76,8 @@ fn weights_of(file: &TensorFile) -> BTreeMap<String, &str> {
     if !file.metadata().contains_key(CHECKPOINT) {
         return all().map(|name| (name.to_owned(), name)).collect();
     }
-    let averaged: BTreeMap<String, &str> =
-        all().filter_map(|name| Some((name.strip_prefix(AVERAGED)?.to_owned(), name))).collect();
-    // States of the optimizer and other copies have a prefix with a slash.
-    let plain = || all().filter(|name| !name.contains('/') && *name != SUMS).map(|name| (name.to_owned(), name));
-    if averaged.is_empty() { plain().collect() } else { averaged }
+    let averaged = all().any(|name| weight_in_use(name, true).is_some());
+    all().filter_map(|name| Some((weight_in_use(name, averaged)?.to_owned(), name))).collect()
 }
 
 fn all_begin(names: &BTreeMap<String, &str>, prefix: &str) -> bool {

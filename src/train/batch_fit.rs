@@ -5,7 +5,6 @@ use super::features::Cut;
 use super::graphs;
 use super::memory;
 use super::recipe::Recipe;
-use super::trainer::take_labels;
 use crate::data::{Dataset, Split, SplitName};
 use crate::engine::Engine;
 use crate::graph::{Graph, Plan, PlanOptions, Target};
@@ -19,7 +18,7 @@ use crate::{Error, Result};
 /// As [`Trainer::new`](super::Trainer::new). [`Error::Memory`] when not even the smallest parts fit.
 pub fn fit_batch(engine: &Engine, recipe: &mut Recipe, dataset: &Dataset, options: PlanOptions) -> Result<usize> {
     let whole = recipe.training.batch_size.saturating_mul(recipe.training.accumulate);
-    take_labels(recipe, dataset)?;
+    recipe.take_labels(dataset)?;
     let model = recipe.build_model(dataset.input, dataset.classes.len())?;
     // Parts are multiples of four images; a whole batch may have any number.
     let are_equal = |parts: &usize| whole.is_multiple_of(*parts) && (*parts == 1 || (whole / parts).is_multiple_of(4));

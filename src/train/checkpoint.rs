@@ -75,6 +75,15 @@ pub struct Checkpoint {
     pub tensors: BTreeMap<String, Tensor>,
 }
 
+/// The parameter or statistic whose value in use a tensor of a checkpoint holds, by the tensor's name: the moving average if the run has one
+/// (`averaged`), else the plain weight. `None` for states of the optimizer, sums, and other copies of the weights.
+pub fn weight_in_use(tensor: &str, averaged: bool) -> Option<&str> {
+    match averaged {
+        true => tensor.strip_prefix(AVERAGED),
+        false => Some(tensor).filter(|name| !name.contains('/') && *name != SUMS),
+    }
+}
+
 impl Checkpoint {
     /// A checkpoint before the first step, with these weights, for images of shape `input` and these classes.
     pub fn at_start(
@@ -126,7 +135,12 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::weights`].
     pub fn weights_in_use(&self, parameters: &Parameters) -> Result<Weights> {
-        self.weights(if self.recipe.training.ema.is_some() { AVERAGED } else { "" }, parameters)
+        self.weights(self.prefix_in_use(), parameters)
+    }
+
+    /// The prefix of the names of [`Checkpoint::weights_in_use`].
+    fn prefix_in_use(&self) -> &'static str {
+        if self.recipe.training.ema.is_some() { AVERAGED } else { "" }
     }
 
     /// Puts an optimizer's state under the names of the parameters that it changes.
@@ -187,7 +201,7 @@ impl Checkpoint {
     /// When the recipe is invalid, or the checkpoint's weights in use are those of another network.
     pub fn model(&self) -> Result<Model> {
         let model = self.recipe.build_model(self.input, self.classes.len())?;
-        let prefix = if self.recipe.training.ema.is_some() { AVERAGED } else { "" };
+        let prefix = self.prefix_in_use();
         let parameters = model.parameters();
         parameters
             .iter()

@@ -283,6 +283,30 @@ impl Recipe {
         if task == Task::Classify && self.data.is_multi_label() { Task::Tag } else { task }
     }
 
+    /// Takes over from a dataset whether its images have several labels, if the recipe does not say so.
+    pub(super) fn take_labels(&mut self, dataset: &Dataset) -> Result<()> {
+        let several = dataset.sets.is_some();
+        match (self.data.multi_label, several) {
+            (None, true) => self.data.multi_label = Some(true),
+            (Some(true), false) => {
+                return Err(Error::usage(format!(
+                    "The recipe says that an image has any number of labels (multi_label), but the images of {} have one each: \
+                     name a file of labels (`labels`, --labels), or leave multi_label out.",
+                    dataset.name
+                )));
+            }
+            (Some(false), true) => {
+                return Err(Error::usage(format!(
+                    "The recipe says that an image has one label (multi_label), but the images of {} have any number: \
+                     leave multi_label out.",
+                    dataset.name
+                )));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Checks that the recipe is possible for the network's task.
     pub(super) fn validate_task(&self, task: Task) -> Result<()> {
         let wrong = |sentence: String| Err(Error::Usage(sentence));

@@ -122,30 +122,6 @@ fn held_labels(dataset: &Dataset) -> BTreeMap<&'static str, Vec<u32>> {
     if dataset.sets.is_some() { there.collect() } else { BTreeMap::new() }
 }
 
-/// Takes over from a dataset whether its images have several labels, if the recipe does not say so.
-pub(in crate::train) fn take_labels(recipe: &mut Recipe, dataset: &Dataset) -> Result<()> {
-    let several = dataset.sets.is_some();
-    match (recipe.data.multi_label, several) {
-        (None, true) => recipe.data.multi_label = Some(true),
-        (Some(true), false) => {
-            return Err(Error::usage(format!(
-                "The recipe says that an image has any number of labels (multi_label), but the images of {} have one each: \
-                 name a file of labels (`labels`, --labels), or leave multi_label out.",
-                dataset.name
-            )));
-        }
-        (Some(false), true) => {
-            return Err(Error::usage(format!(
-                "The recipe says that an image has one label (multi_label), but the images of {} have any number: \
-                 leave multi_label out.",
-                dataset.name
-            )));
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
 /// A split on the device, if there is one, and its images.
 type Staged<'a> = (Option<Stage>, Option<&'a Split>);
 
@@ -246,7 +222,7 @@ impl Trainer {
         }
         let train = dataset.split(SplitName::Train)?;
         dataset.validate()?;
-        take_labels(&mut recipe, dataset)?;
+        recipe.take_labels(dataset)?;
         let task = model.as_ref().map_or_else(|| recipe.task(), |model| Ok(recipe.task_of(model)))?;
         recipe.validate_task(task)?;
         check_trainable(&recipe, task, dataset)?;
