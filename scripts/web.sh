@@ -27,7 +27,8 @@ build() {
     wasm_cargo build --release --lib -p gpunn-web
   rm -rf "$page"
   mkdir -p "$page"
-  cp web/page/* "$page"
+  # pages/ has what the pages of the program have, too.
+  cp pages/{style.css,controls.css,answers.js,charts.js} web/page/* "$page"
   "$bindgen" --target web --no-typescript --out-dir "$page/pkg" "$wasm_output/release/gpunn_web.wasm"
 }
 

@@ -220,14 +220,14 @@ mod tests {
 
     #[test]
     fn counts_are_legible_in_every_cell_of_both_colour_schemes() {
-        for (scheme, paper) in draw::schemes().iter().zip(["#ffffff", "#0d1117"]) {
+        for (scheme, paper) in draw::schemes().into_iter().zip(["#ffffff", "#0d1117"]) {
             let bytes = |hex: &str| {
                 [1, 3, 5].map(|at| f64::from(u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")) / 255.0)
             };
             let shown = |colour: RGBColor| {
                 bytes(
                     draw::variable(colour)
-                        .and_then(|name| scheme.split(&format!("--{name}:")).nth(1))
+                        .and_then(|name| scheme.split(&format!("--{name}: ")).nth(1))
                         .expect("a color"),
                 )
             };

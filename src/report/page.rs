@@ -2,9 +2,8 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::draw;
-
-const STYLE: &str = include_str!("page.css");
+/// The design of all pages, and what reports add to it.
+const STYLE: [&str; 2] = [include_str!("../../pages/style.css"), include_str!("page.css")];
 
 /// A section of a page.
 #[derive(Clone, Debug)]
@@ -35,8 +34,6 @@ pub struct HtmlPage {
 impl HtmlPage {
     /// The page as HTML.
     pub fn html(&self) -> String {
-        let [light, dark] = draw::schemes();
-        let style = STYLE.replace("LIGHT", &light).replace("DARK", &dark);
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -45,7 +42,7 @@ impl HtmlPage {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     title { (self.title) " - gpunn" }
-                    style { (PreEscaped(style)) }
+                    style { (PreEscaped(STYLE.concat())) }
                 }
                 body { main {
                     h1 { (self.title) }

@@ -1,11 +1,11 @@
 // The page that trains.
+import { percent, showBars } from "./answers.js";
 import { Engine } from "./calls.js";
 import { drawConfusion, drawCurves, drawWeights } from "./charts.js";
 import { dropped, pixelsOf, readFolder } from "./folder.js";
 import { Pad } from "./pad.js";
 
 const at = (id) => document.getElementById(id);
-const percent = (part) => (part == null ? "" : `${(100 * part).toFixed(2)} %`);
 
 let known; // what the worker said of the session
 let lines = [];
@@ -132,17 +132,8 @@ async function read(given) {
   try {
     const answer = await engine.call("predict", { image });
     at("answer").textContent = `This is ${answer.class} (${percent(answer.confidence)}).`;
-    const best = answer.probabilities.map((p, i) => [p, known.classes[i]]).sort((a, b) => b[0] - a[0]).slice(0, 5);
-    at("bars").replaceChildren(
-      ...best.map(([p, name]) => {
-        const [item, label, track, bar, value] = ["li", "span", "span", "div", "span"].map((tag) => document.createElement(tag));
-        [label.textContent, value.textContent, bar.className] = [name, percent(p), "bar"];
-        bar.style.width = `${100 * p}%`;
-        track.append(bar);
-        item.append(label, track, value);
-        return item;
-      }),
-    );
+    const all = answer.probabilities.map((confidence, index) => ({ class: known.classes[index], confidence }));
+    showBars(at("bars"), all.sort((a, b) => b.confidence - a.confidence).slice(0, 5));
   } catch (error) {
     at("answer").textContent = `Error: ${error.message}`;
   }

@@ -1,4 +1,4 @@
-// What the page draws.
+// What pages draw.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -66,14 +66,14 @@ export function drawConfusion(canvas, counts, classes) {
   const context = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
   context.scale(3, 3);
-  context.fillStyle = style.getPropertyValue("--back");
+  context.fillStyle = style.getPropertyValue("--paper");
   context.fillRect(0, 0, size, size);
   context.font = "6.5px system-ui, sans-serif";
   context.textAlign = "center";
   context.textBaseline = "middle";
   classes.forEach((name, number) => {
     const at = margin + side * (number + 0.5);
-    context.fillStyle = style.getPropertyValue("--soft");
+    context.fillStyle = style.getPropertyValue("--faint");
     context.fillText(name.slice(0, 2), at, margin / 2);
     context.fillText(name.slice(0, 2), margin / 2, at);
   });
@@ -82,7 +82,7 @@ export function drawConfusion(canvas, counts, classes) {
     row.forEach((count, answer) => {
       if (count === 0) return;
       context.globalAlpha = 0.15 + (0.85 * count) / all;
-      context.fillStyle = style.getPropertyValue(label === answer ? "--one" : "--two");
+      context.fillStyle = style.getPropertyValue(label === answer ? "--s0" : "--s1");
       context.fillRect(margin + side * answer, margin + side * label, side - 1, side - 1);
     });
   });
