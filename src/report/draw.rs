@@ -3,8 +3,6 @@
 //! A drawing uses only the colors of this file. On a page each color becomes a CSS variable, so that one drawing serves the
 //! light and the dark color scheme. A file has the colors themselves on a white background.
 
-use std::fmt::Write;
-
 use image::RgbImage;
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
