@@ -102,7 +102,7 @@ stage "lints"
 cargo clippy --release --workspace --all-targets -- -D warnings
 # The core without any feature, and the features that have the most code; in the slow part each one alone.
 features=("" images files)
-if $slow; then features+=(threads download reading reports); fi
+if $slow; then features+=(threads download reading reports serve); fi
 for feature in "${features[@]}"; do
   cargo clippy --release --lib --no-default-features --features "$feature" -- -D warnings
 done
@@ -193,6 +193,12 @@ if $slow; then
     "$gpunn" report --compare "$work"/page-{mlp,cnn,autoencoder} --out "$work/compare.html"
     scripts/check_report.sh "$work/compare.html" results curves differences
   fi
+  stage "playwright"
+  python3 -m venv "$work/playwright"
+  "$work/playwright/bin/pip" install -q playwright
+  stage "served pages"
+  may_lack skipped "served pages, there is no Chromium" \
+    "$work/playwright/bin/python" scripts/serve_test.py "$gpunn"
   stage "the page in a browser"
   if ! has_browser; then
     skipped "the page in a browser, there is no Chromium, and it cannot be installed here"
@@ -203,8 +209,6 @@ if $slow; then
       skipped "the page in a browser, there is no compiler for wasm32"
     else
       ((code == 0))
-      python3 -m venv "$work/playwright"
-      "$work/playwright/bin/pip" install -q playwright
       "$work/playwright/bin/python" scripts/web_test.py target/page "$gpunn" --all
     fi
   fi

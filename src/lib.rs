@@ -54,6 +54,7 @@
 //! | `download` | datasets from the addresses of their makers: `datasets::fetch` |
 //! | `reading` | text is read from photos of handwriting: `ocr` |
 //! | `reports` | HTML pages and plots of runs: `report` |
+//! | `serve` | pages of this machine: a trained network over HTTP, a training to watch: `serve` |
 //!
 //! # WebAssembly
 //!
@@ -102,6 +103,9 @@ pub mod ocr;
 
 #[cfg(feature = "reports")]
 pub mod report;
+
+#[cfg(feature = "serve")]
+pub mod serve;
 
 #[cfg(feature = "cli")]
 pub mod bench;

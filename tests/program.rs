@@ -26,6 +26,7 @@ mod practice;
 mod predict_cli;
 mod read_cli;
 mod report;
+mod served;
 mod sweep;
 mod sweep_search;
 mod train_cli;

@@ -19,8 +19,8 @@ use crate::{Engine, Error, Result, gpu};
 /// The flags that say how a result is printed. A function returns its result.
 const OF_PRINTING: [&str; 2] = ["json", "help"];
 
-/// The flags of the program alone: a function trains one run and returns it.
-const OF_SEVERAL_RUNS: [&str; 1] = ["folds"];
+/// The flags of the program alone: a function trains one run and returns it, and its caller watches it.
+const OF_THE_PROGRAM: [&str; 2] = ["folds", "live"];
 
 /// What a program gives for a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ fn flags(command: &str) -> Vec<(String, bool)> {
 
 /// Whether a flag is no setting.
 fn is_left_out(name: &str) -> bool {
-    OF_PRINTING.contains(&name) || OF_SEVERAL_RUNS.contains(&name)
+    OF_PRINTING.contains(&name) || OF_THE_PROGRAM.contains(&name)
 }
 
 /// The words of a command line for settings of a command.
@@ -210,7 +210,7 @@ mod tests {
         for name in ["epochs", "recipe", "report", "reuse", "limit_train", "quiet", "tensorboard"] {
             assert!(all.iter().any(|known| known == name), "{name}: {all:?}");
         }
-        assert!(!all.iter().any(|known| ["json", "help", "no_report"].contains(&known.as_str())));
+        assert!(!all.iter().any(|known| ["json", "help", "no_report", "live"].contains(&known.as_str())));
         let given = [("limit_train", text("5")), ("quiet", Value::Switch(true)), ("report", Value::Switch(false))];
         let given = given.map(|(name, value)| (name.to_owned(), value));
         assert_eq!(words("train", &given).expect("known"), ["--limit-train=5", "--quiet", "--no-report"]);

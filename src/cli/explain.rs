@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::images::{self, ExplainedImage, explanation_sheet, heat_over};
-use crate::inference::{Explainer, Explanation, prepare_for};
-use crate::train::Checkpoint;
+use image::RgbImage;
+
+use crate::images::{self, ExplainedImage, explanation_sheet};
+use crate::inference::{Explainer, Explanation, heat_image, prepare_for};
 use crate::{Error, Result};
 
 use super::flags::{ComputeArgs, EpochArgs};
@@ -74,7 +75,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let explanation = explainer.explain_blocking(&values, class)?;
         let of_image = Explained::of(&source, explanation.clone(), &checkpoint.classes);
         if args.out.is_some() {
-            drawn.push(draw(&of_image, &values, &explanation, (&checkpoint, explainer.seen())));
+            let images = heat_image(&values, checkpoint.input, &explainer, &explanation.map);
+            drawn.push(captioned(&of_image, images));
         }
         explained.push(of_image);
     }
@@ -113,15 +115,7 @@ impl Explained {
 }
 
 /// The image as the network takes it, with its map, the file's name, the answer and the explained class.
-fn draw(
-    explained: &Explained,
-    values: &[f32],
-    explanation: &Explanation,
-    (checkpoint, seen): (&Checkpoint, [usize; 2]),
-) -> ExplainedImage {
-    let [_, height, width] = checkpoint.input;
-    let image = images::from_values(values, checkpoint.input);
-    let heat = heat_over(&image, &explanation.map, [seen[0] as f32 / height as f32, seen[1] as f32 / width as f32]);
+fn captioned(explained: &Explained, (image, heat): (RgbImage, RgbImage)) -> ExplainedImage {
     let Explained { image: path, class, confidence, explained, probability, .. } = explained;
     let file = std::path::Path::new(path).file_name().map_or(path.clone(), |name| name.to_string_lossy().into_owned());
     let answer = format!("{class} {}", super::percent(*confidence));

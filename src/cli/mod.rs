@@ -36,6 +36,7 @@ mod kept;
 mod label_check;
 mod ladder;
 mod length;
+mod live;
 mod lr_find;
 pub mod memory;
 mod network;
@@ -48,12 +49,14 @@ mod read;
 mod recipe;
 mod reconstruct;
 mod report;
+mod serve;
 mod similar;
 mod step_time;
 pub mod stop;
 pub mod streams;
 mod summary;
 mod sweep;
+mod told;
 mod train;
 mod verdict;
 mod weights;
@@ -100,6 +103,8 @@ enum CliCommand {
     Embed(embed::Args),
     /// Find the images of a folder that are most similar to an image
     Similar(similar::Args),
+    /// Serve a trained network to a browser on this machine, and to programs over HTTP
+    Serve(serve::Args),
     /// Draw heat maps of the places in images that decided the answers of a convolutional network
     Explain(explain::Args),
     /// Write an HTML report of a run (curves, mistakes, weights), or one that compares runs
@@ -153,6 +158,7 @@ pub fn main(words: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
         CliCommand::LrFind(args) => lr_find::run(*args),
         CliCommand::Embed(args) => embed::run(args),
         CliCommand::Similar(args) => similar::run(args),
+        CliCommand::Serve(args) => serve::run(args),
         CliCommand::Explain(args) => explain::run(args),
         CliCommand::Report(args) => report::run(args),
         CliCommand::Read(args) => read::run(args),

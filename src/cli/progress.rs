@@ -1,12 +1,13 @@
 //! Training progress: a line per epoch, and on a terminal a progress bar.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::stop::StopFlag;
 use super::streams::at_terminal;
 use super::working::{TICK, Working};
 use crate::runs::Observer;
-use crate::train::{EpochLine, EpochProgress, Training};
+use crate::train::{EpochLine, EpochProgress, Trainer, Training};
 use console::Term;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
@@ -155,6 +156,18 @@ pub struct Watched<'a> {
 }
 
 impl Observer for Watched<'_> {
+    fn begun(&mut self, run: &Path, trainer: &Trainer, before: &[EpochLine]) {
+        self.watch.begun(run, trainer, before);
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        self.watch.wants_checkpoint()
+    }
+
+    fn saved(&mut self, epoch: u32, steps: u32) {
+        self.watch.saved(epoch, steps);
+    }
+
     fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool {
         self.shown.progress(epoch, at) & self.watch.progress(epoch, at)
     }

@@ -1,13 +1,13 @@
 //! `gpunn train`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::data::Dataset;
 use crate::graph::PlanOptions;
 use crate::runs::{Experiment, Observer, Reopen, RunDirectory, RunOutcome};
-use crate::train::{Checkpoint, Recipe, Summary, Trainer, TrainerOptions, guessing};
+use crate::train::{Checkpoint, Recipe, Trainer, TrainerOptions};
 use crate::{Error, Result, gpu};
 
 use super::engine::{DeviceArgs, options_to_train};
@@ -15,10 +15,12 @@ use super::first_steps;
 use super::flags::{JsonArgs, NewRunArgs};
 use super::images::print_skipped;
 use super::length;
+use super::live::LiveArgs;
 use super::progress::{Progress, Watched};
 use super::recipe::{GridPoint, OrAuto, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
 use super::sweep::runner::Tools;
+use super::told::{print_plan, print_summary, print_validation, warn_of_guessing};
 use super::working::Working;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
@@ -104,6 +106,8 @@ pub struct Args {
         conflicts_with_all = ["resume", "val_fraction", "force", "save_every", "no_reuse", "no_report", "profile", "verify"])]
     folds: Option<usize>,
     #[command(flatten)]
+    live: LiveArgs,
+    #[command(flatten)]
     output: OutputArgs,
     /// Give every tensor its own memory, for testing the memory planner
     #[arg(long)]
@@ -149,7 +153,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let tools = Tools { data_dir: args.recipe_args.data_dir.path(), device: &args.device, output: &args.output };
         return super::sweep::folds::run(recipe, (count, args.new.path()), tools);
     }
-    let trained = train(&args, StopFlag::on_signals, None)?;
+    let trained = args.live.watched(|watch| train(&args, StopFlag::on_signals, watch))?;
     let summary = match trained.outcome {
         RunOutcome::Finished(summary) => summary,
         RunOutcome::Interrupted { .. } => return Ok(trained.stop.exit_code()),
@@ -306,64 +310,6 @@ fn experiment(
     Experiment::new(trainer, run, dataset)
 }
 
-/// Prints what is held out for validation, or that nothing is.
-fn print_validation(trainer: &Trainer, dataset: &Dataset) {
-    match (&dataset.val, trainer.recipe().data.val_fraction) {
-        (None, _) => eprintln!(
-            "warning: no images are held out for validation, so overfitting cannot be seen; --val-fraction {} holds some \
-             out",
-            crate::runs::VAL_FRACTION
-        ),
-        (Some(val), Some(fraction)) => eprintln!(
-            "validation: {} of {} images held out ({} of each class, at least one; equal images stay together)",
-            val.len(),
-            val.len() + dataset.train.len(),
-            super::percent(fraction)
-        ),
-        (Some(_), None) => {}
-    }
-}
-
-/// Prints what will be trained.
-pub(super) fn print_plan(trainer: &Trainer) {
-    let recipe = trainer.recipe();
-    eprintln!(
-        "recipe {}: {} on {}, {} parameters, {} epochs, {} steps an epoch; planned memory {} ({} bytes)",
-        recipe.name,
-        recipe.model.name,
-        recipe.data.name,
-        trainer.model().parameters().count(),
-        recipe.training.epochs,
-        trainer.steps(),
-        super::bytes(trainer.planned_bytes()),
-        trainer.planned_bytes()
-    );
-    if let Some([channels, height, width]) = trainer.features() {
-        eprintln!(
-            "the frozen layers' outputs ({channels}x{height}x{width} per image) are computed once, without random augmentation"
-        );
-    }
-    if !recipe.training.precision.is_single() {
-        print_precision(trainer);
-    }
-}
-
-/// Prints what is computed in half precision.
-fn print_precision(trainer: &Trainer) {
-    let units = trainer.engine().target().device.and_then(|device| device.matrix_units);
-    let [half, all] = trainer.half_products();
-    match units {
-        Some(side) => eprintln!(
-            "precision: {half} of {all} products take operands in f16 ({side}x{side} matrix units, sums in f32); weights, all other \
-             values and evaluation stay in f32"
-        ),
-        None => eprintln!(
-            "precision: f16 was asked for, but {} offers no matrix units with subgroups of one size; all is computed in f32",
-            trainer.engine().device_name()
-        ),
-    }
-}
-
 /// Trains with a progress display.
 pub(super) fn train_with_progress(
     experiment: &mut Experiment,
@@ -372,11 +318,13 @@ pub(super) fn train_with_progress(
     reopen: &mut Reopen<'_>,
 ) -> Result<RunOutcome> {
     let (training, steps) = (experiment.trainer.recipe().training.clone(), experiment.trainer.steps());
-    let mut progress = Progress::new(training, steps, &experiment.run.metrics()?, quiet, stop);
+    let before = experiment.run.metrics()?;
+    let mut progress = Progress::new(training, steps, &before, quiet, stop);
     let mut both;
     let observer: &mut dyn Observer = match watch {
         None => &mut progress,
         Some(watch) => {
+            watch.begun(experiment.run.path(), &experiment.trainer, &before);
             both = Watched { shown: &mut progress, watch };
             &mut both
         }
@@ -391,7 +339,7 @@ fn finish(
     args: &Args,
     mut experiment: Experiment,
     (dataset, options): (&Dataset, TrainerOptions),
-    (stop, watch): (StopFlag, Option<&mut dyn Observer>),
+    (stop, mut watch): (StopFlag, Option<&mut dyn Observer>),
     reopen: &mut Reopen<'_>,
 ) -> Result<Trained> {
     let epochs = experiment.trainer.recipe().training.epochs;
@@ -405,9 +353,12 @@ fn finish(
             ),
         }
     }
-    let told = (args.output.quiet, &stop, watch);
+    let told = (args.output.quiet, &stop, watch.as_mut().map(|watch| &mut **watch as &mut dyn Observer));
     let outcome = train_with_progress(&mut experiment, (dataset, options), told, reopen)?;
     stop.end_at_once();
+    if let Some(watch) = watch {
+        watch.ended(&outcome);
+    }
     let (run, lost) = (experiment.run.path().to_owned(), experiment.lost().collect());
     let page = match &outcome {
         RunOutcome::Finished(summary) => {
@@ -425,56 +376,6 @@ fn finish(
         }
     };
     Ok(Trained { run, outcome, page, lost, stop })
-}
-
-/// Warns of a network that answers no better than always with the most frequent class.
-fn warn_of_guessing(summary: &Summary, labels: &[u32]) {
-    let Some(accuracy) = summary.train_accuracy else { return };
-    if let Some(share) = guessing(accuracy, labels) {
-        eprintln!(
-            "warning: the training accuracy, {}, is within the range of chance: the most frequent class has {} of the images. \
-             Another --lr or more --epochs may help",
-            super::percent(accuracy),
-            super::percent(share)
-        );
-    }
-}
-
-fn print_summary(summary: &Summary, report: Option<&Path>) {
-    let map = |map: Option<f64>| map.map(|map| format!("mAP {}", super::percent(map)));
-    let figure = |accuracy: Option<f64>, psnr: Option<f64>| match (accuracy, psnr) {
-        (Some(accuracy), _) => Some(super::percent(accuracy)),
-        (_, Some(psnr)) => Some(format!("{psnr:.2} dB")),
-        _ => None,
-    };
-    let line = |name: &str, loss: Option<f64>, figure: Option<String>| {
-        if let Some(loss) = loss {
-            super::print_line(&format!("{name:<11}loss {loss:.4}  {}", figure.unwrap_or_default()));
-        }
-    };
-    line("train", Some(summary.train_loss), figure(summary.train_accuracy, None));
-    line("validation", summary.val_loss, figure(summary.val_accuracy, summary.val_psnr).or(map(summary.val_map)));
-    line("test", summary.test_loss, figure(summary.test_accuracy, summary.test_psnr).or(map(summary.test_map)));
-    super::print_line(&format!(
-        "{} epochs in {:.1} s, weights {}",
-        summary.epochs, summary.seconds, summary.weights_hash
-    ));
-    if let Some(best) = summary.best_epoch {
-        let early =
-            if summary.stopped_early { "; stopped early (--patience), because no later epoch was better" } else { "" };
-        let figure = figure(summary.best_val_accuracy, None).or(map(summary.best_val_map));
-        let figure = figure.map_or_else(String::new, |figure| format!(": validation {figure}"));
-        super::print_line(&format!("best epoch {best}{figure}{early}"));
-        if best != summary.epochs {
-            super::print_line(
-                "predict, eval, export and report use the best epoch's weights; with --last, the last epoch's",
-            );
-        }
-    }
-    super::print_line(&format!("run: {}", summary.run));
-    if let Some(page) = report {
-        super::print_line(&format!("report: {}", page.display()));
-    }
 }
 
 /// A resumed run's recipe: its own, with --epochs, --patience and --on-nonfinite.

@@ -26,6 +26,7 @@ mod sheet;
 #[cfg(feature = "files")]
 mod system_fonts;
 pub(crate) mod text;
+mod thumbnail;
 
 pub use decode::{MOST_PIXELS, decode, most_pixels, open, set_most_pixels, size};
 #[cfg(feature = "reports")]
@@ -40,3 +41,4 @@ pub use heat::{ExplainedImage, explanation_sheet, heat_over};
 pub use prepare::prepare;
 pub use preprocessing::Preprocessing;
 pub use sheet::{CaptionedImage, captioned_sheet, comparison_sheet, sheet};
+pub use thumbnail::{EXACT, SHRUNK, compact_png, thumbnail};

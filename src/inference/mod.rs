@@ -12,12 +12,14 @@
 //! ```
 
 mod embedder;
+mod heat;
 mod nearest;
 mod pca;
 mod prepare;
 mod reconstructor;
 
 pub use embedder::{Embedder, normalize};
+pub use heat::heat_image;
 pub use nearest::{Nearest, Neighbor};
 pub use pca::Pca;
 pub use prepare::{difference, prepare_for};

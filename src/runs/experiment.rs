@@ -1,6 +1,7 @@
 //! A complete training run, stored in a run directory.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::directory::RunDirectory;
@@ -14,11 +15,21 @@ use crate::{Engine, Error, Result};
 
 /// Receives the progress of a run, and can stop it.
 pub trait Observer {
+    /// Called before the first step with the run's directory, and the epochs that it has already.
+    fn begun(&mut self, _run: &Path, _trainer: &Trainer, _before: &[EpochLine]) {}
     /// Called several times a second with how far an epoch (from 1) is, and after the last epoch with how far the evaluation of the
     /// test split is. Returns whether to continue.
     fn progress(&mut self, epoch: u32, at: EpochProgress) -> bool;
     /// Called when an epoch is done. Returns whether to continue.
     fn epoch(&mut self, line: &EpochLine) -> bool;
+    /// Called several times a second. Whether a checkpoint is to be written now.
+    fn wants_checkpoint(&mut self) -> bool {
+        false
+    }
+    /// Called when a checkpoint was written within an epoch (from 1), after so many of its steps.
+    fn saved(&mut self, _epoch: u32, _steps: u32) {}
+    /// Called when the run is over, before anything else is done with it.
+    fn ended(&mut self, _outcome: &RunOutcome) {}
     /// Called when a file of the run cannot be written. Training goes on: see [`Experiment::lost`].
     fn not_written(&mut self, error: &Error);
     /// Called when the trainer has done something about numbers that were not finite, which this sentence tells.
@@ -137,7 +148,7 @@ impl Experiment {
                 .epoch(&mut |at| {
                     stopped = !observer.progress(epoch, at);
                     let due = match at {
-                        EpochProgress::Trained(_) => saved.elapsed() >= save_every,
+                        EpochProgress::Trained(_) => saved.elapsed() >= save_every || observer.wants_checkpoint(),
                         EpochProgress::Recovered => true,
                         _ => false,
                     };
@@ -151,6 +162,9 @@ impl Experiment {
                 let written = self.run.write_last(&checkpoint);
                 saved = Instant::now();
                 self.note(LAST, written, observer)?;
+                if !self.lost.contains_key(LAST) {
+                    observer.saved(epoch, self.trainer.counters().step);
+                }
                 if stopped {
                     return self.interrupted();
                 }

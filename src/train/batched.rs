@@ -33,11 +33,6 @@ impl Batched {
         Ok(Self { program, images, input, batch, output })
     }
 
-    /// An image's channels, height and width.
-    pub fn input(&self) -> [usize; 3] {
-        self.input
-    }
-
     /// The program.
     #[cfg(feature = "cli")]
     pub fn program(&self) -> Program {

@@ -1,7 +1,7 @@
 //! Classifying images with a trained network.
 
 use super::batched::Batched;
-use super::buffers::{write_copy, write_weights};
+use super::buffers::write_copy;
 use super::evaluation::largest;
 use super::graphs::{self, INPUT, INPUT_ORDER, SCORES};
 use super::{Checkpoint, Recipe, memory};
@@ -103,9 +103,11 @@ impl Classifier {
 #[derive(Debug)]
 pub struct Predictor {
     engine: Engine,
-    classifier: Classifier,
-    /// Further members of an ensemble.
-    others: Vec<Classifier>,
+    /// Each network's programs, of the same sizes of a batch.
+    members: Vec<Vec<Classifier>>,
+    /// The sizes, from the smallest.
+    batches: Vec<usize>,
+    input: [usize; 3],
     classes: Vec<String>,
 }
 
@@ -132,12 +134,8 @@ impl Predictor {
     ///
     /// # Errors
     /// As [`Predictor::new`], and when the checkpoint belongs to another model.
-    pub fn with_model(mut engine: Engine, model: &Model, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
-        let weights = checkpoint.weights_in_use(model.parameters())?;
-        let at = (checkpoint.input, batch);
-        let classifier = Classifier::load(&mut engine, (model, &checkpoint.recipe), at, "", &[])?;
-        write_weights(&mut engine, model.parameters(), &weights)?;
-        Ok(Self { engine, classifier, others: Vec::new(), classes: checkpoint.classes.clone() })
+    pub fn with_model(engine: Engine, model: &Model, checkpoint: &Checkpoint, batch: usize) -> Result<Self> {
+        Self::empty(engine, checkpoint, &[batch]).with((model, checkpoint))
     }
 
     /// Loads several checkpoints with the same images and classes. The answers are the means of their probabilities.
@@ -145,32 +143,54 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::new`], and [`Error::Usage`] for no checkpoint, or when the images or classes differ.
     pub fn ensemble(engine: Engine, checkpoints: &[Checkpoint], batch: usize) -> Result<Self> {
+        Self::for_batches(engine, checkpoints, &[batch])
+    }
+
+    /// As [`Predictor::ensemble`], with programs for batches of several sizes, the smallest first. Images are computed by the smallest that
+    /// takes them all at once: those of a server come alone or together.
+    ///
+    /// # Errors
+    /// As [`Predictor::ensemble`].
+    pub fn for_batches(engine: Engine, checkpoints: &[Checkpoint], batches: &[usize]) -> Result<Self> {
         let [first, others @ ..] = checkpoints else { return Err(Error::usage("An ensemble needs a network.")) };
         if let Some(difference) = others.iter().find_map(|other| first.difference(other)) {
             return Err(Error::usage(format!("A network cannot be averaged with the first one: {difference}.")));
         }
-        let mut predictor = Self::with_batch(engine, first, batch)?;
-        for (number, checkpoint) in (2..).zip(others) {
-            predictor.add(number, checkpoint, batch)?;
-        }
-        Ok(predictor)
+        checkpoints.iter().try_fold(Self::empty(engine, first, batches), |predictor, checkpoint| {
+            predictor.with((&checkpoint.model()?, checkpoint))
+        })
     }
 
-    /// Adds a member of an ensemble, with buffers of its own.
-    fn add(&mut self, number: usize, checkpoint: &Checkpoint, batch: usize) -> Result<()> {
-        let model = checkpoint.model()?;
+    /// No network yet.
+    fn empty(engine: Engine, checkpoint: &Checkpoint, batches: &[usize]) -> Self {
+        let (input, classes) = (checkpoint.input, checkpoint.classes.clone());
+        Self { engine, members: Vec::new(), batches: batches.to_vec(), input, classes }
+    }
+
+    /// With one more network. All but the first have buffers of their own.
+    fn with(mut self, (model, checkpoint): (&Model, &Checkpoint)) -> Result<Self> {
         let weights = checkpoint.weights_in_use(model.parameters())?;
-        let prefix = format!("member.{number}.");
+        let prefix = match self.members.len() {
+            0 => String::new(),
+            members => format!("member.{}.", members + 1),
+        };
         let [learned, statistics] = [PARAMS, STATISTICS].map(|buffer| format!("{prefix}{buffer}"));
         let own = [(PARAMS, &learned[..]), (STATISTICS, &statistics[..])];
-        let at = (checkpoint.input, batch);
-        self.others.push(Classifier::load(&mut self.engine, (&model, &checkpoint.recipe), at, &prefix, &own)?);
-        write_copy(&mut self.engine, [&learned, &statistics], model.parameters(), &weights)
+        let own = if prefix.is_empty() { &[][..] } else { &own };
+        let mut member = Vec::new();
+        for (number, &batch) in self.batches.iter().enumerate() {
+            let of_batch = if number == 0 { prefix.clone() } else { format!("{prefix}batch.{batch}.") };
+            let at = (checkpoint.input, batch);
+            member.push(Classifier::load(&mut self.engine, (model, &checkpoint.recipe), at, &of_batch, own)?);
+        }
+        self.members.push(member);
+        write_copy(&mut self.engine, [&learned, &statistics], model.parameters(), &weights)?;
+        Ok(self)
     }
 
     /// An image's channels, height and width.
     pub fn input(&self) -> [usize; 3] {
-        self.classifier.0.input()
+        self.input
     }
 
     /// The class names in index order.
@@ -181,7 +201,7 @@ impl Predictor {
     /// The engine, and the program that classifies a batch. For benchmarks.
     #[cfg(feature = "cli")]
     pub(crate) fn parts(&mut self) -> (&mut Engine, Program) {
-        (&mut self.engine, self.classifier.0.program())
+        (&mut self.engine, self.members[0][0].0.program())
     }
 
     /// Takes the engine out.
@@ -220,12 +240,16 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict`].
     pub async fn probabilities(&mut self, images: &[impl AsRef<[f32]>]) -> Result<Vec<Vec<f32>>> {
-        let mut mean = self.classifier.probabilities(&mut self.engine, images).await?;
-        for other in &self.others {
-            let found = other.probabilities(&mut self.engine, images).await?;
-            mean.iter_mut().flatten().zip(found.iter().flatten()).for_each(|(sum, value)| *sum += value);
+        let size = self.batches.iter().position(|&batch| batch >= images.len()).unwrap_or(self.batches.len() - 1);
+        let mut mean: Vec<Vec<f32>> = Vec::new();
+        for member in &self.members {
+            let found = member[size].probabilities(&mut self.engine, images).await?;
+            match mean.is_empty() {
+                true => mean = found,
+                false => mean.iter_mut().flatten().zip(found.iter().flatten()).for_each(|(sum, value)| *sum += value),
+            }
         }
-        let members = (1 + self.others.len()) as f32;
+        let members = self.members.len() as f32;
         if members > 1.0 {
             mean.iter_mut().flatten().for_each(|sum| *sum /= members);
         }

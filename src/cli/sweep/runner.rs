@@ -12,7 +12,8 @@ use super::super::engine::{DeviceArgs, options_to_train};
 use super::super::images::print_skipped;
 use super::super::recipe::print_warnings;
 use super::super::stop::StopFlag;
-use super::super::train::{OutputArgs, print_plan, train_with_progress};
+use super::super::told::print_plan;
+use super::super::train::{OutputArgs, train_with_progress};
 use super::super::working::Working;
 use super::keys::Setting;
 
