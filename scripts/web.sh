@@ -28,7 +28,7 @@ build() {
   rm -rf "$page"
   mkdir -p "$page"
   # pages/ has what the pages of the program have, too.
-  cp pages/{style.css,controls.css,answers.js,charts.js} web/page/* "$page"
+  cp pages/{style.css,controls.css,answers.js,camera.js,charts.js} web/page/* "$page"
   "$bindgen" --target web --no-typescript --out-dir "$page/pkg" "$wasm_output/release/gpunn_web.wasm"
 }
 
