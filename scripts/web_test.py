@@ -150,7 +150,7 @@ def fine_tuning(page, address, program):
         downloaded(page, "#save", saved)
         for name in ("evening", "noon"):
             image = images / name / "3.png"
-            told = json.loads(program.run("predict", saved, image, "--device", "cpu", "--json").splitlines()[0])
+            told = json.loads(program.run("predict", saved, image, "--device", "cpu", "--json"))["predictions"][0]
             page.set_input_files("#try", image)
             wanted = f"This is {told['class']} ({100 * told['confidence']:.2f} %)."
             page.wait_for_function("wanted => document.getElementById('answer').textContent === wanted", arg=wanted)

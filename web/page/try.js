@@ -28,6 +28,7 @@ export class Reader {
     const [files, tests] = [known?.opened || !drawn, Boolean(known?.test_images)];
     [at("draw-text").hidden, at("pad-side").hidden, at("try-text").hidden, at("live-box").hidden] = [!drawn, !drawn, !files, !files];
     at("example").hidden = Boolean(known) && !tests;
+    if (known && at("answer").textContent.startsWith("Train first")) at("answer").textContent = "";
     if (!files) this.end();
   }
 
