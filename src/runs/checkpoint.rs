@@ -93,7 +93,7 @@ impl Trainer {
 
     /// A trainer in the state of the trainer that wrote the file, with the same recipe. With the feature `files`.
     ///
-    /// For a network of your own, use [`Recipe::trainer_of`], [`Checkpoint::read`] and [`Trainer::restore`]: [`Trainer::save`]
+    /// For a network of your own, use [`Recipe::trainer_of`](crate::train::Recipe::trainer_of), [`Checkpoint::read`] and [`Trainer::restore`]: [`Trainer::save`]
     /// has an example.
     ///
     /// # Errors
