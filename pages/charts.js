@@ -63,6 +63,8 @@ export function drawConfusion(canvas, counts, classes) {
   const [side, margin] = [9, 12];
   const size = margin + side * classes.length;
   [canvas.width, canvas.height] = [3 * size, 3 * size];
+  // Few classes would be large letters.
+  canvas.style.maxWidth = `min(34rem, ${5 * size}px)`;
   const context = canvas.getContext("2d");
   const style = getComputedStyle(document.documentElement);
   context.scale(3, 3);

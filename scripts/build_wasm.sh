@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the core for the browser: the library without default features, for wasm32-unknown-unknown, with wgpu's WebGPU backend, and the
-# crate of the page. Usage: scripts/build_wasm.sh      Exit code 3: see scripts/wasm_cargo.sh.
+# Builds the core for the browser: the library with the feature `formats` alone, for wasm32-unknown-unknown, with wgpu's WebGPU backend, and
+# the crate of the page. Usage: scripts/build_wasm.sh      Exit code 3: see scripts/wasm_cargo.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -101,7 +101,7 @@ cargo fmt --all -- --check
 stage "lints"
 cargo clippy --release --workspace --all-targets -- -D warnings
 # The core without any feature, and the features that have the most code; in the slow part each one alone.
-features=("" images files)
+features=("" images formats files)
 if $slow; then features+=(threads download reading reports serve); fi
 for feature in "${features[@]}"; do
   cargo clippy --release --lib --no-default-features --features "$feature" -- -D warnings

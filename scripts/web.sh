@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the page that trains in the browser (web/), and serves it.
 # Usage: scripts/web.sh [build]      into target/page
+#        scripts/web.sh quick        the same, compiled sooner and slower to run: for tests
 #        scripts/web.sh serve [PORT] builds it and serves it on this machine, at http://localhost:8000/ by default
 #        scripts/web.sh size         what it weighs, compressed
 # Needs `rustup target add wasm32-unknown-unknown` (or Debian's rustc-web), and installs wasm-bindgen's program into target/tools if there is
@@ -19,17 +20,31 @@ find_bindgen() {
   cargo install wasm-bindgen-cli --version "$version" --root target/tools
 }
 
+# compile quick|whole: the module, whose path is $module then.
+compile() {
+  source scripts/wasm_cargo.sh
+  # Fixed-width SIMD is in all browsers with WebGPU.
+  export RUSTFLAGS="-C target-feature=+simd128"
+  if [[ $1 == quick ]]; then
+    # Most time of a run is in this workspace's crates, most time of a build in the others.
+    CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false \
+      wasm_cargo build --lib -p gpunn-web --config 'profile.dev.package."*".opt-level=0'
+    module=$wasm_output/debug/gpunn_web.wasm
+  else
+    # One unit, optimised as a whole: the page is loaded more often than it is built.
+    CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_PANIC=abort wasm_cargo build --release --lib -p gpunn-web
+    module=$wasm_output/release/gpunn_web.wasm
+  fi
+}
+
 build() {
   find_bindgen
-  source scripts/wasm_cargo.sh
-  # One unit, optimised as a whole: the page is loaded more often than it is built. Fixed-width SIMD is in all browsers with WebGPU.
-  CARGO_PROFILE_RELEASE_LTO=fat CARGO_PROFILE_RELEASE_PANIC=abort RUSTFLAGS="-C target-feature=+simd128" \
-    wasm_cargo build --release --lib -p gpunn-web
+  compile "$1"
   rm -rf "$page"
   mkdir -p "$page"
   # pages/ has what the pages of the program have, too.
-  cp pages/{style.css,controls.css,answers.js,charts.js} web/page/* "$page"
-  "$bindgen" --target web --no-typescript --out-dir "$page/pkg" "$wasm_output/release/gpunn_web.wasm"
+  cp pages/{style.css,controls.css,answers.js,camera.js,charts.js} web/page/* "$page"
+  "$bindgen" --target web --no-typescript --out-dir "$page/pkg" "$module"
 }
 
 size() {
@@ -37,8 +52,9 @@ size() {
 }
 
 case ${1:-build} in
-  build) build; echo "$page: $(size) bytes compressed" ;;
-  serve) build; exec python3 -m http.server --bind 127.0.0.1 --directory "$page" "${2:-8000}" ;;
+  build) build whole; echo "$page: $(size) bytes compressed" ;;
+  quick) build quick ;;
+  serve) build whole; exec python3 -m http.server --bind 127.0.0.1 --directory "$page" "${2:-8000}" ;;
   size) size ;;
-  *) sed -n '3,5s/^# //p' "$0" >&2; exit 2 ;;
+  *) sed -n '3,6s/^# //p' "$0" >&2; exit 2 ;;
 esac

@@ -32,7 +32,7 @@
 //! | any other op of your own, with a WGSL kernel | [`ops::Op`] and [`check`]; the example `own_op` |
 //! | a GPU | [`gpu`]: `recipe.trainer_on(Engine::gpu(device), &dataset)` |
 //! | to stop early, or keep the best epoch | [`train::Trainer::fit`], [`train::Recipe::patience`], [`train::Trainer::restore_best`] |
-//! | to keep weights | `Trainer::save`, `Trainer::load` and `Predictor::load` (feature `files`); without files [`train::Trainer::weights`] and [`nn::Weights::to_bytes`] |
+//! | to keep weights | `Trainer::save`, `Trainer::load` and `Predictor::load` (feature `files`); without files `Checkpoint::to_bytes` and `Checkpoint::parse` (feature `formats`), or [`train::Trainer::weights`] and [`nn::Weights::to_bytes`] |
 //! | to use a trained network | [`train::Predictor`]; for a network of your own, the example of `Trainer::save` |
 //! | async code | the same methods without `_blocking` |
 //!
@@ -50,7 +50,8 @@
 //! | `cli` (default) | the program `gpunn` and `bench`; it turns on all others |
 //! | `threads` | loops on all CPU cores |
 //! | `images` | image files are decoded and brought to a size: `images` |
-//! | `files` | datasets, recipes, runs and checkpoints on the disk: `datasets`, `formats`, `inference`, `runs`; it turns on `images` and `threads` |
+//! | `formats` | trained networks as bytes, without a disk: checkpoints, weights of other programs, ONNX: `formats`, `onnx`, `saved` |
+//! | `files` | datasets, recipes, runs and checkpoints on the disk: `datasets`, `inference`, `runs`; it turns on `formats`, `images` and `threads` |
 //! | `download` | datasets from the addresses of their makers: `datasets::fetch` |
 //! | `reading` | text is read from photos of handwriting: `ocr` |
 //! | `reports` | HTML pages and plots of runs: `report` |
@@ -58,7 +59,7 @@
 //!
 //! # WebAssembly
 //!
-//! The library without features compiles for `wasm32-unknown-unknown` and uses WebGPU there. A browser cannot wait on its thread, so
+//! The library compiles for `wasm32-unknown-unknown` without features or with `formats`, and uses WebGPU there. A browser cannot wait on its thread, so
 //! [`blocking`] and the methods that end with `_blocking` are not there: use the async ones.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -86,14 +87,16 @@ pub mod train;
 pub mod datasets;
 #[cfg(feature = "files")]
 pub mod files;
-#[cfg(feature = "files")]
+#[cfg(feature = "formats")]
 pub mod formats;
 #[cfg(feature = "files")]
 pub mod inference;
-#[cfg(feature = "files")]
+#[cfg(feature = "formats")]
 pub mod onnx;
 #[cfg(feature = "files")]
 pub mod runs;
+#[cfg(feature = "formats")]
+pub mod saved;
 
 #[cfg(feature = "images")]
 pub mod images;

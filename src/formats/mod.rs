@@ -1,6 +1,8 @@
 //! Readers and writers of public file formats. A damaged file gives an error, never a panic. Memory is allocated only for
 //! bytes that arrive, whatever lengths a file states.
 //!
+//! With the feature `formats`: weights and ONNX. The other formats come with the feature `files`.
+//!
 //! ```
 //! use gpunn::formats::npy::{self, Npy};
 //!
@@ -9,25 +11,34 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+#[cfg(feature = "files")]
 pub mod cifar;
+#[cfg(feature = "files")]
 pub mod idx;
+#[cfg(feature = "files")]
 pub mod mat;
+#[cfg(feature = "files")]
 pub mod npy;
 pub mod onnx;
 mod pickle;
 mod pth;
+#[cfg(feature = "files")]
 pub mod tar_gz;
 pub mod tensors;
+#[cfg(feature = "files")]
 pub mod tfrecord;
 mod zip;
 
+#[cfg(feature = "files")]
 use std::io::Read;
 
 /// The maximum size of one decompressed array in bytes. Deflate compresses by up to a factor of 1,000, so a small file
 /// could otherwise fill the memory.
+#[cfg(feature = "files")]
 const MAX_UNPACKED: u64 = 1 << 31;
 
 /// Appends the rest of `from` to `out`, at most `limit` bytes. Memory grows with the bytes that arrive, not with `limit`.
+#[cfg(feature = "files")]
 pub(crate) fn read_up_to(from: &mut (impl Read + ?Sized), limit: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
     from.take(limit).read_to_end(out).map(drop)
 }

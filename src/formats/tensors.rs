@@ -1,14 +1,14 @@
 //! Weights in files: safetensors, with a JSON header and then the bytes, and the files of PyTorch's `torch.save`. The content
 //! of a file tells which it is, not its name.
 //!
-//! Files are memory-mapped, so that tensors that are not used cost nothing. The crate `safetensors` checks every length in
+//! Files on the disk are memory-mapped, so that tensors that are not used cost nothing. The crate `safetensors` checks every length in
 //! the header against the file before anything is allocated. `pth.rs` does the same for PyTorch's files.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
+#[cfg(feature = "files")]
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorInfo, TensorView};
 
@@ -27,6 +27,7 @@ pub struct TensorFile {
 /// The bytes of a file, or of tensors that another reader has found in one.
 #[derive(Debug)]
 enum Content {
+    #[cfg(feature = "files")]
     Mapped(Mmap),
     Own(Vec<u8>),
 }
@@ -35,6 +36,7 @@ impl std::ops::Deref for Content {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         match self {
+            #[cfg(feature = "files")]
             Self::Mapped(bytes) => bytes,
             Self::Own(bytes) => bytes,
         }
@@ -129,25 +131,35 @@ impl std::fmt::Display for TensorEntry {
 
 impl TensorFile {
     /// Opens a safetensors file, or a file of `torch.save` with a state dict. No code in it is run. A checkpoint's tensors are
-    /// those under its key `state_dict`, `model_state_dict` or `model`.
+    /// those under its key `state_dict`, `model_state_dict` or `model`. With the feature `files`.
     ///
     /// # Errors
-    /// [`Error::File`] when the file cannot be opened; [`Error::Data`] when it is of another format, is truncated, has an
-    /// inconsistent header, or asks for classes that tensors do not need.
+    /// [`Error::File`] when the file cannot be opened; else as [`TensorFile::parse`].
+    #[cfg(feature = "files")]
     pub fn open(path: &Path) -> Result<Self> {
         let cannot = || Error::file("cannot read the weights", path);
-        let file = File::open(path).map_err(cannot())?;
+        let file = std::fs::File::open(path).map_err(cannot())?;
         if file.metadata().map_err(cannot())?.is_dir() {
             return Err(Error::usage(format!("{} is a folder, not a file of weights.", path.display())));
         }
-        let bytes = crate::files::map(&file).map_err(cannot())?;
-        let path = path.to_owned();
-        if pth::recognised(&bytes) {
-            let tensors = pth::read(&bytes, &path)?;
-            return Ok(Self { path, bytes: Content::Mapped(bytes), tensors, metadata: BTreeMap::new() });
-        }
-        let (tensors, metadata) = header(&bytes, &path)?;
-        Ok(Self { path, bytes: Content::Mapped(bytes), tensors, metadata })
+        Self::of_content(Content::Mapped(crate::files::map(&file).map_err(cannot())?), path)
+    }
+
+    /// Reads the bytes of a file, as [`TensorFile::open`] does. Errors call it `name`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when it is of another format, is truncated, has an inconsistent header, or asks for classes that tensors do not
+    /// need.
+    pub fn parse(bytes: Vec<u8>, name: &Path) -> Result<Self> {
+        Self::of_content(Content::Own(bytes), name)
+    }
+
+    fn of_content(bytes: Content, path: &Path) -> Result<Self> {
+        let (tensors, metadata) = match pth::recognised(&bytes) {
+            true => (pth::read(&bytes, path)?, BTreeMap::new()),
+            false => header(&bytes, path)?,
+        };
+        Ok(Self { path: path.to_owned(), bytes, tensors, metadata })
     }
 
     /// Tensors that were read from a file of another format, each with its shape and values.
@@ -293,9 +305,7 @@ mod tests {
     }
 
     fn open(bytes: &[u8]) -> Result<TensorFile> {
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), bytes).expect("written");
-        TensorFile::open(file.path())
+        TensorFile::parse(bytes.to_vec(), Path::new("it"))
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn words([rows, columns]: [Axis; 2]) -> [usize; 4] {
 
 impl Resize2d {
     /// The rows and columns of an image of this size that nearest-neighbour resizing takes.
-    #[cfg(feature = "files")]
+    #[cfg(feature = "formats")]
     pub(crate) fn sources(&self, image: [usize; 2]) -> [Vec<usize>; 2] {
         let of = |axis: Axis| (0..axis.to).map(|place| axis.sources::<f32>(place).0).collect();
         Axis::pair(image, self.size, Resize::Nearest).map(of)

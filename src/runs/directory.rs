@@ -150,7 +150,7 @@ impl RunDirectory {
     /// Replaces a checkpoint.
     fn write_checkpoint(&self, name: &str, checkpoint: &Checkpoint) -> Result<()> {
         let path = self.path.join(name);
-        let bytes = checkpoint.encoded(&path)?;
+        let bytes = checkpoint.to_bytes()?;
         self.check_own()?;
         write_atomic(&path, &bytes)
     }

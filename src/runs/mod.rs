@@ -30,7 +30,6 @@ mod diverged;
 mod events;
 mod experiment;
 mod lock;
-mod names;
 pub mod onnx;
 mod recipe;
 mod run_images;

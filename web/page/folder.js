@@ -1,7 +1,10 @@
-// A folder of the user's images, one folder for each class, as pixels of one size.
+// A folder of the user's images, one folder for each class.
+import { pixelsOf } from "./pixels.js";
 
-const SIDE = 32; // of the images of the recipe small-images
-const MOST = 20_000;
+const MOST_PIXELS = 20_000 * 32 * 32; // of all images together, for the sake of memory
+
+/** The number of images of `side` x `side` pixels that the page takes. */
+export const most = (side) => Math.floor(MOST_PIXELS / side ** 2);
 
 /** All files of what was dropped, with their paths. */
 export async function dropped(items) {
@@ -25,40 +28,48 @@ export async function dropped(items) {
   return files;
 }
 
-/** An image, cut to a square from its middle and resized: red, green, blue and alpha of its pixels. */
-export async function pixelsOf(file, side = SIDE) {
-  // Phones say by EXIF how an image is turned; browsers turn it by default.
-  const image = await createImageBitmap(file);
-  const least = Math.min(image.width, image.height);
-  const context = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
-  context.imageSmoothingQuality = "high";
-  context.drawImage(image, (image.width - least) / 2, (image.height - least) / 2, least, least, 0, 0, side, side);
-  image.close();
-  return new Uint8Array(context.getImageData(0, 0, side, side).data.buffer);
+// As the program sorts: by the numbers of the characters, folder by folder.
+function inOrder({ path: a }, { path: b }) {
+  const [left, right] = [a.split("/"), b.split("/")];
+  const at = left.findIndex((part, i) => part !== right[i]);
+  return at < 0 ? 0 : left[at] < (right[at] ?? "") ? -1 : 1;
 }
 
-/** The images of files {path, file}: the class of each is the folder below the chosen one. `progress` gets the number of images that are read. */
-export async function readFolder(files, progress) {
-  const images = files.filter(({ file }) => file.type.startsWith("image/"));
-  if (images.length > MOST) throw new Error(`The folder has ${images.length} images; the page takes ${MOST} at most.`);
-  // The names of the folders below the chosen one. Of deeper ones, the first is the class.
-  const classOf = ({ path }) => path.split("/").slice(1, -1)[0];
-  const inClasses = images.filter(classOf);
-  const classes = [...new Set(inClasses.map(classOf))].sort();
-  if (classes.length < 2) {
-    throw new Error("The folder needs at least two folders of images in it, one for each class.");
-  }
-  if (classes.some((name) => /^(train|training|val|valid|validation|dev|eval|test|testing)$/i.test(name))) {
-    throw new Error(`The folder has the folders ${classes.join(", ")}: choose one with the class folders, such as the training split.`);
-  }
-  const list = [], broken = [];
-  for (const image of inClasses) {
-    try {
-      list.push({ pixels: await pixelsOf(image.file), label: classes.indexOf(classOf(image)) });
-    } catch {
-      broken.push(image.path);
+/** Images of files {path, file}: the class of each is the folder below the chosen one. */
+export class FolderImages {
+  constructor(files) {
+    const images = files.filter(({ file }) => file.type.startsWith("image/"));
+    // The names of the folders below the chosen one. Of deeper ones, the first is the class.
+    const classOf = ({ path }) => path.split("/").slice(1, -1)[0];
+    this.files = images.filter(classOf).sort(inOrder);
+    this.loose = images.length - this.files.length;
+    const classes = [...new Set(this.files.map(classOf))].sort();
+    if (classes.length < 2) {
+      throw new Error("The folder needs at least two folders of images in it, one for each class.");
     }
-    progress(list.length + broken.length, inClasses.length);
+    if (classes.some((name) => /^(train|training|val|valid|validation|dev|eval|test|testing)$/i.test(name))) {
+      throw new Error(`The folder has the folders ${classes.join(", ")}: choose one with the class folders, such as the training split.`);
+    }
+    this.classes = classes;
+    this.labels = this.files.map((image) => classes.indexOf(classOf(image)));
   }
-  return { side: SIDE, classes, list, broken, loose: images.length - inClasses.length };
+
+  /** The images as pixels, `side` wide and high. `progress` gets the number of those that are read, and of all. */
+  async read(side, progress) {
+    if (this.read_?.side === side) return this.read_;
+    const all = this.files.length;
+    if (all > most(side)) {
+      throw new Error(`The folder has ${all} images; with ${side} x ${side} pixels the page takes ${most(side)} at most.`);
+    }
+    const list = [], broken = [];
+    for (const [number, { path, file }] of this.files.entries()) {
+      try {
+        list.push({ pixels: await pixelsOf(file, [side, side]), label: this.labels[number] });
+      } catch {
+        broken.push(path);
+      }
+      progress(number + 1, all);
+    }
+    return (this.read_ = { side, classes: this.classes, list, broken });
+  }
 }

@@ -1,7 +1,6 @@
 // A field to draw in, and the drawing as the network's image.
 
-const SIDE = 32; // of the network's image
-const ROOM = 22; // that a character fills of it
+const ROOM = 22 / 32; // of the image's side, that a character fills
 
 export class Pad {
   constructor(canvas, changed) {
@@ -37,18 +36,19 @@ export class Pad {
     [context.strokeStyle, context.lineWidth, context.lineCap, context.lineJoin] = ["#fff", 20, "round", "round"];
   }
 
-  /** Shows an image of the network. */
+  /** Shows a square image of the network. */
   show(image) {
-    const small = new ImageData(SIDE, SIDE);
+    const side = Math.sqrt(image.length);
+    const small = new ImageData(side, side);
     image.forEach((value, i) => small.data.set([255 * value, 255 * value, 255 * value, 255], 4 * i));
-    const canvas = new OffscreenCanvas(SIDE, SIDE);
+    const canvas = new OffscreenCanvas(side, side);
     canvas.getContext("2d").putImageData(small, 0, 0);
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(canvas, 0, 0, this.canvas.width, this.canvas.height);
   }
 
-  /** The drawing, scaled and centred as the training images are: values from 0 to 1. Nothing if the field is empty. */
-  image() {
+  /** The drawing of this size, scaled and centred as the glyphs are: values from 0 to 1. Nothing if the field is empty. */
+  image(toHeight, toWidth) {
     const { width, height } = this.canvas;
     const { data } = this.context.getImageData(0, 0, width, height);
     let [left, top, right, bottom] = [width, height, 0, 0];
@@ -58,13 +58,13 @@ export class Pad {
       [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x + 1), Math.min(top, y), Math.max(bottom, y + 1)];
     }
     if (left >= right) return undefined;
-    const scale = ROOM / Math.max(right - left, bottom - top);
+    const scale = (ROOM * Math.min(toWidth, toHeight)) / Math.max(right - left, bottom - top);
     const [wide, high] = [(right - left) * scale, (bottom - top) * scale];
-    const small = new OffscreenCanvas(SIDE, SIDE).getContext("2d");
+    const small = new OffscreenCanvas(toWidth, toHeight).getContext("2d");
     small.imageSmoothingQuality = "high";
-    small.fillRect(0, 0, SIDE, SIDE);
-    small.drawImage(this.canvas, left, top, right - left, bottom - top, (SIDE - wide) / 2, (SIDE - high) / 2, wide, high);
-    const pixels = small.getImageData(0, 0, SIDE, SIDE).data;
-    return Float32Array.from({ length: SIDE * SIDE }, (_, i) => pixels[4 * i] / 255);
+    small.fillRect(0, 0, toWidth, toHeight);
+    small.drawImage(this.canvas, left, top, right - left, bottom - top, (toWidth - wide) / 2, (toHeight - high) / 2, wide, high);
+    const pixels = small.getImageData(0, 0, toWidth, toHeight).data;
+    return Float32Array.from({ length: toWidth * toHeight }, (_, i) => pixels[4 * i] / 255);
   }
 }

@@ -1,38 +1,55 @@
 // The page that trains.
-import { percent, showBars } from "./answers.js";
+import { percent } from "./answers.js";
 import { Engine } from "./calls.js";
 import { drawConfusion, drawCurves, drawWeights } from "./charts.js";
-import { dropped, pixelsOf, readFolder } from "./folder.js";
-import { Pad } from "./pad.js";
+import { FolderImages, dropped } from "./folder.js";
+import { Recorder } from "./recorder.js";
+import { keep, weightsOf } from "./saved.js";
+import { Reader } from "./try.js";
 
 const at = (id) => document.getElementById(id);
 
-let known; // what the worker said of the session
+let known; // what the worker said of the session, or of the opened network
 let lines = [];
 let training = false;
-let own; // the user's images
+let own; // the images of the user's folder
 let redraw = () => {}; // what has the colours of the page
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 
-const engine = new Engine((step) => {
-  const done = lines.length + step / known.steps;
-  at("progress").value = done / known.epochs;
-  if (training) at("status").textContent = `Epoch ${lines.length + 1} of ${known.epochs}: ${step} of ${known.steps} steps.`;
+const engine = new Engine(({ step, batches, of }) => {
+  if (!training) return;
+  at("progress").value = (lines.length + step / known.steps) / known.epochs;
+  say(of ? `Features of the images: ${batches} of ${of} batches.` : `Epoch ${lines.length + 1} of ${known.epochs}: ${step} of ${known.steps} steps.`);
 });
+const recorder = new Recorder(
+  at("kinds"), at("video"),
+  (text) => (at("camera-status").textContent = text),
+  (on) => {
+    at("camera-start").textContent = on ? "Stop the camera" : "Start the camera";
+    at("camera-status").textContent = on ? "The camera is on." : "The camera is off.";
+  },
+);
+const reader = new Reader(engine, recorder);
 
 function say(text) {
   at("status").textContent = text;
 }
 
-function showFacts() {
-  const rows = {
+/** Takes over what the worker says of a network; nothing while there is none. */
+function take(description) {
+  known = description;
+  reader.show(known, at("images").value);
+  [at("save").disabled, at("save-onnx").disabled] = [!known, !known];
+  const rows = known && {
     device: known.reason ? `${known.device}, because ${known.reason}` : known.device,
     network: `${known.model}, ${known.parameters.toLocaleString("en")} parameters`,
-    images: `${known.images.toLocaleString("en")} of ${known.dataset}, ${known.classes.length} classes`,
-    memory: `${(known.planned_bytes / 2 ** 20).toFixed(1)} MiB, planned before the start`,
+    images: `${known.opened ? "" : `${known.images.toLocaleString("en")} of `}${known.dataset}, ${known.classes.length} classes, ${known.input.slice(1).join(" x ")} pixels`,
+    ...(known.opened
+      ? { trained: `${known.epoch} epochs of ${known.recipe}` }
+      : { memory: `${(known.planned_bytes / 2 ** 20).toFixed(1)} MiB, planned before the start` }),
   };
   at("facts").replaceChildren(
-    ...Object.entries(rows).flatMap(([term, text]) => {
+    ...Object.entries(rows ?? {}).flatMap(([term, text]) => {
       const [dt, dd] = [document.createElement("dt"), document.createElement("dd")];
       [dt.textContent, dd.textContent] = [term, text];
       return [dt, dd];
@@ -55,24 +72,38 @@ function addLine(line) {
 
 function settings() {
   const isText = at("recipe").value === "own";
+  // small-images learns longer from fewer images, and the others as their recipe says.
+  const usual = Number(at("epochs").placeholder) || 0;
   return {
     recipe: isText ? at("text").value + "\n" : at("recipe").value,
     seed: Number(at("seed").value) || 0,
-    epochs: Number(at("epochs").value) || (at("images").value === "folder" ? Number(at("epochs").placeholder) : 0),
+    epochs: Number(at("epochs").value) || usual,
     cpu: at("device").value === "cpu",
-    images: at("images").value === "folder" ? own : undefined,
   };
+}
+
+/** The user's images in the size of the recipe; nothing for the glyphs. */
+async function images(recipe) {
+  const source = { glyphs: undefined, folder: own, camera: recorder }[at("images").value];
+  if (at("images").value === "glyphs") return undefined;
+  if (!source) throw new Error("Choose a folder of images first.");
+  const side = await engine.call("side", { recipe });
+  const found = await source.read(side, (done, all) => say(`${done} of ${all} images read.`));
+  if (source === own) showFolder(found.broken);
+  return found;
 }
 
 async function train() {
   lines = [];
   const memory = [];
   at("epochs-table").tBodies[0].replaceChildren();
-  if (at("images").value === "folder" && !own) throw new Error("Choose a folder of images first.");
+  showRecipe();
+  const asked = settings();
+  const given = await images(asked.recipe);
+  const weights = at("recipe").value === "squeezenet" ? await weightsOf(at("weights-file").files[0]) : undefined;
   say("Opening the device…");
-  known = undefined;
-  known = await engine.call("begin", settings());
-  showFacts();
+  take(undefined);
+  take(await engine.call("begin", { ...asked, images: given, weights }));
   drawWeights(at("weights"), await engine.call("weights"));
   if (!training) return say("Stopped.");
   say("The first step compiles the kernels…");
@@ -83,7 +114,7 @@ async function train() {
     memory.push(await engine.call("memory"));
     document.documentElement.dataset.memory = memory.join(" "); // for tests
     drawWeights(at("weights"), await engine.call("weights"));
-    read();
+    reader.read();
     if (over || !training) break;
   }
   const test = await engine.call("test");
@@ -119,98 +150,103 @@ at("stop").addEventListener("click", () => {
   say("Stopping…");
 });
 
-// Drawing and reading.
-let reading = false, next; // what to read after that: an image, or "pad"
-async function read(given) {
-  const image = given ?? (known?.input[0] === 1 ? pad.image() : undefined);
-  if (!known || !image) return;
-  if (reading) {
-    next = given ?? "pad";
-    return;
-  }
-  reading = true;
+// Saving and opening.
+async function save(call, ending) {
   try {
-    const answer = await engine.call("predict", { image });
-    at("answer").textContent = `This is ${answer.class} (${percent(answer.confidence)}).`;
-    const all = answer.probabilities.map((confidence, index) => ({ class: known.classes[index], confidence }));
-    showBars(at("bars"), all.sort((a, b) => b.confidence - a.confidence).slice(0, 5));
+    if (training) say("The network is saved after this epoch.");
+    keep(await engine.call(call), `${known.recipe}.${ending}`);
+    if (!training) say("Saved.");
   } catch (error) {
-    at("answer").textContent = `Error: ${error.message}`;
-  }
-  reading = false;
-  if (next) {
-    const image = next === "pad" ? undefined : next;
-    next = undefined;
-    read(image);
+    say(`Error: ${error.message}`);
   }
 }
-const pad = new Pad(at("pad"), () => read());
-at("clear").addEventListener("click", () => {
-  pad.clear();
-  at("answer").textContent = known ? "" : "Train first.";
-  at("bars").replaceChildren();
-});
-at("example").addEventListener("click", async () => {
-  if (!known?.test_images) return;
+at("save").addEventListener("click", () => save("save", "safetensors"));
+at("save-onnx").addEventListener("click", () => save("onnx", "onnx"));
+async function open(file) {
+  if (!file) return;
+  if (training) return say("Stop the training first, then open a network.");
   try {
-    pad.show(await engine.call("image", { split: "test", number: Math.floor(known.test_images * Math.random()) }));
-    read();
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    take(await engine.call("open", { bytes, name: file.name, cpu: at("device").value === "cpu" }));
+    say(`${file.name} is open: ${known.model} for ${known.classes.length} classes.`);
+    at("answer").textContent = "";
+    at("bars").replaceChildren();
+    await reader.read();
   } catch (error) {
+    say(`Error: ${error.message}`);
     at("answer").textContent = `Error: ${error.message}`;
   }
-});
+}
+at("open").addEventListener("change", () => open(at("open").files[0]));
 
 // The user's own images.
-at("images").addEventListener("change", () => {
-  const isFolder = at("images").value === "folder";
-  for (const id of ["drop", "try-text"]) at(id).hidden = !isFolder;
-  for (const id of ["draw-text", "pad-side"]) at(id).hidden = isFolder;
-  if (!isFolder) at("epochs").placeholder = "of the recipe";
-  if (at("recipe").value !== "own") at("recipe").value = isFolder ? "small-images" : "glyphs-mlp";
-});
-let taking = 0; // the number of the latest folder: an earlier one that is still being read counts no more
-async function take(files) {
-  own = undefined;
-  const number = ++taking;
-  const tell = (text) => number === taking && (at("found").textContent = text);
-  try {
-    const found = await readFolder(files, (done, all) => tell(`${done} of ${all} images read.`));
-    if (number !== taking) return;
-    own = found;
-    const loose = own.loose ? `, ${own.loose} left out because they are in no class folder` : "";
-    const bad = own.broken.length ? `, ${own.broken.length} could not be read: ${own.broken.slice(0, 3).join(", ")}` : "";
-    at("found").textContent = `${own.list.length} images of ${own.classes.length} classes: ${own.classes.join(", ")}${loose}${bad}.`;
-    // As many images in all epochs together as `gpunn train` takes.
-    at("epochs").placeholder = String(Math.min(60, Math.max(8, Math.round(60_000 / (0.85 * own.list.length)))));
-  } catch (error) {
-    tell(`Error: ${error.message}`);
-  }
+function showSource() {
+  const source = at("images").value;
+  [at("drop").hidden, at("camera-box").hidden] = [source !== "folder", source !== "camera"];
+  if (source !== "camera" && recorder.on && !reader.live) recorder.stop();
+  showRecipe();
+  reader.show(known, source);
 }
-at("folder").addEventListener("change", () => take([...at("folder").files].map((file) => ({ path: file.webkitRelativePath, file }))));
-at("drop").addEventListener("dragover", (event) => {
-  event.preventDefault();
-  at("drop").classList.add("over");
+/** Shows what the recipe needs, and how long small-images trains. */
+function showRecipe() {
+  const recipe = at("recipe").value;
+  [at("text-label").hidden, at("weights-label").hidden] = [recipe !== "own", recipe !== "squeezenet"];
+  const count = { glyphs: 0, folder: own?.files.length ?? 0, camera: recorder.count() }[at("images").value];
+  // As many images in all epochs together as `gpunn train` takes.
+  const epochs = Math.min(60, Math.max(8, Math.round(60_000 / (0.85 * count))));
+  at("epochs").placeholder = recipe === "small-images" && count ? String(epochs) : "of the recipe";
+}
+at("images").addEventListener("change", () => {
+  const isGlyphs = at("images").value === "glyphs";
+  if (isGlyphs !== ["glyphs-mlp", "nist36-cnn"].includes(at("recipe").value) && at("recipe").value !== "own") {
+    at("recipe").value = isGlyphs ? "glyphs-mlp" : "small-images";
+  }
+  showSource();
 });
-at("drop").addEventListener("dragleave", () => at("drop").classList.remove("over"));
-at("drop").addEventListener("drop", async (event) => {
-  event.preventDefault();
-  at("drop").classList.remove("over");
-  await take(await dropped(event.dataTransfer.items));
-});
-at("try").addEventListener("change", async () => {
-  const [file] = at("try").files;
-  if (!file || !known) return;
+at("recipe").addEventListener("change", showRecipe);
+
+function showFolder(broken = []) {
+  const loose = own.loose ? `, ${own.loose} left out because they are in no class folder` : "";
+  const bad = broken.length ? `, ${broken.length} could not be read: ${broken.slice(0, 3).join(", ")}` : "";
+  at("found").textContent = `${own.files.length - broken.length} images of ${own.classes.length} classes: ${own.classes.join(", ")}${loose}${bad}.`;
+}
+function choose(files) {
+  own = undefined;
   try {
-    const rgba = await pixelsOf(file, known.input[1]);
-    const plane = rgba.length / 4;
-    await read(Float32Array.from({ length: 3 * plane }, (_, i) => rgba[4 * (i % plane) + Math.floor(i / plane)] / 255));
-  } catch {
-    at("answer").textContent = `Error: ${file.name} is no image that this browser can read.`;
+    own = new FolderImages(files);
+    showFolder();
+  } catch (error) {
+    at("found").textContent = `Error: ${error.message}`;
+  }
+  showRecipe();
+}
+at("folder").addEventListener("change", () => choose([...at("folder").files].map((file) => ({ path: file.webkitRelativePath, file }))));
+function takesDrops(box, take) {
+  box.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    box.classList.add("over");
+  });
+  box.addEventListener("dragleave", () => box.classList.remove("over"));
+  box.addEventListener("drop", (event) => {
+    event.preventDefault();
+    box.classList.remove("over");
+    take(event.dataTransfer);
+  });
+}
+takesDrops(at("drop"), async ({ items }) => choose(await dropped(items)));
+takesDrops(at("open-box"), ({ files }) => open(files[0]));
+
+// The camera.
+at("camera-start").addEventListener("click", async () => {
+  try {
+    recorder.on ? recorder.stop() : await recorder.start();
+  } catch (error) {
+    at("camera-status").textContent = `Error: ${error.message}`;
   }
 });
+at("add-kind").addEventListener("click", () => recorder.add().name.focus());
 
 // A link holds the settings.
-at("recipe").addEventListener("change", () => (at("text-label").hidden = at("recipe").value !== "own"));
 at("link").addEventListener("click", async () => {
   const { recipe, seed, epochs, cpu } = settings();
   const words = new URLSearchParams({ images: at("images").value, recipe, seed, ...(epochs ? { epochs } : {}), ...(cpu ? { device: "cpu" } : {}) });
@@ -220,8 +256,8 @@ at("link").addEventListener("click", async () => {
   say("The link is copied, and stands in the address bar.");
 });
 const words = new URLSearchParams(location.hash.slice(1));
-if (words.get("images") === "folder") {
-  at("images").value = "folder";
+if (["folder", "camera"].includes(words.get("images"))) {
+  at("images").value = words.get("images");
   at("images").dispatchEvent(new Event("change"));
 }
 if (words.has("recipe")) {
@@ -229,7 +265,7 @@ if (words.has("recipe")) {
   const listed = [...at("recipe").options].some((option) => option.value === recipe);
   at("recipe").value = listed ? recipe : "own";
   if (!listed) at("text").value = recipe.trimEnd();
-  at("text-label").hidden = listed;
+  showRecipe();
 }
 for (const id of ["seed", "epochs", "device"]) if (words.has(id)) at(id).value = words.get(id);
 addEventListener("hashchange", () => location.reload());

@@ -2,14 +2,20 @@
 #![cfg(target_arch = "wasm32")]
 
 mod checking;
+mod images;
+mod network;
+mod recipes;
 mod session;
 
 use gpunn::gpu::{self, Device, DeviceOptions};
+use gpunn::train::Prediction;
 use gpunn::{Engine, Error};
 use wasm_bindgen::prelude::*;
 
 pub use checking::Checking;
-pub use session::{Images, Session};
+pub use images::{Images, image_side};
+pub use network::Network;
+pub use session::{Session, Weights};
 
 /// Shows panics in the browser's console.
 #[wasm_bindgen(start)]
@@ -25,6 +31,21 @@ fn thrown(error: Error) -> JsError {
 /// A value as JSON.
 fn json(value: &impl serde::Serialize) -> Result<String, JsError> {
     serde_json::to_string(value).map_err(JsError::from)
+}
+
+/// A network's answer for an image.
+#[derive(serde::Serialize)]
+struct Answer {
+    class: String,
+    confidence: f64,
+    /// The probabilities of all classes.
+    probabilities: Vec<f32>,
+}
+
+/// A prediction as JSON.
+fn answer(found: gpunn::Result<Prediction>) -> Result<String, JsError> {
+    let Prediction { class, confidence, probabilities, .. } = found.map_err(thrown)?;
+    json(&Answer { class, confidence, probabilities })
 }
 
 /// The seconds since some time, for the speed of training.

@@ -1,12 +1,16 @@
 //! A training: its network, its images, and what the page shows of it.
 
+use std::path::Path;
+
 use gpunn::Engine;
-use gpunn::data::{Dataset, Split, SplitName, glyphs};
-use gpunn::nn::models::Task;
-use gpunn::train::{EpochProgress, Recipe, Trainer, TrainerOptions, evaluate_each};
+use gpunn::data::{Dataset, Fit, Size, Split, SplitName, glyphs};
+use gpunn::formats::tensors::TensorFile;
+use gpunn::train::{EpochProgress, Trainer, TrainerOptions, evaluate_each};
 use wasm_bindgen::prelude::*;
 
-use crate::{Opened, clock, json, open, thrown};
+use crate::images::{Images, side_of};
+use crate::network::onnx;
+use crate::{Opened, answer, clock, json, open, recipes, thrown};
 
 /// A training in the browser.
 #[wasm_bindgen]
@@ -15,62 +19,6 @@ pub struct Session {
     dataset: Dataset,
     device: String,
     reason: String,
-}
-
-/// The share of a user's images that is held out for validation, as in `gpunn train`.
-const HELD_OUT: f64 = 0.15;
-
-/// A user's images, of one size.
-#[wasm_bindgen]
-pub struct Images {
-    side: usize,
-    pixels: Vec<u8>,
-    labels: Vec<u32>,
-    classes: Vec<String>,
-}
-
-#[wasm_bindgen]
-impl Images {
-    /// No images yet, of `side` x `side` pixels in colour, for these classes.
-    #[wasm_bindgen(constructor)]
-    pub fn new(side: usize, classes: Vec<String>) -> Images {
-        Self { side, pixels: Vec::new(), labels: Vec::new(), classes }
-    }
-
-    /// Adds an image of a class: red, green, blue and alpha of each pixel, as a canvas gives them.
-    pub fn add(&mut self, rgba: &[u8], class: u32) {
-        for channel in 0..3 {
-            self.pixels.extend(rgba.chunks_exact(4).map(|pixel| pixel[channel]));
-        }
-        self.labels.push(class);
-    }
-}
-
-impl Images {
-    fn dataset(self, seed: u64) -> gpunn::Result<Dataset> {
-        let mut dataset = Dataset::from_images(self.pixels, [3, self.side, self.side], self.labels, self.classes)?;
-        dataset.name = "your images".into();
-        dataset.hold_out(SplitName::Val, HELD_OUT, seed)
-    }
-}
-
-/// Refuses what a recipe may say and the page does not do.
-fn check(recipe: &Recipe) -> Result<(), JsError> {
-    let data = &recipe.data;
-    let given = [
-        ("data.limit_train", data.limit_train.is_some()),
-        ("data.val_fraction", data.val_fraction.is_some()),
-        ("data.fold", data.fold.is_some()),
-        ("data.labels", data.labels.is_some()),
-        ("model.pretrained", recipe.model.pretrained.is_some()),
-    ];
-    if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
-        return Err(JsError::new(&format!("The page does not have the setting `{key}` of recipes; leave it out.")));
-    }
-    match recipe.model.task().map_err(thrown)? {
-        Task::Classify => Ok(()),
-        _ => Err(JsError::new("The page trains classifiers, but this recipe is of another task.")),
-    }
 }
 
 /// What the page shows before the first epoch.
@@ -91,45 +39,56 @@ struct Description<'a> {
     classes: &'a [String],
     /// Channels, height and width of an image.
     input: [usize; 3],
+    /// How an image is brought to that size.
+    fit: String,
 }
 
-/// An image with its label and the answer.
-#[derive(serde::Serialize)]
-struct Answer {
-    class: String,
-    confidence: f64,
-    /// The probabilities of all classes.
-    probabilities: Vec<f32>,
+/// A file of pretrained weights.
+#[wasm_bindgen]
+pub struct Weights(TensorFile);
+
+#[wasm_bindgen]
+impl Weights {
+    /// Reads the bytes of a file of `torch.save` or a safetensors file. Errors call it `name`.
+    pub fn read(bytes: Vec<u8>, name: &str) -> Result<Weights, JsError> {
+        TensorFile::parse(bytes, Path::new(name)).map(Self).map_err(thrown)
+    }
 }
 
 #[wasm_bindgen]
 impl Session {
-    /// Begins a training. `recipe` is the name of a built-in recipe or the text of one, `epochs` the number of epochs if it is above 0.
-    /// Without `images` it trains on the glyphs. `cpu` leaves the GPU alone.
+    /// Begins a training. `recipe` is the name of a recipe or the text of one, `epochs` the number of epochs if it is above 0.
+    /// Without `images` it trains on the glyphs. `weights` is the file of the recipe's pretrained weights. `cpu` leaves the GPU alone.
     pub async fn begin(
         recipe: String,
         seed: u32,
         epochs: f64,
         cpu: bool,
         images: Option<Images>,
+        weights: Option<Weights>,
     ) -> Result<Session, JsError> {
-        let mut recipe = match recipe.contains('\n') {
-            true => toml::from_str::<Recipe>(&recipe).map_err(JsError::from)?,
-            false => Recipe::built_in(&recipe).map_err(thrown)?,
-        };
-        check(&recipe)?;
+        let mut recipe = recipes::with_name(&recipe).map_err(thrown)?;
+        recipes::check(&recipe, weights.is_some()).map_err(thrown)?;
         recipe.seed = seed.into();
         if epochs > 0.0 {
             recipe.training.epochs = epochs;
         }
         let dataset = match images {
-            Some(images) => images.dataset(recipe.seed).map_err(thrown)?,
+            Some(images) => {
+                // What the page did to the images, for whoever uses the saved network.
+                (recipe.data.size, recipe.data.fit) = (Some(Size::Square(side_of(&recipe)?)), Some(Fit::ResizeCrop));
+                images.dataset(recipe.seed).map_err(thrown)?
+            }
             None => glyphs::dataset(),
         };
         recipe.data.name.clone_from(&dataset.name);
+        let pretrained = recipe.model.pretrained.as_ref().and(weights).map(|Weights(file)| file);
         let Opened { engine, name, reason } = open(cpu).await;
         let options = TrainerOptions { clock: Some(clock), ..TrainerOptions::default() };
-        let trainer = Trainer::new(engine, recipe, &dataset, options).map_err(thrown)?;
+        let mut trainer = Trainer::new(engine, recipe, &dataset, options).map_err(thrown)?;
+        if let Some(file) = pretrained {
+            trainer.load_pretrained(&file).await.map_err(thrown)?;
+        }
         Ok(Self { trainer, dataset, device: name, reason })
     }
 
@@ -150,6 +109,7 @@ impl Session {
             test_images: self.dataset.test.as_ref().map_or(0, Split::len),
             classes: trainer.classes(),
             input: self.dataset.input,
+            fit: recipe.data.fit.unwrap_or(Fit::ResizeCrop).to_string(),
         })
     }
 
@@ -158,15 +118,21 @@ impl Session {
         self.trainer.is_over()
     }
 
-    /// Trains an epoch, or the rest of one, and returns its line as JSON. After each submission `progress` gets the steps that are done and
-    /// returns whether to go on; if it does not, the result is empty, and the next call goes on with the epoch.
+    /// Trains an epoch, or the rest of one, and returns its line as JSON. After each submission `progress` gets the steps that are done, and
+    /// while features of frozen layers are computed their batches and the number of all, else 0. It returns whether to go on; if it does
+    /// not, the result is empty, and the next call goes on with the epoch.
     pub async fn epoch(&mut self, progress: js_sys::Function) -> Result<String, JsError> {
         let mut steps = 0;
         let mut watch = |at: EpochProgress| {
-            if let EpochProgress::Trained(done) = at {
-                steps = done;
-            }
-            let going = progress.call1(&JsValue::NULL, &steps.into());
+            let (batches, of) = match at {
+                EpochProgress::Trained(done) => {
+                    steps = done;
+                    (0, 0)
+                }
+                EpochProgress::Features { batches, of, .. } => (batches, of),
+                _ => (0, 0),
+            };
+            let going = progress.call3(&JsValue::NULL, &steps.into(), &batches.into(), &of.into());
             going.is_ok_and(|going| going.as_bool() != Some(false))
         };
         let line = self.trainer.epoch(&mut watch).await.map_err(thrown)?;
@@ -175,8 +141,17 @@ impl Session {
 
     /// Classifies an image of channels x height x width values from 0 to 1. As JSON.
     pub async fn predict(&mut self, image: Vec<f32>) -> Result<String, JsError> {
-        let found = self.trainer.predict(&image).await.map_err(thrown)?;
-        json(&Answer { class: found.class, confidence: found.confidence, probabilities: found.probabilities })
+        answer(self.trainer.predict(&image).await)
+    }
+
+    /// The bytes of a checkpoint file of this moment, as `gpunn train` writes it.
+    pub async fn save(&mut self) -> Result<Vec<u8>, JsError> {
+        self.trainer.checkpoint().await.and_then(|checkpoint| checkpoint.to_bytes()).map_err(thrown)
+    }
+
+    /// The bytes of an ONNX file of this moment.
+    pub async fn onnx(&mut self) -> Result<Vec<u8>, JsError> {
+        onnx(&self.trainer.checkpoint().await.map_err(thrown)?)
     }
 
     /// Evaluates the test images, or where there are none those held out for validation: the split, the loss, the accuracy, and the confusion

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::export::{INPUT, OnnxNetwork};
 use crate::blocking::block_on;
 use crate::data::Dataset;
 use crate::formats::onnx::{Message, Model as File};
@@ -12,6 +11,7 @@ use crate::nn::{Build, Mode, Parameters};
 use crate::onnx::quantise::{activations, quantise};
 use crate::onnx::read::Program;
 use crate::ops::Step;
+use crate::saved::onnx::{INPUT, OnnxNetwork};
 use crate::{Engine, Error, Result};
 
 /// The number of images that are enough to know the ranges.

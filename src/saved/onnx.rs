@@ -11,7 +11,7 @@ use crate::train::Checkpoint;
 use crate::train::graphs::answers;
 use crate::{Error, Result};
 
-use crate::runs::weights;
+use super::weights;
 
 /// The name of the network's input.
 pub const INPUT: &str = "image";
