@@ -116,7 +116,7 @@ run() {
   rustup target list --installed | grep -qx "$target" || rustup target add "$target" || absent "rustup has no $target"
   windows
   compilers
-  # An own folder, as in build_wasm.sh: another profile would throw away what the tests use.
+  # An own folder, as in wasm_cargo.sh: another profile would throw away what the tests use.
   CARGO_PROFILE_RELEASE_DEBUG=0 CC_x86_64_pc_windows_gnu=x86_64-w64-mingw32-gcc \
     CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc \
     cargo build --release --target "$target" --target-dir "${CARGO_TARGET_DIR:-target}/dx12" --bin gpunn

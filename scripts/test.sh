@@ -114,8 +114,25 @@ python3 scripts/check_layers.py
 python3 scripts/check_unsafe.py
 stage "dependencies"
 may_lack noted "licences and versions of crates, there is no cargo-deny" scripts/deny.sh
-stage "the core for the browser"
-may_lack skipped "the core for wasm32" scripts/build_wasm.sh
+stage "the page that trains in a browser"
+python3 -m venv "$work/playwright"
+"$work/playwright/bin/pip" install -q playwright
+# page_in_browser quick|build FLAG: builds the page of web/, and tests it.
+page_in_browser() {
+  local code=0
+  if ! has_browser; then
+    skipped "the page in a browser, there is no Chromium, and it cannot be installed here"
+    return
+  fi
+  scripts/web.sh "$1" || code=$?
+  if [[ $code == 3 ]]; then
+    skipped "the page in a browser, there is no compiler for wasm32"
+    return
+  fi
+  ((code == 0))
+  "$work/playwright/bin/python" scripts/web_test.py target/page "$gpunn" "$2"
+}
+page_in_browser quick --short
 
 stage "tests"
 if $slow; then export GPUNN_SLOW=1; fi
@@ -193,25 +210,11 @@ if $slow; then
     "$gpunn" report --compare "$work"/page-{mlp,cnn,autoencoder} --out "$work/compare.html"
     scripts/check_report.sh "$work/compare.html" results curves differences
   fi
-  stage "playwright"
-  python3 -m venv "$work/playwright"
-  "$work/playwright/bin/pip" install -q playwright
   stage "served pages"
   may_lack skipped "served pages, there is no Chromium" \
     "$work/playwright/bin/python" scripts/serve_test.py "$gpunn"
   stage "the page in a browser"
-  if ! has_browser; then
-    skipped "the page in a browser, there is no Chromium, and it cannot be installed here"
-  else
-    code=0
-    scripts/web.sh || code=$?
-    if [[ $code == 3 ]]; then
-      skipped "the page in a browser, there is no compiler for wasm32"
-    else
-      ((code == 0))
-      "$work/playwright/bin/python" scripts/web_test.py target/page "$gpunn" --all
-    fi
-  fi
+  page_in_browser build --all
   stage "other drivers"
   lab=$PWD/../shared/gpu-lab/setup
   if [[ -f $lab ]]; then

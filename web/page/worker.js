@@ -22,7 +22,7 @@ async function named(device) {
 
 // The user's images for the library, which takes them over.
 function given({ side, classes, list }) {
-  const images = new Images(side, classes);
+  const images = new Images(side, false, classes);
   for (const { pixels, label } of list) images.add(pixels, label);
   return images;
 }

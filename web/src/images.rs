@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use crate::recipes::with_name;
 use crate::thrown;
 
-/// The share of a user's images that is held out for validation, as in `gpunn train`.
+/// The share of a user's images that is held out for validation, as in `gpunn train`, unless a recipe says another.
 const HELD_OUT: f64 = 0.15;
 /// Height and width of images whose recipe says no size.
 const SIDE: usize = 32;
@@ -16,6 +16,8 @@ const SIDE: usize = 32;
 #[wasm_bindgen]
 pub struct Images {
     side: usize,
+    /// 3, or 1 if the images are gray.
+    channels: usize,
     pixels: Vec<u8>,
     labels: Vec<u32>,
     classes: Vec<String>,
@@ -23,15 +25,15 @@ pub struct Images {
 
 #[wasm_bindgen]
 impl Images {
-    /// No images yet, of `side` x `side` pixels in colour, for these classes.
+    /// No images yet, of `side` x `side` pixels, in colour or gray, for these classes.
     #[wasm_bindgen(constructor)]
-    pub fn new(side: usize, classes: Vec<String>) -> Images {
-        Self { side, pixels: Vec::new(), labels: Vec::new(), classes }
+    pub fn new(side: usize, gray: bool, classes: Vec<String>) -> Images {
+        Self { side, channels: if gray { 1 } else { 3 }, pixels: Vec::new(), labels: Vec::new(), classes }
     }
 
-    /// Adds an image of a class: red, green, blue and alpha of each pixel, as a canvas gives them.
+    /// Adds an image of a class: red, green, blue and alpha of each pixel, as a canvas gives them. Of a gray image red counts.
     pub fn add(&mut self, rgba: &[u8], class: u32) {
-        for channel in 0..3 {
+        for channel in 0..self.channels {
             self.pixels.extend(rgba.chunks_exact(4).map(|pixel| pixel[channel]));
         }
         self.labels.push(class);
@@ -39,11 +41,11 @@ impl Images {
 }
 
 impl Images {
-    /// The images, some of them held out for validation.
-    pub(crate) fn dataset(self, seed: u64) -> gpunn::Result<Dataset> {
-        let mut dataset = Dataset::from_images(self.pixels, [3, self.side, self.side], self.labels, self.classes)?;
+    /// The images, of which this part is held out for validation.
+    pub(crate) fn dataset(self, seed: u64, part: Option<f64>) -> gpunn::Result<Dataset> {
+        let mut dataset = Dataset::from_images(self.pixels, [self.channels, self.side, self.side], self.labels, self.classes)?;
         dataset.name = "your images".into();
-        dataset.hold_out(SplitName::Val, HELD_OUT, seed)
+        dataset.hold_out(SplitName::Val, part.unwrap_or(HELD_OUT), seed)
     }
 }
 

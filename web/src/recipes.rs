@@ -16,12 +16,13 @@ pub fn with_name(recipe: &str) -> Result<Recipe> {
     }
 }
 
-/// Refuses what a recipe may say and the page does not do. `has_weights` says whether there are pretrained weights.
-pub fn check(recipe: &Recipe, has_weights: bool) -> Result<()> {
+/// Refuses what a recipe may say and the page does not do. `has_images` says whether there are images of the user's, `has_weights`
+/// whether there are pretrained weights.
+pub fn check(recipe: &Recipe, has_images: bool, has_weights: bool) -> Result<()> {
     let data = &recipe.data;
     let given = [
         ("data.limit_train", data.limit_train.is_some()),
-        ("data.val_fraction", data.val_fraction.is_some()),
+        ("data.val_fraction", data.val_fraction.is_some() && !has_images),
         ("data.fold", data.fold.is_some()),
         ("data.labels", data.labels.is_some()),
     ];

@@ -68,7 +68,7 @@ impl Session {
         weights: Option<Weights>,
     ) -> Result<Session, JsError> {
         let mut recipe = recipes::with_name(&recipe).map_err(thrown)?;
-        recipes::check(&recipe, weights.is_some()).map_err(thrown)?;
+        recipes::check(&recipe, images.is_some(), weights.is_some()).map_err(thrown)?;
         recipe.seed = seed.into();
         if epochs > 0.0 {
             recipe.training.epochs = epochs;
@@ -77,7 +77,7 @@ impl Session {
             Some(images) => {
                 // What the page did to the images, for whoever uses the saved network.
                 (recipe.data.size, recipe.data.fit) = (Some(Size::Square(side_of(&recipe)?)), Some(Fit::ResizeCrop));
-                images.dataset(recipe.seed).map_err(thrown)?
+                images.dataset(recipe.seed, recipe.data.val_fraction).map_err(thrown)?
             }
             None => glyphs::dataset(),
         };
