@@ -43,7 +43,8 @@ impl Images {
 impl Images {
     /// The images, of which this part is held out for validation.
     pub(crate) fn dataset(self, seed: u64, part: Option<f64>) -> gpunn::Result<Dataset> {
-        let mut dataset = Dataset::from_images(self.pixels, [self.channels, self.side, self.side], self.labels, self.classes)?;
+        let mut dataset =
+            Dataset::from_images(self.pixels, [self.channels, self.side, self.side], self.labels, self.classes)?;
         dataset.name = "your images".into();
         dataset.hold_out(SplitName::Val, part.unwrap_or(HELD_OUT), seed)
     }
