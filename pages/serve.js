@@ -27,36 +27,45 @@ function sentence(answer) {
   return answer.labels.map((label) => `${label.class} (${percent(label.confidence)})`).join(", ") || "no label";
 }
 
+/** Shows the bytes of an image in an element, and lets go of those that it showed before. */
+function picture(element, blob) {
+  if (element.src) URL.revokeObjectURL(element.src);
+  if (blob) element.src = URL.createObjectURL(blob);
+}
+
 /** A figure for an image: the picture, the answer, the bars. */
-function figure(image, name) {
+function newFigure(image, name) {
   const made = document.createElement("article");
   made.className = "tried columns";
-  const [picture, side, title, bars] = ["img", "div", "p", "ol"].map((tag) => document.createElement(tag));
-  [picture.src, picture.alt, title.className, bars.className] = [URL.createObjectURL(image), name, "answer", "bars"];
+  const [shown, side, title, bars] = ["img", "div", "p", "ol"].map((tag) => document.createElement(tag));
+  picture(shown, image);
+  [shown.alt, title.className, bars.className] = [name, "answer", "bars"];
   title.textContent = "…";
   side.append(title, bars);
-  made.append(picture, side);
+  made.append(shown, side);
   at("answers").prepend(made);
-  while (at("answers").children.length > SHOWN) at("answers").lastChild.remove();
-  return { made, title, bars, picture };
+  while (at("answers").children.length > SHOWN) {
+    at("answers").lastChild.querySelectorAll("img").forEach((old) => picture(old));
+    at("answers").lastChild.remove();
+  }
+  return { title, bars, shown };
 }
 
 /** Classifies an image and shows the answer in a figure; true if there is one. */
-async function classify(image, shown) {
+async function classify(image, figure) {
   try {
     const { predictions: [answer] } = await (await send("predict?top=5", image)).json();
-    shown.title.textContent = sentence(answer);
-    showBars(shown.bars, answer.likeliest);
+    figure.title.textContent = sentence(answer);
+    showBars(figure.bars, answer.likeliest);
     if (at("map").checked && about.can_explain) {
       const map = await (await send("explain", image)).blob();
-      shown.map ??= Object.assign(document.createElement("img"), { className: "map" });
-      shown.map.alt = "the places that decided, light for the class";
-      shown.map.src = URL.createObjectURL(map);
-      shown.picture.after(shown.map);
+      figure.map ??= Object.assign(document.createElement("img"), { className: "map", alt: "the places that decided, light for the class" });
+      picture(figure.map, map);
+      figure.shown.after(figure.map);
     }
     return true;
   } catch (error) {
-    shown.title.textContent = `Error: ${error.message}`;
+    figure.title.textContent = `Error: ${error.message}`;
     return false;
   }
 }
@@ -65,7 +74,7 @@ async function take(files) {
   let done = 0;
   for (const file of files) {
     say(`Image ${done + 1} of ${files.length}.`);
-    done += Number(await classify(file, figure(file, file.name || "pasted image")));
+    done += Number(await classify(file, newFigure(file, file.name || "pasted image")));
   }
   say(files.length ? `${done} of ${files.length} images classified.` : "These are no files.");
 }
@@ -87,12 +96,11 @@ addEventListener("paste", (event) => {
 const camera = new Camera();
 let watching = false;
 async function watch() {
-  const shown = figure(await camera.image(), "the camera's last image");
+  const figure = newFigure(await camera.image(), "the camera's last image");
   while (watching) {
     const image = await camera.image();
-    URL.revokeObjectURL(shown.picture.src);
-    shown.picture.src = URL.createObjectURL(image);
-    if (!(await classify(image, shown))) break;
+    picture(figure.shown, image);
+    if (!(await classify(image, figure))) break;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
