@@ -33,7 +33,7 @@ fn stands_alone(page: &str) {
         assert!(!page.contains(outside), "{outside}");
     }
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
-    assert!(page.contains("prefers-color-scheme:dark") && page.contains("width=device-width"));
+    assert!(page.contains("prefers-color-scheme: dark") && page.contains("width=device-width"));
 }
 
 #[test]

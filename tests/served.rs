@@ -179,6 +179,12 @@ fn only_this_machine_is_answered_and_nothing_beyond_the_pages() {
     trained(at);
     let served = Serving::start(at, "run", &[]);
     assert!(served.host.starts_with("127.0.0.1:"), "{}", served.host);
+    // A thread of its own loads the examples.
+    let begun = Instant::now();
+    while served.get("/about").json()["examples"].is_null() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no examples");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     // Each address of the description is there.
     let described = served.get("/openapi.json").json();
     for (path, methods) in described["paths"].as_object().expect("paths") {
