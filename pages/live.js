@@ -1,8 +1,8 @@
-// The page of `gpunn train --live`: asks the program twice a second how far it is.
+// The page of `gpunn train --live`: asks the program how far it is, which answers twice a second.
 import { percent } from "./answers.js";
 import { drawCurves } from "./charts.js";
 
-const PAUSE = 500; // milliseconds
+const PAUSE = 2000; // milliseconds before a question that failed is asked again
 
 const at = (id) => document.getElementById(id);
 const decimals = (digits) => (value) => (value == null ? "" : value.toFixed(digits));
@@ -30,7 +30,15 @@ const FIGURES = [
   ["PSNR in dB", "val_psnr", "val_psnr", undefined],
 ];
 
-let lines = [];
+let run, lines = [];
+let notes = 0; // that the program has
+let wish; // what the user asked for, until it is done: a sentence, and the notes that there were
+
+/** Screen readers say what changes, so the same sentence is not set again. */
+function say(text, count = "") {
+  if (at("status").textContent !== text) at("status").textContent = text;
+  at("count").textContent = count;
+}
 
 function showLines(epochs) {
   const columns = COLUMNS.filter(([key]) => lines.some((line) => line[key] != null));
@@ -74,53 +82,70 @@ function showTiles(state) {
   );
 }
 
+/** How much of an epoch is done: its validation comes after all its steps, other parts before them. */
+function share({ part, done, of }) {
+  if (part === "training") return of ? done / of : 0;
+  return part.startsWith("evaluating") ? 1 : 0;
+}
+
 function show(state) {
-  const from = state.lines[0]?.epoch;
-  if (from) lines = [...lines.filter((line) => line.epoch < from), ...state.lines];
+  if (state.run !== run) [run, lines] = [state.run, []];
+  const from = state.lines[0]?.epoch ?? state.last + 1;
+  lines = [...lines.filter((line) => line.epoch < from), ...state.lines];
   document.documentElement.dataset.phase = state.phase; // for tests
   const is = (...phases) => phases.includes(state.phase);
   at("stop").disabled = at("save").disabled = !is("training");
-  if (is("preparing")) {
-    at("status").textContent = "The program prepares the training…";
-    return;
+  if (run) {
+    document.title = at("title").textContent = run;
+    at("about").textContent = `recipe ${state.recipe}: ${state.model} on ${state.dataset}, ${state.epochs} epochs`;
+    showTiles(state);
+    showLines(state.epochs);
   }
-  document.title = at("title").textContent = state.run;
-  at("about").textContent = `recipe ${state.recipe}: ${state.model} on ${state.dataset}, ${state.epochs} epochs`;
-  const part = state.of ? state.done / state.of : 0;
-  at("progress").value = is("training") ? Math.min(1, (state.epoch - 1 + (state.part === "training" ? part : 1)) / state.epochs) : 1;
-  at("status").textContent = {
-    training: `Epoch ${state.epoch} of ${Math.ceil(state.epochs)}: ${state.part || "the first steps"}, ${state.done} of ${state.of}.`,
-    reporting: "The training is done. The report is being written…",
-  }[state.phase] ?? state.end;
-  showTiles(state);
-  showLines(state.epochs);
+  if (is("training")) at("progress").value = Math.min(1, (state.epoch - 1 + share(state)) / state.epochs);
+  if (is("reporting", "done")) at("progress").value = 1;
+  if (!is("training") || state.notes.length !== wish?.notes) wish = undefined;
+  const epoch = `Epoch ${state.epoch} of ${Math.ceil(state.epochs)}: ${state.part || "the first steps"}`;
+  if (is("training")) say(wish?.text ?? epoch, `${state.done} of ${state.of}`);
+  else say({ preparing: "The program prepares the training…", reporting: "The training is done. The report is being written…" }[state.phase] ?? state.end);
   at("notes").hidden = !state.notes.length;
   at("list").replaceChildren(...state.notes.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
+  notes = state.notes.length;
+}
+
+/** Shows the end, and tells the program that it need not wait any longer. */
+async function end(state) {
   if (state.has_report) {
-    at("report").src = "report";
     at("report").hidden = false;
+    await new Promise((shown) => {
+      at("report").addEventListener("load", shown);
+      at("report").src = "report";
+    });
   }
+  await fetch("seen", { method: "POST" }).catch(() => {});
 }
 
 async function ask() {
-  try {
-    const answer = await fetch(`state?after=${lines.at(-1)?.epoch ?? 0}`);
-    const state = await answer.json();
-    if (!answer.ok) throw new Error(state.error);
-    show(state);
-    if (state.end) return;
-  } catch {
-    at("status").textContent = "The program no longer answers.";
-    at("stop").disabled = at("save").disabled = true;
-    return;
+  for (let first = true; ; first = false) {
+    try {
+      const answer = await fetch(`state?after=${lines.at(-1)?.epoch ?? 0}${first ? "" : "&wait=true"}`);
+      const state = await answer.json();
+      if (!answer.ok) throw new Error(state.error);
+      show(state);
+      if (state.end) return end(state);
+    } catch {
+      say("The program does not answer; it may have ended.");
+      at("stop").disabled = at("save").disabled = true;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    }
   }
-  setTimeout(ask, PAUSE);
 }
 ask();
 
-for (const wish of ["stop", "save"]) {
-  at(wish).addEventListener("click", async () => {
-    at("status").textContent = wish === "stop" ? "Stopping after the steps that are under way…" : "Saving…";
-    await fetch(wish, { method: "POST" }).catch(() => {});
+const WISHES = { stop: "Stopping after the steps that are under way…", save: "Saving…" };
+for (const [name, text] of Object.entries(WISHES)) {
+  at(name).addEventListener("click", async () => {
+    wish = { text, notes };
+    say(text);
+    await fetch(name, { method: "POST" }).catch(() => {});
   });
 }

@@ -33,35 +33,47 @@ function picture(element, blob) {
   if (blob) element.src = URL.createObjectURL(blob);
 }
 
-/** A figure for an image: the picture, the answer, the bars. */
-function newFigure(image, name) {
+let watched; // the figure of the camera
+
+/** A figure for an image: the picture, the answer, the bars. Screen readers say the answer if it `isSpoken`. */
+function newFigure(image, name, isSpoken) {
   const made = document.createElement("article");
   made.className = "tried columns";
   const [shown, side, title, bars] = ["img", "div", "p", "ol"].map((tag) => document.createElement(tag));
   picture(shown, image);
   [shown.alt, title.className, bars.className] = [name, "answer", "bars"];
   title.textContent = "…";
+  if (isSpoken) title.ariaLive = "polite";
   side.append(title, bars);
   made.append(shown, side);
   at("answers").prepend(made);
-  while (at("answers").children.length > SHOWN) {
-    at("answers").lastChild.querySelectorAll("img").forEach((old) => picture(old));
-    at("answers").lastChild.remove();
-  }
-  return { title, bars, shown };
+  const old = [...at("answers").children].slice(SHOWN).filter((other) => other !== watched?.made);
+  old.forEach((other) => {
+    other.querySelectorAll("img").forEach((image) => picture(image));
+    other.remove();
+  });
+  return { made, title, bars, shown };
 }
 
 /** Classifies an image and shows the answer in a figure; true if there is one. */
 async function classify(image, figure) {
   try {
+    if (image.size > about.max_upload_bytes) {
+      throw new Error(`the image has ${(image.size / 1e6).toFixed(1)} MB, but the server takes ${about.max_upload_bytes / 1e6} MB at most (--max-upload).`);
+    }
     const { predictions: [answer] } = await (await send("predict?top=5", image)).json();
     figure.title.textContent = sentence(answer);
     showBars(figure.bars, answer.likeliest);
     if (at("map").checked && about.can_explain) {
-      const map = await (await send("explain", image)).blob();
+      const shown = encodeURIComponent(answer.likeliest[0].class);
+      const map = await (await send(`explain?class=${shown}`, image)).blob();
       figure.map ??= Object.assign(document.createElement("img"), { className: "map", alt: "the places that decided, light for the class" });
       picture(figure.map, map);
       figure.shown.after(figure.map);
+    } else if (figure.map) {
+      picture(figure.map);
+      figure.map.remove();
+      figure.map = undefined;
     }
     return true;
   } catch (error) {
@@ -74,12 +86,16 @@ async function take(files) {
   let done = 0;
   for (const file of files) {
     say(`Image ${done + 1} of ${files.length}.`);
-    done += Number(await classify(file, newFigure(file, file.name || "pasted image")));
+    done += Number(await classify(file, newFigure(file, file.name || "pasted image", true)));
   }
   say(files.length ? `${done} of ${files.length} images classified.` : "These are no files.");
 }
 
-at("files").addEventListener("change", () => take([...at("files").files]));
+at("files").addEventListener("change", () => {
+  const files = [...at("files").files];
+  at("files").value = ""; // so that the same file can be chosen again
+  take(files);
+});
 for (const kind of ["dragover", "dragleave", "drop"]) {
   at("drop").addEventListener(kind, (event) => {
     event.preventDefault();
@@ -94,30 +110,29 @@ addEventListener("paste", (event) => {
 
 // The camera: one image after the other, each when the last is answered.
 const camera = new Camera();
-let watching = false;
 async function watch() {
-  const figure = newFigure(await camera.image(), "the camera's last image");
-  while (watching) {
+  watched = newFigure(await camera.image(), "the camera's last image", false);
+  while (camera.on) {
     const image = await camera.image();
-    picture(figure.shown, image);
-    if (!(await classify(image, figure))) break;
+    picture(watched.shown, image);
+    if (!(await classify(image, watched))) break;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 at("camera").addEventListener("click", async () => {
-  watching = !watching;
+  // The loop ends, and after it the first call of this function.
+  if (camera.on) return camera.stop();
+  at("camera").disabled = true;
   try {
-    if (watching) {
-      await camera.start(at("video"));
-      [at("video").hidden, at("camera").textContent] = [false, "Stop the camera"];
-      await watch();
-    }
+    await camera.start(at("video"));
+    [at("video").hidden, at("camera").textContent, at("camera").disabled] = [false, "Stop the camera", false];
+    await watch();
   } catch (error) {
     say(`Error: ${error.message}`);
   }
   camera.stop();
-  watching = false;
-  [at("video").hidden, at("camera").textContent] = [true, "Use the camera"];
+  watched = undefined;
+  [at("video").hidden, at("camera").textContent, at("camera").disabled] = [true, "Use the camera", false];
 });
 
 /** Shows the classes, with examples where there are some. */
@@ -147,7 +162,8 @@ async function begin() {
   at("about").textContent =
     `${about.model}, trained on ${about.dataset}, ${about.classes.length} classes, ${channels} x ${height} x ${width}; computed on ${about.device}.`;
   at("map-label").hidden = !about.can_explain;
-  at("curl").textContent = `curl --data-binary @photo.jpg ${location.origin}/predict\ncurl -F image=@a.jpg -F image=@b.jpg ${location.origin}/predict`;
+  const token = about.needs_token ? "-H 'Authorization: Bearer TOKEN' " : "";
+  at("curl").textContent = `curl ${token}--data-binary @photo.jpg ${location.origin}/predict\ncurl ${token}-F image=@a.jpg -F image=@b.jpg ${location.origin}/predict`;
   showClasses();
   if (about.examples === null) setTimeout(begin, 1000);
 }

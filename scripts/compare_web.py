@@ -9,28 +9,23 @@ before counts for nothing, since it compiles. In a headless Chromium, WebGPU is 
 """
 
 import argparse
-import functools
 import gzip
-import http.server
 import pathlib
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 
 from playwright.sync_api import sync_playwright
 
+from web_browser import FLAGS, Quiet, chromium, served
+
 HERE = pathlib.Path(__file__).resolve().parent / "compare_web"
-FLAGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
 BATCH, RATE = 64, 0.05
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
+class Isolated(Quiet):
     def end_headers(self):
         # With these, jax-js and TensorFlow.js may use threads on the CPU.
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
@@ -68,21 +63,17 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--libraries", default="gpunn,jax,tfjs")
     arguments = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        sys.exit("There is no Chromium.")
     libraries = arguments.libraries.split(",")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         folder = pathlib.Path(folder)
         build(arguments.page, arguments.mnist, folder)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        address = served(folder, Isolated)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         pages, images, times, losses = {}, {}, {}, {}
         for library in libraries:
             page = browser.new_page()
             page.on("pageerror", lambda error: print(f"{library}: {error}", file=sys.stderr))
-            page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
+            page.goto(f"{address}/index.html")
             page.wait_for_function("() => Boolean(globalThis.begin)")
             images[library] = page.evaluate("given => begin(...given)", [library, arguments.device, arguments.images, BATCH, RATE])
             losses[library] = [page.evaluate("time()")["loss"]]

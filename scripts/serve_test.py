@@ -11,21 +11,19 @@ import argparse
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import random
 import re
-import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.parse
-import zlib
 
 from playwright.sync_api import sync_playwright
+
+from web_browser import chromium, encoded, keep_screens, page_of
 
 GROWTH = 16 * 2**20  # bytes that the server's memory may grow between the first half of the requests and the end
 MODEL = """\
@@ -39,15 +37,12 @@ layer = [
 """
 
 
-def png(seed, side=32):
-    """A gray image with a bright rectangle."""
+def picture(seed, side=32):
+    """The bytes of a gray image with a bright rectangle."""
     place = random.Random(seed)
     left, top = place.randrange(side // 2), place.randrange(side // 2)
     row = lambda y: bytes(255 if left <= x < left + side // 3 and top <= y < top + side // 2 else 0 for x in range(side))
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    rows = b"".join(b"\0" + row(y) for y in range(side))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return encoded([row(y) for y in range(side)], (side, side), gray=True)
 
 
 @contextlib.contextmanager
@@ -76,7 +71,7 @@ def ask(connection, method, path, body=None, headers={}):
 def load(process, url, requests, connections):
     """Sends requests over several connections that stay open. Each fourth is damaged; its answer has to say so."""
     host = urllib.parse.urlsplit(url).netloc
-    images = [png(seed) for seed in range(16)]
+    images = [picture(seed) for seed in range(16)]
     wanted = {}
     connection = http.client.HTTPConnection(host)
     for number, image in enumerate(images):
@@ -148,16 +143,14 @@ def wait(page, condition, seconds=60):
 
 
 def try_page(browser, url, errors, screens):
-    page = browser.new_page(viewport=dict(width=1100, height=900))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page = page_of(browser, errors)
     page.goto(url)
     wait(page, "document.getElementById('known').textContent.includes('36 classes')")
     wait(page, "document.querySelectorAll('#classes img').length >= 36")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         for number in range(2):
-            (folder / f"{number}.png").write_bytes(png(number, 64))
+            (folder / f"{number}.png").write_bytes(picture(number, 64))
         page.set_input_files("#files", [folder / "0.png", folder / "1.png"])
         wait(page, "document.getElementById('status').textContent.startsWith('2 of 2')")
         assert page.locator(".tried .bars li").count() == 10
@@ -175,7 +168,7 @@ def try_page(browser, url, errors, screens):
     wait(page, f"document.querySelector('.tried img').src !== '{first}'")
     page.click("#camera")
     wait(page, "document.getElementById('video').hidden")
-    pictures(page, screens, "serve")
+    keep_screens(page, screens, "serve-")
     page.close()
     print("the page of `gpunn serve` answers for files, a broken file, and the camera")
 
@@ -196,6 +189,10 @@ def cross_site(browser, url, errors):
             assert page.evaluate(send, [f"{url}predict", mode]) in ("refused", "opaque")
         shown = "(url) => new Promise(done => { const i = new Image(); i.onload = () => done('shown'); i.onerror = () => done('refused'); i.src = url; })"
         assert page.evaluate(shown, f"{url}examples/0/0") == "refused"
+        # The browser hides answers in any case; the server itself refuses, too.
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc)
+        status, body = ask(connection, "POST", "/predict", picture(0), {"Origin": f"http://127.0.0.1:{port}"})
+        assert status == 403, body
         other.kill()
         other.wait()
     page.close()
@@ -203,9 +200,7 @@ def cross_site(browser, url, errors):
 
 
 def live_page(browser, gpunn, errors, screens):
-    page = browser.new_page(viewport=dict(width=1100, height=900))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page = page_of(browser, errors)
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "run"
         for epochs, stops in ((400, True), (6, False)):
@@ -229,21 +224,10 @@ def live_page(browser, gpunn, errors, screens):
                 report.locator("h1").wait_for()
                 assert report.locator("svg").count() > 2
                 assert process.wait(60) == 0
-                pictures(page, screens, "live")
+                keep_screens(page, screens, "live-")
             drain.join()
     page.close()
     print("the page of `gpunn train --live` shows curves, saves, stops, and shows the report")
-
-
-def pictures(page, screens, name):
-    if not screens:
-        return
-    screens.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=screens / f"{name}-desk.png", full_page=True)
-    page.emulate_media(color_scheme="dark")
-    page.set_viewport_size(dict(width=390, height=800))
-    page.wait_for_timeout(300)
-    page.screenshot(path=screens / f"{name}-phone.png", full_page=True)
 
 
 def main():
@@ -254,9 +238,7 @@ def main():
     parser.add_argument("--screens", type=pathlib.Path)
     arguments = parser.parse_args()
     gpunn = arguments.gpunn.resolve()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        sys.exit(3)
+    browser_path = chromium()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         (folder / "small.toml").write_text(MODEL)
@@ -268,7 +250,7 @@ def main():
             huge(url)
             with sync_playwright() as playwright:
                 flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-                browser = playwright.chromium.launch(executable_path=chromium, args=flags)
+                browser = playwright.chromium.launch(executable_path=browser_path, args=flags)
                 errors = []
                 try_page(browser, url, errors, arguments.screens)
                 cross_site(browser, url, errors)

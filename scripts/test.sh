@@ -115,8 +115,10 @@ python3 scripts/check_unsafe.py
 stage "dependencies"
 may_lack noted "licences and versions of crates, there is no cargo-deny" scripts/deny.sh
 stage "the page that trains in a browser"
-python3 -m venv "$work/playwright"
-"$work/playwright/bin/pip" install -q playwright
+if has_browser; then
+  python3 -m venv "$work/playwright"
+  "$work/playwright/bin/pip" install -q playwright
+fi
 # page_in_browser quick|build FLAG: builds the page of web/, and tests it.
 page_in_browser() {
   local code=0
@@ -211,8 +213,11 @@ if $slow; then
     scripts/check_report.sh "$work/compare.html" results curves differences
   fi
   stage "served pages"
-  may_lack skipped "served pages, there is no Chromium" \
+  if has_browser; then
     "$work/playwright/bin/python" scripts/serve_test.py "$gpunn"
+  else
+    skipped "served pages, there is no Chromium, and it cannot be installed here"
+  fi
   stage "the page in a browser"
   page_in_browser build --all
   stage "other drivers"

@@ -1,4 +1,4 @@
-"""What the tests of the page share: the served page, Chromium, images, and the program beside it."""
+"""What the tests of pages share: the served page, Chromium, images, and the program beside it."""
 
 import functools
 import http.server
@@ -25,8 +25,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def served(folder):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+def served(folder, handler=Quiet):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}"
 
@@ -41,6 +41,29 @@ def swiftshader(browser):
     """The environment in which the program finds the browser's driver."""
     icd = str(pathlib.Path(browser).resolve().parent.parent / "lib/chromium/vk_swiftshader_icd.json")
     return {"VK_DRIVER_FILES": icd, "VK_ICD_FILENAMES": icd}
+
+
+def page_of(browser, errors):
+    """A page at desk width. What goes wrong in it is added to `errors`."""
+    page = browser.new_page(viewport=dict(width=1100, height=900))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    return page
+
+
+def keep_screens(page, folder, name):
+    """Screenshots, light at desk width and dark at phone width; none without a folder."""
+    if not folder:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    desk = page.viewport_size
+    page.screenshot(path=folder / f"{name}desk.png", full_page=True)
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size(dict(width=390, height=800))
+    page.wait_for_timeout(300)
+    page.screenshot(path=folder / f"{name}phone.png", full_page=True)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(desk)
 
 
 def opened(page, address, settings=""):
@@ -86,14 +109,19 @@ class Program:
         return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
+def encoded(rows, size, gray=False):
+    """The bytes of a PNG file, from those of its rows."""
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = struct.pack(">IIBBBBB", *size, 8, 0 if gray else 2, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
 def png(path, colour, seed, size=(40, 36)):
     """A noisy image, mostly of one colour."""
     noise, (width, height) = random.Random(seed), size
     pixel = lambda: bytes(min(255, max(0, value + noise.randint(-60, 60))) for value in colour)
-    rows = b"".join(b"\0" + b"".join(pixel() for _ in range(width)) for _ in range(height))
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    path.write_bytes(encoded([b"".join(pixel() for _ in range(width)) for _ in range(height)], size))
 
 
 COLOURS = {"evening": (170, 90, 60), "noon": (60, 110, 190)}

@@ -17,7 +17,7 @@ import time
 
 from playwright.sync_api import sync_playwright
 
-from web_browser import FLAGS, Program, chromium, downloaded, epochs, finished, opened, pictures, served, swiftshader, video
+from web_browser import FLAGS, Program, chromium, downloaded, epochs, finished, keep_screens, opened, page_of, pictures, served, swiftshader, video
 
 LOSSES = 1e-5  # the largest difference
 SECONDS = 4  # that the camera shows a colour
@@ -203,23 +203,10 @@ def camera(page, address, screens):
         answer = page.text_content("#answer")
         assert f"This is {colour}" in answer, f"{colour}: {answer}"
     if screens:
-        keep_screens(page, screens, "camera")
+        keep_screens(page, screens, "camera-")
     page.click("#live")
     page.click("#camera-start")
     page.wait_for_function("document.getElementById('camera-status').textContent === 'The camera is off.'")
-
-
-def keep_screens(page, folder, name):
-    """Screenshots, light at desk width and dark at phone width."""
-    folder.mkdir(parents=True, exist_ok=True)
-    desk = page.viewport_size
-    page.screenshot(path=folder / f"{name}-desk.png", full_page=True)
-    page.emulate_media(color_scheme="dark")
-    page.set_viewport_size(dict(width=390, height=800))
-    page.wait_for_timeout(300)
-    page.screenshot(path=folder / f"{name}-phone.png", full_page=True)
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size(desk)
 
 
 def tests(page, address, program, arguments, environment):
@@ -230,7 +217,7 @@ def tests(page, address, program, arguments, environment):
     glyphs(page, address, program, "gpu", 4, environment)
     glyphs(page, address, program, "cpu", 4)
     if arguments.screens:
-        keep_screens(page, arguments.screens, "glyphs")
+        keep_screens(page, arguments.screens, "glyphs-")
     saving(page, address, program)
     own_images(page, address)
     fine_tuning(page, address, program)
@@ -256,10 +243,7 @@ def main():
         video(film, SECONDS)
         flags = [*FLAGS, f"--use-file-for-fake-video-capture={film}"]
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
-        page = browser.new_page(viewport=dict(width=1100, height=900))
-        errors = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page = page_of(browser, errors)
         tests(page, served(arguments.page), Program(arguments.gpunn), arguments, swiftshader(executable))
         assert not errors, errors
         browser.close()

@@ -144,8 +144,8 @@ fn a_served_network_answers_as_predict_does() {
     let map = gpunn::images::decode(map.body, "the map").expect("a PNG");
     let about = served.get("/about").json();
     assert_eq!(
-        (map.height() as u64, map.width() as u64),
-        (about["input"][1].as_u64().unwrap(), about["input"][2].as_u64().unwrap())
+        serde_json::json!([map.height(), map.width()]),
+        serde_json::json!([about["input"][1], about["input"][2]])
     );
     served.post("/explain?class=none", &bytes[0]).is_refusal(400, "no class");
     served.post("/predict?top=x", &bytes[0]).is_refusal(400, "after ?");
@@ -208,7 +208,8 @@ fn only_this_machine_is_answered_and_nothing_beyond_the_pages() {
     ] {
         served.get(path).is_refusal(404, "");
     }
-    assert_eq!(served.get("/examples/x/..%2f..").status, 400);
+    served.get("/examples/x/..%2f..").is_refusal(404, "no such example");
+    assert_eq!(served.get("/health").body, b"ok");
     served.get("/predict").is_refusal(405, "another method");
     served.ask("GET /about", &["Host: evil.example"], b"").is_refusal(403, "this machine only");
     served.ask("POST /predict", &["Origin: http://evil.example"], b"x").is_refusal(403, "another site");
@@ -287,6 +288,7 @@ fn a_live_page_saves_and_stops_a_training_that_resumes_to_the_same_weights() {
     state(&host, |state| state["notes"].to_string().contains("Saved in epoch"));
     assert_eq!(ask(&host, "POST /stop", &[], b"").status, 200);
     let end = state(&host, |state| state["phase"] == "stopped");
+    assert_eq!(ask(&host, "POST /seen", &[], b"").status, 200);
     assert!(end["end"].to_string().contains("gpunn train --resume"), "{end}");
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     assert!(drained.join().expect("read").contains("resume with"));
@@ -300,6 +302,8 @@ fn a_live_page_hears_how_a_training_ends() {
     let (mut child, host, _said) = live(folder.path(), &["train", "--epochs", "2", "--quiet", "--out", "run"]);
     let end = state(&host, |state| state["phase"] == "done");
     assert_eq!((&end["has_report"], end["lines"].as_array().map(Vec::len)), (&false.into(), Some(2)));
+    // Until a page says that it shows the end, the program waits.
     ask(&host, "GET /report", &[], b"").is_refusal(404, "no report");
+    assert_eq!(ask(&host, "POST /seen", &[], b"").status, 200);
     assert!(child.wait().expect("it ends").success());
 }

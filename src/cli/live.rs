@@ -9,7 +9,7 @@ use super::train::{RUN_HEADING, Trained};
 #[derive(Debug, clap::Args)]
 pub struct LiveArgs {
     /// Serve a page to this machine while the run trains: its curves as they grow, a button that stops it, one that saves a checkpoint now,
-    /// and the report at the end [default port: 7878, else a free one]
+    /// and the report at the end [default port: 7878, else a free one; with GPUNN_TOKEN set, it needs that token]
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, conflicts_with = "folds", help_heading = RUN_HEADING)]
     live: Option<Option<u16>>,
 }
@@ -18,7 +18,7 @@ impl LiveArgs {
     /// Trains, watched by the page if one was asked for.
     pub fn watched(&self, train: impl FnOnce(Option<&mut dyn Observer>) -> Result<Trained>) -> Result<Trained> {
         let Some(port) = self.live else { return train(None) };
-        let mut live = Live::start(port)?;
+        let mut live = Live::start(port, super::serve::token()?)?;
         // Without its address the page is of no use.
         eprintln!("live: {}", live.url());
         let trained = match train(Some(&mut live)) {

@@ -31,6 +31,11 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
+    /// The folder of --data-dir.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
     /// Whether the flags name the network, so that no run is needed.
     pub fn is_given(&self) -> bool {
         self.pretrained.is_some() || self.model.is_some()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::stop::StopFlag;
 use super::streams::at_terminal;
 use super::working::{TICK, Working};
-use crate::runs::Observer;
+use crate::runs::{Observer, RunOutcome};
 use crate::train::{EpochLine, EpochProgress, Trainer, Training};
 use console::Term;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
@@ -158,6 +158,10 @@ pub struct Watched<'a> {
 impl Observer for Watched<'_> {
     fn begun(&mut self, run: &Path, trainer: &Trainer, before: &[EpochLine]) {
         self.watch.begun(run, trainer, before);
+    }
+
+    fn ended(&mut self, outcome: &RunOutcome) {
+        self.watch.ended(outcome);
     }
 
     fn wants_checkpoint(&mut self) -> bool {

@@ -1,5 +1,6 @@
 //! `gpunn serve`.
 
+use std::env::VarError;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -67,16 +68,25 @@ struct Started {
 pub fn run(args: Args) -> Result<ExitCode> {
     args.compute.device.set_threads()?;
     let Args { run, network, ensemble, views, compute, .. } = args;
-    if run.is_none() && !network.is_given() {
-        return Err(Error::usage("No network was named; give a run directory, or weights with --pretrained."));
+    match (&run, network.is_given()) {
+        (None, false) => {
+            return Err(Error::usage("No network was named; give a run directory, or weights with --pretrained."));
+        }
+        (Some(run), true) => {
+            let run = run.display();
+            return Err(Error::usage(format!(
+                "{run} and --pretrained or --model both name a network; give one of them."
+            )));
+        }
+        _ => {}
     }
-    let token = args.token.or_else(|| std::env::var(TOKEN).ok());
+    let token = args.token.map_or_else(token, |token| Ok(Some(token)))?;
     let server = Server::listen(SocketAddr::new(args.host, args.port), Access::new(args.host, token)?)?;
     let checkpoint = network.of_run_or_imagenet(run.as_deref(), compute.quiet)?;
     let members = ensemble.with(checkpoint, &network.epoch)?;
     let members = members.into_iter().map(|member| views.with(member)).collect::<Result<Vec<_>>>()?;
     let first = members[0].clone();
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = rayon::current_num_threads();
     let most = args.max_upload.checked_mul(1_000_000).filter(|&bytes| bytes <= isize::MAX as usize);
     let upload = most.ok_or_else(|| Error::usage("--max-upload is too large."))?;
     let limits = Limits { upload, images: IMAGES, workers };
@@ -84,7 +94,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let examples = match (&run, args.no_examples) {
         (_, true) => Examples::none("--no-examples was given."),
         (None, _) => Examples::none("the network is of no run."),
-        (Some(run), _) => examples(run, &first),
+        (Some(run), _) => examples((run, network.data_dir()), &first),
     };
     let mut quiet = compute.quiet;
     let device = compute.device;
@@ -97,13 +107,22 @@ pub fn run(args: Args) -> Result<ExitCode> {
     let network = Network::start(members, Box::new(open))?;
     drop(work);
     let served = TryIt::new(name.clone(), first, (network, examples), limits)?;
-    let url = server.url();
+    let url = server.url(&sysinfo::System::host_name().unwrap_or_else(|| "localhost".into()));
     compute.output.print(&Started { url }, |started| {
         super::print_line(&format!("serving {name} at {} (Ctrl-C stops)", started.url));
     })?;
     super::streams::written()?;
     served.serve(server)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The token that the environment holds.
+pub(super) fn token() -> Result<Option<String>> {
+    match std::env::var(TOKEN) {
+        Ok(token) => Ok(Some(token)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(Error::usage(format!("{TOKEN} holds a token that is not text."))),
+    }
 }
 
 /// The name of a run: that of its directory.
@@ -113,7 +132,7 @@ fn named(run: &Path) -> String {
 }
 
 /// Training images of a run's dataset.
-fn examples(run: &Path, checkpoint: &Checkpoint) -> Examples {
-    let (run, of_run) = (run.to_owned(), checkpoint.clone());
-    Examples::load(checkpoint.classes.len(), move || load_data_of(&run, &of_run, None))
+fn examples((run, data_dir): (&Path, Option<&Path>), checkpoint: &Checkpoint) -> Examples {
+    let (run, data_dir, of_run) = (run.to_owned(), data_dir.map(Path::to_owned), checkpoint.clone());
+    Examples::load(checkpoint.classes.len(), move || load_data_of(&run, &of_run, data_dir.as_deref()))
 }

@@ -318,13 +318,11 @@ pub(super) fn train_with_progress(
     reopen: &mut Reopen<'_>,
 ) -> Result<RunOutcome> {
     let (training, steps) = (experiment.trainer.recipe().training.clone(), experiment.trainer.steps());
-    let before = experiment.run.metrics()?;
-    let mut progress = Progress::new(training, steps, &before, quiet, stop);
+    let mut progress = Progress::new(training, steps, &experiment.run.metrics()?, quiet, stop);
     let mut both;
     let observer: &mut dyn Observer = match watch {
         None => &mut progress,
         Some(watch) => {
-            watch.begun(experiment.run.path(), &experiment.trainer, &before);
             both = Watched { shown: &mut progress, watch };
             &mut both
         }
@@ -339,7 +337,7 @@ fn finish(
     args: &Args,
     mut experiment: Experiment,
     (dataset, options): (&Dataset, TrainerOptions),
-    (stop, mut watch): (StopFlag, Option<&mut dyn Observer>),
+    (stop, watch): (StopFlag, Option<&mut dyn Observer>),
     reopen: &mut Reopen<'_>,
 ) -> Result<Trained> {
     let epochs = experiment.trainer.recipe().training.epochs;
@@ -353,12 +351,9 @@ fn finish(
             ),
         }
     }
-    let told = (args.output.quiet, &stop, watch.as_mut().map(|watch| &mut **watch as &mut dyn Observer));
+    let told = (args.output.quiet, &stop, watch);
     let outcome = train_with_progress(&mut experiment, (dataset, options), told, reopen)?;
     stop.end_at_once();
-    if let Some(watch) = watch {
-        watch.ended(&outcome);
-    }
     let (run, lost) = (experiment.run.path().to_owned(), experiment.lost().collect());
     let page = match &outcome {
         RunOutcome::Finished(summary) => {

@@ -135,6 +135,18 @@ impl Experiment {
     /// # Errors
     /// When the device or the disk fails, or the loss or a weight is no longer finite.
     pub async fn run(&mut self, observer: &mut dyn Observer) -> Result<RunOutcome> {
+        self.tell_begin(observer);
+        let outcome = self.train(observer).await?;
+        observer.ended(&outcome);
+        Ok(outcome)
+    }
+
+    /// Tells the observer what is trained. A damaged list of earlier epochs is as none.
+    fn tell_begin(&self, observer: &mut dyn Observer) {
+        observer.begun(self.run.path(), &self.trainer, &self.run.metrics().unwrap_or_default());
+    }
+
+    async fn train(&mut self, observer: &mut dyn Observer) -> Result<RunOutcome> {
         if self.trainer.counters().number == 0 && !self.run.has_last() {
             let checkpoint = self.trainer.checkpoint().await?;
             self.run.write_initial(&checkpoint)?;
@@ -194,9 +206,21 @@ impl Experiment {
         (dataset, options): (&Dataset, TrainerOptions),
         reopen: &mut Reopen<'_>,
     ) -> Result<RunOutcome> {
+        self.tell_begin(observer);
+        let outcome = self.train_on(observer, (dataset, options), reopen).await?;
+        observer.ended(&outcome);
+        Ok(outcome)
+    }
+
+    async fn train_on(
+        &mut self,
+        observer: &mut dyn Observer,
+        (dataset, options): (&Dataset, TrainerOptions),
+        reopen: &mut Reopen<'_>,
+    ) -> Result<RunOutcome> {
         let (mut failures, mut epoch) = (0, self.trainer.counters().epoch);
         loop {
-            let outcome = self.run(observer).await;
+            let outcome = self.train(observer).await;
             let (mut error, mut failure) = match (outcome, self.trainer.engine().failure()) {
                 (Err(error), Some(failure)) => (error, failure),
                 (outcome, _) => return outcome,

@@ -13,8 +13,6 @@ use subtle::ConstantTimeEq;
 use super::failure::Failure;
 use crate::{Error, Result};
 
-/// The cookie that keeps the token in a browser.
-const COOKIE: &str = "gpunn_token";
 /// Bytes of a token that was drawn at random.
 const TOKEN_BYTES: usize = 16;
 
@@ -31,6 +29,8 @@ pub struct Access {
     /// None on a loopback address where nobody asked for one.
     token: Option<Arc<str>>,
     loopback: bool,
+    /// The name of the cookie that keeps the token in a browser. Cookies do not know ports.
+    cookie: Arc<str>,
 }
 
 impl Access {
@@ -45,7 +45,12 @@ impl Access {
             None if loopback => None,
             None => Some(drawn()?),
         };
-        Ok(Self { token: token.map(Arc::from), loopback })
+        Ok(Self { token: token.map(Arc::from), loopback, cookie: "gpunn_token".into() })
+    }
+
+    /// The access to a server on this port.
+    pub(super) fn on_port(self, port: u16) -> Self {
+        Self { cookie: format!("gpunn_token_{port}").into(), ..self }
     }
 
     /// The token, if one is needed.
@@ -83,7 +88,7 @@ impl Access {
         let token = self.token()?;
         let given = uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))?;
         (method == Method::GET && uri.path() == "/" && same(given, token)).then(|| {
-            let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/");
+            let cookie = format!("{}={token}; HttpOnly; SameSite=Strict; Path=/", self.cookie);
             (StatusCode::SEE_OTHER, [(header::LOCATION, "/".to_owned()), (header::SET_COOKIE, cookie)]).into_response()
         })
     }
@@ -92,7 +97,7 @@ impl Access {
         let Some(token) = self.token() else { return true };
         let bearer = text(headers, header::AUTHORIZATION).and_then(|text| text.strip_prefix("Bearer "));
         let mut cookies = text(headers, header::COOKIE).into_iter().flat_map(|text| text.split(';'));
-        let cookie = cookies.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
+        let cookie = cookies.find_map(|pair| pair.trim().strip_prefix(&*self.cookie)?.strip_prefix('='));
         bearer.or(cookie).is_some_and(|given| same(given, token))
     }
 }
@@ -208,12 +213,13 @@ mod tests {
         let drawn = [0, 1].map(|_| Access::new([0, 0, 0, 0].into(), None).expect("access"));
         assert_ne!(drawn[0].token(), drawn[1].token());
         assert_eq!(drawn[0].token().map(str::len), Some(2 * TOKEN_BYTES));
-        let given = Access::new([0, 0, 0, 0].into(), Some("s3cret".into())).expect("access");
+        let given = Access::new([0, 0, 0, 0].into(), Some("s3cret".into())).expect("access").on_port(7);
         assert!(!given.is_allowed(&HeaderMap::new()));
         assert!(given.is_allowed(&headers(&[("authorization", "Bearer s3cret")])));
         assert!(!given.is_allowed(&headers(&[("authorization", "Bearer s3cre")])));
-        assert!(given.is_allowed(&headers(&[("cookie", "a=b; gpunn_token=s3cret")])));
-        assert!(!given.is_allowed(&headers(&[("cookie", "gpunn_token=other")])));
+        assert!(given.is_allowed(&headers(&[("cookie", "a=b; gpunn_token_7=s3cret")])));
+        assert!(!given.is_allowed(&headers(&[("cookie", "gpunn_token_7=other")])));
+        assert!(!given.is_allowed(&headers(&[("cookie", "gpunn_token_8=s3cret")])), "of another server");
         let enters = |uri: &'static str| given.entered(&Method::GET, &Uri::from_static(uri)).is_some();
         assert!(enters("/?token=s3cret") && !enters("/?token=no") && !enters("/predict?token=s3cret") && !enters("/"));
         assert!(Access::new([0, 0, 0, 0].into(), Some("a;b".into())).is_err());

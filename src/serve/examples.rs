@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -53,12 +54,13 @@ impl Examples {
     /// Answers with an image of a class.
     pub(super) async fn image(
         State(served): State<Arc<TryIt>>,
-        Path((class, number)): Path<(usize, usize)>,
+        path: std::result::Result<Path<(usize, usize)>, PathRejection>,
     ) -> std::result::Result<Response, Failure> {
+        let nothing = || Failure::new(StatusCode::NOT_FOUND, "There is no such example.");
+        let Path((class, number)) = path.map_err(|_| nothing())?;
         let found = served.examples.0.get().and_then(|found| found.as_ref().ok());
         let image = found.and_then(|classes| classes.get(class)?.get(number));
-        let (kind, bytes) =
-            image.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "There is no such example."))?.clone();
+        let (kind, bytes) = image.ok_or_else(nothing)?.clone();
         Ok(([(header::CONTENT_TYPE, format!("image/{kind}"))], bytes).into_response())
     }
 }

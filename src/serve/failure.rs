@@ -17,6 +17,21 @@ impl Failure {
         Self(status, sentence.into())
     }
 
+    /// An image that cannot be decoded.
+    pub fn of_image(error: &Error) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.to_string())
+    }
+
+    /// What the server itself could not do.
+    pub fn of_server(error: &Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+
+    /// The network's thread ended.
+    pub fn gone() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The network stopped by a fault; start the server again.")
+    }
+
     /// Too much is asked for at once.
     pub fn busy() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Too many images are waiting; send this one again in a second.")
@@ -29,22 +44,12 @@ impl Failure {
 
     /// There is nothing at this address.
     pub async fn nothing_here() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "There is nothing at this address; /openapi.json lists what there is.")
+        Self::new(StatusCode::NOT_FOUND, "There is nothing at this address.")
     }
 
     /// This address has no such method.
     pub async fn other_method() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "This address has another method; /openapi.json lists them.")
-    }
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Self {
-        let status = match error {
-            Error::Usage(_) | Error::Shape(_) | Error::Data(_) => StatusCode::BAD_REQUEST,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        Self(status, error.to_string())
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "This address has another method.")
     }
 }
 

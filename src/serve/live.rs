@@ -20,13 +20,15 @@ use crate::runs::{Observer, RunOutcome};
 use crate::train::{EpochLine, EpochProgress, Trainer, Training};
 use crate::{Error, Result};
 
-/// A page that asked within this time is still open.
+/// A page that asked within this time is still open. It asks without a pause of its own, because browsers stop the clocks of hidden pages.
 const OPEN: Duration = Duration::from_secs(3);
-/// The longest time that an open page is given to take the report, and to hear of an end without one.
-const TAKE: Duration = Duration::from_secs(10);
-const HEAR: Duration = Duration::from_secs(2);
-/// The pause between two looks at whether it has.
+/// The longest time that an open page is given to show the report, or an end without one.
+const SHOW: Duration = Duration::from_secs(10);
+/// The time until a page is answered that asked already, and the pause between two looks at whether something ended.
+const ANSWER: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(50);
+/// The most notes that are kept.
+const NOTES: usize = 100;
 /// What a report may load: it holds all that it shows.
 const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'";
 
@@ -64,6 +66,8 @@ struct Shown {
     /// Warnings, and the checkpoints that the page asked for.
     notes: Vec<String>,
     has_report: bool,
+    /// The last epoch that is done. After a failure of the device, epochs come again.
+    last: u32,
     /// The lines of the epochs from the one that was asked for.
     lines: Vec<EpochLine>,
 }
@@ -73,9 +77,8 @@ struct Watched {
     report: Option<PathBuf>,
     /// When a page last asked.
     asked: Option<Instant>,
-    /// Whether the end was told, and the report taken.
-    told: bool,
-    taken: bool,
+    /// Whether a page said that it shows the end.
+    seen: bool,
 }
 
 #[derive(Clone)]
@@ -97,6 +100,8 @@ pub struct Live {
     url: String,
     /// How long the run is, and the steps of a whole epoch.
     length: Option<(Training, u32)>,
+    /// Whether the page asked for the next checkpoint.
+    owes_note: bool,
 }
 
 /// How a training ended.
@@ -109,13 +114,15 @@ pub enum LiveEnd<'a> {
 }
 
 impl Live {
-    /// Serves the page on a port of this machine. Without one it takes [`PORT`], or any if that is in use.
+    /// Serves the page on a port of this machine. Without one it takes [`PORT`], or any if that is in use. With a token, each request
+    /// needs it.
     ///
     /// # Errors
     /// [`Error::Usage`] when the port is in use, [`Error::Device`] when the system gives no thread.
-    pub fn start(port: Option<u16>) -> Result<Self> {
+    pub fn start(port: Option<u16>, token: Option<String>) -> Result<Self> {
         let address = std::net::IpAddr::from([127, 0, 0, 1]);
-        let listen = |port| Server::listen((address, port).into(), Access::new(address, None)?);
+        let access = Access::new(address, token)?;
+        let listen = |port| Server::listen((address, port).into(), access.clone());
         let server = match port {
             Some(port) => listen(port)?,
             None => listen(PORT).or_else(|_| listen(0))?,
@@ -137,15 +144,16 @@ impl Live {
             of: 0,
             notes: Vec::new(),
             has_report: false,
+            last: 0,
             lines: Vec::new(),
         };
-        let watched = Watched { shown, report: None, asked: None, told: false, taken: false };
+        let watched = Watched { shown, report: None, asked: None, seen: false };
         let shared = Shared { watched: Arc::new(Mutex::new(watched)), stop: Arc::default(), save: Arc::default() };
-        let (url, router) = (server.url(), router(shared.clone()));
+        let (url, router) = (server.url("localhost"), router(shared.clone()));
         let serve = move || server.run(router, 1);
         let started = std::thread::Builder::new().name("live".into()).spawn(serve);
         started.map_err(|error| Error::Device(format!("the system gives no thread: {error}")))?;
-        Ok(Self { shared, url, length: None })
+        Ok(Self { shared, url, length: None, owes_note: false })
     }
 
     /// The address of the page.
@@ -155,7 +163,7 @@ impl Live {
 
     /// Shows the end, and waits a moment for an open page to take it.
     pub fn end(&self, end: LiveEnd<'_>) {
-        {
+        let open = {
             let mut watched = self.shared.watched();
             let (phase, sentence, report) = match end {
                 LiveEnd::Outcome(RunOutcome::Finished(_), report) => {
@@ -173,22 +181,21 @@ impl Live {
             (watched.shown.phase, watched.shown.end, watched.shown.has_report) =
                 (phase, Some(sentence), report.is_some());
             watched.report = report.map(Path::to_owned);
-        }
+            watched.asked.is_some_and(|asked| asked.elapsed() < OPEN)
+        };
         let began = Instant::now();
-        loop {
-            let watched = self.shared.watched();
-            let open = watched.asked.is_some_and(|asked| asked.elapsed() < OPEN);
-            let (taken, most) = if watched.report.is_some() { (watched.taken, TAKE) } else { (watched.told, HEAR) };
-            if !open || taken || began.elapsed() > most {
-                return;
-            }
-            drop(watched);
+        while open && !self.shared.watched().seen && began.elapsed() < SHOW {
             std::thread::sleep(LOOK);
         }
     }
 
     fn note(&self, sentence: String) {
-        self.shared.watched().shown.notes.push(sentence);
+        let mut watched = self.shared.watched();
+        let notes = &mut watched.shown.notes;
+        if notes.len() == NOTES {
+            notes.remove(0);
+        }
+        notes.push(sentence);
     }
 }
 
@@ -207,6 +214,7 @@ impl Observer for Live {
         shown.epoch = trainer.counters().epoch + 1;
         shown.of = training.steps_of(shown.epoch - 1, steps);
         shown.lines = before.to_vec();
+        shown.last = trainer.counters().epoch;
         self.length = Some((training, steps));
     }
 
@@ -230,15 +238,19 @@ impl Observer for Live {
         // After a device failed, epochs come again.
         watched.shown.lines.retain(|earlier| earlier.epoch < line.epoch);
         watched.shown.lines.push(line.clone());
+        watched.shown.last = line.epoch;
         !self.shared.stop.load(Ordering::SeqCst)
     }
 
     fn wants_checkpoint(&mut self) -> bool {
-        self.shared.save.load(Ordering::SeqCst)
+        // A checkpoint that cannot be written is not tried again for the same wish.
+        let wanted = self.shared.save.swap(false, Ordering::SeqCst);
+        self.owes_note |= wanted;
+        wanted
     }
 
     fn saved(&mut self, epoch: u32, steps: u32) {
-        if self.shared.save.swap(false, Ordering::SeqCst) {
+        if std::mem::take(&mut self.owes_note) {
             self.note(format!("Saved in epoch {epoch}, after {steps} steps."));
         }
     }
@@ -265,30 +277,38 @@ impl Observer for Live {
 
 fn router(shared: Shared) -> Router {
     let stop = |State(shared): State<Shared>| async move { shared.stop.store(true, Ordering::SeqCst) };
+    let seen = |State(shared): State<Shared>| async move { shared.watched().seen = true };
     let save = |State(shared): State<Shared>| async move { shared.save.store(true, Ordering::SeqCst) };
     let router: Router<Shared> = assets::router(&assets::LIVE)
         .route("/state", get(state))
         .route("/stop", post(stop))
         .route("/save", post(save))
+        .route("/seen", post(seen))
         .route("/report", get(report));
     router.with_state(shared)
 }
 
-/// What the words after `?` of `/state` say: the epochs that the page has.
+/// What the words after `?` of `/state` say: the epochs that the page has, and whether the answer may wait for half a second.
 #[derive(Debug, serde::Deserialize)]
 struct Known {
     #[serde(default)]
     after: u32,
+    #[serde(default)]
+    wait: bool,
 }
 
 async fn state(
     State(shared): State<Shared>,
     known: std::result::Result<Query<Known>, QueryRejection>,
 ) -> std::result::Result<Response, Failure> {
-    let Query(Known { after }) = known?;
+    let Query(Known { after, wait }) = known?;
+    let begun = Instant::now();
+    shared.watched().asked = Some(begun);
+    while wait && begun.elapsed() < ANSWER && shared.watched().shown.end.is_none() {
+        tokio::time::sleep(LOOK).await;
+    }
     let mut watched = shared.watched();
     watched.asked = Some(Instant::now());
-    watched.told |= watched.shown.end.is_some();
     let mut shown = watched.shown.clone();
     shown.lines.retain(|line| line.epoch > after);
     Ok(Json(shown).into_response())
@@ -298,7 +318,6 @@ async fn report(State(shared): State<Shared>) -> std::result::Result<Response, F
     let nothing = || Failure::new(StatusCode::NOT_FOUND, "There is no report yet.");
     let path = shared.watched().report.clone().ok_or_else(nothing)?;
     let page = std::fs::read(path).map_err(|_| nothing())?;
-    shared.watched().taken = true;
     let mut response = ([(header::CONTENT_TYPE, assets::PAGE)], page).into_response();
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REPORT_POLICY));
     Ok(response)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::failure::Failure;
@@ -24,14 +25,11 @@ type Reply<T> = oneshot::Sender<Answered<T>>;
 type Asked = (Vec<Vec<f32>>, Reply<Vec<Prediction>>);
 
 enum Job {
-    Classify {
-        images: Vec<Vec<f32>>,
-        answer: Reply<Vec<Prediction>>,
-    },
-    /// Answers with an image under a map, as a PNG.
+    Classify(Asked),
+    /// Answers with an image under the map of a class, as a PNG.
     Explain {
         image: Vec<f32>,
-        class: Option<usize>,
+        class: usize,
         answer: Reply<Vec<u8>>,
     },
 }
@@ -73,20 +71,28 @@ impl Network {
         &self.device
     }
 
-    /// Classifies prepared images.
-    pub(super) async fn classify(&self, images: Vec<Vec<f32>>) -> Answered<Vec<Prediction>> {
-        self.ask(|answer| Job::Classify { images, answer }).await
+    /// Whether it still answers.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.jobs.is_closed()
     }
 
-    /// Draws which places of a prepared image speak for a class, or for the answer.
-    pub(super) async fn explain(&self, image: Vec<f32>, class: Option<usize>) -> Answered<Vec<u8>> {
+    /// Classifies prepared images.
+    pub(super) async fn classify(&self, images: Vec<Vec<f32>>) -> Answered<Vec<Prediction>> {
+        self.ask(|answer| Job::Classify((images, answer))).await
+    }
+
+    /// Draws which places of a prepared image speak for a class, by the first network.
+    pub(super) async fn explain(&self, image: Vec<f32>, class: usize) -> Answered<Vec<u8>> {
         self.ask(|answer| Job::Explain { image, class, answer }).await
     }
 
     async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Answered<T> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.try_send(job(answer)).map_err(|_| Failure::busy())?;
-        answered.await.unwrap_or_else(|_| Err(Failure::busy()))
+        self.jobs.try_send(job(answer)).map_err(|refused| match refused {
+            TrySendError::Full(_) => Failure::busy(),
+            TrySendError::Closed(_) => Failure::gone(),
+        })?;
+        answered.await.unwrap_or_else(|_| Err(Failure::gone()))
     }
 }
 
@@ -104,39 +110,48 @@ struct Worker {
 }
 
 impl Worker {
+    /// Does the jobs in their order. Images of jobs that follow one another are computed together.
     fn work(mut self, mut waiting: mpsc::Receiver<Job>) {
-        while let Some(first) = waiting.blocking_recv() {
-            let (mut together, mut count) = (Vec::new(), 0);
-            let mut next = Some(first);
-            while let Some(job) = next {
-                match job {
-                    // Nobody waits for it any more.
-                    Job::Classify { answer, .. } if answer.is_closed() => {}
-                    Job::Explain { answer, .. } if answer.is_closed() => {}
-                    Job::Classify { images, answer } => {
-                        count += images.len();
-                        together.push((images, answer));
+        let mut next = None;
+        while let Some(job) = next.take().or_else(|| waiting.blocking_recv()) {
+            match job {
+                Job::Explain { image, class, answer } => self.explain((&image, class), answer),
+                Job::Classify(first) => {
+                    let (mut count, mut together) = (first.0.len(), vec![first]);
+                    while count < MOST_TOGETHER && next.is_none() {
+                        match waiting.try_recv() {
+                            Ok(Job::Classify(more)) => {
+                                count += more.0.len();
+                                together.push(more);
+                            }
+                            Ok(other) => next = Some(other),
+                            Err(_) => break,
+                        }
                     }
-                    Job::Explain { image, class, answer } => {
-                        let _ = answer.send(self.explained(&image, class).map_err(|error| Failure::from(&error)));
-                    }
+                    self.classify(together);
                 }
-                next = if count < MOST_TOGETHER { waiting.try_recv().ok() } else { None };
             }
-            self.classify(together);
         }
     }
 
-    fn classify(&mut self, together: Vec<Asked>) {
+    fn classify(&mut self, mut together: Vec<Asked>) {
+        // For some, nobody waits any more.
+        together.retain(|(_, answer)| !answer.is_closed());
         let images: Vec<&Vec<f32>> = together.iter().flat_map(|(images, _)| images).collect();
         if images.is_empty() {
             return;
         }
-        let mut found = self.predicted(&images).map(Vec::into_iter).map_err(|error| Failure::from(&error));
+        let mut found = self.predicted(&images).map(Vec::into_iter).map_err(|error| Failure::of_server(&error));
         for (images, answer) in together {
             let of_these =
                 found.as_mut().map(|all| all.by_ref().take(images.len()).collect()).map_err(|error| error.clone());
             let _ = answer.send(of_these);
+        }
+    }
+
+    fn explain(&mut self, (image, class): (&[f32], usize), answer: Reply<Vec<u8>>) {
+        if !answer.is_closed() {
+            let _ = answer.send(self.explained(image, class).map_err(|error| Failure::of_server(&error)));
         }
     }
 
@@ -150,14 +165,14 @@ impl Worker {
         })
     }
 
-    fn explained(&mut self, image: &[f32], class: Option<usize>) -> Result<Vec<u8>> {
+    fn explained(&mut self, image: &[f32], class: usize) -> Result<Vec<u8>> {
         let input = self.checkpoints[0].input;
         self.once_more(|worker| {
             if worker.explainer.is_none() {
                 worker.explainer = Some(Explainer::new((worker.open)()?, &worker.checkpoints[0])?);
             }
             let Some(explainer) = &mut worker.explainer else { return Ok(Vec::new()) };
-            let explanation = block_on(explainer.explain(image, class))?;
+            let explanation = block_on(explainer.explain(image, Some(class)))?;
             let (_, heat) = heat_image(image, input, explainer, &explanation.map);
             crate::images::png(&heat.into())
         })

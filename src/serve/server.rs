@@ -1,6 +1,7 @@
 //! Connections: how many, and how long one may be silent.
 
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::access::Access;
 use super::failure::Failure;
@@ -18,6 +20,10 @@ use crate::{Error, Result};
 const CONNECTIONS: usize = 256;
 /// The longest time until the head of a request has come.
 const HEAD: Duration = Duration::from_secs(20);
+/// The longest life of a connection, and the time that a request has which is under way then. So a client that reads no answer keeps no
+/// place.
+const LIFE: Duration = Duration::from_secs(300);
+const LAST: Duration = Duration::from_secs(120);
 /// The pause after a connection that the system did not give, for lack of files.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -46,12 +52,22 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let access = access.on_port(address.port());
         Ok(Self { listener, address, access })
     }
 
-    /// The address of the first page.
-    pub fn url(&self) -> String {
-        format!("http://{}{}", self.address, self.access.entry())
+    /// The address of the first page. `name` is that of this machine, for a server on all its addresses.
+    pub fn url(&self, name: &str) -> String {
+        let host = match self.address.ip().is_unspecified() {
+            true => format!("{name}:{}", self.address.port()),
+            false => self.address.to_string(),
+        };
+        format!("http://{host}{}", self.access.entry())
+    }
+
+    /// Whether each request needs a token.
+    pub fn needs_token(&self) -> bool {
+        self.access.token().is_some()
     }
 
     /// Serves until the process ends. The waiting is done by one thread; `workers` threads do what takes long.
@@ -87,8 +103,12 @@ async fn accept(listener: TcpListener, router: Router) -> Result<()> {
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
             // A connection that breaks concerns nobody else.
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            if timeout(LIFE, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(LAST, connection).await;
+            }
             drop(place);
         });
     }

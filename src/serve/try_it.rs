@@ -24,12 +24,9 @@ use crate::{Result, images};
 const TOP: usize = 5;
 /// The probability from which on an image is given a label, unless a request says another.
 const THRESHOLD: f64 = 0.5;
-/// The longest time that an upload may take.
+/// The longest time that an upload may take, and that a request waits for memory.
 const UPLOAD: Duration = Duration::from_secs(60);
-/// The most bytes of all uploads that are in memory at a time. Others wait.
-const UPLOADED: usize = 256 << 20;
-/// What a permit of [`TryIt::uploads`] stands for.
-const KIB: usize = 1 << 10;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a request may ask for.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +49,33 @@ pub struct TryIt {
     network: Network,
     pub(super) examples: Examples,
     can_explain: bool,
+    needs_token: bool,
     limits: Limits,
-    uploads: Semaphore,
+    /// The memory of uploads, that of prepared images until they are answered, and the images that are decoded.
+    uploads: Memory,
+    prepared: Memory,
     decoding: Semaphore,
+}
+
+/// Bytes that requests may have in memory together. Further requests wait.
+#[derive(Debug)]
+struct Memory(Semaphore);
+
+impl Memory {
+    const ALL: usize = 256 << 20;
+    /// What a permit stands for.
+    const KIB: usize = 1 << 10;
+
+    fn new() -> Self {
+        Self(Semaphore::new(Self::ALL / Self::KIB))
+    }
+
+    /// So many bytes; a request that needs more than there are has all of them for itself.
+    async fn take(&self, bytes: usize) -> Answer<SemaphorePermit<'_>> {
+        let permits = bytes.min(Self::ALL).div_ceil(Self::KIB) as u32;
+        let taken = tokio::time::timeout(PATIENCE, self.0.acquire_many(permits)).await;
+        taken.map_err(|_| Failure::busy())?.map_err(|_| Failure::gone())
+    }
 }
 
 impl TryIt {
@@ -70,13 +91,15 @@ impl TryIt {
     ) -> Result<Self> {
         Ok(Self {
             can_explain: Explainer::can_explain(&checkpoint)?,
-            uploads: Semaphore::new(UPLOADED.max(limits.upload) / KIB + 1),
+            uploads: Memory::new(),
+            prepared: Memory::new(),
             decoding: Semaphore::new(limits.workers),
             name,
             checkpoint,
             network,
             examples,
             limits,
+            needs_token: false,
         })
     }
 
@@ -84,11 +107,12 @@ impl TryIt {
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub fn serve(self, server: Server) -> Result<()> {
+    pub fn serve(mut self, server: Server) -> Result<()> {
         let limits = self.limits;
+        self.needs_token = server.needs_token();
         let router: Router<Arc<Self>> = assets::router(&assets::TRY_IT)
             .route("/about", get(about))
-            .route("/health", get(|| async { "ok" }))
+            .route("/health", get(health))
             .route("/predict", post(predict))
             .route("/explain", post(explain))
             .route("/examples/{class}/{number}", get(Examples::image))
@@ -100,24 +124,23 @@ impl TryIt {
         self.checkpoint.recipe.data.is_multi_label()
     }
 
-    /// A place for a request's body of this length. Without one, it counts as the largest.
-    async fn place(&self, length: Option<usize>) -> Answer<SemaphorePermit<'_>> {
-        let bytes = length.unwrap_or(self.limits.upload).min(self.limits.upload);
-        let permits = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
-        self.uploads.acquire_many(permits).await.map_err(|_| Failure::busy())
-    }
-
     /// Decodes and prepares the image files of a request, beside the thread that answers.
-    async fn prepared(self: &Arc<Self>, files: Vec<File>) -> Answer<(Vec<String>, Vec<Vec<f32>>)> {
+    async fn prepare(self: &Arc<Self>, files: Vec<File>) -> Answer<(Vec<String>, Vec<Vec<f32>>)> {
         let mut all = (Vec::new(), Vec::new());
         for File { name, bytes } in files {
-            let _turn = self.decoding.acquire().await.map_err(|_| Failure::busy())?;
+            let _turn = self.decoding.acquire().await.map_err(|_| Failure::gone())?;
             let served = self.clone();
             let of_file = name.clone();
             let prepare = move || Ok(prepare_for(&images::decode(bytes, &of_file)?, &served.checkpoint));
-            let values = tokio::task::spawn_blocking(prepare).await.map_err(|_| Failure::busy())?;
+            let broken = |_| {
+                Failure::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "The image could not be prepared, by a fault of the server.",
+                )
+            };
+            let values = tokio::task::spawn_blocking(prepare).await.map_err(broken)?;
             all.0.push(name);
-            all.1.push(values.map_err(|error: crate::Error| Failure::from(&error))?);
+            all.1.push(values.map_err(|error: crate::Error| Failure::of_image(&error))?);
         }
         Ok(all)
     }
@@ -182,17 +205,32 @@ struct Predictions {
     predictions: Vec<Shown>,
 }
 
-/// Reads the words of a request, and its image files within the time.
-async fn received(served: &Arc<TryIt>, request: Request) -> Answer<(Vec<String>, Vec<Vec<f32>>)> {
+/// The prepared images of a request, with their names, and their memory until they are answered.
+struct Received<'a> {
+    names: Vec<String>,
+    images: Vec<Vec<f32>>,
+    _memory: SemaphorePermit<'a>,
+}
+
+/// Reads the image files of a request within the time, and prepares them.
+async fn received(served: &Arc<TryIt>, request: Request) -> Answer<Received<'_>> {
     let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let _place = served.place(length).await?;
+    let length: Option<usize> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    // Without its length, a body counts as the largest.
+    let _upload = served.uploads.take(length.unwrap_or(usize::MAX).min(served.limits.upload)).await?;
     let files = tokio::time::timeout(UPLOAD, files(request, served.limits.images));
     let files = files.await.map_err(|_| Failure::slow())??;
     if files.is_empty() {
         return Err(Failure::new(StatusCode::BAD_REQUEST, "The form has no image."));
     }
-    served.prepared(files).await
+    let bytes = files.len() * size_of::<f32>() * served.checkpoint.input.iter().product::<usize>();
+    let _memory = served.prepared.take(bytes).await?;
+    let (names, images) = served.prepare(files).await?;
+    Ok(Received { names, images, _memory })
+}
+
+async fn health(State(served): Served) -> Answer<&'static str> {
+    if served.network.is_alive() { Ok("ok") } else { Err(Failure::gone()) }
 }
 
 async fn predict(
@@ -201,7 +239,7 @@ async fn predict(
     request: Request,
 ) -> Answer<Json<Predictions>> {
     let Query(Asked { top, threshold }) = asked?;
-    let (names, images) = received(&served, request).await?;
+    let Received { names, images, _memory } = received(&served, request).await?;
     let (top, threshold) = (top.unwrap_or(TOP), threshold.unwrap_or(THRESHOLD));
     let classes = &served.checkpoint.classes;
     let answers = served.network.classify(images).await?;
@@ -236,8 +274,13 @@ async fn explain(
         found.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, format!("The network has no class {name:?}.")))
     };
     let class = class.map(index).transpose()?;
-    let (_, mut images) = received(&served, request).await?;
+    let Received { mut images, _memory, .. } = received(&served, request).await?;
     let image = images.swap_remove(0);
+    let class = match class {
+        Some(class) => class,
+        // The answer of all networks together.
+        None => served.network.classify(vec![image.clone()]).await?.first().map_or(0, |answer| answer.index),
+    };
     let png = served.network.explain(image, class).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png).into_response())
 }
@@ -256,6 +299,7 @@ struct About<'a> {
     classes: &'a [String],
     multi_label: bool,
     can_explain: bool,
+    needs_token: bool,
     max_upload_bytes: usize,
     max_images: usize,
     /// The number of example images of each class; none while they are loaded.
@@ -282,6 +326,7 @@ async fn about(State(served): Served) -> Response {
         classes: &served.checkpoint.classes,
         multi_label: served.is_multi_label(),
         can_explain: served.can_explain,
+        needs_token: served.needs_token,
         max_upload_bytes: served.limits.upload,
         max_images: served.limits.images,
         examples,

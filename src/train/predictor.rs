@@ -146,12 +146,15 @@ impl Predictor {
         Self::for_batches(engine, checkpoints, &[batch])
     }
 
-    /// As [`Predictor::ensemble`], with programs for batches of several sizes, the smallest first. Images are computed by the smallest that
+    /// As [`Predictor::ensemble`], with programs for batches of several sizes, which grow. Images are computed by the smallest that
     /// takes them all at once: those of a server come alone or together.
     ///
     /// # Errors
-    /// As [`Predictor::ensemble`].
+    /// As [`Predictor::ensemble`], and [`Error::Usage`] for no size, or sizes that do not grow.
     pub fn for_batches(engine: Engine, checkpoints: &[Checkpoint], batches: &[usize]) -> Result<Self> {
+        if batches.is_empty() || !batches.is_sorted_by(|smaller, larger| smaller < larger) {
+            return Err(Error::usage("The sizes of batches have to grow, as in 1, 16."));
+        }
         let [first, others @ ..] = checkpoints else { return Err(Error::usage("An ensemble needs a network.")) };
         if let Some(difference) = others.iter().find_map(|other| first.difference(other)) {
             return Err(Error::usage(format!("A network cannot be averaged with the first one: {difference}.")));
@@ -288,6 +291,27 @@ mod tests {
         assert_ne!(found, alone[0]);
         let one = Predictor::ensemble(Engine::cpu(), &members[..1], 2);
         assert_eq!(block_on(one.expect("loaded").probabilities(&images)).expect("probabilities").concat(), alone[0]);
+    }
+
+    #[test]
+    fn each_size_of_a_batch_gives_the_same_answers() {
+        let members = [fresh("cnn", 1), fresh("mlp", 2)];
+        let dataset = glyphs::dataset();
+        let split = dataset.split(SplitName::Test).expect("a split");
+        let images: Vec<_> = (0..17).map(|number| split.image(number * 20).expect("an image")).collect();
+        let mut alone = Predictor::ensemble(Engine::cpu(), &members, 1).expect("loaded");
+        let wanted = block_on(alone.probabilities(&images)).expect("probabilities");
+        let mut sized = Predictor::for_batches(Engine::cpu(), &members, &[1, 16]).expect("loaded");
+        for count in [1, 2, 16, 17, 1] {
+            let found = block_on(sized.probabilities(&images[..count])).expect("probabilities");
+            assert_eq!(found.len(), count);
+            for (found, wanted) in found.iter().flatten().zip(wanted.iter().flatten()) {
+                assert!((found - wanted).abs() < 1e-6, "{count}: {found} {wanted}");
+            }
+        }
+        for sizes in [&[][..], &[16, 1], &[4, 4]] {
+            assert!(Predictor::for_batches(Engine::cpu(), &members, sizes).is_err(), "{sizes:?}");
+        }
     }
 
     #[test]

@@ -13,13 +13,13 @@ const make = (name, properties) => Object.assign(document.createElement(name), p
 export class Recorder {
   /** `box` gets the classes, `video` shows the camera, `tell` gets sentences, `changed` whether the camera is on. */
   constructor(box, video, tell, changed) {
-    Object.assign(this, { box, video, tell, changed, camera: new Camera(), kinds: [] });
-    this.add("class 1");
-    this.add("class 2");
+    Object.assign(this, { box, video, tell, changed, camera: new Camera(), kinds: [], added: 0 });
+    this.add();
+    this.add();
   }
 
   get on() {
-    return Boolean(this.camera.stream);
+    return this.camera.on;
   }
 
   async start() {
@@ -36,7 +36,7 @@ export class Recorder {
 
   /** What the camera sees now, as an image of the size. */
   now(size, fit) {
-    return fitted(asCanvas(this.camera.frame(SIDE)), size, fit);
+    return fitted(this.camera.canvas(), size, fit);
   }
 
   count() {
@@ -44,7 +44,8 @@ export class Recorder {
   }
 
   /** Adds a class. */
-  add(text = `class ${this.kinds.length + 1}`) {
+  add() {
+    const text = `class ${++this.added}`;
     const kind = { images: [] };
     const row = make("div", { className: "kind", role: "group" });
     const label = make("label", { textContent: "Class" });
@@ -114,7 +115,7 @@ export class Recorder {
       this.release?.();
       return this.tell(`The page takes ${most(SIDE)} images of the camera at most.`);
     }
-    const pixels = this.camera.frame(SIDE);
+    const pixels = fitted(this.camera.canvas(), [SIDE, SIDE]);
     kind.images.push(pixels);
     const picture = make("canvas", { width: SIDE, height: SIDE, ariaHidden: "true" });
     picture.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels), SIDE, SIDE), 0, 0);

@@ -7,8 +7,9 @@ mod network;
 mod recipes;
 mod session;
 
+use gpunn::data::Fit;
 use gpunn::gpu::{self, Device, DeviceOptions};
-use gpunn::train::Prediction;
+use gpunn::train::{Prediction, Recipe};
 use gpunn::{Engine, Error};
 use wasm_bindgen::prelude::*;
 
@@ -31,6 +32,37 @@ fn thrown(error: Error) -> JsError {
 /// A value as JSON.
 fn json(value: &impl serde::Serialize) -> Result<String, JsError> {
     serde_json::to_string(value).map_err(JsError::from)
+}
+
+/// What the page shows of any network.
+#[derive(serde::Serialize)]
+struct Described<'a> {
+    device: &'a str,
+    /// Why it is the CPU; empty on a GPU.
+    reason: &'a str,
+    recipe: &'a str,
+    model: &'a str,
+    /// The images that it is trained on.
+    dataset: &'a str,
+    parameters: usize,
+    classes: &'a [String],
+    /// Channels, height and width of an image.
+    input: [usize; 3],
+    /// How an image is brought to that size.
+    fit: String,
+}
+
+impl<'a> Described<'a> {
+    /// A network of a recipe, with its parameters, on a device for a reason.
+    fn new(
+        (device, reason): (&'a str, &'a str),
+        (recipe, parameters): (&'a Recipe, usize),
+        (input, classes): ([usize; 3], &'a [String]),
+    ) -> Self {
+        let (model, dataset) = (&recipe.model.name, &recipe.data.name);
+        let fit = recipe.data.fit.unwrap_or(Fit::ResizeCrop).to_string();
+        Self { device, reason, recipe: &recipe.name, model, dataset, parameters, classes, input, fit }
+    }
 }
 
 /// A network's answer for an image.

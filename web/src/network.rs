@@ -1,11 +1,10 @@
 //! A saved network, opened to be used.
 
-use gpunn::data::Fit;
 use gpunn::saved::onnx::{OnnxOptions, export};
 use gpunn::train::{Checkpoint, Predictor};
 use wasm_bindgen::prelude::*;
 
-use crate::{Opened, answer, json, open, thrown};
+use crate::{Described, Opened, answer, json, open, thrown};
 
 /// A network that reads.
 #[wasm_bindgen]
@@ -19,21 +18,10 @@ pub struct Network {
 /// What the page shows of an opened network.
 #[derive(serde::Serialize)]
 struct Description<'a> {
-    device: &'a str,
-    /// Why it is the CPU; empty on a GPU.
-    reason: &'a str,
-    recipe: &'a str,
-    model: &'a str,
-    /// The images that it was trained on.
-    dataset: &'a str,
-    parameters: usize,
+    #[serde(flatten)]
+    network: Described<'a>,
     /// The number of epochs that it was trained.
     epoch: u32,
-    classes: &'a [String],
-    /// Channels, height and width of an image.
-    input: [usize; 3],
-    /// How an image is brought to that size.
-    fit: String,
 }
 
 #[wasm_bindgen]
@@ -54,18 +42,10 @@ impl Network {
     /// The device, the network and its images, as JSON.
     pub fn description(&self) -> Result<String, JsError> {
         let Checkpoint { recipe, counters, input, classes, .. } = &self.checkpoint;
-        json(&Description {
-            device: &self.device,
-            reason: &self.reason,
-            recipe: &recipe.name,
-            model: &recipe.model.name,
-            dataset: &recipe.data.name,
-            parameters: self.checkpoint.model().map_err(thrown)?.parameters().count(),
-            epoch: counters.epoch,
-            classes,
-            input: *input,
-            fit: recipe.data.fit.unwrap_or(Fit::ResizeCrop).to_string(),
-        })
+        let parameters = self.checkpoint.model().map_err(thrown)?.parameters().count();
+        let on = (&self.device[..], &self.reason[..]);
+        let network = Described::new(on, (recipe, parameters), (*input, classes));
+        json(&Description { network, epoch: counters.epoch })
     }
 
     /// Classifies an image of channels x height x width values from 0 to 1. As JSON.

@@ -10,7 +10,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::images::{Images, side_of};
 use crate::network::onnx;
-use crate::{Opened, answer, clock, json, open, recipes, thrown};
+use crate::{Described, Opened, answer, clock, json, open, recipes, thrown};
 
 /// A training in the browser.
 #[wasm_bindgen]
@@ -24,23 +24,13 @@ pub struct Session {
 /// What the page shows before the first epoch.
 #[derive(serde::Serialize)]
 struct Description<'a> {
-    device: &'a str,
-    /// Why it is the CPU; empty on a GPU.
-    reason: &'a str,
-    recipe: &'a str,
-    model: &'a str,
-    dataset: &'a str,
-    parameters: usize,
+    #[serde(flatten)]
+    network: Described<'a>,
     planned_bytes: usize,
     steps: u32,
     epochs: f64,
     images: usize,
     test_images: usize,
-    classes: &'a [String],
-    /// Channels, height and width of an image.
-    input: [usize; 3],
-    /// How an image is brought to that size.
-    fit: String,
 }
 
 /// A file of pretrained weights.
@@ -95,21 +85,15 @@ impl Session {
     /// The device, the network, the images and the memory, as JSON.
     pub fn description(&self) -> Result<String, JsError> {
         let (trainer, recipe) = (&self.trainer, self.trainer.recipe());
+        let parameters = trainer.model().parameters().count();
+        let on = (&self.device[..], &self.reason[..]);
         json(&Description {
-            device: &self.device,
-            reason: &self.reason,
-            recipe: &recipe.name,
-            model: trainer.model().name(),
-            dataset: &self.dataset.name,
-            parameters: trainer.model().parameters().count(),
+            network: Described::new(on, (recipe, parameters), (self.dataset.input, trainer.classes())),
             planned_bytes: trainer.planned_bytes(),
             steps: trainer.steps(),
             epochs: recipe.training.epochs,
             images: self.dataset.train.len(),
             test_images: self.dataset.test.as_ref().map_or(0, Split::len),
-            classes: trainer.classes(),
-            input: self.dataset.input,
-            fit: recipe.data.fit.unwrap_or(Fit::ResizeCrop).to_string(),
         })
     }
 
