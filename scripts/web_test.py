@@ -243,6 +243,7 @@ def main():
         video(film, SECONDS)
         flags = [*FLAGS, f"--use-file-for-fake-video-capture={film}"]
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
+        errors = []
         page = page_of(browser, errors)
         tests(page, served(arguments.page), Program(arguments.gpunn), arguments, swiftshader(executable))
         assert not errors, errors
