@@ -236,6 +236,32 @@ impl Engine {
         Ok(())
     }
 
+    /// Runs some nodes of a scheduled step, in order. They are indices in [`Plan::work`].
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn run_nodes(&mut self, program: Program, nodes: Range<usize>, step: usize) -> Result<()> {
+        match self {
+            Self::Cpu(executor) => executor.run_nodes(program.0, nodes, step),
+            Self::Gpu(executor) => executor.run_nodes(program.0, nodes, step)?,
+        }
+        Ok(())
+    }
+
+    /// Replaces a node's value, for the nodes of the step that run after it. A value without memory is left out.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn write_node(&mut self, program: Program, id: NodeId, values: &[f32]) -> Result<()> {
+        let Some(place) = self.plan(program).place(id) else { return Ok(()) };
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        match self {
+            Self::Cpu(executor) => executor.write_place(program.0, place, bytes),
+            Self::Gpu(executor) => executor.write_place(program.0, place, bytes)?,
+        }
+        Ok(())
+    }
+
     /// The bytes of a node's value, after all submitted work is done: as long as no later node of the step has overwritten it. A
     /// value without memory has none.
     ///
@@ -296,6 +322,25 @@ impl Engine {
             Self::Gpu(executor) => executor.read(buffer).await?,
         };
         Ok(bytemuck::pod_collect_to_vec(&bytes))
+    }
+
+    /// As [`Engine::read`], into `values`, which has the buffer's length or less: the first floats of the buffer.
+    ///
+    /// # Errors
+    /// As [`Engine::read`], and when the buffer is shorter.
+    pub async fn read_into(&mut self, buffer: &str, values: &mut [f32]) -> Result<()> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(values);
+        let mut copy = |from: &[u8]| match from.get(..bytes.len()) {
+            Some(first) => {
+                bytes.copy_from_slice(first);
+                Ok(())
+            }
+            None => Err(Error::short_buffer(buffer, from.len(), bytes.len())),
+        };
+        match self {
+            Self::Cpu(executor) => copy(executor.bytes(buffer)?),
+            Self::Gpu(executor) => copy(&executor.read(buffer).await?),
+        }
     }
 
     /// Removes all plans and persistent buffers. Compiled kernels stay.

@@ -36,6 +36,9 @@ pub enum Error {
     /// A network address could not be reached, or did not return what was requested.
     #[error("{0}")]
     Network(String),
+    /// Another rank of a training on several devices ended, or has other data.
+    #[error("{0}")]
+    Ranks(String),
     /// The operating system refused a file.
     #[error("{action} {}: {}", path.display(), reason(source))]
     File {

@@ -68,6 +68,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 pub mod blocking;
 pub mod check;
+pub mod collective;
 pub mod cpu;
 pub mod data;
 pub mod engine;

@@ -24,6 +24,7 @@ mod onnx_import;
 mod own_images;
 mod practice;
 mod predict_cli;
+mod ranks;
 mod read_cli;
 mod report;
 mod served;

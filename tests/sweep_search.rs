@@ -71,7 +71,7 @@ fn what_is_no_sweep_is_refused_before_anything_is_written() {
         ("--lr 0.1 --try lr=0.2", &["optimizer.learning_rate are given twice"]),
         ("--lr log:0.1..1", &["--search random"]),
         ("--search random --lr 0.1,0.2", &["--runs 20"]),
-        ("--search halving --lr 0.1,0.2,0.3 --part 1/2", &["--part cannot share"]),
+        ("--search halving --lr 0.1,0.2,0.3 --part 1/2", &["cannot share"]),
         ("--search halving --lr 0.1,0.2", &["at least 3 settings"]),
         ("--search halving --try training.epochs=9,10,11", &["same number of epochs"]),
     ];

@@ -14,8 +14,9 @@ use kernels_tests::described::{Case, Setup, Tensors, read};
 const FILE: &[u8] = include_bytes!("../values/pytorch.safetensors");
 
 /// Lines of the op table that PyTorch has no value of, and why. Their definitions have tests of their own.
-const WITHOUT: [(&str, &str); 2] = [
+const WITHOUT: [(&str, &str); 3] = [
     ("roughen", "strokes and noise are drawn from counted random numbers, and PyTorch has no such op"),
+    ("across_ranks", "a copy; tests/ranks.rs holds batch norm of several ranks against that of one"),
     ("accumulate_gradient", "a sum; tests/practice.rs holds batches in parts against whole ones"),
 ];
 

@@ -11,7 +11,7 @@ pub fn raised(error: Error) -> PyErr {
         Error::Shape(_) => "ShapeError",
         Error::Data(_) => "DataError",
         Error::Diverged(_) => "DivergedError",
-        Error::Device(_) => "DeviceError",
+        Error::Device(_) | Error::Ranks(_) => "DeviceError",
         Error::Memory(_) => "DeviceMemoryError",
         Error::Network(_) => "NetworkError",
         Error::File { .. } => "FileError",

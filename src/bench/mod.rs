@@ -10,7 +10,10 @@
 //! # Ok::<(), gpunn::Error>(())
 //! ```
 
+mod exchange;
 pub mod peak;
+
+pub use exchange::{ExchangeTimes, time_exchange};
 
 use std::time::Instant;
 
@@ -78,8 +81,13 @@ impl TimeStats {
             run(runs)?;
             times.push(1e6 * start.elapsed().as_secs_f64() / runs as f64);
         }
+        Ok(Self::of(times))
+    }
+
+    /// Of these times, at least one.
+    fn of(mut times: Vec<f64>) -> Self {
         times.sort_by(f64::total_cmp);
-        Ok(Self { median_us: times[times.len() / 2], min_us: times[0], max_us: times[times.len() - 1] })
+        Self { median_us: times[times.len() / 2], min_us: times[0], max_us: times[times.len() - 1] }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{Engine, Result, gpu};
 use super::flags::ComputeArgs;
 use super::ladder;
 use super::numbers::{real, whole};
+use super::ranks;
 
 /// What can be timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -27,7 +28,9 @@ enum BenchTarget {
     Train,
     /// Classification of photos of 224x224 by SqueezeNet, ResNet-18 and MobileNetV2 at batch 32 and 1
     Predict,
-    /// All of these
+    /// The sum of gradients among ranks: processes of `mpirun`, else two threads
+    Exchange,
+    /// All of these but exchange
     All,
 }
 
@@ -63,6 +66,9 @@ pub struct Args {
     /// Time every kernel for hardware of matmul or conv2d, from the plain one up, side by side (docs/kernel-ladder.md)
     #[arg(long)]
     ladder: bool,
+    /// With exchange: the number of values of a gradient [default: 2000000]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1))]
+    values: Option<usize>,
     #[command(flatten)]
     compute: ComputeArgs,
 }
@@ -83,6 +89,12 @@ pub fn run(args: Args) -> Result<ExitCode> {
             "--seconds is {}, but has to be more than 0 and at most 60.",
             args.seconds
         )));
+    }
+    if args.what == BenchTarget::Exchange {
+        return exchange(&args);
+    }
+    if args.values.is_some() {
+        return Err(crate::Error::usage("--values is for `gpunn bench exchange`."));
     }
     let effort = Effort { seconds: args.seconds, repeats: args.repeats };
     if args.ladder {
@@ -132,6 +144,52 @@ pub fn run(args: Args) -> Result<ExitCode> {
     if args.compute.output.json {
         super::print_json(&report)?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The default of `--values`.
+const VALUES: usize = 2_000_000;
+
+/// Times the sum of gradients among the processes that were started together, or else among two threads.
+fn exchange(args: &Args) -> Result<ExitCode> {
+    let values = args.values.unwrap_or(VALUES);
+    let time = |collective| bench::time_exchange(collective, values, args.repeats);
+    let launched = ranks::join()?;
+    let times = match &launched {
+        Some(launched) => time(launched.collective())?,
+        None => {
+            let ranks = crate::collective::threads(2).into_iter();
+            let times: Vec<_> = std::thread::scope(|scope| {
+                let works: Vec<_> = ranks.map(|rank| scope.spawn(move || time(Box::new(rank)))).collect();
+                works
+                    .into_iter()
+                    .map(|work| work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                    .collect()
+            });
+            times.into_iter().next().expect("two threads have times")?
+        }
+    };
+    if launched.as_ref().is_some_and(|launched| launched.rank() > 0) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    args.compute.output.print(&times, |times| {
+        let kind = if launched.is_some() { "processes" } else { "threads" };
+        let (sent, list) = (times.sent as f64, 4.0 * times.values as f64);
+        super::print_line(&format!(
+            "{} {kind}: the sum of {} values takes {:.2} ms ({:.2} to {:.2}); rank 0 sends {}, {:.2} times a list",
+            times.ranks,
+            times.values,
+            1e-3 * times.sum.median_us,
+            1e-3 * times.sum.min_us,
+            1e-3 * times.sum.max_us,
+            super::bytes(times.sent as usize),
+            sent / list
+        ));
+        super::print_line(&format!(
+            "an exchange of one word takes {:.0} us ({:.0} to {:.0})",
+            times.word.median_us, times.word.min_us, times.word.max_us
+        ));
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,7 +15,7 @@ use super::verdict::{Verdict, avoided_sentence};
 use super::working::Working;
 
 /// The device flags of every command that computes.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct DeviceArgs {
     /// The device: `auto` (a hardware GPU, else the CPU; `gpunn train` takes the faster one), `gpu` (the first adapter, even a
     /// software one), `cpu`, or an adapter

@@ -45,6 +45,7 @@ mod outputs;
 mod predict;
 pub mod program;
 mod progress;
+mod ranks;
 mod read;
 mod recipe;
 mod reconstruct;

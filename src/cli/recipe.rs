@@ -124,6 +124,10 @@ pub(super) struct RecipeArgs {
     /// Gradient accumulation: sum the gradients of N batches before each update, which is then that of a batch N times as large
     #[arg(long, value_name = "N", value_parser = whole::<usize>(1), help_heading = TRAINING_HEADING)]
     accumulate: Option<usize>,
+    /// On several devices: normalise by the statistics of all parts of a batch, as one device does, instead of each part's. It costs some
+    /// exchanges a layer
+    #[arg(long, help_heading = TRAINING_HEADING)]
+    sync_batch_norm: bool,
     /// Label smoothing, from 0 to 1: the share of the target that is spread over all classes
     #[arg(long, value_name = "X", value_parser = real::<f32>, help_heading = TRAINING_HEADING)]
     label_smoothing: Option<f32>,
@@ -228,6 +232,7 @@ impl RecipeArgs {
         set(&mut recipe.training.epochs, self.epochs);
         set(&mut recipe.training.batch_size, point.batch_size.and_then(OrAuto::number));
         set(&mut recipe.training.accumulate, self.accumulate);
+        recipe.training.sync_batch_norm |= self.sync_batch_norm;
         set(&mut recipe.training.label_smoothing, self.label_smoothing);
         set(&mut recipe.training.focal, self.focal);
         set(&mut recipe.training.sampler, self.sampler);

@@ -21,6 +21,27 @@ impl StopFlag {
     /// Installs the handler. Call it once per process. If it cannot be installed, a signal ends the process; the last checkpoint
     /// remains.
     pub fn on_signals() -> Self {
+        Self::on_signals_that(|| {
+            eprintln!("\nstopping after the steps that are under way; press Ctrl-C again to stop at once");
+        })
+    }
+
+    /// As [`StopFlag::on_signals`], in the first of several processes. A launcher sends a signal also when another process died.
+    pub fn on_signals_to_all() -> Self {
+        Self::on_signals_that(|| {
+            eprintln!(
+                "\nasked to stop: all processes stop after this update; if one of them has died, the last checkpoint stays, and --resume \
+                 goes on from it"
+            );
+        })
+    }
+
+    /// As [`StopFlag::on_signals`], in a process beside one that says it.
+    pub fn on_signals_in_silence() -> Self {
+        Self::on_signals_that(|| {})
+    }
+
+    fn on_signals_that(tell: impl Fn() + Send + 'static) -> Self {
         let stop = Self::default();
         let Self { code, at_once } = stop.clone();
         let mut first: Option<Instant> = None;
@@ -31,7 +52,7 @@ impl StopFlag {
             if first.is_none() {
                 first = Some(Instant::now());
                 code.store(own, Ordering::SeqCst);
-                eprintln!("\nstopping after the steps that are under way; press Ctrl-C again to stop at once");
+                tell();
             }
         });
         stop

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::collective::Collective;
 use crate::data::Dataset;
 use crate::graph::PlanOptions;
 use crate::runs::{Experiment, Observer, Reopen, RunDirectory, RunOutcome};
-use crate::train::{Checkpoint, Recipe, Trainer, TrainerOptions};
+use crate::train::{Checkpoint, Recipe, Trainer, TrainerOptions, divide_batch};
 use crate::{Error, Result, gpu};
 
 use super::engine::{DeviceArgs, options_to_train};
@@ -17,6 +18,7 @@ use super::images::print_skipped;
 use super::length;
 use super::live::LiveArgs;
 use super::progress::{Progress, Watched};
+use super::ranks::{self, DevicesArgs, Launched, Place, Training};
 use super::recipe::{GridPoint, OrAuto, RecipeArgs, TRAINING_HEADING, print_warnings};
 use super::stop::StopFlag;
 use super::sweep::runner::Tools;
@@ -24,7 +26,7 @@ use super::told::{print_plan, print_summary, print_validation, warn_of_guessing}
 use super::working::Working;
 
 /// The flags that cannot be combined with `--resume`: a resumed run reads these settings from its directory.
-const NOT_WITH_RESUME: [&str; 44] = [
+const NOT_WITH_RESUME: [&str; 45] = [
     "recipe",
     "model",
     "dataset",
@@ -56,6 +58,7 @@ const NOT_WITH_RESUME: [&str; 44] = [
     "lookahead",
     "layer_decay",
     "accumulate",
+    "sync_batch_norm",
     "label_smoothing",
     "focal",
     "class_weights",
@@ -88,6 +91,8 @@ pub struct Args {
     point: GridPoint,
     #[command(flatten, next_help_heading = RUN_HEADING)]
     device: DeviceArgs,
+    #[command(flatten)]
+    devices: DevicesArgs,
     #[command(flatten)]
     new: NewRunArgs,
     /// Resume an interrupted run, train a finished run longer with --epochs, or one that stopped early with --patience; the result
@@ -137,7 +142,27 @@ pub(super) struct OutputArgs {
 }
 
 pub fn run(args: Args) -> Result<ExitCode> {
+    let Some(launched) = ranks::join()? else { return run_as(&args, None) };
+    let outcome = match launched.rank() {
+        0 => run_as(&args, Some(&launched)),
+        _ => {
+            let (data_dir, quiet) = (args.recipe_args.data_dir.path(), args.output.quiet);
+            ranks::follow(&launched, &args.device, data_dir, quiet).map(|()| ExitCode::SUCCESS)
+        }
+    };
+    outcome.inspect_err(|error| {
+        eprintln!("error of rank {}: {error}", launched.rank());
+        // The others would wait without end.
+        launched.abort(error.exit_code());
+    })
+}
+
+/// Trains alone, or as the first of several processes.
+fn run_as(args: &Args, launched: Option<&Launched>) -> Result<ExitCode> {
     if let Some(count) = args.folds {
+        if launched.is_some() {
+            return Err(Error::usage("--folds trains its runs one after another, in one process."));
+        }
         if args.point.lr == Some(OrAuto::Auto) {
             return Err(Error::usage(
                 "--folds trains all runs at one learning rate: find it with `gpunn lr-find`, and give it as --lr.",
@@ -153,7 +178,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         let tools = Tools { data_dir: args.recipe_args.data_dir.path(), device: &args.device, output: &args.output };
         return super::sweep::folds::run(recipe, (count, args.new.path()), tools);
     }
-    let trained = args.live.watched(|watch| train(&args, StopFlag::on_signals, watch))?;
+    let listen = if launched.is_some() { StopFlag::on_signals_to_all } else { StopFlag::on_signals };
+    let trained = args.live.watched(|watch| train_as(args, launched, listen, watch))?;
     let summary = match trained.outcome {
         RunOutcome::Finished(summary) => summary,
         RunOutcome::Interrupted { .. } => return Ok(trained.stop.exit_code()),
@@ -191,9 +217,38 @@ pub fn written(lost: &[String]) -> Result<()> {
 
 /// Trains as the arguments say, and writes the report. `stop` is called when all is prepared. `watch` watches beside the display.
 pub fn train(args: &Args, stop: impl FnOnce() -> StopFlag, watch: Option<&mut dyn Observer>) -> Result<Trained> {
-    let Prepared { experiment, dataset, options, device } = Prepared::by(args)?;
-    let mut reopen = |failure, times| args.device.reopen(failure, times, device.clone());
-    finish(args, experiment, (&dataset, options), (stop(), watch), &mut reopen)
+    train_as(args, None, stop, watch)
+}
+
+/// As [`train`], also on the devices that the arguments name, or as the first of several processes.
+fn train_as(
+    args: &Args,
+    launched: Option<&Launched>,
+    stop: impl FnOnce() -> StopFlag,
+    watch: Option<&mut dyn Observer>,
+) -> Result<Trained> {
+    let devices = args.devices.each(&args.device);
+    if let Some(launched) = launched {
+        args.check_for_ranks(!devices.is_empty())?;
+        let (device, ranks) = (Place::own_device(&args.device), launched.collective());
+        let Prepared { experiment, dataset, options, .. } = Prepared::by(args, &device, Some(ranks))?;
+        ranks::send_recipe(launched, experiment.trainer.recipe())?;
+        return finish(args, experiment, (&dataset, options), (stop(), watch), &mut |_, _| None);
+    }
+    let Some((first, others)) = devices.split_first() else {
+        let Prepared { experiment, dataset, options, device } = Prepared::by(args, &args.device, None)?;
+        let mut reopen = |failure, times| args.device.reopen(failure, times, device.clone());
+        return finish(args, experiment, (&dataset, options), (stop(), watch), &mut reopen);
+    };
+    let mut ranks = crate::collective::threads(devices.len()).into_iter().map(|rank| Box::new(rank) as Box<_>);
+    let Prepared { experiment, dataset, options, device } = Prepared::by(args, first, ranks.next())?;
+    let open = |other: &DeviceArgs| other.open(device.clone(), args.output.quiet);
+    let engines = others.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let (stop, recipe) = (stop(), experiment.trainer.recipe().clone());
+    let training = Training { recipe: &recipe, dataset: &dataset, options };
+    ranks::on_devices(engines.into_iter().zip(ranks).collect(), training, &stop.clone(), || {
+        finish(args, experiment, (&dataset, options), (stop, watch), &mut |_, _| None)
+    })
 }
 
 /// A training that is prepared: its images are loaded, its device and its run directory are open.
@@ -205,8 +260,27 @@ struct Prepared {
     device: gpu::DeviceOptions,
 }
 
+impl Args {
+    /// An error if these settings are not for several processes.
+    fn check_for_ranks(&self, has_devices: bool) -> Result<()> {
+        let refused = [
+            ("--devices", has_devices),
+            ("--time", self.time.is_some()),
+            ("--profile", self.profile),
+            ("--verify", self.verify),
+        ];
+        match refused.into_iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => {
+                Err(Error::usage(format!("{flag} is for one process, but several were started together.")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl Prepared {
-    fn by(args: &Args) -> Result<Self> {
+    /// Prepares a training on a device, as rank 0 if there are `ranks`.
+    fn by(args: &Args, device: &DeviceArgs, ranks: Option<Box<dyn Collective>>) -> Result<Self> {
         let (mut recipe, resumed) = match &args.resume {
             Some(path) => {
                 let run = RunDirectory::open_to_train(path)?;
@@ -216,7 +290,8 @@ impl Prepared {
             None => (args.recipe_args.recipe(&args.point, args.output.quiet)?, None),
         };
         recipe.validate()?;
-        args.device.set_threads()?;
+        divide_batch(&mut recipe, ranks.as_ref().map_or(1, |ranks| ranks.ranks()))?;
+        device.set_threads()?;
         if resumed.is_none() {
             args.new.check()?;
         }
@@ -247,11 +322,8 @@ impl Prepared {
             checkpoint.check_data(&dataset)?;
         }
         let options = gpu::DeviceOptions { profile: args.profile, ..options_to_train([&recipe]) };
-        let mut engine = args.device.open_to_train(
-            (&recipe, &dataset, args.point.is_divided()),
-            options.clone(),
-            args.output.quiet,
-        )?;
+        let mut engine =
+            device.open_to_train((&recipe, &dataset, args.point.is_divided()), options.clone(), args.output.quiet)?;
         let plan = PlanOptions { reuse: !args.no_reuse, ..PlanOptions::default() };
         let how = (plan, args.output.quiet);
         engine = args.point.find((engine, pretrained.as_ref()), (&mut recipe, &dataset), how)?;
@@ -261,8 +333,11 @@ impl Prepared {
         let trainer_options = TrainerOptions { plan, clock: Some(crate::runs::clock) };
         let kind = engine.kind();
         let work = Working::new("preparing the training", args.output.quiet);
-        let mut trainer = Trainer::new(engine, recipe.clone(), &dataset, trainer_options)
-            .or_else(|error| Trainer::new(args.device.fall_back(kind, error)?, recipe, &dataset, trainer_options))?;
+        let mut trainer = match ranks {
+            Some(ranks) => Trainer::among(engine, recipe, &dataset, trainer_options, ranks)?,
+            None => Trainer::new(engine, recipe.clone(), &dataset, trainer_options)
+                .or_else(|error| Trainer::new(device.fall_back(kind, error)?, recipe, &dataset, trainer_options))?,
+        };
         drop(work);
         if let Some(file) = &pretrained {
             crate::blocking::block_on(trainer.load_pretrained(file))?;
@@ -359,6 +434,9 @@ fn finish(
         RunOutcome::Finished(summary) => {
             if !args.output.quiet {
                 warn_of_guessing(summary, &dataset.train.labels);
+            }
+            if !args.output.quiet {
+                ranks::print_exchanged(&experiment.trainer);
             }
             let mut engine = experiment.trainer.into_engine();
             let report = || super::report::after_training(&run, &mut engine, dataset, args.output.quiet);

@@ -194,7 +194,15 @@ impl Executor {
     /// # Errors
     /// When there is no such buffer.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        self.persistent.get(name).map(|buffer| buffer.bytes().to_vec()).ok_or_else(|| Error::unknown_buffer(name))
+        self.bytes(name).map(<[u8]>::to_vec)
+    }
+
+    /// As [`Executor::read`], without a copy.
+    ///
+    /// # Errors
+    /// As [`Executor::read`].
+    pub fn bytes(&self, name: &str) -> Result<&[u8]> {
+        self.persistent.get(name).map(Values::bytes).ok_or_else(|| Error::unknown_buffer(name))
     }
 
     /// The bytes of a tensor of a loaded plan.
@@ -229,6 +237,17 @@ impl Executor {
             self.each_node(program, step..step + 1, piece.clone(), |_, _, _, run| run());
         }
         true
+    }
+
+    /// Runs some nodes of a scheduled step. They are indices in [`Plan::work`].
+    pub fn run_nodes(&mut self, program: usize, nodes: Range<usize>, step: usize) {
+        self.each_node(program, step..step + 1, nodes, |_, _, _, run| run());
+    }
+
+    /// Writes bytes over a tensor of a loaded plan that is not in a persistent buffer.
+    pub fn write_place(&mut self, program: usize, place: Place, bytes: &[u8]) {
+        let buffer = &mut self.loaded[program].buffers[place.buffer];
+        buffer.bytes_mut()[place.offset..][..bytes.len()].copy_from_slice(bytes);
     }
 
     /// Runs one node of a scheduled step. `node` is its index in [`Plan::work`].

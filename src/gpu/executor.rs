@@ -316,6 +316,25 @@ impl Executor {
         self.device.check()
     }
 
+    /// Runs some nodes of a scheduled step. They are indices in [`Plan::work`].
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn run_nodes(&mut self, program: usize, nodes: Range<usize>, step: usize) -> Result<()> {
+        self.submit_all(program, &self.dispatches(program, step..step + 1, |ready| nodes.contains(&ready.work)));
+        self.device.free_finished()
+    }
+
+    /// Writes bytes over a tensor of a loaded plan, after all submitted work.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn write_place(&mut self, program: usize, place: Place, bytes: &[u8]) -> Result<()> {
+        self.device.write(&self.loaded[program].buffers[place.buffer], place.offset, bytes);
+        self.staged += bytes.len();
+        self.device.check()
+    }
+
     /// Runs one node of a scheduled step, for comparisons node by node.
     ///
     /// # Errors

@@ -63,8 +63,7 @@ impl Layer for BatchNorm2d {
             return build.batch_norm_inference(x, mean, variance, gamma, beta, self.epsilon);
         }
         let normed = build.batch_norm(x, gamma, beta, self.epsilon)?;
-        let momentum = build.running_momentum.unwrap_or(self.momentum);
-        build.update_running(normed.mean, normed.variance, mean, variance, momentum)?;
+        build.note_statistics(normed, [mean, variance], self.momentum)?;
         Ok(normed.y)
     }
 }

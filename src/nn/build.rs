@@ -1,7 +1,9 @@
 //! The graph that layers add their nodes to, with the model's parameters as leaves.
 
 use super::parameters::{Parameter, Parameters, is_of};
-use crate::graph::{Graph, NodeId, TensorType};
+use crate::graph::{Graph, NodeId, NodeSource, TensorType};
+use crate::ops::accumulate_gradient::AccumulateGradient;
+use crate::ops::batch_norm::{BatchNormed, UpdateRunning};
 use crate::{Error, Result};
 
 /// The name of the flat buffer of all parameters.
@@ -18,6 +20,32 @@ pub enum Mode {
     Evaluation,
 }
 
+/// The name of the flat buffer of a batch's own statistics, in the layout of [`STATISTICS`], in graphs with [`Running::Later`].
+pub const BATCH_STATISTICS: &str = "statistics.batch";
+
+/// What batch norm does with the statistics of a batch in training mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Running {
+    /// The running statistics move towards them.
+    #[default]
+    Move,
+    /// The running statistics are replaced by them.
+    Replace,
+    /// They are kept in [`BATCH_STATISTICS`] for a later update of the running statistics: see [`Build::later`].
+    Later,
+}
+
+/// An update of a part of the running statistics that another graph makes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunningUpdate {
+    /// Where the part begins in the flat buffers.
+    pub offset: usize,
+    /// Its number of values.
+    pub len: usize,
+    /// The update.
+    pub op: UpdateRunning,
+}
+
 /// A graph under construction. It dereferences to its [`Graph`].
 #[derive(Debug)]
 pub struct Build<'a> {
@@ -25,8 +53,12 @@ pub struct Build<'a> {
     pub graph: Graph,
     /// The mode of the graph.
     pub mode: Mode,
-    /// The weight of a batch in the running statistics of batch norm, instead of the layers' own.
-    pub running_momentum: Option<f32>,
+    /// What batch norm does with the statistics of a batch.
+    pub running: Running,
+    /// Whether batch norm's statistics in training mode are those of all ranks of a training, instead of this one's rows.
+    pub sync_batch_norm: bool,
+    /// The updates of running statistics that are left to another graph.
+    pub later: Vec<RunningUpdate>,
     /// The flat buffer of all parameters, as one tensor.
     pub params: NodeId,
     parameters: &'a Parameters,
@@ -47,7 +79,17 @@ impl<'a> Build<'a> {
             graph.leaf(STATISTICS, 0, TensorType::f32([parameters.statistics().flat_len()]))?;
         }
         let leaves = vec![None; parameters.iter().len()];
-        Ok(Self { graph, mode, running_momentum: None, params, parameters, leaves, dropouts: 0 })
+        Ok(Self {
+            graph,
+            mode,
+            running: Running::Move,
+            sync_batch_norm: false,
+            later: Vec::new(),
+            params,
+            parameters,
+            leaves,
+            dropouts: 0,
+        })
     }
 
     /// The leaf of a parameter. Repeated calls return the same node.
@@ -112,6 +154,44 @@ impl<'a> Build<'a> {
         let statistic = self.parameters.statistics().find(name);
         let statistic = statistic.ok_or_else(|| Error::usage(format!("the model has no statistic '{name}'")))?;
         self.graph.leaf(STATISTICS, statistic.offset, TensorType::f32(statistic.shape.clone()))
+    }
+
+    /// Batch norm in training mode, by the statistics of the batch, over all ranks if [`Build::sync_batch_norm`] is set.
+    ///
+    /// # Errors
+    /// As [`Graph::batch_norm`].
+    pub fn batch_norm(&mut self, x: NodeId, gamma: NodeId, beta: NodeId, epsilon: f32) -> Result<BatchNormed> {
+        match self.sync_batch_norm {
+            true => self.graph.batch_norm_across_ranks(x, gamma, beta, epsilon),
+            false => self.graph.batch_norm(x, gamma, beta, epsilon),
+        }
+    }
+
+    /// Uses the statistics of a normalised batch as [`Build::running`] says. `running` are the leaves of the running mean and
+    /// variance, and `momentum` is the layer's weight of a batch.
+    ///
+    /// # Errors
+    /// When the leaves have another shape.
+    pub fn note_statistics(&mut self, normed: BatchNormed, running: [NodeId; 2], momentum: f32) -> Result<()> {
+        let [mean, variance] = running;
+        match self.running {
+            Running::Move => self.update_running(normed.mean, normed.variance, mean, variance, momentum),
+            Running::Replace => self.update_running(normed.mean, normed.variance, mean, variance, 1.0),
+            Running::Later => {
+                let updates = self.running_updates(normed.variance, momentum)?;
+                for ((value, leaf), op) in [normed.mean, normed.variance].into_iter().zip(running).zip(updates) {
+                    let NodeSource::Leaf { offset, .. } = self.node(leaf).source else {
+                        let name = &self.node(leaf).name;
+                        return Err(Error::Shape(format!("the running statistic '{name}' is not in a buffer")));
+                    };
+                    let ty = self.ty(value).clone();
+                    self.later.push(RunningUpdate { offset, len: ty.elements(), op });
+                    let kept = self.leaf(BATCH_STATISTICS, offset, ty)?;
+                    self.update(AccumulateGradient, &[value], &[kept])?;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The model's parameters.

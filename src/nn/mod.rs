@@ -69,7 +69,7 @@ mod whitening;
 pub use activation::Activation;
 pub use batch_norm::BatchNorm2d;
 pub use branches::Branches;
-pub use build::{Build, Mode, PARAMS, STATISTICS};
+pub use build::{BATCH_STATISTICS, Build, Mode, PARAMS, Running, RunningUpdate, STATISTICS};
 pub use channel_scale::ChannelScale;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;

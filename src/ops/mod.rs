@@ -28,6 +28,7 @@ pub(crate) mod variant;
 
 pub mod abs;
 pub mod accumulate_gradient;
+pub mod across_ranks;
 pub mod add;
 pub mod augment;
 pub mod average;

@@ -212,6 +212,7 @@ pub const TABLE: &[OpEntry] = &[
     op("mix", "images mixed with the next ones: mixup, CutMix", ROUNDED, augment::mix::cases),
     op("roughen", "images with thicker or thinner strokes, and noise", ROUNDED, augment::roughen::cases),
     op("accumulate_gradient", "sum of the gradients of a batch's parts", ROUNDED, accumulate_gradient::cases),
+    op("across_ranks", "a value that several devices compute together", EXACT, across_ranks::cases),
     op("norm", "norm of all gradients", SUMMED, update::norm_cases),
     op("sgd", "SGD with momentum, Nesterov, decay and clipping", ROUNDED, update::sgd_cases),
     op("lamb", "LAMB: Adam with steps in proportion to each parameter's norm", DIVIDED, lamb::cases),

@@ -19,5 +19,6 @@ mod update;
 pub use groups::{Algorithm, OptimizerGroup};
 pub use method::Method;
 pub use optimizer::Optimizer;
+pub(crate) use optimizer::SUMS;
 pub(crate) use schedule::total_steps;
 pub use schedule::{Schedule, ScheduleForm, TrainingProgress};

@@ -71,7 +71,7 @@ pub(super) const MOMENTUM: &str = "optimizer.momentum";
 /// The persistent buffer of RMSProp's averages of squares.
 const SQUARES: &str = "optimizer.squares";
 /// The persistent buffers of the sums of gradients over the parts of a batch: for the optimizer's own algorithm, and for Muon.
-pub(super) const SUMS: [&str; 2] = ["optimizer.gradient", "optimizer.muon_gradient"];
+pub(crate) const SUMS: [&str; 2] = ["optimizer.gradient", "optimizer.muon_gradient"];
 
 impl Optimizer {
     /// Plain SGD.

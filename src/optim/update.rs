@@ -1,5 +1,7 @@
 //! The nodes of an optimizer's update.
 
+use std::ops::Range;
+
 use super::groups::{self, OptimizerGroup};
 use super::method::Method;
 use super::optimizer::{MOMENTUM, Optimizer, SUMS};
@@ -70,49 +72,121 @@ impl Optimizer {
     /// # Errors
     /// When the loss is not a scalar, does not depend on a parameter, or no parameter is trained.
     pub fn update(&self, build: &mut Build, loss: NodeId, in_parts: bool) -> Result<()> {
+        let gradients = self.gradients(build, loss, in_parts)?;
+        self.update_by(build, gradients)
+    }
+
+    /// Builds the sums of the gradient of `loss` over the parts of a batch, in the buffers [`Optimizer::sums`], without an update.
+    ///
+    /// # Errors
+    /// As [`Optimizer::update`].
+    pub fn sum_gradients(&self, build: &mut Build, loss: NodeId) -> Result<()> {
+        self.gradients(build, loss, true).map(|_| ())
+    }
+
+    /// Builds the update of all parameters from the sums that the buffers [`Optimizer::sums`] hold.
+    ///
+    /// # Errors
+    /// When no parameter is trained.
+    pub fn update_from_sums(&self, build: &mut Build) -> Result<()> {
+        let learned: Vec<&Parameter> = build.learned()?.into_iter().map(|(parameter, _)| parameter).collect();
+        self.declare_states(build, true)?;
+        let len = build.parameters().updated_len();
+        let mut gradients = Gradients::default();
+        for parameter in learned {
+            match groups::of(&self.groups, parameter) {
+                (index, Some(group)) if group.is_muon() => {
+                    let sum = build.leaf(SUMS[1], parameter.offset, matrix(parameter))?;
+                    gradients.of_muon.push((index, group, parameter, sum));
+                }
+                _ if gradients.own.is_none() => gradients.own = Some(build.leaf(SUMS[0], 0, TensorType::f32([len]))?),
+                _ => {}
+            }
+        }
+        self.update_by(build, gradients)
+    }
+
+    /// The persistent buffers of the sums of gradients over the parts of a batch, each with the ranges of its parameters in the flat
+    /// layout, which the buffers have in common.
+    pub fn sums(&self, parameters: &Parameters) -> Vec<(&'static str, Vec<Range<usize>>)> {
+        let ranges = |of_muon: bool| {
+            let belongs = move |parameter: &&Parameter| self.row(parameters, parameter).is_none() == of_muon;
+            let range = |parameter: &Parameter| parameter.offset..parameter.offset + parameter.shape.elements();
+            parameters.updated().filter(belongs).map(range).collect()
+        };
+        SUMS.into_iter()
+            .zip([ranges(false), ranges(true)])
+            .filter(|(_, ranges): &(_, Vec<_>)| !ranges.is_empty())
+            .collect()
+    }
+
+    /// Declares the whole buffers of the state: Muon's nodes use parts of them, also where nothing else declares their length.
+    fn declare_states(&self, build: &mut Build, in_parts: bool) -> Result<()> {
+        let len = build.parameters().updated_len();
+        self.states(in_parts).into_iter().try_for_each(|state| build.leaf(state, 0, TensorType::f32([len])).map(|_| ()))
+    }
+
+    /// Builds the gradients of all parameters, or `in_parts` their sums over the parts of a batch.
+    fn gradients<'a, 'p: 'a>(&'a self, build: &mut Build<'p>, loss: NodeId, in_parts: bool) -> Result<Gradients<'a>> {
         let (learned, leaves): (Vec<_>, Vec<_>) = build.learned()?.into_iter().unzip();
         if learned.is_empty() {
             return Err(Error::usage("The model cannot be trained: it has no parameters, or all are frozen."));
         }
         let gradients = build.gradient(loss, &leaves)?;
-        let (mut own, mut of_muon) = (Vec::new(), Vec::new());
+        self.declare_states(build, in_parts)?;
+        let len = build.parameters().updated_len();
+        let (mut own, mut found) = (Vec::new(), Gradients::default());
         for (parameter, gradient) in learned.into_iter().zip(gradients) {
             match groups::of(&self.groups, parameter) {
-                (index, Some(group)) if group.is_muon() => of_muon.push((index, group, parameter, gradient)),
-                _ => own.push((parameter, gradient)),
+                (index, Some(group)) if group.is_muon() => found.of_muon.push((index, group, parameter, gradient)),
+                _ => own.push((parameter.offset, gradient)),
             }
         }
-        // Muon's nodes need the whole length of these buffers, also where nothing else declares it.
-        let len = build.parameters().updated_len();
-        for state in self.states(in_parts) {
-            build.leaf(state, 0, TensorType::f32([len]))?;
+        if !own.is_empty() {
+            let (offsets, gradients): (_, Vec<NodeId>) = own.into_iter().unzip();
+            build.enter("update");
+            let mut flat = build.apply(Pack { offsets, len }, &gradients)?;
+            if in_parts {
+                let sum = build.leaf(SUMS[0], 0, TensorType::f32([len]))?;
+                flat = build.update(AccumulateGradient, &[flat], &[sum])?;
+            }
+            build.leave();
+            found.own = Some(flat);
         }
-        build.enter("update");
-        let built = self.update_by(build, &own, in_parts);
-        build.leave();
-        built?;
-        for (index, group, parameter, gradient) in of_muon {
+        for (_, _, parameter, gradient) in &mut found.of_muon {
             build.enter(&format!("muon/{}", parameter.name));
-            let built = update_by_muon(build, (index, group), parameter, (gradient, in_parts));
+            let ty = matrix(parameter);
+            *gradient = build.reshape(*gradient, ty.shape.clone())?;
+            if in_parts {
+                let sum = build.leaf(SUMS[1], parameter.offset, ty)?;
+                *gradient = build.update(AccumulateGradient, &[*gradient], &[sum])?;
+            }
+            build.leave();
+        }
+        Ok(found)
+    }
+
+    /// Builds the update of all parameters from their gradients.
+    fn update_by(&self, build: &mut Build, gradients: Gradients) -> Result<()> {
+        if let Some(flat) = gradients.own {
+            build.enter("update");
+            let built = self.update_own(build, flat);
+            build.leave();
+            built?;
+        }
+        for (index, group, parameter, gradient) in gradients.of_muon {
+            build.enter(&format!("muon/{}", parameter.name));
+            let built = update_by_muon(build, (index, group), parameter, gradient);
             build.leave();
             built?;
         }
         Ok(())
     }
 
-    /// Builds one update of all parameters that the optimizer's own algorithm trains.
-    fn update_by(&self, build: &mut Build, own: &[(&Parameter, NodeId)], in_parts: bool) -> Result<()> {
-        if own.is_empty() {
-            return Ok(());
-        }
+    /// Builds one update of all parameters that the optimizer's own algorithm trains, from their gradients in the flat layout.
+    fn update_own(&self, build: &mut Build, flat: NodeId) -> Result<()> {
         let parameters = build.parameters();
         let len = parameters.updated_len();
-        let (offsets, gradients): (_, Vec<NodeId>) = own.iter().map(|(parameter, id)| (parameter.offset, *id)).unzip();
-        let mut flat = build.apply(Pack { offsets, len }, &gradients)?;
-        if in_parts {
-            let sum = build.leaf(SUMS[0], 0, TensorType::f32([len]))?;
-            flat = build.update(AccumulateGradient, &[flat], &[sum])?;
-        }
         let blocks = build.leaf(BLOCKS, 0, TensorType::u32([len / BLOCK]))?;
         let rows = self.rows(parameters).concat();
         let groups = build.constant(TensorType::f32([rows.len()]), rows);
@@ -151,27 +225,36 @@ impl Optimizer {
     }
 }
 
-/// Builds Muon's update of one parameter. A parameter `[outputs, ...]` is a matrix with a row for each output.
+/// The gradients of the parameters in a graph.
+#[derive(Default)]
+struct Gradients<'a> {
+    /// Those of the parameters that the optimizer's own algorithm trains, in the flat layout.
+    own: Option<NodeId>,
+    /// Those of the parameters that Muon trains, each as a matrix, with the index of its group.
+    of_muon: Vec<(usize, &'a OptimizerGroup, &'a Parameter, NodeId)>,
+}
+
+/// A parameter `[outputs, ...]` as Muon sees it: a matrix with a row for each output.
+fn matrix(parameter: &Parameter) -> TensorType {
+    let (rows, elements) = (parameter.shape.dims()[0], parameter.shape.elements());
+    TensorType::f32([rows, elements / rows])
+}
+
+/// Builds Muon's update of one parameter.
 fn update_by_muon(
     build: &mut Build,
     (index, group): (usize, &OptimizerGroup),
     parameter: &Parameter,
-    (gradient, in_parts): (NodeId, bool),
+    gradient: NodeId,
 ) -> Result<()> {
-    let (rows, elements) = (parameter.shape.dims()[0], parameter.shape.elements());
-    let ty = TensorType::f32([rows, elements / rows]);
-    let mut gradient = build.reshape(gradient, ty.shape.clone())?;
-    if in_parts {
-        let sum = build.leaf(SUMS[1], parameter.offset, ty.clone())?;
-        gradient = build.update(AccumulateGradient, &[gradient], &[sum])?;
-    }
+    let ty = matrix(parameter);
     let velocity = build.leaf(MOMENTUM, parameter.offset, ty.clone())?;
     let direction = build.update(MuonMomentum { group: index }, &[gradient], &[velocity])?;
     let direction = build.orthogonalised(direction, group.iterations())?;
     let weight = build.leaf(PARAMS, parameter.offset, ty)?;
     let squares = build.sum_of_squares(weight)?;
     let factor = build.parameters().group_of(parameter).rate;
-    let op = Muon { group: index, factor, norm: (rows as f32).sqrt() };
+    let op = Muon { group: index, factor, norm: (parameter.shape.dims()[0] as f32).sqrt() };
     build.update(op, &[direction, squares], &[weight])?;
     Ok(())
 }

@@ -318,6 +318,7 @@ fn main_settings(settings: &Settings) -> Vec<(&'static str, String)> {
         ("Lookahead", under("training.lookahead.")),
         ("test-time augmentation", of("training.tta").to_owned()),
         ("label smoothing", unless("training.label_smoothing", "0", "").trim_start_matches(", ").to_owned()),
+        ("batch norm over all devices", of("training.sync_batch_norm").to_owned()),
         ("focal loss, exponent", of("training.focal").to_owned()),
         ("weights of classes", of("training.class_weights").to_owned() + &under("training.class_weights.")),
         ("sampler", of("training.sampler").to_owned()),

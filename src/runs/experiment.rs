@@ -152,7 +152,7 @@ impl Experiment {
             self.run.write_initial(&checkpoint)?;
         }
         let mut saved = Instant::now();
-        while !self.trainer.is_over() {
+        while self.trainer.goes_on().await? {
             let epoch = self.trainer.counters().epoch + 1;
             let (mut stopped, save_every) = (false, self.save_every);
             let line = self
@@ -177,14 +177,15 @@ impl Experiment {
                 if !self.lost.contains_key(LAST) {
                     observer.saved(epoch, self.trainer.counters().step);
                 }
-                if stopped {
+                if !self.trainer.agree(!stopped)? {
                     return self.interrupted();
                 }
                 continue;
             };
             self.keep(&line, observer).await?;
             saved = Instant::now();
-            if !observer.epoch(&line) && !self.trainer.is_over() {
+            let wanted = observer.epoch(&line);
+            if !self.trainer.agree(wanted || self.trainer.is_over())? {
                 return self.interrupted();
             }
         }
@@ -345,7 +346,7 @@ impl Experiment {
             model: trainer.recipe().model.name.clone(),
             dataset: trainer.recipe().data.name.clone(),
             executor: trainer.engine().kind().into(),
-            device: trainer.engine().device_name(),
+            device: trainer.device_name(),
             epochs: counters.epoch,
             stopped_early: counters.epoch < trainer.recipe().training.begun_epochs(),
             seconds: counters.seconds,

@@ -26,9 +26,10 @@ pub fn fit_batch(engine: &Engine, recipe: &mut Recipe, dataset: &Dataset, option
         (recipe.training.batch_size, recipe.training.accumulate) = (whole / parts, parts);
         recipe.validate()?;
         let cut = Cut::of(recipe, &model, dataset)?;
-        let planned = plan_step((recipe, &model), cut.as_ref(), dataset, engine, |batch, target, graph| {
-            memory::plan(&graph(batch)?, target, options)
-        });
+        let planned =
+            plan_step((recipe, &model), cut.as_ref(), (dataset, StepKind::Whole), engine, |batch, target, graph| {
+                memory::plan(&graph(batch)?, target, options)
+            });
         match planned {
             Err(Error::Memory(_)) => {}
             planned => return planned.map(|_| parts),
@@ -36,9 +37,10 @@ pub fn fit_batch(engine: &Engine, recipe: &mut Recipe, dataset: &Dataset, option
     }
     // The sentence names what fits, if anything does.
     let cut = Cut::of(recipe, &model, dataset)?;
-    let planned = plan_step((recipe, &model), cut.as_ref(), dataset, engine, |batch, target, graph| {
-        memory::plan_training(batch, target, options, graph)
-    });
+    let planned =
+        plan_step((recipe, &model), cut.as_ref(), (dataset, StepKind::Whole), engine, |batch, target, graph| {
+            memory::plan_training(batch, target, options, graph)
+        });
     planned.map(|_| recipe.training.accumulate)
 }
 
@@ -57,6 +59,46 @@ pub(super) fn resident(
     }
 }
 
+/// Divides the batch of a recipe into at least as many parts as there are ranks, if it has fewer: equal ones, whose number is a multiple of
+/// today's, so that a rank has as many as another. What the recipe trains stays, except for the rounding of sums, and for batch norm,
+/// whose statistics are those of a part. With [`sync_batch_norm`](super::Training::sync_batch_norm) there are as many parts as ranks.
+///
+/// # Errors
+/// [`Error::Usage`] if the batch has no such parts.
+pub fn divide_batch(recipe: &mut Recipe, ranks: usize) -> Result<()> {
+    let training = &mut recipe.training;
+    let (parts, whole) = (training.accumulate, training.batch_size.saturating_mul(training.accumulate));
+    let sync = training.sync_batch_norm;
+    if parts == ranks || parts > ranks && !sync {
+        return Ok(());
+    }
+    if ranks == 1 {
+        (training.batch_size, training.accumulate) = (whole, 1);
+        return Ok(());
+    }
+    if !sync && !ranks.is_multiple_of(parts) || !whole.is_multiple_of(ranks) || !(whole / ranks).is_multiple_of(4) {
+        let [each, next] = [4, 4 * ranks];
+        let nearest = [(whole / next * next).max(next), whole.div_ceil(next) * next];
+        let nearest: Vec<String> = nearest.iter().map(usize::to_string).collect();
+        return Err(Error::usage(format!(
+            "A batch of {whole} images in {parts} parts cannot be divided among {ranks} devices: each needs the same number of images, a \
+             multiple of {each}. Batches of {} can.",
+            if nearest[0] == nearest[1] { nearest[0].clone() } else { nearest.join(" or ") }
+        )));
+    }
+    (training.batch_size, training.accumulate) = (whole / ranks, ranks);
+    Ok(())
+}
+
+/// What a training step of one device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StepKind {
+    /// All of it.
+    Whole,
+    /// What one of several ranks contributes.
+    Contribution,
+}
+
 /// Plans a training step by `plan`, which gets the batch size, the device, and what builds the graph for a batch size. Returns the plan and
 /// the layout of the training images.
 ///
@@ -65,7 +107,7 @@ pub(super) fn resident(
 pub(super) fn plan_step(
     (recipe, model): (&Recipe, &Model),
     cut: Option<&Cut>,
-    dataset: &Dataset,
+    (dataset, kind): (&Dataset, StepKind),
     engine: &Engine,
     plan: impl Fn(usize, &Target, &dyn Fn(usize) -> Result<Graph>) -> Result<Plan>,
 ) -> Result<(Plan, DeviceData)> {
@@ -75,7 +117,10 @@ pub(super) fn plan_step(
     let data = resident(cut, ("train", train), (recipe, dataset.input), &single, batch.min(train.len()));
     let target = if recipe.training.precision.is_single() { single } else { engine.target() };
     // A batch larger than the training split would only add masked rows.
-    let graph = |batch: usize| graphs::training(learner, learned_by, data, batch.min(train.len()));
+    let graph = |batch: usize| match (kind, batch.min(train.len())) {
+        (StepKind::Whole, batch) => graphs::training(learner, learned_by, data, batch),
+        (StepKind::Contribution, batch) => Ok(graphs::contribution(learner, learned_by, data, batch)?.0),
+    };
     Ok((plan(batch, &target, &graph)?, data))
 }
 

@@ -65,6 +65,7 @@ impl Recipe {
                 epochs: 10.0,
                 batch_size: 64,
                 reduction: Reduction::Mean,
+                sync_batch_norm: false,
                 drop_last: false,
                 label_smoothing: 0.0,
                 accumulate: 1,

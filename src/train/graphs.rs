@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::graph::{Graph, NodeId, TensorType};
 use crate::nn::models::Task;
-use crate::nn::{Build, Mode, Model, PARAMS, STATISTICS};
+use crate::nn::{BATCH_STATISTICS, Build, Mode, Model, PARAMS, Running, RunningUpdate, STATISTICS};
 use crate::ops::augment::{self, Augment, Augmented, View};
 use crate::ops::average::Average;
 use crate::ops::batch::{Accumulate, Reduction};
@@ -190,22 +190,88 @@ fn decibels(build: &mut Build, errors: NodeId, features: usize) -> Result<NodeId
 /// When the model's output does not fit the task.
 pub fn training(model: &Model, recipe: &Recipe, data: DeviceData, batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Training)?;
-    let source = Source::of(&mut build, data, batch)?;
-    let x = source.batch(&mut build, recipe.augment.as_ref(), augment::AugmentMode::Random)?;
-    let scores = model.forward(&mut build, x)?;
+    let loss = loss(&mut build, (model, recipe), data, batch)?;
+    recipe.optimizer.update(&mut build, loss, recipe.training.accumulate > 1)?;
+    update_copies(&mut build, recipe)?;
+    Ok(build.graph)
+}
+
+/// The loss of a training step's batch.
+fn loss(build: &mut Build, (model, recipe): (&Model, &Recipe), data: DeviceData, batch: usize) -> Result<NodeId> {
+    let source = Source::of(build, data, batch)?;
+    let x = source.batch(build, recipe.augment.as_ref(), augment::AugmentMode::Random)?;
+    let scores = model.forward(build, x)?;
     let objective = recipe.training.objective(recipe.is_mixed());
     let weighted = recipe.training.class_weights.is_some();
-    let head = head(&mut build, recipe.task_of(model), data, &source, (scores, x), (objective, weighted))?;
+    let head = head(build, recipe.task_of(model), data, &source, (scores, x), (objective, weighted))?;
     build.enter("loss");
     let loss = build.batch_total(head.losses, recipe.training.reduction)?;
     build.leave();
-    recipe.optimizer.update(&mut build, loss, recipe.training.accumulate > 1)?;
-    for copy in copies(recipe) {
-        build.enter(copy.buffers[0]);
-        update_copy(&mut build, recipe, copy)?;
-        build.leave();
+    Ok(loss)
+}
+
+/// The part of a training step that one of several devices computes: forward and backward of a part of the batch. Its gradients are in the
+/// buffers [`Optimizer::sums`](crate::optim::Optimizer::sums), and its statistics of batch norm in [`BATCH_STATISTICS`]. Returns also the
+/// updates of running statistics that are left to [`running`].
+///
+/// # Errors
+/// As [`training`].
+pub fn contribution(
+    model: &Model,
+    recipe: &Recipe,
+    data: DeviceData,
+    batch: usize,
+) -> Result<(Graph, Vec<RunningUpdate>)> {
+    let mut build = Build::new(model.parameters(), Mode::Training)?;
+    (build.running, build.sync_batch_norm) = (Running::Later, recipe.training.sync_batch_norm);
+    declare_batch_statistics(&mut build)?;
+    let loss = loss(&mut build, (model, recipe), data, batch)?;
+    recipe.optimizer.sum_gradients(&mut build, loss)?;
+    Ok((build.graph, build.later))
+}
+
+/// Declares the whole buffer of a batch's statistics, so that every graph does with the same length.
+fn declare_batch_statistics(build: &mut Build) -> Result<()> {
+    match build.parameters().statistics().flat_len() {
+        0 => Ok(()),
+        len => build.leaf(BATCH_STATISTICS, 0, TensorType::f32([len])).map(|_| ()),
+    }
+}
+
+/// The updates of the running statistics by the statistics of one part of a batch, from [`BATCH_STATISTICS`].
+///
+/// # Errors
+/// When the updates do not fit the model.
+pub fn running(model: &Model, updates: &[RunningUpdate]) -> Result<Graph> {
+    let mut build = Build::new(model.parameters(), Mode::Training)?;
+    declare_batch_statistics(&mut build)?;
+    for RunningUpdate { offset, len, op } in updates {
+        let [value, running] =
+            [BATCH_STATISTICS, STATISTICS].map(|name| build.leaf(name, *offset, TensorType::f32([*len])));
+        build.update(op.clone(), &[value?], &[running?])?;
     }
     Ok(build.graph)
+}
+
+/// The update of the weights and of their copies from the sums of the gradients of all parts of a batch.
+///
+/// # Errors
+/// When no parameter is trained.
+pub fn update(model: &Model, recipe: &Recipe) -> Result<Graph> {
+    let mut build = Build::new(model.parameters(), Mode::Training)?;
+    recipe.optimizer.update_from_sums(&mut build)?;
+    update_copies(&mut build, recipe)?;
+    Ok(build.graph)
+}
+
+/// Updates the copies of the weights that a recipe's training step keeps.
+fn update_copies(build: &mut Build, recipe: &Recipe) -> Result<()> {
+    for copy in copies(recipe) {
+        build.enter(copy.buffers[0]);
+        update_copy(build, recipe, copy)?;
+        build.leave();
+    }
+    Ok(())
 }
 
 /// Updates a copy of the weights after the update of the weights, or both.
@@ -366,7 +432,7 @@ pub fn embedding(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize
 /// When the model cannot be built for the batch.
 pub fn measuring(model: &Model, recipe: &Recipe, input: [usize; 3], batch: usize) -> Result<Graph> {
     let mut build = Build::new(model.parameters(), Mode::Training)?;
-    build.running_momentum = Some(1.0);
+    build.running = Running::Replace;
     let images = still(&mut build, recipe, input, batch)?;
     let scores = model.forward(&mut build, images)?;
     build.output(SCORES, scores);

@@ -51,7 +51,7 @@ mod tta;
 mod warnings;
 
 pub use average::{average, began_alike, network_difference, recompute_statistics};
-pub use batch_fit::fit_batch;
+pub use batch_fit::{divide_batch, fit_batch};
 #[cfg(feature = "files")]
 pub(crate) use batched::Batched;
 #[cfg(feature = "files")]
@@ -78,7 +78,7 @@ pub use suspects::{Suspect, suspects};
 #[cfg(feature = "reports")]
 pub(crate) use tag_measures::sigmoid;
 pub use tag_measures::{TagClassMeasures, TagMeasures, Tagged, is_given};
-pub use trainer::{Flow, Trainer, TrainerOptions};
+pub use trainer::{Exchanged, Flow, Trainer, TrainerOptions};
 pub use training::{Lookahead, OnNonFinite, Precision, Training};
 pub use trial::{StepTime, Trial, time_step};
 pub use tta::Tta;

@@ -80,6 +80,10 @@ pub struct Training {
     /// How the losses of a batch are reduced to one number. The default is the mean.
     #[serde(default = "default_reduction")]
     pub reduction: Reduction,
+    /// On several devices: whether the statistics of batch norm are those of all parts of a batch, as on one device, instead of each part's.
+    /// Then a batch has as many parts as there are devices.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sync_batch_norm: bool,
     /// Whether the last batch of an epoch is left out if it is not full.
     #[serde(default)]
     pub drop_last: bool,
@@ -183,6 +187,10 @@ impl std::str::FromStr for Precision {
 
 fn one() -> usize {
     1
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_one(number: &usize) -> bool {

@@ -95,6 +95,7 @@ def train(
     lookahead: int | Literal[True] | None = None,
     layer_decay: float | None = None,
     accumulate: int | None = None,
+    sync_batch_norm: bool = False,
     label_smoothing: float | None = None,
     focal: float | None = None,
     class_weights: AnyPath | None = None,
@@ -108,6 +109,7 @@ def train(
     tta: Literal["flip", "shift", "shift-only", True] | None = None,
     # The machine and the run.
     device: str | int | None = None,
+    devices: str | None = None,
     threads: int | None = None,
     despite_check: bool = False,
     out: AnyPath | None = None,

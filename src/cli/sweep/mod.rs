@@ -19,6 +19,7 @@ use crate::{Error, Result};
 
 use super::engine::DeviceArgs;
 use super::numbers::{real, whole};
+use super::ranks::Place;
 use super::recipe::{GridPoint, OrAuto, RecipeArgs};
 use super::train::{OutputArgs, RUN_HEADING};
 use halving::Halving;
@@ -85,7 +86,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Train one of N shares of the runs, for job arrays: the share I, from 1. All parts share --out; the one that ends last writes
-    /// the tables
+    /// the tables. Processes of mpirun or srun share the runs without it
     #[arg(long, value_name = "I/N")]
     part: Option<Part>,
     #[command(flatten)]
@@ -127,7 +128,10 @@ impl FromStr for Part {
     }
 }
 
-pub fn run(args: Args) -> Result<ExitCode> {
+pub fn run(mut args: Args) -> Result<ExitCode> {
+    if let Some(place) = Place::of_process() {
+        args.be_one_of(place)?;
+    }
     args.device.set_threads()?;
     let points = points::points(&args.tried(), args.drawn()?)?;
     let base = args.base()?;
@@ -173,6 +177,19 @@ fn dataset(jobs: &[Job]) -> Result<String> {
 }
 
 impl Args {
+    /// Makes this process one of several that a launcher started together: each trains a share of the runs on a device of its own.
+    fn be_one_of(&mut self, place: Place) -> Result<()> {
+        if self.part.is_some() {
+            return Err(Error::usage(format!(
+                "{} processes were started together, which share the runs among them; leave --part out.",
+                place.ranks
+            )));
+        }
+        self.part = Some(Part { number: place.rank + 1, of: place.ranks });
+        self.device = place.device(&self.device);
+        Ok(())
+    }
+
     /// The values of all flags, as keys of the recipe.
     fn tried(&self) -> Vec<Tried> {
         let flag = |key: &str, values: &Option<Values>| values.clone().map(|values| Tried { key: key.into(), values });
@@ -213,8 +230,8 @@ impl Args {
         }
         if is_halving && self.part.is_some() {
             return Err(Error::usage(
-                "--search halving compares all runs of a rung before the next one, so --part cannot share them among processes. Leave \
-                 --part out, or use --search grid or random.",
+                "--search halving compares all runs of a rung before the next one, so processes cannot share them. Leave --part and mpirun out, \
+                 or use --search grid or random.",
             ));
         }
         let halving = Halving { eta: self.eta.unwrap_or(3), first_epochs: self.first_epochs.unwrap_or(1) };

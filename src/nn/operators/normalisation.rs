@@ -37,8 +37,7 @@ pub(super) fn batch_norm(scope: &mut Scope, call: &Call) -> Result<Vec<Value>, F
         && scope.parameters.get(&beta).is_some_and(|name| !scope.build.is_frozen(name));
     let y = if learns {
         let normed = scope.build.batch_norm(x, gamma, beta, epsilon)?;
-        let momentum = scope.build.running_momentum.unwrap_or(1.0 - momentum);
-        scope.build.update_running(normed.mean, normed.variance, average, variance, momentum)?;
+        scope.build.note_statistics(normed, [average, variance], 1.0 - momentum)?;
         normed.y
     } else {
         scope.build.batch_norm_inference(x, average, variance, gamma, beta, epsilon)?

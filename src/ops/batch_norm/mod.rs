@@ -15,6 +15,7 @@ pub use running::UpdateRunning;
 pub use statistics::{ChannelStatistic, Statistic};
 
 use crate::graph::{DType, Graph, NodeId, TensorType};
+use crate::ops::across_ranks::{Across, AcrossRanks};
 use crate::ops::{Real, Step};
 use crate::{Error, Result};
 
@@ -72,6 +73,14 @@ fn share<T: Real>(count: usize) -> T {
     if count == 0 { T::zero() } else { T::one() / T::count(count) }
 }
 
+/// The statistic of this rank's part of a batch from which that of all ranks is made; else the statistic itself.
+fn own_statistic(graph: &Graph, statistic: NodeId) -> NodeId {
+    match graph.node(statistic).op_as::<AcrossRanks>() {
+        Some(_) => graph.node(statistic).inputs()[0],
+        None => statistic,
+    }
+}
+
 impl Graph {
     /// Normalises x by the statistics of its valid rows, for training. gamma and beta are `[channels]`. `epsilon` is
     /// added to the variance. Masked rows do not contribute to the statistics.
@@ -79,8 +88,35 @@ impl Graph {
     /// # Errors
     /// When x has neither two nor four axes, or gamma or beta is not one float per channel.
     pub fn batch_norm(&mut self, x: NodeId, gamma: NodeId, beta: NodeId, epsilon: f32) -> Result<BatchNormed> {
+        self.batch_norm_by(x, [gamma, beta], epsilon, |_, statistic| Ok(statistic))
+    }
+
+    /// As [`Graph::batch_norm`], by the statistics of all ranks of a training, of which each has a part of the batch.
+    ///
+    /// # Errors
+    /// As [`Graph::batch_norm`].
+    pub fn batch_norm_across_ranks(
+        &mut self,
+        x: NodeId,
+        gamma: NodeId,
+        beta: NodeId,
+        epsilon: f32,
+    ) -> Result<BatchNormed> {
+        let across = |graph: &mut Self, statistic| graph.apply(AcrossRanks { how: Across::Mean }, &[statistic]);
+        self.batch_norm_by(x, [gamma, beta], epsilon, across)
+    }
+
+    fn batch_norm_by(
+        &mut self,
+        x: NodeId,
+        [gamma, beta]: [NodeId; 2],
+        epsilon: f32,
+        statistic: impl Fn(&mut Self, NodeId) -> Result<NodeId>,
+    ) -> Result<BatchNormed> {
         let mean = self.apply(ChannelStatistic { what: Statistic::Mean }, &[x])?;
+        let mean = statistic(self, mean)?;
         let variance = self.apply(ChannelStatistic { what: Statistic::Variance }, &[x, mean])?;
+        let variance = statistic(self, variance)?;
         let y = self.apply(BatchNorm { epsilon, ..BatchNorm::default() }, &[x, mean, variance, gamma, beta])?;
         Ok(BatchNormed { y, mean, variance })
     }
@@ -99,7 +135,20 @@ impl Graph {
         running_variance: NodeId,
         momentum: f32,
     ) -> Result<()> {
-        let node = self.node(variance);
+        let updates = self.running_updates(variance, momentum)?;
+        for ((value, running), op) in [(mean, running_mean), (variance, running_variance)].into_iter().zip(updates) {
+            self.update(op, &[value], &[running])?;
+        }
+        Ok(())
+    }
+
+    /// The ops that move a running mean and a running variance towards those of a batch, which has this variance: see
+    /// [`Graph::update_running`].
+    ///
+    /// # Errors
+    /// When `variance` is not the variance of a batch.
+    pub fn running_updates(&self, variance: NodeId, momentum: f32) -> Result<[UpdateRunning; 2]> {
+        let node = self.node(own_statistic(self, variance));
         let of_batch = node.op_as::<ChannelStatistic>().filter(|op| op.what == Statistic::Variance);
         let (Some(_), &[x, _]) = (of_batch, node.inputs()) else {
             return Err(Error::Shape(format!(
@@ -108,10 +157,7 @@ impl Graph {
             )));
         };
         let Channels { pixels, .. } = Channels::of(self.ty(x)).map_err(Error::Shape)?;
-        for (value, running, unbias) in [(mean, running_mean, false), (variance, running_variance, true)] {
-            self.update(UpdateRunning { momentum, unbias, pixels }, &[value], &[running])?;
-        }
-        Ok(())
+        Ok([false, true].map(|unbias| UpdateRunning { momentum, unbias, pixels }))
     }
 
     /// Normalises x by given statistics, for inference: (x - mean) factor + beta. The factor, gamma / standard

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{ChannelStatistic, Channels, Statistic, share};
+use super::{ChannelStatistic, Channels, Statistic, own_statistic, share};
 use crate::graph::kernel::{DeviceClass, Dispatch, Kernel, Lowering, Slot, word};
 use crate::graph::{Differentiate, Graph, NodeId, TensorType};
+use crate::ops::across_ranks::{Across, AcrossRanks};
 use crate::ops::elementwise::{Chunked, Program, epilogue};
 use crate::ops::op::{defined_by, in_pieces};
 use crate::ops::{Call, Lower, Op, Real, Types, expect_inputs};
@@ -112,9 +113,11 @@ impl Op for BatchNorm {
 
     fn gradient(&self, graph: &mut Graph, at: &Differentiate) -> Result<Vec<Option<NodeId>>> {
         let &[x, mean, variance, gamma, _] = at.inputs else { return Ok(Vec::new()) };
-        let is = |id: NodeId, what| graph.node(id).op_as::<ChannelStatistic>().is_some_and(|op| op.what == what);
-        let of_x = |id: NodeId| graph.node(id).inputs().first() == Some(&x);
-        if !(is(mean, Statistic::Mean) && is(variance, Statistic::Variance) && of_x(mean) && of_x(variance)) {
+        let is = |id: NodeId, what| {
+            let node = graph.node(own_statistic(graph, id));
+            node.op_as::<ChannelStatistic>().is_some_and(|op| op.what == what) && node.inputs().first() == Some(&x)
+        };
+        if !(is(mean, Statistic::Mean) && is(variance, Statistic::Variance)) {
             let name = &graph.node(at.y).name;
             return Err(Error::Shape(format!(
                 "'{name}' has a gradient only if mean and variance are those of its input"
@@ -125,8 +128,14 @@ impl Op for BatchNorm {
         let sum = graph.apply(ChannelStatistic { what: Statistic::Sum }, &[at.dy])?;
         let product = ChannelStatistic { what: Statistic::Product { epsilon } };
         let product = graph.apply(product, &[at.dy, x, mean, variance])?;
+        // The gradients of gamma and beta are those of this rank's rows: a training adds them up with all others.
+        let across = |graph: &mut Graph, sum| match own_statistic(graph, mean) == mean {
+            true => Ok(sum),
+            false => graph.apply(AcrossRanks { how: Across::ShareOfSum }, &[sum]),
+        };
+        let (all_sum, all_product) = (across(graph, sum)?, across(graph, product)?);
         let coefficients = BatchNormCoefficients { epsilon, pixels };
-        let coefficients = graph.apply(coefficients, &[mean, variance, gamma, sum, product])?;
+        let coefficients = graph.apply(coefficients, &[mean, variance, gamma, all_sum, all_product])?;
         let dx = graph.apply(BatchNormBackward::default(), &[at.dy, x, coefficients])?;
         Ok(vec![Some(dx), None, None, Some(product), Some(sum)])
     }

@@ -84,19 +84,18 @@ impl Trainer {
             return Ok(false);
         }
         let Counters { epoch, step, .. } = self.counters;
-        let order = self.order_of(epoch);
+        let order = self.own_rows(self.order_of(epoch));
         self.engine.write(&self.train.data.buffer("order"), 0, &order)?;
-        let steps = self.epoch_steps();
-        self.engine.schedule(self.train.program, &steps)?;
+        self.schedule_epoch()?;
         self.loader = match self.ahead.take() {
             Some((begun, loader)) if begun == epoch && step == 0 => Some(loader),
-            _ => self.loader_of(order, step..self.steps_now())?,
+            _ => self.loader_of(order, self.own_steps(step..self.steps_now()))?,
         };
         if step == 0 {
             self.waited = 0.0;
         }
         // An epoch that was interrupted in its validation has no step left.
-        if step < self.steps_now() {
+        if !self.own_steps(step..self.steps_now()).is_empty() {
             self.feed()?;
         }
         Ok(true)
@@ -117,8 +116,8 @@ impl Trainer {
         let training = &self.recipe.training;
         if self.loader.is_some() && next < training.begun_epochs() {
             let steps = training.steps_of(next, self.steps());
-            let order = self.order_of(next);
-            self.ahead = self.loader_of(order, 0..steps)?.map(|loader| (next, loader));
+            let order = self.own_rows(self.order_of(next));
+            self.ahead = self.loader_of(order, self.own_steps(0..steps))?.map(|loader| (next, loader));
         }
         Ok(())
     }
@@ -141,7 +140,8 @@ impl Trainer {
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
     pub async fn epoch(&mut self, progress: &mut dyn FnMut(EpochProgress) -> bool) -> Result<Option<EpochLine>> {
         let start = (self.clock)();
-        if !self.prepare_while(progress).await? {
+        let prepared = self.prepare_while(progress).await?;
+        if !self.agree(prepared)? {
             return Ok(None);
         }
         if self.counters.step == 0 {
@@ -196,6 +196,7 @@ impl Trainer {
     async fn train_while(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
         loop {
             let mut going = true;
+            self.take_up_sums().await?;
             while going && self.counters.step < self.steps_now() && !self.look_is_due() {
                 match self.submit_before(self.steps_now(), progress).await? {
                     Submitted::GivenUp => {
@@ -203,7 +204,10 @@ impl Trainer {
                         return Ok(false);
                     }
                     Submitted::Stop => going = false,
-                    Submitted::GoOn => going = progress(EpochProgress::Trained(self.counters.step)),
+                    Submitted::GoOn => {
+                        let wanted = progress(EpochProgress::Trained(self.counters.step));
+                        going = self.may_go_on(wanted);
+                    }
                 }
                 going |= self.counters.step == self.steps_now();
             }
@@ -212,8 +216,11 @@ impl Trainer {
                 if !going || self.counters.step == self.steps_now() {
                     return Ok(going);
                 }
-            } else if !self.recover(progress).await? || !progress(EpochProgress::Recovered) {
-                return Ok(false);
+            } else {
+                let recovered = self.recover(progress).await? && progress(EpochProgress::Recovered);
+                if !self.agree(recovered)? {
+                    return Ok(false);
+                }
             }
         }
     }
@@ -221,6 +228,9 @@ impl Trainer {
     /// Submits the next steps, at most up to step `end`, and sends the images of the submit after it, if there is one. Where
     /// `progress` returns false long before the end of a step, it is given up, and the state is that of no step.
     pub(super) async fn submit_before(&mut self, end: u32, progress: &mut Watch<'_>) -> Result<Submitted> {
+        if self.ranks.is_some() {
+            return self.update_together(progress).await;
+        }
         self.engine.ready().await?;
         let range = self.train.data.submit(
             self.counters.step as usize,
@@ -312,6 +322,12 @@ impl Trainer {
         (split, stage): (SplitName, Stage),
         progress: &mut Watch<'_>,
     ) -> Result<Option<Vec<f32>>> {
+        if self.ranks.is_some() {
+            let found = self.evaluate_together((split, stage), true, progress).await?;
+            let Some((sums, logits)) = found else { return Ok(None) };
+            self.engine.write(&stage.data.buffer("sums"), 0, &sums)?;
+            return Ok(Some(logits));
+        }
         let Stage { program, data, batch } = stage;
         let steps = evaluation_steps(data.rows, batch);
         self.engine.write(&data.buffer("sums"), 0, &[0.0_f32; 3])?;
@@ -357,11 +373,16 @@ impl Trainer {
         (split, stage): (SplitName, Stage),
         progress: &mut Watch<'_>,
     ) -> Result<Option<Measured>> {
-        if !self.make_features(split, progress).await? {
+        let made = self.make_features(split, progress).await?;
+        if !self.agree(made)? {
             return Ok(None);
         }
         if self.task == Task::Tag {
             return self.evaluate_tags_while((split, stage), progress).await;
+        }
+        if self.ranks.is_some() {
+            let found = self.evaluate_together((split, stage), false, progress).await?;
+            return Ok(found.map(|(sums, _)| Measured::from_sums(self.task, &sums)));
         }
         let steps = evaluation_steps(stage.data.rows, stage.batch);
         self.engine.write(&stage.data.buffer("sums"), 0, &[0.0_f32; 3])?;

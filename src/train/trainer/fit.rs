@@ -46,18 +46,27 @@ impl Trainer {
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
     pub async fn fit<R: Into<Flow>>(&mut self, mut after: impl FnMut(&EpochLine) -> R) -> Result<Vec<EpochLine>> {
         let mut lines = Vec::new();
-        while !self.is_over() {
+        while self.goes_on().await? {
             let Some(line) = self.epoch(&mut |_| true).await? else { break };
             if self.val.is_some() && self.counters.best_epoch == Some(line.epoch) {
                 self.best = Some(Box::new(self.checkpoint().await?));
             }
             let flow = after(&line).into();
             lines.push(line);
-            if flow == Flow::Stop {
+            if !self.agree(flow == Flow::Continue)? {
                 break;
             }
         }
         Ok(lines)
+    }
+
+    /// Whether there is something to train before the end. Among several ranks it is called by all, and gives all the state of rank 0.
+    ///
+    /// # Errors
+    /// When the device is lost, or another rank has ended.
+    pub async fn goes_on(&mut self) -> Result<bool> {
+        self.begin_together().await?;
+        Ok(!self.is_over())
     }
 
     /// Whether all epochs are done, or no epoch was better for as long as the recipe's patience.

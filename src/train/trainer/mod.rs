@@ -3,21 +3,26 @@
 mod epoch;
 mod fit;
 mod range_test;
+mod ranks;
 mod sentinel;
 mod state;
 
 pub use fit::Flow;
+pub use ranks::Exchanged;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ranks::{RankPlans, Ranks};
+
+use crate::collective::Collective;
 use crate::data::{Dataset, LabelSets, Pixels, Split, SplitName};
 use crate::graph::{Plan, PlanOptions, PlannedNode};
 use crate::nn::Model;
 use crate::nn::models::{ModelConfig, Task};
 use crate::ops::half;
 use crate::optim::TrainingProgress;
-use crate::train::batch_fit::{plan_step, resident};
+use crate::train::batch_fit::{StepKind, plan_step, resident};
 use crate::train::buffers::{write_copy, write_weights};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::checkpoint::Counters;
@@ -84,6 +89,8 @@ pub struct Trainer {
     /// See [`Trainer::best`].
     best: Option<Box<Checkpoint>>,
     sentinel: sentinel::Sentinel,
+    /// The other devices that train with this one.
+    ranks: Option<Box<Ranks>>,
     /// The loaded programs for prediction, by batch size.
     classifiers: BTreeMap<usize, Classifier>,
 }
@@ -167,7 +174,24 @@ impl Trainer {
     /// message names the largest batch that fits.
     pub fn new(engine: Engine, recipe: Recipe, dataset: &Dataset, options: TrainerOptions) -> Result<Self> {
         recipe.validate()?;
-        Self::begin(engine, recipe, None, dataset, options)
+        Self::begin(engine, recipe, None, (dataset, options), None)
+    }
+
+    /// As [`Trainer::new`], as one of several ranks that train together. A batch needs as many parts
+    /// ([`accumulate`](super::Training::accumulate)) as there are ranks, or more: [`divide_batch`](super::divide_batch) makes them.
+    /// All ranks have the same recipe and dataset. Those other than rank 0 may call [`Trainer::follow`].
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and when a batch has fewer parts than there are ranks.
+    pub fn among(
+        engine: Engine,
+        recipe: Recipe,
+        dataset: &Dataset,
+        options: TrainerOptions,
+        collective: Box<dyn Collective>,
+    ) -> Result<Self> {
+        recipe.validate()?;
+        Self::begin(engine, recipe, None, (dataset, options), Some(collective))
     }
 
     /// As [`Trainer::new`], for a model that the program has built. It replaces the recipe's model. The model's input has the
@@ -206,16 +230,17 @@ impl Trainer {
                 dataset.name
             )));
         }
-        Self::begin(engine, recipe, Some(model), dataset, options)
+        Self::begin(engine, recipe, Some(model), (dataset, options), None)
     }
 
-    /// Creates a trainer from a valid recipe. `model` replaces the recipe's model if it is given.
+    /// Creates a trainer from a valid recipe. `model` replaces the recipe's model if it is given. With a `collective` it is one of several
+    /// ranks.
     fn begin(
         mut engine: Engine,
         mut recipe: Recipe,
         model: Option<Model>,
-        dataset: &Dataset,
-        options: TrainerOptions,
+        (dataset, options): (&Dataset, TrainerOptions),
+        collective: Option<Box<dyn Collective>>,
     ) -> Result<Self> {
         if recipe.data.name.is_empty() {
             recipe.data.name.clone_from(&dataset.name);
@@ -236,12 +261,26 @@ impl Trainer {
                 built
             }
         };
+        let (parts, ranks) = (recipe.training.accumulate, collective.as_ref().map_or(1, |ranks| ranks.ranks()));
+        if recipe.training.sync_batch_norm && parts != ranks {
+            return Err(Error::Usage(format!(
+                "With the statistics of all devices (sync_batch_norm) a batch has as many parts (accumulate) as there are devices, but it \
+                 has {parts}, and there are {ranks}."
+            )));
+        }
         let target = engine.target().in_single_precision();
         let cut = Cut::of(&recipe, &model, dataset)?;
         let (learner, learned_by) = cut.as_ref().map_or((&model, &recipe), |cut| (&cut.rest, &cut.recipe));
-        let (plan, data) = plan_step((&recipe, &model), cut.as_ref(), dataset, &engine, |batch, target, graph| {
-            memory::plan_training(batch, target, options.plan, graph)
-        })?;
+        let kind = if collective.is_some() { StepKind::Contribution } else { StepKind::Whole };
+        let (plan, data) =
+            plan_step((&recipe, &model), cut.as_ref(), (dataset, kind), &engine, |batch, target, graph| {
+                memory::plan_training(batch, target, options.plan, graph)
+            })?;
+        let together = collective.map(|collective| {
+            let plans = RankPlans::of((learner, learned_by), data, (&target, options.plan))?;
+            Ok::<_, Error>((plans, collective))
+        });
+        let together = together.transpose()?;
         let measured = |name: &'static str, split: Option<&Split>| {
             let Some(split) = split.filter(|split| !split.is_empty()) else { return Ok(None) };
             memory::plan_evaluation(split.len(), &target, options.plan, |batch| {
@@ -260,11 +299,16 @@ impl Trainer {
         let features = cut.as_ref().map(|cut| cut.features((&recipe, &model), dataset, &target)).transpose()?;
         let (making, mut features) = features.unzip();
         let making = making.unwrap_or_default();
-        let planned_bytes = memory::planned_bytes(plans.into_iter().flatten().chain(&making));
+        let of_ranks = together.iter().flat_map(|(plans, _)| plans.iter());
+        let planned_bytes = memory::planned_bytes(plans.into_iter().flatten().chain(&making).chain(of_ranks));
         if let Some(features) = &mut features {
             features.load(&mut engine, making)?;
         }
         let train_stage = Stage { program: engine.load(plan)?, data, batch: batch.min(train.len()) };
+        let ranks = together.map(|(plans, collective)| {
+            plans.load((&mut engine, train_stage.program), collective, learned_by, learner.parameters()).map(Box::new)
+        });
+        let ranks = ranks.transpose()?;
         let mut stage = |planned: Option<(Plan, DeviceData, usize)>| {
             planned.map(|(plan, data, batch)| Ok(Stage { program: engine.load(plan)?, data, batch })).transpose()
         };
@@ -300,6 +344,7 @@ impl Trainer {
             ahead: None,
             best: None,
             sentinel: sentinel::Sentinel::default(),
+            ranks,
             classifiers: BTreeMap::new(),
         })
     }

@@ -50,6 +50,11 @@ impl Sentinel {
         self.good.as_deref().filter(|good| good.counters.number == steps)
     }
 
+    /// Adds a sentence to [`Trainer::take_warnings`].
+    pub fn warn(&mut self, sentence: String) {
+        self.warnings.push(sentence);
+    }
+
     fn good(&self) -> &Checkpoint {
         self.good.as_deref().expect("a state is kept before the first step of an epoch")
     }
@@ -90,6 +95,11 @@ impl Trainer {
 
     /// Whether it is time for a look at the state within an epoch.
     pub(super) fn look_is_due(&self) -> bool {
+        self.ranks.as_ref().map_or_else(|| self.look_time_is_over(), |ranks| ranks.agreed.look)
+    }
+
+    /// Whether it is time for a look by the own clock.
+    pub(super) fn look_time_is_over(&self) -> bool {
         (self.clock)() > self.sentinel.next
     }
 
@@ -228,9 +238,11 @@ impl Trainer {
     /// `progress` returned false.
     async fn first_wrong_step(&mut self, seen: u32, progress: &mut Watch<'_>) -> Result<Option<Finding>> {
         let mut wrong_by = seen;
-        while wrong_by > self.sentinel.good().counters.step + 1 {
+        // Several ranks only stop between updates.
+        let least = self.division().map_or(1, |division| division.parts);
+        while wrong_by > self.sentinel.good().counters.step + least {
             let from = self.sentinel.good().counters.step;
-            let middle = from + (wrong_by - from) / 2;
+            let middle = (from + (wrong_by - from) / 2).next_multiple_of(least);
             if !self.repeat_to(middle, progress).await? {
                 return Ok(None);
             }
@@ -246,6 +258,10 @@ impl Trainer {
         }
         if !self.go_back(progress).await? {
             return Ok(None);
+        }
+        if self.ranks.is_some() {
+            // Each rank knows only its own part of the batch.
+            return Ok(Some(Finding::Wrong(None)));
         }
         let (program, step, mut going) = (self.train.program, self.counters.step, true);
         let mut ask = || {
@@ -265,7 +281,8 @@ impl Trainer {
         }
         while self.counters.step < end {
             let whole = self.submit_before(end, progress).await? == Submitted::GoOn;
-            if !whole || !progress(EpochProgress::Repeated(self.counters.step)) {
+            let going = progress(EpochProgress::Repeated(self.counters.step));
+            if !whole || !self.may_go_on(going) {
                 self.go_back(progress).await?;
                 return Ok(false);
             }

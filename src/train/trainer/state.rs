@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::Trainer;
 use crate::nn::{PARAMS, STATISTICS, Weights};
+use crate::optim::SUMS as SUMS_OF_PARTS;
 use crate::train::buffers::{write_copy, write_weights};
-use crate::train::checkpoint::{Checkpoint, SUMS};
+use crate::train::checkpoint::{Checkpoint, Counters, SUMS};
 use crate::train::graphs::copies;
+use crate::train::training::Training;
 use crate::{Error, Result};
 
 impl Trainer {
@@ -113,24 +115,32 @@ impl Trainer {
         for copy in copies(&self.recipe) {
             copied.push((copy.buffers, checkpoint.weights(copy.prefix, parameters)?));
         }
+        let counters = self.counters_of(checkpoint);
+        let in_parts = self.recipe.training.accumulate > 1;
         let mut states = Vec::new();
-        for state in self.recipe.optimizer.states(self.recipe.training.accumulate > 1) {
-            states.push((state, checkpoint.state(state, parameters)?));
+        for state in self.recipe.optimizer.states(in_parts) {
+            // A batch in one part has no sums.
+            let is_new = in_parts && checkpoint.recipe.training.accumulate == 1;
+            let flat = match checkpoint.state(state, parameters) {
+                Err(_) if is_new && SUMS_OF_PARTS.contains(&state) => vec![0.0; parameters.updated_len()],
+                flat => flat?,
+            };
+            states.push((state, flat));
         }
-        if checkpoint.counters.step > self.steps() || checkpoint.counters.number < checkpoint.counters.step {
+        if counters.step > self.steps() || counters.number < counters.step {
             return Err(Error::data(format!(
                 "The checkpoint is at step {} of an epoch, but an epoch has {} steps here: its data or batch size differ.",
-                checkpoint.counters.step,
+                counters.step,
                 self.steps()
             )));
         }
-        let steps = self.recipe.training.steps_of(checkpoint.counters.epoch, self.steps());
-        if checkpoint.counters.step > steps {
+        let steps = self.recipe.training.steps_of(counters.epoch, self.steps());
+        if counters.step > steps {
             return Err(Error::usage(format!(
                 "{} epochs end before step {} of epoch {}, where the run is; resume it with more epochs.",
                 self.recipe.training.epochs,
-                checkpoint.counters.step,
-                checkpoint.counters.epoch + 1
+                counters.step,
+                counters.epoch + 1
             )));
         }
         let sums = checkpoint.tensors.get(SUMS).filter(|(shape, _)| shape == &[3]);
@@ -143,7 +153,20 @@ impl Trainer {
             self.engine.write(state, 0, &flat)?;
         }
         self.engine.write(&self.train.data.buffer("sums"), 0, sums)?;
-        self.counters = checkpoint.counters.clone();
+        self.counters = counters;
         Ok(())
+    }
+
+    /// The counters of a checkpoint, in the steps of this trainer, if its batches have another number of parts than there.
+    fn counters_of(&self, checkpoint: &Checkpoint) -> Counters {
+        let (now, then) = (&self.recipe.training, &checkpoint.recipe.training);
+        let whole = |training: &Training| training.batch_size.saturating_mul(training.accumulate);
+        let mut counters = checkpoint.counters.clone();
+        if now.accumulate != then.accumulate && whole(now) == whole(then) {
+            let [now, then] = [now.accumulate, then.accumulate].map(|parts| parts as u64);
+            counters.step = (u64::from(counters.step) * now / then).min(self.steps().into()) as u32;
+            counters.number = counters.epoch.saturating_mul(self.steps()).saturating_add(counters.step);
+        }
+        counters
     }
 }
