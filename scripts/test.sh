@@ -4,7 +4,7 @@
 # Usage: scripts/test.sh [--slow] [--pytorch]
 #   --slow     also opens reports in a browser, trains some recipes for all their epochs, and runs every kernel variant with shader
 #              checks and watches its memory, tests the kernels on other drivers (scripts/drivers.sh), runs the program on DX12 under
-#              Wine (scripts/dx12.sh), and kills trainings
+#              Wine (scripts/dx12.sh), kills trainings, and trains longer in several processes (scripts/test_mpi.sh)
 #   --pytorch  also compares a training step, and networks that PyTorch exports, with PyTorch; `python3` must have torch, torchvision,
 #              onnxscript, onnxruntime and safetensors, which this script does not install
 # Runs in bash on Linux and macOS, and in Git's bash on Windows. If the environment variable CI is set, a skipped part is a failure.
@@ -68,8 +68,19 @@ if [[ -z ${GPUNN_DATA:-} && -f $unpack ]]; then
   bash "$unpack" "$GPUNN_DATA"
 fi
 
+stage "MPI"
+# Where it can be had, all is built with it: a second build would take minutes.
+mpi=()
+code=0
+scripts/test_mpi.sh install || code=$?
+case $code in
+  0) mpi=(--features gpunn/mpi) ;;
+  3) noted "trainings of several processes, there is no MPI, and it cannot be installed here" ;;
+  *) exit "$code" ;;
+esac
+
 stage "build"
-cargo build --release --workspace --all-targets
+cargo build --release --workspace --all-targets ${mpi[@]+"${mpi[@]}"}
 gpunn=$(native "${CARGO_TARGET_DIR:-target}")/release/gpunn
 
 as_root=$([[ $(id -u) == 0 ]] || echo "sudo -n")
@@ -102,7 +113,7 @@ stage "lints"
 cargo clippy --release --workspace --all-targets -- -D warnings
 # The core without any feature, and the features that have the most code; in the slow part each one alone.
 features=("" images formats files)
-if $slow; then features+=(threads download reading reports serve); fi
+if $slow; then features+=(threads download reading reports serve ${mpi[@]:+mpi}); fi
 for feature in "${features[@]}"; do
   cargo clippy --release --lib --no-default-features --features "$feature" -- -D warnings
 done
@@ -138,7 +149,7 @@ page_in_browser quick --short
 
 stage "tests"
 if $slow; then export GPUNN_SLOW=1; fi
-cargo test --release --workspace 2>&1 | tee "$work/tests.log"
+cargo test --release --workspace ${mpi[@]+"${mpi[@]}"} 2>&1 | tee "$work/tests.log"
 
 # DX12 under Wine, where that is. CI has DX12 on a machine of its own.
 dx12() { may_lack noted "scripts/dx12.sh $*" scripts/dx12.sh "$@"; }
@@ -178,6 +189,11 @@ if has_adapter; then
   "$gpunn" bench matmul --ladder --device gpu --seconds 0.02 --repeats 1
 else
   skipped "the program on a GPU, there is no adapter"
+fi
+
+if ((${#mpi[@]})); then
+  stage "several processes"
+  if $slow; then GPUNN=$gpunn scripts/test_mpi.sh; else GPUNN=$gpunn scripts/test_mpi.sh short; fi
 fi
 
 stage "ONNX Runtime"
