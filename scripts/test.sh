@@ -68,19 +68,8 @@ if [[ -z ${GPUNN_DATA:-} && -f $unpack ]]; then
   bash "$unpack" "$GPUNN_DATA"
 fi
 
-stage "MPI"
-# Where it can be had, all is built with it: a second build would take minutes.
-mpi=()
-code=0
-scripts/test_mpi.sh install || code=$?
-case $code in
-  0) mpi=(--features gpunn/mpi) ;;
-  3) noted "trainings of several processes, there is no MPI, and it cannot be installed here" ;;
-  *) exit "$code" ;;
-esac
-
 stage "build"
-cargo build --release --workspace --all-targets ${mpi[@]+"${mpi[@]}"}
+cargo build --release --workspace --all-targets
 gpunn=$(native "${CARGO_TARGET_DIR:-target}")/release/gpunn
 
 as_root=$([[ $(id -u) == 0 ]] || echo "sudo -n")
@@ -111,9 +100,9 @@ stage "format"
 cargo fmt --all -- --check
 stage "lints"
 cargo clippy --release --workspace --all-targets -- -D warnings
-# The core without any feature, and the features that have the most code; in the slow part each one alone.
-features=("" images formats files)
-if $slow; then features+=(threads download reading reports serve ${mpi[@]:+mpi}); fi
+# The core without any feature, and with files; in the slow part each feature alone.
+features=("" files)
+if $slow; then features+=(images formats threads download reading reports serve); fi
 for feature in "${features[@]}"; do
   cargo clippy --release --lib --no-default-features --features "$feature" -- -D warnings
 done
@@ -149,7 +138,7 @@ page_in_browser quick --short
 
 stage "tests"
 if $slow; then export GPUNN_SLOW=1; fi
-cargo test --release --workspace ${mpi[@]+"${mpi[@]}"} 2>&1 | tee "$work/tests.log"
+cargo test --release --workspace 2>&1 | tee "$work/tests.log"
 
 # DX12 under Wine, where that is. CI has DX12 on a machine of its own.
 dx12() { may_lack noted "scripts/dx12.sh $*" scripts/dx12.sh "$@"; }
@@ -189,11 +178,6 @@ if has_adapter; then
   "$gpunn" bench matmul --ladder --device gpu --seconds 0.02 --repeats 1
 else
   skipped "the program on a GPU, there is no adapter"
-fi
-
-if ((${#mpi[@]})); then
-  stage "several processes"
-  if $slow; then GPUNN=$gpunn scripts/test_mpi.sh; else GPUNN=$gpunn scripts/test_mpi.sh short; fi
 fi
 
 stage "ONNX Runtime"
@@ -255,6 +239,14 @@ if $slow; then
     [[ $recipe == nist36-* && -z ${GPUNN_DATA:-} ]] && { skipped "$recipe, GPUNN_DATA is not set"; continue; }
     "$gpunn" train --recipe "$recipe" ${dataset[@]+"${dataset[@]}"} --device cpu --out "$work/$recipe" --quiet --json
   done
+fi
+
+# Last, because it builds the program with another feature.
+stage "several processes"
+several() { may_lack noted "trainings of several processes, there is no MPI, and it cannot be installed here" scripts/test_mpi.sh "$@"; }
+if ! $slow; then several short; else
+  several
+  command -v mpicc >/dev/null && cargo clippy --release --lib --bin gpunn --features mpi -- -D warnings
 fi
 
 stage "done"

@@ -139,7 +139,9 @@ trap 'rm -rf "$work"' EXIT
 install || { echo "There is no MPI, and it cannot be installed here." >&2; exit 3; }
 if [[ -z ${GPUNN:-} ]]; then
   cargo build --release --bin gpunn --features mpi
-  GPUNN=${CARGO_TARGET_DIR:-target}/release/gpunn
+  # The next build takes its place.
+  cp "${CARGO_TARGET_DIR:-target}/release/gpunn" "$work/gpunn"
+  GPUNN=$work/gpunn
 fi
 gpunn=$(realpath "$GPUNN")
 case ${1:-all} in

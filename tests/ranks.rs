@@ -2,8 +2,10 @@
 
 use crate::common::numbers::assert_close;
 use crate::common::training::{self, small, with_a_schedule, with_adamw_and_dropout, with_muon_and_lookahead};
+use crate::common::{gpunn, is_refusal, json, text};
 use gpunn::collective::{Threads, threads};
-use gpunn::data::{Dataset, SplitName};
+use gpunn::data::{Dataset, LabelSets, Pixels, SplitName};
+use gpunn::nn::Activation;
 use gpunn::ops::augment::{Augment, Flip};
 use gpunn::train::{Checkpoint, EpochLine, Measured, OnNonFinite, Recipe, Trainer, TrainerOptions, divide_batch};
 use gpunn::{Engine, Result};
@@ -105,6 +107,16 @@ fn ranks_train_as_one_device_with_parts() {
         });
         are_equal(&[2, 3, 4], what, small);
     }
+}
+
+/// With several labels an image, the average precision needs the logits of all images.
+#[test]
+fn images_with_several_labels_are_evaluated_together() {
+    let (recipe, mut dataset) = small(300, 1, |recipe| recipe.training.accumulate = 4);
+    dataset.sets = Some(LabelSets::singles(dataset.classes.len()));
+    let right = alone(&recipe, &dataset);
+    assert!(right.lines[0].val_map.is_some() && right.test.mean_average_precision.is_some());
+    are_equal(&[2, 3], "several labels", (recipe, dataset));
 }
 
 /// A small network with six batch norms.
@@ -224,4 +236,88 @@ fn batches_are_divided_among_ranks() {
     let third = Box::new(ranks.pop().expect("three"));
     let sentence = Trainer::among(engine, recipe, &dataset, options, third).expect_err("refused").to_string();
     assert!(sentence.contains("2 parts") && sentence.contains("3 devices"), "{sentence}");
+}
+
+/// An image that is too large for the network, in the first part of an epoch's third batch: the batch is left out, on all ranks.
+#[test]
+fn a_wrong_batch_is_left_out_by_all() {
+    let with_broken = |image: usize| {
+        let (mut recipe, mut dataset) = small(300, 1, |_| {});
+        (recipe.training.accumulate, recipe.training.on_nonfinite) = (4, OnNonFinite::Skip);
+        recipe.model.activation = Some(Activation::Relu);
+        let Pixels::U8(bytes) = &dataset.train.pixels else { panic!("glyphs are bytes") };
+        let mut values: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+        values[image * 1024..][..1024].fill(f32::MAX);
+        dataset.train.pixels = Pixels::F32(values);
+        (recipe, dataset)
+    };
+    // A batch has 4 steps of 16 images. One in 19 images is in step 9.
+    let found = (0..300).find_map(|image| {
+        let (recipe, dataset) = with_broken(image);
+        let right = alone(&recipe, &dataset);
+        right.warnings[0].contains("after step 9 of epoch 1").then_some((recipe, dataset, right))
+    });
+    let (recipe, dataset, right) = found.expect("an image of step 9");
+    for ranks in [2, 4] {
+        for rank in every_rank(ranks, &recipe, &dataset, None) {
+            let Some(found) = rank.expect("trained") else { continue };
+            assert!(found.warnings.len() == 1, "{:?}", found.warnings);
+            assert!(found.warnings[0].contains("after step 9 of epoch 1"), "{:?}", found.warnings);
+            assert!(found.lines == right.lines, "{ranks} ranks: {:?} {:?}", found.lines, right.lines);
+            assert!(found.state == right.state, "{ranks} ranks");
+        }
+    }
+}
+
+#[test]
+fn a_rank_that_stops_or_has_other_images_ends_all() {
+    let (recipe, dataset) = small(600, 3, |recipe| recipe.training.accumulate = 2);
+    let with = |other: &Dataset, stops_after: u32| {
+        let mut ranks = threads(2).into_iter();
+        let mut begin = |dataset: &Dataset| {
+            let collective = Box::new(ranks.next().expect("two"));
+            Trainer::among(Engine::cpu(), recipe.clone(), dataset, TrainerOptions::default(), collective)
+                .expect("a trainer")
+        };
+        let (mut first, mut second) = (begin(&dataset), begin(other));
+        std::thread::scope(|scope| {
+            let mut left = stops_after;
+            let follower = scope.spawn(move || {
+                gpunn::blocking::block_on(second.follow(&mut || {
+                    left = left.saturating_sub(1);
+                    left > 0
+                }))
+            });
+            let lines = first.fit_blocking(|_| ());
+            (lines, follower.join().expect("no panic"))
+        })
+    };
+    let (lines, followed) = with(&dataset, 30);
+    assert_eq!((lines.expect("ended").len(), followed.is_ok()), (1, true), "19 updates an epoch");
+    let mut other = dataset.clone();
+    other.train.labels.swap(0, 200);
+    for error in [with(&other, 30).0.map(|_| ()), with(&other, 30).1] {
+        let sentence = error.expect_err("other labels").to_string();
+        assert!(sentence.contains("Rank 1 has other images than rank 0"), "{sentence}");
+    }
+}
+
+#[test]
+fn the_program_trains_on_several_devices() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hash = |name: &str, words: &[&str]| {
+        let out = folder.path().join(name);
+        let common = ["train", "--epochs", "1", "--limit-train", "720", "--json", "--no-report", "--out"];
+        let done = gpunn(folder.path(), &[&common[..], &[out.to_str().expect("text")], words].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        (json(&done)["weights_hash"].as_str().expect("a hash").to_owned(), text(&done.stderr))
+    };
+    let (one, _) = hash("one", &["--device", "cpu", "--batch-size", "16", "--accumulate", "2"]);
+    let (two, told) = hash("two", &["--devices", "cpu,cpu", "--batch-size", "32"]);
+    assert_eq!(one, two);
+    for part in ["a batch of 32 images is computed in 2 parts of 16", "2 ranks: rank 0 sent"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let refused = gpunn(folder.path(), &["train", "--devices", "cpu,cpu", "--batch-size", "10"]);
+    is_refusal(&refused, 2, &["cannot be divided among 2 devices", "8 or 16"]);
 }

@@ -37,15 +37,15 @@ pub fn time_exchange(collective: Box<dyn Collective>, values: usize, repeats: us
     let (mut sums, mut words, mut sent) = (Vec::new(), Vec::new(), 0);
     for number in 0..WARM_UP + repeats {
         // All begin together.
-        collective::gather_equal(&mut collective, &[0])?;
+        collective::all_gather_equal(&mut collective, &[0])?;
         let (start, before) = (Instant::now(), collective.sent);
         sum.add(&mut collective, &own, &of, true)?;
-        sum.gather(&mut collective, &mut all)?;
+        sum.all_gather(&mut collective, &mut all)?;
         let of_sum = start.elapsed();
         sent = collective.sent - before;
-        collective::gather_equal(&mut collective, &[0])?;
+        collective::all_gather_equal(&mut collective, &[0])?;
         let start = Instant::now();
-        collective::gather_equal(&mut collective, &[0])?;
+        collective::all_gather_equal(&mut collective, &[0])?;
         if number >= WARM_UP {
             sums.push(1e6 * of_sum.as_secs_f64());
             words.push(1e6 * start.elapsed().as_secs_f64());

@@ -7,6 +7,7 @@ use crate::blocking::block_on;
 use crate::collective::{self, Collective};
 use crate::data::Dataset;
 use crate::graph::kernel::DeviceClass;
+use crate::runs::RunDirectory;
 use crate::train::{Recipe, Trainer, TrainerOptions};
 use crate::{Engine, Error, Result};
 
@@ -175,7 +176,7 @@ pub fn on_devices<T>(
         let follow = |(engine, collective)| scope.spawn(move || training.follow(engine, collective, stop));
         let followers: Vec<ScopedJoinHandle<Result<()>>> = others.into_iter().map(follow).collect();
         let led = lead();
-        let panicked = || Err(Error::Ranks("a thread of another device panicked".into()));
+        let panicked = || Err(Error::Device("The thread of another device panicked.".into()));
         let followed = followers.into_iter().map(|follower| follower.join().unwrap_or_else(|_| panicked()));
         // Where one rank fails, the others only know that it has ended.
         let first = followed.filter_map(Result::err).find(|error| !matches!(error, Error::Ranks(_)));
@@ -187,7 +188,12 @@ pub fn on_devices<T>(
 }
 
 /// Trains as a process that follows rank 0, with the recipe that rank 0 sends.
-pub fn follow(launched: &Launched, device: &DeviceArgs, data_dir: Option<&Path>, quiet: bool) -> Result<()> {
+pub fn follow(
+    launched: &Launched,
+    device: &DeviceArgs,
+    (resumed, data_dir): (Option<&Path>, Option<&Path>),
+    quiet: bool,
+) -> Result<()> {
     let (device, stop) = (Place::own_device(device), StopFlag::on_signals_in_silence());
     device.set_threads()?;
     let mut collective = launched.collective();
@@ -195,7 +201,11 @@ pub fn follow(launched: &Launched, device: &DeviceArgs, data_dir: Option<&Path>,
     let refuse = |error: toml::de::Error| Error::Ranks(format!("The recipe of rank 0 cannot be read: {error}."));
     let mut recipe: Recipe = toml::from_slice(&sent).map_err(refuse)?;
     recipe.validate()?;
-    let dataset = recipe.load_data(data_dir)?;
+    // A run knows which images it holds out, where this process can read it.
+    let dataset = match resumed.and_then(|path| RunDirectory::open(path).ok()) {
+        Some(run) => run.load_data(&mut recipe, data_dir)?.0,
+        None => recipe.load_data(data_dir)?,
+    };
     let engine = device.open(options_to_train([&recipe]), true)?;
     if !quiet {
         eprintln!("device of rank {}: {}", launched.rank(), engine.device_name());
@@ -215,7 +225,7 @@ pub fn print_exchanged(trainer: &Trainer) {
     let Some((ranks, exchanged)) = trainer.exchanged() else { return };
     let updates = exchanged.updates.max(1);
     eprintln!(
-        "{ranks} ranks: each sent {} an update, in {:.1} ms with the waiting for slower ranks",
+        "{ranks} ranks: rank 0 sent {} an update, in {:.1} ms with the waiting for slower ranks",
         super::bytes((exchanged.bytes / updates) as usize),
         1e3 * exchanged.seconds / updates as f64
     );

@@ -147,7 +147,8 @@ pub fn run(args: Args) -> Result<ExitCode> {
         0 => run_as(&args, Some(&launched)),
         _ => {
             let (data_dir, quiet) = (args.recipe_args.data_dir.path(), args.output.quiet);
-            ranks::follow(&launched, &args.device, data_dir, quiet).map(|()| ExitCode::SUCCESS)
+            let data = (args.resume.as_deref(), data_dir);
+            ranks::follow(&launched, &args.device, data, quiet).map(|()| ExitCode::SUCCESS)
         }
     };
     outcome.inspect_err(|error| {
@@ -182,7 +183,13 @@ fn run_as(args: &Args, launched: Option<&Launched>) -> Result<ExitCode> {
     let trained = args.live.watched(|watch| train_as(args, launched, listen, watch))?;
     let summary = match trained.outcome {
         RunOutcome::Finished(summary) => summary,
-        RunOutcome::Interrupted { .. } => return Ok(trained.stop.exit_code()),
+        RunOutcome::Interrupted { .. } => {
+            if !trained.stop.is_set() {
+                // Another process asked; scripts see the same as after Ctrl-C.
+                trained.stop.ask();
+            }
+            return Ok(trained.stop.exit_code());
+        }
     };
     if args.output.format.json {
         super::print_json(&summary)?;
@@ -290,7 +297,7 @@ impl Prepared {
             None => (args.recipe_args.recipe(&args.point, args.output.quiet)?, None),
         };
         recipe.validate()?;
-        divide_batch(&mut recipe, ranks.as_ref().map_or(1, |ranks| ranks.ranks()))?;
+        divided(&mut recipe, ranks.as_deref(), args.output.quiet)?;
         device.set_threads()?;
         if resumed.is_none() {
             args.new.check()?;
@@ -362,6 +369,17 @@ impl Prepared {
         }
         Ok(Self { experiment, dataset, options: trainer_options, device: options })
     }
+}
+
+/// Divides the batches of a recipe among ranks, and says how.
+fn divided(recipe: &mut Recipe, ranks: Option<&dyn Collective>, quiet: bool) -> Result<()> {
+    let before = recipe.training.accumulate;
+    divide_batch(recipe, ranks.map_or(1, |ranks| ranks.ranks()))?;
+    let (parts, each) = (recipe.training.accumulate, recipe.training.batch_size);
+    if parts != before && !quiet {
+        eprintln!("a batch of {} images is computed in {parts} parts of {each}", parts * each);
+    }
+    Ok(())
 }
 
 /// Opens the run directory: the resumed one, or a new one.

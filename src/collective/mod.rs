@@ -8,7 +8,7 @@
 //! use gpunn::collective::{self, Collective};
 //!
 //! let greeted = collective::threads(3).into_iter().map(|mut ranks| {
-//!     std::thread::spawn(move || collective::gather(&mut ranks, &[&[0, 1, 2][..], &[3], &[]]).map(|all| all.concat()))
+//!     std::thread::spawn(move || collective::all_gather(&mut ranks, &[&[0, 1, 2][..], &[3], &[]]).map(|all| all.concat()))
 //! });
 //! # let greeted: Vec<_> = greeted.collect();
 //! for all in greeted {
@@ -107,7 +107,7 @@ pub fn in_a_row(lens: impl IntoIterator<Item = usize>) -> Vec<Range<usize>> {
 ///
 /// # Errors
 /// As [`Collective::exchange`].
-pub fn gather(collective: &mut dyn Collective, lists: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
+pub fn all_gather(collective: &mut dyn Collective, lists: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
     let from = in_a_row(lists.iter().map(|list| list.len()));
     let own = lists[collective.rank()];
     let mut all = vec![0; from.last().map_or(0, |range| range.end)];
@@ -119,9 +119,9 @@ pub fn gather(collective: &mut dyn Collective, lists: &[&[u32]]) -> Result<Vec<V
 ///
 /// # Errors
 /// As [`Collective::exchange`].
-pub fn gather_equal(collective: &mut dyn Collective, own: &[u32]) -> Result<Vec<Vec<u32>>> {
+pub fn all_gather_equal(collective: &mut dyn Collective, own: &[u32]) -> Result<Vec<Vec<u32>>> {
     let lists = vec![own; collective.ranks()];
-    gather(collective, &lists)
+    all_gather(collective, &lists)
 }
 
 /// The bytes that rank 0 has.
@@ -129,7 +129,7 @@ pub fn gather_equal(collective: &mut dyn Collective, own: &[u32]) -> Result<Vec<
 /// # Errors
 /// As [`Collective::exchange`].
 pub fn broadcast(collective: &mut dyn Collective, bytes: &[u8]) -> Result<Vec<u8>> {
-    let lens = gather_equal(collective, &[u32::try_from(bytes.len()).map_err(|_| too_long(bytes.len()))?])?;
+    let lens = all_gather_equal(collective, &[u32::try_from(bytes.len()).map_err(|_| too_long(bytes.len()))?])?;
     let len = lens[0][0] as usize;
     let mut words = vec![0; len.div_ceil(4)];
     if collective.rank() == 0 {
@@ -137,14 +137,14 @@ pub fn broadcast(collective: &mut dyn Collective, bytes: &[u8]) -> Result<Vec<u8
     }
     let mut lists: Vec<&[u32]> = vec![&[]; collective.ranks()];
     lists[0] = &words;
-    let mut bytes: Vec<u8> = bytemuck::cast_slice(&gather(collective, &lists)?[0]).to_vec();
+    let mut bytes: Vec<u8> = bytemuck::cast_slice(&all_gather(collective, &lists)?[0]).to_vec();
     bytes.truncate(len);
     Ok(bytes)
 }
 
 /// More than can be sent at once.
 fn too_long(len: usize) -> Error {
-    Error::Ranks(format!("{len} values are too many for one exchange"))
+    Error::Ranks(format!("{len} values are too many for one exchange."))
 }
 
 #[cfg(test)]

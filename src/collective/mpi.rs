@@ -32,7 +32,7 @@ struct Processes;
 /// When the library was started before.
 pub fn launched() -> Result<Option<Launched>> {
     let started = ::mpi::initialize_with_threading(Threading::Funneled);
-    let (universe, _) = started.ok_or_else(|| Error::Ranks("MPI was started twice".into()))?;
+    let (universe, _) = started.ok_or_else(|| Error::Ranks("MPI was started twice.".into()))?;
     Ok((universe.world().size() > 1).then_some(Launched { universe }))
 }
 
@@ -50,6 +50,15 @@ impl Launched {
     /// Ends all processes at once with an exit code.
     pub fn abort(&self, code: u8) -> ! {
         self.universe.world().abort(code.into())
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        // After a panic the others would wait without end, and this process for them.
+        if std::thread::panicking() {
+            self.abort(101);
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl OrderedSum {
     ///
     /// # Errors
     /// As [`Collective::exchange`].
-    pub fn gather(&self, collective: &mut dyn Collective, all: &mut [f32]) -> Result<()> {
+    pub fn all_gather(&self, collective: &mut dyn Collective, all: &mut [f32]) -> Result<()> {
         let rank = collective.rank();
         let to: Vec<_> =
             (0..self.shares.len()).map(|other| 0..if other == rank { 0 } else { self.total.len() }).collect();
@@ -90,7 +90,7 @@ mod tests {
             sum.begin_with(&[1.0; 11], &collective);
             sum.add(&mut collective, &own, &[0, 1, 2], false).expect("added");
             sum.add(&mut collective, &own, &[1], false).expect("added");
-            sum.gather(&mut collective, &mut all).expect("gathered");
+            sum.all_gather(&mut collective, &mut all).expect("gathered");
             (all, collective.sent)
         };
         let works: Vec<_> = threads(3).into_iter().map(|ranks| std::thread::spawn(move || work(ranks))).collect();

@@ -18,7 +18,7 @@ pub struct Threads {
 struct Room {
     /// What each rank sends.
     sent: Vec<RwLock<Sent>>,
-    meeting: Mutex<Meeting>,
+    barrier: Mutex<Barrier>,
     changed: Condvar,
 }
 
@@ -31,10 +31,10 @@ struct Sent {
 
 /// Where all ranks wait for each other.
 #[derive(Debug, Default)]
-struct Meeting {
-    /// How many have come to the current meeting.
+struct Barrier {
+    /// How many have come to the current barrier.
     here: usize,
-    /// The number of meetings that are over.
+    /// The number of barriers that are over.
     over: u64,
     /// A rank that will not come again.
     gone: Option<usize>,
@@ -43,30 +43,30 @@ struct Meeting {
 /// The ranks of a number of threads. Each is to be used by a thread of its own. A rank that is dropped fails the next exchange of the others.
 pub fn threads(ranks: usize) -> Vec<Threads> {
     let sent = (0..ranks).map(|_| RwLock::default()).collect();
-    let room = Arc::new(Room { sent, meeting: Mutex::default(), changed: Condvar::new() });
+    let room = Arc::new(Room { sent, barrier: Mutex::default(), changed: Condvar::new() });
     (0..ranks).map(|rank| Threads { rank, room: room.clone() }).collect()
 }
 
 impl Room {
-    fn meeting(&self) -> MutexGuard<'_, Meeting> {
-        self.meeting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn barrier(&self) -> MutexGuard<'_, Barrier> {
+        self.barrier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until all ranks are here.
     fn meet(&self) -> Result<()> {
-        let mut meeting = self.meeting();
-        let number = meeting.over;
-        meeting.here += 1;
-        if meeting.here == self.sent.len() {
-            (meeting.here, meeting.over) = (0, number + 1);
+        let mut barrier = self.barrier();
+        let number = barrier.over;
+        barrier.here += 1;
+        if barrier.here == self.sent.len() {
+            (barrier.here, barrier.over) = (0, number + 1);
             self.changed.notify_all();
             return Ok(());
         }
-        while meeting.over == number {
-            if let Some(rank) = meeting.gone {
-                return Err(Error::Ranks(format!("rank {rank} has ended")));
+        while barrier.over == number {
+            if let Some(rank) = barrier.gone {
+                return Err(Error::Ranks(format!("Rank {rank} has ended before the others.")));
             }
-            meeting = self.changed.wait(meeting).unwrap_or_else(PoisonError::into_inner);
+            barrier = self.changed.wait(barrier).unwrap_or_else(PoisonError::into_inner);
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Collective for Threads {
             let values = &sent.values[sent.to[self.rank].clone()];
             if values.len() != range.len() {
                 let (is, expected) = (values.len(), range.len());
-                return Err(Error::Ranks(format!("rank {rank} sends {is} values where {expected} are expected")));
+                return Err(Error::Ranks(format!("Rank {rank} sends {is} values where {expected} are expected.")));
             }
             receive[range.clone()].copy_from_slice(values);
         }
@@ -111,7 +111,7 @@ impl Collective for Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.room.meeting().gone.get_or_insert(self.rank);
+        self.room.barrier().gone.get_or_insert(self.rank);
         self.room.changed.notify_all();
     }
 }
@@ -150,6 +150,6 @@ mod tests {
             std::thread::spawn(move || second.exchange(&[], &[0..0, 0..0, 0..0], &mut [], &[0..0, 0..0, 0..0]));
         drop(third);
         let sentence = waiting.join().expect("no panic").expect_err("rank 2 is gone").to_string();
-        assert!(sentence.contains("rank 2 has ended"), "{sentence}");
+        assert!(sentence.contains("Rank 2 has ended"), "{sentence}");
     }
 }

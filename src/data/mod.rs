@@ -28,6 +28,7 @@ pub use image_options::{Fit, ImageOptions, Size};
 pub use label_sets::LabelSets;
 pub use stored::{ImageStore, Stored};
 
+use crate::hash::Fnv1a;
 use crate::{Error, Result};
 use std::path::PathBuf;
 
@@ -314,6 +315,31 @@ pub struct Dataset {
     pub skipped: Vec<String>,
     /// A sentence about each missing split, for error messages.
     pub absent: Vec<(SplitName, String)>,
+}
+
+/// The number of values in memory that [`Dataset::hash_of_images`] looks at.
+const HASHED: usize = 1 << 18;
+
+impl Dataset {
+    /// A hash of what tells these images from others: their shape, the classes, and of each split the labels, the hashes of files, and the
+    /// first values if they are in memory.
+    pub(crate) fn hash_of_images(&self) -> u64 {
+        let mut hash = Fnv1a::new();
+        self.input.iter().for_each(|size| hash.add(&(*size as u64).to_le_bytes()));
+        self.classes.iter().for_each(|class| hash.add(class.as_bytes()));
+        for split in [Some(&self.train), self.val.as_ref(), self.test.as_ref()] {
+            hash.add(&split.map_or(u64::MAX, |split| split.len() as u64).to_le_bytes());
+            let Some(split) = split else { continue };
+            hash.add(bytemuck::cast_slice(&split.labels));
+            split.files.iter().for_each(|file| hash.add(&file.hash.to_le_bytes()));
+            match &split.pixels {
+                Pixels::U8(values) => hash.add(&values[..values.len().min(HASHED)]),
+                Pixels::F32(values) => hash.add(bytemuck::cast_slice(&values[..values.len().min(HASHED)])),
+                Pixels::Stored(_) => {}
+            }
+        }
+        hash.value()
+    }
 }
 
 impl Dataset {

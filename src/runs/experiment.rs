@@ -158,7 +158,7 @@ impl Experiment {
             let line = self
                 .trainer
                 .epoch(&mut |at| {
-                    stopped = !observer.progress(epoch, at);
+                    stopped |= !observer.progress(epoch, at);
                     let due = match at {
                         EpochProgress::Trained(_) => saved.elapsed() >= save_every || observer.wants_checkpoint(),
                         EpochProgress::Recovered => true,

@@ -76,7 +76,13 @@ pub fn divide_batch(recipe: &mut Recipe, ranks: usize) -> Result<()> {
         (training.batch_size, training.accumulate) = (whole, 1);
         return Ok(());
     }
-    if !sync && !ranks.is_multiple_of(parts) || !whole.is_multiple_of(ranks) || !(whole / ranks).is_multiple_of(4) {
+    if !sync && !ranks.is_multiple_of(parts) {
+        return Err(Error::usage(format!(
+            "A batch in {parts} parts (accumulate) cannot be divided among {ranks} devices, as {ranks} is no multiple of {parts}. \
+             --accumulate 1 lets the batch be divided anew."
+        )));
+    }
+    if !whole.is_multiple_of(ranks) || !(whole / ranks).is_multiple_of(4) {
         let [each, next] = [4, 4 * ranks];
         let nearest = [(whole / next * next).max(next), whole.div_ceil(next) * next];
         let nearest: Vec<String> = nearest.iter().map(usize::to_string).collect();

@@ -81,7 +81,7 @@ pub struct Training {
     #[serde(default = "default_reduction")]
     pub reduction: Reduction,
     /// On several devices: whether the statistics of batch norm are those of all parts of a batch, as on one device, instead of each part's.
-    /// Then a batch has as many parts as there are devices.
+    /// Then a batch has as many parts as there are devices. One device alone takes the statistics of each part.
     #[serde(default, skip_serializing_if = "is_false")]
     pub sync_batch_norm: bool,
     /// Whether the last batch of an epoch is left out if it is not full.

@@ -196,6 +196,7 @@ impl Trainer {
     async fn train_while(&mut self, progress: &mut Watch<'_>) -> Result<bool> {
         loop {
             let mut going = true;
+            self.forget_wishes();
             self.take_up_sums().await?;
             while going && self.counters.step < self.steps_now() && !self.look_is_due() {
                 match self.submit_before(self.steps_now(), progress).await? {

@@ -42,12 +42,18 @@ impl Trainer {
     /// the best epoch, and [`Trainer::restore_best`] restores it. After a stop, another call trains the remaining epochs. What was done
     /// about numbers that were not finite is in [`Trainer::take_warnings`].
     ///
+    /// Among several ranks all call it, and `after` ends training where it does on one of them.
+    ///
     /// # Errors
     /// When the device is lost, images cannot be read, or the loss or a weight is no longer a finite number.
     pub async fn fit<R: Into<Flow>>(&mut self, mut after: impl FnMut(&EpochLine) -> R) -> Result<Vec<EpochLine>> {
         let mut lines = Vec::new();
         while self.goes_on().await? {
-            let Some(line) = self.epoch(&mut |_| true).await? else { break };
+            let Some(line) = self.epoch(&mut |_| true).await? else {
+                // Another rank has stopped.
+                self.agree(false)?;
+                break;
+            };
             if self.val.is_some() && self.counters.best_epoch == Some(line.epoch) {
                 self.best = Some(Box::new(self.checkpoint().await?));
             }

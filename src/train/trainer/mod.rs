@@ -179,7 +179,8 @@ impl Trainer {
 
     /// As [`Trainer::new`], as one of several ranks that train together. A batch needs as many parts
     /// ([`accumulate`](super::Training::accumulate)) as there are ranks, or more: [`divide_batch`](super::divide_batch) makes them.
-    /// All ranks have the same recipe and dataset. Those other than rank 0 may call [`Trainer::follow`].
+    /// All ranks have the same recipe and dataset, and make the same calls of [`Trainer::fit`], [`Trainer::epoch`] and
+    /// [`Trainer::evaluate`], which wait for each other. Ranks that leave nothing call [`Trainer::follow`] instead.
     ///
     /// # Errors
     /// As [`Trainer::new`], and when a batch has fewer parts than there are ranks.
@@ -261,13 +262,6 @@ impl Trainer {
                 built
             }
         };
-        let (parts, ranks) = (recipe.training.accumulate, collective.as_ref().map_or(1, |ranks| ranks.ranks()));
-        if recipe.training.sync_batch_norm && parts != ranks {
-            return Err(Error::Usage(format!(
-                "With the statistics of all devices (sync_batch_norm) a batch has as many parts (accumulate) as there are devices, but it \
-                 has {parts}, and there are {ranks}."
-            )));
-        }
         let target = engine.target().in_single_precision();
         let cut = Cut::of(&recipe, &model, dataset)?;
         let (learner, learned_by) = cut.as_ref().map_or((&model, &recipe), |cut| (&cut.rest, &cut.recipe));
@@ -306,7 +300,8 @@ impl Trainer {
         }
         let train_stage = Stage { program: engine.load(plan)?, data, batch: batch.min(train.len()) };
         let ranks = together.map(|(plans, collective)| {
-            plans.load((&mut engine, train_stage.program), collective, learned_by, learner.parameters()).map(Box::new)
+            let of = (collective, dataset.hash_of_images());
+            plans.load((&mut engine, train_stage.program), of, learned_by, learner.parameters()).map(Box::new)
         });
         let ranks = ranks.transpose()?;
         let mut stage = |planned: Option<(Plan, DeviceData, usize)>| {

@@ -103,12 +103,12 @@ impl Trainer {
         (self.clock)() > self.sentinel.next
     }
 
-    /// Waits for the submitted steps, and reads the state after them. It is kept if it is finite. Returns whether it is.
+    /// Waits for the submitted steps, and reads the state after them. It is kept if it is finite, on all ranks. Returns whether it is.
     pub(super) async fn look(&mut self) -> Result<bool> {
         self.engine.wait().await?;
         let begun = (self.clock)();
         let state = self.read_state().await?;
-        let finite = state.is_finite();
+        let finite = self.agree(state.is_finite())?;
         if finite {
             self.sentinel.good = Some(Box::new(state));
         }
@@ -137,6 +137,7 @@ impl Trainer {
         let written = self.write_state(&good);
         self.sentinel.good = Some(good);
         written?;
+        self.take_up_sums().await?;
         (self.counters.seconds, self.counters.epoch_seconds) = spent;
         self.prepare_while(progress).await
     }
@@ -239,10 +240,8 @@ impl Trainer {
     async fn first_wrong_step(&mut self, seen: u32, progress: &mut Watch<'_>) -> Result<Option<Finding>> {
         let mut wrong_by = seen;
         // Several ranks only stop between updates.
-        let least = self.division().map_or(1, |division| division.parts);
-        while wrong_by > self.sentinel.good().counters.step + least {
-            let from = self.sentinel.good().counters.step;
-            let middle = (from + (wrong_by - from) / 2).next_multiple_of(least);
+        let parts = self.division().map_or(1, |division| division.parts);
+        while let Some(middle) = between(self.sentinel.good().counters.step, wrong_by, parts) {
             if !self.repeat_to(middle, progress).await? {
                 return Ok(None);
             }
@@ -291,10 +290,39 @@ impl Trainer {
     }
 }
 
+/// About the middle of these steps, after an update, each of which has so many parts. `None` if there is no update between them.
+fn between(from: u32, to: u32, parts: u32) -> Option<u32> {
+    let first = (from + 1).next_multiple_of(parts);
+    let middle = (from + (to - from) / 2).next_multiple_of(parts);
+    if (first..to).contains(&middle) { Some(middle) } else { (first < to).then_some(first) }
+}
+
 /// What running the steps again shows.
 enum Finding {
     /// This step is wrong each time, from this number on, if it was found.
     Wrong(Option<NonFinite>),
     /// Nothing was wrong the second time.
     Repeated,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_is_after_an_update() {
+        let all = [
+            (0, 8, 1, Some(4)),
+            (0, 2, 1, Some(1)),
+            (0, 1, 1, None),
+            (0, 16, 4, Some(8)),
+            (0, 8, 4, Some(4)),
+            (0, 4, 4, None),
+        ];
+        // After a stop within an update, and where an epoch ends within one.
+        let odd = [(6, 12, 4, Some(8)), (7, 12, 4, Some(8)), (6, 10, 4, Some(8)), (6, 8, 4, None), (4, 5, 4, None)];
+        for (from, to, parts, middle) in all.into_iter().chain(odd) {
+            assert_eq!(between(from, to, parts), middle, "from {from} to {to}, {parts} parts");
+        }
+    }
 }

@@ -40,6 +40,9 @@ impl Trainer {
     /// Forgets what was kept of the state that is replaced now.
     fn replaced(&mut self) {
         self.sentinel.forget();
+        if let Some(ranks) = &mut self.ranks {
+            ranks.has_begun = false;
+        }
         if let Some(features) = &mut self.features {
             features.forget();
         }
@@ -164,7 +167,7 @@ impl Trainer {
         let mut counters = checkpoint.counters.clone();
         if now.accumulate != then.accumulate && whole(now) == whole(then) {
             let [now, then] = [now.accumulate, then.accumulate].map(|parts| parts as u64);
-            counters.step = (u64::from(counters.step) * now / then).min(self.steps().into()) as u32;
+            counters.step = (u64::from(counters.step) * now).div_ceil(then).min(self.steps().into()) as u32;
             counters.number = counters.epoch.saturating_mul(self.steps()).saturating_add(counters.step);
         }
         counters

@@ -10,8 +10,8 @@ use crate::train::progress::Watch;
 use crate::{Error, Result};
 
 /// Two words of a hash.
-fn words(hash: Fnv1a) -> [u32; 2] {
-    [hash.value() as u32, (hash.value() >> 32) as u32]
+fn words(hash: u64) -> [u32; 2] {
+    [hash as u32, (hash >> 32) as u32]
 }
 
 /// A hash of a checkpoint's tensors, and of how far it is.
@@ -50,7 +50,7 @@ impl Trainer {
     /// [`Error::Ranks`] when another rank has ended.
     pub fn agree(&mut self, goes_on: bool) -> Result<bool> {
         let Some(ranks) = &mut self.ranks else { return Ok(goes_on) };
-        let all = collective::gather_equal(&mut ranks.collective, &[u32::from(goes_on)])?;
+        let all = collective::all_gather_equal(&mut ranks.collective, &[u32::from(goes_on)])?;
         Ok(all.iter().all(|words| words[0] == 1))
     }
 
@@ -61,13 +61,12 @@ impl Trainer {
             return Ok(());
         }
         let state = self.checkpoint().await?;
-        let training = self.training_images();
         let Some(ranks) = &mut self.ranks else { return Ok(()) };
-        let own = [words(training), words(hash_of(&state))].concat();
-        let all = collective::gather_equal(&mut ranks.collective, &own)?;
+        let own = [words(ranks.images), words(hash_of(&state).value())].concat();
+        let all = collective::all_gather_equal(&mut ranks.collective, &own)?;
         if let Some(other) = all.iter().position(|words| words[..2] != all[0][..2]) {
             return Err(Error::Ranks(format!(
-                "Rank {other} has other training images than rank 0. All ranks need the same dataset, and the same flags for it."
+                "Rank {other} has other images than rank 0. All ranks need the same dataset, and the same flags for it."
             )));
         }
         let differs = all.iter().position(|words| words[2..] != all[0][2..]);
@@ -77,6 +76,12 @@ impl Trainer {
         let sent = ranks.send_state(state)?;
         if rank > 0 {
             self.restore(&sent)?;
+        } else {
+            // No rank goes back to before this state.
+            self.sentinel.forget();
+        }
+        if let Some(ranks) = &mut self.ranks {
+            ranks.has_begun = true;
         }
         if begun {
             self.sentinel.warn(format!(
@@ -87,17 +92,9 @@ impl Trainer {
         Ok(())
     }
 
-    /// A hash of what identifies the training images: their number, labels and shape.
-    fn training_images(&self) -> Fnv1a {
-        let mut hash = Fnv1a::new();
-        hash.add(bytemuck::cast_slice(&self.labels));
-        let numbers = self.input.into_iter().chain([self.train.data.rows, self.train.batch, self.classes.len()]);
-        numbers.for_each(|number| hash.add(&(number as u64).to_le_bytes()));
-        hash
-    }
-
-    /// Trains as another rank does that writes the run, rank 0: to the last epoch, or until one rank stops. Also evaluates the test split
-    /// with it.
+    /// Trains as another rank does that writes the run, rank 0: to the last epoch, or until one rank stops. Then it evaluates the test
+    /// split with it, if there is one: rank 0 calls [`Trainer::fit`] and [`Trainer::evaluate`], or runs an
+    /// `Experiment`.
     ///
     /// # Errors
     /// As [`Trainer::epoch`], and [`Error::Ranks`] when another rank has ended.
@@ -110,7 +107,7 @@ impl Trainer {
             })
             .await?;
             self.take_warnings();
-            if !self.agree(!stopped)? {
+            if !self.agree(!stopped || self.is_over())? {
                 return Ok(());
             }
         }

@@ -10,7 +10,7 @@
 mod agree;
 mod division;
 mod evaluate;
-mod meeting;
+mod sync_point;
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ use crate::train::progress::{EpochProgress, Watch};
 use crate::train::recipe::Recipe;
 use crate::{Engine, Error, Program, Result};
 use division::Division;
-use meeting::{Meeting, meetings};
+use sync_point::{SyncPoint, sync_points};
 
 /// What the ranks of a training have exchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -69,7 +69,7 @@ pub(super) struct Ranks {
     /// Updates the weights from the sums of the gradients.
     update: Program,
     /// Where a part of a batch waits for the others, in order.
-    meetings: Vec<Meeting>,
+    sync_points: Vec<SyncPoint>,
     /// The buffers of the gradients, and the ranges in which each holds some.
     sums: Vec<(&'static str, Vec<Range<usize>>)>,
     /// The gradient of an own part, and at last of the batch.
@@ -82,6 +82,8 @@ pub(super) struct Ranks {
     pub epoch_sums: [f32; 3],
     pub wish: Wish,
     pub agreed: Wish,
+    /// A hash of what identifies the images.
+    images: u64,
     /// Whether this rank has begun with the state of rank 0.
     pub has_begun: bool,
     pub exchanged: Exchanged,
@@ -118,11 +120,17 @@ impl RankPlans {
     pub fn load(
         self,
         (engine, training): (&mut Engine, Program),
-        collective: Box<dyn Collective>,
+        (collective, images): (Box<dyn Collective>, u64),
         recipe: &Recipe,
         parameters: &Parameters,
     ) -> Result<Ranks> {
         let (ranks, parts) = (collective.ranks(), recipe.training.accumulate);
+        if recipe.training.sync_batch_norm && parts != ranks {
+            return Err(Error::Usage(format!(
+                "With the statistics of all devices (sync_batch_norm) a batch has as many parts (accumulate) as there are devices, but it \
+                 has {parts}, and there are {ranks}."
+            )));
+        }
         if parts < ranks {
             return Err(Error::Usage(format!(
                 "A batch has {parts} parts (accumulate), but {ranks} devices need at least one each."
@@ -131,7 +139,7 @@ impl RankPlans {
         Ok(Ranks {
             running: self.running.map(|plan| engine.load(plan)).transpose()?,
             update: engine.load(self.update)?,
-            meetings: meetings(engine.plan(training)),
+            sync_points: sync_points(engine.plan(training)),
             sums: recipe.optimizer.sums(parameters),
             gradient: vec![0.0; parameters.updated_len()],
             total: OrderedSum::new(parameters.updated_len(), &*collective),
@@ -139,6 +147,7 @@ impl RankPlans {
             epoch_sums: [0.0; 3],
             wish: Wish::default(),
             agreed: Wish::default(),
+            images,
             has_begun: false,
             exchanged: Exchanged::default(),
             collective: Counted::new(collective),
@@ -260,10 +269,16 @@ impl Trainer {
         self.engine.schedule(self.train.program, &own.collect::<Vec<_>>())
     }
 
-    /// Takes up the running sums of the epoch from their buffer, after a look at the state.
+    /// Forgets the wishes of before a look at the state.
+    pub(super) fn forget_wishes(&mut self) {
+        if let Some(ranks) = &mut self.ranks {
+            (ranks.wish, ranks.agreed) = (Wish::default(), Wish::default());
+        }
+    }
+
+    /// Takes up the running sums of the epoch from their buffer.
     pub(super) async fn take_up_sums(&mut self) -> Result<()> {
         let Some(ranks) = &mut self.ranks else { return Ok(()) };
-        (ranks.wish.look, ranks.agreed) = (false, Wish::default());
         self.engine.read_into(&self.train.data.buffer("sums"), &mut ranks.epoch_sums).await
     }
 
@@ -298,7 +313,7 @@ impl Trainer {
             ranks.read_gradient(&mut self.engine).await?;
             ranks.total.begin_with(&ranks.gradient, &ranks.collective);
         }
-        let mut step = begun;
+        let (mut step, sent_before) = (begun, ranks.collective.sent);
         while step < end {
             let round = division.round(step, end);
             step = round.end;
@@ -312,10 +327,10 @@ impl Trainer {
             self.move_running(round, statistics, ranks.running)?;
         }
         let start = (self.clock)();
-        ranks.total.gather(&mut ranks.collective, &mut ranks.gradient)?;
+        ranks.total.all_gather(&mut ranks.collective, &mut ranks.gradient)?;
         ranks.exchanged.seconds += (self.clock)() - start;
         ranks.exchanged.updates += 1;
-        ranks.exchanged.bytes = ranks.collective.sent;
+        ranks.exchanged.bytes += ranks.collective.sent - sent_before;
         ranks.write_gradient(&mut self.engine)?;
         self.engine.run(ranks.update, end as usize - 1..end as usize)?;
         self.engine.write(&self.train.data.buffer("sums"), 0, &ranks.epoch_sums)?;

@@ -12,7 +12,7 @@ use crate::train::progress::{EpochProgress, Watch};
 
 /// A node at which the ranks wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Meeting {
+pub(super) struct SyncPoint {
     /// Its index in [`Plan::work`].
     at: usize,
     node: NodeId,
@@ -22,12 +22,12 @@ pub(super) struct Meeting {
 }
 
 /// All of a plan, in order.
-pub(super) fn meetings(plan: &Plan) -> Vec<Meeting> {
-    let meeting = |(at, work): (usize, &crate::graph::PlannedNode)| {
+pub(super) fn sync_points(plan: &Plan) -> Vec<SyncPoint> {
+    let sync_point = |(at, work): (usize, &crate::graph::PlannedNode)| {
         let op = plan.graph.node(work.node).op_as::<AcrossRanks>()?;
-        Some(Meeting { at, node: work.node, len: work.types.output.elements(), how: op.how })
+        Some(SyncPoint { at, node: work.node, len: work.types.output.elements(), how: op.how })
     };
-    plan.work.iter().enumerate().filter_map(meeting).collect()
+    plan.work.iter().enumerate().filter_map(sync_point).collect()
 }
 
 /// The value of each rank that has a part of the batch, as one. `rows` has their numbers of rows, and `own` is this rank's.
@@ -45,7 +45,7 @@ fn together(all: &[Vec<f32>], rows: &[u32], own: u32, how: Across) -> Vec<f32> {
 }
 
 impl Trainer {
-    /// Runs the own step of a round, if there is one, and meets the others at each meeting.
+    /// Runs the own step of a round, if there is one, and meets the others at each sync_point.
     pub(super) async fn run_with_others(
         &mut self,
         (place, round): (Option<usize>, Range<u32>),
@@ -58,7 +58,7 @@ impl Trainer {
         let rows: Vec<u32> = steps.iter().map(|step| step.valid).collect();
         let own_rows = contributors.iter().position(|&other| other == rank).map_or(0, |index| rows[index]);
         let mut next = 0;
-        for Meeting { at, node, len, how } in ranks.meetings.clone() {
+        for SyncPoint { at, node, len, how } in ranks.sync_points.clone() {
             let mut own = vec![0; len];
             if let Some(place) = place {
                 self.engine.run_nodes(program, next..at + 1, place)?;
@@ -68,7 +68,7 @@ impl Trainer {
             }
             let start = (self.clock)();
             let all = (0..ranks.place().1).map(|other| if contributors.contains(&other) { &own[..] } else { &[] });
-            let all = collective::gather(&mut ranks.collective, &all.collect::<Vec<_>>())?;
+            let all = collective::all_gather(&mut ranks.collective, &all.collect::<Vec<_>>())?;
             ranks.exchanged.seconds += (self.clock)() - start;
             if place.is_some() {
                 let floats = |&other: &usize| all[other].iter().map(|bits| f32::from_bits(*bits)).collect();
