@@ -31,6 +31,7 @@
 //! | a function of your own, such as an activation | [`ops::elementwise`] |
 //! | any other op of your own, with a WGSL kernel | [`ops::Op`] and [`check`]; the example `own_op` |
 //! | a GPU | [`gpu`]: `recipe.trainer_on(Engine::gpu(device), &dataset)` |
+//! | several devices | [`train::Trainer::among`] and [`collective`] |
 //! | to stop early, or keep the best epoch | [`train::Trainer::fit`], [`train::Recipe::patience`], [`train::Trainer::restore_best`] |
 //! | to keep weights | `Trainer::save`, `Trainer::load` and `Predictor::load` (feature `files`); without files `Checkpoint::to_bytes` and `Checkpoint::parse` (feature `formats`), or [`train::Trainer::weights`] and [`nn::Weights::to_bytes`] |
 //! | to use a trained network | [`train::Predictor`]; for a network of your own, the example of `Trainer::save` |
@@ -47,7 +48,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `cli` (default) | the program `gpunn` and `bench`; it turns on all others |
+//! | `cli` (default) | the program `gpunn` and `bench`; it turns on all others but `mpi` |
 //! | `threads` | loops on all CPU cores |
 //! | `images` | image files are decoded and brought to a size: `images` |
 //! | `formats` | trained networks as bytes, without a disk: checkpoints, weights of other programs, ONNX: `formats`, `onnx`, `saved` |
@@ -56,6 +57,7 @@
 //! | `reading` | text is read from photos of handwriting: `ocr` |
 //! | `reports` | HTML pages and plots of runs: `report` |
 //! | `serve` | pages of this machine: a trained network over HTTP, a training to watch: `serve` |
+//! | `mpi` | training by processes that `mpirun` starts; it needs an MPI library where it is built |
 //!
 //! # WebAssembly
 //!
