@@ -141,7 +141,8 @@ if [[ -z ${GPUNN:-} ]]; then
   quick=()
   # Compiled in half the time; what is trained is small.
   [[ ${1:-} != short ]] || quick=(--config 'profile.release.package.gpunn.opt-level=1')
-  cargo build --release --bin gpunn --features mpi ${quick[@]+"${quick[@]}"}
+  # With the workspace, so that other crates stay as they were built before.
+  cargo build --release --workspace --bin gpunn --features gpunn/mpi ${quick[@]+"${quick[@]}"}
   # The next build takes its place.
   cp "${CARGO_TARGET_DIR:-target}/release/gpunn" "$work/gpunn"
   GPUNN=$work/gpunn
