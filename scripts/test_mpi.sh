@@ -86,9 +86,11 @@ refusals() {
 # the one that was not killed.
 kills() {
   local wanted=$1 flags=(--epochs 12 --limit-train 2000 --batch-size 16 --accumulate 2 --device cpu --threads 1 --seed 7) whole took done_kills=0 ends=0
-  local begun pids victim ended
+  local begun pids victim ended attempts=0
   new; begun=$(date +%s%N); whole=$(together 2 "${flags[@]}" --out "$run"); took=$((($(date +%s%N) - begun) / 1000000))
   while ((done_kills < wanted)); do
+    ((attempts += 1))
+    ((attempts <= 10 * wanted)) || { fail "only $done_kills of $wanted kills met a process of the training"; return; }
     new
     "${mpirun[@]}" -n 2 "$gpunn" train "${flags[@]}" --save-every 0 --no-report --quiet --out "$run" >"$work/killed" 2>&1 &
     child=$!

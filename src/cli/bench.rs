@@ -156,11 +156,7 @@ fn exchange(args: &Args) -> Result<ExitCode> {
     let time = |collective| bench::time_exchange(collective, values, args.repeats);
     let launched = ranks::join()?;
     let times = match &launched {
-        // The others would wait without end.
-        Some(launched) => time(launched.collective()).inspect_err(|error| {
-            eprintln!("error of rank {}: {error}", launched.rank());
-            launched.abort(error.exit_code());
-        })?,
+        Some(launched) => ranks::or_end_all(time(launched.collective()), launched)?,
         None => {
             let ranks = crate::collective::threads(2).into_iter();
             let times: Vec<_> = std::thread::scope(|scope| {

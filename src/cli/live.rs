@@ -1,7 +1,7 @@
 //! `--live`: a page beside a training.
 
 use crate::Result;
-use crate::runs::{Observer, RunOutcome};
+use crate::runs::Observer;
 use crate::serve::{Live, LiveEnd};
 
 use super::train::{RUN_HEADING, Trained};
@@ -28,10 +28,6 @@ impl LiveArgs {
                 return Err(error);
             }
         };
-        if matches!(trained.outcome, RunOutcome::Interrupted { .. }) && !trained.stop.is_set() {
-            // The page asked; scripts see the same as after Ctrl-C.
-            trained.stop.ask();
-        }
         live.end(LiveEnd::Outcome(&trained.outcome, trained.page.as_deref()));
         Ok(trained)
     }

@@ -148,6 +148,14 @@ pub fn join() -> Result<Option<Launched>> {
     )))
 }
 
+/// Ends all processes where this one failed: the others would wait without end.
+pub fn or_end_all<T>(outcome: Result<T>, launched: &Launched) -> Result<T> {
+    outcome.inspect_err(|error| {
+        eprintln!("error of rank {}: {error}", launched.rank());
+        launched.abort(error.exit_code());
+    })
+}
+
 /// What a rank that follows rank 0 trains with.
 #[derive(Clone, Copy)]
 pub struct Training<'a> {

@@ -151,11 +151,7 @@ pub fn run(args: Args) -> Result<ExitCode> {
             ranks::follow(&launched, &args.device, data, quiet).map(|()| ExitCode::SUCCESS)
         }
     };
-    outcome.inspect_err(|error| {
-        eprintln!("error of rank {}: {error}", launched.rank());
-        // The others would wait without end.
-        launched.abort(error.exit_code());
-    })
+    ranks::or_end_all(outcome, &launched)
 }
 
 /// Trains alone, or as the first of several processes.
@@ -185,7 +181,7 @@ fn run_as(args: &Args, launched: Option<&Launched>) -> Result<ExitCode> {
         RunOutcome::Finished(summary) => summary,
         RunOutcome::Interrupted { .. } => {
             if !trained.stop.is_set() {
-                // Another process asked; scripts see the same as after Ctrl-C.
+                // Another process asked, or a page; scripts see the same as after Ctrl-C.
                 trained.stop.ask();
             }
             return Ok(trained.stop.exit_code());

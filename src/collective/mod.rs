@@ -8,7 +8,10 @@
 //! use gpunn::collective::{self, Collective};
 //!
 //! let greeted = collective::threads(3).into_iter().map(|mut ranks| {
-//!     std::thread::spawn(move || collective::all_gather(&mut ranks, &[&[0, 1, 2][..], &[3], &[]]).map(|all| all.concat()))
+//!     std::thread::spawn(move || {
+//!         let own = [&[0, 1, 2][..], &[3], &[]][ranks.rank()];
+//!         collective::all_gather(&mut ranks, own, &[3, 1, 0]).map(|all| all.concat())
+//!     })
 //! });
 //! # let greeted: Vec<_> = greeted.collect();
 //! for all in greeted {
@@ -44,7 +47,7 @@ pub trait Collective: Debug + Send {
     /// too. Returns when all of `receive` is there.
     ///
     /// # Errors
-    /// [`Error::Ranks`] when another rank has ended, or sends less or more than is expected.
+    /// [`Error::Ranks`] when another rank has ended, or sends less or more than is expected. MPI ends the processes instead.
     fn exchange(&mut self, send: &[u32], to: &[Range<usize>], receive: &mut [u32], from: &[Range<usize>])
     -> Result<()>;
 }
@@ -102,16 +105,14 @@ pub fn in_a_row(lens: impl IntoIterator<Item = usize>) -> Vec<Range<usize>> {
     ends.collect()
 }
 
-/// What each rank has, in the order of ranks. `lists` has a list for each rank, of which only the own one is sent; the others say how
-/// long theirs are.
+/// What each rank has, in the order of ranks. `lens` are the lengths of all, of which the own one is that of `own`.
 ///
 /// # Errors
 /// As [`Collective::exchange`].
-pub fn all_gather(collective: &mut dyn Collective, lists: &[&[u32]]) -> Result<Vec<Vec<u32>>> {
-    let from = in_a_row(lists.iter().map(|list| list.len()));
-    let own = lists[collective.rank()];
-    let mut all = vec![0; from.last().map_or(0, |range| range.end)];
-    collective.exchange(own, &vec![0..own.len(); lists.len()], &mut all, &from)?;
+pub fn all_gather(collective: &mut dyn Collective, own: &[u32], lens: &[usize]) -> Result<Vec<Vec<u32>>> {
+    let from = in_a_row(lens.iter().copied());
+    let mut all = vec![0; lens.iter().sum()];
+    collective.exchange(own, &vec![0..own.len(); lens.len()], &mut all, &from)?;
     Ok(from.into_iter().map(|range| all[range].to_vec()).collect())
 }
 
@@ -120,8 +121,8 @@ pub fn all_gather(collective: &mut dyn Collective, lists: &[&[u32]]) -> Result<V
 /// # Errors
 /// As [`Collective::exchange`].
 pub fn all_gather_equal(collective: &mut dyn Collective, own: &[u32]) -> Result<Vec<Vec<u32>>> {
-    let lists = vec![own; collective.ranks()];
-    all_gather(collective, &lists)
+    let lens = vec![own.len(); collective.ranks()];
+    all_gather(collective, own, &lens)
 }
 
 /// The bytes that rank 0 has.
@@ -131,13 +132,14 @@ pub fn all_gather_equal(collective: &mut dyn Collective, own: &[u32]) -> Result<
 pub fn broadcast(collective: &mut dyn Collective, bytes: &[u8]) -> Result<Vec<u8>> {
     let lens = all_gather_equal(collective, &[u32::try_from(bytes.len()).map_err(|_| too_long(bytes.len()))?])?;
     let len = lens[0][0] as usize;
-    let mut words = vec![0; len.div_ceil(4)];
+    let mut words = Vec::new();
     if collective.rank() == 0 {
+        words.resize(len.div_ceil(4), 0);
         bytemuck::cast_slice_mut(&mut words)[..len].copy_from_slice(bytes);
     }
-    let mut lists: Vec<&[u32]> = vec![&[]; collective.ranks()];
-    lists[0] = &words;
-    let mut bytes: Vec<u8> = bytemuck::cast_slice(&all_gather(collective, &lists)?[0]).to_vec();
+    let mut lens = vec![0; collective.ranks()];
+    lens[0] = len.div_ceil(4);
+    let mut bytes: Vec<u8> = bytemuck::cast_slice(&all_gather(collective, &words, &lens)?[0]).to_vec();
     bytes.truncate(len);
     Ok(bytes)
 }

@@ -70,24 +70,24 @@ impl Trainer {
             )));
         }
         let differs = all.iter().position(|words| words[2..] != all[0][2..]);
-        let begun = std::mem::replace(&mut ranks.has_begun, true);
-        let Some(other) = differs else { return Ok(()) };
-        let rank = ranks.collective.rank();
-        let sent = ranks.send_state(state)?;
-        if rank > 0 {
-            self.restore(&sent)?;
-        } else {
-            // No rank goes back to before this state.
-            self.sentinel.forget();
+        if let Some(other) = differs {
+            let (rank, begun) = (ranks.collective.rank(), ranks.has_begun);
+            let sent = ranks.send_state(state)?;
+            if rank > 0 {
+                self.restore(&sent)?;
+            } else {
+                // No rank goes back to before this state.
+                self.sentinel.forget();
+            }
+            if begun {
+                self.sentinel.warn(format!(
+                    "rank {other} has other weights than rank 0 after the same updates, as its device computes otherwise. All go on with \
+                     those of rank 0"
+                ));
+            }
         }
         if let Some(ranks) = &mut self.ranks {
             ranks.has_begun = true;
-        }
-        if begun {
-            self.sentinel.warn(format!(
-                "rank {other} has other weights than rank 0 after the same updates, as its device computes otherwise. All go on with those of \
-                 rank 0"
-            ));
         }
         Ok(())
     }

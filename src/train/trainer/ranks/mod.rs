@@ -163,20 +163,19 @@ impl Ranks {
 
     /// Exchanges what is small: the wishes of all ranks, and the sums and the statistics of those that computed a part. Returns the
     /// statistics in the order of `contributors`.
-    fn exchange_notes(&mut self, contributors: &[usize], sums: [f32; 3]) -> Result<Vec<Vec<f32>>> {
+    fn exchange_statistics(&mut self, contributors: &[usize], sums: [f32; 3]) -> Result<Vec<Vec<f32>>> {
         let (rank, ranks) = self.place();
         let words = 1 + sums.len() + self.statistics.len();
         let len = |other: usize| if contributors.contains(&other) { words } else { 1 };
         let mut own = vec![self.wish.word()];
         own.extend(sums.iter().chain(&self.statistics).map(|value| value.to_bits()));
         own.truncate(len(rank));
-        let from = collective::in_a_row((0..ranks).map(len));
-        let mut all = vec![0; from.last().map_or(0, |range| range.end)];
-        self.collective.exchange(&own, &vec![0..own.len(); ranks], &mut all, &from)?;
-        self.agreed = Wish::of_all(from.iter().map(|range| all[range.start]));
+        let lens: Vec<usize> = (0..ranks).map(len).collect();
+        let all = collective::all_gather(&mut self.collective, &own, &lens)?;
+        self.agreed = Wish::of_all(all.iter().map(|words| words[0]));
         let mut statistics = Vec::new();
         for &other in contributors {
-            let values: Vec<f32> = all[from[other].clone()][1..].iter().map(|bits| f32::from_bits(*bits)).collect();
+            let values: Vec<f32> = all[other][1..].iter().map(|bits| f32::from_bits(*bits)).collect();
             self.epoch_sums.iter_mut().zip(&values).for_each(|(sum, value)| *sum += value);
             statistics.push(values[sums.len()..].to_vec());
         }
@@ -322,7 +321,7 @@ impl Trainer {
             let start = (self.clock)();
             let fresh = round.start.is_multiple_of(division.parts);
             ranks.total.add(&mut ranks.collective, &ranks.gradient, &contributors, fresh)?;
-            let statistics = ranks.exchange_notes(&contributors, sums)?;
+            let statistics = ranks.exchange_statistics(&contributors, sums)?;
             ranks.exchanged.seconds += (self.clock)() - start;
             self.move_running(round, statistics, ranks.running)?;
         }

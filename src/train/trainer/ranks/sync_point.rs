@@ -45,7 +45,7 @@ fn together(all: &[Vec<f32>], rows: &[u32], own: u32, how: Across) -> Vec<f32> {
 }
 
 impl Trainer {
-    /// Runs the own step of a round, if there is one, and meets the others at each sync_point.
+    /// Runs the own step of a round, if there is one, and waits for the others at each sync point.
     pub(super) async fn run_with_others(
         &mut self,
         (place, round): (Option<usize>, Range<u32>),
@@ -59,7 +59,7 @@ impl Trainer {
         let own_rows = contributors.iter().position(|&other| other == rank).map_or(0, |index| rows[index]);
         let mut next = 0;
         for SyncPoint { at, node, len, how } in ranks.sync_points.clone() {
-            let mut own = vec![0; len];
+            let mut own = Vec::new();
             if let Some(place) = place {
                 self.engine.run_nodes(program, next..at + 1, place)?;
                 next = at + 1;
@@ -67,8 +67,8 @@ impl Trainer {
                 ranks.wish.stop |= !progress(EpochProgress::Computing);
             }
             let start = (self.clock)();
-            let all = (0..ranks.place().1).map(|other| if contributors.contains(&other) { &own[..] } else { &[] });
-            let all = collective::all_gather(&mut ranks.collective, &all.collect::<Vec<_>>())?;
+            let lens = (0..ranks.place().1).map(|other| if contributors.contains(&other) { len } else { 0 });
+            let all = collective::all_gather(&mut ranks.collective, &own, &lens.collect::<Vec<_>>())?;
             ranks.exchanged.seconds += (self.clock)() - start;
             if place.is_some() {
                 let floats = |&other: &usize| all[other].iter().map(|bits| f32::from_bits(*bits)).collect();
